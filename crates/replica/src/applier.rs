@@ -1,0 +1,263 @@
+//! The half of the runtime that is typed by the user's machine. Sans-IO but for the snapshot files it is handed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use synod_wal::{GroupId, Snapshot, SnapshotError};
+
+use crate::body;
+use crate::log::SnapshotStore;
+use crate::machine::{Applying, Failure, StateMachine, Ticket};
+use crate::protocol::{Kind, Position};
+
+/// What the applier does next. Jobs are done in order, and every answer to a caller leaves through them: so a read
+/// needs no wait, it stands behind what it must see.
+pub enum Job<T> {
+    /// Apply an entry and answer those who wait for its commands, by their place.
+    Apply {
+        /// The entry's position.
+        at: Position,
+        /// What it holds.
+        kind: Kind,
+        /// Its bytes.
+        body: Bytes,
+        /// One for each command that this node proposed, `None` where nobody waits any more.
+        tickets: Vec<Option<T>>,
+    },
+    /// Show the machine.
+    Read(T),
+    /// End a request without a response.
+    Fail(T, Failure),
+    /// Take the state, to be written as a snapshot.
+    Freeze,
+    /// Restart from a snapshot whose file is durable here.
+    Restore(Snapshot),
+}
+
+impl<T> fmt::Debug for Job<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Apply { at, kind, body, .. } => write!(f, "Apply({}, {kind:?}, {} bytes)", at.index, body.len()),
+            Self::Read(_) => f.write_str("Read"),
+            Self::Fail(_, failure) => write!(f, "Fail({failure:?})"),
+            Self::Freeze => f.write_str("Freeze"),
+            Self::Restore(snapshot) => write!(f, "Restore({})", snapshot.index),
+        }
+    }
+}
+
+/// A state that no longer changes, and how to write it.
+pub struct Frozen {
+    /// What it covers.
+    pub snapshot: Snapshot,
+    write: Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>,
+}
+
+impl Frozen {
+    /// Writes the snapshot's body.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write(self, to: &mut dyn Write) -> io::Result<()> {
+        (self.write)(to)
+    }
+}
+
+impl fmt::Debug for Frozen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frozen").field("snapshot", &self.snapshot).finish_non_exhaustive()
+    }
+}
+
+/// What a job brought about.
+#[derive(Debug)]
+pub enum Done {
+    /// The state covers everything up to this index.
+    Applied(u64),
+    /// A state was taken.
+    Frozen(Frozen),
+}
+
+/// Why the applier stopped. The group is then poisoned.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// The core handed out entries with a gap: a broken invariant of its own.
+    #[error("entry {found} was to be applied behind {applied}")]
+    Gap {
+        /// The last index applied.
+        applied: u64,
+        /// The index that came.
+        found: u64,
+    },
+    /// A snapshot cannot be opened.
+    #[error("snapshot {index} cannot be opened")]
+    Open {
+        /// Its index.
+        index: u64,
+        /// Why.
+        source: SnapshotError,
+    },
+    /// A snapshot does not hold a state of this machine.
+    #[error("snapshot {index} cannot be restored")]
+    Restore {
+        /// Its index.
+        index: u64,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A machine, and what must be remembered with it.
+///
+/// # Invariants
+/// - Positions applied rise without a gap; a restore may leap.
+/// - Of each node the names applied rise, so a repeated or overtaken proposal is dropped, on every node alike: `names`
+///   is part of the state and stands in the snapshot before the machine.
+pub struct Applier<S> {
+    group: GroupId,
+    machine: S,
+    at: Position,
+    membership: Bytes,
+    /// Of each node, the incarnation and the sequence number applied last.
+    names: BTreeMap<u64, (u64, u64)>,
+    repeats: u64,
+    snapshots: Arc<dyn SnapshotStore>,
+}
+
+impl<S: fmt::Debug> fmt::Debug for Applier<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Applier").field("machine", &self.machine).field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+impl<S: StateMachine> Applier<S> {
+    /// An applier of an empty log. Whoever opens a log that begins later hands it a [`Job::Restore`] first.
+    pub fn new(group: GroupId, machine: S, membership: Bytes, snapshots: Arc<dyn SnapshotStore>) -> Self {
+        let at = Position::default();
+        Self { group, machine, at, membership, names: BTreeMap::new(), repeats: 0, snapshots }
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &S {
+        &self.machine
+    }
+
+    /// The last index applied.
+    pub fn applied(&self) -> u64 {
+        self.at.index
+    }
+
+    /// Entries dropped because their name had been applied or overtaken.
+    pub fn repeats(&self) -> u64 {
+        self.repeats
+    }
+
+    /// Does one job.
+    ///
+    /// # Errors
+    /// When a snapshot cannot be restored; the applier must not be used again.
+    pub fn run<T: Ticket<S>>(&mut self, job: Job<T>) -> Result<Option<Done>, ApplyError> {
+        match job {
+            Job::Apply { at, kind, body, tickets } => {
+                if at.index != self.at.index + 1 {
+                    return Err(ApplyError::Gap { applied: self.at.index, found: at.index });
+                }
+                match kind {
+                    Kind::Noop => {}
+                    Kind::Membership => self.membership = body,
+                    Kind::Commands => self.apply(at.index, &body, tickets),
+                }
+                self.at = at;
+                Ok(Some(Done::Applied(at.index)))
+            }
+            Job::Read(ticket) => {
+                ticket.read(&self.machine);
+                Ok(None)
+            }
+            Job::Fail(ticket, failure) => {
+                ticket.failed(failure);
+                Ok(None)
+            }
+            Job::Freeze => Ok(Some(Done::Frozen(self.freeze()))),
+            Job::Restore(snapshot) => {
+                self.restore(&snapshot)?;
+                Ok(Some(Done::Applied(self.at.index)))
+            }
+        }
+    }
+
+    fn apply<T: Ticket<S>>(&mut self, index: u64, body: &[u8], tickets: Vec<Option<T>>) {
+        let Some(name) = body::name(body) else { return };
+        let last = self.names.entry(name.node).or_default();
+        if (name.incarnation, name.sequence) <= *last {
+            self.repeats += 1;
+            return;
+        }
+        *last = (name.incarnation, name.sequence);
+        let mut tickets = VecDeque::from(tickets);
+        for (offset, command) in (0..).zip(body::commands(body)) {
+            let response = self.machine.apply(Applying { index, offset }, command);
+            if let Some(ticket) = tickets.pop_front().flatten() {
+                ticket.applied(response);
+            }
+        }
+    }
+
+    fn freeze(&self) -> Frozen {
+        let snapshot = Snapshot { index: self.at.index, tag: self.at.tag, meta: self.membership.clone() };
+        let (names, machine) = (encode_names(&self.names), self.machine.freeze());
+        let write = Box::new(move |to: &mut dyn Write| {
+            to.write_all(&names)?;
+            S::write(machine, to)
+        });
+        Frozen { snapshot, write }
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), ApplyError> {
+        let index = snapshot.index;
+        let (found, mut body) =
+            self.snapshots.open(self.group, index).map_err(|source| ApplyError::Open { index, source })?;
+        let failed = |source| ApplyError::Restore { index, source };
+        self.names = decode_names(&mut body).map_err(failed)?;
+        self.machine.restore(&mut body).map_err(failed)?;
+        self.at = Position { index, tag: found.tag };
+        self.membership = found.meta;
+        Ok(())
+    }
+}
+
+/// Version, count, then 24 bytes a node; integers little-endian.
+fn encode_names(names: &BTreeMap<u64, (u64, u64)>) -> Vec<u8> {
+    let mut out = vec![NAMES_VERSION];
+    out.extend_from_slice(&(names.len() as u64).to_le_bytes());
+    for (node, (incarnation, sequence)) in names {
+        for word in [node, incarnation, sequence] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+    }
+    out
+}
+
+fn decode_names(from: &mut dyn Read) -> io::Result<BTreeMap<u64, (u64, u64)>> {
+    let mut version = [0];
+    from.read_exact(&mut version)?;
+    if version[0] != NAMES_VERSION {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut word = || {
+        let mut bytes = [0; 8];
+        from.read_exact(&mut bytes).map(|()| u64::from_le_bytes(bytes))
+    };
+    let count = word()?;
+    let mut names = BTreeMap::new();
+    for _ in 0..count {
+        names.insert(word()?, (word()?, word()?));
+    }
+    Ok(names)
+}
+
+const NAMES_VERSION: u8 = 0;

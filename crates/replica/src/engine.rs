@@ -1,0 +1,509 @@
+//! One group of one node, sans-IO: everything that can go wrong and has nothing to do with the machine.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_transport::{Lane, NodeId, Parcel};
+use synod_wal::{GroupId, Lsn, Op, Snapshot};
+
+use crate::applier::{Done, Job};
+use crate::body::{self, COMMAND_OVERHEAD_BYTES, NAME_BYTES};
+use crate::frame::Frame;
+use crate::log::LogError;
+use crate::machine::{Failure, Reason};
+use crate::protocol::{Committed, CoreStatus, Kind, Leadership, Output, Protocol, Refusal};
+use crate::task::{Completion, Task};
+use crate::time::Instant;
+
+mod peers;
+mod proposals;
+mod reads;
+mod transfer;
+
+pub use proposals::Proposal;
+use proposals::Proposals;
+use reads::Reads;
+use transfer::Transfer;
+
+/// The bounds of an engine, and who it is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EngineConfig {
+    /// The group.
+    pub group: GroupId,
+    /// This node.
+    pub node: NodeId,
+    /// Which life of this node this is: higher than in any life before.
+    pub incarnation: u64,
+    /// Bytes of an entry's body; a larger command is refused.
+    pub body_bytes_max: usize,
+    /// Bytes of commands that wait to be sealed.
+    pub queued_bytes_max: usize,
+    /// Requests whose end is open.
+    pub requests_max: usize,
+    /// Forwarded bodies under way to one leader, before more are gathered into the next.
+    pub forwards_max: usize,
+    /// Bytes of entries applied since the last snapshot, before the next is taken.
+    pub snapshot_log_bytes: u64,
+    /// Bytes of a piece of a snapshot on its way to a peer.
+    pub piece_bytes_max: usize,
+    /// How long an answer of a peer is waited for before it is asked again.
+    pub patience: Duration,
+}
+
+impl EngineConfig {
+    /// The usual bounds: bodies of 1 MiB, 64 MiB of queued commands, 64 Ki requests, a snapshot every 64 MiB.
+    #[must_use]
+    pub fn new(group: GroupId, node: NodeId, incarnation: u64) -> Self {
+        Self {
+            group,
+            node,
+            incarnation,
+            body_bytes_max: 1 << 20,
+            queued_bytes_max: 64 << 20,
+            requests_max: 1 << 16,
+            forwards_max: 4,
+            snapshot_log_bytes: 64 << 20,
+            piece_bytes_max: 256 << 10,
+            patience: Duration::from_millis(200),
+        }
+    }
+}
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// Sees every write that had ended, anywhere, when the read began.
+    Linearizable,
+    /// Sees some state that this node has seen; needs no other node.
+    Stale,
+}
+
+/// What the driver does for the engine.
+#[derive(Debug)]
+pub enum Effect<P: Protocol, T> {
+    /// Hand the record to the log, by [`Engine::stage`].
+    Persist(P::Write),
+    /// Send.
+    Send(NodeId, Lane, Parcel),
+    /// Hand to the applier; in order.
+    Job(Job<T>),
+    /// Run, and hand the completion back.
+    Task(Task<P>),
+}
+
+/// The engine at a glance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// The core.
+    pub core: CoreStatus,
+    /// Who leads.
+    pub leadership: Option<Leadership>,
+    /// The last index applied.
+    pub applied: u64,
+    /// Requests whose end is open.
+    pub requests: usize,
+    /// Frames that made no sense.
+    pub frames_ignored: u64,
+    /// Snapshots that could not be taken or received.
+    pub snapshots_failed: u64,
+}
+
+/// Storage failed under a group; it does nothing any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the group is poisoned")]
+pub struct Poisoned(#[source] pub LogError);
+
+/// Drives one consensus core: batches, forwards, confirms reads, moves snapshots, keeps deadlines. Generic over the
+/// protocol and over the caller's ticket `T`, never over machine, log or transport.
+///
+/// Inputs are `handle_*` and the requests, the output is [`poll_effect`](Self::poll_effect), to be drained after every
+/// input, and [`poll_timeout`](Self::poll_timeout) says when to call [`handle_timeout`](Self::handle_timeout).
+///
+/// # Invariants
+/// - Every ticket leaves once, in a [`Job`], by its deadline; none is retried after it may have happened.
+/// - What waits for a write is inside the write: it leaves by [`handle_durable`](Self::handle_durable) alone.
+/// - While a write is staged no body is sealed for the log: what arrives meanwhile becomes one body.
+/// - A forwarded body is proposed only in the leadership it was sealed for, and the names of one node only in rising
+///   order, so that commands of one node never change places.
+/// - After [`close`](Self::close) the core is not polled again.
+pub struct Engine<P: Protocol, T> {
+    config: EngineConfig,
+    core: P,
+    proposals: Proposals<T>,
+    reads: Reads<T>,
+    transfer: Transfer,
+    staged: VecDeque<P::Staged>,
+    ready: VecDeque<Effect<P, T>>,
+    accepted: Accepted,
+    reading: BTreeSet<NodeId>,
+    handed: u64,
+    applied: u64,
+    has_room: bool,
+    closed: Option<Reason>,
+    frames_ignored: u64,
+    snapshots_failed: u64,
+}
+
+/// The forwarded names this node has decided upon while it leads in `epoch`.
+#[derive(Default)]
+struct Accepted {
+    epoch: u64,
+    names: BTreeMap<NodeId, (u64, u64)>,
+}
+
+impl<P: Protocol, T> Engine<P, T> {
+    /// An engine around a core that was just recovered.
+    pub fn new(config: EngineConfig, core: P) -> Self {
+        Self {
+            proposals: Proposals::new(config.node.0, config.incarnation),
+            reads: Reads::new(),
+            transfer: Transfer::default(),
+            staged: VecDeque::new(),
+            ready: VecDeque::new(),
+            accepted: Accepted::default(),
+            reading: BTreeSet::new(),
+            handed: 0,
+            applied: 0,
+            has_room: true,
+            closed: None,
+            frames_ignored: 0,
+            snapshots_failed: 0,
+            config,
+            core,
+        }
+    }
+
+    /// Proposes a command. Commands of one engine are applied in the order of these calls, if at all.
+    pub fn propose(&mut self, now: Instant, proposal: Proposal<T>) {
+        let bytes = NAME_BYTES + COMMAND_OVERHEAD_BYTES + proposal.command.len();
+        let reason = if let Some(reason) = self.closed {
+            reason
+        } else if bytes > self.config.body_bytes_max {
+            Reason::TooLarge
+        } else if proposal.deadline <= now {
+            Reason::Expired
+        } else if !self.has_room {
+            Reason::Full
+        } else if self.is_busy() || self.proposals.queued_bytes() + bytes > self.config.queued_bytes_max {
+            Reason::Busy
+        } else {
+            return self.proposals.push(proposal);
+        };
+        self.reject(proposal.ticket, reason);
+    }
+
+    /// Asks for a look at the machine.
+    pub fn read(&mut self, now: Instant, consistency: Consistency, deadline: Instant, ticket: T) {
+        if let Some(reason) = self.closed {
+            self.reject(ticket, reason);
+        } else if consistency == Consistency::Stale {
+            self.ready.push_back(Effect::Job(Job::Read(ticket)));
+        } else if deadline <= now {
+            self.reject(ticket, Reason::Expired);
+        } else if self.is_busy() {
+            self.reject(ticket, Reason::Busy);
+        } else {
+            self.reads.push(deadline, ticket);
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.closed.is_some() {
+            return;
+        }
+        if self.core.poll_timeout().is_some_and(|at| at <= now) {
+            self.core.handle_timeout(now);
+        }
+        let (queued, sent) = self.proposals.expire(now);
+        let reads = self.reads.expire(now);
+        queued.into_iter().chain(reads).for_each(|ticket| self.reject(ticket, Reason::Expired));
+        sent.into_iter().for_each(|ticket| self.fail(ticket, Failure::Unknown));
+    }
+
+    /// The log took the record; what waits for it stays inside until [`handle_durable`](Self::handle_durable).
+    ///
+    /// # Errors
+    /// The log's own. The write is gone with it: the engine must be [closed](Self::close).
+    pub fn stage<E>(
+        &mut self,
+        write: P::Write,
+        append: impl FnOnce(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
+    ) -> Result<(), E> {
+        self.staged.push_back(P::stage(write, append)?);
+        Ok(())
+    }
+
+    /// Everything the log took up to `durable` is on stable storage.
+    pub fn handle_durable(&mut self, now: Instant, durable: Lsn) {
+        while let Some(staged) = self.staged.pop_front() {
+            match P::release(staged, durable) {
+                Ok((messages, receipt)) => {
+                    messages.into_iter().for_each(|(to, message)| self.send_message(to, &message));
+                    self.core.handle_persisted(now, receipt);
+                }
+                Err(staged) => return self.staged.push_front(staged),
+            }
+        }
+    }
+
+    /// A task has ended.
+    ///
+    /// # Errors
+    /// When the log cannot be read; the engine must be [closed](Self::close).
+    pub fn handle_completion(&mut self, now: Instant, completion: Completion<P>) -> Result<(), Poisoned> {
+        match completion {
+            Completion::Fetched(_, Err(error @ LogError::Failed(_))) => return Err(Poisoned(error)),
+            Completion::Fetched(fetch, slots) => self.core.handle_fetched(now, fetch, slots),
+            Completion::Saved(saved) => self.handle_saved(now, saved.ok()),
+            Completion::ChunkRead { to, snapshot, at, piece } => self.handle_piece_read(to, snapshot, at, piece),
+            Completion::ChunkWritten(snapshot, Ok(next)) => self.transfer.stored(&snapshot, next),
+            Completion::Discarded(snapshot) => self.transfer.stored(&snapshot, 0),
+            Completion::Received(snapshot, Ok(())) => {
+                self.transfer.end(&snapshot);
+                self.core.handle_snapshot(now, snapshot);
+            }
+            Completion::ChunkWritten(snapshot, Err(_)) | Completion::Received(snapshot, Err(_)) => {
+                self.snapshots_failed += 1;
+                if self.transfer.end(&snapshot) {
+                    self.core.handle_pull_failed(now, snapshot);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The applier has done a job. `now` decides which old snapshots peers may still be reading.
+    pub fn handle_done(&mut self, now: Instant, done: Done) {
+        match done {
+            Done::Applied(index) => self.applied = index,
+            Done::Frozen(frozen) => {
+                let patience = self.config.patience * SERVING_PATIENCES;
+                let keep_from = self.transfer.keep_from(now, frozen.snapshot.index, patience);
+                self.ready.push_back(Effect::Task(Task::Save { frozen, keep_from }));
+            }
+        }
+    }
+
+    /// Whether the log has space for what may come. Without it nothing new is taken.
+    pub fn set_room(&mut self, has_room: bool) {
+        self.has_room = has_room;
+    }
+
+    /// Ends everything: what may have happened as unknown, what surely did not as rejected. The effects that are still
+    /// polled are answers alone.
+    pub fn close(&mut self, reason: Reason) {
+        self.closed = Some(reason);
+        self.ready.retain(|effect| matches!(effect, Effect::Job(Job::Fail(..))));
+        let (queued, sent) = self.proposals.drain();
+        let reads = self.reads.drain();
+        queued.into_iter().chain(reads).for_each(|ticket| self.reject(ticket, reason));
+        sent.into_iter().for_each(|ticket| self.fail(ticket, Failure::Unknown));
+    }
+
+    /// The next thing to do. `None`: nothing until the next input.
+    pub fn poll_effect(&mut self, now: Instant) -> Option<Effect<P, T>> {
+        if self.closed.is_some() {
+            return self.ready.pop_front();
+        }
+        self.seal(now);
+        self.ask(now);
+        self.pull(now);
+        loop {
+            if let Some(effect) = self.ready.pop_front() {
+                return Some(effect);
+            }
+            match self.core.poll_output()? {
+                Output::Persist(write) => return Some(Effect::Persist(write)),
+                Output::Send(to, message) => self.send_message(to, &message),
+                Output::Fetch(fetch) => return Some(Effect::Task(Task::Fetch(fetch))),
+                Output::Apply(committed) => self.apply(committed),
+                Output::Restore(snapshot) => self.restore(snapshot),
+                Output::PullSnapshot { from, snapshot } => self.begin_pull(from, snapshot),
+                Output::Read { id, index } => self.handle_index(id, index),
+            }
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.closed.is_some() {
+            return None;
+        }
+        let patience = self.config.patience;
+        [
+            self.core.poll_timeout(),
+            self.proposals.wake(),
+            self.reads.wake(),
+            self.reads.stale_at(self.config.node, patience),
+            self.transfer.wake(patience),
+            self.forward_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The engine at a glance.
+    pub fn status(&self) -> EngineStatus {
+        EngineStatus {
+            core: self.core.status(),
+            leadership: self.core.leadership(),
+            applied: self.applied,
+            requests: self.proposals.count() + self.reads.count(),
+            frames_ignored: self.frames_ignored,
+            snapshots_failed: self.snapshots_failed,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.proposals.count() + self.reads.count() >= self.config.requests_max
+    }
+
+    fn apply(&mut self, Committed { at, kind, body }: Committed) {
+        let bytes = body.len() as u64 + ENTRY_OVERHEAD_BYTES;
+        let (tickets, overtaken) = match kind {
+            Kind::Commands => self.proposals.applied(&body),
+            Kind::Noop | Kind::Membership => Default::default(),
+        };
+        self.handed = at.index;
+        self.ready.push_back(Effect::Job(Job::Apply { at, kind, body, tickets }));
+        overtaken.into_iter().for_each(|ticket| self.reject(ticket, Reason::Overtaken));
+        let superseded = self.proposals.superseded(P::epoch(&at));
+        superseded.into_iter().for_each(|ticket| self.fail(ticket, Failure::Unknown));
+        self.serve();
+        if self.transfer.applied(bytes, self.config.snapshot_log_bytes) {
+            self.ready.push_back(Effect::Job(Job::Freeze));
+        }
+    }
+
+    fn restore(&mut self, snapshot: Snapshot) {
+        self.handed = snapshot.index;
+        self.transfer.restored();
+        self.ready.push_back(Effect::Job(Job::Restore(snapshot)));
+        self.serve();
+    }
+
+    fn serve(&mut self) {
+        for ticket in self.reads.serve(self.handed) {
+            self.ready.push_back(Effect::Job(Job::Read(ticket)));
+        }
+    }
+
+    /// Bodies for the log while no write is under way, or for the leader while few are.
+    fn seal(&mut self, now: Instant) {
+        let Some(leader) = self.core.leadership() else { return };
+        if leader.node != self.config.node {
+            return self.forward(now, leader);
+        }
+        while self.staged.is_empty()
+            && let Some((sequence, body)) = self.proposals.seal(now, leader, self.config.body_bytes_max)
+        {
+            if let Err(refusal) = self.core.propose(now, body) {
+                let tickets = self.proposals.take(sequence);
+                tickets.into_iter().flatten().for_each(|ticket| self.reject(ticket, refusal.into()));
+            }
+        }
+    }
+
+    fn forward(&mut self, now: Instant, leader: Leadership) {
+        while self.may_forward(now, leader)
+            && let Some((_, body)) = self.proposals.seal(now, leader, self.config.body_bytes_max)
+        {
+            let frame = Frame::Forward { epoch: leader.epoch };
+            self.send(leader.node, Lane::Bulk, &frame, vec![body]);
+        }
+    }
+
+    fn may_forward(&self, now: Instant, leader: Leadership) -> bool {
+        let (under_way, newest) = self.proposals.under_way(leader);
+        under_way < self.config.forwards_max || newest.is_some_and(|sealed| now.since(sealed) >= self.config.patience)
+    }
+
+    /// When a full window of forwards stops holding up what is queued: the answers may have been lost.
+    fn forward_at(&self) -> Option<Instant> {
+        let leader = self.core.leadership().filter(|leader| leader.node != self.config.node)?;
+        let (under_way, newest) = self.proposals.under_way(leader);
+        let waits = self.proposals.has_queued() && under_way >= self.config.forwards_max;
+        newest.filter(|_| waits).map(|sealed| sealed + self.config.patience)
+    }
+
+    /// A follower's body, to be proposed here if this node leads as the follower believes. If it does not, it says
+    /// nothing: it may have proposed this very body before it lost its leadership.
+    fn handle_forward(&mut self, now: Instant, from: NodeId, epoch: u64, body: Bytes) {
+        let here = Leadership { node: self.config.node, epoch };
+        let name = body::name(&body).filter(|name| name.node == from.0);
+        let (Some(name), true) = (name, self.core.leadership() == Some(here)) else {
+            self.frames_ignored += 1;
+            return;
+        };
+        if self.accepted.epoch != epoch {
+            self.accepted = Accepted { epoch, names: BTreeMap::new() };
+        }
+        let last = self.accepted.names.entry(from).or_default();
+        if (name.incarnation, name.sequence) <= *last {
+            self.frames_ignored += 1;
+            return;
+        }
+        *last = (name.incarnation, name.sequence);
+        let refusal = if body.len() > self.config.body_bytes_max {
+            Some(Refusal::TooLarge)
+        } else if self.has_room {
+            self.core.propose(now, body).err()
+        } else {
+            Some(Refusal::Busy)
+        };
+        if let Some(refusal) = refusal {
+            let frame = Frame::Refused { sequence: name.sequence, reason: refusal.into() };
+            self.send(from, Lane::Control, &frame, Vec::new());
+        }
+    }
+
+    fn send_message(&mut self, to: NodeId, message: &P::Message) {
+        let mut head = Frame::Message.head(self.config.group);
+        let mut parts = Vec::new();
+        P::encode(message, &mut head, &mut parts);
+        let lane = if P::is_bulk(message) { Lane::Bulk } else { Lane::Control };
+        self.ready.push_back(Effect::Send(to, lane, crate::protocol::parcel(head, parts)));
+    }
+
+    fn send(&mut self, to: NodeId, lane: Lane, frame: &Frame, parts: Vec<Bytes>) {
+        self.ready.push_back(Effect::Send(to, lane, frame.encode(self.config.group, parts)));
+    }
+
+    fn reject(&mut self, ticket: T, reason: Reason) {
+        let leader = match self.closed {
+            Some(_) => None,
+            None => self.core.leadership().map(|leader| leader.node),
+        };
+        self.fail(ticket, Failure::Rejected { reason, leader });
+    }
+
+    fn fail(&mut self, ticket: T, failure: Failure) {
+        self.ready.push_back(Effect::Job(Job::Fail(ticket, failure)));
+    }
+}
+
+impl<P: Protocol, T> fmt::Debug for Engine<P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("config", &self.config).field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotLeader => Self::NotLeader,
+            Refusal::Busy => Self::Busy,
+            Refusal::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+/// What an entry takes in the log beside its body, about.
+const ENTRY_OVERHEAD_BYTES: u64 = 64;
+/// How many patiences a snapshot is kept for a peer that has not asked for its next piece.
+const SERVING_PATIENCES: u32 = 50;

@@ -1,0 +1,191 @@
+//! What an engine and its peers say around the protocol: forwards, read indexes, snapshots.
+
+use bytes::Bytes;
+use synod_transport::{Lane, NodeId};
+use synod_wal::Snapshot;
+
+use super::transfer::Next;
+use super::{Effect, Engine};
+use crate::frame::{Denial, Frame, name};
+use crate::machine::Reason;
+use crate::protocol::{Leadership, Protocol, ReadId, Refusal};
+use crate::task::{SnapshotName, Task};
+use crate::time::Instant;
+
+impl<P: Protocol, T> Engine<P, T> {
+    /// A frame for this group, without the group's id. Nonsense is ignored and counted.
+    pub fn handle_frame(&mut self, now: Instant, from: NodeId, frame: Bytes) {
+        if self.closed.is_some() {
+            return;
+        }
+        let Some((frame, rest)) = Frame::decode(frame) else {
+            self.frames_ignored += 1;
+            return;
+        };
+        match frame {
+            Frame::Message => match P::decode(rest) {
+                Some(message) => self.core.handle_message(now, from, message),
+                None => self.frames_ignored += 1,
+            },
+            Frame::Forward { epoch } => self.handle_forward(now, from, epoch, rest),
+            Frame::Refused { sequence, reason } => self.handle_refused(from, sequence, reason),
+            Frame::AskIndex { epoch, id } => self.handle_ask(now, from, epoch, id),
+            Frame::Index { id, index: Ok(index) } => {
+                self.reads.confirm(from, ReadId(id), index);
+                self.serve();
+            }
+            Frame::Index { id, index: Err(denial) } => self.handle_denied(from, ReadId(id), denial),
+            Frame::Pull { index, tag, at } => self.handle_pull(now, from, name(index, tag), at),
+            Frame::Piece { index, tag, at, len } => self.handle_piece(from, name(index, tag), at, len, rest),
+            Frame::Gone { index, tag } => {
+                if let Some(snapshot) = self.transfer.gone(from, name(index, tag)) {
+                    self.snapshots_failed += 1;
+                    self.core.handle_pull_failed(now, snapshot);
+                }
+            }
+        }
+    }
+
+    /// Groups what reads are queued into a round and asks whoever leads.
+    pub(super) fn ask(&mut self, now: Instant) {
+        let leader = self.core.leadership();
+        for id in self.reads.stale(now, leader, self.config.node, self.config.patience) {
+            self.reads.requeue(id);
+        }
+        let Some(leader) = leader else { return };
+        if !self.reads.has_queued() || self.reads.under_way() >= ROUNDS_MAX {
+            return;
+        }
+        let id = self.reads.ask(now, leader);
+        if leader.node != self.config.node {
+            let frame = Frame::AskIndex { epoch: leader.epoch, id: id.0 };
+            self.send(leader.node, Lane::Control, &frame, Vec::new());
+        } else if let Err(refusal) = self.core.read(now, id) {
+            self.refuse_round(id, refusal.into());
+        }
+    }
+
+    /// The core's answer to a round of this node or of a follower.
+    pub(super) fn handle_index(&mut self, id: ReadId, index: Result<u64, Refusal>) {
+        if let Some((node, theirs)) = self.reads.take_remote(id) {
+            // Without leadership there is no answer: the follower asks the next leader of its own accord.
+            if index != Err(Refusal::NotLeader) {
+                let frame = Frame::Index { id: theirs, index: index.map_err(Denial::from) };
+                self.send(node, Lane::Control, &frame, Vec::new());
+            }
+            return;
+        }
+        match index {
+            Ok(index) => {
+                self.reads.confirm(self.config.node, id, index);
+                self.serve();
+            }
+            Err(Refusal::NotLeader) => self.reads.requeue(id),
+            Err(refusal) => self.refuse_round(id, refusal.into()),
+        }
+    }
+
+    /// A pull begins: pieces of an earlier try are forgotten first, so that files never mix.
+    pub(super) fn begin_pull(&mut self, from: NodeId, snapshot: Snapshot) {
+        for forget in self.transfer.begin(from, snapshot) {
+            self.ready.push_back(Effect::Task(Task::DiscardPart(forget)));
+        }
+    }
+
+    /// Asks for the next piece, or gives up.
+    pub(super) fn pull(&mut self, now: Instant) {
+        match self.transfer.next(now, self.config.patience, UNANSWERED_MAX) {
+            Next::Wait => {}
+            Next::Ask(from, name, at) => self.send(from, Lane::Control, &Frame::pull(name, at), Vec::new()),
+            Next::GiveUp(snapshot) => {
+                self.snapshots_failed += 1;
+                self.core.handle_pull_failed(now, snapshot);
+            }
+        }
+    }
+
+    /// A snapshot was taken, or could not be; the log stays as it is then, and the next one is due in its time.
+    pub(super) fn handle_saved(&mut self, now: Instant, saved: Option<Snapshot>) {
+        self.transfer.taken();
+        match saved {
+            Some(snapshot) => self.core.handle_snapshot(now, snapshot),
+            None => self.snapshots_failed += 1,
+        }
+    }
+
+    pub(super) fn handle_piece_read(&mut self, to: NodeId, name: SnapshotName, at: u64, piece: Option<(u64, Bytes)>) {
+        self.reading.remove(&to);
+        match piece {
+            Some((len, bytes)) => self.send(to, Lane::Bulk, &Frame::piece(name, at, len), vec![bytes]),
+            None => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
+        }
+    }
+
+    fn handle_refused(&mut self, from: NodeId, sequence: u64, denial: Denial) {
+        if self.proposals.leadership(sequence).is_none_or(|leader| leader.node != from) {
+            self.frames_ignored += 1;
+            return;
+        }
+        let tickets = self.proposals.take(sequence);
+        tickets.into_iter().flatten().for_each(|ticket| self.reject(ticket, denial.into()));
+    }
+
+    fn handle_ask(&mut self, now: Instant, from: NodeId, epoch: u64, theirs: u64) {
+        let here = Leadership { node: self.config.node, epoch };
+        if self.core.leadership() != Some(here) || self.reads.remote_count() >= REMOTE_ROUNDS_MAX {
+            self.frames_ignored += 1;
+            return;
+        }
+        let id = self.reads.ask_for(from, theirs);
+        if let Err(refusal) = self.core.read(now, id) {
+            self.handle_index(id, Err(refusal));
+        }
+    }
+
+    fn handle_denied(&mut self, from: NodeId, id: ReadId, denial: Denial) {
+        if self.reads.asked_of(id) == Some(from) {
+            self.refuse_round(id, denial.into());
+        }
+    }
+
+    fn refuse_round(&mut self, id: ReadId, reason: Reason) {
+        for ticket in self.reads.refuse(id) {
+            self.reject(ticket, reason);
+        }
+    }
+
+    fn handle_pull(&mut self, now: Instant, from: NodeId, snapshot: SnapshotName, at: u64) {
+        if !self.reading.insert(from) {
+            return;
+        }
+        self.transfer.serve(now, from, snapshot.index);
+        let bytes_max = self.config.piece_bytes_max;
+        self.ready.push_back(Effect::Task(Task::ReadChunk { to: from, snapshot, at, bytes_max }));
+    }
+
+    fn handle_piece(&mut self, from: NodeId, name: SnapshotName, at: u64, len: u64, bytes: Bytes) {
+        match self.transfer.piece(from, name, at, len, bytes.len()) {
+            Some((snapshot, last)) => {
+                self.ready.push_back(Effect::Task(Task::WriteChunk { snapshot, at, bytes, last }));
+            }
+            None => self.frames_ignored += 1,
+        }
+    }
+}
+
+impl From<Denial> for Reason {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::NotLeader => Self::NotLeader,
+            Denial::Busy => Self::Busy,
+            Denial::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+/// Rounds of reads under way at once; later reads gather into the next.
+const ROUNDS_MAX: usize = 2;
+/// Rounds of followers under way at a leader.
+const REMOTE_ROUNDS_MAX: usize = 1024;
+/// Questions for a piece that may go unanswered before a pull is given up.
+const UNANSWERED_MAX: u32 = 10;

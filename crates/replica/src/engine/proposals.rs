@@ -1,0 +1,275 @@
+//! Proposals of this node: queued, sealed into bodies, and matched to their ends by name.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use crate::body::{self, COMMAND_OVERHEAD_BYTES, NAME_BYTES, Name};
+use crate::protocol::Leadership;
+use crate::time::Instant;
+
+/// A command on its way into the log.
+#[derive(Debug)]
+pub struct Proposal<T> {
+    /// What the machine will be given.
+    pub command: Bytes,
+    /// By when the request must have ended.
+    pub deadline: Instant,
+    /// Who waits.
+    pub ticket: T,
+}
+
+/// Who waits for a command that has left the queue, and until when.
+type Waiting<T> = Option<(Instant, T)>;
+
+/// A body that left this node under a name.
+struct Open<T> {
+    leadership: Leadership,
+    sealed: Instant,
+    waiting: Vec<Waiting<T>>,
+}
+
+/// # Invariants
+/// - A ticket is in `queue` or in `open`, and in one of them once.
+/// - Sequence numbers rise in the order of the calls to [`push`](Self::push): bodies are sealed from the queue's front.
+/// - `queued_bytes` is the sum over `queue`.
+pub(super) struct Proposals<T> {
+    node: u64,
+    incarnation: u64,
+    sequence: u64,
+    queue: VecDeque<Proposal<T>>,
+    queued_bytes: usize,
+    open: BTreeMap<u64, Open<T>>,
+    open_count: usize,
+    /// No deadline is before this one. It may be earlier than the earliest: a look then finds nothing and moves it.
+    wake: Option<Instant>,
+}
+
+impl<T> Proposals<T> {
+    pub(super) fn new(node: u64, incarnation: u64) -> Self {
+        Self {
+            node,
+            incarnation,
+            sequence: 0,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            open: BTreeMap::new(),
+            open_count: 0,
+            wake: None,
+        }
+    }
+
+    /// Commands that wait, in the queue or for their end.
+    pub(super) fn count(&self) -> usize {
+        self.queue.len() + self.open_count
+    }
+
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    pub(super) fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    pub(super) fn push(&mut self, proposal: Proposal<T>) {
+        self.wake = Some(self.wake.map_or(proposal.deadline, |wake| wake.min(proposal.deadline)));
+        self.queued_bytes += proposal.command.len();
+        self.queue.push_back(proposal);
+    }
+
+    /// The front of the queue as one body of at most `bytes_max`, sealed for one leadership.
+    pub(super) fn seal(&mut self, now: Instant, leadership: Leadership, bytes_max: usize) -> Option<(u64, Bytes)> {
+        let mut bytes = NAME_BYTES;
+        let count = self
+            .queue
+            .iter()
+            .take_while(|p| {
+                bytes += COMMAND_OVERHEAD_BYTES + p.command.len();
+                bytes <= bytes_max
+            })
+            .count();
+        if count == 0 {
+            return None;
+        }
+        self.sequence += 1;
+        let name = Name { node: self.node, incarnation: self.incarnation, sequence: self.sequence };
+        let body = body::encode(name, self.queue.iter().take(count).map(|p| &p.command));
+        let mut waiting = Vec::with_capacity(count);
+        for proposal in self.queue.drain(..count) {
+            self.queued_bytes -= proposal.command.len();
+            waiting.push(Some((proposal.deadline, proposal.ticket)));
+        }
+        self.open_count += count;
+        self.open.insert(self.sequence, Open { leadership, sealed: now, waiting });
+        Some((self.sequence, body))
+    }
+
+    /// Bodies sealed for this leadership whose end is open, and when the newest of them was sealed.
+    pub(super) fn under_way(&self, leadership: Leadership) -> (usize, Option<Instant>) {
+        let mut newest = self.open.values().rev().take_while(|open| open.leadership == leadership);
+        let sealed = newest.next().map(|open| open.sealed);
+        (newest.count() + usize::from(sealed.is_some()), sealed)
+    }
+
+    /// The leadership that a body was sealed for.
+    pub(super) fn leadership(&self, sequence: u64) -> Option<Leadership> {
+        self.open.get(&sequence).map(|open| open.leadership)
+    }
+
+    /// Takes those who wait for a body, by their place in it.
+    pub(super) fn take(&mut self, sequence: u64) -> Vec<Option<T>> {
+        let Some(open) = self.open.remove(&sequence) else { return Vec::new() };
+        self.open_count -= open.waiting.len();
+        open.waiting.into_iter().map(|waiting| waiting.map(|(_, ticket)| ticket)).collect()
+    }
+
+    /// If `body` is one of this incarnation's, takes those who wait for it, and those whose older bodies it overtook:
+    /// the applier drops a name that does not rise, so they can never be applied.
+    pub(super) fn applied(&mut self, body: &Bytes) -> (Vec<Option<T>>, Vec<T>) {
+        let ours = body::name(body).filter(|n| (n.node, n.incarnation) == (self.node, self.incarnation));
+        let Some(name) = ours else { return (Vec::new(), Vec::new()) };
+        let tickets = self.take(name.sequence);
+        let mut overtaken = Vec::new();
+        while let Some((&first, _)) = self.open.first_key_value()
+            && first < name.sequence
+        {
+            overtaken.extend(self.take(first).into_iter().flatten());
+        }
+        (tickets, overtaken)
+    }
+
+    /// Takes those whose leader is gone, now that an entry of a later epoch is decided.
+    pub(super) fn superseded(&mut self, epoch: u64) -> Vec<T> {
+        let mut gone = Vec::new();
+        while let Some((&first, open)) = self.open.first_key_value()
+            && open.leadership.epoch < epoch
+        {
+            gone.extend(self.take(first).into_iter().flatten());
+        }
+        gone
+    }
+
+    pub(super) fn wake(&self) -> Option<Instant> {
+        self.wake
+    }
+
+    /// Takes those whose deadline has come: still queued, and already gone out.
+    pub(super) fn expire(&mut self, now: Instant) -> (Vec<T>, Vec<T>) {
+        if self.wake.is_none_or(|wake| now < wake) {
+            return (Vec::new(), Vec::new());
+        }
+        let mut queued = Vec::new();
+        for proposal in std::mem::take(&mut self.queue) {
+            if proposal.deadline <= now {
+                self.queued_bytes -= proposal.command.len();
+                queued.push(proposal.ticket);
+            } else {
+                self.queue.push_back(proposal);
+            }
+        }
+        let mut sent = Vec::new();
+        for waiting in self.open.values_mut().flat_map(|open| &mut open.waiting) {
+            sent.extend(waiting.take_if(|(deadline, _)| *deadline <= now).map(|(_, ticket)| ticket));
+        }
+        self.forget_unawaited();
+        let open = self.open.values().flat_map(|open| &open.waiting).flatten().map(|(deadline, _)| *deadline);
+        self.wake = self.queue.iter().map(|p| p.deadline).chain(open).min();
+        (queued, sent)
+    }
+
+    /// Takes everyone: still queued, and already gone out.
+    pub(super) fn drain(&mut self) -> (Vec<T>, Vec<T>) {
+        self.queued_bytes = 0;
+        self.open_count = 0;
+        self.wake = None;
+        let queued = std::mem::take(&mut self.queue).into_iter().map(|p| p.ticket).collect();
+        let open = std::mem::take(&mut self.open).into_values();
+        (queued, open.flat_map(|open| open.waiting).flatten().map(|(_, ticket)| ticket).collect())
+    }
+
+    fn forget_unawaited(&mut self) {
+        let open_count = &mut self.open_count;
+        self.open.retain(|_, open| {
+            let awaited = open.waiting.iter().any(Option::is_some);
+            if !awaited {
+                *open_count -= open.waiting.len();
+            }
+            awaited
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use synod_transport::NodeId;
+
+    fn at(ms: u64) -> Instant {
+        Instant(Duration::from_millis(ms))
+    }
+
+    fn leadership(epoch: u64) -> Leadership {
+        Leadership { node: NodeId(9), epoch }
+    }
+
+    fn with(commands: &[(&'static str, u64)]) -> Proposals<&'static str> {
+        let mut proposals = Proposals::new(1, 2);
+        for (command, deadline) in commands {
+            let deadline = at(*deadline);
+            proposals.push(Proposal { command: Bytes::from_static(command.as_bytes()), deadline, ticket: *command });
+        }
+        proposals
+    }
+
+    #[test]
+    fn a_body_is_bounded_and_keeps_the_order() {
+        let mut proposals = with(&[("aaaa", 1), ("bbbb", 1), ("cccc", 1)]);
+        let (first, body) = proposals.seal(at(0), leadership(1), NAME_BYTES + 16).unwrap();
+        assert!(body::commands(&body).eq([b"aaaa", b"bbbb"]));
+        let (second, body) = proposals.seal(at(0), leadership(1), NAME_BYTES + 16).unwrap();
+        assert!(body::commands(&body).eq([b"cccc"]));
+        assert!(first < second && proposals.seal(at(0), leadership(1), 1000).is_none());
+        assert_eq!(proposals.under_way(leadership(1)).0, 2);
+        assert_eq!(proposals.count(), 3);
+    }
+
+    #[test]
+    fn deadlines_part_what_was_sent_from_what_was_not() {
+        let mut proposals = with(&[("a", 10), ("b", 20)]);
+        proposals.seal(at(0), leadership(1), NAME_BYTES + 10).unwrap();
+        for command in ["c", "d"] {
+            let deadline = at(if command == "c" { 10 } else { 30 });
+            proposals.push(Proposal { command: command.into(), deadline, ticket: command });
+        }
+        assert_eq!(proposals.expire(at(9)), (vec![], vec![]));
+        assert_eq!(proposals.expire(at(10)), (vec!["c"], vec!["a"]));
+        assert_eq!(proposals.wake(), Some(at(20)));
+        assert_eq!(proposals.take(1), vec![None, Some("b")]);
+        assert_eq!(proposals.expire(at(30)), (vec!["d"], vec![]));
+        assert_eq!((proposals.count(), proposals.wake(), proposals.queued_bytes()), (0, None, 0));
+    }
+
+    #[test]
+    fn what_is_applied_ends_what_it_overtook() {
+        let mut proposals = with(&[("a", 10)]);
+        proposals.seal(at(0), leadership(1), 1000).unwrap();
+        proposals.push(Proposal { command: "b".into(), deadline: at(10), ticket: "b" });
+        let (_, second) = proposals.seal(at(0), leadership(2), 1000).unwrap();
+        let strangers = body::encode(Name { node: 1, incarnation: 1, sequence: 9 }, [].iter());
+        assert_eq!(proposals.applied(&strangers), (vec![], vec![]));
+        assert_eq!(proposals.applied(&second), (vec![Some("b")], vec!["a"]));
+        assert_eq!(proposals.applied(&second), (vec![], vec![]));
+        assert_eq!(proposals.count(), 0);
+    }
+
+    #[test]
+    fn a_later_epoch_ends_what_older_leaders_had() {
+        let mut proposals = with(&[("a", 10)]);
+        proposals.seal(at(0), leadership(3), 1000).unwrap();
+        assert!(proposals.superseded(3).is_empty());
+        assert_eq!(proposals.superseded(4), vec!["a"]);
+        assert_eq!(proposals.count(), 0);
+    }
+}

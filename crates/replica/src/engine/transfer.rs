@@ -1,0 +1,241 @@
+//! Snapshots on the move: taken here, pulled from a peer, read for peers.
+//!
+//! ```text
+//! receiver                         holder
+//!    │ ── Pull { at: 0 } ───────────▶ │
+//!    │ ◀───────── Piece { at: 0 } ─── │       the receiver asks for the next piece once this one is stored:
+//!    │ store                          │       it sets the pace, and one piece is in flight
+//!    │ ── Pull { at: n } ───────────▶ │
+//!    │ ◀───────── Piece { at: n } ─── │
+//!    │ store, verify, sync, rename    │
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use synod_transport::NodeId;
+use synod_wal::Snapshot;
+
+use crate::task::SnapshotName;
+use crate::time::Instant;
+
+/// What the pull needs next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing: an answer or a task is awaited.
+    Wait,
+    /// Ask for the piece at this byte.
+    Ask(NodeId, SnapshotName, u64),
+    /// Too many questions went unanswered.
+    GiveUp(Snapshot),
+}
+
+#[derive(Debug)]
+struct Pull {
+    from: NodeId,
+    snapshot: Snapshot,
+    at: u64,
+    len: Option<u64>,
+    /// A piece is being stored.
+    storing: bool,
+    /// When the last question went out; `None` when the next one is due.
+    asked: Option<Instant>,
+    unanswered: u32,
+}
+
+/// # Invariants
+/// - At most one snapshot is pulled, and at most one taken, at a time.
+/// - While a piece is being stored no other piece of the pull is accepted.
+#[derive(Debug, Default)]
+pub(super) struct Transfer {
+    pull: Option<Pull>,
+    taking: bool,
+    /// Of each peer, the snapshot it last asked for, and when.
+    serving: BTreeMap<NodeId, (u64, Instant)>,
+    log_bytes: u64,
+}
+
+impl Transfer {
+    /// Begins to pull, in place of what was being pulled. Gives back the snapshots whose pieces, of this pull or an
+    /// earlier one, are to be forgotten; the first question waits for [`stored`](Self::stored) to say so of this one.
+    pub(super) fn begin(&mut self, from: NodeId, snapshot: Snapshot) -> Vec<Snapshot> {
+        if self.pull.as_ref().is_some_and(|pull| pull.snapshot == snapshot && pull.from == from) {
+            return Vec::new();
+        }
+        let mut forget = vec![snapshot.clone()];
+        let pull = Pull { from, snapshot, at: 0, len: None, storing: true, asked: None, unanswered: 0 };
+        forget.extend(self.pull.replace(pull).map(|old| old.snapshot).filter(|old| *old != forget[0]));
+        forget
+    }
+
+    pub(super) fn next(&mut self, now: Instant, patience: Duration, unanswered_max: u32) -> Next {
+        let Some(pull) = &mut self.pull else { return Next::Wait };
+        if pull.storing {
+            return Next::Wait;
+        }
+        match pull.asked {
+            Some(asked) if now.since(asked) < patience => Next::Wait,
+            Some(_) if pull.unanswered >= unanswered_max => {
+                let snapshot = pull.snapshot.clone();
+                self.pull = None;
+                Next::GiveUp(snapshot)
+            }
+            _ => {
+                pull.asked = Some(now);
+                pull.unanswered += 1;
+                Next::Ask(pull.from, SnapshotName::from(&pull.snapshot), pull.at)
+            }
+        }
+    }
+
+    pub(super) fn wake(&self, patience: Duration) -> Option<Instant> {
+        let pull = self.pull.as_ref().filter(|pull| !pull.storing)?;
+        Some(pull.asked.map_or(Instant::default(), |asked| asked + patience))
+    }
+
+    /// A piece came: the snapshot it is to be stored for and whether it is the last, or `None` when it was not asked for.
+    pub(super) fn piece(
+        &mut self,
+        from: NodeId,
+        name: SnapshotName,
+        at: u64,
+        len: u64,
+        bytes: usize,
+    ) -> Option<(Snapshot, bool)> {
+        let pull = self.pull.as_mut()?;
+        let asked_for = pull.from == from && SnapshotName::from(&pull.snapshot) == name && pull.at == at;
+        // A length that changes is another file under the same name: the sum at the end would not fit either.
+        let consistent = pull.len.is_none_or(|known| known == len)
+            && bytes > 0
+            && at.checked_add(bytes as u64).is_some_and(|end| end <= len);
+        if !asked_for || pull.storing || !consistent {
+            return None;
+        }
+        (pull.len, pull.storing, pull.unanswered) = (Some(len), true, 0);
+        Some((pull.snapshot.clone(), at + bytes as u64 == len))
+    }
+
+    /// A piece is stored; the next one begins at `next`.
+    pub(super) fn stored(&mut self, snapshot: &Snapshot, next: u64) {
+        if let Some(pull) = self.pull.as_mut().filter(|pull| pull.snapshot == *snapshot) {
+            (pull.at, pull.storing, pull.asked) = (next, false, None);
+        }
+    }
+
+    /// The pull ended, one way or another. `true` when it was this one.
+    pub(super) fn end(&mut self, snapshot: &Snapshot) -> bool {
+        self.pull.take_if(|pull| pull.snapshot == *snapshot).is_some()
+    }
+
+    /// The holder has it no more.
+    pub(super) fn gone(&mut self, from: NodeId, name: SnapshotName) -> Option<Snapshot> {
+        let lost = |pull: &mut Pull| {
+            pull.from == from && !pull.storing && SnapshotName::from(&pull.snapshot) == name
+        };
+        self.pull.take_if(lost).map(|pull| pull.snapshot)
+    }
+
+    /// A peer reads a snapshot of ours.
+    pub(super) fn serve(&mut self, now: Instant, peer: NodeId, index: u64) {
+        self.serving.insert(peer, (index, now));
+    }
+
+    /// Snapshots from this index on are still read by a peer, or will be.
+    pub(super) fn keep_from(&mut self, now: Instant, newest: u64, patience: Duration) -> u64 {
+        self.serving.retain(|_, (_, at)| now.since(*at) < patience);
+        self.serving.values().map(|(index, _)| *index).min().unwrap_or(newest).min(newest)
+    }
+
+    /// Counts what was applied; `true` when it is time to take a snapshot.
+    pub(super) fn applied(&mut self, bytes: u64, bytes_max: u64) -> bool {
+        self.log_bytes += bytes;
+        let due = self.log_bytes >= bytes_max && !self.taking;
+        if due {
+            (self.taking, self.log_bytes) = (true, 0);
+        }
+        due
+    }
+
+    /// The snapshot being taken is stored, or could not be.
+    pub(super) fn taken(&mut self) {
+        self.taking = false;
+    }
+
+    /// The state was replaced from a snapshot.
+    pub(super) fn restored(&mut self) {
+        self.log_bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use synod_wal::Tag;
+
+    const PATIENCE: Duration = Duration::from_millis(100);
+
+    fn at(ms: u64) -> Instant {
+        Instant(Duration::from_millis(ms))
+    }
+
+    fn snapshot(index: u64) -> Snapshot {
+        Snapshot { index, tag: Tag::default(), meta: Bytes::new() }
+    }
+
+    fn begun() -> (Transfer, SnapshotName) {
+        let mut transfer = Transfer::default();
+        assert_eq!(transfer.begin(NodeId(2), snapshot(7)), [snapshot(7)]);
+        assert!(transfer.begin(NodeId(2), snapshot(7)).is_empty(), "it is under way");
+        assert_eq!(transfer.next(at(0), PATIENCE, 3), Next::Wait, "old pieces are being forgotten");
+        transfer.stored(&snapshot(7), 0);
+        (transfer, SnapshotName::from(&snapshot(7)))
+    }
+
+    #[test]
+    fn the_receiver_sets_the_pace() {
+        let (mut transfer, name) = begun();
+        assert_eq!(transfer.next(at(0), PATIENCE, 3), Next::Ask(NodeId(2), name, 0));
+        assert_eq!(transfer.next(at(99), PATIENCE, 3), Next::Wait);
+        assert_eq!(transfer.piece(NodeId(3), name, 0, 10, 6), None, "from a stranger");
+        assert_eq!(transfer.piece(NodeId(2), name, 4, 10, 6), None, "not the one asked for");
+        assert_eq!(transfer.piece(NodeId(2), name, 0, 10, 6), Some((snapshot(7), false)));
+        assert_eq!(transfer.piece(NodeId(2), name, 0, 10, 6), None, "a repeat");
+        assert_eq!(transfer.next(at(500), PATIENCE, 3), Next::Wait, "it is being stored");
+        transfer.stored(&snapshot(7), 6);
+        assert_eq!(transfer.next(at(500), PATIENCE, 3), Next::Ask(NodeId(2), name, 6));
+        assert_eq!(transfer.piece(NodeId(2), name, 6, 11, 4), None, "the length changed");
+        assert_eq!(transfer.piece(NodeId(2), name, 6, 10, 4), Some((snapshot(7), true)));
+        assert!(transfer.end(&snapshot(7)) && !transfer.end(&snapshot(7)));
+    }
+
+    #[test]
+    fn silence_ends_a_pull() {
+        let (mut transfer, name) = begun();
+        for ms in [0, 100, 200] {
+            assert_eq!(transfer.next(at(ms), PATIENCE, 3), Next::Ask(NodeId(2), name, 0));
+        }
+        assert_eq!(transfer.next(at(299), PATIENCE, 3), Next::Wait);
+        assert_eq!(transfer.wake(PATIENCE), Some(at(300)));
+        assert_eq!(transfer.next(at(300), PATIENCE, 3), Next::GiveUp(snapshot(7)));
+        assert_eq!(transfer.wake(PATIENCE), None);
+    }
+
+    #[test]
+    fn a_snapshot_that_a_peer_reads_is_kept_for_a_while() {
+        let mut transfer = Transfer::default();
+        assert_eq!(transfer.keep_from(at(0), 9, PATIENCE), 9);
+        transfer.serve(at(0), NodeId(2), 5);
+        assert_eq!(transfer.keep_from(at(99), 9, PATIENCE), 5);
+        assert_eq!(transfer.keep_from(at(100), 9, PATIENCE), 9);
+    }
+
+    #[test]
+    fn one_snapshot_is_taken_at_a_time() {
+        let mut transfer = Transfer::default();
+        assert!(!transfer.applied(99, 100) && transfer.applied(1, 100));
+        assert!(!transfer.applied(1000, 100), "one is being taken");
+        transfer.taken();
+        assert!(transfer.applied(0, 100), "what came meanwhile counts");
+    }
+}

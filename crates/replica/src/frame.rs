@@ -1,0 +1,147 @@
+//! What engines say to each other: the protocol's messages, and what stands around them.
+//!
+//! ```text
+//!  0        8
+//! ┌────────┬──────────────────┬───────────────────────────────┐
+//! │ group  │ head (postcard)  │ the protocol's bytes, a body,  │    version 0, unstable
+//! │ u64 LE │                  │ or a piece of a snapshot       │
+//! └────────┴──────────────────┴───────────────────────────────┘
+//! ```
+//!
+//! | frame | from → to | carries |
+//! |---|---|---|
+//! | `Message` | any → any | what the core says |
+//! | `Forward` | follower → leader | an entry's body to propose, in the leadership it was meant for |
+//! | `Refused` | leader → follower | the body of a `Forward` is surely in no log |
+//! | `AskIndex`, `Index` | follower → leader → follower | a read's index |
+//! | `Pull`, `Piece`, `Gone` | receiver → holder → receiver | a snapshot file, paced by the receiver |
+
+use bytes::{Buf, Bytes};
+use serde::{Deserialize, Serialize};
+use synod_transport::Parcel;
+use synod_wal::{GroupId, Tag};
+
+use crate::protocol::{Refusal, parcel};
+use crate::task::SnapshotName;
+
+/// The head of a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Frame {
+    /// The protocol's own bytes follow.
+    Message,
+    /// A body to propose follows; void in any leadership but this.
+    Forward { epoch: u64 },
+    /// The forwarded body with this sequence number was not proposed and will not be.
+    Refused { sequence: u64, reason: Denial },
+    /// Asks the leader of this epoch for an index that covers all writes that have ended.
+    AskIndex { epoch: u64, id: u64 },
+    /// The answer to `AskIndex`.
+    Index { id: u64, index: Result<u64, Denial> },
+    /// Asks for a piece of a snapshot.
+    Pull { index: u64, tag: [u8; 32], at: u64 },
+    /// A piece of a snapshot file of `len` bytes follows.
+    Piece { index: u64, tag: [u8; 32], at: u64, len: u64 },
+    /// There is no such snapshot any more.
+    Gone { index: u64, tag: [u8; 32] },
+}
+
+/// A refusal as it travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Denial {
+    NotLeader,
+    Busy,
+    TooLarge,
+}
+
+impl From<Refusal> for Denial {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotLeader => Self::NotLeader,
+            Refusal::Busy => Self::Busy,
+            Refusal::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl Frame {
+    pub(crate) fn pull(name: SnapshotName, at: u64) -> Self {
+        Self::Pull { index: name.index, tag: name.tag.0, at }
+    }
+
+    pub(crate) fn gone(name: SnapshotName) -> Self {
+        Self::Gone { index: name.index, tag: name.tag.0 }
+    }
+
+    pub(crate) fn piece(name: SnapshotName, at: u64, len: u64) -> Self {
+        Self::Piece { index: name.index, tag: name.tag.0, at, len }
+    }
+
+    /// A parcel of this frame for `group`, and what follows it.
+    pub(crate) fn encode(&self, group: GroupId, parts: Vec<Bytes>) -> Parcel {
+        parcel(self.head(group), parts)
+    }
+
+    /// The group and the head alone.
+    pub(crate) fn head(&self, group: GroupId) -> Vec<u8> {
+        let mut head = Vec::with_capacity(HEAD_BYTES_USUAL);
+        head.extend_from_slice(&group.0.to_le_bytes());
+        postcard::to_extend(self, head).unwrap_or_default()
+    }
+
+    /// The head of what stands behind the group, and what follows it.
+    pub(crate) fn decode(bytes: Bytes) -> Option<(Self, Bytes)> {
+        let (frame, rest) = postcard::take_from_bytes(&bytes).ok()?;
+        let at = bytes.len() - rest.len();
+        Some((frame, bytes.slice(at..)))
+    }
+}
+
+/// The group that a frame is for, and the rest of it.
+pub(crate) fn group(mut bytes: Bytes) -> Option<(GroupId, Bytes)> {
+    let id = bytes.try_get_u64_le().ok()?;
+    Some((GroupId(id), bytes))
+}
+
+pub(crate) fn name(index: u64, tag: [u8; 32]) -> SnapshotName {
+    SnapshotName { index, tag: Tag(tag) }
+}
+
+const HEAD_BYTES_USUAL: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn round_trip(frame: &Frame) {
+        let bytes = frame.encode(GroupId(7), vec![Bytes::from_static(b"tail")]).to_bytes();
+        let (group, rest) = group(bytes).unwrap();
+        assert_eq!((group, Frame::decode(rest)), (GroupId(7), Some((frame.clone(), Bytes::from_static(b"tail")))));
+    }
+
+    #[test]
+    fn every_frame_comes_back() {
+        for frame in [
+            Frame::Message,
+            Frame::Forward { epoch: 3 },
+            Frame::Refused { sequence: u64::MAX, reason: Denial::TooLarge },
+            Frame::AskIndex { epoch: 1, id: 2 },
+            Frame::Index { id: 2, index: Err(Denial::Busy) },
+            Frame::Index { id: 2, index: Ok(300) },
+            Frame::Pull { index: 1, tag: [7; 32], at: 1 << 40 },
+            Frame::Piece { index: 1, tag: [7; 32], at: 2, len: 3 },
+            Frame::Gone { index: 1, tag: [0; 32] },
+        ] {
+            round_trip(&frame);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            if let Some((_, rest)) = group(bytes.into()) {
+                let _ = Frame::decode(rest);
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! A group as its user sees it.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_transport::NodeId;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::engine::{Consistency, Proposal};
+use crate::machine::{Failure, Outcome, Reason, StateMachine, Ticket};
+use crate::status::Status;
+use crate::time::Instant;
+
+/// A handle to a group of this node. Clones are handles to the same group; the group lives as long as its node.
+///
+/// Any node of the group takes any request: a follower forwards it to the leader.
+pub struct Group<S: StateMachine> {
+    inbox: Inbox<S>,
+    status: watch::Receiver<Status>,
+    timeout: Duration,
+}
+
+impl<S: StateMachine> Group<S> {
+    pub(crate) fn new(inbox: Inbox<S>, status: watch::Receiver<Status>, timeout: Duration) -> Self {
+        Self { inbox, status, timeout }
+    }
+
+    /// The same group, whose requests end within `timeout`.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
+    /// Proposes a command. It is queued here and now, in the order of the calls, and commands of one node are applied in
+    /// that order; the future only waits for the end. Dropping the future does not take the command back.
+    pub fn propose(
+        &self,
+        command: impl Into<Bytes>,
+    ) -> impl Future<Output = Outcome<S::Response>> + Send + 'static + use<S> {
+        let command = command.into();
+        let (to, answer) = oneshot::channel();
+        let bytes = command.len();
+        let request = Request::Propose(Proposal { command, deadline: self.deadline(), ticket: Waiter::Propose(to) });
+        self.inbox.push(request, bytes);
+        async move { answer.await.unwrap_or(Outcome::Unknown) }
+    }
+
+    /// Looks at the machine on this node, in its own thread: `with` should be quick.
+    pub fn read<R: Send + 'static>(
+        &self,
+        consistency: Consistency,
+        with: impl FnOnce(&S) -> R + Send + 'static,
+    ) -> impl Future<Output = Outcome<R>> + Send + 'static + use<S, R> {
+        let (to, answer) = oneshot::channel();
+        let look: Look<S> = Box::new(move |machine| {
+            // Whoever no longer waits needs no answer.
+            let _gone = to.send(match machine {
+                Ok(machine) => Outcome::Ok(with(machine)),
+                Err(failure) => failure.into(),
+            });
+        });
+        self.inbox.push(Request::Read(consistency, self.deadline(), Waiter::Read(look)), 0);
+        async move { answer.await.unwrap_or(Outcome::Unknown) }
+    }
+
+    /// The group at a glance, as of the last turn of its node's loop.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// The group at a glance, and a wait for its changes.
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until this node knows a leader.
+    pub async fn leader(&self) -> Option<NodeId> {
+        let mut status = self.status.clone();
+        let known = status.wait_for(|status| status.leader.is_some()).await.ok()?;
+        known.leader
+    }
+
+    fn deadline(&self) -> Instant {
+        self.inbox.clock.now() + self.timeout
+    }
+}
+
+impl<S: StateMachine> Clone for Group<S> {
+    fn clone(&self) -> Self {
+        Self { inbox: self.inbox.clone(), status: self.status.clone(), timeout: self.timeout }
+    }
+}
+
+impl<S: StateMachine> fmt::Debug for Group<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("status", &*self.status.borrow()).finish_non_exhaustive()
+    }
+}
+
+/// The clock of a node: moments since it was started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    epoch: tokio::time::Instant,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self { epoch: tokio::time::Instant::now() }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        Instant(self.epoch.elapsed())
+    }
+
+    pub(crate) fn at(&self, instant: Instant) -> tokio::time::Instant {
+        // A deadline too far to be represented is as good as a day: whoever waits looks again.
+        self.epoch.checked_add(instant.0).unwrap_or_else(|| tokio::time::Instant::now() + A_DAY)
+    }
+}
+
+/// What a caller asks of the loop.
+pub(crate) enum Request<T> {
+    Propose(Proposal<T>),
+    Read(Consistency, Instant, T),
+}
+
+type Look<S> = Box<dyn FnOnce(Result<&S, Failure>) + Send>;
+
+/// Both kinds of ticket of a running node.
+pub(crate) enum Waiter<S: StateMachine> {
+    Propose(oneshot::Sender<Outcome<S::Response>>),
+    Read(Look<S>),
+}
+
+impl<S: StateMachine> Ticket<S> for Waiter<S> {
+    fn applied(self, response: S::Response) {
+        if let Self::Propose(to) = self {
+            let _gone = to.send(Outcome::Ok(response));
+        }
+    }
+
+    fn read(self, machine: &S) {
+        if let Self::Read(look) = self {
+            look(Ok(machine));
+        }
+    }
+
+    fn failed(self, failure: Failure) {
+        match self {
+            Self::Propose(to) => {
+                let _gone = to.send(failure.into());
+            }
+            Self::Read(look) => look(Err(failure)),
+        }
+    }
+}
+
+/// The way of requests into the loop: bounded in number by the channel and in bytes by `queued_bytes`.
+pub(crate) struct Inbox<S: StateMachine> {
+    pub(crate) to: mpsc::Sender<(Request<Waiter<S>>, usize)>,
+    pub(crate) queued_bytes: Arc<AtomicUsize>,
+    pub(crate) queued_bytes_max: usize,
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) clock: Clock,
+}
+
+impl<S: StateMachine> Inbox<S> {
+    fn push(&self, request: Request<Waiter<S>>, bytes: usize) {
+        let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let refused = if queued + bytes > self.queued_bytes_max {
+            Some((request, Reason::Busy))
+        } else {
+            match self.to.try_send((request, bytes)) {
+                Ok(()) => None,
+                Err(mpsc::error::TrySendError::Full((request, _))) => Some((request, Reason::Busy)),
+                Err(mpsc::error::TrySendError::Closed((request, _))) => Some((request, Reason::Shutdown)),
+            }
+        };
+        match refused {
+            None => self.wake.notify_one(),
+            Some((request, reason)) => {
+                self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                let (Request::Propose(Proposal { ticket, .. }) | Request::Read(_, _, ticket)) = request;
+                ticket.failed(Failure::Rejected { reason, leader: None });
+            }
+        }
+    }
+}
+
+impl<S: StateMachine> Clone for Inbox<S> {
+    fn clone(&self) -> Self {
+        Self {
+            to: self.to.clone(),
+            queued_bytes: self.queued_bytes.clone(),
+            queued_bytes_max: self.queued_bytes_max,
+            wake: self.wake.clone(),
+            clock: self.clock,
+        }
+    }
+}
+
+const A_DAY: Duration = Duration::from_secs(86_400);

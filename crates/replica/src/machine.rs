@@ -1,0 +1,173 @@
+//! What a user replicates, and how its requests end.
+
+use std::fmt;
+use std::io;
+
+use synod_transport::NodeId;
+
+/// Where a command stands in the order of all commands: the same on every node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Applying {
+    /// The entry's index in the log.
+    pub index: u64,
+    /// The command's place in that entry, from 0: several commands share an index.
+    pub offset: u32,
+}
+
+/// A deterministic state machine: the same commands in the same order give the same state and the same responses.
+///
+/// No clock, no randomness, no outside: what a command needs of those it must carry.
+///
+/// ```
+/// use std::io::{self, Read, Write};
+/// use synod_replica::{Applying, StateMachine};
+///
+/// #[derive(Default)]
+/// struct Counter(u64);
+///
+/// impl StateMachine for Counter {
+///     type Response = u64;
+///     type Frozen = u64;
+///     fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
+///         self.0 += u64::from(command.first().copied().unwrap_or(1));
+///         self.0
+///     }
+///     fn freeze(&self) -> u64 { self.0 }
+///     fn write(frozen: u64, to: &mut dyn Write) -> io::Result<()> { to.write_all(&frozen.to_le_bytes()) }
+///     fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
+///         let mut bytes = [0; 8];
+///         from.read_exact(&mut bytes)?;
+///         self.0 = u64::from_le_bytes(bytes);
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait StateMachine: Send + 'static {
+    /// What a command gives back to whoever proposed it.
+    type Response: Send + 'static;
+    /// Contents that no longer change: cheap to take (a persistent map, an `Arc`, at worst a clone), written elsewhere
+    /// while commands go on being applied.
+    type Frozen: Send + 'static;
+
+    /// Applies a command. It was committed: it cannot be refused, only answered. Bytes that are no command of this
+    /// machine must be answered, the same way on every node.
+    fn apply(&mut self, at: Applying, command: &[u8]) -> Self::Response;
+    /// The state as of now.
+    fn freeze(&self) -> Self::Frozen;
+    /// Writes what [`restore`](Self::restore) reads.
+    ///
+    /// # Errors
+    /// The writer's.
+    fn write(frozen: Self::Frozen, to: &mut dyn io::Write) -> io::Result<()>;
+    /// Replaces the state.
+    ///
+    /// # Errors
+    /// The reader's, or bytes that are no state of this machine; the node then stops.
+    fn restore(&mut self, from: &mut dyn io::Read) -> io::Result<()>;
+}
+
+/// Why a request surely did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// This node does not lead, and the request could not be handed to the one that does.
+    NotLeader,
+    /// A bound is hit: of memory, of requests under way, of entries not yet committed.
+    Busy,
+    /// The command is over the size limit.
+    TooLarge,
+    /// The deadline passed before the request left this node.
+    Expired,
+    /// The log has no space.
+    Full,
+    /// The node has stopped on a storage fault and serves nothing until it is restarted.
+    Poisoned,
+    /// The node is shutting down.
+    Shutdown,
+    /// A later proposal of this node overtook it, so it can never be applied.
+    Overtaken,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotLeader => "not leader",
+            Self::Busy => "busy",
+            Self::TooLarge => "too large",
+            Self::Expired => "expired",
+            Self::Full => "no space",
+            Self::Poisoned => "poisoned",
+            Self::Shutdown => "shutting down",
+            Self::Overtaken => "overtaken",
+        })
+    }
+}
+
+/// The one end of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome<R> {
+    /// It happened, once, and this is what it gave.
+    Ok(R),
+    /// It did not happen and never will; trying again is safe.
+    Rejected {
+        /// Why.
+        reason: Reason,
+        /// Who is believed to lead.
+        leader: Option<NodeId>,
+    },
+    /// It may have happened, may yet happen, or may never: its deadline passed, or the leader that had it is gone.
+    Unknown,
+}
+
+impl<R> Outcome<R> {
+    /// The response, if there is one.
+    pub fn ok(self) -> Option<R> {
+        match self {
+            Self::Ok(response) => Some(response),
+            _ => None,
+        }
+    }
+
+    /// The same outcome with another response.
+    pub fn map<T>(self, with: impl FnOnce(R) -> T) -> Outcome<T> {
+        match self {
+            Self::Ok(response) => Outcome::Ok(with(response)),
+            Self::Rejected { reason, leader } => Outcome::Rejected { reason, leader },
+            Self::Unknown => Outcome::Unknown,
+        }
+    }
+}
+
+/// An end that is not a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// See [`Outcome::Rejected`].
+    Rejected {
+        /// Why.
+        reason: Reason,
+        /// Who is believed to lead.
+        leader: Option<NodeId>,
+    },
+    /// See [`Outcome::Unknown`].
+    Unknown,
+}
+
+impl<R> From<Failure> for Outcome<R> {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Rejected { reason, leader } => Self::Rejected { reason, leader },
+            Failure::Unknown => Self::Unknown,
+        }
+    }
+}
+
+/// Who waits for a request. Moved from request to outcome and never copied: one request, one outcome. A ticket that is
+/// dropped says [`Outcome::Unknown`].
+pub trait Ticket<S: StateMachine>: Send + 'static {
+    /// The proposal was applied.
+    fn applied(self, response: S::Response);
+    /// The read may look at the machine.
+    fn read(self, machine: &S);
+    /// The request ended without a response.
+    fn failed(self, failure: Failure);
+}

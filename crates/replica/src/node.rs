@@ -1,0 +1,189 @@
+//! A node: one log, one transport, many groups.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use synod_transport::{NodeId, Transport};
+use synod_wal::GroupId;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::applier::Applier;
+use crate::engine::{Engine, EngineConfig};
+use crate::group::{Clock, Group, Inbox, Waiter};
+use crate::host::{Control, Host, Hosted};
+use crate::log::{Log, LogError};
+use crate::machine::StateMachine;
+use crate::protocol::{Configured, Protocol, RecoverError};
+use crate::status::Status;
+
+/// Who a node is, and the bounds of its groups.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeConfig {
+    /// The node.
+    pub id: NodeId,
+    /// Which life of this node this is: higher than in any life before, see [`Identity`](crate::Identity).
+    pub incarnation: u64,
+    /// Within this a request ends, unless its [`Group`] says otherwise.
+    pub request_timeout: Duration,
+    /// Bytes of commands that wait, a group: in the channel and in the queue, each.
+    pub queued_bytes_max: usize,
+    /// Requests whose end is open, a group.
+    pub requests_max: usize,
+    /// Bytes of an entry's body; a larger command is refused.
+    pub body_bytes_max: usize,
+    /// Bytes of entries applied since the last snapshot, before the next is taken, a group.
+    pub snapshot_log_bytes: u64,
+}
+
+impl NodeConfig {
+    /// The usual bounds; see [`EngineConfig::new`].
+    #[must_use]
+    pub fn new(id: NodeId, incarnation: u64) -> Self {
+        let usual = EngineConfig::new(GroupId(0), id, incarnation);
+        Self {
+            id,
+            incarnation,
+            request_timeout: Duration::from_secs(5),
+            queued_bytes_max: usual.queued_bytes_max,
+            requests_max: usual.requests_max,
+            body_bytes_max: usual.body_bytes_max,
+            snapshot_log_bytes: usual.snapshot_log_bytes,
+        }
+    }
+
+    fn engine(&self, group: GroupId) -> EngineConfig {
+        let mut config = EngineConfig::new(group, self.id, self.incarnation);
+        config.queued_bytes_max = self.queued_bytes_max;
+        config.requests_max = self.requests_max;
+        config.body_bytes_max = self.body_bytes_max;
+        config.snapshot_log_bytes = self.snapshot_log_bytes;
+        config
+    }
+}
+
+/// Why a group was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenGroupError {
+    /// The group is open already.
+    #[error("the group is open already")]
+    Open,
+    /// Its log cannot be read.
+    #[error("the log cannot be read")]
+    Log(#[from] LogError),
+    /// The protocol does not start from this configuration and this log.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+/// A running node. Dropping it stops it; [`shutdown`](Self::shutdown) waits for that.
+///
+/// The loop runs as a task of the runtime that [`start`](Self::start) is called in, and syncs its log in that task, so
+/// that no commit waits for another thread to wake up. On a current-thread runtime everything of the node shares one
+/// thread, which measures best; on a multi-thread runtime the loop takes one worker while a sync lasts.
+pub struct Node {
+    config: NodeConfig,
+    control: mpsc::Sender<Control>,
+}
+
+impl Node {
+    /// Starts the loop. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn start(config: NodeConfig, log: impl Log, transport: impl Transport) -> Self {
+        let (control, requests) = mpsc::channel(CONTROL_MAX);
+        let host = Host {
+            log: Box::new(log),
+            transport: Box::new(transport),
+            groups: Default::default(),
+            wake: Arc::new(Notify::new()),
+            clock: Clock::start(),
+            control: requests,
+            poisoned: false,
+        };
+        tokio::spawn(host.run());
+        Self { config, control }
+    }
+
+    /// Opens a group: recovers it from the log and takes part in it from now on. `config` chooses the protocol; the
+    /// state of `machine` must be that of an empty log.
+    ///
+    /// # Errors
+    /// When the log does not hold what the protocol can start from, or the node has stopped.
+    pub async fn open<C: Configured, S: StateMachine>(
+        &self,
+        id: GroupId,
+        config: C,
+        machine: S,
+    ) -> Result<Group<S>, OpenGroupError> {
+        let (to, opened) = oneshot::channel();
+        let node = self.config.clone();
+        let open = Box::new(move |host: &mut Host| {
+            // Whoever asked may be gone.
+            let _gone = to.send(open(host, &node, id, config, machine));
+        });
+        self.control.send(Control::Open(open)).await.map_err(|_| OpenGroupError::Stopped)?;
+        opened.await.map_err(|_| OpenGroupError::Stopped)?
+    }
+
+    /// Stops the loop: what is under way ends as unknown, what has not begun as rejected. What was acknowledged is
+    /// durable already, so there is nothing to save.
+    pub async fn shutdown(self) {
+        let (to, ended) = oneshot::channel();
+        if self.control.send(Control::Shutdown(to)).await.is_ok() {
+            // An error says that the loop had ended already.
+            let _ended = ended.await;
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+fn open<C: Configured, S: StateMachine>(
+    host: &mut Host,
+    node: &NodeConfig,
+    id: GroupId,
+    config: C,
+    machine: S,
+) -> Result<Group<S>, OpenGroupError> {
+    if host.groups.contains_key(&id) {
+        return Err(OpenGroupError::Open);
+    }
+    if host.poisoned {
+        return Err(OpenGroupError::Stopped);
+    }
+    let membership = C::Protocol::initial_membership(&config);
+    let recovered = host.log.recover(id)?;
+    let core = C::Protocol::recover(config, recovered, host.clock.now())?;
+    let (to, requests) = mpsc::channel::<(_, usize)>(node.requests_max);
+    let (completions_to, completions) = mpsc::unbounded_channel();
+    let (status, watch) = watch::channel(Status::new(C::Protocol::NAME, node.id));
+    let queued_bytes = Arc::new(AtomicUsize::new(0));
+    let hosted = Hosted::<C::Protocol, S> {
+        id,
+        engine: Engine::<_, Waiter<S>>::new(node.engine(id), core),
+        applier: Applier::new(id, machine, membership, host.log.snapshots()),
+        requests,
+        queued_bytes: queued_bytes.clone(),
+        completions,
+        completions_to,
+        wake: host.wake.clone(),
+        status,
+        closed: None,
+    };
+    host.groups.insert(id, Box::new(hosted));
+    let queued_bytes_max = node.queued_bytes_max;
+    let inbox = Inbox { to, queued_bytes, queued_bytes_max, wake: host.wake.clone(), clock: host.clock };
+    Ok(Group::new(inbox, watch, node.request_timeout))
+}
+
+const CONTROL_MAX: usize = 16;

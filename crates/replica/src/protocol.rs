@@ -1,0 +1,263 @@
+//! What the runtime asks of a consensus core: a replicated log, sans-IO.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use synod_transport::{NodeId, Parcel};
+use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
+
+use crate::log::{LogError, Recovered};
+use crate::time::Instant;
+
+#[cfg(feature = "raft")]
+mod raft;
+
+/// An index or slot of the log, and what the protocol says about it (term or ballot, kind).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Index or slot, from 1; 0 is before the first.
+    pub index: u64,
+    /// The protocol's own words about the slot.
+    pub tag: Tag,
+}
+
+/// What a committed slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing: a leader's first entry, or a filled gap.
+    Noop,
+    /// Commands for the state machine, as [`body`](crate::body) encodes them.
+    Commands,
+    /// A configuration, as the protocol encodes it.
+    Membership,
+}
+
+/// A slot that is decided for ever.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Where.
+    pub at: Position,
+    /// What sort.
+    pub kind: Kind,
+    /// The bytes that were proposed.
+    pub body: Bytes,
+}
+
+/// Who leads, and in which epoch (term or ballot round). A node leads in an epoch at most once, so the pair names one
+/// uninterrupted leadership of one incarnation of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    /// The leader.
+    pub node: NodeId,
+    /// Its term or ballot round.
+    pub epoch: u64,
+}
+
+/// Names a read that waits for its index; the engine never uses one twice in an incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReadId(pub u64);
+
+/// Why a core did not take a proposal or a read. Nothing happened and nothing will.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another node leads, or none is known to.
+    NotLeader,
+    /// A bound is hit.
+    Busy,
+    /// The command can never be taken: it is over the entry's limit.
+    TooLarge,
+}
+
+/// What part a node plays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Follows a leader, or waits for one.
+    #[default]
+    Follower,
+    /// Asks for votes or promises.
+    Candidate,
+    /// Leads.
+    Leader,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Follower => "follower",
+            Self::Candidate => "candidate",
+            Self::Leader => "leader",
+        })
+    }
+}
+
+/// How a peer stands, as its leader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// The peer.
+    pub id: NodeId,
+    /// The highest index it is known to hold durably.
+    pub matched: u64,
+}
+
+/// A core at a glance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CoreStatus {
+    /// Its part.
+    pub role: Role,
+    /// Its term or ballot round.
+    pub epoch: u64,
+    /// The last index known to be decided.
+    pub commit: u64,
+    /// The last index of its log.
+    pub last: u64,
+    /// The index its log begins after.
+    pub start: u64,
+    /// Its peers, when it leads.
+    pub peers: Vec<PeerStatus>,
+    /// Messages ignored because they made no sense.
+    pub ignored: u64,
+}
+
+/// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
+#[derive(Debug)]
+pub enum Output<P: Protocol> {
+    /// Make this durable; what must wait for it is inside.
+    Persist(P::Write),
+    /// Send now; depends on no write in flight.
+    Send(NodeId, P::Message),
+    /// Apply, in order.
+    Apply(Committed),
+    /// Read entries that the core's cache no longer holds.
+    Fetch(P::Fetch),
+    /// A read may be served from any state that covers `index`.
+    Read {
+        /// Which read.
+        id: ReadId,
+        /// What it must see, or why it will not be served.
+        index: Result<u64, Refusal>,
+    },
+    /// Pull this snapshot from `from`.
+    PullSnapshot {
+        /// Who offers it.
+        from: NodeId,
+        /// What is offered.
+        snapshot: Snapshot,
+    },
+    /// Restart the state machine from this snapshot, whose file is durable here; what is applied next stands behind it.
+    Restore(Snapshot),
+}
+
+/// Why a core cannot start from what was recovered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoverError {
+    /// The configuration contradicts itself.
+    #[error("the configuration is invalid")]
+    Config(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What the log holds is not what this protocol writes.
+    #[error("the recovered log is not one of this protocol's")]
+    Log(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A consensus core as the runtime sees it: implemented here for `synod_raft::Raft`.
+///
+/// The methods mirror the cores' own `handle_*` and `poll_*`; the associated functions are the seams to the log and to
+/// the wire and keep no state.
+pub trait Protocol: Sized + Send + 'static {
+    /// What a group is opened with.
+    type Config: Configured<Protocol = Self>;
+    /// What peers say to each other.
+    type Message: Send + fmt::Debug + 'static;
+    /// A record, the messages that wait for it, and the receipt.
+    type Write: Send + fmt::Debug + 'static;
+    /// A write that the log has taken and not yet made durable.
+    type Staged: Send + fmt::Debug + 'static;
+    /// Proof that a write is durable.
+    type Receipt;
+    /// A range of entries to read.
+    type Fetch: Send + fmt::Debug + 'static;
+
+    /// The name a person knows it by: `raft`, `paxos`.
+    const NAME: &'static str;
+
+    /// The configuration as of an empty log, encoded as it travels in snapshots.
+    fn initial_membership(config: &Self::Config) -> Bytes;
+    /// A core that goes on where its log ends.
+    ///
+    /// # Errors
+    /// When the configuration or the log does not make sense.
+    fn recover(config: Self::Config, recovered: Recovered, now: Instant) -> Result<Self, RecoverError>;
+
+    /// A peer's message. Nonsense is ignored and counted.
+    fn handle_message(&mut self, now: Instant, from: NodeId, message: Self::Message);
+    /// The deadline of [`poll_timeout`](Self::poll_timeout) has come.
+    fn handle_timeout(&mut self, now: Instant);
+    /// A write is durable.
+    fn handle_persisted(&mut self, now: Instant, receipt: Self::Receipt);
+    /// Entries were read, or why not.
+    fn handle_fetched(&mut self, now: Instant, fetch: Self::Fetch, slots: Result<Vec<Slot>, LogError>);
+    /// A snapshot file is durable here: taken (the log may be cut) or pulled (it is to be installed).
+    fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot);
+    /// The pull of this snapshot was given up; it may be offered again.
+    fn handle_pull_failed(&mut self, now: Instant, snapshot: Snapshot);
+    /// Proposes a body for the next slot.
+    ///
+    /// # Errors
+    /// The refusal is final: the body is in no log.
+    fn propose(&mut self, now: Instant, body: Bytes) -> Result<(), Refusal>;
+    /// Asks for an index that covers every write that ended before this call.
+    ///
+    /// # Errors
+    /// The read was not taken.
+    fn read(&mut self, now: Instant, id: ReadId) -> Result<(), Refusal>;
+
+    /// What to do next.
+    fn poll_output(&mut self) -> Option<Output<Self>>;
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// Who leads, as far as this node knows.
+    fn leadership(&self) -> Option<Leadership>;
+    /// The core at a glance.
+    fn status(&self) -> CoreStatus;
+    /// The epoch in which a slot was decided.
+    fn epoch(at: &Position) -> u64;
+
+    /// Hands the record of a write to the log.
+    ///
+    /// # Errors
+    /// The log's own; the write is lost with it, and the core must not be polled again.
+    fn stage<E>(
+        write: Self::Write,
+        append: impl FnOnce(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
+    ) -> Result<Self::Staged, E>;
+    /// The messages and the receipt of a staged write, once all up to `durable` is on stable storage.
+    ///
+    /// # Errors
+    /// The write itself, when it is not durable yet.
+    #[expect(clippy::type_complexity, reason = "the tuple is taken apart where it is received")]
+    fn release(
+        staged: Self::Staged,
+        durable: Lsn,
+    ) -> Result<(Vec<(NodeId, Self::Message)>, Self::Receipt), Self::Staged>;
+    /// The indexes a fetch asks for, and how many bytes of them at the most.
+    fn range(fetch: &Self::Fetch) -> (RangeInclusive<u64>, usize);
+    /// Whether a message carries entries, and may be overtaken by those that do not.
+    fn is_bulk(message: &Self::Message) -> bool;
+    /// Encodes a message: a head of its own, and parts that share the bodies.
+    fn encode(message: &Self::Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>);
+    /// Decodes what [`encode`](Self::encode) wrote. `None` for anything else; never allocates more than a small
+    /// multiple of `bytes`.
+    fn decode(bytes: Bytes) -> Option<Self::Message>;
+}
+
+/// The one word a user changes: `raft::Config` or `paxos::Config`.
+pub trait Configured: Send + 'static {
+    /// The core that this configures.
+    type Protocol: Protocol<Config = Self>;
+}
+
+/// A parcel that begins with `head`.
+pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
+    Parcel { head: head.into(), parts }
+}

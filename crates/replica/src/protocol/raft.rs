@@ -1,0 +1,298 @@
+//! Raft as a [`Protocol`]: its records as the log's operations, its words as the runtime's.
+//!
+//! | slot tag | bytes 0..8 | 8..16 | 16..24 |
+//! |---|---|---|---|
+//! | state | term | node voted for | 1 if a vote was given |
+//! | entry | term | kind: 0 no-op, 1 commands, 2 membership | |
+//! | start, snapshot, position | term | | |
+
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use synod_raft::{self as raft, Raft};
+use synod_transport::NodeId;
+use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
+
+use super::{
+    Committed, Configured, CoreStatus, Kind, Leadership, Output, PeerStatus, Position, Protocol, ReadId, RecoverError,
+    Refusal, Role,
+};
+use crate::log::{LogError, Recovered};
+use crate::time::Instant;
+
+impl Configured for raft::Config {
+    type Protocol = Raft;
+}
+
+impl Protocol for Raft {
+    type Config = raft::Config;
+    type Message = raft::Message;
+    type Write = raft::Write;
+    type Staged = raft::Staged<Lsn>;
+    type Receipt = raft::Receipt;
+    type Fetch = raft::Fetch;
+
+    const NAME: &'static str = "raft";
+
+    fn initial_membership(config: &raft::Config) -> Bytes {
+        raft::Membership::of_voters(config.voters.iter().copied()).encode()
+    }
+
+    fn recover(config: raft::Config, recovered: Recovered, now: Instant) -> Result<Self, RecoverError> {
+        let vote = recovered.state.map(|tag| {
+            let [term, node, given] = untag(&tag);
+            (raft::Term(term), (given == 1).then_some(raft::NodeId(node)))
+        });
+        let snapshot = match recovered.snapshot {
+            Some(snapshot) => Some(to_raft(&snapshot).map_err(|e| RecoverError::Log(e.into()))?),
+            None => None,
+        };
+        let start = log_id(recovered.start.index, &recovered.start.tag);
+        let entries = recovered.slots.map(|slot| slot.map(entry));
+        let recovered = raft::Recovered { vote, start, snapshot, entries };
+        Self::new(config, recovered, at(now)).map_err(|error| match error {
+            raft::RecoverError::Config(error) => RecoverError::Config(error.into()),
+            other => RecoverError::Log(other.into()),
+        })
+    }
+
+    fn handle_message(&mut self, now: Instant, from: NodeId, message: raft::Message) {
+        self.handle_message(at(now), raft::NodeId(from.0), message);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(at(now));
+    }
+
+    fn handle_persisted(&mut self, now: Instant, receipt: raft::Receipt) {
+        self.handle_persisted(at(now), receipt);
+    }
+
+    fn handle_fetched(&mut self, now: Instant, fetch: raft::Fetch, slots: Result<Vec<Slot>, LogError>) {
+        let entries = slots.map(|slots| slots.into_iter().map(entry).collect()).map_err(|error| match error {
+            LogError::Cut { start } => raft::FetchError::Cut { start: raft::Index(start) },
+            _ => raft::FetchError::Unavailable,
+        });
+        self.handle_fetched(at(now), fetch, entries);
+    }
+
+    fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
+        // Its membership came from a core like this one; if it does not decode, it is not offered to anybody.
+        if let Ok(snapshot) = to_raft(&snapshot) {
+            self.handle_snapshot(at(now), snapshot);
+        }
+    }
+
+    fn handle_pull_failed(&mut self, now: Instant, snapshot: Snapshot) {
+        if let Ok(snapshot) = to_raft(&snapshot) {
+            self.handle_pull_failed(at(now), snapshot);
+        }
+    }
+
+    fn propose(&mut self, now: Instant, body: Bytes) -> Result<(), Refusal> {
+        self.propose(at(now), body).map(drop).map_err(|error| match error {
+            raft::ProposeError::NotLeader(_) => Refusal::NotLeader,
+            raft::ProposeError::TooLarge { .. } => Refusal::TooLarge,
+            _ => Refusal::Busy,
+        })
+    }
+
+    fn read(&mut self, now: Instant, id: ReadId) -> Result<(), Refusal> {
+        self.read(at(now), raft::ReadId(id.0)).map_err(|error| match error {
+            raft::ReadError::NotLeader(_) => Refusal::NotLeader,
+            _ => Refusal::Busy,
+        })
+    }
+
+    fn poll_output(&mut self) -> Option<Output<Self>> {
+        Some(match self.poll_output()? {
+            raft::Output::Persist(write) => Output::Persist(write),
+            raft::Output::Send(envelope) => Output::Send(NodeId(envelope.to.0), envelope.message),
+            raft::Output::Apply(entry) => Output::Apply(committed(entry)),
+            raft::Output::Fetch(fetch) => Output::Fetch(fetch),
+            raft::Output::Read { id, index } => {
+                let index = index.map(|index| index.0).map_err(|_| Refusal::NotLeader);
+                Output::Read { id: ReadId(id.0), index }
+            }
+            raft::Output::PullSnapshot { from, snapshot } => {
+                Output::PullSnapshot { from: NodeId(from.0), snapshot: from_raft(&snapshot) }
+            }
+            raft::Output::Restore(snapshot) => Output::Restore(from_raft(&snapshot)),
+        })
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout().map(|deadline| Instant(deadline.0))
+    }
+
+    fn leadership(&self) -> Option<Leadership> {
+        self.leader().map(|leader| Leadership { node: NodeId(leader.0), epoch: self.term().0 })
+    }
+
+    fn status(&self) -> CoreStatus {
+        let status = self.status();
+        CoreStatus {
+            role: match status.role {
+                raft::RoleName::Leader => Role::Leader,
+                raft::RoleName::Candidate | raft::RoleName::PreCandidate => Role::Candidate,
+                _ => Role::Follower,
+            },
+            epoch: status.term.0,
+            commit: status.commit.0,
+            last: status.last.0,
+            start: status.start.0,
+            peers: status.peers.iter().map(|p| PeerStatus { id: NodeId(p.id.0), matched: p.matched.0 }).collect(),
+            ignored: self.counters().ignored(),
+        }
+    }
+
+    fn epoch(at: &Position) -> u64 {
+        untag(&at.tag)[0]
+    }
+
+    fn stage<E>(
+        write: raft::Write,
+        append: impl FnOnce(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
+    ) -> Result<raft::Staged<Lsn>, E> {
+        write.stage(|record| {
+            let state = record.vote.map(|(term, vote)| {
+                Op::State(tag([term.0, vote.map_or(0, |node| node.0), u64::from(vote.is_some())]))
+            });
+            let truncate = record.truncate_from.map(|from| Op::Truncate { from: from.0 });
+            let start = record.start.map(|start| Op::Start { after: start.index.0, tag: tag([start.term.0, 0, 0]) });
+            let puts = record.entries.iter().map(|entry| Op::Put {
+                index: entry.id.index.0,
+                tag: entry_tag(entry.id.term, entry.kind),
+                body: &entry.body,
+            });
+            append(&mut state.into_iter().chain(truncate).chain(start).chain(puts))
+        })
+    }
+
+    fn release(
+        staged: raft::Staged<Lsn>,
+        durable: Lsn,
+    ) -> Result<(Vec<(NodeId, raft::Message)>, raft::Receipt), raft::Staged<Lsn>> {
+        let (envelopes, receipt) = staged.release(&durable)?;
+        let messages = envelopes.into_iter().map(|envelope| (NodeId(envelope.to.0), envelope.message));
+        Ok((messages.collect(), receipt))
+    }
+
+    fn range(fetch: &raft::Fetch) -> (RangeInclusive<u64>, usize) {
+        (fetch.from().0..=fetch.to().0, fetch.bytes_max())
+    }
+
+    fn is_bulk(message: &raft::Message) -> bool {
+        matches!(message, raft::Message::Replicate(raft::Replicate::Append { entries, .. }) if !entries.is_empty())
+    }
+
+    fn encode(message: &raft::Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
+        let wire = match message {
+            raft::Message::Replicate(raft::Replicate::Append { term, prev, entries, commit }) => {
+                parts.extend(entries.iter().map(|entry| entry.body.clone()));
+                let heads = entries.iter().map(|e| EntryHead { id: e.id, kind: e.kind, len: e.body.len() as u64 });
+                Wire::Append { term: *term, prev: *prev, commit: *commit, heads: heads.collect() }
+            }
+            other => Wire::Other(std::borrow::Cow::Borrowed(other)),
+        };
+        // Writing to memory a value that serde can describe does not fail; if it did, the message would be lost.
+        if let Ok(encoded) = postcard::to_extend(&wire, std::mem::take(head)) {
+            *head = encoded;
+        }
+    }
+
+    fn decode(bytes: Bytes) -> Option<raft::Message> {
+        let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(&bytes).ok()?;
+        let mut at = bytes.len() - rest.len();
+        match wire {
+            Wire::Other(message) => rest.is_empty().then(|| message.into_owned()),
+            Wire::Append { term, prev, commit, heads } => {
+                let mut entries = Vec::with_capacity(heads.len());
+                for head in heads {
+                    let end = at.checked_add(usize::try_from(head.len).ok()?).filter(|end| *end <= bytes.len())?;
+                    entries.push(raft::Entry { id: head.id, kind: head.kind, body: bytes.slice(at..end) });
+                    at = end;
+                }
+                let append = raft::Replicate::Append { term, prev, entries, commit };
+                (at == bytes.len()).then_some(raft::Message::Replicate(append))
+            }
+        }
+    }
+}
+
+/// A message on the wire. The bodies of an append follow its head, so that they are copied nowhere.
+#[derive(Serialize, Deserialize)]
+enum Wire<'a> {
+    Append { term: raft::Term, prev: raft::LogId, commit: raft::Index, heads: Vec<EntryHead> },
+    Other(std::borrow::Cow<'a, raft::Message>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct EntryHead {
+    id: raft::LogId,
+    kind: raft::Kind,
+    len: u64,
+}
+
+fn at(now: Instant) -> raft::Instant {
+    raft::Instant(now.0)
+}
+
+fn tag(words: [u64; 3]) -> Tag {
+    let mut tag = Tag::default();
+    for (to, word) in tag.0.chunks_exact_mut(8).zip(words) {
+        to.copy_from_slice(&word.to_le_bytes());
+    }
+    tag
+}
+
+fn untag(tag: &Tag) -> [u64; 3] {
+    let mut words = tag.0.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
+    std::array::from_fn(|_| words.next().unwrap_or_default())
+}
+
+fn entry_tag(term: raft::Term, kind: raft::Kind) -> Tag {
+    let kind = match kind {
+        raft::Kind::Noop => 0,
+        raft::Kind::Command => 1,
+        raft::Kind::Membership => 2,
+    };
+    tag([term.0, kind, 0])
+}
+
+fn log_id(index: u64, tag: &Tag) -> raft::LogId {
+    raft::LogId { term: raft::Term(untag(tag)[0]), index: raft::Index(index) }
+}
+
+fn entry(slot: Slot) -> raft::Entry {
+    let kind = match untag(&slot.tag)[1] {
+        0 => raft::Kind::Noop,
+        1 => raft::Kind::Command,
+        _ => raft::Kind::Membership,
+    };
+    raft::Entry { id: log_id(slot.index, &slot.tag), kind, body: slot.body }
+}
+
+fn committed(entry: raft::Entry) -> Committed {
+    let kind = match entry.kind {
+        raft::Kind::Noop => Kind::Noop,
+        raft::Kind::Command => Kind::Commands,
+        raft::Kind::Membership => Kind::Membership,
+    };
+    let tag = tag([entry.id.term.0, 0, 0]);
+    Committed { at: Position { index: entry.id.index.0, tag }, kind, body: entry.body }
+}
+
+fn to_raft(snapshot: &Snapshot) -> Result<raft::Snapshot, raft::MembershipError> {
+    let membership = raft::Membership::decode(&snapshot.meta)?;
+    Ok(raft::Snapshot { last: log_id(snapshot.index, &snapshot.tag), membership })
+}
+
+fn from_raft(snapshot: &raft::Snapshot) -> Snapshot {
+    Snapshot {
+        index: snapshot.last.index.0,
+        tag: tag([snapshot.last.term.0, 0, 0]),
+        meta: snapshot.membership.encode(),
+    }
+}

@@ -1,0 +1,157 @@
+//! Storage work off the hot path, all of one shape: run it anywhere, hand the completion back.
+
+use bytes::{Bytes, BytesMut};
+use synod_transport::NodeId;
+use synod_wal::{GroupId, Slot, Snapshot, SnapshotError};
+
+use crate::applier::Frozen;
+use crate::log::{LogError, LogReader, SnapshotStore};
+use crate::protocol::Protocol;
+
+/// Work that reads or writes storage and may take its time.
+#[derive(Debug)]
+pub enum Task<P: Protocol> {
+    /// Read entries the core's cache no longer holds.
+    Fetch(P::Fetch),
+    /// Write a state as a snapshot, and remove those below `keep_from`.
+    Save {
+        /// The state.
+        frozen: Frozen,
+        /// Snapshots below this index are no longer read by anybody.
+        keep_from: u64,
+    },
+    /// Read a piece of a snapshot for a peer.
+    ReadChunk {
+        /// Who asked.
+        to: NodeId,
+        /// Which snapshot.
+        snapshot: SnapshotName,
+        /// From which byte of the file.
+        at: u64,
+        /// How many bytes at the most.
+        bytes_max: usize,
+    },
+    /// Store a received piece, and with the last one verify the whole.
+    WriteChunk {
+        /// Which snapshot.
+        snapshot: Snapshot,
+        /// At which byte of the file.
+        at: u64,
+        /// The piece.
+        bytes: Bytes,
+        /// Whether it is the last.
+        last: bool,
+    },
+    /// Forget a received piece or all of them.
+    DiscardPart(Snapshot),
+}
+
+/// A snapshot as peers name it: the file's header says the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotName {
+    /// The last index it covers.
+    pub index: u64,
+    /// That index' tag.
+    pub tag: synod_wal::Tag,
+}
+
+impl From<&Snapshot> for SnapshotName {
+    fn from(snapshot: &Snapshot) -> Self {
+        Self { index: snapshot.index, tag: snapshot.tag }
+    }
+}
+
+/// How a task ended.
+#[derive(Debug)]
+pub enum Completion<P: Protocol> {
+    /// Of [`Task::Fetch`].
+    Fetched(P::Fetch, Result<Vec<Slot>, LogError>),
+    /// Of [`Task::Save`].
+    Saved(Result<Snapshot, SnapshotError>),
+    /// Of [`Task::ReadChunk`]: the file's length and the piece, `None` when there is no such snapshot.
+    ChunkRead {
+        /// Who asked.
+        to: NodeId,
+        /// Which snapshot.
+        snapshot: SnapshotName,
+        /// From which byte.
+        at: u64,
+        /// The file's length, and the bytes.
+        piece: Option<(u64, Bytes)>,
+    },
+    /// Of [`Task::WriteChunk`]: the piece is stored, up to this byte.
+    ChunkWritten(Snapshot, Result<u64, SnapshotError>),
+    /// Of the last [`Task::WriteChunk`]: the file is whole, verified and durable.
+    Received(Snapshot, Result<(), SnapshotError>),
+    /// Of [`Task::DiscardPart`].
+    Discarded(Snapshot),
+}
+
+impl<P: Protocol> Task<P> {
+    /// Does the work, blocking.
+    pub fn run(self, group: GroupId, log: &dyn LogReader, snapshots: &dyn SnapshotStore) -> Completion<P> {
+        match self {
+            Self::Fetch(fetch) => {
+                let (range, bytes_max) = P::range(&fetch);
+                let slots = log.read(group, range, bytes_max);
+                Completion::Fetched(fetch, slots)
+            }
+            Self::Save { frozen, keep_from } => Completion::Saved(save(frozen, keep_from, group, snapshots)),
+            Self::ReadChunk { to, snapshot, at, bytes_max } => {
+                let piece = read_chunk(snapshot, at, bytes_max, group, snapshots);
+                Completion::ChunkRead { to, snapshot, at, piece }
+            }
+            Self::WriteChunk { snapshot, at, bytes, last } => {
+                match snapshots.write_part(group, &snapshot, at, &bytes) {
+                    Err(error) => Completion::ChunkWritten(snapshot, Err(error)),
+                    Ok(()) if last => {
+                        let finished = snapshots.finish_part(group, &snapshot);
+                        Completion::Received(snapshot, finished)
+                    }
+                    Ok(()) => Completion::ChunkWritten(snapshot, Ok(at + bytes.len() as u64)),
+                }
+            }
+            Self::DiscardPart(snapshot) => {
+                // What cannot be discarded is overwritten by the next pull, and removed with the next snapshot.
+                let _left = snapshots.discard_part(group, &snapshot);
+                Completion::Discarded(snapshot)
+            }
+        }
+    }
+}
+
+fn save(
+    frozen: Frozen,
+    keep_from: u64,
+    group: GroupId,
+    snapshots: &dyn SnapshotStore,
+) -> Result<Snapshot, SnapshotError> {
+    let snapshot = frozen.snapshot.clone();
+    let mut frozen = Some(frozen);
+    snapshots.create(group, &snapshot, &mut |to| match frozen.take() {
+        Some(frozen) => frozen.write(to),
+        None => Err(std::io::ErrorKind::Other.into()),
+    })?;
+    snapshots.remove_before(group, keep_from.min(snapshot.index))?;
+    Ok(snapshot)
+}
+
+fn read_chunk(
+    name: SnapshotName,
+    at: u64,
+    bytes_max: usize,
+    group: GroupId,
+    snapshots: &dyn SnapshotStore,
+) -> Option<(u64, Bytes)> {
+    let len = snapshots.len(group, name.index).ok()?;
+    let want = usize::try_from(len.checked_sub(at)?).map_or(bytes_max, |left| left.min(bytes_max));
+    let mut piece = BytesMut::zeroed(want);
+    let mut filled = 0;
+    while filled < want {
+        match snapshots.read(group, name.index, at + filled as u64, &mut piece[filled..]).ok()? {
+            0 => return None,
+            n => filled += n,
+        }
+    }
+    Some((len, piece.freeze()))
+}
