@@ -69,7 +69,6 @@ impl<T> Outbox<T> {
             .map(|(_, item)| item)
     }
 
-    #[cfg(test)]
     /// Forgets the control lane and tells how many items that lost.
     pub(crate) fn clear_control(&mut self) -> u64 {
         self.control.clear()
@@ -79,7 +78,6 @@ impl<T> Outbox<T> {
         self.control.items.is_empty() && self.bulk.items.is_empty()
     }
 
-    #[cfg(test)]
     /// The bytes that wait in both lanes.
     pub(crate) fn bytes(&self) -> usize {
         self.control.bytes + self.bulk.bytes
@@ -145,7 +143,6 @@ impl<T> Queue<T> {
         Some(item)
     }
 
-    #[cfg(test)]
     fn clear(&mut self) -> u64 {
         let lost = self.items.len() as u64;
         self.items.clear();
