@@ -1,0 +1,107 @@
+//! How long to wait before the next attempt, without a clock.
+
+use std::time::Duration;
+
+/// Waits that double from `min` to `max`, each drawn from the upper half of its range.
+///
+/// The jitter keeps nodes that lost the same peer at the same moment from returning at the same moment. It comes from a
+/// small generator of its own (SplitMix64), seeded by the owner, so that a run can be repeated.
+///
+/// Invariant: every wait is within `ceiling / 2 ..= ceiling`, and `min <= ceiling <= max`.
+#[derive(Clone, Debug)]
+pub(crate) struct Backoff {
+    min: Duration,
+    max: Duration,
+    ceiling: Duration,
+    state: u64,
+}
+
+impl Backoff {
+    pub(crate) fn new(min: Duration, max: Duration, seed: u64) -> Self {
+        let max = max.min(WAIT_MAX);
+        let min = min.min(max);
+        Self {
+            min,
+            max,
+            ceiling: min,
+            state: seed,
+        }
+    }
+
+    /// How long to wait now. The wait after it is twice as long.
+    pub(crate) fn wait(&mut self) -> Duration {
+        let half = self.ceiling / 2;
+        let part = half.mul_f64(self.random() as f64 / u64::MAX as f64);
+        let wait = (half + part).min(self.ceiling);
+        self.ceiling = self.ceiling.saturating_mul(2).min(self.max);
+        wait
+    }
+
+    /// The last attempt was a success: the next wait is a short one.
+    pub(crate) fn reset(&mut self) {
+        self.ceiling = self.min;
+    }
+
+    fn random(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// No peer is worth a longer silence, whatever is configured.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIN: Duration = Duration::from_millis(10);
+    const MAX: Duration = Duration::from_millis(500);
+
+    #[test]
+    fn waits_double_within_their_bounds() {
+        for seed in 0..100 {
+            let mut backoff = Backoff::new(MIN, MAX, seed);
+            let mut ceiling = MIN;
+            for _ in 0..12 {
+                let wait = backoff.wait();
+                assert!(
+                    wait >= ceiling / 2 && wait <= ceiling,
+                    "{wait:?} of {ceiling:?}"
+                );
+                ceiling = (ceiling * 2).min(MAX);
+            }
+            backoff.reset();
+            assert!(backoff.wait() <= MIN);
+        }
+    }
+
+    #[test]
+    fn seeds_part_and_repeat() {
+        let waits = |seed| {
+            let mut backoff = Backoff::new(MIN, MAX, seed);
+            std::iter::repeat_with(|| backoff.wait())
+                .take(8)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(waits(1), waits(1));
+        assert_ne!(waits(1), waits(2));
+    }
+
+    #[test]
+    fn extreme_bounds_do_no_harm() {
+        let mut backoff = Backoff::new(Duration::MAX, Duration::ZERO, 0);
+        assert_eq!(
+            backoff.wait(),
+            Duration::ZERO,
+            "`max` is the stronger bound"
+        );
+        let mut patient = Backoff::new(Duration::MAX, Duration::MAX, 0);
+        assert!(patient.wait() <= WAIT_MAX && patient.wait() >= WAIT_MAX / 2);
+        let mut never = Backoff::new(Duration::ZERO, Duration::ZERO, 0);
+        assert_eq!(never.wait(), Duration::ZERO);
+    }
+}

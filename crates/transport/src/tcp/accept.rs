@@ -1,0 +1,188 @@
+//! The task that accepts connections, and one for each connection that reads what a peer sends.
+
+use super::dial::read_greeting;
+use super::shared::{Inbound, Shared};
+use super::status::count;
+use crate::backoff::Backoff;
+use crate::frame::Decoder;
+use crate::hello::{Greeting, Unreadable};
+use crate::{Hello, NodeId, Refused};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+/// Accepts until the listener is closed. The connections' tasks end with this one.
+pub(crate) async fn accept_peers(shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    let handshakes = Arc::new(Semaphore::new(shared.limits.handshakes_max));
+    let mut backoff = Backoff::new(ACCEPT_WAIT_MIN, ACCEPT_WAIT_MAX, shared.hello.node.0);
+    loop {
+        let accepted = tokio::select! {
+            accepted = shared.accept() => accepted,
+            Some(_ended) = connections.join_next() => continue,
+        };
+        match accepted {
+            Some(Ok((stream, address))) => {
+                backoff.reset();
+                match handshakes.clone().try_acquire_owned() {
+                    Ok(permit) => {
+                        connections.spawn(receive_from(shared.clone(), stream, address, permit));
+                    }
+                    // Whoever was first keeps their chance for the handshake's time; a peer will come again.
+                    Err(_) => count(&shared.counters.handshakes_dropped),
+                }
+            }
+            // Out of descriptors, most likely: it passes, and trying at full speed would not help.
+            Some(Err(error)) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(backoff.wait()).await;
+            }
+            None => return,
+        }
+    }
+}
+
+async fn receive_from(
+    shared: Arc<Shared>,
+    mut stream: TcpStream,
+    address: SocketAddr,
+    permit: OwnedSemaphorePermit,
+) {
+    let limits = &shared.limits;
+    let hello = match timeout(
+        limits.handshake_timeout,
+        welcome(&shared, &mut stream, address),
+    )
+    .await
+    {
+        Ok(Ok(Some(hello))) => hello,
+        Ok(Ok(None)) => return,
+        Ok(Err(_)) | Err(_) => {
+            count(&shared.counters.hellos_unreadable);
+            return;
+        }
+    };
+    drop(permit);
+    let node = hello.node;
+    let Some((peer, number)) = shared.open_inbound(&hello) else {
+        return;
+    };
+    tracing::info!(peer = %node, %address, "a peer has connected");
+    let (reads, writes) = stream.split();
+    tokio::select! {
+        biased;
+        () = peer.inbound.displaced(number) => {}
+        () = receive(&shared, node, &peer.inbound, number, reads) => {}
+        () = pulse(writes, limits.pulse_interval) => {}
+    }
+    peer.inbound.closed(number);
+    tracing::info!(peer = %node, %address, "a peer's connection has ended");
+}
+
+/// Answers a hello. `Some`: it was a peer's, and welcome.
+async fn welcome(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    address: SocketAddr,
+) -> io::Result<Option<Hello>> {
+    stream.set_nodelay(true)?;
+    let (to, verdict) = match read_greeting(stream).await? {
+        Ok(greeting) => (
+            greeting.hello.node,
+            shared.judge(&greeting).map(|()| greeting.hello),
+        ),
+        Err(Unreadable::Version(version)) => {
+            count(&shared.counters.hellos_refused);
+            tracing::warn!(%address, version, "refused a hello of another version");
+            (NodeId(0), Err(Refused::Version))
+        }
+        Err(Unreadable::Garbage) => {
+            count(&shared.counters.hellos_unreadable);
+            tracing::debug!(%address, "something other than a hello");
+            return Ok(None);
+        }
+    };
+    let answer = Greeting {
+        hello: shared.hello,
+        to,
+        verdict: verdict.map(|_| ()),
+    };
+    stream.write_all(&answer.encode()).await?;
+    if verdict.is_err() {
+        // Whether the refused node hears it out is its own affair.
+        let _parted = part(stream).await;
+    }
+    Ok(verdict.ok())
+}
+
+/// Closes so that the answer arrives: with bytes left unread the system would reset the connection and drop it.
+async fn part(stream: &mut TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut unread = stream.take(PARTING_BYTES_MAX);
+    tokio::io::copy(&mut unread, &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+/// Hands over what the peer sends until its stream ends or breaks the format.
+async fn receive(
+    shared: &Shared,
+    node: NodeId,
+    inbound: &Inbound,
+    number: u64,
+    mut reads: ReadHalf<'_>,
+) {
+    let mut decoder = Decoder::new(shared.limits.frame_bytes_max);
+    loop {
+        match reads.read_buf(decoder.space()).await {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(peer = %node, %error, "the stream from a peer broke");
+                return;
+            }
+        }
+        loop {
+            match decoder.poll_frame() {
+                Ok(Some(message)) => {
+                    shared.counters.received(message.len());
+                    if !inbound.hand_over(number, message).await {
+                        return;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    count(&shared.counters.frames_corrupt);
+                    tracing::warn!(peer = %node, %error, "a peer's stream is corrupt");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Shows the dialer that this end lives, also while it reads nothing because its owner takes nothing.
+async fn pulse(writes: WriteHalf<'_>, every: Duration) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match writes.try_write(&[0]) {
+            Ok(_) => {}
+            // Then there are pulses under way already.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// What is read from a refused node before its connection is closed all the same.
+const PARTING_BYTES_MAX: u64 = 4 * 1024;
+const ACCEPT_WAIT_MIN: Duration = Duration::from_millis(5);
+const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(1);

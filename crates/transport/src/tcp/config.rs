@@ -1,0 +1,155 @@
+//! What a TCP transport needs to know, and its limits.
+
+use crate::{Hello, LaneLimits, NodeId, Refused};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fmt, io};
+
+/// Whether a peer with this hello is welcome. Asked on every connection, inbound and outbound, after the names were found
+/// to fit: the place to pin a node's name to its disk.
+pub type Admit = Arc<dyn Fn(&Hello) -> Result<(), Refused> + Send + Sync>;
+
+/// Where to listen for peers.
+pub enum Listen {
+    /// At this address. Port 0 takes a free one.
+    Address(SocketAddr),
+    /// At a socket that listens already, so that the port can be known before the transport exists.
+    Bound(std::net::TcpListener),
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Self {
+        Self::Address(address)
+    }
+}
+
+impl From<std::net::TcpListener> for Listen {
+    fn from(listener: std::net::TcpListener) -> Self {
+        Self::Bound(listener)
+    }
+}
+
+impl fmt::Debug for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "Address({address})"),
+            Self::Bound(listener) => write!(f, "Bound({:?})", listener.local_addr()),
+        }
+    }
+}
+
+/// Configuration of [`Tcp`](crate::Tcp): made by [`TcpConfig::new`] with defaults that can be changed.
+///
+/// What the transport may hold in memory is bounded by these, for each peer: outbound `control.bytes_max`,
+/// `bulk.bytes_max` and one frame; inbound `inbox_bytes_max`, one frame, and a read buffer of 64 KiB.
+#[non_exhaustive]
+pub struct TcpConfig {
+    /// Who this node is.
+    pub hello: Hello,
+    /// Where it listens.
+    pub listen: Listen,
+    /// The peers and where they listen (`host:port`). An entry of the node itself is passed over.
+    pub peers: BTreeMap<NodeId, String>,
+    /// The longest message, sent or received. Larger ones are dropped here and refused there. Default 16 MiB, at most
+    /// 4 GiB.
+    pub frame_bytes_max: usize,
+    /// What may wait in the control lane of one peer.
+    pub control: LaneLimits,
+    /// What may wait in the bulk lane of one peer.
+    pub bulk: LaneLimits,
+    /// What may have arrived from one peer and wait for `poll_recv`; each message counts 128 bytes more than it has, so
+    /// that this bounds their number too. When it is reached the peer's connection is not read. Default 32 MiB.
+    pub inbox_bytes_max: usize,
+    /// How many connections may be open that have not said who they are. Default 64.
+    pub handshakes_max: usize,
+    /// How long connecting and saying hello may take. Default 2 s.
+    pub handshake_timeout: Duration,
+    /// The first wait after a failed attempt to connect. Default 20 ms.
+    pub backoff_min: Duration,
+    /// The longest wait between two attempts. Default 1 s.
+    pub backoff_max: Duration,
+    /// How often an acceptor shows the dialer that it lives. Default 1 s.
+    pub pulse_interval: Duration,
+    /// How long a dialer hears nothing before it gives the connection up, as after a partition or a power cut. Default
+    /// 5 s.
+    pub silence_max: Duration,
+    /// The send buffer of the kernel, for each connection. It is what control cannot overtake: a small one keeps control
+    /// quick under bulk. Default: the system's choice.
+    pub send_buffer_bytes: Option<u32>,
+    /// Whether a peer is welcome. Default: every one.
+    pub admit: Admit,
+}
+
+impl TcpConfig {
+    /// The defaults for this node and these peers.
+    #[must_use]
+    pub fn new(hello: Hello, listen: impl Into<Listen>, peers: BTreeMap<NodeId, String>) -> Self {
+        Self {
+            hello,
+            listen: listen.into(),
+            peers,
+            frame_bytes_max: 16 << 20,
+            control: LaneLimits::CONTROL,
+            bulk: LaneLimits::BULK,
+            inbox_bytes_max: 32 << 20,
+            handshakes_max: 64,
+            handshake_timeout: Duration::from_secs(2),
+            backoff_min: Duration::from_millis(20),
+            backoff_max: Duration::from_secs(1),
+            pulse_interval: Duration::from_secs(1),
+            silence_max: Duration::from_secs(5),
+            send_buffer_bytes: None,
+            admit: Arc::new(|_| Ok(())),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BindError> {
+        let format_bytes_max = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+        let limits = [
+            (
+                "frame_bytes_max",
+                self.frame_bytes_max > 0 && self.frame_bytes_max <= format_bytes_max,
+            ),
+            (
+                "inbox_bytes_max",
+                self.inbox_bytes_max > 0 && self.inbox_bytes_max <= format_bytes_max,
+            ),
+            ("handshakes_max", self.handshakes_max > 0),
+            ("handshake_timeout", !self.handshake_timeout.is_zero()),
+            ("backoff_min", !self.backoff_min.is_zero()),
+            ("pulse_interval", !self.pulse_interval.is_zero()),
+            ("silence_max", self.silence_max > self.pulse_interval),
+        ];
+        match limits.into_iter().find(|(_, holds)| !holds) {
+            Some((name, _)) => Err(BindError::Limit { name }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for TcpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpConfig")
+            .field("hello", &self.hello)
+            .field("listen", &self.listen)
+            .field("peers", &self.peers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a transport could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The address cannot be listened at.
+    #[error("cannot listen for peers")]
+    Listen(#[source] io::Error),
+    /// A limit of the configuration makes no sense.
+    #[error("the limit {name} is out of its range")]
+    Limit {
+        /// The field's name.
+        name: &'static str,
+    },
+}

@@ -1,0 +1,180 @@
+//! The task that keeps a connection to one peer and writes what its owner's thread could not.
+
+use super::link::Progress;
+use super::shared::{Peer, Shared};
+use super::status::count;
+use crate::backoff::Backoff;
+use crate::hello::{GREETING_BYTES, Greeting, PREFIX_BYTES, Unreadable};
+use crate::{NodeId, Refused};
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// Dials at once, so that the first election finds its peers, and again whenever the connection ends.
+pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
+    let Some(peer) = shared.peers.get(&id) else {
+        return;
+    };
+    let seed = shared.hello.node.0.rotate_left(32) ^ shared.hello.boot.rotate_left(16) ^ id.0;
+    let mut backoff = Backoff::new(shared.limits.backoff_min, shared.limits.backoff_max, seed);
+    loop {
+        match timeout(shared.limits.handshake_timeout, connect(&shared, id, peer)).await {
+            Ok(Ok(stream)) => {
+                let since = Instant::now();
+                serve(&shared, id, peer, stream).await;
+                // One that breaks as soon as it is made is no success: a peer in a crash loop is not dialed at full speed.
+                if since.elapsed() >= shared.limits.backoff_max {
+                    backoff.reset();
+                }
+            }
+            Ok(Err(DialError::Refused(reason))) => {
+                count(&shared.counters.refused_by_peers);
+                tracing::warn!(peer = %id, %reason, "refused by a peer");
+            }
+            Ok(Err(DialError::Unwelcome)) => {}
+            Ok(Err(DialError::Io(error))) => {
+                count(&shared.counters.connects_failed);
+                tracing::debug!(peer = %id, %error, "cannot reach a peer");
+            }
+            Err(_elapsed) => {
+                count(&shared.counters.connects_failed);
+                tracing::debug!(peer = %id, "a peer does not answer");
+            }
+        }
+        tokio::select! {
+            () = sleep(backoff.wait()) => {}
+            () = peer.returned.notified() => {}
+        }
+    }
+}
+
+/// Why an attempt ended without a connection.
+#[derive(Debug, thiserror::Error)]
+enum DialError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the peer refused this node: {0}")]
+    Refused(Refused),
+    #[error("this node refused the peer")]
+    Unwelcome,
+}
+
+async fn connect(shared: &Shared, id: NodeId, peer: &Peer) -> Result<TcpStream, DialError> {
+    let mut stream = open(shared, &peer.address).await?;
+    stream.set_nodelay(true)?;
+    stream
+        .write_all(
+            &Greeting {
+                hello: shared.hello,
+                to: id,
+                verdict: Ok(()),
+            }
+            .encode(),
+        )
+        .await?;
+    let answer = read_greeting(&mut stream).await?;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(Unreadable::Version(_)) => return Err(DialError::Refused(Refused::Version)),
+        Err(Unreadable::Garbage) => {
+            count(&shared.counters.hellos_unreadable);
+            return Err(DialError::Unwelcome);
+        }
+    };
+    answer.verdict.map_err(DialError::Refused)?;
+    if answer.hello.node != id && answer.hello.node != shared.hello.node {
+        count(&shared.counters.hellos_refused);
+        tracing::warn!(peer = %id, node = %answer.hello.node, "another node answers at the peer's address");
+        return Err(DialError::Unwelcome);
+    }
+    shared.judge(&answer).map_err(|_| DialError::Unwelcome)?;
+    Ok(stream)
+}
+
+/// Connects to the first of the name's addresses that answers.
+async fn open(shared: &Shared, address: &str) -> io::Result<TcpStream> {
+    let mut failure = io::Error::from(ErrorKind::AddrNotAvailable);
+    for address in lookup_host(address).await? {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        if let Some(bytes) = shared.limits.send_buffer_bytes {
+            socket.set_send_buffer_size(bytes)?;
+        }
+        match socket.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// Reads a greeting; of one in another version no more than says so.
+pub(crate) async fn read_greeting(
+    stream: &mut TcpStream,
+) -> io::Result<Result<Greeting, Unreadable>> {
+    let mut bytes = [0; GREETING_BYTES];
+    let mut prefix = [0; PREFIX_BYTES];
+    stream.read_exact(&mut prefix).await?;
+    if let Err(unreadable) = Greeting::check_prefix(&prefix) {
+        return Ok(Err(unreadable));
+    }
+    bytes[..PREFIX_BYTES].copy_from_slice(&prefix);
+    stream.read_exact(&mut bytes[PREFIX_BYTES..]).await?;
+    Ok(Greeting::decode(&bytes))
+}
+
+/// Writes what waits for the peer for as long as the stream lives.
+async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: TcpStream) {
+    count(&shared.counters.connects);
+    tracing::info!(peer = %id, "connected to a peer");
+    let stream = Arc::new(stream);
+    peer.link.attach(stream.clone());
+    let mut heard = Instant::now();
+    loop {
+        let progress = peer.link.resume(&shared.counters);
+        if progress == Progress::Closed {
+            break;
+        }
+        tokio::select! {
+            () = peer.link.left() => {}
+            writable = stream.writable(), if progress == Progress::Blocked => {
+                if writable.is_err() {
+                    break;
+                }
+            }
+            alive = hear(&stream) => {
+                if !alive {
+                    break;
+                }
+                heard = Instant::now();
+            }
+            () = sleep_until(heard + shared.limits.silence_max) => {
+                count(&shared.counters.silences);
+                tracing::warn!(peer = %id, "a peer shows no life");
+                break;
+            }
+        }
+    }
+    peer.link.close(&shared.counters);
+    tracing::info!(peer = %id, "lost the connection to a peer");
+}
+
+/// Waits for a pulse; false when there will be no more. What it says does not matter.
+async fn hear(stream: &TcpStream) -> bool {
+    loop {
+        if stream.readable().await.is_err() {
+            return false;
+        }
+        match stream.try_read(&mut [0; 64]) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return false,
+        }
+    }
+}

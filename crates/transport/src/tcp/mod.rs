@@ -1,0 +1,161 @@
+//! Messages over TCP, on tokio.
+//!
+//! Every node dials every peer and sends on the connections it dialed; on the ones it accepted it receives. Two simplex
+//! connections for each pair need no agreement on who dials, and each end checks the other's hello.
+
+mod accept;
+mod config;
+mod dial;
+mod link;
+mod sendqueue;
+mod shared;
+mod status;
+
+pub use config::{Admit, BindError, Listen, TcpConfig};
+pub use status::{PeerStatus, Status};
+
+use crate::{Lane, NodeId, Parcel, Transport, frame};
+use bytes::Bytes;
+use shared::{Arrival, Shared};
+use status::count;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// A [`Transport`] over TCP connections to the peers of [`TcpConfig`].
+///
+/// [`flush`](Transport::flush) writes from the caller's thread as long as the streams take it; only the rest is left to
+/// tasks. Dropping it closes the port at once, and the connections and tasks as soon as the runtime turns.
+///
+/// ```
+/// use bytes::Bytes;
+/// use std::{collections::BTreeMap, future::poll_fn, net::TcpListener};
+/// use synod_transport::{ClusterId, DiskId, Hello, Lane, NodeId, Tcp, TcpConfig, Transport};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let one = TcpListener::bind("127.0.0.1:0")?;
+/// let two = TcpListener::bind("127.0.0.1:0")?;
+/// let peers = BTreeMap::from([
+///     (NodeId(1), one.local_addr()?.to_string()),
+///     (NodeId(2), two.local_addr()?.to_string()),
+/// ]);
+/// let hello = |node, disk| Hello { cluster: ClusterId(7), node: NodeId(node), disk: DiskId(disk), boot: 1 };
+/// let mut one = Tcp::bind(TcpConfig::new(hello(1, 11), one, peers.clone())).await?;
+/// let mut two = Tcp::bind(TcpConfig::new(hello(2, 22), two, peers)).await?;
+///
+/// one.send(NodeId(2), Lane::Control, Bytes::from_static(b"ping").into());
+/// one.flush();
+/// assert_eq!(poll_fn(|cx| two.poll_recv(cx)).await, Some((NodeId(1), Bytes::from_static(b"ping"))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Tcp {
+    shared: Arc<Shared>,
+    arrivals: mpsc::UnboundedReceiver<Arrival>,
+    address: SocketAddr,
+    frame_bytes_max: usize,
+    /// Aborts its tasks when dropped.
+    _tasks: JoinSet<()>,
+}
+
+impl Tcp {
+    /// Starts to listen, and to dial every peer. The tasks run on the runtime this is called on.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be had, or a limit makes no sense. Peers need not be there.
+    pub async fn bind(mut config: TcpConfig) -> Result<Self, BindError> {
+        config.check()?;
+        let unspecified = Listen::Address(SocketAddr::from(([0; 4], 0)));
+        let listener = match std::mem::replace(&mut config.listen, unspecified) {
+            Listen::Address(address) => TcpListener::bind(address).await,
+            Listen::Bound(listener) => listener
+                .set_nonblocking(true)
+                .and_then(|()| TcpListener::from_std(listener)),
+        };
+        let listener = listener.map_err(BindError::Listen)?;
+        let address = listener.local_addr().map_err(BindError::Listen)?;
+        let frame_bytes_max = config.frame_bytes_max;
+        let (arrivals_to, arrivals) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(config, listener, &arrivals_to));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept::accept_peers(shared.clone()));
+        for id in shared.peers.keys() {
+            tasks.spawn(dial::keep_connected(shared.clone(), *id));
+        }
+        Ok(Self {
+            shared,
+            arrivals,
+            address,
+            frame_bytes_max,
+            _tasks: tasks,
+        })
+    }
+
+    /// Where this node listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it has done and how its peers stand.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+
+    /// A handle that tells the status after the transport itself was given away.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        Monitor {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl Transport for Tcp {
+    fn send(&mut self, to: NodeId, lane: Lane, parcel: Parcel) {
+        let counters = &self.shared.counters;
+        let fits = parcel.len() <= self.frame_bytes_max;
+        match (self.shared.peers.get(&to), frame::header(&parcel)) {
+            (Some(peer), Some(header)) if fits => peer.link.push(lane, header, parcel, counters),
+            _ => count(&counters.unsendable),
+        }
+    }
+
+    fn flush(&mut self) {
+        for peer in self.shared.peers.values() {
+            peer.link.flush(&self.shared.counters);
+        }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>> {
+        let arrival = ready!(self.arrivals.poll_recv(cx));
+        Poll::Ready(arrival.map(|arrival| (arrival.from, arrival.message)))
+    }
+}
+
+impl Drop for Tcp {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+/// Tells the [`Status`] of a [`Tcp`], also when that is in other hands or gone.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    shared: Arc<Shared>,
+}
+
+impl Monitor {
+    /// As [`Tcp::status`].
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+}

@@ -1,0 +1,269 @@
+//! What the owner of a transport and its tasks share.
+
+use super::config::Admit;
+use super::link::Link;
+use super::status::{Counters, PeerStatus, Status, count};
+use crate::hello::{Greeting, Incarnations};
+use crate::{Hello, NodeId, Refused, TcpConfig};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) hello: Hello,
+    pub(crate) limits: Limits,
+    pub(crate) peers: BTreeMap<NodeId, Peer>,
+    pub(crate) counters: Counters,
+    /// Not in the hands of the task that accepts, so that the owner can close it at once.
+    listener: Mutex<Option<TcpListener>>,
+    incarnations: Mutex<Incarnations>,
+    admit: AdmitDebug,
+}
+
+/// The limits of [`TcpConfig`] that the tasks need.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub(crate) frame_bytes_max: usize,
+    pub(crate) handshakes_max: usize,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) backoff_min: Duration,
+    pub(crate) backoff_max: Duration,
+    pub(crate) pulse_interval: Duration,
+    pub(crate) silence_max: Duration,
+    pub(crate) send_buffer_bytes: Option<u32>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: TcpConfig,
+        listener: TcpListener,
+        arrivals: &mpsc::UnboundedSender<Arrival>,
+    ) -> Self {
+        let limits = Limits {
+            frame_bytes_max: config.frame_bytes_max,
+            handshakes_max: config.handshakes_max,
+            handshake_timeout: config.handshake_timeout,
+            backoff_min: config.backoff_min,
+            backoff_max: config.backoff_max,
+            pulse_interval: config.pulse_interval,
+            silence_max: config.silence_max,
+            send_buffer_bytes: config.send_buffer_bytes,
+        };
+        let own = config.hello.node;
+        let peers = config
+            .peers
+            .into_iter()
+            .filter(|(id, _)| *id != own)
+            .map(|(id, address)| {
+                let link = Link::new(config.control, config.bulk);
+                let inbound = Inbound::new(id, config.inbox_bytes_max, arrivals.clone());
+                (
+                    id,
+                    Peer {
+                        address,
+                        link,
+                        inbound,
+                        returned: Notify::new(),
+                    },
+                )
+            });
+        Self {
+            hello: config.hello,
+            limits,
+            peers: peers.collect(),
+            counters: Counters::default(),
+            listener: Mutex::new(Some(listener)),
+            incarnations: Mutex::default(),
+            admit: AdmitDebug(config.admit),
+        }
+    }
+
+    /// The next connection, `None` once the listener is closed.
+    pub(crate) async fn accept(&self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        std::future::poll_fn(|cx| {
+            match &*self.listener.lock().unwrap_or_else(PoisonError::into_inner) {
+                Some(listener) => listener.poll_accept(cx).map(Some),
+                None => Poll::Ready(None),
+            }
+        })
+        .await
+    }
+
+    /// Closes for good everything that the tasks do not own themselves.
+    pub(crate) fn close(&self) {
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        for peer in self.peers.values() {
+            peer.link.shut(&self.counters);
+        }
+    }
+
+    /// Opens the way in for whoever sent this hello, which was judged before. `None`: a later life was met meanwhile.
+    pub(crate) fn open_inbound(&self, hello: &Hello) -> Option<(&Peer, u64)> {
+        let peer = self.peers.get(&hello.node)?;
+        // Lives are met and connections opened under one lock, so the connection that is open last is of the last life.
+        let mut incarnations = self
+            .incarnations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        incarnations.meet(hello).ok()?;
+        let number = peer.inbound.open();
+        drop(incarnations);
+        peer.returned.notify_one();
+        Some((peer, number))
+    }
+
+    /// Whether to talk to whoever sent this greeting.
+    pub(crate) fn judge(&self, greeting: &Greeting) -> Result<(), Refused> {
+        let hello = &greeting.hello;
+        let judged = greeting.judge(&self.hello).and_then(|()| {
+            let peer = self.peers.get(&hello.node).ok_or(Refused::UnknownNode)?;
+            (self.admit.0)(hello)?;
+            let later = self
+                .incarnations
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .meet(hello)?;
+            if later {
+                // Its earlier life, to which this stream leads, will not answer any more.
+                peer.link.close(&self.counters);
+            }
+            Ok(())
+        });
+        if let Err(reason) = &judged {
+            count(&self.counters.hellos_refused);
+            tracing::warn!(node = %hello.node, cluster = %hello.cluster, disk = %hello.disk, %reason, "refused a hello");
+        }
+        judged
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let peers = self.peers.iter().map(|(id, peer)| {
+            let status = PeerStatus {
+                connected: peer.link.is_connected(),
+                accepted: peer.inbound.is_open(),
+                queued_bytes: peer.link.queued_bytes(),
+            };
+            (*id, status)
+        });
+        self.counters.status(peers.collect())
+    }
+}
+
+/// One peer: a connection to it, made here, to send; and a connection from it, made there, to receive.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: String,
+    pub(crate) link: Link,
+    pub(crate) inbound: Inbound,
+    /// The peer has shown itself: it is worth dialing now.
+    pub(crate) returned: Notify,
+}
+
+/// The way in from one peer.
+///
+/// Invariants:
+/// - only the latest connection hands over messages: nothing of an earlier one arrives behind what it sent;
+/// - what waits for the owner holds permits of `room`, so it is bounded, and a loud peer takes no one else's room.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    from: NodeId,
+    arrivals: mpsc::UnboundedSender<Arrival>,
+    room: Arc<Semaphore>,
+    room_bytes: u32,
+    /// The number of the latest connection, and whether it is open.
+    latest: watch::Sender<(u64, bool)>,
+}
+
+/// A message on its way to the owner. Its room is given back when it is taken.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) from: NodeId,
+    pub(crate) message: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Inbound {
+    fn new(from: NodeId, room_bytes: usize, arrivals: mpsc::UnboundedSender<Arrival>) -> Self {
+        let room_bytes = u32::try_from(room_bytes).unwrap_or(u32::MAX);
+        let room = Arc::new(Semaphore::new(room_bytes as usize));
+        Self {
+            from,
+            arrivals,
+            room,
+            room_bytes,
+            latest: watch::Sender::new((0, false)),
+        }
+    }
+
+    /// Makes way for a new connection and tells its number.
+    pub(crate) fn open(&self) -> u64 {
+        let mut opened = 0;
+        self.latest.send_modify(|(number, open)| {
+            *number += 1;
+            *open = true;
+            opened = *number;
+        });
+        opened
+    }
+
+    /// The connection of this number has ended.
+    pub(crate) fn closed(&self, number: u64) {
+        self.latest.send_if_modified(|latest| {
+            let closes = *latest == (number, true);
+            latest.1 &= !closes;
+            closes
+        });
+    }
+
+    /// Waits until a later connection took the place of this one.
+    pub(crate) async fn displaced(&self, number: u64) {
+        let mut latest = self.latest.subscribe();
+        // An error would mean that the sender is gone, but `self` holds it.
+        let _later = latest.wait_for(|(latest, _)| *latest != number).await;
+    }
+
+    /// Hands a message of connection `number` to the owner, once there is room. False: a later connection is open.
+    pub(crate) async fn hand_over(&self, number: u64, message: Bytes) -> bool {
+        let wanted = u32::try_from(message.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(MESSAGE_COST_BYTES);
+        // A message larger than the whole room gets all of it.
+        let wanted = wanted.min(self.room_bytes);
+        let Ok(room) = self.room.clone().acquire_many_owned(wanted).await else {
+            return false;
+        };
+        let latest = self.latest.borrow();
+        // Under the guard of `latest` no later connection can open between the question and the sending.
+        latest.0 == number
+            && self
+                .arrivals
+                .send(Arrival {
+                    from: self.from,
+                    message,
+                    _room: room,
+                })
+                .is_ok()
+    }
+
+    fn is_open(&self) -> bool {
+        self.latest.borrow().1
+    }
+}
+
+struct AdmitDebug(Admit);
+
+impl std::fmt::Debug for AdmitDebug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Admit")
+    }
+}
+
+/// What a waiting message costs beyond its own bytes, about.
+const MESSAGE_COST_BYTES: u32 = 128;

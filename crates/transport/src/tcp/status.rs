@@ -1,0 +1,123 @@
+//! What a transport has done and how it stands.
+
+use super::sendqueue::Lost;
+use crate::NodeId;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A look at a [`Tcp`](crate::Tcp): counters since the start, and how each peer stands now.
+///
+/// The parts were read one after the other while the transport went on, so they need not add up to the last message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Messages received.
+    pub frames_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Messages written to their end. Whether they arrived nobody knows.
+    pub frames_out: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+    /// Messages lost to a full or cleared control lane.
+    pub control_dropped: u64,
+    /// Messages lost to a full bulk lane.
+    pub bulk_dropped: u64,
+    /// Messages for a node that is no peer, or longer than a frame may be.
+    pub unsendable: u64,
+    /// Connections to peers that were established.
+    pub connects: u64,
+    /// Attempts to connect that failed, refusals not counted.
+    pub connects_failed: u64,
+    /// Connections that were given up because the peer showed no life.
+    pub silences: u64,
+    /// Hellos this node refused, as acceptor or as dialer.
+    pub hellos_refused: u64,
+    /// Times a peer refused this node's hello.
+    pub refused_by_peers: u64,
+    /// Connections that began with something other than a hello, or with nothing in time.
+    pub hellos_unreadable: u64,
+    /// Connections that were closed at once because too many were saying hello.
+    pub handshakes_dropped: u64,
+    /// Connections that were closed because of a frame that was corrupt or too long.
+    pub frames_corrupt: u64,
+    /// The peers, connected or not.
+    pub peers: BTreeMap<NodeId, PeerStatus>,
+}
+
+/// How one peer stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// There is a connection on which to send to it.
+    pub connected: bool,
+    /// There is a connection on which it sends.
+    pub accepted: bool,
+    /// The bytes that wait to be written to it.
+    pub queued_bytes: usize,
+}
+
+/// The counters, added to from every task; none of them orders anything.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) frames_in: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) frames_out: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+    pub(crate) control_dropped: AtomicU64,
+    pub(crate) bulk_dropped: AtomicU64,
+    pub(crate) unsendable: AtomicU64,
+    pub(crate) connects: AtomicU64,
+    pub(crate) connects_failed: AtomicU64,
+    pub(crate) silences: AtomicU64,
+    pub(crate) hellos_refused: AtomicU64,
+    pub(crate) refused_by_peers: AtomicU64,
+    pub(crate) hellos_unreadable: AtomicU64,
+    pub(crate) handshakes_dropped: AtomicU64,
+    pub(crate) frames_corrupt: AtomicU64,
+}
+
+/// One more.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+impl Counters {
+    pub(crate) fn sent(&self, frames: u64, bytes: usize) {
+        self.frames_out.fetch_add(frames, Relaxed);
+        self.bytes_out.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn received(&self, bytes: usize) {
+        self.frames_in.fetch_add(1, Relaxed);
+        self.bytes_in.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn lost(&self, lost: Lost) {
+        if lost != Lost::default() {
+            self.control_dropped.fetch_add(lost.control, Relaxed);
+            self.bulk_dropped.fetch_add(lost.bulk, Relaxed);
+        }
+    }
+
+    pub(crate) fn status(&self, peers: BTreeMap<NodeId, PeerStatus>) -> Status {
+        Status {
+            frames_in: self.frames_in.load(Relaxed),
+            bytes_in: self.bytes_in.load(Relaxed),
+            frames_out: self.frames_out.load(Relaxed),
+            bytes_out: self.bytes_out.load(Relaxed),
+            control_dropped: self.control_dropped.load(Relaxed),
+            bulk_dropped: self.bulk_dropped.load(Relaxed),
+            unsendable: self.unsendable.load(Relaxed),
+            connects: self.connects.load(Relaxed),
+            connects_failed: self.connects_failed.load(Relaxed),
+            silences: self.silences.load(Relaxed),
+            hellos_refused: self.hellos_refused.load(Relaxed),
+            refused_by_peers: self.refused_by_peers.load(Relaxed),
+            hellos_unreadable: self.hellos_unreadable.load(Relaxed),
+            handshakes_dropped: self.handshakes_dropped.load(Relaxed),
+            frames_corrupt: self.frames_corrupt.load(Relaxed),
+            peers,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Nodes on loopback whose ports are known before they start.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use bytes::{Bytes, BytesMut};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::net::TcpListener;
+use std::time::Duration;
+use synod_transport::{ClusterId, DiskId, Hello, Lane, NodeId, Tcp, TcpConfig, Transport};
+
+/// How long anything may take before the test fails. No test waits this long when all is well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const CLUSTER: ClusterId = ClusterId(0xc1);
+
+pub(crate) struct Cluster {
+    pub(crate) peers: BTreeMap<NodeId, String>,
+    pub(crate) listeners: Listeners,
+}
+
+/// The sockets of the nodes that have not been started.
+pub(crate) struct Listeners(RefCell<BTreeMap<u64, TcpListener>>);
+
+impl Listeners {
+    pub(crate) fn insert(&mut self, id: u64, listener: TcpListener) {
+        self.0.get_mut().insert(id, listener);
+    }
+
+    pub(crate) fn lock_out(&self, id: u64) -> TcpListener {
+        self.0
+            .borrow_mut()
+            .remove(&id)
+            .expect("a node that was not started")
+    }
+}
+
+impl Cluster {
+    pub(crate) fn new(nodes: u64) -> Self {
+        let listeners =
+            (1..=nodes).map(|id| (id, TcpListener::bind("127.0.0.1:0").expect("a free port")));
+        let listeners = listeners.collect::<BTreeMap<_, _>>();
+        let address = |listener: &TcpListener| listener.local_addr().expect("bound").to_string();
+        let peers = listeners
+            .iter()
+            .map(|(id, listener)| (NodeId(*id), address(listener)))
+            .collect();
+        Self {
+            peers,
+            listeners: Listeners(RefCell::new(listeners)),
+        }
+    }
+
+    pub(crate) fn hello(id: u64, boot: u64) -> Hello {
+        Hello {
+            cluster: CLUSTER,
+            node: NodeId(id),
+            disk: DiskId(u128::from(id) << 64),
+            boot,
+        }
+    }
+
+    pub(crate) fn config(&self, id: u64, boot: u64) -> TcpConfig {
+        self.config_at(id, boot, self.listeners.lock_out(id))
+    }
+
+    pub(crate) fn config_at(&self, id: u64, boot: u64, listener: TcpListener) -> TcpConfig {
+        TcpConfig::new(Self::hello(id, boot), listener, self.peers.clone())
+    }
+
+    pub(crate) async fn start(&self, id: u64) -> Tcp {
+        self.start_as(id, 1).await
+    }
+
+    pub(crate) async fn start_as(&self, id: u64, boot: u64) -> Tcp {
+        Tcp::bind(self.config(id, boot)).await.expect("binds")
+    }
+}
+
+/// A message of this length that tells its number and in which every byte matters.
+pub(crate) fn message(number: u64, bytes: usize) -> Bytes {
+    let mut message = BytesMut::with_capacity(bytes.next_multiple_of(256));
+    let mut block: [u8; 256] =
+        std::array::from_fn(|at| (at as u8).wrapping_mul(31).wrapping_add(number as u8));
+    for at in 0..bytes.div_ceil(256) as u64 {
+        block[..8].copy_from_slice(&(number + (at << 32)).to_le_bytes());
+        message.extend_from_slice(&block);
+    }
+    message.truncate(bytes);
+    message.freeze()
+}
+
+pub(crate) fn number(message: &[u8]) -> u64 {
+    u64::from_le_bytes(*message.first_chunk().expect("a message of ours"))
+}
+
+pub(crate) fn send(node: &mut impl Transport, to: u64, lane: Lane, message: Bytes) {
+    node.send(NodeId(to), lane, message.into());
+    node.flush();
+}
+
+pub(crate) async fn recv(node: &mut impl Transport) -> Option<(NodeId, Bytes)> {
+    tokio::time::timeout(PATIENCE, poll_fn(|cx| node.poll_recv(cx)))
+        .await
+        .expect("something arrives")
+}
+
+pub(crate) async fn next(node: &mut impl Transport) -> (NodeId, Bytes) {
+    recv(node).await.expect("open")
+}
+
+/// Lets the other tasks run until something they do shows.
+pub(crate) async fn until(what: &str, mut shows: impl FnMut() -> bool) {
+    let turns = async {
+        while !shows() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(PATIENCE, turns).await.is_ok(),
+        "never: {what}"
+    );
+}
