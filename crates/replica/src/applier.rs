@@ -40,7 +40,9 @@ pub enum Job<T> {
 impl<T> fmt::Debug for Job<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Apply { at, kind, body, .. } => write!(f, "Apply({}, {kind:?}, {} bytes)", at.index, body.len()),
+            Self::Apply { at, kind, body, .. } => {
+                write!(f, "Apply({}, {kind:?}, {} bytes)", at.index, body.len())
+            }
             Self::Read(_) => f.write_str("Read"),
             Self::Fail(_, failure) => write!(f, "Fail({failure:?})"),
             Self::Freeze => f.write_str("Freeze"),
@@ -68,7 +70,9 @@ impl Frozen {
 
 impl fmt::Debug for Frozen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frozen").field("snapshot", &self.snapshot).finish_non_exhaustive()
+        f.debug_struct("Frozen")
+            .field("snapshot", &self.snapshot)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,15 +134,31 @@ pub struct Applier<S> {
 
 impl<S: fmt::Debug> fmt::Debug for Applier<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Applier").field("machine", &self.machine).field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("Applier")
+            .field("machine", &self.machine)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }
 
 impl<S: StateMachine> Applier<S> {
     /// An applier of an empty log. Whoever opens a log that begins later hands it a [`Job::Restore`] first.
-    pub fn new(group: GroupId, machine: S, membership: Bytes, snapshots: Arc<dyn SnapshotStore>) -> Self {
+    pub fn new(
+        group: GroupId,
+        machine: S,
+        membership: Bytes,
+        snapshots: Arc<dyn SnapshotStore>,
+    ) -> Self {
         let at = Position::default();
-        Self { group, machine, at, membership, names: BTreeMap::new(), repeats: 0, snapshots }
+        Self {
+            group,
+            machine,
+            at,
+            membership,
+            names: BTreeMap::new(),
+            repeats: 0,
+            snapshots,
+        }
     }
 
     /// The machine.
@@ -162,9 +182,17 @@ impl<S: StateMachine> Applier<S> {
     /// When a snapshot cannot be restored; the applier must not be used again.
     pub fn run<T: Ticket<S>>(&mut self, job: Job<T>) -> Result<Option<Done>, ApplyError> {
         match job {
-            Job::Apply { at, kind, body, tickets } => {
+            Job::Apply {
+                at,
+                kind,
+                body,
+                tickets,
+            } => {
                 if at.index != self.at.index + 1 {
-                    return Err(ApplyError::Gap { applied: self.at.index, found: at.index });
+                    return Err(ApplyError::Gap {
+                        applied: self.at.index,
+                        found: at.index,
+                    });
                 }
                 match kind {
                     Kind::Noop => {}
@@ -208,7 +236,11 @@ impl<S: StateMachine> Applier<S> {
     }
 
     fn freeze(&self) -> Frozen {
-        let snapshot = Snapshot { index: self.at.index, tag: self.at.tag, meta: self.membership.clone() };
+        let snapshot = Snapshot {
+            index: self.at.index,
+            tag: self.at.tag,
+            meta: self.membership.clone(),
+        };
         let (names, machine) = (encode_names(&self.names), self.machine.freeze());
         let write = Box::new(move |to: &mut dyn Write| {
             to.write_all(&names)?;
@@ -219,12 +251,17 @@ impl<S: StateMachine> Applier<S> {
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), ApplyError> {
         let index = snapshot.index;
-        let (found, mut body) =
-            self.snapshots.open(self.group, index).map_err(|source| ApplyError::Open { index, source })?;
+        let (found, mut body) = self
+            .snapshots
+            .open(self.group, index)
+            .map_err(|source| ApplyError::Open { index, source })?;
         let failed = |source| ApplyError::Restore { index, source };
         self.names = decode_names(&mut body).map_err(failed)?;
         self.machine.restore(&mut body).map_err(failed)?;
-        self.at = Position { index, tag: found.tag };
+        self.at = Position {
+            index,
+            tag: found.tag,
+        };
         self.membership = found.meta;
         Ok(())
     }
@@ -250,7 +287,8 @@ fn decode_names(from: &mut dyn Read) -> io::Result<BTreeMap<u64, (u64, u64)>> {
     }
     let mut word = || {
         let mut bytes = [0; 8];
-        from.read_exact(&mut bytes).map(|()| u64::from_le_bytes(bytes))
+        from.read_exact(&mut bytes)
+            .map(|()| u64::from_le_bytes(bytes))
     };
     let count = word()?;
     let mut names = BTreeMap::new();

@@ -31,7 +31,10 @@ pub(crate) const COMMAND_OVERHEAD_BYTES: usize = 4;
 
 /// Encodes a body. Each command is at most `u32::MAX` bytes, which the engine's limits see to.
 pub(crate) fn encode<'a>(name: Name, commands: impl Iterator<Item = &'a Bytes> + Clone) -> Bytes {
-    let bytes: usize = commands.clone().map(|c| COMMAND_OVERHEAD_BYTES + c.len()).sum();
+    let bytes: usize = commands
+        .clone()
+        .map(|c| COMMAND_OVERHEAD_BYTES + c.len())
+        .sum();
     let mut body = BytesMut::with_capacity(NAME_BYTES + bytes);
     body.put_u64_le(name.node);
     body.put_u64_le(name.incarnation);
@@ -48,7 +51,11 @@ pub(crate) fn encode<'a>(name: Name, commands: impl Iterator<Item = &'a Bytes> +
 #[must_use]
 pub fn name(body: &[u8]) -> Option<Name> {
     let word = |at: usize| Some(u64::from_le_bytes(*body.get(at..)?.first_chunk()?));
-    Some(Name { node: word(0)?, incarnation: word(8)?, sequence: word(16)? })
+    Some(Name {
+        node: word(0)?,
+        incarnation: word(8)?,
+        sequence: word(16)?,
+    })
 }
 
 /// The commands of a body, in order; ends at the first that is cut short.
@@ -69,7 +76,11 @@ mod tests {
 
     #[test]
     fn golden() {
-        let name = Name { node: 1, incarnation: 2, sequence: 3 };
+        let name = Name {
+            node: 1,
+            incarnation: 2,
+            sequence: 3,
+        };
         let body = encode(name, [Bytes::from_static(b"ab"), Bytes::new()].iter());
         assert_eq!(
             &body[..],

@@ -1,76 +1,34 @@
 //! One group of one node, sans-IO: everything that can go wrong and has nothing to do with the machine.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
-use std::time::Duration;
 
 use bytes::Bytes;
 use synod_transport::{Lane, NodeId, Parcel};
-use synod_wal::{GroupId, Lsn, Op, Snapshot};
+use synod_wal::{Lsn, Op, Snapshot};
 
 use crate::applier::{Done, Job};
-use crate::body::{self, COMMAND_OVERHEAD_BYTES, NAME_BYTES};
+use crate::body::{COMMAND_OVERHEAD_BYTES, NAME_BYTES};
 use crate::frame::Frame;
 use crate::log::LogError;
 use crate::machine::{Failure, Reason};
-use crate::protocol::{Committed, CoreStatus, Kind, Leadership, Output, Protocol, Refusal};
+use crate::protocol::{Committed, Kind, Output, Protocol, Refusal};
 use crate::task::{Completion, Task};
 use crate::time::Instant;
 
+mod config;
+mod forward;
 mod peers;
 mod proposals;
 mod reads;
 mod transfer;
 
+pub use config::{EngineConfig, EngineStatus};
+use forward::Accepted;
 pub use proposals::Proposal;
 use proposals::Proposals;
 use reads::Reads;
 use transfer::Transfer;
-
-/// The bounds of an engine, and who it is.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct EngineConfig {
-    /// The group.
-    pub group: GroupId,
-    /// This node.
-    pub node: NodeId,
-    /// Which life of this node this is: higher than in any life before.
-    pub incarnation: u64,
-    /// Bytes of an entry's body; a larger command is refused.
-    pub body_bytes_max: usize,
-    /// Bytes of commands that wait to be sealed.
-    pub queued_bytes_max: usize,
-    /// Requests whose end is open.
-    pub requests_max: usize,
-    /// Forwarded bodies under way to one leader, before more are gathered into the next.
-    pub forwards_max: usize,
-    /// Bytes of entries applied since the last snapshot, before the next is taken.
-    pub snapshot_log_bytes: u64,
-    /// Bytes of a piece of a snapshot on its way to a peer.
-    pub piece_bytes_max: usize,
-    /// How long an answer of a peer is waited for before it is asked again.
-    pub patience: Duration,
-}
-
-impl EngineConfig {
-    /// The usual bounds: bodies of 1 MiB, 64 MiB of queued commands, 64 Ki requests, a snapshot every 64 MiB.
-    #[must_use]
-    pub fn new(group: GroupId, node: NodeId, incarnation: u64) -> Self {
-        Self {
-            group,
-            node,
-            incarnation,
-            body_bytes_max: 1 << 20,
-            queued_bytes_max: 64 << 20,
-            requests_max: 1 << 16,
-            forwards_max: 4,
-            snapshot_log_bytes: 64 << 20,
-            piece_bytes_max: 256 << 10,
-            patience: Duration::from_millis(200),
-        }
-    }
-}
 
 /// How fresh a read must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,23 +50,6 @@ pub enum Effect<P: Protocol, T> {
     Job(Job<T>),
     /// Run, and hand the completion back.
     Task(Task<P>),
-}
-
-/// The engine at a glance.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EngineStatus {
-    /// The core.
-    pub core: CoreStatus,
-    /// Who leads.
-    pub leadership: Option<Leadership>,
-    /// The last index applied.
-    pub applied: u64,
-    /// Requests whose end is open.
-    pub requests: usize,
-    /// Frames that made no sense.
-    pub frames_ignored: u64,
-    /// Snapshots that could not be taken or received.
-    pub snapshots_failed: u64,
 }
 
 /// Storage failed under a group; it does nothing any more.
@@ -147,13 +88,6 @@ pub struct Engine<P: Protocol, T> {
     snapshots_failed: u64,
 }
 
-/// The forwarded names this node has decided upon while it leads in `epoch`.
-#[derive(Default)]
-struct Accepted {
-    epoch: u64,
-    names: BTreeMap<NodeId, (u64, u64)>,
-}
-
 impl<P: Protocol, T> Engine<P, T> {
     /// An engine around a core that was just recovered.
     pub fn new(config: EngineConfig, core: P) -> Self {
@@ -187,7 +121,9 @@ impl<P: Protocol, T> Engine<P, T> {
             Reason::Expired
         } else if !self.has_room {
             Reason::Full
-        } else if self.is_busy() || self.proposals.queued_bytes() + bytes > self.config.queued_bytes_max {
+        } else if self.is_busy()
+            || self.proposals.queued_bytes() + bytes > self.config.queued_bytes_max
+        {
             Reason::Busy
         } else {
             return self.proposals.push(proposal);
@@ -220,8 +156,12 @@ impl<P: Protocol, T> Engine<P, T> {
         }
         let (queued, sent) = self.proposals.expire(now);
         let reads = self.reads.expire(now);
-        queued.into_iter().chain(reads).for_each(|ticket| self.reject(ticket, Reason::Expired));
-        sent.into_iter().for_each(|ticket| self.fail(ticket, Failure::Unknown));
+        queued
+            .into_iter()
+            .chain(reads)
+            .for_each(|ticket| self.reject(ticket, Reason::Expired));
+        sent.into_iter()
+            .for_each(|ticket| self.fail(ticket, Failure::Unknown));
     }
 
     /// The log took the record; what waits for it stays inside until [`handle_durable`](Self::handle_durable).
@@ -242,7 +182,9 @@ impl<P: Protocol, T> Engine<P, T> {
         while let Some(staged) = self.staged.pop_front() {
             match P::release(staged, durable) {
                 Ok((messages, receipt)) => {
-                    messages.into_iter().for_each(|(to, message)| self.send_message(to, &message));
+                    messages
+                        .into_iter()
+                        .for_each(|(to, message)| self.send_message(to, &message));
                     self.core.handle_persisted(now, receipt);
                 }
                 Err(staged) => return self.staged.push_front(staged),
@@ -254,12 +196,23 @@ impl<P: Protocol, T> Engine<P, T> {
     ///
     /// # Errors
     /// When the log cannot be read; the engine must be [closed](Self::close).
-    pub fn handle_completion(&mut self, now: Instant, completion: Completion<P>) -> Result<(), Poisoned> {
+    pub fn handle_completion(
+        &mut self,
+        now: Instant,
+        completion: Completion<P>,
+    ) -> Result<(), Poisoned> {
         match completion {
-            Completion::Fetched(_, Err(error @ LogError::Failed(_))) => return Err(Poisoned(error)),
+            Completion::Fetched(_, Err(error @ LogError::Failed(_))) => {
+                return Err(Poisoned(error));
+            }
             Completion::Fetched(fetch, slots) => self.core.handle_fetched(now, fetch, slots),
             Completion::Saved(saved) => self.handle_saved(now, saved.ok()),
-            Completion::ChunkRead { to, snapshot, at, piece } => self.handle_piece_read(to, snapshot, at, piece),
+            Completion::ChunkRead {
+                to,
+                snapshot,
+                at,
+                piece,
+            } => self.handle_piece_read(to, snapshot, at, piece),
             Completion::ChunkWritten(snapshot, Ok(next)) => self.transfer.stored(&snapshot, next),
             Completion::Discarded(snapshot) => self.transfer.stored(&snapshot, 0),
             Completion::Received(snapshot, Ok(())) => {
@@ -282,8 +235,11 @@ impl<P: Protocol, T> Engine<P, T> {
             Done::Applied(index) => self.applied = index,
             Done::Frozen(frozen) => {
                 let patience = self.config.patience * SERVING_PATIENCES;
-                let keep_from = self.transfer.keep_from(now, frozen.snapshot.index, patience);
-                self.ready.push_back(Effect::Task(Task::Save { frozen, keep_from }));
+                let keep_from = self
+                    .transfer
+                    .keep_from(now, frozen.snapshot.index, patience);
+                self.ready
+                    .push_back(Effect::Task(Task::Save { frozen, keep_from }));
             }
         }
     }
@@ -297,11 +253,16 @@ impl<P: Protocol, T> Engine<P, T> {
     /// polled are answers alone.
     pub fn close(&mut self, reason: Reason) {
         self.closed = Some(reason);
-        self.ready.retain(|effect| matches!(effect, Effect::Job(Job::Fail(..))));
+        self.ready
+            .retain(|effect| matches!(effect, Effect::Job(Job::Fail(..))));
         let (queued, sent) = self.proposals.drain();
         let reads = self.reads.drain();
-        queued.into_iter().chain(reads).for_each(|ticket| self.reject(ticket, reason));
-        sent.into_iter().for_each(|ticket| self.fail(ticket, Failure::Unknown));
+        queued
+            .into_iter()
+            .chain(reads)
+            .for_each(|ticket| self.reject(ticket, reason));
+        sent.into_iter()
+            .for_each(|ticket| self.fail(ticket, Failure::Unknown));
     }
 
     /// The next thing to do. `None`: nothing until the next input.
@@ -370,10 +331,19 @@ impl<P: Protocol, T> Engine<P, T> {
             Kind::Noop | Kind::Membership => Default::default(),
         };
         self.handed = at.index;
-        self.ready.push_back(Effect::Job(Job::Apply { at, kind, body, tickets }));
-        overtaken.into_iter().for_each(|ticket| self.reject(ticket, Reason::Overtaken));
+        self.ready.push_back(Effect::Job(Job::Apply {
+            at,
+            kind,
+            body,
+            tickets,
+        }));
+        overtaken
+            .into_iter()
+            .for_each(|ticket| self.reject(ticket, Reason::Overtaken));
         let superseded = self.proposals.superseded(P::epoch(&at));
-        superseded.into_iter().for_each(|ticket| self.fail(ticket, Failure::Unknown));
+        superseded
+            .into_iter()
+            .for_each(|ticket| self.fail(ticket, Failure::Unknown));
         self.serve();
         if self.transfer.applied(bytes, self.config.snapshot_log_bytes) {
             self.ready.push_back(Effect::Job(Job::Freeze));
@@ -395,70 +365,23 @@ impl<P: Protocol, T> Engine<P, T> {
 
     /// Bodies for the log while no write is under way, or for the leader while few are.
     fn seal(&mut self, now: Instant) {
-        let Some(leader) = self.core.leadership() else { return };
+        let Some(leader) = self.core.leadership() else {
+            return;
+        };
         if leader.node != self.config.node {
             return self.forward(now, leader);
         }
         while self.staged.is_empty()
-            && let Some((sequence, body)) = self.proposals.seal(now, leader, self.config.body_bytes_max)
+            && let Some((sequence, body)) =
+                self.proposals.seal(now, leader, self.config.body_bytes_max)
         {
             if let Err(refusal) = self.core.propose(now, body) {
                 let tickets = self.proposals.take(sequence);
-                tickets.into_iter().flatten().for_each(|ticket| self.reject(ticket, refusal.into()));
+                tickets
+                    .into_iter()
+                    .flatten()
+                    .for_each(|ticket| self.reject(ticket, refusal.into()));
             }
-        }
-    }
-
-    fn forward(&mut self, now: Instant, leader: Leadership) {
-        while self.may_forward(now, leader)
-            && let Some((_, body)) = self.proposals.seal(now, leader, self.config.body_bytes_max)
-        {
-            let frame = Frame::Forward { epoch: leader.epoch };
-            self.send(leader.node, Lane::Bulk, &frame, vec![body]);
-        }
-    }
-
-    fn may_forward(&self, now: Instant, leader: Leadership) -> bool {
-        let (under_way, newest) = self.proposals.under_way(leader);
-        under_way < self.config.forwards_max || newest.is_some_and(|sealed| now.since(sealed) >= self.config.patience)
-    }
-
-    /// When a full window of forwards stops holding up what is queued: the answers may have been lost.
-    fn forward_at(&self) -> Option<Instant> {
-        let leader = self.core.leadership().filter(|leader| leader.node != self.config.node)?;
-        let (under_way, newest) = self.proposals.under_way(leader);
-        let waits = self.proposals.has_queued() && under_way >= self.config.forwards_max;
-        newest.filter(|_| waits).map(|sealed| sealed + self.config.patience)
-    }
-
-    /// A follower's body, to be proposed here if this node leads as the follower believes. If it does not, it says
-    /// nothing: it may have proposed this very body before it lost its leadership.
-    fn handle_forward(&mut self, now: Instant, from: NodeId, epoch: u64, body: Bytes) {
-        let here = Leadership { node: self.config.node, epoch };
-        let name = body::name(&body).filter(|name| name.node == from.0);
-        let (Some(name), true) = (name, self.core.leadership() == Some(here)) else {
-            self.frames_ignored += 1;
-            return;
-        };
-        if self.accepted.epoch != epoch {
-            self.accepted = Accepted { epoch, names: BTreeMap::new() };
-        }
-        let last = self.accepted.names.entry(from).or_default();
-        if (name.incarnation, name.sequence) <= *last {
-            self.frames_ignored += 1;
-            return;
-        }
-        *last = (name.incarnation, name.sequence);
-        let refusal = if body.len() > self.config.body_bytes_max {
-            Some(Refusal::TooLarge)
-        } else if self.has_room {
-            self.core.propose(now, body).err()
-        } else {
-            Some(Refusal::Busy)
-        };
-        if let Some(refusal) = refusal {
-            let frame = Frame::Refused { sequence: name.sequence, reason: refusal.into() };
-            self.send(from, Lane::Control, &frame, Vec::new());
         }
     }
 
@@ -466,12 +389,21 @@ impl<P: Protocol, T> Engine<P, T> {
         let mut head = Frame::Message.head(self.config.group);
         let mut parts = Vec::new();
         P::encode(message, &mut head, &mut parts);
-        let lane = if P::is_bulk(message) { Lane::Bulk } else { Lane::Control };
-        self.ready.push_back(Effect::Send(to, lane, crate::protocol::parcel(head, parts)));
+        let lane = if P::is_bulk(message) {
+            Lane::Bulk
+        } else {
+            Lane::Control
+        };
+        self.ready
+            .push_back(Effect::Send(to, lane, crate::protocol::parcel(head, parts)));
     }
 
     fn send(&mut self, to: NodeId, lane: Lane, frame: &Frame, parts: Vec<Bytes>) {
-        self.ready.push_back(Effect::Send(to, lane, frame.encode(self.config.group, parts)));
+        self.ready.push_back(Effect::Send(
+            to,
+            lane,
+            frame.encode(self.config.group, parts),
+        ));
     }
 
     fn reject(&mut self, ticket: T, reason: Reason) {
@@ -483,13 +415,17 @@ impl<P: Protocol, T> Engine<P, T> {
     }
 
     fn fail(&mut self, ticket: T, failure: Failure) {
-        self.ready.push_back(Effect::Job(Job::Fail(ticket, failure)));
+        self.ready
+            .push_back(Effect::Job(Job::Fail(ticket, failure)));
     }
 }
 
 impl<P: Protocol, T> fmt::Debug for Engine<P, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("config", &self.config).field("status", &self.status()).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("config", &self.config)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
     }
 }
 

@@ -40,7 +40,12 @@ pub(crate) enum Frame {
     /// Asks for a piece of a snapshot.
     Pull { index: u64, tag: [u8; 32], at: u64 },
     /// A piece of a snapshot file of `len` bytes follows.
-    Piece { index: u64, tag: [u8; 32], at: u64, len: u64 },
+    Piece {
+        index: u64,
+        tag: [u8; 32],
+        at: u64,
+        len: u64,
+    },
     /// There is no such snapshot any more.
     Gone { index: u64, tag: [u8; 32] },
 }
@@ -65,15 +70,27 @@ impl From<Refusal> for Denial {
 
 impl Frame {
     pub(crate) fn pull(name: SnapshotName, at: u64) -> Self {
-        Self::Pull { index: name.index, tag: name.tag.0, at }
+        Self::Pull {
+            index: name.index,
+            tag: name.tag.0,
+            at,
+        }
     }
 
     pub(crate) fn gone(name: SnapshotName) -> Self {
-        Self::Gone { index: name.index, tag: name.tag.0 }
+        Self::Gone {
+            index: name.index,
+            tag: name.tag.0,
+        }
     }
 
     pub(crate) fn piece(name: SnapshotName, at: u64, len: u64) -> Self {
-        Self::Piece { index: name.index, tag: name.tag.0, at, len }
+        Self::Piece {
+            index: name.index,
+            tag: name.tag.0,
+            at,
+            len,
+        }
     }
 
     /// A parcel of this frame for `group`, and what follows it.
@@ -103,7 +120,10 @@ pub(crate) fn group(mut bytes: Bytes) -> Option<(GroupId, Bytes)> {
 }
 
 pub(crate) fn name(index: u64, tag: [u8; 32]) -> SnapshotName {
-    SnapshotName { index, tag: Tag(tag) }
+    SnapshotName {
+        index,
+        tag: Tag(tag),
+    }
 }
 
 const HEAD_BYTES_USUAL: usize = 64;
@@ -114,9 +134,17 @@ mod tests {
     use proptest::prelude::*;
 
     fn round_trip(frame: &Frame) {
-        let bytes = frame.encode(GroupId(7), vec![Bytes::from_static(b"tail")]).to_bytes();
+        let bytes = frame
+            .encode(GroupId(7), vec![Bytes::from_static(b"tail")])
+            .to_bytes();
         let (group, rest) = group(bytes).unwrap();
-        assert_eq!((group, Frame::decode(rest)), (GroupId(7), Some((frame.clone(), Bytes::from_static(b"tail")))));
+        assert_eq!(
+            (group, Frame::decode(rest)),
+            (
+                GroupId(7),
+                Some((frame.clone(), Bytes::from_static(b"tail")))
+            )
+        );
     }
 
     #[test]
@@ -124,13 +152,34 @@ mod tests {
         for frame in [
             Frame::Message,
             Frame::Forward { epoch: 3 },
-            Frame::Refused { sequence: u64::MAX, reason: Denial::TooLarge },
+            Frame::Refused {
+                sequence: u64::MAX,
+                reason: Denial::TooLarge,
+            },
             Frame::AskIndex { epoch: 1, id: 2 },
-            Frame::Index { id: 2, index: Err(Denial::Busy) },
-            Frame::Index { id: 2, index: Ok(300) },
-            Frame::Pull { index: 1, tag: [7; 32], at: 1 << 40 },
-            Frame::Piece { index: 1, tag: [7; 32], at: 2, len: 3 },
-            Frame::Gone { index: 1, tag: [0; 32] },
+            Frame::Index {
+                id: 2,
+                index: Err(Denial::Busy),
+            },
+            Frame::Index {
+                id: 2,
+                index: Ok(300),
+            },
+            Frame::Pull {
+                index: 1,
+                tag: [7; 32],
+                at: 1 << 40,
+            },
+            Frame::Piece {
+                index: 1,
+                tag: [7; 32],
+                at: 2,
+                len: 3,
+            },
+            Frame::Gone {
+                index: 1,
+                tag: [0; 32],
+            },
         ] {
             round_trip(&frame);
         }

@@ -26,13 +26,20 @@ pub struct Group<S: StateMachine> {
 
 impl<S: StateMachine> Group<S> {
     pub(crate) fn new(inbox: Inbox<S>, status: watch::Receiver<Status>, timeout: Duration) -> Self {
-        Self { inbox, status, timeout }
+        Self {
+            inbox,
+            status,
+            timeout,
+        }
     }
 
     /// The same group, whose requests end within `timeout`.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self { timeout, ..self.clone() }
+        Self {
+            timeout,
+            ..self.clone()
+        }
     }
 
     /// Proposes a command. It is queued here and now, in the order of the calls, and commands of one node are applied in
@@ -44,7 +51,11 @@ impl<S: StateMachine> Group<S> {
         let command = command.into();
         let (to, answer) = oneshot::channel();
         let bytes = command.len();
-        let request = Request::Propose(Proposal { command, deadline: self.deadline(), ticket: Waiter::Propose(to) });
+        let request = Request::Propose(Proposal {
+            command,
+            deadline: self.deadline(),
+            ticket: Waiter::Propose(to),
+        });
         self.inbox.push(request, bytes);
         async move { answer.await.unwrap_or(Outcome::Unknown) }
     }
@@ -63,7 +74,10 @@ impl<S: StateMachine> Group<S> {
                 Err(failure) => failure.into(),
             });
         });
-        self.inbox.push(Request::Read(consistency, self.deadline(), Waiter::Read(look)), 0);
+        self.inbox.push(
+            Request::Read(consistency, self.deadline(), Waiter::Read(look)),
+            0,
+        );
         async move { answer.await.unwrap_or(Outcome::Unknown) }
     }
 
@@ -80,7 +94,10 @@ impl<S: StateMachine> Group<S> {
     /// Waits until this node knows a leader.
     pub async fn leader(&self) -> Option<NodeId> {
         let mut status = self.status.clone();
-        let known = status.wait_for(|status| status.leader.is_some()).await.ok()?;
+        let known = status
+            .wait_for(|status| status.leader.is_some())
+            .await
+            .ok()?;
         known.leader
     }
 
@@ -91,13 +108,19 @@ impl<S: StateMachine> Group<S> {
 
 impl<S: StateMachine> Clone for Group<S> {
     fn clone(&self) -> Self {
-        Self { inbox: self.inbox.clone(), status: self.status.clone(), timeout: self.timeout }
+        Self {
+            inbox: self.inbox.clone(),
+            status: self.status.clone(),
+            timeout: self.timeout,
+        }
     }
 }
 
 impl<S: StateMachine> fmt::Debug for Group<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Group").field("status", &*self.status.borrow()).finish_non_exhaustive()
+        f.debug_struct("Group")
+            .field("status", &*self.status.borrow())
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,7 +132,9 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { epoch: tokio::time::Instant::now() }
+        Self {
+            epoch: tokio::time::Instant::now(),
+        }
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -118,7 +143,9 @@ impl Clock {
 
     pub(crate) fn at(&self, instant: Instant) -> tokio::time::Instant {
         // A deadline too far to be represented is as good as a day: whoever waits looks again.
-        self.epoch.checked_add(instant.0).unwrap_or_else(|| tokio::time::Instant::now() + A_DAY)
+        self.epoch
+            .checked_add(instant.0)
+            .unwrap_or_else(|| tokio::time::Instant::now() + A_DAY)
     }
 }
 
@@ -177,15 +204,21 @@ impl<S: StateMachine> Inbox<S> {
             match self.to.try_send((request, bytes)) {
                 Ok(()) => None,
                 Err(mpsc::error::TrySendError::Full((request, _))) => Some((request, Reason::Busy)),
-                Err(mpsc::error::TrySendError::Closed((request, _))) => Some((request, Reason::Shutdown)),
+                Err(mpsc::error::TrySendError::Closed((request, _))) => {
+                    Some((request, Reason::Shutdown))
+                }
             }
         };
         match refused {
             None => self.wake.notify_one(),
             Some((request, reason)) => {
                 self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-                let (Request::Propose(Proposal { ticket, .. }) | Request::Read(_, _, ticket)) = request;
-                ticket.failed(Failure::Rejected { reason, leader: None });
+                let (Request::Propose(Proposal { ticket, .. }) | Request::Read(_, _, ticket)) =
+                    request;
+                ticket.failed(Failure::Rejected {
+                    reason,
+                    leader: None,
+                });
             }
         }
     }

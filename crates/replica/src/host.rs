@@ -32,7 +32,12 @@ pub(crate) trait Drive: Send {
     fn handle_timeout(&mut self, now: Instant);
     fn handle_durable(&mut self, now: Instant, durable: Lsn);
     /// Takes what has come in and does what it brings about. `true` when the log was appended to.
-    fn turn(&mut self, now: Instant, log: &mut dyn Log, transport: &mut dyn Transport) -> Result<bool, Stopped>;
+    fn turn(
+        &mut self,
+        now: Instant,
+        log: &mut dyn Log,
+        transport: &mut dyn Transport,
+    ) -> Result<bool, Stopped>;
     fn set_room(&mut self, has_room: bool);
     fn close(&mut self, reason: Reason);
     fn publish(&mut self, log: &dyn Log);
@@ -74,7 +79,9 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             match request {
                 Request::Propose(proposal) => self.engine.propose(now, proposal),
-                Request::Read(consistency, deadline, ticket) => self.engine.read(now, consistency, deadline, ticket),
+                Request::Read(consistency, deadline, ticket) => {
+                    self.engine.read(now, consistency, deadline, ticket)
+                }
             }
         }
     }
@@ -88,7 +95,9 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
     ) -> Result<bool, Stopped> {
         match effect {
             Effect::Persist(write) => {
-                self.engine.stage(write, |ops| log.append(self.id, ops)).map_err(Stopped::Log)?;
+                self.engine
+                    .stage(write, |ops| log.append(self.id, ops))
+                    .map_err(Stopped::Log)?;
                 return Ok(true);
             }
             Effect::Send(to, lane, parcel) => transport.send(to, lane, parcel),
@@ -126,7 +135,12 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
         }
     }
 
-    fn turn(&mut self, now: Instant, log: &mut dyn Log, transport: &mut dyn Transport) -> Result<bool, Stopped> {
+    fn turn(
+        &mut self,
+        now: Instant,
+        log: &mut dyn Log,
+        transport: &mut dyn Transport,
+    ) -> Result<bool, Stopped> {
         self.take_requests(now);
         while let Ok(completion) = self.completions.try_recv() {
             if self.closed.is_none() {
@@ -151,7 +165,8 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
 
     fn publish(&mut self, log: &dyn Log) {
         let (engine, stats, closed) = (self.engine.status(), log.stats(), self.closed);
-        self.status.send_if_modified(|status| status.update(engine, stats, closed));
+        self.status
+            .send_if_modified(|status| status.update(engine, stats, closed));
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -178,7 +193,9 @@ pub(crate) struct Host {
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host").field("groups", &self.groups.keys()).finish_non_exhaustive()
+        f.debug_struct("Host")
+            .field("groups", &self.groups.keys())
+            .finish_non_exhaustive()
     }
 }
 
@@ -198,7 +215,10 @@ impl Host {
             match event {
                 Event::Frame(from, bytes) => self.handle_frames(now, from, bytes),
                 Event::Wake => {}
-                Event::Deadline => self.groups.values_mut().for_each(|group| group.handle_timeout(now)),
+                Event::Deadline => self
+                    .groups
+                    .values_mut()
+                    .for_each(|group| group.handle_timeout(now)),
                 Event::Control(Some(Control::Open(open))) => open(&mut self),
                 Event::Control(Some(Control::Shutdown(ended))) => break Some(ended),
                 Event::Control(None) | Event::TransportClosed => break None,
@@ -213,7 +233,11 @@ impl Host {
     }
 
     async fn next(&mut self) -> Event {
-        let deadline = self.groups.values().filter_map(|group| group.poll_timeout()).min();
+        let deadline = self
+            .groups
+            .values()
+            .filter_map(|group| group.poll_timeout())
+            .min();
         let at = self.clock.at(deadline.unwrap_or(Instant(IDLE)));
         let transport = &mut self.transport;
         tokio::select! {
@@ -234,7 +258,11 @@ impl Host {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         for _ in 1..FRAMES_A_TURN {
             // A `Pending` here leaves no waker behind, which is fine: `next` polls again before it waits.
-            let std::task::Poll::Ready(Some((from, bytes))) = self.transport.poll_recv(&mut context) else { return };
+            let std::task::Poll::Ready(Some((from, bytes))) =
+                self.transport.poll_recv(&mut context)
+            else {
+                return;
+            };
             self.handle_frame(now, from, bytes);
         }
     }
@@ -253,18 +281,24 @@ impl Host {
         loop {
             let now = self.clock.now();
             let room = self.log.has_room();
-            self.groups.values_mut().for_each(|group| group.set_room(room));
+            self.groups
+                .values_mut()
+                .for_each(|group| group.set_room(room));
             let appended = self.turn(now);
             // What needs no write leaves before the write: a leader's followers sync while it does.
             self.transport.flush();
             if appended && !self.poisoned {
                 self.sync();
                 let (now, durable) = (self.clock.now(), self.log.durable());
-                self.groups.values_mut().for_each(|group| group.handle_durable(now, durable));
+                self.groups
+                    .values_mut()
+                    .for_each(|group| group.handle_durable(now, durable));
                 self.turn(now);
                 self.transport.flush();
             }
-            self.groups.values_mut().for_each(|group| group.publish(&*self.log));
+            self.groups
+                .values_mut()
+                .for_each(|group| group.publish(&*self.log));
             if !appended || self.poisoned {
                 return;
             }
@@ -280,11 +314,19 @@ impl Host {
             match group.turn(now, &mut *self.log, &mut *self.transport) {
                 Ok(wrote) => appended |= wrote,
                 Err(stopped @ Stopped::Log(_)) => {
-                    tracing::error!(group = id.0, error = &stopped as &dyn std::error::Error, "the log has failed");
+                    tracing::error!(
+                        group = id.0,
+                        error = &stopped as &dyn std::error::Error,
+                        "the log has failed"
+                    );
                     poisoned = true;
                 }
                 Err(stopped) => {
-                    tracing::error!(group = id.0, error = &stopped as &dyn std::error::Error, "a group has stopped");
+                    tracing::error!(
+                        group = id.0,
+                        error = &stopped as &dyn std::error::Error,
+                        "a group has stopped"
+                    );
                     group.close(Reason::Poisoned);
                 }
             }
@@ -297,7 +339,10 @@ impl Host {
 
     fn sync(&mut self) {
         if let Err(error) = self.log.sync() {
-            tracing::error!(error = &error as &dyn std::error::Error, "a sync has failed: the node stops");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a sync has failed: the node stops"
+            );
             self.poison();
         }
     }
@@ -314,7 +359,11 @@ impl Host {
             group.close(reason);
             // A closed group has answers left and nothing else; it neither writes nor sends.
             if let Err(stopped) = group.turn(now, &mut *self.log, &mut *self.transport) {
-                tracing::error!(group = id.0, error = &stopped as &dyn std::error::Error, "while closing");
+                tracing::error!(
+                    group = id.0,
+                    error = &stopped as &dyn std::error::Error,
+                    "while closing"
+                );
             }
             group.publish(&*self.log);
         }

@@ -89,7 +89,13 @@ impl<D: Disk> Identity<D> {
         } else if names.iter().any(|name| name != PART) {
             return Err(IdentityError::Missing);
         } else {
-            State { cluster, node, disk: fresh(), boot: 0, peers: BTreeMap::new() }
+            State {
+                cluster,
+                node,
+                disk: fresh(),
+                boot: 0,
+                peers: BTreeMap::new(),
+            }
         };
         if state.cluster != cluster {
             return Err(IdentityError::Cluster);
@@ -99,13 +105,21 @@ impl<D: Disk> Identity<D> {
         }
         state.boot += 1;
         store(&disk, &state)?;
-        Ok(Self { disk, state: Mutex::new(state) })
+        Ok(Self {
+            disk,
+            state: Mutex::new(state),
+        })
     }
 
     /// What this node says of itself to its peers.
     pub fn hello(&self) -> Hello {
         let state = self.lock();
-        Hello { cluster: state.cluster, node: state.node, disk: state.disk, boot: state.boot }
+        Hello {
+            cluster: state.cluster,
+            node: state.node,
+            disk: state.disk,
+            boot: state.boot,
+        }
     }
 
     /// Whether a peer stands on the disk it was first met on. The first meeting is made durable.
@@ -138,7 +152,9 @@ impl<D: Disk> Identity<D> {
 
 impl<D: Disk> fmt::Debug for Identity<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("state", &*self.lock()).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("state", &*self.lock())
+            .finish_non_exhaustive()
     }
 }
 
@@ -170,15 +186,27 @@ impl State {
         let boot = body.try_get_u64_le().ok()?;
         let mut peers = BTreeMap::new();
         for _ in 0..body.try_get_u32_le().ok()? {
-            peers.insert(NodeId(body.try_get_u64_le().ok()?), DiskId(body.try_get_u128_le().ok()?));
+            peers.insert(
+                NodeId(body.try_get_u64_le().ok()?),
+                DiskId(body.try_get_u128_le().ok()?),
+            );
         }
-        (!body.has_remaining()).then_some(Self { cluster, node, disk, boot, peers })
+        (!body.has_remaining()).then_some(Self {
+            cluster,
+            node,
+            disk,
+            boot,
+            peers,
+        })
     }
 }
 
 fn read<D: Disk>(disk: &D) -> Result<Vec<u8>, IdentityError> {
     let file = disk.open(FILE)?;
-    let len = usize::try_from(file.len()?).ok().filter(|len| *len <= BYTES_MAX).ok_or(IdentityError::Damaged)?;
+    let len = usize::try_from(file.len()?)
+        .ok()
+        .filter(|len| *len <= BYTES_MAX)
+        .ok_or(IdentityError::Damaged)?;
     let mut bytes = vec![0; len];
     let mut filled = 0;
     while filled < len {
@@ -220,7 +248,12 @@ mod tests {
     }
 
     fn hello(node: u64, disk: u128) -> Hello {
-        Hello { cluster: CLUSTER, node: NodeId(node), disk: DiskId(disk), boot: 1 }
+        Hello {
+            cluster: CLUSTER,
+            node: NodeId(node),
+            disk: DiskId(disk),
+            boot: 1,
+        }
     }
 
     #[test]
@@ -240,7 +273,10 @@ mod tests {
     fn a_directory_serves_one_node_of_one_cluster() {
         let disk = SimDisk::new(1);
         load(&disk, 1).unwrap();
-        assert!(matches!(load(&disk, 2), Err(IdentityError::Node { found: NodeId(1) })));
+        assert!(matches!(
+            load(&disk, 2),
+            Err(IdentityError::Node { found: NodeId(1) })
+        ));
         let other = Identity::load(disk.clone(), ClusterId(8), NodeId(1), || DiskId(1));
         assert!(matches!(other, Err(IdentityError::Cluster)));
         disk.remove(FILE).unwrap();
@@ -256,7 +292,10 @@ mod tests {
         let whole = disk.0.image(FILE);
         for at in 0..whole.len() {
             disk.0.flip(FILE, at as u64, 0x10);
-            assert!(matches!(load(&disk, 1), Err(IdentityError::Damaged)), "byte {at}");
+            assert!(
+                matches!(load(&disk, 1), Err(IdentityError::Damaged)),
+                "byte {at}"
+            );
             disk.0.flip(FILE, at as u64, 0x10);
         }
     }
@@ -270,7 +309,10 @@ mod tests {
             let boot = load(&disk, 1).map_or(1, |identity| identity.hello().boot);
             disk.0.power_loss();
             let again = load(&disk, 1).unwrap().hello();
-            assert!(again.boot > boot && again.disk == DiskId(42), "seed {seed}, {steps} steps");
+            assert!(
+                again.boot > boot && again.disk == DiskId(42),
+                "seed {seed}, {steps} steps"
+            );
         }
     }
 

@@ -6,7 +6,10 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use synod_wal::{AppendError, Disk, GroupId, Lsn, Op, ReadError, Reader, Slot, Snapshot, SnapshotError, Snapshots, Wal};
+use synod_wal::{
+    AppendError, Disk, GroupId, Lsn, Op, ReadError, Reader, Slot, Snapshot, SnapshotError,
+    Snapshots, Wal,
+};
 
 use crate::protocol::Position;
 
@@ -42,7 +45,10 @@ pub struct Recovered {
 
 impl fmt::Debug for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recovered").field("start", &self.start).field("snapshot", &self.snapshot).finish_non_exhaustive()
+        f.debug_struct("Recovered")
+            .field("start", &self.start)
+            .field("snapshot", &self.snapshot)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,7 +70,11 @@ pub trait Log: Send + 'static {
     ///
     /// # Errors
     /// [`LogError::Full`] leaves the log as it was; any other error is for ever.
-    fn append(&mut self, group: GroupId, ops: &mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, LogError>;
+    fn append(
+        &mut self,
+        group: GroupId,
+        ops: &mut dyn Iterator<Item = Op<'_>>,
+    ) -> Result<Lsn, LogError>;
     /// Starts or does the sync of everything appended.
     ///
     /// # Errors
@@ -93,7 +103,12 @@ pub trait LogReader: Send + Sync {
     ///
     /// # Errors
     /// [`LogError::Cut`] when the range begins at or before the start.
-    fn read(&self, group: GroupId, range: RangeInclusive<u64>, bytes_max: usize) -> Result<Vec<Slot>, LogError>;
+    fn read(
+        &self,
+        group: GroupId,
+        range: RangeInclusive<u64>,
+        bytes_max: usize,
+    ) -> Result<Vec<Slot>, LogError>;
 }
 
 /// Snapshot files: what peers transfer is the whole file, byte for byte.
@@ -112,7 +127,13 @@ pub trait SnapshotStore: Send + Sync {
     ///
     /// # Errors
     /// The medium's.
-    fn write_part(&self, group: GroupId, snapshot: &Snapshot, at: u64, bytes: &[u8]) -> Result<(), SnapshotError>;
+    fn write_part(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        at: u64,
+        bytes: &[u8],
+    ) -> Result<(), SnapshotError>;
     /// Verifies the pieces as a whole and makes them a snapshot; it is durable on return.
     ///
     /// # Errors
@@ -132,12 +153,22 @@ pub trait SnapshotStore: Send + Sync {
     ///
     /// # Errors
     /// When there is none, or the medium's.
-    fn read(&self, group: GroupId, index: u64, at: u64, into: &mut [u8]) -> Result<usize, SnapshotError>;
+    fn read(
+        &self,
+        group: GroupId,
+        index: u64,
+        at: u64,
+        into: &mut [u8],
+    ) -> Result<usize, SnapshotError>;
     /// Verifies a snapshot and gives a reader of its body.
     ///
     /// # Errors
     /// When there is none, or it is damaged.
-    fn open(&self, group: GroupId, index: u64) -> Result<(Snapshot, Box<dyn io::Read + Send>), SnapshotError>;
+    fn open(
+        &self,
+        group: GroupId,
+        index: u64,
+    ) -> Result<(Snapshot, Box<dyn io::Read + Send>), SnapshotError>;
     /// Removes what stands before `index`.
     ///
     /// # Errors
@@ -146,7 +177,11 @@ pub trait SnapshotStore: Send + Sync {
 }
 
 impl<D: Disk> Log for Wal<D> {
-    fn append(&mut self, group: GroupId, ops: &mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, LogError> {
+    fn append(
+        &mut self,
+        group: GroupId,
+        ops: &mut dyn Iterator<Item = Op<'_>>,
+    ) -> Result<Lsn, LogError> {
         Self::append(self, group, ops).map_err(|error| match error {
             AppendError::Full => LogError::Full,
             other => failed(other),
@@ -166,7 +201,12 @@ impl<D: Disk> Log for Wal<D> {
         let (index, tag) = recovered.start;
         let snapshot = Self::snapshots(self).list(group).map_err(failed)?.pop();
         let slots = Box::new(recovered.slots.map(|slot| slot.map_err(read_failed)));
-        Ok(Recovered { state: recovered.state, start: Position { index, tag }, snapshot, slots })
+        Ok(Recovered {
+            state: recovered.state,
+            start: Position { index, tag },
+            snapshot,
+            slots,
+        })
     }
 
     fn reader(&self) -> Arc<dyn LogReader> {
@@ -179,7 +219,10 @@ impl<D: Disk> Log for Wal<D> {
 
     fn stats(&self) -> LogStats {
         let stats = Self::stats(self);
-        LogStats { syncs: stats.syncs, bytes_written: stats.bytes_written }
+        LogStats {
+            syncs: stats.syncs,
+            bytes_written: stats.bytes_written,
+        }
     }
 
     fn has_room(&mut self) -> bool {
@@ -188,7 +231,12 @@ impl<D: Disk> Log for Wal<D> {
 }
 
 impl<D: Disk> LogReader for Reader<D> {
-    fn read(&self, group: GroupId, range: RangeInclusive<u64>, bytes_max: usize) -> Result<Vec<Slot>, LogError> {
+    fn read(
+        &self,
+        group: GroupId,
+        range: RangeInclusive<u64>,
+        bytes_max: usize,
+    ) -> Result<Vec<Slot>, LogError> {
         Self::read(self, group, range, bytes_max).map_err(read_failed)
     }
 }
@@ -203,7 +251,13 @@ impl<D: Disk> SnapshotStore for Snapshots<D> {
         Self::create(self, group, snapshot, write)
     }
 
-    fn write_part(&self, group: GroupId, snapshot: &Snapshot, at: u64, bytes: &[u8]) -> Result<(), SnapshotError> {
+    fn write_part(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        at: u64,
+        bytes: &[u8],
+    ) -> Result<(), SnapshotError> {
         Self::write_part(self, group, snapshot, at, bytes)
     }
 
@@ -219,12 +273,23 @@ impl<D: Disk> SnapshotStore for Snapshots<D> {
         Self::len(self, group, index)
     }
 
-    fn read(&self, group: GroupId, index: u64, at: u64, into: &mut [u8]) -> Result<usize, SnapshotError> {
+    fn read(
+        &self,
+        group: GroupId,
+        index: u64,
+        at: u64,
+        into: &mut [u8],
+    ) -> Result<usize, SnapshotError> {
         Self::read(self, group, index, at, into)
     }
 
-    fn open(&self, group: GroupId, index: u64) -> Result<(Snapshot, Box<dyn io::Read + Send>), SnapshotError> {
-        Self::open(self, group, index).map(|(snapshot, reader)| (snapshot, Box::new(reader) as Box<dyn io::Read + Send>))
+    fn open(
+        &self,
+        group: GroupId,
+        index: u64,
+    ) -> Result<(Snapshot, Box<dyn io::Read + Send>), SnapshotError> {
+        Self::open(self, group, index)
+            .map(|(snapshot, reader)| (snapshot, Box::new(reader) as Box<dyn io::Read + Send>))
     }
 
     fn remove_before(&self, group: GroupId, index: u64) -> Result<(), SnapshotError> {

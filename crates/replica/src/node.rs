@@ -127,7 +127,10 @@ impl Node {
             // Whoever asked may be gone.
             let _gone = to.send(open(host, &node, id, config, machine));
         });
-        self.control.send(Control::Open(open)).await.map_err(|_| OpenGroupError::Stopped)?;
+        self.control
+            .send(Control::Open(open))
+            .await
+            .map_err(|_| OpenGroupError::Stopped)?;
         opened.await.map_err(|_| OpenGroupError::Stopped)?
     }
 
@@ -144,7 +147,9 @@ impl Node {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,7 +187,13 @@ fn open<C: Configured, S: StateMachine>(
     };
     host.groups.insert(id, Box::new(hosted));
     let queued_bytes_max = node.queued_bytes_max;
-    let inbox = Inbox { to, queued_bytes, queued_bytes_max, wake: host.wake.clone(), clock: host.clock };
+    let inbox = Inbox {
+        to,
+        queued_bytes,
+        queued_bytes_max,
+        wake: host.wake.clone(),
+        clock: host.clock,
+    };
     Ok(Group::new(inbox, watch, node.request_timeout))
 }
 

@@ -187,7 +187,11 @@ pub trait Protocol: Sized + Send + 'static {
     ///
     /// # Errors
     /// When the configuration or the log does not make sense.
-    fn recover(config: Self::Config, recovered: Recovered, now: Instant) -> Result<Self, RecoverError>;
+    fn recover(
+        config: Self::Config,
+        recovered: Recovered,
+        now: Instant,
+    ) -> Result<Self, RecoverError>;
 
     /// A peer's message. Nonsense is ignored and counted.
     fn handle_message(&mut self, now: Instant, from: NodeId, message: Self::Message);
@@ -196,7 +200,12 @@ pub trait Protocol: Sized + Send + 'static {
     /// A write is durable.
     fn handle_persisted(&mut self, now: Instant, receipt: Self::Receipt);
     /// Entries were read, or why not.
-    fn handle_fetched(&mut self, now: Instant, fetch: Self::Fetch, slots: Result<Vec<Slot>, LogError>);
+    fn handle_fetched(
+        &mut self,
+        now: Instant,
+        fetch: Self::Fetch,
+        slots: Result<Vec<Slot>, LogError>,
+    );
     /// A snapshot file is durable here: taken (the log may be cut) or pulled (it is to be installed).
     fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot);
     /// The pull of this snapshot was given up; it may be offered again.
@@ -235,7 +244,10 @@ pub trait Protocol: Sized + Send + 'static {
     ///
     /// # Errors
     /// The write itself, when it is not durable yet.
-    #[expect(clippy::type_complexity, reason = "the tuple is taken apart where it is received")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "the tuple is taken apart where it is received"
+    )]
     fn release(
         staged: Self::Staged,
         durable: Lsn,
@@ -259,5 +271,8 @@ pub trait Configured: Send + 'static {
 
 /// A parcel that begins with `head`.
 pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
-    Parcel { head: head.into(), parts }
+    Parcel {
+        head: head.into(),
+        parts,
+    }
 }

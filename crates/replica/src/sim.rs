@@ -45,7 +45,10 @@ impl Disk for SimDisk {
 
     fn open(&self, name: &str) -> io::Result<SimFile> {
         self.0.create(name)?;
-        Ok(SimFile { disk: self.0.clone(), name: name.to_owned() })
+        Ok(SimFile {
+            disk: self.0.clone(),
+            name: name.to_owned(),
+        })
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -174,7 +177,9 @@ impl<C: Cluster> SimNode<C> {
             match effect {
                 Effect::Persist(write) => {
                     let log = &mut self.log;
-                    self.engine.stage(write, |ops| Log::append(log, GROUP, ops)).map_err(io::Error::other)?;
+                    self.engine
+                        .stage(write, |ops| Log::append(log, GROUP, ops))
+                        .map_err(io::Error::other)?;
                     if !self.syncing {
                         self.syncing = true;
                         context.start_sync();
@@ -183,15 +188,19 @@ impl<C: Cluster> SimNode<C> {
                 Effect::Send(to, _, parcel) => context.send(sim::NodeId(to.0), whole(&parcel)),
                 Effect::Job(job) => {
                     if let crate::Job::Apply { at, body, .. } = &job {
-                        self.applied.insert(at.index, (Core::<C>::epoch(at), fingerprint(body)));
+                        self.applied
+                            .insert(at.index, (Core::<C>::epoch(at), fingerprint(body)));
                     }
                     if let Some(done) = self.applier.run(job).map_err(io::Error::other)? {
                         self.engine.handle_done(now, done);
                     }
                 }
                 Effect::Task(task) => {
-                    let completion = task.run(GROUP, &*Log::reader(&self.log), &*Log::snapshots(&self.log));
-                    self.engine.handle_completion(now, completion).map_err(io::Error::other)?;
+                    let completion =
+                        task.run(GROUP, &*Log::reader(&self.log), &*Log::snapshots(&self.log));
+                    self.engine
+                        .handle_completion(now, completion)
+                        .map_err(io::Error::other)?;
                 }
             }
         }
@@ -201,10 +210,25 @@ impl<C: Cluster> SimNode<C> {
 
     fn request(&mut self, now: Instant, request: SimRequest<C::Ticket>) {
         match request {
-            SimRequest::Propose { command, timeout, ticket } => {
-                self.engine.propose(now, Proposal { command, deadline: now + timeout, ticket });
+            SimRequest::Propose {
+                command,
+                timeout,
+                ticket,
+            } => {
+                self.engine.propose(
+                    now,
+                    Proposal {
+                        command,
+                        deadline: now + timeout,
+                        ticket,
+                    },
+                );
             }
-            SimRequest::Read { consistency, timeout, ticket } => {
+            SimRequest::Read {
+                consistency,
+                timeout,
+                ticket,
+            } => {
                 self.engine.read(now, consistency, now + timeout, ticket);
             }
         }
@@ -219,15 +243,23 @@ impl<C: Cluster> sim::Process for SimNode<C> {
     fn start(start: sim::Start, shared: &C, context: &mut sim::Context<Bytes>) -> io::Result<Self> {
         let node = NodeId(start.id.0);
         let config = shared.config(node, start.seed);
-        let mut log = Wal::open(SimDisk(start.disk), shared.log_options()).map_err(io::Error::other)?;
+        let mut log =
+            Wal::open(SimDisk(start.disk), shared.log_options()).map_err(io::Error::other)?;
         let membership = Core::<C>::initial_membership(&config);
         let recovered = Log::recover(&mut log, GROUP).map_err(io::Error::other)?;
-        let core = Core::<C>::recover(config, recovered, Instant(context.now)).map_err(io::Error::other)?;
+        let core = Core::<C>::recover(config, recovered, Instant(context.now))
+            .map_err(io::Error::other)?;
         let mut engine = EngineConfig::new(GROUP, node, start.incarnation);
         shared.tune(&mut engine);
         let applier = Applier::new(GROUP, shared.machine(), membership, Log::snapshots(&log));
         let engine = Engine::new(engine, core);
-        let mut node = Self { engine, applier, log, syncing: false, applied: BTreeMap::new() };
+        let mut node = Self {
+            engine,
+            applier,
+            log,
+            syncing: false,
+            applied: BTreeMap::new(),
+        };
         node.pump(context)?;
         Ok(node)
     }
@@ -262,7 +294,9 @@ impl<C: Cluster> sim::Process for SimNode<C> {
 
 impl<C: Cluster> fmt::Debug for SimNode<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimNode").field("engine", &self.engine).finish_non_exhaustive()
+        f.debug_struct("SimNode")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
     }
 }
 
@@ -272,7 +306,9 @@ fn whole(parcel: &Parcel) -> Bytes {
 
 /// FNV-1a: tells bodies apart, not adversaries.
 fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// A simulated node has one group.

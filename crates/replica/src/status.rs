@@ -68,7 +68,12 @@ impl Status {
     }
 
     /// Takes over what has changed; `true` when anything has.
-    pub(crate) fn update(&mut self, engine: EngineStatus, log: LogStats, closed: Option<Reason>) -> bool {
+    pub(crate) fn update(
+        &mut self,
+        engine: EngineStatus,
+        log: LogStats,
+        closed: Option<Reason>,
+    ) -> bool {
         let new = Self {
             protocol: self.protocol,
             id: self.id,

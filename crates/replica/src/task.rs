@@ -57,7 +57,10 @@ pub struct SnapshotName {
 
 impl From<&Snapshot> for SnapshotName {
     fn from(snapshot: &Snapshot) -> Self {
-        Self { index: snapshot.index, tag: snapshot.tag }
+        Self {
+            index: snapshot.index,
+            tag: snapshot.tag,
+        }
     }
 }
 
@@ -89,28 +92,48 @@ pub enum Completion<P: Protocol> {
 
 impl<P: Protocol> Task<P> {
     /// Does the work, blocking.
-    pub fn run(self, group: GroupId, log: &dyn LogReader, snapshots: &dyn SnapshotStore) -> Completion<P> {
+    pub fn run(
+        self,
+        group: GroupId,
+        log: &dyn LogReader,
+        snapshots: &dyn SnapshotStore,
+    ) -> Completion<P> {
         match self {
             Self::Fetch(fetch) => {
                 let (range, bytes_max) = P::range(&fetch);
                 let slots = log.read(group, range, bytes_max);
                 Completion::Fetched(fetch, slots)
             }
-            Self::Save { frozen, keep_from } => Completion::Saved(save(frozen, keep_from, group, snapshots)),
-            Self::ReadChunk { to, snapshot, at, bytes_max } => {
-                let piece = read_chunk(snapshot, at, bytes_max, group, snapshots);
-                Completion::ChunkRead { to, snapshot, at, piece }
+            Self::Save { frozen, keep_from } => {
+                Completion::Saved(save(frozen, keep_from, group, snapshots))
             }
-            Self::WriteChunk { snapshot, at, bytes, last } => {
-                match snapshots.write_part(group, &snapshot, at, &bytes) {
-                    Err(error) => Completion::ChunkWritten(snapshot, Err(error)),
-                    Ok(()) if last => {
-                        let finished = snapshots.finish_part(group, &snapshot);
-                        Completion::Received(snapshot, finished)
-                    }
-                    Ok(()) => Completion::ChunkWritten(snapshot, Ok(at + bytes.len() as u64)),
+            Self::ReadChunk {
+                to,
+                snapshot,
+                at,
+                bytes_max,
+            } => {
+                let piece = read_chunk(snapshot, at, bytes_max, group, snapshots);
+                Completion::ChunkRead {
+                    to,
+                    snapshot,
+                    at,
+                    piece,
                 }
             }
+            Self::WriteChunk {
+                snapshot,
+                at,
+                bytes,
+                last,
+            } => match snapshots.write_part(group, &snapshot, at, &bytes) {
+                Err(error) => Completion::ChunkWritten(snapshot, Err(error)),
+                Ok(()) if last => {
+                    let finished = snapshots.finish_part(group, &snapshot);
+                    Completion::Received(snapshot, finished)
+                }
+                Ok(()) => Completion::ChunkWritten(snapshot, Ok(at + bytes.len() as u64)),
+            },
             Self::DiscardPart(snapshot) => {
                 // What cannot be discarded is overwritten by the next pull, and removed with the next snapshot.
                 let _left = snapshots.discard_part(group, &snapshot);
@@ -148,7 +171,10 @@ fn read_chunk(
     let mut piece = BytesMut::zeroed(want);
     let mut filled = 0;
     while filled < want {
-        match snapshots.read(group, name.index, at + filled as u64, &mut piece[filled..]).ok()? {
+        match snapshots
+            .read(group, name.index, at + filled as u64, &mut piece[filled..])
+            .ok()?
+        {
             0 => return None,
             n => filled += n,
         }

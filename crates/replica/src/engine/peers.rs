@@ -30,13 +30,24 @@ impl<P: Protocol, T> Engine<P, T> {
             Frame::Forward { epoch } => self.handle_forward(now, from, epoch, rest),
             Frame::Refused { sequence, reason } => self.handle_refused(from, sequence, reason),
             Frame::AskIndex { epoch, id } => self.handle_ask(now, from, epoch, id),
-            Frame::Index { id, index: Ok(index) } => {
+            Frame::Index {
+                id,
+                index: Ok(index),
+            } => {
                 self.reads.confirm(from, ReadId(id), index);
                 self.serve();
             }
-            Frame::Index { id, index: Err(denial) } => self.handle_denied(from, ReadId(id), denial),
+            Frame::Index {
+                id,
+                index: Err(denial),
+            } => self.handle_denied(from, ReadId(id), denial),
             Frame::Pull { index, tag, at } => self.handle_pull(now, from, name(index, tag), at),
-            Frame::Piece { index, tag, at, len } => self.handle_piece(from, name(index, tag), at, len, rest),
+            Frame::Piece {
+                index,
+                tag,
+                at,
+                len,
+            } => self.handle_piece(from, name(index, tag), at, len, rest),
             Frame::Gone { index, tag } => {
                 if let Some(snapshot) = self.transfer.gone(from, name(index, tag)) {
                     self.snapshots_failed += 1;
@@ -49,7 +60,10 @@ impl<P: Protocol, T> Engine<P, T> {
     /// Groups what reads are queued into a round and asks whoever leads.
     pub(super) fn ask(&mut self, now: Instant) {
         let leader = self.core.leadership();
-        for id in self.reads.stale(now, leader, self.config.node, self.config.patience) {
+        for id in self
+            .reads
+            .stale(now, leader, self.config.node, self.config.patience)
+        {
             self.reads.requeue(id);
         }
         let Some(leader) = leader else { return };
@@ -58,7 +72,10 @@ impl<P: Protocol, T> Engine<P, T> {
         }
         let id = self.reads.ask(now, leader);
         if leader.node != self.config.node {
-            let frame = Frame::AskIndex { epoch: leader.epoch, id: id.0 };
+            let frame = Frame::AskIndex {
+                epoch: leader.epoch,
+                id: id.0,
+            };
             self.send(leader.node, Lane::Control, &frame, Vec::new());
         } else if let Err(refusal) = self.core.read(now, id) {
             self.refuse_round(id, refusal.into());
@@ -70,7 +87,10 @@ impl<P: Protocol, T> Engine<P, T> {
         if let Some((node, theirs)) = self.reads.take_remote(id) {
             // Without leadership there is no answer: the follower asks the next leader of its own accord.
             if index != Err(Refusal::NotLeader) {
-                let frame = Frame::Index { id: theirs, index: index.map_err(Denial::from) };
+                let frame = Frame::Index {
+                    id: theirs,
+                    index: index.map_err(Denial::from),
+                };
                 self.send(node, Lane::Control, &frame, Vec::new());
             }
             return;
@@ -88,15 +108,21 @@ impl<P: Protocol, T> Engine<P, T> {
     /// A pull begins: pieces of an earlier try are forgotten first, so that files never mix.
     pub(super) fn begin_pull(&mut self, from: NodeId, snapshot: Snapshot) {
         for forget in self.transfer.begin(from, snapshot) {
-            self.ready.push_back(Effect::Task(Task::DiscardPart(forget)));
+            self.ready
+                .push_back(Effect::Task(Task::DiscardPart(forget)));
         }
     }
 
     /// Asks for the next piece, or gives up.
     pub(super) fn pull(&mut self, now: Instant) {
-        match self.transfer.next(now, self.config.patience, UNANSWERED_MAX) {
+        match self
+            .transfer
+            .next(now, self.config.patience, UNANSWERED_MAX)
+        {
             Next::Wait => {}
-            Next::Ask(from, name, at) => self.send(from, Lane::Control, &Frame::pull(name, at), Vec::new()),
+            Next::Ask(from, name, at) => {
+                self.send(from, Lane::Control, &Frame::pull(name, at), Vec::new())
+            }
             Next::GiveUp(snapshot) => {
                 self.snapshots_failed += 1;
                 self.core.handle_pull_failed(now, snapshot);
@@ -113,25 +139,43 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    pub(super) fn handle_piece_read(&mut self, to: NodeId, name: SnapshotName, at: u64, piece: Option<(u64, Bytes)>) {
+    pub(super) fn handle_piece_read(
+        &mut self,
+        to: NodeId,
+        name: SnapshotName,
+        at: u64,
+        piece: Option<(u64, Bytes)>,
+    ) {
         self.reading.remove(&to);
         match piece {
-            Some((len, bytes)) => self.send(to, Lane::Bulk, &Frame::piece(name, at, len), vec![bytes]),
+            Some((len, bytes)) => {
+                self.send(to, Lane::Bulk, &Frame::piece(name, at, len), vec![bytes])
+            }
             None => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
         }
     }
 
     fn handle_refused(&mut self, from: NodeId, sequence: u64, denial: Denial) {
-        if self.proposals.leadership(sequence).is_none_or(|leader| leader.node != from) {
+        if self
+            .proposals
+            .leadership(sequence)
+            .is_none_or(|leader| leader.node != from)
+        {
             self.frames_ignored += 1;
             return;
         }
         let tickets = self.proposals.take(sequence);
-        tickets.into_iter().flatten().for_each(|ticket| self.reject(ticket, denial.into()));
+        tickets
+            .into_iter()
+            .flatten()
+            .for_each(|ticket| self.reject(ticket, denial.into()));
     }
 
     fn handle_ask(&mut self, now: Instant, from: NodeId, epoch: u64, theirs: u64) {
-        let here = Leadership { node: self.config.node, epoch };
+        let here = Leadership {
+            node: self.config.node,
+            epoch,
+        };
         if self.core.leadership() != Some(here) || self.reads.remote_count() >= REMOTE_ROUNDS_MAX {
             self.frames_ignored += 1;
             return;
@@ -160,13 +204,23 @@ impl<P: Protocol, T> Engine<P, T> {
         }
         self.transfer.serve(now, from, snapshot.index);
         let bytes_max = self.config.piece_bytes_max;
-        self.ready.push_back(Effect::Task(Task::ReadChunk { to: from, snapshot, at, bytes_max }));
+        self.ready.push_back(Effect::Task(Task::ReadChunk {
+            to: from,
+            snapshot,
+            at,
+            bytes_max,
+        }));
     }
 
     fn handle_piece(&mut self, from: NodeId, name: SnapshotName, at: u64, len: u64, bytes: Bytes) {
         match self.transfer.piece(from, name, at, len, bytes.len()) {
             Some((snapshot, last)) => {
-                self.ready.push_back(Effect::Task(Task::WriteChunk { snapshot, at, bytes, last }));
+                self.ready.push_back(Effect::Task(Task::WriteChunk {
+                    snapshot,
+                    at,
+                    bytes,
+                    last,
+                }));
             }
             None => self.frames_ignored += 1,
         }

@@ -73,13 +73,21 @@ impl<T> Proposals<T> {
     }
 
     pub(super) fn push(&mut self, proposal: Proposal<T>) {
-        self.wake = Some(self.wake.map_or(proposal.deadline, |wake| wake.min(proposal.deadline)));
+        self.wake = Some(
+            self.wake
+                .map_or(proposal.deadline, |wake| wake.min(proposal.deadline)),
+        );
         self.queued_bytes += proposal.command.len();
         self.queue.push_back(proposal);
     }
 
     /// The front of the queue as one body of at most `bytes_max`, sealed for one leadership.
-    pub(super) fn seal(&mut self, now: Instant, leadership: Leadership, bytes_max: usize) -> Option<(u64, Bytes)> {
+    pub(super) fn seal(
+        &mut self,
+        now: Instant,
+        leadership: Leadership,
+        bytes_max: usize,
+    ) -> Option<(u64, Bytes)> {
         let mut bytes = NAME_BYTES;
         let count = self
             .queue
@@ -93,7 +101,11 @@ impl<T> Proposals<T> {
             return None;
         }
         self.sequence += 1;
-        let name = Name { node: self.node, incarnation: self.incarnation, sequence: self.sequence };
+        let name = Name {
+            node: self.node,
+            incarnation: self.incarnation,
+            sequence: self.sequence,
+        };
         let body = body::encode(name, self.queue.iter().take(count).map(|p| &p.command));
         let mut waiting = Vec::with_capacity(count);
         for proposal in self.queue.drain(..count) {
@@ -101,13 +113,24 @@ impl<T> Proposals<T> {
             waiting.push(Some((proposal.deadline, proposal.ticket)));
         }
         self.open_count += count;
-        self.open.insert(self.sequence, Open { leadership, sealed: now, waiting });
+        self.open.insert(
+            self.sequence,
+            Open {
+                leadership,
+                sealed: now,
+                waiting,
+            },
+        );
         Some((self.sequence, body))
     }
 
     /// Bodies sealed for this leadership whose end is open, and when the newest of them was sealed.
     pub(super) fn under_way(&self, leadership: Leadership) -> (usize, Option<Instant>) {
-        let mut newest = self.open.values().rev().take_while(|open| open.leadership == leadership);
+        let mut newest = self
+            .open
+            .values()
+            .rev()
+            .take_while(|open| open.leadership == leadership);
         let sealed = newest.next().map(|open| open.sealed);
         (newest.count() + usize::from(sealed.is_some()), sealed)
     }
@@ -119,16 +142,24 @@ impl<T> Proposals<T> {
 
     /// Takes those who wait for a body, by their place in it.
     pub(super) fn take(&mut self, sequence: u64) -> Vec<Option<T>> {
-        let Some(open) = self.open.remove(&sequence) else { return Vec::new() };
+        let Some(open) = self.open.remove(&sequence) else {
+            return Vec::new();
+        };
         self.open_count -= open.waiting.len();
-        open.waiting.into_iter().map(|waiting| waiting.map(|(_, ticket)| ticket)).collect()
+        open.waiting
+            .into_iter()
+            .map(|waiting| waiting.map(|(_, ticket)| ticket))
+            .collect()
     }
 
     /// If `body` is one of this incarnation's, takes those who wait for it, and those whose older bodies it overtook:
     /// the applier drops a name that does not rise, so they can never be applied.
     pub(super) fn applied(&mut self, body: &Bytes) -> (Vec<Option<T>>, Vec<T>) {
-        let ours = body::name(body).filter(|n| (n.node, n.incarnation) == (self.node, self.incarnation));
-        let Some(name) = ours else { return (Vec::new(), Vec::new()) };
+        let ours =
+            body::name(body).filter(|n| (n.node, n.incarnation) == (self.node, self.incarnation));
+        let Some(name) = ours else {
+            return (Vec::new(), Vec::new());
+        };
         let tickets = self.take(name.sequence);
         let mut overtaken = Vec::new();
         while let Some((&first, _)) = self.open.first_key_value()
@@ -170,10 +201,19 @@ impl<T> Proposals<T> {
         }
         let mut sent = Vec::new();
         for waiting in self.open.values_mut().flat_map(|open| &mut open.waiting) {
-            sent.extend(waiting.take_if(|(deadline, _)| *deadline <= now).map(|(_, ticket)| ticket));
+            sent.extend(
+                waiting
+                    .take_if(|(deadline, _)| *deadline <= now)
+                    .map(|(_, ticket)| ticket),
+            );
         }
         self.forget_unawaited();
-        let open = self.open.values().flat_map(|open| &open.waiting).flatten().map(|(deadline, _)| *deadline);
+        let open = self
+            .open
+            .values()
+            .flat_map(|open| &open.waiting)
+            .flatten()
+            .map(|(deadline, _)| *deadline);
         self.wake = self.queue.iter().map(|p| p.deadline).chain(open).min();
         (queued, sent)
     }
@@ -183,9 +223,18 @@ impl<T> Proposals<T> {
         self.queued_bytes = 0;
         self.open_count = 0;
         self.wake = None;
-        let queued = std::mem::take(&mut self.queue).into_iter().map(|p| p.ticket).collect();
+        let queued = std::mem::take(&mut self.queue)
+            .into_iter()
+            .map(|p| p.ticket)
+            .collect();
         let open = std::mem::take(&mut self.open).into_values();
-        (queued, open.flat_map(|open| open.waiting).flatten().map(|(_, ticket)| ticket).collect())
+        (
+            queued,
+            open.flat_map(|open| open.waiting)
+                .flatten()
+                .map(|(_, ticket)| ticket)
+                .collect(),
+        )
     }
 
     fn forget_unawaited(&mut self) {
@@ -211,14 +260,21 @@ mod tests {
     }
 
     fn leadership(epoch: u64) -> Leadership {
-        Leadership { node: NodeId(9), epoch }
+        Leadership {
+            node: NodeId(9),
+            epoch,
+        }
     }
 
     fn with(commands: &[(&'static str, u64)]) -> Proposals<&'static str> {
         let mut proposals = Proposals::new(1, 2);
         for (command, deadline) in commands {
             let deadline = at(*deadline);
-            proposals.push(Proposal { command: Bytes::from_static(command.as_bytes()), deadline, ticket: *command });
+            proposals.push(Proposal {
+                command: Bytes::from_static(command.as_bytes()),
+                deadline,
+                ticket: *command,
+            });
         }
         proposals
     }
@@ -226,9 +282,13 @@ mod tests {
     #[test]
     fn a_body_is_bounded_and_keeps_the_order() {
         let mut proposals = with(&[("aaaa", 1), ("bbbb", 1), ("cccc", 1)]);
-        let (first, body) = proposals.seal(at(0), leadership(1), NAME_BYTES + 16).unwrap();
+        let (first, body) = proposals
+            .seal(at(0), leadership(1), NAME_BYTES + 16)
+            .unwrap();
         assert!(body::commands(&body).eq([b"aaaa", b"bbbb"]));
-        let (second, body) = proposals.seal(at(0), leadership(1), NAME_BYTES + 16).unwrap();
+        let (second, body) = proposals
+            .seal(at(0), leadership(1), NAME_BYTES + 16)
+            .unwrap();
         assert!(body::commands(&body).eq([b"cccc"]));
         assert!(first < second && proposals.seal(at(0), leadership(1), 1000).is_none());
         assert_eq!(proposals.under_way(leadership(1)).0, 2);
@@ -238,26 +298,50 @@ mod tests {
     #[test]
     fn deadlines_part_what_was_sent_from_what_was_not() {
         let mut proposals = with(&[("a", 10), ("b", 20)]);
-        proposals.seal(at(0), leadership(1), NAME_BYTES + 10).unwrap();
+        proposals
+            .seal(at(0), leadership(1), NAME_BYTES + 10)
+            .unwrap();
         for command in ["c", "d"] {
             let deadline = at(if command == "c" { 10 } else { 30 });
-            proposals.push(Proposal { command: command.into(), deadline, ticket: command });
+            proposals.push(Proposal {
+                command: command.into(),
+                deadline,
+                ticket: command,
+            });
         }
         assert_eq!(proposals.expire(at(9)), (vec![], vec![]));
         assert_eq!(proposals.expire(at(10)), (vec!["c"], vec!["a"]));
         assert_eq!(proposals.wake(), Some(at(20)));
         assert_eq!(proposals.take(1), vec![None, Some("b")]);
         assert_eq!(proposals.expire(at(30)), (vec!["d"], vec![]));
-        assert_eq!((proposals.count(), proposals.wake(), proposals.queued_bytes()), (0, None, 0));
+        assert_eq!(
+            (
+                proposals.count(),
+                proposals.wake(),
+                proposals.queued_bytes()
+            ),
+            (0, None, 0)
+        );
     }
 
     #[test]
     fn what_is_applied_ends_what_it_overtook() {
         let mut proposals = with(&[("a", 10)]);
         proposals.seal(at(0), leadership(1), 1000).unwrap();
-        proposals.push(Proposal { command: "b".into(), deadline: at(10), ticket: "b" });
+        proposals.push(Proposal {
+            command: "b".into(),
+            deadline: at(10),
+            ticket: "b",
+        });
         let (_, second) = proposals.seal(at(0), leadership(2), 1000).unwrap();
-        let strangers = body::encode(Name { node: 1, incarnation: 1, sequence: 9 }, [].iter());
+        let strangers = body::encode(
+            Name {
+                node: 1,
+                incarnation: 1,
+                sequence: 9,
+            },
+            [].iter(),
+        );
         assert_eq!(proposals.applied(&strangers), (vec![], vec![]));
         assert_eq!(proposals.applied(&second), (vec![Some("b")], vec!["a"]));
         assert_eq!(proposals.applied(&second), (vec![], vec![]));

@@ -37,7 +37,15 @@ pub(super) struct Reads<T> {
 impl<T> Reads<T> {
     pub(super) fn new() -> Self {
         let (queue, rounds, confirmed, remote) = Default::default();
-        Self { queue, rounds, confirmed, remote, next: 0, count: 0, wake: None }
+        Self {
+            queue,
+            rounds,
+            confirmed,
+            remote,
+            next: 0,
+            count: 0,
+            wake: None,
+        }
     }
 
     /// Reads that wait.
@@ -63,7 +71,14 @@ impl<T> Reads<T> {
     pub(super) fn ask(&mut self, now: Instant, leader: Leadership) -> ReadId {
         self.next += 1;
         let waiting = self.queue.drain(..).collect();
-        self.rounds.insert(self.next, Round { asked: leader, at: now, waiting });
+        self.rounds.insert(
+            self.next,
+            Round {
+                asked: leader,
+                at: now,
+                waiting,
+            },
+        );
         ReadId(self.next)
     }
 
@@ -85,7 +100,10 @@ impl<T> Reads<T> {
 
     /// The round has its index. An answer from anybody but who was asked is ignored.
     pub(super) fn confirm(&mut self, from: NodeId, id: ReadId, index: u64) {
-        if self.rounds.get(&id.0).is_some_and(|round| round.asked.node == from)
+        if self
+            .rounds
+            .get(&id.0)
+            .is_some_and(|round| round.asked.node == from)
             && let Some(round) = self.rounds.remove(&id.0)
         {
             self.confirmed.insert((index, id.0), round.waiting);
@@ -108,7 +126,11 @@ impl<T> Reads<T> {
 
     /// Takes a round whose reads were refused.
     pub(super) fn refuse(&mut self, id: ReadId) -> Vec<T> {
-        let waiting = self.rounds.remove(&id.0).map(|round| round.waiting).unwrap_or_default();
+        let waiting = self
+            .rounds
+            .remove(&id.0)
+            .map(|round| round.waiting)
+            .unwrap_or_default();
         self.count -= waiting.len();
         waiting.into_iter().map(|(_, ticket)| ticket).collect()
     }
@@ -122,14 +144,19 @@ impl<T> Reads<T> {
         patience: Duration,
     ) -> Vec<ReadId> {
         let stale = self.rounds.iter().filter(|(_, round)| {
-            Some(round.asked) != leadership || (round.asked.node != here && now.since(round.at) >= patience)
+            Some(round.asked) != leadership
+                || (round.asked.node != here && now.since(round.at) >= patience)
         });
         stale.map(|(&id, _)| ReadId(id)).collect()
     }
 
     /// When the oldest round asked of a peer becomes stale.
     pub(super) fn stale_at(&self, here: NodeId, patience: Duration) -> Option<Instant> {
-        self.rounds.values().filter(|round| round.asked.node != here).map(|round| round.at + patience).min()
+        self.rounds
+            .values()
+            .filter(|round| round.asked.node != here)
+            .map(|round| round.at + patience)
+            .min()
     }
 
     /// Takes the reads that a machine at `applied` may serve.
@@ -166,7 +193,9 @@ impl<T> Reads<T> {
         let mut queue = Vec::from(std::mem::take(&mut self.queue));
         part(&mut queue);
         self.queue = queue.into();
-        self.rounds.values_mut().for_each(|round| part(&mut round.waiting));
+        self.rounds
+            .values_mut()
+            .for_each(|round| part(&mut round.waiting));
         self.confirmed.values_mut().for_each(part);
         self.confirmed.retain(|_, waiting| !waiting.is_empty());
         self.rounds.retain(|_, round| !round.waiting.is_empty());
@@ -178,17 +207,27 @@ impl<T> Reads<T> {
     /// Takes everyone.
     pub(super) fn drain(&mut self) -> Vec<T> {
         let queue = std::mem::take(&mut self.queue);
-        let rounds = std::mem::take(&mut self.rounds).into_values().flat_map(|round| round.waiting);
+        let rounds = std::mem::take(&mut self.rounds)
+            .into_values()
+            .flat_map(|round| round.waiting);
         let confirmed = std::mem::take(&mut self.confirmed).into_values().flatten();
         self.remote.clear();
         self.count = 0;
         self.wake = None;
-        queue.into_iter().chain(rounds).chain(confirmed).map(|(_, ticket)| ticket).collect()
+        queue
+            .into_iter()
+            .chain(rounds)
+            .chain(confirmed)
+            .map(|(_, ticket)| ticket)
+            .collect()
     }
 
     fn all(&self) -> impl Iterator<Item = &Waiting<T>> {
         let rounds = self.rounds.values().flat_map(|round| &round.waiting);
-        self.queue.iter().chain(rounds).chain(self.confirmed.values().flatten())
+        self.queue
+            .iter()
+            .chain(rounds)
+            .chain(self.confirmed.values().flatten())
     }
 }
 
@@ -204,7 +243,10 @@ mod tests {
     }
 
     fn leader(node: u64, epoch: u64) -> Leadership {
-        Leadership { node: NodeId(node), epoch }
+        Leadership {
+            node: NodeId(node),
+            epoch,
+        }
     }
 
     #[test]
@@ -228,10 +270,20 @@ mod tests {
         let mut reads = Reads::new();
         reads.push(at(100), "a");
         let first = reads.ask(at(0), leader(2, 1));
-        assert!(reads.stale(at(49), Some(leader(2, 1)), HERE, PATIENCE).is_empty());
+        assert!(
+            reads
+                .stale(at(49), Some(leader(2, 1)), HERE, PATIENCE)
+                .is_empty()
+        );
         assert_eq!(reads.stale_at(HERE, PATIENCE), Some(at(50)));
-        assert_eq!(reads.stale(at(50), Some(leader(2, 1)), HERE, PATIENCE), [first]);
-        assert_eq!(reads.stale(at(1), Some(leader(3, 2)), HERE, PATIENCE), [first]);
+        assert_eq!(
+            reads.stale(at(50), Some(leader(2, 1)), HERE, PATIENCE),
+            [first]
+        );
+        assert_eq!(
+            reads.stale(at(1), Some(leader(3, 2)), HERE, PATIENCE),
+            [first]
+        );
         reads.requeue(first);
         let second = reads.ask(at(51), leader(3, 2));
         reads.confirm(NodeId(2), first, 1);

@@ -59,17 +59,36 @@ impl Transfer {
     /// Begins to pull, in place of what was being pulled. Gives back the snapshots whose pieces, of this pull or an
     /// earlier one, are to be forgotten; the first question waits for [`stored`](Self::stored) to say so of this one.
     pub(super) fn begin(&mut self, from: NodeId, snapshot: Snapshot) -> Vec<Snapshot> {
-        if self.pull.as_ref().is_some_and(|pull| pull.snapshot == snapshot && pull.from == from) {
+        if self
+            .pull
+            .as_ref()
+            .is_some_and(|pull| pull.snapshot == snapshot && pull.from == from)
+        {
             return Vec::new();
         }
         let mut forget = vec![snapshot.clone()];
-        let pull = Pull { from, snapshot, at: 0, len: None, storing: true, asked: None, unanswered: 0 };
-        forget.extend(self.pull.replace(pull).map(|old| old.snapshot).filter(|old| *old != forget[0]));
+        let pull = Pull {
+            from,
+            snapshot,
+            at: 0,
+            len: None,
+            storing: true,
+            asked: None,
+            unanswered: 0,
+        };
+        forget.extend(
+            self.pull
+                .replace(pull)
+                .map(|old| old.snapshot)
+                .filter(|old| *old != forget[0]),
+        );
         forget
     }
 
     pub(super) fn next(&mut self, now: Instant, patience: Duration, unanswered_max: u32) -> Next {
-        let Some(pull) = &mut self.pull else { return Next::Wait };
+        let Some(pull) = &mut self.pull else {
+            return Next::Wait;
+        };
         if pull.storing {
             return Next::Wait;
         }
@@ -90,7 +109,10 @@ impl Transfer {
 
     pub(super) fn wake(&self, patience: Duration) -> Option<Instant> {
         let pull = self.pull.as_ref().filter(|pull| !pull.storing)?;
-        Some(pull.asked.map_or(Instant::default(), |asked| asked + patience))
+        Some(
+            pull.asked
+                .map_or(Instant::default(), |asked| asked + patience),
+        )
     }
 
     /// A piece came: the snapshot it is to be stored for and whether it is the last, or `None` when it was not asked for.
@@ -103,7 +125,8 @@ impl Transfer {
         bytes: usize,
     ) -> Option<(Snapshot, bool)> {
         let pull = self.pull.as_mut()?;
-        let asked_for = pull.from == from && SnapshotName::from(&pull.snapshot) == name && pull.at == at;
+        let asked_for =
+            pull.from == from && SnapshotName::from(&pull.snapshot) == name && pull.at == at;
         // A length that changes is another file under the same name: the sum at the end would not fit either.
         let consistent = pull.len.is_none_or(|known| known == len)
             && bytes > 0
@@ -124,7 +147,9 @@ impl Transfer {
 
     /// The pull ended, one way or another. `true` when it was this one.
     pub(super) fn end(&mut self, snapshot: &Snapshot) -> bool {
-        self.pull.take_if(|pull| pull.snapshot == *snapshot).is_some()
+        self.pull
+            .take_if(|pull| pull.snapshot == *snapshot)
+            .is_some()
     }
 
     /// The holder has it no more.
@@ -143,7 +168,12 @@ impl Transfer {
     /// Snapshots from this index on are still read by a peer, or will be.
     pub(super) fn keep_from(&mut self, now: Instant, newest: u64, patience: Duration) -> u64 {
         self.serving.retain(|_, (_, at)| now.since(*at) < patience);
-        self.serving.values().map(|(index, _)| *index).min().unwrap_or(newest).min(newest)
+        self.serving
+            .values()
+            .map(|(index, _)| *index)
+            .min()
+            .unwrap_or(newest)
+            .min(newest)
     }
 
     /// Counts what was applied; `true` when it is time to take a snapshot.
@@ -180,14 +210,25 @@ mod tests {
     }
 
     fn snapshot(index: u64) -> Snapshot {
-        Snapshot { index, tag: Tag::default(), meta: Bytes::new() }
+        Snapshot {
+            index,
+            tag: Tag::default(),
+            meta: Bytes::new(),
+        }
     }
 
     fn begun() -> (Transfer, SnapshotName) {
         let mut transfer = Transfer::default();
         assert_eq!(transfer.begin(NodeId(2), snapshot(7)), [snapshot(7)]);
-        assert!(transfer.begin(NodeId(2), snapshot(7)).is_empty(), "it is under way");
-        assert_eq!(transfer.next(at(0), PATIENCE, 3), Next::Wait, "old pieces are being forgotten");
+        assert!(
+            transfer.begin(NodeId(2), snapshot(7)).is_empty(),
+            "it is under way"
+        );
+        assert_eq!(
+            transfer.next(at(0), PATIENCE, 3),
+            Next::Wait,
+            "old pieces are being forgotten"
+        );
         transfer.stored(&snapshot(7), 0);
         (transfer, SnapshotName::from(&snapshot(7)))
     }
@@ -195,17 +236,45 @@ mod tests {
     #[test]
     fn the_receiver_sets_the_pace() {
         let (mut transfer, name) = begun();
-        assert_eq!(transfer.next(at(0), PATIENCE, 3), Next::Ask(NodeId(2), name, 0));
+        assert_eq!(
+            transfer.next(at(0), PATIENCE, 3),
+            Next::Ask(NodeId(2), name, 0)
+        );
         assert_eq!(transfer.next(at(99), PATIENCE, 3), Next::Wait);
-        assert_eq!(transfer.piece(NodeId(3), name, 0, 10, 6), None, "from a stranger");
-        assert_eq!(transfer.piece(NodeId(2), name, 4, 10, 6), None, "not the one asked for");
-        assert_eq!(transfer.piece(NodeId(2), name, 0, 10, 6), Some((snapshot(7), false)));
+        assert_eq!(
+            transfer.piece(NodeId(3), name, 0, 10, 6),
+            None,
+            "from a stranger"
+        );
+        assert_eq!(
+            transfer.piece(NodeId(2), name, 4, 10, 6),
+            None,
+            "not the one asked for"
+        );
+        assert_eq!(
+            transfer.piece(NodeId(2), name, 0, 10, 6),
+            Some((snapshot(7), false))
+        );
         assert_eq!(transfer.piece(NodeId(2), name, 0, 10, 6), None, "a repeat");
-        assert_eq!(transfer.next(at(500), PATIENCE, 3), Next::Wait, "it is being stored");
+        assert_eq!(
+            transfer.next(at(500), PATIENCE, 3),
+            Next::Wait,
+            "it is being stored"
+        );
         transfer.stored(&snapshot(7), 6);
-        assert_eq!(transfer.next(at(500), PATIENCE, 3), Next::Ask(NodeId(2), name, 6));
-        assert_eq!(transfer.piece(NodeId(2), name, 6, 11, 4), None, "the length changed");
-        assert_eq!(transfer.piece(NodeId(2), name, 6, 10, 4), Some((snapshot(7), true)));
+        assert_eq!(
+            transfer.next(at(500), PATIENCE, 3),
+            Next::Ask(NodeId(2), name, 6)
+        );
+        assert_eq!(
+            transfer.piece(NodeId(2), name, 6, 11, 4),
+            None,
+            "the length changed"
+        );
+        assert_eq!(
+            transfer.piece(NodeId(2), name, 6, 10, 4),
+            Some((snapshot(7), true))
+        );
         assert!(transfer.end(&snapshot(7)) && !transfer.end(&snapshot(7)));
     }
 
@@ -213,11 +282,17 @@ mod tests {
     fn silence_ends_a_pull() {
         let (mut transfer, name) = begun();
         for ms in [0, 100, 200] {
-            assert_eq!(transfer.next(at(ms), PATIENCE, 3), Next::Ask(NodeId(2), name, 0));
+            assert_eq!(
+                transfer.next(at(ms), PATIENCE, 3),
+                Next::Ask(NodeId(2), name, 0)
+            );
         }
         assert_eq!(transfer.next(at(299), PATIENCE, 3), Next::Wait);
         assert_eq!(transfer.wake(PATIENCE), Some(at(300)));
-        assert_eq!(transfer.next(at(300), PATIENCE, 3), Next::GiveUp(snapshot(7)));
+        assert_eq!(
+            transfer.next(at(300), PATIENCE, 3),
+            Next::GiveUp(snapshot(7))
+        );
         assert_eq!(transfer.wake(PATIENCE), None);
     }
 

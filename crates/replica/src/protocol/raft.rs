@@ -15,8 +15,8 @@ use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use super::{
-    Committed, Configured, CoreStatus, Kind, Leadership, Output, PeerStatus, Position, Protocol, ReadId, RecoverError,
-    Refusal, Role,
+    Committed, Configured, CoreStatus, Kind, Leadership, Output, PeerStatus, Position, Protocol,
+    ReadId, RecoverError, Refusal, Role,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
@@ -39,7 +39,11 @@ impl Protocol for Raft {
         raft::Membership::of_voters(config.voters.iter().copied()).encode()
     }
 
-    fn recover(config: raft::Config, recovered: Recovered, now: Instant) -> Result<Self, RecoverError> {
+    fn recover(
+        config: raft::Config,
+        recovered: Recovered,
+        now: Instant,
+    ) -> Result<Self, RecoverError> {
         let vote = recovered.state.map(|tag| {
             let [term, node, given] = untag(&tag);
             (raft::Term(term), (given == 1).then_some(raft::NodeId(node)))
@@ -50,7 +54,12 @@ impl Protocol for Raft {
         };
         let start = log_id(recovered.start.index, &recovered.start.tag);
         let entries = recovered.slots.map(|slot| slot.map(entry));
-        let recovered = raft::Recovered { vote, start, snapshot, entries };
+        let recovered = raft::Recovered {
+            vote,
+            start,
+            snapshot,
+            entries,
+        };
         Self::new(config, recovered, at(now)).map_err(|error| match error {
             raft::RecoverError::Config(error) => RecoverError::Config(error.into()),
             other => RecoverError::Log(other.into()),
@@ -69,11 +78,20 @@ impl Protocol for Raft {
         self.handle_persisted(at(now), receipt);
     }
 
-    fn handle_fetched(&mut self, now: Instant, fetch: raft::Fetch, slots: Result<Vec<Slot>, LogError>) {
-        let entries = slots.map(|slots| slots.into_iter().map(entry).collect()).map_err(|error| match error {
-            LogError::Cut { start } => raft::FetchError::Cut { start: raft::Index(start) },
-            _ => raft::FetchError::Unavailable,
-        });
+    fn handle_fetched(
+        &mut self,
+        now: Instant,
+        fetch: raft::Fetch,
+        slots: Result<Vec<Slot>, LogError>,
+    ) {
+        let entries = slots
+            .map(|slots| slots.into_iter().map(entry).collect())
+            .map_err(|error| match error {
+                LogError::Cut { start } => raft::FetchError::Cut {
+                    start: raft::Index(start),
+                },
+                _ => raft::FetchError::Unavailable,
+            });
         self.handle_fetched(at(now), fetch, entries);
     }
 
@@ -91,18 +109,21 @@ impl Protocol for Raft {
     }
 
     fn propose(&mut self, now: Instant, body: Bytes) -> Result<(), Refusal> {
-        self.propose(at(now), body).map(drop).map_err(|error| match error {
-            raft::ProposeError::NotLeader(_) => Refusal::NotLeader,
-            raft::ProposeError::TooLarge { .. } => Refusal::TooLarge,
-            _ => Refusal::Busy,
-        })
+        self.propose(at(now), body)
+            .map(drop)
+            .map_err(|error| match error {
+                raft::ProposeError::NotLeader(_) => Refusal::NotLeader,
+                raft::ProposeError::TooLarge { .. } => Refusal::TooLarge,
+                _ => Refusal::Busy,
+            })
     }
 
     fn read(&mut self, now: Instant, id: ReadId) -> Result<(), Refusal> {
-        self.read(at(now), raft::ReadId(id.0)).map_err(|error| match error {
-            raft::ReadError::NotLeader(_) => Refusal::NotLeader,
-            _ => Refusal::Busy,
-        })
+        self.read(at(now), raft::ReadId(id.0))
+            .map_err(|error| match error {
+                raft::ReadError::NotLeader(_) => Refusal::NotLeader,
+                _ => Refusal::Busy,
+            })
     }
 
     fn poll_output(&mut self) -> Option<Output<Self>> {
@@ -113,11 +134,15 @@ impl Protocol for Raft {
             raft::Output::Fetch(fetch) => Output::Fetch(fetch),
             raft::Output::Read { id, index } => {
                 let index = index.map(|index| index.0).map_err(|_| Refusal::NotLeader);
-                Output::Read { id: ReadId(id.0), index }
+                Output::Read {
+                    id: ReadId(id.0),
+                    index,
+                }
             }
-            raft::Output::PullSnapshot { from, snapshot } => {
-                Output::PullSnapshot { from: NodeId(from.0), snapshot: from_raft(&snapshot) }
-            }
+            raft::Output::PullSnapshot { from, snapshot } => Output::PullSnapshot {
+                from: NodeId(from.0),
+                snapshot: from_raft(&snapshot),
+            },
             raft::Output::Restore(snapshot) => Output::Restore(from_raft(&snapshot)),
         })
     }
@@ -127,7 +152,10 @@ impl Protocol for Raft {
     }
 
     fn leadership(&self) -> Option<Leadership> {
-        self.leader().map(|leader| Leadership { node: NodeId(leader.0), epoch: self.term().0 })
+        self.leader().map(|leader| Leadership {
+            node: NodeId(leader.0),
+            epoch: self.term().0,
+        })
     }
 
     fn status(&self) -> CoreStatus {
@@ -142,7 +170,14 @@ impl Protocol for Raft {
             commit: status.commit.0,
             last: status.last.0,
             start: status.start.0,
-            peers: status.peers.iter().map(|p| PeerStatus { id: NodeId(p.id.0), matched: p.matched.0 }).collect(),
+            peers: status
+                .peers
+                .iter()
+                .map(|p| PeerStatus {
+                    id: NodeId(p.id.0),
+                    matched: p.matched.0,
+                })
+                .collect(),
             ignored: self.counters().ignored(),
         }
     }
@@ -157,10 +192,19 @@ impl Protocol for Raft {
     ) -> Result<raft::Staged<Lsn>, E> {
         write.stage(|record| {
             let state = record.vote.map(|(term, vote)| {
-                Op::State(tag([term.0, vote.map_or(0, |node| node.0), u64::from(vote.is_some())]))
+                Op::State(tag([
+                    term.0,
+                    vote.map_or(0, |node| node.0),
+                    u64::from(vote.is_some()),
+                ]))
             });
-            let truncate = record.truncate_from.map(|from| Op::Truncate { from: from.0 });
-            let start = record.start.map(|start| Op::Start { after: start.index.0, tag: tag([start.term.0, 0, 0]) });
+            let truncate = record
+                .truncate_from
+                .map(|from| Op::Truncate { from: from.0 });
+            let start = record.start.map(|start| Op::Start {
+                after: start.index.0,
+                tag: tag([start.term.0, 0, 0]),
+            });
             let puts = record.entries.iter().map(|entry| Op::Put {
                 index: entry.id.index.0,
                 tag: entry_tag(entry.id.term, entry.kind),
@@ -175,7 +219,9 @@ impl Protocol for Raft {
         durable: Lsn,
     ) -> Result<(Vec<(NodeId, raft::Message)>, raft::Receipt), raft::Staged<Lsn>> {
         let (envelopes, receipt) = staged.release(&durable)?;
-        let messages = envelopes.into_iter().map(|envelope| (NodeId(envelope.to.0), envelope.message));
+        let messages = envelopes
+            .into_iter()
+            .map(|envelope| (NodeId(envelope.to.0), envelope.message));
         Ok((messages.collect(), receipt))
     }
 
@@ -189,10 +235,24 @@ impl Protocol for Raft {
 
     fn encode(message: &raft::Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
         let wire = match message {
-            raft::Message::Replicate(raft::Replicate::Append { term, prev, entries, commit }) => {
+            raft::Message::Replicate(raft::Replicate::Append {
+                term,
+                prev,
+                entries,
+                commit,
+            }) => {
                 parts.extend(entries.iter().map(|entry| entry.body.clone()));
-                let heads = entries.iter().map(|e| EntryHead { id: e.id, kind: e.kind, len: e.body.len() as u64 });
-                Wire::Append { term: *term, prev: *prev, commit: *commit, heads: heads.collect() }
+                let heads = entries.iter().map(|e| EntryHead {
+                    id: e.id,
+                    kind: e.kind,
+                    len: e.body.len() as u64,
+                });
+                Wire::Append {
+                    term: *term,
+                    prev: *prev,
+                    commit: *commit,
+                    heads: heads.collect(),
+                }
             }
             other => Wire::Other(std::borrow::Cow::Borrowed(other)),
         };
@@ -207,14 +267,30 @@ impl Protocol for Raft {
         let mut at = bytes.len() - rest.len();
         match wire {
             Wire::Other(message) => rest.is_empty().then(|| message.into_owned()),
-            Wire::Append { term, prev, commit, heads } => {
+            Wire::Append {
+                term,
+                prev,
+                commit,
+                heads,
+            } => {
                 let mut entries = Vec::with_capacity(heads.len());
                 for head in heads {
-                    let end = at.checked_add(usize::try_from(head.len).ok()?).filter(|end| *end <= bytes.len())?;
-                    entries.push(raft::Entry { id: head.id, kind: head.kind, body: bytes.slice(at..end) });
+                    let end = at
+                        .checked_add(usize::try_from(head.len).ok()?)
+                        .filter(|end| *end <= bytes.len())?;
+                    entries.push(raft::Entry {
+                        id: head.id,
+                        kind: head.kind,
+                        body: bytes.slice(at..end),
+                    });
                     at = end;
                 }
-                let append = raft::Replicate::Append { term, prev, entries, commit };
+                let append = raft::Replicate::Append {
+                    term,
+                    prev,
+                    entries,
+                    commit,
+                };
                 (at == bytes.len()).then_some(raft::Message::Replicate(append))
             }
         }
@@ -224,7 +300,12 @@ impl Protocol for Raft {
 /// A message on the wire. The bodies of an append follow its head, so that they are copied nowhere.
 #[derive(Serialize, Deserialize)]
 enum Wire<'a> {
-    Append { term: raft::Term, prev: raft::LogId, commit: raft::Index, heads: Vec<EntryHead> },
+    Append {
+        term: raft::Term,
+        prev: raft::LogId,
+        commit: raft::Index,
+        heads: Vec<EntryHead>,
+    },
     Other(std::borrow::Cow<'a, raft::Message>),
 }
 
@@ -248,7 +329,10 @@ fn tag(words: [u64; 3]) -> Tag {
 }
 
 fn untag(tag: &Tag) -> [u64; 3] {
-    let mut words = tag.0.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
+    let mut words = tag
+        .0
+        .chunks_exact(8)
+        .map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
     std::array::from_fn(|_| words.next().unwrap_or_default())
 }
 
@@ -262,7 +346,10 @@ fn entry_tag(term: raft::Term, kind: raft::Kind) -> Tag {
 }
 
 fn log_id(index: u64, tag: &Tag) -> raft::LogId {
-    raft::LogId { term: raft::Term(untag(tag)[0]), index: raft::Index(index) }
+    raft::LogId {
+        term: raft::Term(untag(tag)[0]),
+        index: raft::Index(index),
+    }
 }
 
 fn entry(slot: Slot) -> raft::Entry {
@@ -271,7 +358,11 @@ fn entry(slot: Slot) -> raft::Entry {
         1 => raft::Kind::Command,
         _ => raft::Kind::Membership,
     };
-    raft::Entry { id: log_id(slot.index, &slot.tag), kind, body: slot.body }
+    raft::Entry {
+        id: log_id(slot.index, &slot.tag),
+        kind,
+        body: slot.body,
+    }
 }
 
 fn committed(entry: raft::Entry) -> Committed {
@@ -281,12 +372,22 @@ fn committed(entry: raft::Entry) -> Committed {
         raft::Kind::Membership => Kind::Membership,
     };
     let tag = tag([entry.id.term.0, 0, 0]);
-    Committed { at: Position { index: entry.id.index.0, tag }, kind, body: entry.body }
+    Committed {
+        at: Position {
+            index: entry.id.index.0,
+            tag,
+        },
+        kind,
+        body: entry.body,
+    }
 }
 
 fn to_raft(snapshot: &Snapshot) -> Result<raft::Snapshot, raft::MembershipError> {
     let membership = raft::Membership::decode(&snapshot.meta)?;
-    Ok(raft::Snapshot { last: log_id(snapshot.index, &snapshot.tag), membership })
+    Ok(raft::Snapshot {
+        last: log_id(snapshot.index, &snapshot.tag),
+        membership,
+    })
 }
 
 fn from_raft(snapshot: &raft::Snapshot) -> Snapshot {

@@ -1,0 +1,70 @@
+//! The bounds of an engine, and what it tells of itself.
+
+use std::time::Duration;
+
+use synod_transport::NodeId;
+use synod_wal::GroupId;
+
+use crate::protocol::{CoreStatus, Leadership};
+
+/// The bounds of an engine, and who it is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EngineConfig {
+    /// The group.
+    pub group: GroupId,
+    /// This node.
+    pub node: NodeId,
+    /// Which life of this node this is: higher than in any life before.
+    pub incarnation: u64,
+    /// Bytes of an entry's body; a larger command is refused.
+    pub body_bytes_max: usize,
+    /// Bytes of commands that wait to be sealed.
+    pub queued_bytes_max: usize,
+    /// Requests whose end is open.
+    pub requests_max: usize,
+    /// Forwarded bodies under way to one leader, before more are gathered into the next.
+    pub forwards_max: usize,
+    /// Bytes of entries applied since the last snapshot, before the next is taken.
+    pub snapshot_log_bytes: u64,
+    /// Bytes of a piece of a snapshot on its way to a peer.
+    pub piece_bytes_max: usize,
+    /// How long an answer of a peer is waited for before it is asked again.
+    pub patience: Duration,
+}
+
+impl EngineConfig {
+    /// The usual bounds: bodies of 1 MiB, 64 MiB of queued commands, 64 Ki requests, a snapshot every 64 MiB.
+    #[must_use]
+    pub fn new(group: GroupId, node: NodeId, incarnation: u64) -> Self {
+        Self {
+            group,
+            node,
+            incarnation,
+            body_bytes_max: 1 << 20,
+            queued_bytes_max: 64 << 20,
+            requests_max: 1 << 16,
+            forwards_max: 4,
+            snapshot_log_bytes: 64 << 20,
+            piece_bytes_max: 256 << 10,
+            patience: Duration::from_millis(200),
+        }
+    }
+}
+
+/// The engine at a glance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// The core.
+    pub core: CoreStatus,
+    /// Who leads.
+    pub leadership: Option<Leadership>,
+    /// The last index applied.
+    pub applied: u64,
+    /// Requests whose end is open.
+    pub requests: usize,
+    /// Frames that made no sense.
+    pub frames_ignored: u64,
+    /// Snapshots that could not be taken or received.
+    pub snapshots_failed: u64,
+}

@@ -1,0 +1,91 @@
+//! Commands of a follower on their way to the leader.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use synod_transport::{Lane, NodeId};
+
+use super::Engine;
+use crate::body;
+use crate::frame::Frame;
+use crate::protocol::{Leadership, Protocol, Refusal};
+use crate::time::Instant;
+
+/// The forwarded names this node has decided upon while it leads in `epoch`.
+#[derive(Default)]
+pub(super) struct Accepted {
+    epoch: u64,
+    names: BTreeMap<NodeId, (u64, u64)>,
+}
+
+impl<P: Protocol, T> Engine<P, T> {
+    pub(super) fn forward(&mut self, now: Instant, leader: Leadership) {
+        while self.may_forward(now, leader)
+            && let Some((_, body)) = self.proposals.seal(now, leader, self.config.body_bytes_max)
+        {
+            let frame = Frame::Forward {
+                epoch: leader.epoch,
+            };
+            self.send(leader.node, Lane::Bulk, &frame, vec![body]);
+        }
+    }
+
+    fn may_forward(&self, now: Instant, leader: Leadership) -> bool {
+        let (under_way, newest) = self.proposals.under_way(leader);
+        under_way < self.config.forwards_max
+            || newest.is_some_and(|sealed| now.since(sealed) >= self.config.patience)
+    }
+
+    /// When a full window of forwards stops holding up what is queued: the answers may have been lost.
+    pub(super) fn forward_at(&self) -> Option<Instant> {
+        let leader = self
+            .core
+            .leadership()
+            .filter(|leader| leader.node != self.config.node)?;
+        let (under_way, newest) = self.proposals.under_way(leader);
+        let waits = self.proposals.has_queued() && under_way >= self.config.forwards_max;
+        newest
+            .filter(|_| waits)
+            .map(|sealed| sealed + self.config.patience)
+    }
+
+    /// A follower's body, to be proposed here if this node leads as the follower believes. If it does not, it says
+    /// nothing: it may have proposed this very body before it lost its leadership.
+    pub(super) fn handle_forward(&mut self, now: Instant, from: NodeId, epoch: u64, body: Bytes) {
+        let here = Leadership {
+            node: self.config.node,
+            epoch,
+        };
+        let name = body::name(&body).filter(|name| name.node == from.0);
+        let (Some(name), true) = (name, self.core.leadership() == Some(here)) else {
+            self.frames_ignored += 1;
+            return;
+        };
+        if self.accepted.epoch != epoch {
+            self.accepted = Accepted {
+                epoch,
+                names: BTreeMap::new(),
+            };
+        }
+        let last = self.accepted.names.entry(from).or_default();
+        if (name.incarnation, name.sequence) <= *last {
+            self.frames_ignored += 1;
+            return;
+        }
+        *last = (name.incarnation, name.sequence);
+        let refusal = if body.len() > self.config.body_bytes_max {
+            Some(Refusal::TooLarge)
+        } else if self.has_room {
+            self.core.propose(now, body).err()
+        } else {
+            Some(Refusal::Busy)
+        };
+        if let Some(refusal) = refusal {
+            let frame = Frame::Refused {
+                sequence: name.sequence,
+                reason: refusal.into(),
+            };
+            self.send(from, Lane::Control, &frame, Vec::new());
+        }
+    }
+}
