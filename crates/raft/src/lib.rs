@@ -1,1 +1,168 @@
-//! raft
+//! Raft as a pure state machine: no I/O, no clock, no threads, and durability in the types.
+//!
+//! # The problem
+//!
+//! A few machines shall act as one that does not fail: agree on one sequence of commands, although any
+//! of them may stop at any time and the network may lose, repeat, delay and reorder messages. Raft (Ongaro
+//! and Ousterhout, *In Search of an Understandable Consensus Algorithm*, extended version, 2014; sections
+//! are cited as §, the thesis of 2014 as "thesis §") elects a leader that orders the commands, and commits
+//! one once a majority holds it durably.
+//!
+//! # The model
+//!
+//! Nodes crash and come back with what was durable (crash-recovery), and do not lie. Nothing about
+//! safety rests on time. For progress a majority must be up and messages must arrive within an election
+//! timeout. [`Raft`] is one node of one group: a value. What happened goes in, with the time it happened;
+//! what to do comes out. The driver owns the log, the network, the clock and the state machine.
+//!
+//! ```text
+//!   handle_message  handle_timeout  propose  read              handle_persisted
+//!         │               │            │       │                     ▲
+//!         ▼               ▼            ▼       ▼                     │ receipt
+//!  ┌──────────────────────────────────────────────┐   Persist   ┌────┴─────┐ messages that
+//!  │ Raft: term, vote, log tail, role             ├────────────▶│  Write   ├─ had to wait ─▶ peers
+//!  │                                              │             └──────────┘
+//!  └──┬────────┬───────┬──────────┬──────────┬────┘
+//!     │ Send   │ Apply │ Read     │ Fetch    │ PullSnapshot, Restore
+//!     ▼        ▼       ▼          ▼          ▼
+//!   peers   machine  callers     log      snapshot files
+//! ```
+//!
+//! # The loop
+//!
+//! ```
+//! use core::convert::Infallible;
+//! use bytes::Bytes;
+//! use synod_raft::{Config, Entry, Instant, Kind, LogId, NodeId, Output, Raft, Recovered};
+//!
+//! // A group of one, so that nobody needs to be heard.
+//! let config = Config::new(NodeId(1), [NodeId(1)]);
+//! let empty = Recovered {
+//!     vote: None,
+//!     start: LogId::ZERO,
+//!     snapshot: None,
+//!     entries: core::iter::empty::<Result<Entry, Infallible>>(),
+//! };
+//! let mut raft = Raft::new(config, empty, Instant::ZERO).unwrap();
+//! let mut disk = Vec::new();
+//! let mut applied = Vec::new();
+//!
+//! let now = raft.poll_timeout().unwrap();
+//! raft.handle_timeout(now); // nobody leads: campaign
+//! for command in [None, Some("hello")] {
+//!     if let Some(command) = command {
+//!         raft.propose(now, Bytes::from_static(command.as_bytes())).unwrap();
+//!     }
+//!     while let Some(output) = raft.poll_output() {
+//!         match output {
+//!             Output::Persist(write) => {
+//!                 let stored = write.persist(|record| Ok::<(), Infallible>(disk.push(record.clone())));
+//!                 let Ok((messages, receipt)) = stored;
+//!                 assert!(messages.is_empty()); // to a peer, if there were one: only now
+//!                 raft.handle_persisted(now, receipt);
+//!             }
+//!             Output::Apply(entry) if entry.kind == Kind::Command => applied.push(entry.body),
+//!             Output::Apply(_) => {}
+//!             Output::Send(envelope) => unreachable!("no peer to send {envelope:?} to"),
+//!             Output::Fetch(_) | Output::Read { .. } => {}
+//!             Output::PullSnapshot { .. } | Output::Restore(_) => {}
+//!         }
+//!     }
+//! }
+//! assert_eq!(applied, ["hello"]);
+//! assert_eq!(disk.len(), 3); // the vote, the first entry of the term, the command
+//! ```
+//!
+//! Rules for a driver: hand the receipt back once the record is durable, in any thread, at any later time;
+//! after a failed write poll no more and drop the value; answer each [`Fetch`]; with [`Output::Restore`] throw
+//! away what was applied and begin from that snapshot. Skipping or delaying anything else is safe and only
+//! slow.
+//!
+//! # Guarantees
+//!
+//! The five properties of Figure 3, listed at [`Raft`] and asserted in debug builds. Beyond them:
+//!
+//! - what tells a peer that this node remembers something is a [`Binding`] and travels inside the [`Write`]
+//!   that makes it true. The leader's [`Replicate`] messages and the [`Echo`]es need no write;
+//! - one write is in flight at a time; whatever happens meanwhile is in the next one (group commit);
+//! - own vote and own acknowledgement count when their write is durable, not before;
+//! - each accepted read ends in exactly one [`Output::Read`];
+//! - input of a peer never panics and is never an error: nonsense is ignored and counted in [`Counters`];
+//! - memory is bounded by [`Config`]: cached, in-flight and uncommitted bytes, reads, messages that wait.
+//!
+//! # Words
+//!
+//! | paper | here |
+//! |---|---|
+//! | currentTerm, votedFor | [`Record::vote`], durable together |
+//! | commitIndex | [`Status::commit`]; volatile, never stored |
+//! | lastApplied | [`Status::handed`]: handed out, the driver knows what it applied |
+//! | nextIndex, matchIndex | [`PeerStatus::next`], [`PeerStatus::matched`] |
+//! | AppendEntries | [`Replicate::Append`]; the empty one as a heartbeat is [`Replicate::Heartbeat`] |
+//! | AppendEntries result | [`Binding::Appended`] if true, [`Echo::Rejected`] if false |
+//! | RequestVote and its result | [`Binding::RequestVote`], [`Binding::Vote`] |
+//! | InstallSnapshot | [`Replicate::Snapshot`] (an offer), [`Output::PullSnapshot`], [`Binding::Installed`] |
+//! | lastIncludedIndex, lastIncludedTerm | [`Snapshot::last`]; of the log: [`Record::start`] |
+//! | server, cluster | node, group |
+//!
+//! # Deviations and omissions
+//!
+//! - A leader is elected only with its own vote durable, and `RequestVote` leaves only with its term durable
+//!   (the paper asks for it of answers only; see [`Binding::RequestVote`] for why requests need it too).
+//! - Heartbeats do not carry `prev`: a follower takes their commit index only as far as it has itself seen
+//!   its log match this leader's, which is the same test made earlier.
+//! - A refused append is answered with the last position that can match, and both sides step over whole terms.
+//! - Pre-vote, leader stickiness and check-quorum (thesis §9.6, §4.2.3, §6.2) are on by default; a leader whose
+//!   own disk does not finish a write for as long as it would wait for a quorum steps down too.
+//! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the leader.
+//! - Voters are fixed. [`Membership`] travels in snapshots and [`Kind::Membership`] entries are replicated and
+//!   handed out, but nothing here changes who votes yet; leadership is not transferred on request; reads by lease
+//!   (thesis §6.4.1) are not offered.
+//!
+//! # Features
+//!
+//! `serde`: `Serialize` and `Deserialize` for messages and what they carry. Without features the crate is
+//! `no_std` with `alloc`.
+
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+mod candidate;
+mod config;
+mod entry;
+mod error;
+mod follower;
+mod invariants;
+mod leader;
+mod log;
+mod membership;
+mod message;
+mod outbox;
+mod output;
+mod poll;
+mod progress;
+mod quorum;
+mod raft;
+mod random;
+mod read;
+mod recover;
+mod replicate;
+mod role;
+mod snapshot;
+mod status;
+mod time;
+
+pub use config::{Config, ConfigError};
+pub use entry::{Entry, Index, Kind, LogId, Term};
+pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
+pub use membership::{Membership, MembershipError, NodeId};
+pub use message::{Binding, Echo, Envelope, Message, Replicate};
+pub use output::{Fetch, Output, Receipt, Record, Staged, Wanted, Write};
+pub use raft::Raft;
+pub use read::ReadId;
+pub use recover::Recovered;
+pub use role::Role;
+pub use snapshot::Snapshot;
+pub use status::{Counters, PeerState, PeerStatus, Status};
+pub use time::Instant;

@@ -1,0 +1,132 @@
+use alloc::collections::BTreeSet;
+use core::time::Duration;
+
+use crate::NodeId;
+
+/// What a node is told at its start. Every bound is in the unit that its name says.
+///
+/// ```
+/// use synod_raft::{Config, NodeId};
+///
+/// let mut config = Config::new(NodeId(1), [NodeId(1), NodeId(2), NodeId(3)]);
+/// config.seed = 42;
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Config {
+    /// This node.
+    pub id: NodeId,
+    /// All voters, this node among them.
+    pub voters: BTreeSet<NodeId>,
+    /// Seed of the generator that spreads election timeouts. Nodes may share it.
+    pub seed: u64,
+    /// An election timeout is drawn anew from this ..
+    pub election_timeout_min: Duration,
+    /// .. up to this, exclusive. It is also how long a leader leads without hearing a quorum.
+    pub election_timeout_max: Duration,
+    /// How often a leader makes itself heard.
+    pub heartbeat_interval: Duration,
+    /// Ask before campaigning, so that a node that was away does not raise the term (thesis §9.6).
+    pub pre_vote: bool,
+    /// A leader that does not hear a quorum steps down, and a node that hears a leader gives no
+    /// vote (thesis §4.2.3, §6.2). One switch, because the second without the first can keep a
+    /// dead leader's cluster without a new one.
+    pub check_quorum: bool,
+    /// Bytes of entries in one append; an entry that is larger goes alone.
+    pub append_bytes_max: usize,
+    /// Bytes of entries sent to one peer and not acknowledged.
+    pub inflight_bytes_max: usize,
+    /// Appends sent to one peer and not acknowledged.
+    pub inflight_messages_max: usize,
+    /// Bytes in the body of one proposal; a larger one is refused.
+    pub entry_bytes_max: usize,
+    /// Bytes of a leader's proposals that are not yet both committed and durable here.
+    pub uncommitted_bytes_max: usize,
+    /// Bytes of durable entries kept in memory for peers and for `Apply`.
+    pub cache_bytes_max: usize,
+    /// Reads accepted and not yet answered.
+    pub reads_max: usize,
+}
+
+impl Config {
+    /// The defaults: election after 150 to 300 ms of silence, heartbeats each 40 ms, pre-vote and
+    /// check-quorum on.
+    #[must_use]
+    pub fn new(id: NodeId, voters: impl IntoIterator<Item = NodeId>) -> Self {
+        Self {
+            id,
+            voters: voters.into_iter().collect(),
+            seed: 0,
+            election_timeout_min: Duration::from_millis(150),
+            election_timeout_max: Duration::from_millis(300),
+            heartbeat_interval: Duration::from_millis(40),
+            pre_vote: true,
+            check_quorum: true,
+            append_bytes_max: 1 << 20,
+            inflight_bytes_max: 8 << 20,
+            inflight_messages_max: 256,
+            entry_bytes_max: 8 << 20,
+            uncommitted_bytes_max: 32 << 20,
+            cache_bytes_max: 16 << 20,
+            reads_max: 4096,
+        }
+    }
+
+    /// Whether a node can run with this.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if !self.voters.contains(&self.id) {
+            return Err(ConfigError::NotAVoter);
+        }
+        if self.voters.len() > crate::Membership::NODES_MAX {
+            return Err(ConfigError::TooManyVoters);
+        }
+        if self.heartbeat_interval.is_zero() || self.heartbeat_interval >= self.election_timeout_min
+        {
+            return Err(ConfigError::HeartbeatInterval);
+        }
+        if self.election_timeout_min >= self.election_timeout_max
+            || self.election_timeout_max > ELECTION_TIMEOUT_MAX
+        {
+            return Err(ConfigError::ElectionTimeout);
+        }
+        let bounds = [
+            self.append_bytes_max,
+            self.inflight_bytes_max,
+            self.inflight_messages_max,
+            self.entry_bytes_max,
+            self.uncommitted_bytes_max,
+            self.reads_max,
+        ];
+        if bounds.contains(&0) {
+            return Err(ConfigError::ZeroBound);
+        }
+        Ok(())
+    }
+}
+
+/// Why a [`Config`] was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The node must be one of the voters.
+    #[error("this node is not among the voters")]
+    NotAVoter,
+    /// More than [`Membership::NODES_MAX`](crate::Membership::NODES_MAX).
+    #[error("more voters than a membership may have")]
+    TooManyVoters,
+    /// It must be above zero and below the shortest election timeout.
+    #[error("the heartbeat interval must be positive and below the election timeout")]
+    HeartbeatInterval,
+    /// The range must not be empty (equal timeouts split votes for ever) and end within an hour.
+    #[error("the election timeouts must form a range of at most an hour")]
+    ElectionTimeout,
+    /// A bound of zero would stop the node.
+    #[error("a bound is zero")]
+    ZeroBound,
+}
+
+const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(3600);

@@ -1,0 +1,99 @@
+use crate::{ConfigError, Index, NodeId};
+
+/// Why [`Raft::propose`](crate::Raft::propose) took nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProposeError {
+    /// Only a leader appends. The one this node follows, if any, may have moved on.
+    #[error("this node does not lead")]
+    NotLeader(Option<NodeId>),
+    /// `uncommitted_bytes_max` is reached: peers or the disk do not keep up.
+    #[error("too many bytes wait to be committed")]
+    Busy,
+    /// The body is larger than `entry_bytes_max`.
+    #[error("the proposal has {bytes} bytes, {bytes_max} are allowed")]
+    TooLarge {
+        /// Of the body.
+        bytes: usize,
+        /// From the configuration.
+        bytes_max: usize,
+    },
+    /// The log has reached [`Index::MAX`].
+    #[error("no index is left")]
+    IndexExhausted,
+}
+
+/// Why [`Raft::read`](crate::Raft::read) took nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Only a leader confirms reads.
+    #[error("this node does not lead")]
+    NotLeader(Option<NodeId>),
+    /// `reads_max` is reached.
+    #[error("too many reads wait")]
+    Busy,
+    /// A read of that name waits already; a name must not be used twice.
+    #[error("a read of this name waits already")]
+    Duplicate,
+}
+
+/// Why an accepted request ended without what it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The node stopped leading before it could confirm. The successor, if known.
+    #[error("this node no longer leads")]
+    NotLeader(Option<NodeId>),
+}
+
+/// Why a [`Fetch`](crate::Fetch) brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The log no longer holds the range; it begins after `start`.
+    #[error("the log begins after {}", start.0)]
+    Cut {
+        /// The last index that is gone.
+        start: Index,
+    },
+    /// It could not be read this time. Asked for again at the pace of heartbeats.
+    #[error("the log could not be read")]
+    Unavailable,
+}
+
+/// Why a node does not start. `E` is the storage's own error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoverError<E> {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The storage failed while its entries were read.
+    #[error("the log could not be read: {0}")]
+    Storage(E),
+    /// There is a log and no term: a node that forgot its vote could vote twice.
+    #[error("a log without a term and vote")]
+    VoteMissing,
+    /// The stored term is behind an entry's, or beyond [`Term::MAX`](crate::Term::MAX).
+    #[error("the stored term does not fit the log")]
+    TermOutOfRange,
+    /// An entry does not follow the one before it.
+    #[error("the entry at {} does not follow the one before it", index.0)]
+    NotContiguous {
+        /// Where.
+        index: Index,
+    },
+    /// The log begins after a position that no snapshot covers.
+    #[error("the log begins after {} and no snapshot reaches it", start.0)]
+    SnapshotMissing {
+        /// Where the log begins.
+        start: Index,
+    },
+    /// The snapshot and the start of the log name the same index in different terms.
+    #[error("snapshot and log disagree about the entry at {}", index.0)]
+    SnapshotConflict {
+        /// Where.
+        index: Index,
+    },
+}

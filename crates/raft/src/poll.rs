@@ -1,0 +1,116 @@
+use core::mem::take;
+
+use crate::output::WriteSeq;
+use crate::raft::{ApplyFetch, InFlight};
+use crate::role::Duty;
+use crate::{Fetch, Instant, Output, Raft, Wanted, Write};
+
+impl Raft {
+    /// The next thing to do, or nothing until the next input. Outputs that are not drained stay queued.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.begin_read_round();
+        if let Some(envelope) = self.outbox.poll_now() {
+            return Some(Output::Send(envelope));
+        }
+        self.poll_write()
+            .map(Output::Persist)
+            .or_else(|| self.poll_machine())
+            .or_else(|| self.fetches.pop_front().map(Output::Fetch))
+            .or_else(|| {
+                self.pull
+                    .take()
+                    .map(|(from, snapshot)| Output::PullSnapshot { from, snapshot })
+            })
+            .or_else(|| self.poll_read())
+            .or_else(|| self.poll_commit_notice().map(Output::Send))
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due. A follower has its election deadline and
+    /// nothing else; a leader its next heartbeat and the moment by which it must have heard a quorum.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.duty {
+            Duty::Leader(leader) if self.config.check_quorum => {
+                Some(leader.heartbeat_deadline.min(leader.quorum_deadline))
+            }
+            Duty::Leader(leader) => Some(leader.heartbeat_deadline),
+            _ => Some(self.election_deadline),
+        }
+    }
+
+    /// Everything that happened since the last write, in one. A write without a record exists for the
+    /// messages in it: an acknowledgement of what is durable already (a repeated append) takes this way
+    /// too, so that the rule has no exception and no second argument. It costs no sync, see
+    /// [`Record::is_empty`](crate::Record::is_empty), and is rare.
+    fn poll_write(&mut self) -> Option<Write> {
+        let vote = (self.term, self.vote);
+        let due =
+            vote != self.vote_written || self.log.has_unwritten() || self.outbox.waits_for_write();
+        if self.in_flight.is_some() || !due {
+            return None;
+        }
+        let mut record = self.log.write();
+        record.vote = (vote != self.vote_written).then_some(vote);
+        self.vote_written = vote;
+        self.write_seq += 1;
+        let seq = self.write_seq;
+        self.in_flight = Some(InFlight { seq, vote });
+        Some(Write {
+            record,
+            messages: self.outbox.take_waiting(),
+            receipt: WriteSeq(seq),
+        })
+    }
+
+    /// `Restore`, or the next `Apply`, or a fetch for it.
+    fn poll_machine(&mut self) -> Option<Output> {
+        if let Some(snapshot) = &self.restore {
+            let durable = snapshot.last.index <= self.log.start_persisted();
+            return if durable {
+                take(&mut self.restore).map(Output::Restore)
+            } else {
+                None
+            };
+        }
+        let end = self.committed.min(self.log.persisted());
+        if self.handed >= end {
+            return None;
+        }
+        let next = self.handed.next();
+        let entry = self
+            .fetched
+            .pop_front()
+            .or_else(|| self.log.cached(next).cloned());
+        if let Some(entry) = entry {
+            debug_assert_eq!(entry.id.index, next, "entries are applied in order");
+            self.handed = next;
+            return Some(Output::Apply(entry));
+        }
+        if self.apply_fetch != ApplyFetch::Idle {
+            return None;
+        }
+        self.apply_fetch = ApplyFetch::Wanted { from: next };
+        Some(Output::Fetch(Fetch {
+            from: next,
+            to: self.log.evicted_to().min(end),
+            bytes_max: self.config.append_bytes_max,
+            wanted: Wanted::Apply,
+            term: self.term,
+        }))
+    }
+
+    fn poll_read(&mut self) -> Option<Output> {
+        if let Some((id, index)) = self.answers.pop_front() {
+            return Some(Output::Read { id, index });
+        }
+        let round = self.confirmed_round();
+        let Duty::Leader(leader) = &mut self.duty else {
+            return None;
+        };
+        let (id, index) = leader.reads.confirmed(round)?;
+        Some(Output::Read {
+            id,
+            index: Ok(index),
+        })
+    }
+}

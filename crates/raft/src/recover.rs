@@ -1,0 +1,127 @@
+use alloc::collections::VecDeque;
+
+use crate::log::Log;
+use crate::outbox::Outbox;
+use crate::raft::ApplyFetch;
+use crate::random::Random;
+use crate::role::{Duty, Follower};
+use crate::{
+    Config, Counters, Entry, Index, Instant, LogId, Membership, NodeId, Raft, RecoverError,
+    Snapshot, Term,
+};
+
+/// What the storage holds when a node starts. For a node that never ran: no vote, `LogId::ZERO`, no
+/// snapshot, no entries.
+#[derive(Clone, Debug)]
+pub struct Recovered<I> {
+    /// The newest [`Record::vote`](crate::Record::vote).
+    pub vote: Option<(Term, Option<NodeId>)>,
+    /// The newest [`Record::start`](crate::Record::start), or `LogId::ZERO`.
+    pub start: LogId,
+    /// The newest complete snapshot, if any. It may be ahead of `start` and even of the log.
+    pub snapshot: Option<Snapshot>,
+    /// The entries behind `start`, in order.
+    pub entries: I,
+}
+
+impl Raft {
+    /// A node as its storage remembers it; a follower.
+    ///
+    /// A snapshot that became durable just before a crash, without the record that begins the log behind it,
+    /// is decided here: within the log it was a taken one and compacts it; ahead of the log, or in another
+    /// term than the log's entry at its index, it was a pulled one and is installed. Either way the first
+    /// record completes it. With any snapshot, [`Output::Restore`](crate::Output::Restore) comes before the
+    /// first `Apply`, once the start is durable; without one, `Apply` begins at index 1.
+    ///
+    /// Entries are read once and kept only as far as the cache goes. They are applied again as they are
+    /// learned to be committed: the commit index is volatile.
+    ///
+    /// # Errors
+    /// See [`RecoverError`]. A node whose storage is inconsistent must not take part.
+    pub fn new<I, E>(
+        config: Config,
+        recovered: Recovered<I>,
+        now: Instant,
+    ) -> Result<Self, RecoverError<E>>
+    where
+        I: Iterator<Item = Result<Entry, E>>,
+    {
+        config.validate()?;
+        let start = recovered.start;
+        let mut log = Log::new(start, config.cache_bytes_max);
+        for entry in recovered.entries {
+            let entry = entry.map_err(RecoverError::Storage)?;
+            let last = log.last();
+            let follows = entry.id.index == last.index.next()
+                && entry.id.term >= last.term
+                && entry.id.term > Term(0);
+            if !follows || entry.id.index > Index::MAX {
+                return Err(RecoverError::NotContiguous {
+                    index: entry.id.index,
+                });
+            }
+            log.recover(entry);
+        }
+        let vote = match recovered.vote {
+            Some(vote) => vote,
+            None if log.last() == LogId::ZERO && recovered.snapshot.is_none() => (Term(0), None),
+            None => return Err(RecoverError::VoteMissing),
+        };
+        if vote.0 < log.last().term || vote.0 > Term::MAX {
+            return Err(RecoverError::TermOutOfRange);
+        }
+        check_snapshot(start, recovered.snapshot.as_ref())?;
+        let mut raft = Self {
+            membership: Membership::of_voters(config.voters.iter().copied()),
+            term: vote.0,
+            vote: vote.1,
+            duty: Duty::Follower(Follower::default()),
+            election_deadline: now,
+            committed: start.index,
+            handed: start.index,
+            fetched: VecDeque::new(),
+            apply_fetch: ApplyFetch::Idle,
+            fetches: VecDeque::new(),
+            snapshot: recovered.snapshot.clone(),
+            restore: None,
+            pull: None,
+            answers: VecDeque::new(),
+            outbox: Outbox::default(),
+            vote_written: vote,
+            vote_persisted: vote,
+            in_flight: None,
+            write_seq: 0,
+            random: Random::new(config.seed, config.id.0),
+            counters: Counters::default(),
+            log,
+            config,
+        };
+        raft.reset_election(now);
+        if let Some(snapshot) = recovered.snapshot {
+            raft.begin_at(snapshot);
+        }
+        Ok(raft)
+    }
+
+    fn begin_at(&mut self, snapshot: Snapshot) {
+        // The term of a pulled snapshot may have been adopted in memory only.
+        if snapshot.last.term > self.term {
+            self.enter_term(snapshot.last.term, None);
+        }
+        self.begin_log_at(snapshot);
+    }
+}
+
+fn check_snapshot<E>(start: LogId, snapshot: Option<&Snapshot>) -> Result<(), RecoverError<E>> {
+    let last = snapshot.map_or(LogId::ZERO, |snapshot| snapshot.last);
+    if last.index < start.index {
+        return Err(RecoverError::SnapshotMissing { start: start.index });
+    }
+    if last.index == start.index && last.term != start.term {
+        return Err(RecoverError::SnapshotConflict { index: last.index });
+    }
+    if last.term > Term::MAX || last.index > Index::MAX {
+        return Err(RecoverError::TermOutOfRange);
+    }
+    Ok(())
+}
