@@ -206,7 +206,8 @@ impl<P: Protocol, T> Engine<P, T> {
                 return Err(Poisoned(error));
             }
             Completion::Fetched(fetch, slots) => self.core.handle_fetched(now, fetch, slots),
-            Completion::Saved(saved) => self.handle_saved(now, saved.ok()),
+            Completion::Saved(saved) => self.handle_saved(saved.ok()),
+            Completion::Pruned => {}
             Completion::ChunkRead {
                 to,
                 snapshot,
@@ -229,18 +230,11 @@ impl<P: Protocol, T> Engine<P, T> {
         Ok(())
     }
 
-    /// The applier has done a job. `now` decides which old snapshots peers may still be reading.
-    pub fn handle_done(&mut self, now: Instant, done: Done) {
+    /// The applier has done a job.
+    pub fn handle_done(&mut self, done: Done) {
         match done {
             Done::Applied(index) => self.applied = index,
-            Done::Frozen(frozen) => {
-                let patience = self.config.patience * SERVING_PATIENCES;
-                let keep_from = self
-                    .transfer
-                    .keep_from(now, frozen.snapshot.index, patience);
-                self.ready
-                    .push_back(Effect::Task(Task::Save { frozen, keep_from }));
-            }
+            Done::Frozen(frozen) => self.ready.push_back(Effect::Task(Task::Save(frozen))),
         }
     }
 
@@ -273,6 +267,7 @@ impl<P: Protocol, T> Engine<P, T> {
         self.seal(now);
         self.ask(now);
         self.pull(now);
+        self.cut(now);
         loop {
             if let Some(effect) = self.ready.pop_front() {
                 return Some(effect);
@@ -352,7 +347,7 @@ impl<P: Protocol, T> Engine<P, T> {
 
     fn restore(&mut self, snapshot: Snapshot) {
         self.handed = snapshot.index;
-        self.transfer.restored();
+        self.transfer.restored(snapshot.index);
         self.ready.push_back(Effect::Job(Job::Restore(snapshot)));
         self.serve();
     }
@@ -441,5 +436,3 @@ impl From<Refusal> for Reason {
 
 /// What an entry takes in the log beside its body, about.
 const ENTRY_OVERHEAD_BYTES: u64 = 64;
-/// How many patiences a snapshot is kept for a peer that has not asked for its next piece.
-const SERVING_PATIENCES: u32 = 50;

@@ -103,7 +103,7 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
             Effect::Send(to, lane, parcel) => transport.send(to, lane, parcel),
             Effect::Job(job) => {
                 if let Some(done) = self.applier.run(job)? {
-                    self.engine.handle_done(now, done);
+                    self.engine.handle_done(done);
                 }
             }
             Effect::Task(task) => {

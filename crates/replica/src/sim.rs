@@ -192,7 +192,7 @@ impl<C: Cluster> SimNode<C> {
                             .insert(at.index, (Core::<C>::epoch(at), fingerprint(body)));
                     }
                     if let Some(done) = self.applier.run(job).map_err(io::Error::other)? {
-                        self.engine.handle_done(now, done);
+                        self.engine.handle_done(done);
                     }
                 }
                 Effect::Task(task) => {

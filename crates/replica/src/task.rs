@@ -13,11 +13,11 @@ use crate::protocol::Protocol;
 pub enum Task<P: Protocol> {
     /// Read entries the core's cache no longer holds.
     Fetch(P::Fetch),
-    /// Write a state as a snapshot, and remove those below `keep_from`.
-    Save {
-        /// The state.
-        frozen: Frozen,
-        /// Snapshots below this index are no longer read by anybody.
+    /// Write a state as a snapshot.
+    Save(Frozen),
+    /// Remove the snapshots that are no longer read by anybody.
+    Prune {
+        /// Those below this index.
         keep_from: u64,
     },
     /// Read a piece of a snapshot for a peer.
@@ -71,6 +71,8 @@ pub enum Completion<P: Protocol> {
     Fetched(P::Fetch, Result<Vec<Slot>, LogError>),
     /// Of [`Task::Save`].
     Saved(Result<Snapshot, SnapshotError>),
+    /// Of [`Task::Prune`].
+    Pruned,
     /// Of [`Task::ReadChunk`]: the file's length and the piece, `None` when there is no such snapshot.
     ChunkRead {
         /// Who asked.
@@ -104,8 +106,11 @@ impl<P: Protocol> Task<P> {
                 let slots = log.read(group, range, bytes_max);
                 Completion::Fetched(fetch, slots)
             }
-            Self::Save { frozen, keep_from } => {
-                Completion::Saved(save(frozen, keep_from, group, snapshots))
+            Self::Save(frozen) => Completion::Saved(save(frozen, group, snapshots)),
+            Self::Prune { keep_from } => {
+                // What cannot be removed now is tried again with the next snapshot.
+                let _left = snapshots.remove_before(group, keep_from);
+                Completion::Pruned
             }
             Self::ReadChunk {
                 to,
@@ -145,7 +150,6 @@ impl<P: Protocol> Task<P> {
 
 fn save(
     frozen: Frozen,
-    keep_from: u64,
     group: GroupId,
     snapshots: &dyn SnapshotStore,
 ) -> Result<Snapshot, SnapshotError> {
@@ -155,7 +159,6 @@ fn save(
         Some(frozen) => frozen.write(to),
         None => Err(std::io::ErrorKind::Other.into()),
     })?;
-    snapshots.remove_before(group, keep_from.min(snapshot.index))?;
     Ok(snapshot)
 }
 

@@ -131,11 +131,20 @@ impl<P: Protocol, T> Engine<P, T> {
     }
 
     /// A snapshot was taken, or could not be; the log stays as it is then, and the next one is due in its time.
-    pub(super) fn handle_saved(&mut self, now: Instant, saved: Option<Snapshot>) {
-        self.transfer.taken();
-        match saved {
-            Some(snapshot) => self.core.handle_snapshot(now, snapshot),
-            None => self.snapshots_failed += 1,
+    pub(super) fn handle_saved(&mut self, saved: Option<Snapshot>) {
+        self.snapshots_failed += u64::from(saved.is_none());
+        self.transfer.taken(saved);
+    }
+
+    /// Cuts the log behind a snapshot, once enough has been applied since, and lets go of older snapshots, but for
+    /// those that peers are reading.
+    pub(super) fn cut(&mut self, now: Instant) {
+        let margin = self.config.snapshot_log_bytes / MARGIN_PARTS;
+        if let Some(snapshot) = self.transfer.cut(margin) {
+            let patience = self.config.patience * SERVING_PATIENCES;
+            let keep_from = self.transfer.keep_from(now, snapshot.index, patience);
+            self.core.handle_snapshot(now, snapshot);
+            self.ready.push_back(Effect::Task(Task::Prune { keep_from }));
         }
     }
 
@@ -237,6 +246,10 @@ impl From<Denial> for Reason {
     }
 }
 
+/// How many patiences a snapshot is kept for a peer that has not asked for its next piece.
+const SERVING_PATIENCES: u32 = 50;
+/// The log is cut this part of a snapshot's worth of log after the snapshot was taken.
+const MARGIN_PARTS: u64 = 4;
 /// Rounds of reads under way at once; later reads gather into the next.
 const ROUNDS_MAX: usize = 2;
 /// Rounds of followers under way at a leader.

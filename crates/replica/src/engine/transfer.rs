@@ -52,7 +52,10 @@ pub(super) struct Transfer {
     taking: bool,
     /// Of each peer, the snapshot it last asked for, and when.
     serving: BTreeMap<NodeId, (u64, Instant)>,
+    /// Bytes applied since the last snapshot was taken.
     log_bytes: u64,
+    /// Taken and durable, but the log is not cut yet: peers that lag a little still find their entries in it.
+    held: Option<Snapshot>,
 }
 
 impl Transfer {
@@ -186,14 +189,23 @@ impl Transfer {
         due
     }
 
+    /// The snapshot to cut the log at, once `margin_bytes` were applied behind it.
+    pub(super) fn cut(&mut self, margin_bytes: u64) -> Option<Snapshot> {
+        self.held.take_if(|_| self.log_bytes >= margin_bytes)
+    }
+
     /// The snapshot being taken is stored, or could not be.
-    pub(super) fn taken(&mut self) {
+    pub(super) fn taken(&mut self, snapshot: Option<Snapshot>) {
         self.taking = false;
+        if snapshot.is_some() {
+            self.held = snapshot;
+        }
     }
 
     /// The state was replaced from a snapshot.
-    pub(super) fn restored(&mut self) {
+    pub(super) fn restored(&mut self, index: u64) {
         self.log_bytes = 0;
+        self.held.take_if(|held| held.index <= index);
     }
 }
 
@@ -306,11 +318,17 @@ mod tests {
     }
 
     #[test]
-    fn one_snapshot_is_taken_at_a_time() {
+    fn one_snapshot_is_taken_at_a_time_and_the_log_is_cut_a_margin_later() {
         let mut transfer = Transfer::default();
         assert!(!transfer.applied(99, 100) && transfer.applied(1, 100));
         assert!(!transfer.applied(1000, 100), "one is being taken");
-        transfer.taken();
+        transfer.taken(None);
         assert!(transfer.applied(0, 100), "what came meanwhile counts");
+        transfer.taken(Some(snapshot(7)));
+        assert_eq!((transfer.cut(25), transfer.applied(25, 100)), (None, false));
+        assert_eq!((transfer.cut(25), transfer.cut(25)), (Some(snapshot(7)), None));
+        transfer.taken(Some(snapshot(8)));
+        transfer.restored(9);
+        assert_eq!(transfer.cut(0), None, "what was restored covers it");
     }
 }

@@ -104,7 +104,7 @@ impl Protocol for Raft {
 
     fn handle_pull_failed(&mut self, now: Instant, snapshot: Snapshot) {
         if let Ok(snapshot) = to_raft(&snapshot) {
-            self.handle_pull_failed(at(now), snapshot);
+            self.handle_pull_failed(at(now), &snapshot);
         }
     }
 
@@ -162,9 +162,9 @@ impl Protocol for Raft {
         let status = self.status();
         CoreStatus {
             role: match status.role {
-                raft::RoleName::Leader => Role::Leader,
-                raft::RoleName::Candidate | raft::RoleName::PreCandidate => Role::Candidate,
-                _ => Role::Follower,
+                raft::Role::Leader => Role::Leader,
+                raft::Role::Candidate | raft::Role::PreCandidate => Role::Candidate,
+                raft::Role::Follower => Role::Follower,
             },
             epoch: status.term.0,
             commit: status.commit.0,
@@ -178,7 +178,7 @@ impl Protocol for Raft {
                     matched: p.matched.0,
                 })
                 .collect(),
-            ignored: self.counters().ignored(),
+            ignored: ignored(self.counters()),
         }
     }
 
@@ -295,6 +295,10 @@ impl Protocol for Raft {
             }
         }
     }
+}
+
+fn ignored(counters: raft::Counters) -> u64 {
+    counters.strangers + counters.malformed + counters.conflicts_with_commit
 }
 
 /// A message on the wire. The bodies of an append follow its head, so that they are copied nowhere.
