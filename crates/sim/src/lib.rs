@@ -1,1 +1,5 @@
 //! sim
+
+mod disk;
+
+pub use disk::{Disk, DiskOptions, DiskStats, FILE_BYTES_MAX, SECTOR_BYTES};
