@@ -1,0 +1,130 @@
+//! What lives in a world: processes, what happens to them, and what they do about it.
+
+use std::fmt::{self, Debug};
+use std::hash::Hash;
+use std::io;
+use std::time::Duration;
+
+use crate::disk::Disk;
+
+/// A node of the world: a place with a disk and an address, where one process after the other runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+/// The program that runs on every node.
+///
+/// It must be a function of what it is given: it draws from [`Start::seed`], reads the time from [`Context::now`], and keeps what shall
+/// survive on its [`Disk`].
+///
+/// An `Err` out of [`start`](Self::start) or [`handle`](Self::handle) is a crash: the world drops the process, keeps its disk, and starts
+/// another one on it when it likes. A disk that dies under the process ends it in the same way.
+pub trait Process: Sized {
+    /// What processes send one another.
+    type Message: Clone + Debug + Hash;
+    /// What a client or a test asks of a process.
+    type Input: Debug;
+    /// What all processes of a world know: configuration, and for example the history that they report outcomes to.
+    type Shared;
+
+    /// Begins, on a disk that may hold what earlier incarnations left there.
+    ///
+    /// # Errors
+    /// Any error: the process does not come up.
+    fn start(
+        start: Start,
+        shared: &Self::Shared,
+        context: &mut Context<Self::Message>,
+    ) -> io::Result<Self>;
+
+    /// One step: something happened.
+    ///
+    /// # Errors
+    /// Any error: the process has crashed.
+    fn handle(
+        &mut self,
+        event: Event<Self::Message, Self::Input>,
+        context: &mut Context<Self::Message>,
+    ) -> io::Result<()>;
+}
+
+/// What a process is born with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Start {
+    /// Where it runs.
+    pub id: NodeId,
+    /// The node's disk.
+    pub disk: Disk,
+    /// How many processes ran here before, plus one.
+    pub incarnation: u64,
+    /// For the process's own draws; another one for each incarnation.
+    pub seed: u64,
+}
+
+/// What happens to a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<M, I> {
+    /// A message came. It may be late, come twice, or be older than the incarnation that receives it.
+    Message {
+        /// The sender.
+        from: NodeId,
+        /// What it sent.
+        message: M,
+    },
+    /// The deadline in [`Context::timer`] has come. No timer is set now.
+    Timer,
+    /// The time in [`Context::sync_at`] has come.
+    SyncDone,
+    /// A client or the test asks.
+    Input(I),
+}
+
+/// What one step reads from the world and does to it.
+///
+/// A crash in the step keeps a drawn prefix of `sent` and nothing else, so that "between the sync and the sends" is reached.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Context<M> {
+    /// Virtual time since the world began.
+    pub now: Duration,
+    /// Messages to send, in order. Sending to oneself goes through the network too.
+    pub sent: Vec<(NodeId, M)>,
+    /// The one deadline of this process. It holds what is set already, is taken over after the step, and one that has passed fires at once.
+    pub timer: Option<Duration>,
+    /// Asks for one [`Event::SyncDone`] at this time, beside those asked for before: this is how a sync takes time. The process starts one by
+    /// setting this, goes on with other events, and really syncs its disk when the event comes.
+    pub sync_at: Option<Duration>,
+    /// How long a sync that starts now takes, drawn by the world.
+    pub sync_delay: Duration,
+}
+
+impl<M> Context<M> {
+    /// A context outside of any world, to test a process's steps by hand.
+    #[must_use]
+    pub fn new(now: Duration) -> Self {
+        Self {
+            now,
+            sent: Vec::new(),
+            timer: None,
+            sync_at: None,
+            sync_delay: Duration::ZERO,
+        }
+    }
+
+    /// Sends `message`.
+    pub fn send(&mut self, to: NodeId, message: M) {
+        self.sent.push((to, message));
+    }
+
+    /// Starts a sync that takes as long as the world has drawn.
+    pub fn start_sync(&mut self) {
+        self.sync_at = Some(self.now + self.sync_delay);
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}", self.0)
+    }
+}

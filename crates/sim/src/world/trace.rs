@@ -1,0 +1,208 @@
+//! The log of a world's events: the last ones to read, and a fingerprint of all.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Debug};
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use crate::world::process::NodeId;
+
+/// A bounded log whose fingerprint covers every event, also those that it has dropped.
+#[derive(Debug)]
+pub(super) struct Trace<M> {
+    last: VecDeque<Noted<M>>,
+    kept_max: usize,
+    digest: Digest,
+}
+
+/// An event of the log. Messages are kept as they are and become text only if somebody looks.
+#[derive(Debug)]
+struct Noted<M> {
+    at: Duration,
+    node: NodeId,
+    what: Happening<M>,
+}
+
+#[derive(Clone, Debug, Hash)]
+pub(super) enum Happening<M> {
+    Start {
+        incarnation: u64,
+    },
+    Delivered {
+        from: NodeId,
+        message: M,
+    },
+    Dropped {
+        to: NodeId,
+        message: M,
+        why: Drop,
+    },
+    Timer,
+    SyncDone,
+    Input(String),
+    InputDropped(String),
+    Crash {
+        power: bool,
+        how: How,
+        unsent: usize,
+    },
+    Error(String),
+    Cut {
+        to: NodeId,
+    },
+    Healed {
+        to: NodeId,
+    },
+    FaultsStop,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) enum Drop {
+    Lost,
+    Cut,
+    Down,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) enum How {
+    BetweenSteps,
+    InStep,
+    ByError,
+    AtStart,
+}
+
+impl<M: Clone + Debug + Hash> Trace<M> {
+    pub(super) fn new(kept_max: usize) -> Self {
+        Self {
+            last: VecDeque::new(),
+            kept_max,
+            digest: Digest::default(),
+        }
+    }
+
+    pub(super) fn note(&mut self, at: Duration, node: NodeId, what: Happening<M>) {
+        (at, node, &what).hash(&mut self.digest);
+        if self.kept_max > 0 {
+            if self.last.len() == self.kept_max {
+                self.last.pop_front();
+            }
+            self.last.push_back(Noted { at, node, what });
+        }
+    }
+
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        self.last.iter().map(ToString::to_string)
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.digest.clone()
+    }
+}
+
+impl<M: Debug> fmt::Display for Noted<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:>14.6} ms {:>4} ",
+            self.at.as_secs_f64() * 1e3,
+            self.node.to_string()
+        )?;
+        match &self.what {
+            Happening::Start { incarnation } => write!(f, "starts, incarnation {incarnation}"),
+            Happening::Delivered { from, message } => write!(f, "<- {from} {}", Brief(message)),
+            Happening::Dropped { to, message, why } => {
+                let why = match why {
+                    Drop::Lost => "lost",
+                    Drop::Cut => "cut off",
+                    Drop::Down => "nobody there",
+                };
+                write!(f, "-x {to} {} ({why})", Brief(message))
+            }
+            Happening::Timer => write!(f, "timer"),
+            Happening::SyncDone => write!(f, "sync done"),
+            Happening::Input(input) => write!(f, "input {input}"),
+            Happening::InputDropped(input) => write!(f, "is down, input {input} is dropped"),
+            Happening::Crash { power, how, unsent } => {
+                let kind = if *power { "loses power" } else { "is killed" };
+                let how = match how {
+                    How::BetweenSteps => "between two steps",
+                    How::InStep => "in a step",
+                    How::ByError => "by an error",
+                    How::AtStart => "while it starts",
+                };
+                write!(f, "{kind} {how}, {unsent} messages unsent")
+            }
+            Happening::Error(error) => write!(f, "fails: {error}"),
+            Happening::Cut { to } => write!(f, "-/- {to} link cut"),
+            Happening::Healed { to } => write!(f, "--- {to} link healed"),
+            Happening::FaultsStop => write!(f, "faults stop"),
+        }
+    }
+}
+
+/// The beginning of a message's text.
+struct Brief<'a, M>(&'a M);
+
+impl<M: Debug> fmt::Display for Brief<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:?}", self.0);
+        match text.char_indices().nth(MESSAGE_CHARS_MAX) {
+            Some((end, _)) => write!(f, "{}..", &text[..end]),
+            None => f.write_str(&text),
+        }
+    }
+}
+
+/// A hash of 128 bits that is the same in every run: two lanes of multiply and rotate, not for cryptography.
+#[derive(Clone, Debug)]
+pub(super) struct Digest {
+    lanes: [u64; 2],
+}
+
+impl Digest {
+    pub(super) fn value(&self) -> u128 {
+        let [a, b] = self.lanes.map(finalize);
+        u128::from(a) << 64 | u128::from(b)
+    }
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self {
+            lanes: [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344],
+        }
+    }
+}
+
+impl Hasher for Digest {
+    fn finish(&self) -> u64 {
+        finalize(self.lanes[0])
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+        self.write_u64(bytes.len() as u64);
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let [a, b] = &mut self.lanes;
+        *a = (*a ^ word)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29);
+        *b = (*b ^ word)
+            .wrapping_mul(0xd6e8_feb8_6659_fd93)
+            .rotate_left(31);
+    }
+}
+
+fn finalize(mut lane: u64) -> u64 {
+    lane = (lane ^ (lane >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    lane = (lane ^ (lane >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    lane ^ (lane >> 32)
+}
+
+const MESSAGE_CHARS_MAX: usize = 100;
