@@ -224,6 +224,12 @@ impl Raft {
         }
     }
 
+    /// The current term.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
     /// Who takes part.
     #[must_use]
     pub fn membership(&self) -> &Membership {

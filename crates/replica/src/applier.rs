@@ -55,6 +55,7 @@ impl<T> fmt::Debug for Job<T> {
 pub struct Frozen {
     /// What it covers.
     pub snapshot: Snapshot,
+    #[expect(clippy::type_complexity, reason = "it is named here and nowhere else")]
     write: Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>,
 }
 

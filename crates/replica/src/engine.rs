@@ -164,16 +164,18 @@ impl<P: Protocol, T> Engine<P, T> {
             .for_each(|ticket| self.fail(ticket, Failure::Unknown));
     }
 
-    /// The log took the record; what waits for it stays inside until [`handle_durable`](Self::handle_durable).
+    /// Hands a write's record to the log, whose records are at most `record_bytes_max`; what waits for it stays inside until [`handle_durable`](Self::handle_durable).
     ///
     /// # Errors
     /// The log's own. The write is gone with it: the engine must be [closed](Self::close).
     pub fn stage<E>(
         &mut self,
         write: P::Write,
-        append: impl FnOnce(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
+        record_bytes_max: usize,
+        append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
     ) -> Result<(), E> {
-        self.staged.push_back(P::stage(write, append)?);
+        self.staged
+            .push_back(P::stage(write, record_bytes_max, append)?);
         Ok(())
     }
 

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,10 +46,7 @@ impl<S: StateMachine> Group<S> {
 
     /// Proposes a command. It is queued here and now, in the order of the calls, and commands of one node are applied in
     /// that order; the future only waits for the end. Dropping the future does not take the command back.
-    pub fn propose(
-        &self,
-        command: impl Into<Bytes>,
-    ) -> impl Future<Output = Outcome<S::Response>> + Send + 'static + use<S> {
+    pub fn propose(&self, command: impl Into<Bytes>) -> Answer<S::Response> {
         let command = command.into();
         let (to, answer) = oneshot::channel();
         let bytes = command.len();
@@ -57,7 +56,7 @@ impl<S: StateMachine> Group<S> {
             ticket: Waiter::Propose(to),
         });
         self.inbox.push(request, bytes);
-        async move { answer.await.unwrap_or(Outcome::Unknown) }
+        Answer(answer)
     }
 
     /// Looks at the machine on this node, in its own thread: `with` should be quick.
@@ -65,7 +64,7 @@ impl<S: StateMachine> Group<S> {
         &self,
         consistency: Consistency,
         with: impl FnOnce(&S) -> R + Send + 'static,
-    ) -> impl Future<Output = Outcome<R>> + Send + 'static + use<S, R> {
+    ) -> Answer<R> {
         let (to, answer) = oneshot::channel();
         let look: Look<S> = Box::new(move |machine| {
             // Whoever no longer waits needs no answer.
@@ -78,7 +77,7 @@ impl<S: StateMachine> Group<S> {
             Request::Read(consistency, self.deadline(), Waiter::Read(look)),
             0,
         );
-        async move { answer.await.unwrap_or(Outcome::Unknown) }
+        Answer(answer)
     }
 
     /// The group at a glance, as of the last turn of its node's loop.
@@ -121,6 +120,22 @@ impl<S: StateMachine> fmt::Debug for Group<S> {
         f.debug_struct("Group")
             .field("status", &*self.status.borrow())
             .finish_non_exhaustive()
+    }
+}
+
+/// The end of a request, to be awaited. It needs no polling to come about, and dropping it takes nothing back.
+#[must_use = "a request that nobody waits for may end in any way"]
+#[derive(Debug)]
+pub struct Answer<R>(oneshot::Receiver<Outcome<R>>);
+
+impl<R> Future for Answer<R> {
+    type Output = Outcome<R>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<R>> {
+        // The loop is gone with the request in it.
+        Pin::new(&mut self.0)
+            .poll(cx)
+            .map(|answer| answer.unwrap_or(Outcome::Unknown))
     }
 }
 

@@ -80,7 +80,7 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
             match request {
                 Request::Propose(proposal) => self.engine.propose(now, proposal),
                 Request::Read(consistency, deadline, ticket) => {
-                    self.engine.read(now, consistency, deadline, ticket)
+                    self.engine.read(now, consistency, deadline, ticket);
                 }
             }
         }
@@ -88,7 +88,6 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
 
     fn perform(
         &mut self,
-        now: Instant,
         effect: Effect<P, Waiter<S>>,
         log: &mut dyn Log,
         transport: &mut dyn Transport,
@@ -96,7 +95,9 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
         match effect {
             Effect::Persist(write) => {
                 self.engine
-                    .stage(write, |ops| log.append(self.id, ops))
+                    .stage(write, log.record_bytes_max(), |ops| {
+                        log.append(self.id, ops)
+                    })
                     .map_err(Stopped::Log)?;
                 return Ok(true);
             }
@@ -149,7 +150,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
         }
         let mut appended = false;
         while let Some(effect) = self.engine.poll_effect(now) {
-            appended |= self.perform(now, effect, log, transport)?;
+            appended |= self.perform(effect, log, transport)?;
         }
         Ok(appended)
     }

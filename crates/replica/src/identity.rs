@@ -291,12 +291,12 @@ mod tests {
         identity.admit(&hello(2, 5)).unwrap();
         let whole = disk.0.image(FILE);
         for at in 0..whole.len() {
-            disk.0.flip(FILE, at as u64, 0x10);
+            disk.0.flip(FILE, at as u64, 0x10).unwrap();
             assert!(
                 matches!(load(&disk, 1), Err(IdentityError::Damaged)),
                 "byte {at}"
             );
-            disk.0.flip(FILE, at as u64, 0x10);
+            disk.0.flip(FILE, at as u64, 0x10).unwrap();
         }
     }
 

@@ -22,7 +22,7 @@ mod time;
 
 pub use applier::{Applier, ApplyError, Done, Frozen, Job};
 pub use engine::{Consistency, Effect, Engine, EngineConfig, EngineStatus, Poisoned, Proposal};
-pub use group::Group;
+pub use group::{Answer, Group};
 pub use identity::{Identity, IdentityError};
 pub use log::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore};
 pub use machine::{Applying, Failure, Outcome, Reason, StateMachine, Ticket};

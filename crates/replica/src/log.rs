@@ -95,6 +95,8 @@ pub trait Log: Send + 'static {
     fn stats(&self) -> LogStats;
     /// Whether space is allocated for what may be appended next. A node whose log has no room falls silent until it has.
     fn has_room(&mut self) -> bool;
+    /// The longest record that [`append`](Self::append) takes, in bytes of its operations.
+    fn record_bytes_max(&self) -> usize;
 }
 
 /// Reads beside the writer, from any thread.
@@ -226,7 +228,12 @@ impl<D: Disk> Log for Wal<D> {
     }
 
     fn has_room(&mut self) -> bool {
-        Self::has_room(self)
+        let bytes = self.options().record_bytes_max;
+        Self::has_room(self, bytes)
+    }
+
+    fn record_bytes_max(&self) -> usize {
+        self.options().record_bytes_max
     }
 }
 

@@ -232,13 +232,15 @@ pub trait Protocol: Sized + Send + 'static {
     /// The epoch in which a slot was decided.
     fn epoch(at: &Position) -> u64;
 
-    /// Hands the record of a write to the log.
+    /// Hands the record of a write to the log, as one log record or, when it is longer than `record_bytes_max`, as
+    /// several of which any prefix makes sense: nothing was said before the last of them is durable.
     ///
     /// # Errors
     /// The log's own; the write is lost with it, and the core must not be polled again.
     fn stage<E>(
         write: Self::Write,
-        append: impl FnOnce(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
+        record_bytes_max: usize,
+        append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
     ) -> Result<Self::Staged, E>;
     /// The messages and the receipt of a staged write, once all up to `durable` is on stable storage.
     ///

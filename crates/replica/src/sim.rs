@@ -149,6 +149,7 @@ pub struct SimNode<C: Cluster> {
     engine: Engine<Core<C>, C::Ticket>,
     applier: Applier<C::Machine>,
     log: Wal<SimDisk>,
+    record_bytes_max: usize,
     syncing: bool,
     applied: BTreeMap<u64, (u64, u64)>,
 }
@@ -176,9 +177,9 @@ impl<C: Cluster> SimNode<C> {
         while let Some(effect) = self.engine.poll_effect(now) {
             match effect {
                 Effect::Persist(write) => {
-                    let log = &mut self.log;
+                    let (log, bytes_max) = (&mut self.log, self.record_bytes_max);
                     self.engine
-                        .stage(write, |ops| Log::append(log, GROUP, ops))
+                        .stage(write, bytes_max, |ops| Log::append(log, GROUP, ops))
                         .map_err(io::Error::other)?;
                     if !self.syncing {
                         self.syncing = true;
@@ -256,6 +257,7 @@ impl<C: Cluster> sim::Process for SimNode<C> {
         let mut node = Self {
             engine,
             applier,
+            record_bytes_max: log.options().record_bytes_max,
             log,
             syncing: false,
             applied: BTreeMap::new(),

@@ -121,7 +121,7 @@ impl<P: Protocol, T> Engine<P, T> {
         {
             Next::Wait => {}
             Next::Ask(from, name, at) => {
-                self.send(from, Lane::Control, &Frame::pull(name, at), Vec::new())
+                self.send(from, Lane::Control, &Frame::pull(name, at), Vec::new());
             }
             Next::GiveUp(snapshot) => {
                 self.snapshots_failed += 1;
@@ -144,7 +144,8 @@ impl<P: Protocol, T> Engine<P, T> {
             let patience = self.config.patience * SERVING_PATIENCES;
             let keep_from = self.transfer.keep_from(now, snapshot.index, patience);
             self.core.handle_snapshot(now, snapshot);
-            self.ready.push_back(Effect::Task(Task::Prune { keep_from }));
+            self.ready
+                .push_back(Effect::Task(Task::Prune { keep_from }));
         }
     }
 
@@ -158,7 +159,7 @@ impl<P: Protocol, T> Engine<P, T> {
         self.reading.remove(&to);
         match piece {
             Some((len, bytes)) => {
-                self.send(to, Lane::Bulk, &Frame::piece(name, at, len), vec![bytes])
+                self.send(to, Lane::Bulk, &Frame::piece(name, at, len), vec![bytes]);
             }
             None => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
         }

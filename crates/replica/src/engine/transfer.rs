@@ -114,7 +114,7 @@ impl Transfer {
         let pull = self.pull.as_ref().filter(|pull| !pull.storing)?;
         Some(
             pull.asked
-                .map_or(Instant::default(), |asked| asked + patience),
+                .map_or_else(Instant::default, |asked| asked + patience),
         )
     }
 
@@ -326,7 +326,10 @@ mod tests {
         assert!(transfer.applied(0, 100), "what came meanwhile counts");
         transfer.taken(Some(snapshot(7)));
         assert_eq!((transfer.cut(25), transfer.applied(25, 100)), (None, false));
-        assert_eq!((transfer.cut(25), transfer.cut(25)), (Some(snapshot(7)), None));
+        assert_eq!(
+            (transfer.cut(25), transfer.cut(25)),
+            (Some(snapshot(7)), None)
+        );
         transfer.taken(Some(snapshot(8)));
         transfer.restored(9);
         assert_eq!(transfer.cut(0), None, "what was restored covers it");

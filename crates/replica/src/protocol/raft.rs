@@ -188,9 +188,17 @@ impl Protocol for Raft {
 
     fn stage<E>(
         write: raft::Write,
-        append: impl FnOnce(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
+        record_bytes_max: usize,
+        mut append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
     ) -> Result<raft::Staged<Lsn>, E> {
         write.stage(|record| {
+            if record.is_empty() {
+                // All that its messages say is durable already, for writes are released one after the other.
+                return Ok(Lsn(0));
+            }
+            let (first, mut rest) = record
+                .entries
+                .split_at(fitting(&record.entries, record_bytes_max));
             let state = record.vote.map(|(term, vote)| {
                 Op::State(tag([
                     term.0,
@@ -205,12 +213,14 @@ impl Protocol for Raft {
                 after: start.index.0,
                 tag: tag([start.term.0, 0, 0]),
             });
-            let puts = record.entries.iter().map(|entry| Op::Put {
-                index: entry.id.index.0,
-                tag: entry_tag(entry.id.term, entry.kind),
-                body: &entry.body,
-            });
-            append(&mut state.into_iter().chain(truncate).chain(start).chain(puts))
+            let head = state.into_iter().chain(truncate).chain(start);
+            let mut lsn = append(&mut head.chain(first.iter().map(put)))?;
+            while !rest.is_empty() {
+                let (next, after) = rest.split_at(fitting(rest, record_bytes_max));
+                lsn = append(&mut next.iter().map(put))?;
+                rest = after;
+            }
+            Ok(lsn)
         })
     }
 
@@ -320,6 +330,29 @@ struct EntryHead {
     len: u64,
 }
 
+/// How many of the entries fit into a record with room for a head; at least one.
+fn fitting(entries: &[raft::Entry], record_bytes_max: usize) -> usize {
+    let mut bytes = RECORD_HEAD_BYTES;
+    let fits = |entry: &&raft::Entry| {
+        bytes += entry.body.len() + PUT_BYTES;
+        bytes <= record_bytes_max
+    };
+    entries
+        .iter()
+        .take_while(fits)
+        .count()
+        .max(1)
+        .min(entries.len())
+}
+
+fn put(entry: &raft::Entry) -> Op<'_> {
+    Op::Put {
+        index: entry.id.index.0,
+        tag: entry_tag(entry.id.term, entry.kind),
+        body: &entry.body,
+    }
+}
+
 fn at(now: Instant) -> raft::Instant {
     raft::Instant(now.0)
 }
@@ -401,3 +434,8 @@ fn from_raft(snapshot: &raft::Snapshot) -> Snapshot {
         meta: snapshot.membership.encode(),
     }
 }
+
+/// At least what state, truncation and start take in a record.
+const RECORD_HEAD_BYTES: usize = 256;
+/// At least what a put takes beside its body.
+const PUT_BYTES: usize = 64;
