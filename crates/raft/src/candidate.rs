@@ -6,6 +6,12 @@ use crate::{Binding, Echo, Index, Instant, LogId, NodeId, Raft, Role, Term};
 impl Raft {
     /// The election timeout has passed without a leader.
     pub(crate) fn campaign(&mut self, now: Instant) {
+        // A candidacy is a write. A node whose disk does not finish one would raise its term in memory again
+        // and again, never ask anybody, and unseat the next leader by telling of that term.
+        if self.in_flight.is_some() {
+            self.election_deadline = now.plus(self.config.heartbeat_interval);
+            return;
+        }
         self.reset_election(now);
         // A leader needs a term of its own, and an index for its first entry.
         if self.term.next().is_none() || self.log.last().index >= Index::MAX {

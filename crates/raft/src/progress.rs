@@ -103,12 +103,10 @@ impl Progress {
             return;
         }
         self.matched = last;
+        self.next = self.next.max(last.next());
         match &mut self.flow {
             Flow::Probe { .. } => self.replicate(),
-            Flow::Replicate(inflight) => {
-                inflight.free_to(last);
-                self.next = self.next.max(last.next());
-            }
+            Flow::Replicate(inflight) => inflight.free_to(last),
             // Not equality with what was offered: the peer may have got further by another way.
             Flow::Snapshot { .. } if last >= start => self.replicate(),
             Flow::Snapshot { .. } => {}

@@ -1,0 +1,253 @@
+//! Nodes, and a network that does nothing by itself: a test picks what is delivered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_raft::{
+    Config, Envelope, Instant, LogId, Message, NodeId, ProposeError, Raft, Role, Status,
+};
+
+use crate::checker::Checker;
+use crate::node::{Disk, Node};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Packet {
+    pub(crate) from: NodeId,
+    pub(crate) to: NodeId,
+    pub(crate) message: Message,
+}
+
+pub(crate) struct Cluster {
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    pub(crate) now: Instant,
+    pub(crate) net: Vec<Packet>,
+    pub(crate) checker: Checker,
+    /// Links that lose everything.
+    pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
+    /// Disks whose writes end only when the test says so.
+    pub(crate) slow_disks: BTreeSet<NodeId>,
+    pub(crate) slow_pulls: bool,
+}
+
+impl Cluster {
+    pub(crate) fn new(size: u64, tweak: impl Fn(&mut Config)) -> Self {
+        let ids: Vec<NodeId> = (1..=size).map(NodeId).collect();
+        let node = |id: NodeId| {
+            let mut config = Config::new(id, ids.iter().copied());
+            tweak(&mut config);
+            (id, Node::new(config, Disk::default(), Instant::ZERO))
+        };
+        Self {
+            nodes: ids.iter().map(|id| node(*id)).collect(),
+            now: Instant::ZERO,
+            net: Vec::new(),
+            checker: Checker::default(),
+            cut: BTreeSet::new(),
+            slow_disks: BTreeSet::new(),
+            slow_pulls: false,
+        }
+    }
+
+    pub(crate) fn node(&mut self, id: u64) -> &mut Node {
+        self.nodes
+            .get_mut(&NodeId(id))
+            .expect("a node of this cluster")
+    }
+
+    pub(crate) fn status(&self, id: u64) -> Status {
+        self.nodes[&NodeId(id)]
+            .raft
+            .as_ref()
+            .expect("the node is up")
+            .status()
+    }
+
+    pub(crate) fn step<R>(&mut self, id: u64, input: impl FnOnce(&mut Raft, Instant) -> R) -> R {
+        let now = self.now;
+        let result = input(self.node(id).raft(), now);
+        self.pump(NodeId(id));
+        result
+    }
+
+    /// Drains a node. Disks, fetches and pulls are done at once unless they are slow.
+    pub(crate) fn pump(&mut self, id: NodeId) {
+        loop {
+            let sent = self.node(id.0).pump();
+            self.send(id, sent);
+            self.checker.check_step(id, &self.nodes);
+            if self.slow_disks.contains(&id) || !self.work(id) {
+                return;
+            }
+        }
+    }
+
+    fn work(&mut self, id: NodeId) -> bool {
+        let node = &self.nodes[&id];
+        if node.write.is_some() {
+            self.finish_write(id);
+            return true;
+        }
+        if !node.fetches.is_empty() {
+            let now = self.now;
+            self.node(id.0).serve_fetch(now);
+            return true;
+        }
+        if !self.slow_pulls && !node.pulls.is_empty() {
+            self.serve_pull(id);
+            return true;
+        }
+        false
+    }
+
+    fn finish_write(&mut self, id: NodeId) {
+        let now = self.now;
+        let sent = self.node(id.0).persist(now);
+        self.send(id, sent);
+        self.checker.check_step(id, &self.nodes);
+    }
+
+    /// The write in flight becomes durable, and the next one leaves.
+    pub(crate) fn persist(&mut self, id: u64) {
+        self.finish_write(NodeId(id));
+        self.pump(NodeId(id));
+    }
+
+    /// The pull ends: with the file, if its owner still has that one.
+    pub(crate) fn serve_pull(&mut self, id: NodeId) {
+        let Some((from, snapshot)) = self.node(id.0).pulls.pop() else {
+            return;
+        };
+        let now = self.now;
+        let file = self.nodes[&from].disk.snapshot.clone();
+        match file.filter(|(owned, _)| *owned == snapshot) {
+            Some(file) => self.node(id.0).finish_pull(now, file, true),
+            None => self.node(id.0).raft().handle_pull_failed(now, &snapshot),
+        }
+    }
+
+    pub(crate) fn send(&mut self, from: NodeId, envelopes: Vec<Envelope>) {
+        for envelope in envelopes {
+            self.checker.check_sent(from, &self.nodes[&from], &envelope);
+            let Envelope { to, message } = envelope;
+            if !self.cut.contains(&(from, to)) {
+                self.net.push(Packet { from, to, message });
+            }
+        }
+    }
+
+    pub(crate) fn receive(&mut self, packet: Packet) {
+        let now = self.now;
+        let node = self.node(packet.to.0);
+        if node.is_up() {
+            node.raft().handle_message(now, packet.from, packet.message);
+            self.pump(packet.to);
+        }
+    }
+
+    /// Takes matching packets off the network, in the order they were sent.
+    pub(crate) fn take(&mut self, wanted: impl Fn(&Packet) -> bool) -> Vec<Packet> {
+        let (taken, left) = std::mem::take(&mut self.net)
+            .into_iter()
+            .partition(|packet| wanted(packet));
+        self.net = left;
+        taken
+    }
+
+    /// Delivers the packets that match now; what they cause stays on the network.
+    pub(crate) fn deliver(&mut self, wanted: impl Fn(&Packet) -> bool) -> usize {
+        let packets = self.take(wanted);
+        let count = packets.len();
+        packets.into_iter().for_each(|packet| self.receive(packet));
+        count
+    }
+
+    /// Delivers everything, and what that causes, until nothing is left.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..10_000 {
+            if self.deliver(|_| true) == 0 {
+                return;
+            }
+        }
+        panic!("a storm of messages: {:?}", self.net.first());
+    }
+
+    pub(crate) fn isolate(&mut self, id: u64) {
+        let others: Vec<NodeId> = self
+            .nodes
+            .keys()
+            .copied()
+            .filter(|other| other.0 != id)
+            .collect();
+        for other in others {
+            self.cut.insert((NodeId(id), other));
+            self.cut.insert((other, NodeId(id)));
+        }
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.cut.clear();
+    }
+
+    /// Only this node's timer fires, long after anybody heard a leader.
+    pub(crate) fn campaign(&mut self, id: u64) {
+        self.now = self.now.plus(Duration::from_secs(1));
+        self.step(id, Raft::handle_timeout);
+    }
+
+    pub(crate) fn elect(&mut self, id: u64) {
+        self.campaign(id);
+        self.settle();
+        assert_eq!(self.status(id).role, Role::Leader, "{id} is elected");
+    }
+
+    /// A round of heartbeats of a leader.
+    pub(crate) fn heartbeat(&mut self, id: u64) {
+        self.now = self.now.plus(Duration::from_millis(40));
+        self.step(id, Raft::handle_timeout);
+    }
+
+    pub(crate) fn propose(&mut self, id: u64, body: &'static str) -> Result<LogId, ProposeError> {
+        self.step(id, |raft, now| {
+            raft.propose(now, Bytes::from_static(body.as_bytes()))
+        })
+    }
+
+    pub(crate) fn crash(&mut self, id: u64) {
+        self.node(id).crash();
+    }
+
+    pub(crate) fn restart(&mut self, id: u64) {
+        let now = self.now;
+        self.node(id).restart(now);
+        self.pump(NodeId(id));
+    }
+
+    pub(crate) fn take_snapshot(&mut self, id: u64) {
+        let now = self.now;
+        self.node(id).take_snapshot(now);
+        self.pump(NodeId(id));
+    }
+
+    /// The terms of a node's stored log, from its start.
+    pub(crate) fn terms(&self, id: u64) -> Vec<u64> {
+        self.nodes[&NodeId(id)]
+            .disk
+            .log
+            .values()
+            .map(|entry| entry.id.term.0)
+            .collect()
+    }
+}
+
+pub(crate) fn to(id: u64) -> impl Fn(&Packet) -> bool {
+    move |packet| packet.to.0 == id
+}
+
+pub(crate) fn from(id: u64) -> impl Fn(&Packet) -> bool {
+    move |packet| packet.from.0 == id
+}
+
+pub(crate) fn between(from: u64, to: u64) -> impl Fn(&Packet) -> bool {
+    move |packet| (packet.from.0, packet.to.0) == (from, to)
+}
