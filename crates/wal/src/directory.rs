@@ -1,0 +1,199 @@
+//! A real directory as the medium.
+
+use std::fs::{self, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::disk::{Disk, File};
+
+/// A directory of the file system, locked against other processes while a value or a clone of it lives.
+#[derive(Clone, Debug)]
+pub struct Directory(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    /// Open for its syncs.
+    directory: fs::File,
+    /// The lock goes with the handle. Nothing for a directory that is only read.
+    lock: Option<fs::File>,
+}
+
+/// Why a directory does not open.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// Another process, or another value in this one, uses it.
+    #[error("{} is in use by another process", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The file system failed.
+    #[error("{} cannot be used", path.display())]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+}
+
+impl Directory {
+    /// Opens the directory at `path`, creates it when it is absent, and locks it until the last clone is dropped.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Locked`] while it is in use.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, DirectoryError> {
+        let path = path.as_ref();
+        let failed = |source| DirectoryError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        create(path).map_err(failed)?;
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let lock = options.open(path.join(LOCK_NAME)).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(DirectoryError::Locked {
+                    path: path.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let directory = fs::File::open(path).map_err(failed)?;
+        Ok(Self(Arc::new(Inner {
+            path: path.to_owned(),
+            directory,
+            lock: Some(lock),
+        })))
+    }
+
+    /// Opens an existing directory to look at it, also while it is in use: not for a log.
+    /// Every change is refused.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Io`].
+    pub fn read_only(path: impl AsRef<Path>) -> Result<Self, DirectoryError> {
+        let path = path.as_ref().to_owned();
+        match fs::File::open(&path) {
+            Ok(directory) => Ok(Self(Arc::new(Inner {
+                path,
+                directory,
+                lock: None,
+            }))),
+            Err(source) => Err(DirectoryError::Io { path, source }),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    fn file(&self, name: &str) -> io::Result<PathBuf> {
+        if is_name(name) {
+            Ok(self.0.path.join(name))
+        } else {
+            Err(ErrorKind::InvalidInput.into())
+        }
+    }
+
+    fn changed(&self, name: &str) -> io::Result<PathBuf> {
+        if self.0.lock.is_none() {
+            return Err(ErrorKind::ReadOnlyFilesystem.into());
+        }
+        self.file(name)
+    }
+}
+
+impl Disk for Directory {
+    type File = DirectoryFile;
+
+    fn open(&self, name: &str) -> io::Result<DirectoryFile> {
+        let write = self.0.lock.is_some();
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(write).create(write);
+        Ok(DirectoryFile(options.open(self.file(name)?)?))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.0.path)? {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string()
+                && is_name(&name)
+                && entry.file_type()?.is_file()
+            {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.changed(from)?, self.changed(to)?)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.changed(name)?)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.directory.sync_all()
+    }
+}
+
+/// A file in a [`Directory`].
+#[derive(Debug)]
+pub struct DirectoryFile(fs::File);
+
+impl File for DirectoryFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        FileExt::read_at(&self.0, into, at)
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, at)
+    }
+
+    /// `fdatasync`: contents, and the length when it has changed.
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+/// Creates a directory with all above it, durably.
+fn create(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
+    create(parent)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    fs::File::open(parent)?.sync_all()
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
+    !name.is_empty() && !name.starts_with('.') && name != LOCK_NAME && name.bytes().all(allowed)
+}
+
+const LOCK_NAME: &str = "lock";

@@ -1,0 +1,100 @@
+//! The medium: all the log asks of a disk, and all that a simulation has to replace.
+
+use std::io;
+
+/// A flat directory of files. A clone is the same directory.
+///
+/// Names consist of `a-z`, `0-9`, `.` and `-`. Creations, renames and removals are durable only after
+/// [`sync`](Self::sync), contents only after [`File::sync`].
+pub trait Disk: Clone + Send + Sync + 'static {
+    /// An open file.
+    type File: File;
+
+    /// Opens a file for reading and writing, and creates it when it is absent.
+    ///
+    /// # Errors
+    /// Those of the medium.
+    fn open(&self, name: &str) -> io::Result<Self::File>;
+
+    /// The names of all files, in any order.
+    ///
+    /// # Errors
+    /// Those of the medium.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Gives a file another name, atomically, in place of the file that had it.
+    ///
+    /// # Errors
+    /// Those of the medium; [`io::ErrorKind::NotFound`].
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file. Handles that are open stay usable.
+    ///
+    /// # Errors
+    /// Those of the medium; [`io::ErrorKind::NotFound`].
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes creations, renames and removals durable.
+    ///
+    /// # Errors
+    /// Those of the medium. What is durable after an error is unknown.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// An open file, for use from several threads at once.
+pub trait File: Send + Sync + 'static {
+    /// Length in bytes.
+    ///
+    /// # Errors
+    /// Those of the medium.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the length is 0.
+    ///
+    /// # Errors
+    /// Those of the medium.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Reads at `at`. It may read less than asked for; 0 is the end of the file.
+    ///
+    /// # Errors
+    /// Those of the medium.
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at `at`, or fails. Behind the end the file grows, with zeros in between.
+    ///
+    /// # Errors
+    /// Those of the medium. What the range holds after an error is unknown.
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes contents and length durable.
+    ///
+    /// # Errors
+    /// Those of the medium. After an error nothing that was written since the last success may be trusted, not even
+    /// if a later sync succeeds.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Reads until `into` is full or the file ends; returns how much was read.
+pub(crate) fn read_full(file: &impl File, at: u64, into: &mut [u8]) -> io::Result<usize> {
+    let mut done = 0;
+    while done < into.len() {
+        match file.read_at(at + done as u64, &mut into[done..]) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// A full disk is no fault: nothing is lost, and it may have space again.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}

@@ -1,0 +1,190 @@
+//! One small enum for each operation.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::{GroupId, Lsn};
+
+/// A record that was durable once and is bad now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("segment {segment:08}.log is corrupt at offset {offset}: the record with lsn {lsn} is bad")]
+pub struct Corruption {
+    /// Number in the name of the segment's file.
+    pub segment: u64,
+    /// Where in the file the bad record begins.
+    pub offset: u64,
+    /// Which record it is.
+    pub lsn: Lsn,
+}
+
+/// Why a log does not open.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The medium failed.
+    #[error("the medium failed")]
+    Io(#[from] io::Error),
+    /// A bad record that others prove to have been durable. It is never cut: it may be a promise to a peer.
+    #[error(transparent)]
+    Corrupt(#[from] Corruption),
+    /// A segment of the log is gone.
+    #[error("the segment of generation {generation} is missing")]
+    Missing {
+        /// The generation that no file has.
+        generation: u64,
+    },
+    /// A segment in a format that this version does not read.
+    #[error("segment {segment:08}.log has format version {version}, not 0")]
+    Version {
+        /// Number in the name of the segment's file.
+        segment: u64,
+        /// What it says.
+        version: u8,
+    },
+    /// `segment_bytes` is not a multiple of 4 KiB from 16 KiB to 1 GiB.
+    #[error("a segment cannot have {bytes} bytes")]
+    SegmentBytes {
+        /// What was asked for.
+        bytes: u64,
+    },
+    /// `record_bytes_max` is 0 or above half a segment.
+    #[error("a record cannot have up to {bytes} bytes in segments of this size")]
+    RecordBytes {
+        /// What was asked for.
+        bytes: usize,
+    },
+}
+
+/// Why an append was refused. Nothing of it is in the log.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The disk has no space for another segment. Nothing is lost, and it may succeed later. Operations without a
+    /// `Put` find a reserve for longer.
+    #[error("the disk is full")]
+    Full,
+    /// More waits for a sync than `pending_bytes_max`.
+    #[error("more than {bytes_max} bytes wait for a sync")]
+    Pending {
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// The record is longer than `record_bytes_max`.
+    #[error("a record of {bytes} bytes is above the bound of {bytes_max}")]
+    TooLarge {
+        /// Its length; the first length found to be too much.
+        bytes: usize,
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// Every segment opens with the state of every group, in at most a quarter of it.
+    #[error("a segment has no space for the states of more than {groups_max} groups")]
+    TooManyGroups {
+        /// The bound.
+        groups_max: usize,
+    },
+    /// The medium failed while space was allocated; the log is latched shut.
+    #[error("the medium failed while space was allocated")]
+    Io(#[source] io::Error),
+    /// A write or a sync failed before: this log takes nothing more.
+    #[error("the log is latched shut after a failed write or sync")]
+    Latched,
+}
+
+/// Why a sync failed. What was appended since the last success may be durable or not; nobody knows before the log is
+/// opened anew.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// The write or its sync failed; the log is latched shut.
+    #[error("a write or sync of the log failed")]
+    Io(#[source] io::Error),
+    /// It failed before.
+    #[error("the log is latched shut after a failed write or sync")]
+    Latched,
+}
+
+/// Why a read failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The range begins at or below the start: the log no longer holds it.
+    #[error("the log starts after {start}")]
+    Cut {
+        /// The last slot that is not in the log.
+        start: u64,
+    },
+    /// A slot that was good when it was written is bad now.
+    #[error(
+        "slot {index} of group {group} is corrupt: segment {segment:08}.log at offset {offset}"
+    )]
+    Slot {
+        /// Whose slot.
+        group: GroupId,
+        /// Which slot.
+        index: u64,
+        /// Number in the name of the segment's file.
+        segment: u64,
+        /// Where its body begins.
+        offset: u64,
+    },
+    /// A bad record that others prove to have been durable.
+    #[error(transparent)]
+    Corrupt(#[from] Corruption),
+    /// The medium failed.
+    #[error("the medium failed")]
+    Io(#[from] io::Error),
+}
+
+/// Why an operation on a snapshot failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// No complete snapshot with this index, or no part of it.
+    #[error("group {group} has no snapshot {index}")]
+    NotFound {
+        /// Whose snapshot.
+        group: GroupId,
+        /// Which one.
+        index: u64,
+    },
+    /// The file is not what its checksums say, or not the snapshot that was asked for.
+    #[error("snapshot {index} of group {group} is corrupt")]
+    Corrupt {
+        /// Whose snapshot.
+        group: GroupId,
+        /// Which one.
+        index: u64,
+    },
+    /// A piece that does not join what is there: pieces come in order, though they may be repeated.
+    #[error("the part has {len} bytes: the piece would leave a gap")]
+    Gap {
+        /// How many bytes are there.
+        len: u64,
+    },
+    /// The owner's bytes in the header are longer than the format allows.
+    #[error("{bytes} bytes of meta data are above the bound of {bytes_max}")]
+    MetaTooLarge {
+        /// Their length.
+        bytes: usize,
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// The disk is full. Nothing is lost, and it may succeed later.
+    #[error("the disk is full")]
+    Full,
+    /// The medium, or the writer of the body, failed.
+    #[error("the medium failed")]
+    Io(#[source] io::Error),
+}
+
+impl From<io::Error> for SnapshotError {
+    fn from(error: io::Error) -> Self {
+        if crate::disk::is_full(&error) {
+            Self::Full
+        } else {
+            Self::Io(error)
+        }
+    }
+}

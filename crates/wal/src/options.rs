@@ -1,0 +1,85 @@
+//! The bounds of a log, and what it has done.
+
+use crate::OpenError;
+use crate::catalog::SEGMENT_BYTES_MAX;
+use crate::format::{BLOCK_BYTES, HEADER_BYTES, head_len};
+
+/// The bounds of a log.
+///
+/// ```
+/// let mut options = synod_wal::Options::default();
+/// options.segment_bytes = 1 << 20;
+/// options.record_bytes_max = 1 << 18;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// Length of a segment: a multiple of 4 KiB from 16 KiB to 1 GiB. It may differ from that of segments that exist.
+    pub segment_bytes: u64,
+    /// The longest record: what one append may write, beside a header of 56 bytes. At most half a segment.
+    pub record_bytes_max: usize,
+    /// How much may wait for a sync.
+    pub pending_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 16 << 20,
+            record_bytes_max: 4 << 20,
+            pending_bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn validate(&self) -> Result<(), OpenError> {
+        let bytes = self.segment_bytes;
+        if !(4 * BLOCK_BYTES..=SEGMENT_BYTES_MAX).contains(&bytes)
+            || !bytes.is_multiple_of(BLOCK_BYTES)
+        {
+            return Err(OpenError::SegmentBytes { bytes });
+        }
+        let max = self.record_bytes_max;
+        if max == 0 || max as u64 > bytes / 2 - HEADER_BYTES as u64 {
+            return Err(OpenError::RecordBytes { bytes: max });
+        }
+        Ok(())
+    }
+
+    /// How many groups there may be: the opening of a segment takes at most a quarter of it.
+    pub(crate) fn groups_max(&self) -> usize {
+        (self.segment_bytes as usize / 4 - HEADER_BYTES - head_len(0)) / (head_len(1) - head_len(0))
+    }
+
+    /// What a `Put` leaves over at the end of the last segment, so that a full disk still takes votes and starts.
+    pub(crate) fn reserve_bytes(&self) -> u64 {
+        self.segment_bytes / 8
+    }
+}
+
+/// What a log has done since it was opened, and what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Syncs of batches: the ones that somebody waited for.
+    pub syncs: u64,
+    /// Records written, the log's own among them.
+    pub records: u64,
+    /// Bytes written in batches, with headers and padding.
+    pub bytes_written: u64,
+    /// Segments that were filled with zeros.
+    pub segments_filled: u64,
+    /// Segments that were written over.
+    pub segments_recycled: u64,
+    /// Slots carried forward from an oldest segment.
+    pub slots_carried: u64,
+    /// Attempts to carry slots forward or to fill a segment that failed without harm: a full disk, a bad old record.
+    pub upkeep_failures: u64,
+    /// Segments that are part of the log.
+    pub segments: u64,
+    /// Bytes that the live slots of all groups take.
+    pub live_bytes: u64,
+    /// Bytes that the segments of the log take on disk.
+    pub segment_bytes: u64,
+}

@@ -1,0 +1,336 @@
+//! Snapshot files beside the log: written whole or received in parts, and complete only under their final name.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use crate::disk::{Disk, File};
+use crate::snapshot_file::{self, BodyWriter, META_BYTES_MAX, SnapshotReader};
+use crate::{GroupId, SnapshotError, Tag};
+
+use bytes::Bytes;
+
+/// Identity of a snapshot: what it covers, and bytes to which the owner gives a meaning (a membership).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last slot it covers.
+    pub index: u64,
+    /// The owner's tag of that slot.
+    pub tag: Tag,
+    /// What else the owner needs to know before it reads the body; at most 1 MiB.
+    pub meta: Bytes,
+}
+
+/// The snapshot files of a disk, for any thread.
+///
+/// A file that has its final name is complete and durable, name and contents. Until then it has another name, keyed by
+/// the identity of the snapshot, so that parts of two snapshots never mix. What peers transfer is the whole file, byte
+/// for byte.
+///
+/// ```
+/// use std::io::Read;
+/// use synod_wal::{Directory, GroupId, Options, Snapshot, Tag, Wal};
+///
+/// # let temporary = tempfile::tempdir()?;
+/// # let path = temporary.path();
+/// let snapshots = Wal::open(Directory::open(path)?, Options::default())?.snapshots();
+/// let snapshot = Snapshot { index: 9, tag: Tag::default(), meta: "three voters".into() };
+/// snapshots.create(GroupId(1), &snapshot, &mut |to| to.write_all(b"all that was said"))?;
+///
+/// let (found, mut reader) = snapshots.open(GroupId(1), 9)?;
+/// let mut body = String::new();
+/// reader.read_to_string(&mut body)?;
+/// assert_eq!((found, body.as_str()), (snapshot, "all that was said"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Snapshots<D> {
+    disk: D,
+}
+
+/// What the name of a file says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Complete and durable.
+    Whole,
+    /// Being received.
+    Part,
+    /// Being written here.
+    New,
+}
+
+impl<D: Disk> Snapshots<D> {
+    pub(crate) fn new(disk: D) -> Self {
+        Self { disk }
+    }
+
+    /// Writes a snapshot whose body comes from `write`. It is durable on return: synced under another name, renamed, and
+    /// the directory synced. Returns the length of the file.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Full`], and then nothing is left of it; what `write` or the medium said;
+    /// [`SnapshotError::MetaTooLarge`].
+    pub fn create(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<u64, SnapshotError> {
+        let (bytes, bytes_max) = (snapshot.meta.len(), META_BYTES_MAX);
+        if bytes > bytes_max {
+            return Err(SnapshotError::MetaTooLarge { bytes, bytes_max });
+        }
+        let name = name(group, snapshot.index, Kind::New);
+        if self.exists(&name)? {
+            self.disk.remove(&name)?;
+        }
+        let written = self.write_whole(group, snapshot, &name, write);
+        let len = written.inspect_err(|_| {
+            // The first error is the one to tell; what is left is removed by the next attempt if not here.
+            let _ = self.disk.remove(&name);
+        })?;
+        self.publish(group, snapshot.index, &name)?;
+        Ok(len)
+    }
+
+    /// Writes a piece of a whole file that is being received, at its offset. Pieces come in order; they may be repeated.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Gap`] when it does not join what is there; [`SnapshotError::Full`]; those of the medium.
+    pub fn write_part(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        at: u64,
+        bytes: &[u8],
+    ) -> Result<(), SnapshotError> {
+        let len = self.part_len(group, snapshot)?;
+        if at > len {
+            return Err(SnapshotError::Gap { len });
+        }
+        Ok(self
+            .disk
+            .open(&part_name(group, snapshot))?
+            .write_at(at, bytes)?)
+    }
+
+    /// How much of a part is there, so that a transfer can go on. After a power loss some of it may be bad, which
+    /// [`finish_part`](Self::finish_part) finds.
+    ///
+    /// # Errors
+    /// Those of the medium.
+    pub fn part_len(&self, group: GroupId, snapshot: &Snapshot) -> Result<u64, SnapshotError> {
+        let name = part_name(group, snapshot);
+        Ok(if self.exists(&name)? {
+            self.disk.open(&name)?.len()?
+        } else {
+            0
+        })
+    }
+
+    /// Verifies a received file against its checksums and against `snapshot`, and makes it complete and durable. It may
+    /// be called again after it was interrupted.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Corrupt`] when it is not the whole file of `snapshot`: discard it and begin anew;
+    /// [`SnapshotError::NotFound`] without any part; those of the medium.
+    pub fn finish_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        let index = snapshot.index;
+        let part = part_name(group, snapshot);
+        let whole = name(group, index, Kind::Whole);
+        let corrupt = SnapshotError::Corrupt { group, index };
+        if !self.exists(&part)? {
+            // It was renamed before, but the directory may not have been synced.
+            if !self.exists(&whole)? || self.open(group, index)?.0 != *snapshot {
+                return Err(SnapshotError::NotFound { group, index });
+            }
+            return Ok(self.disk.sync()?);
+        }
+        let file = self.disk.open(&part)?;
+        let found = snapshot_file::verify(&file, group)?;
+        if found.is_none_or(|(found, _)| found != *snapshot) {
+            return Err(corrupt);
+        }
+        file.sync()?;
+        self.publish(group, index, &part)
+    }
+
+    /// Removes a part, if there is one.
+    ///
+    /// # Errors
+    /// Those of the medium.
+    pub fn discard_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        let name = part_name(group, snapshot);
+        if self.exists(&name)? {
+            self.disk.remove(&name)?;
+        }
+        Ok(())
+    }
+
+    /// Length of a complete file in bytes.
+    ///
+    /// # Errors
+    /// [`SnapshotError::NotFound`]; those of the medium.
+    pub fn len(&self, group: GroupId, index: u64) -> Result<u64, SnapshotError> {
+        Ok(self.whole(group, index)?.len()?)
+    }
+
+    /// Reads bytes of a complete file, header and trailer among them, to send them. It may read less than asked for; 0
+    /// is the end. Nothing is verified here: the receiver does it.
+    ///
+    /// # Errors
+    /// [`SnapshotError::NotFound`]; those of the medium.
+    pub fn read(
+        &self,
+        group: GroupId,
+        index: u64,
+        at: u64,
+        into: &mut [u8],
+    ) -> Result<usize, SnapshotError> {
+        Ok(self.whole(group, index)?.read_at(at, into)?)
+    }
+
+    /// Verifies a complete file, and opens its body.
+    ///
+    /// # Errors
+    /// [`SnapshotError::NotFound`]; [`SnapshotError::Corrupt`]; those of the medium.
+    pub fn open(
+        &self,
+        group: GroupId,
+        index: u64,
+    ) -> Result<(Snapshot, SnapshotReader<D>), SnapshotError> {
+        let file = self.whole(group, index)?;
+        let corrupt = SnapshotError::Corrupt { group, index };
+        let found = snapshot_file::verify(&file, group)?.filter(|(found, _)| found.index == index);
+        let (snapshot, body) = found.ok_or(corrupt)?;
+        Ok((snapshot, SnapshotReader::new(file, body)))
+    }
+
+    /// The complete snapshots of a group, ascending. Their headers are verified, their bodies are not.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Corrupt`] names a file with a bad header; those of the medium.
+    pub fn list(&self, group: GroupId) -> Result<Vec<Snapshot>, SnapshotError> {
+        let mut found = Vec::new();
+        for (_, index, _) in self
+            .files(group)?
+            .into_iter()
+            .filter(|(_, _, kind)| *kind == Kind::Whole)
+        {
+            let header = snapshot_file::header(&self.whole(group, index)?, group)?;
+            let header = header.filter(|(found, _)| found.index == index);
+            found.push(header.ok_or(SnapshotError::Corrupt { group, index })?.0);
+        }
+        found.sort_unstable_by_key(|snapshot| snapshot.index);
+        Ok(found)
+    }
+
+    /// Removes the complete snapshots of a group below `index`, and what was being written or received of them. Readers
+    /// that are open stay usable.
+    ///
+    /// # Errors
+    /// Those of the medium.
+    pub fn remove_before(&self, group: GroupId, index: u64) -> Result<(), SnapshotError> {
+        let files = self.files(group)?;
+        let stale: Vec<_> = files
+            .into_iter()
+            .filter(|(_, other, _)| *other < index)
+            .collect();
+        for (name, ..) in &stale {
+            self.disk.remove(name)?;
+        }
+        if !stale.is_empty() {
+            self.disk.sync()?;
+        }
+        Ok(())
+    }
+
+    fn write_whole(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        name: &str,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        let file = self.disk.open(name)?;
+        let mut writer = BodyWriter::new(&file);
+        writer.write_all(&snapshot_file::encode_header(group, snapshot))?;
+        write(&mut writer)?;
+        let len = writer.finish()?;
+        file.sync()?;
+        Ok(len)
+    }
+
+    /// Gives a synced file its final name. Only after this may the log be cut.
+    fn publish(&self, group: GroupId, index: u64, from: &str) -> Result<(), SnapshotError> {
+        self.disk.rename(from, &name(group, index, Kind::Whole))?;
+        Ok(self.disk.sync()?)
+    }
+
+    fn whole(&self, group: GroupId, index: u64) -> Result<D::File, SnapshotError> {
+        let name = name(group, index, Kind::Whole);
+        // To open creates what is absent.
+        if self.exists(&name)? {
+            Ok(self.disk.open(&name)?)
+        } else {
+            Err(SnapshotError::NotFound { group, index })
+        }
+    }
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        Ok(self.disk.list()?.iter().any(|other| other == name))
+    }
+
+    fn files(&self, group: GroupId) -> io::Result<Vec<(String, u64, Kind)>> {
+        let parsed = |name: String| {
+            let (owner, index, kind) = parse(&name)?;
+            (owner == group).then_some((name, index, kind))
+        };
+        Ok(self.disk.list()?.into_iter().filter_map(parsed).collect())
+    }
+}
+
+impl<D: Disk> Clone for Snapshots<D> {
+    fn clone(&self) -> Self {
+        Self {
+            disk: self.disk.clone(),
+        }
+    }
+}
+
+impl<D> fmt::Debug for Snapshots<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshots").finish_non_exhaustive()
+    }
+}
+
+fn name(group: GroupId, index: u64, kind: Kind) -> String {
+    format!("{group}-{index:020}.{}", kind.suffix())
+}
+
+fn part_name(group: GroupId, snapshot: &Snapshot) -> String {
+    let identity = crc32c::crc32c(&snapshot_file::encode_header(group, snapshot));
+    format!(
+        "{group}-{:020}-{identity:08x}.{}",
+        snapshot.index,
+        Kind::Part.suffix()
+    )
+}
+
+fn parse(name: &str) -> Option<(GroupId, u64, Kind)> {
+    let (stem, suffix) = name.rsplit_once('.')?;
+    let kind = [Kind::Whole, Kind::Part, Kind::New]
+        .into_iter()
+        .find(|kind| kind.suffix() == suffix)?;
+    let mut fields = stem.splitn(3, '-');
+    let (group, index) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some((GroupId(group), index, kind))
+}
+
+impl Kind {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Whole => "snap",
+            Self::Part => "part",
+            Self::New => "new",
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The log: append, sync, recover.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::disk::Disk;
+use crate::format::{self, Kind};
+use crate::index::Shared;
+use crate::reader::{Reader, Recovered};
+use crate::recovery::recover;
+use crate::snapshot::Snapshots;
+use crate::writer::Writer;
+use crate::{AppendError, GroupId, Lsn, Op, OpenError, Options, ReadError, Stats, SyncError};
+
+/// A durable log of numbered slots of many groups.
+///
+/// Invariants:
+/// - What [`sync`](Self::sync) has answered for is found by every later [`open`](Self::open), or `open` fails.
+/// - The operations of one [`append`](Self::append) are found together or not at all, and none without all that was
+///   appended before them.
+/// - After a failed write or sync nothing is taken any more; reads go on.
+///
+/// ```
+/// use bytes::Bytes;
+/// use synod_wal::{Directory, GroupId, Op, Options, Tag, Wal};
+///
+/// # let temporary = tempfile::tempdir()?;
+/// # let path = temporary.path();
+/// let mut wal = Wal::open(Directory::open(path)?, Options::default())?;
+/// let (group, body) = (GroupId(1), Bytes::from_static(b"hello"));
+/// let vote = Op::State(Tag([7; 32]));
+/// let slot = Op::Put { index: 1, tag: Tag::default(), body: &body };
+/// let lsn = wal.append(group, &mut [vote, slot].into_iter())?;
+/// wal.sync()?;                             // one sync for all groups: now it is durable
+/// assert!(wal.durable() >= lsn);
+///
+/// let slots = wal.reader().read(group, 1..=9, 4096)?;
+/// assert_eq!(slots[0].body, "hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Wal<D: Disk> {
+    disk: D,
+    shared: Arc<Shared<D::File>>,
+    writer: Writer<D>,
+    /// The payload of the record at hand.
+    payload: Vec<u8>,
+}
+
+impl<D: Disk> Wal<D> {
+    /// Opens the log on `disk`, or begins one, and recovers what it holds.
+    ///
+    /// A torn final batch, for which no sync has returned, is cut at its first bad record. All that is left is durable.
+    ///
+    /// # Errors
+    /// [`OpenError::Corrupt`] when a record is bad that was durable once; the others as they say.
+    pub fn open(disk: D, options: Options) -> Result<Self, OpenError> {
+        options.validate()?;
+        let mut recovery = recover(&disk)?;
+        let shared = Arc::new(Shared::new(std::mem::take(&mut recovery.index)));
+        let writer = Writer::new(disk.clone(), options, Arc::clone(&shared), recovery)?;
+        Ok(Self {
+            disk,
+            shared,
+            writer,
+            payload: Vec::new(),
+        })
+    }
+
+    /// Appends operations on a group: all of them are durable when [`durable`](Self::durable) reaches the result.
+    ///
+    /// Copies into the pending batch and does not wait, unless a segment is needed before one could be allocated ahead.
+    ///
+    /// # Errors
+    /// Nothing of the operations is in the log then. [`AppendError::Full`] may pass; see there for the others.
+    pub fn append(
+        &mut self,
+        group: GroupId,
+        ops: &mut dyn Iterator<Item = Op<'_>>,
+    ) -> Result<Lsn, AppendError> {
+        let bytes_max = self.writer.options().record_bytes_max;
+        self.payload.clear();
+        let mut puts = false;
+        for op in ops {
+            let bytes = self.payload.len() + format::op_len(&op);
+            if bytes > bytes_max {
+                return Err(AppendError::TooLarge { bytes, bytes_max });
+            }
+            puts |= matches!(op, Op::Put { .. });
+            format::encode_op(&mut self.payload, &op);
+        }
+        self.writer.append(Kind::Ops, group, &self.payload, puts)
+    }
+
+    /// Makes all that was appended durable: writes the pending batch and syncs once. Without anything pending it does
+    /// nothing. When a segment ended within the batch, it is two batches and two syncs.
+    ///
+    /// # Errors
+    /// The log is then latched shut for good: a sync that is tried again may succeed without having done anything.
+    pub fn sync(&mut self) -> Result<(), SyncError> {
+        self.writer.sync()
+    }
+
+    /// Up to here, inclusive, the log is durable.
+    #[must_use]
+    pub fn durable(&self) -> Lsn {
+        self.writer.durable()
+    }
+
+    /// What the log holds of a group: its state and start, and its slots as a stream.
+    ///
+    /// # Errors
+    /// None now; those of the slots come with the stream.
+    pub fn recover(&self, group: GroupId) -> Result<Recovered<D>, ReadError> {
+        Ok(self.reader().recover(group))
+    }
+
+    /// The groups of which the log holds anything, in order.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupId> {
+        self.shared.lock().groups.keys().copied().collect()
+    }
+
+    /// A handle to read slots, for any thread.
+    #[must_use]
+    pub fn reader(&self) -> Reader<D> {
+        Reader::new(Arc::clone(&self.shared))
+    }
+
+    /// The snapshot files beside the log, for any thread.
+    #[must_use]
+    pub fn snapshots(&self) -> Snapshots<D> {
+        Snapshots::new(self.disk.clone())
+    }
+
+    /// The medium.
+    #[must_use]
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    /// What the log has done and what it holds.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.writer.stats()
+    }
+
+    /// Bytes that the live slots of a group take in the log.
+    #[must_use]
+    pub fn log_bytes(&self, group: GroupId) -> u64 {
+        self.shared
+            .lock()
+            .groups
+            .get(&group)
+            .map_or(0, |group| group.live_bytes)
+    }
+}
+
+impl<D: Disk> fmt::Debug for Wal<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wal")
+            .field("durable", &self.durable())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

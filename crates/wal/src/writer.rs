@@ -1,0 +1,393 @@
+//! The writing half: where the next record goes, and batches on their way to the disk.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::disk::{Disk, File, is_full};
+use crate::format::{self, BLOCK_BYTES, HEADER_BYTES, Header, Kind};
+use crate::index::{Batch, Index, Segment, Shared};
+use crate::recovery::Recovery;
+use crate::spares::Spares;
+use crate::upkeep::Carrier;
+use crate::{AppendError, GroupId, Lsn, OpenError, Options, Stats, SyncError};
+
+/// The one writer of a log.
+///
+/// Invariants:
+/// - A batch is written only when everything before it is durable, so only the final batch can be torn.
+/// - The first batch of a process is one record alone. A torn batch of an earlier process may have left good records
+///   behind a bad one; their batch number was taken when that first batch was durable, so they never look like its
+///   successors.
+/// - A segment is written over only when a durable opening says that it is no part of the log.
+#[derive(Debug)]
+pub(crate) struct Writer<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) options: Options,
+    pub(crate) shared: Arc<Shared<D::File>>,
+    pub(crate) spares: Spares<D::File>,
+    /// Where the next record goes; nothing before the first segment.
+    pub(crate) place: Option<Place>,
+    pub(crate) carrier: Option<Carrier<D::File>>,
+    pub(crate) stats: Stats,
+    /// The last one given away.
+    last: Lsn,
+    durable: Lsn,
+    batch: u64,
+    pending_bytes: usize,
+    opened: bool,
+    latched: bool,
+}
+
+/// A position in the newest segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) generation: u64,
+    pub(crate) at: u64,
+    pub(crate) len: u64,
+}
+
+/// A batch on its way.
+struct Write<F> {
+    file: Arc<F>,
+    base: u64,
+    bytes: Arc<Vec<u8>>,
+}
+
+impl<D: Disk> Writer<D> {
+    /// Goes on where recovery found the end.
+    pub(crate) fn new(
+        disk: D,
+        options: Options,
+        shared: Arc<Shared<D::File>>,
+        recovery: Recovery<D::File>,
+    ) -> Result<Self, OpenError> {
+        let Recovery {
+            tail,
+            unused,
+            number_max,
+            ..
+        } = recovery;
+        let spares = Spares::new(&disk, options.segment_bytes, number_max, unused)?;
+        let place = tail.map(|tail| Place {
+            generation: tail.generation,
+            at: tail.cursor.at.next_multiple_of(BLOCK_BYTES),
+            len: tail.len / BLOCK_BYTES * BLOCK_BYTES,
+        });
+        let last = tail.map_or(Lsn(0), |tail| tail.cursor.lsn);
+        let batch = tail.map_or(0, |tail| tail.cursor.batch);
+        let (carrier, stats) = (None, Stats::default());
+        let mut writer = Self {
+            disk,
+            options,
+            shared,
+            spares,
+            place,
+            carrier,
+            stats,
+            last,
+            durable: last,
+            batch,
+            pending_bytes: 0,
+            opened: false,
+            latched: false,
+        };
+        if writer.place.is_none() {
+            match writer.spares.allocate(&writer.disk) {
+                Err(error) if !is_full(&error) => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(writer)
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn durable(&self) -> Lsn {
+        self.durable
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let index = self.shared.lock();
+        let segments = index.segments.len() as u64;
+        let (segments_filled, live_bytes) = (self.spares.filled(), index.live_bytes);
+        let segment_bytes = segments * self.options.segment_bytes;
+        Stats {
+            segments,
+            segments_filled,
+            live_bytes,
+            segment_bytes,
+            ..self.stats
+        }
+    }
+
+    /// Takes a record into the pending batch.
+    pub(crate) fn append(
+        &mut self,
+        kind: Kind,
+        group: GroupId,
+        payload: &[u8],
+        puts: bool,
+    ) -> Result<Lsn, AppendError> {
+        if self.latched {
+            return Err(AppendError::Latched);
+        }
+        let bytes_max = self.options.pending_bytes_max;
+        if self.pending_bytes + payload.len() > bytes_max && self.pending_bytes > 0 {
+            return Err(AppendError::Pending { bytes_max });
+        }
+        let groups_max = self.options.groups_max();
+        let has_space =
+            |index: &Index<_>| index.groups.contains_key(&group) || index.groups.len() < groups_max;
+        if !has_space(&self.shared.lock()) {
+            return Err(AppendError::TooManyGroups { groups_max });
+        }
+        self.make_room(format::frame_len(0, payload.len(), false), puts)?;
+        self.pending_bytes += HEADER_BYTES + payload.len();
+        Ok(self.push(kind, group, payload))
+    }
+
+    /// Writes the pending batches, each when the one before it is durable.
+    pub(crate) fn sync(&mut self) -> Result<(), SyncError> {
+        if self.latched {
+            return Err(SyncError::Latched);
+        }
+        self.close();
+        let mut written = 0;
+        while let Some(Write { file, base, bytes }) = self.front() {
+            if let Err(error) = file.write_at(base, &bytes).and_then(|()| file.sync()) {
+                self.latched = true;
+                return Err(SyncError::Io(error));
+            }
+            written += bytes.len() as u64;
+            drop(bytes);
+            self.settle();
+        }
+        if written > 0 {
+            self.pending_bytes = 0;
+            self.stats.bytes_written += written;
+            self.upkeep(written);
+        }
+        Ok(())
+    }
+
+    /// Whether a record fits where the log ends now, or in a segment that is ready. As long as there is none, a `Put`
+    /// leaves the reserve to others.
+    pub(crate) fn has_room(&self, frame: u64, puts: bool) -> bool {
+        self.spares.any_ready() || self.fits(frame, puts)
+    }
+
+    /// A failure that leaves the medium in an unknown state.
+    pub(crate) fn latch(&mut self) {
+        self.latched = true;
+    }
+
+    fn make_room(&mut self, frame: u64, puts: bool) -> Result<(), AppendError> {
+        if !self.has_room(frame, puts) {
+            self.allocate()?;
+        }
+        if !self.opened {
+            self.open()?;
+            return self.make_room(frame, puts);
+        }
+        if !self.fits(frame, puts) {
+            self.rotate();
+        } else if !self.is_open() {
+            self.begin();
+        }
+        Ok(())
+    }
+
+    /// Appends the record that begins the life of this process, in a batch of its own.
+    fn open(&mut self) -> Result<(), AppendError> {
+        if self.fits(BLOCK_BYTES, false) {
+            self.begin();
+            self.push(Kind::Open, GroupId(0), &[]);
+        } else {
+            self.allocate()?;
+            self.rotate();
+        }
+        self.close();
+        self.opened = true;
+        Ok(())
+    }
+
+    fn fits(&self, frame: u64, puts: bool) -> bool {
+        let reserve = if puts && !self.spares.any_ready() {
+            self.options.reserve_bytes()
+        } else {
+            0
+        };
+        self.place
+            .is_some_and(|place| place.at + frame + reserve <= place.len)
+    }
+
+    fn allocate(&mut self) -> Result<(), AppendError> {
+        self.spares
+            .allocate(&self.disk)
+            .map_err(|error: io::Error| {
+                if is_full(&error) {
+                    return AppendError::Full;
+                }
+                self.latched = true;
+                AppendError::Io(error)
+            })
+    }
+
+    /// Begins a segment, in a batch that opens with the states of all groups.
+    fn rotate(&mut self) {
+        self.close();
+        let Some(spare) = self.spares.take() else {
+            return;
+        };
+        self.stats.segments_recycled += u64::from(spare.used);
+        let generation = self.place.map_or(1, |place| place.generation + 1);
+        self.place = Some(Place {
+            generation,
+            at: 0,
+            len: self.options.segment_bytes,
+        });
+        let (oldest, payload) = {
+            let mut index = self.shared.lock();
+            let oldest = index.oldest_live().unwrap_or(generation);
+            let segment = Segment {
+                number: spare.number,
+                file: spare.file,
+                slots: 0,
+            };
+            index.segments.insert(generation, segment);
+            (oldest, format::encode_head(oldest, index.heads()))
+        };
+        self.begin();
+        self.push(Kind::Head, GroupId(0), &payload);
+        if let Some(batch) = self.shared.lock().pending.back_mut() {
+            batch.oldest = Some(oldest);
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.shared
+            .lock()
+            .pending
+            .back()
+            .is_some_and(|batch| batch.unsealed.is_some())
+    }
+
+    /// Begins a batch at the end of the log.
+    fn begin(&mut self) {
+        let Some(Place {
+            generation,
+            at: base,
+            ..
+        }) = self.place
+        else {
+            return;
+        };
+        self.batch += 1;
+        self.shared.lock().pending.push_back(Batch {
+            generation,
+            number: self.batch,
+            base,
+            bytes: Arc::default(),
+            unsealed: None,
+            durable: self.last,
+            end: self.last,
+            oldest: None,
+        });
+    }
+
+    /// Adds a record to the open batch, for which there is room.
+    fn push(&mut self, kind: Kind, group: GroupId, payload: &[u8]) -> Lsn {
+        let lsn = Lsn(self.last.0 + 1);
+        let mut index = self.shared.lock();
+        let Some(batch) = index.pending.back_mut() else {
+            return self.last;
+        };
+        let (generation, base) = (batch.generation, batch.base);
+        let (durable, number) = (batch.durable, batch.number);
+        let unsealed = batch.unsealed.take();
+        let bytes = batch.bytes_mut();
+        if let Some(start) = unsealed {
+            format::seal(bytes, start, base, false);
+        }
+        let start = bytes.len();
+        format::push(
+            bytes,
+            &Header {
+                kind,
+                last: false,
+                generation,
+                lsn,
+                durable,
+                batch: number,
+                group,
+            },
+            payload,
+        );
+        let at = base + bytes.len() as u64;
+        (batch.unsealed, batch.end) = (Some(start), lsn);
+        if matches!(kind, Kind::Ops | Kind::Carry) {
+            let applied = index.apply(
+                group,
+                payload,
+                generation,
+                base + (start + HEADER_BYTES) as u64,
+            );
+            debug_assert!(applied.is_ok(), "what was encoded here can be decoded");
+        }
+        drop(index);
+        if let Some(place) = &mut self.place {
+            debug_assert!(at <= place.len, "there was room for the record");
+            place.at = at;
+        }
+        self.last = lsn;
+        self.stats.records += 1;
+        lsn
+    }
+
+    /// Ends the open batch: nothing more goes into it.
+    fn close(&mut self) {
+        let mut index = self.shared.lock();
+        let Some(batch) = index.pending.back_mut() else {
+            return;
+        };
+        let Some(start) = batch.unsealed.take() else {
+            return;
+        };
+        let base = batch.base;
+        format::seal(batch.bytes_mut(), start, base, true);
+        if let Some(place) = &mut self.place {
+            place.at = batch.end_offset();
+        }
+    }
+
+    fn front(&self) -> Option<Write<D::File>> {
+        let index = self.shared.lock();
+        let batch = index.pending.front()?;
+        let segment = index.segments.get(&batch.generation)?;
+        Some(Write {
+            file: Arc::clone(&segment.file),
+            base: batch.base,
+            bytes: Arc::clone(&batch.bytes),
+        })
+    }
+
+    /// The first pending batch is durable.
+    fn settle(&mut self) {
+        let Some(batch) = self.shared.lock().pending.pop_front() else {
+            return;
+        };
+        debug_assert_eq!(
+            batch.durable, self.durable,
+            "a batch is written when all before it is durable"
+        );
+        self.durable = batch.end;
+        self.stats.syncs += 1;
+        if let Some(oldest) = batch.oldest
+            && self.spares.release(&self.disk, oldest).is_err()
+        {
+            self.stats.upkeep_failures += 1;
+        }
+    }
+}
