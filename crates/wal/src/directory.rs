@@ -75,7 +75,7 @@ impl Directory {
         })))
     }
 
-    /// Opens an existing directory to look at it, also while it is in use: not for a log.
+    /// Opens an existing directory to look at it, also while it is in use: for [`dump`](crate::dump), not for a log.
     /// Every change is refused.
     ///
     /// # Errors
