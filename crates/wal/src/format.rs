@@ -254,7 +254,7 @@ pub(crate) fn decode_head(
     let groups = &payload[24..];
     if name != HEAD_NAME
         || (groups.len() / HEAD_GROUP_BYTES) as u64 != count
-        || groups.len() % HEAD_GROUP_BYTES != 0
+        || !groups.len().is_multiple_of(HEAD_GROUP_BYTES)
     {
         return Err(Malformed);
     }

@@ -21,8 +21,6 @@ pub(crate) struct Recovery<F> {
     pub(crate) tail: Option<Tail>,
     /// Files that are not part of the log.
     pub(crate) unused: Vec<Found<F>>,
-    /// The generation below which segments may be overwritten.
-    pub(crate) released: u64,
     pub(crate) number_max: u64,
 }
 
@@ -59,7 +57,6 @@ pub(crate) fn recover<D: Disk>(disk: &D) -> Result<Recovery<D::File>, OpenError>
         index,
         tail,
         unused,
-        released: catalog.oldest,
         number_max: catalog.number_max,
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, File, is_full};
 use crate::format::{self, BLOCK_BYTES, HEADER_BYTES, Header, Kind};
-use crate::index::{Batch, Segment, Shared};
+use crate::index::{Batch, Index, Segment, Shared};
 use crate::recovery::Recovery;
 use crate::spares::Spares;
 use crate::upkeep::Carrier;
@@ -44,6 +44,13 @@ pub(crate) struct Place {
     pub(crate) generation: u64,
     pub(crate) at: u64,
     pub(crate) len: u64,
+}
+
+/// A batch on its way.
+struct Write<F> {
+    file: Arc<F>,
+    base: u64,
+    bytes: Arc<Vec<u8>>,
 }
 
 impl<D: Disk> Writer<D> {
@@ -131,10 +138,9 @@ impl<D: Disk> Writer<D> {
             return Err(AppendError::Pending { bytes_max });
         }
         let groups_max = self.options.groups_max();
-        let groups = |index: &crate::index::Index<_>| {
-            index.groups.contains_key(&group) || index.groups.len() < groups_max
-        };
-        if !groups(&self.shared.lock()) {
+        let has_space =
+            |index: &Index<_>| index.groups.contains_key(&group) || index.groups.len() < groups_max;
+        if !has_space(&self.shared.lock()) {
             return Err(AppendError::TooManyGroups { groups_max });
         }
         self.make_room(format::frame_len(0, payload.len(), false), puts)?;
@@ -149,7 +155,7 @@ impl<D: Disk> Writer<D> {
         }
         self.close();
         let mut written = 0;
-        while let Some((file, base, bytes)) = self.front() {
+        while let Some(Write { file, base, bytes }) = self.front() {
             if let Err(error) = file.write_at(base, &bytes).and_then(|()| file.sync()) {
                 self.latched = true;
                 return Err(SyncError::Io(error));
@@ -362,15 +368,15 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    fn front(&self) -> Option<(Arc<D::File>, u64, Arc<Vec<u8>>)> {
+    fn front(&self) -> Option<Write<D::File>> {
         let index = self.shared.lock();
         let batch = index.pending.front()?;
         let segment = index.segments.get(&batch.generation)?;
-        Some((
-            Arc::clone(&segment.file),
-            batch.base,
-            Arc::clone(&batch.bytes),
-        ))
+        Some(Write {
+            file: Arc::clone(&segment.file),
+            base: batch.base,
+            bytes: Arc::clone(&batch.bytes),
+        })
     }
 
     /// The first pending batch is durable.
