@@ -141,6 +141,8 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: TcpStream) {
             break;
         }
         tokio::select! {
+            // A pulse that came counts, also when this task was held up for longer than the silence that is allowed.
+            biased;
             () = peer.link.left() => {}
             writable = stream.writable(), if progress == Progress::Blocked => {
                 if writable.is_err() {
