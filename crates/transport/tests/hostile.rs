@@ -4,7 +4,7 @@
 mod net;
 
 use bytes::Bytes;
-use net::{Cluster, PATIENCE, message, next, send, until};
+use net::{Cluster, PATIENCE, in_time, message, next, send, until};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use std::sync::Arc;
@@ -14,7 +14,6 @@ use synod_transport::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
 
 const STALE: u16 = 7;
 
@@ -37,10 +36,6 @@ fn framed(message: &Bytes) -> Vec<u8> {
         .to_vec();
     bytes.extend_from_slice(message);
     bytes
-}
-
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future).await.expect("in time")
 }
 
 /// Says hello by hand and returns the verdict of the answer; `None` when there is none.
@@ -286,7 +281,7 @@ async fn the_silent_are_shown_out_and_make_no_crowd() {
 
 #[tokio::test]
 async fn a_dialer_checks_who_answers() {
-    let cluster = Cluster::new(2);
+    let cluster = Cluster::new(3);
     let two = listener(&cluster, 2);
     let mut config = cluster.config(1, 1);
     config.admit = Arc::new(|hello| {
@@ -439,7 +434,9 @@ async fn a_quiet_connection_between_the_living_stays() {
 async fn a_later_life_makes_the_stream_to_the_earlier_one_close() {
     let cluster = Cluster::new(2);
     let two = listener(&cluster, 2);
-    let mut one = cluster.start(1).await;
+    let mut config = cluster.config(1, 1);
+    config.silence_max = 10 * PATIENCE;
+    let mut one = Tcp::bind(config).await.expect("binds");
     let mut earlier = accept(&two, &hello(&Cluster::hello(2, 1), 1, 0, 0)).await;
     until("connected", || one.status().peers[&NodeId(2)].connected).await;
     // The machine lost power: nothing ended the stream to it, but here it is again.

@@ -173,11 +173,15 @@ async fn huge_frames_pass_a_tiny_buffer_and_control_overtakes_them() {
     let cluster = Cluster::new(2);
     let mut config = cluster.config(1, 1);
     config.send_buffer_bytes = Some(64 << 10);
+    config.silence_max = 20 * PATIENCE;
     let mut one = Tcp::bind(config).await.expect("binds");
-    // Two frames and the kernel's buffer, and the receiver reads no further until something is taken: the last frames are
-    // still with the sender when control comes.
+    // Two frames and the kernel's buffer, and the receiver reads no further until something is taken: the last
+    // frames are still with the sender when control comes.
     let mut config = cluster.config(2, 1);
     config.inbox_bytes_max = 8 << 20;
+    // Nothing but the stream itself may move things on.
+    config.pulse_interval = 10 * PATIENCE;
+    config.silence_max = 20 * PATIENCE;
     let mut two = Tcp::bind(config).await.expect("binds");
     let huge = |number| message(number, 8 << 20);
     for number in 0..6 {

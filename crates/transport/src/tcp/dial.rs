@@ -24,7 +24,8 @@ pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
             Ok(Ok(stream)) => {
                 let since = Instant::now();
                 serve(&shared, id, peer, stream).await;
-                // One that breaks as soon as it is made is no success: a peer in a crash loop is not dialed at full speed.
+                // One that breaks as soon as it is made is no success: a peer in a crash loop is not dialed at full
+                // speed.
                 if since.elapsed() >= shared.limits.backoff_max {
                     backoff.reset();
                 }

@@ -99,9 +99,17 @@ pub(crate) fn send(node: &mut impl Transport, to: u64, lane: Lane, message: Byte
 }
 
 pub(crate) async fn recv(node: &mut impl Transport) -> Option<(NodeId, Bytes)> {
-    tokio::time::timeout(PATIENCE, poll_fn(|cx| node.poll_recv(cx)))
-        .await
-        .expect("something arrives")
+    in_time(poll_fn(|cx| node.poll_recv(cx))).await
+}
+
+/// Waits for `future`, and fails when it was not woken in time. (`timeout` would ask it once more at the end, and so hide
+/// that nobody woke it.)
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::select! {
+        biased;
+        () = tokio::time::sleep(PATIENCE) => panic!("not within {PATIENCE:?}"),
+        output = future => output,
+    }
 }
 
 pub(crate) async fn next(node: &mut impl Transport) -> (NodeId, Bytes) {
