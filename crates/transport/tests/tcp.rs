@@ -177,7 +177,7 @@ async fn huge_frames_pass_a_tiny_buffer_and_control_overtakes_them() {
     let mut one = Tcp::bind(config).await.expect("binds");
     // Two frames and the kernel's buffer, and the receiver reads no further until something is taken: the last
     // frames are still with the sender when control comes.
-    let mut config = cluster.config(2, 1);
+    let mut config = cluster.config_at(2, 1, cluster.with_small_buffer(2));
     config.inbox_bytes_max = 8 << 20;
     // Nothing but the stream itself may move things on.
     config.pulse_interval = 10 * PATIENCE;

@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::net::TcpListener;
 use std::time::Duration;
 use synod_transport::{ClusterId, DiskId, Hello, Lane, NodeId, Tcp, TcpConfig, Transport};
+use tokio::net::TcpSocket;
 
 /// How long anything may take before the test fails. No test waits this long when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,6 +58,19 @@ impl Cluster {
             disk: DiskId(u128::from(id) << 64),
             boot,
         }
+    }
+
+    /// The socket of a node, made anew with a receive buffer that is small on every machine.
+    pub(crate) fn with_small_buffer(&self, id: u64) -> TcpListener {
+        let address = self.listeners.lock_out(id).local_addr().expect("bound");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("can be");
+        socket.set_recv_buffer_size(256 << 10).expect("can be");
+        socket.bind(address).expect("free again");
+        socket
+            .listen(64)
+            .and_then(|listener| listener.into_std())
+            .expect("listens")
     }
 
     pub(crate) fn config(&self, id: u64, boot: u64) -> TcpConfig {
