@@ -1,0 +1,368 @@
+//! A cluster of real processes on this machine: started, killed, and started again.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use redis_protocol::resp2::types::BytesFrame;
+use tokio::{
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    client::{Client, ClientError},
+    info::info_field,
+};
+
+/// `kv serve` processes, one for each node, on loopback ports of their own.
+///
+/// Dropping the cluster kills them all. They also end by themselves when this process does, however it ends: each holds the other end of a pipe.
+#[derive(Debug)]
+pub struct Cluster {
+    options: ClusterOptions,
+    nodes: BTreeMap<u64, Node>,
+}
+
+/// What all nodes of a cluster have in common.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// The `kv` binary.
+    pub program: PathBuf,
+    /// How many nodes; they are numbered from 1.
+    pub nodes: u64,
+    /// Where the nodes keep their data and their standard error: `node-1`, `node-1.log` and so on.
+    pub directory: PathBuf,
+    /// Further arguments of `kv serve`, the same for each node.
+    pub arguments: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Node {
+    resp: SocketAddr,
+    process: Option<Child>,
+}
+
+/// Why a cluster is not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// A process could not be started or ended, or its files not be made.
+    #[error("node {id}: {error}")]
+    Process {
+        /// Which node.
+        id: u64,
+        /// The reason.
+        error: io::Error,
+    },
+    /// No free ports were found, or the directory could not be made.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A node ended by itself.
+    #[error("node {id} ended by itself ({status}); the end of its log:\n{log}")]
+    Ended {
+        /// Which node.
+        id: u64,
+        /// Its exit status.
+        status: String,
+        /// The last lines of its standard error.
+        log: String,
+    },
+    /// A node did not answer a read in time.
+    #[error("node {id} did not answer within {patience:?}; its last word: {last}")]
+    Silent {
+        /// Which node.
+        id: u64,
+        /// How long was waited.
+        patience: Duration,
+        /// What it said instead.
+        last: String,
+    },
+    /// No node leads.
+    #[error("no node leads after {patience:?}")]
+    Leaderless {
+        /// How long was waited.
+        patience: Duration,
+    },
+}
+
+impl Cluster {
+    /// Starts all nodes. They answer once they have found a leader, see [`ready`](Self::ready).
+    ///
+    /// # Errors
+    /// [`ClusterError::Io`], [`ClusterError::Process`]
+    pub fn start(options: ClusterOptions) -> Result<Self, ClusterError> {
+        fs::create_dir_all(&options.directory)?;
+        let mut ports = free_ports(2 * options.nodes as usize)?.into_iter();
+        let mut loopback =
+            || SocketAddr::from((Ipv4Addr::LOCALHOST, ports.next().unwrap_or_default()));
+        let addresses: Vec<_> = (1..=options.nodes)
+            .map(|id| (id, loopback(), loopback()))
+            .collect();
+        let members: Vec<_> = addresses
+            .iter()
+            .map(|(id, peer, _)| format!("{id}={peer}"))
+            .collect();
+        let nodes = addresses
+            .iter()
+            .map(|(id, _, resp)| {
+                (
+                    *id,
+                    Node {
+                        resp: *resp,
+                        process: None,
+                    },
+                )
+            })
+            .collect();
+        let mut cluster = Self { options, nodes };
+        cluster
+            .options
+            .arguments
+            .splice(0..0, ["--cluster".into(), members.join(",")]);
+        for id in cluster.ids() {
+            cluster.restart(id)?;
+        }
+        Ok(cluster)
+    }
+
+    /// The nodes' numbers.
+    #[must_use]
+    pub fn ids(&self) -> Vec<u64> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// Where each node takes RESP, by number.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeMap<u64, SocketAddr> {
+        self.nodes
+            .iter()
+            .map(|(id, node)| (*id, node.resp))
+            .collect()
+    }
+
+    /// Where a node takes RESP.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn address(&self, id: u64) -> SocketAddr {
+        self.nodes[&id].resp
+    }
+
+    /// The process of a node, while it runs.
+    #[must_use]
+    pub fn process_id(&self, id: u64) -> Option<u32> {
+        self.nodes.get(&id)?.process.as_ref()?.id()
+    }
+
+    /// Starts a node that does not run, with the data it left.
+    ///
+    /// # Errors
+    /// [`ClusterError::Process`]
+    pub fn restart(&mut self, id: u64) -> Result<(), ClusterError> {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return Ok(());
+        };
+        let log = self.options.directory.join(format!("node-{id}.log"));
+        let spawn = || -> io::Result<Child> {
+            let log = OpenOptions::new().create(true).append(true).open(&log)?;
+            Command::new(&self.options.program)
+                .args([
+                    "serve",
+                    "--exit-with-parent",
+                    "--id",
+                    &id.to_string(),
+                    "--resp",
+                    &node.resp.to_string(),
+                ])
+                .arg("--data")
+                .arg(self.options.directory.join(format!("node-{id}")))
+                .args(&self.options.arguments)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(log)
+                // An interrupt at the terminal is for the parent, which ends the nodes in its own way.
+                .process_group(0)
+                .kill_on_drop(true)
+                .spawn()
+        };
+        node.process = Some(spawn().map_err(|error| ClusterError::Process { id, error })?);
+        Ok(())
+    }
+
+    /// Kills nodes with SIGKILL, all at once, and waits until they are gone.
+    ///
+    /// # Errors
+    /// [`ClusterError::Process`]
+    pub async fn kill(&mut self, ids: &[u64]) -> Result<(), ClusterError> {
+        let of = |id| move |error| ClusterError::Process { id, error };
+        let mut dying = Vec::new();
+        for id in ids {
+            if let Some(mut process) = self.nodes.get_mut(id).and_then(|node| node.process.take()) {
+                process.start_kill().map_err(of(*id))?;
+                dying.push((*id, process));
+            }
+        }
+        for (id, mut process) in dying {
+            process.wait().await.map_err(of(id))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every running node answers a linearizable read.
+    ///
+    /// # Errors
+    /// [`ClusterError::Ended`], [`ClusterError::Silent`]
+    pub async fn ready(&mut self, patience: Duration) -> Result<(), ClusterError> {
+        let deadline = Instant::now() + patience;
+        for id in self.ids() {
+            let mut last;
+            while self.nodes[&id].process.is_some() {
+                self.check_alive(id)?;
+                match timeout(Duration::from_secs(1), read(self.address(id))).await {
+                    Ok(Ok(BytesFrame::Error(text))) => last = text.to_string(),
+                    Ok(Ok(_)) => break,
+                    Ok(Err(error)) => last = error.to_string(),
+                    Err(_) => last = "no answer within a second".into(),
+                }
+                if Instant::now() > deadline {
+                    return Err(ClusterError::Silent { id, patience, last });
+                }
+                sleep(POLL_EVERY).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The node that says it leads; if several do, the one with the highest term.
+    ///
+    /// # Errors
+    /// [`ClusterError::Leaderless`]
+    pub async fn leader(&self, patience: Duration) -> Result<u64, ClusterError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let mut best = None;
+            for (id, node) in &self.nodes {
+                if node.process.is_some()
+                    && let Some(term) = leads(node.resp).await
+                {
+                    best = best.max(Some((term, *id)));
+                }
+            }
+            match best {
+                Some((_, id)) => return Ok(id),
+                None if Instant::now() > deadline => {
+                    return Err(ClusterError::Leaderless { patience });
+                }
+                None => sleep(POLL_EVERY).await,
+            }
+        }
+    }
+
+    /// Looks whether a node that should run does.
+    ///
+    /// # Errors
+    /// [`ClusterError::Ended`], [`ClusterError::Process`]
+    pub fn check_alive(&mut self, id: u64) -> Result<(), ClusterError> {
+        let Some(process) = self
+            .nodes
+            .get_mut(&id)
+            .and_then(|node| node.process.as_mut())
+        else {
+            return Ok(());
+        };
+        match process
+            .try_wait()
+            .map_err(|error| ClusterError::Process { id, error })?
+        {
+            None => Ok(()),
+            Some(status) => {
+                let log = tail(&self.options.directory.join(format!("node-{id}.log")));
+                Err(ClusterError::Ended {
+                    id,
+                    status: status.to_string(),
+                    log,
+                })
+            }
+        }
+    }
+}
+
+async fn read(address: SocketAddr) -> Result<BytesFrame, ClientError> {
+    Client::connect(address).await?.call(&[b"DBSIZE"]).await
+}
+
+/// The term in which a node leads, if it does.
+async fn leads(address: SocketAddr) -> Option<u64> {
+    let info = async { Client::connect(address).await.ok()?.info().await.ok() };
+    let text = timeout(Duration::from_secs(1), info).await.ok()??;
+    let leads = info_field(&text, "role")? == "leader";
+    leads
+        .then(|| info_field(&text, "term")?.parse().ok())
+        .flatten()
+}
+
+fn tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+}
+
+/// Ports on which nobody listens, below those that the system gives to outgoing connections: a node that is down for a moment must find its own
+/// free again, and not under some client's connection.
+fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+    let mut held = Vec::new();
+    for _ in 0..PORT_TRIES {
+        if held.len() == count {
+            break;
+        }
+        let mut random = [0; 2];
+        getrandom::fill(&mut random)?;
+        let port = PORT_FIRST + u16::from_le_bytes(random) % (PORT_END - PORT_FIRST);
+        // Held until all are found, so that none is found twice.
+        held.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
+    }
+    if held.len() < count {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "no free ports on the loopback interface",
+        ));
+    }
+    held.iter()
+        .map(|listener| Ok(listener.local_addr()?.port()))
+        .collect()
+}
+
+/// Makes a directory for a cluster's data; an old one would bring its keys along.
+///
+/// # Errors
+/// When the directory holds a node's data already, or cannot be made.
+pub fn fresh_directory(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    if fs::read_dir(path)?.next().is_some() {
+        let message = format!(
+            "{} is not empty: it may hold another cluster's data",
+            path.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+    }
+    // Said now rather than by the first node.
+    let probe = path.join("node-1.log");
+    File::create(&probe)?;
+    Ok(())
+}
+
+const PORT_FIRST: u16 = 10_000;
+/// Linux gives ports from here on to outgoing connections.
+const PORT_END: u16 = 32_768;
+const PORT_TRIES: usize = 1_000;
+const POLL_EVERY: Duration = Duration::from_millis(20);
+const LOG_LINES_SHOWN: usize = 12;

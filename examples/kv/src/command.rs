@@ -1,0 +1,229 @@
+//! What is replicated: one write, as the bytes of a log entry.
+//!
+//! The encoding is [postcard](https://docs.rs/postcard): a variant number, then the fields, byte strings with their length in front. Decoding
+//! borrows from the entry and copies nothing; the machine copies what it keeps.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// One write to the store. The order of the variants is the wire format: new ones go to the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Command<'a> {
+    /// `SET key value [NX|XX] [GET]`
+    Set {
+        /// Where to.
+        #[serde(borrow)]
+        key: Blob<'a>,
+        /// What to.
+        value: Blob<'a>,
+        /// On what condition.
+        when: When,
+        /// Whether the answer is the value before, instead of whether the write took place.
+        previous: bool,
+    },
+    /// `DEL key [key ...]`
+    Delete {
+        /// What to remove; a key named twice counts once.
+        keys: Vec<Blob<'a>>,
+    },
+    /// `INCR key` and its kin.
+    Add {
+        /// A decimal integer lives there, or nothing, which counts as zero.
+        key: Blob<'a>,
+        /// How much to add.
+        by: i64,
+    },
+    /// `APPEND key value`
+    Append {
+        /// Where to.
+        key: Blob<'a>,
+        /// What to put behind the value that is there.
+        value: Blob<'a>,
+    },
+    /// `MSET key value [key value ...]`
+    SetMany {
+        /// All are written, or none.
+        pairs: Vec<(Blob<'a>, Blob<'a>)>,
+    },
+    /// `FLUSHALL`
+    Clear,
+    /// `CAS key expected new`
+    CompareAndSwap {
+        /// Where to.
+        key: Blob<'a>,
+        /// The value that must be there.
+        expected: Blob<'a>,
+        /// The value that takes its place.
+        new: Blob<'a>,
+    },
+}
+
+/// On what condition a `SET` takes place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum When {
+    /// On none.
+    #[default]
+    Always,
+    /// Only if the key is absent (`NX`).
+    Absent,
+    /// Only if the key is present (`XX`).
+    Present,
+}
+
+/// A byte string, borrowed from the request or from the log entry.
+///
+/// Serde takes `&[u8]` for a sequence of numbers and writes it one by one; this type writes it whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Blob<'a>(pub &'a [u8]);
+
+impl Command<'_> {
+    /// The entry's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        postcard::to_extend(self, Vec::with_capacity(self.len_hint()))
+            .expect("a command holds nothing that postcard refuses")
+            .into()
+    }
+
+    fn len_hint(&self) -> usize {
+        let field = |blob: &Blob<'_>| blob.0.len() + LENGTH_BYTES_MAX;
+        HEAD_BYTES_MAX
+            + match self {
+                Self::Set { key, value, .. } | Self::Append { key, value } => {
+                    field(key) + field(value)
+                }
+                Self::Delete { keys } => keys.iter().map(field).sum(),
+                Self::Add { key, .. } => field(key) + LENGTH_BYTES_MAX,
+                Self::SetMany { pairs } => pairs
+                    .iter()
+                    .map(|(key, value)| field(key) + field(value))
+                    .sum(),
+                Self::Clear => 0,
+                Self::CompareAndSwap { key, expected, new } => {
+                    field(key) + field(expected) + field(new)
+                }
+            }
+    }
+}
+
+impl<'a> Command<'a> {
+    /// Reads an entry's bytes; `None` when they are not exactly one command. Any bytes are safe to pass.
+    #[must_use]
+    pub fn decode(bytes: &'a [u8]) -> Option<Self> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((command, [])) => Some(command),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Blob<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
+impl Serialize for Blob<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Blob<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Blob<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a byte string")
+            }
+            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Blob<'de>, E> {
+                Ok(Blob(bytes))
+            }
+        }
+        deserializer.deserialize_bytes(Visitor)
+    }
+}
+
+/// Of a 64-bit variable-length integer.
+const LENGTH_BYTES_MAX: usize = 10;
+/// Variant, condition, flag, number of elements.
+const HEAD_BYTES_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_command_comes_back() {
+        let (key, value) = (Blob(b"key"), Blob(&[0, 255, 13, 10]));
+        let commands = [
+            Command::Set {
+                key,
+                value,
+                when: When::Absent,
+                previous: true,
+            },
+            Command::Delete {
+                keys: vec![key, value, key],
+            },
+            Command::Add { key, by: i64::MIN },
+            Command::Append { key, value },
+            Command::SetMany {
+                pairs: vec![(key, value), (value, key)],
+            },
+            Command::Clear,
+            Command::CompareAndSwap {
+                key,
+                expected: value,
+                new: Blob(b""),
+            },
+        ];
+        for command in commands {
+            let bytes = command.encode();
+            assert_eq!(Command::decode(&bytes), Some(command.clone()));
+            assert!(
+                bytes.len() <= command.len_hint(),
+                "{command:?} outgrew its hint"
+            );
+            for cut in 0..bytes.len() {
+                assert_eq!(
+                    Command::decode(&bytes[..cut]),
+                    None,
+                    "{command:?} cut at {cut}"
+                );
+            }
+            let longer = [&bytes[..], b"x"].concat();
+            assert_eq!(
+                Command::decode(&longer),
+                None,
+                "{command:?} with a byte behind it"
+            );
+        }
+    }
+
+    #[test]
+    fn a_length_that_lies_is_refused_without_memory() {
+        // Delete, with 2^63 keys announced and none there.
+        assert_eq!(
+            Command::decode(&[1, 255, 255, 255, 255, 255, 255, 255, 255, 127]),
+            None
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Some(command) = Command::decode(&bytes) {
+                // Lengths may come in a longer form than they must, so the bytes may differ and the meaning may not.
+                let again = command.encode();
+                prop_assert_eq!(Command::decode(&again), Some(command));
+            }
+        }
+    }
+}

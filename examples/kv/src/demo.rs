@@ -1,0 +1,285 @@
+//! The demo: a real cluster is killed under load, and every promise it made is checked.
+//!
+//! ```text
+//!  load          0 ────────── 1/3 ────────────── 2/3 ────────────── end   read back   check
+//!  32 clients    get, set, cas, append, write-once keys, spread over all nodes
+//!  nodes                      SIGKILL leader      SIGKILL all                through     every operation,
+//!                             and restart         and restart                every node  key by key
+//! ```
+//!
+//! A killed process leaves what it wrote to the operating system's cache, so a kill alone would forgive a log that never syncs. The nodes therefore
+//! run with `--power-loss`: what was not synced lives in their own memory and dies with them.
+
+mod history;
+mod nemesis;
+mod progress;
+pub(crate) mod report;
+mod syncs;
+mod verify;
+mod workload;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufWriter},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+pub use verify::VerifyError;
+
+use crate::{
+    cluster::{Cluster, ClusterError, ClusterOptions, fresh_directory},
+    protocol::Protocol,
+};
+use history::{Record, write_lines};
+use nemesis::{Kill, torment};
+use progress::Progress;
+use report::{Report, Tally};
+use syncs::Syncs;
+use verify::{keys_of, read_back, verify};
+use workload::Workload;
+
+/// Kill a cluster under load and check what it promised.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DemoOptions {
+    /// Connections, each with one operation at a time
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub clients: u16,
+    /// How long the load runs
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(3..=3_600))]
+    pub seconds: u64,
+    /// Length of the values that are set
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=262_144))]
+    pub value_bytes: u32,
+    /// Registers that are read and written; there is one list for each ten
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub keys: u32,
+    /// Processes in the cluster
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
+    pub nodes: u64,
+    /// What the nodes agree by
+    #[arg(long, value_enum, default_value_t)]
+    pub protocol: Protocol,
+    /// Keep the nodes' data here, in an empty or new directory [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// End with one JSON object on the last line
+    #[arg(long)]
+    pub json: bool,
+    /// Write every operation to a file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+    /// Let the nodes lie about syncing their logs: the demo must then find a loss
+    #[arg(long)]
+    pub skip_sync: bool,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DemoError {
+    /// The cluster did not start, or a node ended by itself.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The end could not be looked at.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A file could not be written, or a directory not be made.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The user had enough.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Runs the demo with this very program as its nodes, and prints the report. Whether it passed.
+///
+/// # Errors
+/// [`DemoError`]
+pub async fn demo(options: &DemoOptions) -> Result<bool, DemoError> {
+    tokio::select! {
+        passed = run(options) => passed,
+        // The nodes die with the cluster, when `run` is dropped.
+        _ = tokio::signal::ctrl_c() => Err(DemoError::Interrupted),
+    }
+}
+
+async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
+    let directory = Directory::new(options.data.as_deref())?;
+    let waiting = Progress::waiting("waiting for a leader");
+    let mut cluster = Cluster::start(ClusterOptions {
+        program: std::env::current_exe()?,
+        nodes: options.nodes,
+        directory: directory.path().to_owned(),
+        arguments: node_arguments(options),
+    })?;
+    cluster.ready(START_PATIENCE).await?;
+    drop(waiting);
+
+    let addresses = cluster.addresses();
+    let workload = Workload::new(
+        &addresses,
+        options.keys as usize,
+        options.value_bytes as usize,
+    );
+    let loaded = load(options, &mut cluster, &workload).await?;
+
+    let waiting = Progress::waiting("reading everything back through every node");
+    cluster.ready(START_PATIENCE).await?;
+    let at_end = read_all(&addresses, &loaded.records, &workload).await?;
+    drop(waiting);
+    drop(cluster);
+
+    let _waiting = Progress::waiting("checking every operation");
+    let tally = Tally::of(&loaded.records);
+    let (records, verified) = verify(loaded.records, at_end)?;
+    if let Some(path) = &options.history {
+        write_lines(&records, &mut BufWriter::new(File::create(path)?))?;
+    }
+    let mut report = Report {
+        protocol: options.protocol.to_string(),
+        nodes: options.nodes,
+        clients: usize::from(options.clients),
+        keys: options.keys as usize,
+        value_bytes: options.value_bytes as usize,
+        load: loaded.length,
+        tally,
+        kills: loaded.kills,
+        log_syncs: loaded.log_syncs,
+        verified,
+        data: None,
+    };
+    report.data = directory.leave(report.passes());
+    drop(_waiting);
+    println!("{report}");
+    if options.json {
+        println!("{}", report.json().map_err(io::Error::other)?);
+    }
+    Ok(report.passes())
+}
+
+fn node_arguments(options: &DemoOptions) -> Vec<String> {
+    let timeout_ms = NODE_TIMEOUT.as_millis().to_string();
+    let mut arguments: Vec<String> = [
+        "--power-loss",
+        "--timeout-ms",
+        &timeout_ms,
+        "--protocol",
+        &options.protocol.to_string(),
+    ]
+    .map(Into::into)
+    .into();
+    if options.skip_sync {
+        arguments.push("--skip-sync".into());
+    }
+    arguments
+}
+
+struct Loaded {
+    records: Vec<Record>,
+    kills: Vec<Kill>,
+    log_syncs: u64,
+    length: Duration,
+}
+
+async fn load(
+    options: &DemoOptions,
+    cluster: &mut Cluster,
+    workload: &Arc<Workload>,
+) -> Result<Loaded, DemoError> {
+    let length = Duration::from_secs(options.seconds);
+    let (addresses, mut syncs) = (cluster.addresses(), Syncs::default());
+    syncs.ask(&addresses, &mut BTreeMap::new()).await;
+    let progress = Progress::load(length);
+    let mut clients = JoinSet::new();
+    for seat in 0..usize::from(options.clients) {
+        clients.spawn(Arc::clone(workload).client(seat));
+    }
+    let events = async {
+        let kills = torment(cluster, workload, &progress, length).await?;
+        tokio::time::sleep(length.saturating_sub(workload.now())).await;
+        Ok::<_, ClusterError>(kills)
+    };
+    let kills = tokio::select! {
+        kills = events => kills?,
+        () = progress.follow(workload) => unreachable!("the bar is followed until the load ends"),
+        () = syncs.follow(&addresses) => unreachable!("the logs are followed until the load ends"),
+    };
+    let length = workload.now();
+    workload.stop();
+    let mut records = Vec::new();
+    while let Some(client) = clients.join_next().await {
+        records.extend(client.map_err(io::Error::other)??);
+    }
+    syncs.ask(&addresses, &mut BTreeMap::new()).await;
+    Ok(Loaded {
+        records,
+        kills,
+        log_syncs: syncs.total(),
+        length,
+    })
+}
+
+async fn read_all(
+    addresses: &BTreeMap<u64, SocketAddr>,
+    records: &[Record],
+    workload: &Arc<Workload>,
+) -> Result<Vec<Vec<Record>>, DemoError> {
+    let keys: Arc<[_]> = keys_of(workload, records).into();
+    let mut readers = JoinSet::new();
+    for (id, address) in addresses {
+        let (id, address, keys, workload) =
+            (*id, *address, Arc::clone(&keys), Arc::clone(workload));
+        readers.spawn(async move { read_back(id, address, &keys, &workload).await });
+    }
+    let mut at_end = Vec::new();
+    while let Some(reads) = readers.join_next().await {
+        at_end.push(reads.map_err(io::Error::other)??);
+    }
+    Ok(at_end)
+}
+
+/// Where the nodes keep their data.
+enum Directory {
+    Kept(PathBuf),
+    Temporary(TempDir),
+}
+
+impl Directory {
+    fn new(path: Option<&Path>) -> io::Result<Self> {
+        match path {
+            Some(path) => {
+                fresh_directory(path)?;
+                Ok(Self::Kept(path.to_owned()))
+            }
+            None => Ok(Self::Temporary(
+                tempfile::Builder::new().prefix("synod-kv-").tempdir()?,
+            )),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(directory) => directory.path(),
+        }
+    }
+
+    /// Where the data is afterwards: a temporary directory stays only if there is something to look for in it.
+    fn leave(self, passed: bool) -> Option<PathBuf> {
+        match self {
+            Self::Kept(path) => Some(path),
+            Self::Temporary(directory) => (!passed).then(|| directory.keep()),
+        }
+    }
+}
+
+const START_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a node tries before it says that it does not know: less than the clients' patience.
+const NODE_TIMEOUT: Duration = Duration::from_secs(2);

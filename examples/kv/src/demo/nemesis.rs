@@ -1,0 +1,104 @@
+//! What is done to the cluster while the load runs.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    cluster::{Cluster, ClusterError},
+    demo::{progress::Progress, workload::Workload},
+};
+
+/// One blow, and how long the cluster took to stand up again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Kill {
+    /// Who was killed.
+    pub(crate) what: String,
+    /// Since the start of the load.
+    pub(crate) at: Duration,
+    /// From the kill to the first acknowledgement of a write that was asked after it.
+    pub(crate) leaderless: Duration,
+    /// Whether there was one; if not, `leaderless` is how long was waited.
+    pub(crate) recovered: bool,
+}
+
+/// Kills the leader a third of the way in and all nodes at two thirds, with SIGKILL, and starts them again.
+pub(crate) async fn torment(
+    cluster: &mut Cluster,
+    workload: &Workload,
+    progress: &Progress,
+    load: Duration,
+) -> Result<Vec<Kill>, ClusterError> {
+    sleep((load / 3).saturating_sub(workload.now())).await;
+    let leader = cluster.leader(PATIENCE).await?;
+    let first = strike(
+        cluster,
+        workload,
+        progress,
+        format!("leader, node {leader}"),
+        &[leader],
+        After::Recovery,
+    )
+    .await?;
+
+    sleep((load * 2 / 3).saturating_sub(workload.now())).await;
+    let all = cluster.ids();
+    let second = strike(
+        cluster,
+        workload,
+        progress,
+        format!("all {} nodes", all.len()),
+        &all,
+        After::Death,
+    )
+    .await?;
+    Ok(vec![first, second])
+}
+
+/// When the dead are started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// When the others serve without them, so that the time measured is that of an election.
+    Recovery,
+    /// At once.
+    Death,
+}
+
+async fn strike(
+    cluster: &mut Cluster,
+    workload: &Workload,
+    progress: &Progress,
+    what: String,
+    ids: &[u64],
+    restart: After,
+) -> Result<Kill, ClusterError> {
+    cluster.kill(ids).await?;
+    // From when they are surely dead: until then an answer may be on its way that was given before.
+    let (at, recovery) = (workload.now(), workload.next_write());
+    progress.say(&format!("{what}: killed"));
+    if restart == After::Death {
+        ids.iter().try_for_each(|id| cluster.restart(*id))?;
+    }
+    let first = timeout(PATIENCE, recovery).await;
+    let recovered = matches!(first, Ok(Ok(_)));
+    let leaderless = match first {
+        Ok(Ok(first)) => first.saturating_sub(at),
+        _ => workload.now().saturating_sub(at),
+    };
+    progress.say(&format!(
+        "{what}: {} ms without a leader",
+        leaderless.as_millis()
+    ));
+    if restart == After::Recovery {
+        ids.iter().try_for_each(|id| cluster.restart(*id))?;
+    }
+    Ok(Kill {
+        what,
+        at,
+        leaderless,
+        recovered,
+    })
+}
+
+/// For a leader: elections take well under a second, unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,75 @@
+//! A replicated key-value server that speaks RESP, the demo that kills it, and a load generator.
+//!
+//! # The problem
+//!
+//! A key-value server on one machine forgets what its disk forgets and is gone while its machine is. Three of them that agree on the order of all
+//! writes are one server that survives the loss of any one, and that forgets nothing it has acknowledged, not even if all of them lose power at once.
+//!
+//! # How the parts meet
+//!
+//! ```text
+//!  clients ──RESP2──> framing ─> request ──┬─ writes ─> Command ─> Group::propose ─┐
+//!                     limits    meaning    └─ reads ──> Query ──> Group::read ─────┤
+//!                                                                                  │
+//!            synod-replica: Node ── consensus core ── synod-transport ──> the other nodes
+//!                             │ └── synod-wal ── Directory, or PowerLoss around it
+//!                             └──── Kv, the state machine ── snapshots
+//! ```
+//!
+//! - [`Server`] takes connections and cuts them into requests ([`Framer`]); [`parse`] gives them a meaning; a pipeline is executed run by run, writes with
+//!   writes and reads with reads.
+//! - [`Command`] is what goes through the log, [`Kv`] the state that it changes, the same on every node.
+//! - [`Store`] stands between the two: a replicated group, or one machine in memory ([`Local`]), so that the server can be tested without a cluster.
+//! - [`serve`] puts one node together; [`Protocol`] is the only place that names a consensus protocol.
+//! - [`demo`] kills real processes under load and checks every promise; [`load`] measures any RESP server; [`dump`] shows a node's log.
+//!
+//! # What a client may rely on
+//!
+//! - Any node takes any command; a follower forwards it.
+//! - Reads are linearizable: they see every write that was acknowledged before they were asked, by any client of any node.
+//! - An answer to a write means that a majority has it on stable storage.
+//! - An error that starts with `UNKNOWN` says that the write may or may not happen; one that starts with `REJECTED`, that it did not and will not.
+//!   Both come within the node's `--timeout-ms`. Nothing is tried twice on a client's behalf.
+//! - Requests of one connection are executed and answered in order, also when they are pipelined.
+//!
+//! # Left out
+//!
+//! Expiry, types other than strings, transactions, scripts, publish and subscribe, RESP3, inline commands, authentication, and more than one database.
+//! Keys are one group: `synod-replica` runs many on a node, and the demo of sharding is another one. The map lives in memory.
+
+mod client;
+mod cluster;
+mod command;
+mod connection;
+mod demo;
+mod dump;
+mod framing;
+mod group;
+mod info;
+mod load;
+mod machine;
+mod protocol;
+mod query;
+mod random;
+mod request;
+mod serve;
+mod server;
+mod snapshot;
+mod store;
+
+pub use client::{Client, ClientError, value_of};
+pub use cluster::{Cluster, ClusterError, ClusterOptions, fresh_directory};
+pub use command::{Blob, Command, When};
+pub use demo::{DemoError, DemoOptions, VerifyError, demo};
+pub use dump::{DumpError, DumpOptions, dump};
+pub use framing::{Framer, FramingError, RequestLimits};
+pub use info::info_field;
+pub use load::{LoadError, LoadOptions, load};
+pub use machine::{KEY_BYTES_MAX, Kv, Refusal, Response, SHARDS, VALUE_BYTES_MAX};
+pub use protocol::Protocol;
+pub use query::Query;
+pub use request::{Local as LocalRequest, Request, RequestError, command_count, parse};
+pub use serve::{Member, ServeError, ServeOptions, serve};
+pub use server::{GRACE, Server, ServerLimits};
+pub use snapshot::{read as read_snapshot, write as write_snapshot};
+pub use store::{Consensus, Failure, Local, Store};

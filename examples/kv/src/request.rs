@@ -1,0 +1,317 @@
+//! From arguments to meaning: which command, with which options.
+//!
+//! The errors are those that clients of Redis know, word for word.
+
+use bytes::Bytes;
+
+use crate::{
+    command::{Blob, Command, When},
+    machine::integer,
+    query::Query,
+};
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Goes through the log: an encoded [`Command`].
+    Write(Bytes),
+    /// Looks at the machine.
+    Read(Query),
+    /// Is answered by this connection alone.
+    Local(Local),
+}
+
+/// Requests that neither write nor read the replicated state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// `PING [message]`
+    Ping(Option<Bytes>),
+    /// `ECHO message`
+    Echo(Bytes),
+    /// `INFO [section ...]`; none means all.
+    Info(Vec<Bytes>),
+    /// `COMMAND`, with any subcommand but `COUNT`: an empty list, which every client accepts.
+    CommandList,
+    /// `COMMAND COUNT`
+    CommandCount,
+    /// `CONFIG GET parameter [parameter ...]`
+    ConfigGet(Vec<Bytes>),
+    /// `CLIENT ID`
+    ClientId,
+    /// `CLIENT GETNAME`
+    ClientName,
+    /// `CLIENT SETNAME name`
+    ClientSetName(Bytes),
+    /// What has no effect here and is done at once: `CLIENT SETINFO`, `SELECT 0`.
+    Nothing,
+    /// `QUIT`
+    Quit,
+}
+
+/// Why arguments mean nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// There is no such command.
+    #[error("unknown command '{0}', with args beginning with: {1}")]
+    Unknown(String, String),
+    /// There is no such subcommand.
+    #[error("unknown subcommand '{1}'. Try {0} HELP.")]
+    UnknownSubcommand(&'static str, String),
+    /// Too few or too many arguments.
+    #[error("wrong number of arguments for '{0}' command")]
+    Arity(&'static str),
+    /// Options that do not exist or exclude one another.
+    #[error("syntax error")]
+    Syntax,
+    /// An argument that should be a number.
+    #[error("value is not an integer or out of range")]
+    NotAnInteger,
+    /// The one number that cannot be negated.
+    #[error("decrement would overflow")]
+    Overflow,
+    /// There is one database, number 0.
+    #[error("DB index is out of range")]
+    Database,
+    /// A name with blanks or line ends would spoil a listing.
+    #[error("Client names cannot contain spaces, newlines or special characters.")]
+    ClientName,
+}
+
+/// Reads one request. `args` holds at least the command's name.
+///
+/// # Errors
+/// [`RequestError`]; the connection goes on after it.
+///
+/// ```
+/// use synod_kv::{Query, Request, parse};
+///
+/// assert_eq!(parse(&["get".into(), "k".into()]), Ok(Request::Read(Query::Get("k".into()))));
+/// let error = parse(&["get".into()]).unwrap_err();
+/// assert_eq!(error.to_string(), "wrong number of arguments for 'get' command");
+/// ```
+pub fn parse(args: &[Bytes]) -> Result<Request, RequestError> {
+    let (name, rest) = args.split_first().ok_or(RequestError::Syntax)?;
+    let entry = TABLE
+        .iter()
+        .find(|entry| name.eq_ignore_ascii_case(entry.name.as_bytes()));
+    let entry = entry.ok_or_else(|| unknown(name, rest))?;
+    if rest.len() < entry.args_min || rest.len() > entry.args_max {
+        return Err(RequestError::Arity(entry.name));
+    }
+    (entry.parse)(rest)
+}
+
+/// How many commands there are.
+#[must_use]
+pub fn command_count() -> usize {
+    TABLE.len()
+}
+
+struct Entry {
+    name: &'static str,
+    /// Behind the name.
+    args_min: usize,
+    args_max: usize,
+    parse: fn(&[Bytes]) -> Result<Request, RequestError>,
+}
+
+const fn entry(
+    name: &'static str,
+    args_min: usize,
+    args_max: usize,
+    parse: fn(&[Bytes]) -> Result<Request, RequestError>,
+) -> Entry {
+    Entry {
+        name,
+        args_min,
+        args_max,
+        parse,
+    }
+}
+
+/// The busiest first: the table is searched from the front.
+static TABLE: &[Entry] = &[
+    entry("get", 1, 1, |args| {
+        Ok(Request::Read(Query::Get(args[0].clone())))
+    }),
+    entry("set", 2, MANY, set),
+    entry("cas", 3, 3, |args| {
+        let [key, expected, new] = [0, 1, 2].map(|at| Blob(&args[at]));
+        write(&Command::CompareAndSwap { key, expected, new })
+    }),
+    entry("append", 2, 2, |args| {
+        write(&Command::Append {
+            key: Blob(&args[0]),
+            value: Blob(&args[1]),
+        })
+    }),
+    entry("incr", 1, 1, |args| {
+        write(&Command::Add {
+            key: Blob(&args[0]),
+            by: 1,
+        })
+    }),
+    entry("decr", 1, 1, |args| {
+        write(&Command::Add {
+            key: Blob(&args[0]),
+            by: -1,
+        })
+    }),
+    entry("incrby", 2, 2, |args| {
+        let by = integer(&args[1]).ok_or(RequestError::NotAnInteger)?;
+        write(&Command::Add {
+            key: Blob(&args[0]),
+            by,
+        })
+    }),
+    entry("decrby", 2, 2, |args| {
+        let by = integer(&args[1]).ok_or(RequestError::NotAnInteger)?;
+        let by = by.checked_neg().ok_or(RequestError::Overflow)?;
+        write(&Command::Add {
+            key: Blob(&args[0]),
+            by,
+        })
+    }),
+    entry("del", 1, MANY, |args| {
+        write(&Command::Delete {
+            keys: args.iter().map(|key| Blob(key)).collect(),
+        })
+    }),
+    entry("exists", 1, MANY, |args| {
+        Ok(Request::Read(Query::Exists(args.to_vec())))
+    }),
+    entry("strlen", 1, 1, |args| {
+        Ok(Request::Read(Query::Len(args[0].clone())))
+    }),
+    entry("mget", 1, MANY, |args| {
+        Ok(Request::Read(Query::GetMany(args.to_vec())))
+    }),
+    entry("mset", 2, MANY, set_many),
+    entry("dbsize", 0, 0, |_| Ok(Request::Read(Query::Count))),
+    entry("flushall", 0, 1, |args| match args.first() {
+        Some(mode) if !is(mode, "async") && !is(mode, "sync") => Err(RequestError::Syntax),
+        _ => write(&Command::Clear),
+    }),
+    entry("ping", 0, 1, |args| {
+        local(Local::Ping(args.first().cloned()))
+    }),
+    entry("echo", 1, 1, |args| local(Local::Echo(args[0].clone()))),
+    entry("info", 0, MANY, |args| local(Local::Info(args.to_vec()))),
+    entry("command", 0, MANY, |args| match args.first() {
+        Some(sub) if is(sub, "count") => local(Local::CommandCount),
+        _ => local(Local::CommandList),
+    }),
+    entry("config", 1, MANY, config),
+    entry("client", 1, MANY, client),
+    entry("select", 1, 1, |args| match integer(&args[0]) {
+        Some(0) => local(Local::Nothing),
+        Some(_) => Err(RequestError::Database),
+        None => Err(RequestError::NotAnInteger),
+    }),
+    entry("quit", 0, MANY, |_| local(Local::Quit)),
+];
+
+const MANY: usize = usize::MAX;
+
+fn set(args: &[Bytes]) -> Result<Request, RequestError> {
+    let (mut when, mut previous) = (When::Always, false);
+    for option in &args[2..] {
+        if is(option, "nx") && when != When::Present {
+            when = When::Absent;
+        } else if is(option, "xx") && when != When::Absent {
+            when = When::Present;
+        } else if is(option, "get") {
+            previous = true;
+        } else {
+            return Err(RequestError::Syntax);
+        }
+    }
+    write(&Command::Set {
+        key: Blob(&args[0]),
+        value: Blob(&args[1]),
+        when,
+        previous,
+    })
+}
+
+fn set_many(args: &[Bytes]) -> Result<Request, RequestError> {
+    let (pairs, rest) = args.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(RequestError::Arity("mset"));
+    }
+    let pairs = pairs
+        .iter()
+        .map(|[key, value]| (Blob(key), Blob(value)))
+        .collect();
+    write(&Command::SetMany { pairs })
+}
+
+fn config(args: &[Bytes]) -> Result<Request, RequestError> {
+    match args {
+        [sub, names @ ..] if is(sub, "get") && !names.is_empty() => {
+            local(Local::ConfigGet(names.to_vec()))
+        }
+        [sub] if is(sub, "get") => Err(RequestError::Arity("config|get")),
+        [sub, ..] => Err(RequestError::UnknownSubcommand("CONFIG", printable(sub))),
+        [] => Err(RequestError::Arity("config")),
+    }
+}
+
+fn client(args: &[Bytes]) -> Result<Request, RequestError> {
+    match args {
+        [sub] if is(sub, "id") => local(Local::ClientId),
+        [sub] if is(sub, "getname") => local(Local::ClientName),
+        [sub, name] if is(sub, "setname") => {
+            if name.iter().all(u8::is_ascii_graphic) && name.len() <= CLIENT_NAME_BYTES_MAX {
+                local(Local::ClientSetName(Bytes::copy_from_slice(name)))
+            } else {
+                Err(RequestError::ClientName)
+            }
+        }
+        [sub, _, _] if is(sub, "setinfo") => local(Local::Nothing),
+        [sub, ..] if is(sub, "id") => Err(RequestError::Arity("client|id")),
+        [sub, ..] if is(sub, "getname") => Err(RequestError::Arity("client|getname")),
+        [sub, ..] if is(sub, "setname") => Err(RequestError::Arity("client|setname")),
+        [sub, ..] if is(sub, "setinfo") => Err(RequestError::Arity("client|setinfo")),
+        [sub, ..] => Err(RequestError::UnknownSubcommand("CLIENT", printable(sub))),
+        [] => Err(RequestError::Arity("client")),
+    }
+}
+
+fn unknown(name: &[u8], rest: &[Bytes]) -> RequestError {
+    let mut args = String::new();
+    for arg in rest {
+        if args.len() > ERROR_TEXT_BYTES_MAX {
+            break;
+        }
+        args.push('\'');
+        args.push_str(&printable(arg));
+        args.push_str("' ");
+    }
+    RequestError::Unknown(printable(name), args)
+}
+
+/// An error is one line: what a client sent goes into it shortened and without control characters.
+fn printable(bytes: &[u8]) -> String {
+    let bytes = &bytes[..bytes.len().min(ERROR_TEXT_BYTES_MAX)];
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+fn is(arg: &[u8], word: &str) -> bool {
+    arg.eq_ignore_ascii_case(word.as_bytes())
+}
+
+fn write(command: &Command<'_>) -> Result<Request, RequestError> {
+    Ok(Request::Write(command.encode()))
+}
+
+fn local(local: Local) -> Result<Request, RequestError> {
+    Ok(Request::Local(local))
+}
+
+const ERROR_TEXT_BYTES_MAX: usize = 128;
+const CLIENT_NAME_BYTES_MAX: usize = 128;

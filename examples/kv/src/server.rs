@@ -1,0 +1,155 @@
+//! The listener, and what its connections share.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::Instant,
+};
+use tracing::{debug, warn};
+
+use crate::{connection::Connection, framing::RequestLimits, info::Facts, store::Store};
+
+/// What one server takes on. Memory for connections is at most `clients_max` times a little over
+/// twice `request.request_bytes_max`, and answers on their way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// Of each request.
+    pub request: RequestLimits,
+    /// Connections at a time; one more is told so and closed.
+    pub clients_max: usize,
+    /// Requests of one connection that are executed together. The rest stays in the socket.
+    pub inflight_max: usize,
+}
+
+/// A RESP2 server in front of a [`Store`].
+#[derive(Debug)]
+pub struct Server<S> {
+    pub(crate) store: S,
+    pub(crate) limits: ServerLimits,
+    started: Instant,
+    address: SocketAddr,
+    clients: AtomicUsize,
+    ids: AtomicU64,
+}
+
+impl<S: Store> Server<S> {
+    /// Serves connections until `stop` changes or its sender is gone; then lets each connection
+    /// finish what it executes, for at most [`GRACE`].
+    ///
+    /// # Errors
+    /// When the listener has no address. A connection that cannot be accepted is reported and left
+    /// alone.
+    pub async fn run(
+        listener: TcpListener,
+        store: S,
+        limits: ServerLimits,
+        mut stop: watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        let server = Arc::new(Self {
+            store,
+            limits,
+            started: Instant::now(),
+            address: listener.local_addr()?,
+            clients: AtomicUsize::new(0),
+            ids: AtomicU64::new(0),
+        });
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(Arc::clone(&server).admit(stream, stop.clone()));
+                    }
+                    Err(error) => {
+                        // Out of file descriptors, as a rule: they come back when others close.
+                        warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+                _ = stop.changed() => break,
+            }
+        }
+        drop(listener);
+        let finish = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, finish).await.is_err() {
+            debug!("connections that did not finish in time are cut");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        Facts {
+            port: self.address.port(),
+            uptime_s: self.started.elapsed().as_secs(),
+            clients: self.clients.load(Ordering::Relaxed),
+            clients_max: self.limits.clients_max,
+        }
+    }
+
+    async fn admit(self: Arc<Self>, mut stream: TcpStream, stop: watch::Receiver<bool>) {
+        let guest = Guest::enter(&self.clients);
+        if guest.number > self.limits.clients_max {
+            let _ = stream
+                .write_all(b"-ERR max number of clients reached\r\n")
+                .await;
+            return;
+        }
+        // Replies are written whole; waiting to fill a segment would only delay them.
+        let _ = stream.set_nodelay(true);
+        let id = 1 + self.ids.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = Connection::new(Arc::clone(&self), stream, id)
+            .run(stop)
+            .await
+        {
+            debug!(id, %error, "a connection broke");
+        }
+    }
+}
+
+/// Counts a connection for as long as it lives, however it ends.
+struct Guest<'a> {
+    clients: &'a AtomicUsize,
+    number: usize,
+}
+
+impl<'a> Guest<'a> {
+    fn enter(clients: &'a AtomicUsize) -> Self {
+        Self {
+            clients,
+            number: 1 + clients.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Guest<'_> {
+    fn drop(&mut self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            request: RequestLimits::default(),
+            clients_max: 1_024,
+            inflight_max: 1_024,
+        }
+    }
+}
+
+/// How long a server that stops waits for requests in flight.
+pub const GRACE: Duration = Duration::from_secs(2);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,119 @@
+//! What stands behind the server: a replicated group, or, without a cluster, one machine in memory.
+
+use std::{
+    future::{self, Future},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use synod_replica::Reason;
+
+use crate::machine::{Kv, Response};
+
+/// A store that takes writes in order and answers linearizable reads.
+///
+/// A clone is another handle to the same store.
+pub trait Store: Clone + Send + Sync + 'static {
+    /// Proposes an encoded [`Command`](crate::Command). Writes take effect in the order of the
+    /// calls of one handle, not of the first polls of what they return, so a caller may start many
+    /// and wait for them later.
+    fn write(
+        &self,
+        command: Bytes,
+    ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static;
+
+    /// Looks at the map at one moment, at which it holds every write that was answered before the
+    /// call.
+    fn read<R: Send + 'static>(
+        &self,
+        with: impl FnOnce(&Kv) -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R, Failure>> + Send + 'static;
+
+    /// What `INFO` tells of the replication.
+    fn consensus(&self) -> Consensus;
+}
+
+/// How a request ended when it did not end well. The texts are the errors that clients see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It had no effect and never will.
+    #[error("REJECTED {reason}{}", Leader(*leader))]
+    Rejected {
+        /// Why.
+        reason: Reason,
+        /// The node to try instead, if one is known.
+        leader: Option<u64>,
+    },
+    /// It may have taken effect, may do so later, or never.
+    #[error("UNKNOWN the request was accepted and its outcome was not learned in time")]
+    Unknown,
+}
+
+/// The replication as `INFO` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Consensus {
+    /// The protocol's name, as `--protocol` takes it.
+    pub protocol: &'static str,
+    /// This node.
+    pub id: u64,
+    /// In the protocol's own words: `leader`, `follower`, `candidate` ...
+    pub role: String,
+    /// Who leads, if this node knows.
+    pub leader_id: Option<u64>,
+    /// The term or ballot.
+    pub term: u64,
+    /// The last entry that is known to be decided.
+    pub commit_index: u64,
+    /// The last entry that the machine has seen.
+    pub applied_index: u64,
+    /// What the log takes on the disk.
+    pub log_bytes: u64,
+    /// How often the log was synced since the process started.
+    pub log_syncs: u64,
+}
+
+/// One machine in memory: for tests of the server, and for measuring it without replication.
+#[derive(Clone, Debug, Default)]
+pub struct Local(Arc<Mutex<Kv>>);
+
+impl Store for Local {
+    fn write(
+        &self,
+        command: Bytes,
+    ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
+        // A panic while the lock is held leaves the map as it was or as it should be.
+        let response = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .execute(&command);
+        future::ready(Ok(response))
+    }
+
+    fn read<R: Send + 'static>(
+        &self,
+        with: impl FnOnce(&Kv) -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R, Failure>> + Send + 'static {
+        future::ready(Ok(with(
+            &self.0.lock().unwrap_or_else(PoisonError::into_inner),
+        )))
+    }
+
+    fn consensus(&self) -> Consensus {
+        Consensus {
+            protocol: "none",
+            role: "leader".into(),
+            ..Consensus::default()
+        }
+    }
+}
+
+struct Leader(Option<u64>);
+
+impl std::fmt::Display for Leader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.map_or(Ok(()), |id| write!(f, " [leader {id}]"))
+    }
+}

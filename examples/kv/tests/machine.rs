@@ -1,0 +1,222 @@
+//! The machine against the plainest model there is: one ordered map.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use synod_kv::{Blob, Command, Kv, Refusal, Response, When, read_snapshot, write_snapshot};
+
+type Bin = Vec<u8>;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Set(Bin, Bin, When, bool),
+    Delete(Vec<Bin>),
+    Add(Bin, i64),
+    Append(Bin, Bin),
+    SetMany(Vec<(Bin, Bin)>),
+    Clear,
+    Cas(Bin, Bin, Bin),
+}
+
+#[derive(Default)]
+struct Model(BTreeMap<Bin, Bin>);
+
+impl Model {
+    fn apply(&mut self, step: &Step) -> Response {
+        match step {
+            Step::Set(key, value, when, previous) => self.set(key, value, *when, *previous),
+            Step::Delete(keys) => Response::Integer(
+                keys.iter()
+                    .filter(|key| self.0.remove(*key).is_some())
+                    .count() as i64,
+            ),
+            Step::Add(key, by) => {
+                let before = self.0.get(key).map_or(Some(0), |value| number(value));
+                let Some(before) = before else {
+                    return Response::Refused(Refusal::NotAnInteger);
+                };
+                let Some(sum) = before.checked_add(*by) else {
+                    return Response::Refused(Refusal::Overflow);
+                };
+                self.0.insert(key.clone(), sum.to_string().into_bytes());
+                Response::Integer(sum)
+            }
+            Step::Append(key, value) => {
+                let before = self.0.get(key).cloned();
+                let after = [before.clone().unwrap_or_default(), value.clone()].concat();
+                let len = after.len() as i64;
+                if before.is_some() || !after.is_empty() {
+                    self.0.insert(key.clone(), after);
+                }
+                Response::Integer(len)
+            }
+            Step::SetMany(pairs) => {
+                self.0.extend(pairs.iter().cloned());
+                Response::Done
+            }
+            Step::Clear => {
+                self.0.clear();
+                Response::Done
+            }
+            Step::Cas(key, expected, new) => {
+                let swap = self.0.get(key) == Some(expected);
+                if swap {
+                    self.0.insert(key.clone(), new.clone());
+                }
+                Response::Integer(i64::from(swap))
+            }
+        }
+    }
+
+    fn set(&mut self, key: &Bin, value: &Bin, when: When, previous: bool) -> Response {
+        let before = self.0.get(key).cloned();
+        let write = when == When::Always || (when == When::Present) == before.is_some();
+        if write {
+            self.0.insert(key.clone(), value.clone());
+        }
+        match (previous, before) {
+            (true, Some(before)) => Response::Value(before.into()),
+            (true, None) => Response::Absent,
+            (false, _) if write => Response::Done,
+            (false, _) => Response::Absent,
+        }
+    }
+}
+
+/// Only what a number is printed as is a number.
+fn number(text: &[u8]) -> Option<i64> {
+    let text = str::from_utf8(text).ok()?;
+    text.parse::<i64>()
+        .ok()
+        .filter(|number| number.to_string() == text)
+}
+
+impl Step {
+    fn encode(&self) -> Bytes {
+        match self {
+            Self::Set(key, value, when, previous) => Command::Set {
+                key: Blob(key),
+                value: Blob(value),
+                when: *when,
+                previous: *previous,
+            }
+            .encode(),
+            Self::Delete(keys) => Command::Delete {
+                keys: keys.iter().map(|key| Blob(key)).collect(),
+            }
+            .encode(),
+            Self::Add(key, by) => Command::Add {
+                key: Blob(key),
+                by: *by,
+            }
+            .encode(),
+            Self::Append(key, value) => Command::Append {
+                key: Blob(key),
+                value: Blob(value),
+            }
+            .encode(),
+            Self::SetMany(pairs) => Command::SetMany {
+                pairs: pairs
+                    .iter()
+                    .map(|(key, value)| (Blob(key), Blob(value)))
+                    .collect(),
+            }
+            .encode(),
+            Self::Clear => Command::Clear.encode(),
+            Self::Cas(key, expected, new) => Command::CompareAndSwap {
+                key: Blob(key),
+                expected: Blob(expected),
+                new: Blob(new),
+            }
+            .encode(),
+        }
+    }
+}
+
+/// Few keys and few values, so that steps meet.
+fn step() -> impl Strategy<Value = Step> {
+    let key = || {
+        prop::sample::select(vec![
+            b"".to_vec(),
+            b"a".to_vec(),
+            b"b".to_vec(),
+            b"\xff\0".to_vec(),
+        ])
+    };
+    let value = || {
+        prop::sample::select(vec![
+            b"".to_vec(),
+            b"1".to_vec(),
+            b"-9223372036854775808".to_vec(),
+            b"x".to_vec(),
+        ])
+    };
+    let when = prop::sample::select(vec![When::Always, When::Absent, When::Present]);
+    prop_oneof![
+        4 => (key(), value(), when, any::<bool>()).prop_map(|(key, value, when, get)| Step::Set(key, value, when, get)),
+        2 => prop::collection::vec(key(), 1..4).prop_map(Step::Delete),
+        2 => (key(), -2_i64..3).prop_map(|(key, by)| Step::Add(key, by)),
+        2 => (key(), value()).prop_map(|(key, value)| Step::Append(key, value)),
+        1 => prop::collection::vec((key(), value()), 1..4).prop_map(Step::SetMany),
+        1 => Just(Step::Clear),
+        3 => (key(), value(), value()).prop_map(|(key, expected, new)| Step::Cas(key, expected, new)),
+    ]
+}
+
+fn contents(kv: &Kv) -> BTreeMap<Bin, Bin> {
+    kv.iter()
+        .map(|(key, value)| (key.to_vec(), value.to_vec()))
+        .collect()
+}
+
+fn snapshot(kv: &Kv) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_snapshot(kv, &mut bytes).unwrap();
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_the_model(steps in prop::collection::vec(step(), 1..60)) {
+        let (mut kv, mut model) = (Kv::default(), Model::default());
+        for step in &steps {
+            prop_assert_eq!(kv.execute(&step.encode()), model.apply(step), "{:?}", step);
+            prop_assert_eq!(kv.len(), model.0.len());
+        }
+        prop_assert_eq!(contents(&kv), model.0);
+    }
+
+    /// A frozen copy does not see later writes, and its snapshot restores to it, byte for byte.
+    #[test]
+    fn a_snapshot_is_one_moment(before in prop::collection::vec(step(), 0..40), after in prop::collection::vec(step(), 0..40)) {
+        let mut kv = Kv::default();
+        for step in &before {
+            kv.execute(&step.encode());
+        }
+        let (frozen, moment) = (kv.clone(), contents(&kv));
+        for step in &after {
+            kv.execute(&step.encode());
+        }
+        let bytes = snapshot(&frozen);
+        let restored = read_snapshot(&mut &bytes[..]).unwrap();
+        prop_assert_eq!(contents(&restored), moment);
+        prop_assert_eq!(snapshot(&restored), bytes);
+    }
+
+    #[test]
+    fn arbitrary_commands_and_snapshots_never_panic(noise in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>()) {
+        let mut kv = Kv::default();
+        kv.execute(&noise);
+        let _ = read_snapshot(&mut &noise[..]);
+        // Noise in the middle of a good one gets further.
+        kv.execute(&Step::SetMany(vec![(b"a".to_vec(), b"1".to_vec()), (b"b".to_vec(), b"2".to_vec())]).encode());
+        let mut bytes = snapshot(&kv);
+        let at = at.index(bytes.len());
+        let end = bytes.len().min(at + noise.len());
+        bytes[at..end].copy_from_slice(&noise[..end - at]);
+        let _ = read_snapshot(&mut &bytes[..]);
+    }
+}

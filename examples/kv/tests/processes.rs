@@ -1,0 +1,423 @@
+//! Real processes, real files, real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{collections::BTreeMap, path::Path, process::Stdio, time::Duration};
+
+use redis_protocol::resp2::types::BytesFrame;
+use synod_kv::{Client, Cluster, ClusterOptions, info_field, value_of};
+use tempfile::TempDir;
+use tokio::{
+    process::Command,
+    time::{Instant, timeout},
+};
+
+#[tokio::test]
+async fn the_leader_is_killed_and_writes_go_on() {
+    let (mut cluster, _directory) = start(3, &["--power-loss"]).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let follower = other_than(&cluster, leader);
+    let mut client = connect(&cluster, follower).await;
+    assert_eq!(
+        show(&client.call(&[b"SET", b"before", b"1"]).await.unwrap()),
+        "OK"
+    );
+
+    cluster.kill(&[leader]).await.unwrap();
+    write_until_acknowledged(&cluster, follower, "after").await;
+    let next = cluster.leader(PATIENCE).await.unwrap();
+    assert_ne!(next, leader);
+
+    cluster.restart(leader).unwrap();
+    cluster.ready(PATIENCE).await.unwrap();
+    for id in cluster.ids() {
+        let mut client = connect(&cluster, id).await;
+        assert_eq!(
+            show(&client.call(&[b"MGET", b"before", b"after"]).await.unwrap()),
+            "[1, 1]",
+            "node {id}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_majority_a_write_ends_in_an_error_by_its_deadline_and_with_one_it_goes_on() {
+    let (mut cluster, _directory) = start(3, &["--timeout-ms", "600"]).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let others: Vec<_> = cluster
+        .ids()
+        .into_iter()
+        .filter(|id| *id != leader)
+        .collect();
+    cluster.kill(&others).await.unwrap();
+    let mut client = connect(&cluster, leader).await;
+    for (number, request) in [&["SET", "k", "v"][..], &["APPEND", "k", "v"], &["GET", "k"]]
+        .iter()
+        .enumerate()
+    {
+        let args: Vec<_> = request.iter().map(|arg| arg.as_bytes()).collect();
+        let asked = Instant::now();
+        let answer = show(
+            &timeout(PATIENCE, client.call(&args))
+                .await
+                .expect("an answer")
+                .unwrap(),
+        );
+        let kind = answer.split(' ').next().unwrap();
+        // The leader takes the first for its log; that nobody else has it, it cannot know.
+        assert!(
+            matches!(kind, "-UNKNOWN" | "-REJECTED"),
+            "request {number} was answered {answer}"
+        );
+        assert!(
+            asked.elapsed() < Duration::from_secs(3),
+            "request {number} took {:?}",
+            asked.elapsed()
+        );
+    }
+    for id in &others {
+        cluster.restart(*id).unwrap();
+    }
+    cluster.ready(PATIENCE).await.unwrap();
+    write_until_acknowledged(&cluster, leader, "again").await;
+}
+
+#[tokio::test]
+async fn a_pipeline_to_a_follower_keeps_its_order() {
+    let (cluster, _directory) = start(3, &[]).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let mut client = connect(&cluster, other_than(&cluster, leader)).await;
+    let mut expected = Vec::new();
+    for round in 0..200 {
+        let token = format!("{round};");
+        client.queue(&[b"APPEND", b"list", token.as_bytes()]);
+        expected.push(None);
+        if round % 7 == 0 {
+            client.queue(&[b"GET", b"list"]);
+            expected.push(Some(
+                (0..=round)
+                    .map(|round| format!("{round};"))
+                    .collect::<String>(),
+            ));
+        }
+    }
+    client.flush().await.unwrap();
+    for expected in expected {
+        let answer = timeout(PATIENCE, client.receive())
+            .await
+            .expect("an answer")
+            .unwrap();
+        match expected {
+            None => assert!(matches!(answer, BytesFrame::Integer(_)), "{answer:?}"),
+            Some(list) => assert_eq!(value_of(answer).unwrap(), list.as_bytes()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_the_loss_of_power_on_all_nodes() {
+    let (mut cluster, _directory) = start(3, &["--power-loss"]).await;
+    let written: BTreeMap<_, _> = (0..50)
+        .map(|number| (format!("key-{number}"), format!("value-{number}")))
+        .collect();
+    let mut client = connect(&cluster, 1).await;
+    for (key, value) in &written {
+        let answer = client
+            .call(&[b"SET", key.as_bytes(), value.as_bytes()])
+            .await
+            .unwrap();
+        assert_eq!(show(&answer), "OK");
+    }
+    for _ in 0..2 {
+        let all = cluster.ids();
+        cluster.kill(&all).await.unwrap();
+        all.iter().for_each(|id| cluster.restart(*id).unwrap());
+        cluster.ready(PATIENCE).await.unwrap();
+        for id in all {
+            let mut client = connect(&cluster, id).await;
+            for (key, value) in &written {
+                assert_eq!(
+                    show(&client.call(&[b"GET", key.as_bytes()]).await.unwrap()),
+                    *value,
+                    "{key} on node {id}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_lie_about_syncing_forget() {
+    let (mut cluster, _directory) = start(3, &["--skip-sync"]).await;
+    let mut client = connect(&cluster, 1).await;
+    assert_eq!(
+        show(&client.call(&[b"SET", b"k", b"v"]).await.unwrap()),
+        "OK"
+    );
+    let all = cluster.ids();
+    cluster.kill(&all).await.unwrap();
+    all.iter().for_each(|id| cluster.restart(*id).unwrap());
+    cluster.ready(PATIENCE).await.unwrap();
+    let mut client = connect(&cluster, 1).await;
+    assert_eq!(show(&client.call(&[b"GET", b"k"]).await.unwrap()), "(nil)");
+}
+
+/// A follower that was away past compaction is brought up by a snapshot.
+#[tokio::test]
+async fn a_follower_catches_up_by_snapshot() {
+    let (mut cluster, _directory) = start(3, &["--snapshot-log-bytes", "65536"]).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let away = other_than(&cluster, leader);
+    cluster.kill(&[away]).await.unwrap();
+    let mut client = connect(&cluster, leader).await;
+    let value = [b'v'; 1_000];
+    for round in 0..20 {
+        for number in 0..50 {
+            client.queue(&[b"SET", format!("{round}.{number}").as_bytes(), &value]);
+        }
+        client.flush().await.unwrap();
+        for _ in 0..50 {
+            assert_eq!(
+                show(
+                    &timeout(PATIENCE, client.receive())
+                        .await
+                        .expect("an answer")
+                        .unwrap()
+                ),
+                "OK"
+            );
+        }
+    }
+    cluster.restart(away).unwrap();
+    cluster.ready(PATIENCE).await.unwrap();
+    let mut client = connect(&cluster, away).await;
+    assert_eq!(show(&client.call(&[b"DBSIZE"]).await.unwrap()), "1000");
+}
+
+#[tokio::test]
+async fn info_agrees_on_the_leader() {
+    let (cluster, _directory) = start(3, &[]).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    for id in cluster.ids() {
+        let text = connect(&cluster, id).await.info().await.unwrap();
+        assert_eq!(info_field(&text, "id"), Some(&*id.to_string()), "{text}");
+        assert_eq!(
+            info_field(&text, "leader_id"),
+            Some(&*leader.to_string()),
+            "{text}"
+        );
+        assert_eq!(
+            info_field(&text, "role"),
+            Some(if id == leader { "leader" } else { "follower" }),
+            "{text}"
+        );
+        assert_eq!(info_field(&text, "protocol"), Some("raft"), "{text}");
+        for field in [
+            "term",
+            "commit_index",
+            "applied_index",
+            "log_bytes",
+            "log_syncs",
+        ] {
+            let number: u64 = info_field(&text, field).unwrap().parse().unwrap();
+            assert!(number > 0, "{field} is zero in\n{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn redis_tools_work_against_leader_and_follower() {
+    if Command::new("redis-benchmark")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .await
+        .is_err()
+    {
+        println!("SKIPPED: redis-cli and redis-benchmark are not installed (Debian: redis-tools)");
+        return;
+    }
+    let (cluster, _directory) = start(3, &[]).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    for id in [leader, other_than(&cluster, leader)] {
+        let port = cluster.address(id).port().to_string();
+        let output = tool(
+            "redis-benchmark",
+            &[
+                "-p",
+                &port,
+                "-t",
+                "set,get,incr",
+                "-c",
+                "50",
+                "-P",
+                "16",
+                "-n",
+                "2000",
+                "-q",
+            ],
+        )
+        .await;
+        for test in ["SET:", "GET:", "INCR:"] {
+            assert!(output.contains(test), "no line for {test} in\n{output}");
+        }
+        assert!(!output.to_lowercase().contains("error"), "{output}");
+        assert_eq!(
+            tool("redis-cli", &["-p", &port, "set", "k", "v"])
+                .await
+                .trim(),
+            "OK"
+        );
+        assert_eq!(
+            tool("redis-cli", &["-p", &port, "get", "k"]).await.trim(),
+            "v"
+        );
+        assert_eq!(
+            tool("redis-cli", &["-p", &port, "cas", "k", "v", "w"])
+                .await
+                .trim(),
+            "1"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_node_stops_in_order_when_it_is_asked_to_and_when_its_parent_is_gone() {
+    let directory = TempDir::new().unwrap();
+    for how in ["terminate", "parent"] {
+        let mut node = Command::new(PROGRAM)
+            .args([
+                "serve",
+                "--id",
+                "1",
+                "--cluster",
+                "1=127.0.0.1:0",
+                "--resp",
+                "127.0.0.1:0",
+                "--exit-with-parent",
+            ])
+            .arg("--data")
+            .arg(directory.path().join(how))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        // It says when it is there.
+        let mut line = String::new();
+        let stdout = node.stdout.take().unwrap();
+        let mut stdout = tokio::io::BufReader::new(stdout);
+        timeout(
+            PATIENCE,
+            tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut line),
+        )
+        .await
+        .unwrap()
+        .unwrap();
+        assert!(
+            line.starts_with("node 1 of 1: raft, RESP on 127.0.0.1:"),
+            "{line}"
+        );
+        let _pipe = match how {
+            "parent" => {
+                drop(node.stdin.take());
+                None
+            }
+            _ => {
+                let id = node.id().unwrap().to_string();
+                assert!(
+                    Command::new("kill")
+                        .args(["-TERM", &id])
+                        .status()
+                        .await
+                        .unwrap()
+                        .success()
+                );
+                node.stdin.take()
+            }
+        };
+        let status = timeout(PATIENCE, node.wait())
+            .await
+            .expect("it stops")
+            .unwrap();
+        assert!(status.success(), "{how}: {status}");
+    }
+}
+
+async fn start(nodes: u64, arguments: &[&str]) -> (Cluster, TempDir) {
+    let directory = TempDir::new().unwrap();
+    let options = ClusterOptions {
+        program: Path::new(PROGRAM).to_owned(),
+        nodes,
+        directory: directory.path().to_owned(),
+        arguments: arguments
+            .iter()
+            .map(|argument| (*argument).to_owned())
+            .collect(),
+    };
+    let mut cluster = Cluster::start(options).unwrap();
+    cluster
+        .ready(PATIENCE)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    (cluster, directory)
+}
+
+async fn connect(cluster: &Cluster, id: u64) -> Client {
+    Client::connect(cluster.address(id)).await.unwrap()
+}
+
+/// The answer may be an error while there is no leader; that there is one again is what is waited for.
+async fn write_until_acknowledged(cluster: &Cluster, id: u64, key: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = connect(cluster, id)
+            .await
+            .call(&[b"SET", key.as_bytes(), b"1"])
+            .await
+            .unwrap();
+        match show(&answer).as_str() {
+            "OK" => return,
+            error => assert!(
+                Instant::now() < deadline,
+                "no write is acknowledged; the last answer: {error}"
+            ),
+        }
+    }
+}
+
+fn other_than(cluster: &Cluster, id: u64) -> u64 {
+    cluster
+        .ids()
+        .into_iter()
+        .find(|other| *other != id)
+        .unwrap()
+}
+
+async fn tool(program: &str, args: &[&str]) -> String {
+    let output = timeout(PATIENCE, Command::new(program).args(args).output())
+        .await
+        .expect("it ends")
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {args:?}: {text}");
+    text.into_owned()
+}
+
+fn show(frame: &BytesFrame) -> String {
+    match frame {
+        BytesFrame::SimpleString(text) | BytesFrame::BulkString(text) => {
+            String::from_utf8_lossy(text).into_owned()
+        }
+        BytesFrame::Error(text) => format!("-{text}"),
+        BytesFrame::Integer(number) => number.to_string(),
+        BytesFrame::Array(frames) => format!(
+            "[{}]",
+            frames.iter().map(show).collect::<Vec<_>>().join(", ")
+        ),
+        BytesFrame::Null => "(nil)".into(),
+    }
+}
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_kv");
+const PATIENCE: Duration = Duration::from_secs(20);
