@@ -373,6 +373,9 @@ impl Run {
                 continue;
             }
             let node = sim::NodeId(1 + self.rng.below(self.world.node_ids().len() as u64));
+            if self.world.process(node).is_none() {
+                continue;
+            }
             let key = self.rng.below(5) as u8;
             let (input, command) = if self.rng.chance(0.4) {
                 (KvInput::get([key]), None)
