@@ -1,6 +1,75 @@
 //! State machine replication: one runtime for any consensus core, log and transport.
 //!
-//! (crate docs follow)
+//! A deterministic machine that is given the same commands in the same order is in the same state
+//! everywhere. A consensus protocol agrees on the order; what is left is what its users get wrong:
+//! to write before speaking, to answer each request once, to read what is current, to move snapshots,
+//! to keep bounds. This crate is that part, written once for every protocol.
+//!
+//! ```text
+//!  Group::propose ──┐                 ┌──────────── one turn of the host's loop ───────────────┐
+//!  Group::read ─────┤ inbox           │                                                        │
+//!                   └──────────▶ Engine ── Persist(write) ──▶ Log::append ─▶ sync ─▶ durable ──┤
+//!                                 │  ▲ └── Send ───────────▶ Transport::send, flush            │
+//!  frames ────────────────────────┼──┘ └── Task ──▶ read the log, write and move snapshots     │
+//!                                 │                 (another thread; completions come back)    │
+//!                                 └── Job ──▶ Applier ── apply ──▶ StateMachine                │
+//!                                                  └── answers, each once ──▶ whoever waits    │
+//! ```
+//!
+//! ```no_run
+//! # use synod_replica::{Applying, StateMachine, Log, Transport};
+//! # #[derive(Default)] struct Kv;
+//! # impl Kv { fn get(&self, _: &str) -> Option<String> { None } }
+//! # impl StateMachine for Kv {
+//! #     type Response = ();
+//! #     type Frozen = ();
+//! #     fn apply(&mut self, _: Applying, _: &[u8]) {}
+//! #     fn freeze(&self) {}
+//! #     fn write(_: (), _: &mut dyn std::io::Write) -> std::io::Result<()> { Ok(()) }
+//! #     fn restore(&mut self, _: &mut dyn std::io::Read) -> std::io::Result<()> { Ok(()) }
+//! # }
+//! use synod_replica::{Consistency, GroupId, Node, NodeConfig, NodeId, raft};
+//!
+//! # async fn run(wal: impl Log, transport: impl Transport) -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::start(NodeConfig::new(NodeId(1), 1), wal, transport);
+//! let peers = raft::Config::new(raft::NodeId(1), [1, 2, 3].map(raft::NodeId));
+//! let group = node.open(GroupId(1), peers, Kv::default()).await?;
+//! let response = group.propose("set x 1").await;      // Ok | Rejected { reason, leader } | Unknown
+//! let value = group.read(Consistency::Linearizable, |kv| kv.get("x")).await;
+//! # Ok(()) }
+//! ```
+//!
+//! # Guarantees
+//!
+//! - **One outcome.** A request ends by its deadline in one of [`Outcome::Ok`], [`Outcome::Rejected`] (it
+//!   did not happen and never will) and [`Outcome::Unknown`] (it may have, or may yet). Nothing that may
+//!   have happened is tried again.
+//! - **Durable before said.** What tells a peer or a client that this node remembers something is inside
+//!   the write that makes it true, and comes out when the log says so.
+//! - **Order.** Commands handed to one node are applied in the order of the calls, if at all; also when
+//!   they are forwarded, when frames are lost, repeated or reordered, and when leaders change.
+//! - **Linearizable reads** from any node, without a write.
+//! - **Storage faults are final.** A node whose log fails stops acknowledging, voting and leading; its
+//!   requests end, and its peers go on. A node whose disk is merely full refuses new work until it is not.
+//! - **Bounds**, in bytes where bytes matter: [`NodeConfig`], [`EngineConfig`]. What is over one is
+//!   rejected as [`Reason::Busy`].
+//!
+//! # The parts
+//!
+//! [`Engine`] and [`Applier`] hold everything that can go wrong and do no I/O; a thin loop drives them
+//! in production, and the feature `sim` runs the same two, with the real log, inside `synod-sim`. A
+//! [`Protocol`] is a consensus core ([`raft`], by feature); [`Log`] and [`Transport`] are the world.
+//!
+//! # Features
+//!
+//! - `raft` (default): [`Protocol`] for `synod_raft::Raft`.
+//! - `sim`: the module `sim`, to run whole nodes in a simulated world.
+//!
+//! # Left out
+//!
+//! Membership change and leadership transfer; client sessions that make a client's own retries apply once
+//! (a forwarded frame that is repeated *is* applied once); a conformance suite for logs and transports;
+//! applying and syncing on threads of their own.
 
 pub mod body;
 
