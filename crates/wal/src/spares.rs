@@ -157,7 +157,7 @@ impl<F: File> Spares<F> {
 }
 
 /// How many segments wait at most; more of them go back to the file system.
-const READY_MAX: usize = 2;
+const READY_MAX: usize = 4;
 
 /// How much is filled at once, so that a batch does not wait long behind it.
 pub(crate) const FILL_BYTES_MAX: u64 = 256 * 1024;
