@@ -26,8 +26,8 @@ fn a_crash_at_each_operation_loses_nothing_that_was_synced() {
     let operations = disk.operations();
     let mut lost = 0;
     for at in 0..operations {
-        for seed in 0..3 {
-            let disk = Disk::new(at * 3 + seed);
+        for seed in 0..2 {
+            let disk = Disk::new(at * 2 + seed);
             disk.crash_after(at);
             let mut life = Life::new(Model::default());
             life.script(&disk).unwrap_err();
@@ -50,7 +50,7 @@ fn a_crash_at_each_operation_loses_nothing_that_was_synced() {
 #[test]
 fn many_lives_on_one_disk() {
     let (mut crashes, mut kept, mut opens) = (0, 0, 0);
-    for seed in 0..60 {
+    for seed in 0..40 {
         let disk = Disk::new(seed);
         let mut random = Random(seed);
         let mut life = Life::new(Model::default());
@@ -75,7 +75,7 @@ fn many_lives_on_one_disk() {
         }
     }
     assert!(
-        crashes > 500 && kept > 20,
+        crashes > 300 && kept > 20,
         "{crashes} crashes, {kept} of {opens} kept unsynced appends"
     );
 }
@@ -228,10 +228,13 @@ impl Life {
     /// What is left is what was there after one of the appends, and no synced one is missing.
     fn check(&self, wal: &Wal<Medium>, context: &str) -> usize {
         let found = Model::of(wal).trimmed();
-        let left = self
-            .models
+        let is_found = |model: &Model| model.clone().trimmed() == found;
+        // The synced ones come first, as they are the likely ones; then all, to tell what went wrong.
+        let left = self.models[self.synced..]
             .iter()
-            .rposition(|model| model.clone().trimmed() == found);
+            .position(is_found)
+            .map(|left| left + self.synced);
+        let left = left.or_else(|| self.models.iter().rposition(is_found));
         let left = left
             .unwrap_or_else(|| panic!("{context}: no prefix of the appends leads to {found:?}"));
         assert!(
