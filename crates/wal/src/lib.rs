@@ -86,8 +86,9 @@
 //!
 //! # What a sync costs
 //!
-//! `cargo run --release -p synod-wal --example sync_cost`, ext4 on a virtio disk with write-back cache, two cores shared with
-//! other work (which is where the tails come from), microseconds:
+//! `cargo run --release -p synod-wal --example sync_cost`, one run on ext4 on a virtio disk with write-back cache, two cores
+//! shared with other work, which is where the tails come from. When that work takes all of the cores everything costs
+//! milliseconds: compare lines of one run only. In microseconds:
 //!
 //! | 4 KiB at a time | p50 | p99 |
 //! |---|---|---|
