@@ -54,7 +54,7 @@ impl Options {
 
     /// What a `Put` leaves over at the end of the last segment, so that a full disk still takes votes and starts.
     pub(crate) fn reserve_bytes(&self) -> u64 {
-        self.segment_bytes / 8
+        (self.segment_bytes / 8).next_multiple_of(BLOCK_BYTES)
     }
 }
 

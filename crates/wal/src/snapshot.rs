@@ -307,7 +307,9 @@ fn name(group: GroupId, index: u64, kind: Kind) -> String {
 }
 
 fn part_name(group: GroupId, snapshot: &Snapshot) -> String {
-    let identity = crc32c::crc32c(&snapshot_file::encode_header(group, snapshot));
+    let header = snapshot_file::encode_header(group, snapshot);
+    // Its last bytes are its checksum; a checksum over those as well would be the same for all headers.
+    let identity = crc32c::crc32c(&header[..header.len() - 4]);
     format!(
         "{group}-{:020}-{identity:08x}.{}",
         snapshot.index,

@@ -86,7 +86,7 @@ impl<F: File> Spares<F> {
     /// Makes sure that a segment is ready, however long it takes.
     pub(crate) fn allocate<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
         while self.ready.is_empty() {
-            self.fill(disk, FILL_BYTES_MAX)?;
+            self.fill(disk, self.segment_bytes)?;
         }
         Ok(())
     }
@@ -111,11 +111,17 @@ impl<F: File> Spares<F> {
                 )
             }
         };
-        let bytes = bytes.min(FILL_BYTES_MAX).min(self.segment_bytes - at);
         let (spare, at) = self.filling.insert((spare, at));
-        spare.file.write_at(*at, &vec![0; bytes as usize])?;
+        let end = (*at + bytes).min(self.segment_bytes);
+        let zeros = vec![0; FILL_BYTES.min(end - *at) as usize];
+        let mut written = *at;
+        while written < end {
+            let count = FILL_BYTES.min(end - written);
+            spare.file.write_at(written, &zeros[..count as usize])?;
+            written += count;
+        }
         spare.file.sync()?;
-        *at += bytes;
+        *at = end;
         if *at == self.segment_bytes
             && let Some((spare, _)) = self.filling.take()
         {
@@ -157,7 +163,7 @@ impl<F: File> Spares<F> {
 }
 
 /// How many segments wait at most; more of them go back to the file system.
-const READY_MAX: usize = 2;
+const READY_MAX: usize = 4;
 
 /// How much is filled at once, so that a batch does not wait long behind it.
-pub(crate) const FILL_BYTES_MAX: u64 = 256 * 1024;
+pub(crate) const FILL_BYTES: u64 = 256 * 1024;

@@ -7,7 +7,7 @@ use crate::GroupId;
 use crate::disk::{Disk, File, is_full};
 use crate::format::{self, Kind, Stored};
 use crate::scan::{Cursor, Window};
-use crate::spares::FILL_BYTES_MAX;
+use crate::spares::FILL_BYTES;
 use crate::writer::Writer;
 
 /// Walks through the oldest segment, for the slots in it that still live.
@@ -32,7 +32,7 @@ impl<D: Disk> Writer<D> {
         }
         let Some(place) = self.place else { return };
         if place.at > place.len / 2 && !self.spares.any_ready() {
-            let bytes = FILL_BYTES_MAX.min(self.options.segment_bytes);
+            let bytes = FILL_BYTES.min(self.options.segment_bytes);
             if let Err(error) = self.spares.fill(&self.disk, bytes) {
                 self.stats.upkeep_failures += 1;
                 if !is_full(&error) {

@@ -220,13 +220,15 @@ impl<D: Disk> Writer<D> {
     }
 
     fn fits(&self, frame: u64, puts: bool) -> bool {
-        let reserve = if puts && !self.spares.any_ready() {
-            self.options.reserve_bytes()
-        } else {
-            0
+        let Some(place) = self.place else {
+            return false;
         };
-        self.place
-            .is_some_and(|place| place.at + frame + reserve <= place.len)
+        if puts && !self.spares.any_ready() {
+            // The next batch begins at a block, so the reserve is what is left in whole blocks.
+            let end = (place.at + frame).next_multiple_of(BLOCK_BYTES);
+            return end + self.options.reserve_bytes() <= place.len;
+        }
+        place.at + frame <= place.len
     }
 
     fn allocate(&mut self) -> Result<(), AppendError> {

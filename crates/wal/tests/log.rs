@@ -165,6 +165,44 @@ fn a_read_is_bounded_but_gives_one_slot() {
 }
 
 #[test]
+fn a_slot_that_rots_is_named_and_the_others_are_read() {
+    let disk = Disk::new(1);
+    let mut wal = open(&disk).unwrap();
+    append(&mut wal, 1, &[put(1, 50), put(2, 50), put(3, 50)]).unwrap();
+    wal.sync().unwrap();
+    let image = disk.image("00000001.log");
+    let Owned::Put(_, body) = put(2, 50) else {
+        unreachable!()
+    };
+    let at = image
+        .windows(50)
+        .position(|window| *window == body[..])
+        .unwrap() as u64;
+    disk.flip("00000001.log", at + 49, 1).unwrap();
+    let read = |range| wal.reader().read(GroupId(1), range, usize::MAX);
+    let error = read(1..=3).unwrap_err();
+    let ReadError::Slot {
+        group: GroupId(1),
+        index: 2,
+        segment: 1,
+        offset,
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(offset, at);
+    assert_eq!(
+        (read(1..=1).unwrap().len(), read(3..=3).unwrap().len()),
+        (1, 1)
+    );
+    let slots: Vec<_> = wal.recover(GroupId(1)).unwrap().slots.collect();
+    assert!(
+        matches!(slots[..], [Err(ReadError::Slot { .. })]),
+        "a stream ends with its error"
+    );
+}
+
+#[test]
 fn what_the_start_cut_is_named() {
     let disk = Disk::new(1);
     let mut wal = open(&disk).unwrap();

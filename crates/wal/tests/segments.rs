@@ -1,0 +1,249 @@
+//! Segments come and go: nothing pins them, nothing stale in them is believed, and a full disk loses nothing.
+
+mod common;
+
+use common::{Medium, Model, Owned, append, open, put, small};
+use synod_sim::{Disk, DiskOptions};
+use synod_wal::{AppendError, GroupId, SyncError, dump};
+
+#[test]
+fn the_newest_state_of_an_idle_group_survives_any_number_of_segments() {
+    let disk = Disk::new(1);
+    let mut wal = open(&disk).unwrap();
+    let mut model = Model::default();
+    let idle = [
+        Owned::State(3),
+        put(5, 700),
+        Owned::Start(4),
+        put(9, 800),
+        put(7, 300),
+    ];
+    append(&mut wal, 1, &[Owned::State(2)]).unwrap();
+    append(&mut wal, 1, &idle).unwrap();
+    model.apply(GroupId(1), &idle);
+    for index in 1..400 {
+        let ops = [put(index, 1500), Owned::Start(index.saturating_sub(3))];
+        append(&mut wal, 2, &ops).unwrap();
+        model.apply(GroupId(2), &ops);
+        wal.sync().unwrap();
+        let segments = disk.names().unwrap().len();
+        assert!(
+            segments <= 9,
+            "an idle group pins nothing: {segments} segments at {index}"
+        );
+        if index % 50 == 0 {
+            assert_eq!(Model::of(&wal), model);
+            assert_eq!(Model::of(&open(&disk.fork(1)).unwrap()), model);
+        }
+    }
+    let newest = dump(&Medium(disk.clone()))
+        .unwrap()
+        .map(Result::unwrap)
+        .last()
+        .unwrap();
+    assert!(newest.generation > 90, "many segments were written");
+    let stats = wal.stats();
+    assert!(
+        stats.slots_carried >= 3 && stats.segments_recycled > 50 && stats.upkeep_failures == 0,
+        "{stats:?}"
+    );
+    assert!(
+        stats.segments_filled < 10,
+        "in the long run segments are recycled: {stats:?}"
+    );
+    disk.power_loss();
+    let mut wal = open(&disk).unwrap();
+    assert_eq!(Model::of(&wal), model);
+    append(&mut wal, 1, &[Owned::State(4)]).unwrap();
+    wal.sync().unwrap();
+}
+
+#[test]
+fn a_large_idle_group_does_not_pin_a_busy_one() {
+    let disk = Disk::new(1);
+    let mut wal = open(&disk).unwrap();
+    let mut model = Model::default();
+    for index in 1..60 {
+        append(&mut wal, 1, &[put(index, 1000)]).unwrap();
+        model.apply(GroupId(1), &[put(index, 1000)]);
+        wal.sync().unwrap();
+    }
+    let mut segments_max = 0;
+    for index in 1..600 {
+        let ops = [put(index, 1500), Owned::Start(index.saturating_sub(2))];
+        append(&mut wal, 2, &ops).unwrap();
+        model.apply(GroupId(2), &ops);
+        wal.sync().unwrap();
+        segments_max = segments_max.max(disk.names().unwrap().len());
+    }
+    assert!(
+        segments_max < 60,
+        "60 slots of 1 KiB in batches of 4 KiB took 15 segments; {segments_max}"
+    );
+    assert_eq!(Model::of(&wal), model);
+    assert_eq!(Model::of(&open(&disk).unwrap()), model);
+}
+
+#[test]
+fn an_old_record_in_a_recycled_segment_is_never_believed() {
+    // Every batch has the same shape, so a recycled segment is full of good records of its past where the next ones
+    // will stand. After each sync the log is opened as it would be after a crash.
+    let disk = Disk::new(1);
+    let mut wal = open(&disk).unwrap();
+    let mut model = Model::default();
+    for index in 1..120 {
+        let ops = [put(index, 1000), Owned::Start(index - 1)];
+        append(&mut wal, 1, &ops).unwrap();
+        model.apply(GroupId(1), &ops);
+        wal.sync().unwrap();
+        let fork = disk.fork(1);
+        assert_eq!(Model::of(&open(&fork).unwrap()), model);
+        // The batch that would come next, lost: what stands there is of an earlier generation.
+        let lost = open(&fork).unwrap();
+        drop(lost);
+        assert_eq!(Model::of(&open(&fork).unwrap()), model);
+    }
+    assert!(wal.stats().segments_recycled > 20);
+}
+
+#[test]
+fn a_failed_sync_latches_the_log() {
+    for write_fails in [false, true] {
+        let disk = Disk::new(1);
+        let mut wal = open(&disk).unwrap();
+        append(&mut wal, 1, &[put(1, 100)]).unwrap();
+        wal.sync().unwrap();
+        let durable = wal.durable();
+        append(&mut wal, 1, &[put(2, 100)]).unwrap();
+        if write_fails {
+            disk.kill();
+        } else {
+            disk.fail_next_sync();
+        }
+        assert!(matches!(wal.sync(), Err(SyncError::Io(_))));
+        disk.restart();
+        assert!(
+            matches!(wal.sync(), Err(SyncError::Latched)),
+            "never tried again"
+        );
+        assert!(matches!(
+            append(&mut wal, 1, &[put(3, 1)]),
+            Err(AppendError::Latched)
+        ));
+        assert_eq!(wal.durable(), durable);
+        let read = wal.reader().read(GroupId(1), 1..=9, usize::MAX).unwrap();
+        assert_eq!(read.len(), 2, "reads go on");
+        disk.power_loss();
+        let wal = open(&disk).unwrap();
+        let read = wal.reader().read(GroupId(1), 1..=9, usize::MAX).unwrap();
+        assert_eq!(read[0].index, 1, "what was acknowledged is there");
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_and_loses_nothing() {
+    for short_writes in [false, true] {
+        let mut options = DiskOptions::default();
+        options.short_writes = short_writes;
+        let disk = Disk::with_options(1, options);
+        disk.capacity(5 * 16 * 1024 + 100);
+        let mut wal = open(&disk).unwrap();
+        let mut model = Model::default();
+        let refused = (1..1000).find(|index| {
+            let result = append(&mut wal, 1, &[put(*index, 1000)]);
+            match result {
+                Ok(_) => model.apply(GroupId(1), &[put(*index, 1000)]),
+                Err(error) => assert!(matches!(error, AppendError::Full), "{error}"),
+            }
+            wal.sync().unwrap();
+            model.0[&GroupId(1)].slots.len() < *index as usize
+        });
+        let refused = refused.unwrap();
+        assert!(
+            refused > 15,
+            "four segments at least were of use: {refused}"
+        );
+        assert_eq!(Model::of(&wal), model, "a refused append leaves nothing");
+        assert_eq!(Model::of(&open(&disk.fork(1)).unwrap()), model);
+        append(&mut wal, 1, &[put(refused, 1000)]).unwrap_err();
+
+        // The reserve still takes what makes space, or a vote.
+        let ops = [Owned::State(9), Owned::Start(refused - 2)];
+        append(&mut wal, 1, &ops).unwrap();
+        model.apply(GroupId(1), &ops);
+        wal.sync().unwrap();
+        disk.capacity(7 * 16 * 1024);
+        for index in refused..refused + 40 {
+            let ops = [put(index, 1000), Owned::Start(index - 1)];
+            append(&mut wal, 1, &ops).unwrap();
+            model.apply(GroupId(1), &ops);
+            wal.sync().unwrap();
+        }
+        assert_eq!(Model::of(&wal), model);
+        disk.power_loss();
+        assert_eq!(Model::of(&open(&disk).unwrap()), model);
+    }
+}
+
+#[test]
+fn a_log_opens_on_a_full_disk() {
+    let disk = Disk::new(1);
+    disk.capacity(1000);
+    let mut wal = open(&disk).unwrap();
+    assert!(matches!(
+        append(&mut wal, 1, &[put(1, 1)]),
+        Err(AppendError::Full)
+    ));
+    disk.capacity(u64::MAX);
+    append(&mut wal, 1, &[put(1, 1)]).unwrap();
+    wal.sync().unwrap();
+}
+
+#[test]
+fn segments_of_another_size_are_read_and_replaced() {
+    let disk = Disk::new(1);
+    let mut wal = open(&disk).unwrap();
+    let mut model = Model::default();
+    for index in 1..30 {
+        append(&mut wal, 1, &[put(index, 1000)]).unwrap();
+        model.apply(GroupId(1), &[put(index, 1000)]);
+        wal.sync().unwrap();
+    }
+    drop(wal);
+    let mut options = small();
+    options.segment_bytes = 64 * 1024;
+    let mut wal = synod_wal::Wal::open(Medium(disk.clone()), options).unwrap();
+    assert_eq!(Model::of(&wal), model);
+    for index in 30..130 {
+        let ops = [put(index, 1000), Owned::Start(index - 5)];
+        append(&mut wal, 1, &ops).unwrap();
+        model.apply(GroupId(1), &ops);
+        wal.sync().unwrap();
+    }
+    assert_eq!(Model::of(&open(&disk).unwrap()), model);
+    let sizes: Vec<u64> = disk
+        .names()
+        .unwrap()
+        .iter()
+        .map(|name| disk.len(name).unwrap())
+        .collect();
+    assert!(
+        sizes.iter().filter(|size| **size == 64 * 1024).count() >= 2,
+        "{sizes:?}"
+    );
+}
+
+#[test]
+fn a_batch_longer_than_a_segment_goes_through() {
+    let disk = Disk::new(1);
+    let mut wal = open(&disk).unwrap();
+    let mut model = Model::default();
+    let ops: Vec<Owned> = (1..60).map(|index| put(index, 3000)).collect();
+    for op in ops.chunks(1) {
+        append(&mut wal, 1, op).unwrap();
+        model.apply(GroupId(1), op);
+    }
+    assert_eq!(Model::of(&wal), model, "also before the sync");
+    wal.sync().unwrap();
+    assert_eq!(Model::of(&open(&disk).unwrap()), model);
+}

@@ -1,0 +1,370 @@
+//! Snapshot files: whole or not there, durable when they are, received in parts, never believed when they are bad.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may panic like the test"
+)]
+
+mod common;
+
+use std::io::{self, Read, Write};
+
+use bytes::Bytes;
+use common::{Medium, open};
+use proptest::prelude::*;
+use synod_sim::Disk;
+use synod_wal::{GroupId, Snapshot, SnapshotError, Snapshots, Tag};
+
+const GROUP: GroupId = GroupId(7);
+
+#[test]
+fn a_snapshot_is_read_back() {
+    let disk = Disk::new(1);
+    let snapshots = open(&disk).unwrap().snapshots();
+    for len in [0, 1, 65_000, 70_000, 300_000] {
+        let snapshot = identity(len as u64);
+        let written = create(&snapshots, &snapshot, len).unwrap();
+        assert_eq!(snapshots.len(GROUP, snapshot.index).unwrap(), written);
+        disk.power_loss();
+        let (found, mut reader) = snapshots.open(GROUP, snapshot.index).unwrap();
+        assert_eq!((found, reader.remaining()), (snapshot, len as u64));
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert!(read == body(len));
+    }
+    let listed: Vec<u64> = snapshots
+        .list(GROUP)
+        .unwrap()
+        .iter()
+        .map(|snapshot| snapshot.index)
+        .collect();
+    assert_eq!(listed, [0, 1, 65_000, 70_000, 300_000]);
+    assert!(snapshots.list(GroupId(70)).unwrap().is_empty());
+}
+
+#[test]
+fn what_is_absent_is_not_found_and_not_created() {
+    let disk = Disk::new(1);
+    let snapshots = open(&disk).unwrap().snapshots();
+    let names = disk.names().unwrap();
+    let is_absent = |error| {
+        matches!(
+            error,
+            SnapshotError::NotFound {
+                group: GROUP,
+                index: 5
+            }
+        )
+    };
+    assert!(is_absent(snapshots.open(GROUP, 5).unwrap_err()));
+    assert!(is_absent(snapshots.len(GROUP, 5).unwrap_err()));
+    assert!(is_absent(
+        snapshots.read(GROUP, 5, 0, &mut [0]).unwrap_err()
+    ));
+    assert!(is_absent(
+        snapshots.finish_part(GROUP, &identity(5)).unwrap_err()
+    ));
+    snapshots.discard_part(GROUP, &identity(5)).unwrap();
+    assert_eq!(snapshots.part_len(GROUP, &identity(5)).unwrap(), 0);
+    assert_eq!(disk.names().unwrap(), names);
+}
+
+#[test]
+fn a_file_is_received_in_pieces_and_resumed() {
+    let (snapshot, file) = sent(5, 10_000);
+    let disk = Disk::new(1);
+    let snapshots = open(&disk).unwrap().snapshots();
+    let piece = |at: usize, len: usize| {
+        snapshots.write_part(GROUP, &snapshot, at as u64, &file[at..at + len])
+    };
+    piece(0, 4000).unwrap();
+    piece(0, 4000).unwrap();
+    piece(3000, 2000).unwrap();
+    assert!(
+        matches!(piece(5001, 10), Err(SnapshotError::Gap { len: 5000 })),
+        "a wild offset takes no space"
+    );
+    assert!(
+        matches!(
+            snapshots.finish_part(GROUP, &snapshot),
+            Err(SnapshotError::Corrupt { .. })
+        ),
+        "not whole yet"
+    );
+    assert!(snapshots.list(GROUP).unwrap().is_empty());
+    disk.kill();
+    disk.restart();
+    // Another snapshot with the same index does not mix with it.
+    let other = Snapshot {
+        meta: "other".into(),
+        ..snapshot.clone()
+    };
+    snapshots.write_part(GROUP, &other, 0, b"garbage").unwrap();
+    let resumed = snapshots.part_len(GROUP, &snapshot).unwrap() as usize;
+    assert_eq!(resumed, 5000);
+    piece(resumed, file.len() - resumed).unwrap();
+    assert!(matches!(
+        snapshots.finish_part(GROUP, &other),
+        Err(SnapshotError::Corrupt { .. })
+    ));
+    snapshots.discard_part(GROUP, &other).unwrap();
+    snapshots.finish_part(GROUP, &snapshot).unwrap();
+    snapshots.finish_part(GROUP, &snapshot).unwrap();
+    assert!(matches!(
+        snapshots.finish_part(GROUP, &other),
+        Err(SnapshotError::NotFound { .. })
+    ));
+    disk.power_loss();
+    let mut read = vec![0; file.len() + 1];
+    let count = snapshots.read(GROUP, 5, 0, &mut read).unwrap();
+    assert!(read[..count] == file, "peers pass on the same bytes");
+    assert_eq!(snapshots.list(GROUP).unwrap(), [snapshot]);
+}
+
+#[test]
+fn every_flipped_byte_of_a_snapshot_is_found() {
+    let (snapshot, file) = sent(5, 500);
+    let name = format!("7-{:020}.snap", 5);
+    let disk = Disk::new(1);
+    let snapshots = open(&disk).unwrap().snapshots();
+    for at in 0..file.len() {
+        let mut bad = file.clone();
+        bad[at] ^= 1 << (at % 8);
+        disk.put_image(&name, &bad);
+        let opened = snapshots.open(GROUP, 5);
+        assert!(
+            matches!(
+                opened,
+                Err(SnapshotError::Corrupt {
+                    group: GROUP,
+                    index: 5
+                })
+            ),
+            "byte {at}: {opened:?}"
+        );
+        snapshots.write_part(GROUP, &snapshot, 0, &bad).unwrap();
+        let finished = snapshots.finish_part(GROUP, &snapshot);
+        assert!(
+            matches!(finished, Err(SnapshotError::Corrupt { .. })),
+            "byte {at}: {finished:?}"
+        );
+    }
+    for len in 0..file.len() {
+        disk.put_image(&name, &file[..len]);
+        snapshots.open(GROUP, 5).unwrap_err();
+    }
+    disk.put_image(&name, &[&file[..], &[0]].concat());
+    snapshots.open(GROUP, 5).unwrap_err();
+    // A good file under the name of another.
+    disk.put_image(&format!("7-{:020}.snap", 6), &file);
+    assert!(matches!(
+        snapshots.open(GROUP, 6),
+        Err(SnapshotError::Corrupt { .. })
+    ));
+    disk.put_image(&format!("8-{:020}.snap", 5), &file);
+    assert!(matches!(
+        snapshots.list(GroupId(8)),
+        Err(SnapshotError::Corrupt { .. })
+    ));
+}
+
+#[test]
+fn old_ones_and_stale_parts_are_removed() {
+    let disk = Disk::new(1);
+    let snapshots = open(&disk).unwrap().snapshots();
+    for index in 1..6 {
+        create(&snapshots, &identity(index), 10).unwrap();
+    }
+    snapshots
+        .write_part(GROUP, &identity(3), 0, b"stale")
+        .unwrap();
+    snapshots
+        .write_part(GROUP, &identity(9), 0, b"coming")
+        .unwrap();
+    snapshots
+        .create(GroupId(8), &identity(1), &mut |_| Ok(()))
+        .unwrap();
+    let (_, mut reader) = snapshots.open(GROUP, 4).unwrap();
+    snapshots.remove_before(GROUP, 4).unwrap();
+    disk.power_loss();
+    let listed: Vec<u64> = snapshots
+        .list(GROUP)
+        .unwrap()
+        .iter()
+        .map(|snapshot| snapshot.index)
+        .collect();
+    assert_eq!(listed, [4, 5]);
+    assert_eq!(snapshots.list(GroupId(8)).unwrap().len(), 1);
+    let stale = format!("7-{:020}-", 3);
+    let names = disk.names().unwrap();
+    assert!(
+        !names.iter().any(|name| name.starts_with(&stale)),
+        "{names:?}"
+    );
+    let mut read = Vec::new();
+    reader.read_to_end(&mut read).unwrap();
+    assert_eq!(read, body(10));
+}
+
+#[test]
+fn a_failure_leaves_no_snapshot() {
+    let disk = Disk::new(1);
+    let snapshots = open(&disk).unwrap().snapshots();
+    let names = disk.names().unwrap();
+    let failed = snapshots.create(GROUP, &identity(1), &mut |to| {
+        to.write_all(b"some")?;
+        Err(io::ErrorKind::InvalidData.into())
+    });
+    assert!(matches!(failed, Err(SnapshotError::Io(_))));
+    disk.capacity(disk.used() + 1000);
+    assert!(matches!(
+        create(&snapshots, &identity(1), 5000),
+        Err(SnapshotError::Full)
+    ));
+    assert_eq!(
+        disk.names().unwrap(),
+        names,
+        "a full disk gets its space back"
+    );
+    disk.capacity(u64::MAX);
+    let meta = Bytes::from(vec![0; (1 << 20) + 1]);
+    let large = snapshots.create(
+        GROUP,
+        &Snapshot {
+            meta,
+            ..identity(1)
+        },
+        &mut |_| Ok(()),
+    );
+    assert!(matches!(large, Err(SnapshotError::MetaTooLarge { .. })));
+    disk.fail_next_sync();
+    create(&snapshots, &identity(1), 10).unwrap_err();
+    assert!(snapshots.list(GROUP).unwrap().is_empty());
+    create(&snapshots, &identity(1), 10).unwrap();
+}
+
+#[test]
+fn a_crash_at_each_operation_leaves_a_snapshot_whole_or_not_at_all() {
+    let (received, file) = sent(3, 2000);
+    let script = |snapshots: &Snapshots<Medium>| -> Result<(), (u64, SnapshotError)> {
+        create(snapshots, &identity(1), 3000).map_err(|error| (0, error))?;
+        snapshots
+            .remove_before(GROUP, 1)
+            .map_err(|error| (1, error))?;
+        create(snapshots, &identity(2), 4000).map_err(|error| (1, error))?;
+        let resumed = snapshots
+            .part_len(GROUP, &received)
+            .map_err(|error| (2, error))? as usize;
+        for at in (resumed.min(file.len())..file.len()).step_by(700) {
+            let piece = &file[at..(at + 700).min(file.len())];
+            snapshots
+                .write_part(GROUP, &received, at as u64, piece)
+                .map_err(|error| (2, error))?;
+        }
+        snapshots
+            .finish_part(GROUP, &received)
+            .map_err(|error| (2, error))?;
+        snapshots
+            .remove_before(GROUP, 3)
+            .map_err(|error| (3, error))
+    };
+    let disk = Disk::new(1);
+    let snapshots = open(&disk).unwrap().snapshots();
+    let before = disk.operations();
+    script(&snapshots).unwrap();
+    let operations = disk.operations() - before;
+    assert!(operations > 15, "{operations}");
+    let mut torn_parts = 0;
+    for at in 0..operations {
+        for seed in 0..6 {
+            let disk = Disk::new(at * 6 + seed);
+            let snapshots = open(&disk).unwrap().snapshots();
+            disk.crash_after(at);
+            let (newest, _) = script(&snapshots).unwrap_err();
+            disk.power_loss();
+            let snapshots = open(&disk).unwrap().snapshots();
+            let listed = snapshots.list(GROUP).unwrap();
+            assert!(
+                newest == 0 || listed.iter().any(|found| found.index == newest),
+                "crash at {at}: {listed:?}"
+            );
+            for found in listed {
+                let (opened, mut reader) = snapshots.open(GROUP, found.index).unwrap();
+                let mut read = Vec::new();
+                reader.read_to_end(&mut read).unwrap();
+                assert_eq!(opened, identity(found.index), "crash at {at}, seed {seed}");
+                assert!(read == body([0, 3000, 4000, 2000][found.index as usize]));
+            }
+            match script(&snapshots) {
+                Ok(()) => {}
+                // A part that the power loss took the inside of is found out, and received anew.
+                Err((2, SnapshotError::Corrupt { .. })) => {
+                    torn_parts += 1;
+                    snapshots.discard_part(GROUP, &received).unwrap();
+                    script(&snapshots).unwrap();
+                }
+                Err(error) => panic!("crash at {at}, seed {seed}: {error:?}"),
+            }
+            assert_eq!(
+                snapshots.list(GROUP).unwrap(),
+                std::slice::from_ref(&received)
+            );
+        }
+    }
+    assert!(torn_parts > 0, "in some cases");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_bytes_are_no_snapshot(bytes in proptest::collection::vec(any::<u8>(), 0..500), good in 0..120_usize) {
+        let disk = Disk::new(1);
+        let snapshots = open(&disk).unwrap().snapshots();
+        let (snapshot, file) = sent(5, 20);
+        let mixed = [&file[..good.min(file.len())], &bytes[..]].concat();
+        prop_assume!(mixed != file);
+        disk.put_image(&format!("7-{:020}.snap", 5), &mixed);
+        let opened = snapshots.open(GROUP, 5);
+        prop_assert!(matches!(opened, Err(SnapshotError::Corrupt { .. })), "it was believed");
+        snapshots.write_part(GROUP, &snapshot, 0, &mixed).unwrap();
+        let finished = snapshots.finish_part(GROUP, &snapshot);
+        prop_assert!(matches!(finished, Err(SnapshotError::Corrupt { .. })), "it was believed");
+    }
+}
+
+fn create(
+    snapshots: &Snapshots<Medium>,
+    snapshot: &Snapshot,
+    len: usize,
+) -> Result<u64, SnapshotError> {
+    snapshots.create(GROUP, snapshot, &mut |to: &mut dyn Write| {
+        body(len)
+            .chunks(999)
+            .try_for_each(|piece| to.write_all(piece))
+    })
+}
+
+/// A file as another node has it.
+fn sent(index: u64, len: usize) -> (Snapshot, Vec<u8>) {
+    let snapshots = open(&Disk::new(9)).unwrap().snapshots();
+    let written = create(&snapshots, &identity(index), len).unwrap();
+    let mut file = vec![0; written as usize];
+    assert_eq!(
+        snapshots.read(GROUP, index, 0, &mut file).unwrap(),
+        file.len()
+    );
+    (identity(index), file)
+}
+
+fn identity(index: u64) -> Snapshot {
+    Snapshot {
+        index,
+        tag: Tag([index as u8; 32]),
+        meta: format!("meta {index}").into(),
+    }
+}
+
+fn body(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 7 + i / 256) as u8).collect()
+}
