@@ -135,8 +135,7 @@ impl Raft {
         self.replicate_to_all();
     }
 
-    /// A leader that a quorum no longer hears, or whose disk has not finished a write for as long, is in the
-    /// way of a better one (thesis §6.2; hashicorp#503).
+    /// A leader that a quorum no longer hears, or whose disk has stalled, is in the way of a better one (thesis §6.2; hashicorp#503).
     fn check_quorum(&mut self, now: Instant) {
         let Duty::Leader(leader) = &self.duty else {
             return;
@@ -158,7 +157,8 @@ impl Raft {
         let same = leader.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
         let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));
         let timeout = self.config.election_timeout_max;
-        let stalled = slow_write.is_some_and(|(_, since)| now.since(since) >= timeout);
+        let stalled = !leader.peers.is_empty()
+            && slow_write.is_some_and(|(_, since)| now.since(since) >= self.config.write_stall_max);
         if now.since(heard) >= timeout || stalled {
             self.step_down(now, self.term, None);
         } else if let Duty::Leader(leader) = &mut self.duty {

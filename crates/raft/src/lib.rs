@@ -112,8 +112,8 @@
 //! - Heartbeats do not carry `prev`: a follower takes their commit index only as far as it has itself seen
 //!   its log match this leader's, which is the same test made earlier.
 //! - A refused append is answered with the last position that can match, and both sides step over whole terms.
-//! - Pre-vote, leader stickiness and check-quorum (thesis §9.6, §4.2.3, §6.2) are on by default; a leader whose
-//!   own disk does not finish a write for as long as it would wait for a quorum steps down too.
+//! - Pre-vote, leader stickiness and check-quorum (thesis §9.6, §4.2.3, §6.2) are on by default. A leader whose own
+//!   disk stalls steps down ([`Config::write_stall_max`]), and a node with a write under way does not campaign.
 //! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the leader.
 //! - Voters are fixed. [`Membership`] travels in snapshots and [`Kind::Membership`] entries are replicated and
 //!   handed out, but nothing here changes who votes yet; leadership is not transferred on request; reads by lease

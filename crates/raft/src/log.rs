@@ -299,9 +299,9 @@ impl Log {
 
     fn cached_from(&self, from: Index) -> impl Iterator<Item = &Entry> {
         let skip = from.0.saturating_sub(self.first_cached().0);
-        self.cache
-            .iter()
-            .skip(usize::try_from(skip).unwrap_or(usize::MAX))
+        let skip =
+            usize::try_from(skip).map_or(self.cache.len(), |skip| skip.min(self.cache.len()));
+        self.cache.range(skip..)
     }
 
     /// The last index that is on disk and not in the cache.
@@ -334,3 +334,6 @@ impl Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,3 +69,56 @@ impl Outbox {
         take(&mut self.after).into_iter().map(envelope).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Index;
+
+    fn appended(term: u64, last: u64) -> Binding {
+        Binding::Appended {
+            term: Term(term),
+            last: Index(last),
+        }
+    }
+
+    fn waiting(outbox: &mut Outbox) -> Vec<(NodeId, Message)> {
+        let envelopes = outbox.take_waiting().into_iter();
+        envelopes
+            .map(|envelope| (envelope.to, envelope.message))
+            .collect()
+    }
+
+    #[test]
+    fn of_two_acknowledgements_the_further_stays() {
+        let mut outbox = Outbox::default();
+        for last in [3, 7, 5] {
+            outbox.send_after_write(NodeId(2), appended(1, last));
+        }
+        outbox.send_after_write(NodeId(3), appended(1, 1));
+        let vote = Binding::Vote {
+            term: Term(1),
+            granted: true,
+        };
+        outbox.send_after_write(NodeId(2), vote.clone());
+        let expected = [
+            (NodeId(2), Message::Binding(appended(1, 7))),
+            (NodeId(3), Message::Binding(appended(1, 1))),
+            (NodeId(2), Message::Binding(vote)),
+        ];
+        assert_eq!(waiting(&mut outbox), expected);
+        assert!(!outbox.waits_for_write());
+    }
+
+    #[test]
+    fn what_was_not_said_in_a_term_is_not_said_after_it() {
+        let mut outbox = Outbox::default();
+        outbox.send_after_write(NodeId(2), appended(1, 7));
+        outbox.drop_before(Term(2));
+        outbox.send_after_write(NodeId(2), appended(2, 3));
+        assert_eq!(
+            waiting(&mut outbox),
+            [(NodeId(2), Message::Binding(appended(2, 3)))]
+        );
+    }
+}

@@ -85,6 +85,8 @@ pub struct Engine<P: Protocol, T> {
     has_room: bool,
     closed: Option<Reason>,
     frames_ignored: u64,
+    snapshots_taken: u64,
+    snapshots_received: u64,
     snapshots_failed: u64,
 }
 
@@ -104,6 +106,8 @@ impl<P: Protocol, T> Engine<P, T> {
             has_room: true,
             closed: None,
             frames_ignored: 0,
+            snapshots_taken: 0,
+            snapshots_received: 0,
             snapshots_failed: 0,
             config,
             core,
@@ -219,6 +223,7 @@ impl<P: Protocol, T> Engine<P, T> {
             Completion::ChunkWritten(snapshot, Ok(next)) => self.transfer.stored(&snapshot, next),
             Completion::Discarded(snapshot) => self.transfer.stored(&snapshot, 0),
             Completion::Received(snapshot, Ok(())) => {
+                self.snapshots_received += 1;
                 self.transfer.end(&snapshot);
                 self.core.handle_snapshot(now, snapshot);
             }
@@ -313,6 +318,8 @@ impl<P: Protocol, T> Engine<P, T> {
             applied: self.applied,
             requests: self.proposals.count() + self.reads.count(),
             frames_ignored: self.frames_ignored,
+            snapshots_taken: self.snapshots_taken,
+            snapshots_received: self.snapshots_received,
             snapshots_failed: self.snapshots_failed,
         }
     }
@@ -335,8 +342,13 @@ impl<P: Protocol, T> Engine<P, T> {
             tickets,
         }));
         overtaken
+            .lost
             .into_iter()
             .for_each(|ticket| self.reject(ticket, Reason::Overtaken));
+        overtaken
+            .in_doubt
+            .into_iter()
+            .for_each(|ticket| self.fail(ticket, Failure::Unknown));
         let superseded = self.proposals.superseded(P::epoch(&at));
         superseded
             .into_iter()
@@ -349,6 +361,7 @@ impl<P: Protocol, T> Engine<P, T> {
 
     fn restore(&mut self, snapshot: Snapshot) {
         self.handed = snapshot.index;
+        self.proposals.doubt();
         self.transfer.restored(snapshot.index);
         self.ready.push_back(Effect::Job(Job::Restore(snapshot)));
         self.serve();

@@ -39,6 +39,10 @@ pub struct Status {
     pub requests: usize,
     /// Frames and messages ignored because they made no sense.
     pub ignored: u64,
+    /// Snapshots taken here.
+    pub snapshots_taken: u64,
+    /// Snapshots received whole from a peer.
+    pub snapshots_received: u64,
     /// Snapshots that could not be taken or received.
     pub snapshots_failed: u64,
     /// Why the group serves nothing any more, if so.
@@ -62,6 +66,8 @@ impl Status {
             log_syncs: 0,
             requests: 0,
             ignored: 0,
+            snapshots_taken: 0,
+            snapshots_received: 0,
             snapshots_failed: 0,
             closed: None,
         }
@@ -89,6 +95,8 @@ impl Status {
             log_syncs: log.syncs,
             requests: engine.requests,
             ignored: engine.frames_ignored + engine.core.ignored,
+            snapshots_taken: engine.snapshots_taken,
+            snapshots_received: engine.snapshots_received,
             snapshots_failed: engine.snapshots_failed,
             closed,
         };

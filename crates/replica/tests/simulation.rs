@@ -19,7 +19,8 @@ fn calm_worlds_lose_nothing_and_answer_everything() {
         assert_eq!(
             (seen.unknown, seen.rejected),
             (0, 0),
-            "seed {seed}: {seen:?}"
+            "seed {seed}: {:?}",
+            run.reasons
         );
         assert!(seen.answered > 500, "seed {seed}: {seen:?}");
     }
@@ -28,14 +29,14 @@ fn calm_worlds_lose_nothing_and_answer_everything() {
 #[test]
 fn faulty_worlds_stay_linearizable_and_recover() {
     let mut total = Seen::default();
-    for seed in 0..60 {
+    for seed in 0..40 {
         let mut run = Run::new(seed, RunOptions::faulty(seed));
         run.clients_work_until(Duration::from_secs(6));
         total += run.settle();
     }
     println!("{total:?}");
     // Fewer of any of these, and the test shows nothing.
-    assert!(total.answered > 20_000, "{total:?}");
+    assert!(total.answered > 100_000, "{total:?}");
     assert!(total.unknown > 200, "{total:?}");
     assert!(total.crashes > 150 && total.power_losses > 50, "{total:?}");
     assert!(total.leaders > 150, "{total:?}");

@@ -238,16 +238,18 @@ impl<I, O> History<I, O> {
         self.close(op, called, Standing::Retired(op), Outcome::Unknown)
     }
 
-    /// A number above every client's so far, for a caller whose last outcome is unknown.
-    ///
-    /// It is taken once a call is recorded under it.
-    #[must_use]
-    pub fn fresh_client(&self) -> ClientId {
-        ClientId(
-            self.clients
-                .last_key_value()
-                .map_or(0, |(client, _)| client.0.saturating_add(1)),
-        )
+    /// A new client, under a number above all others: for a caller whose last outcome is unknown.
+    pub fn fresh_client(&mut self) -> ClientId {
+        let last = self.clients.last_key_value().map(|(client, _)| client.0);
+        let client = ClientId(last.map_or(0, |last| last.saturating_add(1)));
+        self.clients.insert(
+            client,
+            Progress {
+                last: Duration::ZERO,
+                state: Standing::Idle,
+            },
+        );
+        client
     }
 
     /// All operations, in the order of their recording.
@@ -345,7 +347,10 @@ mod tests {
         );
         history.returned(op, ms(2), ()).unwrap();
         assert!(history.call(ONE, ms(2), "b").is_ok());
-        assert_eq!(history.fresh_client(), ClientId(2));
+        assert_eq!(
+            [history.fresh_client(), history.fresh_client()],
+            [ClientId(2), ClientId(3)]
+        );
     }
 
     #[test]

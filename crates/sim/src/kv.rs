@@ -1,5 +1,7 @@
 //! The model of a key-value server with byte strings: get, put, del, append, cas.
 
+use std::fmt;
+
 use crate::linearizability::{Effect, Model};
 use crate::value::Value;
 
@@ -16,7 +18,7 @@ use crate::value::Value;
 pub struct Kv;
 
 /// A request for one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KvInput {
     /// The key.
     pub key: Box<[u8]>,
@@ -45,7 +47,7 @@ pub enum KvRequest {
 }
 
 /// What a request gave; each kind of request has its own kind of output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum KvOutput {
     /// Of a get: the value, or `None` if the key is absent.
     Value(Option<Value>),
@@ -212,12 +214,40 @@ impl Model for Kv {
     }
 }
 
+impl fmt::Debug for KvInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.key.escape_ascii();
+        match &self.request {
+            KvRequest::Get => write!(f, "get {key}"),
+            KvRequest::Put(value) => write!(f, "put {key} {value:?}"),
+            KvRequest::Del => write!(f, "del {key}"),
+            KvRequest::Append(value) => write!(f, "append {key} {value:?}"),
+            KvRequest::Cas { expected, new } => write!(f, "cas {key} {expected:?} {new:?}"),
+        }
+    }
+}
+
+impl fmt::Debug for KvOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(Some(value)) => write!(f, "{value:?}"),
+            Self::Value(None) => write!(f, "absent"),
+            Self::Done => write!(f, "done"),
+            Self::Deleted(true) => write!(f, "deleted"),
+            Self::Deleted(false) => write!(f, "was absent"),
+            Self::Length(length) => write!(f, "length {length}"),
+            Self::Swapped(true) => write!(f, "swapped"),
+            Self::Swapped(false) => write!(f, "not swapped"),
+        }
+    }
+}
+
 /// A key of [`Kv`], shown as text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyName(pub Box<[u8]>);
 
-impl std::fmt::Debug for KeyName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0.escape_ascii())
     }
 }

@@ -72,6 +72,12 @@ impl Value {
     /// Whether `other` begins with this value.
     #[must_use]
     pub fn is_prefix_of(&self, other: &Self) -> bool {
+        if let (Some(mine), Some(theirs)) = (&self.0, &other.0)
+            && mine.before.is_empty()
+            && theirs.before.is_empty()
+        {
+            return theirs.bytes.starts_with(&mine.bytes);
+        }
         let mut theirs = Pieces::new(other);
         self.len() <= other.len() && self.pieces().into_iter().all(|piece| theirs.skip(piece))
     }

@@ -140,6 +140,10 @@ enum Scheduled<P: Process> {
         incarnation: u64,
     },
     NemesisCrash,
+    NemesisPatienceEnds {
+        node: NodeId,
+        incarnation: u64,
+    },
     NemesisPartition,
     NemesisHeal,
 }
@@ -242,6 +246,9 @@ impl<P: Process> World<P> {
                 }
             }
             Scheduled::NemesisCrash => self.strike_crash(),
+            Scheduled::NemesisPatienceEnds { node, incarnation } => {
+                self.strike_doomed(node, incarnation);
+            }
             Scheduled::NemesisPartition => self.strike_partition(),
             Scheduled::NemesisHeal => self.heal_partition(),
         }

@@ -1,5 +1,7 @@
 //! The checker against cases decided by hand, against an enumeration of all orders, and on histories of real size.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -22,7 +24,7 @@ fn history(rows: &[Row]) -> History<KvInput, KvOutput> {
     }
     events.sort_by_key(|event| event.0);
     let (mut history, mut open) = (History::new(), BTreeMap::new());
-    for (at, returns, (client, call, _, input, output)) in events {
+    for (at, returns, (client, call, back, input, output)) in events {
         if returns {
             history
                 .returned(
@@ -35,6 +37,9 @@ fn history(rows: &[Row]) -> History<KvInput, KvOutput> {
             let id = history
                 .call(ClientId(*client), Duration::from_millis(at), input.clone())
                 .unwrap();
+            if back.is_none() {
+                history.unknown(id).unwrap();
+            }
             open.insert((*client, *call), id);
         }
     }
@@ -323,9 +328,7 @@ fn a_violation_names_its_place() {
     );
     let blocked = text.lines().find(|line| line.starts_with('>')).unwrap();
     assert!(
-        blocked.contains("c2")
-            && blocked.contains("|-|")
-            && blocked.ends_with("-> Value(Some(\"a\"))"),
+        blocked.contains("c2") && blocked.contains("||") && blocked.ends_with("get x -> \"a\""),
         "{text}"
     );
     assert!(
@@ -404,19 +407,11 @@ fn some_order_explains(
     false
 }
 
-/// The same history with the output of one operation replaced by that of another of its kind.
-fn with_an_output_swapped(
+/// The same history with the output of one operation drawn anew.
+fn with_an_output_redrawn(
     history: &History<KvInput, KvOutput>,
     rng: &mut Rng,
 ) -> History<KvInput, KvOutput> {
-    let outputs: Vec<&KvOutput> = history
-        .operations()
-        .iter()
-        .filter_map(|operation| match &operation.outcome {
-            Outcome::Returned { output, .. } => Some(output),
-            _ => None,
-        })
-        .collect();
     let mut events: Vec<(Moment, usize, bool)> = Vec::new();
     for (index, operation) in history.operations().iter().enumerate() {
         events.push((operation.called, index, false));
@@ -440,19 +435,18 @@ fn with_an_output_swapped(
                 );
             }
             Outcome::Returned { output, .. } => {
-                let kind = std::mem::discriminant(output);
-                let same: Vec<_> = outputs
-                    .iter()
-                    .filter(|other| std::mem::discriminant(**other) == kind)
-                    .collect();
-                let output = if index == victim {
-                    *same[rng.index(same.len())]
-                } else {
-                    output
+                let redrawn = match output {
+                    _ if index != victim => output.clone(),
+                    KvOutput::Value(_) => match ["", "0", "1", "01", "10"][rng.index(5)] {
+                        "" => KvOutput::absent(),
+                        value => KvOutput::value(value),
+                    },
+                    KvOutput::Done => KvOutput::Done,
+                    KvOutput::Deleted(_) => KvOutput::Deleted(rng.chance(0.5)),
+                    KvOutput::Length(_) => KvOutput::Length(1 + rng.below(3)),
+                    KvOutput::Swapped(_) => KvOutput::Swapped(rng.chance(0.5)),
                 };
-                changed
-                    .returned(ids[&index], moment.at, output.clone())
-                    .unwrap();
+                changed.returned(ids[&index], moment.at, redrawn).unwrap();
             }
             _ => unreachable!(),
         }
@@ -482,8 +476,8 @@ fn the_checker_agrees_with_the_enumeration_of_all_orders() {
             plant: None,
         };
         let (mut history, _) = generate(&mut rng, &shape);
-        for _ in 0..rng.below(3) {
-            history = with_an_output_swapped(&history, &mut rng);
+        for _ in 0..rng.below(6) {
+            history = with_an_output_redrawn(&history, &mut rng);
         }
         let mut operations: Vec<_> = history
             .operations()
@@ -552,7 +546,7 @@ fn planted_violations_are_found_in_large_histories() {
         Plant::StaleRead,
         Plant::LostAppend,
         Plant::AppendTwice,
-        Plant::CasTwice,
+        Plant::FalseCas,
     ] {
         let (mut planted, mut found) = (0, 0);
         for seed in 0..6 {
@@ -576,9 +570,11 @@ fn planted_violations_are_found_in_large_histories() {
                 Verdict::Ok { .. } => {}
             }
         }
-        // An append that is lost can hide: nobody looks before the next put.
+        // An append that is lost or doubled can hide: nobody looks before the next put.
+        let hides = matches!(plant, Plant::LostAppend | Plant::AppendTwice);
+        let found_min = if hides { 3 } else { 6 };
         assert!(
-            planted == 6 && found >= 5,
+            planted == 6 && found >= found_min,
             "{plant:?}: planted {planted}, found {found}"
         );
     }
@@ -598,7 +594,7 @@ fn hundreds_of_unknown_operations_do_not_explode() {
     };
     for (name, mixed) in [("appends", false), ("all kinds", true)] {
         let mut history = History::new();
-        for number in 0..400 {
+        for number in 0..200 {
             let value = format!("<{number}>");
             unknown(
                 &mut history,
@@ -613,7 +609,7 @@ fn hundreds_of_unknown_operations_do_not_explode() {
         }
         // Some of them took effect, between reads that saw it.
         let mut state = String::new();
-        for (at, number) in (1000..).step_by(10).zip([396, 4, 200, 8, 0, 100]) {
+        for (at, number) in (1000..).step_by(10).zip([196, 4, 100, 8, 0, 60]) {
             state += &format!("<{number}>");
             for (client, input, output) in [
                 (1, KvInput::get("x"), KvOutput::value(state.as_str())),
@@ -642,7 +638,7 @@ fn hundreds_of_unknown_operations_do_not_explode() {
         let late = Duration::from_secs(1);
         let op = history.call(ClientId(1), late, KvInput::get("x")).unwrap();
         history
-            .returned(op, late, KvOutput::value("<396><200>"))
+            .returned(op, late, KvOutput::value("<196><100>"))
             .unwrap();
         let Verdict::Violation(violation) = check(Kv, &history) else {
             panic!("{name}")

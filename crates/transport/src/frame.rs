@@ -286,17 +286,21 @@ mod tests {
         };
         let mut decoder = Decoder::new(1000);
         decoder.feed(&head);
+        let too_long = FrameError::TooLong {
+            bytes: 1 << 30,
+            bytes_max: 1000,
+        };
         assert_eq!(
-            decoder.poll_frame(),
-            Err(FrameError::TooLong {
-                bytes: 1 << 30,
-                bytes_max: 1000
-            })
+            decoder.step(),
+            Err(too_long),
+            "seen from within, before the buffer is given back"
         );
         assert!(
-            decoder.space().capacity() < 1 << 20,
+            decoder.buffer.capacity() < 1 << 20,
             "nothing is set aside for it"
         );
+        assert_eq!(decoder.poll_frame(), Err(too_long));
+        assert!(decoder.space().capacity() < 1 << 20, "nor later");
 
         let mut decoder = Decoder::new(5);
         decoder.feed(&encode(b"five!"));
@@ -331,7 +335,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_do_no_harm(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20)) {
+        fn arbitrary_bytes_do_no_harm(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20),
+        ) {
             let mut decoder = Decoder::new(64);
             for piece in pieces {
                 decoder.space().extend_from_slice(&piece);

@@ -8,9 +8,9 @@
 //!       └────────┴─────────┴─────────┴──────┴───────────┴───────┴─────────┴───────┴─────────┘
 //! ```
 //!
-//! All numbers are little endian. The dialer speaks first, with verdict 0. The acceptor answers in the same form, with
-//! verdict 0 or the code of a [`Refused`], after which it closes. The first eight bytes keep their place in all versions, so
-//! that nodes of different versions can tell each other why they part.
+//! All numbers are little endian. The dialer speaks first, with verdict 0. The acceptor answers in the same form,
+//! with verdict 0 or the code of a [`Refused`], after which it closes. The first eight bytes keep their place in
+//! all versions, so that nodes of different versions can tell each other why they part.
 
 use crate::NodeId;
 use std::collections::BTreeMap;

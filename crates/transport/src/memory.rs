@@ -9,8 +9,9 @@ use std::task::{Context, Poll, Waker};
 
 /// A network of nodes in this process. Clones are handles to the same network.
 ///
-/// Every ordered pair of nodes has a link with two bounded lanes. A healthy link delivers everything in order, control
-/// first; a link that was [`cut`](Self::cut) loses what is flushed into it. What was flushed before the cut has arrived.
+/// Every ordered pair of nodes has a link with two bounded lanes. A healthy link delivers everything in order,
+/// control first; a link that was [`cut`](Self::cut) loses what is flushed into it. What was flushed before the cut
+/// has arrived.
 #[derive(Clone, Debug)]
 pub struct MemoryNetwork {
     hub: Arc<Mutex<Hub>>,
@@ -235,7 +236,7 @@ mod tests {
     use super::*;
     use std::future::poll_fn;
     use std::time::Duration;
-    use tokio::time::timeout;
+    use tokio::time::sleep;
 
     const ONE: NodeId = NodeId(1);
     const TWO: NodeId = NodeId(2);
@@ -246,9 +247,12 @@ mod tests {
     }
 
     async fn recv(at: &mut impl Transport) -> Option<(NodeId, Bytes)> {
-        timeout(Duration::from_secs(10), poll_fn(|cx| at.poll_recv(cx)))
-            .await
-            .expect("a message or the end")
+        tokio::select! {
+            biased;
+            // First, so that a receiver whom nobody woke is not asked once more when time is up.
+            () = sleep(Duration::from_secs(10)) => panic!("nobody woke the receiver"),
+            message = poll_fn(|cx| at.poll_recv(cx)) => message,
+        }
     }
 
     fn arrived(at: &mut impl Transport) -> Vec<Bytes> {

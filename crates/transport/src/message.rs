@@ -26,8 +26,8 @@ pub enum Lane {
 
 /// One message: a small head encoded for this peer, and bodies shared with the disk and with the other peers.
 ///
-/// The receiver sees one run of bytes, head first. Only the sender knows where the parts met, so a body that goes to four
-/// peers and to the log is encoded once and copied never.
+/// The receiver sees one run of bytes, head first. Only the sender knows where the parts met, so a body that goes
+/// to four peers and to the log is encoded once and copied never.
 ///
 /// ```
 /// use bytes::Bytes;

@@ -36,8 +36,8 @@ pub trait Transport: Send + 'static {
     /// has to say leaves together. A message to the node itself, or to one the transport does not know, is dropped.
     fn send(&mut self, to: NodeId, lane: Lane, parcel: Parcel);
 
-    /// Hands what is queued to the medium, as far as the medium takes it without waiting. The rest follows on its own as
-    /// soon as the medium takes it: nobody needs to call again for that.
+    /// Hands what is queued to the medium, as far as the medium takes it without waiting. The rest follows on its
+    /// own as soon as the medium takes it: nobody needs to call again for that.
     fn flush(&mut self);
 
     /// The next message that arrived and who sent it. `None`: the transport is closed for good.

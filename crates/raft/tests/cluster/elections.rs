@@ -315,7 +315,9 @@ fn c6_a_leader_without_a_quorum_falls_silent() {
 /// C7 (hashicorp#503): a leader whose disk does not finish a write steps down, although everybody hears it.
 #[test]
 fn c7_a_leader_with_a_stalled_disk_steps_down() {
-    let mut cluster = Cluster::new(3, |_| {});
+    let mut cluster = Cluster::new(3, |config| {
+        config.write_stall_max = Duration::from_millis(300);
+    });
     cluster.elect(1);
     cluster.slow_disks.insert(NodeId(1));
     cluster.propose(1, "x").unwrap();

@@ -71,6 +71,7 @@ impl Run {
         let uncommitted = dice.pick(&[100, 1 << 20]);
         let mut cluster = Cluster::new(size, |config: &mut Config| {
             config.seed = seed;
+            config.write_stall_max = Duration::from_millis(300);
             config.pre_vote = pre_vote;
             config.check_quorum = check_quorum;
             config.append_bytes_max = append;

@@ -65,6 +65,10 @@ pub struct EngineStatus {
     pub requests: usize,
     /// Frames that made no sense.
     pub frames_ignored: u64,
+    /// Snapshots taken here.
+    pub snapshots_taken: u64,
+    /// Snapshots received whole from a peer.
+    pub snapshots_received: u64,
     /// Snapshots that could not be taken or received.
     pub snapshots_failed: u64,
 }

@@ -132,7 +132,10 @@ impl<P: Protocol, T> Engine<P, T> {
 
     /// A snapshot was taken, or could not be; the log stays as it is then, and the next one is due in its time.
     pub(super) fn handle_saved(&mut self, saved: Option<Snapshot>) {
-        self.snapshots_failed += u64::from(saved.is_none());
+        match saved {
+            Some(_) => self.snapshots_taken += 1,
+            None => self.snapshots_failed += 1,
+        }
         self.transfer.taken(saved);
     }
 

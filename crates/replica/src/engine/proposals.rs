@@ -26,7 +26,18 @@ type Waiting<T> = Option<(Instant, T)>;
 struct Open<T> {
     leadership: Leadership,
     sealed: Instant,
+    /// A snapshot was restored since: it may cover the body, whose end nobody can tell then.
+    in_doubt: bool,
     waiting: Vec<Waiting<T>>,
+}
+
+/// Bodies that an applied one left behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Overtaken<T> {
+    /// Surely never applied.
+    pub(super) lost: Vec<T>,
+    /// Perhaps applied, within a snapshot.
+    pub(super) in_doubt: Vec<T>,
 }
 
 /// # Invariants
@@ -43,6 +54,15 @@ pub(super) struct Proposals<T> {
     open_count: usize,
     /// No deadline is before this one. It may be earlier than the earliest: a look then finds nothing and moves it.
     wake: Option<Instant>,
+}
+
+impl<T> Default for Overtaken<T> {
+    fn default() -> Self {
+        Self {
+            lost: Vec::new(),
+            in_doubt: Vec::new(),
+        }
+    }
 }
 
 impl<T> Proposals<T> {
@@ -118,6 +138,7 @@ impl<T> Proposals<T> {
             Open {
                 leadership,
                 sealed: now,
+                in_doubt: false,
                 waiting,
             },
         );
@@ -153,21 +174,30 @@ impl<T> Proposals<T> {
     }
 
     /// If `body` is one of this incarnation's, takes those who wait for it, and those whose older bodies it overtook:
-    /// the applier drops a name that does not rise, so they can never be applied.
-    pub(super) fn applied(&mut self, body: &Bytes) -> (Vec<Option<T>>, Vec<T>) {
-        let ours =
-            body::name(body).filter(|n| (n.node, n.incarnation) == (self.node, self.incarnation));
-        let Some(name) = ours else {
-            return (Vec::new(), Vec::new());
+    /// the applier drops a name that does not rise, so what was not applied before can never be.
+    pub(super) fn applied(&mut self, body: &Bytes) -> (Vec<Option<T>>, Overtaken<T>) {
+        let mut overtaken = Overtaken::default();
+        let ours = |name: &Name| (name.node, name.incarnation) == (self.node, self.incarnation);
+        let Some(name) = body::name(body).filter(ours) else {
+            return (Vec::new(), overtaken);
         };
         let tickets = self.take(name.sequence);
-        let mut overtaken = Vec::new();
-        while let Some((&first, _)) = self.open.first_key_value()
+        while let Some((&first, open)) = self.open.first_key_value()
             && first < name.sequence
         {
-            overtaken.extend(self.take(first).into_iter().flatten());
+            let into = if open.in_doubt {
+                &mut overtaken.in_doubt
+            } else {
+                &mut overtaken.lost
+            };
+            into.extend(self.take(first).into_iter().flatten());
         }
         (tickets, overtaken)
+    }
+
+    /// A snapshot is restored: what is under way may have been applied without being seen here.
+    pub(super) fn doubt(&mut self) {
+        self.open.values_mut().for_each(|open| open.in_doubt = true);
     }
 
     /// Takes those whose leader is gone, now that an entry of a later epoch is decided.
@@ -324,8 +354,14 @@ mod tests {
         );
     }
 
-    #[test]
-    fn what_is_applied_ends_what_it_overtook() {
+    fn overtaken(lost: &[&'static str], in_doubt: &[&'static str]) -> Overtaken<&'static str> {
+        Overtaken {
+            lost: lost.into(),
+            in_doubt: in_doubt.into(),
+        }
+    }
+
+    fn two_sealed() -> (Proposals<&'static str>, Bytes) {
         let mut proposals = with(&[("a", 10)]);
         proposals.seal(at(0), leadership(1), 1000).unwrap();
         proposals.push(Proposal {
@@ -334,18 +370,36 @@ mod tests {
             ticket: "b",
         });
         let (_, second) = proposals.seal(at(0), leadership(2), 1000).unwrap();
-        let strangers = body::encode(
-            Name {
-                node: 1,
-                incarnation: 1,
-                sequence: 9,
-            },
-            [].iter(),
+        (proposals, second)
+    }
+
+    #[test]
+    fn what_is_applied_ends_what_it_overtook() {
+        let (mut proposals, second) = two_sealed();
+        let earlier_life = Name {
+            node: 1,
+            incarnation: 1,
+            sequence: 9,
+        };
+        let strangers = body::encode(earlier_life, [].iter());
+        assert_eq!(proposals.applied(&strangers), (vec![], overtaken(&[], &[])));
+        assert_eq!(
+            proposals.applied(&second),
+            (vec![Some("b")], overtaken(&["a"], &[]))
         );
-        assert_eq!(proposals.applied(&strangers), (vec![], vec![]));
-        assert_eq!(proposals.applied(&second), (vec![Some("b")], vec!["a"]));
-        assert_eq!(proposals.applied(&second), (vec![], vec![]));
+        assert_eq!(proposals.applied(&second), (vec![], overtaken(&[], &[])));
         assert_eq!(proposals.count(), 0);
+    }
+
+    /// The first body was applied, but within a snapshot: to say that it was overtaken would be a lie.
+    #[test]
+    fn what_a_snapshot_may_cover_is_never_called_lost() {
+        let (mut proposals, second) = two_sealed();
+        proposals.doubt();
+        assert_eq!(
+            proposals.applied(&second),
+            (vec![Some("b")], overtaken(&[], &["a"]))
+        );
     }
 
     #[test]

@@ -17,11 +17,11 @@ use synod_sim::{
 };
 
 /// Within this every request ends.
-pub const TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Appends tokens to keys; the state is small and shows what was applied, and in which order.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
-pub struct Tokens(BTreeMap<u8, Vec<u8>>);
+pub(crate) struct Tokens(BTreeMap<u8, Vec<u8>>);
 
 impl StateMachine for Tokens {
     type Response = u64;
@@ -72,14 +72,14 @@ impl StateMachine for Tokens {
 type Ends = Arc<Mutex<Vec<(OpId, End)>>>;
 
 #[derive(Debug)]
-enum End {
+pub(crate) enum End {
     Answered(KvOutput),
     Rejected(Reason),
     Unknown,
 }
 
 /// One operation of one client. Whoever drops it leaves the outcome unknown, as a crash does.
-pub struct Noted {
+pub(crate) struct Noted {
     op: OpId,
     key: u8,
     ends: Option<Ends>,
@@ -122,8 +122,9 @@ impl Ticket<Tokens> for Noted {
 }
 
 /// The group under test.
-pub struct Group {
+pub(crate) struct Group {
     nodes: u64,
+    forwards_max: usize,
 }
 
 impl Cluster for Group {
@@ -144,7 +145,8 @@ impl Cluster for Group {
     }
 
     fn tune(&self, engine: &mut EngineConfig) {
-        engine.snapshot_log_bytes = 24 << 10;
+        engine.forwards_max = self.forwards_max;
+        engine.snapshot_log_bytes = 4 << 10;
         engine.body_bytes_max = 4 << 10;
         engine.piece_bytes_max = 1 << 10;
     }
@@ -158,23 +160,29 @@ impl Cluster for Group {
 }
 
 /// What a run is like.
-pub struct RunOptions {
+pub(crate) struct RunOptions {
     nodes: u64,
+    /// With one, no forwarded body can overtake another.
+    forwards_max: usize,
     clients: usize,
+    /// The chance of an idle client, at each event of the world, to ask.
+    pace: f64,
     world: WorldOptions,
 }
 
 impl RunOptions {
-    pub fn calm() -> Self {
+    pub(crate) fn calm() -> Self {
         Self {
             nodes: 3,
+            forwards_max: 1,
             clients: 6,
+            pace: 0.05,
             world: WorldOptions::default(),
         }
     }
 
     /// Which faults there are, and how strong, is drawn.
-    pub fn faulty(seed: u64) -> Self {
+    pub(crate) fn faulty(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0xfau64);
         let mut world = WorldOptions::default();
         if rng.chance(0.7) {
@@ -193,7 +201,9 @@ impl RunOptions {
         world.restart_after = Some(Duration::from_millis(50 + rng.below(600)));
         Self {
             nodes: if rng.chance(0.3) { 5 } else { 3 },
+            forwards_max: 4,
             clients: 4 + rng.below(6) as usize,
+            pace: 0.05,
             world,
         }
     }
@@ -201,18 +211,18 @@ impl RunOptions {
 
 /// What has happened, summed up.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Seen {
-    pub answered: u64,
-    pub rejected: u64,
-    pub unknown: u64,
-    pub crashes: u64,
-    pub power_losses: u64,
+pub(crate) struct Seen {
+    pub(crate) answered: u64,
+    pub(crate) rejected: u64,
+    pub(crate) unknown: u64,
+    pub(crate) crashes: u64,
+    pub(crate) power_losses: u64,
     /// Leaderships.
-    pub leaders: u64,
+    pub(crate) leaders: u64,
     /// Times a node's log was seen to begin later than before.
-    pub compactions: u64,
-    /// Times a node's machine was seen to leap.
-    pub installs: u64,
+    pub(crate) compactions: u64,
+    /// Snapshots that nodes received whole.
+    pub(crate) installs: u64,
 }
 
 impl AddAssign for Seen {
@@ -234,29 +244,32 @@ struct Client {
 }
 
 /// A world, its clients, and the checks.
-pub struct Run {
-    pub world: World<SimNode<Group>>,
+pub(crate) struct Run {
+    pub(crate) world: World<SimNode<Group>>,
     seed: u64,
     rng: Rng,
     clients: Vec<Client>,
     clients_ever: u64,
+    pace: f64,
     history: History<KvInput, KvOutput>,
     called: BTreeMap<OpId, Duration>,
     ends: Ends,
     tokens: u64,
     seen: Seen,
     /// Why requests were rejected.
-    pub reasons: BTreeMap<String, u64>,
+    pub(crate) reasons: BTreeMap<String, u64>,
     /// Of each index, what was decided.
     decided: BTreeMap<u64, (u64, u64)>,
     leaders: BTreeMap<u64, sim::NodeId>,
-    starts: BTreeMap<sim::NodeId, (u64, u64)>,
+    /// Of each node where its log begins, what it has applied, and how many snapshots it has received.
+    starts: BTreeMap<sim::NodeId, (u64, u64, u64)>,
 }
 
 impl Run {
-    pub fn new(seed: u64, options: RunOptions) -> Self {
+    pub(crate) fn new(seed: u64, options: RunOptions) -> Self {
         let group = Group {
             nodes: options.nodes,
+            forwards_max: options.forwards_max,
         };
         let history = History::new();
         let clients = (0..options.clients)
@@ -271,6 +284,7 @@ impl Run {
             rng: Rng::new(seed ^ 0xc11e47),
             clients_ever: options.clients as u64,
             clients,
+            pace: options.pace,
             history,
             called: BTreeMap::new(),
             ends: Ends::default(),
@@ -284,7 +298,7 @@ impl Run {
     }
 
     /// Each client has one request open at a time, of a node it draws.
-    pub fn clients_work_until(&mut self, until: Duration) {
+    pub(crate) fn clients_work_until(&mut self, until: Duration) {
         while self.world.next_at().is_some_and(|at| at <= until) {
             self.ask();
             self.world.step();
@@ -295,7 +309,7 @@ impl Run {
 
     /// The faults stop: every open request ends, a request at every node succeeds within a bound, all nodes come to
     /// the same state, and the history is linearizable.
-    pub fn settle(&mut self) -> Seen {
+    pub(crate) fn settle(&mut self) -> Seen {
         self.world.stop_faults();
         let (now, before) = (self.world.now(), self.seen.answered);
         self.clients_work_until(now + Duration::from_secs(5));
@@ -326,7 +340,7 @@ impl Run {
         self.seen()
     }
 
-    pub fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         let stats = self.world.stats();
         Seen {
             crashes: stats.crashes,
@@ -336,7 +350,7 @@ impl Run {
         }
     }
 
-    pub fn all_but_the_leader(&self) -> Vec<sim::NodeId> {
+    pub(crate) fn all_but_the_leader(&self) -> Vec<sim::NodeId> {
         let leads = |node: &SimNode<Group>| node.status().core.role == Role::Leader;
         let followers = self.processes().filter(|(_, node)| !leads(node));
         let followers: Vec<_> = followers.map(|(id, _)| id).collect();
@@ -355,7 +369,7 @@ impl Run {
 
     fn ask(&mut self) {
         for at in 0..self.clients.len() {
-            if self.clients[at].open.is_some() || !self.rng.chance(0.2) {
+            if self.clients[at].open.is_some() || !self.rng.chance(self.pace) {
                 continue;
             }
             let node = sim::NodeId(1 + self.rng.below(self.world.node_ids().len() as u64));
@@ -442,8 +456,11 @@ impl Run {
             if status.core.role == Role::Leader {
                 leaders.push((status.core.epoch, id));
             }
-            starts.push((id, (status.core.start, status.applied)));
-            let known = self.starts.get(&id).map_or(0, |(_, applied)| *applied);
+            starts.push((
+                id,
+                (status.core.start, status.applied, status.snapshots_received),
+            ));
+            let known = self.starts.get(&id).map_or(0, |(_, applied, _)| *applied);
             for (index, entry) in node.decided().range(known.min(status.applied)..) {
                 news.insert((*index, *entry));
             }
@@ -457,10 +474,9 @@ impl Run {
             assert_eq!(known, entry, "{}: two entries at {index}", self.story());
         }
         for (id, now) in starts {
-            let (start, applied) = self.starts.insert(id, now).unwrap_or_default();
+            let (start, _, received) = self.starts.insert(id, now).unwrap_or_default();
             self.seen.compactions += u64::from(now.0 > start);
-            // A step applies entries one by one; only a snapshot moves the start and the machine together.
-            self.seen.installs += u64::from(now.0 > start && now.0 > applied && applied > 0);
+            self.seen.installs += now.2.saturating_sub(received);
         }
     }
 

@@ -67,7 +67,7 @@ pub fn check<M: Model>(
 }
 
 impl<M: Model> Checker<M> {
-    /// A checker with a budget of two million steps an object: a few seconds and some hundred megabytes at the worst.
+    /// A checker with a budget of ten million steps an object: some ten seconds and a gigabyte at the worst.
     pub fn new(model: M) -> Self {
         Self {
             model,
@@ -75,8 +75,8 @@ impl<M: Model> Checker<M> {
         }
     }
 
-    /// Sets the budget: calls of [`Model::step`] an object. A history that is linearizable and not too concurrent takes about one to three for
-    /// each operation.
+    /// Sets the budget: calls of [`Model::step`] an object. A linearizable history takes one or two for each operation,
+    /// and up to some fifty where dozens of clients write one object or many outcomes are unknown.
     #[must_use]
     pub fn steps_max(mut self, steps_max: u64) -> Self {
         self.steps_max = steps_max;
@@ -145,4 +145,4 @@ impl<K, I, O> Verdict<K, I, O> {
     }
 }
 
-const STEPS_MAX: u64 = 2_000_000;
+const STEPS_MAX: u64 = 10_000_000;

@@ -61,6 +61,8 @@ struct Node<S> {
     reached: HashMap<S, Vec<usize>>,
     /// The chain whose continuations are tried.
     current: usize,
+    /// How many chains have been extended. All chains of a length are tried before any is extended.
+    extended: usize,
     phase: Phase,
 }
 
@@ -133,7 +135,7 @@ impl<'m, 'h, M: Model> Search<'m, 'h, M> {
                 Phase::Writes(candidate) => match candidate {
                     Some(number) => self.enabled_write(number)?,
                     None => {
-                        self.top_mut().phase = Phase::Extend;
+                        self.next_chain();
                         None
                     }
                 },
@@ -159,6 +161,8 @@ impl<'m, 'h, M: Model> Search<'m, 'h, M> {
                 && let Some(state) = self.step_completed(self.top().current, number)?
             {
                 let branch = self.branch(number);
+                let node = self.top_mut();
+                node.chains[node.current].goals = Some(Vec::new());
                 self.next_chain();
                 return Ok(Some((branch, state)));
             }
@@ -186,45 +190,54 @@ impl<'m, 'h, M: Model> Search<'m, 'h, M> {
         }
     }
 
-    /// Adds the useful chains that are one operation longer than the current one, and turns to the next chain.
+    /// Extends the shortest chain that has not been extended by every useful operation.
     fn extend_chain(&mut self) -> Result<(), OutOfSteps> {
-        let current = self.top().current;
-        let goals = self.open_goals(current)?;
-        if !goals.is_empty() {
-            for number in 0..self.entries.unknown_eligible() as u32 {
-                if self.spent.contains(number)
-                    || self.top().chains[current].operations.contains(&number)
-                {
-                    continue;
-                }
-                self.steps += 1;
-                let input = &self.entries.unknown[number as usize].operation.input;
-                let chain = &self.top().chains[current];
-                let Some(state) = self.model.step(&chain.state, input, None) else {
-                    continue;
-                };
-                let mut operations = chain.operations.clone();
-                operations.push(number);
-                if state != chain.state
-                    && !self.reached_for_less(&operations, &state)
-                    && self.useful(&operations, &state, &goals)
-                {
-                    let node = self.top_mut();
-                    node.reached
-                        .entry(state.clone())
-                        .or_default()
-                        .push(node.chains.len());
-                    node.chains.push(Chain {
-                        operations,
-                        state,
-                        goals: Some(goals.clone()),
-                    });
-                }
-            }
-            self.check_budget()?;
+        let extended = self.top().extended;
+        if extended == self.top().chains.len() {
+            self.top_mut().phase = Phase::Done;
+            return Ok(());
         }
-        self.next_chain();
-        Ok(())
+        self.top_mut().extended += 1;
+        let goals = self.open_goals(extended)?;
+        if goals.is_empty() {
+            return Ok(());
+        }
+        for number in 0..self.entries.unknown_eligible() as u32 {
+            let chain = &self.top().chains[extended];
+            // What overwrites has no use for a chain before it.
+            let overwrites = self.entries.unknown[number as usize].effect == Effect::Overwrites;
+            if self.spent.contains(number)
+                || chain.operations.contains(&number)
+                || (overwrites && !chain.operations.is_empty())
+            {
+                continue;
+            }
+            self.steps += 1;
+            let input = &self.entries.unknown[number as usize].operation.input;
+            let chain = &self.top().chains[extended];
+            let Some(state) = self.model.step(&chain.state, input, None) else {
+                continue;
+            };
+            let mut operations = chain.operations.clone();
+            operations.push(number);
+            if state != chain.state
+                && !self.reached_for_less(&operations, &state)
+                && self.useful(&operations, &state, &goals)
+            {
+                let node = self.top_mut();
+                node.reached
+                    .entry(state.clone())
+                    .or_default()
+                    .push(node.chains.len());
+                node.chains.push(Chain {
+                    operations,
+                    state,
+                    goals: Some(goals.clone()),
+                });
+                node.phase = Phase::Reads;
+            }
+        }
+        self.check_budget()
     }
 
     /// The operations for whose sake the chain may grow. One that may come next here already and leaves behind the same wherever it is allowed
@@ -297,7 +310,7 @@ impl<'m, 'h, M: Model> Search<'m, 'h, M> {
         node.phase = if node.current < node.chains.len() {
             Phase::Reads
         } else {
-            Phase::Done
+            Phase::Extend
         };
     }
 
@@ -421,6 +434,7 @@ impl<S> Node<S> {
             chains,
             reached: HashMap::new(),
             current: 0,
+            extended: 0,
             phase: Phase::Reads,
         }
     }

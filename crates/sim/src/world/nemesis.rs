@@ -41,13 +41,35 @@ impl<P: Process> World<P> {
         match self.nemesis_rng.below(3) {
             0 => {
                 self.end(node, crash, How::BetweenSteps, 0);
-                self.schedule_restart(node);
+                return self.schedule_restart(node);
             }
             1 => self.crash_in_step(node, crash),
             _ => {
                 let operations = self.nemesis_rng.below(CRASH_OPERATIONS_MAX);
                 self.crash_at_operation(node, operations, crash);
             }
+        }
+        let Some(mean) = self.options.crash_every else {
+            return;
+        };
+        let at = self.now + self.nemesis_rng.exponential(mean);
+        let incarnation = self.nodes[&node].incarnation;
+        self.queue
+            .push(at, Scheduled::NemesisPatienceEnds { node, incarnation });
+    }
+
+    /// A doomed node that has been idle since dies where it stands, or a quiet world would see no crashes.
+    pub(super) fn strike_doomed(&mut self, id: NodeId, incarnation: u64) {
+        let Some(node) = self.nodes.get(&id) else {
+            return;
+        };
+        if let Some(crash) = node.doom.or(node.disk_doom)
+            && self.faults
+            && node.process.is_some()
+            && node.incarnation == incarnation
+        {
+            self.end(id, crash, How::BetweenSteps, 0);
+            self.schedule_restart(id);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Histories made by a store that really is linearizable, or that errs in one chosen way.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,123 +9,116 @@ use synod_sim::{ClientId, History, KvInput, KvOutput, KvRequest, OpId, Rng, Valu
 
 /// What the generated histories look like.
 #[derive(Clone, Debug)]
-pub struct Shape {
-    pub clients: u64,
-    pub operations: usize,
-    pub keys: u64,
+pub(crate) struct Shape {
+    pub(crate) clients: u64,
+    pub(crate) operations: usize,
+    pub(crate) keys: u64,
     /// Values come from so few that they repeat; 0: every value is unique.
-    pub values: u64,
-    pub unknown: f64,
-    pub failed: f64,
-    pub plant: Option<Plant>,
+    pub(crate) values: u64,
+    pub(crate) unknown: f64,
+    pub(crate) failed: f64,
+    pub(crate) plant: Option<Plant>,
 }
 
 /// One error, made once, about in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plant {
+pub(crate) enum Plant {
     /// A get returns what the key held several changes ago.
     StaleRead,
     /// An append is acknowledged and not applied.
     LostAppend,
     /// An append is applied twice.
     AppendTwice,
-    /// A second cas that expects the same unique value succeeds too.
-    CasTwice,
-}
-
-/// A client in the midst of an operation.
-struct Pending {
-    id: OpId,
-    input: KvInput,
-    output: Option<KvOutput>,
-}
-
-struct Store {
-    live: BTreeMap<Box<[u8]>, Vec<Option<Value>>>,
-    /// What the last successful cas of each key expected.
-    swapped: BTreeMap<Box<[u8]>, Value>,
-    plant: Option<Plant>,
-    pub planted: bool,
+    /// A cas succeeds that expects a value which was never there.
+    FalseCas,
 }
 
 /// A history, and whether the error was made.
-pub fn generate(rng: &mut Rng, shape: &Shape) -> (History<KvInput, KvOutput>, bool) {
-    let mut history = History::new();
-    let mut store = Store {
-        live: BTreeMap::new(),
-        swapped: BTreeMap::new(),
-        plant: None,
-        planted: false,
+pub(crate) fn generate(rng: &mut Rng, shape: &Shape) -> (History<KvInput, KvOutput>, bool) {
+    let mut run = Run {
+        history: History::new(),
+        store: Store::default(),
+        ghosts: Vec::new(),
+        now: Duration::ZERO,
+        closed: 0,
     };
-    let mut clients: Vec<(ClientId, Option<Pending>)> =
-        (0..shape.clients).map(|id| (ClientId(id), None)).collect();
-    let mut ghosts: Vec<KvInput> = Vec::new();
-    let mut now = Duration::ZERO;
-    let mut closed = 0;
-    while closed < shape.operations {
-        now += Duration::from_nanos(1 + rng.below(1000));
-        if !ghosts.is_empty() && rng.chance(0.02) {
-            let ghost = ghosts.swap_remove(rng.index(ghosts.len()));
-            store.execute(&ghost);
+    let mut clients: Vec<Client> = (0..shape.clients)
+        .map(|_| Client::Idle(run.history.fresh_client()))
+        .collect();
+    while run.closed < shape.operations {
+        run.now += Duration::from_nanos(1 + rng.below(1000));
+        if !run.ghosts.is_empty() && rng.chance(0.02) {
+            let ghost = run.ghosts.swap_remove(rng.index(run.ghosts.len()));
+            run.store.execute(&ghost);
         }
-        if closed > shape.operations / 2 && !store.planted {
-            store.plant = shape.plant;
+        if run.closed > shape.operations / 2 && !run.store.planted {
+            run.store.plant = shape.plant;
         }
         let index = rng.index(clients.len());
-        let (client, pending) = &mut clients[index];
-        match pending {
-            None => {
-                let input = store.draw(rng, shape, history.operations().len());
-                let id = history.call(*client, now, input.clone()).unwrap();
-                *pending = Some(Pending {
-                    id,
-                    input,
-                    output: None,
-                });
+        clients[index] = run.advance(clients[index].clone(), rng, shape);
+    }
+    (run.history, run.store.planted)
+}
+
+#[derive(Clone)]
+enum Client {
+    Idle(ClientId),
+    Called(ClientId, OpId, KvInput),
+    Executed(ClientId, OpId, KvOutput),
+}
+
+struct Run {
+    history: History<KvInput, KvOutput>,
+    store: Store,
+    /// Operations of unknown outcome that will happen later.
+    ghosts: Vec<KvInput>,
+    now: Duration,
+    closed: usize,
+}
+
+impl Run {
+    fn advance(&mut self, client: Client, rng: &mut Rng, shape: &Shape) -> Client {
+        match client {
+            Client::Idle(client) => {
+                let input = self.store.draw(rng, shape, self.history.operations().len());
+                let id = self.history.call(client, self.now, input.clone()).unwrap();
+                Client::Called(client, id, input)
             }
-            Some(Pending {
-                output: None,
-                id,
-                input,
-            }) => {
+            Client::Called(client, id, input) => {
                 let draw = rng.fraction();
                 if draw < shape.unknown {
                     // It happens now, or later, or never.
                     match rng.below(3) {
-                        0 => drop(store.execute(input)),
-                        1 => ghosts.push(input.clone()),
+                        0 => drop(self.store.execute(&input)),
+                        1 => self.ghosts.push(input),
                         _ => {}
                     }
-                    history.unknown(*id).unwrap();
-                    *client = history.fresh_client();
-                    *client = ClientId(client.0.max(1000) + index as u64 + shape.clients);
-                    *pending = None;
-                    closed += 1;
+                    self.history.unknown(id).unwrap();
+                    self.closed += 1;
+                    Client::Idle(self.history.fresh_client())
                 } else if draw < shape.unknown + shape.failed {
-                    history.fail(*id).unwrap();
-                    *pending = None;
-                    closed += 1;
-                } else if let Some(Pending { output, input, .. }) = pending {
-                    *output = Some(store.execute(input));
+                    self.history.fail(id).unwrap();
+                    self.closed += 1;
+                    Client::Idle(client)
+                } else {
+                    Client::Executed(client, id, self.store.execute(&input))
                 }
             }
-            Some(Pending {
-                output: Some(_), ..
-            }) => {
-                let Some(Pending {
-                    id,
-                    output: Some(output),
-                    ..
-                }) = pending.take()
-                else {
-                    unreachable!()
-                };
-                history.returned(id, now, output).unwrap();
-                closed += 1;
+            Client::Executed(client, id, output) => {
+                self.history.returned(id, self.now, output).unwrap();
+                self.closed += 1;
+                Client::Idle(client)
             }
         }
     }
-    (history, store.planted)
+}
+
+#[derive(Default)]
+struct Store {
+    /// Every version of each key.
+    versions: BTreeMap<Box<[u8]>, Vec<Option<Value>>>,
+    plant: Option<Plant>,
+    planted: bool,
 }
 
 impl Store {
@@ -141,7 +136,7 @@ impl Store {
             _ => {
                 // The current value half of the time, or no cas would ever succeed.
                 let current = self
-                    .live
+                    .versions
                     .get(key.as_bytes())
                     .and_then(|versions| versions.last().cloned().flatten());
                 match current {
@@ -154,7 +149,7 @@ impl Store {
 
     fn execute(&mut self, input: &KvInput) -> KvOutput {
         let versions = self
-            .live
+            .versions
             .entry(input.key.clone())
             .or_insert_with(|| vec![None]);
         let mut state = versions.last().cloned().flatten();
@@ -176,7 +171,7 @@ impl Store {
                 input.request.execute(&mut state);
                 self.planted();
             }
-            (Some(Plant::CasTwice), KvRequest::Cas { new, .. })
+            (Some(Plant::FalseCas), KvRequest::Cas { new, .. })
                 if output == KvOutput::Swapped(false) =>
             {
                 // The unique value that it expects was never there.
@@ -186,13 +181,8 @@ impl Store {
             }
             _ => {}
         }
-        if let (KvRequest::Cas { expected, .. }, KvOutput::Swapped(true)) =
-            (&input.request, &output)
-        {
-            self.swapped.insert(input.key.clone(), expected.clone());
-        }
         if state != before
-            && let Some(versions) = self.live.get_mut(&input.key)
+            && let Some(versions) = self.versions.get_mut(&input.key)
         {
             versions.push(state);
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-/// Whether a peer with this hello is welcome. Asked on every connection, inbound and outbound, after the names were found
-/// to fit: the place to pin a node's name to its disk.
+/// Whether a peer with this hello is welcome. Asked on every connection, inbound and outbound, after the names were
+/// found to fit: the place to pin a node's name to its disk.
 pub type Admit = Arc<dyn Fn(&Hello) -> Result<(), Refused> + Send + Sync>;
 
 /// Where to listen for peers.
@@ -75,8 +75,8 @@ pub struct TcpConfig {
     /// How long a dialer hears nothing before it gives the connection up, as after a partition or a power cut. Default
     /// 5 s.
     pub silence_max: Duration,
-    /// The send buffer of the kernel, for each connection. It is what control cannot overtake: a small one keeps control
-    /// quick under bulk. Default: the system's choice.
+    /// The send buffer of the kernel, for each connection. It is what control cannot overtake: a small one keeps
+    /// control quick under bulk. Default: the system's choice.
     pub send_buffer_bytes: Option<u32>,
     /// Whether a peer is welcome. Default: every one.
     pub admit: Admit,
@@ -107,6 +107,7 @@ impl TcpConfig {
 
     pub(crate) fn check(&self) -> Result<(), BindError> {
         let format_bytes_max = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+        let is_sensible = |time: Duration| !time.is_zero() && time <= DURATION_MAX;
         let limits = [
             (
                 "frame_bytes_max",
@@ -117,10 +118,14 @@ impl TcpConfig {
                 self.inbox_bytes_max > 0 && self.inbox_bytes_max <= format_bytes_max,
             ),
             ("handshakes_max", self.handshakes_max > 0),
-            ("handshake_timeout", !self.handshake_timeout.is_zero()),
-            ("backoff_min", !self.backoff_min.is_zero()),
-            ("pulse_interval", !self.pulse_interval.is_zero()),
-            ("silence_max", self.silence_max > self.pulse_interval),
+            ("handshake_timeout", is_sensible(self.handshake_timeout)),
+            ("backoff_min", is_sensible(self.backoff_min)),
+            ("backoff_max", is_sensible(self.backoff_max)),
+            ("pulse_interval", is_sensible(self.pulse_interval)),
+            (
+                "silence_max",
+                is_sensible(self.silence_max) && self.silence_max > self.pulse_interval,
+            ),
         ];
         match limits.into_iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Err(BindError::Limit { name }),
@@ -153,3 +158,6 @@ pub enum BindError {
         name: &'static str,
     },
 }
+
+/// A day: beyond it a wait is a mistake, and adding it to an instant might fail.
+const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -24,7 +24,8 @@ pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
             Ok(Ok(stream)) => {
                 let since = Instant::now();
                 serve(&shared, id, peer, stream).await;
-                // One that breaks as soon as it is made is no success: a peer in a crash loop is not dialed at full speed.
+                // One that breaks as soon as it is made is no success: a peer in a crash loop is not dialed at full
+                // speed.
                 if since.elapsed() >= shared.limits.backoff_max {
                     backoff.reset();
                 }
@@ -141,6 +142,8 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: TcpStream) {
             break;
         }
         tokio::select! {
+            // A pulse that came counts, also when this task was held up for longer than the silence that is allowed.
+            biased;
             () = peer.link.left() => {}
             writable = stream.writable(), if progress == Progress::Blocked => {
                 if writable.is_err() {

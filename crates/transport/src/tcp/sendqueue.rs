@@ -278,7 +278,8 @@ mod tests {
             while !queue.is_empty() {
                 completed += write(&mut queue, &mut stream, 3, 50);
             }
-            let (control, bulk): (Vec<Bytes>, Vec<Bytes>) = frames(&stream).into_iter().partition(|frame| frame[0] == 1);
+            let arrived = frames(&stream).into_iter();
+            let (control, bulk): (Vec<Bytes>, Vec<Bytes>) = arrived.partition(|frame| frame[0] == 1);
             prop_assert_eq!((control.len() + bulk.len()) as u64, completed);
             prop_assert_eq!([bulk, control], sent);
         }

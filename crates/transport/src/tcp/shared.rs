@@ -138,7 +138,13 @@ impl Shared {
         });
         if let Err(reason) = &judged {
             count(&self.counters.hellos_refused);
-            tracing::warn!(node = %hello.node, cluster = %hello.cluster, disk = %hello.disk, %reason, "refused a hello");
+            let Hello {
+                node,
+                cluster,
+                disk,
+                boot,
+            } = hello;
+            tracing::warn!(%node, %cluster, %disk, boot, %reason, "refused a hello");
         }
         judged
     }

@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::net::TcpListener;
 use std::time::Duration;
 use synod_transport::{ClusterId, DiskId, Hello, Lane, NodeId, Tcp, TcpConfig, Transport};
+use tokio::net::TcpSocket;
 
 /// How long anything may take before the test fails. No test waits this long when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -59,6 +60,19 @@ impl Cluster {
         }
     }
 
+    /// The socket of a node, made anew with a receive buffer that is small on every machine.
+    pub(crate) fn with_small_buffer(&self, id: u64) -> TcpListener {
+        let address = self.listeners.lock_out(id).local_addr().expect("bound");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("can be");
+        socket.set_recv_buffer_size(256 << 10).expect("can be");
+        socket.bind(address).expect("free again");
+        socket
+            .listen(64)
+            .and_then(|listener| listener.into_std())
+            .expect("listens")
+    }
+
     pub(crate) fn config(&self, id: u64, boot: u64) -> TcpConfig {
         self.config_at(id, boot, self.listeners.lock_out(id))
     }
@@ -99,9 +113,17 @@ pub(crate) fn send(node: &mut impl Transport, to: u64, lane: Lane, message: Byte
 }
 
 pub(crate) async fn recv(node: &mut impl Transport) -> Option<(NodeId, Bytes)> {
-    tokio::time::timeout(PATIENCE, poll_fn(|cx| node.poll_recv(cx)))
-        .await
-        .expect("something arrives")
+    in_time(poll_fn(|cx| node.poll_recv(cx))).await
+}
+
+/// Waits for `future`, and fails when it was not woken in time. (`timeout` would ask it once more at the end, and so
+/// hide that nobody woke it.)
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::select! {
+        biased;
+        () = tokio::time::sleep(PATIENCE) => panic!("not within {PATIENCE:?}"),
+        output = future => output,
+    }
 }
 
 pub(crate) async fn next(node: &mut impl Transport) -> (NodeId, Bytes) {

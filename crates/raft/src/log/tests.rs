@@ -1,0 +1,211 @@
+use super::*;
+use crate::Kind;
+use bytes::Bytes;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn entry(term: u64, index: u64) -> Entry {
+    let id = LogId {
+        term: Term(term),
+        index: Index(index),
+    };
+    Entry {
+        id,
+        kind: Kind::Command,
+        body: Bytes::from_static(b"0123"),
+    }
+}
+
+fn log(terms: &[u64], cache_bytes_max: usize) -> Log {
+    let mut log = Log::new(LogId::ZERO, cache_bytes_max);
+    for (at, term) in terms.iter().enumerate() {
+        log.append(entry(*term, at as u64 + 1));
+    }
+    log
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Append(u64),
+    Truncate(u64),
+    Compact(u64),
+    Reset(u64),
+    Write,
+    Persisted,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        6 => (0u64..2).prop_map(Op::Append),
+        2 => (0u64..5).prop_map(Op::Truncate),
+        1 => (0u64..5).prop_map(Op::Compact),
+        1 => (0u64..5).prop_map(Op::Reset),
+        3 => Just(Op::Write),
+        3 => Just(Op::Persisted),
+    ];
+    prop::collection::vec(op, 0..80)
+}
+
+/// What a log is without any cleverness: a map, and a disk that takes whole records.
+#[derive(Default)]
+struct Model {
+    start: LogId,
+    entries: BTreeMap<u64, Entry>,
+    disk: BTreeMap<u64, Entry>,
+    disk_start: Index,
+    in_flight: Option<Record>,
+}
+
+impl Model {
+    fn last(&self) -> LogId {
+        self.entries
+            .values()
+            .next_back()
+            .map_or(self.start, |entry| entry.id)
+    }
+
+    fn begin(&mut self, start: LogId) {
+        self.entries = self.entries.split_off(&(start.index.0 + 1));
+        self.start = start;
+    }
+
+    fn store(&mut self) {
+        let Some(record) = self.in_flight.take() else {
+            return;
+        };
+        if let Some(from) = record.truncate_from {
+            self.disk.split_off(&from.0);
+        }
+        self.disk.extend(
+            record
+                .entries
+                .into_iter()
+                .map(|entry| (entry.id.index.0, entry)),
+        );
+        if let Some(start) = record.start {
+            self.disk = self.disk.split_off(&(start.index.0 + 1));
+            self.disk_start = start.index;
+        }
+    }
+
+    fn check(&self, log: &Log) {
+        log.check();
+        assert_eq!((log.start(), log.last()), (self.start, self.last()));
+        for index in 0..=self.last().index.0 + 1 {
+            let start = (index == self.start.index.0).then_some(self.start.term);
+            let term = self
+                .entries
+                .get(&index)
+                .map(|entry| entry.id.term)
+                .or(start);
+            assert_eq!(log.term_at(Index(index)), term, "the term at {index}");
+            let cached = log.cached(Index(index));
+            assert!(cached.is_none() || cached == self.entries.get(&index));
+        }
+        // What is called durable is on the disk as it is in memory, or behind a durable snapshot.
+        for index in self.start.index.0 + 1..=log.persisted().0 {
+            assert_eq!(
+                self.disk.get(&index),
+                self.entries.get(&index),
+                "persisted {index}"
+            );
+        }
+        assert_eq!(log.start_persisted(), self.disk_start);
+    }
+}
+
+fn play(ops: Vec<Op>, cache_bytes_max: usize) {
+    let mut log = Log::new(LogId::ZERO, cache_bytes_max);
+    let mut model = Model::default();
+    for op in ops {
+        let (first, last) = (model.start.index.0 + 1, model.last());
+        match op {
+            Op::Append(terms) => {
+                let entry = entry(last.term.0.max(1) + terms, last.index.0 + 1);
+                model.entries.insert(entry.id.index.0, entry.clone());
+                log.append(entry);
+            }
+            // At the first, at the last, one behind it, and between.
+            Op::Truncate(back) => {
+                let from = (last.index.0 + 1).saturating_sub(back).max(first);
+                model.entries.split_off(&from);
+                log.truncate(Index(from));
+            }
+            Op::Compact(back) => {
+                let index = last.index.0.saturating_sub(back).max(first - 1);
+                let term = log.term_at(Index(index)).unwrap();
+                let start = LogId {
+                    term,
+                    index: Index(index),
+                };
+                model.begin(start);
+                log.compact(start);
+            }
+            Op::Reset(ahead) => {
+                let term = Term(last.term.0 + 1);
+                let start = LogId {
+                    term,
+                    index: Index(first + ahead),
+                };
+                model.entries.clear();
+                model.begin(start);
+                log.reset(start);
+            }
+            Op::Write if model.in_flight.is_none() => model.in_flight = Some(log.write()),
+            Op::Write => {}
+            Op::Persisted => {
+                model.store();
+                log.handle_persisted();
+            }
+        }
+        model.check(&log);
+    }
+    // Two more writes bring the disk to what is in memory.
+    model.store();
+    log.handle_persisted();
+    model.in_flight = Some(log.write());
+    model.store();
+    log.handle_persisted();
+    model.check(&log);
+    assert_eq!(model.disk, model.entries);
+    assert!(!log.has_unwritten() && log.cache_bytes() <= cache_bytes_max);
+}
+
+proptest! {
+    #[test]
+    fn a_log_is_a_map_and_its_records_are_its_disk(ops in ops(), cache in prop::sample::select(vec![0, 100, 10_000])) {
+        play(ops, cache);
+    }
+}
+
+#[test]
+fn a_hint_steps_over_later_terms() {
+    let log = log(&[1, 1, 3, 3, 5], 1000);
+    let hint = |term, index| log.hint(entry(term, index).id).index.0;
+    assert_eq!(hint(4, 9), 4);
+    assert_eq!(hint(3, 3), 3);
+    assert_eq!(hint(2, 5), 2);
+    assert_eq!(hint(5, 2), 2);
+    assert_eq!(log.hint(entry(0, 5).id), LogId::ZERO);
+}
+
+#[test]
+fn a_slice_fits_and_is_never_empty() {
+    let log = log(&[1, 1, 1], 1000);
+    let count = |bytes_max| match log.slice(Index(1), bytes_max) {
+        Slice::Cached(entries) => entries.len(),
+        Slice::Evicted(_) => 0,
+    };
+    assert_eq!((count(0), count(36), count(72), count(1000)), (1, 1, 2, 3));
+}
+
+#[test]
+fn only_what_is_durable_leaves_the_cache() {
+    let mut log = log(&[1, 1, 1], 0);
+    let _ = log.write();
+    log.append(entry(1, 4));
+    assert_eq!(log.cache_bytes(), 4 * 36);
+    log.handle_persisted();
+    assert_eq!(log.cache_bytes(), 36);
+    assert_eq!(log.slice(Index(2), 100), Slice::Evicted(Index(3)));
+}

@@ -1,0 +1,457 @@
+//! Peers that are not what they should be: strangers, liars, the dead, and the deaf. Bytes are written by hand here, so
+//! that the format is proved by a second hand.
+
+mod net;
+
+use bytes::Bytes;
+use net::{Cluster, PATIENCE, in_time, message, next, send, until};
+use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use std::sync::Arc;
+use std::time::Duration;
+use synod_transport::{
+    ClusterId, DiskId, Hello, Lane, NodeId, Parcel, Refused, Tcp, Transport, frame,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const STALE: u16 = 7;
+
+fn hello(hello: &Hello, to: u64, version: u16, verdict: u16) -> [u8; 68] {
+    let mut bytes = b"SYND".to_vec();
+    bytes.extend(version.to_le_bytes());
+    bytes.extend(verdict.to_le_bytes());
+    bytes.extend(to.to_le_bytes());
+    bytes.extend(hello.cluster.0.to_le_bytes());
+    bytes.extend(hello.node.0.to_le_bytes());
+    bytes.extend(hello.disk.0.to_le_bytes());
+    bytes.extend(hello.boot.to_le_bytes());
+    bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
+    bytes.try_into().expect("68 bytes")
+}
+
+fn framed(message: &Bytes) -> Vec<u8> {
+    let mut bytes = frame::header(&Parcel::from(message.clone()))
+        .expect("fits")
+        .to_vec();
+    bytes.extend_from_slice(message);
+    bytes
+}
+
+/// Says hello by hand and returns the verdict of the answer; `None` when there is none.
+async fn dial(node: &Tcp, bytes: &[u8]) -> (TcpStream, Option<u16>) {
+    let mut stream = TcpStream::connect(node.local_addr())
+        .await
+        .expect("listens");
+    stream.write_all(bytes).await.expect("takes the hello");
+    let mut answer = [0; 68];
+    let answered = in_time(stream.read_exact(&mut answer)).await.is_ok();
+    (
+        stream,
+        answered.then(|| u16::from_le_bytes([answer[6], answer[7]])),
+    )
+}
+
+/// Waits until the other side has closed.
+async fn closed(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    let _end_or_reset = in_time(stream.read_to_end(&mut rest)).await;
+}
+
+/// A peer by hand: accepts one connection and answers its hello.
+async fn accept(listener: &TcpListener, answer: &[u8]) -> TcpStream {
+    let (mut stream, _) = in_time(listener.accept()).await.expect("accepts");
+    in_time(stream.read_exact(&mut [0; 68]))
+        .await
+        .expect("a hello");
+    stream.write_all(answer).await.expect("takes the answer");
+    stream
+}
+
+/// Where a peer by hand listens.
+fn listener(cluster: &Cluster, id: u64) -> TcpListener {
+    TcpListener::from_std(cluster.with_small_buffer(id)).expect("on a runtime")
+}
+
+/// Two nodes of three that must go on whatever the third does.
+async fn others_work(one: &mut Tcp, two: &mut Tcp) {
+    send(one, 2, Lane::Control, message(1, 100));
+    assert_eq!(next(two).await, (NodeId(1), message(1, 100)));
+    send(two, 1, Lane::Control, message(2, 100));
+    assert_eq!(next(one).await, (NodeId(2), message(2, 100)));
+}
+
+#[tokio::test]
+async fn refusals_name_their_reason() {
+    let cluster = Cluster::new(3);
+    let mut config = cluster.config(1, 1);
+    let pinned = Cluster::hello(3, 1).disk;
+    config.admit = Arc::new(move |hello| match hello.node {
+        NodeId(3) if hello.disk != pinned => Err(Refused::Disk),
+        _ => Ok(()),
+    });
+    let mut one = Tcp::bind(config).await.expect("binds");
+    let mut two = cluster.start(2).await;
+    let three = Cluster::hello(3, 5);
+    let (other, stranger) = (ClusterId(0xc2), NodeId(4));
+    let cases = [
+        (1, three, 1, 1),
+        (
+            2,
+            Hello {
+                cluster: other,
+                ..three
+            },
+            1,
+            0,
+        ),
+        (
+            3,
+            Hello {
+                node: NodeId(1),
+                ..three
+            },
+            1,
+            0,
+        ),
+        (
+            4,
+            Hello {
+                node: stranger,
+                ..three
+            },
+            1,
+            0,
+        ),
+        (5, three, 2, 0),
+        (
+            6,
+            Hello {
+                disk: DiskId(0),
+                ..three
+            },
+            1,
+            0,
+        ),
+    ];
+    for (code, from, to, version) in cases {
+        let (mut stream, verdict) = dial(&one, &hello(&from, to, version, 0)).await;
+        assert_eq!(
+            (verdict, one.status().hellos_refused),
+            (Some(code), u64::from(code))
+        );
+        stream.shutdown().await.expect("says goodbye");
+        closed(&mut stream).await;
+    }
+    assert!(!one.status().peers[&NodeId(3)].accepted);
+    others_work(&mut one, &mut two).await;
+    let (_stream, verdict) = dial(&one, &hello(&three, 1, 0, 0)).await;
+    assert_eq!(verdict, Some(0), "and the true third is welcome");
+}
+
+#[tokio::test]
+async fn an_earlier_life_is_refused_and_a_later_one_takes_over() {
+    let cluster = Cluster::new(2);
+    let mut one = cluster.start(1).await;
+    let life = |boot| hello(&Cluster::hello(2, boot), 1, 0, 0);
+    let (mut fifth, verdict) = dial(&one, &life(5)).await;
+    assert_eq!(verdict, Some(0));
+    fifth
+        .write_all(&framed(&message(5, 50)))
+        .await
+        .expect("taken");
+    assert_eq!(next(&mut one).await, (NodeId(2), message(5, 50)));
+
+    assert_eq!(dial(&one, &life(4)).await.1, Some(STALE));
+    fifth
+        .write_all(&framed(&message(55, 50)))
+        .await
+        .expect("taken");
+    assert_eq!(
+        next(&mut one).await,
+        (NodeId(2), message(55, 50)),
+        "a ghost does no harm to the living"
+    );
+
+    let (mut sixth, verdict) = dial(&one, &life(6)).await;
+    assert_eq!(verdict, Some(0));
+    closed(&mut fifth).await;
+    assert_eq!(dial(&one, &life(5)).await.1, Some(STALE));
+    sixth
+        .write_all(&framed(&message(6, 50)))
+        .await
+        .expect("taken");
+    assert_eq!(next(&mut one).await, (NodeId(2), message(6, 50)));
+}
+
+#[tokio::test]
+async fn garbage_at_the_port_leaves_the_others_working() {
+    let cluster = Cluster::new(3);
+    let (mut one, mut two) = (cluster.start(1).await, cluster.start(2).await);
+    let three = hello(&Cluster::hello(3, 1), 1, 0, 0);
+    let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut throw = Vec::new();
+    for bytes in [0, 1, 7, 8, 67, 68, 100, 100_000] {
+        let mut garbage = vec![0; bytes];
+        rng.fill_bytes(&mut garbage);
+        throw.push(garbage);
+    }
+    for half in [4, 8, 40, 67] {
+        throw.push(three[..half].to_vec());
+    }
+    for bit in 0..three.len() * 8 {
+        let mut flipped = three.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        throw.push(flipped);
+    }
+    for bytes in throw {
+        let mut stream = TcpStream::connect(one.local_addr()).await.expect("listens");
+        let _reset = stream.write_all(&bytes).await;
+        let _reset = stream.shutdown().await;
+        closed(&mut stream).await;
+    }
+    assert!(
+        !one.status().peers[&NodeId(3)].accepted,
+        "no flipped bit made a hello"
+    );
+    others_work(&mut one, &mut two).await;
+    assert_eq!(
+        dial(&one, &three).await.1,
+        Some(0),
+        "nor did they do harm to the third"
+    );
+}
+
+#[tokio::test]
+async fn corrupt_and_oversize_frames_close_only_their_connection() {
+    let cluster = Cluster::new(3);
+    let (mut one, mut two) = (cluster.start(1).await, cluster.start(2).await);
+    let good = framed(&message(7, 60));
+    let mut oversize = vec![0; 12];
+    oversize[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+    let check = crc32c::crc32c(&oversize[..8]);
+    oversize[8..].copy_from_slice(&check.to_le_bytes());
+    let mut streams = vec![oversize];
+    for byte in 0..good.len() {
+        let mut bad = good.clone();
+        bad[byte] ^= 0x10;
+        streams.push(bad);
+    }
+    for (corrupt_before, bad) in streams.iter().enumerate() {
+        let (mut stream, verdict) = dial(&one, &hello(&Cluster::hello(3, 1), 1, 0, 0)).await;
+        assert_eq!(verdict, Some(0));
+        stream
+            .write_all(&[&good[..], bad].concat())
+            .await
+            .expect("taken");
+        assert_eq!(
+            next(&mut one).await,
+            (NodeId(3), message(7, 60)),
+            "what came before the fault counts"
+        );
+        closed(&mut stream).await;
+        assert_eq!(one.status().frames_corrupt, corrupt_before as u64 + 1);
+    }
+    others_work(&mut one, &mut two).await;
+}
+
+#[tokio::test]
+async fn the_silent_are_shown_out_and_make_no_crowd() {
+    let cluster = Cluster::new(2);
+    let mut config = cluster.config(1, 1);
+    config.handshakes_max = 3;
+    config.handshake_timeout = Duration::from_millis(300);
+    let mut one = Tcp::bind(config).await.expect("binds");
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        silent.push(TcpStream::connect(one.local_addr()).await.expect("listens"));
+    }
+    for stream in &mut silent {
+        closed(stream).await;
+    }
+    let status = one.status();
+    assert_eq!(
+        status.handshakes_dropped + status.hellos_unreadable,
+        10,
+        "{status:?}"
+    );
+    assert!(
+        status.handshakes_dropped > 0 && status.hellos_unreadable >= 3,
+        "{status:?}"
+    );
+    let mut two = cluster.start(2).await;
+    others_work(&mut one, &mut two).await;
+}
+
+#[tokio::test]
+async fn a_dialer_checks_who_answers() {
+    let cluster = Cluster::new(3);
+    let two = listener(&cluster, 2);
+    let mut config = cluster.config(1, 1);
+    config.admit = Arc::new(|hello| {
+        if hello.boot == 13 {
+            Err(Refused::Disk)
+        } else {
+            Ok(())
+        }
+    });
+    let mut one = Tcp::bind(config).await.expect("binds");
+    send(&mut one, 2, Lane::Bulk, message(1, 10));
+    let own = Cluster::hello(2, 5);
+    let answers = [
+        hello(
+            &Hello {
+                cluster: ClusterId(0xc2),
+                ..own
+            },
+            1,
+            0,
+            0,
+        ),
+        hello(
+            &Hello {
+                node: NodeId(3),
+                ..own
+            },
+            1,
+            0,
+            0,
+        ),
+        hello(
+            &Hello {
+                node: NodeId(1),
+                ..own
+            },
+            1,
+            0,
+            0,
+        ),
+        hello(&own, 3, 0, 0),
+        hello(&Hello { boot: 13, ..own }, 1, 0, 0),
+        hello(&own, 1, 1, 0),
+        hello(&own, 1, 0, 2),
+        [0; 68],
+    ];
+    for answer in answers {
+        let mut stream = accept(&two, &answer).await;
+        let mut told = Vec::new();
+        let _end_or_reset = in_time(stream.read_to_end(&mut told)).await;
+        assert!(told.is_empty(), "nothing is told to the wrong one");
+    }
+    let mut stream = accept(&two, &hello(&own, 1, 0, 0)).await;
+    let mut frame = vec![0; 22];
+    in_time(stream.read_exact(&mut frame))
+        .await
+        .expect("the message waited for the right one");
+    assert_eq!(frame, framed(&message(1, 10)));
+    let status = one.status();
+    assert_eq!(
+        (
+            status.hellos_refused,
+            status.refused_by_peers,
+            status.hellos_unreadable
+        ),
+        (5, 2, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_broken_stream_is_not_continued_on_the_next() {
+    let cluster = Cluster::new(2);
+    let two = listener(&cluster, 2);
+    let answer = hello(&Cluster::hello(2, 1), 1, 0, 0);
+    let mut one = cluster.start(1).await;
+    let big = message(1, 14 << 20);
+    for number in 0..3 {
+        send(&mut one, 2, Lane::Bulk, big.clone());
+        send(&mut one, 2, Lane::Bulk, message(10 + number, 30));
+        let mut stream = accept(&two, &answer).await;
+        let mut decoder = frame::Decoder::new(16 << 20);
+        // Enough to know that the big frame has begun; the kernel's buffers cannot hold the rest of it.
+        let mut bytes = vec![0; 100_000];
+        loop {
+            let read = in_time(stream.read(&mut bytes)).await.expect("reads");
+            decoder.feed(&bytes[..read]);
+            match decoder
+                .poll_frame()
+                .expect("each stream begins with a whole frame")
+            {
+                Some(frame) => assert_eq!(
+                    net::number(&frame),
+                    9 + number,
+                    "what waited before the break"
+                ),
+                None => break,
+            }
+        }
+        drop(stream);
+        until("noticed", || !one.status().peers[&NodeId(2)].connected).await;
+        assert_eq!(
+            one.status().bulk_dropped,
+            number + 1,
+            "the half-written frame, and only that"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_shows_no_life_is_given_up() {
+    let cluster = Cluster::new(2);
+    let two = listener(&cluster, 2);
+    let answer = hello(&Cluster::hello(2, 1), 1, 0, 0);
+    let mut config = cluster.config(1, 1);
+    config.pulse_interval = Duration::from_millis(50);
+    config.silence_max = Duration::from_millis(200);
+    let one = Tcp::bind(config).await.expect("binds");
+    // It answers and then says nothing, as behind a cut cable: no end, no reset.
+    let _dead = accept(&two, &answer).await;
+    let _again = accept(&two, &answer).await;
+    assert!(one.status().silences > 0);
+}
+
+#[tokio::test]
+async fn a_quiet_connection_between_the_living_stays() {
+    let cluster = Cluster::new(3);
+    let mut nodes = Vec::new();
+    for id in [1, 2] {
+        let mut config = cluster.config(id, 1);
+        config.pulse_interval = Duration::from_millis(50);
+        config.silence_max = Duration::from_millis(1000);
+        nodes.push(Tcp::bind(config).await.expect("binds"));
+    }
+    until("connected", || {
+        nodes[1].status().peers[&NodeId(1)].connected
+    })
+    .await;
+    let (mut stream, verdict) = dial(&nodes[0], &hello(&Cluster::hello(3, 1), 1, 0, 0)).await;
+    assert_eq!(verdict, Some(0));
+    in_time(stream.read_exact(&mut [0; 30]))
+        .await
+        .expect("30 pulses: longer than the silence that is allowed");
+    assert_eq!(
+        (nodes[1].status().silences, nodes[1].status().connects),
+        (0, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_later_life_makes_the_stream_to_the_earlier_one_close() {
+    let cluster = Cluster::new(2);
+    let two = listener(&cluster, 2);
+    let mut config = cluster.config(1, 1);
+    config.silence_max = 10 * PATIENCE;
+    let mut one = Tcp::bind(config).await.expect("binds");
+    let mut earlier = accept(&two, &hello(&Cluster::hello(2, 1), 1, 0, 0)).await;
+    until("connected", || one.status().peers[&NodeId(2)].connected).await;
+    // The machine lost power: nothing ended the stream to it, but here it is again.
+    let (_inbound, verdict) = dial(&one, &hello(&Cluster::hello(2, 2), 1, 0, 0)).await;
+    assert_eq!(verdict, Some(0));
+    closed(&mut earlier).await;
+    let mut later = accept(&two, &hello(&Cluster::hello(2, 2), 1, 0, 0)).await;
+    one.send(NodeId(2), Lane::Control, message(1, 10).into());
+    one.flush();
+    let mut frame = vec![0; 22];
+    in_time(later.read_exact(&mut frame))
+        .await
+        .expect("it goes to the living");
+}

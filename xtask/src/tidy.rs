@@ -1,0 +1,143 @@
+//! Runs every check over every file that git knows.
+
+use crate::finding::Finding;
+use crate::manifest::Manifest;
+use crate::{arrows, manifest, names, text};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::{fs, io};
+
+/// The chore: prints what it finds.
+pub(crate) fn run() -> ExitCode {
+    match tracked_files(&root()) {
+        Ok(files) => {
+            let findings = check(&files);
+            for finding in &findings {
+                println!("{finding}");
+            }
+            if findings.is_empty() {
+                println!("tidy: {} files, nothing to say", files.len());
+                return ExitCode::SUCCESS;
+            }
+            println!("tidy: {} files, {} findings", files.len(), findings.len());
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("tidy: cannot list the files of the repository: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A text file of the repository: its path from the root, with `/`, and what it holds.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    pub(crate) path: String,
+    pub(crate) text: String,
+}
+
+fn check(files: &[File]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut manifests = Vec::new();
+    for File { path, text } in files {
+        names::check(path, text, &mut findings);
+        text::check(path, text, &mut findings);
+        // The root's manifest holds what the others inherit, and has no package of its own.
+        if let Some(folder) = path.strip_suffix("/Cargo.toml") {
+            manifest::check_inheritance(path, text, &mut findings);
+            manifests.push(Manifest::parse(folder, text));
+        }
+    }
+    arrows::check(&manifests, &mut findings);
+    findings.sort();
+    findings
+}
+
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// The text files that git tracks, or would track: what is new is checked before it is added.
+fn tracked_files(root: &Path) -> io::Result<Vec<File>> {
+    let arguments = [
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ];
+    let listed = Command::new("git")
+        .args(arguments)
+        .current_dir(root)
+        .output()?;
+    if !listed.status.success() {
+        return Err(io::Error::other(
+            String::from_utf8_lossy(&listed.stderr).trim().to_owned(),
+        ));
+    }
+    let mut files = Vec::new();
+    for path in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
+        match fs::read(root.join(path)) {
+            Ok(bytes) => {
+                // What is not UTF-8 is no text of ours.
+                files.extend(String::from_utf8(bytes).map(|text| File {
+                    path: path.to_owned(),
+                    text,
+                }));
+            }
+            // Deleted, and git has not been told.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_repository_is_listed() {
+        let files = tracked_files(&root()).expect("git lists the files");
+        assert!(files.iter().any(|file| file.path == "xtask/src/tidy.rs"));
+    }
+
+    #[test]
+    fn findings_of_all_checks_come_sorted() {
+        let file = |path: &str, text: &str| File {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        };
+        let findings = check(&[
+            file("crates/wal/src/utils.rs", "fn f() {} \n"),
+            file(
+                "crates/raft/Cargo.toml",
+                "[package]\nname = \"synod-raft\"\n[dependencies]\nsynod-wal = \"1\"\n",
+            ),
+        ]);
+        let rules = findings
+            .iter()
+            .map(|finding| (&finding.path[..], finding.rule))
+            .collect::<Vec<_>>();
+        let (manifest, source) = ("crates/raft/Cargo.toml", "crates/wal/src/utils.rs");
+        assert_eq!(
+            rules,
+            [
+                (manifest, "inherit"),
+                (manifest, "inherit"),
+                (manifest, "inherit"),
+                (manifest, "inherit"),
+                (manifest, "inherit"),
+                (manifest, "arrow"),
+                (source, "name"),
+                (source, "whitespace"),
+            ]
+        );
+        assert_eq!(
+            findings[7].to_string(),
+            "crates/wal/src/utils.rs:1: whitespace: spaces at the end of the line"
+        );
+    }
+}
