@@ -198,3 +198,78 @@ const READ_BYTES: usize = 16 * 1_024;
 const LINE_BYTES_MAX: usize = 64 * 1_024;
 const ANSWER_BYTES_MAX: usize = 128 * 1_024 * 1_024;
 const DEPTH_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The length of the first answer, when the bytes come one by one.
+    fn scan(bytes: &[u8]) -> Result<Option<usize>, ClientError> {
+        let mut scanner = Scanner::default();
+        for end in 0..=bytes.len() {
+            if let Some(len) = scanner.next(&bytes[..end])? {
+                return Ok(Some(len));
+            }
+        }
+        Ok(None)
+    }
+
+    #[test]
+    fn an_answer_ends_where_the_codec_says_it_does() {
+        for answer in [
+            "+OK\r\n",
+            "-ERR no\r\n",
+            ":-7\r\n",
+            "$-1\r\n",
+            "$0\r\n\r\n",
+            "$5\r\na\r\nbc\r\n",
+            "*-1\r\n",
+            "*0\r\n",
+            "*3\r\n:1\r\n*2\r\n$1\r\nx\r\n*0\r\n+a\r\n",
+        ] {
+            let whole = [answer.as_bytes(), b"+behind\r\n"].concat();
+            assert_eq!(scan(&whole).ok(), Some(Some(answer.len())), "{answer:?}");
+            let codec = decode_bytes(&Bytes::from(whole)).unwrap();
+            assert_eq!(codec.map(|(_, len)| len), Some(answer.len()), "{answer:?}");
+            assert!(
+                matches!(scan(&answer.as_bytes()[..answer.len() - 1]), Ok(None)),
+                "{answer:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused_at_its_header() {
+        for answer in [
+            "$999999999999\r\n",
+            "*999999999999\r\n",
+            "$-2\r\n",
+            "?\r\n",
+            "\r\n",
+            &"*1\r\n".repeat(9),
+        ] {
+            assert!(
+                matches!(scan(answer.as_bytes()), Err(ClientError::Protocol)),
+                "{answer:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(pieces in prop::collection::vec(prop_oneof![
+            prop::sample::select(vec!["*2\r\n", "$1\r\n", "$-1\r\n", ":1\r\n", "x\r\n", "*0\r\n"]).prop_map(|text| text.as_bytes().to_vec()),
+            prop::collection::vec(any::<u8>(), 0..8),
+        ], 0..12)) {
+            let bytes = pieces.concat();
+            if let Ok(Some(len)) = scan(&bytes) {
+                // What passes here the codec reads to the same end, or refuses.
+                if let Ok(answer) = decode_bytes(&Bytes::from(bytes)) {
+                    prop_assert_eq!(answer.map(|(_, len)| len), Some(len));
+                }
+            }
+        }
+    }
+}

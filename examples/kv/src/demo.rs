@@ -111,6 +111,8 @@ pub async fn demo(options: &DemoOptions) -> Result<bool, DemoError> {
 }
 
 async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
+    // Before the run rather than after it: a path that cannot be written should not cost a minute.
+    let file = options.history.as_ref().map(File::create).transpose()?;
     let directory = Directory::new(options.data.as_deref())?;
     let waiting = Progress::waiting("waiting for a leader");
     let mut cluster = Cluster::start(ClusterOptions {
@@ -136,11 +138,11 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
     drop(waiting);
     drop(cluster);
 
-    let _waiting = Progress::waiting("checking every operation");
+    let waiting = Progress::waiting("checking every operation");
     let tally = Tally::of(&loaded.records);
     let (records, verified) = verify(loaded.records, at_end)?;
-    if let Some(path) = &options.history {
-        write_lines(&records, &mut BufWriter::new(File::create(path)?))?;
+    if let Some(file) = file {
+        write_lines(&records, &mut BufWriter::new(file))?;
     }
     let mut report = Report {
         protocol: options.protocol.to_string(),
@@ -156,7 +158,7 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
         data: None,
     };
     report.data = directory.leave(report.passes());
-    drop(_waiting);
+    drop(waiting);
     println!("{report}");
     if options.json {
         println!("{}", report.json().map_err(io::Error::other)?);

@@ -63,6 +63,9 @@ pub struct ServeOptions {
     /// Take a snapshot after so many bytes of log
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20, value_parser = clap::value_parser!(u64).range(4_096..))]
     pub snapshot_log_bytes: u64,
+    /// Longest request of a client, and so the longest value
+    #[arg(long, value_name = "BYTES", default_value_t = REQUEST_BYTES_MAX, value_parser = clap::value_parser!(u32).range(1_024..=2 << 20))]
+    pub request_bytes_max: u32,
     /// Client connections at a time
     #[arg(long, default_value_t = ServerLimits::default().clients_max)]
     pub clients_max: usize,
@@ -215,12 +218,22 @@ fn node_config(options: &ServeOptions, boot: u64) -> NodeConfig {
     let mut config = NodeConfig::new(NodeId(options.id), boot);
     config.request_timeout = Duration::from_millis(options.timeout_ms);
     config.snapshot_log_bytes = options.snapshot_log_bytes;
+    // A command takes no more than the request it came in, beside its name in the log.
+    config.body_bytes_max = config
+        .body_bytes_max
+        .max(options.request_bytes_max as usize + NAME_BYTES_MAX);
     config
 }
 
 fn server_limits(options: &ServeOptions) -> ServerLimits {
+    let request_bytes_max = options.request_bytes_max as usize;
+    let usual = RequestLimits::default();
     ServerLimits {
-        request: RequestLimits::default(),
+        request: RequestLimits {
+            bulk_bytes_max: request_bytes_max,
+            request_bytes_max,
+            ..usual
+        },
         clients_max: options.clients_max,
         inflight_max: options.inflight_max.max(1),
     }
@@ -297,6 +310,37 @@ impl FromStr for Member {
                 address: address.to_owned(),
             }),
             _ => Err("expected HOST:PORT behind the ="),
+        }
+    }
+}
+
+const REQUEST_BYTES_MAX: u32 = 768 << 10;
+const NAME_BYTES_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_a_number_and_an_address() {
+        let member = |text: &str| {
+            text.parse::<Member>()
+                .map(|member| (member.id, member.address))
+        };
+        assert_eq!(member("1=127.0.0.1:7001"), Ok((1, "127.0.0.1:7001".into())));
+        assert_eq!(member("2=[::1]:7001"), Ok((2, "[::1]:7001".into())));
+        for bad in [
+            "",
+            "1",
+            "=a:1",
+            "0=a:1",
+            "x=a:1",
+            "1=a",
+            "1=:1",
+            "1=a:",
+            "1=a:70000",
+        ] {
+            assert!(member(bad).is_err(), "{bad}");
         }
     }
 }

@@ -72,9 +72,10 @@ async fn strike(
     ids: &[u64],
     restart: After,
 ) -> Result<Kill, ClusterError> {
+    let at = workload.now();
     cluster.kill(ids).await?;
-    // From when they are surely dead: until then an answer may be on its way that was given before.
-    let (at, recovery) = (workload.now(), workload.next_write());
+    // Only a write that is asked when they are surely dead shows that somebody else serves.
+    let recovery = workload.next_write();
     progress.say(&format!("{what}: killed"));
     if restart == After::Death {
         ids.iter().try_for_each(|id| cluster.restart(*id))?;
