@@ -6,8 +6,9 @@ use crate::{Binding, Echo, Index, Instant, LogId, NodeId, Raft, Role, Term};
 impl Raft {
     /// The election timeout has passed without a leader.
     pub(crate) fn campaign(&mut self, now: Instant) {
-        // A candidacy is a write. A node whose disk does not finish one would raise its term in memory again
-        // and again, never ask anybody, and unseat the next leader by telling of that term.
+        // A candidacy is a write. A node whose disk does not finish one would raise its term in
+        // memory again and again, never ask anybody, and unseat the next leader by telling of that
+        // term.
         if self.in_flight.is_some() {
             self.election_deadline = now.plus(self.config.heartbeat_interval);
             return;
@@ -36,7 +37,8 @@ impl Raft {
         self.count_pre_vote(now, self.config.id);
     }
 
-    /// Enters a new term and asks. The requests wait, with our own vote, for the record that holds both.
+    /// Enters a new term and asks. The requests wait, with our own vote, for the record that holds
+    /// both.
     fn ask_for_votes(&mut self, now: Instant) {
         let Some(term) = self.term.next() else { return };
         let last = self.log.last();
@@ -90,8 +92,8 @@ impl Raft {
             self.outbox.echo(from, Echo::Stale { term: self.term });
             return;
         }
-        // Not even the term is looked at: a node that was away, or was removed, unseats nobody (thesis
-        // §4.2.3).
+        // Not even the term is looked at: a node that was away, or was removed, unseats nobody
+        // (thesis §4.2.3).
         if self.hears_a_leader(now) {
             count(&mut self.counters.votes_while_led);
             return;
@@ -121,8 +123,8 @@ impl Raft {
         }
     }
 
-    /// Our own vote comes through here too, when it is durable. Without it nobody wins, so that a leader's
-    /// term and vote are on its disk before its first message (thesis §10.2.1).
+    /// Our own vote comes through here too, when it is durable. Without it nobody wins, so that a
+    /// leader's term and vote are on its disk before its first message (thesis §10.2.1).
     pub(crate) fn count_vote(&mut self, now: Instant, from: NodeId) {
         let Duty::Candidate(candidate) = &mut self.duty else {
             return;
@@ -151,8 +153,8 @@ impl Raft {
         }
     }
 
-    /// A leader that hears a quorum is there: this node itself, or one heard within the shortest time
-    /// after which anybody may campaign.
+    /// A leader that hears a quorum is there: this node itself, or one heard within the shortest
+    /// time after which anybody may campaign.
     fn hears_a_leader(&self, now: Instant) -> bool {
         if !self.config.check_quorum {
             return false;

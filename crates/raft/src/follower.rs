@@ -63,9 +63,9 @@ impl Raft {
         self.learn_commit(commit.min(last));
     }
 
-    /// Appends what the log does not hold yet. It is truncated only at an entry that differs: a delayed,
-    /// shorter append finds everything in place and must not cut what came after it. `false`: an entry
-    /// differs from a committed one, and nothing was changed.
+    /// Appends what the log does not hold yet. It is truncated only at an entry that differs: a
+    /// delayed, shorter append finds everything in place and must not cut what came after it.
+    /// `false`: an entry differs from a committed one, and nothing was changed.
     fn append_new(&mut self, entries: Vec<Entry>) -> bool {
         let start = self.log.start();
         let differs = |entry: &&Entry| entry.id.index >= start.index && !self.log.matches(entry.id);
@@ -83,7 +83,8 @@ impl Raft {
         true
     }
 
-    /// Contiguous behind `prev`, terms that do not fall and do not pass the leader's, indexes in range.
+    /// Contiguous behind `prev`, terms that do not fall and do not pass the leader's, indexes in
+    /// range.
     fn is_well_formed(&self, prev: LogId, entries: &[Entry]) -> bool {
         let mut last = prev;
         let entries_follow = entries.iter().all(|entry| {
@@ -117,8 +118,8 @@ impl Raft {
                 matched,
             },
         );
-        // Our word was lost, or is still on its way. In an idle group neither is so, and no write is
-        // caused; in a busy one this joins an acknowledgement that is due anyway.
+        // Our word was lost, or is still on its way. In an idle group neither is so, and no write
+        // is caused; in a busy one this joins an acknowledgement that is due anyway.
         let last = matched.min(self.log.persisted());
         if last > acknowledged {
             self.outbox
@@ -126,14 +127,14 @@ impl Raft {
         }
     }
 
-    /// A leader's commit index is news only as far as our log is known to equal its log: behind that our
-    /// entries at those indexes may be others.
+    /// A leader's commit index is news only as far as our log is known to equal its log: behind
+    /// that our entries at those indexes may be others.
     pub(crate) fn learn_commit(&mut self, commit: Index) {
         self.committed = self.committed.max(commit.min(self.matched()));
     }
 
-    /// How far this log is known to equal that of the current leader. What is committed is in it by Leader
-    /// Completeness.
+    /// How far this log is known to equal that of the current leader. What is committed is in it by
+    /// Leader Completeness.
     fn matched(&self) -> Index {
         match &self.duty {
             Duty::Follower(follower) => follower.matched.max(self.committed),
@@ -200,8 +201,8 @@ impl Raft {
         self.pull.take_if(|(_, pull)| pull.last <= last);
     }
 
-    /// The log begins behind the snapshot; what follows its last entry stays if the log holds that entry,
-    /// and else the whole log goes, in the same record (§7).
+    /// The log begins behind the snapshot; what follows its last entry stays if the log holds that
+    /// entry, and else the whole log goes, in the same record (§7).
     pub(crate) fn begin_log_at(&mut self, snapshot: Snapshot) {
         let last = snapshot.last;
         if self.log.matches(last) {

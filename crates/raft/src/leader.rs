@@ -57,7 +57,8 @@ impl Leader {
 }
 
 impl Raft {
-    /// Won the election (§5.2). The first entry of the term makes what is before it committable (§5.4.2).
+    /// Won the election (§5.2). The first entry of the term makes what is before it committable
+    /// (§5.4.2).
     pub(crate) fn lead(&mut self, now: Instant) {
         let first = self.log.last().index.next();
         let peers = self.membership.nodes().filter(|id| *id != self.config.id);
@@ -88,7 +89,8 @@ impl Raft {
         if self.log.last().index >= Index::MAX {
             return Err(ProposeError::IndexExhausted);
         }
-        // An entry alone always fits, else one that is larger than the bound could never be proposed.
+        // An entry alone always fits, else one that is larger than the bound could never be
+        // proposed.
         let after = leader
             .uncommitted_bytes
             .saturating_add(bytes + Entry::HEAD_BYTES);
@@ -135,7 +137,8 @@ impl Raft {
         self.replicate_to_all();
     }
 
-    /// A leader that a quorum no longer hears, or whose disk has stalled, is in the way of a better one (thesis §6.2; hashicorp#503).
+    /// A leader that a quorum no longer hears, or whose disk has stalled, is in the way of a better
+    /// one (thesis §6.2; hashicorp#503).
     fn check_quorum(&mut self, now: Instant) {
         let Duty::Leader(leader) = &self.duty else {
             return;
@@ -235,8 +238,8 @@ impl Raft {
     }
 
     pub(crate) fn handle_rejected(&mut self, now: Instant, from: NodeId, prev: LogId, hint: LogId) {
-        // Our own last position at or before the hint that can match it. Before our start nothing is
-        // known but that a snapshot is needed.
+        // Our own last position at or before the hint that can match it. Before our start nothing
+        // is known but that a snapshot is needed.
         let start = self.log.start().index;
         let probe = if hint.index < start {
             hint.index
@@ -287,8 +290,9 @@ impl Raft {
         None
     }
 
-    /// Figure 2, last rule for leaders: an index that a quorum holds is committed if its entry is of this
-    /// term; earlier ones only with it (§5.4.2, Figure 8). We ourselves hold what is durable here.
+    /// Figure 2, last rule for leaders: an index that a quorum holds is committed if its entry is
+    /// of this term; earlier ones only with it (§5.4.2, Figure 8). We ourselves hold what is
+    /// durable here.
     pub(crate) fn advance_commit(&mut self) {
         let Duty::Leader(leader) = &self.duty else {
             return;
@@ -312,8 +316,8 @@ impl Raft {
         }
     }
 
-    /// Tells a peer that the commit index moved, if no append or heartbeat did. Asked for last, when
-    /// everything that could carry it has gone.
+    /// Tells a peer that the commit index moved, if no append or heartbeat did. Asked for last,
+    /// when everything that could carry it has gone.
     pub(crate) fn poll_commit_notice(&mut self) -> Option<Envelope> {
         let (term, committed) = (self.term, self.committed);
         let Duty::Leader(leader) = &mut self.duty else {

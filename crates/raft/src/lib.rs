@@ -2,18 +2,19 @@
 //!
 //! # The problem
 //!
-//! A few machines shall act as one that does not fail: agree on one sequence of commands, although any
-//! of them may stop at any time and the network may lose, repeat, delay and reorder messages. Raft (Ongaro
-//! and Ousterhout, *In Search of an Understandable Consensus Algorithm*, extended version, 2014; sections
-//! are cited as §, the thesis of 2014 as "thesis §") elects a leader that orders the commands, and commits
-//! one once a majority holds it durably.
+//! A few machines shall act as one that does not fail: agree on one sequence of commands, although
+//! any of them may stop at any time and the network may lose, repeat, delay and reorder messages.
+//! Raft (Ongaro and Ousterhout, *In Search of an Understandable Consensus Algorithm*, extended
+//! version, 2014; sections are cited as §, the thesis of 2014 as "thesis §") elects a leader that
+//! orders the commands, and commits one once a majority holds it durably.
 //!
 //! # The model
 //!
 //! Nodes crash and come back with what was durable (crash-recovery), and do not lie. Nothing about
-//! safety rests on time. For progress a majority must be up and messages must arrive within an election
-//! timeout. [`Raft`] is one node of one group: a value. What happened goes in, with the time it happened;
-//! what to do comes out. The driver owns the log, the network, the clock and the state machine.
+//! safety rests on time. For progress a majority must be up and messages must arrive within an
+//! election timeout. [`Raft`] is one node of one group: a value. What happened goes in, with the
+//! time it happened; what to do comes out. The driver owns the log, the network, the clock and the
+//! state machine.
 //!
 //! ```text
 //!   handle_message  handle_timeout  propose  read              handle_persisted
@@ -73,22 +74,26 @@
 //! assert_eq!(disk.len(), 3); // the vote, the first entry of the term, the command
 //! ```
 //!
-//! Rules for a driver: hand the receipt back once the record is durable, in any thread, at any later time;
-//! after a failed write poll no more and drop the value; answer each [`Fetch`]; with [`Output::Restore`] throw
-//! away what was applied and begin from that snapshot. Skipping or delaying anything else is safe and only
-//! slow.
+//! Rules for a driver: hand the receipt back once the record is durable, in any thread, at any
+//! later time; after a failed write poll no more and drop the value; answer each [`Fetch`]; with
+//! [`Output::Restore`] throw away what was applied and begin from that snapshot. Skipping or
+//! delaying anything else is safe and only slow.
 //!
 //! # Guarantees
 //!
 //! The five properties of Figure 3, listed at [`Raft`] and asserted in debug builds. Beyond them:
 //!
-//! - what tells a peer that this node remembers something is a [`Binding`] and travels inside the [`Write`]
-//!   that makes it true. The leader's [`Replicate`] messages and the [`Echo`]es need no write;
-//! - one write is in flight at a time; whatever happens meanwhile is in the next one (group commit);
+//! - what tells a peer that this node remembers something is a [`Binding`] and travels inside the
+//!   [`Write`] that makes it true. The leader's [`Replicate`] messages and the [`Echo`]es need no
+//!   write;
+//! - one write is in flight at a time; whatever happens meanwhile is in the next one (group
+//!   commit);
 //! - own vote and own acknowledgement count when their write is durable, not before;
 //! - each accepted read ends in exactly one [`Output::Read`];
-//! - input of a peer never panics and is never an error: nonsense is ignored and counted in [`Counters`];
-//! - memory is bounded by [`Config`]: cached, in-flight and uncommitted bytes, reads, messages that wait.
+//! - input of a peer never panics and is never an error: nonsense is ignored and counted in
+//!   [`Counters`];
+//! - memory is bounded by [`Config`]: cached, in-flight and uncommitted bytes, reads, messages that
+//!   wait.
 //!
 //! # Words
 //!
@@ -107,22 +112,26 @@
 //!
 //! # Deviations and omissions
 //!
-//! - A leader is elected only with its own vote durable, and `RequestVote` leaves only with its term durable
-//!   (the paper asks for it of answers only; see [`Binding::RequestVote`] for why requests need it too).
-//! - Heartbeats do not carry `prev`: a follower takes their commit index only as far as it has itself seen
-//!   its log match this leader's, which is the same test made earlier.
-//! - A refused append is answered with the last position that can match, and both sides step over whole terms.
-//! - Pre-vote, leader stickiness and check-quorum (thesis §9.6, §4.2.3, §6.2) are on by default. A leader whose own
-//!   disk stalls steps down ([`Config::write_stall_max`]), and a node with a write under way does not campaign.
-//! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the leader.
-//! - Voters are fixed. [`Membership`] travels in snapshots and [`Kind::Membership`] entries are replicated and
-//!   handed out, but nothing here changes who votes yet; leadership is not transferred on request; reads by lease
-//!   (thesis §6.4.1) are not offered.
+//! - A leader is elected only with its own vote durable, and `RequestVote` leaves only with its
+//!   term durable (the paper asks for it of answers only; see [`Binding::RequestVote`] for why
+//!   requests need it too).
+//! - Heartbeats do not carry `prev`: a follower takes their commit index only as far as it has
+//!   itself seen its log match this leader's, which is the same test made earlier.
+//! - A refused append is answered with the last position that can match, and both sides step over
+//!   whole terms.
+//! - Pre-vote, leader stickiness and check-quorum (thesis §9.6, §4.2.3, §6.2) are on by default. A
+//!   leader whose own disk stalls steps down ([`Config::write_stall_max`]), and a node with a write
+//!   under way does not campaign.
+//! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the
+//!   leader.
+//! - Voters are fixed. [`Membership`] travels in snapshots and [`Kind::Membership`] entries are
+//!   replicated and handed out, but nothing here changes who votes yet; leadership is not
+//!   transferred on request; reads by lease (thesis §6.4.1) are not offered.
 //!
 //! # Features
 //!
-//! `serde`: `Serialize` and `Deserialize` for messages and what they carry. Without features the crate is
-//! `no_std` with `alloc`.
+//! `serde`: `Serialize` and `Deserialize` for messages and what they carry. Without features the
+//! crate is `no_std` with `alloc`.
 
 #![cfg_attr(not(test), no_std)]
 

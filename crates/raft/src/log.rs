@@ -3,8 +3,8 @@ use alloc::vec::Vec;
 
 use crate::{Entry, Index, LogId, Record, Term};
 
-/// What the core keeps of the log: a bounded cache of the tail, and of the rest the positions at which
-/// a term begins. It never reads storage.
+/// What the core keeps of the log: a bounded cache of the tail, and of the rest the positions at
+/// which a term begins. It never reads storage.
 ///
 /// ```text
 ///  compacted │ start+1 ..                       evicted │ cached                     last

@@ -164,7 +164,9 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_decode_to_their_own_encoding_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn arbitrary_bytes_decode_to_their_own_encoding_or_an_error(
+            bytes in proptest::collection::vec(any::<u8>(), 0..64),
+        ) {
             if let Ok(membership) = Membership::decode(&bytes) {
                 prop_assert_eq!(&membership.encode()[..], &bytes[..]);
             }

@@ -15,8 +15,8 @@ pub enum Message {
     Echo(Echo),
 }
 
-/// From a leader. Its term and its own vote are durable since before it won, and a crash cannot make
-/// what it sends false, so nothing here waits for the leader's disk (thesis §10.2.1).
+/// From a leader. Its term and its own vote are durable since before it won, and a crash cannot
+/// make what it sends false, so nothing here waits for the leader's disk (thesis §10.2.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Replicate {
@@ -62,8 +62,8 @@ pub enum Replicate {
     },
 }
 
-/// Tells a peer what this node remembers. It leaves inside the [`Write`](crate::Write) that makes it
-/// true, and there is no other way out.
+/// Tells a peer what this node remembers. It leaves inside the [`Write`](crate::Write) that makes
+/// it true, and there is no other way out.
 ///
 /// Inside the core each kind of message has its own way out, and the compiler keeps them apart:
 ///
@@ -119,8 +119,8 @@ pub enum Binding {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Echo {
-    /// Answers a heartbeat. That the sender follows in this term needs no memory: a node that durably
-    /// entered a later term before could not have sent it.
+    /// Answers a heartbeat. That the sender follows in this term needs no memory: a node that
+    /// durably entered a later term before could not have sent it.
     Heartbeat {
         /// The leader's term.
         term: Term,

@@ -31,8 +31,8 @@ impl Outbox {
         self.now.push_back(Envelope { to, message });
     }
 
-    /// Joins the next write. A later word of a kind replaces an earlier one to the same peer: of two
-    /// acknowledgements in one term the further says both.
+    /// Joins the next write. A later word of a kind replaces an earlier one to the same peer: of
+    /// two acknowledgements in one term the further says both.
     pub(crate) fn send_after_write(&mut self, to: NodeId, message: Binding) {
         let same = |(peer, waiting): &&mut (NodeId, Binding)| {
             *peer == to && discriminant(waiting) == discriminant(&message)

@@ -34,13 +34,14 @@ pub enum Output {
     Persist(Write),
     /// Transmit at once; depends on no write in flight.
     Send(Envelope),
-    /// Apply to the state machine: committed, durable here, in order, each index once in the life of
-    /// this value.
+    /// Apply to the state machine: committed, durable here, in order, each index once in the life
+    /// of this value.
     Apply(Entry),
     /// Read these entries from the log and hand them to
     /// [`Raft::handle_fetched`](crate::Raft::handle_fetched).
     Fetch(Fetch),
-    /// A read accepted before ended: serve it from a machine that has applied `index`, or refuse it.
+    /// A read accepted before ended: serve it from a machine that has applied `index`, or refuse
+    /// it.
     Read {
         /// The caller's name for it.
         id: ReadId,
@@ -49,7 +50,8 @@ pub enum Output {
     },
     /// Pull the snapshot's bytes from that node, then call
     /// [`Raft::handle_snapshot`](crate::Raft::handle_snapshot) once they are durable, or
-    /// [`Raft::handle_pull_failed`](crate::Raft::handle_pull_failed). A later one replaces this one.
+    /// [`Raft::handle_pull_failed`](crate::Raft::handle_pull_failed). A later one replaces this
+    /// one.
     PullSnapshot {
         /// Who offers it.
         from: NodeId,
@@ -61,8 +63,8 @@ pub enum Output {
     Restore(Snapshot),
 }
 
-/// What becomes durable in one step, all or nothing, to be replayed in this order. The commit index is
-/// not in it: it is volatile (Figure 2).
+/// What becomes durable in one step, all or nothing, to be replayed in this order. The commit index
+/// is not in it: it is volatile (Figure 2).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Term and vote.
@@ -88,9 +90,11 @@ impl Record {
     }
 }
 
-/// A record, the messages that may not leave this node before it is durable, and the receipt for it.
+/// A record, the messages that may not leave this node before it is durable, and the receipt for
+/// it.
 ///
-/// [`persist`](Self::persist) and [`stage`](Self::stage) are the only ways to the messages and the receipt:
+/// [`persist`](Self::persist) and [`stage`](Self::stage) are the only ways to the messages and the
+/// receipt:
 ///
 /// ```
 /// # use synod_raft::{Envelope, Receipt, Write};
@@ -108,8 +112,8 @@ impl Record {
 /// }
 /// ```
 ///
-/// It can be cloned, so that a checker can store a state with a write in flight; the core takes each
-/// receipt once.
+/// It can be cloned, so that a checker can store a state with a write in flight; the core takes
+/// each receipt once.
 #[must_use = "until this is durable the node makes no progress"]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Write {
@@ -126,8 +130,8 @@ impl Write {
     /// Hands the record to `store`, which returns `Ok` only once it is on stable storage.
     ///
     /// # Errors
-    /// Those of `store`. The messages are gone with the receipt: the node said nothing, and the core
-    /// must not be polled again, because its memory is ahead of its disk.
+    /// Those of `store`. The messages are gone with the receipt: the node said nothing, and the
+    /// core must not be polled again, because its memory is ahead of its disk.
     pub fn persist<E>(
         self,
         store: impl FnOnce(&Record) -> Result<(), E>,
@@ -141,8 +145,8 @@ impl Write {
         ))
     }
 
-    /// Hands the record to `append`, which puts it into a log that will be synced later and tells under
-    /// which ticket. The messages stay inside until [`Staged::release`].
+    /// Hands the record to `append`, which puts it into a log that will be synced later and tells
+    /// under which ticket. The messages stay inside until [`Staged::release`].
     ///
     /// # Errors
     /// Those of `append`; as for [`persist`](Self::persist).

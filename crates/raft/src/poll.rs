@@ -6,7 +6,8 @@ use crate::role::Duty;
 use crate::{Fetch, Instant, Output, Raft, Wanted, Write};
 
 impl Raft {
-    /// The next thing to do, or nothing until the next input. Outputs that are not drained stay queued.
+    /// The next thing to do, or nothing until the next input. Outputs that are not drained stay
+    /// queued.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.begin_read_round();
         if let Some(envelope) = self.outbox.poll_now() {
@@ -25,8 +26,9 @@ impl Raft {
             .or_else(|| self.poll_commit_notice().map(Output::Send))
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due. A follower has its election deadline and
-    /// nothing else; a leader its next heartbeat and the moment by which it must have heard a quorum.
+    /// When [`handle_timeout`](Self::handle_timeout) is due. A follower has its election deadline
+    /// and nothing else; a leader its next heartbeat and the moment by which it must have heard a
+    /// quorum.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.duty {
@@ -38,10 +40,10 @@ impl Raft {
         }
     }
 
-    /// Everything that happened since the last write, in one. A write without a record exists for the
-    /// messages in it: an acknowledgement of what is durable already (a repeated append) takes this way
-    /// too, so that the rule has no exception and no second argument. It costs no sync, see
-    /// [`Record::is_empty`](crate::Record::is_empty), and is rare.
+    /// Everything that happened since the last write, in one. A write without a record exists for
+    /// the messages in it: an acknowledgement of what is durable already (a repeated append) takes
+    /// this way too, so that the rule has no exception and no second argument. It costs no sync,
+    /// see [`Record::is_empty`](crate::Record::is_empty), and is rare.
     fn poll_write(&mut self) -> Option<Write> {
         let vote = (self.term, self.vote);
         let due =

@@ -4,8 +4,8 @@ use crate::{Index, Instant, LogId};
 
 /// What a leader knows about one peer.
 ///
-/// Invariants: `matched < next`; `matched` never falls within a term; an acknowledgement frees what is
-/// in flight, nothing else does.
+/// Invariants: `matched < next`; `matched` never falls within a term; an acknowledgement frees what
+/// is in flight, nothing else does.
 ///
 /// ```text
 ///            Appended                       compacted away
@@ -132,9 +132,9 @@ impl Progress {
         }
     }
 
-    /// An echo of a heartbeat of `round`: what was sent before that heartbeat has arrived by now, or is
-    /// lost or overtaken. `matched` is how far the peer matches in memory. Whether something must be
-    /// sent again.
+    /// An echo of a heartbeat of `round`: what was sent before that heartbeat has arrived by now,
+    /// or is lost or overtaken. `matched` is how far the peer matches in memory. Whether something
+    /// must be sent again.
     ///
     /// Without this, the loss of the last append of a burst would stay unnoticed, and a peer that
     /// restarted would not know in this term how far its log matches.

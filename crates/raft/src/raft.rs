@@ -18,19 +18,20 @@ use crate::{
 
 /// One node of a Raft group: a value that takes what happened and tells what to do.
 ///
-/// Inputs are `handle_*`, [`propose`](Self::propose) and [`read`](Self::read); outputs are drained with
-/// [`poll_output`](Self::poll_output) until it has no more, and [`poll_timeout`](Self::poll_timeout) says
-/// when to come back if nothing happens. It may be cloned, compared and hashed.
+/// Inputs are `handle_*`, [`propose`](Self::propose) and [`read`](Self::read); outputs are drained
+/// with [`poll_output`](Self::poll_output) until it has no more, and
+/// [`poll_timeout`](Self::poll_timeout) says when to come back if nothing happens. It may be
+/// cloned, compared and hashed.
 ///
 /// Invariants (Figure 3), asserted in debug builds after every input:
-/// - *Election Safety*: a node gives one vote a term. The vote is in a [`Record`](crate::Record) before it
-///   leaves, also the one for itself, and votes are counted in a set;
+/// - *Election Safety*: a node gives one vote a term. The vote is in a [`Record`](crate::Record)
+///   before it leaves, also the one for itself, and votes are counted in a set;
 /// - *Leader Append-Only*: within its term a leader's log only grows;
 /// - *Log Matching*: entries are appended only behind a position that matches;
-/// - *Leader Completeness*: nothing committed is ever truncated, and only entries of the leader's own
-///   term are committed by counting;
-/// - *State Machine Safety*: `handed <= min(committed, persisted)` and entries are handed out in order,
-///   once; term and commit index never fall.
+/// - *Leader Completeness*: nothing committed is ever truncated, and only entries of the leader's
+///   own term are committed by counting;
+/// - *State Machine Safety*: `handed <= min(committed, persisted)` and entries are handed out in
+///   order, once; term and commit index never fall.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Raft {
     pub(crate) config: Config,
@@ -114,8 +115,8 @@ impl Raft {
         mark.check(self);
     }
 
-    /// A write is durable. Only here do this node's own vote and its own acknowledgement count. A receipt
-    /// for anything but the write in flight is ignored and counted.
+    /// A write is durable. Only here do this node's own vote and its own acknowledgement count. A
+    /// receipt for anything but the write in flight is ignored and counted.
     pub fn handle_persisted(&mut self, now: Instant, receipt: Receipt) {
         let mark = Mark::of(self);
         let Some(write) = self.in_flight.take_if(|write| write.seq == receipt.seq) else {
@@ -150,8 +151,9 @@ impl Raft {
     }
 
     /// A snapshot is durable here: taken by this node, or pulled. Which of the two does not matter:
-    /// - up to what was handed out, the log now begins behind it (a driver that wants to keep a margin
-    ///   of entries for slow peers tells of the snapshot only once it has applied that much more);
+    /// - up to what was handed out, the log now begins behind it (a driver that wants to keep a
+    ///   margin of entries for slow peers tells of the snapshot only once it has applied that much
+    ///   more);
     /// - beyond that, it is installed: the log begins behind it, keeps what follows if it holds the
     ///   snapshot's last entry (§7), and [`Output::Restore`](crate::Output::Restore) follows.
     ///
@@ -174,17 +176,17 @@ impl Raft {
         mark.check(self);
     }
 
-    /// The snapshot that [`Output::PullSnapshot`](crate::Output::PullSnapshot) named could not be pulled. The
-    /// next offer is taken up again, be it the same one.
+    /// The snapshot that [`Output::PullSnapshot`](crate::Output::PullSnapshot) named could not be
+    /// pulled. The next offer is taken up again, be it the same one.
     pub fn handle_pull_failed(&mut self, _now: Instant, snapshot: &Snapshot) {
         if let Duty::Follower(follower) = &mut self.duty {
             follower.pulling.take_if(|pulling| pulling == snapshot);
         }
     }
 
-    /// Appends a command to the leader's log. That it has an identity says nothing about its fate: it is
-    /// committed when `Apply` brings an entry with this identity, and lost when it brings another at
-    /// its index.
+    /// Appends a command to the leader's log. That it has an identity says nothing about its fate:
+    /// it is committed when `Apply` brings an entry with this identity, and lost when it brings
+    /// another at its index.
     ///
     /// # Errors
     /// See [`ProposeError`]; then nothing was appended.
@@ -236,8 +238,8 @@ impl Raft {
         &self.membership
     }
 
-    /// This state without deadlines, generator and counters, for checkers that fire timers at will: two
-    /// states that differ only in those become equal. Not meant to run on.
+    /// This state without deadlines, generator and counters, for checkers that fire timers at will:
+    /// two states that differ only in those become equal. Not meant to run on.
     #[must_use]
     pub fn without_time(&self) -> Self {
         let mut state = self.clone();
@@ -264,8 +266,8 @@ impl Raft {
             | Replicate::Snapshot { term, .. } => *term,
         };
         if term < self.term {
-            // The sender leads nobody any more; without this word it would not learn that from a node
-            // that waits in a later term and never gets a majority (etcd#8501).
+            // The sender leads nobody any more; without this word it would not learn that from a
+            // node that waits in a later term and never gets a majority (etcd#8501).
             count(&mut self.counters.stale);
             self.outbox.echo(from, Echo::Stale { term: self.term });
             return;
@@ -341,7 +343,8 @@ impl Raft {
         }
     }
 
-    /// The rules for all servers (Figure 2) for an answer: a later term is entered, an earlier one ignored.
+    /// The rules for all servers (Figure 2) for an answer: a later term is entered, an earlier one
+    /// ignored.
     fn is_of_this_term(&mut self, now: Instant, term: Term) -> bool {
         if term < self.term {
             count(&mut self.counters.stale);
@@ -353,14 +356,16 @@ impl Raft {
         term == self.term
     }
 
-    /// Becomes a follower, in this term or a later one. What the old role knew is gone; its reads end.
+    /// Becomes a follower, in this term or a later one. What the old role knew is gone; its reads
+    /// end.
     pub(crate) fn step_down(&mut self, now: Instant, term: Term, leader: Option<NodeId>) {
         let follower = Follower {
             leader,
             ..Follower::default()
         };
         let old = core::mem::replace(&mut self.duty, Duty::Follower(follower));
-        // A follower keeps its deadline: a candidate that cannot win must not postpone one that can.
+        // A follower keeps its deadline: a candidate that cannot win must not postpone one that
+        // can.
         if !matches!(old, Duty::Follower(_)) {
             self.reset_election(now);
         }

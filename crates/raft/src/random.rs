@@ -1,6 +1,7 @@
 use core::time::Duration;
 
-/// SplitMix64 (Steele, Lea, Flood 2014): eight bytes of state, so that the core stays a small value.
+/// SplitMix64 (Steele, Lea, Flood 2014): eight bytes of state, so that the core stays a small
+/// value.
 ///
 /// It only spreads election timeouts; nothing about safety rests on its quality.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

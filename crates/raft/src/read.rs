@@ -13,11 +13,12 @@ pub struct ReadId(pub u64);
 /// - a read waits until an entry of the leader's own term is committed: before that the leader does
 ///   not know what its predecessors committed;
 /// - then it takes the commit index and the number of a heartbeat round that begins *after*;
-/// - it is confirmed when a quorum has echoed that round or a later one. Rounds rise within a term and an
-///   echo names its term, so no echo of an older round or of another term is ever taken for it.
+/// - it is confirmed when a quorum has echoed that round or a later one. Rounds rise within a term
+///   and an echo names its term, so no echo of an older round or of another term is ever taken for
+///   it.
 ///
-/// All reads that wait share the next round, and a round is begun for them only if none is under way:
-/// a flood of reads costs one round a round trip.
+/// All reads that wait share the next round, and a round is begun for them only if none is under
+/// way: a flood of reads costs one round a round trip.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Reads {
     waiting: VecDeque<ReadId>,

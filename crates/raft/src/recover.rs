@@ -27,14 +27,15 @@ pub struct Recovered<I> {
 impl Raft {
     /// A node as its storage remembers it; a follower.
     ///
-    /// A snapshot that became durable just before a crash, without the record that begins the log behind it,
-    /// is decided here: within the log it was a taken one and compacts it; ahead of the log, or in another
-    /// term than the log's entry at its index, it was a pulled one and is installed. Either way the first
-    /// record completes it. With any snapshot, [`Output::Restore`](crate::Output::Restore) comes before the
-    /// first `Apply`, once the start is durable; without one, `Apply` begins at index 1.
+    /// A snapshot that became durable just before a crash, without the record that begins the log
+    /// behind it, is decided here: within the log it was a taken one and compacts it; ahead of the
+    /// log, or in another term than the log's entry at its index, it was a pulled one and is
+    /// installed. Either way the first record completes it. With any snapshot,
+    /// [`Output::Restore`](crate::Output::Restore) comes before the first `Apply`, once the start
+    /// is durable; without one, `Apply` begins at index 1.
     ///
-    /// Entries are read once and kept only as far as the cache goes. They are applied again as they are
-    /// learned to be committed: the commit index is volatile.
+    /// Entries are read once and kept only as far as the cache goes. They are applied again as they
+    /// are learned to be committed: the commit index is volatile.
     ///
     /// # Errors
     /// See [`RecoverError`]. A node whose storage is inconsistent must not take part.

@@ -135,8 +135,8 @@ impl Raft {
         self.replicate_to(id);
     }
 
-    /// Every heartbeat repeats the offer, with the newest snapshot: the peer pulls once, and an offer
-    /// that was lost, or a pull that failed, is made good.
+    /// Every heartbeat repeats the offer, with the newest snapshot: the peer pulls once, and an
+    /// offer that was lost, or a pull that failed, is made good.
     pub(crate) fn offer_again(&mut self) {
         let Duty::Leader(leader) = &self.duty else {
             return;

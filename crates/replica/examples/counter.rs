@@ -50,7 +50,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for group in &groups {
         println!("add one: {:?}", group.propose("+").await);
     }
-    let total = groups[2].read(Consistency::Linearizable, |counter| counter.0).await;
+    let total = groups[2]
+        .read(Consistency::Linearizable, |counter| counter.0)
+        .await;
     println!("total:   {total:?}");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The half of the runtime that is typed by the user's machine. Sans-IO but for the snapshot files it is handed.
+//! The half of the runtime that is typed by the user's machine. Sans-IO but for the snapshot files
+//! it is handed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -13,8 +14,8 @@ use crate::log::SnapshotStore;
 use crate::machine::{Applying, Failure, StateMachine, Ticket};
 use crate::protocol::{Kind, Position};
 
-/// What the applier does next. Jobs are done in order, and every answer to a caller leaves through them: so a read
-/// needs no wait, it stands behind what it must see.
+/// What the applier does next. Jobs are done in order, and every answer to a caller leaves through
+/// them: so a read needs no wait, it stands behind what it must see.
 pub enum Job<T> {
     /// Apply an entry and answer those who wait for its commands, by their place.
     Apply {
@@ -120,8 +121,8 @@ pub enum ApplyError {
 ///
 /// # Invariants
 /// - Positions applied rise without a gap; a restore may leap.
-/// - Of each node the names applied rise, so a repeated or overtaken proposal is dropped, on every node alike: `names`
-///   is part of the state and stands in the snapshot before the machine.
+/// - Of each node the names applied rise, so a repeated or overtaken proposal is dropped, on every
+///   node alike: `names` is part of the state and stands in the snapshot before the machine.
 pub struct Applier<S> {
     group: GroupId,
     machine: S,
@@ -143,7 +144,8 @@ impl<S: fmt::Debug> fmt::Debug for Applier<S> {
 }
 
 impl<S: StateMachine> Applier<S> {
-    /// An applier of an empty log. Whoever opens a log that begins later hands it a [`Job::Restore`] first.
+    /// An applier of an empty log. Whoever opens a log that begins later hands it a
+    /// [`Job::Restore`] first.
     pub fn new(
         group: GroupId,
         machine: S,

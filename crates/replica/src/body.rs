@@ -7,9 +7,10 @@
 //! └────────┴─────────────┴──────────┴──────┴─────────────┴──────┴───
 //! ```
 //!
-//! The name makes an outcome findable: an entry is matched to who waits for it by name, never by index, because a value
-//! may be chosen under a leadership that its proposer never had. And it makes a repeat visible: names of one node rise
-//! in the order in which the node gave them, so the applier drops whatever does not rise.
+//! The name makes an outcome findable: an entry is matched to who waits for it by name, never by
+//! index, because a value may be chosen under a leadership that its proposer never had. And it
+//! makes a repeat visible: names of one node rise in the order in which the node gave them, so the
+//! applier drops whatever does not rise.
 
 use bytes::{BufMut, Bytes, BytesMut};
 

@@ -1,4 +1,5 @@
-//! One group of one node, sans-IO: everything that can go wrong and has nothing to do with the machine.
+//! One group of one node, sans-IO: everything that can go wrong and has nothing to do with the
+//! machine.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -57,18 +58,23 @@ pub enum Effect<P: Protocol, T> {
 #[error("the group is poisoned")]
 pub struct Poisoned(#[source] pub LogError);
 
-/// Drives one consensus core: batches, forwards, confirms reads, moves snapshots, keeps deadlines. Generic over the
-/// protocol and over the caller's ticket `T`, never over machine, log or transport.
+/// Drives one consensus core: batches, forwards, confirms reads, moves snapshots, keeps deadlines.
+/// Generic over the protocol and over the caller's ticket `T`, never over machine, log or
+/// transport.
 ///
-/// Inputs are `handle_*` and the requests, the output is [`poll_effect`](Self::poll_effect), to be drained after every
-/// input, and [`poll_timeout`](Self::poll_timeout) says when to call [`handle_timeout`](Self::handle_timeout).
+/// Inputs are `handle_*` and the requests, the output is [`poll_effect`](Self::poll_effect), to be
+/// drained after every input, and [`poll_timeout`](Self::poll_timeout) says when to call
+/// [`handle_timeout`](Self::handle_timeout).
 ///
 /// # Invariants
-/// - Every ticket leaves once, in a [`Job`], by its deadline; none is retried after it may have happened.
-/// - What waits for a write is inside the write: it leaves by [`handle_durable`](Self::handle_durable) alone.
-/// - While a write is staged no body is sealed for the log: what arrives meanwhile becomes one body.
-/// - A forwarded body is proposed only in the leadership it was sealed for, and the names of one node only in rising
-///   order, so that commands of one node never change places.
+/// - Every ticket leaves once, in a [`Job`], by its deadline; none is retried after it may have
+///   happened.
+/// - What waits for a write is inside the write: it leaves by
+///   [`handle_durable`](Self::handle_durable) alone.
+/// - While a write is staged no body is sealed for the log: what arrives meanwhile becomes one
+///   body.
+/// - A forwarded body is proposed only in the leadership it was sealed for, and the names of one
+///   node only in rising order, so that commands of one node never change places.
 /// - After [`close`](Self::close) the core is not polled again.
 pub struct Engine<P: Protocol, T> {
     config: EngineConfig,
@@ -114,7 +120,8 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// Proposes a command. Commands of one engine are applied in the order of these calls, if at all.
+    /// Proposes a command. Commands of one engine are applied in the order of these calls, if at
+    /// all.
     pub fn propose(&mut self, now: Instant, proposal: Proposal<T>) {
         let bytes = NAME_BYTES + COMMAND_OVERHEAD_BYTES + proposal.command.len();
         let reason = if let Some(reason) = self.closed {
@@ -168,7 +175,8 @@ impl<P: Protocol, T> Engine<P, T> {
             .for_each(|ticket| self.fail(ticket, Failure::Unknown));
     }
 
-    /// Hands a write's record to the log, whose records are at most `record_bytes_max`; what waits for it stays inside until [`handle_durable`](Self::handle_durable).
+    /// Hands a write's record to the log, whose records are at most `record_bytes_max`; what waits
+    /// for it stays inside until [`handle_durable`](Self::handle_durable).
     ///
     /// # Errors
     /// The log's own. The write is gone with it: the engine must be [closed](Self::close).
@@ -250,8 +258,8 @@ impl<P: Protocol, T> Engine<P, T> {
         self.has_room = has_room;
     }
 
-    /// Ends everything: what may have happened as unknown, what surely did not as rejected. The effects that are still
-    /// polled are answers alone.
+    /// Ends everything: what may have happened as unknown, what surely did not as rejected. The
+    /// effects that are still polled are answers alone.
     pub fn close(&mut self, reason: Reason) {
         self.closed = Some(reason);
         self.ready

@@ -17,7 +17,8 @@ use crate::machine::{Failure, Outcome, Reason, StateMachine, Ticket};
 use crate::status::Status;
 use crate::time::Instant;
 
-/// A handle to a group of this node. Clones are handles to the same group; the group lives as long as its node.
+/// A handle to a group of this node. Clones are handles to the same group; the group lives as long
+/// as its node.
 ///
 /// Any node of the group takes any request: a follower forwards it to the leader.
 pub struct Group<S: StateMachine> {
@@ -44,8 +45,9 @@ impl<S: StateMachine> Group<S> {
         }
     }
 
-    /// Proposes a command. It is queued here and now, in the order of the calls, and commands of one node are applied in
-    /// that order; the future only waits for the end. Dropping the future does not take the command back.
+    /// Proposes a command. It is queued here and now, in the order of the calls, and commands of
+    /// one node are applied in that order; the future only waits for the end. Dropping the future
+    /// does not take the command back.
     pub fn propose(&self, command: impl Into<Bytes>) -> Answer<S::Response> {
         let command = command.into();
         let (to, answer) = oneshot::channel();
@@ -123,7 +125,8 @@ impl<S: StateMachine> fmt::Debug for Group<S> {
     }
 }
 
-/// The end of a request, to be awaited. It needs no polling to come about, and dropping it takes nothing back.
+/// The end of a request, to be awaited. It needs no polling to come about, and dropping it takes
+/// nothing back.
 #[must_use = "a request that nobody waits for may end in any way"]
 #[derive(Debug)]
 pub struct Answer<R>(oneshot::Receiver<Outcome<R>>);
@@ -201,7 +204,8 @@ impl<S: StateMachine> Ticket<S> for Waiter<S> {
     }
 }
 
-/// The way of requests into the loop: bounded in number by the channel and in bytes by `queued_bytes`.
+/// The way of requests into the loop: bounded in number by the channel and in bytes by
+/// `queued_bytes`.
 pub(crate) struct Inbox<S: StateMachine> {
     pub(crate) to: mpsc::Sender<(Request<Waiter<S>>, usize)>,
     pub(crate) queued_bytes: Arc<AtomicUsize>,

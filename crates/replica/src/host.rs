@@ -1,8 +1,8 @@
 //! The loop of a node: many groups, one log, one transport, one thread.
 //!
-//! A commit pays no wake-up of another thread on its way: requests, protocol, write, sync and apply are steps of one
-//! turn (waking an idle thread costs 25 µs, a sync 130 to 200). While the sync runs, requests gather; the next turn takes
-//! them all as one entry.
+//! A commit pays no wake-up of another thread on its way: requests, protocol, write, sync and apply
+//! are steps of one turn (waking an idle thread costs 25 µs, a sync 130 to 200). While the sync
+//! runs, requests gather; the next turn takes them all as one entry.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -190,6 +190,8 @@ pub(crate) struct Host {
     pub(crate) clock: Clock,
     pub(crate) control: mpsc::Receiver<Control>,
     pub(crate) poisoned: bool,
+    /// Something was appended since the last sync began.
+    pub(crate) unsynced: bool,
 }
 
 impl fmt::Debug for Host {
@@ -258,7 +260,8 @@ impl Host {
         self.handle_frame(now, from, bytes);
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         for _ in 1..FRAMES_A_TURN {
-            // A `Pending` here leaves no waker behind, which is fine: `next` polls again before it waits.
+            // A `Pending` here leaves no waker behind, which is fine: `next` polls again before it
+            // waits.
             let std::task::Poll::Ready(Some((from, bytes))) =
                 self.transport.poll_recv(&mut context)
             else {
@@ -285,10 +288,11 @@ impl Host {
             self.groups
                 .values_mut()
                 .for_each(|group| group.set_room(room));
-            let appended = self.turn(now);
+            self.turn(now);
             // What needs no write leaves before the write: a leader's followers sync while it does.
             self.transport.flush();
-            if appended && !self.poisoned {
+            let synced = self.unsynced && !self.poisoned;
+            if synced {
                 self.sync();
                 let (now, durable) = (self.clock.now(), self.log.durable());
                 self.groups
@@ -300,7 +304,7 @@ impl Host {
             self.groups
                 .values_mut()
                 .for_each(|group| group.publish(&*self.log));
-            if !appended || self.poisoned {
+            if !synced {
                 return;
             }
             // Whoever was answered may have its next request, and the sockets their frames, before the next write.
@@ -308,19 +312,18 @@ impl Host {
         }
     }
 
-    fn turn(&mut self, now: Instant) -> bool {
-        let mut appended = false;
-        let mut poisoned = false;
+    fn turn(&mut self, now: Instant) {
+        let mut failed = false;
         for (id, group) in &mut self.groups {
             match group.turn(now, &mut *self.log, &mut *self.transport) {
-                Ok(wrote) => appended |= wrote,
+                Ok(appended) => self.unsynced |= appended,
                 Err(stopped @ Stopped::Log(_)) => {
                     tracing::error!(
                         group = id.0,
                         error = &stopped as &dyn std::error::Error,
                         "the log has failed"
                     );
-                    poisoned = true;
+                    failed = true;
                 }
                 Err(stopped) => {
                     tracing::error!(
@@ -332,13 +335,13 @@ impl Host {
                 }
             }
         }
-        if poisoned {
+        if failed {
             self.poison();
         }
-        appended
     }
 
     fn sync(&mut self) {
+        self.unsynced = false;
         if let Err(error) = self.log.sync() {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -348,7 +351,8 @@ impl Host {
         }
     }
 
-    /// Storage failed: what it holds is uncertain, so nothing that depends on it may be said any more.
+    /// Storage failed: what it holds is uncertain, so nothing that depends on it may be said any
+    /// more.
     fn poison(&mut self) {
         self.poisoned = true;
         self.close(Reason::Poisoned);

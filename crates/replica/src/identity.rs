@@ -1,4 +1,5 @@
-//! Who a data directory is: a disk id drawn once, a boot counter, and the disks its peers were met on.
+//! Who a data directory is: a disk id drawn once, a boot counter, and the disks its peers were met
+//! on.
 //!
 //! ```text
 //! byte 0        1         17     25     41     49      53
@@ -8,8 +9,9 @@
 //!      └────────┴─────────┴──────┴──────┴──────┴───────┴──────────────────┴─────────┘      integers little-endian
 //! ```
 //!
-//! A node that comes back with an empty disk has forgotten its votes and its acknowledgements; under its old name it
-//! could vote a second time (torture list D14). So the name is pinned to the disk: here, and at each peer.
+//! A node that comes back with an empty disk has forgotten its votes and its acknowledgements;
+//! under its old name it could vote a second time (torture list D14). So the name is pinned to the
+//! disk: here, and at each peer.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -60,7 +62,8 @@ pub enum IdentityError {
     /// It belongs to another cluster.
     #[error("the data directory belongs to another cluster")]
     Cluster,
-    /// There are other files, but no identity: part of the directory is lost, and votes may be with it.
+    /// There are other files, but no identity: part of the directory is lost, and votes may be with
+    /// it.
     #[error("the data directory holds files but no identity")]
     Missing,
     /// The file is damaged, or of a later version.
@@ -72,8 +75,8 @@ pub enum IdentityError {
 }
 
 impl<D: Disk> Identity<D> {
-    /// Opens the identity of a directory and durably raises its boot counter; an empty directory gets the identity of
-    /// `node`, with the disk id that `fresh` draws.
+    /// Opens the identity of a directory and durably raises its boot counter; an empty directory
+    /// gets the identity of `node`, with the disk id that `fresh` draws.
     ///
     /// # Errors
     /// When the directory is not this node's, or not whole.

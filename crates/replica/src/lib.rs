@@ -2,8 +2,8 @@
 //!
 //! A deterministic machine that is given the same commands in the same order is in the same state
 //! everywhere. A consensus protocol agrees on the order; what is left is what its users get wrong:
-//! to write before speaking, to answer each request once, to read what is current, to move snapshots,
-//! to keep bounds. This crate is that part, written once for every protocol.
+//! to write before speaking, to answer each request once, to read what is current, to move
+//! snapshots, to keep bounds. This crate is that part, written once for every protocol.
 //!
 //! ```text
 //!  Group::propose ──┐                 ┌──────────── one turn of the host's loop ───────────────┐
@@ -41,24 +41,26 @@
 //!
 //! # Guarantees
 //!
-//! - **One outcome.** A request ends by its deadline in one of [`Outcome::Ok`], [`Outcome::Rejected`] (it
-//!   did not happen and never will) and [`Outcome::Unknown`] (it may have, or may yet). Nothing that may
-//!   have happened is tried again.
-//! - **Durable before said.** What tells a peer or a client that this node remembers something is inside
-//!   the write that makes it true, and comes out when the log says so.
-//! - **Order.** Commands handed to one node are applied in the order of the calls, if at all; also when
-//!   they are forwarded, when frames are lost, repeated or reordered, and when leaders change.
+//! - **One outcome.** A request ends by its deadline in one of [`Outcome::Ok`],
+//!   [`Outcome::Rejected`] (it did not happen and never will) and [`Outcome::Unknown`] (it may
+//!   have, or may yet). Nothing that may have happened is tried again.
+//! - **Durable before said.** What tells a peer or a client that this node remembers something is
+//!   inside the write that makes it true, and comes out when the log says so.
+//! - **Order.** Commands handed to one node are applied in the order of the calls, if at all; also
+//!   when they are forwarded, when frames are lost, repeated or reordered, and when leaders change.
 //! - **Linearizable reads** from any node, without a write.
-//! - **Storage faults are final.** A node whose log fails stops acknowledging, voting and leading; its
-//!   requests end, and its peers go on. A node whose disk is merely full refuses new work until it is not.
+//! - **Storage faults are final.** A node whose log fails stops acknowledging, voting and leading;
+//!   its requests end, and its peers go on. A node whose disk is merely full refuses new work until
+//!   it is not.
 //! - **Bounds**, in bytes where bytes matter: [`NodeConfig`], [`EngineConfig`]. What is over one is
 //!   rejected as [`Reason::Busy`].
 //!
 //! # The parts
 //!
-//! [`Engine`] and [`Applier`] hold everything that can go wrong and do no I/O; a thin loop drives them
-//! in production, and the feature `sim` runs the same two, with the real log, inside `synod-sim`. A
-//! [`Protocol`] is a consensus core ([`raft`], by feature); [`Log`] and [`Transport`] are the world.
+//! [`Engine`] and [`Applier`] hold everything that can go wrong and do no I/O; a thin loop drives
+//! them in production, and the feature `sim` runs the same two, with the real log, inside
+//! `synod-sim`. A [`Protocol`] is a consensus core ([`raft`], by feature); [`Log`] and
+//! [`Transport`] are the world.
 //!
 //! # Features
 //!
@@ -67,9 +69,9 @@
 //!
 //! # Left out
 //!
-//! Membership change and leadership transfer; client sessions that make a client's own retries apply once
-//! (a forwarded frame that is repeated *is* applied once); a conformance suite for logs and transports;
-//! applying and syncing on threads of their own.
+//! Membership change and leadership transfer; client sessions that make a client's own retries
+//! apply once (a forwarded frame that is repeated *is* applied once); a conformance suite for logs
+//! and transports; applying and syncing on threads of their own.
 
 pub mod body;
 

@@ -63,8 +63,9 @@ pub struct LogStats {
 
 /// The writer's half of a durable log, owned by the loop that drives its groups.
 ///
-/// `append` copies and never waits; `sync` may be done when it returns, or later: [`durable`](Self::durable) tells. A
-/// log that ends a sync later wakes the loop by the waker it was built with.
+/// `append` copies and never waits; `sync` may be done when it returns, or later:
+/// [`durable`](Self::durable) tells. A log that ends a sync later wakes the loop by the waker it
+/// was built with.
 pub trait Log: Send + 'static {
     /// Takes one record, all or nothing, into the batch that the next sync makes durable.
     ///
@@ -93,7 +94,8 @@ pub trait Log: Send + 'static {
     fn snapshots(&self) -> Arc<dyn SnapshotStore>;
     /// What it has done so far.
     fn stats(&self) -> LogStats;
-    /// Whether space is allocated for what may be appended next. A node whose log has no room falls silent until it has.
+    /// Whether space is allocated for what may be appended next. A node whose log has no room falls
+    /// silent until it has.
     fn has_room(&mut self) -> bool;
     /// The longest record that [`append`](Self::append) takes, in bytes of its operations.
     fn record_bytes_max(&self) -> usize;

@@ -14,7 +14,8 @@ pub struct Applying {
     pub offset: u32,
 }
 
-/// A deterministic state machine: the same commands in the same order give the same state and the same responses.
+/// A deterministic state machine: the same commands in the same order give the same state and the
+/// same responses.
 ///
 /// No clock, no randomness, no outside: what a command needs of those it must carry.
 ///
@@ -45,12 +46,12 @@ pub struct Applying {
 pub trait StateMachine: Send + 'static {
     /// What a command gives back to whoever proposed it.
     type Response: Send + 'static;
-    /// Contents that no longer change: cheap to take (a persistent map, an `Arc`, at worst a clone), written elsewhere
-    /// while commands go on being applied.
+    /// Contents that no longer change: cheap to take (a persistent map, an `Arc`, at worst a
+    /// clone), written elsewhere while commands go on being applied.
     type Frozen: Send + 'static;
 
-    /// Applies a command. It was committed: it cannot be refused, only answered. Bytes that are no command of this
-    /// machine must be answered, the same way on every node.
+    /// Applies a command. It was committed: it cannot be refused, only answered. Bytes that are no
+    /// command of this machine must be answered, the same way on every node.
     fn apply(&mut self, at: Applying, command: &[u8]) -> Self::Response;
     /// The state as of now.
     fn freeze(&self) -> Self::Frozen;
@@ -115,7 +116,8 @@ pub enum Outcome<R> {
         /// Who is believed to lead.
         leader: Option<NodeId>,
     },
-    /// It may have happened, may yet happen, or may never: its deadline passed, or the leader that had it is gone.
+    /// It may have happened, may yet happen, or may never: its deadline passed, or the leader that
+    /// had it is gone.
     Unknown,
 }
 
@@ -161,8 +163,8 @@ impl<R> From<Failure> for Outcome<R> {
     }
 }
 
-/// Who waits for a request. Moved from request to outcome and never copied: one request, one outcome. A ticket that is
-/// dropped says [`Outcome::Unknown`].
+/// Who waits for a request. Moved from request to outcome and never copied: one request, one
+/// outcome. A ticket that is dropped says [`Outcome::Unknown`].
 pub trait Ticket<S: StateMachine>: Send + 'static {
     /// The proposal was applied.
     fn applied(self, response: S::Response);

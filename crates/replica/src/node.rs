@@ -24,7 +24,8 @@ use crate::status::Status;
 pub struct NodeConfig {
     /// The node.
     pub id: NodeId,
-    /// Which life of this node this is: higher than in any life before, see [`Identity`](crate::Identity).
+    /// Which life of this node this is: higher than in any life before, see
+    /// [`Identity`](crate::Identity).
     pub incarnation: u64,
     /// Within this a request ends, unless its [`Group`] says otherwise.
     pub request_timeout: Duration,
@@ -84,9 +85,10 @@ pub enum OpenGroupError {
 
 /// A running node. Dropping it stops it; [`shutdown`](Self::shutdown) waits for that.
 ///
-/// The loop runs as a task of the runtime that [`start`](Self::start) is called in, and syncs its log in that task, so
-/// that no commit waits for another thread to wake up. On a current-thread runtime everything of the node shares one
-/// thread, which measures best; on a multi-thread runtime the loop takes one worker while a sync lasts.
+/// The loop runs as a task of the runtime that [`start`](Self::start) is called in, and syncs its
+/// log in that task, so that no commit waits for another thread to wake up. On a current-thread
+/// runtime everything of the node shares one thread, which measures best; on a multi-thread runtime
+/// the loop takes one worker while a sync lasts.
 pub struct Node {
     config: NodeConfig,
     control: mpsc::Sender<Control>,
@@ -105,13 +107,14 @@ impl Node {
             clock: Clock::start(),
             control: requests,
             poisoned: false,
+            unsynced: false,
         };
         tokio::spawn(host.run());
         Self { config, control }
     }
 
-    /// Opens a group: recovers it from the log and takes part in it from now on. `config` chooses the protocol; the
-    /// state of `machine` must be that of an empty log.
+    /// Opens a group: recovers it from the log and takes part in it from now on. `config` chooses
+    /// the protocol; the state of `machine` must be that of an empty log.
     ///
     /// # Errors
     /// When the log does not hold what the protocol can start from, or the node has stopped.
@@ -134,8 +137,8 @@ impl Node {
         opened.await.map_err(|_| OpenGroupError::Stopped)?
     }
 
-    /// Stops the loop: what is under way ends as unknown, what has not begun as rejected. What was acknowledged is
-    /// durable already, so there is nothing to save.
+    /// Stops the loop: what is under way ends as unknown, what has not begun as rejected. What was
+    /// acknowledged is durable already, so there is nothing to save.
     pub async fn shutdown(self) {
         let (to, ended) = oneshot::channel();
         if self.control.send(Control::Shutdown(to)).await.is_ok() {

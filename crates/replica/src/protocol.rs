@@ -44,8 +44,8 @@ pub struct Committed {
     pub body: Bytes,
 }
 
-/// Who leads, and in which epoch (term or ballot round). A node leads in an epoch at most once, so the pair names one
-/// uninterrupted leadership of one incarnation of one node.
+/// Who leads, and in which epoch (term or ballot round). A node leads in an epoch at most once, so
+/// the pair names one uninterrupted leadership of one incarnation of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leadership {
     /// The leader.
@@ -144,7 +144,8 @@ pub enum Output<P: Protocol> {
         /// What is offered.
         snapshot: Snapshot,
     },
-    /// Restart the state machine from this snapshot, whose file is durable here; what is applied next stands behind it.
+    /// Restart the state machine from this snapshot, whose file is durable here; what is applied
+    /// next stands behind it.
     Restore(Snapshot),
 }
 
@@ -162,8 +163,8 @@ pub enum RecoverError {
 
 /// A consensus core as the runtime sees it: implemented here for `synod_raft::Raft`.
 ///
-/// The methods mirror the cores' own `handle_*` and `poll_*`; the associated functions are the seams to the log and to
-/// the wire and keep no state.
+/// The methods mirror the cores' own `handle_*` and `poll_*`; the associated functions are the
+/// seams to the log and to the wire and keep no state.
 pub trait Protocol: Sized + Send + 'static {
     /// What a group is opened with.
     type Config: Configured<Protocol = Self>;
@@ -206,7 +207,8 @@ pub trait Protocol: Sized + Send + 'static {
         fetch: Self::Fetch,
         slots: Result<Vec<Slot>, LogError>,
     );
-    /// A snapshot file is durable here: taken (the log may be cut) or pulled (it is to be installed).
+    /// A snapshot file is durable here: taken (the log may be cut) or pulled (it is to be
+    /// installed).
     fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot);
     /// The pull of this snapshot was given up; it may be offered again.
     fn handle_pull_failed(&mut self, now: Instant, snapshot: Snapshot);
@@ -232,8 +234,9 @@ pub trait Protocol: Sized + Send + 'static {
     /// The epoch in which a slot was decided.
     fn epoch(at: &Position) -> u64;
 
-    /// Hands the record of a write to the log, as one log record or, when it is longer than `record_bytes_max`, as
-    /// several of which any prefix makes sense: nothing was said before the last of them is durable.
+    /// Hands the record of a write to the log, as one log record or, when it is longer than
+    /// `record_bytes_max`, as several of which any prefix makes sense: nothing was said before the
+    /// last of them is durable.
     ///
     /// # Errors
     /// The log's own; the write is lost with it, and the core must not be polled again.
@@ -242,7 +245,8 @@ pub trait Protocol: Sized + Send + 'static {
         record_bytes_max: usize,
         append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
     ) -> Result<Self::Staged, E>;
-    /// The messages and the receipt of a staged write, once all up to `durable` is on stable storage.
+    /// The messages and the receipt of a staged write, once all up to `durable` is on stable
+    /// storage.
     ///
     /// # Errors
     /// The write itself, when it is not durable yet.
@@ -260,8 +264,8 @@ pub trait Protocol: Sized + Send + 'static {
     fn is_bulk(message: &Self::Message) -> bool;
     /// Encodes a message: a head of its own, and parts that share the bodies.
     fn encode(message: &Self::Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>);
-    /// Decodes what [`encode`](Self::encode) wrote. `None` for anything else; never allocates more than a small
-    /// multiple of `bytes`.
+    /// Decodes what [`encode`](Self::encode) wrote. `None` for anything else; never allocates more
+    /// than a small multiple of `bytes`.
     fn decode(bytes: Bytes) -> Option<Self::Message>;
 }
 

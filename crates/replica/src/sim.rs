@@ -1,7 +1,8 @@
-//! A whole node inside `synod-sim`: the real engine, the real applier and the real log, on a simulated disk, network and
-//! clock. Only the loop around them is the simulator's own.
+//! A whole node inside `synod-sim`: the real engine, the real applier and the real log, on a
+//! simulated disk, network and clock. Only the loop around them is the simulator's own.
 //!
-//! A user describes the group by a [`Cluster`] and lets a `synod_sim::World` run [`SimNode`]s of it.
+//! A user describes the group by a [`Cluster`] and lets a `synod_sim::World` run [`SimNode`]s of
+//! it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -143,8 +144,9 @@ pub type Core<C> = <<C as Cluster>::Config as Configured>::Protocol;
 
 /// One node of a [`Cluster`], as one process of the world.
 ///
-/// A sync takes the time that the world draws: the record is in the log's memory meanwhile, and is written and synced
-/// when the time has come. So crashes fall before the write, between its operations, and between the sync and the sends.
+/// A sync takes the time that the world draws: the record is in the log's memory meanwhile, and is
+/// written and synced when the time has come. So crashes fall before the write, between its
+/// operations, and between the sync and the sends.
 pub struct SimNode<C: Cluster> {
     engine: Engine<Core<C>, C::Ticket>,
     applier: Applier<C::Machine>,
@@ -165,8 +167,8 @@ impl<C: Cluster> SimNode<C> {
         self.applier.machine()
     }
 
-    /// Of each index applied in this life, the epoch it was decided in and a fingerprint of its body, for checkers to
-    /// compare between nodes and lives.
+    /// Of each index applied in this life, the epoch it was decided in and a fingerprint of its
+    /// body, for checkers to compare between nodes and lives.
     pub fn decided(&self) -> &BTreeMap<u64, (u64, u64)> {
         &self.applied
     }

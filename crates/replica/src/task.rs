@@ -73,7 +73,8 @@ pub enum Completion<P: Protocol> {
     Saved(Result<Snapshot, SnapshotError>),
     /// Of [`Task::Prune`].
     Pruned,
-    /// Of [`Task::ReadChunk`]: the file's length and the piece, `None` when there is no such snapshot.
+    /// Of [`Task::ReadChunk`]: the file's length and the piece, `None` when there is no such
+    /// snapshot.
     ChunkRead {
         /// Who asked.
         to: NodeId,
@@ -140,7 +141,8 @@ impl<P: Protocol> Task<P> {
                 Ok(()) => Completion::ChunkWritten(snapshot, Ok(at + bytes.len() as u64)),
             },
             Self::DiscardPart(snapshot) => {
-                // What cannot be discarded is overwritten by the next pull, and removed with the next snapshot.
+                // What cannot be discarded is overwritten by the next pull, and removed with the
+                // next snapshot.
                 let _left = snapshots.discard_part(group, &snapshot);
                 Completion::Discarded(snapshot)
             }

@@ -1,7 +1,9 @@
 //! Whole nodes in virtual time: the real engine, applier, core and log on disks that lose, tear and
-//! reorder what was not synced, over a network that loses and repeats, with crashes, power losses and
-//! partitions. What clients saw must be linearizable, no two nodes may apply different entries at an
-//! index, and once the faults stop the group must go on.
+//! reorder what was not synced, over a network that loses and repeats, with crashes, power losses
+//! and partitions. What clients saw must be linearizable, no two nodes may apply different entries
+//! at an index, and once the faults stop the group must go on.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cluster;
 

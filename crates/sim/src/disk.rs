@@ -10,9 +10,9 @@ use medium::{Change, Medium, Node, Random, died};
 
 /// A simulated disk: files by name in one flat directory, and two truths about them.
 ///
-/// What a process reads back is the *live* content (the page cache). What outlives a power cut is the *durable* one.
-/// Between them stand the writes since the last [`sync`](Self::sync) of each file and the creations, renames and
-/// removals since the last [`sync_names`](Self::sync_names):
+/// What a process reads back is the *live* content (the page cache). What outlives a power cut is
+/// the *durable* one. Between them stand the writes since the last [`sync`](Self::sync) of each
+/// file and the creations, renames and removals since the last [`sync_names`](Self::sync_names):
 ///
 /// ```text
 ///   write_at ──> live content ──── sync ───────> durable content
@@ -20,13 +20,14 @@ use medium::{Change, Medium, Node, Random, died};
 ///                     │ power_loss: a drawn part of what was not synced survives
 /// ```
 ///
-/// [`power_loss`](Self::power_loss) decides for each unsynced write on its own whether it is lost, survives or is torn
-/// at sectors of [`SECTOR_BYTES`], so every reordering is covered. Sectors are atomic, and a sector that survives
-/// carries what the page cache held at that write. Unsynced changes of names survive as a prefix: a rename may be
-/// undone, and a file that was synced but whose name was not may vanish.
+/// [`power_loss`](Self::power_loss) decides for each unsynced write on its own whether it is lost,
+/// survives or is torn at sectors of [`SECTOR_BYTES`], so every reordering is covered. Sectors are
+/// atomic, and a sector that survives carries what the page cache held at that write. Unsynced
+/// changes of names survive as a prefix: a rename may be undone, and a file that was synced but
+/// whose name was not may vanish.
 ///
-/// A clone is the same disk. Every draw comes from the disk's own generator: equal seeds and equal calls give equal
-/// disks. An *operation* is a call that may change the disk; reads are none.
+/// A clone is the same disk. Every draw comes from the disk's own generator: equal seeds and equal
+/// calls give equal disks. An *operation* is a call that may change the disk; reads are none.
 ///
 /// ```
 /// use synod_sim::Disk;
@@ -49,11 +50,14 @@ pub struct Disk(Arc<Mutex<Medium>>);
 pub struct DiskOptions {
     /// Of a hundred unsynced writes, how many are lost wholly.
     pub lost_percent: u8,
-    /// Of a hundred unsynced writes, how many are torn: each of their sectors survives by the toss of a coin.
+    /// Of a hundred unsynced writes, how many are torn: each of their sectors survives by the toss
+    /// of a coin.
     pub torn_percent: u8,
-    /// Of a hundred power losses, how many undo every unsynced change of names; otherwise a drawn prefix survives.
+    /// Of a hundred power losses, how many undo every unsynced change of names; otherwise a drawn
+    /// prefix survives.
     pub names_lost_percent: u8,
-    /// A write to a full disk leaves the part for which there is space, and fails. Otherwise it leaves nothing.
+    /// A write to a full disk leaves the part for which there is space, and fails. Otherwise it
+    /// leaves nothing.
     pub short_writes: bool,
 }
 
@@ -109,8 +113,8 @@ impl Disk {
         })))
     }
 
-    /// Another disk with the same contents, durable and not, and with draws of its own. It is alive, whatever this
-    /// one is.
+    /// Another disk with the same contents, durable and not, and with draws of its own. It is
+    /// alive, whatever this one is.
     #[must_use]
     pub fn fork(&self, seed: u64) -> Self {
         let mut state = self.state().clone();
@@ -159,7 +163,8 @@ impl Disk {
         self.image(name).is_empty()
     }
 
-    /// Reads what the page cache holds at `at`; fewer bytes than asked for at the end of the file, 0 behind it.
+    /// Reads what the page cache holds at `at`; fewer bytes than asked for at the end of the file,
+    /// 0 behind it.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], or when the process is dead.
@@ -178,9 +183,9 @@ impl Disk {
     /// Writes into the page cache; a gap before `at` reads as zeros.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`]; [`ErrorKind::StorageFull`] when the file would grow past [`capacity`](Self::capacity);
-    /// [`ErrorKind::FileTooLarge`] past [`FILE_BYTES_MAX`]; when the process is dead. A process that dies in this very
-    /// operation may leave any prefix of it.
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::StorageFull`] when the file would grow past
+    /// [`capacity`](Self::capacity); [`ErrorKind::FileTooLarge`] past [`FILE_BYTES_MAX`]; when the
+    /// process is dead. A process that dies in this very operation may leave any prefix of it.
     pub fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.alive()?;
         state.node(name)?;
@@ -232,9 +237,10 @@ impl Disk {
     /// Makes the contents of a file durable, but not its name.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`]; when the process is dead; as ordered by [`fail_next_sync`](Self::fail_next_sync) and
-    /// [`fail_syncs`](Self::fail_syncs). After a failed sync the pages count as clean, as on ext4: a later sync that
-    /// succeeds does not bring them back, though reads go on to see them until the power is lost.
+    /// [`ErrorKind::NotFound`]; when the process is dead; as ordered by
+    /// [`fail_next_sync`](Self::fail_next_sync) and [`fail_syncs`](Self::fail_syncs). After a
+    /// failed sync the pages count as clean, as on ext4: a later sync that succeeds does not bring
+    /// them back, though reads go on to see them until the power is lost.
     pub fn sync(&self, name: &str) -> io::Result<()> {
         let mut state = self.alive()?;
         state.node(name)?;
@@ -253,8 +259,8 @@ impl Disk {
     /// Makes all creations, renames and removals durable.
     ///
     /// # Errors
-    /// When the process is dead, and as ordered by [`fail_next_sync`](Self::fail_next_sync); the changes then stay
-    /// unsynced.
+    /// When the process is dead, and as ordered by [`fail_next_sync`](Self::fail_next_sync); the
+    /// changes then stay unsynced.
     pub fn sync_names(&self) -> io::Result<()> {
         let mut state = self.alive()?;
         state.operation()?;
@@ -270,13 +276,14 @@ impl Disk {
         Ok(())
     }
 
-    /// Cuts the power and turns it on again: a drawn part of what was not synced is gone. A dead process may start.
+    /// Cuts the power and turns it on again: a drawn part of what was not synced is gone. A dead
+    /// process may start.
     pub fn power_loss(&self) {
         self.state().power_loss();
     }
 
-    /// The process dies here; the page cache survives. Every call fails until [`restart`](Self::restart) or
-    /// [`power_loss`](Self::power_loss).
+    /// The process dies here; the page cache survives. Every call fails until
+    /// [`restart`](Self::restart) or [`power_loss`](Self::power_loss).
     pub fn kill(&self) {
         self.state().dead = true;
     }
@@ -286,8 +293,8 @@ impl Disk {
         self.state().restart();
     }
 
-    /// The process dies in the operation after the next `operations`: it and all later calls fail until
-    /// [`restart`](Self::restart) or [`power_loss`](Self::power_loss).
+    /// The process dies in the operation after the next `operations`: it and all later calls fail
+    /// until [`restart`](Self::restart) or [`power_loss`](Self::power_loss).
     pub fn crash_after(&self, operations: u64) {
         self.state().crash_in = Some(operations);
     }
@@ -314,7 +321,8 @@ impl Disk {
         self.state().fail_syncs = fail;
     }
 
-    /// Bounds the sum of the lengths of all files; [`u64::MAX`] is no bound. Files already longer stay.
+    /// Bounds the sum of the lengths of all files; [`u64::MAX`] is no bound. Files already longer
+    /// stay.
     pub fn capacity(&self, bytes: u64) {
         self.state().used_bytes_max = Some(bytes);
     }
@@ -335,7 +343,8 @@ impl Disk {
             .flip(usize::try_from(at).unwrap_or(usize::MAX), mask)
     }
 
-    /// What the page cache holds of a file, also while the process is dead; empty when there is none.
+    /// What the page cache holds of a file, also while the process is dead; empty when there is
+    /// none.
     #[must_use]
     pub fn image(&self, name: &str) -> Vec<u8> {
         self.state()

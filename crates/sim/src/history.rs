@@ -6,12 +6,14 @@ use std::time::Duration;
 
 /// A client as the history knows it: a sequential process that has at most one operation open.
 ///
-/// After an unknown outcome the same caller goes on under a new number (see [`History::fresh_client`]), because its lost
-/// operation may still take effect and so overlaps with all that it does later.
+/// After an unknown outcome the same caller goes on under a new number (see
+/// [`History::fresh_client`]), because its lost operation may still take effect and so overlaps
+/// with all that it does later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u64);
 
-/// Names an operation within its [`History`]; numbers follow the order of the calls as recorded, from 0.
+/// Names an operation within its [`History`]; numbers follow the order of the calls as recorded,
+/// from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpId(pub u64);
 
@@ -19,12 +21,14 @@ pub struct OpId(pub u64);
 ///
 /// Invariants:
 /// - a client has at most one operation that is not closed, and none after one of unknown outcome;
-/// - an operation returns no earlier than its call, and a client calls no earlier than it last returned;
+/// - an operation returns no earlier than its call, and a client calls no earlier than it last
+///   returned;
 /// - an operation is closed at most once.
 ///
-/// Times are virtual or real, measured from any common epoch. One operation precedes another if it returned at an earlier
-/// time than the other was called, or at the same time but was *recorded* earlier. Recorders on several threads therefore share
-/// one history behind a lock, note a call before the request leaves and a return after the answer has come.
+/// Times are virtual or real, measured from any common epoch. One operation precedes another if it
+/// returned at an earlier time than the other was called, or at the same time but was *recorded*
+/// earlier. Recorders on several threads therefore share one history behind a lock, note a call
+/// before the request leaves and a return after the answer has come.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,7 +39,7 @@ pub struct OpId(pub u64);
 /// let put = history.call(ClientId(1), ms(0), "put 7")?;
 /// let get = history.call(ClientId(2), ms(1), "get")?;
 /// history.returned(get, ms(2), "7")?;
-/// history.unknown(put)?;                                         // the connection broke: it may happen, or have happened
+/// history.unknown(put)?; // the connection broke: it may happen, or have happened
 /// assert!(history.call(ClientId(1), ms(3), "get").is_err());     // client 1 is gone for good
 /// let next = history.fresh_client();
 /// history.call(next, ms(3), "get")?;
@@ -118,7 +122,8 @@ pub enum RecordError {
         /// What it waits for.
         op: OpId,
     },
-    /// An earlier operation of the client has an unknown outcome; it has to go on under a new number.
+    /// An earlier operation of the client has an unknown outcome; it has to go on under a new
+    /// number.
     #[error("{client} calls again although the outcome of its operation {op} is unknown")]
     ClientRetired {
         /// Who called.
@@ -208,7 +213,8 @@ impl<I, O> History<I, O> {
     /// Notes that `op` was answered, to be called after the answer has come.
     ///
     /// # Errors
-    /// [`RecordError::NoSuchOperation`], [`RecordError::AlreadyClosed`], [`RecordError::TimeWentBack`].
+    /// [`RecordError::NoSuchOperation`], [`RecordError::AlreadyClosed`],
+    /// [`RecordError::TimeWentBack`].
     pub fn returned(&mut self, op: OpId, at: Duration, output: O) -> Result<(), RecordError> {
         let operation = self.open(op)?;
         if at < operation.called.at {

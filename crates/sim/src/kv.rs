@@ -102,7 +102,8 @@ impl KvInput {
 }
 
 impl KvRequest {
-    /// Executes the request on what its key holds: a reference that a simple server or a test may use.
+    /// Executes the request on what its key holds: a reference that a simple server or a test may
+    /// use.
     pub fn execute(&self, state: &mut Option<Value>) -> KvOutput {
         match self {
             Self::Get => KvOutput::Value(state.clone()),

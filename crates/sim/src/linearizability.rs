@@ -1,4 +1,5 @@
-//! Linearizability: does some order of the operations, one that respects real time, explain all outputs?
+//! Linearizability: does some order of the operations, one that respects real time, explain all
+//! outputs?
 
 mod cache;
 mod checker;

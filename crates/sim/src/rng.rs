@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-/// A small generator: xoshiro256++ (Blackman and Vigna 2019), its state filled by SplitMix64 (Steele, Lea, Flood 2014).
+/// A small generator: xoshiro256++ (Blackman and Vigna 2019), its state filled by SplitMix64
+/// (Steele, Lea, Flood 2014).
 ///
-/// Not for cryptography. Only integer and IEEE basic operations are used, so the draws do not depend on a platform's mathematical library.
+/// Not for cryptography. Only integer and IEEE basic operations are used, so the draws do not
+/// depend on a platform's mathematical library.
 ///
 /// ```
 /// use synod_sim::Rng;
@@ -65,7 +67,8 @@ impl Rng {
         self.fraction() < probability
     }
 
-    /// A time of this mean, exponentially distributed, in whole nanoseconds: the waits of a process without memory.
+    /// A time of this mean, exponentially distributed, in whole nanoseconds: the waits of a process
+    /// without memory.
     pub fn exponential(&mut self, mean: Duration) -> Duration {
         let times = -natural_logarithm(1.0 - self.fraction());
         Duration::from_nanos((mean.as_nanos() as f64 * times) as u64)
@@ -87,7 +90,8 @@ fn split_mix(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The logarithm of a positive normal number. `f64::ln` may differ in the last bit between platforms, and with it a whole run.
+/// The logarithm of a positive normal number. `f64::ln` may differ in the last bit between
+/// platforms, and with it a whole run.
 fn natural_logarithm(x: f64) -> f64 {
     let bits = x.to_bits();
     let exponent = (bits >> 52) as i64 - 1023;

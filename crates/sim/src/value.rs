@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 /// An immutable byte string.
 ///
-/// [`append`](Self::append) shares what is there, so a thousand versions of a growing value cost what the last one costs. A fingerprint (a
-/// polynomial modulo the prime 2^61 - 1) goes along; it tells different values apart at once, and equality is then confirmed byte by byte.
+/// [`append`](Self::append) shares what is there, so a thousand versions of a growing value cost
+/// what the last one costs. A fingerprint (a polynomial modulo the prime 2^61 - 1) goes along; it
+/// tells different values apart at once, and equality is then confirmed byte by byte.
 ///
 /// ```
 /// use synod_sim::Value;

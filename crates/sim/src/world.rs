@@ -24,9 +24,10 @@ pub use process::{Context, Event, NodeId, Process, Start};
 
 /// A deterministic simulation of processes that exchange messages, keep disks, and die.
 ///
-/// One thread, one seed, no real time: a queue holds what is going to happen, and [`step`](Self::step) takes the earliest of it, moves the
-/// clock there, and lets one process do one step. Equal seeds, options and calls give equal runs, which [`fingerprint`](Self::fingerprint)
-/// shows.
+/// One thread, one seed, no real time: a queue holds what is going to happen, and
+/// [`step`](Self::step) takes the earliest of it, moves the clock there, and lets one process do
+/// one step. Equal seeds, options and calls give equal runs, which
+/// [`fingerprint`](Self::fingerprint) shows.
 ///
 /// ```text
 ///  inject ──> queue by time ──> one step of one process ──┬─> messages ──> network ──> queue
@@ -35,7 +36,8 @@ pub use process::{Context, Event, NodeId, Process, Start};
 /// ```
 ///
 /// Invariants:
-/// - time never goes back; what falls on the same instant happens in the order in which it was asked for;
+/// - time never goes back; what falls on the same instant happens in the order in which it was
+///   asked for;
 /// - a process gets no timer and no sync of an earlier incarnation, but does get messages to one;
 /// - a node that is down has no process, and its disk is what the crash left.
 ///
@@ -99,7 +101,8 @@ pub struct World<P: Process> {
 pub enum Crash {
     /// As by SIGKILL: what was written is in the page cache and survives.
     Kill,
-    /// The node loses power: of what was not synced, a drawn part is gone; see [`Disk::power_loss`].
+    /// The node loses power: of what was not synced, a drawn part is gone; see
+    /// [`Disk::power_loss`].
     Power,
 }
 
@@ -149,7 +152,8 @@ enum Scheduled<P: Process> {
 }
 
 impl<P: Process> World<P> {
-    /// A world of `nodes` nodes, numbered from 1, each with an empty disk, all started at time zero.
+    /// A world of `nodes` nodes, numbered from 1, each with an empty disk, all started at time
+    /// zero.
     pub fn new(seed: u64, nodes: u64, options: WorldOptions, shared: P::Shared) -> Self {
         let disks = (1..=nodes)
             .map(|id| (NodeId(id), Disk::new(seed ^ id.wrapping_mul(DISK_SEED))))
@@ -157,7 +161,8 @@ impl<P: Process> World<P> {
         Self::with_disks(seed, disks, options, shared)
     }
 
-    /// A world on disks that are given, for example with options of their own or from an earlier world.
+    /// A world on disks that are given, for example with options of their own or from an earlier
+    /// world.
     pub fn with_disks(
         seed: u64,
         disks: BTreeMap<NodeId, Disk>,
@@ -204,10 +209,12 @@ impl<P: Process> World<P> {
         self.queue.next_at()
     }
 
-    /// Lets the next event happen and tells its time; `None` if nothing is going to happen any more.
+    /// Lets the next event happen and tells its time; `None` if nothing is going to happen any
+    /// more.
     ///
     /// # Panics
-    /// After a million events at one instant: some process asks again and again for what is due at once, and time stands still.
+    /// After a million events at one instant: some process asks again and again for what is due at
+    /// once, and time stands still.
     pub fn step(&mut self) -> Option<Duration> {
         let (at, scheduled) = self.queue.pop()?;
         assert!(at >= self.now, "time never goes back");
@@ -263,8 +270,9 @@ impl<P: Process> World<P> {
         self.now = self.now.max(time);
     }
 
-    /// Runs while `condition` holds, but not beyond `limit`. Tells whether it ceased to hold: `false` means that the time is over (the clock
-    /// then stands at `limit`) or that nothing is going to happen any more.
+    /// Runs while `condition` holds, but not beyond `limit`. Tells whether it ceased to hold:
+    /// `false` means that the time is over (the clock then stands at `limit`) or that nothing is
+    /// going to happen any more.
     pub fn run_while(&mut self, limit: Duration, mut condition: impl FnMut(&Self) -> bool) -> bool {
         while condition(self) {
             match self.queue.next_at() {
@@ -278,7 +286,8 @@ impl<P: Process> World<P> {
         true
     }
 
-    /// Asks `node` for something, now; it happens with the next steps. If the node is down by then, the input is dropped.
+    /// Asks `node` for something, now; it happens with the next steps. If the node is down by then,
+    /// the input is dropped.
     pub fn inject(&mut self, node: NodeId, input: P::Input) {
         self.inject_at(self.now, node, input);
     }
@@ -289,7 +298,8 @@ impl<P: Process> World<P> {
             .push(at.max(self.now), Scheduled::Input { node, input });
     }
 
-    /// From now on nothing comes from `from` to `to`, also what is under way. The other direction stays.
+    /// From now on nothing comes from `from` to `to`, also what is under way. The other direction
+    /// stays.
     pub fn cut(&mut self, from: NodeId, to: NodeId) {
         if self.network.cut(from, to) {
             self.trace.note(self.now, from, Happening::Cut { to });
@@ -319,8 +329,9 @@ impl<P: Process> World<P> {
         self.partition.clear();
     }
 
-    /// Ends all faults for good: nothing is lost, duplicated or cut any more, the nemesis rests, what was doomed is spared, disks sync, and every node
-    /// that is down starts at once. Delays stay.
+    /// Ends all faults for good: nothing is lost, duplicated or cut any more, the nemesis rests,
+    /// what was doomed is spared, disks sync, and every node that is down starts at once. Delays
+    /// stay.
     pub fn stop_faults(&mut self) {
         self.faults = false;
         self.network.faults = false;
@@ -367,7 +378,8 @@ impl<P: Process> World<P> {
         self.stats
     }
 
-    /// The options, to be changed while the world runs. Crashes and partitions come to pass only if they were on from the beginning.
+    /// The options, to be changed while the world runs. Crashes and partitions come to pass only if
+    /// they were on from the beginning.
     pub fn options_mut(&mut self) -> &mut WorldOptions {
         &mut self.options
     }
@@ -377,7 +389,8 @@ impl<P: Process> World<P> {
         self.trace.lines()
     }
 
-    /// A hash of all events so far and of the state of all generators. Two runs that have the same one did the same.
+    /// A hash of all events so far and of the state of all generators. Two runs that have the same
+    /// one did the same.
     #[must_use]
     pub fn fingerprint(&self) -> u128 {
         let mut digest = self.trace.digest();
@@ -413,6 +426,7 @@ impl<P: Process> fmt::Debug for World<P> {
     }
 }
 
-/// Far more than any step needs, and soon reached by a process that sets a timer in the past again and again.
+/// Far more than any step needs, and soon reached by a process that sets a timer in the past again
+/// and again.
 const EVENTS_AT_ONE_INSTANT_MAX: u64 = 1_000_000;
 const DISK_SEED: u64 = 0xa076_1d64_78bd_642f;

@@ -1,13 +1,14 @@
-//! The checker against cases decided by hand, against an enumeration of all orders, and on histories of real size.
+//! The checker against cases decided by hand, against an enumeration of all orders, and on
+//! histories of real size.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
+mod histories;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::{Plant, Shape, generate};
+use histories::{Plant, Shape, generate};
 use synod_sim::{
     Checker, ClientId, Effect, History, Kv, KvInput, KvOutput, Model, Moment, Operation, Outcome,
     Rng, Value, Verdict, check,
@@ -164,7 +165,8 @@ fn overlapping_operations_come_in_either_order() {
         ]),
         "no value comes back"
     );
-    // Herlihy and Wing, figure 1, with registers: two readers disagree about the order of two writes.
+    // Herlihy and Wing, figure 1, with registers: two readers disagree about the order of two
+    // writes.
     assert!(!verdict(&[
         put(1, 0, 99, "a"),
         put(2, 0, 99, "b"),
@@ -426,7 +428,8 @@ fn with_an_output_redrawn(
         let operation = &history.operations()[index];
         match &operation.outcome {
             _ if !returns => {
-                // A number of its own for each operation: the clients' order is real-time order anyhow.
+                // A number of its own for each operation: the clients' order is real-time order
+                // anyhow.
                 ids.insert(
                     index,
                     changed

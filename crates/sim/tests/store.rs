@@ -1,5 +1,5 @@
-//! World, disk, history and checker together: a store that answers after its sync is linearizable through all crashes, and one that answers
-//! before it is found out.
+//! World, disk, history and checker together: a store that answers after its sync is linearizable
+//! through all crashes, and one that answers before it is found out.
 
 #![expect(
     clippy::unwrap_used,
@@ -36,7 +36,8 @@ struct Shared {
 #[derive(Debug)]
 struct Request(OpId, KvInput);
 
-/// A store on one node: a map in memory, a log on disk, and one sync at a time for all that came meanwhile.
+/// A store on one node: a map in memory, a log on disk, and one sync at a time for all that came
+/// meanwhile.
 struct Store {
     disk: Disk,
     shared: Shared,
@@ -108,8 +109,8 @@ impl Store {
         let _ = self.shared.history.borrow_mut().returned(op, now, output);
     }
 
-    /// A record is a key and the value behind it, with a hash over all records so far: what a torn or lost write left behind does not continue
-    /// the chain.
+    /// A record is a key and the value behind it, with a hash over all records so far: what a torn
+    /// or lost write left behind does not continue the chain.
     fn log(&mut self, input: &KvInput) -> io::Result<()> {
         let value = self.live[&input.key].as_ref().map(Value::to_vec);
         let mut record = vec![input.key.len() as u8, u8::from(value.is_some())];

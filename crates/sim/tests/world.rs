@@ -1,4 +1,5 @@
-//! The world keeps its promises: determinism, rates, exact timers, and crashes wherever they may come.
+//! The world keeps its promises: determinism, rates, exact timers, and crashes wherever they may
+//! come.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 /// Waits that double from `min` to `max`, each drawn from the upper half of its range.
 ///
-/// The jitter keeps nodes that lost the same peer at the same moment from returning at the same moment. It comes from a
-/// small generator of its own (SplitMix64), seeded by the owner, so that a run can be repeated.
+/// The jitter keeps nodes that lost the same peer at the same moment from returning at the same
+/// moment. It comes from a small generator of its own (SplitMix64), seeded by the owner, so that a
+/// run can be repeated.
 ///
 /// Invariant: every wait is within `ceiling / 2 ..= ceiling`, and `min <= ceiling <= max`.
 #[derive(Clone, Debug)]

@@ -8,11 +8,13 @@
 //!       └──────────┴──────────┴──────────┴───────────────────┘
 //! ```
 //!
-//! The header carries a checksum of its own, so that a length is believed only when it is whole: a flipped bit in it is
-//! noticed at once instead of after gigabytes that never come. The length is compared with the limit before anything is
-//! allocated for it. A stream that broke these rules once has no known frame boundary any more and is closed.
+//! The header carries a checksum of its own, so that a length is believed only when it is whole: a
+//! flipped bit in it is noticed at once instead of after gigabytes that never come. The length is
+//! compared with the limit before anything is allocated for it. A stream that broke these rules
+//! once has no known frame boundary any more and is closed.
 //!
-//! A checksum finds accidents. It does not authenticate: who can write into the stream can forge a frame.
+//! A checksum finds accidents. It does not authenticate: who can write into the stream can forge a
+//! frame.
 
 use crate::Parcel;
 use bytes::{Buf, Bytes, BytesMut};
@@ -21,7 +23,8 @@ use std::fmt;
 /// The bytes of a frame in front of its payload.
 pub const HEADER_BYTES: usize = 12;
 
-/// The header of the frame whose payload is `parcel`; `None` when its length does not fit the format (4 GiB).
+/// The header of the frame whose payload is `parcel`; `None` when its length does not fit the
+/// format (4 GiB).
 #[must_use]
 pub fn header(parcel: &Parcel) -> Option<[u8; HEADER_BYTES]> {
     let length = u32::try_from(parcel.len()).ok()?;
@@ -58,8 +61,8 @@ pub enum FrameError {
 
 /// Finds the frames in a stream of bytes that comes in pieces of any size.
 ///
-/// Payloads are slices of the buffer that was read into: nothing is copied, and a payload that is kept keeps up to that
-/// buffer's size in memory. After an error the decoder stays at it.
+/// Payloads are slices of the buffer that was read into: nothing is copied, and a payload that is
+/// kept keeps up to that buffer's size in memory. After an error the decoder stays at it.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -99,8 +102,8 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Where to append the next bytes of the stream without a copy: has room for the rest of the frame that has begun,
-    /// or for many small ones.
+    /// Where to append the next bytes of the stream without a copy: has room for the rest of the
+    /// frame that has begun, or for many small ones.
     pub(crate) fn space(&mut self) -> &mut BytesMut {
         let wanted = self
             .next

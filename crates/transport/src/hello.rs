@@ -8,9 +8,10 @@
 //!       └────────┴─────────┴─────────┴──────┴───────────┴───────┴─────────┴───────┴─────────┘
 //! ```
 //!
-//! All numbers are little endian. The dialer speaks first, with verdict 0. The acceptor answers in the same form,
-//! with verdict 0 or the code of a [`Refused`], after which it closes. The first eight bytes keep their place in
-//! all versions, so that nodes of different versions can tell each other why they part.
+//! All numbers are little endian. The dialer speaks first, with verdict 0. The acceptor answers in
+//! the same form, with verdict 0 or the code of a [`Refused`], after which it closes. The first
+//! eight bytes keep their place in all versions, so that nodes of different versions can tell each
+//! other why they part.
 
 use crate::NodeId;
 use std::collections::BTreeMap;
@@ -20,8 +21,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterId(pub u128);
 
-/// The name of a data directory, drawn at random when it was made. A node that lost its disk has lost what it promised:
-/// under its old name it comes with another disk id, and its peers can tell.
+/// The name of a data directory, drawn at random when it was made. A node that lost its disk has
+/// lost what it promised: under its old name it comes with another disk id, and its peers can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DiskId(pub u128);
 
@@ -46,7 +47,8 @@ pub struct Hello {
     pub node: NodeId,
     /// The data directory it stands on.
     pub disk: DiskId,
-    /// How often that directory was opened before: of two lives of one disk the greater is the later.
+    /// How often that directory was opened before: of two lives of one disk the greater is the
+    /// later.
     pub boot: u64,
 }
 
@@ -109,7 +111,8 @@ impl Refused {
     }
 }
 
-/// A [`Hello`] as it stands on the wire: addressed, and with the speaker's verdict on the hello it answers.
+/// A [`Hello`] as it stands on the wire: addressed, and with the speaker's verdict on the hello it
+/// answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Greeting {
     pub(crate) hello: Hello,

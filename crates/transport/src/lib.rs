@@ -2,10 +2,11 @@
 //!
 //! # Problem
 //!
-//! A consensus protocol wants little of a network: that a message, if it arrives, is the one that was sent, by the
-//! node it names. It lives with loss, repetition and reordering, because crashes bring these anyway. What it cannot
-//! live with is waiting: a slow peer must not hold up a fast one, a snapshot must not delay a heartbeat, and
-//! nothing may grow without bound while somebody does not listen.
+//! A consensus protocol wants little of a network: that a message, if it arrives, is the one that
+//! was sent, by the node it names. It lives with loss, repetition and reordering, because crashes
+//! bring these anyway. What it cannot live with is waiting: a slow peer must not hold up a fast
+//! one, a snapshot must not delay a heartbeat, and nothing may grow without bound while somebody
+//! does not listen.
 //!
 //! # What is promised, and what not
 //!
@@ -16,12 +17,13 @@
 //! | overtake another, of its own lane too | arrives under the name of another node, among nodes that do not lie |
 //! | wait while its peer is away | makes its sender wait, or takes memory beyond a limit |
 //!
-//! There is no encryption and no authentication: who can reach the port can take any name. Frames and hello are of
-//! format version 0, which is unstable.
+//! There is no encryption and no authentication: who can reach the port can take any name. Frames
+//! and hello are of format version 0, which is unstable.
 //!
 //! # The loop
 //!
-//! The owner of a [`Transport`] says what a turn of its loop has to say, then lets it go, then listens:
+//! The owner of a [`Transport`] says what a turn of its loop has to say, then lets it go, then
+//! listens:
 //!
 //! ```
 //! use std::future::poll_fn;
@@ -49,22 +51,25 @@
 //!  frame:       ├ length u32 ┼ CRC-32C of payload ┼ CRC-32C of the 8 bytes before ┼ payload ┤    little endian
 //! ```
 //!
-//! - Each node dials every peer and sends on what it dialed; what it accepted it reads. See [`Tcp`].
-//! - Waking another thread costs more than writing to a socket, so [`Transport::flush`] writes from the caller's
-//!   thread.
-//! - A frame that was begun is finished before another begins. All else is overtaken by control: a sender that cuts
-//!   its bulk into pieces keeps its heartbeats quick.
-//! - When a stream breaks, its half-written frame and the control lane are lost and bulk stays. Control says what is
-//!   true now, which after a break it no longer does; bulk is what the peer will need all the same.
-//! - A [`Hello`] names cluster, node, disk and boot. Who does not fit is told why ([`Refused`]). An earlier life of
-//!   a peer is refused; a later one takes the place of the earlier; and a peer that shows itself is dialed at once.
-//! - The dialer owns the connection: hearing no pulse for a while it gives up and dials again, so that a partition ends
-//!   when it ends and not when TCP's next retransmission is due.
+//! - Each node dials every peer and sends on what it dialed; what it accepted it reads. See
+//!   [`Tcp`].
+//! - Waking another thread costs more than writing to a socket, so [`Transport::flush`] writes from
+//!   the caller's thread.
+//! - A frame that was begun is finished before another begins. All else is overtaken by control: a
+//!   sender that cuts its bulk into pieces keeps its heartbeats quick.
+//! - When a stream breaks, its half-written frame and the control lane are lost and bulk stays.
+//!   Control says what is true now, which after a break it no longer does; bulk is what the peer
+//!   will need all the same.
+//! - A [`Hello`] names cluster, node, disk and boot. Who does not fit is told why ([`Refused`]). An
+//!   earlier life of a peer is refused; a later one takes the place of the earlier; and a peer that
+//!   shows itself is dialed at once.
+//! - The dialer owns the connection: hearing no pulse for a while it gives up and dials again, so
+//!   that a partition ends when it ends and not when TCP's next retransmission is due.
 //!
 //! # What is left out
 //!
-//! TLS, links that fail on purpose, failure detectors: each comes with its own module. The set of peers is fixed at the
-//! start. Delivery, order and deduplication are the protocol's affair.
+//! TLS, links that fail on purpose, failure detectors: each comes with its own module. The set of
+//! peers is fixed at the start. Delivery, order and deduplication are the protocol's affair.
 
 mod backoff;
 pub mod frame;

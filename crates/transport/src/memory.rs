@@ -9,9 +9,9 @@ use std::task::{Context, Poll, Waker};
 
 /// A network of nodes in this process. Clones are handles to the same network.
 ///
-/// Every ordered pair of nodes has a link with two bounded lanes. A healthy link delivers everything in order,
-/// control first; a link that was [`cut`](Self::cut) loses what is flushed into it. What was flushed before the cut
-/// has arrived.
+/// Every ordered pair of nodes has a link with two bounded lanes. A healthy link delivers
+/// everything in order, control first; a link that was [`cut`](Self::cut) loses what is flushed
+/// into it. What was flushed before the cut has arrived.
 #[derive(Clone, Debug)]
 pub struct MemoryNetwork {
     hub: Arc<Mutex<Hub>>,
@@ -36,8 +36,8 @@ impl MemoryNetwork {
         }
     }
 
-    /// Enters the network as `id`. A node that is in the network under this name is replaced, as by a restart: its end
-    /// is closed, and what waited for it is lost.
+    /// Enters the network as `id`. A node that is in the network under this name is replaced, as by
+    /// a restart: its end is closed, and what waited for it is lost.
     #[must_use]
     pub fn join(&self, id: NodeId) -> Memory {
         let mut hub = self.lock();
@@ -101,7 +101,8 @@ impl Memory {
         self.id
     }
 
-    /// How many messages this end has lost in sending: to full lanes, cut links, absent nodes, and itself.
+    /// How many messages this end has lost in sending: to full lanes, cut links, absent nodes, and
+    /// itself.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
@@ -180,7 +181,8 @@ struct Hub {
     joins: u64,
 }
 
-/// What has arrived at one node: a link for each sender, so that none can push out what another sent.
+/// What has arrived at one node: a link for each sender, so that none can push out what another
+/// sent.
 #[derive(Debug)]
 struct Mailbox {
     join: u64,
@@ -199,7 +201,8 @@ impl Mailbox {
         }
     }
 
-    /// Moves what `from` flushed into its link and tells how much of it was lost to the link's limits.
+    /// Moves what `from` flushed into its link and tells how much of it was lost to the link's
+    /// limits.
     fn deliver(
         &mut self,
         from: NodeId,

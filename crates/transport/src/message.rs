@@ -13,21 +13,24 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// How urgent a message is. Lanes have queues of their own, so that a snapshot does not delay a heartbeat.
+/// How urgent a message is. Lanes have queues of their own, so that a snapshot does not delay a
+/// heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
-    /// Votes, heartbeats, acknowledgements: small, sent first. A full lane drops its *oldest* message, because the
-    /// newest says what is true now.
+    /// Votes, heartbeats, acknowledgements: small, sent first. A full lane drops its *oldest*
+    /// message, because the newest says what is true now.
     Control,
-    /// Log entries, snapshot parts: large, sent when nothing is left to control. A full lane refuses the *newest*
-    /// message, because what stands in front of it is what the receiver needs first.
+    /// Log entries, snapshot parts: large, sent when nothing is left to control. A full lane
+    /// refuses the *newest* message, because what stands in front of it is what the receiver needs
+    /// first.
     Bulk,
 }
 
-/// One message: a small head encoded for this peer, and bodies shared with the disk and with the other peers.
+/// One message: a small head encoded for this peer, and bodies shared with the disk and with the
+/// other peers.
 ///
-/// The receiver sees one run of bytes, head first. Only the sender knows where the parts met, so a body that goes
-/// to four peers and to the log is encoded once and copied never.
+/// The receiver sees one run of bytes, head first. Only the sender knows where the parts met, so a
+/// body that goes to four peers and to the log is encoded once and copied never.
 ///
 /// ```
 /// use bytes::Bytes;

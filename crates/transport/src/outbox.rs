@@ -1,4 +1,5 @@
-//! What waits to be sent to one peer: two bounded queues, and the rule by which each loses when it is full.
+//! What waits to be sent to one peer: two bounded queues, and the rule by which each loses when it
+//! is full.
 
 use crate::Lane;
 use std::collections::VecDeque;
@@ -27,7 +28,8 @@ impl LaneLimits {
     };
 }
 
-/// The two lanes to one peer. Items are whatever the medium queues; their length is told at the push.
+/// The two lanes to one peer. Items are whatever the medium queues; their length is told at the
+/// push.
 ///
 /// Invariants, asserted in debug builds:
 /// - a lane's `bytes` is the sum of the lengths of its items;
@@ -54,7 +56,8 @@ impl<T> Outbox<T> {
         }
     }
 
-    /// Takes the item that is sent next: the oldest of control, or the oldest of bulk when control is empty.
+    /// Takes the item that is sent next: the oldest of control, or the oldest of bulk when control
+    /// is empty.
     pub(crate) fn pop(&mut self) -> Option<(Lane, T)> {
         let control = self.control.pop().map(|item| (Lane::Control, item));
         control.or_else(|| self.bulk.pop().map(|item| (Lane::Bulk, item)))
@@ -249,7 +252,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is pushed and popped: nothing is both lost and delivered, nothing is neither, limits hold.
+        /// Whatever is pushed and popped: nothing is both lost and delivered, nothing is neither,
+        /// limits hold.
         #[test]
         fn every_item_is_counted_once(
             steps in prop::collection::vec((any::<bool>(), 0_usize..60, 0_u8..4), 0..200),

@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 
 /// Carries messages between the nodes of a cluster, lossy by contract.
 ///
-/// A message may be lost, may arrive twice, and may overtake another, also within a lane. It never arrives changed and
-/// never under another node's name. Whoever needs more (acknowledgement, order, once only) builds it above, which a
-/// consensus protocol does anyway.
+/// A message may be lost, may arrive twice, and may overtake another, also within a lane. It never
+/// arrives changed and never under another node's name. Whoever needs more (acknowledgement, order,
+/// once only) builds it above, which a consensus protocol does anyway.
 ///
-/// No method blocks or waits: a queue that is full loses something instead, by the rule of its [`Lane`], and counts it.
-/// Only [`poll_recv`](Self::poll_recv) may be asked to wake a task later.
+/// No method blocks or waits: a queue that is full loses something instead, by the rule of its
+/// [`Lane`], and counts it. Only [`poll_recv`](Self::poll_recv) may be asked to wake a task later.
 ///
 /// The trait is object-safe: a node holds a `Box<dyn Transport>`.
 ///
@@ -32,17 +32,19 @@ use std::task::{Context, Poll};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub trait Transport: Send + 'static {
-    /// Queues `parcel` for `to`. Nothing leaves before [`flush`](Self::flush), so that what a turn of the caller's loop
-    /// has to say leaves together. A message to the node itself, or to one the transport does not know, is dropped.
+    /// Queues `parcel` for `to`. Nothing leaves before [`flush`](Self::flush), so that what a turn
+    /// of the caller's loop has to say leaves together. A message to the node itself, or to one the
+    /// transport does not know, is dropped.
     fn send(&mut self, to: NodeId, lane: Lane, parcel: Parcel);
 
-    /// Hands what is queued to the medium, as far as the medium takes it without waiting. The rest follows on its
-    /// own as soon as the medium takes it: nobody needs to call again for that.
+    /// Hands what is queued to the medium, as far as the medium takes it without waiting. The rest
+    /// follows on its own as soon as the medium takes it: nobody needs to call again for that.
     fn flush(&mut self);
 
     /// The next message that arrived and who sent it. `None`: the transport is closed for good.
     ///
-    /// When nothing is there the task of `cx` is woken once something is; only the task of the last call is.
+    /// When nothing is there the task of `cx` is woken once something is; only the task of the last
+    /// call is.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>>;
 }
 

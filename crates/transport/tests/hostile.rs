@@ -1,5 +1,5 @@
-//! Peers that are not what they should be: strangers, liars, the dead, and the deaf. Bytes are written by hand here, so
-//! that the format is proved by a second hand.
+//! Peers that are not what they should be: strangers, liars, the dead, and the deaf. Bytes are
+//! written by hand here, so that the format is proved by a second hand.
 
 mod net;
 
@@ -367,7 +367,8 @@ async fn a_broken_stream_is_not_continued_on_the_next() {
         send(&mut one, 2, Lane::Bulk, message(10 + number, 30));
         let mut stream = accept(&two, &answer).await;
         let mut decoder = frame::Decoder::new(16 << 20);
-        // Enough to know that the big frame has begun; the kernel's buffers cannot hold the rest of it.
+        // Enough to know that the big frame has begun; the kernel's buffers cannot hold the rest of
+        // it.
         let mut bytes = vec![0; 100_000];
         loop {
             let read = in_time(stream.read(&mut bytes)).await.expect("reads");

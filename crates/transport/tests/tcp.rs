@@ -140,7 +140,8 @@ async fn a_peer_that_returns_is_dialed_without_waiting_out_the_backoff() {
     let cluster = Cluster::new(2);
     let mut config = cluster.config(1, 1);
     (config.backoff_min, config.backoff_max) = (10 * PATIENCE, 10 * PATIENCE);
-    // Nobody answers at the peer's address: the first attempt fails, and the next is far beyond the test's patience.
+    // Nobody answers at the peer's address: the first attempt fails, and the next is far beyond the
+    // test's patience.
     let address = cluster.peers[&NodeId(2)].clone();
     drop(cluster.listeners.lock_out(2));
     let mut one = Tcp::bind(config).await.expect("binds");
@@ -175,8 +176,8 @@ async fn huge_frames_pass_a_tiny_buffer_and_control_overtakes_them() {
     config.send_buffer_bytes = Some(64 << 10);
     config.silence_max = 20 * PATIENCE;
     let mut one = Tcp::bind(config).await.expect("binds");
-    // Two frames and the kernel's buffer, and the receiver reads no further until something is taken: the last
-    // frames are still with the sender when control comes.
+    // Two frames and the kernel's buffer, and the receiver reads no further until something is
+    // taken: the last frames are still with the sender when control comes.
     let mut config = cluster.config_at(2, 1, cluster.with_small_buffer(2));
     config.inbox_bytes_max = 8 << 20;
     // Nothing but the stream itself may move things on.

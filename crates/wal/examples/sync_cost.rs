@@ -1,7 +1,8 @@
 //! What a durable batch costs on this disk, in each of the ways a log could write it.
 //!
-//! `cargo run --release -p synod-wal --example sync_cost [DIR]`: the ways take turns, so that a drift of the machine meets
-//! all of them alike. The figures in the documentation of the crate come from here.
+//! `cargo run --release -p synod-wal --example sync_cost [DIR]`: the ways take turns, so that a
+//! drift of the machine meets all of them alike. The figures in the documentation of the crate come
+//! from here.
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};

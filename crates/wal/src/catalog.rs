@@ -111,8 +111,8 @@ impl<F: File> Catalog<F> {
         })
     }
 
-    /// Finds a record in a file without an opening that proves that the opening was durable: one from a generation of at least
-    /// `from`, written when the log was durable beyond `lsn`.
+    /// Finds a record in a file without an opening that proves that the opening was durable: one
+    /// from a generation of at least `from`, written when the log was durable beyond `lsn`.
     pub(crate) fn refute(&self, lsn: Lsn, from: u64) -> Result<(), OpenError> {
         for found in &self.headless {
             let mut window = Window::new(Arc::clone(&found.file), found.len);

@@ -10,7 +10,8 @@ use thiserror::Error;
 
 use crate::disk::{Disk, File};
 
-/// A directory of the file system, locked against other processes while a value or a clone of it lives.
+/// A directory of the file system, locked against other processes while a value or a clone of it
+/// lives.
 #[derive(Clone, Debug)]
 pub struct Directory(Arc<Inner>);
 
@@ -44,7 +45,8 @@ pub enum DirectoryError {
 }
 
 impl Directory {
-    /// Opens the directory at `path`, creates it when it is absent, and locks it until the last clone is dropped.
+    /// Opens the directory at `path`, creates it when it is absent, and locks it until the last
+    /// clone is dropped.
     ///
     /// # Errors
     /// [`DirectoryError::Locked`] while it is in use.
@@ -75,8 +77,8 @@ impl Directory {
         })))
     }
 
-    /// Opens an existing directory to look at it, also while it is in use: for [`dump`](crate::dump), not for a log.
-    /// Every change is refused.
+    /// Opens an existing directory to look at it, also while it is in use: for
+    /// [`dump`](crate::dump), not for a log. Every change is refused.
     ///
     /// # Errors
     /// [`DirectoryError::Io`].

@@ -4,8 +4,8 @@ use std::io;
 
 /// A flat directory of files. A clone is the same directory.
 ///
-/// Names consist of `a-z`, `0-9`, `.` and `-`. Creations, renames and removals are durable only after
-/// [`sync`](Self::sync), contents only after [`File::sync`].
+/// Names consist of `a-z`, `0-9`, `.` and `-`. Creations, renames and removals are durable only
+/// after [`sync`](Self::sync), contents only after [`File::sync`].
 pub trait Disk: Clone + Send + Sync + 'static {
     /// An open file.
     type File: File;
@@ -63,7 +63,8 @@ pub trait File: Send + Sync + 'static {
     /// Those of the medium.
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes all of `bytes` at `at`, or fails. Behind the end the file grows, with zeros in between.
+    /// Writes all of `bytes` at `at`, or fails. Behind the end the file grows, with zeros in
+    /// between.
     ///
     /// # Errors
     /// Those of the medium. What the range holds after an error is unknown.
@@ -72,8 +73,8 @@ pub trait File: Send + Sync + 'static {
     /// Makes contents and length durable.
     ///
     /// # Errors
-    /// Those of the medium. After an error nothing that was written since the last success may be trusted, not even
-    /// if a later sync succeeds.
+    /// Those of the medium. After an error nothing that was written since the last success may be
+    /// trusted, not even if a later sync succeeds.
     fn sync(&self) -> io::Result<()>;
 }
 

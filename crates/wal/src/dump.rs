@@ -91,10 +91,11 @@ pub enum DumpedOp {
     },
 }
 
-/// Reads all records of the log on `disk`, oldest first, and changes nothing. A log may be read while it is written: it
-/// then ends somewhere. The stream ends with the log, or after an error.
+/// Reads all records of the log on `disk`, oldest first, and changes nothing. A log may be read
+/// while it is written: it then ends somewhere. The stream ends with the log, or after an error.
 ///
-/// It does not judge the end as [`Wal::open`](crate::Wal::open) does: a bad record in the newest segment ends it.
+/// It does not judge the end as [`Wal::open`](crate::Wal::open) does: a bad record in the newest
+/// segment ends it.
 ///
 /// # Errors
 /// Those of reading the openings of the segments.

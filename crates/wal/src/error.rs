@@ -25,7 +25,8 @@ pub enum OpenError {
     /// The medium failed.
     #[error("the medium failed")]
     Io(#[from] io::Error),
-    /// A bad record that others prove to have been durable. It is never cut: it may be a promise to a peer.
+    /// A bad record that others prove to have been durable. It is never cut: it may be a promise to
+    /// a peer.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
     /// A segment of the log is gone.
@@ -60,8 +61,8 @@ pub enum OpenError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// The disk has no space for another segment. Nothing is lost, and it may succeed later. Operations without a
-    /// `Put` find a reserve for longer.
+    /// The disk has no space for another segment. Nothing is lost, and it may succeed later.
+    /// Operations without a `Put` find a reserve for longer.
     #[error("the disk is full")]
     Full,
     /// More waits for a sync than `pending_bytes_max`.
@@ -92,8 +93,8 @@ pub enum AppendError {
     Latched,
 }
 
-/// Why a sync failed. What was appended since the last success may be durable or not; nobody knows before the log is
-/// opened anew.
+/// Why a sync failed. What was appended since the last success may be durable or not; nobody knows
+/// before the log is opened anew.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SyncError {

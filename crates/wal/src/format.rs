@@ -57,7 +57,8 @@ pub(crate) struct GroupHead {
     pub(crate) start: (u64, Tag),
 }
 
-/// A payload that is not what its kind says, under a good checksum: no writer of this version made it.
+/// A payload that is not what its kind says, under a good checksum: no writer of this version made
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -88,7 +89,8 @@ pub(crate) fn push(batch: &mut Vec<u8>, header: &Header, payload: &[u8]) {
     batch.resize(start + frame_len(0, payload.len(), false) as usize, 0);
 }
 
-/// Puts the checksum on the record at `start`, the last one in `batch`, which will stand at `base` of its segment.
+/// Puts the checksum on the record at `start`, the last one in `batch`, which will stand at `base`
+/// of its segment.
 pub(crate) fn seal(batch: &mut Vec<u8>, start: usize, base: u64, last: bool) {
     if last {
         batch.resize(
@@ -101,7 +103,8 @@ pub(crate) fn seal(batch: &mut Vec<u8>, start: usize, base: u64, last: bool) {
     batch[start + CHECKSUM_AT..][..4].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// What a header says, and the length of the frame, if it could be one; the checksum is not looked at.
+/// What a header says, and the length of the frame, if it could be one; the checksum is not looked
+/// at.
 pub(crate) fn header(at: u64, bytes: &[u8; HEADER_BYTES]) -> Option<(Header, u64)> {
     if bytes[..3] != MAGIC[..3] || bytes[LAST_AT] > 1 || bytes[LAST_AT + 1..16] != [0, 0] {
         return None;
@@ -283,7 +286,8 @@ impl Kind {
     }
 }
 
-/// The place is part of it, though it is not stored: a copy of a record elsewhere, also inside a body, is not valid.
+/// The place is part of it, though it is not stored: a copy of a record elsewhere, also inside a
+/// body, is not valid.
 fn checksum(at: u64, frame: &[u8]) -> u32 {
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&at.to_le_bytes()), &frame[..CHECKSUM_AT]);
     crc32c::crc32c_append(checksum, &frame[CHECKSUM_AT + 4..])

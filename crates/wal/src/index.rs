@@ -1,4 +1,5 @@
-//! What memory holds of the log: a place for each slot, and no bodies but those that wait for a sync.
+//! What memory holds of the log: a place for each slot, and no bodies but those that wait for a
+//! sync.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -13,8 +14,8 @@ pub(crate) struct Shared<F>(Mutex<Index<F>>);
 
 /// Where everything is.
 ///
-/// Invariants: the slots of a group are above its start; `Segment::slots` counts the entries that lead to the segment;
-/// every entry leads to a segment in `segments`.
+/// Invariants: the slots of a group are above its start; `Segment::slots` counts the entries that
+/// lead to the segment; every entry leads to a segment in `segments`.
 #[derive(Debug)]
 pub(crate) struct Index<F> {
     pub(crate) groups: BTreeMap<GroupId, Group>,
@@ -95,7 +96,8 @@ impl<F> Default for Index<F> {
 }
 
 impl<F> Index<F> {
-    /// Applies a payload of operations whose first byte is, or will be, at `at` in the segment of `generation`.
+    /// Applies a payload of operations whose first byte is, or will be, at `at` in the segment of
+    /// `generation`.
     pub(crate) fn apply(
         &mut self,
         group: GroupId,

@@ -2,11 +2,12 @@
 //!
 //! # Problem
 //!
-//! A node of a replicated system promises things to its peers: a vote, a ballot, an entry that it holds. A promise is
-//! worth what the disk behind it is worth, and a disk forgets: a write without a sync, a name without a sync of its
-//! directory, the second half of a write, the first half. This crate is the place where promises are kept. It knows
-//! nothing of what they mean: a group has a *state* of 32 bytes, *slots* with a number, a tag of 32 bytes and a body, and
-//! a *start* below which slots are forgotten because a snapshot has them.
+//! A node of a replicated system promises things to its peers: a vote, a ballot, an entry that it
+//! holds. A promise is worth what the disk behind it is worth, and a disk forgets: a write without
+//! a sync, a name without a sync of its directory, the second half of a write, the first half. This
+//! crate is the place where promises are kept. It knows nothing of what they mean: a group has a
+//! *state* of 32 bytes, *slots* with a number, a tag of 32 bytes and a body, and a *start* below
+//! which slots are forgotten because a snapshot has them.
 //!
 //! ```text
 //!   append(group 1, ..)  append(group 2, ..)            sync()
@@ -24,14 +25,19 @@
 //!
 //! # Guarantees
 //!
-//! - What [`Wal::sync`] has answered for is there at the next [`Wal::open`], or `open` fails and says which record is bad.
-//! - An append is there wholly or not at all, and never without those before it, of whichever group.
-//! - Nothing is there that was not appended: no record of a segment's former life, of a torn batch, or within a body.
-//! - A failed write or sync latches the log shut. It is never tried again: after a failed sync the pages count as clean,
-//!   and the next sync would succeed without doing anything (Rebello et al., *Can Applications Recover from fsync
-//!   Failures?*, ATC 2020). A full disk is no failure: appends are refused before anything of them is taken, and those
-//!   without a [`Op::Put`] find a reserve for longer.
-//! - What `open` has found is durable, also if the process before was killed between a write and its sync.
+//! - What [`Wal::sync`] has answered for is there at the next [`Wal::open`], or `open` fails and
+//!   says which record is bad.
+//! - An append is there wholly or not at all, and never without those before it, of whichever
+//!   group.
+//! - Nothing is there that was not appended: no record of a segment's former life, of a torn batch,
+//!   or within a body.
+//! - A failed write or sync latches the log shut. It is never tried again: after a failed sync the
+//!   pages count as clean, and the next sync would succeed without doing anything (Rebello et al.,
+//!   *Can Applications Recover from fsync Failures?*, ATC 2020). A full disk is no failure: appends
+//!   are refused before anything of them is taken, and those without a [`Op::Put`] find a reserve
+//!   for longer.
+//! - What `open` has found is durable, also if the process before was killed between a write and
+//!   its sync.
 //! - A [snapshot](Snapshots) is there wholly or not at all, and verified before its body is read.
 //!
 //! # The loop
@@ -57,38 +63,43 @@
 //!
 //! # Torn or corrupt?
 //!
-//! A batch is written only when everything before it is durable, so a crash can tear the final batch and no other. But
-//! from a bad record alone nobody can tell a torn batch from an acknowledged record that has rotted, and to cut the latter
-//! is to break a promise (Alagappan et al., *Protocol-Aware Recovery*, FAST 2018). So **every record says up to where the
-//! log was durable when its batch was written.** Behind a bad record recovery looks at each place where a record may
-//! begin. A good record that was written when the bad one was durable already convicts it: [`OpenError::Corrupt`]. If there
-//! is none, the bad one belongs to the final batch and is cut; good records of that batch behind it, which are there when
-//! sectors were written out of order, go with it.
+//! A batch is written only when everything before it is durable, so a crash can tear the final
+//! batch and no other. But from a bad record alone nobody can tell a torn batch from an
+//! acknowledged record that has rotted, and to cut the latter is to break a promise (Alagappan et
+//! al., *Protocol-Aware Recovery*, FAST 2018). So **every record says up to where the log was
+//! durable when its batch was written.** Behind a bad record recovery looks at each place where a
+//! record may begin. A good record that was written when the bad one was durable already convicts
+//! it: [`OpenError::Corrupt`]. If there is none, the bad one belongs to the final batch and is cut;
+//! good records of that batch behind it, which are there when sectors were written out of order, go
+//! with it.
 //!
-//! Good records of a cut batch stay behind on the disk and must not come back. The first batch of each process is one
-//! record alone, with a number that no durable batch has. A batch of one record leaves no good part behind, and a later
-//! batch has a greater number, so what is left of an earlier process has a number that is used up.
+//! Good records of a cut batch stay behind on the disk and must not come back. The first batch of
+//! each process is one record alone, with a number that no durable batch has. A batch of one record
+//! leaves no good part behind, and a later batch has a greater number, so what is left of an
+//! earlier process has a number that is used up.
 //!
-//! A flipped byte anywhere in a batch that is not the final one is thus told, padding included. A flip in space that was
-//! never written, or in a segment that waits to be used, is harmless.
+//! A flipped byte anywhere in a batch that is not the final one is thus told, padding included. A
+//! flip in space that was never written, or in a segment that waits to be used, is harmless.
 //!
 //! # Segments
 //!
-//! A segment is filled with zeros before its first use and written over when it is recycled: a write into blocks that were
-//! written before changes nothing but data. It opens with the state and start of every group, and slots that still live in
-//! the oldest segment are appended anew when most of the log is garbage, a little with each batch. So an idle group pins
-//! nothing, and the log is at most about twice what lives in it, and a few segments. A segment is written over only when
+//! A segment is filled with zeros before its first use and written over when it is recycled: a
+//! write into blocks that were written before changes nothing but data. It opens with the state and
+//! start of every group, and slots that still live in the oldest segment are appended anew when
+//! most of the log is garbage, a little with each batch. So an idle group pins nothing, and the log
+//! is at most about twice what lives in it, and a few segments. A segment is written over only when
 //! the opening of a later one is durable that says that it is no part of the log any more.
 //!
-//! The next segment is filled when half of the last one is used and none waits, 256 KiB behind each batch. That is upkeep
-//! on the caller's thread, and costs as much as a second sync while the log grows; a log that is cut regularly recycles and
-//! never fills.
+//! The next segment is filled when half of the last one is used and none waits, 256 KiB behind each
+//! batch. That is upkeep on the caller's thread, and costs as much as a second sync while the log
+//! grows; a log that is cut regularly recycles and never fills.
 //!
 //! # What a sync costs
 //!
-//! `cargo run --release -p synod-wal --example sync_cost`, one run on ext4 on a virtio disk with write-back cache, two cores
-//! shared with other work, which is where the tails come from. When that work takes all of the cores everything costs
-//! milliseconds: compare lines of one run only. In microseconds:
+//! `cargo run --release -p synod-wal --example sync_cost`, one run on ext4 on a virtio disk with
+//! write-back cache, two cores shared with other work, which is where the tails come from. When
+//! that work takes all of the cores everything costs milliseconds: compare lines of one run only.
+//! In microseconds:
 //!
 //! | 4 KiB at a time | p50 | p99 |
 //! |---|---|---|
@@ -99,20 +110,23 @@
 //! | **this log**, 256 B a batch, while it recycles | 107 | 3,716 |
 //! | **this log**, 64 KiB a batch, while it recycles | 191 | 7,995 |
 //!
-//! To write over blocks is worth 1.7 times. Between `fdatasync` and `O_DSYNC` there is no difference that would survive a
-//! second run, so the log uses `fdatasync`: snapshots and the filling of segments can then write much and sync once through
-//! the same [`File`], and a sync stays a call that a test can let fail.
+//! To write over blocks is worth 1.7 times. Between `fdatasync` and `O_DSYNC` there is no
+//! difference that would survive a second run, so the log uses `fdatasync`: snapshots and the
+//! filling of segments can then write much and sync once through the same [`File`], and a sync
+//! stays a call that a test can let fail.
 //!
 //! # Layout, version 0
 //!
-//! All integers are little-endian. A segment `NNNNNNNN.log` is a sequence of batches, each at a multiple of 4,096 so that
-//! no byte of a durable batch shares a block with a later write. A batch is a sequence of records, each at a multiple of 8:
+//! All integers are little-endian. A segment `NNNNNNNN.log` is a sequence of batches, each at a
+//! multiple of 4,096 so that no byte of a durable batch shares a block with a later write. A batch
+//! is a sequence of records, each at a multiple of 8:
 //!
 //! ```text
 //!  offset  bytes  record
 //!       0      3  "SYN"
 //!       3      1  version of the format, 0
-//!       4      4  CRC-32C over: the record's offset in its segment (8 bytes, not stored), bytes 0 to 4, bytes 8 to the end
+//!       4      4  CRC-32C over: the record's offset in its segment (8 bytes, not stored),
+//!                 bytes 0 to 4, bytes 8 to the end
 //!                 of the padding
 //!       8      4  length of the payload, n
 //!      12      1  kind: 1 operations, 2 head, 3 open, 4 carried forward
@@ -152,20 +166,20 @@
 //!
 //! # Assumptions about the medium
 //!
-//! 1. What was written before a sync that succeeded stays, with the exception of rot, which checksums find; names likewise
-//!    with a sync of the directory.
-//! 2. A power loss during a write may leave any mixture of old and new bytes in the 4 KiB blocks that are written, or
-//!    unreadable ones that an `open` then fails on; it touches no other block.
+//! 1. What was written before a sync that succeeded stays, with the exception of rot, which
+//!    checksums find; names likewise with a sync of the directory.
+//! 2. A power loss during a write may leave any mixture of old and new bytes in the 4 KiB blocks
+//!    that are written, or unreadable ones that an `open` then fails on; it touches no other block.
 //! 3. A rename is atomic: after a crash a name leads to the old file or to the new one.
-//! 4. Nobody else writes to the directory: [`Directory`] locks it, and the tests of the crate replace it by a simulated
-//!    disk that loses, tears and reorders all it may.
+//! 4. Nobody else writes to the directory: [`Directory`] locks it, and the tests of the crate
+//!    replace it by a simulated disk that loses, tears and reorders all it may.
 //! 5. The checksum is against accidents. Whoever can write the files can forge a record.
 //!
 //! # What is left out
 //!
-//! The log repairs nothing: a node whose log is corrupt is to be rebuilt from its peers. It has one writer, which syncs on
-//! its own thread. Each live slot takes some 100 bytes of memory, its body none. A group cannot be forgotten: its state stays in
-//! every head.
+//! The log repairs nothing: a node whose log is corrupt is to be rebuilt from its peers. It has one
+//! writer, which syncs on its own thread. Each live slot takes some 100 bytes of memory, its body
+//! none. A group cannot be forgotten: its state stays in every head.
 
 mod catalog;
 #[cfg(unix)]

@@ -14,9 +14,11 @@ use crate::format::{BLOCK_BYTES, HEADER_BYTES, head_len};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// Length of a segment: a multiple of 4 KiB from 16 KiB to 1 GiB. It may differ from that of segments that exist.
+    /// Length of a segment: a multiple of 4 KiB from 16 KiB to 1 GiB. It may differ from that of
+    /// segments that exist.
     pub segment_bytes: u64,
-    /// The longest record: what one append may write, beside a header of 56 bytes. At most half a segment.
+    /// The longest record: what one append may write, beside a header of 56 bytes. At most half a
+    /// segment.
     pub record_bytes_max: usize,
     /// How much may wait for a sync.
     pub pending_bytes_max: usize,
@@ -52,7 +54,8 @@ impl Options {
         (self.segment_bytes as usize / 4 - HEADER_BYTES - head_len(0)) / (head_len(1) - head_len(0))
     }
 
-    /// What a `Put` leaves over at the end of the last segment, so that a full disk still takes votes and starts.
+    /// What a `Put` leaves over at the end of the last segment, so that a full disk still takes
+    /// votes and starts.
     pub(crate) fn reserve_bytes(&self) -> u64 {
         (self.segment_bytes / 8).next_multiple_of(BLOCK_BYTES)
     }
@@ -74,7 +77,8 @@ pub struct Stats {
     pub segments_recycled: u64,
     /// Slots carried forward from an oldest segment.
     pub slots_carried: u64,
-    /// Attempts to carry slots forward or to fill a segment that failed without harm: a full disk, a bad old record.
+    /// Attempts to carry slots forward or to fill a segment that failed without harm: a full disk,
+    /// a bad old record.
     pub upkeep_failures: u64,
     /// Segments that are part of the log.
     pub segments: u64,

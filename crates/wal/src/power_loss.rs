@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, File, read_full};
 
-/// Holds what was not synced in the memory of the process, so that killing it loses what a power cut would lose.
+/// Holds what was not synced in the memory of the process, so that killing it loses what a power
+/// cut would lose.
 ///
-/// Killing a process leaves the page cache, so on a real disk a kill proves nothing about syncs. Through this layer
-/// contents reach the inner disk at [`File::sync`], names at [`Disk::sync`], and reads see both at once. A file whose
-/// name is not there yet has all of its contents held.
+/// Killing a process leaves the page cache, so on a real disk a kill proves nothing about syncs.
+/// Through this layer contents reach the inner disk at [`File::sync`], names at [`Disk::sync`], and
+/// reads see both at once. A file whose name is not there yet has all of its contents held.
 ///
 /// ```
 /// use synod_wal::{Directory, Disk, File, PowerLoss};
@@ -43,8 +44,8 @@ struct State<F> {
     /// Which file has a name; nothing before the first use.
     names: Option<BTreeMap<String, u64>>,
     changes: Vec<Change>,
-    /// By number: files that are open, or of which something is held. A file that has another name here than in the inner
-    /// disk is always among them.
+    /// By number: files that are open, or of which something is held. A file that has another name
+    /// here than in the inner disk is always among them.
     files: BTreeMap<u64, Arc<Mutex<Held<F>>>>,
     next: u64,
 }
@@ -84,8 +85,8 @@ impl<D: Disk> PowerLoss<D> {
         }
     }
 
-    /// A layer whose syncs say that all is well and do nothing: what it is like not to sync. All that is written stays in
-    /// memory.
+    /// A layer whose syncs say that all is well and do nothing: what it is like not to sync. All
+    /// that is written stays in memory.
     pub fn lying(inner: D) -> Self {
         Self {
             lying: true,

@@ -22,8 +22,8 @@ pub struct Reader<D: Disk> {
 pub struct Recovered<D: Disk> {
     /// What [`Op::State`](crate::Op::State) said last.
     pub state: Option<Tag>,
-    /// What [`Op::Start`](crate::Op::Start) said last: the last slot that is not in the log, and its tag. Zeros when it
-    /// never did.
+    /// What [`Op::Start`](crate::Op::Start) said last: the last slot that is not in the log, and
+    /// its tag. Zeros when it never did.
     pub start: (u64, Tag),
     /// The slots above the start, ascending.
     pub slots: Slots<D>,
@@ -55,12 +55,12 @@ impl<D: Disk> Reader<D> {
         Self { shared }
     }
 
-    /// Reads the slots in `range`, ascending: at least one if there is one, then as many as fit `bytes_max`, where a slot
-    /// counts its body and 48 bytes.
+    /// Reads the slots in `range`, ascending: at least one if there is one, then as many as fit
+    /// `bytes_max`, where a slot counts its body and 48 bytes.
     ///
     /// # Errors
-    /// [`ReadError::Cut`] when the range begins at or below the start; [`ReadError::Slot`] when the medium has lost what
-    /// it held.
+    /// [`ReadError::Cut`] when the range begins at or below the start; [`ReadError::Slot`] when the
+    /// medium has lost what it held.
     pub fn read(
         &self,
         group: GroupId,

@@ -1,8 +1,9 @@
 //! Finds the end of the log, and tells a torn batch from a corrupt record.
 //!
-//! Every record says up to where the log was durable when its batch was written. So the records behind a bad one bear
-//! witness: if any of them was written when the bad one was durable already, the bad one is corrupt and the log does not
-//! open. If none was, the bad one belongs to the final batch, for which no sync has returned, and is cut.
+//! Every record says up to where the log was durable when its batch was written. So the records
+//! behind a bad one bear witness: if any of them was written when the bad one was durable already,
+//! the bad one is corrupt and the log does not open. If none was, the bad one belongs to the final
+//! batch, for which no sync has returned, and is cut.
 
 use std::sync::Arc;
 
@@ -35,8 +36,9 @@ pub(crate) struct Tail {
 
 /// Reads the whole log.
 ///
-/// On return all of it is durable: a process that was killed between a write and its sync leaves records that can be
-/// read but that a power loss would still take, so the final batch is written and synced again.
+/// On return all of it is durable: a process that was killed between a write and its sync leaves
+/// records that can be read but that a power loss would still take, so the final batch is written
+/// and synced again.
 pub(crate) fn recover<D: Disk>(disk: &D) -> Result<Recovery<D::File>, OpenError> {
     disk.sync()?;
     let mut catalog = Catalog::read(disk)?;
@@ -99,7 +101,8 @@ fn replay<F: File>(
         cursor = next;
     }
     if cursor.at == 0 {
-        // The opening is good but does not follow: what is missing is the end of the segment before this one.
+        // The opening is good but does not follow: what is missing is the end of the segment before
+        // this one.
         return Err(before.map_or(OpenError::Missing { generation }, |before| {
             gap(index, before).into()
         }));
@@ -143,8 +146,9 @@ fn apply<F: File>(
     })
 }
 
-/// Writes the final batch once more and syncs it. It is the only one that may be in the page cache alone; after a failed
-/// sync the pages may even count as clean, so that a sync without the write would do nothing.
+/// Writes the final batch once more and syncs it. It is the only one that may be in the page cache
+/// alone; after a failed sync the pages may even count as clean, so that a sync without the write
+/// would do nothing.
 fn finish<F: File>(index: &Index<F>, tail: Tail) -> Result<(), OpenError> {
     let Some(segment) = index.segments.get(&tail.generation) else {
         return Ok(());

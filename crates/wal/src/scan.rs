@@ -97,8 +97,9 @@ impl<F: File> Window<F> {
 
     /// The record that follows on `cursor` in the segment of `generation`, if there is one.
     ///
-    /// Either it goes on with the batch, or it begins another one at the next block: after the last record of a batch,
-    /// or where an earlier recovery cut a torn one. It is the numbers under its checksum that tell.
+    /// Either it goes on with the batch, or it begins another one at the next block: after the last
+    /// record of a batch, or where an earlier recovery cut a torn one. It is the numbers under its
+    /// checksum that tell.
     pub(crate) fn next(
         &mut self,
         generation: u64,
@@ -127,7 +128,8 @@ impl<F: File> Window<F> {
         Ok((follows && frame.version == 0).then(|| (frame.clone(), frame.cursor(start))))
     }
 
-    /// The first good record at or behind `from` with a header as wanted. It may begin wherever a record may.
+    /// The first good record at or behind `from` with a header as wanted. It may begin wherever a
+    /// record may.
     pub(crate) fn search(
         &mut self,
         from: u64,

@@ -39,7 +39,8 @@ pub struct Slot {
     pub body: Bytes,
 }
 
-/// One operation on a group. The operations of one [`append`](crate::Wal::append) happen together or not at all.
+/// One operation on a group. The operations of one [`append`](crate::Wal::append) happen together
+/// or not at all.
 #[derive(Clone, Copy, Debug)]
 pub enum Op<'a> {
     /// Replaces the state of the group.
@@ -49,8 +50,8 @@ pub enum Op<'a> {
         /// The first slot to forget.
         from: u64,
     },
-    /// Writes a slot, in any order and with gaps; the last write of a slot wins. At or below the group's start it is
-    /// forgotten at once.
+    /// Writes a slot, in any order and with gaps; the last write of a slot wins. At or below the
+    /// group's start it is forgotten at once.
     Put {
         /// Number of the slot.
         index: u64,
@@ -59,7 +60,8 @@ pub enum Op<'a> {
         /// The contents.
         body: &'a Bytes,
     },
-    /// Forgets the slots at and below `after`, whose contents are elsewhere from now on: in a snapshot.
+    /// Forgets the slots at and below `after`, whose contents are elsewhere from now on: in a
+    /// snapshot.
     Start {
         /// The last slot that is not in the log.
         after: u64,

@@ -1,4 +1,5 @@
-//! Snapshot files beside the log: written whole or received in parts, and complete only under their final name.
+//! Snapshot files beside the log: written whole or received in parts, and complete only under their
+//! final name.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -9,7 +10,8 @@ use crate::{GroupId, SnapshotError, Tag};
 
 use bytes::Bytes;
 
-/// Identity of a snapshot: what it covers, and bytes to which the owner gives a meaning (a membership).
+/// Identity of a snapshot: what it covers, and bytes to which the owner gives a meaning (a
+/// membership).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The last slot it covers.
@@ -22,9 +24,9 @@ pub struct Snapshot {
 
 /// The snapshot files of a disk, for any thread.
 ///
-/// A file that has its final name is complete and durable, name and contents. Until then it has another name, keyed by
-/// the identity of the snapshot, so that parts of two snapshots never mix. What peers transfer is the whole file, byte
-/// for byte.
+/// A file that has its final name is complete and durable, name and contents. Until then it has
+/// another name, keyed by the identity of the snapshot, so that parts of two snapshots never mix.
+/// What peers transfer is the whole file, byte for byte.
 ///
 /// ```
 /// use std::io::Read;
@@ -62,8 +64,8 @@ impl<D: Disk> Snapshots<D> {
         Self { disk }
     }
 
-    /// Writes a snapshot whose body comes from `write`. It is durable on return: synced under another name, renamed, and
-    /// the directory synced. Returns the length of the file.
+    /// Writes a snapshot whose body comes from `write`. It is durable on return: synced under
+    /// another name, renamed, and the directory synced. Returns the length of the file.
     ///
     /// # Errors
     /// [`SnapshotError::Full`], and then nothing is left of it; what `write` or the medium said;
@@ -84,17 +86,20 @@ impl<D: Disk> Snapshots<D> {
         }
         let written = self.write_whole(group, snapshot, &name, write);
         let len = written.inspect_err(|_| {
-            // The first error is the one to tell; what is left is removed by the next attempt if not here.
+            // The first error is the one to tell; what is left is removed by the next attempt if
+            // not here.
             let _ = self.disk.remove(&name);
         })?;
         self.publish(group, snapshot.index, &name)?;
         Ok(len)
     }
 
-    /// Writes a piece of a whole file that is being received, at its offset. Pieces come in order; they may be repeated.
+    /// Writes a piece of a whole file that is being received, at its offset. Pieces come in order;
+    /// they may be repeated.
     ///
     /// # Errors
-    /// [`SnapshotError::Gap`] when it does not join what is there; [`SnapshotError::Full`]; those of the medium.
+    /// [`SnapshotError::Gap`] when it does not join what is there; [`SnapshotError::Full`]; those
+    /// of the medium.
     pub fn write_part(
         &self,
         group: GroupId,
@@ -112,8 +117,8 @@ impl<D: Disk> Snapshots<D> {
             .write_at(at, bytes)?)
     }
 
-    /// How much of a part is there, so that a transfer can go on. After a power loss some of it may be bad, which
-    /// [`finish_part`](Self::finish_part) finds.
+    /// How much of a part is there, so that a transfer can go on. After a power loss some of it may
+    /// be bad, which [`finish_part`](Self::finish_part) finds.
     ///
     /// # Errors
     /// Those of the medium.
@@ -126,12 +131,12 @@ impl<D: Disk> Snapshots<D> {
         })
     }
 
-    /// Verifies a received file against its checksums and against `snapshot`, and makes it complete and durable. It may
-    /// be called again after it was interrupted.
+    /// Verifies a received file against its checksums and against `snapshot`, and makes it complete
+    /// and durable. It may be called again after it was interrupted.
     ///
     /// # Errors
-    /// [`SnapshotError::Corrupt`] when it is not the whole file of `snapshot`: discard it and begin anew;
-    /// [`SnapshotError::NotFound`] without any part; those of the medium.
+    /// [`SnapshotError::Corrupt`] when it is not the whole file of `snapshot`: discard it and begin
+    /// anew; [`SnapshotError::NotFound`] without any part; those of the medium.
     pub fn finish_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         let index = snapshot.index;
         let part = part_name(group, snapshot);
@@ -173,8 +178,8 @@ impl<D: Disk> Snapshots<D> {
         Ok(self.whole(group, index)?.len()?)
     }
 
-    /// Reads bytes of a complete file, header and trailer among them, to send them. It may read less than asked for; 0
-    /// is the end. Nothing is verified here: the receiver does it.
+    /// Reads bytes of a complete file, header and trailer among them, to send them. It may read
+    /// less than asked for; 0 is the end. Nothing is verified here: the receiver does it.
     ///
     /// # Errors
     /// [`SnapshotError::NotFound`]; those of the medium.
@@ -204,7 +209,8 @@ impl<D: Disk> Snapshots<D> {
         Ok((snapshot, SnapshotReader::new(file, body)))
     }
 
-    /// The complete snapshots of a group, ascending. Their headers are verified, their bodies are not.
+    /// The complete snapshots of a group, ascending. Their headers are verified, their bodies are
+    /// not.
     ///
     /// # Errors
     /// [`SnapshotError::Corrupt`] names a file with a bad header; those of the medium.
@@ -223,8 +229,8 @@ impl<D: Disk> Snapshots<D> {
         Ok(found)
     }
 
-    /// Removes the complete snapshots of a group below `index`, and what was being written or received of them. Readers
-    /// that are open stay usable.
+    /// Removes the complete snapshots of a group below `index`, and what was being written or
+    /// received of them. Readers that are open stay usable.
     ///
     /// # Errors
     /// Those of the medium.
@@ -308,7 +314,8 @@ fn name(group: GroupId, index: u64, kind: Kind) -> String {
 
 fn part_name(group: GroupId, snapshot: &Snapshot) -> String {
     let header = snapshot_file::encode_header(group, snapshot);
-    // Its last bytes are its checksum; a checksum over those as well would be the same for all headers.
+    // Its last bytes are its checksum; a checksum over those as well would be the same for all
+    // headers.
     let identity = crc32c::crc32c(&header[..header.len() - 4]);
     format!(
         "{group}-{:020}-{identity:08x}.{}",

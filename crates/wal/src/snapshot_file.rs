@@ -1,4 +1,5 @@
-//! A snapshot file as bytes: header, body, trailer. The layout is drawn in the documentation of the crate.
+//! A snapshot file as bytes: header, body, trailer. The layout is drawn in the documentation of the
+//! crate.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -143,7 +144,8 @@ pub(crate) fn header(file: &impl File, group: GroupId) -> io::Result<Option<(Sna
     Ok(Some((snapshot, (FIXED_BYTES + meta_len + 4) as u64)))
 }
 
-/// Reads a whole file against its checksums. What it holds and where the body is, if all of it is good.
+/// Reads a whole file against its checksums. What it holds and where the body is, if all of it is
+/// good.
 pub(crate) fn verify(
     file: &impl File,
     group: GroupId,

@@ -9,8 +9,9 @@ use crate::disk::{Disk, File};
 
 /// The segments that are not part of the log.
 ///
-/// A segment whose blocks were written before takes a write without any change of the file system's own records, which
-/// is what makes its sync cheap. So a new one is filled with zeros first, and an old one is never truncated.
+/// A segment whose blocks were written before takes a write without any change of the file system's
+/// own records, which is what makes its sync cheap. So a new one is filled with zeros first, and an
+/// old one is never truncated.
 #[derive(Debug)]
 pub(crate) struct Spares<F> {
     ready: VecDeque<Spare<F>>,
@@ -143,7 +144,8 @@ impl<F: File> Spares<F> {
         ));
     }
 
-    /// A durable opening says that the generations below `oldest` are no part of the log: they may be written over.
+    /// A durable opening says that the generations below `oldest` are no part of the log: they may
+    /// be written over.
     pub(crate) fn release<D: Disk<File = F>>(&mut self, disk: &D, oldest: u64) -> io::Result<()> {
         let (released, freed) = self
             .freed

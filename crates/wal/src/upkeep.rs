@@ -16,7 +16,8 @@ pub(crate) struct Carrier<F> {
     generation: u64,
     window: Window<F>,
     cursor: Cursor,
-    /// It cannot go on: a record that was good is bad now. The segment stays until its slots are forgotten.
+    /// It cannot go on: a record that was good is bad now. The segment stays until its slots are
+    /// forgotten.
     stuck: bool,
 }
 
@@ -55,15 +56,16 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// Whether it pays to move the slots that still live in the oldest segment: a log is at most about twice what lives
-    /// in it, and a few segments.
+    /// Whether it pays to move the slots that still live in the oldest segment: a log is at most
+    /// about twice what lives in it, and a few segments.
     fn is_mostly_garbage(&self) -> bool {
         let index = self.shared.lock();
         let segment = self.options.segment_bytes;
         index.segments.len() as u64 * segment > 2 * index.live_bytes + 3 * segment
     }
 
-    /// Appends slots that live in the oldest segment anew, until `bytes` of the segment have been looked through.
+    /// Appends slots that live in the oldest segment anew, until `bytes` of the segment have been
+    /// looked through.
     fn carry(&mut self, bytes: u64) -> io::Result<()> {
         let Some(mut carrier) = self.take_carrier()? else {
             return Ok(());

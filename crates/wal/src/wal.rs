@@ -15,9 +15,10 @@ use crate::{AppendError, GroupId, Lsn, Op, OpenError, Options, ReadError, Stats,
 /// A durable log of numbered slots of many groups.
 ///
 /// Invariants:
-/// - What [`sync`](Self::sync) has answered for is found by every later [`open`](Self::open), or `open` fails.
-/// - The operations of one [`append`](Self::append) are found together or not at all, and none without all that was
-///   appended before them.
+/// - What [`sync`](Self::sync) has answered for is found by every later [`open`](Self::open), or
+///   `open` fails.
+/// - The operations of one [`append`](Self::append) are found together or not at all, and none
+///   without all that was appended before them.
 /// - After a failed write or sync nothing is taken any more; reads go on.
 ///
 /// ```
@@ -49,7 +50,8 @@ pub struct Wal<D: Disk> {
 impl<D: Disk> Wal<D> {
     /// Opens the log on `disk`, or begins one, and recovers what it holds.
     ///
-    /// A torn final batch, for which no sync has returned, is cut at its first bad record. All that is left is durable.
+    /// A torn final batch, for which no sync has returned, is cut at its first bad record. All that
+    /// is left is durable.
     ///
     /// # Errors
     /// [`OpenError::Corrupt`] when a record is bad that was durable once; the others as they say.
@@ -66,12 +68,15 @@ impl<D: Disk> Wal<D> {
         })
     }
 
-    /// Appends operations on a group: all of them are durable when [`durable`](Self::durable) reaches the result.
+    /// Appends operations on a group: all of them are durable when [`durable`](Self::durable)
+    /// reaches the result.
     ///
-    /// Copies into the pending batch and does not wait, unless a segment is needed before one could be allocated ahead.
+    /// Copies into the pending batch and does not wait, unless a segment is needed before one could
+    /// be allocated ahead.
     ///
     /// # Errors
-    /// Nothing of the operations is in the log then. [`AppendError::Full`] may pass; see there for the others.
+    /// Nothing of the operations is in the log then. [`AppendError::Full`] may pass; see there for
+    /// the others.
     pub fn append(
         &mut self,
         group: GroupId,
@@ -91,11 +96,13 @@ impl<D: Disk> Wal<D> {
         self.writer.append(Kind::Ops, group, &self.payload, puts)
     }
 
-    /// Makes all that was appended durable: writes the pending batch and syncs once. Without anything pending it does
-    /// nothing. When a segment ended within the batch, it is two batches and two syncs.
+    /// Makes all that was appended durable: writes the pending batch and syncs once. Without
+    /// anything pending it does nothing. When a segment ended within the batch, it is two batches
+    /// and two syncs.
     ///
     /// # Errors
-    /// The log is then latched shut for good: a sync that is tried again may succeed without having done anything.
+    /// The log is then latched shut for good: a sync that is tried again may succeed without having
+    /// done anything.
     pub fn sync(&mut self) -> Result<(), SyncError> {
         self.writer.sync()
     }
@@ -106,8 +113,9 @@ impl<D: Disk> Wal<D> {
         self.writer.durable()
     }
 
-    /// Whether a record of `bytes` with a `Put` in it would be taken now. If not, tries to allocate a segment first: so
-    /// whoever asks before it takes on work learns of a full disk before that work is under way.
+    /// Whether a record of `bytes` with a `Put` in it would be taken now. If not, tries to allocate
+    /// a segment first: so whoever asks before it takes on work learns of a full disk before that
+    /// work is under way.
     pub fn has_room(&mut self, bytes: usize) -> bool {
         self.writer.find_room(bytes)
     }

@@ -14,10 +14,11 @@ use crate::{AppendError, GroupId, Lsn, OpenError, Options, Stats, SyncError};
 /// The one writer of a log.
 ///
 /// Invariants:
-/// - A batch is written only when everything before it is durable, so only the final batch can be torn.
-/// - The first batch of a process is one record alone. A torn batch of an earlier process may have left good records
-///   behind a bad one; their batch number was taken when that first batch was durable, so they never look like its
-///   successors.
+/// - A batch is written only when everything before it is durable, so only the final batch can be
+///   torn.
+/// - The first batch of a process is one record alone. A torn batch of an earlier process may have
+///   left good records behind a bad one; their batch number was taken when that first batch was
+///   durable, so they never look like its successors.
 /// - A segment is written over only when a durable opening says that it is no part of the log.
 #[derive(Debug)]
 pub(crate) struct Writer<D: Disk> {
@@ -172,8 +173,8 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// Whether a record fits where the log ends now, or in a segment that is ready. As long as there is none, a `Put`
-    /// leaves the reserve to others.
+    /// Whether a record fits where the log ends now, or in a segment that is ready. As long as
+    /// there is none, a `Put` leaves the reserve to others.
     pub(crate) fn has_room(&self, frame: u64, puts: bool) -> bool {
         self.spares.any_ready() || self.fits(frame, puts)
     }

@@ -5,10 +5,10 @@
     reason = "a helper of a test may panic like the test"
 )]
 
-mod common;
+mod support;
 
-use common::{Medium, Model, Owned, append, open, put};
 use proptest::prelude::*;
+use support::{Medium, Model, Owned, append, open, put};
 use synod_sim::Disk;
 use synod_wal::{GroupId, Lsn, OpenError, Stats, Wal};
 
@@ -63,7 +63,8 @@ fn many_lives_on_one_disk() {
             } else {
                 disk.power_loss();
             }
-            // What a recovery has seen is durable, so the next one may die too and lose nothing of it.
+            // What a recovery has seen is durable, so the next one may die too and lose nothing of
+            // it.
             let context = format!("seed {seed}, round {round}");
             let wal = open(&disk).unwrap_or_else(|error| panic!("{context}: {error}"));
             opens += 1;
@@ -229,7 +230,8 @@ impl Life {
     fn check(&self, wal: &Wal<Medium>, context: &str) -> usize {
         let found = Model::of(wal).trimmed();
         let is_found = |model: &Model| model.clone().trimmed() == found;
-        // The synced ones come first, as they are the likely ones; then all, to tell what went wrong.
+        // The synced ones come first, as they are the likely ones; then all, to tell what went
+        // wrong.
         let left = self.models[self.synced..]
             .iter()
             .position(is_found)

@@ -5,12 +5,12 @@
     reason = "a helper of a test may panic like the test"
 )]
 
-mod common;
+mod support;
 
 use std::fmt::Write;
 use std::path::Path;
 
-use common::{Medium, Owned, append, open};
+use support::{Medium, Owned, append, open};
 use synod_sim::Disk;
 use synod_wal::{GroupId, OpenError, Snapshot, Tag, dump};
 

@@ -1,9 +1,10 @@
-//! Bytes that no log wrote: never a panic, never more memory than the files have, never a record that was not there.
+//! Bytes that no log wrote: never a panic, never more memory than the files have, never a record
+//! that was not there.
 
-mod common;
+mod support;
 
-use common::{Medium, Model, Owned, append, open, put};
 use proptest::prelude::*;
+use support::{Medium, Model, Owned, append, open, put};
 use synod_sim::Disk;
 use synod_wal::{GroupId, OpenError, dump};
 
@@ -56,7 +57,8 @@ proptest! {
 
 #[test]
 fn a_body_that_holds_records_is_a_body() {
-    // A value may be a copy of a segment, so that good records stand in it, some of them where a batch could begin.
+    // A value may be a copy of a segment, so that good records stand in it, some of them where a
+    // batch could begin.
     let disk = Disk::new(1);
     let mut wal = open(&disk).unwrap();
     for index in 1..4 {
@@ -91,8 +93,8 @@ fn a_body_that_holds_records_is_a_body() {
 
 #[test]
 fn a_forged_record_in_a_body_convicts_nobody() {
-    // A client may send a body with a record in it that claims that much was durable, under a good checksum. But it
-    // does not know where the body will stand.
+    // A client may send a body with a record in it that claims that much was durable, under a good
+    // checksum. But it does not know where the body will stand.
     let disk = Disk::new(1);
     let mut wal = open(&disk).unwrap();
     append(&mut wal, 1, &[put(1, 100)]).unwrap();

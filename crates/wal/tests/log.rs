@@ -1,8 +1,8 @@
 //! What is appended is read back, by the same process and by the next.
 
-mod common;
+mod support;
 
-use common::{Model, Owned, append, open, put, small};
+use support::{Model, Owned, append, open, put, small};
 use synod_sim::Disk;
 use synod_wal::{AppendError, GroupId, Lsn, ReadError};
 
@@ -54,7 +54,7 @@ fn one_sync_answers_for_all() {
     // Half a segment is not reached, behind which the next one is filled.
     let mut options = small();
     options.segment_bytes = 1 << 20;
-    let mut wal = synod_wal::Wal::open(common::Medium(disk.clone()), options).unwrap();
+    let mut wal = synod_wal::Wal::open(support::Medium(disk.clone()), options).unwrap();
     append(&mut wal, 1, &[put(1, 10)]).unwrap();
     wal.sync().unwrap();
     let (syncs, stats) = (disk.stats().syncs, wal.stats());
@@ -250,7 +250,7 @@ fn bounds_are_errors() {
 
     let mut options = small();
     options.pending_bytes_max = 10_000;
-    let mut wal = synod_wal::Wal::open(common::Medium(Disk::new(1)), options).unwrap();
+    let mut wal = synod_wal::Wal::open(support::Medium(Disk::new(1)), options).unwrap();
     let refused = (1..)
         .find_map(|i| append(&mut wal, 1, &[put(i, 1000)]).err())
         .unwrap();
@@ -270,6 +270,6 @@ fn bounds_are_errors() {
     ] {
         let mut options = small();
         (options.segment_bytes, options.record_bytes_max) = (segment, record);
-        synod_wal::Wal::open(common::Medium(Disk::new(1)), options).unwrap_err();
+        synod_wal::Wal::open(support::Medium(Disk::new(1)), options).unwrap_err();
     }
 }

@@ -1,11 +1,11 @@
 //! The media that come with the log: a real directory, and a layer that forgets with its process.
 
-mod common;
+mod support;
 
 use std::io::ErrorKind;
 
-use common::{Medium, Model, append, put, small};
 use proptest::prelude::*;
+use support::{Medium, Model, append, put, small};
 use synod_wal::{Directory, DirectoryError, Disk, File, GroupId, PowerLoss, Wal, dump};
 
 #[test]

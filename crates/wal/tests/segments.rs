@@ -1,8 +1,9 @@
-//! Segments come and go: nothing pins them, nothing stale in them is believed, and a full disk loses nothing.
+//! Segments come and go: nothing pins them, nothing stale in them is believed, and a full disk
+//! loses nothing.
 
-mod common;
+mod support;
 
-use common::{Medium, Model, Owned, append, open, put, small};
+use support::{Medium, Model, Owned, append, open, put, small};
 use synod_sim::{Disk, DiskOptions};
 use synod_wal::{AppendError, GroupId, SyncError, dump};
 
@@ -86,8 +87,9 @@ fn a_large_idle_group_does_not_pin_a_busy_one() {
 
 #[test]
 fn an_old_record_in_a_recycled_segment_is_never_believed() {
-    // Every batch has the same shape, so a recycled segment is full of good records of its past where the next ones
-    // will stand. After each sync the log is opened as it would be after a crash.
+    // Every batch has the same shape, so a recycled segment is full of good records of its past
+    // where the next ones will stand. After each sync the log is opened as it would be after a
+    // crash.
     let disk = Disk::new(1);
     let mut wal = open(&disk).unwrap();
     let mut model = Model::default();

@@ -1,17 +1,18 @@
-//! Snapshot files: whole or not there, durable when they are, received in parts, never believed when they are bad.
+//! Snapshot files: whole or not there, durable when they are, received in parts, never believed
+//! when they are bad.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
 )]
 
-mod common;
+mod support;
 
 use std::io::{self, Read, Write};
 
 use bytes::Bytes;
-use common::{Medium, open};
 use proptest::prelude::*;
+use support::{Medium, open};
 use synod_sim::Disk;
 use synod_wal::{GroupId, Snapshot, SnapshotError, Snapshots, Tag};
 

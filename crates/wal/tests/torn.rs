@@ -5,9 +5,9 @@
     reason = "a helper of a test may panic like the test"
 )]
 
-mod common;
+mod support;
 
-use common::{Medium, Model, Owned, append, open, put};
+use support::{Medium, Model, Owned, append, open, put};
 use synod_sim::{Disk, SECTOR_BYTES};
 use synod_wal::{Corruption, DumpedRecord, GroupId, OpenError, Wal, dump};
 
@@ -168,9 +168,10 @@ fn a_missing_segment_is_told() {
 
 #[test]
 fn records_of_a_torn_batch_never_come_back() {
-    // The batch of a first life leaves its second record behind, and its first one is lost. A second life writes a
-    // batch of the same shape, of which only the first record arrives. The second record of the first life would be
-    // at the right place, with the right number, if it counted.
+    // The batch of a first life leaves its second record behind, and its first one is lost. A
+    // second life writes a batch of the same shape, of which only the first record arrives. The
+    // second record of the first life would be at the right place, with the right number, if it
+    // counted.
     for same_shape in [true, false] {
         let disk = Disk::new(1);
         let mut wal = open(&disk).unwrap();
@@ -274,7 +275,8 @@ fn rounds() -> (Disk, Model) {
     (disk, model)
 }
 
-/// A log before and after a final batch with a record for each length, and the models after each record.
+/// A log before and after a final batch with a record for each length, and the models after each
+/// record.
 fn with_final_batch(lens: &[usize]) -> (Disk, Disk, Vec<Model>) {
     let disk = Disk::new(1);
     let mut wal = open(&disk).unwrap();

@@ -9,8 +9,8 @@ use tokio::{
     net::{TcpStream, ToSocketAddrs},
 };
 
-/// One connection. Requests may be pipelined: [`queue`](Self::queue) several, [`flush`](Self::flush)
-/// once, [`receive`](Self::receive) as many answers, in the same order.
+/// One connection. Requests may be pipelined: [`queue`](Self::queue) several,
+/// [`flush`](Self::flush) once, [`receive`](Self::receive) as many answers, in the same order.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
@@ -260,7 +260,8 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(pieces in prop::collection::vec(prop_oneof![
-            prop::sample::select(vec!["*2\r\n", "$1\r\n", "$-1\r\n", ":1\r\n", "x\r\n", "*0\r\n"]).prop_map(|text| text.as_bytes().to_vec()),
+            prop::sample::select(vec!["*2\r\n", "$1\r\n", "$-1\r\n", ":1\r\n", "x\r\n", "*0\r\n"])
+                .prop_map(|text| text.as_bytes().to_vec()),
             prop::collection::vec(any::<u8>(), 0..8),
         ], 0..12)) {
             let bytes = pieces.concat();

@@ -23,7 +23,8 @@ use crate::{
 
 /// `kv serve` processes, one for each node, on loopback ports of their own.
 ///
-/// Dropping the cluster kills them all. They also end by themselves when this process does, however it ends: each holds the other end of a pipe.
+/// Dropping the cluster kills them all. They also end by themselves when this process does, however
+/// it ends: each holds the other end of a pipe.
 #[derive(Debug)]
 pub struct Cluster {
     options: ClusterOptions,
@@ -188,7 +189,8 @@ impl Cluster {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(log)
-                // An interrupt at the terminal is for the parent, which ends the nodes in its own way.
+                // An interrupt at the terminal is for the parent, which ends the nodes in its own
+                // way.
                 .process_group(0)
                 .kill_on_drop(true)
                 .spawn()
@@ -316,8 +318,8 @@ fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
 }
 
-/// Ports on which nobody listens, below those that the system gives to outgoing connections: a node that is down for a moment must find its own
-/// free again, and not under some client's connection.
+/// Ports on which nobody listens, below those that the system gives to outgoing connections: a node
+/// that is down for a moment must find its own free again, and not under some client's connection.
 fn free_ports(count: usize) -> io::Result<Vec<u16>> {
     let mut held = Vec::new();
     for _ in 0..PORT_TRIES {

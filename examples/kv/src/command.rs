@@ -1,7 +1,8 @@
 //! What is replicated: one write, as the bytes of a log entry.
 //!
-//! The encoding is [postcard](https://docs.rs/postcard): a variant number, then the fields, byte strings with their length in front. Decoding
-//! borrows from the entry and copies nothing; the machine copies what it keeps.
+//! The encoding is [postcard](https://docs.rs/postcard): a variant number, then the fields, byte
+//! strings with their length in front. Decoding borrows from the entry and copies nothing; the
+//! machine copies what it keeps.
 
 use std::fmt;
 
@@ -75,7 +76,8 @@ pub enum When {
 
 /// A byte string, borrowed from the request or from the log entry.
 ///
-/// Serde takes `&[u8]` for a sequence of numbers and writes it one by one; this type writes it whole.
+/// Serde takes `&[u8]` for a sequence of numbers and writes it one by one; this type writes it
+/// whole.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Blob<'a>(pub &'a [u8]);
 
@@ -110,7 +112,8 @@ impl Command<'_> {
 }
 
 impl<'a> Command<'a> {
-    /// Reads an entry's bytes; `None` when they are not exactly one command. Any bytes are safe to pass.
+    /// Reads an entry's bytes; `None` when they are not exactly one command. Any bytes are safe to
+    /// pass.
     #[must_use]
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         match postcard::take_from_bytes(bytes) {
@@ -220,7 +223,8 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             if let Some(command) = Command::decode(&bytes) {
-                // Lengths may come in a longer form than they must, so the bytes may differ and the meaning may not.
+                // Lengths may come in a longer form than they must, so the bytes may differ and the
+                // meaning may not.
                 let again = command.encode();
                 prop_assert_eq!(Command::decode(&again), Some(command));
             }

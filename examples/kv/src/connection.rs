@@ -3,11 +3,11 @@
 //! Order would be simple if each request waited for the one before it, and slow: a pipeline of
 //! sixteen writes would pay sixteen rounds of the protocol. So requests that are there together are
 //! executed in *runs* of one kind. The writes of a run are proposed one after another without
-//! waiting, and the group keeps the order of the calls; the reads of a run look at the map together,
-//! at one moment. Between runs the connection waits: a read is asked only when every write before it
-//! was answered, and sees them; a write is proposed only when every read before it was answered, so
-//! none of them can see it. What a connection answers itself (`PING`, `INFO`) belongs to any run and
-//! keeps its place in the order.
+//! waiting, and the group keeps the order of the calls; the reads of a run look at the map
+//! together, at one moment. Between runs the connection waits: a read is asked only when every
+//! write before it was answered, and sees them; a write is proposed only when every read before it
+//! was answered, so none of them can see it. What a connection answers itself (`PING`, `INFO`)
+//! belongs to any run and keeps its place in the order.
 //!
 //! ```text
 //! SET SET APPEND PING | GET MGET | INCR | GET

@@ -7,8 +7,9 @@
 //!                             and restart         and restart                every node  key by key
 //! ```
 //!
-//! A killed process leaves what it wrote to the operating system's cache, so a kill alone would forgive a log that never syncs. The nodes therefore
-//! run with `--power-loss`: what was not synced lives in their own memory and dies with them.
+//! A killed process leaves what it wrote to the operating system's cache, so a kill alone would
+//! forgive a log that never syncs. The nodes therefore run with `--power-loss`: what was not synced
+//! lives in their own memory and dies with them.
 
 mod history;
 mod nemesis;
@@ -273,7 +274,8 @@ impl Directory {
         }
     }
 
-    /// Where the data is afterwards: a temporary directory stays only if there is something to look for in it.
+    /// Where the data is afterwards: a temporary directory stays only if there is something to look
+    /// for in it.
     fn leave(self, passed: bool) -> Option<PathBuf> {
         match self {
             Self::Kept(path) => Some(path),

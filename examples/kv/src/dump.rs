@@ -1,4 +1,5 @@
-//! `kv log dump`: what a node's log holds, for a person to read. Changes nothing, also while the node runs.
+//! `kv log dump`: what a node's log holds, for a person to read. Changes nothing, also while the
+//! node runs.
 
 use std::{
     fmt,
@@ -15,9 +16,10 @@ use crate::command::{Blob, Command};
 
 /// Print what a node's log holds, oldest first
 ///
-/// A record is what was appended at once. Its first line says where it stands: the position in the log, the batch that one sync made durable, the
-/// segment file with the offset and the length in it. Tags are shown as their owner, the consensus protocol, writes them: numbers from the left, zeros at the
-/// end left out.
+/// A record is what was appended at once. Its first line says where it stands: the position in the
+/// log, the batch that one sync made durable, the segment file with the offset and the length in
+/// it. Tags are shown as their owner, the consensus protocol, writes them: numbers from the left,
+/// zeros at the end left out.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DumpOptions {
     /// The node's data directory

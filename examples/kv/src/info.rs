@@ -15,7 +15,8 @@ pub(crate) struct Facts {
     pub(crate) clients_max: usize,
 }
 
-/// The sections asked for, or all of them when none is named; names that do not exist are left out, as Redis does.
+/// The sections asked for, or all of them when none is named; names that do not exist are left out,
+/// as Redis does.
 pub(crate) fn text(sections: &[Bytes], facts: Facts, consensus: &Consensus) -> String {
     let wanted = |section: &str| {
         sections.is_empty()

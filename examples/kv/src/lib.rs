@@ -2,8 +2,10 @@
 //!
 //! # The problem
 //!
-//! A key-value server on one machine forgets what its disk forgets and is gone while its machine is. Three of them that agree on the order of all
-//! writes are one server that survives the loss of any one, and that forgets nothing it has acknowledged, not even if all of them lose power at once.
+//! A key-value server on one machine forgets what its disk forgets and is gone while its machine
+//! is. Three of them that agree on the order of all writes are one server that survives the loss of
+//! any one, and that forgets nothing it has acknowledged, not even if all of them lose power at
+//! once.
 //!
 //! # How the parts meet
 //!
@@ -16,26 +18,33 @@
 //!                             └──── Kv, the state machine ── snapshots
 //! ```
 //!
-//! - [`Server`] takes connections and cuts them into requests ([`Framer`]); [`parse`] gives them a meaning; a pipeline is executed run by run, writes with
-//!   writes and reads with reads.
-//! - [`Command`] is what goes through the log, [`Kv`] the state that it changes, the same on every node.
-//! - [`Store`] stands between the two: a replicated group, or one machine in memory ([`Local`]), so that the server can be tested without a cluster.
-//! - [`serve`] puts one node together; [`Protocol`] is the only place that names a consensus protocol.
-//! - [`demo`] kills real processes under load and checks every promise; [`load`] measures any RESP server; [`dump`] shows a node's log.
+//! - [`Server`] takes connections and cuts them into requests ([`Framer`]); [`parse`] gives them a
+//!   meaning; a pipeline is executed run by run, writes with writes and reads with reads.
+//! - [`Command`] is what goes through the log, [`Kv`] the state that it changes, the same on every
+//!   node.
+//! - [`Store`] stands between the two: a replicated group, or one machine in memory ([`Local`]), so
+//!   that the server can be tested without a cluster.
+//! - [`serve`] puts one node together; [`Protocol`] is the only place that names a consensus
+//!   protocol.
+//! - [`demo`] kills real processes under load and checks every promise; [`load`] measures any RESP
+//!   server; [`dump`] shows a node's log.
 //!
 //! # What a client may rely on
 //!
 //! - Any node takes any command; a follower forwards it.
-//! - Reads are linearizable: they see every write that was acknowledged before they were asked, by any client of any node.
+//! - Reads are linearizable: they see every write that was acknowledged before they were asked, by
+//!   any client of any node.
 //! - An answer to a write means that a majority has it on stable storage.
-//! - An error that starts with `UNKNOWN` says that the write may or may not happen; one that starts with `REJECTED`, that it did not and will not.
-//!   Both come within the node's `--timeout-ms`. Nothing is tried twice on a client's behalf.
+//! - An error that starts with `UNKNOWN` says that the write may or may not happen; one that starts
+//!   with `REJECTED`, that it did not and will not. Both come within the node's `--timeout-ms`.
+//!   Nothing is tried twice on a client's behalf.
 //! - Requests of one connection are executed and answered in order, also when they are pipelined.
 //!
 //! # Left out
 //!
-//! Expiry, types other than strings, transactions, scripts, publish and subscribe, RESP3, inline commands, authentication, and more than one database.
-//! Keys are one group: `synod-replica` runs many on a node, and the demo of sharding is another one. The map lives in memory.
+//! Expiry, types other than strings, transactions, scripts, publish and subscribe, RESP3, inline
+//! commands, authentication, and more than one database. Keys are one group: `synod-replica` runs
+//! many on a node, and the demo of sharding is another one. The map lives in memory.
 
 mod client;
 mod cluster;

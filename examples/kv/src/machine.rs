@@ -8,15 +8,17 @@ use crate::command::{Blob, Command, When};
 
 /// The key-value map.
 ///
-/// Keys are spread over [`SHARDS`] ordered maps that are shared when the store is frozen for a snapshot and copied, one by one, when a later write
-/// touches them. Freezing therefore costs a thousand reference counts, and a snapshot in progress at most a second copy of the shards' trees, never
-/// of the values.
+/// Keys are spread over [`SHARDS`] ordered maps that are shared when the store is frozen for a
+/// snapshot and copied, one by one, when a later write touches them. Freezing therefore costs a
+/// thousand reference counts, and a snapshot in progress at most a second copy of the shards'
+/// trees, never of the values.
 ///
 /// Invariants:
 /// - Each key lies in the shard that its hash names, in exactly one.
 /// - `len` is the number of keys in all shards.
 /// - No key is longer than [`KEY_BYTES_MAX`], no value longer than [`VALUE_BYTES_MAX`].
-/// - No key or value shares memory with the command it came in: a small value must not pin a large log entry.
+/// - No key or value shares memory with the command it came in: a small value must not pin a large
+///   log entry.
 ///
 /// ```
 /// use synod_kv::{Blob, Command, Kv, Response};
@@ -81,8 +83,8 @@ impl Default for Kv {
 }
 
 impl Kv {
-    /// Applies one command. The same commands in the same order give the same state and the same answers on every node; bytes that are no command
-    /// change nothing.
+    /// Applies one command. The same commands in the same order give the same state and the same
+    /// answers on every node; bytes that are no command change nothing.
     pub fn execute(&mut self, command: &[u8]) -> Response {
         Command::decode(command)
             .ok_or(Refusal::Malformed)
@@ -113,7 +115,8 @@ impl Kv {
         self.shards.iter().flat_map(|shard| shard.iter())
     }
 
-    /// Writes without a condition. The bytes are kept as they are, so they must not be a slice of something larger.
+    /// Writes without a condition. The bytes are kept as they are, so they must not be a slice of
+    /// something larger.
     pub(crate) fn insert(&mut self, key: Bytes, value: Bytes) {
         let shard = Arc::make_mut(&mut self.shards[shard_of(&key)]);
         if shard.insert(key, value).is_none() {
@@ -230,7 +233,8 @@ impl Kv {
     }
 }
 
-/// A 64-bit decimal integer in the one form in which Redis accepts it: no sign but a minus, no leading zero, no blanks.
+/// A 64-bit decimal integer in the one form in which Redis accepts it: no sign but a minus, no
+/// leading zero, no blanks.
 pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let canonical = match digits {
@@ -254,7 +258,8 @@ fn checked(key: Blob<'_>, value: Blob<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// FNV-1a: the same on every machine, and good enough to spread keys. Who chooses keys that collide makes one shard slow to copy, nothing else.
+/// FNV-1a: the same on every machine, and good enough to spread keys. Who chooses keys that collide
+/// makes one shard slow to copy, nothing else.
 fn shard_of(key: &[u8]) -> usize {
     let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -268,7 +273,8 @@ type Shard = BTreeMap<Bytes, Bytes>;
 pub const SHARDS: usize = 1_024;
 /// The longest key.
 pub const KEY_BYTES_MAX: usize = 64 * 1_024;
-/// The longest value. A constant and no setting: nodes that differ in it would answer the same command differently.
+/// The longest value. A constant and no setting: nodes that differ in it would answer the same
+/// command differently.
 pub const VALUE_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<bool, Box<dyn Error>> {
-    // One thread for everything: see `serve.rs`. The load generators are quickest in one thread too, and leave the other cores to the servers.
+    // One thread for everything: see `serve.rs`. The load generators are quickest in one thread
+    // too, and leave the other cores to the servers.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

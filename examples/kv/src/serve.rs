@@ -1,7 +1,7 @@
 //! `kv serve`: one node of a cluster, as a process.
 //!
-//! Log, transport, machine and clients share one thread. A hop to another thread costs more than most of what a request needs, and a node that
-//! waits for its disk has nothing better to do.
+//! Log, transport, machine and clients share one thread. A hop to another thread costs more than
+//! most of what a request needs, and a node that waits for its disk has nothing better to do.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -61,10 +61,20 @@ pub struct ServeOptions {
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub timeout_ms: u64,
     /// Take a snapshot after so many bytes of log
-    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20, value_parser = clap::value_parser!(u64).range(4_096..))]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = 64 << 20,
+        value_parser = clap::value_parser!(u64).range(4_096..)
+    )]
     pub snapshot_log_bytes: u64,
     /// Longest request of a client, and so the longest value
-    #[arg(long, value_name = "BYTES", default_value_t = REQUEST_BYTES_MAX, value_parser = clap::value_parser!(u32).range(1_024..=2 << 20))]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = REQUEST_BYTES_MAX,
+        value_parser = clap::value_parser!(u32).range(1_024..=2 << 20)
+    )]
     pub request_bytes_max: u32,
     /// Client connections at a time
     #[arg(long, default_value_t = ServerLimits::default().clients_max)]
@@ -251,13 +261,15 @@ async fn told_to_stop(with_parent: bool) -> io::Result<&'static str> {
     }
 }
 
-/// Waits for the end of standard input, which comes when the other end of the pipe is closed: also when whoever holds it was killed.
+/// Waits for the end of standard input, which comes when the other end of the pipe is closed: also
+/// when whoever holds it was killed.
 async fn parent_gone(with_parent: bool) {
     if !with_parent {
         return std::future::pending().await;
     }
     let (gone, seen) = oneshot::channel::<()>();
-    // A thread of its own, because a read of standard input cannot be given up, and would hold up the end of the runtime.
+    // A thread of its own, because a read of standard input cannot be given up, and would hold up
+    // the end of the runtime.
     std::thread::spawn(move || {
         let mut buffer = [0; 64];
         while io::stdin().read(&mut buffer).is_ok_and(|read| read > 0) {}

@@ -5,8 +5,9 @@
 //!                                 integers little endian; repeated for each key
 //! ```
 //!
-//! The file around it (crate `synod_wal`) has its own checksum, so damage is found there. This decoder is for what a checksum cannot see: bytes
-//! that another program wrote. It checks each length against the machine's limits before it allocates, and never panics.
+//! The file around it (crate `synod_wal`) has its own checksum, so damage is found there. This
+//! decoder is for what a checksum cannot see: bytes that another program wrote. It checks each
+//! length against the machine's limits before it allocates, and never panics.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 
@@ -36,7 +37,8 @@ pub fn write(kv: &Kv, to: &mut dyn Write) -> io::Result<()> {
 /// Reads a whole map, to the end of `from`.
 ///
 /// # Errors
-/// Those of `from`, and [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`] when the bytes are not exactly one map.
+/// Those of `from`, and [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`] when the
+/// bytes are not exactly one map.
 pub fn read(from: &mut dyn Read) -> io::Result<Kv> {
     let mut from = BufReader::with_capacity(BUFFER_BYTES, from);
     if array(&mut from)? != OPENING {

@@ -1,4 +1,5 @@
-//! The demo as it is run: that it passes on an honest cluster, fails on a lying one, and leaves nothing behind.
+//! The demo as it is run: that it passes on an honest cluster, fails on a lying one, and leaves
+//! nothing behind.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

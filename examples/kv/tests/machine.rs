@@ -191,7 +191,10 @@ proptest! {
 
     /// A frozen copy does not see later writes, and its snapshot restores to it, byte for byte.
     #[test]
-    fn a_snapshot_is_one_moment(before in prop::collection::vec(step(), 0..40), after in prop::collection::vec(step(), 0..40)) {
+    fn a_snapshot_is_one_moment(
+        before in prop::collection::vec(step(), 0..40),
+        after in prop::collection::vec(step(), 0..40),
+    ) {
         let mut kv = Kv::default();
         for step in &before {
             kv.execute(&step.encode());
@@ -207,7 +210,10 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_commands_and_snapshots_never_panic(noise in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>()) {
+    fn arbitrary_commands_and_snapshots_never_panic(
+        noise in prop::collection::vec(any::<u8>(), 0..200),
+        at in any::<prop::sample::Index>(),
+    ) {
         let mut kv = Kv::default();
         kv.execute(&noise);
         let _ = read_snapshot(&mut &noise[..]);

@@ -393,7 +393,8 @@ async fn connect(cluster: &Cluster, id: u64) -> Client {
     Client::connect(cluster.address(id)).await.unwrap()
 }
 
-/// The answer may be an error while there is no leader; that there is one again is what is waited for.
+/// The answer may be an error while there is no leader; that there is one again is what is waited
+/// for.
 async fn write_until_acknowledged(cluster: &Cluster, id: u64, key: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {

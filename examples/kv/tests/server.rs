@@ -307,11 +307,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn arbitrary_bytes_end_in_an_answer_or_a_closed_connection(stream in hostile_bytes(), cut in any::<prop::sample::Index>()) {
+    fn arbitrary_bytes_end_in_an_answer_or_a_closed_connection(
+        stream in hostile_bytes(),
+        cut in any::<prop::sample::Index>(),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let limits = RequestLimits { bulk_bytes_max: 64, args_max: 8, request_bytes_max: 256 };
-            let (address, _stop) = serve(Local::default(), ServerLimits { request: limits, ..ServerLimits::default() }).await;
+            let limits = ServerLimits { request: limits, ..ServerLimits::default() };
+            let (address, _stop) = serve(Local::default(), limits).await;
             let mut socket = TcpStream::connect(address).await.unwrap();
             let cut = cut.index(stream.len() + 1);
             // The server may close in the middle: that is an answer too.

@@ -1,5 +1,5 @@
-//! What must hold whatever happens (Figure 3, and that nothing was said that a crash would unsay). It looks at
-//! disks, messages and machines from the outside and shares no code with the core.
+//! What must hold whatever happens (Figure 3, and that nothing was said that a crash would unsay).
+//! It looks at disks, messages and machines from the outside and shares no code with the core.
 
 use std::collections::BTreeMap;
 

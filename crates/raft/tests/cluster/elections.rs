@@ -28,8 +28,8 @@ fn plain(config: &mut Config) {
     config.check_quorum = false;
 }
 
-/// B1 (sofa-jraft#1241): the vote leaves with the record that holds it. A voter that crashes before forgets the
-/// vote, and nobody was told.
+/// B1 (sofa-jraft#1241): the vote leaves with the record that holds it. A voter that crashes before
+/// forgets the vote, and nobody was told.
 #[test]
 fn b1_a_vote_that_was_not_durable_was_never_given() {
     let mut cluster = Cluster::new(3, plain);
@@ -67,8 +67,8 @@ fn b1_a_durable_vote_survives_a_crash() {
     assert_eq!(cluster.take(is_grant).len(), 0);
 }
 
-/// B1, the other half: a candidate does not ask in a term that it could forget, and its own vote counts only
-/// once it is durable.
+/// B1, the other half: a candidate does not ask in a term that it could forget, and its own vote
+/// counts only once it is durable.
 #[test]
 fn b1_a_candidate_asks_only_in_a_durable_term() {
     let mut cluster = Cluster::new(3, plain);
@@ -143,8 +143,8 @@ fn snapshot(term: u64, index: u64) -> Snapshot {
     Snapshot { last, membership }
 }
 
-/// B3 (sofa-jraft): a log without a term and vote must not start as term 0; nor any other storage that
-/// contradicts itself.
+/// B3 (sofa-jraft): a log without a term and vote must not start as term 0; nor any other storage
+/// that contradicts itself.
 #[test]
 fn b3_a_log_without_its_vote_does_not_start() {
     let vote = Some((Term(2), None));
@@ -184,8 +184,8 @@ fn b3_a_log_without_its_vote_does_not_start() {
     assert_eq!(config.validate(), Err(ConfigError::NotAVoter));
 }
 
-/// B5 (etcd `TestCandidateDeliversPreCandidateSelfVoteAfterBecomingCandidate`): an answer to the question before the
-/// election is no vote in it, however late it comes.
+/// B5 (etcd `TestCandidateDeliversPreCandidateSelfVoteAfterBecomingCandidate`): an answer to the
+/// question before the election is no vote in it, however late it comes.
 #[test]
 fn b5_a_late_pre_vote_is_not_a_vote() {
     let mut cluster = Cluster::new(5, |_| {});
@@ -219,7 +219,8 @@ fn a_repeated_vote_counts_once() {
     assert_eq!(cluster.status(1).role, Role::Candidate);
 }
 
-/// B7 (hashicorp#586): terms do not wrap. In the last term nobody campaigns; a message beyond it is nonsense.
+/// B7 (hashicorp#586): terms do not wrap. In the last term nobody campaigns; a message beyond it is
+/// nonsense.
 #[test]
 fn b7_the_last_term_is_the_last() {
     let mut cluster = Cluster::new(3, plain);
@@ -247,8 +248,9 @@ fn b7_the_last_term_is_the_last() {
     );
 }
 
-/// C1 (etcd#8501, #10355): a node waits alone in a later term, and refuses what the leader sends. The leader hears of
-/// that term and the group meets in a new one, instead of the node being left out for ever.
+/// C1 (etcd#8501, #10355): a node waits alone in a later term, and refuses what the leader sends.
+/// The leader hears of that term and the group meets in a new one, instead of the node being left
+/// out for ever.
 #[test]
 fn c1_a_node_stuck_in_a_later_term_comes_back() {
     let mut cluster = Cluster::new(3, |config| config.check_quorum = true);
@@ -291,8 +293,8 @@ fn c1_a_node_that_was_away_unseats_nobody() {
     );
 }
 
-/// C6 (openraft#2080): a leader that a quorum does not hear falls silent, so that whoever hears it still is free to
-/// elect another.
+/// C6 (openraft#2080): a leader that a quorum does not hear falls silent, so that whoever hears it
+/// still is free to elect another.
 #[test]
 fn c6_a_leader_without_a_quorum_falls_silent() {
     let mut cluster = Cluster::new(5, |_| {});
@@ -312,7 +314,8 @@ fn c6_a_leader_without_a_quorum_falls_silent() {
     cluster.elect(3);
 }
 
-/// C7 (hashicorp#503): a leader whose disk does not finish a write steps down, although everybody hears it.
+/// C7 (hashicorp#503): a leader whose disk does not finish a write steps down, although everybody
+/// hears it.
 #[test]
 fn c7_a_leader_with_a_stalled_disk_steps_down() {
     let mut cluster = Cluster::new(3, |config| {

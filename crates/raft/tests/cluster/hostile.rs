@@ -1,5 +1,6 @@
-//! Messages that no correct peer sends, with numbers at the ends of their ranges. The core may ignore them or be
-//! misled by them, as by any liar; it must not panic, and not do work without a bound.
+//! Messages that no correct peer sends, with numbers at the ends of their ranges. The core may
+//! ignore them or be misled by them, as by any liar; it must not panic, and not do work without a
+//! bound.
 
 use std::time::Duration;
 
@@ -82,7 +83,8 @@ fn message() -> impl Strategy<Value = Message> {
         1 => (term(), number(), number()).prop_map(|(term, round, matched)| {
             Message::Echo(Echo::Heartbeat { term, round, matched: Index(matched) })
         }),
-        2 => (term(), log_id(), log_id()).prop_map(|(term, prev, hint)| Message::Echo(Echo::Rejected { term, prev, hint })),
+        2 => (term(), log_id(), log_id())
+            .prop_map(|(term, prev, hint)| Message::Echo(Echo::Rejected { term, prev, hint })),
         1 => term().prop_map(|term| Message::Echo(Echo::Stale { term })),
         1 => (term(), log_id()).prop_map(|(term, last)| Message::Echo(Echo::RequestPreVote { term, last })),
         1 => (term(), any::<bool>()).prop_map(|(term, granted)| Message::Echo(Echo::PreVote { term, granted })),

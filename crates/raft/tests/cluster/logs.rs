@@ -61,8 +61,8 @@ fn say(cluster: &mut Cluster, from: u64, to: u64, message: Message) {
     });
 }
 
-/// A1 (Figure 8; logcabin#44, async-raft#108): an entry of an earlier term on a majority is not committed by that. Here it is
-/// lost afterwards, and rightly.
+/// A1 (Figure 8; logcabin#44, async-raft#108): an entry of an earlier term on a majority is not
+/// committed by that. Here it is lost afterwards, and rightly.
 #[test]
 fn a1_figure_8() {
     let mut cluster = Cluster::new(5, |config| {
@@ -134,7 +134,8 @@ fn a1_figure_8() {
     cluster.checker.check_all(&cluster.nodes);
 }
 
-/// A2 (copycat#265): what a heartbeat says is committed counts only as far as the log is known to match.
+/// A2 (copycat#265): what a heartbeat says is committed counts only as far as the log is known to
+/// match.
 #[test]
 fn a2_a_heartbeat_does_not_commit_a_divergent_tail() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -147,7 +148,8 @@ fn a2_a_heartbeat_does_not_commit_a_divergent_tail() {
     assert_eq!(cluster.status(1).commit, Index(3));
 }
 
-/// A4 (openraft cecb5de8, Aeron): late acknowledgements and refusals change nothing, in this term or the next.
+/// A4 (openraft cecb5de8, Aeron): late acknowledgements and refusals change nothing, in this term
+/// or the next.
 #[test]
 fn a4_stale_answers_do_not_move_a_peer() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -181,8 +183,8 @@ fn a4_stale_answers_do_not_move_a_peer() {
     assert_eq!(cluster.status(1).peers[0].matched, Index(4));
 }
 
-/// A5 (etcd `async_storage_writes_append_aba_race`): the receipt for an entry does not make durable the entry that
-/// replaced it at its index.
+/// A5 (etcd `async_storage_writes_append_aba_race`): the receipt for an entry does not make durable
+/// the entry that replaced it at its index.
 #[test]
 fn a5_a_receipt_is_for_what_was_written() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -211,7 +213,8 @@ fn a5_a_receipt_is_for_what_was_written() {
     assert_eq!(cluster.nodes[&NodeId(1)].disk.truncations, 1);
 }
 
-/// A7 (etcd raft 76f1249): the log is compacted between the choice of a position and the append for it.
+/// A7 (etcd raft 76f1249): the log is compacted between the choice of a position and the append for
+/// it.
 #[test]
 fn a7_a_position_that_was_compacted_needs_a_snapshot() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -327,8 +330,8 @@ fn a_refusal_steps_over_terms() {
     assert!(appends <= 5, "{appends} appends for two terms that differ");
 }
 
-/// The last append of a burst is lost and nothing follows it: a heartbeat brings it to light. So it does if the
-/// acknowledgement is lost.
+/// The last append of a burst is lost and nothing follows it: a heartbeat brings it to light. So it
+/// does if the acknowledgement is lost.
 #[test]
 fn h2_a_lost_append_or_acknowledgement_is_made_good() {
     let is_own_ack = |packet: &Packet| is_ack(packet) && packet.from == NodeId(2);
@@ -367,7 +370,8 @@ fn a_restarted_follower_learns_the_commit_index_of_an_idle_group() {
     assert_eq!(cluster.nodes[&NodeId(2)].machine.len(), 2);
 }
 
-/// H1: without acknowledgements a leader takes proposals up to its bound, and sends up to the bound of each peer.
+/// H1: without acknowledgements a leader takes proposals up to its bound, and sends up to the bound
+/// of each peer.
 #[test]
 fn h1_what_waits_is_bounded() {
     let mut cluster = Cluster::new(3, |config| {
@@ -414,7 +418,8 @@ fn h1_what_is_not_durable_here_is_bounded() {
     );
 }
 
-/// H5: an entry larger than an append goes alone; one larger than an entry may be is refused with a reason.
+/// H5: an entry larger than an append goes alone; one larger than an entry may be is refused with a
+/// reason.
 #[test]
 fn h5_an_oversize_entry_goes_alone_or_is_refused() {
     let mut cluster = Cluster::new(3, |config| {

@@ -1,5 +1,5 @@
-//! The core in clusters: random schedules under an outside checker, and one scenario for each bug that a
-//! Raft implementation is known to have had.
+//! The core in clusters: random schedules under an outside checker, and one scenario for each bug
+//! that a Raft implementation is known to have had.
 
 #[cfg(test)]
 mod checker;

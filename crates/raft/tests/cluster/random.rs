@@ -1,5 +1,5 @@
-//! Random schedules: everything that may happen, in any order, from a seed. Then the faults stop, and the
-//! group must get on.
+//! Random schedules: everything that may happen, in any order, from a seed. Then the faults stop,
+//! and the group must get on.
 
 use std::time::Duration;
 
@@ -242,8 +242,8 @@ impl Run {
         node.crash();
     }
 
-    /// Faults stop. Within a few election timeouts there is a leader, and what is proposed is applied
-    /// everywhere.
+    /// Faults stop. Within a few election timeouts there is a leader, and what is proposed is
+    /// applied everywhere.
     fn recover(&mut self) {
         self.cluster.heal();
         for id in 1..=self.size {

@@ -23,7 +23,8 @@ fn answers(cluster: &mut Cluster, id: u64) -> Vec<(ReadId, Result<Index, Refusal
     std::mem::take(&mut cluster.node(id).reads)
 }
 
-/// E1 (etcd#7331, tikv#9208): a new leader does not know what is committed before its first entry is. The read waits.
+/// E1 (etcd#7331, tikv#9208): a new leader does not know what is committed before its first entry
+/// is. The read waits.
 #[test]
 fn e1_a_read_waits_for_the_first_entry_of_the_term() {
     let mut cluster = Cluster::new(3, |_| {});

@@ -105,7 +105,8 @@ fn a_follower_that_was_away_is_brought_back_by_a_snapshot() {
     assert_eq!(cluster.nodes[&NodeId(3)].machine.len(), 8);
 }
 
-/// F1 (hashicorp#697): the log holds another entry at the snapshot's last index. The whole log goes.
+/// F1 (hashicorp#697): the log holds another entry at the snapshot's last index. The whole log
+/// goes.
 #[test]
 fn f1_a_conflicting_entry_at_the_snapshots_index_goes() {
     let mut cluster = with_log(&[1, 1, 1, 1], 3, 1);
@@ -133,7 +134,8 @@ fn f1_what_follows_a_matching_entry_stays() {
     assert_eq!(cluster.take(to(2)).remove(0).message, installed);
 }
 
-/// F2 (camunda#6092): a snapshot older than the commit index changes nothing, and the leader hears how far we are.
+/// F2 (camunda#6092): a snapshot older than the commit index changes nothing, and the leader hears
+/// how far we are.
 #[test]
 fn f2_a_stale_offer_is_answered_and_not_pulled() {
     let mut cluster = with_log(&[1, 1, 1, 1], 1, 4);
@@ -175,7 +177,8 @@ fn f3_a_snapshot_that_contradicts_what_is_committed_is_refused() {
     assert_eq!(cluster.node(1).raft().counters().conflicts_with_commit, 1);
 }
 
-/// F4 (openraft#1828): a leader whose log is compacted to its end can still bring in an empty follower.
+/// F4 (openraft#1828): a leader whose log is compacted to its end can still bring in an empty
+/// follower.
 #[test]
 fn f4_a_leader_without_entries_serves_an_empty_follower() {
     let mut cluster = away(|_| {});
@@ -215,8 +218,8 @@ fn f5_a_peer_beyond_the_offer_goes_on() {
     assert_eq!(cluster.status(1).peers[1].state, PeerState::Replicate);
 }
 
-/// F6: a crash between the snapshot file and the record that begins the log behind it, for each case that the
-/// log may be in.
+/// F6: a crash between the snapshot file and the record that begins the log behind it, for each
+/// case that the log may be in.
 #[test]
 fn f6_a_crash_between_file_and_record_is_decided_at_the_start() {
     for (log, file, kept) in [
@@ -236,8 +239,8 @@ fn f6_a_crash_between_file_and_record_is_decided_at_the_start() {
     }
 }
 
-/// F11 (sofa-jraft#1092, etcd#20426): after a restart the commit index is not behind the snapshot, and the machine
-/// is restored before anything is applied.
+/// F11 (sofa-jraft#1092, etcd#20426): after a restart the commit index is not behind the snapshot,
+/// and the machine is restored before anything is applied.
 #[test]
 fn f11_a_restart_begins_at_the_snapshot() {
     let mut cluster = away(|_| {});
@@ -254,7 +257,8 @@ fn f11_a_restart_begins_at_the_snapshot() {
     assert_eq!(cluster.nodes[&NodeId(1)].machine.len(), 7);
 }
 
-/// The acknowledgement of a snapshot and the restore wait for the record that begins the log behind it.
+/// The acknowledgement of a snapshot and the restore wait for the record that begins the log behind
+/// it.
 #[test]
 fn an_install_waits_for_its_record() {
     let mut cluster = with_log(&[1, 1], 3, 1);
@@ -294,8 +298,8 @@ fn an_install_does_not_end_with_an_older_write() {
     assert_eq!(cluster.nodes[&NodeId(1)].disk.start, id(2, 4));
 }
 
-/// Entries that a peer needs and the cache no longer holds are fetched; if the log cannot be read, the peer waits
-/// for the next heartbeat and nothing malformed is sent (A8).
+/// Entries that a peer needs and the cache no longer holds are fetched; if the log cannot be read,
+/// the peer waits for the next heartbeat and nothing malformed is sent (A8).
 #[test]
 fn a8_a_failed_fetch_waits_for_the_next_heartbeat() {
     let mut cluster = Cluster::new(3, |config| config.cache_bytes_max = 0);

@@ -34,7 +34,8 @@ pub struct EngineConfig {
 }
 
 impl EngineConfig {
-    /// The usual bounds: bodies of 1 MiB, 64 MiB of queued commands, 64 Ki requests, a snapshot every 64 MiB.
+    /// The usual bounds: bodies of 1 MiB, 64 MiB of queued commands, 64 Ki requests, a snapshot
+    /// every 64 MiB.
     #[must_use]
     pub fn new(group: GroupId, node: NodeId, incarnation: u64) -> Self {
         Self {

@@ -36,7 +36,8 @@ impl<P: Protocol, T> Engine<P, T> {
             || newest.is_some_and(|sealed| now.since(sealed) >= self.config.patience)
     }
 
-    /// When a full window of forwards stops holding up what is queued: the answers may have been lost.
+    /// When a full window of forwards stops holding up what is queued: the answers may have been
+    /// lost.
     pub(super) fn forward_at(&self) -> Option<Instant> {
         let leader = self
             .core
@@ -49,8 +50,9 @@ impl<P: Protocol, T> Engine<P, T> {
             .map(|sealed| sealed + self.config.patience)
     }
 
-    /// A follower's body, to be proposed here if this node leads as the follower believes. If it does not, it says
-    /// nothing: it may have proposed this very body before it lost its leadership.
+    /// A follower's body, to be proposed here if this node leads as the follower believes. If it
+    /// does not, it says nothing: it may have proposed this very body before it lost its
+    /// leadership.
     pub(super) fn handle_forward(&mut self, now: Instant, from: NodeId, epoch: u64, body: Bytes) {
         let here = Leadership {
             node: self.config.node,

@@ -85,7 +85,8 @@ impl<P: Protocol, T> Engine<P, T> {
     /// The core's answer to a round of this node or of a follower.
     pub(super) fn handle_index(&mut self, id: ReadId, index: Result<u64, Refusal>) {
         if let Some((node, theirs)) = self.reads.take_remote(id) {
-            // Without leadership there is no answer: the follower asks the next leader of its own accord.
+            // Without leadership there is no answer: the follower asks the next leader of its own
+            // accord.
             if index != Err(Refusal::NotLeader) {
                 let frame = Frame::Index {
                     id: theirs,
@@ -130,7 +131,8 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// A snapshot was taken, or could not be; the log stays as it is then, and the next one is due in its time.
+    /// A snapshot was taken, or could not be; the log stays as it is then, and the next one is due
+    /// in its time.
     pub(super) fn handle_saved(&mut self, saved: Option<Snapshot>) {
         match saved {
             Some(_) => self.snapshots_taken += 1,
@@ -139,8 +141,8 @@ impl<P: Protocol, T> Engine<P, T> {
         self.transfer.taken(saved);
     }
 
-    /// Cuts the log behind a snapshot, once enough has been applied since, and lets go of older snapshots, but for
-    /// those that peers are reading.
+    /// Cuts the log behind a snapshot, once enough has been applied since, and lets go of older
+    /// snapshots, but for those that peers are reading.
     pub(super) fn cut(&mut self, now: Instant) {
         let margin = self.config.snapshot_log_bytes / MARGIN_PARTS;
         if let Some(snapshot) = self.transfer.cut(margin) {

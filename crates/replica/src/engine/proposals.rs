@@ -42,7 +42,8 @@ pub(super) struct Overtaken<T> {
 
 /// # Invariants
 /// - A ticket is in `queue` or in `open`, and in one of them once.
-/// - Sequence numbers rise in the order of the calls to [`push`](Self::push): bodies are sealed from the queue's front.
+/// - Sequence numbers rise in the order of the calls to [`push`](Self::push): bodies are sealed
+///   from the queue's front.
 /// - `queued_bytes` is the sum over `queue`.
 pub(super) struct Proposals<T> {
     node: u64,
@@ -52,7 +53,8 @@ pub(super) struct Proposals<T> {
     queued_bytes: usize,
     open: BTreeMap<u64, Open<T>>,
     open_count: usize,
-    /// No deadline is before this one. It may be earlier than the earliest: a look then finds nothing and moves it.
+    /// No deadline is before this one. It may be earlier than the earliest: a look then finds
+    /// nothing and moves it.
     wake: Option<Instant>,
 }
 
@@ -173,8 +175,9 @@ impl<T> Proposals<T> {
             .collect()
     }
 
-    /// If `body` is one of this incarnation's, takes those who wait for it, and those whose older bodies it overtook:
-    /// the applier drops a name that does not rise, so what was not applied before can never be.
+    /// If `body` is one of this incarnation's, takes those who wait for it, and those whose older
+    /// bodies it overtook: the applier drops a name that does not rise, so what was not applied
+    /// before can never be.
     pub(super) fn applied(&mut self, body: &Bytes) -> (Vec<Option<T>>, Overtaken<T>) {
         let mut overtaken = Overtaken::default();
         let ours = |name: &Name| (name.node, name.incarnation) == (self.node, self.incarnation);
@@ -391,7 +394,8 @@ mod tests {
         assert_eq!(proposals.count(), 0);
     }
 
-    /// The first body was applied, but within a snapshot: to say that it was overtaken would be a lie.
+    /// The first body was applied, but within a snapshot: to say that it was overtaken would be a
+    /// lie.
     #[test]
     fn what_a_snapshot_may_cover_is_never_called_lost() {
         let (mut proposals, second) = two_sealed();

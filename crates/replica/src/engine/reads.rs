@@ -1,7 +1,9 @@
-//! Linearizable reads: grouped into rounds, given an index by the leader, served once the machine covers it.
+//! Linearizable reads: grouped into rounds, given an index by the leader, served once the machine
+//! covers it.
 //!
-//! A read has no effect, so it may be asked again as often as it takes: of the next leader, or when an answer does not
-//! come. Round numbers are never used twice in an incarnation, so a late answer finds nobody (torture list E2).
+//! A read has no effect, so it may be asked again as often as it takes: of the next leader, or when
+//! an answer does not come. Round numbers are never used twice in an incarnation, so a late answer
+//! finds nobody (torture list E2).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -110,7 +112,8 @@ impl<T> Reads<T> {
         }
     }
 
-    /// The round will not get an index from whom it asked: its reads go back to the front of the queue.
+    /// The round will not get an index from whom it asked: its reads go back to the front of the
+    /// queue.
     pub(super) fn requeue(&mut self, id: ReadId) {
         if let Some(round) = self.rounds.remove(&id.0) {
             for waiting in round.waiting.into_iter().rev() {

@@ -54,13 +54,15 @@ pub(super) struct Transfer {
     serving: BTreeMap<NodeId, (u64, Instant)>,
     /// Bytes applied since the last snapshot was taken.
     log_bytes: u64,
-    /// Taken and durable, but the log is not cut yet: peers that lag a little still find their entries in it.
+    /// Taken and durable, but the log is not cut yet: peers that lag a little still find their
+    /// entries in it.
     held: Option<Snapshot>,
 }
 
 impl Transfer {
-    /// Begins to pull, in place of what was being pulled. Gives back the snapshots whose pieces, of this pull or an
-    /// earlier one, are to be forgotten; the first question waits for [`stored`](Self::stored) to say so of this one.
+    /// Begins to pull, in place of what was being pulled. Gives back the snapshots whose pieces, of
+    /// this pull or an earlier one, are to be forgotten; the first question waits for
+    /// [`stored`](Self::stored) to say so of this one.
     pub(super) fn begin(&mut self, from: NodeId, snapshot: Snapshot) -> Vec<Snapshot> {
         if self
             .pull
@@ -118,7 +120,8 @@ impl Transfer {
         )
     }
 
-    /// A piece came: the snapshot it is to be stored for and whether it is the last, or `None` when it was not asked for.
+    /// A piece came: the snapshot it is to be stored for and whether it is the last, or `None` when
+    /// it was not asked for.
     pub(super) fn piece(
         &mut self,
         from: NodeId,
@@ -130,7 +133,8 @@ impl Transfer {
         let pull = self.pull.as_mut()?;
         let asked_for =
             pull.from == from && SnapshotName::from(&pull.snapshot) == name && pull.at == at;
-        // A length that changes is another file under the same name: the sum at the end would not fit either.
+        // A length that changes is another file under the same name: the sum at the end would not
+        // fit either.
         let consistent = pull.len.is_none_or(|known| known == len)
             && bytes > 0
             && at.checked_add(bytes as u64).is_some_and(|end| end <= len);

@@ -96,7 +96,8 @@ impl Protocol for Raft {
     }
 
     fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
-        // Its membership came from a core like this one; if it does not decode, it is not offered to anybody.
+        // Its membership came from a core like this one; if it does not decode, it is not offered
+        // to anybody.
         if let Ok(snapshot) = to_raft(&snapshot) {
             self.handle_snapshot(at(now), snapshot);
         }
@@ -193,7 +194,8 @@ impl Protocol for Raft {
     ) -> Result<raft::Staged<Lsn>, E> {
         write.stage(|record| {
             if record.is_empty() {
-                // All that its messages say is durable already, for writes are released one after the other.
+                // All that its messages say is durable already, for writes are released one after
+                // the other.
                 return Ok(Lsn(0));
             }
             let (first, mut rest) = record
@@ -266,7 +268,8 @@ impl Protocol for Raft {
             }
             other => Wire::Other(std::borrow::Cow::Borrowed(other)),
         };
-        // Writing to memory a value that serde can describe does not fail; if it did, the message would be lost.
+        // Writing to memory a value that serde can describe does not fail; if it did, the message
+        // would be lost.
         if let Ok(encoded) = postcard::to_extend(&wire, std::mem::take(head)) {
             *head = encoded;
         }

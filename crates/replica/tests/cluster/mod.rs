@@ -261,7 +261,8 @@ pub(crate) struct Run {
     /// Of each index, what was decided.
     decided: BTreeMap<u64, (u64, u64)>,
     leaders: BTreeMap<u64, sim::NodeId>,
-    /// Of each node where its log begins, what it has applied, and how many snapshots it has received.
+    /// Of each node where its log begins, what it has applied, and how many snapshots it has
+    /// received.
     starts: BTreeMap<sim::NodeId, (u64, u64, u64)>,
 }
 
@@ -307,8 +308,8 @@ impl Run {
         }
     }
 
-    /// The faults stop: every open request ends, a request at every node succeeds within a bound, all nodes come to
-    /// the same state, and the history is linearizable.
+    /// The faults stop: every open request ends, a request at every node succeeds within a bound,
+    /// all nodes come to the same state, and the history is linearizable.
     pub(crate) fn settle(&mut self) -> Seen {
         self.world.stop_faults();
         let (now, before) = (self.world.now(), self.seen.answered);

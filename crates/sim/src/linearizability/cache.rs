@@ -1,11 +1,13 @@
-//! Configurations that a search has seen: which operations are linearized, and in which state that left the object.
+//! Configurations that a search has seen: which operations are linearized, and in which state that
+//! left the object.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// The memory of a search (Lowe 2017, "Testing for linearizability", section 4), with one addition: nobody has to linearize an operation of
-/// unknown outcome, so of two configurations with the same state and the same completed operations the one that has spent fewer unknown ones
-/// can do all that the other can.
+/// The memory of a search (Lowe 2017, "Testing for linearizability", section 4), with one addition:
+/// nobody has to linearize an operation of unknown outcome, so of two configurations with the same
+/// state and the same completed operations the one that has spent fewer unknown ones can do all
+/// that the other can.
 ///
 /// Invariant: for each (completed, state) the sets of spent unknown operations are an antichain.
 #[derive(Debug)]
@@ -13,9 +15,11 @@ pub(super) struct Cache<S> {
     seen: HashMap<(Window, S), Vec<Spent>>,
 }
 
-/// A set of completed operations, numbered by call, as: all below `base`, and above it the members noted in bits.
+/// A set of completed operations, numbered by call, as: all below `base`, and above it the members
+/// noted in bits.
 ///
-/// Linearized operations lie close together, so this stays a few words long however long the history is.
+/// Linearized operations lie close together, so this stays a few words long however long the
+/// history is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Window {
     base: u32,

@@ -10,8 +10,9 @@ use crate::linearizability::violation::Violation;
 
 /// Checks histories against a [`Model`], one object after the other.
 ///
-/// An operation of unknown outcome may take effect at any time after its call, or never; one that failed constrains nothing. The answer is exact:
-/// a search that ends has found an order or excluded them all. In the worst case it takes exponential time, so it has a budget, and to run
+/// An operation of unknown outcome may take effect at any time after its call, or never; one that
+/// failed constrains nothing. The answer is exact: a search that ends has found an order or
+/// excluded them all. In the worst case it takes exponential time, so it has a budget, and to run
 /// out of it is a verdict of its own which a caller must treat as a failed check.
 ///
 /// ```
@@ -67,7 +68,8 @@ pub fn check<M: Model>(
 }
 
 impl<M: Model> Checker<M> {
-    /// A checker with a budget of ten million steps an object: some ten seconds and a gigabyte at the worst.
+    /// A checker with a budget of ten million steps an object: some ten seconds and a gigabyte at
+    /// the worst.
     pub fn new(model: M) -> Self {
         Self {
             model,
@@ -75,15 +77,17 @@ impl<M: Model> Checker<M> {
         }
     }
 
-    /// Sets the budget: calls of [`Model::step`] an object. A linearizable history takes one or two for each operation,
-    /// and up to some fifty where dozens of clients write one object or many outcomes are unknown.
+    /// Sets the budget: calls of [`Model::step`] an object. A linearizable history takes one or two
+    /// for each operation, and up to some fifty where dozens of clients write one object or many
+    /// outcomes are unknown.
     #[must_use]
     pub fn steps_max(mut self, steps_max: u64) -> Self {
         self.steps_max = steps_max;
         self
     }
 
-    /// Checks `history`. Objects are taken in the order of their keys, all of them unless one is found in violation.
+    /// Checks `history`. Objects are taken in the order of their keys, all of them unless one is
+    /// found in violation.
     pub fn check(
         &self,
         history: &History<M::Input, M::Output>,

@@ -1,4 +1,5 @@
-//! The calls and returns of one object's operations, as a list from which an operation can be lifted and put back.
+//! The calls and returns of one object's operations, as a list from which an operation can be
+//! lifted and put back.
 
 use crate::history::{Moment, Operation, Outcome};
 use crate::linearizability::model::{Effect, Model};
@@ -10,14 +11,16 @@ use crate::linearizability::model::{Effect, Model};
 ///          └── may come first ──┘ └── nothing may pass this return before `a` is linearized
 /// ```
 ///
-/// Invariants: the list is sorted by position; a completed operation has both entries in it or neither; the first entry, if any, is a call.
+/// Invariants: the list is sorted by position; a completed operation has both entries in it or
+/// neither; the first entry, if any, is a call.
 #[derive(Debug)]
 pub(super) struct Entries<'h, M: Model> {
     /// Completed operations by call.
     pub(super) completed: Vec<Completed<'h, M>>,
     /// Operations of unknown outcome by call, without those that only read.
     pub(super) unknown: Vec<Unknown<'h, M>>,
-    /// Entry `e > 0` is the call of operation `owner[e].0` if `owner[e].1`, else its return. Entry 0 is the head.
+    /// Entry `e > 0` is the call of operation `owner[e].0` if `owner[e].1`, else its return. Entry
+    /// 0 is the head.
     owner: Vec<(u32, bool)>,
     /// Where the entry stands among all calls and returns of the object.
     position: Vec<u32>,
@@ -106,17 +109,20 @@ impl<'h, M: Model> Entries<'h, M> {
         self.remaining
     }
 
-    /// The first operation, in the order of the calls, that may come next; see [`Self::candidate_after`].
+    /// The first operation, in the order of the calls, that may come next; see
+    /// [`Self::candidate_after`].
     pub(super) fn first_candidate(&self) -> Option<u32> {
         self.call_at(self.next[0])
     }
 
-    /// The one after `number`, which must be in the list. Operations may come next as long as no return stands before their call.
+    /// The one after `number`, which must be in the list. Operations may come next as long as no
+    /// return stands before their call.
     pub(super) fn candidate_after(&self, number: u32) -> Option<u32> {
         self.call_at(self.next[self.completed[number as usize].call as usize])
     }
 
-    /// The completed operation that must be linearized before any later call, and the position of its return.
+    /// The completed operation that must be linearized before any later call, and the position of
+    /// its return.
     pub(super) fn first_return(&self) -> Option<(u32, u32)> {
         let mut entry = self.next[0] as usize;
         while entry != 0 {

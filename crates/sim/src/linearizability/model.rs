@@ -5,16 +5,19 @@ use std::hash::Hash;
 
 /// How a service behaves if its operations come one after the other: the meaning of "correct".
 ///
-/// Linearizability is local (Herlihy and Wing 1990, theorem 1): a history is linearizable if it is for each object. `key` says
-/// to which object an operation belongs, and `State` is that of one object. A model with operations on several objects takes `()` as its
-/// key and holds them all in one state; its checks cost accordingly.
+/// Linearizability is local (Herlihy and Wing 1990, theorem 1): a history is linearizable if it is
+/// for each object. `key` says to which object an operation belongs, and `State` is that of one
+/// object. A model with operations on several objects takes `()` as its key and holds them all in
+/// one state; its checks cost accordingly.
 ///
-/// `step` must be a function: a service with inner choices is modelled by the set of the states it may be in.
+/// `step` must be a function: a service with inner choices is modelled by the set of the states it
+/// may be in.
 ///
-/// [`effect`](Self::effect) and [`may_lead_to`](Self::may_lead_to) are promises that let the checker skip branches. Their defaults
-/// promise nothing; a wrong promise makes verdicts wrong.
+/// [`effect`](Self::effect) and [`may_lead_to`](Self::may_lead_to) are promises that let the
+/// checker skip branches. Their defaults promise nothing; a wrong promise makes verdicts wrong.
 pub trait Model {
-    /// One object's state. Clones and hashes should cost little, a search keeps one for each configuration it has seen.
+    /// One object's state. Clones and hashes should cost little, a search keeps one for each
+    /// configuration it has seen.
     type State: Clone + Eq + Hash;
     /// What a client asks.
     type Input: Clone + Debug;
@@ -29,8 +32,8 @@ pub trait Model {
     /// The object to which an operation belongs.
     fn key(&self, input: &Self::Input) -> Self::Key;
 
-    /// The state after `input` if in `state` it may return `output`, or `None` if it may not. Without an output (its outcome is unknown)
-    /// any is allowed.
+    /// The state after `input` if in `state` it may return `output`, or `None` if it may not.
+    /// Without an output (its outcome is unknown) any is allowed.
     fn step(
         &self,
         state: &Self::State,
@@ -46,9 +49,11 @@ pub trait Model {
 
     /// Whether what `state` holds can still matter to `goal`.
     ///
-    /// `false` promises this: if operations follow that carry `state` on (by steps whose [`Effect`] is `Depends`, conditional ones that
-    /// take effect left aside), they reach no state where `step` allows `goal` with `output`; or, for a `goal` of unknown outcome (`output` is
-    /// `None`), none where its condition holds. An unconditional `goal` of unknown outcome has no condition: `false`.
+    /// `false` promises this: if operations follow that carry `state` on (by steps whose [`Effect`]
+    /// is `Depends`, conditional ones that take effect left aside), they reach no state where
+    /// `step` allows `goal` with `output`; or, for a `goal` of unknown outcome (`output` is
+    /// `None`), none where its condition holds. An unconditional `goal` of unknown outcome has no
+    /// condition: `false`.
     fn may_lead_to(
         &self,
         state: &Self::State,

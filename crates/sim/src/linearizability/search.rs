@@ -7,14 +7,18 @@ use crate::linearizability::cache::{Cache, Linearized, Spent};
 use crate::linearizability::entries::Entries;
 use crate::linearizability::model::{Effect, Model};
 
-/// The algorithm of Wing and Gong (1993) as Lowe (2017) made it fast: take some operation that no other precedes, linearize it if the model allows
-/// its output, go on with the rest; at a dead end go back; never visit a configuration twice. Iterative, so that no history is too long.
+/// The algorithm of Wing and Gong (1993) as Lowe (2017) made it fast: take some operation that no
+/// other precedes, linearize it if the model allows its output, go on with the rest; at a dead end
+/// go back; never visit a configuration twice. Iterative, so that no history is too long.
 ///
 /// Three rules keep it short without changing the answer:
-/// - An operation that only reads and may come next is taken at once and no alternative is tried: it can always be moved forward to here.
-/// - Operations of unknown outcome are spent only right before a completed one, as a *chain*, and only when everything else failed. Chains are
-///   tried by length, so that the first to reach a state has spent least.
-/// - A chain is followed only while its state may matter: to an operation whose output is known, or to the condition of one in the chain.
+/// - An operation that only reads and may come next is taken at once and no alternative is tried:
+///   it can always be moved forward to here.
+/// - Operations of unknown outcome are spent only right before a completed one, as a *chain*, and
+///   only when everything else failed. Chains are tried by length, so that the first to reach a
+///   state has spent least.
+/// - A chain is followed only while its state may matter: to an operation whose output is known, or
+///   to the condition of one in the chain.
 #[derive(Debug)]
 pub(super) struct Search<'m, 'h, M: Model> {
     model: &'m M,
@@ -71,7 +75,8 @@ struct Node<S> {
 struct Chain<S> {
     operations: Vec<u32>,
     state: S,
-    /// Completed operations for whose sake the chain was made; `None` for the empty chain: all candidates.
+    /// Completed operations for whose sake the chain was made; `None` for the empty chain: all
+    /// candidates.
     goals: Option<Vec<u32>>,
 }
 
@@ -240,8 +245,8 @@ impl<'m, 'h, M: Model> Search<'m, 'h, M> {
         self.check_budget()
     }
 
-    /// The operations for whose sake the chain may grow. One that may come next here already and leaves behind the same wherever it is allowed
-    /// gains nothing from a longer chain.
+    /// The operations for whose sake the chain may grow. One that may come next here already and
+    /// leaves behind the same wherever it is allowed gains nothing from a longer chain.
     fn open_goals(&mut self, current: usize) -> Result<Vec<u32>, OutOfSteps> {
         let candidates = match &self.top().chains[current].goals {
             Some(goals) => goals.clone(),
@@ -287,7 +292,8 @@ impl<'m, 'h, M: Model> Search<'m, 'h, M> {
             })
     }
 
-    /// Linearizes a chain and the operation behind it, unless that leads to where the search has been.
+    /// Linearizes a chain and the operation behind it, unless that leads to where the search has
+    /// been.
     fn enter(&mut self, branch: Branch, state: M::State) -> Option<Node<M::State>> {
         self.apply(&branch);
         let base = self

@@ -6,9 +6,11 @@ use std::fmt::{self, Debug};
 use crate::history::{History, Moment, OpId, Operation, Outcome};
 use crate::linearizability::search::DeadEnd;
 
-/// Proof that a history is not linearizable: the operation at which every order ends, with what surrounds it.
+/// Proof that a history is not linearizable: the operation at which every order ends, with what
+/// surrounds it.
 ///
-/// Printed, it is a drawing in which time runs to the right and each operation is a bar from its call to its return:
+/// Printed, it is a drawing in which time runs to the right and each operation is a bar from its
+/// call to its return:
 ///
 /// ```text
 /// key "x" is not linearizable: every order ends at #2 at the latest
@@ -22,7 +24,8 @@ use crate::linearizability::search::DeadEnd;
 pub struct Violation<K, I, O> {
     /// The object concerned.
     pub key: K,
-    /// The operation that no order can place before its return: the first, by return, that fails in the order that came farthest.
+    /// The operation that no order can place before its return: the first, by return, that fails in
+    /// the order that came farthest.
     pub operation: OpId,
     /// The end of that order.
     pub order: Vec<OpId>,
@@ -30,8 +33,8 @@ pub struct Violation<K, I, O> {
     pub linearized: usize,
     /// How many completed operations the object has.
     pub completed: usize,
-    /// The operations to look at, by call: `operation`, the end of the order, what else could have come next, and the latest
-    /// operations of unknown outcome.
+    /// The operations to look at, by call: `operation`, the end of the order, what else could have
+    /// come next, and the latest operations of unknown outcome.
     pub window: Vec<Operation<I, O>>,
 }
 

@@ -9,8 +9,9 @@ use crate::world::network::Fate;
 use crate::world::process::{Context, Event, NodeId, Process, Start};
 
 impl<P: Process> World<P> {
-    /// Ends the process on `node`, between two of its steps. It stays down until [`restart`](Self::restart). Nothing happens if it is
-    /// down, except that [`Crash::Power`] takes what its disk had not synced.
+    /// Ends the process on `node`, between two of its steps. It stays down until
+    /// [`restart`](Self::restart). Nothing happens if it is down, except that [`Crash::Power`]
+    /// takes what its disk had not synced.
     pub fn crash(&mut self, node: NodeId, crash: Crash) {
         if self.process(node).is_some() {
             self.end(node, crash, How::BetweenSteps, 0);
@@ -35,7 +36,8 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// Lets `node` die in the disk operation after the next `operations`: between a write and its sync, for instance.
+    /// Lets `node` die in the disk operation after the next `operations`: between a write and its
+    /// sync, for instance.
     pub fn crash_at_operation(&mut self, node: NodeId, operations: u64, crash: Crash) {
         if let Some(node) = self.nodes.get_mut(&node) {
             node.disk.crash_after(operations);
@@ -205,7 +207,8 @@ impl<P: Process> World<P> {
         self.schedule_restart(id);
     }
 
-    /// Sends a drawn prefix of what a step that ends in a crash had to send, and tells how many are left.
+    /// Sends a drawn prefix of what a step that ends in a crash had to send, and tells how many are
+    /// left.
     fn send_prefix(&mut self, id: NodeId, context: Context<P::Message>) -> usize {
         let sent = self.rng.index(context.sent.len() + 1);
         let unsent = context.sent.len() - sent;

@@ -58,7 +58,8 @@ impl<P: Process> World<P> {
             .push(at, Scheduled::NemesisPatienceEnds { node, incarnation });
     }
 
-    /// A doomed node that has been idle since dies where it stands, or a quiet world would see no crashes.
+    /// A doomed node that has been idle since dies where it stands, or a quiet world would see no
+    /// crashes.
     pub(super) fn strike_doomed(&mut self, id: NodeId, incarnation: u64) {
         let Some(node) = self.nodes.get(&id) else {
             return;
@@ -73,7 +74,8 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// The nodes fall into two sides that do not hear each other, or of which one does not hear the other. One partition at a time.
+    /// The nodes fall into two sides that do not hear each other, or of which one does not hear the
+    /// other. One partition at a time.
     pub(super) fn strike_partition(&mut self) {
         if !self.faults {
             return;
@@ -113,5 +115,6 @@ impl<P: Process> World<P> {
     }
 }
 
-/// A doomed disk dies within so many operations: enough to reach each point of a write, a snapshot, a recovery.
+/// A doomed disk dies within so many operations: enough to reach each point of a write, a snapshot,
+/// a recovery.
 const CRASH_OPERATIONS_MAX: u64 = 24;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// How the network behaves, and what goes wrong how often.
 ///
-/// The default is a calm world: delays and syncs take time, so messages overtake one another, but nothing is lost and nobody dies.
+/// The default is a calm world: delays and syncs take time, so messages overtake one another, but
+/// nothing is lost and nobody dies.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,14 +30,15 @@ pub struct WorldOptions {
     pub sync_min: Duration,
     /// Mean of the time, exponentially distributed, that it takes beyond that.
     pub sync_mean: Duration,
-    /// Mean time between two crashes drawn by the world; `None` for no such crashes. Each strikes a node that is up: at once, in its
-    /// next step, or in one of its next operations on the disk.
+    /// Mean time between two crashes drawn by the world; `None` for no such crashes. Each strikes a
+    /// node that is up: at once, in its next step, or in one of its next operations on the disk.
     pub crash_every: Option<Duration>,
     /// Probability that such a crash is a power loss rather than a kill.
     pub power_loss_share: f64,
     /// The world does not crash a node while this many are down or doomed.
     pub down_max: usize,
-    /// Mean time after which a node that crashed, by the world's draw or by its own error, starts again; `None`: it stays down.
+    /// Mean time after which a node that crashed, by the world's draw or by its own error, starts
+    /// again; `None`: it stays down.
     pub restart_after: Option<Duration>,
     /// Mean time between two partitions; `None` for no partitions.
     pub partition_every: Option<Duration>,

@@ -13,17 +13,19 @@ pub struct NodeId(pub u64);
 
 /// The program that runs on every node.
 ///
-/// It must be a function of what it is given: it draws from [`Start::seed`], reads the time from [`Context::now`], and keeps what shall
-/// survive on its [`Disk`].
+/// It must be a function of what it is given: it draws from [`Start::seed`], reads the time from
+/// [`Context::now`], and keeps what shall survive on its [`Disk`].
 ///
-/// An `Err` out of [`start`](Self::start) or [`handle`](Self::handle) is a crash: the world drops the process, keeps its disk, and starts
-/// another one on it when it likes. A disk that dies under the process ends it in the same way.
+/// An `Err` out of [`start`](Self::start) or [`handle`](Self::handle) is a crash: the world drops
+/// the process, keeps its disk, and starts another one on it when it likes. A disk that dies under
+/// the process ends it in the same way.
 pub trait Process: Sized {
     /// What processes send one another.
     type Message: Clone + Debug + Hash;
     /// What a client or a test asks of a process.
     type Input: Debug;
-    /// What all processes of a world know: configuration, and for example the history that they report outcomes to.
+    /// What all processes of a world know: configuration, and for example the history that they
+    /// report outcomes to.
     type Shared;
 
     /// Begins, on a disk that may hold what earlier incarnations left there.
@@ -65,7 +67,8 @@ pub struct Start {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<M, I> {
-    /// A message came. It may be late, come twice, or be older than the incarnation that receives it.
+    /// A message came. It may be late, come twice, or be older than the incarnation that receives
+    /// it.
     Message {
         /// The sender.
         from: NodeId,
@@ -82,7 +85,8 @@ pub enum Event<M, I> {
 
 /// What one step reads from the world and does to it.
 ///
-/// A crash in the step keeps a drawn prefix of `sent` and nothing else, so that "between the sync and the sends" is reached.
+/// A crash in the step keeps a drawn prefix of `sent` and nothing else, so that "between the sync
+/// and the sends" is reached.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Context<M> {
@@ -90,10 +94,12 @@ pub struct Context<M> {
     pub now: Duration,
     /// Messages to send, in order. Sending to oneself goes through the network too.
     pub sent: Vec<(NodeId, M)>,
-    /// The one deadline of this process. It holds what is set already, is taken over after the step, and one that has passed fires at once.
+    /// The one deadline of this process. It holds what is set already, is taken over after the
+    /// step, and one that has passed fires at once.
     pub timer: Option<Duration>,
-    /// Asks for one [`Event::SyncDone`] at this time, beside those asked for before: this is how a sync takes time. The process starts one by
-    /// setting this, goes on with other events, and really syncs its disk when the event comes.
+    /// Asks for one [`Event::SyncDone`] at this time, beside those asked for before: this is how a
+    /// sync takes time. The process starts one by setting this, goes on with other events, and
+    /// really syncs its disk when the event comes.
     pub sync_at: Option<Duration>,
     /// How long a sync that starts now takes, drawn by the world.
     pub sync_delay: Duration,

@@ -153,7 +153,8 @@ impl<M: Debug> fmt::Display for Brief<'_, M> {
     }
 }
 
-/// A hash of 128 bits that is the same in every run: two lanes of multiply and rotate, not for cryptography.
+/// A hash of 128 bits that is the same in every run: two lanes of multiply and rotate, not for
+/// cryptography.
 #[derive(Clone, Debug)]
 pub(super) struct Digest {
     lanes: [u64; 2],

@@ -35,7 +35,8 @@ pub(crate) async fn accept_peers(shared: Arc<Shared>) {
                     Ok(permit) => {
                         connections.spawn(receive_from(shared.clone(), stream, address, permit));
                     }
-                    // Whoever was first keeps their chance for the handshake's time; a peer will come again.
+                    // Whoever was first keeps their chance for the handshake's time; a peer will
+                    // come again.
                     Err(_) => count(&shared.counters.handshakes_dropped),
                 }
             }
@@ -122,7 +123,8 @@ async fn welcome(
     Ok(verdict.ok())
 }
 
-/// Closes so that the answer arrives: with bytes left unread the system would reset the connection and drop it.
+/// Closes so that the answer arrives: with bytes left unread the system would reset the connection
+/// and drop it.
 async fn part(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     let mut unread = stream.take(PARTING_BYTES_MAX);
@@ -167,7 +169,8 @@ async fn receive(
     }
 }
 
-/// Shows the dialer that this end lives, also while it reads nothing because its owner takes nothing.
+/// Shows the dialer that this end lives, also while it reads nothing because its owner takes
+/// nothing.
 async fn pulse(writes: WriteHalf<'_>, every: Duration) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-/// Whether a peer with this hello is welcome. Asked on every connection, inbound and outbound, after the names were
-/// found to fit: the place to pin a node's name to its disk.
+/// Whether a peer with this hello is welcome. Asked on every connection, inbound and outbound,
+/// after the names were found to fit: the place to pin a node's name to its disk.
 pub type Admit = Arc<dyn Fn(&Hello) -> Result<(), Refused> + Send + Sync>;
 
 /// Where to listen for peers.
@@ -40,10 +40,12 @@ impl fmt::Debug for Listen {
     }
 }
 
-/// Configuration of [`Tcp`](crate::Tcp): made by [`TcpConfig::new`] with defaults that can be changed.
+/// Configuration of [`Tcp`](crate::Tcp): made by [`TcpConfig::new`] with defaults that can be
+/// changed.
 ///
-/// What the transport may hold in memory is bounded by these, for each peer: outbound `control.bytes_max`,
-/// `bulk.bytes_max` and one frame; inbound `inbox_bytes_max`, one frame, and a read buffer of 64 KiB.
+/// What the transport may hold in memory is bounded by these, for each peer: outbound
+/// `control.bytes_max`, `bulk.bytes_max` and one frame; inbound `inbox_bytes_max`, one frame, and a
+/// read buffer of 64 KiB.
 #[non_exhaustive]
 pub struct TcpConfig {
     /// Who this node is.
@@ -52,15 +54,16 @@ pub struct TcpConfig {
     pub listen: Listen,
     /// The peers and where they listen (`host:port`). An entry of the node itself is passed over.
     pub peers: BTreeMap<NodeId, String>,
-    /// The longest message, sent or received. Larger ones are dropped here and refused there. Default 16 MiB, at most
-    /// 4 GiB.
+    /// The longest message, sent or received. Larger ones are dropped here and refused there.
+    /// Default 16 MiB, at most 4 GiB.
     pub frame_bytes_max: usize,
     /// What may wait in the control lane of one peer.
     pub control: LaneLimits,
     /// What may wait in the bulk lane of one peer.
     pub bulk: LaneLimits,
-    /// What may have arrived from one peer and wait for `poll_recv`; each message counts 128 bytes more than it has, so
-    /// that this bounds their number too. When it is reached the peer's connection is not read. Default 32 MiB.
+    /// What may have arrived from one peer and wait for `poll_recv`; each message counts 128 bytes
+    /// more than it has, so that this bounds their number too. When it is reached the peer's
+    /// connection is not read. Default 32 MiB.
     pub inbox_bytes_max: usize,
     /// How many connections may be open that have not said who they are. Default 64.
     pub handshakes_max: usize,
@@ -72,11 +75,11 @@ pub struct TcpConfig {
     pub backoff_max: Duration,
     /// How often an acceptor shows the dialer that it lives. Default 1 s.
     pub pulse_interval: Duration,
-    /// How long a dialer hears nothing before it gives the connection up, as after a partition or a power cut. Default
-    /// 5 s.
+    /// How long a dialer hears nothing before it gives the connection up, as after a partition or a
+    /// power cut. Default 5 s.
     pub silence_max: Duration,
-    /// The send buffer of the kernel, for each connection. It is what control cannot overtake: a small one keeps
-    /// control quick under bulk. Default: the system's choice.
+    /// The send buffer of the kernel, for each connection. It is what control cannot overtake: a
+    /// small one keeps control quick under bulk. Default: the system's choice.
     pub send_buffer_bytes: Option<u32>,
     /// Whether a peer is welcome. Default: every one.
     pub admit: Admit,

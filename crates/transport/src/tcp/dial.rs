@@ -12,7 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// Dials at once, so that the first election finds its peers, and again whenever the connection ends.
+/// Dials at once, so that the first election finds its peers, and again whenever the connection
+/// ends.
 pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
     let Some(peer) = shared.peers.get(&id) else {
         return;
@@ -24,8 +25,8 @@ pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
             Ok(Ok(stream)) => {
                 let since = Instant::now();
                 serve(&shared, id, peer, stream).await;
-                // One that breaks as soon as it is made is no success: a peer in a crash loop is not dialed at full
-                // speed.
+                // One that breaks as soon as it is made is no success: a peer in a crash loop is
+                // not dialed at full speed.
                 if since.elapsed() >= shared.limits.backoff_max {
                     backoff.reset();
                 }
@@ -142,7 +143,8 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: TcpStream) {
             break;
         }
         tokio::select! {
-            // A pulse that came counts, also when this task was held up for longer than the silence that is allowed.
+            // A pulse that came counts, also when this task was held up for longer than the silence
+            // that is allowed.
             biased;
             () = peer.link.left() => {}
             writable = stream.writable(), if progress == Progress::Blocked => {

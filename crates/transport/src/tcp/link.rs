@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-/// Shared by the owner of the transport, who queues and writes what the stream takes at once, and the task of the
-/// connection, which writes the rest when the stream takes more. The lock is never held across a wait.
+/// Shared by the owner of the transport, who queues and writes what the stream takes at once, and
+/// the task of the connection, which writes the rest when the stream takes more. The lock is never
+/// held across a wait.
 #[derive(Debug)]
 pub(crate) struct Link {
     state: Mutex<State>,
@@ -61,8 +62,8 @@ impl Link {
         counters.lost(lost);
     }
 
-    /// Gives the stream what it takes now, from the caller's thread: a wake-up of another would cost far more than the
-    /// write. What it does not take is left to the task of the connection.
+    /// Gives the stream what it takes now, from the caller's thread: a wake-up of another would
+    /// cost far more than the write. What it does not take is left to the task of the connection.
     pub(crate) fn flush(&self, counters: &Counters) {
         let mut state = self.lock();
         if state.stream.is_some() && state.write(counters) != Progress::Idle {
@@ -109,7 +110,8 @@ impl Link {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock can only be one of our own asserts; the queue is whole between its methods.
+        // A panic under the lock can only be one of our own asserts; the queue is whole between its
+        // methods.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -147,5 +149,6 @@ impl State {
     }
 }
 
-/// The pieces given to one write. Far below the systems' limit of 1,024, and what 20 messages or so need.
+/// The pieces given to one write. Far below the systems' limit of 1,024, and what 20 messages or so
+/// need.
 const SLICES_MAX: usize = 64;

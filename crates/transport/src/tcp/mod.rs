@@ -1,7 +1,8 @@
 //! Messages over TCP, on tokio.
 //!
-//! Every node dials every peer and sends on the connections it dialed; on the ones it accepted it receives. Two simplex
-//! connections for each pair need no agreement on who dials, and each end checks the other's hello.
+//! Every node dials every peer and sends on the connections it dialed; on the ones it accepted it
+//! receives. Two simplex connections for each pair need no agreement on who dials, and each end
+//! checks the other's hello.
 
 mod accept;
 mod config;
@@ -27,8 +28,9 @@ use tokio::task::JoinSet;
 
 /// A [`Transport`] over TCP connections to the peers of [`TcpConfig`].
 ///
-/// [`flush`](Transport::flush) writes from the caller's thread as long as the streams take it; only the rest is left to
-/// tasks. Dropping it closes the port at once, and the connections and tasks as soon as the runtime turns.
+/// [`flush`](Transport::flush) writes from the caller's thread as long as the streams take it; only
+/// the rest is left to tasks. Dropping it closes the port at once, and the connections and tasks as
+/// soon as the runtime turns.
 ///
 /// ```
 /// use bytes::Bytes;

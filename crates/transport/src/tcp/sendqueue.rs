@@ -4,8 +4,8 @@ use crate::outbox::Outbox;
 use crate::{Lane, LaneLimits, Parcel, frame};
 use std::io::IoSlice;
 
-/// The frames that wait for one peer. What to write is gathered in place; only the frame that was written in part is
-/// committed to, so everything else may still be overtaken by control.
+/// The frames that wait for one peer. What to write is gathered in place; only the frame that was
+/// written in part is committed to, so everything else may still be overtaken by control.
 ///
 /// Invariants:
 /// - on one stream, between the first and the last byte of a frame stands no byte of another;
@@ -61,7 +61,8 @@ impl SendQueue {
         Lost::of(lane, self.waiting.push(lane, frame.len(), frame))
     }
 
-    /// Fills `slices` with what is to be written next and tells how many it used; 0 when nothing is left.
+    /// Fills `slices` with what is to be written next and tells how many it used; 0 when nothing is
+    /// left.
     pub(crate) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let begun = self.begun.iter().map(|begun| (&begun.frame, begun.written));
         let frames = begun.chain(self.waiting.iter().map(|frame| (frame, 0)));
@@ -83,7 +84,8 @@ impl SendQueue {
         used
     }
 
-    /// The stream took the first `bytes` of what was gathered. Tells how many frames that completed.
+    /// The stream took the first `bytes` of what was gathered. Tells how many frames that
+    /// completed.
     pub(crate) fn advance(&mut self, mut bytes: usize) -> u64 {
         let mut completed = 0;
         while bytes > 0 {
@@ -108,8 +110,9 @@ impl SendQueue {
         completed
     }
 
-    /// The stream is gone. Its half-written frame is lost, as its rest would be nonsense on another stream; so is the
-    /// control lane, since a heartbeat or a vote from before the break says nothing true any more. Bulk stays.
+    /// The stream is gone. Its half-written frame is lost, as its rest would be nonsense on another
+    /// stream; so is the control lane, since a heartbeat or a vote from before the break says
+    /// nothing true any more. Bulk stays.
     pub(crate) fn disconnect(&mut self) -> Lost {
         let mut lost = Lost::default();
         if let Some(begun) = self.begun.take() {

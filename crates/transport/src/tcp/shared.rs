@@ -104,10 +104,12 @@ impl Shared {
         }
     }
 
-    /// Opens the way in for whoever sent this hello, which was judged before. `None`: a later life was met meanwhile.
+    /// Opens the way in for whoever sent this hello, which was judged before. `None`: a later life
+    /// was met meanwhile.
     pub(crate) fn open_inbound(&self, hello: &Hello) -> Option<(&Peer, u64)> {
         let peer = self.peers.get(&hello.node)?;
-        // Lives are met and connections opened under one lock, so the connection that is open last is of the last life.
+        // Lives are met and connections opened under one lock, so the connection that is open last
+        // is of the last life.
         let mut incarnations = self
             .incarnations
             .lock()
@@ -162,7 +164,8 @@ impl Shared {
     }
 }
 
-/// One peer: a connection to it, made here, to send; and a connection from it, made there, to receive.
+/// One peer: a connection to it, made here, to send; and a connection from it, made there, to
+/// receive.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) address: String,
@@ -175,8 +178,10 @@ pub(crate) struct Peer {
 /// The way in from one peer.
 ///
 /// Invariants:
-/// - only the latest connection hands over messages: nothing of an earlier one arrives behind what it sent;
-/// - what waits for the owner holds permits of `room`, so it is bounded, and a loud peer takes no one else's room.
+/// - only the latest connection hands over messages: nothing of an earlier one arrives behind what
+///   it sent;
+/// - what waits for the owner holds permits of `room`, so it is bounded, and a loud peer takes no
+///   one else's room.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     from: NodeId,
@@ -235,7 +240,8 @@ impl Inbound {
         let _later = latest.wait_for(|(latest, _)| *latest != number).await;
     }
 
-    /// Hands a message of connection `number` to the owner, once there is room. False: a later connection is open.
+    /// Hands a message of connection `number` to the owner, once there is room. False: a later
+    /// connection is open.
     pub(crate) async fn hand_over(&self, number: u64, message: Bytes) -> bool {
         let wanted = u32::try_from(message.len())
             .unwrap_or(u32::MAX)
@@ -246,7 +252,8 @@ impl Inbound {
             return false;
         };
         let latest = self.latest.borrow();
-        // Under the guard of `latest` no later connection can open between the question and the sending.
+        // Under the guard of `latest` no later connection can open between the question and the
+        // sending.
         latest.0 == number
             && self
                 .arrivals

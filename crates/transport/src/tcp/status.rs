@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A look at a [`Tcp`](crate::Tcp): counters since the start, and how each peer stands now.
 ///
-/// The parts were read one after the other while the transport went on, so they need not add up to the last message.
+/// The parts were read one after the other while the transport went on, so they need not add up to
+/// the last message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {

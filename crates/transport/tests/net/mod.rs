@@ -116,8 +116,8 @@ pub(crate) async fn recv(node: &mut impl Transport) -> Option<(NodeId, Bytes)> {
     in_time(poll_fn(|cx| node.poll_recv(cx))).await
 }
 
-/// Waits for `future`, and fails when it was not woken in time. (`timeout` would ask it once more at the end, and so
-/// hide that nobody woke it.)
+/// Waits for `future`, and fails when it was not woken in time. (`timeout` would ask it once more
+/// at the end, and so hide that nobody woke it.)
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::select! {
         biased;

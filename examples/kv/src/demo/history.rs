@@ -28,7 +28,8 @@ pub(crate) struct Record {
 pub(crate) enum Ask {
     Get,
     Put(Bytes),
-    /// A put to a key that nobody else writes, on the condition that it is absent. The condition always holds, so in the history it is a put.
+    /// A put to a key that nobody else writes, on the condition that it is absent. The condition
+    /// always holds, so in the history it is a put.
     PutOnce(Bytes),
     Append(Bytes),
     Cas {
@@ -52,7 +53,8 @@ pub(crate) enum Answer {
     Done,
     Length(u64),
     Swapped(bool),
-    /// No answer that the operation can have. It is kept, and no order of operations will explain it.
+    /// No answer that the operation can have. It is kept, and no order of operations will explain
+    /// it.
     Impossible,
 }
 
@@ -121,8 +123,8 @@ impl Record {
     }
 }
 
-/// The records as the checker takes them: calls and returns in the order of time. At the same nanosecond calls stand before returns, so that the
-/// two operations overlap.
+/// The records as the checker takes them: calls and returns in the order of time. At the same
+/// nanosecond calls stand before returns, so that the two operations overlap.
 pub(crate) fn history(records: &[Record]) -> Result<History<KvInput, KvOutput>, RecordError> {
     let mut events: Vec<_> = records
         .iter()

@@ -22,7 +22,8 @@ pub(crate) struct Kill {
     pub(crate) recovered: bool,
 }
 
-/// Kills the leader a third of the way in and all nodes at two thirds, with SIGKILL, and starts them again.
+/// Kills the leader a third of the way in and all nodes at two thirds, with SIGKILL, and starts
+/// them again.
 pub(crate) async fn torment(
     cluster: &mut Cluster,
     workload: &Workload,

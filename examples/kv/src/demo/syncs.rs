@@ -6,8 +6,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::{client::Client, info::info_field};
 
-/// The counters of all processes that were ever seen. A process counts from zero; one that is killed loses what it counted since it was last asked,
-/// a tenth of a second at the most.
+/// The counters of all processes that were ever seen. A process counts from zero; one that is
+/// killed loses what it counted since it was last asked, a tenth of a second at the most.
 #[derive(Debug, Default)]
 pub(crate) struct Syncs {
     /// First and last count of each (node, process).
@@ -24,7 +24,8 @@ impl Syncs {
         }
     }
 
-    /// Asks every node once: at the start, where the counts are what the load did not cause, and at the end.
+    /// Asks every node once: at the start, where the counts are what the load did not cause, and at
+    /// the end.
     pub(crate) async fn ask(
         &mut self,
         addresses: &BTreeMap<u64, SocketAddr>,

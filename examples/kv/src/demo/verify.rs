@@ -1,4 +1,5 @@
-//! What is true at the end: every key read back through every node, what is missing, and whether the history holds together.
+//! What is true at the end: every key read back through every node, what is missing, and whether
+//! the history holds together.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -97,7 +98,8 @@ pub(crate) async fn read_back(
     Ok(records)
 }
 
-/// One pipeline of reads. Each place in it is a reader of its own: they overlap. Returns how many were answered before the first that was not.
+/// One pipeline of reads. Each place in it is a reader of its own: they overlap. Returns how many
+/// were answered before the first that was not.
 async fn read_batch(
     client: &mut Client,
     keys: &[Bytes],
@@ -145,7 +147,8 @@ pub(crate) fn keys_of(workload: &Workload, records: &[Record]) -> Vec<Bytes> {
         .collect()
 }
 
-/// Compares what was acknowledged with what each node has, and checks the whole history. `at_end` holds the reads of each node.
+/// Compares what was acknowledged with what each node has, and checks the whole history. `at_end`
+/// holds the reads of each node.
 pub(crate) fn verify(
     mut records: Vec<Record>,
     at_end: Vec<Vec<Record>>,

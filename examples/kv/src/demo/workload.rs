@@ -39,8 +39,8 @@ pub(crate) struct Workload {
 /// Which keys there are, and what is likely to be found there.
 ///
 /// - `r0`, `r1`, ...: registers, for get, set and cas.
-/// - `a0.0`, `a0.1`, ...: lists, for append and get. After [`APPENDS_MAX`] appends a list is left alone and the next one begun, so that
-///   values stay short and a check stays cheap.
+/// - `a0.0`, `a0.1`, ...: lists, for append and get. After [`APPENDS_MAX`] appends a list is left
+///   alone and the next one begun, so that values stay short and a check stays cheap.
 /// - `w1.1`, ...: written once, by one client.
 #[derive(Debug)]
 struct Keys {
@@ -50,7 +50,8 @@ struct Keys {
     lists: Vec<(u64, u64)>,
 }
 
-/// Somebody who wants to know of the first write that is both asked after a moment and acknowledged.
+/// Somebody who wants to know of the first write that is both asked after a moment and
+/// acknowledged.
 #[derive(Debug)]
 struct Waiting {
     after: Duration,
@@ -113,7 +114,8 @@ impl Workload {
         self.clients.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// When the first write that is asked from now on is acknowledged. An answer that was already on its way proves nothing.
+    /// When the first write that is asked from now on is acknowledged. An answer that was already
+    /// on its way proves nothing.
     pub(crate) fn next_write(&self) -> oneshot::Receiver<Duration> {
         let (tell, told) = oneshot::channel();
         *lock(&self.waiting) = Some(Waiting {
@@ -279,7 +281,8 @@ impl Workload {
 }
 
 impl Seat {
-    /// Every client has a node of its own to which it returns after a while, so that a node that was away serves again.
+    /// Every client has a node of its own to which it returns after a while, so that a node that
+    /// was away serves again.
     fn goes_home(&mut self) -> bool {
         self.away = if self.node == self.home {
             0
@@ -308,7 +311,8 @@ const LISTS_MIN: usize = 8;
 const APPENDS_MAX: u64 = 100;
 /// How many operations a client spends away from its own node.
 const AWAY_MAX: u64 = 200;
-/// How long a client waits for an answer. The nodes give up sooner, so that as a rule they say themselves what is known.
+/// How long a client waits for an answer. The nodes give up sooner, so that as a rule they say
+/// themselves what is known.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After a refusal: a client that came back at once would only be refused again.
 const PAUSE: Duration = Duration::from_millis(10);
