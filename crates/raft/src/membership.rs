@@ -10,8 +10,12 @@ pub struct NodeId(pub u64);
 
 /// Who takes part. While `outgoing` is not empty the membership is joint: every decision needs a
 /// majority of `voters` and a majority of `outgoing` (§6).
+///
+/// With the feature `serde` it travels as the bytes of [`encode`](Self::encode), so what comes from
+/// outside is within its bounds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Bytes", into = "Bytes"))]
 pub struct Membership {
     /// Nodes whose votes and acknowledgements count.
     pub voters: BTreeSet<NodeId>,
@@ -94,6 +98,20 @@ impl Membership {
             return Err(MembershipError::LearnerVotes);
         }
         Ok(membership)
+    }
+}
+
+impl From<Membership> for Bytes {
+    fn from(membership: Membership) -> Self {
+        membership.encode()
+    }
+}
+
+impl TryFrom<Bytes> for Membership {
+    type Error = MembershipError;
+
+    fn try_from(bytes: Bytes) -> Result<Self, MembershipError> {
+        Self::decode(&bytes)
     }
 }
 

@@ -83,6 +83,8 @@ pub struct Engine<P: Protocol, T> {
     reads: Reads<T>,
     transfer: Transfer,
     staged: VecDeque<P::Staged>,
+    /// Bytes of bodies sealed since a write was staged last.
+    sealed_bytes: usize,
     ready: VecDeque<Effect<P, T>>,
     accepted: Accepted,
     reading: BTreeSet<NodeId>,
@@ -104,6 +106,7 @@ impl<P: Protocol, T> Engine<P, T> {
             reads: Reads::new(),
             transfer: Transfer::default(),
             staged: VecDeque::new(),
+            sealed_bytes: 0,
             ready: VecDeque::new(),
             accepted: Accepted::default(),
             reading: BTreeSet::new(),
@@ -162,7 +165,7 @@ impl<P: Protocol, T> Engine<P, T> {
         if self.closed.is_some() {
             return;
         }
-        if self.core.poll_timeout().is_some_and(|at| at <= now) {
+        if self.core_deadline().is_some_and(|at| at <= now) {
             self.core.handle_timeout(now);
         }
         let (queued, sent) = self.proposals.expire(now);
@@ -186,6 +189,7 @@ impl<P: Protocol, T> Engine<P, T> {
         record_bytes_max: usize,
         append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
     ) -> Result<(), E> {
+        self.sealed_bytes = 0;
         self.staged
             .push_back(P::stage(write, record_bytes_max, append)?);
         Ok(())
@@ -193,6 +197,9 @@ impl<P: Protocol, T> Engine<P, T> {
 
     /// Everything the log took up to `durable` is on stable storage.
     pub fn handle_durable(&mut self, now: Instant, durable: Lsn) {
+        if self.closed.is_some() {
+            return;
+        }
         while let Some(staged) = self.staged.pop_front() {
             match P::release(staged, durable) {
                 Ok((messages, receipt)) => {
@@ -215,6 +222,9 @@ impl<P: Protocol, T> Engine<P, T> {
         now: Instant,
         completion: Completion<P>,
     ) -> Result<(), Poisoned> {
+        if self.closed.is_some() {
+            return Ok(());
+        }
         match completion {
             Completion::Fetched(_, Err(error @ LogError::Failed(_))) => {
                 return Err(Poisoned(error));
@@ -227,7 +237,7 @@ impl<P: Protocol, T> Engine<P, T> {
                 snapshot,
                 at,
                 piece,
-            } => self.handle_piece_read(to, snapshot, at, piece),
+            } => self.handle_piece_read(now, to, snapshot, at, piece),
             Completion::ChunkWritten(snapshot, Ok(next)) => self.transfer.stored(&snapshot, next),
             Completion::Discarded(snapshot) => self.transfer.stored(&snapshot, 0),
             Completion::Received(snapshot, Ok(())) => {
@@ -253,7 +263,8 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// Whether the log has space for what may come. Without it nothing new is taken.
+    /// Whether the log has space for what may come. Without it nothing new is taken: commands are
+    /// rejected as [`Reason::Full`], peers' entries are dropped, and they send them again.
     pub fn set_room(&mut self, has_room: bool) {
         self.has_room = has_room;
     }
@@ -292,8 +303,11 @@ impl<P: Protocol, T> Engine<P, T> {
                 Output::Send(to, message) => self.send_message(to, &message),
                 Output::Fetch(fetch) => return Some(Effect::Task(Task::Fetch(fetch))),
                 Output::Apply(committed) => self.apply(committed),
-                Output::Restore(snapshot) => self.restore(snapshot),
-                Output::PullSnapshot { from, snapshot } => self.begin_pull(from, snapshot),
+                Output::Restore(snapshot) => self.restore(now, snapshot),
+                Output::PullSnapshot { from, snapshot } => {
+                    self.transfer.begin(from, snapshot);
+                    self.pull(now);
+                }
                 Output::Read { id, index } => self.handle_index(id, index),
             }
         }
@@ -306,7 +320,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }
         let patience = self.config.patience;
         [
-            self.core.poll_timeout(),
+            self.core_deadline(),
             self.proposals.wake(),
             self.reads.wake(),
             self.reads.stale_at(self.config.node, patience),
@@ -330,6 +344,19 @@ impl<P: Protocol, T> Engine<P, T> {
             snapshots_received: self.snapshots_received,
             snapshots_failed: self.snapshots_failed,
         }
+    }
+
+    /// Without room for its log a node does not campaign: it could not even write the entry that
+    /// begins its term. Whoever leads goes on to be heard.
+    fn core_deadline(&self) -> Option<Instant> {
+        let leads = || {
+            self.core
+                .leadership()
+                .is_some_and(|l| l.node == self.config.node)
+        };
+        self.core
+            .poll_timeout()
+            .filter(|_| self.has_room || leads())
     }
 
     fn is_busy(&self) -> bool {
@@ -367,11 +394,13 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    fn restore(&mut self, snapshot: Snapshot) {
-        self.handed = snapshot.index;
+    fn restore(&mut self, now: Instant, snapshot: Snapshot) {
+        let index = snapshot.index;
+        self.handed = index;
         self.proposals.doubt();
-        self.transfer.restored(snapshot.index);
+        self.transfer.restored(index);
         self.ready.push_back(Effect::Job(Job::Restore(snapshot)));
+        self.prune(now, index);
         self.serve();
     }
 
@@ -390,15 +419,17 @@ impl<P: Protocol, T> Engine<P, T> {
             return self.forward(now, leader);
         }
         while self.staged.is_empty()
+            && self.sealed_bytes < self.config.write_bytes_max
             && let Some((sequence, body)) =
                 self.proposals.seal(now, leader, self.config.body_bytes_max)
         {
-            if let Err(refusal) = self.core.propose(now, body) {
-                let tickets = self.proposals.take(sequence);
-                tickets
-                    .into_iter()
-                    .flatten()
-                    .for_each(|ticket| self.reject(ticket, refusal.into()));
+            let bytes = body.len();
+            match self.core.propose(now, body) {
+                Ok(()) => self.sealed_bytes += bytes,
+                Err(refusal) => {
+                    let tickets = self.proposals.take(sequence).into_iter().flatten();
+                    tickets.for_each(|ticket| self.reject(ticket, refusal.into()));
+                }
             }
         }
     }
@@ -407,10 +438,9 @@ impl<P: Protocol, T> Engine<P, T> {
         let mut head = Frame::Message.head(self.config.group);
         let mut parts = Vec::new();
         P::encode(message, &mut head, &mut parts);
-        let lane = if P::is_bulk(message) {
-            Lane::Bulk
-        } else {
-            Lane::Control
+        let lane = match P::longest_body(message) {
+            Some(_) => Lane::Bulk,
+            None => Lane::Control,
         };
         self.ready
             .push_back(Effect::Send(to, lane, crate::protocol::parcel(head, parts)));

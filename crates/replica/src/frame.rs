@@ -31,12 +31,25 @@ pub(crate) enum Frame {
     Message,
     /// A body to propose follows; void in any leadership but this.
     Forward { epoch: u64 },
-    /// The forwarded body with this sequence number was not proposed and will not be.
-    Refused { sequence: u64, reason: Denial },
+    /// The forwarded body of this name was not proposed and will not be. Names and rounds begin anew in each life of
+    /// a node, so an answer says which life it answers.
+    Refused {
+        incarnation: u64,
+        sequence: u64,
+        reason: Denial,
+    },
     /// Asks the leader of this epoch for an index that covers all writes that have ended.
-    AskIndex { epoch: u64, id: u64 },
+    AskIndex {
+        epoch: u64,
+        incarnation: u64,
+        id: u64,
+    },
     /// The answer to `AskIndex`.
-    Index { id: u64, index: Result<u64, Denial> },
+    Index {
+        incarnation: u64,
+        id: u64,
+        index: Result<u64, Denial>,
+    },
     /// Asks for a piece of a snapshot.
     Pull { index: u64, tag: [u8; 32], at: u64 },
     /// A piece of a snapshot file of `len` bytes follows.
@@ -153,15 +166,22 @@ mod tests {
             Frame::Message,
             Frame::Forward { epoch: 3 },
             Frame::Refused {
+                incarnation: 4,
                 sequence: u64::MAX,
                 reason: Denial::TooLarge,
             },
-            Frame::AskIndex { epoch: 1, id: 2 },
+            Frame::AskIndex {
+                epoch: 1,
+                incarnation: 9,
+                id: 2,
+            },
             Frame::Index {
+                incarnation: 9,
                 id: 2,
                 index: Err(Denial::Busy),
             },
             Frame::Index {
+                incarnation: 9,
                 id: 2,
                 index: Ok(300),
             },

@@ -217,7 +217,9 @@ pub(crate) struct Inbox<S: StateMachine> {
 impl<S: StateMachine> Inbox<S> {
     fn push(&self, request: Request<Waiter<S>>, bytes: usize) {
         let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let refused = if queued + bytes > self.queued_bytes_max {
+        let refused = if bytes > self.queued_bytes_max {
+            Some((request, Reason::TooLarge))
+        } else if queued + bytes > self.queued_bytes_max {
             Some((request, Reason::Busy))
         } else {
             match self.to.try_send((request, bytes)) {

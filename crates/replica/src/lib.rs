@@ -76,6 +76,7 @@
 pub mod body;
 
 mod applier;
+mod drive;
 mod engine;
 mod frame;
 mod group;

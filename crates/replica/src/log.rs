@@ -92,6 +92,9 @@ pub trait Log: Send + 'static {
     fn reader(&self) -> Arc<dyn LogReader>;
     /// The snapshots beside the log.
     fn snapshots(&self) -> Arc<dyn SnapshotStore>;
+    /// What to call, from any thread, when a sync ends later than the call that began it. A log whose syncs are done
+    /// when they return has no use for it.
+    fn wake_with(&mut self, _wake: Arc<dyn Fn() + Send + Sync>) {}
     /// What it has done so far.
     fn stats(&self) -> LogStats;
     /// Whether space is allocated for what may be appended next. A node whose log has no room falls

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use synod_transport::{NodeId, Transport};
 use synod_wal::GroupId;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::applier::Applier;
+use crate::drive::{Hosted, Tasks};
 use crate::engine::{Engine, EngineConfig};
-use crate::group::{Clock, Group, Inbox, Waiter};
-use crate::host::{Control, Host, Hosted};
+use crate::group::{Group, Inbox, Waiter};
+use crate::host::{Control, Host};
 use crate::log::{Log, LogError};
 use crate::machine::StateMachine;
 use crate::protocol::{Configured, Protocol, RecoverError};
@@ -72,6 +73,16 @@ pub enum OpenGroupError {
     /// The group is open already.
     #[error("the group is open already")]
     Open,
+    /// A body of `body_bytes_max` does not fit into a record of the log.
+    #[error(
+        "a body of {body_bytes_max} bytes does not fit into a log record of {record_bytes_max}"
+    )]
+    Limits {
+        /// The node's.
+        body_bytes_max: usize,
+        /// The log's.
+        record_bytes_max: usize,
+    },
     /// Its log cannot be read.
     #[error("the log cannot be read")]
     Log(#[from] LogError),
@@ -99,16 +110,7 @@ impl Node {
     #[must_use]
     pub fn start(config: NodeConfig, log: impl Log, transport: impl Transport) -> Self {
         let (control, requests) = mpsc::channel(CONTROL_MAX);
-        let host = Host {
-            log: Box::new(log),
-            transport: Box::new(transport),
-            groups: Default::default(),
-            wake: Arc::new(Notify::new()),
-            clock: Clock::start(),
-            control: requests,
-            poisoned: false,
-            unsynced: false,
-        };
+        let host = Host::new(Box::new(log), Box::new(transport), requests);
         tokio::spawn(host.run());
         Self { config, control }
     }
@@ -169,22 +171,28 @@ fn open<C: Configured, S: StateMachine>(
     if host.poisoned {
         return Err(OpenGroupError::Stopped);
     }
-    let membership = C::Protocol::initial_membership(&config);
+    let mut engine = node.engine(id);
+    engine.record_bytes_max = host.log.record_bytes_max();
+    if !engine.fits() {
+        let (body_bytes_max, record_bytes_max) = (engine.body_bytes_max, engine.record_bytes_max);
+        return Err(OpenGroupError::Limits {
+            body_bytes_max,
+            record_bytes_max,
+        });
+    }
     let recovered = host.log.recover(id)?;
     let core = C::Protocol::recover(config, recovered, host.clock.now())?;
+    let membership = core.membership();
     let (to, requests) = mpsc::channel::<(_, usize)>(node.requests_max);
-    let (completions_to, completions) = mpsc::unbounded_channel();
     let (status, watch) = watch::channel(Status::new(C::Protocol::NAME, node.id));
     let queued_bytes = Arc::new(AtomicUsize::new(0));
     let hosted = Hosted::<C::Protocol, S> {
         id,
-        engine: Engine::<_, Waiter<S>>::new(node.engine(id), core),
+        engine: Engine::<_, Waiter<S>>::new(engine, core),
         applier: Applier::new(id, machine, membership, host.log.snapshots()),
         requests,
         queued_bytes: queued_bytes.clone(),
-        completions,
-        completions_to,
-        wake: host.wake.clone(),
+        tasks: Tasks::new(host.wake.clone()),
         status,
         closed: None,
     };

@@ -182,8 +182,6 @@ pub trait Protocol: Sized + Send + 'static {
     /// The name a person knows it by: `raft`, `paxos`.
     const NAME: &'static str;
 
-    /// The configuration as of an empty log, encoded as it travels in snapshots.
-    fn initial_membership(config: &Self::Config) -> Bytes;
     /// A core that goes on where its log ends.
     ///
     /// # Errors
@@ -229,6 +227,9 @@ pub trait Protocol: Sized + Send + 'static {
     fn poll_timeout(&self) -> Option<Instant>;
     /// Who leads, as far as this node knows.
     fn leadership(&self) -> Option<Leadership>;
+    /// Who takes part, encoded as it travels in snapshots; right after [`recover`](Self::recover), as of where the log
+    /// begins.
+    fn membership(&self) -> Bytes;
     /// The core at a glance.
     fn status(&self) -> CoreStatus;
     /// The epoch in which a slot was decided.
@@ -260,8 +261,9 @@ pub trait Protocol: Sized + Send + 'static {
     ) -> Result<(Vec<(NodeId, Self::Message)>, Self::Receipt), Self::Staged>;
     /// The indexes a fetch asks for, and how many bytes of them at the most.
     fn range(fetch: &Self::Fetch) -> (RangeInclusive<u64>, usize);
-    /// Whether a message carries entries, and may be overtaken by those that do not.
-    fn is_bulk(message: &Self::Message) -> bool;
+    /// The length of the longest body that a message carries; `None` for one without entries, which may overtake
+    /// those that have some.
+    fn longest_body(message: &Self::Message) -> Option<usize>;
     /// Encodes a message: a head of its own, and parts that share the bodies.
     fn encode(message: &Self::Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>);
     /// Decodes what [`encode`](Self::encode) wrote. `None` for anything else; never allocates more

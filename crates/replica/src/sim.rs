@@ -4,7 +4,7 @@
 //! A user describes the group by a [`Cluster`] and lets a `synod_sim::World` run [`SimNode`]s of
 //! it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use crate::frame;
 use crate::log::Log;
 use crate::machine::{Reason, StateMachine, Ticket};
 use crate::protocol::{Configured, Protocol};
+use crate::task::Task;
 use crate::time::Instant;
 
 /// A simulated disk as the log's medium. Clones are the same disk.
@@ -146,14 +147,23 @@ pub type Core<C> = <<C as Cluster>::Config as Configured>::Protocol;
 ///
 /// A sync takes the time that the world draws: the record is in the log's memory meanwhile, and is
 /// written and synced when the time has come. So crashes fall before the write, between its
-/// operations, and between the sync and the sends.
+/// operations, and between the sync and the sends. Storage tasks take such a time too, one after the
+/// other.
 pub struct SimNode<C: Cluster> {
     engine: Engine<Core<C>, C::Ticket>,
     applier: Applier<C::Machine>,
     log: Wal<SimDisk>,
     record_bytes_max: usize,
-    syncing: bool,
+    /// What the next drawn times are for; the first is under way.
+    later: VecDeque<Later<Core<C>>>,
     applied: BTreeMap<u64, (u64, u64)>,
+}
+
+/// Storage work that takes time.
+#[derive(Debug)]
+enum Later<P: Protocol> {
+    Sync,
+    Task(Task<P>),
 }
 
 impl<C: Cluster> SimNode<C> {
@@ -176,16 +186,23 @@ impl<C: Cluster> SimNode<C> {
     /// Polls the engine until it is at rest, but for a sync that takes time.
     fn pump(&mut self, context: &mut sim::Context<Bytes>) -> io::Result<()> {
         let now = Instant(context.now);
+        self.engine.set_room(Log::has_room(&mut self.log));
         while let Some(effect) = self.engine.poll_effect(now) {
             match effect {
                 Effect::Persist(write) => {
                     let (log, bytes_max) = (&mut self.log, self.record_bytes_max);
-                    self.engine
-                        .stage(write, bytes_max, |ops| Log::append(log, GROUP, ops))
-                        .map_err(io::Error::other)?;
-                    if !self.syncing {
-                        self.syncing = true;
-                        context.start_sync();
+                    let staged = self
+                        .engine
+                        .stage(write, bytes_max, |ops| Log::append(log, GROUP, ops));
+                    staged.map_err(io::Error::other)?;
+                    // A sync that has not begun will find this record too.
+                    if !self
+                        .later
+                        .iter()
+                        .skip(1)
+                        .any(|later| matches!(later, Later::Sync))
+                    {
+                        self.begin(Later::Sync, context);
                     }
                 }
                 Effect::Send(to, _, parcel) => context.send(sim::NodeId(to.0), whole(&parcel)),
@@ -198,16 +215,44 @@ impl<C: Cluster> SimNode<C> {
                         self.engine.handle_done(done);
                     }
                 }
-                Effect::Task(task) => {
-                    let completion =
-                        task.run(GROUP, &*Log::reader(&self.log), &*Log::snapshots(&self.log));
-                    self.engine
-                        .handle_completion(now, completion)
-                        .map_err(io::Error::other)?;
-                }
+                Effect::Task(task) => self.begin(Later::Task(task), context),
             }
         }
         context.timer = self.engine.poll_timeout().map(|at| at.0);
+        Ok(())
+    }
+
+    fn begin(&mut self, later: Later<Core<C>>, context: &mut sim::Context<Bytes>) {
+        if self.later.is_empty() {
+            context.start_sync();
+        }
+        self.later.push_back(later);
+    }
+
+    /// The time of what is under way has come.
+    fn finish(&mut self, context: &mut sim::Context<Bytes>) -> io::Result<()> {
+        let now = Instant(context.now);
+        match self.later.pop_front() {
+            Some(Later::Sync) => {
+                if let Err(error) = self.log.sync() {
+                    self.engine.close(Reason::Poisoned);
+                    self.pump(context)?;
+                    return Err(io::Error::other(error));
+                }
+                self.engine.handle_durable(now, self.log.durable());
+            }
+            Some(Later::Task(task)) => {
+                let (reader, snapshots) = (Log::reader(&self.log), Log::snapshots(&self.log));
+                let completion = task.run(GROUP, &*reader, &*snapshots);
+                self.engine
+                    .handle_completion(now, completion)
+                    .map_err(io::Error::other)?;
+            }
+            None => {}
+        }
+        if !self.later.is_empty() {
+            context.start_sync();
+        }
         Ok(())
     }
 
@@ -248,20 +293,24 @@ impl<C: Cluster> sim::Process for SimNode<C> {
         let config = shared.config(node, start.seed);
         let mut log =
             Wal::open(SimDisk(start.disk), shared.log_options()).map_err(io::Error::other)?;
-        let membership = Core::<C>::initial_membership(&config);
         let recovered = Log::recover(&mut log, GROUP).map_err(io::Error::other)?;
         let core = Core::<C>::recover(config, recovered, Instant(context.now))
             .map_err(io::Error::other)?;
         let mut engine = EngineConfig::new(GROUP, node, start.incarnation);
         shared.tune(&mut engine);
-        let applier = Applier::new(GROUP, shared.machine(), membership, Log::snapshots(&log));
+        let applier = Applier::new(
+            GROUP,
+            shared.machine(),
+            core.membership(),
+            Log::snapshots(&log),
+        );
         let engine = Engine::new(engine, core);
         let mut node = Self {
             engine,
             applier,
             record_bytes_max: log.options().record_bytes_max,
             log,
-            syncing: false,
+            later: VecDeque::new(),
             applied: BTreeMap::new(),
         };
         node.pump(context)?;
@@ -280,15 +329,7 @@ impl<C: Cluster> sim::Process for SimNode<C> {
                     self.engine.handle_frame(now, NodeId(from.0), rest);
                 }
             }
-            sim::Event::SyncDone => {
-                self.syncing = false;
-                if let Err(error) = self.log.sync() {
-                    self.engine.close(Reason::Poisoned);
-                    self.pump(context)?;
-                    return Err(io::Error::other(error));
-                }
-                self.engine.handle_durable(now, self.log.durable());
-            }
+            sim::Event::SyncDone => self.finish(context)?,
             sim::Event::Input(request) => self.request(now, request),
             _ => self.engine.handle_timeout(now),
         }

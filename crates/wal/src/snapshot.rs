@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, File};
 use crate::snapshot_file::{self, BodyWriter, META_BYTES_MAX, SnapshotReader};
@@ -46,6 +47,9 @@ pub struct Snapshot {
 /// ```
 pub struct Snapshots<D> {
     disk: D,
+    /// Held from the look at a name to the use of it: to open creates what is absent, so a snapshot that
+    /// is removed in between would come back empty.
+    names: Arc<Mutex<()>>,
 }
 
 /// What the name of a file says.
@@ -61,7 +65,10 @@ enum Kind {
 
 impl<D: Disk> Snapshots<D> {
     pub(crate) fn new(disk: D) -> Self {
-        Self { disk }
+        Self {
+            disk,
+            names: Arc::default(),
+        }
     }
 
     /// Writes a snapshot whose body comes from `write`. It is durable on return: synced under
@@ -221,7 +228,12 @@ impl<D: Disk> Snapshots<D> {
             .into_iter()
             .filter(|(_, _, kind)| *kind == Kind::Whole)
         {
-            let header = snapshot_file::header(&self.whole(group, index)?, group)?;
+            let file = match self.whole(group, index) {
+                // Removed since it was listed.
+                Err(SnapshotError::NotFound { .. }) => continue,
+                file => file?,
+            };
+            let header = snapshot_file::header(&file, group)?;
             let header = header.filter(|(found, _)| found.index == index);
             found.push(header.ok_or(SnapshotError::Corrupt { group, index })?.0);
         }
@@ -235,6 +247,7 @@ impl<D: Disk> Snapshots<D> {
     /// # Errors
     /// Those of the medium.
     pub fn remove_before(&self, group: GroupId, index: u64) -> Result<(), SnapshotError> {
+        let _names = self.names();
         let files = self.files(group)?;
         let stale: Vec<_> = files
             .into_iter()
@@ -273,12 +286,17 @@ impl<D: Disk> Snapshots<D> {
 
     fn whole(&self, group: GroupId, index: u64) -> Result<D::File, SnapshotError> {
         let name = name(group, index, Kind::Whole);
-        // To open creates what is absent.
+        let _names = self.names();
         if self.exists(&name)? {
             Ok(self.disk.open(&name)?)
         } else {
             Err(SnapshotError::NotFound { group, index })
         }
+    }
+
+    fn names(&self) -> MutexGuard<'_, ()> {
+        // It guards no data, so a holder that panicked left nothing half done.
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {
@@ -298,6 +316,7 @@ impl<D: Disk> Clone for Snapshots<D> {
     fn clone(&self) -> Self {
         Self {
             disk: self.disk.clone(),
+            names: Arc::clone(&self.names),
         }
     }
 }

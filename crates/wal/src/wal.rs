@@ -41,6 +41,7 @@ use crate::{AppendError, GroupId, Lsn, Op, OpenError, Options, ReadError, Stats,
 /// ```
 pub struct Wal<D: Disk> {
     disk: D,
+    snapshots: Snapshots<D>,
     shared: Arc<Shared<D::File>>,
     writer: Writer<D>,
     /// The payload of the record at hand.
@@ -61,6 +62,7 @@ impl<D: Disk> Wal<D> {
         let shared = Arc::new(Shared::new(std::mem::take(&mut recovery.index)));
         let writer = Writer::new(disk.clone(), options, Arc::clone(&shared), recovery)?;
         Ok(Self {
+            snapshots: Snapshots::new(disk.clone()),
             disk,
             shared,
             writer,
@@ -149,7 +151,7 @@ impl<D: Disk> Wal<D> {
     /// The snapshot files beside the log, for any thread.
     #[must_use]
     pub fn snapshots(&self) -> Snapshots<D> {
-        Snapshots::new(self.disk.clone())
+        self.snapshots.clone()
     }
 
     /// The medium.

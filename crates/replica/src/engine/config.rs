@@ -19,6 +19,10 @@ pub struct EngineConfig {
     pub incarnation: u64,
     /// Bytes of an entry's body; a larger command is refused.
     pub body_bytes_max: usize,
+    /// Bytes of bodies of this node's own commands in one write.
+    pub write_bytes_max: usize,
+    /// Bytes of the longest record that the log takes: a peer's entry that does not fit is dropped.
+    pub record_bytes_max: usize,
     /// Bytes of commands that wait to be sealed.
     pub queued_bytes_max: usize,
     /// Requests whose end is open.
@@ -43,6 +47,8 @@ impl EngineConfig {
             node,
             incarnation,
             body_bytes_max: 1 << 20,
+            write_bytes_max: 4 << 20,
+            record_bytes_max: usize::MAX,
             queued_bytes_max: 64 << 20,
             requests_max: 1 << 16,
             forwards_max: 4,
@@ -52,6 +58,16 @@ impl EngineConfig {
         }
     }
 }
+
+impl EngineConfig {
+    /// Whether a body of the greatest length fits into a record of the log.
+    pub(crate) fn fits(&self) -> bool {
+        self.body_bytes_max.saturating_add(RECORD_SPARE_BYTES) <= self.record_bytes_max
+    }
+}
+
+/// What a record takes beside the body of an entry, at the most.
+pub(super) const RECORD_SPARE_BYTES: usize = 1024;
 
 /// The engine at a glance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -84,6 +84,7 @@ impl<P: Protocol, T> Engine<P, T> {
         };
         if let Some(refusal) = refusal {
             let frame = Frame::Refused {
+                incarnation: name.incarnation,
                 sequence: name.sequence,
                 reason: refusal.into(),
             };

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use synod_transport::{Lane, NodeId};
 use synod_wal::Snapshot;
 
+use super::config::RECORD_SPARE_BYTES;
+use super::reads::Remote;
 use super::transfer::Next;
 use super::{Effect, Engine};
 use crate::frame::{Denial, Frame, name};
@@ -22,26 +24,45 @@ impl<P: Protocol, T> Engine<P, T> {
             self.frames_ignored += 1;
             return;
         };
+        let here = self.config.incarnation;
         match frame {
-            Frame::Message => match P::decode(rest) {
-                Some(message) => self.core.handle_message(now, from, message),
-                None => self.frames_ignored += 1,
-            },
+            Frame::Message => self.handle_message(now, from, rest),
             Frame::Forward { epoch } => self.handle_forward(now, from, epoch, rest),
-            Frame::Refused { sequence, reason } => self.handle_refused(from, sequence, reason),
-            Frame::AskIndex { epoch, id } => self.handle_ask(now, from, epoch, id),
-            Frame::Index {
+            Frame::Refused {
+                incarnation,
+                sequence,
+                reason,
+            } if incarnation == here => {
+                self.handle_refused(from, sequence, reason);
+            }
+            Frame::AskIndex {
+                epoch,
+                incarnation,
                 id,
-                index: Ok(index),
             } => {
-                self.reads.confirm(from, ReadId(id), index);
-                self.serve();
+                self.handle_ask(
+                    now,
+                    epoch,
+                    Remote {
+                        node: from,
+                        incarnation,
+                        id,
+                    },
+                );
             }
             Frame::Index {
+                incarnation,
                 id,
-                index: Err(denial),
-            } => self.handle_denied(from, ReadId(id), denial),
-            Frame::Pull { index, tag, at } => self.handle_pull(now, from, name(index, tag), at),
+                index,
+            } if incarnation == here => match index {
+                Ok(index) => {
+                    self.reads.confirm(from, ReadId(id), index);
+                    self.serve();
+                }
+                Err(denial) => self.handle_denied(from, ReadId(id), denial),
+            },
+            Frame::Refused { .. } | Frame::Index { .. } => self.frames_ignored += 1,
+            Frame::Pull { index, tag, at } => self.handle_pull(from, name(index, tag), at),
             Frame::Piece {
                 index,
                 tag,
@@ -54,6 +75,19 @@ impl<P: Protocol, T> Engine<P, T> {
                     self.core.handle_pull_failed(now, snapshot);
                 }
             }
+        }
+    }
+
+    fn handle_message(&mut self, now: Instant, from: NodeId, bytes: Bytes) {
+        let takes = |message: &P::Message| {
+            let body = P::longest_body(message);
+            body.is_none_or(|bytes| {
+                self.has_room && bytes + RECORD_SPARE_BYTES <= self.config.record_bytes_max
+            })
+        };
+        match P::decode(bytes).filter(takes) {
+            Some(message) => self.core.handle_message(now, from, message),
+            None => self.frames_ignored += 1,
         }
     }
 
@@ -74,6 +108,7 @@ impl<P: Protocol, T> Engine<P, T> {
         if leader.node != self.config.node {
             let frame = Frame::AskIndex {
                 epoch: leader.epoch,
+                incarnation: self.config.incarnation,
                 id: id.0,
             };
             self.send(leader.node, Lane::Control, &frame, Vec::new());
@@ -84,12 +119,18 @@ impl<P: Protocol, T> Engine<P, T> {
 
     /// The core's answer to a round of this node or of a follower.
     pub(super) fn handle_index(&mut self, id: ReadId, index: Result<u64, Refusal>) {
-        if let Some((node, theirs)) = self.reads.take_remote(id) {
+        if let Some(Remote {
+            node,
+            incarnation,
+            id,
+        }) = self.reads.take_remote(id)
+        {
             // Without leadership there is no answer: the follower asks the next leader of its own
             // accord.
             if index != Err(Refusal::NotLeader) {
                 let frame = Frame::Index {
-                    id: theirs,
+                    incarnation,
+                    id,
                     index: index.map_err(Denial::from),
                 };
                 self.send(node, Lane::Control, &frame, Vec::new());
@@ -106,14 +147,6 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// A pull begins: pieces of an earlier try are forgotten first, so that files never mix.
-    pub(super) fn begin_pull(&mut self, from: NodeId, snapshot: Snapshot) {
-        for forget in self.transfer.begin(from, snapshot) {
-            self.ready
-                .push_back(Effect::Task(Task::DiscardPart(forget)));
-        }
-    }
-
     /// Asks for the next piece, or gives up.
     pub(super) fn pull(&mut self, now: Instant) {
         match self
@@ -121,6 +154,9 @@ impl<P: Protocol, T> Engine<P, T> {
             .next(now, self.config.patience, UNANSWERED_MAX)
         {
             Next::Wait => {}
+            Next::Discard(snapshot) => self
+                .ready
+                .push_back(Effect::Task(Task::DiscardPart(snapshot))),
             Next::Ask(from, name, at) => {
                 self.send(from, Lane::Control, &Frame::pull(name, at), Vec::new());
             }
@@ -141,21 +177,34 @@ impl<P: Protocol, T> Engine<P, T> {
         self.transfer.taken(saved);
     }
 
-    /// Cuts the log behind a snapshot, once enough has been applied since, and lets go of older
-    /// snapshots, but for those that peers are reading.
+    /// Cuts the log behind a snapshot, once enough has been applied since.
     pub(super) fn cut(&mut self, now: Instant) {
-        let margin = self.config.snapshot_log_bytes / MARGIN_PARTS;
-        if let Some(snapshot) = self.transfer.cut(margin) {
-            let patience = self.config.patience * SERVING_PATIENCES;
-            let keep_from = self.transfer.keep_from(now, snapshot.index, patience);
+        let worth = self.config.snapshot_log_bytes;
+        let patience = self.config.patience * SERVING_PATIENCES;
+        let cut = self.transfer.cut(
+            now,
+            patience,
+            worth / MARGIN_PARTS,
+            worth.saturating_mul(LAG_MAX),
+        );
+        if let Some(snapshot) = cut {
+            let index = snapshot.index;
             self.core.handle_snapshot(now, snapshot);
-            self.ready
-                .push_back(Effect::Task(Task::Prune { keep_from }));
+            self.prune(now, index);
         }
+    }
+
+    /// Removes the snapshots before `newest`, but for those that peers are reading.
+    pub(super) fn prune(&mut self, now: Instant, newest: u64) {
+        let patience = self.config.patience * SERVING_PATIENCES;
+        let keep_from = self.transfer.keep_from(now, newest, patience);
+        self.ready
+            .push_back(Effect::Task(Task::Prune { keep_from }));
     }
 
     pub(super) fn handle_piece_read(
         &mut self,
+        now: Instant,
         to: NodeId,
         name: SnapshotName,
         at: u64,
@@ -164,6 +213,7 @@ impl<P: Protocol, T> Engine<P, T> {
         self.reading.remove(&to);
         match piece {
             Some((len, bytes)) => {
+                self.transfer.serve(now, to, name.index);
                 self.send(to, Lane::Bulk, &Frame::piece(name, at, len), vec![bytes]);
             }
             None => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
@@ -186,7 +236,7 @@ impl<P: Protocol, T> Engine<P, T> {
             .for_each(|ticket| self.reject(ticket, denial.into()));
     }
 
-    fn handle_ask(&mut self, now: Instant, from: NodeId, epoch: u64, theirs: u64) {
+    fn handle_ask(&mut self, now: Instant, epoch: u64, remote: Remote) {
         let here = Leadership {
             node: self.config.node,
             epoch,
@@ -195,7 +245,7 @@ impl<P: Protocol, T> Engine<P, T> {
             self.frames_ignored += 1;
             return;
         }
-        let id = self.reads.ask_for(from, theirs);
+        let id = self.reads.ask_for(remote);
         if let Err(refusal) = self.core.read(now, id) {
             self.handle_index(id, Err(refusal));
         }
@@ -213,11 +263,10 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    fn handle_pull(&mut self, now: Instant, from: NodeId, snapshot: SnapshotName, at: u64) {
+    fn handle_pull(&mut self, from: NodeId, snapshot: SnapshotName, at: u64) {
         if !self.reading.insert(from) {
             return;
         }
-        self.transfer.serve(now, from, snapshot.index);
         let bytes_max = self.config.piece_bytes_max;
         self.ready.push_back(Effect::Task(Task::ReadChunk {
             to: from,
@@ -256,6 +305,8 @@ impl From<Denial> for Reason {
 const SERVING_PATIENCES: u32 = 50;
 /// The log is cut this part of a snapshot's worth of log after the snapshot was taken.
 const MARGIN_PARTS: u64 = 4;
+/// How many snapshots' worth of log a peer may lag behind while it reads a snapshot.
+const LAG_MAX: u64 = 8;
 /// Rounds of reads under way at once; later reads gather into the next.
 const ROUNDS_MAX: usize = 2;
 /// Rounds of followers under way at a leader.

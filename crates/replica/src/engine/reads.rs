@@ -22,6 +22,14 @@ struct Round<T> {
     waiting: Vec<Waiting<T>>,
 }
 
+/// A follower's round: who asked, in which of its lives, and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Remote {
+    pub(super) node: NodeId,
+    pub(super) incarnation: u64,
+    pub(super) id: u64,
+}
+
 /// # Invariants
 /// - A ticket is in one of `queue`, `rounds` and `confirmed`, once.
 /// - Keys of `rounds`, `confirmed` and `remote` come from the same counter.
@@ -29,8 +37,8 @@ pub(super) struct Reads<T> {
     queue: VecDeque<Waiting<T>>,
     rounds: BTreeMap<u64, Round<T>>,
     confirmed: BTreeMap<(u64, u64), Vec<Waiting<T>>>,
-    /// Rounds that followers asked this node for, when it leads: who, and their number.
-    remote: BTreeMap<u64, (NodeId, u64)>,
+    /// Rounds that followers asked this node for, when it leads.
+    remote: BTreeMap<u64, Remote>,
     next: u64,
     count: usize,
     wake: Option<Instant>,
@@ -85,14 +93,14 @@ impl<T> Reads<T> {
     }
 
     /// A follower asks this node for an index.
-    pub(super) fn ask_for(&mut self, node: NodeId, theirs: u64) -> ReadId {
+    pub(super) fn ask_for(&mut self, remote: Remote) -> ReadId {
         self.next += 1;
-        self.remote.insert(self.next, (node, theirs));
+        self.remote.insert(self.next, remote);
         ReadId(self.next)
     }
 
     /// Whose round this is, if a follower's.
-    pub(super) fn take_remote(&mut self, id: ReadId) -> Option<(NodeId, u64)> {
+    pub(super) fn take_remote(&mut self, id: ReadId) -> Option<Remote> {
         self.remote.remove(&id.0)
     }
 

@@ -24,6 +24,8 @@ use crate::time::Instant;
 pub(super) enum Next {
     /// Nothing: an answer or a task is awaited.
     Wait,
+    /// Forget pieces of an earlier try, so that files never mix.
+    Discard(Snapshot),
     /// Ask for the piece at this byte.
     Ask(NodeId, SnapshotName, u64),
     /// Too many questions went unanswered.
@@ -34,10 +36,10 @@ pub(super) enum Next {
 struct Pull {
     from: NodeId,
     snapshot: Snapshot,
+    /// Nothing was done for it yet.
+    fresh: bool,
     at: u64,
     len: Option<u64>,
-    /// A piece is being stored.
-    storing: bool,
     /// When the last question went out; `None` when the next one is due.
     asked: Option<Instant>,
     unanswered: u32,
@@ -45,12 +47,16 @@ struct Pull {
 
 /// # Invariants
 /// - At most one snapshot is pulled, and at most one taken, at a time.
-/// - While a piece is being stored no other piece of the pull is accepted.
+/// - At most one task works on received pieces at a time, also when the pull it belongs to was
+///   replaced meanwhile: its completion is then of no pull, and none is taken for another's.
+/// - No snapshot is taken while the log is not yet cut behind the one before.
 #[derive(Debug, Default)]
 pub(super) struct Transfer {
     pull: Option<Pull>,
+    /// A task stores or discards pieces.
+    storing: bool,
     taking: bool,
-    /// Of each peer, the snapshot it last asked for, and when.
+    /// Of each peer, the snapshot it last read a piece of, and when.
     serving: BTreeMap<NodeId, (u64, Instant)>,
     /// Bytes applied since the last snapshot was taken.
     log_bytes: u64,
@@ -60,42 +66,30 @@ pub(super) struct Transfer {
 }
 
 impl Transfer {
-    /// Begins to pull, in place of what was being pulled. Gives back the snapshots whose pieces, of
-    /// this pull or an earlier one, are to be forgotten; the first question waits for
-    /// [`stored`](Self::stored) to say so of this one.
-    pub(super) fn begin(&mut self, from: NodeId, snapshot: Snapshot) -> Vec<Snapshot> {
-        if self
-            .pull
-            .as_ref()
-            .is_some_and(|pull| pull.snapshot == snapshot && pull.from == from)
-        {
-            return Vec::new();
+    /// Begins to pull, in place of what was being pulled.
+    pub(super) fn begin(&mut self, from: NodeId, snapshot: Snapshot) {
+        let same = |pull: &Pull| pull.snapshot == snapshot && pull.from == from;
+        if !self.pull.as_ref().is_some_and(same) {
+            let (at, len, asked, unanswered) = (0, None, None, 0);
+            self.pull = Some(Pull {
+                from,
+                snapshot,
+                fresh: true,
+                at,
+                len,
+                asked,
+                unanswered,
+            });
         }
-        let mut forget = vec![snapshot.clone()];
-        let pull = Pull {
-            from,
-            snapshot,
-            at: 0,
-            len: None,
-            storing: true,
-            asked: None,
-            unanswered: 0,
-        };
-        forget.extend(
-            self.pull
-                .replace(pull)
-                .map(|old| old.snapshot)
-                .filter(|old| *old != forget[0]),
-        );
-        forget
     }
 
     pub(super) fn next(&mut self, now: Instant, patience: Duration, unanswered_max: u32) -> Next {
-        let Some(pull) = &mut self.pull else {
+        let Some(pull) = self.pull.as_mut().filter(|_| !self.storing) else {
             return Next::Wait;
         };
-        if pull.storing {
-            return Next::Wait;
+        if pull.fresh {
+            (pull.fresh, self.storing) = (false, true);
+            return Next::Discard(pull.snapshot.clone());
         }
         match pull.asked {
             Some(asked) if now.since(asked) < patience => Next::Wait,
@@ -113,7 +107,7 @@ impl Transfer {
     }
 
     pub(super) fn wake(&self, patience: Duration) -> Option<Instant> {
-        let pull = self.pull.as_ref().filter(|pull| !pull.storing)?;
+        let pull = self.pull.as_ref().filter(|_| !self.storing)?;
         Some(
             pull.asked
                 .map_or_else(Instant::default, |asked| asked + patience),
@@ -130,7 +124,10 @@ impl Transfer {
         len: u64,
         bytes: usize,
     ) -> Option<(Snapshot, bool)> {
-        let pull = self.pull.as_mut()?;
+        let pull = self
+            .pull
+            .as_mut()
+            .filter(|pull| !self.storing && !pull.fresh)?;
         let asked_for =
             pull.from == from && SnapshotName::from(&pull.snapshot) == name && pull.at == at;
         // A length that changes is another file under the same name: the sum at the end would not
@@ -138,32 +135,38 @@ impl Transfer {
         let consistent = pull.len.is_none_or(|known| known == len)
             && bytes > 0
             && at.checked_add(bytes as u64).is_some_and(|end| end <= len);
-        if !asked_for || pull.storing || !consistent {
+        if !asked_for || !consistent {
             return None;
         }
-        (pull.len, pull.storing, pull.unanswered) = (Some(len), true, 0);
+        self.storing = true;
+        (pull.len, pull.unanswered) = (Some(len), 0);
         Some((pull.snapshot.clone(), at + bytes as u64 == len))
     }
 
-    /// A piece is stored; the next one begins at `next`.
+    /// The task has stored or discarded pieces of `snapshot`; the next one begins at `next`.
     pub(super) fn stored(&mut self, snapshot: &Snapshot, next: u64) {
-        if let Some(pull) = self.pull.as_mut().filter(|pull| pull.snapshot == *snapshot) {
-            (pull.at, pull.storing, pull.asked) = (next, false, None);
+        self.storing = false;
+        let ours = |pull: &&mut Pull| pull.snapshot == *snapshot && !pull.fresh;
+        if let Some(pull) = self.pull.as_mut().filter(ours) {
+            (pull.at, pull.asked) = (next, None);
         }
     }
 
-    /// The pull ended, one way or another. `true` when it was this one.
+    /// The task has stored the last piece, or failed. `true` when that ends the pull.
     pub(super) fn end(&mut self, snapshot: &Snapshot) -> bool {
-        self.pull
-            .take_if(|pull| pull.snapshot == *snapshot)
-            .is_some()
+        self.storing = false;
+        let ours = |pull: &mut Pull| pull.snapshot == *snapshot && !pull.fresh;
+        self.pull.take_if(ours).is_some()
     }
 
     /// The holder has it no more.
     pub(super) fn gone(&mut self, from: NodeId, name: SnapshotName) -> Option<Snapshot> {
         let lost = |pull: &mut Pull| {
-            pull.from == from && !pull.storing && SnapshotName::from(&pull.snapshot) == name
+            pull.from == from && !pull.fresh && SnapshotName::from(&pull.snapshot) == name
         };
+        if self.storing {
+            return None;
+        }
         self.pull.take_if(lost).map(|pull| pull.snapshot)
     }
 
@@ -186,16 +189,30 @@ impl Transfer {
     /// Counts what was applied; `true` when it is time to take a snapshot.
     pub(super) fn applied(&mut self, bytes: u64, bytes_max: u64) -> bool {
         self.log_bytes += bytes;
-        let due = self.log_bytes >= bytes_max && !self.taking;
+        let due = self.log_bytes >= bytes_max && !self.taking && self.held.is_none();
         if due {
             (self.taking, self.log_bytes) = (true, 0);
         }
         due
     }
 
-    /// The snapshot to cut the log at, once `margin_bytes` were applied behind it.
-    pub(super) fn cut(&mut self, margin_bytes: u64) -> Option<Snapshot> {
-        self.held.take_if(|_| self.log_bytes >= margin_bytes)
+    /// The snapshot to cut the log at: once `margin_bytes` were applied behind it, and no peer reads
+    /// an older one, whose end would be of no use if the log no longer followed it. A peer that is
+    /// slower than `lag_bytes_max` of log has to begin anew.
+    pub(super) fn cut(
+        &mut self,
+        now: Instant,
+        patience: Duration,
+        margin_bytes: u64,
+        lag_bytes_max: u64,
+    ) -> Option<Snapshot> {
+        let (log_bytes, serving) = (self.log_bytes, &self.serving);
+        self.held.take_if(|held| {
+            let reads =
+                |(index, at): &(u64, Instant)| *index < held.index && now.since(*at) < patience;
+            let waited_for = log_bytes < lag_bytes_max && serving.values().any(reads);
+            log_bytes >= margin_bytes && !waited_for
+        })
     }
 
     /// The snapshot being taken is stored, or could not be.
@@ -235,16 +252,17 @@ mod tests {
 
     fn begun() -> (Transfer, SnapshotName) {
         let mut transfer = Transfer::default();
-        assert_eq!(transfer.begin(NodeId(2), snapshot(7)), [snapshot(7)]);
-        assert!(
-            transfer.begin(NodeId(2), snapshot(7)).is_empty(),
-            "it is under way"
+        transfer.begin(NodeId(2), snapshot(7));
+        assert_eq!(
+            transfer.next(at(0), PATIENCE, 3),
+            Next::Discard(snapshot(7))
         );
         assert_eq!(
             transfer.next(at(0), PATIENCE, 3),
             Next::Wait,
             "old pieces are being forgotten"
         );
+        transfer.begin(NodeId(2), snapshot(7));
         transfer.stored(&snapshot(7), 0);
         (transfer, SnapshotName::from(&snapshot(7)))
     }
@@ -294,6 +312,26 @@ mod tests {
         assert!(transfer.end(&snapshot(7)) && !transfer.end(&snapshot(7)));
     }
 
+    /// The same snapshot from another holder: what the old pull still has under way is not the new one's.
+    #[test]
+    fn a_task_of_the_pull_before_moves_nothing() {
+        let (mut transfer, name) = begun();
+        transfer.next(at(0), PATIENCE, 3);
+        assert!(transfer.piece(NodeId(2), name, 0, 10, 6).is_some());
+        transfer.begin(NodeId(3), snapshot(7));
+        assert_eq!(transfer.next(at(1), PATIENCE, 3), Next::Wait);
+        transfer.stored(&snapshot(7), 6);
+        assert_eq!(
+            transfer.next(at(1), PATIENCE, 3),
+            Next::Discard(snapshot(7))
+        );
+        transfer.stored(&snapshot(7), 0);
+        assert_eq!(
+            transfer.next(at(1), PATIENCE, 3),
+            Next::Ask(NodeId(3), name, 0)
+        );
+    }
+
     #[test]
     fn silence_ends_a_pull() {
         let (mut transfer, name) = begun();
@@ -329,13 +367,45 @@ mod tests {
         transfer.taken(None);
         assert!(transfer.applied(0, 100), "what came meanwhile counts");
         transfer.taken(Some(snapshot(7)));
-        assert_eq!((transfer.cut(25), transfer.applied(25, 100)), (None, false));
+        let cut = |transfer: &mut Transfer, ms| transfer.cut(at(ms), PATIENCE, 25, 400);
         assert_eq!(
-            (transfer.cut(25), transfer.cut(25)),
+            (cut(&mut transfer, 0), transfer.applied(25, 100)),
+            (None, false)
+        );
+        assert_eq!(
+            (cut(&mut transfer, 0), cut(&mut transfer, 0)),
             (Some(snapshot(7)), None)
         );
         transfer.taken(Some(snapshot(8)));
         transfer.restored(9);
-        assert_eq!(transfer.cut(0), None, "what was restored covers it");
+        assert!(!transfer.applied(99, 100));
+        assert_eq!(cut(&mut transfer, 0), None, "what was restored covers it");
+    }
+
+    /// Else a peer that pulls slower than snapshots are taken would never come to an end.
+    #[test]
+    fn the_log_is_not_cut_under_a_peer_that_reads_an_older_snapshot() {
+        let mut transfer = Transfer::default();
+        let cut = |transfer: &mut Transfer, ms| transfer.cut(at(ms), PATIENCE, 25, 400);
+        transfer.serve(at(0), NodeId(2), 5);
+        transfer.taken(Some(snapshot(7)));
+        assert!(
+            !transfer.applied(399, 100),
+            "none is taken while one is held"
+        );
+        assert_eq!(cut(&mut transfer, 99), None);
+        assert_eq!(
+            cut(&mut transfer, 100),
+            Some(snapshot(7)),
+            "the peer fell silent"
+        );
+        transfer.serve(at(100), NodeId(2), 5);
+        transfer.taken(Some(snapshot(8)));
+        assert!(!transfer.applied(1, 1000));
+        assert_eq!(
+            cut(&mut transfer, 101),
+            Some(snapshot(8)),
+            "the peer is too slow"
+        );
     }
 }

@@ -35,10 +35,6 @@ impl Protocol for Raft {
 
     const NAME: &'static str = "raft";
 
-    fn initial_membership(config: &raft::Config) -> Bytes {
-        raft::Membership::of_voters(config.voters.iter().copied()).encode()
-    }
-
     fn recover(
         config: raft::Config,
         recovered: Recovered,
@@ -159,6 +155,10 @@ impl Protocol for Raft {
         })
     }
 
+    fn membership(&self) -> Bytes {
+        self.membership().encode()
+    }
+
     fn status(&self) -> CoreStatus {
         let status = self.status();
         CoreStatus {
@@ -241,8 +241,13 @@ impl Protocol for Raft {
         (fetch.from().0..=fetch.to().0, fetch.bytes_max())
     }
 
-    fn is_bulk(message: &raft::Message) -> bool {
-        matches!(message, raft::Message::Replicate(raft::Replicate::Append { entries, .. }) if !entries.is_empty())
+    fn longest_body(message: &raft::Message) -> Option<usize> {
+        match message {
+            raft::Message::Replicate(raft::Replicate::Append { entries, .. }) => {
+                entries.iter().map(|entry| entry.body.len()).max()
+            }
+            _ => None,
+        }
     }
 
     fn encode(message: &raft::Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {

@@ -1,0 +1,201 @@
+//! One group of a node as its loop drives it: engine, applier, and the channels that lead to them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use synod_transport::{NodeId, Transport};
+use synod_wal::{GroupId, Lsn};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::applier::{Applier, ApplyError};
+use crate::engine::{Effect, Engine, Poisoned};
+use crate::group::{Request, Waiter};
+use crate::log::{Log, LogError};
+use crate::machine::{Reason, StateMachine};
+use crate::protocol::Protocol;
+use crate::status::Status;
+use crate::task::{Completion, Task};
+use crate::time::Instant;
+
+/// A group as the loop sees it: no protocol, no machine. One virtual call a turn, none a command.
+pub(crate) trait Drive: Send {
+    fn handle_frame(&mut self, now: Instant, from: NodeId, frame: Bytes);
+    fn handle_timeout(&mut self, now: Instant);
+    fn handle_durable(&mut self, now: Instant, durable: Lsn);
+    /// Takes what has come in and does what it brings about. `true` when the log was appended to.
+    fn turn(
+        &mut self,
+        now: Instant,
+        log: &mut dyn Log,
+        transport: &mut dyn Transport,
+    ) -> Result<bool, Stopped>;
+    fn set_room(&mut self, has_room: bool);
+    fn close(&mut self, reason: Reason);
+    fn publish(&mut self, log: &dyn Log);
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// The storage tasks under way, to be waited for.
+    fn take_tasks(&mut self) -> JoinSet<()>;
+}
+
+/// Why a group of this node stopped for good.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stopped {
+    #[error("the log failed")]
+    Log(#[source] LogError),
+    #[error("the machine cannot go on")]
+    Apply(#[from] ApplyError),
+    #[error("a storage task panicked")]
+    Task,
+}
+
+impl From<Poisoned> for Stopped {
+    fn from(Poisoned(error): Poisoned) -> Self {
+        Self::Log(error)
+    }
+}
+
+/// The group behind a [`Drive`].
+pub(crate) struct Hosted<P: Protocol, S: StateMachine> {
+    pub(crate) id: GroupId,
+    pub(crate) engine: Engine<P, Waiter<S>>,
+    pub(crate) applier: Applier<S>,
+    pub(crate) requests: mpsc::Receiver<(Request<Waiter<S>>, usize)>,
+    pub(crate) queued_bytes: Arc<AtomicUsize>,
+    pub(crate) tasks: Tasks<P>,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) closed: Option<Reason>,
+}
+
+/// Storage work on other threads. Bounded by the engine: of each kind there is one at a time, or one
+/// for each peer.
+pub(crate) struct Tasks<P: Protocol> {
+    wake: Arc<Notify>,
+    running: JoinSet<()>,
+    /// `None` from a task that panicked.
+    to: mpsc::UnboundedSender<Option<Completion<P>>>,
+    completions: mpsc::UnboundedReceiver<Option<Completion<P>>>,
+}
+
+impl<P: Protocol> Tasks<P> {
+    pub(crate) fn new(wake: Arc<Notify>) -> Self {
+        let (to, completions) = mpsc::unbounded_channel();
+        Self {
+            wake,
+            running: JoinSet::new(),
+            to,
+            completions,
+        }
+    }
+
+    fn start(&mut self, task: Task<P>, id: GroupId, log: &dyn Log) {
+        while self.running.try_join_next().is_some() {}
+        let (to, wake) = (self.to.clone(), self.wake.clone());
+        let (reader, snapshots) = (log.reader(), log.snapshots());
+        self.running.spawn_blocking(move || {
+            // A machine's `write` is the user's code. If it panics the group stops; what the task had
+            // in hand is gone with it, so nothing half done is seen again.
+            let run = AssertUnwindSafe(|| task.run(id, &*reader, &*snapshots));
+            // The receiver is gone when the node is.
+            let _gone = to.send(catch_unwind(run).ok());
+            wake.notify_one();
+        });
+    }
+}
+
+impl<P: Protocol, S: StateMachine> Hosted<P, S> {
+    fn take_requests(&mut self, now: Instant) {
+        while let Ok((request, bytes)) = self.requests.try_recv() {
+            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            match request {
+                Request::Propose(proposal) => self.engine.propose(now, proposal),
+                Request::Read(consistency, deadline, ticket) => {
+                    self.engine.read(now, consistency, deadline, ticket);
+                }
+            }
+        }
+    }
+
+    fn perform(
+        &mut self,
+        effect: Effect<P, Waiter<S>>,
+        log: &mut dyn Log,
+        transport: &mut dyn Transport,
+    ) -> Result<bool, Stopped> {
+        match effect {
+            Effect::Persist(write) => {
+                let (id, bytes_max) = (self.id, log.record_bytes_max());
+                let staged = self
+                    .engine
+                    .stage(write, bytes_max, |ops| log.append(id, ops));
+                staged.map_err(Stopped::Log)?;
+                return Ok(true);
+            }
+            Effect::Send(to, lane, parcel) => transport.send(to, lane, parcel),
+            Effect::Job(job) => {
+                if let Some(done) = self.applier.run(job)? {
+                    self.engine.handle_done(done);
+                }
+            }
+            Effect::Task(task) => self.tasks.start(task, self.id, log),
+        }
+        Ok(false)
+    }
+}
+
+impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
+    fn handle_frame(&mut self, now: Instant, from: NodeId, frame: Bytes) {
+        self.engine.handle_frame(now, from, frame);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.engine.handle_timeout(now);
+    }
+
+    fn handle_durable(&mut self, now: Instant, durable: Lsn) {
+        self.engine.handle_durable(now, durable);
+    }
+
+    fn turn(
+        &mut self,
+        now: Instant,
+        log: &mut dyn Log,
+        transport: &mut dyn Transport,
+    ) -> Result<bool, Stopped> {
+        self.take_requests(now);
+        while let Ok(completion) = self.tasks.completions.try_recv() {
+            self.engine
+                .handle_completion(now, completion.ok_or(Stopped::Task)?)?;
+        }
+        let mut appended = false;
+        while let Some(effect) = self.engine.poll_effect(now) {
+            appended |= self.perform(effect, log, transport)?;
+        }
+        Ok(appended)
+    }
+
+    fn set_room(&mut self, has_room: bool) {
+        self.engine.set_room(has_room);
+    }
+
+    fn close(&mut self, reason: Reason) {
+        self.closed = Some(reason);
+        self.engine.close(reason);
+    }
+
+    fn publish(&mut self, log: &dyn Log) {
+        let (engine, stats, closed) = (self.engine.status(), log.stats(), self.closed);
+        self.status
+            .send_if_modified(|status| status.update(engine, stats, closed));
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.engine.poll_timeout()
+    }
+
+    fn take_tasks(&mut self) -> JoinSet<()> {
+        std::mem::take(&mut self.tasks.running)
+    }
+}

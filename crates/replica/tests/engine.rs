@@ -1,0 +1,408 @@
+//! Engines stepped by hand: a frame can be held back and delivered whenever a test likes, also to a
+//! later life of its receiver. Each test is named for the lie or the halt it keeps away.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_replica::sim::SimDisk;
+use synod_replica::{
+    Applier, Applying, Consistency, Effect, Engine, EngineConfig, EngineStatus, Failure, GroupId,
+    Instant, Log, NodeId, Proposal, Protocol, Role, StateMachine, Ticket, raft,
+};
+use synod_wal::{Options, Wal};
+
+const GROUP: GroupId = GroupId(1);
+/// Where a frame says what it is.
+const KIND_AT: usize = 8;
+const REFUSED: u8 = 2;
+const INDEX: u8 = 4;
+
+#[test]
+fn a_refusal_to_an_earlier_life_ends_nothing() {
+    let mut nodes = Nodes::new(Tuning::default());
+    nodes.run(600);
+    nodes.engine(1).set_room(false);
+    nodes.hold = |from, to, kind| (from, to, kind) == (1, 2, REFUSED);
+    nodes.propose(2, "first life");
+    nodes.run(20);
+    let late = nodes.held.pop().unwrap();
+    nodes.restart(2);
+    nodes.engine(1).set_room(true);
+    nodes.run(100);
+    nodes.propose(2, "second life");
+    nodes.deliver(late);
+    nodes.run(100);
+    assert_eq!(
+        nodes.ends(),
+        ["first life: dropped", "second life: applied 1"]
+    );
+}
+
+#[test]
+fn an_index_for_an_earlier_life_confirms_nothing() {
+    let mut nodes = Nodes::new(Tuning::default());
+    nodes.run(600);
+    nodes.hold = |from, to, kind| (from, to, kind) == (1, 2, INDEX);
+    nodes.read(2, "old read");
+    nodes.run(20);
+    let late = nodes.held.pop().unwrap();
+    nodes.restart(2);
+    nodes.run(100);
+    // From here on nothing but the late frame reaches node 2.
+    nodes.hold = |_, to, _| to == 2;
+    nodes.propose(1, "write");
+    nodes.run(20);
+    nodes.read(2, "new read");
+    nodes.deliver(late);
+    nodes.run(5);
+    assert_eq!(nodes.ends(), ["old read: dropped", "write: applied 1"]);
+}
+
+#[test]
+fn a_membership_over_its_bound_is_ignored() {
+    let mut nodes = Nodes::new(Tuning::default());
+    nodes.run(600);
+    let offer = |voters: u64| {
+        let membership = raft::Membership::of_voters((0..voters).map(raft::NodeId));
+        let last = raft::LogId {
+            term: raft::Term(49),
+            index: raft::Index(1000),
+        };
+        let snapshot = raft::Snapshot { last, membership };
+        raft::Message::Replicate(raft::Replicate::Snapshot {
+            term: raft::Term(50),
+            snapshot,
+        })
+    };
+    let (mut head, mut parts) = (Vec::new(), Vec::new());
+    <raft::Raft as Protocol>::encode(&offer(64), &mut head, &mut parts);
+    assert!(<raft::Raft as Protocol>::decode(head.clone().into()).is_some());
+    // One voter more, by hand: the sizes of the bytes and of the set, and one id behind the last.
+    let size = head.iter().rposition(|byte| *byte == 64).unwrap();
+    head[size] = 65;
+    head.splice(head.len() - 2..head.len() - 2, 64u64.to_le_bytes());
+    assert!(<raft::Raft as Protocol>::decode(head.into()).is_none());
+}
+
+/// The leader takes a snapshot every few entries; the follower needs longer than that for one.
+#[test]
+fn a_pull_slower_than_the_snapshots_comes_to_an_end() {
+    let mut nodes = Nodes::new(Tuning {
+        snapshot_log_bytes: 4_000,
+        piece_bytes_max: 16,
+        pad: 2_000,
+    });
+    nodes.run(600);
+    nodes.hold = |_, to, _| to == 3;
+    for _ in 0..400 {
+        nodes.propose(1, "0123456789");
+        nodes.step();
+    }
+    nodes.hold = |_, _, _| false;
+    nodes.held.clear();
+    for _ in 0..4_000 {
+        nodes.propose(1, "0123456789");
+        nodes.step();
+    }
+    let (leader, follower) = (nodes.status(1), nodes.status(3));
+    assert!(follower.snapshots_received > 0, "{follower:?}");
+    assert!(
+        follower.applied + 100 > leader.applied,
+        "{leader:?} {follower:?}"
+    );
+}
+
+/// Torture list G6: a full disk neither stops a node for good nor lets it lie.
+#[test]
+fn a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some() {
+    let mut nodes = Nodes::new(Tuning::default());
+    nodes.run(600);
+    nodes.engine(3).set_room(false);
+    nodes.propose(1, "while full");
+    nodes.propose(3, "at the full node");
+    nodes.run(1_000);
+    assert_eq!(nodes.status(3).core.last, nodes.status(1).core.last - 1);
+    nodes.engine(3).set_room(true);
+    nodes.run(1_000);
+    assert_eq!(nodes.status(3).core.last, nodes.status(1).core.last);
+    assert_eq!(
+        nodes.ends(),
+        ["at the full node: no space", "while full: applied 1"]
+    );
+}
+
+type Ends = Arc<Mutex<Vec<String>>>;
+type Frame = (u64, u64, Bytes);
+
+struct Named(&'static str, Option<Ends>);
+
+impl Named {
+    fn end(mut self, what: &str) {
+        self.1
+            .take()
+            .unwrap()
+            .lock()
+            .unwrap()
+            .push(format!("{}: {what}", self.0));
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if let Some(ends) = self.1.take() {
+            ends.lock().unwrap().push(format!("{}: dropped", self.0));
+        }
+    }
+}
+
+impl Ticket<Count> for Named {
+    fn applied(self, count: u64) {
+        self.end(&format!("applied {count}"));
+    }
+
+    fn read(self, machine: &Count) {
+        self.end(&format!("read {}", machine.count));
+    }
+
+    fn failed(self, failure: Failure) {
+        self.end(&match failure {
+            Failure::Rejected { reason, .. } => reason.to_string(),
+            Failure::Unknown => "unknown".to_owned(),
+        });
+    }
+}
+
+/// Counts commands; its snapshots are as long as a test wants them.
+#[derive(Default)]
+struct Count {
+    count: u64,
+    pad: usize,
+}
+
+impl StateMachine for Count {
+    type Response = u64;
+    type Frozen = Vec<u8>;
+
+    fn apply(&mut self, _: Applying, _: &[u8]) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    fn freeze(&self) -> Vec<u8> {
+        [&self.count.to_le_bytes()[..], &vec![0; self.pad]].concat()
+    }
+
+    fn write(frozen: Vec<u8>, to: &mut dyn io::Write) -> io::Result<()> {
+        to.write_all(&frozen)
+    }
+
+    fn restore(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes)?;
+        let count = bytes.first_chunk().ok_or(io::ErrorKind::InvalidData)?;
+        self.count = u64::from_le_bytes(*count);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Tuning {
+    snapshot_log_bytes: u64,
+    piece_bytes_max: usize,
+    pad: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            snapshot_log_bytes: 1 << 20,
+            piece_bytes_max: 1 << 10,
+            pad: 0,
+        }
+    }
+}
+
+struct Node {
+    engine: Engine<raft::Raft, Named>,
+    applier: Applier<Count>,
+    log: Wal<SimDisk>,
+    disk: SimDisk,
+    incarnation: u64,
+}
+
+impl Node {
+    /// Node 1 is the first to campaign.
+    fn start(id: u64, disk: SimDisk, incarnation: u64, now: Instant, tuning: Tuning) -> Self {
+        let mut log = Wal::open(disk.clone(), Options::default()).unwrap();
+        let mut config = raft::Config::new(raft::NodeId(id), (1..=3).map(raft::NodeId));
+        if id != 1 {
+            config.election_timeout_min = Duration::from_secs(2);
+            config.election_timeout_max = Duration::from_secs(3);
+        }
+        let recovered = Log::recover(&mut log, GROUP).unwrap();
+        let core = <raft::Raft as Protocol>::recover(config, recovered, now).unwrap();
+        let mut config = EngineConfig::new(GROUP, NodeId(id), incarnation);
+        config.snapshot_log_bytes = tuning.snapshot_log_bytes;
+        config.piece_bytes_max = tuning.piece_bytes_max;
+        let machine = Count {
+            count: 0,
+            pad: tuning.pad,
+        };
+        let membership = Protocol::membership(&core);
+        let applier = Applier::new(GROUP, machine, membership, Log::snapshots(&log));
+        Self {
+            engine: Engine::new(config, core),
+            applier,
+            log,
+            disk,
+            incarnation,
+        }
+    }
+}
+
+struct Nodes {
+    nodes: BTreeMap<u64, Node>,
+    now: Instant,
+    wire: Vec<Frame>,
+    /// Frames that `hold` picked, by sender, receiver and kind.
+    held: Vec<Frame>,
+    hold: fn(u64, u64, u8) -> bool,
+    ends: Ends,
+    tuning: Tuning,
+}
+
+impl Nodes {
+    fn new(tuning: Tuning) -> Self {
+        let now = Instant::default();
+        let start = |id| (id, Node::start(id, SimDisk::new(id), 1, now, tuning));
+        let nodes = (1..=3).map(start).collect();
+        let (wire, held, ends) = Default::default();
+        Self {
+            nodes,
+            now,
+            wire,
+            held,
+            hold: |_, _, _| false,
+            ends,
+            tuning,
+        }
+    }
+
+    /// A millisecond: deadlines, then every frame that is on the wire.
+    fn step(&mut self) {
+        for id in 1..=3 {
+            let now = self.now;
+            self.engine(id).handle_timeout(now);
+            self.pump(id);
+        }
+        for frame in std::mem::take(&mut self.wire) {
+            self.deliver(frame);
+        }
+        self.now = self.now + Duration::from_millis(1);
+    }
+
+    fn run(&mut self, ms: u64) {
+        (0..ms).for_each(|_| self.step());
+        assert_eq!(self.status(1).core.role, Role::Leader);
+    }
+
+    fn deliver(&mut self, (from, to, frame): Frame) {
+        let now = self.now;
+        self.engine(to)
+            .handle_frame(now, NodeId(from), frame.slice(KIND_AT..));
+        self.pump(to);
+    }
+
+    fn propose(&mut self, id: u64, command: &'static str) {
+        let ticket = Named(command, Some(self.ends.clone()));
+        let (now, deadline) = (self.now, self.now + Duration::from_secs(60));
+        self.engine(id).propose(
+            now,
+            Proposal {
+                command: command.into(),
+                deadline,
+                ticket,
+            },
+        );
+        self.pump(id);
+    }
+
+    fn read(&mut self, id: u64, name: &'static str) {
+        let ticket = Named(name, Some(self.ends.clone()));
+        let (now, deadline) = (self.now, self.now + Duration::from_secs(60));
+        self.engine(id)
+            .read(now, Consistency::Linearizable, deadline, ticket);
+        self.pump(id);
+    }
+
+    fn restart(&mut self, id: u64) {
+        let Node {
+            disk, incarnation, ..
+        } = self.nodes.remove(&id).unwrap();
+        disk.0.power_loss();
+        self.wire.retain(|(from, to, _)| *from != id && *to != id);
+        let node = Node::start(id, disk, incarnation + 1, self.now, self.tuning);
+        self.nodes.insert(id, node);
+        self.pump(id);
+    }
+
+    fn pump(&mut self, id: u64) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        loop {
+            let mut idle = true;
+            while let Some(effect) = node.engine.poll_effect(self.now) {
+                idle = false;
+                match effect {
+                    Effect::Persist(write) => {
+                        let log = &mut node.log;
+                        let staged = node
+                            .engine
+                            .stage(write, 1 << 20, |ops| Log::append(log, GROUP, ops));
+                        staged.unwrap();
+                    }
+                    Effect::Send(to, _, parcel) => {
+                        let frame = (id, to.0, parcel.to_bytes());
+                        let held = (self.hold)(id, to.0, frame.2[KIND_AT]);
+                        if held { &mut self.held } else { &mut self.wire }.push(frame);
+                    }
+                    Effect::Job(job) => {
+                        if let Some(done) = node.applier.run(job).unwrap() {
+                            node.engine.handle_done(done);
+                        }
+                    }
+                    Effect::Task(task) => {
+                        let (reader, snapshots) =
+                            (Log::reader(&node.log), Log::snapshots(&node.log));
+                        let completion = task.run(GROUP, &*reader, &*snapshots);
+                        node.engine.handle_completion(self.now, completion).unwrap();
+                    }
+                }
+            }
+            node.log.sync().unwrap();
+            node.engine.handle_durable(self.now, node.log.durable());
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn engine(&mut self, id: u64) -> &mut Engine<raft::Raft, Named> {
+        &mut self.nodes.get_mut(&id).unwrap().engine
+    }
+
+    fn status(&self, id: u64) -> EngineStatus {
+        self.nodes[&id].engine.status()
+    }
+
+    /// How requests ended, in alphabetical order.
+    fn ends(&self) -> Vec<String> {
+        let mut ends = self.ends.lock().unwrap().clone();
+        ends.sort();
+        ends
+    }
+}

@@ -1,0 +1,313 @@
+//! Running nodes: the loop, its tasks and its ends.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io;
+use std::time::Duration;
+
+use synod_replica::sim::SimDisk;
+use synod_replica::{
+    Applying, Consistency, Group, GroupId, Node, NodeConfig, NodeId, OpenGroupError, Outcome,
+    Reason, StateMachine, raft,
+};
+use synod_transport::{Memory, MemoryNetwork};
+use synod_wal::{Options, Wal};
+use tokio::time::timeout;
+
+/// Nothing here takes long; whatever takes this long never ends.
+const NEVER: Duration = Duration::from_secs(20);
+
+/// Counts the commands it is given. A command `boom` makes its next snapshot panic.
+#[derive(Default)]
+struct Counter(u64, bool);
+
+impl StateMachine for Counter {
+    type Response = u64;
+    type Frozen = (u64, bool);
+
+    fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
+        self.0 += 1;
+        self.1 |= command == b"boom";
+        self.0
+    }
+
+    fn freeze(&self) -> (u64, bool) {
+        (self.0, self.1)
+    }
+
+    fn write((count, boom): (u64, bool), to: &mut dyn io::Write) -> io::Result<()> {
+        assert!(!boom, "the machine was told to");
+        to.write_all(&count.to_le_bytes())
+    }
+
+    fn restore(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
+        let mut bytes = [0; 8];
+        from.read_exact(&mut bytes)?;
+        self.0 = u64::from_le_bytes(bytes);
+        Ok(())
+    }
+}
+
+fn config(id: u64, nodes: u64) -> raft::Config {
+    raft::Config::new(raft::NodeId(id), (1..=nodes).map(raft::NodeId))
+}
+
+fn start(disk: &SimDisk, config: NodeConfig, transport: Memory) -> Node {
+    Node::start(
+        config,
+        Wal::open(disk.clone(), Options::default()).unwrap(),
+        transport,
+    )
+}
+
+/// One node by itself, and its group.
+async fn alone(disk: &SimDisk, tune: impl FnOnce(&mut NodeConfig)) -> (Node, Group<Counter>) {
+    let mut node_config = NodeConfig::new(NodeId(1), 1);
+    tune(&mut node_config);
+    let node = start(disk, node_config, MemoryNetwork::new().join(NodeId(1)));
+    let group = node
+        .open(GroupId(1), config(1, 1), Counter::default())
+        .await
+        .unwrap();
+    (node, group)
+}
+
+async fn three(tune: impl Fn(&mut NodeConfig)) -> (Vec<Node>, Vec<Group<Counter>>) {
+    let network = MemoryNetwork::new();
+    let (mut nodes, mut groups) = (Vec::new(), Vec::new());
+    for id in 1..=3 {
+        let mut node_config = NodeConfig::new(NodeId(id), 1);
+        tune(&mut node_config);
+        let node = start(&SimDisk::new(id), node_config, network.join(NodeId(id)));
+        groups.push(
+            node.open(GroupId(1), config(id, 3), Counter::default())
+                .await
+                .unwrap(),
+        );
+        nodes.push(node);
+    }
+    (nodes, groups)
+}
+
+#[tokio::test]
+async fn one_node_answers() {
+    let (_node, group) = alone(&SimDisk::new(1), |_| {}).await;
+    assert_eq!(
+        timeout(NEVER, group.propose("a")).await.unwrap(),
+        Outcome::Ok(1)
+    );
+    let read = group.read(Consistency::Linearizable, |counter| counter.0);
+    assert_eq!(timeout(NEVER, read).await.unwrap(), Outcome::Ok(1));
+}
+
+/// What the second half of a turn appends must be synced too: a record that cuts the log, for one.
+#[tokio::test]
+async fn the_log_is_cut_again_and_again_under_load() {
+    let (_nodes, groups) = three(|config| config.snapshot_log_bytes = 2_000).await;
+    for count in 1..=300 {
+        let group = &groups[count as usize % 3];
+        assert_eq!(
+            timeout(NEVER, group.propose("a")).await.unwrap(),
+            Outcome::Ok(count)
+        );
+    }
+    let mut status = groups[0].watch();
+    let cut = status.wait_for(|status| status.snapshots_taken > 3 && status.start > 100);
+    timeout(NEVER, cut).await.unwrap().unwrap();
+}
+
+/// A client that always has a next request must not keep anybody else from the loop.
+#[tokio::test]
+async fn a_busy_group_leaves_room_for_controls() {
+    let (node, group) = alone(&SimDisk::new(1), |_| {}).await;
+    let (begun, busy) = tokio::sync::oneshot::channel();
+    let client = tokio::spawn({
+        let group = group.clone();
+        async move {
+            group.propose("a").await;
+            begun.send(()).unwrap();
+            while group.propose("a").await.ok().is_some() {}
+        }
+    });
+    busy.await.unwrap();
+    let second = node.open(GroupId(2), config(1, 1), Counter::default());
+    timeout(NEVER, second).await.unwrap().unwrap();
+    timeout(NEVER, node.shutdown()).await.unwrap();
+    timeout(NEVER, client).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_restart() {
+    let disk = SimDisk::new(1);
+    let (node, group) = alone(&disk, |config| config.snapshot_log_bytes = 3_000).await;
+    for count in 1..=100 {
+        assert_eq!(
+            timeout(NEVER, group.propose("a")).await.unwrap(),
+            Outcome::Ok(count)
+        );
+    }
+    timeout(NEVER, node.shutdown()).await.unwrap();
+    assert_eq!(group.propose("a").await, rejected(Reason::Shutdown));
+    disk.0.power_loss();
+    let (_node, group) = alone(&disk, |config| config.incarnation = 2).await;
+    assert_eq!(
+        timeout(NEVER, group.propose("a")).await.unwrap(),
+        Outcome::Ok(101)
+    );
+}
+
+#[tokio::test]
+async fn a_failed_sync_stops_the_node_for_good() {
+    let disk = SimDisk::new(1);
+    let (_node, group) = alone(&disk, |_| {}).await;
+    assert_eq!(
+        timeout(NEVER, group.propose("a")).await.unwrap(),
+        Outcome::Ok(1)
+    );
+    disk.0.fail_next_sync();
+    assert_eq!(
+        timeout(NEVER, group.propose("b")).await.unwrap(),
+        Outcome::Unknown
+    );
+    assert_eq!(
+        timeout(NEVER, group.propose("c")).await.unwrap(),
+        rejected(Reason::Poisoned)
+    );
+    assert_eq!(group.status().closed, Some(Reason::Poisoned));
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
+    let disk = SimDisk::new(1);
+    let (_node, group) = alone(&disk, |_| {}).await;
+    assert_eq!(
+        timeout(NEVER, group.propose("a")).await.unwrap(),
+        Outcome::Ok(1)
+    );
+    disk.0.capacity(disk.0.used());
+    let mut count = 1;
+    let refused = loop {
+        match timeout(NEVER, group.propose(vec![0; 1 << 19]))
+            .await
+            .unwrap()
+        {
+            Outcome::Ok(at) => count = at,
+            other => break other,
+        }
+    };
+    assert_eq!(refused, rejected(Reason::Full).led_by(1));
+    disk.0.capacity(u64::MAX);
+    let mut status = group.watch();
+    // The loop looks again every now and then.
+    let resumed = async {
+        loop {
+            match group.propose("b").await {
+                Outcome::Ok(at) => return at,
+                other => assert_eq!(other, rejected(Reason::Full).led_by(1)),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(timeout(NEVER, resumed).await.unwrap(), count + 1);
+    assert_eq!(status.borrow_and_update().closed, None);
+}
+
+#[tokio::test]
+async fn a_machine_that_panics_while_it_is_written_stops_its_group() {
+    let (node, group) = alone(&SimDisk::new(1), |config| config.snapshot_log_bytes = 1_000).await;
+    assert!(
+        timeout(NEVER, group.propose("boom"))
+            .await
+            .unwrap()
+            .ok()
+            .is_some()
+    );
+    let stopped = async { while group.propose("a").await != rejected(Reason::Poisoned) {} };
+    timeout(NEVER, stopped).await.unwrap();
+    let other = node
+        .open(GroupId(2), config(1, 1), Counter::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        timeout(NEVER, other.propose("a")).await.unwrap(),
+        Outcome::Ok(1)
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_at_the_door() {
+    let (node, group) = alone(&SimDisk::new(1), |_| {}).await;
+    let twice = node
+        .open(GroupId(1), config(1, 1), Counter::default())
+        .await;
+    assert!(matches!(twice, Err(OpenGroupError::Open)));
+    let crowd = node
+        .open(GroupId(2), config(1, 65), Counter::default())
+        .await;
+    assert!(
+        matches!(crowd, Err(OpenGroupError::Recover(_))),
+        "{crowd:?}"
+    );
+    timeout(NEVER, group.leader()).await.unwrap();
+    let large = timeout(NEVER, group.propose(vec![0; 2 << 20]))
+        .await
+        .unwrap();
+    assert_eq!(large, rejected(Reason::TooLarge).led_by(1));
+    assert!(
+        timeout(NEVER, group.propose("a"))
+            .await
+            .unwrap()
+            .ok()
+            .is_some()
+    );
+
+    let mut config = NodeConfig::new(NodeId(1), 1);
+    config.body_bytes_max = 6 << 20;
+    let node = start(
+        &SimDisk::new(1),
+        config,
+        MemoryNetwork::new().join(NodeId(1)),
+    );
+    let over = node
+        .open(GroupId(1), self::config(1, 1), Counter::default())
+        .await;
+    assert!(
+        matches!(over, Err(OpenGroupError::Limits { .. })),
+        "{over:?}"
+    );
+}
+
+#[tokio::test]
+async fn commands_of_one_node_keep_their_order() {
+    let (_nodes, groups) = three(|_| {}).await;
+    for group in &groups {
+        group.leader().await.unwrap();
+        let answers: Vec<_> = (0..200).map(|_| group.propose("a")).collect();
+        let mut last = 0;
+        for answer in answers {
+            let count = timeout(NEVER, answer).await.unwrap().ok().unwrap();
+            assert!(count > last, "{count} behind {last}");
+            last = count;
+        }
+    }
+}
+
+fn rejected(reason: Reason) -> Outcome<u64> {
+    Outcome::Rejected {
+        reason,
+        leader: None,
+    }
+}
+
+trait LedBy {
+    fn led_by(self, node: u64) -> Self;
+}
+
+impl LedBy for Outcome<u64> {
+    fn led_by(mut self, node: u64) -> Self {
+        if let Self::Rejected { leader, .. } = &mut self {
+            *leader = Some(NodeId(node));
+        }
+        self
+    }
+}
