@@ -89,6 +89,36 @@ fn a_membership_over_its_bound_is_ignored() {
     assert!(<raft::Raft as Protocol>::decode(head.into()).is_none());
 }
 
+/// Its command was applied, but within a snapshot: the follower never sees it pass.
+#[test]
+fn a_command_that_a_snapshot_covers_is_not_called_lost() {
+    let mut nodes = Nodes::new(Tuning {
+        snapshot_log_bytes: 1_000,
+        ..Tuning::default()
+    });
+    nodes.run(600);
+    nodes.hold = |_, to, _| to == 3;
+    nodes.propose(3, "covered");
+    for _ in 0..100 {
+        nodes.propose(1, "0123456789");
+        nodes.step();
+    }
+    nodes.hold = |_, _, _| false;
+    nodes.run(1_000);
+    assert!(
+        nodes.status(3).snapshots_received > 0,
+        "{:?}",
+        nodes.status(3)
+    );
+    nodes.propose(3, "later");
+    nodes.run(100);
+    let ends = nodes.ends();
+    assert_eq!(
+        ends[ends.len() - 2..],
+        ["covered: unknown", "later: applied 102"]
+    );
+}
+
 /// The leader takes a snapshot every few entries; the follower needs longer than that for one.
 #[test]
 fn a_pull_slower_than_the_snapshots_comes_to_an_end() {
