@@ -36,7 +36,7 @@ pub struct Config {
     /// With `check_quorum`, a leader of others whose disk has not finished one write for this long
     /// steps down: it is heard, and gets nowhere. Seen when a quorum is checked, so up to two
     /// election timeouts late. Well above what a healthy disk needs under load, else a slow moment
-    /// costs an election.
+    /// costs an election; and not below `election_timeout_max`, the pace at which it is looked at.
     pub write_stall_max: Duration,
     /// Bytes of entries in one append; an entry that is larger goes alone.
     pub append_bytes_max: usize,
@@ -100,6 +100,9 @@ impl Config {
         {
             return Err(ConfigError::ElectionTimeout);
         }
+        if self.write_stall_max < self.election_timeout_max {
+            return Err(ConfigError::WriteStall);
+        }
         let bounds = [
             self.append_bytes_max,
             self.inflight_bytes_max,
@@ -131,6 +134,9 @@ pub enum ConfigError {
     /// The range must not be empty (equal timeouts split votes for ever) and end within an hour.
     #[error("the election timeouts must form a range of at most an hour")]
     ElectionTimeout,
+    /// It must not be below the longest election timeout.
+    #[error("a write counts as stalled before an election timeout has passed")]
+    WriteStall,
     /// A bound of zero would stop the node.
     #[error("a bound is zero")]
     ZeroBound,

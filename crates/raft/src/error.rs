@@ -72,7 +72,8 @@ pub enum RecoverError<E> {
     /// The storage failed while its entries were read.
     #[error("the log could not be read: {0}")]
     Storage(E),
-    /// There is a log and no term: a node that forgot its vote could vote twice.
+    /// The log has an entry or a start, and there is no term: a node that forgot its vote could vote
+    /// twice.
     #[error("a log without a term and vote")]
     VoteMissing,
     /// The stored term is behind an entry's, or beyond [`Term::MAX`](crate::Term::MAX).

@@ -149,6 +149,7 @@ impl Raft {
             || last.term > self.term
             || last.term == Term(0)
             || last.index == Index(0)
+            || snapshot.membership.validate().is_err()
         {
             count(&mut self.counters.malformed);
             return;
@@ -165,11 +166,15 @@ impl Raft {
             let (term, last) = (self.term, self.committed);
             self.outbox
                 .send_after_write(leader, Binding::Appended { term, last });
-        } else if follower
-            .pulling
-            .as_ref()
-            .is_none_or(|pulling| pulling.last < last)
-        {
+            return;
+        }
+        // One pull at a time: a leader that takes snapshots faster than they travel would else
+        // make each begin anew and none end. Once it has ended, the newest is on offer again. A
+        // pull of what became known by another way is not waited for, and one from the leader of
+        // an earlier term was forgotten with that term.
+        let committed = self.committed;
+        let waits = |pulling: &Snapshot| pulling.last.index > committed;
+        if !follower.pulling.as_ref().is_some_and(waits) {
             follower.pulling = Some(snapshot.clone());
             self.pull = Some((leader, snapshot));
         }
@@ -192,7 +197,6 @@ impl Raft {
         let Duty::Follower(follower) = &mut self.duty else {
             return;
         };
-        follower.pulling.take_if(|pulling| pulling.last <= last);
         if let Some(leader) = follower.leader {
             let term = self.term;
             self.outbox

@@ -1,5 +1,8 @@
+use crate::Raft;
+#[cfg(debug_assertions)]
 use crate::role::Duty;
-use crate::{Index, LogId, Raft, Role, Term};
+#[cfg(debug_assertions)]
+use crate::{Index, LogId, Role, Term};
 
 /// What a step may not take back, remembered from before it. Nothing in release builds.
 #[derive(Clone, Copy, Debug)]

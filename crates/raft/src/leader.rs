@@ -133,6 +133,7 @@ impl Raft {
             self.apply_fetch = ApplyFetch::Idle;
         }
         self.begin_round();
+        self.begin_beat();
         self.offer_again();
         self.replicate_to_all();
     }
@@ -193,6 +194,14 @@ impl Raft {
                     matched,
                 },
             );
+        }
+    }
+
+    fn begin_beat(&mut self) {
+        if let Duty::Leader(leader) = &mut self.duty {
+            let round = leader.round;
+            let peers = leader.peers.values_mut();
+            peers.for_each(|peer| peer.patience.begin_beat(round));
         }
     }
 

@@ -149,6 +149,7 @@ mod membership;
 mod message;
 mod outbox;
 mod output;
+mod patience;
 mod poll;
 mod progress;
 mod quorum;

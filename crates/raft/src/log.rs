@@ -309,8 +309,8 @@ impl Log {
         self.first_cached().prev()
     }
 
-    /// The invariants above, for debug builds.
-    #[cfg(debug_assertions)]
+    /// The invariants above, for debug builds and tests.
+    #[cfg(any(test, debug_assertions))]
     pub(crate) fn check(&self) {
         assert!(self.start.index <= self.persisted, "the start is durable");
         assert!(self.persisted <= self.written, "durable was written");

@@ -58,7 +58,7 @@ impl Membership {
     /// set its size as a byte and its ids as little-endian `u64`, ascending.
     ///
     /// # Panics
-    /// If a set holds more than [`Self::NODES_MAX`] nodes: no constructor of ours lets that happen.
+    /// If a set holds more than [`Self::NODES_MAX`] nodes, which [`validate`](Self::validate) tells.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let sets = [&self.voters, &self.outgoing, &self.learners];
@@ -94,10 +94,24 @@ impl Membership {
         if bytes.has_remaining() {
             return Err(MembershipError::Length);
         }
-        if !membership.learners.is_disjoint(&membership.voters) {
+        membership.validate()?;
+        Ok(membership)
+    }
+
+    /// Whether it is one that [`decode`](Self::decode) gives: a value that came another way may
+    /// not be.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn validate(&self) -> Result<(), MembershipError> {
+        let sets = [&self.voters, &self.outgoing, &self.learners];
+        if sets.iter().any(|set| set.len() > Self::NODES_MAX) {
+            return Err(MembershipError::TooManyNodes);
+        }
+        if !self.learners.is_disjoint(&self.voters) {
             return Err(MembershipError::LearnerVotes);
         }
-        Ok(membership)
+        Ok(())
     }
 }
 
@@ -135,7 +149,7 @@ fn decode_set(bytes: &mut &[u8]) -> Result<BTreeSet<NodeId>, MembershipError> {
     Ok(set)
 }
 
-/// Why bytes are not a [`Membership`].
+/// Why bytes, or three sets, are not a [`Membership`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MembershipError {

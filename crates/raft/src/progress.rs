@@ -1,5 +1,6 @@
 use alloc::collections::VecDeque;
 
+use crate::patience::Patience;
 use crate::{Index, Instant, LogId};
 
 /// What a leader knows about one peer.
@@ -24,6 +25,9 @@ pub(crate) struct Progress {
     pub(crate) contact: Instant,
     /// The highest round it echoed.
     pub(crate) round: u64,
+    /// How far its log matches ours in memory, by its last echo or acknowledgement.
+    echoed: Index,
+    pub(crate) patience: Patience,
     /// The highest commit index it was told.
     pub(crate) commit: Index,
     /// Entries for it are being read from the log.
@@ -34,8 +38,8 @@ pub(crate) struct Progress {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Flow {
-    /// One append at a time until one matches. `sent`: the round at which it went.
-    Probe { sent: Option<u64> },
+    /// One append at a time until one matches.
+    Probe { sent: Option<Sent> },
     /// Optimistic: `next` moves when an append is sent.
     Replicate(Inflight),
     /// The entries are gone; a snapshot is on offer.
@@ -49,17 +53,33 @@ pub(crate) struct Inflight {
     bytes: usize,
 }
 
+/// An append that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Sent {
-    last: Index,
-    bytes: usize,
-    round: u64,
+pub(crate) struct Sent {
+    /// Its last entry, or the position it asked about.
+    pub(crate) last: Index,
+    pub(crate) bytes: usize,
+    /// The last round of heartbeats before it.
+    pub(crate) round: u64,
+}
+
+impl Sent {
+    /// Whether an echo of `round` was caused after this was sent and does not cover it.
+    fn is_missing(&self, round: u64, matched: Index) -> bool {
+        self.round < round && self.last > matched
+    }
 }
 
 impl Inflight {
-    pub(crate) fn push(&mut self, last: Index, bytes: usize, round: u64) {
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.appends.push_back(Sent { last, bytes, round });
+    pub(crate) fn push(&mut self, sent: Sent) {
+        self.bytes = self.bytes.saturating_add(sent.bytes);
+        self.appends.push_back(sent);
+    }
+
+    /// The first append that the peer does not match yet is the oldest of those.
+    fn is_missing(&self, round: u64, matched: Index) -> bool {
+        let first = self.appends.iter().find(|sent| sent.last > matched);
+        first.is_some_and(|sent| sent.is_missing(round, matched))
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -91,6 +111,8 @@ impl Progress {
             flow: Flow::Probe { sent: None },
             contact: now,
             round: 0,
+            echoed: Index(0),
+            patience: Patience::new(),
             commit: Index(0),
             fetching: false,
             backoff: false,
@@ -99,6 +121,13 @@ impl Progress {
 
     /// An acknowledgement up to `last`; stale ones change nothing. `start` is where our log begins.
     pub(crate) fn handle_appended(&mut self, last: Index, start: Index) {
+        if last > self.echoed {
+            self.echoed = last;
+            self.patience.handle_progress();
+        } else if last <= self.matched {
+            // Of an append that was sent twice: what is behind it may yet come.
+            self.patience.handle_life();
+        }
         if last < self.matched {
             return;
         }
@@ -132,31 +161,56 @@ impl Progress {
         }
     }
 
-    /// An echo of a heartbeat of `round`: what was sent before that heartbeat has arrived by now,
-    /// or is lost or overtaken. `matched` is how far the peer matches in memory. Whether something
-    /// must be sent again.
+    /// An echo of the heartbeat of `round`. `matched` is how far the peer matches in memory, `last`
+    /// where our log ends. Whether something must be sent again.
     ///
-    /// Without this, the loss of the last append of a burst would stay unnoticed, and a peer that
-    /// restarted would not know in this term how far its log matches.
+    /// It does not tell that what was sent before the heartbeat is lost: heartbeats overtake appends
+    /// that queue for a slow link. It tells that the peer still waits, and if it goes on waiting
+    /// without getting further, patience ends. Only the tail needs that, because a gap inside a
+    /// stream is refused when what follows it arrives; but without it the loss of the last append of
+    /// a burst would stay unnoticed. And a peer that restarted would not know in this term how far
+    /// its log matches, nor therefore what is committed.
     pub(crate) fn handle_echo(&mut self, round: u64, matched: Index, last: Index) -> bool {
         if round < self.round {
             return false;
         }
         self.round = round;
-        let lost = match &self.flow {
-            Flow::Probe { sent } => sent.is_some_and(|sent| sent < round),
-            Flow::Replicate(inflight) => inflight
-                .appends
-                .iter()
-                .take_while(|sent| sent.round < round)
-                .any(|sent| sent.last > matched),
-            Flow::Snapshot { .. } => return false,
-        };
-        match &mut self.flow {
-            Flow::Probe { sent } if lost => *sent = None,
-            _ if lost || matched < self.matched => self.probe_from(matched.min(last).next()),
-            _ => return false,
+        let moved = matched > self.echoed;
+        self.echoed = matched;
+        if moved {
+            self.patience.handle_progress();
         }
+        let missing = match &self.flow {
+            Flow::Probe { sent: Some(sent) } if sent.last <= self.matched.min(matched) => {
+                // It asks about nothing that we do not know: no acknowledgement of it is news that
+                // the peer would repeat, if this one was lost.
+                self.replicate();
+                return true;
+            }
+            // An acknowledgement implies a match in memory, so it forgot.
+            Flow::Replicate(_) if matched < self.matched => {
+                self.probe_from(self.matched.next());
+                return true;
+            }
+            Flow::Probe { sent } => sent
+                .as_ref()
+                .is_some_and(|sent| sent.is_missing(round, matched)),
+            Flow::Replicate(inflight) => inflight.is_missing(round, matched),
+            Flow::Snapshot { .. } => false,
+        };
+        if !missing {
+            // What arrived and is not acknowledged waits for the peer's disk, which may be slow; a
+            // lost acknowledgement the peer repeats by itself.
+            self.patience.handle_life();
+            return false;
+        }
+        if moved || !self.patience.is_exhausted_by(round) {
+            return false;
+        }
+        self.probe_from(match &self.flow {
+            Flow::Probe { .. } => self.next,
+            _ => matched.min(last).next(),
+        });
         true
     }
 
@@ -188,14 +242,22 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn replicating(matched: u64, sent: &[u64]) -> Progress {
+    fn sent(last: u64) -> Sent {
+        Sent {
+            last: Index(last),
+            bytes: 10,
+            round: 1,
+        }
+    }
+
+    fn replicating(matched: u64, lasts: &[u64]) -> Progress {
         let mut progress = Progress::new(Index(1), Instant::ZERO);
         progress.handle_appended(Index(matched), Index(0));
-        for last in sent {
+        for last in lasts {
             let Flow::Replicate(inflight) = &mut progress.flow else {
                 panic!()
             };
-            inflight.push(Index(*last), 10, 1);
+            inflight.push(sent(*last));
             progress.next = Index(last + 1);
         }
         progress
@@ -249,22 +311,60 @@ mod tests {
         assert_eq!(progress.next, Index(9));
     }
 
+    /// The first of the rounds, each a beat, whose echo brings about a resend.
+    fn resent(progress: &mut Progress, rounds: std::ops::Range<u64>, matched: u64) -> Option<u64> {
+        let lost = |round: &u64| {
+            progress.patience.begin_beat(*round);
+            progress.handle_echo(*round, Index(matched), Index(9))
+        };
+        rounds.into_iter().find(lost)
+    }
+
     #[test]
-    fn an_echo_brings_a_lost_append_to_light() {
+    fn echoes_bring_a_lost_append_to_light() {
         let mut progress = replicating(5, &[7]);
-        assert!(
-            !progress.handle_echo(1, Index(5), Index(7)),
-            "sent with the round, perhaps on its way"
-        );
-        assert!(
-            !progress.clone().handle_echo(2, Index(7), Index(7)),
+        assert_eq!(
+            resent(&mut progress.clone(), 1..100, 7),
+            None,
             "arrived, its write is slow"
         );
-        assert!(progress.handle_echo(2, Index(5), Index(7)));
+        // That of round 1 was sent before the append.
+        assert_eq!(resent(&mut progress, 1..100, 5), Some(4));
         assert_eq!(
             (progress.next, &progress.flow),
             (Index(6), &Flow::Probe { sent: None })
         );
+    }
+
+    #[test]
+    fn an_append_behind_one_that_moves_is_not_lost() {
+        let mut progress = replicating(1, &[3, 5, 7, 9]);
+        for (at, matched) in [1, 3, 5, 7].into_iter().enumerate() {
+            let from = 2 + 2 * at as u64;
+            assert_eq!(resent(&mut progress, from..from + 2, matched), None);
+        }
+    }
+
+    #[test]
+    fn a_probe_that_arrived_is_not_sent_again() {
+        let mut progress = Progress::new(Index(1), Instant::ZERO);
+        progress.flow = Flow::Probe {
+            sent: Some(sent(7)),
+        };
+        assert_eq!(resent(&mut progress.clone(), 1..100, 7), None);
+        progress.handle_echo(1, Index(6), Index(9));
+        assert_eq!(resent(&mut progress, 2..100, 6), Some(4));
+        assert_eq!(progress.flow, Flow::Probe { sent: None });
+    }
+
+    #[test]
+    fn a_probe_for_what_is_acknowledged_needs_no_answer() {
+        let mut progress = replicating(5, &[]);
+        progress.flow = Flow::Probe {
+            sent: Some(sent(5)),
+        };
+        assert!(progress.handle_echo(2, Index(5), Index(5)));
+        assert!(matches!(progress.flow, Flow::Replicate(_)));
     }
 
     #[test]

@@ -127,6 +127,9 @@ impl Raft {
         self.vote_persisted = write.vote;
         match &self.duty {
             Duty::Candidate(_) if write.vote == (self.term, Some(self.config.id)) => {
+                // Only now do the requests leave. Counted from the start of the candidacy, a write
+                // as long as the timeout would end each candidacy before anybody was asked.
+                self.reset_election(now);
                 self.count_vote(now, self.config.id);
             }
             Duty::Leader(_) => self.advance_commit(),
@@ -161,9 +164,19 @@ impl Raft {
     pub fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
         let mark = Mark::of(self);
         let last = snapshot.last;
+        // A pull that it makes needless is over, also if it is of no use any more: the slot must
+        // not stay taken.
+        if let Duty::Follower(follower) = &mut self.duty {
+            follower
+                .pulling
+                .take_if(|pulling| pulling.last.index <= last.index);
+        }
         if last.index <= self.log.start().index {
             count(&mut self.counters.snapshots_stale);
-        } else if last.index > Index::MAX || last.term > self.term {
+        } else if last.index > Index::MAX
+            || last.term > self.term
+            || snapshot.membership.validate().is_err()
+        {
             count(&mut self.counters.malformed);
         } else if last.index <= self.committed && !self.log.matches(last) {
             count(&mut self.counters.conflicts_with_commit);

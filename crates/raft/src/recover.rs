@@ -30,7 +30,8 @@ impl Raft {
     /// A snapshot that became durable just before a crash, without the record that begins the log
     /// behind it, is decided here: within the log it was a taken one and compacts it; ahead of the
     /// log, or in another term than the log's entry at its index, it was a pulled one and is
-    /// installed. Either way the first record completes it. With any snapshot,
+    /// installed, also by a node that has stored nothing else yet. Either way the first record
+    /// completes it. With any snapshot,
     /// [`Output::Restore`](crate::Output::Restore) comes before the first `Apply`, once the start
     /// is durable; without one, `Apply` begins at index 1.
     ///
@@ -65,7 +66,10 @@ impl Raft {
         }
         let vote = match recovered.vote {
             Some(vote) => vote,
-            None if log.last() == LogId::ZERO && recovered.snapshot.is_none() => (Term(0), None),
+            // Whoever voted has a record of it, and this node has no record at all. A snapshot may
+            // be there nevertheless: pulled, and durable before the first record. `begin_at` enters
+            // its term.
+            None if log.last() == LogId::ZERO => (Term(0), None),
             None => return Err(RecoverError::VoteMissing),
         };
         if vote.0 < log.last().term || vote.0 > Term::MAX {

@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use crate::log::Slice;
-use crate::progress::{Flow, Progress};
+use crate::progress::{Flow, Progress, Sent};
 use crate::role::Duty;
 use crate::status::count;
 use crate::{Entry, Fetch, FetchError, Index, LogId, NodeId, Raft, Replicate, Wanted};
@@ -65,10 +65,15 @@ impl Raft {
             return;
         };
         let last = entries.last().map_or(prev.index, |entry| entry.id.index);
+        let append = Sent {
+            last,
+            bytes: entries.iter().map(Entry::size).sum(),
+            round: leader.round,
+        };
         match &mut peer.flow {
-            Flow::Probe { sent } => *sent = Some(leader.round),
+            Flow::Probe { sent } => *sent = Some(append),
             Flow::Replicate(inflight) => {
-                inflight.push(last, entries.iter().map(Entry::size).sum(), leader.round);
+                inflight.push(append);
                 peer.next = last.next();
                 peer.commit = peer.commit.max(commit.min(last));
             }

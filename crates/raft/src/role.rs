@@ -32,7 +32,7 @@ pub(crate) struct Follower {
     pub(crate) heard: Option<Instant>,
     /// Our log is known to equal this leader's up to here.
     pub(crate) matched: Index,
-    /// The snapshot whose bytes the driver is pulling.
+    /// The snapshot whose bytes the driver is pulling. Other offers wait until it has ended.
     pub(crate) pulling: Option<Snapshot>,
 }
 

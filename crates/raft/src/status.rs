@@ -121,7 +121,10 @@ impl Raft {
         };
         let status = |(id, progress): (&NodeId, &crate::progress::Progress)| {
             let (state, inflight_bytes) = match &progress.flow {
-                Flow::Probe { .. } => (PeerState::Probe, 0),
+                Flow::Probe { sent } => {
+                    let bytes = sent.as_ref().map_or(0, |sent| sent.bytes);
+                    (PeerState::Probe, bytes)
+                }
                 Flow::Replicate(inflight) => (PeerState::Replicate, inflight.bytes()),
                 Flow::Snapshot { .. } => (PeerState::Snapshot, 0),
             };

@@ -207,6 +207,15 @@ impl Cluster {
         self.step(id, Raft::handle_timeout);
     }
 
+    /// As many heartbeats, each echoed, as a leader waits before it sends an append again that
+    /// nothing came back for.
+    pub(crate) fn exhaust_patience(&mut self, id: u64) {
+        for _ in 0..PATIENCE_BEATS {
+            self.heartbeat(id);
+            self.settle();
+        }
+    }
+
     pub(crate) fn propose(&mut self, id: u64, body: &'static str) -> Result<LogId, ProposeError> {
         self.step(id, |raft, now| {
             raft.propose(now, Bytes::from_static(body.as_bytes()))
@@ -239,6 +248,8 @@ impl Cluster {
             .collect()
     }
 }
+
+const PATIENCE_BEATS: usize = 3;
 
 pub(crate) fn to(id: u64) -> impl Fn(&Packet) -> bool {
     move |packet| packet.to.0 == id

@@ -157,7 +157,11 @@ fn b3_a_log_without_its_vote_does_not_start() {
         RecoverError::VoteMissing
     );
     assert_eq!(
-        recover(None, LogId::ZERO, Some(snapshot(1, 1)), &[]).unwrap_err(),
+        recover(None, LogId::ZERO, Some(snapshot(1, 1)), &[1]).unwrap_err(),
+        RecoverError::VoteMissing
+    );
+    assert_eq!(
+        recover(None, at(1, 4), Some(snapshot(1, 4)), &[]).unwrap_err(),
         RecoverError::VoteMissing
     );
     assert_eq!(
@@ -338,6 +342,16 @@ fn c7_a_leader_with_a_stalled_disk_steps_down() {
     cluster.step(1, Raft::handle_timeout);
     cluster.settle();
     assert_eq!(cluster.status(2).role, Role::Leader);
+}
+
+/// C7: a write is looked at once in an election timeout, so a shorter bound would not be kept.
+#[test]
+fn c7_a_stall_is_not_shorter_than_an_election_timeout() {
+    let mut config = Config::new(NodeId(1), [NodeId(1)]);
+    config.write_stall_max = config.election_timeout_max;
+    assert_eq!(config.validate(), Ok(()));
+    config.write_stall_max -= Duration::from_nanos(1);
+    assert_eq!(config.validate(), Err(ConfigError::WriteStall));
 }
 
 /// C8 (hashicorp#666): an answer from a later term is no contact; the leader steps down at once.

@@ -57,9 +57,13 @@ fn entries() -> impl Strategy<Value = (LogId, Vec<Entry>)> {
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let snapshot = log_id().prop_map(|last| Snapshot {
+    let learners = prop_oneof![4 => Just(0u64), 1 => 0u64..80];
+    let snapshot = (log_id(), learners).prop_map(|(last, learners)| Snapshot {
         last,
-        membership: Membership::default(),
+        membership: Membership {
+            learners: (0..learners).map(NodeId).collect(),
+            ..Membership::default()
+        },
     });
     let numbers = (number(), number(), number());
     prop_oneof![
@@ -150,8 +154,13 @@ fn play(inputs: Vec<Input>, check_quorum: bool) {
         while let Some(output) = raft.poll_output() {
             outputs += 1;
             assert!(outputs < 1000, "work without end: {output:?}");
-            if let synod_raft::Output::Persist(next) = output {
-                assert!(write.replace(next).is_none());
+            match output {
+                synod_raft::Output::Persist(next) => assert!(write.replace(next).is_none()),
+                // What is handed on can be written down.
+                synod_raft::Output::PullSnapshot { snapshot, .. } => {
+                    drop(snapshot.membership.encode());
+                }
+                _ => {}
             }
         }
     }

@@ -18,4 +18,6 @@ mod random;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod snapshots;

@@ -150,7 +150,9 @@ fn f2_a_stale_offer_is_answered_and_not_pulled() {
     assert_eq!(cluster.take(to(2)).remove(0).message, appended);
 }
 
-/// An offer is pulled once; a newer one, or the same after a failure, again.
+/// An offer is pulled once, and while that is under way no other: a leader that takes snapshots
+/// faster than they travel would make each pull begin anew. After a failure the next offer is taken
+/// up, and that of a new leader at once.
 #[test]
 fn an_offer_is_pulled_once() {
     let mut cluster = with_log(&[], 1, 0);
@@ -160,11 +162,80 @@ fn an_offer_is_pulled_once() {
         say(&mut cluster, 2, 1, offer(1, &first));
     }
     assert_eq!(cluster.nodes[&NodeId(1)].pulls.len(), 1);
-    cluster.step(1, |raft, now| raft.handle_pull_failed(now, &first));
-    say(&mut cluster, 2, 1, offer(1, &first));
-    assert_eq!(cluster.nodes[&NodeId(1)].pulls.len(), 2);
     say(&mut cluster, 2, 1, offer(1, &second));
-    assert_eq!(cluster.nodes[&NodeId(1)].pulls.len(), 3);
+    assert_eq!(cluster.nodes[&NodeId(1)].pulls.len(), 1);
+    cluster.step(1, |raft, now| raft.handle_pull_failed(now, &first));
+    for _ in 0..3 {
+        say(&mut cluster, 2, 1, offer(1, &second));
+    }
+    say(&mut cluster, 3, 1, offer(2, &second));
+    let wanted = [(2, &first), (2, &second), (3, &second)];
+    let pulls = cluster.nodes[&NodeId(1)].pulls.iter();
+    assert!(pulls.map(|(from, pulled)| (from.0, pulled)).eq(wanted));
+}
+
+/// The log gets past what is being pulled by another way. The pull does not keep the next offer
+/// waiting, whether it ends or not.
+#[test]
+fn a_pull_that_became_needless_does_not_block_the_next() {
+    let mut cluster = with_log(&[], 1, 0);
+    cluster.slow_pulls = true;
+    say(&mut cluster, 2, 1, offer(1, &snapshot(id(1, 3))));
+    say(&mut cluster, 2, 1, append(1, entries(&[1, 1, 1, 1]), 4));
+    say(&mut cluster, 2, 1, offer(1, &snapshot(id(1, 9))));
+    assert_eq!(cluster.nodes[&NodeId(1)].pulls.len(), 2);
+}
+
+/// While a snapshot travels, its leader takes further ones and cuts its log behind them. The install
+/// ends before the leader's log begins, and the newest snapshot is pulled next.
+#[test]
+fn an_install_behind_the_leaders_start_is_followed_by_the_next() {
+    let mut cluster = away(|_| {});
+    cluster.slow_pulls = true;
+    cluster.exhaust_patience(1);
+    let old = cluster.nodes[&NodeId(1)].disk.snapshot.clone().unwrap();
+    for _ in 0..3 {
+        cluster.propose(1, "y").unwrap();
+        cluster.settle();
+        cluster.take_snapshot(1);
+        cluster.heartbeat(1);
+        cluster.settle();
+    }
+    let pulls = std::mem::take(&mut cluster.node(3).pulls);
+    assert_eq!(pulls, [(NodeId(1), old.0.clone())]);
+    let now = cluster.now;
+    cluster.node(3).finish_pull(now, old, true);
+    cluster.pump(NodeId(3));
+    cluster.settle();
+    assert_eq!(cluster.status(3).start, Index(7));
+    assert_eq!(cluster.status(1).peers[1].state, PeerState::Snapshot);
+    cluster.slow_pulls = false;
+    cluster.heartbeat(1);
+    cluster.settle();
+    assert_eq!(cluster.status(3).start, Index(10));
+    assert_eq!(cluster.status(1).peers[1].state, PeerState::Replicate);
+}
+
+/// A membership that no decoder would let through is nonsense, however it got here.
+#[test]
+fn an_offer_with_an_impossible_membership_is_malformed() {
+    let voters = Membership::of_voters([NodeId(1)]);
+    let crowd = Membership {
+        learners: (0..=Membership::NODES_MAX as u64).map(NodeId).collect(),
+        ..Membership::of_voters([NodeId(100)])
+    };
+    let both = Membership {
+        learners: voters.voters.clone(),
+        ..voters
+    };
+    for membership in [crowd, both] {
+        let mut cluster = with_log(&[], 1, 0);
+        cluster.slow_pulls = true;
+        let last = id(1, 9);
+        say(&mut cluster, 2, 1, offer(1, &Snapshot { last, membership }));
+        assert_eq!(cluster.node(1).raft().counters().malformed, 1);
+        assert!(cluster.nodes[&NodeId(1)].pulls.is_empty());
+    }
 }
 
 /// F3 (openraft#1892): a snapshot that contradicts what is committed is refused and counted.
@@ -204,8 +275,8 @@ fn f4_a_leader_without_entries_serves_an_empty_follower() {
 fn f5_a_peer_beyond_the_offer_goes_on() {
     let mut cluster = away(|_| {});
     cluster.slow_pulls = true;
-    cluster.heartbeat(1);
-    cluster.settle();
+    // What it missed was lost on the way, which only the echoes tell.
+    cluster.exhaust_patience(1);
     assert_eq!(cluster.status(1).peers[1].state, PeerState::Snapshot);
     cluster.isolate(3);
     let last = cluster.propose(1, "y").unwrap();
@@ -237,6 +308,30 @@ fn f6_a_crash_between_file_and_record_is_decided_at_the_start() {
         assert_eq!((node.machine.len(), node.restores), (file.len(), 1));
         assert_eq!(cluster.terms(1), kept);
     }
+}
+
+/// F6: the file that a fresh node pulled may be the first thing that it stores at all. It never
+/// voted, else there were a record of that, so it may start, in the term of the snapshot.
+#[test]
+fn f6_a_snapshot_may_be_the_first_thing_a_node_stores() {
+    let mut cluster = Cluster::new(3, |_| {});
+    cluster.slow_disks.insert(NodeId(1));
+    let snapshot = pulled(&mut cluster, &[1, 1, 4], false);
+    assert_eq!(cluster.nodes[&NodeId(1)].disk.vote, None);
+    cluster.crash(1);
+    cluster.restart(1);
+    assert_eq!(
+        cluster.nodes[&NodeId(1)].restores,
+        0,
+        "its start is not durable"
+    );
+    cluster.persist(1);
+    let node = &cluster.nodes[&NodeId(1)];
+    assert_eq!(
+        (node.disk.vote, node.disk.start),
+        (Some((Term(4), None)), snapshot.last)
+    );
+    assert_eq!((node.machine.len(), node.restores), (3, 1));
 }
 
 /// F11 (sofa-jraft#1092, etcd#20426): after a restart the commit index is not behind the snapshot,
