@@ -4,7 +4,7 @@
 //! strings with their length in front. Decoding borrows from the entry and copies nothing; the
 //! machine copies what it keeps.
 
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -28,6 +28,7 @@ pub enum Command<'a> {
     /// `DEL key [key ...]`
     Delete {
         /// What to remove; a key named twice counts once.
+        #[serde(borrow, deserialize_with = "list")]
         keys: Vec<Blob<'a>>,
     },
     /// `INCR key` and its kin.
@@ -47,6 +48,7 @@ pub enum Command<'a> {
     /// `MSET key value [key value ...]`
     SetMany {
         /// All are written, or none.
+        #[serde(borrow, deserialize_with = "list")]
         pairs: Vec<(Blob<'a>, Blob<'a>)>,
     },
     /// `FLUSHALL`
@@ -123,6 +125,31 @@ impl<'a> Command<'a> {
     }
 }
 
+/// A list of at most [`LIST_MAX`] elements, which grows with what is really there. Serde would
+/// reserve what the bytes announce, up to a mebibyte for an entry of ten bytes.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Visitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Visitor<T> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list that is not too long")
+        }
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut from: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(element) = from.next_element()? {
+                if list.len() == LIST_MAX {
+                    return Err(de::Error::invalid_length(LIST_MAX + 1, &self));
+                }
+                list.push(element);
+            }
+            Ok(list)
+        }
+    }
+    deserializer.deserialize_seq(Visitor(PhantomData))
+}
+
 impl fmt::Debug for Blob<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0.escape_ascii())
@@ -151,6 +178,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Blob<'a> {
     }
 }
 
+/// Keys of one `DEL`, pairs of one `MSET`: a constant and no setting, as nodes that differ in it
+/// would answer the same entry differently. As many as a request may have arguments.
+pub const LIST_MAX: usize = 16_384;
 /// Of a 64-bit variable-length integer.
 const LENGTH_BYTES_MAX: usize = 10;
 /// Variant, condition, flag, number of elements.
@@ -217,6 +247,15 @@ mod tests {
             Command::decode(&[1, 255, 255, 255, 255, 255, 255, 255, 255, 127]),
             None
         );
+    }
+
+    #[test]
+    fn a_list_ends_at_its_limit() {
+        for (len, fits) in [(LIST_MAX, true), (LIST_MAX + 1, false)] {
+            let keys = vec![Blob(b""); len];
+            let bytes = Command::Delete { keys }.encode();
+            assert_eq!(Command::decode(&bytes).is_some(), fits, "{len} keys");
+        }
     }
 
     proptest! {

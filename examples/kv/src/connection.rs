@@ -17,7 +17,10 @@
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use redis_protocol::resp2::{encode::extend_encode, types::BytesFrame};
+use redis_protocol::resp2::{
+    encode::extend_encode,
+    types::{BytesFrame, Resp2Frame},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -25,6 +28,7 @@ use tokio::{
 };
 
 use crate::{
+    budget::Share,
     framing::{Framer, FramingError},
     info,
     machine::Response,
@@ -40,6 +44,7 @@ pub(crate) struct Connection<S> {
     framer: Framer,
     input: BytesMut,
     output: BytesMut,
+    share: Share,
     /// The request that ended the last run because it was of the other kind.
     carried: Option<Item>,
     closing: bool,
@@ -64,6 +69,7 @@ impl<S: Store> Connection<S> {
             stream,
             input: BytesMut::new(),
             output: BytesMut::new(),
+            share: Share::default(),
             carried: None,
             closing: false,
             id,
@@ -74,8 +80,10 @@ impl<S: Store> Connection<S> {
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> io::Result<()> {
         loop {
             let run = self.next_run();
+            self.hold(run.iter().map(Item::bytes).sum())?;
             if run.is_empty() {
                 self.input.reserve(READ_BYTES);
+                self.hold(0)?;
                 tokio::select! {
                     read = self.stream.read_buf(&mut self.input) => if read? == 0 { return Ok(()) },
                     _ = stop.changed() => return Ok(()),
@@ -160,6 +168,11 @@ impl<S: Store> Connection<S> {
                     error(format!("ERR Protocol error: {broken}"))
                 }
             };
+            let len = frame.encode_len(false);
+            if len > OUTPUT_BYTES_MAX {
+                self.flush().await?;
+                self.hold(len)?;
+            }
             extend_encode(&mut self.output, &frame, false).map_err(io::Error::other)?;
             if self.output.len() > OUTPUT_BYTES_MAX {
                 self.flush().await?;
@@ -218,6 +231,21 @@ impl<S: Store> Connection<S> {
         Ok(())
     }
 
+    /// Counts what this connection holds: its buffers, and so many bytes of requests or answers
+    /// beside them.
+    ///
+    /// # Errors
+    /// When the budget of all connections has no room for it. Without a word to the client: what it
+    /// asked for may have been done, and an answer would have to say so.
+    fn hold(&mut self, beside: usize) -> io::Result<()> {
+        let bytes = self.input.capacity() + self.output.capacity() + beside;
+        if self.server.budget.resize(&mut self.share, bytes) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::OutOfMemory.into())
+        }
+    }
+
     /// Closes so that the last answer arrives: to close a socket with unread bytes in it resets the
     /// connection, and what was written last may be lost on the way.
     async fn close(mut self) -> io::Result<()> {
@@ -238,7 +266,22 @@ impl<S: Store> Connection<S> {
     }
 }
 
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.server.budget.resize(&mut self.share, 0);
+    }
+}
+
 impl Item {
+    /// What it copied out of the input. A read's keys are slices of it.
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Write(command) => command.len(),
+                _ => 0,
+            }
+    }
+
     /// Whether it writes; `None` when it goes with either.
     fn kind(&self) -> Option<bool> {
         match self {

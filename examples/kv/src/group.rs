@@ -63,6 +63,8 @@ impl Store for Group<Kv> {
             applied_index: status.applied,
             log_bytes: status.log_bytes,
             log_syncs: status.log_syncs,
+            snapshots_taken: status.snapshots_taken,
+            snapshots_received: status.snapshots_received,
         }
     }
 }

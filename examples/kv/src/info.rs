@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
-use crate::store::Consensus;
+use crate::{limits::MemoryLimits, store::Consensus};
 
 /// What the server knows of itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,6 +13,9 @@ pub(crate) struct Facts {
     pub(crate) uptime_s: u64,
     pub(crate) clients: usize,
     pub(crate) clients_max: usize,
+    pub(crate) clients_bytes: usize,
+    pub(crate) evicted_clients: u64,
+    pub(crate) limits: MemoryLimits,
 }
 
 /// The sections asked for, or all of them when none is named; names that do not exist are left out,
@@ -30,6 +33,7 @@ pub(crate) fn text(sections: &[Bytes], facts: Facts, consensus: &Consensus) -> S
     for (section, lines) in [
         ("Server", server(facts)),
         ("Clients", clients(facts)),
+        ("Memory", memory(facts)),
         ("Consensus", replication(consensus)),
     ] {
         if wanted(section) {
@@ -67,7 +71,33 @@ fn clients(facts: Facts) -> Lines {
     vec![
         ("connected_clients", facts.clients.to_string()),
         ("maxclients", facts.clients_max.to_string()),
+        ("client_bytes", facts.clients_bytes.to_string()),
+        ("evicted_clients", facts.evicted_clients.to_string()),
     ]
+}
+
+fn memory(facts: Facts) -> Lines {
+    let resident = resident_bytes(std::process::id());
+    let own = [
+        // Left empty where the system does not tell.
+        (
+            "used_memory_rss",
+            resident.map(|bytes| bytes.to_string()).unwrap_or_default(),
+        ),
+        ("limit_bytes", facts.limits.total_bytes().to_string()),
+    ];
+    let parts = facts.limits.parts();
+    own.into_iter()
+        .chain(parts.map(|(name, bytes)| (name, bytes.to_string())))
+        .collect()
+}
+
+/// What a process has in memory, where the system tells it the way Linux does.
+pub(crate) fn resident_bytes(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = info_field(&status, "VmRSS")?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1_024)
 }
 
 fn replication(consensus: &Consensus) -> Lines {
@@ -88,6 +118,11 @@ fn replication(consensus: &Consensus) -> Lines {
         ("applied_index", consensus.applied_index.to_string()),
         ("log_bytes", consensus.log_bytes.to_string()),
         ("log_syncs", consensus.log_syncs.to_string()),
+        ("snapshots_taken", consensus.snapshots_taken.to_string()),
+        (
+            "snapshots_received",
+            consensus.snapshots_received.to_string(),
+        ),
     ]
 }
 

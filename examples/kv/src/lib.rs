@@ -27,7 +27,8 @@
 //! - [`serve`] puts one node together; [`Protocol`] is the only place that names a consensus
 //!   protocol.
 //! - [`demo`] kills real processes under load and checks every promise; [`load`] measures any RESP
-//!   server; [`dump`] shows a node's log.
+//!   server; [`memory`] measures what nodes hold against their [`MemoryLimits`]; [`dump`] shows a
+//!   node's log.
 //!
 //! # What a client may rely on
 //!
@@ -46,6 +47,7 @@
 //! commands, authentication, and more than one database. Keys are one group: `synod-replica` runs
 //! many on a node, and the demo of sharding is another one. The map lives in memory.
 
+mod budget;
 mod client;
 mod cluster;
 mod command;
@@ -55,8 +57,10 @@ mod dump;
 mod framing;
 mod group;
 mod info;
+mod limits;
 mod load;
 mod machine;
+mod memory;
 mod protocol;
 mod query;
 mod random;
@@ -68,13 +72,15 @@ mod store;
 
 pub use client::{Client, ClientError, value_of};
 pub use cluster::{Cluster, ClusterError, ClusterOptions, fresh_directory};
-pub use command::{Blob, Command, When};
+pub use command::{Blob, Command, LIST_MAX, When};
 pub use demo::{DemoError, DemoOptions, VerifyError, demo};
 pub use dump::{DumpError, DumpOptions, dump};
 pub use framing::{Framer, FramingError, RequestLimits};
 pub use info::info_field;
+pub use limits::MemoryLimits;
 pub use load::{LoadError, LoadOptions, load};
 pub use machine::{KEY_BYTES_MAX, Kv, Refusal, Response, SHARDS, VALUE_BYTES_MAX};
+pub use memory::{MemoryError, MemoryOptions, memory};
 pub use protocol::Protocol;
 pub use query::Query;
 pub use request::{Local as LocalRequest, Request, RequestError, command_count, parse};

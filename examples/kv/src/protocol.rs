@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use synod_replica::{Configured, Group, GroupId, Node, NodeId, OpenGroupError, raft};
 
-use crate::machine::Kv;
+use crate::{limits::bound_raft, machine::Kv};
 
 /// What the nodes of a cluster agree by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -37,6 +37,7 @@ impl Protocol {
                 let voters = voters.iter().map(|voter| raft::NodeId(voter.0));
                 let mut config = raft::Config::new(raft::NodeId(id.0), voters);
                 config.seed = seed;
+                bound_raft(&mut config);
                 open(node, config).await
             }
         }

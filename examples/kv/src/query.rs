@@ -55,4 +55,4 @@ impl Query {
 }
 
 /// Of one answer to `MGET`.
-const ANSWER_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+const ANSWER_BYTES_MAX: usize = 32 * 1_024 * 1_024;

@@ -17,7 +17,7 @@ use std::{
 
 use synod_replica::{Identity, Node, NodeConfig, NodeId};
 use synod_transport::{ClusterId, DiskId, Tcp, TcpConfig};
-use synod_wal::{Directory, Disk, Options, PowerLoss, Wal};
+use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -27,6 +27,7 @@ use tracing::info;
 
 use crate::{
     framing::RequestLimits,
+    limits::{MemoryLimits, bound_log, bound_node, bound_transport},
     protocol::Protocol,
     server::{Server, ServerLimits},
 };
@@ -79,6 +80,9 @@ pub struct ServeOptions {
     /// Client connections at a time
     #[arg(long, default_value_t = ServerLimits::default().clients_max)]
     pub clients_max: usize,
+    /// Requests and answers that all connections together may hold; one that needs more is cut
+    #[arg(long, value_name = "BYTES", default_value_t = ServerLimits::default().clients_bytes_max)]
+    pub clients_bytes_max: usize,
     /// Requests of one connection under way at a time
     #[arg(long, default_value_t = ServerLimits::default().inflight_max)]
     pub inflight_max: usize,
@@ -151,7 +155,7 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
     let identity = Arc::new(identity.map_err(part("identity"))?);
     let boot = identity.hello().boot;
 
-    let wal = Wal::open(disk, Options::default()).map_err(part("log"))?;
+    let wal = Wal::open(disk, bound_log()).map_err(part("log"))?;
     let transport = transport(identity, &peers).await?;
     let listener = TcpListener::bind(&options.resp)
         .await
@@ -178,7 +182,7 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
     let mut server = pin!(Server::run(
         listener,
         group,
-        server_limits(options),
+        server_limits(options, peers.len() - 1),
         stopped
     ));
     tokio::select! {
@@ -220,12 +224,14 @@ async fn transport<D: Disk>(
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     });
     let mut config = TcpConfig::new(hello, listen.map_err(part("--cluster"))?, peers.clone());
+    bound_transport(&mut config);
     config.admit = Arc::new(move |hello| identity.admit(hello));
     Tcp::bind(config).await.map_err(part("peers"))
 }
 
 fn node_config(options: &ServeOptions, boot: u64) -> NodeConfig {
     let mut config = NodeConfig::new(NodeId(options.id), boot);
+    bound_node(&mut config);
     config.request_timeout = Duration::from_millis(options.timeout_ms);
     config.snapshot_log_bytes = options.snapshot_log_bytes;
     // A command takes no more than the request it came in, beside its name in the log.
@@ -235,7 +241,7 @@ fn node_config(options: &ServeOptions, boot: u64) -> NodeConfig {
     config
 }
 
-fn server_limits(options: &ServeOptions) -> ServerLimits {
+fn server_limits(options: &ServeOptions, peers: usize) -> ServerLimits {
     let request_bytes_max = options.request_bytes_max as usize;
     let usual = RequestLimits::default();
     ServerLimits {
@@ -245,7 +251,13 @@ fn server_limits(options: &ServeOptions) -> ServerLimits {
             ..usual
         },
         clients_max: options.clients_max,
+        clients_bytes_max: options.clients_bytes_max,
         inflight_max: options.inflight_max.max(1),
+        memory: MemoryLimits::of(
+            peers,
+            options.clients_bytes_max,
+            options.power_loss || options.skip_sync,
+        ),
     }
 }
 

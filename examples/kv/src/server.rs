@@ -19,18 +19,29 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{connection::Connection, framing::RequestLimits, info::Facts, store::Store};
+use crate::{
+    budget::Budget, connection::Connection, framing::RequestLimits, info::Facts,
+    limits::MemoryLimits, store::Store,
+};
 
-/// What one server takes on. Memory for connections is at most `clients_max` times a little over
-/// twice `request.request_bytes_max`, and answers on their way out.
+/// What one server takes on.
+///
+/// A connection may hold a little over twice `request.request_bytes_max`, and the answers on their
+/// way out. If all did, that would be far more than a server has, so `clients_bytes_max` bounds
+/// what they hold together, and a connection that needs more than is left is cut. It is not made to
+/// wait: those it would wait for may be waiting in turn, each with half a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
     /// Of each request.
     pub request: RequestLimits,
     /// Connections at a time; one more is told so and closed.
     pub clients_max: usize,
+    /// Bytes of buffers, requests and answers of all connections.
+    pub clients_bytes_max: usize,
     /// Requests of one connection that are executed together. The rest stays in the socket.
     pub inflight_max: usize,
+    /// What `INFO memory` tells; the other parts of the node keep to it.
+    pub memory: MemoryLimits,
 }
 
 /// A RESP2 server in front of a [`Store`].
@@ -38,6 +49,8 @@ pub struct ServerLimits {
 pub struct Server<S> {
     pub(crate) store: S,
     pub(crate) limits: ServerLimits,
+    pub(crate) budget: Budget,
+    evicted: AtomicU64,
     started: Instant,
     address: SocketAddr,
     clients: AtomicUsize,
@@ -60,6 +73,8 @@ impl<S: Store> Server<S> {
         let server = Arc::new(Self {
             store,
             limits,
+            budget: Budget::new(limits.clients_bytes_max),
+            evicted: AtomicU64::new(0),
             started: Instant::now(),
             address: listener.local_addr()?,
             clients: AtomicUsize::new(0),
@@ -96,6 +111,9 @@ impl<S: Store> Server<S> {
             uptime_s: self.started.elapsed().as_secs(),
             clients: self.clients.load(Ordering::Relaxed),
             clients_max: self.limits.clients_max,
+            clients_bytes: self.budget.used(),
+            evicted_clients: self.evicted.load(Ordering::Relaxed),
+            limits: self.limits.memory,
         }
     }
 
@@ -114,6 +132,9 @@ impl<S: Store> Server<S> {
             .run(stop)
             .await
         {
+            if error.kind() == io::ErrorKind::OutOfMemory {
+                self.evicted.fetch_add(1, Ordering::Relaxed);
+            }
             debug!(id, %error, "a connection broke");
         }
     }
@@ -145,11 +166,17 @@ impl Default for ServerLimits {
         Self {
             request: RequestLimits::default(),
             clients_max: 1_024,
+            clients_bytes_max: CLIENTS_BYTES_MAX,
             inflight_max: 1_024,
+            memory: MemoryLimits {
+                clients_bytes: CLIENTS_BYTES_MAX as u64,
+                ..MemoryLimits::default()
+            },
         }
     }
 }
 
 /// How long a server that stops waits for requests in flight.
 pub const GRACE: Duration = Duration::from_secs(2);
+const CLIENTS_BYTES_MAX: usize = 48 << 20;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

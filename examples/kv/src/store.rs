@@ -72,6 +72,10 @@ pub struct Consensus {
     pub log_bytes: u64,
     /// How often the log was synced since the process started.
     pub log_syncs: u64,
+    /// Snapshots that this node took of its own map since the process started.
+    pub snapshots_taken: u64,
+    /// Snapshots that it got whole from a peer since the process started.
+    pub snapshots_received: u64,
 }
 
 /// One machine in memory: for tests of the server, and for measuring it without replication.

@@ -15,12 +15,14 @@ use proptest::prelude::*;
 use redis_protocol::resp2::types::BytesFrame;
 use synod_kv::{
     Client, Consensus, Failure, Kv, Local, RequestLimits, Response, Server, ServerLimits, Store,
+    info_field,
 };
 use synod_replica::Reason;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{oneshot, watch},
+    time::{Instant, timeout},
 };
 
 /// Request, answer; the same texts that a Redis gives where it knows the command.
@@ -129,7 +131,7 @@ async fn every_command_answers_as_a_redis_does() {
 }
 
 #[tokio::test]
-async fn info_has_the_three_sections() {
+async fn info_has_its_sections() {
     let (address, _stop) = serve(Local::default(), ServerLimits::default()).await;
     let mut client = Client::connect(address).await.unwrap();
     let text = client.info().await.unwrap();
@@ -137,6 +139,10 @@ async fn info_has_the_three_sections() {
         "# Server",
         "# Clients",
         "connected_clients:1",
+        "evicted_clients:0",
+        "# Memory",
+        "limit_bytes:50331648",
+        "limit_clients_bytes:50331648",
         "# Consensus",
         "protocol:none",
         "role:leader",
@@ -154,9 +160,12 @@ async fn info_has_the_three_sections() {
         "applied_index",
         "log_bytes",
         "log_syncs",
+        "snapshots_taken",
+        "snapshots_received",
+        "used_memory_rss",
     ] {
         assert!(
-            synod_kv::info_field(&text, field).is_some(),
+            info_field(&text, field).is_some(),
             "no field {field} in\n{text}"
         );
     }
@@ -208,7 +217,7 @@ async fn one_connection_too_many_is_told_so() {
     second.receive().await.expect_err("closed");
     drop(first);
     // The first leaves at the server's pace; then there is room again.
-    tokio::time::timeout(PATIENCE, async {
+    timeout(PATIENCE, async {
         loop {
             let mut third = Client::connect(address).await.unwrap();
             third.queue(&[b"PING"]);
@@ -224,6 +233,71 @@ async fn one_connection_too_many_is_told_so() {
     })
     .await
     .expect("room again");
+}
+
+/// Half requests are held for as long as their other halves may come. What all connections hold is
+/// bounded, whoever exceeds it is cut, and the others go on.
+#[tokio::test]
+async fn what_all_connections_hold_together_is_bounded() {
+    let limits = ServerLimits {
+        clients_bytes_max: 300_000,
+        ..ServerLimits::default()
+    };
+    let (address, _stop) = serve(Local::default(), limits).await;
+    let mut steady = Client::connect(address).await.unwrap();
+    assert_eq!(show(&steady.call(&[b"PING"]).await.unwrap()), "+PONG");
+    let half = [b"*2\r\n$4\r\nECHO\r\n$100000\r\n", &[b'x'; 90_000][..]].concat();
+    let mut held = Vec::new();
+    let evicted = loop {
+        assert!(
+            held.len() < 4,
+            "four times as much as is allowed, and nobody was cut"
+        );
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        // Whoever is cut may be cut while it sends.
+        let _ = socket.write_all(&half).await;
+        held.push(socket);
+        let deadline = Instant::now() + PATIENCE;
+        let evicted = loop {
+            let text = steady.info().await.unwrap();
+            let field = |name| -> u64 { info_field(&text, name).unwrap().parse().unwrap() };
+            let (bytes, evicted) = (field("client_bytes"), field("evicted_clients"));
+            assert!(bytes <= 300_000, "{bytes} bytes held");
+            if evicted > 0 || bytes > 90_000 * held.len() as u64 {
+                break evicted;
+            }
+            assert!(Instant::now() < deadline, "neither held nor cut:\n{text}");
+        };
+        if evicted > 0 {
+            break evicted;
+        }
+    };
+    assert_eq!((evicted, held.len() > 1), (1, true));
+    let mut buffer = [0];
+    let cut = held.last_mut().unwrap().read(&mut buffer);
+    assert!(!matches!(
+        timeout(PATIENCE, cut).await.expect("closed"),
+        Ok(1)
+    ));
+    // The others still have their place, and what they held is free when they are gone.
+    let mut first = held.swap_remove(0);
+    first.write_all(&[b'x'; 10_000]).await.unwrap();
+    first.write_all(b"\r\n").await.unwrap();
+    assert!(matches!(
+        timeout(PATIENCE, first.read(&mut buffer)).await.unwrap(),
+        Ok(1)
+    ));
+    drop((first, held));
+    let deadline = Instant::now() + PATIENCE;
+    while info_field(&steady.info().await.unwrap(), "connected_clients") != Some("1") {
+        assert!(
+            Instant::now() < deadline,
+            "connections that are gone are still counted"
+        );
+    }
+    let text = steady.info().await.unwrap();
+    let left: u64 = info_field(&text, "client_bytes").unwrap().parse().unwrap();
+    assert!(left < 90_000, "{left} bytes are still held");
 }
 
 #[tokio::test]
@@ -323,7 +397,7 @@ proptest! {
             let _ = socket.write_all(&stream[cut..]).await;
             let _ = socket.shutdown().await;
             let mut answer = Vec::new();
-            let _ = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("closed in time");
+            let _ = timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("closed in time");
             // Whatever came, the server lives.
             let mut client = Client::connect(address).await.unwrap();
             assert_eq!(show(&client.call(&[b"PING"]).await.unwrap()), "+PONG");
@@ -409,7 +483,7 @@ struct Calls(tokio::sync::mpsc::UnboundedReceiver<Call>);
 
 impl Calls {
     async fn recv(&mut self) -> Option<Call> {
-        tokio::time::timeout(PATIENCE, self.0.recv())
+        timeout(PATIENCE, self.0.recv())
             .await
             .expect("a call in time")
     }

@@ -1,0 +1,180 @@
+//! Two of three nodes are gone: what the third one answers, and what is true afterwards.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use synod_kv::Cluster;
+use tokio::{
+    process::Command,
+    time::{Instant, timeout},
+};
+
+use super::{PATIENCE, connect, other_than, show, start, write_until_acknowledged};
+
+/// How nodes go away, and come back.
+#[derive(Clone, Copy, Debug)]
+enum Absence {
+    /// SIGKILL: their sockets close, and what they knew is what they wrote.
+    Killed,
+    /// SIGSTOP: their sockets stay open and take bytes, and they go on later as if nothing had
+    /// been, a leader in the belief that it leads.
+    Stopped,
+}
+
+#[tokio::test]
+async fn two_killed_nodes_leave_a_leader_that_admits_it() {
+    survive(Absence::Killed, true).await;
+}
+
+#[tokio::test]
+async fn two_killed_nodes_leave_a_follower_that_admits_it() {
+    survive(Absence::Killed, false).await;
+}
+
+#[tokio::test]
+async fn two_stopped_nodes_leave_a_leader_that_admits_it() {
+    survive(Absence::Stopped, true).await;
+}
+
+#[tokio::test]
+async fn two_stopped_nodes_leave_a_follower_that_admits_it() {
+    survive(Absence::Stopped, false).await;
+}
+
+async fn survive(absence: Absence, leader_survives: bool) {
+    let (mut cluster, _directory) = start(3, &["--timeout-ms", "600"]).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let survivor = match leader_survives {
+        true => leader,
+        false => other_than(&cluster, leader),
+    };
+    let mut others = cluster.ids();
+    others.retain(|id| *id != survivor);
+    let mut tokens = Tokens::default();
+    for _ in 0..20 {
+        tokens.append(&cluster, survivor).await;
+    }
+    assert_eq!(tokens.acknowledged.len(), 20);
+
+    absence.begin(&mut cluster, &others).await;
+    for round in 0..2 {
+        let asked = Instant::now();
+        let answer = tokens.append(&cluster, survivor).await;
+        assert!(
+            is_error(&answer),
+            "append {round} was answered {answer} without a majority"
+        );
+        for request in [["GET", "list"], ["STRLEN", "list"]] {
+            let answer = ask(&cluster, survivor, &request).await;
+            assert!(
+                is_error(&answer),
+                "{request:?} was answered {answer} without a majority"
+            );
+        }
+        // Three requests, each with its own deadline.
+        assert!(
+            asked.elapsed() < 3 * NODE_TIMEOUT + LATE_MAX,
+            "round {round} took {:?}",
+            asked.elapsed()
+        );
+    }
+
+    absence.end(&mut cluster, &others).await;
+    cluster.ready(PATIENCE).await.unwrap();
+    write_until_acknowledged(&cluster, survivor, "again").await;
+    for id in cluster.ids() {
+        tokens.check(&ask(&cluster, id, &["GET", "list"]).await, id);
+        assert_eq!(ask(&cluster, id, &["GET", "again"]).await, "1", "node {id}");
+    }
+}
+
+impl Absence {
+    async fn begin(self, cluster: &mut Cluster, ids: &[u64]) {
+        match self {
+            Self::Killed => cluster.kill(ids).await.unwrap(),
+            Self::Stopped => signal(cluster, ids, "-STOP").await,
+        }
+    }
+
+    async fn end(self, cluster: &mut Cluster, ids: &[u64]) {
+        match self {
+            Self::Killed => ids.iter().for_each(|id| cluster.restart(*id).unwrap()),
+            Self::Stopped => signal(cluster, ids, "-CONT").await,
+        }
+    }
+}
+
+/// Appends, each of something that nothing else appends, and how each ended.
+#[derive(Debug, Default)]
+struct Tokens {
+    next: u64,
+    acknowledged: BTreeSet<String>,
+    rejected: BTreeSet<String>,
+    unknown: BTreeSet<String>,
+}
+
+impl Tokens {
+    async fn append(&mut self, cluster: &Cluster, id: u64) -> String {
+        self.next += 1;
+        let token = format!("{};", self.next);
+        let answer = ask(cluster, id, &["APPEND", "list", &token]).await;
+        let ended = match answer.split(' ').next().unwrap() {
+            "-UNKNOWN" => &mut self.unknown,
+            "-REJECTED" => &mut self.rejected,
+            _ => &mut self.acknowledged,
+        };
+        ended.insert(token);
+        answer
+    }
+
+    /// Every answer that was given must be true of the list.
+    fn check(&self, list: &str, id: u64) {
+        let mut seen = BTreeSet::new();
+        for token in list.split_inclusive(';') {
+            assert!(
+                seen.insert(token.to_owned()),
+                "{token} is twice in {list} on node {id}"
+            );
+        }
+        assert!(
+            self.acknowledged.is_subset(&seen),
+            "{self:?} and not all of it in {list} on node {id}"
+        );
+        assert!(
+            self.rejected.is_disjoint(&seen),
+            "{self:?} and some of it in {list} on node {id}"
+        );
+        let expected: BTreeSet<_> = self.acknowledged.union(&self.unknown).cloned().collect();
+        assert!(seen.is_subset(&expected), "{list} on node {id}");
+    }
+}
+
+async fn ask(cluster: &Cluster, id: u64, request: &[&str]) -> String {
+    let args: Vec<_> = request.iter().map(|arg| arg.as_bytes()).collect();
+    let mut client = connect(cluster, id).await;
+    let answer = timeout(PATIENCE, client.call(&args))
+        .await
+        .unwrap_or_else(|_| panic!("node {id} never answered {request:?}"))
+        .unwrap();
+    show(&answer)
+}
+
+fn is_error(answer: &str) -> bool {
+    answer.starts_with("-UNKNOWN ") || answer.starts_with("-REJECTED ")
+}
+
+async fn signal(cluster: &Cluster, ids: &[u64], signal: &str) {
+    let processes = ids
+        .iter()
+        .map(|id| cluster.process_id(*id).unwrap().to_string());
+    let status = Command::new("kill")
+        .arg(signal)
+        .args(processes)
+        .status()
+        .await
+        .unwrap();
+    assert!(status.success());
+}
+
+const NODE_TIMEOUT: Duration = Duration::from_millis(600);
+/// For a machine that has other things to do.
+const LATE_MAX: Duration = Duration::from_secs(2);
