@@ -49,7 +49,7 @@ impl<F: File> Catalog<F> {
         for (number, name) in numbers {
             let file = Arc::new(disk.open(&name)?);
             let len = file.len()?.min(SEGMENT_BYTES_MAX);
-            let head = Window::new(Arc::clone(&file), len).frame(0)?;
+            let head = Window::new(Arc::clone(&file), len, None).frame(0)?;
             let head = head.filter(|frame| frame.header.kind == Kind::Head || frame.version != 0);
             let found = Found {
                 number,
@@ -89,6 +89,12 @@ impl<F: File> Catalog<F> {
             .map(|(generation, _)| *generation)
     }
 
+    /// The salt of the log, as the newest opening tells.
+    pub(crate) fn salt(&self) -> Option<u64> {
+        let (_, found) = self.heads.last_key_value()?;
+        found.head.as_ref().map(|head| head.header.salt)
+    }
+
     /// The segments of the log, from the oldest to the newest: all of them are there.
     pub(crate) fn complete(&self) -> Result<(), OpenError> {
         let Some(newest) = self.newest() else {
@@ -105,7 +111,7 @@ impl<F: File> Catalog<F> {
             .next_back()
             .and_then(|(_, found)| found.head.as_ref());
         let lsn = lsn.map_or(Lsn(0), |head| head.header.lsn);
-        self.refute(lsn, missing)?;
+        self.refute(lsn, missing, self.salt())?;
         Err(OpenError::Missing {
             generation: missing,
         })
@@ -113,9 +119,12 @@ impl<F: File> Catalog<F> {
 
     /// Finds a record in a file without an opening that proves that the opening was durable: one
     /// from a generation of at least `from`, written when the log was durable beyond `lsn`.
-    pub(crate) fn refute(&self, lsn: Lsn, from: u64) -> Result<(), OpenError> {
+    ///
+    /// Without any opening there is no salt, and each record is a proof: the first opening of a log
+    /// is a batch of its own, so before it is durable there is no body, not even a forged one.
+    pub(crate) fn refute(&self, lsn: Lsn, from: u64, salt: Option<u64>) -> Result<(), OpenError> {
         for found in &self.headless {
-            let mut window = Window::new(Arc::clone(&found.file), found.len);
+            let mut window = Window::new(Arc::clone(&found.file), found.len, salt);
             let Some(proof) = window.search(0, |h| h.generation >= from && h.durable > lsn)? else {
                 continue;
             };
@@ -139,7 +148,7 @@ impl<F: File> Catalog<F> {
         let Some(head) = &found.head else {
             return Ok(1);
         };
-        let mut window = Window::new(Arc::clone(&found.file), found.len);
+        let mut window = Window::new(Arc::clone(&found.file), found.len, None);
         let corruption = Corruption {
             segment: found.number,
             offset: 0,

@@ -152,7 +152,7 @@ impl<D: Disk> Dump<D> {
             self.open = Some((
                 generation,
                 found.number,
-                Window::new(Arc::clone(&found.file), found.len),
+                Window::new(Arc::clone(&found.file), found.len, Some(head.header.salt)),
             ));
         }
     }

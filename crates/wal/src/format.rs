@@ -15,6 +15,8 @@ pub(crate) struct Header {
     pub(crate) durable: Lsn,
     pub(crate) batch: u64,
     pub(crate) group: GroupId,
+    /// The secret of the log, by which its records are told from bytes that a client made.
+    pub(crate) salt: u64,
 }
 
 /// What the payload of a record is.
@@ -82,6 +84,7 @@ pub(crate) fn push(batch: &mut Vec<u8>, header: &Header, payload: &[u8]) {
         header.durable.0,
         header.batch,
         header.group.0,
+        header.salt,
     ] {
         batch.extend_from_slice(&field.to_le_bytes());
     }
@@ -118,6 +121,7 @@ pub(crate) fn header(at: u64, bytes: &[u8; HEADER_BYTES]) -> Option<(Header, u64
         durable: Lsn(u64_at(bytes, 32)?),
         batch: u64_at(bytes, 40)?,
         group: GroupId(u64_at(bytes, 48)?),
+        salt: u64_at(bytes, 56)?,
     };
     Some((header, frame_len(at, u32_at(bytes, 8)? as usize, last)))
 }
@@ -286,8 +290,7 @@ impl Kind {
     }
 }
 
-/// The place is part of it, though it is not stored: a copy of a record elsewhere, also inside a
-/// body, is not valid.
+/// The place is part of it, though it is not stored: a copy of a record elsewhere is not valid.
 fn checksum(at: u64, frame: &[u8]) -> u32 {
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&at.to_le_bytes()), &frame[..CHECKSUM_AT]);
     crc32c::crc32c_append(checksum, &frame[CHECKSUM_AT + 4..])
@@ -310,7 +313,7 @@ pub(crate) const BLOCK_BYTES: u64 = 4096;
 /// Where records may begin.
 pub(crate) const ALIGN_BYTES: u64 = 8;
 /// Length of a record's header.
-pub(crate) const HEADER_BYTES: usize = 56;
+pub(crate) const HEADER_BYTES: usize = 64;
 /// What a `Put` takes beside its body.
 pub(crate) const PUT_BYTES: usize = 45;
 /// The first bytes of each record; the fourth is the version of the format.

@@ -26,11 +26,12 @@
 //! # Guarantees
 //!
 //! - What [`Wal::sync`] has answered for is there at the next [`Wal::open`], or `open` fails and
-//!   says which record is bad.
+//!   says which record is bad. There is one exception: rot in the very last batch cannot be told
+//!   from a write that was torn, and cuts it, though it was answered for.
 //! - An append is there wholly or not at all, and never without those before it, of whichever
 //!   group.
 //! - Nothing is there that was not appended: no record of a segment's former life, of a torn batch,
-//!   or within a body.
+//!   or within a body, also when a client made the body up to look like records.
 //! - A failed write or sync latches the log shut. It is never tried again: after a failed sync the
 //!   pages count as clean, and the next sync would succeed without doing anything (Rebello et al.,
 //!   *Can Applications Recover from fsync Failures?*, ATC 2020). A full disk is no failure: appends
@@ -77,6 +78,13 @@
 //! each process is one record alone, with a number that no durable batch has. A batch of one record
 //! leaves no good part behind, and a later batch has a greater number, so what is left of an
 //! earlier process has a number that is used up.
+//!
+//! A client can foresee where a body will stand, and the numbers and the checksum of a record with
+//! it. So a body could hold records that are believed behind a torn one, or that convict it. Therefore **every record carries the salt of the log**, 64 random bits that are never
+//! shown to a client, and what has another salt than the opening of its segment is no record. The
+//! salt is not merely mixed into the checksum, because a CRC is linear: 32 of its bits would be
+//! left. And it is not in the opening alone, because an opening that rots would take it along, and
+//! with it the proof that it was durable.
 //!
 //! A flipped byte anywhere in a batch that is not the final one is thus told, padding included. A
 //! flip in space that was never written, or in a segment that waits to be used, is harmless.
@@ -137,8 +145,9 @@
 //!      32      8  lsn up to which the log was durable when the batch was written
 //!      40      8  number of the batch, greater than that of the batch before
 //!      48      8  group, for kinds 1 and 4
-//!      56      n  payload
-//!  56 + n         zeros up to a multiple of 8; behind the last record of a batch, of 4,096
+//!      56      8  salt, a secret of the log: the same in all records
+//!      64      n  payload
+//!  64 + n         zeros up to a multiple of 8; behind the last record of a batch, of 4,096
 //!
 //!  operations, carried: a sequence of             head, the first record of a segment:
 //!     1  tag 32                      state           0   8  "synodwal"
@@ -173,7 +182,7 @@
 //! 3. A rename is atomic: after a crash a name leads to the old file or to the new one.
 //! 4. Nobody else writes to the directory: [`Directory`] locks it, and the tests of the crate
 //!    replace it by a simulated disk that loses, tears and reorders all it may.
-//! 5. The checksum is against accidents. Whoever can write the files can forge a record.
+//! 5. The checksum is against accidents. Whoever can write or read the files can forge a record.
 //!
 //! # What is left out
 //!

@@ -17,11 +17,15 @@ pub struct Options {
     /// Length of a segment: a multiple of 4 KiB from 16 KiB to 1 GiB. It may differ from that of
     /// segments that exist.
     pub segment_bytes: u64,
-    /// The longest record: what one append may write, beside a header of 56 bytes. At most half a
+    /// The longest record: what one append may write, beside a header of 64 bytes. At most half a
     /// segment.
     pub record_bytes_max: usize,
     /// How much may wait for a sync.
     pub pending_bytes_max: usize,
+    /// The secret of a log that is begun; nothing draws one at random. It stands in each record, so
+    /// that no body that a client made up can be taken for a record. A log that exists keeps its
+    /// own. To be given only where runs must repeat each other byte for byte: who knows it can forge.
+    pub salt: Option<u64>,
 }
 
 impl Default for Options {
@@ -30,6 +34,7 @@ impl Default for Options {
             segment_bytes: 16 << 20,
             record_bytes_max: 4 << 20,
             pending_bytes_max: 64 << 20,
+            salt: None,
         }
     }
 }

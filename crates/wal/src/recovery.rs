@@ -23,6 +23,8 @@ pub(crate) struct Recovery<F> {
     /// Files that are not part of the log.
     pub(crate) unused: Vec<Found<F>>,
     pub(crate) number_max: u64,
+    /// Of the log; nothing when there is none yet.
+    pub(crate) salt: Option<u64>,
 }
 
 /// The end of the log, in its newest segment.
@@ -44,12 +46,13 @@ pub(crate) fn recover<D: Disk>(disk: &D) -> Result<Recovery<D::File>, OpenError>
     let mut catalog = Catalog::read(disk)?;
     catalog.complete()?;
     let (mut index, mut tail) = (Index::default(), None);
+    let salt = catalog.salt();
     let used = catalog.heads.split_off(&catalog.oldest);
     for (generation, found) in used {
         tail = Some(replay(&mut index, generation, found, tail)?);
     }
     let (end, next) = tail.map_or((Lsn(0), 1), |tail| (tail.cursor.lsn, tail.generation + 1));
-    catalog.refute(end, next)?;
+    catalog.refute(end, next, salt)?;
     if let Some(tail) = tail {
         finish(&index, tail)?;
     }
@@ -60,6 +63,7 @@ pub(crate) fn recover<D: Disk>(disk: &D) -> Result<Recovery<D::File>, OpenError>
         tail,
         unused,
         number_max: catalog.number_max,
+        salt,
     })
 }
 
@@ -76,7 +80,8 @@ fn replay<F: File>(
         len,
         head,
     } = found;
-    let mut window = Window::new(Arc::clone(&file), len);
+    let salt = head.as_ref().map(|head| head.header.salt);
+    let mut window = Window::new(Arc::clone(&file), len, salt);
     let mut cursor = match (before, &head) {
         (Some(before), _) => before.cursor.into_next_segment(),
         (None, Some(head)) => Cursor::before(&head.header),
@@ -157,7 +162,7 @@ fn finish<F: File>(index: &Index<F>, tail: Tail) -> Result<(), OpenError> {
         tail.cursor.batch_at,
         tail.cursor.at.next_multiple_of(BLOCK_BYTES),
     );
-    let mut window = Window::new(Arc::clone(&segment.file), tail.len);
+    let mut window = Window::new(Arc::clone(&segment.file), tail.len, None);
     if let Some(batch) = window.bytes(from, to.min(tail.len) - from)? {
         segment.file.write_at(from, batch)?;
     }

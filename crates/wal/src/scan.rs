@@ -12,6 +12,8 @@ use crate::format::{self, ALIGN_BYTES, BLOCK_BYTES, HEADER_BYTES, Header, MAGIC}
 pub(crate) struct Window<F> {
     file: Arc<F>,
     len: u64,
+    /// Only records with this salt are records. Nothing where the salt is to be learned.
+    salt: Option<u64>,
     at: u64,
     buffer: Vec<u8>,
 }
@@ -41,10 +43,11 @@ pub(crate) struct Cursor {
 }
 
 impl<F: File> Window<F> {
-    pub(crate) fn new(file: Arc<F>, len: u64) -> Self {
+    pub(crate) fn new(file: Arc<F>, len: u64, salt: Option<u64>) -> Self {
         Self {
             file,
             len,
+            salt,
             at: 0,
             buffer: Vec::new(),
         }
@@ -75,6 +78,7 @@ impl<F: File> Window<F> {
         let Some((header, len)) = bytes
             .and_then(|b| b.first_chunk())
             .and_then(|b| format::header(at, b))
+            .filter(|(header, _)| self.salt.is_none_or(|salt| header.salt == salt))
         else {
             return Ok(None);
         };

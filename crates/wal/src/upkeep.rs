@@ -148,7 +148,7 @@ impl<D: Disk> Writer<D> {
             return Ok(Some(carrier));
         }
         let len = file.len()?;
-        let mut window = Window::new(file, len);
+        let mut window = Window::new(file, len, Some(self.salt));
         let Some(head) = window.frame(0)? else {
             return Err(io::ErrorKind::InvalidData.into());
         };

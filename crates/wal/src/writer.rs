@@ -1,5 +1,6 @@
 //! The writing half: where the next record goes, and batches on their way to the disk.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 
@@ -35,6 +36,8 @@ pub(crate) struct Writer<D: Disk> {
     durable: Lsn,
     batch: u64,
     pending_bytes: usize,
+    /// Of all records of the log.
+    pub(crate) salt: u64,
     opened: bool,
     latched: bool,
 }
@@ -66,8 +69,10 @@ impl<D: Disk> Writer<D> {
             tail,
             unused,
             number_max,
+            salt,
             ..
         } = recovery;
+        let salt = salt.or(options.salt).unwrap_or_else(random);
         let spares = Spares::new(&disk, options.segment_bytes, number_max, unused)?;
         let place = tail.map(|tail| Place {
             generation: tail.generation,
@@ -89,6 +94,7 @@ impl<D: Disk> Writer<D> {
             durable: last,
             batch,
             pending_bytes: 0,
+            salt,
             opened: false,
             latched: false,
         };
@@ -331,6 +337,7 @@ impl<D: Disk> Writer<D> {
                 durable,
                 batch: number,
                 group,
+                salt: self.salt,
             },
             payload,
         );
@@ -399,4 +406,13 @@ impl<D: Disk> Writer<D> {
             self.stats.upkeep_failures += 1;
         }
     }
+}
+
+/// A number that no client can guess.
+///
+/// The hasher's keys come from the operating system's source of random bytes, once for each thread,
+/// and nothing that it computes here is ever shown to a client. So the number is as good as the 64
+/// bits of it, and the log needs no generator of its own.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }

@@ -91,7 +91,7 @@ fn every_flipped_byte_outside_the_final_batch_is_told() {
         let number: u64 = name.trim_end_matches(".log").parse().unwrap();
         // Every byte of headers and ends, and every 61st of what is between.
         for at in (0..disk.image(name).len() as u64)
-            .filter(|at| at % 61 == 0 || at % 4096 < 57 || at % 4096 == 4095)
+            .filter(|at| at % 61 == 0 || at % 4096 < 65 || at % 4096 == 4095)
         {
             let record = records
                 .iter()

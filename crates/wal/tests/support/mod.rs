@@ -155,8 +155,12 @@ impl Model {
 pub(crate) fn small() -> Options {
     let mut options = Options::default();
     (options.segment_bytes, options.record_bytes_max) = (16 * 1024, 4 * 1024);
+    options.salt = Some(SALT);
     options
 }
+
+/// The secret of the logs in these tests.
+pub(crate) const SALT: u64 = 0x5a17_5a17_5a17_5a17;
 
 pub(crate) fn open(disk: &synod_sim::Disk) -> Result<Wal<Medium>, OpenError> {
     Wal::open(Medium(disk.clone()), small())

@@ -1,0 +1,236 @@
+//! Bodies that a client made up to look like records: right in all but the salt, which is secret.
+//!
+//! Each forgery is also tried with the salt of the log. It is believed then, so it is the salt and
+//! nothing else that stops it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may panic like the test"
+)]
+
+mod support;
+
+use bytes::Bytes;
+use support::{Medium, Model, Owned, SALT, append, put, small};
+use synod_sim::{Disk, SECTOR_BYTES};
+use synod_wal::{DumpedRecord, GroupId, OpenError, Options, Wal, dump};
+
+#[test]
+fn a_forged_record_in_a_body_is_not_replayed() {
+    for salt in GUESSES {
+        let disk = Disk::new(1);
+        let mut wal = begin(&disk);
+        let end = newest(&disk);
+        let base = (end.offset + end.len).next_multiple_of(BLOCK_BYTES);
+        // The final batch: a small record of somebody, and one whose body reaches into the next
+        // block, where another batch could begin. What is forged there says to be one, right behind
+        // the small record.
+        let at = base + BLOCK_BYTES;
+        let forged = Forged {
+            at,
+            generation: 1,
+            lsn: end.lsn.0 + 2,
+            durable: end.lsn.0 + 1,
+            batch: end.batch + 2,
+            salt,
+        };
+        let ahead = at as usize - base as usize - (BODY_AT + 10).next_multiple_of(8) - BODY_AT;
+        let before = disk.image(FIRST);
+        append(&mut wal, 1, &[put(3, 10)]).unwrap();
+        let model = Model::of(&wal);
+        append(&mut wal, 1, &[Owned::Put(4, forged.body(ahead))]).unwrap();
+        wal.sync().unwrap();
+        let mut image = disk.image(FIRST);
+        assert!(
+            image[at as usize..].starts_with(&forged.bytes()),
+            "it stands where it was meant to"
+        );
+        // Of the second record one sector is lost.
+        let lost = base as usize + 2 * SECTOR_BYTES..base as usize + 3 * SECTOR_BYTES;
+        assert_ne!(image[lost.clone()], before[lost.clone()]);
+        image[lost.clone()].copy_from_slice(&before[lost]);
+        disk.put_image(FIRST, &image);
+        let found = Model::of(&Wal::open(Medium(disk), wide()).unwrap());
+        assert_eq!(found.0.contains_key(&STRANGER), salt == SALT, "{salt:x}");
+        assert!(salt == SALT || found == model);
+    }
+}
+
+#[test]
+fn a_forged_record_in_a_body_convicts_nobody() {
+    for salt in GUESSES {
+        let disk = Disk::new(1);
+        let mut wal = begin(&disk);
+        let model = Model::of(&wal);
+        let end = newest(&disk);
+        let base = (end.offset + end.len).next_multiple_of(BLOCK_BYTES);
+        // It says that much was durable when it was written, so what is bad before it has rotted.
+        let forged = Forged {
+            at: base + (BODY_AT as u64).next_multiple_of(8),
+            generation: 1,
+            lsn: 2_000_000,
+            durable: 1_000_000,
+            batch: 1_000_000,
+            salt,
+        };
+        append(&mut wal, 1, &[Owned::Put(3, forged.body(3))]).unwrap();
+        wal.sync().unwrap();
+        disk.flip(FIRST, base, 0xff).unwrap();
+        check(&disk, salt, &model);
+    }
+}
+
+#[test]
+fn a_forged_record_does_not_convict_a_torn_opening() {
+    for salt in GUESSES {
+        let disk = Disk::new(1);
+        let mut wal = begin(&disk);
+        // The opening of the next segment has one group, and the body comes behind it.
+        let forged = Forged {
+            at: (HEADER_BYTES + 24 + 88 + BODY_AT as u64).next_multiple_of(8),
+            generation: 2,
+            lsn: 2_000_000,
+            durable: 1_000_000,
+            batch: 1_000_000,
+            salt,
+        };
+        let mut model = Model::of(&wal);
+        for index in 3.. {
+            append(&mut wal, 1, &[Owned::Put(index, forged.body(3))]).unwrap();
+            wal.sync().unwrap();
+            if newest(&disk).generation == 2 {
+                break;
+            }
+            model = Model::of(&wal);
+        }
+        let name = format!("{:08}.log", newest(&disk).segment);
+        assert!(disk.image(&name)[forged.at as usize..].starts_with(&forged.bytes()));
+        disk.flip(&name, 0, 0xff).unwrap();
+        check(&disk, salt, &model);
+    }
+}
+
+#[test]
+fn each_log_has_a_salt_of_its_own_and_keeps_it() {
+    let mut drawn = Options::default();
+    (drawn.segment_bytes, drawn.record_bytes_max) = (16 * 1024, 4 * 1024);
+    let salts = [(); 2].map(|()| {
+        let disk = Disk::new(1);
+        for (life, salt) in [None, Some(SALT), None].into_iter().enumerate() {
+            let mut options = drawn.clone();
+            options.salt = salt;
+            let mut wal = Wal::open(Medium(disk.clone()), options).unwrap();
+            for index in 1..9 {
+                append(&mut wal, 1, &[put(life as u64 * 8 + index, 3000)]).unwrap();
+                wal.sync().unwrap();
+            }
+        }
+        assert!(newest(&disk).generation > 3);
+        let mut salts: Vec<u64> = records(&disk).map(|record| salt(&disk, &record)).collect();
+        salts.dedup();
+        assert_eq!(salts.len(), 1, "also behind later openings");
+        salts[0]
+    });
+    assert_ne!(salts[0], salts[1]);
+    assert!(!salts.contains(&SALT) && !salts.contains(&0));
+}
+
+#[test]
+fn the_only_opening_does_not_take_the_salt_with_it() {
+    let disk = Disk::new(1);
+    drop(begin(&disk));
+    disk.flip(FIRST, HEADER_BYTES - 1, 1).unwrap();
+    let error = Wal::open(Medium(disk), wide()).unwrap_err();
+    assert!(
+        matches!(error, OpenError::Corrupt(found) if found.offset == 0),
+        "{error}"
+    );
+}
+
+/// A log with two slots, whose records may be longer than a block.
+fn begin(disk: &Disk) -> Wal<Medium> {
+    let mut wal = Wal::open(Medium(disk.clone()), wide()).unwrap();
+    for index in 1..3 {
+        append(&mut wal, 1, &[put(index, 100)]).unwrap();
+        wal.sync().unwrap();
+    }
+    wal
+}
+
+fn wide() -> Options {
+    let mut options = small();
+    (options.segment_bytes, options.record_bytes_max) = (64 * 1024, 8000);
+    options
+}
+
+/// The log is cut to `model`, unless the forger knew the salt.
+fn check(disk: &Disk, salt: u64, model: &Model) {
+    match Wal::open(Medium(disk.clone()), wide()) {
+        Ok(wal) => assert!(salt != SALT && Model::of(&wal) == *model, "{salt:x}"),
+        Err(OpenError::Corrupt(_)) => assert_eq!(salt, SALT, "it was believed"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn records(disk: &Disk) -> impl Iterator<Item = DumpedRecord> {
+    dump(&Medium(disk.clone())).unwrap().map(Result::unwrap)
+}
+
+fn newest(disk: &Disk) -> DumpedRecord {
+    records(disk).last().unwrap()
+}
+
+fn salt(disk: &Disk, record: &DumpedRecord) -> u64 {
+    let image = disk.image(&format!("{:08}.log", record.segment));
+    u64::from_le_bytes(*image[record.offset as usize + 56..].first_chunk().unwrap())
+}
+
+/// A record that sets the state of a group which nobody has.
+struct Forged {
+    at: u64,
+    generation: u64,
+    lsn: u64,
+    durable: u64,
+    batch: u64,
+    salt: u64,
+}
+
+impl Forged {
+    fn bytes(&self) -> Vec<u8> {
+        let payload = [&[1][..], &[0xee; 32]].concat();
+        let mut frame = b"SYN\0\0\0\0\0".to_vec();
+        frame.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        frame.extend_from_slice(&[1, 0, 0, 0]);
+        let Self {
+            generation,
+            lsn,
+            durable,
+            batch,
+            salt,
+            ..
+        } = *self;
+        for field in [generation, lsn, durable, batch, STRANGER.0, salt] {
+            frame.extend_from_slice(&field.to_le_bytes());
+        }
+        frame.extend_from_slice(&payload);
+        frame.resize(frame.len().next_multiple_of(8), 0);
+        let checksum = crc32c::crc32c_append(crc32c::crc32c(&self.at.to_le_bytes()), &frame[..4]);
+        let checksum = crc32c::crc32c_append(checksum, &frame[8..]);
+        frame[4..8].copy_from_slice(&checksum.to_le_bytes());
+        frame
+    }
+
+    /// A body with the record behind `ahead` bytes.
+    fn body(&self, ahead: usize) -> Bytes {
+        let body = [&vec![0x11; ahead][..], &self.bytes(), &[0x11; 1000]];
+        body.concat().into()
+    }
+}
+
+const FIRST: &str = "00000001.log";
+const STRANGER: GroupId = GroupId(7);
+const GUESSES: [u64; 4] = [0, SALT ^ 1, !SALT, SALT];
+const BLOCK_BYTES: u64 = 4096;
+const HEADER_BYTES: u64 = 64;
+/// From the beginning of a record to the body of its first put.
+const BODY_AT: usize = 64 + 45;
