@@ -173,8 +173,12 @@ pub(crate) fn name(number: u64) -> String {
 fn number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".log")?;
     let is_number = digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| is_number)
+    let number = digits.parse().ok().filter(|_| is_number)?;
+    (number <= NUMBER_MAX).then_some(number)
 }
 
+/// The greatest number of a segment's file, which no log ever reaches. A file with a greater one is
+/// not ours, and the next number is always one that there is.
+pub(crate) const NUMBER_MAX: u64 = 999_999_999_999;
 /// The longest segment; what a file has beyond is not looked at.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 30;

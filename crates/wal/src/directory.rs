@@ -56,7 +56,7 @@ impl Directory {
             path: path.to_owned(),
             source,
         };
-        create(path).map_err(failed)?;
+        create(path, &mut |parent| fs::File::open(parent)?.sync_all()).map_err(failed)?;
         let mut options = fs::OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let lock = options.open(path.join(LOCK_NAME)).map_err(failed)?;
@@ -176,21 +176,21 @@ impl File for DirectoryFile {
     }
 }
 
-/// Creates a directory with all above it, durably.
-fn create(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
+/// Creates a directory with all above it, durably. One that is there may have been created by a
+/// process that was killed before its sync, so what holds its name is synced too.
+fn create(path: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or_else(|| Path::new("."));
-    create(parent)?;
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
+    if !path.is_dir() {
+        create(parent, sync)?;
+        match fs::create_dir(path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
     }
-    fs::File::open(parent)?.sync_all()
+    sync(parent)
 }
 
 fn is_name(name: &str) -> bool {
@@ -199,3 +199,30 @@ fn is_name(name: &str) -> bool {
 }
 
 const LOCK_NAME: &str = "lock";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_made_durable_also_when_it_exists() {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = temporary.path();
+        let synced = |path: &Path| {
+            let mut synced = Vec::new();
+            create(path, &mut |parent| {
+                assert!(path.starts_with(parent));
+                synced.push(parent.strip_prefix(root).unwrap().to_owned());
+                Ok(())
+            })
+            .unwrap();
+            synced
+        };
+        // A life that was killed between the creation and the sync.
+        fs::create_dir(root.join("a")).unwrap();
+        let expected = ["", "a", "a/b"].map(PathBuf::from);
+        assert_eq!(synced(&root.join("a/b/c")), expected);
+        assert!(root.join("a/b/c").is_dir());
+        assert_eq!(synced(&root.join("a/b/c")), expected[2..]);
+    }
+}

@@ -15,7 +15,8 @@ use crate::format::{BLOCK_BYTES, HEADER_BYTES, head_len};
 #[non_exhaustive]
 pub struct Options {
     /// Length of a segment: a multiple of 4 KiB from 16 KiB to 1 GiB. It may differ from that of
-    /// segments that exist.
+    /// segments that exist. A log whose segments are longer goes on with their length: records and
+    /// openings that fit them, and have to be written anew, might not fit shorter ones.
     pub segment_bytes: u64,
     /// The longest record: what one append may write, beside a header of 64 bytes. At most half a
     /// segment.

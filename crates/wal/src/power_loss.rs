@@ -1,6 +1,6 @@
 //! A medium whose unsynced writes die with the process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,11 @@ use crate::disk::{Disk, File, read_full};
 ///
 /// Killing a process leaves the page cache, so on a real disk a kill proves nothing about syncs.
 /// Through this layer contents reach the inner disk at [`File::sync`], names at [`Disk::sync`], and
-/// reads see both at once. A file whose name is not there yet has all of its contents held.
+/// reads see both at once. A file whose name is not there yet has all of its contents held. What an
+/// error keeps from the inner disk stays held, and goes there with the next sync.
+///
+/// It is milder than a power cut in one respect: a kill within a sync leaves a beginning of what was
+/// held, in ascending order of the offsets, where a power cut may leave any part of it.
 ///
 /// ```
 /// use synod_wal::{Directory, Disk, File, PowerLoss};
@@ -43,7 +47,8 @@ pub struct PowerLossFile<D: Disk> {
 struct State<F> {
     /// Which file has a name; nothing before the first use.
     names: Option<BTreeMap<String, u64>>,
-    changes: Vec<Change>,
+    /// Oldest first. One leaves when it is applied, so that an error loses none.
+    changes: VecDeque<Change>,
     /// By number: files that are open, or of which something is held. A file that has another name
     /// here than in the inner disk is always among them.
     files: BTreeMap<u64, Arc<Mutex<Held<F>>>>,
@@ -74,7 +79,7 @@ impl<D: Disk> PowerLoss<D> {
     pub fn new(inner: D) -> Self {
         let state = State {
             names: None,
-            changes: Vec::new(),
+            changes: VecDeque::new(),
             files: BTreeMap::new(),
             next: 0,
         };
@@ -133,14 +138,14 @@ impl<D: Disk> Disk for PowerLoss<D> {
         state.names().insert(to.to_owned(), id);
         state
             .changes
-            .push(Change::Rename(from.to_owned(), to.to_owned()));
+            .push_back(Change::Rename(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state()?;
         state.names().remove(name).ok_or(ErrorKind::NotFound)?;
-        state.changes.push(Change::Remove(name.to_owned()));
+        state.changes.push_back(Change::Remove(name.to_owned()));
         Ok(())
     }
 
@@ -149,16 +154,17 @@ impl<D: Disk> Disk for PowerLoss<D> {
             return Ok(());
         }
         let mut state = self.state()?;
-        for change in std::mem::take(&mut state.changes) {
+        while let Some(change) = state.changes.front() {
             match change {
                 Change::Create(name, id) => {
-                    if let Some(held) = state.files.get(&id) {
-                        lock(held).settle(self.inner.open(&name)?)?;
+                    if let Some(held) = state.files.get(id) {
+                        lock(held).settle(self.inner.open(name)?)?;
                     }
                 }
-                Change::Rename(from, to) => self.inner.rename(&from, &to)?,
-                Change::Remove(name) => self.inner.remove(&name)?,
+                Change::Rename(from, to) => self.inner.rename(from, to)?,
+                Change::Remove(name) => self.inner.remove(name)?,
             }
+            state.changes.pop_front();
         }
         self.inner.sync()?;
         state.forget();
@@ -199,7 +205,7 @@ impl<F: File> State<F> {
         let id = self.next;
         self.next += 1;
         self.names().insert(name.to_owned(), id);
-        self.changes.push(Change::Create(name.to_owned(), id));
+        self.changes.push_back(Change::Create(name.to_owned(), id));
         self.hold(id, Held::default())
     }
 
@@ -263,23 +269,25 @@ impl<F: File> Held<F> {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        for (at, bytes) in std::mem::take(&mut self.unsynced.0) {
-            match &self.inner {
-                Some(inner) => inner.write_at(at, &bytes)?,
-                None => self.settled.write(at, bytes),
+        match &self.inner {
+            Some(inner) => {
+                self.unsynced.apply(inner)?;
+                self.unsynced = Extents::default();
+            }
+            None => {
+                for (at, bytes) in std::mem::take(&mut self.unsynced.0) {
+                    self.settled.write(at, bytes);
+                }
             }
         }
-        self.inner.as_ref().map_or(Ok(()), File::sync)
+        Ok(())
     }
 
     /// The file has a name in the inner disk now.
     fn settle(&mut self, inner: F) -> io::Result<()> {
-        let settled = std::mem::take(&mut self.settled.0);
-        for (at, bytes) in &settled {
-            inner.write_at(*at, bytes)?;
-        }
-        if !settled.is_empty() {
-            inner.sync()?;
+        if !self.settled.0.is_empty() {
+            self.settled.apply(&inner)?;
+            self.settled = Extents::default();
         }
         self.inner = Some(inner);
         Ok(())
@@ -287,6 +295,15 @@ impl<F: File> Held<F> {
 }
 
 impl Extents {
+    /// Writes all pieces and syncs. They are to be forgotten only after it: after an error nobody
+    /// knows which of them arrived, so all are written again by the next attempt.
+    fn apply(&self, file: &impl File) -> io::Result<()> {
+        for (at, bytes) in &self.0 {
+            file.write_at(*at, bytes)?;
+        }
+        file.sync()
+    }
+
     fn write(&mut self, at: u64, bytes: Vec<u8>) {
         let end = at + bytes.len() as u64;
         if let Some((start, before)) = self.0.range_mut(..at).next_back() {

@@ -23,6 +23,8 @@ pub(crate) struct Recovery<F> {
     /// Files that are not part of the log.
     pub(crate) unused: Vec<Found<F>>,
     pub(crate) number_max: u64,
+    /// Length of the longest segment of the log, in whole blocks.
+    pub(crate) segment_bytes: u64,
     /// Of the log; nothing when there is none yet.
     pub(crate) salt: Option<u64>,
 }
@@ -48,6 +50,7 @@ pub(crate) fn recover<D: Disk>(disk: &D) -> Result<Recovery<D::File>, OpenError>
     let (mut index, mut tail) = (Index::default(), None);
     let salt = catalog.salt();
     let used = catalog.heads.split_off(&catalog.oldest);
+    let longest = used.values().map(|found| found.len).max();
     for (generation, found) in used {
         tail = Some(replay(&mut index, generation, found, tail)?);
     }
@@ -63,6 +66,7 @@ pub(crate) fn recover<D: Disk>(disk: &D) -> Result<Recovery<D::File>, OpenError>
         tail,
         unused,
         number_max: catalog.number_max,
+        segment_bytes: longest.map_or(0, |len| len.next_multiple_of(BLOCK_BYTES)),
         salt,
     })
 }

@@ -139,7 +139,12 @@ impl<D: Disk> Snapshots<D> {
     }
 
     /// Verifies a received file against its checksums and against `snapshot`, and makes it complete
-    /// and durable. It may be called again after it was interrupted.
+    /// and durable. It may be called again after it was interrupted, by a kill or a power loss.
+    ///
+    /// A failed sync is no interruption: a second one may say that all is well without having done
+    /// anything. When it is the contents that could not be synced the part is removed, and the
+    /// transfer begins anew. When it is the name, the snapshot must not be relied on, whatever a
+    /// second call says, until the directory was opened anew.
     ///
     /// # Errors
     /// [`SnapshotError::Corrupt`] when it is not the whole file of `snapshot`: discard it and begin
@@ -161,7 +166,11 @@ impl<D: Disk> Snapshots<D> {
         if found.is_none_or(|(found, _)| found != *snapshot) {
             return Err(corrupt);
         }
-        file.sync()?;
+        if let Err(error) = file.sync() {
+            // The error is the one to tell, whether or not the part can be removed.
+            let _ = self.disk.remove(&part);
+            return Err(error.into());
+        }
         self.publish(group, index, &part)
     }
 
@@ -217,28 +226,36 @@ impl<D: Disk> Snapshots<D> {
     }
 
     /// The complete snapshots of a group, ascending. Their headers are verified, their bodies are
-    /// not.
+    /// not. A file that cannot be used is left out when a good one is newer, which covers what it
+    /// did; [`damaged`](Self::damaged) tells of it.
     ///
     /// # Errors
-    /// [`SnapshotError::Corrupt`] names a file with a bad header; those of the medium.
+    /// [`SnapshotError::Corrupt`] names a file with a bad header, and those of the medium are told,
+    /// when no good one is newer.
     pub fn list(&self, group: GroupId) -> Result<Vec<Snapshot>, SnapshotError> {
         let mut found = Vec::new();
-        for (_, index, _) in self
-            .files(group)?
-            .into_iter()
-            .filter(|(_, _, kind)| *kind == Kind::Whole)
-        {
-            let file = match self.whole(group, index) {
-                // Removed since it was listed.
-                Err(SnapshotError::NotFound { .. }) => continue,
-                file => file?,
-            };
-            let header = snapshot_file::header(&file, group)?;
-            let header = header.filter(|(found, _)| found.index == index);
-            found.push(header.ok_or(SnapshotError::Corrupt { group, index })?.0);
+        for (_, snapshot) in self.survey(group)? {
+            match snapshot {
+                Ok(snapshot) => found.push(snapshot),
+                Err(error) if found.is_empty() => return Err(error),
+                Err(_) => {}
+            }
         }
-        found.sort_unstable_by_key(|snapshot| snapshot.index);
+        found.reverse();
         Ok(found)
+    }
+
+    /// The complete snapshots of a group whose headers are bad or cannot be read, ascending: of
+    /// which index, and what is wrong. [`remove_before`](Self::remove_before) removes them like good
+    /// ones.
+    ///
+    /// # Errors
+    /// Those of listing the medium.
+    pub fn damaged(&self, group: GroupId) -> Result<Vec<(u64, SnapshotError)>, SnapshotError> {
+        let bad = |(index, snapshot): (u64, Result<_, _>)| Some((index, snapshot.err()?));
+        let mut damaged: Vec<_> = self.survey(group)?.filter_map(bad).collect();
+        damaged.reverse();
+        Ok(damaged)
     }
 
     /// Removes the complete snapshots of a group below `index`, and what was being written or
@@ -260,6 +277,33 @@ impl<D: Disk> Snapshots<D> {
             self.disk.sync()?;
         }
         Ok(())
+    }
+
+    /// What the header of each complete file says, newest first.
+    fn survey(
+        &self,
+        group: GroupId,
+    ) -> io::Result<impl Iterator<Item = (u64, Result<Snapshot, SnapshotError>)>> {
+        let files = self.files(group)?.into_iter();
+        let mut indexes: Vec<u64> = files
+            .filter(|(_, _, kind)| *kind == Kind::Whole)
+            .map(|(_, index, _)| index)
+            .collect();
+        indexes.sort_unstable_by(|a, b| b.cmp(a));
+        let read = move |index| match self.header(group, index) {
+            // Removed since it was listed.
+            Err(SnapshotError::NotFound { .. }) => None,
+            snapshot => Some((index, snapshot)),
+        };
+        Ok(indexes.into_iter().filter_map(read))
+    }
+
+    fn header(&self, group: GroupId, index: u64) -> Result<Snapshot, SnapshotError> {
+        let found = snapshot_file::header(&self.whole(group, index)?, group)?;
+        match found {
+            Some((snapshot, _)) if snapshot.index == index => Ok(snapshot),
+            _ => Err(SnapshotError::Corrupt { group, index }),
+        }
     }
 
     fn write_whole(

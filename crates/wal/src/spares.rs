@@ -98,6 +98,10 @@ impl<F: File> Spares<F> {
             Some(filling) => filling,
             None => {
                 let number = self.number_max + 1;
+                if number > catalog::NUMBER_MAX {
+                    // It would not be found again.
+                    return Err(io::ErrorKind::InvalidInput.into());
+                }
                 let file = Arc::new(disk.open(&catalog::name(number))?);
                 self.number_max = number;
                 // A segment is of use only if its name is durable before its first record is.

@@ -14,11 +14,9 @@ use crate::writer::Writer;
 #[derive(Debug)]
 pub(crate) struct Carrier<F> {
     generation: u64,
-    window: Window<F>,
-    cursor: Cursor,
-    /// It cannot go on: a record that was good is bad now. The segment stays until its slots are
-    /// forgotten.
-    stuck: bool,
+    /// Where it goes on. Nothing when it cannot: a record that was good is bad now, or is not read.
+    /// The segment stays until its slots are forgotten, and is not tried again.
+    walk: Option<(Window<F>, Cursor)>,
 }
 
 impl<D: Disk> Writer<D> {
@@ -27,9 +25,6 @@ impl<D: Disk> Writer<D> {
         self.free();
         if self.is_mostly_garbage() && self.carry(written.max(CARRY_BYTES_MIN)).is_err() {
             self.stats.upkeep_failures += 1;
-            self.carrier
-                .iter_mut()
-                .for_each(|carrier| carrier.stuck = true);
         }
         let Some(place) = self.place else { return };
         if place.at > place.len / 2 && !self.spares.any_ready() {
@@ -67,22 +62,49 @@ impl<D: Disk> Writer<D> {
     /// Appends slots that live in the oldest segment anew, until `bytes` of the segment have been
     /// looked through.
     fn carry(&mut self, bytes: u64) -> io::Result<()> {
-        let Some(mut carrier) = self.take_carrier()? else {
+        let Some((generation, file)) = self.oldest() else {
             return Ok(());
         };
-        let end = carrier.cursor.at + bytes;
-        while !carrier.stuck && carrier.cursor.at < end {
-            let Some((frame, next)) = carrier.window.next(carrier.generation, &carrier.cursor)?
-            else {
+        let kept = self
+            .carrier
+            .take()
+            .filter(|kept| kept.generation == generation);
+        // So it stays after an error: it would begin anew with each batch.
+        self.carrier = Some(Carrier {
+            generation,
+            walk: None,
+        });
+        let mut walk = match kept {
+            Some(kept) => kept.walk,
+            None => Some(self.enter(file)?),
+        };
+        if let Some((window, cursor)) = &mut walk
+            && self.walk(generation, window, cursor, bytes)?
+        {
+            self.carrier = Some(Carrier { generation, walk });
+        }
+        Ok(())
+    }
+
+    /// Goes on through a segment. Returns whether it can later.
+    fn walk(
+        &mut self,
+        generation: u64,
+        window: &mut Window<D::File>,
+        cursor: &mut Cursor,
+        bytes: u64,
+    ) -> io::Result<bool> {
+        let end = cursor.at + bytes;
+        while cursor.at < end {
+            let Some((frame, next)) = window.next(generation, cursor)? else {
                 // All slots of the segment were met, so none is left unless a record has gone bad.
-                carrier.stuck = true;
-                break;
+                return Ok(false);
             };
             let (group, at) = (frame.header.group, frame.at + format::HEADER_BYTES as u64);
             let (mut moved, mut count) = (Vec::new(), 0);
             if matches!(frame.header.kind, Kind::Ops | Kind::Carry) {
-                let payload = carrier.window.payload(&frame)?;
-                count = self.collect(group, payload, carrier.generation, at, &mut moved);
+                let payload = window.payload(&frame)?;
+                count = self.collect(group, payload, generation, at, &mut moved);
             }
             if !moved.is_empty() {
                 let room = format::frame_len(0, moved.len(), false);
@@ -93,10 +115,9 @@ impl<D: Disk> Writer<D> {
                 }
                 self.stats.slots_carried += count;
             }
-            carrier.cursor = next;
+            *cursor = next;
         }
-        self.carrier = Some(carrier);
-        Ok(())
+        Ok(true)
     }
 
     /// Adds the puts of a record that still live to `moved`; returns how many.
@@ -126,38 +147,21 @@ impl<D: Disk> Writer<D> {
         count
     }
 
-    /// The walk through the segment that is the oldest now.
-    fn take_carrier(&mut self) -> io::Result<Option<Carrier<D::File>>> {
-        let (generation, file) = {
-            let index = self.shared.lock();
-            let Some((generation, segment)) = index.segments.first_key_value() else {
-                return Ok(None);
-            };
-            (*generation, Arc::clone(&segment.file))
-        };
-        if self
-            .place
-            .is_none_or(|place| generation >= place.generation)
-        {
-            return Ok(None);
-        }
-        if let Some(carrier) = self
-            .carrier
-            .take_if(|carrier| carrier.generation == generation)
-        {
-            return Ok(Some(carrier));
-        }
+    /// The oldest segment, if it is not the newest too.
+    fn oldest(&self) -> Option<(u64, Arc<D::File>)> {
+        let newest = self.place?.generation;
+        let index = self.shared.lock();
+        let (generation, segment) = index.segments.first_key_value()?;
+        (*generation < newest).then(|| (*generation, Arc::clone(&segment.file)))
+    }
+
+    /// The walk through a segment, from its beginning.
+    fn enter(&self, file: Arc<D::File>) -> io::Result<(Window<D::File>, Cursor)> {
         let len = file.len()?;
         let mut window = Window::new(file, len, Some(self.salt));
-        let Some(head) = window.frame(0)? else {
-            return Err(io::ErrorKind::InvalidData.into());
-        };
-        Ok(Some(Carrier {
-            generation,
-            window,
-            cursor: Cursor::before(&head.header),
-            stuck: false,
-        }))
+        let head = window.frame(0)?.ok_or(io::ErrorKind::InvalidData)?;
+        let cursor = Cursor::before(&head.header);
+        Ok((window, cursor))
     }
 }
 

@@ -122,7 +122,8 @@ impl<D: Disk> Wal<D> {
         self.writer.find_room(bytes)
     }
 
-    /// The bounds that the log was opened with.
+    /// The bounds of the log: those that it was opened with, except that segments are as long as the
+    /// longest that it has.
     #[must_use]
     pub fn options(&self) -> &Options {
         self.writer.options()

@@ -61,7 +61,7 @@ impl<D: Disk> Writer<D> {
     /// Goes on where recovery found the end.
     pub(crate) fn new(
         disk: D,
-        options: Options,
+        mut options: Options,
         shared: Arc<Shared<D::File>>,
         recovery: Recovery<D::File>,
     ) -> Result<Self, OpenError> {
@@ -69,9 +69,11 @@ impl<D: Disk> Writer<D> {
             tail,
             unused,
             number_max,
+            segment_bytes,
             salt,
             ..
         } = recovery;
+        options.segment_bytes = options.segment_bytes.max(segment_bytes);
         let salt = salt.or(options.salt).unwrap_or_else(random);
         let spares = Spares::new(&disk, options.segment_bytes, number_max, unused)?;
         let place = tail.map(|tail| Place {
@@ -182,7 +184,9 @@ impl<D: Disk> Writer<D> {
     /// Whether a record fits where the log ends now, or in a segment that is ready. As long as
     /// there is none, a `Put` leaves the reserve to others.
     pub(crate) fn has_room(&self, frame: u64, puts: bool) -> bool {
-        self.spares.any_ready() || self.fits(frame, puts)
+        // Before the first append of a process comes the record that opens its life.
+        let opening = if self.opened { 0 } else { BLOCK_BYTES };
+        self.spares.any_ready() || self.fits(opening + frame, puts)
     }
 
     /// Whether there is room for a record with a `Put`, after trying to make it.

@@ -100,6 +100,9 @@ fn foreign_files_are_left_alone() {
         "x0000001.log",
         "00000001.log.bak",
         "99999999999999999999999.log",
+        "18446744073709551615.log",
+        "18446744073709551614.log",
+        "1000000000000.log",
     ] {
         disk.put_image(name, b"mine");
     }
@@ -107,7 +110,9 @@ fn foreign_files_are_left_alone() {
     append(&mut wal, 1, &[put(1, 100)]).unwrap();
     wal.sync().unwrap();
     assert_eq!(disk.image("notes.txt"), b"mine");
-    assert_eq!(disk.names().unwrap().len(), 6);
+    assert_eq!(disk.names().unwrap().len(), 9);
+    assert_eq!(disk.image("18446744073709551615.log"), b"mine");
+    assert_eq!(Model::of(&open(&disk).unwrap()), Model::of(&wal));
 }
 
 fn noise() -> impl Strategy<Value = Vec<u8>> {

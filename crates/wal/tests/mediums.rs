@@ -5,7 +5,7 @@ mod support;
 use std::io::ErrorKind;
 
 use proptest::prelude::*;
-use support::{Medium, Model, append, put, small};
+use support::{Fault, Faulty, Medium, Model, append, put, small};
 use synod_wal::{Directory, DirectoryError, Disk, File, GroupId, PowerLoss, Wal, dump};
 
 #[test]
@@ -191,6 +191,56 @@ fn names_reach_the_inner_disk_at_their_sync() {
     assert_eq!(inner.image("renamed"), b"\0\0new");
     disk.open("new").unwrap().write_at(0, b"O").unwrap();
     assert_eq!(inner.image("new"), b"old");
+}
+
+#[test]
+fn an_error_keeps_what_did_not_reach_the_inner_disk() {
+    let inner = synod_sim::Disk::new(1);
+    inner.put_image("old.log", b"old");
+    let faulty = Faulty::new(&inner);
+    let disk = PowerLoss::new(faulty.clone());
+    let file = disk.open("1.new").unwrap();
+    file.write_at(0, &[7; 1000]).unwrap();
+    file.sync().unwrap();
+    disk.rename("old.log", "renamed.log").unwrap();
+    let log = disk.open("2.log").unwrap();
+    faulty.set(Some(Fault::Write(".new")));
+    disk.sync().unwrap_err();
+    // The rest waits, and the sync of another thread does not forget it.
+    disk.sync().unwrap_err();
+    assert!(!inner.names().unwrap().contains(&"2.log".to_owned()));
+    faulty.set(None);
+    disk.sync().unwrap();
+    log.write_at(0, b"acknowledged").unwrap();
+    log.sync().unwrap();
+    inner.power_loss();
+    assert_eq!(inner.names().unwrap(), ["1.new", "2.log", "renamed.log"]);
+    assert_eq!(inner.image("1.new"), [7; 1000]);
+    assert_eq!(inner.image("2.log"), b"acknowledged");
+
+    for fault in [Fault::Write(".log"), Fault::Sync(".log")] {
+        log.write_at(0, b"A").unwrap();
+        log.write_at(20, b"more").unwrap();
+        faulty.set(Some(fault));
+        log.sync().unwrap_err();
+        let mut read = [0; 24];
+        assert_eq!(log.read_at(0, &mut read).unwrap(), 24);
+        assert_eq!(&read, b"Acknowledged\0\0\0\0\0\0\0\0more");
+        faulty.set(None);
+        log.sync().unwrap();
+        inner.power_loss();
+        assert_eq!(inner.image("2.log"), read);
+        log.write_at(0, b"acknowledged\0\0\0\0\0\0\0\0\0\0\0\0")
+            .unwrap();
+        log.sync().unwrap();
+    }
+    // A failed sync of a disk whose pages count as clean after it.
+    log.write_at(0, b"again").unwrap();
+    inner.fail_next_sync();
+    log.sync().unwrap_err();
+    log.sync().unwrap();
+    inner.power_loss();
+    assert!(inner.image("2.log").starts_with(b"again"));
 }
 
 proptest! {

@@ -3,9 +3,9 @@
 
 mod support;
 
-use support::{Medium, Model, Owned, append, open, put, small};
+use support::{Fault, Faulty, Medium, Model, Owned, append, open, put, small};
 use synod_sim::{Disk, DiskOptions};
-use synod_wal::{AppendError, GroupId, SyncError, dump};
+use synod_wal::{AppendError, GroupId, SyncError, Wal, dump};
 
 #[test]
 fn the_newest_state_of_an_idle_group_survives_any_number_of_segments() {
@@ -214,7 +214,7 @@ fn segments_of_another_size_are_read_and_replaced() {
     drop(wal);
     let mut options = small();
     options.segment_bytes = 64 * 1024;
-    let mut wal = synod_wal::Wal::open(Medium(disk.clone()), options).unwrap();
+    let mut wal = Wal::open(Medium(disk.clone()), options).unwrap();
     assert_eq!(Model::of(&wal), model);
     for index in 30..130 {
         let ops = [put(index, 1000), Owned::Start(index - 5)];
@@ -248,4 +248,113 @@ fn a_batch_longer_than_a_segment_goes_through() {
     assert_eq!(Model::of(&wal), model, "also before the sync");
     wal.sync().unwrap();
     assert_eq!(Model::of(&open(&disk).unwrap()), model);
+}
+
+#[test]
+fn a_long_record_that_lives_is_carried_after_the_segments_were_to_shrink() {
+    let disk = Disk::new(1);
+    let mut options = small();
+    (options.segment_bytes, options.record_bytes_max) = (256 * 1024, 100 * 1024);
+    let mut wal = Wal::open(Medium(disk.clone()), options).unwrap();
+    let mut model = Model::default();
+    let mut run = |wal: &mut _, group, ops: &[Owned]| {
+        append(wal, group, ops).unwrap();
+        wal.sync().unwrap();
+        model.apply(GroupId(group), ops);
+        model.clone()
+    };
+    run(&mut wal, 2, &[put(1, 60_000)]);
+    for index in 1..8 {
+        run(&mut wal, 1, &[put(index, 60_000), Owned::Start(index - 1)]);
+    }
+    drop(wal);
+    let mut wal = open(&disk).unwrap();
+    assert_eq!(wal.options().segment_bytes, 256 * 1024);
+    for index in 8..1200 {
+        let model = run(&mut wal, 1, &[put(index, 2000), Owned::Start(index - 1)]);
+        if index % 100 == 0 {
+            assert_eq!(Model::of(&wal), model);
+            assert_eq!(Model::of(&open(&disk.fork(1)).unwrap()), model);
+        }
+    }
+    assert!(wal.stats().slots_carried > 0, "{:?}", wal.stats());
+    assert_eq!(wal.stats().upkeep_failures, 0);
+}
+
+#[test]
+fn more_groups_than_a_smaller_segment_can_open_with_are_kept() {
+    let disk = Disk::new(1);
+    let mut wal = Wal::open(Medium(disk.clone()), synod_wal::Options::default()).unwrap();
+    for group in 1..400 {
+        append(&mut wal, group, &[put(1, 10)]).unwrap();
+    }
+    wal.sync().unwrap();
+    drop(wal);
+    let mut wal = open(&disk).unwrap();
+    for index in 2..5000 {
+        append(&mut wal, 1, &[put(index, 4000), Owned::Start(index - 1)]).unwrap();
+        wal.sync().unwrap();
+    }
+    assert!(wal.stats().segments > 1, "{:?}", wal.stats());
+    assert_eq!(Model::of(&wal).0.len(), 399);
+    assert_eq!(Model::of(&open(&disk).unwrap()), Model::of(&wal));
+}
+
+#[test]
+fn where_there_is_room_an_append_is_taken() {
+    // The disk has space for one segment. The first append of a process has a record of the log's
+    // own before it, in a block of its own.
+    let mut options = small();
+    options.segment_bytes = 64 * 1024;
+    let (mut taken, mut refused) = (0, 0);
+    for blocks in 0..16 {
+        for len in [0, 1000, 3900, 4051] {
+            let disk = Disk::new(1);
+            disk.capacity(64 * 1024 + 100);
+            let mut wal = Wal::open(Medium(disk.clone()), options.clone()).unwrap();
+            for _ in 0..blocks {
+                let _ = append(&mut wal, 1, &[Owned::State(1)]);
+                wal.sync().unwrap();
+            }
+            drop(wal);
+            let mut wal = Wal::open(Medium(disk.clone()), options.clone()).unwrap();
+            let has_room = wal.has_room(45 + len);
+            let records = wal.stats().records;
+            match append(&mut wal, 1, &[put(1, len)]) {
+                Ok(_) => {
+                    assert!(has_room);
+                    taken += 1;
+                }
+                Err(error) => {
+                    assert!(matches!(error, AppendError::Full), "{error}");
+                    assert!(!has_room, "{blocks} blocks and {len} bytes");
+                    assert_eq!(wal.stats().records, records, "nothing of it is in the log");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(taken > 20 && refused > 8, "{taken} {refused}");
+}
+
+#[test]
+fn an_old_segment_that_is_not_read_is_tried_once() {
+    let disk = Disk::new(1);
+    let faulty = Faulty::new(&disk);
+    let mut wal = Wal::open(faulty.clone(), small()).unwrap();
+    append(&mut wal, 2, &[put(1, 700)]).unwrap();
+    faulty.set(Some(Fault::Read("00000001.log")));
+    for index in 1..200 {
+        append(&mut wal, 1, &[put(index, 1500), Owned::Start(index - 1)]).unwrap();
+        wal.sync().unwrap();
+    }
+    let stats = wal.stats();
+    assert_eq!((stats.upkeep_failures, stats.slots_carried), (1, 0));
+    // When its slots are forgotten it goes, and the log is short again.
+    append(&mut wal, 2, &[Owned::Start(1)]).unwrap();
+    for index in 200..300 {
+        append(&mut wal, 1, &[put(index, 1500), Owned::Start(index - 1)]).unwrap();
+        wal.sync().unwrap();
+    }
+    assert!(wal.stats().segments < 6, "{:?}", wal.stats());
 }

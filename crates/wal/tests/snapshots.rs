@@ -12,9 +12,9 @@ use std::io::{self, Read, Write};
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use support::{Medium, open};
+use support::{Fault, Faulty, Medium, open, small};
 use synod_sim::Disk;
-use synod_wal::{GroupId, Snapshot, SnapshotError, Snapshots, Tag};
+use synod_wal::{GroupId, Snapshot, SnapshotError, Snapshots, Tag, Wal};
 
 const GROUP: GroupId = GroupId(7);
 
@@ -205,6 +205,74 @@ fn old_ones_and_stale_parts_are_removed() {
     let mut read = Vec::new();
     reader.read_to_end(&mut read).unwrap();
     assert_eq!(read, body(10));
+}
+
+#[test]
+fn a_damaged_snapshot_matters_only_while_none_is_newer() {
+    let disk = Disk::new(1);
+    let faulty = Faulty::new(&disk);
+    let snapshots = Wal::open(faulty.clone(), small()).unwrap().snapshots();
+    for index in 1..5 {
+        let mut write = |to: &mut dyn Write| to.write_all(b"body");
+        snapshots
+            .create(GROUP, &identity(index), &mut write)
+            .unwrap();
+    }
+    let name = |index: u64| format!("7-{index:020}.snap");
+    let listed = || -> Result<Vec<u64>, SnapshotError> {
+        let listed = snapshots.list(GROUP)?;
+        Ok(listed.iter().map(|snapshot| snapshot.index).collect())
+    };
+    disk.flip(&name(1), 40, 1).unwrap();
+    disk.put_image(&name(2), b"");
+    assert_eq!(listed().unwrap(), [3, 4]);
+    faulty.set(Some(Fault::Read("3.snap")));
+    assert_eq!(listed().unwrap(), [4]);
+    let damaged = snapshots.damaged(GROUP).unwrap();
+    assert!(
+        matches!(
+            damaged[..],
+            [
+                (1, SnapshotError::Corrupt { index: 1, .. }),
+                (2, SnapshotError::Corrupt { index: 2, .. }),
+                (3, SnapshotError::Io(_))
+            ]
+        ),
+        "{damaged:?}"
+    );
+    faulty.set(None);
+    disk.flip(&name(4), 40, 1).unwrap();
+    assert!(matches!(
+        listed(),
+        Err(SnapshotError::Corrupt { index: 4, .. })
+    ));
+    disk.flip(&name(4), 40, 1).unwrap();
+    snapshots.remove_before(GROUP, 4).unwrap();
+    assert_eq!(listed().unwrap(), [4]);
+    assert!(snapshots.damaged(GROUP).unwrap().is_empty());
+}
+
+#[test]
+fn a_part_that_was_not_synced_is_received_anew() {
+    let (snapshot, file) = sent(5, 10_000);
+    let disk = Disk::new(1);
+    let faulty = Faulty::new(&disk);
+    let snapshots = Wal::open(faulty.clone(), small()).unwrap().snapshots();
+    snapshots.write_part(GROUP, &snapshot, 0, &file).unwrap();
+    faulty.set(Some(Fault::Sync(".part")));
+    let failed = snapshots.finish_part(GROUP, &snapshot);
+    assert!(matches!(failed, Err(SnapshotError::Io(_))));
+    faulty.set(None);
+    let again = snapshots.finish_part(GROUP, &snapshot);
+    assert!(
+        matches!(again, Err(SnapshotError::NotFound { .. })),
+        "a second sync proves nothing: {again:?}"
+    );
+    assert_eq!(snapshots.part_len(GROUP, &snapshot).unwrap(), 0);
+    snapshots.write_part(GROUP, &snapshot, 0, &file).unwrap();
+    snapshots.finish_part(GROUP, &snapshot).unwrap();
+    disk.power_loss();
+    assert_eq!(snapshots.list(GROUP).unwrap(), [snapshot]);
 }
 
 #[test]

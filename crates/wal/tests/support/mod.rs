@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use synod_wal::{AppendError, Disk, File, GroupId, Lsn, Op, OpenError, Options, Tag, Wal};
@@ -181,4 +182,99 @@ pub(crate) fn put(index: u64, len: usize) -> Owned {
             .wrapping_add((i * 7 + i / 251) as u8)
     };
     Owned::Put(index, (0..len).map(byte).collect())
+}
+
+/// A medium of which one kind of operation fails while a fault is set.
+#[derive(Clone)]
+pub(crate) struct Faulty {
+    inner: Medium,
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// What fails, on files whose names end like this.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Read(&'static str),
+    Write(&'static str),
+    Sync(&'static str),
+}
+
+pub(crate) struct FaultyFile {
+    inner: MediumFile,
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+impl Faulty {
+    pub(crate) fn new(disk: &synod_sim::Disk) -> Self {
+        Self {
+            inner: Medium(disk.clone()),
+            fault: Arc::default(),
+        }
+    }
+
+    pub(crate) fn set(&self, fault: Option<Fault>) {
+        *self.fault.lock().unwrap() = fault;
+    }
+}
+
+impl Disk for Faulty {
+    type File = FaultyFile;
+
+    fn open(&self, name: &str) -> io::Result<FaultyFile> {
+        Ok(FaultyFile {
+            inner: self.inner.open(name)?,
+            fault: Arc::clone(&self.fault),
+        })
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.inner.list()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.inner.remove(name)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.inner.sync()
+    }
+}
+
+impl FaultyFile {
+    fn check(&self, fault: fn(&'static str) -> Fault) -> io::Result<()> {
+        let set = *self.fault.lock().unwrap();
+        match set {
+            Some(Fault::Read(end) | Fault::Write(end) | Fault::Sync(end))
+                if set == Some(fault(end)) && self.inner.name.ends_with(end) =>
+            {
+                Err(io::ErrorKind::Other.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl File for FaultyFile {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.check(Fault::Read)?;
+        self.inner.read_at(at, into)
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.check(Fault::Write)?;
+        self.inner.write_at(at, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.check(Fault::Sync)?;
+        self.inner.sync()
+    }
 }
