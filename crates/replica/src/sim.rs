@@ -291,8 +291,10 @@ impl<C: Cluster> sim::Process for SimNode<C> {
     fn start(start: sim::Start, shared: &C, context: &mut sim::Context<Bytes>) -> io::Result<Self> {
         let node = NodeId(start.id.0);
         let config = shared.config(node, start.seed);
-        let mut log =
-            Wal::open(SimDisk(start.disk), shared.log_options()).map_err(io::Error::other)?;
+        let mut options = shared.log_options();
+        // Drawn from the world's seed, so that equal seeds give equal disks.
+        options.salt.get_or_insert(start.seed);
+        let mut log = Wal::open(SimDisk(start.disk), options).map_err(io::Error::other)?;
         let recovered = Log::recover(&mut log, GROUP).map_err(io::Error::other)?;
         let core = Core::<C>::recover(config, recovered, Instant(context.now))
             .map_err(io::Error::other)?;

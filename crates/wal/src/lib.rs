@@ -80,11 +80,12 @@
 //! earlier process has a number that is used up.
 //!
 //! A client can foresee where a body will stand, and the numbers and the checksum of a record with
-//! it. So a body could hold records that are believed behind a torn one, or that convict it. Therefore **every record carries the salt of the log**, 64 random bits that are never
-//! shown to a client, and what has another salt than the opening of its segment is no record. The
-//! salt is not merely mixed into the checksum, because a CRC is linear: 32 of its bits would be
-//! left. And it is not in the opening alone, because an opening that rots would take it along, and
-//! with it the proof that it was durable.
+//! it. So a body could hold records that are believed behind a torn one, or that convict it.
+//! Therefore **every record carries the salt of the log**, 64 random bits that are never shown to a
+//! client, and what has another salt than the opening of its segment is no record. The salt is not
+//! merely mixed into the checksum, because a CRC is linear: 32 of its bits would be left. And it is
+//! not in the opening alone, because an opening that rots would take it along, and with it the
+//! proof that it was durable.
 //!
 //! A flipped byte anywhere in a batch that is not the final one is thus told, padding included. A
 //! flip in space that was never written, or in a segment that waits to be used, is harmless.
