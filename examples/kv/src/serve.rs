@@ -20,7 +20,7 @@ use synod_transport::{ClusterId, DiskId, Tcp, TcpConfig};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{oneshot, watch},
 };
 use tracing::info;
@@ -146,6 +146,8 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
 }
 
 async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError> {
+    // Before anything is told to anybody: whoever reads that the node is up may ask it to stop.
+    let told = Told::listen(options.exit_with_parent).map_err(part("signals"))?;
     let peers = peers(options)?;
     let id = NodeId(options.id);
     let drawn = random().map_err(part("random numbers"))?;
@@ -187,11 +189,11 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
     ));
     tokio::select! {
         served = &mut server => served,
-        why = told_to_stop(options.exit_with_parent) => {
-            info!(?why, "stopping");
+        why = told.stop() => {
+            info!(why, "stopping");
             // Whoever is being served is finished with first.
             let _ = stop.send(true);
-            server.await.and_then(|()| why.map(drop))
+            server.await
         }
     }
     .map_err(part("server"))?;
@@ -262,14 +264,32 @@ fn server_limits(options: &ServeOptions, peers: usize) -> ServerLimits {
 }
 
 /// Waits for a reason to stop, and names it.
-async fn told_to_stop(with_parent: bool) -> io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let parent = parent_gone(with_parent);
-    tokio::select! {
-        _ = terminate.recv() => Ok("SIGTERM"),
-        _ = interrupt.recv() => Ok("SIGINT"),
-        _ = parent => Ok("the parent is gone"),
+/// What ends a node in order. A signal is noted from the moment of listening on; before it, the
+/// system's own way with signals holds, which is to end the process where it stands.
+struct Told {
+    terminate: Signal,
+    interrupt: Signal,
+    with_parent: bool,
+}
+
+impl Told {
+    fn listen(with_parent: bool) -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self {
+            terminate,
+            interrupt,
+            with_parent,
+        })
+    }
+
+    /// Waits until it is told, and tells by what.
+    async fn stop(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            () = parent_gone(self.with_parent) => "the parent is gone",
+        }
     }
 }
 
