@@ -1,72 +1,22 @@
 //! A simulated group, its clients, and what is checked while they work.
 
+mod tokens;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read, Write};
 use std::ops::AddAssign;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use synod_replica::sim::{Cluster, SimNode, SimRequest};
-use synod_replica::{
-    Applying, Consistency, EngineConfig, Failure, NodeId, Reason, Role, StateMachine, Ticket, raft,
-};
+use synod_replica::{Consistency, EngineConfig, Failure, NodeId, Reason, Role, Ticket, raft};
 use synod_sim as sim;
-use synod_sim::{
-    ClientId, History, Kv, KvInput, KvOutput, KvRequest, OpId, Rng, World, WorldOptions,
-};
+use synod_sim::{ClientId, History, Kv, KvInput, KvOutput, OpId, Rng, World, WorldOptions};
+
+use tokens::Tokens;
 
 /// Within this every request ends.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Appends tokens to keys; the state is small and shows what was applied, and in which order.
-#[derive(Clone, Default, Debug, PartialEq, Eq)]
-pub(crate) struct Tokens(BTreeMap<u8, Vec<u8>>);
-
-impl StateMachine for Tokens {
-    type Response = u64;
-    type Frozen = Self;
-
-    fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
-        let Some((key, token)) = command.split_first() else {
-            return 0;
-        };
-        let value = self.0.entry(*key).or_default();
-        value.extend_from_slice(token);
-        value.len() as u64
-    }
-
-    fn freeze(&self) -> Self {
-        self.clone()
-    }
-
-    fn write(frozen: Self, to: &mut dyn Write) -> io::Result<()> {
-        for (key, value) in frozen.0 {
-            to.write_all(&[key])?;
-            to.write_all(&(value.len() as u32).to_le_bytes())?;
-            to.write_all(&value)?;
-        }
-        Ok(())
-    }
-
-    fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        from.read_to_end(&mut bytes)?;
-        self.0.clear();
-        let mut rest = &bytes[..];
-        while let Some((key, tail)) = rest.split_first() {
-            let (len, tail) = tail
-                .split_first_chunk::<4>()
-                .ok_or(io::ErrorKind::InvalidData)?;
-            let (value, tail) = tail
-                .split_at_checked(u32::from_le_bytes(*len) as usize)
-                .ok_or(io::ErrorKind::InvalidData)?;
-            self.0.insert(*key, value.to_vec());
-            rest = tail;
-        }
-        Ok(())
-    }
-}
 
 /// What has ended since the driver last looked.
 type Ends = Arc<Mutex<Vec<(OpId, End)>>>;
@@ -487,23 +437,5 @@ impl Run {
     fn story(&self) -> String {
         let events: Vec<String> = self.world.last_events().collect();
         format!("{}\nseed {}", events.join("\n"), self.seed)
-    }
-}
-
-/// The machine applies as the checker's model does.
-#[test]
-fn the_machine_is_the_model() {
-    let mut machine = Tokens::default();
-    let mut state = None;
-    for token in ["a;", "bb;"] {
-        let at = Applying {
-            index: 1,
-            offset: 0,
-        };
-        let length = machine.apply(at, &[b"\x01", token.as_bytes()].concat());
-        assert_eq!(
-            KvRequest::Append(token.into()).execute(&mut state),
-            KvOutput::Length(length)
-        );
     }
 }
