@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -19,6 +19,7 @@ use tokio::{
 use crate::{
     client::{Client, ClientError},
     info::info_field,
+    ports::Ports,
 };
 
 /// `kv serve` processes, one for each node, on loopback ports of their own.
@@ -29,6 +30,8 @@ use crate::{
 pub struct Cluster {
     options: ClusterOptions,
     nodes: BTreeMap<u64, Node>,
+    /// Held for as long as the nodes may come back.
+    _ports: Ports,
 }
 
 /// What all nodes of a cluster have in common.
@@ -100,11 +103,12 @@ impl Cluster {
     /// [`ClusterError::Io`], [`ClusterError::Process`]
     pub fn start(options: ClusterOptions) -> Result<Self, ClusterError> {
         fs::create_dir_all(&options.directory)?;
-        let mut ports = free_ports(2 * options.nodes as usize)?.into_iter();
-        let mut loopback =
-            || SocketAddr::from((Ipv4Addr::LOCALHOST, ports.next().unwrap_or_default()));
+        let ports = Ports::find(2 * options.nodes as usize)?;
+        let found = ports.addresses()?;
+        let (found, _) = found.as_chunks();
         let addresses: Vec<_> = (1..=options.nodes)
-            .map(|id| (id, loopback(), loopback()))
+            .zip(found)
+            .map(|(id, [peer, resp])| (id, *peer, *resp))
             .collect();
         let members: Vec<_> = addresses
             .iter()
@@ -122,7 +126,11 @@ impl Cluster {
                 )
             })
             .collect();
-        let mut cluster = Self { options, nodes };
+        let mut cluster = Self {
+            options,
+            nodes,
+            _ports: ports,
+        };
         cluster
             .options
             .arguments
@@ -318,31 +326,6 @@ fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
 }
 
-/// Ports on which nobody listens, below those that the system gives to outgoing connections: a node
-/// that is down for a moment must find its own free again, and not under some client's connection.
-fn free_ports(count: usize) -> io::Result<Vec<u16>> {
-    let mut held = Vec::new();
-    for _ in 0..PORT_TRIES {
-        if held.len() == count {
-            break;
-        }
-        let mut random = [0; 2];
-        getrandom::fill(&mut random)?;
-        let port = PORT_FIRST + u16::from_le_bytes(random) % (PORT_END - PORT_FIRST);
-        // Held until all are found, so that none is found twice.
-        held.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
-    }
-    if held.len() < count {
-        return Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "no free ports on the loopback interface",
-        ));
-    }
-    held.iter()
-        .map(|listener| Ok(listener.local_addr()?.port()))
-        .collect()
-}
-
 /// Makes a directory for a cluster's data; an old one would bring its keys along.
 ///
 /// # Errors
@@ -362,9 +345,5 @@ pub fn fresh_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-const PORT_FIRST: u16 = 10_000;
-/// Linux gives ports from here on to outgoing connections.
-const PORT_END: u16 = 32_768;
-const PORT_TRIES: usize = 1_000;
 const POLL_EVERY: Duration = Duration::from_millis(20);
 const LOG_LINES_SHOWN: usize = 12;

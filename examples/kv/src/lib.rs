@@ -61,6 +61,7 @@ mod limits;
 mod load;
 mod machine;
 mod memory;
+mod ports;
 mod protocol;
 mod query;
 mod random;
