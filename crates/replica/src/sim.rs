@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_sim as sim;
-use synod_transport::{NodeId, Parcel};
+use synod_transport::NodeId;
 use synod_wal::{Disk, File, GroupId, Wal};
 
 use crate::applier::Applier;
@@ -205,7 +205,7 @@ impl<C: Cluster> SimNode<C> {
                         self.begin(Later::Sync, context);
                     }
                 }
-                Effect::Send(to, _, parcel) => context.send(sim::NodeId(to.0), whole(&parcel)),
+                Effect::Send(to, _, parcel) => context.send(sim::NodeId(to.0), parcel.to_bytes()),
                 Effect::Job(job) => {
                     if let crate::Job::Apply { at, body, .. } = &job {
                         self.applied
@@ -345,10 +345,6 @@ impl<C: Cluster> fmt::Debug for SimNode<C> {
             .field("engine", &self.engine)
             .finish_non_exhaustive()
     }
-}
-
-fn whole(parcel: &Parcel) -> Bytes {
-    parcel.to_bytes()
 }
 
 /// FNV-1a: tells bodies apart, not adversaries.

@@ -21,7 +21,7 @@
 //! and is not counted again. A snapshot on its way to the disk keeps the values that were
 //! overwritten since it began: up to another copy of the map, which no setting bounds.
 
-use synod_replica::{NodeConfig, raft};
+use synod_replica::NodeConfig;
 use synod_transport::{LaneLimits, TcpConfig};
 use synod_wal::Options;
 
@@ -81,12 +81,6 @@ impl MemoryLimits {
     }
 }
 
-pub(crate) fn bound_raft(config: &mut raft::Config) {
-    config.cache_bytes_max = CACHE_BYTES_MAX;
-    config.uncommitted_bytes_max = UNCOMMITTED_BYTES_MAX;
-    config.inflight_bytes_max = INFLIGHT_BYTES_MAX;
-}
-
 pub(crate) fn bound_node(config: &mut NodeConfig) {
     config.queued_bytes_max = QUEUED_BYTES_MAX;
     config.requests_max = REQUESTS_MAX;
@@ -111,9 +105,12 @@ pub(crate) fn bound_log() -> Options {
     options
 }
 
-const CACHE_BYTES_MAX: usize = 16 << 20;
-const UNCOMMITTED_BYTES_MAX: usize = 16 << 20;
-const INFLIGHT_BYTES_MAX: usize = 8 << 20;
+/// Entries that a consensus core keeps for peers.
+pub(crate) const CACHE_BYTES_MAX: usize = 16 << 20;
+/// Entries that a consensus core has taken and not yet decided.
+pub(crate) const UNCOMMITTED_BYTES_MAX: usize = 16 << 20;
+/// Entries on their way to one peer.
+pub(crate) const INFLIGHT_BYTES_MAX: usize = 8 << 20;
 const QUEUED_BYTES_MAX: usize = 16 << 20;
 const REQUESTS_MAX: usize = 16 << 10;
 /// Of a request whose end is open: its place in the channel and in the queues, the channel of its

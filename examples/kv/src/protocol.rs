@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, fmt};
 
 use synod_replica::{Configured, Group, GroupId, Node, NodeId, OpenGroupError, raft};
 
-use crate::{limits::bound_raft, machine::Kv};
+use crate::{
+    limits::{CACHE_BYTES_MAX, INFLIGHT_BYTES_MAX, UNCOMMITTED_BYTES_MAX},
+    machine::Kv,
+};
 
 /// What the nodes of a cluster agree by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -37,7 +40,9 @@ impl Protocol {
                 let voters = voters.iter().map(|voter| raft::NodeId(voter.0));
                 let mut config = raft::Config::new(raft::NodeId(id.0), voters);
                 config.seed = seed;
-                bound_raft(&mut config);
+                config.cache_bytes_max = CACHE_BYTES_MAX;
+                config.uncommitted_bytes_max = UNCOMMITTED_BYTES_MAX;
+                config.inflight_bytes_max = INFLIGHT_BYTES_MAX;
                 open(node, config).await
             }
         }
