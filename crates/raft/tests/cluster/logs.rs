@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use synod_raft::{Binding, Entry, Index, Kind, LogId, Message, NodeId, Replicate, Term};
 
-use crate::harness::cluster::{Cluster, Packet, from, to};
+use crate::harness::cluster::{Cluster, Packet};
 
 fn is_append(packet: &Packet) -> bool {
     matches!(
@@ -48,34 +48,6 @@ fn say(cluster: &mut Cluster, from: u64, to: u64, message: Message) {
     });
 }
 
-/// The leader's own copy counts once it is durable.
-#[test]
-fn a_leader_counts_itself_when_it_is_durable() {
-    let mut cluster = Cluster::new(3, |_| {});
-    cluster.elect(1);
-    cluster.slow_disks.insert(NodeId(1));
-    cluster.isolate(3);
-    cluster.propose(1, "x").unwrap();
-    cluster.settle();
-    assert_eq!(cluster.status(1).commit, Index(1), "one durable copy, at 2");
-    cluster.persist(1);
-    assert_eq!(cluster.status(1).commit, Index(2));
-}
-
-/// Two of three suffice without the leader's disk; its machine waits for it all the same.
-#[test]
-fn a_machine_does_not_get_ahead_of_its_log() {
-    let mut cluster = Cluster::new(3, |_| {});
-    cluster.elect(1);
-    cluster.slow_disks.insert(NodeId(1));
-    cluster.propose(1, "x").unwrap();
-    cluster.settle();
-    assert_eq!(cluster.status(1).commit, Index(2));
-    assert_eq!(cluster.nodes[&NodeId(1)].machine.len(), 1);
-    cluster.persist(1);
-    assert_eq!(cluster.nodes[&NodeId(1)].machine.len(), 2);
-}
-
 /// A committed entry is never replaced, whoever asks.
 #[test]
 fn what_is_committed_is_not_truncated() {
@@ -85,35 +57,6 @@ fn what_is_committed_is_not_truncated() {
     say(&mut cluster, 3, 1, append(2, id(1, 1), &[entry(2, 2)], 0));
     assert_eq!(cluster.terms(1), [1, 1, 1]);
     assert_eq!(cluster.node(1).raft().counters().conflicts_with_commit, 1);
-}
-
-/// A refusal goes back by whole terms: one question for each term that differs, not for each entry.
-#[test]
-fn a_refusal_steps_over_terms() {
-    let mut cluster = Cluster::new(3, |_| {});
-    let common: Vec<Entry> = (1..=2).map(|index| entry(1, index)).collect();
-    let mut good = common.clone();
-    good.extend((3..=40).map(|index| entry(4, index)));
-    let mut bad = common.clone();
-    bad.extend((3..=30).map(|index| entry(2, index)));
-    bad.extend((31..=60).map(|index| entry(3, index)));
-    say(&mut cluster, 3, 1, append(4, LogId::ZERO, &good, 0));
-    say(&mut cluster, 3, 2, append(3, LogId::ZERO, &bad, 0));
-    cluster.net.clear();
-    cluster.isolate(3);
-    cluster.campaign(1);
-    let mut appends = 0;
-    for _ in 0..20 {
-        cluster.deliver(from(1));
-        cluster.deliver(to(1));
-        appends += cluster
-            .net
-            .iter()
-            .filter(|packet| is_append(packet))
-            .count();
-    }
-    assert_eq!(cluster.terms(2), cluster.terms(1));
-    assert!(appends <= 5, "{appends} appends for two terms that differ");
 }
 
 /// The last append of a burst is lost and nothing follows it: heartbeats bring it to light, after
