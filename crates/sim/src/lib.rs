@@ -41,12 +41,15 @@
 //!
 //! # What goes wrong
 //!
-//! | where | what |
-//! | --- | --- |
-//! | network | delay, loss, duplication, reordering, copies that come seconds later, full links, clogged links, partitions: sides of any sizes, one node apart, the leader apart, one way, a bridge |
-//! | process | kill and power loss, at any point: between steps, in a step after some of its messages, in any operation on the disk; power loss of all; pause |
-//! | disk | unsynced writes lost, torn and reordered, names too; a sync that fails, stalls, a full disk, short writes, bits that rot within a budget of nodes |
-//! | clocks | the monotonic one: drift, freeze, leaps, any beginning; the wall clock: all that, an offset, and steps both ways |
+//! - Network: delay, loss, duplication, reordering, copies that come seconds later, full links,
+//!   clogged links; partitions into sides of any sizes, with one node or the leader apart, one way,
+//!   or with a bridge.
+//! - Process: kill and power loss at any point (between steps, in a step after some of its messages,
+//!   in any operation on the disk), power loss of all, pause.
+//! - Disk: unsynced writes and names lost, torn, reordered; a sync that fails, stalls, a full disk,
+//!   short writes, bits that rot within a budget of nodes.
+//! - Clocks: the monotonic one drifts, stands still, leaps, and begins anywhere; the wall clock does
+//!   so too, has an offset, and is set forward and back.
 //!
 //! # Guarantees
 //!

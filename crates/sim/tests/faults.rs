@@ -142,6 +142,92 @@ fn stormy(seed: u64) -> WorldOptions {
     options
 }
 
+/// Which kinds have left a trace.
+fn seen(world: &World<Beat>) -> BTreeSet<FaultKind> {
+    let stats = world.stats();
+    let network = [
+        (FaultKind::Loss, stats.lost),
+        (FaultKind::Duplication, stats.duplicated),
+        (FaultKind::OldCopy, stats.old_copies),
+        (FaultKind::FullLink, stats.overflowed),
+    ];
+    let network = network.into_iter().filter(|(_, count)| *count > 0);
+    let drifts = |node: &NodeId| world.local_now(*node) != Some(world.now());
+    let steps = |node: &NodeId| {
+        let local = world.local_now(*node).unwrap() + (world.true_wall() - world.now());
+        world.wall(*node) != Some(local)
+    };
+    let ids = world.node_ids();
+    let struck = world.faults().iter().map(|(_, fault)| fault.kind());
+    let mut seen: BTreeSet<_> = struck.chain(network.map(|(kind, _)| kind)).collect();
+    if ids.iter().any(steps) {
+        seen.insert(FaultKind::Step);
+    }
+    let others = [FaultKind::Freeze, FaultKind::Jump];
+    if ids.iter().any(drifts) && others.iter().all(|other| !seen.contains(other)) {
+        seen.insert(FaultKind::Drift);
+    }
+    seen
+}
+
+#[test]
+fn each_kind_strikes_when_it_is_on_and_only_then() {
+    for kind in FaultKind::ALL {
+        let others = FaultKind::ALL.into_iter().filter(|&other| other != kind);
+        let swarm = others.fold(Swarm::new(ms(3000)), Swarm::without);
+        let mut struck = 0;
+        for seed in 0..24 {
+            let mut options = swarm.draw(seed);
+            options.uptime_max = Duration::ZERO;
+            // So that there are about ten messages on a link.
+            options.delay_min = ms(100);
+            let has = options.has(kind);
+            let mut world = World::<Beat>::new(seed, 3, options, 0);
+            world.run_until(ms(3000));
+            match has {
+                true => assert!(seen(&world).is_subset(&BTreeSet::from([kind])), "{world}"),
+                false => assert!(seen(&world).is_empty(), "{world}"),
+            }
+            struck += usize::from(seen(&world).contains(&kind));
+        }
+        assert!(
+            (4..24).contains(&struck),
+            "{kind} has struck in {struck} runs"
+        );
+    }
+}
+
+#[test]
+fn the_one_that_leads_is_set_apart_more_often() {
+    let mut options = WorldOptions::default();
+    options.partition_every = Some(ms(20));
+    options.partition_lasts = ms(2);
+    options.one_way_share = 0.0;
+    let mut world = World::<Beat>::new(7, 5, options, 0);
+    world.run_until(ms(20_000));
+    let apart = |node: NodeId| {
+        let cuts = |fault: &Fault| match fault {
+            Fault::Partition { cuts, .. } => {
+                cuts.len() == 8 && cuts.iter().all(|(from, to)| *from == node || *to == node)
+            }
+            _ => false,
+        };
+        world
+            .faults()
+            .iter()
+            .filter(|(_, fault)| cuts(fault))
+            .count()
+    };
+    let counts: Vec<usize> = world.node_ids().into_iter().map(apart).collect();
+    assert!(world.faults().len() > 700);
+    assert!(
+        counts[1..]
+            .iter()
+            .all(|&count| count > 20 && count * 2 < counts[0]),
+        "{counts:?}"
+    );
+}
+
 #[test]
 fn a_paused_process_does_nothing_and_then_catches_up() {
     let mut world = calm();
