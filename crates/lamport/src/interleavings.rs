@@ -120,7 +120,7 @@ fn reading_a_time_sees_what_was_written_before_its_event() {
 /// Threads read the physical clock before they get to the word, so an older reading may come
 /// after a newer one; and a compare-and-swap that lost must start from what won.
 #[test]
-fn hybrid_timestamps_rise_whatever_the_order_of_the_readings() {
+fn cockroach_119369_timestamps_fall_between_reading_and_swap() {
     loom::model(|| {
         let clock = hybrid::<Millis48>(0, u64::MAX);
         let threads: Vec<_> = [

@@ -19,8 +19,8 @@ use super::{Layout, Millis48};
 ///
 /// | form | example, of `Millis48` | |
 /// |---|---|---|
-/// | word | `0x01a2_0734_5580_0002` | [`as_u64`](Self::as_u64), [`from_u64`](Self::from_u64); `serde` in binary formats |
-/// | bytes | `01 a2 07 34 55 80 00 02` | [`to_be_bytes`](Self::to_be_bytes), [`from_be_bytes`](Self::from_be_bytes) |
+/// | word | `0x01a2_0734_5580_0002` | [`as_u64`](Self::as_u64), [`From<u64>`](From); `serde` in binary formats |
+/// | bytes | `01 a2 07 34 55 80 00 02` | [`to_be_bytes`](Self::to_be_bytes) and back |
 /// | text | `2026-11-23T07:00:00.000Z-0002` | `Display`, `FromStr`; `serde` in formats for people |
 ///
 /// The text is the time of RFC 3339 in UTC, with as many decimals as a tick needs, then, if the
