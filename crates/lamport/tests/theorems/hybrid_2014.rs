@@ -154,6 +154,17 @@ proptest! {
     }
 }
 
+/// The guard is against the physical clock, not against what was taken before: a liar gets no
+/// further by small steps.
+#[test]
+fn a_liar_does_not_creep_ahead_step_by_step() {
+    let clock = HybridClock::new(|| START);
+    let tick = |ahead| Timestamp::from_parts(START / MILLISECOND + ahead, 0).unwrap();
+    let refused = (1..=2_000).filter(|ahead| clock.receive(tick(*ahead)).is_err());
+    assert_eq!(refused.count(), 1_500);
+    assert_eq!(clock.lead(), Duration::from_millis(500));
+}
+
 /// A run by hand: a clock whose wall clock stands, goes on, and steps back, with messages from one
 /// that is ahead.
 #[test]
