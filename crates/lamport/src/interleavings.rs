@@ -148,6 +148,10 @@ fn cockroach_119369_timestamps_fall_between_reading_and_swap() {
         given.dedup();
         assert_eq!(given.len(), 3, "no timestamp is given twice");
         assert!(given[2] >= Timestamp::from_parts(9, 4).unwrap());
+        assert!(
+            clock.advance(0, 0).unwrap() > given[2],
+            "the clock fell back"
+        );
     });
 }
 

@@ -73,9 +73,10 @@
 //!
 //! # Features
 //!
-//! - `std` (on by default): [`hlc::SystemClock`]. Without it the crate is `no_std`, and it never
+//! - `std` (on by default): [`hlc::SystemClock`]. Without it the crate is `no_std`; it never
 //!   allocates.
-//! - `serde`: `Serialize` and `Deserialize` for times, stamps and messages.
+//! - `serde`: `Serialize` and `Deserialize` for times, stamps and messages. Links `alloc`, as the
+//!   workspace's `serde` does.
 //!
 //! [`AtomicLamportClock`] and [`hlc`] need a target with 64-bit atomics.
 
@@ -99,6 +100,11 @@ mod stamp;
 mod time;
 #[cfg(target_has_atomic = "64")]
 mod word;
+
+/// The examples of the README run too.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(target_has_atomic = "64")]
 pub use atomic::AtomicLamportClock;

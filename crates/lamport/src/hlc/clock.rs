@@ -1,3 +1,4 @@
+use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 use core::time::Duration;
@@ -36,7 +37,6 @@ use crate::word::{Word, advance};
 /// assert!(two.now()? > received);
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct HybridClock<C, L = Millis48> {
     physical: C,
     shared: Shared<AtomicU64, L>,
@@ -297,6 +297,20 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     #[must_use]
     pub fn physical(&self) -> &C {
         &self.physical
+    }
+}
+
+/// Without the physical clock, which may be a closure.
+impl<C, L: Layout> fmt::Debug for HybridClock<C, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HybridClock")
+            .field(
+                "latest",
+                &Timestamp::<L>::from_u64(self.shared.latest.read()),
+            )
+            .field("bound", &Timestamp::<L>::from_u64(self.shared.bound.read()))
+            .field("lead_max", &self.lead_max)
+            .finish_non_exhaustive()
     }
 }
 

@@ -86,6 +86,7 @@ impl Scope {
 
     /// All that can happen next.
     fn successors(&self, state: &State) -> Vec<State> {
+        state.check_progress(self.timeouts);
         let mut successors = Vec::new();
         let mut add = |id: usize, act: &dyn Fn(&mut State)| {
             let mut next = state.clone();
@@ -127,6 +128,19 @@ impl State {
     fn is_done(&self) -> bool {
         let idle = |process: &Exclusion| process.clone().release().is_err();
         self.requests.iter().all(|left| *left == 0) && self.processes.iter().all(idle)
+    }
+
+    /// Where nothing was lost and everything has arrived, nobody waits unless somebody holds.
+    fn check_progress(&self, timeouts: u8) {
+        let held = self.processes.iter().any(|one| one.holds().is_some());
+        let arrived = self.sent.values().all(|copies| *copies == 0);
+        if timeouts == 0 && arrived && !held {
+            let waits = |one: &Exclusion| one.clone().release().is_ok();
+            assert!(
+                !self.processes.iter().any(waits),
+                "condition III: {self:#?}"
+            );
+        }
     }
 
     /// Lets a process do all it wants to, and checks it.
