@@ -20,6 +20,18 @@
 //! the physical clock and differs from it by no more than the clocks differ; `c` is bounded by the
 //! events that share `l`.
 //!
+//! ```
+//! use synod_lamport::hlc::{HybridClock, SystemClock, Timestamp};
+//!
+//! let clock = HybridClock::new(SystemClock);
+//! let sent = clock.now()?; // travels in the message, as eight bytes or as text
+//! let message = sent.to_be_bytes();
+//!
+//! let received = clock.receive(Timestamp::from_be_bytes(message))?;
+//! assert!(received > sent);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
 //! Beyond the paper: [`receive`](HybridClock::receive) refuses a timestamp from a far future; the
 //! counter ends in an error and not at 0; and a bound that is [reserved](HybridClock::reserve) and
 //! [restored](HybridClock::restore) keeps timestamps from coming again after a restart.

@@ -28,6 +28,39 @@
 //! [`handle_timeout`](MutualExclusion::handle_timeout) asks again; and the queue of requests is at
 //! most one a process.
 //!
+//! ```
+//! use std::collections::VecDeque;
+//! use synod_lamport::LamportTime;
+//! use synod_lamport::mutex::{MutualExclusion, Output, Peer};
+//!
+//! let process = |id| {
+//!     let others = (0..3).filter(|other| *other != id).map(Peer::new).collect::<Vec<_>>();
+//!     MutualExclusion::new(id, others, LamportTime::ZERO)
+//! };
+//! let mut processes = [process(0)?, process(1)?, process(2)?];
+//! for process in &mut processes {
+//!     process.request()?;
+//! }
+//! let (mut network, mut entered) = (VecDeque::new(), Vec::new());
+//! loop {
+//!     for (from, process) in processes.iter_mut().enumerate() {
+//!         while let Some(output) = process.poll_output() {
+//!             match output {
+//!                 Output::Send { to, message } => network.push_back((from, to, message)),
+//!                 Output::Entered(stamp) => {
+//!                     entered.push(stamp.to_string());
+//!                     process.release()?; // after a look at the resource
+//!                 }
+//!             }
+//!         }
+//!     }
+//!     let Some((from, to, message)) = network.pop_front() else { break };
+//!     processes[to].handle_message(from, message);
+//! }
+//! assert_eq!(entered, ["1@0", "1@1", "1@2"]);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
 //! As in the paper, processes do not fail: one that stops while others wait stops them all, and
 //! one that comes back must not begin at time zero.
 

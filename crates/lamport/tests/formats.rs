@@ -74,6 +74,8 @@ fn one_text<L: Layout>(text: &str) -> Result<(), TestCaseError> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn forms_come_back_and_sort_as_the_timestamps_do(one in any::<u64>(), two in any::<u64>()) {
         forms::<Millis48>(one, two)?;

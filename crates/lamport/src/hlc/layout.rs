@@ -31,12 +31,28 @@
 pub trait Layout {
     /// Bits of the logical counter, at most 32. With none of them, a stamp that the physical clock
     /// has not earned takes the next tick.
+    ///
+    /// ```
+    /// # use synod_lamport::hlc::{Layout, Millis48};
+    /// assert_eq!(Millis48::LOGICAL_BITS, 16);
+    /// ```
     const LOGICAL_BITS: u32;
 
     /// Nanoseconds of a tick, at most 10^9.
+    ///
+    /// ```
+    /// # use synod_lamport::hlc::{Layout, Millis48};
+    /// assert_eq!(Millis48::TICK_NANOS, 1_000_000);
+    /// ```
     const TICK_NANOS: u64;
 
     /// Where tick 0 begins: seconds since 1970-01-01T00:00:00Z, not counting leap seconds.
+    ///
+    /// ```
+    /// # use synod_lamport::hlc::{Layout, Millis42, Timestamp};
+    /// let epoch = Timestamp::<Millis42>::ZERO.since_unix_epoch();
+    /// assert_eq!(epoch.as_secs(), Millis42::EPOCH_UNIX_SECONDS);
+    /// ```
     const EPOCH_UNIX_SECONDS: u64;
 }
 

@@ -19,6 +19,11 @@
 /// ```
 pub trait PhysicalClock {
     /// Nanoseconds since 1970-01-01T00:00:00Z, leap seconds not counted; 0 before that.
+    ///
+    /// ```
+    /// # use synod_lamport::hlc::PhysicalClock;
+    /// assert_eq!((|| 7).now_nanos(), 7);
+    /// ```
     fn now_nanos(&self) -> u64;
 }
 

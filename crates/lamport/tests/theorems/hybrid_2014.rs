@@ -79,6 +79,8 @@ fn theorems_2_to_4<L: Layout>(execution: &Execution) -> Result<(), TestCaseError
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// e → f implies (l.e, c.e) < (l.f, c.f).
     #[test]
     fn theorem_1_happened_before_has_the_smaller_timestamp(execution in synchronised()) {

@@ -27,6 +27,8 @@ fn any_execution() -> impl Strategy<Value = Execution> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// "For any events a, b: if a → b then C(a) < C(b)."
     #[test]
     fn clock_condition(execution in any_execution()) {

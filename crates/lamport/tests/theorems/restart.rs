@@ -101,6 +101,8 @@ fn run<L: Layout>(steps: &[Step]) -> Result<usize, TestCaseError> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn after_a_restart_every_timestamp_is_above_all_that_were_given(steps in steps()) {
         run::<Millis48>(&steps)?;

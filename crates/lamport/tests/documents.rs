@@ -1,7 +1,8 @@
-//! The README promises items: each is where its link points.
+//! What the documents promise: each item that the README names is where its link points, and each
+//! public item has an example.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn every_yes_is_linked_to_an_item_that_is_there() {
@@ -47,6 +48,50 @@ fn every_yes_is_linked_to_an_item_that_is_there() {
     {
         let ours = row.split('|').nth(2).unwrap_or_default();
         assert!(ours.contains("]("), "{row}");
+    }
+}
+
+/// Examples run as tests; this sees to it that there is one.
+#[test]
+fn every_public_item_has_an_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    collect(&root, &mut sources);
+    let mut items = 0;
+    for path in sources {
+        let text = fs::read_to_string(&path).expect("a source can be read");
+        let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(kind) = line
+                .strip_prefix("pub ")
+                .and_then(|rest| rest.split(' ').next())
+            else {
+                continue;
+            };
+            if !["fn", "const", "struct", "enum", "trait"].contains(&kind) {
+                continue;
+            }
+            let above = lines[..at].iter().rev();
+            let mut docs = above.take_while(|line| line.starts_with("//") || line.starts_with('#'));
+            assert!(
+                docs.any(|line| *line == "/// ```"),
+                "{}: {line}",
+                path.display()
+            );
+            items += 1;
+        }
+    }
+    assert!(items > 60, "{items} items");
+}
+
+fn collect(folder: &Path, sources: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder can be read") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            collect(&path, sources);
+        } else {
+            sources.push(path);
+        }
     }
 }
 
