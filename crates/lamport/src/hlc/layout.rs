@@ -9,6 +9,20 @@
 ///  └──────────────────────────────────────┴─────────────────────────────┘
 /// ```
 ///
+/// ```
+/// use synod_lamport::hlc::{Millis42, Millis48, Timestamp};
+///
+/// let (one, two) = (Timestamp::<Millis48>::ZERO, Timestamp::<Millis48>::ZERO);
+/// assert!(one == two);
+/// ```
+///
+/// ```compile_fail,E0308
+/// use synod_lamport::hlc::{Millis42, Millis48, Timestamp};
+///
+/// let (one, two) = (Timestamp::<Millis48>::ZERO, Timestamp::<Millis42>::ZERO);
+/// assert!(one == two);
+/// ```
+///
 /// The three that are here should do; another one is an empty type and three numbers:
 ///
 /// ```
