@@ -73,7 +73,7 @@
 //!
 //! # Features
 //!
-//! - `std` (on by default): [`hlc::SystemClock`]. Without it the crate is `no_std`; it never
+//! - `std` (on by default): `hlc::SystemClock`. Without it the crate is `no_std`; it never
 //!   allocates.
 //! - `serde`: `Serialize` and `Deserialize` for times, stamps and messages. Links `alloc`, as the
 //!   workspace's `serde` does.
