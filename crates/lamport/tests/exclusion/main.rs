@@ -1,0 +1,8 @@
+//! The mutual exclusion of 1978: simulated over a network that loses, repeats and reorders, and
+//! searched through for a few processes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod end_of_time;
+mod exhaustive;
+mod simulated;
