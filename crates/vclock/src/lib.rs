@@ -4,18 +4,30 @@
 
 extern crate alloc;
 
+pub mod itc;
+
+mod causal_buffer;
 mod codec;
+mod context;
 mod dense;
 mod dot;
+mod dvv_set;
 mod entries;
+mod matrix_clock;
 mod order;
+mod pruned;
 mod vector_clock;
 mod version_vector;
 
+pub use causal_buffer::{BufferError, BufferLimits, CausalBuffer, Envelope, Receipt};
 pub use codec::{DecodeError, Limits, Reader, Wire};
+pub use context::CausalContext;
 pub use dense::{DenseClock, Members, NotAMember};
 pub use dot::{Dot, Overflow};
+pub use dvv_set::DvvSet;
+pub use matrix_clock::{MatrixClock, Stranger};
 pub use order::CausalOrder;
+pub use pruned::{LossyOrder, PrunePolicy, Pruned};
 pub use vector_clock::{ReceiveError, VectorClock};
 pub use version_vector::VersionVector;
 
