@@ -5,11 +5,13 @@
 extern crate alloc;
 
 pub mod itc;
+pub mod shiviz;
 
 mod causal_buffer;
 mod codec;
 mod context;
 mod dense;
+mod diagram;
 mod dot;
 mod dvv_set;
 mod entries;
@@ -23,6 +25,7 @@ pub use causal_buffer::{BufferError, BufferLimits, CausalBuffer, Envelope, Recei
 pub use codec::{DecodeError, Limits, Reader, Wire};
 pub use context::CausalContext;
 pub use dense::{DenseClock, Members, NotAMember};
+pub use diagram::{Diagram, DiagramError, EventId};
 pub use dot::{Dot, Overflow};
 pub use dvv_set::DvvSet;
 pub use matrix_clock::{MatrixClock, Stranger};
