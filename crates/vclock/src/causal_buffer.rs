@@ -117,6 +117,13 @@ impl Default for BufferLimits {
 
 impl<A: Ord + Clone, M> CausalBuffer<A, M> {
     /// The buffer of `me`, who is one of the members, named or not.
+    ///
+    /// ```
+    /// use synod_vclock::{BufferLimits, CausalBuffer};
+    ///
+    /// let buffer = CausalBuffer::<_, ()>::new("a", ["a", "b"], BufferLimits::default());
+    /// assert!(buffer.delivered().is_empty());
+    /// ```
     #[must_use]
     pub fn new(me: A, members: impl IntoIterator<Item = A>, limits: BufferLimits) -> Self {
         Self::restore(me, members, limits, VersionVector::new())
@@ -159,6 +166,15 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
     ///
     /// # Errors
     /// [`Overflow`]; nothing is changed.
+    ///
+    /// ```
+    /// use synod_vclock::{BufferLimits, CausalBuffer};
+    ///
+    /// let mut buffer = CausalBuffer::new("a", ["b"], BufferLimits::default());
+    /// assert_eq!(buffer.broadcast("one")?.clock.to_string(), "{a:1}");
+    /// assert_eq!(buffer.broadcast("two")?.clock.to_string(), "{a:2}");
+    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// ```
     pub fn broadcast(&mut self, payload: M) -> Result<Envelope<A, M>, Overflow> {
         // Nothing waits for it: what knows of it before it is made was refused.
         self.delivered.increment(self.me.clone())?;
@@ -174,6 +190,17 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
     /// # Errors
     /// [`BufferError`]; nothing is changed. After [`BufferError::Full`] the message is missing as if
     /// the network had lost it.
+    ///
+    /// ```
+    /// use synod_vclock::{BufferLimits, CausalBuffer, Receipt};
+    ///
+    /// let [mut a, mut b] =
+    ///     ["a", "b"].map(|me| CausalBuffer::new(me, ["a", "b"], BufferLimits::default()));
+    /// let (first, second) = (a.broadcast(1)?, a.broadcast(2)?);
+    /// assert_eq!(b.handle_message(second)?, Receipt::Waiting);
+    /// assert_eq!(b.handle_message(first)?, Receipt::Ready);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle_message(&mut self, message: Envelope<A, M>) -> Result<Receipt, BufferError> {
         let dot = self.check(&message)?;
         if self.delivered.contains(&dot) || self.held.contains_key(&dot) {
@@ -195,6 +222,17 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
     }
 
     /// The next message that is due, which is thereby delivered.
+    ///
+    /// ```
+    /// use synod_vclock::{BufferLimits, CausalBuffer};
+    ///
+    /// let [mut a, mut b] =
+    ///     ["a", "b"].map(|me| CausalBuffer::new(me, ["a", "b"], BufferLimits::default()));
+    /// b.handle_message(a.broadcast("hello")?)?;
+    /// assert_eq!(b.poll_delivery().map(|message| message.payload), Some("hello"));
+    /// assert_eq!(b.poll_delivery(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_delivery(&mut self) -> Option<Envelope<A, M>> {
         let dot = self.ready.pop_front()?;
         let message = self.held.remove(&dot)?;
@@ -209,6 +247,17 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
 
     /// What is known to exist and is neither delivered nor held, by sender, as ranges of counters:
     /// what to ask for again. Own messages are never missing.
+    ///
+    /// ```
+    /// use synod_vclock::{BufferLimits, CausalBuffer};
+    ///
+    /// let [mut a, mut b] =
+    ///     ["a", "b"].map(|me| CausalBuffer::new(me, ["a", "b"], BufferLimits::default()));
+    /// let messages = [a.broadcast(1)?, a.broadcast(2)?, a.broadcast(3)?];
+    /// b.handle_message(messages[2].clone())?;
+    /// assert!(b.missing().eq([("a", 1..=2)]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn missing(&self) -> impl Iterator<Item = (A, RangeInclusive<u64>)> {
         let mut known = VersionVector::new();
         self.held
@@ -267,6 +316,18 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
     }
 
     /// How many messages came again and were dropped.
+    ///
+    /// ```
+    /// use synod_vclock::{BufferLimits, CausalBuffer};
+    ///
+    /// let [mut a, mut b] =
+    ///     ["a", "b"].map(|me| CausalBuffer::new(me, ["a", "b"], BufferLimits::default()));
+    /// let message = a.broadcast(())?;
+    /// b.handle_message(message.clone())?;
+    /// b.handle_message(message)?;
+    /// assert_eq!(b.duplicates(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn duplicates(&self) -> u64 {
         self.duplicates
@@ -367,6 +428,14 @@ pub enum Receipt {
 }
 
 /// Why a message was refused.
+///
+/// ```
+/// use synod_vclock::{BufferError, BufferLimits, CausalBuffer, Envelope, VersionVector};
+///
+/// let mut buffer = CausalBuffer::new("a", ["b"], BufferLimits::default());
+/// let message = Envelope { sender: "b", clock: VersionVector::new(), payload: () };
+/// assert_eq!(buffer.handle_message(message), Err(BufferError::Unnumbered));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum BufferError {

@@ -92,6 +92,15 @@ impl Default for Limits {
 }
 
 /// Bytes that are being decoded, and the limits that hold for them.
+///
+/// ```
+/// use synod_vclock::{Limits, Reader, Wire};
+///
+/// let mut reader = Reader::new(&[1, 2], Limits::default())?;
+/// assert_eq!((u8::decode(&mut reader)?, u64::decode(&mut reader)?), (1, 2));
+/// reader.finish()?;
+/// # Ok::<(), synod_vclock::DecodeError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
@@ -122,12 +131,26 @@ impl<'a> Reader<'a> {
     }
 
     /// The limits that hold.
+    ///
+    /// ```
+    /// use synod_vclock::{Limits, Reader};
+    ///
+    /// let reader = Reader::new(&[], Limits::default());
+    /// assert_eq!(reader.map(|reader| reader.limits().entries_max), Ok(4_096));
+    /// ```
     #[must_use]
     pub const fn limits(&self) -> Limits {
         self.limits
     }
 
     /// How many bytes are left.
+    ///
+    /// ```
+    /// use synod_vclock::{Limits, Reader};
+    ///
+    /// let reader = Reader::new(&[1, 2], Limits::default());
+    /// assert_eq!(reader.map(|reader| reader.remaining()), Ok(2));
+    /// ```
     #[must_use]
     pub const fn remaining(&self) -> usize {
         self.rest.len()
@@ -137,6 +160,14 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::TrailingBytes`].
+    ///
+    /// ```
+    /// use synod_vclock::{DecodeError, Limits, Reader};
+    ///
+    /// let reader = Reader::new(&[1], Limits::default())?;
+    /// assert_eq!(reader.finish(), Err(DecodeError::TrailingBytes));
+    /// # Ok::<(), DecodeError>(())
+    /// ```
     pub const fn finish(self) -> Result<(), DecodeError> {
         if self.rest.is_empty() {
             return Ok(());
@@ -148,6 +179,15 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] if there are fewer.
+    ///
+    /// ```
+    /// use synod_vclock::{DecodeError, Limits, Reader};
+    ///
+    /// let mut reader = Reader::new(&[1, 2], Limits::default())?;
+    /// assert_eq!(reader.take(2)?, [1, 2]);
+    /// assert_eq!(reader.take(1), Err(DecodeError::Truncated));
+    /// # Ok::<(), DecodeError>(())
+    /// ```
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
         let (bytes, rest) = self
             .rest
@@ -162,6 +202,14 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::TooManyEntries`], [`DecodeError::Truncated`], or a malformed number.
+    ///
+    /// ```
+    /// use synod_vclock::{DecodeError, Limits, Reader};
+    ///
+    /// // Three things in one byte cannot be.
+    /// assert_eq!(Reader::new(&[3, 0], Limits::default())?.count(), Err(DecodeError::Truncated));
+    /// # Ok::<(), DecodeError>(())
+    /// ```
     pub fn count(&mut self) -> Result<usize, DecodeError> {
         let entries_max = self.limits.entries_max;
         let count = usize::decode(self)?;
@@ -178,12 +226,27 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::ZeroCounter`], or a malformed number.
+    ///
+    /// ```
+    /// use synod_vclock::{DecodeError, Limits, Reader};
+    ///
+    /// assert_eq!(Reader::new(&[0], Limits::default())?.counter(), Err(DecodeError::ZeroCounter));
+    /// # Ok::<(), DecodeError>(())
+    /// ```
     pub fn counter(&mut self) -> Result<NonZeroU64, DecodeError> {
         NonZeroU64::new(u64::decode(self)?).ok_or(DecodeError::ZeroCounter)
     }
 }
 
 /// Why bytes were refused.
+///
+/// ```
+/// use synod_vclock::{DecodeError, Limits, VersionVector, Wire};
+///
+/// // Two entries of actor 7.
+/// let twice = VersionVector::<u8>::from_bytes(&[2, 7, 1, 7, 2], Limits::default());
+/// assert_eq!(twice, Err(DecodeError::NotAscending));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -348,7 +411,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(number in any::<u64>(), wide in any::<u128>(), text in ".*", short in any::<u16>()) {
+        fn what_is_encoded_is_decoded(
+            number in any::<u64>(),
+            wide in any::<u128>(),
+            text in ".*",
+            short in any::<u16>(),
+        ) {
             prop_assert_eq!(read(&number.to_bytes()), Ok(number));
             prop_assert_eq!(read(&wide.to_bytes()), Ok(wide));
             prop_assert_eq!(read(&short.to_bytes()), Ok(short));

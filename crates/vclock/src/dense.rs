@@ -35,9 +35,21 @@ pub struct DenseClock<const N: usize> {
 
 impl<const N: usize> DenseClock<N> {
     /// Where a counter ends: 2⁶³ − 1.
+    ///
+    /// ```
+    /// use synod_vclock::DenseClock;
+    ///
+    /// assert_eq!(DenseClock::<3>::COUNTER_MAX, i64::MAX as u64);
+    /// ```
     pub const COUNTER_MAX: u64 = COUNTER_MAX;
 
     /// Nothing has happened.
+    ///
+    /// ```
+    /// use synod_vclock::DenseClock;
+    ///
+    /// assert_eq!(DenseClock::new().counters(), &[0; 3]);
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self { counters: [0; N] }
@@ -62,6 +74,14 @@ impl<const N: usize> DenseClock<N> {
     }
 
     /// The counters by position.
+    ///
+    /// ```
+    /// use synod_vclock::DenseClock;
+    ///
+    /// let clock = DenseClock::from_counters([1, 2])?;
+    /// assert_eq!(clock.counters(), &[1, 2]);
+    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// ```
     #[must_use]
     pub const fn counters(&self) -> &[u64; N] {
         &self.counters
@@ -71,6 +91,13 @@ impl<const N: usize> DenseClock<N> {
     ///
     /// # Panics
     /// If there is no such position.
+    ///
+    /// ```
+    /// use synod_vclock::DenseClock;
+    ///
+    /// assert_eq!(DenseClock::from_counters([1, 2])?.get(1), 2);
+    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// ```
     #[must_use]
     pub const fn get(&self, position: usize) -> u64 {
         self.counters[position]
@@ -83,6 +110,14 @@ impl<const N: usize> DenseClock<N> {
     ///
     /// # Panics
     /// If there is no such position.
+    ///
+    /// ```
+    /// use synod_vclock::DenseClock;
+    ///
+    /// let mut clock = DenseClock::<2>::new();
+    /// assert_eq!((clock.increment(1)?, clock.increment(1)?), (1, 2));
+    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// ```
     pub fn increment(&mut self, position: usize) -> Result<u64, Overflow> {
         let counter = &mut self.counters[position];
         if *counter == COUNTER_MAX {
@@ -93,6 +128,15 @@ impl<const N: usize> DenseClock<N> {
     }
 
     /// The least upper bound.
+    ///
+    /// ```
+    /// use synod_vclock::DenseClock;
+    ///
+    /// let mut clock = DenseClock::from_counters([3, 1])?;
+    /// clock.join(&DenseClock::from_counters([2, 5])?);
+    /// assert_eq!(clock.counters(), &[3, 5]);
+    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// ```
     pub fn join(&mut self, other: &Self) {
         for (own, counter) in self.counters.iter_mut().zip(&other.counters) {
             let ahead = signed_difference(*counter, *own);
@@ -120,6 +164,14 @@ impl<const N: usize> DenseClock<N> {
 
     /// How the history stands to another: at most one pass, which ends between blocks of 64
     /// counters once both are known to be ahead somewhere.
+    ///
+    /// ```
+    /// use synod_vclock::{CausalOrder, DenseClock};
+    ///
+    /// let clock = DenseClock::from_counters([3, 1])?;
+    /// assert_eq!(DenseClock::new().causal_cmp(&clock), CausalOrder::Before);
+    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// ```
     #[must_use]
     pub fn causal_cmp(&self, other: &Self) -> CausalOrder {
         let (ours, our_rest) = self.counters.as_chunks::<BLOCK>();
@@ -237,6 +289,13 @@ pub struct Members<A, const N: usize> {
 
 impl<A: Ord, const N: usize> Members<A, N> {
     /// These members; `None` if one is named twice.
+    ///
+    /// ```
+    /// use synod_vclock::Members;
+    ///
+    /// assert!(Members::new(["a", "b"]).is_some());
+    /// assert!(Members::new(["a", "a"]).is_none());
+    /// ```
     #[must_use]
     pub fn new(mut names: [A; N]) -> Option<Self> {
         names.sort_unstable();
@@ -245,12 +304,25 @@ impl<A: Ord, const N: usize> Members<A, N> {
     }
 
     /// The names, ascending.
+    ///
+    /// ```
+    /// use synod_vclock::Members;
+    ///
+    /// assert_eq!(Members::new(["b", "a"]).unwrap().names(), &["a", "b"]);
+    /// ```
     #[must_use]
     pub const fn names(&self) -> &[A; N] {
         &self.names
     }
 
     /// Where the member's counter stands.
+    ///
+    /// ```
+    /// use synod_vclock::Members;
+    ///
+    /// let members = Members::new(["b", "a"]).unwrap();
+    /// assert_eq!((members.position(&"b"), members.position(&"z")), (Some(1), None));
+    /// ```
     #[must_use]
     pub fn position(&self, name: &A) -> Option<usize> {
         self.names.binary_search(name).ok()
@@ -261,6 +333,15 @@ impl<A: Ord, const N: usize> Members<A, N> {
     /// # Errors
     /// [`NotAMember`] if it has an entry that no position can hold: of a stranger, or with a counter
     /// beyond [`DenseClock::COUNTER_MAX`].
+    ///
+    /// ```
+    /// use synod_vclock::{Members, NotAMember, VersionVector};
+    ///
+    /// let members = Members::new(["a", "b"]).unwrap();
+    /// let dense = members.dense(&VersionVector::from_iter([("b", 3)]))?;
+    /// assert_eq!(dense.counters(), &[0, 3]);
+    /// # Ok::<(), NotAMember>(())
+    /// ```
     pub fn dense(&self, vector: &VersionVector<A>) -> Result<DenseClock<N>, NotAMember> {
         let mut counters = [0; N];
         for dot in vector.iter() {
@@ -271,6 +352,15 @@ impl<A: Ord, const N: usize> Members<A, N> {
     }
 
     /// The sparse form of a clock.
+    ///
+    /// ```
+    /// use synod_vclock::{DenseClock, Members};
+    ///
+    /// let members = Members::new(["a", "b"]).unwrap();
+    /// let clock = DenseClock::from_counters([0, 3])?;
+    /// assert_eq!(members.sparse(&clock).to_string(), "{b:3}");
+    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// ```
     #[must_use]
     pub fn sparse(&self, clock: &DenseClock<N>) -> VersionVector<A>
     where
@@ -284,6 +374,13 @@ impl<A: Ord, const N: usize> Members<A, N> {
 }
 
 /// A vector has an entry that the dense form has no place for.
+///
+/// ```
+/// use synod_vclock::{Members, NotAMember, VersionVector};
+///
+/// let members = Members::new(["a", "b"]).unwrap();
+/// assert_eq!(members.dense(&VersionVector::from_iter([("z", 1)])), Err(NotAMember));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("an entry of no member, or a counter beyond the dense form")]
 pub struct NotAMember;

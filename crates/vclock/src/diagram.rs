@@ -57,6 +57,12 @@ pub struct EventId(usize);
 
 impl Diagram {
     /// A diagram of these processes, in columns from left to right, without events.
+    ///
+    /// ```
+    /// use synod_vclock::Diagram;
+    ///
+    /// assert!(Diagram::new(["a", "b"]).to_string().contains(">b</text>"));
+    /// ```
     #[must_use]
     pub fn new(processes: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
@@ -70,6 +76,15 @@ impl Diagram {
     ///
     /// # Errors
     /// [`DiagramError::NoSuchProcess`].
+    ///
+    /// ```
+    /// use synod_vclock::Diagram;
+    ///
+    /// let mut diagram = Diagram::new(["a"]);
+    /// diagram.event(0, "start", "{a:1}")?;
+    /// assert!(diagram.to_string().contains(">start</text>"));
+    /// # Ok::<(), synod_vclock::DiagramError>(())
+    /// ```
     pub fn event(
         &mut self,
         process: usize,
@@ -324,6 +339,12 @@ const fn color(process: usize) -> &'static str {
 }
 
 /// Why there is no such event or message.
+///
+/// ```
+/// use synod_vclock::{Diagram, DiagramError};
+///
+/// assert_eq!(Diagram::new(["a"]).event(1, "", ""), Err(DiagramError::NoSuchProcess));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiagramError {
@@ -343,13 +364,14 @@ pub enum DiagramError {
 
 // Lengths in pixels.
 const MARGIN: usize = 30;
-const COLUMN: usize = 250;
+const COLUMN: usize = 280;
 const NAME_Y: usize = 30;
 const LIFE_TOP: usize = 42;
 const HEAD: usize = 70;
 const ROW: usize = 52;
 const RADIUS: usize = 6;
-const TEXT_GAP: usize = 13;
+// Room for the head of an arrow that comes from the right.
+const TEXT_GAP: usize = 25;
 const CLOCK_DOWN: usize = 15;
 
 // What fits in a column at the sizes of the style.
@@ -363,7 +385,8 @@ const COLORS: [&str; 6] = [
 
 /// The white border of texts keeps them readable where a line passes behind.
 const STYLE: &str = "
-text{font-family:Helvetica,Arial,sans-serif;font-size:12.5px;paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}
+text{font-family:Helvetica,Arial,sans-serif;font-size:12.5px}
+text{paint-order:stroke;stroke:#fff;stroke-width:4px;stroke-linejoin:round}
 .name{font-weight:bold;font-size:15px}
 .label{fill:#222}
 .clock{fill:#666;font-family:Menlo,Consolas,monospace;font-size:10.5px}

@@ -25,6 +25,12 @@ pub struct Dot<A> {
 
 impl<A> Dot<A> {
     /// The dot with this counter; `None` for zero, which names no event.
+    ///
+    /// ```
+    /// use synod_vclock::Dot;
+    ///
+    /// assert_eq!(Dot::new("a", 3).map(|dot| dot.counter.get()), Some(3));
+    /// ```
     #[must_use]
     pub fn new(actor: A, counter: u64) -> Option<Self> {
         NonZeroU64::new(counter).map(|counter| Self { actor, counter })

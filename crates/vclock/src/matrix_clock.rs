@@ -51,6 +51,12 @@ pub struct MatrixClock<A> {
 impl<A: Ord + Clone> MatrixClock<A> {
     /// The matrix of `me` in a group of which nothing is known but its members. `me` is one of them,
     /// named or not.
+    ///
+    /// ```
+    /// use synod_vclock::MatrixClock;
+    ///
+    /// assert!(MatrixClock::new("a", ["b", "c"]).stable().is_empty());
+    /// ```
     #[must_use]
     pub fn new(me: A, members: impl IntoIterator<Item = A>) -> Self {
         let mut rows = members
@@ -103,6 +109,16 @@ impl<A: Ord + Clone> MatrixClock<A> {
     ///
     /// # Errors
     /// [`Stranger`] if it is no member; nothing is changed.
+    ///
+    /// ```
+    /// use synod_vclock::{MatrixClock, VersionVector};
+    ///
+    /// let mut matrix = MatrixClock::new("a", ["b"]);
+    /// let vector = VersionVector::from_iter([("b", 2)]);
+    /// matrix.observe(&"b", &vector)?;
+    /// assert_eq!(matrix.row(&"a"), Some(&vector)); // what b tells, a knows as well
+    /// # Ok::<(), synod_vclock::Stranger>(())
+    /// ```
     pub fn observe(&mut self, member: &A, vector: &VersionVector<A>) -> Result<(), Stranger> {
         let row = self.rows.get_mut(member).ok_or(Stranger)?;
         row.join(vector);
@@ -165,6 +181,17 @@ impl<A: Ord + Clone> MatrixClock<A> {
     }
 
     /// Whether every member is known to have the event: it is safe to forget.
+    ///
+    /// ```
+    /// use synod_vclock::{Dot, MatrixClock, VersionVector};
+    ///
+    /// let mut matrix = MatrixClock::new("a", ["b"]);
+    /// let event = Dot::new("b", 1).unwrap();
+    /// assert!(!matrix.is_stable(&event));
+    /// matrix.observe(&"b", &VersionVector::from_iter([event]))?;
+    /// assert!(matrix.is_stable(&event)); // its maker has it, and so has a
+    /// # Ok::<(), synod_vclock::Stranger>(())
+    /// ```
     #[must_use]
     pub fn is_stable(&self, dot: &Dot<A>) -> bool {
         self.rows.values().all(|row| row.contains(dot))

@@ -128,12 +128,26 @@ impl<A> Pruned<A> {
     }
 
     /// How many entries are kept.
+    ///
+    /// ```
+    /// use synod_vclock::{Dot, Pruned};
+    ///
+    /// let mut vector = Pruned::new();
+    /// vector.include(Dot::new("a", 2).unwrap(), 100);
+    /// assert_eq!(vector.len(), 1);
+    /// ```
     #[must_use]
     pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether no entry is kept.
+    ///
+    /// ```
+    /// use synod_vclock::Pruned;
+    ///
+    /// assert!(Pruned::<u64>::new().is_empty());
+    /// ```
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -141,6 +155,16 @@ impl<A> Pruned<A> {
 
     /// Whether nothing was ever forgotten, here or in what was joined. Between complete vectors the
     /// order is exact.
+    ///
+    /// ```
+    /// use synod_vclock::{Dot, PrunePolicy, Pruned};
+    ///
+    /// let mut vector = Pruned::new();
+    /// vector.include(Dot::new(7_u64, 2).unwrap(), 100);
+    /// assert!(vector.is_complete());
+    /// vector.prune(&PrunePolicy { entries_min: 0, entries_max: 0, age_min: 0, age_max: 0 }, 200);
+    /// assert!(!vector.is_complete());
+    /// ```
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.dropped.is_empty()
@@ -162,6 +186,15 @@ impl<A> Pruned<A> {
 
 impl<A: Ord + Clone> Pruned<A> {
     /// Learns of an event and of the earlier ones of its actor, at a time of the caller's clock.
+    ///
+    /// ```
+    /// use synod_vclock::{Dot, Pruned};
+    ///
+    /// let mut vector = Pruned::new();
+    /// vector.include(Dot::new("a", 2).unwrap(), 100);
+    /// vector.include(Dot::new("a", 1).unwrap(), 200);
+    /// assert!(vector.iter().eq([&Dot::new("a", 2).unwrap()]));
+    /// ```
     pub fn include(&mut self, dot: Dot<A>, stamp: u64) {
         self.raise(Stamped { dot, stamp });
     }
@@ -188,6 +221,16 @@ impl<A: Ord + Clone> Pruned<A> {
     }
 
     /// Drops the oldest entries as the policy says. Returns how many.
+    ///
+    /// ```
+    /// use synod_vclock::{Dot, PrunePolicy, Pruned};
+    ///
+    /// let mut vector = Pruned::new();
+    /// vector.include(Dot::new(1_u64, 1).unwrap(), 100);
+    /// vector.include(Dot::new(2, 1).unwrap(), 900);
+    /// let policy = PrunePolicy { entries_min: 1, age_max: 500, ..PrunePolicy::default() };
+    /// assert_eq!((vector.prune(&policy, 1_000), vector.len()), (1, 1));
+    /// ```
     pub fn prune(&mut self, policy: &PrunePolicy, now: u64) -> usize
     where
         A: Wire,
@@ -227,6 +270,14 @@ impl<A: Ord + Clone> Pruned<A> {
     }
 
     /// How the history stands to another, as far as both remember.
+    ///
+    /// ```
+    /// use synod_vclock::{Dot, LossyOrder, Pruned};
+    ///
+    /// let mut vector = Pruned::new();
+    /// vector.include(Dot::new("a", 2).unwrap(), 100);
+    /// assert_eq!(Pruned::new().lossy_cmp(&vector), LossyOrder::AtMost);
+    /// ```
     #[must_use]
     pub fn lossy_cmp(&self, other: &Self) -> LossyOrder {
         match (self.surely_descends(other), other.surely_descends(self)) {

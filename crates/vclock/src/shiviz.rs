@@ -71,6 +71,13 @@ impl Record {
     ///
     /// # Errors
     /// What would make the log unreadable: [`RecordError`].
+    ///
+    /// ```
+    /// use synod_vclock::{VersionVector, shiviz::{Record, RecordError}};
+    ///
+    /// let clock = VersionVector::from_iter([("a".to_owned(), 1)]);
+    /// assert_eq!(Record::new("b", clock, "started"), Err(RecordError::OwnEntryMissing));
+    /// ```
     pub fn new(
         host: impl Into<String>,
         clock: VersionVector<String>,
@@ -175,6 +182,15 @@ pub enum Layout {
 }
 
 /// A host that counts its events and turns them into records.
+///
+/// ```
+/// use synod_vclock::shiviz::Logger;
+///
+/// let mut logger = Logger::new("a")?;
+/// assert_eq!(logger.event("started")?.to_string(), "started\na {\"a\":1}\n");
+/// assert_eq!(logger.event("stopped")?.to_string(), "stopped\na {\"a\":2}\n");
+/// # Ok::<(), synod_vclock::shiviz::RecordError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Logger {
     clock: VectorClock<String>,
@@ -260,6 +276,12 @@ impl Logger {
 }
 
 /// Why there is no such record.
+///
+/// ```
+/// use synod_vclock::shiviz::{Logger, RecordError};
+///
+/// assert_eq!(Logger::new(""), Err(RecordError::HostNotAWord));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {

@@ -40,6 +40,12 @@ pub struct VectorClock<A> {
 
 impl<A> VectorClock<A> {
     /// The clock of a process that has seen nothing.
+    ///
+    /// ```
+    /// use synod_vclock::VectorClock;
+    ///
+    /// assert!(VectorClock::new("a").now().is_empty());
+    /// ```
     #[must_use]
     pub const fn new(me: A) -> Self {
         Self::restore(me, VersionVector::new())
@@ -61,12 +67,27 @@ impl<A> VectorClock<A> {
     }
 
     /// Whose clock it is.
+    ///
+    /// ```
+    /// use synod_vclock::VectorClock;
+    ///
+    /// assert_eq!(VectorClock::new("a").me(), &"a");
+    /// ```
     #[must_use]
     pub const fn me(&self) -> &A {
         &self.me
     }
 
     /// The vector of the latest event.
+    ///
+    /// ```
+    /// use synod_vclock::VectorClock;
+    ///
+    /// let mut clock = VectorClock::new("a");
+    /// clock.tick()?;
+    /// assert_eq!(clock.now().to_string(), "{a:1}");
+    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// ```
     #[must_use]
     pub const fn now(&self) -> &VersionVector<A> {
         &self.now
@@ -78,6 +99,15 @@ impl<A: Ord + Clone> VectorClock<A> {
     ///
     /// # Errors
     /// [`Overflow`]; nothing is changed.
+    ///
+    /// ```
+    /// use synod_vclock::VectorClock;
+    ///
+    /// let mut clock = VectorClock::new("a");
+    /// assert_eq!(clock.tick()?.to_string(), "{a:1}");
+    /// assert_eq!(clock.tick()?.to_string(), "{a:2}");
+    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// ```
     pub fn tick(&mut self) -> Result<&VersionVector<A>, Overflow> {
         self.now.increment(self.me.clone())?;
         Ok(&self.now)
@@ -152,6 +182,14 @@ impl<A: fmt::Display> fmt::Display for VectorClock<A> {
 }
 
 /// Why a message's vector was refused.
+///
+/// ```
+/// use synod_vclock::{ReceiveError, VectorClock, VersionVector};
+///
+/// let forged = VersionVector::from_iter([("a", 5)]);
+/// let error = VectorClock::new("a").receive(&forged).unwrap_err();
+/// assert_eq!(error, ReceiveError::FromOwnFuture { claimed: 5, made: 0 });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {

@@ -68,6 +68,12 @@ impl<A> VersionVector<A> {
     }
 
     /// Whether nothing has happened.
+    ///
+    /// ```
+    /// use synod_vclock::VersionVector;
+    ///
+    /// assert!(VersionVector::from_iter([("a", 0)]).is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -150,7 +150,13 @@ proptest! {
     }
 
     #[test]
-    fn a_counter_changed_anywhere_is_found(records in runs(), at in any::<usize>(), entry in any::<usize>(), by in 1_u64..3, up in any::<bool>()) {
+    fn a_counter_changed_anywhere_is_found(
+        records in runs(),
+        at in any::<usize>(),
+        entry in any::<usize>(),
+        by in 1_u64..3,
+        up in any::<bool>(),
+    ) {
         prop_assume!(!records.is_empty());
         let at = at % records.len();
         let clock = records[at].clock();
@@ -329,6 +335,8 @@ fn empty_events_and_empty_lines_are_told_apart() {
     let log = Log::parse("\n\n\na {\"a\":1}\n\na {\"a\":2}\n\n\n", Layout::EventFirst).unwrap();
     assert_eq!(log.records().len(), 2);
     assert!(log.records().iter().all(|record| record.event().is_empty()));
+    let log = Log::parse("x\na {\"a\":1}\n\n\ny\na {\"a\":2}\n\n", Layout::EventFirst).unwrap();
+    assert!(log.records().iter().map(Record::event).eq(["x", "y"]));
     let log = Log::parse("\na {\"a\":1}\n\n\na {\"a\":2}\nx\n\n", Layout::ClockFirst).unwrap();
     assert!(log.records().iter().map(Record::event).eq(["", "x"]));
 }

@@ -17,6 +17,17 @@ use crate::{CausalOrder, Overflow};
 /// Invariant, over all stamps of a system: the parts of those that live are disjoint. A clone, or
 /// bytes read twice, are the same owner twice: let only one of them live on. Equality is of both
 /// halves; order is of what is known.
+///
+/// ```
+/// use synod_vclock::itc::Stamp;
+///
+/// let mut first = Stamp::seed();
+/// let mut second = first.fork()?;
+/// first.event()?;
+/// second.receive(&first.peek())?;
+/// assert!(second.descends(&first));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "Vec<u8>", try_from = "Vec<u8>"))]
@@ -80,6 +91,12 @@ impl Stamp {
     }
 
     /// Whether it owns nothing, and so can have no events.
+    ///
+    /// ```
+    /// use synod_vclock::itc::Stamp;
+    ///
+    /// assert!(!Stamp::seed().is_anonymous());
+    /// ```
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
         self.id == Id::Empty
@@ -286,6 +303,12 @@ impl TryFrom<Vec<u8>> for Stamp {
 }
 
 /// Why there was no event.
+///
+/// ```
+/// use synod_vclock::itc::{EventError, Stamp};
+///
+/// assert_eq!(Stamp::seed().peek().event(), Err(EventError::Anonymous));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventError {
@@ -298,11 +321,28 @@ pub enum EventError {
 }
 
 /// Two stamps own some of the same: one of them is a copy, or retired already.
+///
+/// ```
+/// use synod_vclock::itc::{OverlappingIds, Stamp};
+///
+/// assert_eq!(Stamp::seed().join(Stamp::seed()), Err(OverlappingIds));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("the stamps own overlapping parts")]
 pub struct OverlappingIds;
 
 /// The part is as small as parts get: see [`DEPTH_MAX`](super::DEPTH_MAX).
+///
+/// ```
+/// use synod_vclock::itc::{DEPTH_MAX, Stamp, TooDeep};
+///
+/// let mut stamp = Stamp::seed();
+/// for _ in 0..DEPTH_MAX {
+///     stamp.fork()?;
+/// }
+/// assert_eq!(stamp.fork(), Err(TooDeep));
+/// # Ok::<(), TooDeep>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("the part cannot be halved any more")]
 pub struct TooDeep;

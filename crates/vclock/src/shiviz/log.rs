@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Layout, Record, RecordError, json};
-use crate::{CausalOrder, Dot};
+use crate::{CausalOrder, Dot, VersionVector};
 
 /// The log of a whole run, checked.
 ///
@@ -20,7 +20,7 @@ use crate::{CausalOrder, Dot};
 ///
 /// let text = "start\na {\"a\":1}\nstop\na {\"a\":3}\n";
 /// let error = Log::parse(text, Layout::EventFirst).unwrap_err();
-/// assert_eq!((error.line, error.fault), (4, Fault::OwnEntry { expected: 2, found: 3 }));
+/// assert_eq!((error.line, &error.fault), (4, &Fault::OwnEntry { expected: 2, found: 3 }));
 /// assert_eq!(error.to_string(), "line 4: the own entry is 3, and 2 is due");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,14 @@ impl Log {
     /// # Errors
     /// The first line that is not well-formed, or else the first line of a record that contradicts
     /// the others.
+    ///
+    /// ```
+    /// use synod_vclock::shiviz::{Layout, Log};
+    ///
+    /// let text = "started\na {\"a\":1}\n\nstopped\na {\"a\":2}\n";
+    /// assert_eq!(Log::parse(text, Layout::EventFirst)?.records().len(), 2);
+    /// # Ok::<(), synod_vclock::shiviz::LogError>(())
+    /// ```
     pub fn parse(text: &str, layout: Layout) -> Result<Self, LogError> {
         let mut records = Vec::new();
         let mut lines = Vec::new();
@@ -105,6 +113,14 @@ impl Log {
 
     /// The messages, from place to place: an event that knows of something new from another host
     /// has received it, directly from those events that no other of them knows of.
+    ///
+    /// ```
+    /// use synod_vclock::shiviz::{Layout, Log};
+    ///
+    /// let text = "ask\na {\"a\":1}\nanswer\nb {\"a\":1, \"b\":1}\n";
+    /// assert_eq!(Log::parse(text, Layout::EventFirst)?.messages(), [(0, 1)]);
+    /// # Ok::<(), synod_vclock::shiviz::LogError>(())
+    /// ```
     #[must_use]
     pub fn messages(&self) -> Vec<(usize, usize)> {
         let mut messages = Vec::new();
@@ -186,9 +202,14 @@ fn next_record<'a>(
     let first = loop {
         match rest.next() {
             None => return Ok(None),
-            // An event may be an empty line, but not before another empty line or the end.
             Some((_, "")) if layout == Layout::ClockFirst => {}
-            Some((_, "")) if rest.clone().next().is_none_or(|next| next.1.is_empty()) => {}
+            // An event may be an empty line, which is one if its clock follows.
+            Some((_, ""))
+                if rest
+                    .clone()
+                    .next()
+                    .and_then(|next| clock_of(next.1))
+                    .is_none() => {}
             Some(first) => break first,
         }
     };
@@ -210,7 +231,20 @@ fn next_record<'a>(
     }
 }
 
+/// The host and the clock in a line that is nothing else.
+fn clock_of(line: &str) -> Option<(&str, VersionVector<String>)> {
+    let (host, clock) = line.split_once(' ')?;
+    Some((host, json::parse(clock)?))
+}
+
 /// Why a log was refused, and where.
+///
+/// ```
+/// use synod_vclock::shiviz::{Layout, Log};
+///
+/// let error = Log::parse("half of one", Layout::EventFirst).unwrap_err();
+/// assert_eq!(error.line, 1);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("line {line}: {fault}")]
 #[non_exhaustive]
@@ -222,6 +256,13 @@ pub struct LogError {
 }
 
 /// What is wrong with a line of a log.
+///
+/// ```
+/// use synod_vclock::shiviz::{Fault, Layout, Log};
+///
+/// let error = Log::parse("half of one", Layout::EventFirst).unwrap_err();
+/// assert_eq!(error.fault, Fault::HalfARecord);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {

@@ -184,7 +184,11 @@ proptest! {
     }
 
     #[test]
-    fn bss_makes_progress_in_the_smallest_buffer(moves in moves(), held_max in 0_usize..3, held_of_one_max in 0_usize..3) {
+    fn bss_makes_progress_in_the_smallest_buffer(
+        moves in moves(),
+        held_max in 0_usize..3,
+        held_of_one_max in 0_usize..3,
+    ) {
         let mut world = World::new(BufferLimits { held_max, held_of_one_max });
         for step in moves {
             world.step(step)?;
