@@ -61,9 +61,9 @@
 //!
 //! # Guarantees
 //!
-//! - The orders are exact, and each theorem behind them is a test that drives random executions
-//!   against sets of events (`tests/theorems`). [`Pruned`] may say that it does not know; what it
-//!   says is true.
+//! - The orders are exact, and each theorem behind them is a test of that name which drives random
+//!   executions against sets of events. [`Pruned`] may say that it does not know; what it says is
+//!   true.
 //! - One history has one value: no entry of zero, no tree in another form, also after decoding. So
 //!   equality, hashes and bytes mean what they say.
 //! - No counter wraps: [`Overflow`].

@@ -1,5 +1,7 @@
 //! Pruned vectors: whatever they say of an order is true; they may say that they do not know.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use proptest::prelude::*;
 use synod_vclock::{CausalOrder, Dot, LossyOrder, PrunePolicy, Pruned, VersionVector};
 

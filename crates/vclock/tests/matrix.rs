@@ -1,6 +1,8 @@
 //! Causal stability: an event is stable iff everybody is known to know it, and what is stable is
 //! known to everybody in truth.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use synod_vclock::{Dot, Limits, MatrixClock, VectorClock, VersionVector, Wire};

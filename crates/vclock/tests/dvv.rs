@@ -1,6 +1,8 @@
 //! Dotted version vector sets (Almeida, Gonçalves, Preguiça, Fonte, DAIS 2014) against the rule that
 //! they compress: a value stays unless somebody knows of it and does not have it any more.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use synod_vclock::{CausalOrder, Dot, DvvSet, Limits, VersionVector, Wire};

@@ -1,13 +1,93 @@
 //! Fidge 1988, Mattern 1989: vector time is isomorphic to causality.
+//!
+//! Random executions of a few processes that send each other messages, and the causal history of
+//! each event as a set.
+//!
+//! A message may be received by several processes, by one several times, late, in any order, or
+//! never: a receipt picks any earlier sending of another process.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use synod_vclock::{CausalOrder, DenseClock, Limits, Members, VectorClock, VersionVector, Wire};
 
-use crate::executions::{Execution, Kind, executions};
-
 type Vector = VersionVector<u16>;
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Local,
+    Send,
+    /// Of the message that was sent at this place of the execution.
+    Receive(usize),
+}
+
+#[derive(Clone, Debug)]
+struct Event {
+    process: usize,
+    kind: Kind,
+    /// Every event that happened before this one, and this one, by place.
+    past: BTreeSet<usize>,
+}
+
+/// Events in an order in which they may have happened.
+#[derive(Clone, Debug)]
+struct Execution {
+    processes: usize,
+    events: Vec<Event>,
+}
+
+impl Execution {
+    fn of(processes: usize, moves: &[(usize, u8, usize)]) -> Self {
+        let mut events: Vec<Event> = Vec::new();
+        let mut pasts = vec![BTreeSet::new(); processes];
+        for (process, kind, pick) in moves {
+            let process = process % processes;
+            let sendings = (0..events.len())
+                .filter(|id| {
+                    matches!(events[*id].kind, Kind::Send) && events[*id].process != process
+                })
+                .collect::<Vec<_>>();
+            let kind = match kind {
+                0 => Kind::Local,
+                1 => Kind::Send,
+                // Recent messages more often than old ones, so that chains grow.
+                _ if sendings.is_empty() => Kind::Send,
+                2 => Kind::Receive(sendings[pick % sendings.len()]),
+                _ => Kind::Receive(sendings[sendings.len() - 1 - pick % sendings.len().min(3)]),
+            };
+            if let Kind::Receive(sending) = kind {
+                let carried = events[sending].past.clone();
+                pasts[process].extend(carried);
+            }
+            pasts[process].insert(events.len());
+            let past = pasts[process].clone();
+            events.push(Event {
+                process,
+                kind,
+                past,
+            });
+        }
+        Self { processes, events }
+    }
+
+    fn happened_before(&self, one: usize, other: usize) -> bool {
+        one != other && self.events[other].past.contains(&one)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
+        let len = self.events.len();
+        (0..len).flat_map(move |one| (0..len).map(move |other| (one, other)))
+    }
+}
+
+fn executions() -> impl Strategy<Value = Execution> {
+    let moves = proptest::collection::vec((0_usize..12, 0_u8..5, any::<usize>()), 0..45);
+    // Past the bound of the inline form now and then.
+    let processes = prop_oneof![4 => 2_usize..5, 1 => 9_usize..12];
+    (processes, moves).prop_map(|(processes, moves)| Execution::of(processes, &moves))
+}
 
 /// Runs the execution with a clock a process; the vector of each event.
 fn vectors(execution: &Execution) -> Vec<Vector> {

@@ -1,5 +1,7 @@
 //! Birman, Schiper, Stephenson 1991: causal delivery over a network that loses, repeats and reorders.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use synod_vclock::{BufferError, BufferLimits, CausalBuffer, Dot, Envelope, Receipt};

@@ -1,5 +1,7 @@
 //! Interval tree clocks (Almeida, Baquero, Fonte, OPODIS 2008) against sets of events.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use synod_vclock::itc::{EventError, Stamp};
