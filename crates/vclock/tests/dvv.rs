@@ -200,3 +200,19 @@ fn dvvset_has_no_false_conflict_between_servers() {
     set.sync(&other);
     assert!(set.values().eq(&[2]));
 }
+
+/// A server that has lost its memory gives no name again that the writer has read.
+#[test]
+fn dvvset_dots_go_on_behind_what_the_client_has_read() {
+    let read = VersionVector::from_iter([(0, 5)]);
+    let mut forgetful = Set::new();
+    assert_eq!(forgetful.update(&read, 0, 1), Ok(Dot::new(0, 6).unwrap()));
+    assert_eq!(forgetful.context(), VersionVector::from_iter([(0, 6)]));
+
+    let mut remembers = Set::new();
+    for value in 2..7 {
+        remembers.update(&VersionVector::new(), 0, value).unwrap();
+    }
+    remembers.sync(&forgetful);
+    assert!(remembers.values().eq(&[1]), "the client had read all five");
+}

@@ -23,6 +23,7 @@ fn read<T: Wire + Debug>(bytes: &[u8]) -> Result<Option<T>, TestCaseError> {
 fn work_with(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Some(mut vector) = read::<VersionVector<u8>>(bytes)? {
         let actors = vector.iter().map(|dot| dot.actor).collect::<Vec<_>>();
+        prop_assert!(actors.is_sorted(), "one order of entries is canonical");
         for actor in actors {
             let _ = vector.increment(actor);
         }
