@@ -28,7 +28,9 @@
 //! ```
 //!
 //! What is written matches the default regular expression of ShiViz,
-//! `(?<event>.*)\n(?<host>\S*) (?<clock>{.*})`.
+//! `(?<event>.*)\n(?<host>\S*) (?<clock>{.*})`, record by record. The expression is not anchored, so
+//! that it would take an event such as `got {}` for a host and a clock, with the line break before
+//! it for an empty event. Such events are written two spaces to the right, and read back to the left.
 //!
 //! [ShiViz]: https://bestchai.bitbucket.io/shiviz/
 
@@ -159,7 +161,10 @@ impl fmt::Display for Lines<'_> {
         let Self(Record { host, clock, event }, layout) = self;
         let clock = Json(clock);
         match layout {
-            Layout::EventFirst => writeln!(f, "{event}\n{host} {clock}"),
+            Layout::EventFirst => {
+                let indent = if is_ambiguous(event) { INDENT } else { "" };
+                writeln!(f, "{indent}{event}\n{host} {clock}")
+            }
             Layout::ClockFirst => writeln!(f, "{host} {clock}\n{event}"),
         }
     }
@@ -300,9 +305,7 @@ pub enum RecordError {
 }
 
 fn check_host(host: &str) -> Result<(), RecordError> {
-    // The byte order mark is a space to a regular expression of JavaScript.
-    let spaced = host.contains(|char: char| char.is_whitespace() || char == '\u{feff}');
-    if host.is_empty() || spaced {
+    if host.is_empty() || host.contains(is_space) {
         return Err(RecordError::HostNotAWord);
     }
     Ok(())
@@ -314,6 +317,34 @@ fn check_event(event: &str) -> Result<(), RecordError> {
     }
     Ok(())
 }
+
+/// Whether ShiViz could take the event for a host and a clock, as it stands or once it is read back.
+fn is_ambiguous(event: &str) -> bool {
+    let event = event.trim_start_matches(INDENT);
+    let Some(space) = event.find(is_space) else {
+        return false;
+    };
+    let rest = event[space..].strip_prefix(" {");
+    rest.is_some_and(|rest| rest.contains('}'))
+}
+
+/// The event that was written as this line.
+fn event_of(line: &str) -> &str {
+    match line.strip_prefix(INDENT) {
+        Some(event) if is_ambiguous(event) => event,
+        _ => line,
+    }
+}
+
+/// White space to a regular expression of JavaScript: Unicode's without the next-line control, and
+/// the byte order mark.
+fn is_space(char: char) -> bool {
+    (char.is_whitespace() && char != '\u{85}') || char == '\u{feff}'
+}
+
+/// Before an event that could be taken for a host and a clock. One space would not do: an empty host
+/// may stand before it.
+const INDENT: &str = "  ";
 
 /// What the dot of a regular expression of JavaScript does not match.
 const LINE_BREAKS: [char; 4] = ['\n', '\r', '\u{2028}', '\u{2029}'];

@@ -3,7 +3,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Layout, Record, RecordError, json};
+use super::{Layout, Record, RecordError, event_of, json};
 use crate::{CausalOrder, Dot, VersionVector};
 
 /// The log of a whole run, checked.
@@ -218,7 +218,7 @@ fn next_record<'a>(
         .next()
         .ok_or_else(|| fault(first.0, Fault::HalfARecord))?;
     let ((line, clock), (_, event)) = match layout {
-        Layout::EventFirst => (second, first),
+        Layout::EventFirst => (second, (first.0, event_of(first.1))),
         Layout::ClockFirst => (first, second),
     };
     let (host, clock) = clock
