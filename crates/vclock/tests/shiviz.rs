@@ -53,7 +53,7 @@ fn shiviz_match_at(text: &str) -> Option<(&str, &str, &str, &str)> {
     let breaks = ['\n', '\r', '\u{2028}', '\u{2029}'];
     let (event, rest) = text.split_at(text.find(breaks)?);
     let rest = rest.strip_prefix('\n')?;
-    let spaced = |char: char| char.is_whitespace() || char == '\u{feff}';
+    let spaced = |char: char| (char.is_whitespace() && char != '\u{85}') || char == '\u{feff}';
     let (host, rest) = rest.split_at(rest.find(spaced)?);
     let rest = rest
         .strip_prefix(' ')
@@ -236,6 +236,7 @@ fn an_event_that_looks_like_a_clock_is_not_taken_for_one() {
         "{x {y}",
         "{}",
         "got {",
+        "a\u{85}b {}",
     ];
     let records = events.map(|event| logger.event(event).unwrap());
     let text = text(&records, Layout::EventFirst);
