@@ -70,6 +70,7 @@ impl Ticket<Tokens> for Noted {
 pub(crate) struct Open {
     pub(crate) node: u64,
     pub(crate) called: Duration,
+    pub(crate) timeout: Duration,
     client: usize,
     key: u8,
     /// Of a write: the number of its token, and the token.
@@ -209,7 +210,9 @@ impl Clients {
         });
         let client = self.clients.len() - 1;
         let token = write.then(|| self.token(0));
+        let timeout = std::mem::replace(&mut self.load.timeout, PROBE_TIMEOUT);
         let asked = self.call(client, at, node, 0, token, false, 0);
+        self.load.timeout = timeout;
         (self.requests, asked)
     }
 
@@ -479,6 +482,7 @@ impl Clients {
         let open = Open {
             node,
             called: at,
+            timeout,
             client,
             key,
             token,
@@ -505,6 +509,8 @@ impl Load {
     }
 }
 
+/// Long enough that a core which is still busy with the past is not kept busy with this.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(400);
 /// Mean time before a rejected request is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
 const CLIENTS: u64 = 0x636c_6965_6e74_7321;

@@ -203,7 +203,7 @@ impl EngineOptions {
             requests_max: pick(rng, &[2, 8, 1 << 16, 1 << 16]),
             forwards_max: pick(rng, &[1, 2, 4, 4]),
             snapshot_log_bytes: pick(rng, &[500, 1 << 10, 4 << 10, 16 << 10, 1 << 30]),
-            piece_bytes_max: pick(rng, &[100, 1 << 10, 256 << 10]),
+            piece_bytes_max: pick(rng, &[256, 1 << 10, 256 << 10]),
             patience: ms(pick(rng, &[50, 200])),
         }
     }

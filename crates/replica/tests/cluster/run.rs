@@ -125,8 +125,8 @@ impl<S: Subject> Run<S> {
     /// A request has one end, by its deadline as the node's own clock sees it.
     fn check_deadline(&self, ended: &Ended) -> Verdict {
         let took = self.world.now() - ended.open.called;
-        must(took <= self.timeout, "deadline", || {
-            format!("{:?} took {took:?} of {:?}", ended.open, self.timeout)
+        must(took <= ended.open.timeout, "deadline", || {
+            format!("{:?} took {took:?}", ended.open)
         })
     }
 
