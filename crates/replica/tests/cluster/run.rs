@@ -256,7 +256,8 @@ impl<S: Subject> Run<S> {
     ///
     /// A node outside that leads with the help of others, and that a node of the core cannot reach or
     /// hear, keeps that node from following and from being elected: nobody else needs another
-    /// leader. So that one is excused, and is to be seen by its requests, which went to others.
+    /// leader. Nor can one follow whose leader has nothing to give it but a snapshot that has
+    /// rotted. So that one is excused; its requests went to others.
     fn converge(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let end = self.world.now() + LIVENESS;
         loop {
@@ -269,7 +270,7 @@ impl<S: Subject> Run<S> {
             if up && !self.core(core).any(behind) {
                 let excused = excused.len() as u64;
                 self.coverage
-                    .add("nodes cut off from a leader outside", excused);
+                    .add("nodes excused for a leader outside", excused);
                 return Ok(());
             }
             must(self.world.now() < end, "liveness", || {
@@ -279,7 +280,7 @@ impl<S: Subject> Run<S> {
         }
     }
 
-    /// Whoever of the core has no sound link to and from a leader outside of it.
+    /// Whoever of the core has no sound link to and from a leader outside of it, or a rotten leader.
     fn excused(&self, core: &BTreeSet<u64>) -> BTreeSet<u64> {
         let known = self.core(core).filter_map(|(_, node)| {
             let status = node.status();
@@ -290,7 +291,9 @@ impl<S: Subject> Run<S> {
         };
         let cut_off = |id: &u64| {
             let (one, other) = (sim::NodeId(*id), sim::NodeId(leader));
-            !self.world.is_open(one, other) || !self.world.is_open(other, one)
+            !self.world.is_open(one, other)
+                || !self.world.is_open(other, one)
+                || self.world.has_rotted(other)
         };
         core.iter().copied().filter(cut_off).collect()
     }
