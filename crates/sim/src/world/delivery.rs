@@ -1,6 +1,6 @@
 //! Messages on their way: sent, lost, doubled, held up, received.
 
-use super::{Drop, Ending, Happening, Scheduled, World};
+use super::{Ending, Happening, Scheduled, Why, World};
 use crate::world::process::{Event, NodeId, Process};
 use crate::world::queue::Ticket;
 
@@ -60,13 +60,13 @@ impl<P: Process> World<P> {
         let (now, row) = (self.now, self.nodes.len());
         let (Some(source), Some(target)) = (self.index(from), self.index(to)) else {
             self.stats.undeliverable += 1;
-            return self.note_drop(from, to, message, Drop::Down);
+            return self.note_drop(from, to, message, Why::Down);
         };
         let link = &mut self.links[source * row + target];
         let fate = link.fate(&self.options);
         if link.is_cut() {
             self.stats.cut += 1;
-            return self.note_drop(from, to, message, Drop::Cut);
+            return self.note_drop(from, to, message, Why::Cut);
         }
         if let Some(delay) = fate.old {
             self.stats.old_copies += 1;
@@ -76,7 +76,7 @@ impl<P: Process> World<P> {
         }
         let Some(delay) = fate.once else {
             self.stats.lost += 1;
-            return self.note_drop(from, to, message, Drop::Lost);
+            return self.note_drop(from, to, message, Why::Lost);
         };
         let max = self.options.link_messages_max;
         let counts = max < usize::MAX && !link.sound;
@@ -113,7 +113,7 @@ impl<P: Process> World<P> {
             };
             if let Some(Scheduled::Message { from, to, message }) = dropped {
                 self.stats.overflowed += 1;
-                self.note_drop(from, to, message, Drop::Full);
+                self.note_drop(from, to, message, Why::Full);
             }
         }
     }
@@ -130,7 +130,7 @@ impl<P: Process> World<P> {
         }
         if link.is_cut() {
             self.stats.cut += 1;
-            return self.note_drop(from, to, message, Drop::Cut);
+            return self.note_drop(from, to, message, Why::Cut);
         }
         if link.clogged_until.is_some() {
             link.backlog.push(Scheduled::Message { from, to, message });
@@ -143,7 +143,7 @@ impl<P: Process> World<P> {
         let node = &mut self.nodes[index];
         if node.process.is_none() {
             self.stats.undeliverable += 1;
-            return self.note_drop(from, to, message, Drop::Down);
+            return self.note_drop(from, to, message, Why::Down);
         }
         if node.paused_until.is_some() {
             return node.backlog.push(Scheduled::Message { from, to, message });
@@ -153,7 +153,7 @@ impl<P: Process> World<P> {
         self.execute(index, Event::Message { from, message });
     }
 
-    pub(super) fn note_drop(&mut self, from: NodeId, to: NodeId, message: P::Message, why: Drop) {
+    pub(super) fn note_drop(&mut self, from: NodeId, to: NodeId, message: P::Message, why: Why) {
         self.trace
             .note(self.now, from, Happening::Dropped { to, message, why });
     }
