@@ -166,6 +166,7 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
             Task::Save(_) => "snapshots taken",
             Task::ReadChunk { .. } => "pieces of snapshots read",
             Task::WriteChunk { last: true, .. } => "snapshots pulled",
+            Task::Verify(_) => "snapshots verified for a peer",
             _ => return,
         };
         self.look(|state| {

@@ -143,7 +143,8 @@ impl<S: Subject> Run<S> {
     fn check_deadline(&self, ended: &Ended) -> Verdict {
         let (open, now) = (&ended.open, self.world.now());
         let took = now - open.called;
-        if took <= open.timeout {
+        // What is outside of a healed core may stand still for ever.
+        if took <= open.timeout || !self.targets.contains(&open.node) {
             return Ok(());
         }
         let node = sim::NodeId(open.node);
@@ -265,8 +266,7 @@ impl<S: Subject> Run<S> {
     ///
     /// A node outside that leads with the help of others, and that a node of the core cannot reach or
     /// hear, keeps that node from following and from being elected: nobody else needs another
-    /// leader. Nor can one follow whose leader has nothing to give it but a snapshot that has
-    /// rotted. So that one is excused; its requests went to others.
+    /// leader. So that one is excused; its requests went to others.
     fn converge(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let end = self.world.now() + LIVENESS;
         loop {
@@ -289,7 +289,7 @@ impl<S: Subject> Run<S> {
         }
     }
 
-    /// Whoever of the core has no sound link to and from a leader outside of it, or a rotten leader.
+    /// Whoever of the core has no sound link to and from a leader outside of it.
     fn excused(&self, core: &BTreeSet<u64>) -> BTreeSet<u64> {
         let known = self.core(core).filter_map(|(_, node)| {
             let status = node.status();
@@ -300,9 +300,7 @@ impl<S: Subject> Run<S> {
         };
         let cut_off = |id: &u64| {
             let (one, other) = (sim::NodeId(*id), sim::NodeId(leader));
-            !self.world.is_open(one, other)
-                || !self.world.is_open(other, one)
-                || self.world.has_rotted(other)
+            !self.world.is_open(one, other) || !self.world.is_open(other, one)
         };
         core.iter().copied().filter(cut_off).collect()
     }
