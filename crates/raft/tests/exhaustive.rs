@@ -48,6 +48,7 @@ fn elections() {
     run(
         "elections",
         Model {
+            size: 3,
             budget: if SMALL { small } else { full },
             carries: |message| matches!(message, Message::Binding(_)),
             goals: &[
@@ -63,6 +64,24 @@ fn elections() {
     );
 }
 
+/// Five nodes, of which two want to lead the same term: a majority is more than oneself and one.
+#[test]
+fn a_split_vote() {
+    run(
+        "a split vote",
+        Model {
+            size: 5,
+            budget: Budget {
+                terms: 1,
+                candidacies: if SMALL { 1 } else { 2 },
+                ..Budget::default()
+            },
+            carries: |message| matches!(message, Message::Binding(_)),
+            goals: &[Goal::Leader, Goal::RequestAgain],
+        },
+    );
+}
+
 /// Two leaders, one after the other or side by side, each with the first entry of its term, and
 /// every word they say.
 #[test]
@@ -74,6 +93,7 @@ fn two_terms() {
     run(
         "two terms",
         Model {
+            size: 3,
             budget: if SMALL { TWO_TERMS } else { budget },
             carries: if SMALL { without_hints } else { |_| true },
             goals: &[
@@ -108,6 +128,7 @@ fn two_terms_and_a_crash() {
     run(
         "two terms and a crash",
         Model {
+            size: 3,
             budget: if SMALL { small } else { full },
             carries: without_hints,
             goals: &[
@@ -139,6 +160,7 @@ fn a_command() {
     run(
         "a command",
         Model {
+            size: 3,
             budget: if SMALL { small } else { full },
             carries: without_hints,
             goals: &[Goal::Commit, Goal::AppendAgain, Goal::FollowerCommit],
@@ -152,6 +174,7 @@ fn heartbeats() {
     run(
         "heartbeats",
         Model {
+            size: 3,
             budget: Budget {
                 terms: 1,
                 candidacies: 1,
@@ -187,6 +210,7 @@ fn three_terms() {
     run(
         "three terms",
         Model {
+            size: 3,
             budget: full,
             carries: without_hints,
             goals,

@@ -11,28 +11,20 @@ use synod_raft::check::Checker;
 
 use crate::fingerprint::{Fingerprint, Map};
 use crate::goals::Goals;
-use crate::node::{Disk, Input, NODES, Node, Packet, Step};
-
-/// Nodes at their places renamed: what was node `i` becomes node `names[i]`, from 0.
-pub(crate) const RENAMINGS: [[usize; 3]; 6] = [
-    [0, 1, 2],
-    [0, 2, 1],
-    [1, 0, 2],
-    [1, 2, 0],
-    [2, 0, 1],
-    [2, 1, 0],
-];
+use crate::node::{Disk, Input, Node, Packet, Step};
 
 #[derive(Debug)]
 pub(crate) struct Atlas {
+    /// All of them: what was node `i` becomes node `renaming[i]`, from 0.
+    renamings: Vec<Vec<usize>>,
     nodes: Vec<Place>,
     node_numbers: Map<u128, u32>,
     packets: Vec<Packet>,
     packet_numbers: Map<Packet, u32>,
-    renamed_packets: Vec<[Option<u32>; 6]>,
+    renamed_packets: Vec<Vec<Option<u32>>>,
     /// `Err`: the core broke an assertion of its own.
     steps: Vec<Result<KnownStep, String>>,
-    checkers: Vec<([Option<u32>; 6], Checker)>,
+    checkers: Vec<(Vec<Option<u32>>, Checker)>,
     checker_numbers: Map<u128, u32>,
     checks: Map<(u32, u32), u32>,
 }
@@ -42,7 +34,7 @@ pub(crate) struct Atlas {
 struct Place {
     node: Node,
     origin: Option<(u32, Input<u32>)>,
-    renamed: [Option<u32>; 6],
+    renamed: Vec<Option<u32>>,
     /// The steps from here that are known, by [`Atlas::slot`].
     steps: Vec<Option<NonZeroU32>>,
     /// The least of the renamed: equal for states that differ in names only.
@@ -59,9 +51,10 @@ pub(crate) struct KnownStep {
 }
 
 impl Atlas {
-    /// With three nodes that never ran, numbered 0 to 2, and a checker that has met them.
-    pub(crate) fn new() -> Self {
+    /// With `size` nodes that never ran, numbered from 0, and a checker that has met them.
+    pub(crate) fn new(size: usize) -> Self {
         let mut atlas = Self {
+            renamings: permutations(size),
             nodes: Vec::new(),
             node_numbers: Map::default(),
             packets: Vec::new(),
@@ -73,8 +66,8 @@ impl Atlas {
             checks: Map::default(),
         };
         let mut checker = Checker::default();
-        for id in NODES {
-            let node = Node::new(id, Disk::default());
+        for id in (1..=size as u64).map(NodeId) {
+            let node = Node::new(id, size, Disk::default());
             checker
                 .started(&node.raft)
                 .expect("an empty node is lawful");
@@ -170,12 +163,12 @@ impl Atlas {
 
     fn number_node(&mut self, node: Node, origin: Option<(u32, Input<u32>)>) -> u32 {
         let fingerprint = Fingerprint::of(&node.projection());
-        let nodes = &mut self.nodes;
+        let (nodes, renamings) = (&mut self.nodes, self.renamings.len());
         *self.node_numbers.entry(fingerprint).or_insert_with(|| {
             nodes.push(Place {
                 node,
                 origin,
-                renamed: [None; 6],
+                renamed: vec![None; renamings],
                 steps: Vec::new(),
                 orbit: None,
             });
@@ -188,7 +181,7 @@ impl Atlas {
             return *number;
         }
         self.packets.push(packet.clone());
-        self.renamed_packets.push([None; 6]);
+        self.renamed_packets.push(vec![None; self.renamings.len()]);
         let number = number(self.packets.len() - 1);
         self.packet_numbers.insert(packet.clone(), number);
         number
@@ -196,9 +189,9 @@ impl Atlas {
 
     fn number_checker(&mut self, checker: Checker) -> u32 {
         let fingerprint = Fingerprint::of(&checker);
-        let checkers = &mut self.checkers;
+        let (checkers, renamings) = (&mut self.checkers, self.renamings.len());
         *self.checker_numbers.entry(fingerprint).or_insert_with(|| {
-            checkers.push(([None; 6], checker));
+            checkers.push((vec![None; renamings], checker));
             number(checkers.len() - 1)
         })
     }
@@ -210,7 +203,7 @@ impl Atlas {
             return renamed;
         }
         let renamed = match self.nodes[node as usize].origin {
-            None => number(RENAMINGS[renaming][node as usize]),
+            None => number(self.renamings[renaming][node as usize]),
             Some((parent, input)) => {
                 let parent = self.rename_node(parent, renaming);
                 let input = match input {
@@ -225,11 +218,16 @@ impl Atlas {
         renamed
     }
 
+    pub(crate) fn renamings(&self) -> &[Vec<usize>] {
+        &self.renamings
+    }
+
+    /// The least of all renamings.
     pub(crate) fn orbit(&mut self, node: u32) -> u32 {
         if let Some(orbit) = self.nodes[node as usize].orbit {
             return orbit;
         }
-        let renamed = (0..RENAMINGS.len()).map(|renaming| self.rename_node(node, renaming));
+        let renamed = (0..self.renamings.len()).map(|renaming| self.rename_node(node, renaming));
         let orbit = renamed.min().unwrap_or(node);
         self.nodes[node as usize].orbit = Some(orbit);
         orbit
@@ -240,12 +238,9 @@ impl Atlas {
             return renamed;
         }
         let Packet { from, to, message } = self.packet(packet).clone();
-        let names = |id| rename(id, renaming);
-        let renamed = self.number_packet(&Packet {
-            from: names(from),
-            to: names(to),
-            message,
-        });
+        let names = |id| rename(id, &self.renamings[renaming]);
+        let (from, to) = (names(from), names(to));
+        let renamed = self.number_packet(&Packet { from, to, message });
         self.renamed_packets[packet as usize][renaming] = Some(renamed);
         renamed
     }
@@ -254,25 +249,34 @@ impl Atlas {
         if let Some(renamed) = self.checkers[checker as usize].0[renaming] {
             return renamed;
         }
+        let names = &self.renamings[renaming];
         let whole = self.checkers[checker as usize]
             .1
-            .renamed(|id| rename(id, renaming));
+            .renamed(|id| rename(id, names));
         let renamed = self.number_checker(whole);
         self.checkers[checker as usize].0[renaming] = Some(renamed);
         renamed
     }
 }
 
-fn rename(id: NodeId, renaming: usize) -> NodeId {
-    NODES[RENAMINGS[renaming][place_of(id)]]
+fn rename(NodeId(id): NodeId, renaming: &[usize]) -> NodeId {
+    let place = usize::try_from(id - 1).expect("nodes are few");
+    NodeId(renaming[place] as u64 + 1)
 }
 
-/// From 0.
-fn place_of(id: NodeId) -> usize {
-    NODES
-        .iter()
-        .position(|node| *node == id)
-        .expect("one of three")
+/// Of the numbers from 0 to `size`, exclusive.
+fn permutations(size: usize) -> Vec<Vec<usize>> {
+    let Some(last) = size.checked_sub(1) else {
+        return vec![Vec::new()];
+    };
+    let with_last = |shorter: Vec<usize>| {
+        (0..size).map(move |at| {
+            let mut longer = shorter.clone();
+            longer.insert(at, last);
+            longer
+        })
+    };
+    permutations(last).into_iter().flat_map(with_last).collect()
 }
 
 fn number(place: usize) -> u32 {

@@ -12,8 +12,6 @@ use synod_raft::{
 
 use crate::goals::Goals;
 
-pub(crate) const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
-
 /// A message on its way. Sent once, it may arrive at any time, any number of times, or never.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Packet {
@@ -40,6 +38,8 @@ pub(crate) enum Input<P> {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) id: NodeId,
+    /// How many nodes the group has, numbered from 1.
+    size: usize,
     pub(crate) raft: Raft,
     pub(crate) write: Option<Write>,
     pub(crate) disk: Disk,
@@ -72,8 +72,8 @@ enum Told {
 impl Node {
     /// Timers fire at will, so there is nothing that pre-vote and check-quorum could rest on. An
     /// append carries one entry, so that each may be acknowledged by itself.
-    pub(crate) fn new(id: NodeId, disk: Disk) -> Self {
-        let mut config = Config::new(id, NODES);
+    pub(crate) fn new(id: NodeId, size: usize, disk: Disk) -> Self {
+        let mut config = Config::new(id, (1..=size as u64).map(NodeId));
         (config.pre_vote, config.check_quorum) = (false, false);
         config.append_bytes_max = 1;
         let recovered = Recovered {
@@ -85,6 +85,7 @@ impl Node {
         let raft = Raft::new(config, recovered, Instant::ZERO).expect("a disk of our own recovers");
         Self {
             id,
+            size,
             raft,
             write: None,
             disk,
@@ -187,7 +188,7 @@ impl Step {
                 messages.into_iter().for_each(|message| self.send(message));
             }
             Input::Restart => {
-                *node = Node::new(node.id, node.disk.clone());
+                *node = Node::new(node.id, node.size, node.disk.clone());
                 self.told.push(Told::Started(node.raft.clone()));
             }
         }

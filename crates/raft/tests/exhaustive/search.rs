@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
 
-use crate::atlas::{Atlas, RENAMINGS};
+use crate::atlas::Atlas;
 use crate::fingerprint::{Fingerprint, Set};
 use crate::goals::{Goal, Goals};
 use crate::node::{Input, Packet};
@@ -13,6 +13,8 @@ use synod_raft::Message;
 /// What may happen how often, and what must.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Model {
+    /// Nodes, [`NODES_MAX`] at most.
+    pub(crate) size: usize,
     pub(crate) budget: Budget,
     /// What the network carries; it loses the rest.
     pub(crate) carries: fn(&Message) -> bool,
@@ -39,7 +41,7 @@ impl Budget {
 
 #[derive(Clone, Debug)]
 struct State {
-    nodes: [u32; 3],
+    nodes: [u32; NODES_MAX],
     checker: u32,
     /// Every message that was ever sent, ascending. It stays: so it may be lost, late, or twice.
     net: Vec<u32>,
@@ -88,7 +90,7 @@ struct Search {
 pub(crate) fn search(model: Model) -> Found {
     let mut search = Search {
         model,
-        atlas: Atlas::new(),
+        atlas: Atlas::new(model.size),
         seen: Set::default(),
         origins: Vec::new(),
         queue: VecDeque::new(),
@@ -98,7 +100,7 @@ pub(crate) fn search(model: Model) -> Found {
         goals: Goals::default(),
     };
     let first = State {
-        nodes: [0, 1, 2],
+        nodes: [0, 1, 2, 3, 4],
         checker: 0,
         net: Vec::new(),
         left: model.budget,
@@ -128,7 +130,7 @@ pub(crate) fn search(model: Model) -> Found {
 impl Search {
     fn expand(&mut self, at: u32, state: &State) -> Result<(), (usize, Input<u32>, String)> {
         let mut inputs = std::mem::take(&mut self.inputs);
-        for place in 0..3 {
+        for place in 0..self.model.size {
             self.list_inputs(state, place, &mut inputs);
             for input in inputs.drain(..) {
                 let next = self.take(state, place, input);
@@ -227,22 +229,30 @@ impl Search {
     /// The same for states that differ in names: the least over the renamings that bring the nodes
     /// into the order of their orbits, which is one renaming for most states.
     fn fingerprint(&mut self, state: &State) -> u128 {
-        let orbits = state.nodes.map(|node| self.atlas.orbit(node));
-        let sorts = |renaming: &[usize; 3]| {
-            let mut sorted = [0; 3];
-            (0..3).for_each(|at| sorted[renaming[at]] = orbits[at]);
-            sorted.is_sorted()
-        };
-        let renamings = (0..RENAMINGS.len()).filter(|renaming| sorts(&RENAMINGS[*renaming]));
-        let all = renamings.map(|renaming| self.fingerprint_renamed(state, renaming));
-        all.min().expect("some order is sorted")
+        let size = self.model.size;
+        let mut orbits = [0; NODES_MAX];
+        for (orbit, node) in orbits[..size].iter_mut().zip(state.nodes) {
+            *orbit = self.atlas.orbit(node);
+        }
+        let mut least: Option<u128> = None;
+        for renaming in 0..self.atlas.renamings().len() {
+            let mut sorted = [0; NODES_MAX];
+            let places = &self.atlas.renamings()[renaming];
+            (0..size).for_each(|at| sorted[places[at]] = orbits[at]);
+            if sorted[..size].is_sorted() {
+                let fingerprint = self.fingerprint_renamed(state, renaming);
+                least = Some(least.map_or(fingerprint, |least| least.min(fingerprint)));
+            }
+        }
+        least.expect("some order is sorted")
     }
 
     fn fingerprint_renamed(&mut self, state: &State, renaming: usize) -> u128 {
         let atlas = &mut self.atlas;
-        let mut nodes = [0; 3];
-        for (at, node) in state.nodes.iter().enumerate() {
-            nodes[RENAMINGS[renaming][at]] = atlas.rename_node(*node, renaming);
+        let size = self.model.size;
+        let mut nodes = [0; NODES_MAX];
+        for (at, node) in state.nodes[..size].iter().enumerate() {
+            nodes[atlas.renamings()[renaming][at]] = atlas.rename_node(*node, renaming);
         }
         let renamed = state
             .net
@@ -253,7 +263,7 @@ impl Search {
         packets.extend(renamed);
         packets.sort_unstable();
         let mut fingerprint = Fingerprint::new();
-        nodes
+        nodes[..size]
             .iter()
             .chain(&*packets)
             .for_each(|number| fingerprint.add(u64::from(*number)));
@@ -308,3 +318,5 @@ impl Search {
         text
     }
 }
+
+pub(crate) const NODES_MAX: usize = 5;
