@@ -29,6 +29,16 @@ impl<P: Process> World<P> {
         self.unclog(from, to);
     }
 
+    /// Whether the link from `from` to `to` is neither cut nor clogged.
+    #[must_use]
+    pub fn is_open(&self, from: NodeId, to: NodeId) -> bool {
+        let (Some(source), Some(target)) = (self.index(from), self.index(to)) else {
+            return false;
+        };
+        let link = &self.links[source * self.nodes.len() + target];
+        !link.is_cut() && link.clogged_until.is_none()
+    }
+
     /// Cuts both directions between `node` and every other node.
     pub fn isolate(&mut self, node: NodeId) {
         for other in self.node_ids().into_iter().filter(|&other| other != node) {
