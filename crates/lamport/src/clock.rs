@@ -31,7 +31,9 @@ impl LamportClock {
     /// How far one message may carry a clock forward unless
     /// [`with_jump_max`](Self::with_jump_max) says otherwise: 2^48, the events of nine years at a
     /// million a second. Whoever joins late is not refused, and one corrupted or hostile message
-    /// does not end time; 65,535 of them would, so against a peer that lies on purpose set less.
+    /// does not end time; 65,536 of them would, so against a peer that lies on purpose set less. A
+    /// clock that was carried so far may be beyond what its own peers take: nobody's time should come
+    /// near the bound in honest use.
     ///
     /// ```
     /// # use synod_lamport::LamportClock;

@@ -111,4 +111,4 @@ pub use atomic::AtomicLamportClock;
 pub use clock::LamportClock;
 pub use error::{Overflow, ReceiveError};
 pub use stamp::{ParseStampError, Stamp};
-pub use time::LamportTime;
+pub use time::{LamportTime, ParseLamportTimeError};

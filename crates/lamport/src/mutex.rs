@@ -61,8 +61,9 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! As in the paper, processes do not fail: one that stops while others wait stops them all, and
-//! one that comes back must not begin at time zero.
+//! As in the paper, processes do not fail: one that stops while others wait stops them all until
+//! it comes back, and then it must not begin at time zero, but at the
+//! [time it had](MutualExclusion::now).
 
 mod message;
 mod peer;
@@ -128,7 +129,8 @@ where
     P: AsRef<[Peer<N>]> + AsMut<[Peer<N>]>,
 {
     /// The process `id` among `peers`, which are all others. Its clock begins at `start`:
-    /// [`LamportTime::ZERO`], or after an orderly stop the time it had.
+    /// [`LamportTime::ZERO`], or, where a process of this name has been before, a time not below
+    /// that one's last [`now`](Self::now). What that one had asked for or held is given up.
     ///
     /// # Errors
     /// [`PeersError`] if a name occurs twice.
@@ -327,6 +329,24 @@ where
             Phase::Holding(time) => Some(Stamp::new(time, self.id)),
             Phase::Idle | Phase::Waiting(_) => None,
         }
+    }
+
+    /// The time of this process's clock. Store it at an orderly stop: the process that takes its
+    /// place must not begin below it.
+    ///
+    /// ```
+    /// # use synod_lamport::LamportTime;
+    /// # use synod_lamport::mutex::MutualExclusion;
+    /// let mut process = MutualExclusion::new(1, [], LamportTime::ZERO)?;
+    /// process.request()?;
+    /// process.release()?;
+    /// let mut restarted = MutualExclusion::new(1, [], process.now())?;
+    /// assert_eq!(restarted.request()?.time, LamportTime::new(3)); // later than all before
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn now(&self) -> LamportTime {
+        self.clock.now()
     }
 
     /// How many messages were ignored because they made no sense.

@@ -13,8 +13,8 @@ use crate::LamportTime;
 /// `T` may be a [`LamportTime`] or a hybrid [`Timestamp`](crate::hlc::Timestamp), which alone does
 /// not tell nodes apart.
 ///
-/// As text it is `time@node`. With nodes that are numbers it has sixteen bytes, which sort as the
-/// stamps do.
+/// As text it is `time@node`; of the node, whatever its type reads. With nodes that are numbers it
+/// has sixteen bytes, which sort as the stamps do.
 ///
 /// ```
 /// use synod_lamport::{LamportTime, Stamp};

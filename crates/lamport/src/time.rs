@@ -1,12 +1,12 @@
 use core::fmt;
-use core::num::ParseIntError;
 use core::str::FromStr;
 
 /// The time of a Lamport clock: how many events are known to lie on a longest causal path up to
 /// here. A number without a unit; only its order means anything, and only in one direction: what
 /// happened before has the smaller time, but a smaller time need not have happened before.
 ///
-/// As bytes it is big-endian, so that byte order is time order; as text it is decimal.
+/// As bytes it is big-endian, so that byte order is time order; as text it is decimal, and only
+/// the text that `Display` writes is read: no sign, no zeros in front.
 ///
 /// ```
 /// use synod_lamport::LamportTime;
@@ -103,9 +103,24 @@ impl fmt::Display for LamportTime {
 }
 
 impl FromStr for LamportTime {
-    type Err = ParseIntError;
+    type Err = ParseLamportTimeError;
 
-    fn from_str(text: &str) -> Result<Self, ParseIntError> {
-        text.parse().map(Self)
+    fn from_str(text: &str) -> Result<Self, ParseLamportTimeError> {
+        // Numbers are read leniently: `+5` and `05` too.
+        let as_written = matches!(text.as_bytes(), [b'0'] | [b'1'..=b'9', ..]);
+        let number = text.parse().ok().filter(|_| as_written);
+        number.map(Self).ok_or(ParseLamportTimeError)
     }
 }
+
+/// The text is not one that a [`LamportTime`] has.
+///
+/// ```
+/// use synod_lamport::{LamportTime, ParseLamportTimeError};
+///
+/// assert_eq!("5".parse(), Ok(LamportTime::new(5)));
+/// assert_eq!("+5".parse::<LamportTime>(), Err(ParseLamportTimeError));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("not the text of a Lamport time")]
+pub struct ParseLamportTimeError;

@@ -17,8 +17,8 @@ use crate::word::{Word, advance};
 /// Invariants:
 /// - each timestamp is greater than all that the clock has given and received;
 /// - its physical part is not below the reading of the physical clock, and it is the greatest
-///   reading that this event can know of, its own or one in a received timestamp (but see
-///   [`Nanos64`](super::Nanos64));
+///   reading that this event can know of, its own or one in a received timestamp, or that of a
+///   stored bound (but see [`Nanos64`](super::Nanos64));
 /// - the counter is 0 where the physical part is this event's own reading and nobody had it
 ///   before;
 /// - no timestamp lies above the bound that is stored, if the clock has one;
@@ -102,9 +102,9 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     /// the bound again.
     ///
     /// The first timestamps may be ahead of the physical clock by as much as had been reserved,
-    /// and peers may refuse them as [`TooFarAhead`](ReceiveError::TooFarAhead). Reserve less than
-    /// peers take, or wait for [`lead`](Self::lead) first. A stored bound that is far ahead shows
-    /// there too.
+    /// and peers may refuse them as [`TooFarAhead`](ReceiveError::TooFarAhead). So wait for
+    /// [`lead`](Self::lead) first, or see to it that peers take more than is reserved. A stored
+    /// bound that is far ahead shows in `lead` too.
     ///
     /// ```
     /// # use core::time::Duration;
@@ -116,7 +116,9 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     /// ```
     #[must_use]
     pub fn restore(physical: C, stored: Timestamp<L>) -> Self {
-        Self::starting(physical, stored.as_u64(), stored.as_u64())
+        // The greatest word stands for no bound. As a stored one it leaves nothing either way.
+        let bound = stored.as_u64().min(u64::MAX - 1);
+        Self::starting(physical, stored.as_u64(), bound)
     }
 
     fn starting(physical: C, latest: u64, bound: u64) -> Self {
@@ -178,7 +180,8 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     /// greater than that one and than all before.
     ///
     /// # Errors
-    /// [`ReceiveError`].
+    /// [`ReceiveError`]. The message has then not been received, as far as this clock knows: what
+    /// is stamped next may lie below it.
     ///
     /// ```
     /// # use synod_lamport::hlc::{HybridClock, Timestamp};

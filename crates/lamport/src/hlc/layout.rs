@@ -42,6 +42,22 @@
 /// assert_eq!(stamp.to_string(), "2026-11-23T07:00:00.000001Z-000");
 /// # Ok::<(), synod_lamport::hlc::NowError>(())
 /// ```
+///
+/// Numbers out of their bounds do not compile:
+///
+/// ```compile_fail,E0080
+/// use core::time::Duration;
+/// use synod_lamport::hlc::{Layout, Timestamp};
+///
+/// enum Standing {}
+/// impl Layout for Standing {
+///     const LOGICAL_BITS: u32 = 12;
+///     const TICK_NANOS: u64 = 0;
+///     const EPOCH_UNIX_SECONDS: u64 = 0;
+/// }
+///
+/// let stamp = Timestamp::<Standing>::at_unix(Duration::ZERO);
+/// ```
 pub trait Layout {
     /// Bits of the logical counter, at most 32. With none of them, a stamp that the physical clock
     /// has not earned takes the next tick.
@@ -137,16 +153,14 @@ impl Layout for Nanos64 {
 pub(crate) trait Divided: Layout {
     const LOGICAL_MAX: u64 = {
         assert!(Self::LOGICAL_BITS <= 32, "the counter has at most 32 bits");
-        (1 << Self::LOGICAL_BITS) - 1
-    };
-    const TICKS_MAX: u64 = u64::MAX >> Self::LOGICAL_BITS;
-    const EPOCH_UNIX_NANOS: u64 = {
         assert!(
             Self::TICK_NANOS > 0 && Self::TICK_NANOS <= 1_000_000_000,
             "a tick is not longer than a second"
         );
-        Self::EPOCH_UNIX_SECONDS * 1_000_000_000
+        (1 << Self::LOGICAL_BITS) - 1
     };
+    const TICKS_MAX: u64 = u64::MAX >> Self::LOGICAL_BITS;
+    const EPOCH_UNIX_NANOS: u64 = Self::EPOCH_UNIX_SECONDS * 1_000_000_000;
 
     /// The tick in which `unix_nanos` lies; before the epoch, the first one. `None` behind the
     /// last.

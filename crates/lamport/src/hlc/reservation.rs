@@ -1,12 +1,12 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::clock::Shared;
-
 use super::{Layout, Timestamp};
 
 /// A promise in the making: no timestamp above [`bound`](Self::bound) is given out before that
 /// bound is durable. Store it, then say so with [`persisted`](Self::persisted). Dropped instead,
-/// because the write failed, it changes nothing.
+/// because the write failed, it changes nothing; a write that may still reach the disk has not
+/// failed yet, it could overwrite the next one.
 ///
 /// Each clock has at most one at a time.
 ///

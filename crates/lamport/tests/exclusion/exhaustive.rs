@@ -1,5 +1,5 @@
 //! Every state that a few processes can get into, with messages that come in any order, or never,
-//! and copies of them.
+//! or again, and with processes that stop and come back.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
@@ -8,8 +8,7 @@ use std::hash::{Hash, Hasher};
 use synod_lamport::mutex::{Message, MutualExclusion, Output, Peer};
 use synod_lamport::{LamportTime, Stamp};
 
-/// The processes, and how many copies of which message may still come. One that is never taken is
-/// lost.
+/// The processes, and which messages may still come. One that is never taken is lost.
 #[derive(Clone, Debug, Hash)]
 struct State {
     processes: Vec<Exclusion>,
@@ -17,7 +16,13 @@ struct State {
     requests: Vec<u8>,
     /// How often each may still take messages for lost.
     timeouts: Vec<u8>,
-    sent: BTreeMap<(u8, u8, Message), u8>,
+    /// How often each may still stop, whatever it is about, and come back with nothing but its
+    /// time.
+    restarts: Vec<u8>,
+    /// How many messages may still come once more.
+    duplicates: u8,
+    /// Everything that was sent, and whether it is still under way.
+    sent: BTreeMap<(u8, u8, Message), bool>,
     last_entered: Option<Stamp<u8>>,
 }
 
@@ -28,8 +33,8 @@ struct Scope {
     /// How often each process asks for the resource.
     requests: &'static [u8],
     timeouts: u8,
-    /// How often each message may come.
-    copies: u8,
+    restarts: &'static [u8],
+    duplicates: u8,
 }
 
 #[derive(Debug, Default)]
@@ -44,14 +49,14 @@ struct Found {
 impl Scope {
     fn start(&self) -> State {
         let processes = self.requests.len() as u8;
-        let exclusion = |id| {
-            let peers = (0..processes).filter(|other| *other != id).map(Peer::new);
-            MutualExclusion::new(id, peers.collect(), LamportTime::ZERO).unwrap()
-        };
         State {
-            processes: (0..processes).map(exclusion).collect(),
+            processes: (0..processes)
+                .map(|id| exclusion(id, processes, LamportTime::ZERO))
+                .collect(),
             requests: self.requests.to_vec(),
             timeouts: vec![self.timeouts; processes.into()],
+            restarts: self.restarts.to_vec(),
+            duplicates: self.duplicates,
             sent: BTreeMap::new(),
             last_entered: None,
         }
@@ -86,12 +91,13 @@ impl Scope {
 
     /// All that can happen next.
     fn successors(&self, state: &State) -> Vec<State> {
-        state.check_progress(self.timeouts);
+        let lossless = self.timeouts == 0 && self.restarts.iter().all(|times| *times == 0);
+        state.check_progress(lossless);
         let mut successors = Vec::new();
         let mut add = |id: usize, act: &dyn Fn(&mut State)| {
             let mut next = state.clone();
             act(&mut next);
-            next.drain(id, self.copies);
+            next.drain(id);
             successors.push(next);
         };
         for id in 0..state.processes.len() {
@@ -109,18 +115,34 @@ impl Scope {
                     next.timeouts[id] -= 1;
                 });
             }
+            if state.restarts[id] > 0 {
+                add(id, &|next| {
+                    let (processes, time) = (next.processes.len(), next.processes[id].now());
+                    next.processes[id] = exclusion(id as u8, processes as u8, time);
+                    next.restarts[id] -= 1;
+                });
+            }
         }
-        for (key, copies) in &state.sent {
-            if *copies > 0 {
-                let (from, to, message) = *key;
+        for (key, _) in state.sent.iter().filter(|(_, under_way)| **under_way) {
+            let (from, to, message) = *key;
+            add(to.into(), &|next| {
+                next.sent.insert(*key, false);
+                next.processes[usize::from(to)].handle_message(from, message);
+            });
+            if state.duplicates > 0 {
                 add(to.into(), &|next| {
-                    *next.sent.entry(*key).or_default() -= 1;
+                    next.duplicates -= 1;
                     next.processes[usize::from(to)].handle_message(from, message);
                 });
             }
         }
         successors
     }
+}
+
+fn exclusion(id: u8, processes: u8, start: LamportTime) -> Exclusion {
+    let peers = (0..processes).filter(|other| *other != id).map(Peer::new);
+    MutualExclusion::new(id, peers.collect(), start).unwrap()
 }
 
 impl State {
@@ -131,10 +153,10 @@ impl State {
     }
 
     /// Where nothing was lost and everything has arrived, nobody waits unless somebody holds.
-    fn check_progress(&self, timeouts: u8) {
+    fn check_progress(&self, lossless: bool) {
         let held = self.processes.iter().any(|one| one.holds().is_some());
-        let arrived = self.sent.values().all(|copies| *copies == 0);
-        if timeouts == 0 && arrived && !held {
+        let arrived = !self.sent.values().any(|under_way| *under_way);
+        if lossless && arrived && !held {
             let waits = |one: &Exclusion| one.clone().release().is_ok();
             assert!(
                 !self.processes.iter().any(waits),
@@ -144,12 +166,12 @@ impl State {
     }
 
     /// Lets a process do all it wants to, and checks it.
-    fn drain(&mut self, id: usize, copies: u8) {
+    fn drain(&mut self, id: usize) {
         while let Some(output) = self.processes[id].poll_output() {
             match output {
                 // A message that was sent before and is sent again comes no more often for that.
                 Output::Send { to, message } => {
-                    self.sent.entry((id as u8, to, message)).or_insert(copies);
+                    self.sent.entry((id as u8, to, message)).or_insert(true);
                 }
                 Output::Entered(stamp) => {
                     assert!(self.last_entered < Some(stamp), "condition II: {self:#?}");
@@ -167,7 +189,8 @@ fn two_processes_that_ask_twice() {
     let found = Scope {
         requests: &[2, 2],
         timeouts: 0,
-        copies: 1,
+        restarts: &[0, 0],
+        duplicates: 0,
     }
     .search();
     assert!(found.states > 250_000, "{found:?}");
@@ -179,7 +202,8 @@ fn two_processes_that_ask_again_after_losses() {
     let found = Scope {
         requests: &[1, 1],
         timeouts: 1,
-        copies: 1,
+        restarts: &[0, 0],
+        duplicates: 0,
     }
     .search();
     assert!(found.states > 10_000, "{found:?}");
@@ -191,11 +215,39 @@ fn three_processes_of_which_two_ask() {
     let found = Scope {
         requests: &[1, 1, 0],
         timeouts: 0,
-        copies: 1,
+        restarts: &[0, 0, 0],
+        duplicates: 0,
     }
     .search();
     assert!(found.states > 3_000, "{found:?}");
     assert!(found.held > 1_000 && found.done > 500, "{found:?}");
+}
+
+#[test]
+fn two_processes_whose_messages_come_again() {
+    let found = Scope {
+        requests: &[2, 1],
+        timeouts: 0,
+        restarts: &[0, 0],
+        duplicates: 1,
+    }
+    .search();
+    assert!(found.states > 150_000, "{found:?}");
+    assert!(found.held > 60_000 && found.done > 50_000, "{found:?}");
+}
+
+/// One that stops, also while it waits or holds, and comes back with its time.
+#[test]
+fn a_process_that_comes_back_with_its_time_meets_nobody() {
+    let found = Scope {
+        requests: &[2, 1],
+        timeouts: 0,
+        restarts: &[1, 1],
+        duplicates: 0,
+    }
+    .search();
+    assert!(found.states > 50_000, "{found:?}");
+    assert!(found.held > 15_000 && found.done > 20_000, "{found:?}");
 }
 
 const STATES_MAX: usize = 500_000;

@@ -2,7 +2,9 @@
 
 use crate::execution::{Execution, Physical, executions};
 use proptest::prelude::*;
-use synod_lamport::{AtomicLamportClock, LamportClock, LamportTime, Overflow, ReceiveError, Stamp};
+use synod_lamport::{
+    AtomicLamportClock, LamportClock, LamportTime, Overflow, ParseStampError, ReceiveError, Stamp,
+};
 
 /// Both clocks run along each execution and must say the same.
 fn times(execution: &Execution) -> Vec<LamportTime> {
@@ -147,6 +149,41 @@ fn equal_times_are_ordered_by_node() {
     order.sort();
     assert_eq!(order, [stamp(1, 2), stamp(1, 9), stamp(2, 0), stamp(2, 1)]);
     assert_ne!(stamp(2, 0), stamp(2, 1));
+}
+
+/// What the docs of the default bound promise: so many hostile messages end time, and not one less.
+#[test]
+fn time_ends_after_as_many_jumps_as_the_docs_say() {
+    let mut clock = LamportClock::default();
+    let jump = |clock: &mut LamportClock| {
+        let time = clock
+            .now()
+            .as_u64()
+            .saturating_add(1 << 48)
+            .min(u64::MAX - 1);
+        clock.receive(time.into())
+    };
+    for _ in 0..65_535 {
+        jump(&mut clock).unwrap();
+    }
+    assert!(clock.tick().is_ok());
+    assert_eq!(jump(&mut clock), Ok(LamportTime::MAX));
+    assert_eq!(clock.tick(), Err(Overflow));
+}
+
+/// As with hybrid timestamps, each time has one text.
+#[test]
+fn a_time_is_read_only_as_it_is_written() {
+    for wrong in [
+        "+5", "05", "00", "", "+", "-0", " 5", "5 ", "5_0", "0x5", "\u{665}",
+    ] {
+        assert!(wrong.parse::<LamportTime>().is_err(), "{wrong:?}");
+        let stamp = format!("{wrong}@1").parse::<Stamp<u64>>();
+        assert!(matches!(stamp, Err(ParseStampError::Time(_))), "{wrong:?}");
+    }
+    for right in ["0", "5", "50", "18446744073709551615"] {
+        assert_eq!(right.parse::<LamportTime>().unwrap().to_string(), right);
+    }
 }
 
 /// Time and node side by side, most significant byte first: what another language reads.

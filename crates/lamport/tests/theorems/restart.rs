@@ -9,7 +9,8 @@ use crate::execution::START;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use synod_lamport::hlc::{
-    HybridClock, Layout, Millis42, Millis48, Nanos64, NowError, ReserveError, Timestamp,
+    HybridClock, Layout, Millis42, Millis48, Nanos64, NowError, ReceiveError, ReserveError,
+    Timestamp,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -154,4 +155,44 @@ fn one_reservation_at_a_time_and_none_without_a_bound() {
         assert_eq!(clock.reserve(ahead).err(), Some(ReserveError::OutOfRange));
     }
     assert!(clock.reserve(second).is_ok(), "what is refused is not open");
+}
+
+/// All bits set is what an erased flash page reads as. It is a bound that leaves nothing, not a
+/// clock without one.
+#[test]
+fn a_stored_bound_at_the_end_of_time_is_out_of_range_and_not_no_bound() {
+    fn nothing_is_left<L: Layout>() {
+        let clock = HybridClock::restore(|| START, Timestamp::<L>::MAX);
+        assert!(clock.bound().is_some());
+        assert_eq!(clock.now(), Err(NowError::OutOfRange));
+        let reserved = clock.reserve(Duration::from_secs(1));
+        assert_eq!(reserved.err(), Some(ReserveError::OutOfRange));
+    }
+    nothing_is_left::<Millis48>();
+    nothing_is_left::<Millis42>();
+    nothing_is_left::<Nanos64>();
+}
+
+/// As the README does it: with the guards as they are, peers take what a restarted node sends, if
+/// it waits until its physical clock has caught up with what was stored.
+#[test]
+fn a_restored_clock_that_waited_for_its_lead_is_believed_by_its_peers() {
+    let wall = Cell::new(START);
+    let peer = HybridClock::new(|| wall.get());
+    let before = HybridClock::restore(|| wall.get(), Timestamp::<Millis48>::ZERO);
+    let reservation = before.reserve(Duration::from_secs(3)).unwrap();
+    let stored = reservation.bound();
+    let restored = || {
+        let clock = HybridClock::restore(|| wall.get(), stored);
+        clock.reserve(Duration::from_secs(3)).unwrap().persisted();
+        clock
+    };
+    let hasty = restored().now().unwrap();
+    assert!(matches!(
+        peer.receive(hasty),
+        Err(ReceiveError::TooFarAhead { .. })
+    ));
+    let patient = restored();
+    wall.set(wall.get() + patient.lead().as_nanos() as u64);
+    assert!(peer.receive(patient.now().unwrap()).is_ok());
 }
