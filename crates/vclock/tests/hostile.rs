@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use synod_vclock::itc::Stamp;
 use synod_vclock::{
     BufferLimits, CausalBuffer, CausalContext, DecodeError, DenseClock, Dot, DvvSet, Envelope,
-    Limits, MatrixClock, VersionVector, Wire,
+    Limits, MatrixClock, PrunePolicy, Pruned, VersionVector, Wire,
 };
 
 /// What is read encodes to the bytes it was read from.
@@ -60,6 +60,12 @@ fn work_with(bytes: &[u8]) -> Result<(), TestCaseError> {
         let _ = matrix.stable();
     }
     read::<Dot<u8>>(bytes)?;
+    if let Some(mut pruned) = read::<Pruned<u8>>(bytes)? {
+        let copy = pruned.clone();
+        pruned.prune(&PrunePolicy::default(), u64::MAX);
+        pruned.join(&copy);
+        prop_assert!(copy.surely_descends(&copy));
+    }
     if let Some(envelope) = read::<Envelope<u8, u8>>(bytes)? {
         let mut buffer = CausalBuffer::new(0, 1..4, BufferLimits::default());
         let held = buffer.handle_message(envelope).is_ok();
@@ -162,6 +168,34 @@ fn envelopes_are_read_as_they_were_written() {
     );
     let unnumbered = Envelope::<u64, String>::from_bytes(&[1, 1, 1, 0, 0], Limits::default());
     assert_eq!(unnumbered, Err(DecodeError::ZeroCounter));
+}
+
+/// A pruned vector comes back with what it has forgotten, or its orders would be false.
+#[test]
+fn pruned_vectors_are_read_as_they_were_written() {
+    let mut pruned = Pruned::new();
+    for actor in 1..4_u8 {
+        pruned.include(Dot::new(actor, 5).unwrap(), u64::from(actor));
+    }
+    let policy = PrunePolicy {
+        entries_min: 0,
+        entries_max: 2,
+        age_min: 0,
+        age_max: u64::MAX,
+    };
+    assert_eq!(pruned.prune(&policy, 9), 1);
+    let bytes = pruned.to_bytes();
+    assert_eq!(bytes[..8], [2, 2, 5, 2, 3, 5, 3, 1]);
+    assert_eq!(Pruned::from_bytes(&bytes, Limits::default()), Ok(pruned));
+    let read = |bytes: &[u8]| Pruned::<u8>::from_bytes(bytes, Limits::default());
+    assert_eq!(
+        read(&[2, 7, 1, 0, 7, 1, 0, 0]),
+        Err(DecodeError::NotAscending)
+    );
+    let twice = [&[0, 2][..], &[1; 32]].concat();
+    assert_eq!(read(&twice), Err(DecodeError::NotAscending));
+    let many = [&[0, 9][..], &[1; 9 * 16]].concat();
+    assert_eq!(read(&many), Err(DecodeError::Inconsistent));
 }
 
 /// A count is not believed before as many bytes are there.

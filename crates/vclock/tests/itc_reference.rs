@@ -11,13 +11,13 @@ use synod_vclock::itc::Stamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Id {
     Leaf(u8),
-    Node(Box<Id>, Box<Id>),
+    Node(Box<Self>, Box<Self>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Event {
     Leaf(u64),
-    Node(u64, Box<Event>, Box<Event>),
+    Node(u64, Box<Self>, Box<Self>),
 }
 
 use Event::{Leaf, Node};
