@@ -390,7 +390,7 @@ const LINE_DOWN: usize = 15;
 
 // What fits in a column at the sizes of the style.
 const LABEL_CHARS_MAX: usize = 34;
-const CLOCK_CHARS_MAX: usize = 36;
+const CLOCK_CHARS_MAX: usize = 39;
 
 /// Told apart by people who see few colours, too (Okabe and Ito), and dark enough on white.
 const COLORS: [&str; 6] = [

@@ -190,9 +190,14 @@ impl fmt::Display for Event {
     }
 }
 
+/// What is done, and the two that it is done to.
+fn moves() -> impl Strategy<Value = Vec<(u8, usize, usize)>> {
+    proptest::collection::vec((0_u8..9, 0_usize..1_000, 0_usize..1_000), 0..80)
+}
+
 proptest! {
     #[test]
-    fn itc_takes_each_step_as_the_paper_does(moves in proptest::collection::vec((0_u8..9, 0_usize..1_000, 0_usize..1_000), 0..80)) {
+    fn itc_takes_each_step_as_the_paper_does(moves in moves()) {
         let mut live = vec![(Stamp::seed(), Id::Leaf(1), Leaf(0))];
         for (step, one, other) in moves {
             let len = live.len();
