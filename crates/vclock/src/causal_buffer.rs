@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU64;
 use core::ops::RangeInclusive;
 
+use crate::codec::{DecodeError, Reader, Wire};
 use crate::{Dot, Overflow, Stranger, VersionVector};
 
 /// Causal broadcast (Birman, Schiper, Stephenson 1991) without input or output: messages come in
@@ -50,7 +51,7 @@ use crate::{Dot, Overflow, Stranger, VersionVector};
 /// - a message is delivered at most once, after everything in its past, and per sender in order;
 /// - a waiting message is filed under exactly one event that it needs and that is not delivered, or
 ///   it is ready, so a delivery looks only at those that it may free;
-/// - what is held is within [`BufferLimits`], whatever peers send.
+/// - what is held is within [`BufferLimits`] and one message that is due, whatever peers send.
 #[derive(Clone, Debug)]
 pub struct CausalBuffer<A, M> {
     me: A,
@@ -91,7 +92,27 @@ pub struct Envelope<A, M> {
     pub payload: M,
 }
 
+/// The sender, the clock, the payload.
+impl<A: Wire + Ord, M: Wire> Wire for Envelope<A, M> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.sender.encode(out);
+        self.clock.encode(out);
+        self.payload.encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            sender: A::decode(reader)?,
+            clock: VersionVector::decode(reader)?,
+            payload: M::decode(reader)?,
+        })
+    }
+}
+
 /// How much a [`CausalBuffer`] holds back for messages that may never come.
+///
+/// One message more is held while it is due and nothing else is: what waits may wait for it, so it
+/// must not be refused for want of room.
 ///
 /// ```
 /// use synod_vclock::BufferLimits;

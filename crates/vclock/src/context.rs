@@ -192,20 +192,9 @@ impl<A: Ord + Clone> CausalContext<A> {
     /// ```
     #[must_use]
     pub fn descends(&self, other: &Self) -> bool {
-        other.cloud.iter().all(|dot| self.contains(dot))
-            && other.vector.iter().all(|dot| {
-                // A vector covers what it covers; what is beyond must stand in the cloud, whole.
-                let covered = self.vector.get(&dot.actor);
-                let Some(first) = covered.checked_add(1).and_then(NonZeroU64::new) else {
-                    return true;
-                };
-                let beyond = dot.counter.get().saturating_sub(covered);
-                let first = Dot {
-                    actor: dot.actor.clone(),
-                    counter: first,
-                };
-                beyond == 0 || (self.cloud.range(&first..=dot).count() as u64) == beyond
-            })
+        // The event after those of the vector is never in the cloud, so a vector is covered by the
+        // vector or not at all.
+        self.vector.descends(&other.vector) && other.cloud.iter().all(|dot| self.contains(dot))
     }
 
     /// The greatest counter known of the actor.
@@ -295,10 +284,7 @@ impl<A: Wire + Ord + Clone> Wire for CausalContext<A> {
     fn encode(&self, out: &mut Vec<u8>) {
         self.vector.encode(out);
         self.cloud.len().encode(out);
-        for dot in &self.cloud {
-            dot.actor.encode(out);
-            dot.counter.get().encode(out);
-        }
+        self.cloud.iter().for_each(|dot| dot.encode(out));
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -306,9 +292,7 @@ impl<A: Wire + Ord + Clone> Wire for CausalContext<A> {
         let count = reader.count()?;
         let mut cloud = BTreeSet::new();
         for _ in 0..count {
-            let actor = A::decode(reader)?;
-            let counter = reader.counter()?;
-            let dot = Dot { actor, counter };
+            let dot = Dot::decode(reader)?;
             if cloud.last().is_some_and(|last| *last >= dot) {
                 return Err(DecodeError::NotAscending);
             }

@@ -224,16 +224,19 @@ impl Diagram {
                 f,
                 r#"<circle cx="{x}" cy="{y}" r="{RADIUS}" fill="{color}"/>"#
             )?;
-            let label = Text(&event.label, LABEL_CHARS_MAX);
-            writeln!(
-                f,
-                r#"<text class="label" x="{text_x}" y="{y}">{label}</text>"#
-            )?;
+            let mut text_y = y;
+            for line in label_lines(&event.label) {
+                let line = Text(line, LABEL_CHARS_MAX);
+                writeln!(
+                    f,
+                    r#"<text class="label" x="{text_x}" y="{text_y}">{line}</text>"#
+                )?;
+                text_y += LINE_DOWN;
+            }
             let clock = Text(&event.clock, CLOCK_CHARS_MAX);
-            let clock_y = y + CLOCK_DOWN;
             writeln!(
                 f,
-                r#"<text class="clock" x="{text_x}" y="{clock_y}">{clock}</text></g>"#
+                r#"<text class="clock" x="{text_x}" y="{text_y}">{clock}</text></g>"#
             )?;
         }
         Ok(())
@@ -330,6 +333,17 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// A label in one line or, broken at a space, in two; what is too long for that is cut.
+fn label_lines(label: &str) -> impl Iterator<Item = &str> {
+    let end = label.char_indices().nth(LABEL_CHARS_MAX);
+    let space = end.and_then(|(end, char)| label[..end + char.len_utf8()].rfind(' '));
+    let (first, second) = match space {
+        Some(space) => (&label[..space], Some(&label[space + 1..])),
+        None => (label, None),
+    };
+    [first].into_iter().chain(second)
+}
+
 const fn column_x(process: usize) -> usize {
     MARGIN + process * COLUMN
 }
@@ -372,11 +386,11 @@ const ROW: usize = 52;
 const RADIUS: usize = 6;
 // Room for the head of an arrow that comes from the right.
 const TEXT_GAP: usize = 25;
-const CLOCK_DOWN: usize = 15;
+const LINE_DOWN: usize = 15;
 
 // What fits in a column at the sizes of the style.
 const LABEL_CHARS_MAX: usize = 34;
-const CLOCK_CHARS_MAX: usize = 36;
+const CLOCK_CHARS_MAX: usize = 39;
 
 /// Told apart by people who see few colours, too (Okabe and Ito), and dark enough on white.
 const COLORS: [&str; 6] = [
@@ -442,6 +456,22 @@ mod tests {
         assert!(svg.contains(&["a".repeat(LABEL_CHARS_MAX), "…</text>".to_owned()].concat()));
         assert!(svg.contains(&["<title>", &"a".repeat(100), "\n"].concat()));
         assert!(!svg.contains('\0'));
+    }
+
+    #[test]
+    fn labels_that_are_too_long_go_on_in_a_second_line() {
+        let lines = |label| label_lines(label).collect::<Vec<_>>();
+        let long = "[12:00:09.650] ask the hall for a ticket for ada";
+        assert_eq!(
+            lines(long),
+            ["[12:00:09.650] ask the hall for a", "ticket for ada"]
+        );
+        assert_eq!(lines(&long[..LABEL_CHARS_MAX]), [&long[..LABEL_CHARS_MAX]]);
+        let umlauts = "\u{fc}".repeat(LABEL_CHARS_MAX);
+        let spaced = [&umlauts, " end"].concat();
+        assert_eq!(lines(&spaced), [&umlauts, "end"]);
+        let unbroken = [&umlauts, "end"].concat();
+        assert_eq!(lines(&unbroken), [&unbroken]);
     }
 
     #[test]

@@ -1,5 +1,8 @@
+use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU64;
+
+use crate::codec::{DecodeError, Reader, Wire};
 
 /// The name of one event: the `counter`-th event of `actor`, counted from one.
 ///
@@ -40,6 +43,20 @@ impl<A> Dot<A> {
 impl<A: fmt::Display> fmt::Display for Dot<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.actor, self.counter)
+    }
+}
+
+/// The actor, then the counter, which is not zero.
+impl<A: Wire> Wire for Dot<A> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.actor.encode(out);
+        self.counter.get().encode(out);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let actor = A::decode(reader)?;
+        let counter = reader.counter()?;
+        Ok(Self { actor, counter })
     }
 }
 

@@ -167,7 +167,8 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = (Dot<A>, &V)> {
         self.columns.iter().flat_map(|column| {
-            let counters = column.replaced() + 1..=column.counter;
+            // Where it would overflow all are replaced, and no value is left to name.
+            let counters = column.replaced().saturating_add(1)..=column.counter;
             counters.zip(&column.values).filter_map(|(counter, value)| {
                 Some((Dot::new(column.actor.clone(), counter)?, value))
             })
@@ -443,6 +444,15 @@ mod tests {
         let forged = VersionVector::from_iter([('a', u64::MAX)]);
         assert_eq!(set.update(&forged, 'a', "x"), Err(Overflow));
         assert_eq!(set, DvvSet::new());
+    }
+
+    #[test]
+    fn a_column_at_its_end_may_be_empty() {
+        let mut set = DvvSet::<_, u8>::new();
+        set.discard(&VersionVector::from_iter([('a', u64::MAX)]));
+        assert_eq!((set.iter().count(), set.len()), (0, 0));
+        let read = DvvSet::try_from(alloc::vec![('a', u64::MAX, alloc::vec![])]);
+        assert_eq!(read, Ok(set));
     }
 
     #[test]

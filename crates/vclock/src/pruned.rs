@@ -1,7 +1,7 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use crate::codec::Wire;
+use crate::codec::{DecodeError, Reader, Wire};
 use crate::{Dot, VersionVector};
 
 /// A version vector that forgets its oldest entries to stay small. It is lossy, and a type of its
@@ -351,6 +351,45 @@ impl<A: Ord + Clone> From<(&VersionVector<A>, u64)> for Pruned<A> {
             entries: entries.map(|dot| Stamped { dot, stamp }).collect(),
             dropped: BTreeSet::new(),
         }
+    }
+}
+
+/// The number of entries, of each its dot and stamp, actors ascending; then the number of digests and
+/// the digests, ascending, lowest bytes first.
+impl<A: Wire + Ord> Wire for Pruned<A> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.entries.len().encode(out);
+        for entry in &self.entries {
+            entry.dot.encode(out);
+            entry.stamp.encode(out);
+        }
+        self.dropped.len().encode(out);
+        let digests = self.dropped.iter();
+        digests.for_each(|digest| digest.to_le_bytes().encode(out));
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut pruned = Self::new();
+        for _ in 0..reader.count()? {
+            let (dot, stamp) = (Dot::decode(reader)?, u64::decode(reader)?);
+            let last = pruned.entries.last();
+            if last.is_some_and(|last: &Stamped<A>| last.dot.actor >= dot.actor) {
+                return Err(DecodeError::NotAscending);
+            }
+            pruned.entries.push(Stamped { dot, stamp });
+        }
+        let digests = reader.count()?;
+        if digests > DIGESTS_MAX {
+            return Err(DecodeError::Inconsistent);
+        }
+        for _ in 0..digests {
+            let digest = u128::from_le_bytes(<[u8; 16]>::decode(reader)?);
+            if pruned.dropped.last().is_some_and(|last| *last >= digest) {
+                return Err(DecodeError::NotAscending);
+            }
+            pruned.dropped.insert(digest);
+        }
+        Ok(pruned)
     }
 }
 

@@ -312,19 +312,14 @@ impl<A: fmt::Display> fmt::Display for VersionVector<A> {
 impl<A: Wire + Ord> Wire for VersionVector<A> {
     fn encode(&self, out: &mut Vec<u8>) {
         self.len().encode(out);
-        for dot in self.iter() {
-            dot.actor.encode(out);
-            dot.counter.get().encode(out);
-        }
+        self.iter().for_each(|dot| dot.encode(out));
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = reader.count()?;
         let mut entries = Entries::with_capacity(count);
         for _ in 0..count {
-            let actor = A::decode(reader)?;
-            let counter = reader.counter()?;
-            if !entries.push(Dot { actor, counter }) {
+            if !entries.push(Dot::decode(reader)?) {
                 return Err(DecodeError::NotAscending);
             }
         }

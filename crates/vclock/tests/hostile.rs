@@ -8,7 +8,8 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 use synod_vclock::itc::Stamp;
 use synod_vclock::{
-    CausalContext, DecodeError, DenseClock, Dot, DvvSet, Limits, MatrixClock, VersionVector, Wire,
+    BufferLimits, CausalBuffer, CausalContext, DecodeError, DenseClock, Dot, DvvSet, Envelope,
+    Limits, MatrixClock, PrunePolicy, Pruned, VersionVector, Wire,
 };
 
 /// What is read encodes to the bytes it was read from.
@@ -40,6 +41,8 @@ fn work_with(bytes: &[u8]) -> Result<(), TestCaseError> {
         let _ = set.update(&set.context(), 7, 2);
         set.sync(&set.clone());
         prop_assert_eq!(set.iter().count(), set.len());
+        set.discard(&VersionVector::from_iter([(7, u64::MAX)]));
+        prop_assert_eq!(set.iter().count(), set.len());
     }
     if let Some(mut stamp) = read::<Stamp>(bytes)? {
         let before = stamp.peek();
@@ -55,6 +58,19 @@ fn work_with(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Some(matrix) = read::<MatrixClock<u8>>(bytes)? {
         prop_assert!(matrix.members().any(|member| member == matrix.me()));
         let _ = matrix.stable();
+    }
+    read::<Dot<u8>>(bytes)?;
+    if let Some(mut pruned) = read::<Pruned<u8>>(bytes)? {
+        let copy = pruned.clone();
+        pruned.prune(&PrunePolicy::default(), u64::MAX);
+        pruned.join(&copy);
+        prop_assert!(copy.surely_descends(&copy));
+    }
+    if let Some(envelope) = read::<Envelope<u8, u8>>(bytes)? {
+        let mut buffer = CausalBuffer::new(0, 1..4, BufferLimits::default());
+        let held = buffer.handle_message(envelope).is_ok();
+        prop_assert_eq!(held, buffer.held() == 1);
+        prop_assert_eq!(buffer.poll_delivery().is_some(), held && buffer.held() == 0);
     }
     if let Some(dense) = read::<DenseClock<2>>(bytes)? {
         prop_assert!(dense.descends(&dense));
@@ -137,6 +153,49 @@ proptest! {
         damaged.truncate(cut % (bytes.len() + 1));
         work_with(&damaged)?;
     }
+}
+
+/// The messages of a causal broadcast have bytes of their own, payload included.
+#[test]
+fn envelopes_are_read_as_they_were_written() {
+    let mut buffer = CausalBuffer::new(1_u64, [2, 3], BufferLimits::default());
+    let envelope = buffer.broadcast("hello".to_owned()).unwrap();
+    let bytes = envelope.to_bytes();
+    assert_eq!(bytes, [&[1, 1, 1, 1, 5][..], b"hello"].concat());
+    assert_eq!(
+        Envelope::from_bytes(&bytes, Limits::default()),
+        Ok(envelope)
+    );
+    let unnumbered = Envelope::<u64, String>::from_bytes(&[1, 1, 1, 0, 0], Limits::default());
+    assert_eq!(unnumbered, Err(DecodeError::ZeroCounter));
+}
+
+/// A pruned vector comes back with what it has forgotten, or its orders would be false.
+#[test]
+fn pruned_vectors_are_read_as_they_were_written() {
+    let mut pruned = Pruned::new();
+    for actor in 1..4_u8 {
+        pruned.include(Dot::new(actor, 5).unwrap(), u64::from(actor));
+    }
+    let policy = PrunePolicy {
+        entries_min: 0,
+        entries_max: 2,
+        age_min: 0,
+        age_max: u64::MAX,
+    };
+    assert_eq!(pruned.prune(&policy, 9), 1);
+    let bytes = pruned.to_bytes();
+    assert_eq!(bytes[..8], [2, 2, 5, 2, 3, 5, 3, 1]);
+    assert_eq!(Pruned::from_bytes(&bytes, Limits::default()), Ok(pruned));
+    let read = |bytes: &[u8]| Pruned::<u8>::from_bytes(bytes, Limits::default());
+    assert_eq!(
+        read(&[2, 7, 1, 0, 7, 1, 0, 0]),
+        Err(DecodeError::NotAscending)
+    );
+    let twice = [&[0, 2][..], &[1; 32]].concat();
+    assert_eq!(read(&twice), Err(DecodeError::NotAscending));
+    let many = [&[0, 9][..], &[1; 9 * 16]].concat();
+    assert_eq!(read(&many), Err(DecodeError::Inconsistent));
 }
 
 /// A count is not believed before as many bytes are there.

@@ -141,7 +141,7 @@ proptest! {
                 prop_assert_eq!(one.peek() == other.peek(), equal, "{} {}", one, other);
             }
             let read = Stamp::from_bytes(&one.to_bytes(), Limits::default());
- prop_assert_eq!(read.as_ref(), Ok(one));
+            prop_assert_eq!(read.as_ref(), Ok(one));
         }
     }
 
@@ -186,6 +186,24 @@ proptest! {
             prop_assert_eq!(peeked, stamp.peek());
         }
     }
+}
+
+/// A forged message cannot take the counters of the own part to their end, and a stamp that was
+/// restored from too early a state learns of it.
+#[test]
+fn itc_messages_from_the_own_future_are_refused() {
+    let mut alice = Stamp::seed();
+    let mut bob = alice.fork().unwrap();
+    let restored = bob.clone();
+    let forged = stamp("000 110111").unwrap(); // eleven events everywhere
+    assert_eq!(bob.receive(&forged), Err(EventError::FromOwnFuture));
+    assert_eq!(bob, restored);
+
+    alice.receive(&bob.send().unwrap()).unwrap();
+    let answer = alice.send().unwrap();
+    bob.receive(&answer).unwrap();
+    let mut bob = restored;
+    assert_eq!(bob.receive(&answer), Err(EventError::FromOwnFuture));
 }
 
 /// A stamp from the bits of its encoding, spaces for reading.

@@ -34,6 +34,11 @@ impl Event {
         compare((0, self), (0, other))
     }
 
+    /// Whether the function is greater than another somewhere on a part.
+    pub(super) fn exceeds(&self, other: &Self, part: &Id) -> bool {
+        exceeds((0, self), (0, other), part)
+    }
+
     /// The greater of both everywhere.
     pub(super) fn join(&self, other: &Self) -> Self {
         join((0, self), (0, other))
@@ -160,6 +165,18 @@ fn compare(one: At<'_>, other: At<'_>) -> CausalOrder {
         return left;
     }
     left.and(compare((base, halves.1), (other_base, other_halves.1)))
+}
+
+fn exceeds(one: At<'_>, other: At<'_>, part: &Id) -> bool {
+    let parts = match part {
+        Id::Empty => return false,
+        Id::Whole => return !compare(other, one).descends(),
+        Id::Node(parts) => parts,
+    };
+    let (base, other_base) = (one.0 + one.1.base(), other.0 + other.1.base());
+    let (halves, other_halves) = (one.1.halves(), other.1.halves());
+    exceeds((base, halves.0), (other_base, other_halves.0), &parts.0)
+        || exceeds((base, halves.1), (other_base, other_halves.1), &parts.1)
 }
 
 fn join(one: At<'_>, other: At<'_>) -> Event {

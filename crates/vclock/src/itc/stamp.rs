@@ -173,6 +173,10 @@ impl Stamp {
     /// The receipt of a message: learns what its stamp knows, and is an event. A part that the
     /// message should own is not taken.
     ///
+    /// Nobody but the owner of a part makes events there, so a message that knows of more of them
+    /// than the owner is refused. That also keeps a hostile one from driving the counters of the own
+    /// part to their end.
+    ///
     /// # Errors
     /// [`EventError`]; nothing is changed.
     ///
@@ -189,6 +193,9 @@ impl Stamp {
     pub fn receive(&mut self, message: &Self) -> Result<(), EventError> {
         if self.is_anonymous() {
             return Err(EventError::Anonymous);
+        }
+        if message.event.exceeds(&self.event, &self.id) {
+            return Err(EventError::FromOwnFuture);
         }
         let before = self.event.clone();
         self.event = self.event.join(&message.event);
@@ -315,6 +322,10 @@ pub enum EventError {
     /// The stamp owns nothing that it could raise.
     #[error("an anonymous stamp has no events")]
     Anonymous,
+    /// The message knows of events on the own part that did not happen here: it is forged, or the
+    /// stamp is a copy, or a process has lost its memory.
+    #[error("the message knows of events on the own part that this stamp has not made")]
+    FromOwnFuture,
     /// The counter is at its end.
     #[error(transparent)]
     Overflow(#[from] Overflow),

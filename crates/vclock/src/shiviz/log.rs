@@ -35,8 +35,8 @@ impl Log {
     /// between records are passed over.
     ///
     /// # Errors
-    /// The first line that is not well-formed, or else the first line of a record that contradicts
-    /// the others.
+    /// The first line that is not well-formed; or else the first record that does not follow on the
+    /// one before it of its host; or else the first that contradicts those of other hosts.
     ///
     /// ```
     /// use synod_vclock::shiviz::{Layout, Log};
