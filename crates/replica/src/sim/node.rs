@@ -125,6 +125,11 @@ impl<C: Cluster> SimNode<C> {
     /// Polls the engine until it is at rest, but for a sync that takes time.
     fn pump(&mut self, context: &mut sim::Context<Packet<Core<C>>>) -> io::Result<()> {
         let now = Instant(context.now);
+        // As a real node does in each turn: a sync may have ended since.
+        let durable = self.log.durable();
+        self.witness.durable(durable);
+        self.engine.handle_durable(now, durable);
+        self.witness.stepped(self.engine.core());
         self.has_room = Log::has_room(&mut self.log);
         self.engine.set_room(self.has_room);
         loop {
