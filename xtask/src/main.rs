@@ -1,8 +1,9 @@
-//! The workspace's own chores: `cargo xtask tidy`.
+//! The workspace's own chores: `cargo xtask help` lists them.
 
 mod arrows;
 mod finding;
 mod manifest;
+mod mutants;
 mod names;
 mod text;
 mod tidy;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
         .as_slice()
     {
         ["tidy"] => tidy::run(),
+        ["mutants", order @ ..] => mutants::run(order),
         [] | ["help" | "-h" | "--help"] => {
             println!("{HELP}");
             ExitCode::SUCCESS
@@ -38,4 +40,8 @@ Chores:
   tidy    checks what compiler and clippy do not: the length of files and lines, banned words and names, stray
           characters and paths, what manifests must inherit, and the arrows between crates.
           Prints each finding as `path:line: rule: message`; exit status 1 when there are any.
+  mutants [NAME..] [--crate FOLDER] [--check | --markdown]
+          plants each bug of crates/*/mutants/*.patch into a copy of the tree, runs the tests that are meant for it, and
+          prints which were caught; exit status 1 unless all were. `--check` only looks whether the patches apply and
+          their headers are whole; `--markdown` also writes the table into crates/raft/TESTING.md.
   help    prints this.";
