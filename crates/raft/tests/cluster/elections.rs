@@ -7,7 +7,7 @@ use synod_raft::{
     RecoverError, Recovered, Replicate, Role, Snapshot, Term,
 };
 
-use crate::cluster::{Cluster, Packet, between, from, to};
+use crate::harness::cluster::{Cluster, Packet, between, from, to};
 
 fn is_request(packet: &Packet) -> bool {
     matches!(

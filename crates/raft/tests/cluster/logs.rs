@@ -6,7 +6,7 @@ use synod_raft::{
     Term,
 };
 
-use crate::cluster::{Cluster, Packet, between, from, to};
+use crate::harness::cluster::{Cluster, Packet, between, from, to};
 
 fn is_append(packet: &Packet) -> bool {
     matches!(

@@ -2,17 +2,14 @@
 //! that a Raft implementation is known to have had.
 
 #[cfg(test)]
-mod checker;
-#[cfg(test)]
-mod cluster;
-#[cfg(test)]
 mod elections;
+#[cfg(test)]
+#[path = "../harness/mod.rs"]
+mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod logs;
-#[cfg(test)]
-mod node;
 #[cfg(test)]
 mod random;
 #[cfg(test)]

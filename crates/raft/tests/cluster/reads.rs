@@ -2,7 +2,7 @@
 
 use synod_raft::{Echo, Index, Message, NodeId, ReadError, ReadId, Refusal, Replicate, Role};
 
-use crate::cluster::{Cluster, Packet};
+use crate::harness::cluster::{Cluster, Packet};
 
 fn is_echo(packet: &Packet) -> bool {
     matches!(packet.message, Message::Echo(Echo::Heartbeat { .. }))
@@ -16,11 +16,13 @@ fn is_heartbeat(packet: &Packet) -> bool {
 }
 
 fn read(cluster: &mut Cluster, id: u64, read: u64) -> Result<(), ReadError> {
-    cluster.step(id, |raft, now| raft.read(now, ReadId(read)))
+    cluster.read(id, read)
 }
 
 fn answers(cluster: &mut Cluster, id: u64) -> Vec<(ReadId, Result<Index, Refusal>)> {
-    std::mem::take(&mut cluster.node(id).reads)
+    let answers = std::mem::take(&mut cluster.answers).into_iter();
+    let of_node = answers.filter(|(node, _, _)| node.0 == id);
+    of_node.map(|(_, read, answer)| (read, answer)).collect()
 }
 
 /// E1 (etcd#7331, tikv#9208): a new leader does not know what is committed before its first entry

@@ -6,7 +6,7 @@ use synod_raft::{
     Snapshot, Term,
 };
 
-use crate::cluster::{Cluster, to};
+use crate::harness::cluster::{Cluster, to};
 
 fn id(term: u64, index: u64) -> LogId {
     LogId {

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 
 use synod_raft::{
     Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Output, Raft,
-    ReadId, Record, Recovered, Refusal, Snapshot, Term, Write,
+    ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Term, Write,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,45 @@ pub(crate) struct Node {
     pub(crate) reads: Vec<(ReadId, Result<Index, Refusal>)>,
     pub(crate) restores: u64,
     pub(crate) writes: u64,
+    /// What it did, for who wants to tell of it.
+    pub(crate) journal: Option<Vec<Deed>>,
+    seen: Standing,
+}
+
+/// What a node did, or what became of it, in order.
+#[derive(Clone, Debug)]
+pub(crate) enum Deed {
+    /// With what it was before.
+    Stands(Role, Standing),
+    Commits(Role, Index),
+    Sends(Envelope),
+    Writes(Record),
+    Stores(Record),
+    Applies(Entry),
+    Fetches(Fetch),
+    Pulls(NodeId, Snapshot),
+    Restores(Snapshot),
+    Answers(ReadId, Result<Index, Refusal>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) role: Role,
+    pub(crate) term: Term,
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) commit: Index,
+}
+
+impl Standing {
+    fn of(raft: &Raft) -> Self {
+        let status = raft.status();
+        Self {
+            role: status.role,
+            term: status.term,
+            leader: status.leader,
+            commit: status.commit,
+        }
+    }
 }
 
 impl Disk {
@@ -85,13 +124,16 @@ impl Disk {
         self.log.get(&index).map(|entry| entry.id)
     }
 
+    /// The last entry that the newest snapshot covers.
+    pub(crate) fn covered(&self) -> LogId {
+        self.snapshot
+            .as_ref()
+            .map_or(LogId::ZERO, |(snapshot, _)| snapshot.last)
+    }
+
     /// Whether this disk alone can bring the entry back, as itself or inside a snapshot.
     pub(crate) fn holds(&self, id: LogId) -> bool {
-        let covered = self
-            .snapshot
-            .as_ref()
-            .map_or(0, |(snapshot, _)| snapshot.last.index.0);
-        id.index.0 <= covered || self.id_at(id.index.0) == Some(id)
+        id.index <= self.covered().index || self.id_at(id.index.0) == Some(id)
     }
 
     fn read(&self, fetch: &Fetch) -> Result<Vec<Entry>, FetchError> {
@@ -115,15 +157,22 @@ impl Disk {
 }
 
 impl Node {
-    pub(crate) fn new(config: Config, disk: Disk, now: Instant) -> Self {
+    /// # Errors
+    /// If what the disk holds is no storage of a node.
+    pub(crate) fn recover(
+        config: Config,
+        disk: Disk,
+        now: Instant,
+    ) -> Result<Self, RecoverError<Infallible>> {
         let recovered = Recovered {
             vote: disk.vote,
             start: disk.start,
             snapshot: disk.snapshot.as_ref().map(|(snapshot, _)| snapshot.clone()),
             entries: disk.log.values().cloned().map(Ok::<Entry, Infallible>),
         };
-        let raft = Raft::new(config.clone(), recovered, now).expect("a disk of our own recovers");
-        Self {
+        let raft = Raft::new(config.clone(), recovered, now)?;
+        let seen = Standing::of(&raft);
+        Ok(Self {
             config,
             raft: Some(raft),
             disk,
@@ -134,11 +183,45 @@ impl Node {
             reads: Vec::new(),
             restores: 0,
             writes: 0,
-        }
+            journal: None,
+            seen,
+        })
+    }
+
+    pub(crate) fn new(config: Config, disk: Disk, now: Instant) -> Self {
+        Self::recover(config, disk, now).expect("a disk of our own recovers")
     }
 
     pub(crate) fn raft(&mut self) -> &mut Raft {
         self.raft.as_mut().expect("the node is up")
+    }
+
+    /// Something happens to the core.
+    pub(crate) fn input<R>(&mut self, input: impl FnOnce(&mut Raft) -> R) -> R {
+        let result = input(self.raft());
+        self.look();
+        result
+    }
+
+    /// Notes what the last input made of the node.
+    fn look(&mut self) {
+        if self.journal.is_none() {
+            return;
+        }
+        let now = Standing::of(self.raft());
+        let before = std::mem::replace(&mut self.seen, now);
+        if (before.role, before.term, before.leader) != (now.role, now.term, now.leader) {
+            self.note(|| Deed::Stands(before.role, now));
+        }
+        if before.commit != now.commit {
+            self.note(|| Deed::Commits(now.role, now.commit));
+        }
+    }
+
+    fn note(&mut self, deed: impl FnOnce() -> Deed) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(deed());
+        }
     }
 
     /// Drains the outputs and gives back what leaves at once.
@@ -148,10 +231,14 @@ impl Node {
             match output {
                 Output::Persist(write) => {
                     assert!(self.write.is_none(), "one write is in flight");
+                    self.note(|| Deed::Writes(record_of(&write)));
                     self.write = Some(write);
                     self.writes += 1;
                 }
-                Output::Send(envelope) => sent.push(envelope),
+                Output::Send(envelope) => {
+                    self.note(|| Deed::Sends(envelope.clone()));
+                    sent.push(envelope);
+                }
                 Output::Apply(entry) => {
                     assert_eq!(
                         entry.id.index.0,
@@ -160,10 +247,20 @@ impl Node {
                     );
                     assert!(self.disk.holds(entry.id), "applied before it was durable");
                     self.machine.push(entry.id);
+                    self.note(|| Deed::Applies(entry));
                 }
-                Output::Fetch(fetch) => self.fetches.push(fetch),
-                Output::Read { id, index } => self.reads.push((id, index)),
-                Output::PullSnapshot { from, snapshot } => self.pulls.push((from, snapshot)),
+                Output::Fetch(fetch) => {
+                    self.note(|| Deed::Fetches(fetch.clone()));
+                    self.fetches.push(fetch);
+                }
+                Output::Read { id, index } => {
+                    self.note(|| Deed::Answers(id, index));
+                    self.reads.push((id, index));
+                }
+                Output::PullSnapshot { from, snapshot } => {
+                    self.note(|| Deed::Pulls(from, snapshot.clone()));
+                    self.pulls.push((from, snapshot));
+                }
                 Output::Restore(snapshot) => self.restore(&snapshot),
             }
         }
@@ -187,25 +284,42 @@ impl Node {
         );
         self.machine = machine.clone();
         self.restores += 1;
+        self.note(|| Deed::Restores(snapshot.clone()));
     }
 
-    /// The write in flight becomes durable.
+    /// The write in flight becomes durable; what waited for it leaves.
     pub(crate) fn persist(&mut self, now: Instant) -> Vec<Envelope> {
-        let Some(write) = self.write.take() else {
+        let Some((record, messages, receipt)) = self.store() else {
             return Vec::new();
         };
+        self.note(|| Deed::Stores(record));
+        for envelope in &messages {
+            self.note(|| Deed::Sends(envelope.clone()));
+        }
+        self.input(|raft| raft.handle_persisted(now, receipt));
+        messages
+    }
+
+    /// The write in flight reaches the disk, and the node learns nothing of it.
+    pub(crate) fn store_untold(&mut self) {
+        drop(self.store());
+    }
+
+    fn store(&mut self) -> Option<(Record, Vec<Envelope>, synod_raft::Receipt)> {
+        let write = self.write.take()?;
+        let mut stored = Record::default();
         let Ok((messages, receipt)) = write.persist(|record| {
             self.disk.store(record);
+            stored = record.clone();
             Ok::<(), Infallible>(())
         });
-        self.raft().handle_persisted(now, receipt);
-        messages
+        Some((stored, messages, receipt))
     }
 
     pub(crate) fn serve_fetch(&mut self, now: Instant) {
         if let Some(fetch) = self.fetches.pop() {
             let entries = self.disk.read(&fetch);
-            self.raft().handle_fetched(now, fetch, entries);
+            self.input(|raft| raft.handle_fetched(now, fetch, entries));
         }
     }
 
@@ -214,34 +328,24 @@ impl Node {
         let Some(last) = self.machine.last().copied() else {
             return;
         };
-        if self
-            .disk
-            .snapshot
-            .as_ref()
-            .is_some_and(|(snapshot, _)| snapshot.last >= last)
-        {
+        if self.disk.covered() >= last {
             return;
         }
         let membership = self.raft().membership().clone();
         let snapshot = Snapshot { last, membership };
         self.disk.snapshot = Some((snapshot.clone(), self.machine.clone()));
-        self.raft().handle_snapshot(now, snapshot);
+        self.input(|raft| raft.handle_snapshot(now, snapshot));
     }
 
     /// A pulled file is complete; `tell` is false if the node crashes before its core learns of it.
     pub(crate) fn finish_pull(&mut self, now: Instant, file: (Snapshot, Vec<LogId>), tell: bool) {
         let snapshot = file.0.clone();
-        let newest = self
-            .disk
-            .snapshot
-            .as_ref()
-            .map_or(0, |(snapshot, _)| snapshot.last.index.0);
-        if snapshot.last.index.0 <= newest {
+        if snapshot.last.index <= self.disk.covered().index {
             return;
         }
         self.disk.snapshot = Some(file);
         if tell {
-            self.raft().handle_snapshot(now, snapshot);
+            self.input(|raft| raft.handle_snapshot(now, snapshot));
         }
     }
 
@@ -259,7 +363,23 @@ impl Node {
         self.reads.clear();
     }
 
-    pub(crate) fn restart(&mut self, now: Instant) {
-        *self = Self::new(self.config.clone(), self.disk.clone(), now);
+    /// # Errors
+    /// As for [`Self::recover`]; then the node stays down.
+    pub(crate) fn restart(&mut self, now: Instant) -> Result<(), RecoverError<Infallible>> {
+        let journal = self.journal.is_some().then(Vec::new);
+        let (restores, writes) = (self.restores, self.writes);
+        *self = Self::recover(self.config.clone(), self.disk.clone(), now)?;
+        (self.journal, self.restores, self.writes) = (journal, restores, writes);
+        Ok(())
     }
+}
+
+/// A copy of the write tells, and its receipt is thrown away with it.
+fn record_of(write: &Write) -> Record {
+    let mut copy = Record::default();
+    let Ok(_) = write.clone().persist(|record| {
+        copy = record.clone();
+        Ok::<(), Infallible>(())
+    });
+    copy
 }

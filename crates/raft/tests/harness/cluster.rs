@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Config, Envelope, Instant, LogId, Message, NodeId, ProposeError, Raft, Role, Status,
+    Config, Envelope, Index, Instant, LogId, Message, NodeId, ProposeError, Raft, ReadError,
+    ReadId, Refusal, Role, Snapshot, Status,
 };
 
-use crate::checker::Checker;
-use crate::node::{Disk, Node};
+use super::checker::Checker;
+use super::node::{Disk, Node};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
@@ -18,6 +19,7 @@ pub(crate) struct Packet {
     pub(crate) message: Message,
 }
 
+#[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     pub(crate) now: Instant,
@@ -28,6 +30,12 @@ pub(crate) struct Cluster {
     /// Disks whose writes end only when the test says so.
     pub(crate) slow_disks: BTreeSet<NodeId>,
     pub(crate) slow_pulls: bool,
+    /// Nodes whose log is read only when the test says so.
+    pub(crate) slow_reads: BTreeSet<NodeId>,
+    /// Reads that wait: who was asked, and what had been applied anywhere by then.
+    asked: BTreeMap<ReadId, (NodeId, usize)>,
+    /// How the others ended.
+    pub(crate) answers: Vec<(NodeId, ReadId, Result<Index, Refusal>)>,
 }
 
 impl Cluster {
@@ -46,6 +54,9 @@ impl Cluster {
             cut: BTreeSet::new(),
             slow_disks: BTreeSet::new(),
             slow_pulls: false,
+            slow_reads: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            answers: Vec::new(),
         }
     }
 
@@ -65,7 +76,7 @@ impl Cluster {
 
     pub(crate) fn step<R>(&mut self, id: u64, input: impl FnOnce(&mut Raft, Instant) -> R) -> R {
         let now = self.now;
-        let result = input(self.node(id).raft(), now);
+        let result = self.node(id).input(|raft| input(raft, now));
         self.pump(NodeId(id));
         result
     }
@@ -76,7 +87,8 @@ impl Cluster {
             let sent = self.node(id.0).pump();
             self.send(id, sent);
             self.checker.check_step(id, &self.nodes);
-            if self.slow_disks.contains(&id) || !self.work(id) {
+            self.end_reads(id);
+            if !self.work(id) {
                 return;
             }
         }
@@ -84,20 +96,25 @@ impl Cluster {
 
     fn work(&mut self, id: NodeId) -> bool {
         let node = &self.nodes[&id];
-        if node.write.is_some() {
+        if node.write.is_some() && !self.slow_disks.contains(&id) {
             self.finish_write(id);
             return true;
         }
-        if !node.fetches.is_empty() {
+        if !node.fetches.is_empty() && !self.reads_slowly(id) {
             let now = self.now;
             self.node(id.0).serve_fetch(now);
             return true;
         }
-        if !self.slow_pulls && !node.pulls.is_empty() {
+        if !self.slow_pulls && !self.slow_disks.contains(&id) && !node.pulls.is_empty() {
             self.serve_pull(id);
             return true;
         }
         false
+    }
+
+    /// A disk that is slow to write is slow to read.
+    fn reads_slowly(&self, id: NodeId) -> bool {
+        self.slow_disks.contains(&id) || self.slow_reads.contains(&id)
     }
 
     fn finish_write(&mut self, id: NodeId) {
@@ -122,8 +139,43 @@ impl Cluster {
         let file = self.nodes[&from].disk.snapshot.clone();
         match file.filter(|(owned, _)| *owned == snapshot) {
             Some(file) => self.node(id.0).finish_pull(now, file, true),
-            None => self.node(id.0).raft().handle_pull_failed(now, &snapshot),
+            None => self.fail_pull(id, &snapshot),
         }
+    }
+
+    pub(crate) fn fail_pull(&mut self, id: NodeId, snapshot: &Snapshot) {
+        let now = self.now;
+        self.node(id.0)
+            .input(|raft| raft.handle_pull_failed(now, snapshot));
+    }
+
+    /// Asks for a read. Each name is used once.
+    pub(crate) fn read(&mut self, id: u64, read: u64) -> Result<(), ReadError> {
+        let (read, applied) = (ReadId(read), self.checker.applied.len());
+        let now = self.now;
+        self.node(id).input(|raft| raft.read(now, read))?;
+        self.asked.insert(read, (NodeId(id), applied));
+        self.pump(NodeId(id));
+        Ok(())
+    }
+
+    /// A read sees everything that anybody could have been told before it was asked.
+    fn end_reads(&mut self, id: NodeId) {
+        for (read, answer) in std::mem::take(&mut self.node(id.0).reads) {
+            let (_, applied) = self.asked.remove(&read).expect("a read ends once");
+            if let Ok(Index(index)) = answer {
+                assert!(
+                    index >= applied as u64,
+                    "a stale read: {index} after {applied}"
+                );
+            }
+            self.answers.push((id, read, answer));
+        }
+    }
+
+    /// Whether the read was accepted and has not ended.
+    pub(crate) fn waits(&self, read: u64) -> bool {
+        self.asked.contains_key(&ReadId(read))
     }
 
     pub(crate) fn send(&mut self, from: NodeId, envelopes: Vec<Envelope>) {
@@ -140,7 +192,7 @@ impl Cluster {
         let now = self.now;
         let node = self.node(packet.to.0);
         if node.is_up() {
-            node.raft().handle_message(now, packet.from, packet.message);
+            node.input(|raft| raft.handle_message(now, packet.from, packet.message));
             self.pump(packet.to);
         }
     }
@@ -223,12 +275,15 @@ impl Cluster {
     }
 
     pub(crate) fn crash(&mut self, id: u64) {
+        self.asked.retain(|_, (node, _)| node.0 != id);
         self.node(id).crash();
     }
 
     pub(crate) fn restart(&mut self, id: u64) {
         let now = self.now;
-        self.node(id).restart(now);
+        self.node(id)
+            .restart(now)
+            .expect("a disk of our own recovers");
         self.pump(NodeId(id));
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use synod_raft::{Binding, Envelope, LogId, Message, NodeId, Role, Term};
 
-use crate::node::Node;
+use super::node::Node;
 
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
