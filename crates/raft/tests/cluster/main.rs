@@ -1,6 +1,8 @@
-//! The core in clusters: random schedules under an outside checker, and one scenario for each bug
-//! that a Raft implementation is known to have had.
+//! The core in clusters, where a script would not do: random schedules under an outside checker,
+//! liars, slow links and disks in virtual time, bounds, and storage that contradicts itself.
 
+#[cfg(test)]
+mod bounds;
 #[cfg(test)]
 mod elections;
 #[cfg(test)]
@@ -13,7 +15,7 @@ mod logs;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
-mod reads;
+mod recovery;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]

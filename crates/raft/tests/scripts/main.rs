@@ -98,12 +98,65 @@ mod tests {
     }
 
     scripts! {
+        a10_delayed_append
+        a11_truncation_at_the_ends
         a1_commit_with_own_term
         a1_figure_8
         a2_commit_past_the_match
+        a3_commit_without_quorum
+        a4_stale_acknowledgement
+        a4_stale_refusal
+        a5_receipt_for_a_replaced_entry
+        a6_writes_out_of_order
+        a7_compacted_before_the_append
+        a8_log_cannot_be_read
+        a9_append_fails_after_truncation
+        b1_own_vote_counted_early
+        b1_request_not_durable
+        b1_two_step_vote
         b1_vote_not_durable
+        b2_vote_write_fails
+        b3_vote_lost
+        b4_fresh_node_votes_twice
+        b5_late_pre_vote
+        b6_refusal_in_term_0
+        b7_last_term
+        c10_snapshot_is_contact
+        c11_unheard_node
+        c14_unapplied_entries
+        c15_half_is_no_majority
+        c1_away_unseats_nobody
+        c1_stuck_in_a_later_term
+        c2_cut_link
+        c3_quorum_loss
+        c4_constrained_election
+        c5_chained
+        c6_leader_without_quorum
+        c7_stalled_disk
+        c8_later_term_is_no_contact
+        c9_bad_disk_campaigns
         e1_read_before_the_first_commit
+        e2_old_echo
+        e3_deposed_leader
+        e4_sole_voter_reads
+        e7_reads_end
+        f11_commit_behind_the_snapshot
         f1_conflict_at_the_snapshot
+        f1_match_at_the_snapshot
+        f2_newer_snapshot
+        f2_stale_snapshot
+        f3_snapshot_contradicts_commit
+        f4_leader_without_entries
+        f5_beyond_the_offer
+        f6_crash_before_the_record
+        f6_crash_before_the_restore
+        f7_snapshot_record_fails
+        f8_older_snapshot
+        f9_proposal_inside_a_snapshot
+        v_ack_of_the_whole_log
+        v_vote_counted_twice
+        v_vote_of_an_earlier_term
+        v_vote_without_log_check
     }
 
     #[test]

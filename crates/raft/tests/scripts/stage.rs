@@ -430,12 +430,18 @@ impl Stage {
     fn life(&mut self, name: &str, arguments: &mut Arguments<'_>) -> Result<(), String> {
         if name == "crash" {
             let id = self.up(arguments)?;
-            if arguments.flag("stored") {
+            let what = if arguments.flag("stored") {
                 self.writes(id)?;
                 self.cluster()?.node(id).store_untold();
-            }
+                ": its write was stored, and it did not hear of it"
+            } else if self.cluster()?.node(id).write.is_some() {
+                ": its write is lost"
+            } else {
+                ""
+            };
             self.cluster()?.crash(id);
             self.down.insert(id, "is down");
+            self.story.line(format!("{id} crashes{what}"));
             return Ok(());
         }
         let id = self.node(arguments)?;
@@ -453,6 +459,8 @@ impl Stage {
                 match self.cluster()?.node(id).restart(now) {
                     Ok(()) => {
                         self.down.remove(&id);
+                        let term = self.cluster()?.status(id).term.0;
+                        self.story.line(format!("{id} starts in term {term}"));
                         self.cluster()?.pump(NodeId(id));
                     }
                     Err(error) => {
