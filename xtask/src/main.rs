@@ -5,6 +5,8 @@ mod finding;
 mod manifest;
 mod mutants;
 mod names;
+mod shrink;
+mod sim;
 mod text;
 mod tidy;
 
@@ -18,6 +20,8 @@ fn main() -> ExitCode {
         .collect::<Vec<_>>()
         .as_slice()
     {
+        ["shrink", rest @ ..] => shrink::run(rest),
+        ["sim", rest @ ..] => sim::run(rest),
         ["tidy"] => tidy::run(),
         ["mutants", order @ ..] => mutants::run(order),
         [] | ["help" | "-h" | "--help"] => {
@@ -40,6 +44,9 @@ Chores:
   tidy    checks what compiler and clippy do not: the length of files and lines, banned words and names, stray
           characters and paths, what manifests must inherit, and the arrows between crates.
           Prints each finding as `path:line: rule: message`; exit status 1 when there are any.
+  sim     runs whole nodes under seeded faults: [--protocol raft] [--runs N] [--base B] [--budget 90s], or one seed
+          with its trace: --seed S [--script FILE].
+  shrink  makes the failure of a seed small: faults off one by one, fewer and shorter; leaves a script that fails.
   mutants [NAME..] [--crate FOLDER] [--check | --markdown]
           plants each bug of crates/*/mutants/*.patch into a copy of the tree, runs the tests that are meant for it, and
           prints which were caught; exit status 1 unless all were. `--check` only looks whether the patches apply and

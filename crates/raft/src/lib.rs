@@ -130,14 +130,17 @@
 //!
 //! # Features
 //!
-//! `serde`: `Serialize` and `Deserialize` for messages and what they carry. Without features the
-//! crate is `no_std` with `alloc`.
+//! `serde`: `Serialize` and `Deserialize` for messages and what they carry. `check`: the module of
+//! that name, the rules of this page as a value that a test of a driver carries along. The crate is
+//! `no_std` with `alloc`, with and without them.
 
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
 
 mod candidate;
+#[cfg(feature = "check")]
+pub mod check;
 mod config;
 mod entry;
 mod error;

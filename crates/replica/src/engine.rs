@@ -19,6 +19,7 @@ use crate::time::Instant;
 
 mod config;
 mod forward;
+mod inspect;
 mod peers;
 mod proposals;
 mod reads;
@@ -26,6 +27,7 @@ mod transfer;
 
 pub use config::{EngineConfig, EngineStatus};
 use forward::Accepted;
+pub use inspect::EngineLoad;
 pub use proposals::Proposal;
 use proposals::Proposals;
 use reads::Reads;

@@ -184,7 +184,8 @@ impl Disk {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::StorageFull`] when the file would grow past
-    /// [`capacity`](Self::capacity); [`ErrorKind::FileTooLarge`] past [`FILE_BYTES_MAX`]; when the
+    /// [`capacity`](Self::capacity) or on a disk that is [full](Self::fill);
+    /// [`ErrorKind::FileTooLarge`] past [`FILE_BYTES_MAX`]; when the
     /// process is dead. A process that dies in this very operation may leave any prefix of it.
     pub fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.alive()?;
@@ -316,15 +317,22 @@ impl Disk {
         self.state().fail_next_sync = true;
     }
 
-    /// All syncs fail from now on, or no longer do.
+    /// All syncs fail from now on, or no longer do, not even the next.
     pub fn fail_syncs(&self, fail: bool) {
-        self.state().fail_syncs = fail;
+        let mut state = self.state();
+        state.fail_syncs = fail;
+        state.fail_next_sync &= fail;
     }
 
     /// Bounds the sum of the lengths of all files; [`u64::MAX`] is no bound. Files already longer
     /// stay.
     pub fn capacity(&self, bytes: u64) {
         self.state().used_bytes_max = Some(bytes);
+    }
+
+    /// No file can grow from now on, whatever the capacity, or they can again.
+    pub fn fill(&self, full: bool) {
+        self.state().full = full;
     }
 
     /// The sum of the lengths of all files.

@@ -54,7 +54,7 @@
 //!
 //! # What is left out
 //!
-//! Clocks that drift, paused processes, full queues, and faults that target a role of the protocol.
+//! Read errors, misdirected writes and wiped disks; processes that come and go while a world runs.
 //! Threads: a process is one value that takes one event at a time.
 
 mod disk;
@@ -71,4 +71,7 @@ pub use kv::{KeyName, Kv, KvInput, KvOutput, KvRequest};
 pub use linearizability::{Checker, Effect, Model, Verdict, Violation, check};
 pub use rng::Rng;
 pub use value::Value;
-pub use world::{Context, Crash, Event, NodeId, Process, Start, World, WorldOptions, WorldStats};
+pub use world::{
+    ClockChange, Context, Crash, Event, Fault, FaultKind, NodeId, Process, Script, ScriptError,
+    Start, Strike, Swarm, World, WorldOptions, WorldStats,
+};

@@ -17,6 +17,8 @@ pub(super) struct Medium {
     pub(super) options: DiskOptions,
     pub(super) stats: DiskStats,
     pub(super) used_bytes_max: Option<u64>,
+    /// No file can grow.
+    pub(super) full: bool,
     pub(super) crash_in: Option<u64>,
     pub(super) dead: bool,
     pub(super) fail_next_sync: bool,
@@ -93,8 +95,10 @@ impl Medium {
 
     /// How many bytes written at `at` fit.
     pub(super) fn space(&mut self, name: &str, at: u64) -> usize {
-        let Some(max) = self.used_bytes_max else {
-            return usize::MAX;
+        let max = match self.used_bytes_max {
+            _ if self.full => 0,
+            Some(max) => max,
+            None => return usize::MAX,
         };
         let others = self.used();
         let len = self.node(name).map_or(0, |node| node.live.len() as u64);
