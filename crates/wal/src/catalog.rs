@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::disk::{Disk, File};
-use crate::format::{self, Kind};
+use crate::format::{self, Header, Kind};
 use crate::scan::{Frame, Window};
 use crate::{Corruption, Lsn, OpenError};
 
@@ -111,21 +111,28 @@ impl<F: File> Catalog<F> {
             .next_back()
             .and_then(|(_, found)| found.head.as_ref());
         let lsn = lsn.map_or(Lsn(0), |head| head.header.lsn);
-        self.refute(lsn, missing, self.salt())?;
+        self.refute(self.salt(), |header| {
+            header.generation >= missing && header.durable > lsn
+        })?;
         Err(OpenError::Missing {
             generation: missing,
         })
     }
 
-    /// Finds a record in a file without an opening that proves that the opening was durable: one
-    /// from a generation of at least `from`, written when the log was durable beyond `lsn`.
+    /// Finds a record that proves that the file it is in was part of the log, though its opening does not say so: it is
+    /// bad, or it is an old one because the write of the new one got lost, or it is in another file.
     ///
     /// Without any opening there is no salt, and each record is a proof: the first opening of a log
     /// is a batch of its own, so before it is durable there is no body, not even a forged one.
-    pub(crate) fn refute(&self, lsn: Lsn, from: u64, salt: Option<u64>) -> Result<(), OpenError> {
-        for found in &self.headless {
+    pub(crate) fn refute(
+        &self,
+        salt: Option<u64>,
+        is_proof: impl Fn(&Header) -> bool,
+    ) -> Result<(), OpenError> {
+        let stale = self.heads.range(..self.oldest).map(|(_, found)| found);
+        for found in self.headless.iter().chain(stale) {
             let mut window = Window::new(Arc::clone(&found.file), found.len, salt);
-            let Some(proof) = window.search(0, |h| h.generation >= from && h.durable > lsn)? else {
+            let Some(proof) = window.search(0, &is_proof)? else {
                 continue;
             };
             // The opening stood right before the first good record of its generation.

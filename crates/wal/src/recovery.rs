@@ -5,6 +5,7 @@
 //! the bad one is corrupt and the log does not open. If none was, the bad one belongs to the final
 //! batch, for which no sync has returned, and is cut.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, Found};
@@ -54,8 +55,14 @@ pub(crate) fn recover<D: Disk>(disk: &D) -> Result<Recovery<D::File>, OpenError>
     for (generation, found) in used {
         tail = Some(replay(&mut index, generation, found, tail)?);
     }
-    let (end, next) = tail.map_or((Lsn(0), 1), |tail| (tail.cursor.lsn, tail.generation + 1));
-    catalog.refute(end, next, salt)?;
+    let (end, newest) = tail.map_or((Lsn(0), 1), |tail| (tail.cursor.lsn, tail.generation));
+    // A crash may have torn the opening of the next segment, with what stood behind it in its batch; and another one
+    // before, which was to become the newest segment in another file.
+    catalog.refute(salt, |header| match header.generation.cmp(&newest) {
+        Ordering::Less => false,
+        Ordering::Equal => header.durable >= end,
+        Ordering::Greater => header.durable > end,
+    })?;
     if let Some(tail) = tail {
         finish(&index, tail)?;
     }
