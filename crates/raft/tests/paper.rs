@@ -72,8 +72,9 @@ fn stale(term: u64) -> Message {
     Message::Echo(Echo::Stale { term })
 }
 
-/// A message arrives at `to`; what it answers at once. What it said before is lost.
+/// A message that nobody sent arrives at `to`; what it answers at once. What it said before is lost.
 fn tell(cluster: &mut Cluster, sender: u64, to: u64, message: Message) -> Vec<Message> {
+    cluster.watch.made_up = true;
     cluster.take(between(to, sender));
     let (from, to) = (NodeId(sender), NodeId(to));
     cluster.receive(Packet { from, to, message });

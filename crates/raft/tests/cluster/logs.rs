@@ -42,7 +42,9 @@ fn append(term: u64, prev: LogId, entries: &[Entry], commit: u64) -> Message {
     })
 }
 
+/// A message that nobody sent.
 fn say(cluster: &mut Cluster, from: u64, to: u64, message: Message) {
+    cluster.watch.made_up = true;
     cluster.step(to, |raft, now| {
         raft.handle_message(now, NodeId(from), message);
     });

@@ -138,11 +138,10 @@ impl Run {
 
     /// Work of the disk, the log's reader or the snapshot transfer ends.
     fn finish(&mut self, id: u64) {
-        let now = self.cluster.now;
         let node = self.cluster.node(id);
         if !node.fetches.is_empty() && self.dice.one_in(2) {
             self.coverage.fetches += 1;
-            node.serve_fetch(now);
+            return self.cluster.serve_fetch(id);
         } else if !node.pulls.is_empty() && self.dice.one_in(4) {
             self.cluster.serve_pull(NodeId(id));
         } else {
@@ -236,8 +235,8 @@ impl Run {
             }
             self.fire_timers();
             self.count_reads();
-            let applied = wanted
-                .is_some_and(|id| self.cluster.checker.applied.iter().any(|(at, _)| *at == id));
+            let applied =
+                wanted.is_some_and(|id| self.cluster.watch.applied.iter().any(|(at, _)| *at == id));
             if applied && self.is_even() {
                 return;
             }
@@ -253,16 +252,14 @@ impl Run {
         let all: Vec<_> = (1..=self.size).map(|id| self.cluster.status(id)).collect();
         panic!(
             "no progress without faults: wanted {wanted:?}, {all:?}, {:?}",
-            self.cluster.checker.applied.len()
+            self.cluster.watch.applied.len()
         );
     }
 
     fn finish_all(&mut self, id: u64) {
-        let now = self.cluster.now;
         self.cluster.persist(id);
         while !self.cluster.node(id).fetches.is_empty() {
-            self.cluster.node(id).serve_fetch(now);
-            self.cluster.pump(NodeId(id));
+            self.cluster.serve_fetch(id);
         }
         while !self.cluster.node(id).pulls.is_empty() {
             self.cluster.serve_pull(NodeId(id));
@@ -271,7 +268,7 @@ impl Run {
     }
 
     fn is_even(&self) -> bool {
-        let end = self.cluster.checker.applied.len();
+        let end = self.cluster.watch.applied.len();
         self.cluster
             .nodes
             .values()
@@ -281,17 +278,11 @@ impl Run {
 
 fn run(seed: u64, steps: u64) -> Coverage {
     let mut run = Run::new(seed);
-    for step in 0..steps {
-        run.step();
-        if step % 64 == 0 {
-            run.cluster.checker.check_all(&run.cluster.nodes);
-        }
-    }
+    (0..steps).for_each(|_| run.step());
     run.recover();
-    run.cluster.checker.check_all(&run.cluster.nodes);
     let mut coverage = run.coverage;
-    coverage.elections = run.cluster.checker.elections;
-    coverage.applied = run.cluster.checker.applied.len() as u64;
+    coverage.elections = run.cluster.watch.elections();
+    coverage.applied = run.cluster.watch.applied.len() as u64;
     for node in run.cluster.nodes.values() {
         coverage.truncations += node.disk.truncations;
         coverage.restores += node.restores;
@@ -367,7 +358,7 @@ fn a_seed_is_a_schedule() {
         let mut run = Run::new(seed);
         (0..1500).for_each(|_| run.step());
         let cores = run.cluster.nodes.values().map(|node| node.raft.clone());
-        (cores.collect::<Vec<_>>(), run.cluster.checker.applied)
+        (cores.collect::<Vec<_>>(), run.cluster.watch.applied)
     };
     for seed in 0..5 {
         let (first, second): (_, (_, Vec<(LogId, Term)>)) = (end(seed), end(seed));

@@ -40,7 +40,9 @@ fn snapshot(last: LogId) -> Snapshot {
     }
 }
 
+/// A message that nobody sent.
 fn say(cluster: &mut Cluster, from: u64, to: u64, message: Message) {
+    cluster.watch.made_up = true;
     cluster.step(to, |raft, now| {
         raft.handle_message(now, NodeId(from), message);
     });
@@ -58,13 +60,7 @@ fn with_log(terms: &[u64], term: u64, commit: u64) -> Cluster {
 fn pulled(cluster: &mut Cluster, terms: &[u64], tell: bool) -> Snapshot {
     let machine: Vec<LogId> = entries(terms).iter().map(|entry| entry.id).collect();
     let snapshot = snapshot(*machine.last().unwrap());
-    let now = cluster.now;
-    cluster
-        .node(1)
-        .finish_pull(now, (snapshot.clone(), machine), tell);
-    if tell {
-        cluster.pump(NodeId(1));
-    }
+    cluster.finish_pull(1, (snapshot.clone(), machine), tell);
     snapshot
 }
 
@@ -157,9 +153,7 @@ fn an_install_behind_the_leaders_start_is_followed_by_the_next() {
     }
     let pulls = std::mem::take(&mut cluster.node(3).pulls);
     assert_eq!(pulls, [(NodeId(1), old.0.clone())]);
-    let now = cluster.now;
-    cluster.node(3).finish_pull(now, old, true);
-    cluster.pump(NodeId(3));
+    cluster.finish_pull(3, old, true);
     cluster.settle();
     assert_eq!(cluster.status(3).start, Index(7));
     assert_eq!(cluster.status(1).peers[1].state, PeerState::Snapshot);

@@ -1,16 +1,17 @@
 //! Nodes, and a network that does nothing by itself: a test picks what is delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
     Config, Envelope, Index, Instant, LogId, Message, NodeId, ProposeError, Raft, ReadError,
-    ReadId, Refusal, Role, Snapshot, Status,
+    ReadId, RecoverError, Refusal, Role, Snapshot, Status,
 };
 
-use super::checker::Checker;
 use super::node::{Disk, Node};
+use super::watch::Watch;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
@@ -24,7 +25,7 @@ pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     pub(crate) now: Instant,
     pub(crate) net: Vec<Packet>,
-    pub(crate) checker: Checker,
+    pub(crate) watch: Watch,
     /// Links that lose everything.
     pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
     /// Disks whose writes end only when the test says so.
@@ -46,11 +47,15 @@ impl Cluster {
             tweak(&mut config);
             (id, Node::new(config, Disk::default(), Instant::ZERO))
         };
+        let nodes: BTreeMap<NodeId, Node> = ids.iter().map(|id| node(*id)).collect();
+        let mut watch = Watch::default();
+        let rafts = nodes.values().filter_map(|node| node.raft.as_ref());
+        rafts.for_each(|raft| watch.started(raft));
         Self {
-            nodes: ids.iter().map(|id| node(*id)).collect(),
+            nodes,
             now: Instant::ZERO,
             net: Vec::new(),
-            checker: Checker::default(),
+            watch,
             cut: BTreeSet::new(),
             slow_disks: BTreeSet::new(),
             slow_pulls: false,
@@ -76,17 +81,32 @@ impl Cluster {
 
     pub(crate) fn step<R>(&mut self, id: u64, input: impl FnOnce(&mut Raft, Instant) -> R) -> R {
         let now = self.now;
-        let result = self.node(id).input(|raft| input(raft, now));
+        let result = self.input(NodeId(id), |raft| input(raft, now));
         self.pump(NodeId(id));
         result
+    }
+
+    /// Something happens to a node, and its outputs wait.
+    fn input<R>(&mut self, id: NodeId, input: impl FnOnce(&mut Raft) -> R) -> R {
+        let result = self.node(id.0).input(input);
+        self.stepped(id);
+        result
+    }
+
+    fn stepped(&mut self, id: NodeId) {
+        if let Some(raft) = &self.nodes[&id].raft {
+            self.watch.stepped(id, raft);
+        }
     }
 
     /// Drains a node. Disks, fetches and pulls are done at once unless they are slow.
     pub(crate) fn pump(&mut self, id: NodeId) {
         loop {
-            let sent = self.node(id.0).pump();
-            self.send(id, sent);
-            self.checker.check_step(id, &self.nodes);
+            if let Some(node) = self.nodes.get_mut(&id) {
+                let sent = node.pump(&mut self.watch);
+                self.watch.machine(node);
+                self.send(id, sent);
+            }
             self.end_reads(id);
             if !self.work(id) {
                 return;
@@ -103,6 +123,7 @@ impl Cluster {
         if !node.fetches.is_empty() && !self.reads_slowly(id) {
             let now = self.now;
             self.node(id.0).serve_fetch(now);
+            self.stepped(id);
             return true;
         }
         if !self.slow_pulls && !self.slow_disks.contains(&id) && !node.pulls.is_empty() {
@@ -119,9 +140,19 @@ impl Cluster {
 
     fn finish_write(&mut self, id: NodeId) {
         let now = self.now;
-        let sent = self.node(id.0).persist(now);
-        self.send(id, sent);
-        self.checker.check_step(id, &self.nodes);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            let sent = node.persist(now, &mut self.watch);
+            self.send(id, sent);
+        }
+        self.stepped(id);
+    }
+
+    /// What is read from the log has come.
+    pub(crate) fn serve_fetch(&mut self, id: u64) {
+        let now = self.now;
+        self.node(id).serve_fetch(now);
+        self.stepped(NodeId(id));
+        self.pump(NodeId(id));
     }
 
     /// The write in flight becomes durable, and the next one leaves.
@@ -138,22 +169,32 @@ impl Cluster {
         let now = self.now;
         let file = self.nodes[&from].disk.snapshot.clone();
         match file.filter(|(owned, _)| *owned == snapshot) {
-            Some(file) => self.node(id.0).finish_pull(now, file, true),
+            Some(file) => {
+                self.node(id.0).finish_pull(now, file, true);
+                self.stepped(id);
+            }
             None => self.fail_pull(id, &snapshot),
         }
     }
 
+    /// A snapshot file is complete at a node, which hears of it or not.
+    pub(crate) fn finish_pull(&mut self, id: u64, file: (Snapshot, Vec<LogId>), tell: bool) {
+        let now = self.now;
+        self.node(id).finish_pull(now, file, tell);
+        self.stepped(NodeId(id));
+        self.pump(NodeId(id));
+    }
+
     pub(crate) fn fail_pull(&mut self, id: NodeId, snapshot: &Snapshot) {
         let now = self.now;
-        self.node(id.0)
-            .input(|raft| raft.handle_pull_failed(now, snapshot));
+        self.input(id, |raft| raft.handle_pull_failed(now, snapshot));
     }
 
     /// Asks for a read. Each name is used once.
     pub(crate) fn read(&mut self, id: u64, read: u64) -> Result<(), ReadError> {
-        let (read, applied) = (ReadId(read), self.checker.applied.len());
+        let (read, applied) = (ReadId(read), self.watch.applied.len());
         let now = self.now;
-        self.node(id).input(|raft| raft.read(now, read))?;
+        self.input(NodeId(id), |raft| raft.read(now, read))?;
         self.asked.insert(read, (NodeId(id), applied));
         self.pump(NodeId(id));
         Ok(())
@@ -180,7 +221,6 @@ impl Cluster {
 
     pub(crate) fn send(&mut self, from: NodeId, envelopes: Vec<Envelope>) {
         for envelope in envelopes {
-            self.checker.check_sent(from, &self.nodes[&from], &envelope);
             let Envelope { to, message } = envelope;
             if !self.cut.contains(&(from, to)) {
                 self.net.push(Packet { from, to, message });
@@ -190,9 +230,10 @@ impl Cluster {
 
     pub(crate) fn receive(&mut self, packet: Packet) {
         let now = self.now;
-        let node = self.node(packet.to.0);
-        if node.is_up() {
-            node.input(|raft| raft.handle_message(now, packet.from, packet.message));
+        if self.nodes[&packet.to].is_up() {
+            self.input(packet.to, |raft| {
+                raft.handle_message(now, packet.from, packet.message);
+            });
             self.pump(packet.to);
         }
     }
@@ -277,19 +318,30 @@ impl Cluster {
     pub(crate) fn crash(&mut self, id: u64) {
         self.asked.retain(|_, (node, _)| node.0 != id);
         self.node(id).crash();
+        self.watch.crashed(NodeId(id));
     }
 
     pub(crate) fn restart(&mut self, id: u64) {
+        let started = self.try_restart(id);
+        started.expect("a disk of our own recovers");
+    }
+
+    /// # Errors
+    /// If what its disk holds is no storage of a node; then it stays down.
+    pub(crate) fn try_restart(&mut self, id: u64) -> Result<(), RecoverError<Infallible>> {
         let now = self.now;
-        self.node(id)
-            .restart(now)
-            .expect("a disk of our own recovers");
+        self.node(id).restart(now)?;
+        if let Some(raft) = &self.nodes[&NodeId(id)].raft {
+            self.watch.started(raft);
+        }
         self.pump(NodeId(id));
+        Ok(())
     }
 
     pub(crate) fn take_snapshot(&mut self, id: u64) {
         let now = self.now;
         self.node(id).take_snapshot(now);
+        self.stepped(NodeId(id));
         self.pump(NodeId(id));
     }
 

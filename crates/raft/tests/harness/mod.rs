@@ -4,6 +4,6 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub(crate) mod checker;
 pub(crate) mod cluster;
 pub(crate) mod node;
+pub(crate) mod watch;

@@ -9,6 +9,8 @@ use synod_raft::{
     ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Term, Write,
 };
 
+use super::watch::Watch;
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     pub(crate) vote: Option<(Term, Option<NodeId>)>,
@@ -75,13 +77,7 @@ impl Standing {
 
 impl Disk {
     fn store(&mut self, record: &Record) {
-        if let Some(vote) = record.vote {
-            assert!(
-                self.vote.is_none_or(|old| old.0 <= vote.0),
-                "a stored term never falls"
-            );
-            self.vote = Some(vote);
-        }
+        self.vote = record.vote.or(self.vote);
         if let Some(from) = record.truncate_from {
             self.truncations += 1;
             self.log.split_off(&from.0);
@@ -225,9 +221,10 @@ impl Node {
     }
 
     /// Drains the outputs and gives back what leaves at once.
-    pub(crate) fn pump(&mut self) -> Vec<Envelope> {
+    pub(crate) fn pump(&mut self, watch: &mut Watch) -> Vec<Envelope> {
         let mut sent = Vec::new();
         while let Some(output) = self.raft.as_mut().and_then(Raft::poll_output) {
+            watch.polled(self.config.id, &output);
             match output {
                 Output::Persist(write) => {
                     assert!(self.write.is_none(), "one write is in flight");
@@ -288,10 +285,11 @@ impl Node {
     }
 
     /// The write in flight becomes durable; what waited for it leaves.
-    pub(crate) fn persist(&mut self, now: Instant) -> Vec<Envelope> {
+    pub(crate) fn persist(&mut self, now: Instant, watch: &mut Watch) -> Vec<Envelope> {
         let Some((record, messages, receipt)) = self.store() else {
             return Vec::new();
         };
+        watch.persisted(self.config.id);
         self.note(|| Deed::Stores(record));
         for envelope in &messages {
             self.note(|| Deed::Sends(envelope.clone()));

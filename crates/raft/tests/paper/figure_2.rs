@@ -445,6 +445,7 @@ fn candidates_start_anew_after_a_timeout() {
 #[test]
 fn leaders_make_themselves_heard() {
     let mut cluster = group(3);
+    cluster.watch.made_up = true;
     cluster.campaign(1);
     cluster.take(|_| true);
     cluster.receive(Packet {

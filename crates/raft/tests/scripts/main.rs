@@ -154,6 +154,7 @@ mod tests {
         f8_older_snapshot
         f9_proposal_inside_a_snapshot
         v_ack_of_the_whole_log
+        v_own_copy_not_durable
         v_vote_counted_twice
         v_vote_of_an_earlier_term
         v_vote_without_log_check

@@ -28,13 +28,7 @@ impl Stage {
     /// What happens, in lines, and why it cannot go on: the command makes no sense, or something
     /// does not hold.
     pub(crate) fn play(&mut self, command: &str) -> (Vec<String>, Result<(), String>) {
-        let played = catch_unwind(AssertUnwindSafe(|| {
-            self.command(command)?;
-            if let Some(cluster) = &self.cluster {
-                cluster.checker.check_all(&cluster.nodes);
-            }
-            Ok(())
-        }));
+        let played = catch_unwind(AssertUnwindSafe(|| self.command(command)));
         let words = |panic: Box<dyn Any + Send>| {
             let text = panic.downcast::<String>().map(|text| *text);
             text.or_else(|panic| panic.downcast::<&str>().map(|text| (*text).to_owned()))
@@ -109,6 +103,7 @@ impl Stage {
             config.write_stall_max = stall.unwrap_or(config.write_stall_max);
         };
         let mut cluster = Cluster::new(size, tweak);
+        cluster.watch.made_up = arguments.flag("made-up");
         cluster
             .nodes
             .values_mut()
@@ -391,9 +386,7 @@ impl Stage {
             }
             "serve" => {
                 self.reads(id)?;
-                let now = self.cluster()?.now;
-                self.cluster()?.node(id).serve_fetch(now);
-                self.cluster()?.pump(node);
+                self.cluster()?.serve_fetch(id);
             }
             _ => {
                 self.reads(id)?;
@@ -454,21 +447,17 @@ impl Stage {
                 let file = self.file(arguments)?;
                 self.cluster()?.node(id).disk.snapshot = file;
             }
-            _ => {
-                let now = self.cluster()?.now;
-                match self.cluster()?.node(id).restart(now) {
-                    Ok(()) => {
-                        self.down.remove(&id);
-                        let term = self.cluster()?.status(id).term.0;
-                        self.story.line(format!("{id} starts in term {term}"));
-                        self.cluster()?.pump(NodeId(id));
-                    }
-                    Err(error) => {
-                        self.down.insert(id, "does not start");
-                        self.story.line(format!("{id} does not start: {error}"));
-                    }
+            _ => match self.cluster()?.try_restart(id) {
+                Ok(()) => {
+                    self.down.remove(&id);
+                    let term = self.cluster()?.status(id).term.0;
+                    self.story.line(format!("{id} starts in term {term}"));
                 }
-            }
+                Err(error) => {
+                    self.down.insert(id, "does not start");
+                    self.story.line(format!("{id} does not start: {error}"));
+                }
+            },
         }
         self.tell();
         Ok(())
@@ -482,7 +471,6 @@ impl Stage {
             return Ok(());
         }
         let id = self.up(arguments)?;
-        let now = self.cluster()?.now;
         let untold = arguments.flag("untold");
         match name {
             "snapshot" => {
@@ -495,7 +483,7 @@ impl Stage {
                 let file = self
                     .file(arguments)?
                     .ok_or("a snapshot of which entries?")?;
-                self.cluster()?.node(id).finish_pull(now, file, !untold);
+                self.cluster()?.finish_pull(id, file, !untold);
             }
             _ => {
                 let (from, snapshot) = self
@@ -506,7 +494,7 @@ impl Stage {
                     .ok_or_else(|| format!("{id} pulls nothing"))?;
                 let file = self.cluster()?.node(from.0).disk.snapshot.clone();
                 match file.filter(|(owned, _)| name == "pull" && *owned == snapshot) {
-                    Some(file) => self.cluster()?.node(id).finish_pull(now, file, !untold),
+                    Some(file) => self.cluster()?.finish_pull(id, file, !untold),
                     None => {
                         self.story.line(format!("{id} cannot pull it"));
                         self.cluster()?.fail_pull(NodeId(id), &snapshot);
@@ -514,7 +502,6 @@ impl Stage {
                 }
             }
         }
-        self.cluster()?.pump(NodeId(id));
         self.tell();
         Ok(())
     }
