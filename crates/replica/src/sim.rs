@@ -7,8 +7,8 @@
 //! ```text
 //!   World ── message, timer, sync done, request ──> SimNode ── began ────────────> Witness
 //!     ^                                               │ Engine, Applier, Wal          ^
-//!     └── messages, one timer, one sync ──────────────┘ appended, durable, sent,      │
-//!                                                       applied, restored, stepped ───┘
+//!     └── messages, one timer, one sync ──────────────┘ staged, durable, sent,        │
+//!                                                       applied, stepped, rested ─────┘
 //! ```
 //!
 //! ```

@@ -11,16 +11,6 @@ use std::time::Duration;
 use cluster::{Coverage, Options, Raft, Run};
 use synod_sim::Crash;
 
-fn faulty(seed: u64) -> Options {
-    let mut options = Options::drawn(seed);
-    let mut rng = synod_sim::Rng::new(seed);
-    options.world.loss = 0.001 * rng.below(60) as f64;
-    options.world.duplication = 0.001 * rng.below(100) as f64;
-    options.world.crash_every = Some(Duration::from_millis(300 + rng.below(2000)));
-    options.world.partition_every = Some(Duration::from_millis(500 + rng.below(2000)));
-    options
-}
-
 #[test]
 fn raft_keeps_its_rules() {
     let mut total = Coverage::default();
@@ -28,7 +18,7 @@ fn raft_keeps_its_rules() {
     let base: u64 = variable("SIM_SEED").unwrap_or(0);
     let runs: u64 = variable("SIM_RUNS").unwrap_or(200);
     for seed in base..base + runs {
-        let options = faulty(seed);
+        let options = Options::drawn(seed);
         let shown = options.to_string();
         let mut run = Run::<Raft>::new(seed, options);
         match run.whole() {
@@ -62,7 +52,7 @@ fn calm_worlds_lose_nothing_and_answer_everything() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let fingerprint = |seed| {
-        let mut run = Run::<Raft>::new(seed, faulty(seed));
+        let mut run = Run::<Raft>::new(seed, Options::drawn(seed));
         run.whole().unwrap();
         run.world.fingerprint()
     };

@@ -57,19 +57,23 @@
 //! Read errors, misdirected writes and wiped disks; processes that come and go while a world runs.
 //! Threads: a process is one value that takes one event at a time.
 
+mod campaign;
 mod disk;
 mod history;
 mod kv;
 mod linearizability;
 mod rng;
+mod shrink;
 mod value;
 mod world;
 
+pub use campaign::{Campaign, Coverage, Ended, EnvironmentError, Failure, Report, Trial};
 pub use disk::{Disk, DiskOptions, DiskStats, FILE_BYTES_MAX, SECTOR_BYTES};
 pub use history::{ClientId, Counts, History, Moment, OpId, Operation, Outcome, RecordError};
 pub use kv::{KeyName, Kv, KvInput, KvOutput, KvRequest};
 pub use linearizability::{Checker, Effect, Model, Verdict, Violation, check};
 pub use rng::Rng;
+pub use shrink::{Shrink, Shrunk};
 pub use value::Value;
 pub use world::{
     ClockChange, Context, Crash, Event, Fault, FaultKind, NodeId, Process, Script, ScriptError,

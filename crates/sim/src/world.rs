@@ -23,17 +23,19 @@ use std::fmt;
 use std::hash::Hash;
 use std::time::Duration;
 
+use crate::campaign;
 use crate::disk::Disk;
 use crate::rng::Rng;
 use nemesis::Nemesis;
 use network::Link;
 use node::{Doom, Node};
 use queue::Queue;
-use trace::{Drop, EVERYWHERE, Ending, Happening, How, Trace};
+use trace::{EVERYWHERE, Ending, Happening, How, Trace, Why};
 
 pub use fault::{ClockChange, Crash, Fault, FaultKind, Strike};
 pub use options::WorldOptions;
 pub use process::{Context, Event, NodeId, Process, Start};
+pub(crate) use script::time as parse_time;
 pub use script::{Script, ScriptError};
 pub use stats::WorldStats;
 pub use swarm::Swarm;
@@ -218,7 +220,8 @@ impl<P: Process> World<P> {
     ///
     /// # Panics
     /// After a million events at one instant: some process asks again and again for what is due at
-    /// once, and time stands still.
+    /// once, and time stands still. And when a million events wait: messages multiply, as they do
+    /// when each one is answered and the network repeats some.
     pub fn step(&mut self) -> Option<Duration> {
         let (at, ticket, scheduled) = self.queue.pop()?;
         assert!(at >= self.now, "time never goes back");
@@ -230,6 +233,10 @@ impl<P: Process> World<P> {
         assert!(
             self.events_now < EVENTS_AT_ONE_INSTANT_MAX,
             "virtual time stands still at {at:?}\n{self}"
+        );
+        assert!(
+            self.queue.len() < QUEUED_MAX,
+            "a million events wait at {at:?}\n{self}"
         );
         self.now = at;
         self.stats.events += 1;
@@ -423,6 +430,16 @@ impl<P: Process> fmt::Display for World<P> {
     }
 }
 
+/// A world that ends by the panic of a run that somebody [watches](crate::Campaign) leaves its last
+/// words.
+impl<P: Process> Drop for World<P> {
+    fn drop(&mut self) {
+        if campaign::is_watched() {
+            campaign::leave_last_words(self.to_string(), &self.struck, self.now);
+        }
+    }
+}
+
 impl<P: Process> fmt::Debug for World<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World")
@@ -436,4 +453,5 @@ impl<P: Process> fmt::Debug for World<P> {
 /// Far more than any step needs, and soon reached by a process that sets a timer in the past again
 /// and again.
 const EVENTS_AT_ONE_INSTANT_MAX: u64 = 1_000_000;
+const QUEUED_MAX: usize = 1_000_000;
 const DISK_SEED: u64 = 0xa076_1d64_78bd_642f;

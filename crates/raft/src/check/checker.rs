@@ -51,6 +51,7 @@ impl Checker {
             life,
             durable,
             staged: None,
+            rotted: before.is_some_and(|watch| watch.rotted),
             seen: Seen::of(raft),
             applied: Index(0),
             acknowledged: (Term(0), Index(0)),
@@ -66,6 +67,14 @@ impl Checker {
             watch.seen = Seen::default();
             watch.applied = Index(0);
             watch.acknowledged = (Term(0), Index(0));
+        }
+    }
+
+    /// Something of what a node had stored has rotted, which no protocol can help: its newest
+    /// snapshot may be gone when it starts, and an older one with more of the log take its place.
+    pub fn rotted(&mut self, node: NodeId) {
+        if let Some(watch) = self.nodes.get_mut(&node) {
+            watch.rotted = true;
         }
     }
 

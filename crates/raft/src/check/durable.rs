@@ -192,6 +192,13 @@ impl Change {
         &self.entries
     }
 
+    /// The same without the entries behind the first `kept`.
+    pub(crate) fn prefix(&self, kept: usize) -> Self {
+        let mut prefix = self.clone();
+        prefix.entries.truncate(kept);
+        prefix
+    }
+
     /// The entry before the first one, on top of that disk.
     pub(crate) fn prev(&self, durable: &Durable) -> Option<LogId> {
         let (first, _) = self.entries.first()?;

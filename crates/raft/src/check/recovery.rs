@@ -5,11 +5,12 @@ use crate::check::watch::Watch;
 use crate::{LogId, NodeId, Raft, Term};
 
 /// The disk that a node has just come back from: as it was durable, or with the write on top that a
-/// crash overtook. There is no third.
+/// crash overtook. Of a long one the driver may have stored the head and some of its entries first:
+/// nothing was said yet.
 pub(crate) fn recovered(watch: &Watch, raft: &Raft) -> Result<Durable, Violation> {
     let node = raft.config.id;
     let snapshot = newest_snapshot(raft);
-    if snapshot.index < watch.durable.snapshot.index {
+    if snapshot.index < watch.durable.snapshot.index && !watch.rotted {
         return Err(Violation::SnapshotLost {
             node,
             needed: watch.durable.snapshot.index,
@@ -25,11 +26,14 @@ pub(crate) fn recovered(watch: &Watch, raft: &Raft) -> Result<Durable, Violation
         return Ok(durable);
     };
     if let Some(staged) = &watch.staged {
-        let mut stored = durable;
-        if stored.store(node, staged.change.clone()).is_ok()
-            && self::difference(raft, &stored).is_none()
-        {
-            return Ok(stored);
+        let whole = staged.change.entries().len();
+        for kept in (1..=whole.max(1)).rev() {
+            let mut stored = durable.clone();
+            if stored.store(node, staged.change.prefix(kept)).is_ok()
+                && self::difference(raft, &stored).is_none()
+            {
+                return Ok(stored);
+            }
         }
     }
     Err(difference)

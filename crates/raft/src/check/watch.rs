@@ -13,6 +13,8 @@ pub(crate) struct Watch {
     pub(crate) durable: Durable,
     /// The write in flight, or the one that a crash may or may not have kept.
     pub(crate) staged: Option<Staged>,
+    /// Snapshots may be gone that were durable.
+    pub(crate) rotted: bool,
     pub(crate) seen: Seen,
     /// The last entry that the machine was given in this life.
     pub(crate) applied: Index,

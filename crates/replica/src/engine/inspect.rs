@@ -14,6 +14,8 @@ pub struct EngineLoad {
     pub queued_bytes: usize,
     /// Writes that the log has taken and not made durable: one, for a core that keeps one in flight.
     pub staged: usize,
+    /// Rounds of reads of this node under way.
+    pub rounds: usize,
     /// Rounds of reads under way for followers.
     pub remote_rounds: usize,
 }
@@ -30,6 +32,7 @@ impl<P: Protocol, T> Engine<P, T> {
             requests: self.proposals.count() + self.reads.count(),
             queued_bytes: self.proposals.queued_bytes(),
             staged: self.staged.len(),
+            rounds: self.reads.under_way(),
             remote_rounds: self.reads.remote_count(),
         }
     }

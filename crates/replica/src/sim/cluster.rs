@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_transport::NodeId;
-use synod_wal::{Lsn, Op};
+use synod_wal::{Lsn, Op, Snapshot};
 
 use crate::applier::Applier;
 use crate::engine::{Consistency, Engine, EngineConfig};
 use crate::machine::{StateMachine, Ticket};
 use crate::protocol::{Configured, Kind, Position, Protocol};
+use crate::task::Task;
 use crate::time::Instant;
 
 /// What all nodes of a simulated group have in common.
@@ -52,19 +53,25 @@ pub trait Witness<C: Cluster> {
     fn refused(&mut self, _error: &str) {}
     /// A step begins, at this time of the node's own clock.
     fn began(&mut self, _now: Instant) {}
-    /// The log has taken a record into its memory, all or nothing.
+    /// The core has handled an input or been polled: to be looked at before what it has to say.
+    fn stepped(&mut self, _core: &Core<C>) {}
+    /// A write of the core goes to the log.
+    fn staged(&mut self, _write: &<Core<C> as Protocol>::Write) {}
+    /// The log has taken a record of that write into its memory, all or nothing.
     fn appended(&mut self, _lsn: Lsn, _ops: &[Op<'_>]) {}
     /// The log has synced: everything up to `lsn` is on stable storage, says the log.
     fn durable(&mut self, _lsn: Lsn) {}
     /// A message of the core leaves, as its receiver is going to read it. Whether it arrives is the
     /// network's affair, and whether it leaves at all that of a crash in this very step.
     fn sent(&mut self, _to: NodeId, _message: &<Core<C> as Protocol>::Message) {}
+    /// Storage work is asked for.
+    fn tasked(&mut self, _task: &Task<Core<C>>) {}
     /// An entry was applied.
     fn applied(&mut self, _at: Position, _kind: Kind, _body: &Bytes, _machine: &C::Machine) {}
-    /// The machine began anew from a snapshot up to `index`.
-    fn restored(&mut self, _index: u64, _machine: &C::Machine) {}
+    /// The machine began anew from a snapshot.
+    fn restored(&mut self, _snapshot: &Snapshot, _machine: &C::Machine) {}
     /// A step is over: everything it brought about has been done, but for a sync that takes time.
-    fn stepped(&mut self, _engine: &Engine<Core<C>, C::Ticket>, _applier: &Applier<C::Machine>) {}
+    fn rested(&mut self, _engine: &Engine<Core<C>, C::Ticket>, _applier: &Applier<C::Machine>) {}
     /// The step ended in an error: this life is over.
     fn failed(&mut self, _error: &str) {}
 }

@@ -75,10 +75,6 @@ impl File for SimFile {
 /// Never in the last batch of the log: there a record that has rotted cannot be told from one that
 /// was torn, and is cut. The log says so, and no test can ask for more. Nor in the batch before it:
 /// the last one may be in the page cache alone, and is gone with the power.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the world does not ask for rot yet")
-)]
 pub(super) fn rot(disk: &sim::Disk, rng: &mut sim::Rng) -> bool {
     let Some((name, from, len)) = rotten(disk, rng) else {
         return false;
@@ -88,10 +84,6 @@ pub(super) fn rot(disk: &sim::Disk, rng: &mut sim::Rng) -> bool {
 }
 
 /// A record of the log, or a snapshot: its file, where it begins, its length in bytes.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the world does not ask for rot yet")
-)]
 fn rotten(disk: &sim::Disk, rng: &mut sim::Rng) -> Option<(String, u64, u64)> {
     let names = disk.names().ok()?;
     let mut places: Vec<(String, u64, u64)> = names

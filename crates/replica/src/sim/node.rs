@@ -12,13 +12,13 @@ use synod_transport::NodeId;
 use synod_wal::{GroupId, Op, Wal};
 
 use super::cluster::{Cluster, Core, SimRequest, Witness};
-use super::disk::SimDisk;
+use super::disk::{SimDisk, rot};
 use crate::applier::{Applier, Job};
 use crate::engine::{Effect, Engine, EngineConfig, EngineStatus, Proposal};
 use crate::frame::{self, Frame};
 use crate::log::Log;
 use crate::machine::Reason;
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, Role};
 use crate::task::Task;
 use crate::time::Instant;
 
@@ -117,6 +117,7 @@ impl<C: Cluster> SimNode<C> {
             sim::Event::Input(request) => self.request(now, request),
             _ => self.engine.handle_timeout(now),
         }
+        self.witness.stepped(self.engine.core());
         self.pump(context)
     }
 
@@ -125,7 +126,10 @@ impl<C: Cluster> SimNode<C> {
         let now = Instant(context.now);
         self.has_room = Log::has_room(&mut self.log);
         self.engine.set_room(self.has_room);
-        while let Some(effect) = self.engine.poll_effect(now) {
+        loop {
+            let effect = self.engine.poll_effect(now);
+            self.witness.stepped(self.engine.core());
+            let Some(effect) = effect else { break };
             match effect {
                 Effect::Persist(write) => self.stage(write, context)?,
                 Effect::Send(to, _, parcel) => {
@@ -134,7 +138,10 @@ impl<C: Cluster> SimNode<C> {
                     context.send(sim::NodeId(to.0), bytes);
                 }
                 Effect::Job(job) => self.run(job)?,
-                Effect::Task(task) => self.begin(Later::Task(task), context),
+                Effect::Task(task) => {
+                    self.witness.tasked(&task);
+                    self.begin(Later::Task(task), context);
+                }
             }
         }
         let room = (!self.has_room).then(|| context.now + ROOM_RETRY);
@@ -149,6 +156,7 @@ impl<C: Cluster> SimNode<C> {
         context: &mut sim::Context<Bytes>,
     ) -> io::Result<()> {
         let (log, witness) = (&mut self.log, &mut self.witness);
+        witness.staged(&write);
         let append = |ops: &mut dyn Iterator<Item = Op<'_>>| {
             let ops: Vec<Op<'_>> = ops.collect();
             let lsn = Log::append(log, GROUP, &mut ops.iter().copied())?;
@@ -181,13 +189,16 @@ impl<C: Cluster> SimNode<C> {
             Job::Apply { at, kind, body, .. } => Some((*at, *kind, body.clone())),
             _ => None,
         };
-        let restores = matches!(job, Job::Restore(_));
+        let restores = match &job {
+            Job::Restore(snapshot) => Some(snapshot.clone()),
+            _ => None,
+        };
         let done = self.applier.run(job).map_err(io::Error::other)?;
         let machine = self.applier.machine();
         if let Some((at, kind, body)) = applied {
             self.witness.applied(at, kind, &body, machine);
-        } else if restores {
-            self.witness.restored(self.applier.applied(), machine);
+        } else if let Some(snapshot) = restores {
+            self.witness.restored(&snapshot, machine);
         }
         if let Some(done) = done {
             self.engine.handle_done(done);
@@ -282,7 +293,7 @@ impl<C: Cluster> sim::Process for SimNode<C> {
         })?;
         node.witness.started(now, node.engine.core());
         match node.pump(context) {
-            Ok(()) => node.witness.stepped(&node.engine, &node.applier),
+            Ok(()) => node.witness.rested(&node.engine, &node.applier),
             Err(error) => {
                 node.witness.failed(&line(&error));
                 return Err(error);
@@ -300,13 +311,21 @@ impl<C: Cluster> sim::Process for SimNode<C> {
         self.witness.began(now);
         let done = self.step(event, context);
         match &done {
-            Ok(()) => self.witness.stepped(&self.engine, &self.applier),
+            Ok(()) => self.witness.rested(&self.engine, &self.applier),
             Err(error) => {
                 self.stop(now);
                 self.witness.failed(&line(error));
             }
         }
         done
+    }
+
+    fn leads(&self) -> bool {
+        self.engine.status().core.role == Role::Leader
+    }
+
+    fn rot(disk: &sim::Disk, rng: &mut sim::Rng) -> bool {
+        rot(disk, rng)
     }
 }
 

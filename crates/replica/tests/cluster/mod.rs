@@ -19,8 +19,9 @@ mod tokens;
 
 use std::fmt;
 
+use bytes::Bytes;
 use synod_replica::sim::{Cluster, Core, SimNode};
-use synod_replica::{Configured, EngineConfig, NodeId, Protocol};
+use synod_replica::{Configured, EngineConfig, Kind, NodeId, Position, Protocol, Snapshot};
 use synod_sim::World;
 use synod_wal::{Lsn, Op};
 
@@ -44,27 +45,37 @@ pub(crate) trait Subject: Sized + 'static {
     type Config: Configured;
     type Rules: Rules<Self>;
 
+    const NAME: &'static str;
+
     fn config(options: &Options, node: NodeId, seed: u64) -> Self::Config;
 }
 
+type Message<S> = <Core<Group<S>> as Protocol>::Message;
+type Write<S> = <Core<Group<S>> as Protocol>::Write;
+
 /// What only somebody who knows a protocol can check. Told of everything in the order in which it
-/// happens; the first violation ends the run.
+/// happens, as [`Witness`](synod_replica::sim::Witness) has it; the first violation ends the run.
 pub(crate) trait Rules<S: Subject>: Default {
     /// A life begins; the core is as recovery left it.
     fn started(&mut self, node: NodeId, core: &Core<Group<S>>) -> Verdict;
-    /// The log took a record.
+    /// Something on the node's disk has rotted.
+    fn rotted(&mut self, node: NodeId);
+    /// The core has handled an input or been polled.
+    fn stepped(&mut self, node: NodeId, core: &Core<Group<S>>) -> Verdict;
+    /// A write goes to the log.
+    fn staged(&mut self, node: NodeId, write: &Write<S>) -> Verdict;
+    /// The log took a record of it.
     fn appended(&mut self, node: NodeId, lsn: Lsn, ops: &[Op<'_>]);
     /// The log says that everything up to here is durable.
     fn durable(&mut self, node: NodeId, lsn: Lsn) -> Verdict;
     /// A message leaves.
-    fn sent(
-        &mut self,
-        from: NodeId,
-        to: NodeId,
-        message: &<Core<Group<S>> as Protocol>::Message,
-    ) -> Verdict;
-    /// A step is over.
-    fn stepped(&mut self, node: NodeId, core: &Core<Group<S>>) -> Verdict;
+    fn sent(&mut self, from: NodeId, to: NodeId, message: &Message<S>) -> Verdict;
+    /// An entry was applied.
+    fn applied(&mut self, node: NodeId, at: Position, kind: Kind, body: &Bytes) -> Verdict;
+    /// The machine began anew.
+    fn restored(&mut self, node: NodeId, snapshot: &Snapshot) -> Verdict;
+    /// A step is over: bounds can be looked at.
+    fn rested(&mut self, node: NodeId, core: &Core<Group<S>>, options: &Options) -> Verdict;
     /// What it has seen.
     fn cover(&self, coverage: &mut Coverage);
 }

@@ -1,18 +1,19 @@
 //! Who looks on: one observer of a world, with an eye in each node.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use bytes::Bytes;
 use synod_replica::sim::{Core, Witness};
-use synod_replica::{
-    Applier, Engine, EngineConfig, GroupId, Instant, Kind, NodeId, Position, Protocol,
-};
+use synod_replica::{Applier, Engine, Instant, Kind, NodeId, Position, Protocol, Snapshot, Task};
 use synod_wal::{Lsn, Op};
 
 use super::reference::Reference;
-use super::{Coverage, Group, Noted, Options, Rules, Subject, Tokens, Verdict, Violation, must};
+use super::{
+    Coverage, Group, Message, Noted, Options, Rules, Subject, Tokens, Verdict, Violation, Write,
+    must,
+};
 
 /// What is known of a world from within. Clones are the same observer.
 pub(crate) struct Observer<S: Subject>(Rc<RefCell<State<S>>>);
@@ -26,26 +27,24 @@ pub(crate) struct Eye<S: Subject> {
 struct State<S: Subject> {
     rules: S::Rules,
     reference: Reference,
-    bounds: EngineConfig,
+    options: Options,
+    rotted: BTreeSet<NodeId>,
     /// The first.
     violation: Option<Violation>,
     refused: BTreeMap<NodeId, String>,
-    failures: BTreeMap<String, u64>,
-    restores: u64,
+    coverage: Coverage,
 }
 
 impl<S: Subject> Observer<S> {
     pub(crate) fn new(options: &Options) -> Self {
-        let mut bounds = EngineConfig::new(GroupId(1), NodeId(0), 0);
-        options.tune(&mut bounds);
         Self(Rc::new(RefCell::new(State {
             rules: S::Rules::default(),
             reference: Reference::default(),
-            bounds,
+            options: options.clone(),
+            rotted: BTreeSet::new(),
             violation: None,
             refused: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            restores: 0,
+            coverage: Coverage::default(),
         })))
     }
 
@@ -64,14 +63,23 @@ impl<S: Subject> Observer<S> {
         look(&self.0.borrow().reference)
     }
 
+    /// Nodes that did not start when they were told to last, and why.
+    pub(crate) fn refused(&self) -> BTreeMap<NodeId, String> {
+        self.0.borrow().refused.clone()
+    }
+
+    /// Something on the disk of this node has rotted.
+    pub(crate) fn rotted(&self, node: NodeId) {
+        let mut state = self.0.borrow_mut();
+        state.rotted.insert(node);
+        state.rules.rotted(node);
+    }
+
     pub(crate) fn cover(&self, coverage: &mut Coverage) {
         let state = self.0.borrow();
         state.rules.cover(coverage);
-        coverage.add("restores of the machine", state.restores);
+        *coverage += state.coverage.clone();
         coverage.add("repeated names", state.reference.repeats);
-        for (failure, count) in &state.failures {
-            coverage.add(failure, *count);
-        }
     }
 }
 
@@ -82,6 +90,22 @@ impl<S: Subject> Clone for Observer<S> {
 }
 
 impl<S: Subject> Eye<S> {
+    /// A node that stops does so for a fault of its medium, or for rot.
+    fn fails(&self, when: &str, error: &str) {
+        let medium = MEDIUM.iter().any(|words| error.contains(words));
+        self.look(|state| {
+            let why = if medium { "the medium" } else { "damage" };
+            state
+                .coverage
+                .add(&format!("{when}s that failed by {why}"), 1);
+            must(
+                medium || state.rotted.contains(&self.node),
+                "recovery",
+                || format!("a {when} fails on a disk on which nothing has rotted: {error}"),
+            )
+        });
+    }
+
     fn look(&self, check: impl FnOnce(&mut State<S>) -> Verdict) {
         let mut state = self.state.borrow_mut();
         if state.violation.is_none()
@@ -102,16 +126,20 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
     }
 
     fn refused(&mut self, error: &str) {
+        self.fails("start", error);
+        let error = error.to_owned();
         self.look(|state| {
-            let sort = if error.contains("corrupt") || error.contains("missing") {
-                "starts refused for rot"
-            } else {
-                "starts that failed"
-            };
-            *state.failures.entry(sort.to_owned()).or_default() += 1;
-            state.refused.insert(self.node, error.to_owned());
+            state.refused.insert(self.node, error);
             Ok(())
         });
+    }
+
+    fn stepped(&mut self, core: &Core<Group<S>>) {
+        self.look(|state| state.rules.stepped(self.node, core));
+    }
+
+    fn staged(&mut self, write: &Write<S>) {
+        self.look(|state| state.rules.staged(self.node, write));
     }
 
     fn appended(&mut self, lsn: Lsn, ops: &[Op<'_>]) {
@@ -125,26 +153,45 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
         self.look(|state| state.rules.durable(self.node, lsn));
     }
 
-    fn sent(&mut self, to: NodeId, message: &<Core<Group<S>> as Protocol>::Message) {
+    fn sent(&mut self, to: NodeId, message: &Message<S>) {
         self.look(|state| state.rules.sent(self.node, to, message));
+    }
+
+    fn tasked(&mut self, task: &Task<Core<Group<S>>>) {
+        let name = match task {
+            Task::Fetch(_) => "entries fetched from the log",
+            Task::Save(_) => "snapshots taken",
+            Task::ReadChunk { .. } => "pieces of snapshots read",
+            Task::WriteChunk { last: true, .. } => "snapshots pulled",
+            _ => return,
+        };
+        self.look(|state| {
+            state.coverage.add(name, 1);
+            Ok(())
+        });
     }
 
     fn applied(&mut self, at: Position, kind: Kind, body: &Bytes, machine: &Tokens) {
         let epoch = Core::<Group<S>>::epoch(&at);
-        let body = (kind == Kind::Commands).then_some(&body[..]);
-        self.look(|state| state.reference.applied((at.index, epoch), body, machine));
-    }
-
-    fn restored(&mut self, index: u64, machine: &Tokens) {
+        let commands = (kind == Kind::Commands).then_some(&body[..]);
         self.look(|state| {
-            state.restores += 1;
-            state.reference.holds(index, machine)
+            state.rules.applied(self.node, at, kind, body)?;
+            let at = (at.index, epoch);
+            state.reference.applied(at, commands, machine)
         });
     }
 
-    fn stepped(&mut self, engine: &Engine<Core<Group<S>>, Noted>, _: &Applier<Tokens>) {
+    fn restored(&mut self, snapshot: &Snapshot, machine: &Tokens) {
         self.look(|state| {
-            let (load, bounds) = (engine.load(), &state.bounds);
+            state.coverage.add("machines restored", 1);
+            state.rules.restored(self.node, snapshot)?;
+            state.reference.holds(snapshot.index, machine)
+        });
+    }
+
+    fn rested(&mut self, engine: &Engine<Core<Group<S>>, Noted>, _: &Applier<Tokens>) {
+        self.look(|state| {
+            let (load, bounds) = (engine.load(), &state.options.engine);
             must(
                 load.requests <= bounds.requests_max
                     && load.queued_bytes <= bounds.queued_bytes_max
@@ -153,10 +200,26 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
                 "memory bound",
                 || format!("{load:?} with {bounds:?}"),
             )?;
-            state.rules.stepped(self.node, engine.core())
+            if load.rounds + load.remote_rounds > 0 {
+                state.coverage.add("steps with reads that wait", 1);
+            }
+            let State { rules, options, .. } = state;
+            rules.rested(self.node, engine.core(), options)
         });
+    }
+
+    fn failed(&mut self, error: &str) {
+        self.fails("step", error);
     }
 }
 
 /// Rounds of reads that a leader takes from its followers.
 const REMOTE_ROUNDS_MAX: usize = 1024;
+/// How a fault of the medium shows in an error.
+const MEDIUM: [&str; 5] = [
+    "medium failed",
+    "latched",
+    "disk is full",
+    "simulated",
+    "no space",
+];

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use synod_replica::EngineConfig;
-use synod_sim::{Rng, WorldOptions};
+use synod_sim::{FaultKind, Rng, Swarm, WorldOptions};
 
 /// Everything that is drawn before a run begins. Bounds are drawn from the tiny to the usual: what
 /// is never full hides what happens when it is.
@@ -120,6 +120,12 @@ impl Options {
         let core = CoreOptions::drawn(&mut rng);
         let engine = EngineOptions::drawn(&mut rng);
         let segment_bytes = pick(&mut rng, &[16 << 10, 16 << 10, 32 << 10, 64 << 10]);
+        let mut world = Swarm::new(load.horizon).draw(seed);
+        // Who votes without being asked before may unseat leaders from outside of a core for ever,
+        // and a disk that has rotted is outside of every core.
+        if !core.pre_vote {
+            world.switch_off(FaultKind::Rot);
+        }
         let record_bytes_max =
             engine.body_bytes_max + RECORD_SPARE_BYTES + pick(&mut rng, &[0, 500, 2 << 10]);
         Self {
@@ -131,7 +137,7 @@ impl Options {
                 segment_bytes,
                 record_bytes_max,
             },
-            world: WorldOptions::default(),
+            world,
         }
     }
 
@@ -213,7 +219,7 @@ impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} nodes, {:?}", self.nodes, self.load)?;
         writeln!(f, "{:?}\n{:?}\n{:?}", self.core, self.engine, self.log)?;
-        write!(f, "{:?}", self.world)
+        write!(f, "{}", self.world)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use synod_replica::Role;
 use synod_replica::sim::SimNode;
-use synod_sim::{self as sim, Checker, Kv, Verdict as Linearizable};
+use synod_replica::{NodeId, Role};
+use synod_sim::{self as sim, Checker, ClockChange, Fault, Kv, Rng, Verdict as Linearizable};
 
 use super::clients::{Clients, Ended};
 use super::observer::Observer;
@@ -20,6 +20,7 @@ pub(crate) struct Run<S: Subject> {
     /// Whom clients ask.
     targets: BTreeSet<u64>,
     timeout: Duration,
+    rng: Rng,
     coverage: Coverage,
 }
 
@@ -39,6 +40,7 @@ impl<S: Subject> Run<S> {
             observer,
             targets: (1..=nodes).collect(),
             timeout,
+            rng: Rng::new(seed ^ RUN),
             coverage: Coverage::default(),
         }
     }
@@ -93,10 +95,22 @@ impl<S: Subject> Run<S> {
                 self.world.run_until(until);
                 return Ok(false);
             }
+            let rots = self.world.stats().rots;
             self.world.step();
+            if self.world.stats().rots > rots {
+                self.tell_rot();
+            }
             let ended = self.check()?;
             if done(&ended) {
                 return Ok(true);
+            }
+        }
+    }
+
+    fn tell_rot(&mut self) {
+        for id in self.world.node_ids() {
+            if self.world.has_rotted(id) {
+                self.observer.rotted(NodeId(id.0));
             }
         }
     }
@@ -122,31 +136,80 @@ impl<S: Subject> Run<S> {
         Ok(ended)
     }
 
-    /// A request has one end, by its deadline as the node's own clock sees it.
+    /// A request ends by its deadline as the node's own clock sees it, and a node that stands still
+    /// sees nothing.
     fn check_deadline(&self, ended: &Ended) -> Verdict {
-        let took = self.world.now() - ended.open.called;
-        must(took <= ended.open.timeout, "deadline", || {
-            format!("{:?} took {took:?}", ended.open)
-        })
+        let (open, now) = (&ended.open, self.world.now());
+        let took = now - open.called;
+        if took <= open.timeout {
+            return Ok(());
+        }
+        let node = sim::NodeId(open.node);
+        let stands_still = |(at, fault): &(Duration, Fault)| match fault {
+            Fault::Pause {
+                node: at_node,
+                lasts,
+            } if *at_node == node => Some((*at, *lasts)),
+            Fault::Clock {
+                node: at_node,
+                change: ClockChange::Freeze { lasts },
+            } if *at_node == node => Some((*at, *lasts)),
+            _ => None,
+        };
+        let still = self.world.faults().iter().filter_map(stands_still);
+        let still: Duration = still
+            .filter(|(at, lasts)| *at <= now && *at + *lasts >= open.called)
+            .map(|(_, lasts)| lasts)
+            .sum();
+        let ppm = u32::min(self.world.options().drift_ppm_max, 999_999);
+        let slow = open
+            .timeout
+            .mul_f64(f64::from(ppm) / f64::from(1_000_000 - ppm));
+        must(
+            took <= open.timeout + slow + still + ms(1),
+            "deadline",
+            || format!("{open:?} took {took:?}, of which its node stood still for {still:?}"),
+        )
     }
 
     /// A random core is healed, everything else stays as it is: new commands commit in time, and the
     /// core comes to one state that holds what was acknowledged.
     pub(crate) fn settle(&mut self) -> Verdict {
-        self.world.stop_faults();
-        let core: BTreeSet<u64> = self.world.node_ids().iter().map(|id| id.0).collect();
+        let core = self.heal();
         self.targets.clone_from(&core);
         self.clients.retire();
         self.probe(&core)?;
         self.converge(&core)?;
         self.end_requests(&core)?;
-        for (_, node) in self.core(&core) {
-            self.clients.check_final(node.machine())?;
+        let excused = self.excused(&core);
+        for (id, node) in self.core(&core) {
+            if !excused.contains(&id) {
+                self.clients.check_final(node.machine())?;
+            }
         }
         self.linearizable()
     }
 
-    /// A write and a read at each node of the core are answered.
+    /// A quorum, or more, of nodes on whose disks nothing has rotted. A node without a pre-vote may
+    /// disturb the others from outside for ever, so then there is no outside.
+    fn heal(&mut self) -> BTreeSet<u64> {
+        let ids = self.world.node_ids();
+        let clean = ids.iter().filter(|id| !self.world.has_rotted(**id)).count();
+        let quorum = ids.len() / 2 + 1;
+        let least = match self.options().core.pre_vote {
+            true => quorum.min(clean),
+            false => clean,
+        };
+        let size = least + self.rng.index(clean - least + 1);
+        let core = self.world.random_core(size);
+        self.world.heal_core(&core);
+        self.coverage
+            .add("nodes left outside", (ids.len() - size) as u64);
+        core.into_iter().map(|id| id.0).collect()
+    }
+
+    /// New commands and reads are answered: each begins at a node of its own of the core and goes to
+    /// another one as long as it is not.
     fn probe(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let (begun, mut open) = (self.world.now(), BTreeMap::new());
         for node in core {
@@ -154,30 +217,26 @@ impl<S: Subject> Run<S> {
                 self.probe_one(*node, write, &mut open);
             }
         }
+        let ids: Vec<u64> = core.iter().copied().collect();
         let end = begun + LIVENESS;
         while !open.is_empty() {
             let mut failed = Vec::new();
-            let mut next = self.world.now() + ms(20);
-            next = next.min(end);
-            self.work(next, |ended| {
+            self.work(end.min(self.world.now() + PROBE_PAUSE), |ended| {
                 for ended in ended {
-                    if let Some(probe) = open.remove(&ended.request)
+                    if let Some(write) = open.remove(&ended.request)
                         && !ended.answered
                     {
-                        failed.push(probe);
+                        failed.push(write);
                     }
                 }
                 open.is_empty() && failed.is_empty()
             })?;
-            must(
-                open.is_empty() && failed.is_empty() || self.world.now() < end,
-                "liveness",
-                || {
-                    let statuses: Vec<_> = self.core(core).map(|(_, node)| node.status()).collect();
-                    format!("no answer within {LIVENESS:?} from {open:?} {failed:?}: {statuses:#?}")
-                },
-            )?;
-            for (node, write) in failed {
+            let over = open.is_empty() && failed.is_empty();
+            must(over || self.world.now() < end, "liveness", || {
+                format!("no answer within {LIVENESS:?}: {}", self.standing(core))
+            })?;
+            for write in failed {
+                let node = ids[self.rng.index(ids.len())];
                 self.probe_one(node, write, &mut open);
             }
         }
@@ -187,35 +246,91 @@ impl<S: Subject> Run<S> {
         Ok(())
     }
 
-    fn probe_one(&mut self, node: u64, write: bool, open: &mut BTreeMap<u64, (u64, bool)>) {
+    fn probe_one(&mut self, node: u64, write: bool, open: &mut BTreeMap<u64, bool>) {
         let (request, asked) = self.clients.probe(self.world.now(), node, write);
-        open.insert(request, (node, write));
+        open.insert(request, write);
         self.world.inject(sim::NodeId(asked.node), asked.request);
     }
 
     /// All of the core have applied all that is known to be decided, and are in one state.
+    ///
+    /// A node outside that leads with the help of others, and that a node of the core cannot reach or
+    /// hear, keeps that node from following and from being elected: nobody else needs another
+    /// leader. Nor can one follow whose leader has nothing to give it but a snapshot that has
+    /// rotted. So that one is excused; its requests went to others.
     fn converge(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let end = self.world.now() + LIVENESS;
         loop {
             let frontier = self.observer.with(|reference| reference.frontier());
-            let behind = |applied: u64| applied < frontier;
-            let nodes = self.core(core).count();
-            if nodes == core.len() && !self.core(core).any(|(_, node)| behind(node.applied())) {
+            let excused = self.excused(core);
+            let behind = |(id, node): (u64, &SimNode<Group<S>>)| {
+                node.applied() < frontier && !excused.contains(&id)
+            };
+            let up = self.core(core).count() == core.len();
+            if up && !self.core(core).any(behind) {
+                let excused = excused.len() as u64;
+                self.coverage
+                    .add("nodes excused for a leader outside", excused);
                 return Ok(());
             }
             must(self.world.now() < end, "liveness", || {
-                let statuses: Vec<_> = self.core(core).map(|(_, node)| node.status()).collect();
-                format!("not all of {core:?} came to {frontier}: {statuses:#?}")
+                format!("not all came to {frontier}: {}", self.standing(core))
             })?;
-            self.work_until(self.world.now() + ms(20))?;
+            self.work_until(self.world.now() + PROBE_PAUSE)?;
         }
+    }
+
+    /// Whoever of the core has no sound link to and from a leader outside of it, or a rotten leader.
+    fn excused(&self, core: &BTreeSet<u64>) -> BTreeSet<u64> {
+        let known = self.core(core).filter_map(|(_, node)| {
+            let status = node.status();
+            Some((status.core.epoch, status.leadership?.node.0))
+        });
+        let Some((_, leader)) = known.max().filter(|(_, leader)| !core.contains(leader)) else {
+            return BTreeSet::new();
+        };
+        let cut_off = |id: &u64| {
+            let (one, other) = (sim::NodeId(*id), sim::NodeId(leader));
+            !self.world.is_open(one, other)
+                || !self.world.is_open(other, one)
+                || self.world.has_rotted(other)
+        };
+        core.iter().copied().filter(cut_off).collect()
+    }
+
+    /// Where everybody is, for whoever reads of a failure.
+    fn standing(&self, core: &BTreeSet<u64>) -> String {
+        let mut standing = format!("the core is {core:?}");
+        for id in self.world.node_ids() {
+            match self.world.process(id) {
+                Some(node) => {
+                    let status = node.status();
+                    let (core, leader) = (&status.core, status.leadership);
+                    standing += &format!(
+                        "\n{id}: {} of epoch {}, leader {:?}, commit {}, log {}..={}, applied {}",
+                        core.role,
+                        core.epoch,
+                        leader.map(|leader| leader.node.0),
+                        core.commit,
+                        core.start,
+                        core.last,
+                        status.applied
+                    );
+                }
+                None => standing += &format!("\n{id}: down"),
+            }
+        }
+        for (node, error) in self.observer.refused() {
+            standing += &format!("\nn{} did not start: {error}", node.0);
+        }
+        standing
     }
 
     /// Every request at a node of the core has ended.
     fn end_requests(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let end = self.world.now() + self.timeout + ms(500);
         while self.clients.open().any(|open| core.contains(&open.node)) && self.world.now() < end {
-            self.work_until(self.world.now() + ms(20))?;
+            self.work_until(self.world.now() + PROBE_PAUSE)?;
         }
         let open: Vec<_> = self
             .clients
@@ -278,11 +393,22 @@ impl<S: Subject> Run<S> {
             ("events", stats.events),
             ("messages lost", stats.lost),
             ("messages duplicated", stats.duplicated),
+            ("messages delivered long after", stats.old_copies),
+            ("messages dropped by full links", stats.overflowed),
+            ("messages held up by clogs", stats.clogged),
             ("crashes", stats.crashes),
             ("power losses", stats.power_losses),
+            ("power losses of all", stats.power_alls),
             ("crashes before a send", stats.crashes_before_send),
             ("crashes by an error", stats.crashes_by_error),
+            ("pauses", stats.pauses),
             ("partitions", stats.partitions),
+            ("clogs", stats.clogs),
+            ("changes of clocks", stats.clock_changes),
+            ("stalls of disks", stats.disk_stalls),
+            ("errors of syncs", stats.sync_errors),
+            ("full disks", stats.disk_fulls),
+            ("rots", stats.rots),
         ] {
             coverage.add(name, count);
         }
@@ -300,5 +426,8 @@ impl<S: Subject> Run<S> {
 
 /// Within this of virtual time a healed core answers, and comes to one state.
 const LIVENESS: Duration = secs(10);
+/// How often a core is looked at.
+const PROBE_PAUSE: Duration = ms(20);
 /// More than a linearizable history of a run takes.
 const STEPS_MAX: u64 = 100_000;
+const RUN: u64 = 0x7275_6e21;

@@ -1,6 +1,6 @@
 //! Messages on their way: sent, lost, doubled, held up, received.
 
-use super::{Drop, Ending, Happening, Scheduled, World};
+use super::{Ending, Happening, Scheduled, Why, World};
 use crate::world::process::{Event, NodeId, Process};
 use crate::world::queue::Ticket;
 
@@ -28,6 +28,16 @@ impl<P: Process> World<P> {
         self.unclog(from, to);
     }
 
+    /// Whether the link from `from` to `to` is neither cut nor clogged.
+    #[must_use]
+    pub fn is_open(&self, from: NodeId, to: NodeId) -> bool {
+        let (Some(source), Some(target)) = (self.index(from), self.index(to)) else {
+            return false;
+        };
+        let link = &self.links[source * self.nodes.len() + target];
+        !link.is_cut() && link.clogged_until.is_none()
+    }
+
     /// Cuts both directions between `node` and every other node.
     pub fn isolate(&mut self, node: NodeId) {
         for other in self.node_ids().into_iter().filter(|&other| other != node) {
@@ -50,13 +60,13 @@ impl<P: Process> World<P> {
         let (now, row) = (self.now, self.nodes.len());
         let (Some(source), Some(target)) = (self.index(from), self.index(to)) else {
             self.stats.undeliverable += 1;
-            return self.note_drop(from, to, message, Drop::Down);
+            return self.note_drop(from, to, message, Why::Down);
         };
         let link = &mut self.links[source * row + target];
         let fate = link.fate(&self.options);
         if link.is_cut() {
             self.stats.cut += 1;
-            return self.note_drop(from, to, message, Drop::Cut);
+            return self.note_drop(from, to, message, Why::Cut);
         }
         if let Some(delay) = fate.old {
             self.stats.old_copies += 1;
@@ -66,7 +76,7 @@ impl<P: Process> World<P> {
         }
         let Some(delay) = fate.once else {
             self.stats.lost += 1;
-            return self.note_drop(from, to, message, Drop::Lost);
+            return self.note_drop(from, to, message, Why::Lost);
         };
         let max = self.options.link_messages_max;
         let counts = max < usize::MAX && !link.sound;
@@ -103,7 +113,7 @@ impl<P: Process> World<P> {
             };
             if let Some(Scheduled::Message { from, to, message }) = dropped {
                 self.stats.overflowed += 1;
-                self.note_drop(from, to, message, Drop::Full);
+                self.note_drop(from, to, message, Why::Full);
             }
         }
     }
@@ -120,7 +130,7 @@ impl<P: Process> World<P> {
         }
         if link.is_cut() {
             self.stats.cut += 1;
-            return self.note_drop(from, to, message, Drop::Cut);
+            return self.note_drop(from, to, message, Why::Cut);
         }
         if link.clogged_until.is_some() {
             link.backlog.push(Scheduled::Message { from, to, message });
@@ -133,7 +143,7 @@ impl<P: Process> World<P> {
         let node = &mut self.nodes[index];
         if node.process.is_none() {
             self.stats.undeliverable += 1;
-            return self.note_drop(from, to, message, Drop::Down);
+            return self.note_drop(from, to, message, Why::Down);
         }
         if node.paused_until.is_some() {
             return node.backlog.push(Scheduled::Message { from, to, message });
@@ -143,7 +153,7 @@ impl<P: Process> World<P> {
         self.execute(index, Event::Message { from, message });
     }
 
-    pub(super) fn note_drop(&mut self, from: NodeId, to: NodeId, message: P::Message, why: Drop) {
+    pub(super) fn note_drop(&mut self, from: NodeId, to: NodeId, message: P::Message, why: Why) {
         self.trace
             .note(self.now, from, Happening::Dropped { to, message, why });
     }

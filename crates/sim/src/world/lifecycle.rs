@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io;
 use std::time::Duration;
 
-use super::{Doom, Drop, Happening, How, Scheduled, World};
+use super::{Doom, Happening, How, Scheduled, Why, World};
 use crate::world::fault::Crash;
 use crate::world::process::{Context, Event, NodeId, Process, Start};
 
@@ -302,7 +302,7 @@ impl<P: Process> World<P> {
             match waiting {
                 Scheduled::Message { from, to, message } => {
                     self.stats.undeliverable += 1;
-                    self.note_drop(from, to, message, Drop::Down);
+                    self.note_drop(from, to, message, Why::Down);
                 }
                 Scheduled::Input { node, input } => {
                     self.stats.undeliverable += 1;

@@ -67,6 +67,11 @@ impl<T> Queue<T> {
         Ticket { sequence, slot }
     }
 
+    /// How many keys wait, those of cancelled items included.
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     /// When the next item is due.
     pub(super) fn next_at(&self) -> Option<Duration> {
         self.order.peek().map(|Reverse(key)| key.at)

@@ -283,7 +283,7 @@ fn node(word: &str) -> Option<NodeId> {
 }
 
 /// A decimal number with a unit, exact to the nanosecond.
-fn time(word: &str) -> Option<Duration> {
+pub(crate) fn time(word: &str) -> Option<Duration> {
     let unit_at = word.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = word.split_at(unit_at);
     let digits_max = match unit {

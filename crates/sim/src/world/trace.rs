@@ -36,7 +36,7 @@ pub(super) enum Happening<M> {
     Dropped {
         to: NodeId,
         message: M,
-        why: Drop,
+        why: Why,
     },
     Timer,
     SyncDone,
@@ -74,7 +74,7 @@ pub(super) enum Ending {
 }
 
 #[derive(Clone, Copy, Debug, Hash)]
-pub(super) enum Drop {
+pub(super) enum Why {
     Lost,
     Cut,
     Down,
@@ -155,10 +155,10 @@ impl<M: Debug> fmt::Display for Noted<M> {
             Happening::Delivered { from, message } => write!(f, "<- {from} {}", Brief(message)),
             Happening::Dropped { to, message, why } => {
                 let why = match why {
-                    Drop::Lost => "lost",
-                    Drop::Cut => "cut off",
-                    Drop::Down => "nobody there",
-                    Drop::Full => "link full",
+                    Why::Lost => "lost",
+                    Why::Cut => "cut off",
+                    Why::Down => "nobody there",
+                    Why::Full => "link full",
                 };
                 write!(f, "-x {to} {} ({why})", Brief(message))
             }
