@@ -59,13 +59,14 @@ fn failure(output: &str) -> &str {
 /// The message of the first panic, or the last thing that was said.
 fn first_words(output: &str) -> String {
     let failure = failure(output);
-    let mut lines = failure
+    let told = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: run with");
+    let panic = failure
         .lines()
         .skip_while(|line| !line.contains("panicked at"));
-    let message = lines.nth(1).map(str::trim).filter(|line| !line.is_empty());
-    let last = || failure.lines().rev().find(|line| !line.trim().is_empty());
+    let message = panic.skip(1).find(told);
+    let last = || failure.lines().rev().find(told);
     let words = message.or_else(last).unwrap_or("nothing was said");
-    words.chars().take(WORDS_MAX).collect()
+    words.trim().chars().take(WORDS_MAX).collect()
 }
 
 /// After how many seeds, states or the like the check fired, as the failure tells in one of the forms `seed 17`,
@@ -101,7 +102,7 @@ fn is_seed(word: &str) -> bool {
 }
 
 const UNITS: [&str; 6] = ["seeds", "states", "runs", "schedules", "images", "lives"];
-const WORDS_MAX: usize = 100;
+const WORDS_MAX: usize = 120;
 
 #[cfg(test)]
 mod tests {
