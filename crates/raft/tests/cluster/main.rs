@@ -11,8 +11,6 @@ mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
-mod logs;
-#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod recovery;

@@ -153,8 +153,11 @@ mod tests {
         f7_snapshot_record_fails
         f8_older_snapshot
         f9_proposal_inside_a_snapshot
+        h2_lost_append
         v_ack_of_the_whole_log
+        v_committed_entry_replaced
         v_own_copy_not_durable
+        v_restarted_follower
         v_vote_counted_twice
         v_vote_of_an_earlier_term
         v_vote_without_log_check

@@ -109,6 +109,8 @@ impl Stage {
             .values_mut()
             .for_each(|node| node.journal = Some(Vec::new()));
         self.cluster = Some(cluster);
+        self.held.clear();
+        self.down.clear();
         Ok(())
     }
 
