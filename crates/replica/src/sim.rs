@@ -81,7 +81,9 @@
 mod cluster;
 mod disk;
 mod node;
+mod packet;
 
 pub use cluster::{Cluster, Core, SimRequest, Witness};
 pub use disk::{SimDisk, SimFile};
 pub use node::SimNode;
+pub use packet::Packet;

@@ -38,7 +38,7 @@ pub use trial::{Ended, Trial};
 /// ```
 /// use std::io;
 /// use std::time::Duration;
-/// use synod_sim::{Campaign, Context, Coverage, Ended, Event, NodeId, Process, Start, Swarm, Trial, World};
+/// use synod_sim::{Campaign, Context, Ended, Event, NodeId, Process, Start, Swarm, Trial, World};
 ///
 /// struct Echo;
 /// impl Process for Echo {
@@ -68,7 +68,7 @@ pub use trial::{Ended, Trial};
 ///     world.run_until(trial.horizon);
 ///     let stats = world.stats();
 ///     assert!(stats.delivered <= stats.sent + stats.duplicated + stats.old_copies, "echo: too many");
-///     Ended { fingerprint: world.fingerprint(), coverage: Coverage::of(&stats) }
+///     Ended::of(&world)
 /// };
 /// let report = Campaign::new("echo")
 ///     .seeds(0, 200)

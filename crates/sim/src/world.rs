@@ -14,6 +14,7 @@ mod process;
 mod queue;
 mod script;
 mod stats;
+mod story;
 mod strike;
 mod swarm;
 mod trace;
@@ -378,7 +379,7 @@ impl<P: Process> World<P> {
 
     /// The last events as text, oldest first, at most [`WorldOptions::events_kept_max`].
     pub fn last_events(&self) -> impl Iterator<Item = String> {
-        self.trace.lines()
+        self.trace.events().map(ToString::to_string)
     }
 
     /// A hash of all events so far and of the state of the generators. Two runs that have the same

@@ -31,10 +31,7 @@ fn draw(seed: u64) -> Trial {
 fn run(trial: &Trial, unlucky: impl Fn(u64) -> u64) -> Ended {
     let mut world = ring::world(trial, unlucky(trial.seed));
     world.run_until(trial.horizon);
-    Ended {
-        fingerprint: world.fingerprint(),
-        coverage: Coverage::of(&world.stats()),
-    }
+    Ended::of(&world)
 }
 
 fn sound(trial: &Trial) -> Ended {

@@ -13,6 +13,7 @@ use synod_wal::{GroupId, Op, Wal};
 
 use super::cluster::{Cluster, Core, SimRequest, Witness};
 use super::disk::{SimDisk, rot};
+use super::packet::Packet;
 use crate::applier::{Applier, Job};
 use crate::engine::{Effect, Engine, EngineConfig, EngineStatus, Proposal};
 use crate::frame::{self, Frame};
@@ -103,13 +104,13 @@ impl<C: Cluster> SimNode<C> {
 
     fn step(
         &mut self,
-        event: sim::Event<Bytes, SimRequest<C::Ticket>>,
-        context: &mut sim::Context<Bytes>,
+        event: sim::Event<Packet<Core<C>>, SimRequest<C::Ticket>>,
+        context: &mut sim::Context<Packet<Core<C>>>,
     ) -> io::Result<()> {
         let now = Instant(context.now);
         match event {
             sim::Event::Message { from, message } => {
-                if let Some((GROUP, rest)) = frame::group(message) {
+                if let Some((GROUP, rest)) = frame::group(message.bytes().clone()) {
                     self.engine.handle_frame(now, NodeId(from.0), rest);
                 }
             }
@@ -122,7 +123,7 @@ impl<C: Cluster> SimNode<C> {
     }
 
     /// Polls the engine until it is at rest, but for a sync that takes time.
-    fn pump(&mut self, context: &mut sim::Context<Bytes>) -> io::Result<()> {
+    fn pump(&mut self, context: &mut sim::Context<Packet<Core<C>>>) -> io::Result<()> {
         let now = Instant(context.now);
         self.has_room = Log::has_room(&mut self.log);
         self.engine.set_room(self.has_room);
@@ -135,7 +136,7 @@ impl<C: Cluster> SimNode<C> {
                 Effect::Send(to, _, parcel) => {
                     let bytes = parcel.to_bytes();
                     self.show(to, &bytes);
-                    context.send(sim::NodeId(to.0), bytes);
+                    context.send(sim::NodeId(to.0), Packet::new(bytes));
                 }
                 Effect::Job(job) => self.run(job)?,
                 Effect::Task(task) => {
@@ -153,7 +154,7 @@ impl<C: Cluster> SimNode<C> {
     fn stage(
         &mut self,
         write: <Core<C> as Protocol>::Write,
-        context: &mut sim::Context<Bytes>,
+        context: &mut sim::Context<Packet<Core<C>>>,
     ) -> io::Result<()> {
         let (log, witness) = (&mut self.log, &mut self.witness);
         witness.staged(&write);
@@ -206,7 +207,7 @@ impl<C: Cluster> SimNode<C> {
         Ok(())
     }
 
-    fn begin(&mut self, later: Later<Core<C>>, context: &mut sim::Context<Bytes>) {
+    fn begin(&mut self, later: Later<Core<C>>, context: &mut sim::Context<Packet<Core<C>>>) {
         if self.later.is_empty() {
             context.start_sync();
         }
@@ -214,7 +215,7 @@ impl<C: Cluster> SimNode<C> {
     }
 
     /// The time of what is under way has come.
-    fn finish(&mut self, context: &mut sim::Context<Bytes>) -> io::Result<()> {
+    fn finish(&mut self, context: &mut sim::Context<Packet<Core<C>>>) -> io::Result<()> {
         let now = Instant(context.now);
         match self.later.pop_front() {
             Some(Later::Sync) => {
@@ -280,11 +281,15 @@ impl<C: Cluster> SimNode<C> {
 }
 
 impl<C: Cluster> sim::Process for SimNode<C> {
-    type Message = Bytes;
+    type Message = Packet<Core<C>>;
     type Input = SimRequest<C::Ticket>;
     type Shared = C;
 
-    fn start(start: sim::Start, shared: &C, context: &mut sim::Context<Bytes>) -> io::Result<Self> {
+    fn start(
+        start: sim::Start,
+        shared: &C,
+        context: &mut sim::Context<Packet<Core<C>>>,
+    ) -> io::Result<Self> {
         let now = Instant(context.now);
         let id = NodeId(start.id.0);
         let mut node = Self::open(&start, shared, shared.witness(id), now).map_err(|error| {
@@ -304,8 +309,8 @@ impl<C: Cluster> sim::Process for SimNode<C> {
 
     fn handle(
         &mut self,
-        event: sim::Event<Bytes, SimRequest<C::Ticket>>,
-        context: &mut sim::Context<Bytes>,
+        event: sim::Event<Packet<Core<C>>, SimRequest<C::Ticket>>,
+        context: &mut sim::Context<Packet<Core<C>>>,
     ) -> io::Result<()> {
         let now = Instant(context.now);
         self.witness.began(now);

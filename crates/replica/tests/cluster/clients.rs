@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_replica::sim::SimRequest;
 use synod_replica::{Consistency, Failure, NodeId, Reason, Ticket};
-use synod_sim::{ClientId, History, KvInput, KvOutput, OpId, Rng, Value};
+use synod_sim::{ClientId, Coverage, History, KvInput, KvOutput, OpId, Rng, Value};
 
 use super::options::Load;
 use super::reference::{Reference, compact, number};
-use super::{Coverage, Tokens, Verdict, Violation, must};
+use super::{Tokens, Verdict, Violation, must};
 
 /// Requests that have ended since somebody looked.
 pub(crate) type Ends = Arc<Mutex<Vec<(u64, End)>>>;
@@ -117,6 +117,7 @@ pub(crate) struct Asked {
 /// All clients of a run, and what they know.
 pub(crate) struct Clients {
     load: Load,
+    retired: bool,
     rng: Rng,
     clients: Vec<Client>,
     ends: Ends,
@@ -137,7 +138,7 @@ impl Clients {
     pub(crate) fn new(seed: u64, load: Load) -> Self {
         let mut rng = Rng::new(seed ^ CLIENTS);
         let mut history = History::new();
-        let gap = load.gap();
+        let gap = load.gap;
         let clients = (0..load.clients).map(|_| Client {
             id: history.fresh_client(),
             next: Some(rng.exponential(gap)),
@@ -155,8 +156,9 @@ impl Clients {
             floors: BTreeMap::new(),
             history,
             lost: Vec::new(),
-            coverage: Coverage::default(),
+            coverage: Coverage::new(),
             answered: 0,
+            retired: false,
             load,
         }
     }
@@ -198,7 +200,7 @@ impl Clients {
             client.again = None;
         }
         self.load.retries_max = 0;
-        self.load.requests = 0;
+        self.retired = true;
     }
 
     /// A request at this node by a client of its own: a write, or a read. Tells its number.
@@ -238,8 +240,8 @@ impl Clients {
                 End::Unknown => self.lost(now, &open),
             }
             let next = self.clients[open.client].next;
-            if next.is_none() && self.load.requests > 0 {
-                let pause = self.rng.exponential(self.load.gap());
+            if next.is_none() && !self.retired {
+                let pause = self.rng.exponential(self.load.gap);
                 self.clients[open.client].next = Some(now + pause);
             }
             ended.push(Ended {
@@ -312,7 +314,7 @@ impl Clients {
     }
 
     fn rejected(&mut self, now: Duration, open: &Open, reason: Reason, leader: Option<NodeId>) {
-        self.coverage.add(&format!("rejected: {reason}"), 1);
+        self.coverage.add(named(reason), 1);
         if let Some(op) = open.op {
             self.history.fail(op).unwrap();
         }
@@ -394,9 +396,7 @@ impl Clients {
     pub(crate) fn cover(&self, coverage: &mut Coverage) {
         coverage.add("requests answered", self.answered);
         coverage.add("requests", self.requests);
-        for (name, count) in &self.coverage.0 {
-            coverage.add(name, *count);
-        }
+        coverage.merge(&self.coverage);
     }
 
     fn ask_as(&mut self, client: usize, at: Duration, nodes: &BTreeSet<u64>) -> Asked {
@@ -501,11 +501,16 @@ impl Open {
     }
 }
 
-impl Load {
-    /// Mean time between the end of a client's request and its next one.
-    fn gap(&self) -> Duration {
-        let asked = self.horizon.as_nanos() as u64 * self.clients;
-        Duration::from_nanos(asked / self.requests.max(1))
+fn named(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotLeader => "rejected: not leader",
+        Reason::Busy => "rejected: busy",
+        Reason::TooLarge => "rejected: too large",
+        Reason::Expired => "rejected: expired",
+        Reason::Full => "rejected: no space",
+        Reason::Poisoned => "rejected: poisoned",
+        Reason::Overtaken => "rejected: overtaken",
+        _ => "rejected for another reason",
     }
 }
 

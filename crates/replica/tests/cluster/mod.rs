@@ -15,6 +15,7 @@ mod options;
 mod raft;
 mod reference;
 mod run;
+pub(crate) mod script;
 mod tokens;
 
 use std::fmt;
@@ -22,11 +23,11 @@ use std::fmt;
 use bytes::Bytes;
 use synod_replica::sim::{Cluster, Core, SimNode};
 use synod_replica::{Configured, EngineConfig, Kind, NodeId, Position, Protocol, Snapshot};
-use synod_sim::World;
+use synod_sim::{Coverage, World};
 use synod_wal::{Lsn, Op};
 
 pub(crate) use clients::Noted;
-pub(crate) use coverage::Coverage;
+pub(crate) use coverage::MINIMUMS;
 pub(crate) use options::Options;
 pub(crate) use raft::Raft;
 pub(crate) use run::Run;

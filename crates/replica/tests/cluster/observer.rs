@@ -7,12 +7,12 @@ use std::rc::Rc;
 use bytes::Bytes;
 use synod_replica::sim::{Core, Witness};
 use synod_replica::{Applier, Engine, Instant, Kind, NodeId, Position, Protocol, Snapshot, Task};
+use synod_sim::Coverage;
 use synod_wal::{Lsn, Op};
 
 use super::reference::Reference;
 use super::{
-    Coverage, Group, Message, Noted, Options, Rules, Subject, Tokens, Verdict, Violation, Write,
-    must,
+    Group, Message, Noted, Options, Rules, Subject, Tokens, Verdict, Violation, Write, must,
 };
 
 /// What is known of a world from within. Clones are the same observer.
@@ -44,7 +44,7 @@ impl<S: Subject> Observer<S> {
             rotted: BTreeSet::new(),
             violation: None,
             refused: BTreeMap::new(),
-            coverage: Coverage::default(),
+            coverage: Coverage::new(),
         })))
     }
 
@@ -78,7 +78,7 @@ impl<S: Subject> Observer<S> {
     pub(crate) fn cover(&self, coverage: &mut Coverage) {
         let state = self.0.borrow();
         state.rules.cover(coverage);
-        *coverage += state.coverage.clone();
+        coverage.merge(&state.coverage);
         coverage.add("repeated names", state.reference.repeats);
     }
 }
@@ -94,10 +94,13 @@ impl<S: Subject> Eye<S> {
     fn fails(&self, when: &str, error: &str) {
         let medium = MEDIUM.iter().any(|words| error.contains(words));
         self.look(|state| {
-            let why = if medium { "the medium" } else { "damage" };
-            state
-                .coverage
-                .add(&format!("{when}s that failed by {why}"), 1);
+            let name = match (when, medium) {
+                ("start", true) => "starts failed by the medium",
+                ("start", false) => "starts refused for damage",
+                (_, true) => "lives ended by the medium",
+                (_, false) => "lives ended by damage",
+            };
+            state.coverage.add(name, 1);
             must(
                 medium || state.rotted.contains(&self.node),
                 "recovery",
@@ -163,6 +166,7 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
             Task::Save(_) => "snapshots taken",
             Task::ReadChunk { .. } => "pieces of snapshots read",
             Task::WriteChunk { last: true, .. } => "snapshots pulled",
+            Task::Verify(_) => "snapshots verified for a peer",
             _ => return,
         };
         self.look(|state| {

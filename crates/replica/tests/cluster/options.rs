@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use synod_replica::EngineConfig;
-use synod_sim::{FaultKind, Rng, Swarm, WorldOptions};
+use synod_sim::{FaultKind, Rng, Swarm, Trial, WorldOptions};
 
 /// Everything that is drawn before a run begins. Bounds are drawn from the tiny to the usual: what
 /// is never full hides what happens when it is.
@@ -21,9 +21,9 @@ pub(crate) struct Options {
 /// What the clients do.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
-    pub(crate) clients: u64,
-    /// Requests in the first phase, about.
-    pub(crate) requests: u64,
+    pub(crate) clients: usize,
+    /// Mean time between the end of a client's request and its next one.
+    pub(crate) gap: Duration,
     /// How long the first phase takes.
     pub(crate) horizon: Duration,
     pub(crate) keys: u64,
@@ -75,7 +75,7 @@ impl Options {
             nodes: 3,
             load: Load {
                 clients: 4,
-                requests: 300,
+                gap: ms(40),
                 horizon: secs(3),
                 keys: 5,
                 reads_percent: 40,
@@ -109,6 +109,27 @@ impl Options {
                 record_bytes_max: 8 << 10 >> 1,
             },
             world: WorldOptions::default(),
+        }
+    }
+
+    /// What a trial says, and for the rest what its seed does.
+    pub(crate) fn of(trial: &Trial) -> Self {
+        let mut options = Self::drawn(trial.seed);
+        options.nodes = trial.nodes;
+        options.load.clients = trial.clients;
+        options.load.horizon = trial.horizon;
+        options.world = trial.options.clone();
+        options
+    }
+
+    /// The part that can be made smaller.
+    pub(crate) fn trial(self, seed: u64) -> Trial {
+        Trial {
+            seed,
+            nodes: self.nodes,
+            clients: self.load.clients,
+            horizon: self.load.horizon,
+            options: self.world,
         }
     }
 
@@ -172,10 +193,13 @@ impl Options {
 
 impl Load {
     fn drawn(rng: &mut Rng) -> Self {
+        let clients = 1 + rng.below(10);
+        let requests = 100 + rng.below(300);
+        let horizon = ms(1500 + rng.below(3500));
         Self {
-            clients: 1 + rng.below(10),
-            requests: 100 + rng.below(300),
-            horizon: ms(1500 + rng.below(3500)),
+            clients: clients as usize,
+            gap: horizon * clients as u32 / requests as u32,
+            horizon,
             keys: 1 + rng.below(5),
             reads_percent: pick(rng, &[10, 30, 50, 50, 70]),
             stale_percent: pick(rng, &[0, 0, 10]),
@@ -215,11 +239,11 @@ impl EngineOptions {
     }
 }
 
+/// What the world does not print itself.
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} nodes, {:?}", self.nodes, self.load)?;
-        writeln!(f, "{:?}\n{:?}\n{:?}", self.core, self.engine, self.log)?;
-        write!(f, "{}", self.world)
+        writeln!(f, "{:?}", self.load)?;
+        write!(f, "{:?}\n{:?}\n{:?}", self.core, self.engine, self.log)
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use synod_raft::check::Checker;
 use synod_raft::{Binding, Echo, Envelope, Index, LogId, Message, Replicate, Term};
 use synod_replica::{Kind, NodeId, Position, Protocol, Snapshot, raft};
+use synod_sim::Coverage;
 use synod_wal::{Lsn, Op};
 
-use super::{Coverage, Options, Rules, Subject, Verdict, Violation, must};
+use super::{Options, Rules, Subject, Verdict, Violation, must};
 
 /// Raft, with everything its checker knows.
 #[derive(Debug)]
@@ -51,9 +52,11 @@ impl Rules<Raft> for RaftRules {
         let verdict = told(self.checker.started(core));
         if in_flight.is_some() && verdict.is_ok() {
             let kept = self.checker.durable(id(node)).cloned() != before;
-            let fate = if kept { "kept" } else { "lost" };
-            self.coverage
-                .add(&format!("unsynced writes {fate} by a crash"), 1);
+            let fate = match kept {
+                true => "unsynced writes that a crash kept",
+                false => "unsynced writes that a crash took",
+            };
+            self.coverage.add(fate, 1);
         }
         verdict
     }
@@ -150,7 +153,7 @@ impl Rules<Raft> for RaftRules {
 
     fn cover(&self, coverage: &mut Coverage) {
         coverage.add("leaderships", self.leaderships.len() as u64);
-        *coverage += self.coverage.clone();
+        coverage.merge(&self.coverage);
     }
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use synod_replica::sim::SimNode;
 use synod_replica::{NodeId, Role};
-use synod_sim::{self as sim, Checker, ClockChange, Fault, Kv, Rng, Verdict as Linearizable};
+use synod_sim::{
+    self as sim, Checker, ClockChange, Coverage, Crash, Fault, Kv, Rng, Verdict as Linearizable,
+};
 
 use super::clients::{Clients, Ended};
 use super::observer::Observer;
 use super::options::{ms, secs};
-use super::{Coverage, Group, Nodes, Options, Subject, Verdict, Violation, must};
+use super::{Group, Nodes, Options, Subject, Verdict, Violation, must};
 
 /// A world, its clients, and the checks.
 pub(crate) struct Run<S: Subject> {
@@ -41,7 +43,7 @@ impl<S: Subject> Run<S> {
             targets: (1..=nodes).collect(),
             timeout,
             rng: Rng::new(seed ^ RUN),
-            coverage: Coverage::default(),
+            coverage: Coverage::new(),
         }
     }
 
@@ -141,7 +143,8 @@ impl<S: Subject> Run<S> {
     fn check_deadline(&self, ended: &Ended) -> Verdict {
         let (open, now) = (&ended.open, self.world.now());
         let took = now - open.called;
-        if took <= open.timeout {
+        // What is outside of a healed core may stand still for ever.
+        if took <= open.timeout || !self.targets.contains(&open.node) {
             return Ok(());
         }
         let node = sim::NodeId(open.node);
@@ -203,6 +206,13 @@ impl<S: Subject> Run<S> {
         let size = least + self.rng.index(clean - least + 1);
         let core = self.world.random_core(size);
         self.world.heal_core(&core);
+        // A leader without space leads on: it serves reads and refuses commands until there is some.
+        // So there will be, also outside.
+        for id in &ids {
+            if let Some(disk) = self.world.disk(*id) {
+                disk.fill(false);
+            }
+        }
         self.coverage
             .add("nodes left outside", (ids.len() - size) as u64);
         core.into_iter().map(|id| id.0).collect()
@@ -256,8 +266,7 @@ impl<S: Subject> Run<S> {
     ///
     /// A node outside that leads with the help of others, and that a node of the core cannot reach or
     /// hear, keeps that node from following and from being elected: nobody else needs another
-    /// leader. Nor can one follow whose leader has nothing to give it but a snapshot that has
-    /// rotted. So that one is excused; its requests went to others.
+    /// leader. So that one is excused; its requests went to others.
     fn converge(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let end = self.world.now() + LIVENESS;
         loop {
@@ -280,7 +289,7 @@ impl<S: Subject> Run<S> {
         }
     }
 
-    /// Whoever of the core has no sound link to and from a leader outside of it, or a rotten leader.
+    /// Whoever of the core has no sound link to and from a leader outside of it.
     fn excused(&self, core: &BTreeSet<u64>) -> BTreeSet<u64> {
         let known = self.core(core).filter_map(|(_, node)| {
             let status = node.status();
@@ -291,9 +300,7 @@ impl<S: Subject> Run<S> {
         };
         let cut_off = |id: &u64| {
             let (one, other) = (sim::NodeId(*id), sim::NodeId(leader));
-            !self.world.is_open(one, other)
-                || !self.world.is_open(other, one)
-                || self.world.has_rotted(other)
+            !self.world.is_open(one, other) || !self.world.is_open(other, one)
         };
         core.iter().copied().filter(cut_off).collect()
     }
@@ -371,6 +378,18 @@ impl<S: Subject> Run<S> {
         &self.world.shared().options
     }
 
+    /// Lets something rot on a node's disk.
+    pub(crate) fn rot(&mut self, node: sim::NodeId, seed: u64) {
+        self.world.strike(&Fault::Rot { node, seed });
+        self.tell_rot();
+    }
+
+    /// Kills a node and starts it again; tells whether that failed for damage.
+    pub(crate) fn refuses_to_start(&mut self, node: sim::NodeId) -> bool {
+        self.world.crash(node, Crash::Kill);
+        !self.world.restart(node) && self.observer.refused().contains_key(&NodeId(node.0))
+    }
+
     /// Everybody but who leads; panics unless one leads and all are up.
     pub(crate) fn all_but_the_leader(&self) -> Vec<sim::NodeId> {
         let leads = |id: &sim::NodeId| {
@@ -385,33 +404,10 @@ impl<S: Subject> Run<S> {
 
     /// What was seen.
     pub(crate) fn coverage(&self) -> Coverage {
-        let mut coverage = self.coverage.clone();
+        let mut coverage = Coverage::of(&self.world.stats());
+        coverage.merge(&self.coverage);
         self.clients.cover(&mut coverage);
         self.observer.cover(&mut coverage);
-        let stats = self.world.stats();
-        for (name, count) in [
-            ("events", stats.events),
-            ("messages lost", stats.lost),
-            ("messages duplicated", stats.duplicated),
-            ("messages delivered long after", stats.old_copies),
-            ("messages dropped by full links", stats.overflowed),
-            ("messages held up by clogs", stats.clogged),
-            ("crashes", stats.crashes),
-            ("power losses", stats.power_losses),
-            ("power losses of all", stats.power_alls),
-            ("crashes before a send", stats.crashes_before_send),
-            ("crashes by an error", stats.crashes_by_error),
-            ("pauses", stats.pauses),
-            ("partitions", stats.partitions),
-            ("clogs", stats.clogs),
-            ("changes of clocks", stats.clock_changes),
-            ("stalls of disks", stats.disk_stalls),
-            ("errors of syncs", stats.sync_errors),
-            ("full disks", stats.disk_fulls),
-            ("rots", stats.rots),
-        ] {
-            coverage.add(name, count);
-        }
         for id in self.world.node_ids() {
             if let Some(disk) = self.world.disk(id) {
                 let stats = disk.stats();

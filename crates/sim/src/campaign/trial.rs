@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::campaign::Coverage;
-use crate::world::WorldOptions;
+use crate::world::{Process, World, WorldOptions};
 
 /// Everything that a run is made of: equal trials run equally.
 ///
@@ -32,6 +32,17 @@ pub struct Ended {
     pub fingerprint: u128,
     /// What it has seen.
     pub coverage: Coverage,
+}
+
+impl Ended {
+    /// What a world has to say.
+    #[must_use]
+    pub fn of<P: Process>(world: &World<P>) -> Self {
+        Self {
+            fingerprint: world.fingerprint(),
+            coverage: Coverage::of(&world.stats()),
+        }
+    }
 }
 
 impl fmt::Display for Trial {

@@ -198,6 +198,7 @@ impl<P: Process> World<P> {
             .get_or_insert_with(|| min + node.rng.exponential(mean));
         let mut context = Context::new(node.clock.local(self.now));
         context.wall = node.clock.wall(self.now);
+        context.true_now = self.now;
         context.sent = std::mem::take(&mut self.outbox);
         context.timer = node.timer;
         context.sync_delay = sync_delay;

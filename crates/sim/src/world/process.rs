@@ -111,6 +111,9 @@ pub struct Context<M> {
     /// What the node's wall clock shows, since the epoch of Unix. It may be wrong, and be set
     /// forward and back; [`World::true_wall`](crate::World::true_wall) is what it should show.
     pub wall: Duration,
+    /// What neither clock knows: virtual time since the world began. It is there for what observers
+    /// note, such as the times of a [`History`](crate::History); a process that acts by it cheats.
+    pub true_now: Duration,
     /// Messages to send, in order. Sending to oneself goes through the network too.
     pub sent: Vec<(NodeId, M)>,
     /// The one deadline of this process, by its monotonic clock. It holds what is set already, is
@@ -132,6 +135,7 @@ impl<M> Context<M> {
         Self {
             now,
             wall: WALL_START.saturating_add(now),
+            true_now: now,
             sent: Vec::new(),
             timer: None,
             sync_at: None,

@@ -18,10 +18,10 @@ pub(super) struct Trace<M> {
 
 /// An event of the log. Messages are kept as they are and become text only if somebody looks.
 #[derive(Debug)]
-struct Noted<M> {
-    at: Duration,
-    node: NodeId,
-    what: Happening<M>,
+pub(super) struct Noted<M> {
+    pub(super) at: Duration,
+    pub(super) node: NodeId,
+    pub(super) what: Happening<M>,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -134,8 +134,9 @@ impl<M: Clone + Debug + Hash> Trace<M> {
         self.kept_max > 0
     }
 
-    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
-        self.last.iter().map(ToString::to_string)
+    /// What is kept, oldest first.
+    pub(super) fn events(&self) -> impl Iterator<Item = &Noted<M>> {
+        self.last.iter()
     }
 
     pub(super) fn digest(&self) -> Digest {
@@ -150,10 +151,16 @@ impl<M: Debug> fmt::Display for Noted<M> {
             node => node.to_string(),
         };
         write!(f, "{:>14.6} ms {node:>4} ", self.at.as_secs_f64() * 1e3)?;
-        match &self.what {
-            Happening::Start { incarnation } => write!(f, "starts, incarnation {incarnation}"),
-            Happening::Delivered { from, message } => write!(f, "<- {from} {}", Brief(message)),
-            Happening::Dropped { to, message, why } => {
+        write!(f, "{}", self.what)
+    }
+}
+
+impl<M: Debug> fmt::Display for Happening<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start { incarnation } => write!(f, "starts, incarnation {incarnation}"),
+            Self::Delivered { from, message } => write!(f, "<- {from} {}", Brief(message)),
+            Self::Dropped { to, message, why } => {
                 let why = match why {
                     Why::Lost => "lost",
                     Why::Cut => "cut off",
@@ -162,13 +169,13 @@ impl<M: Debug> fmt::Display for Noted<M> {
                 };
                 write!(f, "-x {to} {} ({why})", Brief(message))
             }
-            Happening::Timer => write!(f, "timer"),
-            Happening::SyncDone => write!(f, "sync done"),
-            Happening::Input { text, dropped } => match dropped {
+            Self::Timer => write!(f, "timer"),
+            Self::SyncDone => write!(f, "sync done"),
+            Self::Input { text, dropped } => match dropped {
                 false => write!(f, "input {text}"),
                 true => write!(f, "is down, input {text} is dropped"),
             },
-            Happening::Crash { power, how, unsent } => {
+            Self::Crash { power, how, unsent } => {
                 let kind = if *power { "loses power" } else { "is killed" };
                 let how = match how {
                     How::BetweenSteps => "between two steps",
@@ -178,16 +185,16 @@ impl<M: Debug> fmt::Display for Noted<M> {
                 };
                 write!(f, "{kind} {how}, {unsent} messages unsent")
             }
-            Happening::Error(error) => write!(f, "fails: {error}"),
-            Happening::Cut { to } => write!(f, "-/- {to} link cut"),
-            Happening::Healed { to } => write!(f, "--- {to} link healed"),
-            Happening::Struck(fault) => write!(f, "fault: {fault}"),
-            Happening::Ended(ending) => write!(f, "{ending}"),
-            Happening::CoreHealed(core) => {
+            Self::Error(error) => write!(f, "fails: {error}"),
+            Self::Cut { to } => write!(f, "-/- {to} link cut"),
+            Self::Healed { to } => write!(f, "--- {to} link healed"),
+            Self::Struck(fault) => write!(f, "fault: {fault}"),
+            Self::Ended(ending) => write!(f, "{ending}"),
+            Self::CoreHealed(core) => {
                 write!(f, "a core is healed:")?;
                 core.iter().try_for_each(|node| write!(f, " {node}"))
             }
-            Happening::FaultsStop => write!(f, "faults stop"),
+            Self::FaultsStop => write!(f, "faults stop"),
         }
     }
 }
