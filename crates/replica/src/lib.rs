@@ -65,17 +65,20 @@
 //! # Features
 //!
 //! - `raft` (default): [`Protocol`] for `synod_raft::Raft`.
+//! - `conformance`: the module `conformance`, suites for a log, a transport or a machine of your own.
 //! - `sim`: the module `sim`, to run whole nodes in a simulated world.
 //!
 //! # Left out
 //!
 //! Membership change and leadership transfer; client sessions that make a client's own retries
-//! apply once (a forwarded frame that is repeated *is* applied once); a conformance suite for logs
-//! and transports; applying and syncing on threads of their own.
+//! apply once (a forwarded frame that is repeated *is* applied once); applying and syncing on threads
+//! of their own.
 
 pub mod body;
 
 mod applier;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod drive;
 mod engine;
 mod frame;

@@ -1,0 +1,63 @@
+//! Proves a [`Log`](crate::Log), a [`Transport`](crate::Transport) or a
+//! [`StateMachine`](crate::StateMachine) of your own: each suite is called from one test.
+//!
+//! # Problem
+//!
+//! The traits are small, and what breaks a cluster is between their lines: a truncation that a
+//! restart forgets, a `durable` that runs ahead of the disk, a queue that blocks when a peer is
+//! slow, a snapshot that was frozen by reference. Such a log passes every test in which nothing
+//! dies. These suites are what the runtime relies on, promise by promise, and ours pass them.
+//!
+//! ```
+//! use synod_replica::conformance;
+//! # use synod_replica::{Applying, StateMachine};
+//! # use std::io::{self, Read, Write};
+//! # #[derive(Default)] struct Counter(u64);
+//! # impl StateMachine for Counter {
+//! #     type Response = u64;
+//! #     type Frozen = u64;
+//! #     fn apply(&mut self, _: Applying, command: &[u8]) -> u64 { self.0 += command.len() as u64; self.0 }
+//! #     fn freeze(&self) -> u64 { self.0 }
+//! #     fn write(frozen: u64, to: &mut dyn Write) -> io::Result<()> { to.write_all(&frozen.to_le_bytes()) }
+//! #     fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
+//! #         let mut bytes = [0; 8];
+//! #         from.read_exact(&mut bytes)?;
+//! #         self.0 = u64::from_le_bytes(bytes);
+//! #         Ok(())
+//! #     }
+//! # }
+//!
+//! // #[test]
+//! fn my_machine_conforms() {
+//!     let commands = [&b"one"[..], b"two", b"a longer one"];
+//!     conformance::state_machine(Counter::default, |counter| counter.0, &commands);
+//! }
+//! # my_machine_conforms();
+//! ```
+//!
+//! A case that fails panics with its name, with what it saw, and with what the trait promises. What a
+//! store or a network need not be able to do, like to lose its power, is asked of it through methods
+//! with a default; without them the cases that need them are skipped, and a line says so. Nothing
+//! here is timed: what must not block is given far longer than it can need, and what must happen is
+//! waited for.
+//!
+//! The module stands behind the feature `conformance`, because it is tests: a build that runs
+//! nobody's tests should not compile 3,000 lines of them.
+//!
+//! # What is left out
+//!
+//! A suite shows bugs and proves no absence. Crashes inside an operation need a medium that can be
+//! stopped there: `synod_wal`'s own tests do that to 100,000 disks, and `synod_sim` has what it
+//! takes for a log of yours.
+
+mod letters;
+mod log;
+mod machine;
+mod random;
+mod suite;
+mod transport;
+
+pub use log::{LogStore, log};
+pub use machine::state_machine;
+pub use suite::{Report, Unsupported};
+pub use transport::{Network, NetworkLimits, transport};

@@ -1,0 +1,104 @@
+//! What a log must get right.
+
+mod durability;
+mod readers;
+mod rig;
+mod slots;
+mod snapshots;
+mod transfers;
+
+use synod_wal::GroupId;
+
+use super::suite::{Report, Suite, Unsupported};
+use crate::log::Log;
+
+/// Where a log lives: what is left when the log itself is dropped, like a directory.
+///
+/// A closure that opens the log is one that can do nothing else:
+///
+/// ```no_run
+/// # use synod_replica::{Log, conformance};
+/// # struct MyLog;
+/// # impl MyLog { fn open(_: &std::path::Path) -> synod_wal::Wal<synod_wal::Directory> { unimplemented!() } }
+/// // #[test]
+/// fn my_log_conforms() {
+///     conformance::log(|| {
+///         let directory = tempfile::tempdir().unwrap();
+///         move || MyLog::open(directory.path())
+///     });
+/// }
+/// ```
+pub trait LogStore {
+    /// The log that lives here.
+    type Log: Log;
+
+    /// Opens the log, as a new process would. The one that was opened before was dropped, with its
+    /// readers and snapshots and without any farewell.
+    fn open(&mut self) -> Self::Log;
+
+    /// Cuts the power after the log was dropped: whatever may be lost is lost, as hard as it can
+    /// come.
+    ///
+    /// # Errors
+    /// [`Unsupported`], by default.
+    fn lose_power(&mut self) -> Result<(), Unsupported> {
+        Err(Unsupported("lose_power"))
+    }
+
+    /// Rots a byte in the body of a stored snapshot, beneath the log.
+    ///
+    /// # Errors
+    /// [`Unsupported`], by default.
+    fn damage_snapshot(&mut self, _group: GroupId, _index: u64) -> Result<(), Unsupported> {
+        Err(Unsupported("damage_snapshot"))
+    }
+
+    /// From now on every sync of the medium fails, or none does.
+    ///
+    /// # Errors
+    /// [`Unsupported`], by default.
+    fn fail_syncs(&mut self, _fail: bool) -> Result<(), Unsupported> {
+        Err(Unsupported("fail_syncs"))
+    }
+}
+
+impl<L: Log, F: FnMut() -> L> LogStore for F {
+    type Log = L;
+
+    fn open(&mut self) -> L {
+        self()
+    }
+}
+
+/// Tries a [`Log`] with its reader and its snapshots, case by case, each on a store of its own that
+/// `fresh` makes, empty and with space. A log whose syncs end later than they begin is waited for by
+/// the waker that it was handed.
+///
+/// | case | what it is about |
+/// |---|---|
+/// | `empty` | a group that nobody wrote to |
+/// | `append`, `sequence_numbers`, `sync_of_nothing` | what was synced is there after a restart; numbers and `durable` only rise, and what is appended has a number above `durable` |
+/// | `last_put_wins`, `gaps`, `extremes`, `longest_record` | slots |
+/// | `truncation`, `start`, `state`, `order_in_a_record` | what a record does, in its order |
+/// | `groups` | one log, one sync, no cross-talk |
+/// | `lives` | long random histories over many restarts, against a model |
+/// | `stream` | many slots, recovered in order |
+/// | `reads`, `reads_are_bounded`, `reads_beside_the_writer` | the readers' half, also from another thread while the log grows and is cut |
+/// | `snapshots`, `snapshots_of_groups`, `failing_writer`, `large_snapshot` | snapshots written here |
+/// | `transfer`, `partial_transfer`, `bad_transfer`, `transfers_do_not_mix` | snapshots received in pieces |
+/// | `power_loss`, `snapshots_survive_power_loss` | what was durable is there, and what is there was appended, up to one point in the order of all groups (needs `lose_power`) |
+/// | `damaged_snapshot` | is not believed (needs `damage_snapshot`) |
+/// | `failed_sync` | latches the log shut (needs `fail_syncs`) |
+///
+/// # Panics
+/// When a case fails.
+pub fn log<S: LogStore>(mut fresh: impl FnMut() -> S) -> Report {
+    let mut suite = Suite::new("log");
+    let fresh: &mut dyn FnMut() -> S = &mut fresh;
+    slots::run(&mut suite, fresh);
+    readers::run(&mut suite, fresh);
+    snapshots::run(&mut suite, fresh);
+    transfers::run(&mut suite, fresh);
+    durability::run(&mut suite, fresh);
+    suite.finish()
+}

@@ -1,0 +1,217 @@
+//! Snapshots that are received from a peer, in pieces.
+
+use std::sync::Arc;
+
+use synod_wal::{GroupId, Snapshot, SnapshotError};
+
+use super::LogStore;
+use super::rig::Rig;
+use super::snapshots::{check, create, identity, is_absent, newest};
+use crate::conformance::suite::{Suite, Unsupported};
+use crate::log::{Log, SnapshotStore};
+
+pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) {
+    let mut case = |name, promise, run: fn(&mut dyn FnMut() -> S)| {
+        suite.case(name, promise, || {
+            run(fresh);
+            Ok::<(), Unsupported>(())
+        });
+    };
+    case(
+        "transfer",
+        "what peers transfer is the whole file: received byte for byte it is the same snapshot, durable on return",
+        transfer,
+    );
+    case(
+        "partial_transfer",
+        "pieces are no snapshot before `finish_part` has verified the whole",
+        partial_transfer,
+    );
+    case(
+        "bad_transfer",
+        "pieces that are not that snapshot are refused, whichever byte is wrong",
+        bad_transfer,
+    );
+    case(
+        "transfers_do_not_mix",
+        "pieces of two snapshots of one index are kept apart",
+        transfers_do_not_mix,
+    );
+}
+
+/// The bytes of a snapshot's file as its holder sends them.
+fn file_of<S: LogStore>(fresh: &mut dyn FnMut() -> S, version: u64, len: usize) -> Vec<u8> {
+    let mut holder = Rig::new(fresh);
+    let snapshots = holder.log().snapshots();
+    let told = create(&*snapshots, 1, 9, version, len);
+    let bytes = snapshots.len(GroupId(1), 9);
+    assert!(
+        matches!(bytes, Ok(bytes) if bytes == told),
+        "`create` told {told} bytes, and `len` tells {bytes:?}"
+    );
+    let mut file = vec![0; told as usize];
+    let mut filled = 0;
+    while filled < file.len() {
+        let end = file.len().min(filled + 1_000);
+        match snapshots.read(GroupId(1), 9, filled as u64, &mut file[filled..end]) {
+            Ok(0) | Err(_) => panic!("byte {filled} of {told} cannot be read"),
+            Ok(count) => filled += count,
+        }
+    }
+    let beyond = snapshots.read(GroupId(1), 9, told, &mut [0; 8]);
+    assert!(matches!(beyond, Ok(0)), "behind the end: {beyond:?}");
+    file
+}
+
+fn receive(snapshots: &dyn SnapshotStore, snapshot: &Snapshot, file: &[u8]) {
+    for at in (0..file.len()).step_by(900) {
+        let piece = &file[at..file.len().min(at + 900)];
+        // A piece may come twice.
+        for _ in 0..1 + at / 900 % 2 {
+            let written = snapshots.write_part(GroupId(1), snapshot, at as u64, piece);
+            assert!(written.is_ok(), "the piece at {at}: {written:?}");
+        }
+    }
+}
+
+fn snapshots_of<S: LogStore>(rig: &mut Rig<S>) -> Arc<dyn SnapshotStore> {
+    rig.log().snapshots()
+}
+
+fn discard(snapshots: &dyn SnapshotStore, snapshot: &Snapshot) {
+    let discarded = snapshots.discard_part(GroupId(1), snapshot);
+    assert!(discarded.is_ok(), "{discarded:?}");
+}
+
+fn transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
+    for len in [0, 100, 10_000] {
+        let file = file_of(fresh, 3, len);
+        let mut rig = Rig::new(fresh);
+        create(&*snapshots_of(&mut rig), 1, 4, 0, 10);
+        let snapshots = snapshots_of(&mut rig);
+        receive(&*snapshots, &identity(9), &file);
+        let finished = snapshots.finish_part(GroupId(1), &identity(9));
+        assert!(finished.is_ok(), "all pieces are there: {finished:?}");
+        check(&*snapshots, 1, 9, 3, len, "received");
+        drop(snapshots);
+        rig.kill();
+        // Without that ability it is a restart alone.
+        let _restart = rig.store.lose_power();
+        rig.open();
+        check(
+            &*snapshots_of(&mut rig),
+            1,
+            9,
+            3,
+            len,
+            "received, in the next life",
+        );
+        assert_eq!(
+            newest(&mut rig, 1),
+            Some(identity(9)),
+            "what was received is recovered"
+        );
+        let mut again = vec![0; file.len()];
+        let read = snapshots_of(&mut rig).read(GroupId(1), 9, 0, &mut again);
+        assert!(
+            matches!(read, Ok(count) if count > 0 && again[..count] == file[..count]),
+            "a receiver passes on the same bytes"
+        );
+    }
+}
+
+fn partial_transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
+    let file = file_of(fresh, 3, 5_000);
+    let mut rig = Rig::new(fresh);
+    let snapshots = snapshots_of(&mut rig);
+    let none = snapshots.finish_part(GroupId(1), &identity(9));
+    assert!(none.is_err(), "no piece is there: {none:?}");
+    for cut in [0, 1, 900, file.len() / 2, file.len() - 1] {
+        if cut > 0 {
+            receive(&*snapshots, &identity(9), &file[..cut]);
+        }
+        let finished = snapshots.finish_part(GroupId(1), &identity(9));
+        assert!(
+            finished.is_err(),
+            "{cut} of {} bytes were taken for all",
+            file.len()
+        );
+        is_absent(&*snapshots, 1, 9, "received in part");
+        discard(&*snapshots, &identity(9));
+    }
+    // A hole, if the store takes it.
+    let half = file.len() / 2;
+    let first = snapshots.write_part(GroupId(1), &identity(9), 0, &file[..half - 10]);
+    assert!(first.is_ok(), "{first:?}");
+    let _gap = snapshots.write_part(GroupId(1), &identity(9), half as u64, &file[half..]);
+    let finished = snapshots.finish_part(GroupId(1), &identity(9));
+    assert!(finished.is_err(), "a file with a hole was taken for whole");
+    drop(snapshots);
+    rig.reopen();
+    let snapshots = snapshots_of(&mut rig);
+    is_absent(&*snapshots, 1, 9, "received in part, after a restart");
+    discard(&*snapshots, &identity(9));
+    discard(&*snapshots, &identity(9));
+    receive(&*snapshots, &identity(9), &file);
+    let finished = snapshots.finish_part(GroupId(1), &identity(9));
+    assert!(finished.is_ok(), "begun anew: {finished:?}");
+    check(&*snapshots, 1, 9, 3, 5_000, "begun anew");
+}
+
+fn bad_transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
+    let file = file_of(fresh, 3, 400);
+    let mut rig = Rig::new(fresh);
+    let snapshots = snapshots_of(&mut rig);
+    let refuse = |file: &[u8], what: &str| {
+        receive(&*snapshots, &identity(9), file);
+        let finished = snapshots.finish_part(GroupId(1), &identity(9));
+        assert!(finished.is_err(), "{what}, and it was taken for snapshot 9");
+        is_absent(&*snapshots, 1, 9, what);
+        discard(&*snapshots, &identity(9));
+    };
+    for at in (0..file.len()).step_by(7) {
+        let mut bad = file.clone();
+        bad[at] ^= 1 << (at % 8);
+        refuse(&bad, &format!("byte {at} of {} is wrong", file.len()));
+    }
+    refuse(&[&file[..], &[0]].concat(), "a byte too many came");
+    let other = Snapshot {
+        meta: "another membership".into(),
+        ..identity(9)
+    };
+    receive(&*snapshots, &other, &file);
+    let finished = snapshots.finish_part(GroupId(1), &other);
+    assert!(
+        finished.is_err(),
+        "the file is of a snapshot with another identity"
+    );
+}
+
+fn transfers_do_not_mix<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
+    let file = file_of(fresh, 3, 5_000);
+    let mut rig = Rig::new(fresh);
+    let snapshots = snapshots_of(&mut rig);
+    let other = Snapshot {
+        tag: super::rig::tag(77),
+        ..identity(9)
+    };
+    let half = file.len() / 2;
+    receive(&*snapshots, &identity(9), &file[..half]);
+    let written = snapshots.write_part(GroupId(1), &other, 0, &vec![0xaa; half + 100]);
+    assert!(written.is_ok(), "pieces of another snapshot: {written:?}");
+    let written = snapshots.write_part(GroupId(2), &identity(9), 0, &[0xbb; 500]);
+    assert!(written.is_ok(), "pieces for another group: {written:?}");
+    let rest = snapshots.write_part(GroupId(1), &identity(9), half as u64, &file[half..]);
+    assert!(rest.is_ok(), "the rest of the first: {rest:?}");
+    let mixed = snapshots.finish_part(GroupId(1), &other);
+    assert!(
+        matches!(
+            mixed,
+            Err(SnapshotError::Corrupt { .. } | SnapshotError::NotFound { .. })
+        ),
+        "pieces of nothing: {mixed:?}"
+    );
+    let finished = snapshots.finish_part(GroupId(1), &identity(9));
+    assert!(finished.is_ok(), "its pieces are all there: {finished:?}");
+    check(&*snapshots, 1, 9, 3, 5_000, "beside pieces of others");
+}

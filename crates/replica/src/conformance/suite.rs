@@ -1,0 +1,137 @@
+//! Runs named cases, skips what cannot be tried, and says which promise was broken.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+/// What the thing under test cannot do, by the name of the method that would do it. The cases that
+/// need it are skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsupported(pub &'static str);
+
+/// What a suite has tried. For a test that wants to be sure that nothing was skipped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The names of the cases that passed.
+    pub passed: Vec<&'static str>,
+    /// The names of the cases that were skipped, and what was missing.
+    pub skipped: Vec<(&'static str, Unsupported)>,
+}
+
+/// A suite under way.
+pub(super) struct Suite {
+    of: &'static str,
+    report: Report,
+}
+
+impl Suite {
+    pub(super) fn new(of: &'static str) -> Self {
+        Self {
+            of,
+            report: Report::default(),
+        }
+    }
+
+    /// Runs a case. `promise` is what the trait says.
+    pub(super) fn case(
+        &mut self,
+        name: &'static str,
+        promise: &'static str,
+        run: impl FnOnce() -> Result<(), Unsupported>,
+    ) {
+        let ended = catch_unwind(AssertUnwindSafe(run));
+        self.end(name, promise, ended);
+    }
+
+    /// As [`case`](Self::case), for a case that waits.
+    pub(super) async fn case_async(
+        &mut self,
+        name: &'static str,
+        promise: &'static str,
+        run: impl Future<Output = Result<(), Unsupported>>,
+    ) {
+        let mut run = pin!(run);
+        let ended = poll_fn(
+            |cx| match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
+                Ok(Poll::Pending) => Poll::Pending,
+                Ok(Poll::Ready(ended)) => Poll::Ready(Ok(ended)),
+                Err(panic) => Poll::Ready(Err(panic)),
+            },
+        );
+        let ended = ended.await;
+        self.end(name, promise, ended);
+    }
+
+    pub(super) fn finish(self) -> Report {
+        self.report
+    }
+
+    fn end(
+        &mut self,
+        name: &'static str,
+        promise: &'static str,
+        ended: Result<Result<(), Unsupported>, Box<dyn Any + Send>>,
+    ) {
+        let of = self.of;
+        match ended {
+            Ok(Ok(())) => self.report.passed.push(name),
+            Ok(Err(missing)) => {
+                println!(
+                    "{of} conformance, case `{name}`: skipped, for want of `{}`",
+                    missing.0
+                );
+                self.report.skipped.push((name, missing));
+            }
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.into()));
+                panic!(
+                    "{of} conformance, case `{name}`: {}\npromised: {promise}",
+                    text.unwrap_or_default()
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(run: impl FnOnce(&mut Suite)) -> String {
+        let panic = catch_unwind(AssertUnwindSafe(|| run(&mut Suite::new("log")))).unwrap_err();
+        panic.downcast_ref::<String>().unwrap().clone()
+    }
+
+    #[test]
+    fn a_failure_tells_the_case_and_the_promise() {
+        let expected = "log conformance, case `gaps`: 3 is missing\npromised: gaps are allowed";
+        let failed = |suite: &mut Suite| {
+            suite.case("gaps", "gaps are allowed", || panic!("{} is missing", 3));
+        };
+        assert_eq!(said(failed), expected);
+        let failed_later = |suite: &mut Suite| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            let run = async {
+                tokio::task::yield_now().await;
+                panic!("3 is missing")
+            };
+            runtime.block_on(suite.case_async("gaps", "gaps are allowed", run));
+        };
+        assert_eq!(said(failed_later), expected);
+    }
+
+    #[test]
+    fn what_is_skipped_is_told() {
+        let mut suite = Suite::new("log");
+        suite.case("a", "", || Ok(()));
+        suite.case("b", "", || Err(Unsupported("fly")));
+        let report = suite.finish();
+        assert_eq!(report.passed, ["a"]);
+        assert_eq!(report.skipped, [("b", Unsupported("fly"))]);
+    }
+}

@@ -1,0 +1,374 @@
+//! The cases.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::task::{Context, Wake, Waker};
+use std::thread;
+
+use synod_transport::{NodeId, Transport};
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+
+use super::Network;
+use super::post::{AGAIN, ONE, PATIENCE, Post, THREE, TWO, deliver_empty};
+use crate::conformance::letters::Letter;
+use crate::conformance::suite::{Suite, Unsupported};
+
+type Outcome = Result<(), Unsupported>;
+
+pub(super) async fn run<N: Network>(suite: &mut Suite, fresh: &mut dyn FnMut() -> N) {
+    macro_rules! case {
+        ($name:ident, $promise:literal) => {
+            let run = async { $name(&mut Post::new(fresh()).await).await };
+            suite.case_async(stringify!($name), $promise, run).await;
+        };
+    }
+    case!(
+        exchange,
+        "a message, if it arrives, is the one that was sent, by the node it names"
+    );
+    case!(parcels, "the receiver sees one run of bytes, head first");
+    case!(empty, "an empty message is a legal one and arrives as such");
+    case!(
+        everybody,
+        "a message never arrives under another node's name"
+    );
+    case!(flush, "nothing leaves before the flush");
+    case!(
+        strangers,
+        "a message to the node itself, or to one that the transport does not know, is dropped"
+    );
+    case!(
+        wakes,
+        "the task of the last call is woken once something is there"
+    );
+    case!(
+        reconnect,
+        "a node that went away is reached in its next life"
+    );
+    case!(
+        deaf_peer,
+        "no method blocks or waits, and a full control lane drops its oldest message"
+    );
+    case!(
+        control_first,
+        "bulk is sent when nothing is left to control"
+    );
+    case!(
+        bounded,
+        "nothing grows without bound while somebody does not listen"
+    );
+    case!(
+        longest_message,
+        "what exceeds the limit is dropped, and harms nothing else"
+    );
+    case!(
+        partition,
+        "a link that is cut loses, and carries again when it is healed"
+    );
+}
+
+async fn exchange<N: Network>(post: &mut Post<N>) -> Outcome {
+    let max = post.network.limits().message_bytes_max.unwrap_or(1 << 20);
+    for bytes in [
+        0,
+        65,
+        255,
+        256,
+        1_000,
+        4_096,
+        65_535,
+        65_536,
+        200_000,
+        1 << 20,
+    ] {
+        let bytes = bytes.min(max);
+        let mut letters = Vec::new();
+        for control in [true, false] {
+            letters.push(post.letter(ONE, TWO, bytes, control));
+            letters.push(post.letter(TWO, ONE, bytes, control));
+        }
+        // A lane has a bound of its own, which the greatest of them need not fit.
+        letters.retain(|letter| !letter.control || letter.bytes <= 65_536);
+        post.deliver(&letters).await;
+    }
+    Ok(())
+}
+
+async fn parcels<N: Network>(post: &mut Post<N>) -> Outcome {
+    // The number is where a frame has its group; parts come in every number, some of them empty.
+    for round in 0..20 {
+        let letters: Vec<Letter> = (0..12)
+            .map(|at| post.letter(ONE, TWO, 64 + at * 97 + round, at % 3 == 0))
+            .collect();
+        for letter in &letters {
+            post.queue(*letter);
+        }
+        post.end(ONE).flush();
+        post.deliver(&letters).await;
+    }
+    Ok(())
+}
+
+async fn empty<N: Network>(post: &mut Post<N>) -> Outcome {
+    deliver_empty(post).await;
+    Ok(())
+}
+
+async fn everybody<N: Network>(post: &mut Post<N>) -> Outcome {
+    let nodes = [ONE, TWO, THREE];
+    for round in 0..10 {
+        let mut letters = Vec::new();
+        for (from, to) in nodes
+            .into_iter()
+            .flat_map(|from| nodes.map(|to| (from, to)))
+        {
+            for at in (0..20).filter(|_| from != to) {
+                letters.push(post.letter(from, to, 64 + at * 50 + round, at % 2 == 0));
+            }
+        }
+        post.deliver(&letters).await;
+    }
+    Ok(())
+}
+
+async fn flush<N: Network>(post: &mut Post<N>) -> Outcome {
+    post.meet(ONE, TWO).await;
+    let letters: Vec<Letter> = (0..5)
+        .map(|at| post.letter(ONE, TWO, 100, at % 2 == 0))
+        .collect();
+    for letter in &letters {
+        post.queue(*letter);
+    }
+    let early = post
+        .listen(TWO)
+        .await
+        .filter(|letter| letters.contains(letter));
+    assert_eq!(early, None, "it left before the flush");
+    post.deliver(&letters).await;
+    Ok(())
+}
+
+async fn strangers<N: Network>(post: &mut Post<N>) -> Outcome {
+    post.meet(ONE, TWO).await;
+    let mut letters = Vec::new();
+    for round in 0..50 {
+        for to in [ONE, NodeId(0), NodeId(99), NodeId(u64::from(u32::MAX))] {
+            let letter = post.letter(ONE, to, 500 + round, round % 2 == 0);
+            letters.push(letter);
+            post.queue(letter);
+        }
+        post.end(ONE).flush();
+    }
+    post.meet(ONE, TWO).await;
+    for node in [ONE, TWO, THREE] {
+        while post.listen(node).await.is_some() {}
+    }
+    let came = letters.iter().find(|letter| post.was_received(letter));
+    assert_eq!(came, None, "a message to nobody came");
+    Ok(())
+}
+
+async fn wakes<N: Network>(post: &mut Post<N>) -> Outcome {
+    post.meet(ONE, TWO).await;
+    let (early, late) = (Arc::new(Count::default()), Arc::new(Count::default()));
+    while post.listen(TWO).await.is_some() {}
+    for count in [&early, &late] {
+        let waker = Waker::from(Arc::clone(count));
+        let polled = post.end(TWO).poll_recv(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending(), "nothing is on the way");
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while late.0.load(Ordering::Relaxed) == 0 {
+        assert!(
+            Instant::now() < deadline,
+            "a message comes, and the task that waits is not woken"
+        );
+        let letter = post.letter(ONE, TWO, 100, true);
+        post.send(letter);
+        // The transport's own tasks have their turn; nobody polls the end that waits.
+        sleep(AGAIN).await;
+    }
+    let there = post.arrived(TWO);
+    assert!(!there.is_empty(), "a task was woken, and nothing is there");
+    Ok(())
+}
+
+/// Counts how often a task would have been woken.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn reconnect<N: Network>(post: &mut Post<N>) -> Outcome {
+    for _ in 0..3 {
+        post.meet(ONE, TWO).await;
+        post.leave(TWO);
+        // What is said meanwhile is lost or waits, and holds nobody up.
+        for at in 0..20 {
+            let letter = post.letter(ONE, TWO, 200, at % 2 == 0);
+            post.send(letter);
+        }
+        post.meet(ONE, THREE).await;
+        post.join(TWO).await;
+        post.meet(TWO, ONE).await;
+        post.meet(ONE, TWO).await;
+        post.meet(THREE, TWO).await;
+    }
+    Ok(())
+}
+
+/// Sends far more than anybody holds to a peer that does not listen, from a thread of its own, and
+/// brings the sender back.
+async fn flood<N: Network>(post: &mut Post<N>, letters: Vec<Letter>) {
+    let Some(first) = letters.first().copied() else {
+        return;
+    };
+    let mut end = post.take(first.from);
+    let (to, done) = mpsc::channel();
+    // Whether it waits shows in whether it ends, on a thread that nobody has to wait for.
+    let runtime = Handle::current();
+    thread::spawn(move || {
+        let _context = runtime.enter();
+        for letter in letters {
+            end.send(letter.to, letter.lane(), letter.parcel(3));
+            end.flush();
+        }
+        // The case is over when nobody takes it.
+        let _over = to.send(end);
+    });
+    match spawn_blocking(move || done.recv_timeout(PATIENCE)).await {
+        Ok(Ok(end)) => post.bring(first.from, end),
+        Ok(Err(RecvTimeoutError::Timeout)) => {
+            panic!("who speaks to a peer that does not listen is held up")
+        }
+        _ => panic!("the transport panics when a peer does not listen"),
+    }
+}
+
+async fn deaf_peer<N: Network>(post: &mut Post<N>) -> Outcome {
+    post.meet(ONE, TWO).await;
+    post.meet(ONE, THREE).await;
+    let limits = post.network.limits();
+    let bytes = limits.message_bytes_max.unwrap_or(1 << 20).min(16_384);
+    let mut letters = Vec::new();
+    for at in 0..6_000 {
+        letters.push(post.letter(ONE, TWO, bytes, at % 2 == 0));
+    }
+    let newest = letters.iter().rfind(|letter| letter.control).copied();
+    flood(post, letters).await;
+    post.meet(ONE, THREE).await;
+    post.meet(THREE, ONE).await;
+    // It listens again.
+    let deadline = Instant::now() + PATIENCE;
+    while newest.is_some_and(|newest| !post.was_received(&newest)) {
+        let letter = post.recv(TWO, deadline).await;
+        assert!(
+            letter.is_some(),
+            "the newest message of a full control lane never comes"
+        );
+    }
+    post.meet(ONE, TWO).await;
+    Ok(())
+}
+
+async fn control_first<N: Network>(post: &mut Post<N>) -> Outcome {
+    post.meet(ONE, TWO).await;
+    let limits = post.network.limits();
+    let bytes = limits.message_bytes_max.unwrap_or(1 << 20).min(16_384);
+    let bulk: Vec<Letter> = (0..6_000)
+        .map(|_| post.letter(ONE, TWO, bytes, false))
+        .collect();
+    flood(post, bulk).await;
+    let control = post.letter(ONE, TWO, 100, true);
+    post.send(control);
+    let deadline = Instant::now() + PATIENCE;
+    while !post.was_received(&control) {
+        let letter = post.recv(TWO, deadline).await;
+        assert!(
+            letter.is_some(),
+            "a message on the control lane never comes behind bulk"
+        );
+    }
+    // Only what the system holds stands in front of control; the rest of bulk comes behind it.
+    let behind = post.recv(TWO, Instant::now() + PATIENCE).await;
+    assert!(
+        behind.is_some(),
+        "control came behind all of the bulk that waited"
+    );
+    Ok(())
+}
+
+async fn bounded<N: Network>(post: &mut Post<N>) -> Outcome {
+    let limits = post.network.limits();
+    let Some(bytes_max) = limits.waiting_bytes_max else {
+        return Err(Unsupported("NetworkLimits::waiting_bytes_max"));
+    };
+    post.meet(ONE, TWO).await;
+    let bytes = limits.message_bytes_max.unwrap_or(1 << 20).min(16_384);
+    let count = 3 * bytes_max / bytes + 10;
+    let letters = (0..count)
+        .map(|at| post.letter(ONE, TWO, bytes, at % 2 == 0))
+        .collect();
+    flood(post, letters).await;
+    let mut held = 0;
+    while let Some(letter) = post.listen(TWO).await {
+        held += letter.bytes;
+    }
+    assert!(
+        held <= bytes_max,
+        "{held} bytes waited, and {bytes_max} are the bound"
+    );
+    assert!(held > 0, "nothing waited at all");
+    Ok(())
+}
+
+async fn longest_message<N: Network>(post: &mut Post<N>) -> Outcome {
+    let Some(max) = post.network.limits().message_bytes_max else {
+        return Err(Unsupported("NetworkLimits::message_bytes_max"));
+    };
+    let longest = post.letter(ONE, TWO, max, false);
+    post.deliver(&[longest]).await;
+    for bytes in [max + 1, 2 * max] {
+        let longer = post.letter(ONE, TWO, bytes, false);
+        let (before, behind) = (
+            post.letter(ONE, TWO, 100, false),
+            post.letter(ONE, TWO, 100, true),
+        );
+        post.queue(before);
+        post.send(longer);
+        post.deliver(&[before, behind]).await;
+        post.listen(TWO).await;
+        assert!(
+            !post.was_received(&longer),
+            "{bytes} bytes arrived where {max} are the limit"
+        );
+    }
+    Ok(())
+}
+
+async fn partition<N: Network>(post: &mut Post<N>) -> Outcome {
+    post.meet(ONE, TWO).await;
+    post.network.cut(ONE, TWO, true)?;
+    while post.listen(TWO).await.is_some() {}
+    for at in 0..10 {
+        let letter = post.letter(ONE, TWO, 100, at % 2 == 0);
+        post.send(letter);
+    }
+    let through = post.listen(TWO).await;
+    assert_eq!(through, None, "the link is cut");
+    let (back, aside) = (
+        post.letter(TWO, ONE, 100, true),
+        post.letter(ONE, THREE, 100, true),
+    );
+    post.deliver(&[back, aside]).await;
+    post.network.cut(ONE, TWO, false)?;
+    post.meet(ONE, TWO).await;
+    Ok(())
+}

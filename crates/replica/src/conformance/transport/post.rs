@@ -1,0 +1,229 @@
+//! Three nodes, and what they say to each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use synod_transport::{NodeId, Parcel, Transport};
+use tokio::time::{Instant, interval, sleep_until};
+
+use super::Network;
+use crate::conformance::letters::Letter;
+
+pub(super) const ONE: NodeId = NodeId(1);
+pub(super) const TWO: NodeId = NodeId(2);
+pub(super) const THREE: NodeId = NodeId(3);
+
+/// The nodes of a case that are up, with all that they have sent and received.
+///
+/// Invariant: what was received was sent, by that node to this one, and is as it was sent.
+pub(super) struct Post<N: Network> {
+    pub(super) network: N,
+    ends: BTreeMap<NodeId, Box<dyn Transport>>,
+    lives: BTreeMap<NodeId, u64>,
+    sent: BTreeSet<Letter>,
+    received: BTreeSet<Letter>,
+    number: u64,
+}
+
+impl<N: Network> Post<N> {
+    /// All three are up.
+    pub(super) async fn new(network: N) -> Self {
+        let mut post = Self {
+            network,
+            ends: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            sent: BTreeSet::new(),
+            received: BTreeSet::new(),
+            number: 0,
+        };
+        for node in [ONE, TWO, THREE] {
+            post.join(node).await;
+        }
+        post
+    }
+
+    /// A node begins its next life.
+    pub(super) async fn join(&mut self, node: NodeId) {
+        let life = self.lives.entry(node).or_default();
+        *life += 1;
+        let end = self.network.join(node, *life).await;
+        self.ends.insert(node, Box::new(end));
+    }
+
+    pub(super) fn leave(&mut self, node: NodeId) {
+        self.ends.remove(&node);
+    }
+
+    pub(super) fn end(&mut self, node: NodeId) -> &mut Box<dyn Transport> {
+        match self.ends.get_mut(&node) {
+            Some(end) => end,
+            None => unreachable!("a case lets nobody speak who is away"),
+        }
+    }
+
+    /// Gives an end away, to bring it back with [`bring`](Self::bring).
+    pub(super) fn take(&mut self, node: NodeId) -> Box<dyn Transport> {
+        match self.ends.remove(&node) {
+            Some(end) => end,
+            None => unreachable!("a case takes an end once"),
+        }
+    }
+
+    pub(super) fn bring(&mut self, node: NodeId, end: Box<dyn Transport>) {
+        self.ends.insert(node, end);
+    }
+
+    /// A message that was not sent yet, and counts as sent from now on.
+    pub(super) fn letter(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        bytes: usize,
+        control: bool,
+    ) -> Letter {
+        self.number += 1;
+        let letter = Letter {
+            from,
+            to,
+            number: self.number,
+            bytes: bytes.max(Letter::BYTES_MIN),
+            control,
+        };
+        self.sent.insert(letter);
+        letter
+    }
+
+    /// Queues a message, without a flush.
+    pub(super) fn queue(&mut self, letter: Letter) {
+        let parcel = letter.parcel(letter.number as usize % 6);
+        self.end(letter.from).send(letter.to, letter.lane(), parcel);
+    }
+
+    pub(super) fn send(&mut self, letter: Letter) {
+        self.queue(letter);
+        self.end(letter.from).flush();
+    }
+
+    /// What is there for a node, without waiting.
+    pub(super) fn arrived(&mut self, node: NodeId) -> Vec<Letter> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut letters = Vec::new();
+        while let Poll::Ready(message) = self.end(node).poll_recv(&mut context) {
+            letters.push(self.receive(node, message));
+        }
+        letters
+    }
+
+    /// Waits for the next message to a node; nothing when `until` comes first.
+    pub(super) async fn recv(&mut self, node: NodeId, until: Instant) -> Option<Letter> {
+        let end = self.end(node);
+        let message = tokio::select! {
+            biased;
+            message = poll_fn(|cx| end.poll_recv(cx)) => message,
+            () = sleep_until(until) => return None,
+        };
+        Some(self.receive(node, message))
+    }
+
+    fn receive(&mut self, node: NodeId, message: Option<(NodeId, bytes::Bytes)>) -> Letter {
+        let Some((from, message)) = message else {
+            panic!("the end of {node} is closed, and nobody closed it")
+        };
+        let letter = Letter::read(from, node, &message).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(
+            self.sent.contains(&letter),
+            "{letter:?} arrived, and was never sent"
+        );
+        self.received.insert(letter);
+        letter
+    }
+
+    pub(super) fn was_received(&self, letter: &Letter) -> bool {
+        self.received.contains(letter)
+    }
+
+    /// Sends these until all have arrived. They may be lost, so they are sent again.
+    pub(super) async fn deliver(&mut self, letters: &[Letter]) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut again = interval(AGAIN);
+        loop {
+            let left: Vec<Letter> = letters
+                .iter()
+                .filter(|l| !self.was_received(l))
+                .copied()
+                .collect();
+            let Some(first) = left.first() else { return };
+            assert!(
+                Instant::now() < deadline,
+                "{first:?} does not arrive, however often it is sent; {} do not",
+                left.len()
+            );
+            for letter in &left {
+                self.queue(*letter);
+            }
+            let nodes: Vec<NodeId> = self.ends.keys().copied().collect();
+            for node in &nodes {
+                self.end(*node).flush();
+            }
+            // A round of waiting, in which everybody listens.
+            again.tick().await;
+            let until = Instant::now() + AGAIN;
+            for node in nodes {
+                self.arrived(node);
+            }
+            if left.iter().any(|letter| !self.was_received(letter)) {
+                self.recv(first.to, until).await;
+            }
+        }
+    }
+
+    /// Two nodes reach each other.
+    pub(super) async fn meet(&mut self, one: NodeId, two: NodeId) {
+        let letters = [
+            self.letter(one, two, 0, true),
+            self.letter(two, one, 0, false),
+        ];
+        self.deliver(&letters).await;
+    }
+
+    /// Nothing arrives at a node for a moment; whatever does is returned.
+    pub(super) async fn listen(&mut self, node: NodeId) -> Option<Letter> {
+        let until = Instant::now() + MOMENT;
+        self.recv(node, until).await
+    }
+}
+
+/// An empty message cannot say what it is.
+pub(super) async fn deliver_empty<N: Network>(post: &mut Post<N>) {
+    let deadline = Instant::now() + PATIENCE;
+    let (mut one, mut two) = (post.take(ONE), post.take(TWO));
+    loop {
+        assert!(
+            Instant::now() < deadline,
+            "an empty message does not arrive"
+        );
+        one.send(TWO, synod_transport::Lane::Bulk, Parcel::default());
+        one.flush();
+        let mut again = pin!(sleep_until(Instant::now() + AGAIN));
+        let message = tokio::select! {
+            biased;
+            message = poll_fn(|cx| two.poll_recv(cx)) => message,
+            () = &mut again => continue,
+        };
+        assert!(
+            matches!(&message, Some((ONE, bytes)) if bytes.is_empty()),
+            "an empty message arrives as {message:?}"
+        );
+        return;
+    }
+}
+
+/// What must happen happens long before this, on the slowest machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// What was lost is sent again after so long.
+pub(super) const AGAIN: Duration = Duration::from_millis(20);
+/// How long nothing must happen to be believed.
+const MOMENT: Duration = Duration::from_millis(50);

@@ -1,0 +1,25 @@
+//! Our logs, transports and machines conform, and a broken one of each kind is caught, by the case
+//! that is about its bug.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod log;
+mod machine;
+mod memory_log;
+mod memory_snapshots;
+mod transport;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs a suite that must fail, and holds the case that failed against the one that must.
+fn caught(bug: &str, case: &str, suite: impl FnOnce()) {
+    let ended = catch_unwind(AssertUnwindSafe(suite));
+    let Err(panic) = ended else {
+        panic!("{bug}: nothing was noticed")
+    };
+    let said = panic.downcast_ref::<String>().unwrap();
+    assert!(
+        said.contains(&format!("case `{case}`")) && said.contains("promised: "),
+        "{bug}: expected `{case}` to fail, and not: {said}"
+    );
+}

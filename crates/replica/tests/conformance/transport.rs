@@ -1,0 +1,286 @@
+//! Transports: ours in memory and over TCP, and broken ones.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{SocketAddr, TcpListener};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use synod_replica::conformance::{self, Network, NetworkLimits, Unsupported};
+use synod_replica::{NodeId, Parcel, Transport};
+use synod_transport::{
+    ClusterId, DiskId, Hello, Lane, LaneLimits, Memory, MemoryNetwork, Tcp, TcpConfig,
+};
+
+use crate::caught;
+
+struct InMemory(MemoryNetwork);
+
+impl InMemory {
+    fn new() -> Self {
+        Self(MemoryNetwork::with_limits(LANE, LANE))
+    }
+}
+
+impl Network for InMemory {
+    type Transport = Memory;
+
+    async fn join(&mut self, node: NodeId, _: u64) -> Memory {
+        self.0.join(node)
+    }
+
+    fn limits(&self) -> NetworkLimits {
+        let mut limits = NetworkLimits::default();
+        limits.waiting_bytes_max = Some(2 * LANE.bytes_max);
+        limits
+    }
+
+    fn cut(&mut self, from: NodeId, to: NodeId, cut: bool) -> Result<(), Unsupported> {
+        match cut {
+            true => self.0.cut(from, to),
+            false => self.0.heal(from, to),
+        }
+        Ok(())
+    }
+}
+
+/// Ports on loopback that are known before the nodes are.
+struct OverTcp {
+    addresses: BTreeMap<NodeId, SocketAddr>,
+    first: BTreeMap<NodeId, TcpListener>,
+}
+
+impl OverTcp {
+    fn new() -> Self {
+        let listen = |id| (NodeId(id), TcpListener::bind("127.0.0.1:0").unwrap());
+        let first: BTreeMap<NodeId, TcpListener> = (1..=3).map(listen).collect();
+        let address =
+            |(id, listener): (&NodeId, &TcpListener)| (*id, listener.local_addr().unwrap());
+        Self {
+            addresses: first.iter().map(address).collect(),
+            first,
+        }
+    }
+}
+
+impl Network for OverTcp {
+    type Transport = Tcp;
+
+    async fn join(&mut self, node: NodeId, life: u64) -> Tcp {
+        let first = self.first.remove(&node);
+        let listener = first.unwrap_or_else(|| TcpListener::bind(self.addresses[&node]).unwrap());
+        let hello = Hello {
+            cluster: ClusterId(7),
+            node,
+            disk: DiskId(node.0.into()),
+            boot: life,
+        };
+        let peers = self
+            .addresses
+            .iter()
+            .map(|(id, address)| (*id, address.to_string()))
+            .collect();
+        let mut config = TcpConfig::new(hello, listener, peers);
+        config.frame_bytes_max = FRAME_BYTES_MAX;
+        (config.control, config.bulk) = (LANE, LANE);
+        config.inbox_bytes_max = LANE.bytes_max;
+        config.send_buffer_bytes = Some(64 << 10);
+        Tcp::bind(config).await.unwrap()
+    }
+
+    fn limits(&self) -> NetworkLimits {
+        let mut limits = NetworkLimits::default();
+        limits.message_bytes_max = Some(FRAME_BYTES_MAX);
+        // Two lanes, an inbox, a frame on either side, and what Linux may make of a receive buffer.
+        limits.waiting_bytes_max = Some(3 * LANE.bytes_max + 2 * FRAME_BYTES_MAX + (8 << 20));
+        limits
+    }
+}
+
+const FRAME_BYTES_MAX: usize = 300_000;
+const LANE: LaneLimits = LaneLimits {
+    messages_max: 2048,
+    bytes_max: 2 << 20,
+};
+
+#[tokio::test]
+async fn memory_conforms() {
+    let report = conformance::transport(InMemory::new).await;
+    let missing = Unsupported("NetworkLimits::message_bytes_max");
+    assert_eq!(report.skipped, [("longest_message", missing)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tcp_conforms() {
+    let report = conformance::transport(OverTcp::new).await;
+    assert_eq!(report.skipped, [("partition", Unsupported("cut"))]);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bug {
+    FlipsABit,
+    CutsLongMessages,
+    MixesMessages,
+    DropsEmptyParts,
+    NamesAnother,
+    LosesEmptyMessages,
+    LeavesBeforeTheFlush,
+    DeliversToItself,
+    ForgetsTheWaker,
+    WakesTheFirst,
+    NeverReconnects,
+    LosesTheNewest,
+    OneQueueForBothLanes,
+    GrowsWithoutBound,
+}
+
+/// A broken end of a sound network.
+struct Broken {
+    inner: Memory,
+    id: NodeId,
+    life: u64,
+    bug: Bug,
+    sent: u64,
+    head: Bytes,
+    own: VecDeque<Bytes>,
+    polled: bool,
+}
+
+struct BrokenNetwork(MemoryNetwork, Bug);
+
+impl BrokenNetwork {
+    fn new(bug: Bug) -> Self {
+        let mut limits = LANE;
+        if bug == Bug::GrowsWithoutBound {
+            (limits.messages_max, limits.bytes_max) = (usize::MAX, usize::MAX);
+        }
+        Self(MemoryNetwork::with_limits(limits, limits), bug)
+    }
+}
+
+impl Network for BrokenNetwork {
+    type Transport = Broken;
+
+    async fn join(&mut self, node: NodeId, life: u64) -> Broken {
+        Broken {
+            inner: self.0.join(node),
+            id: node,
+            life,
+            bug: self.1,
+            sent: 0,
+            head: Bytes::new(),
+            own: VecDeque::new(),
+            polled: false,
+        }
+    }
+
+    fn limits(&self) -> NetworkLimits {
+        let mut limits = NetworkLimits::default();
+        limits.waiting_bytes_max = Some(2 * LANE.bytes_max);
+        limits
+    }
+}
+
+impl Transport for Broken {
+    fn send(&mut self, to: NodeId, lane: Lane, mut parcel: Parcel) {
+        self.sent += 1;
+        let mut lane = lane;
+        match self.bug {
+            Bug::FlipsABit if self.sent.is_multiple_of(5) => {
+                let mut bytes = parcel.to_bytes().to_vec();
+                let middle = bytes.len() / 2;
+                bytes
+                    .get_mut(middle)
+                    .into_iter()
+                    .for_each(|byte| *byte ^= 4);
+                parcel = Bytes::from(bytes).into();
+            }
+            Bug::CutsLongMessages => {
+                let bytes = parcel.to_bytes();
+                parcel = bytes.slice(..bytes.len().min(65_535)).into();
+            }
+            Bug::MixesMessages if self.sent.is_multiple_of(2) => {
+                std::mem::swap(&mut self.head, &mut parcel.head);
+            }
+            Bug::MixesMessages => self.head = parcel.head.clone(),
+            Bug::DropsEmptyParts => {
+                let end = parcel.parts.iter().position(Bytes::is_empty);
+                parcel.parts.truncate(end.unwrap_or(usize::MAX));
+            }
+            Bug::LosesEmptyMessages if parcel.is_empty() => return,
+            Bug::DeliversToItself if to == self.id => self.own.push_back(parcel.to_bytes()),
+            Bug::NeverReconnects if self.life > 1 => return,
+            Bug::OneQueueForBothLanes => lane = Lane::Bulk,
+            Bug::LosesTheNewest if lane == Lane::Control => lane = Lane::Bulk,
+            _ => {}
+        }
+        self.inner.send(to, lane, parcel);
+        if self.bug == Bug::LeavesBeforeTheFlush {
+            self.inner.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.inner.flush();
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>> {
+        if let Some(own) = self.own.pop_front() {
+            return Poll::Ready(Some((self.id, own)));
+        }
+        let mut deaf = Context::from_waker(std::task::Waker::noop());
+        let context = match self.bug {
+            Bug::ForgetsTheWaker => &mut deaf,
+            Bug::WakesTheFirst if self.polled => {
+                // The inner end replaces the waker, so it is asked only when something is there.
+                return Poll::Pending;
+            }
+            _ => cx,
+        };
+        let polled = self.inner.poll_recv(context);
+        self.polled = polled.is_pending() && self.bug == Bug::WakesTheFirst;
+        polled.map(|message| {
+            let (from, bytes) = message?;
+            let is_wrong = self.bug == Bug::NamesAnother && bytes.len() > 500;
+            Some((
+                if is_wrong {
+                    NodeId(from.0 % 3 + 1)
+                } else {
+                    from
+                },
+                bytes,
+            ))
+        })
+    }
+}
+
+/// The clock stands still while there is something to do and leaps when there is not, so that what
+/// never comes is not waited for.
+#[test]
+fn broken_transports_are_caught() {
+    for (bug, case) in [
+        (Bug::FlipsABit, "exchange"),
+        (Bug::CutsLongMessages, "exchange"),
+        (Bug::MixesMessages, "exchange"),
+        (Bug::DropsEmptyParts, "exchange"),
+        (Bug::NamesAnother, "exchange"),
+        (Bug::LosesEmptyMessages, "empty"),
+        (Bug::LeavesBeforeTheFlush, "flush"),
+        (Bug::DeliversToItself, "strangers"),
+        (Bug::ForgetsTheWaker, "wakes"),
+        (Bug::NeverReconnects, "reconnect"),
+        (Bug::LosesTheNewest, "deaf_peer"),
+        (Bug::OneQueueForBothLanes, "deaf_peer"),
+        (Bug::GrowsWithoutBound, "bounded"),
+    ] {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        caught(&format!("{bug:?}"), case, || {
+            runtime.block_on(async {
+                conformance::transport(|| BrokenNetwork::new(bug)).await;
+            });
+        });
+    }
+}
