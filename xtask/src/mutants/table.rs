@@ -99,7 +99,8 @@ pub(crate) fn plain(rows: &[Row]) -> String {
 
 /// As Markdown, one row for each mutant and ring.
 fn markdown(rows: &[Row]) -> String {
-    let mut text = "| mutant | bug | seen | row | ring | verdict | after | s |\n|---|---|---|---|---|---|---|---|\n".to_owned();
+    let heads = "| mutant | bug | seen | row | ring | verdict | after | s |";
+    let mut text = format!("{heads}\n|{}\n", "---|".repeat(8));
     let mut before = None;
     for row in rows {
         let name = format!("{}/{}", row.folder, row.name);

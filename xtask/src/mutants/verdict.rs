@@ -60,45 +60,51 @@ fn failure(output: &str) -> &str {
 fn first_words(output: &str) -> String {
     let failure = failure(output);
     let told = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: run with");
-    let panic = failure
-        .lines()
-        .skip_while(|line| !line.contains("panicked at"));
-    let message = panic.skip(1).find(told);
+    let behind = |mark: &str| {
+        let lines = failure.lines().skip_while(|line| !line.contains(mark));
+        lines.skip(1).find(told)
+    };
+    // A campaign of seeds tells of itself first.
+    let message = behind("FAILED at seed").or_else(|| behind("panicked at"));
     let last = || failure.lines().rev().find(told);
     let words = message.or_else(last).unwrap_or("nothing was said");
     words.trim().chars().take(WORDS_MAX).collect()
 }
 
-/// After how many seeds, states or the like the check fired, as the failure tells in one of the forms `seed 17`,
-/// `12345 states`, `7 runs`, `300 schedules`.
+/// After how many seeds, states or the like the check fired, as the failure tells in one of the forms `12345 states`,
+/// `from seed 0x0 .. at seed 0x11`, `seed 17`.
 pub(crate) fn effort(output: &str) -> Option<String> {
-    let failure = failure(output);
-    let words: Vec<&str> = failure
-        .split([' ', '\n', ',', ':', ';', '(', ')', '`'])
-        .filter(|w| !w.is_empty())
-        .collect();
-    let pairs = || words.windows(2);
-    let counted =
-        pairs().find(|pair| is_count(pair[0]) && UNITS.contains(&pair[1].trim_end_matches('.')));
-    if let Some(pair) = counted {
-        return Some(format!("{} {}", pair[0], pair[1].trim_end_matches('.')));
+    let separators = [' ', '\n', ',', ':', ';', '(', ')', '`', '.'];
+    let words = failure(output).split(separators);
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let counted = words
+        .windows(3)
+        .find(|words| words[0] != "of" && number(words[1]).is_some() && UNITS.contains(&words[2]));
+    if let Some(words) = counted {
+        return Some(format!("{} {}", words[1], words[2]));
     }
-    let seed = pairs().find(|pair| pair[0].eq_ignore_ascii_case("seed") && is_seed(pair[1]));
-    seed.map(|pair| format!("seed {}", pair[1]))
+    let seed = |before: &str| {
+        let mut triples = words.windows(3);
+        let said = |words: &&[&str]| words[0] == before && words[1] == "seed";
+        triples.find(said).and_then(|words| number(words[2]))
+    };
+    if let (Some(first), Some(failed)) = (seed("from"), seed("at")) {
+        return Some(format!(
+            "{} seeds",
+            failed.wrapping_sub(first).wrapping_add(1)
+        ));
+    }
+    let mut pairs = words.windows(2);
+    let single = pairs.find(|words| words[0] == "seed" && number(words[1]).is_some());
+    single.map(|words| format!("seed {}", words[1]))
 }
 
-fn is_count(word: &str) -> bool {
-    word.starts_with(|char: char| char.is_ascii_digit())
-        && word
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'_')
-}
-
-fn is_seed(word: &str) -> bool {
-    is_count(word)
-        || word
-            .strip_prefix("0x")
-            .is_some_and(|hex| !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+/// Decimal, or hexadecimal behind `0x`.
+fn number(word: &str) -> Option<u64> {
+    match word.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => word.parse().ok(),
+    }
 }
 
 const UNITS: [&str; 6] = ["seeds", "states", "runs", "schedules", "images", "lives"];
@@ -192,15 +198,12 @@ test result: FAILED. 1 passed; 1 failed
 
     #[test]
     fn the_effort_is_read_in_its_stable_forms() {
-        assert_eq!(effort(FAILED).as_deref(), Some("seed 17"));
-        assert_eq!(
-            effort("seed 0x9f: after 12 runs").as_deref(),
-            Some("12 runs")
-        );
-        assert_eq!(
-            effort("violated after 12345 states.").as_deref(),
-            Some("12345 states")
-        );
-        assert_eq!(effort("the seed is lost, 3 terms later").as_deref(), None);
+        let told = |output: &str| effort(output);
+        assert_eq!(told(FAILED).as_deref(), Some("seed 17"));
+        let states = "violated after 12345 states.";
+        assert_eq!(told(states).as_deref(), Some("12345 states"));
+        let campaign = "raft: 23 of 200 runs from seed 0x10 in 1.2 s\nFAILED at seed 0x21\n";
+        assert_eq!(told(campaign).as_deref(), Some("18 seeds"));
+        assert_eq!(told("the seed is lost, of 200 runs, 3 terms later"), None);
     }
 }
