@@ -300,7 +300,7 @@ impl<C: Cluster> sim::Process for SimNode<C> {
         match node.pump(context) {
             Ok(()) => node.witness.rested(&node.engine, &node.applier),
             Err(error) => {
-                node.witness.failed(&line(&error));
+                node.witness.refused(&line(&error));
                 return Err(error);
             }
         }

@@ -105,6 +105,8 @@ struct Client {
     next: Option<Duration>,
     /// A rejected request to be tried again.
     again: Option<(Open, Option<NodeId>)>,
+    /// A key that was just written, to be read at another node than this one.
+    look: Option<(u8, u64)>,
 }
 
 /// A request on its way to a node.
@@ -143,6 +145,7 @@ impl Clients {
             id: history.fresh_client(),
             next: Some(rng.exponential(gap)),
             again: None,
+            look: None,
         });
         let clients = clients.collect();
         Self {
@@ -209,6 +212,7 @@ impl Clients {
             id: self.history.fresh_client(),
             next: None,
             again: None,
+            look: None,
         });
         let client = self.clients.len() - 1;
         let token = write.then(|| self.token(0));
@@ -274,10 +278,24 @@ impl Clients {
         })?;
         self.knows(open.key, length);
         self.fates.entry(token).or_default().acknowledged = true;
+        self.look_at(now, open);
         self.answered += 1;
         let compact = placed.map_or(0, |placed| placed.compact);
         self.close(open, now, KvOutput::Length(compact));
         Ok(())
+    }
+
+    /// Now and then somebody else looks at once for what was written: whoever leads no more, and does
+    /// not know it yet, would show what was there before.
+    fn look_at(&mut self, now: Duration, open: &Open) {
+        if self.retired || !self.rng.chance(LOOKS) {
+            return;
+        }
+        let idle = |client: &&mut Client| client.next.is_some() && client.again.is_none();
+        if let Some(client) = self.clients.iter_mut().find(idle) {
+            client.next = Some(now);
+            client.look = Some((open.key, open.node));
+        }
     }
 
     /// A read was answered: its key held this value at some time, and not before what had ended
@@ -421,6 +439,12 @@ impl Clients {
                 again.attempt + 1,
             );
         }
+        if let Some((key, elsewhere)) = self.clients[client].look.take() {
+            let others = among.iter().copied().filter(|node| *node != elsewhere);
+            let others: Vec<u64> = others.collect();
+            let node = others.get(self.rng.index(others.len())).copied();
+            return self.call(client, at, node.unwrap_or(any), key, None, false, 0);
+        }
         let key = self.rng.below(self.load.keys) as u8;
         if self.rng.below(100) >= self.load.reads_percent {
             let padding = self.rng.below(self.load.token_bytes_max);
@@ -514,6 +538,8 @@ fn named(reason: Reason) -> &'static str {
     }
 }
 
+/// Of the writes that are answered.
+const LOOKS: f64 = 0.3;
 /// Long enough that a core which is still busy with the past is not kept busy with this.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(400);
 /// Mean time before a rejected request is tried again.

@@ -1,7 +1,6 @@
 //! What the environment asks of a campaign.
 
 use std::env;
-use std::time::Duration;
 
 use crate::campaign::Campaign;
 use crate::world::parse_time;
@@ -48,7 +47,7 @@ impl Campaign {
         if let Some(runs) = number("SIM_RUNS")? {
             self.runs = runs;
         }
-        if let Some(budget) = read("SIM_BUDGET", "time", &variable, parse_budget)? {
+        if let Some(budget) = read("SIM_BUDGET", "time", &variable, parse_time)? {
             self.budget = Some(budget);
         }
         if let Some(seed) = number("SIM_SEED")? {
@@ -80,12 +79,10 @@ fn parse_seed(text: &str) -> Option<u64> {
     }
 }
 
-fn parse_budget(text: &str) -> Option<Duration> {
-    parse_time(text)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn with(variables: &[(&str, &str)]) -> Result<Campaign, EnvironmentError> {

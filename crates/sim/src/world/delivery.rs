@@ -1,6 +1,7 @@
 //! Messages on their way: sent, lost, doubled, held up, received.
 
 use super::{Ending, Happening, Scheduled, Why, World};
+use crate::rng::Rng;
 use crate::world::process::{Event, NodeId, Process};
 use crate::world::queue::Ticket;
 
@@ -99,7 +100,7 @@ impl<P: Process> World<P> {
 
     /// A full link drops any of its messages until it is no longer.
     fn overflow(&mut self, link: usize, seed: u64, max: usize) {
-        let mut rng = crate::rng::Rng::new(seed);
+        let mut rng = Rng::new(seed);
         loop {
             let link = &mut self.links[link];
             let length = link.under_way.len() + link.backlog.len();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{EVERYWHERE, Ending, Happening, World};
+use super::{EVERYWHERE, Ending, Happening, Node, World};
 use crate::world::fault::ClockChange;
 use crate::world::process::{NodeId, Process};
 
@@ -28,6 +28,15 @@ impl<P: Process> World<P> {
         let named = Happening::CoreHealed(core.iter().copied().collect());
         self.trace.note(self.now, EVERYWHERE, named);
         self.heal_within(core);
+    }
+
+    /// Draws `size` nodes, or all if there are fewer: a core to be [healed](Self::heal_core). Nodes
+    /// whose disks have rotted are taken only if there are not enough others.
+    pub fn random_core(&mut self, size: usize) -> BTreeSet<NodeId> {
+        let mut order: Vec<&Node<P>> = self.nodes.iter().collect();
+        self.nemesis.core.shuffle(&mut order);
+        order.sort_by_key(|node| node.rotted);
+        order.iter().take(size).map(|node| node.id).collect()
     }
 
     fn heal_within(&mut self, core: &BTreeSet<NodeId>) {

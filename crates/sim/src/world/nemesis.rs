@@ -17,7 +17,7 @@ pub(super) struct Nemesis {
     /// For what clocks begin with, which disks may rot, and which core is healed.
     clocks: Rng,
     rotting: Rng,
-    core: Rng,
+    pub(super) core: Rng,
 }
 
 impl Nemesis {
@@ -230,15 +230,6 @@ impl<P: Process> World<P> {
             }
         }
         clogs
-    }
-
-    /// Draws `size` nodes, or all if there are fewer: a core to be [healed](Self::heal_core). Nodes
-    /// whose disks have rotted are taken only if there are not enough others.
-    pub fn random_core(&mut self, size: usize) -> std::collections::BTreeSet<NodeId> {
-        let mut order: Vec<&Node<P>> = self.nodes.iter().collect();
-        self.nemesis.core.shuffle(&mut order);
-        order.sort_by_key(|node| node.rotted);
-        order.iter().take(size).map(|node| node.id).collect()
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn draw(
     };
     let (left, right) = nodes.split_at(at);
     let one_way = bridge.is_none() && rng.chance(one_way_share);
-    // Who does not hear the other: the smaller part is the first one more often than not.
+    // Which side is not heard by the other.
     let turned = rng.chance(0.5);
     let mut cuts = BTreeSet::new();
     for &one in left {

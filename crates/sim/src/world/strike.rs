@@ -1,5 +1,6 @@
 //! Faults come to pass, and end.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Doom, EVERYWHERE, Ending, Happening, How, Scheduled, World};
@@ -153,7 +154,7 @@ impl<P: Process> World<P> {
     fn strike_partition(
         &mut self,
         fault: &Fault,
-        cuts: &std::collections::BTreeSet<(NodeId, NodeId)>,
+        cuts: &BTreeSet<(NodeId, NodeId)>,
         lasts: Duration,
     ) -> bool {
         let (now, mut any) = (self.now, false);
