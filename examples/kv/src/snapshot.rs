@@ -9,7 +9,7 @@
 //! decoder is for what a checksum cannot see: bytes that another program wrote. It checks each
 //! length against the machine's limits before it allocates, and never panics.
 
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 
 use bytes::Bytes;
 
@@ -57,7 +57,8 @@ pub fn read(from: &mut dyn Read) -> io::Result<Kv> {
     if kv.len() as u64 != keys {
         return Err(invalid("a key-value snapshot with a key that comes twice"));
     }
-    if array(&mut from)? != CLOSING || !from.fill_buf()?.is_empty() {
+    // Unlike `fill_buf`, `bytes` goes on when a read is interrupted.
+    if array(&mut from)? != CLOSING || from.bytes().next().transpose()?.is_some() {
         return Err(invalid(
             "a key-value snapshot that does not end where it should",
         ));

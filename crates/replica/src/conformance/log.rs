@@ -77,7 +77,7 @@ impl<L: Log, F: FnMut() -> L> LogStore for F {
 /// | case | what it is about |
 /// |---|---|
 /// | `empty` | a group that nobody wrote to |
-/// | `append`, `sequence_numbers`, `sync_of_nothing` | what was synced is there after a restart; numbers and `durable` only rise, and what is appended has a number above `durable` |
+/// | `sync_of_nothing`, `append`, `sequence_numbers` | what was synced is there after a restart; numbers and `durable` only rise, and what is appended has a number above `durable` |
 /// | `last_put_wins`, `gaps`, `extremes`, `longest_record` | slots |
 /// | `truncation`, `start`, `state`, `order_in_a_record` | what a record does, in its order |
 /// | `groups` | one log, one sync, no cross-talk |

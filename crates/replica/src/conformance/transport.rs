@@ -59,8 +59,8 @@ pub struct NetworkLimits {
 /// | `strangers` | a message to oneself, or to a node that nobody knows, is dropped and harms nobody |
 /// | `wakes` | whoever waits is woken, and of several tasks the last |
 /// | `reconnect` | a node that went away is reached in its next life, from both sides |
-/// | `deaf_peer` | a peer that does not listen: nobody waits for it, others are reached, and when it listens again the newest of control is there |
 /// | `control_first` | control overtakes bulk that waits |
+/// | `deaf_peer` | a peer that does not listen: nobody waits for it, others are reached, and when it listens again the newest of control is there |
 /// | `bounded` | what waits has a bound (needs [`NetworkLimits::waiting_bytes_max`]) |
 /// | `longest_message` | the limit is kept, and harms nothing behind it (needs [`NetworkLimits::message_bytes_max`]) |
 /// | `partition` | a cut link loses, and a healed one carries (needs [`Network::cut`]) |

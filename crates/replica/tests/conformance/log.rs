@@ -117,6 +117,10 @@ fn a_log_in_memory_conforms_also_when_its_syncs_end_later() {
 #[test]
 fn broken_logs_are_caught() {
     for (bug, case) in [
+        (Bug::InventsAState, "empty"),
+        (Bug::FailsToSyncNothing, "sync_of_nothing"),
+        (Bug::RefusesLongRecords, "longest_record"),
+        (Bug::LosesARecordNowAndThen, "lives"),
         (Bug::ForgetsTruncations, "truncation"),
         (Bug::TruncatesOneTooFew, "truncation"),
         (Bug::LosesTheTailBehindDurable, "power_loss"),
@@ -144,8 +148,11 @@ fn broken_logs_are_caught() {
         (Bug::FailedWriterLeavesASnapshot, "failing_writer"),
         (Bug::UnsyncedSnapshots, "snapshots_survive_power_loss"),
         (Bug::BelievesParts, "partial_transfer"),
-        (Bug::BelievesAnyByte, "bad_transfer"),
+        (Bug::BelievesAnyByte, "partial_transfer"),
+        (Bug::TakesTrailingBytes, "bad_transfer"),
         (Bug::MixesParts, "transfers_do_not_mix"),
+        (Bug::CutsLargeSnapshots, "large_snapshot"),
+        (Bug::ReceivedIsNotDurable, "transfer"),
         (Bug::BelievesDamage, "damaged_snapshot"),
     ] {
         for later in [false, true] {

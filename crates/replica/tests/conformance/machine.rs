@@ -56,6 +56,8 @@ enum Bug {
     TakesAPartForTheWhole,
     PanicsOnDamage,
     BelievesLengths,
+    RestoresOnce,
+    ReservesWhatItIsTold,
 }
 
 /// Keys and values of one command's words: `set KEY VALUE`, `del KEY`, `first`, `count`.
@@ -170,6 +172,13 @@ impl StateMachine for Words {
             Err(_) if bug == Some(Bug::TakesAPartForTheWhole) => 0,
             Err(error) => return Err(error),
         };
+        if bug == Some(Bug::ReservesWhatItIsTold) {
+            assert!(count < 1 << 30, "capacity overflow");
+        }
+        if bug == Some(Bug::RestoresOnce) && self.restores > 1 {
+            self.map = Arc::default();
+            return Ok(());
+        }
         if bug == Some(Bug::RestoreOfNothingDoesNothing) && count == 0 {
             return Ok(());
         }
@@ -250,6 +259,8 @@ fn broken_machines_are_caught() {
         (Bug::TakesAPartForTheWhole, "truncated_snapshot"),
         (Bug::PanicsOnDamage, "truncated_snapshot"),
         (Bug::BelievesLengths, "truncated_snapshot"),
+        (Bug::RestoresOnce, "restore_again"),
+        (Bug::ReservesWhatItIsTold, "damaged_snapshot"),
     ] {
         caught(&format!("{bug:?}"), case, || drop(words(Some(bug))));
     }

@@ -25,6 +25,10 @@ pub(crate) enum Bug {
     TearsRecords,
     KeepsGroupsApartInPowerLoss,
     RestartsNumbers,
+    InventsAState,
+    FailsToSyncNothing,
+    RefusesLongRecords,
+    LosesARecordNowAndThen,
     FirstPutWins,
     FillsGaps,
     DropsEmptyBodies,
@@ -46,7 +50,10 @@ pub(crate) enum Bug {
     UnsyncedSnapshots,
     BelievesParts,
     BelievesAnyByte,
+    TakesTrailingBytes,
     MixesParts,
+    CutsLargeSnapshots,
+    ReceivedIsNotDurable,
     BelievesDamage,
 }
 
@@ -71,6 +78,7 @@ struct Shared {
     syncs: u64,
     bytes: u64,
     power_losses: usize,
+    lives: usize,
 }
 
 #[derive(Clone, Default)]
@@ -178,8 +186,12 @@ impl MemoryLog {
         let mut shared = store.lock();
         // A process that was killed leaves what it wrote; what was not written is gone with it.
         let durable = shared.durable;
-        shared.records.truncate(durable);
-        shared.told = durable as u64;
+        shared.lives += 1;
+        let is_lost =
+            store.bug == Some(Bug::LosesARecordNowAndThen) && shared.lives.is_multiple_of(9);
+        shared.records.truncate(durable - usize::from(is_lost));
+        shared.durable = shared.records.len();
+        shared.told = shared.durable as u64;
         shared.rebuild(store.bug);
         drop(shared);
         Self {
@@ -214,7 +226,11 @@ impl Log for MemoryLog {
             group => group,
         };
         let mut shared = self.store.lock();
-        shared.bytes += ops.iter().map(OwnedOp::bytes).sum::<u64>();
+        let bytes = ops.iter().map(OwnedOp::bytes).sum::<u64>();
+        if bug == Some(Bug::RefusesLongRecords) && bytes > 16 << 10 {
+            return Err(failed());
+        }
+        shared.bytes += bytes;
         shared
             .groups
             .entry(group)
@@ -237,6 +253,9 @@ impl Log for MemoryLog {
         }
         let mut shared = self.store.lock();
         let all = shared.records.len();
+        if self.store.bug == Some(Bug::FailsToSyncNothing) && shared.durable == all {
+            return Err(failed());
+        }
         shared.syncs += u64::from(shared.durable < all);
         let (bug, latched, wake) = (self.store.bug, self.latched.clone(), self.wake.clone());
         let finish = move |shared: &mut Shared| {
@@ -285,12 +304,13 @@ impl Log for MemoryLog {
             Some(Bug::LosesLongStreams) => slots.truncate(2_500),
             _ => {}
         }
+        let invented = (self.store.bug == Some(Bug::InventsAState)).then(Tag::default);
         let mut listed = self.snapshots_of().list(group);
         if self.store.bug == Some(Bug::OldestSnapshotIsRecovered) {
             listed.reverse();
         }
         Ok(Recovered {
-            state: held.state,
+            state: held.state.or(invented),
             start: held.start,
             snapshot: listed.pop(),
             slots: Box::new(slots.into_iter().map(Ok)),
@@ -361,7 +381,8 @@ impl LogReader for MemoryReader {
         }
         if bug == Some(Bug::ReadersSeeHalfWrittenSlots)
             && let Some(last) = slots.last_mut()
-            && last.index % 100 == 99
+            && bytes_max < 4_000
+            && last.index.is_multiple_of(3)
         {
             let mut half = last.body.to_vec();
             let middle = half.len() / 2;

@@ -81,6 +81,9 @@ impl SnapshotStore for Shelf {
     ) -> Result<u64, SnapshotError> {
         let mut body = Vec::new();
         let written = write(&mut body);
+        if self.bug == Some(Bug::CutsLargeSnapshots) {
+            body.truncate(256 << 10);
+        }
         let file = encode(group.0, snapshot, &body);
         let len = file.len() as u64;
         if self.bug != Some(Bug::FailedWriterLeavesASnapshot) {
@@ -111,16 +114,28 @@ impl SnapshotStore for Shelf {
         let (name, index) = (self.part(group, snapshot), snapshot.index);
         let part = self.lock().parts.get(&name).cloned();
         let part = part.ok_or(SnapshotError::NotFound { group, index })?;
+        let declared = part.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
+        let is_long_enough = declared == part.len() as u64;
         let found = match self.bug {
             Some(Bug::BelievesParts) => Some(snapshot.clone()),
-            Some(Bug::BelievesAnyByte) => decode(group.0, index, &part, false).map(|found| found.0),
+            Some(Bug::BelievesAnyByte) if is_long_enough => {
+                decode(group.0, index, &part, false).map(|found| found.0)
+            }
+            Some(Bug::TakesTrailingBytes) => {
+                let len = declared.min(part.len() as u64) as usize;
+                decode(group.0, index, &part[..len], true).map(|found| found.0)
+            }
             _ => decode(group.0, index, &part, true).map(|found| found.0),
         };
         if found.is_none_or(|found| found != *snapshot) {
             return Err(SnapshotError::Corrupt { group, index });
         }
         self.insert(group.0, index, part);
-        self.lock().parts.remove(&name);
+        let mut state = self.lock();
+        state.parts.remove(&name);
+        if self.bug == Some(Bug::ReceivedIsNotDurable) {
+            state.unsynced.push((group.0, index));
+        }
         Ok(())
     }
 

@@ -131,6 +131,8 @@ enum Bug {
     LosesTheNewest,
     OneQueueForBothLanes,
     GrowsWithoutBound,
+    HasNoLimit,
+    CutsNothing,
 }
 
 /// A broken end of a sound network.
@@ -140,6 +142,7 @@ struct Broken {
     life: u64,
     bug: Bug,
     sent: u64,
+    controls: u64,
     head: Bytes,
     own: VecDeque<Bytes>,
     polled: bool,
@@ -167,6 +170,7 @@ impl Network for BrokenNetwork {
             life,
             bug: self.1,
             sent: 0,
+            controls: 0,
             head: Bytes::new(),
             own: VecDeque::new(),
             polled: false,
@@ -176,7 +180,16 @@ impl Network for BrokenNetwork {
     fn limits(&self) -> NetworkLimits {
         let mut limits = NetworkLimits::default();
         limits.waiting_bytes_max = Some(2 * LANE.bytes_max);
+        limits.message_bytes_max = Some(1 << 20);
         limits
+    }
+
+    fn cut(&mut self, from: NodeId, to: NodeId, cut: bool) -> Result<(), Unsupported> {
+        match cut && self.1 != Bug::CutsNothing {
+            true => self.0.cut(from, to),
+            false => self.0.heal(from, to),
+        }
+        Ok(())
     }
 }
 
@@ -210,8 +223,16 @@ impl Transport for Broken {
             Bug::DeliversToItself if to == self.id => self.own.push_back(parcel.to_bytes()),
             Bug::NeverReconnects if self.life > 1 => return,
             Bug::OneQueueForBothLanes => lane = Lane::Bulk,
-            Bug::LosesTheNewest if lane == Lane::Control => lane = Lane::Bulk,
+            Bug::LosesTheNewest if lane == Lane::Control => {
+                self.controls += 1;
+                if self.controls > LANE.messages_max as u64 {
+                    return;
+                }
+            }
             _ => {}
+        }
+        if parcel.len() > 1 << 20 && self.bug != Bug::HasNoLimit {
+            return;
         }
         self.inner.send(to, lane, parcel);
         if self.bug == Bug::LeavesBeforeTheFlush {
@@ -269,8 +290,10 @@ fn broken_transports_are_caught() {
         (Bug::ForgetsTheWaker, "wakes"),
         (Bug::NeverReconnects, "reconnect"),
         (Bug::LosesTheNewest, "deaf_peer"),
-        (Bug::OneQueueForBothLanes, "deaf_peer"),
+        (Bug::OneQueueForBothLanes, "control_first"),
         (Bug::GrowsWithoutBound, "bounded"),
+        (Bug::HasNoLimit, "longest_message"),
+        (Bug::CutsNothing, "partition"),
     ] {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

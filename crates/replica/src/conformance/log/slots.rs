@@ -20,6 +20,11 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
         empty,
     );
     case(
+        "sync_of_nothing",
+        "a sync without anything to do does nothing",
+        sync_of_nothing,
+    );
+    case(
         "append",
         "what was synced is found by the next life",
         append,
@@ -28,11 +33,6 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
         "sequence_numbers",
         "each append is given a greater number than the one before it, of whichever group, and than what is durable",
         sequence_numbers,
-    );
-    case(
-        "sync_of_nothing",
-        "a sync without anything to do does nothing",
-        sync_of_nothing,
     );
     case(
         "last_put_wins",
@@ -300,7 +300,7 @@ fn groups<S: LogStore>(rig: &mut Rig<S>) -> Outcome {
 
 fn lives<S: LogStore>(rig: &mut Rig<S>) -> Outcome {
     let mut random = Random(1);
-    for _ in 0..40 {
+    for _ in 0..25 {
         for _ in 0..1 + random.below(12) {
             let (group, writes) = draw(&mut random, rig);
             rig.append(group, &writes);

@@ -49,12 +49,12 @@ pub(super) async fn run<N: Network>(suite: &mut Suite, fresh: &mut dyn FnMut() -
         "a node that went away is reached in its next life"
     );
     case!(
-        deaf_peer,
-        "no method blocks or waits, and a full control lane drops its oldest message"
-    );
-    case!(
         control_first,
         "bulk is sent when nothing is left to control"
+    );
+    case!(
+        deaf_peer,
+        "no method blocks or waits, and a full control lane drops its oldest message"
     );
     case!(
         bounded,
@@ -252,32 +252,6 @@ async fn flood<N: Network>(post: &mut Post<N>, letters: Vec<Letter>) {
     }
 }
 
-async fn deaf_peer<N: Network>(post: &mut Post<N>) -> Outcome {
-    post.meet(ONE, TWO).await;
-    post.meet(ONE, THREE).await;
-    let limits = post.network.limits();
-    let bytes = limits.message_bytes_max.unwrap_or(1 << 20).min(16_384);
-    let mut letters = Vec::new();
-    for at in 0..6_000 {
-        letters.push(post.letter(ONE, TWO, bytes, at % 2 == 0));
-    }
-    let newest = letters.iter().rfind(|letter| letter.control).copied();
-    flood(post, letters).await;
-    post.meet(ONE, THREE).await;
-    post.meet(THREE, ONE).await;
-    // It listens again.
-    let deadline = Instant::now() + PATIENCE;
-    while newest.is_some_and(|newest| !post.was_received(&newest)) {
-        let letter = post.recv(TWO, deadline).await;
-        assert!(
-            letter.is_some(),
-            "the newest message of a full control lane never comes"
-        );
-    }
-    post.meet(ONE, TWO).await;
-    Ok(())
-}
-
 async fn control_first<N: Network>(post: &mut Post<N>) -> Outcome {
     post.meet(ONE, TWO).await;
     let limits = post.network.limits();
@@ -302,6 +276,32 @@ async fn control_first<N: Network>(post: &mut Post<N>) -> Outcome {
         behind.is_some(),
         "control came behind all of the bulk that waited"
     );
+    Ok(())
+}
+
+async fn deaf_peer<N: Network>(post: &mut Post<N>) -> Outcome {
+    post.meet(ONE, TWO).await;
+    post.meet(ONE, THREE).await;
+    let limits = post.network.limits();
+    let bytes = limits.message_bytes_max.unwrap_or(1 << 20).min(16_384);
+    let mut letters = Vec::new();
+    for at in 0..6_000 {
+        letters.push(post.letter(ONE, TWO, bytes, at % 2 == 0));
+    }
+    let newest = letters.iter().rfind(|letter| letter.control).copied();
+    flood(post, letters).await;
+    post.meet(ONE, THREE).await;
+    post.meet(THREE, ONE).await;
+    // It listens again.
+    let deadline = Instant::now() + PATIENCE;
+    while newest.is_some_and(|newest| !post.was_received(&newest)) {
+        let letter = post.recv(TWO, deadline).await;
+        assert!(
+            letter.is_some(),
+            "the newest message of a full control lane never comes"
+        );
+    }
+    post.meet(ONE, TWO).await;
     Ok(())
 }
 

@@ -1,0 +1,54 @@
+//! The machine is one that can be replicated: the suite of `synod_replica` says so.
+
+use bytes::Bytes;
+use synod_kv::{Blob, Command, Kv, When};
+use synod_replica::conformance;
+
+#[test]
+fn the_map_conforms() {
+    let set = |key: &'static str, value: &'static str, when, previous| Command::Set {
+        key: Blob(key.as_bytes()),
+        value: Blob(value.as_bytes()),
+        when,
+        previous,
+    };
+    let blob = |text: &'static str| Blob(text.as_bytes());
+    let commands = [
+        set("a", "1", When::Always, false),
+        set("a", "2", When::Absent, true),
+        set("b", "three", When::Always, true),
+        set("", "", When::Present, true),
+        set("", "empty", When::Absent, false),
+        Command::Delete {
+            keys: vec![blob("a"), blob("b"), blob("a")],
+        },
+        Command::Add {
+            key: blob("a"),
+            by: 41,
+        },
+        Command::Add {
+            key: blob("b"),
+            by: i64::MAX,
+        },
+        Command::Append {
+            key: blob("song"),
+            value: blob("la "),
+        },
+        Command::SetMany {
+            pairs: vec![(blob("x"), blob("1")), (blob("y"), blob("2"))],
+        },
+        Command::CompareAndSwap {
+            key: blob("x"),
+            expected: blob("1"),
+            new: blob("9"),
+        },
+        Command::Clear,
+    ];
+    let commands: Vec<Bytes> = commands.iter().map(Command::encode).collect();
+    let view = |kv: &Kv| -> Vec<(Bytes, Bytes)> {
+        kv.iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    };
+    conformance::state_machine(Kv::default, view, &commands);
+}
