@@ -102,6 +102,7 @@ impl Cargo {
             // A bug changes one crate a little, nobody steps through it, and it is built once.
             .env("CARGO_INCREMENTAL", "1")
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
             .env("CARGO_PROFILE_SIM_DEBUG", "0")
             .env_remove("RUST_BACKTRACE")
             .envs(test.env.iter().map(|(name, value)| (name, value)))
