@@ -1,9 +1,11 @@
-//! The workspace's own chores: `cargo xtask tidy`.
+//! The workspace's own chores: `cargo xtask tidy`, `sim`, `shrink`.
 
 mod arrows;
 mod finding;
 mod manifest;
 mod names;
+mod shrink;
+mod sim;
 mod text;
 mod tidy;
 
@@ -17,6 +19,8 @@ fn main() -> ExitCode {
         .collect::<Vec<_>>()
         .as_slice()
     {
+        ["shrink", rest @ ..] => shrink::run(rest),
+        ["sim", rest @ ..] => sim::run(rest),
         ["tidy"] => tidy::run(),
         [] | ["help" | "-h" | "--help"] => {
             println!("{HELP}");
@@ -38,4 +42,7 @@ Chores:
   tidy    checks what compiler and clippy do not: the length of files and lines, banned words and names, stray
           characters and paths, what manifests must inherit, and the arrows between crates.
           Prints each finding as `path:line: rule: message`; exit status 1 when there are any.
+  sim     runs whole nodes under seeded faults: [--protocol raft] [--runs N] [--base B] [--budget 90s], or one seed
+          with its trace: --seed S, or a script of faults: --script FILE.
+  shrink  makes the failure of a seed small: faults off one by one, fewer and shorter; leaves a script that fails.
   help    prints this.";

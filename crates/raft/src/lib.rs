@@ -121,7 +121,8 @@
 //!   whole terms.
 //! - Pre-vote, leader stickiness and check-quorum (thesis §9.6, §4.2.3, §6.2) are on by default. A
 //!   leader whose own disk stalls steps down ([`Config::write_stall_max`]), and a node with a write
-//!   under way does not campaign.
+//!   under way does not campaign. A follower whose disk stalls still counts as heard: a leader that
+//!   needs its copy leads on without committing until the stall ends.
 //! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the
 //!   leader.
 //! - Voters are fixed. [`Membership`] travels in snapshots and [`Kind::Membership`] entries are
@@ -130,14 +131,17 @@
 //!
 //! # Features
 //!
-//! `serde`: `Serialize` and `Deserialize` for messages and what they carry. Without features the
-//! crate is `no_std` with `alloc`.
+//! `serde`: `Serialize` and `Deserialize` for messages and what they carry. `check`: the module of
+//! that name, the rules of this page as a value that a test of a driver carries along. The crate is
+//! `no_std` with `alloc`, with and without them.
 
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
 
 mod candidate;
+#[cfg(feature = "check")]
+pub mod check;
 mod config;
 mod entry;
 mod error;

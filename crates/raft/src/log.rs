@@ -87,6 +87,12 @@ impl Log {
         self.cache_bytes
     }
 
+    /// What the next record truncates.
+    #[cfg(feature = "check")]
+    pub(crate) fn truncate_from(&self) -> Option<Index> {
+        self.truncate
+    }
+
     /// The term of the entry at `index`; `None` before the start and behind the end.
     pub(crate) fn term_at(&self, index: Index) -> Option<Term> {
         if index == self.start.index {

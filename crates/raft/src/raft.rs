@@ -251,14 +251,18 @@ impl Raft {
         &self.membership
     }
 
-    /// This state without deadlines, generator and counters, for checkers that fire timers at will:
-    /// two states that differ only in those become equal. Not meant to run on.
+    /// This state without deadlines, generator, counters and numbers of writes, for checkers that
+    /// fire timers at will: two states that differ only in those become equal. Not meant to run on.
     #[must_use]
     pub fn without_time(&self) -> Self {
         let mut state = self.clone();
         state.election_deadline = Instant::ZERO;
         state.random.forget();
         state.counters = Counters::default();
+        state.write_seq = 0;
+        if let Some(write) = &mut state.in_flight {
+            write.seq = 0;
+        }
         match &mut state.duty {
             Duty::Follower(follower) => follower.heard = None,
             Duty::Leader(leader) => leader.forget_time(),

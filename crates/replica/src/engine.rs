@@ -19,6 +19,7 @@ use crate::time::Instant;
 
 mod config;
 mod forward;
+mod inspect;
 mod peers;
 mod proposals;
 mod reads;
@@ -26,6 +27,7 @@ mod transfer;
 
 pub use config::{EngineConfig, EngineStatus};
 use forward::Accepted;
+pub use inspect::EngineLoad;
 pub use proposals::Proposal;
 use proposals::Proposals;
 use reads::Reads;
@@ -245,12 +247,9 @@ impl<P: Protocol, T> Engine<P, T> {
                 self.transfer.end(&snapshot);
                 self.core.handle_snapshot(now, snapshot);
             }
-            Completion::ChunkWritten(snapshot, Err(_)) | Completion::Received(snapshot, Err(_)) => {
-                self.snapshots_failed += 1;
-                if self.transfer.end(&snapshot) {
-                    self.core.handle_pull_failed(now, snapshot);
-                }
-            }
+            Completion::ChunkWritten(snapshot, Err(error))
+            | Completion::Received(snapshot, Err(error)) => self.give_up(now, snapshot, &error),
+            Completion::Verified(result) => self.handle_verified(result)?,
         }
         Ok(())
     }

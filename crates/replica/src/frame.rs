@@ -15,6 +15,7 @@
 //! | `Refused` | leader → follower | the body of a `Forward` is surely in no log |
 //! | `AskIndex`, `Index` | follower → leader → follower | a read's index |
 //! | `Pull`, `Piece`, `Gone` | receiver → holder → receiver | a snapshot file, paced by the receiver |
+//! | `Damaged` | receiver → holder | that what came is not whole |
 
 use bytes::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,8 @@ pub(crate) enum Frame {
     },
     /// There is no such snapshot any more.
     Gone { index: u64, tag: [u8; 32] },
+    /// The pieces do not make the snapshot that they should: its holder may have a look.
+    Damaged { index: u64, tag: [u8; 32] },
 }
 
 /// A refusal as it travels.
@@ -92,6 +95,13 @@ impl Frame {
 
     pub(crate) fn gone(name: SnapshotName) -> Self {
         Self::Gone {
+            index: name.index,
+            tag: name.tag.0,
+        }
+    }
+
+    pub(crate) fn damaged(name: SnapshotName) -> Self {
+        Self::Damaged {
             index: name.index,
             tag: name.tag.0,
         }
@@ -199,6 +209,10 @@ mod tests {
             Frame::Gone {
                 index: 1,
                 tag: [0; 32],
+            },
+            Frame::Damaged {
+                index: 1,
+                tag: [9; 32],
             },
         ] {
             round_trip(&frame);

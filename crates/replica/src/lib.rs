@@ -96,7 +96,9 @@ mod task;
 mod time;
 
 pub use applier::{Applier, ApplyError, Done, Frozen, Job};
-pub use engine::{Consistency, Effect, Engine, EngineConfig, EngineStatus, Poisoned, Proposal};
+pub use engine::{
+    Consistency, Effect, Engine, EngineConfig, EngineLoad, EngineStatus, Poisoned, Proposal,
+};
 pub use group::{Answer, Group};
 pub use identity::{Identity, IdentityError};
 pub use log::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore};

@@ -98,7 +98,8 @@ pub trait Log: Send + 'static {
     /// What it has done so far.
     fn stats(&self) -> LogStats;
     /// Whether space is allocated for what may be appended next. A node whose log has no room falls
-    /// silent until it has.
+    /// silent until it has; so a log that has failed for good answers `true`, and the next append
+    /// tells why.
     fn has_room(&mut self) -> bool;
     /// The longest record that [`append`](Self::append) takes, in bytes of its operations.
     fn record_bytes_max(&self) -> usize;

@@ -44,6 +44,8 @@ pub enum Task<P: Protocol> {
     },
     /// Forget a received piece or all of them.
     DiscardPart(Snapshot),
+    /// Read a whole snapshot against its checksums: somebody got it damaged.
+    Verify(SnapshotName),
 }
 
 /// A snapshot as peers name it: the file's header says the rest.
@@ -91,6 +93,8 @@ pub enum Completion<P: Protocol> {
     Received(Snapshot, Result<(), SnapshotError>),
     /// Of [`Task::DiscardPart`].
     Discarded(Snapshot),
+    /// Of [`Task::Verify`].
+    Verified(Result<(), SnapshotError>),
 }
 
 impl<P: Protocol> Task<P> {
@@ -145,6 +149,12 @@ impl<P: Protocol> Task<P> {
                 // next snapshot.
                 let _left = snapshots.discard_part(group, &snapshot);
                 Completion::Discarded(snapshot)
+            }
+            Self::Verify(snapshot) => {
+                Completion::Verified(match snapshots.open(group, snapshot.index) {
+                    Ok(_) | Err(SnapshotError::NotFound { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                })
             }
         }
     }

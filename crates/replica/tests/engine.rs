@@ -12,7 +12,7 @@ use bytes::Bytes;
 use synod_replica::sim::SimDisk;
 use synod_replica::{
     Applier, Applying, Consistency, Effect, Engine, EngineConfig, EngineStatus, Failure, GroupId,
-    Instant, Log, NodeId, Proposal, Protocol, Role, StateMachine, Ticket, raft,
+    Instant, Log, NodeId, Proposal, Protocol, Reason, Role, StateMachine, Ticket, raft,
 };
 use synod_wal::{Options, Wal};
 
@@ -145,6 +145,33 @@ fn a_pull_slower_than_the_snapshots_comes_to_an_end() {
         follower.applied + 100 > leader.applied,
         "{leader:?} {follower:?}"
     );
+}
+
+/// Found by simulation: the snapshot of a leader had rotted, the follower that needed it threw it
+/// away again and again, and the group waited for ever, because the leader heard a quorum.
+#[test]
+fn a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted() {
+    let mut nodes = Nodes::new(Tuning {
+        snapshot_log_bytes: 4_000,
+        ..Tuning::default()
+    });
+    nodes.run(600);
+    nodes.hold = |_, to, _| to == 3;
+    for _ in 0..400 {
+        nodes.propose(1, "0123456789");
+        nodes.step();
+    }
+    nodes.hold = |_, _, _| false;
+    nodes.held.clear();
+    let disk = nodes.nodes[&1].disk.0.clone();
+    let snapshots = disk.names().unwrap();
+    for name in snapshots.iter().filter(|name| name.ends_with(".snap")) {
+        disk.flip(name, disk.len(name).unwrap() - 20, 1).unwrap();
+    }
+    (0..100).for_each(|_| nodes.step());
+    nodes.propose(1, "at the rotten leader");
+    let ends = nodes.ends();
+    assert_eq!(ends.last().unwrap(), "at the rotten leader: poisoned");
 }
 
 /// Torture list G6: a full disk neither stops a node for good nor lets it lie.
@@ -409,7 +436,9 @@ impl Nodes {
                         let (reader, snapshots) =
                             (Log::reader(&node.log), Log::snapshots(&node.log));
                         let completion = task.run(GROUP, &*reader, &*snapshots);
-                        node.engine.handle_completion(self.now, completion).unwrap();
+                        if node.engine.handle_completion(self.now, completion).is_err() {
+                            node.engine.close(Reason::Poisoned);
+                        }
                     }
                 }
             }

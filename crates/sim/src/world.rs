@@ -1,11 +1,22 @@
 //! The world: nodes, a network and a nemesis in virtual time, all from one seed.
 
+mod clock;
+mod delivery;
+mod fault;
+mod heal;
 mod lifecycle;
 mod nemesis;
 mod network;
+mod node;
 mod options;
+mod partition;
 mod process;
 mod queue;
+mod script;
+mod stats;
+mod story;
+mod strike;
+mod swarm;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -13,14 +24,22 @@ use std::fmt;
 use std::hash::Hash;
 use std::time::Duration;
 
+use crate::campaign;
 use crate::disk::Disk;
 use crate::rng::Rng;
-use network::Network;
+use nemesis::Nemesis;
+use network::Link;
+use node::{Doom, Node};
 use queue::Queue;
-use trace::{Drop, Happening, How, Trace};
+use trace::{EVERYWHERE, Ending, Happening, How, Trace, Why};
 
-pub use options::{WorldOptions, WorldStats};
+pub use fault::{ClockChange, Crash, Fault, FaultKind, Strike};
+pub use options::WorldOptions;
 pub use process::{Context, Event, NodeId, Process, Start};
+pub(crate) use script::time as parse_time;
+pub use script::{Script, ScriptError};
+pub use stats::WorldStats;
+pub use swarm::Swarm;
 
 /// A deterministic simulation of processes that exchange messages, keep disks, and die.
 ///
@@ -83,45 +102,29 @@ pub struct World<P: Process> {
     now: Duration,
     events_now: u64,
     queue: Queue<Scheduled<P>>,
-    nodes: BTreeMap<NodeId, Node<P>>,
-    network: Network,
+    /// By id.
+    nodes: Vec<Node<P>>,
+    /// From each node to each node, row by row.
+    links: Vec<Link<Scheduled<P>>>,
     /// Whether the nemesis strikes.
     faults: bool,
-    /// Links cut by the nemesis.
-    partition: Vec<(NodeId, NodeId)>,
-    nemesis_rng: Rng,
-    /// Syncs, crashes, restarts.
-    rng: Rng,
+    nemesis: Nemesis,
+    struck: Vec<(Duration, Fault)>,
     trace: Trace<P::Message>,
     stats: WorldStats,
-}
-
-/// How a process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Crash {
-    /// As by SIGKILL: what was written is in the page cache and survives.
-    Kill,
-    /// The node loses power: of what was not synced, a drawn part is gone; see
-    /// [`Disk::power_loss`].
-    Power,
-}
-
-struct Node<P> {
-    process: Option<P>,
-    disk: Disk,
-    rng: Rng,
-    incarnation: u64,
-    timer: Option<Duration>,
-    /// Counts changes of the timer, so that an old entry of the queue is known for what it is.
-    timer_version: u64,
-    /// The next step ends in a crash.
-    doom: Option<Crash>,
-    /// The disk is set to die; its death is this kind of crash.
-    disk_doom: Option<Crash>,
+    /// For messages of the next step, and for the text of the next input.
+    outbox: Vec<(NodeId, P::Message)>,
+    text: String,
 }
 
 enum Scheduled<P: Process> {
     Message {
+        from: NodeId,
+        to: NodeId,
+        message: P::Message,
+    },
+    /// A message that has come to its node, to be handled now.
+    Received {
         from: NodeId,
         to: NodeId,
         message: P::Message,
@@ -142,18 +145,24 @@ enum Scheduled<P: Process> {
         node: NodeId,
         incarnation: u64,
     },
-    NemesisCrash,
-    NemesisPatienceEnds {
+    /// The nemesis draws a fault of this kind.
+    Nemesis(FaultKind),
+    /// A fault that was drawn or written before.
+    Strike(Box<Fault>),
+    /// A doomed node that has not died yet does.
+    PatienceEnds {
         node: NodeId,
         incarnation: u64,
     },
-    NemesisPartition,
-    NemesisHeal,
+    Ends(Ending),
 }
 
 impl<P: Process> World<P> {
     /// A world of `nodes` nodes, numbered from 1, each with an empty disk, all started at time
     /// zero.
+    ///
+    /// The world draws from forks of `Rng::new(seed)`. A test that forks a generator of its own from
+    /// the seed changes it first, as by `Rng::new(!seed)`, or it draws what the first node draws.
     pub fn new(seed: u64, nodes: u64, options: WorldOptions, shared: P::Shared) -> Self {
         let disks = (1..=nodes)
             .map(|id| (NodeId(id), Disk::new(seed ^ id.wrapping_mul(DISK_SEED))))
@@ -170,30 +179,37 @@ impl<P: Process> World<P> {
         shared: P::Shared,
     ) -> Self {
         let mut rng = Rng::new(seed);
+        let mut nodes: Vec<_> = disks
+            .into_iter()
+            .map(|(id, disk)| Node::new(id, disk, rng.fork()))
+            .collect();
+        let links = (0..nodes.len() * nodes.len())
+            .map(|_| Link::new(rng.fork()))
+            .collect();
+        let mut nemesis = Nemesis::new(rng.fork());
+        nemesis.set_clocks(&options, nodes.iter_mut().map(|node| &mut node.clock));
+        nemesis.choose_rotting(&options, &mut nodes);
         let mut world = Self {
             seed,
             shared,
             now: Duration::ZERO,
             events_now: 0,
             queue: Queue::new(),
-            nodes: BTreeMap::new(),
-            network: Network::new(rng.fork()),
+            nodes,
+            links,
             faults: true,
-            partition: Vec::new(),
-            nemesis_rng: rng.fork(),
-            rng: rng.fork(),
+            nemesis,
+            struck: Vec::new(),
             trace: Trace::new(options.events_kept_max),
             stats: WorldStats::default(),
+            outbox: Vec::new(),
+            text: String::new(),
             options,
         };
-        for (id, disk) in disks {
-            world.nodes.insert(id, Node::new(disk, rng.fork()));
+        for index in 0..world.nodes.len() {
+            world.start(index);
         }
-        for id in world.node_ids() {
-            world.start(id);
-        }
-        world.schedule_crash();
-        world.schedule_partition();
+        world.schedule_faults();
         world
     }
 
@@ -214,9 +230,10 @@ impl<P: Process> World<P> {
     ///
     /// # Panics
     /// After a million events at one instant: some process asks again and again for what is due at
-    /// once, and time stands still.
+    /// once, and time stands still. And when a million events wait: messages multiply, as they do
+    /// when each one is answered and the network repeats some.
     pub fn step(&mut self) -> Option<Duration> {
-        let (at, scheduled) = self.queue.pop()?;
+        let (at, ticket, scheduled) = self.queue.pop()?;
         assert!(at >= self.now, "time never goes back");
         self.events_now = if at == self.now {
             self.events_now + 1
@@ -227,37 +244,23 @@ impl<P: Process> World<P> {
             self.events_now < EVENTS_AT_ONE_INSTANT_MAX,
             "virtual time stands still at {at:?}\n{self}"
         );
+        assert!(
+            self.queue.len() < QUEUED_MAX,
+            "a million events wait at {at:?}\n{self}"
+        );
         self.now = at;
         self.stats.events += 1;
         match scheduled {
-            Scheduled::Message { from, to, message } => self.deliver(from, to, message),
+            Scheduled::Message { from, to, message } => self.arrive(ticket, from, to, message),
+            Scheduled::Received { from, to, message } => self.receive(from, to, message),
             Scheduled::Timer { node, version } => self.fire_timer(node, version),
-            Scheduled::SyncDone { node, incarnation } => {
-                if self
-                    .nodes
-                    .get(&node)
-                    .is_some_and(|node| node.incarnation == incarnation && node.process.is_some())
-                {
-                    self.trace.note(at, node, Happening::SyncDone);
-                    self.execute(node, Event::SyncDone);
-                }
-            }
+            Scheduled::SyncDone { node, incarnation } => self.end_sync(node, incarnation),
             Scheduled::Input { node, input } => self.deliver_input(node, input),
-            Scheduled::Restart { node, incarnation } => {
-                if self
-                    .nodes
-                    .get(&node)
-                    .is_some_and(|node| node.incarnation == incarnation)
-                {
-                    self.restart(node);
-                }
-            }
-            Scheduled::NemesisCrash => self.strike_crash(),
-            Scheduled::NemesisPatienceEnds { node, incarnation } => {
-                self.strike_doomed(node, incarnation);
-            }
-            Scheduled::NemesisPartition => self.strike_partition(),
-            Scheduled::NemesisHeal => self.heal_partition(),
+            Scheduled::Restart { node, incarnation } => self.come_back(node, incarnation),
+            Scheduled::Nemesis(kind) => self.draw_faults(kind),
+            Scheduled::Strike(fault) => self.strike_and_record(*fault),
+            Scheduled::PatienceEnds { node, incarnation } => self.end_patience(node, incarnation),
+            Scheduled::Ends(ending) => self.end_fault(ending),
         }
         Some(at)
     }
@@ -298,72 +301,60 @@ impl<P: Process> World<P> {
             .push(at.max(self.now), Scheduled::Input { node, input });
     }
 
-    /// From now on nothing comes from `from` to `to`, also what is under way. The other direction
-    /// stays.
-    pub fn cut(&mut self, from: NodeId, to: NodeId) {
-        if self.network.cut(from, to) {
-            self.trace.note(self.now, from, Happening::Cut { to });
-        }
-    }
-
-    /// Opens the link from `from` to `to` again.
-    pub fn heal(&mut self, from: NodeId, to: NodeId) {
-        if self.network.heal(from, to) {
-            self.trace.note(self.now, from, Happening::Healed { to });
-        }
-    }
-
-    /// Cuts both directions between `node` and every other node.
-    pub fn isolate(&mut self, node: NodeId) {
-        for other in self.node_ids().into_iter().filter(|&other| other != node) {
-            self.cut(node, other);
-            self.cut(other, node);
-        }
-    }
-
-    /// Opens every link.
-    pub fn heal_all(&mut self) {
-        for (from, to) in self.network.cuts() {
-            self.heal(from, to);
-        }
-        self.partition.clear();
-    }
-
-    /// Ends all faults for good: nothing is lost, duplicated or cut any more, the nemesis rests,
-    /// what was doomed is spared, disks sync, and every node that is down starts at once. Delays
-    /// stay.
-    pub fn stop_faults(&mut self) {
-        self.faults = false;
-        self.network.faults = false;
-        self.trace.note(self.now, NodeId(0), Happening::FaultsStop);
-        self.heal_all();
-        for id in self.node_ids() {
-            self.spare(id);
-            self.restart(id);
-        }
-    }
-
     /// The process that runs on `node`, if it is up.
     #[must_use]
     pub fn process(&self, node: NodeId) -> Option<&P> {
-        self.nodes.get(&node)?.process.as_ref()
+        self.nodes[self.index(node)?].process.as_ref()
     }
 
     /// The process that runs on `node`, if it is up, to be changed behind the world's back.
     pub fn process_mut(&mut self, node: NodeId) -> Option<&mut P> {
-        self.nodes.get_mut(&node)?.process.as_mut()
+        let index = self.index(node)?;
+        self.nodes[index].process.as_mut()
     }
 
     /// The disk of `node`.
     #[must_use]
     pub fn disk(&self, node: NodeId) -> Option<&Disk> {
-        Some(&self.nodes.get(&node)?.disk)
+        Some(&self.nodes[self.index(node)?].disk)
+    }
+
+    /// What the monotonic clock of `node` shows.
+    #[must_use]
+    pub fn local_now(&self, node: NodeId) -> Option<Duration> {
+        Some(self.nodes[self.index(node)?].clock.local(self.now))
+    }
+
+    /// What the wall clock of `node` shows, since the epoch of Unix.
+    #[must_use]
+    pub fn wall(&self, node: NodeId) -> Option<Duration> {
+        Some(self.nodes[self.index(node)?].clock.wall(self.now))
+    }
+
+    /// What every wall clock should show.
+    #[must_use]
+    pub fn true_wall(&self) -> Duration {
+        clock::WALL_START + self.now
+    }
+
+    /// Whether anything on the disk of `node` has rotted.
+    #[must_use]
+    pub fn has_rotted(&self, node: NodeId) -> bool {
+        self.index(node)
+            .is_some_and(|index| self.nodes[index].rotted)
     }
 
     /// All nodes, up or down.
     #[must_use]
     pub fn node_ids(&self) -> Vec<NodeId> {
-        self.nodes.keys().copied().collect()
+        self.nodes.iter().map(|node| node.id).collect()
+    }
+
+    /// The faults that have struck by the nemesis or by the script, in order: a [`Script`] of them
+    /// lets the same ones strike again. What a test does by itself is not among them.
+    #[must_use]
+    pub fn faults(&self) -> &[(Duration, Fault)] {
+        &self.struck
     }
 
     /// What all processes share.
@@ -378,24 +369,59 @@ impl<P: Process> World<P> {
         self.stats
     }
 
-    /// The options, to be changed while the world runs. Crashes and partitions come to pass only if
-    /// they were on from the beginning.
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &WorldOptions {
+        &self.options
+    }
+
+    /// The options, to be changed while the world runs. Faults that the nemesis draws come to pass
+    /// only if they were on from the beginning, and so does a script.
     pub fn options_mut(&mut self) -> &mut WorldOptions {
         &mut self.options
     }
 
     /// The last events as text, oldest first, at most [`WorldOptions::events_kept_max`].
     pub fn last_events(&self) -> impl Iterator<Item = String> {
-        self.trace.lines()
+        self.trace.events().map(ToString::to_string)
     }
 
-    /// A hash of all events so far and of the state of all generators. Two runs that have the same
-    /// one did the same.
+    /// A hash of all events so far, of what the disks have done, and of the state of the generators.
+    /// Two runs that have the same one did the same, whether the nemesis drew their faults or a script named them.
     #[must_use]
     pub fn fingerprint(&self) -> u128 {
         let mut digest = self.trace.digest();
-        (self.now, &self.rng, &self.nemesis_rng, self.stats.events).hash(&mut digest);
+        self.now.hash(&mut digest);
+        for node in &self.nodes {
+            node.rng.hash(&mut digest);
+            node.disk.hash_past(&mut digest);
+        }
+        self.links
+            .iter()
+            .for_each(|link| link.rng().hash(&mut digest));
         digest.value()
+    }
+
+    /// Where `node` is in the list of nodes.
+    fn index(&self, node: NodeId) -> Option<usize> {
+        // Nodes are numbered from 1, unless somebody has brought disks of other numbers.
+        let guess = node.0.wrapping_sub(1) as usize;
+        if self.nodes.get(guess).is_some_and(|found| found.id == node) {
+            return Some(guess);
+        }
+        self.nodes.binary_search_by_key(&node, |node| node.id).ok()
+    }
+
+    fn link(&mut self, from: NodeId, to: NodeId) -> Option<&mut Link<Scheduled<P>>> {
+        let (from, to) = (self.index(from)?, self.index(to)?);
+        let row = self.nodes.len();
+        Some(&mut self.links[from * row + to])
     }
 }
 
@@ -409,10 +435,20 @@ impl<P: Process> fmt::Display for World<P> {
             self.nodes.len(),
             self.now
         )?;
-        writeln!(f, "{:?}", self.options)?;
+        writeln!(f, "{}", self.options)?;
         writeln!(f, "{:?}", self.stats)?;
         self.last_events()
             .try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// A world that ends by the panic of a run that somebody [watches](crate::Campaign) leaves its last
+/// words.
+impl<P: Process> Drop for World<P> {
+    fn drop(&mut self) {
+        if campaign::is_watched() {
+            campaign::leave_last_words(self.to_string(), &self.struck, self.now);
+        }
     }
 }
 
@@ -429,4 +465,5 @@ impl<P: Process> fmt::Debug for World<P> {
 /// Far more than any step needs, and soon reached by a process that sets a timer in the past again
 /// and again.
 const EVENTS_AT_ONE_INSTANT_MAX: u64 = 1_000_000;
+const QUEUED_MAX: usize = 1_000_000;
 const DISK_SEED: u64 = 0xa076_1d64_78bd_642f;

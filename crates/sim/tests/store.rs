@@ -81,8 +81,8 @@ impl Process for Store {
                     self.log(&input)?;
                 }
                 match self.shared.bug {
-                    Bug::AcknowledgesBeforeSync => self.answer(context.now, op, output),
-                    Bug::ReadsBeforeSync if reads => self.answer(context.now, op, output),
+                    Bug::AcknowledgesBeforeSync => self.answer(context.true_now, op, output),
+                    Bug::ReadsBeforeSync if reads => self.answer(context.true_now, op, output),
                     _ => self.waiting.push((op, output)),
                 }
             }
@@ -90,7 +90,7 @@ impl Process for Store {
                 self.disk.sync("log")?;
                 let durable = self.syncing.take().unwrap_or(0);
                 for (op, output) in self.waiting.drain(..durable).collect::<Vec<_>>() {
-                    self.answer(context.now, op, output);
+                    self.answer(context.true_now, op, output);
                 }
             }
             _ => {}

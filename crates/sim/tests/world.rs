@@ -7,7 +7,9 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use synod_sim::{Context, Crash, Event, NodeId, Process, Start, World, WorldOptions};
+use synod_sim::{
+    Context, Crash, Event, Fault, NodeId, Process, Start, Strike, World, WorldOptions,
+};
 
 const ONE: NodeId = NodeId(1);
 const TWO: NodeId = NodeId(2);
@@ -450,6 +452,77 @@ fn the_nemesis_leaves_as_many_up_as_it_is_told() {
 }
 
 #[test]
+fn the_story_has_a_column_for_each_node() {
+    let mut world = world(1, WorldOptions::default());
+    world.inject(ONE, Order::Send { to: TWO, count: 1 });
+    world.run_until(ms(50));
+    world.crash(TWO, Crash::Power);
+    world.inject(NodeId(3), Order::Send { to: TWO, count: 1 });
+    world.run_until(ms(90));
+    world.isolate(TWO);
+    world.stop_faults();
+    let story = world.story().to_string();
+    let lines: Vec<&str> = story.lines().collect();
+    let column = |line: &str, node: usize| {
+        line.chars()
+            .skip(13 + 36 * (node - 1))
+            .take(36)
+            .collect::<String>()
+    };
+    assert_eq!(
+        lines[0].split_whitespace().collect::<Vec<_>>(),
+        ["ms", "n1", "n2", "n3"]
+    );
+    for node in 1..=3 {
+        assert_eq!(column(lines[0], node).trim(), format!("n{node}"));
+        assert!(
+            column(lines[node], node).starts_with("starts, incarnation 1"),
+            "{story}"
+        );
+    }
+    let find = |text: &str| *lines.iter().find(|line| line.contains(text)).unwrap();
+    let heard = find("<- n1 0");
+    assert!(
+        column(heard, 2).starts_with("<- n1 0") && column(heard, 1).starts_with('|'),
+        "{story}"
+    );
+    let died = find("loses power");
+    assert!(column(died, 2).starts_with("loses power"), "{story}");
+    let lost = find("(nobody there)");
+    assert!(
+        column(lost, 3).starts_with("-x n2 0") && column(lost, 2).trim().is_empty(),
+        "{story}"
+    );
+    assert!(find("faults stop").contains("-- faults stop"));
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.chars().count() <= 121 && line.trim_end() == *line)
+    );
+}
+
+#[test]
+#[should_panic(expected = "a million events wait")]
+fn messages_that_multiply_are_noticed() {
+    struct Eager;
+    impl Process for Eager {
+        type Message = ();
+        type Input = ();
+        type Shared = ();
+        fn start(_: Start, (): &(), context: &mut Context<()>) -> io::Result<Self> {
+            context.send(ONE, ());
+            Ok(Self)
+        }
+        fn handle(&mut self, _: Event<(), ()>, context: &mut Context<()>) -> io::Result<()> {
+            (0..3).for_each(|_| context.send(ONE, ()));
+            Ok(())
+        }
+    }
+    let mut world = World::<Eager>::new(1, 1, WorldOptions::default(), ());
+    world.run_until(Duration::from_secs(60));
+}
+
+#[test]
 fn running_while_a_condition_holds_ends_at_the_limit() {
     let mut world = world(1, WorldOptions::default());
     assert!(!world.run_while(ms(10), |_| true));
@@ -477,4 +550,58 @@ fn time_that_stands_still_is_noticed() {
     }
     let mut world = World::<Eager>::new(1, 1, WorldOptions::default(), ());
     world.run_until(ms(1));
+}
+
+#[test]
+fn a_disk_set_to_die_while_its_node_is_down_dies_in_the_next_process() {
+    for crash in [Crash::Kill, Crash::Power] {
+        let mut world = world(1, WorldOptions::default());
+        world.crash(ONE, Crash::Kill);
+        world.crash_at_operation(ONE, 0, crash);
+        assert!(
+            !world.restart(ONE),
+            "{crash:?}: it dies in its first operation"
+        );
+        world.run_until(Duration::from_secs(5));
+        assert!(world.process(ONE).is_some(), "and comes back");
+    }
+}
+
+#[test]
+fn a_step_that_was_to_be_the_last_is_that_also_if_it_fails() {
+    let mut world = world(1, WorldOptions::default());
+    let fault = Fault::Crash {
+        node: ONE,
+        crash: Crash::Power,
+        strike: Strike::InStep,
+        down: None,
+    };
+    assert!(world.strike(&fault));
+    world.inject(ONE, Order::Fail);
+    world.run_until(Duration::from_secs(5));
+    assert_eq!(world.stats().power_losses, 1);
+    assert!(world.process(ONE).is_none(), "nobody has restarted it");
+}
+
+#[test]
+fn the_fingerprint_covers_what_the_disks_have_done() {
+    let (one, two) = (storm(1), storm(1));
+    assert_eq!(one.fingerprint(), two.fingerprint());
+    let disk = one.disk(ONE).unwrap();
+    disk.write_at("count", 0, b"another").unwrap();
+    assert_ne!(one.fingerprint(), two.fingerprint());
+}
+
+#[test]
+fn when_faults_stop_a_disk_that_the_test_has_filled_has_space_too() {
+    let mut world = world(1, WorldOptions::default());
+    let disk = world.disk(ONE).unwrap().clone();
+    disk.fill(true);
+    disk.fail_syncs(true);
+    world.inject(ONE, Order::Bump);
+    world.run_until(ms(10));
+    world.stop_faults();
+    world.inject(ONE, Order::Bump);
+    world.run_until(ms(20));
+    assert_eq!(stored(&disk.image("count")), 1);
 }

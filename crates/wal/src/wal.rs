@@ -118,6 +118,9 @@ impl<D: Disk> Wal<D> {
     /// Whether a record of `bytes` with a `Put` in it would be taken now. If not, tries to allocate
     /// a segment first: so whoever asks before it takes on work learns of a full disk before that
     /// work is under way.
+    ///
+    /// `false` means that space may come. A log that is latched shut has none to wait for and
+    /// answers `true`: the next append says what is the matter.
     pub fn has_room(&mut self, bytes: usize) -> bool {
         self.writer.find_room(bytes)
     }

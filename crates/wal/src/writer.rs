@@ -189,10 +189,14 @@ impl<D: Disk> Writer<D> {
         self.spares.any_ready() || self.fits(opening + frame, puts)
     }
 
-    /// Whether there is room for a record with a `Put`, after trying to make it.
+    /// Whether there is room for a record with a `Put`, after trying to make it. A log that is
+    /// latched, be it by this very try, is not waited for.
     pub(crate) fn find_room(&mut self, payload_bytes: usize) -> bool {
         let frame = format::frame_len(0, payload_bytes, false);
-        !self.latched && (self.has_room(frame, true) || self.allocate().is_ok())
+        if !self.latched && !self.has_room(frame, true) {
+            return self.allocate().is_ok() || self.latched;
+        }
+        true
     }
 
     /// A failure that leaves the medium in an unknown state.

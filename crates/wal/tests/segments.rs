@@ -337,6 +337,26 @@ fn where_there_is_room_an_append_is_taken() {
     assert!(taken > 20 && refused > 8, "{taken} {refused}");
 }
 
+/// Found by simulation: the sync of a new segment failed while a node asked for room, the log was
+/// latched and answered "no room" for ever, and the node led on and refused every command as if the
+/// disk were full.
+#[test]
+fn a_log_that_is_latched_makes_nobody_wait_for_room() {
+    let disk = Disk::new(1);
+    disk.capacity(16 * 1024 + 100);
+    let mut wal = Wal::open(Medium(disk.clone()), small()).unwrap();
+    while wal.has_room(1000) {
+        append(&mut wal, 1, &[put(1, 1000)]).unwrap();
+        wal.sync().unwrap();
+    }
+    assert!(!wal.has_room(1000), "the disk is full");
+    disk.capacity(u64::MAX);
+    disk.fail_next_sync();
+    assert!(wal.has_room(1000), "nothing is to be waited for");
+    let refused = append(&mut wal, 1, &[put(1, 1000)]);
+    assert!(matches!(refused, Err(AppendError::Latched)), "{refused:?}");
+}
+
 #[test]
 fn an_old_segment_that_is_not_read_is_tried_once() {
     let disk = Disk::new(1);

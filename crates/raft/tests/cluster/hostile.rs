@@ -11,7 +11,7 @@ use synod_raft::{
     Snapshot, Term,
 };
 
-use crate::cluster::Cluster;
+use crate::harness::cluster::Cluster;
 
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![8 => 0u64..8, 1 => u64::MAX - 2..=u64::MAX, 1 => any::<u64>()]

@@ -1,22 +1,19 @@
-//! The core in clusters: random schedules under an outside checker, and one scenario for each bug
-//! that a Raft implementation is known to have had.
+//! The core in clusters, where a script would not do: random schedules under an outside checker,
+//! liars, slow links and disks in virtual time, bounds, and storage that contradicts itself.
 
 #[cfg(test)]
-mod checker;
-#[cfg(test)]
-mod cluster;
+mod bounds;
 #[cfg(test)]
 mod elections;
 #[cfg(test)]
+#[path = "../harness/mod.rs"]
+mod harness;
+#[cfg(test)]
 mod hostile;
-#[cfg(test)]
-mod logs;
-#[cfg(test)]
-mod node;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
-mod reads;
+mod recovery;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]

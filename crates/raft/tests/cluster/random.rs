@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_raft::{Config, Index, LogId, NodeId, ReadId, Role, Term};
+use synod_raft::{Config, LogId, NodeId, Role, Term};
 
-use crate::cluster::{Cluster, Packet};
+use crate::harness::cluster::{Cluster, Packet};
 
 /// SplitMix64, as everybody has one.
 pub(crate) struct Dice(u64);
@@ -55,8 +55,6 @@ struct Run {
     /// Milliseconds that pass at once, at most: how close timeouts are to delays.
     pace: u64,
     read: u64,
-    /// Reads asked for, and what had been applied somewhere by then.
-    asked: std::collections::BTreeMap<ReadId, (NodeId, usize)>,
     coverage: Coverage,
 }
 
@@ -91,7 +89,6 @@ impl Run {
             loss,
             crash_rate,
             read: 0,
-            asked: std::collections::BTreeMap::new(),
             coverage: Coverage::default(),
         }
     }
@@ -115,7 +112,7 @@ impl Run {
             _ if self.dice.one_in(self.crash_rate / 10) => self.crash(id),
             _ => self.finish(id),
         }
-        self.check_reads();
+        self.count_reads();
     }
 
     fn deliver(&mut self) {
@@ -141,11 +138,10 @@ impl Run {
 
     /// Work of the disk, the log's reader or the snapshot transfer ends.
     fn finish(&mut self, id: u64) {
-        let now = self.cluster.now;
         let node = self.cluster.node(id);
         if !node.fetches.is_empty() && self.dice.one_in(2) {
             self.coverage.fetches += 1;
-            node.serve_fetch(now);
+            return self.cluster.serve_fetch(id);
         } else if !node.pulls.is_empty() && self.dice.one_in(4) {
             self.cluster.serve_pull(NodeId(id));
         } else {
@@ -180,33 +176,14 @@ impl Run {
 
     fn read(&mut self, id: u64) {
         self.read += 1;
-        let read = ReadId(self.read);
-        let applied = self.cluster.checker.applied.len();
-        if self
-            .cluster
-            .step(id, |raft, now| raft.read(now, read))
-            .is_ok()
-        {
-            self.asked.insert(read, (NodeId(id), applied));
-        }
-        self.check_reads();
+        let _ = self.cluster.read(id, self.read);
     }
 
-    /// A read sees everything that anybody could have been told before it was asked.
-    fn check_reads(&mut self) {
-        for node in self.cluster.nodes.values_mut() {
-            for (read, index) in node.reads.drain(..) {
-                let (_, applied) = self.asked.remove(&read).expect("a read ends once");
-                match index {
-                    Ok(Index(index)) => {
-                        self.coverage.reads += 1;
-                        assert!(
-                            index >= applied as u64,
-                            "a stale read: {index} after {applied}"
-                        );
-                    }
-                    Err(_) => self.coverage.refused_reads += 1,
-                }
+    fn count_reads(&mut self) {
+        for (_, _, answer) in self.cluster.answers.drain(..) {
+            match answer {
+                Ok(_) => self.coverage.reads += 1,
+                Err(_) => self.coverage.refused_reads += 1,
             }
         }
     }
@@ -224,7 +201,6 @@ impl Run {
 
     fn crash(&mut self, id: u64) {
         self.coverage.crashes += 1;
-        self.asked.retain(|_, (node, _)| node.0 != id);
         let now = self.cluster.now;
         let pulled = self.cluster.node(id).pulls.pop();
         let file = pulled.and_then(|(from, _)| self.cluster.nodes[&from].disk.snapshot.clone());
@@ -232,14 +208,13 @@ impl Run {
         let node = self.cluster.node(id);
         // The record may have reached the disk although its messages did not get out.
         if store {
-            let lost = node.persist(now);
-            drop(lost);
+            node.store_untold();
         }
         // And so may a pulled file of which the core never heard.
         if let Some(file) = file.filter(|_| stored) {
             node.finish_pull(now, file, false);
         }
-        node.crash();
+        self.cluster.crash(id);
     }
 
     /// Faults stop. Within a few election timeouts there is a leader, and what is proposed is
@@ -259,9 +234,9 @@ impl Run {
                 self.finish_all(id);
             }
             self.fire_timers();
-            self.check_reads();
-            let applied = wanted
-                .is_some_and(|id| self.cluster.checker.applied.iter().any(|(at, _)| *at == id));
+            self.count_reads();
+            let applied =
+                wanted.is_some_and(|id| self.cluster.watch.applied.iter().any(|(at, _)| *at == id));
             if applied && self.is_even() {
                 return;
             }
@@ -277,16 +252,14 @@ impl Run {
         let all: Vec<_> = (1..=self.size).map(|id| self.cluster.status(id)).collect();
         panic!(
             "no progress without faults: wanted {wanted:?}, {all:?}, {:?}",
-            self.cluster.checker.applied.len()
+            self.cluster.watch.applied.len()
         );
     }
 
     fn finish_all(&mut self, id: u64) {
-        let now = self.cluster.now;
         self.cluster.persist(id);
         while !self.cluster.node(id).fetches.is_empty() {
-            self.cluster.node(id).serve_fetch(now);
-            self.cluster.pump(NodeId(id));
+            self.cluster.serve_fetch(id);
         }
         while !self.cluster.node(id).pulls.is_empty() {
             self.cluster.serve_pull(NodeId(id));
@@ -295,7 +268,7 @@ impl Run {
     }
 
     fn is_even(&self) -> bool {
-        let end = self.cluster.checker.applied.len();
+        let end = self.cluster.watch.applied.len();
         self.cluster
             .nodes
             .values()
@@ -305,17 +278,11 @@ impl Run {
 
 fn run(seed: u64, steps: u64) -> Coverage {
     let mut run = Run::new(seed);
-    for step in 0..steps {
-        run.step();
-        if step % 64 == 0 {
-            run.cluster.checker.check_all(&run.cluster.nodes);
-        }
-    }
+    (0..steps).for_each(|_| run.step());
     run.recover();
-    run.cluster.checker.check_all(&run.cluster.nodes);
     let mut coverage = run.coverage;
-    coverage.elections = run.cluster.checker.elections;
-    coverage.applied = run.cluster.checker.applied.len() as u64;
+    coverage.elections = run.cluster.watch.elections();
+    coverage.applied = run.cluster.watch.applied.len() as u64;
     for node in run.cluster.nodes.values() {
         coverage.truncations += node.disk.truncations;
         coverage.restores += node.restores;
@@ -391,7 +358,7 @@ fn a_seed_is_a_schedule() {
         let mut run = Run::new(seed);
         (0..1500).for_each(|_| run.step());
         let cores = run.cluster.nodes.values().map(|node| node.raft.clone());
-        (cores.collect::<Vec<_>>(), run.cluster.checker.applied)
+        (cores.collect::<Vec<_>>(), run.cluster.watch.applied)
     };
     for seed in 0..5 {
         let (first, second): (_, (_, Vec<(LogId, Term)>)) = (end(seed), end(seed));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_raft::{Entry, Instant, Message, NodeId, Raft, Replicate, Role};
 
-use crate::cluster::{Cluster, Packet};
+use crate::harness::cluster::{Cluster, Packet};
 
 /// A network as runtimes build it: entries queue for the bandwidth of their link, everything else
 /// overtakes them. Disks need a while for each write.

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use synod_transport::{Lane, NodeId};
-use synod_wal::Snapshot;
+use synod_wal::{Snapshot, SnapshotError};
 
 use super::config::RECORD_SPARE_BYTES;
 use super::reads::Remote;
 use super::transfer::Next;
-use super::{Effect, Engine};
+use super::{Effect, Engine, Poisoned};
 use crate::frame::{Denial, Frame, name};
+use crate::log::LogError;
 use crate::machine::Reason;
 use crate::protocol::{Leadership, Protocol, ReadId, Refusal};
 use crate::task::{SnapshotName, Task};
@@ -69,6 +70,7 @@ impl<P: Protocol, T> Engine<P, T> {
                 at,
                 len,
             } => self.handle_piece(from, name(index, tag), at, len, rest),
+            Frame::Damaged { index, tag } => self.handle_damaged(name(index, tag)),
             Frame::Gone { index, tag } => {
                 if let Some(snapshot) = self.transfer.gone(from, name(index, tag)) {
                     self.snapshots_failed += 1;
@@ -165,6 +167,35 @@ impl<P: Protocol, T> Engine<P, T> {
                 self.core.handle_pull_failed(now, snapshot);
             }
         }
+    }
+
+    /// What was pulled is of no use. Its holder cannot know: it sends the bytes as it finds them.
+    pub(super) fn give_up(&mut self, now: Instant, snapshot: Snapshot, error: &SnapshotError) {
+        self.snapshots_failed += 1;
+        let Some(holder) = self.transfer.end(&snapshot) else {
+            return;
+        };
+        if matches!(error, SnapshotError::Corrupt { .. }) {
+            let frame = Frame::damaged(SnapshotName::from(&snapshot));
+            self.send(holder, Lane::Control, &frame, Vec::new());
+        }
+        self.core.handle_pull_failed(now, snapshot);
+    }
+
+    /// A peer got a snapshot of this node damaged. On the way, or has it rotted here? Then a leader
+    /// that needs the peer's acknowledgements would wait for ever.
+    fn handle_damaged(&mut self, snapshot: SnapshotName) {
+        if self.transfer.verify() {
+            self.ready.push_back(Effect::Task(Task::Verify(snapshot)));
+        }
+    }
+
+    pub(super) fn handle_verified(
+        &mut self,
+        result: Result<(), SnapshotError>,
+    ) -> Result<(), Poisoned> {
+        self.transfer.verified();
+        result.map_err(|error| Poisoned(LogError::Failed(error.into())))
     }
 
     /// A snapshot was taken, or could not be; the log stays as it is then, and the next one is due

@@ -56,6 +56,8 @@ pub(super) struct Transfer {
     /// A task stores or discards pieces.
     storing: bool,
     taking: bool,
+    /// A task reads a snapshot that a peer got damaged.
+    verifying: bool,
     /// Of each peer, the snapshot it last read a piece of, and when.
     serving: BTreeMap<NodeId, (u64, Instant)>,
     /// Bytes applied since the last snapshot was taken.
@@ -152,11 +154,22 @@ impl Transfer {
         }
     }
 
-    /// The task has stored the last piece, or failed. `true` when that ends the pull.
-    pub(super) fn end(&mut self, snapshot: &Snapshot) -> bool {
+    /// The task has stored the last piece, or failed. Whom it was pulled from, when that ends the
+    /// pull.
+    pub(super) fn end(&mut self, snapshot: &Snapshot) -> Option<NodeId> {
         self.storing = false;
         let ours = |pull: &mut Pull| pull.snapshot == *snapshot && !pull.fresh;
-        self.pull.take_if(ours).is_some()
+        self.pull.take_if(ours).map(|pull| pull.from)
+    }
+
+    /// Whether a snapshot is to be verified now: one at a time.
+    pub(super) fn verify(&mut self) -> bool {
+        !std::mem::replace(&mut self.verifying, true)
+    }
+
+    /// It has been.
+    pub(super) fn verified(&mut self) {
+        self.verifying = false;
     }
 
     /// The holder has it no more.
@@ -309,7 +322,8 @@ mod tests {
             transfer.piece(NodeId(2), name, 6, 10, 4),
             Some((snapshot(7), true))
         );
-        assert!(transfer.end(&snapshot(7)) && !transfer.end(&snapshot(7)));
+        assert_eq!(transfer.end(&snapshot(7)), Some(NodeId(2)));
+        assert_eq!(transfer.end(&snapshot(7)), None);
     }
 
     /// The same snapshot from another holder: what the old pull still has under way is not the new one's.

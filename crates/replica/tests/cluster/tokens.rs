@@ -4,23 +4,65 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use synod_replica::{Applying, StateMachine};
-use synod_sim::{KvOutput, KvRequest};
 
-/// Appends tokens to keys; the state is small and shows what was applied, and in which order.
+/// Appends tokens to keys; the state is small and shows what was applied, and in which order. A
+/// fingerprint of it goes along, so that two states compare at no cost; it is made anew from what a
+/// snapshot holds.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
-pub(crate) struct Tokens(pub(crate) BTreeMap<u8, Vec<u8>>);
+pub(crate) struct Tokens {
+    values: BTreeMap<u8, Value>,
+    fingerprint: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Value {
+    bytes: Vec<u8>,
+    hash: u64,
+}
+
+impl Tokens {
+    pub(crate) fn value(&self, key: u8) -> Option<&[u8]> {
+        self.values.get(&key).map(|value| &value.bytes[..])
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        let values = self.values.iter();
+        values.map(|(key, value)| (*key, &value.bytes[..]))
+    }
+
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Appends, and gives the length afterwards; 0 for what is no command.
+    pub(crate) fn append(&mut self, command: &[u8]) -> u64 {
+        let Some((key, token)) = command.split_first() else {
+            return 0;
+        };
+        let value = self.values.entry(*key).or_default();
+        self.fingerprint = self.fingerprint.wrapping_sub(mix(*key, value.hash));
+        value.hash = fnv(value.hash, token);
+        value.bytes.extend_from_slice(token);
+        self.fingerprint = self.fingerprint.wrapping_add(mix(*key, value.hash));
+        value.bytes.len() as u64
+    }
+}
+
+impl Default for Value {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            hash: FNV_BASIS,
+        }
+    }
+}
 
 impl StateMachine for Tokens {
     type Response = u64;
     type Frozen = Self;
 
     fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
-        let Some((key, token)) = command.split_first() else {
-            return 0;
-        };
-        let value = self.0.entry(*key).or_default();
-        value.extend_from_slice(token);
-        value.len() as u64
+        self.append(command)
     }
 
     fn freeze(&self) -> Self {
@@ -28,10 +70,10 @@ impl StateMachine for Tokens {
     }
 
     fn write(frozen: Self, to: &mut dyn Write) -> io::Result<()> {
-        for (key, value) in frozen.0 {
+        for (key, value) in frozen.values() {
             to.write_all(&[key])?;
             to.write_all(&(value.len() as u32).to_le_bytes())?;
-            to.write_all(&value)?;
+            to.write_all(value)?;
         }
         Ok(())
     }
@@ -39,7 +81,7 @@ impl StateMachine for Tokens {
     fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
         let mut bytes = Vec::new();
         from.read_to_end(&mut bytes)?;
-        self.0.clear();
+        *self = Self::default();
         let mut rest = &bytes[..];
         while let Some((key, tail)) = rest.split_first() {
             let (len, tail) = tail
@@ -48,16 +90,36 @@ impl StateMachine for Tokens {
             let (value, tail) = tail
                 .split_at_checked(u32::from_le_bytes(*len) as usize)
                 .ok_or(io::ErrorKind::InvalidData)?;
-            self.0.insert(*key, value.to_vec());
+            self.append(&[&[*key], value].concat());
             rest = tail;
         }
         Ok(())
     }
 }
 
-/// The machine applies as the checker's model does.
+/// FNV-1a: tells contents apart, not adversaries.
+pub(crate) fn fnv(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// An absent key counts for nothing, as one that was never written.
+fn mix(key: u8, hash: u64) -> u64 {
+    if hash == FNV_BASIS {
+        return 0;
+    }
+    let mixed = (hash ^ u64::from(key)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 29)
+}
+
+pub(crate) const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// The machine applies as the checker's model does, and its fingerprint is of its contents alone.
 #[test]
 fn the_machine_is_the_model() {
+    use synod_sim::{KvOutput, KvRequest};
+
     let mut machine = Tokens::default();
     let mut state = None;
     for token in ["a;", "bb;"] {
@@ -71,4 +133,13 @@ fn the_machine_is_the_model() {
             KvOutput::Length(length)
         );
     }
+    machine.append(b"\x02c;");
+    let mut snapshot = Vec::new();
+    Tokens::write(machine.freeze(), &mut snapshot).unwrap();
+    let mut restored = Tokens::default();
+    restored.append(b"\x03old");
+    restored.restore(&mut &snapshot[..]).unwrap();
+    assert_eq!(restored, machine);
+    restored.append(b"\x02d;");
+    assert_ne!(restored.fingerprint(), machine.fingerprint());
 }

@@ -1,11 +1,11 @@
 //! Steps of processes, and how processes begin and end.
 
+use std::fmt::Write;
 use std::io;
+use std::time::Duration;
 
-use super::{Crash, Drop, Happening, How, Node, Scheduled, World};
-use crate::disk::Disk;
-use crate::rng::Rng;
-use crate::world::network::Fate;
+use super::{Doom, Happening, How, Scheduled, Why, World};
+use crate::world::fault::Crash;
 use crate::world::process::{Context, Event, NodeId, Process, Start};
 
 impl<P: Process> World<P> {
@@ -13,12 +13,13 @@ impl<P: Process> World<P> {
     /// [`restart`](Self::restart). Nothing happens if it is down, except that [`Crash::Power`]
     /// takes what its disk had not synced.
     pub fn crash(&mut self, node: NodeId, crash: Crash) {
-        if self.process(node).is_some() {
-            self.end(node, crash, How::BetweenSteps, 0);
-        } else if crash == Crash::Power
-            && let Some(node) = self.nodes.get(&node)
-        {
-            node.disk.power_loss();
+        let Some(index) = self.index(node) else {
+            return;
+        };
+        if self.nodes[index].process.is_some() {
+            self.end(index, crash, How::BetweenSteps, 0);
+        } else if crash == Crash::Power {
+            self.nodes[index].disk.power_loss();
         }
     }
 
@@ -29,188 +30,248 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// Lets the next step of `node` end in a crash, with a drawn prefix of its messages sent.
+    /// Lets the next step of `node` end in a crash, with a drawn prefix of its messages sent. The
+    /// node comes back by [`restart_after`](crate::WorldOptions::restart_after).
     pub fn crash_in_step(&mut self, node: NodeId, crash: Crash) {
-        if let Some(node) = self.nodes.get_mut(&node) {
-            node.doom = Some(crash);
+        if let Some(index) = self.index(node) {
+            let down = self.draw_down(index);
+            self.nodes[index].doom = Some(Doom { crash, down });
         }
     }
 
     /// Lets `node` die in the disk operation after the next `operations`: between a write and its
-    /// sync, for instance.
+    /// sync, for instance. The node comes back by
+    /// [`restart_after`](crate::WorldOptions::restart_after).
     pub fn crash_at_operation(&mut self, node: NodeId, operations: u64, crash: Crash) {
-        if let Some(node) = self.nodes.get_mut(&node) {
+        if let Some(index) = self.index(node) {
+            let down = self.draw_down(index);
+            let node = &mut self.nodes[index];
+            if node.process.is_none() {
+                // The order is for the next process, and a dead disk would forget it at the start.
+                node.disk.restart();
+            }
             node.disk.crash_after(operations);
-            node.disk_doom = Some(crash);
+            node.disk_doom = Some(Doom { crash, down });
         }
     }
 
     /// Starts a process on `node` if none runs there. Tells whether one runs now.
     pub fn restart(&mut self, node: NodeId) -> bool {
-        if self.process(node).is_none() {
-            self.start(node);
+        let Some(index) = self.index(node) else {
+            return false;
+        };
+        if self.nodes[index].process.is_none() {
+            self.start(index);
         }
-        self.process(node).is_some()
+        self.nodes[index].process.is_some()
     }
 
-    pub(super) fn start(&mut self, id: NodeId) {
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return;
-        };
+    pub(super) fn start(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
         // A disk that is set to die in the next process keeps its order; a dead one comes back.
         if node.disk.is_dead() {
             node.disk.restart();
         }
         node.incarnation += 1;
         let start = Start {
-            id,
+            id: node.id,
             disk: node.disk.clone(),
             incarnation: node.incarnation,
             seed: node.rng.next_u64(),
         };
+        let (id, incarnation) = (node.id, node.incarnation);
         self.stats.starts += 1;
-        self.trace.note(
-            self.now,
-            id,
-            Happening::Start {
-                incarnation: node.incarnation,
-            },
-        );
-        let mut context = Context::new(self.now);
-        context.sync_delay = self.options.sync_min + self.rng.exponential(self.options.sync_mean);
+        self.trace
+            .note(self.now, id, Happening::Start { incarnation });
+        let mut context = self.context(index);
         match P::start(start, &self.shared, &mut context) {
             Ok(process) => {
-                node.process = Some(process);
-                self.finish_step(id, Ok(()), context);
+                self.nodes[index].process = Some(process);
+                self.finish_step(index, Ok(()), context);
             }
             Err(error) => {
                 self.stats.start_failures += 1;
                 self.trace
                     .note(self.now, id, Happening::Error(error.to_string()));
-                let crash = node.disk_doom.take().unwrap_or(Crash::Kill);
-                let unsent = self.send_prefix(id, context);
-                self.end(id, crash, How::AtStart, unsent);
-                self.schedule_restart(id);
+                let doom = self.doom_by_error(index);
+                let unsent = self.send_prefix(index, context);
+                self.end(index, doom.crash, How::AtStart, unsent);
+                self.schedule_restart(index, doom.down);
             }
         }
     }
 
-    pub(super) fn deliver(&mut self, from: NodeId, to: NodeId, message: P::Message) {
-        let why = if self.network.is_cut(from, to) {
-            self.stats.cut += 1;
-            Drop::Cut
-        } else if self.process(to).is_none() {
+    pub(super) fn deliver_input(&mut self, id: NodeId, input: P::Input) {
+        let Some(index) = self.index(id) else {
             self.stats.undeliverable += 1;
-            Drop::Down
-        } else {
-            self.stats.delivered += 1;
-            self.trace.note(
-                self.now,
-                to,
-                Happening::Delivered {
-                    from,
-                    message: message.clone(),
-                },
-            );
-            return self.execute(to, Event::Message { from, message });
+            return;
         };
-        self.trace
-            .note(self.now, from, Happening::Dropped { to, message, why });
+        let node = &mut self.nodes[index];
+        let up = node.process.is_some();
+        if up && node.paused_until.is_some() {
+            return node.backlog.push(Scheduled::Input { node: id, input });
+        }
+        self.note_input(id, &input, !up);
+        if up {
+            self.execute(index, Event::Input(input));
+        } else {
+            self.stats.undeliverable += 1;
+        }
     }
 
-    pub(super) fn deliver_input(&mut self, node: NodeId, input: P::Input) {
-        let text = format!("{input:?}");
-        if self.process(node).is_none() {
-            self.stats.undeliverable += 1;
-            return self
-                .trace
-                .note(self.now, node, Happening::InputDropped(text));
-        }
-        self.trace.note(self.now, node, Happening::Input(text));
-        self.execute(node, Event::Input(input));
+    fn note_input(&mut self, id: NodeId, input: &P::Input, dropped: bool) {
+        self.text.clear();
+        // Text grows without error.
+        let _ = write!(self.text, "{input:?}");
+        self.trace.note_input(self.now, id, &self.text, dropped);
     }
 
     pub(super) fn fire_timer(&mut self, id: NodeId, version: u64) {
-        let Some(node) = self.nodes.get_mut(&id) else {
+        let Some(index) = self.index(id) else {
             return;
         };
-        if node.timer_version == version && node.timer.take().is_some() {
-            self.trace.note(self.now, id, Happening::Timer);
-            self.execute(id, Event::Timer);
+        let node = &mut self.nodes[index];
+        if node.timer_version != version {
+            return;
         }
+        if node.paused_until.is_some() {
+            return node.backlog.push(Scheduled::Timer { node: id, version });
+        }
+        node.timer_entry = None;
+        let Some(at) = node.timer else {
+            return;
+        };
+        if node.clock.local(self.now) < at {
+            return self.schedule_timer(index);
+        }
+        node.timer = None;
+        self.trace.note(self.now, id, Happening::Timer);
+        self.execute(index, Event::Timer);
+    }
+
+    /// Sees to it that somebody looks at the timer when it is due, if not before.
+    pub(super) fn schedule_timer(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let Some(due) = node.timer.and_then(|at| node.clock.reaches(at)) else {
+            return;
+        };
+        let due = due.max(self.now);
+        if node.timer_entry.is_some_and(|entry| entry <= due) {
+            return;
+        }
+        node.timer_entry = Some(due);
+        node.timer_version += 1;
+        let (node, version) = (node.id, node.timer_version);
+        self.queue.push(due, Scheduled::Timer { node, version });
+    }
+
+    pub(super) fn end_sync(&mut self, id: NodeId, incarnation: u64) {
+        let Some(index) = self.index(id) else {
+            return;
+        };
+        let node = &mut self.nodes[index];
+        if node.incarnation != incarnation || node.process.is_none() {
+            return;
+        }
+        if node.stalled_until.is_some() {
+            return node.stalled_syncs.push(incarnation);
+        }
+        if node.paused_until.is_some() {
+            let sync = Scheduled::SyncDone {
+                node: id,
+                incarnation,
+            };
+            return node.backlog.push(sync);
+        }
+        self.trace.note(self.now, id, Happening::SyncDone);
+        self.execute(index, Event::SyncDone);
     }
 
     /// One step of a process that is up.
-    pub(super) fn execute(&mut self, id: NodeId, event: Event<P::Message, P::Input>) {
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return;
-        };
-        let Some(process) = &mut node.process else {
-            return;
-        };
-        let mut context = Context::new(self.now);
+    pub(super) fn execute(&mut self, index: usize, event: Event<P::Message, P::Input>) {
+        let mut context = self.context(index);
+        if let Some(process) = &mut self.nodes[index].process {
+            let result = process.handle(event, &mut context);
+            self.finish_step(index, result, context);
+        }
+    }
+
+    fn context(&mut self, index: usize) -> Context<P::Message> {
+        let node = &mut self.nodes[index];
+        let (min, mean) = (self.options.sync_min, self.options.sync_mean);
+        let sync_delay = *node
+            .sync_delay
+            .get_or_insert_with(|| min + node.rng.exponential(mean));
+        let mut context = Context::new(node.clock.local(self.now));
+        context.wall = node.clock.wall(self.now);
+        context.true_now = self.now;
+        context.sent = std::mem::take(&mut self.outbox);
         context.timer = node.timer;
-        context.sync_delay = self.options.sync_min + self.rng.exponential(self.options.sync_mean);
-        let result = process.handle(event, &mut context);
-        self.finish_step(id, result, context);
+        context.sync_delay = sync_delay;
+        context
     }
 
     /// Takes over what a step did, and lets its crash come to pass.
     fn finish_step(
         &mut self,
-        id: NodeId,
+        index: usize,
         result: io::Result<()>,
         mut context: Context<P::Message>,
     ) {
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return;
-        };
+        let node = &mut self.nodes[index];
+        let id = node.id;
         let died = result.is_err() || node.disk.is_dead();
         if let Err(error) = result {
             self.trace
                 .note(self.now, id, Happening::Error(error.to_string()));
         }
-        let (crash, how) = match (died, node.doom) {
-            (true, _) => {
-                // A process that gives up without being told to leaves the page cache behind.
-                (node.disk_doom.take().unwrap_or(Crash::Kill), How::ByError)
-            }
-            (false, Some(crash)) => (crash, How::InStep),
+        let (doom, how) = match (died, node.doom) {
+            (true, _) => (self.doom_by_error(index), How::ByError),
+            (false, Some(doom)) => (doom, How::InStep),
             (false, None) => {
+                if let Some(at) = context.sync_at {
+                    node.sync_delay = None;
+                    let at = self.now.saturating_add(at.saturating_sub(context.now));
+                    let incarnation = node.incarnation;
+                    let sync = Scheduled::SyncDone {
+                        node: id,
+                        incarnation,
+                    };
+                    self.queue.push(at, sync);
+                }
                 if context.timer != node.timer {
                     node.timer = context.timer;
-                    node.timer_version += 1;
-                    if let Some(at) = context.timer {
-                        let version = node.timer_version;
-                        self.queue
-                            .push(at.max(self.now), Scheduled::Timer { node: id, version });
-                    }
+                    self.schedule_timer(index);
                 }
-                if let Some(at) = context.sync_at {
-                    let incarnation = node.incarnation;
-                    self.queue.push(
-                        at.max(self.now),
-                        Scheduled::SyncDone {
-                            node: id,
-                            incarnation,
-                        },
-                    );
-                }
-                for (to, message) in std::mem::take(&mut context.sent) {
+                for (to, message) in context.sent.drain(..) {
                     self.send(id, to, message);
                 }
+                self.outbox = context.sent;
                 return;
             }
         };
-        let unsent = self.send_prefix(id, context);
-        self.end(id, crash, how, unsent);
-        self.schedule_restart(id);
+        let unsent = self.send_prefix(index, context);
+        self.end(index, doom.crash, how, unsent);
+        self.schedule_restart(index, doom.down);
+    }
+
+    /// A process that gives up without being told to leaves the page cache behind.
+    fn doom_by_error(&mut self, index: usize) -> Doom {
+        let node = &self.nodes[index];
+        match node.disk_doom.or(node.doom) {
+            Some(doom) => doom,
+            None => Doom {
+                crash: Crash::Kill,
+                down: self.draw_down(index),
+            },
+        }
     }
 
     /// Sends a drawn prefix of what a step that ends in a crash had to send, and tells how many are
     /// left.
-    fn send_prefix(&mut self, id: NodeId, context: Context<P::Message>) -> usize {
-        let sent = self.rng.index(context.sent.len() + 1);
+    fn send_prefix(&mut self, index: usize, context: Context<P::Message>) -> usize {
+        let node = &mut self.nodes[index];
+        let (id, sent) = (node.id, node.rng.index(context.sent.len() + 1));
         let unsent = context.sent.len() - sent;
         for (to, message) in context.sent.into_iter().take(sent) {
             self.send(id, to, message);
@@ -218,49 +279,20 @@ impl<P: Process> World<P> {
         unsent
     }
 
-    fn send(&mut self, from: NodeId, to: NodeId, message: P::Message) {
-        self.stats.sent += 1;
-        let why = if self.network.is_cut(from, to) {
-            self.stats.cut += 1;
-            Drop::Cut
-        } else {
-            match self.network.fate(&self.options) {
-                Fate::Once(delay) => {
-                    return self
-                        .queue
-                        .push(self.now + delay, Scheduled::Message { from, to, message });
-                }
-                Fate::Twice(first, second) => {
-                    self.stats.duplicated += 1;
-                    let copy = Scheduled::Message {
-                        from,
-                        to,
-                        message: message.clone(),
-                    };
-                    self.queue.push(self.now + first, copy);
-                    return self
-                        .queue
-                        .push(self.now + second, Scheduled::Message { from, to, message });
-                }
-                Fate::Lost => {
-                    self.stats.lost += 1;
-                    Drop::Lost
-                }
-            }
-        };
-        self.trace
-            .note(self.now, from, Happening::Dropped { to, message, why });
-    }
-
-    /// The process is gone, and with it what was set on it.
-    pub(super) fn end(&mut self, id: NodeId, crash: Crash, how: How, unsent: usize) {
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return;
-        };
+    /// The process is gone, and with it what was set on it and what waited for it.
+    pub(super) fn end(&mut self, index: usize, crash: Crash, how: How, unsent: usize) {
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        let id = node.id;
         node.process = None;
         node.timer = None;
+        node.timer_entry = None;
+        node.timer_version += 1;
         node.doom = None;
         node.disk_doom = None;
+        node.paused_until = None;
+        node.stalled_syncs.clear();
+        let backlog = std::mem::take(&mut node.backlog);
         let power = crash == Crash::Power;
         match crash {
             Crash::Kill => node.disk.kill(),
@@ -273,49 +305,47 @@ impl<P: Process> World<P> {
         self.stats.crashes_before_send += u64::from(unsent > 0);
         self.stats.crashes_by_error += u64::from(matches!(how, How::ByError));
         self.trace
-            .note(self.now, id, Happening::Crash { power, how, unsent });
+            .note(now, id, Happening::Crash { power, how, unsent });
+        for waiting in backlog {
+            match waiting {
+                Scheduled::Received { from, to, message } => {
+                    self.stats.undeliverable += 1;
+                    self.note_drop(from, to, message, Why::Down);
+                }
+                Scheduled::Input { node, input } => {
+                    self.stats.undeliverable += 1;
+                    self.note_input(node, &input, true);
+                }
+                _ => {}
+            }
+        }
     }
 
-    pub(super) fn schedule_restart(&mut self, id: NodeId) {
-        let Some(mean) = self.options.restart_after else {
-            return;
-        };
-        let Some(incarnation) = self.nodes.get(&id).map(|node| node.incarnation) else {
-            return;
-        };
-        let at = self.now + self.rng.exponential(mean);
-        self.queue.push(
-            at,
-            Scheduled::Restart {
-                node: id,
-                incarnation,
-            },
-        );
+    /// How long a node stays down.
+    pub(super) fn draw_down(&mut self, index: usize) -> Option<Duration> {
+        let mean = self.options.restart_after?;
+        Some(self.nodes[index].rng.exponential(mean))
     }
 
-    /// Takes back what was set to end the process on this node, and lets its disk sync.
-    pub(super) fn spare(&mut self, id: NodeId) {
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return;
-        };
-        node.doom = None;
-        node.disk_doom = None;
-        node.disk.fail_syncs(false);
-        node.disk.restart();
+    pub(super) fn schedule_restart(&mut self, index: usize, down: Option<Duration>) {
+        let node = &self.nodes[index];
+        if let Some(down) = down
+            && !node.left_outside
+        {
+            let restart = Scheduled::Restart {
+                node: node.id,
+                incarnation: node.incarnation,
+            };
+            self.queue.push(self.now.saturating_add(down), restart);
+        }
     }
-}
 
-impl<P> Node<P> {
-    pub(super) fn new(disk: Disk, rng: Rng) -> Self {
-        Self {
-            process: None,
-            disk,
-            rng,
-            incarnation: 0,
-            timer: None,
-            timer_version: 0,
-            doom: None,
-            disk_doom: None,
+    pub(super) fn come_back(&mut self, id: NodeId, incarnation: u64) {
+        if let Some(index) = self.index(id) {
+            let node = &self.nodes[index];
+            if node.incarnation == incarnation && node.process.is_none() && !node.left_outside {
+                self.start(index);
+            }
         }
     }
 }

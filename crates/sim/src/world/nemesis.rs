@@ -1,120 +1,257 @@
-//! Faults that come by themselves: crashes and partitions, drawn from the world's seed.
+//! Faults that come by themselves, drawn from the world's seed, each kind from a generator of its
+//! own.
 
-use super::{Crash, How, Scheduled, World};
+use std::time::Duration;
+
+use super::{Node, Scheduled, World};
+use crate::rng::Rng;
+use crate::world::clock::Clock;
+use crate::world::fault::{ClockChange, Crash, Fault, FaultKind, Strike};
+use crate::world::options::WorldOptions;
+use crate::world::partition;
 use crate::world::process::{NodeId, Process};
 
+pub(super) struct Nemesis {
+    /// By kind.
+    rngs: [Rng; FaultKind::ALL.len()],
+    /// For what clocks begin with, which disks may rot, and which core is healed.
+    clocks: Rng,
+    rotting: Rng,
+    pub(super) core: Rng,
+}
+
+impl Nemesis {
+    pub(super) fn new(mut rng: Rng) -> Self {
+        Self {
+            clocks: rng.fork(),
+            rotting: rng.fork(),
+            core: rng.fork(),
+            rngs: FaultKind::ALL.map(|_| rng.fork()),
+        }
+    }
+
+    /// Lets each clock begin with an error.
+    pub(super) fn set_clocks<'a>(
+        &mut self,
+        options: &WorldOptions,
+        clocks: impl Iterator<Item = &'a mut Clock>,
+    ) {
+        for clock in clocks {
+            let (mut drift, mut step, mut uptime) =
+                (self.clocks.fork(), self.clocks.fork(), self.clocks.fork());
+            if options.drift_ppm_max > 0 {
+                clock.change(Duration::ZERO, draw_drift(options, &mut drift));
+            }
+            if options.wall_offset_max > Duration::ZERO {
+                let by = below(options.wall_offset_max, &mut step);
+                clock.change(Duration::ZERO, draw_step(by, &mut step));
+            }
+            clock.set_uptime(below(options.uptime_max, &mut uptime));
+        }
+    }
+
+    /// Chooses the disks that may rot.
+    pub(super) fn choose_rotting<P: Process>(
+        &mut self,
+        options: &WorldOptions,
+        nodes: &mut [Node<P>],
+    ) {
+        let max = options.rotting_max(nodes.len());
+        let mut order: Vec<usize> = (0..nodes.len()).collect();
+        self.rotting.shuffle(&mut order);
+        for index in order.into_iter().take(max) {
+            nodes[index].may_rot = true;
+        }
+    }
+}
+
 impl<P: Process> World<P> {
-    pub(super) fn schedule_crash(&mut self) {
-        if let Some(mean) = self.options.crash_every {
-            let at = self.now + self.nemesis_rng.exponential(mean);
-            self.queue.push(at, Scheduled::NemesisCrash);
+    /// Puts the script into the queue, or the first draw of each kind.
+    pub(super) fn schedule_faults(&mut self) {
+        if let Some(script) = self.options.script.clone() {
+            for (at, fault) in script.0 {
+                self.queue.push(at, Scheduled::Strike(Box::new(fault)));
+            }
+            return;
+        }
+        for kind in FaultKind::ALL {
+            self.schedule_draw(kind);
         }
     }
 
-    pub(super) fn schedule_partition(&mut self) {
-        if let Some(mean) = self.options.partition_every {
-            let at = self.now + self.nemesis_rng.exponential(mean);
-            self.queue.push(at, Scheduled::NemesisPartition);
+    fn schedule_draw(&mut self, kind: FaultKind) {
+        if let Some(mean) = self.options.every(kind) {
+            let wait = self.nemesis.rngs[kind as usize].exponential(mean);
+            let at = self.now.saturating_add(wait);
+            self.queue.push(at, Scheduled::Nemesis(kind));
         }
     }
 
-    /// One node that is up, and not doomed yet, is going to crash, in one of three ways.
-    pub(super) fn strike_crash(&mut self) {
+    /// The time of a kind has come.
+    pub(super) fn draw_faults(&mut self, kind: FaultKind) {
         if !self.faults {
             return;
         }
-        self.schedule_crash();
-        let fit = |id: &NodeId| {
-            let node = &self.nodes[id];
-            node.process.is_some() && node.doom.is_none() && node.disk_doom.is_none()
-        };
-        let fit: Vec<NodeId> = self.node_ids().into_iter().filter(fit).collect();
-        if fit.is_empty() || self.nodes.len() - fit.len() >= self.options.down_max {
-            return;
-        }
-        let node = fit[self.nemesis_rng.index(fit.len())];
-        let crash = if self.nemesis_rng.chance(self.options.power_loss_share) {
-            Crash::Power
-        } else {
-            Crash::Kill
-        };
-        match self.nemesis_rng.below(3) {
-            0 => {
-                self.end(node, crash, How::BetweenSteps, 0);
-                return self.schedule_restart(node);
+        self.schedule_draw(kind);
+        let mut rng = self.nemesis.rngs[kind as usize].clone();
+        if kind == FaultKind::Clog {
+            for (after, fault) in self.draw_clogs(&mut rng) {
+                let at = self.now.saturating_add(after);
+                self.queue.push(at, Scheduled::Strike(Box::new(fault)));
             }
-            1 => self.crash_in_step(node, crash),
-            _ => {
-                let operations = self.nemesis_rng.below(CRASH_OPERATIONS_MAX);
-                self.crash_at_operation(node, operations, crash);
-            }
+        } else if let Some(fault) = self.draw_fault(kind, &mut rng) {
+            self.strike_and_record(fault);
         }
-        let Some(mean) = self.options.crash_every else {
-            return;
-        };
-        let at = self.now + self.nemesis_rng.exponential(mean);
-        let incarnation = self.nodes[&node].incarnation;
-        self.queue
-            .push(at, Scheduled::NemesisPatienceEnds { node, incarnation });
+        self.nemesis.rngs[kind as usize] = rng;
     }
 
-    /// A doomed node that has been idle since dies where it stands, or a quiet world would see no
-    /// crashes.
-    pub(super) fn strike_doomed(&mut self, id: NodeId, incarnation: u64) {
-        let Some(node) = self.nodes.get(&id) else {
-            return;
-        };
-        if let Some(crash) = node.doom.or(node.disk_doom)
-            && self.faults
-            && node.process.is_some()
-            && node.incarnation == incarnation
-        {
-            self.end(id, crash, How::BetweenSteps, 0);
-            self.schedule_restart(id);
-        }
+    fn draw_fault(&self, kind: FaultKind, rng: &mut Rng) -> Option<Fault> {
+        let options = &self.options;
+        Some(match kind {
+            FaultKind::Crash => self.draw_crash(rng)?,
+            FaultKind::PowerAll => Fault::PowerAll {
+                down: options.restart_after.map(|mean| rng.exponential(mean)),
+            },
+            FaultKind::Pause => Fault::Pause {
+                node: self.choose(rng, |node| node.process.is_some())?,
+                lasts: rng.exponential(options.pause_lasts),
+            },
+            FaultKind::Partition => self.draw_partition(rng)?,
+            FaultKind::Drift => self.draw_clock(rng, |rng| draw_drift(options, rng))?,
+            FaultKind::Freeze => self.draw_clock(rng, |rng| ClockChange::Freeze {
+                lasts: rng.exponential(options.freeze_lasts),
+            })?,
+            FaultKind::Jump => self.draw_clock(rng, |rng| ClockChange::Jump {
+                by: rng.exponential(options.jump_by),
+            })?,
+            FaultKind::Step => self.draw_clock(rng, |rng| {
+                let by = rng.exponential(options.step_by);
+                draw_step(by, rng)
+            })?,
+            FaultKind::DiskStall => Fault::DiskStall {
+                node: self.choose(rng, |_| true)?,
+                lasts: rng.exponential(options.disk_stall_lasts),
+            },
+            FaultKind::SyncError => Fault::SyncError {
+                node: self.choose(rng, |node| node.process.is_some())?,
+            },
+            FaultKind::DiskFull => Fault::DiskFull {
+                node: self.choose(rng, |_| true)?,
+                lasts: rng.exponential(options.disk_full_lasts),
+            },
+            FaultKind::Rot => Fault::Rot {
+                node: self.choose(rng, |node| node.may_rot)?,
+                seed: rng.next_u64(),
+            },
+            FaultKind::Loss
+            | FaultKind::Duplication
+            | FaultKind::OldCopy
+            | FaultKind::FullLink
+            | FaultKind::Clog => return None,
+        })
     }
 
-    /// The nodes fall into two sides that do not hear each other, or of which one does not hear the
-    /// other. One partition at a time.
-    pub(super) fn strike_partition(&mut self) {
-        if !self.faults {
-            return;
-        }
-        self.schedule_partition();
-        if !self.partition.is_empty() || self.nodes.len() < 2 {
-            return;
-        }
-        let mut ids = self.node_ids();
-        self.nemesis_rng.shuffle(&mut ids);
-        let (left, right) = ids.split_at(1 + self.nemesis_rng.index(ids.len() - 1));
-        let one_way = self.nemesis_rng.chance(self.options.one_way_share);
-        let pairs = left
+    fn choose(&self, rng: &mut Rng, fits: impl Fn(&Node<P>) -> bool) -> Option<NodeId> {
+        let fit: Vec<NodeId> = self
+            .nodes
             .iter()
-            .flat_map(|&from| right.iter().map(move |&to| (from, to)));
-        let links = pairs.flat_map(|(from, to)| {
-            [(from, to)]
-                .into_iter()
-                .chain((!one_way).then_some((to, from)))
-        });
-        // A link that a test has cut is not the nemesis's to heal.
-        self.partition = links
-            .filter(|&(from, to)| !self.network.is_cut(from, to))
+            .filter(|node| fits(node))
+            .map(|node| node.id)
             .collect();
-        for (from, to) in self.partition.clone() {
-            self.cut(from, to);
-        }
-        self.stats.partitions += 1;
-        let at = self.now + self.nemesis_rng.exponential(self.options.partition_lasts);
-        self.queue.push(at, Scheduled::NemesisHeal);
+        fit.get(rng.index(fit.len())).copied()
     }
 
-    pub(super) fn heal_partition(&mut self) {
-        for (from, to) in std::mem::take(&mut self.partition) {
-            self.heal(from, to);
+    fn draw_crash(&self, rng: &mut Rng) -> Option<Fault> {
+        let well = self.nodes.iter().filter(|node| node.is_well()).count();
+        if self.nodes.len() - well >= self.options.down_max {
+            return None;
         }
+        Some(Fault::Crash {
+            node: self.choose(rng, Node::is_well)?,
+            crash: match rng.chance(self.options.power_loss_share) {
+                true => Crash::Power,
+                false => Crash::Kill,
+            },
+            strike: match rng.below(3) {
+                0 => Strike::Now,
+                1 => Strike::InStep,
+                _ => Strike::AtOperation(rng.below(CRASH_OPERATIONS_MAX)),
+            },
+            down: self.options.restart_after.map(|mean| rng.exponential(mean)),
+        })
     }
+
+    /// One partition at a time.
+    fn draw_partition(&self, rng: &mut Rng) -> Option<Fault> {
+        if self.links.iter().any(|link| link.cut_until.is_some()) {
+            return None;
+        }
+        let leads = |node: &Node<P>| node.process.as_ref().is_some_and(P::leads);
+        let leader = self.choose(rng, leads);
+        let share = self.options.one_way_share;
+        let cuts = partition::draw(&self.node_ids(), leader, share, rng);
+        let lasts = rng.exponential(self.options.partition_lasts);
+        (!cuts.is_empty()).then_some(Fault::Partition { cuts, lasts })
+    }
+
+    fn draw_clock(
+        &self,
+        rng: &mut Rng,
+        change: impl FnOnce(&mut Rng) -> ClockChange,
+    ) -> Option<Fault> {
+        let node = self.choose(rng, |_| true)?;
+        let change = change(rng);
+        Some(Fault::Clock { node, change })
+    }
+
+    /// One link, or (FoundationDB's swizzle) all links of some nodes, one node after the other, to
+    /// come free in another order.
+    fn draw_clogs(&self, rng: &mut Rng) -> Vec<(Duration, Fault)> {
+        let (mut ids, mean) = (self.node_ids(), self.options.clog_lasts);
+        rng.shuffle(&mut ids);
+        if ids.len() < 2 {
+            return Vec::new();
+        }
+        if rng.chance(0.5) {
+            let (from, to, lasts) = (ids[0], ids[1], rng.exponential(mean));
+            return vec![(Duration::ZERO, Fault::Clog { from, to, lasts })];
+        }
+        let all = ids.clone();
+        ids.truncate(1 + rng.index(all.len() - 1));
+        let mut clogs = Vec::new();
+        for node in ids {
+            let after = rng.exponential(mean / 4);
+            let lasts = rng.exponential(mean);
+            for &other in all.iter().filter(|&&other| other != node) {
+                for (from, to) in [(node, other), (other, node)] {
+                    clogs.push((after, Fault::Clog { from, to, lasts }));
+                }
+            }
+        }
+        clogs
+    }
+}
+
+fn draw_drift(options: &WorldOptions, rng: &mut Rng) -> ClockChange {
+    let max = i32::try_from(options.drift_ppm_max).map_or(PPM_MAX, |max| max.min(PPM_MAX));
+    let ppm = rng.below(2 * max as u64 + 1) as i32 - max;
+    ClockChange::Drift { ppm }
+}
+
+fn draw_step(by: Duration, rng: &mut Rng) -> ClockChange {
+    match rng.chance(0.5) {
+        true => ClockChange::StepForward { by },
+        false => ClockChange::StepBack { by },
+    }
+}
+
+fn below(max: Duration, rng: &mut Rng) -> Duration {
+    Duration::from_nanos(rng.below(u64::try_from(max.as_nanos()).unwrap_or(u64::MAX)))
 }
 
 /// A doomed disk dies within so many operations: enough to reach each point of a write, a snapshot,
 /// a recovery.
 const CRASH_OPERATIONS_MAX: u64 = 24;
+
+/// A clock that drifts back at full speed stands still.
+const PPM_MAX: i32 = 999_999;

@@ -1,69 +1,94 @@
-//! The network: delay, loss, duplication, cut links.
+//! The network: delay, loss, duplication, old copies, and links that are cut, clogged or full.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::rng::Rng;
 use crate::world::options::WorldOptions;
-use crate::world::process::NodeId;
+use crate::world::queue::Ticket;
 
-/// Decides what becomes of messages.
+/// One direction between two nodes.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(super) struct Link<T> {
+    /// Draws one word a message, from which everything about the message follows, so that no rate
+    /// shifts the draws of another, nor a link those of another.
     rng: Rng,
-    /// Directed links over which nothing comes.
-    cut: BTreeSet<(NodeId, NodeId)>,
-    /// Whether messages are lost and duplicated.
-    pub(super) faults: bool,
+    /// Cut by hand.
+    pub(super) cut: bool,
+    /// Cut by a partition until then.
+    pub(super) cut_until: Option<Duration>,
+    pub(super) clogged_until: Option<Duration>,
+    /// What came to the end of a clogged link.
+    pub(super) backlog: Vec<T>,
+    /// What is under way, if somebody counts.
+    pub(super) under_way: Vec<Ticket>,
+    /// Healed for good: only delays.
+    pub(super) sound: bool,
 }
 
-/// What becomes of one message: the delay of each copy.
+/// What becomes of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Lost,
-    Once(Duration),
-    Twice(Duration, Duration),
+pub(super) struct Fate {
+    /// The delay of the message, if it is not lost.
+    pub(super) once: Option<Duration>,
+    /// The delay of another copy.
+    pub(super) twice: Option<Duration>,
+    /// The delay of a copy that somebody kept.
+    pub(super) old: Option<Duration>,
+    /// Seeds the choice of the message that goes if the link is full.
+    pub(super) full: u64,
 }
 
-impl Network {
+impl<T> Link<T> {
     pub(super) fn new(rng: Rng) -> Self {
         Self {
             rng,
-            cut: BTreeSet::new(),
-            faults: true,
+            cut: false,
+            cut_until: None,
+            clogged_until: None,
+            backlog: Vec::new(),
+            under_way: Vec::new(),
+            sound: false,
         }
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut || self.cut_until.is_some()
     }
 
     pub(super) fn fate(&mut self, options: &WorldOptions) -> Fate {
-        if self.faults && self.rng.chance(options.loss) {
-            return Fate::Lost;
+        let word = self.rng.next_u64();
+        let mut draws = Rng::new(word);
+        let once = options.delay_min + draws.exponential(options.delay_mean);
+        let mut fate = Fate {
+            once: Some(once),
+            twice: None,
+            old: None,
+            full: word ^ FULL,
+        };
+        if self.sound {
+            return fate;
         }
-        let first = self.delay(options);
-        if self.faults && self.rng.chance(options.duplication) {
-            return Fate::Twice(first, self.delay(options));
+        // Each of these has a share of the word for itself.
+        if options.old_copies > 0.0 && Rng::new(word ^ OLD).chance(options.old_copies) {
+            let mut draws = Rng::new(word ^ OLD_DELAY);
+            fate.old = Some(once + draws.exponential(options.old_copies_after));
         }
-        Fate::Once(first)
+        if options.loss > 0.0 && Rng::new(word ^ LOSS).chance(options.loss) {
+            fate.once = None;
+        } else if options.duplication > 0.0 && Rng::new(word ^ TWICE).chance(options.duplication) {
+            fate.twice = Some(options.delay_min + draws.exponential(options.delay_mean));
+        }
+        fate
     }
 
-    /// Whether the link was open before.
-    pub(super) fn cut(&mut self, from: NodeId, to: NodeId) -> bool {
-        self.cut.insert((from, to))
-    }
-
-    /// Whether the link was cut before.
-    pub(super) fn heal(&mut self, from: NodeId, to: NodeId) -> bool {
-        self.cut.remove(&(from, to))
-    }
-
-    pub(super) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
-        self.cut.contains(&(from, to))
-    }
-
-    pub(super) fn cuts(&self) -> Vec<(NodeId, NodeId)> {
-        self.cut.iter().copied().collect()
-    }
-
-    fn delay(&mut self, options: &WorldOptions) -> Duration {
-        options.delay_min + self.rng.exponential(options.delay_mean)
+    /// The state of its generator.
+    pub(super) fn rng(&self) -> &Rng {
+        &self.rng
     }
 }
+
+const OLD: u64 = 0x3c6e_f372_fe94_f82b;
+const OLD_DELAY: u64 = 0xa54f_f53a_5f1d_36f1;
+const LOSS: u64 = 0x510e_527f_ade6_82d1;
+const TWICE: u64 = 0x9b05_688c_2b3e_6c1f;
+const FULL: u64 = 0x1f83_d9ab_fb41_bd6b;

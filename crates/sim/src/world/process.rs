@@ -6,6 +6,8 @@ use std::io;
 use std::time::Duration;
 
 use crate::disk::Disk;
+use crate::rng::Rng;
+use crate::world::clock::WALL_START;
 
 /// A node of the world: a place with a disk and an address, where one process after the other runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,7 +16,7 @@ pub struct NodeId(pub u64);
 /// The program that runs on every node.
 ///
 /// It must be a function of what it is given: it draws from [`Start::seed`], reads the time from
-/// [`Context::now`], and keeps what shall survive on its [`Disk`].
+/// [`Context::now`] and [`Context::wall`], and keeps what shall survive on its [`Disk`].
 ///
 /// An `Err` out of [`start`](Self::start) or [`handle`](Self::handle) is a crash: the world drops
 /// the process, keeps its disk, and starts another one on it when it likes. A disk that dies under
@@ -47,6 +49,19 @@ pub trait Process: Sized {
         event: Event<Self::Message, Self::Input>,
         context: &mut Context<Self::Message>,
     ) -> io::Result<()>;
+
+    /// Whether it believes to lead the others: a partition may single it out. Nobody does unless
+    /// the process says so.
+    fn leads(&self) -> bool {
+        false
+    }
+
+    /// Lets bits of a disk rot, by [`Disk::flip`], where this process promises to survive or to
+    /// notice it; tells whether any did. The process may be up or down meanwhile. Nothing rots
+    /// unless the process says so.
+    fn rot(_disk: &Disk, _rng: &mut Rng) -> bool {
+        false
+    }
 }
 
 /// What a process is born with.
@@ -90,16 +105,24 @@ pub enum Event<M, I> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Context<M> {
-    /// Virtual time since the world began.
+    /// What the node's monotonic clock shows: the time since the world began, but for the errors
+    /// of the clock. It never goes back, not even from one incarnation to the next.
     pub now: Duration,
+    /// What the node's wall clock shows, since the epoch of Unix. It may be wrong, and be set
+    /// forward and back; [`World::true_wall`](crate::World::true_wall) is what it should show.
+    pub wall: Duration,
+    /// What neither clock knows: virtual time since the world began. It is there for what observers
+    /// note, such as the times of a [`History`](crate::History); a process that acts by it cheats.
+    pub true_now: Duration,
     /// Messages to send, in order. Sending to oneself goes through the network too.
     pub sent: Vec<(NodeId, M)>,
-    /// The one deadline of this process. It holds what is set already, is taken over after the
-    /// step, and one that has passed fires at once.
+    /// The one deadline of this process, by its monotonic clock. It holds what is set already, is
+    /// taken over after the step, and one that has passed fires at once.
     pub timer: Option<Duration>,
     /// Asks for one [`Event::SyncDone`] at this time, beside those asked for before: this is how a
     /// sync takes time. The process starts one by setting this, goes on with other events, and
-    /// really syncs its disk when the event comes.
+    /// really syncs its disk when the event comes. What the clock counts meanwhile does not matter:
+    /// the sync takes as long as this is ahead of `now`.
     pub sync_at: Option<Duration>,
     /// How long a sync that starts now takes, drawn by the world.
     pub sync_delay: Duration,
@@ -111,6 +134,8 @@ impl<M> Context<M> {
     pub fn new(now: Duration) -> Self {
         Self {
             now,
+            wall: WALL_START.saturating_add(now),
+            true_now: now,
             sent: Vec::new(),
             timer: None,
             sync_at: None,

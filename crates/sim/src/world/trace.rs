@@ -5,6 +5,7 @@ use std::fmt::{self, Debug};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
+use crate::world::fault::Fault;
 use crate::world::process::NodeId;
 
 /// A bounded log whose fingerprint covers every event, also those that it has dropped.
@@ -17,10 +18,10 @@ pub(super) struct Trace<M> {
 
 /// An event of the log. Messages are kept as they are and become text only if somebody looks.
 #[derive(Debug)]
-struct Noted<M> {
-    at: Duration,
-    node: NodeId,
-    what: Happening<M>,
+pub(super) struct Noted<M> {
+    pub(super) at: Duration,
+    pub(super) node: NodeId,
+    pub(super) what: Happening<M>,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -35,12 +36,14 @@ pub(super) enum Happening<M> {
     Dropped {
         to: NodeId,
         message: M,
-        why: Drop,
+        why: Why,
     },
     Timer,
     SyncDone,
-    Input(String),
-    InputDropped(String),
+    Input {
+        text: String,
+        dropped: bool,
+    },
     Crash {
         power: bool,
         how: How,
@@ -53,14 +56,29 @@ pub(super) enum Happening<M> {
     Healed {
         to: NodeId,
     },
+    Struck(Fault),
+    Ended(Ending),
+    CoreHealed(Vec<NodeId>),
     FaultsStop,
 }
 
+/// A fault that ends by itself.
 #[derive(Clone, Copy, Debug, Hash)]
-pub(super) enum Drop {
+pub(super) enum Ending {
+    Pause(NodeId),
+    Partition,
+    Clog { from: NodeId, to: NodeId },
+    Freeze(NodeId),
+    Stall(NodeId),
+    Full(NodeId),
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) enum Why {
     Lost,
     Cut,
     Down,
+    Full,
 }
 
 #[derive(Clone, Copy, Debug, Hash)]
@@ -82,7 +100,29 @@ impl<M: Clone + Debug + Hash> Trace<M> {
 
     pub(super) fn note(&mut self, at: Duration, node: NodeId, what: Happening<M>) {
         (at, node, &what).hash(&mut self.digest);
-        if self.kept_max > 0 {
+        self.keep(at, node, what);
+    }
+
+    /// The most frequent event, whose message is cloned only to be kept.
+    pub(super) fn note_delivered(&mut self, at: Duration, node: NodeId, from: NodeId, message: &M) {
+        (at, node, from, message).hash(&mut self.digest);
+        if self.keeps() {
+            let message = message.clone();
+            self.keep(at, node, Happening::Delivered { from, message });
+        }
+    }
+
+    /// An input, which is text already.
+    pub(super) fn note_input(&mut self, at: Duration, node: NodeId, text: &str, dropped: bool) {
+        (at, node, text, dropped).hash(&mut self.digest);
+        if self.keeps() {
+            let text = text.to_owned();
+            self.keep(at, node, Happening::Input { text, dropped });
+        }
+    }
+
+    fn keep(&mut self, at: Duration, node: NodeId, what: Happening<M>) {
+        if self.keeps() {
             if self.last.len() == self.kept_max {
                 self.last.pop_front();
             }
@@ -90,8 +130,13 @@ impl<M: Clone + Debug + Hash> Trace<M> {
         }
     }
 
-    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
-        self.last.iter().map(ToString::to_string)
+    fn keeps(&self) -> bool {
+        self.kept_max > 0
+    }
+
+    /// What is kept, oldest first.
+    pub(super) fn events(&self) -> impl Iterator<Item = &Noted<M>> {
+        self.last.iter()
     }
 
     pub(super) fn digest(&self) -> Digest {
@@ -101,28 +146,36 @@ impl<M: Clone + Debug + Hash> Trace<M> {
 
 impl<M: Debug> fmt::Display for Noted<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:>14.6} ms {:>4} ",
-            self.at.as_secs_f64() * 1e3,
-            self.node.to_string()
-        )?;
-        match &self.what {
-            Happening::Start { incarnation } => write!(f, "starts, incarnation {incarnation}"),
-            Happening::Delivered { from, message } => write!(f, "<- {from} {}", Brief(message)),
-            Happening::Dropped { to, message, why } => {
+        let node = match self.node {
+            EVERYWHERE => "all".to_owned(),
+            node => node.to_string(),
+        };
+        write!(f, "{:>14.6} ms {node:>4} ", self.at.as_secs_f64() * 1e3)?;
+        write!(f, "{}", self.what)
+    }
+}
+
+impl<M: Debug> fmt::Display for Happening<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start { incarnation } => write!(f, "starts, incarnation {incarnation}"),
+            Self::Delivered { from, message } => write!(f, "<- {from} {}", Brief(message)),
+            Self::Dropped { to, message, why } => {
                 let why = match why {
-                    Drop::Lost => "lost",
-                    Drop::Cut => "cut off",
-                    Drop::Down => "nobody there",
+                    Why::Lost => "lost",
+                    Why::Cut => "cut off",
+                    Why::Down => "nobody there",
+                    Why::Full => "link full",
                 };
                 write!(f, "-x {to} {} ({why})", Brief(message))
             }
-            Happening::Timer => write!(f, "timer"),
-            Happening::SyncDone => write!(f, "sync done"),
-            Happening::Input(input) => write!(f, "input {input}"),
-            Happening::InputDropped(input) => write!(f, "is down, input {input} is dropped"),
-            Happening::Crash { power, how, unsent } => {
+            Self::Timer => write!(f, "timer"),
+            Self::SyncDone => write!(f, "sync done"),
+            Self::Input { text, dropped } => match dropped {
+                false => write!(f, "input {text}"),
+                true => write!(f, "is down, input {text} is dropped"),
+            },
+            Self::Crash { power, how, unsent } => {
                 let kind = if *power { "loses power" } else { "is killed" };
                 let how = match how {
                     How::BetweenSteps => "between two steps",
@@ -132,10 +185,29 @@ impl<M: Debug> fmt::Display for Noted<M> {
                 };
                 write!(f, "{kind} {how}, {unsent} messages unsent")
             }
-            Happening::Error(error) => write!(f, "fails: {error}"),
-            Happening::Cut { to } => write!(f, "-/- {to} link cut"),
-            Happening::Healed { to } => write!(f, "--- {to} link healed"),
-            Happening::FaultsStop => write!(f, "faults stop"),
+            Self::Error(error) => write!(f, "fails: {error}"),
+            Self::Cut { to } => write!(f, "-/- {to} link cut"),
+            Self::Healed { to } => write!(f, "--- {to} link healed"),
+            Self::Struck(fault) => write!(f, "fault: {fault}"),
+            Self::Ended(ending) => write!(f, "{ending}"),
+            Self::CoreHealed(core) => {
+                write!(f, "a core is healed:")?;
+                core.iter().try_for_each(|node| write!(f, " {node}"))
+            }
+            Self::FaultsStop => write!(f, "faults stop"),
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pause(_) => write!(f, "goes on"),
+            Self::Partition => write!(f, "the partition ends"),
+            Self::Clog { from, to } => write!(f, "{from}>{to} is no longer clogged"),
+            Self::Freeze(_) => write!(f, "the clock goes on"),
+            Self::Stall(_) => write!(f, "the disk syncs again"),
+            Self::Full(_) => write!(f, "the disk has space again"),
         }
     }
 }
@@ -181,12 +253,30 @@ impl Hasher for Digest {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
         }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.write_u64(u64::from_le_bytes(last));
         self.write_u64(bytes.len() as u64);
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word as u64);
     }
 
     fn write_u64(&mut self, word: u64) {
@@ -205,5 +295,8 @@ fn finalize(mut lane: u64) -> u64 {
     lane = (lane ^ (lane >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     lane ^ (lane >> 32)
 }
+
+/// Stands for all nodes: the events of the world as a whole are noted here.
+pub(super) const EVERYWHERE: NodeId = NodeId(0);
 
 const MESSAGE_CHARS_MAX: usize = 100;

@@ -1,0 +1,252 @@
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::check::durable::{Change, Durable};
+use crate::check::history::History;
+use crate::check::watch::{Seen, Staged, Watch};
+use crate::check::{Violation, recovery, rules};
+use crate::role::Duty;
+use crate::{Echo, Entry, Envelope, Index, Message, NodeId, Output, Raft, Snapshot, Term, Write};
+
+/// Watches a group; see the [module](super).
+///
+/// After a violation it is not used any more: what it knows of the node is then half of a step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Checker {
+    pub(super) nodes: BTreeMap<NodeId, Watch>,
+    pub(super) history: History,
+}
+
+impl Checker {
+    /// A node has come up with what it found on its disk, for the first time or again. At the first
+    /// time the checker believes it.
+    ///
+    /// # Errors
+    /// A rule that was broken, as for the other inputs.
+    pub fn started(&mut self, raft: &Raft) -> Result<(), Violation> {
+        let node = raft.config.id;
+        let before = self.nodes.get(&node);
+        let durable = match before {
+            Some(watch) => recovery::recovered(watch, raft)?,
+            None => recovery::adopted(raft),
+        };
+        let life = before.map_or(1, |watch| watch.life + 1);
+        if let (term, Some(vote)) = durable.vote {
+            self.history.vote(node, term, vote)?;
+        }
+        if before.is_none() {
+            self.history.adopt_start(durable.start);
+            let start = Some(durable.start);
+            let whole = durable
+                .entries()
+                .filter(|(id, _)| raft.log.cached(id.index).is_some());
+            let whole: Vec<_> = whole.collect();
+            let prev = whole
+                .first()
+                .and_then(|(id, _)| durable.id_at(id.index.prev()))
+                .or(start);
+            self.history.learn(node, prev, whole.into_iter())?;
+        }
+        let watch = Watch {
+            life,
+            durable,
+            staged: None,
+            rotted: before.is_some_and(|watch| watch.rotted),
+            seen: Seen::of(raft),
+            applied: Index(0),
+            acknowledged: (Term(0), Index(0)),
+        };
+        self.nodes.insert(node, watch);
+        Ok(())
+    }
+
+    /// A node went down. Not needed, since [`started`](Self::started) tells it too; it makes states
+    /// equal that differ in what is lost.
+    pub fn crashed(&mut self, node: NodeId) {
+        if let Some(watch) = self.nodes.get_mut(&node) {
+            watch.seen = Seen::default();
+            watch.applied = Index(0);
+            watch.acknowledged = (Term(0), Index(0));
+        }
+    }
+
+    /// Something of what a node had stored has rotted, which no protocol can help: its newest
+    /// snapshot may be gone when it starts, and an older one with more of the log take its place.
+    pub fn rotted(&mut self, node: NodeId) {
+        if let Some(watch) = self.nodes.get_mut(&node) {
+            watch.rotted = true;
+        }
+    }
+
+    /// A node has handled one input. To be told after each, before its outputs are polled.
+    ///
+    /// # Errors
+    /// The rule that the step has broken.
+    pub fn stepped(&mut self, raft: &Raft) -> Result<(), Violation> {
+        let node = raft.config.id;
+        let now = Seen::of(raft);
+        let watch = self.nodes.entry(node).or_default();
+        let before = core::mem::replace(&mut watch.seen, now);
+        let snapshot = recovery::newest_snapshot(raft);
+        watch.durable.snapshot = watch.durable.snapshot.max_by_index(snapshot);
+        let life = watch.life;
+        rules::check_order(node, &before, &now)?;
+        if let Some(from) = now.newly_cut(&before) {
+            self.check_cut(node, now.term, from)?;
+        }
+        if let Duty::Leader(leader) = &raft.duty {
+            self.history.leads(raft, life, leader.first)?;
+        }
+        if now.commit > before.commit {
+            self.check_commit(raft)?;
+        }
+        Ok(())
+    }
+
+    /// A node wants something done.
+    ///
+    /// # Errors
+    /// The rule that is broken by doing it.
+    pub fn polled(&mut self, node: NodeId, output: &Output) -> Result<(), Violation> {
+        match output {
+            Output::Persist(write) => self.staged(node, write),
+            Output::Send(envelope) => self.sent(node, envelope),
+            Output::Apply(entry) => self.applied(node, entry),
+            Output::Restore(snapshot) => self.restored(node, snapshot),
+            Output::Fetch(_) | Output::Read { .. } | Output::PullSnapshot { .. } => Ok(()),
+        }
+    }
+
+    /// A node's write goes to its disk, and is not durable yet.
+    ///
+    /// # Errors
+    /// What the record breaks.
+    pub fn staged(&mut self, node: NodeId, write: &Write) -> Result<(), Violation> {
+        let watch = self.nodes.entry(node).or_default();
+        if watch.staged.is_some() {
+            return Err(Violation::WriteInFlight { node });
+        }
+        watch.seen.cut = None;
+        let change = Change::of(&write.record);
+        let prev = change.prev(&watch.durable);
+        let entries = change.entries().iter().copied();
+        self.history.learn(node, prev, entries)?;
+        let messages = write.messages.clone();
+        watch.staged = Some(Staged { change, messages });
+        Ok(())
+    }
+
+    /// A node's write is durable: what waited in it may be said, and is looked at. To be told before
+    /// the core is.
+    ///
+    /// # Errors
+    /// What the record breaks, or says without being able to.
+    pub fn persisted(&mut self, node: NodeId) -> Result<(), Violation> {
+        let watch = self.nodes.entry(node).or_default();
+        let Some(staged) = watch.staged.take() else {
+            return Ok(());
+        };
+        let before = watch.durable.vote;
+        watch.durable.store(node, staged.change)?;
+        if let (term, Some(second)) = watch.durable.vote {
+            self.history.vote(node, term, second)?;
+        } else if let (term, Some(first)) = before
+            && term == watch.durable.vote.0
+        {
+            return Err(Violation::VoteForgotten { node, term, first });
+        }
+        let mut messages = staged.messages.iter();
+        messages.try_for_each(|envelope| self.sent(node, envelope))
+    }
+
+    /// A message leaves a node. Of those that waited in a write [`persisted`](Self::persisted) has
+    /// taken care.
+    ///
+    /// # Errors
+    /// What it may not say.
+    pub fn sent(&mut self, node: NodeId, envelope: &Envelope) -> Result<(), Violation> {
+        match &envelope.message {
+            Message::Replicate(message) => self.check_replicate(node, message),
+            Message::Binding(message) => self.check_binding(node, envelope.to, message),
+            Message::Echo(Echo::Heartbeat { term, .. }) => {
+                let durable = self
+                    .nodes
+                    .get(&node)
+                    .map_or(Term(0), |watch| watch.durable.term());
+                if durable > *term {
+                    let term = *term;
+                    return Err(Violation::TermLeft {
+                        node,
+                        term,
+                        durable,
+                    });
+                }
+                Ok(())
+            }
+            Message::Echo(_) => Ok(()),
+        }
+    }
+
+    /// A node's machine is given an entry.
+    ///
+    /// # Errors
+    /// If it is not the entry that is committed and durable, or not its turn.
+    pub fn applied(&mut self, node: NodeId, entry: &Entry) -> Result<(), Violation> {
+        let watch = self.nodes.entry(node).or_default();
+        let (index, last) = (entry.id.index, watch.applied);
+        if index != last.next() {
+            return Err(Violation::AppliedOutOfOrder { node, index, last });
+        }
+        if !watch.durable.holds(entry.id) {
+            let id = entry.id;
+            return Err(Violation::AppliedNotDurable { node, id });
+        }
+        watch.applied = index;
+        self.history.check_committed(node, entry.id)?;
+        self.history.check_content(node, entry)
+    }
+
+    /// A node's machine begins anew with a snapshot.
+    ///
+    /// # Errors
+    /// If it is not one of what is committed, the log does not begin behind it durably, or the
+    /// machine is further.
+    pub fn restored(&mut self, node: NodeId, snapshot: &Snapshot) -> Result<(), Violation> {
+        let watch = self.nodes.entry(node).or_default();
+        let (id, last) = (snapshot.last, watch.applied);
+        if id.index < last {
+            let index = id.index;
+            return Err(Violation::AppliedOutOfOrder { node, index, last });
+        }
+        if watch.durable.start.index < id.index {
+            return Err(Violation::AppliedNotDurable { node, id });
+        }
+        watch.applied = id.index;
+        self.history.check_committed(node, id)
+    }
+
+    /// What a node's disk holds, if the checker has met the node.
+    #[must_use]
+    pub fn durable(&self, node: NodeId) -> Option<&Durable> {
+        self.nodes.get(&node).map(|watch| &watch.durable)
+    }
+
+    /// How far any leader has committed.
+    #[must_use]
+    pub fn commit(&self) -> Index {
+        self.history.committed_to()
+    }
+
+    /// The same past, of nodes with other names: a search that takes states for equal that differ
+    /// in names compares the least of all renamings. `names` must not give two nodes one name.
+    #[must_use]
+    pub fn renamed(&self, names: impl Fn(NodeId) -> NodeId) -> Self {
+        let watches = self.nodes.iter();
+        Self {
+            nodes: watches
+                .map(|(node, watch)| (names(*node), watch.renamed(&names)))
+                .collect(),
+            history: self.history.renamed(&names),
+        }
+    }
+}

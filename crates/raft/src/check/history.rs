@@ -1,0 +1,291 @@
+use alloc::collections::BTreeMap;
+
+use crate::check::Violation;
+use crate::check::fingerprint::fingerprint;
+use crate::{Entry, Index, LogId, NodeId, Raft, Term};
+
+/// What has happened once and stays true whatever is lost: votes, leaders, entries, commits.
+///
+/// The entries of one term are one run, because one leader appended them. So a log is given by its
+/// last entry and the runs before it, and "the same up to here" (Log Matching) is a question about
+/// where runs begin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct History {
+    /// Durable votes.
+    votes: BTreeMap<(Term, NodeId), NodeId>,
+    terms: BTreeMap<Term, Reign>,
+    runs: BTreeMap<Term, Run>,
+    contents: BTreeMap<LogId, u64>,
+    committed: BTreeMap<Index, LogId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Reign {
+    leader: NodeId,
+    /// Which of the leader's lives.
+    life: u64,
+    /// How far it has committed.
+    committed: Index,
+}
+
+/// The first entry of a term, and the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Run {
+    first: Index,
+    base: LogId,
+}
+
+impl History {
+    /// A vote became durable.
+    pub(crate) fn vote(
+        &mut self,
+        node: NodeId,
+        term: Term,
+        candidate: NodeId,
+    ) -> Result<(), Violation> {
+        let first = *self.votes.entry((term, node)).or_insert(candidate);
+        if first != candidate {
+            return Err(Violation::VotedTwice {
+                node,
+                term,
+                first,
+                second: candidate,
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn voted(&self, node: NodeId, term: Term, candidate: NodeId) -> bool {
+        self.votes.get(&(term, node)) == Some(&candidate)
+    }
+
+    /// `raft` leads. If that is news: with a quorum of votes, alone in its term, and with a log that
+    /// holds all that was committed before.
+    pub(crate) fn leads(&mut self, raft: &Raft, life: u64, first: Index) -> Result<(), Violation> {
+        let (node, term) = (raft.config.id, raft.term);
+        if self.terms.contains_key(&term) {
+            return self.speaks(node, life, term);
+        }
+        let votes = |id| self.voted(id, term, node);
+        if !raft.quorum().agrees(votes) {
+            let votes = raft.membership.nodes().filter(|id| votes(*id)).count();
+            return Err(Violation::NotElected { node, term, votes });
+        }
+        let before = self.terms.range(..term);
+        let committed = before.max_by_key(|(_, reign)| reign.committed);
+        if let Some((committed_in, reign)) = committed {
+            let lacks = self.committed.get(&reign.committed);
+            let holds = |id: &LogId| id.index <= raft.log.start().index || raft.log.matches(*id);
+            if let Some(lacks) = lacks.filter(|id| !holds(id)) {
+                return Err(Violation::LeaderCompleteness {
+                    node,
+                    term,
+                    lacks: *lacks,
+                    committed_in: *committed_in,
+                });
+            }
+        }
+        let reign = Reign {
+            leader: node,
+            life,
+            committed: Index(0),
+        };
+        self.terms.insert(term, reign);
+        // Its first entry is not compacted as long as it leads uncommitted, and news comes early.
+        let index = first.prev();
+        match raft.log.term_at(index) {
+            Some(before) => {
+                let base = LogId {
+                    term: before,
+                    index,
+                };
+                self.learn_id(node, base, LogId { term, index: first })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// `node` acts as the leader of `term`.
+    pub(crate) fn speaks(&self, node: NodeId, life: u64, term: Term) -> Result<(), Violation> {
+        let Some(reign) = self.terms.get(&term) else {
+            return Err(Violation::NotElected {
+                node,
+                term,
+                votes: 0,
+            });
+        };
+        if (reign.leader, reign.life) != (node, life) {
+            let (first, second) = (reign.leader, node);
+            return Err(Violation::ElectionSafety {
+                term,
+                first,
+                second,
+            });
+        }
+        Ok(())
+    }
+
+    /// Entries behind `prev`, with their contents. (Without `prev`, only contents and order are
+    /// looked at: what lies before is compacted.)
+    pub(crate) fn learn(
+        &mut self,
+        node: NodeId,
+        mut prev: Option<LogId>,
+        entries: impl Iterator<Item = (LogId, u64)>,
+    ) -> Result<(), Violation> {
+        for (id, content) in entries {
+            if let Some(prev) = prev {
+                self.learn_id(node, prev, id)?;
+            }
+            if *self.contents.entry(id).or_insert(content) != content {
+                return Err(Violation::EntryDiffers { node, id });
+            }
+            prev = Some(id);
+        }
+        Ok(())
+    }
+
+    fn learn_id(&mut self, node: NodeId, prev: LogId, id: LogId) -> Result<(), Violation> {
+        if id.index != prev.index.next() {
+            let last = prev.index;
+            return Err(Violation::Gap { node, id, last });
+        }
+        let begins = Run {
+            first: id.index,
+            base: prev,
+        };
+        let run = if prev.term == id.term {
+            self.runs.get(&id.term)
+        } else {
+            Some(&*self.runs.entry(id.term).or_insert(begins))
+        };
+        let fits = |run: &Run| match prev.term == id.term {
+            true => run.first < id.index,
+            false => *run == begins,
+        };
+        match run {
+            Some(run) if prev.term > id.term || !fits(run) => Err(Violation::LogMatching {
+                node,
+                id,
+                prev,
+                known: run.base,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The entry at `index` in the log of the leader of `term`, if what was seen tells it. It may
+    /// not be there yet.
+    pub(crate) fn leaders_id_at(&self, term: Term, index: Index) -> Option<LogId> {
+        let mut term = term;
+        loop {
+            let run = self.runs.get(&term)?;
+            if index >= run.first {
+                return Some(LogId { term, index });
+            }
+            if index == run.base.index {
+                return Some(run.base);
+            }
+            term = run.base.term;
+        }
+    }
+
+    /// The entry, if its content is the one that was appended.
+    pub(crate) fn check_content(&self, node: NodeId, entry: &Entry) -> Result<(), Violation> {
+        let known = self.contents.get(&entry.id);
+        if known.is_some_and(|known| *known != fingerprint(entry)) {
+            let id = entry.id;
+            return Err(Violation::AppliedDiffers { node, id });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn committed_to(&self) -> Index {
+        self.committed
+            .last_key_value()
+            .map_or(Index(0), |(index, _)| *index)
+    }
+
+    pub(crate) fn committed_at(&self, index: Index) -> Option<LogId> {
+        self.committed.get(&index).copied()
+    }
+
+    /// How far leaders up to `term` have committed.
+    pub(crate) fn committed_by(&self, term: Term) -> Index {
+        let reigns = self.terms.range(..=term).map(|(_, reign)| reign.committed);
+        reigns.max().unwrap_or_default()
+    }
+
+    /// `node` takes `id` as committed.
+    pub(crate) fn check_committed(&self, node: NodeId, id: LogId) -> Result<(), Violation> {
+        match self.committed_at(id.index) {
+            Some(known) if known != id => Err(Violation::StateMachineSafety { node, id, known }),
+            None if id.index > self.committed_to() => {
+                let (commit, known) = (id.index, self.committed_to());
+                Err(Violation::CommitUnknown {
+                    node,
+                    commit,
+                    known,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The leader `raft` has committed everything up to `id`.
+    pub(crate) fn commit(&mut self, raft: &Raft, id: LogId) -> Result<(), Violation> {
+        let (node, term) = (raft.config.id, raft.term);
+        let mut index = self
+            .committed_to()
+            .max(raft.log.start().index)
+            .min(id.index);
+        while index <= id.index {
+            if let Some(term) = raft.log.term_at(index).filter(|_| index > Index(0)) {
+                let id = LogId { term, index };
+                let known = *self.committed.entry(index).or_insert(id);
+                if known != id {
+                    return Err(Violation::StateMachineSafety { node, id, known });
+                }
+            }
+            index = index.next();
+        }
+        if let Some(reign) = self.terms.get_mut(&term) {
+            reign.committed = reign.committed.max(id.index);
+        }
+        // A leader of a later term that was elected before this was known.
+        for (later, reign) in self.terms.range(term.next().unwrap_or(Term::MAX)..) {
+            let has = self.leaders_id_at(*later, id.index);
+            if has.is_some_and(|has| has != id) {
+                return Err(Violation::LeaderCompleteness {
+                    node: reign.leader,
+                    term: *later,
+                    lacks: id,
+                    committed_in: term,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What a node that the checker meets for the first time brings with it.
+    pub(crate) fn adopt_start(&mut self, start: LogId) {
+        if start.index > Index(0) {
+            self.committed.entry(start.index).or_insert(start);
+        }
+    }
+
+    pub(crate) fn renamed(&self, names: &impl Fn(NodeId) -> NodeId) -> Self {
+        let vote = |((term, node), candidate): (&(Term, NodeId), &NodeId)| {
+            ((*term, names(*node)), names(*candidate))
+        };
+        let reign = |(term, reign): (&Term, &Reign)| {
+            let leader = names(reign.leader);
+            (*term, Reign { leader, ..*reign })
+        };
+        Self {
+            votes: self.votes.iter().map(vote).collect(),
+            terms: self.terms.iter().map(reign).collect(),
+            ..self.clone()
+        }
+    }
+}

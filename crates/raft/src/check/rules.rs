@@ -1,0 +1,201 @@
+use crate::check::fingerprint::fingerprint;
+use crate::check::watch::Seen;
+use crate::check::{Checker, Violation};
+use crate::role::Duty;
+use crate::{Binding, Entry, Index, LogId, NodeId, Raft, Replicate, Term};
+
+/// What only rises.
+pub(super) fn check_order(node: NodeId, before: &Seen, now: &Seen) -> Result<(), Violation> {
+    if now.term < before.term {
+        let (from, to) = (before.term, now.term);
+        return Err(Violation::TermFell { node, from, to });
+    }
+    if now.commit < before.commit {
+        let (from, to) = (before.commit, now.commit);
+        return Err(Violation::CommitFell { node, from, to });
+    }
+    if before.leads && now.leads && before.term == now.term && now.last < before.last {
+        return Err(Violation::LeaderAppendOnly {
+            node,
+            term: now.term,
+            from: before.last,
+            to: now.last,
+        });
+    }
+    Ok(())
+}
+
+impl Checker {
+    /// `node` has just cut its log in `term`, whose leader's log it follows.
+    pub(super) fn check_cut(&self, node: NodeId, term: Term, from: Index) -> Result<(), Violation> {
+        let Some(watch) = self.nodes.get(&node) else {
+            return Ok(());
+        };
+        let (said_in, acknowledged) = watch.acknowledged;
+        if said_in == term && acknowledged >= from {
+            return Err(Violation::AcknowledgementUndone {
+                node,
+                term,
+                acknowledged,
+                from,
+            });
+        }
+        let committed = self.history.committed_at(from);
+        let committed = committed.filter(|_| from <= self.history.committed_by(term));
+        match committed.filter(|id| watch.durable.id_at(from) == Some(*id)) {
+            Some(id) => Err(Violation::CommitUndone { node, id }),
+            None => Ok(()),
+        }
+    }
+
+    /// The commit index of `raft` has moved.
+    pub(super) fn check_commit(&mut self, raft: &Raft) -> Result<(), Violation> {
+        let (node, commit, known) = (raft.config.id, raft.committed, self.history.committed_to());
+        let Some(term) = raft.log.term_at(commit) else {
+            return Err(Violation::CommitUnknown {
+                node,
+                commit,
+                known,
+            });
+        };
+        let id = LogId {
+            term,
+            index: commit,
+        };
+        // A snapshot covers what was committed, and stands for the match.
+        let covered = commit == raft.log.start().index;
+        match &raft.duty {
+            Duty::Leader(_) if !covered => {
+                if term != raft.term {
+                    let term = raft.term;
+                    return Err(Violation::CommitOfOlderTerm { node, term, id });
+                }
+                let nodes = &self.nodes;
+                let holds = |node| {
+                    nodes
+                        .get(&node)
+                        .is_some_and(|watch| watch.durable.holds(id))
+                };
+                if !raft.quorum().agrees(holds) {
+                    let holders = raft.membership.nodes().filter(|id| holds(*id)).count();
+                    return Err(Violation::CommitNotDurable { node, id, holders });
+                }
+                self.history.commit(raft, id)
+            }
+            Duty::Follower(follower) if !covered => {
+                self.history.check_committed(node, id)?;
+                let matched = follower.matched;
+                if commit > matched {
+                    return Err(Violation::CommitBeyondMatch {
+                        node,
+                        commit,
+                        matched,
+                    });
+                }
+                Ok(())
+            }
+            _ => self.history.check_committed(node, id),
+        }
+    }
+
+    pub(super) fn check_replicate(
+        &mut self,
+        node: NodeId,
+        message: &Replicate,
+    ) -> Result<(), Violation> {
+        let life = self.nodes.get(&node).map_or(0, |watch| watch.life);
+        let (Replicate::Append { term, .. }
+        | Replicate::Heartbeat { term, .. }
+        | Replicate::Commit { term, .. }
+        | Replicate::Snapshot { term, .. }) = message;
+        self.history.speaks(node, life, *term)?;
+        let commit = match message {
+            Replicate::Append {
+                prev,
+                entries,
+                commit,
+                ..
+            } => {
+                self.check_append(node, *term, *prev, entries)?;
+                *commit
+            }
+            Replicate::Heartbeat { commit, .. } | Replicate::Commit { commit, .. } => *commit,
+            Replicate::Snapshot { snapshot, .. } => {
+                return self.history.check_committed(node, snapshot.last);
+            }
+        };
+        let known = self.history.committed_to();
+        if commit > known {
+            return Err(Violation::CommitUnknown {
+                node,
+                commit,
+                known,
+            });
+        }
+        Ok(())
+    }
+
+    /// What a leader sends is its log.
+    pub(super) fn check_append(
+        &mut self,
+        node: NodeId,
+        term: Term,
+        prev: LogId,
+        entries: &[Entry],
+    ) -> Result<(), Violation> {
+        let identities = entries.iter().map(|entry| (entry.id, fingerprint(entry)));
+        self.history.learn(node, Some(prev), identities)?;
+        let last = entries.last().map_or(prev, |entry| entry.id);
+        let known = self.history.leaders_id_at(term, last.index);
+        match known.filter(|known| *known != last) {
+            Some(known) => Err(Violation::LogMatching {
+                node,
+                id: last,
+                prev,
+                known,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn check_binding(
+        &mut self,
+        node: NodeId,
+        to: NodeId,
+        said: &Binding,
+    ) -> Result<(), Violation> {
+        let Some(watch) = self.nodes.get_mut(&node) else {
+            return Ok(());
+        };
+        let (term, history) = (said.term(), &self.history);
+        let disk = &watch.durable;
+        let of_this_term = disk.term() == term;
+        let true_now = match said {
+            Binding::RequestVote { .. } => of_this_term && history.voted(node, term, node),
+            Binding::Vote { granted: true, .. } => of_this_term && disk.vote() == Some(to),
+            Binding::Vote { granted: false, .. } => true,
+            Binding::Appended { last, .. } => {
+                let leaders = history.leaders_id_at(term, *last);
+                let covered = disk.snapshot().index.max(disk.start().index);
+                let same = match (disk.id_at(*last), leaders) {
+                    (Some(id), Some(leaders)) => id == leaders,
+                    (Some(_), None) => true,
+                    (None, _) => false,
+                };
+                of_this_term && (same || *last <= covered)
+            }
+            Binding::Installed { last, .. } => of_this_term && disk.start().index >= last.index,
+        };
+        if !true_now {
+            let said = said.clone();
+            return Err(Violation::Unsayable { node, to, said });
+        }
+        let last = match said {
+            Binding::Appended { last, .. } => *last,
+            Binding::Installed { last, .. } => last.index,
+            Binding::RequestVote { .. } | Binding::Vote { .. } => return Ok(()),
+        };
+        watch.acknowledged = watch.acknowledged.max((term, last));
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+use super::*;
+
+#[test]
+fn election_safety() {
+    let mut group = Group::led();
+    let second = group.step(2, |raft| raft.lead(NOW));
+    assert_eq!(
+        second,
+        Err(Violation::ElectionSafety {
+            term: Term(1),
+            first: NodeId(1),
+            second: NodeId(2)
+        })
+    );
+    // In a later term, but with nobody's vote.
+    let mut group = Group::led();
+    let unelected = group.step(2, |raft| {
+        raft.term = Term(2);
+        raft.lead(NOW);
+    });
+    assert_eq!(rule(unelected), "election safety");
+    // One that leads again what it led before a crash.
+    let mut group = Group::led();
+    group.crash(1, 0).unwrap();
+    assert_eq!(
+        rule(group.step(1, |raft| raft.lead(NOW))),
+        "election safety"
+    );
+    // One that speaks as if it led.
+    let mut group = Group::led();
+    assert_eq!(
+        rule(group.say(3, append(LogId::ZERO, &[], 0))),
+        "election safety"
+    );
+}
+
+#[test]
+fn leader_append_only() {
+    let mut group = Group::led();
+    group.propose(1);
+    let cut = group.step(1, |raft| raft.log.truncate(Index(2)));
+    assert_eq!(rule(cut), "leader append-only");
+}
+
+#[test]
+fn log_matching() {
+    // Behind something else than elsewhere.
+    let mut group = Group::led();
+    group.store(2, record(&[entry(1, 2)])).unwrap();
+    let another = Record {
+        vote: Some((Term(2), None)),
+        entries: [entry(2, 1)].to_vec(),
+        ..Record::default()
+    };
+    group.store(3, another).unwrap();
+    assert_eq!(rule(group.store(3, record(&[entry(1, 2)]))), "log matching");
+    // Another content under the same name.
+    let mut group = Group::led();
+    let other = Entry {
+        kind: Kind::Membership,
+        ..entry(1, 1)
+    };
+    assert_eq!(
+        rule(group.store(3, record(core::slice::from_ref(&other)))),
+        "log matching"
+    );
+    let mut group = Group::led();
+    assert_eq!(
+        rule(group.say(1, append(LogId::ZERO, &[other], 0))),
+        "log matching"
+    );
+    // A gap.
+    let mut group = Group::led();
+    assert_eq!(rule(group.store(3, record(&[entry(1, 5)]))), "log matching");
+    // A leader that sends what is not in its log.
+    let mut group = Group::led();
+    assert_eq!(
+        rule(group.say(1, append(id(0, 0), &[entry(0, 1)], 0))),
+        "log matching"
+    );
+}
+
+/// Node 3 lacks what is committed, and leads nevertheless: node 2 gave it its vote.
+#[test]
+fn leader_completeness() {
+    let mut group = Group::led();
+    for node in [2, 3] {
+        let vote = Record {
+            vote: Some((Term(2), Some(NodeId(3)))),
+            ..Record::default()
+        };
+        group.store(node, vote).unwrap();
+    }
+    let led = group.step(3, |raft| {
+        (raft.term, raft.vote) = (Term(2), Some(NodeId(3)));
+        raft.lead(NOW);
+    });
+    assert_eq!(
+        led,
+        Err(Violation::LeaderCompleteness {
+            node: NodeId(3),
+            term: Term(2),
+            lacks: id(1, 1),
+            committed_in: Term(1)
+        })
+    );
+}
+
+/// The same, and the commit becomes known after the election.
+#[test]
+fn leader_completeness_in_hindsight() {
+    let mut group = Group::led();
+    group.propose(1);
+    for node in [2, 3] {
+        let vote = Record {
+            vote: Some((Term(2), Some(NodeId(2)))),
+            ..Record::default()
+        };
+        group.store(node, vote).unwrap();
+    }
+    let led = group.step(2, |raft| {
+        (raft.term, raft.vote) = (Term(2), Some(NodeId(2)));
+        raft.lead(NOW);
+    });
+    led.unwrap();
+    group.persist(1).unwrap();
+    group.writes.remove(&2);
+    group.store(3, record(&group.disks[&1].clone())).unwrap();
+    let late = group.step(1, |raft| raft.committed = Index(2));
+    assert_eq!(rule(late), "leader completeness");
+}
+
+#[test]
+fn voted_twice() {
+    let votes = |vote: Option<u64>| Record {
+        vote: Some((Term(1), vote.map(NodeId))),
+        ..Record::default()
+    };
+    let mut group = Group::led();
+    assert_eq!(
+        group.store(3, votes(Some(2))),
+        Err(Violation::VotedTwice {
+            node: NodeId(3),
+            term: Term(1),
+            first: NodeId(1),
+            second: NodeId(2)
+        })
+    );
+    let mut group = Group::led();
+    assert_eq!(group.store(3, votes(Some(1))), Ok(()));
+    assert_eq!(rule(group.store(3, votes(None))), "voted twice");
+}
+
+#[test]
+fn what_only_rises() {
+    let mut group = Group::led();
+    assert_eq!(rule(group.step(2, |raft| raft.term = Term(0))), "term fell");
+    let mut group = Group::led();
+    assert_eq!(
+        rule(group.step(2, |raft| raft.committed = Index(0))),
+        "commit fell"
+    );
+    let mut group = Group::led();
+    let older = Record {
+        vote: Some((Term(0), None)),
+        ..Record::default()
+    };
+    assert_eq!(rule(group.store(3, older)), "term fell");
+}

@@ -1,0 +1,113 @@
+//! What a storage may hold when a node starts, and what a configuration may say.
+
+use std::time::Duration;
+
+use synod_raft::{
+    Config, ConfigError, Entry, Index, Instant, Kind, LogId, NodeId, Raft, RecoverError, Recovered,
+    Snapshot, Term,
+};
+
+fn recover(
+    vote: Option<(Term, Option<NodeId>)>,
+    start: LogId,
+    snapshot: Option<Snapshot>,
+    terms: &[u64],
+) -> Result<Raft, RecoverError<()>> {
+    let entry = |(at, term): (usize, &u64)| {
+        let id = LogId {
+            term: Term(*term),
+            index: Index(start.index.0 + 1 + at as u64),
+        };
+        Ok(Entry {
+            id,
+            kind: Kind::Noop,
+            body: bytes::Bytes::new(),
+        })
+    };
+    let entries = terms
+        .iter()
+        .enumerate()
+        .map(entry)
+        .collect::<Vec<_>>()
+        .into_iter();
+    let recovered = Recovered {
+        vote,
+        start,
+        snapshot,
+        entries,
+    };
+    Raft::new(
+        Config::new(NodeId(1), [1, 2, 3].map(NodeId)),
+        recovered,
+        Instant::ZERO,
+    )
+}
+
+fn snapshot(term: u64, index: u64) -> Snapshot {
+    let last = LogId {
+        term: Term(term),
+        index: Index(index),
+    };
+    let membership = synod_raft::Membership::of_voters([1, 2, 3].map(NodeId));
+    Snapshot { last, membership }
+}
+
+/// B3 (sofa-jraft): a log without a term and vote must not start as term 0; nor any other storage
+/// that contradicts itself.
+#[test]
+fn b3_a_log_without_its_vote_does_not_start() {
+    let vote = Some((Term(2), None));
+    let at = |term, index| LogId {
+        term: Term(term),
+        index: Index(index),
+    };
+    assert_eq!(
+        recover(None, LogId::ZERO, None, &[1]).unwrap_err(),
+        RecoverError::VoteMissing
+    );
+    assert_eq!(
+        recover(None, LogId::ZERO, Some(snapshot(1, 1)), &[1]).unwrap_err(),
+        RecoverError::VoteMissing
+    );
+    assert_eq!(
+        recover(None, at(1, 4), Some(snapshot(1, 4)), &[]).unwrap_err(),
+        RecoverError::VoteMissing
+    );
+    assert_eq!(
+        recover(vote, LogId::ZERO, None, &[1, 3]).unwrap_err(),
+        RecoverError::TermOutOfRange
+    );
+    let missing = RecoverError::SnapshotMissing { start: Index(4) };
+    assert_eq!(recover(vote, at(1, 4), None, &[]).unwrap_err(), missing);
+    assert_eq!(
+        recover(vote, at(1, 4), Some(snapshot(1, 3)), &[]).unwrap_err(),
+        missing
+    );
+    let conflict = RecoverError::SnapshotConflict { index: Index(4) };
+    assert_eq!(
+        recover(vote, at(1, 4), Some(snapshot(2, 4)), &[]).unwrap_err(),
+        conflict
+    );
+    let hole = RecoverError::NotContiguous { index: Index(2) };
+    assert_eq!(recover(vote, LogId::ZERO, None, &[2, 1]).unwrap_err(), hole);
+    let beyond = Some((Term(u64::MAX), None));
+    assert_eq!(
+        recover(beyond, LogId::ZERO, None, &[]).unwrap_err(),
+        RecoverError::TermOutOfRange
+    );
+    assert!(recover(vote, at(1, 4), Some(snapshot(1, 4)), &[1, 2]).is_ok());
+    assert!(recover(None, LogId::ZERO, None, &[]).is_ok());
+    let mut config = Config::new(NodeId(9), [NodeId(1)]);
+    config.seed = 1;
+    assert_eq!(config.validate(), Err(ConfigError::NotAVoter));
+}
+
+/// C7: a write is looked at once in an election timeout, so a shorter bound would not be kept.
+#[test]
+fn c7_a_stall_is_not_shorter_than_an_election_timeout() {
+    let mut config = Config::new(NodeId(1), [NodeId(1)]);
+    config.write_stall_max = config.election_timeout_max;
+    assert_eq!(config.validate(), Ok(()));
+    config.write_stall_max -= Duration::from_nanos(1);
+    assert_eq!(config.validate(), Err(ConfigError::WriteStall));
+}

@@ -1,0 +1,254 @@
+//! Every state that a small group can be in: three real cores, their disks and the messages between
+//! them, breadth first, with the rules of [`synod_raft::check`] at each step.
+//!
+//! - A message that was sent once may arrive at any time, any number of times, or never: loss, delay,
+//!   duplication and disorder are one thing, without a bound.
+//! - Timers fire at any time; a fingerprint has neither time nor generator nor counters.
+//! - A write takes as long as it likes, and a crash loses it. One without a record is done at once.
+//! - An append carries one entry, so that each may be acknowledged by itself.
+//! - States that differ in the names of nodes only are one.
+//! - Pre-vote and check-quorum are off.
+//!
+//! The rest is bounded by the [`Budget`] of each model, and within it the search is complete. Builds
+//! with debug assertions take a smaller budget. The full ones:
+//! `cargo test --release -p synod-raft --test exhaustive -- --nocapture --test-threads 1`.
+
+#[path = "exhaustive/atlas.rs"]
+mod atlas;
+#[path = "exhaustive/fingerprint.rs"]
+mod fingerprint;
+#[path = "exhaustive/goals.rs"]
+mod goals;
+#[path = "exhaustive/node.rs"]
+mod node;
+#[path = "exhaustive/search.rs"]
+mod search;
+
+use goals::Goal;
+use search::{Budget, Model, search};
+use synod_raft::{Echo, Message, Replicate};
+
+/// Votes: three candidacies, two crashes, slow disks. The network carries requests
+/// for votes and their answers, and loses every word of a leader.
+#[test]
+fn elections() {
+    let full = Budget {
+        terms: 3,
+        candidacies: 3,
+        restarts: 2,
+        overtakings: Budget::ANY,
+        ..Budget::default()
+    };
+    let small = Budget {
+        terms: 2,
+        candidacies: 2,
+        restarts: 1,
+        ..full
+    };
+    run(
+        "elections",
+        Model {
+            size: 3,
+            budget: if SMALL { small } else { full },
+            carries: |message| matches!(message, Message::Binding(_)),
+            goals: &[
+                Goal::Leader,
+                Goal::SecondLeader,
+                Goal::LeaderDeposed,
+                Goal::VoteRefused,
+                Goal::VoteLost,
+                Goal::TermLost,
+                Goal::RequestAgain,
+            ],
+        },
+    );
+}
+
+/// Five nodes, of which two want to lead the same term: a majority is more than oneself and one.
+#[test]
+fn a_split_vote() {
+    run(
+        "a split vote",
+        Model {
+            size: 5,
+            budget: Budget {
+                terms: 1,
+                candidacies: if SMALL { 1 } else { 2 },
+                ..Budget::default()
+            },
+            carries: |message| matches!(message, Message::Binding(_)),
+            goals: &[Goal::Leader, Goal::RequestAgain],
+        },
+    );
+}
+
+/// Two leaders, one after the other or side by side, each with the first entry of its term, and
+/// every word they say.
+#[test]
+fn two_terms() {
+    let budget = Budget {
+        overtakings: 1,
+        ..TWO_TERMS
+    };
+    run(
+        "two terms",
+        Model {
+            size: 3,
+            budget: if SMALL { TWO_TERMS } else { budget },
+            carries: if SMALL { without_hints } else { |_| true },
+            goals: &[
+                Goal::SecondLeader,
+                Goal::LeaderDeposed,
+                Goal::VoteRefused,
+                Goal::Commit,
+                Goal::CommitInSecondTerm,
+                Goal::CommitOfFirstTerm,
+                Goal::Truncated,
+                Goal::Rejected,
+                Goal::Stale,
+                Goal::AppendAgain,
+                Goal::FollowerCommit,
+            ],
+        },
+    );
+}
+
+/// The same with a crash on the way, whatever it finds unsynced.
+#[test]
+fn two_terms_and_a_crash() {
+    let full = Budget {
+        restarts: 1,
+        overtakings: 1,
+        ..TWO_TERMS
+    };
+    let small = Budget {
+        overtakings: 0,
+        ..full
+    };
+    run(
+        "two terms and a crash",
+        Model {
+            size: 3,
+            budget: if SMALL { small } else { full },
+            carries: without_hints,
+            goals: &[
+                Goal::SecondLeader,
+                Goal::CommitInSecondTerm,
+                Goal::CommitOfFirstTerm,
+                Goal::Truncated,
+                Goal::Rejected,
+                Goal::VoteLost,
+                Goal::TermLost,
+                Goal::EntryLost,
+            ],
+        },
+    );
+}
+
+/// A command behind the first entry of a term: a log of three.
+#[test]
+fn a_command() {
+    let full = Budget {
+        commands: 1,
+        ..TWO_TERMS
+    };
+    let small = Budget {
+        terms: 1,
+        candidacies: 1,
+        ..full
+    };
+    run(
+        "a command",
+        Model {
+            size: 3,
+            budget: if SMALL { small } else { full },
+            carries: without_hints,
+            goals: &[Goal::Commit, Goal::AppendAgain, Goal::FollowerCommit],
+        },
+    );
+}
+
+/// A leader that makes itself heard, and a crash of anybody.
+#[test]
+fn heartbeats() {
+    run(
+        "heartbeats",
+        Model {
+            size: 3,
+            budget: Budget {
+                terms: 1,
+                candidacies: 1,
+                heartbeats: 1,
+                restarts: if SMALL { 0 } else { 1 },
+                ..Budget::default()
+            },
+            carries: |_| true,
+            goals: &[Goal::Commit, Goal::AppendAgain, Goal::FollowerCommit],
+        },
+    );
+}
+
+/// Figure 8: the leader of the third term is the leader of the first, or finds its entry.
+#[test]
+fn three_terms() {
+    let full = Budget {
+        terms: 3,
+        candidacies: 3,
+        ..TWO_TERMS
+    };
+    let goals = &[
+        Goal::SecondLeader,
+        Goal::CommitInSecondTerm,
+        Goal::CommitOfFirstTerm,
+        Goal::Truncated,
+        Goal::ThirdLeader,
+    ];
+    if SMALL {
+        println!("three terms: in release builds only");
+        return;
+    }
+    run(
+        "three terms",
+        Model {
+            size: 3,
+            budget: full,
+            carries: without_hints,
+            goals,
+        },
+    );
+}
+
+const TWO_TERMS: Budget = Budget {
+    terms: 2,
+    candidacies: 2,
+    heartbeats: 0,
+    commands: 0,
+    restarts: 0,
+    overtakings: 0,
+};
+
+/// All but the words that only hurry what happens without them too.
+fn without_hints(message: &Message) -> bool {
+    !matches!(
+        message,
+        Message::Echo(Echo::Stale { .. }) | Message::Replicate(Replicate::Commit { .. })
+    )
+}
+
+fn run(name: &str, model: Model) {
+    #[expect(clippy::disallowed_methods, reason = "a search tells how long it took")]
+    let begun = std::time::Instant::now();
+    let found = search(model);
+    let seconds = begun.elapsed().as_secs_f32();
+    println!("{name}: {found}; {seconds:.1} s");
+    if let Some(violation) = found.violation {
+        panic!("{name}: {violation}");
+    }
+    assert!(
+        found.missed.is_empty(),
+        "{name}: never met: {:?}",
+        found.missed
+    );
+}
+
+const SMALL: bool = cfg!(debug_assertions);

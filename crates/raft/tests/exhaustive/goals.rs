@@ -1,0 +1,116 @@
+//! What a search has to have met, or it has shown nothing.
+
+use std::ops::BitOrAssign;
+
+use synod_raft::{Binding, Echo, Message, Replicate};
+
+use crate::node::{Input, Node, Packet};
+
+/// Something that has happened somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Goal {
+    /// A node leads the first term, the second, the third.
+    Leader,
+    SecondLeader,
+    ThirdLeader,
+    /// A leader learns of a later term.
+    LeaderDeposed,
+    VoteRefused,
+    /// A crash loses a vote, a term, an entry.
+    VoteLost,
+    TermLost,
+    EntryLost,
+    /// A request for a vote is received again, and answered again.
+    RequestAgain,
+    /// An append is received again, and acknowledged again.
+    AppendAgain,
+    /// An append does not match.
+    Rejected,
+    /// A conflicting entry is cut off.
+    Truncated,
+    /// A leader commits: in any term, in the second, and there also an entry of the first.
+    Commit,
+    CommitInSecondTerm,
+    CommitOfFirstTerm,
+    /// A follower applies.
+    FollowerCommit,
+    /// A message of an earlier term is answered.
+    Stale,
+}
+
+/// A set of goals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Goals(u32);
+
+impl Goals {
+    /// What a step of a node has reached.
+    pub(crate) fn of(before: &Node, input: &Input<Packet>, after: &Node, sent: &[Packet]) -> Self {
+        let mut goals = Self::default();
+        let mut reach = |goal: Goal, reached: bool| {
+            goals.0 |= u32::from(reached) << goal as u32;
+        };
+        let (was, is) = (before.raft.status(), after.raft.status());
+        let (term, leads) = (is.term.0, after.leads());
+        let elected = leads && !before.leads();
+        reach(Goal::Leader, elected && term == 1);
+        reach(Goal::SecondLeader, elected && term == 2);
+        reach(Goal::ThirdLeader, elected && term == 3);
+        reach(Goal::LeaderDeposed, before.leads() && is.term > was.term);
+        let commits = is.commit > was.commit;
+        let several = commits && was.commit.next() < is.commit;
+        reach(Goal::Commit, leads && commits);
+        reach(Goal::CommitInSecondTerm, leads && commits && term == 2);
+        reach(Goal::CommitOfFirstTerm, leads && several && term == 2);
+        reach(Goal::FollowerCommit, !leads && is.handed > was.handed);
+        if *input == Input::Restart {
+            let lost = before.unsynced();
+            reach(
+                Goal::VoteLost,
+                lost.vote.is_some_and(|(_, vote)| vote.is_some()),
+            );
+            reach(Goal::TermLost, is.term < was.term);
+            reach(Goal::EntryLost, !lost.entries.is_empty());
+        }
+        let cut = |node: &Node| node.unsynced().truncate_from.is_some();
+        reach(Goal::Truncated, cut(after) && !cut(before));
+        for Packet { message, .. } in sent {
+            let refused = matches!(
+                message,
+                Message::Binding(Binding::Vote { granted: false, .. })
+            );
+            reach(Goal::VoteRefused, refused);
+            reach(
+                Goal::Rejected,
+                matches!(message, Message::Echo(Echo::Rejected { .. })),
+            );
+            reach(
+                Goal::Stale,
+                matches!(message, Message::Echo(Echo::Stale { .. })),
+            );
+        }
+        goals
+    }
+
+    /// Of a node that is given the message that brought it to where it is, and answers.
+    pub(crate) fn of_repetition(message: &Message) -> Self {
+        match message {
+            Message::Binding(Binding::RequestVote { .. }) => Self::all(&[Goal::RequestAgain]),
+            Message::Replicate(Replicate::Append { .. }) => Self::all(&[Goal::AppendAgain]),
+            _ => Self::default(),
+        }
+    }
+
+    pub(crate) fn has(self, goal: Goal) -> bool {
+        self.0 & 1 << goal as u32 != 0
+    }
+
+    pub(crate) fn all(goals: &[Goal]) -> Self {
+        Self(goals.iter().fold(0, |all, goal| all | 1 << *goal as u32))
+    }
+}
+
+impl BitOrAssign for Goals {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}

@@ -1,0 +1,312 @@
+//! How ids, entries and messages are written, and read: `2.5` is the position of term 2 and index 5.
+
+use bytes::Bytes;
+use synod_raft::{
+    Binding, Echo, Entry, Index, Kind, LogId, Membership, Message, Record, Replicate, Snapshot,
+    Term,
+};
+
+pub(crate) fn id_text(id: LogId) -> String {
+    format!("{}.{}", id.term.0, id.index.0)
+}
+
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_id(text: &str) -> Result<LogId, String> {
+    let parts = text.split_once('.');
+    let (term, index) = parts.ok_or_else(|| format!("`{text}` is no position like 2.5"))?;
+    Ok(LogId {
+        term: Term(parse_number(term)?),
+        index: Index(parse_number(index)?),
+    })
+}
+
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number"))
+}
+
+pub(crate) fn entry_text(entry: &Entry) -> String {
+    let body = match entry.kind {
+        Kind::Noop => "noop".into(),
+        Kind::Command => String::from_utf8_lossy(&entry.body),
+        Kind::Membership => "membership".into(),
+    };
+    format!("{} {body}", id_text(entry.id))
+}
+
+fn parse_entry(text: &str) -> Result<Entry, String> {
+    let parts = text.split_once(' ');
+    let (id, body) = parts.ok_or_else(|| format!("`[{text}]` is no entry like [2.5 x]"))?;
+    let kind = if body == "noop" {
+        Kind::Noop
+    } else {
+        Kind::Command
+    };
+    let body = if body == "noop" { "" } else { body };
+    Ok(Entry {
+        id: parse_id(id)?,
+        kind,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    })
+}
+
+/// What became durable, or is on its way there.
+pub(crate) fn record_text(record: &Record) -> String {
+    let mut parts = Vec::new();
+    if let Some((term, vote)) = record.vote {
+        let vote = vote.map(|vote| format!("vote for {}", vote.0));
+        let vote = vote.as_deref().unwrap_or("no vote");
+        parts.push(format!("term {}, {vote}", term.0));
+    }
+    if let Some(from) = record.truncate_from {
+        parts.push(format!("cut from {} on", from.0));
+    }
+    let entry = |entry: &Entry| format!("[{}]", entry_text(entry));
+    parts.extend(record.entries.iter().map(entry));
+    if let Some(start) = record.start {
+        parts.push(format!("the log begins after {}", id_text(start)));
+    }
+    if parts.is_empty() {
+        parts.push("nothing new".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// The name of a message, as selectors use it.
+pub(crate) fn name_of(message: &Message) -> &'static str {
+    match message {
+        Message::Replicate(Replicate::Append { .. }) => "Append",
+        Message::Replicate(Replicate::Heartbeat { .. }) => "Heartbeat",
+        Message::Replicate(Replicate::Commit { .. }) => "Commit",
+        Message::Replicate(Replicate::Snapshot { .. }) => "Snapshot",
+        Message::Binding(Binding::RequestVote { .. }) => "RequestVote",
+        Message::Binding(Binding::Vote { .. }) => "Vote",
+        Message::Binding(Binding::Appended { .. }) => "Appended",
+        Message::Binding(Binding::Installed { .. }) => "Installed",
+        Message::Echo(Echo::Heartbeat { .. }) => "HeartbeatEcho",
+        Message::Echo(Echo::Rejected { .. }) => "Rejected",
+        Message::Echo(Echo::Stale { .. }) => "Stale",
+        Message::Echo(Echo::RequestPreVote { .. }) => "RequestPreVote",
+        Message::Echo(Echo::PreVote { .. }) => "PreVote",
+    }
+}
+
+pub(crate) const NAMES: &[&str] = &[
+    "Append",
+    "Heartbeat",
+    "Commit",
+    "Snapshot",
+    "RequestVote",
+    "Vote",
+    "Appended",
+    "Installed",
+    "HeartbeatEcho",
+    "Rejected",
+    "Stale",
+    "RequestPreVote",
+    "PreVote",
+];
+
+pub(crate) fn message_text(message: &Message) -> String {
+    let answer = |granted: &bool| if *granted { "granted" } else { "refused" };
+    let fields = match message {
+        Message::Replicate(Replicate::Append {
+            prev,
+            entries,
+            commit,
+            ..
+        }) => {
+            let entries: String = entries
+                .iter()
+                .map(|entry| format!("[{}], ", entry_text(entry)))
+                .collect();
+            format!("prev {}, {entries}commit {}", id_text(*prev), commit.0)
+        }
+        Message::Replicate(Replicate::Heartbeat {
+            round,
+            commit,
+            matched,
+            ..
+        }) => {
+            format!("round {round}, commit {}, matched {}", commit.0, matched.0)
+        }
+        Message::Replicate(Replicate::Commit { commit, .. }) => format!("commit {}", commit.0),
+        Message::Replicate(Replicate::Snapshot { snapshot, .. }) => {
+            format!("last {}", id_text(snapshot.last))
+        }
+        Message::Binding(Binding::RequestVote { last, .. } | Binding::Installed { last, .. })
+        | Message::Echo(Echo::RequestPreVote { last, .. }) => format!("last {}", id_text(*last)),
+        Message::Binding(Binding::Vote { granted, .. })
+        | Message::Echo(Echo::PreVote { granted, .. }) => answer(granted).to_owned(),
+        Message::Binding(Binding::Appended { last, .. }) => format!("last {}", last.0),
+        Message::Echo(Echo::Heartbeat { round, matched, .. }) => {
+            format!("round {round}, matched {}", matched.0)
+        }
+        Message::Echo(Echo::Rejected { prev, hint, .. }) => {
+            format!("prev {}, hint {}", id_text(*prev), id_text(*hint))
+        }
+        Message::Echo(Echo::Stale { .. }) => String::new(),
+    };
+    let comma = if fields.is_empty() { "" } else { ", " };
+    format!(
+        "{}(term {}{comma}{fields})",
+        name_of(message),
+        message.term().0
+    )
+}
+
+/// What stands between the brackets of a message.
+struct Fields<'a>(Vec<&'a str>);
+
+impl<'a> Fields<'a> {
+    fn value(&mut self, name: &str) -> Result<&'a str, String> {
+        let at = self.0.iter().position(|field| {
+            field
+                .split_once(' ')
+                .is_some_and(|(found, _)| found == name)
+        });
+        let at = at.ok_or_else(|| format!("`{name}` is missing"))?;
+        Ok(self.0.remove(at)[name.len()..].trim())
+    }
+
+    fn number(&mut self, name: &str) -> Result<u64, String> {
+        parse_number(self.value(name)?)
+    }
+
+    fn id(&mut self, name: &str) -> Result<LogId, String> {
+        parse_id(self.value(name)?)
+    }
+
+    fn granted(&mut self) -> Result<bool, String> {
+        let at = self
+            .0
+            .iter()
+            .position(|field| ["granted", "refused"].contains(field));
+        let at = at.ok_or("neither granted nor refused")?;
+        Ok(self.0.remove(at) == "granted")
+    }
+
+    fn entries(&mut self) -> Result<Vec<Entry>, String> {
+        let is_entry = |field: &&&str| field.starts_with('[') && field.ends_with(']');
+        let entries = self.0.iter().filter(is_entry);
+        let entries = entries
+            .map(|field| parse_entry(&field[1..field.len() - 1]))
+            .collect();
+        self.0.retain(|field| !is_entry(&field));
+        entries
+    }
+}
+
+/// As [`message_text`] writes it; a snapshot has the given membership.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Message, String> {
+    let parts = text.strip_suffix(')').and_then(|text| text.split_once('('));
+    let (name, fields) = parts.ok_or_else(|| format!("`{text}` is no message"))?;
+    let mut fields = Fields(fields.split(", ").collect());
+    let term = Term(fields.number("term")?);
+    let message = match name {
+        "Append" => Message::Replicate(Replicate::Append {
+            term,
+            prev: fields.id("prev")?,
+            entries: fields.entries()?,
+            commit: Index(fields.number("commit")?),
+        }),
+        "Heartbeat" => Message::Replicate(Replicate::Heartbeat {
+            term,
+            round: fields.number("round")?,
+            commit: Index(fields.number("commit")?),
+            matched: Index(fields.number("matched")?),
+        }),
+        "Commit" => Message::Replicate(Replicate::Commit {
+            term,
+            commit: Index(fields.number("commit")?),
+        }),
+        "Snapshot" => Message::Replicate(Replicate::Snapshot {
+            term,
+            snapshot: Snapshot {
+                last: fields.id("last")?,
+                membership: membership.clone(),
+            },
+        }),
+        "RequestVote" => Message::Binding(Binding::RequestVote {
+            term,
+            last: fields.id("last")?,
+        }),
+        "Vote" => Message::Binding(Binding::Vote {
+            term,
+            granted: fields.granted()?,
+        }),
+        "Appended" => Message::Binding(Binding::Appended {
+            term,
+            last: Index(fields.number("last")?),
+        }),
+        "Installed" => Message::Binding(Binding::Installed {
+            term,
+            last: fields.id("last")?,
+        }),
+        "HeartbeatEcho" => Message::Echo(Echo::Heartbeat {
+            term,
+            round: fields.number("round")?,
+            matched: Index(fields.number("matched")?),
+        }),
+        "Rejected" => Message::Echo(Echo::Rejected {
+            term,
+            prev: fields.id("prev")?,
+            hint: fields.id("hint")?,
+        }),
+        "Stale" => Message::Echo(Echo::Stale { term }),
+        "RequestPreVote" => Message::Echo(Echo::RequestPreVote {
+            term,
+            last: fields.id("last")?,
+        }),
+        "PreVote" => Message::Echo(Echo::PreVote {
+            term,
+            granted: fields.granted()?,
+        }),
+        _ => return Err(format!("there is no message `{name}`")),
+    };
+    match fields.0.first() {
+        Some(field) => Err(format!("`{field}` is not of {name}")),
+        None => Ok(message),
+    }
+}
+
+#[test]
+fn what_is_written_is_read() {
+    for text in [
+        "Append(term 2, prev 1.1, [1.2 x], [2.3 noop], commit 1)",
+        "Append(term 2, prev 1.1, commit 1)",
+        "Heartbeat(term 1, round 3, commit 1, matched 2)",
+        "Commit(term 1, commit 2)",
+        "Snapshot(term 2, last 1.5)",
+        "RequestVote(term 1, last 0.0)",
+        "Vote(term 1, granted)",
+        "Appended(term 1, last 2)",
+        "Installed(term 1, last 1.5)",
+        "HeartbeatEcho(term 1, round 3, matched 1)",
+        "Rejected(term 1, prev 1.3, hint 1.1)",
+        "Stale(term 9)",
+        "RequestPreVote(term 1, last 0.0)",
+        "PreVote(term 1, refused)",
+    ] {
+        let message = parse_message(text, &Membership::default());
+        assert_eq!(
+            message.map(|message| message_text(&message)),
+            Ok(text.to_owned())
+        );
+        let name = text.split('(').next();
+        assert!(name.is_some_and(|name| NAMES.contains(&name)));
+    }
+    for text in [
+        "Vote(term 1)",
+        "Vote(granted)",
+        "Stale(term 1, round 2)",
+        "Nonsense(term 1)",
+    ] {
+        assert!(parse_message(text, &Membership::default()).is_err());
+    }
+}

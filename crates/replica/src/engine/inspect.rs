@@ -1,0 +1,39 @@
+//! What a checker may look at, and nothing else needs.
+
+use super::Engine;
+use crate::protocol::Protocol;
+
+/// How full an engine is, in the units of its bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineLoad {
+    /// Requests whose end is open; at most [`EngineConfig::requests_max`](super::EngineConfig).
+    pub requests: usize,
+    /// Bytes of commands that wait to be sealed; at most
+    /// [`EngineConfig::queued_bytes_max`](super::EngineConfig).
+    pub queued_bytes: usize,
+    /// Writes that the log has taken and not made durable: one, for a core that keeps one in flight.
+    pub staged: usize,
+    /// Rounds of reads of this node under way.
+    pub rounds: usize,
+    /// Rounds of reads under way for followers.
+    pub remote_rounds: usize,
+}
+
+impl<P: Protocol, T> Engine<P, T> {
+    /// The core.
+    pub fn core(&self) -> &P {
+        &self.core
+    }
+
+    /// How full it is.
+    pub fn load(&self) -> EngineLoad {
+        EngineLoad {
+            requests: self.proposals.count() + self.reads.count(),
+            queued_bytes: self.proposals.queued_bytes(),
+            staged: self.staged.len(),
+            rounds: self.reads.under_way(),
+            remote_rounds: self.reads.remote_count(),
+        }
+    }
+}

@@ -1,0 +1,547 @@
+//! Clients: what they ask, whom, when, and what they do with the answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_replica::sim::SimRequest;
+use synod_replica::{Consistency, Failure, NodeId, Reason, Ticket};
+use synod_sim::{ClientId, Coverage, History, KvInput, KvOutput, OpId, Rng, Value};
+
+use super::options::Load;
+use super::reference::{Reference, compact, number};
+use super::{Tokens, Verdict, Violation, must};
+
+/// Requests that have ended since somebody looked.
+pub(crate) type Ends = Arc<Mutex<Vec<(u64, End)>>>;
+
+#[derive(Debug)]
+pub(crate) enum End {
+    Length(u64),
+    Value(Option<Vec<u8>>),
+    Rejected(Reason, Option<NodeId>),
+    Unknown,
+}
+
+/// Who waits for a request. Whoever drops it leaves the outcome unknown, as a crash does.
+#[derive(Debug)]
+pub(crate) struct Noted {
+    request: u64,
+    key: u8,
+    ends: Option<Ends>,
+}
+
+impl Noted {
+    fn end(mut self, end: End) {
+        let ends = self.ends.take().expect("a ticket ends once");
+        ends.lock().unwrap().push((self.request, end));
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        if let Some(ends) = self.ends.take() {
+            ends.lock().unwrap().push((self.request, End::Unknown));
+        }
+    }
+}
+
+impl Ticket<Tokens> for Noted {
+    fn applied(self, length: u64) {
+        self.end(End::Length(length));
+    }
+
+    fn read(self, machine: &Tokens) {
+        let value = machine.value(self.key).map(<[u8]>::to_vec);
+        self.end(End::Value(value));
+    }
+
+    fn failed(self, failure: Failure) {
+        self.end(match failure {
+            Failure::Rejected { reason, leader } => End::Rejected(reason, leader),
+            Failure::Unknown => End::Unknown,
+        });
+    }
+}
+
+/// A request whose end is open.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    pub(crate) node: u64,
+    pub(crate) called: Duration,
+    pub(crate) timeout: Duration,
+    client: usize,
+    key: u8,
+    /// Of a write: the number of its token, and the token.
+    token: Option<(u64, Bytes)>,
+    /// In the history; nothing for a read that may be stale.
+    op: Option<OpId>,
+    /// How long its key's value was known to be when it was called.
+    floor: u64,
+    attempt: u32,
+}
+
+/// A request that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) request: u64,
+    pub(crate) open: Open,
+    pub(crate) answered: bool,
+}
+
+/// What became of a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Fate {
+    acknowledged: bool,
+    /// An attempt may have happened.
+    in_doubt: bool,
+}
+
+#[derive(Debug)]
+struct Client {
+    id: ClientId,
+    /// When it asks next, unless it waits.
+    next: Option<Duration>,
+    /// A rejected request to be tried again.
+    again: Option<(Open, Option<NodeId>)>,
+    /// A key that was just written, to be read at another node than this one.
+    look: Option<(u8, u64)>,
+}
+
+/// A request on its way to a node.
+pub(crate) struct Asked {
+    pub(crate) at: Duration,
+    pub(crate) node: u64,
+    pub(crate) request: SimRequest<Noted>,
+}
+
+/// All clients of a run, and what they know.
+pub(crate) struct Clients {
+    load: Load,
+    retired: bool,
+    rng: Rng,
+    clients: Vec<Client>,
+    ends: Ends,
+    open: BTreeMap<u64, Open>,
+    requests: u64,
+    tokens: u64,
+    fates: BTreeMap<u64, Fate>,
+    /// Of each key, how long its value is known to be.
+    floors: BTreeMap<u8, u64>,
+    history: History<KvInput, KvOutput>,
+    /// Operations of unknown outcome, and their tokens.
+    lost: Vec<(OpId, Option<u64>)>,
+    coverage: Coverage,
+    answered: u64,
+}
+
+impl Clients {
+    pub(crate) fn new(seed: u64, load: Load) -> Self {
+        let mut rng = Rng::new(seed ^ CLIENTS);
+        let mut history = History::new();
+        let gap = load.gap;
+        let clients = (0..load.clients).map(|_| Client {
+            id: history.fresh_client(),
+            next: Some(rng.exponential(gap)),
+            again: None,
+            look: None,
+        });
+        let clients = clients.collect();
+        Self {
+            rng,
+            clients,
+            ends: Ends::default(),
+            open: BTreeMap::new(),
+            requests: 0,
+            tokens: 0,
+            fates: BTreeMap::new(),
+            floors: BTreeMap::new(),
+            history,
+            lost: Vec::new(),
+            coverage: Coverage::new(),
+            answered: 0,
+            retired: false,
+            load,
+        }
+    }
+
+    /// When somebody asks next.
+    pub(crate) fn next_at(&self) -> Option<Duration> {
+        self.clients.iter().filter_map(|client| client.next).min()
+    }
+
+    /// Requests whose end is open.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Open> {
+        self.open.values()
+    }
+
+    /// Nobody asks before `time`.
+    pub(crate) fn put_off(&mut self, time: Duration) {
+        for next in self
+            .clients
+            .iter_mut()
+            .filter_map(|client| client.next.as_mut())
+        {
+            *next += time;
+        }
+    }
+
+    /// The next request of whoever asks next, of one of these nodes.
+    pub(crate) fn ask(&mut self, nodes: &BTreeSet<u64>) -> Option<Asked> {
+        let (client, at) = (self.clients.iter().enumerate())
+            .filter_map(|(index, client)| Some((index, client.next?)))
+            .min_by_key(|(_, at)| *at)?;
+        self.clients[client].next = None;
+        Some(self.ask_as(client, at, nodes))
+    }
+
+    /// Nobody asks any more of his own accord.
+    pub(crate) fn retire(&mut self) {
+        for client in &mut self.clients {
+            client.next = None;
+            client.again = None;
+        }
+        self.load.retries_max = 0;
+        self.retired = true;
+    }
+
+    /// A request at this node by a client of its own: a write, or a read. Tells its number.
+    pub(crate) fn probe(&mut self, at: Duration, node: u64, write: bool) -> (u64, Asked) {
+        self.clients.push(Client {
+            id: self.history.fresh_client(),
+            next: None,
+            again: None,
+            look: None,
+        });
+        let client = self.clients.len() - 1;
+        let token = write.then(|| self.token(0));
+        let timeout = std::mem::replace(&mut self.load.timeout, PROBE_TIMEOUT);
+        let asked = self.call(client, at, node, 0, token, false, 0);
+        self.load.timeout = timeout;
+        (self.requests, asked)
+    }
+
+    /// What has ended since the last look, held against what is known to be decided.
+    pub(crate) fn take_ends(
+        &mut self,
+        now: Duration,
+        reference: &Reference,
+    ) -> Result<Vec<Ended>, Violation> {
+        let ends = std::mem::take(&mut *self.ends.lock().unwrap());
+        let mut ended = Vec::with_capacity(ends.len());
+        for (request, end) in ends {
+            let open = self.open.remove(&request).ok_or_else(|| {
+                Violation(format!(
+                    "one outcome: request {request} ends again: {end:?}"
+                ))
+            })?;
+            let answered = matches!(end, End::Length(_) | End::Value(_));
+            match end {
+                End::Length(length) => self.acknowledged(now, &open, length, reference)?,
+                End::Value(value) => self.shown(now, &open, value.as_deref(), reference)?,
+                End::Rejected(reason, leader) => self.rejected(now, &open, reason, leader),
+                End::Unknown => self.lost(now, &open),
+            }
+            let next = self.clients[open.client].next;
+            if next.is_none() && !self.retired {
+                let pause = self.rng.exponential(self.load.gap);
+                self.clients[open.client].next = Some(now + pause);
+            }
+            ended.push(Ended {
+                request,
+                open,
+                answered,
+            });
+        }
+        Ok(ended)
+    }
+
+    /// A write was answered: it stands in the one order, where the answer says, behind all that
+    /// had ended when it was called.
+    fn acknowledged(
+        &mut self,
+        now: Duration,
+        open: &Open,
+        length: u64,
+        reference: &Reference,
+    ) -> Verdict {
+        let token = open.token.as_ref().map_or(0, |(token, _)| *token);
+        let placed = reference.placed(token);
+        let fits = placed.is_some_and(|placed| {
+            (placed.key, placed.length) == (open.key, length) && length > open.floor
+        });
+        must(fits, "recency", || {
+            format!(
+                "the write of {token} ends with length {length}, it stands at {placed:?}; {open:?}"
+            )
+        })?;
+        self.knows(open.key, length);
+        self.fates.entry(token).or_default().acknowledged = true;
+        self.look_at(now, open);
+        self.answered += 1;
+        let compact = placed.map_or(0, |placed| placed.compact);
+        self.close(open, now, KvOutput::Length(compact));
+        Ok(())
+    }
+
+    /// Now and then somebody else looks at once for what was written: whoever leads no more, and does
+    /// not know it yet, would show what was there before.
+    fn look_at(&mut self, now: Duration, open: &Open) {
+        if self.retired || !self.rng.chance(LOOKS) {
+            return;
+        }
+        let idle = |client: &&mut Client| client.next.is_some() && client.again.is_none();
+        if let Some(client) = self.clients.iter_mut().find(idle) {
+            client.next = Some(now);
+            client.look = Some((open.key, open.node));
+        }
+    }
+
+    /// A read was answered: its key held this value at some time, and not before what had ended
+    /// when it was called.
+    fn shown(
+        &mut self,
+        now: Duration,
+        open: &Open,
+        value: Option<&[u8]>,
+        reference: &Reference,
+    ) -> Verdict {
+        let bytes = value.unwrap_or_default();
+        must(
+            reference.has_been(open.key, bytes, open.floor),
+            "recency",
+            || {
+                format!(
+                    "a read gives {} bytes, {} were known when it was called; {open:?}, it shows {}",
+                    bytes.len(),
+                    open.floor,
+                    bytes.escape_ascii()
+                )
+            },
+        )?;
+        if open.op.is_some() {
+            self.knows(open.key, bytes.len() as u64);
+        } else {
+            self.coverage.add("stale reads", 1);
+        }
+        self.answered += 1;
+        let value = value.map(|bytes| Value::from(&compact(bytes)[..]));
+        self.close(open, now, KvOutput::Value(value));
+        Ok(())
+    }
+
+    fn rejected(&mut self, now: Duration, open: &Open, reason: Reason, leader: Option<NodeId>) {
+        self.coverage.add(named(reason), 1);
+        if let Some(op) = open.op {
+            self.history.fail(op).unwrap();
+        }
+        if open.attempt < self.load.retries_max && open.op.is_some() {
+            let client = &mut self.clients[open.client];
+            client.again = Some((open.clone(), leader));
+            client.next = Some(now + self.rng.exponential(AGAIN_AFTER));
+        }
+    }
+
+    fn lost(&mut self, _now: Duration, open: &Open) {
+        self.coverage.add("unknown outcomes", 1);
+        if let Some((token, _)) = open.token {
+            self.fates.entry(token).or_default().in_doubt = true;
+        }
+        if let Some(op) = open.op {
+            self.lost
+                .push((op, open.token.as_ref().map(|(token, _)| *token)));
+            self.clients[open.client].id = self.history.fresh_client();
+        }
+    }
+
+    fn close(&mut self, open: &Open, now: Duration, output: KvOutput) {
+        if let Some(op) = open.op {
+            self.history.returned(op, now, output).unwrap();
+        }
+    }
+
+    fn knows(&mut self, key: u8, length: u64) {
+        let floor = self.floors.entry(key).or_default();
+        *floor = length.max(*floor);
+    }
+
+    /// The final state has each acknowledged token once, and none that was only ever rejected.
+    pub(crate) fn check_final(&self, machine: &Tokens) -> Verdict {
+        let mut found = BTreeMap::<u64, u64>::new();
+        for (_, value) in machine.values() {
+            for token in value.split_inclusive(|byte| *byte == b';') {
+                *found.entry(number(token)).or_default() += 1;
+            }
+        }
+        for (token, fate) in &self.fates {
+            let count = found.remove(token).unwrap_or(0);
+            let open = self.open.values().any(|open| open.is_of(*token));
+            let allowed = match (fate.acknowledged, fate.in_doubt || open) {
+                (true, _) => count == 1,
+                (false, true) => count <= 1,
+                (false, false) => count == 0,
+            };
+            must(allowed, "exactly once", || {
+                format!("token {token} with {fate:?} is there {count} times")
+            })?;
+        }
+        must(found.is_empty(), "exactly once", || {
+            format!("tokens that nobody wrote: {found:?}")
+        })
+    }
+
+    /// What all clients saw, once nothing is going to happen any more. Of a request without an
+    /// answer it says that it did not happen if its token is nowhere: whatever was answered is held
+    /// against that too, and the search has that many branches less.
+    pub(crate) fn history(&self, reference: &Reference) -> History<KvInput, KvOutput> {
+        let mut history = self.history.clone();
+        let open = self.open.values().filter_map(|open| {
+            let token = open.token.as_ref().map(|(token, _)| *token);
+            Some((open.op?, token))
+        });
+        for (op, token) in self.lost.iter().copied().chain(open) {
+            let placed = token.is_some_and(|token| reference.placed(token).is_some());
+            let closed = match placed {
+                true => history.unknown(op),
+                false => history.fail(op),
+            };
+            closed.unwrap();
+        }
+        history
+    }
+
+    pub(crate) fn cover(&self, coverage: &mut Coverage) {
+        coverage.add("requests answered", self.answered);
+        coverage.add("requests", self.requests);
+        coverage.merge(&self.coverage);
+    }
+
+    fn ask_as(&mut self, client: usize, at: Duration, nodes: &BTreeSet<u64>) -> Asked {
+        let among: Vec<u64> = nodes.iter().copied().collect();
+        let any = among[self.rng.index(among.len())];
+        if let Some((again, leader)) = self.clients[client].again.take() {
+            let leader = leader
+                .map(|leader| leader.0)
+                .filter(|id| nodes.contains(id));
+            let node = match leader {
+                Some(leader) if self.rng.chance(0.5) => leader,
+                _ => any,
+            };
+            self.coverage.add("requests tried again", 1);
+            return self.call(
+                client,
+                at,
+                node,
+                again.key,
+                again.token,
+                false,
+                again.attempt + 1,
+            );
+        }
+        if let Some((key, elsewhere)) = self.clients[client].look.take() {
+            let others = among.iter().copied().filter(|node| *node != elsewhere);
+            let others: Vec<u64> = others.collect();
+            let node = others.get(self.rng.index(others.len())).copied();
+            return self.call(client, at, node.unwrap_or(any), key, None, false, 0);
+        }
+        let key = self.rng.below(self.load.keys) as u8;
+        if self.rng.below(100) >= self.load.reads_percent {
+            let padding = self.rng.below(self.load.token_bytes_max);
+            let token = self.token(padding as usize);
+            return self.call(client, at, any, key, Some(token), false, 0);
+        }
+        let stale = self.rng.below(100) < self.load.stale_percent;
+        self.call(client, at, any, key, None, stale, 0)
+    }
+
+    fn token(&mut self, padding: usize) -> (u64, Bytes) {
+        self.tokens += 1;
+        let token = format!("{}{};", self.tokens, ".".repeat(padding));
+        self.fates.insert(self.tokens, Fate::default());
+        (self.tokens, token.into())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "it is what a request is made of")]
+    fn call(
+        &mut self,
+        client: usize,
+        at: Duration,
+        node: u64,
+        key: u8,
+        token: Option<(u64, Bytes)>,
+        stale: bool,
+        attempt: u32,
+    ) -> Asked {
+        let input = match &token {
+            Some((_, token)) => KvInput::append([key], Value::from(&compact(token)[..])),
+            None => KvInput::get([key]),
+        };
+        let id = self.clients[client].id;
+        let op = (!stale).then(|| self.history.call(id, at, input).unwrap());
+        self.requests += 1;
+        let ticket = Noted {
+            request: self.requests,
+            key,
+            ends: Some(Arc::clone(&self.ends)),
+        };
+        let timeout = self.load.timeout;
+        let request = match &token {
+            Some((_, token)) => SimRequest::Propose {
+                command: [&[key], &token[..]].concat().into(),
+                timeout,
+                ticket,
+            },
+            None => SimRequest::Read {
+                consistency: if stale {
+                    Consistency::Stale
+                } else {
+                    Consistency::Linearizable
+                },
+                timeout,
+                ticket,
+            },
+        };
+        let floor = self.floors.get(&key).copied().unwrap_or(0);
+        let open = Open {
+            node,
+            called: at,
+            timeout,
+            client,
+            key,
+            token,
+            op,
+            floor: if stale { 0 } else { floor },
+            attempt,
+        };
+        self.open.insert(self.requests, open);
+        Asked { at, node, request }
+    }
+}
+
+impl Open {
+    fn is_of(&self, token: u64) -> bool {
+        self.token.as_ref().is_some_and(|(own, _)| *own == token)
+    }
+}
+
+fn named(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotLeader => "rejected: not leader",
+        Reason::Busy => "rejected: busy",
+        Reason::TooLarge => "rejected: too large",
+        Reason::Expired => "rejected: expired",
+        Reason::Full => "rejected: no space",
+        Reason::Poisoned => "rejected: poisoned",
+        Reason::Overtaken => "rejected: overtaken",
+        _ => "rejected for another reason",
+    }
+}
+
+/// Of the writes that are answered.
+const LOOKS: f64 = 0.3;
+/// Long enough that a core which is still busy with the past is not kept busy with this.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(400);
+/// Mean time before a rejected request is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(20);
+const CLIENTS: u64 = 0x636c_6965_6e74_7321;

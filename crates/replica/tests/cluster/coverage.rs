@@ -1,0 +1,59 @@
+//! What a campaign must have seen: below that it has shown nothing.
+
+/// How often a thousand runs together see what the tests are about, at the least: about a third of
+/// what they usually do. The world's own counts are named by
+/// [`Coverage::of`](synod_sim::Coverage::of).
+pub(crate) const MINIMUMS: &[(&str, u64)] = &[
+    // What clients see.
+    ("requests answered", 35_000),
+    ("unknown outcomes", 9_000),
+    ("requests tried again", 8_000),
+    ("rejected: busy", 4_000),
+    ("rejected: expired", 3_500),
+    ("rejected: no space", 1_000),
+    ("rejected: overtaken", 150),
+    ("rejected: poisoned", 300),
+    ("rejected: too large", 1_500),
+    ("stale reads", 500),
+    // What strikes.
+    ("lost", 10_000),
+    ("duplicated", 20_000),
+    ("old copies", 1_500),
+    ("overflowed", 2_000),
+    ("clogged", 4_000),
+    ("partitions", 400),
+    ("crashes", 2_000),
+    ("power losses", 1_400),
+    ("power losses of all", 400),
+    ("crashes before send", 60),
+    ("crashes by error", 600),
+    ("pauses", 700),
+    ("clock changes", 3_000),
+    ("disk stalls", 700),
+    ("sync errors", 700),
+    ("disks full", 800),
+    ("rots", 250),
+    ("nodes left outside", 250),
+    // What it does to storage.
+    ("unsynced writes that a crash took", 250),
+    ("unsynced writes that a crash kept", 350),
+    ("writes lost with the power", 5),
+    ("writes torn by a power loss", 5),
+    ("names lost with the power", 30),
+    ("writes in several records", 20),
+    ("entries fetched from the log", 25_000),
+    ("starts refused for damage", 1_000),
+    ("lives ended by damage", 5),
+    // What it does to the protocol.
+    ("leaderships", 1_700),
+    ("votes refused", 200),
+    ("pre-votes refused", 900),
+    ("stale leaders and candidates told", 500),
+    ("appends refused", 2_500),
+    ("truncations", 150),
+    ("logs cut behind a snapshot", 5_000),
+    ("snapshots offered", 450),
+    ("snapshots installed", 130),
+    ("machines restored", 800),
+    ("steps with reads that wait", 90_000),
+];

@@ -1,0 +1,229 @@
+//! Who looks on: one observer of a world, with an eye in each node.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use synod_replica::sim::{Core, Witness};
+use synod_replica::{Applier, Engine, Instant, Kind, NodeId, Position, Protocol, Snapshot, Task};
+use synod_sim::Coverage;
+use synod_wal::{Lsn, Op};
+
+use super::reference::Reference;
+use super::{
+    Group, Message, Noted, Options, Rules, Subject, Tokens, Verdict, Violation, Write, must,
+};
+
+/// What is known of a world from within. Clones are the same observer.
+pub(crate) struct Observer<S: Subject>(Rc<RefCell<State<S>>>);
+
+/// An observer's eye in one node.
+pub(crate) struct Eye<S: Subject> {
+    node: NodeId,
+    state: Rc<RefCell<State<S>>>,
+}
+
+struct State<S: Subject> {
+    rules: S::Rules,
+    reference: Reference,
+    options: Options,
+    rotted: BTreeSet<NodeId>,
+    /// The first.
+    violation: Option<Violation>,
+    refused: BTreeMap<NodeId, String>,
+    coverage: Coverage,
+}
+
+impl<S: Subject> Observer<S> {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self(Rc::new(RefCell::new(State {
+            rules: S::Rules::default(),
+            reference: Reference::default(),
+            options: options.clone(),
+            rotted: BTreeSet::new(),
+            violation: None,
+            refused: BTreeMap::new(),
+            coverage: Coverage::new(),
+        })))
+    }
+
+    pub(crate) fn eye(&self, node: NodeId) -> Eye<S> {
+        let state = Rc::clone(&self.0);
+        Eye { node, state }
+    }
+
+    /// The first violation, if there was one.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.0.borrow().violation.clone().map_or(Ok(()), Err)
+    }
+
+    /// What is known to be decided.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&Reference) -> T) -> T {
+        look(&self.0.borrow().reference)
+    }
+
+    /// Nodes that did not start when they were told to last, and why.
+    pub(crate) fn refused(&self) -> BTreeMap<NodeId, String> {
+        self.0.borrow().refused.clone()
+    }
+
+    /// Something on the disk of this node has rotted.
+    pub(crate) fn rotted(&self, node: NodeId) {
+        let mut state = self.0.borrow_mut();
+        state.rotted.insert(node);
+        state.rules.rotted(node);
+    }
+
+    pub(crate) fn cover(&self, coverage: &mut Coverage) {
+        let state = self.0.borrow();
+        state.rules.cover(coverage);
+        coverage.merge(&state.coverage);
+        coverage.add("repeated names", state.reference.repeats);
+    }
+}
+
+impl<S: Subject> Clone for Observer<S> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<S: Subject> Eye<S> {
+    /// A node that stops does so for a fault of its medium, or for rot.
+    fn fails(&self, when: &str, error: &str) {
+        let medium = MEDIUM.iter().any(|words| error.contains(words));
+        self.look(|state| {
+            let name = match (when, medium) {
+                ("start", true) => "starts failed by the medium",
+                ("start", false) => "starts refused for damage",
+                (_, true) => "lives ended by the medium",
+                (_, false) => "lives ended by damage",
+            };
+            state.coverage.add(name, 1);
+            must(
+                medium || state.rotted.contains(&self.node),
+                "recovery",
+                || format!("a {when} fails on a disk on which nothing has rotted: {error}"),
+            )
+        });
+    }
+
+    fn look(&self, check: impl FnOnce(&mut State<S>) -> Verdict) {
+        let mut state = self.state.borrow_mut();
+        if state.violation.is_none()
+            && let Err(Violation(what)) = check(&mut state)
+        {
+            let told = format!("{what} (at n{})", self.node.0);
+            state.violation = Some(Violation(told));
+        }
+    }
+}
+
+impl<S: Subject> Witness<Group<S>> for Eye<S> {
+    fn started(&mut self, _: Instant, core: &Core<Group<S>>) {
+        self.look(|state| {
+            state.refused.remove(&self.node);
+            state.rules.started(self.node, core)
+        });
+    }
+
+    fn refused(&mut self, error: &str) {
+        self.fails("start", error);
+        let error = error.to_owned();
+        self.look(|state| {
+            state.refused.insert(self.node, error);
+            Ok(())
+        });
+    }
+
+    fn stepped(&mut self, core: &Core<Group<S>>) {
+        self.look(|state| state.rules.stepped(self.node, core));
+    }
+
+    fn staged(&mut self, write: &Write<S>) {
+        self.look(|state| state.rules.staged(self.node, write));
+    }
+
+    fn appended(&mut self, lsn: Lsn, ops: &[Op<'_>]) {
+        self.look(|state| {
+            state.rules.appended(self.node, lsn, ops);
+            Ok(())
+        });
+    }
+
+    fn durable(&mut self, lsn: Lsn) {
+        self.look(|state| state.rules.durable(self.node, lsn));
+    }
+
+    fn sent(&mut self, to: NodeId, message: &Message<S>) {
+        self.look(|state| state.rules.sent(self.node, to, message));
+    }
+
+    fn tasked(&mut self, task: &Task<Core<Group<S>>>) {
+        let name = match task {
+            Task::Fetch(_) => "entries fetched from the log",
+            Task::Save(_) => "snapshots taken",
+            Task::ReadChunk { .. } => "pieces of snapshots read",
+            Task::WriteChunk { last: true, .. } => "snapshots pulled",
+            Task::Verify(_) => "snapshots verified for a peer",
+            _ => return,
+        };
+        self.look(|state| {
+            state.coverage.add(name, 1);
+            Ok(())
+        });
+    }
+
+    fn applied(&mut self, at: Position, kind: Kind, body: &Bytes, machine: &Tokens) {
+        let epoch = Core::<Group<S>>::epoch(&at);
+        let commands = (kind == Kind::Commands).then_some(&body[..]);
+        self.look(|state| {
+            state.rules.applied(self.node, at, kind, body)?;
+            let at = (at.index, epoch);
+            state.reference.applied(at, commands, machine)
+        });
+    }
+
+    fn restored(&mut self, snapshot: &Snapshot, machine: &Tokens) {
+        self.look(|state| {
+            state.coverage.add("machines restored", 1);
+            state.rules.restored(self.node, snapshot)?;
+            state.reference.holds(snapshot.index, machine)
+        });
+    }
+
+    fn rested(&mut self, engine: &Engine<Core<Group<S>>, Noted>, _: &Applier<Tokens>) {
+        self.look(|state| {
+            let (load, bounds) = (engine.load(), &state.options.engine);
+            must(
+                load.requests <= bounds.requests_max
+                    && load.queued_bytes <= bounds.queued_bytes_max
+                    && load.staged <= 1
+                    && load.remote_rounds <= REMOTE_ROUNDS_MAX,
+                "memory bound",
+                || format!("{load:?} with {bounds:?}"),
+            )?;
+            if load.rounds + load.remote_rounds > 0 {
+                state.coverage.add("steps with reads that wait", 1);
+            }
+            let State { rules, options, .. } = state;
+            rules.rested(self.node, engine.core(), options)
+        });
+    }
+
+    fn failed(&mut self, error: &str) {
+        self.fails("step", error);
+    }
+}
+
+/// Rounds of reads that a leader takes from its followers.
+const REMOTE_ROUNDS_MAX: usize = 1024;
+/// How a fault of the medium shows in an error.
+const MEDIUM: [&str; 5] = [
+    "medium failed",
+    "latched",
+    "disk is full",
+    "simulated",
+    "no space",
+];

@@ -1,0 +1,264 @@
+//! What a run is like, drawn from its seed.
+
+use std::fmt;
+use std::time::Duration;
+
+use synod_replica::EngineConfig;
+use synod_sim::{FaultKind, Rng, Swarm, Trial, WorldOptions};
+
+/// Everything that is drawn before a run begins. Bounds are drawn from the tiny to the usual: what
+/// is never full hides what happens when it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) nodes: u64,
+    pub(crate) load: Load,
+    pub(crate) core: CoreOptions,
+    pub(crate) engine: EngineOptions,
+    pub(crate) log: LogOptions,
+    pub(crate) world: WorldOptions,
+}
+
+/// What the clients do.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    pub(crate) clients: usize,
+    /// Mean time between the end of a client's request and its next one.
+    pub(crate) gap: Duration,
+    /// How long the first phase takes.
+    pub(crate) horizon: Duration,
+    pub(crate) keys: u64,
+    /// Of a hundred requests, how many are reads.
+    pub(crate) reads_percent: u64,
+    /// Of a hundred reads, how many may be stale.
+    pub(crate) stale_percent: u64,
+    /// Bytes of the longest token.
+    pub(crate) token_bytes_max: u64,
+    pub(crate) timeout: Duration,
+    /// How often a rejected request is tried again elsewhere.
+    pub(crate) retries_max: u32,
+}
+
+/// The bounds of a core, in words that any of them has.
+#[derive(Clone, Debug)]
+pub(crate) struct CoreOptions {
+    pub(crate) pre_vote: bool,
+    pub(crate) cache_bytes_max: usize,
+    pub(crate) append_bytes_max: usize,
+    pub(crate) inflight_bytes_max: usize,
+    pub(crate) inflight_messages_max: usize,
+    pub(crate) uncommitted_bytes_max: usize,
+    pub(crate) reads_max: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct EngineOptions {
+    pub(crate) body_bytes_max: usize,
+    pub(crate) write_bytes_max: usize,
+    pub(crate) queued_bytes_max: usize,
+    pub(crate) requests_max: usize,
+    pub(crate) forwards_max: usize,
+    pub(crate) snapshot_log_bytes: u64,
+    pub(crate) piece_bytes_max: usize,
+    pub(crate) patience: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct LogOptions {
+    pub(crate) segment_bytes: u64,
+    pub(crate) record_bytes_max: usize,
+}
+
+impl Options {
+    /// Three nodes with usual bounds, and no faults.
+    pub(crate) fn calm() -> Self {
+        Self {
+            nodes: 3,
+            load: Load {
+                clients: 4,
+                gap: ms(40),
+                horizon: secs(3),
+                keys: 5,
+                reads_percent: 40,
+                stale_percent: 0,
+                token_bytes_max: 8,
+                timeout: secs(1),
+                retries_max: 0,
+            },
+            core: CoreOptions {
+                pre_vote: true,
+                cache_bytes_max: 4 << 10,
+                append_bytes_max: 1 << 20,
+                inflight_bytes_max: 8 << 20,
+                inflight_messages_max: 256,
+                uncommitted_bytes_max: 32 << 20,
+                reads_max: 4096,
+            },
+            engine: EngineOptions {
+                body_bytes_max: 4 << 10,
+                write_bytes_max: 4 << 20,
+                queued_bytes_max: 64 << 20,
+                requests_max: 1 << 16,
+                // With one, no forwarded body can overtake another.
+                forwards_max: 1,
+                snapshot_log_bytes: 4 << 10,
+                piece_bytes_max: 1 << 10,
+                patience: ms(200),
+            },
+            log: LogOptions {
+                segment_bytes: 16 << 10,
+                record_bytes_max: 8 << 10 >> 1,
+            },
+            world: WorldOptions::default(),
+        }
+    }
+
+    /// What a trial says, and for the rest what its seed does.
+    pub(crate) fn of(trial: &Trial) -> Self {
+        let mut options = Self::drawn(trial.seed);
+        options.nodes = trial.nodes;
+        options.load.clients = trial.clients;
+        options.load.horizon = trial.horizon;
+        options.world = trial.options.clone();
+        options
+    }
+
+    /// The part that can be made smaller.
+    pub(crate) fn trial(self, seed: u64) -> Trial {
+        Trial {
+            seed,
+            nodes: self.nodes,
+            clients: self.load.clients,
+            horizon: self.load.horizon,
+            options: self.world,
+        }
+    }
+
+    /// All of it, drawn.
+    pub(crate) fn drawn(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ OPTIONS);
+        let nodes = pick(&mut rng, &[1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 7]);
+        let load = Load::drawn(&mut rng);
+        let core = CoreOptions::drawn(&mut rng);
+        let engine = EngineOptions::drawn(&mut rng);
+        let segment_bytes = pick(&mut rng, &[16 << 10, 16 << 10, 32 << 10, 64 << 10]);
+        let mut world = Swarm::new(load.horizon).draw(seed);
+        // Who votes without being asked before may unseat leaders from outside of a core for ever,
+        // and a disk that has rotted is outside of every core.
+        if !core.pre_vote {
+            world.switch_off(FaultKind::Rot);
+        }
+        let record_bytes_max =
+            engine.body_bytes_max + RECORD_SPARE_BYTES + pick(&mut rng, &[0, 500, 2 << 10]);
+        Self {
+            nodes,
+            load,
+            core,
+            engine,
+            log: LogOptions {
+                segment_bytes,
+                record_bytes_max,
+            },
+            world,
+        }
+    }
+
+    pub(crate) fn tune(&self, engine: &mut EngineConfig) {
+        let EngineOptions {
+            body_bytes_max,
+            write_bytes_max,
+            queued_bytes_max,
+            requests_max,
+            forwards_max,
+            snapshot_log_bytes,
+            piece_bytes_max,
+            patience,
+        } = self.engine.clone();
+        engine.body_bytes_max = body_bytes_max;
+        engine.write_bytes_max = write_bytes_max;
+        engine.queued_bytes_max = queued_bytes_max;
+        engine.requests_max = requests_max;
+        engine.forwards_max = forwards_max;
+        engine.snapshot_log_bytes = snapshot_log_bytes;
+        engine.piece_bytes_max = piece_bytes_max;
+        engine.patience = patience;
+    }
+
+    pub(crate) fn log(&self) -> synod_wal::Options {
+        let mut options = synod_wal::Options::default();
+        options.segment_bytes = self.log.segment_bytes;
+        options.record_bytes_max = self.log.record_bytes_max;
+        options
+    }
+}
+
+impl Load {
+    fn drawn(rng: &mut Rng) -> Self {
+        let clients = 1 + rng.below(10);
+        let requests = 100 + rng.below(300);
+        let horizon = ms(1500 + rng.below(3500));
+        Self {
+            clients: clients as usize,
+            gap: horizon * clients as u32 / requests as u32,
+            horizon,
+            keys: 1 + rng.below(5),
+            reads_percent: pick(rng, &[10, 30, 50, 50, 70]),
+            stale_percent: pick(rng, &[0, 0, 10]),
+            token_bytes_max: pick(rng, &[6, 6, 40, 40, 300]),
+            timeout: ms(pick(rng, &[60, 150, 300, 300, 600])),
+            retries_max: pick(rng, &[0, 3, 3, 10]),
+        }
+    }
+}
+
+impl CoreOptions {
+    fn drawn(rng: &mut Rng) -> Self {
+        Self {
+            pre_vote: rng.chance(0.9),
+            cache_bytes_max: pick(rng, &[0, 256, 1 << 10, 1 << 20]),
+            append_bytes_max: pick(rng, &[1, 256, 1 << 10, 1 << 20]),
+            inflight_bytes_max: pick(rng, &[1, 512, 4 << 10, 8 << 20]),
+            inflight_messages_max: pick(rng, &[1, 2, 256, 256]),
+            uncommitted_bytes_max: pick(rng, &[600, 4 << 10, 32 << 20, 32 << 20]),
+            reads_max: pick(rng, &[1, 3, 4096, 4096]),
+        }
+    }
+}
+
+impl EngineOptions {
+    fn drawn(rng: &mut Rng) -> Self {
+        Self {
+            body_bytes_max: pick(rng, &[256, 1 << 10, 4 << 10]),
+            write_bytes_max: pick(rng, &[1, 512, 4 << 20]),
+            queued_bytes_max: pick(rng, &[300, 4 << 10, 64 << 20, 64 << 20]),
+            requests_max: pick(rng, &[2, 8, 1 << 16, 1 << 16]),
+            forwards_max: pick(rng, &[1, 2, 4, 4]),
+            snapshot_log_bytes: pick(rng, &[500, 1 << 10, 4 << 10, 16 << 10, 1 << 30]),
+            piece_bytes_max: pick(rng, &[256, 1 << 10, 256 << 10]),
+            patience: ms(pick(rng, &[50, 200])),
+        }
+    }
+}
+
+/// What the world does not print itself.
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?}", self.load)?;
+        write!(f, "{:?}\n{:?}\n{:?}", self.core, self.engine, self.log)
+    }
+}
+
+pub(crate) const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(crate) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn pick<T: Copy>(rng: &mut Rng, among: &[T]) -> T {
+    among[rng.index(among.len())]
+}
+
+/// What a record takes beside the body of an entry, at the most; as `synod_replica` asks for it.
+const RECORD_SPARE_BYTES: usize = 1024;
+const OPTIONS: u64 = 0x6f70_7469_6f6e_7321;

@@ -1,0 +1,139 @@
+//! The one order of commands that all nodes must agree on, as it becomes known.
+
+use std::collections::BTreeMap;
+
+use super::tokens::{FNV_BASIS, Tokens, fnv};
+use super::{Verdict, must};
+
+/// What was decided at each index, and what a machine is that has applied it: taken from whichever
+/// node applies an index first, held against every other.
+///
+/// It decodes bodies on its own and shares no code with the applier: names of a node must rise, or
+/// the body is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Reference {
+    /// Of the indexes from 1.
+    decided: Vec<Decided>,
+    names: BTreeMap<u64, (u64, u64)>,
+    machine: Tokens,
+    /// Where each token stands.
+    placed: BTreeMap<u64, Placed>,
+    compact: BTreeMap<u8, u64>,
+    pub(crate) repeats: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Decided {
+    entry: u64,
+    state: u64,
+}
+
+/// A token in the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) key: u8,
+    /// The length of its key's value behind it.
+    pub(crate) length: u64,
+    /// The same without padding, as the history knows it.
+    pub(crate) compact: u64,
+}
+
+impl Reference {
+    /// The number of the last index known to be decided.
+    pub(crate) fn frontier(&self) -> u64 {
+        self.decided.len() as u64
+    }
+
+    pub(crate) fn placed(&self, token: u64) -> Option<Placed> {
+        self.placed.get(&token).copied()
+    }
+
+    /// Whether a key held this value at some time, and not before it had `floor` bytes.
+    pub(crate) fn has_been(&self, key: u8, value: &[u8], floor: u64) -> bool {
+        let now = self.machine.value(key).unwrap_or_default();
+        value.len() as u64 >= floor && now.starts_with(value)
+    }
+
+    /// An entry was applied: `epoch` and `body` at `index`, and the machine is what it is now.
+    pub(crate) fn applied(
+        &mut self,
+        (index, epoch): (u64, u64),
+        body: Option<&[u8]>,
+        machine: &Tokens,
+    ) -> Verdict {
+        let entry = fnv(epoch ^ FNV_BASIS, body.unwrap_or_default());
+        if index == self.frontier() + 1 {
+            if let Some(body) = body {
+                self.apply(body);
+            }
+            let state = self.machine.fingerprint();
+            self.decided.push(Decided { entry, state });
+        }
+        let known = self.at(index);
+        must(
+            known.is_some_and(|known| known.entry == entry),
+            "state machine safety",
+            || format!("another entry at {index}, of epoch {epoch}"),
+        )?;
+        self.holds(index, machine)
+    }
+
+    /// A machine has applied everything up to `index`.
+    pub(crate) fn holds(&self, index: u64, machine: &Tokens) -> Verdict {
+        let known = self.at(index);
+        must(
+            index == 0 || known.is_some_and(|known| known.state == machine.fingerprint()),
+            "state machine safety",
+            || format!("another state at {index}: {machine:?}"),
+        )
+    }
+
+    fn at(&self, index: u64) -> Option<Decided> {
+        let at = usize::try_from(index.checked_sub(1)?).ok()?;
+        self.decided.get(at).copied()
+    }
+
+    fn apply(&mut self, body: &[u8]) {
+        let mut rest = body;
+        let mut word = || {
+            let (word, tail) = rest.split_first_chunk::<8>()?;
+            rest = tail;
+            Some(u64::from_le_bytes(*word))
+        };
+        let (Some(node), Some(incarnation), Some(sequence)) = (word(), word(), word()) else {
+            return;
+        };
+        let last = self.names.entry(node).or_default();
+        if (incarnation, sequence) <= *last {
+            self.repeats += 1;
+            return;
+        }
+        *last = (incarnation, sequence);
+        while let Some((len, tail)) = rest.split_first_chunk::<4>() {
+            let (command, tail) = tail.split_at(u32::from_le_bytes(*len) as usize);
+            rest = tail;
+            let length = self.machine.append(command);
+            if let Some((key, token)) = command.split_first() {
+                let sum = self.compact.entry(*key).or_default();
+                *sum += compact(token).len() as u64;
+                let placed = Placed {
+                    key: *key,
+                    length,
+                    compact: *sum,
+                };
+                self.placed.insert(number(token), placed);
+            }
+        }
+    }
+}
+
+/// The number that a token begins with.
+pub(crate) fn number(token: &[u8]) -> u64 {
+    let digits = token.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+}
+
+/// Without padding: the history needs to tell tokens apart, not to carry them.
+pub(crate) fn compact(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().copied().filter(|byte| *byte != b'.').collect()
+}

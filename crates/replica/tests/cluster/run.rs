@@ -1,0 +1,476 @@
+//! One run: a phase of safety under faults, a phase of liveness with a healed core, the final state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use synod_replica::sim::SimNode;
+use synod_replica::{NodeId, Role};
+use synod_sim::{
+    self as sim, Checker, ClockChange, Coverage, Crash, Fault, Kv, Rng, Verdict as Linearizable,
+};
+
+use super::clients::{Clients, Ended};
+use super::observer::Observer;
+use super::options::{ms, secs};
+use super::{Group, Nodes, Options, Subject, Verdict, Violation, must};
+
+/// A world, its clients, and the checks.
+pub(crate) struct Run<S: Subject> {
+    pub(crate) world: Nodes<S>,
+    pub(crate) clients: Clients,
+    observer: Observer<S>,
+    /// Whom clients ask.
+    targets: BTreeSet<u64>,
+    timeout: Duration,
+    rng: Rng,
+    coverage: Coverage,
+}
+
+impl<S: Subject> Run<S> {
+    pub(crate) fn new(seed: u64, options: Options) -> Self {
+        let observer = Observer::new(&options);
+        let clients = Clients::new(seed, options.load.clone());
+        let (nodes, world) = (options.nodes, options.world.clone());
+        let timeout = options.load.timeout;
+        let group = Group {
+            options,
+            observer: observer.clone(),
+        };
+        Self {
+            world: Nodes::new(seed, nodes, world, group),
+            clients,
+            observer,
+            targets: (1..=nodes).collect(),
+            timeout,
+            rng: Rng::new(seed ^ RUN),
+            coverage: Coverage::new(),
+        }
+    }
+
+    /// Both phases, and the final state.
+    pub(crate) fn whole(&mut self) -> Result<Coverage, Violation> {
+        let horizon = self.options().load.horizon;
+        self.work_for(horizon)?;
+        self.settle()?;
+        Ok(self.coverage())
+    }
+
+    /// Nobody asks anything until somebody leads.
+    pub(crate) fn wait_for_leader(&mut self) {
+        let leads = |world: &Nodes<S>| {
+            let mut nodes = world
+                .node_ids()
+                .into_iter()
+                .filter_map(|id| world.process(id));
+            nodes.any(|node| node.status().core.role == Role::Leader)
+        };
+        let limit = self.world.now() + secs(5);
+        let found = self.world.run_while(limit, |world| !leads(world));
+        assert!(found, "nobody leads");
+        self.clients.put_off(self.world.now());
+    }
+
+    /// Clients work, and everything is checked, for this long.
+    pub(crate) fn work_for(&mut self, time: Duration) -> Verdict {
+        self.work_until(self.world.now() + time)
+    }
+
+    /// Clients work, and everything is checked.
+    fn work_until(&mut self, until: Duration) -> Verdict {
+        self.work(until, |_| false).map(drop)
+    }
+
+    /// As long as `done` does not hold of what has ended; tells whether it came to hold.
+    fn work(
+        &mut self,
+        until: Duration,
+        mut done: impl FnMut(&[Ended]) -> bool,
+    ) -> Result<bool, Violation> {
+        loop {
+            let event = self.world.next_at().filter(|at| *at <= until);
+            let asks = self.clients.next_at().filter(|at| *at <= until);
+            if asks.is_some_and(|asks| event.is_none_or(|event| asks < event)) {
+                self.ask();
+                continue;
+            }
+            if event.is_none() {
+                self.world.run_until(until);
+                return Ok(false);
+            }
+            let rots = self.world.stats().rots;
+            self.world.step();
+            if self.world.stats().rots > rots {
+                self.tell_rot();
+            }
+            let ended = self.check()?;
+            if done(&ended) {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn tell_rot(&mut self) {
+        for id in self.world.node_ids() {
+            if self.world.has_rotted(id) {
+                self.observer.rotted(NodeId(id.0));
+            }
+        }
+    }
+
+    fn ask(&mut self) {
+        if let Some(asked) = self.clients.ask(&self.targets) {
+            let at = asked.at.max(self.world.now());
+            self.world
+                .inject_at(at, sim::NodeId(asked.node), asked.request);
+        }
+    }
+
+    fn check(&mut self) -> Result<Vec<Ended>, Violation> {
+        self.observer.verdict()?;
+        let now = self.world.now();
+        let clients = &mut self.clients;
+        let ended = self
+            .observer
+            .with(|reference| clients.take_ends(now, reference))?;
+        for ended in &ended {
+            self.check_deadline(ended)?;
+        }
+        Ok(ended)
+    }
+
+    /// A request ends by its deadline as the node's own clock sees it, and a node that stands still
+    /// sees nothing.
+    fn check_deadline(&self, ended: &Ended) -> Verdict {
+        let (open, now) = (&ended.open, self.world.now());
+        let took = now - open.called;
+        // What is outside of a healed core may stand still for ever.
+        if took <= open.timeout || !self.targets.contains(&open.node) {
+            return Ok(());
+        }
+        let node = sim::NodeId(open.node);
+        let stands_still = |(at, fault): &(Duration, Fault)| match fault {
+            Fault::Pause {
+                node: at_node,
+                lasts,
+            } if *at_node == node => Some((*at, *lasts)),
+            Fault::Clock {
+                node: at_node,
+                change: ClockChange::Freeze { lasts },
+            } if *at_node == node => Some((*at, *lasts)),
+            _ => None,
+        };
+        let still = self.world.faults().iter().filter_map(stands_still);
+        let still: Duration = still
+            .filter(|(at, lasts)| *at <= now && *at + *lasts >= open.called)
+            .map(|(_, lasts)| lasts)
+            .sum();
+        let ppm = u32::min(self.world.options().drift_ppm_max, 999_999);
+        let slow = open
+            .timeout
+            .mul_f64(f64::from(ppm) / f64::from(1_000_000 - ppm));
+        must(
+            took <= open.timeout + slow + still + ms(1),
+            "deadline",
+            || format!("{open:?} took {took:?}, of which its node stood still for {still:?}"),
+        )
+    }
+
+    /// A random core is healed, everything else stays as it is: new commands commit in time, and the
+    /// core comes to one state that holds what was acknowledged.
+    pub(crate) fn settle(&mut self) -> Verdict {
+        let core = self.heal();
+        let healed = self.world.now();
+        self.targets.clone_from(&core);
+        self.clients.retire();
+        if let Err(violation) = self.probe(&core) {
+            if !self.is_kept_by_a_stall(&core, healed) {
+                return Err(violation);
+            }
+            self.coverage.add("cores kept by a stall outside", 1);
+            self.world.stop_faults();
+            self.probe(&core)?;
+        }
+        self.converge(&core)?;
+        self.end_requests(&core)?;
+        let excused = self.excused(&core);
+        for (id, node) in self.core(&core) {
+            if !excused.contains(&id) {
+                self.clients.check_final(node.machine())?;
+            }
+        }
+        self.linearizable()
+    }
+
+    /// A known limit: a leader outside counts on a follower outside whose disk stalls for ever. That
+    /// one is heard, so the leader leads on, and acknowledges nothing, so nothing is committed; and
+    /// who of the core hears the leader elects nobody else. What stalls must end, or the leader must
+    /// be gone, before the group goes on.
+    fn is_kept_by_a_stall(&self, core: &BTreeSet<u64>, healed: Duration) -> bool {
+        let Some(leader) = self.leader_outside(core) else {
+            return false;
+        };
+        let stalls = |(at, fault): &(Duration, Fault)| match fault {
+            Fault::DiskStall { node, lasts } => {
+                let outside = !core.contains(&node.0) && node.0 != leader;
+                outside && *at <= healed && *at + *lasts >= healed
+            }
+            _ => false,
+        };
+        self.world.faults().iter().any(stalls)
+    }
+
+    /// A quorum, or more, of nodes on whose disks nothing has rotted. A node without a pre-vote may
+    /// disturb the others from outside for ever, so then there is no outside.
+    fn heal(&mut self) -> BTreeSet<u64> {
+        let ids = self.world.node_ids();
+        let clean = ids.iter().filter(|id| !self.world.has_rotted(**id)).count();
+        let quorum = ids.len() / 2 + 1;
+        let least = match self.options().core.pre_vote {
+            true => quorum.min(clean),
+            false => clean,
+        };
+        let size = least + self.rng.index(clean - least + 1);
+        let core = self.world.random_core(size);
+        self.world.heal_core(&core);
+        // A leader without space leads on: it serves reads and refuses commands until there is some.
+        // So there will be, also outside.
+        for id in &ids {
+            if let Some(disk) = self.world.disk(*id) {
+                disk.fill(false);
+            }
+        }
+        self.coverage
+            .add("nodes left outside", (ids.len() - size) as u64);
+        core.into_iter().map(|id| id.0).collect()
+    }
+
+    /// New commands and reads are answered: each begins at a node of its own of the core and goes to
+    /// another one as long as it is not.
+    fn probe(&mut self, core: &BTreeSet<u64>) -> Verdict {
+        let (begun, mut open) = (self.world.now(), BTreeMap::new());
+        for node in core {
+            for write in [true, false] {
+                self.probe_one(*node, write, &mut open);
+            }
+        }
+        let ids: Vec<u64> = core.iter().copied().collect();
+        while !open.is_empty() {
+            let mut failed = Vec::new();
+            self.work(self.world.now() + PROBE_PAUSE, |ended| {
+                for ended in ended {
+                    if let Some(write) = open.remove(&ended.request)
+                        && !ended.answered
+                    {
+                        failed.push(write);
+                    }
+                }
+                open.is_empty() && failed.is_empty()
+            })?;
+            let over = open.is_empty() && failed.is_empty();
+            let bound = self.bound(core);
+            must(over || self.world.now() < begun + bound, "liveness", || {
+                format!("no answer within {bound:?}: {}", self.standing(core))
+            })?;
+            for write in failed {
+                let node = ids[self.rng.index(ids.len())];
+                self.probe_one(node, write, &mut open);
+            }
+        }
+        let took = self.world.now() - begun;
+        self.coverage
+            .add("ms until the core answered", took.as_millis() as u64);
+        Ok(())
+    }
+
+    fn probe_one(&mut self, node: u64, write: bool, open: &mut BTreeMap<u64, bool>) {
+        let (request, asked) = self.clients.probe(self.world.now(), node, write);
+        open.insert(request, write);
+        self.world.inject(sim::NodeId(asked.node), asked.request);
+    }
+
+    /// All of the core have applied all that is known to be decided, and are in one state.
+    ///
+    /// A node outside that leads with the help of others, and that a node of the core cannot reach or
+    /// hear, keeps that node from following and from being elected: nobody else needs another
+    /// leader. So that one is excused; its requests went to others.
+    fn converge(&mut self, core: &BTreeSet<u64>) -> Verdict {
+        let begun = self.world.now();
+        loop {
+            let frontier = self.observer.with(|reference| reference.frontier());
+            let excused = self.excused(core);
+            let behind = |(id, node): (u64, &SimNode<Group<S>>)| {
+                node.applied() < frontier && !excused.contains(&id)
+            };
+            let up = self.core(core).count() == core.len();
+            if up && !self.core(core).any(behind) {
+                let excused = excused.len() as u64;
+                self.coverage
+                    .add("nodes excused for a leader outside", excused);
+                return Ok(());
+            }
+            let bound = self.bound(core);
+            must(self.world.now() < begun + bound, "liveness", || {
+                format!(
+                    "not all came to {frontier} within {bound:?}: {}",
+                    self.standing(core)
+                )
+            })?;
+            self.work_until(self.world.now() + PROBE_PAUSE)?;
+        }
+    }
+
+    /// Whoever of the core has no sound link to and from a leader outside of it.
+    fn excused(&self, core: &BTreeSet<u64>) -> BTreeSet<u64> {
+        let Some(leader) = self.leader_outside(core) else {
+            return BTreeSet::new();
+        };
+        let cut_off = |id: &u64| {
+            let (one, other) = (sim::NodeId(*id), sim::NodeId(leader));
+            !self.world.is_open(one, other) || !self.world.is_open(other, one)
+        };
+        core.iter().copied().filter(cut_off).collect()
+    }
+
+    /// Whom the core follows, if that one is not of it.
+    fn leader_outside(&self, core: &BTreeSet<u64>) -> Option<u64> {
+        let known = self.core(core).filter_map(|(_, node)| {
+            let status = node.status();
+            Some((status.core.epoch, status.leadership?.node.0))
+        });
+        let (_, leader) = known.max()?;
+        (!core.contains(&leader)).then_some(leader)
+    }
+
+    /// How long the core may take.
+    fn bound(&self, core: &BTreeSet<u64>) -> Duration {
+        match self.leader_outside(core) {
+            Some(_) => LIVENESS_OUTSIDE,
+            None => LIVENESS,
+        }
+    }
+
+    /// Where everybody is, for whoever reads of a failure.
+    fn standing(&self, core: &BTreeSet<u64>) -> String {
+        let mut standing = format!("the core is {core:?}");
+        for id in self.world.node_ids() {
+            match self.world.process(id) {
+                Some(node) => {
+                    let status = node.status();
+                    let (core, leader) = (&status.core, status.leadership);
+                    standing += &format!(
+                        "\n{id}: {} of epoch {}, leader {:?}, commit {}, log {}..={}, applied {}",
+                        core.role,
+                        core.epoch,
+                        leader.map(|leader| leader.node.0),
+                        core.commit,
+                        core.start,
+                        core.last,
+                        status.applied
+                    );
+                }
+                None => standing += &format!("\n{id}: down"),
+            }
+        }
+        for (node, error) in self.observer.refused() {
+            standing += &format!("\nn{} did not start: {error}", node.0);
+        }
+        standing
+    }
+
+    /// Every request at a node of the core has ended.
+    fn end_requests(&mut self, core: &BTreeSet<u64>) -> Verdict {
+        let end = self.world.now() + self.timeout + ms(500);
+        while self.clients.open().any(|open| core.contains(&open.node)) && self.world.now() < end {
+            self.work_until(self.world.now() + PROBE_PAUSE)?;
+        }
+        let open: Vec<_> = self
+            .clients
+            .open()
+            .filter(|open| core.contains(&open.node))
+            .collect();
+        must(open.is_empty(), "one outcome", || {
+            format!("no end of {open:?}")
+        })
+    }
+
+    fn linearizable(&mut self) -> Verdict {
+        let checker = Checker::new(Kv).steps_max(STEPS_MAX);
+        let history = self
+            .observer
+            .with(|reference| self.clients.history(reference));
+        match checker.check(&history) {
+            Linearizable::Ok { .. } => Ok(()),
+            Linearizable::Violation(violation) => {
+                Err(Violation(format!("linearizability: {violation}")))
+            }
+            Linearizable::Undecided { .. } => {
+                self.coverage.add("histories not decided", 1);
+                Ok(())
+            }
+        }
+    }
+
+    fn core<'a>(
+        &'a self,
+        core: &'a BTreeSet<u64>,
+    ) -> impl Iterator<Item = (u64, &'a SimNode<Group<S>>)> {
+        core.iter()
+            .filter_map(|id| Some((*id, self.world.process(sim::NodeId(*id))?)))
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.world.shared().options
+    }
+
+    /// Lets something rot on a node's disk.
+    pub(crate) fn rot(&mut self, node: sim::NodeId, seed: u64) {
+        self.world.strike(&Fault::Rot { node, seed });
+        self.tell_rot();
+    }
+
+    /// Kills a node and starts it again; tells whether that failed for damage.
+    pub(crate) fn refuses_to_start(&mut self, node: sim::NodeId) -> bool {
+        self.world.crash(node, Crash::Kill);
+        !self.world.restart(node) && self.observer.refused().contains_key(&NodeId(node.0))
+    }
+
+    /// Everybody but who leads; panics unless one leads and all are up.
+    pub(crate) fn all_but_the_leader(&self) -> Vec<sim::NodeId> {
+        let leads = |id: &sim::NodeId| {
+            let node = self.world.process(*id).expect("all are up");
+            node.status().core.role == Role::Leader
+        };
+        let (leaders, others): (Vec<_>, Vec<_>) =
+            self.world.node_ids().into_iter().partition(leads);
+        assert_eq!(leaders.len(), 1, "one leads");
+        others
+    }
+
+    /// What was seen.
+    pub(crate) fn coverage(&self) -> Coverage {
+        let mut coverage = Coverage::of(&self.world.stats());
+        coverage.merge(&self.coverage);
+        self.clients.cover(&mut coverage);
+        self.observer.cover(&mut coverage);
+        for id in self.world.node_ids() {
+            if let Some(disk) = self.world.disk(id) {
+                let stats = disk.stats();
+                coverage.add("writes lost with the power", stats.lost_writes);
+                coverage.add("writes torn by a power loss", stats.torn_writes);
+                coverage.add("names lost with the power", stats.lost_names);
+            }
+        }
+        coverage
+    }
+}
+
+/// Within this of virtual time a healed core answers, and comes to one state.
+const LIVENESS: Duration = secs(10);
+/// The same for a core that follows a leader outside, whose links still lose: after some losses in a
+/// row it waits seconds before it sends an append again, and then that one may be lost too.
+const LIVENESS_OUTSIDE: Duration = secs(60);
+/// How often a core is looked at.
+const PROBE_PAUSE: Duration = ms(20);
+/// More than a linearizable history of a run takes.
+const STEPS_MAX: u64 = 100_000;
+const RUN: u64 = 0x7275_6e21;

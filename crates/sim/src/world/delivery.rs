@@ -1,0 +1,182 @@
+//! Messages on their way: sent, lost, doubled, held up, received.
+
+use super::{Ending, Happening, Scheduled, Why, World};
+use crate::rng::Rng;
+use crate::world::process::{Event, NodeId, Process};
+use crate::world::queue::Ticket;
+
+impl<P: Process> World<P> {
+    /// From now on nothing comes from `from` to `to`, also what is under way. The other direction
+    /// stays.
+    pub fn cut(&mut self, from: NodeId, to: NodeId) {
+        if let Some(link) = self.link(from, to)
+            && !link.cut
+        {
+            link.cut = true;
+            self.trace.note(self.now, from, Happening::Cut { to });
+        }
+    }
+
+    /// Opens the link from `from` to `to` again, whoever has cut or clogged it.
+    pub fn heal(&mut self, from: NodeId, to: NodeId) {
+        if let Some(link) = self.link(from, to)
+            && link.is_cut()
+        {
+            link.cut = false;
+            link.cut_until = None;
+            self.trace.note(self.now, from, Happening::Healed { to });
+        }
+        self.unclog(from, to);
+    }
+
+    /// Whether the link from `from` to `to` is neither cut nor clogged.
+    #[must_use]
+    pub fn is_open(&self, from: NodeId, to: NodeId) -> bool {
+        let (Some(source), Some(target)) = (self.index(from), self.index(to)) else {
+            return false;
+        };
+        let link = &self.links[source * self.nodes.len() + target];
+        !link.is_cut() && link.clogged_until.is_none()
+    }
+
+    /// Cuts both directions between `node` and every other node.
+    pub fn isolate(&mut self, node: NodeId) {
+        for other in self.node_ids().into_iter().filter(|&other| other != node) {
+            self.cut(node, other);
+            self.cut(other, node);
+        }
+    }
+
+    /// Opens every link.
+    pub fn heal_all(&mut self) {
+        for from in self.node_ids() {
+            for to in self.node_ids() {
+                self.heal(from, to);
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, from: NodeId, to: NodeId, message: P::Message) {
+        self.stats.sent += 1;
+        let (now, row) = (self.now, self.nodes.len());
+        let (Some(source), Some(target)) = (self.index(from), self.index(to)) else {
+            self.stats.undeliverable += 1;
+            return self.note_drop(from, to, message, Why::Down);
+        };
+        let link = &mut self.links[source * row + target];
+        let fate = link.fate(&self.options);
+        if link.is_cut() {
+            self.stats.cut += 1;
+            return self.note_drop(from, to, message, Why::Cut);
+        }
+        if let Some(delay) = fate.old {
+            self.stats.old_copies += 1;
+            let message = message.clone();
+            let copy = Scheduled::Message { from, to, message };
+            self.queue.push(now.saturating_add(delay), copy);
+        }
+        let Some(delay) = fate.once else {
+            self.stats.lost += 1;
+            return self.note_drop(from, to, message, Why::Lost);
+        };
+        let max = self.options.link_messages_max;
+        let counts = max < usize::MAX && !link.sound;
+        if let Some(delay) = fate.twice {
+            self.stats.duplicated += 1;
+            let message = message.clone();
+            let copy = Scheduled::Message { from, to, message };
+            let ticket = self.queue.push(now.saturating_add(delay), copy);
+            if counts {
+                link.under_way.push(ticket);
+            }
+        }
+        let whole = Scheduled::Message { from, to, message };
+        let ticket = self.queue.push(now.saturating_add(delay), whole);
+        if counts {
+            link.under_way.push(ticket);
+            self.overflow(source * row + target, fate.full, max);
+        }
+    }
+
+    /// A full link drops any of its messages until it is no longer.
+    fn overflow(&mut self, link: usize, seed: u64, max: usize) {
+        let mut rng = Rng::new(seed);
+        loop {
+            let link = &mut self.links[link];
+            let length = link.under_way.len() + link.backlog.len();
+            if length <= max.max(1) {
+                return;
+            }
+            let chosen = rng.index(length);
+            let dropped = match chosen.checked_sub(link.under_way.len()) {
+                Some(waiting) => Some(link.backlog.remove(waiting)),
+                None => self.queue.cancel(link.under_way.swap_remove(chosen)),
+            };
+            if let Some(Scheduled::Message { from, to, message }) = dropped {
+                self.stats.overflowed += 1;
+                self.note_drop(from, to, message, Why::Full);
+            }
+        }
+    }
+
+    /// A message has come to the end of its link.
+    pub(super) fn arrive(&mut self, ticket: Ticket, from: NodeId, to: NodeId, message: P::Message) {
+        let Some(link) = self.link(from, to) else {
+            return;
+        };
+        if !link.under_way.is_empty()
+            && let Some(at) = link.under_way.iter().position(|&other| other == ticket)
+        {
+            link.under_way.swap_remove(at);
+        }
+        if link.is_cut() {
+            self.stats.cut += 1;
+            return self.note_drop(from, to, message, Why::Cut);
+        }
+        if link.clogged_until.is_some() {
+            link.backlog.push(Scheduled::Message { from, to, message });
+            self.stats.clogged += 1;
+            return;
+        }
+        self.receive(from, to, message);
+    }
+
+    /// A message has come to its node, and no link has a part in it any more.
+    pub(super) fn receive(&mut self, from: NodeId, to: NodeId, message: P::Message) {
+        let Some(index) = self.index(to) else {
+            return;
+        };
+        let node = &mut self.nodes[index];
+        if node.process.is_none() {
+            self.stats.undeliverable += 1;
+            return self.note_drop(from, to, message, Why::Down);
+        }
+        if node.paused_until.is_some() {
+            return node.backlog.push(Scheduled::Received { from, to, message });
+        }
+        self.stats.delivered += 1;
+        self.trace.note_delivered(self.now, to, from, &message);
+        self.execute(index, Event::Message { from, message });
+    }
+
+    pub(super) fn note_drop(&mut self, from: NodeId, to: NodeId, message: P::Message, why: Why) {
+        self.trace
+            .note(self.now, from, Happening::Dropped { to, message, why });
+    }
+
+    /// What waited on a clogged link comes now.
+    pub(super) fn unclog(&mut self, from: NodeId, to: NodeId) {
+        let now = self.now;
+        let Some(link) = self.link(from, to) else {
+            return;
+        };
+        if link.clogged_until.take().is_none() {
+            return;
+        }
+        for message in std::mem::take(&mut link.backlog) {
+            self.queue.push(now, message);
+        }
+        let ending = Happening::Ended(Ending::Clog { from, to });
+        self.trace.note(now, from, ending);
+    }
+}

@@ -1,0 +1,155 @@
+//! `cargo xtask sim`: seeded simulation from the outside, as long and as wide as one likes.
+
+use std::process::{Command, ExitCode};
+
+/// Runs a campaign, or one seed with its trace, in the profile that is made for it.
+pub(crate) fn run(arguments: &[&str]) -> ExitCode {
+    match Campaign::parse(arguments) {
+        Ok(campaign) => campaign.run(),
+        Err(error) => {
+            eprintln!("{error}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The command that runs one test of the simulation; what it shall do is told by its environment.
+pub(crate) fn test(protocol: &str, name: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(["test", "--quiet", "--profile", "sim", "-p", "synod-replica"])
+        .args(["--test", "simulation", "--"])
+        .args(["--exact", &format!("{protocol}_{name}")])
+        .args(["--nocapture", "--include-ignored"]);
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Runs a command; its exit status becomes this chore's.
+pub(crate) fn status(mut command: Command) -> ExitCode {
+    match command.status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("cargo cannot be run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A seed as people write it: decimal, or hexadecimal behind `0x`.
+pub(crate) fn seed(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Campaign {
+    protocol: Option<String>,
+    /// Environment variables and their values.
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Campaign {
+    fn parse(arguments: &[&str]) -> Result<Self, String> {
+        let mut campaign = Self::default();
+        let mut rest = arguments.iter();
+        while let Some(&flag) = rest.next() {
+            let value = rest.next().ok_or_else(|| format!("{flag} needs a value"))?;
+            let mut given = (*value).to_owned();
+            let number = || seed(value).ok_or_else(|| format!("{flag}: {value} is no number"));
+            match flag {
+                "--protocol" if PROTOCOLS.contains(value) => {
+                    campaign.protocol = Some((*value).to_owned());
+                    continue;
+                }
+                "--protocol" => return Err(format!("no such protocol: {value}")),
+                "--runs" | "--seed" | "--base" => drop(number()?),
+                "--budget" if is_time(value) => {}
+                "--budget" => return Err(format!("{value} is no time: 90s, 500ms, 5m, 1h")),
+                // The test runs in another directory than this chore.
+                "--script" => match std::fs::canonicalize(value) {
+                    Ok(path) => given = path.to_string_lossy().into_owned(),
+                    Err(error) => return Err(format!("{value}: {error}")),
+                },
+                other => return Err(format!("no such option: {other}")),
+            }
+            let variable = VARIABLES.iter().find(|name| {
+                let name = name.trim_start_matches("SIM_").to_lowercase();
+                flag.trim_start_matches('-') == name
+            });
+            if let Some(variable) = variable {
+                campaign.settings.push((variable, given));
+            }
+        }
+        Ok(campaign)
+    }
+
+    fn run(&self) -> ExitCode {
+        let mut command = test(
+            self.protocol.as_deref().unwrap_or(PROTOCOLS[0]),
+            "keeps_its_rules",
+        );
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        status(command)
+    }
+}
+
+fn is_time(text: &str) -> bool {
+    let digits = text.trim_end_matches(|unit: char| unit.is_ascii_lowercase());
+    let known = ["ms", "s", "m", "h"].contains(&&text[digits.len()..]);
+    known && digits.parse::<u64>().is_ok()
+}
+
+const PROTOCOLS: [&str; 1] = ["raft"];
+
+/// What the simulation reads from its environment.
+const VARIABLES: [&str; 5] = [
+    "SIM_SEED",
+    "SIM_RUNS",
+    "SIM_BASE",
+    "SIM_BUDGET",
+    "SIM_SCRIPT",
+];
+
+const USAGE: &str = "\
+Usage: cargo xtask sim [--protocol raft] [--runs N] [--base B] [--budget 90s]
+       cargo xtask sim [--protocol raft] --seed S
+       cargo xtask sim [--protocol raft] --script FILE";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_become_the_environment() {
+        let campaign =
+            Campaign::parse(&["--runs", "100", "--base", "0xff", "--budget", "90s"]).unwrap();
+        let expected = [
+            ("SIM_RUNS", "100"),
+            ("SIM_BASE", "0xff"),
+            ("SIM_BUDGET", "90s"),
+        ];
+        let settings = expected.map(|(name, value)| (name, value.to_owned()));
+        assert_eq!(campaign.settings, settings);
+    }
+
+    #[test]
+    fn nonsense_is_told() {
+        for arguments in [
+            &["--runs"][..],
+            &["--runs", "many"],
+            &["--budget", "90"],
+            &["--budget", "s"],
+            &["--protocol", "pigeon"],
+            &["--speed", "1"],
+            &["--script", "no/such/file"],
+        ] {
+            assert!(Campaign::parse(arguments).is_err(), "{arguments:?}");
+        }
+    }
+}
