@@ -45,7 +45,7 @@ Chores:
           characters and paths, what manifests must inherit, and the arrows between crates.
           Prints each finding as `path:line: rule: message`; exit status 1 when there are any.
   sim     runs whole nodes under seeded faults: [--protocol raft] [--runs N] [--base B] [--budget 90s], or one seed
-          with its trace: --seed S [--script FILE].
+          with its trace: --seed S, or a script of faults: --script FILE.
   shrink  makes the failure of a seed small: faults off one by one, fewer and shorter; leaves a script that fails.
   mutants [NAME..] [--crate FOLDER] [--check | --markdown]
           plants each bug of crates/*/mutants/*.patch into a copy of the tree, runs the tests that are meant for it, and

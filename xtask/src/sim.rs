@@ -60,6 +60,7 @@ impl Campaign {
         let mut rest = arguments.iter();
         while let Some(&flag) = rest.next() {
             let value = rest.next().ok_or_else(|| format!("{flag} needs a value"))?;
+            let mut given = (*value).to_owned();
             let number = || seed(value).ok_or_else(|| format!("{flag}: {value} is no number"));
             match flag {
                 "--protocol" if PROTOCOLS.contains(value) => {
@@ -70,7 +71,11 @@ impl Campaign {
                 "--runs" | "--seed" | "--base" => drop(number()?),
                 "--budget" if is_time(value) => {}
                 "--budget" => return Err(format!("{value} is no time: 90s, 500ms, 5m, 1h")),
-                "--script" => {}
+                // The test runs in another directory than this chore.
+                "--script" => match std::fs::canonicalize(value) {
+                    Ok(path) => given = path.to_string_lossy().into_owned(),
+                    Err(error) => return Err(format!("{value}: {error}")),
+                },
                 other => return Err(format!("no such option: {other}")),
             }
             let variable = VARIABLES.iter().find(|name| {
@@ -78,7 +83,7 @@ impl Campaign {
                 flag.trim_start_matches('-') == name
             });
             if let Some(variable) = variable {
-                campaign.settings.push((variable, (*value).to_owned()));
+                campaign.settings.push((variable, given));
             }
         }
         Ok(campaign)
@@ -113,7 +118,8 @@ const VARIABLES: [&str; 5] = [
 
 const USAGE: &str = "\
 Usage: cargo xtask sim [--protocol raft] [--runs N] [--base B] [--budget 90s]
-       cargo xtask sim [--protocol raft] --seed S [--script FILE]";
+       cargo xtask sim [--protocol raft] --seed S
+       cargo xtask sim [--protocol raft] --script FILE";
 
 #[cfg(test)]
 mod tests {
@@ -141,6 +147,7 @@ mod tests {
             &["--budget", "s"],
             &["--protocol", "pigeon"],
             &["--speed", "1"],
+            &["--script", "no/such/file"],
         ] {
             assert!(Campaign::parse(arguments).is_err(), "{arguments:?}");
         }

@@ -121,7 +121,8 @@
 //!   whole terms.
 //! - Pre-vote, leader stickiness and check-quorum (thesis §9.6, §4.2.3, §6.2) are on by default. A
 //!   leader whose own disk stalls steps down ([`Config::write_stall_max`]), and a node with a write
-//!   under way does not campaign.
+//!   under way does not campaign. A follower whose disk stalls still counts as heard: a leader that
+//!   needs its copy leads on without committing until the stall ends.
 //! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the
 //!   leader.
 //! - Voters are fixed. [`Membership`] travels in snapshots and [`Kind::Membership`] entries are

@@ -28,8 +28,8 @@ pub use trial::{Ended, Trial};
 /// - spreads the seeds over all cores and hands out no more when one has failed or the budget of
 ///   real time is spent; of several failures it reports the one of the first seed, whatever the
 ///   threads did;
-/// - runs each hundredth seed twice: runs whose [fingerprints](crate::World::fingerprint) differ are
-///   a failure;
+/// - runs each hundredth seed, and one that is run alone, twice: runs whose
+///   [fingerprints](crate::World::fingerprint) differ are a failure;
 /// - sums up what the runs have covered: where that is less than demanded by
 ///   [`at_least`](Self::at_least), the campaign has shown nothing, and that is a failure too;
 /// - reports a failure with its seed, what was drawn for it, the last events of its world, and one
@@ -114,7 +114,7 @@ impl Campaign {
         self
     }
 
-    /// Runs this seed once and keeps all its events.
+    /// Runs this seed alone, keeps all its events, and demands no coverage of it.
     #[must_use]
     pub fn only(mut self, seed: u64) -> Self {
         (self.base, self.runs, self.only) = (seed, 1, true);
@@ -215,7 +215,7 @@ impl Campaign {
             trial.options.events_kept_max = EVENTS_OF_A_FAILURE;
             attempt(&trial).err().unwrap_or(failure)
         })?;
-        if index.is_multiple_of(TWICE_EVERY) && !self.only {
+        if index.is_multiple_of(TWICE_EVERY) {
             let again = attempt(&trial)?;
             if again.fingerprint != ended.fingerprint {
                 return Err(Box::new(Failure::not_determined(&trial)));
@@ -225,7 +225,10 @@ impl Campaign {
     }
 
     fn report(&self, tally: Tally, elapsed: Duration) -> Report {
-        let needed = |per_thousand: u64| (tally.runs * per_thousand) / 1000;
+        let needed = |per_thousand: u64| match self.only {
+            true => 0,
+            false => tally.runs.saturating_mul(per_thousand) / 1000,
+        };
         let missing = self
             .minimums
             .iter()

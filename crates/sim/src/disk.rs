@@ -3,6 +3,7 @@
 mod medium;
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -73,7 +74,7 @@ impl Default for DiskOptions {
 }
 
 /// What a disk has done and suffered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct DiskStats {
     /// Calls that may change the disk, counted also when they fail.
@@ -186,24 +187,28 @@ impl Disk {
     /// [`ErrorKind::NotFound`]; [`ErrorKind::StorageFull`] when the file would grow past
     /// [`capacity`](Self::capacity) or on a disk that is [full](Self::fill);
     /// [`ErrorKind::FileTooLarge`] past [`FILE_BYTES_MAX`]; when the
-    /// process is dead. A process that dies in this very operation may leave any prefix of it.
+    /// process is dead. A process that dies in this very operation may leave any prefix of what it
+    /// would have left otherwise.
     pub fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.alive()?;
         state.node(name)?;
         if at.saturating_add(bytes.len() as u64) > FILE_BYTES_MAX {
             return Err(ErrorKind::FileTooLarge.into());
         }
-        if let Err(dead) = state.operation() {
-            let prefix = state.random.below(bytes.len() as u64 + 1) as usize;
+        let dead = state.operation().err();
+        let fits = bytes.len().min(state.space(name, at));
+        let whole = fits == bytes.len();
+        let count = match whole || state.options.short_writes {
+            true => fits,
+            false => 0,
+        };
+        if let Some(dead) = dead {
+            let prefix = state.random.below(count as u64 + 1) as usize;
             state.node(name)?.write(at as usize, &bytes[..prefix]);
             return Err(dead);
         }
-        let (space, short) = (state.space(name, at), state.options.short_writes);
-        let count = bytes.len().min(space);
-        if count == bytes.len() || short {
-            state.node(name)?.write(at as usize, &bytes[..count]);
-        }
-        if count < bytes.len() {
+        state.node(name)?.write(at as usize, &bytes[..count]);
+        if !whole {
             return Err(ErrorKind::StorageFull.into());
         }
         state.stats.writes += 1;
@@ -380,6 +385,12 @@ impl Disk {
     #[must_use]
     pub fn stats(&self) -> DiskStats {
         self.state().stats
+    }
+
+    /// Everything that tells its past from another: what it has done, and the state of its draws.
+    pub(crate) fn hash_past(&self, into: &mut impl Hasher) {
+        let state = self.state();
+        (state.stats, state.random.0).hash(into);
     }
 
     fn alive(&self) -> io::Result<MutexGuard<'_, Medium>> {

@@ -1,5 +1,6 @@
 //! A failing run, made small.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -200,7 +201,7 @@ impl<T, R: Fn(&Trial) -> T> Search<R> {
     }
 
     /// The fewest nodes and clients that do, with the faults where they are or moved to the nodes
-    /// that are left.
+    /// that are left. What rotted on a minority must not become the rot of a majority.
     fn thin_out(&mut self, nodes_min: u64, clients_min: usize) {
         for nodes in nodes_min.max(1)..self.trial.nodes {
             let fewer = self.with(|trial| trial.nodes = nodes);
@@ -213,7 +214,11 @@ impl<T, R: Fn(&Trial) -> T> Search<R> {
                         .for_each(|(_, fault)| fold(fault, nodes));
                 }
             });
-            if self.accept(fewer) || self.accept(folded) {
+            let lawful =
+                |trial: &Trial| rots_within_budget(trial) || !rots_within_budget(&self.trial);
+            let candidates = [fewer, folded].into_iter().filter(lawful);
+            let candidates: Vec<Trial> = candidates.collect();
+            if candidates.into_iter().any(|trial| self.accept(trial)) {
                 break;
             }
         }
@@ -276,6 +281,17 @@ fn fold(fault: &mut Fault, nodes: u64) {
         | Fault::DiskFull { node, .. }
         | Fault::Rot { node, .. } => *node = folded(*node),
     }
+}
+
+/// Whether no more disks rot than may: with fewer nodes, fewer may.
+fn rots_within_budget(trial: &Trial) -> bool {
+    let script = trial.options.script.iter().flat_map(|script| &script.0);
+    let rotting: BTreeSet<NodeId> = script
+        .filter(|(_, fault)| fault.kind() == FaultKind::Rot)
+        .filter_map(|(_, fault)| fault.node())
+        .filter(|node| node.0 <= trial.nodes)
+        .collect();
+    rotting.len() <= trial.options.rotting_max(trial.nodes as usize)
 }
 
 fn attempt<T>(trial: &Trial, run: impl Fn(&Trial) -> T) -> Option<Failure> {

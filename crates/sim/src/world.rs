@@ -123,6 +123,12 @@ enum Scheduled<P: Process> {
         to: NodeId,
         message: P::Message,
     },
+    /// A message that has come to its node, to be handled now.
+    Received {
+        from: NodeId,
+        to: NodeId,
+        message: P::Message,
+    },
     Timer {
         node: NodeId,
         version: u64,
@@ -154,6 +160,9 @@ enum Scheduled<P: Process> {
 impl<P: Process> World<P> {
     /// A world of `nodes` nodes, numbered from 1, each with an empty disk, all started at time
     /// zero.
+    ///
+    /// The world draws from forks of `Rng::new(seed)`. A test that forks a generator of its own from
+    /// the seed changes it first, as by `Rng::new(!seed)`, or it draws what the first node draws.
     pub fn new(seed: u64, nodes: u64, options: WorldOptions, shared: P::Shared) -> Self {
         let disks = (1..=nodes)
             .map(|id| (NodeId(id), Disk::new(seed ^ id.wrapping_mul(DISK_SEED))))
@@ -243,6 +252,7 @@ impl<P: Process> World<P> {
         self.stats.events += 1;
         match scheduled {
             Scheduled::Message { from, to, message } => self.arrive(ticket, from, to, message),
+            Scheduled::Received { from, to, message } => self.receive(from, to, message),
             Scheduled::Timer { node, version } => self.fire_timer(node, version),
             Scheduled::SyncDone { node, incarnation } => self.end_sync(node, incarnation),
             Scheduled::Input { node, input } => self.deliver_input(node, input),
@@ -382,15 +392,16 @@ impl<P: Process> World<P> {
         self.trace.events().map(ToString::to_string)
     }
 
-    /// A hash of all events so far and of the state of the generators. Two runs that have the same
-    /// one did the same, whether the nemesis drew their faults or a script named them.
+    /// A hash of all events so far, of what the disks have done, and of the state of the generators.
+    /// Two runs that have the same one did the same, whether the nemesis drew their faults or a script named them.
     #[must_use]
     pub fn fingerprint(&self) -> u128 {
         let mut digest = self.trace.digest();
         self.now.hash(&mut digest);
-        self.nodes
-            .iter()
-            .for_each(|node| node.rng.hash(&mut digest));
+        for node in &self.nodes {
+            node.rng.hash(&mut digest);
+            node.disk.hash_past(&mut digest);
+        }
         self.links
             .iter()
             .for_each(|link| link.rng().hash(&mut digest));

@@ -209,3 +209,54 @@ fn a_draw_that_panics_is_the_failure_of_its_seed() {
     let failure = campaign(2).run(draw, sound).failure.unwrap();
     assert_eq!((failure.seed, failure.rule()), (1003, "no such seed"));
 }
+
+#[test]
+fn the_replay_of_runs_that_differ_fails_too() {
+    let runs = AtomicU64::new(0);
+    let report = campaign(1).only(1100).run(draw, |trial| {
+        let mut ended = sound(trial);
+        ended.fingerprint += u128::from(runs.fetch_add(1, Ordering::Relaxed));
+        ended
+    });
+    assert_eq!(report.failure.unwrap().rule(), "determinism");
+}
+
+#[test]
+fn a_panic_that_the_run_has_caught_is_not_its_failure() {
+    let caught = |trial: &Trial| {
+        std::panic::catch_unwind(|| run(trial, |_| 5)).unwrap_err();
+        sound(trial)
+    };
+    assert!(campaign(2).run(draw, caught).is_ok());
+    let report = campaign(2).run(draw, |trial| {
+        caught(trial);
+        unsound(trial)
+    });
+    let failure = report.failure.unwrap();
+    assert_eq!(
+        (failure.seed, failure.message.as_str()),
+        (1037, "unlucky number: 13")
+    );
+    assert!(failure.at > Duration::from_millis(60), "{:?}", failure.at);
+    let report = campaign(2).run(draw, |trial| {
+        caught(trial);
+        assert!(trial.seed != 1037, "another: place");
+        sound(trial)
+    });
+    let failure = report.failure.unwrap();
+    assert!(
+        failure.location.contains("campaign.rs"),
+        "{}",
+        failure.location
+    );
+    assert!(failure.world.is_empty(), "it had no world any more");
+}
+
+#[test]
+fn one_run_need_not_see_what_a_thousand_see_often() {
+    let one = campaign(2)
+        .at_least("tigers", 5000)
+        .only(1000)
+        .run(draw, sound);
+    assert!(one.is_ok(), "{one}");
+}

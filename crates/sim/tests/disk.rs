@@ -240,3 +240,15 @@ fn synced(seed: u64, bytes: &[u8]) -> Disk {
     disk.sync_names().unwrap();
     disk
 }
+
+#[test]
+fn a_process_that_dies_on_a_full_disk_leaves_no_growth() {
+    for seed in 0..20 {
+        let disk = synced(seed, b"old");
+        disk.fill(true);
+        disk.crash_after(0);
+        disk.write_at("a", 0, b"much longer").unwrap_err();
+        disk.restart();
+        assert_eq!(disk.len("a").unwrap(), 3, "seed {seed}");
+    }
+}

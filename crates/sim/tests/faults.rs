@@ -770,3 +770,20 @@ fn a_swarm_draws_everything_and_often_leaves_it_out() {
     );
     assert!(sizes.len() > 12, "{sizes:?}");
 }
+
+#[test]
+fn what_a_paused_process_has_received_no_partition_takes_back() {
+    let mut world = calm();
+    world.run_until(ms(101));
+    let lasts = ms(50);
+    world.strike(&Fault::Pause { node: TWO, lasts });
+    world.run_until(ms(130));
+    let before = world.process(TWO).unwrap().seen.len();
+    world.isolate(TWO);
+    world.run_until(ms(152));
+    let burst = &world.process(TWO).unwrap().seen[before..];
+    let of_one = burst
+        .iter()
+        .filter(|(seen, ..)| matches!(seen, Seen::Message(ONE, _)));
+    assert!(of_one.count() >= 2, "{burst:?}");
+}

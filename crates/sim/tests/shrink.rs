@@ -5,7 +5,7 @@ mod ring;
 use std::cell::Cell;
 use std::time::Duration;
 
-use synod_sim::{FaultKind, Shrink, Swarm, Trial};
+use synod_sim::{FaultKind, Shrink, Swarm, Trial, WorldOptions};
 
 const HORIZON: Duration = Duration::from_secs(3);
 
@@ -93,4 +93,29 @@ fn bounds_are_kept() {
         fails(trial);
     });
     assert_eq!((shrunk.unwrap().tries, tries.get()), (20, 20));
+}
+
+#[test]
+fn fewer_nodes_do_not_stretch_the_budget_of_rot() {
+    let mut options = WorldOptions::default();
+    options.script = "0.1s rot n1 0x1\n0.1s rot n2 0x2".parse().ok();
+    let horizon = Duration::from_secs(1);
+    let (seed, clients) = (1, 0);
+    let trial = Trial {
+        seed,
+        nodes: 5,
+        clients,
+        horizon,
+        options,
+    };
+    let shrunk = Shrink::new().run(&trial, |trial| {
+        let script = trial.options.script.as_ref();
+        let rots = script.map_or(0, |script| script.0.len());
+        assert!(rots < 2, "lost: a copy");
+    });
+    assert_eq!(
+        shrunk.expect("it fails").trial.nodes,
+        5,
+        "two of fewer are no minority"
+    );
 }

@@ -7,7 +7,9 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use synod_sim::{Context, Crash, Event, NodeId, Process, Start, World, WorldOptions};
+use synod_sim::{
+    Context, Crash, Event, Fault, NodeId, Process, Start, Strike, World, WorldOptions,
+};
 
 const ONE: NodeId = NodeId(1);
 const TWO: NodeId = NodeId(2);
@@ -548,4 +550,58 @@ fn time_that_stands_still_is_noticed() {
     }
     let mut world = World::<Eager>::new(1, 1, WorldOptions::default(), ());
     world.run_until(ms(1));
+}
+
+#[test]
+fn a_disk_set_to_die_while_its_node_is_down_dies_in_the_next_process() {
+    for crash in [Crash::Kill, Crash::Power] {
+        let mut world = world(1, WorldOptions::default());
+        world.crash(ONE, Crash::Kill);
+        world.crash_at_operation(ONE, 0, crash);
+        assert!(
+            !world.restart(ONE),
+            "{crash:?}: it dies in its first operation"
+        );
+        world.run_until(Duration::from_secs(5));
+        assert!(world.process(ONE).is_some(), "and comes back");
+    }
+}
+
+#[test]
+fn a_step_that_was_to_be_the_last_is_that_also_if_it_fails() {
+    let mut world = world(1, WorldOptions::default());
+    let fault = Fault::Crash {
+        node: ONE,
+        crash: Crash::Power,
+        strike: Strike::InStep,
+        down: None,
+    };
+    assert!(world.strike(&fault));
+    world.inject(ONE, Order::Fail);
+    world.run_until(Duration::from_secs(5));
+    assert_eq!(world.stats().power_losses, 1);
+    assert!(world.process(ONE).is_none(), "nobody has restarted it");
+}
+
+#[test]
+fn the_fingerprint_covers_what_the_disks_have_done() {
+    let (one, two) = (storm(1), storm(1));
+    assert_eq!(one.fingerprint(), two.fingerprint());
+    let disk = one.disk(ONE).unwrap();
+    disk.write_at("count", 0, b"another").unwrap();
+    assert_ne!(one.fingerprint(), two.fingerprint());
+}
+
+#[test]
+fn when_faults_stop_a_disk_that_the_test_has_filled_has_space_too() {
+    let mut world = world(1, WorldOptions::default());
+    let disk = world.disk(ONE).unwrap().clone();
+    disk.fill(true);
+    disk.fail_syncs(true);
+    world.inject(ONE, Order::Bump);
+    world.run_until(ms(10));
+    world.stop_faults();
+    world.inject(ONE, Order::Bump);
+    world.run_until(ms(20));
+    assert_eq!(stored(&disk.image("count")), 1);
 }

@@ -165,9 +165,12 @@ fn note_location(info: &PanicHookInfo<'_>) -> bool {
     WATCHED.with(|watched| match watched.try_borrow_mut() {
         Ok(mut watched) => match &mut *watched {
             Some(watched) => {
-                if watched.location.is_empty() {
-                    watched.location = info.location().map(ToString::to_string).unwrap_or_default();
+                // The run has caught the panic before, if there was one, and with it its world.
+                // A canary's world has ended before its panic.
+                if !watched.canary {
+                    *watched = Watched::default();
                 }
+                watched.location = info.location().map(ToString::to_string).unwrap_or_default();
                 true
             }
             None => false,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 
 use super::{DiskOptions, DiskStats, SECTOR_BYTES};
+use crate::rng::split_mix;
 
 /// A file lives under a number, so that a name can move from one file to another and back.
 #[derive(Clone, Default)]
@@ -46,6 +47,7 @@ pub(super) enum Change {
     Remove(String),
 }
 
+/// A stream of SplitMix64 from this state.
 #[derive(Clone, Default)]
 pub(super) struct Random(pub(super) u64);
 
@@ -224,17 +226,9 @@ impl Change {
 }
 
 impl Random {
-    /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     /// The bias of a remainder is of no account for faults.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        split_mix(&mut self.0) % bound.max(1)
     }
 
     fn percent(&mut self, percent: u8) -> bool {

@@ -138,6 +138,11 @@ impl<P: Process> World<P> {
             self.stats.clogged += 1;
             return;
         }
+        self.receive(from, to, message);
+    }
+
+    /// A message has come to its node, and no link has a part in it any more.
+    pub(super) fn receive(&mut self, from: NodeId, to: NodeId, message: P::Message) {
         let Some(index) = self.index(to) else {
             return;
         };
@@ -147,7 +152,7 @@ impl<P: Process> World<P> {
             return self.note_drop(from, to, message, Why::Down);
         }
         if node.paused_until.is_some() {
-            return node.backlog.push(Scheduled::Message { from, to, message });
+            return node.backlog.push(Scheduled::Received { from, to, message });
         }
         self.stats.delivered += 1;
         self.trace.note_delivered(self.now, to, from, &message);

@@ -76,7 +76,8 @@ pub enum Fault {
         /// In which way.
         change: ClockChange,
     },
-    /// No sync of a node's disk ends for a while.
+    /// No sync that a process has asked for by [`Context::sync_at`](crate::Context::sync_at) ends
+    /// for a while.
     DiskStall {
         /// Where.
         node: NodeId,

@@ -89,6 +89,7 @@ impl<P: Process> World<P> {
         let node = &mut self.nodes[index];
         node.left_outside = false;
         node.disk.fail_syncs(false);
+        node.disk.fill(false);
         node.clock.change(self.now, ClockChange::Drift { ppm: 0 });
         self.schedule_timer(index);
         self.restart(id);

@@ -30,7 +30,8 @@ impl<P: Process> World<P> {
         }
     }
 
-    /// Lets the next step of `node` end in a crash, with a drawn prefix of its messages sent.
+    /// Lets the next step of `node` end in a crash, with a drawn prefix of its messages sent. The
+    /// node comes back by [`restart_after`](crate::WorldOptions::restart_after).
     pub fn crash_in_step(&mut self, node: NodeId, crash: Crash) {
         if let Some(index) = self.index(node) {
             let down = self.draw_down(index);
@@ -39,11 +40,16 @@ impl<P: Process> World<P> {
     }
 
     /// Lets `node` die in the disk operation after the next `operations`: between a write and its
-    /// sync, for instance.
+    /// sync, for instance. The node comes back by
+    /// [`restart_after`](crate::WorldOptions::restart_after).
     pub fn crash_at_operation(&mut self, node: NodeId, operations: u64, crash: Crash) {
         if let Some(index) = self.index(node) {
             let down = self.draw_down(index);
             let node = &mut self.nodes[index];
+            if node.process.is_none() {
+                // The order is for the next process, and a dead disk would forget it at the start.
+                node.disk.restart();
+            }
             node.disk.crash_after(operations);
             node.disk_doom = Some(Doom { crash, down });
         }
@@ -251,7 +257,8 @@ impl<P: Process> World<P> {
 
     /// A process that gives up without being told to leaves the page cache behind.
     fn doom_by_error(&mut self, index: usize) -> Doom {
-        match self.nodes[index].disk_doom.take() {
+        let node = &self.nodes[index];
+        match node.disk_doom.or(node.doom) {
             Some(doom) => doom,
             None => Doom {
                 crash: Crash::Kill,
@@ -301,7 +308,7 @@ impl<P: Process> World<P> {
             .note(now, id, Happening::Crash { power, how, unsent });
         for waiting in backlog {
             match waiting {
-                Scheduled::Message { from, to, message } => {
+                Scheduled::Received { from, to, message } => {
                     self.stats.undeliverable += 1;
                     self.note_drop(from, to, message, Why::Down);
                 }

@@ -56,8 +56,7 @@ impl Nemesis {
         options: &WorldOptions,
         nodes: &mut [Node<P>],
     ) {
-        let minority = nodes.len().saturating_sub(1) / 2;
-        let max = options.rot_nodes_max.unwrap_or(minority);
+        let max = options.rotting_max(nodes.len());
         let mut order: Vec<usize> = (0..nodes.len()).collect();
         self.rotting.shuffle(&mut order);
         for index in order.into_iter().take(max) {

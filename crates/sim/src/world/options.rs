@@ -224,6 +224,12 @@ impl WorldOptions {
         }
     }
 
+    /// How many of so many disks may rot.
+    pub(crate) fn rotting_max(&self, nodes: usize) -> usize {
+        let minority = nodes.saturating_sub(1) / 2;
+        self.rot_nodes_max.unwrap_or(minority)
+    }
+
     pub(super) fn every_mut(&mut self, kind: FaultKind) -> Option<&mut Option<Duration>> {
         Some(match kind {
             FaultKind::Crash => &mut self.crash_every,

@@ -1,0 +1,72 @@
+//! With the feature `serde`: text where people read, words where they do not, and what is not
+//! valid is refused.
+
+use std::num::NonZeroU64;
+
+use synod_lamport::hlc::{Millis42, Millis48, Nanos64, Timestamp};
+use synod_lamport::mutex::Message;
+use synod_lamport::{LamportTime, Stamp};
+
+#[test]
+fn hybrid_timestamps_are_text_in_json_and_a_word_in_postcard() {
+    let stamp = Timestamp::<Millis48>::from_u64(0x01a2_0734_5580_0002);
+    let text = serde_json::to_string(&stamp).unwrap();
+    assert_eq!(text, r#""2026-11-23T07:00:00.000Z-0002""#);
+    assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), stamp);
+
+    let bytes = postcard::to_stdvec(&stamp).unwrap();
+    assert_eq!(
+        bytes,
+        postcard::to_stdvec(&0x01a2_0734_5580_0002_u64).unwrap()
+    );
+    assert_eq!(postcard::from_bytes::<Timestamp>(&bytes).unwrap(), stamp);
+
+    // A text tells its layout well enough not to be taken for another one's.
+    assert!(serde_json::from_str::<Timestamp<Millis42>>(&text).is_err());
+    assert!(serde_json::from_str::<Timestamp<Nanos64>>(&text).is_err());
+    assert!(serde_json::from_str::<Timestamp>("117").is_err());
+}
+
+#[test]
+fn lamport_times_are_numbers_and_stamps_have_two_fields() {
+    let stamp = Stamp::new(LamportTime::new(17), 3_u32);
+    let text = serde_json::to_string(&stamp).unwrap();
+    assert_eq!(text, r#"{"time":17,"node":3}"#);
+    assert_eq!(serde_json::from_str::<Stamp<u32>>(&text).unwrap(), stamp);
+}
+
+#[test]
+fn messages_of_the_exclusion_come_back() {
+    let (time, request) = (LamportTime::new(9), LamportTime::new(4));
+    for message in [
+        Message::Request { time, request },
+        Message::Acknowledge {
+            time,
+            request: Some(request),
+        },
+        Message::Acknowledge {
+            time,
+            request: None,
+        },
+        Message::Release { time },
+    ] {
+        let bytes = postcard::to_stdvec(&message).unwrap();
+        assert_eq!(postcard::from_bytes::<Message>(&bytes).unwrap(), message);
+    }
+}
+
+/// In uhlc 0.9 a node's identity that comes from outside may be the zero that its own constructor
+/// refuses. Here the type that names nodes is the caller's, and its rule holds on every way in.
+#[test]
+fn uhlc_deserialised_id_may_be_zero() {
+    type Named = Stamp<NonZeroU64>;
+    assert!(serde_json::from_str::<Named>(r#"{"time":1,"node":1}"#).is_ok());
+    assert!(serde_json::from_str::<Named>(r#"{"time":1,"node":0}"#).is_err());
+    assert!(postcard::from_bytes::<Named>(&[1, 1]).is_ok());
+    assert!(postcard::from_bytes::<Named>(&[1, 0]).is_err());
+    assert!("1@1".parse::<Named>().is_ok());
+    assert!("1@0".parse::<Named>().is_err());
+    let mut bytes = [0; 16];
+    bytes[7] = 1;
+    assert!(Named::from_be_bytes(bytes).is_err());
+}

@@ -1,0 +1,359 @@
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+use core::fmt;
+
+use super::bits::{BitReader, BitWriter};
+use super::event::Event;
+use super::id::Id;
+use crate::codec::{DecodeError, Reader, Wire};
+use crate::{CausalOrder, Overflow};
+
+/// A process's part of the interval, and what it knows.
+///
+/// Operations are the paper's: [`fork`](Self::fork), [`event`](Self::event) and
+/// [`join`](Self::join), and what is made of them, [`peek`](Self::peek), [`send`](Self::send) and
+/// [`receive`](Self::receive).
+///
+/// Invariant, over all stamps of a system: the parts of those that live are disjoint. A clone, or
+/// bytes read twice, are the same owner twice: let only one of them live on. Equality is of both
+/// halves; order is of what is known.
+///
+/// ```
+/// use synod_vclock::itc::Stamp;
+///
+/// let mut first = Stamp::seed();
+/// let mut second = first.fork()?;
+/// first.event()?;
+/// second.receive(&first.peek())?;
+/// assert!(second.descends(&first));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "Vec<u8>", try_from = "Vec<u8>"))]
+pub struct Stamp {
+    id: Id,
+    event: Event,
+}
+
+impl Stamp {
+    /// The first stamp of a system: it owns everything and knows of nothing.
+    ///
+    /// ```
+    /// use synod_vclock::itc::Stamp;
+    ///
+    /// assert_eq!(Stamp::seed().to_string(), "(1, 0)");
+    /// ```
+    #[must_use]
+    pub const fn seed() -> Self {
+        Self {
+            id: Id::Whole,
+            event: Event::Leaf(0),
+        }
+    }
+
+    /// Gives half of the own part to a new process, which knows the same. An anonymous stamp makes
+    /// another anonymous one.
+    ///
+    /// # Errors
+    /// [`TooDeep`] if the part cannot be halved any more; nothing is changed.
+    ///
+    /// ```
+    /// use synod_vclock::itc::Stamp;
+    ///
+    /// let mut parent = Stamp::seed();
+    /// let child = parent.fork()?;
+    /// assert_eq!((parent.to_string(), child.to_string()), ("((1, 0), 0)".into(), "((0, 1), 0)".into()));
+    /// # Ok::<(), synod_vclock::itc::TooDeep>(())
+    /// ```
+    pub fn fork(&mut self) -> Result<Self, TooDeep> {
+        let (kept, given) = self.id.split()?;
+        self.id = kept;
+        Ok(Self {
+            id: given,
+            event: self.event.clone(),
+        })
+    }
+
+    /// A stamp that knows the same and owns nothing: for messages, logs and versions at rest.
+    ///
+    /// ```
+    /// use synod_vclock::itc::Stamp;
+    ///
+    /// assert!(Stamp::seed().peek().is_anonymous());
+    /// ```
+    #[must_use]
+    pub fn peek(&self) -> Self {
+        Self {
+            id: Id::Empty,
+            event: self.event.clone(),
+        }
+    }
+
+    /// Whether it owns nothing, and so can have no events.
+    ///
+    /// ```
+    /// use synod_vclock::itc::Stamp;
+    ///
+    /// assert!(!Stamp::seed().is_anonymous());
+    /// ```
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.id == Id::Empty
+    }
+
+    /// A new event: what is known grows strictly, by what nobody else can know.
+    ///
+    /// # Errors
+    /// [`EventError`]; nothing is changed.
+    ///
+    /// ```
+    /// use synod_vclock::itc::{EventError, Stamp};
+    ///
+    /// let mut stamp = Stamp::seed();
+    /// let before = stamp.peek();
+    /// stamp.event()?;
+    /// assert!(before < stamp);
+    /// assert_eq!(stamp.peek().event(), Err(EventError::Anonymous));
+    /// # Ok::<(), EventError>(())
+    /// ```
+    pub fn event(&mut self) -> Result<(), EventError> {
+        let filled = self.event.fill(&self.id);
+        if filled != self.event {
+            self.event = filled;
+            return Ok(());
+        }
+        if self.event.grow(&self.id)? {
+            return Ok(());
+        }
+        Err(EventError::Anonymous)
+    }
+
+    /// Takes over another stamp: its part and what it knows. This is how a process retires, and how
+    /// a fork is undone.
+    ///
+    /// # Errors
+    /// [`OverlappingIds`] if both own some of the same: they cannot both be live. Nothing is changed
+    /// here, and the other stamp is dropped as the copy that it is; what it knows can be had by
+    /// [`peek`](Self::peek) before, or [`receive`](Self::receive).
+    ///
+    /// ```
+    /// use synod_vclock::itc::Stamp;
+    ///
+    /// let mut stamp = Stamp::seed();
+    /// let other = stamp.fork()?;
+    /// stamp.join(other)?;
+    /// assert_eq!(stamp, Stamp::seed());
+    /// assert!(stamp.join(stamp.clone()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join(&mut self, other: Self) -> Result<(), OverlappingIds> {
+        self.id = self.id.sum(&other.id)?;
+        self.event = self.event.join(&other.event);
+        Ok(())
+    }
+
+    /// The sending of a message: an event, and the anonymous stamp that travels in the message.
+    ///
+    /// # Errors
+    /// [`EventError`]; nothing is changed.
+    ///
+    /// ```
+    /// use synod_vclock::itc::Stamp;
+    ///
+    /// let mut stamp = Stamp::seed();
+    /// assert_eq!(stamp.send()?.to_string(), "(0, 1)");
+    /// # Ok::<(), synod_vclock::itc::EventError>(())
+    /// ```
+    pub fn send(&mut self) -> Result<Self, EventError> {
+        self.event()?;
+        Ok(self.peek())
+    }
+
+    /// The receipt of a message: learns what its stamp knows, and is an event. A part that the
+    /// message should own is not taken.
+    ///
+    /// Nobody but the owner of a part makes events there, so a message that knows of more of them
+    /// than the owner is refused. That also keeps a hostile one from driving the counters of the own
+    /// part to their end.
+    ///
+    /// # Errors
+    /// [`EventError`]; nothing is changed.
+    ///
+    /// ```
+    /// use synod_vclock::itc::Stamp;
+    ///
+    /// let mut alice = Stamp::seed();
+    /// let mut bob = alice.fork()?;
+    /// let message = alice.send()?;
+    /// bob.receive(&message)?;
+    /// assert!(message < bob);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn receive(&mut self, message: &Self) -> Result<(), EventError> {
+        if self.is_anonymous() {
+            return Err(EventError::Anonymous);
+        }
+        if message.event.exceeds(&self.event, &self.id) {
+            return Err(EventError::FromOwnFuture);
+        }
+        let before = self.event.clone();
+        self.event = self.event.join(&message.event);
+        let happened = self.event();
+        if happened.is_err() {
+            self.event = before;
+        }
+        happened
+    }
+
+    /// How what is known stands to what another stamp knows; who owns what does not matter.
+    ///
+    /// ```
+    /// use synod_vclock::{CausalOrder, itc::Stamp};
+    ///
+    /// let stamp = Stamp::seed();
+    /// assert_eq!(stamp.causal_cmp(&stamp.peek()), CausalOrder::Equal);
+    /// ```
+    #[must_use]
+    pub fn causal_cmp(&self, other: &Self) -> CausalOrder {
+        self.event.causal_cmp(&other.event)
+    }
+
+    /// Whether everything that `other` knows is known here.
+    ///
+    /// ```
+    /// use synod_vclock::itc::Stamp;
+    ///
+    /// let mut stamp = Stamp::seed();
+    /// let before = stamp.peek();
+    /// stamp.event()?;
+    /// assert!(stamp.descends(&before) && !before.descends(&stamp));
+    /// # Ok::<(), synod_vclock::itc::EventError>(())
+    /// ```
+    #[must_use]
+    pub fn descends(&self, other: &Self) -> bool {
+        self.causal_cmp(other).descends()
+    }
+
+    /// The bits that [`Wire::encode`] pads to bytes: how large the stamp is.
+    ///
+    /// ```
+    /// use synod_vclock::itc::Stamp;
+    ///
+    /// assert_eq!(Stamp::seed().bit_len(), 7);
+    /// ```
+    #[must_use]
+    pub fn bit_len(&self) -> usize {
+        let mut bits = BitWriter::default();
+        bits.id(&self.id);
+        bits.event(&self.event);
+        bits.len()
+    }
+}
+
+/// Of what is known. Stamps that know the same and own different parts are unequal and have no
+/// order, as `PartialOrd` demands; [`causal_cmp`](Stamp::causal_cmp) calls them equal.
+impl PartialOrd for Stamp {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match self.causal_cmp(other) {
+            CausalOrder::Equal => (self.id == other.id).then_some(Ordering::Equal),
+            order => order.into(),
+        }
+    }
+}
+
+impl fmt::Debug for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Stamp{self}")
+    }
+}
+
+/// The notation of the paper: `(id, event)`.
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}, {})", self.id, self.event)
+    }
+}
+
+/// The paper's encoding in bits, first bit highest, padded with zeros to whole bytes. Only trees in
+/// normal form are accepted.
+impl Wire for Stamp {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut bits = BitWriter::default();
+        bits.id(&self.id);
+        bits.event(&self.event);
+        out.extend(bits.into_bytes());
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut bits = BitReader::new(reader);
+        let id = bits.id(0)?;
+        let event = bits.event(0, 0)?;
+        bits.finish()?;
+        Ok(Self { id, event })
+    }
+}
+
+impl From<Stamp> for Vec<u8> {
+    fn from(stamp: Stamp) -> Self {
+        stamp.to_bytes()
+    }
+}
+
+/// With the limits of [`Limits::default`](crate::Limits::default).
+impl TryFrom<Vec<u8>> for Stamp {
+    type Error = DecodeError;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, DecodeError> {
+        Self::from_bytes(&bytes, crate::Limits::default())
+    }
+}
+
+/// Why there was no event.
+///
+/// ```
+/// use synod_vclock::itc::{EventError, Stamp};
+///
+/// assert_eq!(Stamp::seed().peek().event(), Err(EventError::Anonymous));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// The stamp owns nothing that it could raise.
+    #[error("an anonymous stamp has no events")]
+    Anonymous,
+    /// The message knows of events on the own part that did not happen here: it is forged, or the
+    /// stamp is a copy, or a process has lost its memory.
+    #[error("the message knows of events on the own part that this stamp has not made")]
+    FromOwnFuture,
+    /// The counter is at its end.
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
+}
+
+/// Two stamps own some of the same: one of them is a copy, or retired already.
+///
+/// ```
+/// use synod_vclock::itc::{OverlappingIds, Stamp};
+///
+/// assert_eq!(Stamp::seed().join(Stamp::seed()), Err(OverlappingIds));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("the stamps own overlapping parts")]
+pub struct OverlappingIds;
+
+/// The part is as small as parts get: see [`DEPTH_MAX`](super::DEPTH_MAX).
+///
+/// ```
+/// use synod_vclock::itc::{DEPTH_MAX, Stamp, TooDeep};
+///
+/// let mut stamp = Stamp::seed();
+/// for _ in 0..DEPTH_MAX {
+///     stamp.fork()?;
+/// }
+/// assert_eq!(stamp.fork(), Err(TooDeep));
+/// # Ok::<(), TooDeep>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("the part cannot be halved any more")]
+pub struct TooDeep;

@@ -1,0 +1,142 @@
+//! Causality: what happened before what, and what did neither.
+//!
+//! # The problem
+//!
+//! Clocks of different machines disagree, so "later" on the wall says nothing about "because of".
+//! Lamport (1978) defined the order that does not need them: an event happened before another if it
+//! came earlier in the same process, if it was the sending of the message that the other received,
+//! or by a chain of such steps. Two events without such a chain are concurrent: neither can have
+//! influenced the other, and whoever orders them invents something. A scalar clock respects that
+//! order; the clocks of this crate *are* it. They tell before, after and concurrent apart exactly.
+//!
+//! ```text
+//!   a  ──●────────●─────────────────●──▶        e1 happened before f2, by the message
+//!       e1        │ e2              │ e3        f1 and e1 are concurrent, and so are f1 and e2
+//!        {a:1}    │ {a:2}           │ {a:3, b:3}
+//!                 └──────▶          │
+//!   b  ──●────────────────●────●────┘           e3 knows of everything
+//!       f1                f2   f3
+//!        {b:1}             {a:2, b:2}  {a:2, b:3}
+//! ```
+//!
+//! # Which clock
+//!
+//! | for | use |
+//! |---|---|
+//! | processes that send messages | [`VectorClock`], or [`Stamp`](itc::Stamp) if they come and go |
+//! | copies of an object | [`VersionVector`], [`DvvSet`] for its concurrent values |
+//! | a group that is fixed, and speed | [`DenseClock`] with [`Members`] |
+//! | single changes that arrive out of order | [`CausalContext`] |
+//! | objects with very many writers | [`Pruned`], at the price of false conflicts |
+//! | messages that must not arrive before their causes | [`CausalBuffer`] |
+//! | knowing what everybody has, and forgetting it | [`MatrixClock`] |
+//! | seeing what happened | [`shiviz`] logs, [`Diagram`] |
+//!
+//! # The model
+//!
+//! Processes do one thing after the other, and messages may be lost, repeated, late and out of
+//! order. A name (an actor, a member) belongs to one process at a time, which does not forget its
+//! own counter; where a message shows that one did, it is refused. Peers may be broken: whatever
+//! they send is refused with a reason or is harmless. Lies that are consistent cannot be seen: who
+//! claims to know events of a third party is believed.
+//!
+//! # The loop
+//!
+//! All of it is values without input and output, time or threads. Call for each event, put the clock
+//! into each message, hand it over on receipt:
+//!
+//! ```
+//! use synod_vclock::{CausalOrder, VectorClock};
+//!
+//! let (mut a, mut b) = (VectorClock::new("a"), VectorClock::new("b"));
+//! let e1 = a.tick()?.clone();
+//! let message = a.send()?; // e2
+//! let f1 = b.tick()?.clone();
+//! let f2 = b.receive(&message)?.clone();
+//!
+//! assert_eq!(e1.causal_cmp(&f2), CausalOrder::Before);
+//! assert_eq!(e1.causal_cmp(&f1), CausalOrder::Concurrent);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Guarantees
+//!
+//! - The orders are exact, and each theorem behind them is a test of that name which drives random
+//!   executions against sets of events. [`Pruned`] may say that it does not know; what it says is
+//!   true.
+//! - One history has one value: no entry of zero, no tree in another form, also after decoding. So
+//!   equality, hashes and bytes mean what they say.
+//! - No counter wraps: [`Overflow`].
+//! - No input panics, recurses without bound, or allocates beyond [`Limits`].
+//! - An order of clocks is partial, and nothing here pretends otherwise:
+//!
+//! ```
+//! fn partially_ordered<T: PartialOrd>(_: T) {}
+//! partially_ordered(synod_vclock::VersionVector::<u64>::new());
+//! ```
+//! ```compile_fail,E0277
+//! fn totally_ordered<T: Ord>(_: T) {}
+//! totally_ordered(synod_vclock::VersionVector::<u64>::new());
+//! ```
+//!
+//! # Words
+//!
+//! | elsewhere | here |
+//! |---|---|
+//! | vector timestamp, vector time | the [`VersionVector`] of an event |
+//! | merge, least upper bound | `join` |
+//! | greatest lower bound, glb | `meet` |
+//! | dominates, descends | `descends`, which includes equality |
+//! | version vector with exceptions, dot cloud | [`CausalContext`] |
+//! | causal stability, stable cut | [`MatrixClock::stable`] |
+//!
+//! # What is left out
+//!
+//! Scalar and hybrid clocks (they are in `synod-lamport`), CRDTs, the carriage of clocks in tracing
+//! headers, and changes of membership in [`CausalBuffer`], which are the business of a group
+//! membership service.
+//!
+//! # Features
+//!
+//! `serde`: `Serialize` and `Deserialize` for clocks and messages. With or without it the crate is
+//! `no_std` with `alloc`, and has no unsafe code.
+
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod itc;
+pub mod shiviz;
+
+mod causal_buffer;
+mod codec;
+mod context;
+mod dense;
+mod diagram;
+mod dot;
+mod dvv_set;
+mod entries;
+mod matrix_clock;
+mod order;
+mod pruned;
+mod vector_clock;
+mod version_vector;
+
+pub use causal_buffer::{BufferError, BufferLimits, CausalBuffer, Envelope, Receipt};
+pub use codec::{DecodeError, Limits, Reader, Wire};
+pub use context::CausalContext;
+pub use dense::{DenseClock, Members, NotAMember};
+pub use diagram::{Diagram, DiagramError, EventId};
+pub use dot::{Dot, Overflow};
+pub use dvv_set::DvvSet;
+pub use matrix_clock::{MatrixClock, Stranger};
+pub use order::CausalOrder;
+pub use pruned::{LossyOrder, PrunePolicy, Pruned};
+pub use vector_clock::{ReceiveError, VectorClock};
+pub use version_vector::VersionVector;
+
+/// Keeps the README's examples running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
