@@ -97,24 +97,36 @@ pub(crate) fn plain(rows: &[Row]) -> String {
     text
 }
 
-/// As Markdown, one row for each mutant and ring.
+/// As Markdown: a table for each crate, with a row for each mutant and ring.
 fn markdown(rows: &[Row]) -> String {
-    let heads = "| mutant | bug | seen | row | ring | verdict | after | s |";
-    let mut text = format!("{heads}\n|{}\n", "---|".repeat(8));
-    let mut before = None;
-    for row in rows {
-        let name = format!("{}/{}", row.folder, row.name);
-        // What is the same as in the line above is not repeated.
-        let told = before.as_ref() == Some(&name);
+    let mut tables = Vec::new();
+    for rows in rows.chunk_by(|row, next| row.folder == next.folder) {
+        let folder = rows.first().map_or("", |row| &row.folder);
+        let mutants = rows.chunk_by(|row, next| row.name == next.name);
+        let lines: String = mutants.clone().map(markdown_of_one).collect();
+        let heads = "| mutant | bug | seen | row | ring | verdict | after | s |";
+        let rule = "---|".repeat(8);
+        let count = mutants.count();
+        tables.push(format!(
+            "### {folder}: {count} bugs\n\n{heads}\n|{rule}\n{lines}"
+        ));
+    }
+    tables.join("\n")
+}
+
+/// The rows of one mutant. What they have in common stands in the first.
+fn markdown_of_one(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
         let once = |cell: &str| {
-            if told {
-                String::new()
-            } else {
+            if number == 0 {
                 cell.replace('|', "\\|")
+            } else {
+                String::new()
             }
         };
         let cells = [
-            once(&format!("`{name}`")),
+            once(&format!("`{}`", row.name)),
             once(&row.bug),
             once(&row.seen),
             once(&row.row),
@@ -124,7 +136,6 @@ fn markdown(rows: &[Row]) -> String {
             row.seconds(),
         ];
         text.push_str(&format!("| {} |\n", cells.join(" | ")));
-        before = Some(name);
     }
     text
 }
