@@ -198,6 +198,8 @@ impl Atlas {
 
     /// The same state with other names. The core treats names alike, so it is where the same inputs
     /// lead with other names.
+    /// (States that hold the same messages in different orders may stay two: more
+    /// states than needed, and none lost.)
     pub(crate) fn rename_node(&mut self, node: u32, renaming: usize) -> u32 {
         if let Some(renamed) = self.nodes[node as usize].renamed[renaming] {
             return renamed;

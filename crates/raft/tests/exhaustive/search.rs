@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
 
+use synod_raft::Message;
+
 use crate::atlas::Atlas;
 use crate::fingerprint::{Fingerprint, Set};
 use crate::goals::{Goal, Goals};
 use crate::node::{Input, Packet};
-
-use synod_raft::Message;
 
 /// What may happen how often, and what must.
 #[derive(Clone, Copy, Debug)]
