@@ -95,6 +95,9 @@ impl Cargo {
         log: &Path,
     ) -> io::Result<(Ended, Duration)> {
         let output = File::create(log)?;
+        for (name, _) in env::vars_os().filter(|(name, _)| is_ours(&name.to_string_lossy())) {
+            command.env_remove(name);
+        }
         command
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
@@ -104,21 +107,14 @@ impl Cargo {
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
             .env("CARGO_PROFILE_SIM_DEBUG", "0")
+            // What one mutant was caught by must not help against the next.
+            .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1")
             .env_remove("RUST_BACKTRACE")
             .envs(test.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output)
             .process_group(0);
-        for (name, _) in env::vars_os().filter(|(name, _)| is_ours(&name.to_string_lossy())) {
-            if test
-                .env
-                .iter()
-                .all(|(set, _)| *set != name.to_string_lossy())
-            {
-                command.env_remove(name);
-            }
-        }
         let start = now();
         let status = wait(command.spawn()?, time_max)?;
         let took = now().saturating_duration_since(start);
