@@ -1,8 +1,9 @@
-//! The workspace's own chores: `cargo xtask tidy`, `sim`, `shrink`.
+//! The workspace's own chores: `cargo xtask help` lists them.
 
 mod arrows;
 mod finding;
 mod manifest;
+mod mutants;
 mod names;
 mod shrink;
 mod sim;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         ["shrink", rest @ ..] => shrink::run(rest),
         ["sim", rest @ ..] => sim::run(rest),
         ["tidy"] => tidy::run(),
+        ["mutants", order @ ..] => mutants::run(order),
         [] | ["help" | "-h" | "--help"] => {
             println!("{HELP}");
             ExitCode::SUCCESS
@@ -45,4 +47,8 @@ Chores:
   sim     runs whole nodes under seeded faults: [--protocol raft] [--runs N] [--base B] [--budget 90s], or one seed
           with its trace: --seed S, or a script of faults: --script FILE.
   shrink  makes the failure of a seed small: faults off one by one, fewer and shorter; leaves a script that fails.
+  mutants [NAME..] [--crate FOLDER] [--check | --markdown]
+          plants each bug of crates/*/mutants/*.patch into a copy of the tree, runs the tests that are meant for it, and
+          prints which were caught; exit status 1 unless all were. `--check` only looks whether the patches apply and
+          their headers are whole; `--markdown` also writes the table into crates/raft/TESTING.md.
   help    prints this.";

@@ -53,13 +53,14 @@ fn check(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-fn root() -> PathBuf {
+/// Of the repository.
+pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// The text files that git tracks, or would track: what is new is checked before it is added.
-fn tracked_files(root: &Path) -> io::Result<Vec<File>> {
+/// The files that git tracks, or would track: what is new is checked before it is added.
+pub(crate) fn list_files(root: &Path) -> io::Result<Vec<String>> {
     let arguments = [
         "ls-files",
         "-z",
@@ -76,16 +77,17 @@ fn tracked_files(root: &Path) -> io::Result<Vec<File>> {
             String::from_utf8_lossy(&listed.stderr).trim().to_owned(),
         ));
     }
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    Ok(listed.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// The text files among them.
+fn tracked_files(root: &Path) -> io::Result<Vec<File>> {
     let mut files = Vec::new();
-    for path in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
-        match fs::read(root.join(path)) {
-            Ok(bytes) => {
-                // What is not UTF-8 is no text of ours.
-                files.extend(String::from_utf8(bytes).map(|text| File {
-                    path: path.to_owned(),
-                    text,
-                }));
-            }
+    for path in list_files(root)? {
+        match fs::read(root.join(&path)) {
+            // What is not UTF-8 is no text of ours.
+            Ok(bytes) => files.extend(String::from_utf8(bytes).map(|text| File { path, text })),
             // Deleted, and git has not been told.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),

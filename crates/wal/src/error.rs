@@ -12,7 +12,7 @@ use crate::{GroupId, Lsn};
 pub struct Corruption {
     /// Number in the name of the segment's file.
     pub segment: u64,
-    /// Where in the file the bad record begins.
+    /// Where in the file the bad record begins, or what an earlier recovery has cut in front of it.
     pub offset: u64,
     /// Which record it is.
     pub lsn: Lsn,

@@ -74,6 +74,9 @@
 //! good records of that batch behind it, which are there when sectors were written out of order, go
 //! with it.
 //!
+//! The opening of a segment may be the one of its former life, when the write of the new one got lost.
+//! So recovery looks for such a proof in files too that are no part of the log by their openings.
+//!
 //! Good records of a cut batch stay behind on the disk and must not come back. The first batch of
 //! each process is one record alone, with a number that no durable batch has. A batch of one record
 //! leaves no good part behind, and a later batch has a greater number, so what is left of an

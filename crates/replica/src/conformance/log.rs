@@ -17,14 +17,14 @@ use crate::log::Log;
 /// A closure that opens the log is one that can do nothing else:
 ///
 /// ```no_run
-/// # use synod_replica::{Log, conformance};
-/// # struct MyLog;
-/// # impl MyLog { fn open(_: &std::path::Path) -> synod_wal::Wal<synod_wal::Directory> { unimplemented!() } }
+/// use synod_replica::conformance;
+/// use synod_wal::{Directory, Options, Wal};
+///
 /// // #[test]
 /// fn my_log_conforms() {
 ///     conformance::log(|| {
 ///         let directory = tempfile::tempdir().unwrap();
-///         move || MyLog::open(directory.path())
+///         move || Wal::open(Directory::open(directory.path()).unwrap(), Options::default()).unwrap()
 ///     });
 /// }
 /// ```
@@ -74,21 +74,23 @@ impl<L: Log, F: FnMut() -> L> LogStore for F {
 /// `fresh` makes, empty and with space. A log whose syncs end later than they begin is waited for by
 /// the waker that it was handed.
 ///
-/// | case | what it is about |
-/// |---|---|
-/// | `empty` | a group that nobody wrote to |
-/// | `sync_of_nothing`, `append`, `sequence_numbers` | what was synced is there after a restart; numbers and `durable` only rise, and what is appended has a number above `durable` |
-/// | `last_put_wins`, `gaps`, `extremes`, `longest_record` | slots |
-/// | `truncation`, `start`, `state`, `order_in_a_record` | what a record does, in its order |
-/// | `groups` | one log, one sync, no cross-talk |
-/// | `lives` | long random histories over many restarts, against a model |
-/// | `stream` | many slots, recovered in order |
-/// | `reads`, `reads_are_bounded`, `reads_beside_the_writer` | the readers' half, also from another thread while the log grows and is cut |
-/// | `snapshots`, `snapshots_of_groups`, `failing_writer`, `large_snapshot` | snapshots written here |
-/// | `transfer`, `partial_transfer`, `bad_transfer`, `transfers_do_not_mix` | snapshots received in pieces |
-/// | `power_loss`, `snapshots_survive_power_loss` | what was durable is there, and what is there was appended, up to one point in the order of all groups (needs `lose_power`) |
-/// | `damaged_snapshot` | is not believed (needs `damage_snapshot`) |
-/// | `failed_sync` | latches the log shut (needs `fail_syncs`) |
+/// - `empty`: a group that nobody wrote to
+/// - `sync_of_nothing`, `append`, `sequence_numbers`: what was synced is there after a restart;
+///   numbers and `durable` only rise, and what is appended has a number above `durable`
+/// - `last_put_wins`, `gaps`, `extremes`, `longest_record`: slots
+/// - `truncation`, `start`, `state`, `order_in_a_record`: what a record does, in its order
+/// - `groups`: one log, one sync, no cross-talk
+/// - `lives`: long random histories over many restarts, against a model
+/// - `stream`: many slots, recovered in order
+/// - `reads`, `reads_are_bounded`, `reads_beside_the_writer`: the readers' half, also from another
+///   thread while the log grows and is cut
+/// - `snapshots`, `snapshots_of_groups`, `failing_writer`, `large_snapshot`: snapshots written here
+/// - `transfer`, `partial_transfer`, `bad_transfer`, `transfers_do_not_mix`: snapshots received in
+///   pieces
+/// - `power_loss`, `snapshots_survive_power_loss`: what was durable is there, and what is there was
+///   appended, up to one point in the order of all groups (needs `lose_power`)
+/// - `damaged_snapshot`: is not believed (needs `damage_snapshot`)
+/// - `failed_sync`: latches the log shut (needs `fail_syncs`)
 ///
 /// # Panics
 /// When a case fails.

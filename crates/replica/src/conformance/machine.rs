@@ -14,18 +14,20 @@ use streams::{Failing, Trickle};
 /// it that must be equal on every node; `commands` are encoded commands of yours, the more kinds the
 /// better, and best with some that depend on what others did.
 ///
-/// | case | what it is about |
-/// |---|---|
-/// | `deterministic` | machines that are given the same commands give the same answers and are in the same state, also on another thread |
-/// | `any_bytes` | what is no command is answered too, the same way everywhere |
-/// | `round_trip` | a machine restored from a snapshot is the one that was frozen, and goes on as it does |
-/// | `frozen` | a frozen state stays as it was while commands go on being applied, and is written on another thread |
-/// | `restore_replaces` | nothing of the state before a restore is left, also when what is restored is empty |
-/// | `restore_again` | snapshots of a restored machine are as good |
-/// | `short_reads`, `short_writes` | readers and writers that do a little at a time |
-/// | `failing_reader`, `failing_writer` | their errors are passed on |
-/// | `truncated_snapshot` | is refused at every length |
-/// | `damaged_snapshot` | does not panic |
+/// - `deterministic`: machines that are given the same commands give the same answers and are in
+///   the same state, also on another thread
+/// - `any_bytes`: what is no command is answered too, the same way everywhere
+/// - `round_trip`: a machine restored from a snapshot is the one that was frozen, and goes on as it
+///   does
+/// - `frozen`: a frozen state stays as it was while commands go on being applied, and is written on
+///   another thread
+/// - `restore_replaces`: nothing of the state before a restore is left, also when what is restored
+///   is empty
+/// - `restore_again`: snapshots of a restored machine are as good
+/// - `short_reads`, `short_writes`: readers and writers that do a little at a time
+/// - `failing_reader`, `failing_writer`: their errors are passed on
+/// - `truncated_snapshot`: is refused at every length
+/// - `damaged_snapshot`: does not panic
 ///
 /// ```
 /// # use synod_replica::{Applying, StateMachine, conformance};

@@ -49,21 +49,21 @@ pub struct NetworkLimits {
 /// To be called in a `tokio` runtime with a clock, with at least two threads if the transport needs
 /// tasks of its own to run.
 ///
-/// | case | what it is about |
-/// |---|---|
-/// | `exchange` | messages of all sizes, both lanes, both ways |
-/// | `parcels` | heads and parts arrive as one message, whichever group they are of |
-/// | `empty` | a message without a byte |
-/// | `everybody` | three nodes, each to each at once: no message under another's name |
-/// | `flush` | nothing leaves before it |
-/// | `strangers` | a message to oneself, or to a node that nobody knows, is dropped and harms nobody |
-/// | `wakes` | whoever waits is woken, and of several tasks the last |
-/// | `reconnect` | a node that went away is reached in its next life, from both sides |
-/// | `control_first` | control overtakes bulk that waits |
-/// | `deaf_peer` | a peer that does not listen: nobody waits for it, others are reached, and when it listens again the newest of control is there |
-/// | `bounded` | what waits has a bound (needs [`NetworkLimits::waiting_bytes_max`]) |
-/// | `longest_message` | the limit is kept, and harms nothing behind it (needs [`NetworkLimits::message_bytes_max`]) |
-/// | `partition` | a cut link loses, and a healed one carries (needs [`Network::cut`]) |
+/// - `exchange`: messages of all sizes, both lanes, both ways
+/// - `parcels`: heads and parts arrive as one message, whichever group they are of
+/// - `empty`: a message without a byte
+/// - `everybody`: three nodes, each to each at once: no message under another's name
+/// - `flush`: nothing leaves before it
+/// - `strangers`: a message to oneself, or to a node that nobody knows, is dropped and harms nobody
+/// - `wakes`: whoever waits is woken, and of several tasks the last
+/// - `reconnect`: a node that went away is reached in its next life, from both sides
+/// - `control_first`: control overtakes bulk that waits
+/// - `deaf_peer`: a peer that does not listen: nobody waits for it, others are reached, and when it
+///   listens again the newest of control is there
+/// - `bounded`: what waits has a bound (needs [`NetworkLimits::waiting_bytes_max`])
+/// - `longest_message`: the limit is kept, and harms nothing behind it (needs
+///   [`NetworkLimits::message_bytes_max`])
+/// - `partition`: a cut link loses, and a healed one carries (needs [`Network::cut`])
 ///
 /// ```
 /// use synod_replica::{NodeId, conformance};

@@ -48,6 +48,7 @@ pub(crate) fn strike(story: &mut Story, disk: &Disk, at: Where) {
     let disk = &rotten;
     next_image();
     story.coverage.see("images");
+    story.coverage.see("rotten images");
     let (_, all) = story.synced_of_tried();
     let torn = story.prefix(&sound, 0).is_some_and(|left| left < all);
     story.coverage.see_if(torn, "rot and a torn batch together");
