@@ -93,7 +93,12 @@ fn apply(at: &Path, patch: &Path, options: &[&str]) -> io::Result<Result<(), Str
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
         git.env_remove(name);
     }
-    let output = git.output()?;
+    let output = git.output().map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("git applies the patches, and cannot: {error}"),
+        )
+    })?;
     if output.status.success() {
         return Ok(Ok(()));
     }
