@@ -86,6 +86,11 @@ impl Campaign {
                 campaign.settings.push((variable, given));
             }
         }
+        // Who gives a budget and no number of runs wants as many as there is time for.
+        let given = |name| campaign.settings.iter().any(|(known, _)| *known == name);
+        if given("SIM_BUDGET") && !given("SIM_RUNS") {
+            campaign.settings.push(("SIM_RUNS", RUNS_MAX.to_string()));
+        }
         Ok(campaign)
     }
 
@@ -106,6 +111,9 @@ fn is_time(text: &str) -> bool {
 }
 
 const PROTOCOLS: [&str; 1] = ["raft"];
+
+/// More runs than any budget has time for.
+const RUNS_MAX: u64 = 1_000_000_000;
 
 /// What the simulation reads from its environment.
 const VARIABLES: [&str; 5] = [
@@ -136,6 +144,13 @@ mod tests {
         ];
         let settings = expected.map(|(name, value)| (name, value.to_owned()));
         assert_eq!(campaign.settings, settings);
+    }
+
+    #[test]
+    fn a_budget_alone_is_used_up() {
+        let campaign = Campaign::parse(&["--budget", "90s", "--base", "7"]).unwrap();
+        let runs = ("SIM_RUNS", RUNS_MAX.to_string());
+        assert!(campaign.settings.contains(&runs), "{campaign:?}");
     }
 
     #[test]
