@@ -190,8 +190,9 @@ impl<S: Subject> Run<S> {
             self.world.stop_faults();
             self.probe(&core)?;
         }
-        self.converge(&core)?;
         self.end_requests(&core)?;
+        // Last of all: a request that still ends may have an entry that not all have applied yet.
+        self.converge(&core)?;
         let excused = self.excused(&core);
         for (id, node) in self.core(&core) {
             if !excused.contains(&id) {
