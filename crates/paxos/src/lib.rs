@@ -1,0 +1,18 @@
+//! Paxos as pure state machines: no I/O, no clock, no threads, and durability in the types.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod ballot;
+mod id;
+mod quorum;
+mod time;
+
+pub use ballot::Ballot;
+pub use id::NodeId;
+pub use quorum::{AcceptorSet, QuorumError, Quorums};
+pub use time::Instant;
