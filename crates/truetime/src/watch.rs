@@ -48,8 +48,9 @@ impl Observation {
     }
 
     fn once(clocks: &(impl Clocks + ?Sized)) -> Self {
-        let local = clocks.local();
+        // All others between two readings of the same one, which tell how far apart they may be.
         let monotonic = clocks.monotonic();
+        let local = clocks.local();
         let realtime = clocks.realtime();
         let boottime = clocks.boottime();
         let after = clocks.monotonic();

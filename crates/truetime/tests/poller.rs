@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use synod_truetime::{
-    Clocks, Config, Disciplined, Interval, Sample, Source, SourceError, SystemClocks, Timestamp,
-    TrueTime,
+    Clocks, Config, Disciplined, Interval, Local, Sample, Source, SourceError, SystemClocks,
+    Timestamp, TrueTime,
 };
 
 /// Takes this machine's oscillator for true time, and tells of each question.
@@ -20,12 +20,13 @@ impl Source for Telling {
         let at = SystemClocks::new().local();
         let told = self.0.lock().expect("no panic").send(());
         told.map_err(|_| SourceError::Unavailable)?;
-        Ok(Sample::between(at, at, Interval::at(oscillator()), 0))
+        let interval = Interval::at(true_time(at));
+        Ok(Sample::between(at, at, interval, 0))
     }
 }
 
-fn oscillator() -> Timestamp {
-    Timestamp::UNIX_EPOCH.later(SystemClocks::new().local().as_nanos())
+fn true_time(at: Local) -> Timestamp {
+    Timestamp::UNIX_EPOCH.later(at.as_nanos())
 }
 
 fn clock() -> (Arc<Disciplined<Telling, SystemClocks>>, Receiver<()>) {
@@ -61,14 +62,15 @@ fn readers_are_right_while_it_polls() {
     while clock.now().is_err() {
         thread::yield_now();
     }
+    let clocks = SystemClocks::new();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 let mut known = 0;
                 for _ in 0..20_000 {
-                    let before = oscillator();
+                    let before = true_time(clocks.local());
                     let interval = clock.now();
-                    let after = oscillator();
+                    let after = true_time(clocks.local());
                     // A thread that was stopped at the wrong moment may see a disruption, and no lie.
                     let Ok(interval) = interval else { continue };
                     assert!(interval.earliest() <= after && before <= interval.latest());
