@@ -121,6 +121,7 @@ mod tests {
     fn the_ends_of_time_are_walls() {
         assert_eq!(Timestamp::MIN.earlier(1), Timestamp::MIN);
         assert_eq!(Timestamp::MIN.later(u64::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::MAX.later(1), Timestamp::MAX);
         assert_eq!(Timestamp::MAX.nanos_since(Timestamp::MIN), u64::MAX);
         assert_eq!(Timestamp::MIN.nanos_since(Timestamp::MAX), 0);
         assert_eq!(nanos(Duration::MAX), u64::MAX);

@@ -17,6 +17,12 @@ fn intervals(width_max: i64) -> impl Strategy<Value = Interval> {
         .prop_map(|(earliest, width)| Interval::spanning(at(earliest), at(earliest + width)))
 }
 
+/// Close together, so that they overlap in every way.
+fn near(width_max: i64) -> impl Strategy<Value = Interval> {
+    (-40..40_i64, 0..=width_max)
+        .prop_map(|(earliest, width)| Interval::spanning(at(earliest), at(earliest + width)))
+}
+
 /// A reading at some true time by a clock that is in bound.
 fn reading(now: i64, below: i64, above: i64) -> Interval {
     Interval::spanning(at(now - below), at(now + above))
@@ -70,10 +76,10 @@ proptest! {
     /// Definition: a point is covered enough if all but `faulty_max` intervals hold it.
     #[test]
     fn marzullo_is_the_hull_of_what_enough_cover(
-        given in vec(intervals(400), 1..9), faulty in 0..4_usize,
+        given in vec(near(30), 1..9), faulty in 0..4_usize,
     ) {
         let covered = |point: i64| given.iter().filter(|it| it.contains(at(point))).count();
-        let points: Vec<i64> = (-1_000..=1_400)
+        let points: Vec<i64> = (-40..=70)
             .filter(|point| covered(*point) + faulty >= given.len())
             .collect();
         match marzullo(&given, faulty) {
@@ -150,7 +156,7 @@ proptest! {
     /// order.
     #[test]
     fn the_floor_misses_nothing_that_commit_wait_has_ordered(
-        first in intervals(50), waited in (1..100_i64, 0..50_i64), chain in vec(intervals(50), 1..6),
+        first in near(50), waited in (1..100_i64, 0..50_i64), chain in vec(near(50), 1..6),
     ) {
         // Commit wait: released when `earliest` has passed the timestamp.
         let released = reading(first.latest().as_nanos() + waited.0, 0, waited.1);
@@ -170,7 +176,7 @@ proptest! {
     #[test]
     fn leases_of_two_leaders_are_disjoint(
         asks in vec((0..2_u8, 0..3_usize, 0..40_i64, (0..20_i64, 0..20_i64), (0..20_i64, 0..20_i64)), 1..60),
-        probes in vec((0..400_i64, 0..20_i64, 0..20_i64), 20),
+        probes in vec((0..20_i64, 0..20_i64), 10),
     ) {
         let length = Duration::from_nanos(100);
         let mut votes = [const { LeaseVote::<u8>::new(Duration::from_nanos(100)) }; 3];
@@ -195,21 +201,18 @@ proptest! {
                 leases.extend(lease.map(|lease| (leader, now, lease)));
             }
         }
-        for (probe, below, above) in probes {
-            let clock = reading(probe, below, above);
-            let holders: std::collections::BTreeSet<u8> = leases
-                .iter()
-                .filter(|(_, since, lease)| *since <= probe && lease.holds(&clock))
-                .map(|(leader, ..)| *leader)
-                .collect();
-            prop_assert!(holders.len() <= 1, "{probe}: {leases:?}");
-        }
-        // And so are the timestamps that they may assign.
         for (one, since, lease) in &leases {
             for (other, others_since, others) in &leases {
-                if one != other && since < others_since {
-                    prop_assert!(lease.end() <= others.start() , "{lease:?} {others:?}");
+                if one == other || others_since < since {
+                    continue;
                 }
+                // From then on the other one acts. By no clock in bound may the first one still do so.
+                for (below, above) in &probes {
+                    let clock = reading(*others_since, *below, *above);
+                    prop_assert!(!lease.holds(&clock), "two leaders: {lease:?} {others:?} {clock}");
+                }
+                // And no timestamp of the one is among those that the other one may assign.
+                prop_assert!(lease.end() <= others.start(), "two leaders assign: {lease:?} {others:?}");
             }
         }
     }
@@ -238,8 +241,8 @@ proptest! {
     /// LeaseGuard: the old leader reads while the new one must not yet commit.
     #[test]
     fn the_log_lease_never_lets_both_act(
-        entry in (0..40_i64, 0..40_i64), behind in (0..60_i64, 0..40_i64, 0..40_i64),
-        probe in 0..400_i64, old in (0..40_i64, 0..40_i64), new in (0..40_i64, 0..40_i64),
+        entry in (0..40_i64, 0..40_i64), behind in (0..20_i64, 0..40_i64, 0..40_i64),
+        probe in 60..200_i64, old in (0..40_i64, 0..40_i64), new in (0..40_i64, 0..40_i64),
     ) {
         let lease = LogLease::new(Duration::from_nanos(100));
         let committed = reading(0, entry.0, entry.1);
