@@ -49,7 +49,7 @@ fn sleep_is_seen_by_the_next_reader() {
 fn sleep_that_is_not_seen_is_covered() {
     let world = World::new(2);
     let machine = Machine::new(&world, 0);
-    let source = Reference::new(&machine, Duration::ZERO);
+    let source = Reference::new(&machine, Duration::ZERO).with_way_max(Duration::ZERO);
     let clock = Disciplined::new(source, &machine, Config::default());
     clock.poll().unwrap();
     machine.strike(Fault::Suspend(Duration::from_nanos(10_000)));

@@ -84,6 +84,7 @@ proptest! {
             .collect();
         match marzullo(&given, faulty) {
             Ok(agreement) => {
+                prop_assert!(!points.is_empty(), "no point has enough cover");
                 prop_assert_eq!(agreement.interval.earliest(), at(points[0]));
                 prop_assert_eq!(agreement.interval.latest(), at(points[points.len() - 1]));
                 for (number, interval) in given.iter().enumerate() {
@@ -261,6 +262,30 @@ proptest! {
             }
         }
     }
+}
+
+/// Two groups, each large enough, and one in the gap between them: the answer spans the gap, and yet who is
+/// only there is wrong. It takes seven sources.
+#[test]
+fn who_is_only_in_a_gap_is_a_falseticker() {
+    let interval = |earliest, latest| Interval::spanning(at(earliest), at(latest));
+    let [both, low, high] = [interval(0, 100), interval(0, 10), interval(90, 100)];
+    let given = [both, both, low, low, high, high, interval(50, 60)];
+    let agreement = marzullo(&given, 3).unwrap();
+    assert_eq!(agreement.interval, both);
+    assert_eq!(agreement.falsetickers.iter().collect::<Vec<_>>(), [6]);
+}
+
+/// At every reading that overlaps the end of the promise, the vote may still be the other one's.
+#[test]
+fn a_vote_is_held_until_it_is_certainly_over() {
+    let mut vote = LeaseVote::new(Duration::from_nanos(100));
+    let until = vote.ask(1, &reading(0, 4, 4)).unwrap().stored().until;
+    assert_eq!(until, at(104));
+    for now in [90, 100, 104, 108] {
+        assert!(vote.ask(2, &reading(now, 4, 4)).is_err(), "at {now}");
+    }
+    assert!(vote.ask(2, &reading(109, 4, 4)).is_ok());
 }
 
 /// After a restart a voter knows what it has promised.
