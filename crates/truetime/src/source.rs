@@ -4,7 +4,28 @@
 //! [`Disciplined`](crate::Disciplined) clock lets the interval grow. A source does not judge how old
 //! a sample may become, it only says how long the sample may be used at most.
 
+pub mod chrony;
+#[cfg(all(feature = "std", unix))]
+pub mod clockbound;
+mod fixed;
+#[cfg(all(feature = "kernel", target_os = "linux"))]
+mod kernel;
+pub mod peer;
+mod question;
+
 use core::time::Duration;
+
+#[cfg(feature = "std")]
+pub use chrony::Chrony;
+#[cfg(all(feature = "std", unix))]
+pub use clockbound::ClockBound;
+pub use fixed::FixedEpsilon;
+#[cfg(all(feature = "kernel", target_os = "linux"))]
+pub use kernel::{Kernel, Timex};
+pub use peer::Peer;
+#[cfg(feature = "std")]
+pub use peer::PeerSource;
+pub use question::Question;
 
 use crate::growth::Drift;
 use crate::{BoundKind, Interval, Local};
