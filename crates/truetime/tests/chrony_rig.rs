@@ -1,0 +1,220 @@
+//! Two `chronyd` on the loopback interface: one serves, the other keeps (without touching) this
+//! machine's clock by it, and is asked.
+//!
+//! Neither needs a privilege, and neither touches the clock (`-x`). Skips itself where `chronyd` is
+//! not installed.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use synod_truetime::source::{Chrony, Source};
+use synod_truetime::{Clocks, Sample, SourceError, SystemClocks};
+
+/// A `chronyd`, what it says, and its end.
+struct Daemon {
+    child: Child,
+    log: Receiver<String>,
+}
+
+impl Daemon {
+    fn start(folder: &Path, name: &str, configuration: &str) -> Self {
+        let file = folder.join(name).with_extension("conf");
+        let pid = folder.join(name).with_extension("pid");
+        // No socket in the file system: only the ports are used.
+        let common = format!("bindcmdaddress /\nbindcmdaddress 127.0.0.1\npidfile {}\n", pid.display());
+        fs::write(&file, common + configuration).unwrap();
+        let mut child = Command::new("chronyd")
+            .args(["-x", "-d", "-U", "-f"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (tell, log) = channel();
+        // Ends with the daemon, whose end closes the pipe.
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                eprintln!("chronyd: {line}");
+                if tell.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, log }
+    }
+
+    /// Waits until it says so; `false` if it ends without.
+    fn says(&self, text: &str) -> bool {
+        loop {
+            match self.log.recv_timeout(DEADLINE) {
+                Ok(line) if line.contains(text) => return true,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => panic!("chronyd does not say \"{text}\""),
+            }
+        }
+    }
+
+    /// Lets a while pass, in which it should not end.
+    fn lives_on(&self, pause: Duration) {
+        loop {
+            match self.log.recv_timeout(pause) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => panic!("chronyd has ended"),
+            }
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server and a client that listens to it, or `None` without `chronyd`.
+struct Rig {
+    server: Daemon,
+    client: Daemon,
+    source: Chrony<SystemClocks>,
+    _folder: tempfile::TempDir,
+}
+
+impl Rig {
+    fn start() -> Option<Self> {
+        if Command::new("chronyd").arg("-v").stdout(Stdio::null()).status().is_err() {
+            println!("skipped: chronyd is not installed (Debian: apt-get install chrony)");
+            return None;
+        }
+        // A port may be taken between the choice and the use: then a daemon ends at once.
+        (0..3).find_map(|_| Self::attempt()).or_else(|| panic!("chronyd does not start"))
+    }
+
+    fn attempt() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let [serve, serve_commands, commands] = free_ports();
+        let server = Daemon::start(
+            folder.path(),
+            "server",
+            &format!(
+                "port {serve}\nbindaddress 127.0.0.1\nallow 127.0.0.1\n\
+                 local stratum 1\ncmdport {serve_commands}\n"
+            ),
+        );
+        if !server.says("Disabled control of system clock") {
+            return None;
+        }
+        let client = Daemon::start(
+            folder.path(),
+            "client",
+            // Asks sixteen times a second, and takes the oscillator for as bad as 50 ppm.
+            &format!(
+                "port 0\ncmdport {commands}\nmaxclockerror 50\n\
+                 server 127.0.0.1 port {serve} iburst minpoll -4 maxpoll -4\n"
+            ),
+        );
+        if !client.says("Disabled control of system clock") {
+            return None;
+        }
+        let source = Chrony::new(SystemClocks::new())
+            .at(SocketAddr::from((Ipv4Addr::LOCALHOST, commands)))
+            .with_timeout(Duration::from_secs(5))
+            .with_age_max(AGE_MAX);
+        Some(Self {
+            server,
+            client,
+            source,
+            _folder: folder,
+        })
+    }
+}
+
+/// Ports on which nobody listens, all different because they are held until all are known.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let sockets: [_; N] = std::array::from_fn(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+    sockets.map(|socket| socket.local_addr().unwrap().port())
+}
+
+/// Whether the wall clock, which the server tells as it is, lies in the sample's interval.
+fn contains_the_clock(sample: &Sample) -> bool {
+    // The wall clock at the sample's instant: now, less what the oscillator has counted since.
+    let clocks = SystemClocks::new();
+    let before = clocks.local().nanos_since(sample.at);
+    let wall = clocks.realtime();
+    let after = clocks.local().nanos_since(sample.at);
+    // Slewing and drift between the two are below a thousandth.
+    let slack = after - before + after / 1000;
+    let wall_then = wall.earlier(before);
+    sample.interval.widen(slack).contains(wall_then)
+}
+
+#[test]
+fn a_server_that_stops_makes_the_interval_grow_and_then_fail() {
+    let Some(Rig { server, client, source, _folder }) = Rig::start() else {
+        return;
+    };
+    let clocks = SystemClocks::new();
+    // Nothing is known before the first answer of the server, and nothing is claimed.
+    if let Err(error) = source.sample() {
+        assert_eq!(error, SourceError::NotSynchronized);
+    }
+    assert!(client.says("Selected source"), "the client has ended");
+    let synchronized = source.sample().unwrap();
+    println!("synchronised: {} ns wide", synchronized.interval.width().as_nanos());
+    assert!(contains_the_clock(&synchronized), "{synchronized:?}");
+    assert!(synchronized.interval.epsilon() < Duration::from_secs(1));
+    // It settles, and the bound with it.
+    let started = clocks.local();
+    while source.tracking().unwrap().root_dispersion.magnitude_above(1_000_000) > 200 {
+        client.lives_on(Duration::from_millis(50));
+        assert!(clocks.local().nanos_since(started) < DEADLINE.as_nanos() as u64);
+    }
+
+    drop(server);
+    let stopped = clocks.local();
+    let mut samples = Vec::new();
+    let failure = loop {
+        match source.sample() {
+            Ok(sample) => {
+                assert!(contains_the_clock(&sample), "it lies: {sample:?}");
+                samples.push(sample);
+            }
+            Err(error) => break error,
+        }
+        client.lives_on(Duration::from_millis(50));
+        assert!(clocks.local().nanos_since(stopped) < DEADLINE.as_nanos() as u64, "it never fails");
+    };
+    assert_eq!(failure, SourceError::NotSynchronized);
+    // It still claims to be synchronised: it is we who do not believe it any more.
+    assert_eq!(source.tracking().unwrap().leap, synod_truetime::source::chrony::Leap::Normal);
+
+    // From the second on, the last answers on their way have been heard.
+    let (first, last) = (samples[1], samples[samples.len() - 1]);
+    let elapsed = Duration::from_nanos(last.at.nanos_since(first.at));
+    let grown = last.interval.epsilon().saturating_sub(first.interval.epsilon());
+    println!("without a server the bound grew by {grown:?} in {elapsed:?}, then: {failure}");
+    assert!(elapsed > Duration::from_millis(500), "it failed after {elapsed:?}");
+    // At `maxclockerror` at the least, less what the question took the first time and not the last.
+    let least = Duration::from_nanos(last.at.nanos_since(first.at) * 50 / 1_000_000);
+    assert!(grown + Duration::from_micros(20) > least, "{grown:?} in {elapsed:?}");
+    assert!(last.valid_for < first.valid_for);
+
+    drop(client);
+    assert_eq!(source.sample(), Err(SourceError::Unavailable));
+}
+
+/// The update before the server stops is told as up to a second older than it is.
+const AGE_MAX: Duration = Duration::from_millis(2500);
+/// What takes less than a second takes no longer than this on a machine that does much else.
+const DEADLINE: Duration = Duration::from_secs(30);
