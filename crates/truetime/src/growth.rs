@@ -73,11 +73,12 @@ impl Drift {
     }
 
     /// What [`growth`](Self::growth) counts in a second.
-    #[must_use]
+    #[cfg(target_has_atomic = "64")]
     pub(crate) const fn growth_ppb(self) -> u32 {
         self.growth_ppb
     }
 
+    #[cfg(target_has_atomic = "64")]
     pub(crate) const fn from_growth_ppb(growth_ppb: u32) -> Self {
         Self { growth_ppb }
     }

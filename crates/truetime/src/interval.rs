@@ -122,6 +122,12 @@ impl Interval {
         self.latest < other.earliest
     }
 
+    /// What is left if true time is not before `bound`; `None` if nothing is.
+    #[must_use]
+    pub fn not_before(&self, bound: Timestamp) -> Option<Self> {
+        Self::new(self.earliest.max(bound), self.latest)
+    }
+
     /// What both leave possible; `None` if they contradict each other. One common instant is enough.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Option<Self> {

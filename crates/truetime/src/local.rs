@@ -84,6 +84,12 @@ pub trait Clocks: Send + Sync {
     fn granularity(&self) -> u32 {
         1
     }
+
+    /// Whether the machine may sleep. If not, no time is spent on looking whether it did.
+    #[inline]
+    fn may_sleep(&self) -> bool {
+        true
+    }
 }
 
 macro_rules! forward {
@@ -112,6 +118,11 @@ macro_rules! forward {
             #[inline]
             fn granularity(&self) -> u32 {
                 (**self).granularity()
+            }
+
+            #[inline]
+            fn may_sleep(&self) -> bool {
+                (**self).may_sleep()
             }
         }
     )*};

@@ -42,20 +42,19 @@ pub fn marzullo(intervals: &[Interval], faulty_max: usize) -> Result<Agreement, 
     };
     // A stretch of points with enough cover begins where an interval begins and ends where one ends.
     let mut begins = [false; SOURCES_MAX];
-    let (mut first, mut last) = (None::<Timestamp>, None::<Timestamp>);
-    let mut most = 0;
+    let (mut agreed, mut most) = (None::<Interval>, 0);
     for (begin, interval) in begins.iter_mut().zip(intervals) {
-        let covered = cover(interval.earliest());
-        most = most.max(covered);
-        if covered >= needed {
-            *begin = true;
-            first = Some(first.map_or(interval.earliest(), |it| it.min(interval.earliest())));
-        }
-        if cover(interval.latest()) >= needed {
-            last = Some(last.map_or(interval.latest(), |it| it.max(interval.latest())));
+        for point in [interval.earliest(), interval.latest()] {
+            let covered = cover(point);
+            most = most.max(covered);
+            if covered >= needed {
+                let here = Interval::at(point);
+                agreed = Some(agreed.map_or(here, |agreed| agreed.hull(&here)));
+                *begin |= point == interval.earliest();
+            }
         }
     }
-    let Some(interval) = first.zip(last).and_then(|(it, to)| Interval::new(it, to)) else {
+    let Some(interval) = agreed else {
         return Err(NoAgreement::Contradiction {
             count,
             agreeing: most,

@@ -167,6 +167,8 @@ pub enum Disruption {
     Backwards,
     /// Two samples contradict each other: the oscillator broke its bound, or the source did.
     Contradiction,
+    /// The source says that something happened to it.
+    Source,
 }
 
 impl fmt::Display for Disruption {
@@ -177,6 +179,7 @@ impl fmt::Display for Disruption {
             Self::Rate => "the clocks ran apart",
             Self::Backwards => "the oscillator went back",
             Self::Contradiction => "two samples contradict each other",
+            Self::Source => "the source was disrupted",
         })
     }
 }
