@@ -28,7 +28,10 @@ impl Daemon {
         let file = folder.join(name).with_extension("conf");
         let pid = folder.join(name).with_extension("pid");
         // No socket in the file system: only the ports are used.
-        let common = format!("bindcmdaddress /\nbindcmdaddress 127.0.0.1\npidfile {}\n", pid.display());
+        let common = format!(
+            "bindcmdaddress /\nbindcmdaddress 127.0.0.1\npidfile {}\n",
+            pid.display()
+        );
         fs::write(&file, common + configuration).unwrap();
         let mut child = Command::new("chronyd")
             .args(["-x", "-d", "-U", "-f"])
@@ -93,12 +96,19 @@ struct Rig {
 
 impl Rig {
     fn start() -> Option<Self> {
-        if Command::new("chronyd").arg("-v").stdout(Stdio::null()).status().is_err() {
+        if Command::new("chronyd")
+            .arg("-v")
+            .stdout(Stdio::null())
+            .status()
+            .is_err()
+        {
             println!("skipped: chronyd is not installed (Debian: apt-get install chrony)");
             return None;
         }
         // A port may be taken between the choice and the use: then a daemon ends at once.
-        (0..3).find_map(|_| Self::attempt()).or_else(|| panic!("chronyd does not start"))
+        (0..3)
+            .find_map(|_| Self::attempt())
+            .or_else(|| panic!("chronyd does not start"))
     }
 
     fn attempt() -> Option<Self> {
@@ -161,7 +171,13 @@ fn contains_the_clock(sample: &Sample) -> bool {
 
 #[test]
 fn a_server_that_stops_makes_the_interval_grow_and_then_fail() {
-    let Some(Rig { server, client, source, _folder }) = Rig::start() else {
+    let Some(Rig {
+        server,
+        client,
+        source,
+        _folder,
+    }) = Rig::start()
+    else {
         return;
     };
     let clocks = SystemClocks::new();
@@ -171,12 +187,21 @@ fn a_server_that_stops_makes_the_interval_grow_and_then_fail() {
     }
     assert!(client.says("Selected source"), "the client has ended");
     let synchronized = source.sample().unwrap();
-    println!("synchronised: {} ns wide", synchronized.interval.width().as_nanos());
+    println!(
+        "synchronised: {} ns wide",
+        synchronized.interval.width().as_nanos()
+    );
     assert!(contains_the_clock(&synchronized), "{synchronized:?}");
     assert!(synchronized.interval.epsilon() < Duration::from_secs(1));
     // It settles, and the bound with it.
     let started = clocks.local();
-    while source.tracking().unwrap().root_dispersion.magnitude_above(1_000_000) > 200 {
+    while source
+        .tracking()
+        .unwrap()
+        .root_dispersion
+        .magnitude_above(1_000_000)
+        > 200
+    {
         client.lives_on(Duration::from_millis(50));
         assert!(clocks.local().nanos_since(started) < DEADLINE.as_nanos() as u64);
     }
@@ -193,21 +218,36 @@ fn a_server_that_stops_makes_the_interval_grow_and_then_fail() {
             Err(error) => break error,
         }
         client.lives_on(Duration::from_millis(50));
-        assert!(clocks.local().nanos_since(stopped) < DEADLINE.as_nanos() as u64, "it never fails");
+        assert!(
+            clocks.local().nanos_since(stopped) < DEADLINE.as_nanos() as u64,
+            "it never fails"
+        );
     };
     assert_eq!(failure, SourceError::NotSynchronized);
     // It still claims to be synchronised: it is we who do not believe it any more.
-    assert_eq!(source.tracking().unwrap().leap, synod_truetime::source::chrony::Leap::Normal);
+    assert_eq!(
+        source.tracking().unwrap().leap,
+        synod_truetime::source::chrony::Leap::Normal
+    );
 
     // From the second on, the last answers on their way have been heard.
     let (first, last) = (samples[1], samples[samples.len() - 1]);
     let elapsed = Duration::from_nanos(last.at.nanos_since(first.at));
-    let grown = last.interval.epsilon().saturating_sub(first.interval.epsilon());
+    let grown = last
+        .interval
+        .epsilon()
+        .saturating_sub(first.interval.epsilon());
     println!("without a server the bound grew by {grown:?} in {elapsed:?}, then: {failure}");
-    assert!(elapsed > Duration::from_millis(500), "it failed after {elapsed:?}");
+    assert!(
+        elapsed > Duration::from_millis(500),
+        "it failed after {elapsed:?}"
+    );
     // At `maxclockerror` at the least, less what the question took the first time and not the last.
     let least = Duration::from_nanos(last.at.nanos_since(first.at) * 50 / 1_000_000);
-    assert!(grown + Duration::from_micros(20) > least, "{grown:?} in {elapsed:?}");
+    assert!(
+        grown + Duration::from_micros(20) > least,
+        "{grown:?} in {elapsed:?}"
+    );
     assert!(last.valid_for < first.valid_for);
 
     drop(client);

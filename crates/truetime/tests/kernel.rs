@@ -20,37 +20,83 @@ const SYNCHRONIZED: Timex = Timex {
 fn the_step_of_a_second_is_always_added() {
     // 85 µs, the microsecond that was cut off, and a second's 500 µs.
     assert_eq!(SYNCHRONIZED.bound_nanos(), Ok(586_000));
-    let zero = Timex { maxerror_micros: 0, ..SYNCHRONIZED };
+    let zero = Timex {
+        maxerror_micros: 0,
+        ..SYNCHRONIZED
+    };
     assert_eq!(zero.bound_nanos(), Ok(501_000));
 }
 
 #[test]
 fn what_is_still_to_be_slewed_counts() {
-    let nanos = Timex { offset: -1500, ..SYNCHRONIZED };
+    let nanos = Timex {
+        offset: -1500,
+        ..SYNCHRONIZED
+    };
     assert_eq!(nanos.bound_nanos(), Ok(586_000 + 1501));
-    let micros = Timex { offset: 1500, status: 0, ..SYNCHRONIZED };
+    let micros = Timex {
+        offset: 1500,
+        status: 0,
+        ..SYNCHRONIZED
+    };
     assert_eq!(micros.bound_nanos(), Ok(586_000 + 1_501_000));
 }
 
 #[test]
 fn three_ways_to_say_that_nothing_is_known() {
     // A virtual machine on which nothing keeps the clock, as recorded.
-    let bare = Timex { state: 5, status: 0x40, maxerror_micros: 16_000_000, offset: 0 };
+    let bare = Timex {
+        state: 5,
+        status: 0x40,
+        maxerror_micros: 16_000_000,
+        offset: 0,
+    };
     assert_eq!(bare.bound_nanos(), Err(SourceError::NotSynchronized));
     for timex in [
-        Timex { state: 5, ..SYNCHRONIZED },
-        Timex { status: Timex::STA_UNSYNC, ..SYNCHRONIZED },
-        Timex { status: Timex::STA_CLOCKERR, ..SYNCHRONIZED },
-        Timex { maxerror_micros: 16_000_000, ..SYNCHRONIZED },
-        Timex { maxerror_micros: i64::MAX, ..SYNCHRONIZED },
-        Timex { state: -1, ..SYNCHRONIZED },
-        Timex { state: 6, ..SYNCHRONIZED },
+        Timex {
+            state: 5,
+            ..SYNCHRONIZED
+        },
+        Timex {
+            status: Timex::STA_UNSYNC,
+            ..SYNCHRONIZED
+        },
+        Timex {
+            status: Timex::STA_CLOCKERR,
+            ..SYNCHRONIZED
+        },
+        Timex {
+            maxerror_micros: 16_000_000,
+            ..SYNCHRONIZED
+        },
+        Timex {
+            maxerror_micros: i64::MAX,
+            ..SYNCHRONIZED
+        },
+        Timex {
+            state: -1,
+            ..SYNCHRONIZED
+        },
+        Timex {
+            state: 6,
+            ..SYNCHRONIZED
+        },
     ] {
-        assert_eq!(timex.bound_nanos(), Err(SourceError::NotSynchronized), "{timex:?}");
+        assert_eq!(
+            timex.bound_nanos(),
+            Err(SourceError::NotSynchronized),
+            "{timex:?}"
+        );
     }
-    let negative = Timex { maxerror_micros: -1, ..SYNCHRONIZED };
+    let negative = Timex {
+        maxerror_micros: -1,
+        ..SYNCHRONIZED
+    };
     assert_eq!(negative.bound_nanos(), Err(SourceError::Malformed));
-    let leaping = Timex { state: Timex::TIME_OOP, ..SYNCHRONIZED };
+    let leaping = Timex {
+        state: Timex::TIME_OOP,
+        ..SYNCHRONIZED
+    };
     assert_eq!(leaping.bound_nanos(), Err(SourceError::Disrupted));
 }
 

@@ -22,9 +22,9 @@
 
 use core::time::Duration;
 
+use crate::Timestamp;
 use crate::source::{Question, Sample, SourceError};
 use crate::timestamp::nanos;
-use crate::{Clocks, Timestamp};
 
 #[cfg(feature = "std")]
 mod client;

@@ -88,9 +88,9 @@ mod tests {
     #[test]
     fn zero_one_and_a_half() {
         assert_eq!(float(0, 0).magnitude_above(1_000), 0);
-        assert_eq!(float(1, 1 << 24).magnitude_above(1_000), 1_000);
-        assert_eq!(float(0, 1 << 24).magnitude_above(1_000), 500);
-        assert_eq!(float(0, -(1 << 24)).magnitude_above(1_000), 500);
+        assert_eq!(float(2, 1 << 23).magnitude_above(1_000), 1_000);
+        assert_eq!(float(1, 1 << 23).magnitude_above(1_000), 500);
+        assert_eq!(float(1, -(1 << 23)).magnitude_above(1_000), 500);
         assert!(float(0, -1).is_negative());
         assert!(!float(0, 1).is_negative());
     }
