@@ -203,3 +203,121 @@ fn read_some(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 const ATTEMPTS_MAX: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A segment in memory, a daemon that writes it word by word, and a machine that lets it do so
+    /// in the middle of a reading. Each update has a number, which all its words tell.
+    struct Memory {
+        bytes: [u8; SEGMENT_BYTES],
+        generation: u16,
+        number: u8,
+        stores: VecDeque<(usize, Vec<u8>)>,
+    }
+
+    impl Memory {
+        fn new(generation: u16) -> Self {
+            let mut bytes = [0; SEGMENT_BYTES];
+            bytes[0..4].copy_from_slice(&0x414d_5a4e_u32.to_ne_bytes());
+            bytes[4..8].copy_from_slice(&0x4342_0200_u32.to_ne_bytes());
+            bytes[8..12].copy_from_slice(&80_u32.to_ne_bytes());
+            bytes[12..14].copy_from_slice(&2_u16.to_ne_bytes());
+            bytes[14..16].copy_from_slice(&generation.to_ne_bytes());
+            bytes[68..72].copy_from_slice(&1_i32.to_ne_bytes());
+            Self {
+                bytes,
+                generation,
+                number: 0,
+                stores: VecDeque::new(),
+            }
+        }
+
+        /// The daemon stores one more word.
+        fn step(&mut self) {
+            if self.stores.is_empty() {
+                self.begin_update();
+            }
+            let (at, word) = self.stores.pop_front().expect("an update has stores");
+            self.bytes[at..at + word.len()].copy_from_slice(&word);
+        }
+
+        fn begin_update(&mut self) {
+            self.number = self.number.wrapping_add(1);
+            let odd = self.generation.wrapping_add(1);
+            self.generation = match odd.wrapping_add(1) {
+                0 => 2,
+                even => even,
+            };
+            let word = u64::from(self.number).to_ne_bytes();
+            self.stores.push_back((14, odd.to_ne_bytes().to_vec()));
+            for at in (16..64).step_by(8) {
+                self.stores.push_back((at, word.to_vec()));
+            }
+            self.stores
+                .push_back((64, u32::from(self.number).to_ne_bytes().to_vec()));
+            self.stores
+                .push_back((14, self.generation.to_ne_bytes().to_vec()));
+        }
+    }
+
+    proptest! {
+        /// Whatever the daemon does between the words of a reading, and in whatever order those are
+        /// copied: what is taken for a segment is one update, whole.
+        #[test]
+        fn a_torn_reading_is_never_a_segment(
+            begin in prop_oneof![Just(2_u16), Just(0xfffe)],
+            backwards: bool,
+            pauses in prop::collection::vec(prop_oneof![9 => Just(0_u8), 1 => 1_u8..20], 1..200),
+        ) {
+            let mut memory = Memory::new(begin);
+            let mut pauses = pauses.into_iter().cycle();
+            let mut daemon_stops = 500_usize;
+            let segment = read(|buffer| {
+                let words = buffer.len() / 8;
+                for i in 0..words {
+                    let word = if backwards { words - 1 - i } else { i };
+                    let place = 8 * word..8 * word + 8;
+                    buffer[place.clone()].copy_from_slice(&memory.bytes[place]);
+                    for _ in 0..pauses.next().unwrap_or(0) {
+                        daemon_stops = daemon_stops.saturating_sub(1);
+                        if daemon_stops > 0 || !memory.stores.is_empty() {
+                            memory.step();
+                        }
+                    }
+                }
+                Ok(buffer.len())
+            });
+            // The daemon stops after a while, so there is a segment in the end.
+            let segment = segment.unwrap();
+            let number = segment.bound_nanos;
+            prop_assert_eq!(segment.as_of_nanos, number * 1_000_000_001);
+            prop_assert_eq!(segment.void_after_nanos, number * 1_000_000_001);
+            prop_assert_eq!(segment.disruption_marker, number);
+            prop_assert_eq!(u64::from(segment.drift_ppb), number);
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_died_while_it_wrote_does_not_hang_the_reader() {
+        let mut memory = Memory::new(2);
+        memory.step();
+        let mut copies = 0;
+        let read = read(|buffer| {
+            copies += 1;
+            buffer.copy_from_slice(&memory.bytes[..buffer.len()]);
+            Ok(buffer.len())
+        });
+        assert!(matches!(
+            read,
+            Err(ReadError::Segment(SegmentError::Updating))
+        ));
+        assert_eq!(copies, 3 * ATTEMPTS_MAX);
+    }
+}
