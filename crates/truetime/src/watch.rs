@@ -12,6 +12,8 @@ pub(crate) struct Observation {
     pub(crate) wall: i64,
     /// How far `wall` may be off, because the two are not read at once.
     wall_slack: u64,
+    /// By how much two readings of `local` may be off together.
+    granules: u64,
 }
 
 impl Observation {
@@ -22,6 +24,7 @@ impl Observation {
             asleep,
             wall,
             wall_slack: 0,
+            granules: 0,
         }
     }
 
@@ -57,6 +60,7 @@ impl Observation {
             asleep: boottime.saturating_sub(after),
             wall: realtime.as_nanos().saturating_sub_unsigned(monotonic),
             wall_slack: after.saturating_sub(monotonic),
+            granules: 2 * u64::from(clocks.granularity()),
         }
     }
 
@@ -70,7 +74,9 @@ impl Observation {
         }
         let counted = self.local.nanos_since(earlier.local);
         let slewed = self.monotonic.saturating_sub(earlier.monotonic);
-        let apart_max = (counted.max(slewed) / SLEW_SHARE).saturating_add(self.slack(earlier));
+        let apart_max = (counted.max(slewed) / SLEW_SHARE)
+            .saturating_add(self.slack(earlier))
+            .saturating_add(self.granules);
         if counted.abs_diff(slewed) > apart_max {
             return Err(Disruption::Rate);
         }
