@@ -1,6 +1,7 @@
 //! chrony's protocol against recorded bytes, and against servers that answer as no `chronyd` does.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

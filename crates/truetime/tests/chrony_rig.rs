@@ -5,6 +5,7 @@
 //! not installed.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,8 +15,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use synod_truetime::source::chrony::Leap;
 use synod_truetime::source::{Chrony, Source};
-use synod_truetime::{Clocks, Sample, SourceError, SystemClocks};
+use synod_truetime::{Clocks, Local, Sample, SourceError, SystemClocks};
 
 /// A `chronyd`, what it says, and its end.
 struct Daemon {
@@ -171,87 +173,92 @@ fn contains_the_clock(sample: &Sample) -> bool {
 
 #[test]
 fn a_server_that_stops_makes_the_interval_grow_and_then_fail() {
-    let Some(Rig {
+    let Some(rig) = Rig::start() else {
+        return;
+    };
+    // Nothing is known before the first answer of the server, and nothing is claimed.
+    if let Err(error) = rig.source.sample() {
+        assert_eq!(error, SourceError::NotSynchronized);
+    }
+    rig.settles();
+    let Rig {
         server,
         client,
         source,
         _folder,
-    }) = Rig::start()
-    else {
-        return;
-    };
-    let clocks = SystemClocks::new();
-    // Nothing is known before the first answer of the server, and nothing is claimed.
-    if let Err(error) = source.sample() {
-        assert_eq!(error, SourceError::NotSynchronized);
-    }
-    assert!(client.says("Selected source"), "the client has ended");
-    let synchronized = source.sample().unwrap();
-    println!(
-        "synchronised: {} ns wide",
-        synchronized.interval.width().as_nanos()
-    );
-    assert!(contains_the_clock(&synchronized), "{synchronized:?}");
-    assert!(synchronized.interval.epsilon() < Duration::from_secs(1));
-    // It settles, and the bound with it.
-    let started = clocks.local();
-    while source
-        .tracking()
-        .unwrap()
-        .root_dispersion
-        .magnitude_above(1_000_000)
-        > 200
-    {
-        client.lives_on(Duration::from_millis(50));
-        assert!(clocks.local().nanos_since(started) < DEADLINE.as_nanos() as u64);
-    }
-
+    } = rig;
     drop(server);
-    let stopped = clocks.local();
+    let (samples, failure) = until_it_fails(&source, &client);
+    assert_eq!(failure, SourceError::NotSynchronized);
+    // It still claims to be synchronised: it is we who do not believe it any more.
+    assert_eq!(source.tracking().unwrap().leap, Leap::Normal);
+    check_growth(&samples);
+    drop(client);
+    assert_eq!(source.sample(), Err(SourceError::Unavailable));
+}
+
+impl Rig {
+    /// The first interval holds the clock, and it becomes narrow.
+    fn settles(&self) {
+        assert!(self.client.says("Selected source"), "the client has ended");
+        let first = self.source.sample().unwrap();
+        println!("synchronised: {:?} wide", first.interval.width());
+        assert!(contains_the_clock(&first), "{first:?}");
+        let started = SystemClocks::new().local();
+        while self.source.sample().unwrap().interval.epsilon() > Duration::from_micros(500) {
+            self.client.lives_on(Duration::from_millis(50));
+            assert!(!is_over(started), "the bound stays wide");
+        }
+        let settled = self.source.sample().unwrap();
+        println!("settled: {:?} wide", settled.interval.width());
+        assert!(contains_the_clock(&settled), "{settled:?}");
+    }
+}
+
+/// Asks until there is no answer any more. Every answer until then is right.
+fn until_it_fails(source: &Chrony<SystemClocks>, client: &Daemon) -> (Vec<Sample>, SourceError) {
+    let stopped = SystemClocks::new().local();
     let mut samples = Vec::new();
-    let failure = loop {
+    loop {
         match source.sample() {
             Ok(sample) => {
                 assert!(contains_the_clock(&sample), "it lies: {sample:?}");
                 samples.push(sample);
             }
-            Err(error) => break error,
+            Err(error) => return (samples, error),
         }
         client.lives_on(Duration::from_millis(50));
-        assert!(
-            clocks.local().nanos_since(stopped) < DEADLINE.as_nanos() as u64,
-            "it never fails"
-        );
-    };
-    assert_eq!(failure, SourceError::NotSynchronized);
-    // It still claims to be synchronised: it is we who do not believe it any more.
-    assert_eq!(
-        source.tracking().unwrap().leap,
-        synod_truetime::source::chrony::Leap::Normal
-    );
+        assert!(!is_over(stopped), "it never fails");
+    }
+}
 
-    // From the second on, the last answers on their way have been heard.
+/// Without a server the bound grows at `maxclockerror` at the least, and so does the age.
+fn check_growth(samples: &[Sample]) {
+    // When the second was taken, the last answers on their way had been heard.
     let (first, last) = (samples[1], samples[samples.len() - 1]);
-    let elapsed = Duration::from_nanos(last.at.nanos_since(first.at));
+    let elapsed_nanos = last.at.nanos_since(first.at);
+    let elapsed = Duration::from_nanos(elapsed_nanos);
     let grown = last
         .interval
         .epsilon()
         .saturating_sub(first.interval.epsilon());
-    println!("without a server the bound grew by {grown:?} in {elapsed:?}, then: {failure}");
+    println!("without a server the bound grew by {grown:?} in {elapsed:?}, and then it failed");
     assert!(
         elapsed > Duration::from_millis(500),
         "it failed after {elapsed:?}"
     );
-    // At `maxclockerror` at the least, less what the question took the first time and not the last.
-    let least = Duration::from_nanos(last.at.nanos_since(first.at) * 50 / 1_000_000);
+    // Less what the question took the first time and not the last.
+    let least = Duration::from_nanos(elapsed_nanos * 50 / 1_000_000);
     assert!(
         grown + Duration::from_micros(20) > least,
         "{grown:?} in {elapsed:?}"
     );
     assert!(last.valid_for < first.valid_for);
+}
 
-    drop(client);
-    assert_eq!(source.sample(), Err(SourceError::Unavailable));
+fn is_over(started: Local) -> bool {
+    let elapsed_nanos = SystemClocks::new().local().nanos_since(started);
+    Duration::from_nanos(elapsed_nanos) > DEADLINE
 }
 
 /// The update before the server stops is told as up to a second older than it is.

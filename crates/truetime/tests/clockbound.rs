@@ -1,6 +1,7 @@
 //! ClockBound's segment: written by ClockBound's own writer, and by nobody who means well.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::ffi::CString;
 use std::fs;
@@ -382,5 +383,9 @@ fn check_numbered(segment: &Segment) {
     );
     assert_eq!(segment.disruption_marker, number, "{segment:?}");
     assert_eq!(u64::from(segment.drift_ppb), number, "{segment:?}");
-    assert_eq!(segment.disruption_support, number % 2 == 0, "{segment:?}");
+    assert_eq!(
+        segment.disruption_support,
+        number.is_multiple_of(2),
+        "{segment:?}"
+    );
 }
