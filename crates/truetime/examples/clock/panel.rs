@@ -217,8 +217,8 @@ impl Demo {
     fn advance(&mut self, elapsed: Duration) {
         self.world.advance(elapsed.saturating_sub(self.elapsed));
         self.elapsed = elapsed.max(self.elapsed);
-        // Off by 50 µs more each second, for two minutes; then somebody sets it right.
-        let astray = self.elapsed.as_micros() % 120_000_000 / 20;
+        // Off by 200 µs more each second, for two minutes; then somebody sets it right.
+        let astray = self.elapsed.as_micros() % 120_000_000 / 5;
         self.liar.lie(i64::try_from(astray).unwrap_or(0));
         self.mute.silence(self.elapsed.as_secs() % 60 > 35);
     }
