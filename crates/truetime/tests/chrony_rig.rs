@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use synod_truetime::source::chrony::Leap;
 use synod_truetime::source::{Chrony, Source};
-use synod_truetime::{Clocks, Local, Sample, SourceError, SystemClocks};
+use synod_truetime::{
+    Clocks, Config, Disciplined, Local, Sample, SourceError, SystemClocks, TimeError, TrueTime,
+};
 
 /// A `chronyd`, what it says, and its end.
 struct Daemon {
@@ -70,13 +72,25 @@ impl Daemon {
         }
     }
 
-    /// Lets a while pass, in which it should not end.
-    fn lives_on(&self, pause: Duration) {
+    /// Waits until it answers, synchronised or not; `None` if it ends without.
+    fn answers(&self, source: &Chrony<SystemClocks>) -> Option<()> {
+        let started = SystemClocks::new().local();
+        while source.tracking().is_err() {
+            assert!(!is_over(started), "chronyd does not answer");
+            if !self.lives_on(Duration::from_millis(10)) {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// Lets a while pass; `false` if it ends in it.
+    #[must_use]
+    fn lives_on(&self, pause: Duration) -> bool {
         loop {
             match self.log.recv_timeout(pause) {
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => return,
-                Err(RecvTimeoutError::Disconnected) => panic!("chronyd has ended"),
+                Err(end) => return end == RecvTimeoutError::Timeout,
             }
         }
     }
@@ -121,9 +135,8 @@ impl Rig {
                  local stratum 1\ncmdport {serve_commands}\n"
             ),
         );
-        if !server.says("Disabled control of system clock") {
-            return None;
-        }
+        let at_server = asker(serve_commands);
+        server.answers(&at_server)?;
         let client = Daemon::start(
             program,
             folder.path(),
@@ -134,13 +147,8 @@ impl Rig {
                  server 127.0.0.1 port {serve} iburst minpoll -4 maxpoll -4\n"
             ),
         );
-        if !client.says("Disabled control of system clock") {
-            return None;
-        }
-        let source = Chrony::new(SystemClocks::new())
-            .at(SocketAddr::from((Ipv4Addr::LOCALHOST, commands)))
-            .with_timeout(Duration::from_secs(5))
-            .with_age_max(AGE_MAX);
+        let source = asker(commands);
+        client.answers(&source)?;
         Some(Self {
             server,
             client,
@@ -164,6 +172,14 @@ fn chronyd() -> Option<&'static str> {
 fn user() -> String {
     let id = Command::new("id").arg("-un").output().unwrap();
     String::from_utf8(id.stdout).unwrap().trim().to_owned()
+}
+
+/// Asks the daemon that listens for commands there, and waits for it on a machine that does much else.
+fn asker(port: u16) -> Chrony<SystemClocks> {
+    Chrony::new(SystemClocks::new())
+        .at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .with_timeout(Duration::from_secs(5))
+        .with_age_max(AGE_MAX)
 }
 
 /// Ports on which nobody listens, all different because they are held until all are known.
@@ -201,9 +217,14 @@ fn a_server_that_stops_makes_the_interval_grow_and_then_fail() {
         source,
         _folder,
     } = rig;
+    let clock = Disciplined::new(&source, SystemClocks::new(), Config::default());
+    clock.poll().unwrap();
     drop(server);
-    let (samples, failure) = until_it_fails(&source, &client);
+    let (samples, failure) = until_it_fails(&source, &clock, &client);
     assert_eq!(failure, SourceError::NotSynchronized);
+    // Nor does the clock outlive it.
+    let time = clock.now();
+    assert!(matches!(time, Err(TimeError::Stale { .. })), "{time:?}");
     // It still claims to be synchronised: it is we who do not believe it any more.
     assert_eq!(source.tracking().unwrap().leap, Leap::Normal);
     check_growth(&samples);
@@ -219,8 +240,8 @@ impl Rig {
         println!("synchronised: {:?} wide", first.interval.width());
         assert!(contains_the_clock(&first), "{first:?}");
         let started = SystemClocks::new().local();
-        while self.source.sample().unwrap().interval.epsilon() > Duration::from_micros(500) {
-            self.client.lives_on(Duration::from_millis(50));
+        while self.source.sample().unwrap().interval.epsilon() > SETTLED {
+            assert!(self.client.lives_on(Duration::from_millis(50)));
             assert!(!is_over(started), "the bound stays wide");
         }
         let settled = self.source.sample().unwrap();
@@ -229,20 +250,40 @@ impl Rig {
     }
 }
 
-/// Asks until there is no answer any more. Every answer until then is right.
-fn until_it_fails(source: &Chrony<SystemClocks>, client: &Daemon) -> (Vec<Sample>, SourceError) {
+/// Asks until there is no answer any more. Every answer until then is right, and so is every reading of
+/// the clock that is made of them.
+fn until_it_fails(
+    source: &Chrony<SystemClocks>,
+    clock: &Disciplined<&Chrony<SystemClocks>, SystemClocks>,
+    client: &Daemon,
+) -> (Vec<Sample>, SourceError) {
     let stopped = SystemClocks::new().local();
     let mut samples = Vec::new();
     loop {
         match source.sample() {
             Ok(sample) => {
                 assert!(contains_the_clock(&sample), "it lies: {sample:?}");
+                // Between the two questions the last update may have become too old.
+                let _ = clock.poll();
+                check_the_clock(clock);
                 samples.push(sample);
             }
             Err(error) => return (samples, error),
         }
-        client.lives_on(Duration::from_millis(50));
+        assert!(client.lives_on(Duration::from_millis(50)));
         assert!(!is_over(stopped), "it never fails");
+    }
+}
+
+/// A reading holds the wall clock, or there is none because it is too late.
+fn check_the_clock(clock: &impl TrueTime) {
+    let before = SystemClocks::new().realtime();
+    let now = clock.now();
+    let after = SystemClocks::new().realtime();
+    match now {
+        Ok(now) => assert!(now.earliest() <= after && before <= now.latest(), "{now}"),
+        Err(TimeError::Stale { .. }) => {}
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -277,5 +318,6 @@ fn is_over(started: Local) -> bool {
 
 /// The update before the server stops is told as up to a second older than it is.
 const AGE_MAX: Duration = Duration::from_millis(2500);
+const SETTLED: Duration = Duration::from_millis(5);
 /// What takes less than a second takes no longer than this on a machine that does much else.
 const DEADLINE: Duration = Duration::from_secs(30);
