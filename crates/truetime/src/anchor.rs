@@ -21,7 +21,10 @@ pub(crate) struct Anchor {
     bound: BoundKind,
     /// The source itself was in holdover.
     pub(crate) holdover: bool,
-    valid_for_nanos: u64,
+    /// From which age on the interval is too wide or the sample too old.
+    unusable_from: u64,
+    age_nanos_max: u64,
+    fresh_nanos_max: u64,
     /// The clocks before the sample was taken.
     pub(crate) seen: Observation,
 }
@@ -51,14 +54,22 @@ impl Anchor {
         // itself was such a span too. And sleep may hide in the slack.
         let granules = drift.most(2 * u64::from(clocks.granularity()));
         let interval = sample.interval.widen(granules);
+        let interval = interval.after_span(0, SLEEP_SLACK_NANOS);
+        let age_nanos_max = nanos(config.age_max.min(sample.valid_for));
+        // An interval that is too wide from the start is usable at no age.
+        let room = nanos(config.epsilon_max).checked_sub(nanos(interval.epsilon()));
+        let usable = |room| drift.growth_stays_within(room).min(age_nanos_max);
+        let unusable_from = room.map_or(0, |room| usable(room).min(USABLE_NANOS_MAX) + 1);
         Self {
             state,
             at: sample.at,
-            interval: interval.after_span(0, SLEEP_SLACK_NANOS),
+            interval,
             drift,
             bound: sample.bound,
             holdover: false,
-            valid_for_nanos: nanos(sample.valid_for),
+            unusable_from,
+            age_nanos_max,
+            fresh_nanos_max: nanos(config.fresh_max),
             seen,
         }
     }
@@ -72,46 +83,28 @@ impl Anchor {
         }
     }
 
-    /// The interval now, and how many nanoseconds old the sample is.
-    #[inline]
-    pub(crate) fn read(
-        &self,
-        clocks: &(impl Clocks + ?Sized),
-        config: &Config,
-    ) -> Result<(Reading, u64), TimeError> {
-        // Before the look at sleep: then whoever sleeps between the two is found out.
-        let now = clocks.local();
+    /// Why there is no interval now.
+    #[cold]
+    fn refusal(&self, now: Local, config: &Config) -> TimeError {
         match self.state {
+            State::Unset => return TimeError::NotSynchronized,
+            State::Settling { cause, .. } => return TimeError::Disrupted(cause),
+            State::Known if now < self.at => {
+                return TimeError::Disrupted(Disruption::Backwards);
+            }
             State::Known => {}
-            State::Unset => return Err(TimeError::NotSynchronized),
-            State::Settling { cause, .. } => return Err(TimeError::Disrupted(cause)),
-        }
-        if now < self.at {
-            return Err(TimeError::Disrupted(Disruption::Backwards));
-        }
-        if watch::slept(clocks, self.seen.asleep) {
-            return Err(TimeError::Disrupted(Disruption::Suspended));
         }
         let age = now.nanos_since(self.at);
-        let age_max = nanos(config.age_max).min(self.valid_for_nanos);
-        if age > age_max {
-            return Err(stale(age, age_max));
+        if age > self.age_nanos_max {
+            return TimeError::Stale {
+                age: Duration::from_nanos(age),
+                age_max: Duration::from_nanos(self.age_nanos_max),
+            };
         }
-        let interval = self.drift.extrapolate(self.interval, age);
-        if interval.epsilon() > config.epsilon_max {
-            return Err(too_wide(interval, config));
+        TimeError::BoundTooWide {
+            epsilon: self.drift.extrapolate(self.interval, age).epsilon(),
+            epsilon_max: config.epsilon_max,
         }
-        let status = if self.holdover || age > nanos(config.fresh_max) {
-            Status::Holdover
-        } else {
-            Status::Synchronized
-        };
-        let reading = Reading {
-            interval,
-            status,
-            bound: self.bound,
-        };
-        Ok((reading, age))
     }
 
     /// Whether there is an interval at all, to be read or to be compared with.
@@ -134,53 +127,47 @@ impl Anchor {
     pub(crate) fn to_words(self) -> [u64; WORDS] {
         let bound = match self.bound {
             BoundKind::Hard => 0,
-            BoundKind::Statistical { miss_ppb } => STATISTICAL | u64::from(miss_ppb),
+            BoundKind::Statistical { miss_ppb } => STATISTICAL | u64::from(miss_ppb) << 32,
         };
+        let holdover = if self.holdover { HOLDOVER } else { 0 };
         [
-            self.state.to_bits()
-                | u64::from(self.holdover) << 24
-                | u64::from(self.drift.growth_ppb()) << 32,
+            self.state.to_bits() | holdover | bound,
             self.at.as_nanos(),
             self.interval.earliest().as_nanos().cast_unsigned(),
             self.interval.latest().as_nanos().cast_unsigned(),
-            self.valid_for_nanos,
+            self.drift.to_word(),
+            self.unusable_from,
+            self.age_nanos_max,
+            self.fresh_nanos_max,
             self.seen.asleep,
-            bound,
             self.seen.local.as_nanos(),
             self.seen.monotonic,
             self.seen.wall.cast_unsigned(),
         ]
     }
 
-    #[inline]
     pub(crate) fn from_words(words: [u64; WORDS]) -> Self {
+        let [bits, at, earliest, latest, drift, ..] = words;
         let [
-            state,
-            at,
-            earliest,
-            latest,
-            valid_for_nanos,
+            ..,
+            unusable_from,
+            age_max,
+            fresh_max,
             asleep,
-            bound,
             local,
             monotonic,
             wall,
         ] = words;
-        let end = |word: u64| Timestamp::from_nanos(word.cast_signed());
         Self {
-            state: State::from_bits(state as u32),
+            state: State::from_bits(bits),
             at: Local::from_nanos(at),
             interval: Interval::spanning(end(earliest), end(latest)),
-            drift: Drift::from_growth_ppb((state >> 32) as u32),
-            bound: if bound & STATISTICAL == 0 {
-                BoundKind::Hard
-            } else {
-                BoundKind::Statistical {
-                    miss_ppb: bound as u32,
-                }
-            },
-            holdover: state >> 24 & 1 == 1,
-            valid_for_nanos,
+            drift: Drift::from_word(drift),
+            bound: bound(bits),
+            holdover: bits & HOLDOVER != 0,
+            unusable_from,
+            age_nanos_max: age_max,
+            fresh_nanos_max: fresh_max,
             seen: Observation::new(
                 Local::from_nanos(local),
                 monotonic,
@@ -191,12 +178,64 @@ impl Anchor {
     }
 }
 
+/// The interval now, and how many nanoseconds old the sample is; from the words of an anchor, of which it
+/// takes apart only what it needs.
+#[inline]
+pub(crate) fn extrapolate(
+    words: &[u64; WORDS],
+    clocks: &(impl Clocks + ?Sized),
+    config: &Config,
+) -> Result<(Interval, u64), TimeError> {
+    let [bits, at, earliest, latest, drift, unusable_from, ..] = *words;
+    // Before the look at sleep: then whoever sleeps between the two is found out.
+    let now = clocks.local();
+    // An oscillator that went back makes this greater than any age that is usable.
+    let age = now.as_nanos().wrapping_sub(at);
+    if bits & STATE != KNOWN || age >= unusable_from {
+        return Err(Anchor::from_words(*words).refusal(now, config));
+    }
+    if watch::slept(clocks, words[ASLEEP]) {
+        return Err(TimeError::Disrupted(Disruption::Suspended));
+    }
+    let interval = Interval::spanning(end(earliest), end(latest));
+    Ok((Drift::from_word(drift).extrapolate(interval, age), age))
+}
+
+/// What to think of an interval that was extrapolated from such words over so many nanoseconds.
+#[inline]
+pub(crate) fn reading(words: &[u64; WORDS], interval: Interval, age: u64) -> Reading {
+    let holdover = words[0] & HOLDOVER != 0 || age > words[FRESH_MAX];
+    Reading {
+        interval,
+        status: if holdover {
+            Status::Holdover
+        } else {
+            Status::Synchronized
+        },
+        bound: bound(words[0]),
+    }
+}
+
+#[inline]
+fn bound(bits: u64) -> BoundKind {
+    if bits & STATISTICAL == 0 {
+        return BoundKind::Hard;
+    }
+    let miss_ppb = (bits >> 32) as u32;
+    BoundKind::Statistical { miss_ppb }
+}
+
+#[inline]
+fn end(word: u64) -> Timestamp {
+    Timestamp::from_nanos(word.cast_signed())
+}
+
 impl State {
     /// Zero for [`State::Unset`], so that a latch begins with it.
     fn to_bits(self) -> u64 {
         match self {
             Self::Unset => 0,
-            Self::Known => 1,
+            Self::Known => KNOWN,
             Self::Settling { cause, agreed } => {
                 let cause = CAUSES.iter().position(|it| *it == cause).unwrap_or(0);
                 2 | (cause as u64) << 8 | u64::from(agreed) << 16
@@ -204,11 +243,10 @@ impl State {
         }
     }
 
-    #[inline]
-    fn from_bits(bits: u32) -> Self {
-        match bits & 0xff {
+    fn from_bits(bits: u64) -> Self {
+        match bits & STATE {
             0 => Self::Unset,
-            1 => Self::Known,
+            KNOWN => Self::Known,
             _ => Self::Settling {
                 cause: CAUSES[(bits >> 8 & 0xff) as usize % CAUSES.len()],
                 agreed: (bits >> 16) as u8,
@@ -217,25 +255,22 @@ impl State {
     }
 }
 
-#[cold]
-fn stale(age: u64, age_max: u64) -> TimeError {
-    TimeError::Stale {
-        age: Duration::from_nanos(age),
-        age_max: Duration::from_nanos(age_max),
-    }
-}
+pub(crate) const WORDS: usize = 12;
 
-#[cold]
-fn too_wide(interval: Interval, config: &Config) -> TimeError {
-    TimeError::BoundTooWide {
-        epsilon: interval.epsilon(),
-        epsilon_max: config.epsilon_max,
-    }
-}
+/// The places of two words.
+const FRESH_MAX: usize = 7;
+const ASLEEP: usize = 8;
 
-pub(crate) const WORDS: usize = 10;
+const STATE: u64 = 0xff;
 
-const STATISTICAL: u64 = 1 << 32;
+const KNOWN: u64 = 1;
+
+const HOLDOVER: u64 = 1 << 24;
+
+const STATISTICAL: u64 = 1 << 25;
+
+/// 146 years. An age that is negative wraps to more than that.
+const USABLE_NANOS_MAX: u64 = u64::MAX / 4;
 
 const CAUSES: [Disruption; 6] = [
     Disruption::Suspended,
@@ -260,7 +295,9 @@ mod tests {
             drift: Drift::from_ppm(100_000),
             bound: BoundKind::Statistical { miss_ppb: u32::MAX },
             holdover: true,
-            valid_for_nanos: u64::MAX,
+            unusable_from: 1,
+            age_nanos_max: u64::MAX,
+            fresh_nanos_max: 2,
             seen: Observation::new(Local::from_nanos(1), 2, 3, -4),
         };
         for cause in CAUSES {

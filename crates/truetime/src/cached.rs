@@ -1,11 +1,11 @@
 use core::sync::atomic::AtomicU64;
 use core::time::Duration;
 
-use crate::anchor::{Anchor, State, WORDS};
+use crate::anchor::{self, Anchor, State, WORDS};
 use crate::latch::{Latch, Writer};
 use crate::timestamp::nanos;
 use crate::watch::Observation;
-use crate::{Clocks, Config, Reading, Sample, Status, TimeError, TrueTime};
+use crate::{Clocks, Config, Interval, Reading, Sample, Status, TimeError, TrueTime};
 
 /// A clock that asks another one only now and then, and extrapolates in between.
 ///
@@ -80,22 +80,35 @@ impl<T: TrueTime, C: Clocks> Cached<T, C> {
         Ok(())
     }
 
+    /// The words of the anchor, the interval now, and its age.
+    #[inline]
+    fn extrapolate(&self) -> Result<([u64; WORDS], Interval, u64), TimeError> {
+        let words = self.latch.read();
+        match anchor::extrapolate(&words, &self.clocks, &self.config) {
+            Ok((interval, age)) if age <= self.refresh_after_nanos => Ok((words, interval, age)),
+            _ => self.extrapolate_anew(),
+        }
+    }
+
     #[cold]
-    fn read_again(&self) -> Result<Reading, TimeError> {
+    fn extrapolate_anew(&self) -> Result<([u64; WORDS], Interval, u64), TimeError> {
         self.refresh()?;
-        let anchor = Anchor::from_words(self.latch.read());
-        let (reading, _) = anchor.read(&self.clocks, &self.config)?;
-        Ok(reading)
+        let words = self.latch.read();
+        let (interval, age) = anchor::extrapolate(&words, &self.clocks, &self.config)?;
+        Ok((words, interval, age))
     }
 }
 
 impl<T: TrueTime, C: Clocks> TrueTime for Cached<T, C> {
     #[inline]
     fn read(&self) -> Result<Reading, TimeError> {
-        let anchor = Anchor::from_words(self.latch.read());
-        match anchor.read(&self.clocks, &self.config) {
-            Ok((reading, age)) if age <= self.refresh_after_nanos => Ok(reading),
-            _ => self.read_again(),
-        }
+        let (words, interval, age) = self.extrapolate()?;
+        Ok(anchor::reading(&words, interval, age))
+    }
+
+    #[inline]
+    fn now(&self) -> Result<Interval, TimeError> {
+        let (_, interval, _) = self.extrapolate()?;
+        Ok(interval)
     }
 }

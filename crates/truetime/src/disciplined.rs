@@ -1,10 +1,10 @@
 use core::sync::atomic::AtomicU64;
 
-use crate::anchor::{Anchor, State, WORDS};
+use crate::anchor::{self, Anchor, State, WORDS};
 use crate::latch::{Latch, Writer};
 use crate::watch::Observation;
 use crate::{
-    Clocks, Config, Disruption, Reading, Sample, Source, SourceError, TimeError, TrueTime,
+    Clocks, Config, Disruption, Interval, Reading, Sample, Source, SourceError, TimeError, TrueTime,
 };
 
 /// A source made into a clock: its last sample, extrapolated by the local oscillator, and wider the
@@ -171,9 +171,15 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
 impl<S: Source, C: Clocks> TrueTime for Disciplined<S, C> {
     #[inline]
     fn read(&self) -> Result<Reading, TimeError> {
-        let anchor = Anchor::from_words(self.latch.read());
-        let (reading, _) = anchor.read(&self.clocks, &self.config)?;
-        Ok(reading)
+        let words = self.latch.read();
+        let (interval, age) = anchor::extrapolate(&words, &self.clocks, &self.config)?;
+        Ok(anchor::reading(&words, interval, age))
+    }
+
+    #[inline]
+    fn now(&self) -> Result<Interval, TimeError> {
+        let (interval, _) = anchor::extrapolate(&self.latch.read(), &self.clocks, &self.config)?;
+        Ok(interval)
     }
 }
 

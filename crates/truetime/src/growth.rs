@@ -16,8 +16,8 @@ use crate::Interval;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Drift {
-    /// True time gained or lost per local time, in ppb.
-    growth_ppb: u32,
+    /// True time gained or lost per local time, in units of 2^-64.
+    growth: u64,
 }
 
 impl Drift {
@@ -33,11 +33,10 @@ impl Drift {
     /// Parts per thousand million; what is above a tenth counts as a tenth, and is no clock.
     #[must_use]
     pub const fn from_ppb(ppb: u32) -> Self {
-        let ppb = if ppb < PPB_MAX { ppb } else { PPB_MAX };
-        let scaled = (ppb as u64) * (GIGA as u64);
-        // At most 111 111 112: the quotient of a tenth and nine tenths.
-        let growth_ppb = scaled.div_ceil((GIGA - ppb) as u64) as u32;
-        Self { growth_ppb }
+        let ppb = if ppb < PPB_MAX { ppb } else { PPB_MAX } as u128;
+        // A ninth at most, so it fits.
+        let growth = (ppb << 64).div_ceil(GIGA - ppb) as u64;
+        Self { growth }
     }
 
     /// By how many nanoseconds true time may have gained or lost while the oscillator counted so
@@ -45,10 +44,22 @@ impl Drift {
     #[must_use]
     #[inline]
     pub const fn growth(self, elapsed_nanos: u64) -> u64 {
-        let (seconds, rest) = (elapsed_nanos / GIGA as u64, elapsed_nanos % GIGA as u64);
-        let rate = self.growth_ppb as u64;
-        // Both products fit: 2^35 seconds and 2^30 nanoseconds by a rate below 2^27.
-        seconds * rate + (rest * rate).div_ceil(GIGA as u64)
+        let product = elapsed_nanos as u128 * self.growth as u128;
+        ((product + u64::MAX as u128) >> 64) as u64
+    }
+
+    /// For how many nanoseconds of the oscillator the growth stays within a limit.
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) const fn growth_stays_within(self, growth_nanos_max: u64) -> u64 {
+        if self.growth == 0 {
+            return u64::MAX;
+        }
+        let elapsed = ((growth_nanos_max as u128) << 64) / self.growth as u128;
+        if elapsed < u64::MAX as u128 {
+            elapsed as u64
+        } else {
+            u64::MAX
+        }
     }
 
     /// The least that may have passed while the oscillator counted so many nanoseconds.
@@ -72,15 +83,14 @@ impl Drift {
         interval.after_span(self.least(elapsed_nanos), self.most(elapsed_nanos))
     }
 
-    /// What [`growth`](Self::growth) counts in a second.
     #[cfg(target_has_atomic = "64")]
-    pub(crate) const fn growth_ppb(self) -> u32 {
-        self.growth_ppb
+    pub(crate) const fn to_word(self) -> u64 {
+        self.growth
     }
 
     #[cfg(target_has_atomic = "64")]
-    pub(crate) const fn from_growth_ppb(growth_ppb: u32) -> Self {
-        Self { growth_ppb }
+    pub(crate) const fn from_word(growth: u64) -> Self {
+        Self { growth }
     }
 }
 
@@ -90,6 +100,23 @@ impl Default for Drift {
     }
 }
 
-const GIGA: u32 = 1_000_000_000;
+const GIGA: u128 = 1_000_000_000;
 
 const PPB_MAX: u32 = 100_000_000;
+
+#[cfg(all(test, target_has_atomic = "64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_stays_within_a_limit_up_to_that_and_no_longer() {
+        for (ppb, limit) in [(200_000, 1_000_000), (1, 7), (100_000_000, 1), (3, 0)] {
+            let drift = Drift::from_ppb(ppb);
+            let longest = drift.growth_stays_within(limit);
+            assert!(drift.growth(longest) <= limit);
+            assert!(drift.growth(longest + 1) > limit);
+        }
+        assert_eq!(Drift::from_ppb(0).growth_stays_within(0), u64::MAX);
+        assert_eq!(Drift::from_ppb(0).growth(u64::MAX), 0);
+    }
+}

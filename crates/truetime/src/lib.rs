@@ -17,6 +17,8 @@ mod disciplined;
 #[cfg(target_has_atomic = "64")]
 mod floor;
 mod growth;
+#[cfg(test)]
+mod interleavings;
 mod interval;
 #[cfg(target_has_atomic = "64")]
 mod latch;

@@ -246,3 +246,59 @@ fn the_greater_drift_counts() {
     let epsilon = clock.now().unwrap().epsilon();
     assert!(epsilon > Duration::from_millis(5) && epsilon < Duration::from_micros(5_010));
 }
+
+#[test]
+fn a_sample_that_is_too_wide_is_never_shown() {
+    let world = World::new(13);
+    let machine = Machine::new(&world, 100);
+    let source = Reference::new(&machine, Duration::from_millis(100));
+    let source = source.with_way_max(Duration::ZERO);
+    let clock = Disciplined::new(source, machine, Config::default());
+    clock.poll().unwrap();
+    assert!(matches!(clock.now(), Err(TimeError::BoundTooWide { .. })));
+}
+
+/// Up to the last reading within them.
+#[test]
+fn limits_are_kept() {
+    struct Once(Machine, Duration);
+
+    impl Source for Once {
+        fn sample(&self) -> Result<Sample, SourceError> {
+            let at = self.0.local();
+            let interval = Interval::around(self.0.world().now(), self.1);
+            Ok(Sample::between(at, at, interval, 0))
+        }
+    }
+
+    let world = World::new(14);
+    let machine = Machine::new(&world, 0);
+    for (epsilon, age_max) in [(0, SECOND), (99_900_000, 10 * SECOND)] {
+        let config = Config {
+            age_max,
+            ..Config::default()
+        };
+        let once = Once(machine.clone(), Duration::from_nanos(epsilon));
+        let clock = Disciplined::new(once, machine.clone(), config);
+        clock.poll().unwrap();
+        let taken = machine.local();
+        let (mut last, mut nanos) = (clock.now().unwrap(), 0);
+        let error = loop {
+            world.advance(Duration::from_nanos(1_000_003));
+            match clock.now() {
+                Ok(interval) => (last, nanos) = (interval, machine.local().nanos_since(taken)),
+                Err(error) => break error,
+            }
+        };
+        assert!(last.epsilon() <= config.epsilon_max);
+        match error {
+            TimeError::Stale { age, .. } => {
+                assert!(age > SECOND && nanos <= 1_000_000_000, "{age:?} {nanos}");
+            }
+            TimeError::BoundTooWide { epsilon, .. } => {
+                assert!(epsilon > config.epsilon_max && nanos < 600_000_000);
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
