@@ -307,7 +307,11 @@ fn a_field_that_makes_no_sense_has_a_name() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_a_segment_or_an_error(mut bytes: [u8; SEGMENT_BYTES / 2], rest: [u8; SEGMENT_BYTES / 2], headed: bool) {
+    fn any_bytes_are_a_segment_or_an_error(
+        mut bytes: [u8; SEGMENT_BYTES / 2],
+        rest: [u8; SEGMENT_BYTES / 2],
+        headed: bool,
+    ) {
         if headed {
             bytes[..16].copy_from_slice(&[
                 0x4e, 0x5a, 0x4d, 0x41, 0x00, 0x02, 0x42, 0x43, 80, 0, 0, 0, 2, 0, 2, 0,

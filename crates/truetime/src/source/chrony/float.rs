@@ -9,8 +9,9 @@
 /// └────────────┴─────────────────────────────────────────────────┘    both in two's complement
 /// ```
 ///
-/// Every pattern of bits is a finite number: there is nothing like a NaN. The greatest is below 2^63, the smallest that is
-/// not zero is 2^−89. They are never made floats here, so that a rounding goes where this code says and nowhere else.
+/// Every pattern of bits is a finite number: there is nothing like a NaN. The greatest is below
+/// 2^63, the smallest that is not zero is 2^−89. They are never made floats here, so that a
+/// rounding goes where this code says and nowhere else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Float(u32);
 
@@ -33,7 +34,8 @@ impl Float {
         self.coefficient() < 0
     }
 
-    /// `|self| · scale`, rounded away from zero: what to take for a bound on an error. [`u64::MAX`] when it is more.
+    /// `|self| · scale`, rounded away from zero: what to take for a bound on an error. [`u64::MAX`]
+    /// when it is more.
     #[must_use]
     pub const fn magnitude_above(self, scale: u32) -> u64 {
         // 24 bits and a sign, times 32 bits, and at most 38 places to the left: 95 bits.
@@ -124,11 +126,18 @@ mod tests {
     }
 
     proptest! {
-        /// `magnitude` is the least integer that is not below the number: checked by multiplication, where the code shifts.
+        /// `magnitude` is the least integer that is not below the number: checked by
+        /// multiplication, where the code shifts.
         #[test]
-        fn rounds_up_and_by_less_than_one(exponent in -64_i32..=20, coefficient in -(1_i32 << 24)..1 << 24, scale in 1_u32..) {
-            let magnitude = u128::from(float(exponent, coefficient).magnitude_above(scale));
-            let exact = u128::from(coefficient.unsigned_abs()) * u128::from(scale); // of 2^(exponent - 25)
+        fn rounds_up_and_by_less_than_one(
+            exponent in -64_i32..=20,
+            coefficient in -(1_i32 << 24)..1 << 24,
+            scale in 1_u32..,
+        ) {
+            let float = float(exponent, coefficient);
+            let magnitude = u128::from(float.magnitude_above(scale));
+            // In units of 2^(exponent - 25).
+            let exact = u128::from(coefficient.unsigned_abs()) * u128::from(scale);
             let places = exponent - 25;
             if places >= 0 {
                 prop_assert_eq!(magnitude, exact << places);

@@ -3,8 +3,8 @@
 use super::Float;
 use thiserror::Error;
 
-/// The bytes of a request, and of its answer: a request is padded, so that no answer is longer than what asked for it and
-/// nobody can use `chronyd` to amplify traffic.
+/// The bytes of a request, and of its answer: a request is padded, so that no answer is longer than
+/// what asked for it and nobody can use `chronyd` to amplify traffic.
 pub const DATAGRAM_BYTES: usize = 104;
 
 /// Asks for a [`Tracking`] report.
@@ -25,7 +25,8 @@ pub fn request(sequence: u32) -> [u8; DATAGRAM_BYTES] {
 
 /// What `chronyd` tells of its own synchronisation.
 ///
-/// The numbers are kept in its own format ([`Float`]); those that a bound is made of are rounded up on the way to integers.
+/// The numbers are kept in its own format ([`Float`]); those that a bound is made of are rounded up
+/// on the way to integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tracking {
@@ -35,10 +36,11 @@ pub struct Tracking {
     pub stratum: u16,
     /// Whether it believes to be synchronised, and whether a leap second is due.
     pub leap: Leap,
-    /// When it last learned from its source, in nanoseconds since 1970 by the clock that it keeps; up to a second
-    /// too early, on purpose, so that nobody learns the phase of its polling.
+    /// When it last learned from its source, in nanoseconds since 1970 by the clock that it keeps;
+    /// up to a second too early, on purpose, so that nobody learns the phase of its polling.
     pub reference_time_nanos: i64,
-    /// What the clock of this machine is ahead of its estimate of the time, in seconds: what it still has to slew away.
+    /// What the clock of this machine is ahead of its estimate of the time, in seconds: what it
+    /// still has to slew away.
     pub correction: Float,
     /// The estimated offset at its last update, in seconds.
     pub last_offset: Float,
@@ -132,7 +134,8 @@ impl Tracking {
         check_header(datagram, sequence)?;
         let mut body = Fields(&datagram[HEADER_BYTES..]);
         let reference_id = body.array();
-        // Its source's address: 16 bytes, of which an IPv4 address takes the first four; then family and padding.
+        // Its source's address: 16 bytes, of which an IPv4 address takes the first four; then
+        // family and padding.
         let _: ([u8; 16], [u8; 4]) = (body.array(), body.array());
         let stratum = body.u16();
         let leap = match body.u16() {
@@ -169,8 +172,8 @@ impl Tracking {
         Ok(tracking)
     }
 
-    /// The bound on the error of this machine's clock when the report was made, in nanoseconds, rounded up:
-    /// `root_delay / 2 + root_dispersion + |correction|`.
+    /// The bound on the error of this machine's clock when the report was made, in nanoseconds,
+    /// rounded up: `root_delay / 2 + root_dispersion + |correction|`.
     #[must_use]
     pub fn bound_nanos(&self) -> u64 {
         let delay_nanos = self.root_delay.magnitude_above(NANOS_PER_SECOND);
@@ -182,8 +185,9 @@ impl Tracking {
             .saturating_add(correction_nanos)
     }
 
-    /// The greatest error of the oscillator's rate, as far as `chronyd` has learned it, in parts per
-    /// thousand million, rounded up: the frequency that it corrects, what is left of it, and the skew.
+    /// The greatest error of the oscillator's rate, as far as `chronyd` has learned it, in parts
+    /// per thousand million, rounded up: the frequency that it corrects, what is left of it, and
+    /// the skew.
     #[must_use]
     pub fn drift_ppb(&self) -> u64 {
         [self.frequency_ppm, self.residual_ppm, self.skew_ppm]
@@ -263,7 +267,8 @@ impl Fields<'_> {
         Float::from_bits(self.u32())
     }
 
-    /// Nanoseconds since 1970, `None` when they are no time: two words of seconds and one of nanoseconds.
+    /// Nanoseconds since 1970, `None` when they are no time: two words of seconds and one of
+    /// nanoseconds.
     fn time(&mut self) -> Option<i64> {
         let (high, low, nanos) = (self.u32(), self.u32(), self.u32());
         // A machine with seconds of 32 bits says so instead of a high word.
