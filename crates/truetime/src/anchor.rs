@@ -1,5 +1,7 @@
+use core::sync::atomic::AtomicU64;
 use core::time::Duration;
 
+use crate::latch::Latch;
 use crate::timestamp::nanos;
 use crate::watch::{self, Observation, SLEEP_SLACK_NANOS};
 use crate::{
@@ -84,7 +86,6 @@ impl Anchor {
     }
 
     /// Why there is no interval now.
-    #[cold]
     fn refusal(&self, now: Local, config: &Config) -> TimeError {
         match self.state {
             State::Unset => return TimeError::NotSynchronized,
@@ -137,9 +138,9 @@ impl Anchor {
             self.interval.latest().as_nanos().cast_unsigned(),
             self.drift.to_word(),
             self.unusable_from,
-            self.age_nanos_max,
             self.fresh_nanos_max,
             self.seen.asleep,
+            self.age_nanos_max,
             self.seen.local.as_nanos(),
             self.seen.monotonic,
             self.seen.wall.cast_unsigned(),
@@ -148,16 +149,8 @@ impl Anchor {
 
     pub(crate) fn from_words(words: [u64; WORDS]) -> Self {
         let [bits, at, earliest, latest, drift, ..] = words;
-        let [
-            ..,
-            unusable_from,
-            age_max,
-            fresh_max,
-            asleep,
-            local,
-            monotonic,
-            wall,
-        ] = words;
+        let [.., age_nanos_max, local, monotonic, wall] = words;
+        let [.., unusable_from, fresh_nanos_max, asleep, _, _, _, _] = words;
         Self {
             state: State::from_bits(bits),
             at: Local::from_nanos(at),
@@ -166,8 +159,8 @@ impl Anchor {
             bound: bound(bits),
             holdover: bits & HOLDOVER != 0,
             unusable_from,
-            age_nanos_max: age_max,
-            fresh_nanos_max: fresh_max,
+            age_nanos_max,
+            fresh_nanos_max,
             seen: Observation::new(
                 Local::from_nanos(local),
                 monotonic,
@@ -178,33 +171,44 @@ impl Anchor {
     }
 }
 
-/// The interval now, and how many nanoseconds old the sample is; from the words of an anchor, of which it
-/// takes apart only what it needs.
+/// The words that a reading takes, the interval now, and how many nanoseconds old the sample is.
 #[inline]
 pub(crate) fn extrapolate(
-    words: &[u64; WORDS],
+    latch: &Latch<AtomicU64, WORDS>,
     clocks: &(impl Clocks + ?Sized),
     config: &Config,
-) -> Result<(Interval, u64), TimeError> {
-    let [bits, at, earliest, latest, drift, unusable_from, ..] = *words;
+) -> Result<([u64; HOT], Interval, u64), TimeError> {
+    let hot = latch.read_first();
+    let [bits, at, earliest, latest, drift, unusable_from, _, asleep] = hot;
     // Before the look at sleep: then whoever sleeps between the two is found out.
     let now = clocks.local();
     // An oscillator that went back makes this greater than any age that is usable.
     let age = now.as_nanos().wrapping_sub(at);
     if bits & STATE != KNOWN || age >= unusable_from {
-        return Err(Anchor::from_words(*words).refusal(now, config));
+        return Err(refusal(latch, clocks, config));
     }
-    if watch::slept(clocks, words[ASLEEP]) {
+    if watch::slept(clocks, asleep) {
         return Err(TimeError::Disrupted(Disruption::Suspended));
     }
     let interval = Interval::spanning(end(earliest), end(latest));
-    Ok((Drift::from_word(drift).extrapolate(interval, age), age))
+    let interval = Drift::from_word(drift).extrapolate(interval, age);
+    Ok((hot, interval, age))
+}
+
+/// Why there was no interval; if there is one by now, because it was too old.
+#[cold]
+fn refusal(
+    latch: &Latch<AtomicU64, WORDS>,
+    clocks: &(impl Clocks + ?Sized),
+    config: &Config,
+) -> TimeError {
+    Anchor::from_words(latch.read()).refusal(clocks.local(), config)
 }
 
 /// What to think of an interval that was extrapolated from such words over so many nanoseconds.
 #[inline]
-pub(crate) fn reading(words: &[u64; WORDS], interval: Interval, age: u64) -> Reading {
-    let holdover = words[0] & HOLDOVER != 0 || age > words[FRESH_MAX];
+pub(crate) fn reading(hot: &[u64; HOT], interval: Interval, age: u64) -> Reading {
+    let holdover = hot[0] & HOLDOVER != 0 || age > hot[6];
     Reading {
         interval,
         status: if holdover {
@@ -212,7 +216,7 @@ pub(crate) fn reading(words: &[u64; WORDS], interval: Interval, age: u64) -> Rea
         } else {
             Status::Synchronized
         },
-        bound: bound(words[0]),
+        bound: bound(hot[0]),
     }
 }
 
@@ -257,9 +261,8 @@ impl State {
 
 pub(crate) const WORDS: usize = 12;
 
-/// The places of two words.
-const FRESH_MAX: usize = 7;
-const ASLEEP: usize = 8;
+/// How many of them a reading takes; they come first.
+pub(crate) const HOT: usize = 8;
 
 const STATE: u64 = 0xff;
 

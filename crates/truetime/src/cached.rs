@@ -1,7 +1,7 @@
 use core::sync::atomic::AtomicU64;
 use core::time::Duration;
 
-use crate::anchor::{self, Anchor, State, WORDS};
+use crate::anchor::{self, Anchor, HOT, State, WORDS};
 use crate::latch::{Latch, Writer};
 use crate::timestamp::nanos;
 use crate::watch::Observation;
@@ -80,30 +80,27 @@ impl<T: TrueTime, C: Clocks> Cached<T, C> {
         Ok(())
     }
 
-    /// The words of the anchor, the interval now, and its age.
+    /// The words that a reading takes, the interval now, and its age.
     #[inline]
-    fn extrapolate(&self) -> Result<([u64; WORDS], Interval, u64), TimeError> {
-        let words = self.latch.read();
-        match anchor::extrapolate(&words, &self.clocks, &self.config) {
-            Ok((interval, age)) if age <= self.refresh_after_nanos => Ok((words, interval, age)),
+    fn extrapolate(&self) -> Result<([u64; HOT], Interval, u64), TimeError> {
+        match anchor::extrapolate(&self.latch, &self.clocks, &self.config) {
+            Ok(fresh @ (.., age)) if age <= self.refresh_after_nanos => Ok(fresh),
             _ => self.extrapolate_anew(),
         }
     }
 
     #[cold]
-    fn extrapolate_anew(&self) -> Result<([u64; WORDS], Interval, u64), TimeError> {
+    fn extrapolate_anew(&self) -> Result<([u64; HOT], Interval, u64), TimeError> {
         self.refresh()?;
-        let words = self.latch.read();
-        let (interval, age) = anchor::extrapolate(&words, &self.clocks, &self.config)?;
-        Ok((words, interval, age))
+        anchor::extrapolate(&self.latch, &self.clocks, &self.config)
     }
 }
 
 impl<T: TrueTime, C: Clocks> TrueTime for Cached<T, C> {
     #[inline]
     fn read(&self) -> Result<Reading, TimeError> {
-        let (words, interval, age) = self.extrapolate()?;
-        Ok(anchor::reading(&words, interval, age))
+        let (hot, interval, age) = self.extrapolate()?;
+        Ok(anchor::reading(&hot, interval, age))
     }
 
     #[inline]

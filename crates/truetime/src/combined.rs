@@ -66,6 +66,11 @@ where
         self
     }
 
+    /// The sources, in their order.
+    pub fn sources(&self) -> &[S] {
+        &self.sources
+    }
+
     /// Asks all of them, shows what each has said, and gives what they agree on. Numbers are places
     /// in the list; one that was silent is neither a truechimer nor a falseticker.
     ///

@@ -171,14 +171,13 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
 impl<S: Source, C: Clocks> TrueTime for Disciplined<S, C> {
     #[inline]
     fn read(&self) -> Result<Reading, TimeError> {
-        let words = self.latch.read();
-        let (interval, age) = anchor::extrapolate(&words, &self.clocks, &self.config)?;
-        Ok(anchor::reading(&words, interval, age))
+        let (hot, interval, age) = anchor::extrapolate(&self.latch, &self.clocks, &self.config)?;
+        Ok(anchor::reading(&hot, interval, age))
     }
 
     #[inline]
     fn now(&self) -> Result<Interval, TimeError> {
-        let (interval, _) = anchor::extrapolate(&self.latch.read(), &self.clocks, &self.config)?;
+        let (_, interval, _) = anchor::extrapolate(&self.latch, &self.clocks, &self.config)?;
         Ok(interval)
     }
 }

@@ -34,11 +34,18 @@ impl<W: Word, const N: usize> Latch<W, N> {
     }
 
     /// The words as one writer left them; zeros at first.
-    #[inline]
     pub(crate) fn read(&self) -> [u64; N] {
+        self.read_first()
+    }
+
+    /// As many of the first words as are asked for, at most `N`.
+    #[inline]
+    pub(crate) fn read_first<const M: usize>(&self) -> [u64; M] {
+        const { assert!(M <= N, "there are not so many words") }
         loop {
             let sequence = self.sequence.acquire();
-            let words = self.slots[slot(sequence)].each_ref().map(W::relaxed);
+            let words = &self.slots[slot(sequence)];
+            let words = array::from_fn(|number| words[number].relaxed());
             // If one of the words is of a later writing of this slot, then the sequence that the
             // writer found when it began is visible below: its fence pairs with this one.
             W::fence_acquire();

@@ -20,7 +20,7 @@ fn clock(seed: u64) -> (World, Machine, Clock) {
     assert_eq!(clock.now(), Err(TimeError::NotSynchronized));
     assert_eq!(clock.poll(), Ok(Polled::Adopted));
     world.advance(SECOND);
-    assert!(world.is_in(&clock.now().unwrap()));
+    assert!(world.is_in(&clock.now().expect("it is known")));
     (world, machine, clock)
 }
 
@@ -30,7 +30,7 @@ fn settles(world: &World, clock: &Clock, cause: Disruption) {
     assert_eq!(clock.now(), Err(TimeError::Disrupted(cause)));
     world.advance(SECOND);
     assert_eq!(clock.poll(), Ok(Polled::Adopted));
-    assert!(world.is_in(&clock.now().unwrap()));
+    assert!(world.is_in(&clock.now().expect("it is known")));
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn run(case: Case) -> Outcome {
         let carried = client.outgoing(&Interval::at(carried));
         world.advance(HOP);
         // The check and the choice of the timestamp by one reading.
-        let reading = b.now().unwrap();
+        let reading = b.now().expect("it always knows");
         let refused = case.floor && floors[1].incoming(carried, &reading).is_err();
         let second = reading.latest();
         match (second <= first, refused) {
@@ -190,16 +190,16 @@ fn run(case: Case) -> Outcome {
 
 /// The first transaction: its timestamp, and the reading at its release.
 fn first(world: &World, node: &Offset, case: Case, outcome: &mut Outcome) -> (Timestamp, Interval) {
-    let mut wait = CommitWait::start(&node.now().unwrap());
+    let mut wait = CommitWait::start(&node.now().expect("it always knows"));
     world.advance(case.consensus);
     if case.commit_wait {
-        while let Wait::Sleep(duration) = wait.poll(node).unwrap() {
+        while let Wait::Sleep(duration) = wait.poll(node).expect("it always knows") {
             world.advance(duration);
         }
         let exposed = wait.overlap().exposed;
         outcome.exposed_max = outcome.exposed_max.max(exposed);
     }
-    (wait.timestamp(), node.now().unwrap())
+    (wait.timestamp(), node.now().expect("it always knows"))
 }
 
 fn assert_millis(duration: Duration, millis: f64) {

@@ -296,3 +296,18 @@ fn no_agreement_is_an_error() {
     assert_eq!(marzullo(&[Interval::ALL; 65], 0), Err(NoAgreement::TooMany));
     assert!(marzullo(&[Interval::ALL; 64], 31).is_ok());
 }
+
+/// One wrong clock does not stop everybody who hears of it.
+#[test]
+fn what_a_refused_message_carried_is_forgotten() {
+    let floor = CausalFloor::new();
+    let now = reading(100, 10, 10);
+    assert!(floor.incoming(at(105), &now).is_ok());
+    assert!(floor.incoming(at(999), &now).is_err());
+    assert_eq!(floor.floor(), at(105));
+    assert!(floor.own(&now).is_ok());
+    assert!(
+        floor.own(&reading(90, 10, 10)).is_err(),
+        "its own clock went back"
+    );
+}
