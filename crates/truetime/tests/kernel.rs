@@ -18,13 +18,13 @@ const SYNCHRONIZED: Timex = Timex {
 
 #[test]
 fn the_step_of_a_second_is_always_added() {
-    // 85 µs, the microsecond that was cut off, and a second's 500 µs.
-    assert_eq!(SYNCHRONIZED.bound_nanos(), Ok(586_000));
+    // 85 µs, the microsecond that was cut off, and a second's 500 µs; then 500 ppm of all that.
+    assert_eq!(SYNCHRONIZED.bound_nanos(), Ok(586_294));
     let zero = Timex {
         maxerror_micros: 0,
         ..SYNCHRONIZED
     };
-    assert_eq!(zero.bound_nanos(), Ok(501_000));
+    assert_eq!(zero.bound_nanos(), Ok(501_251));
 }
 
 #[test]
@@ -33,13 +33,13 @@ fn what_is_still_to_be_slewed_counts() {
         offset: -1500,
         ..SYNCHRONIZED
     };
-    assert_eq!(nanos.bound_nanos(), Ok(586_000 + 1501));
+    assert_eq!(nanos.bound_nanos(), Ok(586_294 + 1501));
     let micros = Timex {
         offset: 1500,
         status: 0,
         ..SYNCHRONIZED
     };
-    assert_eq!(micros.bound_nanos(), Ok(586_000 + 1_501_000));
+    assert_eq!(micros.bound_nanos(), Ok(586_294 + 1_501_000));
 }
 
 #[test]

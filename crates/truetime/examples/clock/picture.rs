@@ -77,10 +77,9 @@ impl Picture {
             let axis = format!("{left}{:^middle$}{right}", "┬");
             let _ = writeln!(
                 out,
-                "{:14}{}{:>11}",
+                "{:14}{}",
                 "",
-                self.paint(&axis, GREY),
-                self.paint("width", GREY)
+                self.paint(&format!("{axis}{:>11}", "width"), GREY)
             );
         }
     }

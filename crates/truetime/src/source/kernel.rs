@@ -1,7 +1,7 @@
 //! The Linux kernel's own bound: `adjtimex`, read and never written.
 
-use crate::Clocks;
 use crate::source::{Question, Sample, Source, SourceError};
+use crate::{Clocks, Drift};
 
 mod sys;
 
@@ -115,8 +115,11 @@ impl Timex {
             0 => 0,
             offset => offset.saturating_add(1).saturating_mul(unit),
         };
-        let error_nanos = (maxerror_micros + 1) * NANOS_PER_MICRO;
-        Ok((error_nanos + GROWTH_NANOS).saturating_add(offset_nanos))
+        let error_nanos = (maxerror_micros + 1) * NANOS_PER_MICRO + GROWTH_NANOS;
+        // The kernel counts seconds by the oscillator, and those of one that is slow by 500 ppm are
+        // longer. What it has grown cannot be told from the rest, so all of it is stretched.
+        let error_nanos = Drift::from_ppb(DRIFT_PPB).most(error_nanos);
+        Ok(error_nanos.saturating_add(offset_nanos))
     }
 
     /// The sample that these fields make if they answer that question.
