@@ -56,7 +56,12 @@ impl Anchor {
         // itself was such a span too. And sleep may hide in the slack.
         let granules = drift.most(2 * u64::from(clocks.granularity()));
         let interval = sample.interval.widen(granules);
-        let interval = interval.after_span(0, SLEEP_SLACK_NANOS);
+        let hidden_sleep = if clocks.may_sleep() {
+            SLEEP_SLACK_NANOS
+        } else {
+            0
+        };
+        let interval = interval.after_span(0, hidden_sleep);
         let age_nanos_max = nanos(config.age_max.min(sample.valid_for));
         // An interval that is too wide from the start is usable at no age.
         let room = nanos(config.epsilon_max).checked_sub(nanos(interval.epsilon()));

@@ -6,7 +6,8 @@ use crate::Drift;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How far the oscillator may run from true time. 200 ppm unless told otherwise, as Spanner
-    /// takes; a sample that admits more counts.
+    /// takes; a sample that admits more counts. It must cover the error of the frequency that the kernel
+    /// takes the oscillator to have, too: what `chronyc tracking` shows as `Frequency`.
     pub drift: Drift,
     /// How old a sample may become before the clock is [`Stale`](crate::TimeError::Stale): 1000 s unless
     /// told otherwise. A sample that is valid for less counts.

@@ -48,8 +48,9 @@ impl Observation {
     }
 
     fn once(clocks: &(impl Clocks + ?Sized)) -> Self {
-        let local = clocks.local();
+        // All others between two readings of the same one, which tell how far apart they may be.
         let monotonic = clocks.monotonic();
+        let local = clocks.local();
         let realtime = clocks.realtime();
         let boottime = clocks.boottime();
         let after = clocks.monotonic();
@@ -113,9 +114,10 @@ pub(crate) fn slept(clocks: &(impl Clocks + ?Sized), asleep: u64) -> bool {
     true
 }
 
-/// Sleep that may stay hidden. Real sleep takes milliseconds; this is for the time between two
-/// readings, and each interval is wider by it.
-pub(crate) const SLEEP_SLACK_NANOS: u64 = 1_000;
+/// Sleep that may stay hidden, and that each interval of a machine that may sleep is wider by. Real sleep
+/// takes milliseconds; this is for the time between two readings, some microseconds where the kernel
+/// has no fast clock.
+pub(crate) const SLEEP_SLACK_NANOS: u64 = 10_000;
 
 /// Readings that are a millisecond apart are not yet clocks that ran apart.
 const READ_SLACK_NANOS: u64 = 1_000_000;

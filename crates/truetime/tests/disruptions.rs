@@ -35,7 +35,7 @@ fn settles(world: &World, clock: &Clock, cause: Disruption) {
 
 #[test]
 fn sleep_is_seen_by_the_next_reader() {
-    for slept in [2_000, 1_000_000, 3_600_000_000_000] {
+    for slept in [11_000, 1_000_000, 3_600_000_000_000] {
         let (world, machine, clock) = clock(1);
         machine.strike(Fault::Suspend(Duration::from_nanos(slept)));
         let suspended = Disruption::Suspended;
@@ -52,7 +52,7 @@ fn sleep_that_is_not_seen_is_covered() {
     let source = Reference::new(&machine, Duration::ZERO);
     let clock = Disciplined::new(source, &machine, Config::default());
     clock.poll().unwrap();
-    machine.strike(Fault::Suspend(Duration::from_nanos(1_000)));
+    machine.strike(Fault::Suspend(Duration::from_nanos(10_000)));
     assert!(world.is_in(&clock.now().unwrap()));
 }
 
@@ -244,7 +244,7 @@ fn the_greater_drift_counts() {
     clock.poll().unwrap();
     world.advance(10 * SECOND);
     let epsilon = clock.now().unwrap().epsilon();
-    assert!(epsilon > Duration::from_millis(5) && epsilon < Duration::from_micros(5_010));
+    assert!(epsilon > Duration::from_millis(5) && epsilon < Duration::from_micros(5_020));
 }
 
 #[test]

@@ -55,7 +55,8 @@ fn machines(world: &World) -> Vec<Machine> {
         machine
     });
     let coarse = Machine::new(world, DRIFT_PPM).with_granularity(4_000_000);
-    vec![walking, fast, slow, coarse]
+    // No slack for sleep in their intervals.
+    [walking, fast, slow, coarse].map(Machine::sleepless).into()
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn growth_from_exact_samples() {
     }
 }
 
-/// The bare formula, without the slack for sleep that a clock adds: any shortcut in rounding shows.
+/// The bare formula, without the granules that a clock adds: any shortcut in rounding shows.
 #[test]
 fn growth_alone() {
     let world = World::new(3);
@@ -124,7 +125,7 @@ fn growth_alone() {
 #[test]
 fn agreement_of_five_with_two_liars() {
     let world = World::new(4);
-    let machine = Machine::new(&world, DRIFT_PPM);
+    let machine = Machine::new(&world, DRIFT_PPM).sleepless();
     let sources: Vec<_> = (0..5)
         .map(|_| Reference::new(&machine, Duration::from_millis(1)))
         .collect();
@@ -141,7 +142,7 @@ fn agreement_of_five_with_two_liars() {
 #[test]
 fn wrappers_keep_it() {
     let world = World::new(5);
-    let machine = Machine::new(&world, DRIFT_PPM);
+    let machine = Machine::new(&world, DRIFT_PPM).sleepless();
     let exact = Offset::new(&world, 0, Duration::from_nanos(1));
     let cached = Cached::new(&exact, &machine, config(), Duration::from_secs(1));
     reads(&world, &cached, READINGS / 2, || {});

@@ -52,6 +52,7 @@ struct State {
     asleep_nanos: u64,
     wall_nanos: i64,
     granularity: u32,
+    may_sleep: bool,
 }
 
 impl Machine {
@@ -80,6 +81,7 @@ impl Machine {
                 asleep_nanos: 0,
                 wall_nanos: wall,
                 granularity: 1,
+                may_sleep: true,
                 rng,
             })),
         }
@@ -89,6 +91,13 @@ impl Machine {
     #[must_use]
     pub fn with_granularity(self, nanos: u32) -> Self {
         self.counted().granularity = nanos.max(1);
+        self
+    }
+
+    /// That is never suspended, and says so: nobody looks whether it was.
+    #[must_use]
+    pub fn sleepless(self) -> Self {
+        self.counted().may_sleep = false;
         self
     }
 
@@ -184,6 +193,10 @@ impl Clocks for Machine {
 
     fn granularity(&self) -> u32 {
         self.counted().granularity
+    }
+
+    fn may_sleep(&self) -> bool {
+        self.counted().may_sleep
     }
 }
 

@@ -190,7 +190,8 @@ proptest! {
                 // The two that asked last; the third may be missing.
                 let mut latest = voted.clone();
                 latest.sort_by_key(|it| std::cmp::Reverse(it.asked()));
-                let lease = LeaseInterval::granted(latest.into_iter().take(2), length, &reading(now, answered.0, answered.1));
+                let heard = reading(now, answered.0, answered.1);
+                let lease = LeaseInterval::granted(latest.into_iter().take(2), length, &heard);
                 leases.extend(lease.map(|lease| (leader, now, lease)));
             }
         }
