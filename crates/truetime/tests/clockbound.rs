@@ -141,11 +141,10 @@ fn agrees_with_clockbounds_own_reader() {
         let shared = Shared::written(&bound_of(age_nanos, drift_ppb, Status::Synchronized));
         let path = CString::new(shared.path().as_os_str().as_bytes()).unwrap();
         let mut reader = ShmReader::new(&path).unwrap();
-        let ours = shared
-            .source()
-            .with_drift_least(Drift::from_ppb(0))
-            .sample()
-            .unwrap();
+        // The quickest of some questions: the others are wider by what kept them.
+        let source = shared.source().with_drift_least(Drift::from_ppb(0));
+        let asked = (0..10).map(|_| source.sample().unwrap());
+        let ours = asked.min_by_key(|sample| sample.interval.width()).unwrap();
         let (earliest, latest, _) = reader.snapshot().unwrap().now().unwrap();
         let theirs = Duration::from(latest - earliest);
         let width = ours.interval.width();
@@ -154,7 +153,7 @@ fn agrees_with_clockbounds_own_reader() {
             width + Duration::from_micros(1) >= theirs,
             "{width:?} {theirs:?}"
         );
-        // A question of 10 ms on a busy machine, and an eighth of the growth: no more.
+        // An eighth of the growth, and what the question took: no more.
         assert!(
             width < theirs + theirs / 8 + Duration::from_millis(10),
             "{width:?} {theirs:?}"
