@@ -109,6 +109,7 @@
 //!
 //! - `std` (on by default): [`SystemClocks`], sources that need an operating system, waiting and polling in a
 //!   thread. Without it the crate is `no_std` and allocates nothing.
+//! - `kernel`: `source::Kernel`, which asks Linux by a system call that only `libc` has.
 //! - `tokio`: `CommitWait::wait_tokio`.
 //! - `sim`: `sim`, for the tests of what is built on this crate.
 //! - `serde`: `Serialize` and `Deserialize` for timestamps, intervals and promises of votes.

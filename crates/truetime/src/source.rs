@@ -3,8 +3,41 @@
 //! A [`Source`] is asked for a [`Sample`] now and then; between samples a
 //! [`Disciplined`](crate::Disciplined) clock lets the interval grow. A source does not judge how old
 //! a sample may become, it only says how long the sample may be used at most.
+//!
+//! | source | asks | the wall clock is wrong by at most | needs |
+//! |---|---|---|---|
+//! | `Kernel` | `adjtimex` | `maxerror`, a second's growth, what is to be slewed | `kernel`, Linux |
+//! | [`Chrony`] | `chronyd`, by UDP | half the root delay, root dispersion, correction | `std` |
+//! | [`ClockBound`] | its segment, by `pread` | the bound, grown since it was written | `std`, Unix |
+//! | [`FixedEpsilon`] | nobody | what it was told | |
+//! | [`peer`], [`PeerSource`] | another node, by any transport | speaks of true time itself: the round trip | |
+//!
+//! All but the last relate the wall clock to the oscillator by a [`Question`]. Each is some plain
+//! arithmetic on what was answered, and a thin caller around it, so another way to ask needs no other
+//! arithmetic.
+
+pub mod chrony;
+#[cfg(all(feature = "std", unix))]
+pub mod clockbound;
+mod fixed;
+#[cfg(all(feature = "kernel", target_os = "linux"))]
+mod kernel;
+pub mod peer;
+mod question;
 
 use core::time::Duration;
+
+#[cfg(feature = "std")]
+pub use chrony::Chrony;
+#[cfg(all(feature = "std", unix))]
+pub use clockbound::ClockBound;
+pub use fixed::FixedEpsilon;
+#[cfg(all(feature = "kernel", target_os = "linux"))]
+pub use kernel::{Kernel, Timex};
+pub use peer::Peer;
+#[cfg(feature = "std")]
+pub use peer::PeerSource;
+pub use question::Question;
 
 use crate::growth::Drift;
 use crate::{BoundKind, Interval, Local};
