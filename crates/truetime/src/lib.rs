@@ -68,22 +68,12 @@
 //! # #[cfg(all(target_os = "linux", feature = "std"))] {
 //! use std::sync::Arc;
 //! use std::time::Duration;
-//! use synod_truetime::source::{Sample, Source, SourceError};
-//! use synod_truetime::{Clocks, CommitWait, Config, Disciplined, Interval, SystemClocks, TrueTime};
+//! use synod_truetime::source::FixedEpsilon;
+//! use synod_truetime::{CommitWait, Config, Disciplined, SystemClocks, TrueTime};
 //!
-//! /// Whoever has a real source takes one of `synod_truetime::source`.
-//! struct Trusting;
-//!
-//! impl Source for Trusting {
-//!     fn sample(&self) -> Result<Sample, SourceError> {
-//!         let clocks = SystemClocks::new();
-//!         let (before, wall, after) = (clocks.local(), clocks.realtime(), clocks.local());
-//!         let interval = Interval::around(wall, Duration::from_millis(1));
-//!         Ok(Sample::between(before, after, interval, 0))
-//!     }
-//! }
-//!
-//! let clock = Arc::new(Disciplined::new(Trusting, SystemClocks::new(), Config::default()));
+//! let clocks = SystemClocks::new();
+//! let source = FixedEpsilon::new(clocks, Duration::from_millis(1)); // for development: it believes the wall clock
+//! let clock = Arc::new(Disciplined::new(source, clocks, Config::default()));
 //! clock.poll()?;
 //! let _poller = clock.spawn(Duration::from_secs(16))?;
 //!
