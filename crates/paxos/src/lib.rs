@@ -14,5 +14,5 @@ mod time;
 
 pub use ballot::Ballot;
 pub use id::NodeId;
-pub use quorum::{AcceptorSet, QuorumError, Quorums};
+pub use quorum::{AcceptorSet, QuorumDecodeError, QuorumError, Quorums};
 pub use time::Instant;
