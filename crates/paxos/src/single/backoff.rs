@@ -32,6 +32,10 @@ impl Backoff {
             .saturating_add(Duration::from_nanos(self.next() % width))
     }
 
+    pub(super) fn forget(&mut self) {
+        (self.state, self.ceiling) = (0, self.min);
+    }
+
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;
