@@ -55,7 +55,7 @@ pub(crate) enum Actor {
     Node {
         config: Config,
         wish: u8,
-        memory: Synod<u8>,
+        memory: Box<Synod<u8>>,
         disk: Acceptor<u8>,
     },
 }
@@ -96,7 +96,7 @@ impl Actor {
         Self::Node {
             config,
             wish: id.0 as u8,
-            memory: memory.without_time(),
+            memory: Box::new(memory.without_time()),
             disk,
         }
     }
@@ -243,7 +243,7 @@ impl Step {
             },
             Input::Crash => {
                 let restarted = Synod::new(config.clone(), recovered(disk));
-                *memory = restarted.expect("a lawful configuration");
+                **memory = restarted.expect("a lawful configuration");
             }
             Input::Receive(Packet { from, message, .. }) => {
                 memory.handle_message(Instant::ZERO, *from, message.clone());
@@ -261,7 +261,7 @@ impl Step {
                 Output::Chosen(_) => {}
             }
         }
-        *memory = memory.clone().without_time();
+        **memory = (**memory).clone().without_time();
         for Envelope { message, .. } in sent {
             self.say(Some(message));
         }

@@ -321,7 +321,9 @@ impl Search<'_> {
                 renamed.actors[to] = self.atlas.rename_actor(actor, names, renaming);
                 renamed.crashed |= (state.crashed >> place & 1) << to;
             }
-            renamed.net = self.atlas.rename_net(state.net, names, renaming);
+            if renaming > 0 {
+                renamed.net = self.atlas.rename_net(state.net, names, renaming);
+            }
             let key = |state: &State| (state.net, state.crashed);
             if least.is_none_or(|least| key(&renamed) < key(&least)) {
                 least = Some(renamed);
