@@ -10,6 +10,7 @@ extern crate std;
 mod ballot;
 mod id;
 mod quorum;
+pub mod single;
 mod time;
 
 pub use ballot::Ballot;
