@@ -135,7 +135,8 @@ fn a_proposer_comes_back() {
     );
 }
 
-/// The same while another proposer is about. Only in release builds.
+/// The same while another proposer is about, whose ballot is between those two, or below both. Only in
+/// release builds.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "half a minute without optimisation")]
 fn a_proposer_comes_back_among_others() {
@@ -143,8 +144,9 @@ fn a_proposer_comes_back_among_others() {
         "a proposer comes back among others",
         &Model {
             budget: Budget {
+                ballots: [1, 2, 0],
                 crashes: 1,
-                ..THREE_BALLOTS
+                losses: 0,
             },
             goals: &[
                 Goal::BallotAfterCrash,
