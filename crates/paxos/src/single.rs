@@ -151,7 +151,8 @@
 //! # Left out
 //!
 //! Retransmission: a lost message costs a ballot. A distinguished proposer (§2.4) and learner (§2.3):
-//! for a sequence of values they pay, and Multi-Paxos has them. Fast Paxos and generalised consensus.
+//! for a sequence of values they pay, and Multi-Paxos has them. Fast Paxos: it saves a delay while
+//! proposals do not collide, for larger quorums and a harder way back when they do.
 
 mod acceptor;
 mod backoff;

@@ -111,23 +111,48 @@ fn lost_writes() {
     );
 }
 
-/// A proposer that crashes and comes back.
+/// A proposer that crashes and comes back, whether its ballot was durable or not.
 #[test]
 fn a_proposer_comes_back() {
+    let alone = Budget {
+        ballots: [2, 0, 0],
+        crashes: 1,
+        losses: 1,
+    };
     run(
         "a proposer comes back",
         &Model {
-            budget: Budget {
-                ballots: if SMALL { [2, 0, 0] } else { [2, 1, 0] },
-                crashes: 1,
-                losses: 1,
-            },
+            budget: alone,
             goals: &[
                 Goal::BallotAfterCrash,
                 Goal::BallotLost,
                 Goal::ChosenInFirstRound,
                 Goal::ChosenInSecondRound,
                 Goal::ChosenAgain,
+            ],
+            ..roles(majority(3), 1)
+        },
+    );
+}
+
+/// The same while another proposer is about, whose ballot is between those two, or below both. Only in
+/// release builds.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "half a minute without optimisation")]
+fn a_proposer_comes_back_among_others() {
+    run(
+        "a proposer comes back among others",
+        &Model {
+            budget: Budget {
+                ballots: [1, 2, 0],
+                crashes: 1,
+                losses: 0,
+            },
+            goals: &[
+                Goal::BallotAfterCrash,
+                Goal::AdoptedChosen,
+                Goal::FreeAgain,
+                Goal::VoteOverruled,
             ],
             ..roles(majority(3), 2)
         },

@@ -74,6 +74,8 @@ fn an_acceptor_remembers_across_restarts() {
     };
     let Ok(_promise) = acceptor.prepare(ballot(1, 1)).unwrap().persist(write);
     assert_eq!(disk.promised(), ballot(1, 1));
+    let restarted = Acceptor::recover(disk.promised(), disk.accepted().cloned());
+    assert_eq!(restarted, Ok(acceptor.clone()));
     let write = |acceptor: &Acceptor<&'static str>| {
         disk = acceptor.clone();
         Ok::<(), Infallible>(())
