@@ -29,10 +29,11 @@ pub struct Config {
     pub election_timeout_max: Duration,
     /// How often a leader makes itself heard, and how often a candidate asks again.
     pub heartbeat_interval: Duration,
-    /// A leader of others whose disk has not finished one write for this long resigns: it is heard,
-    /// and gets nowhere. Seen when a quorum is checked, so up to two election timeouts late. Well
-    /// above what a healthy disk needs under load, else a slow moment costs an election; and not
-    /// below `election_timeout_max`, the pace at which it is looked at.
+    /// A leader of others whose disk has not finished one write, or has read nothing of what a peer
+    /// needs, for this long resigns: it is heard, and gets nowhere. Seen when a quorum is checked,
+    /// so up to two election timeouts late. Well above what a healthy disk needs under load, else a
+    /// slow moment costs an election; and not below `election_timeout_max`, the pace at which it is
+    /// looked at.
     pub write_stall_max: Duration,
     /// Bytes of values in one message; a value that is larger goes alone.
     pub accept_bytes_max: usize,

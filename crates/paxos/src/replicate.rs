@@ -116,6 +116,9 @@ impl Paxos {
             .as_ref()
             .is_ok_and(|votes| self.is_range_of_log(fetch, votes));
         let start = self.log.start().slot;
+        if of_this_ballot && let Duty::Leader(leader) = &mut self.duty {
+            leader.slow_fetch = None;
+        }
         let Some(peer) = self
             .peer_mut(id)
             .filter(|peer| of_this_ballot && peer.fetching)

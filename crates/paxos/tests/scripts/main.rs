@@ -113,6 +113,7 @@ mod tests {
         c5_chained
         c6_leader_without_quorum
         c7_stalled_disk
+        c7_stalled_reads
         c8_preempted_is_no_contact
         c9_bad_disk_campaigns
         e1_read_before_what_was_found
