@@ -133,17 +133,21 @@
 //!
 //! | | Raft | here |
 //! |---|---|---|
-//! | who may lead | who holds everything committed | whoever phase 1 tells what it must know; it learns the rest while it leads |
-//! | order of what different leaders propose | Log Matching: what is in the log is there with all before it | none. A value of an old leader may be chosen after values of later ones, although the one it proposed before was not |
-//! | a proposal whose leader is gone | lost for certain, when its index is committed with another entry | lost for certain *at its slot*, when that is chosen with another value. Until then nobody can say, however many later slots are chosen |
-//! | terms, or origins, along the log | never fall | need not rise |
-//! | what names an entry | term and index | slot and [`Value::origin`]; the ballot under which a node holds a chosen value differs from node to node |
-//! | the log of a follower | may be truncated | a vote gives way to one of a higher ballot, slot by slot; the log may have gaps |
-//! | a new leader's first entry | an entry of its own, so that it may commit older ones | none. It proposes again what it found, under its own ballot |
+//! | who may lead | who holds all that is committed | anybody: phase 1 tells it, and it learns while it leads |
+//! | order across leaders | Log Matching | none, see below |
+//! | a proposal whose leader is gone | lost once another entry is committed there | the same, but for its slot alone |
+//! | terms or origins along the log | never fall | need not rise |
+//! | an entry's name | term and index | slot and [`Value::origin`]; its ballot differs from node to node |
+//! | a follower's log | may be truncated | votes give way to higher ballots, slot by slot; may have gaps |
+//! | a leader's first entry | its own, to commit older ones | none: it proposes what it found, in its ballot |
 //! | appends | refused if what is before them differs | taken in any order |
 //! | quorums | majorities | any [`Quorums`] that meet across the phases |
-//! | what is durable besides the log | term, vote | the promise; and, lazily, how far all is chosen, so that a restarted node applies that at once |
-//! | two leaders of one number | impossible in a term | two ballots may share a round: [`Ballot`]s are compared with their nodes |
+//! | durable besides the log | term, vote | the promise; lazily also how far all is chosen |
+//! | two leaders of one number | impossible in a term | share a round at most; ballots have nodes |
+//!
+//! No order across leaders means that a value of an old leader may be chosen after values of later
+//! ones, although the one it proposed before was not. Until another value is chosen at its slot
+//! nobody can say that it is lost, however many later slots are chosen.
 //!
 //! # Words
 //!
