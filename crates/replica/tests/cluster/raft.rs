@@ -183,7 +183,7 @@ fn id(node: NodeId) -> raft::NodeId {
 
 fn log_id(at: &Position) -> LogId {
     LogId {
-        term: Term(raft::Raft::epoch(at)),
+        term: Term(raft::Raft::epoch(at).round),
         index: Index(at.index),
     }
 }
