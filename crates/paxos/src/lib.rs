@@ -14,5 +14,31 @@ mod time;
 
 pub use ballot::Ballot;
 pub use id::NodeId;
-pub use quorum::{AcceptorSet, QuorumError, Quorums};
+pub use quorum::{AcceptorSet, QuorumDecodeError, QuorumError, Quorums};
 pub use time::Instant;
+
+// Multi-Paxos.
+mod config;
+mod error;
+mod message;
+mod output;
+mod paxos;
+mod random;
+mod read;
+mod recover;
+mod role;
+mod slot;
+mod snapshot;
+mod status;
+
+pub use config::{Config, ConfigError};
+pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
+pub use message::{Binding, Echo, Envelope, Message, Replicate};
+pub use output::{Fetch, Output, Receipt, Record, Staged, State, Wanted, Write};
+pub use paxos::Paxos;
+pub use read::ReadId;
+pub use recover::Recovered;
+pub use role::Role;
+pub use slot::{Chosen, Kind, Position, Slot, Value, Vote};
+pub use snapshot::{Configuration, Snapshot};
+pub use status::{Counters, PeerState, PeerStatus, Status};

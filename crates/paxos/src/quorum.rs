@@ -1,45 +1,88 @@
+mod encoding;
+mod error;
+
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use crate::NodeId;
+
+pub use error::{QuorumDecodeError, QuorumError};
 
 /// Which sets of acceptors are a quorum of phase 1 (of promises) and which of phase 2 (of
 /// acceptances).
 ///
-/// Invariant, by construction: every phase-1 quorum meets every phase-2 quorum. That two quorums of the same phase
-/// meet is not needed (Howard, Malkhi, Spiegelman, *Flexible Paxos*, 2016).
+/// Invariant, by construction: every phase-1 quorum meets every phase-2 quorum. That two quorums of
+/// the same phase meet is not needed: safety rests on a later ballot's phase 1 meeting an earlier
+/// one's phase 2, and on nothing else (Howard, Malkhi, Spiegelman, *Flexible Paxos: Quorum
+/// Intersection Revisited*, 2016).
+///
+/// | system | phase 1 needs | phase 2 needs | they meet because |
+/// |---|---|---|---|
+/// | [`majority`](Self::majority) | more than half | more than half | two majorities share an acceptor |
+/// | [`flexible`](Self::flexible) | `phase1` acceptors | `phase2` acceptors | together they are more than there are |
+/// | [`weighted`](Self::weighted) | weight `phase1` | weight `phase2` | together they are more than the whole |
+/// | [`grid`](Self::grid) | one whole row | one of each row | the one of that row is in it |
+///
+/// A value that breaks the rule cannot be made, and with the feature `serde` it travels as the bytes
+/// of [`encode`](Self::encode), so one that comes from outside is checked again.
+///
+/// Phase 1 happens once a leader, phase 2 with each value; so a group may make the frequent one
+/// cheap:
+///
+/// ```
+/// use synod_paxos::{AcceptorSet, NodeId, QuorumError, Quorums};
+///
+/// let four = [1, 2, 3, 4].map(NodeId);
+/// let quorums = Quorums::flexible(four, 3, 2)?;
+///
+/// let mut heard = AcceptorSet::default();
+/// quorums.insert(&mut heard, NodeId(1));
+/// quorums.insert(&mut heard, NodeId(1)); // the same message again
+/// assert!(!quorums.is_phase2(heard));
+/// quorums.insert(&mut heard, NodeId(4));
+/// assert!(quorums.is_phase2(heard) && !quorums.is_phase1(heard));
+///
+/// // Two could promise and two others accept.
+/// assert_eq!(Quorums::flexible(four, 2, 2), Err(QuorumError::NoIntersection));
+/// # Ok::<(), QuorumError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "bytes::Bytes", into = "bytes::Bytes")
+)]
 pub struct Quorums {
-    /// The weight of each acceptor; every one is above zero.
-    weights: BTreeMap<NodeId, u64>,
-    phase1: u64,
-    phase2: u64,
+    /// Ascending, each once; an acceptor's place here is its place in an [`AcceptorSet`].
+    acceptors: Vec<NodeId>,
+    system: System,
 }
 
-/// A set of the acceptors of one [`Quorums`], by position: cheap to copy, and an acceptor counts in it once however
-/// often it is put in.
+/// A set of the acceptors of one [`Quorums`], by position: cheap to copy, and an acceptor counts in
+/// it once however often it is put in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AcceptorSet(u64);
 
-/// Why a quorum system was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum QuorumError {
-    /// There must be an acceptor.
-    #[error("there are no acceptors")]
-    Empty,
-    /// More than [`Quorums::ACCEPTORS_MAX`].
-    #[error("more acceptors than a quorum system may have")]
-    TooMany,
-    /// A phase-1 quorum need not meet a phase-2 quorum, so two values could be chosen.
-    #[error("a quorum of phase 1 need not meet one of phase 2")]
-    NoIntersection,
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum System {
+    /// Weights above zero in the order of the acceptors; their sum is a `u64`, neither threshold is
+    /// above it, and the thresholds together are.
+    Weighted {
+        weights: Vec<u64>,
+        phase1: u64,
+        phase2: u64,
+    },
+    /// Each acceptor is in one row, no row is empty, and rows stand in the order of their first
+    /// acceptors, so that equal systems are equal values.
+    Grid { rows: Vec<AcceptorSet> },
 }
 
 impl Quorums {
     /// More acceptors than anybody has.
     pub const ACCEPTORS_MAX: usize = 64;
 
-    /// Any majority, in both phases.
+    /// Any majority, in both phases (Paxos Made Simple §2.2). An acceptor that is named twice is one
+    /// acceptor.
     ///
     /// # Errors
     /// No acceptors, or too many.
@@ -49,47 +92,155 @@ impl Quorums {
         Self::flexible(acceptors, half, half)
     }
 
-    /// Any `phase1` acceptors promise, any `phase2` accept.
+    /// Any `phase1` acceptors promise, any `phase2` accept (Flexible Paxos, the "simple quorums"). An
+    /// acceptor that is named twice is one acceptor.
     ///
     /// # Errors
-    /// Also when `phase1 + phase2` is not above the number of acceptors.
+    /// Also when `phase1 + phase2` is not above the number of acceptors, or one of them is.
     pub fn flexible(
         acceptors: impl IntoIterator<Item = NodeId>,
         phase1: usize,
         phase2: usize,
     ) -> Result<Self, QuorumError> {
-        let weights: BTreeMap<_, _> = acceptors.into_iter().map(|id| (id, 1)).collect();
-        let (count, both) = (weights.len(), phase1.saturating_add(phase2));
-        if count == 0 {
-            return Err(QuorumError::Empty);
+        let acceptors: BTreeSet<NodeId> = acceptors.into_iter().collect();
+        let weights = acceptors.into_iter().map(|acceptor| (acceptor, 1));
+        Self::weighted(weights, phase1 as u64, phase2 as u64)
+    }
+
+    /// Acceptors of different weight, as votes of different weight (Gifford, *Weighted Voting for
+    /// Replicated Data*, 1979): those of weight `phase1` together promise, those of weight `phase2`
+    /// accept.
+    ///
+    /// ```
+    /// use synod_paxos::{AcceptorSet, NodeId, QuorumError, Quorums};
+    ///
+    /// // Three good machines and two that only break ties.
+    /// let weights = [(1, 2), (2, 2), (3, 2), (8, 1), (9, 1)].map(|(id, weight)| (NodeId(id), weight));
+    /// let quorums = Quorums::weighted(weights, 5, 4)?;
+    /// let mut heard = AcceptorSet::default();
+    /// for id in [1, 8, 9] {
+    ///     quorums.insert(&mut heard, NodeId(id));
+    /// }
+    /// assert!(quorums.is_phase2(heard) && !quorums.is_phase1(heard));
+    /// # Ok::<(), QuorumError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No acceptors, too many, or one named twice; a weight of zero, or weights whose sum is no
+    /// `u64`; a threshold above that sum, or two that together are not above it.
+    pub fn weighted(
+        weights: impl IntoIterator<Item = (NodeId, u64)>,
+        phase1: u64,
+        phase2: u64,
+    ) -> Result<Self, QuorumError> {
+        let mut by_acceptor = BTreeMap::new();
+        let mut total: u64 = 0;
+        for (acceptor, weight) in weights {
+            if weight == 0 {
+                return Err(QuorumError::ZeroWeight { acceptor });
+            }
+            if by_acceptor.insert(acceptor, weight).is_some() {
+                return Err(QuorumError::Repeated { acceptor });
+            }
+            total = total.checked_add(weight).ok_or(QuorumError::Overflow)?;
         }
-        if count > Self::ACCEPTORS_MAX {
-            return Err(QuorumError::TooMany);
+        let (acceptors, weights) = by_acceptor.into_iter().unzip();
+        let system = System::Weighted {
+            weights,
+            phase1,
+            phase2,
+        };
+        let quorums = Self { acceptors, system }.within_bounds()?;
+        if phase1 > total || phase2 > total {
+            return Err(QuorumError::Unreachable);
         }
-        if phase1 > count || phase2 > count || phase1 == 0 || phase2 == 0 || both <= count {
+        // As a difference, because the sum of the thresholds may be no `u64`.
+        if phase1 <= total - phase2 {
             return Err(QuorumError::NoIntersection);
         }
-        Ok(Self {
-            weights,
-            phase1: phase1 as u64,
-            phase2: phase2 as u64,
-        })
+        Ok(quorums)
+    }
+
+    /// Acceptors in rows: all of one row promise, one of each row accepts. A column is therefore a
+    /// phase-2 quorum if all rows are equally long, which they need not be (the grid of Cheung,
+    /// Ammar and Ahamad, 1992, without the half of each quorum that Flexible Paxos shows not to be
+    /// needed).
+    ///
+    /// ```text
+    ///            columns
+    ///          ┌───┬───┬───┐
+    ///        ┌─┼─1─┼─2─┼─3─┼─┐  a row: 1, 2 and 3 have promised
+    ///        └─┼───┼───┼───┼─┘
+    ///   rows   │ 4 │(5)│ 6 │
+    ///          ├───┼───┼───┤     one of each: 2, 5 and 7 have accepted,
+    ///          │(7)│ 8 │ 9 │     and 2 is in both
+    ///          └───┴───┴───┘
+    /// ```
+    ///
+    /// Phase 2 gets the smaller quorum when rows are fewer than they are long, and each value is then
+    /// held in each row, for instance in each room. Phase 1 is out of reach once every row misses
+    /// somebody, phase 2 once a whole row is gone. Whoever wants it the other way round, values that
+    /// stay within one row, hands in the columns: one of each column contains a whole row.
+    ///
+    /// ```
+    /// use synod_paxos::{AcceptorSet, NodeId, QuorumError, Quorums};
+    ///
+    /// let quorums = Quorums::grid([[1, 2, 3], [4, 5, 6]].map(|row| row.map(NodeId)))?;
+    /// let mut heard = AcceptorSet::default();
+    /// quorums.insert(&mut heard, NodeId(3));
+    /// quorums.insert(&mut heard, NodeId(4));
+    /// assert!(quorums.is_phase2(heard) && !quorums.is_phase1(heard));
+    /// # Ok::<(), QuorumError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No acceptors, too many, or one named twice; a row without acceptors.
+    pub fn grid<R>(rows: impl IntoIterator<Item = R>) -> Result<Self, QuorumError>
+    where
+        R: IntoIterator<Item = NodeId>,
+    {
+        let mut row_of = BTreeMap::new();
+        let mut count = 0;
+        for row in rows {
+            let before = row_of.len();
+            for acceptor in row {
+                if row_of.insert(acceptor, count).is_some() {
+                    return Err(QuorumError::Repeated { acceptor });
+                }
+            }
+            if row_of.len() == before {
+                return Err(QuorumError::EmptyRow);
+            }
+            count += 1;
+        }
+        let mut quorums = Self {
+            acceptors: row_of.keys().copied().collect(),
+            system: System::Grid { rows: Vec::new() },
+        }
+        .within_bounds()?;
+        let mut rows = alloc::vec![AcceptorSet::default(); count];
+        for (position, row) in row_of.into_values().enumerate() {
+            rows[row].0 |= 1 << position;
+        }
+        rows.sort_unstable_by_key(|row| row.0.trailing_zeros());
+        quorums.system = System::Grid { rows };
+        Ok(quorums)
     }
 
     /// The acceptors, in order.
     pub fn acceptors(&self) -> impl ExactSizeIterator<Item = NodeId> + '_ {
-        self.weights.keys().copied()
+        self.acceptors.iter().copied()
     }
 
     /// Whether this node is an acceptor.
     #[must_use]
     pub fn contains(&self, node: NodeId) -> bool {
-        self.weights.contains_key(&node)
+        self.position(node).is_some()
     }
 
     /// Puts an acceptor into a set; tells whether it is new there. A stranger is not put in.
     pub fn insert(&self, set: &mut AcceptorSet, node: NodeId) -> bool {
-        let Some(position) = self.weights.keys().position(|id| *id == node) else {
+        let Some(position) = self.position(node) else {
             return false;
         };
         let before = set.0;
@@ -100,18 +251,44 @@ impl Quorums {
     /// Whether the set is, or contains, a quorum of phase 1.
     #[must_use]
     pub fn is_phase1(&self, set: AcceptorSet) -> bool {
-        self.weight(set) >= self.phase1
+        match &self.system {
+            System::Weighted {
+                weights, phase1, ..
+            } => set.weight(weights) >= *phase1,
+            System::Grid { rows } => rows.iter().any(|row| row.0 & !set.0 == 0),
+        }
     }
 
     /// Whether the set is, or contains, a quorum of phase 2.
     #[must_use]
     pub fn is_phase2(&self, set: AcceptorSet) -> bool {
-        self.weight(set) >= self.phase2
+        match &self.system {
+            System::Weighted {
+                weights, phase2, ..
+            } => set.weight(weights) >= *phase2,
+            System::Grid { rows } => rows.iter().all(|row| row.0 & set.0 != 0),
+        }
     }
 
-    fn weight(&self, set: AcceptorSet) -> u64 {
-        let weights = self.weights.values().enumerate();
-        let inside = weights.filter(|(position, _)| set.0 >> position & 1 == 1);
+    fn position(&self, node: NodeId) -> Option<usize> {
+        self.acceptors.binary_search(&node).ok()
+    }
+
+    fn within_bounds(self) -> Result<Self, QuorumError> {
+        match self.acceptors.len() {
+            0 => Err(QuorumError::Empty),
+            1..=Self::ACCEPTORS_MAX => Ok(self),
+            _ => Err(QuorumError::TooMany),
+        }
+    }
+}
+
+impl AcceptorSet {
+    fn weight(self, weights: &[u64]) -> u64 {
+        let inside = weights
+            .iter()
+            .enumerate()
+            .filter(|(position, _)| self.0 >> position & 1 == 1);
         inside.map(|(_, weight)| weight).sum()
     }
 }

@@ -1,0 +1,134 @@
+use core::time::Duration;
+
+use crate::{NodeId, Quorums};
+
+/// What a node is told at its start. Every bound is in the unit that its name says.
+///
+/// ```
+/// use synod_paxos::{Config, NodeId, Quorums};
+///
+/// let four = [1, 2, 3, 4].map(NodeId);
+/// let mut config = Config::new(NodeId(1), Quorums::flexible(four, 3, 2)?);
+/// config.seed = 42;
+/// assert!(config.validate().is_ok());
+/// # Ok::<(), synod_paxos::QuorumError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Config {
+    /// This node.
+    pub id: NodeId,
+    /// All acceptors, this node among them, and who of them decides. Every node of a group is given
+    /// the same.
+    pub quorums: Quorums,
+    /// Seed of the generator that spreads election timeouts. Nodes may share it.
+    pub seed: u64,
+    /// An election timeout is drawn anew from this ..
+    pub election_timeout_min: Duration,
+    /// .. up to this, exclusive. It is also how long a leader leads without hearing a quorum.
+    pub election_timeout_max: Duration,
+    /// How often a leader makes itself heard, and how often a candidate asks again.
+    pub heartbeat_interval: Duration,
+    /// A leader of others whose disk has not finished one write for this long resigns: it is heard,
+    /// and gets nowhere. Seen when a quorum is checked, so up to two election timeouts late. Well
+    /// above what a healthy disk needs under load, else a slow moment costs an election; and not
+    /// below `election_timeout_max`, the pace at which it is looked at.
+    pub write_stall_max: Duration,
+    /// Bytes of values in one message; a value that is larger goes alone.
+    pub accept_bytes_max: usize,
+    /// Bytes of values sent to one peer and not acknowledged, beyond which nothing more is sent:
+    /// it is passed by one message at most.
+    pub inflight_bytes_max: usize,
+    /// Messages with values sent to one peer and not acknowledged.
+    pub inflight_messages_max: usize,
+    /// Bytes in the body of one proposal; a larger one is refused.
+    pub value_bytes_max: usize,
+    /// Bytes of a leader's proposals that are not yet both chosen and durable here.
+    pub unchosen_bytes_max: usize,
+    /// Bytes of chosen and durable values kept in memory for peers and for `Apply`.
+    pub cache_bytes_max: usize,
+    /// Reads accepted and not yet answered.
+    pub reads_max: usize,
+}
+
+impl Config {
+    /// The defaults: election after 150 to 300 ms of silence, heartbeats each 40 ms.
+    #[must_use]
+    pub fn new(id: NodeId, quorums: Quorums) -> Self {
+        Self {
+            id,
+            quorums,
+            seed: 0,
+            election_timeout_min: Duration::from_millis(150),
+            election_timeout_max: Duration::from_millis(300),
+            heartbeat_interval: Duration::from_millis(40),
+            write_stall_max: Duration::from_secs(3),
+            accept_bytes_max: 1 << 20,
+            inflight_bytes_max: 8 << 20,
+            inflight_messages_max: 256,
+            value_bytes_max: 8 << 20,
+            unchosen_bytes_max: 32 << 20,
+            cache_bytes_max: 16 << 20,
+            reads_max: 4096,
+        }
+    }
+
+    /// Whether a node can run with this. That quorums meet need not be asked: [`Quorums`] that do
+    /// not meet cannot be made.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if !self.quorums.contains(self.id) {
+            return Err(ConfigError::NotAnAcceptor);
+        }
+        if self.heartbeat_interval.is_zero() || self.heartbeat_interval >= self.election_timeout_min
+        {
+            return Err(ConfigError::HeartbeatInterval);
+        }
+        if self.election_timeout_min >= self.election_timeout_max
+            || self.election_timeout_max > ELECTION_TIMEOUT_MAX
+        {
+            return Err(ConfigError::ElectionTimeout);
+        }
+        if self.write_stall_max < self.election_timeout_max {
+            return Err(ConfigError::WriteStall);
+        }
+        let bounds = [
+            self.accept_bytes_max,
+            self.inflight_bytes_max,
+            self.inflight_messages_max,
+            self.value_bytes_max,
+            self.unchosen_bytes_max,
+            self.reads_max,
+        ];
+        if bounds.contains(&0) {
+            return Err(ConfigError::ZeroBound);
+        }
+        Ok(())
+    }
+}
+
+/// Why a [`Config`] was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The node must be one of the acceptors.
+    #[error("this node is not among the acceptors")]
+    NotAnAcceptor,
+    /// It must be above zero and below the shortest election timeout.
+    #[error("the heartbeat interval must be positive and below the election timeout")]
+    HeartbeatInterval,
+    /// The range must not be empty (equal timeouts make candidates beat each other for ever) and
+    /// end within an hour.
+    #[error("the election timeouts must form a range of at most an hour")]
+    ElectionTimeout,
+    /// It must not be below the longest election timeout.
+    #[error("a write counts as stalled before an election timeout has passed")]
+    WriteStall,
+    /// A bound of zero would stop the node.
+    #[error("a bound is zero")]
+    ZeroBound,
+}
+
+const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(3600);

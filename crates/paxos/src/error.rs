@@ -1,0 +1,101 @@
+use crate::{ConfigError, NodeId, Slot};
+
+/// Why [`Paxos::propose`](crate::Paxos::propose) took nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProposeError {
+    /// Only a leader proposes. The one this node follows, if any, may have moved on.
+    #[error("this node does not lead")]
+    NotLeader(Option<NodeId>),
+    /// `unchosen_bytes_max` or [`Slot::AHEAD_MAX`] is reached: peers or the disk do not keep up.
+    #[error("too many proposals wait to be chosen")]
+    Busy,
+    /// The body is larger than `value_bytes_max`.
+    #[error("the proposal has {bytes} bytes, {bytes_max} are allowed")]
+    TooLarge {
+        /// Of the body.
+        bytes: usize,
+        /// From the configuration.
+        bytes_max: usize,
+    },
+    /// [`Slot::MAX`] is reached.
+    #[error("no slot is left")]
+    SlotExhausted,
+}
+
+/// Why [`Paxos::read`](crate::Paxos::read) took nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Only a leader confirms reads.
+    #[error("this node does not lead")]
+    NotLeader(Option<NodeId>),
+    /// `reads_max` is reached.
+    #[error("too many reads wait")]
+    Busy,
+    /// A read of that name waits already; a name must not be used twice.
+    #[error("a read of this name waits already")]
+    Duplicate,
+}
+
+/// Why an accepted request ended without what it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The node stopped leading before it could confirm. The successor, if known.
+    #[error("this node no longer leads")]
+    NotLeader(Option<NodeId>),
+}
+
+/// Why a [`Fetch`](crate::Fetch) brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The log no longer holds the range; it begins after `start`.
+    #[error("the log begins after {}", start.0)]
+    Cut {
+        /// The last slot that is gone.
+        start: Slot,
+    },
+    /// It could not be read this time. Asked for again at the pace of heartbeats.
+    #[error("the log could not be read")]
+    Unavailable,
+}
+
+/// Why a node does not start. `E` is the storage's own error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoverError<E> {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The storage failed while its votes were read.
+    #[error("the log could not be read: {0}")]
+    Storage(E),
+    /// The log has a vote or a start, and there is no promise: a node that forgot what it promised
+    /// could vote against it.
+    #[error("a log without a promise")]
+    PromiseMissing,
+    /// The promise is below a vote's ballot, or beyond [`Ballot::ROUND_MAX`](crate::Ballot::ROUND_MAX).
+    #[error("the promise does not fit the log")]
+    BallotOutOfRange,
+    /// A vote does not ascend from the one before it, is too far beyond the chosen prefix, or is
+    /// for a value that cannot be.
+    #[error("the vote for slot {} does not fit the log", slot.0)]
+    Misplaced {
+        /// Where.
+        slot: Slot,
+    },
+    /// The log begins after a position that no snapshot covers.
+    #[error("the log begins after {} and no snapshot reaches it", start.0)]
+    SnapshotMissing {
+        /// Where the log begins.
+        start: Slot,
+    },
+    /// The snapshot and the start of the log name the same slot with different origins.
+    #[error("snapshot and log disagree about slot {}", slot.0)]
+    SnapshotConflict {
+        /// Where.
+        slot: Slot,
+    },
+}

@@ -1,0 +1,282 @@
+use alloc::vec::Vec;
+
+use crate::{Ballot, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, Snapshot, Vote};
+
+/// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
+///
+/// A driver that handles everything compiles:
+///
+/// ```
+/// # use synod_paxos::Output;
+/// fn drive(output: Output) {
+///     match output {
+///         Output::Persist(write) => drop(write),
+///         Output::Send(_) | Output::Apply(_) | Output::Fetch(_) | Output::Read { .. } => {}
+///         Output::PullSnapshot { .. } | Output::Restore(_) => {}
+///     }
+/// }
+/// ```
+///
+/// One that forgets to write does not:
+///
+/// ```compile_fail,E0004
+/// # use synod_paxos::Output;
+/// fn drive(output: Output) {
+///     match output {
+///         Output::Send(_) | Output::Apply(_) | Output::Fetch(_) | Output::Read { .. } => {}
+///         Output::PullSnapshot { .. } | Output::Restore(_) => {}
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// Make this durable; the messages inside come out only when it is. One is in flight at a time.
+    Persist(Write),
+    /// Transmit at once; depends on no write in flight.
+    Send(Envelope),
+    /// Apply to the state machine: chosen, durable here, in order, each slot once in the life of
+    /// this value.
+    Apply(Chosen),
+    /// Read these votes from the log and hand them to
+    /// [`Paxos::handle_fetched`](crate::Paxos::handle_fetched).
+    Fetch(Fetch),
+    /// A read taken before ended: serve it from a machine that has applied `slot`, or refuse it.
+    Read {
+        /// The caller's name for it.
+        id: ReadId,
+        /// What must be applied first.
+        slot: Result<Slot, Refusal>,
+    },
+    /// Pull the snapshot's bytes from that node, then call
+    /// [`Paxos::handle_snapshot`](crate::Paxos::handle_snapshot) once they are durable, or
+    /// [`Paxos::handle_pull_failed`](crate::Paxos::handle_pull_failed). A later one replaces this
+    /// one.
+    PullSnapshot {
+        /// Who offers it.
+        from: NodeId,
+        /// What is offered.
+        snapshot: Snapshot,
+    },
+    /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
+    /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
+    Restore(Snapshot),
+}
+
+/// What an acceptor must not forget besides its votes, and what saves it work after a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct State {
+    /// The highest ballot it has promised. Its own ballots are promised to itself before anybody
+    /// hears of them, so none is ever used twice.
+    pub promised: Ballot,
+    /// How far it knows every slot chosen, and holds the values, once the record is durable to its
+    /// end. Written with whatever is written anyway, never for its own sake: it saves work after a
+    /// restart, and may be behind.
+    pub chosen: Slot,
+}
+
+/// What becomes durable in one step, all or nothing; or, in this order, in several steps, because
+/// nothing is said before the last of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Record {
+    /// Replaces the state.
+    pub state: Option<State>,
+    /// Votes, ascending by slot, perhaps with gaps. Each replaces the vote for its slot.
+    pub votes: Vec<Vote>,
+    /// The log begins after this position: votes up to it are gone, those behind it stay. Its
+    /// snapshot is durable already.
+    pub start: Option<Position>,
+}
+
+impl Record {
+    /// Nothing to store: the write exists for the messages in it, all of which are true already. A
+    /// driver may skip its disk, if everything it stored for this node before is durable.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.state.is_none() && self.votes.is_empty() && self.start.is_none()
+    }
+}
+
+/// A record, the messages that may not leave this node before it is durable, and the receipt for
+/// it.
+///
+/// [`persist`](Self::persist) and [`stage`](Self::stage) are the only ways to the messages and the
+/// receipt:
+///
+/// ```
+/// # use synod_paxos::{Envelope, Receipt, Write};
+/// fn early(write: Write) -> Vec<Envelope> {
+///     write.persist(|_record| Ok::<(), ()>(())).unwrap().0
+/// }
+/// ```
+///
+/// Reading them early does not compile:
+///
+/// ```compile_fail,E0616
+/// # use synod_paxos::{Envelope, Receipt, Write};
+/// fn early(write: Write) -> Vec<Envelope> {
+///     write.messages
+/// }
+/// ```
+///
+/// It can be cloned, so that a checker can store a state with a write in flight; the core takes
+/// each receipt once.
+#[must_use = "until this is durable the node makes no progress"]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Write {
+    pub(crate) record: Record,
+    pub(crate) messages: Vec<Envelope>,
+    pub(crate) receipt: WriteSeq,
+}
+
+/// The number of a write, from which its receipt is made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WriteSeq(pub(crate) u64);
+
+impl Write {
+    /// Hands the record to `store`, which returns `Ok` only once it is on stable storage.
+    ///
+    /// # Errors
+    /// Those of `store`. The messages are gone with the receipt: the node said nothing, and the
+    /// core must not be polled again, because its memory is ahead of its disk.
+    pub fn persist<E>(
+        self,
+        store: impl FnOnce(&Record) -> Result<(), E>,
+    ) -> Result<(Vec<Envelope>, Receipt), E> {
+        store(&self.record)?;
+        Ok((
+            self.messages,
+            Receipt {
+                seq: self.receipt.0,
+            },
+        ))
+    }
+
+    /// Hands the record to `append`, which puts it into a log that will be synced later and tells
+    /// under which ticket. The messages stay inside until [`Staged::release`].
+    ///
+    /// # Errors
+    /// Those of `append`; as for [`persist`](Self::persist).
+    pub fn stage<T, E>(self, append: impl FnOnce(&Record) -> Result<T, E>) -> Result<Staged<T>, E> {
+        Ok(Staged {
+            ticket: append(&self.record)?,
+            messages: self.messages,
+            receipt: self.receipt,
+        })
+    }
+}
+
+/// Appended under the log's ticket `T`, and not yet durable.
+#[must_use = "release it when the log is durable up to its ticket"]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Staged<T> {
+    ticket: T,
+    messages: Vec<Envelope>,
+    receipt: WriteSeq,
+}
+
+impl<T: Ord> Staged<T> {
+    /// `durable`: all that was staged under a ticket up to this one is on stable storage.
+    ///
+    /// # Errors
+    /// Itself, if it is not durable yet.
+    pub fn release(self, durable: &T) -> Result<(Vec<Envelope>, Receipt), Self> {
+        if self.ticket <= *durable {
+            Ok((
+                self.messages,
+                Receipt {
+                    seq: self.receipt.0,
+                },
+            ))
+        } else {
+            Err(self)
+        }
+    }
+}
+
+/// Proof that a [`Write`] is durable; goes back with
+/// [`Paxos::handle_persisted`](crate::Paxos::handle_persisted). Not `Clone`:
+///
+/// ```
+/// # use synod_paxos::{Instant, Paxos, Receipt};
+/// fn once(raft: &mut Paxos, receipt: Receipt) {
+///     raft.handle_persisted(Instant::ZERO, receipt);
+/// }
+/// ```
+///
+/// ```compile_fail,E0382
+/// # use synod_paxos::{Instant, Paxos, Receipt};
+/// fn once(raft: &mut Paxos, receipt: Receipt) {
+///     raft.handle_persisted(Instant::ZERO, receipt);
+///     raft.handle_persisted(Instant::ZERO, receipt);
+/// }
+/// ```
+///
+/// And made by a write alone:
+///
+/// ```
+/// # use synod_paxos::{Receipt, Write};
+/// fn receipt(write: Write) -> Receipt {
+///     write.persist(|_record| Ok::<(), ()>(())).unwrap().1
+/// }
+/// ```
+///
+/// ```compile_fail,E0451
+/// # use synod_paxos::{Receipt, Write};
+/// fn receipt(write: Write) -> Receipt {
+///     Receipt { seq: 1 }
+/// }
+/// ```
+#[must_use = "give it back with `Paxos::handle_persisted`"]
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Receipt {
+    pub(crate) seq: u64,
+}
+
+/// Votes for chosen values that the cache no longer holds. Goes out, and comes back with them through
+/// [`Paxos::handle_fetched`](crate::Paxos::handle_fetched).
+#[must_use = "whoever waits for these values goes on only when they are handed back"]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fetch {
+    pub(crate) from: Slot,
+    pub(crate) to: Slot,
+    pub(crate) bytes_max: usize,
+    pub(crate) wanted: Wanted,
+    pub(crate) ballot: Ballot,
+}
+
+impl Fetch {
+    /// The first slot wanted; chosen and durable.
+    #[must_use]
+    pub fn from(&self) -> Slot {
+        self.from
+    }
+
+    /// The last slot wanted, inclusive; there is no gap before it. Fewer are welcome, one is enough.
+    #[must_use]
+    pub fn to(&self) -> Slot {
+        self.to
+    }
+
+    /// Stop before the value that would pass this many bytes, unless it is the first.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    /// For whom.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        self.wanted
+    }
+}
+
+/// Who waits for fetched values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// A lagging peer of this leader.
+    Peer(NodeId),
+    /// A leader that lacks values which are chosen.
+    Leader(NodeId),
+    /// The state machine of this node.
+    Apply,
+}

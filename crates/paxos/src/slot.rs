@@ -1,0 +1,135 @@
+use bytes::Bytes;
+
+use crate::Ballot;
+
+/// A place in the sequence of chosen values (The Part-Time Parliament: a *decree number*; Paxos Made
+/// Simple §3: an *instance*). The first is 1; 0 is before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Slot(pub u64);
+
+impl Slot {
+    /// The last slot there is. Messages that name a later one are nonsense.
+    pub const MAX: Self = Self(u64::MAX >> 8);
+
+    /// How far behind its own chosen prefix an acceptor votes, in slots: a vote far beyond it would
+    /// oblige every later leader to fill the gap. A leader keeps within half of it, so that
+    /// followers which have not heard the newest yet still accept (Paxos Made Simple §3 calls the
+    /// distance α).
+    pub const AHEAD_MAX: u64 = 1 << 20;
+
+    /// The slot after this one. Held at `u64::MAX`, which no value has.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The slot before this one; 0 stays 0.
+    #[must_use]
+    pub fn prev(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+}
+
+/// What names a chosen value on every node alike.
+///
+/// The ballot under which a node happens to hold a value differs from node to node; the ballot in
+/// which it was first proposed does not. Along the slots origins need not rise: see the table of
+/// the [crate](crate#where-the-twins-differ).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Position {
+    /// Where.
+    pub slot: Slot,
+    /// [`Value::origin`] of what was chosen there.
+    pub origin: Ballot,
+}
+
+impl Position {
+    /// Before the first slot.
+    pub const ZERO: Self = Self {
+        slot: Slot(0),
+        origin: Ballot::ZERO,
+    };
+}
+
+/// What a value is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Kind {
+    /// Fills a gap: a slot of which a new leader learned nothing, below one of which it did (Paxos
+    /// Made Simple §3).
+    Noop,
+    /// A command of the driver, opaque here.
+    Command,
+    /// An encoded [`Configuration`](crate::Configuration). Carried and applied in order; this
+    /// version never creates one.
+    Configuration,
+}
+
+/// A value that is proposed, voted for and chosen. `body` is encoded once by whoever proposes it
+/// first: the same `Bytes` go to the disk and to every peer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Value {
+    /// What it is for.
+    pub kind: Kind,
+    /// The ballot in which it was proposed first; a later leader that proposes it again keeps it.
+    pub origin: Ballot,
+    /// The command, or nothing.
+    pub body: Bytes,
+}
+
+impl Value {
+    /// What a value counts for besides its body, so that a flood of empty values has a size.
+    pub const HEAD_BYTES: usize = 48;
+
+    /// Bytes this value counts for against every bound of [`Config`](crate::Config).
+    #[must_use]
+    pub fn size(&self) -> usize {
+        Self::HEAD_BYTES.saturating_add(self.body.len())
+    }
+
+    /// Nothing, first proposed in `origin`.
+    pub(crate) fn noop(origin: Ballot) -> Self {
+        Self {
+            kind: Kind::Noop,
+            origin,
+            body: Bytes::new(),
+        }
+    }
+}
+
+/// An acceptor's vote: in `ballot` it accepted `value` for `slot` (The Part-Time Parliament §2.1).
+/// This is what a log holds. In one ballot and slot all votes are for one value, because a ballot
+/// has one leader and a leader proposes once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Vote {
+    /// Where.
+    pub slot: Slot,
+    /// In which ballot.
+    pub ballot: Ballot,
+    /// For what.
+    pub value: Value,
+}
+
+/// A value that is chosen for its slot, for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Chosen {
+    /// Where.
+    pub slot: Slot,
+    /// What.
+    pub value: Value,
+}
+
+impl Chosen {
+    /// What names it.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position {
+            slot: self.slot,
+            origin: self.value.origin,
+        }
+    }
+}
