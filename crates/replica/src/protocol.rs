@@ -10,6 +10,8 @@ use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
 
+#[cfg(feature = "paxos")]
+mod paxos;
 #[cfg(feature = "raft")]
 mod raft;
 

@@ -28,12 +28,29 @@ fn raft_shrinks() {
     shrinks::<cluster::Raft>();
 }
 
+#[cfg(feature = "paxos")]
+#[test]
+fn paxos_keeps_its_rules() {
+    keeps_its_rules::<cluster::Paxos>();
+}
+
+#[cfg(feature = "paxos")]
+#[test]
+#[ignore = "for a seed that fails, by `cargo xtask shrink`"]
+fn paxos_shrinks() {
+    shrinks::<cluster::Paxos>();
+}
+
 /// Of each protocol.
 macro_rules! tests {
     ($($name:ident,)*) => {
         #[cfg(feature = "raft")]
         mod raft {
             $(#[test] fn $name() { super::$name::<super::cluster::Raft>(); })*
+        }
+        #[cfg(feature = "paxos")]
+        mod paxos {
+            $(#[test] fn $name() { super::$name::<super::cluster::Paxos>(); })*
         }
     };
 }

@@ -12,6 +12,8 @@ mod clients;
 mod coverage;
 mod observer;
 mod options;
+#[cfg(feature = "paxos")]
+mod paxos;
 #[cfg(feature = "raft")]
 mod raft;
 mod reference;
@@ -30,6 +32,8 @@ use synod_wal::{Lsn, Op};
 pub(crate) use clients::Noted;
 pub(crate) use coverage::MINIMUMS;
 pub(crate) use options::Options;
+#[cfg(feature = "paxos")]
+pub(crate) use paxos::Paxos;
 #[cfg(feature = "raft")]
 pub(crate) use raft::Raft;
 pub(crate) use run::Run;
