@@ -46,6 +46,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for topology in Topology::ALL {
         #[cfg(feature = "raft")]
         row::<contenders::Raft>(topology, seeds);
+        #[cfg(feature = "paxos")]
+        row::<contenders::Paxos>(topology, seeds);
     }
     Ok(())
 }
@@ -74,6 +76,28 @@ mod contenders {
 
             let voters = (1..=nodes).map(raft::NodeId);
             let mut config = raft::Config::new(raft::NodeId(node.0), voters);
+            config.seed = seed;
+            config.election_timeout_min = ELECTION_MIN;
+            config.election_timeout_max = ELECTION_MAX;
+            config.heartbeat_interval = HEARTBEAT;
+            config
+        }
+    }
+
+    #[cfg(feature = "paxos")]
+    pub(super) struct Paxos;
+
+    #[cfg(feature = "paxos")]
+    impl Contender for Paxos {
+        type Config = synod_replica::paxos::Config;
+        const NAME: &'static str = "paxos";
+
+        fn config(node: NodeId, nodes: u64, seed: u64) -> Self::Config {
+            use synod_replica::paxos::{self, Quorums};
+
+            let quorums = Quorums::majority((1..=nodes).map(paxos::NodeId));
+            let quorums = quorums.expect("a few nodes have majorities");
+            let mut config = paxos::Config::new(paxos::NodeId(node.0), quorums);
             config.seed = seed;
             config.election_timeout_min = ELECTION_MIN;
             config.election_timeout_max = ELECTION_MAX;
@@ -293,7 +317,9 @@ impl<C: Contender> Trial<C> {
             timeout: PATIENCE,
             ticket,
         };
-        self.world.inject(sim::NodeId(node), write);
+        // Not at once: what is refused on the spot would be asked for for ever.
+        let at = self.world.now() + Duration::from_millis(1);
+        self.world.inject_at(at, sim::NodeId(node), write);
     }
 
     /// Those who lead, or believe so.

@@ -43,6 +43,7 @@ pub(crate) struct Load {
 /// The bounds of a core, in words that any of them has.
 #[derive(Clone, Debug)]
 pub(crate) struct CoreOptions {
+    #[cfg_attr(not(feature = "raft"), allow(dead_code, reason = "a word of Raft's"))]
     pub(crate) pre_vote: bool,
     pub(crate) cache_bytes_max: usize,
     pub(crate) append_bytes_max: usize,
@@ -52,6 +53,7 @@ pub(crate) struct CoreOptions {
     pub(crate) reads_max: usize,
     /// Of the nodes without one, how many accept a value that is chosen, modulo their number; a
     /// majority where nothing else is drawn.
+    #[cfg_attr(not(feature = "paxos"), allow(dead_code, reason = "a word of Paxos'"))]
     pub(crate) flexible: Option<u64>,
 }
 
