@@ -19,17 +19,29 @@ pub use time::Instant;
 
 // Multi-Paxos.
 mod config;
+mod election;
 mod error;
+mod follower;
+mod invariants;
+mod leader;
+mod learn;
+mod log;
 mod message;
+mod outbox;
 mod output;
+mod patience;
 mod paxos;
+mod poll;
+mod progress;
 mod random;
 mod read;
 mod recover;
+mod replicate;
 mod role;
 mod slot;
 mod snapshot;
 mod status;
+mod tally;
 
 pub use config::{Config, ConfigError};
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};

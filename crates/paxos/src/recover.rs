@@ -1,4 +1,14 @@
-use crate::{Position, Snapshot, State};
+use alloc::collections::{BTreeSet, VecDeque};
+
+use crate::log::Log;
+use crate::outbox::Outbox;
+use crate::paxos::ApplyFetch;
+use crate::random::Random;
+use crate::role::{Duty, Follower};
+use crate::{
+    Ballot, Config, Configuration, Counters, Instant, Paxos, Position, RecoverError, Slot,
+    Snapshot, State, Vote,
+};
 
 /// What the storage holds when a node starts. For a node that never ran: no state,
 /// `Position::ZERO`, no snapshot, no votes.
@@ -12,4 +22,130 @@ pub struct Recovered<I> {
     pub snapshot: Option<Snapshot>,
     /// The newest vote for each slot behind `start` that has one, ascending.
     pub votes: I,
+}
+
+impl Paxos {
+    /// A node as its storage remembers it; a follower.
+    ///
+    /// A snapshot that became durable just before a crash, without the record that begins the log
+    /// behind it, is decided here: the log begins behind it, and the votes that follow stay. The
+    /// first record completes it. With any snapshot, [`Output::Restore`](crate::Output::Restore)
+    /// comes before the first `Apply`, once the start is durable; without one, `Apply` begins at
+    /// slot 1.
+    ///
+    /// Votes are read once and kept only as far as the cache goes and as they are not known to be
+    /// chosen. The chosen prefix may be remembered shorter than it was: what is missing is learned
+    /// anew.
+    ///
+    /// # Errors
+    /// See [`RecoverError`]. A node whose storage is inconsistent must not take part.
+    pub fn new<I, E>(
+        config: Config,
+        recovered: Recovered<I>,
+        now: Instant,
+    ) -> Result<Self, RecoverError<E>>
+    where
+        I: Iterator<Item = Result<Vote, E>>,
+    {
+        config.validate()?;
+        let start = recovered.start;
+        let stored = recovered.state.unwrap_or_default();
+        let mut log = Log::new(start, config.cache_bytes_max);
+        for vote in recovered.votes {
+            let vote = vote.map_err(RecoverError::Storage)?;
+            // Whoever voted has a record of its promise.
+            if recovered.state.is_none() {
+                return Err(RecoverError::PromiseMissing);
+            }
+            if vote.ballot > stored.promised {
+                return Err(RecoverError::BallotOutOfRange);
+            }
+            if !fits(&log, &vote, stored.chosen) {
+                return Err(RecoverError::Misplaced { slot: vote.slot });
+            }
+            log.recover(vote, stored.chosen);
+        }
+        // A snapshot may be there without any record: pulled, and durable before the first.
+        if recovered.state.is_none() && start != Position::ZERO {
+            return Err(RecoverError::PromiseMissing);
+        }
+        if stored.promised.round > Ballot::ROUND_MAX || start.origin > stored.promised {
+            return Err(RecoverError::BallotOutOfRange);
+        }
+        check_snapshot(start, recovered.snapshot.as_ref())?;
+        let mut paxos = Self {
+            configuration: Configuration {
+                quorums: config.quorums.clone(),
+            },
+            promised: stored.promised,
+            heard: stored.promised,
+            duty: Duty::Follower(Follower {
+                through: log.chosen(),
+                ..Follower::default()
+            }),
+            election_deadline: now,
+            attempt: 0,
+            handed: start.slot,
+            fetched: VecDeque::new(),
+            apply_fetch: ApplyFetch::Idle,
+            fetches: VecDeque::new(),
+            teaching: BTreeSet::new(),
+            snapshot: recovered.snapshot.clone(),
+            restore: None,
+            pull: None,
+            answers: VecDeque::new(),
+            outbox: Outbox::default(),
+            written: stored,
+            promise_persisted: stored.promised,
+            in_flight: None,
+            write_seq: 0,
+            random: Random::new(config.seed, config.id.0),
+            counters: Counters::default(),
+            log,
+            config,
+        };
+        paxos.reset_election(now);
+        if let Some(snapshot) = recovered.snapshot {
+            paxos.begin_at(snapshot);
+        }
+        Ok(paxos)
+    }
+
+    fn begin_at(&mut self, snapshot: Snapshot) {
+        // The promise of the leader that offered a pulled snapshot may have been in memory only.
+        if snapshot.last.origin > self.promised {
+            self.promise(snapshot.last.origin);
+        }
+        if snapshot.last.slot > self.log.start().slot {
+            self.begin_log_at(snapshot);
+        } else {
+            self.restore = Some(snapshot);
+        }
+    }
+}
+
+/// Ascending, no later than an acceptor votes, and a vote that could be.
+fn fits(log: &Log, vote: &Vote, chosen: Slot) -> bool {
+    let chosen = log.chosen().max(chosen);
+    let ahead = chosen.0.saturating_add(Slot::AHEAD_MAX);
+    vote.slot > log.last()
+        && vote.slot <= Slot::MAX
+        && vote.slot.0 <= ahead
+        && vote.ballot.round > 0
+        && vote.value.origin.round > 0
+        && vote.value.origin <= vote.ballot
+}
+
+fn check_snapshot<E>(start: Position, snapshot: Option<&Snapshot>) -> Result<(), RecoverError<E>> {
+    let last = snapshot.map_or(Position::ZERO, |snapshot| snapshot.last);
+    if last.slot < start.slot {
+        return Err(RecoverError::SnapshotMissing { start: start.slot });
+    }
+    if last.slot == start.slot && last.origin != start.origin {
+        return Err(RecoverError::SnapshotConflict { slot: last.slot });
+    }
+    if last.origin.round > Ballot::ROUND_MAX || last.slot > Slot::MAX {
+        return Err(RecoverError::BallotOutOfRange);
+    }
+    Ok(())
 }

@@ -1,6 +1,8 @@
 use alloc::vec::Vec;
 
-use crate::{Ballot, Instant, NodeId, Role, Slot};
+use crate::progress::{Flow, Progress};
+use crate::role::Duty;
+use crate::{Ballot, Instant, NodeId, Paxos, Role, Slot};
 
 /// Where a node stands, for people and for the driver's policies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -87,4 +89,52 @@ pub struct Counters {
 /// Counts one more, and stays at the top instead of wrapping.
 pub(crate) fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
+}
+
+impl Paxos {
+    /// Where this node stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            id: self.config.id,
+            role: self.duty.role(),
+            ballot: self.promised,
+            leader: self.leader(),
+            chosen: self.log.chosen(),
+            handed: self.handed,
+            persisted: self.log.settled(),
+            last: self.log.last(),
+            start: self.log.start().slot,
+            cache_bytes: self.log.cache_bytes(),
+            peers: self.peer_statuses(),
+        }
+    }
+
+    /// What was ignored so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn peer_statuses(&self) -> Vec<PeerStatus> {
+        let Duty::Leader(leader) = &self.duty else {
+            return Vec::new();
+        };
+        let status = |(id, progress): (&NodeId, &Progress)| {
+            let (state, inflight_bytes) = match &progress.flow {
+                Flow::Silent => (PeerState::Silent, 0),
+                Flow::Stream(inflight) => (PeerState::Stream, inflight.bytes()),
+                Flow::Snapshot { .. } => (PeerState::Snapshot, 0),
+            };
+            PeerStatus {
+                id: *id,
+                through: progress.through,
+                next: progress.next,
+                state,
+                inflight_bytes,
+                contact: progress.contact,
+            }
+        };
+        leader.peers.iter().map(status).collect()
+    }
 }

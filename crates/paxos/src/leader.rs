@@ -1,0 +1,387 @@
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::learn::Learning;
+use crate::paxos::ApplyFetch;
+use crate::progress::Progress;
+use crate::read::Reads;
+use crate::role::{Answer, Duty};
+use crate::status::count;
+use crate::tally::Tallies;
+use crate::{
+    AcceptorSet, Envelope, Instant, Kind, Message, NodeId, Paxos, Position, ProposeError,
+    Replicate, Slot, Snapshot, Value, Vote,
+};
+
+/// What a leader knows; gone with its ballot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Leader {
+    pub(crate) peers: BTreeMap<NodeId, Progress>,
+    /// The first slot that it proposes for itself. What lies before was chosen when phase 1 ended,
+    /// and what of it is missing here is learned.
+    pub(crate) first: Slot,
+    /// The last slot where phase 1 found a vote. Once all up to it is chosen, this leader knows
+    /// everything that its predecessors chose, and serves reads.
+    pub(crate) found_to: Slot,
+    /// Its proposals.
+    pub(crate) tallies: Tallies,
+    /// Of what is missing here below `first`.
+    pub(crate) learning: Option<Learning>,
+    /// The snapshot whose bytes the driver is pulling, because values below `first` are cut away
+    /// everywhere.
+    pub(crate) pulling: Option<Snapshot>,
+    pub(crate) heartbeat_deadline: Instant,
+    /// By then a quorum must have been heard, else it resigns.
+    pub(crate) quorum_deadline: Instant,
+    /// A write in flight, and when it was first seen to be.
+    pub(crate) slow_write: Option<(u64, Instant)>,
+    pub(crate) round: u64,
+    pub(crate) reads: Reads,
+}
+
+impl Leader {
+    pub(crate) fn forget_time(&mut self) {
+        self.heartbeat_deadline = Instant::ZERO;
+        self.quorum_deadline = Instant::ZERO;
+        self.slow_write = None;
+        self.peers
+            .values_mut()
+            .for_each(|peer| peer.contact = Instant::ZERO);
+        if let Some(learning) = &mut self.learning {
+            learning.deadline = Instant::ZERO;
+        }
+    }
+}
+
+impl Paxos {
+    /// Phase 1 has ended (Paxos Made Simple §3): what a phase-1 quorum has votes for is proposed
+    /// again, gaps below are filled with no-ops, and what somebody knows to be chosen is learned.
+    pub(crate) fn lead(
+        &mut self,
+        now: Instant,
+        answers: &BTreeMap<NodeId, Answer>,
+        mut found: BTreeMap<Slot, Vote>,
+    ) {
+        let mut chosen = self.log.chosen();
+        let mut teacher = None;
+        for (id, answer) in answers {
+            if answer.chosen > chosen {
+                (chosen, teacher) = (answer.chosen, Some(*id));
+            }
+        }
+        let first = chosen.next();
+        found = found.split_off(&first);
+        let found_to = found.last_key_value().map_or(chosen, |(slot, _)| *slot);
+        let mut peers: BTreeMap<NodeId, Progress> =
+            self.peers().map(|id| (id, Progress::new(now))).collect();
+        for (id, answer) in answers {
+            if let Some(peer) = peers.get_mut(id) {
+                peer.handle_chosen(answer.chosen);
+            }
+        }
+        let timeout = self.config.election_timeout_max;
+        self.duty = Duty::Leader(Leader {
+            peers,
+            first,
+            found_to,
+            tallies: Tallies::new(first),
+            learning: teacher.map(|teacher| Learning {
+                teacher,
+                deadline: now.plus(timeout),
+            }),
+            pulling: None,
+            heartbeat_deadline: now.plus(self.config.heartbeat_interval),
+            quorum_deadline: now.plus(timeout),
+            slow_write: None,
+            round: 0,
+            reads: Reads::default(),
+        });
+        let mut slot = first;
+        while slot <= found_to {
+            let value = found.remove(&slot).map(|vote| vote.value);
+            self.propose_at(slot, value.unwrap_or_else(|| Value::noop(self.promised)));
+            slot = slot.next();
+        }
+        self.begin_round();
+        self.ask_to_learn();
+        self.replicate_to_all();
+    }
+
+    pub(crate) fn propose_command(&mut self, body: Bytes) -> Result<Position, ProposeError> {
+        let Duty::Leader(leader) = &self.duty else {
+            return Err(ProposeError::NotLeader(self.leader()));
+        };
+        let (bytes, bytes_max) = (body.len(), self.config.value_bytes_max);
+        if bytes > bytes_max {
+            return Err(ProposeError::TooLarge { bytes, bytes_max });
+        }
+        let slot = leader.tallies.next();
+        if slot > Slot::MAX {
+            return Err(ProposeError::SlotExhausted);
+        }
+        // A value alone always fits, else one that is larger than the bound could never be proposed.
+        let unchosen = leader.tallies.bytes();
+        let after = unchosen.saturating_add(bytes + Value::HEAD_BYTES);
+        let is_far = slot.0 - self.log.chosen().0 > Slot::AHEAD_MAX / 2;
+        if unchosen > 0 && (after > self.config.unchosen_bytes_max || is_far) {
+            return Err(ProposeError::Busy);
+        }
+        let origin = self.promised;
+        self.propose_at(
+            slot,
+            Value {
+                kind: Kind::Command,
+                origin,
+                body,
+            },
+        );
+        self.replicate_to_all();
+        Ok(Position { slot, origin })
+    }
+
+    /// The caller leads, and `slot` is its next.
+    fn propose_at(&mut self, slot: Slot, value: Value) {
+        let Duty::Leader(leader) = &mut self.duty else {
+            return;
+        };
+        let ballot = self.promised;
+        leader.tallies.push(slot, value.size());
+        self.log.accept(Vote {
+            slot,
+            ballot,
+            value,
+        });
+    }
+
+    pub(crate) fn handle_leader_timeout(&mut self, now: Instant) {
+        self.check_quorum(now);
+        self.check_learning(now);
+        let Duty::Leader(leader) = &mut self.duty else {
+            return;
+        };
+        if now < leader.heartbeat_deadline {
+            return;
+        }
+        leader.heartbeat_deadline = now.plus(self.config.heartbeat_interval);
+        leader
+            .peers
+            .values_mut()
+            .for_each(|peer| peer.backoff = false);
+        if self.apply_fetch == ApplyFetch::Failed {
+            self.apply_fetch = ApplyFetch::Idle;
+        }
+        self.begin_round();
+        self.begin_beat();
+        self.learn_from_another();
+        self.offer_again();
+        self.replicate_to_all();
+    }
+
+    /// A leader that no phase-2 quorum hears any more can choose nothing, and one whose disk has
+    /// stalled is in the way of a better one (hashicorp#503).
+    fn check_quorum(&mut self, now: Instant) {
+        let Duty::Leader(leader) = &self.duty else {
+            return;
+        };
+        if now < leader.quorum_deadline {
+            return;
+        }
+        let heard = self.reached(leader, now, |progress| progress.contact);
+        let in_flight = self.in_flight.as_ref().map(|write| write.seq);
+        let same = leader.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
+        let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));
+        let timeout = self.config.election_timeout_max;
+        let stalled = !leader.peers.is_empty()
+            && slow_write.is_some_and(|(_, since)| now.since(since) >= self.config.write_stall_max);
+        if now.since(heard) >= timeout || stalled {
+            self.step_down(now, None);
+        } else if let Duty::Leader(leader) = &mut self.duty {
+            leader.quorum_deadline = heard.plus(timeout);
+            leader.slow_write = slow_write;
+        }
+    }
+
+    /// The greatest value that a phase-2 quorum has reached; this node's own is `own`.
+    fn reached<T: Copy + Ord>(&self, leader: &Leader, own: T, of: impl Fn(&Progress) -> T) -> T {
+        let quorums = &self.config.quorums;
+        let peers = leader.peers.iter().map(|(id, peer)| (of(peer), *id));
+        let mut values: Vec<(T, NodeId)> = peers.chain([(own, self.config.id)]).collect();
+        values.sort_unstable_by(|a, b| b.cmp(a));
+        let mut set = AcceptorSet::default();
+        let mut least = own;
+        for (value, id) in values {
+            quorums.insert(&mut set, id);
+            least = value;
+            if quorums.is_phase2(set) {
+                break;
+            }
+        }
+        least
+    }
+
+    /// A broadcast of heartbeats. Each is a round that confirms the reads that came before it.
+    fn begin_round(&mut self) {
+        let (ballot, chosen) = (self.promised, self.log.chosen());
+        let Duty::Leader(leader) = &mut self.duty else {
+            return;
+        };
+        leader.round += 1;
+        if chosen >= leader.found_to {
+            leader.reads.begin_round(leader.round, chosen);
+        }
+        for (id, peer) in &mut leader.peers {
+            let (round, through) = (leader.round, peer.through);
+            peer.told = peer.told.max(chosen.min(through));
+            self.outbox.send_now(
+                *id,
+                Replicate::Heartbeat {
+                    ballot,
+                    round,
+                    chosen,
+                    through,
+                },
+            );
+        }
+    }
+
+    fn begin_beat(&mut self) {
+        if let Duty::Leader(leader) = &mut self.duty {
+            let round = leader.round;
+            let peers = leader.peers.values_mut();
+            peers.for_each(|peer| peer.patience.begin_beat(round));
+        }
+    }
+
+    /// Reads do not wait for the next heartbeat, but share a round with those that came meanwhile.
+    pub(crate) fn begin_read_round(&mut self) {
+        let Duty::Leader(leader) = &self.duty else {
+            return;
+        };
+        if leader.reads.wants_round() && self.log.chosen() >= leader.found_to {
+            self.begin_round();
+        }
+    }
+
+    /// The last round that a phase-2 quorum echoed; this node hears itself.
+    pub(crate) fn confirmed_round(&self) -> u64 {
+        match &self.duty {
+            Duty::Leader(leader) if leader.reads.is_pending() => {
+                self.reached(leader, leader.round, |progress| progress.round)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Our own votes count when they are durable, as anybody's.
+    pub(crate) fn count_own_votes(&mut self, slots: &[Slot]) {
+        for slot in slots {
+            let is_own = |vote: &Vote| vote.ballot == self.promised;
+            if self.log.vote(*slot).is_some_and(is_own) {
+                self.count_votes(self.config.id, *slot, *slot);
+            }
+        }
+        self.advance_chosen();
+    }
+
+    fn count_votes(&mut self, from: NodeId, first: Slot, last: Slot) {
+        if let Duty::Leader(leader) = &mut self.duty {
+            leader
+                .tallies
+                .count(&self.config.quorums, from, first, last);
+        }
+    }
+
+    /// The chosen prefix grows over what is chosen without a gap.
+    pub(crate) fn advance_chosen(&mut self) {
+        let Duty::Leader(leader) = &mut self.duty else {
+            return;
+        };
+        let chosen = leader.tallies.chosen_behind(self.log.chosen());
+        if chosen > self.log.chosen() {
+            self.log.choose_to(chosen);
+        }
+        leader.tallies.settle_to(self.log.settled());
+    }
+
+    pub(crate) fn handle_accepted(&mut self, now: Instant, from: NodeId, first: Slot, last: Slot) {
+        let start = self.log.start().slot;
+        let Some((peer, next)) = self.hear(now, from) else {
+            return;
+        };
+        if first == Slot(0) || first > last || last >= next {
+            count(&mut self.counters.malformed);
+            return;
+        }
+        peer.handle_accepted(first, last, start);
+        self.count_votes(from, first, last);
+        self.advance_chosen();
+        self.replicate_to(from);
+    }
+
+    /// A promise that was not needed any more tells where its sender stands.
+    pub(crate) fn handle_late_promise(&mut self, now: Instant, from: NodeId, chosen: Slot) {
+        let Some((peer, next)) = self.hear(now, from) else {
+            return;
+        };
+        if chosen >= next {
+            count(&mut self.counters.malformed);
+            return;
+        }
+        peer.handle_chosen(chosen);
+        self.replicate_to(from);
+    }
+
+    pub(crate) fn handle_heartbeat_echo(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        round: u64,
+        through: Slot,
+        chosen: Slot,
+        behind: bool,
+    ) {
+        let last_round = match &self.duty {
+            Duty::Leader(leader) => leader.round,
+            _ => 0,
+        };
+        let Some((peer, next)) = self.hear(now, from) else {
+            return;
+        };
+        if round > last_round || through >= next || chosen > through {
+            count(&mut self.counters.malformed);
+            return;
+        }
+        if peer.handle_echo(round, through, chosen, behind) {
+            self.replicate_to(from);
+        }
+    }
+
+    /// A word of this ballot from a peer: contact, whatever it says. With the peer comes the slot of
+    /// the next proposal, beyond which nobody can have anything.
+    pub(crate) fn hear(&mut self, now: Instant, from: NodeId) -> Option<(&mut Progress, Slot)> {
+        if let Duty::Leader(leader) = &mut self.duty
+            && let Some(peer) = leader.peers.get_mut(&from)
+        {
+            peer.contact = peer.contact.max(now);
+            return Some((peer, leader.tallies.next()));
+        }
+        count(&mut self.counters.out_of_role);
+        None
+    }
+
+    /// Tells a peer that the chosen prefix grew, if nothing else did. Asked for last, when
+    /// everything that could carry it has gone.
+    pub(crate) fn poll_chosen_notice(&mut self) -> Option<Envelope> {
+        let (ballot, chosen) = (self.promised, self.log.chosen());
+        let Duty::Leader(leader) = &mut self.duty else {
+            return None;
+        };
+        let news = |peer: &Progress| peer.told < chosen.min(peer.through);
+        let (to, peer) = leader.peers.iter_mut().find(|(_, peer)| news(peer))?;
+        peer.told = chosen.min(peer.through);
+        let message = Message::Replicate(Replicate::Chosen { ballot, chosen });
+        Some(Envelope { to: *to, message })
+    }
+}

@@ -1,0 +1,125 @@
+/// How long a leader waits for a message that a peer has not told of, before it sends it again.
+///
+/// The unit is an answered beat: a heartbeat of the timer that went out, came back as an echo and
+/// brought no news. Rounds would be no measure, because reads begin them at any pace; nor would
+/// time, because on a long way more than one beat is under way. A peer that is not heard costs no
+/// patience.
+///
+/// A message with values may be far behind the heartbeats: they overtake it, and over a slow link one
+/// alone may take many beats. So the limit grows with each resend, and when the peer moves again it
+/// becomes twice what that took: a slow link is guessed wrong a few times, then known. What moves
+/// at every beat brings it back to [`LIMIT_MIN`].
+///
+/// Invariants: `silent <= limit`, `LIMIT_MIN <= limit <= LIMIT_MAX`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Patience {
+    /// The round whose echo, or that of a later one, ends the beat; none between two beats.
+    beat: Option<u64>,
+    /// Answered beats without news, since the peer moved.
+    silent: u32,
+    /// The peer's silence that is taken for a loss.
+    limit: u32,
+}
+
+impl Patience {
+    pub(crate) fn new() -> Self {
+        Self {
+            beat: None,
+            silent: 0,
+            limit: LIMIT_MIN,
+        }
+    }
+
+    /// The timer sent the heartbeat of `round`.
+    pub(crate) fn begin_beat(&mut self, round: u64) {
+        self.beat = self.beat.or(Some(round));
+    }
+
+    /// The peer holds more without a gap than before.
+    pub(crate) fn handle_progress(&mut self) {
+        self.limit = (2 * self.silent + 1).clamp(LIMIT_MIN, LIMIT_MAX);
+        self.handle_life();
+    }
+
+    /// Something arrived, be it nothing new, or nothing is waited for.
+    pub(crate) fn handle_life(&mut self) {
+        self.silent = 0;
+        self.beat = None;
+    }
+
+    /// An echo of `round` while a message sent before that round is missing. Whether it counts as
+    /// lost now.
+    pub(crate) fn is_exhausted_by(&mut self, round: u64) -> bool {
+        if self.beat.take_if(|beat| *beat <= round).is_none() {
+            return false;
+        }
+        self.silent += 1;
+        if self.silent < self.limit {
+            return false;
+        }
+        if self.limit == LIMIT_MAX {
+            self.silent /= 2;
+        }
+        self.limit = (2 * self.limit + 1).min(LIMIT_MAX);
+        true
+    }
+}
+
+/// Short, because a group that is idle otherwise waits for it; not one, because a message of some
+/// hundred kilobytes is overtaken by a heartbeat or two on any link.
+const LIMIT_MIN: u32 = 3;
+/// With heartbeats each 40 ms five seconds: a message of a megabyte over a link of 200 kB/s.
+const LIMIT_MAX: u32 = 127;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The beats, counted from 1, at which silence is taken for a loss.
+    fn losses(patience: &mut Patience, beats: u64) -> Vec<u64> {
+        let lost = |round: &u64| {
+            patience.begin_beat(*round);
+            patience.is_exhausted_by(*round)
+        };
+        (1..=beats).filter(lost).collect()
+    }
+
+    #[test]
+    fn each_resend_is_waited_for_twice_as_long_and_never_without_end() {
+        let expected = [3, 7, 15, 31, 63, 127, 191, 255];
+        assert_eq!(losses(&mut Patience::new(), 300), expected);
+    }
+
+    #[test]
+    fn what_a_slow_link_took_is_not_taken_for_a_loss_again() {
+        let mut patience = Patience::new();
+        assert_eq!(losses(&mut patience, 12), [3, 7]);
+        for _ in 0..3 {
+            patience.handle_progress();
+            assert_eq!(losses(&mut patience, 12), []);
+        }
+        patience.handle_progress();
+        patience.handle_progress();
+        assert_eq!(losses(&mut patience, 3), [3], "it became fast");
+    }
+
+    #[test]
+    fn only_beats_of_the_timer_that_were_answered_count() {
+        let mut patience = Patience::new();
+        patience.begin_beat(1);
+        assert!(
+            (1..100).all(|round| !patience.is_exhausted_by(round)),
+            "reads"
+        );
+        for round in 100..200 {
+            patience.begin_beat(round);
+        }
+        assert!(
+            !patience.is_exhausted_by(99),
+            "an echo from before the beat"
+        );
+        assert!(!patience.is_exhausted_by(199), "the second");
+        patience.begin_beat(200);
+        assert!(patience.is_exhausted_by(200));
+    }
+}

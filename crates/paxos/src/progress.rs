@@ -1,0 +1,224 @@
+use alloc::collections::VecDeque;
+
+use crate::patience::Patience;
+use crate::{Instant, Slot};
+
+/// What a leader knows about one peer.
+///
+/// Invariants: `through < next`; what is in flight lies above `through`.
+///
+/// ```text
+///            heard                      cut away
+///   Silent ─────────▶ Stream ──────────────────────▶ Snapshot
+///                     │    ▲  lost: back to the gap     │
+///                     └────┘◀───────────────────────────┘ through >= start
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Progress {
+    /// Acknowledged without a gap: voted for in this ballot, or known to be chosen, durably.
+    pub(crate) through: Slot,
+    /// The next slot to send.
+    pub(crate) next: Slot,
+    pub(crate) flow: Flow,
+    /// When the peer was last heard in this ballot.
+    pub(crate) contact: Instant,
+    /// The highest round it echoed.
+    pub(crate) round: u64,
+    /// How far it has values without a gap in memory, by its last echo or acknowledgement.
+    echoed: Slot,
+    /// Its chosen prefix, as it says.
+    pub(crate) chosen: Slot,
+    pub(crate) patience: Patience,
+    /// The highest chosen prefix it was told.
+    pub(crate) told: Slot,
+    /// Values for it are being read from the log.
+    pub(crate) fetching: bool,
+    /// Reading failed: nothing is sent before the next heartbeat.
+    pub(crate) backoff: bool,
+    /// The stream went over slots that this leader has yet to learn.
+    pub(crate) skipped: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Flow {
+    /// Nothing is known about it.
+    Silent,
+    /// `next` moves when values are sent.
+    Stream(Inflight),
+    /// The values are cut away; a snapshot is on offer.
+    Snapshot { offered: Slot },
+}
+
+/// Messages sent and not acknowledged, bounded in bytes and in number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Inflight {
+    messages: VecDeque<Sent>,
+    bytes: usize,
+}
+
+/// A message with values that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sent {
+    pub(crate) last: Slot,
+    pub(crate) bytes: usize,
+    /// The last round of heartbeats before it.
+    pub(crate) round: u64,
+}
+
+impl Inflight {
+    pub(crate) fn push(&mut self, sent: Sent) {
+        self.bytes = self.bytes.saturating_add(sent.bytes);
+        self.messages.push_back(sent);
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// One message goes out even if it alone passes the bound of bytes.
+    pub(crate) fn is_full(&self, messages_max: usize, bytes_max: usize) -> bool {
+        self.messages.len() >= messages_max || self.bytes >= bytes_max
+    }
+
+    /// Whether an echo of `round` was caused after the first message that it does not cover was
+    /// sent.
+    fn is_missing(&self, round: u64, through: Slot) -> bool {
+        let first = self.messages.iter().find(|sent| sent.last > through);
+        first.is_some_and(|sent| sent.round < round)
+    }
+
+    fn free_to(&mut self, through: Slot) {
+        while self
+            .messages
+            .front()
+            .is_some_and(|sent| sent.last <= through)
+        {
+            let sent = self.messages.pop_front();
+            self.bytes -= sent.map_or(0, |sent| sent.bytes);
+        }
+    }
+}
+
+impl Progress {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            through: Slot(0),
+            next: Slot(1),
+            flow: Flow::Silent,
+            contact: now,
+            round: 0,
+            echoed: Slot(0),
+            chosen: Slot(0),
+            patience: Patience::new(),
+            told: Slot(0),
+            fetching: false,
+            backoff: false,
+            skipped: false,
+        }
+    }
+
+    /// It says how far it knows the slots chosen; if it was silent, the stream begins there.
+    pub(crate) fn handle_chosen(&mut self, chosen: Slot) {
+        self.chosen = self.chosen.max(chosen);
+        if self.flow == Flow::Silent {
+            self.through = chosen;
+            self.echoed = chosen;
+            self.rewind_to(chosen);
+        }
+    }
+
+    /// An acknowledgement of `first` to `last`. `start` is where our log begins.
+    pub(crate) fn handle_accepted(&mut self, first: Slot, last: Slot, start: Slot) {
+        if first > self.through.next() || last <= self.through {
+            // Behind a gap, or of a message that was sent twice: what is missing may yet come.
+            self.patience.handle_life();
+            return;
+        }
+        if last > self.echoed {
+            self.echoed = last;
+            self.patience.handle_progress();
+        }
+        self.through = last;
+        self.next = self.next.max(last.next());
+        match &mut self.flow {
+            Flow::Stream(inflight) => inflight.free_to(last),
+            // Not equality with what was offered: the peer may have got further by another way.
+            Flow::Snapshot { .. } if last >= start => self.rewind_to(last),
+            Flow::Snapshot { .. } | Flow::Silent => {}
+        }
+    }
+
+    /// An echo of the heartbeat of `round`: the peer has values without a gap up to `through`, and
+    /// `behind` says that it forgot some. Whether something must be sent.
+    ///
+    /// It does not tell that what was sent before the heartbeat is lost: heartbeats overtake values
+    /// that queue for a slow link. It tells that the peer still waits, and if it goes on waiting
+    /// without getting further, patience ends.
+    pub(crate) fn handle_echo(
+        &mut self,
+        round: u64,
+        through: Slot,
+        chosen: Slot,
+        behind: bool,
+    ) -> bool {
+        let was_silent = self.flow == Flow::Silent;
+        self.handle_chosen(chosen);
+        if round < self.round {
+            return was_silent;
+        }
+        self.round = round;
+        if was_silent {
+            return true;
+        }
+        if behind && through < self.through {
+            self.through = through.min(chosen);
+            self.chosen = chosen;
+            self.echoed = self.through;
+            if matches!(self.flow, Flow::Stream(_)) {
+                self.rewind_to(self.through);
+            }
+            return true;
+        }
+        let moved = through > self.echoed;
+        self.echoed = through;
+        if moved {
+            self.patience.handle_progress();
+        }
+        let missing = match &self.flow {
+            Flow::Stream(inflight) => inflight.is_missing(round, through),
+            Flow::Silent | Flow::Snapshot { .. } => false,
+        };
+        if !missing {
+            // What arrived and is not acknowledged waits for the peer's disk, which may be slow; a
+            // lost acknowledgement the peer repeats by itself.
+            self.patience.handle_life();
+            return false;
+        }
+        if moved || !self.patience.is_exhausted_by(round) {
+            return false;
+        }
+        self.rewind_to(through);
+        true
+    }
+
+    pub(crate) fn offer(&mut self, offered: Slot) {
+        self.flow = Flow::Snapshot { offered };
+    }
+
+    /// The stream goes on behind `slot`, or behind what is acknowledged if that is more.
+    pub(crate) fn rewind_to(&mut self, slot: Slot) {
+        self.flow = Flow::Stream(Inflight::default());
+        self.next = slot.max(self.through).next();
+    }
+
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(&self) {
+        assert!(
+            self.through < self.next,
+            "what is acknowledged is not sent again"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

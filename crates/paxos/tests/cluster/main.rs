@@ -1,0 +1,8 @@
+//! The core in clusters, where a script would not do: random schedules under an outside checker,
+//! liars, partial connectivity in virtual time, bounds, and storage that contradicts itself.
+
+#[cfg(test)]
+mod basics;
+#[cfg(test)]
+#[path = "../harness/mod.rs"]
+mod harness;

@@ -1,0 +1,190 @@
+//! What no run may break, whatever happens in it. This checker sees every node, disk and message,
+//! and shares no code with the core.
+
+use std::collections::BTreeMap;
+
+use synod_paxos::{
+    AcceptorSet, Ballot, Binding, Chosen, Envelope, Message, NodeId, Output, Position, Quorums,
+    Replicate, Slot, Value,
+};
+
+use super::node::{Disk, Node};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    quorums: Quorums,
+    /// Messages are made up by the test. Then only what concerns one node alone can hold.
+    pub(crate) made_up: bool,
+    /// What any machine was given, by slot from 1.
+    pub(crate) chosen: Vec<Value>,
+    /// What leaders proposed: one value a ballot and slot.
+    proposed: BTreeMap<(Ballot, Slot), Value>,
+    /// Ballots in which somebody led.
+    leaders: BTreeMap<Ballot, NodeId>,
+    /// The highest ballot in which a node asked for promises, over all its incarnations.
+    prepared: BTreeMap<NodeId, Ballot>,
+    /// The highest promise that a node gave, over all its incarnations.
+    promised: BTreeMap<NodeId, Ballot>,
+    /// How far the group was seen to have chosen, by any node.
+    checked: Slot,
+}
+
+impl Watch {
+    pub(crate) fn new(quorums: &Quorums) -> Self {
+        Self {
+            quorums: quorums.clone(),
+            made_up: false,
+            chosen: Vec::new(),
+            proposed: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            prepared: BTreeMap::new(),
+            promised: BTreeMap::new(),
+            checked: Slot(0),
+        }
+    }
+
+    /// After every input.
+    pub(crate) fn stepped(&mut self, id: NodeId, nodes: &BTreeMap<NodeId, Node>) {
+        let Some(paxos) = &nodes[&id].paxos else {
+            return;
+        };
+        if paxos.leader() == Some(id) {
+            let ballot = paxos.ballot();
+            assert_eq!(ballot.node, id, "somebody leads in another's ballot");
+            self.leaders.insert(ballot, id);
+        }
+        let status = paxos.status();
+        if !self.made_up && status.chosen > self.checked {
+            self.checked = status.chosen;
+            self.check_durable(status.chosen, nodes);
+        }
+    }
+
+    /// What is chosen is on the disks of a phase-2 quorum, and stays there: each may replace its
+    /// vote, but by one for the same value alone.
+    fn check_durable(&self, slot: Slot, nodes: &BTreeMap<NodeId, Node>) {
+        let holders = |value: &Value| {
+            let mut set = AcceptorSet::default();
+            for (id, node) in nodes {
+                let covered = node.disk.covered().slot >= slot;
+                if covered || node.disk.value_at(slot) == Some(value) {
+                    self.quorums.insert(&mut set, *id);
+                }
+            }
+            set
+        };
+        let values = nodes.values().filter_map(|node| node.disk.value_at(slot));
+        let mut values: Vec<&Value> = values.collect();
+        let all_covered = values.is_empty();
+        values.dedup();
+        let durable = |value: &&Value| self.quorums.is_phase2(holders(value));
+        assert!(
+            all_covered || values.iter().any(durable),
+            "{slot:?} counts as chosen and no quorum has it on disk"
+        );
+    }
+
+    pub(crate) fn applied(&mut self, chosen: &Chosen) {
+        let at = chosen.slot.0 as usize - 1;
+        if at == self.chosen.len() {
+            self.chosen.push(chosen.value.clone());
+        } else {
+            assert!(at < self.chosen.len(), "a machine skipped something");
+            assert_eq!(
+                self.chosen[at], chosen.value,
+                "two values are chosen for {:?}",
+                chosen.slot
+            );
+        }
+    }
+
+    /// What leaves at once.
+    pub(crate) fn polled(&mut self, node: NodeId, output: &Output) {
+        let Output::Send(Envelope { message, .. }) = output else {
+            return;
+        };
+        assert!(
+            !matches!(message, Message::Binding(_)),
+            "a promise that did not wait"
+        );
+        if let Message::Replicate(Replicate::Accept {
+            ballot,
+            first,
+            values,
+            ..
+        }) = message
+        {
+            assert_eq!(ballot.node, node, "a proposal in another's ballot");
+            for (slot, value) in (first.0..).zip(values) {
+                let known = self.proposed.entry((*ballot, Slot(slot)));
+                let known = known.or_insert_with(|| value.clone());
+                assert_eq!(known, value, "two values in {ballot} for slot {slot}");
+            }
+        }
+    }
+
+    /// A write is durable, and these messages leave with it.
+    pub(crate) fn persisted(&mut self, node: NodeId, disk: &Disk, messages: &[Envelope]) {
+        for Envelope { message, .. } in messages {
+            let Message::Binding(binding) = message else {
+                panic!("it need not have waited: {message:?}");
+            };
+            match binding {
+                Binding::Prepare { ballot, .. } => self.prepares(node, *ballot, disk),
+                Binding::Promise { ballot, votes, .. } => {
+                    let before = self.promised.entry(node).or_default();
+                    assert!(*before <= *ballot, "{node} promises less than before");
+                    *before = *ballot;
+                    assert!(*ballot <= disk.promised(), "a promise that is not durable");
+                    for vote in votes {
+                        assert_eq!(disk.log.get(&vote.slot.0), Some(vote), "an unstored vote");
+                    }
+                }
+                Binding::Accepted {
+                    ballot,
+                    first,
+                    last,
+                } => {
+                    let before = self.promised.get(&node).copied().unwrap_or_default();
+                    assert!(before <= *ballot, "{node} votes against its promise (P1a)");
+                    for slot in (first.0..=last.0).filter(|slot| *slot > disk.covered().slot.0) {
+                        let vote = disk.log.get(&slot);
+                        let chosen = disk.state.unwrap_or_default().chosen.0.max(self.checked.0);
+                        assert!(
+                            vote.is_some_and(|vote| vote.ballot == *ballot || slot <= chosen),
+                            "{node} tells of a vote for {slot} in {ballot} and has {vote:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn prepares(&mut self, node: NodeId, ballot: Ballot, disk: &Disk) {
+        assert_eq!(ballot.node, node, "a campaign in another's ballot");
+        assert!(ballot <= disk.promised(), "a ballot that may be used again");
+        let before = self.prepared.entry(node).or_default();
+        assert!(
+            *before <= ballot,
+            "{node} campaigns below an earlier campaign"
+        );
+        *before = ballot;
+    }
+
+    /// All machines are given the same.
+    pub(crate) fn machine(&mut self, node: &Node) {
+        if let Some(last) = node.machine.last() {
+            let known = &self.chosen[node.machine.len() - 1];
+            let expected = Position {
+                slot: last.slot,
+                origin: known.origin,
+            };
+            assert_eq!(*last, expected, "machines differ");
+        }
+    }
+
+    /// Ballots in which somebody led.
+    pub(crate) fn elections(&self) -> u64 {
+        self.leaders.len() as u64
+    }
+}
