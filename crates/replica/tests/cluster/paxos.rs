@@ -51,6 +51,9 @@ struct Node {
     pending: Vec<(Lsn, Disk)>,
     /// A write is on its way, of so many records.
     in_flight: usize,
+    /// What the disk had promised when that write was made: what the node voted for before it
+    /// promised more may become durable together with the promise.
+    promised_before: Ballot,
     /// Votes that a crash may have kept.
     perhaps: BTreeMap<u64, (Ballot, Held)>,
     promised: Ballot,
@@ -172,7 +175,8 @@ impl Rules<Paxos> for PaxosRules {
     }
 
     fn staged(&mut self, node: NodeId, _: &paxos::Write) -> Verdict {
-        self.nodes.entry(node).or_default().in_flight = 0;
+        let this = self.nodes.entry(node).or_default();
+        (this.in_flight, this.promised_before) = (0, this.disk.promised);
         Ok(())
     }
 
@@ -346,7 +350,14 @@ impl PaxosRules {
             this.disk.votes.retain(|slot, _| *slot > record.start);
             this.perhaps.retain(|slot, _| *slot > record.start);
         }
+        let promised = this.promised_before;
         for (slot, (ballot, held)) in record.votes {
+            let chosen = self.chosen.get(&slot);
+            must(
+                ballot >= promised || chosen == Some(&held),
+                "promise",
+                || format!("it votes for {slot} in {ballot}, and had promised {promised}"),
+            )?;
             self.vote(node, slot, ballot, held)?;
         }
         Ok(())
@@ -356,12 +367,6 @@ impl PaxosRules {
         let chosen = self.chosen.get(&slot).copied();
         let this = self.nodes.entry(node).or_default();
         this.perhaps.remove(&slot);
-        let promised = this.disk.promised;
-        must(
-            ballot >= promised || chosen == Some(held),
-            "promise",
-            || format!("it votes for {slot} in {ballot}, and has promised {promised}"),
-        )?;
         if let Some((before, _)) = this.disk.votes.insert(slot, (ballot, held)) {
             must(ballot >= before || chosen == Some(held), "promise", || {
                 format!("a vote for {slot} in {before} gives way to one in {ballot}")
@@ -432,8 +437,9 @@ impl PaxosRules {
         }
     }
 
+    /// All of them, and none that it does not have.
     fn tells_its_votes(
-        &self,
+        &mut self,
         node: NodeId,
         ballot: Ballot,
         slots: std::ops::Range<u64>,
@@ -441,6 +447,18 @@ impl PaxosRules {
     ) -> Verdict {
         if slots.is_empty() {
             return Ok(());
+        }
+        for (slot, (voted, held)) in told {
+            let this = &self.nodes[&node];
+            let durable = this.disk.votes.get(slot) == Some(&(*voted, *held));
+            must(
+                durable || this.perhaps.get(slot) == Some(&(*voted, *held)),
+                "durability",
+                || format!("it tells of a vote for {slot} in {voted} that its disk lacks"),
+            )?;
+            if !durable {
+                self.vote(node, *slot, *voted, *held)?;
+            }
         }
         let mut before = self.nodes[&node].disk.votes.range(slots);
         let hidden = before.find(|(slot, vote)| vote.0 < ballot && told.get(slot) != Some(vote));
