@@ -6,3 +6,7 @@ mod basics;
 #[cfg(test)]
 #[path = "../harness/mod.rs"]
 mod harness;
+#[cfg(test)]
+mod partial;
+#[cfg(test)]
+mod random;
