@@ -437,7 +437,8 @@ impl PaxosRules {
         }
     }
 
-    /// All of them, and none that it does not have.
+    /// All of them, and none that it does not have; but a vote in this very ballot may have joined
+    /// the write of the promise, in place of the one before it.
     fn tells_its_votes(
         &mut self,
         node: NodeId,
@@ -450,7 +451,8 @@ impl PaxosRules {
         }
         for (slot, (voted, held)) in told {
             let this = &self.nodes[&node];
-            let durable = this.disk.votes.get(slot) == Some(&(*voted, *held));
+            let on_disk = this.disk.votes.get(slot);
+            let durable = on_disk.is_some_and(|vote| *vote == (*voted, *held) || vote.0 >= ballot);
             must(
                 durable || this.perhaps.get(slot) == Some(&(*voted, *held)),
                 "durability",
