@@ -12,6 +12,10 @@ use crate::harness::cluster::{Cluster, Packet};
 pub(crate) struct Dice(u64);
 
 impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x5851_F42D_4C95_7F2D))
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -20,15 +24,15 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 }
@@ -65,7 +69,7 @@ struct Run {
 
 impl Run {
     fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed.wrapping_mul(0x5851_F42D_4C95_7F2D));
+        let mut dice = Dice::new(seed);
         let size = dice.pick(&[1, 2, 3, 3, 3, 4, 4, 5, 5]);
         let quorums = match (size, dice.below(3)) {
             (4, 0) => Quorums::flexible((1..=4).map(NodeId), 3, 2),
