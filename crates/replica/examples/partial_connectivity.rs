@@ -25,7 +25,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use synod_replica::sim::{Cluster, SimNode, SimRequest};
-use synod_replica::{Applying, Configured, Epoch, Failure, NodeId, Role, StateMachine, Ticket};
+use synod_replica::{
+    Applying, Configured, EngineConfig, Epoch, Failure, NodeId, Role, StateMachine, Ticket,
+};
 use synod_sim::{self as sim, Crash, Rng, World, WorldOptions};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -158,13 +160,22 @@ struct Ended {
 }
 
 fn row<C: Contender>(topology: Topology, seeds: u64) {
-    let (mut times, mut changes_max) = (Vec::new(), 0);
-    for seed in 0..seeds {
-        let ended = Trial::<C>::new(seed, topology).run();
-        times.extend(ended.leaderless);
-        changes_max = changes_max.max(ended.changes);
-    }
-    let never = seeds as usize - times.len();
+    // Each seed is a world of its own: who runs it makes no difference.
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let share = move |first| (first..seeds).step_by(threads as usize);
+    let all: Vec<Ended> = std::thread::scope(|scope| {
+        let run = |seed| Trial::<C>::new(seed, topology).run();
+        let running: Vec<_> = (0..threads)
+            .map(|first| scope.spawn(move || share(first).map(run).collect::<Vec<_>>()))
+            .collect();
+        let ended = running.into_iter().map(|thread| thread.join());
+        ended
+            .flat_map(|ended| ended.expect("a trial ends"))
+            .collect()
+    });
+    let mut times: Vec<Duration> = all.iter().filter_map(|ended| ended.leaderless).collect();
+    let changes_max = all.iter().map(|ended| ended.changes).max().unwrap_or(0);
+    let never = all.len() - times.len();
     times.sort_unstable();
     // A group that is never led again is slower than all others.
     let at = |share: f64| {
@@ -367,6 +378,17 @@ impl<C: Contender> Cluster for Group<C> {
     }
 
     fn witness(&self, _: NodeId) {}
+
+    // A log is as large as its segments, and there are many worlds.
+    fn log_options(&self) -> synod_wal::Options {
+        let mut options = synod_wal::Options::default();
+        (options.segment_bytes, options.record_bytes_max) = (64 << 10, 16 << 10);
+        options
+    }
+
+    fn tune(&self, engine: &mut EngineConfig) {
+        engine.body_bytes_max = 4 << 10;
+    }
 }
 
 #[derive(Default)]
@@ -447,8 +469,8 @@ const ELECTION_MAX: Duration = Duration::from_millis(300);
 const HEARTBEAT: Duration = Duration::from_millis(40);
 /// How long one request waits: what a leader that lost its followers holds is asked for anew.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// A hundred election timeouts.
-const NEVER: Duration = Duration::from_secs(20);
+/// Over thirty of the longest election timeouts.
+const NEVER: Duration = Duration::from_secs(10);
 /// How long a group is watched once it is led again.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 const ENTRIES_MISSED: u32 = 5;

@@ -54,8 +54,8 @@ struct Node {
     /// What the disk had promised when that write was made: what the node voted for before it
     /// promised more may become durable together with the promise.
     promised_before: Ballot,
-    /// Votes that a crash may have kept.
-    perhaps: BTreeMap<u64, (Ballot, Held)>,
+    /// Votes that crashes may have kept: of several for a slot the last that was.
+    perhaps: BTreeMap<u64, Vec<(Ballot, Held)>>,
     promised: Ballot,
 }
 
@@ -166,9 +166,13 @@ impl Rules<Paxos> for PaxosRules {
             self.coverage.add(this.fate(core), 1);
         }
         for (_, record) in std::mem::take(&mut this.pending) {
-            this.perhaps.extend(record.votes);
+            for (slot, vote) in record.votes {
+                this.perhaps.entry(slot).or_default().push(vote);
+            }
             this.disk.promised = this.disk.promised.max(record.promised.min(found));
         }
+        // A snapshot that was installed, or behind which the log was cut, in such a write.
+        this.disk.start = this.disk.start.max(core.status().start.0);
         (this.promised, this.in_flight) = (found, 0);
         Ok(())
     }
@@ -447,7 +451,8 @@ impl PaxosRules {
             return Ok(());
         }
         // A node that was started again knows better than anybody what was on its disk.
-        match this.perhaps.get(&slot).copied().filter(says) {
+        let mut perhaps = this.perhaps.get(&slot).into_iter().flatten().copied();
+        match perhaps.find(says) {
             Some((voted, held)) => self.vote(node, slot, voted, held),
             None => must(false, "durability", || {
                 format!("it acknowledges {slot} in {ballot}, its disk has {durable:?}")
@@ -471,8 +476,9 @@ impl PaxosRules {
             let this = &self.nodes[&node];
             let on_disk = this.disk.votes.get(slot);
             let durable = on_disk.is_some_and(|vote| *vote == (*voted, *held) || vote.0 >= ballot);
+            let mut perhaps = this.perhaps.get(slot).into_iter().flatten();
             must(
-                durable || this.perhaps.get(slot) == Some(&(*voted, *held)),
+                durable || perhaps.any(|vote| *vote == (*voted, *held)),
                 "durability",
                 || format!("it tells of a vote for {slot} in {voted} that its disk lacks"),
             )?;
