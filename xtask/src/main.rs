@@ -50,5 +50,5 @@ Chores:
   mutants [NAME..] [--crate FOLDER] [--check | --markdown]
           plants each bug of crates/*/mutants/*.patch into a copy of the tree, runs the tests that are meant for it, and
           prints which were caught; exit status 1 unless all were. `--check` only looks whether the patches apply and
-          their headers are whole; `--markdown` also writes the table into crates/raft/TESTING.md.
+          their headers are whole; `--markdown` also writes the tables into crates/raft/TESTING.md.
   help    prints this.";

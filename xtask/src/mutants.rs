@@ -76,9 +76,9 @@ impl Order {
                 name => order.names.push(name.to_owned()),
             }
         }
-        if order.markdown && (order.folder.is_some() || !order.names.is_empty()) {
+        if order.markdown && !order.names.is_empty() {
             return Err(
-                "--markdown writes the table of all mutants, so it takes no selection".to_owned(),
+                "--markdown writes the tables of whole crates, so it takes no names".to_owned(),
             );
         }
         Ok(order)

@@ -22,6 +22,8 @@ pub(crate) struct Leader {
     pub(crate) quorum_deadline: Instant,
     /// A write in flight, and when it was first seen to be.
     pub(crate) slow_write: Option<(u64, Instant)>,
+    /// Entries for a peer are being fetched, none came since, and when that was first seen.
+    pub(crate) slow_fetch: Option<Instant>,
     pub(crate) round: u64,
     pub(crate) reads: Reads,
     /// Sizes of the entries from `first` on that are not yet both committed and durable here.
@@ -35,6 +37,7 @@ impl Leader {
         self.heartbeat_deadline = Instant::ZERO;
         self.quorum_deadline = Instant::ZERO;
         self.slow_write = None;
+        self.slow_fetch = None;
         self.peers
             .values_mut()
             .for_each(|peer| peer.contact = Instant::ZERO);
@@ -68,6 +71,7 @@ impl Raft {
             heartbeat_deadline: now.plus(self.config.heartbeat_interval),
             quorum_deadline: now.plus(self.config.election_timeout_max),
             slow_write: None,
+            slow_fetch: None,
             round: 0,
             reads: Reads::default(),
             uncommitted: VecDeque::new(),
@@ -160,14 +164,19 @@ impl Raft {
         let in_flight = self.in_flight.as_ref().map(|write| write.seq);
         let same = leader.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
         let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));
+        let fetching = leader.peers.values().any(|peer| peer.fetching);
+        let slow_fetch = fetching.then(|| leader.slow_fetch.unwrap_or(now));
         let timeout = self.config.election_timeout_max;
+        let is_slow = |since: Instant| now.since(since) >= self.config.write_stall_max;
         let stalled = !leader.peers.is_empty()
-            && slow_write.is_some_and(|(_, since)| now.since(since) >= self.config.write_stall_max);
+            && (slow_write.is_some_and(|(_, since)| is_slow(since))
+                || slow_fetch.is_some_and(is_slow));
         if now.since(heard) >= timeout || stalled {
             self.step_down(now, self.term, None);
         } else if let Duty::Leader(leader) = &mut self.duty {
             leader.quorum_deadline = heard.plus(timeout);
             leader.slow_write = slow_write;
+            leader.slow_fetch = slow_fetch;
         }
     }
 

@@ -114,6 +114,9 @@ impl Raft {
             .as_ref()
             .is_ok_and(|entries| self.is_range_of_log(fetch, entries));
         let start = self.log.start().index;
+        if of_this_term && let Duty::Leader(leader) = &mut self.duty {
+            leader.slow_fetch = None;
+        }
         let Some(peer) = self
             .peer_mut(id)
             .filter(|peer| of_this_term && peer.fetching)

@@ -1,3 +1,179 @@
 //! TrueTime for everybody: an interval that contains true time, from real clocks, or an error.
+//!
+//! # The problem
+//!
+//! A clock shows one number, and is wrong by an amount that it does not tell. Two timestamps from two
+//! machines can be compared only by whoever knows how wrong each of them is. Spanner (OSDI 2012) made that
+//! amount part of the answer: its clock shows an interval that contains true time. With it a database can wait
+//! out its own uncertainty, a leader can hold a lease that no other one holds at the same instant, and an event can be
+//! *certainly* before another one. The catch is the word *contains*: an interval that is almost always right
+//! is worse than none, because what is built on it breaks in silence.
+//!
+//! # The model
+//!
+//! Every machine has an oscillator that runs within a stated bound of true time (200 ppm unless told
+//! otherwise). Now and then a source says where true time is, give or take; in between, the interval moves on with the
+//! oscillator and grows by its drift:
+//!
+//! ```text
+//!   ε
+//!   │        ╱│          ╱│          ╱│                          ╱ ✗ BoundTooWide, or Stale:
+//!   │      ╱  │        ╱  │        ╱  │                     ╱        an error, no interval
+//!   │    ╱    │      ╱    │      ╱    │                ╱
+//!   │  ╱      │    ╱      │    ╱      │           ╱    Holdover: as true as before, and wider
+//!   │╱        │  ╱        │  ╱        │      ╱
+//!   │         │╱          │╱          │ ╱   200 µs a second
+//!   │         ·           ·           ·
+//!   └─────────┴───────────┴───────────┴──────────────────────────────────▶ true time
+//!    sample    sample      sample      sample, the last one
+//!    ε = half the round trip + what the source admits
+//! ```
+//!
+//! # The parts
+//!
+//! ```text
+//!  source::*   kernel, chrony, ClockBound, peers          what can be asked
+//!      │ Sample
+//!  Combined    marzullo: what enough agree on, liars named
+//!      │ Sample
+//!  Disciplined grows, judges age, detects steps, freezes, sleep; one writer, many readers, no lock
+//!      │ Reading                                          Monotonic, Cached wrap any clock
+//!  TrueTime    read, now, after, before over &self
+//!      │ Interval
+//!  CommitWait · lease::{LeaseVote, LeaseInterval, LogLease} · CausalFloor
+//! ```
+//!
+//! - [`Interval`] and [`Timestamp`] are plain numbers; all arithmetic rounds outward.
+//! - [`TrueTime`] is the clock: a trait over `&self` that can be made into an object.
+//! - A [`Source`] is asked for [`Sample`]s; [`Disciplined`] makes a clock of them.
+//! - [`marzullo`](marzullo()) and [`Combined`] outvote sources that lie.
+//! - [`CommitWait`] waits out the uncertainty; [`lease`] and [`CausalFloor`] build on intervals, and
+//!   know nothing of any consensus protocol: they take and give plain numbers.
+//! - `sim` (a feature) is a world with true time, and machines whose clocks go wrong in every way.
+//!
+//! # Guarantees
+//!
+//! - An interval contains true time at some instant between the call and the return, if the oscillator keeps
+//!   its bound and the source's sample was right. Nothing is rounded inward, anywhere; a sample's round trip,
+//!   the steps a clock counts in, and the second order of the drift are all counted.
+//! - No interval without a bound: not synchronised, too old, too wide, disrupted are errors. What is noticed of
+//!   steps, freezes, sleep and contradictions makes a clock unknown until samples agree again; see
+//!   [`Disciplined`] for what is noticed when.
+//! - Reading takes no lock and waits for nobody.
+//! - A bound says what kind of promise it is: [`BoundKind`].
+//!
+//! # The loop
+//!
+//! ```
+//! # #[cfg(all(target_os = "linux", feature = "std"))] {
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use synod_truetime::source::FixedEpsilon;
+//! use synod_truetime::{CommitWait, Config, Disciplined, SystemClocks, TrueTime};
+//!
+//! let clocks = SystemClocks::new();
+//! let source = FixedEpsilon::new(clocks, Duration::from_millis(1)); // for development: it believes the wall clock
+//! let clock = Arc::new(Disciplined::new(source, clocks, Config::default()));
+//! clock.poll()?;
+//! let _poller = clock.spawn(Duration::from_secs(16))?;
+//!
+//! // A transaction: its timestamp now, its result when that has certainly passed.
+//! let mut wait = CommitWait::start(&clock.now()?);
+//! // ... replicate it meanwhile ...
+//! wait.wait(&*clock)?;
+//! assert!(clock.after(wait.timestamp())?);
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is left out
+//!
+//! - For later: PTP hardware clocks, and version 3 of ClockBound's layout.
+//! - Setting any clock. This crate reads; `chronyd` and its like discipline.
+//! - Leap seconds: all nodes need sources of one scale, and on plain UTC the second before a leap comes twice.
+//!   Smear, or use TAI.
+//! - A virtual machine that is stopped with all its clocks cannot know before its next sample, which
+//!   contradicts the last; until then its intervals are wrong. ClockBound's source is told by the hypervisor.
+//!
+//! # Features
+//!
+//! - `std` (on by default): [`SystemClocks`], sources that need an operating system, waiting and polling in a
+//!   thread. Without it the crate is `no_std` and allocates nothing.
+//! - `kernel`: `source::Kernel`, which asks Linux by a system call that only `libc` has.
+//! - `tokio`: `CommitWait::wait_tokio`.
+//! - `sim`: `sim`, for the tests of what is built on this crate.
+//! - `serde`: `Serialize` and `Deserialize` for timestamps, intervals and promises of votes.
+//!
+//! [`Disciplined`], [`Cached`], [`Monotonic`] and [`CausalFloor`] need a target with 64-bit atomics; the
+//! arithmetic, [`marzullo`](marzullo()), [`CommitWait`] and [`lease`] do not.
 
-#![cfg_attr(not(feature = "std"), no_std)]
+#![no_std]
+
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+#[cfg(target_has_atomic = "64")]
+mod anchor;
+#[cfg(target_has_atomic = "64")]
+mod cached;
+mod combined;
+mod commit_wait;
+mod config;
+#[cfg(target_has_atomic = "64")]
+mod disciplined;
+#[cfg(target_has_atomic = "64")]
+mod floor;
+mod growth;
+#[cfg(test)]
+mod interleavings;
+mod interval;
+#[cfg(target_has_atomic = "64")]
+mod latch;
+pub mod lease;
+mod local;
+mod marzullo;
+#[cfg(target_has_atomic = "64")]
+mod monotonic;
+#[cfg(feature = "std")]
+mod poller;
+#[cfg(target_has_atomic = "64")]
+mod register;
+#[cfg(feature = "sim")]
+pub mod sim;
+pub mod source;
+#[cfg(all(feature = "std", target_os = "linux"))]
+mod system;
+mod timestamp;
+mod truetime;
+#[cfg(target_has_atomic = "64")]
+mod watch;
+#[cfg(target_has_atomic = "64")]
+mod word;
+
+/// The examples of the README run too.
+#[cfg(all(doctest, feature = "sim"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+#[cfg(target_has_atomic = "64")]
+pub use cached::Cached;
+pub use combined::Combined;
+pub use commit_wait::{CommitWait, Overlap, Wait};
+pub use config::Config;
+#[cfg(target_has_atomic = "64")]
+pub use disciplined::{Disciplined, PollError, Polled};
+#[cfg(target_has_atomic = "64")]
+pub use floor::{CausalFloor, ClockBoundViolated};
+pub use growth::Drift;
+pub use interval::{Interval, Reversed};
+pub use local::{Clocks, Local};
+pub use marzullo::{Agreement, NoAgreement, SOURCES_MAX, Tickers, marzullo};
+#[cfg(target_has_atomic = "64")]
+pub use monotonic::Monotonic;
+#[cfg(feature = "std")]
+pub use poller::Poller;
+pub use source::{Sample, Source, SourceError};
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub use system::SystemClocks;
+pub use timestamp::Timestamp;
+pub use truetime::{BoundKind, Disruption, Reading, Status, TimeError, TrueTime};

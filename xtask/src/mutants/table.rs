@@ -1,5 +1,6 @@
 //! The table of mutants: for a person at the end of a run, and for the repository.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -97,9 +98,9 @@ pub(crate) fn plain(rows: &[Row]) -> String {
     text
 }
 
-/// As Markdown: a table for each crate, with a row for each mutant and ring.
-fn markdown(rows: &[Row]) -> String {
-    let mut tables = Vec::new();
+/// As Markdown: of each crate a section with a table, which has a row for each mutant and ring.
+fn sections(rows: &[Row]) -> BTreeMap<String, String> {
+    let mut sections = BTreeMap::new();
     for rows in rows.chunk_by(|row, next| row.folder == next.folder) {
         let folder = rows.first().map_or("", |row| &row.folder);
         let mutants = rows.chunk_by(|row, next| row.name == next.name);
@@ -107,11 +108,19 @@ fn markdown(rows: &[Row]) -> String {
         let heads = "| mutant | bug | seen | row | ring | verdict | after | s |";
         let rule = "---|".repeat(8);
         let count = mutants.count();
-        tables.push(format!(
-            "### {folder}: {count} bugs\n\n{heads}\n|{rule}\n{lines}"
-        ));
+        let section = format!("{SECTION}{folder}: {count} bugs\n\n{heads}\n|{rule}\n{lines}");
+        sections.insert(folder.to_owned(), section);
     }
-    tables.join("\n")
+    sections
+}
+
+/// The sections that a document has, by crate.
+fn sections_of(table: &str) -> BTreeMap<String, String> {
+    let section = |text: &str| {
+        let (folder, _) = text.split_once(':')?;
+        Some((folder.to_owned(), format!("{SECTION}{}\n", text.trim_end())))
+    };
+    table.split(SECTION).skip(1).filter_map(section).collect()
 }
 
 /// The rows of one mutant. What they have in common stands in the first.
@@ -140,10 +149,10 @@ fn markdown_of_one(rows: &[Row]) -> String {
     text
 }
 
-/// Puts the table between its marks in a document.
+/// Puts the tables between their marks in a document; crates of which there are no rows keep theirs.
 pub(crate) fn write(document: &Path, rows: &[Row]) -> io::Result<()> {
     let text = fs::read_to_string(document)?;
-    let text = replaced(&text, &markdown(rows)).ok_or_else(|| {
+    let text = replaced(&text, rows).ok_or_else(|| {
         io::Error::other(format!(
             "{} has no marks `{BEGIN}` and `{END}`",
             document.display()
@@ -152,12 +161,19 @@ pub(crate) fn write(document: &Path, rows: &[Row]) -> io::Result<()> {
     fs::write(document, text)
 }
 
-fn replaced(text: &str, table: &str) -> Option<String> {
+fn replaced(text: &str, rows: &[Row]) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
+    let (old, after) = rest.split_once(END)?;
+    let mut tables = sections_of(old);
+    tables.extend(sections(rows));
+    let tables: Vec<String> = tables.into_values().collect();
+    Some(format!(
+        "{before}{BEGIN}\n\n{}\n{END}{after}",
+        tables.join("\n")
+    ))
 }
 
+const SECTION: &str = "### ";
 const BEGIN: &str = "<!-- written by `cargo xtask mutants --markdown` -->";
 const END: &str = "<!-- end of the table -->";
 
@@ -200,22 +216,19 @@ mod tests {
             row("unit", Verdict::Caught),
             row("simulation", Verdict::Caught),
         ];
-        let once = replaced(
-            &format!("# T\n{BEGIN}\nold\n{END}\nend\n"),
-            &markdown(&rows),
-        )
-        .unwrap_or_default();
+        let old = "### raft: 7 bugs\n\nold\n\n### wal: 1 bugs\n\nkept\n";
+        let document = format!("# T\n{BEGIN}\n\n{old}\n{END}\nend\n");
+        let once = replaced(&document, &rows).unwrap_or_default();
         assert!(
             once.starts_with("# T\n")
                 && once.ends_with(&format!("{END}\nend\n"))
                 && !once.contains("old")
         );
+        assert!(once.contains("### raft: 1 bugs\n\n| mutant |"));
+        assert!(once.contains("### wal: 1 bugs\n\nkept\n"));
         assert!(once.contains("| Half is enough: a\\|b. | somewhere |"));
         assert!(once.contains("|  |  |  |  | simulation | caught | seed 3 | 1.2 |"));
-        assert_eq!(
-            replaced(&once, &markdown(&rows)).as_deref(),
-            Some(&once[..])
-        );
-        assert_eq!(replaced("# T\n", ""), None);
+        assert_eq!(replaced(&once, &rows).as_deref(), Some(&once[..]));
+        assert_eq!(replaced("# T\n", &rows), None);
     }
 }

@@ -133,6 +133,7 @@ mod tests {
         c5_chained
         c6_leader_without_quorum
         c7_stalled_disk
+        c7_stalled_reads
         c8_later_term_is_no_contact
         c9_bad_disk_campaigns
         e1_read_before_the_first_commit

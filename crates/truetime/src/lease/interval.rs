@@ -1,0 +1,113 @@
+use core::time::Duration;
+
+use crate::{CommitWait, Interval, Timestamp};
+
+/// When a candidate asked one voter.
+///
+/// It must be made before the request is sent, and kept until that request is answered: a vote that
+/// answers an earlier request counts from that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseRequest {
+    asked: Timestamp,
+}
+
+impl LeaseRequest {
+    /// By a reading that is taken before the request is sent.
+    #[must_use]
+    pub fn new(now: &Interval) -> Self {
+        Self {
+            asked: now.earliest(),
+        }
+    }
+
+    /// `earliest` of that reading: Spanner's `v`.
+    pub fn asked(&self) -> Timestamp {
+        self.asked
+    }
+}
+
+/// The lease of a leader: it may act while [`holds`](Self::holds), by a reading taken for each act.
+///
+/// Of two leaders whose quorums have a voter in common, no instant of true time is in both leases, and
+/// neither is any timestamp that they [`assign`](Self::assign).
+///
+/// ```
+/// use core::time::Duration;
+/// use synod_truetime::lease::{LeaseInterval, LeaseRequest};
+/// use synod_truetime::{Interval, Timestamp};
+///
+/// let at = |s: i64| Interval::around(Timestamp::from_nanos(s * 1_000_000_000), Duration::from_millis(4));
+/// let (first, second) = (LeaseRequest::new(&at(100)), LeaseRequest::new(&at(101)));
+/// // Both voters said yes: a quorum.
+/// let lease = LeaseInterval::granted([first, second], Duration::from_secs(10), &at(102)).unwrap();
+/// assert!(lease.holds(&at(109)));
+/// assert!(!lease.holds(&at(110)));
+/// ```
+///
+/// Invariant: `start < end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseInterval {
+    start: Timestamp,
+    end: Timestamp,
+}
+
+impl LeaseInterval {
+    /// By the requests that a quorum has answered with yes, and a reading taken when the last answer
+    /// had come. Which sets of voters are a quorum is the caller's matter: any two must meet.
+    ///
+    /// `None` if the lease is over already, or if nobody voted.
+    #[must_use]
+    pub fn granted(
+        requests: impl IntoIterator<Item = LeaseRequest>,
+        length: Duration,
+        now: &Interval,
+    ) -> Option<Self> {
+        let asked = requests.into_iter().map(|request| request.asked).min()?;
+        let lease = Self {
+            start: now.latest(),
+            end: asked + length,
+        };
+        lease.holds(now).then_some(lease)
+    }
+
+    /// A quorum was asked again while the lease held, and said yes again: the lease goes on to the end
+    /// of the new one.
+    pub fn extend(&mut self, by: &Self) {
+        self.end = self.end.max(by.end);
+    }
+
+    /// No timestamp before this may be assigned.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// The lease ends before this.
+    pub fn end(&self) -> Timestamp {
+        self.end
+    }
+
+    /// Whether the end has certainly not come: `TT.before(end)`.
+    #[must_use]
+    pub fn holds(&self, now: &Interval) -> bool {
+        now.latest() < self.end
+    }
+
+    /// A timestamp for a transaction whose request came before the reading was taken: not below
+    /// `latest`, above `previous`, the greatest that this leader has given, and inside the lease.
+    /// `None` if there is none.
+    #[must_use]
+    pub fn assign(&self, previous: Option<Timestamp>, now: &Interval) -> Option<Timestamp> {
+        let mut timestamp = now.latest().max(self.start);
+        if let Some(previous) = previous {
+            timestamp = timestamp.max(previous.later(1));
+        }
+        let is_new = previous.is_none_or(|previous| previous < timestamp);
+        (self.holds(now) && is_new && timestamp < self.end).then_some(timestamp)
+    }
+
+    /// Gives the lease up before its end. Voters may be told when the wait is over: then every timestamp
+    /// that was given has certainly passed, so the next leader's are greater.
+    pub fn give_back(self, greatest_given: Timestamp, now: &Interval) -> CommitWait {
+        CommitWait::until(greatest_given, now)
+    }
+}

@@ -1,0 +1,109 @@
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{fmt, io};
+
+use crate::{Clocks, Disciplined, Polled, Source};
+
+impl<S, C> Disciplined<S, C>
+where
+    S: Source + 'static,
+    C: Clocks + 'static,
+{
+    /// Polls in a thread of its own, at once and then after every `pause`; after an eighth of it while
+    /// the source does not answer or the clock is settling. It ends when the [`Poller`] is dropped.
+    ///
+    /// # Errors
+    /// Those of starting a thread.
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")] {
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use synod_truetime::source::{Sample, Source, SourceError};
+    /// use synod_truetime::{Clocks, Config, Disciplined, Interval, SystemClocks, TrueTime};
+    ///
+    /// struct Trusting; // the wall clock, taken to be right to a millisecond
+    ///
+    /// impl Source for Trusting {
+    ///     fn sample(&self) -> Result<Sample, SourceError> {
+    ///         let clocks = SystemClocks::new();
+    ///         let (before, wall, after) = (clocks.local(), clocks.realtime(), clocks.local());
+    ///         let interval = Interval::around(wall, Duration::from_millis(1));
+    ///         Ok(Sample::between(before, after, interval, 0))
+    ///     }
+    /// }
+    ///
+    /// let clock = Arc::new(Disciplined::new(Trusting, SystemClocks::new(), Config::default()));
+    /// let poller = clock.spawn(Duration::from_secs(16))?;
+    /// while clock.now().is_err() {
+    ///     std::thread::yield_now();
+    /// }
+    /// drop(poller);
+    /// # }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn spawn(self: &Arc<Self>, pause: Duration) -> io::Result<Poller> {
+        let clock = Arc::clone(self);
+        let stop = Arc::new(Stop::default());
+        let stopped = Arc::clone(&stop);
+        let run = move || loop {
+            let pause = match clock.poll() {
+                Ok(Polled::Adopted | Polled::Older | Polled::Busy) => pause,
+                Ok(Polled::Settling { .. }) | Err(_) => pause / 8,
+            };
+            if stopped.within(pause) {
+                return;
+            }
+        };
+        let thread = thread::Builder::new().name("truetime".into());
+        Ok(Poller {
+            stop,
+            thread: Some(thread.spawn(run)?),
+        })
+    }
+}
+
+/// A thread that polls a clock, until this is dropped; dropping waits for a poll under way.
+pub struct Poller {
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.stop.now();
+        if let Some(thread) = self.thread.take() {
+            // It panics only if the source does, and its panic has been reported.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Poller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poller").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Stop {
+    asked: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    fn now(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for so long; whether it was asked for meanwhile.
+    fn within(&self, pause: Duration) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .changed
+            .wait_timeout_while(asked, pause, |asked| !*asked);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

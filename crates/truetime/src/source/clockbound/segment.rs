@@ -1,0 +1,225 @@
+//! The segment, as bytes: version 2 of the layout that ClockBound documents.
+
+use thiserror::Error;
+
+use crate::Drift;
+use crate::source::{Question, Sample, SourceError};
+
+/// The bytes of a segment.
+pub const SEGMENT_BYTES: usize = 80;
+
+/// What ClockBound's daemon tells all processes of a machine about the wall clock.
+///
+/// ```text
+///   0  magic                   8 bytes, two numbers of 32 bits
+///   8  size of the segment     u32
+///  12  version of the layout   u16   0 while the daemon starts
+///  14  generation              u16   odd while it is written, 0 while it was never written
+///  16  as of                   i64 seconds, i64 nanoseconds of CLOCK_MONOTONIC_COARSE
+///  32  void after              i64 seconds, i64 nanoseconds of CLOCK_MONOTONIC_COARSE
+///  48  bound                   i64   nanoseconds
+///  56  disruption marker       u64
+///  64  greatest drift          u32   parts per thousand million
+///  68  status                  i32
+///  72  disruptions are seen    u8, and seven bytes of padding       all in the machine's own order
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Segment {
+    /// When the bound held, in nanoseconds of the monotonic clock.
+    pub as_of_nanos: u64,
+    /// From when on nothing of this is to be believed, in nanoseconds of the monotonic clock.
+    pub void_after_nanos: u64,
+    /// By how much the wall clock was wrong at `as_of_nanos`, at most.
+    pub bound_nanos: u64,
+    /// How fast that grows, in parts per thousand million.
+    pub drift_ppb: u32,
+    /// What the daemon thinks of its clock.
+    pub status: ClockStatus,
+    /// Changes when the hypervisor has moved or stopped the machine.
+    pub disruption_marker: u64,
+    /// Whether the daemon watches that marker.
+    pub disruption_support: bool,
+}
+
+/// What ClockBound's daemon thinks of the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClockStatus {
+    /// Nothing: it has just started, or was never told.
+    Unknown,
+    /// It is kept by the daemon's source.
+    Synchronized,
+    /// It was, and runs on its own now; the bound grows and holds.
+    FreeRunning,
+    /// The hypervisor has moved or stopped the machine: no bound holds.
+    Disrupted,
+}
+
+/// Why a file is no segment that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SegmentError {
+    /// The file is too short, or says that it is.
+    #[error("a segment has {SEGMENT_BYTES} bytes, not {bytes}")]
+    Length {
+        /// Of the file, or of what its head says.
+        bytes: usize,
+    },
+    /// It does not begin as a segment does.
+    #[error("not a ClockBound segment")]
+    Magic,
+    /// Another layout.
+    #[error("version {found} of the layout is not known here")]
+    Version {
+        /// What it says.
+        found: u16,
+    },
+    /// The daemon has made the file and has not written to it.
+    #[error("the segment was never written")]
+    Uninitialized,
+    /// The daemon was writing whenever it was looked at, or died while it wrote.
+    #[error("the segment is being written")]
+    Updating,
+    /// A field has a value that the layout does not allow.
+    #[error("the field {field} makes no sense")]
+    Field {
+        /// Which.
+        field: &'static str,
+    },
+}
+
+impl From<SegmentError> for SourceError {
+    fn from(error: SegmentError) -> Self {
+        match error {
+            SegmentError::Uninitialized => Self::NotSynchronized,
+            SegmentError::Updating => Self::TimedOut,
+            SegmentError::Version { found } => Self::UnknownVersion {
+                found: found.into(),
+            },
+            SegmentError::Length { .. } | SegmentError::Magic | SegmentError::Field { .. } => {
+                Self::Malformed
+            }
+        }
+    }
+}
+
+impl Segment {
+    /// Decodes a segment, of which the whole was read between two readings of `generation`.
+    ///
+    /// # Errors
+    /// Any bytes that are no complete segment.
+    pub fn decode(bytes: &[u8; SEGMENT_BYTES]) -> Result<Self, SegmentError> {
+        check_head(bytes)?;
+        let status = match i32::from_ne_bytes(field(bytes, 68)) {
+            0 => ClockStatus::Unknown,
+            1 => ClockStatus::Synchronized,
+            2 => ClockStatus::FreeRunning,
+            3 => ClockStatus::Disrupted,
+            _ => return Err(SegmentError::Field { field: "status" }),
+        };
+        let drift_ppb = u32::from_ne_bytes(field(bytes, 64));
+        if drift_ppb > DRIFT_PPB_MAX {
+            return Err(SegmentError::Field { field: "drift" });
+        }
+        let bound_nanos = u64::try_from(i64::from_ne_bytes(field(bytes, 48)))
+            .map_err(|_| SegmentError::Field { field: "bound" })?;
+        Ok(Self {
+            as_of_nanos: time(bytes, 16).ok_or(SegmentError::Field { field: "as of" })?,
+            void_after_nanos: time(bytes, 32).ok_or(SegmentError::Field {
+                field: "void after",
+            })?,
+            bound_nanos,
+            drift_ppb,
+            status,
+            disruption_marker: u64::from_ne_bytes(field(bytes, 56)),
+            disruption_support: bytes[72] != 0,
+        })
+    }
+
+    /// The sample that this segment makes if it was read in that question, and the monotonic clock
+    /// showed `monotonic_nanos` afterwards.
+    ///
+    /// The daemon reads a coarse clock, which is behind the one read here and never ahead of it, so
+    /// the age is too great if anything. The monotonic clock is slewed: the age is taken for an
+    /// eighth more, which is more than any daemon slews.
+    ///
+    /// # Errors
+    /// - [`SourceError::NotSynchronized`] if the status is unknown, or the segment is void.
+    /// - [`SourceError::Disrupted`] if the daemon says so, or if the segment is of the future: it was
+    ///   written before this machine was started.
+    pub fn sample(
+        &self,
+        question: &Question,
+        monotonic_nanos: u64,
+        drift: Drift,
+    ) -> Result<Sample, SourceError> {
+        match self.status {
+            ClockStatus::Unknown => return Err(SourceError::NotSynchronized),
+            ClockStatus::Disrupted => return Err(SourceError::Disrupted),
+            ClockStatus::Synchronized | ClockStatus::FreeRunning => {}
+        }
+        let age_nanos = monotonic_nanos
+            .checked_sub(self.as_of_nanos)
+            .ok_or(SourceError::Disrupted)?;
+        if monotonic_nanos >= self.void_after_nanos {
+            return Err(SourceError::NotSynchronized);
+        }
+        let drift = drift.max(Drift::from_ppb(self.drift_ppb));
+        let age_nanos = age_nanos.saturating_add(age_nanos / 8 + 1);
+        let bound_nanos = self.bound_nanos.saturating_add(drift.growth(age_nanos));
+        let mut sample = question.sample(bound_nanos);
+        sample.drift_ppb = self.drift_ppb;
+        sample.valid_for =
+            core::time::Duration::from_nanos(self.void_after_nanos - monotonic_nanos);
+        Ok(sample)
+    }
+}
+
+/// The generation of a segment whose head is that of a segment.
+pub(super) fn generation(head: &[u8; HEAD_BYTES]) -> Result<u16, SegmentError> {
+    match u16::from_ne_bytes([head[14], head[15]]) {
+        0 => Err(SegmentError::Uninitialized),
+        odd if odd % 2 == 1 => Err(SegmentError::Updating),
+        generation => Ok(generation),
+    }
+}
+
+fn check_head(bytes: &[u8; SEGMENT_BYTES]) -> Result<(), SegmentError> {
+    let magic: [[u8; 4]; 2] = [field(bytes, 0), field(bytes, 4)];
+    if magic.map(u32::from_ne_bytes) != MAGIC {
+        return Err(SegmentError::Magic);
+    }
+    match u16::from_ne_bytes(field(bytes, 12)) {
+        VERSION => {}
+        0 => return Err(SegmentError::Uninitialized),
+        found => return Err(SegmentError::Version { found }),
+    }
+    let said = u32::from_ne_bytes(field(bytes, 8)) as usize;
+    if said < SEGMENT_BYTES {
+        return Err(SegmentError::Length { bytes: said });
+    }
+    let head = field(bytes, 0);
+    generation(&head).map(|_| ())
+}
+
+/// The bytes from `at` on; `at` is one of the layout's offsets.
+fn field<const N: usize>(bytes: &[u8; SEGMENT_BYTES], at: usize) -> [u8; N] {
+    core::array::from_fn(|i| bytes[at + i])
+}
+
+/// Nanoseconds of the monotonic clock; `None` if they are none.
+fn time(bytes: &[u8; SEGMENT_BYTES], at: usize) -> Option<u64> {
+    let seconds = u64::try_from(i64::from_ne_bytes(field(bytes, at))).ok()?;
+    let nanos = u64::try_from(i64::from_ne_bytes(field(bytes, at + 8))).ok()?;
+    if nanos >= NANOS_PER_SECOND {
+        return None;
+    }
+    seconds.checked_mul(NANOS_PER_SECOND)?.checked_add(nanos)
+}
+
+pub(super) const HEAD_BYTES: usize = 16;
+const MAGIC: [u32; 2] = [0x414d_5a4e, 0x4342_0200];
+const VERSION: u16 = 2;
+/// A tenth: what drifts more is no clock.
+const DRIFT_PPB_MAX: u32 = 100_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;

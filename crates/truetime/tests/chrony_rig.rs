@@ -1,0 +1,323 @@
+//! Two `chronyd` on the loopback interface: one serves, the other keeps (without touching) this
+//! machine's clock by it, and is asked.
+//!
+//! Neither needs a privilege, and neither touches the clock (`-x`). Skips itself where `chronyd` is
+//! not installed.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use synod_truetime::source::chrony::Leap;
+use synod_truetime::source::{Chrony, Source};
+use synod_truetime::{
+    Clocks, Config, Disciplined, Local, Sample, SourceError, SystemClocks, TimeError, TrueTime,
+};
+
+/// A `chronyd`, what it says, and its end.
+struct Daemon {
+    child: Child,
+    log: Receiver<String>,
+}
+
+impl Daemon {
+    fn start(program: &str, folder: &Path, name: &str, configuration: &str) -> Self {
+        let file = folder.join(name).with_extension("conf");
+        let pid = folder.join(name).with_extension("pid");
+        // No socket in the file system: only the ports are used.
+        let common = format!(
+            "bindcmdaddress /\nbindcmdaddress 127.0.0.1\npidfile {}\n",
+            pid.display()
+        );
+        fs::write(&file, common + configuration).unwrap();
+        // As whoever runs the test: it neither touches the clock nor needs to change its user.
+        let mut child = Command::new(program)
+            .args(["-x", "-d", "-U", "-u", &user(), "-f"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (tell, log) = channel();
+        // Ends with the daemon, whose end closes the pipe.
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                eprintln!("chronyd: {line}");
+                if tell.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, log }
+    }
+
+    /// Waits until it says so; `false` if it ends without.
+    fn says(&self, text: &str) -> bool {
+        loop {
+            match self.log.recv_timeout(DEADLINE) {
+                Ok(line) if line.contains(text) => return true,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => panic!("chronyd does not say \"{text}\""),
+            }
+        }
+    }
+
+    /// Waits until it answers, synchronised or not; `None` if it ends without.
+    fn answers(&self, source: &Chrony<SystemClocks>) -> Option<()> {
+        let started = SystemClocks::new().local();
+        while source.tracking().is_err() {
+            assert!(!is_over(started), "chronyd does not answer");
+            if !self.lives_on(Duration::from_millis(10)) {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// Lets a while pass; `false` if it ends in it.
+    #[must_use]
+    fn lives_on(&self, pause: Duration) -> bool {
+        loop {
+            match self.log.recv_timeout(pause) {
+                Ok(_) => {}
+                Err(end) => return end == RecvTimeoutError::Timeout,
+            }
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server and a client that listens to it, or `None` without `chronyd`.
+struct Rig {
+    server: Daemon,
+    client: Daemon,
+    source: Chrony<SystemClocks>,
+    _folder: tempfile::TempDir,
+}
+
+impl Rig {
+    fn start() -> Option<Self> {
+        let Some(program) = chronyd() else {
+            println!("skipped: chronyd is not installed (Debian: apt-get install chrony)");
+            return None;
+        };
+        // A port may be taken between the choice and the use: then a daemon ends at once.
+        (0..3)
+            .find_map(|_| Self::attempt(program))
+            .or_else(|| panic!("chronyd does not start"))
+    }
+
+    fn attempt(program: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let [serve, serve_commands, commands] = free_ports();
+        let server = Daemon::start(
+            program,
+            folder.path(),
+            "server",
+            &format!(
+                "port {serve}\nbindaddress 127.0.0.1\nallow 127.0.0.1\n\
+                 local stratum 1\ncmdport {serve_commands}\n"
+            ),
+        );
+        let at_server = asker(serve_commands);
+        server.answers(&at_server)?;
+        let client = Daemon::start(
+            program,
+            folder.path(),
+            "client",
+            // Asks sixteen times a second, and takes the oscillator for as bad as 50 ppm.
+            &format!(
+                "port 0\ncmdport {commands}\nmaxclockerror 50\n\
+                 server 127.0.0.1 port {serve} iburst minpoll -4 maxpoll -4\n"
+            ),
+        );
+        let source = asker(commands);
+        client.answers(&source)?;
+        Some(Self {
+            server,
+            client,
+            source,
+            _folder: folder,
+        })
+    }
+}
+
+/// Its name, if it is there; ordinary users do not always look for it where it is.
+fn chronyd() -> Option<&'static str> {
+    ["chronyd", "/usr/sbin/chronyd"]
+        .into_iter()
+        .find(|program| {
+            let mut version = Command::new(program);
+            version.arg("-v").stdout(Stdio::null());
+            version.status().is_ok()
+        })
+}
+
+fn user() -> String {
+    let id = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(id.stdout).unwrap().trim().to_owned()
+}
+
+/// Asks the daemon that listens for commands there, and waits for it on a machine that does much else.
+fn asker(port: u16) -> Chrony<SystemClocks> {
+    Chrony::new(SystemClocks::new())
+        .at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .with_timeout(Duration::from_secs(5))
+        .with_age_max(AGE_MAX)
+}
+
+/// Ports on which nobody listens, all different because they are held until all are known.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let sockets: [_; N] = std::array::from_fn(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+    sockets.map(|socket| socket.local_addr().unwrap().port())
+}
+
+/// Whether the wall clock, which the server tells as it is, lies in the sample's interval.
+fn contains_the_clock(sample: &Sample) -> bool {
+    // The wall clock at the sample's instant: now, less what the oscillator has counted since.
+    let clocks = SystemClocks::new();
+    let before = clocks.local().nanos_since(sample.at);
+    let wall = clocks.realtime();
+    let after = clocks.local().nanos_since(sample.at);
+    // Slewing and drift between the two are below a thousandth.
+    let slack = after - before + after / 1000;
+    let wall_then = wall.earlier(before);
+    sample.interval.widen(slack).contains(wall_then)
+}
+
+#[test]
+fn a_server_that_stops_makes_the_interval_grow_and_then_fail() {
+    let Some(rig) = Rig::start() else {
+        return;
+    };
+    // Nothing is known before the first answer of the server, and nothing is claimed.
+    if let Err(error) = rig.source.sample() {
+        assert_eq!(error, SourceError::NotSynchronized);
+    }
+    rig.settles();
+    let Rig {
+        server,
+        client,
+        source,
+        _folder,
+    } = rig;
+    let clock = Disciplined::new(&source, SystemClocks::new(), Config::default());
+    clock.poll().unwrap();
+    drop(server);
+    let (samples, failure) = until_it_fails(&source, &clock, &client);
+    assert_eq!(failure, SourceError::NotSynchronized);
+    // Nor does the clock outlive it.
+    let time = clock.now();
+    assert!(matches!(time, Err(TimeError::Stale { .. })), "{time:?}");
+    // It still claims to be synchronised: it is we who do not believe it any more.
+    assert_eq!(source.tracking().unwrap().leap, Leap::Normal);
+    check_growth(&samples);
+    drop(client);
+    assert_eq!(source.sample(), Err(SourceError::Unavailable));
+}
+
+impl Rig {
+    /// The first interval holds the clock, and it becomes narrow.
+    fn settles(&self) {
+        assert!(self.client.says("Selected source"), "the client has ended");
+        let first = self.source.sample().unwrap();
+        println!("synchronised: {:?} wide", first.interval.width());
+        assert!(contains_the_clock(&first), "{first:?}");
+        let started = SystemClocks::new().local();
+        while self.source.sample().unwrap().interval.epsilon() > SETTLED {
+            assert!(self.client.lives_on(Duration::from_millis(50)));
+            assert!(!is_over(started), "the bound stays wide");
+        }
+        let settled = self.source.sample().unwrap();
+        println!("settled: {:?} wide", settled.interval.width());
+        assert!(contains_the_clock(&settled), "{settled:?}");
+    }
+}
+
+/// Asks until there is no answer any more. Every answer until then is right, and so is every reading of
+/// the clock that is made of them.
+fn until_it_fails(
+    source: &Chrony<SystemClocks>,
+    clock: &Disciplined<&Chrony<SystemClocks>, SystemClocks>,
+    client: &Daemon,
+) -> (Vec<Sample>, SourceError) {
+    let stopped = SystemClocks::new().local();
+    let mut samples = Vec::new();
+    loop {
+        match source.sample() {
+            Ok(sample) => {
+                assert!(contains_the_clock(&sample), "it lies: {sample:?}");
+                // Between the two questions the last update may have become too old.
+                let _ = clock.poll();
+                check_the_clock(clock);
+                samples.push(sample);
+            }
+            Err(error) => return (samples, error),
+        }
+        assert!(client.lives_on(Duration::from_millis(50)));
+        assert!(!is_over(stopped), "it never fails");
+    }
+}
+
+/// A reading holds the wall clock, or there is none because it is too late.
+fn check_the_clock(clock: &impl TrueTime) {
+    let before = SystemClocks::new().realtime();
+    let now = clock.now();
+    let after = SystemClocks::new().realtime();
+    match now {
+        Ok(now) => assert!(now.earliest() <= after && before <= now.latest(), "{now}"),
+        Err(TimeError::Stale { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Without a server the bound grows at `maxclockerror` at the least, and so does the age.
+fn check_growth(samples: &[Sample]) {
+    // When the second was taken, the last answers on their way had been heard.
+    let (first, last) = (samples[1], samples[samples.len() - 1]);
+    let elapsed_nanos = last.at.nanos_since(first.at);
+    let elapsed = Duration::from_nanos(elapsed_nanos);
+    let grown = last
+        .interval
+        .epsilon()
+        .saturating_sub(first.interval.epsilon());
+    println!("without a server the bound grew by {grown:?} in {elapsed:?}, and then it failed");
+    assert!(
+        elapsed > Duration::from_millis(500),
+        "it failed after {elapsed:?}"
+    );
+    // Less what the question took the first time and not the last.
+    let least = Duration::from_nanos(elapsed_nanos * 50 / 1_000_000);
+    assert!(
+        grown + Duration::from_micros(20) > least,
+        "{grown:?} in {elapsed:?}"
+    );
+    assert!(last.valid_for < first.valid_for);
+}
+
+fn is_over(started: Local) -> bool {
+    let elapsed_nanos = SystemClocks::new().local().nanos_since(started);
+    Duration::from_nanos(elapsed_nanos) > DEADLINE
+}
+
+/// The update before the server stops is told as up to a second older than it is.
+const AGE_MAX: Duration = Duration::from_millis(2500);
+const SETTLED: Duration = Duration::from_millis(5);
+/// What takes less than a second takes no longer than this on a machine that does much else.
+const DEADLINE: Duration = Duration::from_secs(30);

@@ -1,0 +1,394 @@
+//! ClockBound's segment: written by ClockBound's own writer, and by nobody who means well.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clock_bound_shm::{ClockErrorBound, ClockStatus as Status, ShmReader, ShmWrite, ShmWriter};
+use nix::sys::time::TimeSpec;
+use proptest::prelude::*;
+use synod_truetime::source::clockbound::{
+    ClockBound, ClockStatus, ReadError, SEGMENT_BYTES, Segment, SegmentError,
+};
+use synod_truetime::{Clocks, Drift, Sample, Source, SourceError, SystemClocks};
+
+const SECOND_NANOS: i64 = 1_000_000_000;
+
+fn monotonic_nanos() -> i64 {
+    i64::try_from(SystemClocks::new().monotonic()).unwrap()
+}
+
+fn time(nanos: i64) -> TimeSpec {
+    TimeSpec::new(nanos / SECOND_NANOS, nanos % SECOND_NANOS)
+}
+
+/// A segment as of so many nanoseconds ago, good for another 1000 s, with a bound of 10 µs.
+fn bound_of(age_nanos: i64, drift_ppb: u32, status: Status) -> ClockErrorBound {
+    let as_of = monotonic_nanos() - age_nanos;
+    let void_after = as_of + 1000 * SECOND_NANOS;
+    ClockErrorBound::new(
+        time(as_of),
+        time(void_after),
+        10_000,
+        7,
+        drift_ppb,
+        status,
+        true,
+    )
+}
+
+/// A folder with a segment in it.
+struct Shared {
+    folder: tempfile::TempDir,
+}
+
+impl Shared {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn written(bound: &ClockErrorBound) -> Self {
+        let shared = Self::new();
+        shared.writer().write(bound);
+        shared
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("shm0")
+    }
+
+    fn writer(&self) -> ShmWriter {
+        ShmWriter::new(&self.path()).unwrap()
+    }
+
+    fn source(&self) -> ClockBound<SystemClocks> {
+        source(&self.path())
+    }
+
+    fn sample(&self) -> Result<Sample, SourceError> {
+        self.source().sample()
+    }
+
+    /// What the segment is taken for with some of its bytes changed.
+    fn changed(
+        &self,
+        at: usize,
+        bytes: &[u8],
+    ) -> (Option<SegmentError>, Result<Sample, SourceError>) {
+        let path = self.folder.path().join("changed");
+        let mut segment = fs::read(self.path()).unwrap();
+        segment[at..at + bytes.len()].copy_from_slice(bytes);
+        fs::write(&path, segment).unwrap();
+        let source = source(&path);
+        let error = match source.segment() {
+            Ok(_) => None,
+            Err(ReadError::Segment(error)) => Some(error),
+            Err(error) => panic!("{error}"),
+        };
+        (error, source.sample())
+    }
+}
+
+fn source(path: &Path) -> ClockBound<SystemClocks> {
+    ClockBound::new(SystemClocks::new()).at(path)
+}
+
+#[test]
+fn reads_what_clockbound_wrote() {
+    let shared = Shared::new();
+    let bound = ClockErrorBound::new(
+        TimeSpec::new(11, 12),
+        TimeSpec::new(13, 14),
+        15,
+        16,
+        17,
+        Status::FreeRunning,
+        true,
+    );
+    shared.writer().write(&bound);
+    let segment = shared.source().segment().unwrap();
+    assert_eq!(segment.as_of_nanos, 11_000_000_012);
+    assert_eq!(segment.void_after_nanos, 13_000_000_014);
+    assert_eq!(segment.bound_nanos, 15);
+    assert_eq!(segment.disruption_marker, 16);
+    assert_eq!(segment.drift_ppb, 17);
+    assert_eq!(segment.status, ClockStatus::FreeRunning);
+    assert!(segment.disruption_support);
+    assert_eq!(
+        fs::metadata(shared.path()).unwrap().len(),
+        SEGMENT_BYTES as u64
+    );
+}
+
+/// Ours is never narrower than ClockBound's own interval of the same segment, which grows by a
+/// coarse clock and is cut off.
+#[test]
+fn agrees_with_clockbounds_own_reader() {
+    for (age_nanos, drift_ppb) in [
+        (50_000_000, 1000),
+        (60_000_003, 50_000),
+        (2 * SECOND_NANOS, 1000),
+        (500 * SECOND_NANOS, 99_000),
+    ] {
+        let shared = Shared::written(&bound_of(age_nanos, drift_ppb, Status::Synchronized));
+        let path = CString::new(shared.path().as_os_str().as_bytes()).unwrap();
+        let mut reader = ShmReader::new(&path).unwrap();
+        // The quickest of some questions: the others are wider by what kept them.
+        let source = shared.source().with_drift_least(Drift::from_ppb(0));
+        let asked = (0..10).map(|_| source.sample().unwrap());
+        let ours = asked.min_by_key(|sample| sample.interval.width()).unwrap();
+        let (earliest, latest, _) = reader.snapshot().unwrap().now().unwrap();
+        let theirs = Duration::from(latest - earliest);
+        let width = ours.interval.width();
+        // Their clock may be a tick behind, in which ours has grown.
+        assert!(
+            width + Duration::from_micros(1) >= theirs,
+            "{width:?} {theirs:?}"
+        );
+        // An eighth of the growth, and what the question took: no more.
+        assert!(
+            width < theirs + theirs / 8 + Duration::from_millis(10),
+            "{width:?} {theirs:?}"
+        );
+        assert_eq!(ours.drift_ppb, drift_ppb);
+    }
+}
+
+#[test]
+fn the_bound_grows_with_the_age_and_by_the_least_drift() {
+    let shared = Shared::written(&bound_of(100 * SECOND_NANOS, 1000, Status::Synchronized));
+    let half_width = |source: ClockBound<SystemClocks>| source.sample().unwrap().interval.epsilon();
+    let claimed = half_width(shared.source().with_drift_least(Drift::from_ppb(0)));
+    // 10 µs, and 100 s by 1 ppm.
+    assert!(claimed >= Duration::from_micros(110), "{claimed:?}");
+    let least = half_width(shared.source());
+    assert!(least >= Duration::from_micros(10 + 5000), "{least:?}");
+}
+
+#[test]
+fn each_status_means_what_it_says() {
+    let of = |status| Shared::written(&bound_of(0, 1000, status));
+    assert!(of(Status::Synchronized).sample().is_ok());
+    assert_eq!(
+        of(Status::Unknown).sample(),
+        Err(SourceError::NotSynchronized)
+    );
+    assert_eq!(of(Status::Disrupted).sample(), Err(SourceError::Disrupted));
+    let free = of(Status::FreeRunning);
+    assert!(free.sample().is_ok());
+    let strict = free.source().without_free_running();
+    assert_eq!(strict.sample(), Err(SourceError::NotSynchronized));
+}
+
+#[test]
+fn nothing_is_believed_after_it_is_void() {
+    let young = Shared::written(&bound_of(999 * SECOND_NANOS, 1000, Status::Synchronized));
+    assert!(young.sample().unwrap().valid_for <= Duration::from_secs(1));
+    let void = Shared::written(&bound_of(1000 * SECOND_NANOS, 1000, Status::Synchronized));
+    assert_eq!(void.sample(), Err(SourceError::NotSynchronized));
+    // Written before this machine was started: of its future.
+    let future = Shared::written(&bound_of(-5 * SECOND_NANOS, 1000, Status::Synchronized));
+    assert_eq!(future.sample(), Err(SourceError::Disrupted));
+}
+
+#[test]
+fn a_file_that_is_no_segment_has_a_name() {
+    let shared = Shared::new();
+    assert_eq!(shared.sample(), Err(SourceError::Unavailable));
+    // Made, and not yet written to.
+    let writer = shared.writer();
+    assert!(matches!(
+        shared.source().segment(),
+        Err(ReadError::Segment(SegmentError::Uninitialized))
+    ));
+    assert_eq!(shared.sample(), Err(SourceError::NotSynchronized));
+    drop(writer);
+    // A folder can be opened, and not read.
+    assert_eq!(
+        source(shared.folder.path()).sample(),
+        Err(SourceError::Unavailable)
+    );
+
+    let whole = Shared::written(&bound_of(0, 1000, Status::Synchronized));
+    let bytes = fs::read(whole.path()).unwrap();
+    for length in 0..bytes.len() {
+        fs::write(shared.path(), &bytes[..length]).unwrap();
+        assert!(matches!(
+            shared.source().segment(),
+            Err(ReadError::Segment(SegmentError::Length { .. }))
+        ));
+        assert_eq!(shared.sample(), Err(SourceError::Malformed));
+    }
+    fs::write(shared.path(), [0; SEGMENT_BYTES]).unwrap();
+    assert!(matches!(
+        shared.source().segment(),
+        Err(ReadError::Segment(SegmentError::Magic))
+    ));
+}
+
+#[test]
+fn a_field_that_makes_no_sense_has_a_name() {
+    let shared = Shared::written(&bound_of(0, 1000, Status::Synchronized));
+    let malformed = |at, bytes: &[u8], error| {
+        assert_eq!(
+            shared.changed(at, bytes),
+            (Some(error), Err(SourceError::Malformed))
+        );
+    };
+    malformed(0, &[0], SegmentError::Magic);
+    malformed(7, &[0xff], SegmentError::Magic);
+    malformed(8, &79_u32.to_ne_bytes(), SegmentError::Length { bytes: 79 });
+    malformed(
+        24,
+        &SECOND_NANOS.to_ne_bytes(),
+        SegmentError::Field { field: "as of" },
+    );
+    malformed(
+        16,
+        &(-1_i64).to_ne_bytes(),
+        SegmentError::Field { field: "as of" },
+    );
+    malformed(
+        32,
+        &i64::MAX.to_ne_bytes(),
+        SegmentError::Field {
+            field: "void after",
+        },
+    );
+    malformed(
+        48,
+        &(-1_i64).to_ne_bytes(),
+        SegmentError::Field { field: "bound" },
+    );
+    malformed(
+        64,
+        &100_000_001_u32.to_ne_bytes(),
+        SegmentError::Field { field: "drift" },
+    );
+    malformed(
+        68,
+        &4_i32.to_ne_bytes(),
+        SegmentError::Field { field: "status" },
+    );
+    malformed(
+        68,
+        &(-1_i32).to_ne_bytes(),
+        SegmentError::Field { field: "status" },
+    );
+    for found in [1_u16, 3] {
+        let (error, sample) = shared.changed(12, &found.to_ne_bytes());
+        assert_eq!(error, Some(SegmentError::Version { found }));
+        assert_eq!(
+            sample,
+            Err(SourceError::UnknownVersion {
+                found: found.into()
+            })
+        );
+    }
+    // A daemon that died while it wrote.
+    let (error, sample) = shared.changed(14, &3_u16.to_ne_bytes());
+    assert_eq!(error, Some(SegmentError::Updating));
+    assert_eq!(sample, Err(SourceError::TimedOut));
+    let (error, _) = shared.changed(14, &0_u16.to_ne_bytes());
+    assert_eq!(error, Some(SegmentError::Uninitialized));
+    // A longer segment of the same version has something new behind what is known.
+    let longer = shared.changed(8, &96_u32.to_ne_bytes());
+    assert_eq!(longer.0, None);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_segment_or_an_error(
+        mut bytes: [u8; SEGMENT_BYTES / 2],
+        rest: [u8; SEGMENT_BYTES / 2],
+        headed: bool,
+    ) {
+        if headed {
+            bytes[..16].copy_from_slice(&[
+                0x4e, 0x5a, 0x4d, 0x41, 0x00, 0x02, 0x42, 0x43, 80, 0, 0, 0, 2, 0, 2, 0,
+            ]);
+        }
+        let all: [u8; SEGMENT_BYTES] = std::array::from_fn(|i| if i < 40 { bytes[i] } else { rest[i - 40] });
+        let _ = Segment::decode(&all);
+    }
+}
+
+/// One writer, ClockBound's own, as fast as it can; several readers share one source. All fields of
+/// an update tell its number, so half of one update and half of another cannot pass for a whole.
+#[test]
+fn concurrent_reads_are_whole() {
+    const READS: usize = 20_000;
+    let shared = Shared::written(&numbered(1));
+    let source = shared.source();
+    let done = AtomicBool::new(false);
+    let newest = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut writer = shared.writer();
+            for number in (1..1_000_000).cycle() {
+                writer.write(&numbered(number));
+                if done.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        let readers = [(); 3].map(|()| {
+            scope.spawn(|| {
+                let (mut whole, mut newest) = (0, 0);
+                while whole < READS {
+                    match source.segment() {
+                        Ok(segment) => {
+                            check_numbered(&segment);
+                            newest = newest.max(segment.bound_nanos);
+                            whole += 1;
+                        }
+                        Err(ReadError::Segment(SegmentError::Updating)) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                newest
+            })
+        });
+        let newest = readers.map(|reader| reader.join().unwrap());
+        done.store(true, Ordering::Relaxed);
+        newest
+    });
+    // They did read while it was written.
+    assert!(newest.iter().all(|&number| number > 1), "{newest:?}");
+}
+
+fn numbered(number: i64) -> ClockErrorBound {
+    ClockErrorBound::new(
+        TimeSpec::new(number, number),
+        TimeSpec::new(number, number),
+        number,
+        number.unsigned_abs(),
+        u32::try_from(number).unwrap(),
+        Status::Synchronized,
+        number % 2 == 0,
+    )
+}
+
+fn check_numbered(segment: &Segment) {
+    let number = segment.bound_nanos;
+    assert_eq!(segment.as_of_nanos, number * 1_000_000_001, "{segment:?}");
+    assert_eq!(
+        segment.void_after_nanos,
+        number * 1_000_000_001,
+        "{segment:?}"
+    );
+    assert_eq!(segment.disruption_marker, number, "{segment:?}");
+    assert_eq!(u64::from(segment.drift_ppb), number, "{segment:?}");
+    assert_eq!(
+        segment.disruption_support,
+        number.is_multiple_of(2),
+        "{segment:?}"
+    );
+}
