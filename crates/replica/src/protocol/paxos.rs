@@ -10,11 +10,9 @@
 //! value on every node alike. So votes on disk have both, and what the runtime compares has the
 //! origin alone.
 
-use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use synod_paxos::{self as paxos, Binding, Echo, Message, Paxos, Replicate};
 use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
@@ -25,6 +23,10 @@ use super::{
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
+
+mod wire;
+
+use wire::{Wire, unwire, wire};
 
 impl Configured for paxos::Config {
     type Protocol = Paxos;
@@ -279,148 +281,6 @@ fn ignored(counters: paxos::Counters) -> u64 {
     counters.strangers + counters.malformed + counters.conflicts_with_chosen
 }
 
-/// A message on the wire. The bodies of values follow its head, so that they are copied nowhere.
-#[derive(Serialize, Deserialize)]
-enum Wire<'a> {
-    Accept {
-        ballot: paxos::Ballot,
-        first: paxos::Slot,
-        chosen: paxos::Slot,
-        heads: Vec<ValueHead>,
-    },
-    Promise {
-        ballot: paxos::Ballot,
-        from: paxos::Slot,
-        next: Option<paxos::Slot>,
-        chosen: paxos::Slot,
-        votes: Vec<(paxos::Slot, paxos::Ballot, ValueHead)>,
-    },
-    Learned {
-        ballot: paxos::Ballot,
-        first: paxos::Slot,
-        heads: Vec<ValueHead>,
-    },
-    Other(Cow<'a, Message>),
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct ValueHead {
-    kind: paxos::Kind,
-    origin: paxos::Ballot,
-    len: u64,
-}
-
-fn wire<'a>(message: &'a Message, parts: &mut Vec<Bytes>) -> Wire<'a> {
-    let mut head = |value: &paxos::Value| {
-        parts.push(value.body.clone());
-        ValueHead {
-            kind: value.kind,
-            origin: value.origin,
-            len: value.body.len() as u64,
-        }
-    };
-    match message {
-        Message::Replicate(Replicate::Accept {
-            ballot,
-            first,
-            values,
-            chosen,
-        }) => Wire::Accept {
-            ballot: *ballot,
-            first: *first,
-            chosen: *chosen,
-            heads: values.iter().map(head).collect(),
-        },
-        Message::Binding(Binding::Promise {
-            ballot,
-            from,
-            votes,
-            next,
-            chosen,
-        }) => Wire::Promise {
-            ballot: *ballot,
-            from: *from,
-            next: *next,
-            chosen: *chosen,
-            votes: votes
-                .iter()
-                .map(|vote| (vote.slot, vote.ballot, head(&vote.value)))
-                .collect(),
-        },
-        Message::Echo(Echo::Learned {
-            ballot,
-            first,
-            values,
-        }) => Wire::Learned {
-            ballot: *ballot,
-            first: *first,
-            heads: values.iter().map(head).collect(),
-        },
-        other => Wire::Other(Cow::Borrowed(other)),
-    }
-}
-
-/// The message of a head and the bodies behind it, if they are as long as the head says.
-fn unwire(wire: Wire<'_>, bodies: Bytes) -> Option<Message> {
-    let mut rest = bodies;
-    let mut value = |head: ValueHead| {
-        let len = usize::try_from(head.len).ok()?;
-        let body = (len <= rest.len()).then(|| rest.split_to(len))?;
-        Some(paxos::Value {
-            kind: head.kind,
-            origin: head.origin,
-            body,
-        })
-    };
-    let message = match wire {
-        Wire::Other(message) => message.into_owned(),
-        Wire::Accept {
-            ballot,
-            first,
-            chosen,
-            heads,
-        } => Message::Replicate(Replicate::Accept {
-            ballot,
-            first,
-            values: heads.into_iter().map(value).collect::<Option<_>>()?,
-            chosen,
-        }),
-        Wire::Promise {
-            ballot,
-            from,
-            next,
-            chosen,
-            votes,
-        } => {
-            let vote = |(slot, ballot, head)| {
-                let value = value(head)?;
-                Some(paxos::Vote {
-                    slot,
-                    ballot,
-                    value,
-                })
-            };
-            Message::Binding(Binding::Promise {
-                ballot,
-                from,
-                votes: votes.into_iter().map(vote).collect::<Option<_>>()?,
-                next,
-                chosen,
-            })
-        }
-        Wire::Learned {
-            ballot,
-            first,
-            heads,
-        } => Message::Echo(Echo::Learned {
-            ballot,
-            first,
-            values: heads.into_iter().map(value).collect::<Option<_>>()?,
-        }),
-    };
-    rest.is_empty().then_some(message)
-}
-
 /// How many of the votes fit into a record with room for a head and an end; at least one.
 fn fitting(votes: &[paxos::Vote], record_bytes_max: usize) -> usize {
     let mut bytes = RECORD_HEAD_BYTES;
@@ -563,3 +423,6 @@ const KIND_SHIFT: u32 = 56;
 const RECORD_HEAD_BYTES: usize = 256;
 /// At least what a put takes beside its body.
 const PUT_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -200,8 +200,12 @@ async fn a_large_value_goes_through_a_follower_and_a_larger_one_is_refused(proto
 async fn info_agrees_on_the_leader(protocol: Protocol) {
     let (cluster, _directory) = start_by(protocol, 3, &[]).await;
     let leader = cluster.leader(PATIENCE).await.unwrap();
+    write_until_acknowledged(&cluster, leader, "k").await;
     for id in cluster.ids() {
-        let text = connect(&cluster, id).await.info().await.unwrap();
+        let mut client = connect(&cluster, id).await;
+        // Whoever answers a read has applied what was written.
+        assert_eq!(show(&client.call(&[b"GET", b"k"]).await.unwrap()), "1");
+        let text = client.info().await.unwrap();
         assert_eq!(info_field(&text, "id"), Some(&*id.to_string()), "{text}");
         assert_eq!(
             info_field(&text, "leader_id"),
