@@ -39,6 +39,12 @@ pub(crate) fn status(mut command: Command) -> ExitCode {
     }
 }
 
+/// The protocol that was named, or all.
+pub(crate) fn chosen(named: Option<&str>) -> impl Iterator<Item = &'static str> {
+    let is_meant = move |known: &&str| named.is_none_or(|named| named == *known);
+    PROTOCOLS.into_iter().filter(is_meant)
+}
+
 /// A seed as people write it: decimal, or hexadecimal behind `0x`.
 pub(crate) fn seed(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
@@ -94,13 +100,18 @@ impl Campaign {
         Ok(campaign)
     }
 
+    /// Of one protocol, or of each, also when one fails: the other may tell whose fault it is.
     fn run(&self) -> ExitCode {
-        let mut command = test(
-            self.protocol.as_deref().unwrap_or(PROTOCOLS[0]),
-            "keeps_its_rules",
-        );
-        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
-        status(command)
+        let mut code = ExitCode::SUCCESS;
+        for protocol in chosen(self.protocol.as_deref()) {
+            let mut command = test(protocol, "keeps_its_rules");
+            command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+            let ended = status(command);
+            if ended != ExitCode::SUCCESS {
+                code = ended;
+            }
+        }
+        code
     }
 }
 
@@ -110,7 +121,7 @@ fn is_time(text: &str) -> bool {
     known && digits.parse::<u64>().is_ok()
 }
 
-const PROTOCOLS: [&str; 1] = ["raft"];
+pub(crate) const PROTOCOLS: [&str; 2] = ["raft", "paxos"];
 
 /// More runs than any budget has time for.
 const RUNS_MAX: u64 = 1_000_000_000;
@@ -125,9 +136,11 @@ const VARIABLES: [&str; 5] = [
 ];
 
 const USAGE: &str = "\
-Usage: cargo xtask sim [--protocol raft] [--runs N] [--base B] [--budget 90s]
-       cargo xtask sim [--protocol raft] --seed S
-       cargo xtask sim [--protocol raft] --script FILE";
+Usage: cargo xtask sim [--protocol raft|paxos] [--runs N] [--base B] [--budget 90s]
+       cargo xtask sim [--protocol raft|paxos] --seed S
+       cargo xtask sim [--protocol raft|paxos] --script FILE
+
+Without a protocol both are run, one after the other, each with all of the budget.";
 
 #[cfg(test)]
 mod tests {
@@ -151,6 +164,14 @@ mod tests {
         let campaign = Campaign::parse(&["--budget", "90s", "--base", "7"]).unwrap();
         let runs = ("SIM_RUNS", RUNS_MAX.to_string());
         assert!(campaign.settings.contains(&runs), "{campaign:?}");
+    }
+
+    #[test]
+    fn both_protocols_are_meant_unless_one_is_named() {
+        assert!(chosen(None).eq(PROTOCOLS));
+        assert!(chosen(Some("paxos")).eq(["paxos"]));
+        let campaign = Campaign::parse(&["--protocol", "paxos"]).unwrap();
+        assert_eq!(campaign.protocol.as_deref(), Some("paxos"));
     }
 
     #[test]

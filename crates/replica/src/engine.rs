@@ -383,10 +383,14 @@ impl<P: Protocol, T> Engine<P, T> {
             .in_doubt
             .into_iter()
             .for_each(|ticket| self.fail(ticket, Failure::Unknown));
-        let superseded = self.proposals.superseded(P::epoch(&at));
-        superseded
-            .into_iter()
-            .for_each(|ticket| self.fail(ticket, Failure::Unknown));
+        // The leader that had them is gone. Where epochs need not rise, a no-op says less: it may fill
+        // a gap in what that leader began, and the rest of it stands behind.
+        if P::EPOCHS_RISE || kind != Kind::Noop {
+            let superseded = self.proposals.superseded(P::epoch(&at));
+            superseded
+                .into_iter()
+                .for_each(|ticket| self.fail(ticket, Failure::Unknown));
+        }
         self.serve();
         if self.transfer.applied(bytes, self.config.snapshot_log_bytes) {
             self.ready.push_back(Effect::Job(Job::Freeze));

@@ -26,12 +26,14 @@ use crate::protocol::{Refusal, parcel};
 use crate::task::SnapshotName;
 
 /// The head of a frame.
+///
+/// Of an epoch its round travels: a frame goes to the leader it names, so whose the epoch is is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Frame {
     /// The protocol's own bytes follow.
     Message,
-    /// A body to propose follows; void in any leadership but this.
-    Forward { epoch: u64 },
+    /// A body to propose follows; void in any leadership of its receiver but that of this round.
+    Forward { round: u64 },
     /// The forwarded body of this name was not proposed and will not be. Names and rounds begin anew in each life of
     /// a node, so an answer says which life it answers.
     Refused {
@@ -39,9 +41,10 @@ pub(crate) enum Frame {
         sequence: u64,
         reason: Denial,
     },
-    /// Asks the leader of this epoch for an index that covers all writes that have ended.
+    /// Asks whoever leads in an epoch of this round for an index that covers all writes that have
+    /// ended.
     AskIndex {
-        epoch: u64,
+        round: u64,
         incarnation: u64,
         id: u64,
     },
@@ -174,14 +177,14 @@ mod tests {
     fn every_frame_comes_back() {
         for frame in [
             Frame::Message,
-            Frame::Forward { epoch: 3 },
+            Frame::Forward { round: 3 },
             Frame::Refused {
                 incarnation: 4,
                 sequence: u64::MAX,
                 reason: Denial::TooLarge,
             },
             Frame::AskIndex {
-                epoch: 1,
+                round: 1,
                 incarnation: 9,
                 id: 2,
             },

@@ -28,8 +28,10 @@
 //! #     fn write(_: (), _: &mut dyn std::io::Write) -> std::io::Result<()> { Ok(()) }
 //! #     fn restore(&mut self, _: &mut dyn std::io::Read) -> std::io::Result<()> { Ok(()) }
 //! # }
+//! # #[cfg(feature = "raft")]
 //! use synod_replica::{Consistency, GroupId, Node, NodeConfig, NodeId, raft};
 //!
+//! # #[cfg(feature = "raft")]
 //! # async fn run(wal: impl Log, transport: impl Transport) -> Result<(), Box<dyn std::error::Error>> {
 //! let node = Node::start(NodeConfig::new(NodeId(1), 1), wal, transport);
 //! let peers = raft::Config::new(raft::NodeId(1), [1, 2, 3].map(raft::NodeId));
@@ -59,12 +61,13 @@
 //!
 //! [`Engine`] and [`Applier`] hold everything that can go wrong and do no I/O; a thin loop drives
 //! them in production, and the feature `sim` runs the same two, with the real log, inside
-//! `synod-sim`. A [`Protocol`] is a consensus core ([`raft`], by feature); [`Log`] and
+//! `synod-sim`. A [`Protocol`] is a consensus core (`raft` and `paxos`, by feature); [`Log`] and
 //! [`Transport`] are the world.
 //!
 //! # Features
 //!
 //! - `raft` (default): [`Protocol`] for `synod_raft::Raft`.
+//! - `paxos` (default): [`Protocol`] for `synod_paxos::Paxos`.
 //! - `conformance`: the module `conformance`, suites for a log, a transport or a machine of your own.
 //! - `sim`: the module `sim`, to run whole nodes in a simulated world.
 //!
@@ -105,13 +108,15 @@ pub use log::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore};
 pub use machine::{Applying, Failure, Outcome, Reason, StateMachine, Ticket};
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{
-    Committed, Configured, CoreStatus, Kind, Leadership, Output, PeerStatus, Position, Protocol,
-    ReadId, RecoverError, Refusal, Role,
+    Committed, Configured, CoreStatus, Epoch, Kind, Leadership, Output, PeerStatus, Position,
+    Protocol, ReadId, RecoverError, Refusal, Role,
 };
 pub use status::Status;
 pub use task::{Completion, SnapshotName, Task};
 pub use time::Instant;
 
+#[cfg(feature = "paxos")]
+pub use synod_paxos as paxos;
 #[cfg(feature = "raft")]
 pub use synod_raft as raft;
 pub use synod_transport::{NodeId, Parcel, Transport};

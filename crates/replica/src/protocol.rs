@@ -10,6 +10,8 @@ use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
 
+#[cfg(feature = "paxos")]
+mod paxos;
 #[cfg(feature = "raft")]
 mod raft;
 
@@ -44,14 +46,47 @@ pub struct Committed {
     pub body: Bytes,
 }
 
-/// Who leads, and in which epoch (term or ballot round). A node leads in an epoch at most once, so
-/// the pair names one uninterrupted leadership of one incarnation of one node.
+/// A term, or a ballot: what rises from leader to leader.
+///
+/// Two leaders of Paxos may use one round, and their ballots are then ordered by their nodes; of a
+/// term of Raft the number is all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch {
+    /// Term or ballot round; compared first.
+    pub round: u64,
+    /// Whose ballot it is; 0 where the round alone tells epochs apart.
+    pub node: NodeId,
+}
+
+impl Epoch {
+    /// An epoch that its number alone tells apart.
+    #[must_use]
+    pub const fn of_round(round: u64) -> Self {
+        Self {
+            round,
+            node: NodeId(0),
+        }
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.node {
+            NodeId(0) => write!(f, "{}", self.round),
+            NodeId(node) => write!(f, "{}.{node}", self.round),
+        }
+    }
+}
+
+/// Who leads, and in which epoch. A node leads in an epoch at most once, so the pair names one
+/// uninterrupted leadership of one incarnation of one node; already the round of the epoch, beside
+/// the node, names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leadership {
     /// The leader.
     pub node: NodeId,
-    /// Its term or ballot round.
-    pub epoch: u64,
+    /// Its term or ballot.
+    pub epoch: Epoch,
 }
 
 /// Names a read that waits for its index; the engine never uses one twice in an incarnation.
@@ -105,8 +140,8 @@ pub struct PeerStatus {
 pub struct CoreStatus {
     /// Its part.
     pub role: Role,
-    /// Its term or ballot round.
-    pub epoch: u64,
+    /// Its term or ballot.
+    pub epoch: Epoch,
     /// The last index known to be decided.
     pub commit: u64,
     /// The last index of its log.
@@ -161,7 +196,8 @@ pub enum RecoverError {
     Log(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A consensus core as the runtime sees it: implemented here for `synod_raft::Raft`.
+/// A consensus core as the runtime sees it: implemented here for `synod_raft::Raft` and
+/// `synod_paxos::Paxos`.
 ///
 /// The methods mirror the cores' own `handle_*` and `poll_*`; the associated functions are the
 /// seams to the log and to the wire and keep no state.
@@ -181,6 +217,11 @@ pub trait Protocol: Sized + Send + 'static {
 
     /// The name a person knows it by: `raft`, `paxos`.
     const NAME: &'static str;
+    /// Whether epochs rise along the decided slots, so that a slot of a later epoch ends all that
+    /// leaders before it proposed and that does not stand before it: Raft's log matching. Paxos
+    /// decides each slot for itself, and a value of an earlier ballot may be chosen behind one of a
+    /// later.
+    const EPOCHS_RISE: bool;
 
     /// A core that goes on where its log ends.
     ///
@@ -232,8 +273,8 @@ pub trait Protocol: Sized + Send + 'static {
     fn membership(&self) -> Bytes;
     /// The core at a glance.
     fn status(&self) -> CoreStatus;
-    /// The epoch in which a slot was decided.
-    fn epoch(at: &Position) -> u64;
+    /// The epoch in which what a slot holds was first proposed: on every node the same.
+    fn epoch(at: &Position) -> Epoch;
 
     /// Hands the record of a write to the log, as one log record or, when it is longer than
     /// `record_bytes_max`, as several of which any prefix makes sense: nothing was said before the

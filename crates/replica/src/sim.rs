@@ -14,6 +14,8 @@
 //! ```
 //! use std::time::Duration;
 //! use synod_replica::sim::{Cluster, SimNode, SimRequest};
+//! # #[cfg(feature = "raft")]
+//! # {
 //! use synod_replica::{Applying, Failure, NodeId, StateMachine, Ticket, raft};
 //! use synod_sim::{World, WorldOptions};
 //! # use std::io::{self, Read, Write};
@@ -76,6 +78,7 @@
 //! for id in world.node_ids() {
 //!     assert_eq!(world.process(id).map(|node| node.machine().0), Some(7));
 //! }
+//! # }
 //! ```
 
 mod cluster;

@@ -85,7 +85,7 @@ impl Status {
             id: self.id,
             role: engine.core.role,
             leader: engine.leadership.map(|leader| leader.node),
-            term: engine.core.epoch,
+            term: engine.core.epoch.round,
             commit: engine.core.commit,
             applied: engine.applied,
             last: engine.core.last,

@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applier, Applying, Consistency, Effect, Engine, EngineConfig, EngineStatus, Failure, GroupId,
-    Instant, Log, NodeId, Proposal, Protocol, Reason, Role, StateMachine, Ticket, raft,
+    Applier, Applying, Configured, Consistency, Effect, Engine, EngineConfig, EngineStatus,
+    Failure, GroupId, Instant, Log, NodeId, Proposal, Protocol, Reason, Role, StateMachine, Ticket,
 };
 use synod_wal::{Options, Wal};
 
@@ -22,9 +22,31 @@ const KIND_AT: usize = 8;
 const REFUSED: u8 = 2;
 const INDEX: u8 = 4;
 
-#[test]
-fn a_refusal_to_an_earlier_life_ends_nothing() {
-    let mut nodes = Nodes::new(Tuning::default());
+/// Of each protocol.
+macro_rules! tests {
+    ($($name:ident,)*) => {
+        #[cfg(feature = "raft")]
+        mod raft {
+            $(#[test] fn $name() { super::$name::<synod_replica::raft::Config>(); })*
+        }
+        #[cfg(feature = "paxos")]
+        mod paxos {
+            $(#[test] fn $name() { super::$name::<synod_replica::paxos::Config>(); })*
+        }
+    };
+}
+
+tests! {
+    a_refusal_to_an_earlier_life_ends_nothing,
+    an_index_for_an_earlier_life_confirms_nothing,
+    a_command_that_a_snapshot_covers_is_not_called_lost,
+    a_pull_slower_than_the_snapshots_comes_to_an_end,
+    a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted,
+    a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some,
+}
+
+fn a_refusal_to_an_earlier_life_ends_nothing<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
     nodes.engine(1).set_room(false);
     nodes.hold = |from, to, kind| (from, to, kind) == (1, 2, REFUSED);
@@ -43,9 +65,8 @@ fn a_refusal_to_an_earlier_life_ends_nothing() {
     );
 }
 
-#[test]
-fn an_index_for_an_earlier_life_confirms_nothing() {
-    let mut nodes = Nodes::new(Tuning::default());
+fn an_index_for_an_earlier_life_confirms_nothing<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
     nodes.hold = |from, to, kind| (from, to, kind) == (1, 2, INDEX);
     nodes.read(2, "old read");
@@ -63,36 +84,9 @@ fn an_index_for_an_earlier_life_confirms_nothing() {
     assert_eq!(nodes.ends(), ["old read: dropped", "write: applied 1"]);
 }
 
-#[test]
-fn a_membership_over_its_bound_is_ignored() {
-    let mut nodes = Nodes::new(Tuning::default());
-    nodes.run(600);
-    let offer = |voters: u64| {
-        let membership = raft::Membership::of_voters((0..voters).map(raft::NodeId));
-        let last = raft::LogId {
-            term: raft::Term(49),
-            index: raft::Index(1000),
-        };
-        let snapshot = raft::Snapshot { last, membership };
-        raft::Message::Replicate(raft::Replicate::Snapshot {
-            term: raft::Term(50),
-            snapshot,
-        })
-    };
-    let (mut head, mut parts) = (Vec::new(), Vec::new());
-    <raft::Raft as Protocol>::encode(&offer(64), &mut head, &mut parts);
-    assert!(<raft::Raft as Protocol>::decode(head.clone().into()).is_some());
-    // One voter more, by hand: the sizes of the bytes and of the set, and one id behind the last.
-    let size = head.iter().rposition(|byte| *byte == 64).unwrap();
-    head[size] = 65;
-    head.splice(head.len() - 2..head.len() - 2, 64u64.to_le_bytes());
-    assert!(<raft::Raft as Protocol>::decode(head.into()).is_none());
-}
-
 /// Its command was applied, but within a snapshot: the follower never sees it pass.
-#[test]
-fn a_command_that_a_snapshot_covers_is_not_called_lost() {
-    let mut nodes = Nodes::new(Tuning {
+fn a_command_that_a_snapshot_covers_is_not_called_lost<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning {
         snapshot_log_bytes: 1_000,
         ..Tuning::default()
     });
@@ -120,9 +114,8 @@ fn a_command_that_a_snapshot_covers_is_not_called_lost() {
 }
 
 /// The leader takes a snapshot every few entries; the follower needs longer than that for one.
-#[test]
-fn a_pull_slower_than_the_snapshots_comes_to_an_end() {
-    let mut nodes = Nodes::new(Tuning {
+fn a_pull_slower_than_the_snapshots_comes_to_an_end<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning {
         snapshot_log_bytes: 4_000,
         piece_bytes_max: 16,
         pad: 2_000,
@@ -149,9 +142,8 @@ fn a_pull_slower_than_the_snapshots_comes_to_an_end() {
 
 /// Found by simulation: the snapshot of a leader had rotted, the follower that needed it threw it
 /// away again and again, and the group waited for ever, because the leader heard a quorum.
-#[test]
-fn a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted() {
-    let mut nodes = Nodes::new(Tuning {
+fn a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning {
         snapshot_log_bytes: 4_000,
         ..Tuning::default()
     });
@@ -175,9 +167,8 @@ fn a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted() {
 }
 
 /// Torture list G6: a full disk neither stops a node for good nor lets it lie.
-#[test]
-fn a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some() {
-    let mut nodes = Nodes::new(Tuning::default());
+fn a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
     nodes.engine(3).set_room(false);
     nodes.propose(1, "while full");
@@ -191,6 +182,33 @@ fn a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some() {
         nodes.ends(),
         ["at the full node: no space", "while full: applied 1"]
     );
+}
+
+#[cfg(feature = "raft")]
+#[test]
+fn a_membership_over_its_bound_is_ignored() {
+    use synod_replica::raft;
+
+    let offer = |voters: u64| {
+        let membership = raft::Membership::of_voters((0..voters).map(raft::NodeId));
+        let last = raft::LogId {
+            term: raft::Term(49),
+            index: raft::Index(1000),
+        };
+        let snapshot = raft::Snapshot { last, membership };
+        raft::Message::Replicate(raft::Replicate::Snapshot {
+            term: raft::Term(50),
+            snapshot,
+        })
+    };
+    let (mut head, mut parts) = (Vec::new(), Vec::new());
+    <raft::Raft as Protocol>::encode(&offer(64), &mut head, &mut parts);
+    assert!(<raft::Raft as Protocol>::decode(head.clone().into()).is_some());
+    // One voter more, by hand: the sizes of the bytes and of the set, and one id behind the last.
+    let size = head.iter().rposition(|byte| *byte == 64).unwrap();
+    head[size] = 65;
+    head.splice(head.len() - 2..head.len() - 2, 64u64.to_le_bytes());
+    assert!(<raft::Raft as Protocol>::decode(head.into()).is_none());
 }
 
 type Ends = Arc<Mutex<Vec<String>>>;
@@ -284,25 +302,53 @@ impl Default for Tuning {
     }
 }
 
-struct Node {
-    engine: Engine<raft::Raft, Named>,
+/// A protocol under test. Node 1 is the first to campaign.
+trait Rig: Configured {
+    fn new(id: u64) -> Self;
+}
+
+#[cfg(feature = "raft")]
+impl Rig for synod_replica::raft::Config {
+    fn new(id: u64) -> Self {
+        use synod_replica::raft::NodeId;
+
+        let mut config = Self::new(NodeId(id), (1..=3).map(NodeId));
+        if id != 1 {
+            (config.election_timeout_min, config.election_timeout_max) = LATE;
+        }
+        config
+    }
+}
+
+#[cfg(feature = "paxos")]
+impl Rig for synod_replica::paxos::Config {
+    fn new(id: u64) -> Self {
+        use synod_replica::paxos::{NodeId, Quorums};
+
+        let mut config = Self::new(NodeId(id), Quorums::majority((1..=3).map(NodeId)).unwrap());
+        if id != 1 {
+            (config.election_timeout_min, config.election_timeout_max) = LATE;
+        }
+        config
+    }
+}
+
+/// The timeouts of whoever shall not be the first.
+const LATE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3));
+
+struct Node<C: Rig> {
+    engine: Engine<C::Protocol, Named>,
     applier: Applier<Count>,
     log: Wal<SimDisk>,
     disk: SimDisk,
     incarnation: u64,
 }
 
-impl Node {
-    /// Node 1 is the first to campaign.
+impl<C: Rig> Node<C> {
     fn start(id: u64, disk: SimDisk, incarnation: u64, now: Instant, tuning: Tuning) -> Self {
         let mut log = Wal::open(disk.clone(), Options::default()).unwrap();
-        let mut config = raft::Config::new(raft::NodeId(id), (1..=3).map(raft::NodeId));
-        if id != 1 {
-            config.election_timeout_min = Duration::from_secs(2);
-            config.election_timeout_max = Duration::from_secs(3);
-        }
         let recovered = Log::recover(&mut log, GROUP).unwrap();
-        let core = <raft::Raft as Protocol>::recover(config, recovered, now).unwrap();
+        let core = C::Protocol::recover(C::new(id), recovered, now).unwrap();
         let mut config = EngineConfig::new(GROUP, NodeId(id), incarnation);
         config.snapshot_log_bytes = tuning.snapshot_log_bytes;
         config.piece_bytes_max = tuning.piece_bytes_max;
@@ -322,8 +368,8 @@ impl Node {
     }
 }
 
-struct Nodes {
-    nodes: BTreeMap<u64, Node>,
+struct Nodes<C: Rig> {
+    nodes: BTreeMap<u64, Node<C>>,
     now: Instant,
     wire: Vec<Frame>,
     /// Frames that `hold` picked, by sender, receiver and kind.
@@ -333,7 +379,7 @@ struct Nodes {
     tuning: Tuning,
 }
 
-impl Nodes {
+impl<C: Rig> Nodes<C> {
     fn new(tuning: Tuning) -> Self {
         let now = Instant::default();
         let start = |id| (id, Node::start(id, SimDisk::new(id), 1, now, tuning));
@@ -450,7 +496,7 @@ impl Nodes {
         }
     }
 
-    fn engine(&mut self, id: u64) -> &mut Engine<raft::Raft, Named> {
+    fn engine(&mut self, id: u64) -> &mut Engine<C::Protocol, Named> {
         &mut self.nodes.get_mut(&id).unwrap().engine
     }
 

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use bytes::Bytes;
 use proptest::prelude::*;
 use synod_replica::sim::SimDisk;
-use synod_replica::{Engine, EngineConfig, GroupId, Instant, Log, NodeId, Protocol, raft};
+use synod_replica::{Configured, Engine, EngineConfig, GroupId, Instant, Log, NodeId, Protocol};
 use synod_wal::{Options, Wal};
 
 /// Counts what this thread holds and the most it held.
@@ -62,103 +62,204 @@ fn peak_of(act: impl FnOnce()) -> usize {
 /// What a decoder may hold beside a multiple of its input: one cautious reservation.
 const SPARE: usize = 2 << 20;
 
-fn decode(bytes: &[u8]) {
+/// A protocol whose messages come from outside.
+trait Target: Configured<Protocol: Protocol<Message: PartialEq>> {
+    fn new() -> Self;
+    /// A message that carries so many bodies.
+    fn message(bodies: u64) -> Message<Self>;
+}
+
+type Core<T> = <T as Configured>::Protocol;
+type Message<T> = <Core<T> as Protocol>::Message;
+
+#[cfg(feature = "raft")]
+impl Target for synod_replica::raft::Config {
+    fn new() -> Self {
+        use synod_replica::raft::NodeId;
+
+        Self::new(NodeId(1), (1..=3).map(NodeId))
+    }
+
+    fn message(bodies: u64) -> Message<Self> {
+        use synod_replica::raft::{Entry, Index, Kind, LogId, Message, Replicate, Term};
+
+        let id = |index| LogId {
+            term: Term(1),
+            index: Index(index),
+        };
+        let entry = |index| Entry {
+            id: id(index),
+            kind: Kind::Command,
+            body: BODY,
+        };
+        Message::Replicate(Replicate::Append {
+            term: Term(3),
+            prev: id(7),
+            entries: (8..8 + bodies).map(entry).collect(),
+            commit: Index(5),
+        })
+    }
+}
+
+#[cfg(feature = "paxos")]
+impl Target for synod_replica::paxos::Config {
+    fn new() -> Self {
+        use synod_replica::paxos::{NodeId, Quorums};
+
+        Self::new(NodeId(1), Quorums::majority((1..=3).map(NodeId)).unwrap())
+    }
+
+    /// One of each sort that carries bodies.
+    fn message(bodies: u64) -> Message<Self> {
+        use synod_replica::paxos::{
+            Ballot, Binding, Echo, Kind, Message, NodeId, Replicate, Slot, Value, Vote,
+        };
+
+        let ballot = Ballot {
+            round: 3,
+            node: NodeId(2),
+        };
+        let value = || Value {
+            kind: Kind::Command,
+            origin: ballot,
+            body: BODY,
+        };
+        let (first, chosen) = (Slot(8), Slot(5));
+        let values = (0..bodies).map(|_| value()).collect();
+        let vote = |slot| Vote {
+            slot: Slot(slot),
+            ballot,
+            value: value(),
+        };
+        match bodies % 3 {
+            0 => Message::Replicate(Replicate::Accept {
+                ballot,
+                first,
+                values,
+                chosen,
+            }),
+            1 => Message::Echo(Echo::Learned {
+                ballot,
+                first,
+                values,
+            }),
+            _ => Message::Binding(Binding::Promise {
+                ballot,
+                from: first,
+                votes: (8..8 + bodies).map(vote).collect(),
+                next: Some(Slot(8 + bodies)),
+                chosen,
+            }),
+        }
+    }
+}
+
+fn decode<T: Target>(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
     let len = bytes.len();
-    let peak = peak_of(|| drop(<raft::Raft as Protocol>::decode(bytes)));
+    let peak = peak_of(|| drop(Core::<T>::decode(bytes)));
     assert!(peak <= 64 * len + SPARE, "{peak} bytes for {len}");
 }
 
-fn append(entries: u64) -> Vec<u8> {
-    let id = |index| raft::LogId {
-        term: raft::Term(1),
-        index: raft::Index(index),
-    };
-    let body = Bytes::from_static(b"0123456789");
-    let entry = |index| raft::Entry {
-        id: id(index),
-        kind: raft::Kind::Command,
-        body: body.clone(),
-    };
-    let message = raft::Message::Replicate(raft::Replicate::Append {
-        term: raft::Term(3),
-        prev: id(7),
-        entries: (8..8 + entries).map(entry).collect(),
-        commit: raft::Index(5),
-    });
+fn encoded<T: Target>(bodies: u64) -> Vec<u8> {
+    let message = T::message(bodies);
     let (mut head, mut parts) = (Vec::new(), Vec::new());
-    <raft::Raft as Protocol>::encode(&message, &mut head, &mut parts);
+    Core::<T>::encode(&message, &mut head, &mut parts);
     let whole = [&head[..], &parts.concat()].concat();
-    assert_eq!(
-        <raft::Raft as Protocol>::decode(whole.clone().into()),
-        Some(message)
-    );
+    assert_eq!(Core::<T>::decode(whole.clone().into()), Some(message));
     whole
 }
 
-fn engine() -> Engine<raft::Raft, ()> {
+fn engine<T: Target>() -> Engine<Core<T>, ()> {
     let mut options = Options::default();
     (options.segment_bytes, options.record_bytes_max) = (64 << 10, 16 << 10);
     let mut log = Wal::open(SimDisk::new(1), options).unwrap();
-    let config = raft::Config::new(raft::NodeId(1), (1..=3).map(raft::NodeId));
     let recovered = Log::recover(&mut log, GroupId(1)).unwrap();
-    let core = <raft::Raft as Protocol>::recover(config, recovered, Instant::default()).unwrap();
+    let core = Core::<T>::recover(T::new(), recovered, Instant::default()).unwrap();
     Engine::new(EngineConfig::new(GroupId(1), NodeId(1), 1), core)
 }
 
-#[test]
-fn lengths_that_lie_reserve_nothing() {
-    let honest = append(3);
-    for at in 0..honest.len() {
-        for lie in [0xff, 0x80, 0x7f] {
-            let mut bytes = honest.clone();
-            bytes.splice(at..at, [lie; 9]);
-            decode(&bytes);
+fn lengths_that_lie_reserve_nothing<T: Target>() {
+    for bodies in 3..6 {
+        let honest = encoded::<T>(bodies);
+        for at in 0..honest.len() {
+            for lie in [0xff, 0x80, 0x7f] {
+                let mut bytes = honest.clone();
+                bytes.splice(at..at, [lie; 9]);
+                decode::<T>(&bytes);
+            }
         }
     }
 }
 
-proptest! {
-    #[test]
-    fn a_message_is_its_bytes_or_nothing(
-        entries in 0u64..20,
-        cut in any::<prop::sample::Index>(),
-        at in any::<prop::sample::Index>(),
-        byte in any::<u8>(),
-    ) {
-        let mut bytes = append(entries);
-        decode(&bytes[..cut.index(bytes.len())]);
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        decode(&bytes);
-    }
-
-    #[test]
-    fn an_engine_survives_any_frame(
-        frames in prop::collection::vec((1u64..5, prop::collection::vec(any::<u8>(), 0..120)), 1..30),
-    ) {
-        let mut engine = engine();
-        for (from, frame) in frames {
-            decode(&frame);
-            let (now, len) = (Instant::default(), frame.len());
-            let frame = Bytes::from(frame);
-            let peak = peak_of(|| {
-                engine.handle_frame(now, NodeId(from), frame);
-                while engine.poll_effect(now).is_some() {}
-            });
-            prop_assert!(peak <= 64 * len + SPARE, "{} bytes for {}", peak, len);
-        }
-    }
-
-    /// The first bytes say which frame it is, so that each kind is met.
-    #[test]
-    fn an_engine_survives_any_frame_of_each_kind(
-        kind in 0u8..9,
-        rest in prop::collection::vec(prop_oneof![Just(0u8), Just(1), Just(0xff), any::<u8>()], 0..120),
-    ) {
-        let mut engine = engine();
-        let frame = Bytes::from([&[kind], &rest[..]].concat());
-        engine.handle_frame(Instant::default(), NodeId(2), frame);
-        while engine.poll_effect(Instant::default()).is_some() {}
-    }
+fn survives<T: Target>(from: u64, frame: Vec<u8>, engine: &mut Engine<Core<T>, ()>) {
+    decode::<T>(&frame);
+    let (now, len) = (Instant::default(), frame.len());
+    let frame = Bytes::from(frame);
+    let peak = peak_of(|| {
+        engine.handle_frame(now, NodeId(from), frame);
+        while engine.poll_effect(now).is_some() {}
+    });
+    assert!(peak <= 64 * len + SPARE, "{peak} bytes for {len}");
 }
+
+macro_rules! tests {
+    ($feature:literal, $name:ident, $config:ty) => {
+        #[cfg(feature = $feature)]
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn lengths_that_lie_reserve_nothing() {
+                super::lengths_that_lie_reserve_nothing::<$config>();
+            }
+
+            proptest! {
+                #[test]
+                fn a_message_is_its_bytes_or_nothing(
+                    bodies in 0u64..20,
+                    cut in any::<prop::sample::Index>(),
+                    at in any::<prop::sample::Index>(),
+                    byte in any::<u8>(),
+                ) {
+                    let mut bytes = encoded::<$config>(bodies);
+                    decode::<$config>(&bytes[..cut.index(bytes.len())]);
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                    decode::<$config>(&bytes);
+                }
+
+                #[test]
+                fn an_engine_survives_any_frame(
+                    frames in prop::collection::vec(
+                        (1u64..5, prop::collection::vec(any::<u8>(), 0..120)),
+                        1..30,
+                    ),
+                ) {
+                    let mut engine = engine::<$config>();
+                    for (from, frame) in frames {
+                        survives::<$config>(from, frame, &mut engine);
+                    }
+                }
+
+                /// The first bytes say which frame it is, so that each kind is met.
+                #[test]
+                fn an_engine_survives_any_frame_of_each_kind(
+                    kind in 0u8..9,
+                    rest in prop::collection::vec(
+                        prop_oneof![Just(0u8), Just(1), Just(0xff), any::<u8>()],
+                        0..120,
+                    ),
+                ) {
+                    let mut engine = engine::<$config>();
+                    survives::<$config>(2, [&[kind], &rest[..]].concat(), &mut engine);
+                }
+            }
+        }
+    };
+}
+
+tests!("raft", raft, synod_replica::raft::Config);
+tests!("paxos", paxos, synod_replica::paxos::Config);
+
+const BODY: Bytes = Bytes::from_static(b"0123456789");

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Consistency, Group, GroupId, Node, NodeConfig, NodeId, OpenGroupError, Outcome,
-    Reason, StateMachine, raft,
+    Applying, Configured, Consistency, Group, GroupId, Node, NodeConfig, NodeId, OpenGroupError,
+    Outcome, Reason, StateMachine,
 };
 use synod_transport::{Memory, MemoryNetwork};
 use synod_wal::{Options, Wal};
@@ -48,8 +48,22 @@ impl StateMachine for Counter {
     }
 }
 
-fn config(id: u64, nodes: u64) -> raft::Config {
-    raft::Config::new(raft::NodeId(id), (1..=nodes).map(raft::NodeId))
+/// The loop knows no protocol: whichever there is will do.
+#[cfg(feature = "raft")]
+fn config(id: u64, nodes: u64) -> impl Configured {
+    use synod_replica::raft::{Config, NodeId};
+
+    Config::new(NodeId(id), (1..=nodes).map(NodeId))
+}
+
+#[cfg(not(feature = "raft"))]
+fn config(id: u64, nodes: u64) -> impl Configured {
+    use synod_replica::paxos::{Config, NodeId, Quorums};
+
+    Config::new(
+        NodeId(id),
+        Quorums::majority((1..=nodes).map(NodeId)).unwrap(),
+    )
 }
 
 fn start(disk: &SimDisk, config: NodeConfig, transport: Memory) -> Node {
@@ -241,12 +255,13 @@ async fn what_cannot_work_is_refused_at_the_door() {
         .open(GroupId(1), config(1, 1), Counter::default())
         .await;
     assert!(matches!(twice, Err(OpenGroupError::Open)));
-    let crowd = node
-        .open(GroupId(2), config(1, 65), Counter::default())
+    // A node that is not of its own group.
+    let stranger = node
+        .open(GroupId(2), config(7, 3), Counter::default())
         .await;
     assert!(
-        matches!(crowd, Err(OpenGroupError::Recover(_))),
-        "{crowd:?}"
+        matches!(stranger, Err(OpenGroupError::Recover(_))),
+        "{stranger:?}"
     );
     timeout(NEVER, group.leader()).await.unwrap();
     let large = timeout(NEVER, group.propose(vec![0; 2 << 20]))

@@ -12,24 +12,63 @@ mod cluster;
 use std::path::Path;
 use std::time::Duration;
 
-use cluster::{MINIMUMS, Options, Raft, Run, Subject, script};
+use cluster::{MINIMUMS, Options, Run, Subject, script};
 use synod_sim::{Campaign, Crash, Ended, NodeId, Script, Shrink, Trial};
 
+#[cfg(feature = "raft")]
 #[test]
 fn raft_keeps_its_rules() {
-    keeps_its_rules::<Raft>();
+    keeps_its_rules::<cluster::Raft>();
 }
 
+#[cfg(feature = "raft")]
 #[test]
 #[ignore = "for a seed that fails, by `cargo xtask shrink`"]
 fn raft_shrinks() {
-    shrinks::<Raft>();
+    shrinks::<cluster::Raft>();
+}
+
+#[cfg(feature = "paxos")]
+#[test]
+fn paxos_keeps_its_rules() {
+    keeps_its_rules::<cluster::Paxos>();
+}
+
+#[cfg(feature = "paxos")]
+#[test]
+#[ignore = "for a seed that fails, by `cargo xtask shrink`"]
+fn paxos_shrinks() {
+    shrinks::<cluster::Paxos>();
+}
+
+/// Of each protocol.
+macro_rules! tests {
+    ($($name:ident,)*) => {
+        #[cfg(feature = "raft")]
+        mod raft {
+            $(#[test] fn $name() { super::$name::<super::cluster::Raft>(); })*
+        }
+        #[cfg(feature = "paxos")]
+        mod paxos {
+            $(#[test] fn $name() { super::$name::<super::cluster::Paxos>(); })*
+        }
+    };
+}
+
+tests! {
+    the_canary_is_reported,
+    a_script_of_faults_strikes_as_written,
+    calm_worlds_lose_nothing_and_answer_everything,
+    without_a_quorum_requests_end_by_their_deadline,
+    a_node_that_was_away_past_compaction_catches_up_under_load,
+    rot_on_a_majority_halts_and_never_lies,
 }
 
 /// Two hundred seeds unless the environment wants others.
 fn keeps_its_rules<S: Subject>() {
     let campaign = Campaign::new(S::NAME).seeds(0, 200).replay(replay::<S>());
-    let campaign = MINIMUMS.iter().fold(campaign, |campaign, (what, least)| {
+    let minimums = MINIMUMS.iter().chain(S::MINIMUMS);
+    let campaign = minimums.fold(campaign, |campaign, (what, least)| {
         campaign.at_least(what, *least)
     });
     let mut campaign = campaign
@@ -41,7 +80,7 @@ fn keeps_its_rules<S: Subject>() {
         campaign = campaign.only(seed);
     }
     let draw = |seed| {
-        let mut trial = Options::drawn(seed).trial(seed);
+        let mut trial = Options::drawn::<S>(seed).trial(seed);
         if let Some(text) = &given {
             script::read(text, &mut trial);
         }
@@ -55,7 +94,7 @@ fn keeps_its_rules<S: Subject>() {
 }
 
 fn run<S: Subject>(trial: &Trial) -> Ended {
-    let options = Options::of(trial);
+    let options = Options::of::<S>(trial);
     let shown = options.to_string();
     let mut run = Run::<S>::new(trial.seed, options);
     match run.whole() {
@@ -78,7 +117,7 @@ fn shrinks<S: Subject>() {
         Some(digits) => u64::from_str_radix(digits, 16).unwrap(),
         None => text.parse().unwrap(),
     };
-    let drawn = Options::drawn(seed).trial(seed);
+    let drawn = Options::drawn::<S>(seed).trial(seed);
     let shrink = Shrink::new().tries_max(500);
     let Some(shrunk) = shrink.run(&drawn, run::<S>) else {
         println!("seed {seed:#x} does not fail");
@@ -95,11 +134,10 @@ fn shrinks<S: Subject>() {
 }
 
 /// If this were not told, a real failure would not be either.
-#[test]
-fn the_canary_is_reported() {
-    let draw = |seed| Options::drawn(seed).trial(seed);
+fn the_canary_is_reported<S: Subject>() {
+    let draw = |seed| Options::drawn::<S>(seed).trial(seed);
     let campaign = Campaign::new("canary").seeds(0, 4).canary(2);
-    let report = campaign.replay(replay::<Raft>()).run(draw, run::<Raft>);
+    let report = campaign.replay(replay::<S>()).run(draw, run::<S>);
     assert!(!report.is_ok());
     let failure = report.failure.as_ref().unwrap();
     assert_eq!((failure.seed, failure.rule()), (2, "canary"));
@@ -115,8 +153,7 @@ fn the_canary_is_reported() {
     }
 }
 
-#[test]
-fn a_script_of_faults_strikes_as_written() {
+fn a_script_of_faults_strikes_as_written<S: Subject>() {
     let script: Script = "
         0.6s crash n1 power now for 0.3s
         0.7s partition n2>n3 for 0.2s
@@ -128,15 +165,14 @@ fn a_script_of_faults_strikes_as_written() {
     let mut options = Options::calm();
     options.load.horizon = Duration::from_secs(2);
     options.world.script = Some(script.clone());
-    let mut run = Run::<Raft>::new(1, options);
+    let mut run = Run::<S>::new(1, options);
     run.whole().unwrap();
     assert_eq!(run.world.faults(), script.0);
 }
 
-#[test]
-fn calm_worlds_lose_nothing_and_answer_everything() {
+fn calm_worlds_lose_nothing_and_answer_everything<S: Subject>() {
     for seed in 0..5 {
-        let mut run = Run::<Raft>::new(seed, Options::calm());
+        let mut run = Run::<S>::new(seed, Options::calm());
         run.wait_for_leader();
         let coverage = run.whole().unwrap();
         assert_eq!(
@@ -149,9 +185,8 @@ fn calm_worlds_lose_nothing_and_answer_everything() {
     }
 }
 
-#[test]
-fn without_a_quorum_requests_end_by_their_deadline() {
-    let mut run = Run::<Raft>::new(7, Options::calm());
+fn without_a_quorum_requests_end_by_their_deadline<S: Subject>() {
+    let mut run = Run::<S>::new(7, Options::calm());
     run.wait_for_leader();
     let others = run.all_but_the_leader();
     others
@@ -169,9 +204,8 @@ fn without_a_quorum_requests_end_by_their_deadline() {
     assert!(after.get("requests answered") > during.get("requests answered") + 20);
 }
 
-#[test]
-fn a_node_that_was_away_past_compaction_catches_up_under_load() {
-    let mut run = Run::<Raft>::new(11, Options::calm());
+fn a_node_that_was_away_past_compaction_catches_up_under_load<S: Subject>() {
+    let mut run = Run::<S>::new(11, Options::calm());
     run.wait_for_leader();
     let away = run.all_but_the_leader()[0];
     run.world.crash(away, Crash::Power);
@@ -184,10 +218,9 @@ fn a_node_that_was_away_past_compaction_catches_up_under_load() {
 
 /// With rot on a majority there is nothing right to be said: the nodes do not start, nothing is
 /// answered any more, and nothing that is said is wrong.
-#[test]
-fn rot_on_a_majority_halts_and_never_lies() {
+fn rot_on_a_majority_halts_and_never_lies<S: Subject>() {
     for seed in 0..10 {
-        let mut run = Run::<Raft>::new(seed, Options::calm());
+        let mut run = Run::<S>::new(seed, Options::calm());
         run.wait_for_leader();
         run.work_for(Duration::from_secs(1)).unwrap();
         for node in [1, 2] {

@@ -36,7 +36,7 @@ pub use verify::VerifyError;
 
 use crate::{
     cluster::{Cluster, ClusterError, ClusterOptions, fresh_directory},
-    protocol::Protocol,
+    protocol::{Agreement, AgreementError},
 };
 use history::{Record, write_lines};
 use nemesis::{Kill, torment};
@@ -64,9 +64,9 @@ pub struct DemoOptions {
     /// Processes in the cluster
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
     pub nodes: u64,
-    /// What the nodes agree by
-    #[arg(long, value_enum, default_value_t)]
-    pub protocol: Protocol,
+    /// How the nodes agree.
+    #[command(flatten)]
+    pub agreement: Agreement,
     /// Keep the nodes' data here, in an empty or new directory [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -85,6 +85,9 @@ pub struct DemoOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DemoError {
+    /// The nodes cannot agree in that way.
+    #[error(transparent)]
+    Agreement(#[from] AgreementError),
     /// The cluster did not start, or a node ended by itself.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -112,6 +115,7 @@ pub async fn demo(options: &DemoOptions) -> Result<bool, DemoError> {
 }
 
 async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
+    options.agreement.quorums(options.nodes)?;
     // Before the run rather than after it: a path that cannot be written should not cost a minute.
     let file = options.history.as_ref().map(File::create).transpose()?;
     let directory = Directory::new(options.data.as_deref())?;
@@ -146,7 +150,8 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
         write_lines(&records, &mut BufWriter::new(file))?;
     }
     let mut report = Report {
-        protocol: options.protocol.to_string(),
+        protocol: options.agreement.protocol.to_string(),
+        agreement: options.agreement.describe(options.nodes),
         nodes: options.nodes,
         clients: usize::from(options.clients),
         keys: options.keys as usize,
@@ -169,15 +174,10 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
 
 fn node_arguments(options: &DemoOptions) -> Vec<String> {
     let timeout_ms = NODE_TIMEOUT.as_millis().to_string();
-    let mut arguments: Vec<String> = [
-        "--power-loss",
-        "--timeout-ms",
-        &timeout_ms,
-        "--protocol",
-        &options.protocol.to_string(),
-    ]
-    .map(Into::into)
-    .into();
+    let mut arguments: Vec<String> = ["--power-loss", "--timeout-ms", &timeout_ms]
+        .map(Into::into)
+        .into();
+    arguments.extend(options.agreement.arguments());
     if options.skip_sync {
         arguments.push("--skip-sync".into());
     }

@@ -82,7 +82,7 @@ pub use limits::MemoryLimits;
 pub use load::{LoadError, LoadOptions, load};
 pub use machine::{KEY_BYTES_MAX, Kv, Refusal, Response, SHARDS, VALUE_BYTES_MAX};
 pub use memory::{MemoryError, MemoryOptions, memory};
-pub use protocol::Protocol;
+pub use protocol::{Agreement, AgreementError, Protocol};
 pub use query::Query;
 pub use request::{Local as LocalRequest, Request, RequestError, command_count, parse};
 pub use serve::{Member, ServeError, ServeOptions, serve};

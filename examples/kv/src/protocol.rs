@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use synod_replica::{Configured, Group, GroupId, Node, NodeId, OpenGroupError, raft};
+#[cfg(feature = "paxos")]
+use synod_replica::paxos;
+#[cfg(feature = "raft")]
+use synod_replica::raft;
+use synod_replica::{Configured, Group, GroupId, Node, NodeId, OpenGroupError};
 
 use crate::{
     limits::{CACHE_BYTES_MAX, INFLIGHT_BYTES_MAX, UNCOMMITTED_BYTES_MAX},
@@ -10,21 +14,70 @@ use crate::{
 };
 
 /// What the nodes of a cluster agree by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[non_exhaustive]
 pub enum Protocol {
     /// In Search of an Understandable Consensus Algorithm (Ongaro and Ousterhout 2014)
-    #[default]
+    #[cfg(feature = "raft")]
     Raft,
+    /// The Part-Time Parliament (Lamport 1998), as Multi-Paxos
+    #[cfg(feature = "paxos")]
+    Paxos,
 }
 
-impl Protocol {
-    /// As `--protocol` takes it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Raft => "raft",
+/// What the nodes agree by, as the command line says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct Agreement {
+    /// What the nodes agree by: the same on all
+    #[arg(long, value_enum, default_value_t)]
+    pub protocol: Protocol,
+    /// Paxos: how many nodes must have a write on stable storage before it is acknowledged. All but
+    /// so many, and one more, must then be up for a new leader [default: a majority]
+    #[arg(long, value_name = "NODES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub phase2: Option<u64>,
+}
+
+/// Nodes cannot agree in that way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgreementError {
+    /// There are not so many nodes.
+    #[error("--phase2 {phase2} asks for more than the {nodes} nodes there are")]
+    TooMany {
+        /// As asked for.
+        phase2: u64,
+        /// How many there are.
+        nodes: u64,
+    },
+    /// The protocol knows majorities alone.
+    #[error("--phase2 is for --protocol paxos: with {0} a majority decides")]
+    Majority(Protocol),
+}
+
+impl Agreement {
+    /// The sizes of the quorums: how many must have promised before a node leads, and how many must
+    /// have a write before it is acknowledged. Any of the first meet any of the second.
+    ///
+    /// # Errors
+    /// [`AgreementError`]
+    pub fn quorums(self, nodes: u64) -> Result<(u64, u64), AgreementError> {
+        let majority = nodes / 2 + 1;
+        match self.phase2 {
+            None => Ok((majority, majority)),
+            Some(_) if !self.protocol.is_flexible() => Err(AgreementError::Majority(self.protocol)),
+            Some(phase2) if phase2 > nodes => Err(AgreementError::TooMany { phase2, nodes }),
+            Some(phase2) => Ok((nodes + 1 - phase2, phase2)),
         }
+    }
+
+    /// The same on the command line of a node.
+    #[must_use]
+    pub fn arguments(self) -> Vec<String> {
+        let mut arguments = vec!["--protocol".to_owned(), self.protocol.to_string()];
+        if let Some(phase2) = self.phase2 {
+            arguments.extend(["--phase2".to_owned(), phase2.to_string()]);
+        }
+        arguments
     }
 
     /// Opens the group of all keys on a node. `seed` spreads its timeouts.
@@ -32,21 +85,91 @@ impl Protocol {
         self,
         node: &Node,
         id: NodeId,
-        voters: &BTreeSet<NodeId>,
+        nodes: &BTreeSet<NodeId>,
         seed: u64,
-    ) -> Result<Group<Kv>, OpenGroupError> {
-        match self {
-            Self::Raft => {
-                let voters = voters.iter().map(|voter| raft::NodeId(voter.0));
-                let mut config = raft::Config::new(raft::NodeId(id.0), voters);
-                config.seed = seed;
-                config.cache_bytes_max = CACHE_BYTES_MAX;
-                config.uncommitted_bytes_max = UNCOMMITTED_BYTES_MAX;
-                config.inflight_bytes_max = INFLIGHT_BYTES_MAX;
-                open(node, config).await
-            }
+    ) -> Result<Group<Kv>, Box<dyn std::error::Error + Send + Sync>> {
+        let quorums = self.quorums(nodes.len() as u64)?;
+        Ok(match self.protocol {
+            #[cfg(feature = "raft")]
+            Protocol::Raft => open(node, raft_config(id, nodes, seed)).await?,
+            #[cfg(feature = "paxos")]
+            Protocol::Paxos => open(node, paxos_config(id, nodes, quorums, seed)?).await?,
+        })
+    }
+
+    /// How the nodes agree, for a person.
+    pub(crate) fn describe(self, nodes: u64) -> String {
+        match self.quorums(nodes) {
+            Ok((phase1, phase2)) if self.phase2.is_some() => format!(
+                "{} (quorums: {phase1} of {nodes} promise, {phase2} of {nodes} accept)",
+                self.protocol
+            ),
+            _ => self.protocol.to_string(),
         }
     }
+}
+
+impl Protocol {
+    /// All that this program was built with.
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        clap::ValueEnum::value_variants()
+    }
+
+    /// As `--protocol` takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "raft")]
+            Self::Raft => "raft",
+            #[cfg(feature = "paxos")]
+            Self::Paxos => "paxos",
+        }
+    }
+
+    /// Whether its quorums may be other than majorities.
+    fn is_flexible(self) -> bool {
+        match self {
+            #[cfg(feature = "raft")]
+            Self::Raft => false,
+            #[cfg(feature = "paxos")]
+            Self::Paxos => true,
+        }
+    }
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self::all()[0]
+    }
+}
+
+#[cfg(feature = "raft")]
+fn raft_config(id: NodeId, nodes: &BTreeSet<NodeId>, seed: u64) -> raft::Config {
+    let voters = nodes.iter().map(|voter| raft::NodeId(voter.0));
+    let mut config = raft::Config::new(raft::NodeId(id.0), voters);
+    config.seed = seed;
+    config.cache_bytes_max = CACHE_BYTES_MAX;
+    config.uncommitted_bytes_max = UNCOMMITTED_BYTES_MAX;
+    config.inflight_bytes_max = INFLIGHT_BYTES_MAX;
+    config
+}
+
+#[cfg(feature = "paxos")]
+fn paxos_config(
+    id: NodeId,
+    nodes: &BTreeSet<NodeId>,
+    (phase1, phase2): (u64, u64),
+    seed: u64,
+) -> Result<paxos::Config, paxos::QuorumError> {
+    let acceptors = nodes.iter().map(|node| paxos::NodeId(node.0));
+    let quorums = paxos::Quorums::flexible(acceptors, phase1 as usize, phase2 as usize)?;
+    let mut config = paxos::Config::new(paxos::NodeId(id.0), quorums);
+    config.seed = seed;
+    config.cache_bytes_max = CACHE_BYTES_MAX;
+    config.unchosen_bytes_max = UNCOMMITTED_BYTES_MAX;
+    config.inflight_bytes_max = INFLIGHT_BYTES_MAX;
+    Ok(config)
 }
 
 async fn open(node: &Node, config: impl Configured) -> Result<Group<Kv>, OpenGroupError> {
@@ -60,3 +183,53 @@ impl fmt::Display for Protocol {
 }
 
 const ALL_KEYS: GroupId = GroupId(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_majority_decides_unless_told_otherwise() {
+        for protocol in Protocol::all().iter().copied() {
+            let agreement = Agreement {
+                protocol,
+                phase2: None,
+            };
+            assert_eq!(agreement.quorums(4), Ok((3, 3)));
+            assert_eq!(agreement.quorums(5), Ok((3, 3)));
+            assert_eq!(agreement.describe(5), protocol.name());
+        }
+    }
+
+    #[cfg(feature = "paxos")]
+    #[test]
+    fn quorums_of_paxos_are_flexible_and_always_meet() {
+        let with = |phase2| Agreement {
+            protocol: Protocol::Paxos,
+            phase2: Some(phase2),
+        };
+        assert_eq!(with(2).quorums(4), Ok((3, 2)));
+        assert_eq!(with(1).quorums(3), Ok((3, 1)));
+        assert_eq!(with(3).quorums(3), Ok((1, 3)));
+        let (phase2, nodes) = (4, 3);
+        assert_eq!(
+            with(4).quorums(3),
+            Err(AgreementError::TooMany { phase2, nodes })
+        );
+        assert_eq!(
+            with(2).describe(4),
+            "paxos (quorums: 3 of 4 promise, 2 of 4 accept)"
+        );
+    }
+
+    #[cfg(feature = "raft")]
+    #[test]
+    fn raft_knows_majorities_alone() {
+        let agreement = Agreement {
+            protocol: Protocol::Raft,
+            phase2: Some(2),
+        };
+        let refused = Err(AgreementError::Majority(Protocol::Raft));
+        assert_eq!(agreement.quorums(4), refused);
+    }
+}

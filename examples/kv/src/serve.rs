@@ -28,7 +28,7 @@ use tracing::info;
 use crate::{
     framing::RequestLimits,
     limits::{MemoryLimits, bound_log, bound_node, bound_transport},
-    protocol::Protocol,
+    protocol::Agreement,
     server::{Server, ServerLimits},
 };
 
@@ -52,9 +52,9 @@ pub struct ServeOptions {
     /// This node's data; made if it is not there
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// What the nodes agree by: the same on all
-    #[arg(long, value_enum, default_value_t)]
-    pub protocol: Protocol,
+    /// How the nodes agree.
+    #[command(flatten)]
+    pub agreement: Agreement,
     /// The cluster's number: nodes of different clusters do not talk
     #[arg(long, default_value_t = 1)]
     pub cluster_id: u128,
@@ -165,11 +165,11 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
     let address = listener.local_addr().map_err(part("--resp"))?;
 
     let node = Node::start(node_config(options, boot), wal, transport);
-    let voters: BTreeSet<_> = peers.keys().copied().collect();
+    let members: BTreeSet<_> = peers.keys().copied().collect();
     // Another seed in every life, so that nodes that once collided need not collide again.
     let group = options
-        .protocol
-        .open(&node, id, &voters, drawn as u64)
+        .agreement
+        .open(&node, id, &members, drawn as u64)
         .await
         .map_err(part("group"))?;
 
@@ -177,7 +177,7 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
         "node {id} of {count}: {protocol}, RESP on {address}, peers on {peers}, life {boot}",
         id = options.id,
         count = peers.len(),
-        protocol = options.protocol,
+        protocol = options.agreement.describe(peers.len() as u64),
         peers = peers[&id],
     );
     let (stop, stopped) = watch::channel(false);

@@ -17,22 +17,51 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+#[cfg(feature = "raft")]
 #[tokio::test]
-async fn an_honest_cluster_loses_nothing() {
+async fn an_honest_cluster_loses_nothing_by_raft() {
+    loses_nothing(&["--protocol", "raft"]).await;
+}
+
+/// Four nodes, of which any two make a write durable.
+#[cfg(feature = "paxos")]
+#[tokio::test]
+async fn an_honest_cluster_loses_nothing_by_paxos() {
+    let flexible = ["--protocol", "paxos", "--nodes", "4", "--phase2", "2"];
+    let text = loses_nothing(&flexible).await;
+    let shown = "paxos (quorums: 3 of 4 promise, 2 of 4 accept): 4 nodes";
+    assert!(text.contains(shown), "{text}");
+}
+
+#[tokio::test]
+async fn quorums_that_do_not_meet_are_refused() {
+    let directory = TempDir::new().unwrap();
+    let arguments = ["--nodes", "3", "--phase2", "4"];
+    let output = demo(directory.path(), &arguments).await;
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("--phase2"), "{told}");
+}
+
+async fn loses_nothing(arguments: &[&str]) -> String {
     let directory = TempDir::new().unwrap();
     let history = directory.path().join("history.jsonl");
     let output = demo(
         directory.path(),
         &[
-            "--seconds",
-            "4",
-            "--json",
-            "--history",
-            history.to_str().unwrap(),
-        ],
+            arguments,
+            &[
+                "--seconds",
+                "4",
+                "--json",
+                "--history",
+                history.to_str().unwrap(),
+            ],
+        ]
+        .concat(),
     )
     .await;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
         "{text}\n{}",
@@ -65,6 +94,7 @@ async fn an_honest_cluster_loses_nothing() {
         operations.into_iter().collect::<Vec<_>>(),
         ["append", "cas", "get", "put"]
     );
+    text
 }
 
 #[tokio::test]

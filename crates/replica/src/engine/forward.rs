@@ -8,13 +8,13 @@ use synod_transport::{Lane, NodeId};
 use super::Engine;
 use crate::body;
 use crate::frame::Frame;
-use crate::protocol::{Leadership, Protocol, Refusal};
+use crate::protocol::{Epoch, Leadership, Protocol, Refusal};
 use crate::time::Instant;
 
 /// The forwarded names this node has decided upon while it leads in `epoch`.
 #[derive(Default)]
 pub(super) struct Accepted {
-    epoch: u64,
+    epoch: Epoch,
     names: BTreeMap<NodeId, (u64, u64)>,
 }
 
@@ -24,7 +24,7 @@ impl<P: Protocol, T> Engine<P, T> {
             && let Some((_, body)) = self.proposals.seal(now, leader, self.config.body_bytes_max)
         {
             let frame = Frame::Forward {
-                epoch: leader.epoch,
+                round: leader.epoch.round,
             };
             self.send(leader.node, Lane::Bulk, &frame, vec![body]);
         }
@@ -50,16 +50,19 @@ impl<P: Protocol, T> Engine<P, T> {
             .map(|sealed| sealed + self.config.patience)
     }
 
+    /// The epoch of this round, if this node leads in it.
+    pub(super) fn leads_in(&self, round: u64) -> Option<Epoch> {
+        let leadership = self.core.leadership()?;
+        let here = leadership.node == self.config.node && leadership.epoch.round == round;
+        here.then_some(leadership.epoch)
+    }
+
     /// A follower's body, to be proposed here if this node leads as the follower believes. If it
     /// does not, it says nothing: it may have proposed this very body before it lost its
     /// leadership.
-    pub(super) fn handle_forward(&mut self, now: Instant, from: NodeId, epoch: u64, body: Bytes) {
-        let here = Leadership {
-            node: self.config.node,
-            epoch,
-        };
+    pub(super) fn handle_forward(&mut self, now: Instant, from: NodeId, round: u64, body: Bytes) {
         let name = body::name(&body).filter(|name| name.node == from.0);
-        let (Some(name), true) = (name, self.core.leadership() == Some(here)) else {
+        let (Some(name), Some(epoch)) = (name, self.leads_in(round)) else {
             self.frames_ignored += 1;
             return;
         };

@@ -11,7 +11,7 @@ use super::{Effect, Engine, Poisoned};
 use crate::frame::{Denial, Frame, name};
 use crate::log::LogError;
 use crate::machine::Reason;
-use crate::protocol::{Leadership, Protocol, ReadId, Refusal};
+use crate::protocol::{Protocol, ReadId, Refusal};
 use crate::task::{SnapshotName, Task};
 use crate::time::Instant;
 
@@ -28,7 +28,7 @@ impl<P: Protocol, T> Engine<P, T> {
         let here = self.config.incarnation;
         match frame {
             Frame::Message => self.handle_message(now, from, rest),
-            Frame::Forward { epoch } => self.handle_forward(now, from, epoch, rest),
+            Frame::Forward { round } => self.handle_forward(now, from, round, rest),
             Frame::Refused {
                 incarnation,
                 sequence,
@@ -37,13 +37,13 @@ impl<P: Protocol, T> Engine<P, T> {
                 self.handle_refused(from, sequence, reason);
             }
             Frame::AskIndex {
-                epoch,
+                round,
                 incarnation,
                 id,
             } => {
                 self.handle_ask(
                     now,
-                    epoch,
+                    round,
                     Remote {
                         node: from,
                         incarnation,
@@ -109,7 +109,7 @@ impl<P: Protocol, T> Engine<P, T> {
         let id = self.reads.ask(now, leader);
         if leader.node != self.config.node {
             let frame = Frame::AskIndex {
-                epoch: leader.epoch,
+                round: leader.epoch.round,
                 incarnation: self.config.incarnation,
                 id: id.0,
             };
@@ -267,12 +267,8 @@ impl<P: Protocol, T> Engine<P, T> {
             .for_each(|ticket| self.reject(ticket, denial.into()));
     }
 
-    fn handle_ask(&mut self, now: Instant, epoch: u64, remote: Remote) {
-        let here = Leadership {
-            node: self.config.node,
-            epoch,
-        };
-        if self.core.leadership() != Some(here) || self.reads.remote_count() >= REMOTE_ROUNDS_MAX {
+    fn handle_ask(&mut self, now: Instant, round: u64, remote: Remote) {
+        if self.leads_in(round).is_none() || self.reads.remote_count() >= REMOTE_ROUNDS_MAX {
             self.frames_ignored += 1;
             return;
         }

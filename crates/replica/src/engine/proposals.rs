@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use crate::body::{self, COMMAND_OVERHEAD_BYTES, NAME_BYTES, Name};
-use crate::protocol::Leadership;
+use crate::protocol::{Epoch, Leadership};
 use crate::time::Instant;
 
 /// A command on its way into the log.
@@ -204,7 +204,7 @@ impl<T> Proposals<T> {
     }
 
     /// Takes those whose leader is gone, now that an entry of a later epoch is decided.
-    pub(super) fn superseded(&mut self, epoch: u64) -> Vec<T> {
+    pub(super) fn superseded(&mut self, epoch: Epoch) -> Vec<T> {
         let mut gone = Vec::new();
         while let Some((&first, open)) = self.open.first_key_value()
             && open.leadership.epoch < epoch
@@ -292,10 +292,10 @@ mod tests {
         Instant(Duration::from_millis(ms))
     }
 
-    fn leadership(epoch: u64) -> Leadership {
+    fn leadership(round: u64) -> Leadership {
         Leadership {
             node: NodeId(9),
-            epoch,
+            epoch: Epoch::of_round(round),
         }
     }
 
@@ -410,8 +410,26 @@ mod tests {
     fn a_later_epoch_ends_what_older_leaders_had() {
         let mut proposals = with(&[("a", 10)]);
         proposals.seal(at(0), leadership(3), 1000).unwrap();
-        assert!(proposals.superseded(3).is_empty());
-        assert_eq!(proposals.superseded(4), vec!["a"]);
+        assert!(proposals.superseded(Epoch::of_round(3)).is_empty());
+        assert_eq!(proposals.superseded(Epoch::of_round(4)), vec!["a"]);
         assert_eq!(proposals.count(), 0);
+    }
+
+    /// Two ballots of Paxos may share a round: the one of the higher node is the later.
+    #[test]
+    fn an_epoch_of_the_same_round_may_be_later() {
+        let mut proposals = with(&[("a", 10)]);
+        let ballot = |node| Epoch {
+            round: 3,
+            node: NodeId(node),
+        };
+        let leadership = Leadership {
+            node: NodeId(2),
+            epoch: ballot(2),
+        };
+        proposals.seal(at(0), leadership, 1000).unwrap();
+        assert!(proposals.superseded(ballot(1)).is_empty());
+        assert!(proposals.superseded(ballot(2)).is_empty());
+        assert_eq!(proposals.superseded(ballot(3)), vec!["a"]);
     }
 }

@@ -245,6 +245,7 @@ impl<T> Reads<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Epoch;
 
     const HERE: NodeId = NodeId(1);
     const PATIENCE: Duration = Duration::from_millis(50);
@@ -253,10 +254,10 @@ mod tests {
         Instant(Duration::from_millis(ms))
     }
 
-    fn leader(node: u64, epoch: u64) -> Leadership {
+    fn leader(node: u64, round: u64) -> Leadership {
         Leadership {
             node: NodeId(node),
-            epoch,
+            epoch: Epoch::of_round(round),
         }
     }
 

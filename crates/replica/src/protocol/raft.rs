@@ -15,8 +15,8 @@ use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use super::{
-    Committed, Configured, CoreStatus, Kind, Leadership, Output, PeerStatus, Position, Protocol,
-    ReadId, RecoverError, Refusal, Role,
+    Committed, Configured, CoreStatus, Epoch, Kind, Leadership, Output, PeerStatus, Position,
+    Protocol, ReadId, RecoverError, Refusal, Role,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
@@ -34,6 +34,7 @@ impl Protocol for Raft {
     type Fetch = raft::Fetch;
 
     const NAME: &'static str = "raft";
+    const EPOCHS_RISE: bool = true;
 
     fn recover(
         config: raft::Config,
@@ -151,7 +152,7 @@ impl Protocol for Raft {
     fn leadership(&self) -> Option<Leadership> {
         self.leader().map(|leader| Leadership {
             node: NodeId(leader.0),
-            epoch: self.term().0,
+            epoch: Epoch::of_round(self.term().0),
         })
     }
 
@@ -167,7 +168,7 @@ impl Protocol for Raft {
                 raft::Role::Candidate | raft::Role::PreCandidate => Role::Candidate,
                 raft::Role::Follower => Role::Follower,
             },
-            epoch: status.term.0,
+            epoch: Epoch::of_round(status.term.0),
             commit: status.commit.0,
             last: status.last.0,
             start: status.start.0,
@@ -183,8 +184,8 @@ impl Protocol for Raft {
         }
     }
 
-    fn epoch(at: &Position) -> u64 {
-        untag(&at.tag)[0]
+    fn epoch(at: &Position) -> Epoch {
+        Epoch::of_round(untag(&at.tag)[0])
     }
 
     fn stage<E>(

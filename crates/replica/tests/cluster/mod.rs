@@ -12,6 +12,9 @@ mod clients;
 mod coverage;
 mod observer;
 mod options;
+#[cfg(feature = "paxos")]
+mod paxos;
+#[cfg(feature = "raft")]
 mod raft;
 mod reference;
 mod run;
@@ -29,6 +32,9 @@ use synod_wal::{Lsn, Op};
 pub(crate) use clients::Noted;
 pub(crate) use coverage::MINIMUMS;
 pub(crate) use options::Options;
+#[cfg(feature = "paxos")]
+pub(crate) use paxos::Paxos;
+#[cfg(feature = "raft")]
 pub(crate) use raft::Raft;
 pub(crate) use run::Run;
 pub(crate) use tokens::Tokens;
@@ -47,8 +53,16 @@ pub(crate) trait Subject: Sized + 'static {
     type Rules: Rules<Self>;
 
     const NAME: &'static str;
+    /// What a thousand runs of this protocol must have seen, beside what those of any have.
+    const MINIMUMS: &'static [(&'static str, u64)];
 
     fn config(options: &Options, node: NodeId, seed: u64) -> Self::Config;
+    /// Fits what was drawn to the protocol.
+    fn fit(_options: &mut Options) {}
+    /// How many nodes, whichever they are, elect a leader among them and decide.
+    fn quorum(options: &Options) -> usize;
+    /// Whether a node that is cut off from a quorum may unseat its leader again and again.
+    fn disturbs(options: &Options) -> bool;
 }
 
 type Message<S> = <Core<Group<S>> as Protocol>::Message;

@@ -80,6 +80,7 @@ impl<S: Subject> Observer<S> {
         state.rules.cover(coverage);
         coverage.merge(&state.coverage);
         coverage.add("repeated names", state.reference.repeats);
+        coverage.add("entries behind later epochs", state.reference.falls);
     }
 }
 
@@ -181,7 +182,12 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
         self.look(|state| {
             state.rules.applied(self.node, at, kind, body)?;
             let at = (at.index, epoch);
-            state.reference.applied(at, commands, machine)
+            state.reference.applied(at, commands, machine)?;
+            must(
+                state.reference.falls == 0 || !Core::<Group<S>>::EPOCHS_RISE,
+                "rising epochs",
+                || format!("{at:?} stands behind an entry of a later epoch"),
+            )
         });
     }
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use synod_replica::EngineConfig;
-use synod_sim::{FaultKind, Rng, Swarm, Trial, WorldOptions};
+use synod_sim::{Rng, Swarm, Trial, WorldOptions};
+
+use super::Subject;
 
 /// Everything that is drawn before a run begins. Bounds are drawn from the tiny to the usual: what
 /// is never full hides what happens when it is.
@@ -41,6 +43,7 @@ pub(crate) struct Load {
 /// The bounds of a core, in words that any of them has.
 #[derive(Clone, Debug)]
 pub(crate) struct CoreOptions {
+    #[cfg_attr(not(feature = "raft"), allow(dead_code, reason = "a word of Raft's"))]
     pub(crate) pre_vote: bool,
     pub(crate) cache_bytes_max: usize,
     pub(crate) append_bytes_max: usize,
@@ -48,6 +51,10 @@ pub(crate) struct CoreOptions {
     pub(crate) inflight_messages_max: usize,
     pub(crate) uncommitted_bytes_max: usize,
     pub(crate) reads_max: usize,
+    /// Of the nodes without one, how many accept a value that is chosen, modulo their number; a
+    /// majority where nothing else is drawn.
+    #[cfg_attr(not(feature = "paxos"), allow(dead_code, reason = "a word of Paxos'"))]
+    pub(crate) flexible: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -92,6 +99,7 @@ impl Options {
                 inflight_messages_max: 256,
                 uncommitted_bytes_max: 32 << 20,
                 reads_max: 4096,
+                flexible: None,
             },
             engine: EngineOptions {
                 body_bytes_max: 4 << 10,
@@ -113,8 +121,8 @@ impl Options {
     }
 
     /// What a trial says, and for the rest what its seed does.
-    pub(crate) fn of(trial: &Trial) -> Self {
-        let mut options = Self::drawn(trial.seed);
+    pub(crate) fn of<S: Subject>(trial: &Trial) -> Self {
+        let mut options = Self::drawn::<S>(trial.seed);
         options.nodes = trial.nodes;
         options.load.clients = trial.clients;
         options.load.horizon = trial.horizon;
@@ -134,32 +142,32 @@ impl Options {
     }
 
     /// All of it, drawn.
-    pub(crate) fn drawn(seed: u64) -> Self {
+    pub(crate) fn drawn<S: Subject>(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ OPTIONS);
         let nodes = pick(&mut rng, &[1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 7]);
         let load = Load::drawn(&mut rng);
         let core = CoreOptions::drawn(&mut rng);
         let engine = EngineOptions::drawn(&mut rng);
         let segment_bytes = pick(&mut rng, &[16 << 10, 16 << 10, 32 << 10, 64 << 10]);
-        let mut world = Swarm::new(load.horizon).draw(seed);
-        // Who votes without being asked before may unseat leaders from outside of a core for ever,
-        // and a disk that has rotted is outside of every core.
-        if !core.pre_vote {
-            world.switch_off(FaultKind::Rot);
-        }
+        let world = Swarm::new(load.horizon).draw(seed);
         let record_bytes_max =
             engine.body_bytes_max + RECORD_SPARE_BYTES + pick(&mut rng, &[0, 500, 2 << 10]);
-        Self {
+        // Drawn beside all else, so that a seed means the same for each protocol.
+        let mut rng = Rng::new(seed ^ QUORUMS);
+        let flexible = rng.chance(0.5).then(|| rng.below(64));
+        let mut options = Self {
             nodes,
             load,
-            core,
+            core: CoreOptions { flexible, ..core },
             engine,
             log: LogOptions {
                 segment_bytes,
                 record_bytes_max,
             },
             world,
-        }
+        };
+        S::fit(&mut options);
+        options
     }
 
     pub(crate) fn tune(&self, engine: &mut EngineConfig) {
@@ -220,6 +228,7 @@ impl CoreOptions {
             inflight_messages_max: pick(rng, &[1, 2, 256, 256]),
             uncommitted_bytes_max: pick(rng, &[600, 4 << 10, 32 << 20, 32 << 20]),
             reads_max: pick(rng, &[1, 3, 4096, 4096]),
+            flexible: None,
         }
     }
 }
@@ -262,3 +271,4 @@ fn pick<T: Copy>(rng: &mut Rng, among: &[T]) -> T {
 /// What a record takes beside the body of an entry, at the most; as `synod_replica` asks for it.
 const RECORD_SPARE_BYTES: usize = 1024;
 const OPTIONS: u64 = 0x6f70_7469_6f6e_7321;
+const QUORUMS: u64 = 0x7175_6f72_756d_7321;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use synod_raft::check::Checker;
 use synod_raft::{Binding, Echo, Envelope, Index, LogId, Message, Replicate, Term};
 use synod_replica::{Kind, NodeId, Position, Protocol, Snapshot, raft};
-use synod_sim::Coverage;
+use synod_sim::{Coverage, FaultKind};
 use synod_wal::{Lsn, Op};
 
 use super::{Options, Rules, Subject, Verdict, Violation, must};
@@ -28,6 +28,21 @@ impl Subject for Raft {
     type Rules = RaftRules;
 
     const NAME: &'static str = "raft";
+    const MINIMUMS: &'static [(&'static str, u64)] = &[
+        ("rejected: overtaken", 150),
+        ("entries fetched from the log", 25_000),
+        ("leaderships", 1_700),
+        ("votes refused", 200),
+        ("pre-votes refused", 900),
+        ("stale leaders and candidates told", 500),
+        ("appends refused", 2_500),
+        ("truncations", 150),
+        ("logs cut behind a snapshot", 5_000),
+        ("snapshots offered", 450),
+        ("snapshots installed", 130),
+        ("machines restored", 800),
+        ("steps with reads that wait", 90_000),
+    ];
 
     fn config(options: &Options, node: NodeId, seed: u64) -> raft::Config {
         let voters = (1..=options.nodes).map(raft::NodeId);
@@ -42,6 +57,22 @@ impl Subject for Raft {
         config.uncommitted_bytes_max = core.uncommitted_bytes_max;
         config.reads_max = core.reads_max;
         config
+    }
+
+    fn fit(options: &mut Options) {
+        // A disk that has rotted is outside of every core.
+        if Self::disturbs(options) {
+            options.world.switch_off(FaultKind::Rot);
+        }
+    }
+
+    fn quorum(options: &Options) -> usize {
+        options.nodes as usize / 2 + 1
+    }
+
+    /// Who votes without being asked before.
+    fn disturbs(options: &Options) -> bool {
+        !options.core.pre_vote
     }
 }
 
@@ -183,7 +214,7 @@ fn id(node: NodeId) -> raft::NodeId {
 
 fn log_id(at: &Position) -> LogId {
     LogId {
-        term: Term(raft::Raft::epoch(at)),
+        term: Term(raft::Raft::epoch(at).round),
         index: Index(at.index),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use synod_replica::Epoch;
+
 use super::tokens::{FNV_BASIS, Tokens, fnv};
 use super::{Verdict, must};
 
@@ -20,6 +22,9 @@ pub(crate) struct Reference {
     placed: BTreeMap<u64, Placed>,
     compact: BTreeMap<u8, u64>,
     pub(crate) repeats: u64,
+    newest: Epoch,
+    /// Entries of an earlier epoch than one before them.
+    pub(crate) falls: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +62,19 @@ impl Reference {
     /// An entry was applied: `epoch` and `body` at `index`, and the machine is what it is now.
     pub(crate) fn applied(
         &mut self,
-        (index, epoch): (u64, u64),
+        (index, epoch): (u64, Epoch),
         body: Option<&[u8]>,
         machine: &Tokens,
     ) -> Verdict {
-        let entry = fnv(epoch ^ FNV_BASIS, body.unwrap_or_default());
+        let basis = FNV_BASIS ^ epoch.round ^ epoch.node.0.rotate_left(32);
+        let entry = fnv(basis, body.unwrap_or_default());
         if index == self.frontier() + 1 {
             if let Some(body) = body {
                 self.apply(body);
             }
             let state = self.machine.fingerprint();
+            self.falls += u64::from(epoch < self.newest);
+            self.newest = self.newest.max(epoch);
             self.decided.push(Decided { entry, state });
         }
         let known = self.at(index);

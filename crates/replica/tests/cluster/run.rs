@@ -220,15 +220,14 @@ impl<S: Subject> Run<S> {
         self.world.faults().iter().any(stalls)
     }
 
-    /// A quorum, or more, of nodes on whose disks nothing has rotted. A node without a pre-vote may
-    /// disturb the others from outside for ever, so then there is no outside.
+    /// A quorum, or more, of nodes on whose disks nothing has rotted. Where a node may disturb the
+    /// others from outside for ever, there is no outside.
     fn heal(&mut self) -> BTreeSet<u64> {
         let ids = self.world.node_ids();
         let clean = ids.iter().filter(|id| !self.world.has_rotted(**id)).count();
-        let quorum = ids.len() / 2 + 1;
-        let least = match self.options().core.pre_vote {
-            true => quorum.min(clean),
-            false => clean,
+        let least = match S::disturbs(self.options()) {
+            false => S::quorum(self.options()).min(clean),
+            true => clean,
         };
         let size = least + self.rng.index(clean - least + 1);
         let core = self.world.random_core(size);

@@ -11,6 +11,8 @@
 
 use std::fmt::Write;
 
+#[cfg(test)]
+use synod_sim::Swarm;
 use synod_sim::{FaultKind, Script, Trial};
 
 /// The trial as text. Kinds of faults that are not in the script and do not exist any more, among
@@ -86,7 +88,14 @@ const ALWAYS_ON: [FaultKind; 6] = [
 
 #[test]
 fn a_small_trial_survives_being_written() {
-    let drawn = super::Options::drawn(3).trial(3);
+    let trial = |horizon| Trial {
+        seed: 3,
+        nodes: 5,
+        clients: 4,
+        horizon,
+        options: Swarm::new(horizon).draw(3),
+    };
+    let drawn = trial(std::time::Duration::from_secs(3));
     let mut small = drawn.clone();
     small.nodes = 2;
     small.clients = 1;

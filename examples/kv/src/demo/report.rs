@@ -19,6 +19,8 @@ use crate::demo::{
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) protocol: String,
+    /// The protocol, and its quorums where they are not majorities.
+    pub(crate) agreement: String,
     pub(crate) nodes: u64,
     pub(crate) clients: usize,
     pub(crate) keys: usize,
@@ -192,7 +194,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{}: {} nodes, {} clients, {} keys, values of {} bytes, {:.1} s of load\n",
-            self.protocol,
+            self.agreement,
             self.nodes,
             self.clients,
             grouped(self.keys as u64),
@@ -271,6 +273,7 @@ mod tests {
         };
         Report {
             protocol: "raft".into(),
+            agreement: "raft".into(),
             nodes: 3,
             clients: 32,
             keys: 1_000,

@@ -6,20 +6,20 @@ use std::sync::{
 };
 
 use redis_protocol::resp2::types::BytesFrame;
-use synod_kv::Client;
+use synod_kv::{Client, Protocol};
 use tokio::{
     task::JoinSet,
     time::{Instant, interval, timeout},
 };
 
-use super::{PATIENCE, connect, number, other_than, show, start};
+use super::{PATIENCE, connect, number, other_than, show, start_by};
 
 /// The leader's entries are gone when the follower returns, and so much was written that they are
 /// not on their way to it either (8 MiB may be, and wait in the transport for it to come back). So
 /// only a snapshot can help it; and the load does not wait for that.
-#[tokio::test]
-async fn a_follower_away_for_100_000_writes_catches_up_by_snapshot_under_load() {
-    let (mut cluster, _directory) = start(3, &["--snapshot-log-bytes", "2097152"]).await;
+pub(crate) async fn catches_up_by_snapshot(protocol: Protocol) {
+    let (mut cluster, _directory) =
+        start_by(protocol, 3, &["--snapshot-log-bytes", "2097152"]).await;
     let leader = cluster.leader(PATIENCE).await.unwrap();
     let away = other_than(&cluster, leader);
     cluster.kill(&[away]).await.unwrap();

@@ -15,16 +15,59 @@ use std::{
 
 use clap::Parser;
 use redis_protocol::resp2::types::BytesFrame;
-use synod_kv::{Client, Cluster, ClusterOptions, MemoryOptions, info_field, memory, value_of};
+use synod_kv::{
+    Client, Cluster, ClusterOptions, MemoryOptions, Protocol, info_field, memory, value_of,
+};
 use tempfile::TempDir;
 use tokio::{
     process::Command,
     time::{Instant, timeout},
 };
 
-#[tokio::test]
-async fn the_leader_is_killed_and_writes_go_on() {
-    let (mut cluster, _directory) = start(3, &["--power-loss"]).await;
+/// What a group does as a whole, by each protocol.
+macro_rules! tests {
+    ($protocol:literal, $module:ident, $variant:ident) => {
+        #[cfg(feature = $protocol)]
+        mod $module {
+            use synod_kv::Protocol;
+
+            use super::majority::{Absence, survive};
+
+            #[tokio::test]
+            async fn two_killed_nodes_leave_a_leader_that_admits_it() {
+                survive(Protocol::$variant, Absence::Killed, true).await;
+            }
+
+            #[tokio::test]
+            async fn two_stopped_nodes_leave_a_follower_that_admits_it() {
+                survive(Protocol::$variant, Absence::Stopped, false).await;
+            }
+
+            tests!(
+                $variant,
+                the_leader_is_killed_and_writes_go_on,
+                what_was_acknowledged_survives_the_loss_of_power_on_all_nodes,
+                a_large_value_goes_through_a_follower_and_a_larger_one_is_refused,
+                info_agrees_on_the_leader,
+                redis_tools_work_against_leader_and_follower,
+            );
+
+            #[tokio::test]
+            async fn a_follower_away_for_100_000_writes_catches_up_by_snapshot_under_load() {
+                super::away::catches_up_by_snapshot(Protocol::$variant).await;
+            }
+        }
+    };
+    ($variant:ident, $($name:ident,)*) => {
+        $(#[tokio::test] async fn $name() { super::$name(Protocol::$variant).await; })*
+    };
+}
+
+tests!("raft", raft, Raft);
+tests!("paxos", paxos, Paxos);
+
+async fn the_leader_is_killed_and_writes_go_on(protocol: Protocol) {
+    let (mut cluster, _directory) = start_by(protocol, 3, &["--power-loss"]).await;
     let leader = cluster.leader(PATIENCE).await.unwrap();
     let follower = other_than(&cluster, leader);
     let mut client = connect(&cluster, follower).await;
@@ -82,9 +125,8 @@ async fn a_pipeline_to_a_follower_keeps_its_order() {
     }
 }
 
-#[tokio::test]
-async fn what_was_acknowledged_survives_the_loss_of_power_on_all_nodes() {
-    let (mut cluster, _directory) = start(3, &["--power-loss"]).await;
+async fn what_was_acknowledged_survives_the_loss_of_power_on_all_nodes(protocol: Protocol) {
+    let (mut cluster, _directory) = start_by(protocol, 3, &["--power-loss"]).await;
     let written: BTreeMap<_, _> = (0..50)
         .map(|number| (format!("key-{number}"), format!("value-{number}")))
         .collect();
@@ -130,9 +172,8 @@ async fn nodes_that_lie_about_syncing_forget() {
     assert_eq!(show(&client.call(&[b"GET", b"k"]).await.unwrap()), "(nil)");
 }
 
-#[tokio::test]
-async fn a_large_value_goes_through_a_follower_and_a_larger_one_is_refused() {
-    let (cluster, _directory) = start(3, &["--request-bytes-max", "2097152"]).await;
+async fn a_large_value_goes_through_a_follower_and_a_larger_one_is_refused(protocol: Protocol) {
+    let (cluster, _directory) = start_by(protocol, 3, &["--request-bytes-max", "2097152"]).await;
     let leader = cluster.leader(PATIENCE).await.unwrap();
     let follower = other_than(&cluster, leader);
     let mut client = connect(&cluster, follower).await;
@@ -156,12 +197,15 @@ async fn a_large_value_goes_through_a_follower_and_a_larger_one_is_refused() {
     assert_eq!(show(&reader.call(&[b"DBSIZE"]).await.unwrap()), "1");
 }
 
-#[tokio::test]
-async fn info_agrees_on_the_leader() {
-    let (cluster, _directory) = start(3, &[]).await;
+async fn info_agrees_on_the_leader(protocol: Protocol) {
+    let (cluster, _directory) = start_by(protocol, 3, &[]).await;
     let leader = cluster.leader(PATIENCE).await.unwrap();
+    write_until_acknowledged(&cluster, leader, "k").await;
     for id in cluster.ids() {
-        let text = connect(&cluster, id).await.info().await.unwrap();
+        let mut client = connect(&cluster, id).await;
+        // Whoever answers a read has applied what was written.
+        assert_eq!(show(&client.call(&[b"GET", b"k"]).await.unwrap()), "1");
+        let text = client.info().await.unwrap();
         assert_eq!(info_field(&text, "id"), Some(&*id.to_string()), "{text}");
         assert_eq!(
             info_field(&text, "leader_id"),
@@ -173,7 +217,11 @@ async fn info_agrees_on_the_leader() {
             Some(if id == leader { "leader" } else { "follower" }),
             "{text}"
         );
-        assert_eq!(info_field(&text, "protocol"), Some("raft"), "{text}");
+        assert_eq!(
+            info_field(&text, "protocol"),
+            Some(protocol.name()),
+            "{text}"
+        );
         for field in [
             "term",
             "commit_index",
@@ -187,8 +235,7 @@ async fn info_agrees_on_the_leader() {
     }
 }
 
-#[tokio::test]
-async fn redis_tools_work_against_leader_and_follower() {
+async fn redis_tools_work_against_leader_and_follower(protocol: Protocol) {
     if Command::new("redis-benchmark")
         .arg("--version")
         .stdout(Stdio::null())
@@ -205,7 +252,7 @@ async fn redis_tools_work_against_leader_and_follower() {
         .unwrap();
         return;
     }
-    let (cluster, _directory) = start(3, &[]).await;
+    let (cluster, _directory) = start_by(protocol, 3, &[]).await;
     let leader = cluster.leader(PATIENCE).await.unwrap();
     for id in [leader, other_than(&cluster, leader)] {
         let port = cluster.address(id).port().to_string();
@@ -282,10 +329,8 @@ async fn a_node_stops_in_order_when_it_is_asked_to_and_when_its_parent_is_gone()
         .await
         .unwrap()
         .unwrap();
-        assert!(
-            line.starts_with("node 1 of 1: raft, RESP on 127.0.0.1:"),
-            "{line}"
-        );
+        let expected = format!("node 1 of 1: {}, RESP on 127.0.0.1:", Protocol::default());
+        assert!(line.starts_with(&expected), "{line}");
         let _pipe = match how {
             "parent" => {
                 drop(node.stdin.take());
@@ -325,13 +370,18 @@ async fn nodes_keep_their_limits_while_a_follower_is_gone() {
 }
 
 async fn start(nodes: u64, arguments: &[&str]) -> (Cluster, TempDir) {
+    start_by(Protocol::default(), nodes, arguments).await
+}
+
+async fn start_by(protocol: Protocol, nodes: u64, arguments: &[&str]) -> (Cluster, TempDir) {
     let directory = TempDir::new().unwrap();
     let options = ClusterOptions {
         program: Path::new(PROGRAM).to_owned(),
         nodes,
         directory: directory.path().to_owned(),
-        arguments: arguments
+        arguments: ["--protocol", protocol.name()]
             .iter()
+            .chain(arguments)
             .map(|argument| (*argument).to_owned())
             .collect(),
     };

@@ -2,17 +2,17 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use synod_kv::Cluster;
+use synod_kv::{Cluster, Protocol};
 use tokio::{
     process::Command,
     time::{Instant, timeout},
 };
 
-use super::{PATIENCE, connect, other_than, show, start, write_until_acknowledged};
+use super::{PATIENCE, connect, other_than, show, start_by, write_until_acknowledged};
 
 /// How nodes go away, and come back.
 #[derive(Clone, Copy, Debug)]
-enum Absence {
+pub(crate) enum Absence {
     /// SIGKILL: their sockets close, and what they knew is what they wrote.
     Killed,
     /// SIGSTOP: their sockets stay open and take bytes, and they go on later as if nothing had
@@ -21,27 +21,17 @@ enum Absence {
 }
 
 #[tokio::test]
-async fn two_killed_nodes_leave_a_leader_that_admits_it() {
-    survive(Absence::Killed, true).await;
-}
-
-#[tokio::test]
 async fn two_killed_nodes_leave_a_follower_that_admits_it() {
-    survive(Absence::Killed, false).await;
+    survive(Protocol::default(), Absence::Killed, false).await;
 }
 
 #[tokio::test]
 async fn two_stopped_nodes_leave_a_leader_that_admits_it() {
-    survive(Absence::Stopped, true).await;
+    survive(Protocol::default(), Absence::Stopped, true).await;
 }
 
-#[tokio::test]
-async fn two_stopped_nodes_leave_a_follower_that_admits_it() {
-    survive(Absence::Stopped, false).await;
-}
-
-async fn survive(absence: Absence, leader_survives: bool) {
-    let (mut cluster, _directory) = start(3, &["--timeout-ms", "600"]).await;
+pub(crate) async fn survive(protocol: Protocol, absence: Absence, leader_survives: bool) {
+    let (mut cluster, _directory) = start_by(protocol, 3, &["--timeout-ms", "600"]).await;
     let leader = cluster.leader(PATIENCE).await.unwrap();
     let survivor = match leader_survives {
         true => leader,

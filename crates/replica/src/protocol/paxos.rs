@@ -1,0 +1,428 @@
+//! Multi-Paxos as a [`Protocol`]: its records as the log's operations, its words as the runtime's.
+//!
+//! | slot tag | bytes 0..8 | 8..16 | 16..24 | 24..32 |
+//! |---|---|---|---|---|
+//! | state | promised round | promised node | chosen prefix | |
+//! | vote | ballot's round | its node | origin's round; in the top byte the kind: 0 no-op, 1 commands, 2 configuration | its node |
+//! | start, snapshot, position | origin's round | its node | | |
+//!
+//! A ballot under which a node happens to hold a value is its own affair; the origin names the
+//! value on every node alike. So votes on disk have both, and what the runtime compares has the
+//! origin alone.
+
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use synod_paxos::{self as paxos, Binding, Echo, Message, Paxos, Replicate};
+use synod_transport::NodeId;
+use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
+
+use super::{
+    Committed, Configured, CoreStatus, Epoch, Kind, Leadership, Output, PeerStatus, Position,
+    Protocol, ReadId, RecoverError, Refusal, Role,
+};
+use crate::log::{LogError, Recovered};
+use crate::time::Instant;
+
+mod wire;
+
+use wire::{Wire, unwire, wire};
+
+impl Configured for paxos::Config {
+    type Protocol = Paxos;
+}
+
+impl Protocol for Paxos {
+    type Config = paxos::Config;
+    type Message = Message;
+    type Write = paxos::Write;
+    type Staged = paxos::Staged<Lsn>;
+    type Receipt = paxos::Receipt;
+    type Fetch = paxos::Fetch;
+
+    const NAME: &'static str = "paxos";
+    const EPOCHS_RISE: bool = false;
+
+    fn recover(
+        config: paxos::Config,
+        recovered: Recovered,
+        now: Instant,
+    ) -> Result<Self, RecoverError> {
+        let state = recovered.state.map(|tag| {
+            let [round, node, chosen, _] = untag(&tag);
+            paxos::State {
+                promised: ballot(round, node),
+                chosen: paxos::Slot(chosen),
+            }
+        });
+        let snapshot = match recovered.snapshot {
+            Some(snapshot) => Some(to_paxos(&snapshot).map_err(|e| RecoverError::Log(e.into()))?),
+            None => None,
+        };
+        let start = position(recovered.start.index, &recovered.start.tag);
+        let votes = recovered.slots.map(|slot| slot.map(vote));
+        let recovered = paxos::Recovered {
+            state,
+            start,
+            snapshot,
+            votes,
+        };
+        Self::new(config, recovered, at(now)).map_err(|error| match error {
+            paxos::RecoverError::Config(error) => RecoverError::Config(error.into()),
+            other => RecoverError::Log(other.into()),
+        })
+    }
+
+    fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
+        self.handle_message(at(now), paxos::NodeId(from.0), message);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(at(now));
+    }
+
+    fn handle_persisted(&mut self, now: Instant, receipt: paxos::Receipt) {
+        self.handle_persisted(at(now), receipt);
+    }
+
+    fn handle_fetched(
+        &mut self,
+        now: Instant,
+        fetch: paxos::Fetch,
+        slots: Result<Vec<Slot>, LogError>,
+    ) {
+        let votes = slots
+            .map(|slots| slots.into_iter().map(vote).collect())
+            .map_err(|error| match error {
+                LogError::Cut { start } => paxos::FetchError::Cut {
+                    start: paxos::Slot(start),
+                },
+                _ => paxos::FetchError::Unavailable,
+            });
+        self.handle_fetched(at(now), fetch, votes);
+    }
+
+    fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
+        // Its configuration came from a core like this one; if it does not decode, it is not
+        // offered to anybody.
+        if let Ok(snapshot) = to_paxos(&snapshot) {
+            self.handle_snapshot(at(now), snapshot);
+        }
+    }
+
+    fn handle_pull_failed(&mut self, now: Instant, snapshot: Snapshot) {
+        if let Ok(snapshot) = to_paxos(&snapshot) {
+            self.handle_pull_failed(at(now), &snapshot);
+        }
+    }
+
+    fn propose(&mut self, now: Instant, body: Bytes) -> Result<(), Refusal> {
+        self.propose(at(now), body)
+            .map(drop)
+            .map_err(|error| match error {
+                paxos::ProposeError::NotLeader(_) => Refusal::NotLeader,
+                paxos::ProposeError::TooLarge { .. } => Refusal::TooLarge,
+                _ => Refusal::Busy,
+            })
+    }
+
+    fn read(&mut self, now: Instant, id: ReadId) -> Result<(), Refusal> {
+        self.read(at(now), paxos::ReadId(id.0))
+            .map_err(|error| match error {
+                paxos::ReadError::NotLeader(_) => Refusal::NotLeader,
+                _ => Refusal::Busy,
+            })
+    }
+
+    fn poll_output(&mut self) -> Option<Output<Self>> {
+        Some(match self.poll_output()? {
+            paxos::Output::Persist(write) => Output::Persist(write),
+            paxos::Output::Send(envelope) => Output::Send(NodeId(envelope.to.0), envelope.message),
+            paxos::Output::Apply(chosen) => Output::Apply(committed(chosen)),
+            paxos::Output::Fetch(fetch) => Output::Fetch(fetch),
+            paxos::Output::Read { id, slot } => Output::Read {
+                id: ReadId(id.0),
+                index: slot.map(|slot| slot.0).map_err(|_| Refusal::NotLeader),
+            },
+            paxos::Output::PullSnapshot { from, snapshot } => Output::PullSnapshot {
+                from: NodeId(from.0),
+                snapshot: from_paxos(&snapshot),
+            },
+            paxos::Output::Restore(snapshot) => Output::Restore(from_paxos(&snapshot)),
+        })
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout().map(|deadline| Instant(deadline.0))
+    }
+
+    fn leadership(&self) -> Option<Leadership> {
+        self.leader().map(|leader| Leadership {
+            node: NodeId(leader.0),
+            epoch: epoch(self.ballot()),
+        })
+    }
+
+    fn membership(&self) -> Bytes {
+        self.configuration().encode()
+    }
+
+    fn status(&self) -> CoreStatus {
+        let status = self.status();
+        CoreStatus {
+            role: match status.role {
+                paxos::Role::Leader => Role::Leader,
+                paxos::Role::Candidate | paxos::Role::Asking => Role::Candidate,
+                paxos::Role::Follower => Role::Follower,
+            },
+            epoch: epoch(status.ballot),
+            commit: status.chosen.0,
+            last: status.last.0,
+            start: status.start.0,
+            peers: status
+                .peers
+                .iter()
+                .map(|p| PeerStatus {
+                    id: NodeId(p.id.0),
+                    matched: p.through.0,
+                })
+                .collect(),
+            ignored: ignored(self.counters()),
+        }
+    }
+
+    fn epoch(at: &Position) -> Epoch {
+        epoch(position(at.index, &at.tag).origin)
+    }
+
+    fn stage<E>(
+        write: paxos::Write,
+        record_bytes_max: usize,
+        mut append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
+    ) -> Result<paxos::Staged<Lsn>, E> {
+        write.stage(|record| {
+            if record.is_empty() {
+                // All that its messages say is durable already, for writes are released one after
+                // the other.
+                return Ok(Lsn(0));
+            }
+            let (first, mut rest) = record
+                .votes
+                .split_at(fitting(&record.votes, record_bytes_max));
+            // The promise comes before the votes that it allows, and the prefix that these votes
+            // complete is said to be chosen only behind the last of them.
+            let early = match first {
+                [vote, ..] if !rest.is_empty() => record.state.map(|state| paxos::State {
+                    chosen: state.chosen.min(vote.slot.prev()),
+                    ..state
+                }),
+                _ => record.state,
+            };
+            let start = record.start.map(|start| Op::Start {
+                after: start.slot.0,
+                tag: ballot_tag(start.origin),
+            });
+            let head = early.map(state).into_iter().chain(start);
+            let mut lsn = append(&mut head.chain(first.iter().map(put)))?;
+            while !rest.is_empty() {
+                let (next, after) = rest.split_at(fitting(rest, record_bytes_max));
+                let last = record.state.filter(|_| after.is_empty()).map(state);
+                lsn = append(&mut next.iter().map(put).chain(last))?;
+                rest = after;
+            }
+            Ok(lsn)
+        })
+    }
+
+    fn release(
+        staged: paxos::Staged<Lsn>,
+        durable: Lsn,
+    ) -> Result<(Vec<(NodeId, Message)>, paxos::Receipt), paxos::Staged<Lsn>> {
+        let (envelopes, receipt) = staged.release(&durable)?;
+        let messages = envelopes
+            .into_iter()
+            .map(|envelope| (NodeId(envelope.to.0), envelope.message));
+        Ok((messages.collect(), receipt))
+    }
+
+    fn range(fetch: &paxos::Fetch) -> (RangeInclusive<u64>, usize) {
+        (fetch.from().0..=fetch.to().0, fetch.bytes_max())
+    }
+
+    fn longest_body(message: &Message) -> Option<usize> {
+        match message {
+            Message::Replicate(Replicate::Accept { values, .. })
+            | Message::Echo(Echo::Learned { values, .. }) => {
+                values.iter().map(|value| value.body.len()).max()
+            }
+            Message::Binding(Binding::Promise { votes, .. }) => {
+                votes.iter().map(|vote| vote.value.body.len()).max()
+            }
+            _ => None,
+        }
+    }
+
+    fn encode(message: &Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
+        // Writing to memory a value that serde can describe does not fail; if it did, the message
+        // would be lost.
+        if let Ok(encoded) = postcard::to_extend(&wire(message, parts), std::mem::take(head)) {
+            *head = encoded;
+        }
+    }
+
+    fn decode(bytes: Bytes) -> Option<Message> {
+        let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(&bytes).ok()?;
+        let at = bytes.len() - rest.len();
+        unwire(wire, bytes.slice(at..))
+    }
+}
+
+fn ignored(counters: paxos::Counters) -> u64 {
+    counters.strangers + counters.malformed + counters.conflicts_with_chosen
+}
+
+/// How many of the votes fit into a record with room for a head and an end; at least one.
+fn fitting(votes: &[paxos::Vote], record_bytes_max: usize) -> usize {
+    let mut bytes = RECORD_HEAD_BYTES;
+    let fits = |vote: &&paxos::Vote| {
+        bytes += vote.value.body.len() + PUT_BYTES;
+        bytes <= record_bytes_max
+    };
+    votes
+        .iter()
+        .take_while(fits)
+        .count()
+        .max(1)
+        .min(votes.len())
+}
+
+fn state(state: paxos::State) -> Op<'static> {
+    let (promised, chosen) = (state.promised, state.chosen.0);
+    Op::State(tag([promised.round, promised.node.0, chosen, 0]))
+}
+
+fn put(vote: &paxos::Vote) -> Op<'_> {
+    let (ballot, origin) = (vote.ballot, vote.value.origin);
+    let kind = match vote.value.kind {
+        paxos::Kind::Noop => 0,
+        paxos::Kind::Command => 1,
+        paxos::Kind::Configuration => 2,
+    };
+    Op::Put {
+        index: vote.slot.0,
+        tag: tag([
+            ballot.round,
+            ballot.node.0,
+            origin.round | kind << KIND_SHIFT,
+            origin.node.0,
+        ]),
+        body: &vote.value.body,
+    }
+}
+
+fn vote(slot: Slot) -> paxos::Vote {
+    let [round, node, kind_and_origin, origin_node] = untag(&slot.tag);
+    let kind = match kind_and_origin >> KIND_SHIFT {
+        0 => paxos::Kind::Noop,
+        1 => paxos::Kind::Command,
+        _ => paxos::Kind::Configuration,
+    };
+    let origin_round = kind_and_origin & paxos::Ballot::ROUND_MAX;
+    paxos::Vote {
+        slot: paxos::Slot(slot.index),
+        ballot: ballot(round, node),
+        value: paxos::Value {
+            kind,
+            origin: ballot(origin_round, origin_node),
+            body: slot.body,
+        },
+    }
+}
+
+fn committed(chosen: paxos::Chosen) -> Committed {
+    let kind = match chosen.value.kind {
+        paxos::Kind::Noop => Kind::Noop,
+        paxos::Kind::Command => Kind::Commands,
+        paxos::Kind::Configuration => Kind::Membership,
+    };
+    Committed {
+        at: Position {
+            index: chosen.slot.0,
+            tag: ballot_tag(chosen.value.origin),
+        },
+        kind,
+        body: chosen.value.body,
+    }
+}
+
+fn to_paxos(snapshot: &Snapshot) -> Result<paxos::Snapshot, paxos::QuorumDecodeError> {
+    let configuration = paxos::Configuration::decode(&snapshot.meta)?;
+    Ok(paxos::Snapshot {
+        last: position(snapshot.index, &snapshot.tag),
+        configuration,
+    })
+}
+
+fn from_paxos(snapshot: &paxos::Snapshot) -> Snapshot {
+    Snapshot {
+        index: snapshot.last.slot.0,
+        tag: ballot_tag(snapshot.last.origin),
+        meta: snapshot.configuration.encode(),
+    }
+}
+
+fn position(index: u64, tag: &Tag) -> paxos::Position {
+    let [round, node, ..] = untag(tag);
+    paxos::Position {
+        slot: paxos::Slot(index),
+        origin: ballot(round, node),
+    }
+}
+
+fn epoch(ballot: paxos::Ballot) -> Epoch {
+    Epoch {
+        round: ballot.round,
+        node: NodeId(ballot.node.0),
+    }
+}
+
+fn ballot(round: u64, node: u64) -> paxos::Ballot {
+    paxos::Ballot {
+        round,
+        node: paxos::NodeId(node),
+    }
+}
+
+fn ballot_tag(ballot: paxos::Ballot) -> Tag {
+    tag([ballot.round, ballot.node.0, 0, 0])
+}
+
+fn at(now: Instant) -> paxos::Instant {
+    paxos::Instant(now.0)
+}
+
+fn tag(words: [u64; 4]) -> Tag {
+    let mut tag = Tag::default();
+    for (to, word) in tag.0.chunks_exact_mut(8).zip(words) {
+        to.copy_from_slice(&word.to_le_bytes());
+    }
+    tag
+}
+
+fn untag(tag: &Tag) -> [u64; 4] {
+    let mut words = tag
+        .0
+        .chunks_exact(8)
+        .map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
+    std::array::from_fn(|_| words.next().unwrap_or_default())
+}
+
+/// Rounds end below the top byte, which is the kind's.
+const KIND_SHIFT: u32 = 56;
+/// At least what state (twice, in the last of several) and start take in a record.
+const RECORD_HEAD_BYTES: usize = 256;
+/// At least what a put takes beside its body.
+const PUT_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+use super::*;
+
+/// A follower.
+fn follower() -> Paxos {
+    let quorums = paxos::Quorums::majority((1..=3).map(paxos::NodeId)).unwrap();
+    let config = paxos::Config::new(paxos::NodeId(2), quorums);
+    let recovered = Recovered {
+        state: None,
+        start: Position::default(),
+        snapshot: None,
+        slots: Box::new(std::iter::empty()),
+    };
+    <Paxos as Protocol>::recover(config, recovered, Instant::default()).unwrap()
+}
+
+/// The records that the next write becomes, each as its operations.
+fn persist(core: &mut Paxos, now: Instant, record_bytes_max: usize) -> Vec<Vec<String>> {
+    let mut records = Vec::new();
+    while let Some(output) = Protocol::poll_output(core) {
+        let Output::Persist(write) = output else {
+            continue;
+        };
+        let append = |ops: &mut dyn Iterator<Item = Op<'_>>| {
+            records.push(ops.map(shown).collect());
+            Ok::<_, LogError>(Lsn(records.len() as u64))
+        };
+        let staged = Paxos::stage(write, record_bytes_max, append).unwrap();
+        let Ok((_, receipt)) = Paxos::release(staged, Lsn(u64::MAX)) else {
+            panic!("everything is durable")
+        };
+        Protocol::handle_persisted(core, now, receipt);
+    }
+    records
+}
+
+fn shown(op: Op<'_>) -> String {
+    match op {
+        Op::State(tag) => {
+            let [round, node, chosen, _] = untag(&tag);
+            format!("promised {round}.{node}, chosen {chosen}")
+        }
+        Op::Put { index, tag, body } => {
+            let slot = Slot {
+                index,
+                tag,
+                body: Bytes::copy_from_slice(body),
+            };
+            let vote = vote(slot);
+            format!("{index} in {} of {}", vote.ballot, vote.value.origin)
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// A crash may leave any prefix of them: what these votes complete is not called chosen before the
+/// last of them is there.
+#[test]
+fn a_write_in_several_records_claims_nothing_that_a_later_one_holds() {
+    let accept = |first: u64| {
+        let value = paxos::Value {
+            kind: paxos::Kind::Command,
+            origin: ballot(1, 1),
+            body: Bytes::from(vec![0; 300]),
+        };
+        Message::Replicate(Replicate::Accept {
+            ballot: ballot(1, 1),
+            first: paxos::Slot(first),
+            values: vec![value; 3],
+            chosen: paxos::Slot(first + 2),
+        })
+    };
+    let (now, from) = (Instant::default(), NodeId(1));
+    let mut core = follower();
+    Protocol::handle_message(&mut core, now, from, accept(1));
+    let whole = [
+        "promised 1.1, chosen 3",
+        "1 in 1.1 of 1.1",
+        "2 in 1.1 of 1.1",
+        "3 in 1.1 of 1.1",
+    ];
+    assert_eq!(persist(&mut core, now, 1 << 20), [whole]);
+    Protocol::handle_message(&mut core, now, from, accept(4));
+    let parts = [
+        vec![
+            "promised 1.1, chosen 3",
+            "4 in 1.1 of 1.1",
+            "5 in 1.1 of 1.1",
+        ],
+        vec!["6 in 1.1 of 1.1", "promised 1.1, chosen 6"],
+    ];
+    assert_eq!(persist(&mut core, now, 1000), parts);
+}
+
+/// Pinned: a directory written by this version is read by the next, or refused by its version.
+#[test]
+fn tags_are_as_the_table_says() {
+    let value = paxos::Value {
+        kind: paxos::Kind::Command,
+        origin: ballot(3, 4),
+        body: Bytes::new(),
+    };
+    let written = paxos::Vote {
+        slot: paxos::Slot(9),
+        ballot: ballot(5, 6),
+        value,
+    };
+    let Op::Put { index, tag, body } = put(&written) else {
+        panic!()
+    };
+    let golden = *b"\x05\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\x01\x04\0\0\0\0\0\0\0";
+    assert_eq!((index, tag.0), (9, golden));
+    let body = Bytes::copy_from_slice(body);
+    assert_eq!(vote(Slot { index, tag, body }), written);
+
+    let promised = paxos::State {
+        promised: ballot(7, 8),
+        chosen: paxos::Slot(9),
+    };
+    let Op::State(tag) = state(promised) else {
+        panic!()
+    };
+    let golden = *b"\x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    assert_eq!(tag.0, golden);
+}

@@ -1,0 +1,566 @@
+//! Multi-Paxos under test.
+//!
+//! The rules are told from outside: what a node's disk holds is read off the operations that its
+//! log took, by the layout that the runtime documents; so a core that deceives itself is not
+//! believed.
+
+use std::collections::BTreeMap;
+
+use synod_paxos::{
+    AcceptorSet, Ballot, Binding, Echo, Kind as ValueKind, Message, Quorums, Replicate, Slot, Value,
+};
+use synod_replica::{Kind, NodeId, Position, Snapshot, paxos};
+use synod_sim::Coverage;
+use synod_wal::{Lsn, Op, Tag};
+
+use super::tokens::{FNV_BASIS, fnv};
+use super::{Options, Rules, Subject, Verdict, must};
+
+/// Multi-Paxos, with the rules that any execution of it keeps.
+#[derive(Debug)]
+pub(crate) struct Paxos;
+
+/// # Rules
+/// - *One value*: of a slot, all votes in one ballot are for one value.
+/// - *Agreement*: of a slot, one value is chosen: that for which the disks of a phase-2 quorum
+///   have, or had, votes in one ballot.
+/// - *Promise*: what a node has durably promised never falls, it votes for nothing below it, unless
+///   for what is chosen already, and it tells every vote it has when it promises.
+/// - *Durability*: a promise, a request for promises and an acknowledgement leave a node when the
+///   disk of that node has what they say, and nothing is called chosen that is not.
+/// - *Leadership*: a ballot is led by the node in it, in one of its lives.
+#[derive(Debug, Default)]
+pub(crate) struct PaxosRules {
+    quorums: Option<Quorums>,
+    nodes: BTreeMap<NodeId, Node>,
+    /// Who has, or had, a durable vote in a ballot for a slot.
+    accepted: BTreeMap<(u64, Ballot), (Held, AcceptorSet)>,
+    chosen: BTreeMap<u64, Held>,
+    /// Every slot up to this one is chosen.
+    frontier: u64,
+    led: BTreeMap<Ballot, (NodeId, u64)>,
+    coverage: Coverage,
+}
+
+/// One node, as its disk is.
+#[derive(Debug, Default)]
+struct Node {
+    life: u64,
+    disk: Disk,
+    /// Records that the log took and has not synced.
+    pending: Vec<(Lsn, Disk)>,
+    /// A write is on its way, of so many records.
+    in_flight: usize,
+    /// What the disk had promised when that write was made: what the node voted for before it
+    /// promised more may become durable together with the promise.
+    promised_before: Ballot,
+    /// Votes that crashes may have kept: of several for a slot the last that was.
+    perhaps: BTreeMap<u64, Vec<(Ballot, Held)>>,
+    promised: Ballot,
+}
+
+/// What a disk holds, or what a record adds to it.
+#[derive(Clone, Debug, Default)]
+struct Disk {
+    promised: Ballot,
+    chosen: u64,
+    start: u64,
+    votes: BTreeMap<u64, (Ballot, Held)>,
+}
+
+/// A value, as far as it can be told from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    origin: Ballot,
+    kind: ValueKind,
+    body: u64,
+}
+
+impl Subject for Paxos {
+    type Config = paxos::Config;
+    type Rules = PaxosRules;
+
+    const NAME: &'static str = "paxos";
+    const MINIMUMS: &'static [(&'static str, u64)] = &[
+        ("rejected: overtaken", 200),
+        ("entries fetched from the log", 25_000),
+        ("leaderships", 850),
+        ("campaigns advised against", 1_100),
+        ("promises asked for", 3_000),
+        ("promises with votes", 600),
+        ("promises in several pages", 90),
+        ("leaders and candidates preempted", 430),
+        ("votes for values proposed again", 2_900),
+        ("votes for no-ops", 20),
+        ("entries behind later epochs", 10),
+        ("chosen values asked for", 200),
+        ("chosen values told to a leader", 170),
+        ("logs cut behind a snapshot", 4_400),
+        ("snapshots offered", 400),
+        ("snapshots offered to a leader", 15),
+        ("machines restored", 780),
+        ("steps with reads that wait", 100_000),
+    ];
+
+    fn config(options: &Options, node: NodeId, seed: u64) -> paxos::Config {
+        let mut config = paxos::Config::new(id(node), quorums(options));
+        let core = &options.core;
+        config.seed = seed;
+        config.cache_bytes_max = core.cache_bytes_max;
+        config.accept_bytes_max = core.append_bytes_max;
+        config.inflight_bytes_max = core.inflight_bytes_max;
+        config.inflight_messages_max = core.inflight_messages_max;
+        config.unchosen_bytes_max = core.uncommitted_bytes_max;
+        config.reads_max = core.reads_max;
+        config
+    }
+
+    /// As many disks may rot as leave a quorum.
+    fn fit(options: &mut Options) {
+        let spare = options.nodes as usize - Self::quorum(options);
+        let minority = (options.nodes as usize - 1) / 2;
+        options.world.rot_nodes_max = Some(spare.min(minority));
+    }
+
+    fn quorum(options: &Options) -> usize {
+        let (phase1, phase2) = phases(options);
+        phase1.max(phase2)
+    }
+
+    /// Whoever hears from a leader is content, and whoever asks is told so.
+    fn disturbs(_: &Options) -> bool {
+        false
+    }
+}
+
+/// How many promise, and how many accept.
+fn phases(options: &Options) -> (usize, usize) {
+    let nodes = options.nodes as usize;
+    match options.core.flexible {
+        None => (nodes / 2 + 1, nodes / 2 + 1),
+        Some(drawn) => {
+            let phase2 = 1 + drawn as usize % nodes;
+            (nodes + 1 - phase2, phase2)
+        }
+    }
+}
+
+fn quorums(options: &Options) -> Quorums {
+    let (phase1, phase2) = phases(options);
+    let acceptors = (1..=options.nodes).map(paxos::NodeId);
+    Quorums::flexible(acceptors, phase1, phase2).expect("they meet")
+}
+
+impl Rules<Paxos> for PaxosRules {
+    fn started(&mut self, node: NodeId, core: &paxos::Paxos) -> Verdict {
+        self.quorums
+            .get_or_insert_with(|| core.configuration().quorums.clone());
+        let this = self.nodes.entry(node).or_default();
+        this.life += 1;
+        let found = core.ballot();
+        let least = this.disk.promised;
+        must(found >= least, "promise", || {
+            format!("{least} was promised, and {found} is what is left of it")
+        })?;
+        if !this.pending.is_empty() {
+            self.coverage.add(this.fate(core), 1);
+        }
+        for (_, record) in std::mem::take(&mut this.pending) {
+            for (slot, vote) in record.votes {
+                this.perhaps.entry(slot).or_default().push(vote);
+            }
+            this.disk.promised = this.disk.promised.max(record.promised.min(found));
+        }
+        // A snapshot that was installed, or behind which the log was cut, in such a write.
+        this.disk.start = this.disk.start.max(core.status().start.0);
+        (this.promised, this.in_flight) = (found, 0);
+        Ok(())
+    }
+
+    fn rotted(&mut self, _: NodeId) {}
+
+    fn stepped(&mut self, node: NodeId, core: &paxos::Paxos) -> Verdict {
+        let this = self.nodes.entry(node).or_default();
+        let (before, now) = (this.promised, core.ballot());
+        must(now >= before, "promise", || {
+            format!("{before} was promised, then {now}")
+        })?;
+        this.promised = now;
+        if core.leader() != Some(id(node)) {
+            return Ok(());
+        }
+        let life = (node, this.life);
+        let leader = *self.led.entry(now).or_insert(life);
+        must(leader == life && now.node == id(node), "leadership", || {
+            format!("{life:?} leads in {now}, which was led by {leader:?}")
+        })
+    }
+
+    fn staged(&mut self, node: NodeId, _: &paxos::Write) -> Verdict {
+        let this = self.nodes.entry(node).or_default();
+        (this.in_flight, this.promised_before) = (0, this.disk.promised);
+        Ok(())
+    }
+
+    fn appended(&mut self, node: NodeId, lsn: Lsn, ops: &[Op<'_>]) {
+        let record = self.record(ops);
+        let this = self.nodes.entry(node).or_default();
+        this.pending.push((lsn, record));
+        this.in_flight += 1;
+        if this.in_flight == 2 {
+            self.coverage.add("writes in several records", 1);
+        }
+    }
+
+    fn durable(&mut self, node: NodeId, lsn: Lsn) -> Verdict {
+        let this = self.nodes.entry(node).or_default();
+        let count = this.pending.iter().filter(|(at, _)| *at <= lsn).count();
+        let records: Vec<_> = this.pending.drain(..count).collect();
+        for (_, record) in records {
+            self.keep(node, record)?;
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, from: NodeId, _: NodeId, message: &Message) -> Verdict {
+        self.count(message);
+        match message {
+            Message::Replicate(Replicate::Accept { chosen, .. })
+            | Message::Replicate(Replicate::Heartbeat { chosen, .. })
+            | Message::Replicate(Replicate::Chosen { chosen, .. })
+            | Message::Echo(Echo::Answer { chosen, .. })
+            | Message::Echo(Echo::Heartbeat { chosen, .. }) => self.is_chosen(*chosen),
+            Message::Binding(Binding::Prepare { ballot, .. }) => {
+                must(ballot.node == id(from), "leadership", || {
+                    format!("it asks for promises in {ballot}")
+                })?;
+                self.has_promised(from, *ballot)
+            }
+            Message::Binding(Binding::Promise {
+                ballot,
+                from: first,
+                votes,
+                next,
+                chosen,
+            }) => {
+                self.has_promised(from, *ballot)?;
+                self.is_chosen(*chosen)?;
+                let told: BTreeMap<u64, (Ballot, Held)> = votes
+                    .iter()
+                    .map(|vote| (vote.slot.0, (vote.ballot, Held::of(&vote.value))))
+                    .collect();
+                let begins = first.0.max(chosen.0 + 1);
+                let ends = next.map_or(u64::MAX, |next| next.0);
+                self.tells_its_votes(from, *ballot, begins..ends, &told)
+            }
+            Message::Binding(Binding::Accepted {
+                ballot,
+                first,
+                last,
+            }) => (first.0..=last.0).try_for_each(|slot| self.has_accepted(from, *ballot, slot)),
+            Message::Echo(Echo::Learned { first, values, .. }) => {
+                let slots = first.0..;
+                slots.zip(values).try_for_each(|(slot, value)| {
+                    let known = self.chosen.get(&slot);
+                    must(known == Some(&Held::of(value)), "durability", || {
+                        format!("at {slot} {value:?} is called chosen, {known:?} is")
+                    })
+                })
+            }
+            Message::Replicate(Replicate::Snapshot { snapshot, .. })
+            | Message::Echo(Echo::Offer { snapshot, .. }) => {
+                self.is_origin(snapshot.last.slot.0, snapshot.last.origin)
+            }
+            Message::Echo(Echo::Ask { .. } | Echo::Preempted { .. } | Echo::Learn { .. }) => Ok(()),
+        }
+    }
+
+    fn applied(&mut self, _: NodeId, at: Position, kind: Kind, body: &bytes::Bytes) -> Verdict {
+        let held = Held {
+            origin: origin(&at.tag),
+            kind: match kind {
+                Kind::Noop => ValueKind::Noop,
+                Kind::Commands => ValueKind::Command,
+                Kind::Membership => ValueKind::Configuration,
+            },
+            body: fnv(FNV_BASIS, body),
+        };
+        let known = self.chosen.get(&at.index);
+        must(known == Some(&held), "durability", || {
+            format!("at {} {held:?} is applied, {known:?} is chosen", at.index)
+        })
+    }
+
+    fn restored(&mut self, _: NodeId, snapshot: &Snapshot) -> Verdict {
+        self.is_origin(snapshot.index, origin(&snapshot.tag))
+    }
+
+    fn rested(&mut self, _: NodeId, core: &paxos::Paxos, options: &Options) -> Verdict {
+        let status = core.status();
+        let one = options.engine.body_bytes_max + VALUE_BYTES;
+        let window = options.core.inflight_bytes_max + options.core.append_bytes_max.max(one);
+        let in_bounds = |peer: &synod_paxos::PeerStatus| peer.inflight_bytes <= window;
+        must(status.peers.iter().all(in_bounds), "memory bound", || {
+            format!("in flight with a window of {window}: {status:?}")
+        })?;
+        let at_rest = status.last == status.persisted && status.handed == status.persisted;
+        must(
+            !at_rest || status.cache_bytes <= options.core.cache_bytes_max,
+            "memory bound",
+            || format!("the cache holds too much: {status:?}"),
+        )
+    }
+
+    fn cover(&self, coverage: &mut Coverage) {
+        coverage.add("leaderships", self.led.len() as u64);
+        coverage.merge(&self.coverage);
+    }
+}
+
+impl PaxosRules {
+    /// What the operations of one record say.
+    fn record(&mut self, ops: &[Op<'_>]) -> Disk {
+        let mut record = Disk::default();
+        for op in ops {
+            match op {
+                Op::State(tag) => {
+                    let [round, node, chosen, _] = words(tag);
+                    record.promised = ballot(round, node);
+                    record.chosen = chosen;
+                }
+                Op::Truncate { .. } => unreachable!("Paxos takes no vote back"),
+                Op::Start { after, .. } => {
+                    record.start = *after;
+                    self.coverage.add("logs cut behind a snapshot", 1);
+                }
+                Op::Put { index, tag, body } => {
+                    let [round, node, packed, origin_node] = words(tag);
+                    let held = Held {
+                        origin: ballot(packed & Ballot::ROUND_MAX, origin_node),
+                        kind: match packed >> 56 {
+                            0 => ValueKind::Noop,
+                            1 => ValueKind::Command,
+                            _ => ValueKind::Configuration,
+                        },
+                        body: fnv(FNV_BASIS, body),
+                    };
+                    let voted = ballot(round, node);
+                    if held.kind == ValueKind::Noop {
+                        self.coverage.add("votes for no-ops", 1);
+                    } else if held.origin != voted {
+                        self.coverage.add("votes for values proposed again", 1);
+                    }
+                    record.votes.insert(*index, (voted, held));
+                }
+            }
+        }
+        record
+    }
+
+    /// A record is durable.
+    fn keep(&mut self, node: NodeId, record: Disk) -> Verdict {
+        let frontier = self.frontier;
+        let this = self.nodes.entry(node).or_default();
+        must(
+            record.chosen <= frontier.max(this.disk.start),
+            "durability",
+            || format!("it notes {} as chosen, {frontier} is", record.chosen),
+        )?;
+        this.disk.promised = this.disk.promised.max(record.promised);
+        if record.start > this.disk.start {
+            this.disk.start = record.start;
+            this.disk.votes.retain(|slot, _| *slot > record.start);
+            this.perhaps.retain(|slot, _| *slot > record.start);
+        }
+        let promised = this.promised_before;
+        for (slot, (ballot, held)) in record.votes {
+            let chosen = self.chosen.get(&slot);
+            must(
+                ballot >= promised || chosen == Some(&held),
+                "promise",
+                || format!("it votes for {slot} in {ballot}, and had promised {promised}"),
+            )?;
+            self.vote(node, slot, ballot, held)?;
+        }
+        Ok(())
+    }
+
+    fn vote(&mut self, node: NodeId, slot: u64, ballot: Ballot, held: Held) -> Verdict {
+        let chosen = self.chosen.get(&slot).copied();
+        let this = self.nodes.entry(node).or_default();
+        this.perhaps.remove(&slot);
+        if let Some((before, _)) = this.disk.votes.insert(slot, (ballot, held)) {
+            must(ballot >= before || chosen == Some(held), "promise", || {
+                format!("a vote for {slot} in {before} gives way to one in {ballot}")
+            })?;
+        }
+        let first = (held, AcceptorSet::default());
+        let (one, acceptors) = self.accepted.entry((slot, ballot)).or_insert(first);
+        let one = *one;
+        must(one == held, "one value", || {
+            format!("for {slot} in {ballot}: {one:?} and {held:?}")
+        })?;
+        let Some(quorums) = &self.quorums else {
+            return Ok(());
+        };
+        quorums.insert(acceptors, id(node));
+        if !quorums.is_phase2(*acceptors) {
+            return Ok(());
+        }
+        let known = *self.chosen.entry(slot).or_insert(held);
+        while self.chosen.contains_key(&(self.frontier + 1)) {
+            self.frontier += 1;
+        }
+        must(known == held, "agreement", || {
+            format!("for {slot} {known:?} is chosen, and in {ballot} {held:?}")
+        })
+    }
+
+    fn is_chosen(&self, through: Slot) -> Verdict {
+        let frontier = self.frontier;
+        must(through.0 <= frontier, "durability", || {
+            format!(
+                "everything up to {} is called chosen, {frontier} is",
+                through.0
+            )
+        })
+    }
+
+    fn is_origin(&self, slot: u64, origin: Ballot) -> Verdict {
+        self.is_chosen(Slot(slot))?;
+        let known = self.chosen.get(&slot).map(|held| held.origin);
+        must(known == Some(origin), "agreement", || {
+            format!("a snapshot ends at {slot} with a value of {origin}, {known:?} was chosen")
+        })
+    }
+
+    fn has_promised(&self, node: NodeId, ballot: Ballot) -> Verdict {
+        let promised = self.nodes[&node].disk.promised;
+        must(promised >= ballot, "durability", || {
+            format!("it promises {ballot}, its disk has {promised}")
+        })
+    }
+
+    /// An acknowledgement: of a vote in this ballot, or of what is chosen.
+    fn has_accepted(&mut self, node: NodeId, ballot: Ballot, slot: u64) -> Verdict {
+        let chosen = self.chosen.get(&slot).copied();
+        let this = self.nodes.entry(node).or_default();
+        let says = |(voted, held): &(Ballot, Held)| *voted == ballot || Some(*held) == chosen;
+        let durable = this.disk.votes.get(&slot);
+        if slot <= this.disk.start || durable.is_some_and(says) {
+            return Ok(());
+        }
+        // A node that was started again knows better than anybody what was on its disk.
+        let mut perhaps = this.perhaps.get(&slot).into_iter().flatten().copied();
+        match perhaps.find(says) {
+            Some((voted, held)) => self.vote(node, slot, voted, held),
+            None => must(false, "durability", || {
+                format!("it acknowledges {slot} in {ballot}, its disk has {durable:?}")
+            }),
+        }
+    }
+
+    /// All of them, and none that it does not have; but a vote in this very ballot may have joined
+    /// the write of the promise, in place of the one before it.
+    fn tells_its_votes(
+        &mut self,
+        node: NodeId,
+        ballot: Ballot,
+        slots: std::ops::Range<u64>,
+        told: &BTreeMap<u64, (Ballot, Held)>,
+    ) -> Verdict {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        for (slot, (voted, held)) in told {
+            let this = &self.nodes[&node];
+            let on_disk = this.disk.votes.get(slot);
+            let durable = on_disk.is_some_and(|vote| *vote == (*voted, *held) || vote.0 >= ballot);
+            let mut perhaps = this.perhaps.get(slot).into_iter().flatten();
+            must(
+                durable || perhaps.any(|vote| *vote == (*voted, *held)),
+                "durability",
+                || format!("it tells of a vote for {slot} in {voted} that its disk lacks"),
+            )?;
+            if !durable {
+                self.vote(node, *slot, *voted, *held)?;
+            }
+        }
+        let mut before = self.nodes[&node].disk.votes.range(slots);
+        let hidden = before.find(|(slot, vote)| vote.0 < ballot && told.get(slot) != Some(vote));
+        must(hidden.is_none(), "promise", || {
+            format!("it promises {ballot} and is silent about {hidden:?}, it tells {told:?}")
+        })
+    }
+
+    fn count(&mut self, message: &Message) {
+        let name = match message {
+            Message::Binding(Binding::Prepare { .. }) => "promises asked for",
+            Message::Binding(Binding::Promise { next: Some(_), .. }) => "promises in several pages",
+            Message::Binding(Binding::Promise { votes, .. }) if !votes.is_empty() => {
+                "promises with votes"
+            }
+            Message::Echo(Echo::Answer { unhappy: false, .. }) => "campaigns advised against",
+            Message::Echo(Echo::Preempted { .. }) => "leaders and candidates preempted",
+            Message::Echo(Echo::Learn { .. }) => "chosen values asked for",
+            Message::Echo(Echo::Learned { .. }) => "chosen values told to a leader",
+            Message::Echo(Echo::Offer { .. }) => "snapshots offered to a leader",
+            Message::Echo(Echo::Heartbeat { behind: true, .. }) => "acknowledgements forgotten",
+            Message::Replicate(Replicate::Snapshot { .. }) => "snapshots offered",
+            _ => return,
+        };
+        self.coverage.add(name, 1);
+    }
+}
+
+impl Node {
+    /// What became of a write on its way when the node went down, as far as it shows: one that only
+    /// took the place of older votes counts as taken.
+    fn fate(&self, core: &paxos::Paxos) -> &'static str {
+        let last = self
+            .disk
+            .votes
+            .last_key_value()
+            .map_or(0, |(slot, _)| *slot);
+        let status = core.status();
+        let kept = core.ballot() > self.disk.promised || status.last.0 > last.max(self.disk.start);
+        match kept {
+            true => "unsynced writes that a crash kept",
+            false => "unsynced writes that a crash took",
+        }
+    }
+}
+
+impl Held {
+    fn of(value: &Value) -> Self {
+        Self {
+            origin: value.origin,
+            kind: value.kind,
+            body: fnv(FNV_BASIS, &value.body),
+        }
+    }
+}
+
+fn id(node: NodeId) -> paxos::NodeId {
+    paxos::NodeId(node.0)
+}
+
+fn ballot(round: u64, node: u64) -> Ballot {
+    Ballot {
+        round,
+        node: paxos::NodeId(node),
+    }
+}
+
+fn origin(tag: &Tag) -> Ballot {
+    let [round, node, ..] = words(tag);
+    ballot(round, node)
+}
+
+fn words(tag: &Tag) -> [u64; 4] {
+    let mut words = tag.0.chunks_exact(8);
+    std::array::from_fn(|_| u64::from_le_bytes(words.next().unwrap().try_into().unwrap()))
+}
+
+/// What a core counts for a value beside its body, at the most.
+const VALUE_BYTES: usize = 64;
