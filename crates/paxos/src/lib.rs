@@ -8,6 +8,8 @@ extern crate alloc;
 extern crate std;
 
 mod ballot;
+#[cfg(feature = "check")]
+pub mod check;
 mod id;
 mod quorum;
 mod time;
