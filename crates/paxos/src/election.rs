@@ -56,7 +56,10 @@ impl Paxos {
 
     pub(crate) fn handle_ask(&mut self, now: Instant, from: NodeId, attempt: u64) {
         let hears = match &self.duty {
-            Duty::Leader(_) => true,
+            // One that no quorum hears is about to resign.
+            Duty::Leader(leader) => {
+                now.since(self.heard_by_quorum(leader, now)) < self.config.election_timeout_max
+            }
             Duty::Follower(follower) => follower
                 .heard
                 .is_some_and(|heard| now.since(heard) < self.config.election_timeout_min),

@@ -188,7 +188,7 @@ impl Paxos {
         if now < leader.quorum_deadline {
             return;
         }
-        let heard = self.reached(leader, now, |progress| progress.contact);
+        let heard = self.heard_by_quorum(leader, now);
         let in_flight = self.in_flight.as_ref().map(|write| write.seq);
         let same = leader.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
         let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));
@@ -201,6 +201,11 @@ impl Paxos {
             leader.quorum_deadline = heard.plus(timeout);
             leader.slow_write = slow_write;
         }
+    }
+
+    /// When a phase-2 quorum was heard last: at this moment or later each of it was.
+    pub(crate) fn heard_by_quorum(&self, leader: &Leader, now: Instant) -> Instant {
+        self.reached(leader, now, |progress| progress.contact)
     }
 
     /// The greatest value that a phase-2 quorum has reached; this node's own is `own`.
@@ -330,7 +335,18 @@ impl Paxos {
             return;
         }
         peer.handle_chosen(chosen);
+        self.count_chosen(from, chosen);
         self.replicate_to(from);
+    }
+
+    /// A peer may know slots to be chosen that this leader does not, and is not sent them. That it
+    /// holds what is chosen there is as good as a vote for it: of a chosen value nothing else can be
+    /// proposed.
+    fn count_chosen(&mut self, from: NodeId, chosen: Slot) {
+        if chosen > self.log.chosen() {
+            self.count_votes(from, Slot(1), chosen);
+            self.advance_chosen();
+        }
     }
 
     pub(crate) fn handle_heartbeat_echo(
@@ -353,7 +369,9 @@ impl Paxos {
             count(&mut self.counters.malformed);
             return;
         }
-        if peer.handle_echo(round, through, chosen, behind) {
+        let wants = peer.handle_echo(round, through, chosen, behind);
+        self.count_chosen(from, chosen);
+        if wants {
             self.replicate_to(from);
         }
     }

@@ -1,4 +1,178 @@
-//! Paxos as pure state machines: no I/O, no clock, no threads, and durability in the types.
+//! Paxos as a pure state machine: no I/O, no clock, no threads, and durability in the types.
+//!
+//! # The problem
+//!
+//! A few machines shall act as one that does not fail: agree on one sequence of values, although
+//! any of them may stop at any time and the network may lose, repeat, delay and reorder messages.
+//! Paxos (Lamport, *The Part-Time Parliament*, 1998, and *Paxos Made Simple*, 2001, whose sections
+//! are cited as §) decides one value: see [`single`]. [`Paxos`] is that once for each *slot* of a
+//! sequence, with one leader for all of them: phase 1 once, then one round trip a value (§3).
+//!
+//! # The model
+//!
+//! Nodes crash and come back with what was durable (crash-recovery), and do not lie. Nothing about
+//! safety rests on time. For progress a quorum of each phase must be up and connected to one node,
+//! and messages must arrive within an election timeout. [`Paxos`] is one node of one group,
+//! proposer, acceptor and learner in one: a value. What happened goes in, with the time it
+//! happened; what to do comes out. The driver owns the log, the network, the clock and the state
+//! machine.
+//!
+//! ```text
+//!   handle_message  handle_timeout  propose  read              handle_persisted
+//!         │               │            │       │                     ▲
+//!         ▼               ▼            ▼       ▼                     │ receipt
+//!  ┌──────────────────────────────────────────────┐   Persist   ┌────┴─────┐ messages that
+//!  │ Paxos: promise, votes, chosen prefix, role   ├────────────▶│  Write   ├─ had to wait ─▶ peers
+//!  │                                              │             └──────────┘
+//!  └──┬────────┬───────┬──────────┬──────────┬────┘
+//!     │ Send   │ Apply │ Read     │ Fetch    │ PullSnapshot, Restore
+//!     ▼        ▼       ▼          ▼          ▼
+//!   peers   machine  callers     log      snapshot files
+//! ```
+//!
+//! # The life of a value
+//!
+//! ```text
+//!   slot        1     2     3     4     5     6     7
+//!   acceptor A  a     b     c     ·     e                  votes, with the ballot of each
+//!   acceptor B  a     b     ·     ·     e
+//!               └─ chosen ─┘
+//!   A new leader hears A and B: 1 and 2 are known to be chosen, 3 and 5 have votes, 4 has none.
+//!
+//!   slot        1     2  │  3     4     5  │  6     7
+//!                 learns │  c    no-op  e  │  its own
+//! ```
+//!
+//! 1. Who has heard no leader for an election timeout *asks* every acceptor whether it misses one
+//!    too ([`Echo::Ask`]). With a yes from quorums of both phases it campaigns. So whoever is
+//!    connected to quorums leads, whatever else is cut and however stale its log is, and who is not
+//!    disturbs nobody.
+//! 2. It promises itself a ballot above all it heard of, and when that is durable it asks for
+//!    promises ([`Binding::Prepare`]); acceptors tell their votes in pages.
+//! 3. With a phase-1 quorum it leads. What is known to be chosen it *learns*; where there are votes
+//!    it proposes the value of the highest ballot again (P2c); gaps below it fills with no-ops.
+//! 4. Then it proposes what it is given, slot by slot, without waiting for the one before
+//!    ([`Replicate::Accept`]). An acceptor takes values in any order. A value is chosen with a
+//!    phase-2 quorum of votes, its own vote among them once that is durable, and handed out when
+//!    all before it is chosen.
+//!
+//! # The loop
+//!
+//! ```
+//! use core::convert::Infallible;
+//! use bytes::Bytes;
+//! use synod_paxos::{Config, Instant, NodeId, Output, Paxos, Position, Quorums, Recovered, Vote};
+//!
+//! // A group of one, so that nobody needs to be heard.
+//! let config = Config::new(NodeId(1), Quorums::majority([NodeId(1)])?);
+//! let empty = Recovered {
+//!     state: None,
+//!     start: Position::ZERO,
+//!     snapshot: None,
+//!     votes: core::iter::empty::<Result<Vote, Infallible>>(),
+//! };
+//! let mut paxos = Paxos::new(config, empty, Instant::ZERO).unwrap();
+//! let mut disk = Vec::new();
+//! let mut applied = Vec::new();
+//!
+//! let now = paxos.poll_timeout().unwrap();
+//! paxos.handle_timeout(now); // nobody leads: ask, and campaign
+//! for command in [None, Some("hello")] {
+//!     if let Some(command) = command {
+//!         paxos.propose(now, Bytes::from_static(command.as_bytes())).unwrap();
+//!     }
+//!     while let Some(output) = paxos.poll_output() {
+//!         match output {
+//!             Output::Persist(write) => {
+//!                 let stored = write.persist(|record| Ok::<(), Infallible>(disk.push(record.clone())));
+//!                 let Ok((messages, receipt)) = stored;
+//!                 assert!(messages.is_empty()); // to a peer, if there were one: only now
+//!                 paxos.handle_persisted(now, receipt);
+//!             }
+//!             Output::Apply(chosen) => applied.push(chosen.value.body),
+//!             Output::Send(envelope) => unreachable!("no peer to send {envelope:?} to"),
+//!             Output::Fetch(_) | Output::Read { .. } => {}
+//!             Output::PullSnapshot { .. } | Output::Restore(_) => {}
+//!         }
+//!     }
+//! }
+//! assert_eq!(applied, ["hello"]);
+//! assert_eq!(disk.len(), 2); // the promise, the vote
+//! # Ok::<(), synod_paxos::QuorumError>(())
+//! ```
+//!
+//! Rules for a driver: hand the receipt back once the record is durable, in any thread, at any
+//! later time; after a failed write poll no more and drop the value; answer each [`Fetch`]; with
+//! [`Output::Restore`] throw away what was applied and begin from that snapshot. Skipping or
+//! delaying anything else is safe and only slow.
+//!
+//! # Guarantees
+//!
+//! In each slot at most one value is chosen, and all nodes hand out the same values in the same
+//! order. The invariants behind it are listed at [`Paxos`] and asserted in debug builds. Beyond
+//! them:
+//!
+//! - what tells a peer that this node remembers something is a [`Binding`] and travels inside the
+//!   [`Write`] that makes it true. The leader's [`Replicate`] messages and the [`Echo`]es need no
+//!   write;
+//! - one write is in flight at a time; whatever happens meanwhile is in the next one (group
+//!   commit);
+//! - own promise and own votes count when their write is durable, not before;
+//! - each accepted read ends in exactly one [`Output::Read`];
+//! - input of a peer never panics and is never an error: nonsense is ignored and counted in
+//!   [`Counters`];
+//! - memory is bounded by [`Config`] and [`Slot::AHEAD_MAX`]: cached, in-flight and unchosen bytes,
+//!   reads, messages that wait, and how far votes go beyond what is chosen;
+//! - a node that is connected to quorums of both phases leads within four election timeouts in each
+//!   of the topologies of Ng, Haridi and Carbone (*Omni-Paxos*, EuroSys 2023): quorum loss,
+//!   constrained election, chained. In the last the leader stays.
+//!
+//! # Where the twins differ
+//!
+//! `synod_raft::Raft` has the same shape, and a driver needs to know the difference in few places.
+//!
+//! | | Raft | here |
+//! |---|---|---|
+//! | who may lead | who holds everything committed | whoever phase 1 tells what it must know; it learns the rest while it leads |
+//! | order of what different leaders propose | Log Matching: what is in the log is there with all before it | none. A value of an old leader may be chosen after values of later ones, although the one it proposed before was not |
+//! | a proposal whose leader is gone | lost for certain, when its index is committed with another entry | lost for certain *at its slot*, when that is chosen with another value. Until then nobody can say, however many later slots are chosen |
+//! | terms, or origins, along the log | never fall | need not rise |
+//! | what names an entry | term and index | slot and [`Value::origin`]; the ballot under which a node holds a chosen value differs from node to node |
+//! | the log of a follower | may be truncated | a vote gives way to one of a higher ballot, slot by slot; the log may have gaps |
+//! | a new leader's first entry | an entry of its own, so that it may commit older ones | none. It proposes again what it found, under its own ballot |
+//! | appends | refused if what is before them differs | taken in any order |
+//! | quorums | majorities | any [`Quorums`] that meet across the phases |
+//! | what is durable besides the log | term, vote | the promise; and, lazily, how far all is chosen, so that a restarted node applies that at once |
+//! | two leaders of one number | impossible in a term | two ballots may share a round: [`Ballot`]s are compared with their nodes |
+//!
+//! # Words
+//!
+//! | paper | here |
+//! |---|---|
+//! | proposal number, ballot number | [`Ballot`] |
+//! | instance, decree number | [`Slot`] |
+//! | distinguished proposer, president | leader |
+//! | prepare request and its response (phase 1a, 1b) | [`Binding::Prepare`], [`Binding::Promise`] |
+//! | accept request and its response (phase 2a, 2b) | [`Replicate::Accept`], [`Binding::Accepted`] |
+//! | vote | [`Vote`] |
+//! | a majority | [`Quorums`]: one system for each phase |
+//! | α, how far ahead a leader proposes | [`Slot::AHEAD_MAX`], in bytes [`Config::unchosen_bytes_max`] |
+//!
+//! # What is left out
+//!
+//! For later: changes of the [`Configuration`], which travels in snapshots and values already; reads
+//! that a quorum answers without the leader; a leader that is asked to hand over.
+//!
+//! Not planned: *Fast Paxos*, which saves a message delay when proposals do not collide and needs
+//! larger quorums for it, where a leader's pipeline already makes the cost of a value a copy. *EPaxos*
+//! and its kin, which have no leader and order only what does not commute: the driver would have to
+//! tell what commutes, and recovery is so intricate that errors were found in it years after (Sutra,
+//! *On the correctness of Egalitarian Paxos*, 2020).
+//!
+//! # Features
+//!
+//! `serde`: `Serialize` and `Deserialize` for messages and what they carry. The crate is `no_std`
+//! with `alloc`, with and without it.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -12,6 +186,7 @@ mod ballot;
 pub mod check;
 mod id;
 mod quorum;
+pub mod single;
 mod time;
 
 pub use ballot::Ballot;
@@ -56,3 +231,9 @@ pub use role::Role;
 pub use slot::{Chosen, Kind, Position, Slot, Value, Vote};
 pub use snapshot::{Configuration, Snapshot};
 pub use status::{Counters, PeerState, PeerStatus, Status};
+
+/// Keeps the README's example running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct ReadmeDoctests;

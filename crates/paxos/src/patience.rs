@@ -73,6 +73,8 @@ const LIMIT_MAX: u32 = 127;
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     /// The beats, counted from 1, at which silence is taken for a loss.

@@ -4,5 +4,15 @@
 #[cfg(test)]
 mod basics;
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 #[path = "../harness/mod.rs"]
 mod harness;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod partial;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod recovery;

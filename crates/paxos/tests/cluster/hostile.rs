@@ -1,0 +1,428 @@
+//! Messages that no correct peer sends, with numbers at the ends of their ranges. The core may
+//! ignore them or be misled by them, as by any liar; it must not panic, and not do work without a
+//! bound.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_paxos::{
+    Ballot, Binding, Configuration, Echo, Envelope, Fetch, FetchError, Kind, Message, NodeId,
+    Output, Paxos, Position, Quorums, ReadId, Replicate, Role, Slot, Snapshot, Value, Vote, Write,
+};
+
+use crate::harness::cluster::Cluster;
+use crate::random::Dice;
+
+/// Makes things up. What it says would mostly pass at the first look, else nothing gets past that.
+struct Liar {
+    dice: Dice,
+    /// What the node has promised.
+    ballot: Ballot,
+    /// Of its last question.
+    attempt: u64,
+    /// The first slot of its last request.
+    from: Slot,
+    /// Of liars that lead themselves the node sees little else.
+    leads: bool,
+}
+
+impl Liar {
+    fn number(&mut self) -> u64 {
+        match self.dice.below(20) {
+            0 => u64::MAX - self.dice.below(3),
+            1 => Slot::MAX.0 + self.dice.below(3) - 1,
+            2 => self.dice.below(u64::MAX),
+            _ => self.dice.below(8),
+        }
+    }
+
+    fn slot(&mut self) -> Slot {
+        Slot(self.number())
+    }
+
+    fn ballot(&mut self) -> Ballot {
+        let round = if self.dice.one_in(15) {
+            self.number()
+        } else {
+            self.dice.below(6)
+        };
+        let node = if self.dice.one_in(15) {
+            self.number()
+        } else {
+            1 + self.dice.below(3)
+        };
+        let node = NodeId(node);
+        Ballot { round, node }
+    }
+
+    /// One in which `from` may lead.
+    fn ballot_of(&mut self, from: NodeId) -> Ballot {
+        if self.dice.one_in(5) {
+            return self.ballot();
+        }
+        let above = self.ballot.node > from || self.dice.one_in(10);
+        let round = self.ballot.round.max(1) + u64::from(above);
+        Ballot { round, node: from }
+    }
+
+    /// The node's own.
+    fn own(&mut self) -> Ballot {
+        if self.dice.one_in(10) {
+            self.ballot()
+        } else {
+            self.ballot
+        }
+    }
+
+    fn position(&mut self) -> Position {
+        let (slot, origin) = (self.slot(), self.ballot());
+        Position { slot, origin }
+    }
+
+    fn value(&mut self) -> Value {
+        let kind = self
+            .dice
+            .pick(&[Kind::Noop, Kind::Command, Kind::Configuration]);
+        let (round, node) = (1, NodeId(1));
+        let origin = if self.dice.one_in(4) {
+            self.ballot()
+        } else {
+            Ballot { round, node }
+        };
+        let body = Bytes::from_static(b"wild").slice(..self.dice.below(3) as usize);
+        Value { kind, origin, body }
+    }
+
+    fn values(&mut self) -> Vec<Value> {
+        (0..self.dice.below(5)).map(|_| self.value()).collect()
+    }
+
+    fn votes(&mut self, first: Slot) -> Vec<Vote> {
+        let mut slot = first.0;
+        let count = self.dice.below(4);
+        let mut vote = |_| {
+            let value = self.value();
+            let wild = self.dice.one_in(10);
+            slot = if wild {
+                self.number()
+            } else {
+                slot.wrapping_add(self.dice.below(3))
+            };
+            let ballot = if wild { self.ballot() } else { value.origin };
+            let at = Slot(slot);
+            slot = slot.wrapping_add(1);
+            Vote {
+                slot: at,
+                ballot,
+                value,
+            }
+        };
+        (0..count).map(&mut vote).collect()
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        let quorums = Quorums::majority([NodeId(7)]).unwrap();
+        Snapshot {
+            last: self.position(),
+            configuration: Configuration { quorums },
+        }
+    }
+
+    fn message(&mut self, from: NodeId) -> Message {
+        match self.dice.below(3) {
+            0 if self.leads || self.dice.one_in(50) => Message::Replicate(self.replicate(from)),
+            0 | 1 => Message::Binding(self.binding(from)),
+            _ => Message::Echo(self.echo(from)),
+        }
+    }
+
+    fn replicate(&mut self, from: NodeId) -> Replicate {
+        let ballot = self.ballot_of(from);
+        let (chosen, through) = (self.slot(), self.slot());
+        match self.dice.below(6) {
+            0 => Replicate::Heartbeat {
+                ballot,
+                round: self.number(),
+                chosen,
+                through,
+            },
+            1 => Replicate::Chosen { ballot, chosen },
+            2 => Replicate::Snapshot {
+                ballot,
+                snapshot: self.snapshot(),
+            },
+            _ => Replicate::Accept {
+                ballot,
+                first: self.slot(),
+                values: self.values(),
+                chosen,
+            },
+        }
+    }
+
+    fn binding(&mut self, from: NodeId) -> Binding {
+        match self.dice.below(6) {
+            0 if self.leads || self.dice.one_in(30) => Binding::Prepare {
+                ballot: self.ballot_of(from),
+                from: self.slot(),
+            },
+            0..3 => Binding::Accepted {
+                ballot: self.own(),
+                first: self.slot(),
+                last: self.slot(),
+            },
+            _ => {
+                let asked = if self.dice.one_in(5) {
+                    self.slot()
+                } else {
+                    self.from
+                };
+                let next = self.dice.one_in(4).then(|| self.slot());
+                let chosen = if self.dice.one_in(3) {
+                    self.slot()
+                } else {
+                    Slot(0)
+                };
+                Binding::Promise {
+                    ballot: self.own(),
+                    from: asked,
+                    votes: self.votes(asked.max(chosen.next())),
+                    next,
+                    chosen,
+                }
+            }
+        }
+    }
+
+    fn echo(&mut self, from: NodeId) -> Echo {
+        let attempt = if self.dice.one_in(5) {
+            self.number()
+        } else {
+            self.attempt
+        };
+        match self.dice.below(10) {
+            0 => Echo::Ask {
+                promised: self.ballot(),
+                attempt,
+            },
+            1 => Echo::Heartbeat {
+                ballot: self.own(),
+                round: self.number(),
+                through: self.slot(),
+                chosen: self.slot(),
+                behind: self.dice.one_in(2),
+            },
+            2 if self.leads || self.dice.one_in(10) => Echo::Preempted {
+                promised: self.ballot(),
+            },
+            3 => Echo::Learn {
+                ballot: self.ballot_of(from),
+                from: self.slot(),
+                to: self.slot(),
+            },
+            2 | 4 | 5 => Echo::Learned {
+                ballot: self.own(),
+                first: self.slot(),
+                values: self.values(),
+            },
+            6 => Echo::Offer {
+                ballot: self.own(),
+                snapshot: self.snapshot(),
+            },
+            _ => Echo::Answer {
+                promised: self.ballot(),
+                attempt,
+                unhappy: !self.dice.one_in(4),
+                chosen: self.slot(),
+            },
+        }
+    }
+
+    fn fetched(&mut self, fetch: &Fetch) -> Result<Vec<Vote>, FetchError> {
+        match self.dice.below(4) {
+            0 => Err(FetchError::Cut { start: self.slot() }),
+            1 => Err(FetchError::Unavailable),
+            _ => Ok(self.votes(fetch.from())),
+        }
+    }
+}
+
+/// One node among liars. It is driven without the checker, which they would make cry.
+struct Victim {
+    paxos: Paxos,
+    write: Option<Write>,
+    fetches: Vec<Fetch>,
+    liar: Liar,
+}
+
+impl Victim {
+    fn step(&mut self, now: synod_paxos::Instant) {
+        let liar = &mut self.liar;
+        let from = NodeId(2 + liar.dice.below(2));
+        match liar.dice.below(20) {
+            0..11 => self.paxos.handle_message(now, from, liar.message(from)),
+            11..13 => {
+                let due = self.paxos.poll_timeout().unwrap_or(now);
+                self.paxos.handle_timeout(due);
+            }
+            13 => drop(self.paxos.propose(now, Bytes::from_static(b"x"))),
+            14 => drop(self.paxos.read(now, ReadId(liar.dice.below(4)))),
+            15 => {
+                let snapshot = liar.snapshot();
+                self.paxos.handle_snapshot(now, snapshot);
+            }
+            16 => {
+                if let Some(fetch) = self.fetches.pop() {
+                    let votes = liar.fetched(&fetch);
+                    self.paxos.handle_fetched(now, fetch, votes);
+                }
+            }
+            _ => {
+                if let Some(write) = self.write.take() {
+                    let Ok((messages, receipt)) = write.persist(|_| Ok::<(), Infallible>(()));
+                    messages.iter().for_each(|sent| self.overhear(sent));
+                    self.paxos.handle_persisted(now, receipt);
+                }
+            }
+        }
+        let mut outputs = 0;
+        while let Some(output) = self.paxos.poll_output() {
+            outputs += 1;
+            assert!(outputs < 1000, "work without end: {output:?}");
+            match output {
+                Output::Persist(next) => assert!(self.write.replace(next).is_none()),
+                Output::Fetch(fetch) => self.fetches.push(fetch),
+                Output::Send(sent) => self.overhear(&sent),
+                _ => {}
+            }
+        }
+        self.liar.ballot = self.paxos.ballot();
+    }
+
+    fn overhear(&mut self, sent: &Envelope) {
+        match &sent.message {
+            Message::Echo(Echo::Ask { attempt, .. }) => self.liar.attempt = *attempt,
+            Message::Binding(Binding::Prepare { from, .. }) => self.liar.from = *from,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn nonsense_does_not_panic() {
+    let (mut led, mut learned, mut followed) = (0, 0, 0);
+    for seed in 0..4000 {
+        let mut cluster = Cluster::new(3, |config| config.cache_bytes_max = 60);
+        let mut victim = Victim {
+            paxos: cluster.node(1).paxos().clone(),
+            write: None,
+            fetches: Vec::new(),
+            liar: Liar {
+                dice: Dice::new(seed),
+                ballot: Ballot::ZERO,
+                attempt: 0,
+                from: Slot(1),
+                leads: seed % 2 == 0,
+            },
+        };
+        let mut now = cluster.now;
+        for _ in 0..80 {
+            now = now.plus(Duration::from_millis(20));
+            victim.step(now);
+            let status = victim.paxos.status();
+            led += u64::from(status.role == Role::Leader);
+            followed += u64::from(status.leader.is_some_and(|leader| leader != NodeId(1)));
+            learned += u64::from(status.role == Role::Leader && status.chosen > Slot(0));
+        }
+    }
+    println!("steps as a leader {led}, with something chosen {learned}, as a follower {followed}");
+    assert!(
+        led > 4000 && learned > 400 && followed > 4000,
+        "nonsense that reached nothing"
+    );
+}
+
+/// Nonsense is counted, and changes nothing.
+#[test]
+fn nonsense_is_counted() {
+    let ballot = |round, node| Ballot {
+        round,
+        node: NodeId(node),
+    };
+    let value = |origin| Value {
+        kind: Kind::Command,
+        origin,
+        body: Bytes::new(),
+    };
+    let accept = |ballot, first, values: Vec<Value>| {
+        Message::Replicate(Replicate::Accept {
+            ballot,
+            first: Slot(first),
+            values,
+            chosen: Slot(0),
+        })
+    };
+    let good = ballot(1, 2);
+    let malformed = [
+        accept(ballot(1, 3), 1, vec![value(good)]),
+        accept(ballot(0, 2), 1, vec![value(good)]),
+        accept(ballot(Ballot::ROUND_MAX + 1, 2), 1, vec![value(good)]),
+        accept(good, 0, vec![value(good)]),
+        accept(good, 1, vec![]),
+        accept(good, Slot::MAX.0, vec![value(good), value(good)]),
+        accept(good, u64::MAX, vec![value(good), value(good)]),
+        accept(good, 1, vec![value(ballot(2, 2))]),
+        accept(good, 1, vec![value(Ballot::ZERO)]),
+        Message::Binding(Binding::Prepare {
+            ballot: good,
+            from: Slot(0),
+        }),
+        Message::Binding(Binding::Prepare {
+            ballot: ballot(1, 9),
+            from: Slot(1),
+        }),
+        Message::Echo(Echo::Learn {
+            ballot: good,
+            from: Slot(3),
+            to: Slot(2),
+        }),
+    ];
+    for message in malformed {
+        let mut cluster = Cluster::new(3, |_| {});
+        cluster.step(1, |paxos, now| {
+            paxos.handle_message(now, NodeId(2), message.clone());
+        });
+        assert_eq!(
+            cluster.node(1).paxos().counters().malformed,
+            1,
+            "{message:?}"
+        );
+        assert!(cluster.nodes[&NodeId(1)].disk.log.is_empty());
+    }
+    let mut cluster = Cluster::new(3, |_| {});
+    let far = accept(good, Slot::AHEAD_MAX + 1, vec![value(good)]);
+    cluster.step(1, |paxos, now| paxos.handle_message(now, NodeId(2), far));
+    assert_eq!(cluster.node(1).paxos().counters().too_far_ahead, 1);
+}
+
+/// D13: strangers, and messages under our own name, are ignored and counted.
+#[test]
+fn d13_strangers_are_ignored() {
+    let mut cluster = Cluster::new(3, |_| {});
+    for id in [1, 4, u64::MAX] {
+        let ballot = Ballot {
+            round: 5,
+            node: NodeId(id),
+        };
+        let prepare = Message::Binding(Binding::Prepare {
+            ballot,
+            from: Slot(1),
+        });
+        cluster.step(1, |paxos, now| {
+            paxos.handle_message(now, NodeId(id), prepare);
+        });
+    }
+    assert_eq!(cluster.status(1).ballot, Ballot::ZERO);
+    assert_eq!(cluster.node(1).paxos().counters().strangers, 3);
+}

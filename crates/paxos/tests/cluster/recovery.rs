@@ -1,0 +1,228 @@
+//! What a storage may hold when a node starts, and what a configuration may say.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_paxos::{
+    Ballot, Config, ConfigError, Configuration, Instant, Kind, NodeId, Output, Paxos, Position,
+    QuorumError, Quorums, RecoverError, Recovered, Slot, Snapshot, State, Value, Vote,
+};
+
+fn ballot(round: u64) -> Ballot {
+    let node = NodeId(2);
+    Ballot { round, node }
+}
+
+fn at(round: u64, slot: u64) -> Position {
+    Position {
+        slot: Slot(slot),
+        origin: ballot(round),
+    }
+}
+
+fn vote(slot: u64, round: u64, origin: u64) -> Vote {
+    Vote {
+        slot: Slot(slot),
+        ballot: ballot(round),
+        value: Value {
+            kind: Kind::Command,
+            origin: ballot(origin),
+            body: Bytes::from_static(b"x"),
+        },
+    }
+}
+
+fn quorums() -> Quorums {
+    Quorums::majority([1, 2, 3].map(NodeId)).unwrap()
+}
+
+fn snapshot(round: u64, slot: u64) -> Snapshot {
+    let quorums = quorums();
+    Snapshot {
+        last: at(round, slot),
+        configuration: Configuration { quorums },
+    }
+}
+
+fn state(round: u64, chosen: u64) -> Option<State> {
+    Some(State {
+        promised: ballot(round),
+        chosen: Slot(chosen),
+    })
+}
+
+fn recover(
+    state: Option<State>,
+    start: Position,
+    snapshot: Option<Snapshot>,
+    votes: &[Vote],
+) -> Result<Paxos, RecoverError<()>> {
+    let votes = votes.iter().cloned().map(Ok);
+    let recovered = Recovered {
+        state,
+        start,
+        snapshot,
+        votes,
+    };
+    Paxos::new(Config::new(NodeId(1), quorums()), recovered, Instant::ZERO)
+}
+
+/// B3: a log without a promise must not start as if nothing was promised; nor any other storage
+/// that contradicts itself.
+#[test]
+fn b3_a_log_without_its_promise_does_not_start() {
+    let zero = Position::ZERO;
+    let error = |state, start, snapshot, votes: &[Vote]| {
+        recover(state, start, snapshot, votes).unwrap_err()
+    };
+    assert_eq!(
+        error(None, zero, None, &[vote(1, 1, 1)]),
+        RecoverError::PromiseMissing
+    );
+    assert_eq!(
+        error(None, at(1, 4), Some(snapshot(1, 4)), &[]),
+        RecoverError::PromiseMissing
+    );
+    assert_eq!(
+        error(state(2, 0), zero, None, &[vote(1, 3, 1)]),
+        RecoverError::BallotOutOfRange
+    );
+    assert_eq!(
+        error(state(1, 0), at(2, 4), Some(snapshot(2, 4)), &[]),
+        RecoverError::BallotOutOfRange
+    );
+    let beyond = state(Ballot::ROUND_MAX + 1, 0);
+    assert_eq!(
+        error(beyond, zero, None, &[]),
+        RecoverError::BallotOutOfRange
+    );
+    let missing = RecoverError::SnapshotMissing { start: Slot(4) };
+    assert_eq!(error(state(2, 4), at(1, 4), None, &[]), missing);
+    assert_eq!(
+        error(state(2, 4), at(1, 4), Some(snapshot(1, 3)), &[]),
+        missing
+    );
+    let conflict = RecoverError::SnapshotConflict { slot: Slot(4) };
+    assert_eq!(
+        error(state(2, 4), at(1, 4), Some(snapshot(2, 4)), &[]),
+        conflict
+    );
+    let misplaced = |slot| RecoverError::Misplaced { slot: Slot(slot) };
+    let twice = [vote(3, 1, 1), vote(3, 2, 1)];
+    assert_eq!(error(state(2, 0), zero, None, &twice), misplaced(3));
+    assert_eq!(
+        error(state(2, 0), zero, None, &[vote(1, 1, 2)]),
+        misplaced(1)
+    );
+    assert_eq!(
+        error(
+            state(2, 4),
+            at(1, 4),
+            Some(snapshot(1, 4)),
+            &[vote(4, 1, 1)]
+        ),
+        misplaced(4)
+    );
+    let far = Slot::AHEAD_MAX + 1;
+    assert_eq!(
+        error(state(2, 0), zero, None, &[vote(far, 1, 1)]),
+        misplaced(far)
+    );
+    assert!(
+        recover(
+            state(2, 4),
+            at(1, 4),
+            Some(snapshot(1, 4)),
+            &[vote(7, 2, 1)]
+        )
+        .is_ok()
+    );
+    assert!(recover(None, zero, None, &[]).is_ok());
+}
+
+/// A record that was torn between its votes: the chosen prefix is remembered as far as its values
+/// are there. Nothing had been said of it.
+#[test]
+fn the_chosen_prefix_is_remembered_as_far_as_it_is_there() {
+    let votes = [vote(1, 1, 1), vote(2, 2, 1), vote(4, 1, 1)];
+    let paxos = recover(state(2, 4), Position::ZERO, None, &votes).unwrap();
+    let status = paxos.status();
+    assert_eq!((status.chosen, status.last), (Slot(2), Slot(4)));
+}
+
+/// What was known to be chosen is applied at once, without a leader.
+#[test]
+fn a_restarted_node_applies_what_it_knows() {
+    let votes = [vote(1, 1, 1), vote(2, 2, 1), vote(3, 2, 2)];
+    let mut paxos = recover(state(2, 2), Position::ZERO, None, &votes).unwrap();
+    let mut applied = Vec::new();
+    while let Some(output) = paxos.poll_output() {
+        if let Output::Apply(chosen) = output {
+            applied.push(chosen.slot.0);
+        }
+    }
+    assert_eq!(applied, [1, 2]);
+}
+
+/// F6: a snapshot is durable and the record that cuts the log is not, also on a node that has
+/// stored nothing else yet: its votes behind it stay, and the promise is at least that of whoever
+/// proposed what it covers.
+#[test]
+fn f6_a_snapshot_ahead_of_the_log_is_installed() {
+    let votes = [vote(1, 1, 1), vote(6, 2, 2)];
+    let mut paxos = recover(state(2, 1), Position::ZERO, Some(snapshot(1, 5)), &votes).unwrap();
+    let status = paxos.status();
+    assert_eq!(
+        (status.start, status.chosen, status.last),
+        (Slot(5), Slot(5), Slot(6))
+    );
+    let Some(Output::Persist(write)) = paxos.poll_output() else {
+        panic!("the first record completes it")
+    };
+    assert!(paxos.poll_output().is_none(), "the restore waits for it");
+    let Ok((_, receipt)) = write.persist(|record| {
+        assert_eq!(record.start, Some(at(1, 5)));
+        Ok::<(), ()>(())
+    }) else {
+        panic!()
+    };
+    paxos.handle_persisted(Instant::ZERO, receipt);
+    assert_eq!(paxos.poll_output(), Some(Output::Restore(snapshot(1, 5))));
+    let fresh = recover(None, Position::ZERO, Some(snapshot(3, 5)), &[]).unwrap();
+    assert_eq!(fresh.ballot(), ballot(3));
+}
+
+/// I10: quorums that need not meet cannot be made, so no configuration has them.
+#[test]
+fn i10_quorums_that_need_not_meet_are_refused() {
+    let four = || (1..=4).map(NodeId);
+    assert_eq!(
+        Quorums::flexible(four(), 2, 2),
+        Err(QuorumError::NoIntersection)
+    );
+    assert!(Quorums::flexible(four(), 3, 2).is_ok());
+}
+
+/// C7: a write is looked at once in an election timeout, so a shorter bound would not be kept.
+#[test]
+fn what_a_configuration_may_say() {
+    let config = || Config::new(NodeId(1), quorums());
+    assert_eq!(
+        Config::new(NodeId(9), quorums()).validate(),
+        Err(ConfigError::NotAnAcceptor)
+    );
+    let mut stall = config();
+    stall.write_stall_max = stall.election_timeout_max;
+    assert_eq!(stall.validate(), Ok(()));
+    stall.write_stall_max -= Duration::from_nanos(1);
+    assert_eq!(stall.validate(), Err(ConfigError::WriteStall));
+    let mut equal = config();
+    equal.election_timeout_max = equal.election_timeout_min;
+    assert_eq!(equal.validate(), Err(ConfigError::ElectionTimeout));
+    let mut beat = config();
+    beat.heartbeat_interval = beat.election_timeout_min;
+    assert_eq!(beat.validate(), Err(ConfigError::HeartbeatInterval));
+    let mut zero = config();
+    zero.reads_max = 0;
+    assert_eq!(zero.validate(), Err(ConfigError::ZeroBound));
+}

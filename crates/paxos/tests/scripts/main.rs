@@ -1,0 +1,188 @@
+//! Stories of bugs that implementations of Paxos and its kin have had, each a text that a person reads: commands,
+//! and below each what the nodes did then. `tests/testdata/*.txt` holds them; `TESTING.md` of
+//! this crate lists the commands.
+//!
+//! `UPDATE=1 cargo test -p synod-paxos --test scripts` writes what happened below the commands. What
+//! a story is about stands in its `expect` lines, which no update can make true, and the invariants
+//! of the checker hold after every step.
+
+#[cfg(test)]
+mod arguments;
+#[cfg(test)]
+mod difference;
+#[cfg(test)]
+mod expect;
+#[cfg(test)]
+#[path = "../harness/mod.rs"]
+mod harness;
+#[cfg(test)]
+mod notation;
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod selector;
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod story;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use crate::difference;
+    use crate::script::Script;
+    use crate::stage::Stage;
+
+    fn folder() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/testdata")
+    }
+
+    /// Plays a script and gives back its text as it should be, as far as it goes, and what went
+    /// wrong.
+    fn play(name: &str, text: &str) -> (String, Result<(), String>) {
+        let mut script = match Script::parse(text) {
+            Ok(script) => script,
+            Err(error) => {
+                return (
+                    text.to_owned(),
+                    Err(format!("tests/testdata/{name}:{error}")),
+                );
+            }
+        };
+        let mut stage = Stage::default();
+        let mut result = Ok(());
+        for block in script.blocks_mut() {
+            let mut lines = Vec::new();
+            result = block.commands.iter().try_for_each(|command| {
+                let (told, played) = stage.play(&command.text);
+                lines.extend(told);
+                let (line, text) = (command.line, &command.text);
+                played.map_err(|why| format!("tests/testdata/{name}:{line}: `{text}`: {why}"))
+            });
+            block.set_output(lines);
+            if result.is_err() {
+                break;
+            }
+        }
+        (script.to_string(), result)
+    }
+
+    fn check(name: &str) {
+        let name = format!("{name}.txt");
+        let path = folder().join(&name);
+        let written = std::fs::read_to_string(&path).expect("the script is there");
+        let (played, result) = play(&name, &written);
+        let update = std::env::var_os("UPDATE").is_some();
+        if update && played != written {
+            std::fs::write(&path, &played).expect("the script can be written");
+        }
+        if let Err(error) = result {
+            panic!("\n{error}\n");
+        }
+        assert!(
+            played == written || update,
+            "\ntests/testdata/{name} tells otherwise (- written, + played):\n{}\nIf this is as it \
+             should be: UPDATE=1 cargo test -p synod-paxos --test scripts\n",
+            difference::between(&written, &played)
+        );
+    }
+
+    /// A test for each script, so that one can be named.
+    macro_rules! scripts {
+        ($($name:ident)*) => {
+            $(#[test] fn $name() { check(stringify!($name)); })*
+            const NAMES: &[&str] = &[$(stringify!($name)),*];
+        };
+    }
+
+    scripts! {
+        a10_delayed_accept
+        a4_vote_of_an_earlier_ballot
+        a5_receipt_for_a_replaced_vote
+        a8_log_cannot_be_read
+        b2_promise_write_fails
+        b3_promise_lost
+        b5_late_answer
+        b7_last_round
+        c1_away_unseats_nobody
+        c2_cut_link
+        c3_quorum_loss
+        c4_constrained_election
+        c5_chained
+        c6_leader_without_quorum
+        c7_stalled_disk
+        c8_preempted_is_no_contact
+        c9_bad_disk_campaigns
+        e1_read_before_what_was_found
+        e2_old_echo
+        e4_sole_acceptor_reads
+        e7_reads_end
+        e8_flexible_reads
+        f2_stale_snapshot
+        f3_snapshot_contradicts
+        f5_beyond_the_offer
+        f6_crash_before_the_record
+        f7_snapshot_record_fails
+        h2_lost_accept
+        i10_quorums_that_need_not_meet
+        i11_highest_vote_wins
+        i12_sparse_ids
+        i13_ballots_are_learned
+        i1_own_vote_counted_early
+        i1_promise_not_durable
+        i1_vote_not_durable
+        i2_ballot_used_twice
+        i4_longer_log_of_a_lower_ballot
+        i6_pages_of_different_prefixes
+        i8_chosen_before_the_value
+        i8_vote_of_another_ballot
+        i9_promise_counted_twice
+        i9_vote_counted_twice
+        v_gap_left_unfilled
+        v_old_proposal_lives
+        v_promise_in_pages
+        v_stale_leader_learns
+    }
+
+    #[test]
+    fn every_script_is_played() {
+        let files = std::fs::read_dir(folder()).expect("the folder of the scripts");
+        let names = files.map(|file| {
+            let path = file.expect("a file").path();
+            path.file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        });
+        let scripts = names.filter_map(|name| name.strip_suffix(".txt").map(str::to_owned));
+        let scripts: BTreeSet<String> = scripts.collect();
+        assert_eq!(scripts, NAMES.iter().map(ToString::to_string).collect());
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        let text = "# A comment.\n\nadd-nodes 3\n----\n\ncampain 1\n----\n";
+        let error = play("x.txt", text).1.unwrap_err();
+        assert_eq!(
+            error,
+            "tests/testdata/x.txt:6: `campain 1`: there is no command `campain`"
+        );
+        let text = "add-nodes 3\n----\n\nexpect 2 leads\n";
+        let error = play("x.txt", text).1.unwrap_err();
+        assert_eq!(
+            error,
+            "tests/testdata/x.txt:4: `expect 2 leads`: 2 follows nobody and has promised 0.0"
+        );
+    }
+
+    #[test]
+    fn what_happened_is_written_below_its_command() {
+        let text = "add-nodes 3\n----\nanything\n\ncampaign 1\n";
+        let played = play("x.txt", text).0;
+        assert_ne!(played, text);
+        assert_eq!(play("x.txt", &played).0, played);
+        assert!(difference::between(text, &played).contains("-anything"));
+    }
+}

@@ -1,0 +1,461 @@
+//! How ballots, positions, votes and messages are written, and read: `2.1` is the ballot of round 2
+//! and node 1, `5@2.1` the position of slot 5 and origin 2.1, `[5@2.1 x of 1.3]` a vote in ballot
+//! 2.1 for slot 5 and the value `x` that was first proposed in 1.3.
+
+use bytes::Bytes;
+use synod_paxos::{
+    Ballot, Binding, Configuration, Echo, Kind, Message, NodeId, Position, Record, Replicate, Slot,
+    Snapshot, Value, Vote,
+};
+
+pub(crate) fn ballot_text(ballot: Ballot) -> String {
+    format!("{}.{}", ballot.round, ballot.node.0)
+}
+
+pub(crate) fn position_text(position: Position) -> String {
+    format!("{}@{}", position.slot.0, ballot_text(position.origin))
+}
+
+fn parse_ballot(text: &str) -> Result<Ballot, String> {
+    let parts = text.split_once('.');
+    let (round, node) = parts.ok_or_else(|| format!("`{text}` is no ballot like 2.1"))?;
+    Ok(Ballot {
+        round: parse_number(round)?,
+        node: NodeId(parse_number(node)?),
+    })
+}
+
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_position(text: &str) -> Result<Position, String> {
+    let parts = text.split_once('@');
+    let (slot, origin) = parts.ok_or_else(|| format!("`{text}` is no position like 5@2.1"))?;
+    Ok(Position {
+        slot: Slot(parse_number(slot)?),
+        origin: parse_ballot(origin)?,
+    })
+}
+
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number"))
+}
+
+/// As told in `ballot`: the origin is named if it is another.
+pub(crate) fn value_text(value: &Value, ballot: Ballot) -> String {
+    let body = match value.kind {
+        Kind::Noop => "noop".into(),
+        Kind::Command => String::from_utf8_lossy(&value.body),
+        Kind::Configuration => "configuration".into(),
+    };
+    if value.origin == ballot {
+        body.into_owned()
+    } else {
+        format!("{body} of {}", ballot_text(value.origin))
+    }
+}
+
+fn parse_value(text: &str, ballot: Ballot) -> Result<Value, String> {
+    let (body, origin) = match text.split_once(" of ") {
+        Some((body, origin)) => (body, parse_ballot(origin)?),
+        None => (text, ballot),
+    };
+    let is_noop = body == "noop";
+    Ok(Value {
+        kind: if is_noop { Kind::Noop } else { Kind::Command },
+        origin,
+        body: Bytes::copy_from_slice(if is_noop { "" } else { body }.as_bytes()),
+    })
+}
+
+pub(crate) fn vote_text(vote: &Vote) -> String {
+    let (slot, ballot) = (vote.slot.0, ballot_text(vote.ballot));
+    format!("{slot}@{ballot} {}", value_text(&vote.value, vote.ballot))
+}
+
+fn parse_vote(text: &str) -> Result<Vote, String> {
+    let parts = text.split_once(' ');
+    let (at, value) = parts.ok_or_else(|| format!("`[{text}]` is no vote like [5@2.1 x]"))?;
+    let at = parse_position(at)?;
+    Ok(Vote {
+        slot: at.slot,
+        ballot: at.origin,
+        value: parse_value(value, at.origin)?,
+    })
+}
+
+/// What became durable, or is on its way there.
+pub(crate) fn record_text(record: &Record) -> String {
+    let mut parts = Vec::new();
+    if let Some(state) = record.state {
+        let promised = ballot_text(state.promised);
+        parts.push(format!("promised {promised}, chosen {}", state.chosen.0));
+    }
+    let vote = |vote: &Vote| format!("[{}]", vote_text(vote));
+    parts.extend(record.votes.iter().map(vote));
+    if let Some(start) = record.start {
+        parts.push(format!("the log begins after {}", position_text(start)));
+    }
+    if parts.is_empty() {
+        parts.push("nothing new".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// The name of a message, as selectors use it.
+pub(crate) fn name_of(message: &Message) -> &'static str {
+    match message {
+        Message::Replicate(Replicate::Accept { .. }) => "Accept",
+        Message::Replicate(Replicate::Heartbeat { .. }) => "Heartbeat",
+        Message::Replicate(Replicate::Chosen { .. }) => "Chosen",
+        Message::Replicate(Replicate::Snapshot { .. }) => "Snapshot",
+        Message::Binding(Binding::Prepare { .. }) => "Prepare",
+        Message::Binding(Binding::Promise { .. }) => "Promise",
+        Message::Binding(Binding::Accepted { .. }) => "Accepted",
+        Message::Echo(Echo::Ask { .. }) => "Ask",
+        Message::Echo(Echo::Answer { .. }) => "Answer",
+        Message::Echo(Echo::Heartbeat { .. }) => "HeartbeatEcho",
+        Message::Echo(Echo::Preempted { .. }) => "Preempted",
+        Message::Echo(Echo::Learn { .. }) => "Learn",
+        Message::Echo(Echo::Learned { .. }) => "Learned",
+        Message::Echo(Echo::Offer { .. }) => "Offer",
+    }
+}
+
+pub(crate) const NAMES: &[&str] = &[
+    "Accept",
+    "Heartbeat",
+    "Chosen",
+    "Snapshot",
+    "Prepare",
+    "Promise",
+    "Accepted",
+    "Ask",
+    "Answer",
+    "HeartbeatEcho",
+    "Preempted",
+    "Learn",
+    "Learned",
+    "Offer",
+];
+
+fn values_text(values: &[Value], ballot: Ballot) -> String {
+    let values = values.iter().map(|value| value_text(value, ballot));
+    values.map(|value| format!("[{value}], ")).collect()
+}
+
+pub(crate) fn message_text(message: &Message) -> String {
+    let fields = match message {
+        Message::Replicate(message) => replicate_text(message),
+        Message::Binding(message) => binding_text(message),
+        Message::Echo(message) => echo_text(message),
+    };
+    let (name, ballot) = (name_of(message), ballot_text(message.ballot()));
+    format!("{name}({} {ballot}{fields})", word_for_ballot(name))
+}
+
+/// A ballot that somebody is in, or one that was merely promised.
+fn word_for_ballot(name: &str) -> &'static str {
+    if ["Ask", "Answer", "Preempted"].contains(&name) {
+        "promised"
+    } else {
+        "ballot"
+    }
+}
+
+fn replicate_text(message: &Replicate) -> String {
+    match message {
+        Replicate::Accept {
+            ballot,
+            first,
+            values,
+            chosen,
+        } => {
+            let values = values_text(values, *ballot);
+            format!(", first {}, {values}chosen {}", first.0, chosen.0)
+        }
+        Replicate::Heartbeat {
+            round,
+            chosen,
+            through,
+            ..
+        } => {
+            let (chosen, through) = (chosen.0, through.0);
+            format!(", round {round}, chosen {chosen}, through {through}")
+        }
+        Replicate::Chosen { chosen, .. } => format!(", chosen {}", chosen.0),
+        Replicate::Snapshot { snapshot, .. } => {
+            format!(", last {}", position_text(snapshot.last))
+        }
+    }
+}
+
+fn binding_text(message: &Binding) -> String {
+    match message {
+        Binding::Prepare { from, .. } => format!(", from {}", from.0),
+        Binding::Promise {
+            from,
+            votes,
+            next,
+            chosen,
+            ..
+        } => {
+            let votes: String = votes
+                .iter()
+                .map(|vote| format!("[{}], ", vote_text(vote)))
+                .collect();
+            let next = next.map(|next| format!("next {}, ", next.0));
+            let next = next.unwrap_or_default();
+            format!(", from {}, {votes}{next}chosen {}", from.0, chosen.0)
+        }
+        Binding::Accepted { first, last, .. } => format!(", first {}, last {}", first.0, last.0),
+    }
+}
+
+fn echo_text(message: &Echo) -> String {
+    match message {
+        Echo::Ask { attempt, .. } => format!(", attempt {attempt}"),
+        Echo::Answer {
+            attempt,
+            unhappy,
+            chosen,
+            ..
+        } => {
+            let unhappy = if *unhappy { "unhappy" } else { "happy" };
+            format!(", attempt {attempt}, {unhappy}, chosen {}", chosen.0)
+        }
+        Echo::Heartbeat {
+            round,
+            through,
+            chosen,
+            behind,
+            ..
+        } => {
+            let (through, chosen) = (through.0, chosen.0);
+            let behind = if *behind { ", behind" } else { "" };
+            format!(", round {round}, through {through}, chosen {chosen}{behind}")
+        }
+        Echo::Preempted { .. } => String::new(),
+        Echo::Learn { from, to, .. } => format!(", from {}, to {}", from.0, to.0),
+        Echo::Learned {
+            ballot,
+            first,
+            values,
+        } => {
+            let values = values_text(values, *ballot);
+            let values = values.trim_end_matches(", ");
+            format!(", first {}, {values}", first.0)
+        }
+        Echo::Offer { snapshot, .. } => format!(", last {}", position_text(snapshot.last)),
+    }
+}
+
+/// What stands between the brackets of a message.
+struct Fields<'a>(Vec<&'a str>);
+
+impl<'a> Fields<'a> {
+    fn value(&mut self, name: &str) -> Result<&'a str, String> {
+        let at = self.0.iter().position(|field| {
+            field
+                .split_once(' ')
+                .is_some_and(|(found, _)| found == name)
+        });
+        let at = at.ok_or_else(|| format!("`{name}` is missing"))?;
+        Ok(self.0.remove(at)[name.len()..].trim())
+    }
+
+    fn number(&mut self, name: &str) -> Result<u64, String> {
+        parse_number(self.value(name)?)
+    }
+
+    fn slot(&mut self, name: &str) -> Result<Slot, String> {
+        self.number(name).map(Slot)
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        let at = self.0.iter().position(|field| *field == name);
+        at.map(|at| self.0.remove(at)).is_some()
+    }
+
+    fn snapshot(&mut self, configuration: &Configuration) -> Result<Snapshot, String> {
+        Ok(Snapshot {
+            last: parse_position(self.value("last")?)?,
+            configuration: configuration.clone(),
+        })
+    }
+
+    /// Everything in brackets.
+    fn list<T>(&mut self, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+        let is_one = |field: &&&str| field.starts_with('[') && field.ends_with(']');
+        let ones = self.0.iter().filter(is_one);
+        let list = ones
+            .map(|field| parse(&field[1..field.len() - 1]))
+            .collect();
+        self.0.retain(|field| !is_one(&field));
+        list
+    }
+}
+
+/// As [`message_text`] writes it; a snapshot has the given configuration.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_message(text: &str, configuration: &Configuration) -> Result<Message, String> {
+    let parts = text.strip_suffix(')').and_then(|text| text.split_once('('));
+    let (name, fields) = parts.ok_or_else(|| format!("`{text}` is no message"))?;
+    let mut fields = Fields(fields.split(", ").collect());
+    let ballot = parse_ballot(fields.value(word_for_ballot(name))?)?;
+    let message = match name {
+        "Accept" | "Heartbeat" | "Chosen" | "Snapshot" => {
+            Message::Replicate(parse_replicate(name, ballot, &mut fields, configuration)?)
+        }
+        "Prepare" | "Promise" | "Accepted" => {
+            Message::Binding(parse_binding(name, ballot, &mut fields)?)
+        }
+        _ => Message::Echo(parse_echo(name, ballot, &mut fields, configuration)?),
+    };
+    match fields.0.first() {
+        Some(field) => Err(format!("`{field}` is not of {name}")),
+        None => Ok(message),
+    }
+}
+
+fn parse_replicate(
+    name: &str,
+    ballot: Ballot,
+    fields: &mut Fields<'_>,
+    configuration: &Configuration,
+) -> Result<Replicate, String> {
+    Ok(match name {
+        "Accept" => Replicate::Accept {
+            ballot,
+            first: fields.slot("first")?,
+            values: fields.list(|text| parse_value(text, ballot))?,
+            chosen: fields.slot("chosen")?,
+        },
+        "Heartbeat" => Replicate::Heartbeat {
+            ballot,
+            round: fields.number("round")?,
+            chosen: fields.slot("chosen")?,
+            through: fields.slot("through")?,
+        },
+        "Chosen" => Replicate::Chosen {
+            ballot,
+            chosen: fields.slot("chosen")?,
+        },
+        _ => Replicate::Snapshot {
+            ballot,
+            snapshot: fields.snapshot(configuration)?,
+        },
+    })
+}
+
+fn parse_binding(name: &str, ballot: Ballot, fields: &mut Fields<'_>) -> Result<Binding, String> {
+    Ok(match name {
+        "Prepare" => Binding::Prepare {
+            ballot,
+            from: fields.slot("from")?,
+        },
+        "Promise" => Binding::Promise {
+            ballot,
+            from: fields.slot("from")?,
+            votes: fields.list(parse_vote)?,
+            next: fields.slot("next").ok(),
+            chosen: fields.slot("chosen")?,
+        },
+        _ => Binding::Accepted {
+            ballot,
+            first: fields.slot("first")?,
+            last: fields.slot("last")?,
+        },
+    })
+}
+
+fn parse_echo(
+    name: &str,
+    ballot: Ballot,
+    fields: &mut Fields<'_>,
+    configuration: &Configuration,
+) -> Result<Echo, String> {
+    Ok(match name {
+        "Ask" => Echo::Ask {
+            promised: ballot,
+            attempt: fields.number("attempt")?,
+        },
+        "Answer" => Echo::Answer {
+            promised: ballot,
+            attempt: fields.number("attempt")?,
+            unhappy: fields.flag("unhappy") || !fields.flag("happy"),
+            chosen: fields.slot("chosen")?,
+        },
+        "HeartbeatEcho" => Echo::Heartbeat {
+            ballot,
+            round: fields.number("round")?,
+            through: fields.slot("through")?,
+            chosen: fields.slot("chosen")?,
+            behind: fields.flag("behind"),
+        },
+        "Preempted" => Echo::Preempted { promised: ballot },
+        "Learn" => Echo::Learn {
+            ballot,
+            from: fields.slot("from")?,
+            to: fields.slot("to")?,
+        },
+        "Learned" => Echo::Learned {
+            ballot,
+            first: fields.slot("first")?,
+            values: fields.list(|text| parse_value(text, ballot))?,
+        },
+        "Offer" => Echo::Offer {
+            ballot,
+            snapshot: fields.snapshot(configuration)?,
+        },
+        _ => return Err(format!("there is no message `{name}`")),
+    })
+}
+
+#[cfg(test)]
+fn configuration() -> Configuration {
+    let quorums = synod_paxos::Quorums::majority([NodeId(1)]).unwrap();
+    Configuration { quorums }
+}
+
+#[test]
+fn what_is_written_is_read() {
+    for text in [
+        "Accept(ballot 2.1, first 5, [x], [noop], [y of 1.3], chosen 4)",
+        "Heartbeat(ballot 1.1, round 3, chosen 1, through 2)",
+        "Chosen(ballot 1.1, chosen 2)",
+        "Snapshot(ballot 2.1, last 5@1.1)",
+        "Prepare(ballot 1.1, from 1)",
+        "Promise(ballot 3.1, from 1, [2@2.1 x], [4@1.2 noop], next 7, chosen 1)",
+        "Promise(ballot 3.1, from 1, chosen 1)",
+        "Accepted(ballot 1.1, first 1, last 2)",
+        "Ask(promised 0.0, attempt 1)",
+        "Answer(promised 1.1, attempt 1, unhappy, chosen 0)",
+        "Answer(promised 1.1, attempt 1, happy, chosen 0)",
+        "HeartbeatEcho(ballot 1.1, round 3, through 1, chosen 1)",
+        "HeartbeatEcho(ballot 1.1, round 3, through 1, chosen 1, behind)",
+        "Preempted(promised 9.2)",
+        "Learn(ballot 1.1, from 1, to 4)",
+        "Learned(ballot 1.1, first 1, [x], [y])",
+        "Offer(ballot 1.1, last 5@1.1)",
+    ] {
+        let message = parse_message(text, &configuration());
+        assert_eq!(
+            message.map(|message| message_text(&message)),
+            Ok(text.to_owned())
+        );
+        let name = text.split('(').next();
+        assert!(name.is_some_and(|name| NAMES.contains(&name)));
+    }
+    for text in [
+        "Prepare(ballot 1.1)",
+        "Prepare(from 1)",
+        "Preempted(promised 9.1, round 2)",
+        "Nonsense(ballot 1.1)",
+    ] {
+        assert!(parse_message(text, &configuration()).is_err());
+    }
+}

@@ -1,0 +1,294 @@
+//! A role, or a node in all three, with its disk, and what it makes of an input.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use synod_paxos::single::{Acceptor, Config, Envelope, Message, Output, Pending, Proposer, Synod};
+use synod_paxos::{Ballot, Instant, NodeId, Quorums};
+
+/// A message on its way. Sent once, it may arrive at any time, any number of times, or never, and at
+/// anybody whom such a message concerns: more than the network may do, and fewer to tell apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Packet {
+    pub(crate) from: NodeId,
+    pub(crate) message: Message<u8>,
+}
+
+impl Packet {
+    /// Its sender is one of the acceptors, in a cast of roles.
+    pub(crate) fn is_of_acceptor(&self) -> bool {
+        !matches!(self.message, Message::Prepare(_) | Message::Accept(_))
+    }
+}
+
+/// What may happen to an actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Input<P> {
+    Receive(P),
+    /// A proposer starts a ballot.
+    Begin,
+    /// It loses what is not durable, and is there again. How long it is away does not matter to
+    /// others: messages wait.
+    Crash,
+}
+
+/// What becomes of the write that an input leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Fate {
+    Stored,
+    Lost,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Actor {
+    Acceptor {
+        id: NodeId,
+        memory: Acceptor<u8>,
+        disk: Acceptor<u8>,
+    },
+    Proposer {
+        id: NodeId,
+        quorums: Quorums,
+        wish: u8,
+        memory: Proposer<u8>,
+        disk: Ballot,
+    },
+    Node {
+        config: Config,
+        wish: u8,
+        memory: Box<Synod<u8>>,
+        disk: Acceptor<u8>,
+    },
+}
+
+/// What an actor made of an input.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) actor: Actor,
+    pub(crate) sent: Vec<Packet>,
+    /// There was a write, so another fate would have made another step.
+    pub(crate) wrote: bool,
+}
+
+impl Actor {
+    pub(crate) fn acceptor(id: NodeId) -> Self {
+        Self::Acceptor {
+            id,
+            memory: Acceptor::default(),
+            disk: Acceptor::default(),
+        }
+    }
+
+    /// Its wish is its number.
+    pub(crate) fn proposer(id: NodeId, quorums: &Quorums) -> Self {
+        Self::Proposer {
+            id,
+            quorums: quorums.clone(),
+            wish: id.0 as u8,
+            memory: Proposer::recover(id, quorums.clone(), Ballot::ZERO),
+            disk: Ballot::ZERO,
+        }
+    }
+
+    pub(crate) fn node(id: NodeId, quorums: &Quorums) -> Self {
+        let config = Config::new(id, quorums.clone());
+        let disk = Acceptor::default();
+        let memory = Synod::new(config.clone(), disk.clone()).expect("a lawful configuration");
+        Self::Node {
+            config,
+            wish: id.0 as u8,
+            memory: Box::new(memory.without_time()),
+            disk,
+        }
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        match self {
+            Self::Acceptor { id, .. } | Self::Proposer { id, .. } => *id,
+            Self::Node { config, .. } => config.id,
+        }
+    }
+
+    /// Whether the network takes such a message to it.
+    pub(crate) fn heeds(&self, packet: &Packet) -> bool {
+        match (self, &packet.message) {
+            (Self::Acceptor { .. }, message) => {
+                matches!(message, Message::Prepare(_) | Message::Accept(_))
+            }
+            (Self::Proposer { id, .. }, Message::Promise(promise)) => promise.ballot().node == *id,
+            (Self::Proposer { .. }, message) => matches!(message, Message::Preempted(_)),
+            (Self::Node { config, .. }, Message::Promise(promise)) => {
+                promise.ballot().node == config.id
+            }
+            (Self::Node { config, .. }, _) => packet.from != config.id,
+        }
+    }
+
+    /// Without effect if it does not concern this actor. `Err`: it broke an assertion of its own.
+    pub(crate) fn step(&self, input: &Input<Packet>, fate: Fate) -> Result<Step, String> {
+        let step = catch_unwind(AssertUnwindSafe(|| {
+            let mut step = Step {
+                actor: self.clone(),
+                sent: Vec::new(),
+                wrote: false,
+            };
+            let _is_concerned = step.take(input, fate);
+            step
+        }));
+        step.map_err(|panic| match panic.downcast::<String>() {
+            Ok(text) => *text,
+            Err(_) => "a panic".to_owned(),
+        })
+    }
+
+    /// Whether its disk bears out what it has said.
+    pub(crate) fn remembers(&self, said: &Packet) -> bool {
+        let (promised, accepted, tried) = match self {
+            Self::Acceptor { disk, .. } => (disk.promised(), disk.accepted(), None),
+            Self::Proposer { disk, .. } => (Ballot::ZERO, None, Some(*disk)),
+            Self::Node { disk, .. } => (disk.promised(), disk.accepted(), Some(disk.promised())),
+        };
+        if said.from != self.id() {
+            return true;
+        }
+        match (&said.message, tried) {
+            (Message::Prepare(prepare), Some(tried)) => tried >= prepare.ballot(),
+            (Message::Promise(promise), _) if !self.is_proposer() => promised >= promise.ballot(),
+            (Message::Accepted(vote), _) if !self.is_proposer() => {
+                accepted.is_some_and(|accepted| accepted.ballot >= vote.proposal().ballot)
+            }
+            _ => true,
+        }
+    }
+
+    /// What it would say is chosen.
+    pub(crate) fn chosen(&self) -> Option<u8> {
+        match self {
+            Self::Node { memory, .. } => memory.chosen().copied(),
+            _ => None,
+        }
+    }
+
+    fn is_proposer(&self) -> bool {
+        matches!(self, Self::Proposer { .. })
+    }
+}
+
+impl Step {
+    fn take(&mut self, input: &Input<Packet>, fate: Fate) -> Option<()> {
+        match &mut self.actor {
+            Actor::Acceptor { memory, disk, .. } if *input == Input::Crash => {
+                *memory = recovered(disk);
+            }
+            Actor::Acceptor { memory, disk, .. } => {
+                let Input::Receive(Packet { message, .. }) = input else {
+                    return None;
+                };
+                let reply = match message {
+                    Message::Prepare(prepare) => {
+                        let pending = memory.prepare(prepare.ballot());
+                        pending.map(|pending| store(pending, disk, fate).map(Message::Promise))
+                    }
+                    Message::Accept(accept) => {
+                        let pending = memory.accept(accept.clone());
+                        pending.map(|pending| store(pending, disk, fate).map(Message::Accepted))
+                    }
+                    _ => return None,
+                };
+                self.wrote = reply.is_ok();
+                let reply = reply.unwrap_or_else(|preempted| Some(Message::Preempted(preempted)));
+                self.say(reply);
+            }
+            Actor::Proposer {
+                id,
+                quorums,
+                wish,
+                memory,
+                disk,
+            } => match input {
+                Input::Begin => {
+                    let pending = memory.prepare(*wish).ok()?;
+                    let prepare = store(pending, disk, fate);
+                    self.wrote = true;
+                    self.say(prepare.map(Message::Prepare));
+                }
+                Input::Crash => *memory = Proposer::recover(*id, quorums.clone(), *disk),
+                Input::Receive(Packet { from, message, .. }) => match message {
+                    Message::Promise(promise) => {
+                        let accept = memory.handle_promise(*from, promise.clone());
+                        self.say(accept.map(Message::Accept));
+                    }
+                    Message::Preempted(preempted) => memory.handle_preempted(*preempted),
+                    _ => return None,
+                },
+            },
+            Actor::Node { .. } => self.take_as_node(input, fate)?,
+        }
+        Some(())
+    }
+
+    fn take_as_node(&mut self, input: &Input<Packet>, fate: Fate) -> Option<()> {
+        let Actor::Node {
+            config,
+            wish,
+            memory,
+            disk,
+        } = &mut self.actor
+        else {
+            return None;
+        };
+        match input {
+            Input::Begin => match memory.poll_timeout() {
+                Some(due) => memory.handle_timeout(due),
+                None => memory.propose(Instant::ZERO, *wish).ok()?,
+            },
+            Input::Crash => {
+                let restarted = Synod::new(config.clone(), recovered(disk));
+                **memory = restarted.expect("a lawful configuration");
+            }
+            Input::Receive(Packet { from, message, .. }) => {
+                memory.handle_message(Instant::ZERO, *from, message.clone());
+            }
+        }
+        let mut sent = Vec::new();
+        while let Some(output) = memory.poll_output() {
+            match output {
+                Output::Persist(write) => {
+                    self.wrote = true;
+                    let stored = write.persist(|acceptor| keep(acceptor, disk, fate));
+                    sent.extend(stored.unwrap_or_default());
+                }
+                Output::Send(envelope) => sent.push(envelope),
+                Output::Chosen(_) => {}
+            }
+        }
+        **memory = (**memory).clone().without_time();
+        for Envelope { message, .. } in sent {
+            self.say(Some(message));
+        }
+        Some(())
+    }
+
+    fn say(&mut self, message: Option<Message<u8>>) {
+        let from = self.actor.id();
+        let packet = message.map(|message| Packet { from, message });
+        self.sent.extend(packet);
+    }
+}
+
+fn store<R: Clone, M>(pending: Pending<'_, R, M>, disk: &mut R, fate: Fate) -> Option<M> {
+    pending.persist(|record| keep(record, disk, fate)).ok()
+}
+
+fn keep<R: Clone>(record: &R, disk: &mut R, fate: Fate) -> Result<(), Fate> {
+    if fate == Fate::Lost {
+        return Err(fate);
+    }
+    *disk = record.clone();
+    Ok(())
+}
+
+/// By way of what a driver stores.
+fn recovered(disk: &Acceptor<u8>) -> Acceptor<u8> {
+    let acceptor = Acceptor::recover(disk.promised(), disk.accepted().cloned());
+    acceptor.expect("a disk of our own recovers")
+}

@@ -1,0 +1,155 @@
+//! What a search has to have met, or it has shown nothing.
+
+use std::ops::BitOrAssign;
+
+use synod_paxos::Ballot;
+use synod_paxos::single::{Acceptor, Message};
+
+use crate::actor::{Actor, Input, Packet, Step};
+use crate::rules::Facts;
+
+/// Something that has happened somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Goal {
+    ChosenInFirstRound,
+    ChosenInSecondRound,
+    /// In two ballots, which is one value.
+    ChosenAgain,
+    /// A proposer proposes another value than its own: one that is chosen, one that is not.
+    AdoptedChosen,
+    Adopted,
+    /// A proposer hears of no vote although there was a proposal, and proposes its own value.
+    FreeAgain,
+    /// A value that an acceptor voted for is not the one that is chosen.
+    VoteOverruled,
+    /// Each of two proposers has proposed, and every acceptor has promised a higher ballot to one of
+    /// them before it could vote.
+    Duel,
+    /// A crash loses a promise, a vote, a ballot.
+    PromiseLost,
+    VoteLost,
+    BallotLost,
+    /// A proposer that has crashed starts another ballot.
+    BallotAfterCrash,
+    /// A request is received again, and answered again.
+    PromiseAgain,
+    VoteAgain,
+    /// A learner knows.
+    Learned,
+    /// A node answers that a value is chosen.
+    ChosenTold,
+}
+
+/// A set of goals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Goals(u32);
+
+impl Goals {
+    pub(crate) fn reach(&mut self, goal: Goal, reached: bool) {
+        self.0 |= u32::from(reached) << goal as u32;
+    }
+
+    pub(crate) fn has(self, goal: Goal) -> bool {
+        self.0 & 1 << goal as u32 != 0
+    }
+
+    /// What a step of an actor has reached.
+    pub(crate) fn of_step(before: &Actor, input: &Input<Packet>, step: &Step) -> Self {
+        let mut goals = Self::default();
+        let (was, is) = (remembered(before), remembered(&step.actor));
+        match input {
+            Input::Begin => {}
+            Input::Crash => {
+                goals.reach(Goal::PromiseLost, was.promised > is.promised);
+                goals.reach(Goal::VoteLost, was.voted > is.voted);
+                goals.reach(Goal::BallotLost, was.tried > is.tried);
+            }
+            Input::Receive(Packet { message, .. }) => {
+                let again = was == is && !step.sent.is_empty();
+                let (goal, asked, known) = match message {
+                    Message::Prepare(asked) => (Goal::PromiseAgain, asked.ballot(), was.promised),
+                    Message::Accept(asked) => (Goal::VoteAgain, asked.proposal().ballot, was.voted),
+                    _ => return goals,
+                };
+                goals.reach(goal, again && asked == known);
+            }
+        }
+        goals
+    }
+
+    /// What everything that was said has reached.
+    pub(crate) fn of_facts(facts: &Facts) -> Self {
+        let mut goals = Self::default();
+        let in_round = |round| facts.chosen.iter().any(|ballot| ballot.round == round);
+        goals.reach(Goal::ChosenInFirstRound, in_round(1));
+        goals.reach(Goal::ChosenInSecondRound, in_round(2));
+        goals.reach(Goal::ChosenAgain, facts.chosen.len() > 1);
+        let chosen = facts.chosen.first();
+        for (ballot, value) in &facts.values {
+            let is_own = u64::from(*value) == ballot.node.0;
+            let settled = chosen.is_some_and(|chosen| chosen < ballot);
+            let later = facts
+                .values
+                .first_key_value()
+                .is_some_and(|first| first.0 < ballot);
+            goals.reach(Goal::AdoptedChosen, !is_own && settled);
+            goals.reach(Goal::Adopted, !is_own && chosen.is_none());
+            goals.reach(Goal::FreeAgain, is_own && later && !settled);
+            let voted = facts.votes.contains_key(ballot);
+            let overruled = chosen.is_some_and(|chosen| facts.values[chosen] != *value);
+            goals.reach(Goal::VoteOverruled, voted && overruled);
+        }
+        goals.reach(Goal::Duel, duel(facts));
+        goals
+    }
+}
+
+impl BitOrAssign for Goals {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// Two proposers have proposed in their last ballots, and a quorum's worth of promises stands above
+/// each proposal without a vote.
+fn duel(facts: &Facts) -> bool {
+    let proposers: Vec<_> = facts.values.keys().map(|ballot| ballot.node).collect();
+    let two = proposers.iter().any(|node| *node != proposers[0]);
+    let above = facts.values.keys().all(|ballot| {
+        let promised = facts.promises.iter();
+        promised
+            .filter(|(_, promise)| promise.ballot() > *ballot)
+            .count()
+            >= 2
+    });
+    two && above && facts.votes.is_empty()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Remembered {
+    promised: Ballot,
+    voted: Ballot,
+    tried: Ballot,
+}
+
+fn remembered(actor: &Actor) -> Remembered {
+    let voted =
+        |acceptor: &Acceptor<u8>| acceptor.accepted().map_or(Ballot::ZERO, |vote| vote.ballot);
+    match actor {
+        Actor::Acceptor { memory, .. } => Remembered {
+            promised: memory.promised(),
+            voted: voted(memory),
+            tried: Ballot::ZERO,
+        },
+        Actor::Proposer { memory, .. } => Remembered {
+            promised: Ballot::ZERO,
+            voted: Ballot::ZERO,
+            tried: memory.tried(),
+        },
+        Actor::Node { memory, .. } => Remembered {
+            promised: memory.acceptor().promised(),
+            voted: voted(memory.acceptor()),
+            tried: memory.acceptor().promised(),
+        },
+    }
+}
