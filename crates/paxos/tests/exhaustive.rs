@@ -172,24 +172,20 @@ fn three_ballots() {
     );
 }
 
-/// Every word they say.
+/// Who has promised more says so, who knows what is chosen tells it, and a leader that lacks it
+/// learns it.
 #[test]
-fn every_word() {
+fn what_is_chosen_is_learned() {
     let full = Budget {
         commands: 1,
-        heartbeats: 1,
         ..TWO_BALLOTS
     };
-    let small = Budget {
-        heartbeats: 0,
-        ..full
-    };
     run(
-        "every word",
+        "what is chosen is learned",
         Model {
             group: majority(),
-            budget: if SMALL { small } else { full },
-            carries: |_| true,
+            budget: full,
+            carries: without_heartbeats,
             goals: &[
                 Goal::Adopted,
                 Goal::PromiseRefused,
@@ -197,6 +193,32 @@ fn every_word() {
                 Goal::LeaderDeposed,
                 Goal::FollowerChosen,
                 Goal::Learned,
+            ],
+        },
+    );
+}
+
+/// One leader that makes itself heard, every word of it, and a crash of anybody.
+#[test]
+fn heartbeats() {
+    run(
+        "heartbeats",
+        Model {
+            group: majority(),
+            budget: Budget {
+                proposers: 1,
+                campaigns: 1,
+                commands: 1,
+                heartbeats: if SMALL { 0 } else { 1 },
+                restarts: 1,
+                ..Budget::default()
+            },
+            carries: |_| true,
+            goals: &[
+                Goal::Chosen,
+                Goal::FollowerChosen,
+                Goal::ChosenRemembered,
+                Goal::AcceptAgain,
             ],
         },
     );
@@ -272,6 +294,14 @@ fn phases(message: &Message) -> bool {
     matches!(
         message,
         Message::Binding(_) | Message::Replicate(Replicate::Accept { .. })
+    )
+}
+
+/// All but heartbeats.
+fn without_heartbeats(message: &Message) -> bool {
+    !matches!(
+        message,
+        Message::Replicate(Replicate::Heartbeat { .. }) | Message::Echo(Echo::Heartbeat { .. })
     )
 }
 

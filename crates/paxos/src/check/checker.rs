@@ -147,7 +147,7 @@ impl Checker {
         }
         let change = Change::of(&write.record);
         if let Some(state) = change.state {
-            check_order_on_disk(node, watch, &change, state.chosen)?;
+            check_order_on_disk(node, watch, &self.history, &change, state.chosen)?;
         }
         let (life, votes) = (watch.life, change.votes.clone());
         watch.staged = Some(Staged {
@@ -274,6 +274,7 @@ impl Checker {
 fn check_order_on_disk(
     node: NodeId,
     watch: &Watch,
+    history: &History,
     change: &Change,
     chosen: Slot,
 ) -> Result<(), Violation> {
@@ -285,7 +286,11 @@ fn check_order_on_disk(
         slot = slot.next();
         while votes.next_if(|(at, _)| *at < slot).is_some() {}
         let in_record = votes.peek().is_some_and(|(at, _)| *at == slot);
-        if !in_record {
+        let on_disk = watch.durable.votes.get(&slot).is_some_and(|held| {
+            let chosen = history.chosen_at(slot);
+            chosen.is_some_and(|chosen| chosen.is(held.value))
+        });
+        if !in_record && !on_disk {
             return Err(Violation::ChosenAheadOfVotes { node, slot, chosen });
         }
     }
