@@ -125,6 +125,7 @@ fn two_commands() {
 
 /// The same where a message has one value and a page of a promise one vote.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "seconds in release builds, many without")]
 fn pages() {
     let full = Budget {
         commands: 2,

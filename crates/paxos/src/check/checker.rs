@@ -148,6 +148,7 @@ impl Checker {
         let change = Change::of(&write.record);
         if let Some(state) = change.state {
             check_order_on_disk(node, watch, &self.history, &change, state.chosen)?;
+            self.history.announce(node, state.chosen)?;
         }
         let (life, votes) = (watch.life, change.votes.clone());
         watch.staged = Some(Staged {
@@ -285,12 +286,14 @@ fn check_order_on_disk(
     while slot < chosen {
         slot = slot.next();
         while votes.next_if(|(at, _)| *at < slot).is_some() {}
-        let in_record = votes.peek().is_some_and(|(at, _)| *at == slot);
-        let on_disk = watch.durable.votes.get(&slot).is_some_and(|held| {
-            let chosen = history.chosen_at(slot);
-            chosen.is_some_and(|chosen| chosen.is(held.value))
-        });
-        if !in_record && !on_disk {
+        let chosen_here = history.chosen_at(slot);
+        let is_it = |held: &Held| chosen_here.is_none_or(|chosen| chosen.is(held.value));
+        let in_record = votes.next_if(|(at, _)| *at == slot);
+        let on_disk = watch.durable.votes.get(&slot);
+        if !in_record
+            .map_or(on_disk, |(_, held)| Some(held))
+            .is_some_and(is_it)
+        {
             return Err(Violation::ChosenAheadOfVotes { node, slot, chosen });
         }
     }

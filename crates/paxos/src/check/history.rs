@@ -221,6 +221,12 @@ impl History {
             .or_insert(proposal);
     }
 
+    /// For tests of what comes behind P2c.
+    #[cfg(test)]
+    pub(crate) fn forget(&mut self, slot: Slot, ballot: Ballot) {
+        self.proposals.remove(&(slot, ballot));
+    }
+
     /// A vote became durable. With a phase-2 quorum of them the value is chosen, whoever knows it.
     pub(crate) fn vote(&mut self, node: NodeId, slot: Slot, held: Held) -> Result<(), Violation> {
         let (Some(quorums), Some(proposal)) =
