@@ -191,7 +191,7 @@ impl History {
 
     /// An origin names one value at a slot.
     pub(crate) fn learn(
-        &mut self,
+        &self,
         node: NodeId,
         slot: Slot,
         value: Named,
