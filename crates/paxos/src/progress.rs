@@ -37,6 +37,10 @@ pub(crate) struct Progress {
     pub(crate) backoff: bool,
     /// The stream went over slots that this leader has yet to learn.
     pub(crate) skipped: bool,
+    /// Messages that may be under way, beside the bounds of the configuration: one after a loss, and
+    /// twice as many with each acknowledgement. A link that lost some of a burst would lose some of
+    /// the same burst again, and of all the first is needed most.
+    pub(crate) window: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -114,6 +118,7 @@ impl Progress {
             fetching: false,
             backoff: false,
             skipped: false,
+            window: usize::MAX,
         }
     }
 
@@ -139,6 +144,7 @@ impl Progress {
             self.patience.handle_progress();
         }
         self.through = last;
+        self.window = self.window.saturating_mul(2);
         self.next = self.next.max(last.next());
         match &mut self.flow {
             Flow::Stream(inflight) => inflight.free_to(last),
@@ -198,6 +204,7 @@ impl Progress {
             return false;
         }
         self.rewind_to(through);
+        self.window = 1;
         true
     }
 

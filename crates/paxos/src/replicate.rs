@@ -43,7 +43,7 @@ impl Paxos {
             return None;
         };
         let (messages_max, bytes_max) = (
-            self.config.inflight_messages_max,
+            self.config.inflight_messages_max.min(peer.window),
             self.config.inflight_bytes_max,
         );
         if peer.fetching || peer.backoff || inflight.is_full(messages_max, bytes_max) {

@@ -104,3 +104,18 @@ fn an_echo_tells_that_the_peer_forgot() {
     assert!(!progress.handle_echo(2, Slot(9), Slot(2), false));
     assert_eq!(progress, before, "of an earlier round");
 }
+
+/// Found by simulation: a link that held eight messages was given fifty at each resend, and lost the
+/// first of them each time.
+#[test]
+fn a_burst_that_was_lost_is_not_sent_again_as_one() {
+    let mut progress = streaming(5, &[6, 7, 8, 9]);
+    assert_eq!(progress.window, usize::MAX);
+    assert!(resent(&mut progress, 1..100, 5).is_some());
+    assert_eq!(progress.window, 1);
+    progress.handle_accepted(Slot(8), Slot(8), Slot(0));
+    assert_eq!(progress.window, 1, "the gap is there still");
+    progress.handle_accepted(Slot(6), Slot(6), Slot(0));
+    progress.handle_accepted(Slot(7), Slot(9), Slot(0));
+    assert_eq!(progress.window, 4);
+}
