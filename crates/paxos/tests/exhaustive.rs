@@ -66,21 +66,16 @@ fn ballots() {
 /// is overtaken on the way.
 #[test]
 fn a_command_and_a_crash() {
-    let full = Budget {
-        commands: 1,
-        restarts: 1,
-        overtakings: 1,
-        ..TWO_BALLOTS
-    };
-    let small = Budget {
-        overtakings: 0,
-        ..full
-    };
     run(
         "a command and a crash",
         Model {
             group: majority(),
-            budget: if SMALL { small } else { full },
+            budget: Budget {
+                commands: 1,
+                restarts: 1,
+                overtakings: 1,
+                ..TWO_BALLOTS
+            },
             carries: phases,
             goals: &[
                 Goal::Leader,
@@ -102,13 +97,18 @@ fn a_command_and_a_crash() {
 fn two_commands() {
     let full = Budget {
         commands: 2,
+        overtakings: 1,
         ..TWO_BALLOTS
+    };
+    let small = Budget {
+        overtakings: 0,
+        ..full
     };
     run(
         "two commands",
         Model {
             group: majority(),
-            budget: full,
+            budget: if SMALL { small } else { full },
             carries: phases,
             goals: &[
                 Goal::Adopted,
@@ -150,25 +150,27 @@ fn pages() {
     );
 }
 
-/// A third ballot: two leaders, and the first again.
+/// A third ballot: two leaders with a value each for one slot, and the first again.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "seconds in release builds, many without")]
 fn three_ballots() {
-    let full = Budget {
-        campaigns: 3,
-        commands: 2,
-        ..TWO_BALLOTS
-    };
-    let small = Budget {
-        commands: 1,
-        ..full
-    };
     run(
         "three ballots",
         Model {
             group: majority(),
-            budget: if SMALL { small } else { full },
+            budget: Budget {
+                campaigns: 3,
+                commands: 2,
+                slots: 1,
+                ..TWO_BALLOTS
+            },
             carries: phases,
-            goals: &[Goal::LaterLeader, Goal::Adopted, Goal::ChosenAdopted],
+            goals: &[
+                Goal::LaterLeader,
+                Goal::Adopted,
+                Goal::ChosenAdopted,
+                Goal::VoteReplaced,
+            ],
         },
     );
 }
@@ -177,15 +179,14 @@ fn three_ballots() {
 /// learns it.
 #[test]
 fn what_is_chosen_is_learned() {
-    let full = Budget {
-        commands: 1,
-        ..TWO_BALLOTS
-    };
     run(
         "what is chosen is learned",
         Model {
             group: majority(),
-            budget: full,
+            budget: Budget {
+                commands: if SMALL { 1 } else { 2 },
+                ..TWO_BALLOTS
+            },
             carries: without_heartbeats,
             goals: &[
                 Goal::Adopted,
@@ -210,7 +211,8 @@ fn heartbeats() {
                 proposers: 1,
                 campaigns: 1,
                 commands: 1,
-                heartbeats: if SMALL { 0 } else { 1 },
+                slots: 1,
+                overtakings: if SMALL { 0 } else { 1 },
                 restarts: 1,
                 ..Budget::default()
             },
@@ -278,6 +280,7 @@ const TWO_BALLOTS: Budget = Budget {
     campaigns: 2,
     heartbeats: 0,
     commands: 0,
+    slots: 2,
     reads: 0,
     restarts: 0,
     overtakings: 0,

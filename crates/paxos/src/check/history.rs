@@ -190,12 +190,7 @@ impl History {
     }
 
     /// An origin names one value at a slot.
-    pub(crate) fn learn(
-        &self,
-        node: NodeId,
-        slot: Slot,
-        value: Named,
-    ) -> Result<(), Violation> {
+    pub(crate) fn learn(&self, node: NodeId, slot: Slot, value: Named) -> Result<(), Violation> {
         let ballot = value.origin;
         let first = self.proposals.get(&(slot, ballot)).map(|known| known.value);
         match first.filter(|first| !first.is(value)) {

@@ -11,6 +11,7 @@ mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod learning;
 mod partial;
 #[cfg(test)]
 mod random;

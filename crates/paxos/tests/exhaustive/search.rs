@@ -29,6 +29,8 @@ pub(crate) struct Budget {
     pub(crate) campaigns: u8,
     pub(crate) heartbeats: u8,
     pub(crate) commands: u8,
+    /// The last slot that a command is proposed for.
+    pub(crate) slots: u64,
     pub(crate) reads: u8,
     /// Crashes with what is not durable lost.
     pub(crate) restarts: u8,
@@ -153,13 +155,14 @@ impl Search {
         // A campaign waits for the disk.
         let campaigns = !writes && !leads && left.campaigns > 0 && place < left.proposers;
         let tears = left.restarts > 0 && node.unsynced().votes.len() > 1;
+        let proposes = left.commands > 0 && node.paxos.status().last.0 < left.slots;
         let may = [
             (Input::Persist, writes),
             (Input::Restart, left.restarts > 0),
             (Input::Torn, tears),
             (Input::Campaign, campaigns),
             (Input::Heartbeat, rested && leads && left.heartbeats > 0),
-            (Input::Propose, rested && leads && left.commands > 0),
+            (Input::Propose, rested && leads && proposes),
             (Input::Read, rested && leads && left.reads > 0),
         ];
         inputs.extend(may.iter().filter(|(_, may)| *may).map(|(input, _)| *input));
@@ -238,6 +241,7 @@ impl Search {
         numbers.for_each(|number| fingerprint.add(u64::from(*number)));
         let Budget {
             proposers: _,
+            slots: _,
             campaigns,
             heartbeats,
             commands,
