@@ -12,6 +12,7 @@ mod harness;
 mod hostile;
 #[cfg(test)]
 mod learning;
+#[cfg(test)]
 mod partial;
 #[cfg(test)]
 mod random;
