@@ -186,6 +186,8 @@ extern crate alloc;
 extern crate std;
 
 mod ballot;
+#[cfg(feature = "check")]
+pub mod check;
 mod id;
 mod quorum;
 pub mod single;

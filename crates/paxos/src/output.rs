@@ -75,7 +75,9 @@ pub struct State {
 }
 
 /// What becomes durable in one step, all or nothing; or, in this order, in several steps, because
-/// nothing is said before the last of them.
+/// nothing is said before the last of them. Then the steps before the last hold
+/// [`State::chosen`] back to before the first of `votes`: a prefix that outlived the votes it
+/// speaks of would make older votes in their slots look chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Replaces the state.

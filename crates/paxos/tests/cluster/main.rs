@@ -11,6 +11,8 @@ mod harness;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod learning;
+#[cfg(test)]
 mod partial;
 #[cfg(test)]
 mod random;

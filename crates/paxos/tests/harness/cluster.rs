@@ -53,8 +53,11 @@ impl Cluster {
             (id, Node::new(config, Disk::default(), Instant::ZERO))
         };
         let nodes: BTreeMap<NodeId, Node> = quorums.acceptors().map(node).collect();
+        let mut watch = Watch::new(quorums);
+        let started = nodes.values().filter_map(|node| node.paxos.as_ref());
+        started.for_each(|paxos| watch.started(paxos));
         Self {
-            watch: Watch::new(quorums),
+            watch,
             nodes,
             now: Instant::ZERO,
             net: Vec::new(),
@@ -194,6 +197,7 @@ impl Cluster {
     pub(crate) fn read(&mut self, id: u64, read: u64) -> Result<(), ReadError> {
         let (read, applied) = (ReadId(read), self.watch.chosen.len());
         let now = self.now;
+        self.watch.asked(NodeId(id), read);
         self.input(NodeId(id), |paxos| paxos.read(now, read))?;
         self.asked.insert(read, (NodeId(id), applied));
         self.pump(NodeId(id));
@@ -322,6 +326,7 @@ impl Cluster {
     pub(crate) fn crash(&mut self, id: u64) {
         self.asked.retain(|_, (node, _)| node.0 != id);
         self.node(id).crash();
+        self.watch.crashed(NodeId(id));
     }
 
     pub(crate) fn restart(&mut self, id: u64) {
@@ -334,6 +339,9 @@ impl Cluster {
     pub(crate) fn try_restart(&mut self, id: u64) -> Result<(), RecoverError<Infallible>> {
         let now = self.now;
         self.node(id).restart(now)?;
+        if let Some(paxos) = &self.nodes[&NodeId(id)].paxos {
+            self.watch.started(paxos);
+        }
         self.pump(NodeId(id));
         Ok(())
     }

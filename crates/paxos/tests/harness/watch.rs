@@ -1,11 +1,12 @@
-//! What no run may break, whatever happens in it. This checker sees every node, disk and message,
-//! and shares no code with the core.
+//! What no run may break, whatever happens in it. Two watch: rules of the harness itself, which sees
+//! every node, disk and message and shares no code with the core, and the checker of the library.
 
 use std::collections::BTreeMap;
 
+use synod_paxos::check::{Checker, Violation};
 use synod_paxos::{
-    AcceptorSet, Ballot, Binding, Chosen, Envelope, Message, NodeId, Output, Position, Quorums,
-    Replicate, Slot, Value, Vote,
+    AcceptorSet, Ballot, Binding, Chosen, Envelope, Message, NodeId, Output, Paxos, Position,
+    Quorums, ReadId, Replicate, Slot, Value, Vote,
 };
 
 use super::node::{Disk, Node};
@@ -15,6 +16,7 @@ pub(crate) struct Watch {
     quorums: Quorums,
     /// Messages are made up by the test. Then only what concerns one node alone can hold.
     pub(crate) made_up: bool,
+    checker: Checker,
     /// What any machine was given, by slot from 1.
     pub(crate) chosen: Vec<Value>,
     /// What leaders proposed: one value a ballot and slot.
@@ -34,6 +36,7 @@ impl Watch {
         Self {
             quorums: quorums.clone(),
             made_up: false,
+            checker: Checker::default(),
             chosen: Vec::new(),
             proposed: BTreeMap::new(),
             leaders: BTreeMap::new(),
@@ -43,11 +46,34 @@ impl Watch {
         }
     }
 
+    /// A node has come up.
+    pub(crate) fn started(&mut self, paxos: &Paxos) {
+        let started = self.checker.started(paxos);
+        self.judge(started);
+    }
+
+    pub(crate) fn crashed(&mut self, node: NodeId) {
+        self.checker.crashed(node);
+    }
+
+    /// Before the node is asked.
+    pub(crate) fn asked(&mut self, node: NodeId, read: ReadId) {
+        self.checker.asked(node, read);
+    }
+
+    fn judge(&self, verdict: Result<(), Violation>) {
+        if let (Err(violation), false) = (verdict, self.made_up) {
+            panic!("{violation}");
+        }
+    }
+
     /// After every input.
     pub(crate) fn stepped(&mut self, id: NodeId, nodes: &BTreeMap<NodeId, Node>) {
         let Some(paxos) = &nodes[&id].paxos else {
             return;
         };
+        let stepped = self.checker.stepped(paxos);
+        self.judge(stepped);
         if paxos.leader() == Some(id) {
             let ballot = paxos.ballot();
             assert_eq!(ballot.node, id, "somebody leads in another's ballot");
@@ -100,6 +126,8 @@ impl Watch {
 
     /// What leaves at once.
     pub(crate) fn polled(&mut self, node: NodeId, output: &Output) {
+        let polled = self.checker.polled(node, output);
+        self.judge(polled);
         let Output::Send(Envelope { message, .. }) = output else {
             return;
         };
@@ -125,6 +153,8 @@ impl Watch {
 
     /// A write is durable, and these messages leave with it.
     pub(crate) fn persisted(&mut self, node: NodeId, disk: &Disk, messages: &[Envelope]) {
+        let persisted = self.checker.persisted(node);
+        self.judge(persisted);
         for Envelope { message, .. } in messages {
             let Message::Binding(binding) = message else {
                 panic!("it need not have waited: {message:?}");

@@ -1,0 +1,301 @@
+use alloc::collections::BTreeMap;
+
+use crate::check::durable::{Change, Durable, Held};
+use crate::check::history::History;
+use crate::check::watch::{Seen, Staged, Watch};
+use crate::check::{Named, Violation, recovery, rules};
+use crate::role::Duty;
+use crate::{Ballot, Chosen, Envelope, NodeId, Output, Paxos, ReadId, Slot, Snapshot, Write};
+
+/// Watches a group; see the [module](super).
+///
+/// After a violation it is not used any more: what it knows of the node is then half of a step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Checker {
+    pub(super) nodes: BTreeMap<NodeId, Watch>,
+    pub(super) history: History,
+}
+
+impl Checker {
+    /// A node has come up with what it found on its disk, for the first time or again. At the first
+    /// time the checker believes it.
+    ///
+    /// # Errors
+    /// A rule that was broken, as for the other inputs.
+    pub fn started(&mut self, paxos: &Paxos) -> Result<(), Violation> {
+        let node = paxos.config.id;
+        self.history.meet(&paxos.config.quorums);
+        let before = self.nodes.get(&node);
+        let durable = match before {
+            Some(watch) => recovery::recovered(watch, paxos)?,
+            None => recovery::adopted(paxos),
+        };
+        let watch = Watch {
+            life: before.map_or(1, |watch| watch.life + 1),
+            rotted: before.is_some_and(|watch| watch.rotted),
+            seen: Seen::of(paxos),
+            settled: before.map_or(Slot(0), |watch| watch.settled),
+            durable,
+            ..Watch::default()
+        };
+        if before.is_none() {
+            self.history.adopt(paxos.log.chosen());
+            for (slot, held) in &watch.durable.votes {
+                self.history.believe(*slot, *held);
+            }
+        }
+        // A write that a crash has overtaken may be there after all, and its votes count.
+        self.history.promise(node, watch.durable.promised());
+        let durable = watch.durable.clone();
+        self.nodes.insert(node, watch);
+        for (slot, held) in &durable.votes {
+            self.history.vote(node, *slot, *held)?;
+        }
+        self.settle();
+        self.history.announce(node, paxos.log.chosen())?;
+        self.history.check_position(node, paxos.log.start())?;
+        for (slot, value) in recovery::taken_as_chosen(paxos, &durable) {
+            self.history.check_chosen(node, slot, value)?;
+        }
+        Ok(())
+    }
+
+    /// A node went down. Not needed, since [`started`](Self::started) tells it too; it makes states
+    /// equal that differ in what is lost.
+    pub fn crashed(&mut self, node: NodeId) {
+        if let Some(watch) = self.nodes.get_mut(&node) {
+            watch.seen = Seen::default();
+            watch.applied = Slot(0);
+            watch.reads.clear();
+        }
+    }
+
+    /// Something of what a node had stored has rotted, which no protocol can help: its newest
+    /// snapshot may be gone when it starts, and an older one with more of the log take its place.
+    pub fn rotted(&mut self, node: NodeId) {
+        if let Some(watch) = self.nodes.get_mut(&node) {
+            watch.rotted = true;
+        }
+    }
+
+    /// A node has handled one input. To be told after each, before its outputs are polled.
+    ///
+    /// # Errors
+    /// The rule that the step has broken.
+    pub fn stepped(&mut self, paxos: &Paxos) -> Result<(), Violation> {
+        let node = paxos.config.id;
+        let now = Seen::of(paxos);
+        let watch = self.nodes.entry(node).or_default();
+        let before = core::mem::replace(&mut watch.seen, now);
+        let life = watch.life;
+        rules::check_order(node, &before, &now)?;
+        let snapshot = recovery::newest_snapshot(paxos);
+        if snapshot.slot > watch.durable.snapshot.slot {
+            watch.durable.snapshot = snapshot;
+            self.settle();
+            self.history.check_position(node, snapshot)?;
+        }
+        if let Duty::Leader(_) = &paxos.duty {
+            self.history.leads(node, life, now.promised)?;
+        }
+        if now.chosen > before.chosen {
+            self.check_prefix(before.chosen, paxos)?;
+        }
+        Ok(())
+    }
+
+    /// A node is about to be asked for a read. Needed only by those who want
+    /// [`Output::Read`] looked at; to be told before the core is asked.
+    pub fn asked(&mut self, node: NodeId, read: ReadId) {
+        let known = self.history.known_to;
+        let watch = self.nodes.entry(node).or_default();
+        watch.reads.insert(read, known);
+    }
+
+    /// A node wants something done.
+    ///
+    /// # Errors
+    /// The rule that is broken by doing it.
+    pub fn polled(&mut self, node: NodeId, output: &Output) -> Result<(), Violation> {
+        match output {
+            Output::Persist(write) => self.staged(node, write),
+            Output::Send(envelope) => self.sent(node, envelope),
+            Output::Apply(chosen) => self.applied(node, chosen),
+            Output::Restore(snapshot) => self.restored(node, snapshot),
+            Output::Read { id, slot } => {
+                let watch = self.nodes.entry(node).or_default();
+                let (asked, slot) = (watch.reads.remove(id), slot.ok());
+                match (asked, slot) {
+                    (Some(known), Some(slot)) if slot < known => {
+                        Err(Violation::StaleRead { node, slot, known })
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Output::Fetch(_) | Output::PullSnapshot { .. } => Ok(()),
+        }
+    }
+
+    /// A node's write goes to its disk, and is not durable yet.
+    ///
+    /// # Errors
+    /// What the record breaks.
+    pub fn staged(&mut self, node: NodeId, write: &Write) -> Result<(), Violation> {
+        let watch = self.nodes.entry(node).or_default();
+        if watch.staged.is_some() {
+            return Err(Violation::WriteInFlight { node });
+        }
+        let change = Change::of(&write.record);
+        if let Some(state) = change.state {
+            check_order_on_disk(node, watch, &self.history, &change, state.chosen)?;
+            self.history.announce(node, state.chosen)?;
+        }
+        let (life, votes) = (watch.life, change.votes.clone());
+        watch.staged = Some(Staged {
+            change,
+            messages: write.messages.clone(),
+        });
+        for (slot, held) in votes {
+            self.history.propose(node, life, slot, held)?;
+        }
+        Ok(())
+    }
+
+    /// A node's write is durable: what waited in it may be said, and is looked at. To be told before
+    /// the core is.
+    ///
+    /// # Errors
+    /// What the record breaks, or says without being able to.
+    pub fn persisted(&mut self, node: NodeId) -> Result<(), Violation> {
+        let watch = self.nodes.entry(node).or_default();
+        let Some(staged) = watch.staged.take() else {
+            return Ok(());
+        };
+        watch.durable.store(node, &staged.change)?;
+        self.history.promise(node, watch.durable.promised());
+        for (slot, held) in &staged.change.votes {
+            self.history.vote(node, *slot, *held)?;
+        }
+        if let Some(start) = staged.change.start {
+            self.history.check_position(node, start)?;
+        }
+        self.settle();
+        let mut messages = staged.messages.iter();
+        messages.try_for_each(|envelope| self.sent(node, envelope))
+    }
+
+    /// A message leaves a node. Of those that waited in a write [`persisted`](Self::persisted) has
+    /// taken care.
+    ///
+    /// # Errors
+    /// What it may not say.
+    pub fn sent(&mut self, node: NodeId, envelope: &Envelope) -> Result<(), Violation> {
+        self.check_message(node, envelope.to, &envelope.message)
+    }
+
+    /// A node's machine is given a value.
+    ///
+    /// # Errors
+    /// If it is not the one that is chosen, or not durable, or it is not its turn.
+    pub fn applied(&mut self, node: NodeId, chosen: &Chosen) -> Result<(), Violation> {
+        let watch = self.nodes.entry(node).or_default();
+        let (slot, last) = (chosen.slot, watch.applied);
+        if slot != last.next() {
+            return Err(Violation::AppliedOutOfOrder { node, slot, last });
+        }
+        let value = Named::of(&chosen.value);
+        let held = watch.durable.votes.get(&slot);
+        let covered = slot <= watch.durable.covered();
+        let is_held = held.map_or(covered, |held| held.value.is(value));
+        watch.applied = slot;
+        self.history.check_chosen(node, slot, value)?;
+        match is_held {
+            true => self.history.learn(node, slot, value),
+            false => Err(Violation::AppliedNotDurable { node, slot }),
+        }
+    }
+
+    /// A node's machine begins anew with a snapshot.
+    ///
+    /// # Errors
+    /// If it is not one of what is chosen, the log does not begin behind it durably, or the machine
+    /// is further.
+    pub fn restored(&mut self, node: NodeId, snapshot: &Snapshot) -> Result<(), Violation> {
+        let watch = self.nodes.entry(node).or_default();
+        let (slot, last) = (snapshot.last.slot, watch.applied);
+        if slot < last {
+            return Err(Violation::AppliedOutOfOrder { node, slot, last });
+        }
+        if watch.durable.start.slot < slot {
+            return Err(Violation::AppliedNotDurable { node, slot });
+        }
+        watch.applied = slot;
+        self.history.check_position(node, snapshot.last)
+    }
+
+    /// What a node's disk holds, if the checker has met the node.
+    #[must_use]
+    pub fn durable(&self, node: NodeId) -> Option<&Durable> {
+        self.nodes.get(&node).map(|watch| &watch.durable)
+    }
+
+    /// How far every slot is chosen: by votes on disks, whether anybody knows it or not.
+    #[must_use]
+    pub fn chosen(&self) -> Slot {
+        self.history.chosen_to()
+    }
+
+    /// The ballot in which the value that is chosen at a slot was first proposed.
+    #[must_use]
+    pub fn origin(&self, slot: Slot) -> Option<Ballot> {
+        self.history.chosen_at(slot).map(|value| value.origin)
+    }
+
+    /// How far each disk has what is chosen. What it has once it keeps: a later vote for the slot is
+    /// for the same value.
+    fn settle(&mut self) {
+        for watch in self.nodes.values_mut() {
+            let covered = watch.durable.covered();
+            watch.settled = watch.settled.max(covered.min(self.history.chosen_to()));
+            loop {
+                let next = watch.settled.next();
+                let held = watch.durable.votes.get(&next);
+                let chosen = self.history.chosen_at(next);
+                let is_chosen = |held: &Held| chosen.is_some_and(|chosen| chosen.is(held.value));
+                if next > self.history.chosen_to() || !held.is_some_and(is_chosen) {
+                    break;
+                }
+                watch.settled = next;
+            }
+        }
+    }
+}
+
+/// The prefix in a record is chosen, and held by the disk with that record.
+fn check_order_on_disk(
+    node: NodeId,
+    watch: &Watch,
+    history: &History,
+    change: &Change,
+    chosen: Slot,
+) -> Result<(), Violation> {
+    let mut slot = watch
+        .settled
+        .max(change.start.map_or(Slot(0), |start| start.slot));
+    let mut votes = change.votes.iter().peekable();
+    while slot < chosen {
+        slot = slot.next();
+        while votes.next_if(|(at, _)| *at < slot).is_some() {}
+        let chosen_here = history.chosen_at(slot);
+        let is_it = |held: &Held| chosen_here.is_none_or(|chosen| chosen.is(held.value));
+        let in_record = votes.next_if(|(at, _)| *at == slot);
+        let on_disk = watch.durable.votes.get(&slot);
+        if !in_record
+            .map_or(on_disk, |(_, held)| Some(held))
+            .is_some_and(is_it)
+        {
+            return Err(Violation::ChosenAheadOfVotes { node, slot, chosen });
+        }
+    }
+    Ok(())
+}

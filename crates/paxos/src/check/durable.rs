@@ -1,0 +1,192 @@
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::check::Violation;
+use crate::{Ballot, NodeId, Position, Record, Slot, State};
+
+/// A value as far as a checker keeps it: the ballot in which it was first proposed, and a
+/// fingerprint of what it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Named {
+    /// [`Value::origin`](crate::Value::origin).
+    pub origin: Ballot,
+    pub(crate) content: u64,
+}
+
+/// A vote without the body of its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Held {
+    pub(crate) ballot: Ballot,
+    pub(crate) value: Named,
+}
+
+/// What a node's disk holds: its promise, how far it says the slots to be chosen, its votes, and
+/// the snapshot it begins with. What would be there after a crash now.
+///
+/// Invariants: every vote lies behind `start`; `snapshot` is never before `start`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Durable {
+    pub(crate) state: State,
+    pub(crate) start: Position,
+    pub(crate) votes: BTreeMap<Slot, Held>,
+    /// Votes up to here were there when the checker came, and it was not shown them.
+    pub(crate) unseen: Slot,
+    pub(crate) snapshot: Position,
+}
+
+/// A record without its bodies.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Change {
+    pub(crate) state: Option<State>,
+    pub(crate) votes: Vec<(Slot, Held)>,
+    pub(crate) start: Option<Position>,
+}
+
+impl Durable {
+    /// The highest ballot that is promised.
+    #[must_use]
+    pub fn promised(&self) -> Ballot {
+        self.state.promised
+    }
+
+    /// How far the disk says the slots to be chosen.
+    #[must_use]
+    pub fn chosen(&self) -> Slot {
+        self.state.chosen
+    }
+
+    /// The log begins after this position.
+    #[must_use]
+    pub fn start(&self) -> Position {
+        self.start
+    }
+
+    /// The last slot with a vote, or the start.
+    #[must_use]
+    pub fn last(&self) -> Slot {
+        let last = self.votes.last_key_value().map(|(slot, _)| *slot);
+        last.unwrap_or(self.start.slot).max(self.unseen)
+    }
+
+    /// The last position that the newest snapshot covers.
+    #[must_use]
+    pub fn snapshot(&self) -> Position {
+        self.snapshot
+    }
+
+    /// The vote for a slot: its ballot, and for what.
+    #[must_use]
+    pub fn vote(&self, slot: Slot) -> Option<(Ballot, Named)> {
+        let held = self.votes.get(&slot)?;
+        Some((held.ballot, held.value))
+    }
+
+    /// Everything up to here is in a snapshot, or was before the checker came.
+    pub(crate) fn covered(&self) -> Slot {
+        self.snapshot.slot.max(self.start.slot).max(self.unseen)
+    }
+
+    /// The whole record, in its order.
+    pub(crate) fn store(&mut self, node: NodeId, change: &Change) -> Result<(), Violation> {
+        let before = self.state.promised;
+        if let Some(state) = change.state {
+            if state.promised < before {
+                let (from, to) = (before, state.promised);
+                return Err(Violation::PromiseFell { node, from, to });
+            }
+            self.state = state;
+        }
+        for (slot, held) in &change.votes {
+            self.cast(node, before, *slot, *held)?;
+        }
+        match change.start {
+            Some(start) => self.begin_at(node, start),
+            None => Ok(()),
+        }
+    }
+
+    /// A vote. What was promised when the last record left holds for it; and to accept is to promise.
+    fn cast(
+        &mut self,
+        node: NodeId,
+        before: Ballot,
+        slot: Slot,
+        held: Held,
+    ) -> Result<(), Violation> {
+        let ballot = held.ballot;
+        let last = self.votes.get(&slot).map_or(before, |old| old.ballot);
+        let promised = before.max(last);
+        if ballot < promised {
+            return Err(Violation::VoteBelowPromise {
+                node,
+                slot,
+                ballot,
+                promised,
+            });
+        }
+        if ballot > self.state.promised {
+            let promised = self.state.promised;
+            return Err(Violation::VoteWithoutPromise {
+                node,
+                slot,
+                ballot,
+                promised,
+            });
+        }
+        self.votes.insert(slot, held);
+        Ok(())
+    }
+
+    fn begin_at(&mut self, node: NodeId, start: Position) -> Result<(), Violation> {
+        if start.slot <= self.start.slot {
+            return Ok(());
+        }
+        if start.slot > self.snapshot.slot {
+            return Err(Violation::SnapshotLost {
+                node,
+                needed: start.slot,
+                snapshot: self.snapshot.slot,
+            });
+        }
+        self.votes = self.votes.split_off(&start.slot.next());
+        self.start = start;
+        Ok(())
+    }
+
+    /// What a node makes of this disk when it starts: the log begins behind the newest snapshot, and
+    /// the votes that follow it stay.
+    pub(crate) fn recovered_start(&self) -> Position {
+        match self.snapshot.slot > self.start.slot {
+            true => self.snapshot,
+            false => self.start,
+        }
+    }
+}
+
+impl Change {
+    pub(crate) fn of(record: &Record) -> Self {
+        let held = |vote: &crate::Vote| (vote.slot, Held::of(vote));
+        Self {
+            state: record.state,
+            votes: record.votes.iter().map(held).collect(),
+            start: record.start,
+        }
+    }
+
+    /// What is there of it after a crash that came between its steps, with so many votes.
+    pub(crate) fn torn(&self, votes: usize) -> Self {
+        Self {
+            state: self.state,
+            votes: self.votes[..votes].to_vec(),
+            start: None,
+        }
+    }
+}
+
+impl Named {
+    /// Whether they are one value, as far as is known of them.
+    pub(crate) fn is(self, other: Self) -> bool {
+        let unseen = self.content == 0 || other.content == 0;
+        self.origin == other.origin && (unseen || self.content == other.content)
+    }
+}

@@ -1,0 +1,330 @@
+use alloc::collections::BTreeMap;
+
+use crate::check::durable::Held;
+use crate::check::{Named, Violation};
+use crate::{AcceptorSet, Ballot, NodeId, Position, Quorums, Slot};
+
+/// What has happened once and stays true whatever is lost: promises, proposals, votes, and what is
+/// chosen by them.
+///
+/// Invariant: `chosen` has every slot up to `chosen_to`, except those that the first nodes came with
+/// and nobody has shown since.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct History {
+    quorums: Option<Quorums>,
+    ballots: BTreeMap<Ballot, Use>,
+    proposals: BTreeMap<(Slot, Ballot), Proposal>,
+    chosen: BTreeMap<Slot, Named>,
+    chosen_to: Slot,
+    /// How far any node has said, or acted on it, that slots are chosen.
+    pub(crate) known_to: Slot,
+}
+
+/// What became of a ballot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Use {
+    /// The life of its node in which it was used.
+    life: Option<u64>,
+    leads: bool,
+    /// Whose disks have promised it.
+    promised: AcceptorSet,
+}
+
+/// Of one slot and ballot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Proposal {
+    value: Named,
+    /// Whose disks have, or had, a vote for it.
+    voters: AcceptorSet,
+}
+
+impl History {
+    /// The first node tells who decides.
+    pub(crate) fn meet(&mut self, quorums: &Quorums) {
+        self.quorums.get_or_insert_with(|| quorums.clone());
+    }
+
+    /// How far every slot is chosen.
+    pub(crate) fn chosen_to(&self) -> Slot {
+        self.chosen_to
+    }
+
+    pub(crate) fn chosen_at(&self, slot: Slot) -> Option<Named> {
+        self.chosen.get(&slot).copied()
+    }
+
+    /// Is `member` in it? (A stranger is in no set, and is taken for a member: it has no votes.)
+    fn has(quorums: &Quorums, mut set: AcceptorSet, member: NodeId) -> bool {
+        !quorums.insert(&mut set, member)
+    }
+
+    /// A promise became durable.
+    pub(crate) fn promise(&mut self, node: NodeId, ballot: Ballot) {
+        if let Some(quorums) = &self.quorums
+            && ballot > Ballot::ZERO
+        {
+            quorums.insert(&mut self.ballots.entry(ballot).or_default().promised, node);
+        }
+    }
+
+    /// A node says, or acts as if, the ballot is its own.
+    pub(crate) fn uses(
+        &mut self,
+        node: NodeId,
+        life: u64,
+        ballot: Ballot,
+    ) -> Result<(), Violation> {
+        if ballot.node != node {
+            return Err(Violation::NotItsBallot { node, ballot });
+        }
+        let used = self.ballots.entry(ballot).or_default();
+        if *used.life.get_or_insert(life) != life {
+            return Err(Violation::BallotUsedTwice { node, ballot });
+        }
+        Ok(())
+    }
+
+    /// A node leads in its ballot. If that is news: a phase-1 quorum of disks has promised it.
+    pub(crate) fn leads(
+        &mut self,
+        node: NodeId,
+        life: u64,
+        ballot: Ballot,
+    ) -> Result<(), Violation> {
+        self.uses(node, life, ballot)?;
+        let Some(quorums) = &self.quorums else {
+            return Ok(());
+        };
+        let used = self.ballots.entry(ballot).or_default();
+        if !used.leads && !quorums.is_phase1(used.promised) {
+            return Err(Violation::NotPromised { node, ballot });
+        }
+        used.leads = true;
+        Ok(())
+    }
+
+    /// `node` speaks as the leader of `ballot`.
+    pub(crate) fn speaks(
+        &mut self,
+        node: NodeId,
+        life: u64,
+        ballot: Ballot,
+    ) -> Result<(), Violation> {
+        let leads = self.ballots.get(&ballot).is_some_and(|used| used.leads);
+        self.uses(node, life, ballot)?;
+        match leads {
+            true => Ok(()),
+            false => Err(Violation::NotPromised { node, ballot }),
+        }
+    }
+
+    /// A value in a ballot: proposed by its leader, or in the record of who votes for it.
+    pub(crate) fn propose(
+        &mut self,
+        node: NodeId,
+        life: u64,
+        slot: Slot,
+        held: Held,
+    ) -> Result<(), Violation> {
+        let Held { ballot, value } = held;
+        if let Some(known) = self.proposals.get(&(slot, ballot)) {
+            return match known.value.is(value) {
+                true => Ok(()),
+                false => Err(Violation::TwoValues {
+                    node,
+                    slot,
+                    ballot,
+                    first: known.value,
+                    second: value,
+                }),
+            };
+        }
+        if ballot.node != node {
+            return Err(Violation::NotProposed { node, slot, ballot });
+        }
+        self.speaks(node, life, ballot)?;
+        let is_chosen = self.chosen_at(slot).is_some_and(|chosen| chosen.is(value));
+        if !is_chosen && !self.is_safe(slot, held) {
+            return Err(Violation::P2c {
+                node,
+                slot,
+                ballot,
+                value,
+            });
+        }
+        self.learn(node, slot, value)?;
+        self.believe(slot, held);
+        Ok(())
+    }
+
+    /// P2c: some phase-1 quorum of those who promised the ballot either has no vote for the slot in
+    /// a lower one, or this is the value of the highest of its votes.
+    fn is_safe(&self, slot: Slot, held: Held) -> bool {
+        let Some(quorums) = &self.quorums else {
+            return true;
+        };
+        let used = self.ballots.get(&held.ballot);
+        let promised = used.map_or_else(AcceptorSet::default, |used| used.promised);
+        let mut left = promised;
+        let lower = self
+            .proposals
+            .range((slot, Ballot::ZERO)..(slot, held.ballot));
+        for (_, proposal) in lower.rev() {
+            if !quorums.is_phase1(left) {
+                return false;
+            }
+            let voted = |id: &NodeId| Self::has(quorums, proposal.voters, *id);
+            let mut others = AcceptorSet::default();
+            let rest = quorums
+                .acceptors()
+                .filter(|id| Self::has(quorums, left, *id));
+            rest.filter(|id| !voted(id)).for_each(|id| {
+                quorums.insert(&mut others, id);
+            });
+            if others != left && proposal.value.is(held.value) {
+                return true;
+            }
+            left = others;
+        }
+        quorums.is_phase1(left) && held.value.origin == held.ballot
+    }
+
+    /// An origin names one value at a slot.
+    pub(crate) fn learn(&self, node: NodeId, slot: Slot, value: Named) -> Result<(), Violation> {
+        let ballot = value.origin;
+        let first = self.proposals.get(&(slot, ballot)).map(|known| known.value);
+        match first.filter(|first| !first.is(value)) {
+            Some(first) => Err(Violation::TwoValues {
+                node,
+                slot,
+                ballot,
+                first,
+                second: value,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// A proposal that needs no proof, or has one.
+    pub(crate) fn believe(&mut self, slot: Slot, held: Held) {
+        let proposal = Proposal {
+            value: held.value,
+            voters: AcceptorSet::default(),
+        };
+        self.proposals
+            .entry((slot, held.ballot))
+            .or_insert(proposal);
+    }
+
+    /// For tests of what comes behind P2c.
+    #[cfg(test)]
+    pub(crate) fn forget(&mut self, slot: Slot, ballot: Ballot) {
+        self.proposals.remove(&(slot, ballot));
+    }
+
+    /// A vote became durable. With a phase-2 quorum of them the value is chosen, whoever knows it.
+    pub(crate) fn vote(&mut self, node: NodeId, slot: Slot, held: Held) -> Result<(), Violation> {
+        let (Some(quorums), Some(proposal)) =
+            (&self.quorums, self.proposals.get_mut(&(slot, held.ballot)))
+        else {
+            return Ok(());
+        };
+        let is_news = quorums.insert(&mut proposal.voters, node);
+        match is_news && quorums.is_phase2(proposal.voters) {
+            true => self.choose(node, slot, held),
+            false => Ok(()),
+        }
+    }
+
+    fn choose(&mut self, node: NodeId, slot: Slot, held: Held) -> Result<(), Violation> {
+        let Held { ballot, value } = held;
+        let first = *self.chosen.entry(slot).or_insert(value);
+        if !first.is(value) {
+            return Err(Violation::ChosenTwice {
+                slot,
+                ballot,
+                first,
+                second: value,
+            });
+        }
+        while self.chosen.contains_key(&self.chosen_to.next()) {
+            self.chosen_to = self.chosen_to.next();
+        }
+        // P2b, of those who proposed before it was chosen.
+        let higher = (slot, ballot)..=(slot, LAST);
+        let other = self
+            .proposals
+            .range(higher)
+            .find(|(_, p)| !p.value.is(value));
+        match other {
+            Some(((_, ballot), proposal)) => Err(Violation::P2b {
+                node,
+                slot,
+                ballot: *ballot,
+                value: proposal.value,
+                chosen: value,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// `node` takes `value` as chosen.
+    pub(crate) fn check_chosen(
+        &mut self,
+        node: NodeId,
+        slot: Slot,
+        value: Named,
+    ) -> Result<(), Violation> {
+        if slot > self.chosen_to {
+            return self.announce(node, slot);
+        }
+        let chosen = *self.chosen.entry(slot).or_insert(value);
+        if !chosen.is(value) {
+            return Err(Violation::NotTheChosen {
+                node,
+                slot,
+                value,
+                chosen,
+            });
+        }
+        Ok(())
+    }
+
+    /// The same where only the origin is known.
+    pub(crate) fn check_position(
+        &mut self,
+        node: NodeId,
+        position: Position,
+    ) -> Result<(), Violation> {
+        let Position { slot, origin } = position;
+        match slot {
+            Slot(0) => Ok(()),
+            _ => self.check_chosen(node, slot, Named { origin, content: 0 }),
+        }
+    }
+
+    /// `node` says, or acts as if, that everything up to `slot` is chosen.
+    pub(crate) fn announce(&mut self, node: NodeId, slot: Slot) -> Result<(), Violation> {
+        self.known_to = self.known_to.max(slot);
+        let chosen_to = self.chosen_to;
+        match slot <= chosen_to {
+            true => Ok(()),
+            false => Err(Violation::NotChosen {
+                node,
+                slot,
+                chosen_to,
+            }),
+        }
+    }
+
+    /// What a node that the checker meets for the first time knows to be chosen.
+    pub(crate) fn adopt(&mut self, chosen_to: Slot) {
+        self.chosen_to = self.chosen_to.max(chosen_to);
+        self.known_to = self.known_to.max(chosen_to);
+    }
+}
+
+const LAST: Ballot = Ballot {
+    round: u64::MAX,
+    node: NodeId(u64::MAX),
+};

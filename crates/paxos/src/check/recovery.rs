@@ -1,0 +1,132 @@
+use alloc::collections::BTreeMap;
+
+use crate::check::durable::{Durable, Held};
+use crate::check::watch::Watch;
+use crate::check::{Named, Violation};
+use crate::{Paxos, Position, Slot, State};
+
+/// The disk that a node has just come back from: as it was durable, or with the write on top that a
+/// crash overtook, or with the first of its steps: nothing was said yet.
+pub(crate) fn recovered(watch: &Watch, paxos: &Paxos) -> Result<Durable, Violation> {
+    let node = paxos.config.id;
+    let snapshot = newest_snapshot(paxos);
+    if snapshot.slot < watch.durable.snapshot.slot && !watch.rotted {
+        return Err(Violation::SnapshotLost {
+            node,
+            needed: watch.durable.snapshot.slot,
+            snapshot: snapshot.slot,
+        });
+    }
+    // A snapshot is a file of its own, and may be newer than what the checker was shown.
+    let durable = Durable {
+        snapshot,
+        ..watch.durable.clone()
+    };
+    let Some(difference) = difference(paxos, &durable) else {
+        return Ok(durable);
+    };
+    if let Some(staged) = &watch.staged {
+        let change = &staged.change;
+        let torn = (0..=change.votes.len()).map(|votes| change.torn(votes));
+        for kept in torn.chain([change.clone()]).rev() {
+            let mut stored = durable.clone();
+            if stored.store(node, &kept).is_err() {
+                continue;
+            }
+            // The first steps hold the prefix back, lest it name votes that are still to come.
+            let (chosen, state) = (paxos.written.chosen, &mut stored.state);
+            if chosen >= durable.state.chosen.min(state.chosen) && chosen <= state.chosen {
+                state.chosen = chosen;
+            }
+            if self::difference(paxos, &stored).is_none() {
+                return Ok(stored);
+            }
+        }
+    }
+    Err(difference)
+}
+
+/// What a node has of storage when the checker first meets it.
+pub(crate) fn adopted(paxos: &Paxos) -> Durable {
+    Durable {
+        state: State {
+            promised: paxos.promise_persisted,
+            chosen: paxos.written.chosen,
+        },
+        start: Position {
+            slot: paxos.log.start_persisted(),
+            ..paxos.log.start()
+        },
+        votes: votes(paxos),
+        unseen: paxos.log.evicted_to(),
+        snapshot: newest_snapshot(paxos),
+    }
+}
+
+pub(crate) fn newest_snapshot(paxos: &Paxos) -> Position {
+    let snapshot = paxos.snapshot.as_ref();
+    snapshot.map_or(Position::ZERO, |snapshot| snapshot.last)
+}
+
+/// All that is in memory.
+fn votes(paxos: &Paxos) -> BTreeMap<Slot, Held> {
+    let log = &paxos.log;
+    let (behind, _) = log.page(log.chosen().next(), usize::MAX);
+    let mut votes = BTreeMap::new();
+    let mut slot = log.evicted_to().max(log.start().slot).next();
+    while slot <= log.chosen() {
+        votes.extend(log.vote(slot).map(|vote| (slot, Held::of(vote))));
+        slot = slot.next();
+    }
+    votes.extend(behind.iter().map(|vote| (vote.slot, Held::of(vote))));
+    votes
+}
+
+fn difference(paxos: &Paxos, disk: &Durable) -> Option<Violation> {
+    let node = paxos.config.id;
+    let raised = disk.promised().max(disk.snapshot.origin);
+    if paxos.written != disk.state
+        || paxos.promise_persisted != disk.promised()
+        || paxos.promised < disk.promised()
+        || paxos.promised > raised
+    {
+        return Some(Violation::RecoveredState {
+            node,
+            promised: paxos.promised,
+            chosen: paxos.written.chosen,
+            durable: disk.state,
+        });
+    }
+    let log = &paxos.log;
+    let start = disk.recovered_start();
+    if log.start() != start || log.start_persisted() != disk.start.slot {
+        let slot = start.slot;
+        return Some(Violation::RecoveredVote { node, slot });
+    }
+    let (memory, evicted_to) = (votes(paxos), log.evicted_to());
+    let is_same = |(slot, held): &(&Slot, &Held)| match memory.get(*slot) {
+        Some(found) => found.ballot == held.ballot && found.value.is(held.value),
+        None => **slot <= evicted_to,
+    };
+    let mut behind = disk.votes.range(start.slot.next()..);
+    let lost = behind.find(|vote| !is_same(vote));
+    let invented = || {
+        let known = |slot: &Slot| disk.votes.contains_key(slot) || *slot <= disk.unseen;
+        let last_evicted = Some(evicted_to).filter(|slot| *slot > start.slot);
+        let mut slots = memory.keys().copied().chain(last_evicted);
+        slots.find(|slot| !known(slot))
+    };
+    let differs = lost.map(|(slot, _)| *slot).or_else(invented);
+    differs.map(|slot| Violation::RecoveredVote { node, slot })
+}
+
+/// Up to where the disk holds what a node that just started takes as chosen.
+pub(crate) fn taken_as_chosen(
+    paxos: &Paxos,
+    disk: &Durable,
+) -> impl Iterator<Item = (Slot, Named)> {
+    let (start, chosen) = (paxos.log.start().slot, paxos.log.chosen());
+    let of_prefix = disk.votes.range(start.next()..=chosen.max(start.next()));
+    let held = of_prefix.map(|(slot, held)| (*slot, held.value));
+    held.filter(move |(slot, _)| *slot <= chosen)
+}

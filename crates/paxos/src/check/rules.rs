@@ -1,0 +1,207 @@
+use crate::check::durable::Held;
+use crate::check::watch::{Seen, Watch};
+use crate::check::{Checker, Named, Violation};
+use crate::{Ballot, Binding, Echo, Message, NodeId, Paxos, Replicate, Slot, Value, Vote};
+
+/// What only rises.
+pub(super) fn check_order(node: NodeId, before: &Seen, now: &Seen) -> Result<(), Violation> {
+    if now.promised < before.promised {
+        let (from, to) = (before.promised, now.promised);
+        return Err(Violation::PromiseFell { node, from, to });
+    }
+    if now.chosen < before.chosen {
+        let (from, to) = (before.chosen, now.chosen);
+        return Err(Violation::ChosenFell { node, from, to });
+    }
+    let is_new = now.campaigns && !(before.campaigns && now.promised == before.promised);
+    if is_new && now.promised == before.promised {
+        let ballot = now.promised;
+        return Err(Violation::BallotUsedTwice { node, ballot });
+    }
+    Ok(())
+}
+
+/// The slots and values of a message that carries them in order.
+fn placed(first: Slot, values: &[Value]) -> impl Iterator<Item = (Slot, Named)> {
+    let slots = (first.0..).map(Slot);
+    slots.zip(values.iter().map(Named::of))
+}
+
+impl Checker {
+    /// The chosen prefix of `paxos` has moved: over what is chosen, and over what it holds.
+    pub(super) fn check_prefix(&mut self, before: Slot, paxos: &Paxos) -> Result<(), Violation> {
+        let (node, chosen) = (paxos.config.id, paxos.log.chosen());
+        self.history.announce(node, chosen)?;
+        let start = paxos.log.start();
+        if start.slot > before {
+            self.history.check_position(node, start)?;
+        }
+        let mut slot = before.max(start.slot).next();
+        while slot <= chosen {
+            let disk = self.nodes.get(&node).map(|watch| &watch.durable);
+            let held = match paxos.log.vote(slot) {
+                Some(vote) => Some(Named::of(&vote.value)),
+                None => disk
+                    .and_then(|disk| disk.vote(slot))
+                    .map(|(_, value)| value),
+            };
+            let covered = disk.is_some_and(|disk| slot <= disk.covered());
+            match held {
+                Some(value) => self.history.check_chosen(node, slot, value)?,
+                None if covered => {}
+                None => return Err(Violation::ChosenNotHeld { node, slot }),
+            }
+            slot = slot.next();
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_message(
+        &mut self,
+        node: NodeId,
+        to: NodeId,
+        message: &Message,
+    ) -> Result<(), Violation> {
+        match message {
+            Message::Replicate(message) => self.check_replicate(node, message),
+            Message::Binding(said) => self.check_binding(node, to, said),
+            Message::Echo(message) => self.check_echo(node, message),
+        }
+    }
+
+    fn check_replicate(&mut self, node: NodeId, message: &Replicate) -> Result<(), Violation> {
+        let life = self.nodes.get(&node).map_or(0, |watch| watch.life);
+        let ballot = message.ballot();
+        self.history.speaks(node, life, ballot)?;
+        match message {
+            Replicate::Accept {
+                first,
+                values,
+                chosen,
+                ..
+            } => {
+                for (slot, value) in placed(*first, values) {
+                    self.history
+                        .propose(node, life, slot, Held { ballot, value })?;
+                }
+                self.history.announce(node, *chosen)
+            }
+            Replicate::Heartbeat { chosen, .. } | Replicate::Chosen { chosen, .. } => {
+                self.history.announce(node, *chosen)
+            }
+            Replicate::Snapshot { snapshot, .. } => {
+                self.history.check_position(node, snapshot.last)
+            }
+        }
+    }
+
+    fn check_binding(&mut self, node: NodeId, to: NodeId, said: &Binding) -> Result<(), Violation> {
+        let Some(watch) = self.nodes.get(&node) else {
+            return Ok(());
+        };
+        let ballot = said.ballot();
+        let is_promised = watch.durable.promised() >= ballot;
+        let is_true = match said {
+            Binding::Prepare { .. } => {
+                let life = watch.life;
+                self.history.uses(node, life, ballot)?;
+                is_promised
+            }
+            Binding::Promise {
+                from,
+                votes,
+                next,
+                chosen,
+                ..
+            } => {
+                let watch = self.nodes.get(&node);
+                let told = |watch: &Watch| {
+                    watch.settled >= *chosen
+                        && tells_all(watch, ballot, *from, votes, *next, *chosen)
+                };
+                self.history.announce(node, *chosen)?;
+                is_promised && watch.is_some_and(told)
+            }
+            Binding::Accepted { first, last, .. } => {
+                is_promised && has_accepted(watch, ballot, *first, *last)
+            }
+        };
+        match is_true {
+            true => Ok(()),
+            false => {
+                let said = said.clone();
+                Err(Violation::Unsayable { node, to, said })
+            }
+        }
+    }
+
+    fn check_echo(&mut self, node: NodeId, message: &Echo) -> Result<(), Violation> {
+        match message {
+            Echo::Heartbeat { ballot, chosen, .. } => {
+                let disk = self.nodes.get(&node).map(|watch| watch.durable.promised());
+                if let Some(durable) = disk.filter(|durable| durable > ballot) {
+                    let ballot = *ballot;
+                    return Err(Violation::BallotLeft {
+                        node,
+                        ballot,
+                        durable,
+                    });
+                }
+                self.history.announce(node, *chosen)
+            }
+            Echo::Answer { chosen, .. } => self.history.announce(node, *chosen),
+            Echo::Learned { first, values, .. } => {
+                for (slot, value) in placed(*first, values) {
+                    self.history.check_chosen(node, slot, value)?;
+                }
+                Ok(())
+            }
+            Echo::Offer { snapshot, .. } => self.history.check_position(node, snapshot.last),
+            Echo::Ask { .. } | Echo::Preempted { .. } | Echo::Learn { .. } => Ok(()),
+        }
+    }
+}
+
+/// Whether a page of a promise is what the disk has: all of its votes in lower ballots, and none
+/// that it has not, unless a vote in this ballot or a higher one has taken the place.
+fn tells_all(
+    watch: &Watch,
+    ballot: Ballot,
+    from: Slot,
+    votes: &[Vote],
+    next: Option<Slot>,
+    chosen: Slot,
+) -> bool {
+    let disk = &watch.durable;
+    let first = from.max(chosen.next());
+    let is_told = |(slot, held): (&Slot, &Held)| {
+        let at = votes.binary_search_by_key(slot, |vote| vote.slot);
+        held.ballot >= ballot || at.is_ok_and(|at| Held::of(&votes[at]) == *held)
+    };
+    let is_held = |vote: &Vote| {
+        let held = disk.votes.get(&vote.slot);
+        let covered = vote.slot <= disk.covered();
+        held.map_or(covered, |held| {
+            *held == Held::of(vote) || held.ballot >= ballot
+        })
+    };
+    let last = next.map_or(Slot(u64::MAX), Slot::prev);
+    let range = (first <= last).then(|| disk.votes.range(first..=last));
+    range.into_iter().flatten().all(is_told) && votes.iter().all(is_held)
+}
+
+/// Whether the disk has, for each slot of the range, a vote in the ballot, or what the node knows
+/// to be chosen.
+fn has_accepted(watch: &Watch, ballot: Ballot, first: Slot, last: Slot) -> bool {
+    let disk = &watch.durable;
+    let known = watch.settled.min(watch.seen.chosen).max(disk.start.slot);
+    let mut slot = first.max(known.next());
+    while slot <= last {
+        let vote = disk.votes.get(&slot);
+        if vote.is_none_or(|held| held.ballot != ballot) {
+            return false;
+        }
+        slot = slot.next();
+    }
+    true
+}

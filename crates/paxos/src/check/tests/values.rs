@@ -1,0 +1,225 @@
+use super::*;
+
+#[test]
+fn one_value_a_ballot() {
+    // Another value in a ballot and slot: in a record, on its way.
+    let other = value(ballot(1, 1), "other");
+    let mut group = Group::led();
+    let stored = group.store(3, votes(&[vote(1, ballot(1, 1), other.clone())]));
+    assert!(matches!(stored, Err(Violation::TwoValues { .. })));
+    assert_eq!(rule(stored), "one value a ballot");
+    let mut group = Group::led();
+    let sent = group.say(1, accept(ballot(1, 1), 1, core::slice::from_ref(&other)));
+    assert_eq!(rule(sent), "one value a ballot");
+    // An origin names one value too, whatever ballot carries it on.
+    let history = Group::led().checker.history;
+    let learned = |value| history.learn(NodeId(2), Slot(1), Named::of(&value));
+    assert_eq!(learned(Group::first()), Ok(()));
+    assert_eq!(rule(learned(other)), "one value a ballot");
+    // A vote for what nobody proposed.
+    let mut group = Group::led();
+    let invented = vote(2, ballot(1, 1), value(ballot(1, 1), "y"));
+    assert_eq!(
+        group.store(3, votes(&[invented])),
+        Err(Violation::NotProposed {
+            node: NodeId(3),
+            slot: Slot(2),
+            ballot: ballot(1, 1)
+        })
+    );
+}
+
+#[test]
+fn agreement() {
+    // Another value is held where one is chosen.
+    let mut group = Group::led();
+    let held = group.step(3, |paxos| {
+        let other = value(ballot(1, 1), "other");
+        paxos.log.accept(vote(1, ballot(1, 1), other));
+        paxos.log.choose_to(Slot(1));
+    });
+    assert!(matches!(held, Err(Violation::NotTheChosen { .. })));
+    assert_eq!(rule(held), "agreement");
+    // Told, covered by a snapshot that is offered, restored, applied.
+    let learned = Echo::Learned {
+        ballot: ballot(2, 3),
+        first: Slot(1),
+        values: [value(ballot(1, 3), "x")].to_vec(),
+    };
+    let offer = Echo::Offer {
+        ballot: ballot(2, 3),
+        snapshot: snapshot(1, ballot(1, 3)),
+    };
+    for lie in [learned, offer] {
+        assert_eq!(rule(Group::led().say(2, lie)), "agreement");
+    }
+    let ballot_1 = ballot(1, 1);
+    let offer = Replicate::Snapshot {
+        ballot: ballot_1,
+        snapshot: snapshot(1, ballot(1, 3)),
+    };
+    assert_eq!(rule(Group::led().say(1, offer)), "agreement");
+    let mut group = Group::led();
+    group.crash(2).unwrap();
+    let (slot, value) = (Slot(1), value(ballot_1, "other"));
+    let applied = group.checker.applied(NodeId(2), &Chosen { slot, value });
+    assert_eq!(rule(applied), "agreement");
+}
+
+/// Node 2 and 3 vote in ballot 2.2 for another value than the one that is chosen in 1.1. To come so
+/// far past P2c the checker has to be told that it is a lawful proposal.
+#[test]
+fn agreement_and_p2b_without_p2c() {
+    let other = value(ballot(2, 2), "other");
+    let held = vote(1, ballot(2, 2), other);
+    let mut group = Group::led();
+    group.campaign(2);
+    let history = &mut group.checker.history;
+    let lawful = durable::Held::of(&held);
+    history.forget(Slot(1), ballot(2, 2));
+    history.believe(Slot(1), lawful);
+    history.vote(NodeId(2), Slot(1), lawful).unwrap();
+    let second = history.vote(NodeId(3), Slot(1), lawful);
+    assert!(matches!(second, Err(Violation::ChosenTwice { .. })));
+    assert_eq!(rule(second), "agreement");
+    // The other way round: proposed first, and the lower ballot's value is chosen after.
+    let mut group = Group::new();
+    group.campaign(1);
+    let mut history = group.checker.history.clone();
+    let first = durable::Held::of(&vote(1, ballot(1, 1), Group::first()));
+    history.believe(Slot(1), lawful);
+    history.believe(Slot(1), first);
+    history.vote(NodeId(1), Slot(1), first).unwrap();
+    let late = history.vote(NodeId(3), Slot(1), first);
+    assert_eq!(rule(late), "P2b");
+}
+
+#[test]
+fn p2c() {
+    // Nodes 2 and 3 promise ballot 2.3, and 2 has a vote for a value that nobody knows chosen.
+    let proposed = |values: &[Value]| {
+        let mut group = Group::new();
+        group.campaign(1);
+        group.propose(1, "x");
+        group.net.retain(|(_, envelope)| envelope.to == NodeId(2));
+        for (from, envelope) in core::mem::take(&mut group.net) {
+            let now = group.now;
+            group
+                .step(2, |paxos| {
+                    paxos.handle_message(now, NodeId(from), envelope.message);
+                })
+                .unwrap();
+        }
+        group.persist(2).unwrap();
+        group.writes.remove(&1);
+        for id in [2, 3] {
+            group.store(id, state(ballot(2, 3), 0)).unwrap();
+        }
+        group
+            .checker
+            .history
+            .leads(NodeId(3), 1, ballot(2, 3))
+            .unwrap();
+        assert_eq!(group.checker.chosen(), Slot(0));
+        group.say(3, accept(ballot(2, 3), 1, values))
+    };
+    assert_eq!(proposed(&[Group::first()]), Ok(()));
+    assert_eq!(
+        proposed(&[Group::first(), Value::noop(ballot(2, 3))]),
+        Ok(())
+    );
+    let mine = proposed(&[value(ballot(2, 3), "mine")]);
+    assert!(matches!(mine, Err(Violation::P2c { .. })));
+    assert_eq!(rule(mine), "P2c");
+    // A free slot takes what the leader proposes for itself, and no value of a ballot that has
+    // proposed nothing there.
+    assert_eq!(
+        rule(proposed(&[Group::first(), value(ballot(1, 2), "whose?")])),
+        "P2c"
+    );
+}
+
+#[test]
+fn chosen_not_durable() {
+    let y = value(ballot(1, 1), "y");
+    // The leader counts what is not on two disks.
+    let mut group = Group::led();
+    group.propose(1, "y");
+    group.persist(1).unwrap();
+    let early = group.step(1, |paxos| paxos.log.choose_to(Slot(2)));
+    assert_eq!(
+        early,
+        Err(Violation::NotChosen {
+            node: NodeId(1),
+            slot: Slot(2),
+            chosen_to: Slot(1)
+        })
+    );
+    assert_eq!(rule(early), "chosen not durable");
+    // It is told.
+    let (ballot, chosen) = (ballot(1, 1), Slot(2));
+    assert_eq!(
+        rule(Group::led().say(1, Replicate::Chosen { ballot, chosen })),
+        "chosen not durable"
+    );
+    let promised = ballot;
+    let answer = Echo::Answer {
+        promised,
+        attempt: 1,
+        unhappy: true,
+        chosen,
+    };
+    assert_eq!(rule(Group::led().say(3, answer)), "chosen not durable");
+    // Known to be chosen, and not held.
+    let mut group = Group::led();
+    let first = Chosen {
+        slot: Slot(1),
+        value: Group::first(),
+    };
+    assert_eq!(
+        rule(group.checker.applied(NodeId(3), &first)),
+        "chosen not durable"
+    );
+    let restored = group.checker.restored(NodeId(3), &snapshot(1, ballot));
+    assert_eq!(rule(restored), "chosen not durable");
+    // Applied, and chosen by nobody.
+    let second = Chosen {
+        slot: Slot(2),
+        value: y,
+    };
+    assert_eq!(
+        rule(group.checker.applied(NodeId(1), &second)),
+        "chosen not durable"
+    );
+}
+
+#[test]
+fn state_machine_safety() {
+    let mut group = Group::led();
+    let (slot, value) = (Slot(1), Group::first());
+    let first = Chosen { slot, value };
+    let again = group.checker.applied(NodeId(1), &first);
+    assert_eq!(rule(again), "state machine safety");
+    let back = group
+        .checker
+        .restored(NodeId(1), &snapshot(0, Ballot::ZERO));
+    assert_eq!(rule(back), "state machine safety");
+    group.crash(1).unwrap();
+    let slot = Slot(2);
+    let gap = Chosen { slot, ..first };
+    assert_eq!(
+        rule(group.checker.applied(NodeId(1), &gap)),
+        "state machine safety"
+    );
+}
+
+#[test]
+fn stale_read() {
+    let mut group = Group::led();
+    let id = ReadId(7);
+    group.checker.asked(NodeId(2), id);
+    let read = |slot| Output::Read { id, slot: Ok(slot) };
+    let answered = |slot| group.checker.clone().polled(NodeId(2), &read(slot));
+    assert_eq!(answered(Slot(1)), Ok(()));
+    assert_eq!(rule(answered(Slot(0))), "stale read");
+}

@@ -1,0 +1,51 @@
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::check::Durable;
+use crate::check::durable::Change;
+use crate::role::Duty;
+use crate::{Ballot, Envelope, Paxos, ReadId, Slot};
+
+/// One node as the checker last saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Watch {
+    /// How often it was started.
+    pub(crate) life: u64,
+    pub(crate) durable: Durable,
+    /// The write in flight, or the one that a crash may or may not have kept.
+    pub(crate) staged: Option<Staged>,
+    /// Snapshots may be gone that were durable.
+    pub(crate) rotted: bool,
+    pub(crate) seen: Seen,
+    /// Up to here the disk holds, without a gap, what is chosen.
+    pub(crate) settled: Slot,
+    /// The last slot that the machine was given in this life.
+    pub(crate) applied: Slot,
+    /// Reads under way, and what was known to be chosen, anywhere, when they were asked.
+    pub(crate) reads: BTreeMap<ReadId, Slot>,
+}
+
+/// A write in flight.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Staged {
+    pub(crate) change: Change,
+    pub(crate) messages: Vec<Envelope>,
+}
+
+/// What may not be taken back, as of the last step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Seen {
+    pub(crate) promised: Ballot,
+    pub(crate) campaigns: bool,
+    pub(crate) chosen: Slot,
+}
+
+impl Seen {
+    pub(crate) fn of(paxos: &Paxos) -> Self {
+        Self {
+            promised: paxos.promised,
+            campaigns: matches!(paxos.duty, Duty::Candidate(_) | Duty::Leader(_)),
+            chosen: paxos.log.chosen(),
+        }
+    }
+}

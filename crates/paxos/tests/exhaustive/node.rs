@@ -1,0 +1,309 @@
+//! One node with its disk, and what it makes of an input.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_paxos::check::{Checker, Violation};
+use synod_paxos::{
+    Ballot, Config, Echo, Envelope, Instant, Message, NodeId, Output, Paxos, Position, Quorums,
+    ReadId, Record, Recovered, Slot, State, Vote, Write,
+};
+
+use crate::goals::Goals;
+
+/// A message on its way. Sent once, it may arrive at any time, any number of times, or never.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Packet {
+    pub(crate) from: NodeId,
+    pub(crate) to: NodeId,
+    pub(crate) message: Message,
+}
+
+/// What may happen to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Input<P> {
+    Receive(P),
+    /// It has heard no leader for long, and those whom it asks have not either. That they answer is
+    /// no event of its own: what an answer says changes nothing but the round.
+    Campaign,
+    /// Its heartbeat is due, as a leader.
+    Heartbeat,
+    Propose,
+    Read,
+    /// Its write is durable, and what waited for it leaves.
+    Persist,
+    /// It crashes, loses what is not durable, and is there again. How long it is away does not
+    /// matter to others: messages wait.
+    Restart,
+    /// The same in the middle of a write that takes several steps: the last vote of it is lost.
+    Torn,
+}
+
+/// A node, its disk, and the write between the two.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    group: Group,
+    pub(crate) paxos: Paxos,
+    pub(crate) write: Option<Write>,
+    pub(crate) disk: Disk,
+}
+
+/// What all nodes are told alike.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) quorums: Quorums,
+    /// A message has one value, and a page of a promise one vote.
+    pub(crate) one_by_one: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Disk {
+    state: Option<State>,
+    log: BTreeMap<Slot, Vote>,
+}
+
+/// What a node made of an input.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) node: Node,
+    pub(crate) sent: Vec<Packet>,
+    pub(crate) goals: Goals,
+    /// What the checker is told of it.
+    told: Vec<Told>,
+}
+
+#[derive(Clone, Debug)]
+enum Told {
+    Started(Paxos),
+    Asked,
+    Stepped(Paxos),
+    Polled(Output),
+    Persisted,
+}
+
+impl Node {
+    pub(crate) fn new(id: NodeId, group: Group, disk: Disk) -> Self {
+        let mut config = Config::new(id, group.quorums.clone());
+        if group.one_by_one {
+            config.accept_bytes_max = 1;
+        }
+        let recovered = Recovered {
+            state: disk.state,
+            start: Position::ZERO,
+            snapshot: None,
+            votes: disk.log.values().cloned().map(Ok::<_, Infallible>),
+        };
+        let paxos = Paxos::new(config, recovered, Instant::ZERO);
+        let paxos = paxos.expect("a disk of our own recovers");
+        Self {
+            id,
+            group,
+            paxos,
+            write: None,
+            disk,
+        }
+    }
+
+    /// What tells this state from others: without time, generator, counters and numbers of writes.
+    pub(crate) fn projection(&self) -> impl std::hash::Hash {
+        let write = self.write.clone().map(open);
+        (self.id, self.paxos.without_time(), write, self.disk.clone())
+    }
+
+    /// The record of the write in flight, which a crash would lose.
+    pub(crate) fn unsynced(&self) -> Record {
+        let record = self.write.clone().map(|write| open(write).0);
+        record.unwrap_or_default()
+    }
+
+    pub(crate) fn vote_on_disk(&self, slot: Slot) -> Option<&Vote> {
+        self.disk.log.get(&slot)
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.paxos.leader() == Some(self.id)
+    }
+
+    /// `Err`: the core broke an assertion of its own.
+    pub(crate) fn step(&self, input: &Input<Packet>) -> Result<Step, String> {
+        let step = catch_unwind(AssertUnwindSafe(|| self.clone().take(input)));
+        step.map_err(|panic| match panic.downcast::<String>() {
+            Ok(text) => *text,
+            Err(panic) => panic
+                .downcast::<&str>()
+                .map_or_else(|_| "a panic".to_owned(), |text| (*text).to_owned()),
+        })
+    }
+
+    fn take(self, input: &Input<Packet>) -> Step {
+        let before = self.clone();
+        let mut step = Step {
+            node: self,
+            sent: Vec::new(),
+            goals: Goals::default(),
+            told: Vec::new(),
+        };
+        step.handle(input);
+        step.poll();
+        // What has nothing to store waits for no disk.
+        while step.node.unsynced().is_empty() && step.node.write.is_some() {
+            step.handle(&Input::Persist);
+            step.poll();
+        }
+        step.goals = Goals::of(&before, input, &step);
+        step
+    }
+}
+
+impl Disk {
+    fn store(&mut self, record: &Record) {
+        self.state = record.state.or(self.state);
+        let votes = record.votes.iter().cloned();
+        self.log.extend(votes.map(|vote| (vote.slot, vote)));
+    }
+
+    /// All but the last vote, and the chosen prefix held back until that is there.
+    fn store_without_end(&mut self, record: &Record) {
+        let mut begun = record.clone();
+        begun.votes.pop();
+        let (first, state) = (record.votes.first(), &mut begun.state);
+        if let (Some(first), Some(state)) = (first, state) {
+            state.chosen = state.chosen.min(first.slot.prev());
+        }
+        self.store(&begun);
+    }
+}
+
+/// What is in a write, to be looked at only.
+fn open(write: Write) -> (Record, Vec<Envelope>) {
+    let mut looked_at = Record::default();
+    let Ok((messages, _receipt)) = write.persist(|record| {
+        looked_at = record.clone();
+        Ok::<_, Infallible>(())
+    });
+    (looked_at, messages)
+}
+
+impl Step {
+    fn handle(&mut self, input: &Input<Packet>) {
+        let now = Instant::ZERO;
+        let node = &mut self.node;
+        match input {
+            Input::Receive(Packet { from, message, .. }) => {
+                node.paxos.handle_message(now, *from, message.clone());
+            }
+            Input::Campaign => self.campaign(),
+            Input::Heartbeat => {
+                let due = node.paxos.poll_timeout().expect("a deadline");
+                node.paxos.handle_timeout(due);
+            }
+            Input::Propose => {
+                let _ = node.paxos.propose(now, Bytes::from_static(b"x"));
+            }
+            Input::Read => {
+                self.told.push(Told::Asked);
+                let _ = node.paxos.read(now, READ);
+            }
+            Input::Persist => {
+                let Some(write) = node.write.take() else {
+                    return;
+                };
+                let disk = &mut node.disk;
+                let Ok((messages, receipt)) = write.persist(|record| {
+                    disk.store(record);
+                    Ok::<_, Infallible>(())
+                });
+                node.paxos.handle_persisted(now, receipt);
+                self.told.push(Told::Persisted);
+                messages.into_iter().for_each(|message| self.send(message));
+            }
+            Input::Restart => self.restart(),
+            Input::Torn => {
+                let record = node.unsynced();
+                node.disk.store_without_end(&record);
+                self.restart();
+            }
+        }
+        let paxos = self.node.paxos.clone();
+        self.told.push(Told::Stepped(paxos));
+    }
+
+    fn restart(&mut self) {
+        let node = &mut self.node;
+        *node = Node::new(node.id, node.group.clone(), node.disk.clone());
+        self.told.push(Told::Started(node.paxos.clone()));
+    }
+
+    fn campaign(&mut self) {
+        let paxos = &mut self.node.paxos;
+        paxos.handle_timeout(LATER);
+        let (mut asked, mut others) = (None, Vec::new());
+        while let Some(output) = paxos.poll_output() {
+            self.told.push(Told::Polled(output.clone()));
+            if let Output::Send(Envelope { to, message }) = output
+                && let Message::Echo(Echo::Ask { attempt, .. }) = message
+            {
+                asked = Some(attempt);
+                others.push(to);
+            }
+        }
+        for peer in others {
+            let answer = Echo::Answer {
+                promised: Ballot::ZERO,
+                attempt: asked.unwrap_or_default(),
+                unhappy: true,
+                chosen: Slot(0),
+            };
+            paxos.handle_message(LATER, peer, Message::Echo(answer));
+        }
+    }
+
+    fn poll(&mut self) {
+        while let Some(output) = self.node.paxos.poll_output() {
+            self.told.push(Told::Polled(output.clone()));
+            match output {
+                Output::Persist(write) => self.node.write = Some(write),
+                Output::Send(envelope) => self.send(envelope),
+                _ => {}
+            }
+        }
+    }
+
+    fn send(&mut self, envelope: Envelope) {
+        let Envelope { to, message } = envelope;
+        let from = self.node.id;
+        self.sent.push(Packet { from, to, message });
+    }
+
+    /// Whether it answered a read, and how.
+    pub(crate) fn has_confirmed(&self) -> bool {
+        let is_answer =
+            |told: &Told| matches!(told, Told::Polled(Output::Read { slot: Ok(_), .. }));
+        self.told.iter().any(is_answer)
+    }
+
+    /// What the checker knows after it, if it breaks no rule.
+    pub(crate) fn check(&self, checker: &Checker) -> Result<Checker, Violation> {
+        let mut checker = checker.clone();
+        let id = self.node.id;
+        for told in &self.told {
+            match told {
+                Told::Started(paxos) => checker.started(paxos)?,
+                Told::Asked => checker.asked(id, READ),
+                Told::Stepped(paxos) => checker.stepped(paxos)?,
+                Told::Polled(output) => checker.polled(id, output)?,
+                Told::Persisted => checker.persisted(id)?,
+            }
+        }
+        Ok(checker)
+    }
+}
+
+/// Past every timeout.
+const LATER: Instant = Instant(Duration::from_secs(9));
+/// One is asked for at a time.
+const READ: ReadId = ReadId(1);
