@@ -50,12 +50,8 @@ impl Paxos {
         }
         self.learn_chosen(chosen);
         let through = self.through();
-        // With a gap filled, what lies behind it counts too.
-        let last = if first <= through {
-            last.max(through)
-        } else {
-            last
-        };
+        // With a gap filled, what lies behind it counts too; before that `last` is beyond `through`.
+        let last = last.max(through);
         self.outbox.send_after_write(
             ballot.node,
             Binding::Accepted {

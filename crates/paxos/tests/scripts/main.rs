@@ -142,6 +142,7 @@ mod tests {
         i9_vote_counted_twice
         v_gap_left_unfilled
         v_old_proposal_lives
+        v_peers_know_more
         v_promise_in_pages
         v_stale_leader_learns
     }
