@@ -194,6 +194,10 @@ impl Paxos {
             // Late: it leads already.
             count(&mut self.counters.out_of_role);
             return;
+        } else {
+            // The next page: a phase 1 of many takes longer than an election timeout, and whoever
+            // campaigns meanwhile makes it begin anew.
+            self.reset_election(now);
         }
         let (votes, next) = self.log.page(slot, self.config.accept_bytes_max);
         let promise = Binding::Promise {

@@ -88,12 +88,18 @@ impl Agreement {
         nodes: &BTreeSet<NodeId>,
         seed: u64,
     ) -> Result<Group<Kv>, Box<dyn std::error::Error + Send + Sync>> {
-        let quorums = self.quorums(nodes.len() as u64)?;
+        let count = nodes.len() as u64;
         Ok(match self.protocol {
             #[cfg(feature = "raft")]
-            Protocol::Raft => open(node, raft_config(id, nodes, seed)).await?,
+            Protocol::Raft => {
+                self.quorums(count)?;
+                open(node, raft_config(id, nodes, seed)).await?
+            }
             #[cfg(feature = "paxos")]
-            Protocol::Paxos => open(node, paxos_config(id, nodes, quorums, seed)?).await?,
+            Protocol::Paxos => {
+                let quorums = self.quorums(count)?;
+                open(node, paxos_config(id, nodes, quorums, seed)?).await?
+            }
         })
     }
 

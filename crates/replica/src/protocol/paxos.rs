@@ -3,8 +3,10 @@
 //! | slot tag | bytes 0..8 | 8..16 | 16..24 | 24..32 |
 //! |---|---|---|---|---|
 //! | state | promised round | promised node | chosen prefix | |
-//! | vote | ballot's round | its node | origin's round; in the top byte the kind: 0 no-op, 1 commands, 2 configuration | its node |
+//! | vote | ballot's round | its node | origin's round, and the kind | origin's node |
 //! | start, snapshot, position | origin's round | its node | | |
+//!
+//! The kind is in the top byte of its word: 0 no-op, 1 commands, 2 configuration.
 //!
 //! A ballot under which a node happens to hold a value is its own affair; the origin names the
 //! value on every node alike. So votes on disk have both, and what the runtime compares has the

@@ -244,8 +244,9 @@ async fn redis_tools_work_against_leader_and_follower(protocol: Protocol) {
         .is_err()
     {
         // Past the harness, which shows the output of a test only if it fails.
+        let mut stderr = io::stderr();
         writeln!(
-            io::stderr(),
+            stderr,
             "SKIPPED redis_tools_work_against_leader_and_follower: redis-cli and redis-benchmark \
              are not installed (Debian: redis-tools)"
         )
