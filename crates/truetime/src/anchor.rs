@@ -81,6 +81,14 @@ impl Anchor {
         }
     }
 
+    /// Nothing is known yet.
+    pub(crate) fn unset(seen: Observation) -> Self {
+        Self {
+            seen,
+            ..Self::from_words([0; WORDS])
+        }
+    }
+
     /// Nothing is known any more.
     pub(crate) fn disrupted(cause: Disruption, seen: Observation) -> Self {
         Self {

@@ -61,11 +61,15 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
     /// `clocks` must be the clocks that the source stamps its samples with.
     #[must_use]
     pub fn new(source: S, clocks: C, config: Config) -> Self {
+        let latch = Latch::new(|| AtomicU64::new(0));
+        if let Some(writer) = latch.writer() {
+            writer.write(Anchor::unset(Observation::of(&clocks)).to_words());
+        }
         Self {
             source,
             clocks,
             config,
-            latch: Latch::new(|| AtomicU64::new(0)),
+            latch,
         }
     }
 
@@ -81,10 +85,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         };
         let anchor = Anchor::from_words(self.latch.read());
         let before = Observation::of(&self.clocks);
-        let anchor = match anchor.state {
-            State::Unset => anchor,
-            State::Known | State::Settling { .. } => self.undisturbed(&writer, anchor, before),
-        };
+        let anchor = self.undisturbed(&writer, anchor, before);
         let sample = match self.source.sample() {
             Ok(sample) => sample,
             Err(SourceError::Disrupted) => {
@@ -112,7 +113,10 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         match now.compare(&anchor.seen, &self.config) {
             Ok(()) => anchor,
             Err(cause) => {
-                let anchor = Anchor::disrupted(cause, now);
+                let anchor = match anchor.state {
+                    State::Unset => Anchor::unset(now),
+                    State::Known | State::Settling { .. } => Anchor::disrupted(cause, now),
+                };
                 writer.write(anchor.to_words());
                 anchor
             }
@@ -142,8 +146,11 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         };
         let contradicted = anchor.is_some() && !anchor.agrees_with(sample);
         match anchor.state {
-            // From before what disrupted the clocks, or older than what is known already.
-            State::Settling { .. } if sample.at < anchor.seen.local => Ok(Polled::Older),
+            // From before anybody looked at the clocks, or from before what disrupted them; or older
+            // than what is known already.
+            State::Unset | State::Settling { .. } if sample.at < anchor.seen.local => {
+                Ok(Polled::Older)
+            }
             _ if anchor.is_some() && anchor.is_after(sample) => Ok(Polled::Older),
             State::Known | State::Settling { .. } if contradicted => {
                 settling(Disruption::Contradiction, 1);
@@ -202,7 +209,8 @@ pub enum Polled {
         /// Samples.
         missing: u8,
     },
-    /// The sample is from before the last one, or from before a disruption, and was dropped.
+    /// The sample is from before the last one, from before a disruption, or from before the clock was
+    /// made, and was dropped.
     Older,
     /// Another thread is polling.
     Busy,

@@ -29,7 +29,7 @@ mod shared;
 pub use shared::PeerSource;
 
 use crate::source::{Sample, SourceError};
-use crate::{BoundKind, Drift, Interval, Local, Timestamp};
+use crate::{BoundKind, Disruption, Drift, Interval, Local, Timestamp};
 
 /// Asks a peer for its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -210,6 +210,9 @@ pub enum PeerError {
     /// The local clock was read earlier after the exchange than before it.
     #[error("the local clock went back")]
     Backwards,
+    /// The machine slept during the exchange, or its oscillator stood still or ran off.
+    #[error("the local clock was disrupted: {0}")]
+    Disrupted(Disruption),
     /// The two clocks cannot both be right.
     #[error("the reply contradicts the local clock")]
     Contradiction,
@@ -225,6 +228,9 @@ impl From<PeerError> for SourceError {
 ///
 /// Of several answers it keeps the one that is narrowest now. Exchanges that were quick beat those
 /// that were queued somewhere, until drift has made them as wide.
+///
+/// It sees no clock but the oscillator. Whoever notices that the machine has slept, or that its oscillator
+/// stood still, says so ([`forget`](Self::forget)); [`PeerSource`] does that by itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
     drift: Drift,
@@ -272,6 +278,13 @@ impl Peer {
             });
         self.best = Some(kept.unwrap_or(sample));
         Ok(sample)
+    }
+
+    /// Something happened to the oscillator: what was told before says nothing of now, and neither
+    /// will an exchange that is under way.
+    pub const fn forget(&mut self) {
+        self.pending = None;
+        self.best = None;
     }
 
     /// The narrowest answer, if one is young enough.
