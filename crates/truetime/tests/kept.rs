@@ -26,7 +26,8 @@ fn reply(world: &World, peer: &PeerSource<Machine>, nonce: u64) -> Reply {
 
 fn exchange(world: &World, peer: &PeerSource<Machine>, nonce: u64) {
     let reply = reply(world, peer, nonce);
-    peer.handle_reply(&reply).unwrap();
+    peer.handle_reply(&reply)
+        .expect("nothing happened to the clocks");
 }
 
 fn peers(world: &World, machine: &Machine) -> Vec<PeerSource<Machine>> {
