@@ -11,14 +11,16 @@ use crate::{
 /// older it is.
 ///
 /// [`poll`](Self::poll) asks the source; call it every few seconds, or let a thread do it
-/// ([`spawn`](Self::spawn)). Reading asks nobody and never waits: it copies ten words that were
+/// ([`spawn`](Self::spawn)). Reading asks nobody and never waits: it copies eight words that were
 /// published together, reads `local` and, if the machine may sleep, `monotonic` and `boottime`.
 ///
 /// # When it goes unknown
 ///
 /// - Before the first sample, and when the last one is too old or the interval too wide.
 /// - The machine slept: seen by every read, since the oscillator did not count meanwhile.
-/// - Somebody set the wall clock, or one clock stood still or ran off: seen by the next `poll`.
+/// - Somebody set the wall clock, or one clock stood still or ran off: seen by the next `poll`. A slewed
+///   clock runs differently too, so what counts is more than an eighth of the time since the last
+///   sample, and a millisecond; less is left to the contradiction with the next sample.
 /// - Two samples in a row contradict each other: the oscillator broke its bound, or the source did,
 ///   and there is no telling which.
 ///
