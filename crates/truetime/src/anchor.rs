@@ -131,6 +131,11 @@ impl Anchor {
         sample.at < self.at
     }
 
+    /// Whether a sample was taken when this one's was.
+    pub(crate) fn is_of(&self, sample: &Sample) -> bool {
+        sample.at == self.at
+    }
+
     /// Whether a sample leaves any instant that this anchor also allows, grown up to it.
     pub(crate) fn agrees_with(&self, sample: &Sample) -> bool {
         let elapsed = sample.at.nanos_since(self.at);

@@ -154,8 +154,13 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
                 Ok(Polled::Older)
             }
             _ if anchor.is_some() && anchor.is_after(sample) => Ok(Polled::Older),
+            // The same one again, of a source that keeps them: it has nobody to agree with but itself.
+            State::Settling { agreed: 1.., .. } if anchor.is_of(sample) => Ok(Polled::Older),
             State::Known | State::Settling { .. } if contradicted => {
-                settling(Disruption::Contradiction, 1);
+                publish(State::Settling {
+                    cause: Disruption::Contradiction,
+                    agreed: 1,
+                });
                 Err(PollError::Disrupted(Disruption::Contradiction))
             }
             State::Settling { cause, agreed } => Ok(settling(cause, agreed.saturating_add(1))),
@@ -211,8 +216,8 @@ pub enum Polled {
         /// Samples.
         missing: u8,
     },
-    /// The sample is from before the last one, from before a disruption, or from before the clock was
-    /// made, and was dropped.
+    /// The sample was dropped: it is from before the last one, from before a disruption, or from before
+    /// the clock was made; or it is the last one again, and was to agree with itself.
     Older,
     /// Another thread is polling.
     Busy,

@@ -65,7 +65,9 @@ fn peers_forget_what_they_were_told_before_the_oscillator_stood_still() {
             for peer in clock.source().sources() {
                 exchange(&world, peer, 2);
             }
-            while clock.poll().unwrap() != Polled::Adopted {}
+            while clock.poll().unwrap() != Polled::Adopted {
+                world.advance(MILLI);
+            }
             assert!(world.is_in(&clock.now().unwrap()), "{fault:?}");
         }
     }
@@ -140,4 +142,39 @@ fn a_first_sample_from_before_the_clock_is_not_believed() {
     assert_eq!(clock.poll(), Ok(Polled::Adopted));
     assert!(world.is_in(&clock.now().unwrap()));
     assert!(!matches!(clock.poll(), Err(PollError::Source(_))));
+}
+
+/// A sample that contradicts the last one does not settle itself, however often it is told.
+#[test]
+fn one_sample_told_twice_is_not_two_that_agree() {
+    for settling_samples in [1, 2] {
+        let world = World::new(5);
+        let machine = Machine::new(&world, 100);
+        let config = Config {
+            settling_samples,
+            ..Config::default()
+        };
+        let clock = Disciplined::new(
+            Kept(exact(&world, &machine).into()),
+            machine.clone(),
+            config,
+        );
+        world.advance(MILLI);
+        *clock.source().0.lock().unwrap() = exact(&world, &machine);
+        assert_eq!(clock.poll(), Ok(Polled::Adopted));
+        world.advance(SECOND);
+        let right = exact(&world, &machine);
+        let wrong = Interval::around(world.now().later(50_000_000), MILLI);
+        *clock.source().0.lock().unwrap() = Sample {
+            interval: wrong,
+            ..right
+        };
+        assert!(matches!(clock.poll(), Err(PollError::Disrupted(_))));
+        for _ in 0..3 {
+            assert!(clock.now().is_err(), "of {settling_samples}");
+            assert_eq!(clock.poll(), Ok(Polled::Older));
+            world.advance(MILLI);
+        }
+        assert!(clock.now().is_err(), "of {settling_samples}");
+    }
 }
