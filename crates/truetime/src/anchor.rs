@@ -81,6 +81,14 @@ impl Anchor {
         }
     }
 
+    /// Nothing is known yet.
+    pub(crate) fn unset(seen: Observation) -> Self {
+        Self {
+            seen,
+            ..Self::from_words([0; WORDS])
+        }
+    }
+
     /// Nothing is known any more.
     pub(crate) fn disrupted(cause: Disruption, seen: Observation) -> Self {
         Self {
@@ -121,6 +129,11 @@ impl Anchor {
     /// Whether a sample was taken before this one's.
     pub(crate) fn is_after(&self, sample: &Sample) -> bool {
         sample.at < self.at
+    }
+
+    /// Whether a sample was taken when this one's was.
+    pub(crate) fn is_of(&self, sample: &Sample) -> bool {
+        sample.at == self.at
     }
 
     /// Whether a sample leaves any instant that this anchor also allows, grown up to it.

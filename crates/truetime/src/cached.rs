@@ -14,6 +14,10 @@ use crate::{Clocks, Config, Interval, Reading, Sample, Status, TimeError, TrueTi
 /// with what there is. An error of the inner clock is passed on, and asked for again by the next
 /// reader; what was known before is forgotten.
 ///
+/// For up to `refresh_after` it does not hear what the inner clock learns: that it was disrupted, that its
+/// sample is too old, that a leap second has come. It sees sleep by itself. Keep it below a second where
+/// leap seconds are not smeared.
+///
 /// ```
 /// use core::time::Duration;
 /// use synod_truetime::sim::{Machine, Offset, World};

@@ -11,14 +11,16 @@ use crate::{
 /// older it is.
 ///
 /// [`poll`](Self::poll) asks the source; call it every few seconds, or let a thread do it
-/// ([`spawn`](Self::spawn)). Reading asks nobody and never waits: it copies ten words that were
+/// ([`spawn`](Self::spawn)). Reading asks nobody and never waits: it copies eight words that were
 /// published together, reads `local` and, if the machine may sleep, `monotonic` and `boottime`.
 ///
 /// # When it goes unknown
 ///
 /// - Before the first sample, and when the last one is too old or the interval too wide.
 /// - The machine slept: seen by every read, since the oscillator did not count meanwhile.
-/// - Somebody set the wall clock, or one clock stood still or ran off: seen by the next `poll`.
+/// - Somebody set the wall clock, or one clock stood still or ran off: seen by the next `poll`. A slewed
+///   clock runs differently too, so what counts is more than an eighth of the time since the last
+///   sample, and a millisecond; less is left to the contradiction with the next sample.
 /// - Two samples in a row contradict each other: the oscillator broke its bound, or the source did,
 ///   and there is no telling which.
 ///
@@ -61,11 +63,15 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
     /// `clocks` must be the clocks that the source stamps its samples with.
     #[must_use]
     pub fn new(source: S, clocks: C, config: Config) -> Self {
+        let latch = Latch::new(|| AtomicU64::new(0));
+        if let Some(writer) = latch.writer() {
+            writer.write(Anchor::unset(Observation::of(&clocks)).to_words());
+        }
         Self {
             source,
             clocks,
             config,
-            latch: Latch::new(|| AtomicU64::new(0)),
+            latch,
         }
     }
 
@@ -81,10 +87,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         };
         let anchor = Anchor::from_words(self.latch.read());
         let before = Observation::of(&self.clocks);
-        let anchor = match anchor.state {
-            State::Unset => anchor,
-            State::Known | State::Settling { .. } => self.undisturbed(&writer, anchor, before),
-        };
+        let anchor = self.undisturbed(&writer, anchor, before);
         let sample = match self.source.sample() {
             Ok(sample) => sample,
             Err(SourceError::Disrupted) => {
@@ -112,7 +115,10 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         match now.compare(&anchor.seen, &self.config) {
             Ok(()) => anchor,
             Err(cause) => {
-                let anchor = Anchor::disrupted(cause, now);
+                let anchor = match anchor.state {
+                    State::Unset => Anchor::unset(now),
+                    State::Known | State::Settling { .. } => Anchor::disrupted(cause, now),
+                };
                 writer.write(anchor.to_words());
                 anchor
             }
@@ -142,11 +148,19 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         };
         let contradicted = anchor.is_some() && !anchor.agrees_with(sample);
         match anchor.state {
-            // From before what disrupted the clocks, or older than what is known already.
-            State::Settling { .. } if sample.at < anchor.seen.local => Ok(Polled::Older),
+            // From before anybody looked at the clocks, or from before what disrupted them; or older
+            // than what is known already.
+            State::Unset | State::Settling { .. } if sample.at < anchor.seen.local => {
+                Ok(Polled::Older)
+            }
             _ if anchor.is_some() && anchor.is_after(sample) => Ok(Polled::Older),
+            // The same one again, of a source that keeps them: it has nobody to agree with but itself.
+            State::Settling { agreed: 1.., .. } if anchor.is_of(sample) => Ok(Polled::Older),
             State::Known | State::Settling { .. } if contradicted => {
-                settling(Disruption::Contradiction, 1);
+                publish(State::Settling {
+                    cause: Disruption::Contradiction,
+                    agreed: 1,
+                });
                 Err(PollError::Disrupted(Disruption::Contradiction))
             }
             State::Settling { cause, agreed } => Ok(settling(cause, agreed.saturating_add(1))),
@@ -202,7 +216,8 @@ pub enum Polled {
         /// Samples.
         missing: u8,
     },
-    /// The sample is from before the last one, or from before a disruption, and was dropped.
+    /// The sample was dropped: it is from before the last one, from before a disruption, or from before
+    /// the clock was made; or it is the last one again, and was to agree with itself.
     Older,
     /// Another thread is polling.
     Busy,

@@ -74,7 +74,8 @@ impl CausalFloor {
         Ok(())
     }
 
-    /// Whether a reading of this node contradicts all that it has heard.
+    /// Whether a reading of this node contradicts what it has heard. It must be taken after the last message
+    /// was: a reading from before one that another thread has just let in is not wrong, only old.
     ///
     /// # Errors
     /// [`ClockBoundViolated`]: do not use the reading.

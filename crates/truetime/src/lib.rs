@@ -145,7 +145,7 @@ pub mod source;
 mod system;
 mod timestamp;
 mod truetime;
-#[cfg(target_has_atomic = "64")]
+#[cfg(any(feature = "std", target_has_atomic = "64"))]
 mod watch;
 #[cfg(target_has_atomic = "64")]
 mod word;

@@ -50,14 +50,17 @@ impl<T: TrueTime> Monotonic<T> {
 
 impl<T: TrueTime> TrueTime for Monotonic<T> {
     fn read(&self) -> Result<Reading, TimeError> {
+        // What had been said before this reading began. What others say while this thread is stopped in
+        // the middle of it is of a later instant, and contradicts nothing.
+        let earliest = self.earliest.greatest();
         let reading = self.inner.read()?;
-        let earliest = self.earliest.raise(reading.interval.earliest());
-        match reading.interval.not_before(earliest) {
-            Some(interval) => Ok(Reading {
-                interval,
-                ..reading
-            }),
-            None => Err(TimeError::Disrupted(Disruption::Contradiction)),
-        }
+        let Some(interval) = reading.interval.not_before(earliest) else {
+            return Err(TimeError::Disrupted(Disruption::Contradiction));
+        };
+        let _ = self.earliest.raise(interval.earliest());
+        Ok(Reading {
+            interval,
+            ..reading
+        })
     }
 }

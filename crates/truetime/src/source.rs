@@ -44,6 +44,10 @@ use crate::{BoundKind, Interval, Local};
 
 /// Something that can be asked for the time. Asking may take a system call or a round trip.
 ///
+/// A clock looks for sleep and freezes from before the question on. A source that answers with what it was
+/// told earlier, as [`PeerSource`] does, must look itself whether the oscillator has counted ever since:
+/// [`Combined`](crate::Combined) moves all samples to the present, where nobody sees their age.
+///
 /// ```
 /// use synod_truetime::source::{Sample, Source, SourceError};
 /// use synod_truetime::{Clocks, Interval};

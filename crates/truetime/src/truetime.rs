@@ -97,7 +97,7 @@ pub enum Status {
 }
 
 /// What kind of promise a bound is. The greater one is the weaker promise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum BoundKind {
     /// It holds as long as every part it was made of keeps its stated limit: delays, dispersions, the

@@ -45,7 +45,7 @@ impl LeaseRequest {
 /// ```
 ///
 /// Invariant: `start < end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseInterval {
     start: Timestamp,
     end: Timestamp,
@@ -71,8 +71,11 @@ impl LeaseInterval {
     }
 
     /// A quorum was asked again while the lease held, and said yes again: the lease goes on to the end
-    /// of the new one.
+    /// of the new one. If there was a gap between the two, it begins anew.
     pub fn extend(&mut self, by: &Self) {
+        if self.end < by.start {
+            self.start = by.start;
+        }
         self.end = self.end.max(by.end);
     }
 
@@ -106,7 +109,8 @@ impl LeaseInterval {
     }
 
     /// Gives the lease up before its end. Voters may be told when the wait is over: then every timestamp
-    /// that was given has certainly passed, so the next leader's are greater.
+    /// that was given has certainly passed, so the next leader's are greater. Each is told the last promise
+    /// that it made ([`LeaseVote::given_back`](super::LeaseVote::given_back)).
     pub fn give_back(self, greatest_given: Timestamp, now: &Interval) -> CommitWait {
         CommitWait::until(greatest_given, now)
     }

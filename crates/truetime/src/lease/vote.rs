@@ -104,10 +104,13 @@ impl<N: Copy + Eq> LeaseVote<N> {
         Ok(Unstored { promise })
     }
 
-    /// The holder gave the vote back, and will not act on it again: see
-    /// [`LeaseInterval::give_back`](super::LeaseInterval::give_back). Of anybody else it means nothing.
-    pub fn given_back(&mut self, by: N) {
-        if self.promise.is_some_and(|promise| promise.to == by) {
+    /// The holder gave back what it was promised, and will not act on it again: see
+    /// [`LeaseInterval::give_back`](super::LeaseInterval::give_back).
+    ///
+    /// Of any promise but the last one it means nothing: a message that comes late, or twice, does not take
+    /// from the holder what it was promised since.
+    pub fn given_back(&mut self, promise: &Promise<N>) {
+        if self.promise.as_ref() == Some(promise) {
             self.promise = None;
         }
     }

@@ -29,7 +29,7 @@ mod shared;
 pub use shared::PeerSource;
 
 use crate::source::{Sample, SourceError};
-use crate::{BoundKind, Drift, Interval, Local, Timestamp};
+use crate::{BoundKind, Disruption, Drift, Interval, Local, Timestamp};
 
 /// Asks a peer for its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +64,7 @@ impl Request {
             nonce: self.nonce,
             received,
             sent,
+            bound: BoundKind::Hard,
         }
     }
 }
@@ -77,13 +78,24 @@ pub struct Reply {
     pub received: Interval,
     /// The peer's interval before the reply went.
     pub sent: Interval,
+    /// What kind of promise the two are together.
+    pub bound: BoundKind,
 }
 
 impl Reply {
     /// The bytes of a reply.
-    pub const BYTES: usize = 40;
+    pub const BYTES: usize = 44;
 
-    /// The nonce, then the ends of both intervals, most significant bytes first.
+    /// The same reply of a peer whose bound is not hard: [`Reading::bound`](crate::Reading::bound) of the
+    /// weaker of the two readings.
+    #[must_use]
+    pub const fn with_bound(mut self, bound: BoundKind) -> Self {
+        self.bound = bound;
+        self
+    }
+
+    /// The nonce, the ends of both intervals, and how many readings of a thousand million may be wrong:
+    /// 8 bytes each but for the last, which has 4, most significant bytes first.
     #[must_use]
     pub fn encode(&self) -> [u8; Self::BYTES] {
         let ends = [
@@ -99,6 +111,9 @@ impl Reply {
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word);
         }
+        if let BoundKind::Statistical { miss_ppb } = self.bound {
+            bytes[Self::BYTES - 4..].copy_from_slice(&miss_ppb.to_be_bytes());
+        }
         bytes
     }
 
@@ -110,10 +125,15 @@ impl Reply {
         let word = |i: usize| -> [u8; 8] { core::array::from_fn(|k| bytes[8 * i + k]) };
         let end = |i| Timestamp::from_nanos(i64::from_be_bytes(word(i)));
         let interval = |i| Interval::new(end(i), end(i + 1)).ok_or(PeerError::Malformed);
+        let miss_ppb = u32::from_be_bytes(core::array::from_fn(|k| bytes[Self::BYTES - 4 + k]));
         Ok(Self {
             nonce: u64::from_be_bytes(word(0)),
             received: interval(1)?,
             sent: interval(3)?,
+            bound: match miss_ppb {
+                0 => BoundKind::Hard,
+                miss_ppb => BoundKind::Statistical { miss_ppb },
+            },
         })
     }
 }
@@ -192,7 +212,7 @@ impl Exchange {
             interval: interval.filter(|_| held).ok_or(PeerError::Contradiction)?,
             drift_ppb: 0,
             valid_for: Duration::MAX,
-            bound: BoundKind::Hard,
+            bound: reply.bound,
         })
     }
 }
@@ -210,6 +230,9 @@ pub enum PeerError {
     /// The local clock was read earlier after the exchange than before it.
     #[error("the local clock went back")]
     Backwards,
+    /// The machine slept during the exchange, or its oscillator stood still or ran off.
+    #[error("the local clock was disrupted: {0}")]
+    Disrupted(Disruption),
     /// The two clocks cannot both be right.
     #[error("the reply contradicts the local clock")]
     Contradiction,
@@ -225,6 +248,9 @@ impl From<PeerError> for SourceError {
 ///
 /// Of several answers it keeps the one that is narrowest now. Exchanges that were quick beat those
 /// that were queued somewhere, until drift has made them as wide.
+///
+/// It sees no clock but the oscillator. Whoever notices that the machine has slept, or that its oscillator
+/// stood still, says so ([`forget`](Self::forget)); [`PeerSource`] does that by itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
     drift: Drift,
@@ -272,6 +298,13 @@ impl Peer {
             });
         self.best = Some(kept.unwrap_or(sample));
         Ok(sample)
+    }
+
+    /// Something happened to the oscillator: what was told before says nothing of now, and neither
+    /// will an exchange that is under way.
+    pub const fn forget(&mut self) {
+        self.pending = None;
+        self.best = None;
     }
 
     /// The narrowest answer, if one is young enough.

@@ -77,14 +77,21 @@ impl Question {
         self.wall.latest()
     }
 
-    /// Nanoseconds from the question to the end of this UTC day, which a leap second may move;
-    /// `None` when it may already have come, the bound and a second considered.
+    /// How long the oscillator may count from the question on before this UTC day ends, which a leap
+    /// second may move; `None` when it may already have come, the bound and a second considered.
     #[must_use]
     pub fn until_leap(&self, bound_nanos: u64) -> Option<Duration> {
-        let into_day = self.wall().as_nanos().rem_euclid(NANOS_PER_DAY);
-        let left = u64::try_from(NANOS_PER_DAY - into_day).ok()?;
         let margin = bound_nanos.saturating_add(NANOS_PER_SECOND);
-        left.checked_sub(margin).map(Duration::from_nanos)
+        let into_day = self.wall.earliest().as_nanos().rem_euclid(NANOS_PER_DAY);
+        // The day may have begun a moment ago with the leap not yet made.
+        let left = u64::try_from(NANOS_PER_DAY - into_day).ok()?;
+        let left = left.checked_sub(margin.saturating_add(self.wall.width_nanos()))?;
+        if into_day.unsigned_abs() < margin {
+            return None;
+        }
+        // A slow oscillator has not counted all of it when the leap comes.
+        let drift = Drift::from_ppb(Sample::DRIFT_PPB_LEAST);
+        Some(Duration::from_nanos(drift.least(left)))
     }
 }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use synod_truetime::lease::{LeaseInterval, LeaseRequest, LeaseVote, LogLease};
+use synod_truetime::lease::{LeaseInterval, LeaseRequest, LeaseVote, LogLease, Promise};
 use synod_truetime::{CausalFloor, Drift, Interval, NoAgreement, Timestamp, Wait, marzullo};
 
 fn at(nanos: i64) -> Timestamp {
@@ -298,10 +298,39 @@ fn a_stored_promise_outlives_a_restart() {
     let mut restored = LeaseVote::restore(length, Some(unstored.promise()));
     let held = restored.ask(2, &now(10)).unwrap_err();
     assert_eq!((held.by, held.until), (1, now(10).latest()));
-    restored.given_back(2);
-    assert!(restored.ask(2, &now(10)).is_err(), "it was not its to give");
-    restored.given_back(1);
-    assert!(restored.ask(2, &now(10)).is_ok());
+}
+
+/// What was promised last, by the one that it was promised to: nothing else gives a vote back.
+#[test]
+fn only_the_last_promise_is_given_back() {
+    let length = Duration::from_secs(10);
+    let now = |seconds: i64| reading(seconds * 1_000_000_000, 4_000_000, 4_000_000);
+    let mut vote = LeaseVote::new(length);
+    let first = vote.ask(1, &now(0)).unwrap().stored();
+    vote.given_back(&Promise { to: 2, ..first });
+    assert!(vote.ask(2, &now(1)).is_err(), "it was not its to give");
+    vote.given_back(&first);
+    let second = vote.ask(1, &now(1)).unwrap().stored();
+    // The message is heard twice.
+    vote.given_back(&first);
+    assert!(vote.ask(2, &now(2)).is_err(), "it holds the second promise");
+    vote.given_back(&second);
+    assert!(vote.ask(2, &now(2)).is_ok());
+}
+
+/// What lies between two leases of one leader may be in another one's.
+#[test]
+fn a_lease_that_was_over_is_not_extended_over_the_gap() {
+    let length = Duration::from_nanos(100);
+    let lease = |now| {
+        let now = reading(now, 4, 4);
+        LeaseInterval::granted([LeaseRequest::new(&now)], length, &now).unwrap()
+    };
+    let mut held = lease(0);
+    held.extend(&lease(50));
+    assert_eq!((held.start(), held.end()), (at(4), at(146)));
+    held.extend(&lease(300));
+    assert_eq!((held.start(), held.end()), (at(304), at(396)));
 }
 
 #[test]
