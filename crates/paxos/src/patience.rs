@@ -6,7 +6,7 @@
 /// patience.
 ///
 /// A message with values may be far behind the heartbeats: they overtake it, and over a slow link one
-/// alone may take many beats. So the limit grows with each resend, and when the peer moves again it
+/// alone may take many beats. So the limit grows with each resend, as far as a link of 200 kB/s may need, and when the peer moves again it
 /// becomes twice what that took: a slow link is guessed wrong a few times, then known. What moves
 /// at every beat brings it back to [`LIMIT_MIN`].
 ///
@@ -49,18 +49,24 @@ impl Patience {
 
     /// An echo of `round` while a message sent before that round is missing. Whether it counts as
     /// lost now.
-    pub(crate) fn is_exhausted_by(&mut self, round: u64) -> bool {
+    ///
+    /// `bytes` are all that is under way to the peer: what is short is not behind the heartbeats for
+    /// long, however often its way has lost it.
+    pub(crate) fn is_exhausted_by(&mut self, round: u64, bytes: usize) -> bool {
         if self.beat.take_if(|beat| *beat <= round).is_none() {
             return false;
         }
         self.silent += 1;
-        if self.silent < self.limit {
+        let beats = u32::try_from(bytes / BYTES_A_BEAT).unwrap_or(LIMIT_MAX);
+        let most = LIMIT_MIN.saturating_add(beats).min(LIMIT_MAX);
+        let limit = self.limit.min(most);
+        if self.silent < limit {
             return false;
         }
-        if self.limit == LIMIT_MAX {
+        if limit == most {
             self.silent /= 2;
         }
-        self.limit = (2 * self.limit + 1).min(LIMIT_MAX);
+        self.limit = (2 * limit + 1).min(most);
         true
     }
 }
@@ -70,6 +76,8 @@ impl Patience {
 const LIMIT_MIN: u32 = 3;
 /// With heartbeats each 40 ms five seconds: a message of a megabyte over a link of 200 kB/s.
 const LIMIT_MAX: u32 = 127;
+/// What such a link carries from one beat to the next.
+const BYTES_A_BEAT: usize = 8_000;
 
 #[cfg(test)]
 mod tests {
@@ -77,11 +85,13 @@ mod tests {
 
     use super::*;
 
+    const MEGABYTE: usize = 1_000_000;
+
     /// The beats, counted from 1, at which silence is taken for a loss.
     fn losses(patience: &mut Patience, beats: u64) -> Vec<u64> {
         let lost = |round: &u64| {
             patience.begin_beat(*round);
-            patience.is_exhausted_by(*round)
+            patience.is_exhausted_by(*round, MEGABYTE)
         };
         (1..=beats).filter(lost).collect()
     }
@@ -90,6 +100,17 @@ mod tests {
     fn each_resend_is_waited_for_twice_as_long_and_never_without_end() {
         let expected = [3, 7, 15, 31, 63, 127, 191, 255];
         assert_eq!(losses(&mut Patience::new(), 300), expected);
+    }
+
+    #[test]
+    fn what_is_short_is_not_waited_for_long() {
+        let mut patience = Patience::new();
+        let mut lost = |round: &u64| {
+            patience.begin_beat(*round);
+            patience.is_exhausted_by(*round, 100)
+        };
+        let beats: Vec<u64> = (1..10).filter(&mut lost).collect();
+        assert_eq!(beats, [3, 5, 7, 9]);
     }
 
     #[test]
@@ -110,18 +131,18 @@ mod tests {
         let mut patience = Patience::new();
         patience.begin_beat(1);
         assert!(
-            (1..100).all(|round| !patience.is_exhausted_by(round)),
+            (1..100).all(|round| !patience.is_exhausted_by(round, MEGABYTE)),
             "reads"
         );
         for round in 100..200 {
             patience.begin_beat(round);
         }
         assert!(
-            !patience.is_exhausted_by(99),
+            !patience.is_exhausted_by(99, MEGABYTE),
             "an echo from before the beat"
         );
-        assert!(!patience.is_exhausted_by(199), "the second");
+        assert!(!patience.is_exhausted_by(199, MEGABYTE), "the second");
         patience.begin_beat(200);
-        assert!(patience.is_exhausted_by(200));
+        assert!(patience.is_exhausted_by(200, MEGABYTE));
     }
 }

@@ -190,9 +190,9 @@ impl Progress {
         if moved {
             self.patience.handle_progress();
         }
-        let missing = match &self.flow {
-            Flow::Stream(inflight) => inflight.is_missing(round, through),
-            Flow::Silent | Flow::Snapshot { .. } => false,
+        let (missing, bytes) = match &self.flow {
+            Flow::Stream(inflight) => (inflight.is_missing(round, through), inflight.bytes()),
+            Flow::Silent | Flow::Snapshot { .. } => (false, 0),
         };
         if !missing {
             // What arrived and is not acknowledged waits for the peer's disk, which may be slow; a
@@ -200,7 +200,7 @@ impl Progress {
             self.patience.handle_life();
             return false;
         }
-        if moved || !self.patience.is_exhausted_by(round) {
+        if moved || !self.patience.is_exhausted_by(round, bytes) {
             return false;
         }
         self.rewind_to(through);

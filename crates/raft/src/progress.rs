@@ -180,7 +180,7 @@ impl Progress {
         if moved {
             self.patience.handle_progress();
         }
-        let missing = match &self.flow {
+        let (missing, bytes) = match &self.flow {
             Flow::Probe { sent: Some(sent) } if sent.last <= self.matched.min(matched) => {
                 // It asks about nothing that we do not know: no acknowledgement of it is news that
                 // the peer would repeat, if this one was lost.
@@ -192,11 +192,9 @@ impl Progress {
                 self.probe_from(self.matched.next());
                 return true;
             }
-            Flow::Probe { sent } => sent
-                .as_ref()
-                .is_some_and(|sent| sent.is_missing(round, matched)),
-            Flow::Replicate(inflight) => inflight.is_missing(round, matched),
-            Flow::Snapshot { .. } => false,
+            Flow::Probe { sent: Some(sent) } => (sent.is_missing(round, matched), sent.bytes),
+            Flow::Replicate(inflight) => (inflight.is_missing(round, matched), inflight.bytes()),
+            Flow::Probe { sent: None } | Flow::Snapshot { .. } => (false, 0),
         };
         if !missing {
             // What arrived and is not acknowledged waits for the peer's disk, which may be slow; a
@@ -204,7 +202,7 @@ impl Progress {
             self.patience.handle_life();
             return false;
         }
-        if moved || !self.patience.is_exhausted_by(round) {
+        if moved || !self.patience.is_exhausted_by(round, bytes) {
             return false;
         }
         self.probe_from(match &self.flow {
