@@ -1,20 +1,22 @@
 //! Multi-Paxos under test.
 //!
-//! The rules are told from outside: what a node's disk holds is read off the operations that its
-//! log took, by the layout that the runtime documents; so a core that deceives itself is not
-//! believed.
+//! The rules are told twice. `synod_paxos::check` sees the records that the core makes; beside it,
+//! what a node's disk holds is read off the operations that its log took, by the layout that the
+//! runtime documents, so that neither the core nor the seam to the log is believed.
 
 use std::collections::BTreeMap;
 
+use synod_paxos::check::Checker;
 use synod_paxos::{
-    AcceptorSet, Ballot, Binding, Echo, Kind as ValueKind, Message, Quorums, Replicate, Slot, Value,
+    AcceptorSet, Ballot, Binding, Chosen, Echo, Envelope, Kind as ValueKind, Message, Quorums,
+    Replicate, Slot, Value,
 };
 use synod_replica::{Kind, NodeId, Position, Snapshot, paxos};
 use synod_sim::Coverage;
 use synod_wal::{Lsn, Op, Tag};
 
 use super::tokens::{FNV_BASIS, fnv};
-use super::{Options, Rules, Subject, Verdict, must};
+use super::{Options, Rules, Subject, Verdict, Violation, must};
 
 /// Multi-Paxos, with the rules that any execution of it keeps.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub(crate) struct Paxos;
 /// - *Leadership*: a ballot is led by the node in it, in one of its lives.
 #[derive(Debug, Default)]
 pub(crate) struct PaxosRules {
+    checker: Checker,
     quorums: Option<Quorums>,
     nodes: BTreeMap<NodeId, Node>,
     /// Who has, or had, a durable vote in a ballot for a slot.
@@ -51,6 +54,7 @@ struct Node {
     pending: Vec<(Lsn, Disk)>,
     /// A write is on its way, of so many records.
     in_flight: usize,
+    is_staged: bool,
     /// What the disk had promised when that write was made: what the node voted for before it
     /// promised more may become durable together with the promise.
     promised_before: Ballot,
@@ -173,11 +177,13 @@ impl Rules<Paxos> for PaxosRules {
         }
         // A snapshot that was installed, or behind which the log was cut, in such a write.
         this.disk.start = this.disk.start.max(core.status().start.0);
-        (this.promised, this.in_flight) = (found, 0);
-        Ok(())
+        (this.promised, this.in_flight, this.is_staged) = (found, 0, false);
+        told(self.checker.started(core))
     }
 
-    fn rotted(&mut self, _: NodeId) {}
+    fn rotted(&mut self, node: NodeId) {
+        self.checker.rotted(id(node));
+    }
 
     fn stepped(&mut self, node: NodeId, core: &paxos::Paxos) -> Verdict {
         let this = self.nodes.entry(node).or_default();
@@ -186,6 +192,7 @@ impl Rules<Paxos> for PaxosRules {
             format!("{before} was promised, then {now}")
         })?;
         this.promised = now;
+        told(self.checker.stepped(core))?;
         if core.leader() != Some(id(node)) {
             return Ok(());
         }
@@ -196,10 +203,11 @@ impl Rules<Paxos> for PaxosRules {
         })
     }
 
-    fn staged(&mut self, node: NodeId, _: &paxos::Write) -> Verdict {
+    fn staged(&mut self, node: NodeId, write: &paxos::Write) -> Verdict {
         let this = self.nodes.entry(node).or_default();
         (this.in_flight, this.promised_before) = (0, this.disk.promised);
-        Ok(())
+        this.is_staged = true;
+        told(self.checker.staged(id(node), write))
     }
 
     fn appended(&mut self, node: NodeId, lsn: Lsn, ops: &[Op<'_>]) {
@@ -219,11 +227,21 @@ impl Rules<Paxos> for PaxosRules {
         for (_, record) in records {
             self.keep(node, record)?;
         }
+        let this = self.nodes.entry(node).or_default();
+        // The write is durable with the last of its records, or had none.
+        if this.pending.is_empty() && std::mem::take(&mut this.is_staged) {
+            told(self.checker.persisted(id(node)))?;
+        }
         Ok(())
     }
 
-    fn sent(&mut self, from: NodeId, _: NodeId, message: &Message) -> Verdict {
+    fn sent(&mut self, from: NodeId, to: NodeId, message: &Message) -> Verdict {
         self.count(message);
+        let envelope = Envelope {
+            to: id(to),
+            message: message.clone(),
+        };
+        told(self.checker.sent(id(from), &envelope))?;
         match message {
             Message::Replicate(Replicate::Accept { chosen, .. })
             | Message::Replicate(Replicate::Heartbeat { chosen, .. })
@@ -275,7 +293,7 @@ impl Rules<Paxos> for PaxosRules {
         }
     }
 
-    fn applied(&mut self, _: NodeId, at: Position, kind: Kind, body: &bytes::Bytes) -> Verdict {
+    fn applied(&mut self, node: NodeId, at: Position, kind: Kind, body: &bytes::Bytes) -> Verdict {
         let held = Held {
             origin: origin(&at.tag),
             kind: match kind {
@@ -288,11 +306,32 @@ impl Rules<Paxos> for PaxosRules {
         let known = self.chosen.get(&at.index);
         must(known == Some(&held), "durability", || {
             format!("at {} {held:?} is applied, {known:?} is chosen", at.index)
-        })
+        })?;
+        let value = Value {
+            kind: held.kind,
+            origin: held.origin,
+            body: body.clone(),
+        };
+        let chosen = Chosen {
+            slot: Slot(at.index),
+            value,
+        };
+        told(self.checker.applied(id(node), &chosen))
     }
 
-    fn restored(&mut self, _: NodeId, snapshot: &Snapshot) -> Verdict {
-        self.is_origin(snapshot.index, origin(&snapshot.tag))
+    fn restored(&mut self, node: NodeId, snapshot: &Snapshot) -> Verdict {
+        self.is_origin(snapshot.index, origin(&snapshot.tag))?;
+        let configuration = paxos::Configuration::decode(&snapshot.meta)
+            .map_err(|error| Violation(format!("agreement: {error} in {snapshot:?}")))?;
+        let last = paxos::Position {
+            slot: Slot(snapshot.index),
+            origin: origin(&snapshot.tag),
+        };
+        let snapshot = paxos::Snapshot {
+            last,
+            configuration,
+        };
+        told(self.checker.restored(id(node), &snapshot))
     }
 
     fn rested(&mut self, _: NodeId, core: &paxos::Paxos, options: &Options) -> Verdict {
@@ -539,6 +578,10 @@ impl Held {
             body: fnv(FNV_BASIS, &value.body),
         }
     }
+}
+
+fn told<E: std::fmt::Display>(verdict: Result<(), E>) -> Verdict {
+    verdict.map_err(|violation| Violation(violation.to_string()))
 }
 
 fn id(node: NodeId) -> paxos::NodeId {
