@@ -70,23 +70,35 @@
 //!
 //! Paxos Made Simple is *PMS*, The Part-Time Parliament *PTP*.
 //!
-//! | rule | what it asks | source | when |
-//! |---|---|---|---|
-//! | one value a ballot | in a ballot and slot all votes and proposals are for one value, and an origin names one | PMS §2.2; PTP §2.1 | a record, an accept request |
-//! | agreement | one value a slot, and what a node holds, tells, applies or covers as chosen is that | PMS §2.1 | a write is durable, a prefix moves, `Apply`, `Restore` |
-//! | P2b | no proposal of a higher ballot differs from what is chosen | PMS §2.2 | a value is chosen |
-//! | P2c | a proposal is the value of the highest vote of some phase-1 quorum that promised, or its own if that quorum has none; or chosen already | PMS §2.2; PTP §2.1, B3 | a record, an accept request |
-//! | ballot owner | who acts in a ballot is the node in it, and leads with durable promises of a phase-1 quorum | PMS §2.2, §2.5 | a node leads, a leader sends |
-//! | ballot used twice | a ballot belongs to one campaign of one life | PMS §2.5; PTP §2.1, B1 | a node campaigns, asks for promises |
-//! | promise fell | in memory and on disk | PMS §2.2, P1a | each step, each record |
-//! | vote below the promise | no vote below what was promised, and none above it: to accept is to promise | PMS §2.2, P1a | each record |
-//! | unsayable | nothing is said that a crash would unsay; a promise tells all its votes | PMS §2.5 | a write is durable, a message leaves |
-//! | chosen not durable | a phase-2 quorum of disks has, or had, votes in one ballot for what is called chosen | PMS §2.3 | a prefix moves, any message that tells of it |
-//! | chosen fell | not within a life | PMS §2.1 | each step |
-//! | chosen ahead of its votes | a record says so much to be chosen as the disk holds with it | | each record |
-//! | state machine safety | values are applied in order, once | PMS §3 | `Apply`, `Restore` |
-//! | stale read | a confirmed read sees what was known to be chosen when it was asked | | `Output::Read`, after [`Checker::asked`] |
-//! | recovery | a node comes back with what was durable, perhaps with the write under way or the first steps of it | PMS §2.5 | a start |
+//! - **one value a ballot**: in a ballot and slot all votes and proposals are for one value, and
+//!   an origin names one (PMS §2.2; PTP §2.1). When: a record, an accept request.
+//! - **agreement**: one value a slot, and what a node holds, tells, applies or covers as chosen
+//!   is that (PMS §2.1). When: a write is durable, a prefix moves, `Apply`, `Restore`.
+//! - **P2b**: no proposal of a higher ballot differs from what is chosen (PMS §2.2). When: a
+//!   value is chosen.
+//! - **P2c**: a proposal is the value of the highest vote of some phase-1 quorum that promised,
+//!   or its own if that quorum has none; or chosen already (PMS §2.2; PTP §2.1, B3). When: a
+//!   record, an accept request.
+//! - **ballot owner**: who acts in a ballot is the node in it, and leads with durable promises of
+//!   a phase-1 quorum (PMS §2.2, §2.5). When: a node leads, a leader sends.
+//! - **ballot used twice**: a ballot belongs to one campaign of one life (PMS §2.5; PTP §2.1,
+//!   B1). When: a node campaigns, asks for promises.
+//! - **promise fell**: in memory and on disk (PMS §2.2, P1a). When: each step, each record.
+//! - **vote below the promise**: no vote below what was promised, and none above it: to accept is
+//!   to promise (PMS §2.2, P1a). When: each record.
+//! - **unsayable**: nothing is said that a crash would unsay; a promise tells all its votes (PMS
+//!   §2.5). When: a write is durable, a message leaves.
+//! - **chosen not durable**: a phase-2 quorum of disks has, or had, votes in one ballot for what
+//!   is called chosen (PMS §2.3). When: a prefix moves, any message that tells of it.
+//! - **chosen fell**: not within a life (PMS §2.1). When: each step.
+//! - **chosen ahead of its votes**: a record says so much to be chosen as the disk holds with it.
+//!   When: each record.
+//! - **state machine safety**: values are applied in order, once (PMS §3). When: `Apply`,
+//!   `Restore`.
+//! - **stale read**: a confirmed read sees what was known to be chosen when it was asked. When:
+//!   `Output::Read`, after [`Checker::asked`].
+//! - **recovery**: a node comes back with what was durable, perhaps with the write under way or
+//!   the first steps of it (PMS §2.5). When: a start.
 //!
 //! # Cost
 //!

@@ -6,9 +6,9 @@
 /// patience.
 ///
 /// An append may be far behind the heartbeats: they overtake it, and over a slow link one append
-/// alone may take many beats. So the limit grows with each resend, as far as a link of 200 kB/s may need, and when the peer moves again it
-/// becomes twice what that took: a slow link is guessed wrong a few times, then known. What moves
-/// at every beat brings it back to [`LIMIT_MIN`].
+/// alone may take many beats. So the limit grows with each resend, as far as a link of 200 kB/s may
+/// need, and when the peer moves again it becomes twice what that took: a slow link is guessed
+/// wrong a few times, then known. What moves at every beat brings it back to [`LIMIT_MIN`].
 ///
 /// Invariants: `silent <= limit`, `LIMIT_MIN <= limit <= LIMIT_MAX`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
