@@ -466,8 +466,8 @@ impl<S: Subject> Run<S> {
 
 /// Within this of virtual time a healed core answers, and comes to one state.
 const LIVENESS: Duration = secs(10);
-/// The same for a core that follows a leader outside, whose links still lose: after some losses in a
-/// row it waits seconds before it sends an append again, and then that one may be lost too.
+/// The same for a core that follows a leader outside, whose links still lose: what is lost is sent
+/// again after some beats, and a window of one message makes each slot wait for the one before.
 const LIVENESS_OUTSIDE: Duration = secs(60);
 /// How often a core is looked at.
 const PROBE_PAUSE: Duration = ms(20);
