@@ -248,6 +248,7 @@ impl<S: Subject> Run<S> {
     /// another one as long as it is not.
     fn probe(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let (begun, mut open) = (self.world.now(), BTreeMap::new());
+        let mut inside = begun;
         for node in core {
             for write in [true, false] {
                 self.probe_one(*node, write, &mut open);
@@ -267,8 +268,8 @@ impl<S: Subject> Run<S> {
                 open.is_empty() && failed.is_empty()
             })?;
             let over = open.is_empty() && failed.is_empty();
-            let bound = self.bound(core);
-            must(over || self.world.now() < begun + bound, "liveness", || {
+            let (since, bound) = self.bound(core, begun, &mut inside);
+            must(over || self.world.now() < since + bound, "liveness", || {
                 format!("no answer within {bound:?}: {}", self.standing(core))
             })?;
             for write in failed {
@@ -295,6 +296,7 @@ impl<S: Subject> Run<S> {
     /// leader. So that one is excused; its requests went to others.
     fn converge(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let begun = self.world.now();
+        let mut inside = begun;
         loop {
             let frontier = self.observer.with(|reference| reference.frontier());
             let excused = self.excused(core);
@@ -308,8 +310,8 @@ impl<S: Subject> Run<S> {
                     .add("nodes excused for a leader outside", excused);
                 return Ok(());
             }
-            let bound = self.bound(core);
-            must(self.world.now() < begun + bound, "liveness", || {
+            let (since, bound) = self.bound(core, begun, &mut inside);
+            must(self.world.now() < since + bound, "liveness", || {
                 format!(
                     "not all came to {frontier} within {bound:?}: {}",
                     self.standing(core)
@@ -341,11 +343,20 @@ impl<S: Subject> Run<S> {
         (!core.contains(&leader)).then_some(leader)
     }
 
-    /// How long the core may take.
-    fn bound(&self, core: &BTreeSet<u64>) -> Duration {
+    /// How long the core may take, and from when on: from `begun` under a leader outside, else from
+    /// when it was last seen to have one (seed 0x285e88123e192a42: one outside resigned late).
+    fn bound(
+        &self,
+        core: &BTreeSet<u64>,
+        begun: Duration,
+        inside: &mut Duration,
+    ) -> (Duration, Duration) {
         match self.leader_outside(core) {
-            Some(_) => LIVENESS_OUTSIDE,
-            None => LIVENESS,
+            Some(_) => {
+                *inside = self.world.now();
+                (begun, LIVENESS_OUTSIDE)
+            }
+            None => (*inside, LIVENESS),
         }
     }
 
