@@ -3,7 +3,7 @@ use core::time::Duration;
 /// SplitMix64 (Steele, Lea, Flood 2014): eight bytes of state, so that the core stays a small
 /// value.
 ///
-/// It only spreads election timeouts; nothing about safety rests on its quality.
+/// It only spreads timeouts and retries; nothing about safety rests on its quality.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Random {
     state: u64,
@@ -27,11 +27,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A duration in `min..max`, uniform to the nanosecond. `min < max`, both below an hour
-    /// (checked by `Config`), so the conversion does not lose anything.
+    /// A duration in `min..max`, uniform to the nanosecond as long as the range is below the 584
+    /// years that 64 bits count. `min < max`.
     pub(crate) fn between(&mut self, min: Duration, max: Duration) -> Duration {
         let width = u64::try_from((max - min).as_nanos()).unwrap_or(u64::MAX);
-        min + Duration::from_nanos(self.next() % width.max(1))
+        min.saturating_add(Duration::from_nanos(self.next() % width.max(1)))
     }
 
     pub(crate) fn forget(&mut self) {

@@ -1,13 +1,14 @@
 use core::time::Duration;
 
+use crate::random::Random;
+
 /// How long to wait before the next ballot: drawn, and from a range that doubles with each draw, so
 /// that one of two proposers soon has the time that a ballot takes (Paxos Made Simple §2.4).
 ///
 /// Safety never rests on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Backoff {
-    /// Of a SplitMix64 (Steele, Lea, Flood 2014).
-    state: u64,
+    random: Random,
     min: Duration,
     max: Duration,
     ceiling: Duration,
@@ -17,7 +18,7 @@ impl Backoff {
     /// Draws from `min` up to `max`, which is above it. Nodes share a seed and differ by id.
     pub(super) fn new(seed: u64, id: u64, min: Duration, max: Duration) -> Self {
         Self {
-            state: seed ^ id.wrapping_mul(0xA24B_AED4_963E_E407),
+            random: Random::new(seed, id),
             min,
             max,
             ceiling: min,
@@ -26,22 +27,12 @@ impl Backoff {
 
     pub(super) fn draw(&mut self) -> Duration {
         self.ceiling = self.ceiling.saturating_mul(2).min(self.max);
-        let width = (self.ceiling - self.min).as_nanos().max(1);
-        let width = u64::try_from(width).unwrap_or(u64::MAX);
-        self.min
-            .saturating_add(Duration::from_nanos(self.next() % width))
+        self.random.between(self.min, self.ceiling)
     }
 
     pub(super) fn forget(&mut self) {
-        (self.state, self.ceiling) = (0, self.min);
-    }
-
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.random.forget();
+        self.ceiling = self.min;
     }
 }
 

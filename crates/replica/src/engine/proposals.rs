@@ -415,11 +415,11 @@ mod tests {
         assert_eq!(proposals.count(), 0);
     }
 
-    /// Two ballots of Paxos may share a round: the one of the higher node is the later.
+    /// Two leaders may share a round: the one of the higher node is the later.
     #[test]
     fn an_epoch_of_the_same_round_may_be_later() {
         let mut proposals = with(&[("a", 10)]);
-        let ballot = |node| Epoch {
+        let epoch = |node| Epoch {
             round: 3,
             node: NodeId(node),
         };
