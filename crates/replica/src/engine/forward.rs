@@ -83,7 +83,7 @@ impl<P: Protocol, T> Engine<P, T> {
         } else if self.disk.has_room {
             self.core.propose(now, body).err()
         } else {
-            Some(Refusal::Busy)
+            Some(Refusal::Full)
         };
         if let Some(refusal) = refusal {
             let frame = Frame::Refused {
