@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn an_epoch_of_the_same_round_may_be_later() {
         let mut proposals = with(&[("a", 10)]);
-        let epoch = |node| Epoch {
+        let ballot = |node| Epoch {
             round: 3,
             node: NodeId(node),
         };
