@@ -71,6 +71,7 @@ impl From<Stopped> for Closed {
             Stopped::Log(error) => Self::Log(Cause::new(error)),
             Stopped::Apply(error) => Self::Machine(Cause::new(error)),
             Stopped::Panicked(message) => Self::MachinePanicked(message),
+            Stopped::Diverged(why) => Self::Diverged(Cause::new(why)),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::engine::{Effect, Engine, Poisoned};
 use crate::group::{Request, Waiter};
 use crate::log::{Log, LogError};
 use crate::machine::StateMachine;
-use crate::protocol::Protocol;
+use crate::protocol::{DiskHealth, Divergence, Protocol};
 use crate::status::Status;
 use crate::task::{Completion, Task};
 use crate::time::Instant;
@@ -32,7 +32,7 @@ pub(crate) trait Drive: Send {
         log: &mut dyn Log,
         transport: &mut dyn Transport,
     ) -> Result<bool, Stopped>;
-    fn set_room(&mut self, has_room: bool);
+    fn set_disk(&mut self, now: Instant, disk: DiskHealth);
     fn close(&mut self, closed: &Closed);
     /// Says that the group is closed and touches nothing else: its state may be half changed.
     fn abandon(&mut self, closed: &Closed);
@@ -51,6 +51,8 @@ pub(crate) enum Stopped {
     Apply(#[from] ApplyError),
     #[error("the machine panicked: {0}")]
     Panicked(Arc<str>),
+    #[error("this node must take no part any more")]
+    Diverged(#[from] Divergence),
 }
 
 impl From<Poisoned> for Stopped {
@@ -161,6 +163,7 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
                 }
             }
             Effect::Task(task) => self.tasks.start(task, self.id, log),
+            Effect::Stop(why) => return Err(why.into()),
         }
         Ok(false)
     }
@@ -197,8 +200,8 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
         Ok(appended)
     }
 
-    fn set_room(&mut self, has_room: bool) {
-        self.engine.set_room(has_room);
+    fn set_disk(&mut self, now: Instant, disk: DiskHealth) {
+        self.engine.set_disk(now, disk);
     }
 
     fn close(&mut self, closed: &Closed) {

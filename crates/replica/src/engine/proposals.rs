@@ -419,17 +419,17 @@ mod tests {
     #[test]
     fn an_epoch_of_the_same_round_may_be_later() {
         let mut proposals = with(&[("a", 10)]);
-        let ballot = |node| Epoch {
+        let epoch = |node| Epoch {
             round: 3,
             node: NodeId(node),
         };
         let leadership = Leadership {
             node: NodeId(2),
-            epoch: ballot(2),
+            epoch: epoch(2),
         };
         proposals.seal(at(0), leadership, 1000).unwrap();
-        assert!(proposals.superseded(ballot(1)).is_empty());
-        assert!(proposals.superseded(ballot(2)).is_empty());
-        assert_eq!(proposals.superseded(ballot(3)), vec!["a"]);
+        assert!(proposals.superseded(epoch(1)).is_empty());
+        assert!(proposals.superseded(epoch(2)).is_empty());
+        assert_eq!(proposals.superseded(epoch(3)), vec!["a"]);
     }
 }
