@@ -143,6 +143,10 @@ impl Transport for Tcp {
         let arrival = ready!(self.arrivals.poll_recv(cx));
         Poll::Ready(arrival.map(|arrival| (arrival.from, arrival.message)))
     }
+
+    fn status(&self) -> Status {
+        self.shared.status()
+    }
 }
 
 impl Drop for Tcp {
