@@ -21,6 +21,7 @@ use crate::frame;
 use crate::group::Clock;
 use crate::log::Log;
 use crate::machine::Reason;
+use crate::protocol::DiskHealth;
 use crate::time::Instant;
 
 /// What the handle asks of the loop.
@@ -159,9 +160,14 @@ impl Host {
     /// `true` when there was a sync, so that there may be more to do.
     fn turn(&mut self) -> bool {
         self.has_room = self.log.has_room();
+        let now = self.clock.now();
+        let disk = DiskHealth {
+            has_room: self.has_room,
+            sync_time: self.log.sync_time(),
+        };
         self.groups
             .values_mut()
-            .for_each(|group| group.set_room(self.has_room));
+            .for_each(|group| group.set_disk(now, disk));
         self.release();
         self.drive();
         // What needs no write leaves before the write: a leader's followers sync while it does.
