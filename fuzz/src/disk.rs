@@ -49,7 +49,9 @@ impl Disk for Memory {
 
     fn open(&self, name: &str) -> io::Result<MemoryFile> {
         let mut files = lock(&self.files);
-        Ok(MemoryFile(files.entry(name.to_owned()).or_default().clone()))
+        Ok(MemoryFile(
+            files.entry(name.to_owned()).or_default().clone(),
+        ))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -65,7 +67,9 @@ impl Disk for Memory {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let removed = lock(&self.files).remove(name);
-        removed.map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+        removed
+            .map(drop)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -89,7 +93,9 @@ impl File for MemoryFile {
 
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut file = lock(&self.0);
-        let end = usize::try_from(at).ok().and_then(|at| at.checked_add(bytes.len()));
+        let end = usize::try_from(at)
+            .ok()
+            .and_then(|at| at.checked_add(bytes.len()));
         let Some(end) = end.filter(|end| *end <= FILE_BYTES_MAX) else {
             return Err(io::ErrorKind::StorageFull.into());
         };

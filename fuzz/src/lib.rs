@@ -17,9 +17,13 @@
 //! | engines | frames, deadlines, completions | each ticket ends once, no panic, bounded memory |
 //! | clusters | a schedule of honest nodes | `synod_raft::check` and `synod_paxos::check` see no rule broken |
 
+mod clusters;
 mod decoders;
 mod disk;
+mod engines;
+mod liars;
 mod memory;
+mod recovery;
 mod script;
 mod seeds;
 mod wal;
@@ -72,7 +76,13 @@ targets! {
     "kv-request": decoders::kv_request,
     "kv-state": decoders::kv_state,
     "lamport-text": decoders::lamport_text,
+    "paxos-cluster": clusters::paxos,
+    "paxos-engine": engines::paxos,
+    "paxos-liars": liars::paxos,
     "paxos-wire": decoders::paxos_wire,
+    "raft-cluster": clusters::raft,
+    "raft-engine": engines::raft,
+    "raft-liars": liars::raft,
     "raft-wire": decoders::raft_wire,
     "replica-body": decoders::replica_body,
     "shiviz": decoders::shiviz,
@@ -80,5 +90,6 @@ targets! {
     "truetime-source": decoders::truetime_source,
     "vclock-wire": decoders::vclock_wire,
     "wal-record": decoders::wal_record,
+    "wal-recovery": recovery,
     "wal-snapshot": decoders::wal_snapshot,
 }

@@ -24,7 +24,10 @@ pub(crate) fn bounded_by<T>(allowed: usize, work: impl FnOnce() -> T) -> T {
     let before = ALLOCATOR.total_allocated();
     let done = work();
     let taken = ALLOCATOR.total_allocated() - before;
-    assert!(taken <= allowed, "{taken} bytes were allocated, and {allowed} are allowed");
+    assert!(
+        taken <= allowed,
+        "{taken} bytes were allocated, and {allowed} are allowed"
+    );
     done
 }
 

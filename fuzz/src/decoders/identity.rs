@@ -22,7 +22,11 @@ pub(crate) fn run(data: &[u8]) {
     }
     let load = || Identity::load(disk.clone(), CLUSTER, NODE, || DiskId(9));
     let Ok(first) = bounded(file.len(), load) else {
-        assert_eq!(disk.bytes(FILE), Some(file), "a refused file was written over");
+        assert_eq!(
+            disk.bytes(FILE),
+            Some(file),
+            "a refused file was written over"
+        );
         return;
     };
     let first = first.hello();

@@ -20,7 +20,10 @@ pub(crate) fn run(data: &[u8]) {
         assert!(request.len() <= LIMITS.args_max && bytes <= LIMITS.request_bytes_max);
         match parse(request) {
             Ok(Request::Write(command)) => {
-                assert!(Command::decode(&command).is_some(), "a command that is none");
+                assert!(
+                    Command::decode(&command).is_some(),
+                    "a command that is none"
+                );
                 let _answer = kv.execute(&command);
             }
             Ok(Request::Read(query)) => drop(query.answer(&kv)),

@@ -36,7 +36,10 @@ fn commands(script: &mut Script<'_>) {
         let answer = kv.execute(command);
         assert_eq!(second.execute(command), answer);
         if matches!(answer, Response::Refused(_)) {
-            assert!(kv.iter().eq(before.iter()), "a refused command has an effect");
+            assert!(
+                kv.iter().eq(before.iter()),
+                "a refused command has an effect"
+            );
         }
         if given == COMMANDS_MAX / 2 {
             second = copy(&kv);
@@ -44,7 +47,10 @@ fn commands(script: &mut Script<'_>) {
         given += 1;
     }
     assert!(kv.iter().eq(second.iter()), "replicas differ");
-    assert!(copy(&kv).iter().eq(kv.iter()), "a snapshot is another state");
+    assert!(
+        copy(&kv).iter().eq(kv.iter()),
+        "a snapshot is another state"
+    );
 }
 
 fn copy(kv: &Kv) -> Kv {
@@ -56,7 +62,10 @@ fn copy(kv: &Kv) -> Kv {
 fn snapshot(body: &[u8]) {
     // The buffer and the machine's empty shards come in any case.
     if let Ok(kv) = bounded(body.len(), || read_snapshot(&mut &body[..])) {
-        assert!(copy(&kv).iter().eq(kv.iter()), "a snapshot is another state");
+        assert!(
+            copy(&kv).iter().eq(kv.iter()),
+            "a snapshot is another state"
+        );
     }
 }
 

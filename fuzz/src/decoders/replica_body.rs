@@ -18,7 +18,10 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let mut body: Vec<u8> = [1_u64, 2, 3].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let mut body: Vec<u8> = [1_u64, 2, 3]
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
     body.extend(b"\x02\0\0\0ab\0\0\0\0\x01\0\0\0c");
     vec![body]
 }

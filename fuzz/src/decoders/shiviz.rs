@@ -21,7 +21,9 @@ pub(crate) fn run(data: &[u8]) {
     };
     for layout in LAYOUTS {
         let records = log.records().iter();
-        let again: String = records.map(|record| record.display(layout).to_string()).collect();
+        let again: String = records
+            .map(|record| record.display(layout).to_string())
+            .collect();
         assert_eq!(Log::parse(&again, layout).as_ref(), Ok(&log), "{again}");
     }
     for (from, to) in log.messages() {

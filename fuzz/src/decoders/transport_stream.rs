@@ -46,7 +46,11 @@ fn stream(script: &mut Script<'_>, sealed: bool) {
     let mut at = 0;
     for frame in &whole.0 {
         let head = header(&Parcel::from(frame.clone())).expect("it came with a length");
-        assert_eq!(stream[at..][..HEADER_BYTES], head, "a frame with another header");
+        assert_eq!(
+            stream[at..][..HEADER_BYTES],
+            head,
+            "a frame with another header"
+        );
         assert_eq!(stream[at + HEADER_BYTES..][..frame.len()], frame[..]);
         assert!(frame.len() <= FRAME_BYTES_MAX, "over the limit");
         at += HEADER_BYTES + frame.len();

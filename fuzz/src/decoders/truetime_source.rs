@@ -57,11 +57,20 @@ fn question(script: &mut Script<'_>) -> Question {
 /// The wall clock is inside, and what the source says of its own error is.
 fn believe(sample: &Sample, question: &Question, bound_nanos: u64) {
     let interval = sample.interval;
-    assert!(interval.contains(question.wall()), "the wall clock is outside");
+    assert!(
+        interval.contains(question.wall()),
+        "the wall clock is outside"
+    );
     assert!(interval.earliest() <= interval.latest());
-    let room = interval.latest().as_nanos().abs_diff(question.wall().as_nanos());
+    let room = interval
+        .latest()
+        .as_nanos()
+        .abs_diff(question.wall().as_nanos());
     let at_the_end = interval.latest() == Timestamp::from_nanos(i64::MAX);
-    assert!(room >= bound_nanos || at_the_end, "narrower than the source says");
+    assert!(
+        room >= bound_nanos || at_the_end,
+        "narrower than the source says"
+    );
 }
 
 fn chrony(script: &mut Script<'_>) {
@@ -94,7 +103,11 @@ fn clockbound(script: &mut Script<'_>) {
 }
 
 fn peer(script: &mut Script<'_>) {
-    let exchange = Exchange::begin(script.number(), Local::from_nanos(script.number()), Drift::DEFAULT);
+    let exchange = Exchange::begin(
+        script.number(),
+        Local::from_nanos(script.number()),
+        Drift::DEFAULT,
+    );
     let asked = exchange.request();
     assert_eq!(Request::decode(asked.encode()), asked);
     let answered = Local::from_nanos(script.number());
@@ -106,9 +119,21 @@ fn peer(script: &mut Script<'_>) {
     };
     assert_eq!(reply.encode(), bytes, "two encodings of {reply:?}");
     if let Ok(sample) = exchange.finish(&reply, answered) {
-        assert_eq!(reply.nonce, asked.encode().into_iter().fold(0, |nonce, byte| nonce << 8 | u64::from(byte)));
-        assert!(sample.interval.latest() == reply.received.latest(), "{sample:?}");
-        assert!(sample.interval.earliest() <= reply.sent.earliest(), "{sample:?}");
+        assert_eq!(
+            reply.nonce,
+            asked
+                .encode()
+                .into_iter()
+                .fold(0, |nonce, byte| nonce << 8 | u64::from(byte))
+        );
+        assert!(
+            sample.interval.latest() == reply.received.latest(),
+            "{sample:?}"
+        );
+        assert!(
+            sample.interval.earliest() <= reply.sent.earliest(),
+            "{sample:?}"
+        );
     }
 }
 
@@ -117,7 +142,10 @@ fn float(script: &mut Script<'_>) {
     let float = Float::from_bits(script.word() as u32);
     let above = float.magnitude_above(1_000_000_000);
     let exact = float.to_f64().abs() * 1e9;
-    assert!(above as f64 >= exact.min(u64::MAX as f64) * (1.0 - 1e-12), "{float:?}: {above} < {exact}");
+    assert!(
+        above as f64 >= exact.min(u64::MAX as f64) * (1.0 - 1e-12),
+        "{float:?}: {above} < {exact}"
+    );
     assert_eq!(float.is_negative(), float.to_f64() < 0.0);
 }
 

@@ -184,7 +184,8 @@ fn reread<T: Wire + PartialEq + Debug>(value: &T) {
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let vector = VersionVector::from_iter([(1_u64, 3), (2, 300)]);
     let other = VersionVector::from_iter([(2_u64, 1), (9, 1)]);
-    let dots = [(1_u64, 1), (1, 2), (1, 5), (2, 7)].map(|(actor, counter)| Dot::new(actor, counter));
+    let dots =
+        [(1_u64, 1), (1, 2), (1, 5), (2, 7)].map(|(actor, counter)| Dot::new(actor, counter));
     let context: CausalContext<u64> = dots.into_iter().flatten().collect();
     let mut set = DvvSet::default();
     // Each is the first of its actor.
@@ -192,13 +193,15 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let _second = set.update(&VersionVector::default(), 2, b"bc".to_vec());
     let matrix = MatrixClock::new(1_u64, [1, 2, 3]);
     let mut pruned = Pruned::default();
-    dots.into_iter().flatten().for_each(|dot| pruned.include(dot, 7));
+    dots.into_iter()
+        .flatten()
+        .for_each(|dot| pruned.include(dot, 7));
     let mut stamp = Stamp::seed();
     let forked = stamp.fork().unwrap_or_else(|_| Stamp::seed());
     let _events = (stamp.event(), stamp.event());
     let dense = DenseClock::<3>::from_counters([1, 0, 200]).unwrap_or_default();
     let names = VersionVector::from_iter([("a".to_owned(), 1), ("bc".to_owned(), 2)]);
-    let mut peers = [2, 3].map(|me| CausalBuffer::new(me, [1, 2, 3], BufferLimits::default()));
+    let mut peers = [2, 3].map(|me| CausalBuffer::new(me, [1_u64, 2, 3], BufferLimits::default()));
     let mut told = vec![8];
     for round in 0..4 {
         let Ok(envelope) = peers[round % 2].broadcast(b"x".to_vec()) else {

@@ -27,7 +27,9 @@ pub(crate) fn run(data: &[u8]) {
 fn check(disk: &Memory) {
     let before = disk.copy();
     // Each record of a log that is read costs a little; all the files together are read a few times over.
-    let dumped = bounded_by(DUMP_BYTES, || dump(disk).map(|records| records.take(10_000).count()));
+    let dumped = bounded_by(DUMP_BYTES, || {
+        dump(disk).map(|records| records.take(10_000).count())
+    });
     assert!(dumped.is_err() || dumped.is_ok_and(|records| records < 10_000));
     let opened = bounded_by(OPEN_BYTES, || Wal::open(disk.clone(), options()));
     match opened {
@@ -35,7 +37,11 @@ fn check(disk: &Memory) {
             let found = contents(&wal);
             drop(wal);
             let again = Wal::open(disk.clone(), options()).expect("what opened once opens again");
-            assert_eq!(contents(&again), found, "a log that was opened is another one");
+            assert_eq!(
+                contents(&again),
+                found,
+                "a log that was opened is another one"
+            );
         }
         Err(error) => {
             let again = Wal::open(disk.clone(), options()).map(|_| ());
@@ -64,10 +70,23 @@ fn segment(script: &mut Script<'_>, number: u64, lsn: &mut u64) -> Vec<u8> {
             _ => script.take(4).to_vec(),
         };
         let last = at == 0 || kind == OPEN || script.below(4) < 3;
-        let honest = [number, *lsn, lsn.saturating_sub(1), *lsn, 1 + script.below(2), SALT];
+        let honest = [
+            number,
+            *lsn,
+            lsn.saturating_sub(1),
+            *lsn,
+            1 + script.below(2),
+            SALT,
+        ];
         *lsn += 1;
         // Mostly as a writer would have it, else nothing gets past the first look.
-        let fields = honest.map(|field| if script.one_in(20) { script.number() } else { field });
+        let fields = honest.map(|field| {
+            if script.one_in(20) {
+                script.number()
+            } else {
+                field
+            }
+        });
         push(&mut segment, kind, last, fields, &payload);
         if script.one_in(20) {
             let at = usize::from(script.half()) % segment.len();
@@ -85,12 +104,24 @@ fn segment(script: &mut Script<'_>, number: u64, lsn: &mut u64) -> Vec<u8> {
 
 fn head(script: &mut Script<'_>, number: u64) -> Vec<u8> {
     let groups = script.below(3);
-    let oldest = if script.one_in(8) { script.number() } else { number.min(1 + script.below(3)) };
+    let oldest = if script.one_in(8) {
+        script.number()
+    } else {
+        number.min(1 + script.below(3))
+    };
     let mut payload = b"synodwal".to_vec();
-    let count = if script.one_in(16) { script.number() } else { groups };
+    let count = if script.one_in(16) {
+        script.number()
+    } else {
+        groups
+    };
     payload.extend([oldest, count].iter().flat_map(|word| word.to_le_bytes()));
     for group in 1..=groups {
-        payload.extend([group, script.number()].iter().flat_map(|word| word.to_le_bytes()));
+        payload.extend(
+            [group, script.number()]
+                .iter()
+                .flat_map(|word| word.to_le_bytes()),
+        );
         payload.extend([script.byte(); 32]);
         payload.extend(script.below(2).to_le_bytes());
         payload.extend([script.byte(); 32]);
@@ -108,7 +139,11 @@ fn operations(script: &mut Script<'_>) -> Vec<u8> {
             2 => payload.extend(script.number().to_le_bytes()),
             3 => {
                 let body = script.below(40) as u32;
-                let said = if script.one_in(16) { script.number() as u32 } else { body };
+                let said = if script.one_in(16) {
+                    script.number() as u32
+                } else {
+                    body
+                };
                 payload.extend(script.number().to_le_bytes());
                 payload.extend([script.byte(); 32]);
                 payload.extend(said.to_le_bytes());
@@ -143,7 +178,9 @@ fn push(segment: &mut Vec<u8>, kind: u8, last: bool, fields: [u64; 6], payload: 
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     // Numbers that lead down every path, more or less.
-    (1..9_u8).map(|by| (0..250_u8).map(|at| at.wrapping_mul(by)).collect()).collect()
+    (1..9_u8)
+        .map(|by| (0..250_u8).map(|at| at.wrapping_mul(by)).collect())
+        .collect()
 }
 
 const OPERATIONS: u8 = 1;

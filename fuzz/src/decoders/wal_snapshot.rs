@@ -38,7 +38,8 @@ pub(crate) fn run(data: &[u8]) {
     };
     for snapshot in listed {
         // The list reads headers, and opening reads all.
-        let Ok((found, mut body)) = bounded_by(BYTES, || snapshots.open(GROUP, snapshot.index)) else {
+        let Ok((found, mut body)) = bounded_by(BYTES, || snapshots.open(GROUP, snapshot.index))
+        else {
             continue;
         };
         assert_eq!(found, snapshot);
@@ -63,7 +64,10 @@ fn pull(wal: &Wal<Memory>, file: &[u8]) {
             assert_eq!(found, wanted, "something else was taken");
         }
         Err(error) => {
-            let expected = matches!(error, SnapshotError::Corrupt { .. } | SnapshotError::NotFound { .. });
+            let expected = matches!(
+                error,
+                SnapshotError::Corrupt { .. } | SnapshotError::NotFound { .. }
+            );
             assert!(expected, "{error}");
             assert!(snapshots.open(GROUP, INDEX).is_err(), "refused, and there");
         }
