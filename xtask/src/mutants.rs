@@ -1,7 +1,7 @@
 //! Plants known bugs, one at a time, and looks whether the tests that are meant for them find them.
 //!
-//! A mutant is a patch `crates/*/mutants/NAME.patch` whose header says what the bug is, where it really happened, and
-//! which check must find it ([`patch`] has the keys). Only the check that is named counts: a mutant that falls over
+//! A mutant is a patch `mutants/NAME.patch` in the folder of a crate or of an example, whose header says what the bug
+//! is, where it really happened, and which check must find it ([`patch`] has the keys). Only the check that is named counts: a mutant that falls over
 //! something else shows nothing about the check it was made for.
 
 mod patch;
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Order {
     names: Vec<String>,
-    /// `raft` for those under `crates/raft`.
+    /// `raft` for those under `crates/raft`, `kv` for those under `examples/kv`.
     folder: Option<String>,
     check: bool,
     markdown: bool,
@@ -112,14 +112,17 @@ fn mutants(root: &Path, order: &Order) -> io::Result<Vec<Mutant>> {
     }
     mutants.retain(|mutant| order.takes(mutant));
     if mutants.is_empty() {
-        return Err(io::Error::other("no mutants: crates/*/mutants/*.patch"));
+        return Err(io::Error::other(
+            "no mutants: crates/*/mutants/*.patch, examples/*/mutants/*.patch",
+        ));
     }
     Ok(mutants)
 }
 
 fn patches(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut patches = Vec::new();
-    for krate in fs::read_dir(root.join("crates"))? {
+    let crates = fs::read_dir(root.join("crates"))?.chain(fs::read_dir(root.join("examples"))?);
+    for krate in crates {
         let folder = krate?.path().join("mutants");
         if !folder.is_dir() {
             continue;
