@@ -149,6 +149,8 @@ async fn a_machine_that_panics_while_it_is_written_stops_its_group() {
             .ok()
             .is_some()
     );
+    // Enough for a snapshot.
+    group.propose(vec![0; 1_000]).await;
     let closed = timeout(NEVER, group.closed()).await.unwrap();
     assert_eq!(
         closed,
