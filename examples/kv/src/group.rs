@@ -3,14 +3,18 @@
 use std::{future::Future, io, sync::Arc};
 
 use bytes::Bytes;
-use synod_replica::{Answer, Applying, Consistency, Group, Outcome, Role, StateMachine, Status};
+use synod_replica::{
+    Answer, Applying, Closed, Consistency, Group, Outcome, PeerStatus, Role, StateMachine, Status,
+};
 use tokio::sync::watch;
 
 use crate::{
+    capacity::Gauge,
     command::Command,
-    machine::{Gauge, Kv, Refusal, Response},
+    machine::Kv,
+    response::{Refusal, Response},
     snapshot,
-    store::{Consensus, Failure, Store},
+    store::{Consensus, Failure, Peer, Store},
 };
 
 impl StateMachine for Kv {
@@ -53,6 +57,11 @@ impl Replicated {
         }
     }
 
+    /// Ends when the group serves nothing any more on this node.
+    pub(crate) fn closed(&self) -> impl Future<Output = Closed> + Send + 'static {
+        self.group.closed()
+    }
+
     /// Why a command need not be proposed. Each replica would refuse it, and does when it comes by
     /// another way; but a log full of what changes nothing serves nobody. Only the leader's map is
     /// asked: that of a follower may be behind what its client knows to have been removed.
@@ -90,10 +99,21 @@ impl Store for Replicated {
 
     fn consensus(&self) -> Consensus {
         let status = self.group.status();
+        // What is closed plays no part: nobody should take it for a leader, or for a follower.
+        let role = match status.closed {
+            Some(_) => "closed".into(),
+            None => status.role.to_string(),
+        };
         Consensus {
             protocol: status.protocol,
             id: status.id.0,
-            role: status.role.to_string(),
+            role,
+            closed: status.closed.as_ref().map(one_line),
+            peers: status
+                .peers
+                .iter()
+                .map(|peer| peer_of(peer, status.last))
+                .collect(),
             leader_id: status.leader.map(|leader| leader.0),
             term: status.term,
             commit_index: status.commit,
@@ -102,7 +122,26 @@ impl Store for Replicated {
             log_syncs: status.log_syncs,
             snapshots_taken: status.snapshots_taken,
             snapshots_received: status.snapshots_received,
+            snapshots_failed: status.snapshots_failed,
         }
+    }
+
+    fn closed(&self) -> Option<String> {
+        let status = self.status.borrow();
+        status.closed.as_ref().map(one_line)
+    }
+}
+
+/// It goes into an error and into a line of `INFO`, and a panic's message may be several lines.
+fn one_line(closed: &Closed) -> String {
+    closed.to_string().replace(|c: char| c.is_control(), " ")
+}
+
+fn peer_of(peer: &PeerStatus, last: u64) -> Peer {
+    Peer {
+        id: peer.id.0,
+        matched: peer.matched,
+        lag: last.saturating_sub(peer.matched),
     }
 }
 
