@@ -7,6 +7,7 @@
 mod accept;
 mod config;
 mod dial;
+mod events;
 mod link;
 mod sendqueue;
 mod shared;
