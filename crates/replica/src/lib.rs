@@ -80,6 +80,7 @@
 pub mod body;
 
 mod applier;
+mod closed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod drive;
@@ -99,6 +100,7 @@ mod task;
 mod time;
 
 pub use applier::{Applier, ApplyError, Done, Frozen, Job};
+pub use closed::{Cause, Closed};
 pub use engine::{
     Consistency, Effect, Engine, EngineConfig, EngineLoad, EngineStatus, Poisoned, Proposal,
 };

@@ -148,7 +148,8 @@ fn wrappers_keep_it() {
     let exact = Offset::new(&world, 0, Duration::from_nanos(1));
     let cached = Cached::new(&exact, &machine, config(), Duration::from_secs(1));
     reads(&world, &cached, READINGS / 2, || {});
-    let source = Reference::new(&machine, Duration::from_micros(50));
+    // Samples that take no time, and whose earliest ends lie far apart.
+    let source = Reference::new(&machine, Duration::from_millis(50)).with_way_max(Duration::ZERO);
     let clock = Monotonic::new(Disciplined::new(source, &machine, config()));
     let watched = Watched {
         clock: &clock,
