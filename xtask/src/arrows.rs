@@ -6,6 +6,7 @@
 //!                                └───────┴─ replica ──┘        the only library that knows several
 //!                                              │
 //!    sim ── (dev-dependency; replica's feature `sim`)    examples/*, benches ──> any library
+//!                                                        fuzz ──> any library, and examples/*
 //! ```
 
 use crate::finding::Finding;
@@ -80,6 +81,8 @@ enum House {
     Sim,
     /// Examples and benches: they may know every library.
     Guest,
+    /// It fuzzes everything, the example server too.
+    Fuzz,
     Xtask,
 }
 
@@ -90,17 +93,21 @@ impl House {
             ["crates", "replica"] => Some(Self::Replica),
             ["crates", "sim"] => Some(Self::Sim),
             ["examples", _] | ["benches"] => Some(Self::Guest),
+            ["fuzz"] => Some(Self::Fuzz),
             ["xtask"] => Some(Self::Xtask),
             _ => None,
         }
     }
 
     fn may_know(self, dependency: &Dependency, folder: &str) -> Result<(), &'static str> {
+        if self == Self::Fuzz && folder.starts_with("examples/") {
+            return Ok(());
+        }
         let Some(target) = folder.strip_prefix("crates/") else {
             return Err("nothing depends on examples, benches or chores");
         };
         match self {
-            Self::Guest => Ok(()),
+            Self::Guest | Self::Fuzz => Ok(()),
             Self::Sim => Err("the simulator knows nobody"),
             Self::Xtask => Err("chores need nobody"),
             Self::Concept if !dependency.dev => Err("no concept knows another"),
@@ -141,7 +148,7 @@ const CONCEPTS: [&str; 7] = [
 mod tests {
     use super::*;
 
-    const FOLDERS: [&str; 9] = [
+    const FOLDERS: [&str; 10] = [
         "crates/transport",
         "crates/wal",
         "crates/raft",
@@ -150,6 +157,7 @@ mod tests {
         "crates/sim",
         "examples/kv",
         "benches",
+        "fuzz",
         "xtask",
     ];
 
@@ -202,6 +210,10 @@ mod tests {
                 "[dependencies]\nsynod-replica.workspace = true\nsynod-sim.workspace = true",
             ),
             ("benches", "[dependencies]\nsynod-raft.workspace = true"),
+            (
+                "fuzz",
+                "[dependencies]\nsynod-raft.workspace = true\nsynod-kv.path = \"../examples/kv\"",
+            ),
         ];
         for (folder, lines) in passes {
             assert_eq!(found(folder, lines), [""; 0], "{folder}: {lines}");

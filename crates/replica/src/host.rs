@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::ops::Bound;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -16,12 +18,16 @@ use synod_transport::{NodeId, Transport};
 use synod_wal::GroupId;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::budget::{Budget, Share};
+use crate::closed::{Cause, Closed, Told, caught};
 use crate::drive::{Drive, Stopped};
 use crate::frame;
 use crate::group::Clock;
 use crate::log::Log;
-use crate::machine::Reason;
+use crate::lookout::Lookout;
+use crate::node::NodeConfig;
 use crate::protocol::DiskHealth;
+use crate::status::Around;
 use crate::time::Instant;
 
 /// What the handle asks of the loop.
@@ -38,7 +44,14 @@ pub(crate) struct Host {
     pub(crate) wake: Arc<Notify>,
     pub(crate) clock: Clock,
     pub(crate) control: mpsc::Receiver<Control>,
-    pub(crate) poisoned: bool,
+    /// Whoever waits for the node's end is told by it.
+    pub(crate) told: Told,
+    poisoned: bool,
+    lookout: Lookout,
+    /// What the machines may take of a turn, and the group that had the last of it.
+    share: Share,
+    last: GroupId,
+    shutdown_wait_max: Duration,
     /// Something was appended since the last sync began.
     unsynced: bool,
     has_room: bool,
@@ -55,6 +68,7 @@ enum Event {
 
 impl Host {
     pub(crate) fn new(
+        config: &NodeConfig,
         mut log: Box<dyn Log>,
         transport: Box<dyn Transport>,
         control: mpsc::Receiver<Control>,
@@ -69,14 +83,52 @@ impl Host {
             wake,
             clock: Clock::start(),
             control,
+            told: Told::new(),
             poisoned: false,
+            lookout: Lookout::new(),
+            share: config.share(),
+            last: GroupId(0),
+            shutdown_wait_max: config.shutdown_wait_max,
             unsynced: false,
             has_room: true,
         }
     }
 
+    /// Runs until it is told to stop or cannot go on, and tells why it ended.
     pub(crate) async fn run(mut self) {
-        let ended = loop {
+        let ended = {
+            let mut turns = pin!(self.turns());
+            poll_fn(|cx| match caught(|| turns.as_mut().poll(cx)) {
+                Ok(poll) => poll.map(Ok),
+                Err(message) => Poll::Ready(Err(message)),
+            })
+            .await
+        };
+        let (closed, asked) = match ended {
+            Ok((closed, asked)) => {
+                self.close(&closed);
+                (closed, asked)
+            }
+            Err(message) => {
+                let closed = Closed::Panicked(message);
+                let groups = self.groups.values_mut();
+                groups.for_each(|group| group.abandon(&closed));
+                (closed, None)
+            }
+        };
+        if closed != Closed::Shutdown {
+            self.stopped(&closed);
+        }
+        self.finish().await.tell(&closed);
+        if let Some(asked) = asked {
+            // Whoever asked may be gone.
+            let _gone = asked.send(());
+        }
+    }
+
+    /// Turn after turn, until there is a reason to stop; and who asked for it.
+    async fn turns(&mut self) -> (Closed, Option<oneshot::Sender<()>>) {
+        loop {
             let (event, now) = (self.next().await, self.clock.now());
             match event {
                 Event::Frame(from, bytes) => self.handle_frame(now, from, bytes),
@@ -86,9 +138,12 @@ impl Host {
                         .values_mut()
                         .for_each(|group| group.handle_timeout(now));
                 }
-                Event::Control(Some(Control::Open(open))) => open(&mut self),
-                Event::Control(Some(Control::Shutdown(ended))) => break Some(ended),
-                Event::Control(None) | Event::TransportClosed => break None,
+                Event::Control(Some(Control::Open(open))) => open(self),
+                Event::Control(Some(Control::Shutdown(asked))) => {
+                    return (Closed::Shutdown, Some(asked));
+                }
+                Event::Control(None) => return (Closed::Shutdown, None),
+                Event::TransportClosed => return (Closed::Transport, None),
             }
             self.take_frames(now);
             if self.turn() {
@@ -97,21 +152,36 @@ impl Host {
                 self.wake.notify_one();
                 tokio::task::yield_now().await;
             }
-        };
-        self.close(Reason::Shutdown);
-        self.finish().await;
-        if let Some(ended) = ended {
-            // Whoever asked may be gone.
-            let _gone = ended.send(());
         }
     }
 
     /// Lets go of the log, so that its directory can be opened again.
-    async fn finish(mut self) {
-        for group in self.groups.values_mut() {
-            let mut tasks = group.take_tasks();
-            while tasks.join_next().await.is_some() {}
+    async fn finish(mut self) -> Told {
+        let tasks = self.groups.values_mut().map(|group| group.take_tasks());
+        let mut tasks: Vec<_> = tasks.collect();
+        let ends = async {
+            for tasks in &mut tasks {
+                while tasks.join_next().await.is_some() {}
+            }
+        };
+        if tokio::time::timeout(self.shutdown_wait_max, ends)
+            .await
+            .is_err()
+        {
+            tracing::warn!("storage work does not end: it is left behind on its thread");
         }
+        let Self {
+            told,
+            groups,
+            log,
+            transport,
+            ..
+        } = self;
+        // Machines, logs and transports are others' code, and their ends are too.
+        if let Err(message) = caught(|| drop((groups, log, transport))) {
+            tracing::error!(message = &*message, "a panic while the node was let go of");
+        }
+        told
     }
 
     async fn next(&mut self) -> Event {
@@ -157,7 +227,7 @@ impl Host {
     }
 
     /// All groups append, one sync answers for all, what became durable is released and leaves.
-    /// `true` when there was a sync, so that there may be more to do.
+    /// `true` when there may be more to do: there was a sync, or a machine had its share.
     fn turn(&mut self) -> bool {
         self.has_room = self.log.has_room();
         let now = self.clock.now();
@@ -169,54 +239,68 @@ impl Host {
             .values_mut()
             .for_each(|group| group.set_disk(now, disk));
         self.release();
-        self.drive();
+        let mut more = self.drive();
         // What needs no write leaves before the write: a leader's followers sync while it does.
         self.transport.flush();
         let synced = self.unsynced && !self.poisoned;
         if synced {
             self.sync();
             self.release();
-            self.drive();
+            more |= self.drive();
             self.transport.flush();
         }
+        let around = self.look();
         self.groups
             .values_mut()
-            .for_each(|group| group.publish(&*self.log));
-        synced
+            .for_each(|group| group.publish(&around));
+        synced || more
     }
 
-    fn drive(&mut self) {
+    fn look(&mut self) -> Around {
+        let (log, transport) = (&*self.log, &*self.transport);
+        self.lookout.look(self.clock, self.has_room, log, transport)
+    }
+
+    /// Each group does what it has to, and all together apply no more than a turn's share. Whoever
+    /// comes behind the one that had the last of it is first in the next turn. `true` when a machine
+    /// has more to do.
+    fn drive(&mut self) -> bool {
         let now = self.clock.now();
-        let mut failed = false;
-        for (id, group) in &mut self.groups {
-            match group.turn(now, &mut *self.log, &mut *self.transport) {
-                Ok(appended) => self.unsynced |= appended,
-                Err(stopped) => {
-                    let error = &stopped as &dyn std::error::Error;
-                    tracing::error!(group = id.0, error, "a group of this node has stopped");
-                    failed |= matches!(stopped, Stopped::Log(_));
-                    close(
-                        now,
-                        *id,
-                        group.as_mut(),
-                        Reason::Poisoned,
-                        &mut *self.log,
-                        &mut *self.transport,
-                    );
+        let mut budget = Budget::new(now, self.share);
+        let (mut failed, mut more) = (None, false);
+        let last = self.last;
+        let behind = (Bound::Excluded(last), Bound::Unbounded);
+        let rest = (Bound::Unbounded, Bound::Included(last));
+        for range in [behind, rest] {
+            for (id, group) in self.groups.range_mut(range) {
+                let had_budget = !budget.is_spent();
+                let (log, transport) = (&mut *self.log, &mut *self.transport);
+                match group.turn(now, &mut budget, log, transport) {
+                    Ok(appended) => self.unsynced |= appended,
+                    Err(stopped) => {
+                        let of_node = matches!(stopped, Stopped::Log(_));
+                        let closed = Closed::from(stopped);
+                        let (log, transport) = (&mut *self.log, &mut *self.transport);
+                        close(now, *id, group.as_mut(), &closed, log, transport);
+                        failed = failed.or(of_node.then_some(closed));
+                    }
+                }
+                more |= group.has_jobs();
+                if had_budget && budget.is_spent() {
+                    self.last = *id;
                 }
             }
         }
-        if failed {
-            self.poison();
+        if let Some(closed) = failed {
+            self.poison(&closed);
         }
+        more
     }
 
     fn sync(&mut self) {
         self.unsynced = false;
         if let Err(error) = self.log.sync() {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "a sync has failed: the node has stopped");
-            self.poison();
+            self.poison(&Closed::Log(Cause::new(error)));
         }
     }
 
@@ -231,23 +315,28 @@ impl Host {
     }
 
     /// Storage failed: what it holds is uncertain, so nothing that depends on it may be said any more.
-    fn poison(&mut self) {
+    fn poison(&mut self, closed: &Closed) {
         self.poisoned = true;
-        self.close(Reason::Poisoned);
+        self.close(closed);
+        self.stopped(closed);
     }
 
-    fn close(&mut self, reason: Reason) {
+    fn stopped(&mut self, closed: &Closed) {
+        let now = self.clock.now();
+        self.lookout.stopped(now, closed);
+        self.told.tell(closed);
+    }
+
+    fn close(&mut self, closed: &Closed) {
         let now = self.clock.now();
         for (id, group) in &mut self.groups {
-            close(
-                now,
-                *id,
-                group.as_mut(),
-                reason,
-                &mut *self.log,
-                &mut *self.transport,
-            );
+            let (log, transport) = (&mut *self.log, &mut *self.transport);
+            close(now, *id, group.as_mut(), closed, log, transport);
         }
+        let around = self.look();
+        self.groups
+            .values_mut()
+            .for_each(|group| group.publish(&around));
     }
 }
 
@@ -264,19 +353,25 @@ fn close(
     now: Instant,
     id: GroupId,
     group: &mut dyn Drive,
-    reason: Reason,
+    closed: &Closed,
     log: &mut dyn Log,
     transport: &mut dyn Transport,
 ) {
-    group.close(reason);
-    if let Err(stopped) = group.turn(now, log, transport) {
+    group.close(closed);
+    // Answers cost little, and none is left behind.
+    let mut budget = Budget::new(now, UNBOUNDED);
+    if let Err(stopped) = group.turn(now, &mut budget, log, transport) {
         let error = &stopped as &dyn std::error::Error;
         tracing::error!(group = id.0, error, "while a group was closed");
     }
-    group.publish(log);
 }
 
 /// Frames taken in one turn, before the groups get theirs.
 const FRAMES_A_TURN: usize = 1024;
+const UNBOUNDED: Share = Share {
+    commands_max: usize::MAX,
+    bytes_max: usize::MAX,
+    time_max: Duration::MAX,
+};
 /// How often a log that has no room is asked again.
 const ROOM_RETRY: Duration = Duration::from_millis(100);

@@ -10,8 +10,11 @@ use synod_wal::GroupId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::applier::Applier;
-use crate::drive::{Hosted, Tasks};
+use crate::budget::Share;
+use crate::closed::{self, Closed};
+use crate::drive::{Hosted, Shown, Tasks};
 use crate::engine::{Engine, EngineConfig};
+use crate::events::Events;
 use crate::group::{Group, Inbox, Waiter};
 use crate::host::{Control, Host};
 use crate::log::{Log, LogError};
@@ -38,6 +41,19 @@ pub struct NodeConfig {
     pub body_bytes_max: usize,
     /// Bytes of entries applied since the last snapshot, before the next is taken, a group.
     pub snapshot_log_bytes: u64,
+    /// Bytes of log that are kept for a peer that reads a snapshot, see [`EngineConfig`].
+    pub kept_log_bytes_max: u64,
+    /// Commands that are applied in one turn of the loop, by all groups, before heartbeats, frames and
+    /// writes have their turn again.
+    pub apply_commands_max: usize,
+    /// Bytes of them.
+    pub apply_bytes_max: usize,
+    /// How long a turn may apply. It is looked at between two commands: a single one is not split.
+    pub apply_time_max: Duration,
+    /// How long [`Node::shutdown`] waits for storage work that is under way. A snapshot that is being
+    /// written is given up with its next piece; a `write` of a machine that never writes and never
+    /// returns is left behind on its thread, and what it wrote counts for nothing.
+    pub shutdown_wait_max: Duration,
 }
 
 impl NodeConfig {
@@ -53,6 +69,19 @@ impl NodeConfig {
             requests_max: usual.requests_max,
             body_bytes_max: usual.body_bytes_max,
             snapshot_log_bytes: usual.snapshot_log_bytes,
+            kept_log_bytes_max: usual.kept_log_bytes_max,
+            apply_commands_max: 16 << 10,
+            apply_bytes_max: 16 << 20,
+            apply_time_max: Duration::from_millis(10),
+            shutdown_wait_max: Duration::from_secs(10),
+        }
+    }
+
+    pub(crate) const fn share(&self) -> Share {
+        Share {
+            commands_max: self.apply_commands_max,
+            bytes_max: self.apply_bytes_max,
+            time_max: self.apply_time_max,
         }
     }
 
@@ -62,6 +91,7 @@ impl NodeConfig {
         config.requests_max = self.requests_max;
         config.body_bytes_max = self.body_bytes_max;
         config.snapshot_log_bytes = self.snapshot_log_bytes;
+        config.kept_log_bytes_max = self.kept_log_bytes_max;
         config
     }
 }
@@ -90,8 +120,8 @@ pub enum OpenGroupError {
     #[error(transparent)]
     Recover(#[from] RecoverError),
     /// The node has stopped.
-    #[error("the node has stopped")]
-    Stopped,
+    #[error("the node has stopped: {0}")]
+    Stopped(Closed),
 }
 
 /// A running node. Dropping it stops it; [`shutdown`](Self::shutdown) waits for that.
@@ -103,6 +133,7 @@ pub enum OpenGroupError {
 pub struct Node {
     config: NodeConfig,
     control: mpsc::Sender<Control>,
+    closed: watch::Receiver<Option<Closed>>,
 }
 
 impl Node {
@@ -110,9 +141,23 @@ impl Node {
     #[must_use]
     pub fn start(config: NodeConfig, log: impl Log, transport: impl Transport) -> Self {
         let (control, requests) = mpsc::channel(CONTROL_MAX);
-        let host = Host::new(Box::new(log), Box::new(transport), requests);
+        let host = Host::new(&config, Box::new(log), Box::new(transport), requests);
+        let closed = host.told.listen();
         tokio::spawn(host.run());
-        Self { config, control }
+        Self {
+            config,
+            control,
+            closed,
+        }
+    }
+
+    /// Ends when the node serves nothing any more, with the reason: whoever runs it ends the process
+    /// then, so that a supervisor starts it again. A group may be closed earlier, see
+    /// [`Group::closed`]. The future outlives this handle.
+    ///
+    /// After [`shutdown`](Self::shutdown) it ends once the log was let go of.
+    pub fn closed(&self) -> impl Future<Output = Closed> + Send + 'static {
+        closed::wait(self.closed.clone())
     }
 
     /// Opens a group: recovers it from the log and takes part in it from now on. `config` chooses
@@ -132,11 +177,12 @@ impl Node {
             // Whoever asked may be gone.
             let _gone = to.send(open(host, &node, id, config, machine));
         });
-        self.control
-            .send(Control::Open(open))
-            .await
-            .map_err(|_| OpenGroupError::Stopped)?;
-        opened.await.map_err(|_| OpenGroupError::Stopped)?
+        if self.control.send(Control::Open(open)).await.is_ok()
+            && let Ok(opened) = opened.await
+        {
+            return opened;
+        }
+        Err(OpenGroupError::Stopped(self.closed().await))
     }
 
     /// Stops the loop: what is under way ends as unknown, what has not begun as rejected. What was
@@ -168,8 +214,8 @@ fn open<C: Configured, S: StateMachine>(
     if host.groups.contains_key(&id) {
         return Err(OpenGroupError::Open);
     }
-    if host.poisoned {
-        return Err(OpenGroupError::Stopped);
+    if let Some(closed) = host.told.reason() {
+        return Err(OpenGroupError::Stopped(closed));
     }
     let mut engine = node.engine(id);
     engine.record_bytes_max = host.log.record_bytes_max();
@@ -181,6 +227,11 @@ fn open<C: Configured, S: StateMachine>(
         });
     }
     let recovered = host.log.recover(id)?;
+    if let Some(snapshot) = &recovered.snapshot {
+        let len = host.log.snapshots().len(id, snapshot.index);
+        // Only a hint: what is wrong with the file is found when it is restored.
+        engine.snapshot_bytes = len.unwrap_or_default();
+    }
     let core = C::Protocol::recover(config, recovered, host.clock.now())?;
     let membership = core.membership();
     let (to, requests) = mpsc::channel::<(_, usize)>(node.requests_max);
@@ -190,10 +241,13 @@ fn open<C: Configured, S: StateMachine>(
         id,
         engine: Engine::<_, Waiter<S>>::new(engine, core),
         applier: Applier::new(id, machine, membership, host.log.snapshots()),
+        left: None,
+        clock: host.clock,
+        events: Events::new(),
         requests,
         queued_bytes: queued_bytes.clone(),
         tasks: Tasks::new(host.wake.clone()),
-        status,
+        status: Shown(status),
         closed: None,
     };
     host.groups.insert(id, Box::new(hosted));
@@ -204,6 +258,7 @@ fn open<C: Configured, S: StateMachine>(
         queued_bytes_max,
         wake: host.wake.clone(),
         clock: host.clock,
+        status: watch.clone(),
     };
     Ok(Group::new(inbox, watch, node.request_timeout))
 }

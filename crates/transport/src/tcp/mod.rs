@@ -7,6 +7,7 @@
 mod accept;
 mod config;
 mod dial;
+mod events;
 mod link;
 mod sendqueue;
 mod shared;
@@ -59,6 +60,8 @@ use tokio::task::JoinSet;
 pub struct Tcp {
     shared: Arc<Shared>,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
+    /// Without a peer nobody else would hold the other end, and the transport would seem to have ended.
+    _arrivals_to: mpsc::UnboundedSender<Arrival>,
     address: SocketAddr,
     frame_bytes_max: usize,
     /// Aborts its tasks when dropped.
@@ -93,6 +96,7 @@ impl Tcp {
         Ok(Self {
             shared,
             arrivals,
+            _arrivals_to: arrivals_to,
             address,
             frame_bytes_max,
             _tasks: tasks,
@@ -139,6 +143,10 @@ impl Transport for Tcp {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>> {
         let arrival = ready!(self.arrivals.poll_recv(cx));
         Poll::Ready(arrival.map(|arrival| (arrival.from, arrival.message)))
+    }
+
+    fn status(&self) -> Status {
+        self.shared.status()
     }
 }
 
