@@ -262,7 +262,6 @@ impl Raft {
         peer.handle_appended(last, start);
         self.advance_commit();
         self.replicate_to(from);
-        self.give_way(now);
     }
 
     pub(crate) fn handle_rejected(&mut self, now: Instant, from: NodeId, prev: LogId, hint: LogId) {

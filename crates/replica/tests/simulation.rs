@@ -62,6 +62,10 @@ tests! {
     without_a_quorum_requests_end_by_their_deadline,
     a_node_that_was_away_past_compaction_catches_up_under_load,
     rot_on_a_majority_halts_and_never_lies,
+    a_full_leader_makes_way_and_writes_go_on,
+    one_full_follower_stops_nobody,
+    where_all_are_full_reads_go_on_and_writes_are_refused_as_that,
+    syncs_slower_than_election_timeouts_keep_their_leader,
 }
 
 /// Two hundred seeds unless the environment wants others.
@@ -242,6 +246,114 @@ fn rot_on_a_majority_halts_and_never_lies<S: Subject>() {
             "seed {seed}: {coverage}"
         );
         assert!(run.world.process(NodeId(1)).is_none() && run.world.process(NodeId(2)).is_none());
+    }
+}
+
+/// Writes alone, and nothing that frees a disk by itself.
+fn writers() -> Options {
+    let mut options = Options::calm();
+    options.load.reads_percent = 0;
+    options.load.gap = Duration::from_millis(20);
+    options.engine.snapshot_log_bytes = 1 << 30;
+    options
+}
+
+/// Works until the log of a node has no room for what may come, as its clients hear.
+fn fill_up<S: Subject>(run: &mut Run<S>, nodes: &[NodeId]) {
+    nodes.iter().for_each(|node| run.fill(*node, true));
+    let refused = |run: &Run<S>| run.coverage().get("rejected: no space");
+    let before = refused(run);
+    for _ in 0..100 {
+        run.work_for(Duration::from_millis(100)).unwrap();
+        if refused(run) > before {
+            return;
+        }
+    }
+    panic!("nothing fills up");
+}
+
+/// Rule D3. It led on, and the whole group refused writes for as long as its disk was full.
+fn a_full_leader_makes_way_and_writes_go_on<S: Subject>() {
+    for seed in 0..5 {
+        let mut run = Run::<S>::new(seed, writers());
+        run.wait_for_leader();
+        let full = run.leader();
+        fill_up(&mut run, &[full]);
+        run.work_for(Duration::from_secs(2)).unwrap();
+        let before = run.coverage().get("requests answered");
+        run.work_for(Duration::from_secs(2)).unwrap();
+        let coverage = run.coverage();
+        // A third of the clients' requests come to the full node, which refuses them.
+        let answered = coverage.get("requests answered") - before;
+        assert!(answered > 40, "seed {seed}: {answered}: {coverage}");
+        assert_ne!(run.leader(), full, "seed {seed}: it wins again");
+        run.fill(full, false);
+        run.whole().unwrap();
+    }
+}
+
+/// Nobody needs it, and it is brought what it lacks when it has space again.
+fn one_full_follower_stops_nobody<S: Subject>() {
+    for seed in 0..5 {
+        let mut run = Run::<S>::new(seed, writers());
+        run.wait_for_leader();
+        let (leader, full) = (run.leader(), run.all_but_the_leader()[0]);
+        let epoch = run.epoch();
+        fill_up(&mut run, &[full]);
+        let before = run.coverage().get("requests answered");
+        run.work_for(Duration::from_secs(2)).unwrap();
+        let coverage = run.coverage();
+        let answered = coverage.get("requests answered") - before;
+        assert!(answered > 40, "seed {seed}: {answered}: {coverage}");
+        assert_eq!((run.leader(), run.epoch()), (leader, epoch), "seed {seed}");
+        run.fill(full, false);
+        run.whole().unwrap();
+    }
+}
+
+fn where_all_are_full_reads_go_on_and_writes_are_refused_as_that<S: Subject>() {
+    for seed in 0..5 {
+        let mut options = writers();
+        options.load.reads_percent = 50;
+        let mut run = Run::<S>::new(seed, options);
+        run.wait_for_leader();
+        let all = run.world.node_ids();
+        fill_up(&mut run, &all);
+        run.work_for(Duration::from_secs(3)).unwrap();
+        let (leader, epoch, before) = (run.leader(), run.epoch(), run.coverage());
+        run.work_for(Duration::from_secs(2)).unwrap();
+        let coverage = run.coverage();
+        let news = |what| coverage.get(what) - before.get(what);
+        assert_eq!(
+            (run.leader(), run.epoch()),
+            (leader, epoch),
+            "seed {seed}: leaders unseat each other"
+        );
+        assert!(news("requests answered") > 50, "seed {seed}: {coverage}");
+        assert!(news("rejected: no space") > 50, "seed {seed}: {coverage}");
+        assert_eq!(news("unknown outcomes"), 0, "seed {seed}: {coverage}");
+        all.iter().for_each(|node| run.fill(*node, false));
+        run.whole().unwrap();
+    }
+}
+
+/// Rule D2. An election needs a write of the candidate and then one of a voter, and each takes longer
+/// than the longest timeout.
+fn syncs_slower_than_election_timeouts_keep_their_leader<S: Subject>() {
+    for seed in 0..10 {
+        let mut options = Options::calm();
+        options.world.sync_min = Duration::from_millis(250);
+        options.world.sync_mean = Duration::from_millis(50);
+        options.load.timeout = Duration::from_secs(10);
+        let mut run = Run::<S>::new(seed, options);
+        run.work_for(Duration::from_secs(6)).unwrap();
+        let (leader, epoch, before) = (run.leader(), run.epoch(), run.coverage());
+        run.work_for(Duration::from_secs(20)).unwrap();
+        let coverage = run.coverage();
+        assert_eq!((run.leader(), run.epoch()), (leader, epoch), "seed {seed}");
+        assert!(epoch <= 5, "seed {seed}: {epoch} epochs");
+        let answered = coverage.get("requests answered") - before.get("requests answered");
+        assert!(answered > 20, "seed {seed}: {answered}: {coverage}");
     }
 }
 

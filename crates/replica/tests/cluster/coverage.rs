@@ -33,6 +33,8 @@ pub(crate) const MINIMUMS: &[(&str, u64)] = &[
     ("disks full", 800),
     ("rots", 250),
     ("nodes left outside", 250),
+    ("full disks left outside", 15),
+    ("runs on slow disks", 20),
     // What it does to storage.
     ("unsynced writes that a crash took", 250),
     ("unsynced writes that a crash kept", 350),

@@ -166,6 +166,11 @@ impl Options {
             },
             world,
         };
+        let mut rng = Rng::new(seed ^ DISKS);
+        if rng.chance(SLOW_DISKS) {
+            options.world.sync_min = ms(100 + rng.below(200));
+            options.world.sync_mean = ms(20 + rng.below(80));
+        }
         S::fit(&mut options);
         options
     }
@@ -271,4 +276,7 @@ fn pick<T: Copy>(rng: &mut Rng, among: &[T]) -> T {
 /// What a record takes beside the body of an entry, at the most; as `synod_replica` asks for it.
 const RECORD_SPARE_BYTES: usize = 1024;
 const OPTIONS: u64 = 0x6f70_7469_6f6e_7321;
+/// In so many runs each sync takes as long as an election timeout.
+const SLOW_DISKS: f64 = 0.05;
+const DISKS: u64 = 0x6469_736b_7321_2121;
 const QUORUMS: u64 = 0x7175_6f72_756d_7321;

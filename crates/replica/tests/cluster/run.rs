@@ -443,6 +443,35 @@ impl<S: Subject> Run<S> {
         !self.world.restart(node) && self.observer.refused().contains_key(&NodeId(node.0))
     }
 
+    /// A disk has no space any more, or has some again.
+    pub(crate) fn fill(&self, node: sim::NodeId, full: bool) {
+        self.world.disk(node).expect("a node").fill(full);
+    }
+
+    /// Who leads in the latest epoch; panics if nobody does.
+    pub(crate) fn leader(&self) -> sim::NodeId {
+        self.leadership().0
+    }
+
+    /// The number of that epoch.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.leadership().1
+    }
+
+    fn leadership(&self) -> (sim::NodeId, u64) {
+        let ids = self.world.node_ids().into_iter();
+        let leads = ids.filter_map(|id| {
+            let core = self.world.process(id)?.status().core;
+            (core.role == Role::Leader).then_some((core.epoch, id))
+        });
+        let leads = leads.max();
+        let (epoch, id) = leads.unwrap_or_else(|| {
+            let all = self.world.node_ids().iter().map(|id| id.0).collect();
+            panic!("nobody leads: {}", self.standing(&all))
+        });
+        (id, epoch.round)
+    }
+
     /// Everybody but who leads; panics unless one leads and all are up.
     pub(crate) fn all_but_the_leader(&self) -> Vec<sim::NodeId> {
         let leads = |id: &sim::NodeId| {
@@ -459,6 +488,8 @@ impl<S: Subject> Run<S> {
     pub(crate) fn coverage(&self) -> Coverage {
         let mut coverage = Coverage::of(&self.world.stats());
         coverage.merge(&self.coverage);
+        let is_slow = self.world.options().sync_min >= ms(100);
+        coverage.add("runs on slow disks", u64::from(is_slow));
         self.clients.cover(&mut coverage);
         self.observer.cover(&mut coverage);
         for id in self.world.node_ids() {
