@@ -2,7 +2,8 @@
 //!
 //! A commit pays no wake-up of another thread on its way: requests, protocol, write, sync and apply
 //! are steps of one turn (waking an idle thread costs 25 µs, a sync 130 to 200). While the sync runs,
-//! requests gather; the next turn takes them all as one entry.
+//! requests gather; the next turn takes them all as one entry. A log may leave a slow sync to a thread
+//! of its own: then the loop goes on, and what waits for the sync leaves in the turn that it wakes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +20,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::drive::{Drive, Stopped};
 use crate::frame;
 use crate::group::Clock;
-use crate::log::Log;
+use crate::log::{Log, LogError, Room};
 use crate::machine::Reason;
 use crate::time::Instant;
 
@@ -40,7 +41,9 @@ pub(crate) struct Host {
     pub(crate) poisoned: bool,
     /// Something was appended since the last sync began.
     unsynced: bool,
-    has_room: bool,
+    room: Room,
+    /// Turns in a row that left frames behind.
+    behind: u32,
 }
 
 /// Why the loop goes on.
@@ -70,7 +73,8 @@ impl Host {
             control,
             poisoned: false,
             unsynced: false,
-            has_room: true,
+            room: Room::default(),
+            behind: 0,
         }
     }
 
@@ -79,17 +83,18 @@ impl Host {
             let (event, now) = (self.next().await, self.clock.now());
             match event {
                 Event::Frame(from, bytes) => self.handle_frame(now, from, bytes),
-                Event::Wake => {}
-                Event::Deadline => {
-                    self.groups
-                        .values_mut()
-                        .for_each(|group| group.handle_timeout(now));
-                }
+                Event::Wake | Event::Deadline => {}
                 Event::Control(Some(Control::Open(open))) => open(&mut self),
                 Event::Control(Some(Control::Shutdown(ended))) => break Some(ended),
                 Event::Control(None) | Event::TransportClosed => break None,
             }
-            self.take_frames(now);
+            if self.deadline().is_some_and(|at| at + LATE <= now) {
+                // The loop was held up, and with it whoever reads the sockets. What a peer has said in
+                // time is to be heard before anything is concluded from its silence.
+                tokio::task::yield_now().await;
+            }
+            self.take_frames();
+            self.handle_deadlines();
             if self.turn() {
                 // There may be more to write. But first whoever was answered may have its next
                 // request, and the sockets their frames; and controls, deadlines and frames go first.
@@ -114,12 +119,7 @@ impl Host {
     }
 
     async fn next(&mut self) -> Event {
-        let room = (!self.has_room).then(|| self.clock.now() + ROOM_RETRY);
-        let groups = self
-            .groups
-            .values()
-            .filter_map(|group| group.poll_timeout());
-        let deadline = groups.chain(room).min();
+        let deadline = self.deadline().into_iter().chain(self.room.wake()).min();
         let at = self.clock.at(deadline.unwrap_or_default());
         let transport = &mut self.transport;
         tokio::select! {
@@ -134,16 +134,40 @@ impl Host {
         }
     }
 
+    /// The first deadline of a group.
+    fn deadline(&self) -> Option<Instant> {
+        let groups = self.groups.values();
+        groups.filter_map(|group| group.poll_timeout()).min()
+    }
+
     /// The frames that are here already, up to a bound; so neither deadlines nor writes hold them up.
-    fn take_frames(&mut self, now: Instant) {
+    fn take_frames(&mut self) {
+        let now = self.clock.now();
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..FRAMES_A_TURN {
             // A `Pending` here leaves no waker behind, which is fine: `next` polls again before it
             // waits.
             let Poll::Ready(Some((from, bytes))) = self.transport.poll_recv(&mut context) else {
+                self.behind = 0;
                 return;
             };
             self.handle_frame(now, from, bytes);
+        }
+        self.behind += 1;
+    }
+
+    /// The deadlines that have passed, when all frames that are here were taken: one of them may be
+    /// what a group waits for. A flood puts them off for some turns, not for ever.
+    fn handle_deadlines(&mut self) {
+        if (1..BEHIND_MAX).contains(&self.behind) {
+            // `next` may find nothing that wakes it: the frames may be all there were.
+            return self.wake.notify_one();
+        }
+        let now = self.clock.now();
+        for group in self.groups.values_mut() {
+            if group.poll_timeout().is_some_and(|at| at <= now) {
+                group.handle_timeout(now);
+            }
         }
     }
 
@@ -158,10 +182,14 @@ impl Host {
     /// All groups append, one sync answers for all, what became durable is released and leaves.
     /// `true` when there was a sync, so that there may be more to do.
     fn turn(&mut self) -> bool {
-        self.has_room = self.log.has_room();
+        if !self.poisoned {
+            let settled = self.log.settle();
+            self.check(settled);
+        }
+        let has_room = self.room.look(self.clock.now(), || self.log.has_room());
         self.groups
             .values_mut()
-            .for_each(|group| group.set_room(self.has_room));
+            .for_each(|group| group.set_room(has_room));
         self.release();
         self.drive();
         // What needs no write leaves before the write: a leader's followers sync while it does.
@@ -207,7 +235,12 @@ impl Host {
 
     fn sync(&mut self) {
         self.unsynced = false;
-        if let Err(error) = self.log.sync() {
+        let synced = self.log.sync();
+        self.check(synced);
+    }
+
+    fn check(&mut self, synced: Result<(), LogError>) {
+        if let Err(error) = synced {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "a sync has failed: the node has stopped");
             self.poison();
@@ -272,5 +305,10 @@ fn close(
 
 /// Frames taken in one turn, before the groups get theirs.
 const FRAMES_A_TURN: usize = 1024;
-/// How often a log that has no room is asked again.
-const ROOM_RETRY: Duration = Duration::from_millis(100);
+/// Turns in a row in which frames go before deadlines.
+const BEHIND_MAX: u32 = 8;
+/// A deadline that is met so late was not met because the loop was held up.
+const LATE: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests;

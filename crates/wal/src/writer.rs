@@ -4,19 +4,23 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 
-use crate::disk::{Disk, File, is_full};
+use crate::disk::{Disk, is_full};
 use crate::format::{self, BLOCK_BYTES, HEADER_BYTES, Header, Kind};
 use crate::index::{Batch, Index, Segment, Shared};
 use crate::recovery::Recovery;
+use crate::reserve::Reserve;
 use crate::spares::Spares;
+use crate::sync::{Ended, Job, SyncDone, SyncWork, Write};
 use crate::upkeep::Carrier;
+use crate::options::Need;
 use crate::{AppendError, GroupId, Lsn, OpenError, Options, Stats, SyncError};
 
 /// The one writer of a log.
 ///
 /// Invariants:
 /// - A batch is written only when everything before it is durable, so only the final batch can be
-///   torn.
+///   torn. So one [`SyncWork`] is under way at a time, whichever thread does it, and what is appended
+///   meanwhile goes into a batch behind it.
 /// - The first batch of a process is one record alone. A torn batch of an earlier process may have
 ///   left good records behind a bad one; their batch number was taken when that first batch was
 ///   durable, so they never look like its successors.
@@ -31,11 +35,22 @@ pub(crate) struct Writer<D: Disk> {
     pub(crate) place: Option<Place>,
     pub(crate) carrier: Option<Carrier<D::File>>,
     pub(crate) stats: Stats,
+    /// More of the next segment is to be filled, this many bytes.
+    pub(crate) fill_due: u64,
+    pub(crate) reserve: Reserve,
+    /// There may be space again for the reserve.
+    pub(crate) reserve_due: bool,
+    /// There was no room when somebody asked last.
+    is_full: bool,
+    /// A segment is being filled because there is no room.
+    is_room_wanted: bool,
     /// The last one given away.
     last: Lsn,
     durable: Lsn,
     batch: u64,
     pending_bytes: usize,
+    /// Of those, what is being written; nothing while no work is under way.
+    under_way: Option<usize>,
     /// Of all records of the log.
     pub(crate) salt: u64,
     opened: bool,
@@ -50,13 +65,6 @@ pub(crate) struct Place {
     pub(crate) len: u64,
 }
 
-/// A batch on its way.
-struct Write<F> {
-    file: Arc<F>,
-    base: u64,
-    bytes: Arc<Vec<u8>>,
-}
-
 impl<D: Disk> Writer<D> {
     /// Goes on where recovery found the end.
     pub(crate) fn new(
@@ -64,6 +72,7 @@ impl<D: Disk> Writer<D> {
         mut options: Options,
         shared: Arc<Shared<D::File>>,
         recovery: Recovery<D::File>,
+        reserve: Reserve,
     ) -> Result<Self, OpenError> {
         let Recovery {
             tail,
@@ -92,21 +101,33 @@ impl<D: Disk> Writer<D> {
             place,
             carrier,
             stats,
+            fill_due: 0,
+            reserve_due: false,
+            is_full: false,
+            is_room_wanted: false,
+            reserve,
             last,
             durable: last,
             batch,
             pending_bytes: 0,
+            under_way: None,
             salt,
             opened: false,
             latched: false,
         };
-        if writer.place.is_none() {
-            match writer.spares.allocate(&writer.disk) {
-                Err(error) if !is_full(&error) => return Err(error.into()),
-                _ => {}
-            }
+        let allocated = match writer.place {
+            None => writer.spares.allocate(&writer.disk),
+            Some(_) => Ok(()),
+        };
+        // The log comes first: what is kept back is of use to a log alone.
+        let reserved = allocated.and_then(|()| match writer.reserve.is_wanted() {
+            true => writer.reserve.fill(&writer.disk),
+            false => Ok(()),
+        });
+        match reserved {
+            Err(error) if !is_full(&error) => Err(error.into()),
+            _ => Ok(writer),
         }
-        Ok(writer)
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -137,7 +158,7 @@ impl<D: Disk> Writer<D> {
         kind: Kind,
         group: GroupId,
         payload: &[u8],
-        puts: bool,
+        need: Need,
     ) -> Result<Lsn, AppendError> {
         if self.latched {
             return Err(AppendError::Latched);
@@ -152,67 +173,173 @@ impl<D: Disk> Writer<D> {
         if !has_space(&self.shared.lock()) {
             return Err(AppendError::TooManyGroups { groups_max });
         }
-        self.make_room(format::frame_len(0, payload.len(), false), puts)?;
+        self.make_room(format::frame_len(0, payload.len(), false), need)?;
         self.pending_bytes += HEADER_BYTES + payload.len();
         Ok(self.push(kind, group, payload))
     }
 
-    /// Writes the pending batches, each when the one before it is durable.
+    /// Writes the pending batches, each when the one before it is durable, and does what upkeep is
+    /// due behind them.
     pub(crate) fn sync(&mut self) -> Result<(), SyncError> {
         if self.latched {
             return Err(SyncError::Latched);
         }
-        self.close();
-        let mut written = 0;
-        while let Some(Write { file, base, bytes }) = self.front() {
-            if let Err(error) = file.write_at(base, &bytes).and_then(|()| file.sync()) {
-                self.latched = true;
-                return Err(SyncError::Io(error));
-            }
-            written += bytes.len() as u64;
-            drop(bytes);
-            self.settle();
+        if self.under_way.is_some() {
+            return Err(SyncError::UnderWay);
         }
-        if written > 0 {
-            self.pending_bytes = 0;
-            self.stats.bytes_written += written;
-            self.upkeep(written);
+        let Some(work) = self.begin_write() else {
+            return Ok(());
+        };
+        let done = work.run();
+        self.finish_sync(done)?;
+        while let Some(work) = self.begin_upkeep() {
+            let done = work.run();
+            self.finish_sync(done)?;
         }
         Ok(())
     }
 
+    /// What is due, for any thread.
+    pub(crate) fn begin_sync(&mut self) -> Result<Option<SyncWork<D>>, SyncError> {
+        if self.latched {
+            return Err(SyncError::Latched);
+        }
+        if self.under_way.is_some() {
+            return Ok(None);
+        }
+        Ok(match self.begin_upkeep() {
+            Some(work) => Some(work),
+            None => self.begin_write(),
+        })
+    }
+
+    /// Takes back what came of it.
+    pub(crate) fn finish_sync(&mut self, done: SyncDone<D>) -> Result<(), SyncError> {
+        if !Arc::ptr_eq(&done.life, &self.shared) {
+            return Err(SyncError::OtherLife);
+        }
+        let bytes = self.under_way.take().unwrap_or(0);
+        match done.ended {
+            Ended::Wrote(batches, written, result) => {
+                (0..batches).for_each(|_| self.settle());
+                if let Err(error) = result {
+                    self.latched = true;
+                    return Err(SyncError::Io(error));
+                }
+                self.pending_bytes -= bytes;
+                self.stats.bytes_written += written;
+                self.upkeep(written);
+            }
+            Ended::Filled(filling, result) => {
+                self.spares.end(filling);
+                self.is_full |= std::mem::take(&mut self.is_room_wanted) && result.is_err();
+                self.upkept(result);
+            }
+            Ended::Reserved(result) => self.upkept(result),
+        }
+        Ok(())
+    }
+
+    /// The pending batches, as work.
+    fn begin_write(&mut self) -> Option<SyncWork<D>> {
+        self.close();
+        let writes = self.writes();
+        if writes.is_empty() {
+            return None;
+        }
+        self.under_way = Some(self.pending_bytes);
+        Some(self.work(Job::Write(writes)))
+    }
+
+    /// What upkeep is due, as work.
+    fn begin_upkeep(&mut self) -> Option<SyncWork<D>> {
+        if self.latched {
+            return None;
+        }
+        let bytes = std::mem::take(&mut self.fill_due);
+        let job = if bytes > 0 && !self.spares.any_ready() {
+            match self.spares.begin(bytes) {
+                Ok(filling) => Job::Fill(filling),
+                Err(error) => {
+                    self.upkept(Err(error));
+                    return None;
+                }
+            }
+        } else if std::mem::take(&mut self.reserve_due) && self.reserve.is_wanted() {
+            Job::Reserve(self.reserve.clone())
+        } else {
+            return None;
+        };
+        self.under_way = Some(0);
+        Some(self.work(job))
+    }
+
+    fn work(&self, job: Job<D::File>) -> SyncWork<D> {
+        SyncWork {
+            disk: self.disk.clone(),
+            life: Arc::clone(&self.shared),
+            job,
+        }
+    }
+
+    /// Upkeep that fails on a full disk did no harm.
+    fn upkept(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.stats.upkeep_failures += 1;
+            self.latched |= !is_full(&error);
+        }
+    }
+
     /// Whether a record fits where the log ends now, or in a segment that is ready. As long as
-    /// there is none, a `Put` leaves the reserve to others.
-    pub(crate) fn has_room(&self, frame: u64, puts: bool) -> bool {
+    /// there is none, it leaves over what is kept for those that matter more.
+    pub(crate) fn has_room(&self, frame: u64, need: Need) -> bool {
         // Before the first append of a process comes the record that opens its life.
         let opening = if self.opened { 0 } else { BLOCK_BYTES };
-        self.spares.any_ready() || self.fits(opening + frame, puts)
+        self.spares.any_ready() || self.fits(opening + frame, need)
     }
 
-    /// Whether there is room for a record with a `Put`, after trying to make it. A log that is
+    /// Whether there is room for a record with a body, after trying to make it. A log that is
     /// latched, be it by this very try, is not waited for.
     pub(crate) fn find_room(&mut self, payload_bytes: usize) -> bool {
-        let frame = format::frame_len(0, payload_bytes, false);
-        if !self.latched && !self.has_room(frame, true) {
-            return self.allocate().is_ok() || self.latched;
+        if self.is_roomy(payload_bytes) {
+            return true;
         }
-        true
+        let allocated = self.allocate();
+        self.is_full = allocated.is_err();
+        !self.is_full || self.latched
     }
 
-    /// A failure that leaves the medium in an unknown state.
-    pub(crate) fn latch(&mut self) {
-        self.latched = true;
+    /// The same without trying. What was full has room again only when a whole segment waits, so that
+    /// it does not change its mind with each record.
+    pub(crate) fn is_roomy(&mut self, payload_bytes: usize) -> bool {
+        let frame = format::frame_len(0, payload_bytes, false);
+        self.is_full &= !self.spares.any_ready();
+        self.latched || !self.is_full && self.has_room(frame, Need::Body)
     }
 
-    fn make_room(&mut self, frame: u64, puts: bool) -> Result<(), AppendError> {
-        if !self.has_room(frame, puts) {
+    /// The same as [`find_room`](Self::find_room), as work: what it is about is known when it is
+    /// given back.
+    pub(crate) fn begin_room(&mut self, payload_bytes: usize) -> Option<SyncWork<D>> {
+        if self.under_way.is_some() || self.is_roomy(payload_bytes) {
+            return None;
+        }
+        (self.fill_due, self.is_room_wanted) = (self.options.segment_bytes, true);
+        self.begin_upkeep()
+    }
+
+    pub(crate) fn is_upkeep_due(&self) -> bool {
+        self.fill_due > 0 || self.reserve_due && self.reserve.is_wanted()
+    }
+
+    fn make_room(&mut self, frame: u64, need: Need) -> Result<(), AppendError> {
+        if !self.has_room(frame, need) {
             self.allocate()?;
         }
         if !self.opened {
             self.open()?;
-            return self.make_room(frame, puts);
+            return self.make_room(frame, need);
         }
-        if !self.fits(frame, puts) {
+        if !self.fits(frame, need) {
             self.rotate();
         } else if !self.is_open() {
             self.begin();
@@ -222,7 +349,7 @@ impl<D: Disk> Writer<D> {
 
     /// Appends the record that begins the life of this process, in a batch of its own.
     fn open(&mut self) -> Result<(), AppendError> {
-        if self.fits(BLOCK_BYTES, false) {
+        if self.fits(BLOCK_BYTES, Need::State) {
             self.begin();
             self.push(Kind::Open, GroupId(0), &[]);
         } else {
@@ -234,14 +361,15 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    fn fits(&self, frame: u64, puts: bool) -> bool {
+    fn fits(&self, frame: u64, need: Need) -> bool {
         let Some(place) = self.place else {
             return false;
         };
-        if puts && !self.spares.any_ready() {
-            // The next batch begins at a block, so the reserve is what is left in whole blocks.
+        let left = self.options.left_bytes(need);
+        if left > 0 && !self.spares.any_ready() {
+            // The next batch begins at a block, so what is left counts in whole blocks.
             let end = (place.at + frame).next_multiple_of(BLOCK_BYTES);
-            return end + self.options.reserve_bytes() <= place.len;
+            return end + left <= place.len;
         }
         place.at + frame <= place.len
     }
@@ -386,15 +514,18 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    fn front(&self) -> Option<Write<D::File>> {
+    /// All pending batches; none of them is open.
+    fn writes(&self) -> Vec<Write<D::File>> {
         let index = self.shared.lock();
-        let batch = index.pending.front()?;
-        let segment = index.segments.get(&batch.generation)?;
-        Some(Write {
-            file: Arc::clone(&segment.file),
-            base: batch.base,
-            bytes: Arc::clone(&batch.bytes),
-        })
+        let write = |batch: &Batch| {
+            let segment = index.segments.get(&batch.generation)?;
+            Some(Write {
+                file: Arc::clone(&segment.file),
+                base: batch.base,
+                bytes: Arc::clone(&batch.bytes),
+            })
+        };
+        index.pending.iter().map_while(write).collect()
     }
 
     /// The first pending batch is durable.
@@ -408,10 +539,11 @@ impl<D: Disk> Writer<D> {
         );
         self.durable = batch.end;
         self.stats.syncs += 1;
-        if let Some(oldest) = batch.oldest
-            && self.spares.release(&self.disk, oldest).is_err()
-        {
-            self.stats.upkeep_failures += 1;
+        if let Some(oldest) = batch.oldest {
+            if self.spares.release(&self.disk, oldest).is_err() {
+                self.stats.upkeep_failures += 1;
+            }
+            self.reserve_due = true;
         }
     }
 }

@@ -308,7 +308,7 @@ fn where_there_is_room_an_append_is_taken() {
     options.segment_bytes = 64 * 1024;
     let (mut taken, mut refused) = (0, 0);
     for blocks in 0..16 {
-        for len in [0, 1000, 3900, 4051] {
+        for len in [1, 1000, 3900, 4051] {
             let disk = Disk::new(1);
             disk.capacity(64 * 1024 + 100);
             let mut wal = Wal::open(Medium(disk.clone()), options.clone()).unwrap();

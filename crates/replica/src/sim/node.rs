@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
 use bytes::Bytes;
 use synod_sim as sim;
@@ -17,7 +16,7 @@ use super::packet::Packet;
 use crate::applier::{Applier, Job};
 use crate::engine::{Effect, Engine, EngineConfig, EngineStatus, Proposal};
 use crate::frame::{self, Frame};
-use crate::log::Log;
+use crate::log::{Log, Room};
 use crate::machine::Reason;
 use crate::protocol::{Protocol, Role};
 use crate::task::Task;
@@ -40,7 +39,7 @@ pub struct SimNode<C: Cluster> {
     record_bytes_max: usize,
     /// What the next drawn times are for; the first is under way.
     later: VecDeque<Later<Core<C>>>,
-    has_room: bool,
+    room: Room,
     witness: C::Witness,
 }
 
@@ -97,7 +96,7 @@ impl<C: Cluster> SimNode<C> {
             log,
             record_bytes_max,
             later: VecDeque::new(),
-            has_room: true,
+            room: Room::default(),
             witness,
         })
     }
@@ -130,8 +129,9 @@ impl<C: Cluster> SimNode<C> {
         self.witness.durable(durable);
         self.engine.handle_durable(now, durable);
         self.witness.stepped(self.engine.core());
-        self.has_room = Log::has_room(&mut self.log);
-        self.engine.set_room(self.has_room);
+        let log = &mut self.log;
+        let has_room = self.room.look(now, || Log::has_room(log));
+        self.engine.set_room(has_room);
         loop {
             let effect = self.engine.poll_effect(now);
             self.witness.stepped(self.engine.core());
@@ -150,7 +150,7 @@ impl<C: Cluster> SimNode<C> {
                 }
             }
         }
-        let room = (!self.has_room).then(|| context.now + ROOM_RETRY);
+        let room = self.room.wake().map(|at| at.0);
         let deadline = self.engine.poll_timeout().map(|at| at.0);
         context.timer = deadline.into_iter().chain(room).min();
         Ok(())
@@ -361,5 +361,3 @@ fn line(error: &(dyn Error + 'static)) -> String {
 
 /// A simulated node has one group.
 const GROUP: GroupId = GroupId(1);
-/// How often a log that has no room is asked again, as a real node does.
-const ROOM_RETRY: Duration = Duration::from_millis(100);

@@ -194,6 +194,7 @@ impl Options {
     pub(crate) fn log(&self) -> synod_wal::Options {
         let mut options = synod_wal::Options::default();
         options.segment_bytes = self.log.segment_bytes;
+        options.reserve_bytes = self.log.segment_bytes;
         options.record_bytes_max = self.log.record_bytes_max;
         options
     }
