@@ -1,6 +1,8 @@
 use alloc::vec::Vec;
 
-use crate::{Ballot, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, Snapshot, Vote};
+use crate::{
+    Ballot, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, Snapshot, Stop, Vote,
+};
 
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
 ///
@@ -13,6 +15,7 @@ use crate::{Ballot, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, S
 ///         Output::Persist(write) => drop(write),
 ///         Output::Send(_) | Output::Apply(_) | Output::Fetch(_) | Output::Read { .. } => {}
 ///         Output::PullSnapshot { .. } | Output::Restore(_) => {}
+///         Output::Stop(why) => panic!("{why}"),
 ///     }
 /// }
 /// ```
@@ -25,6 +28,7 @@ use crate::{Ballot, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, S
 ///     match output {
 ///         Output::Send(_) | Output::Apply(_) | Output::Fetch(_) | Output::Read { .. } => {}
 ///         Output::PullSnapshot { .. } | Output::Restore(_) => {}
+///         Output::Stop(why) => panic!("{why}"),
 ///     }
 /// }
 /// ```
@@ -60,6 +64,9 @@ pub enum Output {
     /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
     /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
     Restore(Snapshot),
+    /// This node must take no part any more, and somebody has to look at it. The last output: the
+    /// value ignores all input from here on.
+    Stop(Stop),
 }
 
 /// What an acceptor must not forget besides its votes, and what saves it work after a restart.

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use crate::{Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Term};
+use crate::{Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Stop, Term};
 
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
 ///
@@ -13,6 +13,7 @@ use crate::{Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Te
 ///         Output::Persist(write) => drop(write),
 ///         Output::Send(_) | Output::Apply(_) | Output::Fetch(_) | Output::Read { .. } => {}
 ///         Output::PullSnapshot { .. } | Output::Restore(_) => {}
+///         Output::Stop(why) => panic!("{why}"),
 ///     }
 /// }
 /// ```
@@ -25,6 +26,7 @@ use crate::{Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Te
 ///     match output {
 ///         Output::Send(_) | Output::Apply(_) | Output::Fetch(_) | Output::Read { .. } => {}
 ///         Output::PullSnapshot { .. } | Output::Restore(_) => {}
+///         Output::Stop(why) => panic!("{why}"),
 ///     }
 /// }
 /// ```
@@ -61,6 +63,9 @@ pub enum Output {
     /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
     /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
     Restore(Snapshot),
+    /// This node must take no part any more, and somebody has to look at it. The last output: the
+    /// value ignores all input from here on.
+    Stop(Stop),
 }
 
 /// What becomes durable in one step, all or nothing, to be replayed in this order. The commit index

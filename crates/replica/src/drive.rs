@@ -15,7 +15,7 @@ use crate::engine::{Effect, Engine, Poisoned};
 use crate::group::{Request, Waiter};
 use crate::log::{Log, LogError};
 use crate::machine::{Reason, StateMachine};
-use crate::protocol::Protocol;
+use crate::protocol::{DiskHealth, Divergence, Protocol};
 use crate::status::Status;
 use crate::task::{Completion, Task};
 use crate::time::Instant;
@@ -32,7 +32,7 @@ pub(crate) trait Drive: Send {
         log: &mut dyn Log,
         transport: &mut dyn Transport,
     ) -> Result<bool, Stopped>;
-    fn set_room(&mut self, has_room: bool);
+    fn set_disk(&mut self, now: Instant, disk: DiskHealth);
     fn close(&mut self, reason: Reason);
     fn publish(&mut self, log: &dyn Log);
     fn poll_timeout(&self) -> Option<Instant>;
@@ -49,6 +49,8 @@ pub(crate) enum Stopped {
     Apply(#[from] ApplyError),
     #[error("a storage task panicked")]
     Task,
+    #[error("this node must take no part any more")]
+    Diverged(#[from] Divergence),
 }
 
 impl From<Poisoned> for Stopped {
@@ -140,6 +142,7 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
                 }
             }
             Effect::Task(task) => self.tasks.start(task, self.id, log),
+            Effect::Stop(why) => return Err(why.into()),
         }
         Ok(false)
     }
@@ -176,8 +179,8 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
         Ok(appended)
     }
 
-    fn set_room(&mut self, has_room: bool) {
-        self.engine.set_room(has_room);
+    fn set_disk(&mut self, now: Instant, disk: DiskHealth) {
+        self.engine.set_disk(now, disk);
     }
 
     fn close(&mut self, reason: Reason) {

@@ -22,6 +22,7 @@ use crate::frame;
 use crate::group::Clock;
 use crate::log::{Log, LogError, Room};
 use crate::machine::Reason;
+use crate::protocol::DiskHealth;
 use crate::time::Instant;
 
 /// What the handle asks of the loop.
@@ -186,10 +187,14 @@ impl Host {
             let settled = self.log.settle();
             self.check(settled);
         }
-        let has_room = self.room.look(self.clock.now(), || self.log.has_room());
+        let now = self.clock.now();
+        let disk = DiskHealth {
+            has_room: self.room.look(now, || self.log.has_room()),
+            sync_time: self.log.sync_time(),
+        };
         self.groups
             .values_mut()
-            .for_each(|group| group.set_room(has_room));
+            .for_each(|group| group.set_disk(now, disk));
         self.release();
         self.drive();
         // What needs no write leaves before the write: a leader's followers sync while it does.

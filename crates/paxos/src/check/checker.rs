@@ -122,6 +122,7 @@ impl Checker {
             Output::Send(envelope) => self.sent(node, envelope),
             Output::Apply(chosen) => self.applied(node, chosen),
             Output::Restore(snapshot) => self.restored(node, snapshot),
+            Output::Stop(_) => Ok(()),
             Output::Read { id, slot } => {
                 let watch = self.nodes.entry(node).or_default();
                 let (asked, slot) = (watch.reads.remove(id), slot.ok());

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 
 use synod_paxos::{
     Ballot, Chosen, Config, Envelope, Fetch, FetchError, Instant, NodeId, Output, Paxos, Position,
-    ReadId, Receipt, Record, RecoverError, Recovered, Refusal, Role, Slot, Snapshot, State, Value,
-    Vote, Write,
+    ReadId, Receipt, Record, RecoverError, Recovered, Refusal, Role, Slot, Snapshot, State, Stop,
+    Value, Vote, Write,
 };
 
 use super::watch::Watch;
@@ -38,6 +38,8 @@ pub(crate) struct Node {
     pub(crate) reads: Vec<(ReadId, Result<Slot, Refusal>)>,
     pub(crate) restores: u64,
     pub(crate) writes: u64,
+    /// It takes no part any more.
+    pub(crate) stopped: Option<Stop>,
     /// What it did, for who wants to tell of it.
     pub(crate) journal: Option<Vec<Deed>>,
     seen: Standing,
@@ -56,6 +58,7 @@ pub(crate) enum Deed {
     Fetches(Fetch),
     Pulls(NodeId, Snapshot),
     Restores(Snapshot),
+    Stops(Stop),
     Answers(ReadId, Result<Slot, Refusal>),
 }
 
@@ -182,6 +185,7 @@ impl Node {
             reads: Vec::new(),
             restores: 0,
             writes: 0,
+            stopped: None,
             journal: None,
             seen,
         })
@@ -265,6 +269,10 @@ impl Node {
                     self.pulls.push((from, snapshot));
                 }
                 Output::Restore(snapshot) => self.restore(&snapshot),
+                Output::Stop(why) => {
+                    self.note(|| Deed::Stops(why));
+                    self.stopped = Some(why);
+                }
             }
         }
         sent

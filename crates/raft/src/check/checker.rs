@@ -113,6 +113,7 @@ impl Checker {
             Output::Send(envelope) => self.sent(node, envelope),
             Output::Apply(entry) => self.applied(node, entry),
             Output::Restore(snapshot) => self.restored(node, snapshot),
+            Output::Stop(_) => Ok(()),
             Output::Fetch(_) | Output::Read { .. } | Output::PullSnapshot { .. } => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 
 use synod_raft::{
     Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Output, Raft,
-    ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Term, Write,
+    ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term, Write,
 };
 
 use super::watch::Watch;
@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) reads: Vec<(ReadId, Result<Index, Refusal>)>,
     pub(crate) restores: u64,
     pub(crate) writes: u64,
+    /// It takes no part any more.
+    pub(crate) stopped: Option<Stop>,
     /// What it did, for who wants to tell of it.
     pub(crate) journal: Option<Vec<Deed>>,
     seen: Standing,
@@ -52,6 +54,7 @@ pub(crate) enum Deed {
     Fetches(Fetch),
     Pulls(NodeId, Snapshot),
     Restores(Snapshot),
+    Stops(Stop),
     Answers(ReadId, Result<Index, Refusal>),
 }
 
@@ -179,6 +182,7 @@ impl Node {
             reads: Vec::new(),
             restores: 0,
             writes: 0,
+            stopped: None,
             journal: None,
             seen,
         })
@@ -259,6 +263,10 @@ impl Node {
                     self.pulls.push((from, snapshot));
                 }
                 Output::Restore(snapshot) => self.restore(&snapshot),
+                Output::Stop(why) => {
+                    self.note(|| Deed::Stops(why));
+                    self.stopped = Some(why);
+                }
             }
         }
         sent

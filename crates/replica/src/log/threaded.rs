@@ -244,7 +244,9 @@ impl<D: Disk> Log for ThreadedLog<D> {
     fn sync_time(&self) -> Duration {
         let now = self.now();
         let under_way = self.running.map_or(Duration::ZERO, |since| now.since(since));
-        self.pace.time(now).max(under_way)
+        // What is less than a millisecond is nothing to whoever waits, and would change all the time.
+        let millis = self.pace.time(now).max(under_way).as_millis();
+        Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
     fn has_room(&mut self) -> bool {

@@ -20,8 +20,8 @@ use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use super::{
-    Committed, Configured, CoreStatus, Epoch, Kind, Leadership, Output, PeerStatus, Position,
-    Protocol, ReadId, RecoverError, Refusal, Role,
+    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
+    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
@@ -85,6 +85,18 @@ impl Protocol for Paxos {
 
     fn handle_persisted(&mut self, now: Instant, receipt: paxos::Receipt) {
         self.handle_persisted(at(now), receipt);
+    }
+
+    fn handle_disk(&mut self, now: Instant, disk: DiskHealth) {
+        let DiskHealth {
+            has_room,
+            sync_time,
+        } = disk;
+        let disk = paxos::DiskHealth {
+            has_room,
+            sync_time,
+        };
+        self.handle_disk(at(now), disk);
     }
 
     fn handle_fetched(
@@ -151,6 +163,7 @@ impl Protocol for Paxos {
                 snapshot: from_paxos(&snapshot),
             },
             paxos::Output::Restore(snapshot) => Output::Restore(from_paxos(&snapshot)),
+            paxos::Output::Stop(why) => Output::Stop(divergence(why)),
         })
     }
 
@@ -276,6 +289,16 @@ impl Protocol for Paxos {
         let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(&bytes).ok()?;
         let at = bytes.len() - rest.len();
         unwire(wire, bytes.slice(at..))
+    }
+}
+
+fn divergence(why: paxos::Stop) -> Divergence {
+    match why {
+        paxos::Stop::Diverged { slot, own, theirs } => Divergence::Diverged {
+            index: slot.0,
+            own: epoch(own),
+            theirs: epoch(theirs),
+        },
     }
 }
 

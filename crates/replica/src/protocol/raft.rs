@@ -15,8 +15,8 @@ use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use super::{
-    Committed, Configured, CoreStatus, Epoch, Kind, Leadership, Output, PeerStatus, Position,
-    Protocol, ReadId, RecoverError, Refusal, Role,
+    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
+    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
@@ -73,6 +73,18 @@ impl Protocol for Raft {
 
     fn handle_persisted(&mut self, now: Instant, receipt: raft::Receipt) {
         self.handle_persisted(at(now), receipt);
+    }
+
+    fn handle_disk(&mut self, now: Instant, disk: DiskHealth) {
+        let DiskHealth {
+            has_room,
+            sync_time,
+        } = disk;
+        let disk = raft::DiskHealth {
+            has_room,
+            sync_time,
+        };
+        self.handle_disk(at(now), disk);
     }
 
     fn handle_fetched(
@@ -142,6 +154,7 @@ impl Protocol for Raft {
                 snapshot: from_raft(&snapshot),
             },
             raft::Output::Restore(snapshot) => Output::Restore(from_raft(&snapshot)),
+            raft::Output::Stop(why) => Output::Stop(divergence(why)),
         })
     }
 
@@ -313,6 +326,27 @@ impl Protocol for Raft {
                 (at == bytes.len()).then_some(raft::Message::Replicate(append))
             }
         }
+    }
+}
+
+fn divergence(why: raft::Stop) -> Divergence {
+    match why {
+        raft::Stop::Forgot {
+            acknowledged,
+            holds,
+        } => Divergence::Forgot {
+            acknowledged: acknowledged.0,
+            holds: holds.0,
+        },
+        raft::Stop::Diverged {
+            index,
+            own,
+            leaders,
+        } => Divergence::Diverged {
+            index: index.0,
+            own: Epoch::of_round(own.0),
+            theirs: Epoch::of_round(leaders.0),
+        },
     }
 }
 

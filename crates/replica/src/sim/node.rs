@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_sim as sim;
@@ -18,7 +19,7 @@ use crate::engine::{Effect, Engine, EngineConfig, EngineStatus, Proposal};
 use crate::frame::{self, Frame};
 use crate::log::{Log, Room};
 use crate::machine::Reason;
-use crate::protocol::{Protocol, Role};
+use crate::protocol::{DiskHealth, Protocol, Role};
 use crate::task::Task;
 use crate::time::Instant;
 
@@ -130,8 +131,11 @@ impl<C: Cluster> SimNode<C> {
         self.engine.handle_durable(now, durable);
         self.witness.stepped(self.engine.core());
         let log = &mut self.log;
-        let has_room = self.room.look(now, || Log::has_room(log));
-        self.engine.set_room(has_room);
+        let disk = DiskHealth {
+            has_room: self.room.look(now, || Log::has_room(log)),
+            sync_time: Duration::ZERO,
+        };
+        self.engine.set_disk(now, disk);
         loop {
             let effect = self.engine.poll_effect(now);
             self.witness.stepped(self.engine.core());
@@ -144,6 +148,7 @@ impl<C: Cluster> SimNode<C> {
                     context.send(sim::NodeId(to.0), Packet::new(bytes));
                 }
                 Effect::Job(job) => self.run(job)?,
+                Effect::Stop(why) => return Err(io::Error::other(why)),
                 Effect::Task(task) => {
                     self.witness.tasked(&task);
                     self.begin(Later::Task(task), context);
