@@ -389,14 +389,21 @@ mod tests {
         let disk = SimDisk::new(1);
         load(&disk, 1).unwrap();
         disk.remove(PART).unwrap();
-        let unfinished = ["1-00000000000000000007.new", "1-00000000000000000009-0a0b0c0d.part"];
+        let unfinished = [
+            "1-00000000000000000007.new",
+            "1-00000000000000000009-0a0b0c0d.part",
+        ];
         for name in unfinished {
             disk.open(name).unwrap().write_at(0, &[1; 4096]).unwrap();
         }
         disk.0.capacity(disk.0.used());
         assert_eq!(load(&disk, 1).unwrap().hello().boot, 2);
         let names = disk.list().unwrap();
-        assert!(!unfinished.iter().any(|name| names.iter().any(|n| n == name)));
+        assert!(
+            !unfinished
+                .iter()
+                .any(|name| names.iter().any(|n| n == name))
+        );
     }
 
     proptest! {

@@ -92,7 +92,10 @@ impl File for SlowFile {
         reason = "a slow medium is what these tests are about"
     )]
     fn sync(&self) -> io::Result<()> {
-        assert!(!self.disk.panics.load(Ordering::Relaxed), "the medium panics");
+        assert!(
+            !self.disk.panics.load(Ordering::Relaxed),
+            "the medium panics"
+        );
         if self.disk.is_slow.load(Ordering::Relaxed) {
             std::thread::sleep(SYNC_TIME);
         }
@@ -245,7 +248,13 @@ async fn a_sync_that_fails_on_the_thread_stops_the_node() {
     );
     let refused = timeout(NEVER, group.propose("c")).await.unwrap();
     assert!(
-        matches!(refused, Outcome::Rejected { reason: Reason::Poisoned, .. }),
+        matches!(
+            refused,
+            Outcome::Rejected {
+                reason: Reason::Poisoned,
+                ..
+            }
+        ),
         "{refused:?}"
     );
     assert_eq!(group.status().closed, Some(Reason::Poisoned));
@@ -299,7 +308,11 @@ fn a_slow_sync_leaves_the_caller_alone_and_a_fast_one_is_done_at_once() {
     driver.wait().unwrap();
     assert_eq!(driver.log.durable(), second);
     driver.wait().unwrap();
-    assert_eq!(driver.log.durable(), third, "one call for each sync was enough");
+    assert_eq!(
+        driver.log.durable(),
+        third,
+        "one call for each sync was enough"
+    );
     disk.is_slow.store(false, Ordering::Relaxed);
     // It is noticed, and then no thread is woken any more.
     let in_place = (4..200).find(|index| {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::disk::{Disk, is_full};
 use crate::format::{self, BLOCK_BYTES, HEADER_BYTES, Header, Kind};
 use crate::index::{Batch, Index, Segment, Shared};
+use crate::options::Need;
 use crate::recovery::Recovery;
 use crate::reserve::Reserve;
 use crate::spares::Spares;
 use crate::sync::{Ended, Job, SyncDone, SyncWork, Write};
 use crate::upkeep::Carrier;
-use crate::options::Need;
 use crate::{AppendError, GroupId, Lsn, OpenError, Options, Stats, SyncError};
 
 /// The one writer of a log.

@@ -147,7 +147,9 @@ fn begun_syncs_keep_what_they_answered_for() {
                     0 | 1 => {
                         let ops = [put(index, random.below(2_500) as usize + 1)];
                         let group = 1 + random.below(2);
-                        let Ok(lsn) = append(&mut wal, group, &ops) else { break };
+                        let Ok(lsn) = append(&mut wal, group, &ops) else {
+                            break;
+                        };
                         let mut model = models.last().unwrap().clone();
                         model.apply(GroupId(group), &ops);
                         models.push(model);
@@ -174,7 +176,10 @@ fn begun_syncs_keep_what_they_answered_for() {
             let kept = models.iter().rposition(|model| *model == found);
             let kept = kept.unwrap_or_else(|| panic!("seed {seed}: no prefix is {found:?}"));
             let least = lsns.iter().rposition(|lsn| *lsn <= durable).unwrap();
-            assert!(kept >= least, "seed {seed}: {least} were durable, {kept} are left");
+            assert!(
+                kept >= least,
+                "seed {seed}: {least} were durable, {kept} are left"
+            );
             lost += models.len() - 1 - kept;
             models.truncate(kept + 1);
             lsns.truncate(kept + 1);

@@ -121,7 +121,9 @@ fn without_a_descriptor_nothing_is_taken_and_nothing_fails() {
         append(&mut wal, 1, &[put(index, 1000)]).unwrap();
         model.apply(GROUP, &[put(index, 1000)]);
         wal.sync().unwrap();
-        snapshots.create(GROUP, &identity(1), &mut |_| Ok(())).unwrap();
+        snapshots
+            .create(GROUP, &identity(1), &mut |_| Ok(()))
+            .unwrap();
         assert_eq!(Model::of(&open(&disk.fork(1)).unwrap()), model);
     }
 }
@@ -165,7 +167,11 @@ fn what_matters_more_is_taken_for_longer() {
     let bodies = fill(&|index| put(1 + index, 3000));
     let empty = fill(&|index| put(1_000 + index, 0));
     let votes = fill(&|_| Owned::State(7));
-    assert_eq!((bodies, empty, votes), (12, 1, 1), "of a segment of 16 blocks");
+    assert_eq!(
+        (bodies, empty, votes),
+        (12, 1, 1),
+        "of a segment of 16 blocks"
+    );
 }
 
 #[test]
@@ -218,7 +224,9 @@ fn a_received_snapshot_finds_what_is_kept_back() {
     disk.capacity(disk.used());
     let snapshots = wal.snapshots();
     let (first, rest) = ([1; 5000], [2; 5000]);
-    snapshots.write_part(GROUP, &identity(1), 0, &first).unwrap();
+    snapshots
+        .write_part(GROUP, &identity(1), 0, &first)
+        .unwrap();
     let full = snapshots.write_part(GROUP, &identity(1), 5000, &rest);
     assert!(matches!(full, Err(SnapshotError::Full)), "{full:?}");
     assert!(!disk.names().unwrap().contains(&"reserve".to_owned()));
@@ -299,7 +307,13 @@ impl Tmpfs {
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
-        let unmount = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
-        assert!(unmount.is_ok_and(|status| status.success()), "it was mounted");
+        let unmount = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.0.path())
+            .status();
+        assert!(
+            unmount.is_ok_and(|status| status.success()),
+            "it was mounted"
+        );
     }
 }

@@ -58,7 +58,11 @@ impl Pace {
     }
 
     fn bound(&self) -> Duration {
-        if self.is_slow { self.slow / 2 } else { self.slow }
+        if self.is_slow {
+            self.slow / 2
+        } else {
+            self.slow
+        }
     }
 }
 

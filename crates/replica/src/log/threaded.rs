@@ -114,7 +114,9 @@ impl<D: Disk> ThreadedLog<D> {
 
     fn is_alive(&self) -> Result<(), LogError> {
         match self.died {
-            true => Err(LogError::Failed("the thread that syncs the log died".into())),
+            true => Err(LogError::Failed(
+                "the thread that syncs the log died".into(),
+            )),
             false => Ok(()),
         }
     }
@@ -243,7 +245,9 @@ impl<D: Disk> Log for ThreadedLog<D> {
 
     fn sync_time(&self) -> Duration {
         let now = self.now();
-        let under_way = self.running.map_or(Duration::ZERO, |since| now.since(since));
+        let under_way = self
+            .running
+            .map_or(Duration::ZERO, |since| now.since(since));
         // What is less than a millisecond is nothing to whoever waits, and would change all the time.
         let millis = self.pace.time(now).max(under_way).as_millis();
         Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use synod_replica::{GroupId, ThreadedLog};
 use synod_replica::conformance::{self, LogStore, Unsupported};
 use synod_replica::sim::SimDisk;
+use synod_replica::{GroupId, ThreadedLog};
 use synod_wal::{Directory, Options, PowerLoss, Wal};
 use tempfile::TempDir;
 
