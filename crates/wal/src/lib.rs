@@ -102,11 +102,14 @@
 //! start of every group, and slots that still live in the oldest segment are appended anew when
 //! most of the log is garbage, a little with each batch. So an idle group pins nothing, and the log
 //! is at most about twice what lives in it, and a few segments. A segment is written over only when
-//! the opening of a later one is durable that says that it is no part of the log any more.
+//! the opening of a later one is durable that says that it is no part of the log any more. So the last
+//! segment in waiting is begun only when that gives one back: a log on a full disk of which all was
+//! forgotten can always go on.
 //!
-//! The next segment is filled when half of the last one is used and none waits, 256 KiB behind each
-//! batch. That is upkeep on the caller's thread, and costs as much as a second sync while the log
-//! grows; a log that is cut regularly recycles and never fills.
+//! The next segment is filled when half of the last one is used and none waits that may be begun,
+//! 256 KiB behind each batch, and more behind a large one. That is upkeep, done where the batch was
+//! synced, and costs as much as a second sync while the log grows; a log that is cut regularly
+//! recycles and never fills.
 //!
 //! # What a sync costs
 //!
@@ -210,6 +213,7 @@ mod power_loss;
 mod reader;
 mod recovery;
 mod reserve;
+mod room;
 mod scan;
 mod slot;
 mod snapshot;

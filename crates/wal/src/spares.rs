@@ -77,8 +77,14 @@ impl<F: File> Spares<F> {
         self.ready.pop_front()
     }
 
-    pub(crate) fn any_ready(&self) -> bool {
-        !self.ready.is_empty()
+    /// How many segments are ready.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Whether segments wait for an opening that says that they are no part of the log.
+    pub(crate) fn any_freed(&self) -> bool {
+        !self.freed.is_empty()
     }
 
     /// How many segments were filled with zeros.
@@ -86,9 +92,9 @@ impl<F: File> Spares<F> {
         self.filled
     }
 
-    /// Makes sure that a segment is ready, however long it takes.
-    pub(crate) fn allocate<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
-        while self.ready.is_empty() {
+    /// Makes sure that so many segments are ready, however long it takes.
+    pub(crate) fn allocate<D: Disk<File = F>>(&mut self, disk: &D, count: usize) -> io::Result<()> {
+        while self.ready.len() < count {
             let mut filling = self.begin(self.segment_bytes)?;
             let filled = filling.run(disk);
             self.end(filling);

@@ -29,7 +29,7 @@ impl<D: Disk> Writer<D> {
             self.stats.upkeep_failures += 1;
         }
         let Some(place) = self.place else { return };
-        if place.at > place.len / 2 && !self.spares.any_ready() {
+        if place.at > place.len / 2 && !self.can_rotate() {
             // As much as keeps ahead of batches like this one.
             let bytes = FILL_BYTES.max(written.saturating_mul(FILL_FACTOR));
             self.fill_due = bytes.min(self.options.segment_bytes);

@@ -184,6 +184,12 @@ impl<D: Disk> Wal<D> {
         self.writer.is_roomy(bytes)
     }
 
+    /// Whether there was no space for a segment when room was last to be made.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.writer.is_full()
+    }
+
     /// Begins to make room, as work for any thread; see [`begin_sync`](Self::begin_sync). Nothing
     /// when there is room, or while a sync is under way. When it has been given back
     /// [`is_roomy`](Self::is_roomy) knows.

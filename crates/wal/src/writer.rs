@@ -1,7 +1,6 @@
 //! The writing half: where the next record goes, and batches on their way to the disk.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
 use std::sync::Arc;
 
 use crate::disk::{Disk, is_full};
@@ -11,20 +10,20 @@ use crate::options::Need;
 use crate::recovery::Recovery;
 use crate::reserve::Reserve;
 use crate::spares::Spares;
-use crate::sync::{Ended, Job, SyncDone, SyncWork, Write};
 use crate::upkeep::Carrier;
-use crate::{AppendError, GroupId, Lsn, OpenError, Options, Stats, SyncError};
+use crate::{AppendError, GroupId, Lsn, OpenError, Options, Stats};
 
 /// The one writer of a log.
 ///
 /// Invariants:
 /// - A batch is written only when everything before it is durable, so only the final batch can be
-///   torn. So one [`SyncWork`] is under way at a time, whichever thread does it, and what is appended
+///   torn. So one [`SyncWork`](crate::SyncWork) is under way at a time, whichever thread does it, and what is appended
 ///   meanwhile goes into a batch behind it.
 /// - The first batch of a process is one record alone. A torn batch of an earlier process may have
 ///   left good records behind a bad one; their batch number was taken when that first batch was
 ///   durable, so they never look like its successors.
-/// - A segment is written over only when a durable opening says that it is no part of the log.
+/// - A segment is written over only when a durable opening says that it is no part of the log, and
+///   there is always space for such an opening.
 #[derive(Debug)]
 pub(crate) struct Writer<D: Disk> {
     pub(crate) disk: D,
@@ -41,20 +40,20 @@ pub(crate) struct Writer<D: Disk> {
     /// There may be space again for the reserve.
     pub(crate) reserve_due: bool,
     /// There was no room when somebody asked last.
-    is_full: bool,
+    pub(crate) is_full: bool,
     /// A segment is being filled because there is no room.
-    is_room_wanted: bool,
+    pub(crate) is_room_wanted: bool,
     /// The last one given away.
-    last: Lsn,
-    durable: Lsn,
+    pub(crate) last: Lsn,
+    pub(crate) durable: Lsn,
     batch: u64,
-    pending_bytes: usize,
+    pub(crate) pending_bytes: usize,
     /// Of those, what is being written; nothing while no work is under way.
-    under_way: Option<usize>,
+    pub(crate) under_way: Option<usize>,
     /// Of all records of the log.
     pub(crate) salt: u64,
-    opened: bool,
-    latched: bool,
+    pub(crate) opened: bool,
+    pub(crate) latched: bool,
 }
 
 /// A position in the newest segment.
@@ -116,7 +115,7 @@ impl<D: Disk> Writer<D> {
             latched: false,
         };
         let allocated = match writer.place {
-            None => writer.spares.allocate(&writer.disk),
+            None => writer.spares.allocate(&writer.disk, 1),
             Some(_) => Ok(()),
         };
         // The log comes first: what is kept back is of use to a log alone.
@@ -178,159 +177,6 @@ impl<D: Disk> Writer<D> {
         Ok(self.push(kind, group, payload))
     }
 
-    /// Writes the pending batches, each when the one before it is durable, and does what upkeep is
-    /// due behind them.
-    pub(crate) fn sync(&mut self) -> Result<(), SyncError> {
-        if self.latched {
-            return Err(SyncError::Latched);
-        }
-        if self.under_way.is_some() {
-            return Err(SyncError::UnderWay);
-        }
-        let Some(work) = self.begin_write() else {
-            return Ok(());
-        };
-        let done = work.run();
-        self.finish_sync(done)?;
-        while let Some(work) = self.begin_upkeep() {
-            let done = work.run();
-            self.finish_sync(done)?;
-        }
-        Ok(())
-    }
-
-    /// What is due, for any thread.
-    pub(crate) fn begin_sync(&mut self) -> Result<Option<SyncWork<D>>, SyncError> {
-        if self.latched {
-            return Err(SyncError::Latched);
-        }
-        if self.under_way.is_some() {
-            return Ok(None);
-        }
-        Ok(match self.begin_upkeep() {
-            Some(work) => Some(work),
-            None => self.begin_write(),
-        })
-    }
-
-    /// Takes back what came of it.
-    pub(crate) fn finish_sync(&mut self, done: SyncDone<D>) -> Result<(), SyncError> {
-        if !Arc::ptr_eq(&done.life, &self.shared) {
-            return Err(SyncError::OtherLife);
-        }
-        let bytes = self.under_way.take().unwrap_or(0);
-        match done.ended {
-            Ended::Wrote(batches, written, result) => {
-                (0..batches).for_each(|_| self.settle());
-                if let Err(error) = result {
-                    self.latched = true;
-                    return Err(SyncError::Io(error));
-                }
-                self.pending_bytes -= bytes;
-                self.stats.bytes_written += written;
-                self.upkeep(written);
-            }
-            Ended::Filled(filling, result) => {
-                self.spares.end(filling);
-                self.is_full |= std::mem::take(&mut self.is_room_wanted) && result.is_err();
-                self.upkept(result);
-            }
-            Ended::Reserved(result) => self.upkept(result),
-        }
-        Ok(())
-    }
-
-    /// The pending batches, as work.
-    fn begin_write(&mut self) -> Option<SyncWork<D>> {
-        self.close();
-        let writes = self.writes();
-        if writes.is_empty() {
-            return None;
-        }
-        self.under_way = Some(self.pending_bytes);
-        Some(self.work(Job::Write(writes)))
-    }
-
-    /// What upkeep is due, as work.
-    fn begin_upkeep(&mut self) -> Option<SyncWork<D>> {
-        if self.latched {
-            return None;
-        }
-        let bytes = std::mem::take(&mut self.fill_due);
-        let job = if bytes > 0 && !self.spares.any_ready() {
-            match self.spares.begin(bytes) {
-                Ok(filling) => Job::Fill(filling),
-                Err(error) => {
-                    self.upkept(Err(error));
-                    return None;
-                }
-            }
-        } else if std::mem::take(&mut self.reserve_due) && self.reserve.is_wanted() {
-            Job::Reserve(self.reserve.clone())
-        } else {
-            return None;
-        };
-        self.under_way = Some(0);
-        Some(self.work(job))
-    }
-
-    fn work(&self, job: Job<D::File>) -> SyncWork<D> {
-        SyncWork {
-            disk: self.disk.clone(),
-            life: Arc::clone(&self.shared),
-            job,
-        }
-    }
-
-    /// Upkeep that fails on a full disk did no harm.
-    fn upkept(&mut self, result: io::Result<()>) {
-        if let Err(error) = result {
-            self.stats.upkeep_failures += 1;
-            self.latched |= !is_full(&error);
-        }
-    }
-
-    /// Whether a record fits where the log ends now, or in a segment that is ready. As long as
-    /// there is none, it leaves over what is kept for those that matter more.
-    pub(crate) fn has_room(&self, frame: u64, need: Need) -> bool {
-        // Before the first append of a process comes the record that opens its life.
-        let opening = if self.opened { 0 } else { BLOCK_BYTES };
-        self.spares.any_ready() || self.fits(opening + frame, need)
-    }
-
-    /// Whether there is room for a record with a body, after trying to make it. A log that is
-    /// latched, be it by this very try, is not waited for.
-    pub(crate) fn find_room(&mut self, payload_bytes: usize) -> bool {
-        if self.is_roomy(payload_bytes) {
-            return true;
-        }
-        let allocated = self.allocate();
-        self.is_full = allocated.is_err();
-        !self.is_full || self.latched
-    }
-
-    /// The same without trying. What was full has room again only when a whole segment waits, so that
-    /// it does not change its mind with each record.
-    pub(crate) fn is_roomy(&mut self, payload_bytes: usize) -> bool {
-        let frame = format::frame_len(0, payload_bytes, false);
-        self.is_full &= !self.spares.any_ready();
-        self.latched || !self.is_full && self.has_room(frame, Need::Body)
-    }
-
-    /// The same as [`find_room`](Self::find_room), as work: what it is about is known when it is
-    /// given back.
-    pub(crate) fn begin_room(&mut self, payload_bytes: usize) -> Option<SyncWork<D>> {
-        if self.under_way.is_some() || self.is_roomy(payload_bytes) {
-            return None;
-        }
-        (self.fill_due, self.is_room_wanted) = (self.options.segment_bytes, true);
-        self.begin_upkeep()
-    }
-
-    pub(crate) fn is_upkeep_due(&self) -> bool {
-        self.fill_due > 0 || self.reserve_due && self.reserve.is_wanted()
-    }
-
     fn make_room(&mut self, frame: u64, need: Need) -> Result<(), AppendError> {
         if !self.has_room(frame, need) {
             self.allocate()?;
@@ -359,31 +205,6 @@ impl<D: Disk> Writer<D> {
         self.close();
         self.opened = true;
         Ok(())
-    }
-
-    fn fits(&self, frame: u64, need: Need) -> bool {
-        let Some(place) = self.place else {
-            return false;
-        };
-        let left = self.options.left_bytes(need);
-        if left > 0 && !self.spares.any_ready() {
-            // The next batch begins at a block, so what is left counts in whole blocks.
-            let end = (place.at + frame).next_multiple_of(BLOCK_BYTES);
-            return end + left <= place.len;
-        }
-        place.at + frame <= place.len
-    }
-
-    fn allocate(&mut self) -> Result<(), AppendError> {
-        self.spares
-            .allocate(&self.disk)
-            .map_err(|error: io::Error| {
-                if is_full(&error) {
-                    return AppendError::Full;
-                }
-                self.latched = true;
-                AppendError::Io(error)
-            })
     }
 
     /// Begins a segment, in a batch that opens with the states of all groups.
@@ -499,7 +320,7 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Ends the open batch: nothing more goes into it.
-    fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         let mut index = self.shared.lock();
         let Some(batch) = index.pending.back_mut() else {
             return;
@@ -511,39 +332,6 @@ impl<D: Disk> Writer<D> {
         format::seal(batch.bytes_mut(), start, base, true);
         if let Some(place) = &mut self.place {
             place.at = batch.end_offset();
-        }
-    }
-
-    /// All pending batches; none of them is open.
-    fn writes(&self) -> Vec<Write<D::File>> {
-        let index = self.shared.lock();
-        let write = |batch: &Batch| {
-            let segment = index.segments.get(&batch.generation)?;
-            Some(Write {
-                file: Arc::clone(&segment.file),
-                base: batch.base,
-                bytes: Arc::clone(&batch.bytes),
-            })
-        };
-        index.pending.iter().map_while(write).collect()
-    }
-
-    /// The first pending batch is durable.
-    fn settle(&mut self) {
-        let Some(batch) = self.shared.lock().pending.pop_front() else {
-            return;
-        };
-        debug_assert_eq!(
-            batch.durable, self.durable,
-            "a batch is written when all before it is durable"
-        );
-        self.durable = batch.end;
-        self.stats.syncs += 1;
-        if let Some(oldest) = batch.oldest {
-            if self.spares.release(&self.disk, oldest).is_err() {
-                self.stats.upkeep_failures += 1;
-            }
-            self.reserve_due = true;
         }
     }
 }

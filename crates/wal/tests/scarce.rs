@@ -169,7 +169,7 @@ fn what_matters_more_is_taken_for_longer() {
     let votes = fill(&|_| Owned::State(7));
     assert_eq!(
         (bodies, empty, votes),
-        (12, 1, 1),
+        (13, 1, 1),
         "of a segment of 16 blocks"
     );
 }

@@ -264,7 +264,7 @@ impl<D: Disk> Log for ThreadedLog<D> {
                 true => Roomy::Yes,
                 false => Roomy::No,
             };
-        } else if self.room == Roomy::Trying {
+        } else if self.room == Roomy::Trying && self.wal.is_full() {
             self.room = Roomy::No;
         } else if let Some(work) = self.wal.begin_room(bytes) {
             if self.room == Roomy::Yes {
