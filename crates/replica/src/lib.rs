@@ -74,12 +74,12 @@
 //! # Left out
 //!
 //! Membership change and leadership transfer; client sessions that make a client's own retries
-//! apply once (a forwarded frame that is repeated *is* applied once); applying and syncing on threads
-//! of their own.
+//! apply once (a forwarded frame that is repeated *is* applied once); applying on a thread of its own.
 
 pub mod body;
 
 mod applier;
+mod closed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod drive;
@@ -99,6 +99,7 @@ mod task;
 mod time;
 
 pub use applier::{Applier, ApplyError, Done, Frozen, Job};
+pub use closed::{Cause, Closed};
 pub use engine::{
     Consistency, Effect, Engine, EngineConfig, EngineLoad, EngineStatus, Poisoned, Proposal,
 };

@@ -15,6 +15,7 @@ pub(crate) struct Facts {
     pub(crate) clients_max: usize,
     pub(crate) clients_bytes: usize,
     pub(crate) evicted_clients: u64,
+    pub(crate) log_lines_dropped: u64,
     pub(crate) limits: MemoryLimits,
 }
 
@@ -64,6 +65,7 @@ fn server(facts: Facts) -> Lines {
         ("process_id", std::process::id().to_string()),
         ("tcp_port", facts.port.to_string()),
         ("uptime_in_seconds", facts.uptime_s.to_string()),
+        ("log_lines_dropped", facts.log_lines_dropped.to_string()),
     ]
 }
 

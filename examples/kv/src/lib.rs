@@ -47,45 +47,61 @@
 //! commands, authentication, and more than one database. Keys are one group: `synod-replica` runs
 //! many on a node, and the demo of sharding is another one. The map lives in memory.
 
+mod answer;
 mod budget;
 mod client;
 mod cluster;
 mod command;
 mod connection;
 mod demo;
+mod descriptors;
 mod dump;
+mod exit;
 mod framing;
 mod group;
 mod info;
 mod limits;
 mod load;
 mod machine;
+mod map;
 mod memory;
+mod options;
+mod output;
 mod ports;
 mod protocol;
 mod query;
 mod random;
+mod reap;
 mod request;
 mod serve;
 mod server;
+mod slow;
 mod snapshot;
+mod stop;
 mod store;
+mod value;
 
+pub use answer::Answer;
 pub use client::{Client, ClientError, value_of};
-pub use cluster::{Cluster, ClusterError, ClusterOptions, fresh_directory};
+pub use cluster::{Cluster, ClusterError, ClusterOptions, Listener, fresh_directory};
 pub use command::{Blob, Command, LIST_MAX, When};
 pub use demo::{DemoError, DemoOptions, VerifyError, demo};
 pub use dump::{DumpError, DumpOptions, dump};
+pub use exit::ExitStatus;
 pub use framing::{Framer, FramingError, RequestLimits};
 pub use info::info_field;
 pub use limits::MemoryLimits;
 pub use load::{LoadError, LoadOptions, load};
-pub use machine::{KEY_BYTES_MAX, Kv, Refusal, Response, SHARDS, VALUE_BYTES_MAX};
+pub use machine::{
+    ENTRY_BYTES, Gauge, KEY_BYTES_MAX, Kv, MapLimits, Refusal, Response, VALUE_BYTES_MAX,
+};
 pub use memory::{MemoryError, MemoryOptions, memory};
-pub use protocol::{Agreement, AgreementError, Protocol};
+pub use options::{Member, ServeOptions};
+pub use protocol::{Agreement, AgreementError, Protocol, Timeouts, TimeoutsError};
 pub use query::Query;
 pub use request::{Local as LocalRequest, Request, RequestError, command_count, parse};
-pub use serve::{Member, ServeError, ServeOptions, serve};
+pub use serve::{ServeError, serve};
 pub use server::{GRACE, Server, ServerLimits};
 pub use snapshot::{read as read_snapshot, write as write_snapshot};
 pub use store::{Consensus, Failure, Local, Store};
+pub use value::Value;

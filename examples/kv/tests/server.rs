@@ -89,14 +89,40 @@ const CONVERSATION: &[(&str, &str)] = &[
     ("COMMAND COUNT", ":23"),
     ("CONFIG GET save", "[save, ]"),
     ("CONFIG GET appendonly", "[appendonly, yes]"),
-    ("CONFIG GET maxmemory", "[]"),
+    ("CONFIG GET maxmemory", "[maxmemory, 1073741824]"),
+    ("CONFIG SET maxmemory 1000 maxkeys 2", "+OK"),
+    (
+        "CONFIG GET maxkeys maxmemory save",
+        "[save, , maxmemory, 1000, maxkeys, 2]",
+    ),
+    ("MSET a 1 b 2", "+OK"),
+    (
+        "SET a 2",
+        "-OOM command not allowed when the map has reached 'maxmemory' or 'maxkeys'",
+    ),
+    ("DEL a", ":1"),
+    ("SET a 2", "+OK"),
+    ("CONFIG SET maxkeys 9", "+OK"),
+    ("FLUSHALL", "+OK"),
+    (
+        "CONFIG SET maxkeys 0",
+        "-ERR value is not an integer or out of range",
+    ),
+    (
+        "CONFIG SET maxkeys",
+        "-ERR Unknown option or number of arguments for CONFIG SET - 'maxkeys'",
+    ),
     (
         "CONFIG GET",
         "-ERR wrong number of arguments for 'config|get' command",
     ),
     (
         "CONFIG SET save x",
-        "-ERR unknown subcommand 'SET'. Try CONFIG HELP.",
+        "-ERR Unknown option or number of arguments for CONFIG SET - 'save'",
+    ),
+    (
+        "CONFIG REWRITE",
+        "-ERR unknown subcommand 'REWRITE'. Try CONFIG HELP.",
     ),
     ("CLIENT GETNAME", "(nil)"),
     ("CLIENT SETNAME me", "+OK"),

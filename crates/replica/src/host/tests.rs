@@ -60,7 +60,9 @@ impl Drive for Follower {
 
     fn set_disk(&mut self, _: Instant, _: DiskHealth) {}
 
-    fn close(&mut self, _: Reason) {}
+    fn close(&mut self, _: &Closed) {}
+
+    fn abandon(&mut self, _: &Closed) {}
 
     fn publish(&mut self, _: &dyn Log) {}
 
