@@ -42,10 +42,20 @@ pub(crate) struct Leader {
     /// Votes for a peer are being fetched, none came since, and when that was first seen.
     pub(crate) slow_fetch: Option<Instant>,
     pub(crate) round: u64,
+    /// Echoes of later rounds tell who has space.
+    pub(crate) room_round: u64,
     pub(crate) reads: Reads,
 }
 
 impl Leader {
+    /// Who has space is forgotten, and told by the echoes of the rounds to come.
+    pub(crate) fn ask_for_room(&mut self) {
+        self.room_round = self.round;
+        self.peers
+            .values_mut()
+            .for_each(|peer| peer.has_room = None);
+    }
+
     /// Beyond which nobody can have anything: behind what it has proposed, or has yet to propose
     /// again.
     pub(crate) fn end(&self) -> Slot {
@@ -109,6 +119,7 @@ impl Paxos {
             slow_write: None,
             slow_fetch: None,
             round: 0,
+            room_round: 0,
             reads: Reads::default(),
         });
         self.propose_found();
@@ -419,6 +430,7 @@ impl Paxos {
     /// An echo of a peer tells whether its disk has space.
     pub(crate) fn note_room(&mut self, from: NodeId, round: u64, disk: DiskHealth) {
         if let Duty::Leader(leader) = &mut self.duty
+            && round > leader.room_round
             && let Some(peer) = leader.peers.get_mut(&from)
             && round >= peer.round
         {

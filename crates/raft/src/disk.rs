@@ -79,8 +79,11 @@ impl Raft {
         let mark = Mark::of(self);
         let old = core::mem::replace(&mut self.disk, disk);
         let (deadline, drawn_for) = (self.election_deadline, self.pace.drawn_for);
-        if matches!(self.duty, Duty::Leader(_)) {
-            self.give_way(now);
+        if let Duty::Leader(leader) = &mut self.duty {
+            // Often one cause fills all disks: what was heard before is old.
+            if old.has_room && !disk.has_room {
+                leader.ask_for_room();
+            }
         } else if old.has_room && !disk.has_room || self.slowest_write(now) > drawn_for * 2 {
             self.reset_election(now);
             self.election_deadline = self.election_deadline.max(deadline);

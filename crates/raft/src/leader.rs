@@ -26,6 +26,8 @@ pub(crate) struct Leader {
     /// Entries for a peer are being fetched, none came since, and when that was first seen.
     pub(crate) slow_fetch: Option<Instant>,
     pub(crate) round: u64,
+    /// Echoes of later rounds tell who has space.
+    pub(crate) room_round: u64,
     pub(crate) reads: Reads,
     /// Sizes of the entries from `first` on that are not yet both committed and durable here.
     uncommitted: VecDeque<usize>,
@@ -34,6 +36,14 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
+    /// Who has space is forgotten, and told by the echoes of the rounds to come.
+    pub(crate) fn ask_for_room(&mut self) {
+        self.room_round = self.round;
+        self.peers
+            .values_mut()
+            .for_each(|peer| peer.has_room = None);
+    }
+
     pub(crate) fn forget_time(&mut self) {
         self.heartbeat_deadline = Instant::ZERO;
         self.quorum_deadline = Instant::ZERO;
@@ -74,6 +84,7 @@ impl Raft {
             slow_write: None,
             slow_fetch: None,
             round: 0,
+            room_round: 0,
             reads: Reads::default(),
             uncommitted: VecDeque::new(),
             uncommitted_from: first,
@@ -298,10 +309,11 @@ impl Raft {
             count(&mut self.counters.malformed);
             return;
         }
+        let tells_room = round > leader.room_round;
         let Some(peer) = self.hear(now, from) else {
             return;
         };
-        if round >= peer.round {
+        if tells_room && round >= peer.round {
             peer.has_room = Some(disk.has_room);
         }
         if peer.handle_echo(round, matched, last) {

@@ -383,6 +383,7 @@ impl<C: Contender> Cluster for Group<C> {
     fn log_options(&self) -> synod_wal::Options {
         let mut options = synod_wal::Options::default();
         (options.segment_bytes, options.record_bytes_max) = (64 << 10, 16 << 10);
+        options.reserve_bytes = 16 << 10;
         options
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A commit pays no wake-up of another thread on its way: requests, protocol, write, sync and apply
 //! are steps of one turn (waking an idle thread costs 25 µs, a sync 130 to 200). While the sync runs,
-//! requests gather; the next turn takes them all as one entry.
+//! requests gather; the next turn takes them all as one entry. A log may leave a slow sync to a thread
+//! of its own: then the loop goes on, and what waits for the sync leaves in the turn that it wakes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +24,7 @@ use crate::closed::{Cause, Closed, Told, caught};
 use crate::drive::{Drive, Stopped};
 use crate::frame;
 use crate::group::Clock;
-use crate::log::Log;
+use crate::log::{Log, LogError, Room};
 use crate::lookout::Lookout;
 use crate::node::NodeConfig;
 use crate::protocol::DiskHealth;
@@ -54,7 +55,9 @@ pub(crate) struct Host {
     shutdown_wait_max: Duration,
     /// Something was appended since the last sync began.
     unsynced: bool,
-    has_room: bool,
+    room: Room,
+    /// Turns in a row that left frames behind.
+    behind: u32,
 }
 
 /// Why the loop goes on.
@@ -90,7 +93,8 @@ impl Host {
             last: GroupId(0),
             shutdown_wait_max: config.shutdown_wait_max,
             unsynced: false,
-            has_room: true,
+            room: Room::default(),
+            behind: 0,
         }
     }
 
@@ -132,12 +136,7 @@ impl Host {
             let (event, now) = (self.next().await, self.clock.now());
             match event {
                 Event::Frame(from, bytes) => self.handle_frame(now, from, bytes),
-                Event::Wake => {}
-                Event::Deadline => {
-                    self.groups
-                        .values_mut()
-                        .for_each(|group| group.handle_timeout(now));
-                }
+                Event::Wake | Event::Deadline => {}
                 Event::Control(Some(Control::Open(open))) => open(self),
                 Event::Control(Some(Control::Shutdown(asked))) => {
                     return (Closed::Shutdown, Some(asked));
@@ -145,7 +144,13 @@ impl Host {
                 Event::Control(None) => return (Closed::Shutdown, None),
                 Event::TransportClosed => return (Closed::Transport, None),
             }
-            self.take_frames(now);
+            if self.deadline().is_some_and(|at| at + LATE <= now) {
+                // The loop was held up, and with it whoever reads the sockets. What a peer has said in
+                // time is to be heard before anything is concluded from its silence.
+                tokio::task::yield_now().await;
+            }
+            self.take_frames();
+            self.handle_deadlines();
             if self.turn() {
                 // There may be more to write. But first whoever was answered may have its next
                 // request, and the sockets their frames; and controls, deadlines and frames go first.
@@ -185,12 +190,7 @@ impl Host {
     }
 
     async fn next(&mut self) -> Event {
-        let room = (!self.has_room).then(|| self.clock.now() + ROOM_RETRY);
-        let groups = self
-            .groups
-            .values()
-            .filter_map(|group| group.poll_timeout());
-        let deadline = groups.chain(room).min();
+        let deadline = self.deadline().into_iter().chain(self.room.wake()).min();
         let at = self.clock.at(deadline.unwrap_or_default());
         let transport = &mut self.transport;
         tokio::select! {
@@ -205,16 +205,40 @@ impl Host {
         }
     }
 
+    /// The first deadline of a group.
+    fn deadline(&self) -> Option<Instant> {
+        let groups = self.groups.values();
+        groups.filter_map(|group| group.poll_timeout()).min()
+    }
+
     /// The frames that are here already, up to a bound; so neither deadlines nor writes hold them up.
-    fn take_frames(&mut self, now: Instant) {
+    fn take_frames(&mut self) {
+        let now = self.clock.now();
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..FRAMES_A_TURN {
             // A `Pending` here leaves no waker behind, which is fine: `next` polls again before it
             // waits.
             let Poll::Ready(Some((from, bytes))) = self.transport.poll_recv(&mut context) else {
+                self.behind = 0;
                 return;
             };
             self.handle_frame(now, from, bytes);
+        }
+        self.behind += 1;
+    }
+
+    /// The deadlines that have passed, when all frames that are here were taken: one of them may be
+    /// what a group waits for. A flood puts them off for some turns, not for ever.
+    fn handle_deadlines(&mut self) {
+        if (1..BEHIND_MAX).contains(&self.behind) {
+            // `next` may find nothing that wakes it: the frames may be all there were.
+            return self.wake.notify_one();
+        }
+        let now = self.clock.now();
+        for group in self.groups.values_mut() {
+            if group.poll_timeout().is_some_and(|at| at <= now) {
+                group.handle_timeout(now);
+            }
         }
     }
 
@@ -229,10 +253,13 @@ impl Host {
     /// All groups append, one sync answers for all, what became durable is released and leaves.
     /// `true` when there may be more to do: there was a sync, or a machine had its share.
     fn turn(&mut self) -> bool {
-        self.has_room = self.log.has_room();
+        if !self.poisoned {
+            let settled = self.log.settle();
+            self.check(settled);
+        }
         let now = self.clock.now();
         let disk = DiskHealth {
-            has_room: self.has_room,
+            has_room: self.room.look(now, || self.log.has_room()),
             sync_time: self.log.sync_time(),
         };
         self.groups
@@ -258,7 +285,8 @@ impl Host {
 
     fn look(&mut self) -> Around {
         let (log, transport) = (&*self.log, &*self.transport);
-        self.lookout.look(self.clock, self.has_room, log, transport)
+        let has_room = self.room.wake().is_none();
+        self.lookout.look(self.clock, has_room, log, transport)
     }
 
     /// Each group does what it has to, and all together apply no more than a turn's share. Whoever
@@ -299,8 +327,14 @@ impl Host {
 
     fn sync(&mut self) {
         self.unsynced = false;
-        if let Err(error) = self.log.sync() {
-            self.poison(&Closed::Log(Cause::new(error)));
+        let synced = self.log.sync();
+        self.check(synced);
+    }
+
+    fn check(&mut self, synced: Result<(), LogError>) {
+        if let Err(error) = synced {
+            let closed = Closed::Log(Cause::new(error));
+            self.poison(&closed);
         }
     }
 
@@ -373,5 +407,10 @@ const UNBOUNDED: Share = Share {
     bytes_max: usize::MAX,
     time_max: Duration::MAX,
 };
-/// How often a log that has no room is asked again.
-const ROOM_RETRY: Duration = Duration::from_millis(100);
+/// Turns in a row in which frames go before deadlines.
+const BEHIND_MAX: u32 = 8;
+/// A deadline that is met so late was not met because the loop was held up.
+const LATE: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,15 @@
 //!
 //! ```text
 //! byte 0        1         17     25     41     49      53
-//!      ├────────┼─────────┼──────┼──────┼──────┼───────┼──────────────────┬─────────┐
-//!      │version │ cluster │ node │ disk │ boot │ count │ count × (node,   │ CRC-32C │
-//!      │   0    │  u128   │ u64  │ u128 │ u64  │  u32  │  disk), 24 bytes │ of all  │
-//!      └────────┴─────────┴──────┴──────┴──────┴───────┴──────────────────┴─────────┘      integers little-endian
+//!      ├────────┼─────────┼──────┼──────┼──────┼───────┼──────────────────┬─────────┬─────────────┐
+//!      │version │ cluster │ node │ disk │ boot │ count │ count × (node,   │ CRC-32C │ zeros up to │
+//!      │   0    │  u128   │ u64  │ u128 │ u64  │  u32  │  disk), 24 bytes │ of all  │ k × 4,096   │
+//!      └────────┴─────────┴──────┴──────┴──────┴───────┴──────────────────┴─────────┴─────────────┘
 //! ```
+//!
+//! Integers are little-endian. Beside the file `identity` lies `identity.part`, of the same length:
+//! the next one is written into it, and takes its place. So a node whose log has filled the disk can
+//! still be started.
 //!
 //! A node that comes back with an empty disk has forgotten its votes and its acknowledgements;
 //! under its old name it could vote a second time (torture list D14). So the name is pinned to the
@@ -107,6 +111,8 @@ impl<D: Disk> Identity<D> {
             return Err(IdentityError::Node { found: state.node });
         }
         state.boot += 1;
+        // What an earlier life has left half done may have filled the disk.
+        synod_wal::remove_unfinished(&disk)?;
         store(&disk, &state)?;
         Ok(Self {
             disk,
@@ -175,12 +181,18 @@ impl State {
         }
         let sum = crc32c::crc32c(&out);
         out.put_u32_le(sum);
+        out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
         out
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (mut body, sum) = bytes.split_last_chunk::<4>()?;
-        if crc32c::crc32c(body) != u32::from_le_bytes(*sum) || body.try_get_u8() != Ok(VERSION) {
+        let count = u32::from_le_bytes(*bytes.get(COUNT_AT..)?.first_chunk()?) as usize;
+        let (mut body, rest) = bytes.split_at_checked(COUNT_AT + 4 + count.checked_mul(24)?)?;
+        let (sum, filler) = rest.split_first_chunk::<4>()?;
+        if crc32c::crc32c(body) != u32::from_le_bytes(*sum)
+            || body.try_get_u8() != Ok(VERSION)
+            || filler.iter().any(|byte| *byte != 0)
+        {
             return None;
         }
         let cluster = ClusterId(body.try_get_u128_le().ok()?);
@@ -221,21 +233,46 @@ fn read<D: Disk>(disk: &D) -> Result<Vec<u8>, IdentityError> {
     Ok(bytes)
 }
 
-/// Beside, synced, renamed, directory synced: at any moment there is one whole identity.
+/// Stores a state, if need be with the space that the log keeps back.
 fn store<D: Disk>(disk: &D, state: &State) -> io::Result<()> {
-    if disk.list()?.iter().any(|name| name == PART) {
-        disk.remove(PART)?;
+    match replace(disk, state) {
+        Err(error) if synod_wal::is_full(&error) && synod_wal::give_up_reserve(disk)? => {
+            replace(disk, state)
+        }
+        other => other,
     }
-    let file = disk.open(PART)?;
-    file.write_at(0, &state.encode())?;
+}
+
+/// Beside, synced, renamed, directory synced: at any moment there is one whole identity.
+fn replace<D: Disk>(disk: &D, state: &State) -> io::Result<()> {
+    let bytes = state.encode();
+    let mut file = disk.open(PART)?;
+    if file.len()? > bytes.len() as u64 {
+        // Not one that was prepared here.
+        disk.remove(PART)?;
+        file = disk.open(PART)?;
+    }
+    file.write_at(0, &bytes)?;
     file.sync()?;
     disk.rename(PART, FILE)?;
+    disk.sync()?;
+    // The space for the next one. Without it that one may find no space, and says so then.
+    let _unprepared = prepare(disk, bytes.len());
+    Ok(())
+}
+
+fn prepare<D: Disk>(disk: &D, len: usize) -> io::Result<()> {
+    let file = disk.open(PART)?;
+    file.write_at(0, &vec![0; len])?;
+    file.sync()?;
     disk.sync()
 }
 
 const FILE: &str = "identity";
 const PART: &str = "identity.part";
 const VERSION: u8 = 0;
+const COUNT_AT: usize = 49;
+const BLOCK_BYTES: usize = 4096;
 const BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
@@ -305,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_crash_at_any_step_leaves_one_whole_identity() {
-        for (seed, steps) in (0..20).flat_map(|seed| (0..8).map(move |steps| (seed, steps))) {
+        for (seed, steps) in (0..20).flat_map(|seed| (0..12).map(move |steps| (seed, steps))) {
             let disk = SimDisk::new(seed);
             load(&disk, 1).unwrap();
             disk.0.crash_after(steps);
@@ -317,6 +354,56 @@ mod tests {
                 "seed {seed}, {steps} steps"
             );
         }
+    }
+
+    /// Not a byte is free: neither what a log keeps back nor anything else. Twice, since the space for
+    /// the second time must have been prepared by the first.
+    #[test]
+    fn a_node_starts_on_a_full_disk() {
+        let disk = SimDisk::new(1);
+        load(&disk, 1).unwrap();
+        disk.0.capacity(disk.0.used());
+        for boot in 2..4 {
+            let identity = load(&disk, 1).unwrap();
+            assert_eq!(identity.hello().boot, boot);
+            identity.admit(&hello(boot, 5)).unwrap();
+        }
+    }
+
+    /// As after a crash between the one file and the space for the next.
+    #[test]
+    fn what_the_log_keeps_back_is_for_the_identity_too() {
+        let disk = SimDisk::new(1);
+        load(&disk, 1).unwrap();
+        let mut options = synod_wal::Options::default();
+        (options.segment_bytes, options.record_bytes_max) = (16 << 10, 1 << 10);
+        options.reserve_bytes = 8 << 10;
+        drop(synod_wal::Wal::open(disk.clone(), options).unwrap());
+        disk.remove(PART).unwrap();
+        disk.0.capacity(disk.0.used());
+        assert_eq!(load(&disk, 1).unwrap().hello().boot, 2);
+    }
+
+    #[test]
+    fn what_an_earlier_life_left_half_done_goes_first() {
+        let disk = SimDisk::new(1);
+        load(&disk, 1).unwrap();
+        disk.remove(PART).unwrap();
+        let unfinished = [
+            "1-00000000000000000007.new",
+            "1-00000000000000000009-0a0b0c0d.part",
+        ];
+        for name in unfinished {
+            disk.open(name).unwrap().write_at(0, &[1; 4096]).unwrap();
+        }
+        disk.0.capacity(disk.0.used());
+        assert_eq!(load(&disk, 1).unwrap().hello().boot, 2);
+        let names = disk.list().unwrap();
+        assert!(
+            !unfinished
+                .iter()
+                .any(|name| names.iter().any(|n| n == name))
+        );
     }
 
     proptest! {

@@ -74,8 +74,7 @@
 //! # Left out
 //!
 //! Membership change and leadership transfer; client sessions that make a client's own retries
-//! apply once (a forwarded frame that is repeated *is* applied once); applying and syncing on threads
-//! of their own.
+//! apply once (a forwarded frame that is repeated *is* applied once); applying on a thread of its own.
 
 pub mod body;
 
@@ -110,7 +109,7 @@ pub use engine::{
 };
 pub use group::{Answer, Group};
 pub use identity::{Identity, IdentityError};
-pub use log::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore};
+pub use log::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore, ThreadedLog};
 pub use machine::{Applying, Failure, Outcome, Reason, StateMachine, Ticket};
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{

@@ -1,4 +1,5 @@
-//! What the runtime asks of a durable log, and `synod_wal` as one.
+//! What the runtime asks of a durable log, and `synod_wal` as one: by itself, or with its slow syncs
+//! on a thread.
 
 use std::error::Error;
 use std::fmt;
@@ -7,12 +8,17 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_wal::{
-    AppendError, Disk, GroupId, Lsn, Op, ReadError, Reader, Slot, Snapshot, SnapshotError,
-    Snapshots, Wal,
-};
+use synod_wal::{GroupId, Lsn, Op, Slot, Snapshot, SnapshotError};
 
 use crate::protocol::Position;
+
+mod pace;
+mod room;
+mod threaded;
+mod wal;
+
+pub(crate) use room::Room;
+pub use threaded::ThreadedLog;
 
 /// Why a log did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +71,8 @@ pub struct LogStats {
 /// The writer's half of a durable log, owned by the loop that drives its groups.
 ///
 /// `append` copies and never waits; `sync` may be done when it returns, or later:
-/// [`durable`](Self::durable) tells. A log that ends a sync later wakes the loop by the waker it
-/// was built with.
+/// [`durable`](Self::durable) tells. A log that ends a sync later wakes the loop by the waker that it
+/// was handed, and the loop calls [`settle`](Self::settle).
 pub trait Log: Send + 'static {
     /// Takes one record, all or nothing, into the batch that the next sync makes durable.
     ///
@@ -82,7 +88,16 @@ pub trait Log: Send + 'static {
     /// # Errors
     /// For ever: what was appended and not durable may or may not be.
     fn sync(&mut self) -> Result<(), LogError>;
-    /// Everything up to here is on stable storage.
+    /// Takes in what became of a sync that ended later than the call that began it. A driver calls
+    /// it first in each turn, before it looks at [`durable`](Self::durable) and before it says
+    /// anything: a node whose sync has failed must not speak as if nothing had happened.
+    ///
+    /// # Errors
+    /// For ever, as those of [`sync`](Self::sync), which tells of the failure as well.
+    fn settle(&mut self) -> Result<(), LogError> {
+        Ok(())
+    }
+    /// Everything up to here is on stable storage, as far as it was taken in.
     fn durable(&self) -> Lsn;
     /// What is stored of a group.
     ///
@@ -98,15 +113,16 @@ pub trait Log: Send + 'static {
     fn wake_with(&mut self, _wake: Arc<dyn Fn() + Send + Sync>) {}
     /// What it has done so far.
     fn stats(&self) -> LogStats;
-    /// Whether space is allocated for what may be appended next. A node whose log has no room falls
-    /// silent until it has; so a log that has failed for good answers `true`, and the next append
-    /// tells why.
-    fn has_room(&mut self) -> bool;
-    /// How long a sync takes at present: smoothed, and falling again when syncs become faster. Zero
-    /// when it is not known.
+    /// How long a sync takes at present: smoothed over the last ones, not below the one that is under
+    /// way, and less with each second in which there is none. Zero when it is not known.
     fn sync_time(&self) -> Duration {
         Duration::ZERO
     }
+    /// Whether space is allocated for what may be appended next. A node whose log has no room takes
+    /// nothing new until it has; so a log that has failed for good answers `true`, and the next
+    /// append tells why. What had none has room again only when there is more than a little: a
+    /// driver waits some seconds more before it believes it.
+    fn has_room(&mut self) -> bool;
     /// The longest record that [`append`](Self::append) takes, in bytes of its operations.
     fn record_bytes_max(&self) -> usize;
 }
@@ -190,139 +206,6 @@ pub trait SnapshotStore: Send + Sync {
     fn remove_before(&self, group: GroupId, index: u64) -> Result<(), SnapshotError>;
 }
 
-impl<D: Disk> Log for Wal<D> {
-    fn append(
-        &mut self,
-        group: GroupId,
-        ops: &mut dyn Iterator<Item = Op<'_>>,
-    ) -> Result<Lsn, LogError> {
-        Self::append(self, group, ops).map_err(|error| match error {
-            AppendError::Full => LogError::Full,
-            other => failed(other),
-        })
-    }
-
-    fn sync(&mut self) -> Result<(), LogError> {
-        Self::sync(self).map_err(failed)
-    }
-
-    fn durable(&self) -> Lsn {
-        Self::durable(self)
-    }
-
-    fn recover(&mut self, group: GroupId) -> Result<Recovered, LogError> {
-        let recovered = Self::recover(self, group).map_err(read_failed)?;
-        let (index, tag) = recovered.start;
-        let snapshot = Self::snapshots(self).list(group).map_err(failed)?.pop();
-        let slots = Box::new(recovered.slots.map(|slot| slot.map_err(read_failed)));
-        Ok(Recovered {
-            state: recovered.state,
-            start: Position { index, tag },
-            snapshot,
-            slots,
-        })
-    }
-
-    fn reader(&self) -> Arc<dyn LogReader> {
-        Arc::new(Self::reader(self))
-    }
-
-    fn snapshots(&self) -> Arc<dyn SnapshotStore> {
-        Arc::new(Self::snapshots(self))
-    }
-
-    fn stats(&self) -> LogStats {
-        let stats = Self::stats(self);
-        LogStats {
-            syncs: stats.syncs,
-            bytes_written: stats.bytes_written,
-        }
-    }
-
-    fn has_room(&mut self) -> bool {
-        let bytes = self.options().record_bytes_max;
-        Self::has_room(self, bytes)
-    }
-
-    fn record_bytes_max(&self) -> usize {
-        self.options().record_bytes_max
-    }
-}
-
-impl<D: Disk> LogReader for Reader<D> {
-    fn read(
-        &self,
-        group: GroupId,
-        range: RangeInclusive<u64>,
-        bytes_max: usize,
-    ) -> Result<Vec<Slot>, LogError> {
-        Self::read(self, group, range, bytes_max).map_err(read_failed)
-    }
-}
-
-impl<D: Disk> SnapshotStore for Snapshots<D> {
-    fn create(
-        &self,
-        group: GroupId,
-        snapshot: &Snapshot,
-        write: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>,
-    ) -> Result<u64, SnapshotError> {
-        Self::create(self, group, snapshot, write)
-    }
-
-    fn write_part(
-        &self,
-        group: GroupId,
-        snapshot: &Snapshot,
-        at: u64,
-        bytes: &[u8],
-    ) -> Result<(), SnapshotError> {
-        Self::write_part(self, group, snapshot, at, bytes)
-    }
-
-    fn finish_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        Self::finish_part(self, group, snapshot)
-    }
-
-    fn discard_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        Self::discard_part(self, group, snapshot)
-    }
-
-    fn len(&self, group: GroupId, index: u64) -> Result<u64, SnapshotError> {
-        Self::len(self, group, index)
-    }
-
-    fn read(
-        &self,
-        group: GroupId,
-        index: u64,
-        at: u64,
-        into: &mut [u8],
-    ) -> Result<usize, SnapshotError> {
-        Self::read(self, group, index, at, into)
-    }
-
-    fn open(
-        &self,
-        group: GroupId,
-        index: u64,
-    ) -> Result<(Snapshot, Box<dyn io::Read + Send>), SnapshotError> {
-        Self::open(self, group, index)
-            .map(|(snapshot, reader)| (snapshot, Box::new(reader) as Box<dyn io::Read + Send>))
-    }
-
-    fn remove_before(&self, group: GroupId, index: u64) -> Result<(), SnapshotError> {
-        Self::remove_before(self, group, index)
-    }
-}
-
 fn failed(error: impl Error + Send + Sync + 'static) -> LogError {
     LogError::Failed(Box::new(error))
-}
-
-fn read_failed(error: ReadError) -> LogError {
-    match error {
-        ReadError::Cut { start } => LogError::Cut { start },
-        other => failed(other),
-    }
 }

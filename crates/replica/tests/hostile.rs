@@ -173,6 +173,7 @@ fn encoded<T: Target>(bodies: u64) -> Vec<u8> {
 fn engine<T: Target>() -> Engine<Core<T>, ()> {
     let mut options = Options::default();
     (options.segment_bytes, options.record_bytes_max) = (64 << 10, 16 << 10);
+    options.reserve_bytes = 16 << 10;
     let mut log = Wal::open(SimDisk::new(1), options).unwrap();
     let recovered = Log::recover(&mut log, GroupId(1)).unwrap();
     let core = Core::<T>::recover(T::new(), recovered, Instant::default()).unwrap();

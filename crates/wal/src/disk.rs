@@ -92,10 +92,19 @@ pub(crate) fn read_full(file: &impl File, at: u64, into: &mut [u8]) -> io::Resul
     Ok(done)
 }
 
-/// A full disk is no fault: nothing is lost, and it may have space again.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(
+/// Whether an error says that something has run out, space or a quota or descriptors: nothing was
+/// done and nothing is lost, and it may go better later. It is no fault of the medium, after which
+/// nobody knows what it holds.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    let kind = matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    );
+    kind || cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
+
+/// No descriptor is left, in the system or in this process. The same on every Unix; std has no name
+/// for them.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;

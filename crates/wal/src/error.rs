@@ -61,8 +61,9 @@ pub enum OpenError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// The disk has no space for another segment. Nothing is lost, and it may succeed later.
-    /// Operations without a `Put` find a reserve for longer.
+    /// The disk has no space for another segment, or the process no descriptor for it. Nothing is
+    /// lost, and it may succeed later. Slots without a body are taken for longer, and operations
+    /// without slots for still longer.
     #[error("the disk is full")]
     Full,
     /// More waits for a sync than `pending_bytes_max`.
@@ -104,6 +105,13 @@ pub enum SyncError {
     /// It failed before.
     #[error("the log is latched shut after a failed write or sync")]
     Latched,
+    /// A sync that was begun has not been given back. Nothing has happened.
+    #[error("a sync of the log is under way")]
+    UnderWay,
+    /// What is given back was begun by another log, or by an earlier life of this one. Nothing has
+    /// happened.
+    #[error("that sync was begun by another life of the log")]
+    OtherLife,
 }
 
 /// Why a read failed.
@@ -172,7 +180,8 @@ pub enum SnapshotError {
         /// The bound.
         bytes_max: usize,
     },
-    /// The disk is full. Nothing is lost, and it may succeed later.
+    /// The disk is full, or the process has no descriptor left. Nothing is lost, and it may succeed
+    /// later.
     #[error("the disk is full")]
     Full,
     /// The medium, or the writer of the body, failed.

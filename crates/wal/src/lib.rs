@@ -34,9 +34,11 @@
 //!   or within a body, also when a client made the body up to look like records.
 //! - A failed write or sync latches the log shut. It is never tried again: after a failed sync the
 //!   pages count as clean, and the next sync would succeed without doing anything (Rebello et al.,
-//!   *Can Applications Recover from fsync Failures?*, ATC 2020). A full disk is no failure: appends
-//!   are refused before anything of them is taken, and those without a [`Op::Put`] find a reserve
-//!   for longer.
+//!   *Can Applications Recover from fsync Failures?*, ATC 2020). A full disk is no failure, nor is a
+//!   process without a free descriptor: appends are refused before anything of them is taken. What
+//!   has no body, as the entry by which a leader begins, finds a reserve for longer, and votes and
+//!   what cuts the log for longer still. Beside the log space is kept back for a snapshot, so that a
+//!   log that has filled its disk can be cut.
 //! - What `open` has found is durable, also if the process before was killed between a write and
 //!   its sync.
 //! - A [snapshot](Snapshots) is there wholly or not at all, and verified before its body is read.
@@ -100,11 +102,14 @@
 //! start of every group, and slots that still live in the oldest segment are appended anew when
 //! most of the log is garbage, a little with each batch. So an idle group pins nothing, and the log
 //! is at most about twice what lives in it, and a few segments. A segment is written over only when
-//! the opening of a later one is durable that says that it is no part of the log any more.
+//! the opening of a later one is durable that says that it is no part of the log any more. So the last
+//! segment in waiting is begun only when that gives one back: a log on a full disk of which all was
+//! forgotten can always go on.
 //!
-//! The next segment is filled when half of the last one is used and none waits, 256 KiB behind each
-//! batch. That is upkeep on the caller's thread, and costs as much as a second sync while the log
-//! grows; a log that is cut regularly recycles and never fills.
+//! The next segment is filled when half of the last one is used and none waits that may be begun,
+//! 256 KiB behind each batch, and more behind a large one. That is upkeep, done where the batch was
+//! synced, and costs as much as a second sync while the log grows; a log that is cut regularly
+//! recycles and never fills.
 //!
 //! # What a sync costs
 //!
@@ -191,7 +196,8 @@
 //! # What is left out
 //!
 //! The log repairs nothing: a node whose log is corrupt is to be rebuilt from its peers. It has one
-//! writer, which syncs on its own thread. Each live slot takes some 100 bytes of memory, its body
+//! writer, and one sync at a time, on the caller's thread ([`Wal::sync`]) or on any other
+//! ([`Wal::begin_sync`]). Each live slot takes some 100 bytes of memory, its body
 //! none. A group cannot be forgotten: its state stays in every head.
 
 mod catalog;
@@ -206,24 +212,29 @@ mod options;
 mod power_loss;
 mod reader;
 mod recovery;
+mod reserve;
+mod room;
 mod scan;
 mod slot;
 mod snapshot;
 mod snapshot_file;
 mod spares;
+mod sync;
 mod upkeep;
 mod wal;
 mod writer;
 
 #[cfg(unix)]
 pub use directory::{Directory, DirectoryError, DirectoryFile};
-pub use disk::{Disk, File};
+pub use disk::{Disk, File, is_full};
 pub use dump::{DumpedContent, DumpedOp, DumpedRecord, dump};
 pub use error::{AppendError, Corruption, OpenError, ReadError, SnapshotError, SyncError};
 pub use options::{Options, Stats};
 pub use power_loss::{PowerLoss, PowerLossFile};
 pub use reader::{Reader, Recovered, Slots};
+pub use reserve::give_up_reserve;
 pub use slot::{GroupId, Lsn, Op, Slot, Tag};
-pub use snapshot::{Snapshot, Snapshots};
+pub use snapshot::{Snapshot, Snapshots, remove_unfinished};
 pub use snapshot_file::SnapshotReader;
+pub use sync::{SyncDone, SyncWork};
 pub use wal::Wal;

@@ -23,6 +23,9 @@ pub struct Options {
     pub record_bytes_max: usize,
     /// How much may wait for a sync.
     pub pending_bytes_max: usize,
+    /// How much space is kept back, in a file of zeros, for a snapshot that does not fit the disk: by
+    /// it a log that has filled its disk can be cut. About the length of a snapshot. 0 keeps none.
+    pub reserve_bytes: u64,
     /// The secret of a log that is begun; nothing draws one at random. It stands in each record, so
     /// that no body that a client made up can be taken for a record. A log that exists keeps its
     /// own. To be given only where runs must repeat each other byte for byte: who knows it can forge.
@@ -35,6 +38,7 @@ impl Default for Options {
             segment_bytes: 16 << 20,
             record_bytes_max: 4 << 20,
             pending_bytes_max: 64 << 20,
+            reserve_bytes: 16 << 20,
             salt: None,
         }
     }
@@ -60,11 +64,27 @@ impl Options {
         (self.segment_bytes as usize / 4 - HEADER_BYTES - head_len(0)) / (head_len(1) - head_len(0))
     }
 
-    /// What a `Put` leaves over at the end of the last segment, so that a full disk still takes
-    /// votes and starts.
-    pub(crate) fn reserve_bytes(&self) -> u64 {
-        (self.segment_bytes / 8).next_multiple_of(BLOCK_BYTES)
+    /// What a record leaves over at the end of the last segment, so that a full disk still takes what
+    /// matters more.
+    pub(crate) fn left_bytes(&self, need: Need) -> u64 {
+        let unit = (self.segment_bytes / 16).next_multiple_of(BLOCK_BYTES);
+        match need {
+            Need::Body => 2 * unit,
+            Need::Empty => unit,
+            Need::State => 0,
+        }
     }
+}
+
+/// How much a record is needed, when space is short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// What has a body can wait for space.
+    Body,
+    /// Slots without a body: the entry by which a leader begins.
+    Empty,
+    /// States and starts: votes, and what cuts the log.
+    State,
 }
 
 /// What a log has done since it was opened, and what it holds.

@@ -133,14 +133,19 @@ impl<F: File> Window<F> {
     }
 
     /// The first good record at or behind `from` with a header as wanted. It may begin wherever a
-    /// record may.
+    /// record may: also in what a file that was cut has of its last block, for
+    /// [`next`](Self::next) reads records there too.
     pub(crate) fn search(
         &mut self,
         from: u64,
         wanted: impl Fn(&Header) -> bool,
     ) -> io::Result<Option<Frame>> {
         let mut block = from / BLOCK_BYTES * BLOCK_BYTES;
-        while let Some(bytes) = self.bytes(block, BLOCK_BYTES)? {
+        while block < self.len {
+            let count = BLOCK_BYTES.min(self.len - block);
+            let Some(bytes) = self.bytes(block, count)? else {
+                break;
+            };
             let chunks = bytes.chunks_exact(ALIGN_BYTES as usize).enumerate();
             let magic = chunks.filter(|(_, chunk)| chunk[..MAGIC.len()] == MAGIC);
             let candidates: Vec<u64> = magic.map(|(i, _)| block + i as u64 * ALIGN_BYTES).collect();

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, File};
+use crate::reserve::Reserve;
 use crate::snapshot_file::{self, BodyWriter, META_BYTES_MAX, SnapshotReader};
 use crate::{GroupId, SnapshotError, Tag};
 
@@ -47,6 +48,8 @@ pub struct Snapshot {
 /// ```
 pub struct Snapshots<D> {
     disk: D,
+    /// Spent when a snapshot does not fit: behind it the log can be cut.
+    reserve: Reserve,
     /// Held from the look at a name to the use of it: to open creates what is absent, so a snapshot that
     /// is removed in between would come back empty.
     names: Arc<Mutex<()>>,
@@ -64,9 +67,10 @@ enum Kind {
 }
 
 impl<D: Disk> Snapshots<D> {
-    pub(crate) fn new(disk: D) -> Self {
+    pub(crate) fn new(disk: D, reserve: Reserve) -> Self {
         Self {
             disk,
+            reserve,
             names: Arc::default(),
         }
     }
@@ -118,10 +122,9 @@ impl<D: Disk> Snapshots<D> {
         if at > len {
             return Err(SnapshotError::Gap { len });
         }
-        Ok(self
-            .disk
-            .open(&part_name(group, snapshot))?
-            .write_at(at, bytes)?)
+        let name = part_name(group, snapshot);
+        let write = || self.disk.open(&name)?.write_at(at, bytes);
+        Ok(self.reserve.spend(&self.disk, write)?)
     }
 
     /// How much of a part is there, so that a transfer can go on. After a power loss some of it may
@@ -313,8 +316,8 @@ impl<D: Disk> Snapshots<D> {
         name: &str,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<u64> {
-        let file = self.disk.open(name)?;
-        let mut writer = BodyWriter::new(&file);
+        let file = self.reserve.spend(&self.disk, || self.disk.open(name))?;
+        let mut writer = BodyWriter::new(&self.disk, &self.reserve, &file);
         writer.write_all(&snapshot_file::encode_header(group, snapshot))?;
         write(&mut writer)?;
         let len = writer.finish()?;
@@ -360,6 +363,7 @@ impl<D: Disk> Clone for Snapshots<D> {
     fn clone(&self) -> Self {
         Self {
             disk: self.disk.clone(),
+            reserve: self.reserve.clone(),
             names: Arc::clone(&self.names),
         }
     }
@@ -369,6 +373,30 @@ impl<D> fmt::Debug for Snapshots<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Snapshots").finish_non_exhaustive()
     }
+}
+
+/// Removes what is left of snapshots that were being written or received when a process ended. For
+/// whoever does not go on with transfers, and must write something before the log is opened, perhaps
+/// to a disk that they have filled.
+///
+/// # Errors
+/// Those of the medium.
+pub fn remove_unfinished<D: Disk>(disk: &D) -> io::Result<()> {
+    remove_kinds(disk, &[Kind::New, Kind::Part])
+}
+
+/// Removes what was being written, which nobody goes on with.
+pub(crate) fn remove_unwritten<D: Disk>(disk: &D) -> io::Result<()> {
+    remove_kinds(disk, &[Kind::New])
+}
+
+fn remove_kinds<D: Disk>(disk: &D, kinds: &[Kind]) -> io::Result<()> {
+    for name in disk.list()? {
+        if parse(&name).is_some_and(|(_, _, kind)| kinds.contains(&kind)) {
+            disk.remove(&name)?;
+        }
+    }
+    Ok(())
 }
 
 fn name(group: GroupId, index: u64, kind: Kind) -> String {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::disk::{Disk, File, read_full};
+use crate::reserve::Reserve;
 use crate::{GroupId, Snapshot, Tag};
 
 /// Reads the body of a snapshot.
@@ -46,17 +47,21 @@ impl<D: Disk> fmt::Debug for SnapshotReader<D> {
 }
 
 /// Writes a file from its beginning, through a buffer and a checksum.
-pub(crate) struct BodyWriter<'a, F> {
-    file: &'a F,
+pub(crate) struct BodyWriter<'a, D: Disk> {
+    disk: &'a D,
+    reserve: &'a Reserve,
+    file: &'a D::File,
     at: u64,
     synced: u64,
     checksum: u32,
     buffer: Vec<u8>,
 }
 
-impl<'a, F: File> BodyWriter<'a, F> {
-    pub(crate) fn new(file: &'a F) -> Self {
+impl<'a, D: Disk> BodyWriter<'a, D> {
+    pub(crate) fn new(disk: &'a D, reserve: &'a Reserve, file: &'a D::File) -> Self {
         Self {
+            disk,
+            reserve,
             file,
             at: 0,
             synced: 0,
@@ -76,7 +81,7 @@ impl<'a, F: File> BodyWriter<'a, F> {
     }
 }
 
-impl<F: File> Write for BodyWriter<'_, F> {
+impl<D: Disk> Write for BodyWriter<'_, D> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BUFFER_BYTES {
@@ -86,7 +91,8 @@ impl<F: File> Write for BodyWriter<'_, F> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.write_at(self.at, &self.buffer)?;
+        self.reserve
+            .spend(self.disk, || self.file.write_at(self.at, &self.buffer))?;
         self.checksum = crc32c::crc32c_append(self.checksum, &self.buffer);
         self.at += self.buffer.len() as u64;
         self.buffer.clear();

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::catalog::{self, Found};
-use crate::disk::{Disk, File};
+use crate::disk::{Disk, File, is_full};
 
 /// The segments that are not part of the log.
 ///
@@ -17,7 +17,9 @@ pub(crate) struct Spares<F> {
     ready: VecDeque<Spare<F>>,
     /// No longer part of the log in memory; on disk only when a durable opening says so.
     freed: Vec<(u64, Spare<F>)>,
-    filling: Option<(Spare<F>, u64)>,
+    /// Begun and not whole. More than one only when a segment was needed at once while another thread
+    /// filled one.
+    half: Vec<(Spare<F>, u64)>,
     segment_bytes: u64,
     number_max: u64,
     filled: u64,
@@ -43,7 +45,7 @@ impl<F: File> Spares<F> {
         let mut spares = Self {
             ready,
             freed: Vec::new(),
-            filling: None,
+            half: Vec::new(),
             segment_bytes,
             number_max,
             filled: 0,
@@ -62,8 +64,8 @@ impl<F: File> Spares<F> {
             };
             if len == segment_bytes && spares.ready.len() < READY_MAX {
                 spares.ready.push_back(spare);
-            } else if len < segment_bytes && spares.filling.is_none() {
-                spares.filling = Some((spare, len));
+            } else if len < segment_bytes && spares.half.is_empty() {
+                spares.half.push((spare, len));
             } else {
                 disk.remove(&catalog::name(number))?;
             }
@@ -75,8 +77,14 @@ impl<F: File> Spares<F> {
         self.ready.pop_front()
     }
 
-    pub(crate) fn any_ready(&self) -> bool {
-        !self.ready.is_empty()
+    /// How many segments are ready.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Whether segments wait for an opening that says that they are no part of the log.
+    pub(crate) fn any_freed(&self) -> bool {
+        !self.freed.is_empty()
     }
 
     /// How many segments were filled with zeros.
@@ -84,56 +92,50 @@ impl<F: File> Spares<F> {
         self.filled
     }
 
-    /// Makes sure that a segment is ready, however long it takes.
-    pub(crate) fn allocate<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
-        while self.ready.is_empty() {
-            self.fill(disk, self.segment_bytes)?;
+    /// Makes sure that so many segments are ready, however long it takes.
+    pub(crate) fn allocate<D: Disk<File = F>>(&mut self, disk: &D, count: usize) -> io::Result<()> {
+        while self.ready.len() < count {
+            let mut filling = self.begin(self.segment_bytes)?;
+            let filled = filling.run(disk);
+            self.end(filling);
+            filled?;
         }
         Ok(())
     }
 
-    /// Fills some more of the next segment. On an error, also of a full disk, it can go on later.
-    pub(crate) fn fill<D: Disk<File = F>>(&mut self, disk: &D, bytes: u64) -> io::Result<()> {
-        let (spare, at) = match self.filling.take() {
-            Some(filling) => filling,
+    /// Some more of the next segment, to be filled by any thread; what came of it goes back to
+    /// [`end`](Self::end).
+    pub(crate) fn begin(&mut self, bytes: u64) -> io::Result<Filling<F>> {
+        let (number, spare, at) = match self.half.pop() {
+            Some((spare, at)) => (spare.number, Some(spare), at),
+            None if self.number_max >= catalog::NUMBER_MAX => {
+                // It would not be found again.
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
             None => {
-                let number = self.number_max + 1;
-                if number > catalog::NUMBER_MAX {
-                    // It would not be found again.
-                    return Err(io::ErrorKind::InvalidInput.into());
-                }
-                let file = Arc::new(disk.open(&catalog::name(number))?);
-                self.number_max = number;
-                // A segment is of use only if its name is durable before its first record is.
-                disk.sync()?;
-                (
-                    Spare {
-                        number,
-                        file,
-                        used: false,
-                    },
-                    0,
-                )
+                self.number_max += 1;
+                (self.number_max, None, 0)
             }
         };
-        let (spare, at) = self.filling.insert((spare, at));
-        let end = (*at + bytes).min(self.segment_bytes);
-        let zeros = vec![0; FILL_BYTES.min(end - *at) as usize];
-        let mut written = *at;
-        while written < end {
-            let count = FILL_BYTES.min(end - written);
-            spare.file.write_at(written, &zeros[..count as usize])?;
-            written += count;
+        Ok(Filling {
+            number,
+            spare,
+            at,
+            end: (at + bytes).min(self.segment_bytes),
+        })
+    }
+
+    /// On an error it can go on later, unless the disk is full: then nothing is left of it.
+    pub(crate) fn end(&mut self, filling: Filling<F>) {
+        match filling.spare {
+            Some(spare) if filling.at == self.segment_bytes => {
+                self.filled += 1;
+                self.ready.push_back(spare);
+            }
+            Some(spare) => self.half.push((spare, filling.at)),
+            None if filling.number == self.number_max => self.number_max -= 1,
+            None => {}
         }
-        spare.file.sync()?;
-        *at = end;
-        if *at == self.segment_bytes
-            && let Some((spare, _)) = self.filling.take()
-        {
-            self.filled += 1;
-            self.ready.push_back(spare);
-        }
-        Ok(())
     }
 
     /// Takes a segment from the front of the log.
@@ -164,6 +166,58 @@ impl<F: File> Spares<F> {
                 disk.remove(&catalog::name(spare.number))?;
             }
         }
+        Ok(())
+    }
+}
+
+/// A piece of a segment to fill with zeros.
+#[derive(Debug)]
+pub(crate) struct Filling<F> {
+    number: u64,
+    /// Nothing before the file is created.
+    spare: Option<Spare<F>>,
+    at: u64,
+    end: u64,
+}
+
+impl<F: File> Filling<F> {
+    /// Fills and syncs. On a full disk what was begun is removed: it is of no use, and others may
+    /// need the space to make more, such as a snapshot behind which the log can be cut.
+    pub(crate) fn run<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
+        let filled = self.fill(disk);
+        if let Err(error) = &filled
+            && is_full(error)
+            && self.spare.take().is_some()
+        {
+            // The first error is the one to tell. A file that stays is opened again by its number.
+            let _ = disk.remove(&catalog::name(self.number));
+        }
+        filled
+    }
+
+    fn fill<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
+        let spare = match &mut self.spare {
+            Some(spare) => spare,
+            empty => {
+                let spare = empty.insert(Spare {
+                    number: self.number,
+                    file: Arc::new(disk.open(&catalog::name(self.number))?),
+                    used: false,
+                });
+                // A segment is of use only if its name is durable before its first record is.
+                disk.sync()?;
+                spare
+            }
+        };
+        let zeros = vec![0; FILL_BYTES.min(self.end - self.at) as usize];
+        let mut written = self.at;
+        while written < self.end {
+            let count = FILL_BYTES.min(self.end - written);
+            spare.file.write_at(written, &zeros[..count as usize])?;
+            written += count;
+        }
+        spare.file.sync()?;
+        self.at = self.end;
         Ok(())
     }
 }

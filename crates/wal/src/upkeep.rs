@@ -4,8 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use crate::GroupId;
-use crate::disk::{Disk, File, is_full};
+use crate::disk::{Disk, File};
 use crate::format::{self, Kind, Stored};
+use crate::options::Need;
 use crate::scan::{Cursor, Window};
 use crate::spares::FILL_BYTES;
 use crate::writer::Writer;
@@ -20,21 +21,18 @@ pub(crate) struct Carrier<F> {
 }
 
 impl<D: Disk> Writer<D> {
-    /// Does a part of the upkeep in proportion to a batch of `written` bytes.
+    /// Does a part of the upkeep in proportion to a batch of `written` bytes, and says what more is
+    /// due that has to be synced.
     pub(crate) fn upkeep(&mut self, written: u64) {
         self.free();
         if self.is_mostly_garbage() && self.carry(written.max(CARRY_BYTES_MIN)).is_err() {
             self.stats.upkeep_failures += 1;
         }
         let Some(place) = self.place else { return };
-        if place.at > place.len / 2 && !self.spares.any_ready() {
-            let bytes = FILL_BYTES.min(self.options.segment_bytes);
-            if let Err(error) = self.spares.fill(&self.disk, bytes) {
-                self.stats.upkeep_failures += 1;
-                if !is_full(&error) {
-                    self.latch();
-                }
-            }
+        if place.at > place.len / 2 && !self.can_rotate() {
+            // As much as keeps ahead of batches like this one.
+            let bytes = FILL_BYTES.max(written.saturating_mul(FILL_FACTOR));
+            self.fill_due = bytes.min(self.options.segment_bytes);
         }
     }
 
@@ -108,8 +106,8 @@ impl<D: Disk> Writer<D> {
             }
             if !moved.is_empty() {
                 let room = format::frame_len(0, moved.len(), false);
-                if !self.has_room(room, true)
-                    || self.append(Kind::Carry, group, &moved, true).is_err()
+                if !self.has_room(room, Need::Body)
+                    || self.append(Kind::Carry, group, &moved, Need::Body).is_err()
                 {
                     break;
                 }
@@ -165,5 +163,8 @@ impl<D: Disk> Writer<D> {
     }
 }
 
+/// How much of the next segment is filled behind a large batch, for each byte of it: a segment is
+/// whole before an eighth of one is written, and so before there is no room for the longest record.
+const FILL_FACTOR: u64 = 8;
 /// How much of the oldest segment is looked through after a small batch.
 const CARRY_BYTES_MIN: u64 = 64 * 1024;

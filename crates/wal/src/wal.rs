@@ -6,9 +6,12 @@ use std::sync::Arc;
 use crate::disk::Disk;
 use crate::format::{self, Kind};
 use crate::index::Shared;
+use crate::options::Need;
 use crate::reader::{Reader, Recovered};
 use crate::recovery::recover;
-use crate::snapshot::Snapshots;
+use crate::reserve::Reserve;
+use crate::snapshot::{self, Snapshots};
+use crate::sync::{SyncDone, SyncWork};
 use crate::writer::Writer;
 use crate::{AppendError, GroupId, Lsn, Op, OpenError, Options, ReadError, Stats, SyncError};
 
@@ -58,11 +61,20 @@ impl<D: Disk> Wal<D> {
     /// [`OpenError::Corrupt`] when a record is bad that was durable once; the others as they say.
     pub fn open(disk: D, options: Options) -> Result<Self, OpenError> {
         options.validate()?;
+        // Before anything needs space.
+        snapshot::remove_unwritten(&disk)?;
         let mut recovery = recover(&disk)?;
         let shared = Arc::new(Shared::new(std::mem::take(&mut recovery.index)));
-        let writer = Writer::new(disk.clone(), options, Arc::clone(&shared), recovery)?;
+        let reserve = Reserve::find(&disk, options.reserve_bytes)?;
+        let writer = Writer::new(
+            disk.clone(),
+            options,
+            Arc::clone(&shared),
+            recovery,
+            reserve.clone(),
+        )?;
         Ok(Self {
-            snapshots: Snapshots::new(disk.clone()),
+            snapshots: Snapshots::new(disk.clone(), reserve),
             disk,
             shared,
             writer,
@@ -86,16 +98,20 @@ impl<D: Disk> Wal<D> {
     ) -> Result<Lsn, AppendError> {
         let bytes_max = self.writer.options().record_bytes_max;
         self.payload.clear();
-        let mut puts = false;
+        let mut need = Need::State;
         for op in ops {
             let bytes = self.payload.len() + format::op_len(&op);
             if bytes > bytes_max {
                 return Err(AppendError::TooLarge { bytes, bytes_max });
             }
-            puts |= matches!(op, Op::Put { .. });
+            need = need.min(match op {
+                Op::Put { body, .. } if !body.is_empty() => Need::Body,
+                Op::Put { .. } => Need::Empty,
+                _ => Need::State,
+            });
             format::encode_op(&mut self.payload, &op);
         }
-        self.writer.append(Kind::Ops, group, &self.payload, puts)
+        self.writer.append(Kind::Ops, group, &self.payload, need)
     }
 
     /// Makes all that was appended durable: writes the pending batch and syncs once. Without
@@ -103,10 +119,48 @@ impl<D: Disk> Wal<D> {
     /// and two syncs.
     ///
     /// # Errors
-    /// The log is then latched shut for good: a sync that is tried again may succeed without having
-    /// done anything.
+    /// [`SyncError::UnderWay`] while one is under way that was [begun](Self::begin_sync): it is not
+    /// overtaken. With any other the log is latched shut for good: a sync that is tried again may
+    /// succeed without having done anything.
     pub fn sync(&mut self) -> Result<(), SyncError> {
         self.writer.sync()
+    }
+
+    /// Begins a sync that any thread may do: what [`sync`](Self::sync) would do on this one, as a
+    /// value. Nothing when there is nothing to do, or while one is under way: then what is appended
+    /// waits for the next, which is to be begun when this one has been given back. It may be upkeep
+    /// alone, so `durable` may stay where it is, and something may be due again afterwards.
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use synod_wal::{Directory, GroupId, Op, Options, Tag, Wal};
+    /// # let temporary = tempfile::tempdir()?;
+    /// # let mut wal = Wal::open(Directory::open(temporary.path())?, Options::default())?;
+    /// # let body = Bytes::from_static(b"command");
+    /// let put = Op::Put { index: 1, tag: Tag::default(), body: &body };
+    /// let lsn = wal.append(GroupId(1), &mut [put].into_iter())?;
+    /// while let Some(work) = wal.begin_sync()? {
+    ///     let done = std::thread::spawn(|| work.run());
+    ///     // Meanwhile appends and reads go on.
+    ///     wal.finish_sync(done.join().unwrap())?;
+    /// }
+    /// assert!(wal.durable() >= lsn);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SyncError::Latched`].
+    pub fn begin_sync(&mut self) -> Result<Option<SyncWork<D>>, SyncError> {
+        self.writer.begin_sync()
+    }
+
+    /// Takes what came of the sync that was begun.
+    ///
+    /// # Errors
+    /// [`SyncError::Io`] when it failed: the log is then latched shut for good.
+    /// [`SyncError::OtherLife`] when it was not begun by this value, and then nothing has changed.
+    pub fn finish_sync(&mut self, done: SyncDone<D>) -> Result<(), SyncError> {
+        self.writer.finish_sync(done)
     }
 
     /// Up to here, inclusive, the log is durable.
@@ -115,14 +169,38 @@ impl<D: Disk> Wal<D> {
         self.writer.durable()
     }
 
-    /// Whether a record of `bytes` with a `Put` in it would be taken now. If not, tries to allocate
+    /// Whether a record of `bytes` with a body in it would be taken now. If not, tries to allocate
     /// a segment first: so whoever asks before it takes on work learns of a full disk before that
     /// work is under way.
     ///
-    /// `false` means that space may come. A log that is latched shut has none to wait for and
-    /// answers `true`: the next append says what is the matter.
+    /// `false` means that space may come; then there is none before a whole segment is free again. A log that is latched shut has none to wait
+    /// for and answers `true`: the next append says what is the matter.
     pub fn has_room(&mut self, bytes: usize) -> bool {
         self.writer.find_room(bytes)
+    }
+
+    /// As [`has_room`](Self::has_room), without trying to make it.
+    pub fn is_roomy(&mut self, bytes: usize) -> bool {
+        self.writer.is_roomy(bytes)
+    }
+
+    /// Whether there was no space for a segment when room was last to be made.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.writer.is_full()
+    }
+
+    /// Begins to make room, as work for any thread; see [`begin_sync`](Self::begin_sync). Nothing
+    /// when there is room, or while a sync is under way. When it has been given back
+    /// [`is_roomy`](Self::is_roomy) knows.
+    pub fn begin_room(&mut self, bytes: usize) -> Option<SyncWork<D>> {
+        self.writer.begin_room(bytes)
+    }
+
+    /// Whether something is to be done by [`begin_sync`](Self::begin_sync) that nobody waits for.
+    #[must_use]
+    pub fn is_upkeep_due(&self) -> bool {
+        self.writer.is_upkeep_due()
     }
 
     /// The bounds of the log: those that it was opened with, except that segments are as long as the

@@ -1,26 +1,29 @@
 //! The writing half: where the next record goes, and batches on their way to the disk.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
 use std::sync::Arc;
 
-use crate::disk::{Disk, File, is_full};
+use crate::disk::{Disk, is_full};
 use crate::format::{self, BLOCK_BYTES, HEADER_BYTES, Header, Kind};
 use crate::index::{Batch, Index, Segment, Shared};
+use crate::options::Need;
 use crate::recovery::Recovery;
+use crate::reserve::Reserve;
 use crate::spares::Spares;
 use crate::upkeep::Carrier;
-use crate::{AppendError, GroupId, Lsn, OpenError, Options, Stats, SyncError};
+use crate::{AppendError, GroupId, Lsn, OpenError, Options, Stats};
 
 /// The one writer of a log.
 ///
 /// Invariants:
 /// - A batch is written only when everything before it is durable, so only the final batch can be
-///   torn.
+///   torn. So one [`SyncWork`](crate::SyncWork) is under way at a time, whichever thread does it, and what is appended
+///   meanwhile goes into a batch behind it.
 /// - The first batch of a process is one record alone. A torn batch of an earlier process may have
 ///   left good records behind a bad one; their batch number was taken when that first batch was
 ///   durable, so they never look like its successors.
-/// - A segment is written over only when a durable opening says that it is no part of the log.
+/// - A segment is written over only when a durable opening says that it is no part of the log, and
+///   there is always space for such an opening.
 #[derive(Debug)]
 pub(crate) struct Writer<D: Disk> {
     pub(crate) disk: D,
@@ -31,15 +34,26 @@ pub(crate) struct Writer<D: Disk> {
     pub(crate) place: Option<Place>,
     pub(crate) carrier: Option<Carrier<D::File>>,
     pub(crate) stats: Stats,
+    /// More of the next segment is to be filled, this many bytes.
+    pub(crate) fill_due: u64,
+    pub(crate) reserve: Reserve,
+    /// There may be space again for the reserve.
+    pub(crate) reserve_due: bool,
+    /// There was no room when somebody asked last.
+    pub(crate) is_full: bool,
+    /// A segment is being filled because there is no room.
+    pub(crate) is_room_wanted: bool,
     /// The last one given away.
-    last: Lsn,
-    durable: Lsn,
+    pub(crate) last: Lsn,
+    pub(crate) durable: Lsn,
     batch: u64,
-    pending_bytes: usize,
+    pub(crate) pending_bytes: usize,
+    /// Of those, what is being written; nothing while no work is under way.
+    pub(crate) under_way: Option<usize>,
     /// Of all records of the log.
     pub(crate) salt: u64,
-    opened: bool,
-    latched: bool,
+    pub(crate) opened: bool,
+    pub(crate) latched: bool,
 }
 
 /// A position in the newest segment.
@@ -50,13 +64,6 @@ pub(crate) struct Place {
     pub(crate) len: u64,
 }
 
-/// A batch on its way.
-struct Write<F> {
-    file: Arc<F>,
-    base: u64,
-    bytes: Arc<Vec<u8>>,
-}
-
 impl<D: Disk> Writer<D> {
     /// Goes on where recovery found the end.
     pub(crate) fn new(
@@ -64,6 +71,7 @@ impl<D: Disk> Writer<D> {
         mut options: Options,
         shared: Arc<Shared<D::File>>,
         recovery: Recovery<D::File>,
+        reserve: Reserve,
     ) -> Result<Self, OpenError> {
         let Recovery {
             tail,
@@ -92,21 +100,33 @@ impl<D: Disk> Writer<D> {
             place,
             carrier,
             stats,
+            fill_due: 0,
+            reserve_due: false,
+            is_full: false,
+            is_room_wanted: false,
+            reserve,
             last,
             durable: last,
             batch,
             pending_bytes: 0,
+            under_way: None,
             salt,
             opened: false,
             latched: false,
         };
-        if writer.place.is_none() {
-            match writer.spares.allocate(&writer.disk) {
-                Err(error) if !is_full(&error) => return Err(error.into()),
-                _ => {}
-            }
+        let allocated = match writer.place {
+            None => writer.spares.allocate(&writer.disk, 1),
+            Some(_) => Ok(()),
+        };
+        // The log comes first: what is kept back is of use to a log alone.
+        let reserved = allocated.and_then(|()| match writer.reserve.is_wanted() {
+            true => writer.reserve.fill(&writer.disk),
+            false => Ok(()),
+        });
+        match reserved {
+            Err(error) if !is_full(&error) => Err(error.into()),
+            _ => Ok(writer),
         }
-        Ok(writer)
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -137,7 +157,7 @@ impl<D: Disk> Writer<D> {
         kind: Kind,
         group: GroupId,
         payload: &[u8],
-        puts: bool,
+        need: Need,
     ) -> Result<Lsn, AppendError> {
         if self.latched {
             return Err(AppendError::Latched);
@@ -152,67 +172,20 @@ impl<D: Disk> Writer<D> {
         if !has_space(&self.shared.lock()) {
             return Err(AppendError::TooManyGroups { groups_max });
         }
-        self.make_room(format::frame_len(0, payload.len(), false), puts)?;
+        self.make_room(format::frame_len(0, payload.len(), false), need)?;
         self.pending_bytes += HEADER_BYTES + payload.len();
         Ok(self.push(kind, group, payload))
     }
 
-    /// Writes the pending batches, each when the one before it is durable.
-    pub(crate) fn sync(&mut self) -> Result<(), SyncError> {
-        if self.latched {
-            return Err(SyncError::Latched);
-        }
-        self.close();
-        let mut written = 0;
-        while let Some(Write { file, base, bytes }) = self.front() {
-            if let Err(error) = file.write_at(base, &bytes).and_then(|()| file.sync()) {
-                self.latched = true;
-                return Err(SyncError::Io(error));
-            }
-            written += bytes.len() as u64;
-            drop(bytes);
-            self.settle();
-        }
-        if written > 0 {
-            self.pending_bytes = 0;
-            self.stats.bytes_written += written;
-            self.upkeep(written);
-        }
-        Ok(())
-    }
-
-    /// Whether a record fits where the log ends now, or in a segment that is ready. As long as
-    /// there is none, a `Put` leaves the reserve to others.
-    pub(crate) fn has_room(&self, frame: u64, puts: bool) -> bool {
-        // Before the first append of a process comes the record that opens its life.
-        let opening = if self.opened { 0 } else { BLOCK_BYTES };
-        self.spares.any_ready() || self.fits(opening + frame, puts)
-    }
-
-    /// Whether there is room for a record with a `Put`, after trying to make it. A log that is
-    /// latched, be it by this very try, is not waited for.
-    pub(crate) fn find_room(&mut self, payload_bytes: usize) -> bool {
-        let frame = format::frame_len(0, payload_bytes, false);
-        if !self.latched && !self.has_room(frame, true) {
-            return self.allocate().is_ok() || self.latched;
-        }
-        true
-    }
-
-    /// A failure that leaves the medium in an unknown state.
-    pub(crate) fn latch(&mut self) {
-        self.latched = true;
-    }
-
-    fn make_room(&mut self, frame: u64, puts: bool) -> Result<(), AppendError> {
-        if !self.has_room(frame, puts) {
+    fn make_room(&mut self, frame: u64, need: Need) -> Result<(), AppendError> {
+        if !self.has_room(frame, need) {
             self.allocate()?;
         }
         if !self.opened {
             self.open()?;
-            return self.make_room(frame, puts);
+            return self.make_room(frame, need);
         }
-        if !self.fits(frame, puts) {
+        if !self.fits(frame, need) {
             self.rotate();
         } else if !self.is_open() {
             self.begin();
@@ -222,7 +195,7 @@ impl<D: Disk> Writer<D> {
 
     /// Appends the record that begins the life of this process, in a batch of its own.
     fn open(&mut self) -> Result<(), AppendError> {
-        if self.fits(BLOCK_BYTES, false) {
+        if self.fits(BLOCK_BYTES, Need::State) {
             self.begin();
             self.push(Kind::Open, GroupId(0), &[]);
         } else {
@@ -232,30 +205,6 @@ impl<D: Disk> Writer<D> {
         self.close();
         self.opened = true;
         Ok(())
-    }
-
-    fn fits(&self, frame: u64, puts: bool) -> bool {
-        let Some(place) = self.place else {
-            return false;
-        };
-        if puts && !self.spares.any_ready() {
-            // The next batch begins at a block, so the reserve is what is left in whole blocks.
-            let end = (place.at + frame).next_multiple_of(BLOCK_BYTES);
-            return end + self.options.reserve_bytes() <= place.len;
-        }
-        place.at + frame <= place.len
-    }
-
-    fn allocate(&mut self) -> Result<(), AppendError> {
-        self.spares
-            .allocate(&self.disk)
-            .map_err(|error: io::Error| {
-                if is_full(&error) {
-                    return AppendError::Full;
-                }
-                self.latched = true;
-                AppendError::Io(error)
-            })
     }
 
     /// Begins a segment, in a batch that opens with the states of all groups.
@@ -371,7 +320,7 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Ends the open batch: nothing more goes into it.
-    fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         let mut index = self.shared.lock();
         let Some(batch) = index.pending.back_mut() else {
             return;
@@ -383,35 +332,6 @@ impl<D: Disk> Writer<D> {
         format::seal(batch.bytes_mut(), start, base, true);
         if let Some(place) = &mut self.place {
             place.at = batch.end_offset();
-        }
-    }
-
-    fn front(&self) -> Option<Write<D::File>> {
-        let index = self.shared.lock();
-        let batch = index.pending.front()?;
-        let segment = index.segments.get(&batch.generation)?;
-        Some(Write {
-            file: Arc::clone(&segment.file),
-            base: batch.base,
-            bytes: Arc::clone(&batch.bytes),
-        })
-    }
-
-    /// The first pending batch is durable.
-    fn settle(&mut self) {
-        let Some(batch) = self.shared.lock().pending.pop_front() else {
-            return;
-        };
-        debug_assert_eq!(
-            batch.durable, self.durable,
-            "a batch is written when all before it is durable"
-        );
-        self.durable = batch.end;
-        self.stats.syncs += 1;
-        if let Some(oldest) = batch.oldest
-            && self.spares.release(&self.disk, oldest).is_err()
-        {
-            self.stats.upkeep_failures += 1;
         }
     }
 }

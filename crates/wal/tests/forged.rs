@@ -114,6 +114,7 @@ fn a_forged_record_does_not_convict_a_torn_opening() {
 fn each_log_has_a_salt_of_its_own_and_keeps_it() {
     let mut drawn = Options::default();
     (drawn.segment_bytes, drawn.record_bytes_max) = (16 * 1024, 4 * 1024);
+    drawn.reserve_bytes = 16 << 10;
     let salts = [(); 2].map(|()| {
         let disk = Disk::new(1);
         for (life, salt) in [None, Some(SALT), None].into_iter().enumerate() {

@@ -162,19 +162,18 @@ fn a_full_disk_refuses_and_loses_nothing() {
         });
         let refused = refused.unwrap();
         assert!(
-            refused > 15,
-            "four segments at least were of use: {refused}"
+            refused > 11,
+            "three segments at least were of use, beside one for the next opening: {refused}"
         );
         assert_eq!(Model::of(&wal), model, "a refused append leaves nothing");
         assert_eq!(Model::of(&open(&disk.fork(1)).unwrap()), model);
         append(&mut wal, 1, &[put(refused, 1000)]).unwrap_err();
 
-        // The reserve still takes what makes space, or a vote.
+        // The reserve still takes what makes space, or a vote. Then it goes on, on the same disk.
         let ops = [Owned::State(9), Owned::Start(refused - 2)];
         append(&mut wal, 1, &ops).unwrap();
         model.apply(GroupId(1), &ops);
         wal.sync().unwrap();
-        disk.capacity(7 * 16 * 1024);
         for index in refused..refused + 40 {
             let ops = [put(index, 1000), Owned::Start(index - 1)];
             append(&mut wal, 1, &ops).unwrap();
@@ -308,7 +307,7 @@ fn where_there_is_room_an_append_is_taken() {
     options.segment_bytes = 64 * 1024;
     let (mut taken, mut refused) = (0, 0);
     for blocks in 0..16 {
-        for len in [0, 1000, 3900, 4051] {
+        for len in [1, 1000, 3900, 4051] {
             let disk = Disk::new(1);
             disk.capacity(64 * 1024 + 100);
             let mut wal = Wal::open(Medium(disk.clone()), options.clone()).unwrap();

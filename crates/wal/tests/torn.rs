@@ -232,6 +232,83 @@ fn what_recovery_has_seen_survives_the_next_power_loss() {
     }
 }
 
+/// A file that was cut in the middle of a block: the records in what is left of that block are read
+/// like all others, so they are witnesses like all others.
+#[test]
+fn a_cut_segment_hides_no_witness() {
+    let (disk, model, cuts) = long_batches();
+    let mut convicted = 0;
+    for (flipped, witness) in cuts {
+        let fork = disk.fork(1);
+        let name = format!("{:08}.log", witness.segment);
+        let end = (witness.offset + witness.len) as usize;
+        assert_ne!(end % BLOCK_BYTES, 0, "the cut is within a block");
+        let image = fork.image(&name);
+        fork.remove(&name).unwrap();
+        fork.put_image(&name, &image[..end]);
+        // What stood behind it is gone as well.
+        for later in fork.names().unwrap().iter().filter(|later| **later > name) {
+            fork.remove(later).unwrap();
+        }
+        fork.flip(&name, flipped.offset + 20, 1).unwrap();
+        let expected = Corruption {
+            segment: flipped.segment,
+            offset: flipped.offset,
+            lsn: flipped.lsn,
+        };
+        let opened = open(&fork);
+        let Err(OpenError::Corrupt(found)) = opened else {
+            panic!(
+                "lsn {} was durable and is cut: {opened:?}, then {:?}",
+                flipped.lsn,
+                open(&fork)
+            )
+        };
+        assert_eq!(found, expected);
+        convicted += 1;
+    }
+    assert!(convicted >= 2, "{convicted}");
+    assert_eq!(Model::of(&open(&disk).unwrap()), model);
+}
+
+/// A log of several segments, and pairs of records of one segment: the second was written when the
+/// first was durable, is not the last of its batch, and ends within a block that has no other good
+/// witness.
+fn long_batches() -> (Disk, Model, Vec<(DumpedRecord, DumpedRecord)>) {
+    let disk = Disk::new(1);
+    let mut wal = open(&disk).unwrap();
+    let mut model = Model::default();
+    for round in 1..14 {
+        for part in 0..3 {
+            let ops = [put(round * 3 + part, 200)];
+            append(&mut wal, 1, &ops).unwrap();
+            model.apply(GroupId(1), &ops);
+        }
+        wal.sync().unwrap();
+    }
+    drop(wal);
+    let records: Vec<DumpedRecord> = dump(&Medium(disk.clone()))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let mut pairs = Vec::new();
+    for pair in records.windows(2) {
+        // The last record of a batch, and the first of the next in the same segment.
+        if let [one, two] = pair
+            && one.batch < two.batch
+            && one.segment == two.segment
+            && records
+                .iter()
+                .any(|r| r.batch == two.batch && r.lsn > two.lsn)
+        {
+            pairs.push((one.clone(), two.clone()));
+        }
+    }
+    (disk, model, pairs)
+}
+
+const BLOCK_BYTES: usize = 4096;
+
 /// Appends two records in one batch of which only the one at `kept` reaches the disk.
 fn tear(disk: &Disk, mut wal: Wal<Medium>, first: &[Owned], second: &[Owned], kept: usize) -> Disk {
     let before = disk.fork(1);

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use synod_replica::{Closed, Identity, Node, NodeConfig, NodeId};
+use synod_replica::{Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
 use synod_transport::{ClusterId, DiskId, Tcp, TcpConfig};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{net::TcpListener, sync::watch, time::timeout};
@@ -129,14 +129,14 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
     let identity = Arc::new(identity.map_err(part("identity"))?);
     let boot = identity.hello().boot;
 
-    let wal = Wal::open(disk, bound_log()).map_err(part("log"))?;
+    let log = ThreadedLog::new(Wal::open(disk, bound_log()).map_err(part("log"))?);
     let transport = transport(identity, &peers).await?;
     let listener = TcpListener::bind(&options.resp)
         .await
         .map_err(part("--resp"))?;
     let address = listener.local_addr().map_err(part("--resp"))?;
 
-    let node = Node::start(node_config(options, boot), wal, transport);
+    let node = Node::start(node_config(options, boot), log, transport);
     let members: BTreeSet<_> = peers.keys().copied().collect();
     // Another seed in every life, so that nodes that once collided need not collide again.
     let group = options

@@ -127,6 +127,7 @@ mod tests {
             let mut options = Options::default();
             options.segment_bytes = 16 << 10;
             options.record_bytes_max = 1 << 10;
+            options.reserve_bytes = 0;
             options.salt = Some(seed);
             let mut wal = Wal::open(SimDisk(disk.clone()), options.clone()).unwrap();
             let body = Bytes::from_static(b"entry");

@@ -17,7 +17,7 @@ use super::packet::Packet;
 use crate::applier::{Applier, Job};
 use crate::engine::{Effect, Engine, EngineConfig, EngineStatus, Proposal};
 use crate::frame::{self, Frame};
-use crate::log::Log;
+use crate::log::{Log, Room};
 use crate::machine::Reason;
 use crate::protocol::{DiskHealth, Protocol, Role};
 use crate::task::Task;
@@ -40,7 +40,7 @@ pub struct SimNode<C: Cluster> {
     record_bytes_max: usize,
     /// What the next drawn times are for; the first is under way.
     later: VecDeque<Later<Core<C>>>,
-    has_room: bool,
+    room: Room,
     /// What is under way began then.
     began: Duration,
     /// How long syncs take, the last ones before all.
@@ -101,7 +101,7 @@ impl<C: Cluster> SimNode<C> {
             log,
             record_bytes_max,
             later: VecDeque::new(),
-            has_room: true,
+            room: Room::default(),
             began: Duration::ZERO,
             sync_time: Duration::ZERO,
             witness,
@@ -136,9 +136,9 @@ impl<C: Cluster> SimNode<C> {
         self.witness.durable(durable);
         self.engine.handle_durable(now, durable);
         self.witness.stepped(self.engine.core());
-        self.has_room = Log::has_room(&mut self.log);
+        let log = &mut self.log;
         let disk = DiskHealth {
-            has_room: self.has_room,
+            has_room: self.room.look(now, || Log::has_room(log)),
             sync_time: self.sync_time,
         };
         self.engine.set_disk(now, disk);
@@ -161,7 +161,7 @@ impl<C: Cluster> SimNode<C> {
                 }
             }
         }
-        let room = (!self.has_room).then(|| context.now + ROOM_RETRY);
+        let room = self.room.wake().map(|at| at.0);
         let deadline = self.engine.poll_timeout().map(|at| at.0);
         context.timer = deadline.into_iter().chain(room).min();
         Ok(())
@@ -376,5 +376,3 @@ fn line(error: &(dyn Error + 'static)) -> String {
 
 /// A simulated node has one group.
 const GROUP: GroupId = GroupId(1);
-/// How often a log that has no room is asked again, as a real node does.
-const ROOM_RETRY: Duration = Duration::from_millis(100);

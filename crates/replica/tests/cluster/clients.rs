@@ -216,7 +216,9 @@ impl Clients {
         });
         let client = self.clients.len() - 1;
         let token = write.then(|| self.token(0));
-        let timeout = std::mem::replace(&mut self.load.timeout, PROBE_TIMEOUT);
+        // Slow disks need more than that for an answer.
+        let timeout = self.load.timeout;
+        self.load.timeout = timeout.max(PROBE_TIMEOUT);
         let asked = self.call(client, at, node, 0, token, false, 0);
         self.load.timeout = timeout;
         (self.requests, asked)

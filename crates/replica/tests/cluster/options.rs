@@ -91,16 +91,7 @@ impl Options {
                 timeout: secs(1),
                 retries_max: 0,
             },
-            core: CoreOptions {
-                pre_vote: true,
-                cache_bytes_max: 4 << 10,
-                append_bytes_max: 1 << 20,
-                inflight_bytes_max: 8 << 20,
-                inflight_messages_max: 256,
-                uncommitted_bytes_max: 32 << 20,
-                reads_max: 4096,
-                flexible: None,
-            },
+            core: CoreOptions::usual(),
             engine: EngineOptions {
                 body_bytes_max: 4 << 10,
                 write_bytes_max: 4 << 20,
@@ -170,6 +161,23 @@ impl Options {
         if rng.chance(SLOW_DISKS) {
             options.world.sync_min = ms(100 + rng.below(200));
             options.world.sync_mean = ms(20 + rng.below(80));
+            // With tiny bounds, or clients that give up before anything can be answered, what has
+            // queued takes minutes.
+            let (pre_vote, flexible) = (options.core.pre_vote, options.core.flexible);
+            let calm = Self::calm();
+            options.core = CoreOptions {
+                pre_vote,
+                flexible,
+                ..calm.core
+            };
+            options.engine = EngineOptions {
+                snapshot_log_bytes: 64 << 10,
+                piece_bytes_max: 256 << 10,
+                ..calm.engine
+            };
+            options.load.timeout = secs(4);
+            options.log.record_bytes_max =
+                calm.log.record_bytes_max.max(options.log.record_bytes_max);
         }
         S::fit(&mut options);
         options
@@ -199,6 +207,7 @@ impl Options {
     pub(crate) fn log(&self) -> synod_wal::Options {
         let mut options = synod_wal::Options::default();
         options.segment_bytes = self.log.segment_bytes;
+        options.reserve_bytes = self.log.segment_bytes;
         options.record_bytes_max = self.log.record_bytes_max;
         options
     }
@@ -224,6 +233,19 @@ impl Load {
 }
 
 impl CoreOptions {
+    fn usual() -> Self {
+        Self {
+            pre_vote: true,
+            cache_bytes_max: 4 << 10,
+            append_bytes_max: 1 << 20,
+            inflight_bytes_max: 8 << 20,
+            inflight_messages_max: 256,
+            uncommitted_bytes_max: 32 << 20,
+            reads_max: 4096,
+            flexible: None,
+        }
+    }
+
     fn drawn(rng: &mut Rng) -> Self {
         Self {
             pre_vote: rng.chance(0.9),

@@ -354,8 +354,13 @@ impl<S: Subject> Run<S> {
                 *inside = self.world.now();
                 (begun, LIVENESS_OUTSIDE)
             }
+            None if self.is_slow() => (*inside, LIVENESS_SLOW),
             None => (*inside, LIVENESS),
         }
+    }
+
+    fn is_slow(&self) -> bool {
+        self.world.options().sync_min >= ms(100)
     }
 
     /// Where everybody is, for whoever reads of a failure.
@@ -488,8 +493,7 @@ impl<S: Subject> Run<S> {
     pub(crate) fn coverage(&self) -> Coverage {
         let mut coverage = Coverage::of(&self.world.stats());
         coverage.merge(&self.coverage);
-        let is_slow = self.world.options().sync_min >= ms(100);
-        coverage.add("runs on slow disks", u64::from(is_slow));
+        coverage.add("runs on slow disks", u64::from(self.is_slow()));
         self.clients.cover(&mut coverage);
         self.observer.cover(&mut coverage);
         for id in self.world.node_ids() {
@@ -506,6 +510,8 @@ impl<S: Subject> Run<S> {
 
 /// Within this of virtual time a healed core answers, and comes to one state.
 const LIVENESS: Duration = secs(10);
+/// The same where each sync and each look into the log takes as long as an election timeout.
+const LIVENESS_SLOW: Duration = secs(30);
 /// The same for a core that follows a leader outside, whose links still lose: what is lost is sent
 /// again after some beats, and a window of one message makes each slot wait for the one before.
 const LIVENESS_OUTSIDE: Duration = secs(60);

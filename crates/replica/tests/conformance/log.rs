@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
-use synod_replica::GroupId;
 use synod_replica::conformance::{self, LogStore, Unsupported};
 use synod_replica::sim::SimDisk;
+use synod_replica::{GroupId, ThreadedLog};
 use synod_wal::{Directory, Options, PowerLoss, Wal};
 use tempfile::TempDir;
 
@@ -16,6 +17,7 @@ use crate::memory_log::{Bug, MemoryLog, MemoryStore};
 fn options() -> Options {
     let mut options = Options::default();
     (options.segment_bytes, options.record_bytes_max) = (64 << 10, 16 << 10);
+    options.reserve_bytes = 16 << 10;
     options
 }
 
@@ -70,6 +72,40 @@ impl LogStore for OnDisk {
         self.0.0.fail_syncs(fail);
         Ok(())
     }
+}
+
+/// The same, with every sync left to a thread.
+struct OnAThread(OnDisk);
+
+impl LogStore for OnAThread {
+    type Log = ThreadedLog<SimDisk>;
+
+    fn open(&mut self) -> Self::Log {
+        ThreadedLog::new(self.0.open()).in_place_up_to(Duration::ZERO)
+    }
+
+    fn lose_power(&mut self) -> Result<(), Unsupported> {
+        self.0.lose_power()
+    }
+
+    fn damage_snapshot(&mut self, group: GroupId, index: u64) -> Result<(), Unsupported> {
+        self.0.damage_snapshot(group, index)
+    }
+
+    fn fail_syncs(&mut self, fail: bool) -> Result<(), Unsupported> {
+        self.0.fail_syncs(fail)
+    }
+}
+
+#[test]
+fn the_wal_conforms_with_a_thread_for_its_syncs() {
+    let mut seed = 0;
+    let report = conformance::log(|| {
+        seed += 1;
+        OnAThread(OnDisk(SimDisk::new(seed)))
+    });
+    assert_eq!(report.skipped, []);
+    assert_eq!(report.passed.len(), CASES);
 }
 
 #[test]

@@ -66,6 +66,7 @@ impl Story {
         let mut options = Options::default();
         options.segment_bytes = [16, 16, 20, 32][random.index(4)] << 10;
         options.record_bytes_max = 4 << 10;
+        options.reserve_bytes = 8 << 10;
         options.salt = Some(SALT);
         Self {
             disk: Disk::with_options(random.next_u64(), faults),

@@ -157,6 +157,7 @@ pub(crate) fn small() -> Options {
     let mut options = Options::default();
     (options.segment_bytes, options.record_bytes_max) = (16 * 1024, 4 * 1024);
     options.salt = Some(SALT);
+    options.reserve_bytes = 0;
     options
 }
 

@@ -216,7 +216,12 @@ impl<S: LogStore> Rig<S> {
     pub(super) fn sync(&mut self) {
         let synced = self.log().sync();
         synced.unwrap_or_else(|error| panic!("a sync failed: {error:?}"));
-        while self.look() < self.last {
+        loop {
+            let settled = self.log().settle();
+            settled.unwrap_or_else(|error| panic!("a sync failed later: {error:?}"));
+            if self.look() >= self.last {
+                break;
+            }
             assert!(
                 self.wait(),
                 "durable stays at {:?} and not {:?}, and nobody is woken",

@@ -1,0 +1,377 @@
+//! Nodes on disks of which each sync takes longer than an election timeout: the group goes on, at
+//! the disks' pace.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use synod_replica::sim::{SimDisk, SimFile};
+use synod_replica::{
+    Applying, Closed, Configured, Consistency, Group, GroupId, Log as _, Node, NodeConfig, NodeId,
+    Outcome, Reason, Role, StateMachine, ThreadedLog,
+};
+use synod_transport::MemoryNetwork;
+use synod_wal::{Disk, File, Op, Options, Tag, Wal};
+use tokio::time::timeout;
+
+/// Nothing here takes as long.
+const NEVER: Duration = Duration::from_secs(60);
+/// As long as the longest election timeout, by default.
+const SYNC_TIME: Duration = Duration::from_millis(300);
+
+/// A disk of which the syncs of log segments take long.
+#[derive(Clone)]
+struct Slow {
+    inner: SimDisk,
+    syncs: Arc<AtomicU64>,
+    is_slow: Arc<AtomicBool>,
+    panics: Arc<AtomicBool>,
+}
+
+struct SlowFile {
+    inner: SimFile,
+    disk: Slow,
+}
+
+impl Slow {
+    fn new(seed: u64) -> Self {
+        Self {
+            inner: SimDisk::new(seed),
+            syncs: Arc::default(),
+            is_slow: Arc::new(AtomicBool::new(true)),
+            panics: Arc::default(),
+        }
+    }
+}
+
+impl Disk for Slow {
+    type File = SlowFile;
+
+    fn open(&self, name: &str) -> io::Result<SlowFile> {
+        Ok(SlowFile {
+            inner: self.inner.open(name)?,
+            disk: self.clone(),
+        })
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.inner.list()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.inner.remove(name)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.inner.sync()
+    }
+}
+
+impl File for SlowFile {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.inner.read_at(at, into)
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.inner.write_at(at, bytes)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a slow medium is what these tests are about"
+    )]
+    fn sync(&self) -> io::Result<()> {
+        assert!(
+            !self.disk.panics.load(Ordering::Relaxed),
+            "the medium panics"
+        );
+        if self.disk.is_slow.load(Ordering::Relaxed) {
+            std::thread::sleep(SYNC_TIME);
+        }
+        self.disk.syncs.fetch_add(1, Ordering::Relaxed);
+        self.inner.sync()
+    }
+}
+
+#[derive(Default)]
+struct Counter(u64);
+
+impl StateMachine for Counter {
+    type Response = u64;
+    type Frozen = u64;
+
+    fn apply(&mut self, _: Applying, _: &[u8]) -> u64 {
+        self.0 += 1;
+        self.0
+    }
+
+    fn freeze(&self) -> u64 {
+        self.0
+    }
+
+    fn write(count: u64, to: &mut dyn io::Write) -> io::Result<()> {
+        to.write_all(&count.to_le_bytes())
+    }
+
+    fn restore(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
+        let mut bytes = [0; 8];
+        from.read_exact(&mut bytes)?;
+        self.0 = u64::from_le_bytes(bytes);
+        Ok(())
+    }
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.reserve_bytes = 0;
+    options
+}
+
+fn open(disk: &Slow) -> ThreadedLog<Slow> {
+    // To open it is no part of this.
+    disk.is_slow.store(false, Ordering::Relaxed);
+    let wal = Wal::open(disk.clone(), options()).unwrap();
+    disk.is_slow.store(true, Ordering::Relaxed);
+    ThreadedLog::new(wal)
+}
+
+#[cfg(feature = "raft")]
+fn raft(id: u64) -> impl Configured {
+    use synod_replica::raft::{Config, NodeId};
+
+    Config::new(NodeId(id), (1..=3).map(NodeId))
+}
+
+#[cfg(feature = "paxos")]
+fn paxos(id: u64) -> impl Configured {
+    use synod_replica::paxos::{Config, NodeId, Quorums};
+
+    let majority = Quorums::majority((1..=3).map(NodeId)).unwrap();
+    Config::new(NodeId(id), majority)
+}
+
+/// Starts three nodes; all on disks that stay slow.
+async fn three<C: Configured>(config: impl Fn(u64) -> C) -> (Vec<Node>, Vec<Group<Counter>>) {
+    let network = MemoryNetwork::new();
+    let (mut nodes, mut groups) = (Vec::new(), Vec::new());
+    for id in 1..=3 {
+        let log = open(&Slow::new(id));
+        let node = Node::start(
+            NodeConfig::new(NodeId(id), 1),
+            log,
+            network.join(NodeId(id)),
+        );
+        let opened = node.open(GroupId(1), config(id), Counter::default());
+        groups.push(opened.await.unwrap());
+        nodes.push(node);
+    }
+    (nodes, groups)
+}
+
+/// The term in which a write was served first is the one in which the last is.
+async fn serves<C: Configured>(config: impl Fn(u64) -> C) {
+    let (_nodes, groups) = three(config).await;
+    let first = async {
+        loop {
+            let leader = timeout(NEVER, groups[0].leader()).await.unwrap().unwrap();
+            let group = &groups[leader.0 as usize - 1];
+            if let Outcome::Ok(count) = group.propose("a").await {
+                return (leader, group.status().term, count);
+            }
+        }
+    };
+    let (leader, term, mut count) = timeout(NEVER, first).await.unwrap();
+    let group = &groups[leader.0 as usize - 1];
+    let mut watch = group.watch();
+    for _ in 0..8 {
+        let Outcome::Ok(at) = timeout(NEVER, group.propose("a")).await.unwrap() else {
+            panic!("a write was not served: {:?}", group.status())
+        };
+        assert_eq!(at, count + 1);
+        count = at;
+        let read = group.read(Consistency::Linearizable, |counter| counter.0);
+        assert_eq!(timeout(NEVER, read).await.unwrap(), Outcome::Ok(count));
+        let status = watch.borrow_and_update().clone();
+        assert_eq!(
+            (status.term, status.role),
+            (term, Role::Leader),
+            "slow disks have cost an election"
+        );
+    }
+}
+
+#[cfg(feature = "raft")]
+#[tokio::test]
+async fn slow_syncs_on_all_nodes_cost_raft_no_leader() {
+    serves(raft).await;
+}
+
+#[cfg(feature = "paxos")]
+#[tokio::test]
+async fn slow_syncs_on_all_nodes_cost_paxos_no_leader() {
+    serves(paxos).await;
+}
+
+/// The loop goes on while a sync is under way: it answers what needs no disk.
+#[cfg(feature = "raft")]
+#[tokio::test]
+async fn a_sync_that_fails_on_the_thread_stops_the_node() {
+    let disk = Slow::new(1);
+    let log = open(&disk).in_place_up_to(Duration::ZERO);
+    let network = MemoryNetwork::new();
+    let node = Node::start(NodeConfig::new(NodeId(1), 1), log, network.join(NodeId(1)));
+    let config = synod_replica::raft::Config::new(
+        synod_replica::raft::NodeId(1),
+        [synod_replica::raft::NodeId(1)],
+    );
+    let opened = node.open(GroupId(1), config, Counter::default());
+    let group = opened.await.unwrap();
+    assert_eq!(
+        timeout(NEVER, group.propose("a")).await.unwrap(),
+        Outcome::Ok(1)
+    );
+    disk.inner.0.fail_next_sync();
+    assert_eq!(
+        timeout(NEVER, group.propose("b")).await.unwrap(),
+        Outcome::Unknown
+    );
+    let refused = timeout(NEVER, group.propose("c")).await.unwrap();
+    assert!(
+        matches!(
+            refused,
+            Outcome::Rejected {
+                reason: Reason::Poisoned,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    let closed = group.status().closed;
+    assert!(matches!(closed, Some(Closed::Log(_))), "{closed:?}");
+}
+
+fn append(log: &mut ThreadedLog<Slow>, index: u64) -> synod_wal::Lsn {
+    let (tag, body) = (Tag::default(), bytes::Bytes::from_static(b"entry"));
+    let put = Op::Put {
+        index,
+        tag,
+        body: &body,
+    };
+    log.append(GroupId(1), &mut [put].into_iter()).unwrap()
+}
+
+/// A log with a bell, and what its driver does until the bell has rung and all is durable.
+struct Driver {
+    log: ThreadedLog<Slow>,
+    bell: std::sync::mpsc::Receiver<()>,
+}
+
+impl Driver {
+    fn new(mut log: ThreadedLog<Slow>) -> Self {
+        let (ring, bell) = std::sync::mpsc::channel();
+        log.wake_with(Arc::new(move || {
+            let _gone = ring.send(());
+        }));
+        Self { log, bell }
+    }
+
+    fn wait(&mut self) -> Result<(), synod_replica::LogError> {
+        self.bell.recv_timeout(NEVER).unwrap();
+        self.log.settle()
+    }
+}
+
+#[test]
+fn a_slow_sync_leaves_the_caller_alone_and_a_fast_one_is_done_at_once() {
+    let disk = Slow::new(1);
+    let mut driver = Driver::new(open(&disk));
+    // Nobody knows yet that it is slow.
+    let first = append(&mut driver.log, 1);
+    driver.log.sync().unwrap();
+    assert_eq!(driver.log.durable(), first);
+    assert!(driver.log.sync_time() >= SYNC_TIME / 4);
+    let second = append(&mut driver.log, 2);
+    driver.log.sync().unwrap();
+    let third = append(&mut driver.log, 3);
+    driver.log.sync().unwrap();
+    assert_eq!(driver.log.durable(), first, "both are under way, or wait");
+    driver.wait().unwrap();
+    assert_eq!(driver.log.durable(), second);
+    driver.wait().unwrap();
+    assert_eq!(
+        driver.log.durable(),
+        third,
+        "one call for each sync was enough"
+    );
+    disk.is_slow.store(false, Ordering::Relaxed);
+    // It is noticed, and then no thread is woken any more.
+    let in_place = (4..200).find(|index| {
+        let lsn = append(&mut driver.log, *index);
+        driver.log.sync().unwrap();
+        let in_place = driver.log.durable() == lsn;
+        while driver.log.durable() < lsn {
+            driver.wait().unwrap();
+        }
+        in_place
+    });
+    assert!(in_place.is_some());
+}
+
+#[test]
+fn what_fails_on_the_thread_is_told_first_of_all() {
+    let disk = Slow::new(1);
+    let mut driver = Driver::new(open(&disk).in_place_up_to(Duration::ZERO));
+    let first = append(&mut driver.log, 1);
+    disk.inner.0.fail_next_sync();
+    driver.log.sync().unwrap();
+    driver.wait().unwrap_err();
+    assert!(driver.log.durable() < first);
+    driver.log.sync().unwrap_err();
+    assert!(driver.log.has_room(), "there is nothing to wait for");
+}
+
+#[test]
+fn a_thread_that_panics_shuts_the_log() {
+    let disk = Slow::new(1);
+    let mut driver = Driver::new(open(&disk).in_place_up_to(Duration::ZERO));
+    append(&mut driver.log, 1);
+    disk.panics.store(true, Ordering::Relaxed);
+    driver.log.sync().unwrap();
+    driver.wait().unwrap_err();
+    driver.log.settle().unwrap_err();
+    driver.log.sync().unwrap_err();
+    let (tag, body) = (Tag::default(), bytes::Bytes::new());
+    let put = Op::Put {
+        index: 2,
+        tag,
+        body: &body,
+    };
+    let refused = driver.log.append(GroupId(1), &mut [put].into_iter());
+    refused.unwrap_err();
+}
+
+/// What was begun ends before the value is gone: whoever opens the disk next finds all of it.
+#[test]
+fn a_log_that_is_dropped_leaves_nothing_under_way() {
+    let disk = Slow::new(1);
+    let mut driver = Driver::new(open(&disk).in_place_up_to(Duration::ZERO));
+    append(&mut driver.log, 1);
+    driver.log.sync().unwrap();
+    drop(driver);
+    let syncs = disk.syncs.load(Ordering::Relaxed);
+    let mut log = open(&disk);
+    let recovered = log.recover(GroupId(1)).unwrap();
+    assert_eq!(recovered.slots.count(), 1);
+    assert!(syncs >= 2, "of the segment, and of the entry: {syncs}");
+}

@@ -1,0 +1,319 @@
+//! Things run out: space, a quota, descriptors. Nothing is lost by it, something is kept back, and
+//! nothing useless is left behind.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may panic like the test"
+)]
+
+mod support;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use support::{Medium, MediumFile, Model, Owned, append, open, put, small};
+use synod_sim::Disk;
+use synod_wal::{
+    AppendError, Disk as _, File as _, GroupId, Options, Snapshot, SnapshotError, Tag, Wal,
+};
+
+const GROUP: GroupId = GroupId(1);
+/// As on every Unix; std has no names for them. The last is as on Linux.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+const EDQUOT: i32 = 122;
+
+/// A medium of which nothing new can be opened while an error is set.
+#[derive(Clone)]
+struct Scarce {
+    inner: Medium,
+    errno: Arc<AtomicI32>,
+}
+
+impl Scarce {
+    fn new(disk: &Disk) -> Self {
+        Self {
+            inner: Medium(disk.clone()),
+            errno: Arc::default(),
+        }
+    }
+
+    fn set(&self, errno: i32) {
+        self.errno.store(errno, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.errno.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+}
+
+impl synod_wal::Disk for Scarce {
+    type File = MediumFile;
+
+    fn open(&self, name: &str) -> io::Result<MediumFile> {
+        self.check()?;
+        self.inner.open(name)
+    }
+
+    /// A directory that is read is opened for it.
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.check()?;
+        self.inner.list()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.inner.remove(name)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.inner.sync()
+    }
+}
+
+fn identity(index: u64) -> Snapshot {
+    Snapshot {
+        index,
+        tag: Tag::default(),
+        meta: "voters".into(),
+    }
+}
+
+#[test]
+fn without_a_descriptor_nothing_is_taken_and_nothing_fails() {
+    for errno in [ENFILE, EMFILE, EDQUOT] {
+        let disk = Disk::new(1);
+        let scarce = Scarce::new(&disk);
+        let mut wal = Wal::open(scarce.clone(), small()).unwrap();
+        scarce.set(errno);
+        let mut model = Model::default();
+        let refused = (1..100).find_map(|index| {
+            let appended = append(&mut wal, 1, &[put(index, 1000)]);
+            wal.sync().unwrap();
+            match appended {
+                Ok(_) => model.apply(GROUP, &[put(index, 1000)]),
+                Err(error) => return Some((index, error)),
+            }
+            None
+        });
+        let (index, error) = refused.unwrap();
+        assert!(
+            matches!(error, AppendError::Full),
+            "nothing was written, and the log says: {error}"
+        );
+        assert!(!wal.has_room(1000));
+        let snapshots = wal.snapshots();
+        let created = snapshots.create(GROUP, &identity(1), &mut |_| Ok(()));
+        assert!(matches!(created, Err(SnapshotError::Full)), "{created:?}");
+        let part = snapshots.write_part(GROUP, &identity(1), 0, b"piece");
+        assert!(matches!(part, Err(SnapshotError::Full)), "{part:?}");
+        let listed = snapshots.list(GROUP);
+        assert!(matches!(listed, Err(SnapshotError::Full)), "{listed:?}");
+        scarce.set(0);
+        assert!(wal.has_room(1000));
+        append(&mut wal, 1, &[put(index, 1000)]).unwrap();
+        model.apply(GROUP, &[put(index, 1000)]);
+        wal.sync().unwrap();
+        snapshots
+            .create(GROUP, &identity(1), &mut |_| Ok(()))
+            .unwrap();
+        assert_eq!(Model::of(&open(&disk.fork(1)).unwrap()), model);
+    }
+}
+
+/// A segment that the disk has no space for is no use half, and somebody else may need that half.
+#[test]
+fn a_segment_that_does_not_fit_leaves_nothing_behind() {
+    for short in [1, 5_000, 16_000] {
+        let disk = Disk::new(1);
+        let mut wal = open(&disk).unwrap();
+        let names = disk.names().unwrap();
+        disk.capacity(disk.used() + 16 * 1024 - short);
+        let mut index = 0;
+        while wal.has_room(3000) {
+            index += 1;
+            append(&mut wal, 1, &[put(index, 3000)]).unwrap();
+            wal.sync().unwrap();
+        }
+        assert_eq!(disk.names().unwrap(), names, "{short} bytes were missing");
+        assert_eq!(disk.used(), 16 * 1024);
+    }
+}
+
+/// What counts in a full log: bodies first go without, then an entry without a body is still taken
+/// for a while, and a vote, or what cuts the log, for longer.
+#[test]
+fn what_matters_more_is_taken_for_longer() {
+    let disk = Disk::new(1);
+    let mut options = small();
+    options.segment_bytes = 64 * 1024;
+    disk.capacity(64 * 1024 + 100);
+    let mut wal = Wal::open(Medium(disk.clone()), options).unwrap();
+    let mut fill = |ops: &dyn Fn(u64) -> Owned| {
+        let mut taken = 0;
+        while append(&mut wal, 1, &[ops(taken)]).is_ok() {
+            wal.sync().unwrap();
+            taken += 1;
+        }
+        taken
+    };
+    let bodies = fill(&|index| put(1 + index, 3000));
+    let empty = fill(&|index| put(1_000 + index, 0));
+    let votes = fill(&|_| Owned::State(7));
+    assert_eq!(
+        (bodies, empty, votes),
+        (13, 1, 1),
+        "of a segment of 16 blocks"
+    );
+}
+
+#[test]
+fn a_log_that_has_filled_its_disk_can_be_cut() {
+    let disk = Disk::new(1);
+    let mut options = small();
+    options.reserve_bytes = 8 * 1024;
+    disk.capacity(5 * 16 * 1024);
+    let mut wal = Wal::open(Medium(disk.clone()), options.clone()).unwrap();
+    let mut last = 0;
+    while wal.has_room(1100) {
+        last += 1;
+        append(&mut wal, 1, &[put(last, 1000)]).unwrap();
+        wal.sync().unwrap();
+    }
+    // Somebody takes what is left of the disk.
+    disk.capacity(disk.used());
+    let snapshots = wal.snapshots();
+    let body = |to: &mut dyn Write| to.write_all(&[7; 7000]);
+    snapshots
+        .create(GROUP, &identity(last), &mut |to| body(to))
+        .unwrap();
+    append(&mut wal, 1, &[Owned::Start(last)]).unwrap();
+    wal.sync().unwrap();
+    for index in last + 1..last + 60 {
+        assert!(wal.has_room(1100), "{index}");
+        append(&mut wal, 1, &[put(index, 1000), Owned::Start(index - 3)]).unwrap();
+        wal.sync().unwrap();
+    }
+    // There is space again, so it is kept back again.
+    disk.capacity(u64::MAX);
+    for index in last + 60..last + 120 {
+        append(&mut wal, 1, &[put(index, 1000), Owned::Start(index - 3)]).unwrap();
+        wal.sync().unwrap();
+    }
+    assert_eq!(disk.len("reserve").unwrap(), 8 * 1024);
+    let model = Model::of(&wal);
+    drop(wal);
+    let wal = Wal::open(Medium(disk.clone()), options).unwrap();
+    assert_eq!(Model::of(&wal), model);
+    assert_eq!(disk.len("reserve").unwrap(), 8 * 1024, "kept as it was");
+}
+
+#[test]
+fn a_received_snapshot_finds_what_is_kept_back() {
+    let disk = Disk::new(1);
+    let mut options = small();
+    options.reserve_bytes = 8 * 1024;
+    let wal = Wal::open(Medium(disk.clone()), options).unwrap();
+    disk.capacity(disk.used());
+    let snapshots = wal.snapshots();
+    let (first, rest) = ([1; 5000], [2; 5000]);
+    snapshots
+        .write_part(GROUP, &identity(1), 0, &first)
+        .unwrap();
+    let full = snapshots.write_part(GROUP, &identity(1), 5000, &rest);
+    assert!(matches!(full, Err(SnapshotError::Full)), "{full:?}");
+    assert!(!disk.names().unwrap().contains(&"reserve".to_owned()));
+}
+
+#[test]
+fn what_was_being_written_is_removed_before_space_is_needed() {
+    let disk = Disk::new(1);
+    let name = format!("1-{:020}.new", 9);
+    Medium(disk.clone())
+        .open(&name)
+        .unwrap()
+        .write_at(0, &[1; 20_000])
+        .unwrap();
+    disk.capacity(20_000);
+    let mut wal = open(&disk).unwrap();
+    assert!(!disk.names().unwrap().contains(&name));
+    append(&mut wal, 1, &[put(1, 100)]).unwrap();
+    wal.sync().unwrap();
+}
+
+/// The real thing where it can be had: a file system of 256 KiB in memory.
+#[test]
+fn a_log_on_a_small_file_system_is_full_and_goes_on() {
+    let Some(mounted) = Tmpfs::mount(256 << 10) else {
+        println!("skipped: this process may not mount a tmpfs");
+        return;
+    };
+    let path = mounted.0.path();
+    let mut options = Options::default();
+    (options.segment_bytes, options.record_bytes_max) = (32 << 10, 8 << 10);
+    options.reserve_bytes = 32 << 10;
+    let directory = || synod_wal::Directory::open(path).unwrap();
+    let mut wal = Wal::open(directory(), options.clone()).unwrap();
+    let mut last = 0;
+    while wal.has_room(5000) {
+        last += 1;
+        append(&mut wal, 1, &[put(last, 4000)]).unwrap();
+        wal.sync().unwrap();
+    }
+    assert!(last > 10, "{last}");
+    assert!(matches!(
+        append(&mut wal, 1, &[put(last + 1, 4000)]),
+        Err(AppendError::Full)
+    ));
+    let model = Model::of(&wal);
+    drop(wal);
+    // The rest of it goes to somebody else.
+    let mut rest = std::fs::File::create(path.join("somebody-else")).unwrap();
+    while rest.write_all(&[1; 4096]).is_ok() {}
+    let mut wal = Wal::open(directory(), options).unwrap();
+    assert_eq!(Model::of(&wal), model);
+    let snapshots = wal.snapshots();
+    snapshots
+        .create(GROUP, &identity(last), &mut |to| to.write_all(&[7; 20_000]))
+        .unwrap();
+    append(&mut wal, 1, &[Owned::Start(last)]).unwrap();
+    wal.sync().unwrap();
+    for index in last + 1..last + 50 {
+        assert!(wal.has_room(5000), "{index}");
+        append(&mut wal, 1, &[put(index, 4000), Owned::Start(index - 2)]).unwrap();
+        wal.sync().unwrap();
+    }
+}
+
+/// A tmpfs of its own, until it is dropped.
+struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    fn mount(bytes: u64) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = std::process::Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "synod-test"]);
+        let mounted = command.arg(directory.path()).output().ok()?;
+        mounted.status.success().then_some(Self(directory))
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let unmount = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.0.path())
+            .status();
+        assert!(
+            unmount.is_ok_and(|status| status.success()),
+            "it was mounted"
+        );
+    }
+}
