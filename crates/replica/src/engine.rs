@@ -101,6 +101,8 @@ pub struct Engine<P: Protocol, T> {
     handed: u64,
     applied: u64,
     disk: DiskHealth,
+    /// What the core knows of it.
+    told: DiskHealth,
     closed: Option<Reason>,
     frames_ignored: u64,
     snapshots_taken: u64,
@@ -131,6 +133,7 @@ impl<P: Protocol, T> Engine<P, T> {
             handed: 0,
             applied: 0,
             disk: DiskHealth::default(),
+            told: DiskHealth::default(),
             closed: None,
             frames_ignored: 0,
             snapshots_taken: 0,
@@ -283,9 +286,21 @@ impl<P: Protocol, T> Engine<P, T> {
     /// nothing new is taken: commands are rejected as [`Reason::Full`], peers' entries are dropped,
     /// and they send them again.
     pub fn set_disk(&mut self, now: Instant, disk: DiskHealth) {
-        if self.disk != disk && self.closed.is_none() {
-            self.disk = disk;
-            self.core.handle_disk(now, disk);
+        if self.closed.is_some() {
+            return;
+        }
+        self.disk = disk;
+        // A leader that lacks what is decided, and has no space for the snapshot that holds it, is in
+        // the way of others as one without space for its log is.
+        let leads = self.core.leadership();
+        let leads = leads.is_some_and(|leader| leader.node == self.config.node);
+        let told = DiskHealth {
+            has_room: disk.has_room && !(leads && self.transfer.is_full()),
+            ..disk
+        };
+        if self.told != told {
+            self.told = told;
+            self.core.handle_disk(now, told);
         }
     }
 

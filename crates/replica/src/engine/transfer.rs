@@ -220,6 +220,11 @@ impl Transfer {
         }
     }
 
+    /// There is no space for what is being pulled.
+    pub(super) fn is_full(&self) -> bool {
+        self.pull.as_ref().is_some_and(|pull| pull.full.is_some())
+    }
+
     /// There was no space for the last piece. Whom it is from, if it is still wanted.
     pub(super) fn full(&mut self, now: Instant, snapshot: &Snapshot) -> Option<NodeId> {
         self.storing = false;
