@@ -15,9 +15,9 @@ use crate::{
 /// `Position::ZERO`, no snapshot, no votes.
 #[derive(Clone, Debug)]
 pub struct Recovered<I> {
-    /// The newest [`Record::state`](crate::Record::state).
+    /// The newest [`Op::State`](crate::Op::State).
     pub state: Option<State>,
-    /// The newest [`Record::start`](crate::Record::start), or `Position::ZERO`.
+    /// The newest [`Op::Start`](crate::Op::Start), or `Position::ZERO`.
     pub start: Position,
     /// The newest complete snapshot, if any. It may be ahead of `start` and even of every vote.
     pub snapshot: Option<Snapshot>,

@@ -100,7 +100,7 @@
 //!
 //! | paper | here |
 //! |---|---|
-//! | currentTerm, votedFor | [`Record::vote`], durable together |
+//! | currentTerm, votedFor | [`Op::Vote`], durable together |
 //! | commitIndex | [`Status::commit`]; volatile, never stored |
 //! | lastApplied | [`Status::handed`]: handed out, the driver knows what it applied |
 //! | nextIndex, matchIndex | [`PeerStatus::next`], [`PeerStatus::matched`] |
@@ -108,24 +108,38 @@
 //! | AppendEntries result | [`Binding::Appended`] if true, [`Echo::Rejected`] if false |
 //! | RequestVote and its result | [`Binding::RequestVote`], [`Binding::Vote`] |
 //! | InstallSnapshot | [`Replicate::Snapshot`] (an offer), [`Output::PullSnapshot`], [`Binding::Installed`] |
-//! | lastIncludedIndex, lastIncludedTerm | [`Snapshot::last`]; of the log: [`Record::start`] |
+//! | lastIncludedIndex, lastIncludedTerm | [`Snapshot::last`]; of the log: [`Op::Start`] |
 //! | server, cluster | node, group |
 //!
 //! # Steps that are not in the papers
 //!
-//! | step | why it is sound |
-//! |---|---|
-//! | a follower acknowledges what it knows to be committed to a leader that has sent it no entry yet: the first heartbeat asks with `matched`, and is answered with the committed prefix | what is committed is in the log of every leader of a later term (Leader Completeness, §5.4), and a log that holds an entry of another holds all before it (Log Matching), so up to there the logs are equal; the acknowledgement goes by the same way as any, after the write |
-//! | heartbeats carry no `prev` | a follower takes their commit index only as far as it has itself seen its log match this leader's, which is the same test made earlier |
-//! | a heartbeat tells its receiver how far it has acknowledged | it is what the receiver said; one that did more repeats it, and one that holds less has lost it and stops, see below |
-//! | a commit index travels alone ([`Replicate::Commit`]) | as in a heartbeat |
-//! | a refused append is answered with the last position that can match, and both sides step over whole terms | no position between can match, terms never falling along a log (§5.3 sketches it) |
-//! | `RequestVote` leaves only with its term durable, and nobody leads without its own vote durable | stricter than the paper, see [`Binding::RequestVote`] |
-//! | votes are refused, term unseen, while a leader is heard; pre-votes | thesis §4.2.3, §9.6; refusing is always safe |
-//! | a node with a write under way does not campaign, one with a slow or full disk waits longer | not campaigning is always safe; [`Raft::handle_disk`] bounds the wait |
-//! | a leader steps down whose disk stalls ([`Config::write_stall_max`]), or is full while a follower that lacks nothing has room | stepping down is always safe; what it says next as a follower binds it no less |
-//! | a snapshot that covers what the log holds commits it | a snapshot covers what is committed |
-//! | an append whose `prev` lies before the start is taken | what lies before the start is committed, and so equal in every later leader's log |
+//! Each with why it is sound.
+//!
+//! - *A follower acknowledges what it knows to be committed to a leader that has sent it no entry
+//!   yet: the first heartbeat asks with `matched`, and is answered with the committed prefix*: what
+//!   is committed is in the log of every leader of a later term (Leader Completeness, §5.4), and a
+//!   log that holds an entry of another holds all before it (Log Matching), so up to there the logs
+//!   are equal; the acknowledgement goes by the same way as any, after the write.
+//! - *Heartbeats carry no `prev`*: a follower takes their commit index only as far as it has itself
+//!   seen its log match this leader's, which is the same test made earlier.
+//! - *A heartbeat tells its receiver how far it has acknowledged*: it is what the receiver said;
+//!   one that did more repeats it, and one that holds less has lost it and stops, see below.
+//! - *A commit index travels alone ([`Replicate::Commit`])*: as in a heartbeat.
+//! - *A refused append is answered with the last position that can match, and both sides step over
+//!   whole terms*: no position between can match, terms never falling along a log (§5.3 sketches
+//!   it).
+//! - *`RequestVote` leaves only with its term durable, and nobody leads without its own vote
+//!   durable*: stricter than the paper, see [`Binding::RequestVote`].
+//! - *Votes are refused, term unseen, while a leader is heard; pre-votes*: thesis §4.2.3, §9.6;
+//!   refusing is always safe.
+//! - *A node with a write under way does not campaign, one with a slow or full disk waits longer*:
+//!   not campaigning is always safe; [`Raft::handle_disk`] bounds the wait.
+//! - *A leader steps down whose disk stalls ([`Config::write_stall_max`]), or is full while a
+//!   follower that lacks nothing has room*: stepping down is always safe; what it says next as a
+//!   follower binds it no less.
+//! - *A snapshot that covers what the log holds commits it*: a snapshot covers what is committed.
+//! - *An append whose `prev` lies before the start is taken*: what lies before the start is
+//!   committed, and so equal in every later leader's log.
 //!
 //! # When a node stops
 //!

@@ -15,9 +15,9 @@ use crate::{
 /// snapshot, no entries.
 #[derive(Clone, Debug)]
 pub struct Recovered<I> {
-    /// The newest [`Record::vote`](crate::Record::vote).
+    /// The newest [`Op::Vote`](crate::Op::Vote).
     pub vote: Option<(Term, Option<NodeId>)>,
-    /// The newest [`Record::start`](crate::Record::start), or `LogId::ZERO`.
+    /// The newest [`Op::Start`](crate::Op::Start), or `LogId::ZERO`.
     pub start: LogId,
     /// The newest complete snapshot, if any. It may be ahead of `start` and even of the log.
     pub snapshot: Option<Snapshot>,

@@ -285,39 +285,45 @@ pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Messa
             term,
             last: fields.id("last")?,
         }),
-        "HeartbeatEcho" => Message::Echo(Echo::Heartbeat {
-            term,
-            round: fields.number("round")?,
-            matched: Index(fields.number("matched")?),
-            disk: fields.disk()?,
-        }),
-        "Rejected" => Message::Echo(Echo::Rejected {
-            term,
-            prev: fields.id("prev")?,
-            hint: fields.id("hint")?,
-        }),
-        "Forgot" => Message::Echo(Echo::Forgot {
-            term,
-            acknowledged: Index(fields.number("acknowledged")?),
-            holds: Index(fields.number("holds")?),
-        }),
-        "Stale" => Message::Echo(Echo::Stale { term }),
-        "RequestPreVote" => Message::Echo(Echo::RequestPreVote {
-            term,
-            last: fields.id("last")?,
-            disk: fields.disk()?,
-        }),
-        "PreVote" => Message::Echo(Echo::PreVote {
-            term,
-            granted: fields.granted()?,
-            disk: fields.disk()?,
-        }),
-        _ => return Err(format!("there is no message `{name}`")),
+        _ => Message::Echo(parse_echo(name, term, &mut fields)?),
     };
     match fields.0.first() {
         Some(field) => Err(format!("`{field}` is not of {name}")),
         None => Ok(message),
     }
+}
+
+fn parse_echo(name: &str, term: Term, fields: &mut Fields<'_>) -> Result<Echo, String> {
+    Ok(match name {
+        "HeartbeatEcho" => Echo::Heartbeat {
+            term,
+            round: fields.number("round")?,
+            matched: Index(fields.number("matched")?),
+            disk: fields.disk()?,
+        },
+        "Rejected" => Echo::Rejected {
+            term,
+            prev: fields.id("prev")?,
+            hint: fields.id("hint")?,
+        },
+        "Forgot" => Echo::Forgot {
+            term,
+            acknowledged: Index(fields.number("acknowledged")?),
+            holds: Index(fields.number("holds")?),
+        },
+        "Stale" => Echo::Stale { term },
+        "RequestPreVote" => Echo::RequestPreVote {
+            term,
+            last: fields.id("last")?,
+            disk: fields.disk()?,
+        },
+        "PreVote" => Echo::PreVote {
+            term,
+            granted: fields.granted()?,
+            disk: fields.disk()?,
+        },
+        _ => return Err(format!("there is no message `{name}`")),
+    })
 }
 
 #[test]
