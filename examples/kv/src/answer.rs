@@ -12,8 +12,9 @@ use redis_protocol::resp2::{
 };
 
 use crate::{
-    machine::{MapLimits, Response},
+    capacity::MapLimits,
     request::{MAXKEYS, MAXMEMORY},
+    response::Response,
     store::Failure,
     value::Value,
 };

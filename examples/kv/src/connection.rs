@@ -29,9 +29,9 @@ use crate::{
     budget::Share,
     framing::{Framer, FramingError},
     info,
-    machine::Response,
     query::Query,
     request::{Local, Request, RequestError, command_count, parse},
+    response::Response,
     server::Server,
     store::Store,
 };
@@ -210,8 +210,16 @@ impl<S: Store> Connection<S> {
 
     fn local(&mut self, local: Local) -> Answer {
         let frame = match local {
-            Local::Ping(None) => return Answer::simple("PONG"),
-            Local::Ping(Some(message)) | Local::Echo(message) => BytesFrame::BulkString(message),
+            Local::Ping(message) => match (self.server.store.closed(), message) {
+                // Whoever asks this wants to know whether to send more.
+                (Some(reason), _) => {
+                    let text = format!("CLOSED this node serves nothing any more: {reason}");
+                    return Answer::error(text);
+                }
+                (None, None) => return Answer::simple("PONG"),
+                (None, Some(message)) => BytesFrame::BulkString(message),
+            },
+            Local::Echo(message) => BytesFrame::BulkString(message),
             Local::Info(sections) => {
                 let consensus = self.server.store.consensus();
                 BytesFrame::BulkString(

@@ -1,5 +1,7 @@
 //! How a node ended, as its exit status tells a supervisor.
 
+use synod_replica::Closed;
+
 /// What `kv serve` ended of. A supervisor starts a node again that failed; one that diverged or
 /// forgot it leaves alone, as another life would only repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,18 @@ pub enum ExitStatus {
     Broken = 6,
 }
 
+impl From<&Closed> for ExitStatus {
+    fn from(closed: &Closed) -> Self {
+        match closed {
+            Closed::Log(_) => Self::Storage,
+            Closed::Machine(_) | Closed::MachinePanicked(_) => Self::Machine,
+            Closed::Diverged(_) => Self::Diverged,
+            // Nobody asked for a shutdown, else there would be no such error.
+            _ => Self::Broken,
+        }
+    }
+}
+
 /// For `--help`.
 pub(crate) const STATUSES: &str = "Exit status:
   0  stopped in order
@@ -32,3 +46,23 @@ pub(crate) const STATUSES: &str = "Exit status:
   4  applying a command failed or panicked
   5  what it holds contradicts the group, or what it acknowledged is gone
   6  something else of the program ended or panicked";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_its_own_status_and_help_tells_it() {
+        for (closed, status) in [
+            (Closed::MachinePanicked("oh".into()), ExitStatus::Machine),
+            (Closed::Panicked("oh".into()), ExitStatus::Broken),
+            (Closed::Transport, ExitStatus::Broken),
+            (Closed::Shutdown, ExitStatus::Broken),
+        ] {
+            assert_eq!(ExitStatus::from(&closed), status);
+        }
+        for status in ExitStatus::Stopped as u8..=ExitStatus::Broken as u8 {
+            assert!(STATUSES.contains(&format!("\n  {status}  ")));
+        }
+    }
+}

@@ -3,14 +3,18 @@
 use std::{future::Future, io, sync::Arc};
 
 use bytes::Bytes;
-use synod_replica::{Answer, Applying, Consistency, Group, Outcome, Role, StateMachine, Status};
+use synod_replica::{
+    Answer, Applying, Closed, Consistency, Group, Outcome, Role, StateMachine, Status,
+};
 use tokio::sync::watch;
 
 use crate::{
+    capacity::Gauge,
     command::Command,
-    machine::{Gauge, Kv, Refusal, Response},
+    machine::Kv,
+    response::{Refusal, Response},
     snapshot,
-    store::{Consensus, Failure, Store},
+    store::{Consensus, Failure, Peer, Store},
 };
 
 impl StateMachine for Kv {
@@ -53,6 +57,11 @@ impl Replicated {
         }
     }
 
+    /// Ends when the group serves nothing any more on this node.
+    pub(crate) fn closed(&self) -> impl Future<Output = Closed> + Send + 'static {
+        self.group.closed()
+    }
+
     /// Why a command need not be proposed. Each replica would refuse it, and does when it comes by
     /// another way; but a log full of what changes nothing serves nobody. Only the leader's map is
     /// asked: that of a follower may be behind what its client knows to have been removed.
@@ -90,10 +99,21 @@ impl Store for Replicated {
 
     fn consensus(&self) -> Consensus {
         let status = self.group.status();
+        // What is closed plays no part: nobody should take it for a leader, or for a follower.
+        let role = match status.closed {
+            Some(_) => "closed".into(),
+            None => status.role.to_string(),
+        };
         Consensus {
             protocol: status.protocol,
             id: status.id.0,
-            role: status.role.to_string(),
+            role,
+            closed: status.closed.as_ref().map(one_line),
+            peers: status
+                .peers
+                .iter()
+                .filter_map(peer_of)
+                .collect(),
             leader_id: status.leader.map(|leader| leader.0),
             term: status.term,
             commit_index: status.commit,
@@ -102,8 +122,28 @@ impl Store for Replicated {
             log_syncs: status.log_syncs,
             snapshots_taken: status.snapshots_taken,
             snapshots_received: status.snapshots_received,
+            snapshots_failed: status.snapshots_failed,
         }
     }
+
+    fn closed(&self) -> Option<String> {
+        let status = self.status.borrow();
+        status.closed.as_ref().map(one_line)
+    }
+}
+
+/// It goes into an error and into a line of `INFO`, and a panic's message may be several lines.
+fn one_line(closed: &Closed) -> String {
+    closed.to_string().replace(|c: char| c.is_control(), " ")
+}
+
+/// A peer as its leader sees it; whoever does not lead knows only that it hears it.
+fn peer_of(peer: &synod_replica::Peer) -> Option<Peer> {
+    Some(Peer {
+        id: peer.id.0,
+        matched: peer.matched?,
+        lag: peer.lag?,
+    })
 }
 
 fn result<R>(outcome: Outcome<R>) -> Result<R, Failure> {

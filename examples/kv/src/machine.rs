@@ -1,14 +1,11 @@
 //! The replicated state: a map of byte strings, changed only by [`Command`]s.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-
 use crate::{
+    capacity::{ENTRY_BYTES, Gauge, MapLimits, VALUE_BYTES_MAX},
     command::{Blob, Command, When},
     map::Map,
     reap::{Garbage, reap},
+    response::{Refusal, Response},
     value::Value,
 };
 
@@ -48,61 +45,6 @@ pub struct Kv {
     discarded: Vec<Value>,
 }
 
-/// How large the map may become. A command that may add to it is refused when it has reached either;
-/// so it is passed by one command at most. What was in it when a limit was lowered stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MapLimits {
-    /// Keys.
-    pub keys_max: u64,
-    /// Bytes of keys and values, and [`ENTRY_BYTES`] for each key.
-    pub bytes_max: u64,
-}
-
-/// Whether a map is full, for whoever is about to propose something to it. A clone does not change
-/// with the original, [`share`](Self::share) gives a handle that does.
-#[derive(Debug, Default)]
-pub struct Gauge(Arc<AtomicBool>);
-
-/// What a command answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Response {
-    /// Done, and there is nothing else to say.
-    Done,
-    /// There is no value, or a condition did not hold.
-    Absent,
-    /// A count, a length, a sum, or a truth (0 or 1).
-    Integer(i64),
-    /// The value before.
-    Value(Value),
-    /// The command changed nothing, for this reason.
-    Refused(Refusal),
-}
-
-/// Why a command changed nothing. The texts are those that clients of Redis know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The value under the key, or the argument, is not a 64-bit decimal integer.
-    #[error("value is not an integer or out of range")]
-    NotAnInteger,
-    /// The sum does not fit 64 bits.
-    #[error("increment or decrement would overflow")]
-    Overflow,
-    /// A key longer than [`KEY_BYTES_MAX`].
-    #[error("key exceeds maximum allowed size ({KEY_BYTES_MAX} bytes)")]
-    KeyTooLong,
-    /// A value longer than [`VALUE_BYTES_MAX`].
-    #[error("string exceeds maximum allowed size ({VALUE_BYTES_MAX} bytes)")]
-    ValueTooLong,
-    /// The map has reached one of its [`MapLimits`].
-    #[error("command not allowed when the map has reached 'maxmemory' or 'maxkeys'")]
-    MapFull,
-    /// The bytes are no command: written by another version, or by no version.
-    #[error("the log entry holds no command that this version knows")]
-    Malformed,
-}
-
 impl Kv {
     /// Applies one command. The same commands in the same order give the same state and the same
     /// answers on every node; bytes that are no command change nothing.
@@ -114,7 +56,7 @@ impl Kv {
         if !self.discarded.is_empty() {
             reap(Garbage::Values(std::mem::take(&mut self.discarded)));
         }
-        self.gauge.0.store(self.is_full(), Ordering::Relaxed);
+        self.gauge.show(self.is_full());
         response
     }
 
@@ -187,7 +129,7 @@ impl Kv {
         self.limits = limits;
         self.bytes = bytes;
         reap(Garbage::Map(std::mem::replace(&mut self.map, map)));
-        self.gauge.0.store(self.is_full(), Ordering::Relaxed);
+        self.gauge.show(self.is_full());
     }
 
     fn apply(&mut self, command: &Command<'_>) -> Result<Response, Refusal> {
@@ -304,77 +246,6 @@ impl Kv {
     }
 }
 
-impl Refusal {
-    /// The word in front of the text, by which clients tell errors apart.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::MapFull => "OOM",
-            _ => "ERR",
-        }
-    }
-}
-
-impl Gauge {
-    /// Whether the map was full after the last command that was applied to it.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Another handle to the same gauge.
-    #[must_use]
-    pub fn share(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-/// A copy of a map is another map.
-impl Clone for Gauge {
-    fn clone(&self) -> Self {
-        Self(Arc::new(self.is_full().into()))
-    }
-}
-
-impl Default for MapLimits {
-    /// Those of a map that was never told otherwise: a part of the format, as they decide what a log
-    /// means.
-    fn default() -> Self {
-        Self {
-            keys_max: 10_000_000,
-            bytes_max: 1 << 30,
-        }
-    }
-}
-
-impl Command<'_> {
-    /// What is refused whatever the map holds; so it can be refused before it is proposed, too.
-    pub(crate) fn check(&self) -> Result<(), Refusal> {
-        let (none, key_only) = (Blob(b""), |key: &Blob<'_>| checked(*key, Blob(b"")));
-        match self {
-            Self::Set { key, value, .. } | Self::Append { key, value } => checked(*key, *value),
-            Self::CompareAndSwap { key, new, .. } => checked(*key, *new),
-            Self::Add { key, .. } => key_only(key),
-            Self::SetMany { pairs } => pairs
-                .iter()
-                .try_for_each(|(key, value)| checked(*key, *value)),
-            Self::Delete { .. } | Self::Clear | Self::Limit { .. } => checked(none, none),
-        }
-    }
-
-    /// Whether it may make the map larger.
-    pub(crate) fn may_grow(&self) -> bool {
-        match self {
-            Self::Set { .. }
-            | Self::Add { .. }
-            | Self::Append { .. }
-            | Self::SetMany { .. }
-            | Self::CompareAndSwap { .. } => true,
-            Self::Delete { .. } | Self::Clear | Self::Limit { .. } => false,
-        }
-    }
-}
-
 /// A 64-bit decimal integer in the one form in which Redis accepts it: no sign but a minus, no
 /// leading zero, no blanks.
 pub(crate) fn integer(text: &[u8]) -> Option<i64> {
@@ -390,23 +261,6 @@ pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn checked(key: Blob<'_>, value: Blob<'_>) -> Result<(), Refusal> {
-    if key.0.len() > KEY_BYTES_MAX {
-        Err(Refusal::KeyTooLong)
-    } else if value.0.len() > VALUE_BYTES_MAX {
-        Err(Refusal::ValueTooLong)
-    } else {
-        Ok(())
-    }
-}
-
-/// The longest key.
-pub const KEY_BYTES_MAX: usize = 64 * 1_024;
-/// The longest value. A constant and no setting: nodes that differ in it would answer the same
-/// command differently.
-pub const VALUE_BYTES_MAX: usize = 16 * 1_024 * 1_024;
-/// What a key counts beside its bytes and those of its value: their places in the tree and in memory.
-pub const ENTRY_BYTES: u64 = 96;
 /// Of a 64-bit decimal integer.
 const INTEGER_BYTES_MAX: usize = 20;
 /// From this length on a value is freed elsewhere.
@@ -415,6 +269,7 @@ const DISCARD_BYTES_MIN: usize = 32 * 1_024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capacity::KEY_BYTES_MAX;
 
     fn text(value: &'static str) -> Response {
         Response::Value(Value::new(value.as_bytes()))
@@ -501,84 +356,78 @@ mod tests {
         assert_eq!(kv.value(b"k").map(Value::len), Some(VALUE_BYTES_MAX));
     }
 
+    fn limit(keys_max: Option<u64>, bytes_max: Option<u64>) -> bytes::Bytes {
+        let limit = Command::Limit {
+            keys_max,
+            bytes_max,
+        };
+        limit.encode()
+    }
+
+    fn add(key: &str) -> bytes::Bytes {
+        let key = Blob(key.as_bytes());
+        Command::Add { key, by: 1 }.encode()
+    }
+
     #[test]
     fn a_full_map_takes_nothing_more_until_something_is_gone() {
         let mut kv = Kv::default();
-        let limit = |keys_max, bytes_max| {
-            Command::Limit {
-                keys_max,
-                bytes_max,
-            }
-            .encode()
-        };
         let gauge = kv.gauge();
         assert_eq!(kv.execute(&limit(Some(2), None)), Response::Done);
-        let add = |key: &'static str| {
-            Command::Add {
-                key: Blob(key.as_bytes()),
-                by: 1,
-            }
-            .encode()
-        };
         for key in ["a", "b"] {
             assert!(!gauge.is_full());
             assert_eq!(kv.execute(&add(key)), Response::Integer(1));
         }
         assert!(gauge.is_full());
+        let empty = Blob(b"");
         let growing = [
             add("a"),
             Command::Append {
                 key: Blob(b"c"),
-                value: Blob(b""),
+                value: empty,
             }
             .encode(),
             Command::SetMany { pairs: vec![] }.encode(),
             Command::CompareAndSwap {
-                key: Blob(b"x"),
-                expected: Blob(b""),
-                new: Blob(b""),
+                key: empty,
+                expected: empty,
+                new: empty,
             }
             .encode(),
         ];
+        let refused = Response::Refused(Refusal::MapFull);
         for command in growing {
-            assert_eq!(kv.execute(&command), Response::Refused(Refusal::MapFull));
+            assert_eq!(kv.execute(&command), refused);
         }
-        assert_eq!(
-            set(&mut kv, "v", When::Present, true),
-            Response::Refused(Refusal::MapFull)
-        );
-        // A clone is another map with another gauge.
-        let mut clone = kv.clone();
-        assert_eq!(clone.execute(&Command::Clear.encode()), Response::Done);
-        assert!(gauge.is_full() && !clone.gauge().is_full());
+        assert_eq!(set(&mut kv, "v", When::Present, true), refused);
 
-        let delete = Command::Delete {
-            keys: vec![Blob(b"a")],
-        }
-        .encode();
+        let keys = vec![Blob(b"a")];
+        let delete = Command::Delete { keys }.encode();
         assert_eq!(kv.execute(&delete), Response::Integer(1));
         assert!(!gauge.is_full());
         // One key of one byte with a value of one byte.
         assert_eq!(kv.bytes(), ENTRY_BYTES + 2);
-        assert_eq!(
-            kv.execute(&limit(None, Some(ENTRY_BYTES + 2))),
-            Response::Done
-        );
-        assert!(gauge.is_full());
-        let limits = MapLimits {
-            keys_max: 2,
-            bytes_max: ENTRY_BYTES + 2,
-        };
-        assert_eq!(kv.limits(), limits);
-        assert_eq!(
-            kv.execute(&limit(None, Some(ENTRY_BYTES + 3))),
-            Response::Done
-        );
-        assert!(!gauge.is_full());
+        for (bytes_max, is_full) in [(ENTRY_BYTES + 2, true), (ENTRY_BYTES + 3, false)] {
+            assert_eq!(kv.execute(&limit(None, Some(bytes_max))), Response::Done);
+            let limits = MapLimits {
+                keys_max: 2,
+                bytes_max,
+            };
+            assert_eq!((kv.limits(), gauge.is_full()), (limits, is_full));
+        }
+    }
+
+    #[test]
+    fn a_gauge_is_that_of_its_map_and_not_of_a_copy() {
+        let mut kv = Kv::default();
+        let gauge = kv.gauge();
+        kv.execute(&limit(Some(1), None));
+        kv.execute(&add("a"));
+        let mut clone = kv.clone();
+        assert_eq!(clone.execute(&Command::Clear.encode()), Response::Done);
+        assert!(gauge.is_full() && !clone.gauge().is_full());
         kv.replace(clone);
-        assert_eq!(
-            (kv.len(), kv.limits().keys_max, gauge.is_full()),
-            (0, 2, false)
-        );
+        let limits = kv.limits();
+        assert_eq!((kv.len(), limits.keys_max, gauge.is_full()), (0, 1, false));
     }
 }

@@ -75,6 +75,9 @@ pub struct ServeOptions {
     /// Let each sync take so much longer: for showing what a slow disk does
     #[arg(long, value_name = "MS", hide = true, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000))]
     pub slow_sync_ms: u64,
+    /// Let so many syncs succeed and all others fail: for showing what a broken disk does
+    #[arg(long, value_name = "SYNCS", hide = true, default_value_t = u64::MAX)]
+    pub good_syncs: u64,
     /// Stop when standard input ends
     #[arg(long)]
     pub exit_with_parent: bool,

@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use crate::{
     command::{Blob, Command, When},
-    machine::{Refusal, integer},
+    machine::integer,
     query::Query,
+    response::Refusal,
 };
 
 /// What a client asks for.

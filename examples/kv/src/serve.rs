@@ -17,21 +17,21 @@ use std::{
     time::Duration,
 };
 
-use synod_replica::{Identity, Node, NodeConfig, NodeId, ThreadedLog};
+use synod_replica::{Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
 use synod_transport::{ClusterId, DiskId, Tcp, TcpConfig};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
-use tokio::{net::TcpListener, sync::watch};
-use tracing::info;
+use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tracing::{info, warn};
 
 use crate::{
     descriptors::clients_max,
     exit::ExitStatus,
+    faults::{Faults, Faulty},
     framing::RequestLimits,
     limits::{MemoryLimits, bound_log, bound_node, bound_transport},
     options::ServeOptions,
     output::{Lines, announce},
     server::{Server, ServerLimits},
-    slow::Slow,
     stop::Told,
 };
 
@@ -50,6 +50,9 @@ pub enum ServeError {
         /// The reason.
         error: Box<dyn Error + Send + Sync>,
     },
+    /// It ran, and serves nothing any more.
+    #[error("this node serves nothing any more: {0}")]
+    Closed(Closed),
 }
 
 impl ServeError {
@@ -58,6 +61,7 @@ impl ServeError {
     pub fn status(&self) -> ExitStatus {
         match self {
             Self::Cluster(_) | Self::Part { .. } => ExitStatus::Failed,
+            Self::Closed(closed) => closed.into(),
         }
     }
 }
@@ -84,13 +88,16 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
 
 async fn open_and_run(options: &ServeOptions) -> Result<(), ServeError> {
     let directory = Directory::open(&options.data).map_err(part("data directory"))?;
-    let sync = Duration::from_millis(options.slow_sync_ms);
+    let faults = Faults {
+        delay: Duration::from_millis(options.slow_sync_ms),
+        good: Arc::new(options.good_syncs.into()),
+    };
     if options.skip_sync {
-        run(options, Slow::new(PowerLoss::lying(directory), sync)).await
+        run(options, Faulty::new(PowerLoss::lying(directory), faults)).await
     } else if options.power_loss {
-        run(options, Slow::new(PowerLoss::new(directory), sync)).await
+        run(options, Faulty::new(PowerLoss::new(directory), faults)).await
     } else {
-        run(options, Slow::new(directory, sync)).await
+        run(options, Faulty::new(directory, faults)).await
     }
 }
 
@@ -145,20 +152,45 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
         protocol = options.agreement.describe(peers.len() as u64),
         peers = peers[&id],
     ));
+    // Either may end alone: a group whose machine panics leaves its node alive.
+    let (group_closed, node_closed) = (group.closed(), node.closed());
     let (stop, stopped) = watch::channel(false);
     let mut server = pin!(Server::run(listener, group, limits, stopped));
-    tokio::select! {
-        served = &mut server => served,
-        why = told.stop() => {
+    let end = tokio::select! {
+        served = &mut server => End::Served(served),
+        why = told.stop() => End::Told(why),
+        closed = group_closed => End::Closed(closed),
+        closed = node_closed => End::Closed(closed),
+    };
+    let ended = match end {
+        End::Served(served) => served.map_err(part("server")),
+        End::Told(why) => {
             info!(why, "stopping");
             // Whoever is being served is finished with first.
             let _ = stop.send(true);
-            server.await
+            server.await.map_err(part("server"))
         }
+        End::Closed(closed) => {
+            // What is asked from now on is refused with the reason, so there is little to wait for.
+            let _ = stop.send(true);
+            let _served = server.await;
+            Err(ServeError::Closed(closed))
+        }
+    };
+    if timeout(STOP_PATIENCE, node.shutdown()).await.is_err() {
+        warn!(patience = ?STOP_PATIENCE, "storage does not end what it does: it is left to it");
     }
-    .map_err(part("server"))?;
-    node.shutdown().await;
-    Ok(())
+    ended
+}
+
+/// What ends the serving.
+enum End {
+    /// The server, which does not end by itself unless it fails.
+    Served(io::Result<()>),
+    /// Somebody wants it.
+    Told(&'static str),
+    /// There is nothing left to serve.
+    Closed(Closed),
 }
 
 fn peers(options: &ServeOptions) -> Result<BTreeMap<NodeId, String>, ServeError> {
@@ -250,6 +282,9 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// How long the node's own tasks may take to end: a disk that hangs must not keep a process that is to
+/// be started again.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the last lines of the log may take.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 const NAME_BYTES_MAX: usize = 1_024;

@@ -13,7 +13,8 @@
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
 use crate::{
-    machine::{KEY_BYTES_MAX, Kv, MapLimits, VALUE_BYTES_MAX},
+    capacity::{KEY_BYTES_MAX, MapLimits, VALUE_BYTES_MAX},
+    machine::Kv,
     value::Value,
 };
 

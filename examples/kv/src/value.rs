@@ -20,7 +20,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::machine::VALUE_BYTES_MAX;
+use crate::capacity::VALUE_BYTES_MAX;
 
 /// A byte string of at most [`VALUE_BYTES_MAX`]. A clone shares it and stays as it is when the
 /// original grows.

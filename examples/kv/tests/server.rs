@@ -188,6 +188,9 @@ async fn info_has_its_sections() {
         "log_syncs",
         "snapshots_taken",
         "snapshots_received",
+        "snapshots_failed",
+        "closed",
+        "log_lines_dropped",
         "used_memory_rss",
     ] {
         assert!(
@@ -359,6 +362,23 @@ async fn errors_of_the_store_name_the_outcome() {
     }
 }
 
+/// Whoever pings wants to know whether to send more: a load balancer, a supervisor.
+#[tokio::test]
+async fn a_store_that_serves_nothing_any_more_says_so_to_a_ping() {
+    let (store, _calls) = Watched::new();
+    let closed = Arc::clone(&store.closed);
+    let (address, _stop) = serve(store, ServerLimits::default()).await;
+    let mut client = Client::connect(address).await.unwrap();
+    assert_eq!(show(&client.call(&[b"PING"]).await.unwrap()), "+PONG");
+    *closed.lock().unwrap() = Some("storage failed".into());
+    for request in [&[&b"PING"[..]][..], &[b"PING", b"hello"]] {
+        assert_eq!(
+            show(&client.call(request).await.unwrap()),
+            "-CLOSED this node serves nothing any more: storage failed"
+        );
+    }
+}
+
 /// The rule of `connection.rs`: runs of one kind go together, the other kind waits.
 #[tokio::test]
 async fn a_pipeline_runs_kind_by_kind_and_is_answered_in_order() {
@@ -489,6 +509,7 @@ fn show(frame: &BytesFrame) -> String {
 struct Watched {
     kv: Arc<Mutex<Kv>>,
     calls: tokio::sync::mpsc::UnboundedSender<Call>,
+    closed: Arc<Mutex<Option<String>>>,
 }
 
 #[derive(Debug)]
@@ -530,6 +551,7 @@ impl Watched {
             Self {
                 kv: Arc::default(),
                 calls,
+                closed: Arc::default(),
             },
             Calls(seen),
         )
@@ -567,6 +589,10 @@ impl Store for Watched {
 
     fn consensus(&self) -> Consensus {
         Consensus::default()
+    }
+
+    fn closed(&self) -> Option<String> {
+        self.closed.lock().unwrap().clone()
     }
 }
 
