@@ -180,11 +180,24 @@ impl Host {
             groups,
             log,
             transport,
+            shutdown_wait_max,
             ..
         } = self;
         // Machines, logs and transports are others' code, and their ends are too.
-        if let Err(message) = caught(|| drop((groups, log, transport))) {
-            tracing::error!(message = &*message, "a panic while the node was let go of");
+        let let_go = |message: &str| {
+            tracing::error!(message, "a panic while the node was let go of");
+        };
+        if let Err(message) = caught(|| drop((groups, transport))) {
+            let_go(&message);
+        }
+        // A log may wait for a sync that is under way, and that for a disk that hangs.
+        let dropped = tokio::task::spawn_blocking(move || caught(|| drop(log)));
+        match tokio::time::timeout(shutdown_wait_max, dropped).await {
+            Ok(Ok(Err(message))) => let_go(&message),
+            Ok(_) => {}
+            Err(_) => {
+                tracing::warn!("a sync does not end: it is left behind, and the log locked by it");
+            }
         }
         told
     }
@@ -285,7 +298,7 @@ impl Host {
 
     fn look(&mut self) -> Around {
         let (log, transport) = (&*self.log, &*self.transport);
-        let has_room = self.room.wake().is_none();
+        let has_room = self.room.has_room();
         self.lookout.look(self.clock, has_room, log, transport)
     }
 
@@ -310,7 +323,7 @@ impl Host {
                         let closed = Closed::from(stopped);
                         let (log, transport) = (&mut *self.log, &mut *self.transport);
                         close(now, *id, group.as_mut(), &closed, log, transport);
-                        failed = failed.or(of_node.then_some(closed));
+                        failed = failed.or_else(|| of_node.then_some(closed));
                     }
                 }
                 more |= group.has_jobs();
@@ -333,8 +346,7 @@ impl Host {
 
     fn check(&mut self, synced: Result<(), LogError>) {
         if let Err(error) = synced {
-            let closed = Closed::Log(Cause::new(error));
-            self.poison(&closed);
+            self.poison(&Closed::Log(Cause::new(error)));
         }
     }
 
@@ -402,15 +414,15 @@ fn close(
 
 /// Frames taken in one turn, before the groups get theirs.
 const FRAMES_A_TURN: usize = 1024;
+/// Turns in a row in which frames go before deadlines.
+const BEHIND_MAX: u32 = 8;
+/// A deadline that is met so late was not met because the loop was held up.
+const LATE: Duration = Duration::from_millis(5);
 const UNBOUNDED: Share = Share {
     commands_max: usize::MAX,
     bytes_max: usize::MAX,
     time_max: Duration::MAX,
 };
-/// Turns in a row in which frames go before deadlines.
-const BEHIND_MAX: u32 = 8;
-/// A deadline that is met so late was not met because the loop was held up.
-const LATE: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests;

@@ -52,10 +52,15 @@ impl Drive for Follower {
     fn turn(
         &mut self,
         _: Instant,
+        _: &mut Budget,
         _: &mut dyn Log,
         _: &mut dyn Transport,
     ) -> Result<bool, Stopped> {
         Ok(false)
+    }
+
+    fn has_jobs(&self) -> bool {
+        false
     }
 
     fn set_disk(&mut self, _: Instant, _: DiskHealth) {}
@@ -64,7 +69,7 @@ impl Drive for Follower {
 
     fn abandon(&mut self, _: &Closed) {}
 
-    fn publish(&mut self, _: &dyn Log) {}
+    fn publish(&mut self, _: &Around) {}
 
     fn poll_timeout(&self) -> Option<Instant> {
         self.deadline
@@ -89,7 +94,8 @@ async fn told(frames: usize) -> Vec<&'static str> {
     };
     let transport = Here((0..frames).map(frame).collect());
     let (controls, requests) = mpsc::channel(1);
-    let mut host = Host::new(Box::new(wal), Box::new(transport), requests);
+    let config = NodeConfig::new(NodeId(1), 1);
+    let mut host = Host::new(&config, Box::new(wal), Box::new(transport), requests);
     let heard: Arc<Mutex<Vec<_>>> = Arc::default();
     let follower = Follower {
         heard: heard.clone(),

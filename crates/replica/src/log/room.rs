@@ -32,6 +32,11 @@ impl Room {
         } else if self.full.is_some() && now.since(*self.free.get_or_insert(now)) >= ROOM_HELD {
             (self.full, self.free) = (None, None);
         }
+        self.has_room()
+    }
+
+    /// What the last look said.
+    pub(crate) fn has_room(&self) -> bool {
         self.full.is_none()
     }
 
