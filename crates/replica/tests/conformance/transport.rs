@@ -324,7 +324,7 @@ fn broken_transports_are_caught() {
         (Bug::DeliversToItself, "strangers"),
         (Bug::ForgetsTheWaker, "wakes"),
         (Bug::NeverReconnects, "reconnect"),
-        (Bug::LosesTheNewest, "newest_control"),
+        (Bug::LosesTheNewest, "deaf_peer"),
         (Bug::OneQueueForBothLanes, "control_first"),
         (Bug::GrowsWithoutBound, "bounded"),
         (Bug::HasNoLimit, "longest_message"),
