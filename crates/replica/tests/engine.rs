@@ -20,6 +20,7 @@ use synod_wal::{Options, Wal};
 const GROUP: GroupId = GroupId(1);
 /// Where a frame says what it is.
 const KIND_AT: usize = 8;
+const MESSAGE: u8 = 0;
 const REFUSED: u8 = 2;
 const INDEX: u8 = 4;
 
@@ -52,13 +53,22 @@ tests! {
 fn a_refusal_to_an_earlier_life_ends_nothing<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
-    nodes.set_room(1, false);
-    nodes.hold = |from, to, kind| (from, to, kind) == (1, 2, REFUSED);
+    // Nobody has room, so it leads on; then 2 has some, and it has yet to hear of that.
+    (2..=3).for_each(|id| nodes.set_room(id, false));
+    nodes.run(100);
+    (1..=2).for_each(|id| nodes.set_room(id, id == 2));
+    nodes.hold = |from, to, kind| {
+        let refusal = (from, to, kind) == (1, 2, REFUSED);
+        refusal || (from, to, kind) == (2, 1, MESSAGE)
+    };
     nodes.propose(2, "first life");
     nodes.run(20);
-    let late = nodes.held.pop().unwrap();
+    let refusal = |(from, _, _): &(u64, u64, Bytes)| *from == 1;
+    let at = nodes.held.iter().position(refusal).unwrap();
+    let late = nodes.held.remove(at);
+    nodes.hold = |_, _, _| false;
     nodes.restart(2);
-    nodes.set_room(1, true);
+    [1, 3].iter().for_each(|id| nodes.set_room(*id, true));
     nodes.run(100);
     nodes.propose(2, "second life");
     nodes.deliver(late);

@@ -73,10 +73,11 @@ fn a_write_in_several_records_claims_nothing_that_a_later_one_holds() {
     let mut core = follower();
     Protocol::handle_message(&mut core, now, from, accept(1));
     let whole = [
-        "promised 1.1, chosen 3",
+        "promised 1.1, chosen 0",
         "1 in 1.1 of 1.1",
         "2 in 1.1 of 1.1",
         "3 in 1.1 of 1.1",
+        "promised 1.1, chosen 3",
     ];
     assert_eq!(persist(&mut core, now, 1 << 20), [whole]);
     Protocol::handle_message(&mut core, now, from, accept(4));
