@@ -82,7 +82,7 @@ pub struct ServeOptions {
     #[arg(long)]
     pub exit_with_parent: bool,
     /// What to tell on standard error: off, error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: tracing::level_filters::LevelFilter,
 }
 
