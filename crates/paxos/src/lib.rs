@@ -231,7 +231,7 @@ pub use config::{Config, ConfigError};
 pub use disk::DiskHealth;
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
-pub use output::{Fetch, Output, Receipt, Record, Staged, State, Wanted, Write};
+pub use output::{Fetch, Op, Output, Receipt, Record, Staged, State, Wanted, Write};
 pub use paxos::Paxos;
 pub use read::ReadId;
 pub use recover::Recovered;

@@ -183,7 +183,8 @@ impl Paxos {
     /// - beyond that, it is installed: the log begins behind it, keeps the votes that follow, and
     ///   [`Output::Restore`](crate::Output::Restore) follows.
     ///
-    /// One that contradicts what is chosen, or covers nothing new, is ignored and counted.
+    /// One that covers nothing new is ignored and counted. One that contradicts what is chosen stops
+    /// this node, see [`Stop::Diverged`].
     pub fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
         if self.stop.is_some() {
             return;
@@ -195,8 +196,8 @@ impl Paxos {
             count(&mut self.counters.snapshots_stale);
         } else if !self.is_position(last) {
             count(&mut self.counters.malformed);
-        } else if self.contradicts(last) {
-            count(&mut self.counters.conflicts_with_chosen);
+        } else if self.stops_over(now, last) {
+            // Nothing is to be done with it.
         } else if last.slot <= self.handed {
             self.log.begin_at(last);
             self.snapshot = Some(snapshot);
@@ -304,7 +305,7 @@ impl Paxos {
                 values,
                 chosen,
                 ..
-            } => self.handle_accept(first, values, chosen),
+            } => self.handle_accept(now, first, values, chosen),
             Replicate::Heartbeat {
                 round,
                 chosen,
@@ -312,7 +313,7 @@ impl Paxos {
                 ..
             } => self.handle_heartbeat(round, chosen, through),
             Replicate::Chosen { chosen, .. } => self.learn_chosen(chosen),
-            Replicate::Snapshot { snapshot, .. } => self.handle_offer(from, snapshot),
+            Replicate::Snapshot { snapshot, .. } => self.handle_offer(now, from, snapshot),
         }
     }
 

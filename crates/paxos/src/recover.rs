@@ -127,10 +127,10 @@ impl Paxos {
     }
 }
 
-/// Ascending, no later than an acceptor votes, and a vote that could be.
+/// Ascending, no later than an acceptor's votes go, and a vote that could be.
 fn fits(log: &Log, vote: &Vote, chosen: Slot) -> bool {
     let chosen = log.chosen().max(chosen);
-    let ahead = chosen.0.saturating_add(Slot::AHEAD_MAX);
+    let ahead = chosen.0.saturating_add(Slot::SPAN_MAX);
     vote.slot > log.last()
         && vote.slot <= Slot::MAX
         && vote.slot.0 <= ahead

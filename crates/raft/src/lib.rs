@@ -176,7 +176,7 @@ pub use entry::{Entry, Index, Kind, LogId, Term};
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
 pub use membership::{Membership, MembershipError, NodeId};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
-pub use output::{Fetch, Output, Receipt, Record, Staged, Wanted, Write};
+pub use output::{Fetch, Op, Output, Receipt, Record, Staged, Wanted, Write};
 pub use raft::Raft;
 pub use read::ReadId;
 pub use recover::Recovered;

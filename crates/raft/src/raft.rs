@@ -176,7 +176,8 @@ impl Raft {
     /// - beyond that, it is installed: the log begins behind it, keeps what follows if it holds the
     ///   snapshot's last entry (§7), and [`Output::Restore`](crate::Output::Restore) follows.
     ///
-    /// One that contradicts what is committed, or covers nothing new, is ignored and counted.
+    /// One that covers nothing new is ignored and counted. One that contradicts what is committed
+    /// stops this node, see [`Stop::Diverged`].
     pub fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
         if self.stop.is_some() {
             return;
@@ -198,7 +199,7 @@ impl Raft {
         {
             count(&mut self.counters.malformed);
         } else if last.index <= self.committed && !self.log.matches(last) {
-            count(&mut self.counters.conflicts_with_commit);
+            self.stop_diverged(now, last);
         } else if last.index <= self.handed {
             self.log.compact(last);
             self.snapshot = Some(snapshot);
@@ -319,15 +320,15 @@ impl Raft {
                 entries,
                 commit,
                 ..
-            } => self.handle_append(from, prev, entries, commit),
+            } => self.handle_append(now, prev, entries, commit),
             Replicate::Heartbeat {
                 round,
                 commit,
                 matched,
                 ..
-            } => self.handle_heartbeat(from, round, commit, matched),
+            } => self.handle_heartbeat(now, round, commit, matched),
             Replicate::Commit { commit, .. } => self.learn_commit(commit),
-            Replicate::Snapshot { snapshot, .. } => self.handle_offer(from, snapshot),
+            Replicate::Snapshot { snapshot, .. } => self.handle_offer(now, from, snapshot),
         }
     }
 
@@ -374,6 +375,11 @@ impl Raft {
             Echo::Rejected { term, prev, hint } => {
                 if self.is_of_this_term(now, term) {
                     self.handle_rejected(now, from, prev, hint);
+                }
+            }
+            Echo::Forgot { term, .. } => {
+                if self.is_of_this_term(now, term) {
+                    self.handle_forgot(from);
                 }
             }
         }

@@ -313,6 +313,9 @@ pub trait Protocol: Sized + Send + 'static {
 
     /// What to do next.
     fn poll_output(&mut self) -> Option<Output<Self>>;
+    /// As [`poll_output`](Self::poll_output), but for what the machine would be given
+    /// ([`Output::Apply`], [`Output::Restore`], a fetch for them): the machine has enough to do.
+    fn poll_besides_machine(&mut self) -> Option<Output<Self>>;
     /// When to call [`handle_timeout`](Self::handle_timeout).
     fn poll_timeout(&self) -> Option<Instant>;
     /// Who leads, as far as this node knows.
@@ -367,6 +370,32 @@ pub trait Configured: Send + 'static {
     type Protocol: Protocol<Config = Self>;
 }
 
+/// Hands operations to a log, in as many records of at most `record_bytes_max` as they need. The end
+/// of the last one; `Lsn(0)` without operations.
+pub(crate) fn append_all<'a, E>(
+    ops: impl Iterator<Item = Op<'a>>,
+    record_bytes_max: usize,
+    mut append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
+) -> Result<Lsn, E> {
+    let mut ops = ops.peekable();
+    let mut lsn = Lsn(0);
+    while ops.peek().is_some() {
+        let (mut bytes, mut count) = (RECORD_HEAD_BYTES, 0);
+        let mut fits = |op: &Op<'_>| {
+            bytes += OP_BYTES
+                + match op {
+                    Op::Put { body, .. } => body.len(),
+                    _ => 0,
+                };
+            count += 1;
+            count == 1 || bytes <= record_bytes_max
+        };
+        let mut record = std::iter::from_fn(|| ops.next_if(&mut fits)).fuse();
+        lsn = append(&mut record)?;
+    }
+    Ok(lsn)
+}
+
 /// A parcel that begins with `head`.
 pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
     Parcel {
@@ -374,3 +403,8 @@ pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
         parts,
     }
 }
+
+/// At least what a record takes beside its operations.
+const RECORD_HEAD_BYTES: usize = 128;
+/// At least what an operation takes in a record beside a body.
+const OP_BYTES: usize = 64;

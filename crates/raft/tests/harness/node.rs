@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use synod_raft::{
-    Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Output, Raft,
+    Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Op, Output, Raft,
     ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term, Write,
 };
 
@@ -80,33 +80,37 @@ impl Standing {
 
 impl Disk {
     fn store(&mut self, record: &Record) {
-        self.vote = record.vote.or(self.vote);
-        if let Some(from) = record.truncate_from {
-            self.truncations += 1;
-            self.log.split_off(&from.0);
+        for op in record.ops() {
+            match op {
+                Op::Vote(term, vote) => self.vote = Some((term, vote)),
+                Op::Truncate(from) => {
+                    self.truncations += 1;
+                    self.log.split_off(&from.0);
+                }
+                Op::Start(start) => self.begin_after(start),
+                Op::Append(entry) => {
+                    assert_eq!(
+                        entry.id.index,
+                        self.last().index.next(),
+                        "a stored log has no gap"
+                    );
+                    self.log.insert(entry.id.index.0, entry.clone());
+                }
+            }
         }
-        for entry in &record.entries {
-            self.log.insert(entry.id.index.0, entry.clone());
-        }
-        if let Some(start) = record.start {
-            let (snapshot, _) = self
-                .snapshot
-                .as_ref()
-                .expect("a log begins behind a snapshot");
-            assert!(
-                snapshot.last.index >= start.index,
-                "the snapshot is durable before the log is cut"
-            );
-            self.log = self.log.split_off(&(start.index.0 + 1));
-            self.start = start;
-        }
-        for (at, index) in self.log.keys().enumerate() {
-            assert_eq!(
-                *index,
-                self.start.index.0 + 1 + at as u64,
-                "a stored log has no gap"
-            );
-        }
+    }
+
+    fn begin_after(&mut self, start: LogId) {
+        let (snapshot, _) = self
+            .snapshot
+            .as_ref()
+            .expect("a log begins behind a snapshot");
+        assert!(
+            snapshot.last.index >= start.index,
+            "the snapshot is durable before the log is cut"
+        );
+        self.log = self.log.split_off(&(start.index.0 + 1));
+        self.start = start;
     }
 
     pub(crate) fn last(&self) -> LogId {
