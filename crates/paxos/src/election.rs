@@ -38,8 +38,14 @@ impl Paxos {
             waits: false,
             waited,
         });
+        let disk = self.disk;
         for peer in self.peers() {
-            self.outbox.echo(peer, Echo::Ask { promised, attempt });
+            let ask = Echo::Ask {
+                promised,
+                attempt,
+                disk,
+            };
+            self.outbox.echo(peer, ask);
         }
         let (id, chosen) = (self.config.id, self.log.chosen());
         self.handle_answer(now, id, attempt, true, chosen);
@@ -70,6 +76,7 @@ impl Paxos {
             attempt,
             unhappy: !hears,
             chosen: self.log.chosen(),
+            disk: self.disk,
         };
         self.outbox.echo(from, answer);
     }

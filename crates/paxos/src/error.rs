@@ -10,6 +10,9 @@ pub enum ProposeError {
     /// `unchosen_bytes_max` or [`Slot::AHEAD_MAX`] is reached: peers or the disk do not keep up.
     #[error("too many proposals wait to be chosen")]
     Busy,
+    /// This node's disk is full, or those of so many others that no quorum could store it.
+    #[error("no quorum has space")]
+    Full,
     /// The body is larger than `value_bytes_max`.
     #[error("the proposal has {bytes} bytes, {bytes_max} are allowed")]
     TooLarge {

@@ -116,6 +116,7 @@ impl Paxos {
                 through,
                 chosen: self.log.chosen(),
                 behind: through < acknowledged,
+                disk: self.disk,
             },
         );
         // Our word was lost; it is said again once it is true, which it may be already.

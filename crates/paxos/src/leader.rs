@@ -11,8 +11,8 @@ use crate::role::{Answer, Duty};
 use crate::status::count;
 use crate::tally::Tallies;
 use crate::{
-    AcceptorSet, Envelope, Instant, Kind, Message, NodeId, Paxos, Position, ProposeError,
-    Replicate, Slot, Snapshot, Value, Vote,
+    AcceptorSet, DiskHealth, Envelope, Instant, Kind, Message, NodeId, Paxos, Position,
+    ProposeError, Replicate, Slot, Snapshot, Value, Vote,
 };
 
 /// What a leader knows; gone with its ballot.
@@ -151,6 +151,9 @@ impl Paxos {
         let slot = leader.tallies.next();
         if slot > Slot::MAX {
             return Err(ProposeError::SlotExhausted);
+        }
+        if !self.has_room(leader) {
+            return Err(ProposeError::Full);
         }
         // A value alone always fits, else one that is larger than the bound could never be proposed.
         let unchosen = leader.tallies.bytes();
@@ -411,6 +414,42 @@ impl Paxos {
         if wants {
             self.replicate_to(from);
         }
+    }
+
+    /// An echo of a peer tells whether its disk has space.
+    pub(crate) fn note_room(&mut self, from: NodeId, round: u64, disk: DiskHealth) {
+        if let Duty::Leader(leader) = &mut self.duty
+            && let Some(peer) = leader.peers.get_mut(&from)
+            && round >= peer.round
+        {
+            peer.has_room = Some(disk.has_room);
+        }
+    }
+
+    /// A leader that can store nothing is in the way of one that can, and any follower can lead:
+    /// phase 1 tells it what it lacks. Where nobody has space there is no better leader, and this one
+    /// leads on for reads.
+    pub(crate) fn give_way(&mut self, now: Instant) {
+        let Duty::Leader(leader) = &self.duty else {
+            return;
+        };
+        let has_room = |peer: &Progress| peer.has_room == Some(true);
+        if !self.disk.has_room && leader.peers.values().any(has_room) {
+            self.step_down(now, None);
+        }
+    }
+
+    /// Whether this node and a phase-2 quorum have space, as far as they have said.
+    fn has_room(&self, leader: &Leader) -> bool {
+        let quorums = &self.config.quorums;
+        let mut set = AcceptorSet::default();
+        quorums.insert(&mut set, self.config.id);
+        for (id, peer) in &leader.peers {
+            if peer.has_room != Some(false) {
+                quorums.insert(&mut set, *id);
+            }
+        }
+        self.disk.has_room && quorums.is_phase2(set)
     }
 
     /// A word of this ballot from a peer: contact, whatever it says. With the peer comes the slot of

@@ -150,6 +150,33 @@
 //! ones, although the one it proposed before was not. Until another value is chosen at its slot
 //! nobody can say that it is lost, however many later slots are chosen.
 //!
+//! # Steps that are not in the papers
+//!
+//! | step | why it is sound |
+//! |---|---|
+//! | an acceptor acknowledges a slot that it knows to be chosen as if it had voted in the leader's ballot ([`Binding::Accepted`], and the chosen prefix in echoes and late promises) | of a chosen value nothing else can be proposed (P2b), so the leader's proposal there is the value that it holds |
+//! | a promise leaves out the votes at or below the chosen prefix it tells of | they are for what is chosen; a leader proposes nothing there, and learns |
+//! | a leader learns chosen values from one node ([`Echo::Learned`]) instead of from a quorum's votes | nodes do not lie, and what is chosen is chosen for ever |
+//! | a heartbeat's chosen prefix is taken as far as the acceptor has voted in that leader's ballot without a gap | a leader proposes one value a slot, and those it knows to be chosen are of its ballot or of what it found |
+//! | others are asked first whether they miss a leader ([`Echo::Ask`]) | changes nothing at either end; not campaigning is always safe |
+//! | an acceptor that hears of a higher ballot from one it has promised to may be told so ([`Echo::Preempted`]) | whoever gives way does nothing |
+//! | no vote far beyond the chosen prefix ([`Slot::AHEAD_MAX`]), and a new leader so far behind proposes nothing again before it has learned enough | not voting and not proposing are always safe |
+//! | a promise with more gaps than that is not counted | no acceptor has such votes; an acceptor that is not heard is always safe |
+//! | a node with a write under way does not campaign, one with a slow or full disk waits longer; a leader steps down whose disk stalls, or is full while another has room | not leading is always safe |
+//!
+//! # When a node stops
+//!
+//! [`Output::Stop`] says that what this node has on its disk cannot be what it had, or another's
+//! cannot: a leader proposes, or a snapshot covers, another value than the one that is chosen here
+//! ([`Stop::Diverged`]). By P2b no honest leader does, a late message proves nothing (one of a lower
+//! ballot is not looked at), and that nodes do not lie is the contract of this crate. A liar can
+//! stop a node, as it can mislead it by any other word; the transport keeps liars out.
+//!
+//! An acceptor whose disk lost votes goes on: its echo says that it has less, and the leader sends it
+//! all again, which it votes for in the same ballot. What it lost of earlier ballots nobody can tell
+//! it: a disk that lost something must not come back under its name, for which the driver needs an
+//! identity on that disk.
+//!
 //! # Words
 //!
 //! | paper | here |

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use crate::{Ballot, NodeId, Slot, Snapshot, Value, Vote};
+use crate::{Ballot, DiskHealth, NodeId, Slot, Snapshot, Value, Vote};
 
 /// What nodes say to each other. The three kinds differ in what must be durable before one leaves
 /// its node, and the type picks the way out; see [`Binding`].
@@ -129,6 +129,8 @@ pub enum Echo {
         promised: Ballot,
         /// Of the sender's own counting.
         attempt: u64,
+        /// How the sender's disk does: the others wait for its candidacy.
+        disk: DiskHealth,
     },
     /// Answers [`Echo::Ask`].
     Answer {
@@ -140,6 +142,8 @@ pub enum Echo {
         unhappy: bool,
         /// Its chosen prefix.
         chosen: Slot,
+        /// How the sender's disk does: the candidate waits for its promise.
+        disk: DiskHealth,
     },
     /// Answers a heartbeat. That the sender has promised nothing above this ballot needs no memory:
     /// a node that durably promised more before could not have sent it.
@@ -155,6 +159,8 @@ pub enum Echo {
         chosen: Slot,
         /// The heartbeat said that it had acknowledged more: it restarted.
         behind: bool,
+        /// How the sender's disk does.
+        disk: DiskHealth,
     },
     /// The sender has promised a higher ballot than that of the message it answers.
     Preempted {

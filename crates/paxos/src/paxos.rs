@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::disk::Pace;
 use crate::invariants::Mark;
 use crate::log::Log;
 use crate::outbox::Outbox;
@@ -70,6 +71,7 @@ pub struct Paxos {
     pub(crate) write_seq: u64,
     pub(crate) random: Random,
     pub(crate) disk: DiskHealth,
+    pub(crate) pace: Pace,
     /// This node takes no part any more.
     pub(crate) stop: Option<Stop>,
     pub(crate) stop_told: bool,
@@ -275,6 +277,7 @@ impl Paxos {
         let mut state = self.clone();
         state.election_deadline = Instant::ZERO;
         state.random.forget();
+        state.pace.forget_time();
         state.counters = Counters::default();
         state.write_seq = 0;
         if let Some(write) = &mut state.in_flight {
@@ -342,13 +345,20 @@ impl Paxos {
 
     fn handle_echo(&mut self, now: Instant, from: NodeId, message: Echo) {
         match message {
-            Echo::Ask { attempt, .. } => self.handle_ask(now, from, attempt),
+            Echo::Ask { attempt, disk, .. } => {
+                self.hear_disk(now, disk);
+                self.handle_ask(now, from, attempt);
+            }
             Echo::Answer {
                 attempt,
                 unhappy,
                 chosen,
+                disk,
                 ..
-            } => self.handle_answer(now, from, attempt, unhappy, chosen),
+            } => {
+                self.hear_disk(now, disk);
+                self.handle_answer(now, from, attempt, unhappy, chosen);
+            }
             Echo::Preempted { promised } => self.handle_preempted(now, promised),
             Echo::Learn {
                 ballot,
@@ -361,9 +371,13 @@ impl Paxos {
                 through,
                 chosen,
                 behind,
+                disk,
             } => {
                 if self.is_own(ballot) {
+                    self.hear_disk(now, disk);
+                    self.note_room(from, round, disk);
                     self.handle_heartbeat_echo(now, from, round, through, chosen, behind);
+                    self.give_way(now);
                 }
             }
             Echo::Learned {
@@ -466,14 +480,6 @@ impl Paxos {
         self.step_down(now, None);
         self.outbox.clear();
         self.stop = Some(why);
-    }
-
-    pub(crate) fn reset_election(&mut self, now: Instant) {
-        let (min, max) = (
-            self.config.election_timeout_min,
-            self.config.election_timeout_max,
-        );
-        self.election_deadline = now.plus(self.random.between(min, max));
     }
 
     pub(crate) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {

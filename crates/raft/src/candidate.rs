@@ -32,7 +32,9 @@ impl Raft {
         self.pull = None;
         self.duty = Duty::PreCandidate(Candidate::default());
         for peer in self.voting_peers() {
-            self.outbox.echo(peer, Echo::RequestPreVote { term, last });
+            let disk = self.disk;
+            self.outbox
+                .echo(peer, Echo::RequestPreVote { term, last, disk });
         }
         self.count_pre_vote(now, self.config.id);
     }
@@ -67,7 +69,13 @@ impl Raft {
         // A refusal names our term: a node that is behind must not ask for an old one for ever.
         let term = if granted { term } else { self.term };
         if term > Term(0) {
-            self.outbox.echo(from, Echo::PreVote { term, granted });
+            let disk = self.disk;
+            let answer = Echo::PreVote {
+                term,
+                granted,
+                disk,
+            };
+            self.outbox.echo(from, answer);
         }
     }
 

@@ -10,6 +10,9 @@ pub enum ProposeError {
     /// `uncommitted_bytes_max` is reached: peers or the disk do not keep up.
     #[error("too many bytes wait to be committed")]
     Busy,
+    /// This node's disk is full, or those of so many others that no quorum could store it.
+    #[error("no quorum has space")]
+    Full,
     /// The body is larger than `entry_bytes_max`.
     #[error("the proposal has {bytes} bytes, {bytes_max} are allowed")]
     TooLarge {

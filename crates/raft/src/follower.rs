@@ -185,6 +185,7 @@ impl Raft {
                 term,
                 round,
                 matched,
+                disk: self.disk,
             },
         );
         // Our word was lost, or is still on its way. In an idle group neither is so, and no write

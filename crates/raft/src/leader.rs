@@ -8,7 +8,8 @@ use crate::read::Reads;
 use crate::role::Duty;
 use crate::status::count;
 use crate::{
-    Entry, Envelope, Index, Instant, Kind, LogId, Message, NodeId, ProposeError, Raft, Replicate,
+    DiskHealth, Entry, Envelope, Index, Instant, Kind, LogId, Message, NodeId, ProposeError, Raft,
+    Replicate,
 };
 
 /// What a leader knows; gone with its term.
@@ -92,6 +93,9 @@ impl Raft {
         }
         if self.log.last().index >= Index::MAX {
             return Err(ProposeError::IndexExhausted);
+        }
+        if !self.has_room(leader) {
+            return Err(ProposeError::Full);
         }
         // An entry alone always fits, else one that is larger than the bound could never be
         // proposed.
@@ -258,6 +262,7 @@ impl Raft {
         peer.handle_appended(last, start);
         self.advance_commit();
         self.replicate_to(from);
+        self.give_way(now);
     }
 
     pub(crate) fn handle_rejected(&mut self, now: Instant, from: NodeId, prev: LogId, hint: LogId) {
@@ -283,6 +288,7 @@ impl Raft {
         from: NodeId,
         round: u64,
         matched: Index,
+        disk: DiskHealth,
     ) {
         let last = self.log.last().index;
         let Duty::Leader(leader) = &self.duty else {
@@ -296,6 +302,9 @@ impl Raft {
         let Some(peer) = self.hear(now, from) else {
             return;
         };
+        if round >= peer.round {
+            peer.has_room = Some(disk.has_room);
+        }
         if peer.handle_echo(round, matched, last) {
             self.replicate_to(from);
         }
@@ -311,6 +320,32 @@ impl Raft {
         } else {
             count(&mut self.counters.out_of_role);
         }
+    }
+
+    /// A leader that can store nothing is in the way of one that can: of a follower with space that
+    /// lacks nothing, so that it can be elected. Where nobody has space there is no better leader, and
+    /// this one leads on for reads.
+    pub(crate) fn give_way(&mut self, now: Instant) {
+        let Duty::Leader(leader) = &self.duty else {
+            return;
+        };
+        let last = self.log.last().index;
+        let is_better = |(id, peer): (&NodeId, &Progress)| {
+            let votes = self.membership.voters.contains(id);
+            votes && !peer.forgot && peer.has_room == Some(true) && peer.matched >= last
+        };
+        if !self.disk.has_room && leader.peers.iter().any(is_better) {
+            self.step_down(now, self.term, None);
+        }
+    }
+
+    /// Whether this node and a quorum have space, as far as they have said.
+    fn has_room(&self, leader: &Leader) -> bool {
+        let peer_has = |id: NodeId| {
+            let peer = leader.peers.get(&id);
+            peer.is_none_or(|peer| peer.has_room != Some(false))
+        };
+        self.disk.has_room && self.quorum().agrees(peer_has)
     }
 
     /// A word of this term from a peer: contact, whatever it says.

@@ -111,15 +111,40 @@
 //! | lastIncludedIndex, lastIncludedTerm | [`Snapshot::last`]; of the log: [`Record::start`] |
 //! | server, cluster | node, group |
 //!
+//! # Steps that are not in the papers
+//!
+//! | step | why it is sound |
+//! |---|---|
+//! | a follower acknowledges what it knows to be committed to a leader that has sent it no entry yet: the first heartbeat asks with `matched`, and is answered with the committed prefix | what is committed is in the log of every leader of a later term (Leader Completeness, §5.4), and a log that holds an entry of another holds all before it (Log Matching), so up to there the logs are equal; the acknowledgement goes by the same way as any, after the write |
+//! | heartbeats carry no `prev` | a follower takes their commit index only as far as it has itself seen its log match this leader's, which is the same test made earlier |
+//! | a heartbeat tells its receiver how far it has acknowledged | it is what the receiver said; one that did more repeats it, and one that holds less has lost it and stops, see below |
+//! | a commit index travels alone ([`Replicate::Commit`]) | as in a heartbeat |
+//! | a refused append is answered with the last position that can match, and both sides step over whole terms | no position between can match, terms never falling along a log (§5.3 sketches it) |
+//! | `RequestVote` leaves only with its term durable, and nobody leads without its own vote durable | stricter than the paper, see [`Binding::RequestVote`] |
+//! | votes are refused, term unseen, while a leader is heard; pre-votes | thesis §4.2.3, §9.6; refusing is always safe |
+//! | a node with a write under way does not campaign, one with a slow or full disk waits longer | not campaigning is always safe; [`Raft::handle_disk`] bounds the wait |
+//! | a leader steps down whose disk stalls ([`Config::write_stall_max`]), or is full while a follower that lacks nothing has room | stepping down is always safe; what it says next as a follower binds it no less |
+//! | a snapshot that covers what the log holds commits it | a snapshot covers what is committed |
+//! | an append whose `prev` lies before the start is taken | what lies before the start is committed, and so equal in every later leader's log |
+//!
+//! # When a node stops
+//!
+//! [`Output::Stop`] says that what this node has on its disk cannot be what it had, or another's
+//! cannot. There are two proofs, and both rest on the contract of this crate, that nodes do not lie
+//! about what they hold: a leader whose log, or whose snapshot, differs from what is committed here
+//! ([`Stop::Diverged`]), and a leader that was told of more in this term than is here
+//! ([`Stop::Forgot`]). A late message proves neither: what a leader has at an index it has there for
+//! as long as its term lasts, what it was told it was told, and a message of an earlier term is not
+//! looked at. A liar can stop a node, as it can mislead it by any other word; the transport keeps
+//! liars out.
+//!
+//! Of a node that [forgot](Echo::Forgot) its leader counts neither copy nor contact, so a group that
+//! needs it has no leader, instead of one that waits for ever, until others are there. In a later
+//! term nobody knows any more what the node had said: a disk that lost something must not come back
+//! under its name, for which the driver needs an identity on that disk.
+//!
 //! # Deviations and omissions
 //!
-//! - A leader is elected only with its own vote durable, and `RequestVote` leaves only with its
-//!   term durable (the paper asks for it of answers only; see [`Binding::RequestVote`] for why
-//!   requests need it too).
-//! - Heartbeats do not carry `prev`: a follower takes their commit index only as far as it has
-//!   itself seen its log match this leader's, which is the same test made earlier.
-//! - A refused append is answered with the last position that can match, and both sides step over
-//!   whole terms.
 //! - Pre-vote, leader stickiness and check-quorum (thesis §9.6, §4.2.3, §6.2) are on by default. A
 //!   leader whose own disk stalls steps down ([`Config::write_stall_max`]), and a node with a write
 //!   under way does not campaign. A follower whose disk stalls still counts as heard: a leader that

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use crate::{Entry, Index, LogId, NodeId, Snapshot, Term};
+use crate::{DiskHealth, Entry, Index, LogId, NodeId, Snapshot, Term};
 
 /// What nodes say to each other. The three kinds differ in what must be durable before one leaves
 /// its node, and the type picks the way out; see [`Binding`].
@@ -129,6 +129,8 @@ pub enum Echo {
         /// How far the log is known to match the leader's, in memory. A hint for sending, never an
         /// acknowledgement.
         matched: Index,
+        /// How the sender's disk does.
+        disk: DiskHealth,
     },
     /// `prev` of an append does not match.
     Rejected {
@@ -161,6 +163,8 @@ pub enum Echo {
         term: Term,
         /// The end of its log.
         last: LogId,
+        /// How the sender's disk does: the others wait for its candidacy.
+        disk: DiskHealth,
     },
     /// Answers [`Echo::RequestPreVote`]. No promise: the real vote may still be refused.
     PreVote {
@@ -168,6 +172,8 @@ pub enum Echo {
         term: Term,
         /// Whether the vote would be given now.
         granted: bool,
+        /// How the sender's disk does: the candidate waits for its vote.
+        disk: DiskHealth,
     },
 }
 

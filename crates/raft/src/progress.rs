@@ -32,6 +32,8 @@ pub(crate) struct Progress {
     pub(crate) commit: Index,
     /// Entries for it are being read from the log.
     pub(crate) fetching: bool,
+    /// Whether its disk has space, once it has said so.
+    pub(crate) has_room: Option<bool>,
     /// Reading failed: nothing is sent before the next heartbeat.
     pub(crate) backoff: bool,
     /// It said that its disk lost what it acknowledged. In this term it counts for nothing.
@@ -126,6 +128,7 @@ impl Progress {
             patience: Patience::new(),
             commit: Index(0),
             fetching: false,
+            has_room: None,
             backoff: false,
             forgot: false,
         }

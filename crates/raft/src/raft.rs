@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::disk::Pace;
 use crate::invariants::Mark;
 use crate::log::Log;
 use crate::outbox::Outbox;
@@ -64,6 +65,7 @@ pub struct Raft {
     pub(crate) write_seq: u64,
     pub(crate) random: Random,
     pub(crate) disk: DiskHealth,
+    pub(crate) pace: Pace,
     /// This node takes no part any more.
     pub(crate) stop: Option<Stop>,
     pub(crate) stop_told: bool,
@@ -278,6 +280,7 @@ impl Raft {
         let mut state = self.clone();
         state.election_deadline = Instant::ZERO;
         state.random.forget();
+        state.pace.forget_time();
         state.counters = Counters::default();
         state.write_seq = 0;
         if let Some(write) = &mut state.in_flight {
@@ -349,27 +352,35 @@ impl Raft {
 
     fn handle_echo(&mut self, now: Instant, from: NodeId, message: Echo) {
         match message {
-            Echo::RequestPreVote { term, last } => {
+            Echo::RequestPreVote { term, last, disk } => {
+                self.hear_disk(now, disk);
                 self.handle_request_pre_vote(now, from, term, last);
             }
             Echo::PreVote {
                 term,
-                granted: true,
-            } => self.handle_pre_vote(now, from, term),
-            Echo::PreVote {
-                term,
-                granted: false,
+                granted,
+                disk,
+            } => {
+                self.hear_disk(now, disk);
+                if granted {
+                    self.handle_pre_vote(now, from, term);
+                } else {
+                    self.is_of_this_term(now, term);
+                }
             }
-            | Echo::Stale { term } => {
+            Echo::Stale { term } => {
                 self.is_of_this_term(now, term);
             }
             Echo::Heartbeat {
                 term,
                 round,
                 matched,
+                disk,
             } => {
                 if self.is_of_this_term(now, term) {
-                    self.handle_heartbeat_echo(now, from, round, matched);
+                    self.hear_disk(now, disk);
+                    self.handle_heartbeat_echo(now, from, round, matched, disk);
+                    self.give_way(now);
                 }
             }
             Echo::Rejected { term, prev, hint } => {
@@ -434,14 +445,6 @@ impl Raft {
         self.step_down(now, self.term, None);
         self.outbox.clear();
         self.stop = Some(why);
-    }
-
-    pub(crate) fn reset_election(&mut self, now: Instant) {
-        let (min, max) = (
-            self.config.election_timeout_min,
-            self.config.election_timeout_max,
-        );
-        self.election_deadline = now.plus(self.random.between(min, max));
     }
 
     fn handle_fetched_for_apply(&mut self, fetch: &Fetch, entries: Result<Vec<Entry>, FetchError>) {

@@ -1,5 +1,6 @@
 use alloc::collections::VecDeque;
 
+use crate::disk::Pace;
 use crate::log::Log;
 use crate::outbox::Outbox;
 use crate::raft::ApplyFetch;
@@ -98,6 +99,7 @@ impl Raft {
             write_seq: 0,
             random: Random::new(config.seed, config.id.0),
             disk: DiskHealth::default(),
+            pace: Pace::default(),
             stop: None,
             stop_told: false,
             counters: Counters::default(),

@@ -186,7 +186,7 @@ impl<P: Protocol, T> Engine<P, T> {
         if self.closed.is_some() {
             return;
         }
-        if self.core_deadline().is_some_and(|at| at <= now) {
+        if self.core.poll_timeout().is_some_and(|at| at <= now) {
             self.core.handle_timeout(now);
         }
         let (queued, sent) = self.proposals.expire(now);
@@ -362,7 +362,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }
         let patience = self.config.patience;
         [
-            self.core_deadline(),
+            self.core.poll_timeout(),
             self.proposals.wake(),
             self.reads.wake(),
             self.reads.stale_at(self.config.node, patience),
@@ -387,19 +387,6 @@ impl<P: Protocol, T> Engine<P, T> {
             snapshots_failed: self.snapshots_failed,
             heard: self.heard.iter().map(|(node, at)| (*node, *at)).collect(),
         }
-    }
-
-    /// Without room for its log a node does not campaign: it could not even write the entry that
-    /// begins its term. Whoever leads goes on to be heard.
-    fn core_deadline(&self) -> Option<Instant> {
-        let leads = || {
-            self.core
-                .leadership()
-                .is_some_and(|l| l.node == self.config.node)
-        };
-        self.core
-            .poll_timeout()
-            .filter(|_| self.disk.has_room || leads())
     }
 
     fn is_busy(&self) -> bool {
@@ -540,6 +527,7 @@ impl From<Refusal> for Reason {
         match refusal {
             Refusal::NotLeader => Self::NotLeader,
             Refusal::Busy => Self::Busy,
+            Refusal::Full => Self::Full,
             Refusal::TooLarge => Self::TooLarge,
         }
     }

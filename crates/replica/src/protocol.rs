@@ -101,6 +101,8 @@ pub enum Refusal {
     NotLeader,
     /// A bound is hit.
     Busy,
+    /// No quorum has space for it.
+    Full,
     /// The command can never be taken: it is over the entry's limit.
     TooLarge,
 }

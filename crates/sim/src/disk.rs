@@ -340,6 +340,12 @@ impl Disk {
         self.state().full = full;
     }
 
+    /// Whether it was [filled](Self::fill) and has no space yet.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.state().full
+    }
+
     /// The sum of the lengths of all files.
     #[must_use]
     pub fn used(&self) -> u64 {

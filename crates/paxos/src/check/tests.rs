@@ -1,9 +1,9 @@
 use super::*;
 use crate::output::WriteSeq;
 use crate::{
-    Ballot, Binding, Chosen, Config, Configuration, Echo, Envelope, Instant, Kind, Message, NodeId,
-    Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate, Role, Slot, Snapshot,
-    State, Value, Vote, Write,
+    Ballot, Binding, Chosen, Config, Configuration, DiskHealth, Echo, Envelope, Instant, Kind,
+    Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate, Role,
+    Slot, Snapshot, State, Value, Vote, Write,
 };
 use alloc::vec::Vec;
 use bytes::Bytes;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Configuration, Echo, Envelope, Fetch, FetchError, Kind, Message, NodeId,
-    Output, Paxos, Position, Quorums, ReadId, Replicate, Role, Slot, Snapshot, Value, Vote, Write,
+    Ballot, Binding, Configuration, DiskHealth, Echo, Envelope, Fetch, FetchError, Kind, Message,
+    NodeId, Output, Paxos, Position, Quorums, ReadId, Replicate, Role, Slot, Snapshot, Value, Vote,
+    Write,
 };
 
 use crate::harness::cluster::Cluster;
@@ -34,6 +35,13 @@ impl Liar {
             1 => Slot::MAX.0 + self.dice.below(3) - 1,
             2 => self.dice.below(u64::MAX),
             _ => self.dice.below(8),
+        }
+    }
+
+    fn disk(&mut self) -> DiskHealth {
+        DiskHealth {
+            has_room: !self.dice.one_in(4),
+            sync_time: Duration::from_millis(self.number()),
         }
     }
 
@@ -205,6 +213,7 @@ impl Liar {
             0 => Echo::Ask {
                 promised: self.ballot(),
                 attempt,
+                disk: self.disk(),
             },
             1 => Echo::Heartbeat {
                 ballot: self.own(),
@@ -212,6 +221,7 @@ impl Liar {
                 through: self.slot(),
                 chosen: self.slot(),
                 behind: self.dice.one_in(2),
+                disk: self.disk(),
             },
             2 if self.leads || self.dice.one_in(10) => Echo::Preempted {
                 promised: self.ballot(),
@@ -235,6 +245,7 @@ impl Liar {
                 attempt,
                 unhappy: !self.dice.one_in(4),
                 chosen: self.slot(),
+                disk: self.disk(),
             },
         }
     }

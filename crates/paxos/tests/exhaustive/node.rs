@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_paxos::check::{Checker, Violation};
 use synod_paxos::{
-    Ballot, Config, Echo, Envelope, Instant, Message, NodeId, Op, Output, Paxos, Position, Quorums,
-    ReadId, Record, Recovered, Slot, State, Vote, Write,
+    Ballot, Config, DiskHealth, Echo, Envelope, Instant, Message, NodeId, Op, Output, Paxos,
+    Position, Quorums, ReadId, Record, Recovered, Slot, State, Vote, Write,
 };
 
 use crate::goals::Goals;
@@ -274,6 +274,7 @@ impl Step {
                 attempt: asked.unwrap_or_default(),
                 unhappy: true,
                 chosen: Slot(0),
+                disk: DiskHealth::default(),
             };
             paxos.handle_message(LATER, peer, Message::Echo(answer));
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Config, Envelope, Instant, Message, NodeId, Paxos, Position, ProposeError, Quorums, ReadError,
-    ReadId, RecoverError, Refusal, Role, Slot, Snapshot, Status,
+    Config, DiskHealth, Envelope, Instant, Message, NodeId, Paxos, Position, ProposeError, Quorums,
+    ReadError, ReadId, RecoverError, Refusal, Role, Slot, Snapshot, Status,
 };
 
 use super::node::{Disk, Node};
@@ -30,6 +30,8 @@ pub(crate) struct Cluster {
     pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
     /// Disks whose writes end only when the test says so.
     pub(crate) slow_disks: BTreeSet<NodeId>,
+    /// What was last told of a node's disk.
+    pub(crate) health: BTreeMap<NodeId, DiskHealth>,
     pub(crate) slow_pulls: bool,
     /// Nodes whose log is read only when the test says so.
     pub(crate) slow_reads: BTreeSet<NodeId>,
@@ -63,6 +65,7 @@ impl Cluster {
             net: Vec::new(),
             cut: BTreeSet::new(),
             slow_disks: BTreeSet::new(),
+            health: BTreeMap::new(),
             slow_pulls: false,
             slow_reads: BTreeSet::new(),
             asked: BTreeMap::new(),
@@ -351,6 +354,9 @@ impl Cluster {
         self.node(id).restart(now)?;
         if let Some(paxos) = &self.nodes[&NodeId(id)].paxos {
             self.watch.started(paxos);
+        }
+        if let Some(disk) = self.health.get(&NodeId(id)).copied() {
+            self.input(NodeId(id), |core| core.handle_disk(now, disk));
         }
         self.pump(NodeId(id));
         Ok(())

@@ -127,6 +127,9 @@ mod tests {
         f6_crash_before_the_record
         f7_snapshot_record_fails
         g_forgotten_votes
+        g6_all_full
+        g6_full_leader
+        g6_full_node_waits
         h2_lost_accept
         i10_quorums_that_need_not_meet
         i11_highest_vote_wins

@@ -2,10 +2,12 @@
 //! and node 1, `5@2.1` the position of slot 5 and origin 2.1, `[5@2.1 x of 1.3]` a vote in ballot
 //! 2.1 for slot 5 and the value `x` that was first proposed in 1.3.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Configuration, Echo, Kind, Message, NodeId, Op, Position, Record, Replicate,
-    Slot, Snapshot, Value, Vote,
+    Ballot, Binding, Configuration, DiskHealth, Echo, Kind, Message, NodeId, Op, Position, Record,
+    Replicate, Slot, Snapshot, Value, Vote,
 };
 
 pub(crate) fn ballot_text(ballot: Ballot) -> String {
@@ -214,26 +216,30 @@ fn binding_text(message: &Binding) -> String {
 
 fn echo_text(message: &Echo) -> String {
     match message {
-        Echo::Ask { attempt, .. } => format!(", attempt {attempt}"),
+        Echo::Ask { attempt, disk, .. } => format!(", attempt {attempt}{}", disk_text(disk)),
         Echo::Answer {
             attempt,
             unhappy,
             chosen,
+            disk,
             ..
         } => {
+            let disk = disk_text(disk);
             let unhappy = if *unhappy { "unhappy" } else { "happy" };
-            format!(", attempt {attempt}, {unhappy}, chosen {}", chosen.0)
+            format!(", attempt {attempt}, {unhappy}, chosen {}{disk}", chosen.0)
         }
         Echo::Heartbeat {
             round,
             through,
             chosen,
             behind,
+            disk,
             ..
         } => {
+            let disk = disk_text(disk);
             let (through, chosen) = (through.0, chosen.0);
             let behind = if *behind { ", behind" } else { "" };
-            format!(", round {round}, through {through}, chosen {chosen}{behind}")
+            format!(", round {round}, through {through}, chosen {chosen}{behind}{disk}")
         }
         Echo::Preempted { .. } => String::new(),
         Echo::Learn { from, to, .. } => format!(", from {}, to {}", from.0, to.0),
@@ -250,10 +256,33 @@ fn echo_text(message: &Echo) -> String {
     }
 }
 
+/// How a disk does, where there is something to say of it.
+fn disk_text(disk: &DiskHealth) -> String {
+    let full = if disk.has_room { "" } else { ", full" };
+    match disk.sync_time.as_millis() {
+        0 => full.to_owned(),
+        ms => format!("{full}, syncs {ms}"),
+    }
+}
+
 /// What stands between the brackets of a message.
 struct Fields<'a>(Vec<&'a str>);
 
 impl<'a> Fields<'a> {
+    /// `full`, `syncs 250`: in milliseconds.
+    fn disk(&mut self) -> Result<DiskHealth, String> {
+        let full = self.0.iter().position(|field| *field == "full");
+        if let Some(at) = full {
+            self.0.remove(at);
+        }
+        let is_told = self.0.iter().any(|field| field.starts_with("syncs "));
+        let ms = if is_told { self.number("syncs")? } else { 0 };
+        Ok(DiskHealth {
+            has_room: full.is_none(),
+            sync_time: Duration::from_millis(ms),
+        })
+    }
+
     fn value(&mut self, name: &str) -> Result<&'a str, String> {
         let at = self.0.iter().position(|field| {
             field
@@ -381,12 +410,14 @@ fn parse_echo(
         "Ask" => Echo::Ask {
             promised: ballot,
             attempt: fields.number("attempt")?,
+            disk: fields.disk()?,
         },
         "Answer" => Echo::Answer {
             promised: ballot,
             attempt: fields.number("attempt")?,
             unhappy: fields.flag("unhappy") || !fields.flag("happy"),
             chosen: fields.slot("chosen")?,
+            disk: fields.disk()?,
         },
         "HeartbeatEcho" => Echo::Heartbeat {
             ballot,
@@ -394,6 +425,7 @@ fn parse_echo(
             through: fields.slot("through")?,
             chosen: fields.slot("chosen")?,
             behind: fields.flag("behind"),
+            disk: fields.disk()?,
         },
         "Preempted" => Echo::Preempted { promised: ballot },
         "Learn" => Echo::Learn {
@@ -432,6 +464,7 @@ fn what_is_written_is_read() {
         "Promise(ballot 3.1, from 1, chosen 1)",
         "Accepted(ballot 1.1, first 1, last 2)",
         "Ask(promised 0.0, attempt 1)",
+        "Ask(promised 0.0, attempt 1, full, syncs 250)",
         "Answer(promised 1.1, attempt 1, unhappy, chosen 0)",
         "Answer(promised 1.1, attempt 1, happy, chosen 0)",
         "HeartbeatEcho(ballot 1.1, round 3, through 1, chosen 1)",

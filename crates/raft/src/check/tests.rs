@@ -2,8 +2,8 @@ use super::*;
 use crate::output::WriteSeq;
 use crate::role::{Duty, Follower};
 use crate::{
-    Binding, Config, Echo, Entry, Envelope, Index, Instant, Kind, LogId, Membership, Message,
-    NodeId, Output, Raft, Receipt, Record, Recovered, Replicate, Snapshot, Term, Write,
+    Binding, Config, DiskHealth, Echo, Entry, Envelope, Index, Instant, Kind, LogId, Membership,
+    Message, NodeId, Output, Raft, Receipt, Record, Recovered, Replicate, Snapshot, Term, Write,
 };
 use bytes::Bytes;
 use core::convert::Infallible;

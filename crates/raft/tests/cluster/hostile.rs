@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 use synod_raft::{
-    Binding, Echo, Entry, Index, Kind, LogId, Membership, Message, NodeId, Raft, Replicate,
-    Snapshot, Term,
+    Binding, DiskHealth, Echo, Entry, Index, Kind, LogId, Membership, Message, NodeId, Raft,
+    Replicate, Snapshot, Term,
 };
 
 use crate::harness::cluster::Cluster;
@@ -25,6 +25,13 @@ fn log_id() -> impl Strategy<Value = LogId> {
     (term(), number()).prop_map(|(term, index)| LogId {
         term,
         index: Index(index),
+    })
+}
+
+fn disk() -> impl Strategy<Value = DiskHealth> {
+    (prop::bool::weighted(0.7), number()).prop_map(|(has_room, ms)| DiskHealth {
+        has_room,
+        sync_time: Duration::from_millis(ms),
     })
 }
 
@@ -84,14 +91,20 @@ fn message() -> impl Strategy<Value = Message> {
             Message::Binding(Binding::Appended { term, last: Index(last) })
         }),
         1 => (term(), log_id()).prop_map(|(term, last)| Message::Binding(Binding::Installed { term, last })),
-        1 => (term(), number(), number()).prop_map(|(term, round, matched)| {
-            Message::Echo(Echo::Heartbeat { term, round, matched: Index(matched) })
+        2 => (term(), number(), number(), disk()).prop_map(|(term, round, matched, disk)| {
+            Message::Echo(Echo::Heartbeat { term, round, matched: Index(matched), disk })
+        }),
+        1 => (term(), number(), number()).prop_map(|(term, acknowledged, holds)| {
+            let (acknowledged, holds) = (Index(acknowledged), Index(holds));
+            Message::Echo(Echo::Forgot { term, acknowledged, holds })
         }),
         2 => (term(), log_id(), log_id())
             .prop_map(|(term, prev, hint)| Message::Echo(Echo::Rejected { term, prev, hint })),
         1 => term().prop_map(|term| Message::Echo(Echo::Stale { term })),
-        1 => (term(), log_id()).prop_map(|(term, last)| Message::Echo(Echo::RequestPreVote { term, last })),
-        1 => (term(), any::<bool>()).prop_map(|(term, granted)| Message::Echo(Echo::PreVote { term, granted })),
+        1 => (term(), log_id(), disk())
+            .prop_map(|(term, last, disk)| Message::Echo(Echo::RequestPreVote { term, last, disk })),
+        1 => (term(), any::<bool>(), disk())
+            .prop_map(|(term, granted, disk)| Message::Echo(Echo::PreVote { term, granted, disk })),
     ]
 }
 
@@ -103,6 +116,7 @@ enum Input {
     Read(u64),
     Persist,
     Snapshot(LogId),
+    Disk(DiskHealth),
 }
 
 fn input() -> impl Strategy<Value = Input> {
@@ -114,6 +128,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => (0u64..4).prop_map(Input::Read),
         4 => Just(Input::Persist),
         1 => log_id().prop_map(Input::Snapshot),
+        1 => disk().prop_map(Input::Disk),
     ]
 }
 
@@ -141,6 +156,7 @@ fn play(inputs: Vec<Input>, check_quorum: bool) {
                     membership: Membership::default(),
                 },
             ),
+            Input::Disk(disk) => raft.handle_disk(now, disk),
             Input::Persist => {
                 if let Some(write) = write.take() {
                     let write: synod_raft::Write = write;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Config, Envelope, Index, Instant, LogId, Message, NodeId, ProposeError, Raft, ReadError,
-    ReadId, RecoverError, Refusal, Role, Snapshot, Status,
+    Config, DiskHealth, Envelope, Index, Instant, LogId, Message, NodeId, ProposeError, Raft,
+    ReadError, ReadId, RecoverError, Refusal, Role, Snapshot, Status,
 };
 
 use super::node::{Disk, Node};
@@ -30,6 +30,8 @@ pub(crate) struct Cluster {
     pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
     /// Disks whose writes end only when the test says so.
     pub(crate) slow_disks: BTreeSet<NodeId>,
+    /// What was last told of a node's disk.
+    pub(crate) health: BTreeMap<NodeId, DiskHealth>,
     pub(crate) slow_pulls: bool,
     /// Nodes whose log is read only when the test says so.
     pub(crate) slow_reads: BTreeSet<NodeId>,
@@ -58,6 +60,7 @@ impl Cluster {
             watch,
             cut: BTreeSet::new(),
             slow_disks: BTreeSet::new(),
+            health: BTreeMap::new(),
             slow_pulls: false,
             slow_reads: BTreeSet::new(),
             asked: BTreeMap::new(),
@@ -340,6 +343,9 @@ impl Cluster {
         self.node(id).restart(now)?;
         if let Some(raft) = &self.nodes[&NodeId(id)].raft {
             self.watch.started(raft);
+        }
+        if let Some(disk) = self.health.get(&NodeId(id)).copied() {
+            self.input(NodeId(id), |core| core.handle_disk(now, disk));
         }
         self.pump(NodeId(id));
         Ok(())

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use synod_raft::{
-    Echo, Index, Kind, LogId, Message, NodeId, PeerState, ProposeError, Raft, Replicate, Role, Term,
+    DiskHealth, Echo, Index, Kind, LogId, Message, NodeId, PeerState, ProposeError, Raft,
+    Replicate, Role, Term,
 };
 
 use crate::harness::cluster::{Cluster, Packet, from};
@@ -270,6 +271,7 @@ fn all_servers_follow_a_later_term() {
             term: Term(7),
             round: 1,
             matched: Index(0),
+            disk: DiskHealth::default(),
         };
         [
             append(7, &[], 0, 0),
@@ -318,6 +320,7 @@ fn followers_respond_and_ask_nothing() {
         term: Term(1),
         round: 4,
         matched: Index(0),
+        disk: DiskHealth::default(),
     };
     assert_eq!(
         tell(&mut cluster, 3, 1, request_vote(1, LogId::ZERO)).len(),

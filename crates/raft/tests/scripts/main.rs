@@ -157,6 +157,10 @@ mod tests {
         g_forgotten_needed_copy
         g_forgotten_tail
         g_forgotten_under_an_old_tail
+        g6_all_full
+        g6_full_leader
+        g6_full_node_waits
+        g6_laggard_has_room
         h2_lost_append
         v_ack_of_the_whole_log
         v_committed_entry_replaced

@@ -1,9 +1,11 @@
 //! How ids, entries and messages are written, and read: `2.5` is the position of term 2 and index 5.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use synod_raft::{
-    Binding, Echo, Entry, Index, Kind, LogId, Membership, Message, Op, Record, Replicate, Snapshot,
-    Term,
+    Binding, DiskHealth, Echo, Entry, Index, Kind, LogId, Membership, Message, Op, Record,
+    Replicate, Snapshot, Term,
 };
 
 pub(crate) fn id_text(id: LogId) -> String {
@@ -132,13 +134,24 @@ pub(crate) fn message_text(message: &Message) -> String {
         Message::Replicate(Replicate::Snapshot { snapshot, .. }) => {
             format!("last {}", id_text(snapshot.last))
         }
-        Message::Binding(Binding::RequestVote { last, .. } | Binding::Installed { last, .. })
-        | Message::Echo(Echo::RequestPreVote { last, .. }) => format!("last {}", id_text(*last)),
-        Message::Binding(Binding::Vote { granted, .. })
-        | Message::Echo(Echo::PreVote { granted, .. }) => answer(granted).to_owned(),
+        Message::Binding(Binding::RequestVote { last, .. } | Binding::Installed { last, .. }) => {
+            format!("last {}", id_text(*last))
+        }
+        Message::Echo(Echo::RequestPreVote { last, disk, .. }) => {
+            format!("last {}{}", id_text(*last), disk_text(disk))
+        }
+        Message::Binding(Binding::Vote { granted, .. }) => answer(granted).to_owned(),
+        Message::Echo(Echo::PreVote { granted, disk, .. }) => {
+            format!("{}{}", answer(granted), disk_text(disk))
+        }
         Message::Binding(Binding::Appended { last, .. }) => format!("last {}", last.0),
-        Message::Echo(Echo::Heartbeat { round, matched, .. }) => {
-            format!("round {round}, matched {}", matched.0)
+        Message::Echo(Echo::Heartbeat {
+            round,
+            matched,
+            disk,
+            ..
+        }) => {
+            format!("round {round}, matched {}{}", matched.0, disk_text(disk))
         }
         Message::Echo(Echo::Rejected { prev, hint, .. }) => {
             format!("prev {}, hint {}", id_text(*prev), id_text(*hint))
@@ -158,10 +171,33 @@ pub(crate) fn message_text(message: &Message) -> String {
     )
 }
 
+/// How a disk does, where there is something to say of it.
+fn disk_text(disk: &DiskHealth) -> String {
+    let full = if disk.has_room { "" } else { ", full" };
+    match disk.sync_time.as_millis() {
+        0 => full.to_owned(),
+        ms => format!("{full}, syncs {ms}"),
+    }
+}
+
 /// What stands between the brackets of a message.
 struct Fields<'a>(Vec<&'a str>);
 
 impl<'a> Fields<'a> {
+    /// `full`, `syncs 250`: in milliseconds.
+    fn disk(&mut self) -> Result<DiskHealth, String> {
+        let full = self.0.iter().position(|field| *field == "full");
+        if let Some(at) = full {
+            self.0.remove(at);
+        }
+        let is_told = self.0.iter().any(|field| field.starts_with("syncs "));
+        let ms = if is_told { self.number("syncs")? } else { 0 };
+        Ok(DiskHealth {
+            has_room: full.is_none(),
+            sync_time: Duration::from_millis(ms),
+        })
+    }
+
     fn value(&mut self, name: &str) -> Result<&'a str, String> {
         let at = self.0.iter().position(|field| {
             field
@@ -253,6 +289,7 @@ pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Messa
             term,
             round: fields.number("round")?,
             matched: Index(fields.number("matched")?),
+            disk: fields.disk()?,
         }),
         "Rejected" => Message::Echo(Echo::Rejected {
             term,
@@ -268,10 +305,12 @@ pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Messa
         "RequestPreVote" => Message::Echo(Echo::RequestPreVote {
             term,
             last: fields.id("last")?,
+            disk: fields.disk()?,
         }),
         "PreVote" => Message::Echo(Echo::PreVote {
             term,
             granted: fields.granted()?,
+            disk: fields.disk()?,
         }),
         _ => return Err(format!("there is no message `{name}`")),
     };
@@ -294,6 +333,8 @@ fn what_is_written_is_read() {
         "Appended(term 1, last 2)",
         "Installed(term 1, last 1.5)",
         "HeartbeatEcho(term 1, round 3, matched 1)",
+        "HeartbeatEcho(term 1, round 3, matched 1, full)",
+        "PreVote(term 1, granted, syncs 250)",
         "Rejected(term 1, prev 1.3, hint 1.1)",
         "Forgot(term 1, acknowledged 3, holds 1)",
         "Stale(term 9)",

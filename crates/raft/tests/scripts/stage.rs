@@ -59,6 +59,7 @@ impl Stage {
             "campaign" | "elect" | "heartbeat" | "heartbeats" | "timeout" | "pass" | "run" => {
                 self.time(name, &mut arguments)
             }
+            "full-disk" | "roomy-disk" | "disk-pace" => self.health(name, &mut arguments),
             "slow-disk" | "sound-disk" | "persist" | "fail-disk" | "slow-reads" | "serve"
             | "fail-read" => self.disk(name, &mut arguments),
             "crash" | "restart" | "lose-vote" | "lose-tail" | "replace-snapshot" => {
@@ -398,6 +399,25 @@ impl Stage {
                 });
             }
         }
+        self.tell();
+        Ok(())
+    }
+
+    /// What the driver tells a core of its disk.
+    fn health(&mut self, name: &str, arguments: &mut Arguments<'_>) -> Result<(), String> {
+        let id = self.up(arguments)?;
+        let cluster = self.cluster()?;
+        let mut disk = cluster.health.get(&NodeId(id)).copied().unwrap_or_default();
+        match name {
+            "disk-pace" => {
+                let text = arguments.positional().ok_or("how long does a sync take?")?;
+                disk.sync_time = parse_duration(text)?;
+            }
+            _ => disk.has_room = name == "roomy-disk",
+        }
+        let cluster = self.cluster()?;
+        cluster.health.insert(NodeId(id), disk);
+        cluster.step(id, |core, now| core.handle_disk(now, disk));
         self.tell();
         Ok(())
     }

@@ -90,8 +90,11 @@ impl<P: Protocol, T> Engine<P, T> {
     fn handle_message(&mut self, now: Instant, from: NodeId, bytes: Bytes) {
         let takes = |message: &P::Message| {
             let body = P::longest_body(message);
+            // What a new leader begins with carries nothing, and has a reserve on every disk: without
+            // it a group that is full would have nobody to serve reads.
             body.is_none_or(|bytes| {
-                self.disk.has_room && bytes + RECORD_SPARE_BYTES <= self.config.record_bytes_max
+                (self.disk.has_room || bytes == 0)
+                    && bytes + RECORD_SPARE_BYTES <= self.config.record_bytes_max
             })
         };
         match P::decode(bytes).filter(takes) {

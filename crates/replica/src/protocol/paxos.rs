@@ -136,6 +136,7 @@ impl Protocol for Paxos {
             .map_err(|error| match error {
                 paxos::ProposeError::NotLeader(_) => Refusal::NotLeader,
                 paxos::ProposeError::TooLarge { .. } => Refusal::TooLarge,
+                paxos::ProposeError::Full => Refusal::Full,
                 _ => Refusal::Busy,
             })
     }

@@ -124,6 +124,7 @@ impl Protocol for Raft {
             .map_err(|error| match error {
                 raft::ProposeError::NotLeader(_) => Refusal::NotLeader,
                 raft::ProposeError::TooLarge { .. } => Refusal::TooLarge,
+                raft::ProposeError::Full => Refusal::Full,
                 _ => Refusal::Busy,
             })
     }

@@ -41,6 +41,10 @@ pub struct SimNode<C: Cluster> {
     /// What the next drawn times are for; the first is under way.
     later: VecDeque<Later<Core<C>>>,
     has_room: bool,
+    /// What is under way began then.
+    began: Duration,
+    /// How long syncs take, the last ones before all.
+    sync_time: Duration,
     witness: C::Witness,
 }
 
@@ -98,6 +102,8 @@ impl<C: Cluster> SimNode<C> {
             record_bytes_max,
             later: VecDeque::new(),
             has_room: true,
+            began: Duration::ZERO,
+            sync_time: Duration::ZERO,
             witness,
         })
     }
@@ -133,7 +139,7 @@ impl<C: Cluster> SimNode<C> {
         self.has_room = Log::has_room(&mut self.log);
         let disk = DiskHealth {
             has_room: self.has_room,
-            sync_time: Duration::ZERO,
+            sync_time: self.sync_time,
         };
         self.engine.set_disk(now, disk);
         loop {
@@ -219,6 +225,7 @@ impl<C: Cluster> SimNode<C> {
 
     fn begin(&mut self, later: Later<Core<C>>, context: &mut sim::Context<Packet<Core<C>>>) {
         if self.later.is_empty() {
+            self.began = context.now;
             context.start_sync();
         }
         self.later.push_back(later);
@@ -229,6 +236,8 @@ impl<C: Cluster> SimNode<C> {
         let now = Instant(context.now);
         match self.later.pop_front() {
             Some(Later::Sync) => {
+                let took = context.now.saturating_sub(self.began);
+                self.sync_time = (self.sync_time * 3 + took) / 4;
                 self.log.sync().map_err(io::Error::other)?;
                 let durable = self.log.durable();
                 self.witness.durable(durable);
@@ -244,6 +253,7 @@ impl<C: Cluster> SimNode<C> {
             None => {}
         }
         if !self.later.is_empty() {
+            self.began = context.now;
             context.start_sync();
         }
         Ok(())

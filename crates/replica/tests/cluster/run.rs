@@ -232,13 +232,11 @@ impl<S: Subject> Run<S> {
         let size = least + self.rng.index(clean - least + 1);
         let core = self.world.random_core(size);
         self.world.heal_core(&core);
-        // A leader without space leads on: it serves reads and refuses commands until there is some.
-        // So there will be, also outside.
-        for id in &ids {
-            if let Some(disk) = self.world.disk(*id) {
-                disk.fill(false);
-            }
-        }
+        let full = |id: &&sim::NodeId| {
+            !core.contains(id) && self.world.disk(**id).is_some_and(sim::Disk::is_full)
+        };
+        let full = ids.iter().filter(full).count() as u64;
+        self.coverage.add("full disks left outside", full);
         self.coverage
             .add("nodes left outside", (ids.len() - size) as u64);
         core.into_iter().map(|id| id.0).collect()

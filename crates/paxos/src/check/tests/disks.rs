@@ -76,6 +76,7 @@ fn unsayable() {
         through: Slot(1),
         chosen: Slot(1),
         behind: false,
+        disk: DiskHealth::default(),
     };
     assert_eq!(rule(group.say(2, echo)), "unsayable");
 }

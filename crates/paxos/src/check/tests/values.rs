@@ -168,6 +168,7 @@ fn chosen_not_durable() {
         attempt: 1,
         unhappy: true,
         chosen,
+        disk: DiskHealth::default(),
     };
     assert_eq!(rule(Group::led().say(3, answer)), "chosen not durable");
     // Known to be chosen, and not held.

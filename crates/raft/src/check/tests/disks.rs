@@ -42,6 +42,7 @@ fn unsayable() {
         term: Term(1),
         round: 1,
         matched: Index(0),
+        disk: DiskHealth::default(),
     };
     assert_eq!(rule(group.say(3, echo)), "unsayable");
 }
