@@ -93,6 +93,7 @@ impl From<Refusal> for Denial {
         match refusal {
             Refusal::NotLeader => Self::NotLeader,
             Refusal::Busy => Self::Busy,
+            Refusal::Full => Self::Full,
             Refusal::TooLarge => Self::TooLarge,
         }
     }

@@ -339,7 +339,7 @@ mod tests {
             match &**node {
                 Node::Leaf(_) => all.push(Arc::as_ptr(node)),
                 Node::Branch(children) => {
-                    children.iter().for_each(|child| leaves(&child.node, all))
+                    children.iter().for_each(|child| leaves(&child.node, all));
                 }
             }
         }
