@@ -282,7 +282,7 @@ impl Host {
                         let closed = Closed::from(stopped);
                         let (log, transport) = (&mut *self.log, &mut *self.transport);
                         close(now, *id, group.as_mut(), &closed, log, transport);
-                        failed = failed.or(of_node.then_some(closed));
+                        failed = failed.or_else(|| of_node.then_some(closed));
                     }
                 }
                 more |= group.has_jobs();
