@@ -192,17 +192,20 @@ fn a_follower_without_space_for_a_snapshot_waits_and_fills_no_leader<C: Rig>() {
     disk.0.capacity(disk.0.used());
     nodes.hold = |_, _, _| false;
     nodes.held.clear();
-    nodes.write(3_000, 1);
-    let (leader, follower) = (nodes.status(1), nodes.status(3));
+    nodes.run(3_000);
+    let follower = nodes.status(3);
     let ends = (follower.snapshots_received, follower.snapshots_failed);
     assert_eq!(ends, (0, 0), "it waits");
+    // A peer that waits for too much log has to begin anew.
+    nodes.write(6_000, 3);
+    let leader = nodes.status(1);
     let kept = leader.core.last - leader.core.start;
     assert!(
         kept < 400,
         "{kept} entries are kept for a peer that is full"
     );
     disk.0.capacity(u64::MAX);
-    nodes.write(3_000, 1);
+    nodes.write(3_000, 3);
     let (leader, follower) = (nodes.status(1), nodes.status(3));
     assert!(follower.snapshots_received > 0, "{follower:?}");
     assert!(
@@ -214,7 +217,11 @@ fn a_follower_without_space_for_a_snapshot_waits_and_fills_no_leader<C: Rig>() {
 fn a_full_leader_says_so_through_a_follower<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
-    nodes.set_room(1, false);
+    // Nobody has room, so it leads on; then 2 has some, and it has yet to hear of that.
+    (2..=3).for_each(|id| nodes.set_room(id, false));
+    nodes.run(100);
+    (1..=2).for_each(|id| nodes.set_room(id, id == 2));
+    nodes.hold = |from, to, kind| (from, to, kind) == (2, 1, MESSAGE);
     nodes.propose(2, "at a follower");
     nodes.run(20);
     assert_eq!(nodes.ends(), ["at a follower: no space"]);
