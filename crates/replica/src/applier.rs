@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +13,8 @@ use crate::body;
 use crate::log::SnapshotStore;
 use crate::machine::{Applying, Failure, StateMachine, Ticket};
 use crate::protocol::{Kind, Position};
+
+mod names;
 
 /// What the applier does next. Jobs are done in order, and every answer to a caller leaves through
 /// them: so a read needs no wait, it stands behind what it must see.
@@ -321,7 +323,7 @@ impl<S: StateMachine> Applier<S> {
             tag: self.at.tag,
             meta: self.membership.clone(),
         };
-        let (names, machine) = (encode_names(&self.names), self.machine.freeze());
+        let (names, machine) = (names::encode(&self.names), self.machine.freeze());
         let write = Box::new(move |to: &mut dyn Write| {
             to.write_all(&names)?;
             S::write(machine, to)
@@ -336,7 +338,7 @@ impl<S: StateMachine> Applier<S> {
             .open(self.group, index)
             .map_err(|source| ApplyError::Open { index, source })?;
         let failed = |source| ApplyError::Restore { index, source };
-        self.names = decode_names(&mut body).map_err(failed)?;
+        self.names = names::decode(&mut body).map_err(failed)?;
         self.machine.restore(&mut body).map_err(failed)?;
         self.at = Position {
             index,
@@ -347,41 +349,10 @@ impl<S: StateMachine> Applier<S> {
     }
 }
 
-/// Version, count, then 24 bytes a node; integers little-endian.
-fn encode_names(names: &BTreeMap<u64, (u64, u64)>) -> Vec<u8> {
-    let mut out = vec![NAMES_VERSION];
-    out.extend_from_slice(&(names.len() as u64).to_le_bytes());
-    for (node, (incarnation, sequence)) in names {
-        for word in [node, incarnation, sequence] {
-            out.extend_from_slice(&word.to_le_bytes());
-        }
-    }
-    out
-}
-
-fn decode_names(from: &mut dyn Read) -> io::Result<BTreeMap<u64, (u64, u64)>> {
-    let mut version = [0];
-    from.read_exact(&mut version)?;
-    if version[0] != NAMES_VERSION {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut word = || {
-        let mut bytes = [0; 8];
-        from.read_exact(&mut bytes)
-            .map(|()| u64::from_le_bytes(bytes))
-    };
-    let count = word()?;
-    let mut names = BTreeMap::new();
-    for _ in 0..count {
-        names.insert(word()?, (word()?, word()?));
-    }
-    Ok(names)
-}
-
-const NAMES_VERSION: u8 = 0;
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
     use crate::body::{Name, encode};
     use crate::log::Log;
@@ -484,6 +455,44 @@ mod tests {
         assert_eq!(
             (&second.machine().0[..], second.repeats(), second.applied()),
             (&b"acd"[..], 2, 7)
+        );
+    }
+
+    /// However it is cut, the machine sees each command once, in its place.
+    #[test]
+    fn an_entry_may_be_applied_in_pieces() {
+        let wal = Wal::open(SimDisk::new(1), Options::default()).unwrap();
+        let mut applier = applier(Log::snapshots(&wal));
+        let (node, incarnation, sequence) = (1, 1, 1);
+        let name = Name {
+            node,
+            incarnation,
+            sequence,
+        };
+        let commands = ["a", "bc", "", "d"].map(Bytes::from);
+        let at = Position {
+            index: 1,
+            ..Position::default()
+        };
+        let mut job = Job::Apply {
+            at,
+            kind: Kind::Commands,
+            body: encode(name, commands.iter()),
+            tickets: vec![Some(Nobody), None, Some(Nobody), Some(Nobody)],
+        };
+        let mut seen = Vec::new();
+        loop {
+            match applier.run_within(job, &mut |_| false).unwrap() {
+                Ran::Left(rest) => job = rest,
+                Ran::Whole(done) => break assert!(matches!(done, Some(Done::Applied(1)))),
+            }
+            seen.push((applier.machine().0.clone(), applier.applied()));
+        }
+        let expected = [(&b"a"[..], 0), (b"abc", 0), (b"abc", 0)];
+        assert!(seen.iter().map(|(held, at)| (&held[..], *at)).eq(expected));
+        assert_eq!(
+            (&applier.machine().0[..], applier.applied()),
+            (&b"abcd"[..], 1)
         );
     }
 

@@ -33,6 +33,10 @@ impl StateMachine for Slow {
     type Response = u64;
     type Frozen = ();
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a command of this machine costs time, which the loop reads from the same clock"
+    )]
     fn apply(&mut self, _: Applying, _: &[u8]) -> u64 {
         let begun = Instant::now();
         while begun.elapsed() < self.1 {
