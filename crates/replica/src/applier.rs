@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +13,8 @@ use crate::body;
 use crate::log::SnapshotStore;
 use crate::machine::{Applying, Failure, StateMachine, Ticket};
 use crate::protocol::{Kind, Position};
+
+mod names;
 
 /// What the applier does next. Jobs are done in order, and every answer to a caller leaves through
 /// them: so a read needs no wait, it stands behind what it must see.
@@ -321,7 +323,7 @@ impl<S: StateMachine> Applier<S> {
             tag: self.at.tag,
             meta: self.membership.clone(),
         };
-        let (names, machine) = (encode_names(&self.names), self.machine.freeze());
+        let (names, machine) = (names::encode(&self.names), self.machine.freeze());
         let write = Box::new(move |to: &mut dyn Write| {
             to.write_all(&names)?;
             S::write(machine, to)
@@ -336,7 +338,7 @@ impl<S: StateMachine> Applier<S> {
             .open(self.group, index)
             .map_err(|source| ApplyError::Open { index, source })?;
         let failed = |source| ApplyError::Restore { index, source };
-        self.names = decode_names(&mut body).map_err(failed)?;
+        self.names = names::decode(&mut body).map_err(failed)?;
         self.machine.restore(&mut body).map_err(failed)?;
         self.at = Position {
             index,
@@ -347,169 +349,5 @@ impl<S: StateMachine> Applier<S> {
     }
 }
 
-/// Version, count, then 24 bytes a node; integers little-endian.
-fn encode_names(names: &BTreeMap<u64, (u64, u64)>) -> Vec<u8> {
-    let mut out = vec![NAMES_VERSION];
-    out.extend_from_slice(&(names.len() as u64).to_le_bytes());
-    for (node, (incarnation, sequence)) in names {
-        for word in [node, incarnation, sequence] {
-            out.extend_from_slice(&word.to_le_bytes());
-        }
-    }
-    out
-}
-
-fn decode_names(from: &mut dyn Read) -> io::Result<BTreeMap<u64, (u64, u64)>> {
-    let mut version = [0];
-    from.read_exact(&mut version)?;
-    if version[0] != NAMES_VERSION {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut word = || {
-        let mut bytes = [0; 8];
-        from.read_exact(&mut bytes)
-            .map(|()| u64::from_le_bytes(bytes))
-    };
-    let count = word()?;
-    let mut names = BTreeMap::new();
-    for _ in 0..count {
-        names.insert(word()?, (word()?, word()?));
-    }
-    Ok(names)
-}
-
-const NAMES_VERSION: u8 = 0;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::body::{Name, encode};
-    use crate::log::Log;
-    use crate::sim::SimDisk;
-    use synod_wal::{Options, Wal};
-
-    #[derive(Default)]
-    struct Commands(Vec<u8>);
-
-    impl StateMachine for Commands {
-        type Response = usize;
-        type Frozen = Vec<u8>;
-
-        fn apply(&mut self, _: Applying, command: &[u8]) -> usize {
-            self.0.extend_from_slice(command);
-            self.0.len()
-        }
-
-        fn freeze(&self) -> Vec<u8> {
-            self.0.clone()
-        }
-
-        fn write(frozen: Vec<u8>, to: &mut dyn Write) -> io::Result<()> {
-            to.write_all(&frozen)
-        }
-
-        fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
-            self.0.clear();
-            from.read_to_end(&mut self.0).map(drop)
-        }
-    }
-
-    struct Nobody;
-
-    impl Ticket<Commands> for Nobody {
-        fn applied(self, _: usize) {}
-        fn read(self, _: &Commands) {}
-        fn failed(self, _: Failure) {}
-    }
-
-    fn applier(snapshots: Arc<dyn SnapshotStore>) -> Applier<Commands> {
-        Applier::new(GroupId(1), Commands::default(), Bytes::new(), snapshots)
-    }
-
-    fn apply(
-        applier: &mut Applier<Commands>,
-        incarnation: u64,
-        sequence: u64,
-        command: &'static str,
-    ) {
-        let body = encode(
-            Name {
-                node: 1,
-                incarnation,
-                sequence,
-            },
-            [Bytes::from(command)].iter(),
-        );
-        let at = Position {
-            index: applier.applied() + 1,
-            ..Position::default()
-        };
-        let tickets = vec![Some(Nobody)];
-        applier
-            .run(Job::Apply {
-                at,
-                kind: Kind::Commands,
-                body,
-                tickets,
-            })
-            .unwrap();
-    }
-
-    #[test]
-    fn a_name_is_applied_once_and_names_only_rise_also_across_a_snapshot() {
-        let wal = Wal::open(SimDisk::new(1), Options::default()).unwrap();
-        let snapshots = Log::snapshots(&wal);
-        let mut first = applier(snapshots.clone());
-        for (incarnation, sequence, command) in [(1, 1, "a"), (1, 1, "a"), (1, 3, "c"), (1, 2, "b")]
-        {
-            apply(&mut first, incarnation, sequence, command);
-        }
-        assert_eq!(
-            (&first.machine().0[..], first.repeats(), first.applied()),
-            (&b"ac"[..], 2, 4)
-        );
-        let Ok(Some(Done::Frozen(frozen))) = first.run(Job::<Nobody>::Freeze) else {
-            panic!()
-        };
-        let snapshot = frozen.snapshot.clone();
-        let mut frozen = Some(frozen);
-        let write = &mut |to: &mut dyn Write| frozen.take().unwrap().write(to);
-        snapshots.create(GroupId(1), &snapshot, write).unwrap();
-
-        let mut second = applier(snapshots);
-        second.run(Job::<Nobody>::Restore(snapshot)).unwrap();
-        for (incarnation, sequence, command) in [(1, 3, "c"), (2, 1, "d"), (1, 4, "e")] {
-            apply(&mut second, incarnation, sequence, command);
-        }
-        assert_eq!(
-            (&second.machine().0[..], second.repeats(), second.applied()),
-            (&b"acd"[..], 2, 7)
-        );
-    }
-
-    #[test]
-    fn a_gap_is_refused() {
-        let wal = Wal::open(SimDisk::new(1), Options::default()).unwrap();
-        let mut applier = applier(Log::snapshots(&wal));
-        let (at, body) = (
-            Position {
-                index: 2,
-                ..Position::default()
-            },
-            Bytes::new(),
-        );
-        let gap = applier.run(Job::<Nobody>::Apply {
-            at,
-            kind: Kind::Noop,
-            body,
-            tickets: vec![],
-        });
-        assert!(matches!(
-            gap,
-            Err(ApplyError::Gap {
-                applied: 0,
-                found: 2
-            })
-        ));
-    }
-}
+mod tests;

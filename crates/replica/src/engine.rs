@@ -6,21 +6,22 @@ use std::fmt;
 
 use bytes::Bytes;
 use synod_transport::{Lane, NodeId, Parcel};
-use synod_wal::{Lsn, Op, Snapshot};
+use synod_wal::{Lsn, Op};
 
-use crate::applier::{Done, Job};
+use crate::applier::Job;
 use crate::body::{COMMAND_OVERHEAD_BYTES, NAME_BYTES};
 use crate::events::Event;
 use crate::frame::Frame;
 use crate::log::LogError;
 use crate::machine::{Failure, Reason};
-use crate::protocol::{Committed, DiskHealth, Divergence, Kind, Output, Protocol, Refusal};
+use crate::protocol::{DiskHealth, Divergence, Output, Protocol, Refusal};
 use crate::task::{Completion, Task};
 use crate::time::Instant;
 
 mod config;
 mod forward;
 mod inspect;
+mod jobs;
 mod peers;
 mod proposals;
 mod reads;
@@ -274,14 +275,6 @@ impl<P: Protocol, T> Engine<P, T> {
         Ok(())
     }
 
-    /// The applier has done a job.
-    pub fn handle_done(&mut self, done: Done) {
-        match done {
-            Done::Applied(index) => self.applied = index,
-            Done::Frozen(frozen) => self.ready.push_back(Effect::Task(Task::Save(frozen))),
-        }
-    }
-
     /// How the disk does, which a driver tells in each of its turns. Without space for what may come
     /// nothing new is taken: commands are rejected as [`Reason::Full`], peers' entries are dropped,
     /// and they send them again.
@@ -358,18 +351,6 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// Holds back what is for the applier, or does not any more. The rest goes on: frames,
-    /// heartbeats and writes do not wait for the machine. A driver holds jobs back once the machine
-    /// has had its share of a turn, and begins the next turn without.
-    pub fn hold_jobs(&mut self, held: bool) {
-        self.jobs_wait = held && self.closed.is_none();
-    }
-
-    /// Whether jobs are held back.
-    pub fn holds_jobs(&self) -> bool {
-        self.jobs_wait
-    }
-
     /// When to call [`handle_timeout`](Self::handle_timeout), at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.closed.is_some() {
@@ -406,58 +387,6 @@ impl<P: Protocol, T> Engine<P, T> {
 
     fn is_busy(&self) -> bool {
         self.proposals.count() + self.reads.count() >= self.config.requests_max
-    }
-
-    fn apply(&mut self, Committed { at, kind, body }: Committed) {
-        let bytes = body.len() as u64 + ENTRY_OVERHEAD_BYTES;
-        let (tickets, overtaken) = match kind {
-            Kind::Commands => self.proposals.applied(&body),
-            Kind::Noop | Kind::Membership => Default::default(),
-        };
-        self.handed = at.index;
-        self.jobs.push_back(Job::Apply {
-            at,
-            kind,
-            body,
-            tickets,
-        });
-        overtaken
-            .lost
-            .into_iter()
-            .for_each(|ticket| self.reject(ticket, Reason::Overtaken));
-        overtaken
-            .in_doubt
-            .into_iter()
-            .for_each(|ticket| self.fail(ticket, Failure::Unknown));
-        // The leader that had them is gone. Where epochs need not rise, a no-op says less: it may fill
-        // a gap in what that leader began, and the rest of it stands behind.
-        if P::EPOCHS_RISE || kind != Kind::Noop {
-            let superseded = self.proposals.superseded(P::epoch(&at));
-            superseded
-                .into_iter()
-                .for_each(|ticket| self.fail(ticket, Failure::Unknown));
-        }
-        self.serve();
-        if self.transfer.applied(bytes, self.snapshot_interval()) {
-            self.jobs.push_back(Job::Freeze);
-        }
-    }
-
-    fn restore(&mut self, now: Instant, snapshot: Snapshot) {
-        let index = snapshot.index;
-        self.handed = index;
-        self.proposals.doubt();
-        self.transfer.restored(index);
-        self.note(Event::SnapshotRestored { index });
-        self.jobs.push_back(Job::Restore(snapshot));
-        self.prune(now, index);
-        self.serve();
-    }
-
-    fn serve(&mut self) {
-        for ticket in self.reads.serve(self.handed) {
-            self.jobs.push_back(Job::Read(ticket));
-        }
     }
 
     /// Bodies for the log while no write is under way, or for the leader while few are.
@@ -550,5 +479,3 @@ impl From<Refusal> for Reason {
 
 /// Notices between two looks of a driver; one that never looks needs none.
 const NOTICES_MAX: usize = 64;
-/// What an entry takes in the log beside its body, about.
-const ENTRY_OVERHEAD_BYTES: u64 = 64;

@@ -162,7 +162,8 @@ impl Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let node = |id: &Option<NodeId>| id.map_or("nobody".into(), |id| format!("node {id}"));
+        let node =
+            |id: &Option<NodeId>| id.map_or_else(|| "nobody".to_owned(), |id| id.to_string());
         match self {
             Self::ElectionBegun { epoch, left } => {
                 let left = node(left);
@@ -176,11 +177,7 @@ impl fmt::Display for Event {
                 write!(f, "not elected: in {epoch} it follows {}", node(to))
             }
             Self::LeaderChanged { epoch, from, to } => {
-                write!(
-                    f,
-                    "follows node {to} in {epoch}, before that {}",
-                    node(from)
-                )
+                write!(f, "follows {to} in {epoch}, before that {}", node(from))
             }
             Self::QuorumLost { epoch } => {
                 write!(
@@ -203,21 +200,21 @@ impl fmt::Display for Event {
             }
             Self::SnapshotWaits { index, from } => write!(
                 f,
-                "no space for the rest of the snapshot up to {index} from node {from}; asks again later"
+                "no space for the rest of the snapshot up to {index} from {from}; asks again later"
             ),
             Self::PeerWaits { index, peer } => {
                 write!(
                     f,
-                    "node {peer} has no space for the rest of the snapshot up to {index}"
+                    "{peer} has no space for the rest of the snapshot up to {index}"
                 )
             }
             Self::PeerLeftBehind { peer } => write!(
                 f,
-                "log that node {peer} will need was cut: it was too slow, or there is no space to keep it"
+                "log that {peer} will need was cut: it was too slow, or there is no space to keep it"
             ),
             Self::SnapshotDamaged { index, peer } => write!(
                 f,
-                "node {peer} got the snapshot up to {index} damaged: it is verified here"
+                "{peer} got the snapshot up to {index} damaged: it is verified here"
             ),
             Self::SlowSync { took } => write!(f, "a sync of the log takes {} ms", took.as_millis()),
             Self::DiskFull => f.write_str("no space left for the log: nothing new is taken"),
@@ -396,7 +393,7 @@ mod tests {
         let texts: Vec<_> = changes.iter().flatten().map(Event::to_string).collect();
         assert_eq!(
             texts,
-            ["asks for votes in 8: no word in time from its leader (node 2)"]
+            ["asks for votes in 8: no word in time from its leader (n2)"]
         );
     }
 

@@ -43,6 +43,9 @@ tests! {
     an_index_for_an_earlier_life_confirms_nothing,
     a_command_that_a_snapshot_covers_is_not_called_lost,
     a_pull_slower_than_the_snapshots_comes_to_an_end,
+    a_state_far_larger_than_the_setting_is_moved_under_load,
+    a_follower_without_space_for_a_snapshot_waits_and_fills_no_leader,
+    a_full_leader_says_so_through_a_follower,
     a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted,
     a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some,
 }
@@ -130,6 +133,7 @@ fn a_pull_slower_than_the_snapshots_comes_to_an_end<C: Rig>() {
         snapshot_log_bytes: 4_000,
         piece_bytes_max: 16,
         pad: 2_000,
+        ..Tuning::default()
     });
     nodes.run(600);
     nodes.hold = |_, to, _| to == 3;
@@ -149,6 +153,78 @@ fn a_pull_slower_than_the_snapshots_comes_to_an_end<C: Rig>() {
         follower.applied + 100 > leader.applied,
         "{leader:?} {follower:?}"
     );
+}
+
+/// The state is fifty times what is applied between two snapshots by the setting. Were the next one
+/// taken after so little, every transfer would be overtaken before its end.
+fn a_state_far_larger_than_the_setting_is_moved_under_load<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning {
+        snapshot_log_bytes: 400,
+        piece_bytes_max: 64,
+        pad: 20_000,
+        kept_log_bytes_max: 0,
+    });
+    nodes.run(600);
+    nodes.hold = |_, to, _| to == 3;
+    nodes.write(400, 4);
+    nodes.hold = |_, _, _| false;
+    nodes.held.clear();
+    nodes.write(4_000, 4);
+    let (leader, follower) = (nodes.status(1), nodes.status(3));
+    assert!(follower.snapshots_received > 0, "{follower:?}");
+    assert!(
+        follower.applied + 100 > leader.applied,
+        "{leader:?} {follower:?}"
+    );
+}
+
+fn a_follower_without_space_for_a_snapshot_waits_and_fills_no_leader<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning {
+        snapshot_log_bytes: 4_000,
+        piece_bytes_max: 500,
+        pad: 2_000,
+        kept_log_bytes_max: 10_000,
+    });
+    nodes.run(600);
+    nodes.hold = |_, to, _| to == 3;
+    nodes.write(400, 1);
+    let disk = nodes.nodes[&3].disk.clone();
+    disk.0.capacity(disk.0.used());
+    nodes.hold = |_, _, _| false;
+    nodes.held.clear();
+    nodes.run(3_000);
+    let follower = nodes.status(3);
+    let ends = (follower.snapshots_received, follower.snapshots_failed);
+    assert_eq!(ends, (0, 0), "it waits");
+    // A peer that waits for too much log has to begin anew.
+    nodes.write(6_000, 3);
+    let leader = nodes.status(1);
+    let kept = leader.core.last - leader.core.start;
+    assert!(
+        kept < 400,
+        "{kept} entries are kept for a peer that is full"
+    );
+    disk.0.capacity(u64::MAX);
+    nodes.write(3_000, 3);
+    let (leader, follower) = (nodes.status(1), nodes.status(3));
+    assert!(follower.snapshots_received > 0, "{follower:?}");
+    assert!(
+        follower.applied + 100 > leader.applied,
+        "{leader:?} {follower:?}"
+    );
+}
+
+fn a_full_leader_says_so_through_a_follower<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning::default());
+    nodes.run(600);
+    // Nobody has room, so it leads on; then 2 has some, and it has yet to hear of that.
+    (2..=3).for_each(|id| nodes.set_room(id, false));
+    nodes.run(100);
+    (1..=2).for_each(|id| nodes.set_room(id, id == 2));
+    nodes.hold = |from, to, kind| (from, to, kind) == (2, 1, MESSAGE);
+    nodes.propose(2, "at a follower");
+    nodes.run(20);
+    assert_eq!(nodes.ends(), ["at a follower: no space"]);
 }
 
 /// Found by simulation: the snapshot of a leader had rotted, the follower that needed it threw it
@@ -301,6 +377,7 @@ struct Tuning {
     snapshot_log_bytes: u64,
     piece_bytes_max: usize,
     pad: usize,
+    kept_log_bytes_max: u64,
 }
 
 impl Default for Tuning {
@@ -309,6 +386,7 @@ impl Default for Tuning {
             snapshot_log_bytes: 1 << 20,
             piece_bytes_max: 1 << 10,
             pad: 0,
+            kept_log_bytes_max: 256 << 20,
         }
     }
 }
@@ -363,6 +441,7 @@ impl<C: Rig> Node<C> {
         let mut config = EngineConfig::new(GROUP, NodeId(id), incarnation);
         config.snapshot_log_bytes = tuning.snapshot_log_bytes;
         config.piece_bytes_max = tuning.piece_bytes_max;
+        config.kept_log_bytes_max = tuning.kept_log_bytes_max;
         let machine = Count {
             count: 0,
             pad: tuning.pad,
@@ -423,6 +502,16 @@ impl<C: Rig> Nodes<C> {
     fn run(&mut self, ms: u64) {
         (0..ms).for_each(|_| self.step());
         assert_eq!(self.status(1).core.role, Role::Leader);
+    }
+
+    /// Milliseconds in which every so many one something is written at node 1.
+    fn write(&mut self, ms: u64, every: u64) {
+        for at in 0..ms {
+            if at % every == 0 {
+                self.propose(1, "0123456789");
+            }
+            self.step();
+        }
     }
 
     fn deliver(&mut self, (from, to, frame): Frame) {

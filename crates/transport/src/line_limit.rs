@@ -71,7 +71,7 @@ impl<K: Ord> LineLimit<K> {
         }
         let told = if self.sources.len() < self.sources_max || self.sources.contains_key(&source) {
             let since = now;
-            self.sources.entry(source).or_insert(Told {
+            self.sources.entry(source).or_insert_with(|| Told {
                 since,
                 ..Told::default()
             })

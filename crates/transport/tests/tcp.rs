@@ -3,6 +3,8 @@
 mod net;
 
 use bytes::Bytes;
+use std::task::{Context, Waker};
+
 use net::{Cluster, PATIENCE, message, next, recv, send, until};
 use synod_transport::{BindError, Lane, LaneLimits, Listen, NodeId, Parcel, Tcp, Transport};
 
@@ -327,6 +329,15 @@ async fn limits_without_sense_and_taken_ports_are_errors() {
     let mut config = Cluster::new(2).config(1, 1);
     config.listen = Listen::Address(one.local_addr());
     assert!(matches!(Tcp::bind(config).await, Err(BindError::Listen(_))));
+}
+
+/// Nobody will ever say anything, and yet it has not ended: its owner has other things to do.
+#[tokio::test]
+async fn a_node_without_peers_waits_and_has_not_ended() {
+    let mut alone = Cluster::new(1).start(1).await;
+    let mut context = Context::from_waker(Waker::noop());
+    let polled = alone.poll_recv(&mut context);
+    assert!(polled.is_pending(), "the transport has ended");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use synod_replica::{
     Answer, Applying, Closed, Consistency, Group, Outcome, Role, StateMachine, Status,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     capacity::Gauge,
@@ -99,6 +99,7 @@ impl Store for Replicated {
 
     fn consensus(&self) -> Consensus {
         let status = self.group.status();
+        let now = Instant::now().into_std();
         // What is closed plays no part: nobody should take it for a leader, or for a follower.
         let role = match status.closed {
             Some(_) => "closed".into(),
@@ -112,8 +113,13 @@ impl Store for Replicated {
             peers: status
                 .peers
                 .iter()
-                .filter_map(peer_of)
+                .map(|peer| peer_of(peer, &status.transport, now))
                 .collect(),
+            sync_time_us: status.sync_time.as_micros() as u64,
+            disk_full_s: status
+                .disk_full_since
+                .map(|since| now.saturating_duration_since(since).as_secs()),
+            transport: counters(&status.transport),
             leader_id: status.leader.map(|leader| leader.0),
             term: status.term,
             commit_index: status.commit,
@@ -138,12 +144,42 @@ fn one_line(closed: &Closed) -> String {
 }
 
 /// A peer as its leader sees it; whoever does not lead knows only that it hears it.
-fn peer_of(peer: &synod_replica::Peer) -> Option<Peer> {
-    Some(Peer {
+fn peer_of(
+    peer: &synod_replica::Peer,
+    transport: &synod_transport::Status,
+    now: std::time::Instant,
+) -> Peer {
+    let ago = |heard| now.saturating_duration_since(heard).as_millis() as u64;
+    Peer {
         id: peer.id.0,
-        matched: peer.matched?,
-        lag: peer.lag?,
-    })
+        matched: peer.matched,
+        lag: peer.lag,
+        heard_ms: peer.heard.map(ago),
+        is_connected: transport
+            .peers
+            .get(&peer.id)
+            .is_some_and(|peer| peer.connected),
+    }
+}
+
+fn counters(transport: &synod_transport::Status) -> Vec<(&'static str, u64)> {
+    vec![
+        ("frames_in", transport.frames_in),
+        ("bytes_in", transport.bytes_in),
+        ("frames_out", transport.frames_out),
+        ("bytes_out", transport.bytes_out),
+        ("control_dropped", transport.control_dropped),
+        ("bulk_dropped", transport.bulk_dropped),
+        ("unsendable", transport.unsendable),
+        ("connects", transport.connects),
+        ("connects_failed", transport.connects_failed),
+        ("silences", transport.silences),
+        ("hellos_refused", transport.hellos_refused),
+        ("refused_by_peers", transport.refused_by_peers),
+        ("hellos_unreadable", transport.hellos_unreadable),
+        ("handshakes_dropped", transport.handshakes_dropped),
+        ("frames_corrupt", transport.frames_corrupt),
+    ]
 }
 
 fn result<R>(outcome: Outcome<R>) -> Result<R, Failure> {

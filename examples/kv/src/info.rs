@@ -39,6 +39,7 @@ pub(crate) fn text(sections: &[Bytes], facts: Facts, consensus: &Consensus) -> S
         ("Clients", clients(facts)),
         ("Memory", memory(facts)),
         ("Consensus", replication(consensus)),
+        ("Transport", transport(consensus)),
     ] {
         if wanted(section) {
             let gap = if text.is_empty() { "" } else { "\r\n" };
@@ -132,14 +133,45 @@ fn replication(consensus: &Consensus) -> Lines {
         ("snapshots_taken", &consensus.snapshots_taken),
         ("snapshots_received", &consensus.snapshots_received),
         ("snapshots_failed", &consensus.snapshots_failed),
+        ("sync_time_us", &consensus.sync_time_us),
+        // Empty while there is space.
+        ("disk_full_seconds", &Known(consensus.disk_full_s)),
     ]);
-    for Peer { id, matched, lag } in &consensus.peers {
-        lines.add(
-            format_args!("peer{id}"),
-            format_args!("matched={matched},lag={lag}"),
-        );
+    for peer in &consensus.peers {
+        lines.add(format_args!("peer{}", peer.id), Standing(peer));
     }
     lines
+}
+
+fn transport(consensus: &Consensus) -> Lines {
+    let mut lines = Lines::new([]);
+    for (name, count) in &consensus.transport {
+        lines.add(name, count);
+    }
+    lines
+}
+
+/// How another node stands, in one line; a part is empty where nothing is known.
+struct Standing<'a>(&'a Peer);
+
+impl Display for Standing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Peer {
+            matched,
+            lag,
+            heard_ms,
+            is_connected,
+            ..
+        } = self.0;
+        write!(
+            f,
+            "connected={},heard_ms={},matched={},lag={}",
+            u8::from(*is_connected),
+            Known(heard_ms.as_ref()),
+            Known(matched.as_ref()),
+            Known(lag.as_ref())
+        )
+    }
 }
 
 /// Nothing where nothing is known.
@@ -175,20 +207,29 @@ mod tests {
     fn peers_and_the_end_have_lines_of_their_own() {
         let peer = |id| Peer {
             id,
-            matched: 7,
-            lag: 2,
+            matched: Some(7),
+            lag: Some(2),
+            heard_ms: None,
+            is_connected: true,
         };
         let consensus = Consensus {
             role: "closed".into(),
             closed: Some("storage failed".into()),
             peers: vec![peer(2), peer(3)],
+            disk_full_s: Some(3),
+            transport: vec![("bulk_dropped", 9)],
             ..Consensus::default()
         };
         let all = text(&[], Facts::default(), &consensus);
         assert_eq!(info_field(&all, "closed"), Some("storage failed"));
         for field in ["peer2", "peer3"] {
-            assert_eq!(info_field(&all, field), Some("matched=7,lag=2"));
+            assert_eq!(
+                info_field(&all, field),
+                Some("connected=1,heard_ms=,matched=7,lag=2")
+            );
         }
+        assert_eq!(info_field(&all, "disk_full_seconds"), Some("3"));
+        assert_eq!(info_field(&all, "bulk_dropped"), Some("9"));
         assert_eq!(info_field(&all, "leader_id"), Some(""));
     }
 }

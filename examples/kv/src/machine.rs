@@ -224,7 +224,7 @@ impl Kv {
         if len > VALUE_BYTES_MAX {
             return Err(Refusal::ValueTooLong);
         }
-        if let Some(grown) = self.map.get_mut(key.0) {
+        if let Some(grown) = self.map.value_mut(key.0) {
             grown.append(value.0);
             self.bytes += value.0.len() as u64;
         } else if !value.0.is_empty() {

@@ -21,8 +21,9 @@ use crate::value::Value;
 /// - `len` is the number of keys in the tree.
 /// - All leaves have the same depth; no node but a root leaf is empty, and none has more than
 ///   [`NODE_MAX`] entries.
-/// - A child's keys are not below its `first`, and below the `first` of the child behind it. The
-///   `first` of a node's front child is not looked at while it is in front.
+/// - A child's keys are not below its `first`, and below the `first` of the child behind it.
+/// - The `first` of a node's front child is that of the node, so that children stay in order when two
+///   nodes are joined; the empty key for those at the left edge.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Map {
     root: Arc<Node>,
@@ -59,7 +60,7 @@ impl Map {
     }
 
     /// The value under a key, to be changed. Copies nothing when there is none.
-    pub(crate) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
+    pub(crate) fn value_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
         self.get(key)?;
         let mut node = Arc::make_mut(&mut self.root);
         loop {
@@ -234,11 +235,7 @@ fn merge(children: &mut Vec<Child>, at: usize) {
         Arc::unwrap_or_clone(right.node),
     ) {
         (Node::Leaf(into), Node::Leaf(from)) => into.extend(from),
-        (Node::Branch(into), Node::Branch(mut from)) => {
-            // In front nobody looked at it, and keys from `right.first` on went there.
-            from[0].first = right.first;
-            into.extend(from);
-        }
+        (Node::Branch(into), Node::Branch(from)) => into.extend(from),
         _ => unreachable!("all leaves have the same depth"),
     }
 }
@@ -306,6 +303,7 @@ mod tests {
             }
             Node::Branch(children) => {
                 assert!(!is_root || children.len() > 1);
+                assert_eq!(&children[0].first[..], from.unwrap_or_default());
                 let depths: Vec<_> = (0..children.len())
                     .map(|at| {
                         let from = if at == 0 {
@@ -339,7 +337,7 @@ mod tests {
             match &**node {
                 Node::Leaf(_) => all.push(Arc::as_ptr(node)),
                 Node::Branch(children) => {
-                    children.iter().for_each(|child| leaves(&child.node, all))
+                    children.iter().for_each(|child| leaves(&child.node, all));
                 }
             }
         }
@@ -349,8 +347,10 @@ mod tests {
         }
         let copy = map.clone();
         map.insert(&5_000_u32.to_be_bytes(), Value::new(b"after"));
-        map.get_mut(&5_001_u32.to_be_bytes()).unwrap().append(b"!");
-        assert!(map.remove(b"absent").is_none() && map.get_mut(b"absent").is_none());
+        map.value_mut(&5_001_u32.to_be_bytes())
+            .unwrap()
+            .append(b"!");
+        assert!(map.remove(b"absent").is_none() && map.value_mut(b"absent").is_none());
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         leaves(&map.root, &mut ours);
         leaves(&copy.root, &mut theirs);

@@ -73,7 +73,13 @@ pub struct ServeOptions {
     #[arg(long)]
     pub skip_sync: bool,
     /// Let each sync take so much longer: for showing what a slow disk does
-    #[arg(long, value_name = "MS", hide = true, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    #[arg(
+        long,
+        value_name = "MS",
+        hide = true,
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(..=60_000)
+    )]
     pub slow_sync_ms: u64,
     /// Let so many syncs succeed and all others fail: for showing what a broken disk does
     #[arg(long, value_name = "SYNCS", hide = true, default_value_t = u64::MAX)]
@@ -82,7 +88,7 @@ pub struct ServeOptions {
     #[arg(long)]
     pub exit_with_parent: bool,
     /// What to tell on standard error: off, error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: tracing::level_filters::LevelFilter,
 }
 

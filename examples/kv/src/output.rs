@@ -189,6 +189,8 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     /// A pipe whose reader takes a line when it is told to.
     struct Slow {
         take: Receiver<()>,
@@ -221,7 +223,7 @@ mod tests {
         for _ in 0..=written {
             go.send(()).unwrap();
         }
-        let told = (0..=written).map(|_| lines.recv().unwrap());
+        let told = (0..=written).map(|_| lines.recv_timeout(PATIENCE).expect("a line in time"));
         let notices: Vec<_> = told.filter(|line| line.contains("dropped")).collect();
         assert_eq!(
             notices,

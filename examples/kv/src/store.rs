@@ -65,8 +65,14 @@ pub struct Consensus {
     pub role: String,
     /// Why it serves nothing any more; empty while it does.
     pub closed: Option<String>,
-    /// Of each other node what the leader knows; empty elsewhere.
+    /// The other nodes that were heard, or that this one leads.
     pub peers: Vec<Peer>,
+    /// How long a sync of the log takes at present, in microseconds; zero when that is not known.
+    pub sync_time_us: u64,
+    /// For how long the log has had no space, in seconds, if it has none.
+    pub disk_full_s: Option<u64>,
+    /// What the transport has done, by the names of its counters.
+    pub transport: Vec<(&'static str, u64)>,
     /// Who leads, if this node knows.
     pub leader_id: Option<u64>,
     /// The term or ballot.
@@ -87,16 +93,20 @@ pub struct Consensus {
     pub snapshots_failed: u64,
 }
 
-/// Another node as the leader knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Another node, as far as this one can tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
     /// Which.
     pub id: u64,
-    /// The highest index that it is known to hold on stable storage.
-    pub matched: u64,
-    /// How many entries the leader has beyond that.
-    pub lag: u64,
+    /// The highest index that it is known to hold on stable storage, to a leader.
+    pub matched: Option<u64>,
+    /// How many entries of the leader's log it is not known to hold.
+    pub lag: Option<u64>,
+    /// How long ago it was heard, in milliseconds.
+    pub heard_ms: Option<u64>,
+    /// There is a connection on which to send to it.
+    pub is_connected: bool,
 }
 
 /// One machine in memory: for tests of the server, and for measuring it without replication.

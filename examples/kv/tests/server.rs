@@ -189,6 +189,8 @@ async fn info_has_its_sections() {
         "snapshots_taken",
         "snapshots_received",
         "snapshots_failed",
+        "sync_time_us",
+        "disk_full_seconds",
         "closed",
         "log_lines_dropped",
         "used_memory_rss",

@@ -1,4 +1,4 @@
-//! Runs named cases, skips what cannot be tried, and says which promise was broken.
+//! Runs named cases to the last, skips what cannot be tried, and says which promises were broken.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -24,6 +24,10 @@ pub struct Report {
 pub(super) struct Suite {
     of: &'static str,
     report: Report,
+    /// What is said of each case that failed.
+    failed: Vec<String>,
+    /// What may help whoever reads of a failure.
+    hint: &'static str,
 }
 
 impl Suite {
@@ -31,6 +35,16 @@ impl Suite {
         Self {
             of,
             report: Report::default(),
+            failed: Vec::new(),
+            hint: "",
+        }
+    }
+
+    /// As [`new`](Self::new), with a line for whoever reads of a failure.
+    pub(super) fn with_hint(of: &'static str, hint: &'static str) -> Self {
+        Self {
+            hint,
+            ..Self::new(of)
         }
     }
 
@@ -64,7 +78,17 @@ impl Suite {
         self.end(name, promise, ended);
     }
 
+    /// # Panics
+    /// When a case failed; all that failed are told.
     pub(super) fn finish(self) -> Report {
+        if !self.failed.is_empty() {
+            let (failed, passed) = (self.failed.len(), self.report.passed.len());
+            let counts = match failed {
+                1 => String::new(),
+                _ => format!("\n\n{failed} cases failed, {passed} passed"),
+            };
+            panic!("{}{counts}{}", self.failed.join("\n\n"), self.hint);
+        }
         self.report
     }
 
@@ -87,10 +111,10 @@ impl Suite {
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.into()));
-                panic!(
+                self.failed.push(format!(
                     "{of} conformance, case `{name}`: {}\npromised: {promise}",
                     text.unwrap_or_default()
-                );
+                ));
             }
         }
     }
@@ -101,7 +125,12 @@ mod tests {
     use super::*;
 
     fn said(run: impl FnOnce(&mut Suite)) -> String {
-        let panic = catch_unwind(AssertUnwindSafe(|| run(&mut Suite::new("log")))).unwrap_err();
+        let whole = || {
+            let mut suite = Suite::new("log");
+            run(&mut suite);
+            suite.finish()
+        };
+        let panic = catch_unwind(AssertUnwindSafe(whole)).unwrap_err();
         panic.downcast_ref::<String>().unwrap().clone()
     }
 
@@ -123,6 +152,19 @@ mod tests {
             runtime.block_on(suite.case_async("gaps", "gaps are allowed", run));
         };
         assert_eq!(said(failed_later), expected);
+    }
+
+    #[test]
+    fn a_suite_goes_on_and_tells_all_that_failed() {
+        let said = said(|suite| {
+            suite.case("first", "one", || panic!("a"));
+            suite.case("second", "two", || Ok(()));
+            suite.case("third", "three", || panic!("b"));
+        });
+        let first = "log conformance, case `first`: a\npromised: one";
+        let third = "log conformance, case `third`: b\npromised: three";
+        let expected = format!("{first}\n\n{third}\n\n2 cases failed, 1 passed");
+        assert_eq!(said, expected);
     }
 
     #[test]

@@ -40,6 +40,10 @@ pub struct NetworkLimits {
     /// The most that waits anywhere between a sender and a receiver that does not listen, in bytes of
     /// messages, with the buffers of the system. Nothing: nobody knows.
     pub waiting_bytes_max: Option<usize>,
+    /// Whether its lanes are what [`Lane`](synod_transport::Lane) says: control overtakes bulk that
+    /// waits and drops its oldest. A transport may do without, since any message may be lost or
+    /// overtaken; a protocol is then the worse for it under load.
+    pub has_lanes: bool,
 }
 
 /// Tries a [`Transport`], case by case, each on a network of its own that `fresh` makes. Messages may
@@ -57,9 +61,10 @@ pub struct NetworkLimits {
 /// - `strangers`: a message to oneself, or to a node that nobody knows, is dropped and harms nobody
 /// - `wakes`: whoever waits is woken, and of several tasks the last
 /// - `reconnect`: a node that went away is reached in its next life, from both sides
-/// - `control_first`: control overtakes bulk that waits
-/// - `deaf_peer`: a peer that does not listen: nobody waits for it, others are reached, and when it
-///   listens again the newest of control is there
+/// - `control_first`: control overtakes bulk that waits (needs [`NetworkLimits::has_lanes`])
+/// - `deaf_peer`: a peer that does not listen: nobody waits for it, others are reached, and so is it
+///   when it listens again
+/// - `newest_control`: then the newest of control is there (needs [`NetworkLimits::has_lanes`])
 /// - `bounded`: what waits has a bound (needs [`NetworkLimits::waiting_bytes_max`])
 /// - `longest_message`: the limit is kept, and harms nothing behind it (needs
 ///   [`NetworkLimits::message_bytes_max`])
@@ -85,9 +90,13 @@ pub struct NetworkLimits {
 /// ```
 ///
 /// # Panics
-/// When a case fails.
+/// When cases fail; all of them are tried first, and all that failed are told. A case that fails for
+/// a limit, of a lane or of a message, may be one of a transport that is sound: [`Network::limits`]
+/// says what it holds.
 pub async fn transport<N: Network>(mut fresh: impl FnMut() -> N) -> Report {
-    let mut suite = Suite::new("transport");
+    let mut suite = Suite::with_hint("transport", HINT);
     cases::run(&mut suite, &mut fresh).await;
     suite.finish()
 }
+
+const HINT: &str = "\nif it is a limit of the network, let `Network::limits` tell of it";

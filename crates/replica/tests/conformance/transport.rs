@@ -30,6 +30,7 @@ impl Network for InMemory {
 
     fn limits(&self) -> NetworkLimits {
         let mut limits = NetworkLimits::default();
+        limits.has_lanes = true;
         limits.waiting_bytes_max = Some(2 * LANE.bytes_max);
         limits
     }
@@ -91,6 +92,7 @@ impl Network for OverTcp {
         let mut limits = NetworkLimits::default();
         limits.message_bytes_max = Some(FRAME_BYTES_MAX);
         // Two lanes, an inbox, a frame on either side, and what Linux may make of a receive buffer.
+        limits.has_lanes = true;
         limits.waiting_bytes_max = Some(3 * LANE.bytes_max + 2 * FRAME_BYTES_MAX + (8 << 20));
         limits
     }
@@ -179,6 +181,7 @@ impl Network for BrokenNetwork {
 
     fn limits(&self) -> NetworkLimits {
         let mut limits = NetworkLimits::default();
+        limits.has_lanes = true;
         limits.waiting_bytes_max = Some(2 * LANE.bytes_max);
         limits.message_bytes_max = Some(1 << 20);
         limits
@@ -272,6 +275,38 @@ impl Transport for Broken {
             ))
         })
     }
+}
+
+/// The contract allows a transport to lose and to overtake: one queue for everything is no bug of one
+/// that does not say that it has lanes.
+#[test]
+fn lanes_are_asked_only_of_who_has_them() {
+    struct OneQueue(BrokenNetwork);
+
+    impl Network for OneQueue {
+        type Transport = Broken;
+
+        async fn join(&mut self, node: NodeId, life: u64) -> Broken {
+            self.0.join(node, life).await
+        }
+    }
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let one_queue = || OneQueue(BrokenNetwork::new(Bug::OneQueueForBothLanes));
+    let report = runtime.block_on(conformance::transport(one_queue));
+    let skipped: Vec<_> = report.skipped.iter().map(|(case, _)| *case).collect();
+    let expected = [
+        "control_first",
+        "newest_control",
+        "bounded",
+        "longest_message",
+        "partition",
+    ];
+    assert_eq!(skipped, expected);
 }
 
 /// The clock stands still while there is something to do and leaps when there is not, so that what

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod closed;
+mod events;
 mod rig;
+mod share;
+mod shutdown;
 
 use rig::{Counter, LedBy, NEVER, alone, config, rejected, start, three};
 use synod_replica::sim::SimDisk;

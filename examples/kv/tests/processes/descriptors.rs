@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use synod_kv::{Client, ClusterOptions, Listener, info_field};
+use synod_kv::{Client, Cluster, ClusterOptions, Listener, info_field};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
@@ -12,23 +12,7 @@ use super::{PATIENCE, PROGRAM, ask, connect, number, ready, show};
 /// begins segments and takes snapshots.
 #[tokio::test]
 async fn clients_take_no_descriptor_that_the_node_needs() {
-    let directory = TempDir::new().unwrap();
-    // A program in between, as a process cannot lower the limit of another that it starts.
-    let program = directory.path().join("few-files");
-    let script = format!("#!/bin/sh\nulimit -n {FILES_MAX} && exec {PROGRAM} \"$@\"\n");
-    std::fs::write(&program, script).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&program, mode).unwrap();
-    let cluster = ready(ClusterOptions {
-        program,
-        nodes: 1,
-        directory: directory.path().join("data"),
-        arguments: ["--snapshot-log-bytes", "65536", "--log", "warn"]
-            .map(Into::into)
-            .into(),
-        listener: Listener::File,
-    })
-    .await;
+    let (cluster, _directory) = few_files().await;
     let max = number(&cluster, 1, "maxclients").await;
     assert!((1..FILES_MAX).contains(&max), "{max} clients");
     let log = std::fs::read_to_string(cluster.log(1)).unwrap();
@@ -87,6 +71,27 @@ async fn clients_take_no_descriptor_that_the_node_needs() {
     .await
     .expect("places are free again");
     assert_eq!(ask(&cluster, 1, &["STRLEN", "k"]).await, "500000");
+}
+
+/// One node, as a process that may have [`FILES_MAX`] files open.
+async fn few_files() -> (Cluster, TempDir) {
+    let directory = TempDir::new().unwrap();
+    // A program in between, as a process cannot lower the limit of another that it starts.
+    let program = directory.path().join("few-files");
+    let script = format!("#!/bin/sh\nulimit -n {FILES_MAX} && exec {PROGRAM} \"$@\"\n");
+    std::fs::write(&program, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).unwrap();
+    let options = ClusterOptions {
+        program,
+        nodes: 1,
+        directory: directory.path().join("data"),
+        arguments: ["--snapshot-log-bytes", "65536", "--log", "warn"]
+            .map(Into::into)
+            .into(),
+        listener: Listener::File,
+    };
+    (ready(options).await, directory)
 }
 
 const FILES_MAX: u64 = 100;

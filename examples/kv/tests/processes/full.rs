@@ -192,7 +192,7 @@ impl Rig {
     fn told_full(&self, id: u64) -> usize {
         let log = fs::read_to_string(self.cluster.log(id)).unwrap();
         log.lines()
-            .filter(|line| line.contains("the disk is full"))
+            .filter(|line| line.contains("no space left for the log"))
             .count()
     }
 }

@@ -89,7 +89,7 @@ pub(crate) async fn settings_do_not_matter(protocol: Protocol) {
         cluster.ready(PATIENCE).await.unwrap();
     }
     let mut client = connect(&cluster, ids[0]).await;
-    let large = vec![b'v'; 1_500_000];
+    let large = vec![b'v'; 600_000];
     assert_eq!(
         show(&client.call(&[b"SET", b"large", &large]).await.unwrap()),
         "OK"
