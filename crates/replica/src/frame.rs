@@ -266,8 +266,16 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            if let Some((_, rest)) = group(bytes.into()) {
-                let _ = Frame::decode(rest);
+            let Some((id, rest)) = group(bytes.clone().into()) else {
+                prop_assert!(bytes.len() < 8);
+                return Ok(());
+            };
+            prop_assert_eq!(&id.0.to_le_bytes()[..], &bytes[..8]);
+            // What is a frame is one whose bytes come back as the same, before the same tail.
+            if let Some((frame, tail)) = Frame::decode(rest) {
+                prop_assert!(bytes.ends_with(&tail));
+                let (_, again) = group(frame.encode(id, vec![tail.clone()]).to_bytes()).unwrap();
+                prop_assert_eq!(Frame::decode(again), Some((frame, tail)));
             }
         }
     }

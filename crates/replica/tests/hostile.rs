@@ -161,11 +161,15 @@ fn decode<T: Target>(bytes: &[u8]) {
     assert!(peak <= 64 * len + SPARE, "{peak} bytes for {len}");
 }
 
+fn encode<T: Target>(message: &Message<T>) -> Vec<u8> {
+    let (mut head, mut parts) = (Vec::new(), Vec::new());
+    Core::<T>::encode(message, &mut head, &mut parts);
+    [&head[..], &parts.concat()].concat()
+}
+
 fn encoded<T: Target>(bodies: u64) -> Vec<u8> {
     let message = T::message(bodies);
-    let (mut head, mut parts) = (Vec::new(), Vec::new());
-    Core::<T>::encode(&message, &mut head, &mut parts);
-    let whole = [&head[..], &parts.concat()].concat();
+    let whole = encode::<T>(&message);
     assert_eq!(Core::<T>::decode(whole.clone().into()), Some(message));
     whole
 }
@@ -224,10 +228,17 @@ macro_rules! tests {
                     byte in any::<u8>(),
                 ) {
                     let mut bytes = encoded::<$config>(bodies);
-                    decode::<$config>(&bytes[..cut.index(bytes.len())]);
+                    let cut = &bytes[..cut.index(bytes.len())];
+                    decode::<$config>(cut);
+                    let read = |bytes: &[u8]| Core::<$config>::decode(Bytes::copy_from_slice(bytes));
+                    prop_assert!(read(cut).is_none(), "a part passes for a whole");
                     let at = at.index(bytes.len());
                     bytes[at] = byte;
                     decode::<$config>(&bytes);
+                    // Perhaps it is another message, and then it is one.
+                    if let Some(other) = read(&bytes) {
+                        prop_assert_eq!(read(&encode::<$config>(&other)), Some(other));
+                    }
                 }
 
                 #[test]

@@ -142,6 +142,7 @@ fn play(inputs: Vec<Input>, check_quorum: bool) {
     let raft: &mut Raft = node.raft.as_mut().unwrap();
     let mut write = None;
     let mut now = cluster.now;
+    let mut before = raft.status();
     for input in inputs {
         now = now.plus(Duration::from_millis(50));
         match input {
@@ -179,6 +180,12 @@ fn play(inputs: Vec<Input>, check_quorum: bool) {
                 _ => {}
             }
         }
+        // Misled as it may be, it takes back nothing of its own.
+        let status = raft.status();
+        assert!(status.term >= before.term, "an earlier term");
+        assert!(status.commit >= before.commit, "a lower commit");
+        assert!(status.commit <= status.last, "more committed than there is");
+        before = status;
     }
 }
 

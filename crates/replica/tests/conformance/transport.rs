@@ -1,7 +1,7 @@
 //! Transports: ours in memory and over TCP, and broken ones.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use synod_replica::{NodeId, Parcel, Transport};
 use synod_transport::{
     ClusterId, DiskId, Hello, Lane, LaneLimits, Memory, MemoryNetwork, Tcp, TcpConfig,
 };
+use tokio::net::TcpSocket;
 
 use crate::caught;
 
@@ -44,31 +45,38 @@ impl Network for InMemory {
     }
 }
 
-/// Ports on loopback that are known before the nodes are.
+/// Ports on loopback that are known before the nodes are, and theirs between two lives: each is held by a socket
+/// that never listens, with which a listener shares it and which keeps the system from giving it to anybody else.
 struct OverTcp {
     addresses: BTreeMap<NodeId, SocketAddr>,
-    first: BTreeMap<NodeId, TcpListener>,
+    _held: Vec<TcpSocket>,
 }
 
 impl OverTcp {
     fn new() -> Self {
-        let listen = |id| (NodeId(id), TcpListener::bind("127.0.0.1:0").unwrap());
-        let first: BTreeMap<NodeId, TcpListener> = (1..=3).map(listen).collect();
-        let address =
-            |(id, listener): (&NodeId, &TcpListener)| (*id, listener.local_addr().unwrap());
+        let held: Vec<TcpSocket> = (1..=3).map(|_| hold_a_port()).collect();
+        let address = |socket: &TcpSocket| socket.local_addr().unwrap();
         Self {
-            addresses: first.iter().map(address).collect(),
-            first,
+            addresses: (1..=3).map(NodeId).zip(held.iter().map(address)).collect(),
+            _held: held,
         }
     }
+}
+
+fn hold_a_port() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    // Alone while it takes the port.
+    socket.set_reuseaddr(false).unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket
 }
 
 impl Network for OverTcp {
     type Transport = Tcp;
 
     async fn join(&mut self, node: NodeId, life: u64) -> Tcp {
-        let first = self.first.remove(&node);
-        let listener = first.unwrap_or_else(|| TcpListener::bind(self.addresses[&node]).unwrap());
+        let listener = TcpListener::bind(self.addresses[&node]).unwrap();
         let hello = Hello {
             cluster: ClusterId(7),
             node,

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{PATIENCE, PROGRAM, connect, number, ready, show, write_until_acknowledged};
+use super::{PATIENCE, PROGRAM, connect, number, ready, show, signal, write_until_acknowledged};
 
 /// One node that tells everything it can, to pipes that nobody reads: it serves, also when more lines
 /// have come together than the pipe and the queue before it take.
@@ -60,12 +60,7 @@ async fn closed_streams_do_not_end_a_node() {
     })
     .await;
     write_until_acknowledged(&cluster, 1, "k").await;
-    let process = cluster.process_id(1).unwrap().to_string();
-    let told = Command::new("kill")
-        .args(["-TERM", &process])
-        .status()
-        .await;
-    assert!(told.unwrap().success());
+    signal("TERM", &[cluster.process_id(1).unwrap()]).await;
     let status = timeout(PATIENCE, cluster.ended(1))
         .await
         .expect("it stops")

@@ -398,15 +398,7 @@ async fn a_node_stops_in_order_when_it_is_asked_to_and_when_its_parent_is_gone()
                 None
             }
             _ => {
-                let id = node.id().unwrap().to_string();
-                assert!(
-                    Command::new("kill")
-                        .args(["-TERM", &id])
-                        .status()
-                        .await
-                        .unwrap()
-                        .success()
-                );
+                signal("TERM", &[node.id().unwrap()]).await;
                 node.stdin.take()
             }
         };
@@ -523,6 +515,14 @@ async fn tool(program: &str, args: &[&str]) -> String {
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {args:?}: {text}");
     text.into_owned()
+}
+
+/// By the shell, which is there where no program `kill` is installed.
+async fn signal(name: &str, processes: &[u32]) {
+    let ids: Vec<_> = processes.iter().map(u32::to_string).collect();
+    let kill = format!("kill -s {name} {}", ids.join(" "));
+    let status = Command::new("sh").args(["-c", &kill]).status().await;
+    assert!(status.unwrap().success(), "{kill}");
 }
 
 fn show(frame: &BytesFrame) -> String {

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use synod_kv::{Cluster, Protocol};
-use tokio::{process::Command, time::Instant};
+use tokio::time::Instant;
 
-use super::{PATIENCE, ask, other_than, start_by, write_until_acknowledged};
+use super::{PATIENCE, ask, other_than, signal, start_by, write_until_acknowledged};
 
 /// How nodes go away, and come back.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ async fn two_stopped_nodes_leave_a_leader_that_admits_it() {
 }
 
 pub(crate) async fn survive(protocol: Protocol, absence: Absence, leader_survives: bool) {
-    let (mut cluster, _directory) = start_by(protocol, 3, &["--timeout-ms", "600"]).await;
+    let (mut cluster, _directory) = start_by(protocol, 3, &["--timeout-ms", "500"]).await;
     let leader = cluster.leader(PATIENCE).await.unwrap();
     let survivor = match leader_survives {
         true => leader,
@@ -37,10 +37,11 @@ pub(crate) async fn survive(protocol: Protocol, absence: Absence, leader_survive
     let mut others = cluster.ids();
     others.retain(|id| *id != survivor);
     let mut tokens = Tokens::default();
-    for _ in 0..20 {
+    let begun = Instant::now();
+    while tokens.acknowledged.len() < 20 {
         tokens.append(&cluster, survivor).await;
+        assert!(begun.elapsed() < PATIENCE, "{tokens:?}");
     }
-    assert_eq!(tokens.acknowledged.len(), 20);
 
     absence.begin(&mut cluster, &others).await;
     for round in 0..2 {
@@ -57,9 +58,10 @@ pub(crate) async fn survive(protocol: Protocol, absence: Absence, leader_survive
                 "{request:?} was answered {answer} without a majority"
             );
         }
-        // Three requests, each with its own deadline.
+        // Three requests, each with the deadline that was asked for: on the busiest machine sooner than by the
+        // one that holds unless it is asked for.
         assert!(
-            asked.elapsed() < 3 * NODE_TIMEOUT + LATE_MAX,
+            asked.elapsed() < 3 * DEFAULT_TIMEOUT,
             "round {round} took {:?}",
             asked.elapsed()
         );
@@ -78,14 +80,14 @@ impl Absence {
     async fn begin(self, cluster: &mut Cluster, ids: &[u64]) {
         match self {
             Self::Killed => cluster.kill(ids).await.unwrap(),
-            Self::Stopped => signal(cluster, ids, "-STOP").await,
+            Self::Stopped => signal("STOP", &processes(cluster, ids)).await,
         }
     }
 
     async fn end(self, cluster: &mut Cluster, ids: &[u64]) {
         match self {
             Self::Killed => ids.iter().for_each(|id| cluster.restart(*id).unwrap()),
-            Self::Stopped => signal(cluster, ids, "-CONT").await,
+            Self::Stopped => signal("CONT", &processes(cluster, ids)).await,
         }
     }
 }
@@ -139,19 +141,11 @@ fn is_error(answer: &str) -> bool {
     answer.starts_with("-UNKNOWN ") || answer.starts_with("-REJECTED ")
 }
 
-async fn signal(cluster: &Cluster, ids: &[u64], signal: &str) {
-    let processes = ids
-        .iter()
-        .map(|id| cluster.process_id(*id).unwrap().to_string());
-    let status = Command::new("kill")
-        .arg(signal)
-        .args(processes)
-        .status()
-        .await
-        .unwrap();
-    assert!(status.success());
+fn processes(cluster: &Cluster, ids: &[u64]) -> Vec<u32> {
+    ids.iter()
+        .map(|id| cluster.process_id(*id).unwrap())
+        .collect()
 }
 
-const NODE_TIMEOUT: Duration = Duration::from_millis(600);
-/// For a machine that has other things to do.
-const LATE_MAX: Duration = Duration::from_secs(2);
+/// Ten times what the nodes are told here.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
