@@ -207,7 +207,7 @@ impl<C: Configured> Rig<C> {
             INVENT => self.invent(script, id),
             14..19 => {
                 self.now = now + Duration::from_millis(script.below(256));
-                for (_, node) in &mut self.nodes {
+                for node in self.nodes.values_mut() {
                     node.engine.handle_timeout(self.now);
                 }
             }

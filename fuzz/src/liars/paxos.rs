@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_paxos::{
     Ballot, Binding, Config, Configuration, Echo, Envelope, Fetch, FetchError, Instant, Kind,
-    Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate, Slot,
-    Snapshot, State, Value, Vote, Write,
+    Message, NodeId, Op, Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate,
+    Slot, Snapshot, State, Value, Vote, Write,
 };
 
 use super::{INPUT_BYTES_MAX, OUTPUTS_MAX};
@@ -45,23 +45,32 @@ struct Disk {
 }
 
 impl Disk {
-    fn store(&mut self, record: &Record) {
-        self.state = record.state.or(self.state);
-        let promised = self.state.unwrap_or_default().promised;
+    /// Stores that many changes of a record: a crash may cut it anywhere.
+    fn store(&mut self, record: &Record, changes_max: usize) {
         let mut last = Slot(0);
-        for vote in &record.votes {
-            assert!(vote.slot > last, "a record's votes ascend");
-            assert!(vote.ballot <= promised, "a vote above the promise");
-            last = vote.slot;
-            if let Some(old) = self.log.insert(vote.slot.0, vote.clone()) {
-                assert!(old.ballot < vote.ballot, "a vote of an earlier ballot wins");
+        for op in record.ops().take(changes_max) {
+            match op {
+                Op::State(state) => self.state = Some(state),
+                Op::Start(start) => {
+                    let covered = self.snapshot.as_ref().map(|snapshot| snapshot.last.slot);
+                    assert!(covered >= Some(start.slot), "cut without a snapshot");
+                    self.log = self.log.split_off(&start.slot.0.saturating_add(1));
+                    self.start = start;
+                }
+                Op::Vote(vote) => {
+                    assert!(vote.slot > last, "a record's votes ascend");
+                    last = vote.slot;
+                    self.cast(vote);
+                }
             }
         }
-        if let Some(start) = record.start {
-            let covered = self.snapshot.as_ref().map(|snapshot| snapshot.last.slot);
-            assert!(covered >= Some(start.slot), "cut without a snapshot");
-            self.log = self.log.split_off(&start.slot.0.saturating_add(1));
-            self.start = start;
+    }
+
+    fn cast(&mut self, vote: &Vote) {
+        let promised = self.state.unwrap_or_default().promised;
+        assert!(vote.ballot <= promised, "a vote above the promise");
+        if let Some(old) = self.log.insert(vote.slot.0, vote.clone()) {
+            assert!(old.ballot < vote.ballot, "a vote of an earlier ballot wins");
         }
     }
 
@@ -141,9 +150,7 @@ impl Victim {
             28 => self.serve_fetch(script),
             29 => self.end_pull(script),
             30 => self.take_snapshot(),
-            _ if script.one_in(3) => {
-                *self = Self::new(self.config.clone(), self.disk.clone(), now);
-            }
+            _ if script.one_in(3) => self.crash(script),
             _ => self.persist(),
         }
         self.drain();
@@ -155,7 +162,7 @@ impl Victim {
         };
         let disk = &mut self.disk;
         let Ok((messages, receipt)) = write.persist(|record| {
-            disk.store(record);
+            disk.store(record, usize::MAX);
             Ok::<_, Infallible>(())
         });
         assert!(messages.len() < OUTPUTS_MAX, "messages without end");
@@ -170,6 +177,19 @@ impl Victim {
             Message::Binding(Binding::Prepare { from, .. }) => self.from = *from,
             _ => {}
         }
+    }
+
+    /// What was being written is on the disk from its front on.
+    fn crash(&mut self, script: &mut Script<'_>) {
+        let (disk, changes) = (&mut self.disk, script.below(8) as usize);
+        let cut = |record: &Record| {
+            disk.store(record, changes);
+            Err::<(), ()>(())
+        };
+        if let Some(write) = self.write.take() {
+            assert!(write.persist(cut).is_err());
+        }
+        *self = Self::new(self.config.clone(), self.disk.clone(), self.now);
     }
 
     fn serve_fetch(&mut self, script: &mut Script<'_>) {

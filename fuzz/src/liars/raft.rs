@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_raft::{
     Binding, Config, Echo, Entry, Fetch, FetchError, Index, Instant, Kind, LogId, Membership,
-    Message, NodeId, Output, Raft, ReadId, Record, Recovered, Replicate, Snapshot, Term, Write,
+    Message, NodeId, Op, Output, Raft, ReadId, Record, Recovered, Replicate, Snapshot, Term, Write,
 };
 
 use super::{INPUT_BYTES_MAX, OUTPUTS_MAX};
@@ -45,22 +45,25 @@ struct Disk {
 }
 
 impl Disk {
-    fn store(&mut self, record: &Record) {
-        self.vote = record.vote.or(self.vote);
-        if let Some(from) = record.truncate_from {
-            self.log.split_off(&from.0);
-        }
-        for entry in &record.entries {
-            self.log.insert(entry.id.index.0, entry.clone());
-        }
-        if let Some(start) = record.start {
-            let covered = self.snapshot.as_ref().map(|snapshot| snapshot.last.index);
-            assert!(covered >= Some(start.index), "cut without a snapshot");
-            self.log = self.log.split_off(&start.index.0.saturating_add(1));
-            self.start = start;
-        }
-        for (at, index) in (1..).zip(self.log.keys()) {
-            assert_eq!(*index, self.start.index.0 + at, "a stored log has no gap");
+    /// Stores that many changes of a record: a crash may cut it anywhere.
+    fn store(&mut self, record: &Record, changes_max: usize) {
+        for op in record.ops().take(changes_max) {
+            match op {
+                Op::Vote(term, vote) => self.vote = Some((term, vote)),
+                Op::Truncate(from) => drop(self.log.split_off(&from.0)),
+                Op::Start(start) => {
+                    let covered = self.snapshot.as_ref().map(|snapshot| snapshot.last.index);
+                    assert!(covered >= Some(start.index), "cut without a snapshot");
+                    self.log = self.log.split_off(&start.index.0.saturating_add(1));
+                    self.start = start;
+                }
+                Op::Append(entry) => {
+                    let last = self.log.keys().next_back().copied();
+                    let last = last.unwrap_or(self.start.index.0);
+                    assert_eq!(entry.id.index.0, last + 1, "a stored log has no gap");
+                    self.log.insert(entry.id.index.0, entry.clone());
+                }
+            }
         }
     }
 
@@ -131,9 +134,7 @@ impl Victim {
             28 => self.serve_fetch(script),
             29 => self.end_pull(script),
             30 => self.take_snapshot(),
-            _ if script.one_in(3) => {
-                *self = Self::new(self.config.clone(), self.disk.clone(), now);
-            }
+            _ if script.one_in(3) => self.crash(script),
             _ => self.persist(),
         }
         self.drain();
@@ -145,11 +146,24 @@ impl Victim {
         };
         let disk = &mut self.disk;
         let Ok((messages, receipt)) = write.persist(|record| {
-            disk.store(record);
+            disk.store(record, usize::MAX);
             Ok::<_, Infallible>(())
         });
         assert!(messages.len() < OUTPUTS_MAX, "messages without end");
         self.raft.handle_persisted(self.now, receipt);
+    }
+
+    /// What was being written is on the disk from its front on.
+    fn crash(&mut self, script: &mut Script<'_>) {
+        let (disk, changes) = (&mut self.disk, script.below(8) as usize);
+        let cut = |record: &Record| {
+            disk.store(record, changes);
+            Err::<(), ()>(())
+        };
+        if let Some(write) = self.write.take() {
+            assert!(write.persist(cut).is_err());
+        }
+        *self = Self::new(self.config.clone(), self.disk.clone(), self.now);
     }
 
     fn serve_fetch(&mut self, script: &mut Script<'_>) {
