@@ -76,9 +76,18 @@ impl<T: TrueTime, C: Clocks> Cached<T, C> {
         let reading = reading.map_err(forget)?;
         let sample = Sample {
             bound: reading.bound,
+            stratum: reading.stratum,
             ..Sample::between(before.local, after, reading.interval, 0)
         };
-        let mut anchor = Anchor::new(State::Known, &sample, before, &self.clocks, &self.config);
+        let drift = self.config.drift;
+        let mut anchor = Anchor::new(
+            State::Known,
+            &sample,
+            before,
+            &self.clocks,
+            &self.config,
+            drift,
+        );
         anchor.holdover = reading.status != Status::Synchronized;
         writer.write(anchor.to_words());
         Ok(())

@@ -3,7 +3,7 @@ use core::time::Duration;
 
 use crate::marzullo::{Agreement, NoAgreement, SOURCES_MAX, Tickers, marzullo};
 use crate::timestamp::nanos;
-use crate::{BoundKind, Clocks, Drift, Interval, Local, Sample, Source, SourceError};
+use crate::{BoundKind, Clocks, Drift, Interval, Local, Sample, Source, SourceError, Stratum};
 
 /// Several sources and peers made into one, which is right as long as at most `faulty_max` of them are
 /// wrong or silent.
@@ -148,6 +148,8 @@ fn sample(answers: &[Option<Sample>], agreement: &Agreement, at: Local) -> Sampl
         drift_ppb: 0,
         valid_for: Duration::MAX,
         bound: BoundKind::Hard,
+        // The nearest of those who agree: whoever is farther may have it from there, or from this node.
+        stratum: Stratum::UNSYNCHRONIZED,
     };
     let truechimers = agreement.truechimers.iter();
     for answer in truechimers.filter_map(|number| answers[number]) {
@@ -155,6 +157,7 @@ fn sample(answers: &[Option<Sample>], agreement: &Agreement, at: Local) -> Sampl
         sample.drift_ppb = sample.drift_ppb.max(answer.drift_ppb);
         sample.valid_for = sample.valid_for.min(answer.valid_for.saturating_sub(age));
         sample.bound = sample.bound.and(answer.bound);
+        sample.stratum = sample.stratum.min(answer.stratum);
     }
     sample
 }

@@ -127,6 +127,8 @@ mod growth;
 #[cfg(test)]
 mod interleavings;
 mod interval;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+mod journal;
 #[cfg(target_has_atomic = "64")]
 mod latch;
 pub mod lease;
@@ -134,13 +136,16 @@ mod local;
 mod marzullo;
 #[cfg(target_has_atomic = "64")]
 mod monotonic;
-#[cfg(feature = "std")]
+#[cfg(target_has_atomic = "64")]
+mod oscillator;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
 mod poller;
 #[cfg(target_has_atomic = "64")]
 mod register;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod source;
+mod stratum;
 #[cfg(all(feature = "std", target_os = "linux"))]
 mod system;
 mod timestamp;
@@ -166,13 +171,18 @@ pub use disciplined::{Disciplined, PollError, Polled};
 pub use floor::{CausalFloor, ClockBoundViolated};
 pub use growth::Drift;
 pub use interval::{Interval, Reversed};
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub use journal::{Health, LastError, NotYet};
 pub use local::{Clocks, Local};
 pub use marzullo::{Agreement, NoAgreement, SOURCES_MAX, Tickers, marzullo};
 #[cfg(target_has_atomic = "64")]
 pub use monotonic::Monotonic;
-#[cfg(feature = "std")]
-pub use poller::Poller;
-pub use source::{Sample, Source, SourceError};
+#[cfg(target_has_atomic = "64")]
+pub use oscillator::{OutOfBound, Rates};
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub use poller::{Poller, SpawnError};
+pub use source::{Sample, Source, SourceError, Unsynchronized};
+pub use stratum::Stratum;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use system::SystemClocks;
 pub use timestamp::Timestamp;

@@ -24,6 +24,7 @@ mod fixed;
 mod kernel;
 pub mod peer;
 mod question;
+mod unsynchronized;
 
 use core::time::Duration;
 
@@ -38,9 +39,10 @@ pub use peer::Peer;
 #[cfg(feature = "std")]
 pub use peer::PeerSource;
 pub use question::Question;
+pub use unsynchronized::Unsynchronized;
 
 use crate::growth::Drift;
-use crate::{BoundKind, Interval, Local};
+use crate::{BoundKind, Interval, Local, Stratum};
 
 /// Something that can be asked for the time. Asking may take a system call or a round trip.
 ///
@@ -90,6 +92,8 @@ pub struct Sample {
     pub valid_for: Duration,
     /// What kind of promise the interval is.
     pub bound: BoundKind,
+    /// How far the source is from whoever knows the time; [`Stratum::NONE`] if it does not say.
+    pub stratum: Stratum,
 }
 
 impl Sample {
@@ -110,6 +114,7 @@ impl Sample {
             drift_ppb,
             valid_for: Duration::MAX,
             bound: BoundKind::Hard,
+            stratum: Stratum::NONE,
         }
     }
 
@@ -121,9 +126,9 @@ impl Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// It answered that it does not know the time.
-    #[error("the source is not synchronised")]
-    NotSynchronized,
+    /// It answered, and does not know the time: by its own word, or by what its answer gives away.
+    #[error("the source is not synchronised: {0}")]
+    NotSynchronized(Unsynchronized),
     /// It is not there: no daemon, no file, no such call on this system.
     #[error("the source is not there")]
     Unavailable,

@@ -4,10 +4,10 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use super::{DATAGRAM_BYTES, ReplyError, Tracking, request};
-use crate::Clocks;
+use super::{DATAGRAM_BYTES, LocalReference, ReplyError, Tracking, Trust, request};
 use crate::source::{Question, Sample, Source, SourceError};
 use crate::timestamp::nanos;
+use crate::{Clocks, Stratum};
 
 /// Asks `chronyd`.
 ///
@@ -33,21 +33,20 @@ pub struct Chrony<C> {
     clocks: C,
     address: SocketAddr,
     timeout: Duration,
-    age_max: Duration,
+    trust: Trust,
 }
 
 impl<C: Clocks> Chrony<C> {
     /// Where `chronyd` listens unless it is told otherwise: port 323 of the loopback interface.
     pub const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 323);
 
-    /// Asks at [`ADDRESS`](Self::ADDRESS), waits for 100 ms, and lets the last update be 40 minutes
-    /// old at most.
+    /// Asks at [`ADDRESS`](Self::ADDRESS), waits for 100 ms, and believes what [`Trust::DEFAULT`] says.
     pub const fn new(clocks: C) -> Self {
         Self {
             clocks,
             address: Self::ADDRESS,
             timeout: Duration::from_millis(100),
-            age_max: Duration::from_secs(2400),
+            trust: Trust::DEFAULT,
         }
     }
 
@@ -68,7 +67,21 @@ impl<C: Clocks> Chrony<C> {
     /// How old the last update may be; see [`Tracking::sample`].
     #[must_use]
     pub const fn with_age_max(mut self, age_max: Duration) -> Self {
-        self.age_max = age_max;
+        self.trust.age_max = age_max;
+        self
+    }
+
+    /// How many hops it may be away from a reference clock; see [`Trust::stratum_max`].
+    #[must_use]
+    pub const fn with_stratum_max(mut self, stratum_max: Stratum) -> Self {
+        self.trust.stratum_max = stratum_max;
+        self
+    }
+
+    /// Believes one clock that follows no other, by its name and with the caller's bound.
+    #[must_use]
+    pub const fn with_local_reference(mut self, local: LocalReference) -> Self {
+        self.trust.local = Some(local);
         self
     }
 
@@ -120,7 +133,7 @@ impl<C: Clocks> Chrony<C> {
 impl<C: Clocks> Source for Chrony<C> {
     fn sample(&self) -> Result<Sample, SourceError> {
         let (question, tracking) = Question::ask(&self.clocks, || self.tracking());
-        tracking?.sample(&question, self.age_max)
+        tracking?.sample(&question, &self.trust)
     }
 }
 
