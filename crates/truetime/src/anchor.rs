@@ -35,7 +35,7 @@ pub(crate) struct Anchor {
     /// narrower.
     pub(crate) best: Stratum,
     pub(crate) floor_nanos: u64,
-    /// Since when nothing has happened to the oscillator.
+    /// After which reading nothing has happened to the oscillator; that reading itself may be from both sides.
     pub(crate) since: Local,
     /// What was measured, in a clock that refuses for the sake of its oscillator.
     pub(crate) out_of_bound: OutOfBound,
@@ -168,6 +168,40 @@ impl Anchor {
         let elapsed = sample.at.nanos_since(self.at);
         let grown = self.drift.extrapolate(self.interval, elapsed);
         grown.intersect(&sample.interval).is_some()
+    }
+
+    /// Where true time was, or will be, at an instant of the oscillator.
+    pub(crate) fn at(&self, local: Local, config: &Config) -> Result<Interval, TimeError> {
+        if self.state != State::Known || local <= self.since {
+            return Err(TimeError::NotSynchronized);
+        }
+        let elapsed = local.nanos_since(self.at).max(self.at.nanos_since(local));
+        if elapsed >= self.unusable_from {
+            return Err(if elapsed > self.age_nanos_max {
+                TimeError::Stale {
+                    age: Duration::from_nanos(elapsed),
+                    age_max: Duration::from_nanos(self.age_nanos_max),
+                }
+            } else {
+                TimeError::BoundTooWide {
+                    epsilon: self.drift.extrapolate(self.interval, elapsed).epsilon(),
+                    epsilon_max: config.epsilon_max,
+                }
+            });
+        }
+        if local >= self.at {
+            return Ok(self.drift.extrapolate(self.interval, elapsed));
+        }
+        let (least, most) = (self.drift.least(elapsed), self.drift.most(elapsed));
+        // Sleep that was too short to be noticed lies in between too.
+        let earliest = self
+            .interval
+            .earliest()
+            .earlier(most.saturating_add(SLEEP_SLACK_NANOS));
+        Ok(Interval::spanning(
+            earliest,
+            self.interval.latest().earlier(least),
+        ))
     }
 
     /// Half the width of the interval at a later instant, if it could still be read then.

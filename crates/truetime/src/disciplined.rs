@@ -7,7 +7,7 @@ use crate::latch::{Latch, Writer};
 use crate::oscillator::{Fix, PAIR_WORDS, Pairs, Verdict};
 use crate::watch::{Observation, SLEEP_SLACK_NANOS};
 use crate::{
-    Clocks, Config, Disruption, Drift, Interval, OutOfBound, Rates, Reading, Sample, Source,
+    Clocks, Config, Disruption, Drift, Interval, Local, OutOfBound, Rates, Reading, Sample, Source,
     SourceError, TimeError, TrueTime,
 };
 
@@ -187,8 +187,8 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
             Verdict::Measured(_) | Verdict::Open => admitted,
         };
         let publish = |state| {
-            let known = if contradicted { None } else { Some(anchor) };
-            let anchor = self.succeed(known, state, sample, seen, drift);
+            let before = if contradicted { None } else { Some(anchor) };
+            let anchor = self.succeed(before, state, sample, seen, drift);
             writer.write(anchor.to_words());
         };
         let settling = |cause, agreed| {
@@ -217,24 +217,23 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         }
     }
 
-    /// The anchor that takes the place of another one, which agrees with it if there is one.
+    /// The anchor that takes the place of another one, unless the sample contradicts that.
     fn succeed(
         &self,
-        known: Option<&Anchor>,
+        before: Option<&Anchor>,
         state: State,
         sample: &Sample,
         seen: Observation,
         drift: Drift,
     ) -> Anchor {
         let mut sample = *sample;
-        let known = known.filter(|known| known.state != State::Unset);
-        let before = known.and_then(|known| known.epsilon_nanos(sample.at));
+        let readable = before.and_then(|before| before.epsilon_nanos(sample.at));
         let (mut best, mut floor_nanos) = (sample.stratum, 0);
-        if let (Some(known), Some(epsilon_nanos)) = (known, before)
-            && known.best < sample.stratum
+        if let (Some(before), Some(epsilon_nanos)) = (before, readable)
+            && before.best < sample.stratum
         {
-            best = known.best;
-            floor_nanos = match known.floor_nanos {
+            best = before.best;
+            floor_nanos = match before.floor_nanos {
                 0 => epsilon_nanos,
                 floor_nanos => floor_nanos,
             };
@@ -244,7 +243,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         }
         let mut anchor = Anchor::new(state, &sample, seen, &self.clocks, &self.config, drift);
         (anchor.best, anchor.floor_nanos) = (best, floor_nanos);
-        anchor.since = known.map_or(anchor.since, |known| known.since);
+        anchor.since = before.map_or(anchor.since, |before| before.since);
         anchor
     }
 
@@ -304,6 +303,21 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         self.remember(Pairs::NONE);
         writer.write(Anchor::disrupted(cause, seen).to_words());
         PollError::Disrupted(cause)
+    }
+
+    /// Where true time was at an earlier reading of the oscillator, say the one that came with a packet or a log line; or
+    /// will be at a later one, if nothing happens until then.
+    ///
+    /// It goes by the last sample, so it is as wide as the two are apart: no narrower than what [`now`](TrueTime::now)
+    /// would have shown then, if samples were as good.
+    ///
+    /// # Errors
+    /// As [`read`](TrueTime::read); [`TimeError::NotSynchronized`] for an instant from before the clock was made, or from
+    /// before what disrupted it last.
+    pub fn at(&self, local: Local) -> Result<Interval, TimeError> {
+        // Nothing has happened to the clocks up to now, or there is no interval.
+        let _ = self.now()?;
+        Anchor::from_words(self.latch.read()).at(local, &self.config)
     }
 
     /// Between which limits the mean rate of the oscillator has lain since it was last disturbed, as far as samples tell,

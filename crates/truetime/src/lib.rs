@@ -150,6 +150,8 @@ mod stratum;
 mod system;
 mod timestamp;
 mod truetime;
+#[cfg(all(feature = "std", unix))]
+pub mod vmclock;
 #[cfg(any(feature = "std", target_has_atomic = "64"))]
 mod watch;
 #[cfg(target_has_atomic = "64")]

@@ -7,12 +7,13 @@
 //! | source | asks | the wall clock is wrong by at most | needs |
 //! |---|---|---|---|
 //! | `Kernel` | `adjtimex` | `maxerror`, a second's growth, what is to be slewed | `kernel`, Linux |
-//! | [`Chrony`] | `chronyd`, by UDP | half the root delay, root dispersion, correction | `std` |
+//! | [`Chrony`], [`ChronySocket`](chrony::ChronySocket) | `chronyd`, by UDP or by its socket | half the root delay, root dispersion, correction | `std` |
 //! | [`ClockBound`] | its segment, by `pread` | the bound, grown since it was written | `std`, Unix |
+//! | [`Phc`](phc::Phc) | a PTP hardware clock | speaks of its own time: what the caller or its driver states | Linux, or a [`HardwareClock`](phc::HardwareClock) |
 //! | [`FixedEpsilon`] | nobody | what it was told | |
 //! | [`peer`], [`PeerSource`] | another node, by any transport | speaks of true time itself: the round trip | |
 //!
-//! All but the last relate the wall clock to the oscillator by a [`Question`]. Each is some plain
+//! All but hardware clocks and peers relate the wall clock to the oscillator by a [`Question`]. Each is some plain
 //! arithmetic on what was answered, and a thin caller around it, so another way to ask needs no other
 //! arithmetic.
 
@@ -23,6 +24,7 @@ mod fixed;
 #[cfg(all(feature = "kernel", target_os = "linux"))]
 mod kernel;
 pub mod peer;
+pub mod phc;
 mod question;
 mod unsynchronized;
 

@@ -10,12 +10,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use synod_truetime::source::chrony::{Leap, LocalReference};
+use synod_truetime::source::chrony::{ChronySocket, Leap, LocalReference};
 use synod_truetime::source::{Chrony, Source};
 use synod_truetime::{
     Clocks, Config, Disciplined, Local, PollError, Sample, SourceError, Stratum, SystemClocks,
@@ -32,9 +33,13 @@ impl Daemon {
     fn start(program: &str, folder: &Path, name: &str, configuration: &str) -> Self {
         let file = folder.join(name).with_extension("conf");
         let pid = folder.join(name).with_extension("pid");
-        // No socket in the file system: only the ports are used.
+        // In a folder of its own, which nobody else may write to: otherwise it makes no socket there.
+        let sockets = folder.join(name);
+        fs::create_dir(&sockets).unwrap();
+        fs::set_permissions(&sockets, fs::Permissions::from_mode(0o770)).unwrap();
         let common = format!(
-            "bindcmdaddress /\nbindcmdaddress 127.0.0.1\npidfile {}\n",
+            "bindcmdaddress {}\nbindcmdaddress 127.0.0.1\npidfile {}\n",
+            sockets.join("chronyd.sock").display(),
             pid.display()
         );
         fs::write(&file, common + configuration).unwrap();
@@ -110,7 +115,7 @@ struct Rig {
     client: Daemon,
     at_server: Chrony<SystemClocks>,
     source: Chrony<SystemClocks>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Rig {
@@ -161,7 +166,7 @@ impl Rig {
             client,
             at_server,
             source,
-            _folder: folder,
+            folder,
         })
     }
 }
@@ -223,6 +228,7 @@ fn a_server_that_stops_makes_the_interval_grow_and_then_fail() {
         server,
         client,
         source,
+        folder: _folder,
         ..
     } = rig;
     let clock = Disciplined::new(&source, SystemClocks::new(), Config::default());
@@ -238,6 +244,33 @@ fn a_server_that_stops_makes_the_interval_grow_and_then_fail() {
     check_growth(&samples);
     drop(client);
     assert_eq!(source.sample(), Err(SourceError::Unavailable));
+}
+
+/// The socket in the file system tells the same as the port, and nothing is left behind by the question.
+#[test]
+fn the_socket_tells_what_the_port_tells() {
+    let Some(rig) = Rig::start() else {
+        return;
+    };
+    rig.settles();
+    let sockets = rig.folder.path().join("client");
+    let by_socket = ChronySocket::new(SystemClocks::new())
+        .at(sockets.join("chronyd.sock"))
+        .with_timeout(Duration::from_secs(5));
+    let tracking = by_socket.tracking().unwrap();
+    assert_eq!(
+        (tracking.reference_id, tracking.stratum),
+        ([127, 0, 0, 1], 2)
+    );
+    let sample = by_socket.sample().unwrap();
+    assert!(contains_the_clock(&sample), "{sample:?}");
+    let left: Vec<_> = fs::read_dir(&sockets)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["chronyd.sock"]);
+    drop(rig.client);
+    assert_eq!(by_socket.sample(), Err(SourceError::Unavailable));
 }
 
 /// A server that follows nobody calls itself synchronised, with an error of nothing; its client shows a stratum.

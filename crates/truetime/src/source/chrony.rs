@@ -29,12 +29,16 @@ use crate::{Stratum, Timestamp};
 #[cfg(feature = "std")]
 mod client;
 mod float;
+#[cfg(all(feature = "std", unix))]
+mod socket;
 mod tracking;
 mod trust;
 
 #[cfg(feature = "std")]
 pub use client::{Chrony, QueryError};
 pub use float::Float;
+#[cfg(all(feature = "std", unix))]
+pub use socket::ChronySocket;
 pub use tracking::{DATAGRAM_BYTES, Leap, ReplyError, Tracking, request};
 pub use trust::{LocalReference, Trust};
 

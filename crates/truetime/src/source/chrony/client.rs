@@ -90,32 +90,7 @@ impl<C: Clocks> Chrony<C> {
     /// # Errors
     /// [`QueryError`] if nothing comes, or nothing that is an answer.
     pub fn tracking(&self) -> Result<Tracking, QueryError> {
-        let sequence = unguessable();
-        let socket = self.connect()?;
-        socket.send(&request(sequence))?;
-        let asked = self.clocks.local();
-        // One byte more than an answer has, so that a longer datagram is seen to be longer.
-        let mut datagram = [0; DATAGRAM_BYTES + 1];
-        let mut stray = None;
-        for _ in 0..STRAYS_MAX {
-            let waited = self.clocks.local().nanos_since(asked);
-            let left = nanos(self.timeout).saturating_sub(waited);
-            if left == 0 {
-                break;
-            }
-            socket.set_read_timeout(Some(Duration::from_nanos(left)))?;
-            let bytes = match socket.recv(&mut datagram) {
-                Ok(bytes) => bytes,
-                Err(error) if is_timeout(&error) => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error.into()),
-            };
-            match Tracking::decode(&datagram[..bytes], sequence) {
-                Err(error) if error.is_stray() => stray = Some(error),
-                answer => return Ok(answer?),
-            }
-        }
-        Err(stray.map_or(QueryError::TimedOut, QueryError::Reply))
+        query(&self.connect()?, &self.clocks, self.timeout)
     }
 
     /// A connected socket receives from the one address it sends to, and from nobody else.
@@ -135,6 +110,62 @@ impl<C: Clocks> Source for Chrony<C> {
         let (question, tracking) = Question::ask(&self.clocks, || self.tracking());
         tracking?.sample(&question, &self.trust)
     }
+}
+
+/// A socket that is connected to `chronyd`.
+pub(super) trait Datagrams {
+    fn send(&self, datagram: &[u8]) -> io::Result<usize>;
+
+    fn recv(&self, datagram: &mut [u8]) -> io::Result<usize>;
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
+}
+
+impl Datagrams for UdpSocket {
+    fn send(&self, datagram: &[u8]) -> io::Result<usize> {
+        self.send(datagram)
+    }
+
+    fn recv(&self, datagram: &mut [u8]) -> io::Result<usize> {
+        self.recv(datagram)
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(timeout))
+    }
+}
+
+/// Asks once, and waits for the answer to that.
+pub(super) fn query(
+    socket: &impl Datagrams,
+    clocks: &impl Clocks,
+    timeout: Duration,
+) -> Result<Tracking, QueryError> {
+    let sequence = unguessable();
+    socket.send(&request(sequence))?;
+    let asked = clocks.local();
+    // One byte more than an answer has, so that a longer datagram is seen to be longer.
+    let mut datagram = [0; DATAGRAM_BYTES + 1];
+    let mut stray = None;
+    for _ in 0..STRAYS_MAX {
+        let waited = clocks.local().nanos_since(asked);
+        let left = nanos(timeout).saturating_sub(waited);
+        if left == 0 {
+            break;
+        }
+        socket.set_read_timeout(Duration::from_nanos(left))?;
+        let bytes = match socket.recv(&mut datagram) {
+            Ok(bytes) => bytes,
+            Err(error) if is_timeout(&error) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        match Tracking::decode(&datagram[..bytes], sequence) {
+            Err(error) if error.is_stray() => stray = Some(error),
+            answer => return Ok(answer?),
+        }
+    }
+    Err(stray.map_or(QueryError::TimedOut, QueryError::Reply))
 }
 
 /// Why `chronyd` did not tell.
@@ -180,7 +211,7 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// 32 bits of a hash whose key the operating system's randomness made.
-fn unguessable() -> u32 {
+pub(super) fn unguessable() -> u32 {
     RandomState::new().build_hasher().finish() as u32
 }
 
