@@ -336,7 +336,7 @@ fn refusal(
 
 /// What to think of an interval that was extrapolated from such words over so many nanoseconds.
 #[inline]
-pub(crate) fn reading(hot: &[u64; HOT], interval: Interval, age: u64) -> Reading {
+pub(crate) fn reading(hot: &[u64; HOT], interval: Interval, age: u64, config: &Config) -> Reading {
     let holdover = hot[0] & HOLDOVER != 0 || age > hot[6];
     Reading {
         interval,
@@ -347,6 +347,7 @@ pub(crate) fn reading(hot: &[u64; HOT], interval: Interval, age: u64) -> Reading
         },
         bound: bound(hot[0]),
         stratum: stratum(hot[0]),
+        scale: config.scale,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::anchor::{self, Anchor, HOT, State, WORDS};
 use crate::latch::{Latch, Writer};
 use crate::timestamp::nanos;
 use crate::watch::Observation;
-use crate::{Clocks, Config, Interval, Reading, Sample, Status, TimeError, TrueTime};
+use crate::{Clocks, Config, Interval, Reading, Sample, Status, TimeError, TrueTime, WrongScale};
 
 /// A clock that asks another one only now and then, and extrapolates in between.
 ///
@@ -74,9 +74,14 @@ impl<T: TrueTime, C: Clocks> Cached<T, C> {
             error
         };
         let reading = reading.map_err(forget)?;
+        let (found, expected) = (reading.scale, self.config.scale);
+        if found != expected {
+            return Err(forget(WrongScale { found, expected }.into()));
+        }
         let sample = Sample {
             bound: reading.bound,
             stratum: reading.stratum,
+            scale: reading.scale,
             ..Sample::between(before.local, after, reading.interval, 0)
         };
         let drift = self.config.drift;
@@ -113,7 +118,7 @@ impl<T: TrueTime, C: Clocks> TrueTime for Cached<T, C> {
     #[inline]
     fn read(&self) -> Result<Reading, TimeError> {
         let (hot, interval, age) = self.extrapolate()?;
-        Ok(anchor::reading(&hot, interval, age))
+        Ok(anchor::reading(&hot, interval, age, &self.config))
     }
 
     #[inline]

@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use crate::Drift;
+use crate::{Drift, Scale};
 
 /// Limits of a clock that is extrapolated from samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Config {
     /// By how many parts per thousand million the rate of the oscillator may wander while samples measure it: 10 ppm
     /// unless told otherwise, which is a quartz that warms by some ten degrees.
     pub wander_ppb: u32,
+    /// The scale that the clock is on: UTC unless told otherwise. Samples of another are refused.
+    pub scale: Scale,
     /// How old a sample may become before the clock is [`Stale`](crate::TimeError::Stale): 1000 s unless
     /// told otherwise. A sample that is valid for less counts.
     pub age_max: Duration,
@@ -35,6 +37,7 @@ impl Default for Config {
         Self {
             drift: Drift::DEFAULT,
             wander_ppb: 10_000,
+            scale: Scale::Utc,
             age_max: Duration::from_secs(1000),
             fresh_max: Duration::from_secs(60),
             epsilon_max: Duration::from_millis(100),

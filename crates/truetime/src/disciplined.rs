@@ -8,7 +8,7 @@ use crate::oscillator::{Fix, PAIR_WORDS, Pairs, Verdict};
 use crate::watch::{Observation, SLEEP_SLACK_NANOS};
 use crate::{
     Clocks, Config, Disruption, Drift, Interval, Local, OutOfBound, Rates, Reading, Sample, Source,
-    SourceError, TimeError, TrueTime,
+    SourceError, TimeError, TrueTime, WrongScale,
 };
 
 /// A source made into a clock: its last sample, extrapolated by the local oscillator, and wider the
@@ -121,6 +121,10 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
             }
             Err(error) => return Err(PollError::Source(error)),
         };
+        let (found, expected) = (sample.scale, self.config.scale);
+        if found != expected {
+            return Err(PollError::Source(WrongScale { found, expected }.into()));
+        }
         let after = Observation::of(&self.clocks);
         if let Err(cause) = after.compare(&before, &self.config) {
             return Err(self.disrupt(&writer, cause, after));
@@ -331,6 +335,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         )
     }
 
+    #[cfg(feature = "std")]
     pub(crate) fn clocks(&self) -> &C {
         &self.clocks
     }
@@ -350,7 +355,7 @@ impl<S: Source, C: Clocks> TrueTime for Disciplined<S, C> {
     #[inline]
     fn read(&self) -> Result<Reading, TimeError> {
         let (hot, interval, age) = anchor::extrapolate(&self.latch, &self.clocks, &self.config)?;
-        Ok(anchor::reading(&hot, interval, age))
+        Ok(anchor::reading(&hot, interval, age, &self.config))
     }
 
     #[inline]

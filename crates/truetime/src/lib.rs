@@ -142,6 +142,7 @@ mod oscillator;
 mod poller;
 #[cfg(target_has_atomic = "64")]
 mod register;
+mod scale;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod source;
@@ -183,6 +184,7 @@ pub use monotonic::Monotonic;
 pub use oscillator::{OutOfBound, Rates};
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
 pub use poller::{Poller, SpawnError};
+pub use scale::{Scale, WrongScale};
 pub use source::{Sample, Source, SourceError, Unsynchronized};
 pub use stratum::Stratum;
 #[cfg(all(feature = "std", target_os = "linux"))]

@@ -23,6 +23,7 @@ pub mod clockbound;
 mod fixed;
 #[cfg(all(feature = "kernel", target_os = "linux"))]
 mod kernel;
+mod on_scale;
 pub mod peer;
 pub mod phc;
 mod question;
@@ -37,6 +38,7 @@ pub use clockbound::ClockBound;
 pub use fixed::FixedEpsilon;
 #[cfg(all(feature = "kernel", target_os = "linux"))]
 pub use kernel::{Kernel, Timex};
+pub use on_scale::OnScale;
 pub use peer::Peer;
 #[cfg(feature = "std")]
 pub use peer::PeerSource;
@@ -44,7 +46,7 @@ pub use question::Question;
 pub use unsynchronized::Unsynchronized;
 
 use crate::growth::Drift;
-use crate::{BoundKind, Interval, Local, Stratum};
+use crate::{BoundKind, Interval, Local, Scale, Stratum, WrongScale};
 
 /// Something that can be asked for the time. Asking may take a system call or a round trip.
 ///
@@ -96,6 +98,8 @@ pub struct Sample {
     pub bound: BoundKind,
     /// How far the source is from whoever knows the time; [`Stratum::NONE`] if it does not say.
     pub stratum: Stratum,
+    /// On which scale the interval is: UTC, unless the source or its user says otherwise.
+    pub scale: Scale,
 }
 
 impl Sample {
@@ -117,6 +121,7 @@ impl Sample {
             valid_for: Duration::MAX,
             bound: BoundKind::Hard,
             stratum: Stratum::NONE,
+            scale: Scale::Utc,
         }
     }
 
@@ -152,6 +157,9 @@ pub enum SourceError {
     /// It knows that something happened to the clocks, and not yet what.
     #[error("the source was disrupted")]
     Disrupted,
+    /// It tells another time than the clock goes by.
+    #[error("{0}")]
+    Scale(#[from] WrongScale),
     /// Sources contradict each other.
     #[error("{0}")]
     NoAgreement(#[from] crate::NoAgreement),

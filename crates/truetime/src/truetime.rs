@@ -1,7 +1,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::{Interval, Stratum, Timestamp};
+use crate::{Interval, Scale, Stratum, Timestamp, WrongScale};
 
 /// A clock that knows how wrong it may be: Spanner's `TT` (OSDI 2012, table 1).
 ///
@@ -73,6 +73,8 @@ pub struct Reading {
     pub bound: BoundKind,
     /// How far this clock is from whoever knows the time, as far as its source says.
     pub stratum: Stratum,
+    /// On which scale the interval is.
+    pub scale: Scale,
 }
 
 impl Reading {
@@ -84,6 +86,7 @@ impl Reading {
             status: Status::Synchronized,
             bound: BoundKind::Hard,
             stratum: Stratum::NONE,
+            scale: Scale::Utc,
         }
     }
 }
@@ -151,6 +154,9 @@ pub enum TimeError {
         /// The limit.
         epsilon_max: Duration,
     },
+    /// The clock behind this one is on another scale.
+    #[error(transparent)]
+    Scale(#[from] WrongScale),
     /// Something happened to the clocks since the last sample.
     #[error("the clock was disrupted: {0}")]
     Disrupted(Disruption),

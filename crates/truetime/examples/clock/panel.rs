@@ -186,6 +186,7 @@ impl Panel {
                     .enumerate()
                     .filter(|(place, _)| agreement.truechimers.contains(*place));
                 Sample {
+                    scale: synod_truetime::Scale::Utc,
                     at: now,
                     interval: agreement.interval,
                     drift_ppb: 0,

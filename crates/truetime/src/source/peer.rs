@@ -29,7 +29,7 @@ mod shared;
 pub use shared::PeerSource;
 
 use crate::source::{Sample, SourceError, Unsynchronized};
-use crate::{BoundKind, Disruption, Drift, Interval, Local, Reading, Stratum, Timestamp};
+use crate::{BoundKind, Disruption, Drift, Interval, Local, Reading, Scale, Stratum, Timestamp};
 
 /// Asks a peer for its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +70,7 @@ impl Request {
                 received.bound
             },
             stratum: received.stratum.max(sent.stratum),
+            scale: sent.scale,
         }
     }
 }
@@ -87,14 +88,16 @@ pub struct Reply {
     pub bound: BoundKind,
     /// How far the peer is from whoever knows the time.
     pub stratum: Stratum,
+    /// On which scale both intervals are.
+    pub scale: Scale,
 }
 
 impl Reply {
     /// The bytes of a reply.
-    pub const BYTES: usize = 45;
+    pub const BYTES: usize = 46;
 
     /// The nonce and the ends of both intervals, 8 bytes each; how many readings of a thousand million may be wrong,
-    /// 4 bytes; the stratum, 1 byte. Most significant bytes first.
+    /// 4 bytes; the stratum and the scale, 1 byte each. Most significant bytes first.
     #[must_use]
     pub fn encode(&self) -> [u8; Self::BYTES] {
         let ends = [
@@ -114,13 +117,14 @@ impl Reply {
             bytes[MISS_AT..STRATUM_AT].copy_from_slice(&miss_ppb.to_be_bytes());
         }
         bytes[STRATUM_AT] = self.stratum.get();
+        bytes[SCALE_AT] = self.scale.to_byte();
         bytes
     }
 
     /// Decodes a reply.
     ///
     /// # Errors
-    /// [`PeerError::Malformed`] if an interval ends before it begins.
+    /// [`PeerError::Malformed`] if an interval ends before it begins, or for a scale that is not known here.
     pub fn decode(bytes: &[u8; Self::BYTES]) -> Result<Self, PeerError> {
         let word = |i: usize| -> [u8; 8] { core::array::from_fn(|k| bytes[8 * i + k]) };
         let end = |i| Timestamp::from_nanos(i64::from_be_bytes(word(i)));
@@ -135,6 +139,7 @@ impl Reply {
                 miss_ppb => BoundKind::Statistical { miss_ppb },
             },
             stratum: Stratum::new(bytes[STRATUM_AT].into()),
+            scale: Scale::from_byte(bytes[SCALE_AT]).ok_or(PeerError::Malformed)?,
         })
     }
 }
@@ -217,6 +222,7 @@ impl Exchange {
             valid_for: Duration::MAX,
             bound: reply.bound,
             stratum: reply.stratum.next(),
+            scale: reply.scale,
         })
     }
 }
@@ -260,6 +266,7 @@ impl From<PeerError> for SourceError {
 
 const MISS_AT: usize = 40;
 const STRATUM_AT: usize = 44;
+const SCALE_AT: usize = 45;
 
 /// What one peer has told: exchanges fill it, a clock asks it.
 ///

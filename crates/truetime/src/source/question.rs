@@ -1,7 +1,7 @@
 use core::time::Duration;
 
 use crate::source::Sample;
-use crate::{BoundKind, Clocks, Drift, Interval, Local, Stratum, Timestamp};
+use crate::{BoundKind, Clocks, Drift, Interval, Local, Scale, Stratum, Timestamp};
 
 /// A question about the wall clock, and what the machine's clocks showed around it.
 ///
@@ -70,6 +70,7 @@ impl Question {
             valid_for: Duration::MAX,
             bound: BoundKind::Hard,
             stratum: Stratum::NONE,
+            scale: Scale::Utc,
         }
     }
 
