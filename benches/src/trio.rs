@@ -149,7 +149,8 @@ impl Trio {
                 Output::Fetch(_)
                 | Output::Read { .. }
                 | Output::PullSnapshot { .. }
-                | Output::Restore(_) => {
+                | Output::Restore(_)
+                | Output::Stop(_) => {
                     unreachable!("nobody lags, reads or takes snapshots here")
                 }
             }

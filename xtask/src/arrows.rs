@@ -6,6 +6,7 @@
 //!                                └───────┴─ replica ──┘        the only library that knows several
 //!                                              │
 //!    sim ── (dev-dependency; replica's feature `sim`)    examples/*, benches ──> any library
+//!                                                        fuzz ──> any library, and examples/*
 //! ```
 
 use crate::finding::Finding;
@@ -80,6 +81,8 @@ enum House {
     Sim,
     /// Examples and benches: they may know every library.
     Guest,
+    /// It fuzzes everything, the example server too.
+    Fuzz,
     Xtask,
 }
 
@@ -90,17 +93,21 @@ impl House {
             ["crates", "replica"] => Some(Self::Replica),
             ["crates", "sim"] => Some(Self::Sim),
             ["examples", _] | ["benches"] => Some(Self::Guest),
+            ["fuzz"] => Some(Self::Fuzz),
             ["xtask"] => Some(Self::Xtask),
             _ => None,
         }
     }
 
     fn may_know(self, dependency: &Dependency, folder: &str) -> Result<(), &'static str> {
+        if self == Self::Fuzz && folder.starts_with("examples/") {
+            return Ok(());
+        }
         let Some(target) = folder.strip_prefix("crates/") else {
             return Err("nothing depends on examples, benches or chores");
         };
         match self {
-            Self::Guest => Ok(()),
+            Self::Guest | Self::Fuzz => Ok(()),
             Self::Sim => Err("the simulator knows nobody"),
             Self::Xtask => Err("chores need nobody"),
             Self::Concept if !dependency.dev => Err("no concept knows another"),

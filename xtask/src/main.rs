@@ -2,6 +2,7 @@
 
 mod arrows;
 mod finding;
+mod git;
 mod manifest;
 mod mutants;
 mod names;
@@ -47,8 +48,9 @@ Chores:
   sim     runs whole nodes under seeded faults: [--protocol raft] [--runs N] [--base B] [--budget 90s], or one seed
           with its trace: --seed S, or a script of faults: --script FILE.
   shrink  makes the failure of a seed small: faults off one by one, fewer and shorter; leaves a script that fails.
-  mutants [NAME..] [--crate FOLDER] [--check | --markdown]
-          plants each bug of crates/*/mutants/*.patch into a copy of the tree, runs the tests that are meant for it, and
-          prints which were caught; exit status 1 unless all were. `--check` only looks whether the patches apply and
-          their headers are whole; `--markdown` also writes the tables into crates/raft/TESTING.md.
+  mutants [NAME..] [--crate FOLDER] [--shard K/N] [--check | --markdown]
+          plants each bug of {crates,examples}/*/mutants/*.patch into a copy of the tree, runs the tests that are meant
+          for it, and prints which were caught; exit status 1 unless all were. `--shard` takes one of N parts of them;
+          `--check` only looks whether the patches apply and their headers are whole; `--markdown` also writes the
+          tables into crates/raft/TESTING.md.
   help    prints this.";

@@ -1,8 +1,8 @@
 //! Plants known bugs, one at a time, and looks whether the tests that are meant for them find them.
 //!
-//! A mutant is a patch `crates/*/mutants/NAME.patch` whose header says what the bug is, where it really happened, and
-//! which check must find it ([`patch`] has the keys). Only the check that is named counts: a mutant that falls over
-//! something else shows nothing about the check it was made for.
+//! A mutant is a patch `crates/*/mutants/NAME.patch`, or one of `examples/*`, whose header says what the bug is, where
+//! it really happened, and which check must find it ([`patch`] has the keys). Only the check that is named counts: a
+//! mutant that falls over something else shows nothing about the check it was made for.
 
 mod patch;
 mod table;
@@ -56,6 +56,7 @@ struct Order {
     names: Vec<String>,
     /// `raft` for those under `crates/raft`.
     folder: Option<String>,
+    shard: Option<Shard>,
     check: bool,
     markdown: bool,
 }
@@ -72,13 +73,18 @@ impl Order {
                     let folder = arguments.next().ok_or("--crate needs a folder's name")?;
                     order.folder = Some((*folder).to_owned());
                 }
+                "--shard" => {
+                    let shard = arguments.next().and_then(|text| Shard::parse(text));
+                    order.shard = Some(shard.ok_or("--shard needs K/N, with K from 1 to N")?);
+                }
                 flag if flag.starts_with('-') => return Err(format!("unknown option {flag}")),
                 name => order.names.push(name.to_owned()),
             }
         }
-        if order.markdown && !order.names.is_empty() {
+        if order.markdown && (!order.names.is_empty() || order.shard.is_some()) {
             return Err(
-                "--markdown writes the tables of whole crates, so it takes no names".to_owned(),
+                "--markdown writes the tables of whole crates, so it takes no names and no shard"
+                    .to_owned(),
             );
         }
         Ok(order)
@@ -90,6 +96,33 @@ impl Order {
             .as_ref()
             .is_none_or(|folder| mutant.folder == *folder);
         of_folder && (self.names.is_empty() || self.names.contains(&mutant.name))
+    }
+}
+
+/// One of so many parts of all mutants, which are tried at different times or on different machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shard {
+    /// From 0.
+    number: usize,
+    of: usize,
+}
+
+impl Shard {
+    /// `1/4` to `4/4`.
+    fn parse(text: &str) -> Option<Self> {
+        let (number, of) = text.split_once('/')?;
+        let (number, of): (usize, usize) = (number.parse().ok()?, of.parse().ok()?);
+        let number = number.checked_sub(1)?;
+        (number < of).then_some(Self { number, of })
+    }
+
+    /// Every so manieth, so that parts take about as long: neighbours are much alike.
+    fn retain(self, mutants: &mut Vec<Mutant>) {
+        let mut position = 0;
+        mutants.retain(|_| {
+            position += 1;
+            (position - 1) % self.of == self.number
+        });
     }
 }
 
@@ -111,16 +144,25 @@ fn mutants(root: &Path, order: &Order) -> io::Result<Vec<Mutant>> {
         return Err(io::Error::other(format!("there is no mutant {unknown}")));
     }
     mutants.retain(|mutant| order.takes(mutant));
+    if let Some(shard) = order.shard {
+        shard.retain(&mut mutants);
+    }
     if mutants.is_empty() {
-        return Err(io::Error::other("no mutants: crates/*/mutants/*.patch"));
+        return Err(io::Error::other(
+            "no mutants: {crates,examples}/*/mutants/*.patch",
+        ));
     }
     Ok(mutants)
 }
 
 fn patches(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut packages = Vec::new();
+    for folder in ["crates", "examples"] {
+        packages.extend(fs::read_dir(root.join(folder))?);
+    }
     let mut patches = Vec::new();
-    for krate in fs::read_dir(root.join("crates"))? {
-        let folder = krate?.path().join("mutants");
+    for package in packages {
+        let folder = package?.path().join("mutants");
         if !folder.is_dir() {
             continue;
         }
@@ -254,6 +296,7 @@ mod tests {
             Ok(Order {
                 names: vec!["a".to_owned(), "b".to_owned()],
                 folder: Some("raft".to_owned()),
+                shard: None,
                 check: true,
                 markdown: false,
             })
@@ -261,6 +304,47 @@ mod tests {
         assert!(Order::parse(&["--crate"]).is_err());
         assert!(Order::parse(&["--chekc"]).is_err());
         assert!(Order::parse(&["--markdown", "a"]).is_err());
+        assert!(Order::parse(&["--markdown", "--shard", "1/2"]).is_err());
+        for shard in ["0/2", "3/2", "1/0", "1", "a/b", "-1/2"] {
+            assert!(Order::parse(&["--shard", shard]).is_err(), "{shard}");
+        }
+    }
+
+    #[test]
+    fn the_shards_together_are_all_mutants_once() {
+        let root = tidy::root();
+        let names = |arguments: &[&str]| {
+            let order = Order::parse(arguments).expect("an order");
+            let mutants = mutants(&root, &order).expect("headers are whole");
+            mutants
+                .into_iter()
+                .map(|mutant| (mutant.folder, mutant.name))
+                .collect::<Vec<_>>()
+        };
+        let mut sharded = Vec::new();
+        for shard in ["1/3", "2/3", "3/3"] {
+            let part = names(&["--shard", shard]);
+            sharded.extend(part);
+        }
+        sharded.sort();
+        let mut all = names(&[]);
+        all.sort();
+        assert_eq!(sharded, all);
+    }
+
+    #[test]
+    fn patches_of_crates_and_of_examples_are_found() {
+        let root = std::env::temp_dir().join(format!("synod-patches-{}", std::process::id()));
+        for file in ["crates/a/mutants/x.patch", "examples/b/mutants/y.patch"] {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().expect("in a folder")).expect("a folder");
+            fs::write(path, "").expect("a file");
+        }
+        let found = patches(&root);
+        fs::remove_dir_all(&root).expect("removed");
+        let found = found.expect("found");
+        let names: Vec<_> = found.iter().map(|path| path.file_name()).collect();
+        assert_eq!(names, [Some("x.patch".as_ref()), Some("y.patch".as_ref())]);
     }
 
     #[test]

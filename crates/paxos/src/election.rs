@@ -221,7 +221,8 @@ impl Paxos {
         if let Duty::Candidate(candidate) = &mut self.duty {
             candidate.retry_deadline = retry;
         }
-        self.count_promise(now, self.config.id, votes, None, chosen);
+        let answer = self.answer_with(self.config.id, &votes, None, chosen);
+        self.count_promise(now, self.config.id, votes, answer);
     }
 
     pub(crate) fn handle_promise(
@@ -238,7 +239,8 @@ impl Paxos {
             count(&mut self.counters.out_of_role);
             return;
         }
-        if !self.is_page(asked, &votes, next, chosen) {
+        let answer = self.answer_with(from, &votes, next, chosen);
+        if !self.is_page(asked, &votes, next, chosen) || answer.gaps > Slot::AHEAD_MAX {
             count(&mut self.counters.malformed);
             return;
         }
@@ -253,12 +255,39 @@ impl Paxos {
                 },
             );
         }
-        self.count_promise(now, from, votes, next, chosen);
+        self.count_promise(now, from, votes, answer);
+    }
+
+    /// What an acceptor has told with this page. Whoever says more than once how far it knows the
+    /// slots chosen is believed the first time: pages fit each other as of the promise.
+    fn answer_with(
+        &self,
+        from: NodeId,
+        votes: &[Vote],
+        next: Option<Slot>,
+        chosen: Slot,
+    ) -> Answer {
+        let before = match &self.duty {
+            Duty::Candidate(candidate) => candidate.answers.get(&from),
+            _ => None,
+        };
+        let (mut told, mut gaps) = before.map_or((chosen, 0u64), |a| (a.told.max(chosen), a.gaps));
+        for vote in votes {
+            let between = vote.slot.0.saturating_sub(told.next().0);
+            gaps = gaps.saturating_add(between);
+            told = told.max(vote.slot);
+        }
+        Answer {
+            next,
+            told,
+            gaps,
+            chosen,
+        }
     }
 
     /// Ascending votes of lower ballots, not too far ahead, and a next page behind them.
     fn is_page(&self, asked: Slot, votes: &[Vote], next: Option<Slot>, chosen: Slot) -> bool {
-        let ahead = Slot(chosen.0.saturating_add(Slot::AHEAD_MAX)).min(Slot::MAX);
+        let ahead = Slot(chosen.0.saturating_add(Slot::SPAN_MAX)).min(Slot::MAX);
         let mut least = asked.max(chosen.next());
         let ascend = votes.iter().all(|vote| {
             let fits = vote.slot >= least
@@ -276,14 +305,7 @@ impl Paxos {
 
     /// P2c: of the votes for a slot the one of the highest ballot stands. An acceptor counts when it
     /// has told all of its votes.
-    fn count_promise(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        votes: Vec<Vote>,
-        next: Option<Slot>,
-        chosen: Slot,
-    ) {
+    fn count_promise(&mut self, now: Instant, from: NodeId, votes: Vec<Vote>, answer: Answer) {
         let Duty::Candidate(candidate) = &mut self.duty else {
             return;
         };
@@ -293,8 +315,8 @@ impl Paxos {
                 candidate.found.insert(vote.slot, vote);
             }
         }
-        candidate.answers.insert(from, Answer { next, chosen });
-        if next.is_some() {
+        candidate.answers.insert(from, answer);
+        if answer.next.is_some() {
             return;
         }
         self.config.quorums.insert(&mut candidate.promised, from);

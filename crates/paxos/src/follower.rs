@@ -3,7 +3,9 @@ use alloc::vec::Vec;
 use crate::paxos::ApplyFetch;
 use crate::role::{Duty, Follower};
 use crate::status::count;
-use crate::{Ballot, Binding, Echo, Instant, NodeId, Paxos, Position, Slot, Snapshot, Value, Vote};
+use crate::{
+    Ballot, Binding, Echo, Instant, NodeId, Paxos, Position, Slot, Snapshot, Stop, Value, Vote,
+};
 
 /// What an acceptor does that hears from a leader (phase 2, Paxos Made Simple §2.2 and §3).
 impl Paxos {
@@ -25,7 +27,13 @@ impl Paxos {
     }
 
     /// Phase 2b. Values are taken in any order: that of one slot says nothing about another.
-    pub(crate) fn handle_accept(&mut self, first: Slot, values: Vec<Value>, chosen: Slot) {
+    pub(crate) fn handle_accept(
+        &mut self,
+        now: Instant,
+        first: Slot,
+        values: Vec<Value>,
+        chosen: Slot,
+    ) {
         let Some(last) = self.last_of(first, &values) else {
             count(&mut self.counters.malformed);
             return;
@@ -34,7 +42,7 @@ impl Paxos {
             count(&mut self.counters.too_far_ahead);
             return;
         }
-        if self.contradict(first, &values) {
+        if self.contradict(now, first, &values) {
             return;
         }
         let ballot = self.promised;
@@ -72,13 +80,18 @@ impl Paxos {
 
     /// Whether one of them differs from what is chosen at its slot, or from the value of this same
     /// ballot there. No correct leader sends such a thing, and then nothing of it is taken.
-    fn contradict(&mut self, first: Slot, values: &[Value]) -> bool {
+    ///
+    /// What is chosen is what every later leader proposes at its slot (P2b), so the first stops this
+    /// node: the leader has lost something, or this node has. Of an honest group no message proves
+    /// it wrongly, because one of a lower ballot is not looked at.
+    fn contradict(&mut self, now: Instant, first: Slot, values: &[Value]) -> bool {
         for (slot, value) in (first.0..).map(Slot).zip(values) {
             let Some(vote) = self.log.vote(slot) else {
                 continue;
             };
             if slot <= self.log.chosen() && vote.value != *value {
-                count(&mut self.counters.conflicts_with_chosen);
+                let (own, theirs) = (vote.value.origin, value.origin);
+                self.stop_diverged(now, slot, own, theirs);
                 return true;
             }
             if vote.ballot == self.promised && vote.value != *value {
@@ -146,10 +159,13 @@ impl Paxos {
     }
 
     /// The leader no longer holds the values that this node needs.
-    pub(crate) fn handle_offer(&mut self, leader: NodeId, snapshot: Snapshot) {
+    pub(crate) fn handle_offer(&mut self, now: Instant, leader: NodeId, snapshot: Snapshot) {
         let last = snapshot.last;
         if !self.is_position(last) {
             count(&mut self.counters.malformed);
+            return;
+        }
+        if self.stops_over(now, last) {
             return;
         }
         let (ballot, chosen) = (self.promised, self.log.chosen());
@@ -190,11 +206,25 @@ impl Paxos {
         pulling.take_if(|pulling| is_over(pulling));
     }
 
-    /// Whether another value than the one that `position` names is known to be chosen there.
-    pub(crate) fn contradicts(&self, position: Position) -> bool {
-        let vote = self.log.vote(position.slot);
-        position.slot <= self.log.chosen()
-            && vote.is_some_and(|vote| vote.value.origin != position.origin)
+    /// The last position of a snapshot. If another value is known to be chosen there, this node
+    /// stops: a snapshot covers what is chosen.
+    pub(crate) fn stops_over(&mut self, now: Instant, position: Position) -> bool {
+        let Position { slot, origin } = position;
+        let start = self.log.start();
+        let own = match self.log.vote(slot) {
+            Some(vote) if slot <= self.log.chosen() => vote.value.origin,
+            _ if slot == start.slot && slot > Slot(0) => start.origin,
+            _ => return false,
+        };
+        if own != origin {
+            self.stop_diverged(now, slot, own, origin);
+        }
+        own != origin
+    }
+
+    fn stop_diverged(&mut self, now: Instant, slot: Slot, own: Ballot, theirs: Ballot) {
+        count(&mut self.counters.conflicts_with_chosen);
+        self.stop(now, Stop::Diverged { slot, own, theirs });
     }
 
     /// A snapshot that is durable here, beyond what was handed out: the machine jumps to it.
@@ -202,7 +232,7 @@ impl Paxos {
         let last = snapshot.last;
         // Somebody has chosen more than this leader has proposed: it is not the last one.
         if let Duty::Leader(leader) = &self.duty
-            && last.slot >= leader.tallies.next()
+            && last.slot >= leader.end()
         {
             self.step_down(now, None);
         }

@@ -25,6 +25,8 @@ pub(crate) struct Leader {
     /// The last slot where phase 1 found a vote. Once all up to it is chosen, this leader knows
     /// everything that its predecessors chose, and serves reads.
     pub(crate) found_to: Slot,
+    /// What phase 1 found, until it is proposed again.
+    pub(crate) found: BTreeMap<Slot, Vote>,
     /// Its proposals.
     pub(crate) tallies: Tallies,
     /// Of what is missing here below `first`.
@@ -44,6 +46,12 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
+    /// Beyond which nobody can have anything: behind what it has proposed, or has yet to propose
+    /// again.
+    pub(crate) fn end(&self) -> Slot {
+        self.tallies.next().max(self.found_to.next())
+    }
+
     pub(crate) fn forget_time(&mut self) {
         self.heartbeat_deadline = Instant::ZERO;
         self.quorum_deadline = Instant::ZERO;
@@ -89,6 +97,7 @@ impl Paxos {
             peers,
             first,
             found_to,
+            found,
             tallies: Tallies::new(first),
             learning: teacher.map(|teacher| Learning {
                 teacher,
@@ -102,15 +111,33 @@ impl Paxos {
             round: 0,
             reads: Reads::default(),
         });
-        let mut slot = first;
+        self.propose_found();
+        self.begin_round();
+        self.ask_to_learn();
+        self.replicate_to_all();
+    }
+
+    /// Proposes again what phase 1 found, with no-ops in the gaps; or, as long as what is chosen here
+    /// ends so far before it that no acceptor would vote, this node neither, waits until more is
+    /// learned. Votes that far ahead would be in the way of every later leader, and of this node's
+    /// next start.
+    ///
+    /// Beside what was found these are at most [`Slot::AHEAD_MAX`] no-ops, whatever was promised:
+    /// the last vote that was found is of one acceptor, which may leave no more gaps.
+    pub(crate) fn propose_found(&mut self) {
+        let Duty::Leader(leader) = &mut self.duty else {
+            return;
+        };
+        let (mut slot, found_to) = (leader.tallies.next(), leader.found_to);
+        if slot > found_to || found_to.0.saturating_sub(self.log.chosen().0) > Slot::AHEAD_MAX {
+            return;
+        }
+        let mut found = core::mem::take(&mut leader.found);
         while slot <= found_to {
             let value = found.remove(&slot).map(|vote| vote.value);
             self.propose_at(slot, value.unwrap_or_else(|| Value::noop(self.promised)));
             slot = slot.next();
         }
-        self.begin_round();
-        self.ask_to_learn();
-        self.replicate_to_all();
     }
 
     pub(crate) fn propose_command(&mut self, body: Bytes) -> Result<Position, ProposeError> {
@@ -129,7 +156,8 @@ impl Paxos {
         let unchosen = leader.tallies.bytes();
         let after = unchosen.saturating_add(bytes + Value::HEAD_BYTES);
         let is_far = slot.0 - self.log.chosen().0 > Slot::AHEAD_MAX / 2;
-        if unchosen > 0 && (after > self.config.unchosen_bytes_max || is_far) {
+        let is_full = unchosen > 0 && after > self.config.unchosen_bytes_max;
+        if is_full || is_far || slot <= leader.found_to {
             return Err(ProposeError::Busy);
         }
         let origin = self.promised;
@@ -388,11 +416,12 @@ impl Paxos {
     /// A word of this ballot from a peer: contact, whatever it says. With the peer comes the slot of
     /// the next proposal, beyond which nobody can have anything.
     pub(crate) fn hear(&mut self, now: Instant, from: NodeId) -> Option<(&mut Progress, Slot)> {
-        if let Duty::Leader(leader) = &mut self.duty
-            && let Some(peer) = leader.peers.get_mut(&from)
-        {
-            peer.contact = peer.contact.max(now);
-            return Some((peer, leader.tallies.next()));
+        if let Duty::Leader(leader) = &mut self.duty {
+            let end = leader.end();
+            if let Some(peer) = leader.peers.get_mut(&from) {
+                peer.contact = peer.contact.max(now);
+                return Some((peer, end));
+            }
         }
         count(&mut self.counters.out_of_role);
         None

@@ -182,6 +182,7 @@ impl Paxos {
     /// The chosen prefix grew by learning, or by a snapshot. Peers whose stream went over what was
     /// missing are sent it now.
     pub(crate) fn learned(&mut self, now: Instant) {
+        self.propose_found();
         let timeout = self.config.election_timeout_max;
         let chosen = self.log.chosen();
         let Duty::Leader(leader) = &mut self.duty else {
@@ -214,6 +215,9 @@ impl Paxos {
             return;
         }
         if self.hear(now, from).is_none() {
+            return;
+        }
+        if self.stops_over(now, snapshot.last) {
             return;
         }
         let chosen = self.log.chosen();

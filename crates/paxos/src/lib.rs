@@ -93,6 +93,7 @@
 //!             Output::Send(envelope) => unreachable!("no peer to send {envelope:?} to"),
 //!             Output::Fetch(_) | Output::Read { .. } => {}
 //!             Output::PullSnapshot { .. } | Output::Restore(_) => {}
+//!             Output::Stop(why) => panic!("{why}"),
 //!         }
 //!     }
 //! }
@@ -200,6 +201,7 @@ pub use time::Instant;
 
 // Multi-Paxos.
 mod config;
+mod disk;
 mod election;
 mod error;
 mod follower;
@@ -222,12 +224,14 @@ mod role;
 mod slot;
 mod snapshot;
 mod status;
+mod stop;
 mod tally;
 
 pub use config::{Config, ConfigError};
+pub use disk::DiskHealth;
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
-pub use output::{Fetch, Output, Receipt, Record, Staged, State, Wanted, Write};
+pub use output::{Fetch, Op, Output, Receipt, Record, Staged, State, Wanted, Write};
 pub use paxos::Paxos;
 pub use read::ReadId;
 pub use recover::Recovered;
@@ -235,6 +239,7 @@ pub use role::Role;
 pub use slot::{Chosen, Kind, Position, Slot, Value, Vote};
 pub use snapshot::{Configuration, Snapshot};
 pub use status::{Counters, PeerState, PeerStatus, Status};
+pub use stop::Stop;
 
 /// Keeps the README's example running.
 #[cfg(doctest)]

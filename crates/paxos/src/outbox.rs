@@ -90,6 +90,12 @@ impl Outbox {
         self.now.pop_front()
     }
 
+    /// Nothing that waits is said any more.
+    pub(crate) fn clear(&mut self) {
+        self.now.clear();
+        self.after.clear();
+    }
+
     pub(crate) fn waits_for_write(&self) -> bool {
         !self.after.is_empty()
     }

@@ -1,6 +1,8 @@
 use alloc::vec::Vec;
 
-use crate::{Ballot, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, Snapshot, Vote};
+use crate::{
+    Ballot, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, Snapshot, Stop, Vote,
+};
 
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
 ///
@@ -13,6 +15,7 @@ use crate::{Ballot, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, S
 ///         Output::Persist(write) => drop(write),
 ///         Output::Send(_) | Output::Apply(_) | Output::Fetch(_) | Output::Read { .. } => {}
 ///         Output::PullSnapshot { .. } | Output::Restore(_) => {}
+///         Output::Stop(why) => panic!("{why}"),
 ///     }
 /// }
 /// ```
@@ -25,6 +28,7 @@ use crate::{Ballot, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, S
 ///     match output {
 ///         Output::Send(_) | Output::Apply(_) | Output::Fetch(_) | Output::Read { .. } => {}
 ///         Output::PullSnapshot { .. } | Output::Restore(_) => {}
+///         Output::Stop(why) => panic!("{why}"),
 ///     }
 /// }
 /// ```
@@ -60,6 +64,9 @@ pub enum Output {
     /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
     /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
     Restore(Snapshot),
+    /// This node must take no part any more, and somebody has to look at it. The last output: the
+    /// value ignores all input from here on.
+    Stop(Stop),
 }
 
 /// What an acceptor must not forget besides its votes, and what saves it work after a restart.
@@ -75,21 +82,52 @@ pub struct State {
 }
 
 /// What becomes durable in one step, all or nothing; or, in this order, in several steps, because
-/// nothing is said before the last of them. Then the steps before the last hold
-/// [`State::chosen`] back to before the first of `votes`: a prefix that outlived the votes it
-/// speaks of would make older votes in their slots look chosen.
+/// nothing is said before the last of them.
+///
+/// The order matters, so a driver gets it from [`ops`](Self::ops) and has no other way to what is
+/// inside. Any beginning of it makes sense: a promise stands before the votes that it allows, and a
+/// chosen prefix only behind the votes it speaks of, since without them older votes in their slots
+/// would look chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Replaces the state.
-    pub state: Option<State>,
-    /// Votes, ascending by slot, perhaps with gaps. Each replaces the vote for its slot.
-    pub votes: Vec<Vote>,
+    pub(crate) state: Option<State>,
     /// The log begins after this position: votes up to it are gone, those behind it stay. Its
     /// snapshot is durable already.
-    pub start: Option<Position>,
+    pub(crate) start: Option<Position>,
+    /// Votes, ascending by slot, perhaps with gaps; behind `start` if that is given too. Each
+    /// replaces the vote for its slot.
+    pub(crate) votes: Vec<Vote>,
+}
+
+/// One change of what is stored, see [`Record::ops`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op<'a> {
+    /// Replaces the state.
+    State(State),
+    /// The log begins after this position: votes up to it are gone, those behind it stay. Its
+    /// snapshot is durable already.
+    Start(Position),
+    /// Replaces the vote for its slot.
+    Vote(&'a Vote),
 }
 
 impl Record {
+    /// What to store, in the order in which it is stored and replayed. The state may come twice: at
+    /// first with a chosen prefix that ends before the votes.
+    pub fn ops(&self) -> impl Iterator<Item = Op<'_>> {
+        let first = self.votes.first().map(|vote| vote.slot.prev());
+        let held_back = self.state.map(|state| State {
+            chosen: first.map_or(state.chosen, |before| state.chosen.min(before)),
+            ..state
+        });
+        let whole = self.state.filter(|_| self.state != held_back);
+        let head = held_back.map(Op::State).into_iter();
+        head.chain(self.start.map(Op::Start))
+            .chain(self.votes.iter().map(Op::Vote))
+            .chain(whole.map(Op::State))
+    }
+
     /// Nothing to store: the write exists for the messages in it, all of which are true already. A
     /// driver may skip its disk, if everything it stored for this node before is durable.
     #[must_use]

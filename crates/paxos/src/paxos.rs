@@ -10,9 +10,9 @@ use crate::random::Random;
 use crate::role::{Duty, Follower};
 use crate::status::count;
 use crate::{
-    Ballot, Binding, Chosen, Config, Configuration, Counters, Echo, Fetch, FetchError, Instant,
-    Message, NodeId, Position, ProposeError, ReadError, ReadId, Receipt, Refusal, Replicate, Slot,
-    Snapshot, State, Vote, Wanted,
+    Ballot, Binding, Chosen, Config, Configuration, Counters, DiskHealth, Echo, Fetch, FetchError,
+    Instant, Message, NodeId, Position, ProposeError, ReadError, ReadId, Receipt, Refusal,
+    Replicate, Slot, Snapshot, State, Stop, Vote, Wanted,
 };
 
 /// One node of a Multi-Paxos group: proposer, acceptor and learner in one, and a value that takes
@@ -69,6 +69,10 @@ pub struct Paxos {
     pub(crate) in_flight: Option<InFlight>,
     pub(crate) write_seq: u64,
     pub(crate) random: Random,
+    pub(crate) disk: DiskHealth,
+    /// This node takes no part any more.
+    pub(crate) stop: Option<Stop>,
+    pub(crate) stop_told: bool,
     pub(crate) counters: Counters,
 }
 
@@ -93,6 +97,9 @@ pub(crate) enum ApplyFetch {
 impl Paxos {
     /// A message arrived. What no correct peer would send is ignored and counted.
     pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
+        if self.stop.is_some() {
+            return;
+        }
         let mark = Mark::of(self);
         if from == self.config.id || !self.config.quorums.contains(from) {
             count(&mut self.counters.strangers);
@@ -113,6 +120,9 @@ impl Paxos {
 
     /// The deadline of [`poll_timeout`](Self::poll_timeout) has passed. Harmless at any other time.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.stop.is_some() {
+            return;
+        }
         let mark = Mark::of(self);
         match self.duty {
             Duty::Leader(_) => self.handle_leader_timeout(now),
@@ -126,6 +136,9 @@ impl Paxos {
     /// A write is durable. Only here do this node's own promise and its own votes count. A receipt
     /// for anything but the write in flight is ignored and counted.
     pub fn handle_persisted(&mut self, now: Instant, receipt: Receipt) {
+        if self.stop.is_some() {
+            return;
+        }
         let mark = Mark::of(self);
         let Some(write) = self.in_flight.take_if(|write| write.seq == receipt.seq) else {
             count(&mut self.counters.receipts_unknown);
@@ -151,6 +164,9 @@ impl Paxos {
         fetch: Fetch,
         votes: Result<Vec<Vote>, FetchError>,
     ) {
+        if self.stop.is_some() {
+            return;
+        }
         let mark = Mark::of(self);
         match fetch.wanted {
             Wanted::Peer(peer) => self.handle_fetched_for_peer(peer, &fetch, votes),
@@ -167,8 +183,12 @@ impl Paxos {
     /// - beyond that, it is installed: the log begins behind it, keeps the votes that follow, and
     ///   [`Output::Restore`](crate::Output::Restore) follows.
     ///
-    /// One that contradicts what is chosen, or covers nothing new, is ignored and counted.
+    /// One that covers nothing new is ignored and counted. One that contradicts what is chosen stops
+    /// this node, see [`Stop::Diverged`].
     pub fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
+        if self.stop.is_some() {
+            return;
+        }
         let mark = Mark::of(self);
         let last = snapshot.last;
         self.end_pull(|pulling| pulling.last.slot <= last.slot);
@@ -176,8 +196,8 @@ impl Paxos {
             count(&mut self.counters.snapshots_stale);
         } else if !self.is_position(last) {
             count(&mut self.counters.malformed);
-        } else if self.contradicts(last) {
-            count(&mut self.counters.conflicts_with_chosen);
+        } else if self.stops_over(now, last) {
+            // Nothing is to be done with it.
         } else if last.slot <= self.handed {
             self.log.begin_at(last);
             self.snapshot = Some(snapshot);
@@ -285,7 +305,7 @@ impl Paxos {
                 values,
                 chosen,
                 ..
-            } => self.handle_accept(first, values, chosen),
+            } => self.handle_accept(now, first, values, chosen),
             Replicate::Heartbeat {
                 round,
                 chosen,
@@ -293,7 +313,7 @@ impl Paxos {
                 ..
             } => self.handle_heartbeat(round, chosen, through),
             Replicate::Chosen { chosen, .. } => self.learn_chosen(chosen),
-            Replicate::Snapshot { snapshot, .. } => self.handle_offer(from, snapshot),
+            Replicate::Snapshot { snapshot, .. } => self.handle_offer(now, from, snapshot),
         }
     }
 
@@ -439,6 +459,13 @@ impl Paxos {
         self.promised = ballot;
         self.heard = self.heard.max(ballot);
         self.outbox.drop_before(ballot);
+    }
+
+    /// This node takes no part any more. What it had not yet said stays unsaid, and reads end.
+    pub(crate) fn stop(&mut self, now: Instant, why: Stop) {
+        self.step_down(now, None);
+        self.outbox.clear();
+        self.stop = Some(why);
     }
 
     pub(crate) fn reset_election(&mut self, now: Instant) {

@@ -13,6 +13,9 @@ impl Paxos {
     /// The next thing to do, or nothing until the next input. Outputs that are not drained stay
     /// queued.
     pub fn poll_output(&mut self) -> Option<Output> {
+        if self.stop.is_some() {
+            return self.poll_stop();
+        }
         self.begin_read_round();
         if let Some(envelope) = self.outbox.poll_now() {
             return Some(Output::Send(envelope));
@@ -32,14 +35,31 @@ impl Paxos {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due. A follower has its election deadline
     /// and nothing else; a candidate also the moment at which it asks again; a leader its next
-    /// heartbeat and the moment by which it must have heard a quorum.
+    /// heartbeat and the moment by which it must have heard a quorum. None for a node that has
+    /// stopped.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.stop.is_some() {
+            return None;
+        }
         Some(match &self.duty {
             Duty::Leader(leader) => leader.heartbeat_deadline.min(leader.quorum_deadline),
             Duty::Candidate(candidate) => candidate.retry_deadline.min(self.election_deadline),
             Duty::Follower(_) | Duty::Asking(_) => self.election_deadline,
         })
+    }
+
+    /// The reads that wait for an answer get one, and what is said at the end is said.
+    fn poll_stop(&mut self) -> Option<Output> {
+        if let Some((id, slot)) = self.answers.pop_front() {
+            return Some(Output::Read { id, slot });
+        }
+        if let Some(envelope) = self.outbox.poll_now() {
+            return Some(Output::Send(envelope));
+        }
+        let stop = self.stop.filter(|_| !self.stop_told)?;
+        self.stop_told = true;
+        Some(Output::Stop(stop))
     }
 
     /// Everything that happened since the last write, in one. A write without a record exists for

@@ -6,8 +6,8 @@ use crate::paxos::ApplyFetch;
 use crate::random::Random;
 use crate::role::{Duty, Follower};
 use crate::{
-    Ballot, Config, Configuration, Counters, Instant, Paxos, Position, RecoverError, Slot,
-    Snapshot, State, Vote,
+    Ballot, Config, Configuration, Counters, DiskHealth, Instant, Paxos, Position, RecoverError,
+    Slot, Snapshot, State, Vote,
 };
 
 /// What the storage holds when a node starts. For a node that never ran: no state,
@@ -100,6 +100,9 @@ impl Paxos {
             in_flight: None,
             write_seq: 0,
             random: Random::new(config.seed, config.id.0),
+            disk: DiskHealth::default(),
+            stop: None,
+            stop_told: false,
             counters: Counters::default(),
             log,
             config,
@@ -124,10 +127,10 @@ impl Paxos {
     }
 }
 
-/// Ascending, no later than an acceptor votes, and a vote that could be.
+/// Ascending, no later than an acceptor's votes go, and a vote that could be.
 fn fits(log: &Log, vote: &Vote, chosen: Slot) -> bool {
     let chosen = log.chosen().max(chosen);
-    let ahead = chosen.0.saturating_add(Slot::AHEAD_MAX);
+    let ahead = chosen.0.saturating_add(Slot::SPAN_MAX);
     vote.slot > log.last()
         && vote.slot <= Slot::MAX
         && vote.slot.0 <= ahead

@@ -75,6 +75,10 @@ pub(crate) struct Candidate {
 pub(crate) struct Answer {
     /// Where its next page begins; none after the last.
     pub(crate) next: Option<Slot>,
+    /// The last slot of which it has told a vote, or its chosen prefix.
+    pub(crate) told: Slot,
+    /// Slots between its votes, and before them, of which it told nothing.
+    pub(crate) gaps: u64,
     /// Its chosen prefix.
     pub(crate) chosen: Slot,
 }

@@ -16,7 +16,15 @@ impl Slot {
     /// oblige every later leader to fill the gap. A leader keeps within half of it, so that
     /// followers which have not heard the newest yet still accept (Paxos Made Simple §3 calls the
     /// distance α).
-    pub const AHEAD_MAX: u64 = 1 << 20;
+    ///
+    /// So below an acceptor's last vote no more than this many slots are neither chosen nor voted
+    /// for, and whatever a promise tells, a new leader fills no more gaps.
+    pub const AHEAD_MAX: u64 = 1 << 16;
+
+    /// How far behind the chosen prefix that it remembers an acceptor's votes go, in slots, when it
+    /// has restarted or is asked for them: that prefix is noted lazily, and may be behind the one
+    /// that it knew as it voted by all that was under way.
+    pub const SPAN_MAX: u64 = 1 << 20;
 
     /// The slot after this one. Held at `u64::MAX`, which no value has.
     #[must_use]

@@ -1,9 +1,9 @@
 use alloc::vec::Vec;
 
 use crate::raft::ApplyFetch;
-use crate::role::Duty;
+use crate::role::{Duty, Follower};
 use crate::status::count;
-use crate::{Binding, Echo, Entry, Index, Instant, LogId, NodeId, Raft, Snapshot, Term};
+use crate::{Binding, Echo, Entry, Index, Instant, LogId, NodeId, Raft, Snapshot, Stop, Term};
 
 /// What a node does that hears from a leader (§5.2, §5.3, §7).
 impl Raft {
@@ -22,7 +22,7 @@ impl Raft {
     /// AppendEntries (Figure 2, §5.3).
     pub(crate) fn handle_append(
         &mut self,
-        leader: NodeId,
+        now: Instant,
         prev: LogId,
         entries: Vec<Entry>,
         commit: Index,
@@ -31,14 +31,25 @@ impl Raft {
             count(&mut self.counters.malformed);
             return;
         }
+        let Duty::Follower(Follower {
+            leader: Some(leader),
+            acknowledged,
+            ..
+        }) = self.duty
+        else {
+            return;
+        };
         let start = self.log.start();
         // What lies before the start is committed, and so equal in every later leader's log.
         if prev.index >= start.index && !self.log.matches(prev) {
             if prev.index <= self.committed {
-                count(&mut self.counters.conflicts_with_commit);
-                return;
+                return self.stop_diverged(now, prev);
             }
             let (term, hint) = (self.term, self.log.hint(prev));
+            // The leader's log up to there is what this node said that its own equals.
+            if prev.index <= acknowledged {
+                return self.stop_forgetful(now, leader, acknowledged, hint.index);
+            }
             self.outbox
                 .echo(leader, Echo::Rejected { term, prev, hint });
             return;
@@ -46,8 +57,7 @@ impl Raft {
         // The acknowledgement is of what this append matched. Behind it our log may hold entries of
         // another leader, which a longer answer would claim to be this one's.
         let last = entries.last().map_or(prev.index, |entry| entry.id.index);
-        if !self.append_new(entries) {
-            count(&mut self.counters.conflicts_with_commit);
+        if !self.append_new(now, entries) {
             return;
         }
         if let Duty::Follower(follower) = &mut self.duty {
@@ -65,22 +75,70 @@ impl Raft {
 
     /// Appends what the log does not hold yet. It is truncated only at an entry that differs: a
     /// delayed, shorter append finds everything in place and must not cut what came after it.
-    /// `false`: an entry differs from a committed one, and nothing was changed.
-    fn append_new(&mut self, entries: Vec<Entry>) -> bool {
+    /// `false`: nothing was changed, because an entry differs from a committed one, or from what
+    /// this same leader has sent before.
+    fn append_new(&mut self, now: Instant, entries: Vec<Entry>) -> bool {
         let start = self.log.start();
         let differs = |entry: &&Entry| entry.id.index >= start.index && !self.log.matches(entry.id);
-        let Some(first) = entries.iter().find(differs).map(|entry| entry.id.index) else {
+        let Some(first) = entries.iter().find(differs).map(|entry| entry.id) else {
             return true;
         };
-        if first <= self.committed {
+        if first.index <= self.committed {
+            self.stop_diverged(now, first);
             return false;
         }
-        self.log.truncate(first);
+        // A leader's log only grows (§5.3), so no leader says this.
+        if first.index <= self.matched() {
+            count(&mut self.counters.malformed);
+            return false;
+        }
+        self.log.truncate(first.index);
         let new = entries
             .into_iter()
-            .skip_while(|entry| entry.id.index < first);
+            .skip_while(|entry| entry.id.index < first.index);
         new.for_each(|entry| self.log.append(entry));
         true
+    }
+
+    /// What is committed here is in every later leader's log, at its place (Leader Completeness,
+    /// §5.4), and a leader that says otherwise has lost something, or this node has. Of an honest
+    /// group no message proves it wrongly: one of an earlier term is not looked at, and what a
+    /// leader once had at an index it has there for ever.
+    pub(crate) fn stop_diverged(&mut self, now: Instant, leaders: LogId) {
+        count(&mut self.counters.conflicts_with_commit);
+        let index = leaders.index;
+        let own = self.log.term_at(index).unwrap_or_default();
+        let leaders = leaders.term;
+        self.stop(
+            now,
+            Stop::Diverged {
+                index,
+                own,
+                leaders,
+            },
+        );
+    }
+
+    /// Acknowledged was only what was durable, and a leader's log only grows: whoever then holds
+    /// less, or something else, lost it. Its copy may have made entries committed, so it takes no
+    /// part any more, and its last word is that its copy is not to be counted.
+    fn stop_forgetful(&mut self, now: Instant, leader: NodeId, acknowledged: Index, holds: Index) {
+        let term = self.term;
+        self.stop(
+            now,
+            Stop::Forgot {
+                acknowledged,
+                holds,
+            },
+        );
+        self.outbox.echo(
+            leader,
+            Echo::Forgot {
+                term,
+                acknowledged,
+                holds,
+            },
+        );
     }
 
     /// Contiguous behind `prev`, terms that do not fall and do not pass the leader's, indexes in
@@ -100,11 +158,22 @@ impl Raft {
 
     pub(crate) fn handle_heartbeat(
         &mut self,
-        leader: NodeId,
+        now: Instant,
         round: u64,
         commit: Index,
         acknowledged: Index,
     ) {
+        let Duty::Follower(follower) = &mut self.duty else {
+            return;
+        };
+        follower.acknowledged = follower.acknowledged.max(acknowledged);
+        let Some(leader) = follower.leader else {
+            return;
+        };
+        let end = self.log.last().index;
+        if acknowledged > end {
+            return self.stop_forgetful(now, leader, acknowledged, end);
+        }
         if self.apply_fetch == ApplyFetch::Failed {
             self.apply_fetch = ApplyFetch::Idle;
         }
@@ -143,7 +212,7 @@ impl Raft {
     }
 
     /// The leader no longer holds the entries that this node needs (§7).
-    pub(crate) fn handle_offer(&mut self, leader: NodeId, snapshot: Snapshot) {
+    pub(crate) fn handle_offer(&mut self, now: Instant, leader: NodeId, snapshot: Snapshot) {
         let last = snapshot.last;
         if last.index > Index::MAX
             || last.term > self.term
@@ -153,6 +222,15 @@ impl Raft {
         {
             count(&mut self.counters.malformed);
             return;
+        }
+        if last.index >= self.log.start().index && !self.log.matches(last) {
+            if last.index <= self.committed {
+                return self.stop_diverged(now, last);
+            }
+            if last.index <= self.matched() {
+                count(&mut self.counters.malformed);
+                return;
+            }
         }
         let Duty::Follower(follower) = &mut self.duty else {
             return;
@@ -186,6 +264,14 @@ impl Raft {
         match &self.duty {
             // A leader's log holds everything committed, so this contradicts it.
             Duty::Leader(_) if !self.log.matches(last) => {
+                count(&mut self.counters.conflicts_with_commit);
+                return;
+            }
+            // It contradicts what the leader of this term has sent. Who is right is not known, and
+            // the log that was acknowledged stays.
+            Duty::Follower(follower)
+                if last.index <= follower.matched && !self.log.matches(last) =>
+            {
                 count(&mut self.counters.conflicts_with_commit);
                 return;
             }

@@ -90,6 +90,12 @@ impl Mark {
                 .values()
                 .for_each(|peer| peer.check(raft.log.last().index));
         }
+        if let Duty::Follower(follower) = &raft.duty {
+            assert!(
+                follower.matched <= raft.log.last().index,
+                "what matches is in the log"
+            );
+        }
         if let Duty::Candidate(_) = &raft.duty {
             assert_eq!(
                 raft.vote,

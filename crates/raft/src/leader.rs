@@ -156,7 +156,7 @@ impl Raft {
             leader
                 .peers
                 .get(&peer)
-                .map_or(now, |progress| progress.contact)
+                .map_or(now, |progress| progress.counted().2)
         };
         let heard = self
             .quorum()
@@ -230,7 +230,12 @@ impl Raft {
             return 0;
         };
         let id = self.config.id;
-        let echoed = |peer: NodeId| leader.peers.get(&peer).map_or(0, |progress| progress.round);
+        let echoed = |peer: NodeId| {
+            leader
+                .peers
+                .get(&peer)
+                .map_or(0, |progress| progress.counted().1)
+        };
         self.quorum().reached(|peer| {
             if peer == id {
                 leader.round
@@ -296,10 +301,23 @@ impl Raft {
         }
     }
 
+    /// Its disk lost what it acknowledged: in this term neither its copy nor its word counts any
+    /// more. What was committed with its copy stays committed, and is here.
+    pub(crate) fn handle_forgot(&mut self, from: NodeId) {
+        if let Duty::Leader(leader) = &mut self.duty
+            && let Some(peer) = leader.peers.get_mut(&from)
+        {
+            peer.forgot = true;
+        } else {
+            count(&mut self.counters.out_of_role);
+        }
+    }
+
     /// A word of this term from a peer: contact, whatever it says.
     fn hear(&mut self, now: Instant, from: NodeId) -> Option<&mut Progress> {
         if let Duty::Leader(leader) = &mut self.duty
             && let Some(peer) = leader.peers.get_mut(&from)
+            && !peer.forgot
         {
             peer.contact = peer.contact.max(now);
             return Some(peer);
@@ -320,7 +338,7 @@ impl Raft {
             leader
                 .peers
                 .get(&peer)
-                .map_or(Index(0), |progress| progress.matched)
+                .map_or(Index(0), |progress| progress.counted().0)
         };
         let held = self
             .quorum()

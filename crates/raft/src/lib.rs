@@ -67,6 +67,7 @@
 //!             Output::Send(envelope) => unreachable!("no peer to send {envelope:?} to"),
 //!             Output::Fetch(_) | Output::Read { .. } => {}
 //!             Output::PullSnapshot { .. } | Output::Restore(_) => {}
+//!             Output::Stop(why) => panic!("{why}"),
 //!         }
 //!     }
 //! }
@@ -143,6 +144,7 @@ mod candidate;
 #[cfg(feature = "check")]
 pub mod check;
 mod config;
+mod disk;
 mod entry;
 mod error;
 mod follower;
@@ -165,18 +167,21 @@ mod replicate;
 mod role;
 mod snapshot;
 mod status;
+mod stop;
 mod time;
 
 pub use config::{Config, ConfigError};
+pub use disk::DiskHealth;
 pub use entry::{Entry, Index, Kind, LogId, Term};
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
 pub use membership::{Membership, MembershipError, NodeId};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
-pub use output::{Fetch, Output, Receipt, Record, Staged, Wanted, Write};
+pub use output::{Fetch, Op, Output, Receipt, Record, Staged, Wanted, Write};
 pub use raft::Raft;
 pub use read::ReadId;
 pub use recover::Recovered;
 pub use role::Role;
 pub use snapshot::Snapshot;
 pub use status::{Counters, PeerState, PeerStatus, Status};
+pub use stop::Stop;
 pub use time::Instant;

@@ -140,6 +140,16 @@ pub enum Echo {
         /// between can match (§5.3, the faster way back).
         hint: LogId,
     },
+    /// Answers a heartbeat, and is the last word of a node that acknowledged more in this term than
+    /// its log holds: its copy is not to be counted any more.
+    Forgot {
+        /// The leader's term.
+        term: Term,
+        /// What it acknowledged.
+        acknowledged: Index,
+        /// How far what it holds can be what it acknowledged.
+        holds: Index,
+    },
     /// Whoever sent in an earlier term learns of this one.
     Stale {
         /// The term of the sender.
@@ -185,6 +195,7 @@ impl Message {
             | Self::Echo(
                 Echo::Heartbeat { term, .. }
                 | Echo::Rejected { term, .. }
+                | Echo::Forgot { term, .. }
                 | Echo::Stale { term }
                 | Echo::RequestPreVote { term, .. }
                 | Echo::PreVote { term, .. },

@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use crate::{Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Term};
+use crate::{Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Stop, Term};
 
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
 ///
@@ -13,6 +13,7 @@ use crate::{Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Te
 ///         Output::Persist(write) => drop(write),
 ///         Output::Send(_) | Output::Apply(_) | Output::Fetch(_) | Output::Read { .. } => {}
 ///         Output::PullSnapshot { .. } | Output::Restore(_) => {}
+///         Output::Stop(why) => panic!("{why}"),
 ///     }
 /// }
 /// ```
@@ -25,6 +26,7 @@ use crate::{Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Te
 ///     match output {
 ///         Output::Send(_) | Output::Apply(_) | Output::Fetch(_) | Output::Read { .. } => {}
 ///         Output::PullSnapshot { .. } | Output::Restore(_) => {}
+///         Output::Stop(why) => panic!("{why}"),
 ///     }
 /// }
 /// ```
@@ -61,24 +63,54 @@ pub enum Output {
     /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
     /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
     Restore(Snapshot),
+    /// This node must take no part any more, and somebody has to look at it. The last output: the
+    /// value ignores all input from here on.
+    Stop(Stop),
 }
 
-/// What becomes durable in one step, all or nothing, to be replayed in this order. The commit index
-/// is not in it: it is volatile (Figure 2).
+/// What becomes durable in one step, all or nothing; or, in this order, in several steps, because
+/// nothing is said before the last of them. The commit index is not in it: it is volatile (Figure 2).
+///
+/// The order matters, so a driver gets it from [`ops`](Self::ops) and has no other way to what is
+/// inside. Entries come behind the start: those of a log that begins anew stand right behind it, and
+/// whoever appended them first, to a log that ends before, would lose them with that log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Term and vote.
-    pub vote: Option<(Term, Option<NodeId>)>,
+    pub(crate) vote: Option<(Term, Option<NodeId>)>,
     /// Entries at this index and behind it are gone.
-    pub truncate_from: Option<Index>,
-    /// Entries to append, ascending and contiguous; behind `start` if that is given too.
-    pub entries: Vec<Entry>,
+    pub(crate) truncate_from: Option<Index>,
     /// The log begins after this position: compaction and install alike. Its snapshot is durable
     /// already.
-    pub start: Option<LogId>,
+    pub(crate) start: Option<LogId>,
+    /// Entries to append, ascending and contiguous; behind `start` if that is given too.
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// One change of what is stored, see [`Record::ops`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op<'a> {
+    /// The term, and who got this node's vote in it. Replaces what was stored.
+    Vote(Term, Option<NodeId>),
+    /// Entries at this index and behind it are gone.
+    Truncate(Index),
+    /// The log begins after this position: entries up to it are gone, those behind it stay. Its
+    /// snapshot is durable already.
+    Start(LogId),
+    /// Appended at the end, which is the start if nothing is behind that.
+    Append(&'a Entry),
 }
 
 impl Record {
+    /// What to store, in the order in which it is stored and replayed.
+    pub fn ops(&self) -> impl Iterator<Item = Op<'_>> {
+        let vote = self.vote.map(|(term, vote)| Op::Vote(term, vote));
+        let truncate = self.truncate_from.map(Op::Truncate);
+        let start = self.start.map(Op::Start);
+        let head = vote.into_iter().chain(truncate).chain(start);
+        head.chain(self.entries.iter().map(Op::Append))
+    }
+
     /// Nothing to store: the write exists for the messages in it, all of which are true already. A
     /// driver may skip its disk, if everything it stored for this node before is durable.
     #[must_use]

@@ -34,6 +34,8 @@ pub(crate) struct Progress {
     pub(crate) fetching: bool,
     /// Reading failed: nothing is sent before the next heartbeat.
     pub(crate) backoff: bool,
+    /// It said that its disk lost what it acknowledged. In this term it counts for nothing.
+    pub(crate) forgot: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -104,6 +106,15 @@ impl Inflight {
 }
 
 impl Progress {
+    /// What counts of it towards a commit, and its last echoed round and contact.
+    pub(crate) fn counted(&self) -> (Index, u64, Instant) {
+        if self.forgot {
+            (Index(0), 0, Instant::ZERO)
+        } else {
+            (self.matched, self.round, self.contact)
+        }
+    }
+
     pub(crate) fn new(next: Index, now: Instant) -> Self {
         Self {
             matched: Index(0),
@@ -116,6 +127,7 @@ impl Progress {
             commit: Index(0),
             fetching: false,
             backoff: false,
+            forgot: false,
         }
     }
 

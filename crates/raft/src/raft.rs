@@ -11,9 +11,9 @@ use crate::random::Random;
 use crate::role::{Duty, Follower};
 use crate::status::count;
 use crate::{
-    Binding, Config, Counters, Echo, Entry, Fetch, FetchError, Index, Instant, LogId, Membership,
-    Message, NodeId, ProposeError, ReadError, ReadId, Receipt, Refusal, Replicate, Snapshot, Term,
-    Wanted,
+    Binding, Config, Counters, DiskHealth, Echo, Entry, Fetch, FetchError, Index, Instant, LogId,
+    Membership, Message, NodeId, ProposeError, ReadError, ReadId, Receipt, Refusal, Replicate,
+    Snapshot, Stop, Term, Wanted,
 };
 
 /// One node of a Raft group: a value that takes what happened and tells what to do.
@@ -63,6 +63,10 @@ pub struct Raft {
     pub(crate) in_flight: Option<InFlight>,
     pub(crate) write_seq: u64,
     pub(crate) random: Random,
+    pub(crate) disk: DiskHealth,
+    /// This node takes no part any more.
+    pub(crate) stop: Option<Stop>,
+    pub(crate) stop_told: bool,
     pub(crate) counters: Counters,
 }
 
@@ -87,6 +91,9 @@ pub(crate) enum ApplyFetch {
 impl Raft {
     /// A message arrived. What no correct peer would send is ignored and counted.
     pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
+        if self.stop.is_some() {
+            return;
+        }
         let mark = Mark::of(self);
         if from == self.config.id || !self.membership.contains(from) {
             count(&mut self.counters.strangers);
@@ -106,6 +113,9 @@ impl Raft {
 
     /// The deadline of [`poll_timeout`](Self::poll_timeout) has passed. Harmless at any other time.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.stop.is_some() {
+            return;
+        }
         let mark = Mark::of(self);
         match self.duty {
             Duty::Leader(_) => self.handle_leader_timeout(now),
@@ -118,6 +128,9 @@ impl Raft {
     /// A write is durable. Only here do this node's own vote and its own acknowledgement count. A
     /// receipt for anything but the write in flight is ignored and counted.
     pub fn handle_persisted(&mut self, now: Instant, receipt: Receipt) {
+        if self.stop.is_some() {
+            return;
+        }
         let mark = Mark::of(self);
         let Some(write) = self.in_flight.take_if(|write| write.seq == receipt.seq) else {
             count(&mut self.counters.receipts_unknown);
@@ -145,6 +158,9 @@ impl Raft {
         fetch: Fetch,
         entries: Result<Vec<Entry>, FetchError>,
     ) {
+        if self.stop.is_some() {
+            return;
+        }
         let mark = Mark::of(self);
         match fetch.wanted {
             Wanted::Peer(peer) => self.handle_fetched_for_peer(peer, &fetch, entries),
@@ -160,8 +176,12 @@ impl Raft {
     /// - beyond that, it is installed: the log begins behind it, keeps what follows if it holds the
     ///   snapshot's last entry (§7), and [`Output::Restore`](crate::Output::Restore) follows.
     ///
-    /// One that contradicts what is committed, or covers nothing new, is ignored and counted.
+    /// One that covers nothing new is ignored and counted. One that contradicts what is committed
+    /// stops this node, see [`Stop::Diverged`].
     pub fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
+        if self.stop.is_some() {
+            return;
+        }
         let mark = Mark::of(self);
         let last = snapshot.last;
         // A pull that it makes needless is over, also if it is of no use any more: the slot must
@@ -179,7 +199,7 @@ impl Raft {
         {
             count(&mut self.counters.malformed);
         } else if last.index <= self.committed && !self.log.matches(last) {
-            count(&mut self.counters.conflicts_with_commit);
+            self.stop_diverged(now, last);
         } else if last.index <= self.handed {
             self.log.compact(last);
             self.snapshot = Some(snapshot);
@@ -300,15 +320,15 @@ impl Raft {
                 entries,
                 commit,
                 ..
-            } => self.handle_append(from, prev, entries, commit),
+            } => self.handle_append(now, prev, entries, commit),
             Replicate::Heartbeat {
                 round,
                 commit,
                 matched,
                 ..
-            } => self.handle_heartbeat(from, round, commit, matched),
+            } => self.handle_heartbeat(now, round, commit, matched),
             Replicate::Commit { commit, .. } => self.learn_commit(commit),
-            Replicate::Snapshot { snapshot, .. } => self.handle_offer(from, snapshot),
+            Replicate::Snapshot { snapshot, .. } => self.handle_offer(now, from, snapshot),
         }
     }
 
@@ -357,6 +377,11 @@ impl Raft {
                     self.handle_rejected(now, from, prev, hint);
                 }
             }
+            Echo::Forgot { term, .. } => {
+                if self.is_of_this_term(now, term) {
+                    self.handle_forgot(from);
+                }
+            }
         }
     }
 
@@ -402,6 +427,13 @@ impl Raft {
         self.term = term;
         self.vote = vote;
         self.outbox.drop_before(term);
+    }
+
+    /// This node takes no part any more. What it had not yet said stays unsaid, and reads end.
+    pub(crate) fn stop(&mut self, now: Instant, why: Stop) {
+        self.step_down(now, self.term, None);
+        self.outbox.clear();
+        self.stop = Some(why);
     }
 
     pub(crate) fn reset_election(&mut self, now: Instant) {

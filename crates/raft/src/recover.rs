@@ -6,8 +6,8 @@ use crate::raft::ApplyFetch;
 use crate::random::Random;
 use crate::role::{Duty, Follower};
 use crate::{
-    Config, Counters, Entry, Index, Instant, LogId, Membership, NodeId, Raft, RecoverError,
-    Snapshot, Term,
+    Config, Counters, DiskHealth, Entry, Index, Instant, LogId, Membership, NodeId, Raft,
+    RecoverError, Snapshot, Term,
 };
 
 /// What the storage holds when a node starts. For a node that never ran: no vote, `LogId::ZERO`, no
@@ -97,6 +97,9 @@ impl Raft {
             in_flight: None,
             write_seq: 0,
             random: Random::new(config.seed, config.id.0),
+            disk: DiskHealth::default(),
+            stop: None,
+            stop_told: false,
             counters: Counters::default(),
             log,
             config,

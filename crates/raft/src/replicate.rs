@@ -53,7 +53,7 @@ impl Raft {
             }
             Flow::Snapshot { .. } => false,
         };
-        (open && !peer.fetching && !peer.backoff).then_some(peer.next)
+        (open && !peer.fetching && !peer.backoff && !peer.forgot).then_some(peer.next)
     }
 
     fn send_append(&mut self, id: NodeId, prev: LogId, entries: Vec<Entry>) {
@@ -152,7 +152,7 @@ impl Raft {
         let waiting = leader
             .peers
             .iter()
-            .filter(|(_, peer)| matches!(peer.flow, Flow::Snapshot { .. }));
+            .filter(|(_, peer)| matches!(peer.flow, Flow::Snapshot { .. }) && !peer.forgot);
         let waiting: Vec<NodeId> = waiting.map(|(id, _)| *id).collect();
         waiting.into_iter().for_each(|id| self.offer_snapshot(id));
     }

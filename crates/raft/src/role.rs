@@ -32,6 +32,8 @@ pub(crate) struct Follower {
     pub(crate) heard: Option<Instant>,
     /// Our log is known to equal this leader's up to here.
     pub(crate) matched: Index,
+    /// So far this node has acknowledged in this term, as its leader says; perhaps in an earlier life.
+    pub(crate) acknowledged: Index,
     /// The snapshot whose bytes the driver is pulling. Other offers wait until it has ended.
     pub(crate) pulling: Option<Snapshot>,
 }

@@ -57,6 +57,8 @@ pub enum PeerState {
     Replicate,
     /// Waiting for it to install a snapshot.
     Snapshot,
+    /// Its disk lost what it acknowledged, and it has stopped. It counts for nothing.
+    Forgot,
 }
 
 /// Input that was ignored, by reason. A peer's nonsense never becomes an error; it is counted here.
@@ -73,7 +75,7 @@ pub struct Counters {
     pub out_of_role: u64,
     /// Requests for votes while a leader is heard.
     pub votes_while_led: u64,
-    /// Entries or snapshots that contradict what is committed here.
+    /// Entries or snapshots that contradict what is committed here, or what its leader has sent.
     pub conflicts_with_commit: u64,
     /// Snapshots that cover nothing new.
     pub snapshots_stale: u64,
@@ -121,6 +123,7 @@ impl Raft {
         };
         let status = |(id, progress): (&NodeId, &crate::progress::Progress)| {
             let (state, inflight_bytes) = match &progress.flow {
+                _ if progress.forgot => (PeerState::Forgot, 0),
                 Flow::Probe { sent } => {
                     let bytes = sent.as_ref().map_or(0, |sent| sent.bytes);
                     (PeerState::Probe, bytes)

@@ -1,6 +1,5 @@
 //! One group of a node as its loop drives it: engine, applier, and the channels that lead to them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,11 +10,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::applier::{Applier, ApplyError};
+use crate::closed::{Closed, caught};
 use crate::engine::{Effect, Engine, Poisoned};
 use crate::group::{Request, Waiter};
 use crate::log::{Log, LogError};
-use crate::machine::{Reason, StateMachine};
-use crate::protocol::Protocol;
+use crate::machine::StateMachine;
+use crate::protocol::{DiskHealth, Divergence, Protocol};
 use crate::status::Status;
 use crate::task::{Completion, Task};
 use crate::time::Instant;
@@ -32,8 +32,10 @@ pub(crate) trait Drive: Send {
         log: &mut dyn Log,
         transport: &mut dyn Transport,
     ) -> Result<bool, Stopped>;
-    fn set_room(&mut self, has_room: bool);
-    fn close(&mut self, reason: Reason);
+    fn set_disk(&mut self, now: Instant, disk: DiskHealth);
+    fn close(&mut self, closed: &Closed);
+    /// Says that the group is closed and touches nothing else: its state may be half changed.
+    fn abandon(&mut self, closed: &Closed);
     fn publish(&mut self, log: &dyn Log);
     fn poll_timeout(&self) -> Option<Instant>;
     /// The storage tasks under way, to be waited for.
@@ -47,8 +49,10 @@ pub(crate) enum Stopped {
     Log(#[source] LogError),
     #[error("the machine cannot go on")]
     Apply(#[from] ApplyError),
-    #[error("a storage task panicked")]
-    Task,
+    #[error("the machine panicked: {0}")]
+    Panicked(Arc<str>),
+    #[error("this node must take no part any more")]
+    Diverged(#[from] Divergence),
 }
 
 impl From<Poisoned> for Stopped {
@@ -65,8 +69,24 @@ pub(crate) struct Hosted<P: Protocol, S: StateMachine> {
     pub(crate) requests: mpsc::Receiver<(Request<Waiter<S>>, usize)>,
     pub(crate) queued_bytes: Arc<AtomicUsize>,
     pub(crate) tasks: Tasks<P>,
-    pub(crate) status: watch::Sender<Status>,
-    pub(crate) closed: Option<Reason>,
+    pub(crate) status: Shown,
+    pub(crate) closed: Option<Closed>,
+}
+
+/// What a group shows of itself. It says that the group is closed also when it is merely dropped, as
+/// when the runtime ends under it.
+pub(crate) struct Shown(pub(crate) watch::Sender<Status>);
+
+impl Shown {
+    fn close(&self, closed: &Closed) {
+        self.0.send_if_modified(|status| status.close(closed));
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.close(&Closed::Shutdown);
+    }
 }
 
 /// Storage work on other threads. Bounded by the engine: of each kind there is one at a time, or one
@@ -74,9 +94,9 @@ pub(crate) struct Hosted<P: Protocol, S: StateMachine> {
 pub(crate) struct Tasks<P: Protocol> {
     wake: Arc<Notify>,
     running: JoinSet<()>,
-    /// `None` from a task that panicked.
-    to: mpsc::UnboundedSender<Option<Completion<P>>>,
-    completions: mpsc::UnboundedReceiver<Option<Completion<P>>>,
+    /// The error is a panic's message.
+    to: mpsc::UnboundedSender<Result<Completion<P>, Arc<str>>>,
+    completions: mpsc::UnboundedReceiver<Result<Completion<P>, Arc<str>>>,
 }
 
 impl<P: Protocol> Tasks<P> {
@@ -97,9 +117,9 @@ impl<P: Protocol> Tasks<P> {
         self.running.spawn_blocking(move || {
             // A machine's `write` is the user's code. If it panics the group stops; what the task had
             // in hand is gone with it, so nothing half done is seen again.
-            let run = AssertUnwindSafe(|| task.run(id, &*reader, &*snapshots));
+            let completion = caught(|| task.run(id, &*reader, &*snapshots));
             // The receiver is gone when the node is.
-            let _gone = to.send(catch_unwind(run).ok());
+            let _gone = to.send(completion);
             wake.notify_one();
         });
     }
@@ -135,11 +155,15 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
             }
             Effect::Send(to, lane, parcel) => transport.send(to, lane, parcel),
             Effect::Job(job) => {
-                if let Some(done) = self.applier.run(job)? {
+                // The user's code: machine, closures that read it, tickets. A panic of one group's stops
+                // that group; whoever was to be answered by the job is told `Unknown`.
+                let done = caught(|| self.applier.run(job)).map_err(Stopped::Panicked)??;
+                if let Some(done) = done {
                     self.engine.handle_done(done);
                 }
             }
             Effect::Task(task) => self.tasks.start(task, self.id, log),
+            Effect::Stop(why) => return Err(why.into()),
         }
         Ok(false)
     }
@@ -167,7 +191,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
         self.take_requests(now);
         while let Ok(completion) = self.tasks.completions.try_recv() {
             self.engine
-                .handle_completion(now, completion.ok_or(Stopped::Task)?)?;
+                .handle_completion(now, completion.map_err(Stopped::Panicked)?)?;
         }
         let mut appended = false;
         while let Some(effect) = self.engine.poll_effect(now) {
@@ -176,18 +200,25 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
         Ok(appended)
     }
 
-    fn set_room(&mut self, has_room: bool) {
-        self.engine.set_room(has_room);
+    fn set_disk(&mut self, now: Instant, disk: DiskHealth) {
+        self.engine.set_disk(now, disk);
     }
 
-    fn close(&mut self, reason: Reason) {
-        self.closed = Some(reason);
-        self.engine.close(reason);
+    fn close(&mut self, closed: &Closed) {
+        if self.closed.is_none() {
+            self.closed = Some(closed.clone());
+            self.engine.close(closed.reason());
+        }
+    }
+
+    fn abandon(&mut self, closed: &Closed) {
+        self.status.close(closed);
     }
 
     fn publish(&mut self, log: &dyn Log) {
-        let (engine, stats, closed) = (self.engine.status(), log.stats(), self.closed);
+        let (engine, stats, closed) = (self.engine.status(), log.stats(), self.closed.clone());
         self.status
+            .0
             .send_if_modified(|status| status.update(engine, stats, closed));
     }
 

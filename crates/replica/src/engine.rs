@@ -13,7 +13,7 @@ use crate::body::{COMMAND_OVERHEAD_BYTES, NAME_BYTES};
 use crate::frame::Frame;
 use crate::log::LogError;
 use crate::machine::{Failure, Reason};
-use crate::protocol::{Committed, Kind, Output, Protocol, Refusal};
+use crate::protocol::{Committed, DiskHealth, Divergence, Kind, Output, Protocol, Refusal};
 use crate::task::{Completion, Task};
 use crate::time::Instant;
 
@@ -53,6 +53,8 @@ pub enum Effect<P: Protocol, T> {
     Job(Job<T>),
     /// Run, and hand the completion back.
     Task(Task<P>),
+    /// [Close](Engine::close) the group and tell somebody.
+    Stop(Divergence),
 }
 
 /// Storage failed under a group; it does nothing any more.
@@ -92,7 +94,7 @@ pub struct Engine<P: Protocol, T> {
     reading: BTreeSet<NodeId>,
     handed: u64,
     applied: u64,
-    has_room: bool,
+    disk: DiskHealth,
     closed: Option<Reason>,
     frames_ignored: u64,
     snapshots_taken: u64,
@@ -114,7 +116,7 @@ impl<P: Protocol, T> Engine<P, T> {
             reading: BTreeSet::new(),
             handed: 0,
             applied: 0,
-            has_room: true,
+            disk: DiskHealth::default(),
             closed: None,
             frames_ignored: 0,
             snapshots_taken: 0,
@@ -135,7 +137,7 @@ impl<P: Protocol, T> Engine<P, T> {
             Reason::TooLarge
         } else if proposal.deadline <= now {
             Reason::Expired
-        } else if !self.has_room {
+        } else if !self.disk.has_room {
             Reason::Full
         } else if self.is_busy()
             || self.proposals.queued_bytes() + bytes > self.config.queued_bytes_max
@@ -262,10 +264,14 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// Whether the log has space for what may come. Without it nothing new is taken: commands are
-    /// rejected as [`Reason::Full`], peers' entries are dropped, and they send them again.
-    pub fn set_room(&mut self, has_room: bool) {
-        self.has_room = has_room;
+    /// How the disk does, which a driver tells in each of its turns. Without space for what may come
+    /// nothing new is taken: commands are rejected as [`Reason::Full`], peers' entries are dropped,
+    /// and they send them again.
+    pub fn set_disk(&mut self, now: Instant, disk: DiskHealth) {
+        if self.disk != disk && self.closed.is_none() {
+            self.disk = disk;
+            self.core.handle_disk(now, disk);
+        }
     }
 
     /// Ends everything: what may have happened as unknown, what surely did not as rejected. The
@@ -308,6 +314,7 @@ impl<P: Protocol, T> Engine<P, T> {
                     self.pull(now);
                 }
                 Output::Read { id, index } => self.handle_index(id, index),
+                Output::Stop(why) => return Some(Effect::Stop(why)),
             }
         }
     }
@@ -355,7 +362,7 @@ impl<P: Protocol, T> Engine<P, T> {
         };
         self.core
             .poll_timeout()
-            .filter(|_| self.has_room || leads())
+            .filter(|_| self.disk.has_room || leads())
     }
 
     fn is_busy(&self) -> bool {

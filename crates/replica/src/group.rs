@@ -12,6 +12,7 @@ use bytes::Bytes;
 use synod_transport::NodeId;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::closed::Closed;
 use crate::engine::{Consistency, Proposal};
 use crate::machine::{Failure, Outcome, Reason, StateMachine, Ticket};
 use crate::status::Status;
@@ -92,11 +93,24 @@ impl<S: StateMachine> Group<S> {
         self.status.clone()
     }
 
-    /// Waits until this node knows a leader.
+    /// Ends when this group serves nothing any more on this node, with the reason: because the node
+    /// [has closed](crate::Node::closed), or on account of this group alone, as when its machine
+    /// panics. Later requests are refused with [`Closed::reason`].
+    pub fn closed(&self) -> impl Future<Output = Closed> + Send + 'static {
+        let mut status = self.status.clone();
+        async move {
+            let closed = status.wait_for(|status| status.closed.is_some()).await;
+            // A group says that it is closed before it goes.
+            let closed = closed.ok().and_then(|status| status.closed.clone());
+            closed.unwrap_or(Closed::Shutdown)
+        }
+    }
+
+    /// Waits until this node knows a leader; `None` when it is closed before.
     pub async fn leader(&self) -> Option<NodeId> {
         let mut status = self.status.clone();
         let known = status
-            .wait_for(|status| status.leader.is_some())
+            .wait_for(|status| status.leader.is_some() || status.closed.is_some())
             .await
             .ok()?;
         known.leader
@@ -212,6 +226,7 @@ pub(crate) struct Inbox<S: StateMachine> {
     pub(crate) queued_bytes_max: usize,
     pub(crate) wake: Arc<Notify>,
     pub(crate) clock: Clock,
+    pub(crate) status: watch::Receiver<Status>,
 }
 
 impl<S: StateMachine> Inbox<S> {
@@ -226,7 +241,7 @@ impl<S: StateMachine> Inbox<S> {
                 Ok(()) => None,
                 Err(mpsc::error::TrySendError::Full((request, _))) => Some((request, Reason::Busy)),
                 Err(mpsc::error::TrySendError::Closed((request, _))) => {
-                    Some((request, Reason::Shutdown))
+                    Some((request, self.ended()))
                 }
             }
         };
@@ -245,6 +260,14 @@ impl<S: StateMachine> Inbox<S> {
     }
 }
 
+impl<S: StateMachine> Inbox<S> {
+    /// Why the loop is gone.
+    fn ended(&self) -> Reason {
+        let closed = &self.status.borrow().closed;
+        closed.as_ref().map_or(Reason::Shutdown, Closed::reason)
+    }
+}
+
 impl<S: StateMachine> Clone for Inbox<S> {
     fn clone(&self) -> Self {
         Self {
@@ -253,6 +276,7 @@ impl<S: StateMachine> Clone for Inbox<S> {
             queued_bytes_max: self.queued_bytes_max,
             wake: self.wake.clone(),
             clock: self.clock,
+            status: self.status.clone(),
         }
     }
 }

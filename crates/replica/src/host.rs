@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -16,11 +17,12 @@ use synod_transport::{NodeId, Transport};
 use synod_wal::GroupId;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::closed::{Cause, Closed, Told, caught};
 use crate::drive::{Drive, Stopped};
 use crate::frame;
 use crate::group::Clock;
 use crate::log::Log;
-use crate::machine::Reason;
+use crate::protocol::DiskHealth;
 use crate::time::Instant;
 
 /// What the handle asks of the loop.
@@ -37,7 +39,9 @@ pub(crate) struct Host {
     pub(crate) wake: Arc<Notify>,
     pub(crate) clock: Clock,
     pub(crate) control: mpsc::Receiver<Control>,
-    pub(crate) poisoned: bool,
+    /// Whoever waits for the node's end is told by it.
+    pub(crate) told: Told,
+    poisoned: bool,
     /// Something was appended since the last sync began.
     unsynced: bool,
     has_room: bool,
@@ -68,14 +72,49 @@ impl Host {
             wake,
             clock: Clock::start(),
             control,
+            told: Told::new(),
             poisoned: false,
             unsynced: false,
             has_room: true,
         }
     }
 
+    /// Runs until it is told to stop or cannot go on, and tells why it ended.
     pub(crate) async fn run(mut self) {
-        let ended = loop {
+        let ended = {
+            let mut turns = pin!(self.turns());
+            poll_fn(|cx| match caught(|| turns.as_mut().poll(cx)) {
+                Ok(poll) => poll.map(Ok),
+                Err(message) => Poll::Ready(Err(message)),
+            })
+            .await
+        };
+        let (closed, asked) = match ended {
+            Ok((closed, asked)) => {
+                self.close(&closed);
+                (closed, asked)
+            }
+            Err(message) => {
+                let closed = Closed::Panicked(message);
+                let groups = self.groups.values_mut();
+                groups.for_each(|group| group.abandon(&closed));
+                (closed, None)
+            }
+        };
+        if closed != Closed::Shutdown {
+            tracing::error!(%closed, "the node has stopped");
+            self.told.tell(&closed);
+        }
+        self.finish().await.tell(&closed);
+        if let Some(asked) = asked {
+            // Whoever asked may be gone.
+            let _gone = asked.send(());
+        }
+    }
+
+    /// Turn after turn, until there is a reason to stop; and who asked for it.
+    async fn turns(&mut self) -> (Closed, Option<oneshot::Sender<()>>) {
+        loop {
             let (event, now) = (self.next().await, self.clock.now());
             match event {
                 Event::Frame(from, bytes) => self.handle_frame(now, from, bytes),
@@ -85,9 +124,12 @@ impl Host {
                         .values_mut()
                         .for_each(|group| group.handle_timeout(now));
                 }
-                Event::Control(Some(Control::Open(open))) => open(&mut self),
-                Event::Control(Some(Control::Shutdown(ended))) => break Some(ended),
-                Event::Control(None) | Event::TransportClosed => break None,
+                Event::Control(Some(Control::Open(open))) => open(self),
+                Event::Control(Some(Control::Shutdown(asked))) => {
+                    return (Closed::Shutdown, Some(asked));
+                }
+                Event::Control(None) => return (Closed::Shutdown, None),
+                Event::TransportClosed => return (Closed::Transport, None),
             }
             self.take_frames(now);
             if self.turn() {
@@ -96,21 +138,27 @@ impl Host {
                 self.wake.notify_one();
                 tokio::task::yield_now().await;
             }
-        };
-        self.close(Reason::Shutdown);
-        self.finish().await;
-        if let Some(ended) = ended {
-            // Whoever asked may be gone.
-            let _gone = ended.send(());
         }
     }
 
     /// Lets go of the log, so that its directory can be opened again.
-    async fn finish(mut self) {
+    async fn finish(mut self) -> Told {
         for group in self.groups.values_mut() {
             let mut tasks = group.take_tasks();
             while tasks.join_next().await.is_some() {}
         }
+        let Self {
+            told,
+            groups,
+            log,
+            transport,
+            ..
+        } = self;
+        // Machines, logs and transports are others' code, and their ends are too.
+        if let Err(message) = caught(|| drop((groups, log, transport))) {
+            tracing::error!(message = &*message, "a panic while the node was let go of");
+        }
+        told
     }
 
     async fn next(&mut self) -> Event {
@@ -159,9 +207,14 @@ impl Host {
     /// `true` when there was a sync, so that there may be more to do.
     fn turn(&mut self) -> bool {
         self.has_room = self.log.has_room();
+        let now = self.clock.now();
+        let disk = DiskHealth {
+            has_room: self.has_room,
+            sync_time: self.log.sync_time(),
+        };
         self.groups
             .values_mut()
-            .for_each(|group| group.set_room(self.has_room));
+            .for_each(|group| group.set_disk(now, disk));
         self.release();
         self.drive();
         // What needs no write leaves before the write: a leader's followers sync while it does.
@@ -181,36 +234,31 @@ impl Host {
 
     fn drive(&mut self) {
         let now = self.clock.now();
-        let mut failed = false;
+        let mut failed = None;
         for (id, group) in &mut self.groups {
             match group.turn(now, &mut *self.log, &mut *self.transport) {
                 Ok(appended) => self.unsynced |= appended,
                 Err(stopped) => {
-                    let error = &stopped as &dyn std::error::Error;
-                    tracing::error!(group = id.0, error, "a group of this node has stopped");
-                    failed |= matches!(stopped, Stopped::Log(_));
-                    close(
-                        now,
-                        *id,
-                        group.as_mut(),
-                        Reason::Poisoned,
-                        &mut *self.log,
-                        &mut *self.transport,
-                    );
+                    let of_node = matches!(stopped, Stopped::Log(_));
+                    let closed = Closed::from(stopped);
+                    tracing::error!(group = id.0, %closed, "a group of this node has stopped");
+                    let (log, transport) = (&mut *self.log, &mut *self.transport);
+                    close(now, *id, group.as_mut(), &closed, log, transport);
+                    failed = failed.or(of_node.then_some(closed));
                 }
             }
         }
-        if failed {
-            self.poison();
+        if let Some(closed) = failed {
+            self.poison(&closed);
         }
     }
 
     fn sync(&mut self) {
         self.unsynced = false;
         if let Err(error) = self.log.sync() {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "a sync has failed: the node has stopped");
-            self.poison();
+            let closed = Closed::Log(Cause::new(error));
+            tracing::error!(%closed, "a sync has failed: the node has stopped");
+            self.poison(&closed);
         }
     }
 
@@ -225,22 +273,17 @@ impl Host {
     }
 
     /// Storage failed: what it holds is uncertain, so nothing that depends on it may be said any more.
-    fn poison(&mut self) {
+    fn poison(&mut self, closed: &Closed) {
         self.poisoned = true;
-        self.close(Reason::Poisoned);
+        self.close(closed);
+        self.told.tell(closed);
     }
 
-    fn close(&mut self, reason: Reason) {
+    fn close(&mut self, closed: &Closed) {
         let now = self.clock.now();
         for (id, group) in &mut self.groups {
-            close(
-                now,
-                *id,
-                group.as_mut(),
-                reason,
-                &mut *self.log,
-                &mut *self.transport,
-            );
+            let (log, transport) = (&mut *self.log, &mut *self.transport);
+            close(now, *id, group.as_mut(), closed, log, transport);
         }
     }
 }
@@ -258,11 +301,11 @@ fn close(
     now: Instant,
     id: GroupId,
     group: &mut dyn Drive,
-    reason: Reason,
+    closed: &Closed,
     log: &mut dyn Log,
     transport: &mut dyn Transport,
 ) {
-    group.close(reason);
+    group.close(closed);
     if let Err(stopped) = group.turn(now, log, transport) {
         let error = &stopped as &dyn std::error::Error;
         tracing::error!(group = id.0, error, "while a group was closed");

@@ -80,6 +80,7 @@
 pub mod body;
 
 mod applier;
+mod closed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod drive;
@@ -99,6 +100,7 @@ mod task;
 mod time;
 
 pub use applier::{Applier, ApplyError, Done, Frozen, Job};
+pub use closed::{Cause, Closed};
 pub use engine::{
     Consistency, Effect, Engine, EngineConfig, EngineLoad, EngineStatus, Poisoned, Proposal,
 };
@@ -108,8 +110,8 @@ pub use log::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore};
 pub use machine::{Applying, Failure, Outcome, Reason, StateMachine, Ticket};
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{
-    Committed, Configured, CoreStatus, Epoch, Kind, Leadership, Output, PeerStatus, Position,
-    Protocol, ReadId, RecoverError, Refusal, Role,
+    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
+    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role,
 };
 pub use status::Status;
 pub use task::{Completion, SnapshotName, Task};

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use synod_wal::{
     AppendError, Disk, GroupId, Lsn, Op, ReadError, Reader, Slot, Snapshot, SnapshotError,
@@ -101,6 +102,11 @@ pub trait Log: Send + 'static {
     /// silent until it has; so a log that has failed for good answers `true`, and the next append
     /// tells why.
     fn has_room(&mut self) -> bool;
+    /// How long a sync takes at present: smoothed, and falling again when syncs become faster. Zero
+    /// when it is not known.
+    fn sync_time(&self) -> Duration {
+        Duration::ZERO
+    }
     /// The longest record that [`append`](Self::append) takes, in bytes of its operations.
     fn record_bytes_max(&self) -> usize;
 }

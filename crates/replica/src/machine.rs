@@ -83,6 +83,14 @@ pub enum Reason {
     Full,
     /// The node has stopped on a storage fault and serves nothing until it is restarted.
     Poisoned,
+    /// The group has stopped because its machine cannot go on; see [`Closed`](crate::Closed).
+    Machine,
+    /// The group has stopped because what it holds contradicts what was decided.
+    Diverged,
+    /// The node has stopped because its transport ended.
+    Transport,
+    /// The node's loop has panicked.
+    Panicked,
     /// The node is shutting down.
     Shutdown,
     /// A later proposal of this node overtook it, so it can never be applied.
@@ -98,6 +106,10 @@ impl fmt::Display for Reason {
             Self::Expired => "expired",
             Self::Full => "no space",
             Self::Poisoned => "poisoned",
+            Self::Machine => "the machine has stopped",
+            Self::Diverged => "diverged",
+            Self::Transport => "the transport has ended",
+            Self::Panicked => "the node has panicked",
             Self::Shutdown => "shutting down",
             Self::Overtaken => "overtaken",
         })

@@ -10,7 +10,8 @@ use synod_wal::GroupId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::applier::Applier;
-use crate::drive::{Hosted, Tasks};
+use crate::closed::{self, Closed};
+use crate::drive::{Hosted, Shown, Tasks};
 use crate::engine::{Engine, EngineConfig};
 use crate::group::{Group, Inbox, Waiter};
 use crate::host::{Control, Host};
@@ -90,8 +91,8 @@ pub enum OpenGroupError {
     #[error(transparent)]
     Recover(#[from] RecoverError),
     /// The node has stopped.
-    #[error("the node has stopped")]
-    Stopped,
+    #[error("the node has stopped: {0}")]
+    Stopped(Closed),
 }
 
 /// A running node. Dropping it stops it; [`shutdown`](Self::shutdown) waits for that.
@@ -103,6 +104,7 @@ pub enum OpenGroupError {
 pub struct Node {
     config: NodeConfig,
     control: mpsc::Sender<Control>,
+    closed: watch::Receiver<Option<Closed>>,
 }
 
 impl Node {
@@ -111,8 +113,22 @@ impl Node {
     pub fn start(config: NodeConfig, log: impl Log, transport: impl Transport) -> Self {
         let (control, requests) = mpsc::channel(CONTROL_MAX);
         let host = Host::new(Box::new(log), Box::new(transport), requests);
+        let closed = host.told.listen();
         tokio::spawn(host.run());
-        Self { config, control }
+        Self {
+            config,
+            control,
+            closed,
+        }
+    }
+
+    /// Ends when the node serves nothing any more, with the reason: whoever runs it ends the process
+    /// then, so that a supervisor starts it again. A group may be closed earlier, see
+    /// [`Group::closed`]. The future outlives this handle.
+    ///
+    /// After [`shutdown`](Self::shutdown) it ends once the log was let go of.
+    pub fn closed(&self) -> impl Future<Output = Closed> + Send + 'static {
+        closed::wait(self.closed.clone())
     }
 
     /// Opens a group: recovers it from the log and takes part in it from now on. `config` chooses
@@ -132,11 +148,12 @@ impl Node {
             // Whoever asked may be gone.
             let _gone = to.send(open(host, &node, id, config, machine));
         });
-        self.control
-            .send(Control::Open(open))
-            .await
-            .map_err(|_| OpenGroupError::Stopped)?;
-        opened.await.map_err(|_| OpenGroupError::Stopped)?
+        if self.control.send(Control::Open(open)).await.is_ok()
+            && let Ok(opened) = opened.await
+        {
+            return opened;
+        }
+        Err(OpenGroupError::Stopped(self.closed().await))
     }
 
     /// Stops the loop: what is under way ends as unknown, what has not begun as rejected. What was
@@ -168,8 +185,8 @@ fn open<C: Configured, S: StateMachine>(
     if host.groups.contains_key(&id) {
         return Err(OpenGroupError::Open);
     }
-    if host.poisoned {
-        return Err(OpenGroupError::Stopped);
+    if let Some(closed) = host.told.reason() {
+        return Err(OpenGroupError::Stopped(closed));
     }
     let mut engine = node.engine(id);
     engine.record_bytes_max = host.log.record_bytes_max();
@@ -193,7 +210,7 @@ fn open<C: Configured, S: StateMachine>(
         requests,
         queued_bytes: queued_bytes.clone(),
         tasks: Tasks::new(host.wake.clone()),
-        status,
+        status: Shown(status),
         closed: None,
     };
     host.groups.insert(id, Box::new(hosted));
@@ -204,6 +221,7 @@ fn open<C: Configured, S: StateMachine>(
         queued_bytes_max,
         wake: host.wake.clone(),
         clock: host.clock,
+        status: watch.clone(),
     };
     Ok(Group::new(inbox, watch, node.request_timeout))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_transport::{NodeId, Parcel};
@@ -154,6 +155,50 @@ pub struct CoreStatus {
     pub ignored: u64,
 }
 
+/// How the disk under a group does, as its driver measures it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskHealth {
+    /// There is space for what may be appended next.
+    pub has_room: bool,
+    /// How long a write takes at present until it is durable; zero when that is not known.
+    pub sync_time: Duration,
+}
+
+impl Default for DiskHealth {
+    /// Space, and nothing known of its pace.
+    fn default() -> Self {
+        Self {
+            has_room: true,
+            sync_time: Duration::ZERO,
+        }
+    }
+}
+
+/// Why a node must take no part in its group any more: its disk, or that of another, does not hold
+/// what it held. Somebody has to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Divergence {
+    /// What is decided here is another thing elsewhere.
+    #[error("index {index} was decided in epoch {own} here and in epoch {theirs} elsewhere")]
+    Diverged {
+        /// Where.
+        index: u64,
+        /// The epoch of what this node has.
+        own: Epoch,
+        /// The epoch of what its leader has, or a snapshot.
+        theirs: Epoch,
+    },
+    /// This node acknowledged more than its log holds.
+    #[error("the log was acknowledged up to {acknowledged} and is sound up to {holds} only")]
+    Forgot {
+        /// What it acknowledged to its leader.
+        acknowledged: u64,
+        /// How far what it holds can be what it acknowledged.
+        holds: u64,
+    },
+}
+
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
 #[derive(Debug)]
 pub enum Output<P: Protocol> {
@@ -182,6 +227,8 @@ pub enum Output<P: Protocol> {
     /// Restart the state machine from this snapshot, whose file is durable here; what is applied
     /// next stands behind it.
     Restore(Snapshot),
+    /// Stop the group: this node must take no part any more. The last output.
+    Stop(Divergence),
 }
 
 /// Why a core cannot start from what was recovered.
@@ -239,6 +286,8 @@ pub trait Protocol: Sized + Send + 'static {
     fn handle_timeout(&mut self, now: Instant);
     /// A write is durable.
     fn handle_persisted(&mut self, now: Instant, receipt: Self::Receipt);
+    /// How the disk does; to be told before what depends on it.
+    fn handle_disk(&mut self, now: Instant, disk: DiskHealth);
     /// Entries were read, or why not.
     fn handle_fetched(
         &mut self,
@@ -318,6 +367,32 @@ pub trait Configured: Send + 'static {
     type Protocol: Protocol<Config = Self>;
 }
 
+/// Hands operations to a log, in as many records of at most `record_bytes_max` as they need. The end
+/// of the last one; `Lsn(0)` without operations.
+pub(crate) fn append_all<'a, E>(
+    ops: impl Iterator<Item = Op<'a>>,
+    record_bytes_max: usize,
+    mut append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
+) -> Result<Lsn, E> {
+    let mut ops = ops.peekable();
+    let mut lsn = Lsn(0);
+    while ops.peek().is_some() {
+        let (mut bytes, mut count) = (RECORD_HEAD_BYTES, 0);
+        let mut fits = |op: &Op<'_>| {
+            bytes += OP_BYTES
+                + match op {
+                    Op::Put { body, .. } => body.len(),
+                    _ => 0,
+                };
+            count += 1;
+            count == 1 || bytes <= record_bytes_max
+        };
+        let mut record = std::iter::from_fn(|| ops.next_if(&mut fits)).fuse();
+        lsn = append(&mut record)?;
+    }
+    Ok(lsn)
+}
+
 /// A parcel that begins with `head`.
 pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
     Parcel {
@@ -325,3 +400,8 @@ pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
         parts,
     }
 }
+
+/// At least what a record takes beside its operations.
+const RECORD_HEAD_BYTES: usize = 128;
+/// At least what an operation takes in a record beside a body.
+const OP_BYTES: usize = 64;

@@ -2,9 +2,9 @@
 
 use synod_transport::NodeId;
 
+use crate::closed::Closed;
 use crate::engine::EngineStatus;
 use crate::log::LogStats;
-use crate::machine::Reason;
 use crate::protocol::{PeerStatus, Role};
 
 /// What a group looks like from this node; see [`Group::watch`](crate::Group::watch).
@@ -15,7 +15,7 @@ pub struct Status {
     pub protocol: &'static str,
     /// This node.
     pub id: NodeId,
-    /// Its part.
+    /// Its part. A group that is closed has none, and is shown as a follower of nobody.
     pub role: Role,
     /// Who is believed to lead.
     pub leader: Option<NodeId>,
@@ -46,7 +46,7 @@ pub struct Status {
     /// Snapshots that could not be taken or received.
     pub snapshots_failed: u64,
     /// Why the group serves nothing any more, if so.
-    pub closed: Option<Reason>,
+    pub closed: Option<Closed>,
 }
 
 impl Status {
@@ -78,9 +78,9 @@ impl Status {
         &mut self,
         engine: EngineStatus,
         log: LogStats,
-        closed: Option<Reason>,
+        closed: Option<Closed>,
     ) -> bool {
-        let new = Self {
+        let mut new = Self {
             protocol: self.protocol,
             id: self.id,
             role: engine.core.role,
@@ -100,8 +100,26 @@ impl Status {
             snapshots_failed: engine.snapshots_failed,
             closed,
         };
+        new.rest_if_closed();
         let changed = *self != new;
         *self = new;
         changed
+    }
+
+    /// Says that the group serves nothing any more, unless it was said before; `true` when it was not.
+    pub(crate) fn close(&mut self, closed: &Closed) -> bool {
+        let first = self.closed.is_none();
+        self.closed.get_or_insert_with(|| closed.clone());
+        self.rest_if_closed();
+        first
+    }
+
+    /// The core of a closed group is not driven any more, whatever part it believes to play.
+    fn rest_if_closed(&mut self) {
+        if self.closed.is_some() {
+            self.role = Role::Follower;
+            self.leader = None;
+            self.peers.clear();
+        }
     }
 }

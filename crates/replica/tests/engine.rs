@@ -11,8 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applier, Applying, Configured, Consistency, Effect, Engine, EngineConfig, EngineStatus,
-    Failure, GroupId, Instant, Log, NodeId, Proposal, Protocol, Reason, Role, StateMachine, Ticket,
+    Applier, Applying, Configured, Consistency, DiskHealth, Effect, Engine, EngineConfig,
+    EngineStatus, Failure, GroupId, Instant, Log, NodeId, Proposal, Protocol, Reason, Role,
+    StateMachine, Ticket,
 };
 use synod_wal::{Options, Wal};
 
@@ -48,13 +49,13 @@ tests! {
 fn a_refusal_to_an_earlier_life_ends_nothing<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
-    nodes.engine(1).set_room(false);
+    nodes.set_room(1, false);
     nodes.hold = |from, to, kind| (from, to, kind) == (1, 2, REFUSED);
     nodes.propose(2, "first life");
     nodes.run(20);
     let late = nodes.held.pop().unwrap();
     nodes.restart(2);
-    nodes.engine(1).set_room(true);
+    nodes.set_room(1, true);
     nodes.run(100);
     nodes.propose(2, "second life");
     nodes.deliver(late);
@@ -170,12 +171,12 @@ fn a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted<C: Rig>() {
 fn a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
-    nodes.engine(3).set_room(false);
+    nodes.set_room(3, false);
     nodes.propose(1, "while full");
     nodes.propose(3, "at the full node");
     nodes.run(1_000);
     assert_eq!(nodes.status(3).core.last, nodes.status(1).core.last - 1);
-    nodes.engine(3).set_room(true);
+    nodes.set_room(3, true);
     nodes.run(1_000);
     assert_eq!(nodes.status(3).core.last, nodes.status(1).core.last);
     assert_eq!(
@@ -443,6 +444,15 @@ impl<C: Rig> Nodes<C> {
         self.pump(id);
     }
 
+    fn set_room(&mut self, id: u64, has_room: bool) {
+        let now = self.now;
+        let disk = DiskHealth {
+            has_room,
+            ..DiskHealth::default()
+        };
+        self.engine(id).set_disk(now, disk);
+    }
+
     fn restart(&mut self, id: u64) {
         let Node {
             disk, incarnation, ..
@@ -478,6 +488,7 @@ impl<C: Rig> Nodes<C> {
                             node.engine.handle_done(done);
                         }
                     }
+                    Effect::Stop(why) => panic!("{why}"),
                     Effect::Task(task) => {
                         let (reader, snapshots) =
                             (Log::reader(&node.log), Log::snapshots(&node.log));

@@ -114,21 +114,28 @@ impl Refused {
 /// A [`Hello`] as it stands on the wire: addressed, and with the speaker's verdict on the hello it
 /// answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Greeting {
-    pub(crate) hello: Hello,
-    pub(crate) to: NodeId,
-    pub(crate) verdict: Result<(), Refused>,
+pub struct Greeting {
+    /// Who speaks.
+    pub hello: Hello,
+    /// To whom.
+    pub to: NodeId,
+    /// Whether the speaker will have whom it answers; from who speaks first, `Ok`.
+    pub verdict: Result<(), Refused>,
 }
 
 /// Why bytes are no greeting of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unreadable {
+pub enum Unreadable {
+    /// No greeting of any version, or a damaged one.
     Garbage,
+    /// A greeting of this other version.
     Version(u16),
 }
 
 impl Greeting {
-    pub(crate) fn encode(&self) -> [u8; GREETING_BYTES] {
+    /// The bytes of the greeting.
+    #[must_use]
+    pub fn encode(&self) -> [u8; GREETING_BYTES] {
         let mut bytes = [0; GREETING_BYTES];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
@@ -159,7 +166,11 @@ impl Greeting {
         }
     }
 
-    pub(crate) fn decode(bytes: &[u8; GREETING_BYTES]) -> Result<Self, Unreadable> {
+    /// Reads a greeting; no two greetings are read from the same bytes, or one from two.
+    ///
+    /// # Errors
+    /// Any bytes that are no greeting of this version.
+    pub fn decode(bytes: &[u8; GREETING_BYTES]) -> Result<Self, Unreadable> {
         fn at<const N: usize>(bytes: &[u8; GREETING_BYTES], from: usize) -> [u8; N] {
             std::array::from_fn(|i| bytes[from + i])
         }
@@ -225,7 +236,8 @@ impl Incarnations {
 }
 
 /// The length of a greeting.
-pub(crate) const GREETING_BYTES: usize = 68;
+/// The bytes of a greeting.
+pub const GREETING_BYTES: usize = 68;
 /// The length of what all versions share.
 pub(crate) const PREFIX_BYTES: usize = 8;
 /// The version of the greeting and of the frames behind it.

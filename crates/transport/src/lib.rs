@@ -73,7 +73,7 @@
 
 mod backoff;
 pub mod frame;
-mod hello;
+pub mod hello;
 mod memory;
 mod message;
 mod outbox;

@@ -88,6 +88,13 @@ async fn nothing_leaves_before_the_flush() {
     until("connected", || one.status().peers[&NodeId(2)].connected).await;
     one.send(NodeId(2), Lane::Bulk, message(1, 10).into());
     one.send(NodeId(2), Lane::Control, message(2, 10).into());
+    // Also not by a task, however often those have a turn.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        let status = one.status();
+        let left = (status.frames_out, status.bytes_out);
+        assert_eq!(left, (0, 0), "it left before the flush");
+    }
     one.flush();
     assert_eq!(
         next(&mut two).await.1,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use clock_bound_shm::{ClockErrorBound, ClockStatus as Status, ShmReader, ShmWrite, ShmWriter};
 use nix::sys::time::TimeSpec;
 use proptest::prelude::*;
+use synod_truetime::sim::{Machine, World};
 use synod_truetime::source::clockbound::{
     ClockBound, ClockStatus, ReadError, SEGMENT_BYTES, Segment, SegmentError,
 };
@@ -20,17 +21,31 @@ use synod_truetime::{Clocks, Drift, Sample, Source, SourceError, SystemClocks, U
 
 const SECOND_NANOS: i64 = 1_000_000_000;
 
-fn monotonic_nanos() -> i64 {
-    i64::try_from(SystemClocks::new().monotonic()).unwrap()
+/// A machine that has been up for longer than any segment here is old, and whose clocks stand still: however
+/// young or busy the machine of the test is, an age is what the test says.
+fn machine() -> Machine {
+    let world = World::new(1);
+    let machine = Machine::new(&world, 0);
+    world.advance(Duration::from_secs(10_000));
+    machine
+}
+
+fn monotonic_nanos(clocks: &impl Clocks) -> i64 {
+    i64::try_from(clocks.monotonic()).unwrap()
 }
 
 fn time(nanos: i64) -> TimeSpec {
     TimeSpec::new(nanos / SECOND_NANOS, nanos % SECOND_NANOS)
 }
 
-/// A segment as of so many nanoseconds ago, good for another 1000 s, with a bound of 10 µs.
+/// A segment as of so many nanoseconds before the [`machine`]'s present.
 fn bound_of(age_nanos: i64, drift_ppb: u32, status: Status) -> ClockErrorBound {
-    let as_of = monotonic_nanos() - age_nanos;
+    let as_of = monotonic_nanos(&machine()) - age_nanos;
+    bound_as_of(as_of, drift_ppb, status)
+}
+
+/// A segment as of then, good for 1000 s, with a bound of 10 µs.
+fn bound_as_of(as_of: i64, drift_ppb: u32, status: Status) -> ClockErrorBound {
     let void_after = as_of + 1000 * SECOND_NANOS;
     ClockErrorBound::new(
         time(as_of),
@@ -69,7 +84,7 @@ impl Shared {
         ShmWriter::new(&self.path()).unwrap()
     }
 
-    fn source(&self) -> ClockBound<SystemClocks> {
+    fn source(&self) -> ClockBound<Machine> {
         source(&self.path())
     }
 
@@ -97,8 +112,8 @@ impl Shared {
     }
 }
 
-fn source(path: &Path) -> ClockBound<SystemClocks> {
-    ClockBound::new(SystemClocks::new()).at(path)
+fn source(path: &Path) -> ClockBound<Machine> {
+    ClockBound::new(machine()).at(path)
 }
 
 #[test]
@@ -129,35 +144,39 @@ fn reads_what_clockbound_wrote() {
 }
 
 /// Ours is never narrower than ClockBound's own interval of the same segment, which grows by a
-/// coarse clock and is cut off.
+/// coarse clock and is cut off. ClockBound's reader knows the machine's own clock only, so here an age is no
+/// greater than that clock.
 #[test]
 fn agrees_with_clockbounds_own_reader() {
+    let clocks = SystemClocks::new();
     for (age_nanos, drift_ppb) in [
         (50_000_000, 1000),
         (60_000_003, 50_000),
         (2 * SECOND_NANOS, 1000),
         (500 * SECOND_NANOS, 99_000),
     ] {
-        let shared = Shared::written(&bound_of(age_nanos, drift_ppb, Status::Synchronized));
+        let as_of = (monotonic_nanos(&clocks) - age_nanos).max(0);
+        let shared = Shared::written(&bound_as_of(as_of, drift_ppb, Status::Synchronized));
         let path = CString::new(shared.path().as_os_str().as_bytes()).unwrap();
         let mut reader = ShmReader::new(&path).unwrap();
-        // The quickest of some questions: the others are wider by what kept them.
-        let source = shared.source().with_drift_least(Drift::from_ppb(0));
-        let asked = (0..10).map(|_| source.sample().unwrap());
-        let ours = asked.min_by_key(|sample| sample.interval.width()).unwrap();
-        let (earliest, latest, _) = reader.snapshot().unwrap().now().unwrap();
-        let theirs = Duration::from(latest - earliest);
+        let mut theirs = || {
+            let (earliest, latest, _) = reader.snapshot().unwrap().now().unwrap();
+            Duration::from(latest - earliest)
+        };
+        let source = ClockBound::new(clocks)
+            .at(shared.path())
+            .with_drift_least(Drift::from_ppb(0));
+        // Both grow meanwhile, so theirs is asked before and behind.
+        let theirs_before = theirs();
+        let asked_at = clocks.local();
+        let ours = source.sample().unwrap();
+        let took = Duration::from_nanos(clocks.local().nanos_since(asked_at));
+        let theirs_behind = theirs();
         let width = ours.interval.width();
-        // Their clock may be a tick behind, in which ours has grown.
-        assert!(
-            width + Duration::from_micros(1) >= theirs,
-            "{width:?} {theirs:?}"
-        );
-        // An eighth of the growth, and what the question took: no more.
-        assert!(
-            width < theirs + theirs / 8 + Duration::from_millis(10),
-            "{width:?} {theirs:?}"
-        );
+        assert!(width >= theirs_before, "{width:?} {theirs_before:?}");
+        // An eighth of the growth, what the question took, and the tick by which their clock may be behind.
+        let most = theirs_behind + theirs_behind / 8 + 2 * took + Duration::from_millis(10);
+        assert!(width < most, "{width:?} {theirs_behind:?} {took:?}");
         assert_eq!(ours.drift_ppb, drift_ppb);
     }
 }
@@ -165,7 +184,7 @@ fn agrees_with_clockbounds_own_reader() {
 #[test]
 fn the_bound_grows_with_the_age_and_by_the_least_drift() {
     let shared = Shared::written(&bound_of(100 * SECOND_NANOS, 1000, Status::Synchronized));
-    let half_width = |source: ClockBound<SystemClocks>| source.sample().unwrap().interval.epsilon();
+    let half_width = |source: ClockBound<Machine>| source.sample().unwrap().interval.epsilon();
     let claimed = half_width(shared.source().with_drift_least(Drift::from_ppb(0)));
     // 10 µs, and 100 s by 1 ppm.
     assert!(claimed >= Duration::from_micros(110), "{claimed:?}");
@@ -194,13 +213,13 @@ fn each_status_means_what_it_says() {
 #[test]
 fn nothing_is_believed_after_it_is_void() {
     let young = Shared::written(&bound_of(999 * SECOND_NANOS, 1000, Status::Synchronized));
-    assert!(young.sample().unwrap().valid_for <= Duration::from_secs(1));
+    assert_eq!(young.sample().unwrap().valid_for, Duration::from_secs(1));
     let void = Shared::written(&bound_of(1000 * SECOND_NANOS, 1000, Status::Synchronized));
     assert_eq!(
         void.sample(),
         Err(SourceError::NotSynchronized(Unsynchronized::Old))
     );
-    // Written before this machine was started: of its future.
+    // Written before the machine was started: of its future.
     let future = Shared::written(&bound_of(-5 * SECOND_NANOS, 1000, Status::Synchronized));
     assert_eq!(future.sample(), Err(SourceError::Disrupted));
 }
@@ -208,7 +227,7 @@ fn nothing_is_believed_after_it_is_void() {
 /// What ClockBound makes of a `chronyd` that follows nothing but its own clock.
 #[test]
 fn a_bound_of_nothing_is_no_bound() {
-    let as_of = monotonic_nanos();
+    let as_of = monotonic_nanos(&machine());
     let bound = |nanos| {
         let void_after = time(as_of + 1000 * SECOND_NANOS);
         ClockErrorBound::new(
@@ -337,17 +356,38 @@ fn a_field_that_makes_no_sense_has_a_name() {
 proptest! {
     #[test]
     fn any_bytes_are_a_segment_or_an_error(
-        mut bytes: [u8; SEGMENT_BYTES / 2],
+        bytes: [u8; SEGMENT_BYTES / 2],
         rest: [u8; SEGMENT_BYTES / 2],
         headed: bool,
+        // Of how many fields the bytes stay as they were drawn; those of the others are small.
+        wild in 0..8_usize,
     ) {
+        let mut all: [u8; SEGMENT_BYTES] = std::array::from_fn(|i| if i < 40 { bytes[i] } else { rest[i - 40] });
         if headed {
-            bytes[..16].copy_from_slice(&[
+            all[..16].copy_from_slice(&[
                 0x4e, 0x5a, 0x4d, 0x41, 0x00, 0x02, 0x42, 0x43, 80, 0, 0, 0, 2, 0, 2, 0,
             ]);
+            for field in (16..80).step_by(4).skip(2 * wild) {
+                let small = u32::from(all[field] % 4);
+                all[field..field + 4].copy_from_slice(&small.to_ne_bytes());
+            }
         }
-        let all: [u8; SEGMENT_BYTES] = std::array::from_fn(|i| if i < 40 { bytes[i] } else { rest[i - 40] });
-        let _ = Segment::decode(&all);
+        let word = |at: usize| i64::from_ne_bytes(all[at..at + 8].try_into().unwrap());
+        let time = |at: usize| word(at).unsigned_abs() * 1_000_000_000 + word(at + 8).unsigned_abs();
+        match Segment::decode(&all) {
+            Ok(segment) => {
+                prop_assert!(headed && all[14] == 2);
+                prop_assert_eq!(segment.as_of_nanos, time(16));
+                prop_assert_eq!(segment.void_after_nanos, time(32));
+                prop_assert_eq!(segment.bound_nanos, word(48).unsigned_abs());
+                prop_assert!(segment.drift_ppb <= 100_000_000);
+            }
+            // Behind a head that is right, it is a field that is wrong.
+            Err(error) => {
+                let of_a_field = matches!(error, SegmentError::Field { .. });
+                prop_assert_eq!(of_a_field, headed, "{}", error);
+            }
+        }
     }
 }
 

@@ -7,18 +7,22 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use synod_truetime::sim::{Machine, World};
 use synod_truetime::{
     Clocks, Config, Disciplined, Interval, Local, PollError, Sample, Source, SourceError,
     SpawnError, SystemClocks, TimeError, Timestamp, TrueTime,
 };
 
-/// Takes this machine's oscillator for true time, and tells of each question.
-struct Telling(Mutex<Sender<()>>);
+/// Takes its machine's oscillator for true time, and tells of each question.
+struct Telling<C> {
+    clocks: C,
+    tell: Mutex<Sender<()>>,
+}
 
-impl Source for Telling {
+impl<C: Clocks> Source for Telling<C> {
     fn sample(&self) -> Result<Sample, SourceError> {
-        let at = SystemClocks::new().local();
-        let told = self.0.lock().expect("no panic").send(());
+        let at = self.clocks.local();
+        let told = self.tell.lock().expect("no panic").send(());
         told.map_err(|_| SourceError::Unavailable)?;
         let interval = Interval::at(true_time(at));
         Ok(Sample::between(at, at, interval, 0))
@@ -29,16 +33,22 @@ fn true_time(at: Local) -> Timestamp {
     Timestamp::UNIX_EPOCH.later(at.as_nanos())
 }
 
-fn clock() -> (Arc<Disciplined<Telling, SystemClocks>>, Receiver<()>) {
+type Clock<C> = Arc<Disciplined<Telling<C>, C>>;
+
+fn clock<C: Clocks + Clone>(clocks: C) -> (Clock<C>, Receiver<()>) {
     let (tell, told) = channel();
-    let source = Telling(Mutex::new(tell));
-    let clock = Disciplined::new(source, SystemClocks::new(), Config::default());
+    let source = Telling {
+        clocks: clocks.clone(),
+        tell: Mutex::new(tell),
+    };
+    let clock = Disciplined::new(source, clocks, Config::default());
     (Arc::new(clock), told)
 }
 
+/// On clocks that stand still, so that nothing happens to them on a machine that does much else.
 #[test]
 fn it_goes_on_until_it_is_dropped() {
-    let (clock, told) = clock();
+    let (clock, told) = clock(Machine::new(&World::new(1), 0));
     let poller = clock.spawn(Duration::from_millis(1)).unwrap();
     for _ in 0..5 {
         told.recv().unwrap();
@@ -56,7 +66,7 @@ fn it_goes_on_until_it_is_dropped() {
 /// Real clocks, real threads: true time is this machine's oscillator, so that everybody can check.
 #[test]
 fn readers_are_right_while_it_polls() {
-    let (clock, told) = clock();
+    let (clock, told) = clock(SystemClocks::new());
     let _poller = clock.spawn(Duration::from_millis(1)).unwrap();
     told.recv().unwrap();
     while clock.now().is_err() {
@@ -103,7 +113,7 @@ fn in_a_minute() -> Instant {
 
 #[test]
 fn too_many_polls_are_refused() {
-    let (clock, _told) = clock();
+    let (clock, _told) = clock(Machine::new(&World::new(1), 0));
     for pause in [Duration::ZERO, Duration::from_micros(999)] {
         let refused = clock.spawn(pause);
         assert!(
@@ -148,7 +158,7 @@ fn silence_has_a_reason() {
 
 #[test]
 fn whoever_waits_is_woken_by_the_poll() {
-    let (clock, told) = clock();
+    let (clock, told) = clock(Machine::new(&World::new(1), 0));
     let began = in_a_minute();
     thread::scope(|scope| {
         let waits = scope.spawn(|| clock.wait_synchronised(in_a_minute()));
@@ -168,7 +178,7 @@ fn whoever_waits_is_woken_by_the_poll() {
 
 #[tokio::test]
 async fn a_task_that_waits_is_woken_by_the_poll() {
-    let (clock, _told) = clock();
+    let (clock, _told) = clock(Machine::new(&World::new(1), 0));
     let waits = Arc::clone(&clock);
     let deadline = tokio::time::Instant::from_std(in_a_minute());
     let waits = tokio::spawn(async move { waits.wait_synchronised_tokio(deadline).await });

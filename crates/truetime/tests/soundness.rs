@@ -3,12 +3,14 @@
 //!
 //! Ten million readings.
 
+use core::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 
 use synod_truetime::sim::{Machine, Offset, Reference, World};
 use synod_truetime::source::{Sample, Source, SourceError};
 use synod_truetime::{
-    Cached, Clocks, Combined, Config, Disciplined, Drift, Interval, Monotonic, TrueTime,
+    Cached, Clocks, Combined, Config, Disciplined, Drift, Interval, Monotonic, Reading, TimeError,
+    TrueTime,
 };
 
 /// Readings of each kind of clock; there are five kinds.
@@ -146,13 +148,36 @@ fn wrappers_keep_it() {
     let exact = Offset::new(&world, 0, Duration::from_nanos(1));
     let cached = Cached::new(&exact, &machine, config(), Duration::from_secs(1));
     reads(&world, &cached, READINGS / 2, || {});
-    let source = Reference::new(&machine, Duration::from_micros(50));
+    // Samples that take no time, and whose earliest ends lie far apart.
+    let source = Reference::new(&machine, Duration::from_millis(50)).with_way_max(Duration::ZERO);
     let clock = Monotonic::new(Disciplined::new(source, &machine, config()));
-    let mut earliest = clock.inner().config().drift.least(0);
-    reads(&world, &clock, READINGS / 2, || {
+    let watched = Watched {
+        clock: &clock,
+        last: i64::MIN.into(),
+        kept: 0.into(),
+    };
+    reads(&world, &watched, READINGS / 2, || {
         clock.inner().poll().expect("an honest source");
-        let now = clock.now().expect("just polled").earliest().as_nanos();
-        assert!(now.unsigned_abs() >= earliest, "it went back");
-        earliest = now.unsigned_abs();
     });
+    let kept = watched.kept.into_inner();
+    assert!(kept > 100, "the clock inside went back {kept} times only");
+}
+
+/// Looks at each reading whether it went back, and counts those that would have without the wrapper.
+struct Watched<'a, T> {
+    clock: &'a Monotonic<T>,
+    last: AtomicI64,
+    kept: AtomicU64,
+}
+
+impl<T: TrueTime> TrueTime for Watched<'_, T> {
+    fn read(&self) -> Result<Reading, TimeError> {
+        let inner = self.clock.inner().read()?.interval.earliest().as_nanos();
+        let reading = self.clock.read()?;
+        let earliest = reading.interval.earliest().as_nanos();
+        let last = self.last.swap(earliest, Relaxed);
+        assert!(earliest >= last, "it went back");
+        self.kept.fetch_add(u64::from(inner < last), Relaxed);
+        Ok(reading)
+    }
 }

@@ -3,10 +3,10 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, PipeReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -45,12 +45,31 @@ pub struct ClusterOptions {
     pub directory: PathBuf,
     /// Further arguments of `kv serve`, the same for each node.
     pub arguments: Vec<String>,
+    /// Who listens to the nodes.
+    pub listener: Listener,
+}
+
+/// Who listens to what nodes say on their standard output and their standard error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Listener {
+    /// Nobody to the former, a file to the latter.
+    #[default]
+    File,
+    /// The other ends of both pipes are open, and nobody ever reads from them.
+    Deaf,
+    /// The other ends are closed before the node starts.
+    Gone,
 }
 
 #[derive(Debug)]
 struct Node {
     resp: SocketAddr,
     process: Option<Child>,
+    /// Behind those of all nodes.
+    arguments: Vec<String>,
+    /// Held open for a node that nobody listens to.
+    deaf: Vec<PipeReader>,
 }
 
 /// Why a cluster is not what it should be.
@@ -122,6 +141,8 @@ impl Cluster {
                     Node {
                         resp: *resp,
                         process: None,
+                        arguments: Vec::new(),
+                        deaf: Vec::new(),
                     },
                 )
             })
@@ -179,9 +200,13 @@ impl Cluster {
         let Some(node) = self.nodes.get_mut(&id) else {
             return Ok(());
         };
-        let log = self.options.directory.join(format!("node-{id}.log"));
+        let directory = &self.options.directory;
+        let streams = match self.options.listener {
+            Listener::File => streams_to(&directory.join(format!("node-{id}.log"))),
+            listener => pipes(&mut node.deaf, listener),
+        };
         let spawn = || -> io::Result<Child> {
-            let log = OpenOptions::new().create(true).append(true).open(&log)?;
+            let (stdout, stderr) = streams?;
             Command::new(&self.options.program)
                 .args([
                     "serve",
@@ -192,11 +217,12 @@ impl Cluster {
                     &node.resp.to_string(),
                 ])
                 .arg("--data")
-                .arg(self.options.directory.join(format!("node-{id}")))
+                .arg(directory.join(format!("node-{id}")))
                 .args(&self.options.arguments)
+                .args(&node.arguments)
                 .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .stderr(log)
+                .stdout(stdout)
+                .stderr(stderr)
                 // An interrupt at the terminal is for the parent, which ends the nodes in its own
                 // way.
                 .process_group(0)
@@ -205,6 +231,39 @@ impl Cluster {
         };
         node.process = Some(spawn().map_err(|error| ClusterError::Process { id, error })?);
         Ok(())
+    }
+
+    /// Further arguments of one node, from its next start on.
+    pub fn set_arguments(&mut self, id: u64, arguments: &[&str]) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
+        }
+    }
+
+    /// Waits until a node has ended, and says as what; `None` when it does not run.
+    ///
+    /// # Errors
+    /// [`ClusterError::Process`]
+    pub async fn ended(&mut self, id: u64) -> Result<Option<ExitStatus>, ClusterError> {
+        let Some(process) = self
+            .nodes
+            .get_mut(&id)
+            .and_then(|node| node.process.as_mut())
+        else {
+            return Ok(None);
+        };
+        let status = process.wait().await;
+        let status = status.map_err(|error| ClusterError::Process { id, error })?;
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.process = None;
+        }
+        Ok(Some(status))
+    }
+
+    /// Where a node's standard error goes, if to a file.
+    #[must_use]
+    pub fn log(&self, id: u64) -> PathBuf {
+        self.options.directory.join(format!("node-{id}.log"))
     }
 
     /// Kills nodes with SIGKILL, all at once, and waits until they are gone.
@@ -294,7 +353,7 @@ impl Cluster {
         {
             None => Ok(()),
             Some(status) => {
-                let log = tail(&self.options.directory.join(format!("node-{id}.log")));
+                let log = tail(&self.log(id));
                 Err(ClusterError::Ended {
                     id,
                     status: status.to_string(),
@@ -303,6 +362,23 @@ impl Cluster {
             }
         }
     }
+}
+
+fn streams_to(log: &Path) -> io::Result<(Stdio, Stdio)> {
+    let log = OpenOptions::new().create(true).append(true).open(log)?;
+    Ok((Stdio::null(), log.into()))
+}
+
+fn pipes(deaf: &mut Vec<PipeReader>, listener: Listener) -> io::Result<(Stdio, Stdio)> {
+    deaf.clear();
+    let mut end = || -> io::Result<Stdio> {
+        let (ours, theirs) = io::pipe()?;
+        if listener == Listener::Deaf {
+            deaf.push(ours);
+        }
+        Ok(theirs.into())
+    };
+    Ok((end()?, end()?))
 }
 
 async fn read(address: SocketAddr) -> Result<BytesFrame, ClientError> {

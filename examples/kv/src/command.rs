@@ -62,6 +62,14 @@ pub enum Command<'a> {
         /// The value that takes its place.
         new: Blob<'a>,
     },
+    /// `CONFIG SET maxmemory bytes`, `CONFIG SET maxkeys keys`: how large the map may become, from
+    /// here on and on every node.
+    Limit {
+        /// See [`MapLimits`](crate::MapLimits); `None` leaves it as it is.
+        keys_max: Option<u64>,
+        /// Likewise.
+        bytes_max: Option<u64>,
+    },
 }
 
 /// On what condition a `SET` takes place.
@@ -106,6 +114,7 @@ impl Command<'_> {
                     .map(|(key, value)| field(key) + field(value))
                     .sum(),
                 Self::Clear => 0,
+                Self::Limit { .. } => 2 * LENGTH_BYTES_MAX,
                 Self::CompareAndSwap { key, expected, new } => {
                     field(key) + field(expected) + field(new)
                 }
@@ -215,6 +224,10 @@ mod tests {
                 key,
                 expected: value,
                 new: Blob(b""),
+            },
+            Command::Limit {
+                keys_max: None,
+                bytes_max: Some(u64::MAX),
             },
         ];
         for command in commands {

@@ -17,10 +17,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use redis_protocol::resp2::{
-    encode::extend_encode,
-    types::{BytesFrame, Resp2Frame},
-};
+use redis_protocol::resp2::types::BytesFrame;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -28,14 +25,15 @@ use tokio::{
 };
 
 use crate::{
+    answer::{Answer, Part, settings},
     budget::Share,
     framing::{Framer, FramingError},
     info,
-    machine::Response,
     query::Query,
     request::{Local, Request, RequestError, command_count, parse},
+    response::Response,
     server::Server,
-    store::{Failure, Store},
+    store::Store,
 };
 
 pub(crate) struct Connection<S> {
@@ -152,9 +150,9 @@ impl<S: Store> Connection<S> {
         let mut answers = self.read(queries).await.into_iter();
         let mut writes = writes.into_iter();
         for item in run {
-            let frame = match item {
+            let answer = match item {
                 Item::Write(_) => match writes.next() {
-                    Some(write) => write.await.map_or_else(failed, answered),
+                    Some(write) => write.await.map_or_else(Answer::from, Answer::from),
                     None => unreachable!("each write of the run was proposed"),
                 },
                 Item::Read(_) => match answers.next() {
@@ -162,18 +160,34 @@ impl<S: Store> Connection<S> {
                     None => unreachable!("each read of the run was answered"),
                 },
                 Item::Local(local) => self.local(local),
-                Item::Mistake(mistake) => error(format!("ERR {mistake}")),
+                Item::Mistake(RequestError::Refused(refusal)) => Response::Refused(refusal).into(),
+                Item::Mistake(mistake) => Answer::error(format!("ERR {mistake}")),
                 Item::Broken(broken) => {
                     self.closing = true;
-                    error(format!("ERR Protocol error: {broken}"))
+                    Answer::error(format!("ERR Protocol error: {broken}"))
                 }
             };
-            let len = frame.encode_len(false);
-            if len > OUTPUT_BYTES_MAX {
-                self.flush().await?;
-                self.hold(len)?;
+            self.answer(&answer).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts an answer behind those that wait, and hands them to the socket when they are many. What
+    /// is long is written from where it lies.
+    async fn answer(&mut self, answer: &Answer) -> io::Result<()> {
+        let len = answer.bytes_max();
+        if len > OUTPUT_BYTES_MAX {
+            self.flush().await?;
+            self.hold(len)?;
+        }
+        for part in answer.parts() {
+            match part {
+                Part::Bytes(bytes) if bytes.len() > OUTPUT_BYTES_MAX => {
+                    self.flush().await?;
+                    self.stream.write_all(bytes).await?;
+                }
+                short => short.put(&mut self.output),
             }
-            extend_encode(&mut self.output, &frame, false).map_err(io::Error::other)?;
             if self.output.len() > OUTPUT_BYTES_MAX {
                 self.flush().await?;
             }
@@ -181,7 +195,7 @@ impl<S: Store> Connection<S> {
         Ok(())
     }
 
-    async fn read(&self, queries: Vec<Query>) -> Vec<BytesFrame> {
+    async fn read(&self, queries: Vec<Query>) -> Vec<Answer> {
         let count = queries.len();
         if count == 0 {
             return Vec::new();
@@ -191,13 +205,21 @@ impl<S: Store> Connection<S> {
             .store
             .read(answer)
             .await
-            .unwrap_or_else(|failure| vec![failed(failure); count])
+            .unwrap_or_else(|failure| vec![failure.into(); count])
     }
 
-    fn local(&mut self, local: Local) -> BytesFrame {
-        match local {
-            Local::Ping(None) => simple("PONG"),
-            Local::Ping(Some(message)) | Local::Echo(message) => BytesFrame::BulkString(message),
+    fn local(&mut self, local: Local) -> Answer {
+        let frame = match local {
+            Local::Ping(message) => match (self.server.store.closed(), message) {
+                // Whoever asks this wants to know whether to send more.
+                (Some(reason), _) => {
+                    let text = format!("CLOSED this node serves nothing any more: {reason}");
+                    return Answer::error(text);
+                }
+                (None, None) => return Answer::simple("PONG"),
+                (None, Some(message)) => BytesFrame::BulkString(message),
+            },
+            Local::Echo(message) => BytesFrame::BulkString(message),
             Local::Info(sections) => {
                 let consensus = self.server.store.consensus();
                 BytesFrame::BulkString(
@@ -206,20 +228,21 @@ impl<S: Store> Connection<S> {
             }
             Local::CommandList => BytesFrame::Array(Vec::new()),
             Local::CommandCount => BytesFrame::Integer(command_count() as i64),
-            Local::ConfigGet(names) => config(&names),
+            Local::ConfigGet(names) => settings(&names, None),
             Local::ClientId => BytesFrame::Integer(self.id as i64),
             Local::ClientName if self.name.is_empty() => BytesFrame::Null,
             Local::ClientName => BytesFrame::BulkString(self.name.clone()),
             Local::ClientSetName(name) => {
                 self.name = name;
-                simple("OK")
+                return Answer::simple("OK");
             }
-            Local::Nothing => simple("OK"),
+            Local::Nothing => return Answer::simple("OK"),
             Local::Quit => {
                 self.closing = true;
-                simple("OK")
+                return Answer::simple("OK");
             }
-        }
+        };
+        Answer::Frame(frame)
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -290,49 +313,6 @@ impl Item {
             Self::Local(_) | Self::Mistake(_) | Self::Broken(_) => None,
         }
     }
-}
-
-fn answered(response: Response) -> BytesFrame {
-    match response {
-        Response::Done => simple("OK"),
-        Response::Absent => BytesFrame::Null,
-        Response::Integer(number) => BytesFrame::Integer(number),
-        Response::Value(value) => BytesFrame::BulkString(value),
-        Response::Refused(refusal) => error(format!("ERR {refusal}")),
-    }
-}
-
-fn failed(failure: Failure) -> BytesFrame {
-    error(failure.to_string())
-}
-
-/// What redis-benchmark asks for before it starts, and nothing more: this server has no such
-/// settings, and says what theirs would be.
-fn config(names: &[Bytes]) -> BytesFrame {
-    let known = [("save", ""), ("appendonly", "yes")];
-    let asked = |name: &str| {
-        names
-            .iter()
-            .any(|asked| &asked[..] == b"*" || asked.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    let found = known.iter().filter(|(name, _)| asked(name));
-    BytesFrame::Array(
-        found
-            .flat_map(|(name, value)| [bulk(name), bulk(value)])
-            .collect(),
-    )
-}
-
-fn bulk(text: &'static str) -> BytesFrame {
-    BytesFrame::BulkString(Bytes::from_static(text.as_bytes()))
-}
-
-fn simple(text: &'static str) -> BytesFrame {
-    BytesFrame::SimpleString(Bytes::from_static(text.as_bytes()))
-}
-
-fn error(text: String) -> BytesFrame {
-    BytesFrame::Error(text.into())
 }
 
 /// Of free space before each read.

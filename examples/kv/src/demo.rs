@@ -35,7 +35,8 @@ use tokio::task::JoinSet;
 pub use verify::VerifyError;
 
 use crate::{
-    cluster::{Cluster, ClusterError, ClusterOptions, fresh_directory},
+    cluster::{Cluster, ClusterError, ClusterOptions, Listener, fresh_directory},
+    output::print,
     protocol::{Agreement, AgreementError},
 };
 use history::{Record, write_lines};
@@ -125,6 +126,7 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
         nodes: options.nodes,
         directory: directory.path().to_owned(),
         arguments: node_arguments(options),
+        listener: Listener::File,
     })?;
     cluster.ready(START_PATIENCE).await?;
     drop(waiting);
@@ -165,9 +167,9 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
     };
     report.data = directory.leave(report.passes());
     drop(waiting);
-    println!("{report}");
+    print(&report)?;
     if options.json {
-        println!("{}", report.json().map_err(io::Error::other)?);
+        print(report.json().map_err(io::Error::other)?)?;
     }
     Ok(report.passes())
 }

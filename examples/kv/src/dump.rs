@@ -12,7 +12,10 @@ use synod_wal::{
     Directory, DirectoryError, DumpedContent, DumpedOp, DumpedRecord, OpenError, ReadError, Tag,
 };
 
-use crate::command::{Blob, Command};
+use crate::{
+    command::{Blob, Command},
+    request::{MAXKEYS, MAXMEMORY},
+};
 
 /// Print what a node's log holds, oldest first
 ///
@@ -204,6 +207,16 @@ impl fmt::Display for Brief<'_> {
                 )
             }
             Command::Clear => f.write_str("FLUSHALL"),
+            Command::Limit {
+                keys_max,
+                bytes_max,
+            } => {
+                f.write_str("CONFIG SET")?;
+                for (name, limit) in [(MAXKEYS, keys_max), (MAXMEMORY, bytes_max)] {
+                    limit.map_or(Ok(()), |limit| write!(f, " {name} {limit}"))?;
+                }
+                Ok(())
+            }
             Command::CompareAndSwap { key, expected, new } => {
                 write!(
                     f,

@@ -1,19 +1,25 @@
 //! The map as a replicated state machine, and a group of its replicas as a store.
 
-use std::{future::Future, io};
+use std::{future::Future, io, sync::Arc};
 
 use bytes::Bytes;
-use synod_replica::{Applying, Consistency, Group, Outcome, StateMachine};
+use synod_replica::{
+    Answer, Applying, Closed, Consistency, Group, Outcome, PeerStatus, Role, StateMachine, Status,
+};
+use tokio::sync::watch;
 
 use crate::{
-    machine::{Kv, Response},
+    capacity::Gauge,
+    command::Command,
+    machine::Kv,
+    response::{Refusal, Response},
     snapshot,
-    store::{Consensus, Failure, Store},
+    store::{Consensus, Failure, Peer, Store},
 };
 
 impl StateMachine for Kv {
     type Response = Response;
-    /// A clone shares all shards.
+    /// A clone shares all of the map.
     type Frozen = Self;
 
     fn apply(&mut self, _: Applying, command: &[u8]) -> Response {
@@ -29,34 +35,85 @@ impl StateMachine for Kv {
     }
 
     fn restore(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
-        *self = snapshot::read(from)?;
+        self.replace(snapshot::read(from)?);
         Ok(())
     }
 }
 
-impl Store for Group<Kv> {
+/// A group of replicated maps, and a look at the one on this node.
+#[derive(Clone, Debug)]
+pub(crate) struct Replicated {
+    group: Group<Kv>,
+    status: watch::Receiver<Status>,
+    gauge: Arc<Gauge>,
+}
+
+impl Replicated {
+    pub(crate) fn new(group: Group<Kv>, gauge: Gauge) -> Self {
+        Self {
+            status: group.watch(),
+            gauge: Arc::new(gauge),
+            group,
+        }
+    }
+
+    /// Ends when the group serves nothing any more on this node.
+    pub(crate) fn closed(&self) -> impl Future<Output = Closed> + Send + 'static {
+        self.group.closed()
+    }
+
+    /// Why a command need not be proposed. Each replica would refuse it, and does when it comes by
+    /// another way; but a log full of what changes nothing serves nobody. Only the leader's map is
+    /// asked: that of a follower may be behind what its client knows to have been removed.
+    fn refusal(&self, command: &[u8]) -> Option<Refusal> {
+        let grows = || Command::decode(command).is_some_and(|command| command.may_grow());
+        let full = self.gauge.is_full() && self.status.borrow().role == Role::Leader && grows();
+        full.then_some(Refusal::MapFull)
+    }
+}
+
+impl Store for Replicated {
     fn write(
         &self,
         command: Bytes,
     ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
-        let outcome = self.propose(command);
-        async { result(outcome.await) }
+        let proposed: Result<Answer<Response>, Refusal> = match self.refusal(&command) {
+            Some(refusal) => Err(refusal),
+            None => Ok(self.group.propose(command)),
+        };
+        async {
+            match proposed {
+                Ok(answer) => result(answer.await),
+                Err(refusal) => Ok(Response::Refused(refusal)),
+            }
+        }
     }
 
     fn read<R: Send + 'static>(
         &self,
         with: impl FnOnce(&Kv) -> R + Send + 'static,
     ) -> impl Future<Output = Result<R, Failure>> + Send + 'static {
-        let outcome = Self::read(self, Consistency::Linearizable, with);
+        let outcome = self.group.read(Consistency::Linearizable, with);
         async { result(outcome.await) }
     }
 
     fn consensus(&self) -> Consensus {
-        let status = self.status();
+        let status = self.group.status();
+        // What is closed plays no part: nobody should take it for a leader, or for a follower.
+        let role = match status.closed {
+            Some(_) => "closed".into(),
+            None => status.role.to_string(),
+        };
         Consensus {
             protocol: status.protocol,
             id: status.id.0,
-            role: status.role.to_string(),
+            role,
+            closed: status.closed.as_ref().map(one_line),
+            peers: status
+                .peers
+                .iter()
+                .map(|peer| peer_of(peer, status.last))
+                .collect(),
             leader_id: status.leader.map(|leader| leader.0),
             term: status.term,
             commit_index: status.commit,
@@ -65,7 +122,26 @@ impl Store for Group<Kv> {
             log_syncs: status.log_syncs,
             snapshots_taken: status.snapshots_taken,
             snapshots_received: status.snapshots_received,
+            snapshots_failed: status.snapshots_failed,
         }
+    }
+
+    fn closed(&self) -> Option<String> {
+        let status = self.status.borrow();
+        status.closed.as_ref().map(one_line)
+    }
+}
+
+/// It goes into an error and into a line of `INFO`, and a panic's message may be several lines.
+fn one_line(closed: &Closed) -> String {
+    closed.to_string().replace(|c: char| c.is_control(), " ")
+}
+
+fn peer_of(peer: &PeerStatus, last: u64) -> Peer {
+    Peer {
+        id: peer.id.0,
+        matched: peer.matched,
+        lag: last.saturating_sub(peer.matched),
     }
 }
 

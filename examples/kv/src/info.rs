@@ -1,10 +1,13 @@
 //! The text that `INFO` answers.
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Write};
 
 use bytes::Bytes;
 
-use crate::{limits::MemoryLimits, store::Consensus};
+use crate::{
+    limits::MemoryLimits,
+    store::{Consensus, Peer},
+};
 
 /// What the server knows of itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +18,7 @@ pub(crate) struct Facts {
     pub(crate) clients_max: usize,
     pub(crate) clients_bytes: usize,
     pub(crate) evicted_clients: u64,
+    pub(crate) log_lines_dropped: u64,
     pub(crate) limits: MemoryLimits,
 }
 
@@ -39,10 +43,7 @@ pub(crate) fn text(sections: &[Bytes], facts: Facts, consensus: &Consensus) -> S
         if wanted(section) {
             let gap = if text.is_empty() { "" } else { "\r\n" };
             // Writing to a string cannot fail.
-            let _ = write!(text, "{gap}# {section}\r\n");
-            for (name, value) in lines {
-                let _ = write!(text, "{name}:{value}\r\n");
-            }
+            let _ = write!(text, "{gap}# {section}\r\n{}", lines.0);
         }
     }
     text
@@ -55,41 +56,55 @@ pub fn info_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
-type Lines = Vec<(&'static str, String)>;
+/// Fields of a section, a line each.
+struct Lines(String);
+
+impl Lines {
+    fn new<const N: usize>(fields: [(&str, &dyn Display); N]) -> Self {
+        let mut lines = Self(String::new());
+        for (name, value) in fields {
+            lines.add(name, value);
+        }
+        lines
+    }
+
+    fn add(&mut self, name: impl Display, value: impl Display) {
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "{name}:{value}\r\n");
+    }
+}
 
 fn server(facts: Facts) -> Lines {
-    vec![
-        ("server", "synod-kv".into()),
-        ("version", env!("CARGO_PKG_VERSION").into()),
-        ("process_id", std::process::id().to_string()),
-        ("tcp_port", facts.port.to_string()),
-        ("uptime_in_seconds", facts.uptime_s.to_string()),
-    ]
+    Lines::new([
+        ("server", &"synod-kv"),
+        ("version", &env!("CARGO_PKG_VERSION")),
+        ("process_id", &std::process::id()),
+        ("tcp_port", &facts.port),
+        ("uptime_in_seconds", &facts.uptime_s),
+        ("log_lines_dropped", &facts.log_lines_dropped),
+    ])
 }
 
 fn clients(facts: Facts) -> Lines {
-    vec![
-        ("connected_clients", facts.clients.to_string()),
-        ("maxclients", facts.clients_max.to_string()),
-        ("client_bytes", facts.clients_bytes.to_string()),
-        ("evicted_clients", facts.evicted_clients.to_string()),
-    ]
+    Lines::new([
+        ("connected_clients", &facts.clients),
+        ("maxclients", &facts.clients_max),
+        ("client_bytes", &facts.clients_bytes),
+        ("evicted_clients", &facts.evicted_clients),
+    ])
 }
 
 fn memory(facts: Facts) -> Lines {
     let resident = resident_bytes(std::process::id());
-    let own = [
+    let mut lines = Lines::new([
         // Left empty where the system does not tell.
-        (
-            "used_memory_rss",
-            resident.map(|bytes| bytes.to_string()).unwrap_or_default(),
-        ),
-        ("limit_bytes", facts.limits.total_bytes().to_string()),
-    ];
-    let parts = facts.limits.parts();
-    own.into_iter()
-        .chain(parts.map(|(name, bytes)| (name, bytes.to_string())))
-        .collect()
+        ("used_memory_rss", &Known(resident)),
+        ("limit_bytes", &facts.limits.total_bytes()),
+    ]);
+    for (name, bytes) in facts.limits.parts() {
+        lines.add(name, bytes);
+    }
+    lines
 }
 
 /// What a process has in memory, where the system tells it the way Linux does.
@@ -101,29 +116,39 @@ pub(crate) fn resident_bytes(process: u32) -> Option<u64> {
 }
 
 fn replication(consensus: &Consensus) -> Lines {
-    vec![
-        ("protocol", consensus.protocol.into()),
-        ("id", consensus.id.to_string()),
-        ("role", consensus.role.clone()),
+    let mut lines = Lines::new([
+        ("protocol", &consensus.protocol),
+        ("id", &consensus.id),
+        ("role", &consensus.role),
+        // Empty while the node serves.
+        ("closed", &Known(consensus.closed.as_ref())),
         // Empty while no leader is known: a number here would be taken for a node's.
-        (
-            "leader_id",
-            consensus
-                .leader_id
-                .map(|id| id.to_string())
-                .unwrap_or_default(),
-        ),
-        ("term", consensus.term.to_string()),
-        ("commit_index", consensus.commit_index.to_string()),
-        ("applied_index", consensus.applied_index.to_string()),
-        ("log_bytes", consensus.log_bytes.to_string()),
-        ("log_syncs", consensus.log_syncs.to_string()),
-        ("snapshots_taken", consensus.snapshots_taken.to_string()),
-        (
-            "snapshots_received",
-            consensus.snapshots_received.to_string(),
-        ),
-    ]
+        ("leader_id", &Known(consensus.leader_id)),
+        ("term", &consensus.term),
+        ("commit_index", &consensus.commit_index),
+        ("applied_index", &consensus.applied_index),
+        ("log_bytes", &consensus.log_bytes),
+        ("log_syncs", &consensus.log_syncs),
+        ("snapshots_taken", &consensus.snapshots_taken),
+        ("snapshots_received", &consensus.snapshots_received),
+        ("snapshots_failed", &consensus.snapshots_failed),
+    ]);
+    for Peer { id, matched, lag } in &consensus.peers {
+        lines.add(
+            format_args!("peer{id}"),
+            format_args!("matched={matched},lag={lag}"),
+        );
+    }
+    lines
+}
+
+/// Nothing where nothing is known.
+struct Known<T>(Option<T>);
+
+impl<T: Display> Display for Known<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |value| value.fmt(f))
+    }
 }
 
 #[cfg(test)]
@@ -144,5 +169,26 @@ mod tests {
         let one = text(&["consensus".into()], Facts::default(), &consensus);
         assert!(one.starts_with("# Consensus\r\nprotocol:raft\r\n") && !one.contains("# Server"));
         assert_eq!(text(&["keyspace".into()], Facts::default(), &consensus), "");
+    }
+
+    #[test]
+    fn peers_and_the_end_have_lines_of_their_own() {
+        let peer = |id| Peer {
+            id,
+            matched: 7,
+            lag: 2,
+        };
+        let consensus = Consensus {
+            role: "closed".into(),
+            closed: Some("storage failed".into()),
+            peers: vec![peer(2), peer(3)],
+            ..Consensus::default()
+        };
+        let all = text(&[], Facts::default(), &consensus);
+        assert_eq!(info_field(&all, "closed"), Some("storage failed"));
+        for field in ["peer2", "peer3"] {
+            assert_eq!(info_field(&all, field), Some("matched=7,lag=2"));
+        }
+        assert_eq!(info_field(&all, "leader_id"), Some(""));
     }
 }

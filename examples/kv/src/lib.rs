@@ -41,51 +41,77 @@
 //!   Nothing is tried twice on a client's behalf.
 //! - Requests of one connection are executed and answered in order, also when they are pipelined.
 //!
+//! # How it ends
+//!
+//! A node that cannot go on says so and ends, so that a supervisor can act: its [`ExitStatus`] tells of
+//! what kind the reason is, the last line of its log tells the reason itself. Until then `INFO` has it
+//! as `closed`, and `PING` is answered with an error.
+//!
 //! # Left out
 //!
 //! Expiry, types other than strings, transactions, scripts, publish and subscribe, RESP3, inline
 //! commands, authentication, and more than one database. Keys are one group: `synod-replica` runs
-//! many on a node, and the demo of sharding is another one. The map lives in memory.
+//! many on a node, and the demo of sharding is another one. The map lives in memory; how large it may
+//! become stands in the map itself ([`MapLimits`]), and `CONFIG SET maxmemory` changes it on all nodes
+//! at one point of the log.
 
+mod answer;
 mod budget;
+mod capacity;
 mod client;
 mod cluster;
 mod command;
 mod connection;
 mod demo;
+mod descriptors;
 mod dump;
+mod exit;
+mod faults;
 mod framing;
 mod group;
 mod info;
 mod limits;
 mod load;
 mod machine;
+mod map;
 mod memory;
+mod options;
+mod output;
 mod ports;
 mod protocol;
 mod query;
 mod random;
+mod reap;
 mod request;
+mod response;
 mod serve;
 mod server;
 mod snapshot;
+mod stop;
 mod store;
+mod value;
 
+pub use answer::Answer;
+pub use capacity::{ENTRY_BYTES, Gauge, KEY_BYTES_MAX, MapLimits, VALUE_BYTES_MAX};
 pub use client::{Client, ClientError, value_of};
-pub use cluster::{Cluster, ClusterError, ClusterOptions, fresh_directory};
+pub use cluster::{Cluster, ClusterError, ClusterOptions, Listener, fresh_directory};
 pub use command::{Blob, Command, LIST_MAX, When};
 pub use demo::{DemoError, DemoOptions, VerifyError, demo};
 pub use dump::{DumpError, DumpOptions, dump};
+pub use exit::ExitStatus;
 pub use framing::{Framer, FramingError, RequestLimits};
 pub use info::info_field;
 pub use limits::MemoryLimits;
 pub use load::{LoadError, LoadOptions, load};
-pub use machine::{KEY_BYTES_MAX, Kv, Refusal, Response, SHARDS, VALUE_BYTES_MAX};
+pub use machine::Kv;
 pub use memory::{MemoryError, MemoryOptions, memory};
-pub use protocol::{Agreement, AgreementError, Protocol};
+pub use options::{Member, ServeOptions};
+pub use protocol::{Agreement, AgreementError, Protocol, Timeouts, TimeoutsError};
 pub use query::Query;
 pub use request::{Local as LocalRequest, Request, RequestError, command_count, parse};
-pub use serve::{Member, ServeError, ServeOptions, serve};
+pub use response::{Refusal, Response};
+pub use serve::{ServeError, serve};
 pub use server::{GRACE, Server, ServerLimits};
 pub use snapshot::{read as read_snapshot, write as write_snapshot};
-pub use store::{Consensus, Failure, Local, Store};
+pub use store::{Consensus, Failure, Local, Peer, Store};
+pub use value::Value;

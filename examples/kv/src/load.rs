@@ -13,6 +13,7 @@ use tokio::{
 use crate::{
     client::{Client, ClientError},
     demo::report::{Percentiles, grouped, latency_histogram, milliseconds},
+    output::print,
     random::Random,
 };
 
@@ -101,12 +102,9 @@ pub async fn load(options: &LoadOptions) -> Result<bool, LoadError> {
         figures: all,
         length: started.elapsed(),
     };
-    println!("{report}");
+    print(&report)?;
     if options.json {
-        println!(
-            "{}",
-            serde_json::to_string(&report.summary()).map_err(io::Error::other)?
-        );
+        print(serde_json::to_string(&report.summary()).map_err(io::Error::other)?)?;
     }
     Ok(report.figures.errors == 0 && report.figures.broken == 0)
 }

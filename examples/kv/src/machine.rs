@@ -1,24 +1,31 @@
 //! The replicated state: a map of byte strings, changed only by [`Command`]s.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use bytes::{Bytes, BytesMut};
-
-use crate::command::{Blob, Command, When};
+use crate::{
+    capacity::{ENTRY_BYTES, Gauge, MapLimits, VALUE_BYTES_MAX},
+    command::{Blob, Command, When},
+    map::Map,
+    reap::{Garbage, reap},
+    response::{Refusal, Response},
+    value::Value,
+};
 
 /// The key-value map.
 ///
-/// Keys are spread over [`SHARDS`] ordered maps that are shared when the store is frozen for a
-/// snapshot and copied, one by one, when a later write touches them. Freezing therefore costs a
-/// thousand reference counts, and a snapshot in progress at most a second copy of the shards'
-/// trees, never of the values.
+/// What a command costs, every replica pays on the thread that also answers heartbeats. So no cost
+/// grows with what the map holds: a copy for a snapshot is one reference count, a write beside it
+/// copies a node of the tree a level and never a value, an append writes what is appended (see
+/// [`Value`]), and what is removed or overwritten is freed elsewhere when there is much of it.
+///
+/// How large the map may become is a part of it ([`MapLimits`]): replicated, in each snapshot, and
+/// changed by a command alone. Were it a setting, two nodes that differ in it would answer the same
+/// command differently.
 ///
 /// Invariants:
-/// - Each key lies in the shard that its hash names, in exactly one.
-/// - `len` is the number of keys in all shards.
+/// - `bytes` is the sum of the lengths of all keys and values, and [`ENTRY_BYTES`] for each key.
 /// - No key is longer than [`KEY_BYTES_MAX`], no value longer than [`VALUE_BYTES_MAX`].
 /// - No key or value shares memory with the command it came in: a small value must not pin a large
 ///   log entry.
+/// - `discarded` is empty between commands.
 ///
 /// ```
 /// use synod_kv::{Blob, Command, Kv, Response};
@@ -27,111 +34,116 @@ use crate::command::{Blob, Command, When};
 /// let append = Command::Append { key: Blob(b"song"), value: Blob(b"la ") }.encode();
 /// assert_eq!(kv.execute(&append), Response::Integer(3));
 /// assert_eq!(kv.execute(&append), Response::Integer(6));
-/// assert_eq!(kv.value(b"song").map(|value| &value[..]), Some(&b"la la "[..]));
+/// assert!(kv.value(b"song").is_some_and(|value| *value == b"la la "[..]));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Kv {
-    shards: Box<[Arc<Shard>]>,
-    len: usize,
-}
-
-/// What a command answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Response {
-    /// Done, and there is nothing else to say.
-    Done,
-    /// There is no value, or a condition did not hold.
-    Absent,
-    /// A count, a length, a sum, or a truth (0 or 1).
-    Integer(i64),
-    /// The value before.
-    Value(Bytes),
-    /// The command changed nothing, for this reason.
-    Refused(Refusal),
-}
-
-/// Why a command changed nothing. The texts are those that clients of Redis know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The value under the key, or the argument, is not a 64-bit decimal integer.
-    #[error("value is not an integer or out of range")]
-    NotAnInteger,
-    /// The sum does not fit 64 bits.
-    #[error("increment or decrement would overflow")]
-    Overflow,
-    /// A key longer than [`KEY_BYTES_MAX`].
-    #[error("key exceeds maximum allowed size ({KEY_BYTES_MAX} bytes)")]
-    KeyTooLong,
-    /// A value longer than [`VALUE_BYTES_MAX`].
-    #[error("string exceeds maximum allowed size ({VALUE_BYTES_MAX} bytes)")]
-    ValueTooLong,
-    /// The bytes are no command: written by another version, or by no version.
-    #[error("the log entry holds no command that this version knows")]
-    Malformed,
-}
-
-impl Default for Kv {
-    fn default() -> Self {
-        let empty = Arc::new(Shard::new());
-        Self {
-            shards: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
-            len: 0,
-        }
-    }
+    map: Map,
+    bytes: u64,
+    limits: MapLimits,
+    gauge: Gauge,
+    discarded: Vec<Value>,
 }
 
 impl Kv {
     /// Applies one command. The same commands in the same order give the same state and the same
     /// answers on every node; bytes that are no command change nothing.
     pub fn execute(&mut self, command: &[u8]) -> Response {
-        Command::decode(command)
+        let response = Command::decode(command)
             .ok_or(Refusal::Malformed)
             .and_then(|command| self.apply(&command))
-            .unwrap_or_else(Response::Refused)
+            .unwrap_or_else(Response::Refused);
+        if !self.discarded.is_empty() {
+            reap(Garbage::Values(std::mem::take(&mut self.discarded)));
+        }
+        self.gauge.show(self.is_full());
+        response
     }
 
     /// The value under a key.
     #[must_use]
-    pub fn value(&self, key: &[u8]) -> Option<&Bytes> {
-        self.shards[shard_of(key)].get(key)
+    pub fn value(&self, key: &[u8]) -> Option<&Value> {
+        self.map.get(key)
     }
 
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.map.len()
     }
 
     /// Whether there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
-    /// Keys and values in an order that depends on nothing but the keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        self.shards.iter().flat_map(|shard| shard.iter())
+    /// Bytes of all keys and values, and [`ENTRY_BYTES`] for each key.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
-    /// Writes without a condition. The bytes are kept as they are, so they must not be a slice of
-    /// something larger.
-    pub(crate) fn insert(&mut self, key: Bytes, value: Bytes) {
-        let shard = Arc::make_mut(&mut self.shards[shard_of(&key)]);
-        if shard.insert(key, value).is_none() {
-            self.len += 1;
+    /// How large the map may become.
+    #[must_use]
+    pub fn limits(&self) -> MapLimits {
+        self.limits
+    }
+
+    /// Tells from elsewhere whether the map is full, as of the last command.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        self.gauge.share()
+    }
+
+    /// Keys and values, in the order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Value)> {
+        self.map.iter()
+    }
+
+    /// An empty map with these limits.
+    pub(crate) fn with_limits(limits: MapLimits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
         }
     }
 
+    /// Writes without a condition.
+    pub(crate) fn insert(&mut self, key: &[u8], value: Value) {
+        self.bytes += value.len() as u64;
+        match self.map.insert(key, value) {
+            None => self.bytes += key.len() as u64 + ENTRY_BYTES,
+            Some(before) => {
+                self.bytes -= before.len() as u64;
+                self.discard(before);
+            }
+        }
+    }
+
+    /// Takes over another map; whoever holds a [`Gauge`] of this one sees the change.
+    pub(crate) fn replace(&mut self, with: Self) {
+        let Self {
+            map, bytes, limits, ..
+        } = with;
+        self.limits = limits;
+        self.bytes = bytes;
+        reap(Garbage::Map(std::mem::replace(&mut self.map, map)));
+        self.gauge.show(self.is_full());
+    }
+
     fn apply(&mut self, command: &Command<'_>) -> Result<Response, Refusal> {
+        if self.is_full() && command.may_grow() {
+            return Err(Refusal::MapFull);
+        }
+        command.check()?;
         match command {
             Command::Set {
                 key,
                 value,
                 when,
                 previous,
-            } => self.set(*key, *value, *when, *previous),
+            } => Ok(self.set(*key, *value, *when, *previous)),
             Command::Delete { keys } => {
                 let removed = keys.iter().filter(|key| self.remove(key.0)).count();
                 Ok(Response::Integer(removed as i64))
@@ -139,40 +151,35 @@ impl Kv {
             Command::Add { key, by } => self.add(*key, *by),
             Command::Append { key, value } => self.append(*key, *value),
             Command::SetMany { pairs } => {
-                pairs
-                    .iter()
-                    .try_for_each(|(key, value)| checked(*key, *value))?;
                 for (key, value) in pairs {
-                    self.insert(
-                        Bytes::copy_from_slice(key.0),
-                        Bytes::copy_from_slice(value.0),
-                    );
+                    self.insert(key.0, Value::new(value.0));
                 }
                 Ok(Response::Done)
             }
             Command::Clear => {
-                *self = Self::default();
+                self.bytes = 0;
+                reap(Garbage::Map(std::mem::take(&mut self.map)));
                 Ok(Response::Done)
             }
             Command::CompareAndSwap { key, expected, new } => {
-                checked(*key, *new)?;
-                let swap = self.value(key.0).is_some_and(|value| value == expected.0);
+                let swap = self.value(key.0).is_some_and(|value| *value == *expected.0);
                 if swap {
-                    self.insert(Bytes::copy_from_slice(key.0), Bytes::copy_from_slice(new.0));
+                    self.insert(key.0, Value::new(new.0));
                 }
                 Ok(Response::Integer(i64::from(swap)))
+            }
+            Command::Limit {
+                keys_max,
+                bytes_max,
+            } => {
+                self.limits.keys_max = keys_max.unwrap_or(self.limits.keys_max);
+                self.limits.bytes_max = bytes_max.unwrap_or(self.limits.bytes_max);
+                Ok(Response::Done)
             }
         }
     }
 
-    fn set(
-        &mut self,
-        key: Blob<'_>,
-        value: Blob<'_>,
-        when: When,
-        previous: bool,
-    ) -> Result<Response, Refusal> {
-        checked(key, value)?;
+    fn set(&mut self, key: Blob<'_>, value: Blob<'_>, when: When, previous: bool) -> Response {
         let before = self.value(key.0).cloned();
         let write = match when {
             When::Always => true,
@@ -180,56 +187,62 @@ impl Kv {
             When::Present => before.is_some(),
         };
         if write {
-            self.insert(
-                Bytes::copy_from_slice(key.0),
-                Bytes::copy_from_slice(value.0),
-            );
+            self.insert(key.0, Value::new(value.0));
         }
-        Ok(match before {
+        match before {
             Some(before) if previous => Response::Value(before),
             None if previous => Response::Absent,
             _ if write => Response::Done,
             _ => Response::Absent,
-        })
+        }
     }
 
     fn remove(&mut self, key: &[u8]) -> bool {
-        let shard = &mut self.shards[shard_of(key)];
-        // A shard that a snapshot shares is not copied for a key that it does not hold.
-        let present = shard.contains_key(key);
-        if present {
-            Arc::make_mut(shard).remove(key);
-            self.len -= 1;
+        let before = self.map.remove(key);
+        let removed = before.is_some();
+        if let Some(before) = before {
+            self.bytes -= (key.len() + before.len()) as u64 + ENTRY_BYTES;
+            self.discard(before);
         }
-        present
+        removed
     }
 
     fn add(&mut self, key: Blob<'_>, by: i64) -> Result<Response, Refusal> {
-        checked(key, Blob(b""))?;
         let before = match self.value(key.0) {
-            Some(value) => integer(value).ok_or(Refusal::NotAnInteger)?,
+            Some(value) if value.len() > INTEGER_BYTES_MAX => return Err(Refusal::NotAnInteger),
+            Some(value) => integer(&value.to_bytes()).ok_or(Refusal::NotAnInteger)?,
             None => 0,
         };
         let sum = before.checked_add(by).ok_or(Refusal::Overflow)?;
-        self.insert(Bytes::copy_from_slice(key.0), Bytes::from(sum.to_string()));
+        self.insert(key.0, Value::new(sum.to_string().as_bytes()));
         Ok(Response::Integer(sum))
     }
 
     fn append(&mut self, key: Blob<'_>, value: Blob<'_>) -> Result<Response, Refusal> {
-        checked(key, value)?;
-        let before = self.value(key.0).map_or(&b""[..], |value| &value[..]);
-        let len = before.len() + value.0.len();
+        let before = self.value(key.0).map_or(0, Value::len);
+        let len = before + value.0.len();
         if len > VALUE_BYTES_MAX {
             return Err(Refusal::ValueTooLong);
         }
-        let mut after = BytesMut::with_capacity(len);
-        after.extend_from_slice(before);
-        after.extend_from_slice(value.0);
-        // Redis makes no key of an empty append either.
-        if !after.is_empty() || self.value(key.0).is_some() {
-            self.insert(Bytes::copy_from_slice(key.0), after.freeze());
+        if let Some(grown) = self.map.get_mut(key.0) {
+            grown.append(value.0);
+            self.bytes += value.0.len() as u64;
+        } else if !value.0.is_empty() {
+            // Redis makes no key of an empty append either.
+            self.insert(key.0, Value::new(value.0));
         }
         Ok(Response::Integer(len as i64))
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= self.limits.bytes_max || self.len() as u64 >= self.limits.keys_max
+    }
+
+    /// A value that is cheap to free is freed here, without a word to another thread.
+    fn discard(&mut self, value: Value) {
+        if value.len() >= DISCARD_BYTES_MIN {
+            self.discarded.push(value);
+        }
     }
 }
 
@@ -248,41 +261,18 @@ pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn checked(key: Blob<'_>, value: Blob<'_>) -> Result<(), Refusal> {
-    if key.0.len() > KEY_BYTES_MAX {
-        Err(Refusal::KeyTooLong)
-    } else if value.0.len() > VALUE_BYTES_MAX {
-        Err(Refusal::ValueTooLong)
-    } else {
-        Ok(())
-    }
-}
-
-/// FNV-1a: the same on every machine, and good enough to spread keys. Who chooses keys that collide
-/// makes one shard slow to copy, nothing else.
-fn shard_of(key: &[u8]) -> usize {
-    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    ((hash ^ (hash >> 32)) % SHARDS as u64) as usize
-}
-
-type Shard = BTreeMap<Bytes, Bytes>;
-
-/// How many pieces the map is copied in when it is written to during a snapshot.
-pub const SHARDS: usize = 1_024;
-/// The longest key.
-pub const KEY_BYTES_MAX: usize = 64 * 1_024;
-/// The longest value. A constant and no setting: nodes that differ in it would answer the same
-/// command differently.
-pub const VALUE_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+/// Of a 64-bit decimal integer.
+const INTEGER_BYTES_MAX: usize = 20;
+/// From this length on a value is freed elsewhere.
+const DISCARD_BYTES_MIN: usize = 32 * 1_024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capacity::KEY_BYTES_MAX;
 
     fn text(value: &'static str) -> Response {
-        Response::Value(Bytes::from_static(value.as_bytes()))
+        Response::Value(Value::new(value.as_bytes()))
     }
 
     fn set(kv: &mut Kv, value: &str, when: When, previous: bool) -> Response {
@@ -307,7 +297,7 @@ mod tests {
         assert_eq!(set(&mut kv, "c", When::Present, true), text("a"));
         assert_eq!(set(&mut kv, "d", When::Always, true), text("c"));
         assert_eq!(set(&mut kv, "e", When::Always, false), Response::Done);
-        assert_eq!(kv.value(b"k").map(|value| &value[..]), Some(&b"e"[..]));
+        assert!(*kv.value(b"k").unwrap() == b"e"[..]);
     }
 
     #[test]
@@ -354,8 +344,7 @@ mod tests {
             Response::Refused(Refusal::KeyTooLong)
         );
         assert!(kv.is_empty());
-        let huge = vec![0; VALUE_BYTES_MAX];
-        kv.insert(Bytes::from_static(b"k"), huge.into());
+        kv.insert(b"k", Value::new(&vec![0; VALUE_BYTES_MAX]));
         let append = Command::Append {
             key: Blob(b"k"),
             value: Blob(b"x"),
@@ -364,23 +353,81 @@ mod tests {
             kv.execute(&append.encode()),
             Response::Refused(Refusal::ValueTooLong)
         );
-        assert_eq!(kv.value(b"k").map(Bytes::len), Some(VALUE_BYTES_MAX));
+        assert_eq!(kv.value(b"k").map(Value::len), Some(VALUE_BYTES_MAX));
+    }
+
+    fn limit(keys_max: Option<u64>, bytes_max: Option<u64>) -> bytes::Bytes {
+        let limit = Command::Limit {
+            keys_max,
+            bytes_max,
+        };
+        limit.encode()
+    }
+
+    fn add(key: &str) -> bytes::Bytes {
+        let key = Blob(key.as_bytes());
+        Command::Add { key, by: 1 }.encode()
     }
 
     #[test]
-    fn what_is_kept_does_not_pin_what_it_came_in() {
+    fn a_full_map_takes_nothing_more_until_something_is_gone() {
         let mut kv = Kv::default();
-        let command = Command::Set {
-            key: Blob(b"k"),
-            value: Blob(b"v"),
-            when: When::Always,
-            previous: false,
+        let gauge = kv.gauge();
+        assert_eq!(kv.execute(&limit(Some(2), None)), Response::Done);
+        for key in ["a", "b"] {
+            assert!(!gauge.is_full());
+            assert_eq!(kv.execute(&add(key)), Response::Integer(1));
         }
-        .encode();
-        kv.execute(&command);
-        assert!(
-            command.is_unique(),
-            "the store holds a slice of the log entry"
-        );
+        assert!(gauge.is_full());
+        let empty = Blob(b"");
+        let growing = [
+            add("a"),
+            Command::Append {
+                key: Blob(b"c"),
+                value: empty,
+            }
+            .encode(),
+            Command::SetMany { pairs: vec![] }.encode(),
+            Command::CompareAndSwap {
+                key: empty,
+                expected: empty,
+                new: empty,
+            }
+            .encode(),
+        ];
+        let refused = Response::Refused(Refusal::MapFull);
+        for command in growing {
+            assert_eq!(kv.execute(&command), refused);
+        }
+        assert_eq!(set(&mut kv, "v", When::Present, true), refused);
+
+        let keys = vec![Blob(b"a")];
+        let delete = Command::Delete { keys }.encode();
+        assert_eq!(kv.execute(&delete), Response::Integer(1));
+        assert!(!gauge.is_full());
+        // One key of one byte with a value of one byte.
+        assert_eq!(kv.bytes(), ENTRY_BYTES + 2);
+        for (bytes_max, is_full) in [(ENTRY_BYTES + 2, true), (ENTRY_BYTES + 3, false)] {
+            assert_eq!(kv.execute(&limit(None, Some(bytes_max))), Response::Done);
+            let limits = MapLimits {
+                keys_max: 2,
+                bytes_max,
+            };
+            assert_eq!((kv.limits(), gauge.is_full()), (limits, is_full));
+        }
+    }
+
+    #[test]
+    fn a_gauge_is_that_of_its_map_and_not_of_a_copy() {
+        let mut kv = Kv::default();
+        let gauge = kv.gauge();
+        kv.execute(&limit(Some(1), None));
+        kv.execute(&add("a"));
+        let mut clone = kv.clone();
+        assert_eq!(clone.execute(&Command::Clear.encode()), Response::Done);
+        assert!(gauge.is_full() && !clone.gauge().is_full());
+        kv.replace(clone);
+        let limits = kv.limits();
+        assert_eq!((kv.len(), limits.keys_max, gauge.is_full()), (0, 1, false));
     }
 }

@@ -1,9 +1,13 @@
 //! The `kv` program: see the library for what its parts do.
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
-use synod_kv::{DemoOptions, DumpOptions, LoadOptions, ServeOptions};
+use synod_kv::{DemoOptions, DumpOptions, ExitStatus, LoadOptions, ServeOptions};
 
 /// A replicated key-value server that speaks RESP, the demo that kills it, and a load generator.
 ///
@@ -35,28 +39,39 @@ enum Log {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(status) => ExitCode::from(status as u8),
         Err(error) => {
-            eprintln!("kv: {error}");
-            ExitCode::FAILURE
+            // Where nobody listens, the exit status has to do.
+            let _ = writeln!(io::stderr(), "kv: {error}");
+            ExitCode::from(ExitStatus::Failed as u8)
         }
     }
 }
 
-fn run(cli: Cli) -> Result<bool, Box<dyn Error>> {
+fn run(cli: Cli) -> Result<ExitStatus, Box<dyn Error>> {
     // One thread for everything: see `serve.rs`. The load generators are quickest in one thread
     // too, and leave the other cores to the servers.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let verdict = |passed| match passed {
+        true => ExitStatus::Stopped,
+        false => ExitStatus::Failed,
+    };
     Ok(match cli.command {
-        None => runtime.block_on(synod_kv::demo(&cli.demo))?,
-        Some(Command::Demo(options)) => runtime.block_on(synod_kv::demo(&options))?,
-        Some(Command::Load(options)) => runtime.block_on(synod_kv::load(&options))?,
+        None => verdict(runtime.block_on(synod_kv::demo(&cli.demo))?),
+        Some(Command::Demo(options)) => verdict(runtime.block_on(synod_kv::demo(&options))?),
+        Some(Command::Load(options)) => verdict(runtime.block_on(synod_kv::load(&options))?),
         Some(Command::Serve(options)) => {
-            runtime.block_on(synod_kv::serve(&options)).map(|()| true)?
+            let served = runtime.block_on(synod_kv::serve(&options));
+            // A disk that hangs must not keep a process that has ended: what a storage task still
+            // does, nobody waits for.
+            runtime.shutdown_background();
+            // The error was told already, to the log.
+            served.map_or_else(|error| error.status(), |()| ExitStatus::Stopped)
         }
-        Some(Command::Log(Log::Dump(options))) => synod_kv::dump(&options).map(|()| true)?,
+        Some(Command::Log(Log::Dump(options))) => {
+            synod_kv::dump(&options).map(|()| ExitStatus::Stopped)?
+        }
     })
 }

@@ -29,9 +29,10 @@ use tokio::{
 
 use crate::{
     client::{Client, ClientError},
-    cluster::{Cluster, ClusterError, ClusterOptions},
+    cluster::{Cluster, ClusterError, ClusterOptions, Listener},
     demo::report::grouped,
     info::{info_field, resident_bytes},
+    output::print,
     random::Random,
 };
 
@@ -88,6 +89,7 @@ pub async fn memory(options: &MemoryOptions, program: PathBuf) -> Result<bool, M
         nodes: 3,
         directory: directory.path().to_owned(),
         arguments: Vec::new(),
+        listener: Listener::File,
     })?;
     cluster.ready(START_PATIENCE).await?;
     let leader = cluster.leader(START_PATIENCE).await?;
@@ -105,7 +107,7 @@ pub async fn memory(options: &MemoryOptions, program: PathBuf) -> Result<bool, M
     gone.map(|gone| nodes.remove(&gone));
 
     let report = measure(options, &mut cluster, load, nodes).await?;
-    println!("{report}");
+    print(&report)?;
     Ok(report.passes())
 }
 

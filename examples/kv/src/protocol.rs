@@ -1,14 +1,15 @@
 //! The one place that names a consensus protocol.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 #[cfg(feature = "paxos")]
 use synod_replica::paxos;
 #[cfg(feature = "raft")]
 use synod_replica::raft;
-use synod_replica::{Configured, Group, GroupId, Node, NodeId, OpenGroupError};
+use synod_replica::{Configured, GroupId, Node, NodeId, OpenGroupError};
 
 use crate::{
+    group::Replicated,
     limits::{CACHE_BYTES_MAX, INFLIGHT_BYTES_MAX, UNCOMMITTED_BYTES_MAX},
     machine::Kv,
 };
@@ -35,6 +36,41 @@ pub struct Agreement {
     /// so many, and one more, must then be up for a new leader [default: a majority]
     #[arg(long, value_name = "NODES", value_parser = clap::value_parser!(u64).range(1..))]
     pub phase2: Option<u64>,
+}
+
+/// When a leader is missed. Nodes may differ in it, and should not by much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct Timeouts {
+    /// A node that has heard no leader for this long, and up to twice as long, asks for votes.
+    /// Longer than the slowest sync of its disk, and than any pause of its machine
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = Timeouts::default().election_timeout_ms,
+        value_parser = clap::value_parser!(u64).range(10..=600_000)
+    )]
+    pub election_timeout_ms: u64,
+    /// How often a leader makes itself heard: three times or more in an election timeout
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = Timeouts::default().heartbeat_ms,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub heartbeat_ms: u64,
+}
+
+/// A leader would be missed while it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "--heartbeat-ms {heartbeat_ms} is too long for --election-timeout-ms {election_timeout_ms}: a leader must be heard \
+     {HEARTBEATS_MIN} times in it, so that one lost message costs no election"
+)]
+pub struct TimeoutsError {
+    /// As asked for.
+    pub heartbeat_ms: u64,
+    /// As asked for.
+    pub election_timeout_ms: u64,
 }
 
 /// Nodes cannot agree in that way.
@@ -83,22 +119,24 @@ impl Agreement {
     /// Opens the group of all keys on a node. `seed` spreads its timeouts.
     pub(crate) async fn open(
         self,
+        timeouts: Timeouts,
         node: &Node,
         id: NodeId,
         nodes: &BTreeSet<NodeId>,
         seed: u64,
-    ) -> Result<Group<Kv>, Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<Replicated, Box<dyn std::error::Error + Send + Sync>> {
+        timeouts.check()?;
         let count = nodes.len() as u64;
         Ok(match self.protocol {
             #[cfg(feature = "raft")]
             Protocol::Raft => {
                 self.quorums(count)?;
-                open(node, raft_config(id, nodes, seed)).await?
+                open(node, raft_config(id, nodes, timeouts, seed)).await?
             }
             #[cfg(feature = "paxos")]
             Protocol::Paxos => {
                 let quorums = self.quorums(count)?;
-                open(node, paxos_config(id, nodes, quorums, seed)?).await?
+                open(node, paxos_config(id, nodes, quorums, timeouts, seed)?).await?
             }
         })
     }
@@ -111,6 +149,45 @@ impl Agreement {
                 self.protocol
             ),
             _ => self.protocol.to_string(),
+        }
+    }
+}
+
+impl Timeouts {
+    /// Whether a leader that is well is heard in time.
+    ///
+    /// # Errors
+    /// [`TimeoutsError`]
+    pub fn check(self) -> Result<(), TimeoutsError> {
+        let Self {
+            heartbeat_ms,
+            election_timeout_ms,
+        } = self;
+        if heartbeat_ms.saturating_mul(HEARTBEATS_MIN) <= election_timeout_ms {
+            Ok(())
+        } else {
+            Err(TimeoutsError {
+                heartbeat_ms,
+                election_timeout_ms,
+            })
+        }
+    }
+
+    fn election(self) -> Duration {
+        Duration::from_millis(self.election_timeout_ms)
+    }
+
+    fn heartbeat(self) -> Duration {
+        Duration::from_millis(self.heartbeat_ms)
+    }
+}
+
+impl Default for Timeouts {
+    /// Those of the protocols.
+    fn default() -> Self {
+        Self {
+            election_timeout_ms: 150,
+            heartbeat_ms: 40,
         }
     }
 }
@@ -151,10 +228,19 @@ impl Default for Protocol {
 }
 
 #[cfg(feature = "raft")]
-fn raft_config(id: NodeId, nodes: &BTreeSet<NodeId>, seed: u64) -> raft::Config {
+fn raft_config(
+    id: NodeId,
+    nodes: &BTreeSet<NodeId>,
+    timeouts: Timeouts,
+    seed: u64,
+) -> raft::Config {
     let voters = nodes.iter().map(|voter| raft::NodeId(voter.0));
     let mut config = raft::Config::new(raft::NodeId(id.0), voters);
     config.seed = seed;
+    config.election_timeout_min = timeouts.election();
+    config.election_timeout_max = 2 * timeouts.election();
+    config.heartbeat_interval = timeouts.heartbeat();
+    config.write_stall_max = config.write_stall_max.max(config.election_timeout_max);
     config.cache_bytes_max = CACHE_BYTES_MAX;
     config.uncommitted_bytes_max = UNCOMMITTED_BYTES_MAX;
     config.inflight_bytes_max = INFLIGHT_BYTES_MAX;
@@ -166,20 +252,28 @@ fn paxos_config(
     id: NodeId,
     nodes: &BTreeSet<NodeId>,
     (phase1, phase2): (u64, u64),
+    timeouts: Timeouts,
     seed: u64,
 ) -> Result<paxos::Config, paxos::QuorumError> {
     let acceptors = nodes.iter().map(|node| paxos::NodeId(node.0));
     let quorums = paxos::Quorums::flexible(acceptors, phase1 as usize, phase2 as usize)?;
     let mut config = paxos::Config::new(paxos::NodeId(id.0), quorums);
     config.seed = seed;
+    config.election_timeout_min = timeouts.election();
+    config.election_timeout_max = 2 * timeouts.election();
+    config.heartbeat_interval = timeouts.heartbeat();
+    config.write_stall_max = config.write_stall_max.max(config.election_timeout_max);
     config.cache_bytes_max = CACHE_BYTES_MAX;
     config.unchosen_bytes_max = UNCOMMITTED_BYTES_MAX;
     config.inflight_bytes_max = INFLIGHT_BYTES_MAX;
     Ok(config)
 }
 
-async fn open(node: &Node, config: impl Configured) -> Result<Group<Kv>, OpenGroupError> {
-    node.open(ALL_KEYS, config, Kv::default()).await
+async fn open(node: &Node, config: impl Configured) -> Result<Replicated, OpenGroupError> {
+    let kv = Kv::default();
+    let gauge = kv.gauge();
+    let group = node.open(ALL_KEYS, config, kv).await?;
+    Ok(Replicated::new(group, gauge))
 }
 
 impl fmt::Display for Protocol {
@@ -189,6 +283,7 @@ impl fmt::Display for Protocol {
 }
 
 const ALL_KEYS: GroupId = GroupId(1);
+const HEARTBEATS_MIN: u64 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -205,6 +300,47 @@ mod tests {
             assert_eq!(agreement.quorums(5), Ok((3, 3)));
             assert_eq!(agreement.describe(5), protocol.name());
         }
+    }
+
+    #[test]
+    fn a_leader_is_heard_several_times_before_it_is_missed() {
+        let with = |election_timeout_ms, heartbeat_ms| Timeouts {
+            election_timeout_ms,
+            heartbeat_ms,
+        };
+        assert_eq!(Timeouts::default().check(), Ok(()));
+        assert_eq!(with(120, 40).check(), Ok(()));
+        let error = with(119, 40).check().unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("--heartbeat-ms 40 is too long for --election-timeout-ms 119")
+        );
+        assert!(with(600_000, u64::MAX).check().is_err());
+    }
+
+    #[cfg(feature = "raft")]
+    #[test]
+    fn the_usual_timeouts_are_those_of_the_protocols() {
+        let nodes = BTreeSet::from([NodeId(1)]);
+        let usual = raft::Config::new(raft::NodeId(1), [raft::NodeId(1)]);
+        let config = raft_config(NodeId(1), &nodes, Timeouts::default(), 0);
+        let times = |config: &raft::Config| {
+            (
+                config.election_timeout_min,
+                config.election_timeout_max,
+                config.heartbeat_interval,
+                config.write_stall_max,
+            )
+        };
+        assert_eq!(times(&config), times(&usual));
+        let slow = Timeouts {
+            election_timeout_ms: 600_000,
+            heartbeat_ms: 200_000,
+        };
+        // The protocol itself refuses a write that counts as stalled before that.
+        let slow = raft_config(NodeId(1), &nodes, slow, 0);
+        assert_eq!(slow.write_stall_max, slow.election_timeout_max);
     }
 
     #[cfg(feature = "paxos")]

@@ -3,7 +3,11 @@
 use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
 
-use crate::machine::Kv;
+use crate::{
+    answer::{Answer, settings},
+    machine::Kv,
+    value::Value,
+};
 
 /// One read. All reads of a run look at the map at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,38 +22,36 @@ pub enum Query {
     Len(Bytes),
     /// `DBSIZE`
     Count,
+    /// `CONFIG GET parameter [parameter ...]`, of what the map itself holds.
+    Config(Vec<Bytes>),
 }
 
 impl Query {
     /// Answers from the map. Values are shared with it, not copied.
     #[must_use]
-    pub fn answer(&self, kv: &Kv) -> BytesFrame {
-        let get = |key: &Bytes| {
-            kv.value(key)
-                .cloned()
-                .map_or(BytesFrame::Null, BytesFrame::BulkString)
-        };
+    pub fn answer(&self, kv: &Kv) -> Answer {
+        let get = |key: &Bytes| kv.value(key).cloned();
+        let number = |number: usize| Answer::Frame(BytesFrame::Integer(number as i64));
         match self {
-            Self::Get(key) => get(key),
+            Self::Get(key) => Answer::Value(get(key)),
             Self::GetMany(keys) => {
                 // One key may be named many times, so an answer can be larger than the whole map.
                 let bytes: usize = keys
                     .iter()
                     .filter_map(|key| kv.value(key))
-                    .map(Bytes::len)
+                    .map(Value::len)
                     .sum();
                 if bytes > ANSWER_BYTES_MAX {
-                    return BytesFrame::Error(
+                    return Answer::error(
                         "ERR the values asked for exceed the maximum reply size".into(),
                     );
                 }
-                BytesFrame::Array(keys.iter().map(get).collect())
+                Answer::Values(keys.iter().map(get).collect())
             }
-            Self::Exists(keys) => {
-                BytesFrame::Integer(keys.iter().filter(|key| kv.value(key).is_some()).count() as i64)
-            }
-            Self::Len(key) => BytesFrame::Integer(kv.value(key).map_or(0, Bytes::len) as i64),
-            Self::Count => BytesFrame::Integer(kv.len() as i64),
+            Self::Exists(keys) => number(keys.iter().filter(|key| kv.value(key).is_some()).count()),
+            Self::Len(key) => number(kv.value(key).map_or(0, Value::len)),
+            Self::Count => number(kv.len()),
+            Self::Config(names) => Answer::Frame(settings(names, Some(kv.limits()))),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     command::{Blob, Command, When},
     machine::integer,
     query::Query,
+    response::Refusal,
 };
 
 /// What a client asks for.
@@ -76,6 +77,12 @@ pub enum RequestError {
     /// A name with blanks or line ends would spoil a listing.
     #[error("Client names cannot contain spaces, newlines or special characters.")]
     ClientName,
+    /// A setting that does not exist, or is not for clients to change.
+    #[error("Unknown option or number of arguments for CONFIG SET - '{0}'")]
+    UnknownSetting(String),
+    /// The machine would refuse it, whatever it holds: it is not proposed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
 }
 
 /// Reads one request. `args` holds at least the command's name.
@@ -250,12 +257,46 @@ fn set_many(args: &[Bytes]) -> Result<Request, RequestError> {
 fn config(args: &[Bytes]) -> Result<Request, RequestError> {
     match args {
         [sub, names @ ..] if is(sub, "get") && !names.is_empty() => {
-            local(Local::ConfigGet(names.to_vec()))
+            let replicated =
+                |name: &Bytes| ["*", MAXMEMORY, MAXKEYS].iter().any(|word| is(name, word));
+            if names.iter().any(replicated) {
+                Ok(Request::Read(Query::Config(names.to_vec())))
+            } else {
+                local(Local::ConfigGet(names.to_vec()))
+            }
         }
+        [sub, pairs @ ..] if is(sub, "set") && !pairs.is_empty() => config_set(pairs),
         [sub] if is(sub, "get") => Err(RequestError::Arity("config|get")),
         [sub, ..] => Err(RequestError::UnknownSubcommand("CONFIG", printable(sub))),
         [] => Err(RequestError::Arity("config")),
     }
+}
+
+/// The limits of the map are a part of it, so they change through the log.
+fn config_set(args: &[Bytes]) -> Result<Request, RequestError> {
+    let (pairs, rest) = args.as_chunks::<2>();
+    if let [name] = rest {
+        return Err(RequestError::UnknownSetting(printable(name)));
+    }
+    let (mut keys_max, mut bytes_max) = (None, None);
+    for [name, number] in pairs {
+        let limit = match name {
+            name if is(name, MAXKEYS) => &mut keys_max,
+            name if is(name, MAXMEMORY) => &mut bytes_max,
+            _ => return Err(RequestError::UnknownSetting(printable(name))),
+        };
+        let number = integer(number).and_then(|number| u64::try_from(number).ok());
+        // In Redis, zero is no limit; here there is always one.
+        *limit = Some(
+            number
+                .filter(|number| *number > 0)
+                .ok_or(RequestError::NotAnInteger)?,
+        );
+    }
+    write(&Command::Limit {
+        keys_max,
+        bytes_max,
+    })
 }
 
 fn client(args: &[Bytes]) -> Result<Request, RequestError> {
@@ -306,6 +347,7 @@ fn is(arg: &[u8], word: &str) -> bool {
 }
 
 fn write(command: &Command<'_>) -> Result<Request, RequestError> {
+    command.check()?;
     Ok(Request::Write(command.encode()))
 }
 
@@ -313,5 +355,9 @@ fn local(local: Local) -> Result<Request, RequestError> {
     Ok(Request::Local(local))
 }
 
+/// Bytes of the map: Redis' name for it.
+pub(crate) const MAXMEMORY: &str = "maxmemory";
+/// Keys of the map.
+pub(crate) const MAXKEYS: &str = "maxkeys";
 const ERROR_TEXT_BYTES_MAX: usize = 128;
 const CLIENT_NAME_BYTES_MAX: usize = 128;

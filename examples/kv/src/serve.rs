@@ -1,113 +1,39 @@
 //! `kv serve`: one node of a cluster, as a process.
 //!
 //! Log, transport, machine and clients share one thread. A hop to another thread costs more than
-//! most of what a request needs, and a node that waits for its disk has nothing better to do.
+//! most of what a request needs, and a node that waits for its disk has nothing better to do. What
+//! may wait for ever has threads of its own: log lines, standard input, and memory that is given
+//! back.
 
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     collections::{BTreeMap, BTreeSet},
     error::Error,
-    io::{self, Read},
+    io,
     net::ToSocketAddrs,
-    path::PathBuf,
+    panic,
     pin::pin,
-    str::FromStr,
     sync::Arc,
     time::Duration,
 };
 
-use synod_replica::{Identity, Node, NodeConfig, NodeId};
+use synod_replica::{Closed, Identity, Node, NodeConfig, NodeId};
 use synod_transport::{ClusterId, DiskId, Tcp, TcpConfig};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::{oneshot, watch},
-};
-use tracing::info;
+use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tracing::{info, warn};
 
 use crate::{
+    descriptors::clients_max,
+    exit::ExitStatus,
+    faults::{Faults, Faulty},
     framing::RequestLimits,
     limits::{MemoryLimits, bound_log, bound_node, bound_transport},
-    protocol::Agreement,
+    options::ServeOptions,
+    output::{Lines, announce},
     server::{Server, ServerLimits},
+    stop::Told,
 };
-
-/// Run one node of a cluster.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ServeOptions {
-    /// This node's number
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    pub id: u64,
-    /// Every node of the cluster, this one too: where its peers reach it
-    #[arg(
-        long,
-        value_name = "ID=HOST:PORT,..",
-        value_delimiter = ',',
-        required = true
-    )]
-    pub cluster: Vec<Member>,
-    /// Where clients reach this node
-    #[arg(long, value_name = "HOST:PORT")]
-    pub resp: String,
-    /// This node's data; made if it is not there
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
-    /// How the nodes agree.
-    #[command(flatten)]
-    pub agreement: Agreement,
-    /// The cluster's number: nodes of different clusters do not talk
-    #[arg(long, default_value_t = 1)]
-    pub cluster_id: u128,
-    /// How long a request may take before it ends in an error
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    pub timeout_ms: u64,
-    /// Take a snapshot after so many bytes of log
-    #[arg(
-        long,
-        value_name = "BYTES",
-        default_value_t = 64 << 20,
-        value_parser = clap::value_parser!(u64).range(4_096..)
-    )]
-    pub snapshot_log_bytes: u64,
-    /// Longest request of a client, and so the longest value
-    #[arg(
-        long,
-        value_name = "BYTES",
-        default_value_t = REQUEST_BYTES_MAX,
-        value_parser = clap::value_parser!(u32).range(1_024..=2 << 20)
-    )]
-    pub request_bytes_max: u32,
-    /// Client connections at a time
-    #[arg(long, default_value_t = ServerLimits::default().clients_max)]
-    pub clients_max: usize,
-    /// Requests and answers that all connections together may hold; one that needs more is cut
-    #[arg(long, value_name = "BYTES", default_value_t = ServerLimits::default().clients_bytes_max)]
-    pub clients_bytes_max: usize,
-    /// Requests of one connection under way at a time
-    #[arg(long, default_value_t = ServerLimits::default().inflight_max)]
-    pub inflight_max: usize,
-    /// Keep what was not synced in memory, so that a kill loses it as a power cut would
-    #[arg(long)]
-    pub power_loss: bool,
-    /// Never sync, and say it was done: for showing that this is noticed. Implies --power-loss
-    #[arg(long)]
-    pub skip_sync: bool,
-    /// Stop when standard input ends
-    #[arg(long)]
-    pub exit_with_parent: bool,
-    /// What to tell on standard error: off, error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub log: tracing::level_filters::LevelFilter,
-}
-
-/// A node of the cluster, as `--cluster` names it: `1=127.0.0.1:7001`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its number.
-    pub id: u64,
-    /// Where its peers reach it.
-    pub address: String,
-}
 
 /// Why a node does not run.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +42,7 @@ pub enum ServeError {
     /// The cluster does not list this node, or lists a node twice.
     #[error("--cluster must list each node once, and node {0} among them")]
     Cluster(u64),
-    /// A part of the node does not start, or failed.
+    /// A part of the node does not start.
     #[error("{part}: {error}")]
     Part {
         /// Which.
@@ -124,6 +50,20 @@ pub enum ServeError {
         /// The reason.
         error: Box<dyn Error + Send + Sync>,
     },
+    /// It ran, and serves nothing any more.
+    #[error("this node serves nothing any more: {0}")]
+    Closed(Closed),
+}
+
+impl ServeError {
+    /// As what the process ends.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        match self {
+            Self::Cluster(_) | Self::Part { .. } => ExitStatus::Failed,
+            Self::Closed(closed) => closed.into(),
+        }
+    }
 }
 
 /// Runs a node until it is told to stop: by SIGTERM, SIGINT, or the end of its standard input.
@@ -131,24 +71,56 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`]
 pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
-    tracing_subscriber::fmt()
+    let log = Lines::of_stderr().map_err(part("standard error"))?;
+    // An error says that whoever calls this has a log already.
+    let _theirs = tracing_subscriber::fmt()
         .with_max_level(options.log)
-        .with_writer(io::stderr)
-        .init();
-    let directory = Directory::open(&options.data).map_err(part("data directory"))?;
-    if options.skip_sync {
-        run(options, PowerLoss::lying(directory)).await
-    } else if options.power_loss {
-        run(options, PowerLoss::new(directory)).await
-    } else {
-        run(options, directory).await
+        .with_writer(log.clone())
+        .try_init();
+    tell_of_panics(log.clone());
+    let served = open_and_run(options).await;
+    if let Err(error) = &served {
+        log.put(format!("kv: {error}\n").as_bytes());
     }
+    log.flush(LOG_PATIENCE);
+    served
+}
+
+async fn open_and_run(options: &ServeOptions) -> Result<(), ServeError> {
+    let directory = Directory::open(&options.data).map_err(part("data directory"))?;
+    let faults = Faults {
+        delay: Duration::from_millis(options.slow_sync_ms),
+        good: Arc::new(options.good_syncs.into()),
+    };
+    if options.skip_sync {
+        run(options, Faulty::new(PowerLoss::lying(directory), faults)).await
+    } else if options.power_loss {
+        run(options, Faulty::new(PowerLoss::new(directory), faults)).await
+    } else {
+        run(options, Faulty::new(directory, faults)).await
+    }
+}
+
+/// The usual hook writes to standard error and waits for whoever reads it.
+fn tell_of_panics(log: Lines) {
+    panic::set_hook(Box::new(move |panicked| {
+        let mut text = format!("kv: {panicked}\n");
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            text = format!("{text}{trace}\n");
+        }
+        log.put(text.as_bytes());
+    }));
 }
 
 async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError> {
     // Before anything is told to anybody: whoever reads that the node is up may ask it to stop.
     let told = Told::listen(options.exit_with_parent).map_err(part("signals"))?;
     let peers = peers(options)?;
+    let mut limits = server_limits(options, peers.len() - 1);
+    // Before the first file is opened that a client might have taken the place of.
+    limits.clients_max =
+        clients_max(options.clients_max, peers.len() - 1).map_err(part("clients"))?;
     let id = NodeId(options.id);
     let drawn = random().map_err(part("random numbers"))?;
     let identity = Identity::load(disk.clone(), ClusterId(options.cluster_id), id, || {
@@ -169,36 +141,56 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
     // Another seed in every life, so that nodes that once collided need not collide again.
     let group = options
         .agreement
-        .open(&node, id, &members, drawn as u64)
+        .open(options.timeouts, &node, id, &members, drawn as u64)
         .await
         .map_err(part("group"))?;
 
-    println!(
+    announce(format!(
         "node {id} of {count}: {protocol}, RESP on {address}, peers on {peers}, life {boot}",
         id = options.id,
         count = peers.len(),
         protocol = options.agreement.describe(peers.len() as u64),
         peers = peers[&id],
-    );
-    let (stop, stopped) = watch::channel(false);
-    let mut server = pin!(Server::run(
-        listener,
-        group,
-        server_limits(options, peers.len() - 1),
-        stopped
     ));
-    tokio::select! {
-        served = &mut server => served,
-        why = told.stop() => {
+    // Either may end alone: a group whose machine panics leaves its node alive.
+    let (group_closed, node_closed) = (group.closed(), node.closed());
+    let (stop, stopped) = watch::channel(false);
+    let mut server = pin!(Server::run(listener, group, limits, stopped));
+    let end = tokio::select! {
+        served = &mut server => End::Served(served),
+        why = told.stop() => End::Told(why),
+        closed = group_closed => End::Closed(closed),
+        closed = node_closed => End::Closed(closed),
+    };
+    let ended = match end {
+        End::Served(served) => served.map_err(part("server")),
+        End::Told(why) => {
             info!(why, "stopping");
             // Whoever is being served is finished with first.
             let _ = stop.send(true);
-            server.await
+            server.await.map_err(part("server"))
         }
+        End::Closed(closed) => {
+            // What is asked from now on is refused with the reason, so there is little to wait for.
+            let _ = stop.send(true);
+            let _served = server.await;
+            Err(ServeError::Closed(closed))
+        }
+    };
+    if timeout(STOP_PATIENCE, node.shutdown()).await.is_err() {
+        warn!(patience = ?STOP_PATIENCE, "storage does not end what it does: it is left to it");
     }
-    .map_err(part("server"))?;
-    node.shutdown().await;
-    Ok(())
+    ended
+}
+
+/// What ends the serving.
+enum End {
+    /// The server, which does not end by itself unless it fails.
+    Served(io::Result<()>),
+    /// Somebody wants it.
+    Told(&'static str),
+    /// There is nothing left to serve.
+    Closed(Closed),
 }
 
 fn peers(options: &ServeOptions) -> Result<BTreeMap<NodeId, String>, ServeError> {
@@ -263,54 +255,6 @@ fn server_limits(options: &ServeOptions, peers: usize) -> ServerLimits {
     }
 }
 
-/// Waits for a reason to stop, and names it.
-/// What ends a node in order. A signal is noted from the moment of listening on; before it, the
-/// system's own way with signals holds, which is to end the process where it stands.
-struct Told {
-    terminate: Signal,
-    interrupt: Signal,
-    with_parent: bool,
-}
-
-impl Told {
-    fn listen(with_parent: bool) -> io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self {
-            terminate,
-            interrupt,
-            with_parent,
-        })
-    }
-
-    /// Waits until it is told, and tells by what.
-    async fn stop(mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            () = parent_gone(self.with_parent) => "the parent is gone",
-        }
-    }
-}
-
-/// Waits for the end of standard input, which comes when the other end of the pipe is closed: also
-/// when whoever holds it was killed.
-async fn parent_gone(with_parent: bool) {
-    if !with_parent {
-        return std::future::pending().await;
-    }
-    let (gone, seen) = oneshot::channel::<()>();
-    // A thread of its own, because a read of standard input cannot be given up, and would hold up
-    // the end of the runtime.
-    std::thread::spawn(move || {
-        let mut buffer = [0; 64];
-        while io::stdin().read(&mut buffer).is_ok_and(|read| read > 0) {}
-        drop(gone);
-    });
-    // The other half is dropped, never used.
-    let _ = seen.await;
-}
-
 fn random() -> io::Result<u128> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
@@ -338,53 +282,9 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-impl FromStr for Member {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (id, address) = text.split_once('=').ok_or("expected ID=HOST:PORT")?;
-        let id = id
-            .parse()
-            .ok()
-            .filter(|id| *id > 0)
-            .ok_or("a node's number is positive")?;
-        match address.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Self {
-                id,
-                address: address.to_owned(),
-            }),
-            _ => Err("expected HOST:PORT behind the ="),
-        }
-    }
-}
-
-const REQUEST_BYTES_MAX: u32 = 768 << 10;
+/// How long the node's own tasks may take to end: a disk that hangs must not keep a process that is to
+/// be started again.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the last lines of the log may take.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
 const NAME_BYTES_MAX: usize = 1_024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_member_is_a_number_and_an_address() {
-        let member = |text: &str| {
-            text.parse::<Member>()
-                .map(|member| (member.id, member.address))
-        };
-        assert_eq!(member("1=127.0.0.1:7001"), Ok((1, "127.0.0.1:7001".into())));
-        assert_eq!(member("2=[::1]:7001"), Ok((2, "[::1]:7001".into())));
-        for bad in [
-            "",
-            "1",
-            "=a:1",
-            "0=a:1",
-            "x=a:1",
-            "1=a",
-            "1=:1",
-            "1=a:",
-            "1=a:70000",
-        ] {
-            assert!(member(bad).is_err(), "{bad}");
-        }
-    }
-}

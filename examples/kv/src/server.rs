@@ -1,7 +1,7 @@
 //! The listener, and what its connections share.
 
 use std::{
-    io,
+    io::{self, Write},
     net::SocketAddr,
     sync::{
         Arc,
@@ -11,7 +11,6 @@ use std::{
 };
 
 use tokio::{
-    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
@@ -21,7 +20,7 @@ use tracing::{debug, warn};
 
 use crate::{
     budget::Budget, connection::Connection, framing::RequestLimits, info::Facts,
-    limits::MemoryLimits, store::Store,
+    limits::MemoryLimits, output::dropped_lines, store::Store,
 };
 
 /// What one server takes on.
@@ -81,15 +80,24 @@ impl<S: Store> Server<S> {
             ids: AtomicU64::new(0),
         });
         let mut connections = JoinSet::new();
+        let mut refused = false;
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(Arc::clone(&server).admit(stream, stop.clone()));
+                        refused = false;
+                        if let Some(guest) = Guest::enter(&server) {
+                            connections.spawn(server.clone().serve(guest, stream, stop.clone()));
+                        } else {
+                            send_away(stream);
+                        }
                     }
                     Err(error) => {
-                        // Out of file descriptors, as a rule: they come back when others close.
-                        warn!(%error, "a connection could not be accepted");
+                        // Out of file descriptors, as a rule: they come back when others close. Until
+                        // then each attempt fails at once, so it is said once and tried in a while.
+                        if !std::mem::replace(&mut refused, true) {
+                            warn!(%error, "a connection could not be accepted");
+                        }
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -113,18 +121,18 @@ impl<S: Store> Server<S> {
             clients_max: self.limits.clients_max,
             clients_bytes: self.budget.used(),
             evicted_clients: self.evicted.load(Ordering::Relaxed),
+            log_lines_dropped: dropped_lines(),
             limits: self.limits.memory,
         }
     }
 
-    async fn admit(self: Arc<Self>, mut stream: TcpStream, stop: watch::Receiver<bool>) {
-        let guest = Guest::enter(&self.clients);
-        if guest.number > self.limits.clients_max {
-            let _ = stream
-                .write_all(b"-ERR max number of clients reached\r\n")
-                .await;
-            return;
-        }
+    async fn serve(
+        self: Arc<Self>,
+        guest: Guest<S>,
+        stream: TcpStream,
+        stop: watch::Receiver<bool>,
+    ) {
+        let _counted = guest;
         // Replies are written whole; waiting to fill a segment would only delay them.
         let _ = stream.set_nodelay(true);
         let id = 1 + self.ids.fetch_add(1, Ordering::Relaxed);
@@ -140,24 +148,30 @@ impl<S: Store> Server<S> {
     }
 }
 
-/// Counts a connection for as long as it lives, however it ends.
-struct Guest<'a> {
-    clients: &'a AtomicUsize,
-    number: usize,
+/// Tells a client that there is no place for it, without waiting for it to listen: its descriptor is
+/// free again before the next one is accepted.
+fn send_away(stream: TcpStream) {
+    // A new connection takes a line at once; if it does not, it is closed all the same.
+    let _ = stream
+        .into_std()
+        .and_then(|mut stream| stream.write_all(b"-ERR max number of clients reached\r\n"));
 }
 
-impl<'a> Guest<'a> {
-    fn enter(clients: &'a AtomicUsize) -> Self {
-        Self {
-            clients,
-            number: 1 + clients.fetch_add(1, Ordering::Relaxed),
-        }
+/// Counts a connection for as long as it lives, however it ends.
+struct Guest<S>(Arc<Server<S>>);
+
+impl<S> Guest<S> {
+    /// `None` when there are as many as there may be.
+    fn enter(server: &Arc<Server<S>>) -> Option<Self> {
+        let others = server.clients.fetch_add(1, Ordering::Relaxed);
+        let guest = Self(Arc::clone(server));
+        (others < server.limits.clients_max).then_some(guest)
     }
 }
 
-impl Drop for Guest<'_> {
+impl<S> Drop for Guest<S> {
     fn drop(&mut self) {
-        self.clients.fetch_sub(1, Ordering::Relaxed);
+        self.0.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,8 +1,9 @@
 //! The map as a stream of bytes: what a snapshot file's body holds.
 //!
 //! ```text
-//! "SYKV"  version u32  keys u64 | key length u32, key, value length u32, value | ... | "VKYS"
-//!                                 integers little endian; repeated for each key
+//! "SYKV"  version u32  most keys u64  most bytes u64  keys u64
+//!         | key length u32, key, value length u32, value | ... | "VKYS"
+//!           repeated for each key, in their order                     integers little endian
 //! ```
 //!
 //! The file around it (crate `synod_wal`) has its own checksum, so damage is found there. This
@@ -11,9 +12,11 @@
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
-use bytes::Bytes;
-
-use crate::machine::{KEY_BYTES_MAX, Kv, VALUE_BYTES_MAX};
+use crate::{
+    capacity::{KEY_BYTES_MAX, MapLimits, VALUE_BYTES_MAX},
+    machine::Kv,
+    value::Value,
+};
 
 /// Writes the whole map.
 ///
@@ -23,12 +26,18 @@ pub fn write(kv: &Kv, to: &mut dyn Write) -> io::Result<()> {
     let mut to = BufWriter::with_capacity(BUFFER_BYTES, to);
     to.write_all(&OPENING)?;
     to.write_all(&VERSION.to_le_bytes())?;
-    to.write_all(&(kv.len() as u64).to_le_bytes())?;
+    let MapLimits {
+        keys_max,
+        bytes_max,
+    } = kv.limits();
+    for number in [keys_max, bytes_max, kv.len() as u64] {
+        to.write_all(&number.to_le_bytes())?;
+    }
     for (key, value) in kv.iter() {
-        for part in [key, value] {
-            to.write_all(&(part.len() as u32).to_le_bytes())?;
-            to.write_all(part)?;
-        }
+        to.write_all(&(key.len() as u32).to_le_bytes())?;
+        to.write_all(key)?;
+        to.write_all(&(value.len() as u32).to_le_bytes())?;
+        value.pieces().try_for_each(|piece| to.write_all(piece))?;
     }
     to.write_all(&CLOSING)?;
     to.flush()
@@ -47,12 +56,18 @@ pub fn read(from: &mut dyn Read) -> io::Result<Kv> {
     if u32::from_le_bytes(array(&mut from)?) != VERSION {
         return Err(invalid("a key-value snapshot of an unknown version"));
     }
-    let keys = u64::from_le_bytes(array(&mut from)?);
-    let mut kv = Kv::default();
+    let mut number = || Ok::<_, io::Error>(u64::from_le_bytes(array(&mut from)?));
+    let limits = MapLimits {
+        keys_max: number()?,
+        bytes_max: number()?,
+    };
+    let keys = number()?;
+    let mut kv = Kv::with_limits(limits);
+    let (mut key, mut value) = (Vec::new(), Vec::new());
     for _ in 0..keys {
-        let key = part(&mut from, KEY_BYTES_MAX)?;
-        let value = part(&mut from, VALUE_BYTES_MAX)?;
-        kv.insert(key, value);
+        part(&mut from, KEY_BYTES_MAX, &mut key)?;
+        part(&mut from, VALUE_BYTES_MAX, &mut value)?;
+        kv.insert(&key, Value::new(&value));
     }
     if kv.len() as u64 != keys {
         return Err(invalid("a key-value snapshot with a key that comes twice"));
@@ -66,19 +81,18 @@ pub fn read(from: &mut dyn Read) -> io::Result<Kv> {
     Ok(kv)
 }
 
-fn part(from: &mut impl Read, bytes_max: usize) -> io::Result<Bytes> {
+fn part(from: &mut impl Read, bytes_max: usize, into: &mut Vec<u8>) -> io::Result<()> {
     let len = u32::from_le_bytes(array(from)?) as usize;
     if len > bytes_max {
         return Err(invalid("a key-value snapshot with an entry over the limit"));
     }
     // Grows with what is really there: a length that lies costs nothing.
-    let mut bytes = Vec::with_capacity(len.min(BUFFER_BYTES));
-    from.take(len as u64).read_to_end(&mut bytes)?;
-    if bytes.len() < len {
+    into.clear();
+    from.take(len as u64).read_to_end(into)?;
+    if into.len() < len {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    bytes.shrink_to_fit();
-    Ok(bytes.into())
+    Ok(())
 }
 
 fn array<const N: usize>(from: &mut impl Read) -> io::Result<[u8; N]> {
@@ -103,11 +117,35 @@ mod tests {
 
     fn sample() -> Vec<u8> {
         let mut kv = Kv::default();
-        kv.insert(Bytes::from_static(b"a"), Bytes::from_static(b"1"));
-        kv.insert(Bytes::from_static(b""), Bytes::from_static(b""));
+        kv.insert(b"a", Value::new(b"1"));
+        kv.insert(b"", Value::new(b""));
         let mut bytes = Vec::new();
         write(&kv, &mut bytes).unwrap();
         bytes
+    }
+
+    #[test]
+    fn golden() {
+        let limits = MapLimits {
+            keys_max: 7,
+            bytes_max: 0x0102_0304,
+        };
+        let mut kv = Kv::with_limits(limits);
+        kv.insert(b"b", Value::new(b"two"));
+        kv.insert(b"a", Value::new(b""));
+        let mut bytes = Vec::new();
+        write(&kv, &mut bytes).unwrap();
+        let expected = b"SYKV\0\0\0\0\x07\0\0\0\0\0\0\0\x04\x03\x02\x01\0\0\0\0\x02\0\0\0\0\0\0\0\
+            \x01\0\0\0a\0\0\0\0\x01\0\0\0b\x03\0\0\0twoVKYS";
+        assert_eq!(
+            bytes.escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
+        );
+        let again = read(&mut &bytes[..]).unwrap();
+        assert_eq!(
+            (again.len(), again.limits(), again.bytes()),
+            (2, limits, kv.bytes())
+        );
     }
 
     #[test]
@@ -124,10 +162,10 @@ mod tests {
     #[test]
     fn a_length_over_the_limit_is_refused_before_it_is_allocated() {
         let mut bytes = sample();
-        bytes[16..20].copy_from_slice(&u32::MAX.to_le_bytes());
+        bytes[32..36].copy_from_slice(&u32::MAX.to_le_bytes());
         let error = read(&mut &bytes[..]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        bytes[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+        bytes[24..32].copy_from_slice(&u64::MAX.to_le_bytes());
         assert!(read(&mut &bytes[..]).is_err());
     }
 }

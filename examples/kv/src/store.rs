@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use synod_replica::Reason;
 
-use crate::machine::{Kv, Response};
+use crate::{machine::Kv, response::Response};
 
 /// A store that takes writes in order and answers linearizable reads.
 ///
@@ -31,6 +31,9 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// What `INFO` tells of the replication.
     fn consensus(&self) -> Consensus;
+
+    /// Why the store serves nothing any more, if so.
+    fn closed(&self) -> Option<String>;
 }
 
 /// How a request ended when it did not end well. The texts are the errors that clients see.
@@ -60,6 +63,10 @@ pub struct Consensus {
     pub id: u64,
     /// In the protocol's own words: `leader`, `follower`, `candidate` ...
     pub role: String,
+    /// Why it serves nothing any more; empty while it does.
+    pub closed: Option<String>,
+    /// Of each other node what the leader knows; empty elsewhere.
+    pub peers: Vec<Peer>,
     /// Who leads, if this node knows.
     pub leader_id: Option<u64>,
     /// The term or ballot.
@@ -76,6 +83,20 @@ pub struct Consensus {
     pub snapshots_taken: u64,
     /// Snapshots that it got whole from a peer since the process started.
     pub snapshots_received: u64,
+    /// Snapshots that could not be taken or received.
+    pub snapshots_failed: u64,
+}
+
+/// Another node as the leader knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Which.
+    pub id: u64,
+    /// The highest index that it is known to hold on stable storage.
+    pub matched: u64,
+    /// How many entries the leader has beyond that.
+    pub lag: u64,
 }
 
 /// One machine in memory: for tests of the server, and for measuring it without replication.
@@ -111,6 +132,10 @@ impl Store for Local {
             role: "leader".into(),
             ..Consensus::default()
         }
+    }
+
+    fn closed(&self) -> Option<String> {
+        None
     }
 }
 

@@ -42,13 +42,19 @@ fn the_map_conforms() {
             expected: blob("1"),
             new: blob("9"),
         },
+        Command::Limit {
+            keys_max: Some(5),
+            bytes_max: None,
+        },
         Command::Clear,
     ];
     let commands: Vec<Bytes> = commands.iter().map(Command::encode).collect();
-    let view = |kv: &Kv| -> Vec<(Bytes, Bytes)> {
-        kv.iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+    let view = |kv: &Kv| {
+        let entries: Vec<(Vec<u8>, Bytes)> = kv
+            .iter()
+            .map(|(key, value)| (key.to_vec(), value.to_bytes()))
+            .collect();
+        (entries, kv.bytes(), kv.limits())
     };
     conformance::state_machine(Kv::default, view, &commands);
 }

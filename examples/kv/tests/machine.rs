@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use synod_kv::{Blob, Command, Kv, Refusal, Response, When, read_snapshot, write_snapshot};
+use synod_kv::{
+    Blob, Command, ENTRY_BYTES, Kv, MapLimits, Refusal, Response, Value, When, read_snapshot,
+    write_snapshot,
+};
 
 type Bin = Vec<u8>;
 
@@ -19,14 +22,31 @@ enum Step {
     SetMany(Vec<(Bin, Bin)>),
     Clear,
     Cas(Bin, Bin, Bin),
+    Limit(Option<u64>, Option<u64>),
 }
 
 #[derive(Default)]
-struct Model(BTreeMap<Bin, Bin>);
+struct Model(BTreeMap<Bin, Bin>, MapLimits);
 
 impl Model {
+    fn bytes(&self) -> u64 {
+        let entry = |(key, value): (&Bin, &Bin)| (key.len() + value.len()) as u64 + ENTRY_BYTES;
+        self.0.iter().map(entry).sum()
+    }
+
     fn apply(&mut self, step: &Step) -> Response {
+        let is_full = self.bytes() >= self.1.bytes_max || self.0.len() as u64 >= self.1.keys_max;
         match step {
+            Step::Delete(_) | Step::Clear | Step::Limit(..) => {}
+            _ if is_full => return Response::Refused(Refusal::MapFull),
+            _ => {}
+        }
+        match step {
+            Step::Limit(keys_max, bytes_max) => {
+                self.1.keys_max = keys_max.unwrap_or(self.1.keys_max);
+                self.1.bytes_max = bytes_max.unwrap_or(self.1.bytes_max);
+                Response::Done
+            }
             Step::Set(key, value, when, previous) => self.set(key, value, *when, *previous),
             Step::Delete(keys) => Response::Integer(
                 keys.iter()
@@ -78,7 +98,7 @@ impl Model {
             self.0.insert(key.clone(), value.clone());
         }
         match (previous, before) {
-            (true, Some(before)) => Response::Value(before.into()),
+            (true, Some(before)) => Response::Value(Value::new(&before)),
             (true, None) => Response::Absent,
             (false, _) if write => Response::Done,
             (false, _) => Response::Absent,
@@ -126,6 +146,11 @@ impl Step {
             }
             .encode(),
             Self::Clear => Command::Clear.encode(),
+            Self::Limit(keys_max, bytes_max) => Command::Limit {
+                keys_max: *keys_max,
+                bytes_max: *bytes_max,
+            }
+            .encode(),
             Self::Cas(key, expected, new) => Command::CompareAndSwap {
                 key: Blob(key),
                 expected: Blob(expected),
@@ -162,13 +187,16 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (key(), value()).prop_map(|(key, value)| Step::Append(key, value)),
         1 => prop::collection::vec((key(), value()), 1..4).prop_map(Step::SetMany),
         1 => Just(Step::Clear),
+        1 => (prop::option::of(0_u64..6), prop::option::of(0_u64..600))
+            .prop_map(|(keys_max, bytes_max)| Step::Limit(keys_max, bytes_max)),
+        1 => Just(Step::Limit(Some(u64::MAX), Some(u64::MAX))),
         3 => (key(), value(), value()).prop_map(|(key, expected, new)| Step::Cas(key, expected, new)),
     ]
 }
 
 fn contents(kv: &Kv) -> BTreeMap<Bin, Bin> {
     kv.iter()
-        .map(|(key, value)| (key.to_vec(), value.to_vec()))
+        .map(|(key, value)| (key.to_vec(), value.to_bytes().to_vec()))
         .collect()
 }
 
@@ -185,6 +213,7 @@ proptest! {
         for step in &steps {
             prop_assert_eq!(kv.execute(&step.encode()), model.apply(step), "{:?}", step);
             prop_assert_eq!(kv.len(), model.0.len());
+            prop_assert_eq!((kv.bytes(), kv.limits()), (model.bytes(), model.1));
         }
         prop_assert_eq!(contents(&kv), model.0);
     }
@@ -206,6 +235,7 @@ proptest! {
         let bytes = snapshot(&frozen);
         let restored = read_snapshot(&mut &bytes[..]).unwrap();
         prop_assert_eq!(contents(&restored), moment);
+        prop_assert_eq!((restored.bytes(), restored.limits()), (frozen.bytes(), frozen.limits()));
         prop_assert_eq!(snapshot(&restored), bytes);
     }
 

@@ -89,14 +89,40 @@ const CONVERSATION: &[(&str, &str)] = &[
     ("COMMAND COUNT", ":23"),
     ("CONFIG GET save", "[save, ]"),
     ("CONFIG GET appendonly", "[appendonly, yes]"),
-    ("CONFIG GET maxmemory", "[]"),
+    ("CONFIG GET maxmemory", "[maxmemory, 1073741824]"),
+    ("CONFIG SET maxmemory 1000 maxkeys 2", "+OK"),
+    (
+        "CONFIG GET maxkeys maxmemory save",
+        "[save, , maxmemory, 1000, maxkeys, 2]",
+    ),
+    ("MSET a 1 b 2", "+OK"),
+    (
+        "SET a 2",
+        "-OOM command not allowed when the map has reached 'maxmemory' or 'maxkeys'",
+    ),
+    ("DEL a", ":1"),
+    ("SET a 2", "+OK"),
+    ("CONFIG SET maxkeys 9", "+OK"),
+    ("FLUSHALL", "+OK"),
+    (
+        "CONFIG SET maxkeys 0",
+        "-ERR value is not an integer or out of range",
+    ),
+    (
+        "CONFIG SET maxkeys",
+        "-ERR Unknown option or number of arguments for CONFIG SET - 'maxkeys'",
+    ),
     (
         "CONFIG GET",
         "-ERR wrong number of arguments for 'config|get' command",
     ),
     (
         "CONFIG SET save x",
-        "-ERR unknown subcommand 'SET'. Try CONFIG HELP.",
+        "-ERR Unknown option or number of arguments for CONFIG SET - 'save'",
+    ),
+    (
+        "CONFIG REWRITE",
+        "-ERR unknown subcommand 'REWRITE'. Try CONFIG HELP.",
     ),
     ("CLIENT GETNAME", "(nil)"),
     ("CLIENT SETNAME me", "+OK"),
@@ -162,6 +188,9 @@ async fn info_has_its_sections() {
         "log_syncs",
         "snapshots_taken",
         "snapshots_received",
+        "snapshots_failed",
+        "closed",
+        "log_lines_dropped",
         "used_memory_rss",
     ] {
         assert!(
@@ -333,6 +362,23 @@ async fn errors_of_the_store_name_the_outcome() {
     }
 }
 
+/// Whoever pings wants to know whether to send more: a load balancer, a supervisor.
+#[tokio::test]
+async fn a_store_that_serves_nothing_any_more_says_so_to_a_ping() {
+    let (store, _calls) = Watched::new();
+    let closed = Arc::clone(&store.closed);
+    let (address, _stop) = serve(store, ServerLimits::default()).await;
+    let mut client = Client::connect(address).await.unwrap();
+    assert_eq!(show(&client.call(&[b"PING"]).await.unwrap()), "+PONG");
+    *closed.lock().unwrap() = Some("storage failed".into());
+    for request in [&[&b"PING"[..]][..], &[b"PING", b"hello"]] {
+        assert_eq!(
+            show(&client.call(request).await.unwrap()),
+            "-CLOSED this node serves nothing any more: storage failed"
+        );
+    }
+}
+
 /// The rule of `connection.rs`: runs of one kind go together, the other kind waits.
 #[tokio::test]
 async fn a_pipeline_runs_kind_by_kind_and_is_answered_in_order() {
@@ -463,6 +509,7 @@ fn show(frame: &BytesFrame) -> String {
 struct Watched {
     kv: Arc<Mutex<Kv>>,
     calls: tokio::sync::mpsc::UnboundedSender<Call>,
+    closed: Arc<Mutex<Option<String>>>,
 }
 
 #[derive(Debug)]
@@ -504,6 +551,7 @@ impl Watched {
             Self {
                 kv: Arc::default(),
                 calls,
+                closed: Arc::default(),
             },
             Calls(seen),
         )
@@ -541,6 +589,10 @@ impl Store for Watched {
 
     fn consensus(&self) -> Consensus {
         Consensus::default()
+    }
+
+    fn closed(&self) -> Option<String> {
+        self.closed.lock().unwrap().clone()
     }
 }
 

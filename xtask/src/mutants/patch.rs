@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Mutant {
     /// The file's name without its ending.
     pub(crate) name: String,
-    /// The folder of its crate within `crates`.
+    /// The folder of its crate, within `crates` or `examples`.
     pub(crate) folder: String,
     pub(crate) path: PathBuf,
     pub(crate) bug: String,
@@ -97,7 +97,7 @@ impl fmt::Display for HeaderError {
 }
 
 impl Mutant {
-    /// Reads the file at `path`, whose folder is `crates/*/mutants`.
+    /// Reads the file at `path`, whose folder is `mutants` in that of its crate.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, HeaderError> {
         let part = |path: Option<&Path>| {
             let name = path.and_then(Path::file_name).unwrap_or_default();

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{fs, io};
 
+use crate::git::git;
 use crate::tidy;
 
 pub(crate) struct Tree {
@@ -83,17 +83,9 @@ pub(crate) fn applies(root: &Path, patch: &Path) -> io::Result<Result<(), String
 }
 
 fn apply(at: &Path, patch: &Path, options: &[&str]) -> io::Result<Result<(), String>> {
-    let mut git = Command::new("git");
-    git.current_dir(at).arg("apply").args(options).arg(patch);
-    // The copy lies in a folder that the repository ignores. Without a ceiling git would find that repository, take
-    // the paths for its own, and pass over all of them without a word.
-    if let Some(above) = at.parent() {
-        git.env("GIT_CEILING_DIRECTORIES", above);
-    }
-    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
-        git.env_remove(name);
-    }
-    let output = git.output().map_err(|error| {
+    let mut git = git(at);
+    let output = git.arg("apply").args(options).arg(patch).output();
+    let output = output.map_err(|error| {
         io::Error::new(
             error.kind(),
             format!("git applies the patches, and cannot: {error}"),
@@ -170,10 +162,10 @@ diff --git a/a/one.txt b/a/one.txt
             path
         }
 
-        fn git(&self, arguments: &[&str]) {
-            let mut git = Command::new("git");
-            git.args(arguments).current_dir(self.0.join("root"));
-            assert!(git.output().unwrap().status.success());
+        fn init(&self) {
+            let mut git = git(&self.0.join("root"));
+            let output = git.args(["init", "--quiet"]).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
         }
     }
 
@@ -186,9 +178,12 @@ diff --git a/a/one.txt b/a/one.txt
 
     #[test]
     fn a_patch_is_planted_in_a_copy_and_taken_out_again() {
+        if crate::git::is_missing() {
+            return;
+        }
         let folder = Folder::new("plant");
         let (root, copy) = (folder.0.join("root"), folder.0.join("root/target/tree"));
-        folder.git(&["init", "--quiet"]);
+        folder.init();
         folder.write("root/.gitignore", "target\n");
         let source = folder.write("root/a/one.txt", "first\n\nsecond\n");
         let patch = folder.write("root/a.patch", PATCH);
@@ -222,8 +217,11 @@ diff --git a/a/one.txt b/a/one.txt
 
     #[test]
     fn what_does_not_change_keeps_its_time() {
+        if crate::git::is_missing() {
+            return;
+        }
         let folder = Folder::new("times");
-        folder.git(&["init", "--quiet"]);
+        folder.init();
         folder.write("root/a/one.txt", "first\n");
         let (root, copy) = (folder.0.join("root"), folder.0.join("tree"));
         Tree::sync(&root, &copy).unwrap();
@@ -240,6 +238,9 @@ diff --git a/a/one.txt b/a/one.txt
 
     #[test]
     fn a_tree_without_git_is_told() {
+        if crate::git::is_missing() {
+            return;
+        }
         let folder = Folder::new("none");
         let error = Tree::sync(&folder.0.join("root"), &folder.0.join("tree"));
         let error = error

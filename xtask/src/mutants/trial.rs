@@ -154,9 +154,17 @@ fn wait(mut child: Child, time_max: Option<Duration>) -> io::Result<Option<ExitS
 
 /// Set outside, these would change what the tests run.
 fn is_ours(variable: &str) -> bool {
-    ["SIM_", "RAFT_", "EXHAUSTIVE_", "PROPTEST_", "UPDATE"]
-        .iter()
-        .any(|start| variable.starts_with(start))
+    [
+        "SIM_",
+        "RAFT_",
+        "PAXOS_",
+        "IMAGES",
+        "EXHAUSTIVE_",
+        "PROPTEST_",
+        "UPDATE",
+    ]
+    .iter()
+    .any(|start| variable.starts_with(start))
 }
 
 fn read(log: &Path) -> io::Result<String> {

@@ -5,7 +5,7 @@ use crate::check::history::History;
 use crate::check::watch::{Seen, Staged, Watch};
 use crate::check::{Named, Violation, recovery, rules};
 use crate::role::Duty;
-use crate::{Ballot, Chosen, Envelope, NodeId, Output, Paxos, ReadId, Slot, Snapshot, Write};
+use crate::{Ballot, Chosen, Envelope, NodeId, Output, Paxos, ReadId, Slot, Snapshot, Stop, Write};
 
 /// Watches a group; see the [module](super).
 ///
@@ -33,6 +33,7 @@ impl Checker {
         let watch = Watch {
             life: before.map_or(1, |watch| watch.life + 1),
             rotted: before.is_some_and(|watch| watch.rotted),
+            forgot: before.is_some_and(|watch| watch.forgot),
             seen: Seen::of(paxos),
             settled: before.map_or(Slot(0), |watch| watch.settled),
             durable,
@@ -67,6 +68,15 @@ impl Checker {
             watch.seen = Seen::default();
             watch.applied = Slot(0);
             watch.reads.clear();
+        }
+    }
+
+    /// The votes of a node behind the slot `last` are gone from its disk, which no protocol can help.
+    pub fn lost(&mut self, node: NodeId, last: Slot) {
+        if let Some(watch) = self.nodes.get_mut(&node) {
+            watch.durable.lose(last);
+            watch.settled = watch.settled.min(last);
+            watch.forgot = true;
         }
     }
 
@@ -122,6 +132,7 @@ impl Checker {
             Output::Send(envelope) => self.sent(node, envelope),
             Output::Apply(chosen) => self.applied(node, chosen),
             Output::Restore(snapshot) => self.restored(node, snapshot),
+            Output::Stop(why) => self.stopped(node, *why),
             Output::Read { id, slot } => {
                 let watch = self.nodes.entry(node).or_default();
                 let (asked, slot) = (watch.reads.remove(id), slot.ok());
@@ -231,6 +242,18 @@ impl Checker {
         }
         watch.applied = slot;
         self.history.check_position(node, snapshot.last)
+    }
+
+    /// A node stops for good.
+    ///
+    /// # Errors
+    /// If neither its disk nor another has lost anything.
+    pub fn stopped(&mut self, node: NodeId, why: Stop) -> Result<(), Violation> {
+        let somebody_lost = |watch: &Watch| watch.forgot || watch.rotted;
+        match self.nodes.values().any(somebody_lost) {
+            true => Ok(()),
+            false => Err(Violation::NeedlessStop { node, why }),
+        }
     }
 
     /// What a node's disk holds, if the checker has met the node.

@@ -96,13 +96,19 @@ impl Durable {
             }
             self.state = state;
         }
+        if let Some(start) = change.start {
+            self.begin_at(node, start)?;
+        }
         for (slot, held) in &change.votes {
             self.cast(node, before, *slot, *held)?;
         }
-        match change.start {
-            Some(start) => self.begin_at(node, start),
-            None => Ok(()),
-        }
+        Ok(())
+    }
+
+    /// What stood behind `last` is gone.
+    pub(crate) fn lose(&mut self, last: Slot) {
+        self.votes.split_off(&last.next());
+        self.state.chosen = self.state.chosen.min(last);
     }
 
     /// A vote. What was promised when the last record left holds for it; and to accept is to promise.

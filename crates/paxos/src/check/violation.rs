@@ -1,10 +1,18 @@
 use crate::check::Named;
-use crate::{Ballot, Binding, NodeId, Slot, State};
+use crate::{Ballot, Binding, NodeId, Slot, State, Stop};
 
 /// A rule that was broken, and by whom. The text begins with the name of the rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
+    /// A node stopped for good, and no disk of the group has lost anything.
+    #[error("needless stop: node {} stops: {why}", node.0)]
+    NeedlessStop {
+        /// Who stops.
+        node: NodeId,
+        /// What it says.
+        why: Stop,
+    },
     /// Two values in one ballot and slot, or under one origin (Paxos Made Simple §2.2: a proposer
     /// sends one proposal a number, and P2b rests on it).
     #[error(

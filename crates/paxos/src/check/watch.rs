@@ -16,6 +16,8 @@ pub(crate) struct Watch {
     pub(crate) staged: Option<Staged>,
     /// Snapshots may be gone that were durable.
     pub(crate) rotted: bool,
+    /// The disk has lost votes that were durable.
+    pub(crate) forgot: bool,
     pub(crate) seen: Seen,
     /// Up to here the disk holds, without a gap, what is chosen.
     pub(crate) settled: Slot,

@@ -4,7 +4,7 @@ use std::ops::BitOrAssign;
 
 use synod_paxos::{Binding, Echo, Kind, Message, Replicate};
 
-use crate::node::{Input, Node, Packet, Step};
+use crate::node::{Input, Node, Packet, Step, votes_of};
 
 /// Something that has happened somewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,22 +64,22 @@ impl Goals {
             Goal::LeaderDeposed,
             before.leads() && !after.leads() && *input != Input::Restart,
         );
-        let record = after.unsynced();
+        let votes = votes_of(&after.unsynced());
         let adopts = |origin| after.leads() && origin != is.ballot;
-        let news = record.votes.iter().filter(|_| elected);
+        let news = votes.iter().filter(|_| elected);
         let adopted = news.clone().any(|vote| adopts(vote.value.origin));
         reach(Goal::Adopted, adopted);
         reach(
             Goal::Noop,
             news.clone().any(|vote| vote.value.kind == Kind::Noop),
         );
-        let replaced = record.votes.iter().any(|vote| {
+        let replaced = votes.iter().any(|vote| {
             let old = before.vote_on_disk(vote.slot);
             old.is_some_and(|old| old.value != vote.value)
         });
         reach(
             Goal::VoteReplaced,
-            replaced && before.unsynced().votes.is_empty(),
+            replaced && votes_of(&before.unsynced()).is_empty(),
         );
         let choses = is.chosen > was.chosen;
         reach(Goal::Chosen, after.leads() && choses);
@@ -91,7 +91,7 @@ impl Goals {
         if matches!(input, Input::Restart | Input::Torn) {
             let lost = before.unsynced();
             reach(Goal::PromiseLost, is.ballot < was.ballot);
-            reach(Goal::VoteLost, !lost.votes.is_empty());
+            reach(Goal::VoteLost, !votes_of(&lost).is_empty());
             reach(Goal::ChosenRemembered, is.chosen.0 > 0);
         }
         if let Input::Receive(Packet { message, .. }) = input {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_paxos::check::{Checker, Violation};
 use synod_paxos::{
-    Ballot, Config, Echo, Envelope, Instant, Message, NodeId, Output, Paxos, Position, Quorums,
+    Ballot, Config, Echo, Envelope, Instant, Message, NodeId, Op, Output, Paxos, Position, Quorums,
     ReadId, Record, Recovered, Slot, State, Vote, Write,
 };
 
@@ -161,21 +161,38 @@ impl Node {
 
 impl Disk {
     fn store(&mut self, record: &Record) {
-        self.state = record.state.or(self.state);
-        let votes = record.votes.iter().cloned();
-        self.log.extend(votes.map(|vote| (vote.slot, vote)));
+        record.ops().for_each(|op| self.apply(op));
     }
 
-    /// All but the last vote, and the chosen prefix held back until that is there.
-    fn store_without_end(&mut self, record: &Record) {
-        let mut begun = record.clone();
-        begun.votes.pop();
-        let (first, state) = (record.votes.first(), &mut begun.state);
-        if let (Some(first), Some(state)) = (first, state) {
-            state.chosen = state.chosen.min(first.slot.prev());
+    fn apply(&mut self, op: Op<'_>) {
+        match op {
+            Op::State(state) => self.state = Some(state),
+            Op::Vote(vote) => drop(self.log.insert(vote.slot, vote.clone())),
+            Op::Start(_) => unreachable!("no snapshots here"),
         }
-        self.store(&begun);
     }
+
+    /// All before the last vote.
+    fn store_without_end(&mut self, record: &Record) {
+        let votes = votes_of(record).len();
+        let mut seen = 0;
+        let is_before = |op: &Op<'_>| {
+            seen += usize::from(matches!(op, Op::Vote(_)));
+            seen < votes
+        };
+        record
+            .ops()
+            .take_while(is_before)
+            .for_each(|op| self.apply(op));
+    }
+}
+
+pub(crate) fn votes_of(record: &Record) -> Vec<Vote> {
+    let vote = |op: Op<'_>| match op {
+        Op::Vote(vote) => Some(vote.clone()),
+        Op::State(_) | Op::Start(_) => None,
+    };
+    record.ops().filter_map(vote).collect()
 }
 
 /// What is in a write, to be looked at only.

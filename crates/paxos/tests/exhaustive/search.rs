@@ -8,7 +8,7 @@ use synod_paxos::Message;
 use crate::atlas::Atlas;
 use crate::fingerprint::{Fingerprint, Set};
 use crate::goals::{Goal, Goals};
-use crate::node::{Group, Input, Packet};
+use crate::node::{Group, Input, Packet, votes_of};
 
 /// What may happen how often, and what must.
 #[derive(Clone, Debug)]
@@ -154,7 +154,7 @@ impl Search {
         let rested = !writes || left.overtakings > 0;
         // A campaign waits for the disk.
         let campaigns = !writes && !leads && left.campaigns > 0 && place < left.proposers;
-        let tears = left.restarts > 0 && node.unsynced().votes.len() > 1;
+        let tears = left.restarts > 0 && votes_of(&node.unsynced()).len() > 1;
         let proposes = left.commands > 0 && node.paxos.status().last.0 < left.slots;
         let may = [
             (Input::Persist, writes),

@@ -329,6 +329,16 @@ impl Cluster {
         self.watch.crashed(NodeId(id));
     }
 
+    /// What the disk of a node that is down holds behind `last` is gone.
+    pub(crate) fn lose_tail(&mut self, id: u64, last: u64) {
+        let disk = &mut self.node(id).disk;
+        disk.log.split_off(&(last + 1));
+        if let Some(state) = &mut disk.state {
+            state.chosen = state.chosen.min(Slot(last));
+        }
+        self.watch.lost(NodeId(id), Slot(last));
+    }
+
     pub(crate) fn restart(&mut self, id: u64) {
         let started = self.try_restart(id);
         started.expect("a disk of our own recovers");

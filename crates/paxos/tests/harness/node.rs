@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use synod_paxos::{
-    Ballot, Chosen, Config, Envelope, Fetch, FetchError, Instant, NodeId, Output, Paxos, Position,
-    ReadId, Receipt, Record, RecoverError, Recovered, Refusal, Role, Slot, Snapshot, State, Value,
-    Vote, Write,
+    Ballot, Chosen, Config, Envelope, Fetch, FetchError, Instant, NodeId, Op, Output, Paxos,
+    Position, ReadId, Receipt, Record, RecoverError, Recovered, Refusal, Role, Slot, Snapshot,
+    State, Stop, Value, Vote, Write,
 };
 
 use super::watch::Watch;
@@ -38,6 +38,8 @@ pub(crate) struct Node {
     pub(crate) reads: Vec<(ReadId, Result<Slot, Refusal>)>,
     pub(crate) restores: u64,
     pub(crate) writes: u64,
+    /// It takes no part any more.
+    pub(crate) stopped: Option<Stop>,
     /// What it did, for who wants to tell of it.
     pub(crate) journal: Option<Vec<Deed>>,
     seen: Standing,
@@ -56,6 +58,7 @@ pub(crate) enum Deed {
     Fetches(Fetch),
     Pulls(NodeId, Snapshot),
     Restores(Snapshot),
+    Stops(Stop),
     Answers(ReadId, Result<Slot, Refusal>),
 }
 
@@ -81,29 +84,45 @@ impl Standing {
 
 impl Disk {
     fn store(&mut self, record: &Record) {
-        self.state = record.state.or(self.state);
         let mut last = Slot(0);
-        for vote in &record.votes {
-            assert!(vote.slot > last, "a record's votes ascend");
-            last = vote.slot;
-            let old = self.log.insert(vote.slot.0, vote.clone());
-            if let Some(old) = old {
-                assert!(old.ballot < vote.ballot, "a vote of an earlier ballot wins");
-                self.replaced += u64::from(old.value != vote.value);
+        for op in record.ops() {
+            match op {
+                Op::State(state) => self.state = Some(state),
+                Op::Start(start) => self.begin_after(start),
+                Op::Vote(vote) => {
+                    assert!(vote.slot > last, "a record's votes ascend");
+                    last = vote.slot;
+                    self.cast(vote);
+                }
             }
         }
-        if let Some(start) = record.start {
-            let (snapshot, _) = self
-                .snapshot
-                .as_ref()
-                .expect("a log begins behind a snapshot");
-            assert!(
-                snapshot.last.slot >= start.slot,
-                "the snapshot is durable before the log is cut"
-            );
-            self.log = self.log.split_off(&(start.slot.0 + 1));
-            self.start = start;
+    }
+
+    fn cast(&mut self, vote: &Vote) {
+        let promised = self.state.unwrap_or_default().promised;
+        assert!(
+            vote.ballot <= promised,
+            "a vote is stored before its promise"
+        );
+        assert!(vote.slot > self.start.slot, "a vote before the start");
+        let old = self.log.insert(vote.slot.0, vote.clone());
+        if let Some(old) = old {
+            assert!(old.ballot < vote.ballot, "a vote of an earlier ballot wins");
+            self.replaced += u64::from(old.value != vote.value);
         }
+    }
+
+    fn begin_after(&mut self, start: Position) {
+        let (snapshot, _) = self
+            .snapshot
+            .as_ref()
+            .expect("a log begins behind a snapshot");
+        assert!(
+            snapshot.last.slot >= start.slot,
+            "the snapshot is durable before the log is cut"
+        );
+        self.log = self.log.split_off(&(start.slot.0 + 1));
+        self.start = start;
     }
 
     pub(crate) fn promised(&self) -> Ballot {
@@ -182,6 +201,7 @@ impl Node {
             reads: Vec::new(),
             restores: 0,
             writes: 0,
+            stopped: None,
             journal: None,
             seen,
         })
@@ -265,6 +285,10 @@ impl Node {
                     self.pulls.push((from, snapshot));
                 }
                 Output::Restore(snapshot) => self.restore(&snapshot),
+                Output::Stop(why) => {
+                    self.note(|| Deed::Stops(why));
+                    self.stopped = Some(why);
+                }
             }
         }
         sent

@@ -52,6 +52,10 @@ impl Watch {
         self.judge(started);
     }
 
+    pub(crate) fn lost(&mut self, node: NodeId, last: Slot) {
+        self.checker.lost(node, last);
+    }
+
     pub(crate) fn crashed(&mut self, node: NodeId) {
         self.checker.crashed(node);
     }

@@ -1,6 +1,6 @@
 //! What must hold at a point of a story, and what `status` shows of it.
 
-use synod_paxos::{Counters, NodeId, PeerState, PeerStatus, ReadId, Role, Status};
+use synod_paxos::{Counters, NodeId, PeerState, PeerStatus, ReadId, Role, Status, Stop};
 
 use crate::arguments::Arguments;
 use crate::harness::cluster::Cluster;
@@ -222,6 +222,11 @@ fn live_value(cluster: &mut Cluster, name: &str, id: u64, detail: &str) -> Resul
         found.ok_or_else(|| format!("{id} does not lead {detail}"))
     };
     Ok(match name {
+        "stopped" => match cluster.node(id).stopped {
+            None => "no",
+            Some(Stop::Diverged { .. }) => "diverged",
+        }
+        .to_owned(),
         "ballot" => ballot_text(status.ballot),
         "round" => status.ballot.round.to_string(),
         "chosen" => status.chosen.0.to_string(),

@@ -126,6 +126,7 @@ mod tests {
         f5_beyond_the_offer
         f6_crash_before_the_record
         f7_snapshot_record_fails
+        g_forgotten_votes
         h2_lost_accept
         i10_quorums_that_need_not_meet
         i11_highest_vote_wins
@@ -141,7 +142,10 @@ mod tests {
         i8_vote_of_another_ballot
         i9_promise_counted_twice
         i9_vote_counted_twice
+        v_chosen_value_replaced
+        v_far_promise
         v_gap_left_unfilled
+        v_leader_far_behind
         v_old_proposal_lives
         v_peers_know_more
         v_promise_in_pages

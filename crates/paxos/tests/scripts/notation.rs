@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Configuration, Echo, Kind, Message, NodeId, Position, Record, Replicate, Slot,
-    Snapshot, Value, Vote,
+    Ballot, Binding, Configuration, Echo, Kind, Message, NodeId, Op, Position, Record, Replicate,
+    Slot, Snapshot, Value, Vote,
 };
 
 pub(crate) fn ballot_text(ballot: Ballot) -> String {
@@ -87,16 +87,15 @@ fn parse_vote(text: &str) -> Result<Vote, String> {
 
 /// What became durable, or is on its way there.
 pub(crate) fn record_text(record: &Record) -> String {
-    let mut parts = Vec::new();
-    if let Some(state) = record.state {
-        let promised = ballot_text(state.promised);
-        parts.push(format!("promised {promised}, chosen {}", state.chosen.0));
-    }
-    let vote = |vote: &Vote| format!("[{}]", vote_text(vote));
-    parts.extend(record.votes.iter().map(vote));
-    if let Some(start) = record.start {
-        parts.push(format!("the log begins after {}", position_text(start)));
-    }
+    let text = |op: Op<'_>| match op {
+        Op::State(state) => {
+            let promised = ballot_text(state.promised);
+            format!("promised {promised}, chosen {}", state.chosen.0)
+        }
+        Op::Start(start) => format!("the log begins after {}", position_text(start)),
+        Op::Vote(vote) => format!("[{}]", vote_text(vote)),
+    };
+    let mut parts: Vec<String> = record.ops().map(text).collect();
     if parts.is_empty() {
         parts.push("nothing new".to_owned());
     }

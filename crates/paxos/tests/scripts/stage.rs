@@ -63,7 +63,7 @@ impl Stage {
             }
             "slow-disk" | "sound-disk" | "persist" | "fail-disk" | "slow-reads" | "serve"
             | "fail-read" => self.disk(name, &mut arguments),
-            "crash" | "restart" | "lose-promise" | "replace-snapshot" => {
+            "crash" | "restart" | "lose-promise" | "lose-tail" | "replace-snapshot" => {
                 self.life(name, &mut arguments)
             }
             "snapshot" | "slow-pulls" | "pull" | "fail-pull" | "install" => {
@@ -473,6 +473,10 @@ impl Stage {
         }
         match name {
             "lose-promise" => self.cluster()?.node(id).disk.state = None,
+            "lose-tail" => {
+                let last = arguments.number()?;
+                self.cluster()?.lose_tail(id, last);
+            }
             "replace-snapshot" => {
                 let file = self.file(arguments)?;
                 self.cluster()?.node(id).disk.snapshot = file;

@@ -108,6 +108,7 @@ impl Story {
             Deed::Stores(record) if around.disk_is_slow || !record.is_empty() => {
                 self.detail(format!("{id} stored: {}", record_text(record)));
             }
+            Deed::Stops(why) => self.line(format!("{id} stops: {why}")),
             Deed::Applies(chosen) => self.applies(node, chosen),
             Deed::Fetches(fetch) if around.log_is_slow => {
                 let (from, to) = (fetch.from().0, fetch.to().0);

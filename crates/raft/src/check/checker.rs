@@ -6,7 +6,9 @@ use crate::check::history::History;
 use crate::check::watch::{Seen, Staged, Watch};
 use crate::check::{Violation, recovery, rules};
 use crate::role::Duty;
-use crate::{Echo, Entry, Envelope, Index, Message, NodeId, Output, Raft, Snapshot, Term, Write};
+use crate::{
+    Echo, Entry, Envelope, Index, Message, NodeId, Output, Raft, Snapshot, Stop, Term, Write,
+};
 
 /// Watches a group; see the [module](super).
 ///
@@ -52,6 +54,7 @@ impl Checker {
             durable,
             staged: None,
             rotted: before.is_some_and(|watch| watch.rotted),
+            forgot: before.is_some_and(|watch| watch.forgot),
             seen: Seen::of(raft),
             applied: Index(0),
             acknowledged: (Term(0), Index(0)),
@@ -67,6 +70,15 @@ impl Checker {
             watch.seen = Seen::default();
             watch.applied = Index(0);
             watch.acknowledged = (Term(0), Index(0));
+        }
+    }
+
+    /// The end of a node's log is gone from its disk, down to the entry `last`, which no protocol can
+    /// help; it must not lead a node that notices to go on.
+    pub fn lost(&mut self, node: NodeId, last: Index) {
+        if let Some(watch) = self.nodes.get_mut(&node) {
+            watch.durable.lose(last);
+            watch.forgot = true;
         }
     }
 
@@ -113,6 +125,7 @@ impl Checker {
             Output::Send(envelope) => self.sent(node, envelope),
             Output::Apply(entry) => self.applied(node, entry),
             Output::Restore(snapshot) => self.restored(node, snapshot),
+            Output::Stop(why) => self.stopped(node, *why),
             Output::Fetch(_) | Output::Read { .. } | Output::PullSnapshot { .. } => Ok(()),
         }
     }
@@ -223,6 +236,18 @@ impl Checker {
         }
         watch.applied = id.index;
         self.history.check_committed(node, id)
+    }
+
+    /// A node stops for good.
+    ///
+    /// # Errors
+    /// If neither its disk nor another has lost anything.
+    pub fn stopped(&mut self, node: NodeId, why: Stop) -> Result<(), Violation> {
+        let somebody_lost = |watch: &Watch| watch.forgot || watch.rotted;
+        match self.nodes.values().any(somebody_lost) {
+            true => Ok(()),
+            false => Err(Violation::NeedlessStop { node, why }),
+        }
     }
 
     /// What a node's disk holds, if the checker has met the node.

@@ -93,22 +93,24 @@ impl Durable {
                 self.log.pop_back();
             }
         }
-        for (id, content) in change.entries {
-            let last = self.last().index;
-            if id.index != last.next() {
-                // A log that begins anew: its start is in the same record.
-                let begins = change.start.filter(|start| id.index == start.index.next());
-                let (Some(start), true) = (begins, self.log.is_empty()) else {
-                    return Err(Violation::Gap { node, id, last });
-                };
-                self.start = start;
-            }
-            self.log.push_back((id, content));
-        }
         if let Some(start) = change.start {
             self.begin_at(node, start)?;
         }
+        for (id, content) in change.entries {
+            let last = self.last().index;
+            if id.index != last.next() {
+                return Err(Violation::Gap { node, id, last });
+            }
+            self.log.push_back((id, content));
+        }
         Ok(())
+    }
+
+    /// What stood behind `last` is gone.
+    pub(crate) fn lose(&mut self, last: Index) {
+        while self.log.back().is_some_and(|(id, _)| id.index > last) {
+            self.log.pop_back();
+        }
     }
 
     fn store_vote(&mut self, node: NodeId, vote: (Term, Option<NodeId>)) -> Result<(), Violation> {

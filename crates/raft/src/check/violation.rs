@@ -1,9 +1,17 @@
-use crate::{Binding, Index, LogId, NodeId, Term};
+use crate::{Binding, Index, LogId, NodeId, Stop, Term};
 
 /// A rule that was broken, and by whom. The text begins with the name of the rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
+    /// A node stopped for good, and no disk of the group has lost anything.
+    #[error("needless stop: node {} stops: {why}", node.0)]
+    NeedlessStop {
+        /// Who stops.
+        node: NodeId,
+        /// What it says.
+        why: Stop,
+    },
     /// Two leaders in one term (§5.2), or one in two of its lives.
     #[error(
         "election safety: node {} leads term {}, and node {} led it before",

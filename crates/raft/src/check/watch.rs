@@ -15,6 +15,8 @@ pub(crate) struct Watch {
     pub(crate) staged: Option<Staged>,
     /// Snapshots may be gone that were durable.
     pub(crate) rotted: bool,
+    /// The disk has lost entries that were durable.
+    pub(crate) forgot: bool,
     pub(crate) seen: Seen,
     /// The last entry that the machine was given in this life.
     pub(crate) applied: Index,

@@ -2,7 +2,7 @@
 
 use std::ops::BitOrAssign;
 
-use synod_raft::{Binding, Echo, Message, Replicate};
+use synod_raft::{Binding, Echo, Message, Op, Replicate};
 
 use crate::node::{Input, Node, Packet};
 
@@ -63,15 +63,16 @@ impl Goals {
         reach(Goal::CommitOfFirstTerm, leads && several && term == 2);
         reach(Goal::FollowerCommit, !leads && is.handed > was.handed);
         if *input == Input::Restart {
-            let lost = before.unsynced();
-            reach(
-                Goal::VoteLost,
-                lost.vote.is_some_and(|(_, vote)| vote.is_some()),
-            );
+            let vote = |op: Op<'_>| matches!(op, Op::Vote(_, Some(_)));
+            reach(Goal::VoteLost, before.unsynced().ops().any(vote));
             reach(Goal::TermLost, is.term < was.term);
-            reach(Goal::EntryLost, !lost.entries.is_empty());
+            let entry = |op: Op<'_>| matches!(op, Op::Append(_));
+            reach(Goal::EntryLost, before.unsynced().ops().any(entry));
         }
-        let cut = |node: &Node| node.unsynced().truncate_from.is_some();
+        let cut = |node: &Node| {
+            let truncates = |op: Op<'_>| matches!(op, Op::Truncate(_));
+            node.unsynced().ops().any(truncates)
+        };
         reach(Goal::Truncated, cut(after) && !cut(before));
         for Packet { message, .. } in sent {
             let refused = matches!(

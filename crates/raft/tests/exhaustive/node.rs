@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use synod_raft::check::{Checker, Violation};
 use synod_raft::{
-    Config, Entry, Envelope, Instant, LogId, Message, NodeId, Output, Raft, Record, Recovered,
+    Config, Entry, Envelope, Instant, LogId, Message, NodeId, Op, Output, Raft, Record, Recovered,
     Term, Write,
 };
 
@@ -141,11 +141,14 @@ impl Node {
 
 impl Disk {
     fn store(&mut self, record: &Record) {
-        self.vote = record.vote.or(self.vote);
-        if let Some(from) = record.truncate_from {
-            self.log.retain(|entry| entry.id.index < from);
+        for op in record.ops() {
+            match op {
+                Op::Vote(term, vote) => self.vote = Some((term, vote)),
+                Op::Truncate(from) => self.log.retain(|entry| entry.id.index < from),
+                Op::Append(entry) => self.log.push(entry.clone()),
+                Op::Start(_) => unreachable!("no snapshots here"),
+            }
         }
-        self.log.extend(record.entries.iter().cloned());
     }
 }
 

@@ -321,6 +321,13 @@ impl Cluster {
         self.watch.crashed(NodeId(id));
     }
 
+    /// What the disk of a node that is down holds behind `last` is gone.
+    pub(crate) fn lose_tail(&mut self, id: u64, last: u64) {
+        let disk = &mut self.node(id).disk;
+        disk.log.split_off(&(last + 1));
+        self.watch.lost(NodeId(id), Index(last));
+    }
+
     pub(crate) fn restart(&mut self, id: u64) {
         let started = self.try_restart(id);
         started.expect("a disk of our own recovers");

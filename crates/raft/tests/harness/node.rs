@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use synod_raft::{
-    Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Output, Raft,
-    ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Term, Write,
+    Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Op, Output, Raft,
+    ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term, Write,
 };
 
 use super::watch::Watch;
@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) reads: Vec<(ReadId, Result<Index, Refusal>)>,
     pub(crate) restores: u64,
     pub(crate) writes: u64,
+    /// It takes no part any more.
+    pub(crate) stopped: Option<Stop>,
     /// What it did, for who wants to tell of it.
     pub(crate) journal: Option<Vec<Deed>>,
     seen: Standing,
@@ -52,6 +54,7 @@ pub(crate) enum Deed {
     Fetches(Fetch),
     Pulls(NodeId, Snapshot),
     Restores(Snapshot),
+    Stops(Stop),
     Answers(ReadId, Result<Index, Refusal>),
 }
 
@@ -77,33 +80,37 @@ impl Standing {
 
 impl Disk {
     fn store(&mut self, record: &Record) {
-        self.vote = record.vote.or(self.vote);
-        if let Some(from) = record.truncate_from {
-            self.truncations += 1;
-            self.log.split_off(&from.0);
+        for op in record.ops() {
+            match op {
+                Op::Vote(term, vote) => self.vote = Some((term, vote)),
+                Op::Truncate(from) => {
+                    self.truncations += 1;
+                    self.log.split_off(&from.0);
+                }
+                Op::Start(start) => self.begin_after(start),
+                Op::Append(entry) => {
+                    assert_eq!(
+                        entry.id.index,
+                        self.last().index.next(),
+                        "a stored log has no gap"
+                    );
+                    self.log.insert(entry.id.index.0, entry.clone());
+                }
+            }
         }
-        for entry in &record.entries {
-            self.log.insert(entry.id.index.0, entry.clone());
-        }
-        if let Some(start) = record.start {
-            let (snapshot, _) = self
-                .snapshot
-                .as_ref()
-                .expect("a log begins behind a snapshot");
-            assert!(
-                snapshot.last.index >= start.index,
-                "the snapshot is durable before the log is cut"
-            );
-            self.log = self.log.split_off(&(start.index.0 + 1));
-            self.start = start;
-        }
-        for (at, index) in self.log.keys().enumerate() {
-            assert_eq!(
-                *index,
-                self.start.index.0 + 1 + at as u64,
-                "a stored log has no gap"
-            );
-        }
+    }
+
+    fn begin_after(&mut self, start: LogId) {
+        let (snapshot, _) = self
+            .snapshot
+            .as_ref()
+            .expect("a log begins behind a snapshot");
+        assert!(
+            snapshot.last.index >= start.index,
+            "the snapshot is durable before the log is cut"
+        );
+        self.log = self.log.split_off(&(start.index.0 + 1));
+        self.start = start;
     }
 
     pub(crate) fn last(&self) -> LogId {
@@ -179,6 +186,7 @@ impl Node {
             reads: Vec::new(),
             restores: 0,
             writes: 0,
+            stopped: None,
             journal: None,
             seen,
         })
@@ -259,6 +267,10 @@ impl Node {
                     self.pulls.push((from, snapshot));
                 }
                 Output::Restore(snapshot) => self.restore(&snapshot),
+                Output::Stop(why) => {
+                    self.note(|| Deed::Stops(why));
+                    self.stopped = Some(why);
+                }
             }
         }
         sent

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use synod_raft::check::{Checker, Violation};
-use synod_raft::{LogId, NodeId, Output, Raft, Term};
+use synod_raft::{Index, LogId, NodeId, Output, Raft, Term};
 
 use super::node::Node;
 
@@ -23,6 +23,10 @@ impl Watch {
     pub(crate) fn started(&mut self, raft: &Raft) {
         let started = self.checker.started(raft);
         self.expect(started);
+    }
+
+    pub(crate) fn lost(&mut self, node: NodeId, last: Index) {
+        self.checker.lost(node, last);
     }
 
     pub(crate) fn crashed(&mut self, node: NodeId) {
@@ -79,7 +83,8 @@ impl Watch {
 fn is_of_the_group(violation: &Violation) -> bool {
     matches!(
         violation,
-        Violation::ElectionSafety { .. }
+        Violation::NeedlessStop { .. }
+            | Violation::ElectionSafety { .. }
             | Violation::NotElected { .. }
             | Violation::LeaderCompleteness { .. }
             | Violation::StateMachineSafety { .. }

@@ -1,6 +1,6 @@
 //! What must hold at a point of a story, and what `status` shows of it.
 
-use synod_raft::{Counters, NodeId, PeerState, PeerStatus, ReadId, Role, Status};
+use synod_raft::{Counters, NodeId, PeerState, PeerStatus, ReadId, Role, Status, Stop};
 
 use crate::arguments::Arguments;
 use crate::harness::cluster::Cluster;
@@ -218,6 +218,12 @@ fn live_value(cluster: &mut Cluster, name: &str, id: u64, detail: &str) -> Resul
         found.ok_or_else(|| format!("{id} does not lead {detail}"))
     };
     Ok(match name {
+        "stopped" => match cluster.node(id).stopped {
+            None => "no",
+            Some(Stop::Diverged { .. }) => "diverged",
+            Some(Stop::Forgot { .. }) => "forgot",
+        }
+        .to_owned(),
         "term" => status.term.0.to_string(),
         "commit" => status.commit.0.to_string(),
         "durable" => status.persisted.0.to_string(),
@@ -236,6 +242,7 @@ fn state_text(state: PeerState) -> &'static str {
         PeerState::Probe => "probe",
         PeerState::Replicate => "replicate",
         PeerState::Snapshot => "snapshot",
+        PeerState::Forgot => "forgot",
     }
 }
 

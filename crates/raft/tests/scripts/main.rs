@@ -154,9 +154,14 @@ mod tests {
         f7_snapshot_record_fails
         f8_older_snapshot
         f9_proposal_inside_a_snapshot
+        g_forgotten_needed_copy
+        g_forgotten_tail
+        g_forgotten_under_an_old_tail
         h2_lost_append
         v_ack_of_the_whole_log
         v_committed_entry_replaced
+        v_install_below_the_match
+        v_leader_takes_back
         v_own_copy_not_durable
         v_restarted_follower
         v_vote_counted_twice

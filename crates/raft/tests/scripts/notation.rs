@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use synod_raft::{
-    Binding, Echo, Entry, Index, Kind, LogId, Membership, Message, Record, Replicate, Snapshot,
+    Binding, Echo, Entry, Index, Kind, LogId, Membership, Message, Op, Record, Replicate, Snapshot,
     Term,
 };
 
@@ -54,20 +54,14 @@ fn parse_entry(text: &str) -> Result<Entry, String> {
 
 /// What became durable, or is on its way there.
 pub(crate) fn record_text(record: &Record) -> String {
-    let mut parts = Vec::new();
-    if let Some((term, vote)) = record.vote {
-        let vote = vote.map(|vote| format!("vote for {}", vote.0));
-        let vote = vote.as_deref().unwrap_or("no vote");
-        parts.push(format!("term {}, {vote}", term.0));
-    }
-    if let Some(from) = record.truncate_from {
-        parts.push(format!("cut from {} on", from.0));
-    }
-    let entry = |entry: &Entry| format!("[{}]", entry_text(entry));
-    parts.extend(record.entries.iter().map(entry));
-    if let Some(start) = record.start {
-        parts.push(format!("the log begins after {}", id_text(start)));
-    }
+    let text = |op: Op<'_>| match op {
+        Op::Vote(term, None) => format!("term {}, no vote", term.0),
+        Op::Vote(term, Some(vote)) => format!("term {}, vote for {}", term.0, vote.0),
+        Op::Truncate(from) => format!("cut from {} on", from.0),
+        Op::Start(start) => format!("the log begins after {}", id_text(start)),
+        Op::Append(entry) => format!("[{}]", entry_text(entry)),
+    };
+    let mut parts: Vec<String> = record.ops().map(text).collect();
     if parts.is_empty() {
         parts.push("nothing new".to_owned());
     }
@@ -87,6 +81,7 @@ pub(crate) fn name_of(message: &Message) -> &'static str {
         Message::Binding(Binding::Installed { .. }) => "Installed",
         Message::Echo(Echo::Heartbeat { .. }) => "HeartbeatEcho",
         Message::Echo(Echo::Rejected { .. }) => "Rejected",
+        Message::Echo(Echo::Forgot { .. }) => "Forgot",
         Message::Echo(Echo::Stale { .. }) => "Stale",
         Message::Echo(Echo::RequestPreVote { .. }) => "RequestPreVote",
         Message::Echo(Echo::PreVote { .. }) => "PreVote",
@@ -104,6 +99,7 @@ pub(crate) const NAMES: &[&str] = &[
     "Installed",
     "HeartbeatEcho",
     "Rejected",
+    "Forgot",
     "Stale",
     "RequestPreVote",
     "PreVote",
@@ -147,6 +143,11 @@ pub(crate) fn message_text(message: &Message) -> String {
         Message::Echo(Echo::Rejected { prev, hint, .. }) => {
             format!("prev {}, hint {}", id_text(*prev), id_text(*hint))
         }
+        Message::Echo(Echo::Forgot {
+            acknowledged,
+            holds,
+            ..
+        }) => format!("acknowledged {}, holds {}", acknowledged.0, holds.0),
         Message::Echo(Echo::Stale { .. }) => String::new(),
     };
     let comma = if fields.is_empty() { "" } else { ", " };
@@ -258,6 +259,11 @@ pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Messa
             prev: fields.id("prev")?,
             hint: fields.id("hint")?,
         }),
+        "Forgot" => Message::Echo(Echo::Forgot {
+            term,
+            acknowledged: Index(fields.number("acknowledged")?),
+            holds: Index(fields.number("holds")?),
+        }),
         "Stale" => Message::Echo(Echo::Stale { term }),
         "RequestPreVote" => Message::Echo(Echo::RequestPreVote {
             term,
@@ -289,6 +295,7 @@ fn what_is_written_is_read() {
         "Installed(term 1, last 1.5)",
         "HeartbeatEcho(term 1, round 3, matched 1)",
         "Rejected(term 1, prev 1.3, hint 1.1)",
+        "Forgot(term 1, acknowledged 3, holds 1)",
         "Stale(term 9)",
         "RequestPreVote(term 1, last 0.0)",
         "PreVote(term 1, refused)",

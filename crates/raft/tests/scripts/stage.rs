@@ -61,7 +61,7 @@ impl Stage {
             }
             "slow-disk" | "sound-disk" | "persist" | "fail-disk" | "slow-reads" | "serve"
             | "fail-read" => self.disk(name, &mut arguments),
-            "crash" | "restart" | "lose-vote" | "replace-snapshot" => {
+            "crash" | "restart" | "lose-vote" | "lose-tail" | "replace-snapshot" => {
                 self.life(name, &mut arguments)
             }
             "snapshot" | "slow-pulls" | "pull" | "fail-pull" | "install" => {
@@ -445,6 +445,10 @@ impl Stage {
         }
         match name {
             "lose-vote" => self.cluster()?.node(id).disk.vote = None,
+            "lose-tail" => {
+                let last = arguments.number()?;
+                self.cluster()?.lose_tail(id, last);
+            }
             "replace-snapshot" => {
                 let file = self.file(arguments)?;
                 self.cluster()?.node(id).disk.snapshot = file;

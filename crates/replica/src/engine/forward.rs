@@ -80,7 +80,7 @@ impl<P: Protocol, T> Engine<P, T> {
         *last = (name.incarnation, name.sequence);
         let refusal = if body.len() > self.config.body_bytes_max {
             Some(Refusal::TooLarge)
-        } else if self.has_room {
+        } else if self.disk.has_room {
             self.core.propose(now, body).err()
         } else {
             Some(Refusal::Busy)

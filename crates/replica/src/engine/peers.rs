@@ -84,7 +84,7 @@ impl<P: Protocol, T> Engine<P, T> {
         let takes = |message: &P::Message| {
             let body = P::longest_body(message);
             body.is_none_or(|bytes| {
-                self.has_room && bytes + RECORD_SPARE_BYTES <= self.config.record_bytes_max
+                self.disk.has_room && bytes + RECORD_SPARE_BYTES <= self.config.record_bytes_max
             })
         };
         match P::decode(bytes).filter(takes) {

@@ -425,11 +425,11 @@ mod tests {
         };
         let leadership = Leadership {
             node: NodeId(2),
-            epoch: ballot(2),
+            epoch: epoch(2),
         };
         proposals.seal(at(0), leadership, 1000).unwrap();
-        assert!(proposals.superseded(ballot(1)).is_empty());
-        assert!(proposals.superseded(ballot(2)).is_empty());
-        assert_eq!(proposals.superseded(ballot(3)), vec!["a"]);
+        assert!(proposals.superseded(epoch(1)).is_empty());
+        assert!(proposals.superseded(epoch(2)).is_empty());
+        assert_eq!(proposals.superseded(epoch(3)), vec!["a"]);
     }
 }

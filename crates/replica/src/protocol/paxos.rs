@@ -20,8 +20,8 @@ use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use super::{
-    Committed, Configured, CoreStatus, Epoch, Kind, Leadership, Output, PeerStatus, Position,
-    Protocol, ReadId, RecoverError, Refusal, Role,
+    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
+    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, append_all,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
@@ -85,6 +85,18 @@ impl Protocol for Paxos {
 
     fn handle_persisted(&mut self, now: Instant, receipt: paxos::Receipt) {
         self.handle_persisted(at(now), receipt);
+    }
+
+    fn handle_disk(&mut self, now: Instant, disk: DiskHealth) {
+        let DiskHealth {
+            has_room,
+            sync_time,
+        } = disk;
+        let disk = paxos::DiskHealth {
+            has_room,
+            sync_time,
+        };
+        self.handle_disk(at(now), disk);
     }
 
     fn handle_fetched(
@@ -151,6 +163,7 @@ impl Protocol for Paxos {
                 snapshot: from_paxos(&snapshot),
             },
             paxos::Output::Restore(snapshot) => Output::Restore(from_paxos(&snapshot)),
+            paxos::Output::Stop(why) => Output::Stop(divergence(why)),
         })
     }
 
@@ -200,7 +213,7 @@ impl Protocol for Paxos {
     fn stage<E>(
         write: paxos::Write,
         record_bytes_max: usize,
-        mut append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
+        append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
     ) -> Result<paxos::Staged<Lsn>, E> {
         write.stage(|record| {
             if record.is_empty() {
@@ -208,31 +221,7 @@ impl Protocol for Paxos {
                 // the other.
                 return Ok(Lsn(0));
             }
-            let (first, mut rest) = record
-                .votes
-                .split_at(fitting(&record.votes, record_bytes_max));
-            // The promise comes before the votes that it allows, and the prefix that these votes
-            // complete is said to be chosen only behind the last of them.
-            let early = match first {
-                [vote, ..] if !rest.is_empty() => record.state.map(|state| paxos::State {
-                    chosen: state.chosen.min(vote.slot.prev()),
-                    ..state
-                }),
-                _ => record.state,
-            };
-            let start = record.start.map(|start| Op::Start {
-                after: start.slot.0,
-                tag: ballot_tag(start.origin),
-            });
-            let head = early.map(state).into_iter().chain(start);
-            let mut lsn = append(&mut head.chain(first.iter().map(put)))?;
-            while !rest.is_empty() {
-                let (next, after) = rest.split_at(fitting(rest, record_bytes_max));
-                let last = record.state.filter(|_| after.is_empty()).map(state);
-                lsn = append(&mut next.iter().map(put).chain(last))?;
-                rest = after;
-            }
-            Ok(lsn)
+            append_all(record.ops().map(op), record_bytes_max, append)
         })
     }
 
@@ -279,23 +268,29 @@ impl Protocol for Paxos {
     }
 }
 
+fn divergence(why: paxos::Stop) -> Divergence {
+    match why {
+        paxos::Stop::Diverged { slot, own, theirs } => Divergence::Diverged {
+            index: slot.0,
+            own: epoch(own),
+            theirs: epoch(theirs),
+        },
+    }
+}
+
 fn ignored(counters: paxos::Counters) -> u64 {
     counters.strangers + counters.malformed + counters.conflicts_with_chosen
 }
 
-/// How many of the votes fit into a record with room for a head and an end; at least one.
-fn fitting(votes: &[paxos::Vote], record_bytes_max: usize) -> usize {
-    let mut bytes = RECORD_HEAD_BYTES;
-    let fits = |vote: &&paxos::Vote| {
-        bytes += vote.value.body.len() + PUT_BYTES;
-        bytes <= record_bytes_max
-    };
-    votes
-        .iter()
-        .take_while(fits)
-        .count()
-        .max(1)
-        .min(votes.len())
+fn op(op: paxos::Op<'_>) -> Op<'_> {
+    match op {
+        paxos::Op::State(state) => self::state(state),
+        paxos::Op::Start(start) => Op::Start {
+            after: start.slot.0,
+            tag: ballot_tag(start.origin),
+        },
+        paxos::Op::Vote(vote) => put(vote),
+    }
 }
 
 fn state(state: paxos::State) -> Op<'static> {
@@ -421,10 +416,6 @@ fn untag(tag: &Tag) -> [u64; 4] {
 
 /// Rounds end below the top byte, which is the kind's.
 const KIND_SHIFT: u32 = 56;
-/// At least what state (twice, in the last of several) and start take in a record.
-const RECORD_HEAD_BYTES: usize = 256;
-/// At least what a put takes beside its body.
-const PUT_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests;

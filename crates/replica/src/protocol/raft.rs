@@ -15,8 +15,8 @@ use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use super::{
-    Committed, Configured, CoreStatus, Epoch, Kind, Leadership, Output, PeerStatus, Position,
-    Protocol, ReadId, RecoverError, Refusal, Role,
+    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
+    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, append_all,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
@@ -73,6 +73,18 @@ impl Protocol for Raft {
 
     fn handle_persisted(&mut self, now: Instant, receipt: raft::Receipt) {
         self.handle_persisted(at(now), receipt);
+    }
+
+    fn handle_disk(&mut self, now: Instant, disk: DiskHealth) {
+        let DiskHealth {
+            has_room,
+            sync_time,
+        } = disk;
+        let disk = raft::DiskHealth {
+            has_room,
+            sync_time,
+        };
+        self.handle_disk(at(now), disk);
     }
 
     fn handle_fetched(
@@ -142,6 +154,7 @@ impl Protocol for Raft {
                 snapshot: from_raft(&snapshot),
             },
             raft::Output::Restore(snapshot) => Output::Restore(from_raft(&snapshot)),
+            raft::Output::Stop(why) => Output::Stop(divergence(why)),
         })
     }
 
@@ -191,7 +204,7 @@ impl Protocol for Raft {
     fn stage<E>(
         write: raft::Write,
         record_bytes_max: usize,
-        mut append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
+        append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
     ) -> Result<raft::Staged<Lsn>, E> {
         write.stage(|record| {
             if record.is_empty() {
@@ -199,31 +212,7 @@ impl Protocol for Raft {
                 // the other.
                 return Ok(Lsn(0));
             }
-            let (first, mut rest) = record
-                .entries
-                .split_at(fitting(&record.entries, record_bytes_max));
-            let state = record.vote.map(|(term, vote)| {
-                Op::State(tag([
-                    term.0,
-                    vote.map_or(0, |node| node.0),
-                    u64::from(vote.is_some()),
-                ]))
-            });
-            let truncate = record
-                .truncate_from
-                .map(|from| Op::Truncate { from: from.0 });
-            let start = record.start.map(|start| Op::Start {
-                after: start.index.0,
-                tag: tag([start.term.0, 0, 0]),
-            });
-            let head = state.into_iter().chain(truncate).chain(start);
-            let mut lsn = append(&mut head.chain(first.iter().map(put)))?;
-            while !rest.is_empty() {
-                let (next, after) = rest.split_at(fitting(rest, record_bytes_max));
-                lsn = append(&mut next.iter().map(put))?;
-                rest = after;
-            }
-            Ok(lsn)
+            append_all(record.ops().map(op), record_bytes_max, append)
         })
     }
 
@@ -316,6 +305,27 @@ impl Protocol for Raft {
     }
 }
 
+fn divergence(why: raft::Stop) -> Divergence {
+    match why {
+        raft::Stop::Forgot {
+            acknowledged,
+            holds,
+        } => Divergence::Forgot {
+            acknowledged: acknowledged.0,
+            holds: holds.0,
+        },
+        raft::Stop::Diverged {
+            index,
+            own,
+            leaders,
+        } => Divergence::Diverged {
+            index: index.0,
+            own: Epoch::of_round(own.0),
+            theirs: Epoch::of_round(leaders.0),
+        },
+    }
+}
+
 fn ignored(counters: raft::Counters) -> u64 {
     counters.strangers + counters.malformed + counters.conflicts_with_commit
 }
@@ -339,19 +349,20 @@ struct EntryHead {
     len: u64,
 }
 
-/// How many of the entries fit into a record with room for a head; at least one.
-fn fitting(entries: &[raft::Entry], record_bytes_max: usize) -> usize {
-    let mut bytes = RECORD_HEAD_BYTES;
-    let fits = |entry: &&raft::Entry| {
-        bytes += entry.body.len() + PUT_BYTES;
-        bytes <= record_bytes_max
-    };
-    entries
-        .iter()
-        .take_while(fits)
-        .count()
-        .max(1)
-        .min(entries.len())
+fn op(op: raft::Op<'_>) -> Op<'_> {
+    match op {
+        raft::Op::Vote(term, vote) => Op::State(tag([
+            term.0,
+            vote.map_or(0, |node| node.0),
+            u64::from(vote.is_some()),
+        ])),
+        raft::Op::Truncate(from) => Op::Truncate { from: from.0 },
+        raft::Op::Start(start) => Op::Start {
+            after: start.index.0,
+            tag: tag([start.term.0, 0, 0]),
+        },
+        raft::Op::Append(entry) => put(entry),
+    }
 }
 
 fn put(entry: &raft::Entry) -> Op<'_> {
@@ -443,8 +454,3 @@ fn from_raft(snapshot: &raft::Snapshot) -> Snapshot {
         meta: snapshot.membership.encode(),
     }
 }
-
-/// At least what state, truncation and start take in a record.
-const RECORD_HEAD_BYTES: usize = 256;
-/// At least what a put takes beside its body.
-const PUT_BYTES: usize = 64;

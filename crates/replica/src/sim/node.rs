@@ -19,7 +19,7 @@ use crate::engine::{Effect, Engine, EngineConfig, EngineStatus, Proposal};
 use crate::frame::{self, Frame};
 use crate::log::Log;
 use crate::machine::Reason;
-use crate::protocol::{Protocol, Role};
+use crate::protocol::{DiskHealth, Protocol, Role};
 use crate::task::Task;
 use crate::time::Instant;
 
@@ -131,7 +131,11 @@ impl<C: Cluster> SimNode<C> {
         self.engine.handle_durable(now, durable);
         self.witness.stepped(self.engine.core());
         self.has_room = Log::has_room(&mut self.log);
-        self.engine.set_room(self.has_room);
+        let disk = DiskHealth {
+            has_room: self.has_room,
+            sync_time: Duration::ZERO,
+        };
+        self.engine.set_disk(now, disk);
         loop {
             let effect = self.engine.poll_effect(now);
             self.witness.stepped(self.engine.core());
@@ -144,6 +148,7 @@ impl<C: Cluster> SimNode<C> {
                     context.send(sim::NodeId(to.0), Packet::new(bytes));
                 }
                 Effect::Job(job) => self.run(job)?,
+                Effect::Stop(why) => return Err(io::Error::other(why)),
                 Effect::Task(task) => {
                     self.witness.tasked(&task);
                     self.begin(Later::Task(task), context);

@@ -59,6 +59,8 @@ use tokio::task::JoinSet;
 pub struct Tcp {
     shared: Arc<Shared>,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
+    /// Without a peer nobody else would hold the other end, and the transport would seem to have ended.
+    _arrivals_to: mpsc::UnboundedSender<Arrival>,
     address: SocketAddr,
     frame_bytes_max: usize,
     /// Aborts its tasks when dropped.
@@ -93,6 +95,7 @@ impl Tcp {
         Ok(Self {
             shared,
             arrivals,
+            _arrivals_to: arrivals_to,
             address,
             frame_bytes_max,
             _tasks: tasks,

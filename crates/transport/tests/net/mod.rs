@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 use synod_transport::{ClusterId, DiskId, Hello, Lane, NodeId, Tcp, TcpConfig, Transport};
 use tokio::net::TcpSocket;
@@ -17,6 +17,8 @@ pub(crate) const CLUSTER: ClusterId = ClusterId(0xc1);
 pub(crate) struct Cluster {
     pub(crate) peers: BTreeMap<NodeId, String>,
     pub(crate) listeners: Listeners,
+    /// A node that is down for a moment finds its own port free again: nobody else is given it.
+    _held: Vec<TcpSocket>,
 }
 
 /// The sockets of the nodes that have not been started.
@@ -37,17 +39,22 @@ impl Listeners {
 
 impl Cluster {
     pub(crate) fn new(nodes: u64) -> Self {
-        let listeners =
-            (1..=nodes).map(|id| (id, TcpListener::bind("127.0.0.1:0").expect("a free port")));
-        let listeners = listeners.collect::<BTreeMap<_, _>>();
-        let address = |listener: &TcpListener| listener.local_addr().expect("bound").to_string();
-        let peers = listeners
+        let held: Vec<TcpSocket> = (1..=nodes).map(|_| hold_a_port()).collect();
+        let addresses = held
             .iter()
-            .map(|(id, listener)| (NodeId(*id), address(listener)))
-            .collect();
+            .map(|socket| socket.local_addr().expect("bound"));
+        let addresses = || (1..=nodes).zip(addresses.clone());
+        let listens = |address: SocketAddr| TcpListener::bind(address).expect("held for it");
         Self {
-            peers,
-            listeners: Listeners(RefCell::new(listeners)),
+            peers: addresses()
+                .map(|(id, address)| (NodeId(id), address.to_string()))
+                .collect(),
+            listeners: Listeners(RefCell::new(
+                addresses()
+                    .map(|(id, address)| (id, listens(address)))
+                    .collect(),
+            )),
+            _held: held,
         }
     }
 
@@ -88,6 +95,19 @@ impl Cluster {
     pub(crate) async fn start_as(&self, id: u64, boot: u64) -> Tcp {
         Tcp::bind(self.config(id, boot)).await.expect("binds")
     }
+}
+
+/// A socket that is bound and never listens. Listeners share its port, because both sides allow it; whoever asks
+/// the system for any port, in this process or another, is not given it.
+fn hold_a_port() -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    // Alone while it takes the port.
+    socket.set_reuseaddr(false).expect("can be");
+    socket
+        .bind((Ipv4Addr::LOCALHOST, 0).into())
+        .expect("there is a free port");
+    socket.set_reuseaddr(true).expect("can be");
+    socket
 }
 
 /// A message of this length that tells its number and in which every byte matters.

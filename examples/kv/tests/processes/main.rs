@@ -3,7 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod away;
+mod closed;
+mod descriptors;
+mod full;
+mod heavy;
+mod listeners;
 mod majority;
+mod slow;
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +22,8 @@ use std::{
 use clap::Parser;
 use redis_protocol::resp2::types::BytesFrame;
 use synod_kv::{
-    Client, Cluster, ClusterOptions, MemoryOptions, Protocol, info_field, memory, value_of,
+    Client, Cluster, ClusterOptions, Listener, MemoryOptions, Protocol, info_field, memory,
+    value_of,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -51,6 +58,46 @@ macro_rules! tests {
                 info_agrees_on_the_leader,
                 redis_tools_work_against_leader_and_follower,
             );
+
+            #[tokio::test]
+            async fn a_stream_that_nobody_reads_does_not_hold_up_a_node() {
+                super::listeners::serves_unheard(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn a_long_value_grows_and_a_large_map_is_flushed_under_one_leader() {
+                super::heavy::appends_and_flushes(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn nodes_that_are_told_otherwise_do_not_differ() {
+                super::heavy::settings_do_not_matter(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn slow_disks_everywhere_cost_time_and_no_service() {
+                super::slow::serves_on_slow_disks(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn a_node_whose_disk_fails_ends_and_the_others_go_on() {
+                super::closed::ends_when_its_disk_fails(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn a_leader_with_a_full_disk_gives_way_and_takes_its_part_again() {
+                super::full::leader(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn a_follower_with_a_full_disk_does_not_fill_its_leaders() {
+                super::full::follower(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn full_disks_everywhere_refuse_writes_and_say_so() {
+                super::full::everywhere(Protocol::$variant).await;
+            }
 
             #[tokio::test]
             async fn a_follower_away_for_100_000_writes_catches_up_by_snapshot_under_load() {
@@ -232,6 +279,16 @@ async fn info_agrees_on_the_leader(protocol: Protocol) {
             let number: u64 = info_field(&text, field).unwrap().parse().unwrap();
             assert!(number > 0, "{field} is zero in\n{text}");
         }
+        assert_eq!(info_field(&text, "closed"), Some(""), "{text}");
+        // Who leads tells how far the others are behind it; nobody else knows.
+        for other in cluster.ids() {
+            let peer = info_field(&text, &format!("peer{other}"));
+            assert_eq!(peer.is_some(), id == leader && other != id, "{text}");
+            assert!(
+                peer.is_none_or(|peer| peer.starts_with("matched=")),
+                "{text}"
+            );
+        }
     }
 }
 
@@ -243,14 +300,10 @@ async fn redis_tools_work_against_leader_and_follower(protocol: Protocol) {
         .await
         .is_err()
     {
-        // Past the harness, which shows the output of a test only if it fails.
-        let mut stderr = io::stderr();
-        writeln!(
-            stderr,
-            "SKIPPED redis_tools_work_against_leader_and_follower: redis-cli and redis-benchmark \
-             are not installed (Debian: redis-tools)"
-        )
-        .unwrap();
+        skipped(
+            "redis_tools_work_against_leader_and_follower",
+            "redis-cli and redis-benchmark are not installed (Debian: redis-tools)",
+        );
         return;
     }
     let (cluster, _directory) = start_by(protocol, 3, &[]).await;
@@ -385,13 +438,34 @@ async fn start_by(protocol: Protocol, nodes: u64, arguments: &[&str]) -> (Cluste
             .chain(arguments)
             .map(|argument| (*argument).to_owned())
             .collect(),
+        listener: Listener::File,
     };
+    (ready(options).await, directory)
+}
+
+async fn ready(options: ClusterOptions) -> Cluster {
     let mut cluster = Cluster::start(options).unwrap();
     cluster
         .ready(PATIENCE)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
-    (cluster, directory)
+    cluster
+}
+
+/// The answer to a request, as a text.
+async fn ask(cluster: &Cluster, id: u64, request: &[&str]) -> String {
+    let args: Vec<_> = request.iter().map(|arg| arg.as_bytes()).collect();
+    let mut client = connect(cluster, id).await;
+    let answer = timeout(PATIENCE, client.call(&args))
+        .await
+        .unwrap_or_else(|_| panic!("node {id} never answered {request:?}"))
+        .unwrap();
+    show(&answer)
+}
+
+/// Past the harness, which shows the output of a test only if it fails.
+fn skipped(test: &str, why: &str) {
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
 }
 
 /// A number that a node tells of itself.

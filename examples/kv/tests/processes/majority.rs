@@ -3,12 +3,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use synod_kv::{Cluster, Protocol};
-use tokio::{
-    process::Command,
-    time::{Instant, timeout},
-};
+use tokio::{process::Command, time::Instant};
 
-use super::{PATIENCE, connect, other_than, show, start_by, write_until_acknowledged};
+use super::{PATIENCE, ask, other_than, start_by, write_until_acknowledged};
 
 /// How nodes go away, and come back.
 #[derive(Clone, Copy, Debug)]
@@ -136,16 +133,6 @@ impl Tokens {
         let expected: BTreeSet<_> = self.acknowledged.union(&self.unknown).cloned().collect();
         assert!(seen.is_subset(&expected), "{list} on node {id}");
     }
-}
-
-async fn ask(cluster: &Cluster, id: u64, request: &[&str]) -> String {
-    let args: Vec<_> = request.iter().map(|arg| arg.as_bytes()).collect();
-    let mut client = connect(cluster, id).await;
-    let answer = timeout(PATIENCE, client.call(&args))
-        .await
-        .unwrap_or_else(|_| panic!("node {id} never answered {request:?}"))
-        .unwrap();
-    show(&answer)
 }
 
 fn is_error(answer: &str) -> bool {

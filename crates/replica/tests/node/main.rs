@@ -2,106 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io;
-use std::time::Duration;
+mod closed;
+mod rig;
 
+use rig::{Counter, LedBy, NEVER, alone, config, rejected, start, three};
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Configured, Consistency, Group, GroupId, Node, NodeConfig, NodeId, OpenGroupError,
-    Outcome, Reason, StateMachine,
+    Closed, Consistency, GroupId, NodeConfig, NodeId, OpenGroupError, Outcome, Reason,
 };
-use synod_transport::{Memory, MemoryNetwork};
-use synod_wal::{Options, Wal};
+use synod_transport::MemoryNetwork;
 use tokio::time::timeout;
-
-/// Nothing here takes long; whatever takes this long never ends.
-const NEVER: Duration = Duration::from_secs(20);
-
-/// Counts the commands it is given. A command `boom` makes its next snapshot panic.
-#[derive(Default)]
-struct Counter(u64, bool);
-
-impl StateMachine for Counter {
-    type Response = u64;
-    type Frozen = (u64, bool);
-
-    fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
-        self.0 += 1;
-        self.1 |= command == b"boom";
-        self.0
-    }
-
-    fn freeze(&self) -> (u64, bool) {
-        (self.0, self.1)
-    }
-
-    fn write((count, boom): (u64, bool), to: &mut dyn io::Write) -> io::Result<()> {
-        assert!(!boom, "the machine was told to");
-        to.write_all(&count.to_le_bytes())
-    }
-
-    fn restore(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
-        let mut bytes = [0; 8];
-        from.read_exact(&mut bytes)?;
-        self.0 = u64::from_le_bytes(bytes);
-        Ok(())
-    }
-}
-
-/// The loop knows no protocol: whichever there is will do.
-#[cfg(feature = "raft")]
-fn config(id: u64, nodes: u64) -> impl Configured {
-    use synod_replica::raft::{Config, NodeId};
-
-    Config::new(NodeId(id), (1..=nodes).map(NodeId))
-}
-
-#[cfg(not(feature = "raft"))]
-fn config(id: u64, nodes: u64) -> impl Configured {
-    use synod_replica::paxos::{Config, NodeId, Quorums};
-
-    Config::new(
-        NodeId(id),
-        Quorums::majority((1..=nodes).map(NodeId)).unwrap(),
-    )
-}
-
-fn start(disk: &SimDisk, config: NodeConfig, transport: Memory) -> Node {
-    Node::start(
-        config,
-        Wal::open(disk.clone(), Options::default()).unwrap(),
-        transport,
-    )
-}
-
-/// One node by itself, and its group.
-async fn alone(disk: &SimDisk, tune: impl FnOnce(&mut NodeConfig)) -> (Node, Group<Counter>) {
-    let mut node_config = NodeConfig::new(NodeId(1), 1);
-    tune(&mut node_config);
-    let node = start(disk, node_config, MemoryNetwork::new().join(NodeId(1)));
-    let group = node
-        .open(GroupId(1), config(1, 1), Counter::default())
-        .await
-        .unwrap();
-    (node, group)
-}
-
-async fn three(tune: impl Fn(&mut NodeConfig)) -> (Vec<Node>, Vec<Group<Counter>>) {
-    let network = MemoryNetwork::new();
-    let (mut nodes, mut groups) = (Vec::new(), Vec::new());
-    for id in 1..=3 {
-        let mut node_config = NodeConfig::new(NodeId(id), 1);
-        tune(&mut node_config);
-        let node = start(&SimDisk::new(id), node_config, network.join(NodeId(id)));
-        groups.push(
-            node.open(GroupId(1), config(id, 3), Counter::default())
-                .await
-                .unwrap(),
-        );
-        nodes.push(node);
-    }
-    (nodes, groups)
-}
 
 #[tokio::test]
 async fn one_node_answers() {
@@ -187,7 +97,10 @@ async fn a_failed_sync_stops_the_node_for_good() {
         timeout(NEVER, group.propose("c")).await.unwrap(),
         rejected(Reason::Poisoned)
     );
-    assert_eq!(group.status().closed, Some(Reason::Poisoned));
+    assert_eq!(
+        group.status().closed.map(|closed| closed.reason()),
+        Some(Reason::Poisoned)
+    );
 }
 
 #[tokio::test]
@@ -236,8 +149,14 @@ async fn a_machine_that_panics_while_it_is_written_stops_its_group() {
             .ok()
             .is_some()
     );
-    let stopped = async { while group.propose("a").await != rejected(Reason::Poisoned) {} };
-    timeout(NEVER, stopped).await.unwrap();
+    // Enough for a snapshot.
+    group.propose(vec![0; 1_000]).await;
+    let closed = timeout(NEVER, group.closed()).await.unwrap();
+    assert_eq!(
+        closed,
+        Closed::MachinePanicked("the machine was told to".into())
+    );
+    assert_eq!(group.propose("a").await, rejected(Reason::Machine));
     let other = node
         .open(GroupId(2), config(1, 1), Counter::default())
         .await
@@ -304,25 +223,5 @@ async fn commands_of_one_node_keep_their_order() {
             assert!(count > last, "{count} behind {last}");
             last = count;
         }
-    }
-}
-
-fn rejected(reason: Reason) -> Outcome<u64> {
-    Outcome::Rejected {
-        reason,
-        leader: None,
-    }
-}
-
-trait LedBy {
-    fn led_by(self, node: u64) -> Self;
-}
-
-impl LedBy for Outcome<u64> {
-    fn led_by(mut self, node: u64) -> Self {
-        if let Self::Rejected { leader, .. } = &mut self {
-            *leader = Some(NodeId(node));
-        }
-        self
     }
 }

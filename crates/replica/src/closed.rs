@@ -1,0 +1,202 @@
+//! Why a node, or one of its groups, serves nothing any more: told once, to whoever waits for it.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::drive::Stopped;
+use crate::machine::Reason;
+
+/// Why a node, or one of its groups, serves nothing any more; see [`Node::closed`](crate::Node::closed)
+/// and [`Group::closed`](crate::Group::closed).
+///
+/// It is shown with all its causes. Nothing but a restart of the process opens again what was closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Closed {
+    /// It was asked to stop, its handle was dropped, or the runtime that it ran in has ended.
+    Shutdown,
+    /// The log failed, or what it holds cannot be read: nothing that depends on it may be said.
+    Log(Cause),
+    /// The machine cannot go on: a snapshot could not be restored, for one.
+    Machine(Cause),
+    /// The user's code panicked: the machine, a closure that reads it, or a ticket. Its message.
+    MachinePanicked(Arc<str>),
+    /// What this node holds contradicts what its group has decided.
+    Diverged(Cause),
+    /// The transport has ended by itself: no peer can be heard any more.
+    Transport,
+    /// The node's loop panicked: a fault of this library, or of a log or transport. Its message.
+    Panicked(Arc<str>),
+}
+
+impl Closed {
+    /// What a request is refused with from now on.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Shutdown => Reason::Shutdown,
+            Self::Log(_) => Reason::Poisoned,
+            Self::Machine(_) | Self::MachinePanicked(_) => Reason::Machine,
+            Self::Diverged(_) => Reason::Diverged,
+            Self::Transport => Reason::Transport,
+            Self::Panicked(_) => Reason::Panicked,
+        }
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shutdown => f.write_str("it was shut down"),
+            Self::Log(cause) => write!(f, "storage failed: {cause}"),
+            Self::Machine(cause) => write!(f, "the machine cannot go on: {cause}"),
+            Self::MachinePanicked(message) => write!(f, "the machine panicked: {message}"),
+            Self::Diverged(cause) => write!(f, "this node has diverged: {cause}"),
+            Self::Transport => f.write_str("the transport has ended"),
+            Self::Panicked(message) => write!(f, "the node's loop panicked: {message}"),
+        }
+    }
+}
+
+impl Error for Closed {}
+
+impl From<Stopped> for Closed {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Log(error) => Self::Log(Cause::new(error)),
+            Stopped::Apply(error) => Self::Machine(Cause::new(error)),
+            Stopped::Panicked(message) => Self::MachinePanicked(message),
+            Stopped::Diverged(why) => Self::Diverged(Cause::new(why)),
+        }
+    }
+}
+
+/// An error that several may look at. Shown with everything that it came from; a cause equals itself
+/// and its clones.
+#[derive(Clone, Debug)]
+pub struct Cause(Arc<dyn Error + Send + Sync>);
+
+impl Cause {
+    pub(crate) fn new(error: impl Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+
+    /// The error.
+    #[must_use]
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Cause {}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&*self.0);
+        let mut between = "";
+        while let Some(error) = cause {
+            write!(f, "{between}{error}")?;
+            between = ": ";
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// Tells a node's end to whoever waits for it. The first reason stands: what follows from it is no
+/// reason of its own.
+pub(crate) struct Told(watch::Sender<Option<Closed>>);
+
+impl Told {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(None))
+    }
+
+    pub(crate) fn listen(&self) -> watch::Receiver<Option<Closed>> {
+        self.0.subscribe()
+    }
+
+    pub(crate) fn tell(&self, closed: &Closed) {
+        self.0.send_if_modified(|told| {
+            let first = told.is_none();
+            told.get_or_insert_with(|| closed.clone());
+            first
+        });
+    }
+
+    pub(crate) fn reason(&self) -> Option<Closed> {
+        self.0.borrow().clone()
+    }
+}
+
+/// Waits for the end that [`Told`] tells.
+pub(crate) async fn wait(mut told: watch::Receiver<Option<Closed>>) -> Closed {
+    let closed = told.wait_for(Option::is_some).await;
+    // Without a word the loop goes only with the runtime that it runs in.
+    closed
+        .ok()
+        .and_then(|closed| closed.clone())
+        .unwrap_or(Closed::Shutdown)
+}
+
+/// Runs what may panic and whose remains nobody looks at then; a panic's message is the error.
+pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Arc<str>> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| message(&*panic))
+}
+
+fn message(panic: &(dyn Any + Send)) -> Arc<str> {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a message").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::LogError;
+
+    #[test]
+    fn an_end_is_shown_with_all_its_causes() {
+        let error = LogError::Failed(Box::new(std::io::Error::other("the medium is gone")));
+        let closed = Closed::from(Stopped::Log(error));
+        assert_eq!(
+            closed.to_string(),
+            "storage failed: the log has failed: the medium is gone"
+        );
+        assert_eq!(closed.reason(), Reason::Poisoned);
+        assert_eq!(closed, closed.clone());
+    }
+
+    #[test]
+    fn a_panic_is_told_by_its_message() {
+        assert_eq!(caught(|| 1), Ok(1));
+        let number = 7;
+        assert_eq!(
+            caught(|| panic!("boom {number}")).map(|(): ()| ()),
+            Err("boom 7".into())
+        );
+        assert_eq!(
+            caught(|| std::panic::panic_any(7)).map(|(): ()| ()),
+            Err("without a message".into())
+        );
+    }
+
+    #[test]
+    fn the_first_reason_stands() {
+        let told = Told::new();
+        told.tell(&Closed::Transport);
+        told.tell(&Closed::Shutdown);
+        assert_eq!(told.reason(), Some(Closed::Transport));
+    }
+}

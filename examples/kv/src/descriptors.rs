@@ -1,0 +1,87 @@
+//! How many clients the process's limit of open files allows.
+//!
+//! Without a descriptor a log cannot begin a segment, a snapshot cannot be written and a peer cannot
+//! connect: a node that gave its last one to a client would be worse off than one that sent the
+//! client away. So clients are bounded by what the process may have open, less what the node itself
+//! needs.
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::warn;
+
+/// The process may have too few files open for a node to run in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this process may have {limit} files open, and the node itself needs {reserved}: see ulimit -n"
+)]
+pub(crate) struct TooFew {
+    limit: u64,
+    reserved: u64,
+}
+
+/// So many clients can be served at a time, of `asked`. The process's own limit is raised as far as
+/// that needs and the system allows.
+///
+/// # Errors
+/// [`TooFew`]
+pub(crate) fn clients_max(asked: usize, peers: usize) -> Result<usize, TooFew> {
+    let reserved = reserved(peers);
+    let wanted = reserved.saturating_add(asked as u64);
+    let limit = raise(wanted).unwrap_or(u64::MAX);
+    let clients = allowed(asked, limit, reserved)?;
+    if clients < asked {
+        warn!(
+            asked,
+            clients, limit, "fewer clients than asked for: the limit of open files allows no more"
+        );
+    }
+    Ok(clients)
+}
+
+fn allowed(asked: usize, limit: u64, reserved: u64) -> Result<usize, TooFew> {
+    match limit.saturating_sub(reserved) {
+        0 => Err(TooFew { limit, reserved }),
+        free => Ok(usize::try_from(free).unwrap_or(usize::MAX).min(asked)),
+    }
+}
+
+/// The limit as it is in the end; `None` when there is none.
+fn raise(wanted: u64) -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let current = current?;
+    if current >= wanted {
+        return Some(current);
+    }
+    let raised = wanted.min(maximum.unwrap_or(u64::MAX));
+    let asked = Rlimit {
+        current: Some(raised),
+        maximum,
+    };
+    let set: io::Result<()> = setrlimit(Resource::Nofile, asked).map_err(Into::into);
+    Some(if set.is_ok() { raised } else { current })
+}
+
+/// For the standard streams, the runtime, two listeners, the log's segments and spares, snapshots
+/// that are written and read, clients that are told to go away; and for each peer both connections,
+/// their successors, and the snapshot that it is sent.
+fn reserved(peers: usize) -> u64 {
+    64 + 8 * peers as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_get_what_the_node_leaves() {
+        assert_eq!(reserved(2), 80);
+        assert_eq!(allowed(1_024, u64::MAX, 80), Ok(1_024));
+        assert_eq!(allowed(1_024, 1_104, 80), Ok(1_024));
+        assert_eq!(allowed(1_024, 1_103, 80), Ok(1_023));
+        assert_eq!(allowed(1_024, 81, 80), Ok(1));
+        let error = allowed(1_024, 80, 80).unwrap_err();
+        assert!(error.to_string().contains("may have 80 files open"));
+        assert!(allowed(1_024, 3, 80).is_err());
+    }
+}

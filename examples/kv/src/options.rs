@@ -1,0 +1,146 @@
+//! What `kv serve` is told on its command line.
+
+use std::{path::PathBuf, str::FromStr};
+
+use crate::{
+    exit::STATUSES,
+    protocol::{Agreement, Timeouts},
+    server::ServerLimits,
+};
+
+/// Run one node of a cluster.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = STATUSES)]
+pub struct ServeOptions {
+    /// This node's number
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub id: u64,
+    /// Every node of the cluster, this one too: where its peers reach it
+    #[arg(
+        long,
+        value_name = "ID=HOST:PORT,..",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub cluster: Vec<Member>,
+    /// Where clients reach this node
+    #[arg(long, value_name = "HOST:PORT")]
+    pub resp: String,
+    /// This node's data; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// How the nodes agree.
+    #[command(flatten)]
+    pub agreement: Agreement,
+    /// When a leader is missed.
+    #[command(flatten)]
+    pub timeouts: Timeouts,
+    /// The cluster's number: nodes of different clusters do not talk
+    #[arg(long, default_value_t = 1)]
+    pub cluster_id: u128,
+    /// How long a request may take before it ends in an error
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub timeout_ms: u64,
+    /// Take a snapshot after so many bytes of log
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = 64 << 20,
+        value_parser = clap::value_parser!(u64).range(4_096..)
+    )]
+    pub snapshot_log_bytes: u64,
+    /// Longest request of a client, and so the longest value
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = REQUEST_BYTES_MAX,
+        value_parser = clap::value_parser!(u32).range(1_024..=2 << 20)
+    )]
+    pub request_bytes_max: u32,
+    /// Client connections at a time; fewer when the process may not have so many descriptors open
+    #[arg(long, default_value_t = ServerLimits::default().clients_max)]
+    pub clients_max: usize,
+    /// Requests and answers that all connections together may hold; one that needs more is cut
+    #[arg(long, value_name = "BYTES", default_value_t = ServerLimits::default().clients_bytes_max)]
+    pub clients_bytes_max: usize,
+    /// Requests of one connection under way at a time
+    #[arg(long, default_value_t = ServerLimits::default().inflight_max)]
+    pub inflight_max: usize,
+    /// Keep what was not synced in memory, so that a kill loses it as a power cut would
+    #[arg(long)]
+    pub power_loss: bool,
+    /// Never sync, and say it was done: for showing that this is noticed. Implies --power-loss
+    #[arg(long)]
+    pub skip_sync: bool,
+    /// Let each sync take so much longer: for showing what a slow disk does
+    #[arg(long, value_name = "MS", hide = true, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    pub slow_sync_ms: u64,
+    /// Let so many syncs succeed and all others fail: for showing what a broken disk does
+    #[arg(long, value_name = "SYNCS", hide = true, default_value_t = u64::MAX)]
+    pub good_syncs: u64,
+    /// Stop when standard input ends
+    #[arg(long)]
+    pub exit_with_parent: bool,
+    /// What to tell on standard error: off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    pub log: tracing::level_filters::LevelFilter,
+}
+
+/// A node of the cluster, as `--cluster` names it: `1=127.0.0.1:7001`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its number.
+    pub id: u64,
+    /// Where its peers reach it.
+    pub address: String,
+}
+
+impl FromStr for Member {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (id, address) = text.split_once('=').ok_or("expected ID=HOST:PORT")?;
+        let id = id
+            .parse()
+            .ok()
+            .filter(|id| *id > 0)
+            .ok_or("a node's number is positive")?;
+        match address.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Self {
+                id,
+                address: address.to_owned(),
+            }),
+            _ => Err("expected HOST:PORT behind the ="),
+        }
+    }
+}
+
+const REQUEST_BYTES_MAX: u32 = 768 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_a_number_and_an_address() {
+        let member = |text: &str| {
+            text.parse::<Member>()
+                .map(|member| (member.id, member.address))
+        };
+        assert_eq!(member("1=127.0.0.1:7001"), Ok((1, "127.0.0.1:7001".into())));
+        assert_eq!(member("2=[::1]:7001"), Ok((2, "[::1]:7001".into())));
+        for bad in [
+            "",
+            "1",
+            "=a:1",
+            "0=a:1",
+            "x=a:1",
+            "1=a",
+            "1=:1",
+            "1=a:",
+            "1=a:70000",
+        ] {
+            assert!(member(bad).is_err(), "{bad}");
+        }
+    }
+}

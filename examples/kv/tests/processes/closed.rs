@@ -1,0 +1,60 @@
+//! A node that cannot go on ends, with a status of its own, and the others go on.
+
+use std::fs;
+
+use synod_kv::{Cluster, ExitStatus, Protocol};
+use tokio::time::{Instant, timeout};
+
+use super::{PATIENCE, other_than, start_by, write_until_acknowledged};
+
+/// A disk whose syncs fail after a while. What the node holds is uncertain from then on, so it says
+/// nothing more and ends; and starts again when somebody has seen to the disk.
+pub(crate) async fn ends_when_its_disk_fails(protocol: Protocol) {
+    let (mut cluster, _directory) = start_by(protocol, 3, &["--log", "error"]).await;
+    let broken = cluster.leader(PATIENCE).await.unwrap();
+    let other = other_than(&cluster, broken);
+    cluster.kill(&[broken]).await.unwrap();
+    // More than it needs to start and to take its part.
+    cluster.set_arguments(broken, &["--good-syncs", "300"]);
+    cluster.restart(broken).unwrap();
+    let deadline = Instant::now() + 3 * PATIENCE;
+    let mut rounds = 0;
+    while cluster.check_alive(broken).is_ok() {
+        rounds += 1;
+        write_until_acknowledged(&cluster, other, &format!("key {rounds}")).await;
+        assert!(
+            Instant::now() < deadline,
+            "{rounds} writes, and node {broken} goes on"
+        );
+    }
+    assert_eq!(status(&mut cluster, broken).await, ExitStatus::Storage);
+    let log = fs::read_to_string(cluster.log(broken)).unwrap();
+    let last = log.lines().last().unwrap();
+    assert!(
+        last.starts_with("kv: this node serves nothing any more: storage failed")
+            && last.ends_with("a sync that was to fail"),
+        "{log}"
+    );
+    write_until_acknowledged(&cluster, other, "after").await;
+    cluster.set_arguments(broken, &[]);
+    cluster.restart(broken).unwrap();
+    cluster.ready(PATIENCE).await.unwrap();
+}
+
+/// What a supervisor sees.
+pub(crate) async fn status(cluster: &mut Cluster, id: u64) -> ExitStatus {
+    let ended = timeout(PATIENCE, cluster.ended(id)).await.expect("it ends");
+    let code = ended.unwrap().expect("it ran").code();
+    let all = [
+        ExitStatus::Stopped,
+        ExitStatus::Failed,
+        ExitStatus::Usage,
+        ExitStatus::Storage,
+        ExitStatus::Machine,
+        ExitStatus::Diverged,
+        ExitStatus::Broken,
+    ];
+    all.into_iter()
+        .find(|status| code == Some(*status as i32))
+        .unwrap_or_else(|| panic!("node {id} ended as {code:?}"))
+}

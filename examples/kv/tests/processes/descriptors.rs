@@ -1,0 +1,92 @@
+//! A process that may have few files open.
+
+use std::time::Duration;
+
+use synod_kv::{Client, ClusterOptions, Listener, info_field};
+use tempfile::TempDir;
+use tokio::time::{Instant, timeout};
+
+use super::{PATIENCE, PROGRAM, ask, connect, number, ready, show};
+
+/// Clients take what the node leaves them, the log says so, and a node that all of them besiege still
+/// begins segments and takes snapshots.
+#[tokio::test]
+async fn clients_take_no_descriptor_that_the_node_needs() {
+    let directory = TempDir::new().unwrap();
+    // A program in between, as a process cannot lower the limit of another that it starts.
+    let program = directory.path().join("few-files");
+    let script = format!("#!/bin/sh\nulimit -n {FILES_MAX} && exec {PROGRAM} \"$@\"\n");
+    std::fs::write(&program, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).unwrap();
+    let cluster = ready(ClusterOptions {
+        program,
+        nodes: 1,
+        directory: directory.path().join("data"),
+        arguments: ["--snapshot-log-bytes", "65536", "--log", "warn"]
+            .map(Into::into)
+            .into(),
+        listener: Listener::File,
+    })
+    .await;
+    let max = number(&cluster, 1, "maxclients").await;
+    assert!((1..FILES_MAX).contains(&max), "{max} clients");
+    let log = std::fs::read_to_string(cluster.log(1)).unwrap();
+    assert!(log.contains("fewer clients than asked for"), "{log}");
+
+    let mut first = connect(&cluster, 1).await;
+    let mut held = Vec::new();
+    let mut sent_away = 0;
+    for _ in 0..3 * FILES_MAX {
+        let mut client = connect(&cluster, 1).await;
+        client.queue(&[b"PING"]);
+        // Whoever is sent away may be gone before it has asked.
+        let _ = client.flush().await;
+        match client
+            .receive()
+            .await
+            .map(|answer| show(&answer))
+            .as_deref()
+        {
+            Ok("+PONG" | "PONG") => held.push(client),
+            Ok(answer) => {
+                assert_eq!(answer, "-ERR max number of clients reached");
+                sent_away += 1;
+            }
+            Err(_) => sent_away += 1,
+        }
+    }
+    assert!(held.len() as u64 <= max && sent_away > FILES_MAX);
+    let value = vec![b'x'; 500_000];
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = first.call(&[b"SET", b"k", &value]).await.unwrap();
+        assert_eq!(show(&answer), "OK");
+        let text = first.info().await.unwrap();
+        let field = |name| -> u64 { info_field(&text, name).unwrap().parse().unwrap() };
+        // Beyond the first segment of the log, and several snapshots.
+        if field("snapshots_taken") >= 3 && field("log_bytes") > 20 << 20 {
+            assert_eq!(field("snapshots_failed"), 0, "{text}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{text}");
+    }
+    drop(held);
+    drop(first);
+    timeout(PATIENCE, async {
+        while Client::connect(cluster.address(1))
+            .await
+            .unwrap()
+            .info()
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("places are free again");
+    assert_eq!(ask(&cluster, 1, &["STRLEN", "k"]).await, "500000");
+}
+
+const FILES_MAX: u64 = 100;

@@ -1,0 +1,358 @@
+//! Raft among liars.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_raft::{
+    Binding, Config, Echo, Entry, Fetch, FetchError, Index, Instant, Kind, LogId, Membership,
+    Message, NodeId, Output, Raft, ReadId, Record, Recovered, Replicate, Snapshot, Term, Write,
+};
+
+use super::{INPUT_BYTES_MAX, OUTPUTS_MAX};
+use crate::memory::bounded_by;
+use crate::script::{Script, noise};
+
+/// First bytes: the node's settings. Then an input for every few bytes.
+pub(crate) fn run(data: &[u8]) {
+    let mut script = Script::new(data);
+    let mut config = Config::new(NodeId(1), [1, 2, 3].map(NodeId));
+    config.pre_vote = !script.flag();
+    config.check_quorum = !script.flag();
+    config.cache_bytes_max = script.pick(&[40, 1 << 20]);
+    config.append_bytes_max = script.pick(&[1 << 20, 60]);
+    config.uncommitted_bytes_max = script.pick(&[1 << 20, 200]);
+    config.reads_max = 8;
+    let mut victim = Victim::new(config, Disk::default(), Instant::ZERO);
+    while !script.is_over() {
+        bounded_by(INPUT_BYTES_MAX, || victim.step(&mut script));
+    }
+}
+
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    (1..=8)
+        .map(|seed| noise(seed, 250 * seed as usize))
+        .collect()
+}
+
+#[derive(Clone, Debug, Default)]
+struct Disk {
+    vote: Option<(Term, Option<NodeId>)>,
+    start: LogId,
+    log: BTreeMap<u64, Entry>,
+    snapshot: Option<Snapshot>,
+}
+
+impl Disk {
+    fn store(&mut self, record: &Record) {
+        self.vote = record.vote.or(self.vote);
+        if let Some(from) = record.truncate_from {
+            self.log.split_off(&from.0);
+        }
+        for entry in &record.entries {
+            self.log.insert(entry.id.index.0, entry.clone());
+        }
+        if let Some(start) = record.start {
+            let covered = self.snapshot.as_ref().map(|snapshot| snapshot.last.index);
+            assert!(covered >= Some(start.index), "cut without a snapshot");
+            self.log = self.log.split_off(&start.index.0.saturating_add(1));
+            self.start = start;
+        }
+        for (at, index) in (1..).zip(self.log.keys()) {
+            assert_eq!(*index, self.start.index.0 + at, "a stored log has no gap");
+        }
+    }
+
+    fn read(&self, fetch: &Fetch) -> Result<Vec<Entry>, FetchError> {
+        let start = self.start.index;
+        if fetch.from() <= start {
+            return Err(FetchError::Cut { start });
+        }
+        let entries = self.log.range(fetch.from().0..=fetch.to().0);
+        Ok(entries.map(|(_, entry)| entry.clone()).collect())
+    }
+}
+
+struct Victim {
+    config: Config,
+    raft: Raft,
+    now: Instant,
+    disk: Disk,
+    write: Option<Write>,
+    fetches: Vec<Fetch>,
+    pulls: Vec<Snapshot>,
+    /// Where the machine is.
+    applied: u64,
+    reads: u64,
+}
+
+impl Victim {
+    fn new(config: Config, disk: Disk, now: Instant) -> Self {
+        let recovered = Recovered {
+            vote: disk.vote,
+            start: disk.start,
+            snapshot: disk.snapshot.clone(),
+            entries: disk.log.values().cloned().map(Ok::<_, Infallible>),
+        };
+        let raft = Raft::new(config.clone(), recovered, now);
+        Self {
+            config,
+            raft: raft.expect("a node starts from what it wrote itself"),
+            now,
+            disk,
+            write: None,
+            fetches: Vec::new(),
+            pulls: Vec::new(),
+            applied: 0,
+            reads: 0,
+        }
+    }
+
+    fn step(&mut self, script: &mut Script<'_>) {
+        self.now = self.now.plus(Duration::from_millis(script.below(64)));
+        let now = self.now;
+        match script.below(32) {
+            0..18 => {
+                let from = NodeId(script.pick(&[2, 3, 2, 3, 2, 3, 1, 9]));
+                let message = self.message(script);
+                self.raft.handle_message(now, from, message);
+            }
+            18..20 => {
+                self.now = self.raft.poll_timeout().unwrap_or(now).max(now);
+                self.raft.handle_timeout(self.now);
+            }
+            20 | 21 => drop(self.raft.propose(now, Bytes::from_static(b"proposed"))),
+            22 => {
+                self.reads += 1;
+                let _refused = self.raft.read(now, ReadId(self.reads));
+            }
+            23..28 => self.persist(),
+            28 => self.serve_fetch(script),
+            29 => self.end_pull(script),
+            30 => self.take_snapshot(),
+            _ if script.one_in(3) => {
+                *self = Self::new(self.config.clone(), self.disk.clone(), now);
+            }
+            _ => self.persist(),
+        }
+        self.drain();
+    }
+
+    fn persist(&mut self) {
+        let Some(write) = self.write.take() else {
+            return;
+        };
+        let disk = &mut self.disk;
+        let Ok((messages, receipt)) = write.persist(|record| {
+            disk.store(record);
+            Ok::<_, Infallible>(())
+        });
+        assert!(messages.len() < OUTPUTS_MAX, "messages without end");
+        self.raft.handle_persisted(self.now, receipt);
+    }
+
+    fn serve_fetch(&mut self, script: &mut Script<'_>) {
+        if let Some(fetch) = self.fetches.pop() {
+            let entries = if script.one_in(4) {
+                Err(FetchError::Unavailable)
+            } else {
+                self.disk.read(&fetch)
+            };
+            self.raft.handle_fetched(self.now, fetch, entries);
+        }
+    }
+
+    /// What a liar offers may be pulled whole: the file says of itself what it likes.
+    fn end_pull(&mut self, script: &mut Script<'_>) {
+        let Some(snapshot) = self.pulls.pop() else {
+            return;
+        };
+        if script.one_in(3) {
+            return self.raft.handle_pull_failed(self.now, &snapshot);
+        }
+        let newest = self.disk.snapshot.as_ref().map(|newest| newest.last.index);
+        if Some(snapshot.last.index) > newest {
+            self.disk.snapshot = Some(snapshot.clone());
+        }
+        self.raft.handle_snapshot(self.now, snapshot);
+    }
+
+    fn take_snapshot(&mut self) {
+        let Some(entry) = self.disk.log.get(&self.applied) else {
+            return;
+        };
+        let snapshot = Snapshot {
+            last: entry.id,
+            membership: self.raft.membership().clone(),
+        };
+        self.disk.snapshot = Some(snapshot.clone());
+        self.raft.handle_snapshot(self.now, snapshot);
+    }
+
+    fn drain(&mut self) {
+        let mut outputs = 0;
+        while let Some(output) = self.raft.poll_output() {
+            outputs += 1;
+            assert!(outputs < OUTPUTS_MAX, "work without end: {output:?}");
+            match output {
+                Output::Persist(write) => assert!(self.write.replace(write).is_none()),
+                Output::Apply(entry) => {
+                    assert_eq!(entry.id.index.0, self.applied + 1, "out of order");
+                    self.applied = entry.id.index.0;
+                }
+                Output::Fetch(fetch) => self.fetches.push(fetch),
+                Output::PullSnapshot { snapshot, .. } => {
+                    // What is handed on can be written down.
+                    assert_eq!(
+                        Membership::decode(&snapshot.membership.encode()).as_ref(),
+                        Ok(&snapshot.membership)
+                    );
+                    self.pulls.push(snapshot);
+                }
+                Output::Restore(snapshot) => {
+                    assert!(snapshot.last.index.0 >= self.applied, "taken back");
+                    self.applied = snapshot.last.index.0;
+                }
+                Output::Send(_) | Output::Read { .. } | Output::Stop(_) => {}
+            }
+        }
+        assert!(self.fetches.len() < OUTPUTS_MAX && self.pulls.len() < OUTPUTS_MAX);
+    }
+
+    /// Mostly what would pass at the first look, else nothing gets past that.
+    fn term(&self, script: &mut Script<'_>) -> Term {
+        let own = self.raft.term().0;
+        match script.below(16) {
+            0..12 => Term(own),
+            12 | 13 => Term(own.saturating_add(1)),
+            14 => Term(own.saturating_sub(1)),
+            _ => Term(script.number()),
+        }
+    }
+
+    fn index(&self, script: &mut Script<'_>) -> Index {
+        let status = self.raft.status();
+        match script.below(8) {
+            0 | 1 => status.last,
+            2 => status.commit,
+            3 => status.last.next(),
+            4 => status.start,
+            5 => Index(status.last.0.saturating_add(script.below(6))),
+            _ => Index(script.number()),
+        }
+    }
+
+    /// Of an entry that is there, mostly.
+    fn log_id(&self, script: &mut Script<'_>) -> LogId {
+        let index = self.index(script);
+        let known = self.disk.log.get(&index.0).map(|entry| entry.id);
+        match known.filter(|_| script.below(8) < 6) {
+            Some(id) => id,
+            None if index == self.disk.start.index => self.disk.start,
+            None => LogId {
+                term: self.term(script),
+                index,
+            },
+        }
+    }
+
+    fn entries(&self, script: &mut Script<'_>, term: Term, prev: LogId) -> Vec<Entry> {
+        let mut index = prev.index;
+        let count = script.below(5);
+        let entry = |_| {
+            index = if script.one_in(16) {
+                Index(script.number())
+            } else {
+                index.next()
+            };
+            Entry {
+                id: LogId {
+                    term: if script.one_in(8) {
+                        Term(script.number())
+                    } else {
+                        term
+                    },
+                    index,
+                },
+                kind: script.pick(&[Kind::Command, Kind::Noop, Kind::Command, Kind::Membership]),
+                body: Bytes::from_static(&[b'x'; 64]).slice(..script.below(64) as usize),
+            }
+        };
+        (0..count).map(entry).collect()
+    }
+
+    fn snapshot(&self, script: &mut Script<'_>) -> Snapshot {
+        let voters = script.pick(&[3, 0, 3, 70]);
+        Snapshot {
+            last: self.log_id(script),
+            membership: Membership::of_voters((1..=voters).map(NodeId)),
+        }
+    }
+
+    fn message(&self, script: &mut Script<'_>) -> Message {
+        let term = self.term(script);
+        match script.below(20) {
+            0..6 => {
+                let prev = self.log_id(script);
+                let entries = self.entries(script, term, prev);
+                let commit = self.index(script);
+                Message::Replicate(Replicate::Append {
+                    term,
+                    prev,
+                    entries,
+                    commit,
+                })
+            }
+            6 => Message::Replicate(Replicate::Heartbeat {
+                term,
+                round: script.number(),
+                commit: self.index(script),
+                matched: self.index(script),
+            }),
+            7 => Message::Replicate(Replicate::Commit {
+                term,
+                commit: self.index(script),
+            }),
+            8 => Message::Replicate(Replicate::Snapshot {
+                term,
+                snapshot: self.snapshot(script),
+            }),
+            9 => Message::Binding(Binding::RequestVote {
+                term,
+                last: self.log_id(script),
+            }),
+            10 | 11 => Message::Binding(Binding::Vote {
+                term,
+                granted: !script.flag(),
+            }),
+            12 | 13 => Message::Binding(Binding::Appended {
+                term,
+                last: self.index(script),
+            }),
+            14 => Message::Binding(Binding::Installed {
+                term,
+                last: self.log_id(script),
+            }),
+            15 => Message::Echo(Echo::Heartbeat {
+                term,
+                round: script.number(),
+                matched: self.index(script),
+            }),
+            16 | 17 => Message::Echo(Echo::Rejected {
+                term,
+                prev: self.log_id(script),
+                hint: self.log_id(script),
+            }),
+            18 if script.flag() => Message::Echo(Echo::Stale { term }),
+            18 => Message::Echo(Echo::RequestPreVote {
+                term,
+                last: self.log_id(script),
+            }),
+            _ => Message::Echo(Echo::PreVote {
+                term,
+                granted: !script.flag(),
+            }),
+        }
+    }
+}
