@@ -59,6 +59,8 @@ macro_rules! schedule {
                     _ => self.cluster.persist(id),
                 }
                 self.cluster.answers.clear();
+                let stopped = self.cluster.nodes.values().find_map(|node| node.stopped);
+                assert!(stopped.is_none(), "an honest group, and {stopped:?}");
             }
 
             fn deliver(&mut self) {

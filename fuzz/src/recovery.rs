@@ -13,10 +13,10 @@ use crate::memory::bounded_by;
 use crate::script::{Script, noise};
 use crate::wal::{Contents, Group, contents, options};
 
-/// A step for every few bytes; the last two kinds of damage come at the end.
+/// A step for every few bytes; damage comes at the end.
 pub(crate) fn run(data: &[u8]) {
     let mut script = Script::new(data);
-    let (tears, damages) = (script.flag(), script.flag());
+    let damages = script.flag();
     let mut story = Story::new();
     for _ in 0..STEPS_MAX {
         if script.rest_len() < DAMAGE_BYTES {
@@ -24,19 +24,16 @@ pub(crate) fn run(data: &[u8]) {
         }
         story.step(&mut script);
     }
-    if tears {
-        story.tear(&mut script);
-    }
     if damages {
         story.damage(&mut script);
     }
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let flags = [[0, 0], [1, 0], [0, 1], [1, 1]];
-    let seeds = (1..=8).zip(flags.iter().cycle());
+    let seeds = (1..=8).map(|seed| noise(seed, 60 * seed as usize));
     seeds
-        .map(|(seed, flags)| [&flags[..], &noise(seed, 60 * seed as usize)].concat())
+        .zip([0, 1].iter().cycle())
+        .map(|(noise, damages)| [&[*damages][..], &noise].concat())
         .collect()
 }
 
@@ -46,8 +43,6 @@ struct Story {
     /// What the log holds, by its own word: durable, and with each append that is not.
     durable: Contents,
     pending: Vec<Contents>,
-    /// The disk before the last batch was written.
-    before: Memory,
     /// Everything that was ever appended.
     ever: Vec<(u64, Slot)>,
     appended: u8,
@@ -58,7 +53,6 @@ impl Story {
         let disk = Memory::default();
         let wal = Wal::open(disk.clone(), options()).expect("an empty disk opens");
         Self {
-            before: disk.copy(),
             disk,
             wal,
             durable: Contents::new(),
@@ -71,7 +65,8 @@ impl Story {
     fn step(&mut self, script: &mut Script<'_>) {
         match script.below(8) {
             0..4 => self.append(script),
-            4..7 => self.sync(),
+            4..6 => self.sync(),
+            6 => self.tear(script),
             _ => self.reopen(),
         }
     }
@@ -125,7 +120,6 @@ impl Story {
     }
 
     fn sync(&mut self) {
-        self.before = self.disk.copy();
         self.wal.sync().expect("memory takes it");
         self.durable = self.last();
         self.pending.clear();
@@ -144,41 +138,33 @@ impl Story {
         assert_eq!(contents(&self.wal), self.durable, "not what was synced");
     }
 
-    /// The last batch is on the disk in part: of each block that it changed the old or the new.
+    /// The power goes while the log is synced: of what was being written each sector is there or not.
     fn tear(&mut self, script: &mut Script<'_>) {
-        let old = self.durable.clone();
-        let pending = std::mem::take(&mut self.pending);
-        self.before = self.disk.copy();
-        self.wal.sync().expect("memory takes it");
-        let torn = self.before.copy();
-        for name in self.disk.names() {
-            let new = self.disk.bytes(&name).unwrap_or_default();
-            let mut bytes = torn.bytes(&name).unwrap_or_default();
-            bytes.resize(bytes.len().max(new.len()), 0);
-            for (at, block) in new.chunks(SECTOR_BYTES).enumerate() {
-                let place = &mut bytes[at * SECTOR_BYTES..][..block.len()];
-                if place != block && script.flag() {
-                    place.copy_from_slice(block);
-                }
-            }
-            torn.put(&name, &bytes);
-        }
-        let opened = Wal::open(torn.clone(), options()).expect("a torn write is no rot");
+        let last = self.last();
+        self.disk.die_after(script.below(12));
+        let synced = self.wal.sync().is_ok();
+        let left = self.disk.left_over(|| script.flag());
+        let opened = Wal::open(left.clone(), options()).expect("a torn write is no rot");
         let found = contents(&opened);
-        let whole = found == old || pending.contains(&found);
-        assert!(whole, "neither what was synced nor that and whole appends");
+        if synced {
+            assert_eq!(found, last, "synced, and not there");
+        } else {
+            let whole = found == self.durable || self.pending.contains(&found);
+            assert!(whole, "neither what was synced nor that and whole appends");
+        }
         drop(opened);
-        let again = Wal::open(torn.clone(), options()).expect("what opened once opens again");
-        assert_eq!(contents(&again), found);
-        (self.wal, self.disk, self.durable) = (again, torn, found);
+        let again = Wal::open(left.clone(), options()).expect("what opened once opens again");
+        assert_eq!(contents(&again), found, "opened twice, it is another log");
+        (self.wal, self.disk, self.durable) = (again, left, found);
+        self.pending.clear();
     }
 
     fn damage(&mut self, script: &mut Script<'_>) {
-        let disk = self.disk.copy();
+        let disk = self.disk.left_over(|| true);
         for _ in 0..=script.below(3) {
             harm(&disk, script);
         }
-        let harmed = disk.copy();
+        let harmed = disk.left_over(|| true);
         match bounded_by(OPEN_BYTES, || Wal::open(disk.clone(), options())) {
             Ok(wal) => {
                 let found = contents(&wal);
@@ -260,6 +246,5 @@ fn harm(disk: &Memory, script: &mut Script<'_>) {
 const STEPS_MAX: usize = 200;
 /// What the end is made of.
 const DAMAGE_BYTES: usize = 40;
-const SECTOR_BYTES: usize = 512;
 const BLOCK_BYTES: usize = 4096;
 const OPEN_BYTES: usize = 64 << 20;

@@ -148,7 +148,7 @@ const CONCEPTS: [&str; 7] = [
 mod tests {
     use super::*;
 
-    const FOLDERS: [&str; 9] = [
+    const FOLDERS: [&str; 10] = [
         "crates/transport",
         "crates/wal",
         "crates/raft",
@@ -157,6 +157,7 @@ mod tests {
         "crates/sim",
         "examples/kv",
         "benches",
+        "fuzz",
         "xtask",
     ];
 
@@ -209,6 +210,10 @@ mod tests {
                 "[dependencies]\nsynod-replica.workspace = true\nsynod-sim.workspace = true",
             ),
             ("benches", "[dependencies]\nsynod-raft.workspace = true"),
+            (
+                "fuzz",
+                "[dependencies]\nsynod-raft.workspace = true\nsynod-kv.path = \"../examples/kv\"",
+            ),
         ];
         for (folder, lines) in passes {
             assert_eq!(found(folder, lines), [""; 0], "{folder}: {lines}");

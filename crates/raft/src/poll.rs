@@ -9,6 +9,19 @@ impl Raft {
     /// The next thing to do, or nothing until the next input. Outputs that are not drained stay
     /// queued.
     pub fn poll_output(&mut self) -> Option<Output> {
+        self.poll_urgent()
+            .or_else(|| self.poll_machine())
+            .or_else(|| self.poll_rest())
+    }
+
+    /// As [`poll_output`](Self::poll_output), but for what the machine would be given: for a driver
+    /// whose machine has enough to do, and whose peers must not wait for it. What is held back stays
+    /// in the log.
+    pub fn poll_besides_machine(&mut self) -> Option<Output> {
+        self.poll_urgent().or_else(|| self.poll_rest())
+    }
+
+    fn poll_urgent(&mut self) -> Option<Output> {
         if self.stop.is_some() {
             return self.poll_stop();
         }
@@ -16,10 +29,16 @@ impl Raft {
         if let Some(envelope) = self.outbox.poll_now() {
             return Some(Output::Send(envelope));
         }
-        self.poll_write()
-            .map(Output::Persist)
-            .or_else(|| self.poll_machine())
-            .or_else(|| self.fetches.pop_front().map(Output::Fetch))
+        self.poll_write().map(Output::Persist)
+    }
+
+    fn poll_rest(&mut self) -> Option<Output> {
+        if self.stop.is_some() {
+            return None;
+        }
+        let fetch = self.fetches.pop_front();
+        fetch
+            .map(Output::Fetch)
             .or_else(|| {
                 self.pull
                     .take()
@@ -85,6 +104,9 @@ impl Raft {
 
     /// `Restore`, or the next `Apply`, or a fetch for it.
     fn poll_machine(&mut self) -> Option<Output> {
+        if self.stop.is_some() {
+            return None;
+        }
         if let Some(snapshot) = &self.restore {
             let durable = snapshot.last.index <= self.log.start_persisted();
             return if durable {

@@ -28,6 +28,8 @@ pub enum Job<T> {
         /// One for each command that this node proposed, `None` where nobody waits any more.
         tickets: Vec<Option<T>>,
     },
+    /// Go on with an entry of which some commands are applied.
+    Resume(Rest<T>),
     /// Show the machine.
     Read(T),
     /// End a request without a response.
@@ -44,12 +46,37 @@ impl<T> fmt::Debug for Job<T> {
             Self::Apply { at, kind, body, .. } => {
                 write!(f, "Apply({}, {kind:?}, {} bytes)", at.index, body.len())
             }
+            Self::Resume(rest) => write!(f, "Resume({})", rest.at.index),
             Self::Read(_) => f.write_str("Read"),
             Self::Fail(_, failure) => write!(f, "Fail({failure:?})"),
             Self::Freeze => f.write_str("Freeze"),
             Self::Restore(snapshot) => write!(f, "Restore({})", snapshot.index),
         }
     }
+}
+
+/// What is left of an entry whose first commands are applied.
+pub struct Rest<T> {
+    at: Position,
+    commands: Bytes,
+    /// The place of the first of them.
+    offset: u32,
+    tickets: VecDeque<Option<T>>,
+}
+
+impl<T> fmt::Debug for Rest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rest({}, from {})", self.at.index, self.offset)
+    }
+}
+
+/// How far a job was done.
+#[derive(Debug)]
+pub enum Ran<T> {
+    /// All of it, and this is what it brought about.
+    Whole(Option<Done>),
+    /// Not yet: this job is to be done next, before any other.
+    Left(Job<T>),
 }
 
 /// A state that no longer changes, and how to write it.
@@ -184,7 +211,27 @@ impl<S: StateMachine> Applier<S> {
     /// # Errors
     /// When a snapshot cannot be restored; the applier must not be used again.
     pub fn run<T: Ticket<S>>(&mut self, job: Job<T>) -> Result<Option<Done>, ApplyError> {
-        match job {
+        let mut job = job;
+        loop {
+            match self.run_within(job, &mut |_| true)? {
+                Ran::Whole(done) => return Ok(done),
+                Ran::Left(rest) => job = rest,
+            }
+        }
+    }
+
+    /// Does one job, or the part of it that `goes_on` allows: it is asked after each command, with the
+    /// command's length in bytes, and after any other job. At least one command is applied; a command
+    /// is never split.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    pub fn run_within<T: Ticket<S>>(
+        &mut self,
+        job: Job<T>,
+        goes_on: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Ran<T>, ApplyError> {
+        let done = match job {
             Job::Apply {
                 at,
                 kind,
@@ -200,42 +247,72 @@ impl<S: StateMachine> Applier<S> {
                 match kind {
                     Kind::Noop => {}
                     Kind::Membership => self.membership = body,
-                    Kind::Commands => self.apply(at.index, &body, tickets),
+                    Kind::Commands if self.is_new(&body) => {
+                        let rest = Rest {
+                            at,
+                            commands: body::after_name(&body),
+                            offset: 0,
+                            tickets: tickets.into(),
+                        };
+                        return Ok(self.apply(rest, goes_on));
+                    }
+                    Kind::Commands => {}
                 }
                 self.at = at;
-                Ok(Some(Done::Applied(at.index)))
+                Some(Done::Applied(at.index))
             }
+            Job::Resume(rest) => return Ok(self.apply(rest, goes_on)),
             Job::Read(ticket) => {
                 ticket.read(&self.machine);
-                Ok(None)
+                None
             }
             Job::Fail(ticket, failure) => {
                 ticket.failed(failure);
-                Ok(None)
+                None
             }
-            Job::Freeze => Ok(Some(Done::Frozen(self.freeze()))),
+            Job::Freeze => Some(Done::Frozen(self.freeze())),
             Job::Restore(snapshot) => {
                 self.restore(&snapshot)?;
-                Ok(Some(Done::Applied(self.at.index)))
+                Some(Done::Applied(self.at.index))
             }
-        }
+        };
+        goes_on(0);
+        Ok(Ran::Whole(done))
     }
 
-    fn apply<T: Ticket<S>>(&mut self, index: u64, body: &[u8], tickets: Vec<Option<T>>) {
-        let Some(name) = body::name(body) else { return };
+    /// Whether the name of a body rises, which makes it the last of its node.
+    fn is_new(&mut self, body: &[u8]) -> bool {
+        let Some(name) = body::name(body) else {
+            return false;
+        };
         let last = self.names.entry(name.node).or_default();
         if (name.incarnation, name.sequence) <= *last {
             self.repeats += 1;
-            return;
+            return false;
         }
         *last = (name.incarnation, name.sequence);
-        let mut tickets = VecDeque::from(tickets);
-        for (offset, command) in (0..).zip(body::commands(body)) {
-            let response = self.machine.apply(Applying { index, offset }, command);
-            if let Some(ticket) = tickets.pop_front().flatten() {
+        true
+    }
+
+    fn apply<T: Ticket<S>>(
+        &mut self,
+        mut rest: Rest<T>,
+        goes_on: &mut dyn FnMut(usize) -> bool,
+    ) -> Ran<T> {
+        let index = rest.at.index;
+        while let Some(command) = body::split_command(&mut rest.commands) {
+            let offset = rest.offset;
+            let response = self.machine.apply(Applying { index, offset }, &command);
+            rest.offset += 1;
+            if let Some(ticket) = rest.tickets.pop_front().flatten() {
                 ticket.applied(response);
             }
+            if !goes_on(command.len()) && !rest.commands.is_empty() {
+                return Ran::Left(Job::Resume(rest));
+            }
         }
+        self.at = rest.at;
+        Ran::Whole(Some(Done::Applied(index)))
     }
 
     fn freeze(&self) -> Frozen {

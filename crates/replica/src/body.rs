@@ -12,7 +12,7 @@
 //! makes a repeat visible: names of one node rise in the order in which the node gave them, so the
 //! applier drops whatever does not rise.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Who proposed, in which life, and as which of its proposals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +70,23 @@ pub fn commands(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// What stands behind the name of a body.
+pub(crate) fn after_name(body: &Bytes) -> Bytes {
+    body.slice(NAME_BYTES.min(body.len())..)
+}
+
+/// Takes the first command off what [`after_name`] gave; `None` at the end, and at one that is cut
+/// short.
+pub(crate) fn split_command(rest: &mut Bytes) -> Option<Bytes> {
+    let (len, tail) = rest.split_first_chunk::<4>()?;
+    let len = u32::from_le_bytes(*len) as usize;
+    if tail.len() < len {
+        return None;
+    }
+    rest.advance(4);
+    Some(rest.split_to(len))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +114,8 @@ mod tests {
             let body = encode(given, parts.iter());
             prop_assert_eq!(name(&body), Some(given));
             prop_assert!(commands(&body).eq(parts.iter().map(|p| &p[..])));
+            let mut rest = after_name(&body);
+            prop_assert!(std::iter::from_fn(|| split_command(&mut rest)).eq(parts));
         }
 
         #[test]

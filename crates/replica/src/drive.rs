@@ -1,7 +1,7 @@
 //! One group of a node as its loop drives it: engine, applier, and the channels that lead to them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use synod_transport::{NodeId, Transport};
@@ -9,14 +9,16 @@ use synod_wal::{GroupId, Lsn};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::applier::{Applier, ApplyError};
+use crate::applier::{Applier, ApplyError, Job, Ran};
+use crate::budget::Budget;
 use crate::closed::{Closed, caught};
 use crate::engine::{Effect, Engine, Poisoned};
-use crate::group::{Request, Waiter};
+use crate::events::{Event, Events, Seen};
+use crate::group::{Clock, Request, Waiter};
 use crate::log::{Log, LogError};
 use crate::machine::StateMachine;
 use crate::protocol::{DiskHealth, Divergence, Protocol};
-use crate::status::Status;
+use crate::status::{Around, Status};
 use crate::task::{Completion, Task};
 use crate::time::Instant;
 
@@ -25,18 +27,22 @@ pub(crate) trait Drive: Send {
     fn handle_frame(&mut self, now: Instant, from: NodeId, frame: Bytes);
     fn handle_timeout(&mut self, now: Instant);
     fn handle_durable(&mut self, now: Instant, durable: Lsn);
-    /// Takes what has come in and does what it brings about. `true` when the log was appended to.
+    /// Takes what has come in and does what it brings about, of which the machine gets its share.
+    /// `true` when the log was appended to.
     fn turn(
         &mut self,
         now: Instant,
+        budget: &mut Budget,
         log: &mut dyn Log,
         transport: &mut dyn Transport,
     ) -> Result<bool, Stopped>;
+    /// Whether the machine has more to do than its share of the last turn.
+    fn has_jobs(&self) -> bool;
     fn set_disk(&mut self, now: Instant, disk: DiskHealth);
     fn close(&mut self, closed: &Closed);
     /// Says that the group is closed and touches nothing else: its state may be half changed.
     fn abandon(&mut self, closed: &Closed);
-    fn publish(&mut self, log: &dyn Log);
+    fn publish(&mut self, around: &Around);
     fn poll_timeout(&self) -> Option<Instant>;
     /// The storage tasks under way, to be waited for.
     fn take_tasks(&mut self) -> JoinSet<()>;
@@ -66,6 +72,10 @@ pub(crate) struct Hosted<P: Protocol, S: StateMachine> {
     pub(crate) id: GroupId,
     pub(crate) engine: Engine<P, Waiter<S>>,
     pub(crate) applier: Applier<S>,
+    /// What the machine did not finish in its share of the last turn.
+    pub(crate) left: Option<Job<Waiter<S>>>,
+    pub(crate) clock: Clock,
+    pub(crate) events: Events,
     pub(crate) requests: mpsc::Receiver<(Request<Waiter<S>>, usize)>,
     pub(crate) queued_bytes: Arc<AtomicUsize>,
     pub(crate) tasks: Tasks<P>,
@@ -94,6 +104,8 @@ impl Drop for Shown {
 pub(crate) struct Tasks<P: Protocol> {
     wake: Arc<Notify>,
     running: JoinSet<()>,
+    /// Nobody wants what they do any more.
+    given_up: Arc<AtomicBool>,
     /// The error is a panic's message.
     to: mpsc::UnboundedSender<Result<Completion<P>, Arc<str>>>,
     completions: mpsc::UnboundedReceiver<Result<Completion<P>, Arc<str>>>,
@@ -105,19 +117,26 @@ impl<P: Protocol> Tasks<P> {
         Self {
             wake,
             running: JoinSet::new(),
+            given_up: Arc::default(),
             to,
             completions,
         }
+    }
+
+    /// What can be given up on the way is: a snapshot that is being written.
+    fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 
     fn start(&mut self, task: Task<P>, id: GroupId, log: &dyn Log) {
         while self.running.try_join_next().is_some() {}
         let (to, wake) = (self.to.clone(), self.wake.clone());
         let (reader, snapshots) = (log.reader(), log.snapshots());
+        let given_up = self.given_up.clone();
         self.running.spawn_blocking(move || {
             // A machine's `write` is the user's code. If it panics the group stops; what the task had
             // in hand is gone with it, so nothing half done is seen again.
-            let completion = caught(|| task.run(id, &*reader, &*snapshots));
+            let completion = caught(|| task.run_until(id, &*reader, &*snapshots, &given_up));
             // The receiver is gone when the node is.
             let _gone = to.send(completion);
             wake.notify_one();
@@ -138,8 +157,24 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
         }
     }
 
+    /// The user's code: machine, closures that read it, tickets. A panic of one group's stops that
+    /// group; whoever was to be answered by the job is told `Unknown`.
+    fn run(&mut self, job: Job<Waiter<S>>, budget: &mut Budget) -> Result<(), Stopped> {
+        let (clock, applier) = (self.clock, &mut self.applier);
+        let mut goes_on = |bytes| budget.spend(clock.now(), bytes);
+        let ran = caught(|| applier.run_within(job, &mut goes_on)).map_err(Stopped::Panicked)??;
+        match ran {
+            Ran::Whole(Some(done)) => self.engine.handle_done(done),
+            Ran::Whole(None) => {}
+            Ran::Left(job) => self.left = Some(job),
+        }
+        self.engine.hold_jobs(budget.is_spent());
+        Ok(())
+    }
+
     fn perform(
         &mut self,
+        budget: &mut Budget,
         effect: Effect<P, Waiter<S>>,
         log: &mut dyn Log,
         transport: &mut dyn Transport,
@@ -154,14 +189,7 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
                 return Ok(true);
             }
             Effect::Send(to, lane, parcel) => transport.send(to, lane, parcel),
-            Effect::Job(job) => {
-                // The user's code: machine, closures that read it, tickets. A panic of one group's stops
-                // that group; whoever was to be answered by the job is told `Unknown`.
-                let done = caught(|| self.applier.run(job)).map_err(Stopped::Panicked)??;
-                if let Some(done) = done {
-                    self.engine.handle_done(done);
-                }
-            }
+            Effect::Job(job) => self.run(job, budget)?,
             Effect::Task(task) => self.tasks.start(task, self.id, log),
             Effect::Stop(why) => return Err(why.into()),
         }
@@ -185,6 +213,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
     fn turn(
         &mut self,
         now: Instant,
+        budget: &mut Budget,
         log: &mut dyn Log,
         transport: &mut dyn Transport,
     ) -> Result<bool, Stopped> {
@@ -193,11 +222,19 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
             self.engine
                 .handle_completion(now, completion.map_err(Stopped::Panicked)?)?;
         }
+        self.engine.hold_jobs(budget.is_spent());
+        if let Some(job) = self.left.take_if(|_| !budget.is_spent()) {
+            self.run(job, budget)?;
+        }
         let mut appended = false;
         while let Some(effect) = self.engine.poll_effect(now) {
-            appended |= self.perform(effect, log, transport)?;
+            appended |= self.perform(budget, effect, log, transport)?;
         }
         Ok(appended)
+    }
+
+    fn has_jobs(&self) -> bool {
+        self.left.is_some() || self.engine.holds_jobs()
     }
 
     fn set_disk(&mut self, now: Instant, disk: DiskHealth) {
@@ -207,19 +244,43 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
     fn close(&mut self, closed: &Closed) {
         if self.closed.is_none() {
             self.closed = Some(closed.clone());
+            // Whoever waits for the rest of an entry is told `Unknown`: it is applied elsewhere.
+            self.left = None;
             self.engine.close(closed.reason());
+            self.tasks.give_up();
         }
     }
 
     fn abandon(&mut self, closed: &Closed) {
+        self.tasks.give_up();
         self.status.close(closed);
     }
 
-    fn publish(&mut self, log: &dyn Log) {
-        let (engine, stats, closed) = (self.engine.status(), log.stats(), self.closed.clone());
+    fn publish(&mut self, around: &Around) {
+        let (engine, now) = (self.engine.status(), around.now);
+        for event in self.engine.take_notices() {
+            self.events.tell(now, Some(self.id), &event);
+        }
+        match (&self.closed, self.events.closed) {
+            (Some(why), false) => {
+                self.events.closed = true;
+                let event = Event::GroupStopped { why: why.clone() };
+                self.events.tell(now, Some(self.id), &event);
+            }
+            (Some(_), true) => {}
+            (None, _) => {
+                let seen = Seen {
+                    role: engine.core.role,
+                    epoch: engine.core.epoch,
+                    leader: engine.leadership.map(|leader| leader.node),
+                };
+                self.events.look(now, self.id, seen);
+            }
+        }
+        let closed = self.closed.clone();
         self.status
             .0
-            .send_if_modified(|status| status.update(engine, stats, closed));
+            .send_if_modified(|status| status.update(&engine, around, closed));
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -1,7 +1,7 @@
 //! One group of one node, sans-IO: everything that can go wrong and has nothing to do with the
 //! machine.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use synod_wal::{Lsn, Op, Snapshot};
 
 use crate::applier::{Done, Job};
 use crate::body::{COMMAND_OVERHEAD_BYTES, NAME_BYTES};
+use crate::events::Event;
 use crate::frame::Frame;
 use crate::log::LogError;
 use crate::machine::{Failure, Reason};
@@ -23,9 +24,10 @@ mod inspect;
 mod peers;
 mod proposals;
 mod reads;
+mod snapshots;
 mod transfer;
 
-pub use config::{EngineConfig, EngineStatus};
+pub use config::{EngineConfig, EngineStatus, INTERVAL_PARTS_MAX};
 use forward::Accepted;
 pub use inspect::EngineLoad;
 pub use proposals::Proposal;
@@ -90,6 +92,10 @@ pub struct Engine<P: Protocol, T> {
     /// Bytes of bodies sealed since a write was staged last.
     sealed_bytes: usize,
     ready: VecDeque<Effect<P, T>>,
+    /// For the applier, in order; what is in `ready` overtakes them.
+    jobs: VecDeque<Job<T>>,
+    /// The machine has had its share of this turn.
+    jobs_wait: bool,
     accepted: Accepted,
     reading: BTreeSet<NodeId>,
     handed: u64,
@@ -100,6 +106,12 @@ pub struct Engine<P: Protocol, T> {
     snapshots_taken: u64,
     snapshots_received: u64,
     snapshots_failed: u64,
+    /// The log begins behind the snapshot of this index, or of a lower one.
+    newest: u64,
+    /// When each peer was heard last.
+    heard: BTreeMap<NodeId, Instant>,
+    /// What a person may want to know and no peer needs, up to a bound.
+    notices: Vec<Event>,
 }
 
 impl<P: Protocol, T> Engine<P, T> {
@@ -108,10 +120,12 @@ impl<P: Protocol, T> Engine<P, T> {
         Self {
             proposals: Proposals::new(config.node.0, config.incarnation),
             reads: Reads::new(),
-            transfer: Transfer::default(),
+            transfer: Transfer::new(config.snapshot_bytes),
             staged: VecDeque::new(),
             sealed_bytes: 0,
             ready: VecDeque::new(),
+            jobs: VecDeque::new(),
+            jobs_wait: false,
             accepted: Accepted::default(),
             reading: BTreeSet::new(),
             handed: 0,
@@ -122,6 +136,9 @@ impl<P: Protocol, T> Engine<P, T> {
             snapshots_taken: 0,
             snapshots_received: 0,
             snapshots_failed: 0,
+            newest: 0,
+            heard: BTreeMap::new(),
+            notices: Vec::new(),
             config,
             core,
         }
@@ -154,7 +171,7 @@ impl<P: Protocol, T> Engine<P, T> {
         if let Some(reason) = self.closed {
             self.reject(ticket, reason);
         } else if consistency == Consistency::Stale {
-            self.ready.push_back(Effect::Job(Job::Read(ticket)));
+            self.jobs.push_back(Job::Read(ticket));
         } else if deadline <= now {
             self.reject(ticket, Reason::Expired);
         } else if self.is_busy() {
@@ -234,7 +251,7 @@ impl<P: Protocol, T> Engine<P, T> {
                 return Err(Poisoned(error));
             }
             Completion::Fetched(fetch, slots) => self.core.handle_fetched(now, fetch, slots),
-            Completion::Saved(saved) => self.handle_saved(saved.ok()),
+            Completion::Saved(saved) => self.handle_saved(saved),
             Completion::Pruned => {}
             Completion::ChunkRead {
                 to,
@@ -244,13 +261,11 @@ impl<P: Protocol, T> Engine<P, T> {
             } => self.handle_piece_read(now, to, snapshot, at, piece),
             Completion::ChunkWritten(snapshot, Ok(next)) => self.transfer.stored(&snapshot, next),
             Completion::Discarded(snapshot) => self.transfer.stored(&snapshot, 0),
-            Completion::Received(snapshot, Ok(())) => {
-                self.snapshots_received += 1;
-                self.transfer.end(&snapshot);
-                self.core.handle_snapshot(now, snapshot);
-            }
+            Completion::Received(snapshot, Ok(())) => self.handle_received(now, snapshot),
             Completion::ChunkWritten(snapshot, Err(error))
-            | Completion::Received(snapshot, Err(error)) => self.give_up(now, snapshot, &error),
+            | Completion::Received(snapshot, Err(error)) => {
+                self.handle_not_stored(now, snapshot, &error);
+            }
             Completion::Verified(result) => self.handle_verified(result)?,
         }
         Ok(())
@@ -278,8 +293,9 @@ impl<P: Protocol, T> Engine<P, T> {
     /// effects that are still polled are answers alone.
     pub fn close(&mut self, reason: Reason) {
         self.closed = Some(reason);
-        self.ready
-            .retain(|effect| matches!(effect, Effect::Job(Job::Fail(..))));
+        self.ready.clear();
+        self.jobs.retain(|job| matches!(job, Job::Fail(..)));
+        self.jobs_wait = false;
         let (queued, sent) = self.proposals.drain();
         let reads = self.reads.drain();
         queued
@@ -293,7 +309,7 @@ impl<P: Protocol, T> Engine<P, T> {
     /// The next thing to do. `None`: nothing until the next input.
     pub fn poll_effect(&mut self, now: Instant) -> Option<Effect<P, T>> {
         if self.closed.is_some() {
-            return self.ready.pop_front();
+            return self.jobs.pop_front().map(Effect::Job);
         }
         self.seal(now);
         self.ask(now);
@@ -303,20 +319,40 @@ impl<P: Protocol, T> Engine<P, T> {
             if let Some(effect) = self.ready.pop_front() {
                 return Some(effect);
             }
-            match self.core.poll_output()? {
+            let output = if self.jobs_wait {
+                self.core.poll_besides_machine()?
+            } else if let Some(job) = self.jobs.pop_front() {
+                return Some(Effect::Job(job));
+            } else {
+                self.core.poll_output()?
+            };
+            match output {
                 Output::Persist(write) => return Some(Effect::Persist(write)),
                 Output::Send(to, message) => self.send_message(to, &message),
                 Output::Fetch(fetch) => return Some(Effect::Task(Task::Fetch(fetch))),
                 Output::Apply(committed) => self.apply(committed),
                 Output::Restore(snapshot) => self.restore(now, snapshot),
                 Output::PullSnapshot { from, snapshot } => {
-                    self.transfer.begin(from, snapshot);
+                    let replaced = self.transfer.begin(from, snapshot);
+                    self.end_pull(replaced, false);
                     self.pull(now);
                 }
                 Output::Read { id, index } => self.handle_index(id, index),
                 Output::Stop(why) => return Some(Effect::Stop(why)),
             }
         }
+    }
+
+    /// Holds back what is for the applier, or does not any more. The rest goes on: frames,
+    /// heartbeats and writes do not wait for the machine. A driver holds jobs back once the machine
+    /// has had its share of a turn, and begins the next turn without.
+    pub fn hold_jobs(&mut self, held: bool) {
+        self.jobs_wait = held && self.closed.is_none();
+    }
+
+    /// Whether jobs are held back.
+    pub fn holds_jobs(&self) -> bool {
+        self.jobs_wait
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), at the latest.
@@ -349,6 +385,7 @@ impl<P: Protocol, T> Engine<P, T> {
             snapshots_taken: self.snapshots_taken,
             snapshots_received: self.snapshots_received,
             snapshots_failed: self.snapshots_failed,
+            heard: self.heard.iter().map(|(node, at)| (*node, *at)).collect(),
         }
     }
 
@@ -376,12 +413,12 @@ impl<P: Protocol, T> Engine<P, T> {
             Kind::Noop | Kind::Membership => Default::default(),
         };
         self.handed = at.index;
-        self.ready.push_back(Effect::Job(Job::Apply {
+        self.jobs.push_back(Job::Apply {
             at,
             kind,
             body,
             tickets,
-        }));
+        });
         overtaken
             .lost
             .into_iter()
@@ -399,8 +436,8 @@ impl<P: Protocol, T> Engine<P, T> {
                 .for_each(|ticket| self.fail(ticket, Failure::Unknown));
         }
         self.serve();
-        if self.transfer.applied(bytes, self.config.snapshot_log_bytes) {
-            self.ready.push_back(Effect::Job(Job::Freeze));
+        if self.transfer.applied(bytes, self.snapshot_interval()) {
+            self.jobs.push_back(Job::Freeze);
         }
     }
 
@@ -409,14 +446,15 @@ impl<P: Protocol, T> Engine<P, T> {
         self.handed = index;
         self.proposals.doubt();
         self.transfer.restored(index);
-        self.ready.push_back(Effect::Job(Job::Restore(snapshot)));
+        self.note(Event::SnapshotRestored { index });
+        self.jobs.push_back(Job::Restore(snapshot));
         self.prune(now, index);
         self.serve();
     }
 
     fn serve(&mut self) {
         for ticket in self.reads.serve(self.handed) {
-            self.ready.push_back(Effect::Job(Job::Read(ticket)));
+            self.jobs.push_back(Job::Read(ticket));
         }
     }
 
@@ -472,9 +510,19 @@ impl<P: Protocol, T> Engine<P, T> {
         self.fail(ticket, Failure::Rejected { reason, leader });
     }
 
+    /// Takes what a person may want to know, see `events.rs`.
+    pub(crate) fn take_notices(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn note(&mut self, event: Event) {
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push(event);
+        }
+    }
+
     fn fail(&mut self, ticket: T, failure: Failure) {
-        self.ready
-            .push_back(Effect::Job(Job::Fail(ticket, failure)));
+        self.jobs.push_back(Job::Fail(ticket, failure));
     }
 }
 
@@ -497,5 +545,7 @@ impl From<Refusal> for Reason {
     }
 }
 
+/// Notices between two looks of a driver; one that never looks needs none.
+const NOTICES_MAX: usize = 64;
 /// What an entry takes in the log beside its body, about.
 const ENTRY_OVERHEAD_BYTES: u64 = 64;

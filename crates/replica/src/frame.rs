@@ -16,6 +16,8 @@
 //! | `AskIndex`, `Index` | follower → leader → follower | a read's index |
 //! | `Pull`, `Piece`, `Gone` | receiver → holder → receiver | a snapshot file, paced by the receiver |
 //! | `Damaged` | receiver → holder | that what came is not whole |
+//! | `Waits` | receiver → holder | that the rest is wanted still, and has no space yet |
+//! | `Done` | receiver → holder | that no more is wanted, and whether it has all |
 
 use bytes::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
@@ -67,6 +69,14 @@ pub(crate) enum Frame {
     Gone { index: u64, tag: [u8; 32] },
     /// The pieces do not make the snapshot that they should: its holder may have a look.
     Damaged { index: u64, tag: [u8; 32] },
+    /// The receiver's disk is full: it will ask for the same piece again.
+    Waits { index: u64, tag: [u8; 32] },
+    /// The transfer has ended: `whole` says whether the receiver has the snapshot, and will need the log behind it.
+    Done {
+        index: u64,
+        tag: [u8; 32],
+        whole: bool,
+    },
 }
 
 /// A refusal as it travels.
@@ -75,6 +85,7 @@ pub(crate) enum Denial {
     NotLeader,
     Busy,
     TooLarge,
+    Full,
 }
 
 impl From<Refusal> for Denial {
@@ -107,6 +118,21 @@ impl Frame {
         Self::Damaged {
             index: name.index,
             tag: name.tag.0,
+        }
+    }
+
+    pub(crate) fn waits(name: SnapshotName) -> Self {
+        Self::Waits {
+            index: name.index,
+            tag: name.tag.0,
+        }
+    }
+
+    pub(crate) fn done(name: SnapshotName, whole: bool) -> Self {
+        Self::Done {
+            index: name.index,
+            tag: name.tag.0,
+            whole,
         }
     }
 
@@ -216,6 +242,20 @@ mod tests {
             Frame::Damaged {
                 index: 1,
                 tag: [9; 32],
+            },
+            Frame::Waits {
+                index: 1,
+                tag: [9; 32],
+            },
+            Frame::Done {
+                index: 1,
+                tag: [9; 32],
+                whole: true,
+            },
+            Frame::Index {
+                incarnation: 9,
+                id: 2,
+                index: Err(Denial::Full),
             },
         ] {
             round_trip(&frame);

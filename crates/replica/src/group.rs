@@ -173,6 +173,11 @@ impl Clock {
         Instant(self.epoch.elapsed())
     }
 
+    /// As others' clocks tell it.
+    pub(crate) fn std(&self, instant: Instant) -> std::time::Instant {
+        self.at(instant).into_std()
+    }
+
     pub(crate) fn at(&self, instant: Instant) -> tokio::time::Instant {
         // A deadline too far to be represented is as good as a day: whoever waits looks again.
         self.epoch

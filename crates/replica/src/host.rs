@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::ops::Bound;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -17,12 +18,16 @@ use synod_transport::{NodeId, Transport};
 use synod_wal::GroupId;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::budget::{Budget, Share};
 use crate::closed::{Cause, Closed, Told, caught};
 use crate::drive::{Drive, Stopped};
 use crate::frame;
 use crate::group::Clock;
 use crate::log::Log;
+use crate::lookout::Lookout;
+use crate::node::NodeConfig;
 use crate::protocol::DiskHealth;
+use crate::status::Around;
 use crate::time::Instant;
 
 /// What the handle asks of the loop.
@@ -42,6 +47,11 @@ pub(crate) struct Host {
     /// Whoever waits for the node's end is told by it.
     pub(crate) told: Told,
     poisoned: bool,
+    lookout: Lookout,
+    /// What the machines may take of a turn, and the group that had the last of it.
+    share: Share,
+    last: GroupId,
+    shutdown_wait_max: Duration,
     /// Something was appended since the last sync began.
     unsynced: bool,
     has_room: bool,
@@ -58,6 +68,7 @@ enum Event {
 
 impl Host {
     pub(crate) fn new(
+        config: &NodeConfig,
         mut log: Box<dyn Log>,
         transport: Box<dyn Transport>,
         control: mpsc::Receiver<Control>,
@@ -74,6 +85,10 @@ impl Host {
             control,
             told: Told::new(),
             poisoned: false,
+            lookout: Lookout::new(),
+            share: config.share(),
+            last: GroupId(0),
+            shutdown_wait_max: config.shutdown_wait_max,
             unsynced: false,
             has_room: true,
         }
@@ -102,8 +117,7 @@ impl Host {
             }
         };
         if closed != Closed::Shutdown {
-            tracing::error!(%closed, "the node has stopped");
-            self.told.tell(&closed);
+            self.stopped(&closed);
         }
         self.finish().await.tell(&closed);
         if let Some(asked) = asked {
@@ -143,9 +157,18 @@ impl Host {
 
     /// Lets go of the log, so that its directory can be opened again.
     async fn finish(mut self) -> Told {
-        for group in self.groups.values_mut() {
-            let mut tasks = group.take_tasks();
-            while tasks.join_next().await.is_some() {}
+        let tasks = self.groups.values_mut().map(|group| group.take_tasks());
+        let mut tasks: Vec<_> = tasks.collect();
+        let ends = async {
+            for tasks in &mut tasks {
+                while tasks.join_next().await.is_some() {}
+            }
+        };
+        if tokio::time::timeout(self.shutdown_wait_max, ends)
+            .await
+            .is_err()
+        {
+            tracing::warn!("storage work does not end: it is left behind on its thread");
         }
         let Self {
             told,
@@ -204,7 +227,7 @@ impl Host {
     }
 
     /// All groups append, one sync answers for all, what became durable is released and leaves.
-    /// `true` when there was a sync, so that there may be more to do.
+    /// `true` when there may be more to do: there was a sync, or a machine had its share.
     fn turn(&mut self) -> bool {
         self.has_room = self.log.has_room();
         let now = self.clock.now();
@@ -216,49 +239,68 @@ impl Host {
             .values_mut()
             .for_each(|group| group.set_disk(now, disk));
         self.release();
-        self.drive();
+        let mut more = self.drive();
         // What needs no write leaves before the write: a leader's followers sync while it does.
         self.transport.flush();
         let synced = self.unsynced && !self.poisoned;
         if synced {
             self.sync();
             self.release();
-            self.drive();
+            more |= self.drive();
             self.transport.flush();
         }
+        let around = self.look();
         self.groups
             .values_mut()
-            .for_each(|group| group.publish(&*self.log));
-        synced
+            .for_each(|group| group.publish(&around));
+        synced || more
     }
 
-    fn drive(&mut self) {
+    fn look(&mut self) -> Around {
+        let (log, transport) = (&*self.log, &*self.transport);
+        self.lookout.look(self.clock, self.has_room, log, transport)
+    }
+
+    /// Each group does what it has to, and all together apply no more than a turn's share. Whoever
+    /// comes behind the one that had the last of it is first in the next turn. `true` when a machine
+    /// has more to do.
+    fn drive(&mut self) -> bool {
         let now = self.clock.now();
-        let mut failed = None;
-        for (id, group) in &mut self.groups {
-            match group.turn(now, &mut *self.log, &mut *self.transport) {
-                Ok(appended) => self.unsynced |= appended,
-                Err(stopped) => {
-                    let of_node = matches!(stopped, Stopped::Log(_));
-                    let closed = Closed::from(stopped);
-                    tracing::error!(group = id.0, %closed, "a group of this node has stopped");
-                    let (log, transport) = (&mut *self.log, &mut *self.transport);
-                    close(now, *id, group.as_mut(), &closed, log, transport);
-                    failed = failed.or(of_node.then_some(closed));
+        let mut budget = Budget::new(now, self.share);
+        let (mut failed, mut more) = (None, false);
+        let last = self.last;
+        let behind = (Bound::Excluded(last), Bound::Unbounded);
+        let rest = (Bound::Unbounded, Bound::Included(last));
+        for range in [behind, rest] {
+            for (id, group) in self.groups.range_mut(range) {
+                let had_budget = !budget.is_spent();
+                let (log, transport) = (&mut *self.log, &mut *self.transport);
+                match group.turn(now, &mut budget, log, transport) {
+                    Ok(appended) => self.unsynced |= appended,
+                    Err(stopped) => {
+                        let of_node = matches!(stopped, Stopped::Log(_));
+                        let closed = Closed::from(stopped);
+                        let (log, transport) = (&mut *self.log, &mut *self.transport);
+                        close(now, *id, group.as_mut(), &closed, log, transport);
+                        failed = failed.or(of_node.then_some(closed));
+                    }
+                }
+                more |= group.has_jobs();
+                if had_budget && budget.is_spent() {
+                    self.last = *id;
                 }
             }
         }
         if let Some(closed) = failed {
             self.poison(&closed);
         }
+        more
     }
 
     fn sync(&mut self) {
         self.unsynced = false;
         if let Err(error) = self.log.sync() {
-            let closed = Closed::Log(Cause::new(error));
-            tracing::error!(%closed, "a sync has failed: the node has stopped");
-            self.poison(&closed);
+            self.poison(&Closed::Log(Cause::new(error)));
         }
     }
 
@@ -276,6 +318,12 @@ impl Host {
     fn poison(&mut self, closed: &Closed) {
         self.poisoned = true;
         self.close(closed);
+        self.stopped(closed);
+    }
+
+    fn stopped(&mut self, closed: &Closed) {
+        let now = self.clock.now();
+        self.lookout.stopped(now, closed);
         self.told.tell(closed);
     }
 
@@ -285,6 +333,10 @@ impl Host {
             let (log, transport) = (&mut *self.log, &mut *self.transport);
             close(now, *id, group.as_mut(), closed, log, transport);
         }
+        let around = self.look();
+        self.groups
+            .values_mut()
+            .for_each(|group| group.publish(&around));
     }
 }
 
@@ -306,14 +358,20 @@ fn close(
     transport: &mut dyn Transport,
 ) {
     group.close(closed);
-    if let Err(stopped) = group.turn(now, log, transport) {
+    // Answers cost little, and none is left behind.
+    let mut budget = Budget::new(now, UNBOUNDED);
+    if let Err(stopped) = group.turn(now, &mut budget, log, transport) {
         let error = &stopped as &dyn std::error::Error;
         tracing::error!(group = id.0, error, "while a group was closed");
     }
-    group.publish(log);
 }
 
 /// Frames taken in one turn, before the groups get theirs.
 const FRAMES_A_TURN: usize = 1024;
+const UNBOUNDED: Share = Share {
+    commands_max: usize::MAX,
+    bytes_max: usize::MAX,
+    time_max: Duration::MAX,
+};
 /// How often a log that has no room is asked again.
 const ROOM_RETRY: Duration = Duration::from_millis(100);

@@ -80,16 +80,19 @@
 pub mod body;
 
 mod applier;
+mod budget;
 mod closed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod drive;
 mod engine;
+mod events;
 mod frame;
 mod group;
 mod host;
 mod identity;
 mod log;
+mod lookout;
 mod machine;
 mod node;
 mod protocol;
@@ -99,10 +102,11 @@ mod status;
 mod task;
 mod time;
 
-pub use applier::{Applier, ApplyError, Done, Frozen, Job};
+pub use applier::{Applier, ApplyError, Done, Frozen, Job, Ran, Rest};
 pub use closed::{Cause, Closed};
 pub use engine::{
-    Consistency, Effect, Engine, EngineConfig, EngineLoad, EngineStatus, Poisoned, Proposal,
+    Consistency, Effect, Engine, EngineConfig, EngineLoad, EngineStatus, INTERVAL_PARTS_MAX,
+    Poisoned, Proposal,
 };
 pub use group::{Answer, Group};
 pub use identity::{Identity, IdentityError};
@@ -113,7 +117,7 @@ pub use protocol::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
     PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role,
 };
-pub use status::Status;
+pub use status::{Peer, Status};
 pub use task::{Completion, SnapshotName, Task};
 pub use time::Instant;
 

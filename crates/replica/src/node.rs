@@ -10,9 +10,11 @@ use synod_wal::GroupId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::applier::Applier;
+use crate::budget::Share;
 use crate::closed::{self, Closed};
 use crate::drive::{Hosted, Shown, Tasks};
 use crate::engine::{Engine, EngineConfig};
+use crate::events::Events;
 use crate::group::{Group, Inbox, Waiter};
 use crate::host::{Control, Host};
 use crate::log::{Log, LogError};
@@ -39,6 +41,19 @@ pub struct NodeConfig {
     pub body_bytes_max: usize,
     /// Bytes of entries applied since the last snapshot, before the next is taken, a group.
     pub snapshot_log_bytes: u64,
+    /// Bytes of log that are kept for a peer that reads a snapshot, see [`EngineConfig`].
+    pub kept_log_bytes_max: u64,
+    /// Commands that are applied in one turn of the loop, by all groups, before heartbeats, frames and
+    /// writes have their turn again.
+    pub apply_commands_max: usize,
+    /// Bytes of them.
+    pub apply_bytes_max: usize,
+    /// How long a turn may apply. It is looked at between two commands: a single one is not split.
+    pub apply_time_max: Duration,
+    /// How long [`Node::shutdown`] waits for storage work that is under way. A snapshot that is being
+    /// written is given up with its next piece; a `write` of a machine that never writes and never
+    /// returns is left behind on its thread, and what it wrote counts for nothing.
+    pub shutdown_wait_max: Duration,
 }
 
 impl NodeConfig {
@@ -54,6 +69,19 @@ impl NodeConfig {
             requests_max: usual.requests_max,
             body_bytes_max: usual.body_bytes_max,
             snapshot_log_bytes: usual.snapshot_log_bytes,
+            kept_log_bytes_max: usual.kept_log_bytes_max,
+            apply_commands_max: 16 << 10,
+            apply_bytes_max: 16 << 20,
+            apply_time_max: Duration::from_millis(10),
+            shutdown_wait_max: Duration::from_secs(10),
+        }
+    }
+
+    pub(crate) const fn share(&self) -> Share {
+        Share {
+            commands_max: self.apply_commands_max,
+            bytes_max: self.apply_bytes_max,
+            time_max: self.apply_time_max,
         }
     }
 
@@ -63,6 +91,7 @@ impl NodeConfig {
         config.requests_max = self.requests_max;
         config.body_bytes_max = self.body_bytes_max;
         config.snapshot_log_bytes = self.snapshot_log_bytes;
+        config.kept_log_bytes_max = self.kept_log_bytes_max;
         config
     }
 }
@@ -112,7 +141,7 @@ impl Node {
     #[must_use]
     pub fn start(config: NodeConfig, log: impl Log, transport: impl Transport) -> Self {
         let (control, requests) = mpsc::channel(CONTROL_MAX);
-        let host = Host::new(Box::new(log), Box::new(transport), requests);
+        let host = Host::new(&config, Box::new(log), Box::new(transport), requests);
         let closed = host.told.listen();
         tokio::spawn(host.run());
         Self {
@@ -198,6 +227,11 @@ fn open<C: Configured, S: StateMachine>(
         });
     }
     let recovered = host.log.recover(id)?;
+    if let Some(snapshot) = &recovered.snapshot {
+        let len = host.log.snapshots().len(id, snapshot.index);
+        // Only a hint: what is wrong with the file is found when it is restored.
+        engine.snapshot_bytes = len.unwrap_or_default();
+    }
     let core = C::Protocol::recover(config, recovered, host.clock.now())?;
     let membership = core.membership();
     let (to, requests) = mpsc::channel::<(_, usize)>(node.requests_max);
@@ -207,6 +241,9 @@ fn open<C: Configured, S: StateMachine>(
         id,
         engine: Engine::<_, Waiter<S>>::new(engine, core),
         applier: Applier::new(id, machine, membership, host.log.snapshots()),
+        left: None,
+        clock: host.clock,
+        events: Events::new(),
         requests,
         queued_bytes: queued_bytes.clone(),
         tasks: Tasks::new(host.wake.clone()),

@@ -313,6 +313,9 @@ pub trait Protocol: Sized + Send + 'static {
 
     /// What to do next.
     fn poll_output(&mut self) -> Option<Output<Self>>;
+    /// As [`poll_output`](Self::poll_output), but for what the machine would be given
+    /// ([`Output::Apply`], [`Output::Restore`], a fetch for them): the machine has enough to do.
+    fn poll_besides_machine(&mut self) -> Option<Output<Self>>;
     /// When to call [`handle_timeout`](Self::handle_timeout).
     fn poll_timeout(&self) -> Option<Instant>;
     /// Who leads, as far as this node knows.

@@ -1,11 +1,16 @@
 //! A group of this node at a glance.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use synod_transport::NodeId;
 
 use crate::closed::Closed;
 use crate::engine::EngineStatus;
+use crate::group::Clock;
 use crate::log::LogStats;
-use crate::protocol::{PeerStatus, Role};
+use crate::protocol::Role;
+use crate::time::Instant;
 
 /// What a group looks like from this node; see [`Group::watch`](crate::Group::watch).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +34,18 @@ pub struct Status {
     pub last: u64,
     /// The index the log begins after.
     pub start: u64,
-    /// Of each peer what the leader knows; empty elsewhere.
-    pub peers: Vec<PeerStatus>,
+    /// The peers that were heard, or that this node leads.
+    pub peers: Vec<Peer>,
     /// Bytes of records the node's log has written since it was opened, of all groups.
     pub log_bytes: u64,
     /// Syncs of the node's log since it was opened, for all groups.
     pub log_syncs: u64,
+    /// How long a sync of the node's log takes at present; zero when that is not known.
+    pub sync_time: Duration,
+    /// Since when the node's log has had no space, if it has none.
+    pub disk_full_since: Option<std::time::Instant>,
+    /// What the node's transport has done, for all groups, as of a moment ago.
+    pub transport: Arc<synod_transport::Status>,
     /// Requests whose end is open.
     pub requests: usize,
     /// Frames and messages ignored because they made no sense.
@@ -47,6 +58,30 @@ pub struct Status {
     pub snapshots_failed: u64,
     /// Why the group serves nothing any more, if so.
     pub closed: Option<Closed>,
+}
+
+/// A peer, as far as this node can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// The peer.
+    pub id: NodeId,
+    /// The highest index that it is known to hold durably, to a leader.
+    pub matched: Option<u64>,
+    /// How many indexes of the leader's log it is not known to hold.
+    pub lag: Option<u64>,
+    /// When a frame of it came last, to a tenth of a second.
+    pub heard: Option<std::time::Instant>,
+}
+
+/// What stands around a group: of the node it is on.
+pub(crate) struct Around {
+    pub(crate) now: Instant,
+    pub(crate) clock: Clock,
+    pub(crate) log: LogStats,
+    pub(crate) sync_time: Duration,
+    pub(crate) full_since: Option<Instant>,
+    pub(crate) transport: Arc<synod_transport::Status>,
 }
 
 impl Status {
@@ -64,6 +99,9 @@ impl Status {
             peers: Vec::new(),
             log_bytes: 0,
             log_syncs: 0,
+            sync_time: Duration::ZERO,
+            disk_full_since: None,
+            transport: Arc::default(),
             requests: 0,
             ignored: 0,
             snapshots_taken: 0,
@@ -76,8 +114,8 @@ impl Status {
     /// Takes over what has changed; `true` when anything has.
     pub(crate) fn update(
         &mut self,
-        engine: EngineStatus,
-        log: LogStats,
+        engine: &EngineStatus,
+        around: &Around,
         closed: Option<Closed>,
     ) -> bool {
         let mut new = Self {
@@ -90,9 +128,12 @@ impl Status {
             applied: engine.applied,
             last: engine.core.last,
             start: engine.core.start,
-            peers: engine.core.peers,
-            log_bytes: log.bytes_written,
-            log_syncs: log.syncs,
+            peers: self.peers(engine, around.clock),
+            log_bytes: around.log.bytes_written,
+            log_syncs: around.log.syncs,
+            sync_time: around.sync_time,
+            disk_full_since: around.full_since.map(|since| around.clock.std(since)),
+            transport: around.transport.clone(),
             requests: engine.requests,
             ignored: engine.frames_ignored + engine.core.ignored,
             snapshots_taken: engine.snapshots_taken,
@@ -104,6 +145,33 @@ impl Status {
         let changed = *self != new;
         *self = new;
         changed
+    }
+
+    fn peers(&self, engine: &EngineStatus, clock: Clock) -> Vec<Peer> {
+        let core = &engine.core;
+        let ids = core.peers.iter().map(|peer| peer.id);
+        let mut ids: Vec<_> = ids.chain(engine.heard.iter().map(|(id, _)| *id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let peer = |id: NodeId| {
+            let known = core.peers.iter().find(|peer| peer.id == id);
+            let matched = known.map(|peer| peer.matched);
+            let heard = engine.heard.iter().find(|(node, _)| *node == id);
+            let heard = heard.map(|(_, at)| clock.std(*at));
+            // Whoever waits for a change is not woken by every frame.
+            let shown = self.peers.iter().find(|peer| peer.id == id);
+            let shown = shown.and_then(|peer| peer.heard);
+            let fresh = |shown: std::time::Instant| {
+                heard.is_some_and(|heard| heard.saturating_duration_since(shown) < HEARD_GRAIN)
+            };
+            Peer {
+                id,
+                matched,
+                lag: matched.map(|matched| core.last.saturating_sub(matched)),
+                heard: shown.filter(|shown| fresh(*shown)).or(heard),
+            }
+        };
+        ids.into_iter().map(peer).collect()
     }
 
     /// Says that the group serves nothing any more, unless it was said before; `true` when it was not.
@@ -123,3 +191,6 @@ impl Status {
         }
     }
 }
+
+/// How exactly it is told when a peer was heard.
+const HEARD_GRAIN: Duration = Duration::from_millis(100);

@@ -1,5 +1,8 @@
 //! Storage work off the hot path, all of one shape: run it anywhere, hand the completion back.
 
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::{Bytes, BytesMut};
 use synod_transport::NodeId;
 use synod_wal::{GroupId, Slot, Snapshot, SnapshotError};
@@ -71,8 +74,8 @@ impl From<&Snapshot> for SnapshotName {
 pub enum Completion<P: Protocol> {
     /// Of [`Task::Fetch`].
     Fetched(P::Fetch, Result<Vec<Slot>, LogError>),
-    /// Of [`Task::Save`].
-    Saved(Result<Snapshot, SnapshotError>),
+    /// Of [`Task::Save`]: the snapshot, and its file's length.
+    Saved(Result<(Snapshot, u64), SnapshotError>),
     /// Of [`Task::Prune`].
     Pruned,
     /// Of [`Task::ReadChunk`]: the file's length and the piece, `None` when there is no such
@@ -105,13 +108,25 @@ impl<P: Protocol> Task<P> {
         log: &dyn LogReader,
         snapshots: &dyn SnapshotStore,
     ) -> Completion<P> {
+        self.run_until(group, log, snapshots, &AtomicBool::new(false))
+    }
+
+    /// As [`run`](Self::run), but gives up a snapshot that is being written once `given_up` says so:
+    /// with its next piece it fails, and what was written of it is removed.
+    pub fn run_until(
+        self,
+        group: GroupId,
+        log: &dyn LogReader,
+        snapshots: &dyn SnapshotStore,
+        given_up: &AtomicBool,
+    ) -> Completion<P> {
         match self {
             Self::Fetch(fetch) => {
                 let (range, bytes_max) = P::range(&fetch);
                 let slots = log.read(group, range, bytes_max);
                 Completion::Fetched(fetch, slots)
             }
-            Self::Save(frozen) => Completion::Saved(save(frozen, group, snapshots)),
+            Self::Save(frozen) => Completion::Saved(save(frozen, group, snapshots, given_up)),
             Self::Prune { keep_from } => {
                 // What cannot be removed now is tried again with the next snapshot.
                 let _left = snapshots.remove_before(group, keep_from);
@@ -164,14 +179,46 @@ fn save(
     frozen: Frozen,
     group: GroupId,
     snapshots: &dyn SnapshotStore,
-) -> Result<Snapshot, SnapshotError> {
+    given_up: &AtomicBool,
+) -> Result<(Snapshot, u64), SnapshotError> {
     let snapshot = frozen.snapshot.clone();
     let mut frozen = Some(frozen);
-    snapshots.create(group, &snapshot, &mut |to| match frozen.take() {
-        Some(frozen) => frozen.write(to),
-        None => Err(std::io::ErrorKind::Other.into()),
+    let bytes = snapshots.create(group, &snapshot, &mut |to| {
+        let frozen = frozen.take().ok_or(io::ErrorKind::Other)?;
+        let mut to = Until { to, given_up };
+        frozen.write(&mut to)?;
+        // A machine that has written its last piece is given up too: what follows is a sync.
+        to.check()
     })?;
-    Ok(snapshot)
+    Ok((snapshot, bytes))
+}
+
+/// Writes for as long as somebody wants it.
+struct Until<'a> {
+    to: &'a mut dyn Write,
+    given_up: &'a AtomicBool,
+}
+
+impl Until<'_> {
+    fn check(&self) -> io::Result<()> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the snapshot is not wanted any more"));
+        }
+        Ok(())
+    }
+}
+
+impl Write for Until<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.check()?;
+        // A large piece is written in small ones, so that a slow medium is not waited for.
+        self.to.write(&bytes[..bytes.len().min(PIECE_BYTES_MAX)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.check()?;
+        self.to.flush()
+    }
 }
 
 fn read_chunk(
@@ -196,3 +243,6 @@ fn read_chunk(
     }
     Some((len, piece.freeze()))
 }
+
+/// What is written of a snapshot between two looks at whether it is still wanted.
+const PIECE_BYTES_MAX: usize = 1 << 20;

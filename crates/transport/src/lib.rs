@@ -74,6 +74,7 @@
 mod backoff;
 pub mod frame;
 pub mod hello;
+mod line_limit;
 mod memory;
 mod message;
 mod outbox;
@@ -81,6 +82,7 @@ mod tcp;
 mod transport;
 
 pub use hello::{ClusterId, DiskId, Hello, Refused};
+pub use line_limit::LineLimit;
 pub use memory::{Memory, MemoryNetwork};
 pub use message::{Lane, NodeId, Parcel};
 pub use outbox::LaneLimits;

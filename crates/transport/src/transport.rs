@@ -1,6 +1,6 @@
 //! The contract between whoever has messages to send and whatever carries them.
 
-use crate::{Lane, NodeId, Parcel};
+use crate::{Lane, NodeId, Parcel, Status};
 use bytes::Bytes;
 use std::task::{Context, Poll};
 
@@ -46,6 +46,11 @@ pub trait Transport: Send + 'static {
     /// When nothing is there the task of `cx` is woken once something is; only the task of the last
     /// call is.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>>;
+
+    /// What it has done, and how its peers stand; all zero for one that does not count.
+    fn status(&self) -> Status {
+        Status::default()
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
@@ -59,5 +64,9 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>> {
         (**self).poll_recv(cx)
+    }
+
+    fn status(&self) -> Status {
+        (**self).status()
     }
 }

@@ -4,7 +4,7 @@ use std::{future::Future, io, sync::Arc};
 
 use bytes::Bytes;
 use synod_replica::{
-    Answer, Applying, Closed, Consistency, Group, Outcome, PeerStatus, Role, StateMachine, Status,
+    Answer, Applying, Closed, Consistency, Group, Outcome, Role, StateMachine, Status,
 };
 use tokio::sync::watch;
 
@@ -112,7 +112,7 @@ impl Store for Replicated {
             peers: status
                 .peers
                 .iter()
-                .map(|peer| peer_of(peer, status.last))
+                .filter_map(peer_of)
                 .collect(),
             leader_id: status.leader.map(|leader| leader.0),
             term: status.term,
@@ -137,12 +137,13 @@ fn one_line(closed: &Closed) -> String {
     closed.to_string().replace(|c: char| c.is_control(), " ")
 }
 
-fn peer_of(peer: &PeerStatus, last: u64) -> Peer {
-    Peer {
+/// A peer as its leader sees it; whoever does not lead knows only that it hears it.
+fn peer_of(peer: &synod_replica::Peer) -> Option<Peer> {
+    Some(Peer {
         id: peer.id.0,
-        matched: peer.matched,
-        lag: last.saturating_sub(peer.matched),
-    }
+        matched: peer.matched?,
+        lag: peer.lag?,
+    })
 }
 
 fn result<R>(outcome: Outcome<R>) -> Result<R, Failure> {

@@ -188,13 +188,11 @@ impl Victim {
         let Some(snapshot) = self.pulls.pop() else {
             return;
         };
-        if script.one_in(3) {
+        let newest = self.disk.snapshot.as_ref().map(|newest| newest.last.slot);
+        if script.one_in(3) || Some(snapshot.last.slot) <= newest {
             return self.paxos.handle_pull_failed(self.now, &snapshot);
         }
-        let newest = self.disk.snapshot.as_ref().map(|newest| newest.last.slot);
-        if Some(snapshot.last.slot) > newest {
-            self.disk.snapshot = Some(snapshot.clone());
-        }
+        self.disk.snapshot = Some(snapshot.clone());
         self.paxos.handle_snapshot(self.now, snapshot);
     }
 

@@ -168,13 +168,11 @@ impl Victim {
         let Some(snapshot) = self.pulls.pop() else {
             return;
         };
-        if script.one_in(3) {
+        let newest = self.disk.snapshot.as_ref().map(|newest| newest.last.index);
+        if script.one_in(3) || Some(snapshot.last.index) <= newest {
             return self.raft.handle_pull_failed(self.now, &snapshot);
         }
-        let newest = self.disk.snapshot.as_ref().map(|newest| newest.last.index);
-        if Some(snapshot.last.index) > newest {
-            self.disk.snapshot = Some(snapshot.clone());
-        }
+        self.disk.snapshot = Some(snapshot.clone());
         self.raft.handle_snapshot(self.now, snapshot);
     }
 
@@ -182,6 +180,10 @@ impl Victim {
         let Some(entry) = self.disk.log.get(&self.applied) else {
             return;
         };
+        let newest = self.disk.snapshot.as_ref().map(|newest| newest.last.index);
+        if Some(entry.id.index) <= newest {
+            return;
+        }
         let snapshot = Snapshot {
             last: entry.id,
             membership: self.raft.membership().clone(),

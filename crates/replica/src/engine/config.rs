@@ -6,6 +6,7 @@ use synod_transport::NodeId;
 use synod_wal::GroupId;
 
 use crate::protocol::{CoreStatus, Leadership};
+use crate::time::Instant;
 
 /// The bounds of an engine, and who it is.
 #[derive(Clone, Debug)]
@@ -29,8 +30,16 @@ pub struct EngineConfig {
     pub requests_max: usize,
     /// Forwarded bodies under way to one leader, before more are gathered into the next.
     pub forwards_max: usize,
-    /// Bytes of entries applied since the last snapshot, before the next is taken.
+    /// Bytes of entries applied since the last snapshot, before the next is taken. Of a state that is
+    /// larger it is the state's size, as its last snapshot tells, up to [`INTERVAL_PARTS_MAX`] times
+    /// this: to write and to move a snapshot takes the longer the larger it is.
     pub snapshot_log_bytes: u64,
+    /// Bytes of log that are kept for the sake of a peer that reads a snapshot, or catches up behind
+    /// one, counted from the last snapshot; never less than twice what is applied between two
+    /// snapshots. Nothing is kept while the log has no space.
+    pub kept_log_bytes_max: u64,
+    /// The length in bytes of the snapshot that the node was opened with, 0 without one.
+    pub snapshot_bytes: u64,
     /// Bytes of a piece of a snapshot on its way to a peer.
     pub piece_bytes_max: usize,
     /// How long an answer of a peer is waited for before it is asked again.
@@ -53,6 +62,8 @@ impl EngineConfig {
             requests_max: 1 << 16,
             forwards_max: 4,
             snapshot_log_bytes: 64 << 20,
+            kept_log_bytes_max: 256 << 20,
+            snapshot_bytes: 0,
             piece_bytes_max: 256 << 10,
             patience: Duration::from_millis(200),
         }
@@ -65,6 +76,9 @@ impl EngineConfig {
         self.body_bytes_max.saturating_add(RECORD_SPARE_BYTES) <= self.record_bytes_max
     }
 }
+
+/// The longest way between two snapshots, in [`EngineConfig::snapshot_log_bytes`].
+pub const INTERVAL_PARTS_MAX: u64 = 64;
 
 /// What a record takes beside the body of an entry, at the most.
 pub(super) const RECORD_SPARE_BYTES: usize = 1024;
@@ -88,4 +102,6 @@ pub struct EngineStatus {
     pub snapshots_received: u64,
     /// Snapshots that could not be taken or received.
     pub snapshots_failed: u64,
+    /// When each peer was heard last.
+    pub heard: Vec<(NodeId, Instant)>,
 }

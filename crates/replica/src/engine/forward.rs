@@ -7,8 +7,8 @@ use synod_transport::{Lane, NodeId};
 
 use super::Engine;
 use crate::body;
-use crate::frame::Frame;
-use crate::protocol::{Epoch, Leadership, Protocol, Refusal};
+use crate::frame::{Denial, Frame};
+use crate::protocol::{Epoch, Leadership, Protocol};
 use crate::time::Instant;
 
 /// The forwarded names this node has decided upon while it leads in `epoch`.
@@ -79,17 +79,18 @@ impl<P: Protocol, T> Engine<P, T> {
         }
         *last = (name.incarnation, name.sequence);
         let refusal = if body.len() > self.config.body_bytes_max {
-            Some(Refusal::TooLarge)
+            Some(Denial::TooLarge)
         } else if self.disk.has_room {
-            self.core.propose(now, body).err()
+            self.core.propose(now, body).err().map(Denial::from)
         } else {
-            Some(Refusal::Busy)
+            // As at its own door: whoever asked through a follower hears the same.
+            Some(Denial::Full)
         };
         if let Some(refusal) = refusal {
             let frame = Frame::Refused {
                 incarnation: name.incarnation,
                 sequence: name.sequence,
-                reason: refusal.into(),
+                reason: refusal,
             };
             self.send(from, Lane::Control, &frame, Vec::new());
         }

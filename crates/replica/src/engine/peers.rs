@@ -1,18 +1,16 @@
-//! What an engine and its peers say around the protocol: forwards, read indexes, snapshots.
+//! What an engine and its peers say around the protocol: forwards and read indexes. Snapshots are in
+//! `snapshots.rs`.
 
 use bytes::Bytes;
 use synod_transport::{Lane, NodeId};
-use synod_wal::{Snapshot, SnapshotError};
 
+use super::Engine;
 use super::config::RECORD_SPARE_BYTES;
 use super::reads::Remote;
-use super::transfer::Next;
-use super::{Effect, Engine, Poisoned};
+use crate::events::Event;
 use crate::frame::{Denial, Frame, name};
-use crate::log::LogError;
 use crate::machine::Reason;
 use crate::protocol::{Protocol, ReadId, Refusal};
-use crate::task::{SnapshotName, Task};
 use crate::time::Instant;
 
 impl<P: Protocol, T> Engine<P, T> {
@@ -25,6 +23,7 @@ impl<P: Protocol, T> Engine<P, T> {
             self.frames_ignored += 1;
             return;
         };
+        self.heard.insert(from, now);
         let here = self.config.incarnation;
         match frame {
             Frame::Message => self.handle_message(now, from, rest),
@@ -70,11 +69,19 @@ impl<P: Protocol, T> Engine<P, T> {
                 at,
                 len,
             } => self.handle_piece(from, name(index, tag), at, len, rest),
-            Frame::Damaged { index, tag } => self.handle_damaged(name(index, tag)),
+            Frame::Damaged { index, tag } => self.handle_damaged(from, name(index, tag)),
+            Frame::Waits { index, .. } => {
+                if self.transfer.waits(now, from, index) {
+                    self.note(Event::PeerWaits { index, peer: from });
+                }
+            }
+            Frame::Done { index, whole, .. } => {
+                self.transfer.done(now, from, index, whole);
+                self.prune(now, self.newest);
+            }
             Frame::Gone { index, tag } => {
                 if let Some(snapshot) = self.transfer.gone(from, name(index, tag)) {
-                    self.snapshots_failed += 1;
-                    self.core.handle_pull_failed(now, snapshot);
+                    self.fail_pull(now, snapshot, &"its holder has it no more");
                 }
             }
         }
@@ -149,108 +156,6 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// Asks for the next piece, or gives up.
-    pub(super) fn pull(&mut self, now: Instant) {
-        match self
-            .transfer
-            .next(now, self.config.patience, UNANSWERED_MAX)
-        {
-            Next::Wait => {}
-            Next::Discard(snapshot) => self
-                .ready
-                .push_back(Effect::Task(Task::DiscardPart(snapshot))),
-            Next::Ask(from, name, at) => {
-                self.send(from, Lane::Control, &Frame::pull(name, at), Vec::new());
-            }
-            Next::GiveUp(snapshot) => {
-                self.snapshots_failed += 1;
-                self.core.handle_pull_failed(now, snapshot);
-            }
-        }
-    }
-
-    /// What was pulled is of no use. Its holder cannot know: it sends the bytes as it finds them.
-    pub(super) fn give_up(&mut self, now: Instant, snapshot: Snapshot, error: &SnapshotError) {
-        self.snapshots_failed += 1;
-        let Some(holder) = self.transfer.end(&snapshot) else {
-            return;
-        };
-        if matches!(error, SnapshotError::Corrupt { .. }) {
-            let frame = Frame::damaged(SnapshotName::from(&snapshot));
-            self.send(holder, Lane::Control, &frame, Vec::new());
-        }
-        self.core.handle_pull_failed(now, snapshot);
-    }
-
-    /// A peer got a snapshot of this node damaged. On the way, or has it rotted here? Then a leader
-    /// that needs the peer's acknowledgements would wait for ever.
-    fn handle_damaged(&mut self, snapshot: SnapshotName) {
-        if self.transfer.verify() {
-            self.ready.push_back(Effect::Task(Task::Verify(snapshot)));
-        }
-    }
-
-    pub(super) fn handle_verified(
-        &mut self,
-        result: Result<(), SnapshotError>,
-    ) -> Result<(), Poisoned> {
-        self.transfer.verified();
-        result.map_err(|error| Poisoned(LogError::Failed(error.into())))
-    }
-
-    /// A snapshot was taken, or could not be; the log stays as it is then, and the next one is due
-    /// in its time.
-    pub(super) fn handle_saved(&mut self, saved: Option<Snapshot>) {
-        match saved {
-            Some(_) => self.snapshots_taken += 1,
-            None => self.snapshots_failed += 1,
-        }
-        self.transfer.taken(saved);
-    }
-
-    /// Cuts the log behind a snapshot, once enough has been applied since.
-    pub(super) fn cut(&mut self, now: Instant) {
-        let worth = self.config.snapshot_log_bytes;
-        let patience = self.config.patience * SERVING_PATIENCES;
-        let cut = self.transfer.cut(
-            now,
-            patience,
-            worth / MARGIN_PARTS,
-            worth.saturating_mul(LAG_MAX),
-        );
-        if let Some(snapshot) = cut {
-            let index = snapshot.index;
-            self.core.handle_snapshot(now, snapshot);
-            self.prune(now, index);
-        }
-    }
-
-    /// Removes the snapshots before `newest`, but for those that peers are reading.
-    pub(super) fn prune(&mut self, now: Instant, newest: u64) {
-        let patience = self.config.patience * SERVING_PATIENCES;
-        let keep_from = self.transfer.keep_from(now, newest, patience);
-        self.ready
-            .push_back(Effect::Task(Task::Prune { keep_from }));
-    }
-
-    pub(super) fn handle_piece_read(
-        &mut self,
-        now: Instant,
-        to: NodeId,
-        name: SnapshotName,
-        at: u64,
-        piece: Option<(u64, Bytes)>,
-    ) {
-        self.reading.remove(&to);
-        match piece {
-            Some((len, bytes)) => {
-                self.transfer.serve(now, to, name.index);
-                self.send(to, Lane::Bulk, &Frame::piece(name, at, len), vec![bytes]);
-            }
-            None => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
-        }
-    }
-
     fn handle_refused(&mut self, from: NodeId, sequence: u64, denial: Denial) {
         if self
             .proposals
@@ -289,33 +194,6 @@ impl<P: Protocol, T> Engine<P, T> {
             self.reject(ticket, reason);
         }
     }
-
-    fn handle_pull(&mut self, from: NodeId, snapshot: SnapshotName, at: u64) {
-        if !self.reading.insert(from) {
-            return;
-        }
-        let bytes_max = self.config.piece_bytes_max;
-        self.ready.push_back(Effect::Task(Task::ReadChunk {
-            to: from,
-            snapshot,
-            at,
-            bytes_max,
-        }));
-    }
-
-    fn handle_piece(&mut self, from: NodeId, name: SnapshotName, at: u64, len: u64, bytes: Bytes) {
-        match self.transfer.piece(from, name, at, len, bytes.len()) {
-            Some((snapshot, last)) => {
-                self.ready.push_back(Effect::Task(Task::WriteChunk {
-                    snapshot,
-                    at,
-                    bytes,
-                    last,
-                }));
-            }
-            None => self.frames_ignored += 1,
-        }
-    }
 }
 
 impl From<Denial> for Reason {
@@ -324,19 +202,12 @@ impl From<Denial> for Reason {
             Denial::NotLeader => Self::NotLeader,
             Denial::Busy => Self::Busy,
             Denial::TooLarge => Self::TooLarge,
+            Denial::Full => Self::Full,
         }
     }
 }
 
-/// How many patiences a snapshot is kept for a peer that has not asked for its next piece.
-const SERVING_PATIENCES: u32 = 50;
-/// The log is cut this part of a snapshot's worth of log after the snapshot was taken.
-const MARGIN_PARTS: u64 = 4;
-/// How many snapshots' worth of log a peer may lag behind while it reads a snapshot.
-const LAG_MAX: u64 = 8;
 /// Rounds of reads under way at once; later reads gather into the next.
 const ROUNDS_MAX: usize = 2;
 /// Rounds of followers under way at a leader.
 const REMOTE_ROUNDS_MAX: usize = 1024;
-/// Questions for a piece that may go unanswered before a pull is given up.
-const UNANSWERED_MAX: u32 = 10;

@@ -8,7 +8,12 @@
 //!    │ ── Pull { at: n } ───────────▶ │
 //!    │ ◀───────── Piece { at: n } ─── │
 //!    │ store, verify, sync, rename    │
+//!    │ ── Done ─────────────────────▶ │       however it ends: nothing more is kept for it
 //! ```
+//!
+//! A receiver without space says `Waits` and asks for the same piece again a while later. What a holder
+//! keeps for its receivers is bounded: log in bytes, and by the space it has itself; files by how long
+//! a receiver may be silent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +21,7 @@ use std::time::Duration;
 use synod_transport::NodeId;
 use synod_wal::Snapshot;
 
+use super::config::INTERVAL_PARTS_MAX;
 use crate::task::SnapshotName;
 use crate::time::Instant;
 
@@ -28,8 +34,28 @@ pub(super) enum Next {
     Discard(Snapshot),
     /// Ask for the piece at this byte.
     Ask(NodeId, SnapshotName, u64),
-    /// Too many questions went unanswered.
-    GiveUp(Snapshot),
+    /// Too many questions went unanswered, or the space did not come.
+    GiveUp(NodeId, Snapshot),
+}
+
+/// What a holder does for those who read its snapshots.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keeping {
+    /// Who is silent for so long is not waited for.
+    pub(super) patience: Duration,
+    /// Log that is kept behind a snapshot in any case, so that peers that lag a little need none.
+    pub(super) margin_bytes: u64,
+    /// Log that is kept behind a snapshot for the sake of a peer that reads an older one.
+    pub(super) kept_bytes_max: u64,
+    /// Whether the log has space. Without it nothing is kept.
+    pub(super) has_room: bool,
+}
+
+/// Where the log is cut, and who will find that what it needs is gone.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub(super) snapshot: Snapshot,
+    pub(super) left_behind: Vec<NodeId>,
 }
 
 #[derive(Debug)]
@@ -43,6 +69,18 @@ struct Pull {
     /// When the last question went out; `None` when the next one is due.
     asked: Option<Instant>,
     unanswered: u32,
+    /// Since when there is no space for the next piece, and when that was seen last.
+    full: Option<(Instant, Instant)>,
+}
+
+/// A peer that reads a snapshot of this node, and then the log behind it.
+#[derive(Debug)]
+struct Serving {
+    index: u64,
+    /// When it last did a step.
+    at: Instant,
+    /// It has the snapshot, and so much of the log.
+    matched: Option<u64>,
 }
 
 /// # Invariants
@@ -50,7 +88,8 @@ struct Pull {
 /// - At most one task works on received pieces at a time, also when the pull it belongs to was
 ///   replaced meanwhile: its completion is then of no pull, and none is taken for another's.
 /// - No snapshot is taken while the log is not yet cut behind the one before.
-#[derive(Debug, Default)]
+/// - A pull that ends without success leaves no pieces behind.
+#[derive(Debug)]
 pub(super) struct Transfer {
     pull: Option<Pull>,
     /// A task stores or discards pieces.
@@ -58,31 +97,50 @@ pub(super) struct Transfer {
     taking: bool,
     /// A task reads a snapshot that a peer got damaged.
     verifying: bool,
-    /// Of each peer, the snapshot it last read a piece of, and when.
-    serving: BTreeMap<NodeId, (u64, Instant)>,
+    serving: BTreeMap<NodeId, Serving>,
     /// Bytes applied since the last snapshot was taken.
     log_bytes: u64,
+    /// The length of the last snapshot that was taken or received.
+    snapshot_bytes: u64,
+    /// When a snapshot was last begun for no other reason than that the log has no space.
+    hurried: Option<Instant>,
     /// Taken and durable, but the log is not cut yet: peers that lag a little still find their
     /// entries in it.
     held: Option<Snapshot>,
 }
 
 impl Transfer {
-    /// Begins to pull, in place of what was being pulled.
-    pub(super) fn begin(&mut self, from: NodeId, snapshot: Snapshot) {
-        let same = |pull: &Pull| pull.snapshot == snapshot && pull.from == from;
-        if !self.pull.as_ref().is_some_and(same) {
-            let (at, len, asked, unanswered) = (0, None, None, 0);
-            self.pull = Some(Pull {
-                from,
-                snapshot,
-                fresh: true,
-                at,
-                len,
-                asked,
-                unanswered,
-            });
+    pub(super) const fn new(snapshot_bytes: u64) -> Self {
+        Self {
+            pull: None,
+            storing: false,
+            taking: false,
+            verifying: false,
+            serving: BTreeMap::new(),
+            log_bytes: 0,
+            snapshot_bytes,
+            hurried: None,
+            held: None,
         }
+    }
+
+    /// Begins to pull, in place of what was being pulled, which is given back.
+    pub(super) fn begin(&mut self, from: NodeId, snapshot: Snapshot) -> Option<(NodeId, Snapshot)> {
+        let same = |pull: &Pull| pull.snapshot == snapshot && pull.from == from;
+        if self.pull.as_ref().is_some_and(same) {
+            return None;
+        }
+        let replaced = self.pull.replace(Pull {
+            from,
+            snapshot,
+            fresh: true,
+            at: 0,
+            len: None,
+            asked: None,
+            unanswered: 0,
+            full: None,
+        });
+        replaced.map(|pull| (pull.from, pull.snapshot))
     }
 
     pub(super) fn next(&mut self, now: Instant, patience: Duration, unanswered_max: u32) -> Next {
@@ -93,12 +151,19 @@ impl Transfer {
             (pull.fresh, self.storing) = (false, true);
             return Next::Discard(pull.snapshot.clone());
         }
+        let waits = |(_, seen): (Instant, Instant)| now.since(seen) < SPACE_RETRY;
+        let too_long = |(since, _): (Instant, Instant)| now.since(since) >= SPACE_WAIT_MAX;
         match pull.asked {
+            None if pull.full.is_some_and(waits) => Next::Wait,
             Some(asked) if now.since(asked) < patience => Next::Wait,
-            Some(_) if pull.unanswered >= unanswered_max => {
-                let snapshot = pull.snapshot.clone();
-                self.pull = None;
-                Next::GiveUp(snapshot)
+            asked
+                if pull.full.is_some_and(too_long)
+                    || asked.is_some() && pull.unanswered >= unanswered_max =>
+            {
+                let (from, snapshot) = (pull.from, pull.snapshot.clone());
+                // The pieces are removed before anything else is stored.
+                (self.pull, self.storing) = (None, true);
+                Next::GiveUp(from, snapshot)
             }
             _ => {
                 pull.asked = Some(now);
@@ -110,10 +175,11 @@ impl Transfer {
 
     pub(super) fn wake(&self, patience: Duration) -> Option<Instant> {
         let pull = self.pull.as_ref().filter(|_| !self.storing)?;
-        Some(
-            pull.asked
-                .map_or_else(Instant::default, |asked| asked + patience),
-        )
+        let retry = pull.full.map(|(_, seen)| seen + SPACE_RETRY);
+        Some(match pull.asked {
+            Some(asked) => asked + patience,
+            None => retry.unwrap_or_default(),
+        })
     }
 
     /// A piece came: the snapshot it is to be stored for and whether it is the last, or `None` when
@@ -150,16 +216,39 @@ impl Transfer {
         self.storing = false;
         let ours = |pull: &&mut Pull| pull.snapshot == *snapshot && !pull.fresh;
         if let Some(pull) = self.pull.as_mut().filter(ours) {
-            (pull.at, pull.asked) = (next, None);
+            (pull.at, pull.asked, pull.full) = (next, None, None);
         }
     }
 
-    /// The task has stored the last piece, or failed. Whom it was pulled from, when that ends the
-    /// pull.
-    pub(super) fn end(&mut self, snapshot: &Snapshot) -> Option<NodeId> {
+    /// There was no space for the last piece. Whom it is from, if it is still wanted.
+    pub(super) fn full(&mut self, now: Instant, snapshot: &Snapshot) -> Option<NodeId> {
         self.storing = false;
-        let ours = |pull: &mut Pull| pull.snapshot == *snapshot && !pull.fresh;
-        self.pull.take_if(ours).map(|pull| pull.from)
+        let ours = |pull: &&mut Pull| pull.snapshot == *snapshot && !pull.fresh;
+        let pull = self.pull.as_mut().filter(ours)?;
+        let since = pull.full.map_or(now, |(since, _)| since);
+        (pull.asked, pull.full) = (None, Some((since, now)));
+        Some(pull.from)
+    }
+
+    /// The task has stored the last piece. Whom it was pulled from, when that ends the pull.
+    pub(super) fn whole(&mut self, snapshot: &Snapshot) -> Option<NodeId> {
+        let pull = self.end(snapshot)?;
+        self.snapshot_bytes = pull.len.unwrap_or(self.snapshot_bytes);
+        Some(pull.from)
+    }
+
+    /// The task has failed for good. Whom it was pulled from, when that ends the pull: its pieces are
+    /// to be discarded then.
+    pub(super) fn failed(&mut self, snapshot: &Snapshot) -> Option<NodeId> {
+        let pull = self.end(snapshot)?;
+        self.storing = true;
+        Some(pull.from)
+    }
+
+    fn end(&mut self, snapshot: &Snapshot) -> Option<Pull> {
+        self.storing = false;
+        self.pull
+            .take_if(|pull| pull.snapshot == *snapshot && !pull.fresh)
     }
 
     /// Whether a snapshot is to be verified now: one at a time.
@@ -172,7 +261,7 @@ impl Transfer {
         self.verifying = false;
     }
 
-    /// The holder has it no more.
+    /// The holder has it no more: the pieces are to be discarded.
     pub(super) fn gone(&mut self, from: NodeId, name: SnapshotName) -> Option<Snapshot> {
         let lost = |pull: &mut Pull| {
             pull.from == from && !pull.fresh && SnapshotName::from(&pull.snapshot) == name
@@ -180,23 +269,50 @@ impl Transfer {
         if self.storing {
             return None;
         }
-        self.pull.take_if(lost).map(|pull| pull.snapshot)
+        let pull = self.pull.take_if(lost)?;
+        self.storing = true;
+        Some(pull.snapshot)
     }
 
     /// A peer reads a snapshot of ours.
     pub(super) fn serve(&mut self, now: Instant, peer: NodeId, index: u64) {
-        self.serving.insert(peer, (index, now));
+        let (at, matched) = (now, None);
+        self.serving.insert(peer, Serving { index, at, matched });
+    }
+
+    /// A peer that reads this snapshot of ours is slow, but not silent. Whether it does read it.
+    pub(super) fn waits(&mut self, now: Instant, peer: NodeId, index: u64) -> bool {
+        let serving = self.serving.get_mut(&peer);
+        let serving = serving.filter(|serving| serving.index == index);
+        serving.map(|serving| serving.at = now).is_some()
+    }
+
+    /// A peer needs no more of this snapshot of ours; if it has the whole, it needs the log behind it.
+    pub(super) fn done(&mut self, now: Instant, peer: NodeId, index: u64, whole: bool) {
+        let serving = self.serving.get_mut(&peer);
+        match serving.filter(|serving| serving.index == index) {
+            Some(serving) if whole => (serving.at, serving.matched) = (now, Some(index)),
+            Some(_) => drop(self.serving.remove(&peer)),
+            None => {}
+        }
     }
 
     /// Snapshots from this index on are still read by a peer, or will be.
-    pub(super) fn keep_from(&mut self, now: Instant, newest: u64, patience: Duration) -> u64 {
-        self.serving.retain(|_, (_, at)| now.since(*at) < patience);
+    pub(super) fn keep_from(&mut self, now: Instant, newest: u64, keeping: Keeping) -> u64 {
+        let patience = keeping.patience;
         self.serving
-            .values()
-            .map(|(index, _)| *index)
-            .min()
-            .unwrap_or(newest)
-            .min(newest)
+            .retain(|_, serving| now.since(serving.at) < patience);
+        let read = self.serving.values().filter(|peer| peer.matched.is_none());
+        let oldest = read.map(|peer| peer.index).min();
+        let oldest = oldest.filter(|_| keeping.has_room);
+        oldest.unwrap_or(newest).min(newest)
+    }
+
+    /// Bytes that are applied between two snapshots: as many as the state has, within bounds. Were
+    /// they fewer, snapshots of a large state would follow each other faster than a peer reads one.
+    pub(super) fn interval(&self, setting: u64) -> u64 {
+        let longest = setting.saturating_mul(INTERVAL_PARTS_MAX);
+        self.snapshot_bytes.clamp(setting, longest)
     }
 
     /// Counts what was applied; `true` when it is time to take a snapshot.
@@ -209,30 +325,76 @@ impl Transfer {
         due
     }
 
-    /// The snapshot to cut the log at: once `margin_bytes` were applied behind it, and no peer reads
-    /// an older one, whose end would be of no use if the log no longer followed it. A peer that is
-    /// slower than `lag_bytes_max` of log has to begin anew.
+    /// Whether a snapshot is to be taken before its time, because nothing else can give the log its
+    /// space back. Not again and again: there may be no space for the snapshot either.
+    pub(super) fn hurries(&mut self, now: Instant, keeping: Keeping) -> bool {
+        let recently = |at: Instant| now.since(at) < keeping.patience;
+        let due = !keeping.has_room
+            && self.log_bytes > 0
+            && !self.taking
+            && self.held.is_none()
+            && !self.hurried.is_some_and(recently);
+        if due {
+            (self.taking, self.log_bytes, self.hurried) = (true, 0, Some(now));
+        }
+        due
+    }
+
+    /// Whether a snapshot waits for the log to be cut behind it.
+    pub(super) const fn holds(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The snapshot to cut the log at: once the margin was applied behind it, and no peer needs what
+    /// would be cut, having read an older snapshot or reading it still. A peer that is slower than
+    /// `kept_bytes_max` of log has to begin anew, and so has every one while the log has no space.
+    /// `matched` is how far a peer is known to hold the log, if this node leads.
     pub(super) fn cut(
         &mut self,
         now: Instant,
-        patience: Duration,
-        margin_bytes: u64,
-        lag_bytes_max: u64,
-    ) -> Option<Snapshot> {
-        let (log_bytes, serving) = (self.log_bytes, &self.serving);
-        self.held.take_if(|held| {
-            let reads =
-                |(index, at): &(u64, Instant)| *index < held.index && now.since(*at) < patience;
-            let waited_for = log_bytes < lag_bytes_max && serving.values().any(reads);
-            log_bytes >= margin_bytes && !waited_for
+        keeping: Keeping,
+        matched: impl Fn(NodeId) -> Option<u64>,
+    ) -> Option<Cut> {
+        let end = self.held.as_ref()?.index;
+        self.serving.retain(|peer, serving| {
+            if let Some(known) = &mut serving.matched {
+                // Whoever does not lead feeds nobody.
+                let Some(reached) = matched(*peer) else {
+                    return false;
+                };
+                if reached > *known {
+                    (*known, serving.at) = (reached, now);
+                }
+                if *known >= end {
+                    return false;
+                }
+            }
+            now.since(serving.at) < keeping.patience
+        });
+        let needed = self.serving.values().any(|serving| serving.index < end);
+        let waits = self.log_bytes < keeping.margin_bytes
+            || needed && self.log_bytes < keeping.kept_bytes_max;
+        if waits && keeping.has_room {
+            return None;
+        }
+        let snapshot = self.held.take()?;
+        let (mut left_behind, serving) = (Vec::new(), &mut self.serving);
+        serving.retain(|peer, serving| {
+            let behind = serving.index < end;
+            left_behind.extend(behind.then_some(*peer));
+            !behind
+        });
+        Some(Cut {
+            snapshot,
+            left_behind,
         })
     }
 
-    /// The snapshot being taken is stored, or could not be.
-    pub(super) fn taken(&mut self, snapshot: Option<Snapshot>) {
+    /// The snapshot being taken is stored, with its length, or could not be.
+    pub(super) fn taken(&mut self, snapshot: Option<(Snapshot, u64)>) {
         self.taking = false;
-        if snapshot.is_some() {
-            self.held = snapshot;
+        if let Some((snapshot, bytes)) = snapshot {
+            (self.held, self.snapshot_bytes) = (Some(snapshot), bytes);
         }
     }
 
@@ -243,183 +405,10 @@ impl Transfer {
     }
 }
 
+/// How long a receiver without space waits before it asks for the piece again.
+const SPACE_RETRY: Duration = Duration::from_secs(1);
+/// How long it waits in all before it gives the pull up.
+const SPACE_WAIT_MAX: Duration = Duration::from_secs(60);
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-    use synod_wal::Tag;
-
-    const PATIENCE: Duration = Duration::from_millis(100);
-
-    fn at(ms: u64) -> Instant {
-        Instant(Duration::from_millis(ms))
-    }
-
-    fn snapshot(index: u64) -> Snapshot {
-        Snapshot {
-            index,
-            tag: Tag::default(),
-            meta: Bytes::new(),
-        }
-    }
-
-    fn begun() -> (Transfer, SnapshotName) {
-        let mut transfer = Transfer::default();
-        transfer.begin(NodeId(2), snapshot(7));
-        assert_eq!(
-            transfer.next(at(0), PATIENCE, 3),
-            Next::Discard(snapshot(7))
-        );
-        assert_eq!(
-            transfer.next(at(0), PATIENCE, 3),
-            Next::Wait,
-            "old pieces are being forgotten"
-        );
-        transfer.begin(NodeId(2), snapshot(7));
-        transfer.stored(&snapshot(7), 0);
-        (transfer, SnapshotName::from(&snapshot(7)))
-    }
-
-    #[test]
-    fn the_receiver_sets_the_pace() {
-        let (mut transfer, name) = begun();
-        assert_eq!(
-            transfer.next(at(0), PATIENCE, 3),
-            Next::Ask(NodeId(2), name, 0)
-        );
-        assert_eq!(transfer.next(at(99), PATIENCE, 3), Next::Wait);
-        assert_eq!(
-            transfer.piece(NodeId(3), name, 0, 10, 6),
-            None,
-            "from a stranger"
-        );
-        assert_eq!(
-            transfer.piece(NodeId(2), name, 4, 10, 6),
-            None,
-            "not the one asked for"
-        );
-        assert_eq!(
-            transfer.piece(NodeId(2), name, 0, 10, 6),
-            Some((snapshot(7), false))
-        );
-        assert_eq!(transfer.piece(NodeId(2), name, 0, 10, 6), None, "a repeat");
-        assert_eq!(
-            transfer.next(at(500), PATIENCE, 3),
-            Next::Wait,
-            "it is being stored"
-        );
-        transfer.stored(&snapshot(7), 6);
-        assert_eq!(
-            transfer.next(at(500), PATIENCE, 3),
-            Next::Ask(NodeId(2), name, 6)
-        );
-        assert_eq!(
-            transfer.piece(NodeId(2), name, 6, 11, 4),
-            None,
-            "the length changed"
-        );
-        assert_eq!(
-            transfer.piece(NodeId(2), name, 6, 10, 4),
-            Some((snapshot(7), true))
-        );
-        assert_eq!(transfer.end(&snapshot(7)), Some(NodeId(2)));
-        assert_eq!(transfer.end(&snapshot(7)), None);
-    }
-
-    /// The same snapshot from another holder: what the old pull still has under way is not the new one's.
-    #[test]
-    fn a_task_of_the_pull_before_moves_nothing() {
-        let (mut transfer, name) = begun();
-        transfer.next(at(0), PATIENCE, 3);
-        assert!(transfer.piece(NodeId(2), name, 0, 10, 6).is_some());
-        transfer.begin(NodeId(3), snapshot(7));
-        assert_eq!(transfer.next(at(1), PATIENCE, 3), Next::Wait);
-        transfer.stored(&snapshot(7), 6);
-        assert_eq!(
-            transfer.next(at(1), PATIENCE, 3),
-            Next::Discard(snapshot(7))
-        );
-        transfer.stored(&snapshot(7), 0);
-        assert_eq!(
-            transfer.next(at(1), PATIENCE, 3),
-            Next::Ask(NodeId(3), name, 0)
-        );
-    }
-
-    #[test]
-    fn silence_ends_a_pull() {
-        let (mut transfer, name) = begun();
-        for ms in [0, 100, 200] {
-            assert_eq!(
-                transfer.next(at(ms), PATIENCE, 3),
-                Next::Ask(NodeId(2), name, 0)
-            );
-        }
-        assert_eq!(transfer.next(at(299), PATIENCE, 3), Next::Wait);
-        assert_eq!(transfer.wake(PATIENCE), Some(at(300)));
-        assert_eq!(
-            transfer.next(at(300), PATIENCE, 3),
-            Next::GiveUp(snapshot(7))
-        );
-        assert_eq!(transfer.wake(PATIENCE), None);
-    }
-
-    #[test]
-    fn a_snapshot_that_a_peer_reads_is_kept_for_a_while() {
-        let mut transfer = Transfer::default();
-        assert_eq!(transfer.keep_from(at(0), 9, PATIENCE), 9);
-        transfer.serve(at(0), NodeId(2), 5);
-        assert_eq!(transfer.keep_from(at(99), 9, PATIENCE), 5);
-        assert_eq!(transfer.keep_from(at(100), 9, PATIENCE), 9);
-    }
-
-    #[test]
-    fn one_snapshot_is_taken_at_a_time_and_the_log_is_cut_a_margin_later() {
-        let mut transfer = Transfer::default();
-        assert!(!transfer.applied(99, 100) && transfer.applied(1, 100));
-        assert!(!transfer.applied(1000, 100), "one is being taken");
-        transfer.taken(None);
-        assert!(transfer.applied(0, 100), "what came meanwhile counts");
-        transfer.taken(Some(snapshot(7)));
-        let cut = |transfer: &mut Transfer, ms| transfer.cut(at(ms), PATIENCE, 25, 400);
-        assert_eq!(
-            (cut(&mut transfer, 0), transfer.applied(25, 100)),
-            (None, false)
-        );
-        assert_eq!(
-            (cut(&mut transfer, 0), cut(&mut transfer, 0)),
-            (Some(snapshot(7)), None)
-        );
-        transfer.taken(Some(snapshot(8)));
-        transfer.restored(9);
-        assert!(!transfer.applied(99, 100));
-        assert_eq!(cut(&mut transfer, 0), None, "what was restored covers it");
-    }
-
-    /// Else a peer that pulls slower than snapshots are taken would never come to an end.
-    #[test]
-    fn the_log_is_not_cut_under_a_peer_that_reads_an_older_snapshot() {
-        let mut transfer = Transfer::default();
-        let cut = |transfer: &mut Transfer, ms| transfer.cut(at(ms), PATIENCE, 25, 400);
-        transfer.serve(at(0), NodeId(2), 5);
-        transfer.taken(Some(snapshot(7)));
-        assert!(
-            !transfer.applied(399, 100),
-            "none is taken while one is held"
-        );
-        assert_eq!(cut(&mut transfer, 99), None);
-        assert_eq!(
-            cut(&mut transfer, 100),
-            Some(snapshot(7)),
-            "the peer fell silent"
-        );
-        transfer.serve(at(100), NodeId(2), 5);
-        transfer.taken(Some(snapshot(8)));
-        assert!(!transfer.applied(1, 1000));
-        assert_eq!(
-            cut(&mut transfer, 101),
-            Some(snapshot(8)),
-            "the peer is too slow"
-        );
-    }
-}
+mod tests;

@@ -149,22 +149,11 @@ impl Protocol for Paxos {
     }
 
     fn poll_output(&mut self) -> Option<Output<Self>> {
-        Some(match self.poll_output()? {
-            paxos::Output::Persist(write) => Output::Persist(write),
-            paxos::Output::Send(envelope) => Output::Send(NodeId(envelope.to.0), envelope.message),
-            paxos::Output::Apply(chosen) => Output::Apply(committed(chosen)),
-            paxos::Output::Fetch(fetch) => Output::Fetch(fetch),
-            paxos::Output::Read { id, slot } => Output::Read {
-                id: ReadId(id.0),
-                index: slot.map(|slot| slot.0).map_err(|_| Refusal::NotLeader),
-            },
-            paxos::Output::PullSnapshot { from, snapshot } => Output::PullSnapshot {
-                from: NodeId(from.0),
-                snapshot: from_paxos(&snapshot),
-            },
-            paxos::Output::Restore(snapshot) => Output::Restore(from_paxos(&snapshot)),
-            paxos::Output::Stop(why) => Output::Stop(divergence(why)),
-        })
+        self.poll_output().map(output)
+    }
+
+    fn poll_besides_machine(&mut self) -> Option<Output<Self>> {
+        self.poll_besides_machine().map(output)
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -275,6 +264,25 @@ fn divergence(why: paxos::Stop) -> Divergence {
             own: epoch(own),
             theirs: epoch(theirs),
         },
+    }
+}
+
+fn output(output: paxos::Output) -> Output<Paxos> {
+    match output {
+        paxos::Output::Persist(write) => Output::Persist(write),
+        paxos::Output::Send(envelope) => Output::Send(NodeId(envelope.to.0), envelope.message),
+        paxos::Output::Apply(chosen) => Output::Apply(committed(chosen)),
+        paxos::Output::Fetch(fetch) => Output::Fetch(fetch),
+        paxos::Output::Read { id, slot } => Output::Read {
+            id: ReadId(id.0),
+            index: slot.map(|slot| slot.0).map_err(|_| Refusal::NotLeader),
+        },
+        paxos::Output::PullSnapshot { from, snapshot } => Output::PullSnapshot {
+            from: NodeId(from.0),
+            snapshot: from_paxos(&snapshot),
+        },
+        paxos::Output::Restore(snapshot) => Output::Restore(from_paxos(&snapshot)),
+        paxos::Output::Stop(why) => Output::Stop(divergence(why)),
     }
 }
 

@@ -137,25 +137,11 @@ impl Protocol for Raft {
     }
 
     fn poll_output(&mut self) -> Option<Output<Self>> {
-        Some(match self.poll_output()? {
-            raft::Output::Persist(write) => Output::Persist(write),
-            raft::Output::Send(envelope) => Output::Send(NodeId(envelope.to.0), envelope.message),
-            raft::Output::Apply(entry) => Output::Apply(committed(entry)),
-            raft::Output::Fetch(fetch) => Output::Fetch(fetch),
-            raft::Output::Read { id, index } => {
-                let index = index.map(|index| index.0).map_err(|_| Refusal::NotLeader);
-                Output::Read {
-                    id: ReadId(id.0),
-                    index,
-                }
-            }
-            raft::Output::PullSnapshot { from, snapshot } => Output::PullSnapshot {
-                from: NodeId(from.0),
-                snapshot: from_raft(&snapshot),
-            },
-            raft::Output::Restore(snapshot) => Output::Restore(from_raft(&snapshot)),
-            raft::Output::Stop(why) => Output::Stop(divergence(why)),
-        })
+        self.poll_output().map(output)
+    }
+
+    fn poll_besides_machine(&mut self) -> Option<Output<Self>> {
+        self.poll_besides_machine().map(output)
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -302,6 +288,28 @@ impl Protocol for Raft {
                 (at == bytes.len()).then_some(raft::Message::Replicate(append))
             }
         }
+    }
+}
+
+fn output(output: raft::Output) -> Output<Raft> {
+    match output {
+        raft::Output::Persist(write) => Output::Persist(write),
+        raft::Output::Send(envelope) => Output::Send(NodeId(envelope.to.0), envelope.message),
+        raft::Output::Apply(entry) => Output::Apply(committed(entry)),
+        raft::Output::Fetch(fetch) => Output::Fetch(fetch),
+        raft::Output::Read { id, index } => {
+            let index = index.map(|index| index.0).map_err(|_| Refusal::NotLeader);
+            Output::Read {
+                id: ReadId(id.0),
+                index,
+            }
+        }
+        raft::Output::PullSnapshot { from, snapshot } => Output::PullSnapshot {
+            from: NodeId(from.0),
+            snapshot: from_raft(&snapshot),
+        },
+        raft::Output::Restore(snapshot) => Output::Restore(from_raft(&snapshot)),
+        raft::Output::Stop(why) => Output::Stop(divergence(why)),
     }
 }
 

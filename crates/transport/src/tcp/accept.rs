@@ -1,6 +1,7 @@
 //! The task that accepts connections, and one for each connection that reads what a peer sends.
 
 use super::dial::read_greeting;
+use super::events::{Source, tell};
 use super::shared::{Inbound, Shared};
 use super::status::count;
 use crate::backoff::Backoff;
@@ -42,7 +43,7 @@ pub(crate) async fn accept_peers(shared: Arc<Shared>) {
             }
             // Out of descriptors, most likely: it passes, and trying at full speed would not help.
             Some(Err(error)) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                tell!(shared, warn, "accept_failed", Source::Here, %error, "cannot accept a connection");
                 sleep(backoff.wait()).await;
             }
             None => return,
@@ -67,6 +68,8 @@ async fn receive_from(
         Ok(Ok(None)) => return,
         Ok(Err(_)) | Err(_) => {
             count(&shared.counters.hellos_unreadable);
+            let source = Source::Address(address.ip());
+            tell!(shared, info, "stranger", source, %address, "no hello came in time");
             return;
         }
     };
@@ -75,7 +78,7 @@ async fn receive_from(
     let Some((peer, number)) = shared.open_inbound(&hello) else {
         return;
     };
-    tracing::info!(peer = %node, %address, "a peer has connected");
+    tell!(shared, info, "peer_came", Source::Peer(node), peer = %node, %address, "a peer has connected");
     let (reads, writes) = stream.split();
     tokio::select! {
         biased;
@@ -84,7 +87,10 @@ async fn receive_from(
         () = pulse(writes, limits.pulse_interval) => {}
     }
     peer.inbound.closed(number);
-    tracing::info!(peer = %node, %address, "a peer's connection has ended");
+    tell!(
+        shared, info, "peer_left", Source::Peer(node),
+        peer = %node, %address, "a peer's connection has ended"
+    );
 }
 
 /// Answers a hello. `Some`: it was a peer's, and welcome.
@@ -94,19 +100,23 @@ async fn welcome(
     address: SocketAddr,
 ) -> io::Result<Option<Hello>> {
     stream.set_nodelay(true)?;
+    let source = Source::Address(address.ip());
     let (to, verdict) = match read_greeting(stream).await? {
         Ok(greeting) => (
             greeting.hello.node,
-            shared.judge(&greeting).map(|()| greeting.hello),
+            shared.judge(&greeting, source).map(|()| greeting.hello),
         ),
         Err(Unreadable::Version(version)) => {
             count(&shared.counters.hellos_refused);
-            tracing::warn!(%address, version, "refused a hello of another version");
+            tell!(
+                shared, warn, "hello_refused", source,
+                %address, version, "refused a hello of another version"
+            );
             (NodeId(0), Err(Refused::Version))
         }
         Err(Unreadable::Garbage) => {
             count(&shared.counters.hellos_unreadable);
-            tracing::debug!(%address, "something other than a hello");
+            tell!(shared, info, "stranger", source, %address, "something other than a hello");
             return Ok(None);
         }
     };
@@ -161,7 +171,10 @@ async fn receive(
                 Ok(None) => break,
                 Err(error) => {
                     count(&shared.counters.frames_corrupt);
-                    tracing::warn!(peer = %node, %error, "a peer's stream is corrupt");
+                    tell!(
+                        shared, warn, "stream_corrupt", Source::Peer(node),
+                        peer = %node, %error, "a peer's stream is corrupt"
+                    );
                     return;
                 }
             }

@@ -1,5 +1,6 @@
 //! The task that keeps a connection to one peer and writes what its owner's thread could not.
 
+use super::events::{Source, tell};
 use super::link::Progress;
 use super::shared::{Peer, Shared};
 use super::status::count;
@@ -20,10 +21,14 @@ pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
     };
     let seed = shared.hello.node.0.rotate_left(32) ^ shared.hello.boot.rotate_left(16) ^ id.0;
     let mut backoff = Backoff::new(shared.limits.backoff_min, shared.limits.backoff_max, seed);
+    let source = Source::Peer(id);
+    // A peer that is down is told once: it is tried again and again, and says nothing new.
+    let mut told = false;
     loop {
         match timeout(shared.limits.handshake_timeout, connect(&shared, id, peer)).await {
             Ok(Ok(stream)) => {
                 let since = Instant::now();
+                told = false;
                 serve(&shared, id, peer, stream).await;
                 // One that breaks as soon as it is made is no success: a peer in a crash loop is
                 // not dialed at full speed.
@@ -33,16 +38,20 @@ pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
             }
             Ok(Err(DialError::Refused(reason))) => {
                 count(&shared.counters.refused_by_peers);
-                tracing::warn!(peer = %id, %reason, "refused by a peer");
+                tell!(shared, warn, "refused_by_peer", source, peer = %id, %reason, "refused by a peer");
             }
             Ok(Err(DialError::Unwelcome)) => {}
             Ok(Err(DialError::Io(error))) => {
                 count(&shared.counters.connects_failed);
-                tracing::debug!(peer = %id, %error, "cannot reach a peer");
+                if !std::mem::replace(&mut told, true) {
+                    tell!(shared, info, "peer_unreachable", source, peer = %id, %error, "cannot reach a peer");
+                }
             }
             Err(_elapsed) => {
                 count(&shared.counters.connects_failed);
-                tracing::debug!(peer = %id, "a peer does not answer");
+                if !std::mem::replace(&mut told, true) {
+                    tell!(shared, info, "peer_unreachable", source, peer = %id, "a peer does not answer");
+                }
             }
         }
         tokio::select! {
@@ -88,10 +97,15 @@ async fn connect(shared: &Shared, id: NodeId, peer: &Peer) -> Result<TcpStream, 
     answer.verdict.map_err(DialError::Refused)?;
     if answer.hello.node != id && answer.hello.node != shared.hello.node {
         count(&shared.counters.hellos_refused);
-        tracing::warn!(peer = %id, node = %answer.hello.node, "another node answers at the peer's address");
+        tell!(
+            shared, warn, "hello_refused", Source::Peer(id),
+            peer = %id, node = %answer.hello.node, "another node answers at the peer's address"
+        );
         return Err(DialError::Unwelcome);
     }
-    shared.judge(&answer).map_err(|_| DialError::Unwelcome)?;
+    shared
+        .judge(&answer, Source::Peer(id))
+        .map_err(|_| DialError::Unwelcome)?;
     Ok(stream)
 }
 
@@ -133,7 +147,8 @@ pub(crate) async fn read_greeting(
 /// Writes what waits for the peer for as long as the stream lives.
 async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: TcpStream) {
     count(&shared.counters.connects);
-    tracing::info!(peer = %id, "connected to a peer");
+    let source = Source::Peer(id);
+    tell!(shared, info, "peer_reached", source, peer = %id, "connected to a peer");
     let stream = Arc::new(stream);
     peer.link.attach(stream.clone());
     let mut heard = Instant::now();
@@ -160,13 +175,13 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: TcpStream) {
             }
             () = sleep_until(heard + shared.limits.silence_max) => {
                 count(&shared.counters.silences);
-                tracing::warn!(peer = %id, "a peer shows no life");
+                tell!(shared, warn, "peer_silent", source, peer = %id, "a peer shows no life");
                 break;
             }
         }
     }
     peer.link.close(&shared.counters);
-    tracing::info!(peer = %id, "lost the connection to a peer");
+    tell!(shared, info, "peer_lost", source, peer = %id, "lost the connection to a peer");
 }
 
 /// Waits for a pulse; false when there will be no more. What it says does not matter.

@@ -7,6 +7,7 @@
 mod accept;
 mod config;
 mod dial;
+mod events;
 mod link;
 mod sendqueue;
 mod shared;
@@ -142,6 +143,10 @@ impl Transport for Tcp {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>> {
         let arrival = ready!(self.arrivals.poll_recv(cx));
         Poll::Ready(arrival.map(|arrival| (arrival.from, arrival.message)))
+    }
+
+    fn status(&self) -> Status {
+        self.shared.status()
     }
 }
 

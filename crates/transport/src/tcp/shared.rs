@@ -1,6 +1,7 @@
 //! What the owner of a transport and its tasks share.
 
 use super::config::Admit;
+use super::events::{Lines, Source, tell};
 use super::link::Link;
 use super::status::{Counters, PeerStatus, Status, count};
 use crate::hello::{Greeting, Incarnations};
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) peers: BTreeMap<NodeId, Peer>,
     pub(crate) counters: Counters,
+    pub(crate) lines: Lines,
     /// Not in the hands of the task that accepts, so that the owner can close it at once.
     listener: Mutex<Option<TcpListener>>,
     incarnations: Mutex<Incarnations>,
@@ -79,6 +81,7 @@ impl Shared {
             limits,
             peers: peers.collect(),
             counters: Counters::default(),
+            lines: Lines::new(),
             listener: Mutex::new(Some(listener)),
             incarnations: Mutex::default(),
             admit: AdmitDebug(config.admit),
@@ -121,8 +124,8 @@ impl Shared {
         Some((peer, number))
     }
 
-    /// Whether to talk to whoever sent this greeting.
-    pub(crate) fn judge(&self, greeting: &Greeting) -> Result<(), Refused> {
+    /// Whether to talk to whoever sent this greeting, from `source`.
+    pub(crate) fn judge(&self, greeting: &Greeting, source: Source) -> Result<(), Refused> {
         let hello = &greeting.hello;
         let judged = greeting.judge(&self.hello).and_then(|()| {
             let peer = self.peers.get(&hello.node).ok_or(Refused::UnknownNode)?;
@@ -146,7 +149,10 @@ impl Shared {
                 disk,
                 boot,
             } = hello;
-            tracing::warn!(%node, %cluster, %disk, boot, %reason, "refused a hello");
+            tell!(
+                self, warn, "hello_refused", source,
+                %node, %cluster, %disk, boot, %reason, ?source, "refused a hello"
+            );
         }
         judged
     }

@@ -1,0 +1,243 @@
+//! What an engine does about snapshots: taken, pulled, kept for peers, cut behind.
+
+use std::fmt;
+
+use bytes::Bytes;
+use synod_transport::{Lane, NodeId};
+use synod_wal::{Snapshot, SnapshotError};
+
+use super::transfer::{Keeping, Next};
+use super::{Effect, Engine, Poisoned};
+use crate::applier::Job;
+use crate::events::Event;
+use crate::frame::Frame;
+use crate::log::LogError;
+use crate::protocol::Protocol;
+use crate::task::{SnapshotName, Task};
+use crate::time::Instant;
+
+impl<P: Protocol, T> Engine<P, T> {
+    /// A snapshot was taken, or could not be; the log stays as it is then, and the next one is due
+    /// in its time.
+    pub(super) fn handle_saved(&mut self, saved: Result<(Snapshot, u64), SnapshotError>) {
+        let event = match &saved {
+            Ok((snapshot, bytes)) => {
+                self.snapshots_taken += 1;
+                let (index, bytes) = (snapshot.index, *bytes);
+                Event::SnapshotTaken { index, bytes }
+            }
+            Err(error) => {
+                self.snapshots_failed += 1;
+                let (what, why) = ("taken", error.to_string());
+                Event::SnapshotFailed { what, why }
+            }
+        };
+        self.note(event);
+        self.transfer.taken(saved.ok());
+    }
+
+    /// Bytes that are applied between two snapshots.
+    pub(super) fn snapshot_interval(&self) -> u64 {
+        self.transfer.interval(self.config.snapshot_log_bytes)
+    }
+
+    fn keeping(&self) -> Keeping {
+        let interval = self.snapshot_interval();
+        let least = interval.saturating_mul(KEPT_INTERVALS_MIN);
+        Keeping {
+            patience: self.config.patience * SERVING_PATIENCES,
+            margin_bytes: interval / MARGIN_PARTS,
+            kept_bytes_max: self.config.kept_log_bytes_max.max(least),
+            has_room: self.disk.has_room,
+        }
+    }
+
+    /// Cuts the log behind a snapshot, once enough has been applied since. Without space for the log it
+    /// is cut at once, and for want of a snapshot one is taken.
+    pub(super) fn cut(&mut self, now: Instant) {
+        let keeping = self.keeping();
+        if !keeping.has_room && self.transfer.hurries(now, keeping) {
+            self.jobs.push_back(Job::Freeze);
+        }
+        if !self.transfer.holds() {
+            return;
+        }
+        let peers = self.core.status().peers;
+        let matched = |id| {
+            let peer = peers.iter().find(|peer| peer.id == id);
+            peer.map(|peer| peer.matched)
+        };
+        if let Some(cut) = self.transfer.cut(now, keeping, matched) {
+            let index = cut.snapshot.index;
+            for peer in cut.left_behind {
+                self.note(Event::PeerLeftBehind { peer });
+            }
+            self.core.handle_snapshot(now, cut.snapshot);
+            self.prune(now, index);
+        }
+    }
+
+    /// Removes the snapshots before `newest`, but for those that peers are reading.
+    pub(super) fn prune(&mut self, now: Instant, newest: u64) {
+        self.newest = newest;
+        let keep_from = self.transfer.keep_from(now, newest, self.keeping());
+        self.ready
+            .push_back(Effect::Task(Task::Prune { keep_from }));
+    }
+
+    /// Asks for the next piece, or gives up.
+    pub(super) fn pull(&mut self, now: Instant) {
+        match self
+            .transfer
+            .next(now, self.config.patience, UNANSWERED_MAX)
+        {
+            Next::Wait => {}
+            Next::Discard(snapshot) => self
+                .ready
+                .push_back(Effect::Task(Task::DiscardPart(snapshot))),
+            Next::Ask(from, name, at) => {
+                self.send(from, Lane::Control, &Frame::pull(name, at), Vec::new());
+            }
+            Next::GiveUp(from, snapshot) => {
+                self.end_pull(Some((from, snapshot.clone())), false);
+                self.fail_pull(now, snapshot, &"no answer, or no space, for too long");
+            }
+        }
+    }
+
+    /// A snapshot was received whole and is durable.
+    pub(super) fn handle_received(&mut self, now: Instant, snapshot: Snapshot) {
+        self.snapshots_received += 1;
+        let (index, holder) = (snapshot.index, self.transfer.whole(&snapshot));
+        self.end_pull(holder.map(|holder| (holder, snapshot.clone())), true);
+        self.note(Event::SnapshotReceived { index });
+        self.core.handle_snapshot(now, snapshot);
+    }
+
+    /// What was pulled could not be stored. A full disk is waited for; anything else ends the pull.
+    pub(super) fn handle_not_stored(
+        &mut self,
+        now: Instant,
+        snapshot: Snapshot,
+        error: &SnapshotError,
+    ) {
+        if matches!(error, SnapshotError::Full) {
+            if let Some(from) = self.transfer.full(now, &snapshot) {
+                let frame = Frame::waits(SnapshotName::from(&snapshot));
+                self.send(from, Lane::Control, &frame, Vec::new());
+                let index = snapshot.index;
+                self.note(Event::SnapshotWaits { index, from });
+            }
+            return;
+        }
+        let Some(holder) = self.transfer.failed(&snapshot) else {
+            self.snapshots_failed += 1;
+            return;
+        };
+        // Its holder cannot know that it is damaged: it sends the bytes as it finds them.
+        if matches!(error, SnapshotError::Corrupt { .. }) {
+            let frame = Frame::damaged(SnapshotName::from(&snapshot));
+            self.send(holder, Lane::Control, &frame, Vec::new());
+        }
+        self.end_pull(Some((holder, snapshot.clone())), false);
+        self.fail_pull(now, snapshot, error);
+    }
+
+    /// The pull has ended without success; what was stored of it is removed.
+    pub(super) fn fail_pull(&mut self, now: Instant, snapshot: Snapshot, why: &dyn fmt::Display) {
+        self.snapshots_failed += 1;
+        let (what, why) = ("received", why.to_string());
+        self.note(Event::SnapshotFailed { what, why });
+        let discard = Task::DiscardPart(snapshot.clone());
+        self.ready.push_back(Effect::Task(discard));
+        self.core.handle_pull_failed(now, snapshot);
+    }
+
+    /// Tells a holder that no more is wanted of it.
+    pub(super) fn end_pull(&mut self, pull: Option<(NodeId, Snapshot)>, whole: bool) {
+        if let Some((holder, snapshot)) = pull {
+            let frame = Frame::done(SnapshotName::from(&snapshot), whole);
+            self.send(holder, Lane::Control, &frame, Vec::new());
+        }
+    }
+
+    /// A peer got a snapshot of this node damaged. On the way, or has it rotted here? Then a leader
+    /// that needs the peer's acknowledgements would wait for ever.
+    pub(super) fn handle_damaged(&mut self, peer: NodeId, snapshot: SnapshotName) {
+        if self.transfer.verify() {
+            let index = snapshot.index;
+            self.note(Event::SnapshotDamaged { index, peer });
+            self.ready.push_back(Effect::Task(Task::Verify(snapshot)));
+        }
+    }
+
+    pub(super) fn handle_verified(
+        &mut self,
+        result: Result<(), SnapshotError>,
+    ) -> Result<(), Poisoned> {
+        self.transfer.verified();
+        result.map_err(|error| Poisoned(LogError::Failed(error.into())))
+    }
+
+    pub(super) fn handle_piece_read(
+        &mut self,
+        now: Instant,
+        to: NodeId,
+        name: SnapshotName,
+        at: u64,
+        piece: Option<(u64, Bytes)>,
+    ) {
+        self.reading.remove(&to);
+        match piece {
+            Some((len, bytes)) => {
+                self.transfer.serve(now, to, name.index);
+                self.send(to, Lane::Bulk, &Frame::piece(name, at, len), vec![bytes]);
+            }
+            None => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
+        }
+    }
+
+    pub(super) fn handle_pull(&mut self, from: NodeId, snapshot: SnapshotName, at: u64) {
+        if !self.reading.insert(from) {
+            return;
+        }
+        let bytes_max = self.config.piece_bytes_max;
+        self.ready.push_back(Effect::Task(Task::ReadChunk {
+            to: from,
+            snapshot,
+            at,
+            bytes_max,
+        }));
+    }
+
+    pub(super) fn handle_piece(
+        &mut self,
+        from: NodeId,
+        name: SnapshotName,
+        at: u64,
+        len: u64,
+        bytes: Bytes,
+    ) {
+        match self.transfer.piece(from, name, at, len, bytes.len()) {
+            Some((snapshot, last)) => {
+                self.ready.push_back(Effect::Task(Task::WriteChunk {
+                    snapshot,
+                    at,
+                    bytes,
+                    last,
+                }));
+            }
+            None => self.frames_ignored += 1,
+        }
+    }
+}
+
+/// How many patiences a snapshot is kept for a peer that has not asked for its next piece.
+const SERVING_PATIENCES: u32 = 50;
+/// The log is cut this part of an interval of log after the snapshot was taken.
+const MARGIN_PARTS: u64 = 4;
+/// How many intervals of log are kept at least for a peer that reads a snapshot: while it reads one as
+/// large as an interval, twice as much may be written.
+const KEPT_INTERVALS_MIN: u64 = 2;
+/// Questions for a piece that may go unanswered before a pull is given up.
+const UNANSWERED_MAX: u32 = 10;

@@ -1,0 +1,450 @@
+//! What a node tells whoever reads its log: a list of events, each told once, with who and why.
+//!
+//! | event | level | told when |
+//! |---|---|---|
+//! | `election_begun` | info | this node asks for votes, and whom it followed before |
+//! | `election_won` | info | it leads from now on |
+//! | `election_lost` | info | it asked for votes and does not any more |
+//! | `leader_changed` | info | it follows another leader than it did last |
+//! | `quorum_lost` | warn | it led, heard too few of its peers, and gave up |
+//! | `deposed` | info | it led, and another was elected or is about to be |
+//! | `snapshot_taken` | info | a snapshot of this node's state is durable |
+//! | `snapshot_received` | info | a snapshot was received whole from a peer |
+//! | `snapshot_restored` | info | the machine restarted from a snapshot |
+//! | `snapshot_failed` | warn | a snapshot could not be taken or received, and why |
+//! | `snapshot_waits` | warn | the rest of a snapshot has no space here; it is asked for again |
+//! | `peer_waits` | warn | a peer that reads a snapshot here has no space for the rest |
+//! | `peer_left_behind` | warn | log that a peer will need was cut: it must begin anew |
+//! | `snapshot_damaged` | warn | a peer got a snapshot of this node damaged; it is verified here |
+//! | `slow_sync` | warn | syncs of the log take longer than [`SLOW_SYNC`] |
+//! | `disk_full` | warn | the log has no space left: nothing new is taken |
+//! | `disk_space` | info | it has space again, and how long it had none |
+//! | `group_stopped` | error | a group serves nothing any more on this node, and why |
+//! | `node_stopped` | error | the node serves nothing any more, and why |
+//!
+//! Connections to peers, and strangers, are told by the transport. Of one event there are at most
+//! [`LINES_MAX`] lines in [`WINDOW`]; the next line says how many are missing before it.
+
+use std::fmt;
+use std::time::Duration;
+
+use synod_transport::{LineLimit, NodeId};
+use synod_wal::GroupId;
+
+use crate::closed::Closed;
+use crate::protocol::{Epoch, Role};
+use crate::time::Instant;
+
+/// Something that a person waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    ElectionBegun {
+        epoch: Epoch,
+        left: Option<NodeId>,
+    },
+    ElectionWon {
+        epoch: Epoch,
+    },
+    ElectionLost {
+        epoch: Epoch,
+        to: Option<NodeId>,
+    },
+    LeaderChanged {
+        epoch: Epoch,
+        from: Option<NodeId>,
+        to: NodeId,
+    },
+    QuorumLost {
+        epoch: Epoch,
+    },
+    Deposed {
+        epoch: Epoch,
+        by: Option<NodeId>,
+    },
+    SnapshotTaken {
+        index: u64,
+        bytes: u64,
+    },
+    SnapshotReceived {
+        index: u64,
+    },
+    SnapshotRestored {
+        index: u64,
+    },
+    SnapshotFailed {
+        what: &'static str,
+        why: String,
+    },
+    SnapshotWaits {
+        index: u64,
+        from: NodeId,
+    },
+    PeerWaits {
+        index: u64,
+        peer: NodeId,
+    },
+    PeerLeftBehind {
+        peer: NodeId,
+    },
+    SnapshotDamaged {
+        index: u64,
+        peer: NodeId,
+    },
+    SlowSync {
+        took: Duration,
+    },
+    DiskFull,
+    DiskSpace {
+        after: Duration,
+    },
+    GroupStopped {
+        why: Closed,
+    },
+    NodeStopped {
+        why: Closed,
+    },
+}
+
+enum Level {
+    Info,
+    Warn,
+    Error,
+}
+
+impl Event {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::ElectionBegun { .. } => "election_begun",
+            Self::ElectionWon { .. } => "election_won",
+            Self::ElectionLost { .. } => "election_lost",
+            Self::LeaderChanged { .. } => "leader_changed",
+            Self::QuorumLost { .. } => "quorum_lost",
+            Self::Deposed { .. } => "deposed",
+            Self::SnapshotTaken { .. } => "snapshot_taken",
+            Self::SnapshotReceived { .. } => "snapshot_received",
+            Self::SnapshotRestored { .. } => "snapshot_restored",
+            Self::SnapshotFailed { .. } => "snapshot_failed",
+            Self::SnapshotWaits { .. } => "snapshot_waits",
+            Self::PeerWaits { .. } => "peer_waits",
+            Self::PeerLeftBehind { .. } => "peer_left_behind",
+            Self::SnapshotDamaged { .. } => "snapshot_damaged",
+            Self::SlowSync { .. } => "slow_sync",
+            Self::DiskFull => "disk_full",
+            Self::DiskSpace { .. } => "disk_space",
+            Self::GroupStopped { .. } => "group_stopped",
+            Self::NodeStopped { .. } => "node_stopped",
+        }
+    }
+
+    const fn level(&self) -> Level {
+        match self {
+            Self::ElectionBegun { .. }
+            | Self::ElectionWon { .. }
+            | Self::ElectionLost { .. }
+            | Self::LeaderChanged { .. }
+            | Self::Deposed { .. }
+            | Self::SnapshotTaken { .. }
+            | Self::SnapshotReceived { .. }
+            | Self::SnapshotRestored { .. }
+            | Self::DiskSpace { .. } => Level::Info,
+            Self::QuorumLost { .. }
+            | Self::SnapshotFailed { .. }
+            | Self::SnapshotWaits { .. }
+            | Self::PeerWaits { .. }
+            | Self::PeerLeftBehind { .. }
+            | Self::SnapshotDamaged { .. }
+            | Self::SlowSync { .. }
+            | Self::DiskFull => Level::Warn,
+            Self::GroupStopped { .. } | Self::NodeStopped { .. } => Level::Error,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = |id: &Option<NodeId>| id.map_or("nobody".into(), |id| format!("node {id}"));
+        match self {
+            Self::ElectionBegun { epoch, left } => {
+                let left = node(left);
+                write!(
+                    f,
+                    "asks for votes in {epoch}: no word in time from its leader ({left})"
+                )
+            }
+            Self::ElectionWon { epoch } => write!(f, "elected: leads in {epoch}"),
+            Self::ElectionLost { epoch, to } => {
+                write!(f, "not elected: in {epoch} it follows {}", node(to))
+            }
+            Self::LeaderChanged { epoch, from, to } => {
+                write!(
+                    f,
+                    "follows node {to} in {epoch}, before that {}",
+                    node(from)
+                )
+            }
+            Self::QuorumLost { epoch } => {
+                write!(
+                    f,
+                    "leads no more in {epoch}: it heard too few peers, or its disk failed it"
+                )
+            }
+            Self::Deposed { epoch, by } => {
+                write!(f, "leads no more: {} has begun, led by {}", epoch, node(by))
+            }
+            Self::SnapshotTaken { index, bytes } => {
+                write!(f, "took a snapshot up to {index}, {bytes} bytes")
+            }
+            Self::SnapshotReceived { index } => write!(f, "received the snapshot up to {index}"),
+            Self::SnapshotRestored { index } => {
+                write!(f, "restarted from the snapshot up to {index}")
+            }
+            Self::SnapshotFailed { what, why } => {
+                write!(f, "a snapshot could not be {what}: {why}")
+            }
+            Self::SnapshotWaits { index, from } => write!(
+                f,
+                "no space for the rest of the snapshot up to {index} from node {from}; asks again later"
+            ),
+            Self::PeerWaits { index, peer } => {
+                write!(
+                    f,
+                    "node {peer} has no space for the rest of the snapshot up to {index}"
+                )
+            }
+            Self::PeerLeftBehind { peer } => write!(
+                f,
+                "log that node {peer} will need was cut: it was too slow, or there is no space to keep it"
+            ),
+            Self::SnapshotDamaged { index, peer } => write!(
+                f,
+                "node {peer} got the snapshot up to {index} damaged: it is verified here"
+            ),
+            Self::SlowSync { took } => write!(f, "a sync of the log takes {} ms", took.as_millis()),
+            Self::DiskFull => f.write_str("no space left for the log: nothing new is taken"),
+            Self::DiskSpace { after } => {
+                write!(f, "space for the log again, after {} s", after.as_secs())
+            }
+            Self::GroupStopped { why } => write!(f, "the group has stopped: {why}"),
+            Self::NodeStopped { why } => write!(f, "the node has stopped: {why}"),
+        }
+    }
+}
+
+/// What a core looked like when somebody last looked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) role: Role,
+    pub(crate) epoch: Epoch,
+    pub(crate) leader: Option<NodeId>,
+}
+
+/// Tells events, as far as their number allows.
+pub(crate) struct Events {
+    limit: LineLimit<(&'static str, Option<NodeId>)>,
+    seen: Seen,
+    /// Whom this node followed last, itself included.
+    followed: Option<NodeId>,
+    /// That the group has stopped was told.
+    pub(crate) closed: bool,
+}
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self {
+            limit: LineLimit::new(LINES_MAX, WINDOW, SOURCES_MAX),
+            seen: Seen::default(),
+            followed: None,
+            closed: false,
+        }
+    }
+
+    pub(crate) fn tell(&mut self, now: Instant, group: Option<GroupId>, event: &Event) {
+        let peer = match event {
+            Event::PeerWaits { peer, .. }
+            | Event::PeerLeftBehind { peer }
+            | Event::SnapshotDamaged { peer, .. } => Some(*peer),
+            _ => None,
+        };
+        let name = event.name();
+        let Some(suppressed) = self.limit.admit(now.0, (name, peer)) else {
+            return;
+        };
+        let (group, suppressed) = (group.map(|group| group.0), some(suppressed));
+        match event.level() {
+            Level::Info => tracing::info!(group, event = name, suppressed, "{event}"),
+            Level::Warn => tracing::warn!(group, event = name, suppressed, "{event}"),
+            Level::Error => tracing::error!(group, event = name, suppressed, "{event}"),
+        }
+    }
+
+    /// Tells what has changed since the last look.
+    pub(crate) fn look(&mut self, now: Instant, group: GroupId, seen: Seen) {
+        let before = std::mem::replace(&mut self.seen, seen);
+        if before != seen {
+            for event in self.changes(before, seen).into_iter().flatten() {
+                self.tell(now, Some(group), &event);
+            }
+        }
+    }
+
+    fn changes(&mut self, before: Seen, now: Seen) -> [Option<Event>; 3] {
+        let Seen { epoch, leader, .. } = now;
+        let left = match before.role {
+            Role::Leader if now.role == Role::Leader && before.epoch == epoch => None,
+            // Its own doing: nobody with a later epoch was heard of.
+            Role::Leader if before.epoch == epoch => Some(Event::QuorumLost { epoch }),
+            Role::Leader => Some(Event::Deposed { epoch, by: leader }),
+            Role::Candidate if now.role == Role::Follower => {
+                Some(Event::ElectionLost { epoch, to: leader })
+            }
+            Role::Candidate | Role::Follower => None,
+        };
+        let entered = match now.role {
+            Role::Leader if before.role != Role::Leader || before.epoch != epoch => {
+                Some(Event::ElectionWon { epoch })
+            }
+            Role::Candidate if before.role != Role::Candidate => Some(Event::ElectionBegun {
+                epoch,
+                left: self.followed,
+            }),
+            _ => None,
+        };
+        let follows = leader.filter(|leader| self.followed != Some(*leader));
+        let changed = follows.and_then(|to| {
+            let from = self.followed.replace(to);
+            (now.role != Role::Leader).then_some(Event::LeaderChanged { epoch, from, to })
+        });
+        [left, entered, changed]
+    }
+}
+
+const fn some(count: u64) -> Option<u64> {
+    if count == 0 { None } else { Some(count) }
+}
+
+/// A sync that takes longer is told.
+pub(crate) const SLOW_SYNC: Duration = Duration::from_millis(100);
+/// Lines of one event in each [`WINDOW`].
+const LINES_MAX: u32 = 5;
+const WINDOW: Duration = Duration::from_secs(10);
+/// Pairs of an event and a peer that are told apart.
+const SOURCES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(role: Role, round: u64, leader: u64) -> Seen {
+        Seen {
+            role,
+            epoch: Epoch::of_round(round),
+            leader: (leader > 0).then_some(NodeId(leader)),
+        }
+    }
+
+    /// The names of what is told along a life.
+    fn told(life: &[Seen]) -> Vec<&'static str> {
+        let mut events = Events::new();
+        let mut before = Seen::default();
+        let mut told = Vec::new();
+        for &now in life {
+            let changes = events.changes(before, now);
+            told.extend(changes.iter().flatten().map(Event::name));
+            before = now;
+        }
+        told
+    }
+
+    #[test]
+    fn a_life_is_told() {
+        use Role::{Candidate, Follower, Leader};
+
+        let life = [
+            seen(Follower, 1, 2),
+            seen(Follower, 1, 2),
+            seen(Candidate, 2, 0),
+            seen(Leader, 2, 1),
+            seen(Follower, 2, 0),
+            seen(Candidate, 3, 0),
+            seen(Follower, 3, 3),
+            seen(Follower, 4, 3),
+            seen(Candidate, 5, 0),
+            seen(Leader, 5, 1),
+            seen(Follower, 6, 2),
+        ];
+        let expected = [
+            "leader_changed",
+            "election_begun",
+            "election_won",
+            "quorum_lost",
+            "election_begun",
+            "election_lost",
+            "leader_changed",
+            "election_begun",
+            "election_won",
+            "deposed",
+            "leader_changed",
+        ];
+        assert_eq!(told(&life), expected);
+    }
+
+    #[test]
+    fn who_and_why_are_told() {
+        let mut events = Events::new();
+        events.changes(Seen::default(), seen(Role::Follower, 7, 2));
+        let changes = events.changes(seen(Role::Follower, 7, 2), seen(Role::Candidate, 8, 0));
+        let texts: Vec<_> = changes.iter().flatten().map(Event::to_string).collect();
+        assert_eq!(
+            texts,
+            ["asks for votes in 8: no word in time from its leader (node 2)"]
+        );
+    }
+
+    /// The table above is what people read: nothing may be missing from it.
+    #[test]
+    fn every_event_is_in_the_table() {
+        let epoch = Epoch::default();
+        let (index, peer, took) = (1, NodeId(1), SLOW_SYNC);
+        let why = Closed::Shutdown;
+        let all = [
+            Event::ElectionBegun { epoch, left: None },
+            Event::ElectionWon { epoch },
+            Event::ElectionLost { epoch, to: None },
+            Event::LeaderChanged {
+                epoch,
+                from: None,
+                to: peer,
+            },
+            Event::QuorumLost { epoch },
+            Event::Deposed { epoch, by: None },
+            Event::SnapshotTaken { index, bytes: 1 },
+            Event::SnapshotReceived { index },
+            Event::SnapshotRestored { index },
+            Event::SnapshotFailed {
+                what: "taken",
+                why: String::new(),
+            },
+            Event::SnapshotWaits { index, from: peer },
+            Event::PeerWaits { index, peer },
+            Event::PeerLeftBehind { peer },
+            Event::SnapshotDamaged { index, peer },
+            Event::SlowSync { took },
+            Event::DiskFull,
+            Event::DiskSpace { after: took },
+            Event::GroupStopped { why: why.clone() },
+            Event::NodeStopped { why },
+        ];
+        let table = include_str!("events.rs").lines();
+        let table: Vec<_> = table.filter(|line| line.starts_with("//! | `")).collect();
+        assert_eq!(table.len(), all.len());
+        for event in &all {
+            let level = match event.level() {
+                Level::Info => "info",
+                Level::Warn => "warn",
+                Level::Error => "error",
+            };
+            let row = format!("//! | `{}` | {level} |", event.name());
+            assert!(table.iter().any(|line| line.starts_with(&row)), "{row}");
+        }
+    }
+}

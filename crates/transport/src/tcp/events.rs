@@ -1,0 +1,72 @@
+//! What the transport tells whoever reads the log: of each event a few lines a source in a while.
+//!
+//! | event | level | told when |
+//! |---|---|---|
+//! | `peer_reached` | info | a connection to a peer stands: it can be sent to |
+//! | `peer_unreachable` | info | the first attempt failed since the peer could be sent to, and why |
+//! | `peer_lost` | info | a connection to a peer has ended |
+//! | `peer_silent` | warn | a peer took what was sent and showed no life: the connection is given up |
+//! | `peer_came` | info | a peer has connected: it can be heard |
+//! | `peer_left` | info | a peer's connection has ended |
+//! | `refused_by_peer` | warn | a peer does not want to talk to this node, and why |
+//! | `hello_refused` | warn | this node does not want to talk to whoever said hello, and why |
+//! | `stranger` | info | somebody said something other than a hello, or nothing in time |
+//! | `stream_corrupt` | warn | what a peer sends is damaged |
+//! | `accept_failed` | warn | no connection can be accepted: out of descriptors, most likely |
+//!
+//! A source is a peer, or an address without its port. The line that follows others which were not
+//! written says how many. All of them are counted in [`Status`](super::Status) as well.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{LineLimit, NodeId};
+
+/// Whom an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    Peer(NodeId),
+    Address(IpAddr),
+    Here,
+}
+
+/// Says which lines are written.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    epoch: Instant,
+    limit: Mutex<LineLimit<(&'static str, Source)>>,
+}
+
+impl Lines {
+    pub(crate) fn new() -> Self {
+        Self {
+            epoch: Instant::now(),
+            limit: Mutex::new(LineLimit::new(LINES_MAX, WINDOW, SOURCES_MAX)),
+        }
+    }
+
+    /// `Some`: write it, and say how many were not written before it.
+    pub(crate) fn admit(&self, event: &'static str, source: Source) -> Option<u64> {
+        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.admit(self.epoch.elapsed(), (event, source))
+    }
+}
+
+/// Writes a line with its event, unless there were enough of them.
+macro_rules! tell {
+    ($shared:expr, $level:ident, $event:literal, $source:expr, $($rest:tt)*) => {
+        if let Some(suppressed) = $shared.lines.admit($event, $source) {
+            tracing::$level!(event = $event, suppressed, $($rest)*);
+        }
+    };
+}
+pub(crate) use tell;
+
+/// Lines of one event and source in each [`WINDOW`].
+const LINES_MAX: u32 = 3;
+const WINDOW: Duration = Duration::from_secs(10);
+/// Pairs of an event and a source that are told apart.
+const SOURCES_MAX: usize = 64;
