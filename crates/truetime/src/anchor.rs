@@ -21,8 +21,6 @@ pub(crate) struct Anchor {
     interval: Interval,
     drift: Drift,
     bound: BoundKind,
-    /// The source itself was in holdover.
-    pub(crate) holdover: bool,
     /// From which age on the interval is too wide or the sample too old.
     unusable_from: u64,
     age_nanos_max: u64,
@@ -83,7 +81,6 @@ impl Anchor {
             interval,
             drift,
             bound: sample.bound,
-            holdover: false,
             unusable_from,
             age_nanos_max,
             fresh_nanos_max: nanos(config.fresh_max),
@@ -216,9 +213,8 @@ impl Anchor {
             BoundKind::Hard => 0,
             BoundKind::Statistical { miss_ppb } => STATISTICAL | u64::from(miss_ppb) << 32,
         };
-        let holdover = if self.holdover { HOLDOVER } else { 0 };
         [
-            self.state.to_bits() | holdover | bound | u64::from(self.stratum.get()) << STRATUM_AT,
+            self.state.to_bits() | bound | u64::from(self.stratum.get()) << STRATUM_AT,
             self.at.as_nanos(),
             self.interval.earliest().as_nanos().cast_unsigned(),
             self.interval.latest().as_nanos().cast_unsigned(),
@@ -261,7 +257,6 @@ impl Anchor {
             interval: Interval::spanning(end(earliest), end(latest)),
             drift: Drift::from_word(drift),
             bound: bound(bits),
-            holdover: bits & HOLDOVER != 0,
             unusable_from,
             age_nanos_max,
             fresh_nanos_max,
@@ -337,7 +332,7 @@ fn refusal(
 /// What to think of an interval that was extrapolated from such words over so many nanoseconds.
 #[inline]
 pub(crate) fn reading(hot: &[u64; HOT], interval: Interval, age: u64, config: &Config) -> Reading {
-    let holdover = hot[0] & HOLDOVER != 0 || age > hot[6];
+    let holdover = age > hot[6];
     Reading {
         interval,
         status: if holdover {
@@ -404,8 +399,6 @@ const STATE: u64 = 0xff;
 
 const KNOWN: u64 = 1;
 
-const HOLDOVER: u64 = 1 << 24;
-
 const STATISTICAL: u64 = 1 << 25;
 
 const STRATUM_AT: u32 = 26;
@@ -447,7 +440,6 @@ mod tests {
             interval: Interval::spanning(end(-5), end(i64::MAX)),
             drift: Drift::from_ppm(100_000),
             bound: BoundKind::Statistical { miss_ppb: u32::MAX },
-            holdover: true,
             unusable_from: 1,
             age_nanos_max: u64::MAX,
             fresh_nanos_max: 2,

@@ -37,7 +37,7 @@
 //!  Combined    marzullo: what enough agree on, liars named
 //!      │ Sample
 //!  Disciplined grows, judges age, detects steps, freezes, sleep; one writer, many readers, no lock
-//!      │ Reading                                          Monotonic, Cached wrap any clock
+//!      │ Reading                                          Monotonic wraps any clock
 //!  TrueTime    read, now, after, before over &self
 //!      │ Interval
 //!  CommitWait · lease::{LeaseVote, LeaseInterval, LogLease} · CausalFloor
@@ -104,7 +104,7 @@
 //! - `sim`: `sim`, for the tests of what is built on this crate.
 //! - `serde`: `Serialize` and `Deserialize` for timestamps, intervals and promises of votes.
 //!
-//! [`Disciplined`], [`Cached`], [`Monotonic`] and [`CausalFloor`] need a target with 64-bit atomics; the
+//! [`Disciplined`], [`Monotonic`] and [`CausalFloor`] need a target with 64-bit atomics; the
 //! arithmetic, [`marzullo`](marzullo()), [`CommitWait`] and [`lease`] do not.
 
 #![no_std]
@@ -114,8 +114,6 @@ extern crate std;
 
 #[cfg(target_has_atomic = "64")]
 mod anchor;
-#[cfg(target_has_atomic = "64")]
-mod cached;
 mod combined;
 mod commit_wait;
 mod config;
@@ -163,8 +161,6 @@ mod word;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-#[cfg(target_has_atomic = "64")]
-pub use cached::Cached;
 pub use combined::Combined;
 pub use commit_wait::{CommitWait, Overlap, Wait};
 pub use config::Config;

@@ -1,7 +1,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::{Interval, Scale, Stratum, Timestamp, WrongScale};
+use crate::{Interval, Scale, Stratum, Timestamp};
 
 /// A clock that knows how wrong it may be: Spanner's `TT` (OSDI 2012, table 1).
 ///
@@ -154,9 +154,6 @@ pub enum TimeError {
         /// The limit.
         epsilon_max: Duration,
     },
-    /// The clock behind this one is on another scale.
-    #[error(transparent)]
-    Scale(#[from] WrongScale),
     /// Something happened to the clocks since the last sample.
     #[error("the clock was disrupted: {0}")]
     Disrupted(Disruption),

@@ -6,8 +6,8 @@ use synod_truetime::sim::{Machine, Reference, World};
 use synod_truetime::source::OnScale;
 use synod_truetime::source::peer::{Exchange, PeerError, Reply};
 use synod_truetime::{
-    Cached, Clocks, Combined, Config, Disciplined, Drift, Interval, NoAgreement, PollError,
-    Reading, Scale, Source, SourceError, TimeError, TrueTime, WrongScale,
+    Clocks, Combined, Config, Disciplined, Drift, Interval, NoAgreement, PollError, Reading, Scale,
+    Source, SourceError, TimeError, TrueTime, WrongScale,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -33,11 +33,6 @@ fn a_clock_takes_samples_of_its_own_scale_only() {
     let clock = Disciplined::new(smeared(), &machine, config);
     clock.poll().unwrap();
     assert_eq!(clock.read().unwrap().scale, Scale::SmearedUtc);
-    // What stands on it is asked the same.
-    let cached = Cached::new(&clock, &machine, Config::default(), MILLI);
-    assert!(matches!(cached.now(), Err(TimeError::Scale(_))));
-    let cached = Cached::new(&clock, &machine, config, MILLI);
-    assert_eq!(cached.read().unwrap().scale, Scale::SmearedUtc);
 }
 
 /// One server of three that smears is no voice, however near it is to the others outside of a leap second.

@@ -109,11 +109,7 @@ impl Store for Replicated {
             id: status.id.0,
             role,
             closed: status.closed.as_ref().map(one_line),
-            peers: status
-                .peers
-                .iter()
-                .filter_map(peer_of)
-                .collect(),
+            peers: status.peers.iter().filter_map(peer_of).collect(),
             leader_id: status.leader.map(|leader| leader.0),
             term: status.term,
             commit_index: status.commit,
