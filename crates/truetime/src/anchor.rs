@@ -5,8 +5,8 @@ use crate::latch::Latch;
 use crate::timestamp::nanos;
 use crate::watch::{self, Observation, SLEEP_SLACK_NANOS};
 use crate::{
-    BoundKind, Clocks, Config, Disruption, Drift, Interval, Local, Reading, Sample, Status,
-    TimeError, Timestamp,
+    BoundKind, Clocks, Config, Disruption, Drift, Interval, Local, OutOfBound, Rates, Reading,
+    Sample, Status, Stratum, TimeError, Timestamp,
 };
 
 /// The last thing known for certain, from which the present is extrapolated: what readers and the
@@ -21,14 +21,22 @@ pub(crate) struct Anchor {
     interval: Interval,
     drift: Drift,
     bound: BoundKind,
-    /// The source itself was in holdover.
-    pub(crate) holdover: bool,
     /// From which age on the interval is too wide or the sample too old.
     unusable_from: u64,
     age_nanos_max: u64,
     fresh_nanos_max: u64,
     /// The clocks before the sample was taken.
     pub(crate) seen: Observation,
+    /// How far the source says that it is from whoever knows.
+    pub(crate) stratum: Stratum,
+    /// The nearest that a source has been while this clock was readable, and half the width that no farther one may make
+    /// narrower.
+    pub(crate) best: Stratum,
+    pub(crate) floor_nanos: u64,
+    /// After which reading nothing has happened to the oscillator; that reading itself may be from both sides.
+    pub(crate) since: Local,
+    /// What was measured, in a clock that refuses for the sake of its oscillator.
+    pub(crate) out_of_bound: OutOfBound,
 }
 
 /// How much is known.
@@ -50,8 +58,8 @@ impl Anchor {
         seen: Observation,
         clocks: &(impl Clocks + ?Sized),
         config: &Config,
+        drift: Drift,
     ) -> Self {
-        let drift = config.drift.max(Drift::from_ppb(sample.drift_ppb));
         // A span between two readings may be a granule longer or shorter than it looks; the question
         // itself was such a span too. And sleep may hide in the slack.
         let granules = drift.most(2 * u64::from(clocks.granularity()));
@@ -73,11 +81,15 @@ impl Anchor {
             interval,
             drift,
             bound: sample.bound,
-            holdover: false,
             unusable_from,
             age_nanos_max,
             fresh_nanos_max: nanos(config.fresh_max),
             seen,
+            stratum: sample.stratum,
+            best: sample.stratum,
+            floor_nanos: 0,
+            since: sample.at,
+            out_of_bound: NOT_MEASURED,
         }
     }
 
@@ -85,6 +97,7 @@ impl Anchor {
     pub(crate) fn unset(seen: Observation) -> Self {
         Self {
             seen,
+            since: seen.local,
             ..Self::from_words([0; WORDS])
         }
     }
@@ -93,8 +106,15 @@ impl Anchor {
     pub(crate) fn disrupted(cause: Disruption, seen: Observation) -> Self {
         Self {
             state: State::Settling { cause, agreed: 0 },
-            seen,
-            ..Self::from_words([0; WORDS])
+            ..Self::unset(seen)
+        }
+    }
+
+    /// Nothing can be known by this oscillator.
+    pub(crate) fn refused(out_of_bound: OutOfBound, seen: Observation) -> Self {
+        Self {
+            out_of_bound,
+            ..Self::disrupted(Disruption::Oscillator, seen)
         }
     }
 
@@ -102,6 +122,10 @@ impl Anchor {
     fn refusal(&self, now: Local, config: &Config) -> TimeError {
         match self.state {
             State::Unset => return TimeError::NotSynchronized,
+            State::Settling {
+                cause: Disruption::Oscillator,
+                ..
+            } => return TimeError::OutOfBound(self.out_of_bound),
             State::Settling { cause, .. } => return TimeError::Disrupted(cause),
             State::Known if now < self.at => {
                 return TimeError::Disrupted(Disruption::Backwards);
@@ -143,14 +167,54 @@ impl Anchor {
         grown.intersect(&sample.interval).is_some()
     }
 
+    /// Where true time was, or will be, at an instant of the oscillator.
+    pub(crate) fn at(&self, local: Local, config: &Config) -> Result<Interval, TimeError> {
+        if self.state != State::Known || local <= self.since {
+            return Err(TimeError::NotSynchronized);
+        }
+        let elapsed = local.nanos_since(self.at).max(self.at.nanos_since(local));
+        if elapsed >= self.unusable_from {
+            return Err(if elapsed > self.age_nanos_max {
+                TimeError::Stale {
+                    age: Duration::from_nanos(elapsed),
+                    age_max: Duration::from_nanos(self.age_nanos_max),
+                }
+            } else {
+                TimeError::BoundTooWide {
+                    epsilon: self.drift.extrapolate(self.interval, elapsed).epsilon(),
+                    epsilon_max: config.epsilon_max,
+                }
+            });
+        }
+        if local >= self.at {
+            return Ok(self.drift.extrapolate(self.interval, elapsed));
+        }
+        let (least, most) = (self.drift.least(elapsed), self.drift.most(elapsed));
+        // Sleep that was too short to be noticed lies in between too.
+        let earliest = self
+            .interval
+            .earliest()
+            .earlier(most.saturating_add(SLEEP_SLACK_NANOS));
+        Ok(Interval::spanning(
+            earliest,
+            self.interval.latest().earlier(least),
+        ))
+    }
+
+    /// Half the width of the interval at a later instant, if it could still be read then.
+    pub(crate) fn epsilon_nanos(&self, at: Local) -> Option<u64> {
+        let age = at.nanos_since(self.at);
+        let readable = self.is_some() && age < self.unusable_from;
+        readable.then(|| nanos(self.drift.extrapolate(self.interval, age).epsilon()))
+    }
+
     pub(crate) fn to_words(self) -> [u64; WORDS] {
         let bound = match self.bound {
             BoundKind::Hard => 0,
             BoundKind::Statistical { miss_ppb } => STATISTICAL | u64::from(miss_ppb) << 32,
         };
-        let holdover = if self.holdover { HOLDOVER } else { 0 };
         [
-            self.state.to_bits() | holdover | bound,
+            self.state.to_bits() | bound | u64::from(self.stratum.get()) << STRATUM_AT,
             self.at.as_nanos(),
             self.interval.earliest().as_nanos().cast_unsigned(),
             self.interval.latest().as_nanos().cast_unsigned(),
@@ -158,24 +222,41 @@ impl Anchor {
             self.unusable_from,
             self.fresh_nanos_max,
             self.seen.asleep,
+            self.seen.marker,
             self.age_nanos_max,
             self.seen.local.as_nanos(),
             self.seen.monotonic,
             self.seen.wall.cast_unsigned(),
+            self.since.as_nanos(),
+            self.floor_nanos,
+            u64::from(self.best.get()) << 32 | u64::from(self.out_of_bound.claimed_ppb),
+            self.out_of_bound.measured.least_ppb.cast_unsigned(),
+            self.out_of_bound.measured.most_ppb.cast_unsigned(),
         ]
     }
 
     pub(crate) fn from_words(words: [u64; WORDS]) -> Self {
         let [bits, at, earliest, latest, drift, ..] = words;
-        let [.., age_nanos_max, local, monotonic, wall] = words;
-        let [.., unusable_from, fresh_nanos_max, asleep, _, _, _, _] = words;
+        let [
+            _,
+            _,
+            _,
+            _,
+            _,
+            unusable_from,
+            fresh_nanos_max,
+            asleep,
+            marker,
+            ..,
+        ] = words;
+        let [.., age_nanos_max, local, monotonic, wall, _, _, _, _, _] = words;
+        let [.., since, floor_nanos, best_and_claim, least, most] = words;
         Self {
             state: State::from_bits(bits),
             at: Local::from_nanos(at),
             interval: Interval::spanning(end(earliest), end(latest)),
             drift: Drift::from_word(drift),
             bound: bound(bits),
-            holdover: bits & HOLDOVER != 0,
             unusable_from,
             age_nanos_max,
             fresh_nanos_max,
@@ -184,7 +265,19 @@ impl Anchor {
                 monotonic,
                 asleep,
                 wall.cast_signed(),
+                marker,
             ),
+            stratum: stratum(bits),
+            best: Stratum::new((best_and_claim >> 32) as u16),
+            floor_nanos,
+            since: Local::from_nanos(since),
+            out_of_bound: OutOfBound {
+                measured: Rates {
+                    least_ppb: least.cast_signed(),
+                    most_ppb: most.cast_signed(),
+                },
+                claimed_ppb: best_and_claim as u32,
+            },
         }
     }
 }
@@ -197,13 +290,26 @@ pub(crate) fn extrapolate(
     config: &Config,
 ) -> Result<([u64; HOT], Interval, u64), TimeError> {
     let hot = latch.read_first();
-    let [bits, at, earliest, latest, drift, unusable_from, _, asleep] = hot;
-    // Before the look at sleep: then whoever sleeps between the two is found out.
+    let [
+        bits,
+        at,
+        earliest,
+        latest,
+        drift,
+        unusable_from,
+        _,
+        asleep,
+        marker,
+    ] = hot;
+    // Before the look at the marker and at sleep: then whoever is stopped in between is found out.
     let now = clocks.local();
     // An oscillator that went back makes this greater than any age that is usable.
     let age = now.as_nanos().wrapping_sub(at);
     if bits & STATE != KNOWN || age >= unusable_from {
         return Err(refusal(latch, clocks, config));
+    }
+    if clocks.disruption_marker() != marker {
+        return Err(TimeError::Disrupted(Disruption::Moved));
     }
     if watch::slept(clocks, asleep) {
         return Err(TimeError::Disrupted(Disruption::Suspended));
@@ -225,8 +331,8 @@ fn refusal(
 
 /// What to think of an interval that was extrapolated from such words over so many nanoseconds.
 #[inline]
-pub(crate) fn reading(hot: &[u64; HOT], interval: Interval, age: u64) -> Reading {
-    let holdover = hot[0] & HOLDOVER != 0 || age > hot[6];
+pub(crate) fn reading(hot: &[u64; HOT], interval: Interval, age: u64, config: &Config) -> Reading {
+    let holdover = age > hot[6];
     Reading {
         interval,
         status: if holdover {
@@ -235,7 +341,14 @@ pub(crate) fn reading(hot: &[u64; HOT], interval: Interval, age: u64) -> Reading
             Status::Synchronized
         },
         bound: bound(hot[0]),
+        stratum: stratum(hot[0]),
+        scale: config.scale,
     }
+}
+
+#[inline]
+fn stratum(bits: u64) -> Stratum {
+    Stratum::new((bits >> STRATUM_AT & STRATUM_MASK) as u16)
 }
 
 #[inline]
@@ -277,29 +390,41 @@ impl State {
     }
 }
 
-pub(crate) const WORDS: usize = 12;
+pub(crate) const WORDS: usize = 18;
 
 /// How many of them a reading takes; they come first.
-pub(crate) const HOT: usize = 8;
+pub(crate) const HOT: usize = 9;
 
 const STATE: u64 = 0xff;
 
 const KNOWN: u64 = 1;
 
-const HOLDOVER: u64 = 1 << 24;
-
 const STATISTICAL: u64 = 1 << 25;
+
+const STRATUM_AT: u32 = 26;
+
+const STRATUM_MASK: u64 = 0x1f;
+
+const NOT_MEASURED: OutOfBound = OutOfBound {
+    measured: Rates {
+        least_ppb: 0,
+        most_ppb: 0,
+    },
+    claimed_ppb: 0,
+};
 
 /// 146 years. An age that is negative wraps to more than that.
 const USABLE_NANOS_MAX: u64 = u64::MAX / 4;
 
-const CAUSES: [Disruption; 6] = [
+const CAUSES: [Disruption; 8] = [
     Disruption::Suspended,
     Disruption::Stepped,
     Disruption::Rate,
     Disruption::Backwards,
     Disruption::Contradiction,
     Disruption::Source,
+    Disruption::Oscillator,
+    Disruption::Moved,
 ];
 
 #[cfg(test)]
@@ -315,11 +440,21 @@ mod tests {
             interval: Interval::spanning(end(-5), end(i64::MAX)),
             drift: Drift::from_ppm(100_000),
             bound: BoundKind::Statistical { miss_ppb: u32::MAX },
-            holdover: true,
             unusable_from: 1,
             age_nanos_max: u64::MAX,
             fresh_nanos_max: 2,
-            seen: Observation::new(Local::from_nanos(1), 2, 3, -4),
+            seen: Observation::new(Local::from_nanos(1), 2, 3, -4, 5),
+            stratum: Stratum::UNSYNCHRONIZED,
+            best: Stratum::new(3),
+            floor_nanos: 9,
+            since: Local::from_nanos(10),
+            out_of_bound: OutOfBound {
+                measured: Rates {
+                    least_ppb: -11,
+                    most_ppb: 12,
+                },
+                claimed_ppb: u32::MAX,
+            },
         };
         for cause in CAUSES {
             assert_eq!(Anchor::from_words(anchor.to_words()), anchor);

@@ -3,7 +3,10 @@ use core::time::Duration;
 
 use crate::marzullo::{Agreement, NoAgreement, SOURCES_MAX, Tickers, marzullo};
 use crate::timestamp::nanos;
-use crate::{BoundKind, Clocks, Drift, Interval, Local, Sample, Source, SourceError};
+use crate::{
+    BoundKind, Clocks, Drift, Interval, Local, Sample, Scale, Source, SourceError, Stratum,
+    WrongScale,
+};
 
 /// Several sources and peers made into one, which is right as long as at most `faulty_max` of them are
 /// wrong or silent.
@@ -38,6 +41,7 @@ pub struct Combined<L, C> {
     clocks: C,
     faulty_max: usize,
     drift: Drift,
+    scale: Scale,
 }
 
 impl<S, L, C> Combined<L, C>
@@ -56,6 +60,7 @@ where
             clocks,
             faulty_max,
             drift: Drift::DEFAULT,
+            scale: Scale::Utc,
         }
     }
 
@@ -63,6 +68,13 @@ where
     #[must_use]
     pub fn with_drift(mut self, drift: Drift) -> Self {
         self.drift = drift;
+        self
+    }
+
+    /// The scale that sources must be on, if it is not UTC. One on another counts as silent.
+    #[must_use]
+    pub fn with_scale(mut self, scale: Scale) -> Self {
+        self.scale = scale;
         self
     }
 
@@ -86,11 +98,20 @@ where
         }
         let mut answers = [None::<Sample>; SOURCES_MAX];
         for (number, (answer, source)) in answers.iter_mut().zip(self.sources.iter()).enumerate() {
-            let sample = source.sample();
+            let sample = source.sample().and_then(|sample| self.on_scale(sample));
             *answer = sample.ok();
             note(number, sample);
         }
         self.agree(&answers[..count])
+    }
+
+    fn on_scale(&self, sample: Sample) -> Result<Sample, SourceError> {
+        let (found, expected) = (sample.scale, self.scale);
+        if found == expected {
+            Ok(sample)
+        } else {
+            Err(WrongScale { found, expected }.into())
+        }
     }
 
     fn agree(&self, answers: &[Option<Sample>]) -> Result<(Sample, Agreement), NoAgreement> {
@@ -148,13 +169,19 @@ fn sample(answers: &[Option<Sample>], agreement: &Agreement, at: Local) -> Sampl
         drift_ppb: 0,
         valid_for: Duration::MAX,
         bound: BoundKind::Hard,
+        // The nearest of those who agree: whoever is farther may have it from there, or from this node.
+        stratum: Stratum::UNSYNCHRONIZED,
+        scale: Scale::Utc,
     };
     let truechimers = agreement.truechimers.iter();
     for answer in truechimers.filter_map(|number| answers[number]) {
         let age = Duration::from_nanos(at.nanos_since(answer.at));
+        // All are on the one that was asked for.
+        sample.scale = answer.scale;
         sample.drift_ppb = sample.drift_ppb.max(answer.drift_ppb);
         sample.valid_for = sample.valid_for.min(answer.valid_for.saturating_sub(age));
         sample.bound = sample.bound.and(answer.bound);
+        sample.stratum = sample.stratum.min(answer.stratum);
     }
     sample
 }

@@ -1,14 +1,22 @@
 use core::time::Duration;
 
-use crate::Drift;
+use crate::{Drift, Scale};
 
 /// Limits of a clock that is extrapolated from samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How far the oscillator may run from true time. 200 ppm unless told otherwise, as Spanner
-    /// takes; a sample that admits more counts. It must cover the error of the frequency that the kernel
-    /// takes the oscillator to have, too: what `chronyc tracking` shows as `Frequency`.
+    /// takes. It must cover the error of the frequency that the kernel takes the oscillator to have, too: what
+    /// `chronyc tracking` shows as `Frequency`.
+    ///
+    /// A sample that admits more counts, until pairs of samples have shown that the oscillator keeps this. Pairs that
+    /// show that it does not make the clock refuse ([`TimeError::OutOfBound`](crate::TimeError::OutOfBound)).
     pub drift: Drift,
+    /// By how many parts per thousand million the rate of the oscillator may wander while samples measure it: 10 ppm
+    /// unless told otherwise, which is a quartz that warms by some ten degrees.
+    pub wander_ppb: u32,
+    /// The scale that the clock is on: UTC unless told otherwise. Samples of another are refused.
+    pub scale: Scale,
     /// How old a sample may become before the clock is [`Stale`](crate::TimeError::Stale): 1000 s unless
     /// told otherwise. A sample that is valid for less counts.
     pub age_max: Duration,
@@ -28,6 +36,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             drift: Drift::DEFAULT,
+            wander_ppb: 10_000,
+            scale: Scale::Utc,
             age_max: Duration::from_secs(1000),
             fresh_max: Duration::from_secs(60),
             epsilon_max: Duration::from_millis(100),

@@ -1,10 +1,14 @@
 use core::sync::atomic::AtomicU64;
 
 use crate::anchor::{self, Anchor, State, WORDS};
+#[cfg(feature = "std")]
+use crate::journal::Journal;
 use crate::latch::{Latch, Writer};
-use crate::watch::Observation;
+use crate::oscillator::{Fix, PAIR_WORDS, Pairs, Verdict};
+use crate::watch::{Observation, SLEEP_SLACK_NANOS};
 use crate::{
-    Clocks, Config, Disruption, Interval, Reading, Sample, Source, SourceError, TimeError, TrueTime,
+    Clocks, Config, Disruption, Drift, Interval, Local, OutOfBound, Rates, Reading, Sample, Source,
+    SourceError, TimeError, TrueTime, WrongScale,
 };
 
 /// A source made into a clock: its last sample, extrapolated by the local oscillator, and wider the
@@ -23,6 +27,14 @@ use crate::{
 ///   sample, and a millisecond; less is left to the contradiction with the next sample.
 /// - Two samples in a row contradict each other: the oscillator broke its bound, or the source did,
 ///   and there is no telling which.
+/// - Samples over a longer time agree with each other, and not with the drift bound: the oscillator does not keep it
+///   ([`TimeError::OutOfBound`]).
+///
+/// # Who is believed
+///
+/// A sample from farther away ([`Stratum`](crate::Stratum)) than earlier ones never makes the interval narrower than it
+/// was when the nearer source was lost, as long as the clock was readable all along: servers that have lost theirs, and
+/// go by themselves, claim small errors.
 ///
 /// After a disruption it stays unknown until [`settling_samples`](Config::settling_samples) samples
 /// in a row, all taken since, agree with each other. What no clock of the machine shows, say that a
@@ -55,6 +67,10 @@ pub struct Disciplined<S, C> {
     clocks: C,
     config: Config,
     latch: Latch<AtomicU64, WORDS>,
+    /// What samples say of the oscillator; written by whoever writes the latch.
+    pairs: Latch<AtomicU64, PAIR_WORDS>,
+    #[cfg(feature = "std")]
+    pub(crate) journal: Journal,
 }
 
 impl<S: Source, C: Clocks> Disciplined<S, C> {
@@ -72,6 +88,9 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
             clocks,
             config,
             latch,
+            pairs: Latch::new(|| AtomicU64::new(0)),
+            #[cfg(feature = "std")]
+            journal: Journal::default(),
         }
     }
 
@@ -82,6 +101,13 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
     /// # Errors
     /// [`PollError`]. If the source only failed to answer, readers go on with what they had.
     pub fn poll(&self) -> Result<Polled, PollError> {
+        let polled = self.ask();
+        #[cfg(feature = "std")]
+        self.journal.note(&polled, self.clocks.local());
+        polled
+    }
+
+    fn ask(&self) -> Result<Polled, PollError> {
         let Some(writer) = self.latch.writer() else {
             return Ok(Polled::Busy);
         };
@@ -91,13 +117,17 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         let sample = match self.source.sample() {
             Ok(sample) => sample,
             Err(SourceError::Disrupted) => {
-                return Err(disrupt(&writer, Disruption::Source, before));
+                return Err(self.disrupt(&writer, Disruption::Source, before));
             }
             Err(error) => return Err(PollError::Source(error)),
         };
+        let (found, expected) = (sample.scale, self.config.scale);
+        if found != expected {
+            return Err(PollError::Source(WrongScale { found, expected }.into()));
+        }
         let after = Observation::of(&self.clocks);
         if let Err(cause) = after.compare(&before, &self.config) {
-            return Err(disrupt(&writer, cause, after));
+            return Err(self.disrupt(&writer, cause, after));
         }
         if sample.at > after.local {
             return Err(PollError::Source(SourceError::Malformed));
@@ -119,6 +149,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
                     State::Unset => Anchor::unset(now),
                     State::Known | State::Settling { .. } => Anchor::disrupted(cause, now),
                 };
+                self.remember(Pairs::NONE);
                 writer.write(anchor.to_words());
                 anchor
             }
@@ -132,8 +163,36 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         sample: &Sample,
         seen: Observation,
     ) -> Result<Polled, PollError> {
+        match anchor.state {
+            // From before anybody looked at the clocks, or from before what disrupted them; or older
+            // than what is known already.
+            State::Unset | State::Settling { .. } if sample.at < anchor.seen.local => {
+                return Ok(Polled::Older);
+            }
+            _ if anchor.is_some() && anchor.is_after(sample) => return Ok(Polled::Older),
+            // The same one again, of a source that keeps them: it has nobody to agree with but itself.
+            State::Settling { agreed: 1.., .. } if anchor.is_of(sample) => {
+                return Ok(Polled::Older);
+            }
+            _ => {}
+        }
+        let mut contradicted = anchor.is_some() && !anchor.agrees_with(sample);
+        let admitted = self.config.drift.max(Drift::from_ppb(sample.drift_ppb));
+        let drift = match self.measure(anchor, sample, admitted, contradicted) {
+            Verdict::OutOfBound(out_of_bound) => {
+                writer.write(Anchor::refused(out_of_bound, seen).to_words());
+                return Err(PollError::OutOfBound(out_of_bound));
+            }
+            Verdict::Contradiction => {
+                contradicted = true;
+                admitted
+            }
+            Verdict::Measured(rates) if rates.is_within(self.config.drift) => self.config.drift,
+            Verdict::Measured(_) | Verdict::Open => admitted,
+        };
         let publish = |state| {
-            let anchor = Anchor::new(state, sample, seen, &self.clocks, &self.config);
+            let before = if contradicted { None } else { Some(anchor) };
+            let anchor = self.succeed(before, state, sample, seen, drift);
             writer.write(anchor.to_words());
         };
         let settling = |cause, agreed| {
@@ -146,16 +205,7 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
                 Polled::Settling { missing }
             }
         };
-        let contradicted = anchor.is_some() && !anchor.agrees_with(sample);
         match anchor.state {
-            // From before anybody looked at the clocks, or from before what disrupted them; or older
-            // than what is known already.
-            State::Unset | State::Settling { .. } if sample.at < anchor.seen.local => {
-                Ok(Polled::Older)
-            }
-            _ if anchor.is_some() && anchor.is_after(sample) => Ok(Polled::Older),
-            // The same one again, of a source that keeps them: it has nobody to agree with but itself.
-            State::Settling { agreed: 1.., .. } if anchor.is_of(sample) => Ok(Polled::Older),
             State::Known | State::Settling { .. } if contradicted => {
                 publish(State::Settling {
                     cause: Disruption::Contradiction,
@@ -169,6 +219,125 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
                 Ok(Polled::Adopted)
             }
         }
+    }
+
+    /// The anchor that takes the place of another one, unless the sample contradicts that.
+    fn succeed(
+        &self,
+        before: Option<&Anchor>,
+        state: State,
+        sample: &Sample,
+        seen: Observation,
+        drift: Drift,
+    ) -> Anchor {
+        let mut sample = *sample;
+        let readable = before.and_then(|before| before.epsilon_nanos(sample.at));
+        let (mut best, mut floor_nanos) = (sample.stratum, 0);
+        if let (Some(before), Some(epsilon_nanos)) = (before, readable)
+            && before.best < sample.stratum
+        {
+            best = before.best;
+            floor_nanos = match before.floor_nanos {
+                0 => epsilon_nanos,
+                floor_nanos => floor_nanos,
+            };
+            let short =
+                floor_nanos.saturating_sub(crate::timestamp::nanos(sample.interval.epsilon()));
+            sample.interval = sample.interval.widen(short);
+        }
+        let mut anchor = Anchor::new(state, &sample, seen, &self.clocks, &self.config, drift);
+        (anchor.best, anchor.floor_nanos) = (best, floor_nanos);
+        anchor.since = before.map_or(anchor.since, |before| before.since);
+        anchor
+    }
+
+    /// What this sample and those before it say of the oscillator.
+    fn measure(
+        &self,
+        anchor: &Anchor,
+        sample: &Sample,
+        drift: Drift,
+        contradicted: bool,
+    ) -> Verdict {
+        let mut pairs = Pairs::from_words(&self.pairs.read());
+        let was_contradicted = matches!(
+            anchor.state,
+            State::Settling {
+                cause: Disruption::Contradiction,
+                agreed: 1..,
+            }
+        );
+        if was_contradicted && !contradicted {
+            // So it was no oscillator that runs off: what was before says nothing of now.
+            pairs = Pairs::NONE;
+        }
+        let hidden = if self.clocks.may_sleep() {
+            SLEEP_SLACK_NANOS
+        } else {
+            0
+        };
+        let slack_nanos = hidden + 2 * u64::from(self.clocks.granularity());
+        let fix = Fix {
+            at: sample.at,
+            interval: sample.interval,
+            drift,
+        };
+        let verdict = pairs.note(fix, self.config.wander_ppb, slack_nanos);
+        if verdict == Verdict::Contradiction && !contradicted {
+            pairs = Pairs::NONE;
+            let _ = pairs.note(fix, self.config.wander_ppb, slack_nanos);
+        }
+        self.remember(pairs);
+        verdict
+    }
+
+    /// Called with the right to write the latch, so nobody else writes these.
+    fn remember(&self, pairs: Pairs) {
+        if let Some(writer) = self.pairs.writer() {
+            writer.write(pairs.to_words());
+        }
+    }
+
+    fn disrupt(
+        &self,
+        writer: &Writer<'_, AtomicU64, WORDS>,
+        cause: Disruption,
+        seen: Observation,
+    ) -> PollError {
+        self.remember(Pairs::NONE);
+        writer.write(Anchor::disrupted(cause, seen).to_words());
+        PollError::Disrupted(cause)
+    }
+
+    /// Where true time was at an earlier reading of the oscillator, say the one that came with a packet or a log line; or
+    /// will be at a later one, if nothing happens until then.
+    ///
+    /// It goes by the last sample, so it is as wide as the two are apart: no narrower than what [`now`](TrueTime::now)
+    /// would have shown then, if samples were as good.
+    ///
+    /// # Errors
+    /// As [`read`](TrueTime::read); [`TimeError::NotSynchronized`] for an instant from before the clock was made, or from
+    /// before what disrupted it last.
+    pub fn at(&self, local: Local) -> Result<Interval, TimeError> {
+        // Nothing has happened to the clocks up to now, or there is no interval.
+        let _ = self.now()?;
+        Anchor::from_words(self.latch.read()).at(local, &self.config)
+    }
+
+    /// Between which limits the mean rate of the oscillator has lain since it was last disturbed, as far as samples tell,
+    /// the stated wander included; `None` before there are two that are a second apart.
+    #[must_use]
+    pub fn oscillator(&self) -> Option<Rates> {
+        let pairs = Pairs::from_words(&self.pairs.read());
+        pairs.rates(
+            self.config.wander_ppb,
+            2 * u64::from(self.clocks.granularity()),
+        )
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) fn clocks(&self) -> &C {
+        &self.clocks
     }
 
     /// The source.
@@ -186,7 +355,7 @@ impl<S: Source, C: Clocks> TrueTime for Disciplined<S, C> {
     #[inline]
     fn read(&self) -> Result<Reading, TimeError> {
         let (hot, interval, age) = anchor::extrapolate(&self.latch, &self.clocks, &self.config)?;
-        Ok(anchor::reading(&hot, interval, age))
+        Ok(anchor::reading(&hot, interval, age, &self.config))
     }
 
     #[inline]
@@ -194,15 +363,6 @@ impl<S: Source, C: Clocks> TrueTime for Disciplined<S, C> {
         let (_, interval, _) = anchor::extrapolate(&self.latch, &self.clocks, &self.config)?;
         Ok(interval)
     }
-}
-
-fn disrupt(
-    writer: &Writer<'_, AtomicU64, WORDS>,
-    cause: Disruption,
-    seen: Observation,
-) -> PollError {
-    writer.write(Anchor::disrupted(cause, seen).to_words());
-    PollError::Disrupted(cause)
 }
 
 /// What became of a poll that went well.
@@ -233,4 +393,7 @@ pub enum PollError {
     /// Something happened to the clocks, and readers know nothing now.
     #[error("the clock was disrupted: {0}")]
     Disrupted(Disruption),
+    /// The oscillator does not keep its drift bound, and readers know nothing now.
+    #[error(transparent)]
+    OutOfBound(OutOfBound),
 }

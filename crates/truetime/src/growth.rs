@@ -83,6 +83,13 @@ impl Drift {
         interval.after_span(self.least(elapsed_nanos), self.most(elapsed_nanos))
     }
 
+    /// By how many nanoseconds of a second true time may gain or lose, rounded up.
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) const fn growth_ppb(self) -> u32 {
+        // A ninth at most, so it fits.
+        self.growth(GIGA as u64) as u32
+    }
+
     #[cfg(target_has_atomic = "64")]
     pub(crate) const fn to_word(self) -> u64 {
         self.growth

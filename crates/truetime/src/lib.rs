@@ -37,7 +37,7 @@
 //!  Combined    marzullo: what enough agree on, liars named
 //!      │ Sample
 //!  Disciplined grows, judges age, detects steps, freezes, sleep; one writer, many readers, no lock
-//!      │ Reading                                          Monotonic, Cached wrap any clock
+//!      │ Reading                                          Monotonic wraps any clock
 //!  TrueTime    read, now, after, before over &self
 //!      │ Interval
 //!  CommitWait · lease::{LeaseVote, LeaseInterval, LogLease} · CausalFloor
@@ -104,7 +104,7 @@
 //! - `sim`: `sim`, for the tests of what is built on this crate.
 //! - `serde`: `Serialize` and `Deserialize` for timestamps, intervals and promises of votes.
 //!
-//! [`Disciplined`], [`Cached`], [`Monotonic`] and [`CausalFloor`] need a target with 64-bit atomics; the
+//! [`Disciplined`], [`Monotonic`] and [`CausalFloor`] need a target with 64-bit atomics; the
 //! arithmetic, [`marzullo`](marzullo()), [`CommitWait`] and [`lease`] do not.
 
 #![no_std]
@@ -114,8 +114,6 @@ extern crate std;
 
 #[cfg(target_has_atomic = "64")]
 mod anchor;
-#[cfg(target_has_atomic = "64")]
-mod cached;
 mod combined;
 mod commit_wait;
 mod config;
@@ -127,6 +125,8 @@ mod growth;
 #[cfg(test)]
 mod interleavings;
 mod interval;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+mod journal;
 #[cfg(target_has_atomic = "64")]
 mod latch;
 pub mod lease;
@@ -134,17 +134,23 @@ mod local;
 mod marzullo;
 #[cfg(target_has_atomic = "64")]
 mod monotonic;
-#[cfg(feature = "std")]
+#[cfg(target_has_atomic = "64")]
+mod oscillator;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
 mod poller;
 #[cfg(target_has_atomic = "64")]
 mod register;
+mod scale;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod source;
+mod stratum;
 #[cfg(all(feature = "std", target_os = "linux"))]
 mod system;
 mod timestamp;
 mod truetime;
+#[cfg(all(feature = "std", unix))]
+pub mod vmclock;
 #[cfg(any(feature = "std", target_has_atomic = "64"))]
 mod watch;
 #[cfg(target_has_atomic = "64")]
@@ -155,8 +161,6 @@ mod word;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-#[cfg(target_has_atomic = "64")]
-pub use cached::Cached;
 pub use combined::Combined;
 pub use commit_wait::{CommitWait, Overlap, Wait};
 pub use config::Config;
@@ -166,13 +170,19 @@ pub use disciplined::{Disciplined, PollError, Polled};
 pub use floor::{CausalFloor, ClockBoundViolated};
 pub use growth::Drift;
 pub use interval::{Interval, Reversed};
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub use journal::{Health, LastError, NotYet};
 pub use local::{Clocks, Local};
 pub use marzullo::{Agreement, NoAgreement, SOURCES_MAX, Tickers, marzullo};
 #[cfg(target_has_atomic = "64")]
 pub use monotonic::Monotonic;
-#[cfg(feature = "std")]
-pub use poller::Poller;
-pub use source::{Sample, Source, SourceError};
+#[cfg(target_has_atomic = "64")]
+pub use oscillator::{OutOfBound, Rates};
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub use poller::{Poller, SpawnError};
+pub use scale::{Scale, WrongScale};
+pub use source::{Sample, Source, SourceError, Unsynchronized};
+pub use stratum::Stratum;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use system::SystemClocks;
 pub use timestamp::Timestamp;

@@ -85,6 +85,13 @@ pub trait Clocks: Send + Sync {
         1
     }
 
+    /// Changes whenever the machine was stopped or moved with all its clocks, which none of them shows. Only the hypervisor
+    /// knows; 0 for ever where nobody tells.
+    #[inline]
+    fn disruption_marker(&self) -> u64 {
+        0
+    }
+
     /// Whether the machine may sleep. If not, no time is spent on looking whether it did.
     #[inline]
     fn may_sleep(&self) -> bool {
@@ -118,6 +125,11 @@ macro_rules! forward {
             #[inline]
             fn granularity(&self) -> u32 {
                 (**self).granularity()
+            }
+
+            #[inline]
+            fn disruption_marker(&self) -> u64 {
+                (**self).disruption_marker()
             }
 
             #[inline]

@@ -10,18 +10,20 @@ where
     S: Source + 'static,
     C: Clocks + 'static,
 {
-    /// Polls in a thread of its own, at once and then after every `pause`; after an eighth of it while
-    /// the source does not answer or the clock is settling. It ends when the [`Poller`] is dropped.
+    /// Polls in a thread of its own, at once and then after every `pause`; after an eighth of it, and no less than a
+    /// millisecond, while the source does not answer or the clock is settling. It ends when the [`Poller`] is dropped.
+    ///
+    /// What went wrong is in [`status`](Self::status) and, with the feature `tracing`, in the log: once for each reason.
     ///
     /// # Errors
-    /// Those of starting a thread.
+    /// [`SpawnError`] for a pause below a millisecond, or without a thread.
     ///
     /// ```
     /// # #[cfg(target_os = "linux")] {
     /// use std::sync::Arc;
     /// use std::time::Duration;
     /// use synod_truetime::source::{Sample, Source, SourceError};
-    /// use synod_truetime::{Clocks, Config, Disciplined, Interval, SystemClocks, TrueTime};
+    /// use synod_truetime::{Clocks, Config, Disciplined, Interval, SystemClocks};
     ///
     /// struct Trusting; // the wall clock, taken to be right to a millisecond
     ///
@@ -35,22 +37,24 @@ where
     /// }
     ///
     /// let clock = Arc::new(Disciplined::new(Trusting, SystemClocks::new(), Config::default()));
-    /// let poller = clock.spawn(Duration::from_secs(16))?;
-    /// while clock.now().is_err() {
-    ///     std::thread::yield_now();
-    /// }
+    /// let poller = clock.spawn(Duration::from_secs(1))?;
+    /// let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    /// println!("{}", clock.wait_synchronised(deadline)?);
     /// drop(poller);
     /// # }
-    /// # Ok::<(), std::io::Error>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn spawn(self: &Arc<Self>, pause: Duration) -> io::Result<Poller> {
+    pub fn spawn(self: &Arc<Self>, pause: Duration) -> Result<Poller, SpawnError> {
+        if pause < PAUSE_LEAST {
+            return Err(SpawnError::TooOften { pause });
+        }
         let clock = Arc::clone(self);
         let stop = Arc::new(Stop::default());
         let stopped = Arc::clone(&stop);
         let run = move || loop {
             let pause = match clock.poll() {
                 Ok(Polled::Adopted | Polled::Older | Polled::Busy) => pause,
-                Ok(Polled::Settling { .. }) | Err(_) => pause / 8,
+                Ok(Polled::Settling { .. }) | Err(_) => (pause / 8).max(PAUSE_LEAST),
             };
             if stopped.within(pause) {
                 return;
@@ -62,6 +66,21 @@ where
             thread: Some(thread.spawn(run)?),
         })
     }
+}
+
+/// Why a clock is not polled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// A source is asked by a system call or a round trip: more than a thousand of these a second help nobody.
+    #[error("a pause of {pause:?} between polls is less than {PAUSE_LEAST:?}")]
+    TooOften {
+        /// As it was asked for.
+        pause: Duration,
+    },
+    /// There is no thread for it.
+    #[error("no thread to poll in: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// A thread that polls a clock, until this is dropped; dropping waits for a poll under way.
@@ -107,3 +126,5 @@ impl Stop {
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
+
+const PAUSE_LEAST: Duration = Duration::from_millis(1);

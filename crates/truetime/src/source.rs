@@ -7,12 +7,13 @@
 //! | source | asks | the wall clock is wrong by at most | needs |
 //! |---|---|---|---|
 //! | `Kernel` | `adjtimex` | `maxerror`, a second's growth, what is to be slewed | `kernel`, Linux |
-//! | [`Chrony`] | `chronyd`, by UDP | half the root delay, root dispersion, correction | `std` |
+//! | [`Chrony`], [`ChronySocket`](chrony::ChronySocket) | `chronyd`, by UDP or by its socket | half the root delay, root dispersion, correction | `std` |
 //! | [`ClockBound`] | its segment, by `pread` | the bound, grown since it was written | `std`, Unix |
+//! | [`Phc`](phc::Phc) | a PTP hardware clock | speaks of its own time: what the caller or its driver states | Linux, or a [`HardwareClock`](phc::HardwareClock) |
 //! | [`FixedEpsilon`] | nobody | what it was told | |
 //! | [`peer`], [`PeerSource`] | another node, by any transport | speaks of true time itself: the round trip | |
 //!
-//! All but the last relate the wall clock to the oscillator by a [`Question`]. Each is some plain
+//! All but hardware clocks and peers relate the wall clock to the oscillator by a [`Question`]. Each is some plain
 //! arithmetic on what was answered, and a thin caller around it, so another way to ask needs no other
 //! arithmetic.
 
@@ -22,8 +23,11 @@ pub mod clockbound;
 mod fixed;
 #[cfg(all(feature = "kernel", target_os = "linux"))]
 mod kernel;
+mod on_scale;
 pub mod peer;
+pub mod phc;
 mod question;
+mod unsynchronized;
 
 use core::time::Duration;
 
@@ -34,13 +38,15 @@ pub use clockbound::ClockBound;
 pub use fixed::FixedEpsilon;
 #[cfg(all(feature = "kernel", target_os = "linux"))]
 pub use kernel::{Kernel, Timex};
+pub use on_scale::OnScale;
 pub use peer::Peer;
 #[cfg(feature = "std")]
 pub use peer::PeerSource;
 pub use question::Question;
+pub use unsynchronized::Unsynchronized;
 
 use crate::growth::Drift;
-use crate::{BoundKind, Interval, Local};
+use crate::{BoundKind, Interval, Local, Scale, Stratum, WrongScale};
 
 /// Something that can be asked for the time. Asking may take a system call or a round trip.
 ///
@@ -90,6 +96,10 @@ pub struct Sample {
     pub valid_for: Duration,
     /// What kind of promise the interval is.
     pub bound: BoundKind,
+    /// How far the source is from whoever knows the time; [`Stratum::NONE`] if it does not say.
+    pub stratum: Stratum,
+    /// On which scale the interval is: UTC, unless the source or its user says otherwise.
+    pub scale: Scale,
 }
 
 impl Sample {
@@ -110,6 +120,8 @@ impl Sample {
             drift_ppb,
             valid_for: Duration::MAX,
             bound: BoundKind::Hard,
+            stratum: Stratum::NONE,
+            scale: Scale::Utc,
         }
     }
 
@@ -121,9 +133,9 @@ impl Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// It answered that it does not know the time.
-    #[error("the source is not synchronised")]
-    NotSynchronized,
+    /// It answered, and does not know the time: by its own word, or by what its answer gives away.
+    #[error("the source is not synchronised: {0}")]
+    NotSynchronized(Unsynchronized),
     /// It is not there: no daemon, no file, no such call on this system.
     #[error("the source is not there")]
     Unavailable,
@@ -145,6 +157,9 @@ pub enum SourceError {
     /// It knows that something happened to the clocks, and not yet what.
     #[error("the source was disrupted")]
     Disrupted,
+    /// It tells another time than the clock goes by.
+    #[error("{0}")]
+    Scale(#[from] WrongScale),
     /// Sources contradict each other.
     #[error("{0}")]
     NoAgreement(#[from] crate::NoAgreement),

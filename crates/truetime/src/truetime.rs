@@ -1,7 +1,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::{Interval, Timestamp};
+use crate::{Interval, Scale, Stratum, Timestamp};
 
 /// A clock that knows how wrong it may be: Spanner's `TT` (OSDI 2012, table 1).
 ///
@@ -71,6 +71,10 @@ pub struct Reading {
     pub status: Status,
     /// What kind of promise the interval is.
     pub bound: BoundKind,
+    /// How far this clock is from whoever knows the time, as far as its source says.
+    pub stratum: Stratum,
+    /// On which scale the interval is.
+    pub scale: Scale,
 }
 
 impl Reading {
@@ -81,6 +85,8 @@ impl Reading {
             interval,
             status: Status::Synchronized,
             bound: BoundKind::Hard,
+            stratum: Stratum::NONE,
+            scale: Scale::Utc,
         }
     }
 }
@@ -151,6 +157,10 @@ pub enum TimeError {
     /// Something happened to the clocks since the last sample.
     #[error("the clock was disrupted: {0}")]
     Disrupted(Disruption),
+    /// The oscillator does not keep the bound that intervals are extrapolated by.
+    #[cfg(target_has_atomic = "64")]
+    #[error(transparent)]
+    OutOfBound(#[from] crate::OutOfBound),
 }
 
 /// What happened to the clocks of a machine.
@@ -169,6 +179,10 @@ pub enum Disruption {
     Contradiction,
     /// The source says that something happened to it.
     Source,
+    /// The oscillator does not keep its drift bound.
+    Oscillator,
+    /// The hypervisor has stopped or moved the machine with all its clocks.
+    Moved,
 }
 
 impl fmt::Display for Disruption {
@@ -180,6 +194,8 @@ impl fmt::Display for Disruption {
             Self::Backwards => "the oscillator went back",
             Self::Contradiction => "two samples contradict each other",
             Self::Source => "the source was disrupted",
+            Self::Oscillator => "the oscillator does not keep its drift bound",
+            Self::Moved => "the machine was stopped or moved with all its clocks",
         })
     }
 }

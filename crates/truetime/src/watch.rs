@@ -13,6 +13,8 @@ pub(crate) struct Observation {
     pub(crate) asleep: u64,
     /// `realtime - monotonic`, which only sleep and steps change.
     pub(crate) wall: i64,
+    /// What the hypervisor's marker showed.
+    pub(crate) marker: u64,
     /// How far `wall` may be off, because the two are not read at once.
     wall_slack: u64,
     /// By how much two readings of `local` may be off together.
@@ -21,12 +23,13 @@ pub(crate) struct Observation {
 
 impl Observation {
     #[cfg(target_has_atomic = "64")]
-    pub(crate) fn new(local: Local, monotonic: u64, asleep: u64, wall: i64) -> Self {
+    pub(crate) fn new(local: Local, monotonic: u64, asleep: u64, wall: i64, marker: u64) -> Self {
         Self {
             local,
             monotonic,
             asleep,
             wall,
+            marker,
             wall_slack: 0,
             granules: 0,
         }
@@ -43,10 +46,12 @@ impl Observation {
             let again = Self::once(clocks);
             // Of lower bounds the greatest is the closest.
             let asleep = best.asleep.max(again.asleep);
+            // The marker as it was first: a change in between is then seen by whoever compares.
+            let marker = best.marker;
             if again.wall_slack < best.wall_slack {
                 best = again;
             }
-            best.asleep = asleep;
+            (best.asleep, best.marker) = (asleep, marker);
         }
         best
     }
@@ -54,6 +59,8 @@ impl Observation {
     fn once(clocks: &(impl Clocks + ?Sized)) -> Self {
         // All others between two readings of the same one, which tell how far apart they may be.
         let monotonic = clocks.monotonic();
+        // Before the others: then whoever is moved between the two is found out by the next look.
+        let marker = clocks.disruption_marker();
         let local = clocks.local();
         let realtime = clocks.realtime();
         let boottime = clocks.boottime();
@@ -63,6 +70,7 @@ impl Observation {
             monotonic,
             // Read after the boottime, the monotonic clock makes this too small if anything.
             asleep: boottime.saturating_sub(after),
+            marker,
             wall: realtime.as_nanos().saturating_sub_unsigned(monotonic),
             wall_slack: after.saturating_sub(monotonic),
             granules: 2 * u64::from(clocks.granularity()),
@@ -82,6 +90,9 @@ impl Observation {
 
     /// What happened to the oscillator; that the wall clock was set is no matter.
     pub(crate) fn compare_oscillator(&self, earlier: &Self) -> Result<(), Disruption> {
+        if self.marker != earlier.marker {
+            return Err(Disruption::Moved);
+        }
         if self.local < earlier.local || self.monotonic < earlier.monotonic {
             return Err(Disruption::Backwards);
         }

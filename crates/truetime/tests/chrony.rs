@@ -11,9 +11,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use synod_truetime::sim::{Machine, World};
 use synod_truetime::source::chrony::{
-    Chrony, DATAGRAM_BYTES, Leap, QueryError, ReplyError, Tracking, request,
+    Chrony, DATAGRAM_BYTES, Leap, LocalReference, QueryError, ReplyError, Tracking, Trust, request,
 };
-use synod_truetime::{Clocks, Source, SourceError};
+use synod_truetime::{Clocks, Source, SourceError, Stratum, Unsynchronized};
 
 /// Recorded from chronyd 4.3: sequence number 2000, a source on the loopback interface.
 const REPLY: &str = "\
@@ -288,6 +288,10 @@ fn of_reply(
     sample.map(|sample| sample.valid_for)
 }
 
+fn unsynchronized(why: Unsynchronized) -> Result<Duration, SourceError> {
+    Err(SourceError::NotSynchronized(why))
+}
+
 fn move_reference_time(datagram: &mut [u8; DATAGRAM_BYTES], seconds: i64) {
     let then = i64::from_be_bytes(datagram[56..64].try_into().unwrap()) + seconds;
     datagram[56..64].copy_from_slice(&then.to_be_bytes());
@@ -324,7 +328,7 @@ fn staleness_is_judged_here_and_not_by_the_leap_status() {
     );
     let older = aged(100).unwrap();
     assert!(older <= Duration::from_secs(21), "{older:?}");
-    assert_eq!(aged(125), Err(SourceError::NotSynchronized));
+    assert_eq!(aged(125), unsynchronized(Unsynchronized::Old));
     // A daemon that polls once in 1024 seconds has a longer breath, up to the limit of the source.
     let slow = |seconds: i64| {
         of_reply(move |reply| {
@@ -333,7 +337,7 @@ fn staleness_is_judged_here_and_not_by_the_leap_status() {
         })
     };
     assert!(slow(2300).unwrap() <= Duration::from_secs(100));
-    assert_eq!(slow(2405), Err(SourceError::NotSynchronized));
+    assert_eq!(slow(2405), unsynchronized(Unsynchronized::Old));
     // An update in the future: the wall clock was set back.
     assert_eq!(aged(-10), Err(SourceError::Disrupted));
 }
@@ -341,9 +345,105 @@ fn staleness_is_judged_here_and_not_by_the_leap_status() {
 #[test]
 fn what_is_not_synchronised_has_no_interval() {
     let leap = |leap: u8| of_reply(move |reply| reply[55] = leap);
-    assert_eq!(leap(3), Err(SourceError::NotSynchronized));
+    assert_eq!(leap(3), unsynchronized(Unsynchronized::Said));
     assert_eq!(
         of_reply(|reply| reply[53] = 0),
-        Err(SourceError::NotSynchronized)
+        unsynchronized(Unsynchronized::Said)
     );
+}
+
+/// As `chronyd` answers in local mode: 127.127.1.1, leap normal, stratum 10, and neither delay nor dispersion. The same
+/// from ntpd, and from a server that smooths.
+#[test]
+fn a_reference_that_is_none_is_not_believed() {
+    for id in [
+        [127, 127, 1, 1],
+        [127, 127, 1, 0],
+        [127, 127, 1, 255],
+        *b"LOCL",
+    ] {
+        let local = move |reply: &mut [u8; DATAGRAM_BYTES]| {
+            reply[28..32].copy_from_slice(&id);
+            // Below the largest stratum too: the configuration may say `local stratum 1`.
+            reply[53] = 1;
+            reply[92..100].fill(0);
+        };
+        assert_eq!(
+            of_reply(local),
+            unsynchronized(Unsynchronized::LocalReference),
+            "{id:?}"
+        );
+    }
+    let none = |reply: &mut [u8; DATAGRAM_BYTES]| reply[28..32].fill(0);
+    assert_eq!(of_reply(none), unsynchronized(Unsynchronized::Said));
+    // Their neighbours are somebody's address.
+    for id in [
+        [127, 127, 2, 1],
+        [127, 126, 1, 1],
+        [127, 0, 0, 1],
+        *b"LOCK",
+        *b"PHC0",
+    ] {
+        let answer = of_reply(move |reply| reply[28..32].copy_from_slice(&id));
+        assert!(answer.is_ok(), "{id:?}: {answer:?}");
+    }
+}
+
+/// A client of a server in local mode: that server's address, a small dispersion, and a stratum.
+#[test]
+fn a_stratum_that_only_local_clocks_have_is_not_believed() {
+    let of = |stratum: u8| of_reply(move |reply| reply[53] = stratum);
+    assert!(of(9).is_ok());
+    for stratum in [10, 11, 15] {
+        let why = Unsynchronized::Stratum {
+            stratum: Stratum::new(stratum.into()),
+            stratum_max: Stratum::MAX_DEFAULT,
+        };
+        assert_eq!(of(stratum), unsynchronized(why));
+    }
+    let strict = Trust {
+        stratum_max: Stratum::new(1),
+        ..Trust::DEFAULT
+    };
+    let tracking = Tracking::decode(&recorded(), SEQUENCE).unwrap();
+    assert!(tracking.check(&strict).is_err());
+}
+
+#[test]
+fn a_local_reference_is_believed_by_its_name_and_with_the_callers_bound() {
+    let bound = Duration::from_secs(2);
+    let of = |id: [u8; 4], local: LocalReference| {
+        let datagram = changed(28, &id);
+        let tracking = Tracking::decode(&datagram, SEQUENCE).unwrap();
+        let trust = Trust {
+            local: Some(local),
+            ..Trust::DEFAULT
+        };
+        tracking.check(&trust)
+    };
+    let (here, at) = (
+        LocalReference::here([10, 0, 0, 1], bound),
+        LocalReference::at([10, 0, 0, 1], bound),
+    );
+    assert_eq!(of([127, 127, 1, 1], here), Ok(bound));
+    assert_eq!(of([10, 0, 0, 1], at), Ok(bound));
+    // A client that has lost the server and goes by itself shares its clock with nobody.
+    assert_eq!(
+        of([127, 127, 1, 1], at),
+        Err(Unsynchronized::LocalReference)
+    );
+    // Another server is what it was without.
+    assert_eq!(of([10, 0, 0, 2], at), Ok(Duration::ZERO));
+
+    let (address, thread) = server(|socket, from, sequence| {
+        let mut datagram = answer(sequence);
+        datagram[28..32].copy_from_slice(&[127, 127, 1, 1]);
+        datagram[53] = 10;
+        socket.send_to(&datagram, from)?;
+        Ok(())
+    });
+    let sample = chrony(address).with_local_reference(here).sample().unwrap();
+    thread.join().unwrap();
+    assert!(sample.interval.epsilon() >= bound);
+    assert_eq!(sample.stratum, Stratum::new(10));
 }

@@ -1,5 +1,5 @@
 //! Two `chronyd` on the loopback interface: one serves, the other keeps (without touching) this
-//! machine's clock by it, and is asked.
+//! machine's clock by it, and is asked. The server follows nobody (`local`), as a server does that has lost its own.
 //!
 //! Neither needs a privilege, and neither touches the clock (`-x`). Skips itself where `chronyd` is
 //! not installed.
@@ -10,15 +10,17 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use synod_truetime::source::chrony::Leap;
+use synod_truetime::source::chrony::{ChronySocket, Leap, LocalReference};
 use synod_truetime::source::{Chrony, Source};
 use synod_truetime::{
-    Clocks, Config, Disciplined, Local, Sample, SourceError, SystemClocks, TimeError, TrueTime,
+    Clocks, Config, Disciplined, Local, PollError, Sample, SourceError, Stratum, SystemClocks,
+    TimeError, TrueTime, Unsynchronized,
 };
 
 /// A `chronyd`, what it says, and its end.
@@ -31,9 +33,13 @@ impl Daemon {
     fn start(program: &str, folder: &Path, name: &str, configuration: &str) -> Self {
         let file = folder.join(name).with_extension("conf");
         let pid = folder.join(name).with_extension("pid");
-        // No socket in the file system: only the ports are used.
+        // In a folder of its own, which nobody else may write to: otherwise it makes no socket there.
+        let sockets = folder.join(name);
+        fs::create_dir(&sockets).unwrap();
+        fs::set_permissions(&sockets, fs::Permissions::from_mode(0o770)).unwrap();
         let common = format!(
-            "bindcmdaddress /\nbindcmdaddress 127.0.0.1\npidfile {}\n",
+            "bindcmdaddress {}\nbindcmdaddress 127.0.0.1\npidfile {}\n",
+            sockets.join("chronyd.sock").display(),
             pid.display()
         );
         fs::write(&file, common + configuration).unwrap();
@@ -107,23 +113,29 @@ impl Drop for Daemon {
 struct Rig {
     server: Daemon,
     client: Daemon,
+    at_server: Chrony<SystemClocks>,
     source: Chrony<SystemClocks>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Rig {
     fn start() -> Option<Self> {
+        Self::with("local stratum 1", "rtcsync")
+    }
+
+    /// With a line of its own in the configuration of each.
+    fn with(of_server: &str, of_client: &str) -> Option<Self> {
         let Some(program) = chronyd() else {
             println!("skipped: chronyd is not installed (Debian: apt-get install chrony)");
             return None;
         };
         // A port may be taken between the choice and the use: then a daemon ends at once.
         (0..3)
-            .find_map(|_| Self::attempt(program))
+            .find_map(|_| Self::attempt(program, of_server, of_client))
             .or_else(|| panic!("chronyd does not start"))
     }
 
-    fn attempt(program: &str) -> Option<Self> {
+    fn attempt(program: &str, of_server: &str, of_client: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let [serve, serve_commands, commands] = free_ports();
         let server = Daemon::start(
@@ -132,7 +144,7 @@ impl Rig {
             "server",
             &format!(
                 "port {serve}\nbindaddress 127.0.0.1\nallow 127.0.0.1\n\
-                 local stratum 1\ncmdport {serve_commands}\n"
+                 {of_server}\ncmdport {serve_commands}\n"
             ),
         );
         let at_server = asker(serve_commands);
@@ -143,7 +155,7 @@ impl Rig {
             "client",
             // Asks sixteen times a second, and takes the oscillator for as bad as 50 ppm.
             &format!(
-                "port 0\ncmdport {commands}\nmaxclockerror 50\n\
+                "port 0\ncmdport {commands}\nmaxclockerror 50\n{of_client}\n\
                  server 127.0.0.1 port {serve} iburst minpoll -4 maxpoll -4\n"
             ),
         );
@@ -152,8 +164,9 @@ impl Rig {
         Some(Self {
             server,
             client,
+            at_server,
             source,
-            _folder: folder,
+            folder,
         })
     }
 }
@@ -208,20 +221,21 @@ fn a_server_that_stops_makes_the_interval_grow_and_then_fail() {
     };
     // Nothing is known before the first answer of the server, and nothing is claimed.
     if let Err(error) = rig.source.sample() {
-        assert_eq!(error, SourceError::NotSynchronized);
+        assert_eq!(error, SourceError::NotSynchronized(Unsynchronized::Said));
     }
     rig.settles();
     let Rig {
         server,
         client,
         source,
-        _folder,
+        folder: _folder,
+        ..
     } = rig;
     let clock = Disciplined::new(&source, SystemClocks::new(), Config::default());
     clock.poll().unwrap();
     drop(server);
     let (samples, failure) = until_it_fails(&source, &clock, &client);
-    assert_eq!(failure, SourceError::NotSynchronized);
+    assert_eq!(failure, SourceError::NotSynchronized(Unsynchronized::Old));
     // Nor does the clock outlive it.
     let time = clock.now();
     assert!(matches!(time, Err(TimeError::Stale { .. })), "{time:?}");
@@ -230,6 +244,113 @@ fn a_server_that_stops_makes_the_interval_grow_and_then_fail() {
     check_growth(&samples);
     drop(client);
     assert_eq!(source.sample(), Err(SourceError::Unavailable));
+}
+
+/// The socket in the file system tells the same as the port, and nothing is left behind by the question.
+#[test]
+fn the_socket_tells_what_the_port_tells() {
+    let Some(rig) = Rig::start() else {
+        return;
+    };
+    rig.settles();
+    let sockets = rig.folder.path().join("client");
+    let by_socket = ChronySocket::new(SystemClocks::new())
+        .at(sockets.join("chronyd.sock"))
+        .with_timeout(Duration::from_secs(5));
+    let tracking = by_socket.tracking().unwrap();
+    assert_eq!(
+        (tracking.reference_id, tracking.stratum),
+        ([127, 0, 0, 1], 2)
+    );
+    let sample = by_socket.sample().unwrap();
+    assert!(contains_the_clock(&sample), "{sample:?}");
+    let left: Vec<_> = fs::read_dir(&sockets)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["chronyd.sock"]);
+    drop(rig.client);
+    assert_eq!(by_socket.sample(), Err(SourceError::Unavailable));
+}
+
+/// A server that follows nobody calls itself synchronised, with an error of nothing; its client shows a stratum.
+#[test]
+fn a_server_that_goes_by_itself_and_its_client_are_not_believed() {
+    let Some(rig) = Rig::with("local stratum 10", "") else {
+        return;
+    };
+    assert!(rig.client.says("Selected source"), "the client has ended");
+    let tracking = rig.at_server.tracking().unwrap();
+    assert_eq!((tracking.leap, tracking.stratum), (Leap::Normal, 10));
+    assert_eq!(tracking.reference_id, [127, 127, 1, 1]);
+    assert!(tracking.bound_nanos() < 1_000, "{tracking:?}");
+    let local = SourceError::NotSynchronized(Unsynchronized::LocalReference);
+    assert_eq!(rig.at_server.sample(), Err(local));
+
+    let tracking = rig.source.tracking().unwrap();
+    assert_eq!((tracking.leap, tracking.stratum), (Leap::Normal, 11));
+    assert_eq!(tracking.reference_id, [127, 0, 0, 1], "nothing else tells");
+    let far = SourceError::NotSynchronized(Unsynchronized::Stratum {
+        stratum: Stratum::new(11),
+        stratum_max: Stratum::MAX_DEFAULT,
+    });
+    assert_eq!(rig.source.sample(), Err(far));
+
+    // Opted in by name: both share one clock, and their intervals meet.
+    let bound = Duration::from_millis(500);
+    let server = rig
+        .at_server
+        .with_local_reference(LocalReference::here([127, 0, 0, 1], bound));
+    let client = rig
+        .source
+        .with_local_reference(LocalReference::at([127, 0, 0, 1], bound));
+    for source in [server, client] {
+        let sample = source.sample().unwrap();
+        assert!(sample.interval.epsilon() >= bound);
+        assert!(contains_the_clock(&sample), "{sample:?}");
+    }
+}
+
+/// A client with `local` that loses its server goes by itself: the bound would fall to nothing, and it is refused instead.
+/// `rtcsync` changes nothing of what is answered here: it is for the kernel, which these daemons do not touch.
+#[test]
+fn a_client_that_loses_its_server_does_not_become_better() {
+    // It goes by itself as soon as its error could be more than 2 ms, and takes its oscillator for as bad as 0.1 %.
+    let lines = "local stratum 8 distance 0.002\nmaxclockerror 1000\nrtcsync";
+    let Some(rig) = Rig::with("local stratum 1", lines) else {
+        return;
+    };
+    let source = rig.source.with_age_max(Duration::from_secs(2400));
+    let started = SystemClocks::new().local();
+    while source.sample().is_err() {
+        assert!(rig.client.lives_on(Duration::from_millis(50)));
+        assert!(!is_over(started), "it is never synchronised");
+    }
+    let clock = Disciplined::new(&source, SystemClocks::new(), Config::default());
+    clock.poll().unwrap();
+    drop(rig.server);
+    let local = SourceError::NotSynchronized(Unsynchronized::LocalReference);
+    let (mut refused, mut epsilon) = (0, Duration::ZERO);
+    while refused < 20 {
+        match clock.poll() {
+            Ok(_) => assert_eq!(refused, 0, "believed again"),
+            Err(error) => {
+                assert_eq!(error, PollError::Source(local));
+                refused += 1;
+                let now = clock.now().unwrap().epsilon();
+                assert!(now > epsilon, "it falls from {epsilon:?} to {now:?}");
+                epsilon = now;
+            }
+        }
+        assert!(rig.client.lives_on(Duration::from_millis(50)));
+        assert!(!is_over(started), "its local reference never takes over");
+    }
+    let claimed = source.tracking().unwrap();
+    println!(
+        "it claims {} ns now, and is believed to {epsilon:?}",
+        claimed.bound_nanos()
+    );
+    assert!(Duration::from_nanos(claimed.bound_nanos()) < epsilon);
 }
 
 impl Rig {

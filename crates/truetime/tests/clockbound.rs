@@ -17,7 +17,7 @@ use synod_truetime::sim::{Machine, World};
 use synod_truetime::source::clockbound::{
     ClockBound, ClockStatus, ReadError, SEGMENT_BYTES, Segment, SegmentError,
 };
-use synod_truetime::{Clocks, Drift, Sample, Source, SourceError, SystemClocks};
+use synod_truetime::{Clocks, Drift, Sample, Source, SourceError, SystemClocks, Unsynchronized};
 
 const SECOND_NANOS: i64 = 1_000_000_000;
 
@@ -198,13 +198,16 @@ fn each_status_means_what_it_says() {
     assert!(of(Status::Synchronized).sample().is_ok());
     assert_eq!(
         of(Status::Unknown).sample(),
-        Err(SourceError::NotSynchronized)
+        Err(SourceError::NotSynchronized(Unsynchronized::Said))
     );
     assert_eq!(of(Status::Disrupted).sample(), Err(SourceError::Disrupted));
     let free = of(Status::FreeRunning);
     assert!(free.sample().is_ok());
     let strict = free.source().without_free_running();
-    assert_eq!(strict.sample(), Err(SourceError::NotSynchronized));
+    assert_eq!(
+        strict.sample(),
+        Err(SourceError::NotSynchronized(Unsynchronized::FreeRunning))
+    );
 }
 
 #[test]
@@ -212,10 +215,34 @@ fn nothing_is_believed_after_it_is_void() {
     let young = Shared::written(&bound_of(999 * SECOND_NANOS, 1000, Status::Synchronized));
     assert_eq!(young.sample().unwrap().valid_for, Duration::from_secs(1));
     let void = Shared::written(&bound_of(1000 * SECOND_NANOS, 1000, Status::Synchronized));
-    assert_eq!(void.sample(), Err(SourceError::NotSynchronized));
+    assert_eq!(
+        void.sample(),
+        Err(SourceError::NotSynchronized(Unsynchronized::Old))
+    );
     // Written before the machine was started: of its future.
     let future = Shared::written(&bound_of(-5 * SECOND_NANOS, 1000, Status::Synchronized));
     assert_eq!(future.sample(), Err(SourceError::Disrupted));
+}
+
+/// What ClockBound makes of a `chronyd` that follows nothing but its own clock.
+#[test]
+fn a_bound_of_nothing_is_no_bound() {
+    let as_of = monotonic_nanos(&machine());
+    let bound = |nanos| {
+        let void_after = time(as_of + 1000 * SECOND_NANOS);
+        ClockErrorBound::new(
+            time(as_of),
+            void_after,
+            nanos,
+            7,
+            1000,
+            Status::Synchronized,
+            true,
+        )
+    };
+    let unmeasured = SourceError::NotSynchronized(Unsynchronized::Unmeasured);
+    assert_eq!(Shared::written(&bound(0)).sample(), Err(unmeasured));
+    assert!(Shared::written(&bound(1)).sample().is_ok());
 }
 
 #[test]
@@ -228,7 +255,10 @@ fn a_file_that_is_no_segment_has_a_name() {
         shared.source().segment(),
         Err(ReadError::Segment(SegmentError::Uninitialized))
     ));
-    assert_eq!(shared.sample(), Err(SourceError::NotSynchronized));
+    assert_eq!(
+        shared.sample(),
+        Err(SourceError::NotSynchronized(Unsynchronized::Said))
+    );
     drop(writer);
     // A folder can be opened, and not read.
     assert_eq!(

@@ -8,8 +8,8 @@ use synod_truetime::sim::{Fault, Machine, World};
 use synod_truetime::source::PeerSource;
 use synod_truetime::source::peer::{PeerError, Reply};
 use synod_truetime::{
-    Clocks, Combined, Config, Disciplined, Drift, Interval, PollError, Polled, Sample, Source,
-    SourceError, TimeError, TrueTime,
+    Clocks, Combined, Config, Disciplined, Drift, Interval, PollError, Polled, Reading, Sample,
+    Source, SourceError, TimeError, TrueTime,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,9 +19,9 @@ const MILLI: Duration = Duration::from_millis(1);
 fn reply(world: &World, peer: &PeerSource<Machine>, nonce: u64) -> Reply {
     let request = peer.ask(nonce);
     world.advance(MILLI / 2);
-    let now = Interval::around(world.now(), MILLI);
+    let now = Reading::synchronized(Interval::around(world.now(), MILLI));
     world.advance(MILLI / 2);
-    request.reply(now, now)
+    request.reply(&now, &now)
 }
 
 fn exchange(world: &World, peer: &PeerSource<Machine>, nonce: u64) {
@@ -92,8 +92,8 @@ fn sleep_that_is_not_seen_is_covered_in_a_kept_sample() {
     let machine = Machine::new(&world, 0);
     let peer = PeerSource::new(machine.clone(), Drift::from_ppb(0), 1000 * SECOND);
     let request = peer.ask(1);
-    let now = Interval::spanning(world.now(), world.now().later(1));
-    peer.handle_reply(&request.reply(now, now)).unwrap();
+    let now = Reading::synchronized(Interval::spanning(world.now(), world.now().later(1)));
+    peer.handle_reply(&request.reply(&now, &now)).unwrap();
     let config = Config {
         drift: Drift::from_ppb(0),
         ..Config::default()

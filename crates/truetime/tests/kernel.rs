@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use synod_truetime::source::{Kernel, Question, Timex};
-use synod_truetime::{Clocks, Source, SourceError, SystemClocks};
+use synod_truetime::{Clocks, Source, SourceError, SystemClocks, Unsynchronized};
 
 /// A clock that chrony keeps, just updated.
 const SYNCHRONIZED: Timex = Timex {
     state: Timex::TIME_OK,
     status: Timex::STA_NANO,
     maxerror_micros: 85,
+    esterror_micros: 3,
     offset: 0,
+    freq: 0,
+    tick_micros: 10_000,
 };
 
 #[test]
@@ -49,9 +52,11 @@ fn three_ways_to_say_that_nothing_is_known() {
         state: 5,
         status: 0x40,
         maxerror_micros: 16_000_000,
-        offset: 0,
+        esterror_micros: 16_000_000,
+        ..SYNCHRONIZED
     };
-    assert_eq!(bare.bound_nanos(), Err(SourceError::NotSynchronized));
+    let said = Err(SourceError::NotSynchronized(Unsynchronized::Said));
+    assert_eq!(bare.bound_nanos(), said);
     for timex in [
         Timex {
             state: 5,
@@ -59,6 +64,7 @@ fn three_ways_to_say_that_nothing_is_known() {
         },
         Timex {
             status: Timex::STA_UNSYNC,
+            maxerror_micros: 16_000_000,
             ..SYNCHRONIZED
         },
         Timex {
@@ -82,11 +88,7 @@ fn three_ways_to_say_that_nothing_is_known() {
             ..SYNCHRONIZED
         },
     ] {
-        assert_eq!(
-            timex.bound_nanos(),
-            Err(SourceError::NotSynchronized),
-            "{timex:?}"
-        );
+        assert_eq!(timex.bound_nanos(), said, "{timex:?}");
     }
     let negative = Timex {
         maxerror_micros: -1,
@@ -100,11 +102,86 @@ fn three_ways_to_say_that_nothing_is_known() {
     assert_eq!(leaping.bound_nanos(), Err(SourceError::Disrupted));
 }
 
+/// chrony tells the kernel the error in any case, and clears the flag only with `rtcsync` in its configuration.
+#[test]
+fn a_kernel_that_was_told_an_error_and_no_more_names_what_is_missing() {
+    let without_rtcsync = Timex {
+        state: 5,
+        status: Timex::STA_UNSYNC | Timex::STA_NANO,
+        maxerror_micros: 17_288,
+        ..SYNCHRONIZED
+    };
+    let missing = Unsynchronized::FlagNotCleared;
+    assert_eq!(
+        without_rtcsync.bound_nanos(),
+        Err(SourceError::NotSynchronized(missing))
+    );
+    assert!(missing.to_string().contains("rtcsync"));
+}
+
+/// systemd-timesyncd tells an error of zero and an estimate of zero at each update, and the kernel adds to the first.
+#[test]
+fn an_error_of_zero_is_no_measure() {
+    let clocks = SystemClocks::new();
+    let (question, ()) = Question::ask(&clocks, || ());
+    for seconds in [0, 1, 31, 2048] {
+        let claimed = Timex {
+            maxerror_micros: 500 * seconds,
+            esterror_micros: 0,
+            ..SYNCHRONIZED
+        };
+        let unmeasured = Err(SourceError::NotSynchronized(Unsynchronized::Unmeasured));
+        assert_eq!(claimed.sample(&question, None), unmeasured);
+        let bound = Duration::from_millis(100);
+        let sample = claimed.sample(&question, Some(bound)).unwrap();
+        assert!(sample.interval.epsilon() >= bound);
+    }
+    for measured in [
+        Timex {
+            maxerror_micros: 501,
+            esterror_micros: 0,
+            ..SYNCHRONIZED
+        },
+        Timex {
+            maxerror_micros: 500,
+            esterror_micros: 1,
+            ..SYNCHRONIZED
+        },
+    ] {
+        assert!(measured.sample(&question, None).is_ok(), "{measured:?}");
+    }
+}
+
+/// What the kernel corrects is what the raw oscillator is off by: a TSC that was calibrated wrongly.
+#[test]
+fn the_corrections_of_the_kernel_are_in_the_drift() {
+    let drift = |freq: i64, tick_micros: i64| {
+        Timex {
+            freq,
+            tick_micros,
+            ..SYNCHRONIZED
+        }
+        .drift_ppb()
+    };
+    assert_eq!(drift(0, 10_000), 500_000);
+    assert_eq!(drift(250 << 16, 10_000), 750_000);
+    assert_eq!(drift(-(250 << 16) - 1, 10_000), 750_001);
+    // chrony makes 1,100 ppm of eleven microseconds a tick.
+    assert_eq!(drift(0, 10_011), 1_600_000);
+    assert_eq!(drift(7 << 16, 9_989), 1_607_000);
+    assert_eq!(drift(0, 0), 500_000);
+    assert_eq!(drift(i64::MIN, i64::MAX), u32::MAX);
+}
+
 proptest! {
     #[test]
-    fn any_fields_have_a_bound_or_an_error(state: i32, status: i32, maxerror_micros: i64, offset: i64) {
-        let timex = Timex { state, status, maxerror_micros, offset };
+    fn any_fields_have_a_bound_or_an_error(
+        state: i32, status: i32, maxerror_micros: i64, offset: i64, freq: i64, tick_micros: i64,
+    ) {
+        let esterror_micros = 1;
+        let timex = Timex { state, status, maxerror_micros, esterror_micros, offset, freq, tick_micros };
         let _ = timex.bound_nanos();
+        prop_assert!(timex.drift_ppb() >= 500_000);
         let timex = Timex { state: state.rem_euclid(6), status: status & 0x2000, ..timex };
         if let Ok(bound_nanos) = timex.bound_nanos() {
             prop_assert!(bound_nanos >= maxerror_micros.unsigned_abs() * 1000 + 500_000);
@@ -130,10 +207,15 @@ fn the_kernel_of_this_machine() {
     };
     if timex.state == 5 || timex.status & Timex::STA_UNSYNC != 0 {
         println!("not synchronised here: {timex:?}");
-        assert_eq!(timex.sample(&question), Err(SourceError::NotSynchronized));
+        let sample = timex.sample(&question, None);
+        assert!(
+            matches!(sample, Err(SourceError::NotSynchronized(_))),
+            "{sample:?}"
+        );
         return;
     }
-    let sample = timex.sample(&question);
+    // Whoever keeps the clock may measure nothing: then the bound is this one's word.
+    let sample = timex.sample(&question, Some(Duration::from_secs(1)));
     println!("synchronised here: {timex:?}, {sample:?}");
     let sample = match sample {
         // On the evening before a leap second, say.

@@ -5,7 +5,7 @@
 use core::time::Duration;
 
 use synod_truetime::sim::{Fault, Machine, World};
-use synod_truetime::source::chrony::{DATAGRAM_BYTES, Tracking, request};
+use synod_truetime::source::chrony::{DATAGRAM_BYTES, Tracking, Trust, request};
 use synod_truetime::source::{Question, Timex};
 use synod_truetime::{Clocks, Sample, SourceError, Timestamp};
 
@@ -27,12 +27,14 @@ fn before_midnight(left: Duration) -> (World, Machine, Timestamp) {
 
 fn kernel(machine: &Machine, status: i32, state: i32) -> Result<Sample, SourceError> {
     let (question, timex) = Question::ask(machine, || Timex {
+        esterror_micros: 1,
         state,
         status: status | Timex::STA_NANO,
         maxerror_micros: 1_000,
         offset: 0,
+        ..Timex::default()
     });
-    timex.sample(&question)
+    timex.sample(&question, None)
 }
 
 /// With servers that are asked once a day, so that nothing else bounds the age.
@@ -42,6 +44,7 @@ fn chrony(machine: &Machine, leap: u8) -> Result<Sample, SourceError> {
         let wall = machine.realtime().as_nanos() / SECOND.as_nanos() as i64;
         datagram[1] = 2;
         datagram[4..8].copy_from_slice(&[0, 33, 0, 5]);
+        datagram[28..32].copy_from_slice(&[192, 0, 2, 1]);
         datagram[53] = 2;
         datagram[55] = leap;
         datagram[56..64].copy_from_slice(&wall.to_be_bytes());
@@ -50,7 +53,11 @@ fn chrony(machine: &Machine, leap: u8) -> Result<Sample, SourceError> {
         datagram
     });
     let tracking = Tracking::decode(&datagram, 0).expect("an answer that can be believed");
-    tracking.sample(&question, Duration::MAX)
+    let trust = Trust {
+        age_max: Duration::MAX,
+        ..Trust::DEFAULT
+    };
+    tracking.sample(&question, &trust)
 }
 
 fn samples(machine: &Machine) -> [Result<Sample, SourceError>; 4] {

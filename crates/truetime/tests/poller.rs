@@ -5,12 +5,12 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use synod_truetime::sim::{Machine, World};
 use synod_truetime::{
-    Clocks, Config, Disciplined, Interval, Local, Sample, Source, SourceError, SystemClocks,
-    Timestamp, TrueTime,
+    Clocks, Config, Disciplined, Interval, Local, PollError, Sample, Source, SourceError,
+    SpawnError, SystemClocks, TimeError, Timestamp, TrueTime,
 };
 
 /// Takes its machine's oscillator for true time, and tells of each question.
@@ -67,7 +67,7 @@ fn it_goes_on_until_it_is_dropped() {
 #[test]
 fn readers_are_right_while_it_polls() {
     let (clock, told) = clock(SystemClocks::new());
-    let _poller = clock.spawn(Duration::from_micros(100)).unwrap();
+    let _poller = clock.spawn(Duration::from_millis(1)).unwrap();
     told.recv().unwrap();
     while clock.now().is_err() {
         thread::yield_now();
@@ -90,4 +90,107 @@ fn readers_are_right_while_it_polls() {
             });
         }
     });
+}
+
+/// A daemon that is not there.
+struct Absent;
+
+impl Source for Absent {
+    fn sample(&self) -> Result<Sample, SourceError> {
+        Err(SourceError::Unavailable)
+    }
+}
+
+/// As far ahead as no machine is ever slow.
+fn in_a_minute() -> Instant {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a deadline is on the clock of the caller"
+    )]
+    let now = Instant::now();
+    now + Duration::from_secs(60)
+}
+
+#[test]
+fn too_many_polls_are_refused() {
+    let (clock, _told) = clock(Machine::new(&World::new(1), 0));
+    for pause in [Duration::ZERO, Duration::from_micros(999)] {
+        let refused = clock.spawn(pause);
+        assert!(
+            matches!(refused, Err(SpawnError::TooOften { .. })),
+            "{refused:?}"
+        );
+    }
+}
+
+/// Without a daemon: what a user sees is why, and how long ago that was.
+#[test]
+fn silence_has_a_reason() {
+    let clock = Arc::new(Disciplined::new(
+        Absent,
+        SystemClocks::new(),
+        Config::default(),
+    ));
+    assert_eq!(clock.status().polls, 0);
+    let nobody = clock
+        .wait_synchronised(in_a_minute() - Duration::from_secs(60))
+        .unwrap_err();
+    assert_eq!(
+        (nobody.time, nobody.last),
+        (TimeError::NotSynchronized, None)
+    );
+    assert!(nobody.to_string().contains("polled at all"));
+
+    let error = PollError::Source(SourceError::Unavailable);
+    assert_eq!(clock.poll(), Err(error));
+    let status = clock.status();
+    assert_eq!((status.polls, status.failures), (1, 1));
+    assert_eq!(status.adopted_ago, None);
+    let last = status.last_error.unwrap();
+    assert_eq!(last.error, error);
+    assert!(last.ago < Duration::from_secs(60));
+    let late = clock
+        .wait_synchronised(in_a_minute() - Duration::from_secs(60))
+        .unwrap_err();
+    assert_eq!(late.last, Some(error));
+    assert!(late.to_string().contains("not there"), "{late}");
+}
+
+#[test]
+fn whoever_waits_is_woken_by_the_poll() {
+    let (clock, told) = clock(Machine::new(&World::new(1), 0));
+    let began = in_a_minute();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| clock.wait_synchronised(in_a_minute()));
+        let poller = clock.spawn(Duration::from_secs(3600)).unwrap();
+        told.recv().unwrap();
+        assert!(waits.join().unwrap().is_ok());
+        assert!(
+            in_a_minute() < began + Duration::from_secs(60),
+            "it was woken, and not by the deadline"
+        );
+        drop(poller);
+    });
+    let status = clock.status();
+    assert!(status.reading.is_ok() && status.adopted_ago.is_some());
+    assert_eq!(status.last_error, None);
+}
+
+#[tokio::test]
+async fn a_task_that_waits_is_woken_by_the_poll() {
+    let (clock, _told) = clock(Machine::new(&World::new(1), 0));
+    let waits = Arc::clone(&clock);
+    let deadline = tokio::time::Instant::from_std(in_a_minute());
+    let waits = tokio::spawn(async move { waits.wait_synchronised_tokio(deadline).await });
+    tokio::task::yield_now().await;
+    clock.poll().unwrap();
+    assert!(waits.await.unwrap().is_ok());
+
+    let absent = Disciplined::new(Absent, SystemClocks::new(), Config::default());
+    let _ = absent.poll();
+    let late = absent
+        .wait_synchronised_tokio(tokio::time::Instant::now())
+        .await
+        .unwrap_err();
+    assert_eq!(late.last, Some(PollError::Source(SourceError::Unavailable)));
 }

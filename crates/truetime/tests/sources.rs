@@ -7,10 +7,12 @@
 use core::time::Duration;
 
 use synod_truetime::sim::{Fault, Machine, World};
-use synod_truetime::source::chrony::{DATAGRAM_BYTES, Tracking, request};
-use synod_truetime::source::peer::{Exchange, Peer, Reply, Request};
+use synod_truetime::source::chrony::{DATAGRAM_BYTES, Tracking, Trust, request};
+use synod_truetime::source::peer::{Exchange, Peer, PeerError, Reply, Request};
 use synod_truetime::source::{FixedEpsilon, Question, Sample, Source};
-use synod_truetime::{BoundKind, Clocks, Drift, Interval, Local, Timestamp};
+use synod_truetime::{
+    BoundKind, Clocks, Drift, Interval, Local, Reading, SourceError, Stratum, Timestamp,
+};
 
 const CASES: u64 = 400_000;
 /// Of one sample.
@@ -154,9 +156,12 @@ fn the_kernel() {
             status: Timex::STA_NANO,
             maxerror_micros: (error_nanos / 1000).cast_signed()
                 + 500 * (second(&machine) - updated),
+            // Measured, not claimed to be zero.
+            esterror_micros: 1,
             offset: -sign * offset_nanos,
+            ..Timex::default()
         });
-        let sample = timex.sample(&question).unwrap();
+        let sample = timex.sample(&question, None).unwrap();
         check(&machine, &sample, Drift::from_ppb(sample.drift_ppb));
     }
 }
@@ -193,7 +198,11 @@ fn chrony() {
             datagram
         });
         let tracking = Tracking::decode(&datagram, 0).unwrap();
-        let sample = tracking.sample(&question, Duration::MAX).unwrap();
+        let trust = Trust {
+            age_max: Duration::MAX,
+            ..Trust::DEFAULT
+        };
+        let sample = tracking.sample(&question, &trust).unwrap();
         check(&machine, &sample, Drift::from_ppm(DRIFT_PPM));
     }
 }
@@ -213,6 +222,7 @@ fn report(machine: &Machine) -> [u8; DATAGRAM_BYTES] {
     let wall = machine.realtime().as_nanos();
     datagram[1] = 2;
     datagram[4..8].copy_from_slice(&[0, 33, 0, 5]);
+    datagram[28..32].copy_from_slice(&[192, 0, 2, 1]);
     datagram[53] = 2;
     datagram[56..64].copy_from_slice(&(wall / SECOND_NANOS).to_be_bytes());
     datagram[68..72].copy_from_slice(&correction);
@@ -250,7 +260,8 @@ fn clockbound() {
         set_ahead(&machine, sign * world.draw(0, 1_000_000));
         let monotonic = machine.monotonic();
         let as_of = monotonic - monotonic % TICK_NANOS;
-        let bound_nanos = error_nanos(&machine);
+        // An error of zero is nobody's measure.
+        let bound_nanos = error_nanos(&machine).max(1);
         pass(&world, 10 * 1000 * SECOND_NANOS);
 
         let mut bytes = [0; 80];
@@ -295,7 +306,7 @@ fn a_peer() {
         let received = touching(&world);
         way(&world);
         let sent = touching(&world);
-        let reply = Reply::decode(&request.reply(received, sent).encode()).unwrap();
+        let reply = Reply::decode(&request.reply(&received, &sent).encode()).unwrap();
         way(&world);
         let sample = peer.handle_reply(&reply, Ticking(&asker).local()).unwrap();
         check(&asker, &sample, drift);
@@ -314,19 +325,22 @@ fn way(world: &World) {
 }
 
 /// True time, which lies in the nanosecond that begins now, and nothing more on one side or on both.
-fn touching(world: &World) -> Interval {
+fn touching(world: &World) -> Reading {
     let slack = || (world.draw(0, 1_000_000) * world.draw(0, 1)).unsigned_abs();
     let now = world.now();
-    Interval::spanning(now.earlier(slack()), now.later(1 + slack()))
+    Reading::synchronized(Interval::spanning(
+        now.earlier(slack()),
+        now.later(1 + slack()),
+    ))
 }
 
 /// NTP's figures: the offset is the middle, the error is half of the round trip less what the peer held it.
 #[test]
 fn an_exchange_is_as_wide_as_the_round_trip_and_the_peer() {
-    let at = |nanos: i64| Interval::at(Timestamp::from_nanos(nanos));
+    let at = |nanos: i64| Reading::synchronized(Interval::at(Timestamp::from_nanos(nanos)));
     let exchange = Exchange::begin(1, Local::from_nanos(1_000), Drift::from_ppb(0));
     // 300 there, 40 held, 100 back.
-    let reply = exchange.request().reply(at(70_300), at(70_340));
+    let reply = exchange.request().reply(&at(70_300), &at(70_340));
     let sample = exchange.finish(&reply, Local::from_nanos(1_440)).unwrap();
     assert_eq!(sample.at, Local::from_nanos(1_000));
     assert_eq!(sample.interval.width(), Duration::from_nanos(400 + 1));
@@ -335,24 +349,22 @@ fn an_exchange_is_as_wide_as_the_round_trip_and_the_peer() {
 
 #[test]
 fn replies_that_are_no_answers() {
-    use synod_truetime::source::peer::PeerError;
-
-    let at = |nanos: i64| Interval::at(Timestamp::from_nanos(nanos));
+    let at = |nanos: i64| Reading::synchronized(Interval::at(Timestamp::from_nanos(nanos)));
     let local = Local::from_nanos;
     let mut peer = Peer::new(Drift::DEFAULT, Duration::from_secs(1));
-    let nobody_asked = Request { nonce: 1 }.reply(at(0), at(0));
+    let nobody_asked = Request { nonce: 1 }.reply(&at(0), &at(0));
     assert_eq!(
         peer.handle_reply(&nobody_asked, local(5)),
         Err(PeerError::Nonce)
     );
     let request = peer.ask(7, local(1_000));
-    let foreign = Request { nonce: 8 }.reply(at(0), at(0));
+    let foreign = Request { nonce: 8 }.reply(&at(0), &at(0));
     assert_eq!(
         peer.handle_reply(&foreign, local(1_100)),
         Err(PeerError::Nonce)
     );
     // The exchange goes on, and ends with its own reply; a reply counts once.
-    let own = request.reply(at(50), at(60));
+    let own = request.reply(&at(50), &at(60));
     assert!(peer.handle_reply(&own, local(1_100)).is_ok());
     assert_eq!(peer.handle_reply(&own, local(1_100)), Err(PeerError::Nonce));
     // Older than a second: forgotten.
@@ -362,7 +374,7 @@ fn replies_that_are_no_answers() {
     let refused = |received, sent, answered| {
         let mut peer = Peer::new(Drift::DEFAULT, Duration::from_secs(1));
         let request = peer.ask(7, local(1_000));
-        peer.handle_reply(&request.reply(received, sent), local(answered))
+        peer.handle_reply(&request.reply(&received, &sent), local(answered))
             .unwrap_err()
     };
     assert_eq!(refused(at(50), at(60), 999), PeerError::Backwards);
@@ -375,7 +387,7 @@ fn replies_that_are_no_answers() {
         refused(at(i64::MIN), at(i64::MAX), 1_100),
         PeerError::Contradiction
     );
-    let mut reversed = request.reply(at(50), at(60)).encode();
+    let mut reversed = request.reply(&at(50), &at(60)).encode();
     reversed[8..16].copy_from_slice(&51_i64.to_be_bytes());
     assert_eq!(Reply::decode(&reversed), Err(PeerError::Malformed));
 }
@@ -383,13 +395,57 @@ fn replies_that_are_no_answers() {
 /// A bound that a peer only estimated is no harder here.
 #[test]
 fn what_kind_of_bound_a_peer_has_is_told() {
-    let at = |nanos: i64| Interval::at(Timestamp::from_nanos(nanos));
+    let at = |nanos: i64| Reading::synchronized(Interval::at(Timestamp::from_nanos(nanos)));
     let statistical = BoundKind::Statistical { miss_ppb: 30_000 };
     for bound in [BoundKind::Hard, statistical] {
         let exchange = Exchange::begin(1, Local::from_nanos(1_000), Drift::DEFAULT);
-        let reply = exchange.request().reply(at(50), at(60)).with_bound(bound);
+        let estimated = Reading { bound, ..at(60) };
+        let reply = exchange.request().reply(&at(50), &estimated);
         let reply = Reply::decode(&reply.encode()).unwrap();
         let sample = exchange.finish(&reply, Local::from_nanos(1_100)).unwrap();
         assert_eq!(sample.bound, bound);
     }
+}
+
+/// Two nodes that learn from each other, and from nobody else any more: they count upwards, and refuse in the end. What
+/// they say until then is right, since each exchange makes it wider.
+#[test]
+fn peers_that_lead_in_a_circle_come_to_an_end() {
+    let world = World::new(6);
+    let machines = [(); 2].map(|()| Machine::new(&world, DRIFT_PPM));
+    let drift = Drift::from_ppm(DRIFT_PPM);
+    let mut knows = Reading {
+        stratum: Stratum::new(2),
+        ..touching(&world)
+    };
+    let mut width = knows.interval.width();
+    let mut hops = 0;
+    let error = loop {
+        let asker = &machines[hops % 2];
+        let exchange = Exchange::begin(hops as u64, asker.local(), drift);
+        let reply = exchange.request().reply(&knows, &knows);
+        let reply = Reply::decode(&reply.encode()).unwrap();
+        match exchange.finish(&reply, asker.local()) {
+            Ok(sample) => {
+                check(asker, &sample, drift);
+                assert_eq!(sample.stratum, knows.stratum.next());
+                let now = drift.extrapolate(sample.interval, asker.local().nanos_since(sample.at));
+                knows = Reading {
+                    interval: now.widen(1),
+                    stratum: sample.stratum,
+                    ..knows
+                };
+                assert!(knows.interval.width() >= width);
+                width = knows.interval.width();
+            }
+            Err(error) => break error,
+        }
+        hops += 1;
+        assert!(hops < 100, "they lead each other for ever");
+    };
+    assert_eq!((error, hops), (PeerError::Stratum, 7));
+    assert!(matches!(
+        SourceError::from(error),
+        SourceError::NotSynchronized(_)
+    ));
 }

@@ -9,7 +9,7 @@ use synod_truetime::sim::{Machine, Reference, World};
 use synod_truetime::source::{Chrony, ClockBound, FixedEpsilon, Kernel};
 use synod_truetime::{
     Clocks, Drift, Interval, NoAgreement, Sample, Source, SourceError, SystemClocks, Timestamp,
-    marzullo,
+    Unsynchronized, marzullo,
 };
 
 use crate::linux::Arguments;
@@ -166,7 +166,7 @@ impl Panel {
             let sample = entry.said?;
             let age_nanos = now.nanos_since(sample.at);
             if Duration::from_nanos(age_nanos) > sample.valid_for {
-                return Err(SourceError::NotSynchronized);
+                return Err(SourceError::NotSynchronized(Unsynchronized::Old));
             }
             let drift = self.drift.max(Drift::from_ppb(sample.drift_ppb));
             Ok(drift.extrapolate(sample.interval, age_nanos))
@@ -176,12 +176,27 @@ impl Panel {
         let faulty_max = known.len().saturating_sub(1) / 2;
         let agreement = marzullo(&known, faulty_max);
         *self.agreed.lock().unwrap_or_else(PoisonError::into_inner) =
-            agreement.ok().map(|agreement| Sample {
-                at: now,
-                interval: agreement.interval,
-                drift_ppb: 0,
-                valid_for: Duration::from_secs(10),
-                bound: synod_truetime::BoundKind::Hard,
+            agreement.ok().map(|agreement| {
+                // The nearest of those who agree: the others may have it from there, or from here.
+                let said = self
+                    .entries
+                    .iter()
+                    .filter_map(|entry| grown(entry).and(entry.said).ok());
+                let agreed = said
+                    .enumerate()
+                    .filter(|(place, _)| agreement.truechimers.contains(*place));
+                Sample {
+                    scale: synod_truetime::Scale::Utc,
+                    at: now,
+                    interval: agreement.interval,
+                    drift_ppb: 0,
+                    valid_for: Duration::from_secs(10),
+                    bound: synod_truetime::BoundKind::Hard,
+                    stratum: agreed
+                        .map(|(_, sample)| sample.stratum)
+                        .min()
+                        .unwrap_or_default(),
+                }
             });
 
         let mut place = 0..;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use synod_truetime::source::PeerSource;
 use synod_truetime::source::peer::{Reply, Request};
-use synod_truetime::{Clocks, Drift, Interval, Sample, Source, SourceError, SystemClocks};
+use synod_truetime::{Clocks, Drift, Reading, Sample, Source, SourceError, SystemClocks};
 
 use crate::panel::Agreed;
 
@@ -70,7 +70,7 @@ impl Source for Remote {
 /// Tells whoever asks what was agreed on, as it is by now; nothing while there is no agreement.
 pub(crate) fn serve(address: SocketAddr, agreed: Agreed, drift: Drift) -> io::Result<()> {
     let socket = UdpSocket::bind(address)?;
-    let now = move || -> Option<Interval> {
+    let now = move || -> Option<Reading> {
         let sample = agreed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -78,7 +78,10 @@ pub(crate) fn serve(address: SocketAddr, agreed: Agreed, drift: Drift) -> io::Re
             .copied()?;
         let age_nanos = SystemClocks::new().local().nanos_since(sample.at);
         let fresh = Duration::from_nanos(age_nanos) <= sample.valid_for;
-        fresh.then(|| drift.extrapolate(sample.interval, age_nanos))
+        fresh.then(|| Reading {
+            stratum: sample.stratum,
+            ..Reading::synchronized(drift.extrapolate(sample.interval, age_nanos))
+        })
     };
     std::thread::spawn(move || {
         let mut bytes = [0; Request::BYTES];
@@ -87,7 +90,7 @@ pub(crate) fn serve(address: SocketAddr, agreed: Agreed, drift: Drift) -> io::Re
                 continue;
             };
             if let (Some(received), Some(sent)) = (now(), now()) {
-                let reply = Request::decode(bytes).reply(received, sent);
+                let reply = Request::decode(bytes).reply(&received, &sent);
                 // Who has gone does not need it.
                 let _ = socket.send_to(&reply.encode(), from);
             }

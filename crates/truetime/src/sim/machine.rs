@@ -31,7 +31,8 @@ pub enum Fault {
     Slew(i32),
     /// The machine sleeps for so long: true time passes, and only `boottime` and `realtime` know.
     Suspend(Duration),
-    /// The virtual machine stops for so long: true time passes, and no clock knows.
+    /// The virtual machine stops for so long: true time passes, and no clock knows. Its hypervisor does, if there is one
+    /// that tells ([`Machine::with_hypervisor`]).
     Pause(Duration),
 }
 
@@ -53,6 +54,8 @@ struct State {
     wall_nanos: i64,
     granularity: u32,
     may_sleep: bool,
+    /// Counts pauses, if the hypervisor tells of them.
+    marker: Option<u64>,
 }
 
 impl Machine {
@@ -82,6 +85,7 @@ impl Machine {
                 wall_nanos: wall,
                 granularity: 1,
                 may_sleep: true,
+                marker: None,
                 rng,
             })),
         }
@@ -98,6 +102,13 @@ impl Machine {
     #[must_use]
     pub fn sleepless(self) -> Self {
         self.counted().may_sleep = false;
+        self
+    }
+
+    /// On a hypervisor that tells when it has stopped the machine, as by VMClock.
+    #[must_use]
+    pub fn with_hypervisor(self) -> Self {
+        self.counted().marker = Some(0);
         self
     }
 
@@ -126,6 +137,7 @@ impl Machine {
             }
             Fault::Pause(duration) => {
                 self.world.advance(duration);
+                state.marker = state.marker.map(|marker| marker + 1);
                 state.counted_picos = self.world.elapsed_picos();
             }
         }
@@ -193,6 +205,10 @@ impl Clocks for Machine {
 
     fn granularity(&self) -> u32 {
         self.counted().granularity
+    }
+
+    fn disruption_marker(&self) -> u64 {
+        self.counted().marker.unwrap_or(0)
     }
 
     fn may_sleep(&self) -> bool {

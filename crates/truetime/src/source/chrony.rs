@@ -22,35 +22,40 @@
 
 use core::time::Duration;
 
-use crate::Timestamp;
-use crate::source::{Question, Sample, SourceError};
+use crate::source::{Question, Sample, SourceError, Unsynchronized};
 use crate::timestamp::nanos;
+use crate::{Stratum, Timestamp};
 
 #[cfg(feature = "std")]
 mod client;
 mod float;
+#[cfg(all(feature = "std", unix))]
+mod socket;
 mod tracking;
+mod trust;
 
 #[cfg(feature = "std")]
 pub use client::{Chrony, QueryError};
 pub use float::Float;
+#[cfg(all(feature = "std", unix))]
+pub use socket::ChronySocket;
 pub use tracking::{DATAGRAM_BYTES, Leap, ReplyError, Tracking, request};
+pub use trust::{LocalReference, Trust};
 
 impl Tracking {
     /// The sample that this report makes if it answers that question.
     ///
-    /// `age_max` bounds the time since the last update; a shorter one counts for a daemon that polls
+    /// `trust.age_max` bounds the time since the last update; a shorter one counts for a daemon that polls
     /// often: eight times its last interval, or two minutes if that is more.
     ///
     /// # Errors
-    /// - [`SourceError::NotSynchronized`] if it says so, or if the last update is too old.
+    /// - [`SourceError::NotSynchronized`] if it says so, if it follows nobody ([`check`](Self::check)), or if the last
+    ///   update is too old.
     /// - [`SourceError::Disrupted`] if the last update lies in the future of the wall clock, which
     ///   somebody must have set back, or if a leap second is due within a second and the bound.
-    pub fn sample(&self, question: &Question, age_max: Duration) -> Result<Sample, SourceError> {
-        if self.leap == Leap::Unsynchronized || self.stratum == 0 {
-            return Err(SourceError::NotSynchronized);
-        }
-        let bound_nanos = self.bound_nanos();
+    pub fn sample(&self, question: &Question, trust: &Trust) -> Result<Sample, SourceError> {
+        let beyond = self.check(trust).map_err(SourceError::NotSynchronized)?;
+        let bound_nanos = self.bound_nanos().saturating_add(nanos(beyond));
         let updated = Timestamp::from_nanos(self.reference_time_nanos);
         if updated
             > question
@@ -60,13 +65,14 @@ impl Tracking {
             return Err(SourceError::Disrupted);
         }
         let age = question.wall() - updated;
-        let valid_for = self.age_max().min(age_max).saturating_sub(age);
+        let valid_for = self.age_max().min(trust.age_max).saturating_sub(age);
         if valid_for.is_zero() {
-            return Err(SourceError::NotSynchronized);
+            return Err(SourceError::NotSynchronized(Unsynchronized::Old));
         }
         let mut sample = question.sample(bound_nanos);
         sample.drift_ppb = u32::try_from(self.drift_ppb()).unwrap_or(u32::MAX);
         sample.valid_for = valid_for;
+        sample.stratum = Stratum::new(self.stratum);
         if self.leap != Leap::Normal {
             let left = question
                 .until_leap(bound_nanos)

@@ -34,7 +34,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::source::{Question, Sample, Source, SourceError};
+use crate::source::{Question, Sample, Source, SourceError, Unsynchronized};
 use crate::{Clocks, Drift};
 
 mod segment;
@@ -118,7 +118,7 @@ impl<C: Clocks> Source for ClockBound<C> {
         let (question, answer) = Question::ask(&self.clocks, || self.ask());
         let (segment, monotonic_nanos) = answer?;
         if segment.status == ClockStatus::FreeRunning && !self.free_running {
-            return Err(SourceError::NotSynchronized);
+            return Err(SourceError::NotSynchronized(Unsynchronized::FreeRunning));
         }
         segment.sample(&question, monotonic_nanos, self.drift)
     }

@@ -1,6 +1,9 @@
 //! The Linux kernel's own bound: `adjtimex`, read and never written.
 
-use crate::source::{Question, Sample, Source, SourceError};
+use core::time::Duration;
+
+use crate::source::{Question, Sample, Source, SourceError, Unsynchronized};
+use crate::timestamp::nanos;
 use crate::{Clocks, Drift};
 
 mod sys;
@@ -20,17 +23,33 @@ mod sys;
 ///       1 s   2 s   3 s        update
 /// ```
 ///
-/// It is as good as the daemon. Some simple ones claim 0 at each update, however far the server is:
-/// use this source where chrony or ntpd keep the clock.
+/// chrony tells the kernel only if its configuration has the line `rtcsync`; without it the kernel goes on saying that the
+/// clock is not synchronised ([`Unsynchronized::FlagNotCleared`]).
+///
+/// It is as good as the daemon. Some simple ones (systemd-timesyncd, busybox) claim an error of 0 at each update, however
+/// far the server is. That claim is refused ([`Unsynchronized::Unmeasured`]) unless the caller gives a bound instead of
+/// it: [`with_unmeasured`](Self::with_unmeasured). Nor does the kernel know what the daemon goes by: where a server may
+/// follow only its own clock, ask [`Chrony`](crate::source::Chrony), which sees the stratum.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel<C> {
     clocks: C,
+    unmeasured: Option<Duration>,
 }
 
 impl<C: Clocks> Kernel<C> {
     /// Asks the kernel that this process runs on.
     pub const fn new(clocks: C) -> Self {
-        Self { clocks }
+        Self {
+            clocks,
+            unmeasured: None,
+        }
+    }
+
+    /// Believes a daemon that claims an error of zero, and takes the clock for as wrong as this at its updates.
+    #[must_use]
+    pub const fn with_unmeasured(mut self, bound: Duration) -> Self {
+        self.unmeasured = Some(bound);
+        self
     }
 
     /// What the kernel says now.
@@ -45,7 +64,7 @@ impl<C: Clocks> Kernel<C> {
 impl<C: Clocks> Source for Kernel<C> {
     fn sample(&self) -> Result<Sample, SourceError> {
         let (question, timex) = Question::ask(&self.clocks, sys::adjtimex);
-        timex?.sample(&question)
+        timex?.sample(&question, self.unmeasured)
     }
 }
 
@@ -59,9 +78,16 @@ pub struct Timex {
     pub status: i32,
     /// The greatest error, in microseconds.
     pub maxerror_micros: i64,
+    /// The estimated error, in microseconds.
+    pub esterror_micros: i64,
     /// What is still to be slewed away by the kernel's own loop, in microseconds, or nanoseconds if
     /// `status` has [`STA_NANO`](Self::STA_NANO).
     pub offset: i64,
+    /// By how much the clock is made to run faster than the oscillator, in parts per million times 65,536.
+    pub freq: i64,
+    /// What the clock counts at each tick of the kernel, in microseconds; 10,000 if it is not adjusted. 0 if it is not
+    /// known, which counts as not adjusted.
+    pub tick_micros: i64,
 }
 
 impl Timex {
@@ -88,13 +114,18 @@ impl Timex {
     /// # Errors
     /// - [`SourceError::NotSynchronized`] if the kernel says so in any of the three ways it has.
     /// - [`SourceError::Disrupted`] during a leap second: the wall clock shows that second twice.
-    /// - [`SourceError::Malformed`] for an error below zero, or a state that it has not.
+    /// - [`SourceError::Malformed`] for a negative error.
     pub fn bound_nanos(&self) -> Result<u64, SourceError> {
+        let told_an_error =
+            (0..UNSYNCHRONIZED_MICROS.cast_signed()).contains(&self.maxerror_micros);
+        if self.has(Self::STA_UNSYNC) && told_an_error {
+            return Err(SourceError::NotSynchronized(Unsynchronized::FlagNotCleared));
+        }
         if !(Self::TIME_OK..=Self::TIME_WAIT).contains(&self.state) {
-            return Err(SourceError::NotSynchronized);
+            return Err(SourceError::NotSynchronized(Unsynchronized::Said));
         }
         if self.has(Self::STA_UNSYNC) || self.has(Self::STA_CLOCKERR) {
-            return Err(SourceError::NotSynchronized);
+            return Err(SourceError::NotSynchronized(Unsynchronized::Said));
         }
         if self.state == Self::TIME_OOP {
             return Err(SourceError::Disrupted);
@@ -102,7 +133,7 @@ impl Timex {
         let maxerror_micros =
             u64::try_from(self.maxerror_micros).map_err(|_| SourceError::Malformed)?;
         if maxerror_micros >= UNSYNCHRONIZED_MICROS {
-            return Err(SourceError::NotSynchronized);
+            return Err(SourceError::NotSynchronized(Unsynchronized::Said));
         }
         let unit = if self.has(Self::STA_NANO) {
             1
@@ -122,15 +153,54 @@ impl Timex {
         Ok(error_nanos.saturating_add(offset_nanos))
     }
 
-    /// The sample that these fields make if they answer that question.
+    /// Whether the daemon claimed an error of zero at its last update: nothing estimated, and nothing but what the
+    /// kernel has added since, 500 microseconds a second.
+    #[must_use]
+    pub const fn is_unmeasured(&self) -> bool {
+        self.esterror_micros == 0 && self.maxerror_micros % GROWTH_MICROS == 0
+    }
+
+    /// The greatest error of the oscillator's rate that the kernel admits, in parts per thousand million, rounded up:
+    /// what it corrects by `freq` and `tick`, and what it takes for left of it.
+    ///
+    /// `CLOCK_MONOTONIC_RAW` has none of these corrections. Where the oscillator was calibrated badly, they are most
+    /// of its error.
+    #[must_use]
+    pub fn drift_ppb(&self) -> u32 {
+        let freq_ppb = self
+            .freq
+            .unsigned_abs()
+            .saturating_mul(1000)
+            .div_ceil(1 << 16);
+        let tick_ppb = match self.tick_micros {
+            0 => 0,
+            tick => tick.abs_diff(TICK_MICROS).saturating_mul(TICK_PPB),
+        };
+        let ppb = u64::from(DRIFT_PPB)
+            .saturating_add(freq_ppb)
+            .saturating_add(tick_ppb);
+        u32::try_from(ppb).unwrap_or(u32::MAX)
+    }
+
+    /// The sample that these fields make if they answer that question. `unmeasured` is what to add for a daemon that
+    /// measures no error, or `None` if none such is believed.
     ///
     /// # Errors
-    /// As [`bound_nanos`](Self::bound_nanos), and [`SourceError::Disrupted`] when a leap second is
-    /// due within a second and the bound.
-    pub fn sample(&self, question: &Question) -> Result<Sample, SourceError> {
-        let bound_nanos = self.bound_nanos()?;
+    /// As [`bound_nanos`](Self::bound_nanos), [`Unsynchronized::Unmeasured`], and [`SourceError::Disrupted`] when a leap
+    /// second is due within a second and the bound.
+    pub fn sample(
+        &self,
+        question: &Question,
+        unmeasured: Option<Duration>,
+    ) -> Result<Sample, SourceError> {
+        let mut bound_nanos = self.bound_nanos()?;
+        if self.is_unmeasured() {
+            let bound =
+                unmeasured.ok_or(SourceError::NotSynchronized(Unsynchronized::Unmeasured))?;
+            bound_nanos = bound_nanos.saturating_add(nanos(bound));
+        }
         let mut sample = question.sample(bound_nanos);
-        sample.drift_ppb = DRIFT_PPB;
+        sample.drift_ppb = self.drift_ppb();
         let leap_is_due = self.has(Self::STA_INS) || self.has(Self::STA_DEL);
         if leap_is_due && self.state != Self::TIME_WAIT {
             sample.valid_for = question
@@ -147,6 +217,11 @@ impl Timex {
 
 /// What the kernel adds to the error, each second at once.
 const GROWTH_NANOS: u64 = 500_000;
+const GROWTH_MICROS: i64 = 500;
+/// A tick that is not adjusted: `USER_HZ` is 100 on all machines that are in use.
+const TICK_MICROS: i64 = 10_000;
+/// A microsecond more or less in such a tick.
+const TICK_PPB: u64 = 100_000;
 /// The same as a rate: what the kernel takes for the greatest error of an oscillator.
 const DRIFT_PPB: u32 = 500_000;
 /// From here on the kernel itself says that there is no synchronisation.

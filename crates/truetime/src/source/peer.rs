@@ -28,8 +28,8 @@ mod shared;
 #[cfg(feature = "std")]
 pub use shared::PeerSource;
 
-use crate::source::{Sample, SourceError};
-use crate::{BoundKind, Disruption, Drift, Interval, Local, Timestamp};
+use crate::source::{Sample, SourceError, Unsynchronized};
+use crate::{BoundKind, Disruption, Drift, Interval, Local, Reading, Scale, Stratum, Timestamp};
 
 /// Asks a peer for its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,12 +59,18 @@ impl Request {
     /// Answers, with what this node's clock showed when the request had come and when the reply is
     /// about to go. The same reading twice is right, and as wide as the time in between.
     #[must_use]
-    pub const fn reply(self, received: Interval, sent: Interval) -> Reply {
+    pub fn reply(self, received: &Reading, sent: &Reading) -> Reply {
         Reply {
             nonce: self.nonce,
-            received,
-            sent,
-            bound: BoundKind::Hard,
+            received: received.interval,
+            sent: sent.interval,
+            bound: if received.bound < sent.bound {
+                sent.bound
+            } else {
+                received.bound
+            },
+            stratum: received.stratum.max(sent.stratum),
+            scale: sent.scale,
         }
     }
 }
@@ -80,22 +86,18 @@ pub struct Reply {
     pub sent: Interval,
     /// What kind of promise the two are together.
     pub bound: BoundKind,
+    /// How far the peer is from whoever knows the time.
+    pub stratum: Stratum,
+    /// On which scale both intervals are.
+    pub scale: Scale,
 }
 
 impl Reply {
     /// The bytes of a reply.
-    pub const BYTES: usize = 44;
+    pub const BYTES: usize = 46;
 
-    /// The same reply of a peer whose bound is not hard: [`Reading::bound`](crate::Reading::bound) of the
-    /// weaker of the two readings.
-    #[must_use]
-    pub const fn with_bound(mut self, bound: BoundKind) -> Self {
-        self.bound = bound;
-        self
-    }
-
-    /// The nonce, the ends of both intervals, and how many readings of a thousand million may be wrong:
-    /// 8 bytes each but for the last, which has 4, most significant bytes first.
+    /// The nonce and the ends of both intervals, 8 bytes each; how many readings of a thousand million may be wrong,
+    /// 4 bytes; the stratum and the scale, 1 byte each. Most significant bytes first.
     #[must_use]
     pub fn encode(&self) -> [u8; Self::BYTES] {
         let ends = [
@@ -112,20 +114,22 @@ impl Reply {
             place.copy_from_slice(&word);
         }
         if let BoundKind::Statistical { miss_ppb } = self.bound {
-            bytes[Self::BYTES - 4..].copy_from_slice(&miss_ppb.to_be_bytes());
+            bytes[MISS_AT..STRATUM_AT].copy_from_slice(&miss_ppb.to_be_bytes());
         }
+        bytes[STRATUM_AT] = self.stratum.get();
+        bytes[SCALE_AT] = self.scale.to_byte();
         bytes
     }
 
     /// Decodes a reply.
     ///
     /// # Errors
-    /// [`PeerError::Malformed`] if an interval ends before it begins.
+    /// [`PeerError::Malformed`] if an interval ends before it begins, or for a scale that is not known here.
     pub fn decode(bytes: &[u8; Self::BYTES]) -> Result<Self, PeerError> {
         let word = |i: usize| -> [u8; 8] { core::array::from_fn(|k| bytes[8 * i + k]) };
         let end = |i| Timestamp::from_nanos(i64::from_be_bytes(word(i)));
         let interval = |i| Interval::new(end(i), end(i + 1)).ok_or(PeerError::Malformed);
-        let miss_ppb = u32::from_be_bytes(core::array::from_fn(|k| bytes[Self::BYTES - 4 + k]));
+        let miss_ppb = u32::from_be_bytes(core::array::from_fn(|k| bytes[MISS_AT + k]));
         Ok(Self {
             nonce: u64::from_be_bytes(word(0)),
             received: interval(1)?,
@@ -134,6 +138,8 @@ impl Reply {
                 0 => BoundKind::Hard,
                 miss_ppb => BoundKind::Statistical { miss_ppb },
             },
+            stratum: Stratum::new(bytes[STRATUM_AT].into()),
+            scale: Scale::from_byte(bytes[SCALE_AT]).ok_or(PeerError::Malformed)?,
         })
     }
 }
@@ -142,17 +148,15 @@ impl Reply {
 ///
 /// ```
 /// use synod_truetime::source::peer::{Exchange, Request};
-/// use synod_truetime::{Drift, Interval, Local, Timestamp};
+/// use synod_truetime::{Drift, Interval, Local, Reading, Timestamp};
 ///
 /// let at = |ms: i64| Timestamp::from_nanos(ms * 1_000_000);
+/// let from = |ms: i64| Reading::synchronized(Interval::new(at(ms), at(ms + 2)).unwrap());
 /// let local = |ms: u64| Local::from_nanos(ms * 1_000_000);
 ///
 /// // Its clock is right by 1 ms, and it holds the request for 2 ms; the whole takes 12 ms.
 /// let exchange = Exchange::begin(7, local(100), Drift::DEFAULT);
-/// let reply = exchange.request().reply(
-///     Interval::new(at(5_000), at(5_002)).unwrap(),
-///     Interval::new(at(5_002), at(5_004)).unwrap(),
-/// );
+/// let reply = exchange.request().reply(&from(5_000), &from(5_002));
 /// let sample = exchange.finish(&reply, local(112))?;
 /// assert_eq!(sample.at, local(100));
 /// assert_eq!(sample.interval.latest(), at(5_002));
@@ -187,6 +191,7 @@ impl Exchange {
     ///
     /// # Errors
     /// - [`PeerError::Nonce`] if it answers another request.
+    /// - [`PeerError::Stratum`] if the peer is as far as a clock that follows nobody.
     /// - [`PeerError::Backwards`] if the local clock went back.
     /// - [`PeerError::Contradiction`] if no true time agrees with all of it: one of the two clocks
     ///   breaks its bound.
@@ -196,6 +201,9 @@ impl Exchange {
         }
         if answered < self.asked {
             return Err(PeerError::Backwards);
+        }
+        if reply.stratum.next() > Stratum::MAX_DEFAULT {
+            return Err(PeerError::Stratum);
         }
         // Two readings that are equal may be almost a nanosecond apart.
         let elapsed_nanos = answered.nanos_since(self.asked).saturating_add(1);
@@ -213,6 +221,8 @@ impl Exchange {
             drift_ppb: 0,
             valid_for: Duration::MAX,
             bound: reply.bound,
+            stratum: reply.stratum.next(),
+            scale: reply.scale,
         })
     }
 }
@@ -236,13 +246,27 @@ pub enum PeerError {
     /// The two clocks cannot both be right.
     #[error("the reply contradicts the local clock")]
     Contradiction,
+    /// The peer is too many hops away from whoever knows the time, [`Stratum::MAX_DEFAULT`] from here at most: it and
+    /// others learn from each other, and from nobody else.
+    #[error("the peer is too far from whoever knows the time")]
+    Stratum,
 }
 
 impl From<PeerError> for SourceError {
-    fn from(_: PeerError) -> Self {
-        Self::Malformed
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Stratum => Self::NotSynchronized(Unsynchronized::Stratum {
+                stratum: Stratum::MAX_DEFAULT.next(),
+                stratum_max: Stratum::MAX_DEFAULT,
+            }),
+            _ => Self::Malformed,
+        }
     }
 }
+
+const MISS_AT: usize = 40;
+const STRATUM_AT: usize = 44;
+const SCALE_AT: usize = 45;
 
 /// What one peer has told: exchanges fill it, a clock asks it.
 ///

@@ -1,7 +1,7 @@
 use core::time::Duration;
 
 use crate::source::Sample;
-use crate::{BoundKind, Clocks, Drift, Interval, Local, Timestamp};
+use crate::{BoundKind, Clocks, Drift, Interval, Local, Scale, Stratum, Timestamp};
 
 /// A question about the wall clock, and what the machine's clocks showed around it.
 ///
@@ -69,6 +69,8 @@ impl Question {
             drift_ppb: 0,
             valid_for: Duration::MAX,
             bound: BoundKind::Hard,
+            stratum: Stratum::NONE,
+            scale: Scale::Utc,
         }
     }
 

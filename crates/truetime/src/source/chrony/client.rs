@@ -4,10 +4,10 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use super::{DATAGRAM_BYTES, ReplyError, Tracking, request};
-use crate::Clocks;
+use super::{DATAGRAM_BYTES, LocalReference, ReplyError, Tracking, Trust, request};
 use crate::source::{Question, Sample, Source, SourceError};
 use crate::timestamp::nanos;
+use crate::{Clocks, Stratum};
 
 /// Asks `chronyd`.
 ///
@@ -33,21 +33,20 @@ pub struct Chrony<C> {
     clocks: C,
     address: SocketAddr,
     timeout: Duration,
-    age_max: Duration,
+    trust: Trust,
 }
 
 impl<C: Clocks> Chrony<C> {
     /// Where `chronyd` listens unless it is told otherwise: port 323 of the loopback interface.
     pub const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 323);
 
-    /// Asks at [`ADDRESS`](Self::ADDRESS), waits for 100 ms, and lets the last update be 40 minutes
-    /// old at most.
+    /// Asks at [`ADDRESS`](Self::ADDRESS), waits for 100 ms, and believes what [`Trust::DEFAULT`] says.
     pub const fn new(clocks: C) -> Self {
         Self {
             clocks,
             address: Self::ADDRESS,
             timeout: Duration::from_millis(100),
-            age_max: Duration::from_secs(2400),
+            trust: Trust::DEFAULT,
         }
     }
 
@@ -68,7 +67,21 @@ impl<C: Clocks> Chrony<C> {
     /// How old the last update may be; see [`Tracking::sample`].
     #[must_use]
     pub const fn with_age_max(mut self, age_max: Duration) -> Self {
-        self.age_max = age_max;
+        self.trust.age_max = age_max;
+        self
+    }
+
+    /// How many hops it may be away from a reference clock; see [`Trust::stratum_max`].
+    #[must_use]
+    pub const fn with_stratum_max(mut self, stratum_max: Stratum) -> Self {
+        self.trust.stratum_max = stratum_max;
+        self
+    }
+
+    /// Believes one clock that follows no other, by its name and with the caller's bound.
+    #[must_use]
+    pub const fn with_local_reference(mut self, local: LocalReference) -> Self {
+        self.trust.local = Some(local);
         self
     }
 
@@ -77,32 +90,7 @@ impl<C: Clocks> Chrony<C> {
     /// # Errors
     /// [`QueryError`] if nothing comes, or nothing that is an answer.
     pub fn tracking(&self) -> Result<Tracking, QueryError> {
-        let sequence = unguessable();
-        let socket = self.connect()?;
-        socket.send(&request(sequence))?;
-        let asked = self.clocks.local();
-        // One byte more than an answer has, so that a longer datagram is seen to be longer.
-        let mut datagram = [0; DATAGRAM_BYTES + 1];
-        let mut stray = None;
-        for _ in 0..STRAYS_MAX {
-            let waited = self.clocks.local().nanos_since(asked);
-            let left = nanos(self.timeout).saturating_sub(waited);
-            if left == 0 {
-                break;
-            }
-            socket.set_read_timeout(Some(Duration::from_nanos(left)))?;
-            let bytes = match socket.recv(&mut datagram) {
-                Ok(bytes) => bytes,
-                Err(error) if is_timeout(&error) => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error.into()),
-            };
-            match Tracking::decode(&datagram[..bytes], sequence) {
-                Err(error) if error.is_stray() => stray = Some(error),
-                answer => return Ok(answer?),
-            }
-        }
-        Err(stray.map_or(QueryError::TimedOut, QueryError::Reply))
+        query(&self.connect()?, &self.clocks, self.timeout)
     }
 
     /// A connected socket receives from the one address it sends to, and from nobody else.
@@ -120,8 +108,64 @@ impl<C: Clocks> Chrony<C> {
 impl<C: Clocks> Source for Chrony<C> {
     fn sample(&self) -> Result<Sample, SourceError> {
         let (question, tracking) = Question::ask(&self.clocks, || self.tracking());
-        tracking?.sample(&question, self.age_max)
+        tracking?.sample(&question, &self.trust)
     }
+}
+
+/// A socket that is connected to `chronyd`.
+pub(super) trait Datagrams {
+    fn send(&self, datagram: &[u8]) -> io::Result<usize>;
+
+    fn recv(&self, datagram: &mut [u8]) -> io::Result<usize>;
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
+}
+
+impl Datagrams for UdpSocket {
+    fn send(&self, datagram: &[u8]) -> io::Result<usize> {
+        self.send(datagram)
+    }
+
+    fn recv(&self, datagram: &mut [u8]) -> io::Result<usize> {
+        self.recv(datagram)
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(timeout))
+    }
+}
+
+/// Asks once, and waits for the answer to that.
+pub(super) fn query(
+    socket: &impl Datagrams,
+    clocks: &impl Clocks,
+    timeout: Duration,
+) -> Result<Tracking, QueryError> {
+    let sequence = unguessable();
+    socket.send(&request(sequence))?;
+    let asked = clocks.local();
+    // One byte more than an answer has, so that a longer datagram is seen to be longer.
+    let mut datagram = [0; DATAGRAM_BYTES + 1];
+    let mut stray = None;
+    for _ in 0..STRAYS_MAX {
+        let waited = clocks.local().nanos_since(asked);
+        let left = nanos(timeout).saturating_sub(waited);
+        if left == 0 {
+            break;
+        }
+        socket.set_read_timeout(Duration::from_nanos(left))?;
+        let bytes = match socket.recv(&mut datagram) {
+            Ok(bytes) => bytes,
+            Err(error) if is_timeout(&error) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        match Tracking::decode(&datagram[..bytes], sequence) {
+            Err(error) if error.is_stray() => stray = Some(error),
+            answer => return Ok(answer?),
+        }
+    }
+    Err(stray.map_or(QueryError::TimedOut, QueryError::Reply))
 }
 
 /// Why `chronyd` did not tell.
@@ -167,7 +211,7 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// 32 bits of a hash whose key the operating system's randomness made.
-fn unguessable() -> u32 {
+pub(super) fn unguessable() -> u32 {
     RandomState::new().build_hasher().finish() as u32
 }
 

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::Drift;
-use crate::source::{Question, Sample, SourceError};
+use crate::source::{Question, Sample, SourceError, Unsynchronized};
 
 /// The bytes of a segment.
 pub const SEGMENT_BYTES: usize = 80;
@@ -91,7 +91,7 @@ pub enum SegmentError {
 impl From<SegmentError> for SourceError {
     fn from(error: SegmentError) -> Self {
         match error {
-            SegmentError::Uninitialized => Self::NotSynchronized,
+            SegmentError::Uninitialized => Self::NotSynchronized(Unsynchronized::Said),
             SegmentError::Updating => Self::TimedOut,
             SegmentError::Version { found } => Self::UnknownVersion {
                 found: found.into(),
@@ -144,7 +144,8 @@ impl Segment {
     /// eighth more, which is more than any daemon slews.
     ///
     /// # Errors
-    /// - [`SourceError::NotSynchronized`] if the status is unknown, or the segment is void.
+    /// - [`SourceError::NotSynchronized`] if the status is unknown, the segment is void, or its bound is zero: that is what
+    ///   the daemon makes of a `chronyd` that follows nothing but its own clock.
     /// - [`SourceError::Disrupted`] if the daemon says so, or if the segment is of the future: it was
     ///   written before this machine was started.
     pub fn sample(
@@ -154,7 +155,9 @@ impl Segment {
         drift: Drift,
     ) -> Result<Sample, SourceError> {
         match self.status {
-            ClockStatus::Unknown => return Err(SourceError::NotSynchronized),
+            ClockStatus::Unknown => {
+                return Err(SourceError::NotSynchronized(Unsynchronized::Said));
+            }
             ClockStatus::Disrupted => return Err(SourceError::Disrupted),
             ClockStatus::Synchronized | ClockStatus::FreeRunning => {}
         }
@@ -162,7 +165,10 @@ impl Segment {
             .checked_sub(self.as_of_nanos)
             .ok_or(SourceError::Disrupted)?;
         if monotonic_nanos >= self.void_after_nanos {
-            return Err(SourceError::NotSynchronized);
+            return Err(SourceError::NotSynchronized(Unsynchronized::Old));
+        }
+        if self.bound_nanos == 0 {
+            return Err(SourceError::NotSynchronized(Unsynchronized::Unmeasured));
         }
         let drift = drift.max(Drift::from_ppb(self.drift_ppb));
         let age_nanos = age_nanos.saturating_add(age_nanos / 8 + 1);

@@ -36,6 +36,9 @@ pub(super) fn adjtimex() -> Result<Timex, SourceError> {
         state,
         status: timex.status,
         maxerror_micros: i64::from(timex.maxerror),
+        esterror_micros: i64::from(timex.esterror),
         offset: i64::from(timex.offset),
+        freq: i64::from(timex.freq),
+        tick_micros: i64::from(timex.tick),
     })
 }

@@ -1,84 +1,12 @@
-//! A cache of a dear clock: when it asks, and that it passes errors on.
+//! A clock whose earliest never decreases, over clocks that contradict themselves and readers that are stopped.
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
-use synod_truetime::sim::{Fault, Machine, World};
-use synod_truetime::{
-    Cached, Config, Interval, Monotonic, Reading, Status, TimeError, Timestamp, TrueTime,
-};
+use synod_truetime::sim::World;
+use synod_truetime::{Interval, Monotonic, Reading, TimeError, Timestamp, TrueTime};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Counts how often it is asked, and answers as it is told.
-struct Dear {
-    world: World,
-    asked: Mutex<u32>,
-    answer: Mutex<Result<Status, TimeError>>,
-}
-
-impl Dear {
-    fn new(world: &World) -> Self {
-        Self {
-            world: world.clone(),
-            asked: Mutex::new(0),
-            answer: Mutex::new(Ok(Status::Synchronized)),
-        }
-    }
-
-    fn asked(&self) -> u32 {
-        *self.asked.lock().expect("no panic")
-    }
-}
-
-impl TrueTime for Dear {
-    fn read(&self) -> Result<Reading, TimeError> {
-        *self.asked.lock().expect("no panic") += 1;
-        let status = (*self.answer.lock().expect("no panic"))?;
-        let interval = Interval::around(self.world.now(), SECOND / 1000);
-        Ok(Reading {
-            status,
-            ..Reading::synchronized(interval)
-        })
-    }
-}
-
-#[test]
-fn it_asks_when_the_last_answer_is_old_and_not_before() {
-    let world = World::new(1);
-    let machine = Machine::new(&world, 100);
-    let dear = Dear::new(&world);
-    let clock = Cached::new(&dear, &machine, Config::default(), SECOND);
-    for _ in 0..100 {
-        assert!(world.is_in(&clock.now().unwrap()));
-        world.advance(SECOND / 200);
-    }
-    assert_eq!(dear.asked(), 1);
-    world.advance(SECOND);
-    assert!(world.is_in(&clock.now().unwrap()));
-    assert_eq!(dear.asked(), 2);
-    // The machine slept: what is kept is of no use, so it asks.
-    machine.strike(Fault::Suspend(SECOND / 10));
-    assert!(world.is_in(&clock.now().unwrap()));
-    assert_eq!(dear.asked(), 3);
-}
-
-#[test]
-fn what_the_inner_clock_says_of_itself_is_passed_on() {
-    let world = World::new(2);
-    let machine = Machine::new(&world, 100);
-    let dear = Dear::new(&world);
-    let clock = Cached::new(&dear, &machine, Config::default(), SECOND);
-    let answer = |answer| *dear.answer.lock().unwrap() = answer;
-    answer(Ok(Status::Holdover));
-    assert_eq!(clock.read().unwrap().status, Status::Holdover);
-    answer(Err(TimeError::NotSynchronized));
-    assert!(clock.now().is_ok(), "it is not asked yet");
-    assert_eq!(clock.refresh(), Err(TimeError::NotSynchronized));
-    assert_eq!(clock.now(), Err(TimeError::NotSynchronized));
-    answer(Ok(Status::Synchronized));
-    assert_eq!(clock.read().unwrap().status, Status::Synchronized);
-}
 
 /// A clock that jumped ahead once cannot take it back.
 #[test]

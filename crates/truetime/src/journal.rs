@@ -1,0 +1,231 @@
+//! What became of the polls of a clock, for whoever asks why it knows nothing, and for whoever waits until it does.
+
+use core::time::Duration;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::{
+    Clocks, Disciplined, Interval, Local, PollError, Polled, Rates, Reading, Source, TimeError,
+    TrueTime,
+};
+
+/// How a [`Disciplined`] clock does, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// What a reader sees now.
+    pub reading: Result<Reading, TimeError>,
+    /// How often the source has been asked.
+    pub polls: u64,
+    /// How many of these brought nothing.
+    pub failures: u64,
+    /// How long ago a sample was last adopted.
+    pub adopted_ago: Option<Duration>,
+    /// The last poll that brought nothing, whether or not others went well since.
+    pub last_error: Option<LastError>,
+    /// Between which limits samples put the oscillator; see [`Disciplined::oscillator`].
+    pub oscillator: Option<Rates>,
+}
+
+/// A poll that brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastError {
+    /// Why.
+    pub error: PollError,
+    /// How long ago.
+    pub ago: Duration,
+}
+
+/// The deadline has passed, and the clock does not know the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{time}; {}", Reason(*last))]
+pub struct NotYet {
+    /// What a reader sees.
+    pub time: TimeError,
+    /// Why the last poll that failed did; `None` if none did.
+    pub last: Option<PollError>,
+}
+
+struct Reason(Option<PollError>);
+
+impl core::fmt::Display for Reason {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 {
+            Some(error) => write!(f, "the last poll that failed: {error}"),
+            None => f.write_str("no poll has failed: is the clock polled at all?"),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    notes: Mutex<Notes>,
+    /// Somebody may see another reading now.
+    polled: Condvar,
+    #[cfg(feature = "tokio")]
+    polled_async: tokio::sync::Notify,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Notes {
+    polls: u64,
+    failures: u64,
+    adopted_at: Option<Local>,
+    last_error: Option<(PollError, Local)>,
+    /// Whether the last poll failed, so that a reason is logged once and not at each poll.
+    is_failing: bool,
+}
+
+impl Journal {
+    pub(crate) fn note(&self, polled: &Result<Polled, PollError>, at: Local) {
+        let before = {
+            let mut notes = self.lock();
+            let before = *notes;
+            notes.take(polled, at);
+            before
+        };
+        log(&before, polled);
+        self.polled.notify_all();
+        #[cfg(feature = "tokio")]
+        self.polled_async.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Notes> {
+        // Plain numbers, whole between any two statements.
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Notes {
+    fn take(&mut self, polled: &Result<Polled, PollError>, at: Local) {
+        match polled {
+            Ok(Polled::Busy) => return,
+            Ok(Polled::Adopted) => {
+                self.adopted_at = Some(at);
+                self.is_failing = false;
+            }
+            Ok(Polled::Settling { .. } | Polled::Older) => {}
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                self.last_error = Some((*error, at));
+                self.is_failing = true;
+            }
+        }
+        self.polls = self.polls.saturating_add(1);
+    }
+
+    #[cfg(feature = "tracing")]
+    fn is_news(&self, error: &PollError) -> bool {
+        !self.is_failing || self.last_error.is_none_or(|(last, _)| last != *error)
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn log(before: &Notes, polled: &Result<Polled, PollError>) {
+    match polled {
+        Err(error) if before.is_news(error) => {
+            tracing::warn!(%error, "the clock was not synchronised by this poll");
+        }
+        Err(error) => tracing::debug!(%error, "the clock was not synchronised by this poll"),
+        Ok(Polled::Adopted) if before.is_failing || before.adopted_at.is_none() => {
+            tracing::info!("the clock is synchronised");
+        }
+        Ok(polled) => tracing::trace!(?polled),
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+fn log(_: &Notes, _: &Result<Polled, PollError>) {}
+
+impl<S: Source, C: Clocks> Disciplined<S, C> {
+    /// How this clock does, and why it knows nothing if it does not.
+    ///
+    /// ```
+    /// use synod_truetime::source::{Sample, Source, SourceError};
+    /// use synod_truetime::sim::{Machine, World};
+    /// use synod_truetime::{Config, Disciplined};
+    ///
+    /// struct Absent;
+    ///
+    /// impl Source for Absent {
+    ///     fn sample(&self) -> Result<Sample, SourceError> {
+    ///         Err(SourceError::Unavailable)
+    ///     }
+    /// }
+    ///
+    /// let machine = Machine::new(&World::new(7), 100);
+    /// let clock = Disciplined::new(Absent, machine, Config::default());
+    /// let _ = clock.poll();
+    /// let why = clock.status().last_error.expect("it failed");
+    /// assert_eq!(why.error.to_string(), "the source is not there");
+    /// ```
+    #[must_use]
+    pub fn status(&self) -> Health {
+        let notes = *self.journal.lock();
+        let now = self.clocks().local();
+        let ago = |then: Local| Duration::from_nanos(now.nanos_since(then));
+        Health {
+            reading: self.read(),
+            polls: notes.polls,
+            failures: notes.failures,
+            adopted_ago: notes.adopted_at.map(ago),
+            last_error: notes.last_error.map(|(error, at)| LastError {
+                error,
+                ago: ago(at),
+            }),
+            oscillator: self.oscillator(),
+        }
+    }
+
+    /// Waits until the clock knows the time, and gives the interval. Somebody else must [`poll`](Self::poll) it, say the
+    /// thread of [`spawn`](Self::spawn).
+    ///
+    /// # Errors
+    /// [`NotYet`] at the deadline, with the reason.
+    pub fn wait_synchronised(&self, deadline: Instant) -> Result<Interval, NotYet> {
+        let mut notes = self.journal.lock();
+        loop {
+            // With the lock, so that no poll goes unnoticed between this look and the wait.
+            let time = match self.now() {
+                Ok(interval) => return Ok(interval),
+                Err(time) => time,
+            };
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the deadline is on the clock that the caller reads"
+            )]
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let last = notes.last_error.map(|(error, _)| error);
+                return Err(NotYet { time, last });
+            }
+            let waited = self.journal.polled.wait_timeout(notes, left);
+            (notes, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// As [`wait_synchronised`](Self::wait_synchronised), in a task of tokio's.
+    ///
+    /// # Errors
+    /// [`NotYet`] at the deadline, with the reason.
+    #[cfg(feature = "tokio")]
+    pub async fn wait_synchronised_tokio(
+        &self,
+        deadline: tokio::time::Instant,
+    ) -> Result<Interval, NotYet> {
+        loop {
+            let polled = self.journal.polled_async.notified();
+            let mut polled = core::pin::pin!(polled);
+            // Before the look, so that no poll goes unnoticed.
+            polled.as_mut().enable();
+            let time = match self.now() {
+                Ok(interval) => return Ok(interval),
+                Err(time) => time,
+            };
+            if tokio::time::timeout_at(deadline, polled).await.is_err() {
+                let last = self.journal.lock().last_error.map(|(error, _)| error);
+                return Err(NotYet { time, last });
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+use core::time::Duration;
+use std::format;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+use super::client::{Datagrams, QueryError, query, unguessable};
+use super::{Tracking, Trust};
+use crate::Clocks;
+use crate::source::{Question, Sample, Source, SourceError};
+
+/// Asks `chronyd` by its socket in the file system.
+///
+/// For machines where the command port is closed (`cmdport 0`). The socket answers those who may write into its folder:
+/// root, and the user that `chronyd` runs as. The report is the same as by UDP, which needs no privilege
+/// ([`Chrony`](super::Chrony)).
+///
+/// `chronyd` answers to a socket that has a name, so each question makes one beside it and removes it afterwards.
+///
+/// ```no_run
+/// # #[cfg(all(feature = "std", target_os = "linux"))] {
+/// use synod_truetime::source::Source;
+/// use synod_truetime::source::chrony::{ChronySocket, Trust};
+/// use synod_truetime::SystemClocks;
+///
+/// let chrony = ChronySocket::new(SystemClocks::new()).with_trust(Trust::DEFAULT);
+/// println!("{}", chrony.sample()?.interval);
+/// # }
+/// # Ok::<(), synod_truetime::SourceError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ChronySocket<C> {
+    clocks: C,
+    path: PathBuf,
+    timeout: Duration,
+    trust: Trust,
+}
+
+impl<C: Clocks> ChronySocket<C> {
+    /// Where `chronyd` has its socket unless it is told otherwise.
+    pub const PATH: &str = "/run/chrony/chronyd.sock";
+
+    /// Asks at [`PATH`](Self::PATH), waits for 100 ms, and believes what [`Trust::DEFAULT`] says.
+    pub fn new(clocks: C) -> Self {
+        Self {
+            clocks,
+            path: PathBuf::from(Self::PATH),
+            timeout: Duration::from_millis(100),
+            trust: Trust::DEFAULT,
+        }
+    }
+
+    /// Asks somewhere else: the `bindcmdaddress` of the configuration.
+    #[must_use]
+    pub fn at(mut self, path: impl AsRef<Path>) -> Self {
+        self.path = path.as_ref().to_path_buf();
+        self
+    }
+
+    /// For how long an answer is waited for.
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// What is believed of the answer.
+    #[must_use]
+    pub const fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// What `chronyd` says now.
+    ///
+    /// # Errors
+    /// [`QueryError`] if nothing comes, or nothing that is an answer.
+    pub fn tracking(&self) -> Result<Tracking, QueryError> {
+        let socket = Named::beside(&self.path)?;
+        socket.socket.connect(&self.path)?;
+        query(&socket.socket, &self.clocks, self.timeout)
+    }
+}
+
+impl<C: Clocks> Source for ChronySocket<C> {
+    fn sample(&self) -> Result<Sample, SourceError> {
+        let (question, tracking) = Question::ask(&self.clocks, || self.tracking());
+        tracking?.sample(&question, &self.trust)
+    }
+}
+
+/// A socket with a name, which is removed with it.
+struct Named {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Named {
+    fn beside(path: &Path) -> io::Result<Self> {
+        let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+        let (process, number) = (std::process::id(), unguessable());
+        let path = folder.join(format!("truetime.{process}.{number:08x}.sock"));
+        let named = Self {
+            socket: UnixDatagram::bind(&path)?,
+            path,
+        };
+        // `chronyd` may have given up the right to write where only root may.
+        fs::set_permissions(&named.path, fs::Permissions::from_mode(0o666))?;
+        Ok(named)
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        // What stays behind is a name that nobody asks by again.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Datagrams for UnixDatagram {
+    fn send(&self, datagram: &[u8]) -> io::Result<usize> {
+        self.send(datagram)
+    }
+
+    fn recv(&self, datagram: &mut [u8]) -> io::Result<usize> {
+        self.recv(datagram)
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(timeout))
+    }
+}
