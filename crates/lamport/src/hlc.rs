@@ -34,9 +34,9 @@
 //! used up would be an outage for the rest of that time; the carry costs a tick of further lead each
 //! time, which is made up for as soon as events come slower than the counter has room for.
 //!
-//! | layout | stamps a tick of lead | at 10,000/s, further lead after a step back of 60 s | at 1,000,000/s | faster than the clock, a tick a tick, from |
+//! | layout | stamps of a tick | 60 s back, at 10,000/s | 60 s back, at 1,000,000/s | ever further from |
 //! |---|---|---|---|---|
-//! | [`Millis48`] | 65,536 | 9 ms | 0.92 s | 65 million/s |
+//! | [`Millis48`] | 65,536 | 9 ms further lead | 0.92 s | 65 million/s |
 //! | [`Millis42`] | 4,194,304 | 0 ms | 14 ms | 4 thousand million/s |
 //! | [`Nanos64`] | 1 | 0.6 ms | 60 ms | 1 thousand million/s |
 //! | [`WideTimestamp`] | 4,294,967,296 | 0 | 0 | never |

@@ -1,6 +1,8 @@
 //! With the feature `serde`: text where people read, words where they do not, and what is not
 //! valid is refused.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fmt::Debug;
 use std::num::NonZeroU64;
 

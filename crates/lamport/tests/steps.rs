@@ -366,7 +366,7 @@ fn wide_timestamps_keep_the_order() {
 }
 
 fn tick(ahead: u64) -> Timestamp {
-    Timestamp::from_parts(START / 1_000_000 + ahead, 0).unwrap()
+    Timestamp::from_parts(START / 1_000_000 + ahead, 0).expect("the tick fits")
 }
 
 /// 2026-11-23T07:00:00Z, in nanoseconds.

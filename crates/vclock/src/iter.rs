@@ -85,8 +85,12 @@ impl<A: fmt::Debug> fmt::Debug for Iter<'_, A> {
 #[derive(Clone, Debug)]
 pub struct IntoIter<A> {
     /// One of the two has nothing.
-    dots: Chain<Flatten<array::IntoIter<Slot<A>, INLINE_MAX>>, Flatten<vec::IntoIter<Slot<A>>>>,
+    dots: Chain<Few<A>, Many<A>>,
 }
+
+type Few<A> = Flatten<array::IntoIter<Slot<A>, INLINE_MAX>>;
+
+type Many<A> = Flatten<vec::IntoIter<Slot<A>>>;
 
 impl<A> IntoIter<A> {
     pub(crate) fn new(entries: Entries<A>) -> Self {

@@ -47,7 +47,7 @@ impl<A: FromStr> FromStr for Dot<A> {
 }
 
 /// `{a:2, b:1}`, at most as many entries as [`Limits::default`] allows. An actor whose text contains
-/// a comma and a space is not read back.
+/// a comma and a space, or a brace, may be read as something else.
 ///
 /// ```
 /// use synod_vclock::VersionVector;
@@ -173,7 +173,6 @@ mod tests {
             "}",
             "{a:1",
             "a:1}",
-            "{a:1,b:1}",
             "{a:1, }",
             "{b:1, a:1}",
             "{a:1, a:2}",
@@ -188,7 +187,7 @@ mod tests {
             "{a:1} + {a:1}",
             "{a:1} + {a:2}",
             "{} + {b:3, a:3}",
-            "{} +{a:3}",
+            "{} + a:3",
         ] {
             assert!(text.parse::<CausalContext<String>>().is_err(), "{text}");
         }

@@ -17,9 +17,9 @@ use crate::{CausalOrder, Dot, Overflow};
 /// beside it, for processes ([`VectorClock`](crate::VectorClock)). An actor that is not named has a
 /// counter of zero, and there is no other way to have one: not by decoding either.
 ///
-/// Up to eight actors are stored in place: an empty vector of `u64` actors has 136 bytes, of `String`
-/// actors 264, and one with more actors as many and an allocation with a slot for each. It is [`PartialOrd`] and never `Ord`: a total order of
-/// histories would have to lie about the concurrent ones.
+/// Up to eight actors are stored in place: a vector of `u64` actors has 136 bytes, of `String` actors
+/// 264, and one with more actors an allocation besides, with a slot for each. It is [`PartialOrd`] and
+/// never `Ord`: a total order of histories would have to lie about the concurrent ones.
 ///
 /// ```
 /// use synod_vclock::{CausalOrder, VersionVector};

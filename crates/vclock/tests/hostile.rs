@@ -224,9 +224,8 @@ fn nothing_is_allocated_for_what_is_not_there() {
 #[test]
 fn limits_hold_for_trees_too() {
     let mut stamp = Stamp::seed();
-    let mut others = Vec::new();
     for _ in 0..20 {
-        others.push(stamp.fork().unwrap());
+        stamp = stamp.fork().unwrap();
     }
     let limits = Limits {
         entries_max: 20,

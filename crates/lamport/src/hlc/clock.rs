@@ -175,14 +175,14 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
         let ticks = L::ticks_at(unix_nanos).ok_or(NowError::OutOfRange)?;
         let ticks_max = ticks.saturating_add(L::ticks_covering(lead_max.as_nanos()));
         let stamped = self.shared.advance(ticks, 0, ticks_max);
-        Ok(stamped.map_err(|refused| match refused {
+        stamped.map_err(|refused| match refused {
             Refused::Ahead { ticks } => {
                 let within = L::time_of_tick(ticks).saturating_sub(lead_max);
                 let wait = within.saturating_sub(Duration::from_nanos(unix_nanos));
                 NowError::Ahead { wait }
             }
             other => other.into(),
-        })?)
+        })
     }
 
     /// The receipt of a message that carries `timestamp`: the receiving event's own timestamp,

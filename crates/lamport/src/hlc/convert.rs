@@ -43,8 +43,8 @@ impl<L: Layout> Timestamp<L> {
 ///
 /// ```
 /// # use std::time::{Duration, UNIX_EPOCH};
-/// # use synod_lamport::hlc::{TimeOutOfRange, Timestamp};
-/// let stamp = Timestamp::try_from(UNIX_EPOCH + Duration::from_micros(1_500));
+/// # use synod_lamport::hlc::{Millis48, TimeOutOfRange, Timestamp};
+/// let stamp = Timestamp::<Millis48>::try_from(UNIX_EPOCH + Duration::from_micros(1_500));
 /// assert_eq!(stamp, Ok(Timestamp::from_u64(1 << 16)));
 /// let before: Result<Timestamp, _> = (UNIX_EPOCH - Duration::from_secs(1)).try_into();
 /// assert_eq!(before, Err(TimeOutOfRange));

@@ -121,3 +121,10 @@ fn many_in_any_order_are_sorted_in() {
     at_once.extend(dots());
     assert!(at_once == raised, "what is known already changes nothing");
 }
+
+/// As the docs of [`VersionVector`](crate::VersionVector) say.
+#[test]
+fn the_size_is_what_is_told() {
+    assert_eq!(size_of::<Entries<u64>>(), 136);
+    assert_eq!(size_of::<Entries<String>>(), 264);
+}

@@ -292,10 +292,10 @@ impl Log {
 /// assert_eq!(logs?.len(), 2);
 /// # Ok::<(), synod_vclock::shiviz::LogError>(())
 /// ```
-pub fn executions<'a>(
-    text: &'a str,
+pub fn executions(
+    text: &str,
     mut is_delimiter: impl FnMut(&str) -> bool,
-) -> impl Iterator<Item = &'a str> {
+) -> impl Iterator<Item = &str> {
     let mut rest = text;
     let next = move || {
         if rest.is_empty() {
