@@ -20,6 +20,35 @@
 //! the physical clock and differs from it by no more than the clocks differ; `c` is bounded by the
 //! events that share `l`.
 //!
+//! There is one difference. The paper's `c` has no end; here it has as many bits as the [`Layout`]
+//! gives it, and at its end it is carried into `l`. So `|l - pt| ≤ ε` holds as long as no counter is
+//! used up, and otherwise
+//!
+//! ```text
+//!   pt ≤ l ≤ pt + ε + n / 2^bits + 1 tick      n: the events, anywhere, that were stamped while l was ahead
+//! ```
+//!
+//! # A step back of the physical clock
+//!
+//! `l` stays where it was and `c` counts until the physical clock has caught up. To refuse once `c` is
+//! used up would be an outage for the rest of that time; the carry costs a tick of further lead each
+//! time, which is made up for as soon as events come slower than the counter has room for.
+//!
+//! | layout | stamps of a tick | 60 s back, at 10,000/s | 60 s back, at 1,000,000/s | ever further from |
+//! |---|---|---|---|---|
+//! | [`Millis48`] | 65,536 | 9 ms further lead | 0.92 s | 65 million/s |
+//! | [`Millis42`] | 4,194,304 | 0 ms | 14 ms | 4 thousand million/s |
+//! | [`Nanos64`] | 1 | 0.6 ms | 60 ms | 1 thousand million/s |
+//! | [`WideTimestamp`] | 4,294,967,296 | 0 | 0 | never |
+//!
+//! Who was set back leads by what it was set back, until that time is over, and what it sends leads with
+//! it. If it was wrong before and is right now, its peers refuse its messages for as long as the lead is
+//! above their `lead_max`, and say so ([`ReceiveError::TooFarAhead`]); its own
+//! [`lead`](HybridClock::lead) says it too, and [`now_within`](HybridClock::now_within) gives no stamp
+//! that would be refused. If it was right before and is wrong now, everybody goes on. In both cases
+//! nothing is out of order. A carried lead counts against the stored bound like any other: where both
+//! are in the way [`NowError::AboveBound`] is told.
+//!
 //! ```
 //! use synod_lamport::hlc::{HybridClock, SystemClock, Timestamp};
 //!
@@ -33,27 +62,40 @@
 //! ```
 //!
 //! Beyond the paper: [`receive`](HybridClock::receive) refuses a timestamp from a far future; the
-//! counter ends in an error and not at 0; and a bound that is [reserved](HybridClock::reserve) and
-//! [restored](HybridClock::restore) keeps timestamps from coming again after a restart.
+//! counter is carried and never begins again at 0 on one tick; a bound that is
+//! [reserved](HybridClock::reserve) and [restored](HybridClock::restore) keeps timestamps from coming
+//! again after a restart, and is refused itself where it cannot be true; [`WideClock`] has a way back
+//! from a poisoned future; [`JumpDetector`] tells when the physical clock was set.
 
 mod clock;
+mod convert;
 mod error;
+mod jumps;
 mod layout;
 mod physical;
 mod reservation;
+mod restart;
 #[cfg(feature = "serde")]
 mod serde;
 mod text;
 mod timestamp;
+#[cfg(feature = "std")]
+mod waiting;
+mod wide;
+mod wide_clock;
 
 pub use clock::HybridClock;
-pub use error::{NowError, ReceiveError, ReserveError};
+pub use convert::TimeOutOfRange;
+pub use error::{NowError, ReceiveError, ReserveError, RestoreError};
+pub use jumps::{Jump, JumpDetector};
 pub use layout::{Layout, Millis42, Millis48, Nanos64};
-pub use physical::PhysicalClock;
 #[cfg(feature = "std")]
 pub use physical::SystemClock;
+pub use physical::{PhysicalClock, Through};
 pub use reservation::Reservation;
 pub use text::ParseTimestampError;
 pub use timestamp::Timestamp;
+pub use wide::WideTimestamp;
+pub use wide_clock::WideClock;
 #[cfg(test)]
 pub(crate) use {clock::Refused, clock::Shared};

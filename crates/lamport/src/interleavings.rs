@@ -129,11 +129,17 @@ fn cockroach_119369_timestamps_fall_between_reading_and_swap() {
         ]
         .map(|(ticks, received)| {
             let clock = Arc::clone(&clock);
-            thread::spawn(move || (ticks, received, clock.advance(ticks, received).unwrap()))
+            thread::spawn(move || {
+                (
+                    ticks,
+                    received,
+                    clock.advance(ticks, received, u64::MAX).unwrap(),
+                )
+            })
         })
         .into_iter()
         .collect();
-        let mine = clock.advance(7, 0).unwrap();
+        let mine = clock.advance(7, 0, u64::MAX).unwrap();
         let mut given = Vec::from([mine]);
         for thread in threads {
             let (ticks, received, stamp) = thread.join().unwrap();
@@ -149,7 +155,7 @@ fn cockroach_119369_timestamps_fall_between_reading_and_swap() {
         assert_eq!(given.len(), 3, "no timestamp is given twice");
         assert!(given[2] >= Timestamp::from_parts(9, 4).unwrap());
         assert!(
-            clock.advance(0, 0).unwrap() > given[2],
+            clock.advance(0, 0, u64::MAX).unwrap() > given[2],
             "the clock fell back"
         );
     });
@@ -163,7 +169,7 @@ fn no_timestamp_passes_the_bound_while_it_rises() {
         let (other, disk) = (Arc::clone(&clock), Arc::clone(&stored));
         let thread = thread::spawn(move || {
             for _ in 0..2 {
-                match other.advance(0, 0) {
+                match other.advance(0, 0, u64::MAX) {
                     // What a crash now would restore.
                     Ok(stamp) => assert!(stamp.as_u64() <= disk.load(Ordering::Relaxed)),
                     Err(refused) => assert_eq!(refused, Refused::AboveBound),

@@ -86,6 +86,8 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[cfg(feature = "arbitrary")]
+mod arbitrary;
 #[cfg(target_has_atomic = "64")]
 mod atomic;
 mod clock;

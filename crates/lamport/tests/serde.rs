@@ -1,9 +1,13 @@
 //! With the feature `serde`: text where people read, words where they do not, and what is not
 //! valid is refused.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fmt::Debug;
 use std::num::NonZeroU64;
 
-use synod_lamport::hlc::{Millis42, Millis48, Nanos64, Timestamp};
+use serde::{Serialize, de::DeserializeOwned};
+use synod_lamport::hlc::{Millis42, Millis48, Nanos64, Timestamp, WideTimestamp};
 use synod_lamport::mutex::Message;
 use synod_lamport::{LamportTime, Stamp};
 
@@ -25,6 +29,44 @@ fn hybrid_timestamps_are_text_in_json_and_a_word_in_postcard() {
     assert!(serde_json::from_str::<Timestamp<Millis42>>(&text).is_err());
     assert!(serde_json::from_str::<Timestamp<Nanos64>>(&text).is_err());
     assert!(serde_json::from_str::<Timestamp>("117").is_err());
+}
+
+/// Through every format that people use: of texts and of bytes, with and without a description of
+/// what is in them.
+fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
+    let json = serde_json::to_string(&value).unwrap();
+    assert_eq!(serde_json::from_str::<T>(&json).unwrap(), value, "{json}");
+    let mut cbor = Vec::new();
+    ciborium::into_writer(&value, &mut cbor).unwrap();
+    assert_eq!(ciborium::from_reader::<T, _>(&cbor[..]).unwrap(), value);
+    let message_pack = rmp_serde::to_vec(&value).unwrap();
+    assert_eq!(rmp_serde::from_slice::<T>(&message_pack).unwrap(), value);
+    let postcard = postcard::to_stdvec(&value).unwrap();
+    assert_eq!(postcard::from_bytes::<T>(&postcard).unwrap(), value);
+    let bincode = bincode::serialize(&value).unwrap();
+    assert_eq!(bincode::deserialize::<T>(&bincode).unwrap(), value);
+}
+
+#[test]
+fn every_type_comes_back_through_every_format() {
+    for word in [0, 0x01a2_0734_5580_0002, u64::MAX] {
+        comes_back(Timestamp::<Millis48>::from_u64(word));
+        comes_back(Timestamp::<Millis42>::from_u64(word));
+        comes_back(Timestamp::<Nanos64>::from_u64(word));
+        comes_back(LamportTime::new(word));
+        comes_back(Stamp::new(LamportTime::new(word), "n".to_owned()));
+        comes_back(Stamp::new(Timestamp::<Millis48>::from_u64(word), 7_u64));
+        comes_back(WideTimestamp::from_parts(3, word, 7));
+        let (time, request) = (LamportTime::new(word), LamportTime::new(4));
+        comes_back(Message::Request { time, request });
+        comes_back(Message::Release { time });
+        for request in [Some(request), None] {
+            comes_back(Message::Acknowledge { time, request });
+        }
+    }
+    comes_back(WideTimestamp::MAX);
+    let text = serde_json::to_string(&WideTimestamp::from_parts(1, 0, 2)).unwrap();
+    assert_eq!(text, r#""1/1970-01-01T00:00:00.000000000Z-00000002""#);
 }
 
 #[test]

@@ -1,54 +1,117 @@
 //! Who was first, if every clock on the wall lies? Reads the log of several hosts, believes their
 //! vector clocks only, says what happened before what, and draws it.
 //!
-//! `cargo run --example detective -p synod-vclock -- [LOG [SVG]]`, with a log in ShiViz's layout
-//! (event, then host and clock) or in GoVector's. An event may begin with the wall time that its host
-//! believed in, `[12:34:56.789]`. Without a log it takes the case of the last ticket, which lies
-//! beside it.
+//! `cargo run --example detective -p synod-vclock -- [LOG [SVG [EXPRESSION [DELIMITER]]]]`, with a log
+//! in ShiViz's layout (event, then host and clock), in GoVector's, or in any other: the expression then
+//! finds `(?<host>...)`, `(?<clock>{...})` and `(?<event>...)`, and the delimiter matches the lines that
+//! part one execution from the next, both as in the head of a log for ShiViz. An event may begin with the
+//! wall time that its host believed in, `[12:34:56.789]`. Without a log it takes the case of the last
+//! ticket, which lies beside it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{env, fs};
 
-use synod_vclock::shiviz::{Layout, Log, Record};
+use regex::Regex;
+use synod_vclock::shiviz::{Layout, Log, Record, executions};
 use synod_vclock::{CausalOrder, Diagram};
 
 fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("detective: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
     let mut arguments = env::args_os().skip(1).map(PathBuf::from);
     let (log, svg) = (arguments.next(), arguments.next());
+    let mut expression = || {
+        let text = arguments.next().filter(|text| !text.as_os_str().is_empty());
+        let text = text.map(|text| format!("(?m){}", text.display()));
+        let expression = text.map(|text| Regex::new(&text));
+        expression
+            .transpose()
+            .map_err(|error| format!("cannot read the expression: {error}"))
+    };
+    let (record, delimiter) = (expression()?, expression()?);
     let text = match log.as_ref().map(fs::read_to_string) {
         None => THE_LAST_TICKET.to_owned(),
         Some(Ok(text)) => text,
-        Some(Err(error)) => return failed(&format!("cannot read the log: {error}")),
+        Some(Err(error)) => return Err(format!("cannot read the log: {error}")),
     };
-    let log = match parse(&text) {
-        Ok(log) => log,
-        Err(message) => return failed(&message),
-    };
-    tell_wall_order(&log);
-    tell_lies(&log);
-    tell_causes(&log);
-    tell_concurrent(&log);
-    let svg = svg.unwrap_or_else(|| env::temp_dir().join("detective.svg"));
-    match fs::write(&svg, Diagram::from(&log).to_string()) {
-        Ok(()) => println!("\nThe diagram is in {}", svg.display()),
-        Err(error) => return failed(&format!("cannot write {}: {error}", svg.display())),
+    let delimits = |line: &str| delimiter.as_ref().is_some_and(|part| part.is_match(line));
+    let runs = executions(&text, delimits).map(|run| parse(run, record.as_ref()));
+    let logs = runs.collect::<Result<Vec<_>, _>>()?;
+    let many = logs.len() > 1;
+    for (at, log) in (1..).zip(&logs) {
+        if many {
+            println!("Execution {at}\n");
+        }
+        tell_wall_order(log);
+        tell_lies(log);
+        tell_causes(log);
+        tell_concurrent(log);
+        let svg = svg.clone();
+        let mut svg = svg.unwrap_or_else(|| env::temp_dir().join("detective.svg"));
+        if many {
+            svg.set_extension(format!("{at}.svg"));
+        }
+        fs::write(&svg, Diagram::from(log).to_string())
+            .map_err(|error| format!("cannot write {}: {error}", svg.display()))?;
+        println!("\nThe diagram is in {}", svg.display());
     }
-    ExitCode::SUCCESS
+    Ok(())
 }
 
-fn failed(message: &str) -> ExitCode {
-    eprintln!("detective: {message}");
-    ExitCode::FAILURE
+/// By the expression, or in the layout that fits: as it stands, or with lines passed over that are no
+/// records. If none does, what is wrong in each.
+fn parse(text: &str, expression: Option<&Regex>) -> Result<Log, String> {
+    if let Some(expression) = expression {
+        return parse_by(text, expression);
+    }
+    let layouts = [Layout::EventFirst, Layout::ClockFirst];
+    let strict = layouts.map(|layout| Log::parse(text, layout));
+    if let Some(log) = strict.iter().flatten().next() {
+        return Ok(log.clone());
+    }
+    let loose = layouts.map(|layout| Log::parse_loosely(text, layout));
+    let most = loose.iter().flatten();
+    if let Some((log, passed_over)) = most.max_by_key(|read| read.0.records().len())
+        && !log.records().is_empty()
+    {
+        println!("Passed over {passed_over} lines that are no records\n");
+        return Ok(log.clone());
+    }
+    let [as_shiviz, as_govector] = strict.map(|read| match read {
+        Ok(_) => "nothing".to_owned(),
+        Err(error) => error.to_string(),
+    });
+    Err(format!(
+        "as a log of ShiViz, {as_shiviz}; as one of GoVector, {as_govector}"
+    ))
 }
 
-/// In the layout that fits; if neither does, what is wrong in each.
-fn parse(text: &str) -> Result<Log, String> {
-    Log::parse(text, Layout::EventFirst).or_else(|event_first| {
-        Log::parse(text, Layout::ClockFirst).map_err(|clock_first| {
-            format!("as a log of ShiViz, {event_first}; as one of GoVector, {clock_first}")
-        })
-    })
+/// The records that the expression finds, wherever they are.
+fn parse_by(text: &str, expression: &Regex) -> Result<Log, String> {
+    let mut records = Vec::new();
+    for found in expression.captures_iter(text) {
+        let part = |name| found.name(name).map_or("", |part| part.as_str());
+        let (host, clock, event) = (part("host"), part("clock"), part("event"));
+        let clock = serde_json::from_str::<BTreeMap<String, u64>>(clock)
+            .map_err(|error| format!("{clock} is no clock: {error}"))?;
+        let event = event.lines().collect::<Vec<_>>().join(" ");
+        let record = Record::new(host, clock.into_iter().collect(), event);
+        records.push(record.map_err(|error| format!("{host}: {error}"))?);
+    }
+    if records.is_empty() {
+        return Err("the expression finds nothing".to_owned());
+    }
+    Log::from_records(records).map_err(|error| format!("record {}: {}", error.line, error.fault))
 }
 
 fn tell_wall_order(log: &Log) {

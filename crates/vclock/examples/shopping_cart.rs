@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use synod_vclock::{DvvSet, Overflow, VersionVector};
+use synod_vclock::{ContextError, DvvSet, VersionVector};
 
 /// What a client puts into its basket, all of it written at once.
 type Things = BTreeSet<&'static str>;
@@ -37,7 +37,7 @@ impl Replica {
         }
     }
 
-    fn write(&mut self, basket: &Basket) -> Result<(), Overflow> {
+    fn write(&mut self, basket: &Basket) -> Result<(), ContextError> {
         self.cart
             .update(&basket.context, self.name, basket.things.clone())?;
         println!("  {self}");
@@ -90,7 +90,7 @@ fn synchronise(one: &mut Replica, other: &mut Replica) {
     println!("  {one}");
 }
 
-fn main() -> Result<(), Overflow> {
+fn main() -> Result<(), ContextError> {
     let (mut berlin, mut lisbon) = (Replica::new("berlin"), Replica::new("lisbon"));
 
     println!("Mary and Peter share a cart. Mary puts bread into it, and the replicas meet:");

@@ -60,6 +60,8 @@ pub struct CausalBuffer<A, M> {
     /// What the application has been given, own messages included.
     delivered: VersionVector<A>,
     held: BTreeMap<Dot<A>, Envelope<A, M>>,
+    /// How many of them are of each sender; members, so they are bounded.
+    held_of: BTreeMap<A, usize>,
     /// Held messages by the undelivered event that each waits for.
     waiting: BTreeMap<Dot<A>, Vec<Dot<A>>>,
     /// Held messages that wait for nothing, in the order in which they became so.
@@ -176,6 +178,7 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
             limits,
             delivered,
             held: BTreeMap::new(),
+            held_of: BTreeMap::new(),
             waiting: BTreeMap::new(),
             ready: VecDeque::new(),
             duplicates: 0,
@@ -237,6 +240,7 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
             Some(_) => Receipt::Waiting,
             None => Receipt::Ready,
         };
+        *self.held_of.entry(dot.actor.clone()).or_default() += 1;
         self.held.insert(dot.clone(), message);
         self.file(dot, needs);
         Ok(receipt)
@@ -257,6 +261,9 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
     pub fn poll_delivery(&mut self) -> Option<Envelope<A, M>> {
         let dot = self.ready.pop_front()?;
         let message = self.held.remove(&dot)?;
+        if let Some(count) = self.held_of.get_mut(&dot.actor) {
+            *count -= 1;
+        }
         debug_assert!(
             self.first_unmet(&dot, &message).is_none(),
             "a message that is ready has its whole past delivered"
@@ -407,15 +414,8 @@ impl<A: Ord + Clone, M> CausalBuffer<A, M> {
     }
 
     fn is_full_for(&self, sender: &A) -> bool {
-        let of_one = self.held.range(start_of(sender)..=end_of(sender, u64::MAX));
-        self.held.len() >= self.limits.held_max || of_one.count() >= self.limits.held_of_one_max
-    }
-}
-
-fn start_of<A: Clone>(actor: &A) -> Dot<A> {
-    Dot {
-        actor: actor.clone(),
-        counter: NonZeroU64::MIN,
+        let of_one = self.held_of.get(sender).copied().unwrap_or(0);
+        self.held.len() >= self.limits.held_max || of_one >= self.limits.held_of_one_max
     }
 }
 

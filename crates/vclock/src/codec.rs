@@ -1,3 +1,5 @@
+mod more;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
@@ -57,6 +59,8 @@ pub trait Wire: Sized {
         Ok(value)
     }
 }
+
+pub use more::AsText;
 
 /// How much a decoder accepts of a stranger. Nothing is allocated beyond it.
 ///

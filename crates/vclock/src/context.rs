@@ -5,7 +5,7 @@ use core::fmt;
 use core::num::NonZeroU64;
 
 use crate::codec::{DecodeError, Reader, Wire};
-use crate::{CausalOrder, Dot, Overflow, VersionVector};
+use crate::{CausalOrder, Dot, Overflow, ReceiveError, VersionVector};
 
 /// Exactly which events are known, gaps included: a version vector for the part without gaps and a
 /// cloud of dots beyond them.
@@ -167,6 +167,32 @@ impl<A: Ord + Clone> CausalContext<A> {
         self.compact();
     }
 
+    /// As [`join`](Self::join), for what comes from outside: nobody but `me` makes events of `me`, so
+    /// what claims more of them than are known here is refused. That also keeps a hostile context
+    /// from driving the own counter to its end.
+    ///
+    /// # Errors
+    /// [`ReceiveError::FromOwnFuture`]; nothing is changed.
+    ///
+    /// ```
+    /// use synod_vclock::{CausalContext, Dot, ReceiveError};
+    ///
+    /// let mut mine = CausalContext::new();
+    /// mine.next_dot("me")?;
+    /// let forged = CausalContext::from_iter([Dot::new("me", 9).unwrap()]);
+    /// let refused = mine.receive(&"me", &forged);
+    /// assert_eq!(refused, Err(ReceiveError::FromOwnFuture { claimed: 9, made: 1 }));
+    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// ```
+    pub fn receive(&mut self, me: &A, other: &Self) -> Result<(), ReceiveError> {
+        let (claimed, made) = (other.greatest(me), self.greatest(me));
+        if claimed > made {
+            return Err(ReceiveError::FromOwnFuture { claimed, made });
+        }
+        self.join(other);
+        Ok(())
+    }
+
     /// How the set of known events stands to another.
     ///
     /// ```
@@ -228,14 +254,34 @@ impl<A: Ord + Clone> CausalContext<A> {
 
     /// Restores the invariant over all actors, in one pass: dots of an actor come in order.
     fn compact(&mut self) {
-        let vector = &mut self.vector;
+        let vector = &self.vector;
+        let mut risen = Vec::<Dot<A>>::new();
         self.cloud.retain(|dot| {
-            let covered = vector.get(&dot.actor);
-            if dot.counter.get() - 1 == covered {
-                vector.include(dot.clone());
+            let last = risen.last_mut().filter(|last| last.actor == dot.actor);
+            let covered = match &last {
+                Some(last) => last.counter.get(),
+                None => vector.get(&dot.actor),
+            };
+            if dot.counter.get() - 1 != covered {
+                return dot.counter.get() > covered;
             }
-            dot.counter.get() > covered && dot.counter.get() - 1 != covered
+            match last {
+                Some(last) => last.counter = dot.counter,
+                None => risen.push(dot.clone()),
+            }
+            false
         });
+        self.vector.extend(risen);
+    }
+}
+
+impl<A: Ord + Clone> CausalContext<A> {
+    /// The events of a vector and of further dots, in whatever form.
+    pub(crate) fn from_parts(vector: VersionVector<A>, cloud: Vec<Dot<A>>) -> Self {
+        let cloud = cloud.into_iter().collect();
+        let mut context = Self { vector, cloud };
+        context.compact();
+        context
     }
 }
 
@@ -251,9 +297,16 @@ impl<A: Ord + Clone> From<VersionVector<A>> for CausalContext<A> {
 impl<A: Ord + Clone> FromIterator<Dot<A>> for CausalContext<A> {
     fn from_iter<I: IntoIterator<Item = Dot<A>>>(dots: I) -> Self {
         let mut context = Self::new();
-        context.cloud.extend(dots);
-        context.compact();
+        context.extend(dots);
         context
+    }
+}
+
+/// As [`insert`](CausalContext::insert) for each, in one go.
+impl<A: Ord + Clone> Extend<Dot<A>> for CausalContext<A> {
+    fn extend<I: IntoIterator<Item = Dot<A>>>(&mut self, dots: I) {
+        self.cloud.extend(dots);
+        self.compact();
     }
 }
 
@@ -302,23 +355,6 @@ impl<A: Wire + Ord + Clone> Wire for CausalContext<A> {
             cloud.insert(dot);
         }
         Ok(Self { vector, cloud })
-    }
-}
-
-#[cfg(feature = "serde")]
-impl<A: serde::Serialize> serde::Serialize for CausalContext<A> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (&self.vector, &self.cloud).serialize(serializer)
-    }
-}
-
-#[cfg(feature = "serde")]
-impl<'de, A: serde::Deserialize<'de> + Ord + Clone> serde::Deserialize<'de> for CausalContext<A> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (vector, cloud) = serde::Deserialize::deserialize(deserializer)?;
-        let mut context = Self { vector, cloud };
-        context.compact();
-        Ok(context)
     }
 }
 

@@ -1,4 +1,5 @@
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 use core::cmp::Ordering;
 use core::fmt;
 
@@ -250,24 +251,6 @@ impl<const N: usize> Wire for DenseClock<N> {
     }
 }
 
-#[cfg(feature = "serde")]
-impl<const N: usize> serde::Serialize for DenseClock<N> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.counters)
-    }
-}
-
-#[cfg(feature = "serde")]
-impl<'de, const N: usize> serde::Deserialize<'de> for DenseClock<N> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let counters = Vec::<u64>::deserialize(deserializer)?;
-        let len = counters.len();
-        let counters = <[u64; N]>::try_from(counters)
-            .map_err(|_| serde::de::Error::invalid_length(len, &"a counter for each member"))?;
-        Self::from_counters(counters).map_err(serde::de::Error::custom)
-    }
-}
-
 /// The names behind the positions of a [`DenseClock`], in ascending order.
 ///
 /// ```
@@ -324,8 +307,12 @@ impl<A: Ord, const N: usize> Members<A, N> {
     /// assert_eq!((members.position(&"b"), members.position(&"z")), (Some(1), None));
     /// ```
     #[must_use]
-    pub fn position(&self, name: &A) -> Option<usize> {
-        self.names.binary_search(name).ok()
+    pub fn position<Q: Ord + ?Sized>(&self, name: &Q) -> Option<usize>
+    where
+        A: Borrow<Q>,
+    {
+        let found = self.names.binary_search_by(|own| own.borrow().cmp(name));
+        found.ok()
     }
 
     /// The dense form of a vector.

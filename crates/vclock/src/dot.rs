@@ -19,6 +19,7 @@ use crate::codec::{DecodeError, Reader, Wire};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Dot<A> {
     /// Who made the event.
     pub actor: A,

@@ -1,7 +1,10 @@
+mod write;
+
 use alloc::vec::Vec;
 
 use crate::codec::{DecodeError, Reader, Wire};
-use crate::{CausalOrder, Dot, Overflow, VersionVector};
+use crate::{CausalOrder, Dot, VersionVector};
+pub use write::ContextError;
 
 /// A dotted version vector set (Almeida, Gonçalves, Preguiça, Fonte, DAIS 2014): the concurrent
 /// values of one object, its siblings, with exactly as much causality as it takes to know which
@@ -23,24 +26,28 @@ use crate::{CausalOrder, Dot, Overflow, VersionVector};
 ///
 /// let siblings: Vec<_> = cart.values().copied().collect();
 /// assert_eq!(siblings, ["milk", "bread and eggs"]);
-/// # Ok::<(), synod_vclock::Overflow>(())
+/// # Ok::<(), synod_vclock::ContextError>(())
 /// ```
+///
+/// # Two ways to lose a write
+///
+/// A dot must never name two values, and it does where a server forgets how far it has counted. Riak
+/// knows both stories:
+///
+/// - A key is deleted, its tombstone is dropped ("reaped"), and the key is written again: the counter
+///   begins at one again, and a copy that still has the old tombstone takes the new value for one
+///   that it has seen deleted.
+/// - A server is restored from a backup, or its files are copied to another machine: it counts on from
+///   the past and gives a dot to a second value. Of two values with one dot a copy keeps the one that
+///   it has.
+///
+/// The remedy is a name that has not counted yet: an [`Actor`](crate::Actor) with an epoch that is
+/// drawn anew whenever it is not certain that the counter is the last one. Past epochs are let go of
+/// with [`retire`](Self::retire).
 ///
 /// Invariant: columns ascend by actor; a column's values belong to its last events, one each, so
 /// there are never more values than events, and a value's dot follows from its place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(
-    feature = "serde",
-    serde(
-        into = "Vec<(A, u64, Vec<V>)>",
-        try_from = "Vec<(A, u64, Vec<V>)>",
-        bound(
-            serialize = "A: Clone + serde::Serialize, V: Clone + serde::Serialize",
-            deserialize = "A: Ord + serde::Deserialize<'de>, V: serde::Deserialize<'de>"
-        )
-    )
-)]
 pub struct DvvSet<A, V> {
     columns: Vec<Column<A, V>>,
 }
@@ -79,10 +86,17 @@ impl<A, V> DvvSet<A, V> {
     /// set.update(&VersionVector::new(), "a", 1)?;
     /// set.update(&VersionVector::new(), "a", 2)?;
     /// assert!(set.values().eq(&[1, 2]));
-    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// # Ok::<(), synod_vclock::ContextError>(())
     /// ```
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.columns.iter().flat_map(|column| &column.values)
+    }
+
+    /// Actor, counter and values of each column.
+    #[cfg(feature = "serde")]
+    pub(crate) fn columns(&self) -> impl ExactSizeIterator<Item = (&A, u64, &[V])> {
+        let columns = self.columns.iter();
+        columns.map(|column| (&column.actor, column.counter, &column.values[..]))
     }
 
     /// How many siblings there are: more than one is a conflict.
@@ -94,7 +108,7 @@ impl<A, V> DvvSet<A, V> {
     /// set.update(&VersionVector::new(), "a", 1)?;
     /// set.update(&VersionVector::new(), "a", 2)?;
     /// assert_eq!(set.len(), 2);
-    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// # Ok::<(), synod_vclock::ContextError>(())
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
@@ -113,6 +127,20 @@ impl<A, V> DvvSet<A, V> {
         self.columns.iter().all(|column| column.values.is_empty())
     }
 
+    /// The siblings themselves, by server and age.
+    ///
+    /// ```
+    /// use synod_vclock::{DvvSet, VersionVector};
+    ///
+    /// let mut set = DvvSet::new();
+    /// set.update(&VersionVector::new(), "a", "bread".to_owned())?;
+    /// assert_eq!(set.into_values().collect::<Vec<_>>(), ["bread"]);
+    /// # Ok::<(), synod_vclock::ContextError>(())
+    /// ```
+    pub fn into_values(self) -> impl Iterator<Item = V> {
+        self.columns.into_iter().flat_map(|column| column.values)
+    }
+
     /// The same causality over other values.
     ///
     /// ```
@@ -121,7 +149,7 @@ impl<A, V> DvvSet<A, V> {
     /// let mut set = DvvSet::new();
     /// set.update(&VersionVector::new(), "a", 2)?;
     /// assert!(set.map(|value| value * 10).values().eq(&[20]));
-    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// # Ok::<(), synod_vclock::ContextError>(())
     /// ```
     #[must_use]
     pub fn map<W>(self, mut change: impl FnMut(V) -> W) -> DvvSet<A, W> {
@@ -145,7 +173,7 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
     /// let mut set = DvvSet::new();
     /// set.update(&VersionVector::new(), "a", 1)?;
     /// assert_eq!(set.context(), VersionVector::from_iter([("a", 1)]));
-    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// # Ok::<(), synod_vclock::ContextError>(())
     /// ```
     #[must_use]
     pub fn context(&self) -> VersionVector<A> {
@@ -163,7 +191,7 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
     /// let mut set = DvvSet::new();
     /// set.update(&VersionVector::new(), "a", "x")?;
     /// assert!(set.iter().eq([(Dot::new("a", 1).unwrap(), &"x")]));
-    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// # Ok::<(), synod_vclock::ContextError>(())
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = (Dot<A>, &V)> {
         self.columns.iter().flat_map(|column| {
@@ -173,59 +201,6 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
                 Some((Dot::new(column.actor.clone(), counter)?, value))
             })
         })
-    }
-
-    /// A client that has read `context` writes `value` through `server`: the value gets a new dot,
-    /// and exactly the siblings that the client has read are replaced. Returns the dot.
-    ///
-    /// # Errors
-    /// [`Overflow`] if the server's counter is at its end, or `context` says so; nothing is changed.
-    ///
-    /// ```
-    /// use synod_vclock::{Dot, DvvSet, VersionVector};
-    ///
-    /// let mut set = DvvSet::new();
-    /// set.update(&VersionVector::new(), "a", "old")?;
-    /// let dot = set.update(&set.context(), "b", "new")?;
-    /// assert_eq!(dot, Dot::new("b", 1).unwrap());
-    /// assert!(set.values().eq(&["new"]));
-    /// # Ok::<(), synod_vclock::Overflow>(())
-    /// ```
-    pub fn update(
-        &mut self,
-        context: &VersionVector<A>,
-        server: A,
-        value: V,
-    ) -> Result<Dot<A>, Overflow> {
-        let place = self.search(&server);
-        let counter = place.map_or(0, |at| self.columns[at].counter);
-        let counter = counter.max(context.get(&server));
-        let counter = counter.checked_add(1).ok_or(Overflow)?;
-        self.discard(context);
-        let column = self.column_mut(&server);
-        column.counter = counter;
-        column.values.push(value);
-        Dot::new(server, counter).ok_or(Overflow)
-    }
-
-    /// Deletes the siblings that `context` covers, and learns what it knows, so that they stay
-    /// deleted wherever this is synchronised.
-    ///
-    /// ```
-    /// use synod_vclock::{DvvSet, VersionVector};
-    ///
-    /// let mut set = DvvSet::new();
-    /// set.update(&VersionVector::new(), "a", 1)?;
-    /// let read = set.context();
-    /// set.update(&VersionVector::new(), "a", 2)?;
-    /// set.discard(&read);
-    /// assert!(set.values().eq(&[2]));
-    /// # Ok::<(), synod_vclock::Overflow>(())
-    /// ```
-    pub fn discard(&mut self, context: &VersionVector<A>) {
-        for dot in context.iter() {
-            self.column_mut(&dot.actor).discard(dot.counter.get());
-        }
     }
 
     /// Merges another copy: a value stays if both have it, or if the other has not heard of it.
@@ -241,18 +216,20 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
     /// left.sync(&right);
     /// right.sync(&left);
     /// assert_eq!((left.len(), &left), (2, &right));
-    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// # Ok::<(), synod_vclock::ContextError>(())
     /// ```
     pub fn sync(&mut self, other: &Self)
     where
         V: Clone,
     {
+        let mut unknown = Vec::new();
         for theirs in &other.columns {
             match self.search(&theirs.actor) {
                 Ok(at) => self.columns[at].sync(theirs),
-                Err(at) => self.columns.insert(at, theirs.clone()),
+                Err(_) => unknown.push(theirs.clone()),
             }
         }
+        self.insert(unknown);
     }
 
     /// How the known writes stand to those of another copy, whatever their values.
@@ -265,47 +242,28 @@ impl<A: Ord + Clone, V> DvvSet<A, V> {
     /// let copy = set.clone();
     /// set.update(&set.context(), "a", 2)?;
     /// assert_eq!(copy.causal_cmp(&set), CausalOrder::Before);
-    /// # Ok::<(), synod_vclock::Overflow>(())
+    /// # Ok::<(), synod_vclock::ContextError>(())
     /// ```
     #[must_use]
     pub fn causal_cmp(&self, other: &Self) -> CausalOrder {
         self.context().causal_cmp(&other.context())
     }
 
-    /// Resolves the conflict: `merge` makes one value of all siblings, which replaces them as a new
-    /// write of `server`. Returns its dot, or `None` if there is nothing to merge.
-    ///
-    /// It is a write like any other, so that copies which resolve the same conflict each for itself
-    /// end up with the same siblings wherever they meet, and never with two values of one dot.
-    ///
-    /// # Errors
-    /// [`Overflow`]; nothing is changed.
-    ///
-    /// ```
-    /// use synod_vclock::{DvvSet, VersionVector};
-    ///
-    /// let mut set = DvvSet::new();
-    /// set.update(&VersionVector::new(), "a", 7)?;
-    /// set.update(&VersionVector::new(), "b", 3)?;
-    /// set.reconcile("a", |siblings| siblings.sum::<i32>())?;
-    /// assert!(set.values().eq(&[10]));
-    /// # Ok::<(), synod_vclock::Overflow>(())
-    /// ```
-    pub fn reconcile(
-        &mut self,
-        server: A,
-        merge: impl FnOnce(&mut dyn Iterator<Item = &V>) -> V,
-    ) -> Result<Option<Dot<A>>, Overflow> {
-        if self.is_empty() {
-            return Ok(None);
-        }
-        let value = merge(&mut self.values());
-        self.update(&self.context(), server, value).map(Some)
-    }
-
     fn search(&self, actor: &A) -> Result<usize, usize> {
         self.columns
             .binary_search_by(|column| column.actor.cmp(actor))
+    }
+
+    /// Puts in columns of actors that have none yet, ascending: all at once, since one by one each
+    /// would move those behind it.
+    fn insert(&mut self, columns: Vec<Column<A, V>>) {
+        if columns.is_empty() {
+            return;
+        }
+        self.columns.extend(columns);
+        // Two ascending runs, which this sort merges.
+        self.columns
+            .sort_by(|one, other| one.actor.cmp(&other.actor));
     }
 
     /// The actor's column. The caller gives a new one its first event.
@@ -436,20 +394,20 @@ impl<A: Wire + Ord, V: Wire> Wire for DvvSet<A, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Limits;
+    use crate::{Limits, Overflow};
 
     #[test]
     fn a_counter_ends_and_does_not_wrap() {
         let mut set = DvvSet::new();
-        let forged = VersionVector::from_iter([('a', u64::MAX)]);
-        assert_eq!(set.update(&forged, 'a', "x"), Err(Overflow));
+        let last = VersionVector::from_iter([('a', u64::MAX)]);
+        assert_eq!(set.update_vouched(&last, 'a', "x"), Err(Overflow));
         assert_eq!(set, DvvSet::new());
     }
 
     #[test]
     fn a_column_at_its_end_may_be_empty() {
         let mut set = DvvSet::<_, u8>::new();
-        set.discard(&VersionVector::from_iter([('a', u64::MAX)]));
+        set.discard_vouched(&VersionVector::from_iter([('a', u64::MAX)]));
         assert_eq!((set.iter().count(), set.len()), (0, 0));
         let read = DvvSet::try_from(alloc::vec![('a', u64::MAX, alloc::vec![])]);
         assert_eq!(read, Ok(set));

@@ -1,7 +1,9 @@
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 use core::cmp::Ordering;
 use core::hash::{Hash, Hasher};
 
+use crate::iter::Iter;
 use crate::{CausalOrder, Dot};
 
 /// The entries of a sparse vector: the greatest dot of each actor, in place while they are few.
@@ -18,7 +20,7 @@ pub(crate) struct Entries<A> {
     storage: Storage<A>,
 }
 
-type Slot<A> = Option<Dot<A>>;
+pub(crate) type Slot<A> = Option<Dot<A>>;
 
 #[derive(Clone)]
 enum Storage<A> {
@@ -52,8 +54,16 @@ impl<A> Entries<A> {
         self.slots().len()
     }
 
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Dot<A>> + Clone {
-        self.slots().iter().flatten()
+    pub(crate) fn iter(&self) -> Iter<'_, A> {
+        Iter::new(self.slots())
+    }
+
+    /// The slots in place, empty if they are on the heap, and those on the heap.
+    pub(crate) fn into_slots(self) -> ([Slot<A>; INLINE_MAX], Vec<Slot<A>>) {
+        match self.storage {
+            Storage::Inline { slots, .. } => (slots, Vec::new()),
+            Storage::Heap(slots) => ([const { None }; INLINE_MAX], slots),
+        }
     }
 
     #[cfg(test)]
@@ -103,7 +113,10 @@ impl<A> Entries<A> {
 }
 
 impl<A: Ord> Entries<A> {
-    pub(crate) fn find(&self, actor: &A) -> Option<&Dot<A>> {
+    pub(crate) fn find<Q: Ord + ?Sized>(&self, actor: &Q) -> Option<&Dot<A>>
+    where
+        A: Borrow<Q>,
+    {
         let at = self.search(actor).ok()?;
         self.slots()[at].as_ref()
     }
@@ -129,6 +142,38 @@ impl<A: Ord> Entries<A> {
                 slots[at..].rotate_right(1);
             }
         }
+    }
+
+    /// Raises many. What comes in ascending order is appended; what does not is sorted in at once,
+    /// since one by one each would move those behind it.
+    pub(crate) fn extend(&mut self, dots: impl IntoIterator<Item = Dot<A>>) {
+        let mut dots = dots.into_iter();
+        while let Some(dot) = dots.next() {
+            let last = self.slots().last().and_then(Option::as_ref);
+            let follows = last.is_none_or(|last| last.actor <= dot.actor);
+            if !follows && self.len() > FEW_MAX {
+                return self.sort_in(dot, dots);
+            }
+            self.raise(dot);
+        }
+    }
+
+    fn sort_in(&mut self, first: Dot<A>, rest: impl Iterator<Item = Dot<A>>) {
+        let (few, mut slots) = core::mem::replace(self, Self::new()).into_slots();
+        slots.extend(few.into_iter().filter(Option::is_some));
+        slots.push(Some(first));
+        slots.extend(rest.map(Some));
+        // By actor, then by counter; it finds the runs that are in order already.
+        slots.sort();
+        slots.dedup_by(|next, kept| {
+            let same =
+                matches!((&*next, &*kept), (Some(next), Some(kept)) if next.actor == kept.actor);
+            if same {
+                core::mem::swap(next, kept);
+            }
+            same
+        });
+        self.storage = Storage::Heap(slots);
         self.assert_invariants();
     }
 
@@ -288,9 +333,12 @@ impl<A: Ord> Entries<A> {
             })
     }
 
-    fn search(&self, actor: &A) -> Result<usize, usize> {
+    fn search<Q: Ord + ?Sized>(&self, actor: &Q) -> Result<usize, usize>
+    where
+        A: Borrow<Q>,
+    {
         self.slots().binary_search_by(|slot| match slot {
-            Some(dot) => dot.actor.cmp(actor),
+            Some(dot) => dot.actor.borrow().cmp(actor),
             None => Ordering::Greater,
         })
     }
@@ -349,115 +397,8 @@ const BLOCK: usize = 32;
 /// Most objects are written by a handful of actors: up to here a vector allocates nothing.
 pub(crate) const INLINE_MAX: usize = 8;
 
+/// Up to so many entries, moving those behind a new one is cheaper than sorting.
+const FEW_MAX: usize = 64;
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::collections::BTreeMap;
-    use proptest::prelude::*;
-
-    type Model = BTreeMap<u8, u64>;
-
-    fn entries(model: &Model) -> Entries<u8> {
-        let mut entries = Entries::new();
-        for (actor, counter) in model {
-            assert!(entries.push(Dot::new(*actor, *counter).unwrap()));
-        }
-        entries
-    }
-
-    fn model(entries: &Entries<u8>) -> Model {
-        entries
-            .iter()
-            .map(|dot| (dot.actor, dot.counter.into()))
-            .collect()
-    }
-
-    /// Around the bound of the inline form, and over several blocks of a comparison; sharing many
-    /// actors.
-    fn models() -> impl Strategy<Value = Model> {
-        prop_oneof![
-            proptest::collection::btree_map(0_u8..20, 1_u64..4, 0..20),
-            proptest::collection::btree_map(0..ACTORS, 1_u64..3, 60..90),
-        ]
-    }
-
-    /// Two of them, also such that differ in a few entries only.
-    fn pairs() -> impl Strategy<Value = (Model, Model)> {
-        let changes = proptest::collection::vec((0..ACTORS, 0_u64..3), 0..3);
-        (models(), models(), changes, any::<bool>()).prop_map(|(a, b, changes, alike)| {
-            if !alike {
-                return (a, b);
-            }
-            let mut changed = a.clone();
-            for (actor, counter) in changes {
-                changed.remove(&actor);
-                changed.extend((counter > 0).then_some((actor, counter)));
-            }
-            (a, changed)
-        })
-    }
-
-    const ACTORS: u8 = 100;
-
-    fn pointwise(a: &Model, b: &Model, pick: fn(u64, u64) -> u64) -> Model {
-        let at = |model: &Model, actor| model.get(&actor).copied().unwrap_or(0);
-        (0..ACTORS)
-            .map(|actor| (actor, pick(at(a, actor), at(b, actor))))
-            .filter(|entry| entry.1 > 0)
-            .collect()
-    }
-
-    proptest! {
-        #[test]
-        fn join_and_meet_are_pointwise((a, b) in pairs()) {
-            let (mut join, mut meet) = (entries(&a), entries(&a));
-            join.join(&entries(&b));
-            meet.meet(&entries(&b));
-            prop_assert_eq!(model(&join), pointwise(&a, &b, u64::max));
-            prop_assert_eq!(model(&meet), pointwise(&a, &b, u64::min));
-        }
-
-        #[test]
-        fn the_order_is_pointwise((a, b) in pairs()) {
-            let at = |model: &Model, actor| model.get(&actor).copied().unwrap_or(0);
-            let behind = (0..ACTORS).any(|actor| at(&a, actor) < at(&b, actor));
-            let ahead = (0..ACTORS).any(|actor| at(&a, actor) > at(&b, actor));
-            let (left, right) = (entries(&a), entries(&b));
-            prop_assert_eq!(left.causal_cmp(&right), CausalOrder::of(behind, ahead));
-            prop_assert_eq!(left.descends(&right), !behind);
-            prop_assert_eq!(left == right, a == b);
-        }
-
-        #[test]
-        fn raising_in_any_order_gives_the_same(dots in proptest::collection::vec((0u8..12, 1u64..5), 0..30)) {
-            let (mut raised, mut expected) = (Entries::new(), Model::new());
-            for (actor, counter) in dots {
-                raised.raise(Dot::new(actor, counter).unwrap());
-                let entry = expected.entry(actor).or_insert(counter);
-                *entry = counter.max(*entry);
-            }
-            prop_assert_eq!(model(&raised), expected.clone());
-            prop_assert_eq!(raised.is_inline(), expected.len() <= INLINE_MAX);
-            prop_assert!(raised == entries(&expected));
-        }
-    }
-
-    #[test]
-    fn the_form_does_not_matter_for_equality() {
-        let nine = (0..9).map(|actor| (actor, 1)).collect();
-        let mut shrunk = entries(&nine);
-        shrunk.retain(|dot| dot.actor < 8);
-        let eight = entries(&(0..8).map(|actor| (actor, 1)).collect());
-        assert!(!shrunk.is_inline() && eight.is_inline());
-        assert!(shrunk == eight);
-        assert_eq!(shrunk.causal_cmp(&eight), CausalOrder::Equal);
-    }
-
-    #[test]
-    fn actors_that_do_not_ascend_are_not_appended() {
-        let mut entries = entries(&BTreeMap::from([(5, 1)]));
-        assert!(!entries.push(Dot::new(5, 2).unwrap()));
-        assert!(!entries.push(Dot::new(4, 2).unwrap()));
-        assert_eq!(model(&entries), BTreeMap::from([(5, 1)]));
-    }
-}
+mod tests;

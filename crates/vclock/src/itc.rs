@@ -38,21 +38,22 @@ mod bits;
 mod event;
 mod id;
 mod stamp;
+mod text;
 
 pub use stamp::{EventError, OverlappingIds, Stamp, TooDeep};
 
 /// How deep trees may be. A fork beyond it is refused, and so are bytes: nothing here recurses
-/// deeper, whatever a stranger sends. A process forks from a fork of a fork this often only in a
-/// chain; give parts back by joining, or fork wider.
+/// deeper, whatever a stranger sends. The children of one parent do not get there; a child of a child
+/// of a child does after this many generations in which nobody gives a part back by joining.
 ///
 /// ```
 /// use synod_vclock::itc::{DEPTH_MAX, Stamp, TooDeep};
 ///
 /// let mut stamp = Stamp::seed();
 /// for _ in 0..DEPTH_MAX {
-///     stamp.fork()?;
+///     stamp = stamp.fork()?; // a child of a child
 /// }
 /// assert!(stamp.fork().is_err());
 /// # Ok::<(), TooDeep>(())
 /// ```
-pub const DEPTH_MAX: u32 = 128;
+pub const DEPTH_MAX: u32 = 256;

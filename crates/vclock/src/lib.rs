@@ -105,10 +105,16 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+// For the code that deriving `Arbitrary` makes.
+#[cfg(all(feature = "arbitrary", not(test)))]
+extern crate std;
 
 pub mod itc;
 pub mod shiviz;
 
+mod actor;
+#[cfg(feature = "arbitrary")]
+mod arbitrary;
 mod causal_buffer;
 mod codec;
 mod context;
@@ -117,22 +123,29 @@ mod diagram;
 mod dot;
 mod dvv_set;
 mod entries;
+mod iter;
 mod matrix_clock;
 mod order;
 mod pruned;
+#[cfg(feature = "serde")]
+mod serde_form;
+mod text;
 mod vector_clock;
 mod version_vector;
 
+pub use actor::Actor;
 pub use causal_buffer::{BufferError, BufferLimits, CausalBuffer, Envelope, Receipt};
-pub use codec::{DecodeError, Limits, Reader, Wire};
+pub use codec::{AsText, DecodeError, Limits, Reader, Wire};
 pub use context::CausalContext;
 pub use dense::{DenseClock, Members, NotAMember};
 pub use diagram::{Diagram, DiagramError, EventId};
 pub use dot::{Dot, Overflow};
-pub use dvv_set::DvvSet;
+pub use dvv_set::{ContextError, DvvSet};
+pub use iter::{IntoIter, Iter};
 pub use matrix_clock::{MatrixClock, Stranger};
-pub use order::CausalOrder;
+pub use order::{CausalOrder, causal_sort};
 pub use pruned::{LossyOrder, PrunePolicy, Pruned};
+pub use text::ParseError;
 pub use vector_clock::{ReceiveError, VectorClock};
 pub use version_vector::VersionVector;
 

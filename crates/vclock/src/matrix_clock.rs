@@ -1,5 +1,6 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 use core::fmt;
 
 use crate::codec::{DecodeError, Reader, Wire};
@@ -31,18 +32,6 @@ use crate::{Dot, VersionVector};
 /// What is stable never stops being it, except by [`add`](Self::add) of a member that starts with
 /// less than the group has forgotten.
 #[derive(Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(
-    feature = "serde",
-    serde(
-        into = "(A, Vec<(A, VersionVector<A>)>)",
-        try_from = "(A, Vec<(A, VersionVector<A>)>)",
-        bound(
-            serialize = "A: Clone + serde::Serialize",
-            deserialize = "A: Ord + Clone + serde::Deserialize<'de>"
-        )
-    )
-)]
 pub struct MatrixClock<A> {
     me: A,
     rows: BTreeMap<A, VersionVector<A>>,
@@ -100,7 +89,10 @@ impl<A: Ord + Clone> MatrixClock<A> {
     /// assert_eq!(matrix.row(&"z"), None);
     /// ```
     #[must_use]
-    pub fn row(&self, member: &A) -> Option<&VersionVector<A>> {
+    pub fn row<Q: Ord + ?Sized>(&self, member: &Q) -> Option<&VersionVector<A>>
+    where
+        A: Borrow<Q>,
+    {
         self.rows.get(member)
     }
 

@@ -1,6 +1,8 @@
 use core::cmp::Ordering;
 use core::fmt;
 
+use crate::VersionVector;
+
 /// How one point of a causal history stands to another.
 ///
 /// It is what `Option<Ordering>` says of a partial order, with a name for the case that matters
@@ -16,6 +18,7 @@ use core::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum CausalOrder {
     /// Both know exactly the same events.
     Equal,
@@ -127,6 +130,32 @@ impl fmt::Display for CausalOrder {
             Self::Concurrent => "concurrent",
         })
     }
+}
+
+/// Puts events into an order that no cause follows its effect in: a total order that contains the
+/// causal one. Concurrent events stay as they stood where that is possible.
+///
+/// Sorting by `partial_cmp(..).unwrap_or(Equal)` does not do this: "concurrent" is not "equal", since
+/// `a` may be concurrent with `b` and `b` with `c` while `a` is before `c`, and a sort that is told
+/// otherwise leaves them in any order, or panics.
+///
+/// ```
+/// use synod_vclock::{VersionVector, causal_sort};
+///
+/// let event = |name, entries: &[(&'static str, u64)]| {
+///     (name, VersionVector::from_iter(entries.iter().copied()))
+/// };
+/// let mut log = [
+///     event("answer", &[("a", 1), ("b", 1)]),
+///     event("elsewhere", &[("c", 1)]),
+///     event("question", &[("a", 1)]),
+/// ];
+/// causal_sort(&mut log, |event| &event.1);
+/// assert_eq!(log.map(|event| event.0), ["elsewhere", "question", "answer"]);
+/// ```
+pub fn causal_sort<T, A: Ord>(events: &mut [T], clock: impl Fn(&T) -> &VersionVector<A>) {
+    // Who knows more has the greater sum. The sort is stable.
+    events.sort_by_cached_key(|event| clock(event).event_count());
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ use core::fmt;
 
 use crate::{ReceiveError, VectorClock, VersionVector};
 
-pub use log::{Fault, Log, LogError};
+pub use log::{Fault, Log, LogError, executions};
 
 use json::Json;
 

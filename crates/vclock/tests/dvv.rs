@@ -5,7 +5,7 @@
 
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use synod_vclock::{CausalOrder, Dot, DvvSet, Limits, VersionVector, Wire};
+use synod_vclock::{CausalOrder, ContextError, Dot, DvvSet, Limits, VersionVector, Wire};
 
 type Dots = BTreeSet<Dot<u8>>;
 type Set = DvvSet<u8, u32>;
@@ -89,16 +89,27 @@ impl World {
             Move::Write { client, server } => {
                 let (context, read) = &self.clients[client];
                 let before = self.sets[server].clone();
-                let dot = self.sets[server]
-                    .update(context, server as u8, self.written)
-                    .unwrap();
+                let written = self.sets[server].update(context, server as u8, self.written);
+                prop_assert_eq!(written.is_ok(), before.context().descends(context));
+                let dot = match written {
+                    Ok(dot) => dot,
+                    // The client comes from a copy that is ahead.
+                    Err(_) => {
+                        prop_assert_eq!(&self.sets[server], &before, "nothing is changed");
+                        let set = &mut self.sets[server];
+                        set.update_vouched(context, server as u8, self.written)
+                            .unwrap()
+                    }
+                };
                 prop_assert!(!before.context().contains(&dot), "a dot is given once");
                 self.copies[server].update(read, dot, self.written);
                 self.written += 1;
             }
             Move::Delete { client, server } => {
                 let (context, read) = &self.clients[client];
-                self.sets[server].discard(context);
+                let known = self.sets[server].context().descends(context);
+                prop_assert_eq!(self.sets[server].discard(context).is_ok(), known);
+                self.sets[server].discard_vouched(context);
                 self.copies[server].discard(read);
             }
             Move::Sync { to, from } => {
@@ -147,7 +158,7 @@ proptest! {
         let world = World::run(&moves)?;
         let (context, read) = &world.clients[client];
         let mut set = world.sets[0].clone();
-        let dot = set.update(context, 0, u32::MAX).unwrap();
+        let dot = set.update_vouched(context, 0, u32::MAX).unwrap();
         let mut expected = world.sets[0]
             .iter()
             .filter(|(dot, _)| !read.contains(dot))
@@ -201,12 +212,19 @@ fn dvvset_has_no_false_conflict_between_servers() {
     assert!(set.values().eq(&[2]));
 }
 
-/// A server that has lost its memory gives no name again that the writer has read.
+/// A server that has lost its memory is told so, and gives no name again that the writer has read.
 #[test]
 fn dvvset_dots_go_on_behind_what_the_client_has_read() {
     let read = VersionVector::from_iter([(0, 5)]);
     let mut forgetful = Set::new();
-    assert_eq!(forgetful.update(&read, 0, 1), Ok(Dot::new(0, 6).unwrap()));
+    let lost = ContextError::Unseen {
+        claimed: 5,
+        known: 0,
+    };
+    assert_eq!(forgetful.update(&read, 0, 1), Err(lost));
+    assert_eq!(forgetful, Set::new(), "nothing is changed");
+    let dot = forgetful.update_vouched(&read, 0, 1);
+    assert_eq!(dot, Ok(Dot::new(0, 6).unwrap()));
     assert_eq!(forgetful.context(), VersionVector::from_iter([(0, 6)]));
 
     let mut remembers = Set::new();

@@ -27,7 +27,7 @@ fn synced(one: &Set, other: &Set) -> Set {
 /// The set after a write; the reference writes to a copy.
 fn updated(base: &Set, context: &VersionVector<char>, server: char, value: &'static str) -> Set {
     let mut result = base.clone();
-    result.update(context, server, value).unwrap();
+    result.update_vouched(context, server, value).unwrap();
     result
 }
 

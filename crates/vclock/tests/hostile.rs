@@ -37,11 +37,11 @@ fn work_with(bytes: &[u8]) -> Result<(), TestCaseError> {
         prop_assert!(context.descends(&copy));
     }
     if let Some(mut set) = read::<DvvSet<u8, u8>>(bytes)? {
-        let _ = set.update(&VersionVector::from_iter([(7, u64::MAX - 1)]), 7, 1);
+        let _ = set.update_vouched(&VersionVector::from_iter([(7, u64::MAX - 1)]), 7, 1);
         let _ = set.update(&set.context(), 7, 2);
         set.sync(&set.clone());
         prop_assert_eq!(set.iter().count(), set.len());
-        set.discard(&VersionVector::from_iter([(7, u64::MAX)]));
+        set.discard_vouched(&VersionVector::from_iter([(7, u64::MAX)]));
         prop_assert_eq!(set.iter().count(), set.len());
     }
     if let Some(mut stamp) = read::<Stamp>(bytes)? {
@@ -95,7 +95,7 @@ fn valid() -> impl Strategy<Value = Vec<u8>> {
             let mut set = DvvSet::new();
             for (server, known) in entries {
                 let context = VersionVector::from_iter([(server, known / 100)]);
-                set.update(&context, server, server).unwrap();
+                set.update_vouched(&context, server, server).unwrap();
             }
             set.to_bytes()
         }),
@@ -224,9 +224,8 @@ fn nothing_is_allocated_for_what_is_not_there() {
 #[test]
 fn limits_hold_for_trees_too() {
     let mut stamp = Stamp::seed();
-    let mut others = Vec::new();
     for _ in 0..20 {
-        others.push(stamp.fork().unwrap());
+        stamp = stamp.fork().unwrap();
     }
     let limits = Limits {
         entries_max: 20,

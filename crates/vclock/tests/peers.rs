@@ -133,9 +133,10 @@ fn itc_deep_forks_overflow_the_stack() {
     let mut forks = 0;
     let error = loop {
         match stamp.fork() {
-            Ok(_) => forks += 1,
+            Ok(child) => stamp = child,
             Err(error) => break error,
         }
+        forks += 1;
     };
     assert_eq!((error, forks), (TooDeep, DEPTH_MAX));
     stamp.event().unwrap();

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use proptest::prelude::*;
-use synod_vclock::{CausalOrder, Dot, LossyOrder, PrunePolicy, Pruned, VersionVector};
+use synod_vclock::{CausalOrder, Dot, LossyOrder, PrunePolicy, Pruned, VersionVector, Wire};
 
 #[derive(Clone, Copy, Debug)]
 enum Move {
@@ -133,4 +133,25 @@ proptest! {
             }
         }
     }
+}
+
+/// Why there is a lossy form at all: of an object with 10,000 writers, each of which writes once, the
+/// whole vector has tens of thousands of bytes, and this one as many as its bounds allow, while what
+/// follows on it is still known to follow.
+#[test]
+fn ten_thousand_writers_fit_what_the_bounds_allow() {
+    let policy = PrunePolicy::default();
+    let (mut whole, mut pruned) = (VersionVector::new(), Pruned::new());
+    let mut before = pruned.clone();
+    for writer in 0..10_000_u64 {
+        let dot = Dot::new(writer, 1).unwrap();
+        whole.include(dot);
+        before.clone_from(&pruned);
+        pruned.include(dot, writer);
+        assert_eq!(before.lossy_cmp(&pruned), LossyOrder::AtMost);
+        pruned.prune(&policy, writer);
+    }
+    let sizes = (whole.to_bytes().len(), pruned.to_bytes().len());
+    assert!(sizes.0 > 25_000 && sizes.1 < 1_000, "{sizes:?}");
+    assert_eq!(pruned.len(), policy.entries_max);
 }

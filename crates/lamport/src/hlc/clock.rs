@@ -4,10 +4,8 @@ use core::sync::atomic::{AtomicBool, AtomicU64};
 use core::time::Duration;
 
 use super::layout::Divided;
-use super::reservation::Pending;
 use super::timestamp::time_of;
-use super::{Layout, Millis48, NowError, PhysicalClock};
-use super::{ReceiveError, Reservation, ReserveError, Timestamp};
+use super::{Layout, Millis48, NowError, PhysicalClock, ReceiveError, Timestamp};
 use crate::word::{Word, advance};
 
 /// A hybrid logical clock (Kulkarni, Demirbas, Madappa, Avva, Leone: *Logical Physical Clocks*,
@@ -18,7 +16,7 @@ use crate::word::{Word, advance};
 /// - each timestamp is greater than all that the clock has given and received;
 /// - its physical part is not below the reading of the physical clock, and it is the greatest
 ///   reading that this event can know of, its own or one in a received timestamp, or that of a
-///   stored bound (but see [`Nanos64`](super::Nanos64));
+///   stored bound, and a tick more for each time that the counter was used up since then;
 /// - the counter is 0 where the physical part is this event's own reading and nobody had it
 ///   before;
 /// - no timestamp lies above the bound that is stored, if the clock has one;
@@ -38,21 +36,20 @@ use crate::word::{Word, advance};
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 pub struct HybridClock<C, L = Millis48> {
-    physical: C,
-    shared: Shared<AtomicU64, L>,
+    pub(super) physical: C,
+    pub(super) shared: Shared<AtomicU64, L>,
     lead_max: Duration,
-    lead_ticks_max: u64,
     /// Whether a reservation is open.
-    reserving: AtomicBool,
+    pub(super) reserving: AtomicBool,
 }
 
 /// What the events of a clock change, on any kind of word.
 #[derive(Debug)]
 pub(crate) struct Shared<W, L> {
     /// The latest timestamp.
-    latest: W,
+    pub(super) latest: W,
     /// No timestamp above this is given. Only rises.
-    bound: W,
+    pub(super) bound: W,
     layout: PhantomData<fn() -> L>,
 }
 
@@ -68,7 +65,7 @@ impl<C: PhysicalClock> HybridClock<C> {
     /// # Ok::<(), synod_lamport::hlc::NowError>(())
     /// ```
     #[must_use]
-    pub fn new(physical: C) -> Self {
+    pub const fn new(physical: C) -> Self {
         Self::with_layout(physical)
     }
 }
@@ -92,51 +89,27 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     /// # Ok::<(), synod_lamport::hlc::NowError>(())
     /// ```
     #[must_use]
-    pub fn with_layout(physical: C) -> Self {
+    pub const fn with_layout(physical: C) -> Self {
         Self::starting(physical, 0, u64::MAX)
     }
 
-    /// A clock that never gives a timestamp again that it gave before a restart. `stored` is the
-    /// bound that was last stored, [`Timestamp::ZERO`] at the very first start: all timestamps
-    /// from here on lie above it, and none is given before [`reserve`](Self::reserve) has raised
-    /// the bound again.
-    ///
-    /// The first timestamps may be ahead of the physical clock by as much as had been reserved,
-    /// and peers may refuse them as [`TooFarAhead`](ReceiveError::TooFarAhead). So wait for
-    /// [`lead`](Self::lead) first, or see to it that peers take more than is reserved. A stored
-    /// bound that is far ahead shows in `lead` too.
-    ///
-    /// ```
-    /// # use core::time::Duration;
-    /// # use synod_lamport::hlc::{HybridClock, NowError, Timestamp};
-    /// let stored: Timestamp = "2026-11-23T07:00:03.000Z-0000".parse().unwrap();
-    /// let clock = HybridClock::restore(|| 1_795_417_200_000_000_000, stored);
-    /// assert_eq!(clock.lead(), Duration::from_secs(3));
-    /// assert_eq!(clock.now(), Err(NowError::AboveBound));
-    /// ```
-    #[must_use]
-    pub fn restore(physical: C, stored: Timestamp<L>) -> Self {
-        // The greatest word stands for no bound. As a stored one it leaves nothing either way.
-        let bound = stored.as_u64().min(u64::MAX - 1);
-        Self::starting(physical, stored.as_u64(), bound)
-    }
-
-    fn starting(physical: C, latest: u64, bound: u64) -> Self {
-        let clock = Self {
+    pub(super) const fn starting(physical: C, latest: u64, bound: u64) -> Self {
+        Self {
             physical,
             shared: Shared::new(AtomicU64::new(latest), AtomicU64::new(bound)),
-            lead_max: Duration::ZERO,
-            lead_ticks_max: 0,
+            lead_max: Self::LEAD_MAX_DEFAULT,
             reserving: AtomicBool::new(false),
-        };
-        clock.with_lead_max(Self::LEAD_MAX_DEFAULT)
+        }
     }
 
     /// Sets how far ahead of the physical clock a received timestamp may be, rounded up to ticks;
     /// `Duration::MAX` takes all. It should cover what honest clocks differ by, and what a
-    /// restarted peer may lead by. A lying peer can carry this clock's timestamps so far ahead of
-    /// the time and no further; and by using up the counter there, it can make this clock refuse
-    /// for as long.
+    /// restarted peer may lead by, or one whose clock was set back. A lying peer can carry this
+    /// clock's timestamps so far ahead of the time, and a tick further for each time that the counter
+    /// is used up there.
+    ///
+    /// A physical clock that knows the bound of its error may say how far instead, anew for each
+    /// message: [`PhysicalClock::lead_max`].
     ///
     /// ```
     /// # use core::time::Duration;
@@ -146,16 +119,17 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     /// assert!(clock.receive(Timestamp::from_parts(2_001, 0).unwrap()).is_err());
     /// ```
     #[must_use]
-    pub fn with_lead_max(mut self, lead_max: Duration) -> Self {
+    pub const fn with_lead_max(mut self, lead_max: Duration) -> Self {
         self.lead_max = lead_max;
-        self.lead_ticks_max = L::ticks_covering(lead_max.as_nanos());
         self
     }
 
     /// A local event, or the sending of a message: its timestamp, greater than all before.
     ///
-    /// The physical clock may have stepped back: the physical part then stays, and the counter
-    /// goes up, until that clock has caught up.
+    /// The physical clock may have stepped back: the physical part then stays, and the counter goes
+    /// up, until that clock has caught up. A counter at its end is carried into the physical part,
+    /// which so leads by a tick more; peers refuse what leads by more than they take, and
+    /// [`now_within`](Self::now_within) gives nothing of that kind.
     ///
     /// # Errors
     /// [`NowError`].
@@ -169,11 +143,46 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     /// ```
     #[inline]
     pub fn now(&self) -> Result<Timestamp<L>, NowError> {
-        let unix_nanos = self.physical.now_nanos();
+        let unix_nanos = self.physical.now_nanos().ok_or(NowError::Unknown)?;
         let ticks = L::ticks_at(unix_nanos).ok_or(NowError::OutOfRange)?;
-        self.shared
-            .advance(ticks, 0)
-            .map_err(|refused| refused.explain::<L>(unix_nanos))
+        Ok(self.shared.advance(ticks, 0, u64::MAX)?)
+    }
+
+    /// As [`now`](Self::now), for a message that peers must not refuse: the timestamp leads the
+    /// physical clock by no more than `lead_max`, or there is none yet.
+    ///
+    /// # Errors
+    /// [`NowError`], and of it [`Ahead`](NowError::Ahead) with the time to wait. If the stored bound
+    /// is in the way as well, [`AboveBound`](NowError::AboveBound) is told: waiting is no remedy there.
+    ///
+    /// ```
+    /// # use core::cell::Cell;
+    /// # use core::time::Duration;
+    /// # use synod_lamport::hlc::{HybridClock, NowError};
+    /// let wall = Cell::new(60_000_000_000);
+    /// let clock = HybridClock::new(|| wall.get());
+    /// clock.now()?;
+    /// wall.set(0); // set back by a minute
+    /// let half = Duration::from_millis(500);
+    /// let wait = Duration::from_millis(59_500);
+    /// assert_eq!(clock.now_within(half), Err(NowError::Ahead { wait }));
+    /// wall.set(wait.as_nanos() as u64);
+    /// assert!(clock.now_within(half).is_ok());
+    /// # Ok::<(), NowError>(())
+    /// ```
+    pub fn now_within(&self, lead_max: Duration) -> Result<Timestamp<L>, NowError> {
+        let unix_nanos = self.physical.now_nanos().ok_or(NowError::Unknown)?;
+        let ticks = L::ticks_at(unix_nanos).ok_or(NowError::OutOfRange)?;
+        let ticks_max = ticks.saturating_add(L::ticks_covering(lead_max.as_nanos()));
+        let stamped = self.shared.advance(ticks, 0, ticks_max);
+        stamped.map_err(|refused| match refused {
+            Refused::Ahead { ticks } => {
+                let within = L::time_of_tick(ticks).saturating_sub(lead_max);
+                let wait = within.saturating_sub(Duration::from_nanos(unix_nanos));
+                NowError::Ahead { wait }
+            }
+            other => other.into(),
+        })
     }
 
     /// The receipt of a message that carries `timestamp`: the receiving event's own timestamp,
@@ -192,17 +201,18 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     /// ```
     #[inline]
     pub fn receive(&self, timestamp: Timestamp<L>) -> Result<Timestamp<L>, ReceiveError> {
-        let unix_nanos = self.physical.now_nanos();
+        let unix_nanos = self.physical.now_nanos().ok_or(NowError::Unknown)?;
         let ticks = L::ticks_at(unix_nanos).ok_or(NowError::OutOfRange)?;
+        let lead_max = self.physical.lead_max().unwrap_or(self.lead_max);
         let ahead = timestamp.ticks().saturating_sub(ticks);
-        if ahead > self.lead_ticks_max {
+        if ahead > 0 && ahead > L::ticks_covering(lead_max.as_nanos()) {
             return Err(ReceiveError::TooFarAhead {
                 ahead: time_of::<L>(ahead),
-                lead_max: self.lead_max,
+                lead_max,
             });
         }
-        let stamped = self.shared.advance(ticks, timestamp.as_u64());
-        Ok(stamped.map_err(|refused| refused.explain::<L>(unix_nanos))?)
+        let stamped = self.shared.advance(ticks, timestamp.as_u64(), u64::MAX);
+        Ok(stamped.map_err(NowError::from)?)
     }
 
     /// The latest timestamp that was given; of a restored clock, before that, what was stored. No
@@ -220,20 +230,22 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     }
 
     /// How far the latest timestamp is ahead of the physical clock: what that clock was set back
-    /// by, or is slower than the fastest peer's, or what a restart skipped. Worth a metric.
+    /// by, or is slower than the fastest peer's, or what a restart skipped, and what was carried.
+    /// `None` if the physical clock does not know the time. Worth a metric, and an alarm where it
+    /// comes near to what peers take.
     ///
     /// ```
     /// # use core::time::Duration;
     /// # use synod_lamport::hlc::{HybridClock, Timestamp};
     /// let clock = HybridClock::new(|| 3_000_000);
     /// clock.receive(Timestamp::from_parts(5, 0).unwrap())?;
-    /// assert_eq!(clock.lead(), Duration::from_millis(2));
+    /// assert_eq!(clock.lead(), Some(Duration::from_millis(2)));
     /// # Ok::<(), synod_lamport::hlc::ReceiveError>(())
     /// ```
     #[must_use]
-    pub fn lead(&self) -> Duration {
-        let unix = Duration::from_nanos(self.physical.now_nanos());
-        self.latest().since_unix_epoch().saturating_sub(unix)
+    pub fn lead(&self) -> Option<Duration> {
+        let unix = Duration::from_nanos(self.physical.now_nanos()?);
+        Some(self.latest().since_unix_epoch().saturating_sub(unix))
     }
 
     /// The bound that is stored: no timestamp above it is given. `None` if the clock has none.
@@ -241,7 +253,8 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
     /// ```
     /// # use synod_lamport::hlc::{HybridClock, Millis48, Timestamp};
     /// assert_eq!(HybridClock::new(|| 0).bound(), None);
-    /// assert_eq!(HybridClock::restore(|| 0, Timestamp::<Millis48>::ZERO).bound(), Some(Timestamp::<Millis48>::ZERO));
+    /// let stored = Timestamp::<Millis48>::ZERO;
+    /// assert_eq!(HybridClock::restore(|| 0, stored).unwrap().bound(), Some(stored));
     /// ```
     #[must_use]
     pub fn bound(&self) -> Option<Timestamp<L>> {
@@ -249,53 +262,11 @@ impl<C: PhysicalClock, L: Layout> HybridClock<C, L> {
         (bound != u64::MAX).then(|| Timestamp::from_u64(bound))
     }
 
-    /// Begins to raise the bound to `ahead` beyond the physical clock. Do it again well before that
-    /// time is over. Less than [`with_lead_max`](Self::with_lead_max) allows is not useful, since
-    /// a received timestamp may lie that far ahead.
-    ///
-    /// If the latest timestamp is beyond that already, because the physical clock was set back or
-    /// the stored bound was far ahead, 65,536 timestamps more are reserved.
-    ///
-    /// # Errors
-    /// [`ReserveError`].
-    ///
-    /// ```
-    /// # use core::time::Duration;
-    /// # use synod_lamport::hlc::{HybridClock, Millis48, Timestamp};
-    /// let clock = HybridClock::restore(|| 1_795_417_200_000_000_000, Timestamp::<Millis48>::ZERO);
-    /// let reservation = clock.reserve(Duration::from_secs(3))?;
-    /// assert_eq!(reservation.bound().to_string(), "2026-11-23T07:00:03.000Z-0000");
-    /// # Ok::<(), synod_lamport::hlc::ReserveError>(())
-    /// ```
-    pub fn reserve(&self, ahead: Duration) -> Result<Reservation<'_, L>, ReserveError> {
-        let pending = Pending::take(&self.reserving).ok_or(ReserveError::Pending)?;
-        let current = self.bound().ok_or(ReserveError::Unbounded)?;
-        let out_of_range = ReserveError::OutOfRange;
-        let ticks = L::ticks_at(self.physical.now_nanos()).ok_or(out_of_range)?;
-        let ticks = ticks.checked_add(L::ticks_covering(ahead.as_nanos()));
-        let of_physical = Timestamp::from_parts(ticks.ok_or(out_of_range)?, 0);
-        // Not `ahead` of the latest timestamp: a node that restarts again and again would run away
-        // from the time by that much each time.
-        let of_latest = self.latest().as_u64().checked_add(STAMPS_RESERVED_MIN);
-        let wanted = of_physical
-            .ok_or(out_of_range)?
-            .max(of_latest.ok_or(out_of_range)?.into())
-            .max(current);
-        if wanted == Timestamp::MAX {
-            return Err(out_of_range);
-        }
-        Ok(Reservation {
-            wanted,
-            shared: &self.shared,
-            _pending: pending,
-        })
-    }
-
     /// The physical clock.
     ///
     /// ```
     /// # use synod_lamport::hlc::{HybridClock, PhysicalClock};
-    /// assert_eq!(HybridClock::new(|| 7).physical().now_nanos(), 7);
+    /// assert_eq!(HybridClock::new(|| 7).physical().now_nanos(), Some(7));
     /// ```
     #[must_use]
     pub fn physical(&self) -> &C {
@@ -317,15 +288,17 @@ impl<C, L: Layout> fmt::Debug for HybridClock<C, L> {
     }
 }
 
-impl<W: Word, L: Layout> Shared<W, L> {
-    pub(crate) fn new(latest: W, bound: W) -> Self {
+impl<W, L> Shared<W, L> {
+    pub(crate) const fn new(latest: W, bound: W) -> Self {
         Self {
             latest,
             bound,
             layout: PhantomData,
         }
     }
+}
 
+impl<W: Word, L: Layout> Shared<W, L> {
     /// The bound is stored. Only the one open reservation calls this, with a bound that is not
     /// below the one before.
     pub(crate) fn raise(&self, bound: Timestamp<L>) {
@@ -333,18 +306,27 @@ impl<W: Word, L: Layout> Shared<W, L> {
     }
 
     /// One event: the paper's rules for a send (with `received` 0) and for a receipt in one, since
-    /// comparing words compares the physical parts first and the counters second.
+    /// comparing words compares the physical parts first and the counters second. The physical part
+    /// does not go beyond `ticks_max`.
     #[inline]
-    pub(crate) fn advance(&self, ticks: u64, received: u64) -> Result<Timestamp<L>, Refused> {
+    pub(crate) fn advance(
+        &self,
+        ticks: u64,
+        received: u64,
+        ticks_max: u64,
+    ) -> Result<Timestamp<L>, Refused> {
         // It only rises, so an older value refuses too early at worst.
         let bound = self.bound.read();
         advance(&self.latest, |latest| {
-            let latest = latest.max(received);
-            match L::following(latest, ticks) {
-                Some(next) if next <= bound => Ok(next),
-                Some(_) => Err(Refused::AboveBound),
-                None => Err(Refused::UsedUp { latest }),
+            let next = L::following(latest.max(received), ticks).ok_or(Refused::UsedUp)?;
+            if next > bound {
+                return Err(Refused::AboveBound);
             }
+            let ticks = Timestamp::<L>::from_u64(next).ticks();
+            if ticks > ticks_max {
+                return Err(Refused::Ahead { ticks });
+            }
+            Ok(next)
         })
         .map(Timestamp::from_u64)
     }
@@ -354,27 +336,21 @@ impl<W: Word, L: Layout> Shared<W, L> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     AboveBound,
-    UsedUp { latest: u64 },
+    /// It would lie in this tick.
+    Ahead {
+        ticks: u64,
+    },
+    /// There is none.
+    UsedUp,
 }
 
-impl Refused {
+impl From<Refused> for NowError {
     #[cold]
-    fn explain<L: Layout>(self, unix_nanos: u64) -> NowError {
-        match self {
-            Self::AboveBound => NowError::AboveBound,
-            Self::UsedUp { latest } => {
-                let latest = Timestamp::<L>::from_u64(latest);
-                if latest.ticks() == L::TICKS_MAX {
-                    return NowError::OutOfRange;
-                }
-                let next = latest.since_unix_epoch() + Duration::from_nanos(L::TICK_NANOS);
-                let wait = next.saturating_sub(Duration::from_nanos(unix_nanos));
-                NowError::LogicalOverflow { wait }
-            }
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::AboveBound => Self::AboveBound,
+            // Nobody asked for a limit who does not explain it himself.
+            Refused::UsedUp | Refused::Ahead { .. } => Self::OutOfRange,
         }
     }
 }
-
-/// As many timestamps as [`Millis48`] has in a tick, which is what such a clock can give while the
-/// physical one is behind.
-const STAMPS_RESERVED_MIN: u64 = 1 << 16;

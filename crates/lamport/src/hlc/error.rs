@@ -6,17 +6,18 @@ use core::time::Duration;
 /// use synod_lamport::hlc::{HybridClock, Millis48, NowError, Timestamp};
 ///
 /// // After a restart nothing is given out before a new bound is stored.
-/// let clock = HybridClock::restore(|| 1_795_417_200_000_000_000, Timestamp::<Millis48>::ZERO);
+/// let clock = HybridClock::restore(|| 1_795_417_200_000_000_000, Timestamp::<Millis48>::ZERO)?;
 /// assert_eq!(clock.now(), Err(NowError::AboveBound));
+/// # Ok::<(), synod_lamport::hlc::RestoreError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum NowError {
-    /// The counter of the latest stamp's tick is used up, and the physical clock has not got
-    /// beyond that tick. It will have in `wait`, if it runs as it should.
-    #[error("the logical counter is used up for another {wait:?}")]
-    LogicalOverflow {
-        /// How long the physical clock has to go to the next tick.
+    /// The stamp would lead the physical clock by more than was asked for. It will not in `wait`, if
+    /// that clock runs as it should.
+    #[error("the stamp would lead the physical clock by too much for another {wait:?}")]
+    Ahead {
+        /// How long the physical clock has to go.
         wait: Duration,
     },
     /// The stamp would lie above the persisted bound, and a restart could give it again: reserve
@@ -26,6 +27,42 @@ pub enum NowError {
     /// The layout has no tick for the time that the physical clock tells, or no stamp is left.
     #[error("the time is beyond the last that the layout can tell")]
     OutOfRange,
+    /// The physical clock does not know the time.
+    #[error("the physical clock does not know the time")]
+    Unknown,
+}
+
+/// Why [`HybridClock::restore`](super::HybridClock::restore) does not go on from what was stored.
+///
+/// ```
+/// use core::time::Duration;
+/// use synod_lamport::hlc::{HybridClock, RestoreError, Timestamp};
+///
+/// // The wall clock was wrong when this was stored, or it is now.
+/// let stored: Timestamp = "2036-11-23T07:00:00.000Z-0000".parse().unwrap();
+/// let ahead = Duration::from_secs(3_653 * 86_400);
+/// let ahead_max = Duration::from_secs(3_600);
+/// assert_eq!(
+///     HybridClock::restore(|| 1_795_417_200_000_000_000, stored).err(),
+///     Some(RestoreError::TooFarAhead { ahead, ahead_max }),
+/// );
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// It is further ahead of the physical clock than can be.
+    #[error(
+        "what was stored is {ahead:?} ahead of the physical clock, at most {ahead_max:?} is believed"
+    )]
+    TooFarAhead {
+        /// How far ahead of the physical clock.
+        ahead: Duration,
+        /// The most that is believed.
+        ahead_max: Duration,
+    },
+    /// The physical clock does not know the time, so there is nothing to hold it against.
+    #[error("the physical clock does not know the time")]
+    Unknown,
 }
 
 /// Why [`HybridClock::receive`](super::HybridClock::receive) refused a timestamp. The clock is as
@@ -57,6 +94,15 @@ pub enum ReceiveError {
         /// The most that this clock takes.
         lead_max: Duration,
     },
+    /// The timestamp is of a later epoch, and nobody told this clock to follow: of wide timestamps
+    /// only.
+    #[error("the timestamp is of epoch {epoch}, and this clock is in {own}")]
+    NewEpoch {
+        /// The timestamp's.
+        epoch: u32,
+        /// This clock's.
+        own: u32,
+    },
     /// The receiving event gets no timestamp.
     #[error(transparent)]
     Now(#[from] NowError),
@@ -68,12 +114,12 @@ pub enum ReceiveError {
 /// use core::time::Duration;
 /// use synod_lamport::hlc::{HybridClock, Millis48, ReserveError, Timestamp};
 ///
-/// let clock = HybridClock::restore(|| 0, Timestamp::<Millis48>::ZERO);
+/// let clock = HybridClock::restore(|| 0, Timestamp::<Millis48>::ZERO)?;
 /// let first = clock.reserve(Duration::from_secs(3))?;
 /// assert_eq!(clock.reserve(Duration::from_secs(9)).err(), Some(ReserveError::Pending));
 /// drop(first); // the write failed: the bound stays where it was
 /// assert!(clock.reserve(Duration::from_secs(9)).is_ok());
-/// # Ok::<(), ReserveError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -88,4 +134,7 @@ pub enum ReserveError {
     /// The bound would be beyond the last timestamp of the layout.
     #[error("the bound is beyond the last timestamp of the layout")]
     OutOfRange,
+    /// The physical clock does not know the time.
+    #[error("the physical clock does not know the time")]
+    Unknown,
 }

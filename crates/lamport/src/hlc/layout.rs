@@ -1,3 +1,7 @@
+use core::time::Duration;
+
+use super::timestamp::time_of;
+
 /// How a 64-bit hybrid timestamp is divided: the upper bits count ticks of physical time since an
 /// epoch, the lower ones are the logical counter. Nodes that exchange timestamps use one layout;
 /// the type parameter keeps two of them from being compared.
@@ -59,8 +63,8 @@
 /// let stamp = Timestamp::<Standing>::at_unix(Duration::ZERO);
 /// ```
 pub trait Layout {
-    /// Bits of the logical counter, at most 32. With none of them, a stamp that the physical clock
-    /// has not earned takes the next tick.
+    /// Bits of the logical counter, at most 32. A stamp that the physical clock has not earned takes
+    /// the next value of it, and the next tick where there is none.
     ///
     /// ```
     /// # use synod_lamport::hlc::{Layout, Millis48};
@@ -86,8 +90,8 @@ pub trait Layout {
     const EPOCH_UNIX_SECONDS: u64;
 }
 
-/// 48 bits of milliseconds since 1970 and a counter of 16: 65,536 stamps a millisecond, until the
-/// year 10889. The division of the paper, with ticks that do not end with NTP's era, and with the
+/// 48 bits of milliseconds since 1970 and a counter of 16: 65,536 stamps for each millisecond of lead,
+/// until the year 10889. The division of the paper, with ticks that do not end with NTP's era, and with the
 /// time field of a ULID or a version 7 UUID.
 ///
 /// ```
@@ -150,7 +154,7 @@ impl Layout for Nanos64 {
 }
 
 /// What follows from a layout's three numbers.
-pub(crate) trait Divided: Layout {
+pub(crate) trait Divided: Layout + Sized {
     const LOGICAL_MAX: u64 = {
         assert!(Self::LOGICAL_BITS <= 32, "the counter has at most 32 bits");
         assert!(
@@ -176,17 +180,20 @@ pub(crate) trait Divided: Layout {
         u64::try_from(ticks).unwrap_or(u64::MAX)
     }
 
+    /// When a tick begins, since 1970.
+    fn time_of_tick(ticks: u64) -> Duration {
+        Duration::from_secs(Self::EPOCH_UNIX_SECONDS).saturating_add(time_of::<Self>(ticks))
+    }
+
     /// The word of the event that follows all of `latest`, with the physical clock at `ticks`: the
-    /// greater of the two, and the next logical value if that is `latest`. `None` if there is no
-    /// next one: it is never wrapped, nor carried into the time, unless the layout has no counter.
+    /// greater of the two, and the next word if that is `latest`. So a counter at its end is carried
+    /// into the time, which is one tick ahead then, and never wraps: to refuse instead would be an
+    /// outage until the physical clock has caught up. `None` if there is no next word.
     #[inline]
     fn following(latest: u64, ticks: u64) -> Option<u64> {
         let physical = ticks << Self::LOGICAL_BITS;
         if physical > latest {
             return Some(physical);
-        }
-        if Self::LOGICAL_BITS > 0 && latest & Self::LOGICAL_MAX == Self::LOGICAL_MAX {
-            return None;
         }
         latest.checked_add(1)
     }

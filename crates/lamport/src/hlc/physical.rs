@@ -1,36 +1,109 @@
+use core::ops::Deref;
+use core::time::Duration;
+
 /// A source of physical time. A hybrid clock reads it once for each event.
 ///
 /// It may be wrong and it may step back: the hybrid clock's order does not suffer, only the
-/// distance between its stamps and the true time. Every closure that gives a `u64` is one, and it
-/// may hold whatever it needs: a cached reading, a simulated clock, a hardware clock.
+/// distance between its stamps and the true time. It may also know that it does not know the time:
+/// then no event gets a timestamp, rather than one of a time that stands still.
+///
+/// Every closure that gives a `u64` or an `Option<u64>` is one, and it may hold whatever it needs: a
+/// cached reading, a simulated clock, a hardware clock. One that is shared or has no type of its own,
+/// `&C`, `Arc<C>`, `Box<dyn PhysicalClock>`, is one [`Through`] its pointer.
 ///
 /// ```
 /// use core::cell::Cell;
-/// use synod_lamport::hlc::HybridClock;
+/// use synod_lamport::hlc::{HybridClock, NowError};
 ///
-/// let wall = Cell::new(5_000_000); // nanoseconds since 1970
+/// let wall = Cell::new(Some(5_000_000)); // nanoseconds since 1970
 /// let clock = HybridClock::new(|| wall.get());
 /// let before = clock.now()?;
-/// wall.set(1_000_000); // somebody sets the clock back
+/// wall.set(Some(1_000_000)); // somebody sets the clock back
 /// let after = clock.now()?;
 /// assert!(before < after);
 /// assert_eq!((after.ticks(), after.logical()), (5, 1));
-/// # Ok::<(), synod_lamport::hlc::NowError>(())
+/// wall.set(None); // its source is lost
+/// assert_eq!(clock.now(), Err(NowError::Unknown));
+/// # Ok::<(), NowError>(())
 /// ```
 pub trait PhysicalClock {
-    /// Nanoseconds since 1970-01-01T00:00:00Z, leap seconds not counted; 0 before that.
+    /// Nanoseconds since 1970-01-01T00:00:00Z, leap seconds not counted; 0 before that. `None` if the
+    /// time is not known.
     ///
     /// ```
     /// # use synod_lamport::hlc::PhysicalClock;
-    /// assert_eq!((|| 7).now_nanos(), 7);
+    /// assert_eq!((|| 7).now_nanos(), Some(7));
     /// ```
-    fn now_nanos(&self) -> u64;
+    fn now_nanos(&self) -> Option<u64>;
+
+    /// How far a received timestamp may be ahead of this clock at present, where the clock can tell,
+    /// because it knows the bound of its own error and that of its peers'. `None` leaves it to
+    /// [`with_lead_max`](super::HybridClock::with_lead_max).
+    ///
+    /// ```
+    /// # use core::cell::Cell;
+    /// # use core::time::Duration;
+    /// # use synod_lamport::hlc::{HybridClock, PhysicalClock, Through, Timestamp};
+    /// struct Bounded(Cell<u64>);
+    /// impl PhysicalClock for Bounded {
+    ///     fn now_nanos(&self) -> Option<u64> {
+    ///         Some(0)
+    ///     }
+    ///     fn lead_max(&self) -> Option<Duration> {
+    ///         Some(2 * Duration::from_millis(self.0.get())) // its own error, and a peer's
+    ///     }
+    /// }
+    /// let physical = Bounded(Cell::new(1));
+    /// let clock = HybridClock::new(Through(&physical));
+    /// let message = Timestamp::from_parts(5, 0).unwrap();
+    /// assert!(clock.receive(message).is_err());
+    /// physical.0.set(3);
+    /// assert!(clock.receive(message).is_ok());
+    /// ```
+    fn lead_max(&self) -> Option<Duration> {
+        None
+    }
 }
 
-impl<F: Fn() -> u64> PhysicalClock for F {
+impl<F, R> PhysicalClock for F
+where
+    F: Fn() -> R,
+    R: Into<Option<u64>>,
+{
     #[inline]
-    fn now_nanos(&self) -> u64 {
-        self()
+    fn now_nanos(&self) -> Option<u64> {
+        self().into()
+    }
+}
+
+/// A physical clock behind a pointer: a reference, a `Box`, an `Arc`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use synod_lamport::hlc::{HybridClock, PhysicalClock, SystemClock, Through};
+///
+/// let shared = Arc::new(SystemClock);
+/// let (one, two) = (HybridClock::new(Through(shared.clone())), HybridClock::new(Through(shared)));
+/// let any: Box<dyn PhysicalClock> = Box::new(|| 7_000_000);
+/// let three = HybridClock::new(Through(any));
+/// assert!(three.now()? < one.now()?.max(two.now()?));
+/// # Ok::<(), synod_lamport::hlc::NowError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Through<P>(pub P);
+
+impl<P> PhysicalClock for Through<P>
+where
+    P: Deref,
+    P::Target: PhysicalClock,
+{
+    #[inline]
+    fn now_nanos(&self) -> Option<u64> {
+        self.0.now_nanos()
+    }
+
+    fn lead_max(&self) -> Option<Duration> {
+        self.0.lead_max()
     }
 }
 
@@ -52,12 +125,12 @@ pub struct SystemClock;
 #[cfg(feature = "std")]
 impl PhysicalClock for SystemClock {
     #[inline]
-    fn now_nanos(&self) -> u64 {
+    fn now_nanos(&self) -> Option<u64> {
         #[expect(
             clippy::disallowed_methods,
             reason = "who passes this clock asks for the machine's time"
         )]
-        unix_nanos(std::time::SystemTime::now())
+        Some(unix_nanos(std::time::SystemTime::now()))
     }
 }
 
@@ -75,7 +148,7 @@ fn unix_nanos(time: std::time::SystemTime) -> u64 {
 
 #[cfg(all(test, feature = "std"))]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use super::*;
 

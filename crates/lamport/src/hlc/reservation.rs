@@ -16,7 +16,7 @@ use super::{Layout, Timestamp};
 ///
 /// let mut disk: Option<[u8; 8]> = None;
 /// let stored = disk.map_or(Timestamp::<Millis48>::ZERO, Timestamp::from_be_bytes);
-/// let clock = HybridClock::restore(|| 1_795_417_200_000_000_000, stored);
+/// let clock = HybridClock::restore(|| 1_795_417_200_000_000_000, stored)?;
 ///
 /// let reservation = clock.reserve(Duration::from_secs(3))?;
 /// disk = Some(reservation.bound().to_be_bytes()); // and sync
@@ -40,10 +40,10 @@ impl<L: Layout> Reservation<'_, L> {
     /// ```
     /// # use core::time::Duration;
     /// # use synod_lamport::hlc::{HybridClock, Millis48, Timestamp};
-    /// let clock = HybridClock::restore(|| 0, Timestamp::<Millis48>::ZERO);
+    /// let clock = HybridClock::restore(|| 0, Timestamp::<Millis48>::ZERO)?;
     /// let reservation = clock.reserve(Duration::from_secs(3))?;
     /// assert_eq!(reservation.bound().since_unix_epoch(), Duration::from_secs(3));
-    /// # Ok::<(), synod_lamport::hlc::ReserveError>(())
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     #[must_use]
     pub fn bound(&self) -> Timestamp<L> {
@@ -56,10 +56,10 @@ impl<L: Layout> Reservation<'_, L> {
     /// ```
     /// # use core::time::Duration;
     /// # use synod_lamport::hlc::{HybridClock, Millis48, Timestamp};
-    /// let clock = HybridClock::restore(|| 0, Timestamp::<Millis48>::ZERO);
+    /// let clock = HybridClock::restore(|| 0, Timestamp::<Millis48>::ZERO)?;
     /// clock.reserve(Duration::from_secs(3))?.persisted();
     /// assert!(clock.now().is_ok());
-    /// # Ok::<(), synod_lamport::hlc::ReserveError>(())
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     pub fn persisted(self) {
         self.shared.raise(self.wanted);

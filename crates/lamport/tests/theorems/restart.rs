@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use synod_lamport::hlc::{
     HybridClock, Layout, Millis42, Millis48, Nanos64, NowError, ReceiveError, ReserveError,
-    Timestamp,
+    RestoreError, Timestamp,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ fn run<L: Layout>(steps: &[Step]) -> Result<usize, TestCaseError> {
     let mut disk = Timestamp::<L>::ZERO;
     let mut given = BTreeSet::new();
     let physical = || wall.get();
-    let mut clock = HybridClock::restore(physical, disk);
+    let mut clock = HybridClock::restore(physical, disk).unwrap();
     for step in steps {
         let mut crashes = matches!(step, Step::Crash);
         let stamp = match *step {
@@ -95,7 +95,7 @@ fn run<L: Layout>(steps: &[Step]) -> Result<usize, TestCaseError> {
             given.insert(stamp);
         }
         if crashes {
-            clock = HybridClock::restore(physical, disk);
+            clock = HybridClock::restore(physical, disk).unwrap();
         }
     }
     Ok(given.len())
@@ -115,14 +115,14 @@ proptest! {
 #[test]
 fn a_restored_clock_goes_on_at_once_although_its_physical_clock_fell_behind() {
     let stored: Timestamp = "2026-11-23T07:00:03.000Z-0000".parse().unwrap();
-    let clock = HybridClock::restore(|| START, stored);
+    let clock = HybridClock::restore(|| START, stored).unwrap();
     assert_eq!(clock.now(), Err(NowError::AboveBound));
     clock.reserve(Duration::from_secs(1)).unwrap().persisted();
     let stamps: Vec<_> = (0..65_535).map(|_| clock.now().unwrap()).collect();
     assert!(stamps[0] > stored && stamps.is_sorted_by(|one, two| one < two));
-    // And then the tick of the stored bound is used up; three seconds later there is another one.
-    let wait = Duration::from_millis(3_001);
-    assert_eq!(clock.now(), Err(NowError::LogicalOverflow { wait }));
+    // And then the tick of the stored bound is used up: the next one counts against the bound, too.
+    assert_eq!(clock.now().unwrap().as_u64(), stored.as_u64() + 65_536);
+    assert_eq!(clock.now(), Err(NowError::AboveBound));
 }
 
 /// A node that restarts again and again does not run away from the time.
@@ -130,7 +130,7 @@ fn a_restored_clock_goes_on_at_once_although_its_physical_clock_fell_behind() {
 fn crash_loops_do_not_carry_the_bound_off() {
     let mut disk = Timestamp::<Millis48>::ZERO;
     for _ in 0..100 {
-        let clock = HybridClock::restore(|| START, disk);
+        let clock = HybridClock::restore(|| START, disk).unwrap();
         let reservation = clock.reserve(Duration::from_secs(3)).unwrap();
         disk = reservation.bound();
         reservation.persisted();
@@ -141,7 +141,7 @@ fn crash_loops_do_not_carry_the_bound_off() {
 
 #[test]
 fn one_reservation_at_a_time_and_none_without_a_bound() {
-    let clock = HybridClock::restore(|| START, Timestamp::<Millis48>::ZERO);
+    let clock = HybridClock::restore(|| START, Timestamp::<Millis48>::ZERO).unwrap();
     let second = Duration::from_secs(1);
     let first = clock.reserve(second).unwrap();
     assert_eq!(clock.reserve(second).err(), Some(ReserveError::Pending));
@@ -162,7 +162,10 @@ fn one_reservation_at_a_time_and_none_without_a_bound() {
 #[test]
 fn a_stored_bound_at_the_end_of_time_is_out_of_range_and_not_no_bound() {
     fn nothing_is_left<L: Layout>() {
-        let clock = HybridClock::restore(|| START, Timestamp::<L>::MAX);
+        let clock =
+            HybridClock::restore_within(|| START, Timestamp::<L>::MAX, Duration::MAX).unwrap();
+        let doubted = HybridClock::restore(|| START, Timestamp::<L>::MAX);
+        assert!(matches!(doubted, Err(RestoreError::TooFarAhead { .. })));
         assert!(clock.bound().is_some());
         assert_eq!(clock.now(), Err(NowError::OutOfRange));
         let reserved = clock.reserve(Duration::from_secs(1));
@@ -179,11 +182,11 @@ fn a_stored_bound_at_the_end_of_time_is_out_of_range_and_not_no_bound() {
 fn a_restored_clock_that_waited_for_its_lead_is_believed_by_its_peers() {
     let wall = Cell::new(START);
     let peer = HybridClock::new(|| wall.get());
-    let before = HybridClock::restore(|| wall.get(), Timestamp::<Millis48>::ZERO);
+    let before = HybridClock::restore(|| wall.get(), Timestamp::<Millis48>::ZERO).unwrap();
     let reservation = before.reserve(Duration::from_secs(3)).unwrap();
     let stored = reservation.bound();
     let restored = || {
-        let clock = HybridClock::restore(|| wall.get(), stored);
+        let clock = HybridClock::restore(|| wall.get(), stored).unwrap();
         clock.reserve(Duration::from_secs(3)).unwrap().persisted();
         clock
     };
@@ -193,6 +196,6 @@ fn a_restored_clock_that_waited_for_its_lead_is_believed_by_its_peers() {
         Err(ReceiveError::TooFarAhead { .. })
     ));
     let patient = restored();
-    wall.set(wall.get() + patient.lead().as_nanos() as u64);
+    wall.set(wall.get() + patient.lead().unwrap().as_nanos() as u64);
     assert!(peer.receive(patient.now().unwrap()).is_ok());
 }

@@ -99,7 +99,7 @@ impl Event {
             Self::Leaf(_) => (Self::Leaf(0), Self::Leaf(0)),
             Self::Node(_, halves) => *halves,
         };
-        let half = if way.turns & 1 == 0 {
+        let half = if way.turns[0] & 1 == 0 {
             &mut left
         } else {
             &mut right
@@ -203,33 +203,35 @@ struct Way {
     splits: u32,
     /// How deep it leads.
     steps: u32,
-    /// Where to turn at each depth, from the lowest bit: 1 is right. There are as many bits as a
-    /// tree may be deep.
-    turns: u128,
+    /// Where to turn at each depth, from the lowest bit of the first word: 1 is right. There are as
+    /// many bits as a tree may be deep.
+    turns: [u128; 2],
 }
 
 impl Way {
     const HERE: Self = Self {
         splits: 0,
         steps: 0,
-        turns: 0,
+        turns: [0; 2],
     };
 
     /// The way that first turns and then goes on like this one.
     const fn after(self, turn: u128, splits: u32) -> Self {
+        let [low, high] = self.turns;
         Self {
             splits: self.splits + splits,
             steps: self.steps + 1,
-            turns: self.turns << 1 | turn,
+            turns: [low << 1 | turn, high << 1 | low >> 127],
         }
     }
 
     /// What is left of it after the first turn.
     const fn rest(self) -> Self {
+        let [low, high] = self.turns;
         Self {
             splits: self.splits,
             steps: self.steps - 1,
-            turns: self.turns >> 1,
+            turns: [low >> 1 | high << 127, high >> 1],
         }
     }
 }

@@ -29,8 +29,6 @@ use crate::{CausalOrder, Overflow};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "Vec<u8>", try_from = "Vec<u8>"))]
 pub struct Stamp {
     id: Id,
     event: Event,
@@ -52,8 +50,16 @@ impl Stamp {
         }
     }
 
-    /// Gives half of the own part to a new process, which knows the same. An anonymous stamp makes
+    pub(super) const fn from_parts(id: Id, event: Event) -> Self {
+        Self { id, event }
+    }
+
+    /// Gives some of the own part to a new process, which knows the same. An anonymous stamp makes
     /// another anonymous one.
+    ///
+    /// It is half of the own part, as the paper has it, until eight children in a row have taken half;
+    /// later ones get smaller pieces, so that a parent of 10,000 is 34 halvings deep and not 10,000.
+    /// Where the children are known beforehand [`fork_many`](Self::fork_many) gives shallower trees.
     ///
     /// # Errors
     /// [`TooDeep`] if the part cannot be halved any more; nothing is changed.
@@ -67,12 +73,41 @@ impl Stamp {
     /// # Ok::<(), synod_vclock::itc::TooDeep>(())
     /// ```
     pub fn fork(&mut self) -> Result<Self, TooDeep> {
-        let (kept, given) = self.id.split()?;
+        let (kept, given) = self.id.fork()?;
         self.id = kept;
         Ok(Self {
             id: given,
             event: self.event.clone(),
         })
+    }
+
+    /// Gives parts of like size to so many new processes and keeps one: trees are as deep as the
+    /// logarithm of their number. It may also be used to share the own part anew after many came home.
+    ///
+    /// # Errors
+    /// [`TooDeep`] if the part cannot be halved so often; nothing is changed.
+    ///
+    /// ```
+    /// use synod_vclock::itc::Stamp;
+    ///
+    /// let mut parent = Stamp::seed();
+    /// let children = parent.fork_many(3)?;
+    /// assert_eq!(parent.to_string(), "(((1, 0), 0), 0)");
+    /// assert_eq!(children[2].to_string(), "((0, (0, 1)), 0)");
+    /// # Ok::<(), synod_vclock::itc::TooDeep>(())
+    /// ```
+    pub fn fork_many(&mut self, count: usize) -> Result<Vec<Self>, TooDeep> {
+        let mut parts = Vec::new();
+        self.id.fork_many(count.saturating_add(1), &mut parts)?;
+        let mut parts = parts.into_iter();
+        if let Some(kept) = parts.next() {
+            self.id = kept;
+        }
+        let child = |id| Self {
+            id,
+            event: self.event.clone(),
+        };
+        Ok(parts.map(child).collect())
     }
 
     /// A stamp that knows the same and owns nothing: for messages, logs and versions at rest.
@@ -349,7 +384,7 @@ pub struct OverlappingIds;
 ///
 /// let mut stamp = Stamp::seed();
 /// for _ in 0..DEPTH_MAX {
-///     stamp.fork()?;
+///     stamp = stamp.fork()?; // a child of a child
 /// }
 /// assert_eq!(stamp.fork(), Err(TooDeep));
 /// # Ok::<(), TooDeep>(())

@@ -9,7 +9,7 @@ use crate::{CausalOrder, Dot, VersionVector};
 /// The log of a whole run, checked.
 ///
 /// Invariants: what any run with correct vector clocks gives (Fidge, Mattern), and no other log:
-/// - the own entries of each host are 1, 2, 3, ... in the order of the records;
+/// - the own entries of each host are 1, 2, 3, ... ;
 /// - a later event of a host knows everything that an earlier one knows;
 /// - a foreign entry names an event that is in the log, and whoever knows of an event knows
 ///   everything that the event knows;
@@ -32,7 +32,8 @@ pub struct Log {
 
 impl Log {
     /// Reads the files of all hosts, one behind the other, and checks what they say. Empty lines
-    /// between records are passed over.
+    /// between records are passed over. Records of one host may stand in any order: threads that log
+    /// overtake each other, and the own entry tells what came first.
     ///
     /// # Errors
     /// The first line that is not well-formed; or else the first record that does not follow on the
@@ -41,24 +42,109 @@ impl Log {
     /// ```
     /// use synod_vclock::shiviz::{Layout, Log};
     ///
-    /// let text = "started\na {\"a\":1}\n\nstopped\na {\"a\":2}\n";
-    /// assert_eq!(Log::parse(text, Layout::EventFirst)?.records().len(), 2);
+    /// let text = "stopped\na {\"a\":2}\n\nstarted\na {\"a\":1}\n";
+    /// let log = Log::parse(text, Layout::EventFirst)?;
+    /// assert_eq!(log.records()[0].event(), "started");
     /// # Ok::<(), synod_vclock::shiviz::LogError>(())
     /// ```
     pub fn parse(text: &str, layout: Layout) -> Result<Self, LogError> {
         let mut records = Vec::new();
-        let mut lines = Vec::new();
         let mut rest = (1..).zip(text.lines());
-        while let Some((line, record)) = next_record(&mut rest, layout)? {
-            lines.push(line);
+        while let Some(record) = next_record(&mut rest, layout)? {
             records.push(record);
         }
+        Self::check(records)
+    }
+
+    /// As [`parse`](Self::parse), and lines that are no part of a record are passed over, as ShiViz
+    /// does: stack traces, banners, the output of other programs. Returns how many they were.
+    ///
+    /// # Errors
+    /// The first record that does not follow on the one before it of its host; or else the first that
+    /// contradicts those of other hosts.
+    ///
+    /// ```
+    /// use synod_vclock::shiviz::{Layout, Log};
+    ///
+    /// let text = "=== run 1 ===\nstarted\na {\"a\":1}\n    at main.rs:7\n";
+    /// let (log, passed_over) = Log::parse_loosely(text, Layout::EventFirst)?;
+    /// assert_eq!((log.records()[0].event(), passed_over), ("started", 2));
+    /// # Ok::<(), synod_vclock::shiviz::LogError>(())
+    /// ```
+    pub fn parse_loosely(text: &str, layout: Layout) -> Result<(Self, usize), LogError> {
+        let mut records = Vec::new();
+        let mut passed_over = 0;
+        let mut rest = (1..).zip(text.lines()).peekable();
+        while let Some((number, line)) = rest.next() {
+            let next = rest.peek().copied();
+            let read = match (layout, next) {
+                (_, None) => None,
+                (Layout::EventFirst, Some((at, next))) => {
+                    clock_of(next).map(|clock| (at, clock, event_of(line)))
+                }
+                (Layout::ClockFirst, Some((_, next))) => {
+                    clock_of(line).map(|clock| (number, clock, next))
+                }
+            };
+            let record = read.and_then(|(at, (host, clock), event)| {
+                Some((at, Record::new(host, clock, event).ok()?))
+            });
+            if let Some(record) = record {
+                records.push(record);
+                rest.next();
+            } else if !line.trim().is_empty() {
+                passed_over += 1;
+            }
+        }
+        Ok((Self::check(records)?, passed_over))
+    }
+
+    /// Checks records that were read by other means, with an expression of one's own, for instance. In
+    /// the error they are counted instead of lines.
+    ///
+    /// # Errors
+    /// As [`parse_loosely`](Self::parse_loosely).
+    ///
+    /// ```
+    /// use synod_vclock::shiviz::{Log, Logger};
+    ///
+    /// let mut logger = Logger::new("a")?;
+    /// let records = [logger.event("started")?, logger.event("stopped")?];
+    /// assert_eq!(Log::from_records(records)?.hosts().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_records(records: impl IntoIterator<Item = Record>) -> Result<Self, LogError> {
+        Self::check((1..).zip(records).collect())
+    }
+
+    /// The log of these records, each with its line.
+    fn check(mut read: Vec<(usize, Record)>) -> Result<Self, LogError> {
+        let mut places = BTreeMap::<String, Vec<usize>>::new();
+        for (at, (_, record)) in read.iter().enumerate() {
+            places.entry(record.host.clone()).or_default().push(at);
+        }
+        // Each host keeps its places, and what stands there is in the order of its own entry.
+        for places in places.into_values() {
+            let own = |at: &usize| read[*at].1.clock.get(&read[*at].1.host);
+            if places.is_sorted_by_key(own) {
+                continue;
+            }
+            let mut sorted = places.clone();
+            sorted.sort_by_key(own);
+            let sorted = sorted.iter().map(|at| read[*at].clone());
+            let sorted = sorted.collect::<Vec<_>>();
+            for (at, record) in places.into_iter().zip(sorted) {
+                read[at] = record;
+            }
+        }
         let mut log = Self {
-            records: Vec::with_capacity(records.len()),
+            records: Vec::with_capacity(read.len()),
             hosts: BTreeMap::new(),
         };
-        for (record, line) in records.into_iter().zip(&lines) {
-            let fault = |fault| LogError { line: *line, fault };
+        let mut lines = Vec::with_capacity(read.len());
+        for (line, record) in read {
+            lines.push(line);
+            let fault = |fault| LogError { line, fault };
             log.append(record).map_err(fault)?;
         }
         for (at, line) in lines.iter().enumerate() {
@@ -68,7 +154,7 @@ impl Log {
         Ok(log)
     }
 
-    /// The records, in the order of the text.
+    /// The records, in the order of the text, and those of a host in that of its own entry.
     ///
     /// ```
     /// use synod_vclock::shiviz::{Layout, Log};
@@ -192,6 +278,42 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// The texts between lines that part one execution from the next, empty ones left out: a log with
+/// several runs, each of which is a [`Log`] by itself.
+///
+/// ```
+/// use synod_vclock::shiviz::{Layout, Log, executions};
+///
+/// let text = "started\na {\"a\":1}\n======\nstarted\na {\"a\":1}\n";
+/// let runs = executions(text, |line| line == "======");
+/// let logs: Result<Vec<_>, _> = runs.map(|run| Log::parse(run, Layout::EventFirst)).collect();
+/// assert_eq!(logs?.len(), 2);
+/// # Ok::<(), synod_vclock::shiviz::LogError>(())
+/// ```
+pub fn executions(
+    text: &str,
+    mut is_delimiter: impl FnMut(&str) -> bool,
+) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    let next = move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let mut end = 0;
+        for line in rest.split_inclusive('\n') {
+            let next = end + line.len();
+            if is_delimiter(line.trim_end_matches(['\n', '\r'])) {
+                let run = &rest[..end];
+                rest = &rest[next..];
+                return Some(run);
+            }
+            end = next;
+        }
+        Some(core::mem::take(&mut rest))
+    };
+    core::iter::from_fn(next).filter(|run| !run.trim().is_empty())
 }
 
 /// Takes the next record; its line is the one of the clock. `None` at the end.

@@ -1,0 +1,146 @@
+//! The feature `serde`: every message, and whatever it carries, comes back from every format.
+
+#![cfg(feature = "serde")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use synod_paxos::{
+    Ballot, Binding, Configuration, Echo, Envelope, Kind, Message, NodeId, Position, Quorums,
+    Replicate, Slot, Snapshot, Value, Vote,
+};
+
+/// Through every format that people use: of texts and of bytes, with and without a description of
+/// what is in them.
+fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    let json = serde_json::to_string(value).unwrap();
+    assert_eq!(&serde_json::from_str::<T>(&json).unwrap(), value, "{json}");
+    let mut cbor = Vec::new();
+    ciborium::into_writer(value, &mut cbor).unwrap();
+    assert_eq!(&ciborium::from_reader::<T, _>(&cbor[..]).unwrap(), value);
+    let message_pack = rmp_serde::to_vec(value).unwrap();
+    assert_eq!(&rmp_serde::from_slice::<T>(&message_pack).unwrap(), value);
+    let postcard = postcard::to_stdvec(value).unwrap();
+    assert_eq!(&postcard::from_bytes::<T>(&postcard).unwrap(), value);
+    let bincode = bincode::serialize(value).unwrap();
+    assert_eq!(&bincode::deserialize::<T>(&bincode).unwrap(), value);
+}
+
+fn to_two(message: Message) -> Envelope {
+    let to = NodeId(2);
+    Envelope { to, message }
+}
+
+const BALLOT: Ballot = Ballot {
+    round: 7,
+    node: NodeId(3),
+};
+
+fn value(body: &'static [u8]) -> Value {
+    Value {
+        kind: Kind::Command,
+        origin: BALLOT,
+        body: Bytes::from_static(body),
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        last: Position {
+            slot: Slot(9),
+            origin: BALLOT,
+        },
+        configuration: Configuration {
+            quorums: Quorums::majority((1..4).map(NodeId)).unwrap(),
+        },
+    }
+}
+
+#[test]
+fn what_a_leader_sends_comes_back() {
+    let (ballot, chosen, through) = (BALLOT, Slot(2), Slot(u64::MAX));
+    for replicate in [
+        Replicate::Accept {
+            ballot,
+            first: Slot(3),
+            values: vec![value(b""), value(b"\x00\xffset")],
+            chosen,
+        },
+        Replicate::Heartbeat {
+            ballot,
+            round: u64::MAX,
+            chosen,
+            through,
+        },
+        Replicate::Chosen { ballot, chosen },
+        Replicate::Snapshot {
+            ballot,
+            snapshot: snapshot(),
+        },
+    ] {
+        comes_back(&to_two(Message::Replicate(replicate)));
+    }
+}
+
+#[test]
+fn what_is_promised_and_answered_comes_back() {
+    let (ballot, from, chosen) = (BALLOT, Slot(4), Slot(2));
+    let vote = Vote {
+        slot: from,
+        ballot,
+        value: value(b"x"),
+    };
+    for binding in [
+        Binding::Prepare { ballot, from },
+        Binding::Promise {
+            ballot,
+            from,
+            votes: vec![vote],
+            next: Some(Slot(9)),
+            chosen,
+        },
+        Binding::Accepted {
+            ballot,
+            first: from,
+            last: Slot(5),
+        },
+    ] {
+        comes_back(&to_two(Message::Binding(binding)));
+    }
+    let (promised, attempt) = (BALLOT, 5);
+    for echo in [
+        Echo::Ask { promised, attempt },
+        Echo::Answer {
+            promised,
+            attempt,
+            unhappy: true,
+            chosen,
+        },
+        Echo::Heartbeat {
+            ballot,
+            round: 1,
+            through: from,
+            chosen,
+            behind: false,
+        },
+        Echo::Preempted { promised },
+        Echo::Learn {
+            ballot,
+            from,
+            to: Slot(6),
+        },
+        Echo::Learned {
+            ballot,
+            first: from,
+            values: vec![value(b"y")],
+        },
+        Echo::Offer {
+            ballot,
+            snapshot: snapshot(),
+        },
+    ] {
+        comes_back(&to_two(Message::Echo(echo)));
+    }
+}
