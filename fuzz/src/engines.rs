@@ -1,4 +1,5 @@
-//! Three engines, and a network that is the fuzzer's: it delivers, loses, repeats and changes frames, and makes some up.
+//! Three engines, and a network that is the fuzzer's: it delivers, loses, repeats and changes frames, and makes some
+//! up.
 //!
 //! With frames that nobody sent nothing can be said of what the group decides. What holds all the same: no panic, no
 //! work and no memory without bound, a log that opens again, and for each request one end.

@@ -11,7 +11,7 @@
 //!
 //! | kind | the bytes are | what is asserted |
 //! |---|---|---|
-//! | decoders | what a stranger sent, or a file | no panic, memory bounded by the length, one reading: what is decoded and encoded decodes to the same |
+//! | decoders | what a stranger sent, or a file | no panic, memory bounded by the length, and one reading |
 //! | recovery | a log, and what befell it | no panic, bounded memory; what opened once opens again and is the same |
 //! | liars | messages of peers that make things up | a core's own invariants, no panic, bounded work for each message |
 //! | engines | frames, deadlines, completions | each ticket ends once, no panic, bounded memory |

@@ -3,7 +3,7 @@
 //! | what befell it | what must be found |
 //! |---|---|
 //! | nothing, or a write that was torn in any way | all that was synced, and of the rest whole appends from the front |
-//! | rot, cuts, lost and swapped files | an error, or nothing that was not appended; and the same when it is opened again |
+//! | rot, cuts, lost and swapped files | an error, or nothing that was not appended; the same when opened again |
 
 use bytes::Bytes;
 use synod_wal::{GroupId, Op, Slot, Tag, Wal};

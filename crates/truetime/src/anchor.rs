@@ -29,8 +29,8 @@ pub(crate) struct Anchor {
     pub(crate) seen: Observation,
     /// How far the source says that it is from whoever knows.
     pub(crate) stratum: Stratum,
-    /// The nearest that a source has been while this clock was readable, and half the width that no farther one may make
-    /// narrower.
+    /// The nearest that a source has been while this clock was readable, and half the width that no farther one may
+    /// make narrower.
     pub(crate) best: Stratum,
     pub(crate) floor_nanos: u64,
     /// After which reading nothing has happened to the oscillator; that reading itself may be from both sides.

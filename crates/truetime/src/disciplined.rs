@@ -309,23 +309,23 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         PollError::Disrupted(cause)
     }
 
-    /// Where true time was at an earlier reading of the oscillator, say the one that came with a packet or a log line; or
-    /// will be at a later one, if nothing happens until then.
+    /// Where true time was at an earlier reading of the oscillator, say the one that came with a packet or a log
+    /// line; or will be at a later one, if nothing happens until then.
     ///
     /// It goes by the last sample, so it is as wide as the two are apart: no narrower than what [`now`](TrueTime::now)
     /// would have shown then, if samples were as good.
     ///
     /// # Errors
-    /// As [`read`](TrueTime::read); [`TimeError::NotSynchronized`] for an instant from before the clock was made, or from
-    /// before what disrupted it last.
+    /// As [`read`](TrueTime::read); [`TimeError::NotSynchronized`] for an instant from before the clock was made, or
+    /// from before what disrupted it last.
     pub fn at(&self, local: Local) -> Result<Interval, TimeError> {
         // Nothing has happened to the clocks up to now, or there is no interval.
         let _ = self.now()?;
         Anchor::from_words(self.latch.read()).at(local, &self.config)
     }
 
-    /// Between which limits the mean rate of the oscillator has lain since it was last disturbed, as far as samples tell,
-    /// the stated wander included; `None` before there are two that are a second apart.
+    /// Between which limits the mean rate of the oscillator has lain since it was last disturbed, as far as samples
+    /// tell, the stated wander included; `None` before there are two that are a second apart.
     #[must_use]
     pub fn oscillator(&self) -> Option<Rates> {
         let pairs = Pairs::from_words(&self.pairs.read());

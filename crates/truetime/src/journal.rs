@@ -177,8 +177,8 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
         }
     }
 
-    /// Waits until the clock knows the time, and gives the interval. Somebody else must [`poll`](Self::poll) it, say the
-    /// thread of [`spawn`](Self::spawn).
+    /// Waits until the clock knows the time, and gives the interval. Somebody else must [`poll`](Self::poll) it, say
+    /// the thread of [`spawn`](Self::spawn).
     ///
     /// # Errors
     /// [`NotYet`] at the deadline, with the reason.

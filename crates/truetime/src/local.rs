@@ -85,8 +85,8 @@ pub trait Clocks: Send + Sync {
         1
     }
 
-    /// Changes whenever the machine was stopped or moved with all its clocks, which none of them shows. Only the hypervisor
-    /// knows; 0 for ever where nobody tells.
+    /// Changes whenever the machine was stopped or moved with all its clocks, which none of them shows. Only the
+    /// hypervisor knows; 0 for ever where nobody tells.
     #[inline]
     fn disruption_marker(&self) -> u64 {
         0

@@ -2,8 +2,8 @@
 
 use crate::{Drift, Interval, Local};
 
-/// Between which limits the mean rate of true time against the oscillator lies, in parts per thousand million from 1: 1,000
-/// says that a second of the oscillator lasts 1.000001 seconds.
+/// Between which limits the mean rate of true time against the oscillator lies, in parts per thousand million from 1:
+/// 1,000 says that a second of the oscillator lasts 1.000001 seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
     /// Not below this.

@@ -13,7 +13,8 @@ where
     /// Polls in a thread of its own, at once and then after every `pause`; after an eighth of it, and no less than a
     /// millisecond, while the source does not answer or the clock is settling. It ends when the [`Poller`] is dropped.
     ///
-    /// What went wrong is in [`status`](Self::status) and, with the feature `tracing`, in the log: once for each reason.
+    /// What went wrong is in [`status`](Self::status) and, with the feature `tracing`, in the log: once for each
+    /// reason.
     ///
     /// # Errors
     /// [`SpawnError`] for a pause below a millisecond, or without a thread.

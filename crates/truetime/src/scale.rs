@@ -4,8 +4,8 @@ use core::fmt;
 ///
 /// NTP does not say whether a server smears leap seconds (Google's and Amazon's do, over a day, by up to half a second;
 /// chrony does with `smoothtime`), so a source cannot find out: its user names the scale, by
-/// [`OnScale`](crate::source::OnScale). A clock takes samples of the scale that its [`Config`](crate::Config) names, and
-/// no others.
+/// [`OnScale`](crate::source::OnScale). A clock takes samples of the scale that its [`Config`](crate::Config) names,
+/// and no others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scale {

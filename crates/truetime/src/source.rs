@@ -7,15 +7,19 @@
 //! | source | asks | the wall clock is wrong by at most | needs |
 //! |---|---|---|---|
 //! | `Kernel` | `adjtimex` | `maxerror`, a second's growth, what is to be slewed | `kernel`, Linux |
-//! | [`Chrony`], [`ChronySocket`](chrony::ChronySocket) | `chronyd`, by UDP or by its socket | half the root delay, root dispersion, correction | `std` |
+//! | [`Chrony`], [`ChronySocket`] | `chronyd`, by UDP or its socket | half the root delay, dispersion, correction | `std` |
 //! | [`ClockBound`] | its segment, by `pread` | the bound, grown since it was written | `std`, Unix |
-//! | [`Phc`](phc::Phc) | a PTP hardware clock | speaks of its own time: what the caller or its driver states | Linux, or a [`HardwareClock`](phc::HardwareClock) |
+//! | [`Phc`] | a PTP hardware clock | speaks of its own time: what the caller or driver states | Linux, or a [`HardwareClock`] |
 //! | [`FixedEpsilon`] | nobody | what it was told | |
 //! | [`peer`], [`PeerSource`] | another node, by any transport | speaks of true time itself: the round trip | |
 //!
 //! All but hardware clocks and peers relate the wall clock to the oscillator by a [`Question`]. Each is some plain
 //! arithmetic on what was answered, and a thin caller around it, so another way to ask needs no other
 //! arithmetic.
+//!
+//! [`ChronySocket`]: chrony::ChronySocket
+//! [`Phc`]: phc::Phc
+//! [`HardwareClock`]: phc::HardwareClock
 
 pub mod chrony;
 #[cfg(all(feature = "std", unix))]

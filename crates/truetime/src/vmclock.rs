@@ -1,11 +1,11 @@
 //! What the hypervisor tells of the clocks of a virtual machine: VMClock, by `/dev/vmclock0`.
 //!
 //! A machine that is stopped, or moved to another host, cannot notice: its counter goes on from where it was, or from
-//! somewhere else. The hypervisor knows, and changes a number in a page that the machine can read. Linux shows that page
-//! as a device since 6.13; Amazon's Nitro and QEMU provide it.
+//! somewhere else. The hypervisor knows, and changes a number in a page that the machine can read. Linux shows that
+//! page as a device since 6.13; Amazon's Nitro and QEMU provide it.
 //!
-//! The layout is that of the kernel's `vmclock-abi.h`, version 1. What is here was tested against pages that were made by
-//! that document, and has never run on a machine that has the device.
+//! The layout is that of the kernel's `vmclock-abi.h`, version 1. What is here was tested against pages that were
+//! made by that document, and has never run on a machine that has the device.
 
 use std::fs::File;
 use std::io;
@@ -110,7 +110,8 @@ impl Page {
 /// The clocks of a virtual machine whose hypervisor tells when it stopped or moved the machine.
 ///
 /// Every reading of an interval reads the page, by a system call; so a pause is seen by the first reader behind it, and
-/// not only by the next sample. A page that cannot be read, or is never whole, counts as a disruption: nothing is known.
+/// not only by the next sample. A page that cannot be read, or is never whole, counts as a disruption: nothing is
+/// known.
 ///
 /// ```no_run
 /// use std::time::Duration;

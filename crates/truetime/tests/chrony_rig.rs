@@ -311,8 +311,9 @@ fn a_server_that_goes_by_itself_and_its_client_are_not_believed() {
     }
 }
 
-/// A client with `local` that loses its server goes by itself: the bound would fall to nothing, and it is refused instead.
-/// `rtcsync` changes nothing of what is answered here: it is for the kernel, which these daemons do not touch.
+/// A client with `local` that loses its server goes by itself: the bound would fall to nothing, and it is refused
+/// instead. `rtcsync` changes nothing of what is answered here: it is for the kernel, which these daemons do not
+/// touch.
 #[test]
 fn a_client_that_loses_its_server_does_not_become_better() {
     // It goes by itself as soon as its error could be more than 2 ms, and takes its oscillator for as bad as 0.1 %.

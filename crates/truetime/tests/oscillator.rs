@@ -1,5 +1,5 @@
-//! Oscillators that do not keep the bound that they are claimed to keep, with the figures that are reported of real ones:
-//! a TSC that was calibrated wrongly runs off by 250 to 1,100 ppm, and on some hypervisors by per cents.
+//! Oscillators that do not keep the bound that they are claimed to keep, with the figures that are reported of real
+//! ones: a TSC that was calibrated wrongly runs off by 250 to 1,100 ppm, and on some hypervisors by per cents.
 
 use core::time::Duration;
 

@@ -132,7 +132,8 @@ fn a_pause_that_the_hypervisor_tells_is_seen_by_the_next_reader() {
     }
 }
 
-/// Without a hypervisor that tells: wrong until the next sample, and never longer. Polled every second, that is a second.
+/// Without a hypervisor that tells: wrong until the next sample, and never longer. Polled every second, that is a
+/// second.
 #[test]
 fn without_it_the_window_is_one_poll() {
     for pause in [

@@ -2,8 +2,6 @@
 //! overtake each other, lines of other programs in between, and records that are one line of somebody
 //! else's logger. The texts are made up; the shapes are those of the logs in ShiViz's repository.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::collections::BTreeMap;
 
 use regex::Regex;

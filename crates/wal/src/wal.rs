@@ -173,8 +173,8 @@ impl<D: Disk> Wal<D> {
     /// a segment first: so whoever asks before it takes on work learns of a full disk before that
     /// work is under way.
     ///
-    /// `false` means that space may come; then there is none before a whole segment is free again. A log that is latched shut has none to wait
-    /// for and answers `true`: the next append says what is the matter.
+    /// `false` means that space may come; then there is none before a whole segment is free again. A log that is
+    /// latched shut has none to wait for and answers `true`: the next append says what is the matter.
     pub fn has_room(&mut self, bytes: usize) -> bool {
         self.writer.find_room(bytes)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use synod_truetime::source::chrony::{DATAGRAM_BYTES, Float, Tracking, request};
+use synod_truetime::source::chrony::{DATAGRAM_BYTES, Float, Tracking, Trust, request};
 use synod_truetime::source::clockbound::{SEGMENT_BYTES, Segment};
 use synod_truetime::source::peer::{Exchange, Reply, Request};
 use synod_truetime::source::{Question, Sample};
@@ -75,13 +75,16 @@ fn believe(sample: &Sample, question: &Question, bound_nanos: u64) {
 
 fn chrony(script: &mut Script<'_>) {
     let question = question(script);
-    let age_max = Duration::from_nanos(script.number());
+    let trust = Trust {
+        age_max: Duration::from_nanos(script.number()),
+        ..Trust::DEFAULT
+    };
     let answer = script.take(DATAGRAM_BYTES + 4);
     let Ok(tracking) = bounded(answer.len(), || Tracking::decode(answer, SEQUENCE)) else {
         return;
     };
     let (bound_nanos, _drift) = (tracking.bound_nanos(), tracking.drift_ppb());
-    if let Ok(sample) = tracking.sample(&question, age_max) {
+    if let Ok(sample) = tracking.sample(&question, &trust) {
         believe(&sample, &question, bound_nanos);
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Config, Configuration, Echo, Envelope, Fetch, FetchError, Instant, Kind,
-    Message, NodeId, Op, Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate,
-    Slot, Snapshot, State, Value, Vote, Write,
+    Ballot, Binding, Config, Configuration, DiskHealth, Echo, Envelope, Fetch, FetchError, Instant,
+    Kind, Message, NodeId, Op, Output, Paxos, Position, Quorums, ReadId, Record, Recovered,
+    Replicate, Slot, Snapshot, State, Value, Vote, Write,
 };
 
 use super::{INPUT_BYTES_MAX, OUTPUTS_MAX};
@@ -446,6 +446,7 @@ impl Victim {
             0 => Echo::Ask {
                 promised: ballot,
                 attempt,
+                disk: disk(script),
             },
             1 => Echo::Heartbeat {
                 ballot,
@@ -453,6 +454,7 @@ impl Victim {
                 through: self.slot(script),
                 chosen: self.slot(script),
                 behind: script.flag(),
+                disk: disk(script),
             },
             2 => Echo::Preempted { promised: ballot },
             3 => Echo::Learn {
@@ -474,7 +476,15 @@ impl Victim {
                 attempt,
                 unhappy: !script.one_in(4),
                 chosen: self.slot(script),
+                disk: disk(script),
             },
         }
+    }
+}
+
+fn disk(script: &mut Script<'_>) -> DiskHealth {
+    DiskHealth {
+        has_room: !script.one_in(3),
+        sync_time: Duration::from_millis(script.number()),
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Binding, Config, Echo, Entry, Fetch, FetchError, Index, Instant, Kind, LogId, Membership,
-    Message, NodeId, Op, Output, Raft, ReadId, Record, Recovered, Replicate, Snapshot, Term, Write,
+    Binding, Config, DiskHealth, Echo, Entry, Fetch, FetchError, Index, Instant, Kind, LogId,
+    Membership, Message, NodeId, Op, Output, Raft, ReadId, Record, Recovered, Replicate, Snapshot,
+    Term, Write,
 };
 
 use super::{INPUT_BYTES_MAX, OUTPUTS_MAX};
@@ -354,6 +355,7 @@ impl Victim {
                 term,
                 round: script.number(),
                 matched: self.index(script),
+                disk: disk(script),
             }),
             16 | 17 => Message::Echo(Echo::Rejected {
                 term,
@@ -364,11 +366,20 @@ impl Victim {
             18 => Message::Echo(Echo::RequestPreVote {
                 term,
                 last: self.log_id(script),
+                disk: disk(script),
             }),
             _ => Message::Echo(Echo::PreVote {
                 term,
                 granted: !script.flag(),
+                disk: disk(script),
             }),
         }
+    }
+}
+
+fn disk(script: &mut Script<'_>) -> DiskHealth {
+    DiskHealth {
+        has_room: !script.one_in(3),
+        sync_time: Duration::from_millis(script.number()),
     }
 }

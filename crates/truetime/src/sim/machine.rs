@@ -31,8 +31,8 @@ pub enum Fault {
     Slew(i32),
     /// The machine sleeps for so long: true time passes, and only `boottime` and `realtime` know.
     Suspend(Duration),
-    /// The virtual machine stops for so long: true time passes, and no clock knows. Its hypervisor does, if there is one
-    /// that tells ([`Machine::with_hypervisor`]).
+    /// The virtual machine stops for so long: true time passes, and no clock knows. Its hypervisor does, if there is
+    /// one that tells ([`Machine::with_hypervisor`]).
     Pause(Duration),
 }
 

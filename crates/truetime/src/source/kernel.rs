@@ -23,13 +23,13 @@ mod sys;
 ///       1 s   2 s   3 s        update
 /// ```
 ///
-/// chrony tells the kernel only if its configuration has the line `rtcsync`; without it the kernel goes on saying that the
-/// clock is not synchronised ([`Unsynchronized::FlagNotCleared`]).
+/// chrony tells the kernel only if its configuration has the line `rtcsync`; without it the kernel goes on saying
+/// that the clock is not synchronised ([`Unsynchronized::FlagNotCleared`]).
 ///
-/// It is as good as the daemon. Some simple ones (systemd-timesyncd, busybox) claim an error of 0 at each update, however
-/// far the server is. That claim is refused ([`Unsynchronized::Unmeasured`]) unless the caller gives a bound instead of
-/// it: [`with_unmeasured`](Self::with_unmeasured). Nor does the kernel know what the daemon goes by: where a server may
-/// follow only its own clock, ask [`Chrony`](crate::source::Chrony), which sees the stratum.
+/// It is as good as the daemon. Some simple ones (systemd-timesyncd, busybox) claim an error of 0 at each update,
+/// however far the server is. That claim is refused ([`Unsynchronized::Unmeasured`]) unless the caller gives a bound
+/// instead of it: [`with_unmeasured`](Self::with_unmeasured). Nor does the kernel know what the daemon goes by: where
+/// a server may follow only its own clock, ask [`Chrony`](crate::source::Chrony), which sees the stratum.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel<C> {
     clocks: C,
@@ -186,8 +186,8 @@ impl Timex {
     /// measures no error, or `None` if none such is believed.
     ///
     /// # Errors
-    /// As [`bound_nanos`](Self::bound_nanos), [`Unsynchronized::Unmeasured`], and [`SourceError::Disrupted`] when a leap
-    /// second is due within a second and the bound.
+    /// As [`bound_nanos`](Self::bound_nanos), [`Unsynchronized::Unmeasured`], and [`SourceError::Disrupted`] when a
+    /// leap second is due within a second and the bound.
     pub fn sample(
         &self,
         question: &Question,

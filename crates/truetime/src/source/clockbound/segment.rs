@@ -144,8 +144,8 @@ impl Segment {
     /// eighth more, which is more than any daemon slews.
     ///
     /// # Errors
-    /// - [`SourceError::NotSynchronized`] if the status is unknown, the segment is void, or its bound is zero: that is what
-    ///   the daemon makes of a `chronyd` that follows nothing but its own clock.
+    /// - [`SourceError::NotSynchronized`] if the status is unknown, the segment is void, or its bound is zero: that
+    ///   is what the daemon makes of a `chronyd` that follows nothing but its own clock.
     /// - [`SourceError::Disrupted`] if the daemon says so, or if the segment is of the future: it was
     ///   written before this machine was started.
     pub fn sample(

@@ -9,7 +9,8 @@ use super::HardwareClock;
 use crate::Timestamp;
 use crate::source::SourceError;
 
-/// A PTP hardware clock of this machine: `/dev/ptpN`, read by `clock_gettime` on the clock that belongs to the open file.
+/// A PTP hardware clock of this machine: `/dev/ptpN`, read by `clock_gettime` on the clock that belongs to the open
+/// file.
 #[derive(Debug)]
 pub struct PtpDevice {
     file: File,
