@@ -8,8 +8,8 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use synod_paxos::{
-    Ballot, Binding, Configuration, Echo, Envelope, Kind, Message, NodeId, Position, Quorums,
-    Replicate, Slot, Snapshot, Value, Vote,
+    Ballot, Binding, Configuration, DiskHealth, Echo, Envelope, Kind, Message, NodeId, Position,
+    Quorums, Replicate, Slot, Snapshot, Value, Vote,
 };
 
 /// Through every format that people use: of texts and of bytes, with and without a description of
@@ -110,13 +110,22 @@ fn what_is_promised_and_answered_comes_back() {
         comes_back(&to_two(Message::Binding(binding)));
     }
     let (promised, attempt) = (BALLOT, 5);
+    let disk = DiskHealth {
+        has_room: false,
+        sync_time: std::time::Duration::from_micros(1_500),
+    };
     for echo in [
-        Echo::Ask { promised, attempt },
+        Echo::Ask {
+            promised,
+            attempt,
+            disk,
+        },
         Echo::Answer {
             promised,
             attempt,
             unhappy: true,
             chosen,
+            disk,
         },
         Echo::Heartbeat {
             ballot,
@@ -124,6 +133,7 @@ fn what_is_promised_and_answered_comes_back() {
             through: from,
             chosen,
             behind: false,
+            disk,
         },
         Echo::Preempted { promised },
         Echo::Learn {

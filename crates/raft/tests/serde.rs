@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use synod_raft::{
-    Binding, Echo, Entry, Envelope, Index, Kind, LogId, Membership, Message, NodeId, Replicate,
-    Snapshot, Term,
+    Binding, DiskHealth, Echo, Entry, Envelope, Index, Kind, LogId, Membership, Message, NodeId,
+    Replicate, Snapshot, Term,
 };
 
 /// Through every format that people use: of texts and of bytes, with and without a description of
@@ -103,18 +103,29 @@ fn what_is_answered_comes_back() {
         comes_back(&to_two(Message::Binding(binding)));
     }
     let (prev, hint, matched) = (id(8), id(3), Index(3));
+    let disk = DiskHealth {
+        has_room: false,
+        sync_time: std::time::Duration::from_micros(1_500),
+    };
     for echo in [
         Echo::Heartbeat {
             term,
             round: 4,
             matched,
+            disk,
         },
         Echo::Rejected { term, prev, hint },
         Echo::Stale { term },
-        Echo::RequestPreVote { term, last },
+        Echo::Forgot {
+            term,
+            acknowledged: Index(9),
+            holds: Index(4),
+        },
+        Echo::RequestPreVote { term, last, disk },
         Echo::PreVote {
             term,
             granted: false,
+            disk,
         },
     ] {
         comes_back(&to_two(Message::Echo(echo)));

@@ -7,9 +7,9 @@
 //! | source | asks | the wall clock is wrong by at most | needs |
 //! |---|---|---|---|
 //! | `Kernel` | `adjtimex` | `maxerror`, a second's growth, what is to be slewed | `kernel`, Linux |
-//! | [`Chrony`], [`ChronySocket`] | `chronyd`, by UDP or its socket | half the root delay, dispersion, correction | `std` |
+//! | [`Chrony`], [`ChronySocket`] | `chronyd` | half the root delay, dispersion, correction | `std` |
 //! | [`ClockBound`] | its segment, by `pread` | the bound, grown since it was written | `std`, Unix |
-//! | [`Phc`] | a PTP hardware clock | speaks of its own time: what the caller or driver states | Linux, or a [`HardwareClock`] |
+//! | [`Phc`] | a PTP hardware clock | tells its own time: what the caller states | Linux, or a [`HardwareClock`] |
 //! | [`FixedEpsilon`] | nobody | what it was told | |
 //! | [`peer`], [`PeerSource`] | another node, by any transport | speaks of true time itself: the round trip | |
 //!
