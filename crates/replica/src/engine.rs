@@ -195,10 +195,18 @@ impl<P: Protocol, T> Engine<P, T> {
         }
         let (queued, sent) = self.proposals.expire(now);
         let reads = self.reads.expire(now);
+        // What a full node does not take it does not get to show either: that is the cause to tell.
+        let of_reads = if self.disk.has_room {
+            Reason::Expired
+        } else {
+            Reason::Full
+        };
         queued
             .into_iter()
-            .chain(reads)
             .for_each(|ticket| self.reject(ticket, Reason::Expired));
+        reads
+            .into_iter()
+            .for_each(|ticket| self.reject(ticket, of_reads));
         sent.into_iter()
             .for_each(|ticket| self.fail(ticket, Failure::Unknown));
     }

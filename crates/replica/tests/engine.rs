@@ -435,7 +435,10 @@ struct Node<C: Rig> {
 
 impl<C: Rig> Node<C> {
     fn start(id: u64, disk: SimDisk, incarnation: u64, now: Instant, tuning: Tuning) -> Self {
-        let mut log = Wal::open(disk.clone(), Options::default()).unwrap();
+        let mut options = Options::default();
+        // A disk without space has none for a snapshot either.
+        options.reserve_bytes = 0;
+        let mut log = Wal::open(disk.clone(), options).unwrap();
         let recovered = Log::recover(&mut log, GROUP).unwrap();
         let core = C::Protocol::recover(C::new(id), recovered, now).unwrap();
         let mut config = EngineConfig::new(GROUP, NodeId(id), incarnation);

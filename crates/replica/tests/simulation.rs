@@ -151,7 +151,8 @@ fn the_canary_is_reported<S: Subject>() {
         "--seed 0x2",
         "nodes",
         "restart after",
-        "incarnation",
+        // The last events, each with its time and its node.
+        " ms   n",
     ] {
         assert!(text.contains(part), "{part} is not in: {text}");
     }

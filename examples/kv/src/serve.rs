@@ -228,6 +228,7 @@ fn node_config(options: &ServeOptions, boot: u64) -> NodeConfig {
     bound_node(&mut config);
     config.request_timeout = Duration::from_millis(options.timeout_ms);
     config.snapshot_log_bytes = options.snapshot_log_bytes;
+    config.kept_log_bytes_max = KEPT_LOGS_MAX.saturating_mul(options.snapshot_log_bytes);
     // A command takes no more than the request it came in, beside its name in the log.
     config.body_bytes_max = config
         .body_bytes_max
@@ -287,4 +288,6 @@ fn chain(error: &dyn Error) -> String {
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the last lines of the log may take.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
+/// What is kept of the log for a peer that reads a snapshot, in intervals between two of them.
+const KEPT_LOGS_MAX: u64 = 4;
 const NAME_BYTES_MAX: usize = 1_024;

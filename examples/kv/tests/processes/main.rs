@@ -476,7 +476,11 @@ async fn number(cluster: &Cluster, id: u64, field: &str) -> u64 {
 }
 
 async fn connect(cluster: &Cluster, id: u64) -> Client {
-    Client::connect(cluster.address(id)).await.unwrap()
+    let client = Client::connect(cluster.address(id)).await;
+    client.unwrap_or_else(|error| {
+        let log = std::fs::read_to_string(cluster.log(id)).unwrap_or_default();
+        panic!("node {id}: {error}; it has told:\n{log}")
+    })
 }
 
 /// The answer may be an error while there is no leader; that there is one again is what is waited
