@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use support::{Medium, MediumFile, Model, Owned, append, open, put, small};
-use synod_sim::Disk;
+use synod_sim::{Disk, Rng};
 use synod_wal::{
     AppendError, Disk as _, File as _, GroupId, Options, Snapshot, SnapshotError, Tag, Wal,
 };
@@ -316,4 +316,50 @@ impl Drop for Tmpfs {
             "it was mounted"
         );
     }
+}
+
+/// Whatever a log says that it has room for it takes, in one batch, though the disk has no space left:
+/// at any fill of a segment, in records of any size, before and after it gave a segment back.
+#[test]
+fn what_there_is_room_for_is_taken_on_a_full_disk() {
+    let mut random = Rng::new(1);
+    let (mut taken, mut rotated) = (0, 0);
+    for run in 0..400 {
+        let disk = Disk::new(1);
+        let mut options = small();
+        options.segment_bytes = 64 * 1024;
+        let mut wal = Wal::open(Medium(disk.clone()), options).unwrap();
+        let mut index = 0;
+        for _ in 0..random.below(40) {
+            index += 1;
+            append(&mut wal, 1, &[put(index, random.below(3_000) as usize)]).unwrap();
+            wal.sync().unwrap();
+            if random.below(4) == 0 {
+                append(&mut wal, 1, &[Owned::Start(index)]).unwrap();
+                wal.sync().unwrap();
+            }
+        }
+        if random.below(2) == 0 {
+            wal.has_room(60_000);
+        }
+        disk.capacity(disk.used());
+        let before = wal.stats().segments;
+        let mut room = wal.room_bytes();
+        loop {
+            let len = random.below(2_500) + 1;
+            // More than the header of a record and of the operation in it.
+            let bytes = len + 128;
+            if bytes > room {
+                break;
+            }
+            room -= bytes;
+            index += 1;
+            let appended = append(&mut wal, 1, &[put(index, len as usize)]);
+            assert!(appended.is_ok(), "{room} left in run {run}: {appended:?}");
+            taken += 1;
+        }
+        wal.sync().unwrap();
+        rotated += u64::from(wal.stats().segments > before);
+    }
+    assert!(taken > 1_000 && rotated > 50, "{taken} {rotated}");
 }
