@@ -247,9 +247,7 @@ fn read<D: Disk>(disk: &D) -> Result<Vec<u8>, IdentityError> {
 /// Stores a state, if need be with the space that the log keeps back.
 fn store<D: Disk>(disk: &D, state: &State) -> io::Result<()> {
     match replace(disk, state) {
-        Err(error) if synod_wal::is_full(&error) && synod_wal::give_up_reserve(disk)? => {
-            replace(disk, state)
-        }
+        Err(error) if synod_wal::give_up_reserve(disk, &error)? => replace(disk, state),
         other => other,
     }
 }
