@@ -10,7 +10,7 @@ mod support;
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use support::{Medium, MediumFile, Model, Owned, append, open, put, small};
 use synod_sim::{Disk, Rng};
@@ -29,6 +29,8 @@ const EDQUOT: i32 = 122;
 struct Scarce {
     inner: Medium,
     errno: Arc<AtomicI32>,
+    /// How often it still can.
+    free: Arc<AtomicU32>,
 }
 
 impl Scarce {
@@ -36,16 +38,30 @@ impl Scarce {
         Self {
             inner: Medium(disk.clone()),
             errno: Arc::default(),
+            free: Arc::default(),
         }
     }
 
     fn set(&self, errno: i32) {
+        self.set_behind(0, errno);
+    }
+
+    fn set_behind(&self, free: u32, errno: i32) {
+        self.free.store(free, Ordering::Relaxed);
         self.errno.store(errno, Ordering::Relaxed);
     }
 
     fn check(&self) -> io::Result<()> {
+        let left = |free: u32| free.checked_sub(1);
         match self.errno.load(Ordering::Relaxed) {
             0 => Ok(()),
+            _ if self
+                .free
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left)
+                .is_ok() =>
+            {
+                Ok(())
+            }
             errno => Err(io::Error::from_raw_os_error(errno)),
         }
     }
@@ -95,12 +111,11 @@ fn without_a_descriptor_nothing_is_taken_and_nothing_fails() {
         scarce.set(errno);
         let mut model = Model::default();
         let refused = (1..100).find_map(|index| {
-            let appended = append(&mut wal, 1, &[put(index, 1000)]);
-            wal.sync().unwrap();
-            match appended {
-                Ok(_) => model.apply(GROUP, &[put(index, 1000)]),
-                Err(error) => return Some((index, error)),
+            if let Err(error) = append(&mut wal, 1, &[put(index, 1000)]) {
+                return Some((index, error));
             }
+            model.apply(GROUP, &[put(index, 1000)]);
+            wal.sync().unwrap();
             None
         });
         let (index, error) = refused.unwrap();
@@ -108,6 +123,7 @@ fn without_a_descriptor_nothing_is_taken_and_nothing_fails() {
             matches!(error, AppendError::Full),
             "nothing was written, and the log says: {error}"
         );
+        wal.sync().unwrap();
         assert!(!wal.has_room(1000));
         let snapshots = wal.snapshots();
         let created = snapshots.create(GROUP, &identity(1), &mut |_| Ok(()));
@@ -230,6 +246,46 @@ fn a_received_snapshot_finds_what_is_kept_back() {
     let full = snapshots.write_part(GROUP, &identity(1), 5000, &rest);
     assert!(matches!(full, Err(SnapshotError::Full)), "{full:?}");
     assert!(!disk.names().unwrap().contains(&"reserve".to_owned()));
+}
+
+/// Space that is given back makes no descriptors. And when it cannot be given back, it is still there
+/// for the next who needs it.
+#[test]
+fn what_is_kept_back_is_spent_for_space_alone() {
+    let disk = Disk::new(1);
+    let scarce = Scarce::new(&disk);
+    let mut options = small();
+    options.reserve_bytes = 8 * 1024;
+    let wal = Wal::open(scarce.clone(), options).unwrap();
+    let snapshots = wal.snapshots();
+    let is_kept = || disk.names().unwrap().contains(&"reserve".to_owned());
+    let body = |to: &mut dyn Write| to.write_all(&[7; 7000]);
+    let (mut created, mut refused) = (0, 0);
+    for free in 0..8 {
+        scarce.set_behind(free, EMFILE);
+        match snapshots.create(GROUP, &identity(1), &mut |to| body(to)) {
+            Ok(_) => created += 1,
+            Err(SnapshotError::Full) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+        scarce.set(0);
+        assert!(is_kept(), "behind {free} descriptors");
+    }
+    assert!(created > 0 && refused > 1, "{created}, {refused}");
+    // There is no space, and no descriptor for the directory in which to look for what is kept.
+    let full = snapshots.create(GROUP, &identity(1), &mut |to| {
+        disk.capacity(disk.used());
+        scarce.set(EMFILE);
+        body(to)
+    });
+    assert!(matches!(full, Err(SnapshotError::Full)), "{full:?}");
+    scarce.set(0);
+    assert!(is_kept());
+    disk.capacity(disk.used());
+    snapshots
+        .create(GROUP, &identity(1), &mut |to| body(to))
+        .expect("what is kept back is there for it");
+    assert!(!is_kept());
 }
 
 #[test]
