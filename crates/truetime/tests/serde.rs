@@ -1,5 +1,7 @@
 //! What is written is read back, and an interval that ends before it begins is not.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
