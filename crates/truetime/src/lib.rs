@@ -99,9 +99,9 @@
 //! - Setting any clock. This crate reads; `chronyd` and its like discipline.
 //! - Leap seconds: a clock is on the [`Scale`] that its [`Config`] names, and samples of another are refused. On plain
 //!   UTC the second before a leap comes twice: smear, or use TAI.
-//! - Version 3 of ClockBound's layout, and `ptp4l`'s own protocol: the error of a hardware clock is the caller's word,
-//!   or the driver's.
-//! - `vmclock` and [`source::phc`] were tested against pages and clocks made by the documents, never on hardware.
+//! - Version 3 of ClockBound's layout.
+//! - `vmclock` and [`source::phc`] were tested against pages, clocks and answers made by the documents, never
+//!   on hardware.
 //!
 //! # Features
 //!

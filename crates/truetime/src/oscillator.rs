@@ -285,9 +285,9 @@ mod tests {
                 let least = scaled(to.interval.earliest(), from.interval.latest());
                 let most = scaled(to.interval.latest(), from.interval.earliest());
                 let [said_least, said_most] = [rates.least_ppb, rates.most_ppb].map(i128::from);
-                assert!(said_least * counted <= least, "{rates:?}");
+                assert!(said_least * counted <= least, "inward: {rates:?}");
                 assert!((said_least + 1) * counted > least, "{rates:?}");
-                assert!(said_most * counted >= most, "{rates:?}");
+                assert!(said_most * counted >= most, "inward: {rates:?}");
                 assert!((said_most - 1) * counted < most, "{rates:?}");
             }
         }
