@@ -1,9 +1,9 @@
 //! What `ptp4l` answers to questions of management, as bytes: IEEE 1588's format, and one answer of linuxptp's own.
 //!
 //! ```text
-//!   0  type and version   2 bytes    34  target port      10 bytes, all ones    48  TLV type   u16  1: answer, 2: error
-//!   2  length             u16        46  action           0: get, 2: answer     50  length     u16
-//!   4  domain             u8                                                    52  what       u16
+//!   0  type and version   2 bytes    34  target port      10 bytes, all ones    48  TLV type  u16  1: answer, 2: error
+//!   2  length             u16        46  action           0: get, 2: answer     50  length    u16
+//!   4  domain             u8                                                    52  what      u16
 //!  30  sequence           u16                            all big-endian         54  the answer
 //! ```
 
@@ -75,7 +75,7 @@ pub(super) fn answer(
     }
 }
 
-/// Half of a bound: how far the clock is from its master, and what the way there may hide.
+/// A part of the bound: how far the clock is from its master, and what the way there may hide.
 pub(super) fn error_nanos(current: &[u8]) -> Result<u64, SourceError> {
     let fields = || Some((i64_at(current, 2)?, i64_at(current, 10)?));
     let (offset, delay) = fields().ok_or(SourceError::Malformed)?;
