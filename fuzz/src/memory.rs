@@ -21,14 +21,19 @@ pub(crate) fn bounded<T>(len: usize, decode: impl FnOnce() -> T) -> T {
 /// # Panics
 /// When it allocates more.
 pub(crate) fn bounded_by<T>(allowed: usize, work: impl FnOnce() -> T) -> T {
-    let before = ALLOCATOR.total_allocated();
-    let done = work();
-    let taken = ALLOCATOR.total_allocated() - before;
+    let (done, taken) = allocated_by(work);
     assert!(
         taken <= allowed,
         "{taken} bytes were allocated, and {allowed} are allowed"
     );
     done
+}
+
+/// What it makes, and how many bytes it allocated, all in all.
+pub(crate) fn allocated_by<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = ALLOCATOR.total_allocated();
+    let done = work();
+    (done, ALLOCATOR.total_allocated() - before)
 }
 
 /// A read buffer, and what a vector grows through.

@@ -56,6 +56,8 @@ pub(crate) fn options() -> Options {
     options.segment_bytes = 16 << 10;
     options.record_bytes_max = 4 << 10;
     options.pending_bytes_max = 32 << 10;
+    // There is one, and it is soon written.
+    options.reserve_bytes = 4 << 10;
     options.salt = Some(0x5A17);
     options
 }

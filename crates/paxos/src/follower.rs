@@ -46,16 +46,13 @@ impl Paxos {
             return;
         }
         let ballot = self.promised;
-        for (slot, value) in (first.0..).map(Slot).zip(values) {
-            let voted = self.log.vote(slot).map(|vote| vote.ballot);
-            if slot > self.log.chosen() && voted.is_none_or(|voted| voted < ballot) {
-                self.log.accept(Vote {
-                    slot,
-                    ballot,
-                    value,
-                });
-            }
-        }
+        let is_news = |vote: &Vote| {
+            let voted = self.log.vote(vote.slot).map(|vote| vote.ballot);
+            voted.is_none_or(|voted| voted < ballot)
+        };
+        let votes = Vote::all_from(first, ballot, values).filter(is_news);
+        let votes: Vec<Vote> = votes.collect();
+        self.log.accept(votes);
         self.learn_chosen(chosen);
         let through = self.through();
         // With a gap filled, what lies behind it counts too; before that `last` is beyond `through`.

@@ -139,16 +139,17 @@ impl Paxos {
         let Duty::Leader(leader) = &mut self.duty else {
             return;
         };
-        let (mut slot, found_to) = (leader.tallies.next(), leader.found_to);
+        let (slot, found_to) = (leader.tallies.next(), leader.found_to);
         if slot > found_to || found_to.0.saturating_sub(self.log.chosen().0) > Slot::AHEAD_MAX {
             return;
         }
         let mut found = core::mem::take(&mut leader.found);
-        while slot <= found_to {
-            let value = found.remove(&slot).map(|vote| vote.value);
-            self.propose_at(slot, value.unwrap_or_else(|| Value::noop(self.promised)));
-            slot = slot.next();
-        }
+        let ballot = self.promised;
+        let values = (slot.0..=found_to.0).map(|slot| {
+            let found = found.remove(&Slot(slot));
+            found.map_or_else(|| Value::noop(ballot), |vote| vote.value)
+        });
+        self.propose_from(slot, values);
     }
 
     pub(crate) fn propose_command(&mut self, body: Bytes) -> Result<Position, ProposeError> {
@@ -175,30 +176,25 @@ impl Paxos {
             return Err(ProposeError::Busy);
         }
         let origin = self.promised;
-        self.propose_at(
-            slot,
-            Value {
-                kind: Kind::Command,
-                origin,
-                body,
-            },
-        );
+        let command = Value {
+            kind: Kind::Command,
+            origin,
+            body,
+        };
+        self.propose_from(slot, [command]);
         self.replicate_to_all();
         Ok(Position { slot, origin })
     }
 
-    /// The caller leads, and `slot` is its next.
-    fn propose_at(&mut self, slot: Slot, value: Value) {
+    /// The caller leads, and `first` is its next slot.
+    fn propose_from(&mut self, first: Slot, values: impl IntoIterator<Item = Value>) {
         let Duty::Leader(leader) = &mut self.duty else {
             return;
         };
-        let ballot = self.promised;
-        leader.tallies.push(slot, value.size());
-        self.log.accept(Vote {
-            slot,
-            ballot,
-            value,
-        });
+        let votes = Vote::all_from(first, self.promised, values);
+        let tallies = &mut leader.tallies;
+        self.log
+            .accept(votes.inspect(|vote| tallies.push(vote.slot, vote.value.size())));
     }
 
     pub(crate) fn handle_leader_timeout(&mut self, now: Instant) {

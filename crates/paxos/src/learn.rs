@@ -164,17 +164,14 @@ impl Paxos {
             return;
         }
         let ballot = self.promised;
-        for (slot, value) in (first.0..).map(Slot).zip(values) {
-            // A vote for the same value in another ballot needs no new one.
-            let is_same = |vote: &Vote| vote.value == value;
-            if slot > chosen && !self.log.vote(slot).is_some_and(is_same) {
-                self.log.accept(Vote {
-                    slot,
-                    ballot,
-                    value,
-                });
-            }
-        }
+        // A vote for the same value in another ballot needs no new one.
+        let is_news = |vote: &Vote| {
+            let held = self.log.vote(vote.slot);
+            held.is_none_or(|held| held.value != vote.value)
+        };
+        let votes = Vote::all_from(first, ballot, values).filter(is_news);
+        let votes: Vec<Vote> = votes.collect();
+        self.log.accept(votes);
         self.log.choose_to(last);
         self.learned(now);
     }

@@ -134,12 +134,33 @@ impl Log {
         self.evict();
     }
 
-    /// Casts a vote. Nothing happens to the chosen prefix, whose values never change.
-    pub(crate) fn accept(&mut self, vote: Vote) {
-        let slot = vote.slot;
-        if slot <= self.chosen {
-            return;
+    /// Casts votes for ascending slots. Nothing happens to the chosen prefix, whose values never
+    /// change.
+    ///
+    /// What lies behind a gap is moved once for all that goes into it, and not once a vote: with
+    /// [`Slot::AHEAD_MAX`] votes that come out of order the node would be busy for seconds.
+    pub(crate) fn accept(&mut self, votes: impl IntoIterator<Item = Vote>) {
+        let mut behind = VecDeque::new();
+        for vote in votes {
+            if vote.slot <= self.chosen {
+                continue;
+            }
+            if behind.is_empty()
+                && let Err(at) = self.find(vote.slot)
+            {
+                behind = self.cache.split_off(at);
+            }
+            let is_before = |held: &Held| held.vote.slot <= vote.slot;
+            while behind.front().is_some_and(is_before) {
+                self.cache.extend(behind.pop_front());
+            }
+            self.replace_or_append(vote);
         }
+        self.cache.append(&mut behind);
+    }
+
+    fn replace_or_append(&mut self, vote: Vote) {
+        let slot = vote.slot;
         self.cache_bytes = self.cache_bytes.saturating_add(vote.value.size());
         let held = Held {
             vote,
@@ -157,8 +178,10 @@ impl Log {
                     return;
                 }
             }
-            Err(at) if at == self.cache.len() => self.cache.push_back(held),
-            Err(at) => self.cache.insert(at, held),
+            Err(at) => {
+                assert_eq!(at, self.cache.len(), "votes are cast in ascending order");
+                self.cache.push_back(held);
+            }
         }
         self.unwritten.push(slot);
     }

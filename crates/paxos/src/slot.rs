@@ -122,6 +122,22 @@ pub struct Vote {
     pub value: Value,
 }
 
+impl Vote {
+    /// In `ballot`, for values that follow each other.
+    pub(crate) fn all_from(
+        first: Slot,
+        ballot: Ballot,
+        values: impl IntoIterator<Item = Value>,
+    ) -> impl Iterator<Item = Self> {
+        let vote = move |(slot, value)| Self {
+            slot,
+            ballot,
+            value,
+        };
+        (first.0..).map(Slot).zip(values).map(vote)
+    }
+}
+
 /// A value that is chosen for its slot, for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chosen {

@@ -12,7 +12,7 @@ use crate::applier::Job;
 use crate::body::{COMMAND_OVERHEAD_BYTES, NAME_BYTES};
 use crate::events::Event;
 use crate::frame::Frame;
-use crate::log::LogError;
+use crate::log::{Claim, LogError};
 use crate::machine::{Failure, Reason};
 use crate::protocol::{DiskHealth, Divergence, Output, Protocol, Refusal};
 use crate::task::{Completion, Task};
@@ -92,6 +92,7 @@ pub struct Engine<P: Protocol, T> {
     staged: VecDeque<P::Staged>,
     /// Bytes of bodies sealed since a write was staged last.
     sealed_bytes: usize,
+    space: Claim,
     ready: VecDeque<Effect<P, T>>,
     /// For the applier, in order; what is in `ready` overtakes them.
     jobs: VecDeque<Job<T>>,
@@ -126,6 +127,7 @@ impl<P: Protocol, T> Engine<P, T> {
             transfer: Transfer::new(config.snapshot_bytes),
             staged: VecDeque::new(),
             sealed_bytes: 0,
+            space: config.space.claim(),
             ready: VecDeque::new(),
             jobs: VecDeque::new(),
             jobs_wait: false,
@@ -223,6 +225,7 @@ impl<P: Protocol, T> Engine<P, T> {
         append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
     ) -> Result<(), E> {
         self.sealed_bytes = 0;
+        self.space.handed();
         self.staged
             .push_back(P::stage(write, record_bytes_max, append)?);
         Ok(())
@@ -336,11 +339,15 @@ impl<P: Protocol, T> Engine<P, T> {
                 return Some(effect);
             }
             let output = if self.jobs_wait {
-                self.core.poll_besides_machine()?
+                self.core.poll_besides_machine()
             } else if let Some(job) = self.jobs.pop_front() {
                 return Some(Effect::Job(job));
             } else {
-                self.core.poll_output()?
+                self.core.poll_output()
+            };
+            let Some(output) = output else {
+                self.space.settled(self.staged.is_empty());
+                return None;
             };
             match output {
                 Output::Persist(write) => return Some(Effect::Persist(write)),
@@ -407,6 +414,9 @@ impl<P: Protocol, T> Engine<P, T> {
         }
         while self.staged.is_empty()
             && self.sealed_bytes < self.config.write_bytes_max
+            && self
+                .space
+                .take(self.proposals.next_bytes(self.config.body_bytes_max))
             && let Some((sequence, body)) =
                 self.proposals.seal(now, leader, self.config.body_bytes_max)
         {

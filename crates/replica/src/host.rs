@@ -24,7 +24,7 @@ use crate::closed::{Cause, Closed, Told, caught};
 use crate::drive::{Drive, Stopped};
 use crate::frame;
 use crate::group::Clock;
-use crate::log::{Log, LogError, Room};
+use crate::log::{Log, LogError, LogSpace, Room};
 use crate::lookout::Lookout;
 use crate::node::NodeConfig;
 use crate::protocol::DiskHealth;
@@ -56,6 +56,7 @@ pub(crate) struct Host {
     /// Something was appended since the last sync began.
     unsynced: bool,
     room: Room,
+    pub(crate) space: LogSpace,
     /// Turns in a row that left frames behind.
     behind: u32,
 }
@@ -94,6 +95,7 @@ impl Host {
             shutdown_wait_max: config.shutdown_wait_max,
             unsynced: false,
             room: Room::default(),
+            space: LogSpace::default(),
             behind: 0,
         }
     }
@@ -275,6 +277,7 @@ impl Host {
             has_room: self.room.look(now, || self.log.has_room()),
             sync_time: self.log.sync_time(),
         };
+        self.space.set(self.log.room_bytes());
         self.groups
             .values_mut()
             .for_each(|group| group.set_disk(now, disk));

@@ -110,7 +110,8 @@ impl<D: Disk> Identity<D> {
         if state.node != node {
             return Err(IdentityError::Node { found: state.node });
         }
-        state.boot += 1;
+        // No node gets to the last boot by counting; and there is none behind it, so no life may begin.
+        state.boot = state.boot.checked_add(1).ok_or(IdentityError::Damaged)?;
         // What an earlier life has left half done may have filled the disk.
         synod_wal::remove_unfinished(&disk)?;
         store(&disk, &state)?;
@@ -143,6 +144,10 @@ impl<D: Disk> Identity<D> {
             None => {
                 let mut with = state.clone();
                 with.peers.insert(hello.node, hello.disk);
+                if with.len() > BYTES_MAX {
+                    // Stored, it would be refused by the next life.
+                    return Err(Refused::Disk);
+                }
                 store(&self.disk, &with).map_err(|error| {
                     tracing::error!(%error, "a peer's disk cannot be pinned");
                     Refused::Disk
@@ -168,6 +173,12 @@ impl<D: Disk> fmt::Debug for Identity<D> {
 }
 
 impl State {
+    /// Length of the file.
+    fn len(&self) -> usize {
+        let bytes = COUNT_AT + 4 + 24 * self.peers.len() + 4;
+        bytes.next_multiple_of(BLOCK_BYTES)
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.put_u128_le(self.cluster.0);
@@ -236,9 +247,7 @@ fn read<D: Disk>(disk: &D) -> Result<Vec<u8>, IdentityError> {
 /// Stores a state, if need be with the space that the log keeps back.
 fn store<D: Disk>(disk: &D, state: &State) -> io::Result<()> {
     match replace(disk, state) {
-        Err(error) if synod_wal::is_full(&error) && synod_wal::give_up_reserve(disk)? => {
-            replace(disk, state)
-        }
+        Err(error) if synod_wal::give_up_reserve(disk, &error)? => replace(disk, state),
         other => other,
     }
 }
@@ -354,6 +363,49 @@ mod tests {
                 "seed {seed}, {steps} steps"
             );
         }
+    }
+
+    /// The last life there can be begins once, and what it leaves is refused as it is.
+    #[test]
+    fn behind_the_last_boot_there_is_none() {
+        let disk = SimDisk::new(1);
+        let state = State {
+            cluster: CLUSTER,
+            node: NodeId(1),
+            disk: DiskId(42),
+            boot: u64::MAX - 1,
+            peers: BTreeMap::new(),
+        };
+        disk.0.put_image(FILE, &state.encode());
+        assert_eq!(load(&disk, 1).unwrap().hello().boot, u64::MAX);
+        let last = disk.0.image(FILE);
+        for _ in 0..2 {
+            assert!(matches!(load(&disk, 1), Err(IdentityError::Damaged)));
+            assert_eq!(disk.0.image(FILE), last);
+        }
+    }
+
+    #[test]
+    fn no_more_peers_are_pinned_than_the_next_life_can_read() {
+        let peers = (BYTES_MAX - COUNT_AT - 8) / 24;
+        let disk = SimDisk::new(1);
+        let state = State {
+            cluster: CLUSTER,
+            node: NodeId(1),
+            disk: DiskId(42),
+            boot: 1,
+            peers: (2..1 + peers as u64)
+                .map(|node| (NodeId(node), DiskId(5)))
+                .collect(),
+        };
+        disk.0.put_image(FILE, &state.encode());
+        let identity = load(&disk, 1).unwrap();
+        let (last, beyond) = (1 + peers as u64, 2 + peers as u64);
+        assert_eq!(identity.admit(&hello(last, 5)), Ok(()));
+        assert_eq!(identity.admit(&hello(beyond, 5)), Err(Refused::Disk));
+        assert_eq!(identity.admit(&hello(last, 6)), Err(Refused::Disk));
+        assert_eq!(disk.0.image(FILE).len(), identity.lock().len());
+        assert_eq!(load(&disk, 1).unwrap().hello().boot, 3);
     }
 
     /// Not a byte is free: neither what a log keeps back nor anything else. Twice, since the space for

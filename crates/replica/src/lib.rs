@@ -109,7 +109,9 @@ pub use engine::{
 };
 pub use group::{Answer, Group};
 pub use identity::{Identity, IdentityError};
-pub use log::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore, ThreadedLog};
+pub use log::{
+    Log, LogError, LogReader, LogSpace, LogStats, Recovered, SnapshotStore, ThreadedLog,
+};
 pub use machine::{Applying, Failure, Outcome, Reason, StateMachine, Ticket};
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{

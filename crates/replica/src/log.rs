@@ -14,10 +14,13 @@ use crate::protocol::Position;
 
 mod pace;
 mod room;
+mod space;
 mod threaded;
 mod wal;
 
 pub(crate) use room::Room;
+pub(crate) use space::Claim;
+pub use space::LogSpace;
 pub use threaded::ThreadedLog;
 
 /// Why a log did not do what it was asked.
@@ -123,6 +126,12 @@ pub trait Log: Send + 'static {
     /// append tells why. What had none has room again only when there is more than a little: a
     /// driver waits some seconds more before it believes it.
     fn has_room(&mut self) -> bool;
+    /// How many bytes of records [`append`](Self::append) takes for sure, whatever becomes of the disk.
+    /// A driver hands it no more between two looks: a log that does not take what a core has given
+    /// away ends its group. Of a log that has its own space for everything, without bound.
+    fn room_bytes(&self) -> u64 {
+        u64::MAX
+    }
     /// The longest record that [`append`](Self::append) takes, in bytes of its operations.
     fn record_bytes_max(&self) -> usize;
 }

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use synod_replica::sim::SimDisk;
 use synod_replica::{
     Applier, Applying, Configured, Consistency, DiskHealth, Effect, Engine, EngineConfig,
-    EngineStatus, Failure, GroupId, Instant, Log, NodeId, Proposal, Protocol, Reason, Role,
-    StateMachine, Ticket,
+    EngineStatus, Failure, GroupId, Instant, Log, LogSpace, NodeId, Proposal, Protocol, Reason,
+    Role, StateMachine, Ticket,
 };
 use synod_wal::{Options, Wal};
 
@@ -48,6 +48,7 @@ tests! {
     a_full_leader_says_so_through_a_follower,
     a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted,
     a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some,
+    a_burst_that_is_more_than_the_log_has_space_for_is_dropped,
 }
 
 fn a_refusal_to_an_earlier_life_ends_nothing<C: Rig>() {
@@ -163,6 +164,7 @@ fn a_state_far_larger_than_the_setting_is_moved_under_load<C: Rig>() {
         piece_bytes_max: 64,
         pad: 20_000,
         kept_log_bytes_max: 0,
+        ..Tuning::default()
     });
     nodes.run(600);
     nodes.hold = |_, to, _| to == 3;
@@ -184,6 +186,7 @@ fn a_follower_without_space_for_a_snapshot_waits_and_fills_no_leader<C: Rig>() {
         piece_bytes_max: 500,
         pad: 2_000,
         kept_log_bytes_max: 10_000,
+        ..Tuning::default()
     });
     nodes.run(600);
     nodes.hold = |_, to, _| to == 3;
@@ -269,6 +272,40 @@ fn a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some<C: Rig>
         nodes.ends(),
         ["at the full node: no space", "while full: applied 1"]
     );
+}
+
+/// Found by real processes: what came in one turn was more than the log had space for when it was
+/// asked, and the node ended with a log that failed.
+fn a_burst_that_is_more_than_the_log_has_space_for_is_dropped<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning {
+        segment_bytes: 4 << 20,
+        ..Tuning::default()
+    });
+    nodes.run(600);
+    let disk = nodes.nodes[&3].disk.clone();
+    disk.0.capacity(disk.0.used());
+    nodes.hold = |_, to, _| to == 3;
+    let long: &str = Box::leak("0123456789".repeat(50_000).into_boxed_str());
+    for _ in 0..12 {
+        nodes.propose(1, long);
+        nodes.run(5);
+    }
+    nodes.hold = |_, _, _| false;
+    let now = nodes.now;
+    for (from, _, frame) in std::mem::take(&mut nodes.held) {
+        let engine = nodes.engine(3);
+        engine.handle_frame(now, NodeId(from), frame.slice(KIND_AT..));
+    }
+    nodes.pump(3);
+    nodes.set_room(3, false);
+    nodes.run(1_000);
+    let (leader, full) = (nodes.status(1).core.last, nodes.status(3).core.last);
+    assert!((leader - 11..leader).contains(&full), "{full} of {leader}");
+    disk.0.capacity(u64::MAX);
+    let has_room = Log::has_room(&mut nodes.nodes.get_mut(&3).unwrap().log);
+    nodes.set_room(3, has_room);
+    nodes.run(1_000);
+    assert_eq!(nodes.status(3).core.last, leader);
 }
 
 #[cfg(feature = "raft")]
@@ -378,6 +415,7 @@ struct Tuning {
     piece_bytes_max: usize,
     pad: usize,
     kept_log_bytes_max: u64,
+    segment_bytes: u64,
 }
 
 impl Default for Tuning {
@@ -387,6 +425,7 @@ impl Default for Tuning {
             piece_bytes_max: 1 << 10,
             pad: 0,
             kept_log_bytes_max: 256 << 20,
+            segment_bytes: 64 << 20,
         }
     }
 }
@@ -429,6 +468,7 @@ struct Node<C: Rig> {
     engine: Engine<C::Protocol, Named>,
     applier: Applier<Count>,
     log: Wal<SimDisk>,
+    space: LogSpace,
     disk: SimDisk,
     incarnation: u64,
 }
@@ -438,6 +478,7 @@ impl<C: Rig> Node<C> {
         let mut options = Options::default();
         // A disk without space has none for a snapshot either.
         options.reserve_bytes = 0;
+        (options.segment_bytes, options.record_bytes_max) = (tuning.segment_bytes, 1 << 20);
         let mut log = Wal::open(disk.clone(), options).unwrap();
         let recovered = Log::recover(&mut log, GROUP).unwrap();
         let core = C::Protocol::recover(C::new(id), recovered, now).unwrap();
@@ -445,6 +486,7 @@ impl<C: Rig> Node<C> {
         config.snapshot_log_bytes = tuning.snapshot_log_bytes;
         config.piece_bytes_max = tuning.piece_bytes_max;
         config.kept_log_bytes_max = tuning.kept_log_bytes_max;
+        let space = config.space.clone();
         let machine = Count {
             count: 0,
             pad: tuning.pad,
@@ -455,6 +497,7 @@ impl<C: Rig> Node<C> {
             engine: Engine::new(config, core),
             applier,
             log,
+            space,
             disk,
             incarnation,
         }
@@ -525,7 +568,7 @@ impl<C: Rig> Nodes<C> {
     }
 
     fn propose(&mut self, id: u64, command: &'static str) {
-        let ticket = Named(command, Some(self.ends.clone()));
+        let ticket = Named(&command[..command.len().min(40)], Some(self.ends.clone()));
         let (now, deadline) = (self.now, self.now + Duration::from_secs(60));
         self.engine(id).propose(
             now,
@@ -569,6 +612,7 @@ impl<C: Rig> Nodes<C> {
     fn pump(&mut self, id: u64) {
         let node = self.nodes.get_mut(&id).unwrap();
         loop {
+            node.space.set(Log::room_bytes(&node.log));
             let mut idle = true;
             while let Some(effect) = node.engine.poll_effect(self.now) {
                 idle = false;

@@ -97,11 +97,16 @@ pub(crate) fn read_full(file: &impl File, at: u64, into: &mut [u8]) -> io::Resul
 /// nobody knows what it holds.
 #[must_use]
 pub fn is_full(error: &io::Error) -> bool {
-    let kind = matches!(
+    let descriptors = cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE));
+    lacks_space(error) || descriptors
+}
+
+/// Whether it is space that has run out, of the disk or of a quota: to give some back helps then.
+pub(crate) fn lacks_space(error: &io::Error) -> bool {
+    matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    );
-    kind || cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+    )
 }
 
 /// No descriptor is left, in the system or in this process. The same on every Unix; std has no name

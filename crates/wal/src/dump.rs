@@ -136,7 +136,7 @@ impl<D: Disk> Dump<D> {
             let cursor = self
                 .cursor
                 .map_or_else(|| Cursor::before(&head.header), Cursor::into_next_segment);
-            if head.header.lsn.0 != cursor.lsn.0 + 1 {
+            if cursor.lsn.next() != Some(head.header.lsn) {
                 let (segment, offset) = self
                     .open
                     .as_ref()
@@ -144,7 +144,7 @@ impl<D: Disk> Dump<D> {
                 return Err(Corruption {
                     segment,
                     offset,
-                    lsn: Lsn(cursor.lsn.0 + 1),
+                    lsn: cursor.lsn.next().unwrap_or(cursor.lsn),
                 }
                 .into());
             }

@@ -89,7 +89,8 @@ pub enum AppendError {
     /// The medium failed while space was allocated; the log is latched shut.
     #[error("the medium failed while space was allocated")]
     Io(#[source] io::Error),
-    /// A write or a sync failed before: this log takes nothing more.
+    /// A write or a sync failed before, or the log has come to the end of all numbers, as only a forged
+    /// one can: it takes nothing more.
     #[error("the log is latched shut after a failed write or sync")]
     Latched,
 }

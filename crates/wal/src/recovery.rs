@@ -199,6 +199,6 @@ fn corruption(segment: u64, cursor: &Cursor) -> Corruption {
     Corruption {
         segment,
         offset,
-        lsn: Lsn(cursor.lsn.0 + 1),
+        lsn: cursor.lsn.next().unwrap_or(cursor.lsn),
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::disk::{Disk, File, is_full};
+use crate::disk::{Disk, File, lacks_space};
 use crate::spares::FILL_BYTES;
 
 /// The space that is kept back. A clone is the same.
@@ -72,27 +72,29 @@ impl Reserve {
         mut attempt: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
         match attempt() {
-            Err(error) if is_full(&error) && self.give_up(disk)? => attempt(),
+            Err(error) if self.give_up(disk, &error)? => attempt(),
             other => other,
         }
     }
 
-    /// Gives the space back to the disk. `false` when there is none.
-    fn give_up<D: Disk>(&self, disk: &D) -> io::Result<bool> {
-        if !self.held.swap(false, Ordering::AcqRel) {
+    /// Gives the space back to the disk, if that is what is missing. `false` when there is none.
+    fn give_up<D: Disk>(&self, disk: &D, missing: &io::Error) -> io::Result<bool> {
+        if !lacks_space(missing) || !self.held.swap(false, Ordering::AcqRel) {
             return Ok(false);
         }
-        give_up_reserve(disk)
+        // What cannot be given back now is there for the next time.
+        give_up_reserve(disk, missing).inspect_err(|_| self.held.store(true, Ordering::Release))
     }
 }
 
-/// Gives back the space that a log on this disk keeps for hard times: for whoever must write a small
-/// file beside a log that has filled the disk, and has not opened it yet. `false` when there is none.
+/// Gives back the space that a log on this disk keeps for hard times, if `missing` says that space
+/// has run out: for whoever must write a small file beside a log that has filled the disk, and has
+/// not opened it yet. `false` when there is nothing to give back, or something else is missing.
 ///
 /// # Errors
 /// Those of the medium.
-pub fn give_up_reserve<D: Disk>(disk: &D) -> io::Result<bool> {
-    let held = exists(disk)?;
+pub fn give_up_reserve<D: Disk>(disk: &D, missing: &io::Error) -> io::Result<bool> {
+    let held = lacks_space(missing) && exists(disk)?;
     if held {
         disk.remove(NAME)?;
     }

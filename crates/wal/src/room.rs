@@ -5,7 +5,7 @@ use std::io;
 
 use crate::AppendError;
 use crate::disk::{Disk, is_full};
-use crate::format::{self, BLOCK_BYTES};
+use crate::format::{self, BLOCK_BYTES, HEADER_BYTES};
 use crate::options::Need;
 use crate::sync::SyncWork;
 use crate::writer::Writer;
@@ -38,6 +38,26 @@ impl<D: Disk> Writer<D> {
         self.latched || !self.is_full && self.has_room(frame, Need::Body)
     }
 
+    /// What records with bodies find for sure, in space that is allocated. Of the segment at hand and
+    /// the one that waits it is the larger: a record that does not fit the one goes into the other, and
+    /// what it leaves over is lost.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        let left = self.options.left_bytes(Need::Body);
+        let opening = if self.opened { 0 } else { BLOCK_BYTES };
+        let at_hand = self.place.map_or(0, |place| {
+            let end = (place.at + opening).next_multiple_of(BLOCK_BYTES) + left;
+            place.len.saturating_sub(end)
+        });
+        // A segment at hand in which nothing lives may be given back now, and not any more with what
+        // is appended to it next.
+        if self.spares.ready() < self.spares_needed(self.place.map(|place| place.generation)) {
+            return at_hand;
+        }
+        let head = format::head_len(self.shared.lock().groups.len()) + HEADER_BYTES;
+        let taken = (head as u64).next_multiple_of(BLOCK_BYTES) + BLOCK_BYTES + left;
+        at_hand.max(self.options.segment_bytes.saturating_sub(taken))
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.is_full
     }
@@ -57,14 +77,18 @@ impl<D: Disk> Writer<D> {
     /// last segment without giving one back would have no space for that, and would stay full though
     /// all in it were forgotten.
     pub(crate) fn can_rotate(&self) -> bool {
-        self.spares.ready() >= self.spares_needed()
+        self.spares.ready() >= self.spares_needed(None)
     }
 
-    fn spares_needed(&self) -> usize {
+    /// How many segments must be ready for the log to go on in one of them, unless the oldest segment
+    /// is given back: which it is when nothing lives in it, and it is not the one that is used still.
+    fn spares_needed(&self, used: Option<u64>) -> usize {
         let gives_back = || {
             let index = self.shared.lock();
             let oldest = index.segments.first_key_value();
-            oldest.is_none_or(|(_, segment)| segment.slots == 0)
+            oldest.is_none_or(|(generation, segment)| {
+                segment.slots == 0 && used.is_none_or(|used| used != *generation)
+            })
         };
         match self.place.is_none() || self.spares.any_freed() || gives_back() {
             true => 1,
@@ -90,7 +114,7 @@ impl<D: Disk> Writer<D> {
     }
 
     pub(crate) fn allocate(&mut self) -> Result<(), AppendError> {
-        let count = self.spares_needed();
+        let count = self.spares_needed(None);
         self.spares
             .allocate(&self.disk, count)
             .map_err(|error: io::Error| {

@@ -109,8 +109,9 @@ impl<F: File> Window<F> {
         generation: u64,
         cursor: &Cursor,
     ) -> io::Result<Option<(Frame, Cursor)>> {
-        let fits =
-            |header: &Header| header.generation == generation && header.lsn.0 == cursor.lsn.0 + 1;
+        let fits = |header: &Header| {
+            header.generation == generation && cursor.lsn.next() == Some(header.lsn)
+        };
         if !cursor.last
             && let Some(frame) = self.frame(cursor.at)?
         {

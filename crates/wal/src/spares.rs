@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::catalog::{self, Found};
-use crate::disk::{Disk, File, is_full};
+use crate::disk::{Disk, File, is_full, read_full};
 
 /// The segments that are not part of the log.
 ///
@@ -64,7 +64,7 @@ impl<F: File> Spares<F> {
             };
             if len == segment_bytes && spares.ready.len() < READY_MAX {
                 spares.ready.push_back(spare);
-            } else if len < segment_bytes && spares.half.is_empty() {
+            } else if len < segment_bytes && spares.half.is_empty() && is_zero(&*spare.file, len)? {
                 spares.half.push((spare, len));
             } else {
                 disk.remove(&catalog::name(number))?;
@@ -220,6 +220,22 @@ impl<F: File> Filling<F> {
         self.at = self.end;
         Ok(())
     }
+}
+
+/// Whether a file was only ever filled. What holds anything else is not filled further: a record that
+/// the end of the file cuts in its padding, or in a body of zeros, would be made whole by that, and be
+/// found by the next `open` in a log that this one has found without it.
+fn is_zero(file: &impl File, len: u64) -> io::Result<bool> {
+    let mut buffer = vec![0; FILL_BYTES.min(len) as usize];
+    let mut at = 0;
+    while at < len {
+        let count = read_full(file, at, &mut buffer)?;
+        if count == 0 || buffer[..count].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += count as u64;
+    }
+    Ok(true)
 }
 
 /// How many segments wait at most; more of them go back to the file system.

@@ -179,6 +179,12 @@ impl<D: Disk> Wal<D> {
         self.writer.find_room(bytes)
     }
 
+    /// How many bytes of records with bodies, headers included, are taken for sure, though the disk had
+    /// no space left: what is in the segment at hand, or in the one that waits.
+    pub fn room_bytes(&self) -> u64 {
+        self.writer.room_bytes()
+    }
+
     /// As [`has_room`](Self::has_room), without trying to make it.
     pub fn is_roomy(&mut self, bytes: usize) -> bool {
         self.writer.is_roomy(bytes)

@@ -159,7 +159,7 @@ impl<D: Disk> Writer<D> {
         payload: &[u8],
         need: Need,
     ) -> Result<Lsn, AppendError> {
-        if self.latched {
+        if self.latched || self.is_used_up() {
             return Err(AppendError::Latched);
         }
         let bytes_max = self.options.pending_bytes_max;
@@ -175,6 +175,13 @@ impl<D: Disk> Writer<D> {
         self.make_room(format::frame_len(0, payload.len(), false), need)?;
         self.pending_bytes += HEADER_BYTES + payload.len();
         Ok(self.push(kind, group, payload))
+    }
+
+    /// Whether there are no numbers left for what an append may write. No log gets there by counting, but
+    /// a record may say that it did.
+    fn is_used_up(&self) -> bool {
+        let generation = self.place.map_or(0, |place| place.generation);
+        self.last.0.max(self.batch).max(generation) > NUMBERS_MAX
     }
 
     fn make_room(&mut self, frame: u64, need: Need) -> Result<(), AppendError> {
@@ -335,6 +342,10 @@ impl<D: Disk> Writer<D> {
         }
     }
 }
+
+/// Above it nothing is appended. One append takes a few numbers of each kind: the openings of a process
+/// and of a segment, and its own.
+const NUMBERS_MAX: u64 = u64::MAX - 16;
 
 /// A number that no client can guess.
 ///

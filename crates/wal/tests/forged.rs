@@ -13,7 +13,7 @@ mod support;
 use bytes::Bytes;
 use support::{Medium, Model, Owned, SALT, append, put, small};
 use synod_sim::{Disk, SECTOR_BYTES};
-use synod_wal::{DumpedRecord, GroupId, OpenError, Options, Wal, dump};
+use synod_wal::{AppendError, DumpedRecord, GroupId, OpenError, Options, Wal, dump};
 
 #[test]
 fn a_forged_record_in_a_body_is_not_replayed() {
@@ -148,6 +148,52 @@ fn the_only_opening_does_not_take_the_salt_with_it() {
     );
 }
 
+/// Numbers under a right checksum that no log reaches by counting: it opens, always the same, and takes
+/// nothing, for there is no number left that would be found again.
+#[test]
+fn a_log_at_the_end_of_all_numbers_opens_and_takes_nothing() {
+    let disk = Disk::new(1);
+    drop(begin(&disk));
+    let image = disk.image(FIRST);
+    for (field, margin) in [(16, 0), (24, 0), (24, 1), (40, 0), (40, 1)] {
+        let mut opening = image[..BLOCK_BYTES as usize].to_vec();
+        let last = u64::MAX - margin;
+        opening[field..field + 8].copy_from_slice(&last.to_le_bytes());
+        if field == 16 {
+            // The oldest of the log is the only one.
+            opening[64 + 8..][..8].copy_from_slice(&last.to_le_bytes());
+        }
+        if field == 24 {
+            opening[32..40].copy_from_slice(&(last - 1).to_le_bytes());
+        }
+        seal(&mut opening, 0);
+        let mut forged = [&opening[..], &vec![0; image.len() - opening.len()]].concat();
+        if margin == 0 && field == 24 {
+            // Something stands where the next record would.
+            let follower = Forged {
+                at: BLOCK_BYTES,
+                generation: 1,
+                lsn: 0,
+                durable: last,
+                batch: 9,
+                salt: SALT,
+            };
+            forged[BLOCK_BYTES as usize..][..follower.bytes().len()]
+                .copy_from_slice(&follower.bytes());
+        }
+        let disk = Disk::new(1);
+        disk.put_image(FIRST, &forged);
+        let told = dump(&Medium(disk.clone())).unwrap().map(Result::unwrap);
+        assert_eq!(told.count(), 1, "field {field}");
+        for _ in 0..2 {
+            let mut wal = Wal::open(Medium(disk.clone()), wide()).unwrap();
+            assert_eq!(Model::of(&wal), Model::default());
+            let taken = append(&mut wal, 1, &[put(1, 100)]);
+            assert!(matches!(taken, Err(AppendError::Latched)), "{taken:?}");
+        }
+    }
+}
+
 /// A log with two slots, whose records may be longer than a block.
 fn begin(disk: &Disk) -> Wal<Medium> {
     let mut wal = Wal::open(Medium(disk.clone()), wide()).unwrap();
@@ -215,9 +261,7 @@ impl Forged {
         }
         frame.extend_from_slice(&payload);
         frame.resize(frame.len().next_multiple_of(8), 0);
-        let checksum = crc32c::crc32c_append(crc32c::crc32c(&self.at.to_le_bytes()), &frame[..4]);
-        let checksum = crc32c::crc32c_append(checksum, &frame[8..]);
-        frame[4..8].copy_from_slice(&checksum.to_le_bytes());
+        seal(&mut frame, self.at);
         frame
     }
 
@@ -226,6 +270,13 @@ impl Forged {
         let body = [&vec![0x11; ahead][..], &self.bytes(), &[0x11; 1000]];
         body.concat().into()
     }
+}
+
+/// Puts the right checksum on a record that stands at `at`.
+fn seal(frame: &mut [u8], at: u64) {
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&at.to_le_bytes()), &frame[..4]);
+    let checksum = crc32c::crc32c_append(checksum, &frame[8..]);
+    frame[4..8].copy_from_slice(&checksum.to_le_bytes());
 }
 
 const FIRST: &str = "00000001.log";

@@ -10,10 +10,10 @@ mod support;
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use support::{Medium, MediumFile, Model, Owned, append, open, put, small};
-use synod_sim::Disk;
+use synod_sim::{Disk, Rng};
 use synod_wal::{
     AppendError, Disk as _, File as _, GroupId, Options, Snapshot, SnapshotError, Tag, Wal,
 };
@@ -29,6 +29,8 @@ const EDQUOT: i32 = 122;
 struct Scarce {
     inner: Medium,
     errno: Arc<AtomicI32>,
+    /// How often it still can.
+    free: Arc<AtomicU32>,
 }
 
 impl Scarce {
@@ -36,16 +38,30 @@ impl Scarce {
         Self {
             inner: Medium(disk.clone()),
             errno: Arc::default(),
+            free: Arc::default(),
         }
     }
 
     fn set(&self, errno: i32) {
+        self.set_behind(0, errno);
+    }
+
+    fn set_behind(&self, free: u32, errno: i32) {
+        self.free.store(free, Ordering::Relaxed);
         self.errno.store(errno, Ordering::Relaxed);
     }
 
     fn check(&self) -> io::Result<()> {
+        let left = |free: u32| free.checked_sub(1);
         match self.errno.load(Ordering::Relaxed) {
             0 => Ok(()),
+            _ if self
+                .free
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left)
+                .is_ok() =>
+            {
+                Ok(())
+            }
             errno => Err(io::Error::from_raw_os_error(errno)),
         }
     }
@@ -95,12 +111,11 @@ fn without_a_descriptor_nothing_is_taken_and_nothing_fails() {
         scarce.set(errno);
         let mut model = Model::default();
         let refused = (1..100).find_map(|index| {
-            let appended = append(&mut wal, 1, &[put(index, 1000)]);
-            wal.sync().unwrap();
-            match appended {
-                Ok(_) => model.apply(GROUP, &[put(index, 1000)]),
-                Err(error) => return Some((index, error)),
+            if let Err(error) = append(&mut wal, 1, &[put(index, 1000)]) {
+                return Some((index, error));
             }
+            model.apply(GROUP, &[put(index, 1000)]);
+            wal.sync().unwrap();
             None
         });
         let (index, error) = refused.unwrap();
@@ -108,6 +123,7 @@ fn without_a_descriptor_nothing_is_taken_and_nothing_fails() {
             matches!(error, AppendError::Full),
             "nothing was written, and the log says: {error}"
         );
+        wal.sync().unwrap();
         assert!(!wal.has_room(1000));
         let snapshots = wal.snapshots();
         let created = snapshots.create(GROUP, &identity(1), &mut |_| Ok(()));
@@ -232,6 +248,46 @@ fn a_received_snapshot_finds_what_is_kept_back() {
     assert!(!disk.names().unwrap().contains(&"reserve".to_owned()));
 }
 
+/// Space that is given back makes no descriptors. And when it cannot be given back, it is still there
+/// for the next who needs it.
+#[test]
+fn what_is_kept_back_is_spent_for_space_alone() {
+    let disk = Disk::new(1);
+    let scarce = Scarce::new(&disk);
+    let mut options = small();
+    options.reserve_bytes = 8 * 1024;
+    let wal = Wal::open(scarce.clone(), options).unwrap();
+    let snapshots = wal.snapshots();
+    let is_kept = || disk.names().unwrap().contains(&"reserve".to_owned());
+    let body = |to: &mut dyn Write| to.write_all(&[7; 7000]);
+    let (mut created, mut refused) = (0, 0);
+    for free in 0..8 {
+        scarce.set_behind(free, EMFILE);
+        match snapshots.create(GROUP, &identity(1), &mut |to| body(to)) {
+            Ok(_) => created += 1,
+            Err(SnapshotError::Full) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+        scarce.set(0);
+        assert!(is_kept(), "behind {free} descriptors");
+    }
+    assert!(created > 0 && refused > 1, "{created}, {refused}");
+    // There is no space, and no descriptor for the directory in which to look for what is kept.
+    let full = snapshots.create(GROUP, &identity(1), &mut |to| {
+        disk.capacity(disk.used());
+        scarce.set(EMFILE);
+        body(to)
+    });
+    assert!(matches!(full, Err(SnapshotError::Full)), "{full:?}");
+    scarce.set(0);
+    assert!(is_kept());
+    disk.capacity(disk.used());
+    snapshots
+        .create(GROUP, &identity(1), &mut |to| body(to))
+        .expect("what is kept back is there for it");
+    assert!(!is_kept());
+}
+
 #[test]
 fn what_was_being_written_is_removed_before_space_is_needed() {
     let disk = Disk::new(1);
@@ -316,4 +372,50 @@ impl Drop for Tmpfs {
             "it was mounted"
         );
     }
+}
+
+/// Whatever a log says that it has room for it takes, in one batch, though the disk has no space left:
+/// at any fill of a segment, in records of any size, before and after it gave a segment back.
+#[test]
+fn what_there_is_room_for_is_taken_on_a_full_disk() {
+    let mut random = Rng::new(1);
+    let (mut taken, mut rotated) = (0, 0);
+    for run in 0..400 {
+        let disk = Disk::new(1);
+        let mut options = small();
+        options.segment_bytes = 64 * 1024;
+        let mut wal = Wal::open(Medium(disk.clone()), options).unwrap();
+        let mut index = 0;
+        for _ in 0..random.below(40) {
+            index += 1;
+            append(&mut wal, 1, &[put(index, random.below(3_000) as usize)]).unwrap();
+            wal.sync().unwrap();
+            if random.below(4) == 0 {
+                append(&mut wal, 1, &[Owned::Start(index)]).unwrap();
+                wal.sync().unwrap();
+            }
+        }
+        if random.below(2) == 0 {
+            wal.has_room(60_000);
+        }
+        disk.capacity(disk.used());
+        let before = wal.stats().segments;
+        let mut room = wal.room_bytes();
+        loop {
+            let len = random.below(2_500) + 1;
+            // More than the header of a record and of the operation in it.
+            let bytes = len + 128;
+            if bytes > room {
+                break;
+            }
+            room -= bytes;
+            index += 1;
+            let appended = append(&mut wal, 1, &[put(index, len as usize)]);
+            assert!(appended.is_ok(), "{room} left in run {run}: {appended:?}");
+            taken += 1;
+        }
+        wal.sync().unwrap();
+        rotated += u64::from(wal.stats().segments > before);
+    }
+    assert!(taken > 1_000 && rotated > 50, "{taken} {rotated}");
 }

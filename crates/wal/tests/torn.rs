@@ -271,6 +271,38 @@ fn a_cut_segment_hides_no_witness() {
     assert_eq!(Model::of(&open(&disk).unwrap()), model);
 }
 
+/// The end of a file cuts a record in its padding, so that it is bad, and nothing else is good. Whoever goes
+/// on with that file must not put the zeros back that make the record good again.
+#[test]
+fn a_cut_record_is_not_made_whole() {
+    let disk = Disk::new(1);
+    let mut wal = open(&disk).unwrap();
+    append(&mut wal, 1, &[put(1, 100)]).unwrap();
+    wal.sync().unwrap();
+    drop(wal);
+    let name = "00000001.log";
+    let mut image = disk.image(name);
+    image[..BLOCK_BYTES].fill(0);
+    let record = BLOCK_BYTES..2 * BLOCK_BYTES;
+    assert_eq!(image[record.clone()][..3], *b"SYN");
+    let padding = image[record.clone()].iter().rposition(|byte| *byte != 0);
+    let mut cuts = 0;
+    for cut in (record.start + padding.unwrap() + 1..record.end).step_by(61) {
+        let disk = Disk::new(1);
+        disk.put_image(name, &image[..cut]);
+        let first = Model::of(&open(&disk).unwrap());
+        let again =
+            open(&disk).unwrap_or_else(|error| panic!("opened once, cut at {cut}: {error}"));
+        assert_eq!(Model::of(&again), first);
+        cuts += 1;
+    }
+    assert!(cuts > 50, "{cuts}");
+    // With its padding it is a record without an opening before it.
+    let whole = Disk::new(1);
+    whole.put_image(name, &image[..record.end]);
+    assert!(matches!(open(&whole), Err(OpenError::Corrupt(_))));
+}
+
 /// A log of several segments, and pairs of records of one segment: the second was written when the
 /// first was durable, is not the last of its batch, and ends within a block that has no other good
 /// witness.

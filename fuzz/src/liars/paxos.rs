@@ -1,18 +1,20 @@
 //! Multi-Paxos among liars.
 
-use std::collections::BTreeMap;
+mod disk;
+
 use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
     Ballot, Binding, Config, Configuration, DiskHealth, Echo, Envelope, Fetch, FetchError, Instant,
-    Kind, Message, NodeId, Op, Output, Paxos, Position, Quorums, ReadId, Record, Recovered,
-    Replicate, Slot, Snapshot, State, Value, Vote, Write,
+    Kind, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate,
+    Slot, Snapshot, Value, Vote, Write,
 };
 
+use self::disk::Disk;
 use super::{INPUT_BYTES_MAX, OUTPUTS_MAX};
-use crate::memory::bounded_by;
+use crate::memory::allocated_by;
 use crate::script::{Script, noise};
 
 /// First bytes: the node's settings. Then an input for every few bytes.
@@ -25,8 +27,8 @@ pub(crate) fn run(data: &[u8]) {
     config.unchosen_bytes_max = script.pick(&[1 << 20, 300]);
     config.reads_max = 8;
     let mut victim = Victim::new(config, Disk::default(), Instant::ZERO);
-    while !script.is_over() {
-        bounded_by(INPUT_BYTES_MAX, || victim.step(&mut script));
+    while !script.is_over() && !victim.stopped {
+        victim.step_within_bounds(&mut script);
     }
 }
 
@@ -34,54 +36,6 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     (1..=8)
         .map(|seed| noise(seed, 250 * seed as usize))
         .collect()
-}
-
-#[derive(Clone, Debug, Default)]
-struct Disk {
-    state: Option<State>,
-    start: Position,
-    log: BTreeMap<u64, Vote>,
-    snapshot: Option<Snapshot>,
-}
-
-impl Disk {
-    /// Stores that many changes of a record: a crash may cut it anywhere.
-    fn store(&mut self, record: &Record, changes_max: usize) {
-        let mut last = Slot(0);
-        for op in record.ops().take(changes_max) {
-            match op {
-                Op::State(state) => self.state = Some(state),
-                Op::Start(start) => {
-                    let covered = self.snapshot.as_ref().map(|snapshot| snapshot.last.slot);
-                    assert!(covered >= Some(start.slot), "cut without a snapshot");
-                    self.log = self.log.split_off(&start.slot.0.saturating_add(1));
-                    self.start = start;
-                }
-                Op::Vote(vote) => {
-                    assert!(vote.slot > last, "a record's votes ascend");
-                    last = vote.slot;
-                    self.cast(vote);
-                }
-            }
-        }
-    }
-
-    fn cast(&mut self, vote: &Vote) {
-        let promised = self.state.unwrap_or_default().promised;
-        assert!(vote.ballot <= promised, "a vote above the promise");
-        if let Some(old) = self.log.insert(vote.slot.0, vote.clone()) {
-            assert!(old.ballot < vote.ballot, "a vote of an earlier ballot wins");
-        }
-    }
-
-    fn read(&self, fetch: &Fetch) -> Result<Vec<Vote>, FetchError> {
-        let start = self.start.slot;
-        if fetch.from() <= start {
-            return Err(FetchError::Cut { start });
-        }
-        let votes = self.log.range(fetch.from().0..=fetch.to().0);
-        Ok(votes.map(|(_, vote)| vote.clone()).collect())
-    }
 }
 
 struct Victim {
@@ -97,6 +51,8 @@ struct Victim {
     /// The origin of what was applied last.
     last: Option<Position>,
     reads: u64,
+    /// It said that it takes no part any more.
+    stopped: bool,
     /// Of its last question.
     attempt: u64,
     /// The first slot of its last request.
@@ -123,9 +79,32 @@ impl Victim {
             applied: Slot(0),
             last: None,
             reads: 0,
+            stopped: false,
             attempt: 0,
             from: Slot(1),
         }
+    }
+
+    /// What an input may allocate is a constant and so much for each slot beyond the chosen prefix up
+    /// to the last vote. An acceptor votes [`Slot::AHEAD_MAX`] slots beyond that prefix, whoever asks
+    /// it to; and when it leads, it must propose a no-op for each slot between that has no vote, all
+    /// of them in one step (Paxos Made Simple §3). The crate promises that there are no more.
+    fn step_within_bounds(&mut self, script: &mut Script<'_>) {
+        let before = self.unchosen();
+        let ((), taken) = allocated_by(|| self.step(script));
+        let slots = before.max(self.unchosen());
+        let allowed = INPUT_BYTES_MAX + SLOT_BYTES_MAX * slots;
+        assert!(
+            taken <= allowed,
+            "{taken} bytes were allocated, and {allowed} are allowed with {slots} slots to be chosen"
+        );
+    }
+
+    /// How many slots it may have to fill.
+    fn unchosen(&self) -> usize {
+        let status = self.paxos.status();
+        let slots = status.last.0 - status.chosen.0;
+        usize::try_from(slots.min(Slot::AHEAD_MAX)).expect("a bound that fits memory")
     }
 
     fn step(&mut self, script: &mut Script<'_>) {
@@ -153,6 +132,26 @@ impl Victim {
             _ if script.one_in(3) => self.crash(script),
             _ => self.persist(),
         }
+        self.drain();
+        if self.stopped {
+            self.bury(script);
+        }
+    }
+
+    /// A node that stopped wants nothing and does nothing, whatever it is told: the run ends.
+    fn bury(&mut self, script: &mut Script<'_>) {
+        let message = self.message(script, NodeId(2));
+        self.paxos.handle_message(self.now, NodeId(2), message);
+        self.paxos
+            .handle_timeout(self.now.plus(Duration::from_secs(60)));
+        self.persist();
+        self.serve_fetch(script);
+        self.end_pull(script);
+        assert_eq!(
+            self.paxos.poll_timeout(),
+            None,
+            "a stopped node waits for nothing"
+        );
         self.drain();
     }
 
@@ -235,6 +234,7 @@ impl Victim {
     fn drain(&mut self) {
         let mut outputs = 0;
         while let Some(output) = self.paxos.poll_output() {
+            assert!(!self.stopped, "said behind the last word: {output:?}");
             outputs += 1;
             assert!(outputs < OUTPUTS_MAX, "work without end: {output:?}");
             match output {
@@ -260,7 +260,8 @@ impl Victim {
                     self.last = Some(snapshot.last);
                 }
                 Output::Send(sent) => self.overhear(&sent),
-                Output::Read { .. } | Output::Stop(_) => {}
+                Output::Read { .. } => {}
+                Output::Stop(_) => self.stopped = true,
             }
         }
         assert!(self.fetches.len() < OUTPUTS_MAX && self.pulls.len() < OUTPUTS_MAX);
@@ -446,7 +447,7 @@ impl Victim {
             0 => Echo::Ask {
                 promised: ballot,
                 attempt,
-                disk: disk(script),
+                disk: health(script),
             },
             1 => Echo::Heartbeat {
                 ballot,
@@ -454,7 +455,7 @@ impl Victim {
                 through: self.slot(script),
                 chosen: self.slot(script),
                 behind: script.flag(),
-                disk: disk(script),
+                disk: health(script),
             },
             2 => Echo::Preempted { promised: ballot },
             3 => Echo::Learn {
@@ -476,13 +477,17 @@ impl Victim {
                 attempt,
                 unhappy: !script.one_in(4),
                 chosen: self.slot(script),
-                disk: disk(script),
+                disk: health(script),
             },
         }
     }
 }
 
-fn disk(script: &mut Script<'_>) -> DiskHealth {
+/// A no-op that is proposed is held, counted, written and sent to two peers, and each of the vectors
+/// it goes through may have doubled.
+const SLOT_BYTES_MAX: usize = 1024;
+
+fn health(script: &mut Script<'_>) -> DiskHealth {
     DiskHealth {
         has_room: !script.one_in(3),
         sync_time: Duration::from_millis(script.number()),

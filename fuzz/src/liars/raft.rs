@@ -26,7 +26,7 @@ pub(crate) fn run(data: &[u8]) {
     config.uncommitted_bytes_max = script.pick(&[1 << 20, 200]);
     config.reads_max = 8;
     let mut victim = Victim::new(config, Disk::default(), Instant::ZERO);
-    while !script.is_over() {
+    while !script.is_over() && !victim.stopped {
         bounded_by(INPUT_BYTES_MAX, || victim.step(&mut script));
     }
 }
@@ -89,6 +89,8 @@ struct Victim {
     /// Where the machine is.
     applied: u64,
     reads: u64,
+    /// It said that it takes no part any more.
+    stopped: bool,
 }
 
 impl Victim {
@@ -110,6 +112,7 @@ impl Victim {
             pulls: Vec::new(),
             applied: 0,
             reads: 0,
+            stopped: false,
         }
     }
 
@@ -138,6 +141,26 @@ impl Victim {
             _ if script.one_in(3) => self.crash(script),
             _ => self.persist(),
         }
+        self.drain();
+        if self.stopped {
+            self.bury(script);
+        }
+    }
+
+    /// A node that stopped wants nothing and does nothing, whatever it is told: the run ends.
+    fn bury(&mut self, script: &mut Script<'_>) {
+        let message = self.message(script);
+        self.raft.handle_message(self.now, NodeId(2), message);
+        self.raft
+            .handle_timeout(self.now.plus(Duration::from_secs(60)));
+        self.persist();
+        self.serve_fetch(script);
+        self.end_pull(script);
+        assert_eq!(
+            self.raft.poll_timeout(),
+            None,
+            "a stopped node waits for nothing"
+        );
         self.drain();
     }
 
@@ -210,6 +233,7 @@ impl Victim {
     fn drain(&mut self) {
         let mut outputs = 0;
         while let Some(output) = self.raft.poll_output() {
+            assert!(!self.stopped, "said behind the last word: {output:?}");
             outputs += 1;
             assert!(outputs < OUTPUTS_MAX, "work without end: {output:?}");
             match output {
@@ -231,7 +255,8 @@ impl Victim {
                     assert!(snapshot.last.index.0 >= self.applied, "taken back");
                     self.applied = snapshot.last.index.0;
                 }
-                Output::Send(_) | Output::Read { .. } | Output::Stop(_) => {}
+                Output::Send(_) | Output::Read { .. } => {}
+                Output::Stop(_) => self.stopped = true,
             }
         }
         assert!(self.fetches.len() < OUTPUTS_MAX && self.pulls.len() < OUTPUTS_MAX);
@@ -307,6 +332,22 @@ impl Victim {
         }
     }
 
+    fn rare_echo(&self, script: &mut Script<'_>, term: Term) -> Echo {
+        match script.below(4) {
+            1 => Echo::Stale { term },
+            3 => Echo::Forgot {
+                term,
+                acknowledged: self.index(script),
+                holds: self.index(script),
+            },
+            _ => Echo::RequestPreVote {
+                term,
+                last: self.log_id(script),
+                disk: disk(script),
+            },
+        }
+    }
+
     fn message(&self, script: &mut Script<'_>) -> Message {
         let term = self.term(script);
         match script.below(20) {
@@ -362,12 +403,7 @@ impl Victim {
                 prev: self.log_id(script),
                 hint: self.log_id(script),
             }),
-            18 if script.flag() => Message::Echo(Echo::Stale { term }),
-            18 => Message::Echo(Echo::RequestPreVote {
-                term,
-                last: self.log_id(script),
-                disk: disk(script),
-            }),
+            18 => Message::Echo(self.rare_echo(script, term)),
             _ => Message::Echo(Echo::PreVote {
                 term,
                 granted: !script.flag(),

@@ -33,7 +33,9 @@ fn at(slot: u64) -> Position {
 
 fn log(slots: impl IntoIterator<Item = u64>) -> Log {
     let mut log = Log::new(Position::ZERO, 0);
-    slots.into_iter().for_each(|slot| log.accept(vote(slot, 1)));
+    slots
+        .into_iter()
+        .for_each(|slot| log.accept([vote(slot, 1)]));
     log
 }
 
@@ -66,7 +68,7 @@ fn votes_come_in_any_order_and_are_written_ascending() {
 fn a_receipt_for_a_replaced_vote_does_not_make_the_new_one_durable() {
     let mut log = log([1, 2]);
     log.write();
-    log.accept(vote(2, 2));
+    log.accept([vote(2, 2)]);
     assert_eq!(log.handle_persisted(), [Slot(1)]);
     log.choose_to(Slot(2));
     assert_eq!(log.settled(), Slot(1));
@@ -78,7 +80,7 @@ fn a_receipt_for_a_replaced_vote_does_not_make_the_new_one_durable() {
 #[test]
 fn a_vote_that_is_replaced_before_its_write_is_written_once() {
     let mut log = log([1]);
-    log.accept(vote(1, 2));
+    log.accept([vote(1, 2)]);
     assert_eq!(log.write().votes, [vote(1, 2)]);
 }
 
@@ -86,8 +88,30 @@ fn a_vote_that_is_replaced_before_its_write_is_written_once() {
 #[should_panic(expected = "higher ballot")]
 fn a_vote_is_not_replaced_by_one_of_a_lower_ballot() {
     let mut log = log([]);
-    log.accept(vote(1, 2));
-    log.accept(vote(1, 1));
+    log.accept([vote(1, 2)]);
+    log.accept([vote(1, 1)]);
+}
+
+#[test]
+fn votes_go_between_and_over_those_that_are_there() {
+    let mut log = log([2, 4, 6, 9]);
+    log.accept([1, 2, 3, 4, 5, 7].map(|slot| vote(slot, 2)));
+    let ballots: Vec<_> = (1..=9)
+        .map(|slot| log.vote(Slot(slot)).map(|vote| vote.ballot))
+        .collect();
+    let rounds = [2, 2, 2, 2, 2, 1, 2, 0, 1].map(|round| (round > 0).then(|| ballot(round)));
+    assert_eq!(ballots, rounds);
+    assert_eq!(slots(&log.write().votes), [1, 2, 3, 4, 5, 6, 7, 9]);
+    assert_eq!(log.cache_bytes(), 8 * vote(1, 1).value.size());
+}
+
+/// A vote that goes between others moves those behind it. One after the other that is a billion
+/// moves here.
+#[test]
+#[should_panic(expected = "ascending")]
+fn nothing_is_put_between_votes_one_by_one() {
+    let mut log = log([2]);
+    log.replace_or_append(vote(1, 1));
 }
 
 #[test]
@@ -95,7 +119,7 @@ fn what_is_chosen_is_not_voted_for_again() {
     let mut log = log([1]);
     persist(&mut log);
     log.choose_to(Slot(1));
-    log.accept(vote(1, 9));
+    log.accept([vote(1, 9)]);
     assert!(!log.has_unwritten());
 }
 
@@ -189,7 +213,7 @@ proptest! {
             match step {
                 0..=2 if slot > log.chosen().0 => {
                     round += 1;
-                    log.accept(vote(slot, round));
+                    log.accept([vote(slot, round)]);
                     model.insert(slot, vote(slot, round));
                 }
                 3 if !in_flight => {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Configuration, DiskHealth, Echo, Envelope, Fetch, FetchError, Kind, Message,
-    NodeId, Output, Paxos, Position, Quorums, ReadId, Replicate, Role, Slot, Snapshot, Value, Vote,
-    Write,
+    Ballot, Binding, Config, Configuration, DiskHealth, Echo, Envelope, Fetch, FetchError, Instant,
+    Kind, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Recovered, Replicate, Role,
+    Slot, Snapshot, Value, Vote, Write,
 };
 
 use crate::harness::cluster::Cluster;
@@ -268,7 +268,7 @@ struct Victim {
 }
 
 impl Victim {
-    fn step(&mut self, now: synod_paxos::Instant) {
+    fn step(&mut self, now: Instant) {
         let liar = &mut self.liar;
         let from = NodeId(2 + liar.dice.below(2));
         match liar.dice.below(20) {
@@ -436,4 +436,41 @@ fn d13_strangers_are_ignored() {
     }
     assert_eq!(cluster.status(1).ballot, Ballot::ZERO);
     assert_eq!(cluster.node(1).paxos().counters().strangers, 3);
+}
+
+/// As many values as an acceptor takes, and the later half of them first: what goes between votes is
+/// put there at once, since one by one it would be a billion moves.
+#[test]
+fn values_out_of_order_go_between_votes_at_once() {
+    let quorums = Quorums::majority([1, 2, 3].map(NodeId)).unwrap();
+    let empty = Recovered {
+        state: None,
+        start: Position::ZERO,
+        snapshot: None,
+        votes: std::iter::empty::<Result<Vote, Infallible>>(),
+    };
+    let mut acceptor = Paxos::new(Config::new(NodeId(1), quorums), empty, Instant::ZERO).unwrap();
+    let (round, node) = (1, NodeId(2));
+    let ballot = Ballot { round, node };
+    let noop = Value {
+        kind: Kind::Noop,
+        origin: ballot,
+        body: Bytes::new(),
+    };
+    let half = Slot::AHEAD_MAX / 2;
+    for first in [half + 1, 1] {
+        let accept = Replicate::Accept {
+            ballot,
+            first: Slot(first),
+            values: vec![noop.clone(); half as usize],
+            chosen: Slot(0),
+        };
+        acceptor.handle_message(Instant::ZERO, node, Message::Replicate(accept));
+    }
+    let status = acceptor.status();
+    assert_eq!(status.last, Slot(Slot::AHEAD_MAX));
+    assert_eq!(
+        status.cache_bytes,
+        Slot::AHEAD_MAX as usize * Value::HEAD_BYTES
+    );
 }

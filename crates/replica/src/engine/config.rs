@@ -5,6 +5,7 @@ use std::time::Duration;
 use synod_transport::NodeId;
 use synod_wal::GroupId;
 
+use crate::log::LogSpace;
 use crate::protocol::{CoreStatus, Leadership};
 use crate::time::Instant;
 
@@ -24,6 +25,8 @@ pub struct EngineConfig {
     pub write_bytes_max: usize,
     /// Bytes of the longest record that the log takes: a peer's entry that does not fit is dropped.
     pub record_bytes_max: usize,
+    /// What is left in the log; engines that write to one log share it, and its driver sets it.
+    pub space: LogSpace,
     /// Bytes of commands that wait to be sealed.
     pub queued_bytes_max: usize,
     /// Requests whose end is open.
@@ -58,6 +61,7 @@ impl EngineConfig {
             body_bytes_max: 1 << 20,
             write_bytes_max: 4 << 20,
             record_bytes_max: usize::MAX,
+            space: LogSpace::default(),
             queued_bytes_max: 64 << 20,
             requests_max: 1 << 16,
             forwards_max: 4,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use synod_transport::{Lane, NodeId};
 
 use super::Engine;
+use super::config::RECORD_SPARE_BYTES;
 use crate::body;
 use crate::frame::{Denial, Frame};
 use crate::protocol::{Epoch, Leadership, Protocol};
@@ -80,7 +81,7 @@ impl<P: Protocol, T> Engine<P, T> {
         *last = (name.incarnation, name.sequence);
         let refusal = if body.len() > self.config.body_bytes_max {
             Some(Denial::TooLarge)
-        } else if self.disk.has_room {
+        } else if self.disk.has_room && self.space.take(body.len() + RECORD_SPARE_BYTES) {
             self.core.propose(now, body).err().map(Denial::from)
         } else {
             // As at its own door: whoever asked through a follower hears the same.

@@ -88,13 +88,16 @@ impl<P: Protocol, T> Engine<P, T> {
     }
 
     fn handle_message(&mut self, now: Instant, from: NodeId, bytes: Bytes) {
+        let (len, has_room) = (bytes.len() + RECORD_SPARE_BYTES, self.disk.has_room);
+        let record_bytes_max = self.config.record_bytes_max;
+        let space = &mut self.space;
         let takes = |message: &P::Message| {
             let body = P::longest_body(message);
             // What a new leader begins with carries nothing, and has a reserve on every disk: without
             // it a group that is full would have nobody to serve reads.
             body.is_none_or(|bytes| {
-                (self.disk.has_room || bytes == 0)
-                    && bytes + RECORD_SPARE_BYTES <= self.config.record_bytes_max
+                bytes + RECORD_SPARE_BYTES <= record_bytes_max
+                    && (bytes == 0 || has_room && space.take(len))
             })
         };
         match P::decode(bytes).filter(takes) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use super::config::RECORD_SPARE_BYTES;
 use crate::body::{self, COMMAND_OVERHEAD_BYTES, NAME_BYTES, Name};
 use crate::protocol::{Epoch, Leadership};
 use crate::time::Instant;
@@ -103,6 +104,27 @@ impl<T> Proposals<T> {
         self.queue.push_back(proposal);
     }
 
+    /// Bytes that the next body takes in the log, at the most; 0 when there is none.
+    pub(super) fn next_bytes(&self, bytes_max: usize) -> usize {
+        match self.next(bytes_max) {
+            (0, _) => 0,
+            (_, bytes) => bytes + RECORD_SPARE_BYTES,
+        }
+    }
+
+    /// How many commands the next body holds, and its length.
+    fn next(&self, bytes_max: usize) -> (usize, usize) {
+        let (mut count, mut bytes) = (0, NAME_BYTES);
+        for proposal in &self.queue {
+            let more = COMMAND_OVERHEAD_BYTES + proposal.command.len();
+            if bytes + more > bytes_max {
+                break;
+            }
+            (count, bytes) = (count + 1, bytes + more);
+        }
+        (count, bytes)
+    }
+
     /// The front of the queue as one body of at most `bytes_max`, sealed for one leadership.
     pub(super) fn seal(
         &mut self,
@@ -110,15 +132,7 @@ impl<T> Proposals<T> {
         leadership: Leadership,
         bytes_max: usize,
     ) -> Option<(u64, Bytes)> {
-        let mut bytes = NAME_BYTES;
-        let count = self
-            .queue
-            .iter()
-            .take_while(|p| {
-                bytes += COMMAND_OVERHEAD_BYTES + p.command.len();
-                bytes <= bytes_max
-            })
-            .count();
+        let (count, _) = self.next(bytes_max);
         if count == 0 {
             return None;
         }

@@ -276,6 +276,10 @@ impl<D: Disk> Log for ThreadedLog<D> {
         self.room != Roomy::No
     }
 
+    fn room_bytes(&self) -> u64 {
+        self.wal.room_bytes()
+    }
+
     fn record_bytes_max(&self) -> usize {
         Log::record_bytes_max(&self.wal)
     }

@@ -66,6 +66,10 @@ impl<D: Disk> Log for Wal<D> {
         Self::has_room(self, bytes)
     }
 
+    fn room_bytes(&self) -> u64 {
+        Self::room_bytes(self)
+    }
+
     fn record_bytes_max(&self) -> usize {
         self.options().record_bytes_max
     }

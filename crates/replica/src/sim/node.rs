@@ -17,7 +17,7 @@ use super::packet::Packet;
 use crate::applier::{Applier, Job};
 use crate::engine::{Effect, Engine, EngineConfig, EngineStatus, Proposal};
 use crate::frame::{self, Frame};
-use crate::log::{Log, Room};
+use crate::log::{Log, LogSpace, Room};
 use crate::machine::Reason;
 use crate::protocol::{DiskHealth, Protocol, Role};
 use crate::task::Task;
@@ -37,6 +37,7 @@ pub struct SimNode<C: Cluster> {
     engine: Engine<Core<C>, C::Ticket>,
     applier: Applier<C::Machine>,
     log: Wal<SimDisk>,
+    space: LogSpace,
     record_bytes_max: usize,
     /// What the next drawn times are for; the first is under way.
     later: VecDeque<Later<Core<C>>>,
@@ -97,6 +98,7 @@ impl<C: Cluster> SimNode<C> {
         Ok(Self {
             id,
             applier: Applier::new(GROUP, shared.machine(), membership, snapshots),
+            space: config.space.clone(),
             engine: Engine::new(config, core),
             log,
             record_bytes_max,
@@ -142,6 +144,7 @@ impl<C: Cluster> SimNode<C> {
             sync_time: self.sync_time,
         };
         self.engine.set_disk(now, disk);
+        self.space.set(Log::room_bytes(&self.log));
         loop {
             let effect = self.engine.poll_effect(now);
             self.witness.stepped(self.engine.core());

@@ -168,6 +168,7 @@ fn broken_logs_are_caught() {
         (Bug::FillsGaps, "gaps"),
         (Bug::DropsEmptyBodies, "extremes"),
         (Bug::SortsRecords, "order_in_a_record"),
+        (Bug::StartsBehindItsSlots, "order_in_a_record"),
         (Bug::StartKeepsSlots, "start"),
         (Bug::StartForgetsItsTag, "start"),
         (Bug::TruncationTakesTheState, "state"),

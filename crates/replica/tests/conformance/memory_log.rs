@@ -33,6 +33,8 @@ pub(crate) enum Bug {
     FillsGaps,
     DropsEmptyBodies,
     SortsRecords,
+    /// The slots of a record come before its start, and a start behind the end begins the log anew.
+    StartsBehindItsSlots,
     StartKeepsSlots,
     StartForgetsItsTag,
     TruncationTakesTheState,
@@ -220,6 +222,9 @@ impl Log for MemoryLog {
         let mut ops: Vec<OwnedOp> = ops.map(OwnedOp::from).collect();
         if bug == Some(Bug::SortsRecords) {
             ops.sort_by_key(|op| matches!(op, OwnedOp::Put(..)));
+        }
+        if bug == Some(Bug::StartsBehindItsSlots) {
+            ops.sort_by_key(|op| matches!(op, OwnedOp::Start(..)));
         }
         let group = match group.0 {
             300 if bug == Some(Bug::MixesGroups) => 2,
@@ -409,6 +414,8 @@ impl Shared {
 impl Group {
     /// `now`: in the life that appends it, and not when it is read back.
     fn apply(&mut self, ops: &[OwnedOp], bug: Option<Bug>, now: bool) {
+        let last = self.slots.keys().next_back().copied();
+        let end = last.unwrap_or(self.start.index);
         for op in ops {
             match op.clone() {
                 OwnedOp::State(tag) => self.state = Some(tag),
@@ -423,6 +430,9 @@ impl Group {
                     self.start = Position { index: after, tag };
                     if bug != Some(Bug::StartKeepsSlots) {
                         self.slots.retain(|index, _| *index > after);
+                    }
+                    if bug == Some(Bug::StartsBehindItsSlots) && after > end {
+                        self.slots.clear();
                     }
                 }
             }

@@ -97,12 +97,12 @@ pub(crate) async fn everywhere(protocol: Protocol) {
             assert!(Instant::now() < deadline, "node {id}: {answer}");
         }
     }
+    let leader = rig.cluster.leader(PATIENCE).await.unwrap();
     for id in &ids {
-        assert_eq!(
-            ask(&rig.cluster, *id, &["GET", "before"]).await,
-            "1",
-            "node {id}"
-        );
+        let answer = ask(&rig.cluster, *id, &["GET", "before"]).await;
+        // Another may have no space for the last of what was committed: it cannot show that, and says so.
+        let says_why = *id != leader && answer.starts_with("-REJECTED no space");
+        assert!(answer == "1" || says_why, "node {id}: {answer}");
     }
     rig.cluster.kill(&ids[..1]).await.unwrap();
     rig.cluster.restart(ids[0]).unwrap();
@@ -142,6 +142,8 @@ impl Rig {
         }
         let arguments = ["--protocol", protocol.name(), "--log", "warn"];
         let sizes = ["--snapshot-log-bytes", "8388608", "--timeout-ms", "2000"];
+        // What is looked for is what a full disk does, not what a busy machine does.
+        let pace = ["--election-timeout-ms", "1000", "--heartbeat-ms", "100"];
         let cluster = ready(ClusterOptions {
             program: PROGRAM.into(),
             nodes: 3,
@@ -149,6 +151,7 @@ impl Rig {
             arguments: arguments
                 .iter()
                 .chain(&sizes)
+                .chain(&pace)
                 .map(|text| (*text).to_owned())
                 .collect(),
             listener: Listener::File,
@@ -254,4 +257,5 @@ impl Drop for Mounts {
     }
 }
 
-const DISK_MIB: usize = 128;
+/// The log's segments, the reserve and what is kept for a peer take a good half of it.
+const DISK_MIB: usize = 192;

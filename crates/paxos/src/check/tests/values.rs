@@ -35,7 +35,7 @@ fn agreement() {
     let mut group = Group::led();
     let held = group.step(3, |paxos| {
         let other = value(ballot(1, 1), "other");
-        paxos.log.accept(vote(1, ballot(1, 1), other));
+        paxos.log.accept([vote(1, ballot(1, 1), other)]);
         paxos.log.choose_to(Slot(1));
     });
     assert!(matches!(held, Err(Violation::NotTheChosen { .. })));
