@@ -48,8 +48,9 @@
 //! that would be refused. If it was right before and is wrong now, everybody goes on, and the peers take
 //! all that it sends. It takes what they send as long as its `lead_max` covers what its clock lacks;
 //! beyond that it refuses, since the guard cannot tell which of two clocks is wrong, and who refuses all
-//! of its peers should look at its own. In both cases nothing is out of order. A carried lead counts against the stored bound like any other: where both
-//! are in the way [`NowError::AboveBound`] is told.
+//! of its peers should look at its own. In both cases
+//! nothing is out of order. A carried lead counts against the stored bound like any other: where both are
+//! in the way [`NowError::AboveBound`] is told.
 //!
 //! ```
 //! use synod_lamport::hlc::{HybridClock, SystemClock, Timestamp};
