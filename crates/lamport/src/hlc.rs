@@ -45,9 +45,12 @@
 //! it. If it was wrong before and is right now, its peers refuse its messages for as long as the lead is
 //! above their `lead_max`, and say so ([`ReceiveError::TooFarAhead`]); its own
 //! [`lead`](HybridClock::lead) says it too, and [`now_within`](HybridClock::now_within) gives no stamp
-//! that would be refused. If it was right before and is wrong now, everybody goes on. In both cases
-//! nothing is out of order. A carried lead counts against the stored bound like any other: where both
-//! are in the way [`NowError::AboveBound`] is told.
+//! that would be refused. If it was right before and is wrong now, everybody goes on, and the peers take
+//! all that it sends. It takes what they send as long as its `lead_max` covers what its clock lacks;
+//! beyond that it refuses, since the guard cannot tell which of two clocks is wrong, and who refuses all
+//! of its peers should look at its own. In both cases
+//! nothing is out of order. A carried lead counts against the stored bound like any other: where both are
+//! in the way [`NowError::AboveBound`] is told.
 //!
 //! ```
 //! use synod_lamport::hlc::{HybridClock, SystemClock, Timestamp};

@@ -20,7 +20,8 @@
 //! - [`LamportClock`] counts, for one owner; [`AtomicLamportClock`] for many threads without a
 //!   lock.
 //! - [`Stamp`] is a time and a node: Lamport's total order, the same for everybody.
-//! - [`mutex`] is what the paper made of it: mutual exclusion without a coordinator.
+//!   What the paper made of it, mutual exclusion without a coordinator, is the example
+//!   `mutual_exclusion`.
 //! - [`hlc`] holds hybrid logical clocks, whose timestamps are also close to the physical time: 64
 //!   bits with a written format, and no repetition across restarts.
 //!
@@ -75,8 +76,9 @@
 //!
 //! - `std` (on by default): `hlc::SystemClock`. Without it the crate is `no_std`; it never
 //!   allocates.
-//! - `serde`: `Serialize` and `Deserialize` for times, stamps and messages. Links `alloc`, as the
-//!   workspace's `serde` does.
+//! - `serde`: `Serialize` and `Deserialize` for times and stamps. Links `alloc`, as the workspace's
+//!   `serde` does.
+//! - `arbitrary`: `Arbitrary` for times and stamps, for fuzzing. Links the standard library.
 //!
 //! [`AtomicLamportClock`] and [`hlc`] need a target with 64-bit atomics.
 
@@ -96,7 +98,6 @@ mod error;
 pub mod hlc;
 #[cfg(test)]
 mod interleavings;
-pub mod mutex;
 mod rules;
 mod stamp;
 mod time;

@@ -8,7 +8,6 @@ use std::num::NonZeroU64;
 
 use serde::{Serialize, de::DeserializeOwned};
 use synod_lamport::hlc::{Millis42, Millis48, Nanos64, Timestamp, WideTimestamp};
-use synod_lamport::mutex::Message;
 use synod_lamport::{LamportTime, Stamp};
 
 #[test]
@@ -57,12 +56,6 @@ fn every_type_comes_back_through_every_format() {
         comes_back(Stamp::new(LamportTime::new(word), "n".to_owned()));
         comes_back(Stamp::new(Timestamp::<Millis48>::from_u64(word), 7_u64));
         comes_back(WideTimestamp::from_parts(3, word, 7));
-        let (time, request) = (LamportTime::new(word), LamportTime::new(4));
-        comes_back(Message::Request { time, request });
-        comes_back(Message::Release { time });
-        for request in [Some(request), None] {
-            comes_back(Message::Acknowledge { time, request });
-        }
     }
     comes_back(WideTimestamp::MAX);
     let text = serde_json::to_string(&WideTimestamp::from_parts(1, 0, 2)).unwrap();
@@ -75,26 +68,6 @@ fn lamport_times_are_numbers_and_stamps_have_two_fields() {
     let text = serde_json::to_string(&stamp).unwrap();
     assert_eq!(text, r#"{"time":17,"node":3}"#);
     assert_eq!(serde_json::from_str::<Stamp<u32>>(&text).unwrap(), stamp);
-}
-
-#[test]
-fn messages_of_the_exclusion_come_back() {
-    let (time, request) = (LamportTime::new(9), LamportTime::new(4));
-    for message in [
-        Message::Request { time, request },
-        Message::Acknowledge {
-            time,
-            request: Some(request),
-        },
-        Message::Acknowledge {
-            time,
-            request: None,
-        },
-        Message::Release { time },
-    ] {
-        let bytes = postcard::to_stdvec(&message).unwrap();
-        assert_eq!(postcard::from_bytes::<Message>(&bytes).unwrap(), message);
-    }
 }
 
 /// In uhlc 0.9 a node's identity that comes from outside may be the zero that its own constructor

@@ -44,31 +44,47 @@ fn set_back_to_the_truth_peers_refuse_until_the_lead_is_gone() {
     assert!(peer.receive(sent).unwrap() > sent);
 }
 
-/// A node was right and is set back wrongly: it goes on in order, at the time of its peers, and nobody
-/// refuses anything.
+/// A node was right and is set back wrongly: it goes on in order, at the time of its peers, and they refuse nothing.
+/// With a `lead_max` that covers the step it refuses nothing either; with the default it says that it and they are
+/// apart.
 #[test]
 fn set_back_wrongly_all_go_on() {
-    let wall = Cell::new(START);
-    let truth = Cell::new(START);
-    let node = HybridClock::new(|| wall.get());
-    let peer = HybridClock::new(|| truth.get());
-    let mut latest = node.now().unwrap();
-    wall.set(START - MINUTE);
-    for _ in 0..59 {
-        let sent = node.now().unwrap();
-        assert!(sent > latest);
-        let received = peer.receive(sent).unwrap();
-        let refused = node.receive(received);
-        // It stands beside the truth, and its own guard thinks that the peer is ahead: it says so.
-        assert!(
-            matches!(refused, Err(ReceiveError::TooFarAhead { .. })),
-            "{refused:?}"
-        );
-        latest = sent;
-        wall.set(wall.get() + SECOND);
-        truth.set(truth.get() + SECOND);
+    for (lead_max, hears) in [(HALF, false), (Duration::from_secs(61), true)] {
+        let wall = Cell::new(START);
+        let truth = Cell::new(START);
+        let node = HybridClock::new(|| wall.get()).with_lead_max(lead_max);
+        let peer = HybridClock::new(|| truth.get());
+        let mut latest = node.now().unwrap();
+        wall.set(START - MINUTE);
+        for _ in 0..59 {
+            let sent = node.now().unwrap();
+            assert!(sent > latest);
+            let answer = peer.receive(sent).unwrap();
+            assert!(answer > sent);
+            match node.receive(answer) {
+                Ok(received) => {
+                    assert!(hears && received > answer);
+                    latest = received;
+                }
+                // It stands beside the truth, and its own guard thinks that the peer is ahead: it says so.
+                Err(error) => {
+                    let apart = matches!(error, ReceiveError::TooFarAhead { .. });
+                    assert!(!hears && apart, "{error:?}");
+                    latest = sent;
+                }
+            }
+            wall.set(wall.get() + SECOND);
+            truth.set(truth.get() + SECOND);
+        }
+        // What it lacks is what it leads by, if it hears; if not, it is itself again when its clock is.
+        let lead = node.lead().unwrap();
+        let expected = if hears {
+            Duration::from_secs(59)
+        } else {
+            Duration::from_secs(1)
+        };
+        assert_eq!(lead, expected);
     }
-    assert!(node.lead() <= Some(Duration::from_secs(1)));
 }
 
 /// 65,536 stamps cost a millisecond of lead: a clock that gives far more than its counter holds is still
@@ -372,4 +388,5 @@ fn tick(ahead: u64) -> Timestamp {
 /// 2026-11-23T07:00:00Z, in nanoseconds.
 const START: u64 = 1_795_417_200_000_000_000;
 const SECOND: u64 = 1_000_000_000;
+const HALF: Duration = Duration::from_millis(500);
 const MINUTE: u64 = 60 * SECOND;

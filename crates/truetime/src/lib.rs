@@ -32,7 +32,7 @@
 //! # The parts
 //!
 //! ```text
-//!  source::*   kernel, chrony, ClockBound, peers          what can be asked
+//!  source::*   kernel, chrony, ClockBound, PTP, peers     what can be asked
 //!      │ Sample
 //!  Combined    marzullo: what enough agree on, liars named
 //!      │ Sample
@@ -75,7 +75,7 @@
 //! let source = FixedEpsilon::new(clocks, Duration::from_millis(1)); // for development: it believes the wall clock
 //! let clock = Arc::new(Disciplined::new(source, clocks, Config::default()));
 //! clock.poll()?;
-//! let _poller = clock.spawn(Duration::from_secs(16))?;
+//! let _poller = clock.spawn(Duration::from_secs(1))?;
 //!
 //! // A transaction: its timestamp now, its result when that has certainly passed.
 //! let mut wait = CommitWait::start(&clock.now()?);
@@ -86,23 +86,35 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # A machine that is stopped with all its clocks
+//!
+//! A hypervisor that pauses or moves a machine stops all of its clocks at once, and no clock shows it. Until the next
+//! sample, which contradicts the last one, the interval is wrong by the pause, less its own width. So the window is the
+//! time between two polls: one second at `spawn(Duration::from_secs(1))`, 16 at 16; a pause that is shorter than half
+//! the interval's width leaves it right. Where the hypervisor tells (`vmclock`), the first reader behind the pause
+//! knows, and the window is nothing.
+//!
 //! # What is left out
 //!
-//! - For later: PTP hardware clocks, and version 3 of ClockBound's layout.
 //! - Setting any clock. This crate reads; `chronyd` and its like discipline.
-//! - Leap seconds: all nodes need sources of one scale, and on plain UTC the second before a leap comes twice.
-//!   Smear, or use TAI.
-//! - A virtual machine that is stopped with all its clocks cannot know before its next sample, which
-//!   contradicts the last; until then its intervals are wrong. ClockBound's source is told by the hypervisor.
+//! - Leap seconds: a clock is on the [`Scale`] that its [`Config`] names, and samples of another are refused. On plain
+//!   UTC the second before a leap comes twice: smear, or use TAI.
+//! - Version 3 of ClockBound's layout.
+//! - `vmclock` and [`source::phc`] were tested against pages, clocks and answers made by the documents, never
+//!   on hardware.
 //!
 //! # Features
 //!
-//! - `std` (on by default): [`SystemClocks`], sources that need an operating system, waiting and polling in a
+//! - `std` (on by default): `SystemClocks`, sources that need an operating system, waiting and polling in a
 //!   thread. Without it the crate is `no_std` and allocates nothing.
 //! - `kernel`: `source::Kernel`, which asks Linux by a system call that only `libc` has.
-//! - `tokio`: `CommitWait::wait_tokio`.
+//! - `tokio`: `CommitWait::wait_tokio`, `Disciplined::wait_synchronised_tokio`.
+//! - `tracing`: why polls fail, in the log.
 //! - `sim`: `sim`, for the tests of what is built on this crate.
 //! - `serde`: `Serialize` and `Deserialize` for timestamps, intervals and promises of votes.
+//!
+//! Of other targets `wasm32-unknown-unknown` is expected to work without `std`: the arithmetic, the vote, leases, and
+//! [`Disciplined`] with [`Clocks`] and a [`Source`] of the caller's; it has no `SystemClocks`.
 //!
 //! [`Disciplined`], [`Monotonic`] and [`CausalFloor`] need a target with 64-bit atomics; the
 //! arithmetic, [`marzullo`](marzullo()), [`CommitWait`] and [`lease`] do not.

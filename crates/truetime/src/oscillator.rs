@@ -269,6 +269,30 @@ mod tests {
         assert!((50_002..53_000).contains(&long.most_ppb), "{long:?}");
     }
 
+    /// Never inward, and by less than one, whatever the signs and remainders.
+    #[test]
+    fn rates_are_rounded_outward() {
+        for slow_ppb in [-1_100_003, -50_000, -1, 0, 1, 49_999, 1_100_003] {
+            for (seconds, width) in [(1, 0), (2, 7), (3, 2_000_000), (1_000, 11), (86_400, 1)] {
+                let (from, to) = (fix(0, slow_ppb, width), fix(seconds, slow_ppb, width));
+                let counted = i128::from(to.at.nanos_since(from.at));
+                let Some(rates) = rates(&from, &to, 0) else {
+                    continue;
+                };
+                let scaled = |end: Timestamp, begin: Timestamp| {
+                    (i128::from(end.as_nanos()) - i128::from(begin.as_nanos()) - counted) * GIGA
+                };
+                let least = scaled(to.interval.earliest(), from.interval.latest());
+                let most = scaled(to.interval.latest(), from.interval.earliest());
+                let [said_least, said_most] = [rates.least_ppb, rates.most_ppb].map(i128::from);
+                assert!(said_least * counted <= least, "inward: {rates:?}");
+                assert!((said_least + 1) * counted > least, "{rates:?}");
+                assert!(said_most * counted >= most, "inward: {rates:?}");
+                assert!((said_most - 1) * counted < most, "{rates:?}");
+            }
+        }
+    }
+
     #[test]
     fn pairs_reach_back_a_quarter_of_an_hour_and_no_farther() {
         let mut pairs = Pairs::NONE;

@@ -27,6 +27,8 @@ pub mod clockbound;
 mod fixed;
 #[cfg(all(feature = "kernel", target_os = "linux"))]
 mod kernel;
+#[cfg(all(feature = "std", unix))]
+mod named;
 mod on_scale;
 pub mod peer;
 pub mod phc;

@@ -30,7 +30,7 @@
 //! | objects with very many writers | [`Pruned`], at the price of false conflicts |
 //! | messages that must not arrive before their causes | [`CausalBuffer`] |
 //! | knowing what everybody has, and forgetting it | [`MatrixClock`] |
-//! | seeing what happened | [`shiviz`] logs, [`Diagram`] |
+//! | seeing what happened | [`shiviz`] logs; the example `detective` reads and draws them |
 //!
 //! # The model
 //!
@@ -98,8 +98,9 @@
 //!
 //! # Features
 //!
-//! `serde`: `Serialize` and `Deserialize` for clocks and messages. With or without it the crate is
-//! `no_std` with `alloc`, and has no unsafe code.
+//! `serde`: `Serialize` and `Deserialize` for clocks and messages. `arbitrary`: drawn values for
+//! fuzzing, which links the standard library. Without that one the crate is `no_std` with `alloc`; it
+//! has no unsafe code.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -119,7 +120,6 @@ mod causal_buffer;
 mod codec;
 mod context;
 mod dense;
-mod diagram;
 mod dot;
 mod dvv_set;
 mod entries;
@@ -138,7 +138,6 @@ pub use causal_buffer::{BufferError, BufferLimits, CausalBuffer, Envelope, Recei
 pub use codec::{AsText, DecodeError, Limits, Reader, Wire};
 pub use context::CausalContext;
 pub use dense::{DenseClock, Members, NotAMember};
-pub use diagram::{Diagram, DiagramError, EventId};
 pub use dot::{Dot, Overflow};
 pub use dvv_set::{ContextError, DvvSet};
 pub use iter::{IntoIter, Iter};

@@ -14,6 +14,10 @@ use crate::{Dot, VersionVector};
 /// which nobody meets by chance and somebody can meet on purpose: among hostile writers do not
 /// prune.)
 ///
+/// Why one would: an object that 10,000 clients have written once each has a vector of 29,874 bytes,
+/// in every read and every write; with the default bounds 348 are left (`tests/pruned.rs`). Where few
+/// servers write for all clients, a [`DvvSet`](crate::DvvSet) has no need of it.
+///
 /// Stamps are the caller's clock in any unit, and decide only what is forgotten.
 ///
 /// ```

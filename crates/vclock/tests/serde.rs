@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use serde::{Serialize, de::DeserializeOwned};
 use synod_vclock::itc::Stamp;
 use synod_vclock::{
-    BufferLimits, CausalBuffer, CausalContext, CausalOrder, DenseClock, Dot, DvvSet, Envelope,
-    Limits, MatrixClock, VectorClock, VersionVector,
+    Actor, BufferLimits, CausalBuffer, CausalContext, CausalOrder, DenseClock, Dot, DvvSet,
+    Envelope, Limits, MatrixClock, VectorClock, VersionVector,
 };
 
 /// Through every format that people use: of texts and of bytes, with and without a description of
@@ -43,6 +43,12 @@ fn what_goes_out_comes_back() {
     comes_back(&VersionVector::from_iter([("a".to_owned(), 1)]));
     comes_back(&VectorClock::restore(3, vector.clone()));
     comes_back(&Dot::new(1, 2).unwrap());
+    let actor = Actor {
+        id: "a".to_owned(),
+        epoch: u64::MAX,
+    };
+    comes_back(&actor);
+    comes_back(&VersionVector::from_iter([(actor, 3)]));
     comes_back(&CausalOrder::Concurrent);
     comes_back(&DenseClock::from_counters([1, 2, 3]).unwrap());
     comes_back(&CausalContext::from_iter([

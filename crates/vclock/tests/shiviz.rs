@@ -5,7 +5,7 @@
 
 use proptest::prelude::*;
 use synod_vclock::shiviz::{Fault, Layout, Log, Logger, Record, RecordError};
-use synod_vclock::{CausalOrder, Diagram, Dot, ReceiveError, VersionVector};
+use synod_vclock::{CausalOrder, Dot, ReceiveError, VersionVector};
 
 /// A run as GoVector logs it: the files of three processes, one behind the other.
 const GOVECTOR: &str = r#"client {"client":1}
@@ -213,11 +213,7 @@ proptest! {
     fn any_text_is_read_or_refused_with_a_line(text in "([a-c]{0,2} ?\\{?(\"[a-c]\":[0-3],? ?){0,3}\\}?\n?){0,6}") {
         for layout in [Layout::EventFirst, Layout::ClockFirst] {
             match Log::parse(&text, layout) {
-                Ok(log) => {
-                    // What was read can be drawn.
-                    let svg = Diagram::from(&log).to_string();
-                    prop_assert_eq!(svg.matches("<circle").count(), log.records().len());
-                }
+                Ok(log) => prop_assert!(log.records().len() <= text.lines().count()),
                 Err(error) => prop_assert!((1..=text.lines().count()).contains(&error.line)),
             }
         }

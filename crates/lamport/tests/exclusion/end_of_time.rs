@@ -3,7 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use synod_lamport::LamportTime;
-use synod_lamport::mutex::{Message, MutualExclusion, Output, Peer, RequestError};
+
+use crate::exclusion::{Message, MutualExclusion, Output, Peer, RequestError};
 
 #[derive(Clone, Debug)]
 enum Step {

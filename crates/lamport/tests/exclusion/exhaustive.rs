@@ -5,8 +5,9 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
 
-use synod_lamport::mutex::{Message, MutualExclusion, Output, Peer};
 use synod_lamport::{LamportTime, Stamp};
+
+use crate::exclusion::{Message, MutualExclusion, Output, Peer};
 
 /// The processes, and which messages may still come. One that is never taken is lost.
 #[derive(Clone, Debug, Hash)]

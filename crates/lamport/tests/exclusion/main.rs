@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod end_of_time;
+#[path = "../../examples/mutual_exclusion/exclusion.rs"]
+mod exclusion;
 mod exhaustive;
 mod restart;
 mod simulated;

@@ -1,7 +1,8 @@
 //! A process that stops and comes back with its time: nobody meets it, and nobody waits for ever.
 
 use synod_lamport::LamportTime;
-use synod_lamport::mutex::{MutualExclusion, Output, Peer};
+
+use crate::exclusion::{MutualExclusion, Output, Peer};
 
 type Exclusion = MutualExclusion<u8, [Peer<u8>; 1]>;
 

@@ -5,9 +5,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use synod_lamport::mutex::{Message, MutualExclusion, Output, Peer};
 use synod_lamport::{LamportTime, Stamp};
 use synod_sim::{Context, Event, NodeId, Process, Rng, Start, World, WorldOptions};
+
+use crate::exclusion::{Message, MutualExclusion, Output, Peer};
 
 /// What is seen of all processes together.
 #[derive(Debug, Default)]

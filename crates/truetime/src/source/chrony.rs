@@ -34,6 +34,8 @@ mod socket;
 mod tracking;
 mod trust;
 
+#[cfg(all(feature = "std", unix))]
+pub(super) use client::unguessable;
 #[cfg(feature = "std")]
 pub use client::{Chrony, QueryError};
 pub use float::Float;

@@ -8,9 +8,15 @@ use crate::{Clocks, Drift, Interval, Timestamp};
 
 #[cfg(all(feature = "std", target_os = "linux"))]
 mod device;
+#[cfg(all(feature = "std", unix))]
+mod management;
+#[cfg(all(feature = "std", unix))]
+mod ptp4l;
 
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use device::PtpDevice;
+#[cfg(all(feature = "std", unix))]
+pub use ptp4l::Ptp4l;
 
 /// A clock that can be read, and is not one of the machine's own.
 pub trait HardwareClock: Send + Sync {
@@ -28,6 +34,14 @@ pub trait HardwareClock: Send + Sync {
     fn error_nanos(&self) -> Result<Option<u64>, SourceError> {
         Ok(None)
     }
+
+    /// How far it is ahead of UTC; `None` if it does not say, and its user must. Asked after [`time`](Self::time).
+    ///
+    /// # Errors
+    /// [`SourceError`] if it should say and does not.
+    fn ahead(&self) -> Result<Option<Duration>, SourceError> {
+        Ok(None)
+    }
 }
 
 /// Asks a PTP hardware clock.
@@ -35,8 +49,8 @@ pub trait HardwareClock: Send + Sync {
 /// The clock is read between two readings of the oscillator, so the interval holds whatever the reading takes: some
 /// microseconds over PCI.
 ///
-/// It does not tell whether anybody keeps it right, nor on which scale it runs. Both are the caller's word: the bound,
-/// which `ptp4l` or the hypervisor reports, and what to add to make it UTC (`ptp4l` keeps it on TAI, 37 s ahead).
+/// It does not tell whether anybody keeps it right, nor on which scale it runs. Both are the caller's word, the bound
+/// and what to take off to make it UTC (`ptp4l` keeps it on TAI, 37 s ahead), or that of who keeps it (`Ptp4l`).
 ///
 /// Tested against clocks of a simulated machine; it has never run on a card.
 ///
@@ -74,7 +88,7 @@ impl<C: Clocks, H: HardwareClock> Phc<C, H> {
         }
     }
 
-    /// The clock is that far ahead of UTC: 37 s for one on TAI, since 2017.
+    /// The clock is that far ahead of UTC, unless it says itself: 37 s for one on TAI, since 2017.
     #[must_use]
     pub const fn ahead_by(mut self, ahead: Duration) -> Self {
         self.ahead = ahead;
@@ -98,7 +112,8 @@ impl<C: Clocks, H: HardwareClock> Source for Phc<C, H> {
         if bound_nanos == 0 {
             return Err(SourceError::NotSynchronized(Unsynchronized::Unmeasured));
         }
-        let utc = time.earlier(nanos(self.ahead));
+        let ahead = self.clock.ahead()?.unwrap_or(self.ahead);
+        let utc = time.earlier(nanos(ahead));
         // The clock counts nanoseconds, and so does the oscillator in its steps: a reading is that much behind.
         let granule = u64::from(self.clocks.granularity());
         let interval =

@@ -211,7 +211,7 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// 32 bits of a hash whose key the operating system's randomness made.
-pub(super) fn unguessable() -> u32 {
+pub(in crate::source) fn unguessable() -> u32 {
     RandomState::new().build_hasher().finish() as u32
 }
 

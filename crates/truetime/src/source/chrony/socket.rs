@@ -1,14 +1,12 @@
 use core::time::Duration;
-use std::format;
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use super::client::{Datagrams, QueryError, query, unguessable};
+use super::client::{Datagrams, QueryError, query};
 use super::{Tracking, Trust};
 use crate::Clocks;
+use crate::source::named::Named;
 use crate::source::{Question, Sample, Source, SourceError};
 
 /// Asks `chronyd` by its socket in the file system.
@@ -78,9 +76,10 @@ impl<C: Clocks> ChronySocket<C> {
     /// # Errors
     /// [`QueryError`] if nothing comes, or nothing that is an answer.
     pub fn tracking(&self) -> Result<Tracking, QueryError> {
-        let socket = Named::beside(&self.path)?;
-        socket.socket.connect(&self.path)?;
-        query(&socket.socket, &self.clocks, self.timeout)
+        let folder = self.path.parent().unwrap_or_else(|| Path::new("/"));
+        let named = Named::within(folder)?;
+        named.socket().connect(&self.path)?;
+        query(named.socket(), &self.clocks, self.timeout)
     }
 }
 
@@ -88,34 +87,6 @@ impl<C: Clocks> Source for ChronySocket<C> {
     fn sample(&self) -> Result<Sample, SourceError> {
         let (question, tracking) = Question::ask(&self.clocks, || self.tracking());
         tracking?.sample(&question, &self.trust)
-    }
-}
-
-/// A socket with a name, which is removed with it.
-struct Named {
-    socket: UnixDatagram,
-    path: PathBuf,
-}
-
-impl Named {
-    fn beside(path: &Path) -> io::Result<Self> {
-        let folder = path.parent().unwrap_or_else(|| Path::new("/"));
-        let (process, number) = (std::process::id(), unguessable());
-        let path = folder.join(format!("truetime.{process}.{number:08x}.sock"));
-        let named = Self {
-            socket: UnixDatagram::bind(&path)?,
-            path,
-        };
-        // `chronyd` may have given up the right to write where only root may.
-        fs::set_permissions(&named.path, fs::Permissions::from_mode(0o666))?;
-        Ok(named)
-    }
-}
-
-impl Drop for Named {
-    fn drop(&mut self) {
-        // What stays behind is a name that nobody asks by again.
-        let _ = fs::remove_file(&self.path);
     }
 }
 

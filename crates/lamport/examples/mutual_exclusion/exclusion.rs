@@ -28,51 +28,20 @@
 //! [`handle_timeout`](MutualExclusion::handle_timeout) asks again; and the queue of requests is at
 //! most one a process.
 //!
-//! ```
-//! use std::collections::VecDeque;
-//! use synod_lamport::LamportTime;
-//! use synod_lamport::mutex::{MutualExclusion, Output, Peer};
-//!
-//! let process = |id| {
-//!     let others = (0..3).filter(|other| *other != id).map(Peer::new).collect::<Vec<_>>();
-//!     MutualExclusion::new(id, others, LamportTime::ZERO)
-//! };
-//! let mut processes = [process(0)?, process(1)?, process(2)?];
-//! for process in &mut processes {
-//!     process.request()?;
-//! }
-//! let (mut network, mut entered) = (VecDeque::new(), Vec::new());
-//! loop {
-//!     for (from, process) in processes.iter_mut().enumerate() {
-//!         while let Some(output) = process.poll_output() {
-//!             match output {
-//!                 Output::Send { to, message } => network.push_back((from, to, message)),
-//!                 Output::Entered(stamp) => {
-//!                     entered.push(stamp.to_string());
-//!                     process.release()?; // after a look at the resource
-//!                 }
-//!             }
-//!         }
-//!     }
-//!     let Some((from, to, message)) = network.pop_front() else { break };
-//!     processes[to].handle_message(from, message);
-//! }
-//! assert_eq!(entered, ["1@0", "1@1", "1@2"]);
-//! # Ok::<(), Box<dyn core::error::Error>>(())
-//! ```
-//!
 //! As in the paper, processes do not fail: one that stops while others wait stops them all until
 //! it comes back, and then it must not begin at time zero, but at the
 //! [time it had](MutualExclusion::now).
 
+#[path = "message.rs"]
 mod message;
+#[path = "peer.rs"]
 mod peer;
 
-use crate::{LamportClock, LamportTime, Overflow, Stamp};
+use synod_lamport::{LamportClock, LamportTime, Overflow, Stamp};
 
-pub use message::{Message, Output};
+pub(crate) use message::{Message, Output};
 use peer::Owed;
-pub use peer::Peer;
+pub(crate) use peer::Peer;
 
 /// One process's side of the exclusion, without I/O: requests and messages go in, messages and
 /// the news of having entered come out of [`poll_output`](Self::poll_output).
@@ -88,24 +57,8 @@ pub use peer::Peer;
 /// - if messages arrive and nobody keeps the resource, every request is granted (condition III);
 /// - whatever this process asks for or gives up ticks its clock, so one time of its clock is one
 ///   state of its request.
-///
-/// ```
-/// use synod_lamport::LamportTime;
-/// use synod_lamport::mutex::{MutualExclusion, Output, Peer};
-///
-/// let mut one = MutualExclusion::new(1, [Peer::new(2)], LamportTime::ZERO)?;
-/// let mut two = MutualExclusion::new(2, [Peer::new(1)], LamportTime::ZERO)?;
-/// let stamp = one.request()?;
-/// let Some(Output::Send { to: 2, message }) = one.poll_output() else { panic!() };
-/// two.handle_message(1, message);
-/// let Some(Output::Send { to: 1, message }) = two.poll_output() else { panic!() };
-/// one.handle_message(2, message);
-/// assert_eq!(one.poll_output(), Some(Output::Entered(stamp)));
-/// one.release()?;
-/// # Ok::<(), Box<dyn core::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct MutualExclusion<N, P> {
+pub(crate) struct MutualExclusion<N, P> {
     id: N,
     clock: LamportClock,
     peers: P,
@@ -134,16 +87,7 @@ where
     ///
     /// # Errors
     /// [`PeersError`] if a name occurs twice.
-    ///
-    /// ```
-    /// # use synod_lamport::LamportTime;
-    /// # use synod_lamport::mutex::{MutualExclusion, Peer, PeersError};
-    /// let names = ["lyon", "oslo"];
-    /// let peers: Vec<_> = names.into_iter().map(Peer::new).collect();
-    /// assert!(MutualExclusion::new("bern", peers.clone(), LamportTime::ZERO).is_ok());
-    /// assert_eq!(MutualExclusion::new("oslo", peers, LamportTime::ZERO), Err(PeersError));
-    /// ```
-    pub fn new(id: N, peers: P, start: LamportTime) -> Result<Self, PeersError> {
+    pub(crate) fn new(id: N, peers: P, start: LamportTime) -> Result<Self, PeersError> {
         let others = peers.as_ref();
         let repeated = others.iter().enumerate().any(|(at, peer)| {
             let earlier = &others[..at];
@@ -167,16 +111,7 @@ where
     ///
     /// # Errors
     /// [`RequestError`]; nothing is asked for then.
-    ///
-    /// ```
-    /// # use synod_lamport::{LamportTime, Stamp};
-    /// # use synod_lamport::mutex::{MutualExclusion, Peer, RequestError};
-    /// let mut process = MutualExclusion::new(1, [Peer::new(2)], LamportTime::ZERO)?;
-    /// assert_eq!(process.request(), Ok(Stamp::new(LamportTime::new(1), 1)));
-    /// assert_eq!(process.request(), Err(RequestError::Pending));
-    /// # Ok::<(), synod_lamport::mutex::PeersError>(())
-    /// ```
-    pub fn request(&mut self) -> Result<Stamp<N>, RequestError> {
+    pub(crate) fn request(&mut self) -> Result<Stamp<N>, RequestError> {
         if self.phase != Phase::Idle {
             return Err(RequestError::Pending);
         }
@@ -198,17 +133,7 @@ where
     ///
     /// # Errors
     /// [`NotRequested`].
-    ///
-    /// ```
-    /// # use synod_lamport::LamportTime;
-    /// # use synod_lamport::mutex::{MutualExclusion, NotRequested};
-    /// let mut alone = MutualExclusion::new(1, [], LamportTime::ZERO)?;
-    /// alone.request()?;
-    /// assert_eq!(alone.release(), Ok(()));
-    /// assert_eq!(alone.release(), Err(NotRequested));
-    /// # Ok::<(), Box<dyn core::error::Error>>(())
-    /// ```
-    pub fn release(&mut self) -> Result<(), NotRequested> {
+    pub(crate) fn release(&mut self) -> Result<(), NotRequested> {
         if self.phase == Phase::Idle {
             return Err(NotRequested);
         }
@@ -223,18 +148,7 @@ where
     /// A message came from the process `from`, as the transport knows it (rules 2 and 4). One
     /// that makes no sense is ignored and counted: from nobody, asking later than it was sent, or
     /// from too far a future.
-    ///
-    /// ```
-    /// # use synod_lamport::LamportTime;
-    /// # use synod_lamport::mutex::{Message, MutualExclusion, Output, Peer};
-    /// let mut process = MutualExclusion::new(1, [Peer::new(2)], LamportTime::ZERO)?;
-    /// let time = LamportTime::new(7);
-    /// process.handle_message(2, Message::Request { time, request: time });
-    /// let answer = Message::Acknowledge { time: LamportTime::new(8), request: None };
-    /// assert_eq!(process.poll_output(), Some(Output::Send { to: 2, message: answer }));
-    /// # Ok::<(), synod_lamport::mutex::PeersError>(())
-    /// ```
-    pub fn handle_message(&mut self, from: N, message: Message) {
+    pub(crate) fn handle_message(&mut self, from: N, message: Message) {
         let (time, request) = (message.time(), message.request());
         let late = time >= LAST_BUT_ONE || self.clock.now() >= LAST_BUT_ONE;
         let sender = self.peers.as_mut().iter_mut().find(|peer| peer.id == from);
@@ -259,19 +173,7 @@ where
 
     /// Asks those again who stand in the way: call it when messages may have been lost. Does
     /// nothing while no request waits.
-    ///
-    /// ```
-    /// # use synod_lamport::LamportTime;
-    /// # use synod_lamport::mutex::{MutualExclusion, Output, Peer};
-    /// let mut process = MutualExclusion::new(1, [Peer::new(2)], LamportTime::ZERO)?;
-    /// process.request()?;
-    /// assert!(matches!(process.poll_output(), Some(Output::Send { to: 2, .. })));
-    /// assert_eq!(process.poll_output(), None);
-    /// process.handle_timeout();
-    /// assert!(matches!(process.poll_output(), Some(Output::Send { to: 2, .. })));
-    /// # Ok::<(), Box<dyn core::error::Error>>(())
-    /// ```
-    pub fn handle_timeout(&mut self) {
+    pub(crate) fn handle_timeout(&mut self) {
         let Phase::Waiting(own) = self.phase else {
             return;
         };
@@ -285,17 +187,7 @@ where
 
     /// What to do next; `None` until something happens. There is at most one message to each
     /// process, since the latest says all.
-    ///
-    /// ```
-    /// # use synod_lamport::LamportTime;
-    /// # use synod_lamport::mutex::{MutualExclusion, Output};
-    /// let mut alone = MutualExclusion::new(1, [], LamportTime::ZERO)?;
-    /// let stamp = alone.request()?;
-    /// assert_eq!(alone.poll_output(), Some(Output::Entered(stamp)));
-    /// assert_eq!(alone.poll_output(), None);
-    /// # Ok::<(), Box<dyn core::error::Error>>(())
-    /// ```
-    pub fn poll_output(&mut self) -> Option<Output<N>> {
+    pub(crate) fn poll_output(&mut self) -> Option<Output<N>> {
         if self.news {
             self.news = false;
             return self.holds().map(Output::Entered);
@@ -313,18 +205,8 @@ where
     }
 
     /// The stamp of the request by which this process holds the resource, if it does.
-    ///
-    /// ```
-    /// # use synod_lamport::LamportTime;
-    /// # use synod_lamport::mutex::MutualExclusion;
-    /// let mut alone = MutualExclusion::new(1, [], LamportTime::ZERO)?;
-    /// assert_eq!(alone.holds(), None);
-    /// let stamp = alone.request()?;
-    /// assert_eq!(alone.holds(), Some(stamp));
-    /// # Ok::<(), Box<dyn core::error::Error>>(())
-    /// ```
     #[must_use]
-    pub fn holds(&self) -> Option<Stamp<N>> {
+    pub(crate) fn holds(&self) -> Option<Stamp<N>> {
         match self.phase {
             Phase::Holding(time) => Some(Stamp::new(time, self.id)),
             Phase::Idle | Phase::Waiting(_) => None,
@@ -333,35 +215,14 @@ where
 
     /// The time of this process's clock. Store it at an orderly stop: the process that takes its
     /// place must not begin below it.
-    ///
-    /// ```
-    /// # use synod_lamport::LamportTime;
-    /// # use synod_lamport::mutex::MutualExclusion;
-    /// let mut process = MutualExclusion::new(1, [], LamportTime::ZERO)?;
-    /// process.request()?;
-    /// process.release()?;
-    /// let mut restarted = MutualExclusion::new(1, [], process.now())?;
-    /// assert_eq!(restarted.request()?.time, LamportTime::new(3)); // later than all before
-    /// # Ok::<(), Box<dyn core::error::Error>>(())
-    /// ```
     #[must_use]
-    pub const fn now(&self) -> LamportTime {
+    pub(crate) const fn now(&self) -> LamportTime {
         self.clock.now()
     }
 
     /// How many messages were ignored because they made no sense.
-    ///
-    /// ```
-    /// # use synod_lamport::LamportTime;
-    /// # use synod_lamport::mutex::{Message, MutualExclusion, Peer};
-    /// let mut process = MutualExclusion::new(1, [Peer::new(2)], LamportTime::ZERO)?;
-    /// process.handle_message(3, Message::Release { time: LamportTime::new(1) });
-    /// process.handle_message(2, Message::Release { time: LamportTime::MAX });
-    /// assert_eq!(process.ignored(), 2);
-    /// # Ok::<(), synod_lamport::mutex::PeersError>(())
-    /// ```
     #[must_use]
-    pub fn ignored(&self) -> u64 {
+    pub(crate) fn ignored(&self) -> u64 {
         self.ignored
     }
 
@@ -395,45 +256,19 @@ impl Phase {
 }
 
 /// A process was named twice.
-///
-/// ```
-/// use synod_lamport::LamportTime;
-/// use synod_lamport::mutex::{MutualExclusion, Peer, PeersError};
-///
-/// let twice = [Peer::new(2), Peer::new(2)];
-/// assert_eq!(MutualExclusion::new(1, twice, LamportTime::ZERO), Err(PeersError));
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("a process is named twice")]
-pub struct PeersError;
+pub(crate) struct PeersError;
 
 /// There is nothing to release.
-///
-/// ```
-/// use synod_lamport::LamportTime;
-/// use synod_lamport::mutex::{MutualExclusion, NotRequested};
-///
-/// let mut alone = MutualExclusion::new(1, [], LamportTime::ZERO)?;
-/// assert_eq!(alone.release(), Err(NotRequested));
-/// # Ok::<(), synod_lamport::mutex::PeersError>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("the resource was not asked for")]
-pub struct NotRequested;
+pub(crate) struct NotRequested;
 
 /// Why [`MutualExclusion::request`] asked for nothing.
-///
-/// ```
-/// use synod_lamport::LamportTime;
-/// use synod_lamport::mutex::{MutualExclusion, RequestError};
-///
-/// let mut alone = MutualExclusion::new(1, [], LamportTime::MAX)?;
-/// assert_eq!(alone.request(), Err(RequestError::Overflow));
-/// # Ok::<(), synod_lamport::mutex::PeersError>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum RequestError {
+pub(crate) enum RequestError {
     /// The resource is held or asked for already.
     #[error("the resource is held or asked for already")]
     Pending,

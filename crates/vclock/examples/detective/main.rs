@@ -8,14 +8,17 @@
 //! wall time that its host believed in, `[12:34:56.789]`. Without a log it takes the case of the last
 //! ticket, which lies beside it.
 
+mod diagram;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{env, fs};
 
+use diagram::Diagram;
 use regex::Regex;
+use synod_vclock::CausalOrder;
 use synod_vclock::shiviz::{Layout, Log, Record, executions};
-use synod_vclock::{CausalOrder, Diagram};
 
 fn main() -> ExitCode {
     match run() {
