@@ -48,7 +48,7 @@ pub(crate) async fn leader(protocol: Protocol) {
     rig.cluster.restart(leader).unwrap();
     rig.up(leader).await;
     rig.free(leader);
-    rig.cluster.ready(PATIENCE).await.unwrap();
+    rig.ready().await;
     write_until_acknowledged(&rig.cluster, leader, "again").await;
     assert_eq!(ask(&rig.cluster, leader, &["GET", "again"]).await, "1");
 }
@@ -73,7 +73,7 @@ pub(crate) async fn follower(protocol: Protocol) {
     }
     assert_eq!(rig.cluster.leader(PATIENCE).await.unwrap(), leader);
     rig.free(full);
-    rig.cluster.ready(PATIENCE).await.unwrap();
+    rig.ready().await;
     write_until_acknowledged(&rig.cluster, leader, "after").await;
     // Its own map has caught up.
     assert_eq!(ask(&rig.cluster, full, &["GET", "after"]).await, "1");
@@ -106,7 +106,7 @@ pub(crate) async fn everywhere(protocol: Protocol) {
     }
     rig.cluster.kill(&ids[..1]).await.unwrap();
     rig.cluster.restart(ids[0]).unwrap();
-    rig.cluster.ready(PATIENCE).await.unwrap();
+    rig.ready().await;
     ids.iter().for_each(|id| rig.free(*id));
     for id in &ids {
         write_until_acknowledged(&rig.cluster, *id, &format!("after {id}")).await;
@@ -185,6 +185,20 @@ impl Rig {
 
     fn ballast(&self, id: u64) -> PathBuf {
         self.mounts.of(id).join("ballast")
+    }
+
+    /// Waits until every node answers a read; where one does not, all say how they are.
+    async fn ready(&mut self) {
+        let Err(error) = self.cluster.ready(PATIENCE).await else {
+            return;
+        };
+        let mut words = error.to_string();
+        for id in self.cluster.ids() {
+            let info = timeout(PATIENCE, ask(&self.cluster, id, &["INFO"])).await;
+            let log = fs::read_to_string(self.cluster.log(id)).unwrap();
+            words += &format!("\n\nnode {id}: {}\n{log}", info.unwrap_or_default());
+        }
+        panic!("{words}");
     }
 
     /// Waits until a node that was started answers, whatever it has space for.
