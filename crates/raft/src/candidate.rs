@@ -163,7 +163,7 @@ impl Raft {
 
     /// A leader that hears a quorum is there: this node itself, or one heard within the shortest
     /// time after which anybody may campaign.
-    fn hears_a_leader(&self, now: Instant) -> bool {
+    pub(crate) fn hears_a_leader(&self, now: Instant) -> bool {
         if !self.config.check_quorum {
             return false;
         }

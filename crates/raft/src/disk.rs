@@ -231,4 +231,25 @@ mod tests {
         let end = Instant::ZERO.plus(config().election_timeout_max);
         assert!(node.election_deadline < end);
     }
+    #[test]
+    fn slow_disks_leave_the_time_for_which_a_leader_is_heard() {
+        let mut node = node();
+        let slow = DiskHealth {
+            sync_time: Duration::from_secs(1),
+            ..DiskHealth::default()
+        };
+        node.handle_disk(Instant::ZERO, slow);
+        node.hear_disk(Instant::ZERO, slow);
+        if let crate::role::Duty::Follower(follower) = &mut node.duty {
+            follower.leader = Some(crate::NodeId(2));
+            follower.heard = Some(Instant::ZERO);
+        }
+        let end = Instant::ZERO.plus(config().election_timeout_min);
+        let before = Instant::ZERO.plus(config().election_timeout_min - Duration::from_nanos(1));
+        assert!(
+            node.hears_a_leader(before),
+            "others are refused for as long as ever"
+        );
+        assert!(!node.hears_a_leader(end), "and no longer");
+    }
 }

@@ -263,10 +263,16 @@ impl Raft {
     pub(crate) fn install(&mut self, now: Instant, snapshot: Snapshot) {
         let last = snapshot.last;
         match &self.duty {
-            // A leader's log holds everything committed, so this contradicts it.
+            // What a snapshot covers was committed, and a leader's log holds all of that at its place
+            // (Leader Completeness, §5.4): this one does not.
             Duty::Leader(_) if !self.log.matches(last) => {
                 count(&mut self.counters.conflicts_with_commit);
-                return;
+                let stop = Stop::Diverged {
+                    index: last.index,
+                    own: last.term,
+                    leaders: self.log.term_at(last.index).unwrap_or_default(),
+                };
+                return self.stop(now, stop);
             }
             // It contradicts what the leader of this term has sent. Who is right is not known, and
             // the log that was acknowledged stays.

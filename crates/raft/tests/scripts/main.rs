@@ -147,6 +147,7 @@ mod tests {
         f2_newer_snapshot
         f2_stale_snapshot
         f3_snapshot_contradicts_commit
+        f3_snapshot_contradicts_leader
         f4_leader_without_entries
         f5_beyond_the_offer
         f6_crash_before_the_record
