@@ -240,7 +240,7 @@ mod tests {
         };
         node.handle_disk(Instant::ZERO, slow);
         node.hear_disk(Instant::ZERO, slow);
-        if let crate::role::Duty::Follower(follower) = &mut node.duty {
+        if let Duty::Follower(follower) = &mut node.duty {
             follower.leader = Some(crate::NodeId(2));
             follower.heard = Some(Instant::ZERO);
         }

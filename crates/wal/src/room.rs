@@ -5,7 +5,7 @@ use std::io;
 
 use crate::AppendError;
 use crate::disk::{Disk, is_full};
-use crate::format::{self, BLOCK_BYTES, HEADER_BYTES};
+use crate::format::{self, BLOCK_BYTES};
 use crate::options::Need;
 use crate::sync::SyncWork;
 use crate::writer::Writer;
@@ -27,6 +27,7 @@ impl<D: Disk> Writer<D> {
         }
         let allocated = self.allocate();
         self.is_full = allocated.is_err();
+        self.leave(format::frame_len(0, payload_bytes, false));
         !self.is_full || self.latched
     }
 
@@ -35,7 +36,17 @@ impl<D: Disk> Writer<D> {
     pub(crate) fn is_roomy(&mut self, payload_bytes: usize) -> bool {
         let frame = format::frame_len(0, payload_bytes, false);
         self.is_full &= !self.can_rotate();
-        self.latched || !self.is_full && self.has_room(frame, Need::Body)
+        self.leave(frame);
+        self.latched || !self.is_full && self.room_bytes() >= frame.min(self.fresh_bytes())
+    }
+
+    /// Goes on in the next segment at once, where the one at hand has too little room, and may be given
+    /// back only as long as nothing more lives in it.
+    fn leave(&mut self, frame: u64) {
+        let wanted = frame.min(self.fresh_bytes());
+        if self.opened && !self.latched && self.room_bytes() < wanted && self.can_rotate() {
+            self.rotate();
+        }
     }
 
     /// What records with bodies find for sure, in space that is allocated. Of the segment at hand and
@@ -53,9 +64,16 @@ impl<D: Disk> Writer<D> {
         if self.spares.ready() < self.spares_needed(self.place.map(|place| place.generation)) {
             return at_hand;
         }
-        let head = format::head_len(self.shared.lock().groups.len()) + HEADER_BYTES;
-        let taken = (head as u64).next_multiple_of(BLOCK_BYTES) + BLOCK_BYTES + left;
-        at_hand.max(self.options.segment_bytes.saturating_sub(taken))
+        at_hand.max(self.fresh_bytes())
+    }
+
+    /// What records with bodies find in a segment that is begun.
+    fn fresh_bytes(&self) -> u64 {
+        let head = format::frame_len(0, format::head_len(self.shared.lock().groups.len()), false);
+        let opening = if self.opened { 0 } else { BLOCK_BYTES };
+        let end = self.options.segment_bytes - self.options.left_bytes(Need::Body);
+        // The last batch ends with a block.
+        (end - end % BLOCK_BYTES).saturating_sub(head + opening)
     }
 
     pub(crate) fn is_full(&self) -> bool {

@@ -215,7 +215,7 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Begins a segment, in a batch that opens with the states of all groups.
-    fn rotate(&mut self) {
+    pub(crate) fn rotate(&mut self) {
         self.close();
         let Some(spare) = self.spares.take() else {
             return;

@@ -105,6 +105,10 @@ impl Drop for Claim {
     }
 }
 
+/// More than a claim is larger than the record that comes of it: a log that has room has it for the
+/// claim of its longest record, or that would be dropped for ever.
+pub(crate) const CLAIM_SPARE_BYTES: usize = 4096;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,7 @@ use std::time::Duration;
 use synod_wal::{Disk, GroupId, Lsn, Op, SyncDone, SyncWork, Wal};
 
 use super::pace::Pace;
+use super::space::CLAIM_SPARE_BYTES;
 use super::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore, failed};
 use crate::time::Instant;
 
@@ -254,7 +255,7 @@ impl<D: Disk> Log for ThreadedLog<D> {
     }
 
     fn has_room(&mut self) -> bool {
-        let bytes = Log::record_bytes_max(self);
+        let bytes = Log::record_bytes_max(self) + CLAIM_SPARE_BYTES;
         if self.died || self.wal.is_roomy(bytes) {
             self.room = Roomy::Yes;
         } else if self.running.is_some() {
