@@ -135,7 +135,8 @@ impl<D: Disk> Identity<D> {
     /// Whether a peer stands on the disk it was first met on. The first meeting is made durable.
     ///
     /// # Errors
-    /// [`Refused::Disk`] when it stands on another, or when the first meeting cannot be stored.
+    /// [`Refused::Disk`] when it stands on another. When the first meeting cannot be stored:
+    /// [`Refused::Full`] for want of space, else [`Refused::Unstored`]; a later meeting may be the first.
     pub fn admit(&self, hello: &Hello) -> Result<(), Refused> {
         let mut state = self.lock();
         match state.peers.get(&hello.node) {
@@ -146,11 +147,17 @@ impl<D: Disk> Identity<D> {
                 with.peers.insert(hello.node, hello.disk);
                 if with.len() > BYTES_MAX {
                     // Stored, it would be refused by the next life.
-                    return Err(Refused::Disk);
+                    return Err(Refused::Unstored);
                 }
                 store(&self.disk, &with).map_err(|error| {
-                    tracing::error!(%error, "a peer's disk cannot be pinned");
-                    Refused::Disk
+                    // A peer tries again and again; that it is refused, and why, is told by whoever
+                    // asks, now and then.
+                    tracing::debug!(%error, "a peer's disk cannot be pinned");
+                    if synod_wal::is_full(&error) {
+                        Refused::Full
+                    } else {
+                        Refused::Unstored
+                    }
                 })?;
                 *state = with;
                 Ok(())
@@ -402,7 +409,7 @@ mod tests {
         let identity = load(&disk, 1).unwrap();
         let (last, beyond) = (1 + peers as u64, 2 + peers as u64);
         assert_eq!(identity.admit(&hello(last, 5)), Ok(()));
-        assert_eq!(identity.admit(&hello(beyond, 5)), Err(Refused::Disk));
+        assert_eq!(identity.admit(&hello(beyond, 5)), Err(Refused::Unstored));
         assert_eq!(identity.admit(&hello(last, 6)), Err(Refused::Disk));
         assert_eq!(disk.0.image(FILE).len(), identity.lock().len());
         assert_eq!(load(&disk, 1).unwrap().hello().boot, 3);
@@ -420,6 +427,31 @@ mod tests {
             assert_eq!(identity.hello().boot, boot);
             identity.admit(&hello(boot, 5)).unwrap();
         }
+    }
+
+    /// The peer stands on the right disk, as far as anybody knows: it is the space for its pin that is
+    /// missing. It is taken as soon as there is some.
+    #[test]
+    fn a_pin_that_finds_no_space_is_refused_as_that() {
+        let disk = SimDisk::new(1);
+        let identity = load(&disk, 1).unwrap();
+        disk.remove(PART).unwrap();
+        let used = disk.0.used();
+        disk.0.capacity(used);
+        for _ in 0..3 {
+            assert_eq!(identity.admit(&hello(2, 5)), Err(Refused::Full));
+        }
+        disk.0.capacity(used + 4 * BLOCK_BYTES as u64);
+        assert_eq!(identity.admit(&hello(2, 5)), Ok(()));
+        assert_eq!(identity.admit(&hello(2, 6)), Err(Refused::Disk));
+    }
+
+    #[test]
+    fn a_pin_that_cannot_be_written_is_refused_as_that() {
+        let disk = SimDisk::new(1);
+        let identity = load(&disk, 1).unwrap();
+        disk.0.crash_after(0);
+        assert_eq!(identity.admit(&hello(2, 5)), Err(Refused::Unstored));
     }
 
     /// As after a crash between the one file and the space for the next.

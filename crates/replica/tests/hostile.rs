@@ -197,7 +197,7 @@ fn lengths_that_lie_reserve_nothing<T: Target>() {
     }
 }
 
-fn survives<T: Target>(from: u64, frame: Vec<u8>, engine: &mut Engine<Core<T>, ()>) {
+fn costs_its_bytes<T: Target>(from: u64, frame: Vec<u8>, engine: &mut Engine<Core<T>, ()>) {
     decode::<T>(&frame);
     let (now, len) = (Instant::default(), frame.len());
     let frame = Bytes::from(frame);
@@ -242,7 +242,7 @@ macro_rules! tests {
                 }
 
                 #[test]
-                fn an_engine_survives_any_frame(
+                fn any_frame_costs_what_its_bytes_do(
                     frames in prop::collection::vec(
                         (1u64..5, prop::collection::vec(any::<u8>(), 0..120)),
                         1..30,
@@ -250,13 +250,13 @@ macro_rules! tests {
                 ) {
                     let mut engine = engine::<$config>();
                     for (from, frame) in frames {
-                        survives::<$config>(from, frame, &mut engine);
+                        costs_its_bytes::<$config>(from, frame, &mut engine);
                     }
                 }
 
                 /// The first bytes say which frame it is, so that each kind is met.
                 #[test]
-                fn an_engine_survives_any_frame_of_each_kind(
+                fn any_frame_of_each_kind_costs_what_its_bytes_do(
                     kind in 0u8..9,
                     rest in prop::collection::vec(
                         prop_oneof![Just(0u8), Just(1), Just(0xff), any::<u8>()],
@@ -264,7 +264,7 @@ macro_rules! tests {
                     ),
                 ) {
                     let mut engine = engine::<$config>();
-                    survives::<$config>(2, [&[kind], &rest[..]].concat(), &mut engine);
+                    costs_its_bytes::<$config>(2, [&[kind], &rest[..]].concat(), &mut engine);
                 }
             }
         }

@@ -338,7 +338,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_do_no_harm(
+        fn arbitrary_bytes_take_no_memory_beyond_a_limit(
             pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20),
         ) {
             let mut decoder = Decoder::new(64);

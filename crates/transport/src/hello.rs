@@ -77,6 +77,15 @@ pub enum Refused {
     /// It is an earlier life of a node that has been met since.
     #[error("an earlier life of a node that has been met since")]
     Stale,
+    /// There is no space left to store which disk it stands on.
+    #[error("no space is left to store which disk it stands on")]
+    Full,
+    /// Which disk it stands on cannot be stored.
+    #[error("which disk it stands on cannot be stored")]
+    Unstored,
+    /// Whoever was asked whether it is welcome panicked.
+    #[error("whoever was asked whether it is welcome panicked")]
+    Unjudged,
     /// A reason this version does not know, by its code.
     #[error("an unknown reason (code {0})")]
     Other(u16),
@@ -93,6 +102,9 @@ impl Refused {
             Self::Misdirected => 5,
             Self::Disk => 6,
             Self::Stale => 7,
+            Self::Full => 8,
+            Self::Unstored => 9,
+            Self::Unjudged => 10,
             Self::Other(code) => code.max(1),
         }
     }
@@ -106,6 +118,9 @@ impl Refused {
             5 => Self::Misdirected,
             6 => Self::Disk,
             7 => Self::Stale,
+            8 => Self::Full,
+            9 => Self::Unstored,
+            10 => Self::Unjudged,
             other => Self::Other(other),
         }
     }
@@ -235,7 +250,6 @@ impl Incarnations {
     }
 }
 
-/// The length of a greeting.
 /// The bytes of a greeting.
 pub const GREETING_BYTES: usize = 68;
 /// The length of what all versions share.
@@ -317,6 +331,9 @@ mod tests {
             Refused::Misdirected,
             Refused::Disk,
             Refused::Stale,
+            Refused::Full,
+            Refused::Unstored,
+            Refused::Unjudged,
             Refused::Other(999),
         ];
         for reason in named {
@@ -383,7 +400,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), GREETING_BYTES)) {
+        fn arbitrary_bytes_are_no_greeting(bytes in prop::collection::vec(any::<u8>(), GREETING_BYTES)) {
             let bytes: [u8; GREETING_BYTES] = bytes.try_into().expect("of that length");
             prop_assert!(Greeting::decode(&bytes).is_err());
         }

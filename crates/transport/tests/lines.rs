@@ -2,11 +2,12 @@
 
 mod net;
 
-use net::{CLUSTER, Cluster, until};
+use net::{CLUSTER, Cluster, message, next, recv, send, until};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use synod_transport::{ClusterId, Tcp};
+use synod_transport::{ClusterId, Lane, NodeId, Tcp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tracing::field::{Field, Visit};
@@ -15,11 +16,15 @@ use tracing::{Event, Metadata, Subscriber};
 
 /// The names of the events that were told.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
+struct Heard {
+    told: Arc<Mutex<Vec<String>>>,
+    /// Whoever tells this panics: a log is code of the user's, too, which runs in our tasks.
+    panics_at: &'static str,
+}
 
 impl Heard {
     fn count(&self, event: &str) -> usize {
-        let told = self.0.lock().expect("no panic");
+        let told = self.told.lock().expect("no panic");
         told.iter().filter(|told| *told == event).count()
     }
 }
@@ -49,7 +54,8 @@ impl Visit for Names<'_> {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "event" {
-            self.0.0.lock().expect("no panic").push(value.into());
+            self.0.told.lock().expect("no panic").push(value.into());
+            assert_ne!(value, self.0.panics_at, "planned");
         }
     }
 }
@@ -113,4 +119,57 @@ async fn peers_that_come_and_go_are_told() {
     assert!(heard.count("peer_unreachable") <= 2, "told once an outage");
 }
 
+/// It is asked about each hello, made here and there. It panics at the first ones, and is asked again.
+#[tokio::test]
+async fn an_admit_that_panics_refuses_and_is_asked_again() {
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.clone());
+    let cluster = Cluster::new(2);
+    let mut config = cluster.config(1, 1);
+    let asked = AtomicU64::new(0);
+    config.admit = Arc::new(move |_| {
+        assert!(asked.fetch_add(1, Ordering::Relaxed) >= PANICS, "planned");
+        Ok(())
+    });
+    let mut one = Tcp::bind(config).await.expect("binds");
+    let mut two = cluster.start(2).await;
+    until("they meet", || {
+        let status = one.status();
+        status
+            .peers
+            .values()
+            .all(|peer| peer.connected && peer.accepted)
+    })
+    .await;
+    assert_eq!(one.status().hellos_refused, PANICS);
+    let told = heard.count("admit_panicked");
+    assert!((1..=PANICS as usize).contains(&told), "{told}");
+    assert_eq!(heard.count("task_ended"), 0);
+    send(&mut two, 1, Lane::Control, message(7, 10));
+    assert_eq!(next(&mut one).await.0, NodeId(2));
+}
+
+/// By a panic that is not the user's to be forgiven: in the task that dials, or in one that receives.
+#[tokio::test]
+async fn a_task_that_panics_ends_the_transport_and_is_told() {
+    for panics_at in ["peer_reached", "peer_came"] {
+        let cluster = Cluster::new(2);
+        let _two = cluster.start(2).await;
+        let heard = Heard {
+            panics_at,
+            ..Heard::default()
+        };
+        let _guard = tracing::subscriber::set_default(heard.clone());
+        let mut one = cluster.start(1).await;
+        // The other node's tasks panic as well, which nobody looks at.
+        assert_eq!(recv(&mut one).await, None, "{panics_at}");
+        assert_eq!(recv(&mut one).await, None, "for good");
+        assert_eq!(heard.count("task_ended"), 1, "{panics_at}");
+        let again = TcpStream::connect(one.local_addr()).await;
+        assert!(again.is_err(), "nobody is let in to wait");
+    }
+}
+
+/// Fewer than are told of one source in a while.
+const PANICS: u64 = 3;
 const MILLISECOND: Duration = Duration::from_millis(1);

@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -199,7 +200,11 @@ fn the_kernel_of_this_machine() {
     let timex = match timex {
         Ok(timex) => timex,
         Err(error @ (SourceError::Denied | SourceError::Unavailable)) => {
-            println!("skipped: adjtimex is forbidden here: {error}");
+            // Past the harness, which shows the output of a test only if it fails.
+            let _ = writeln!(
+                io::stderr(),
+                "SKIPPED most of the_kernel_of_this_machine: adjtimex is forbidden here: {error}"
+            );
             assert_eq!(kernel.sample(), Err(error));
             return;
         }

@@ -259,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_never_panic(pieces in prop::collection::vec(prop_oneof![
+        fn what_is_found_whole_is_read_to_the_same_end(pieces in prop::collection::vec(prop_oneof![
             prop::sample::select(vec!["*2\r\n", "$1\r\n", "$-1\r\n", ":1\r\n", "x\r\n", "*0\r\n"])
                 .prop_map(|text| text.as_bytes().to_vec()),
             prop::collection::vec(any::<u8>(), 0..8),

@@ -273,7 +273,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn what_is_read_of_arbitrary_bytes_is_read_again(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             if let Some(command) = Command::decode(&bytes) {
                 // Lengths may come in a longer form than they must, so the bytes may differ and the
                 // meaning may not.

@@ -12,15 +12,20 @@ use std::{
     io,
     net::ToSocketAddrs,
     panic,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
 use synod_replica::{Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
 use synod_transport::{ClusterId, DiskId, Tcp, TcpConfig};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    time::timeout,
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -28,6 +33,7 @@ use crate::{
     exit::ExitStatus,
     faults::{Faults, Faulty},
     framing::RequestLimits,
+    group::Replicated,
     limits::{MemoryLimits, bound_log, bound_node, bound_transport},
     options::ServeOptions,
     output::{Lines, announce},
@@ -121,16 +127,39 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
     // Before the first file is opened that a client might have taken the place of.
     limits.clients_max =
         clients_max(options.clients_max, peers.len() - 1).map_err(part("clients"))?;
+    let mut stop = pin!(told.stop());
+    let up = tokio::select! {
+        // What is opened is a log of any length on a disk of any speed.
+        why = &mut stop => {
+            info!(why, "stopping before it is up");
+            return Ok(());
+        }
+        up = start(options, disk, &peers) => up?,
+    };
+    announce(up.notice);
+    serve_until(up.node, up.group, up.listener, limits, stop).await
+}
+
+/// A node that can be asked.
+struct Up {
+    node: Node,
+    group: Replicated,
+    listener: TcpListener,
+    notice: String,
+}
+
+async fn start<D: Disk>(
+    options: &ServeOptions,
+    disk: D,
+    peers: &BTreeMap<NodeId, String>,
+) -> Result<Up, ServeError> {
     let id = NodeId(options.id);
     let drawn = random().map_err(part("random numbers"))?;
-    let identity = Identity::load(disk.clone(), ClusterId(options.cluster_id), id, || {
-        DiskId(drawn)
-    });
-    let identity = Arc::new(identity.map_err(part("identity"))?);
+    let cluster = ClusterId(options.cluster_id);
+    let (identity, log) = beside(move || open(disk, cluster, id, DiskId(drawn))).await?;
     let boot = identity.hello().boot;
-
-    let log = ThreadedLog::new(Wal::open(disk, bound_log()).map_err(part("log"))?);
-    let transport = transport(identity, &peers).await?;
+    let log = ThreadedLog::new(log);
+    let transport = transport(Arc::new(identity), peers).await?;
     let listener = TcpListener::bind(&options.resp)
         .await
         .map_err(part("--resp"))?;
@@ -144,21 +173,59 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
         .open(options.timeouts, &node, id, &members, drawn as u64)
         .await
         .map_err(part("group"))?;
-
-    announce(format!(
+    let notice = format!(
         "node {id} of {count}: {protocol}, RESP on {address}, peers on {peers}, life {boot}",
         id = options.id,
         count = peers.len(),
         protocol = options.agreement.describe(peers.len() as u64),
         peers = peers[&id],
-    ));
+    );
+    Ok(Up {
+        node,
+        group,
+        listener,
+        notice,
+    })
+}
+
+/// What lies on the disk. Waits for it.
+fn open<D: Disk>(
+    disk: D,
+    cluster: ClusterId,
+    id: NodeId,
+    drawn: DiskId,
+) -> Result<(Identity<D>, Wal<D>), ServeError> {
+    let identity = Identity::load(disk.clone(), cluster, id, || drawn).map_err(part("identity"))?;
+    let log = Wal::open(disk, bound_log()).map_err(part("log"))?;
+    Ok((identity, log))
+}
+
+/// Lets a thread of its own wait, which nobody waits for if it is given up.
+async fn beside<T: Send + 'static>(
+    waits: impl FnOnce() -> Result<T, ServeError> + Send + 'static,
+) -> Result<T, ServeError> {
+    let (to, done) = oneshot::channel();
+    thread::Builder::new()
+        .name("open".into())
+        .spawn(move || to.send(waits()).is_ok())
+        .map_err(part("threads"))?;
+    done.await.map_err(part("storage"))?
+}
+
+async fn serve_until(
+    node: Node,
+    group: Replicated,
+    listener: TcpListener,
+    limits: ServerLimits,
+    told: Pin<&mut impl Future<Output = &'static str>>,
+) -> Result<(), ServeError> {
     // Either may end alone: a group whose machine panics leaves its node alive.
     let (group_closed, node_closed) = (group.closed(), node.closed());
     let (stop, stopped) = watch::channel(false);
     let mut server = pin!(Server::run(listener, group, limits, stopped));
     let end = tokio::select! {
         served = &mut server => End::Served(served),
-        why = told.stop() => End::Told(why),
+        why = told => End::Told(why),
         closed = group_closed => End::Closed(closed),
         closed = node_closed => End::Closed(closed),
     };

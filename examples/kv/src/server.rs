@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use synod_transport::LineLimit;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -80,12 +81,11 @@ impl<S: Store> Server<S> {
             ids: AtomicU64::new(0),
         });
         let mut connections = JoinSet::new();
-        let mut refused = false;
+        let mut lines = LineLimit::new(LINES_MAX, LINES_WINDOW, 1);
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        refused = false;
                         if let Some(guest) = Guest::enter(&server) {
                             connections.spawn(server.clone().serve(guest, stream, stop.clone()));
                         } else {
@@ -94,9 +94,10 @@ impl<S: Store> Server<S> {
                     }
                     Err(error) => {
                         // Out of file descriptors, as a rule: they come back when others close. Until
-                        // then each attempt fails at once, so it is said once and tried in a while.
-                        if !std::mem::replace(&mut refused, true) {
-                            warn!(%error, "a connection could not be accepted");
+                        // then each attempt fails at once, so it is tried in a while; and said now and
+                        // then, as attempts may fail and succeed in turn.
+                        if let Some(suppressed) = lines.admit(server.started.elapsed(), ()) {
+                            warn!(%error, suppressed, "a connection could not be accepted");
                         }
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
@@ -193,4 +194,7 @@ impl Default for ServerLimits {
 /// How long a server that stops waits for requests in flight.
 pub const GRACE: Duration = Duration::from_secs(2);
 const CLIENTS_BYTES_MAX: usize = 48 << 20;
+/// Lines about connections that could not be accepted, in each [`LINES_WINDOW`].
+const LINES_MAX: u32 = 3;
+const LINES_WINDOW: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -240,7 +240,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_commands_and_snapshots_never_panic(
+    fn noise_does_the_same_to_each_machine_and_is_whole_or_refused(
         noise in prop::collection::vec(any::<u8>(), 0..200),
         at in any::<prop::sample::Index>(),
     ) {

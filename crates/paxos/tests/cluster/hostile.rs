@@ -321,7 +321,7 @@ impl Victim {
 }
 
 #[test]
-fn nonsense_does_not_panic() {
+fn nonsense_reaches_every_role_and_ends() {
     let (mut led, mut learned, mut followed) = (0, 0, 0);
     for seed in 0..4000 {
         let mut cluster = Cluster::new(3, |config| config.cache_bytes_max = 60);

@@ -193,7 +193,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nonsense_does_not_panic(inputs in prop::collection::vec(input(), 1..60), check_quorum in any::<bool>()) {
+    fn nonsense_takes_nothing_back(inputs in prop::collection::vec(input(), 1..60), check_quorum in any::<bool>()) {
         play(inputs, check_quorum);
     }
 }

@@ -10,13 +10,14 @@ use crate::hello::{Greeting, Unreadable};
 use crate::{Hello, NodeId, Refused};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// Accepts until the listener is closed. The connections' tasks end with this one.
@@ -27,7 +28,14 @@ pub(crate) async fn accept_peers(shared: Arc<Shared>) {
     loop {
         let accepted = tokio::select! {
             accepted = shared.accept() => accepted,
-            Some(_ended) = connections.join_next() => continue,
+            Some(ended) = connections.join_next() => {
+                match ended.map_err(JoinError::try_into_panic) {
+                    // A broken invariant of our own, not the peer's doing: this task ends of it too, and
+                    // with it the transport.
+                    Err(Ok(panic)) => resume_unwind(panic),
+                    Ok(()) | Err(Err(_)) => continue,
+                }
+            }
         };
         match accepted {
             Some(Ok((stream, address))) => {

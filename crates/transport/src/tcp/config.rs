@@ -8,7 +8,8 @@ use std::time::Duration;
 use std::{fmt, io};
 
 /// Whether a peer with this hello is welcome. Asked on every connection, inbound and outbound,
-/// after the names were found to fit: the place to pin a node's name to its disk.
+/// after the names were found to fit: the place to pin a node's name to its disk. If it panics, the
+/// peer is refused as [`Refused::Unjudged`], which is told in the log, and may try again.
 pub type Admit = Arc<dyn Fn(&Hello) -> Result<(), Refused> + Send + Sync>;
 
 /// Where to listen for peers.

@@ -12,11 +12,14 @@
 //! | `hello_refused` | warn | this node does not want to talk to whoever said hello, and why |
 //! | `stranger` | info | somebody said something other than a hello, or nothing in time |
 //! | `stream_corrupt` | warn | what a peer sends is damaged |
+//! | `admit_panicked` | error | whoever was asked whether a peer is welcome panicked, and with which words |
+//! | `task_ended` | error | a task of the transport panicked, or its runtime ended it: the transport has ended |
 //! | `accept_failed` | warn | no connection can be accepted: out of descriptors, most likely |
 //!
 //! A source is a peer, or an address without its port. The line that follows others which were not
 //! written says how many. All of them are counted in [`Status`](super::Status) as well.
 
+use std::any::Any;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -64,6 +67,13 @@ macro_rules! tell {
     };
 }
 pub(crate) use tell;
+
+/// The words of a panic, as far as they are words.
+pub(crate) fn what_panicked(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words")
+}
 
 /// Lines of one event and source in each [`WINDOW`].
 const LINES_MAX: u32 = 3;

@@ -18,6 +18,7 @@ pub use status::{PeerStatus, Status};
 
 use crate::{Lane, NodeId, Parcel, Transport, frame};
 use bytes::Bytes;
+use events::{Source, tell, what_panicked};
 use shared::{Arrival, Shared};
 use status::count;
 use std::net::SocketAddr;
@@ -25,13 +26,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 /// A [`Transport`] over TCP connections to the peers of [`TcpConfig`].
 ///
 /// [`flush`](Transport::flush) writes from the caller's thread as long as the streams take it; only
 /// the rest is left to tasks. Dropping it closes the port at once, and the connections and tasks as
 /// soon as the runtime turns.
+///
+/// It ends by itself only when one of its tasks does, by a panic or with the runtime it was bound on: then
+/// that is told in the log, and [`poll_recv`](Transport::poll_recv) says that it is closed.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -64,8 +68,10 @@ pub struct Tcp {
     _arrivals_to: mpsc::UnboundedSender<Arrival>,
     address: SocketAddr,
     frame_bytes_max: usize,
-    /// Aborts its tasks when dropped.
-    _tasks: JoinSet<()>,
+    /// None of them ends before the transport does. Aborted when dropped.
+    tasks: JoinSet<()>,
+    /// A task ended, so peers are not accepted or dialed any more.
+    ended: bool,
 }
 
 impl Tcp {
@@ -99,7 +105,8 @@ impl Tcp {
             _arrivals_to: arrivals_to,
             address,
             frame_bytes_max,
-            _tasks: tasks,
+            tasks,
+            ended: false,
         })
     }
 
@@ -124,6 +131,31 @@ impl Tcp {
     }
 }
 
+impl Tcp {
+    /// A node that is deaf to one peer for ever is worse than one that has ended: nobody looks after it.
+    fn end(&mut self, ended: Option<Result<(), JoinError>>) {
+        self.ended = true;
+        self.shared.close();
+        self.tasks.abort_all();
+        let reason = match ended {
+            Some(Err(error)) if error.is_panic() => match error.try_into_panic() {
+                Ok(panic) => what_panicked(&*panic).to_owned(),
+                Err(error) => error.to_string(),
+            },
+            Some(Err(error)) => error.to_string(),
+            Some(Ok(())) | None => "it had nothing left to do".into(),
+        };
+        tell!(
+            self.shared,
+            error,
+            "task_ended",
+            Source::Here,
+            reason,
+            "a task of the transport has ended"
+        );
+    }
+}
+
 impl Transport for Tcp {
     fn send(&mut self, to: NodeId, lane: Lane, parcel: Parcel) {
         let counters = &self.shared.counters;
@@ -141,8 +173,15 @@ impl Transport for Tcp {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>> {
-        let arrival = ready!(self.arrivals.poll_recv(cx));
-        Poll::Ready(arrival.map(|arrival| (arrival.from, arrival.message)))
+        if !self.ended {
+            if let Poll::Ready(Some(arrival)) = self.arrivals.poll_recv(cx) {
+                return Poll::Ready(Some((arrival.from, arrival.message)));
+            }
+            // Only with nothing to hand over, so that messages cost no look at the tasks.
+            let ended = ready!(self.tasks.poll_join_next(cx));
+            self.end(ended);
+        }
+        Poll::Ready(None)
     }
 
     fn status(&self) -> Status {

@@ -1,7 +1,7 @@
 //! What the owner of a transport and its tasks share.
 
 use super::config::Admit;
-use super::events::{Lines, Source, tell};
+use super::events::{Lines, Source, tell, what_panicked};
 use super::link::Link;
 use super::status::{Counters, PeerStatus, Status, count};
 use crate::hello::{Greeting, Incarnations};
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -124,12 +125,25 @@ impl Shared {
         Some((peer, number))
     }
 
+    /// Asks the owner of the transport. A panic there is about one hello, and no reason to have
+    /// nothing to do with that peer, or any other, from now on.
+    fn admit(&self, hello: &Hello, source: Source) -> Result<(), Refused> {
+        // What the closure leaves half done it sees again itself, as after a panic anywhere.
+        catch_unwind(AssertUnwindSafe(|| (self.admit.0)(hello))).unwrap_or_else(|panic| {
+            tell!(
+                self, error, "admit_panicked", source,
+                node = %hello.node, panic = what_panicked(&*panic), "whoever admits peers panicked"
+            );
+            Err(Refused::Unjudged)
+        })
+    }
+
     /// Whether to talk to whoever sent this greeting, from `source`.
     pub(crate) fn judge(&self, greeting: &Greeting, source: Source) -> Result<(), Refused> {
         let hello = &greeting.hello;
         let judged = greeting.judge(&self.hello).and_then(|()| {
             let peer = self.peers.get(&hello.node).ok_or(Refused::UnknownNode)?;
-            (self.admit.0)(hello)?;
+            self.admit(hello, source)?;
             let later = self
                 .incarnations
                 .lock()

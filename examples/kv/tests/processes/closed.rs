@@ -3,9 +3,9 @@
 use std::fs;
 
 use synod_kv::{Cluster, ExitStatus, Protocol};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{PATIENCE, other_than, start_by, write_until_acknowledged};
+use super::{PATIENCE, POLL_EVERY, other_than, start_by, write_until_acknowledged};
 
 /// A disk whose syncs fail after a while. What the node holds is uncertain from then on, so it says
 /// nothing more and ends; and starts again when somebody has seen to the disk.
@@ -38,6 +38,17 @@ pub(crate) async fn ends_when_its_disk_fails(protocol: Protocol) {
     cluster.set_arguments(broken, &[]);
     cluster.restart(broken).unwrap();
     cluster.ready(PATIENCE).await.unwrap();
+}
+
+/// As [`status`], of a node whose standard input stays open meanwhile: nothing but what was done before
+/// makes it end.
+pub(crate) async fn status_of_itself(cluster: &mut Cluster, id: u64) -> ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    while cluster.check_alive(id).is_ok() {
+        assert!(Instant::now() < deadline, "node {id} goes on");
+        sleep(POLL_EVERY).await;
+    }
+    status(cluster, id).await
 }
 
 /// What a supervisor sees.

@@ -5,11 +5,14 @@
 mod away;
 mod closed;
 mod descriptors;
+#[cfg(feature = "raft")]
+mod diverged;
 mod full;
 mod heavy;
 mod listeners;
 mod majority;
 mod slow;
+mod stopped;
 
 use std::{
     collections::BTreeMap,
@@ -77,6 +80,11 @@ macro_rules! tests {
             #[tokio::test]
             async fn slow_disks_everywhere_cost_time_and_no_service() {
                 super::slow::serves_on_slow_disks(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn a_snapshot_under_way_does_not_hold_up_a_node_that_is_told_to_stop() {
+                super::stopped::gives_its_snapshot_up(Protocol::$variant).await;
             }
 
             #[tokio::test]

@@ -1,0 +1,76 @@
+//! A node whose data somebody put back from a copy. By Raft; a Paxos acceptor is asked again for what it
+//! has.
+
+use std::{fs, path::Path};
+
+use synod_kv::{Cluster, ExitStatus, Protocol, info_field};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    PATIENCE, POLL_EVERY, closed::status_of_itself, connect, number, other_than, start_by,
+    write_until_acknowledged,
+};
+
+/// A data directory that was put back from a copy holds less than its node has acknowledged. The node
+/// ends as one that a supervisor leaves alone, and says why; the others go on.
+#[tokio::test]
+async fn a_node_on_an_older_copy_of_its_data_ends_as_diverged() {
+    let (mut cluster, directory) = start_by(Protocol::Raft, 3, &["--log", "error"]).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let put_back = other_than(&cluster, leader);
+    write_until_acknowledged(&cluster, leader, "early").await;
+    cluster.kill(&[put_back]).await.unwrap();
+    let data = directory.path().join(format!("node-{put_back}"));
+    let copy = directory.path().join("copy");
+    copy_files(&data, &copy);
+
+    // A life in which it acknowledges more than the copy has.
+    cluster.restart(put_back).unwrap();
+    for round in 0..20 {
+        write_until_acknowledged(&cluster, leader, &format!("late {round}")).await;
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let written = number(&cluster, leader, "commit_index").await;
+    while matched(&cluster, leader, put_back).await < written {
+        assert!(Instant::now() < deadline, "node {put_back} lags behind");
+        sleep(POLL_EVERY).await;
+    }
+    cluster.kill(&[put_back]).await.unwrap();
+    assert_eq!(cluster.leader(PATIENCE).await.unwrap(), leader);
+
+    fs::remove_dir_all(&data).unwrap();
+    copy_files(&copy, &data);
+    cluster.restart(put_back).unwrap();
+    assert_eq!(
+        status_of_itself(&mut cluster, put_back).await,
+        ExitStatus::Diverged
+    );
+    let log = fs::read_to_string(cluster.log(put_back)).unwrap();
+    let last = log.lines().last().unwrap();
+    assert!(
+        last.starts_with("kv: this node serves nothing any more: "),
+        "{log}"
+    );
+    write_until_acknowledged(&cluster, leader, "after").await;
+}
+
+/// How far the leader knows that a peer holds its log.
+async fn matched(cluster: &Cluster, leader: u64, peer: u64) -> u64 {
+    let text = connect(cluster, leader).await.info().await.unwrap();
+    let line = info_field(&text, &format!("peer{peer}")).unwrap_or_default();
+    let fields = line.split(',');
+    let matched = fields
+        .filter_map(|field| field.strip_prefix("matched="))
+        .next();
+    matched
+        .and_then(|matched| matched.parse().ok())
+        .unwrap_or_else(|| panic!("nothing of node {peer} in\n{text}"))
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
