@@ -10,15 +10,15 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::rig::{NEVER, alone, rejected, three};
+use super::rig::{NEVER, alone, rejected, three};
 
 /// Keeps the lines of this library.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
 
 impl Heard {
     /// Lines with the event of this name.
-    fn of(&self, name: &str) -> Vec<String> {
+    pub(crate) fn of(&self, name: &str) -> Vec<String> {
         let name = format!("event={name:?} ");
         let lines = self.0.lock().unwrap();
         let of = lines.iter().filter(|line| line.contains(&name));
