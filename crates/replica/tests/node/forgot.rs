@@ -17,8 +17,7 @@ use super::rig::{Counter, NEVER, start};
 /// stops for good, and its leader tells of it.
 #[tokio::test]
 async fn a_node_that_has_forgotten_is_stopped() {
-    let heard = Heard::default();
-    let _guard = tracing::subscriber::set_default(heard.clone());
+    let (heard, _guard) = Heard::listen();
     let network = MemoryNetwork::new();
     let open = async |id: u64, disk: &SimDisk, boot: u64| {
         let transport = network.join(NodeId(id));
