@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -79,6 +79,9 @@ pub enum Ran<T> {
     Whole(Option<Done>),
     /// Not yet: this job is to be done next, before any other.
     Left(Job<T>),
+    /// Not now, and nothing of it: something has run out that the job needs, a descriptor for one. It is
+    /// to be done a while later, before any other.
+    Later(Job<T>, SnapshotError),
 }
 
 /// A state that no longer changes, and how to write it.
@@ -211,13 +214,21 @@ impl<S: StateMachine> Applier<S> {
     /// Does one job.
     ///
     /// # Errors
-    /// When a snapshot cannot be restored; the applier must not be used again.
+    /// When a snapshot cannot be restored, also for want of a descriptor; the applier must not be used
+    /// again.
     pub fn run<T: Ticket<S>>(&mut self, job: Job<T>) -> Result<Option<Done>, ApplyError> {
         let mut job = job;
         loop {
             match self.run_within(job, &mut |_| true)? {
                 Ran::Whole(done) => return Ok(done),
                 Ran::Left(rest) => job = rest,
+                Ran::Later(job, source) => {
+                    let index = match job {
+                        Job::Restore(snapshot) => snapshot.index,
+                        _ => self.at.index,
+                    };
+                    return Err(ApplyError::Open { index, source });
+                }
             }
         }
     }
@@ -227,7 +238,7 @@ impl<S: StateMachine> Applier<S> {
     /// is never split.
     ///
     /// # Errors
-    /// Those of [`run`](Self::run).
+    /// When a snapshot cannot be restored; the applier must not be used again.
     pub fn run_within<T: Ticket<S>>(
         &mut self,
         job: Job<T>,
@@ -274,7 +285,14 @@ impl<S: StateMachine> Applier<S> {
             }
             Job::Freeze => Some(Done::Frozen(self.freeze())),
             Job::Restore(snapshot) => {
-                self.restore(&snapshot)?;
+                let index = snapshot.index;
+                match self.snapshots.open(self.group, index) {
+                    Ok((found, body)) => self.restore(found, body)?,
+                    Err(full @ SnapshotError::Full) => {
+                        return Ok(Ran::Later(Job::Restore(snapshot), full));
+                    }
+                    Err(source) => return Err(ApplyError::Open { index, source }),
+                }
                 Some(Done::Applied(self.at.index))
             }
         };
@@ -331,12 +349,8 @@ impl<S: StateMachine> Applier<S> {
         Frozen { snapshot, write }
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), ApplyError> {
-        let index = snapshot.index;
-        let (found, mut body) = self
-            .snapshots
-            .open(self.group, index)
-            .map_err(|source| ApplyError::Open { index, source })?;
+    fn restore(&mut self, found: Snapshot, mut body: impl Read) -> Result<(), ApplyError> {
+        let index = found.index;
         let failed = |source| ApplyError::Restore { index, source };
         self.names = names::decode(&mut body).map_err(failed)?;
         self.machine.restore(&mut body).map_err(failed)?;

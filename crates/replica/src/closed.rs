@@ -82,7 +82,8 @@ impl From<Stopped> for Closed {
 pub struct Cause(Arc<dyn Error + Send + Sync>);
 
 impl Cause {
-    pub(crate) fn new(error: impl Error + Send + Sync + 'static) -> Self {
+    /// A cause that has this error, and what that came from.
+    pub fn new(error: impl Error + Send + Sync + 'static) -> Self {
         Self(Arc::new(error))
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_transport::{NodeId, Transport};
@@ -74,6 +75,8 @@ pub(crate) struct Hosted<P: Protocol, S: StateMachine> {
     pub(crate) applier: Applier<S>,
     /// What the machine did not finish in its share of the last turn.
     pub(crate) left: Option<Job<Waiter<S>>>,
+    /// Not before then: what it needs had run out.
+    pub(crate) left_until: Option<Instant>,
     pub(crate) clock: Clock,
     pub(crate) events: Events,
     pub(crate) requests: mpsc::Receiver<(Request<Waiter<S>>, usize)>,
@@ -167,9 +170,21 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
             Ran::Whole(Some(done)) => self.engine.handle_done(done),
             Ran::Whole(None) => {}
             Ran::Left(job) => self.left = Some(job),
+            Ran::Later(job, why) => {
+                let (now, what, why) = (clock.now(), "restored", why.to_string());
+                let event = Event::SnapshotFailed { what, why };
+                self.events.tell(now, Some(self.id), &event);
+                (self.left, self.left_until) = (Some(job), Some(now + LATER));
+            }
         }
-        self.engine.hold_jobs(budget.is_spent());
+        self.hold_jobs(budget);
         Ok(())
+    }
+
+    /// No job overtakes one that waits.
+    fn hold_jobs(&mut self, budget: &Budget) {
+        let waits = self.left_until.is_some();
+        self.engine.hold_jobs(waits || budget.is_spent());
     }
 
     fn perform(
@@ -222,8 +237,11 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
             self.engine
                 .handle_completion(now, completion.map_err(Stopped::Panicked)?)?;
         }
-        self.engine.hold_jobs(budget.is_spent());
-        if let Some(job) = self.left.take_if(|_| !budget.is_spent()) {
+        self.left_until.take_if(|until| *until <= now);
+        self.hold_jobs(budget);
+        if self.left_until.is_none()
+            && let Some(job) = self.left.take_if(|_| !budget.is_spent())
+        {
             self.run(job, budget)?;
         }
         let mut appended = false;
@@ -234,7 +252,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
     }
 
     fn has_jobs(&self) -> bool {
-        self.left.is_some() || self.engine.holds_jobs()
+        self.left_until.is_none() && (self.left.is_some() || self.engine.holds_jobs())
     }
 
     fn set_disk(&mut self, now: Instant, disk: DiskHealth) {
@@ -245,7 +263,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
         if self.closed.is_none() {
             self.closed = Some(closed.clone());
             // Whoever waits for the rest of an entry is told `Unknown`: it is applied elsewhere.
-            self.left = None;
+            (self.left, self.left_until) = (None, None);
             self.engine.close(closed.reason());
             self.tasks.give_up();
         }
@@ -275,6 +293,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
                     leader: engine.leadership.map(|leader| leader.node),
                 };
                 self.events.look(now, self.id, seen);
+                self.events.look_at(now, self.id, &engine.core.peers);
             }
         }
         let closed = self.closed.clone();
@@ -284,10 +303,14 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.engine.poll_timeout()
+        let timeouts = [self.engine.poll_timeout(), self.left_until];
+        timeouts.into_iter().flatten().min()
     }
 
     fn take_tasks(&mut self) -> JoinSet<()> {
         std::mem::take(&mut self.tasks.running)
     }
 }
+
+/// After this a job is tried again for which something had run out.
+const LATER: Duration = Duration::from_millis(100);

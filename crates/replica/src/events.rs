@@ -11,12 +11,14 @@
 //! | `snapshot_taken` | info | a snapshot of this node's state is durable |
 //! | `snapshot_received` | info | a snapshot was received whole from a peer |
 //! | `snapshot_restored` | info | the machine restarted from a snapshot |
-//! | `snapshot_failed` | warn | a snapshot could not be taken or received, and why |
+//! | `snapshot_failed` | warn | a snapshot could not be taken, received, restored or verified, and why |
 //! | `snapshot_waits` | warn | the rest of a snapshot has no space here; it is asked for again |
 //! | `peer_waits` | warn | a peer that reads a snapshot here has no space for the rest |
 //! | `peer_left_behind` | warn | log that a peer will need was cut: it must begin anew |
+//! | `peer_forgot` | warn | the disk of a peer lost what it acknowledged: it has stopped for good |
 //! | `snapshot_damaged` | warn | a peer got a snapshot of this node damaged; it is verified here |
-//! | `slow_sync` | warn | syncs of the log take longer than [`SLOW_SYNC`] |
+//! | `slow_sync` | warn | syncs of the log begin to take longer than [`SLOW_SYNC`], and at most once a minute the worst |
+//! | `fast_sync` | info | they do not any more, and how long they did |
 //! | `disk_full` | warn | the log has no space left: nothing new is taken |
 //! | `disk_space` | info | it has space again, and how long it had none |
 //! | `group_stopped` | error | a group serves nothing any more on this node, and why |
@@ -32,7 +34,7 @@ use synod_transport::{LineLimit, NodeId};
 use synod_wal::GroupId;
 
 use crate::closed::Closed;
-use crate::protocol::{Epoch, Role};
+use crate::protocol::{Epoch, PeerStatus, Role};
 use crate::time::Instant;
 
 /// Something that a person waits for.
@@ -90,8 +92,15 @@ pub(crate) enum Event {
         index: u64,
         peer: NodeId,
     },
+    PeerForgot {
+        peer: NodeId,
+    },
     SlowSync {
         took: Duration,
+    },
+    FastSync {
+        after: Duration,
+        worst: Duration,
     },
     DiskFull,
     DiskSpace {
@@ -128,7 +137,9 @@ impl Event {
             Self::PeerWaits { .. } => "peer_waits",
             Self::PeerLeftBehind { .. } => "peer_left_behind",
             Self::SnapshotDamaged { .. } => "snapshot_damaged",
+            Self::PeerForgot { .. } => "peer_forgot",
             Self::SlowSync { .. } => "slow_sync",
+            Self::FastSync { .. } => "fast_sync",
             Self::DiskFull => "disk_full",
             Self::DiskSpace { .. } => "disk_space",
             Self::GroupStopped { .. } => "group_stopped",
@@ -146,12 +157,14 @@ impl Event {
             | Self::SnapshotTaken { .. }
             | Self::SnapshotReceived { .. }
             | Self::SnapshotRestored { .. }
+            | Self::FastSync { .. }
             | Self::DiskSpace { .. } => Level::Info,
             Self::QuorumLost { .. }
             | Self::SnapshotFailed { .. }
             | Self::SnapshotWaits { .. }
             | Self::PeerWaits { .. }
             | Self::PeerLeftBehind { .. }
+            | Self::PeerForgot { .. }
             | Self::SnapshotDamaged { .. }
             | Self::SlowSync { .. }
             | Self::DiskFull => Level::Warn,
@@ -216,6 +229,16 @@ impl fmt::Display for Event {
                 f,
                 "{peer} got the snapshot up to {index} damaged: it is verified here"
             ),
+            Self::PeerForgot { peer } => write!(
+                f,
+                "{peer} does not hold what it acknowledged: its disk lost it, and it has stopped for good"
+            ),
+            Self::FastSync { after, worst } => write!(
+                f,
+                "syncs of the log are fast again, after {} s; the slowest took {} ms",
+                after.as_secs(),
+                worst.as_millis()
+            ),
             Self::SlowSync { took } => write!(f, "a sync of the log takes {} ms", took.as_millis()),
             Self::DiskFull => f.write_str("no space left for the log: nothing new is taken"),
             Self::DiskSpace { after } => {
@@ -241,6 +264,8 @@ pub(crate) struct Events {
     seen: Seen,
     /// Whom this node followed last, itself included.
     followed: Option<NodeId>,
+    /// The peers that have forgotten, as was told.
+    forgot: Vec<NodeId>,
     /// That the group has stopped was told.
     pub(crate) closed: bool,
 }
@@ -251,6 +276,7 @@ impl Events {
             limit: LineLimit::new(LINES_MAX, WINDOW, SOURCES_MAX),
             seen: Seen::default(),
             followed: None,
+            forgot: Vec::new(),
             closed: false,
         }
     }
@@ -259,6 +285,7 @@ impl Events {
         let peer = match event {
             Event::PeerWaits { peer, .. }
             | Event::PeerLeftBehind { peer }
+            | Event::PeerForgot { peer }
             | Event::SnapshotDamaged { peer, .. } => Some(*peer),
             _ => None,
         };
@@ -280,6 +307,18 @@ impl Events {
         if before != seen {
             for event in self.changes(before, seen).into_iter().flatten() {
                 self.tell(now, Some(group), &event);
+            }
+        }
+    }
+
+    /// Tells of each peer that has forgotten once, for as long as this node sees it so.
+    pub(crate) fn look_at(&mut self, now: Instant, group: GroupId, peers: &[PeerStatus]) {
+        let forgot = |id: &NodeId| peers.iter().any(|peer| peer.forgot && peer.id == *id);
+        self.forgot.retain(forgot);
+        for peer in peers.iter().filter(|peer| peer.forgot) {
+            if !self.forgot.contains(&peer.id) {
+                self.forgot.push(peer.id);
+                self.tell(now, Some(group), &Event::PeerForgot { peer: peer.id });
             }
         }
     }
@@ -425,7 +464,12 @@ mod tests {
             Event::PeerWaits { index, peer },
             Event::PeerLeftBehind { peer },
             Event::SnapshotDamaged { index, peer },
+            Event::PeerForgot { peer },
             Event::SlowSync { took },
+            Event::FastSync {
+                after: took,
+                worst: took,
+            },
             Event::DiskFull,
             Event::DiskSpace { after: took },
             Event::GroupStopped { why: why.clone() },

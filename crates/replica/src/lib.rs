@@ -119,7 +119,7 @@ pub use protocol::{
     PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role,
 };
 pub use status::{Peer, Status};
-pub use task::{Completion, SnapshotName, Task};
+pub use task::{Completion, Piece, SnapshotName, Task};
 pub use time::Instant;
 
 #[cfg(feature = "paxos")]

@@ -27,8 +27,8 @@ pub use threaded::ThreadedLog;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// There is no space; nothing was written, and the same may succeed later.
-    #[error("no space is left for the log")]
+    /// There is no space, or no descriptor; nothing was written, and the same may succeed later.
+    #[error("no space or no descriptor is left for the log")]
     Full,
     /// The range begins at or before the log's start.
     #[error("the log begins after {start}")]
@@ -105,7 +105,8 @@ pub trait Log: Send + 'static {
     /// What is stored of a group.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read; [`LogError::Full`] when nothing is wrong with it and no descriptor is
+    /// left to read it by.
     fn recover(&mut self, group: GroupId) -> Result<Recovered, LogError>;
     /// The readers' half.
     fn reader(&self) -> Arc<dyn LogReader>;

@@ -244,6 +244,7 @@ fn open<C: Configured, S: StateMachine>(
         engine: Engine::<_, Waiter<S>>::new(engine, core),
         applier: Applier::new(id, machine, membership, host.log.snapshots()),
         left: None,
+        left_until: None,
         clock: host.clock,
         events: Events::new(),
         requests,

@@ -136,6 +136,9 @@ pub struct PeerStatus {
     pub id: NodeId,
     /// The highest index it is known to hold durably.
     pub matched: u64,
+    /// Its disk lost what it acknowledged to this leader, and it has stopped: it counts for nothing.
+    /// Only Raft stops it, and only there its leader is told.
+    pub forgot: bool,
 }
 
 /// A core at a glance.

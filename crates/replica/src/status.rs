@@ -70,6 +70,9 @@ pub struct Peer {
     pub matched: Option<u64>,
     /// How many indexes of the leader's log it is not known to hold.
     pub lag: Option<u64>,
+    /// Its disk lost what it acknowledged to this leader: it has stopped, and counts for nothing. Somebody
+    /// has to look after it.
+    pub forgot: bool,
     /// When a frame of it came last, to a tenth of a second.
     pub heard: Option<std::time::Instant>,
 }
@@ -167,6 +170,7 @@ impl Status {
             Peer {
                 id,
                 matched,
+                forgot: known.is_some_and(|peer| peer.forgot),
                 lag: matched.map(|matched| core.last.saturating_sub(matched)),
                 heard: shown.filter(|shown| fresh(*shown)).or(heard),
             }

@@ -69,6 +69,22 @@ impl From<&Snapshot> for SnapshotName {
     }
 }
 
+/// What became of [`Task::ReadChunk`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// It was read.
+    Read {
+        /// The whole file's length in bytes.
+        len: u64,
+        /// The piece.
+        bytes: Bytes,
+    },
+    /// There is no such snapshot, or no such piece of it.
+    Gone,
+    /// It cannot be read at present, for want of a descriptor: the snapshot is there.
+    NotNow,
+}
+
 /// How a task ended.
 #[derive(Debug)]
 pub enum Completion<P: Protocol> {
@@ -78,8 +94,7 @@ pub enum Completion<P: Protocol> {
     Saved(Result<(Snapshot, u64), SnapshotError>),
     /// Of [`Task::Prune`].
     Pruned,
-    /// Of [`Task::ReadChunk`]: the file's length and the piece, `None` when there is no such
-    /// snapshot.
+    /// Of [`Task::ReadChunk`].
     ChunkRead {
         /// Who asked.
         to: NodeId,
@@ -87,8 +102,8 @@ pub enum Completion<P: Protocol> {
         snapshot: SnapshotName,
         /// From which byte.
         at: u64,
-        /// The file's length, and the bytes.
-        piece: Option<(u64, Bytes)>,
+        /// What was found.
+        piece: Piece,
     },
     /// Of [`Task::WriteChunk`]: the piece is stored, up to this byte.
     ChunkWritten(Snapshot, Result<u64, SnapshotError>),
@@ -227,21 +242,29 @@ fn read_chunk(
     bytes_max: usize,
     group: GroupId,
     snapshots: &dyn SnapshotStore,
-) -> Option<(u64, Bytes)> {
-    let len = snapshots.len(group, name.index).ok()?;
-    let want = usize::try_from(len.checked_sub(at)?).map_or(bytes_max, |left| left.min(bytes_max));
-    let mut piece = BytesMut::zeroed(want);
-    let mut filled = 0;
-    while filled < want {
-        match snapshots
-            .read(group, name.index, at + filled as u64, &mut piece[filled..])
-            .ok()?
-        {
-            0 => return None,
-            n => filled += n,
+) -> Piece {
+    let index = name.index;
+    let read = || -> Result<Option<(u64, Bytes)>, SnapshotError> {
+        let len = snapshots.len(group, index)?;
+        let Some(left) = len.checked_sub(at) else {
+            return Ok(None);
+        };
+        let want = usize::try_from(left).map_or(bytes_max, |left| left.min(bytes_max));
+        let mut piece = BytesMut::zeroed(want);
+        let mut filled = 0;
+        while filled < want {
+            match snapshots.read(group, index, at + filled as u64, &mut piece[filled..])? {
+                0 => return Ok(None),
+                n => filled += n,
+            }
         }
+        Ok(Some((len, piece.freeze())))
+    };
+    match read() {
+        Ok(Some((len, bytes))) => Piece::Read { len, bytes },
+        Err(SnapshotError::Full) => Piece::NotNow,
+        Ok(None) | Err(_) => Piece::Gone,
     }
-    Some((len, piece.freeze()))
 }
 
 /// What is written of a snapshot between two looks at whether it is still wanted.

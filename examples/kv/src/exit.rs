@@ -49,11 +49,17 @@ pub(crate) const STATUSES: &str = "Exit status:
 
 #[cfg(test)]
 mod tests {
+    use synod_replica::Cause;
+
     use super::*;
 
     #[test]
     fn each_end_has_its_own_status_and_help_tells_it() {
+        let cause = || Cause::new(std::io::Error::other("oh"));
         for (closed, status) in [
+            (Closed::Log(cause()), ExitStatus::Storage),
+            (Closed::Machine(cause()), ExitStatus::Machine),
+            (Closed::Diverged(cause()), ExitStatus::Diverged),
             (Closed::MachinePanicked("oh".into()), ExitStatus::Machine),
             (Closed::Panicked("oh".into()), ExitStatus::Broken),
             (Closed::Transport, ExitStatus::Broken),

@@ -154,6 +154,7 @@ fn peer_of(
         id: peer.id.0,
         matched: peer.matched,
         lag: peer.lag,
+        forgot: peer.forgot,
         heard_ms: peer.heard.map(ago),
         is_connected: transport
             .peers

@@ -159,15 +159,17 @@ impl Display for Standing<'_> {
         let Peer {
             matched,
             lag,
+            forgot,
             heard_ms,
             is_connected,
             ..
         } = self.0;
         write!(
             f,
-            "connected={},heard_ms={},matched={},lag={}",
+            "connected={},heard_ms={},forgot={},matched={},lag={}",
             u8::from(*is_connected),
             Known(heard_ms.as_ref()),
+            u8::from(*forgot),
             Known(matched.as_ref()),
             Known(lag.as_ref())
         )
@@ -209,6 +211,7 @@ mod tests {
             id,
             matched: Some(7),
             lag: Some(2),
+            forgot: id == 3,
             heard_ms: None,
             is_connected: true,
         };
@@ -222,11 +225,9 @@ mod tests {
         };
         let all = text(&[], Facts::default(), &consensus);
         assert_eq!(info_field(&all, "closed"), Some("storage failed"));
-        for field in ["peer2", "peer3"] {
-            assert_eq!(
-                info_field(&all, field),
-                Some("connected=1,heard_ms=,matched=7,lag=2")
-            );
+        for (field, forgot) in [("peer2", 0), ("peer3", 1)] {
+            let expected = format!("connected=1,heard_ms=,forgot={forgot},matched=7,lag=2");
+            assert_eq!(info_field(&all, field), Some(&*expected));
         }
         assert_eq!(info_field(&all, "disk_full_seconds"), Some("3"));
         assert_eq!(info_field(&all, "bulk_dropped"), Some("9"));

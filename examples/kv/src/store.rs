@@ -103,6 +103,8 @@ pub struct Peer {
     pub matched: Option<u64>,
     /// How many entries of the leader's log it is not known to hold.
     pub lag: Option<u64>,
+    /// Its disk lost what it acknowledged to this leader, and it has stopped.
+    pub forgot: bool,
     /// How long ago it was heard, in milliseconds.
     pub heard_ms: Option<u64>,
     /// There is a connection on which to send to it.

@@ -13,7 +13,7 @@ use crate::events::Event;
 use crate::frame::Frame;
 use crate::log::LogError;
 use crate::protocol::Protocol;
-use crate::task::{SnapshotName, Task};
+use crate::task::{Piece, SnapshotName, Task};
 use crate::time::Instant;
 
 impl<P: Protocol, T> Engine<P, T> {
@@ -176,7 +176,16 @@ impl<P: Protocol, T> Engine<P, T> {
         result: Result<(), SnapshotError>,
     ) -> Result<(), Poisoned> {
         self.transfer.verified();
-        result.map_err(|error| Poisoned(LogError::Failed(error.into())))
+        match result {
+            // It could not be opened for want of a descriptor, which says nothing about it: whoever gets
+            // it damaged again asks again.
+            Err(error @ SnapshotError::Full) => {
+                let (what, why) = ("verified", error.to_string());
+                self.note(Event::SnapshotFailed { what, why });
+                Ok(())
+            }
+            result => result.map_err(|error| Poisoned(LogError::Failed(error.into()))),
+        }
     }
 
     pub(super) fn handle_piece_read(
@@ -185,15 +194,18 @@ impl<P: Protocol, T> Engine<P, T> {
         to: NodeId,
         name: SnapshotName,
         at: u64,
-        piece: Option<(u64, Bytes)>,
+        piece: Piece,
     ) {
         self.reading.remove(&to);
         match piece {
-            Some((len, bytes)) => {
+            Piece::Read { len, bytes } => {
                 self.transfer.serve(now, to, name.index);
                 self.send(to, Lane::Bulk, &Frame::piece(name, at, len), vec![bytes]);
             }
-            None => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
+            Piece::Gone => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
+            // Were it told that the snapshot is gone, it would throw away what it has of it. It asks
+            // again by itself.
+            Piece::NotNow => {}
         }
     }
 

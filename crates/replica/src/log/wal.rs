@@ -36,7 +36,8 @@ impl<D: Disk> Log for Wal<D> {
     fn recover(&mut self, group: GroupId) -> Result<Recovered, LogError> {
         let recovered = Self::recover(self, group).map_err(read_failed)?;
         let (index, tag) = recovered.start;
-        let snapshot = Self::snapshots(self).list(group).map_err(failed)?.pop();
+        let snapshot = Self::snapshots(self).list(group);
+        let snapshot = snapshot.map_err(list_failed)?.pop();
         let slots = Box::new(recovered.slots.map(|slot| slot.map_err(read_failed)));
         Ok(Recovered {
             state: recovered.state,
@@ -140,6 +141,13 @@ impl<D: Disk> SnapshotStore for Snapshots<D> {
 
     fn remove_before(&self, group: GroupId, index: u64) -> Result<(), SnapshotError> {
         Self::remove_before(self, group, index)
+    }
+}
+
+fn list_failed(error: SnapshotError) -> LogError {
+    match error {
+        SnapshotError::Full => LogError::Full,
+        other => failed(other),
     }
 }
 

@@ -190,6 +190,8 @@ impl Protocol for Paxos {
                 .map(|p| PeerStatus {
                     id: NodeId(p.id.0),
                     matched: p.through.0,
+                    // It is given again what it lost, and cannot be told from one that restarted.
+                    forgot: false,
                 })
                 .collect(),
             ignored: ignored(self.counters()),

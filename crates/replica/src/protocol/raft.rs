@@ -178,6 +178,7 @@ impl Protocol for Raft {
                 .map(|p| PeerStatus {
                     id: NodeId(p.id.0),
                     matched: p.matched.0,
+                    forgot: p.state == raft::PeerState::Forgot,
                 })
                 .collect(),
             ignored: ignored(self.counters()),

@@ -17,7 +17,8 @@ use synod_transport::{ClusterId, DiskId, Hello, Lane, MemoryNetwork, Tcp, TcpCon
 use synod_wal::{Lsn, Op, Options, Wal};
 use tokio::time::timeout;
 
-use crate::rig::{Counter, NEVER, alone, config, rejected, start};
+use super::config;
+use super::rig::{Counter, NEVER, alone, rejected, start};
 
 /// Panics where a command tells it to.
 #[derive(Default)]
@@ -61,7 +62,7 @@ fn node(disk: &SimDisk, snapshot_log_bytes: u64) -> Node {
 }
 
 /// The group is closed for this reason, says so in every way, and looks alive in none.
-async fn stopped<S: StateMachine>(group: &Group<S>, reason: Reason) -> Closed {
+pub(crate) async fn stopped<S: StateMachine>(group: &Group<S>, reason: Reason) -> Closed {
     let closed = timeout(NEVER, group.closed()).await.unwrap();
     assert_eq!(closed.reason(), reason, "{closed}");
     let status = group.status();

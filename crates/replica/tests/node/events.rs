@@ -1,24 +1,34 @@
 //! What happens to a node is told in its log, once, with who and why.
 
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{Outcome, Reason};
 use tokio::time::timeout;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
-use crate::rig::{NEVER, alone, rejected, three};
+use super::rig::{NEVER, alone, rejected, three};
 
 /// Keeps the lines of this library.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
 
 impl Heard {
+    /// Listens in this thread. There is a second listener always, to whom nothing is said: with one alone
+    /// a line is silenced for ever when the first thread that comes by it has none.
+    pub(crate) fn listen() -> (Self, DefaultGuard) {
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(Self::default()));
+        let heard = Self::default();
+        (heard.clone(), tracing::subscriber::set_default(heard))
+    }
+
     /// Lines with the event of this name.
-    fn of(&self, name: &str) -> Vec<String> {
+    pub(crate) fn of(&self, name: &str) -> Vec<String> {
         let name = format!("event={name:?} ");
         let lines = self.0.lock().unwrap();
         let of = lines.iter().filter(|line| line.contains(&name));
@@ -56,8 +66,7 @@ impl Visit for Line {
 
 #[tokio::test]
 async fn elections_snapshots_and_the_end_are_told() {
-    let heard = Heard::default();
-    let _guard = tracing::subscriber::set_default(heard.clone());
+    let (heard, _guard) = Heard::listen();
     let disk = SimDisk::new(1);
     let (node, group) = alone(&disk, |config| config.snapshot_log_bytes = 2_000).await;
     for count in 1..=30 {
@@ -84,8 +93,7 @@ async fn elections_snapshots_and_the_end_are_told() {
 
 #[tokio::test]
 async fn whom_a_follower_follows_is_told() {
-    let heard = Heard::default();
-    let _guard = tracing::subscriber::set_default(heard.clone());
+    let (heard, _guard) = Heard::listen();
     let (_nodes, groups) = three(|_| {}).await;
     for group in &groups {
         let leader = timeout(NEVER, group.leader()).await.unwrap().unwrap();
@@ -103,8 +111,7 @@ async fn whom_a_follower_follows_is_told() {
 /// A disk that is full is one line, however often it is asked, and one when it has space again.
 #[tokio::test]
 async fn a_full_disk_is_told_once() {
-    let heard = Heard::default();
-    let _guard = tracing::subscriber::set_default(heard.clone());
+    let (heard, _guard) = Heard::listen();
     let disk = SimDisk::new(1);
     let (_node, group) = alone(&disk, |_| {}).await;
     assert_eq!(group.propose("a").await, Outcome::Ok(1));

@@ -1,230 +1,46 @@
-//! Running nodes: the loop, its tasks and its ends.
+//! Running nodes: the loop, its tasks and its ends. The loop knows no protocol, and each story is told of
+//! both.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "each module is built once for each protocol, whose configuration stands beside it"
+)]
 
-mod closed;
-mod events;
-mod rig;
-mod share;
-mod shutdown;
+#[cfg(feature = "raft")]
+#[path = "."]
+mod raft {
+    use synod_replica::raft::{Config, NodeId};
 
-use rig::{Counter, LedBy, NEVER, alone, config, rejected, start, three};
-use synod_replica::sim::SimDisk;
-use synod_replica::{
-    Closed, Consistency, GroupId, NodeConfig, NodeId, OpenGroupError, Outcome, Reason,
-};
-use synod_transport::MemoryNetwork;
-use tokio::time::timeout;
-
-#[tokio::test]
-async fn one_node_answers() {
-    let (_node, group) = alone(&SimDisk::new(1), |_| {}).await;
-    assert_eq!(
-        timeout(NEVER, group.propose("a")).await.unwrap(),
-        Outcome::Ok(1)
-    );
-    let read = group.read(Consistency::Linearizable, |counter| counter.0);
-    assert_eq!(timeout(NEVER, read).await.unwrap(), Outcome::Ok(1));
-}
-
-/// What the second half of a turn appends must be synced too: a record that cuts the log, for one.
-#[tokio::test]
-async fn the_log_is_cut_again_and_again_under_load() {
-    let (_nodes, groups) = three(|config| config.snapshot_log_bytes = 2_000).await;
-    for count in 1..=300 {
-        let group = &groups[count as usize % 3];
-        assert_eq!(
-            timeout(NEVER, group.propose("a")).await.unwrap(),
-            Outcome::Ok(count)
-        );
+    pub(crate) fn config(id: u64, nodes: u64) -> Config {
+        Config::new(NodeId(id), (1..=nodes).map(NodeId))
     }
-    let mut status = groups[0].watch();
-    let cut = status.wait_for(|status| status.snapshots_taken > 3 && status.start > 100);
-    timeout(NEVER, cut).await.unwrap().unwrap();
+
+    mod closed;
+    mod events;
+    mod forgot;
+    mod rig;
+    mod scarce;
+    mod serving;
+    mod share;
+    mod shutdown;
 }
 
-/// A client that always has a next request must not keep anybody else from the loop.
-#[tokio::test]
-async fn a_busy_group_leaves_room_for_controls() {
-    let (node, group) = alone(&SimDisk::new(1), |_| {}).await;
-    let (begun, busy) = tokio::sync::oneshot::channel();
-    let client = tokio::spawn({
-        let group = group.clone();
-        async move {
-            group.propose("a").await;
-            begun.send(()).unwrap();
-            while group.propose("a").await.ok().is_some() {}
-        }
-    });
-    busy.await.unwrap();
-    let second = node.open(GroupId(2), config(1, 1), Counter::default());
-    timeout(NEVER, second).await.unwrap().unwrap();
-    timeout(NEVER, node.shutdown()).await.unwrap();
-    timeout(NEVER, client).await.unwrap().unwrap();
-}
+#[cfg(feature = "paxos")]
+#[path = "."]
+mod paxos {
+    use synod_replica::paxos::{Config, NodeId, Quorums};
 
-#[tokio::test]
-async fn what_was_answered_is_there_after_a_restart() {
-    let disk = SimDisk::new(1);
-    let (node, group) = alone(&disk, |config| config.snapshot_log_bytes = 3_000).await;
-    for count in 1..=100 {
-        assert_eq!(
-            timeout(NEVER, group.propose("a")).await.unwrap(),
-            Outcome::Ok(count)
-        );
+    pub(crate) fn config(id: u64, nodes: u64) -> Config {
+        let nodes = (1..=nodes).map(NodeId);
+        Config::new(NodeId(id), Quorums::majority(nodes).unwrap())
     }
-    timeout(NEVER, node.shutdown()).await.unwrap();
-    assert_eq!(group.propose("a").await, rejected(Reason::Shutdown));
-    disk.0.power_loss();
-    let (_node, group) = alone(&disk, |config| config.incarnation = 2).await;
-    assert_eq!(
-        timeout(NEVER, group.propose("a")).await.unwrap(),
-        Outcome::Ok(101)
-    );
-}
 
-#[tokio::test]
-async fn a_failed_sync_stops_the_node_for_good() {
-    let disk = SimDisk::new(1);
-    let (_node, group) = alone(&disk, |_| {}).await;
-    assert_eq!(
-        timeout(NEVER, group.propose("a")).await.unwrap(),
-        Outcome::Ok(1)
-    );
-    disk.0.fail_next_sync();
-    assert_eq!(
-        timeout(NEVER, group.propose("b")).await.unwrap(),
-        Outcome::Unknown
-    );
-    assert_eq!(
-        timeout(NEVER, group.propose("c")).await.unwrap(),
-        rejected(Reason::Poisoned)
-    );
-    assert_eq!(
-        group.status().closed.map(|closed| closed.reason()),
-        Some(Reason::Poisoned)
-    );
-}
-
-#[tokio::test]
-async fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
-    let disk = SimDisk::new(1);
-    let (_node, group) = alone(&disk, |_| {}).await;
-    assert_eq!(
-        timeout(NEVER, group.propose("a")).await.unwrap(),
-        Outcome::Ok(1)
-    );
-    disk.0.capacity(disk.0.used());
-    let mut count = 1;
-    let refused = loop {
-        match timeout(NEVER, group.propose(vec![0; 1 << 19]))
-            .await
-            .unwrap()
-        {
-            Outcome::Ok(at) => count = at,
-            other => break other,
-        }
-    };
-    assert_eq!(refused, rejected(Reason::Full).led_by(1));
-    disk.0.capacity(u64::MAX);
-    let mut status = group.watch();
-    // The loop looks again every now and then.
-    let resumed = async {
-        loop {
-            match group.propose("b").await {
-                Outcome::Ok(at) => return at,
-                other => assert_eq!(other, rejected(Reason::Full).led_by(1)),
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    assert_eq!(timeout(NEVER, resumed).await.unwrap(), count + 1);
-    assert_eq!(status.borrow_and_update().closed, None);
-}
-
-#[tokio::test]
-async fn a_machine_that_panics_while_it_is_written_stops_its_group() {
-    let (node, group) = alone(&SimDisk::new(1), |config| config.snapshot_log_bytes = 1_000).await;
-    assert!(
-        timeout(NEVER, group.propose("boom"))
-            .await
-            .unwrap()
-            .ok()
-            .is_some()
-    );
-    // Enough for a snapshot.
-    group.propose(vec![0; 1_000]).await;
-    let closed = timeout(NEVER, group.closed()).await.unwrap();
-    assert_eq!(
-        closed,
-        Closed::MachinePanicked("the machine was told to".into())
-    );
-    assert_eq!(group.propose("a").await, rejected(Reason::Machine));
-    let other = node
-        .open(GroupId(2), config(1, 1), Counter::default())
-        .await
-        .unwrap();
-    assert_eq!(
-        timeout(NEVER, other.propose("a")).await.unwrap(),
-        Outcome::Ok(1)
-    );
-}
-
-#[tokio::test]
-async fn what_cannot_work_is_refused_at_the_door() {
-    let (node, group) = alone(&SimDisk::new(1), |_| {}).await;
-    let twice = node
-        .open(GroupId(1), config(1, 1), Counter::default())
-        .await;
-    assert!(matches!(twice, Err(OpenGroupError::Open)));
-    // A node that is not of its own group.
-    let stranger = node
-        .open(GroupId(2), config(7, 3), Counter::default())
-        .await;
-    assert!(
-        matches!(stranger, Err(OpenGroupError::Recover(_))),
-        "{stranger:?}"
-    );
-    timeout(NEVER, group.leader()).await.unwrap();
-    let large = timeout(NEVER, group.propose(vec![0; 2 << 20]))
-        .await
-        .unwrap();
-    assert_eq!(large, rejected(Reason::TooLarge).led_by(1));
-    assert!(
-        timeout(NEVER, group.propose("a"))
-            .await
-            .unwrap()
-            .ok()
-            .is_some()
-    );
-
-    let mut config = NodeConfig::new(NodeId(1), 1);
-    config.body_bytes_max = 6 << 20;
-    let node = start(
-        &SimDisk::new(1),
-        config,
-        MemoryNetwork::new().join(NodeId(1)),
-    );
-    let over = node
-        .open(GroupId(1), self::config(1, 1), Counter::default())
-        .await;
-    assert!(
-        matches!(over, Err(OpenGroupError::Limits { .. })),
-        "{over:?}"
-    );
-}
-
-#[tokio::test]
-async fn commands_of_one_node_keep_their_order() {
-    let (_nodes, groups) = three(|_| {}).await;
-    for group in &groups {
-        group.leader().await.unwrap();
-        let answers: Vec<_> = (0..200).map(|_| group.propose("a")).collect();
-        let mut last = 0;
-        for answer in answers {
-            let count = timeout(NEVER, answer).await.unwrap().ok().unwrap();
-            assert!(count > last, "{count} behind {last}");
-            last = count;
-        }
-    }
+    mod closed;
+    mod events;
+    mod rig;
+    mod scarce;
+    mod serving;
+    mod share;
+    mod shutdown;
 }

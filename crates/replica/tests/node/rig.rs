@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Configured, Group, GroupId, Node, NodeConfig, NodeId, Outcome, Reason, StateMachine,
+    Applying, Group, GroupId, Node, NodeConfig, NodeId, Outcome, Reason, StateMachine,
 };
 use synod_transport::{Memory, MemoryNetwork};
 use synod_wal::{Options, Wal};
+
+use super::config;
 
 /// Nothing here takes long; whatever takes this long never ends.
 pub(crate) const NEVER: Duration = Duration::from_secs(20);
@@ -42,24 +44,6 @@ impl StateMachine for Counter {
         self.0 = u64::from_le_bytes(bytes);
         Ok(())
     }
-}
-
-/// The loop knows no protocol: whichever there is will do.
-#[cfg(feature = "raft")]
-pub(crate) fn config(id: u64, nodes: u64) -> impl Configured {
-    use synod_replica::raft::{Config, NodeId};
-
-    Config::new(NodeId(id), (1..=nodes).map(NodeId))
-}
-
-#[cfg(not(feature = "raft"))]
-pub(crate) fn config(id: u64, nodes: u64) -> impl Configured {
-    use synod_replica::paxos::{Config, NodeId, Quorums};
-
-    Config::new(
-        NodeId(id),
-        Quorums::majority((1..=nodes).map(NodeId)).unwrap(),
-    )
 }
 
 pub(crate) fn start(disk: &SimDisk, config: NodeConfig, transport: Memory) -> Node {

@@ -15,7 +15,8 @@ use synod_transport::{Lane, Memory, MemoryNetwork};
 use synod_wal::{Options, Wal};
 use tokio::time::timeout;
 
-use crate::rig::{NEVER, config};
+use super::config;
+use super::rig::NEVER;
 
 /// What happened in the loop's thread, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use synod_replica::{Applying, Group, GroupId, Node, NodeConfig, NodeId, StateMac
 use synod_transport::MemoryNetwork;
 use tokio::time::timeout;
 
-use crate::rig::{NEVER, config, start};
+use super::config;
+use super::rig::{NEVER, start};
 
 /// Its `write` says that it has begun, waits for a word, and writes a thousand pieces. How that ended
 /// is said too.
@@ -107,7 +108,7 @@ async fn a_snapshot_that_is_being_written_is_given_up() {
         MemoryNetwork::new().join(NodeId(1)),
     );
     let group = node
-        .open(GroupId(1), config(1, 1), crate::rig::Counter::default())
+        .open(GroupId(1), config(1, 1), super::rig::Counter::default())
         .await
         .unwrap();
     assert_eq!(group.status().start, 0);

@@ -1,0 +1,160 @@
+//! A process without a free descriptor.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use synod_replica::sim::SimDisk;
+use synod_replica::{
+    GroupId, Log, LogError, LogReader, LogStats, Node, NodeConfig, NodeId, Outcome, Recovered,
+    SnapshotStore,
+};
+use synod_transport::MemoryNetwork;
+use synod_wal::{Lsn, Op, Options, Snapshot, SnapshotError, Wal};
+use tokio::time::timeout;
+
+use super::config;
+use super::rig::{Counter, NEVER, alone};
+
+/// A log of whose snapshots none can be opened so many times.
+struct Scarce(Wal<SimDisk>, Arc<AtomicU32>);
+
+impl Log for Scarce {
+    fn append(
+        &mut self,
+        group: GroupId,
+        ops: &mut dyn Iterator<Item = Op<'_>>,
+    ) -> Result<Lsn, LogError> {
+        Log::append(&mut self.0, group, ops)
+    }
+
+    fn sync(&mut self) -> Result<(), LogError> {
+        Log::sync(&mut self.0)
+    }
+
+    fn durable(&self) -> Lsn {
+        Log::durable(&self.0)
+    }
+
+    fn recover(&mut self, group: GroupId) -> Result<Recovered, LogError> {
+        Log::recover(&mut self.0, group)
+    }
+
+    fn reader(&self) -> Arc<dyn LogReader> {
+        Log::reader(&self.0)
+    }
+
+    fn snapshots(&self) -> Arc<dyn SnapshotStore> {
+        Arc::new(Shut(Log::snapshots(&self.0), self.1.clone()))
+    }
+
+    fn stats(&self) -> LogStats {
+        Log::stats(&self.0)
+    }
+
+    fn has_room(&mut self) -> bool {
+        Log::has_room(&mut self.0)
+    }
+
+    fn record_bytes_max(&self) -> usize {
+        Log::record_bytes_max(&self.0)
+    }
+}
+
+struct Shut(Arc<dyn SnapshotStore>, Arc<AtomicU32>);
+
+impl SnapshotStore for Shut {
+    fn create(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        write: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>,
+    ) -> Result<u64, SnapshotError> {
+        self.0.create(group, snapshot, write)
+    }
+
+    fn write_part(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        at: u64,
+        bytes: &[u8],
+    ) -> Result<(), SnapshotError> {
+        self.0.write_part(group, snapshot, at, bytes)
+    }
+
+    fn finish_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        self.0.finish_part(group, snapshot)
+    }
+
+    fn discard_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        self.0.discard_part(group, snapshot)
+    }
+
+    fn len(&self, group: GroupId, index: u64) -> Result<u64, SnapshotError> {
+        self.0.len(group, index)
+    }
+
+    fn read(
+        &self,
+        group: GroupId,
+        index: u64,
+        at: u64,
+        into: &mut [u8],
+    ) -> Result<usize, SnapshotError> {
+        self.0.read(group, index, at, into)
+    }
+
+    fn open(
+        &self,
+        group: GroupId,
+        index: u64,
+    ) -> Result<(Snapshot, Box<dyn io::Read + Send>), SnapshotError> {
+        let left = |left: u32| left.checked_sub(1);
+        let (order, tries) = (Ordering::Relaxed, &self.1);
+        match tries.fetch_update(order, order, left) {
+            Ok(_) => Err(SnapshotError::Full),
+            Err(_) => self.0.open(group, index),
+        }
+    }
+
+    fn remove_before(&self, group: GroupId, index: u64) -> Result<(), SnapshotError> {
+        self.0.remove_before(group, index)
+    }
+}
+
+/// It tries again after a while, not in each turn, and what is behind it waits.
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured is how long a node of this test takes, from below"
+)]
+async fn a_machine_is_restored_when_a_descriptor_is_free() {
+    let disk = SimDisk::new(1);
+    let (node, group) = alone(&disk, |config| config.snapshot_log_bytes = 1_000).await;
+    for count in 1..=10 {
+        let answer = timeout(NEVER, group.propose(vec![0; 500])).await.unwrap();
+        assert_eq!(answer, Outcome::Ok(count));
+    }
+    let mut status = group.watch();
+    let cut = status.wait_for(|status| status.start > 0);
+    timeout(NEVER, cut).await.unwrap().unwrap();
+    timeout(NEVER, node.shutdown()).await.unwrap();
+
+    let tries = Arc::new(AtomicU32::new(3));
+    let log = Scarce(Wal::open(disk, Options::default()).unwrap(), tries.clone());
+    let transport = MemoryNetwork::new().join(NodeId(1));
+    let node = Node::start(NodeConfig::new(NodeId(1), 2), log, transport);
+    let begun = Instant::now();
+    let opened = node.open(GroupId(1), config(1, 1), Counter::default());
+    let group = timeout(NEVER, opened).await.unwrap().unwrap();
+    let answer = timeout(NEVER, group.propose("behind it")).await.unwrap();
+    assert_eq!(answer, Outcome::Ok(11));
+    assert_eq!(tries.load(Ordering::Relaxed), 0);
+    let took = begun.elapsed();
+    assert!(
+        took >= Duration::from_millis(300),
+        "{took:?} for three tries"
+    );
+}
