@@ -178,13 +178,11 @@ impl fmt::Display for Event {
         let node =
             |id: &Option<NodeId>| id.map_or_else(|| "nobody".to_owned(), |id| id.to_string());
         match self {
-            Self::ElectionBegun { epoch, left } => {
-                let left = node(left);
-                write!(
-                    f,
-                    "asks for votes in {epoch}: no word in time from its leader ({left})"
-                )
-            }
+            Self::ElectionBegun { epoch, left } => write!(
+                f,
+                "asks for votes in {epoch}: no word in time from its leader ({})",
+                node(left)
+            ),
             Self::ElectionWon { epoch } => write!(f, "elected: leads in {epoch}"),
             Self::ElectionLost { epoch, to } => {
                 write!(f, "not elected: in {epoch} it follows {}", node(to))

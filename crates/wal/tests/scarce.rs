@@ -378,8 +378,9 @@ impl Drop for Tmpfs {
     }
 }
 
-/// Whatever a log says that it has room for it takes, in one batch, and it has what it was asked for, though the disk has no space left:
-/// at any fill of a segment, in records of any size, before and after it gave a segment back.
+/// Whatever a log says that it has room for it takes, in one batch, and it has what it was asked for,
+/// though the disk has no space left: at any fill of a segment, in records of any size, before and
+/// after it gave a segment back.
 #[test]
 fn what_there_is_room_for_is_taken_on_a_full_disk() {
     let mut random = Rng::new(1);
