@@ -17,7 +17,7 @@
 //! | `peer_left_behind` | warn | log that a peer will need was cut: it must begin anew |
 //! | `peer_forgot` | warn | the disk of a peer lost what it acknowledged: it has stopped for good |
 //! | `snapshot_damaged` | warn | a peer got a snapshot of this node damaged; it is verified here |
-//! | `slow_sync` | warn | syncs of the log begin to take longer than [`SLOW_SYNC`], and at most once a minute the worst |
+//! | `slow_sync` | warn | syncs begin to take longer than [`SLOW_SYNC`]; then at most once a minute the worst |
 //! | `fast_sync` | info | they do not any more, and how long they did |
 //! | `disk_full` | warn | the log has no space left: nothing new is taken |
 //! | `disk_space` | info | it has space again, and how long it had none |

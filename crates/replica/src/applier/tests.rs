@@ -128,6 +128,7 @@ fn an_entry_may_be_applied_in_pieces() {
         match applier.run_within(job, &mut |_| false).unwrap() {
             Ran::Left(rest) => job = rest,
             Ran::Whole(done) => break assert!(matches!(done, Some(Done::Applied(1)))),
+            Ran::Later(job, why) => panic!("{job:?} needs nothing: {why}"),
         }
         seen.push((applier.machine().0.clone(), applier.applied()));
     }
