@@ -198,17 +198,15 @@ impl<P: Protocol, T> Engine<P, T> {
         let (queued, sent) = self.proposals.expire(now);
         let reads = self.reads.expire(now);
         // What a full node does not take it does not get to show either: that is the cause to tell.
-        let of_reads = if self.disk.has_room {
+        let why = if self.disk.has_room {
             Reason::Expired
         } else {
             Reason::Full
         };
         queued
             .into_iter()
-            .for_each(|ticket| self.reject(ticket, Reason::Expired));
-        reads
-            .into_iter()
-            .for_each(|ticket| self.reject(ticket, of_reads));
+            .chain(reads)
+            .for_each(|ticket| self.reject(ticket, why));
         sent.into_iter()
             .for_each(|ticket| self.fail(ticket, Failure::Unknown));
     }
@@ -412,7 +410,8 @@ impl<P: Protocol, T> Engine<P, T> {
         if leader.node != self.config.node {
             return self.forward(now, leader);
         }
-        while self.staged.is_empty()
+        while self.disk.has_room
+            && self.staged.is_empty()
             && self.sealed_bytes < self.config.write_bytes_max
             && self
                 .space

@@ -27,7 +27,6 @@ impl<D: Disk> Writer<D> {
         }
         let allocated = self.allocate();
         self.is_full = allocated.is_err();
-        self.leave(format::frame_len(0, payload_bytes, false));
         !self.is_full || self.latched
     }
 
@@ -36,17 +35,7 @@ impl<D: Disk> Writer<D> {
     pub(crate) fn is_roomy(&mut self, payload_bytes: usize) -> bool {
         let frame = format::frame_len(0, payload_bytes, false);
         self.is_full &= !self.can_rotate();
-        self.leave(frame);
-        self.latched || !self.is_full && self.room_bytes() >= frame.min(self.fresh_bytes())
-    }
-
-    /// Goes on in the next segment at once, where the one at hand has too little room, and may be given
-    /// back only as long as nothing more lives in it.
-    fn leave(&mut self, frame: u64) {
-        let wanted = frame.min(self.fresh_bytes());
-        if self.opened && !self.latched && self.room_bytes() < wanted && self.can_rotate() {
-            self.rotate();
-        }
+        self.latched || !self.is_full && self.has_room(frame, Need::Body)
     }
 
     /// What records with bodies find for sure, in space that is allocated. Of the segment at hand and

@@ -215,7 +215,7 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Begins a segment, in a batch that opens with the states of all groups.
-    pub(crate) fn rotate(&mut self) {
+    fn rotate(&mut self) {
         self.close();
         let Some(spare) = self.spares.take() else {
             return;

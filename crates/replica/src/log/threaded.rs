@@ -22,7 +22,6 @@ use std::time::Duration;
 use synod_wal::{Disk, GroupId, Lsn, Op, SyncDone, SyncWork, Wal};
 
 use super::pace::Pace;
-use super::space::CLAIM_SPARE_BYTES;
 use super::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore, failed};
 use crate::time::Instant;
 
@@ -255,7 +254,7 @@ impl<D: Disk> Log for ThreadedLog<D> {
     }
 
     fn has_room(&mut self) -> bool {
-        let bytes = Log::record_bytes_max(self) + CLAIM_SPARE_BYTES;
+        let bytes = Log::record_bytes_max(self);
         if self.died || self.wal.is_roomy(bytes) {
             self.room = Roomy::Yes;
         } else if self.running.is_some() {

@@ -9,7 +9,6 @@ use synod_wal::{
     Snapshots, Wal,
 };
 
-use super::space::CLAIM_SPARE_BYTES;
 use super::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore, failed};
 use crate::protocol::Position;
 
@@ -64,7 +63,7 @@ impl<D: Disk> Log for Wal<D> {
     }
 
     fn has_room(&mut self) -> bool {
-        let bytes = self.options().record_bytes_max + CLAIM_SPARE_BYTES;
+        let bytes = self.options().record_bytes_max;
         Self::has_room(self, bytes)
     }
 
