@@ -22,7 +22,8 @@ use crate::{
 ///
 /// Invariants:
 /// - `bytes` is the sum of the lengths of all keys and values, and [`ENTRY_BYTES`] for each key.
-/// - No key is longer than [`KEY_BYTES_MAX`], no value longer than [`VALUE_BYTES_MAX`].
+/// - No key is longer than [`KEY_BYTES_MAX`](crate::KEY_BYTES_MAX), no value
+///   longer than [`VALUE_BYTES_MAX`](crate::VALUE_BYTES_MAX).
 /// - No key or value shares memory with the command it came in: a small value must not pin a large
 ///   log entry.
 /// - `discarded` is empty between commands.

@@ -37,7 +37,7 @@ pub enum Refusal {
     /// A value longer than [`VALUE_BYTES_MAX`].
     #[error("string exceeds maximum allowed size ({VALUE_BYTES_MAX} bytes)")]
     ValueTooLong,
-    /// The map has reached one of its [`MapLimits`].
+    /// The map has reached one of its [`MapLimits`](crate::MapLimits).
     #[error("command not allowed when the map has reached 'maxmemory' or 'maxkeys'")]
     MapFull,
     /// The bytes are no command: written by another version, or by no version.

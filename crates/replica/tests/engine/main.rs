@@ -22,7 +22,7 @@ mod scarce;
 mod stops;
 
 use bytes::Bytes;
-use synod_replica::{Log, NodeId, Protocol};
+use synod_replica::{Log, NodeId};
 
 use rig::{INDEX, KIND_AT, MESSAGE, Nodes, REFUSED, Rig, Tuning};
 
@@ -299,7 +299,7 @@ fn a_burst_that_is_more_than_the_log_has_space_for_is_dropped<C: Rig>() {
 #[cfg(feature = "raft")]
 #[test]
 fn a_membership_over_its_bound_is_ignored() {
-    use synod_replica::raft;
+    use synod_replica::{Protocol, raft};
 
     let offer = |voters: u64| {
         let membership = raft::Membership::of_voters((0..voters).map(raft::NodeId));
