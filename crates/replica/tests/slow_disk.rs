@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use synod_replica::sim::{SimDisk, SimFile};
 use synod_replica::{
-    Applying, Closed, Configured, Consistency, Group, GroupId, Log as _, Node, NodeConfig, NodeId,
-    Outcome, Reason, Role, StateMachine, ThreadedLog,
+    Applying, Configured, Consistency, Group, GroupId, Log as _, Node, NodeConfig, NodeId, Outcome,
+    Role, StateMachine, ThreadedLog,
 };
 use synod_transport::MemoryNetwork;
 use synod_wal::{Disk, File, Op, Options, Tag, Wal};
@@ -227,6 +227,8 @@ async fn slow_syncs_on_all_nodes_cost_paxos_no_leader() {
 #[cfg(feature = "raft")]
 #[tokio::test]
 async fn a_sync_that_fails_on_the_thread_stops_the_node() {
+    use synod_replica::{Closed, Reason};
+
     let disk = Slow::new(1);
     let log = open(&disk).in_place_up_to(Duration::ZERO);
     let network = MemoryNetwork::new();
