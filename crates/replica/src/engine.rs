@@ -344,7 +344,9 @@ impl<P: Protocol, T> Engine<P, T> {
                 self.core.poll_output()
             };
             let Some(output) = output else {
-                self.space.settled(self.staged.is_empty());
+                if self.staged.is_empty() {
+                    self.space.give_back();
+                }
                 return None;
             };
             match output {

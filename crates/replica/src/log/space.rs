@@ -30,8 +30,8 @@ impl Default for Shared {
 }
 
 impl LogSpace {
-    /// What the log takes for sure, as [`Log::room_bytes`](super::Log::room_bytes) tells it: beside what
-    /// it was handed, and with what is claimed.
+    /// What the log takes for sure from now on, in bytes, as [`Log::room_bytes`](super::Log::room_bytes)
+    /// tells it. What engines have claimed and not handed to the log yet is to find its place in it.
     pub fn set(&self, room_bytes: u64) {
         self.0.room_bytes.store(room_bytes, Ordering::Relaxed);
     }
@@ -91,18 +91,16 @@ impl Claim {
         self.space.handed(std::mem::take(&mut self.bytes));
     }
 
-    /// The core has nothing for the log. Unless a write is under way, behind which it waits, what was
-    /// claimed needed no space, as what it held already.
-    pub(crate) fn settled(&mut self, is_idle: bool) {
-        if is_idle {
-            self.space.give_back(std::mem::take(&mut self.bytes));
-        }
+    /// The core has nothing for the log, and no write is under way behind which it waits: what was claimed
+    /// needed no space, because the core held it already.
+    pub(crate) fn give_back(&mut self) {
+        self.space.give_back(std::mem::take(&mut self.bytes));
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.settled(true);
+        self.give_back();
     }
 }
 
@@ -115,7 +113,7 @@ mod tests {
         let space = LogSpace::default();
         let (mut one, mut other) = (space.claim(), space.claim());
         assert!(one.take(usize::MAX));
-        one.settled(true);
+        one.give_back();
         space.set(10);
         assert!(one.take(6) && !other.take(5) && other.take(4));
         one.handed();
@@ -124,9 +122,9 @@ mod tests {
         assert!(!one.take(2) && one.take(1), "four are claimed still");
         drop(other);
         assert!(one.take(4), "whoever is gone hands nothing over");
-        one.settled(true);
+        one.give_back();
         assert!(one.take(5) && !one.take(1), "nothing came of it");
-        one.settled(true);
+        one.give_back();
         assert!(one.take(6), "or the longest would be dropped for ever");
     }
 }
