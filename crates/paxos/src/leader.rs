@@ -221,35 +221,6 @@ impl Paxos {
         self.replicate_to_all();
     }
 
-    /// A leader that no phase-2 quorum hears any more can choose nothing, and one whose disk has
-    /// stalled is in the way of a better one (hashicorp#503).
-    fn check_quorum(&mut self, now: Instant) {
-        let Duty::Leader(leader) = &self.duty else {
-            return;
-        };
-        if now < leader.quorum_deadline {
-            return;
-        }
-        let heard = self.heard_by_quorum(leader, now);
-        let in_flight = self.in_flight.as_ref().map(|write| write.seq);
-        let same = leader.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
-        let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));
-        let fetching = leader.peers.values().any(|peer| peer.fetching);
-        let slow_fetch = fetching.then(|| leader.slow_fetch.unwrap_or(now));
-        let timeout = self.config.election_timeout_max;
-        let is_slow = |since: Instant| now.since(since) >= self.config.write_stall_max;
-        let stalled = !leader.peers.is_empty()
-            && (slow_write.is_some_and(|(_, since)| is_slow(since))
-                || slow_fetch.is_some_and(is_slow));
-        if now.since(heard) >= timeout || stalled {
-            self.step_down(now, None);
-        } else if let Duty::Leader(leader) = &mut self.duty {
-            leader.quorum_deadline = heard.plus(timeout);
-            leader.slow_write = slow_write;
-            leader.slow_fetch = slow_fetch;
-        }
-    }
-
     /// When a phase-2 quorum was heard last: at this moment or later each of it was.
     pub(crate) fn heard_by_quorum(&self, leader: &Leader, now: Instant) -> Instant {
         self.reached(leader, now, |progress| progress.contact)
@@ -431,19 +402,6 @@ impl Paxos {
             && round >= peer.round
         {
             peer.has_room = Some(disk.has_room);
-        }
-    }
-
-    /// A leader that can store nothing is in the way of one that can, and any follower can lead:
-    /// phase 1 tells it what it lacks. Where nobody has space there is no better leader, and this one
-    /// leads on for reads.
-    pub(crate) fn give_way(&mut self, now: Instant) {
-        let Duty::Leader(leader) = &self.duty else {
-            return;
-        };
-        let has_room = |peer: &Progress| peer.has_room == Some(true);
-        if !self.disk.has_room && leader.peers.values().any(has_room) {
-            self.step_down(now, None);
         }
     }
 

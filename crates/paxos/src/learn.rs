@@ -50,23 +50,6 @@ impl Paxos {
         self.ask_to_learn();
     }
 
-    /// A leader that cannot learn what is chosen is in the way of one that knows it.
-    pub(crate) fn check_learning(&mut self, now: Instant) {
-        let timeout = self.config.election_timeout_max;
-        let Duty::Leader(leader) = &mut self.duty else {
-            return;
-        };
-        let Some(learning) = &mut leader.learning else {
-            return;
-        };
-        if leader.pulling.is_some() {
-            // Its end is told by the driver, who knows how long bytes may take.
-            learning.deadline = now.plus(timeout);
-        } else if now >= learning.deadline {
-            self.step_down(now, None);
-        }
-    }
-
     /// A leader asks. Any node may answer it: what is chosen is chosen for ever.
     pub(crate) fn handle_learn(
         &mut self,

@@ -265,6 +265,7 @@ mod role;
 mod slot;
 mod snapshot;
 mod status;
+mod step_down;
 mod stop;
 mod tally;
 
@@ -280,6 +281,7 @@ pub use role::Role;
 pub use slot::{Chosen, Kind, Position, Slot, Value, Vote};
 pub use snapshot::{Configuration, Snapshot};
 pub use status::{Counters, PeerState, PeerStatus, Status};
+pub use step_down::StepDown;
 pub use stop::Stop;
 
 /// Keeps the README's example running.

@@ -13,7 +13,7 @@ use crate::status::count;
 use crate::{
     Ballot, Binding, Chosen, Config, Configuration, Counters, DiskHealth, Echo, Fetch, FetchError,
     Instant, Message, NodeId, Position, ProposeError, ReadError, ReadId, Receipt, Refusal,
-    Replicate, Slot, Snapshot, State, Stop, Vote, Wanted,
+    Replicate, Slot, Snapshot, State, StepDown, Stop, Vote, Wanted,
 };
 
 /// One node of a Multi-Paxos group: proposer, acceptor and learner in one, and a value that takes
@@ -75,6 +75,8 @@ pub struct Paxos {
     /// This node takes no part any more.
     pub(crate) stop: Option<Stop>,
     pub(crate) stop_told: bool,
+    /// Why it last ceased to lead.
+    pub(crate) stepped_down: Option<StepDown>,
     pub(crate) counters: Counters,
 }
 
@@ -279,6 +281,7 @@ impl Paxos {
         state.random.forget();
         state.pace.forget_time();
         state.counters = Counters::default();
+        state.stepped_down = None;
         state.write_seq = 0;
         if let Some(write) = &mut state.in_flight {
             write.seq = 0;
@@ -458,6 +461,7 @@ impl Paxos {
             self.reset_election(now);
         }
         if let Duty::Leader(leading) = old {
+            self.stepped_down = Some(StepDown::Deposed);
             let refusal = Refusal::NotLeader(leader);
             self.answers
                 .extend(leading.reads.end().map(|id| (id, Err(refusal))));
@@ -477,6 +481,7 @@ impl Paxos {
 
     /// This node takes no part any more. What it had not yet said stays unsaid, and reads end.
     pub(crate) fn stop(&mut self, now: Instant, why: Stop) {
+        self.give_up(now, StepDown::Stopped);
         self.step_down(now, None);
         self.outbox.clear();
         self.stop = Some(why);

@@ -105,6 +105,7 @@ impl Paxos {
             pace: Pace::default(),
             stop: None,
             stop_told: false,
+            stepped_down: None,
             counters: Counters::default(),
             log,
             config,

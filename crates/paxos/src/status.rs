@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use crate::progress::{Flow, Progress};
 use crate::role::Duty;
-use crate::{Ballot, Instant, NodeId, Paxos, Role, Slot};
+use crate::{Ballot, Instant, NodeId, Paxos, Role, Slot, StepDown};
 
 /// Where a node stands, for people and for the driver's policies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +27,8 @@ pub struct Status {
     pub start: Slot,
     /// Bytes of values in memory.
     pub cache_bytes: usize,
+    /// Why it last ceased to lead, in the life of this value; `None` if it never did.
+    pub stepped_down: Option<StepDown>,
     /// A leader's view of the others; empty for everyone else.
     pub peers: Vec<PeerStatus>,
 }
@@ -106,6 +108,7 @@ impl Paxos {
             last: self.log.last(),
             start: self.log.start().slot,
             cache_bytes: self.log.cache_bytes(),
+            stepped_down: self.stepped_down,
             peers: self.peer_statuses(),
         }
     }

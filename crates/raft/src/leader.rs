@@ -157,44 +157,6 @@ impl Raft {
         self.replicate_to_all();
     }
 
-    /// A leader that a quorum no longer hears, or whose disk has stalled, is in the way of a better
-    /// one (thesis §6.2; hashicorp#503).
-    fn check_quorum(&mut self, now: Instant) {
-        let Duty::Leader(leader) = &self.duty else {
-            return;
-        };
-        if !self.config.check_quorum || now < leader.quorum_deadline {
-            return;
-        }
-        let id = self.config.id;
-        let contact = |peer: NodeId| {
-            leader
-                .peers
-                .get(&peer)
-                .map_or(now, |progress| progress.counted().2)
-        };
-        let heard = self
-            .quorum()
-            .reached(|peer| if peer == id { now } else { contact(peer) });
-        let in_flight = self.in_flight.as_ref().map(|write| write.seq);
-        let same = leader.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
-        let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));
-        let fetching = leader.peers.values().any(|peer| peer.fetching);
-        let slow_fetch = fetching.then(|| leader.slow_fetch.unwrap_or(now));
-        let timeout = self.config.election_timeout_max;
-        let is_slow = |since: Instant| now.since(since) >= self.config.write_stall_max;
-        let stalled = !leader.peers.is_empty()
-            && (slow_write.is_some_and(|(_, since)| is_slow(since))
-                || slow_fetch.is_some_and(is_slow));
-        if now.since(heard) >= timeout || stalled {
-            self.step_down(now, self.term, None);
-        } else if let Duty::Leader(leader) = &mut self.duty {
-            leader.quorum_deadline = heard.plus(timeout);
-            leader.slow_write = slow_write;
-            leader.slow_fetch = slow_fetch;
-        }
-    }
-
     /// A broadcast of heartbeats. Each is a round that confirms the reads that came before it.
     fn begin_round(&mut self) {
         let (term, committed) = (self.term, self.committed);
@@ -330,23 +292,6 @@ impl Raft {
             peer.forgot = true;
         } else {
             count(&mut self.counters.out_of_role);
-        }
-    }
-
-    /// A leader that can store nothing is in the way of one that can: of a follower with space that
-    /// lacks nothing, so that it can be elected. Where nobody has space there is no better leader, and
-    /// this one leads on for reads.
-    pub(crate) fn give_way(&mut self, now: Instant) {
-        let Duty::Leader(leader) = &self.duty else {
-            return;
-        };
-        let last = self.log.last().index;
-        let is_better = |(id, peer): (&NodeId, &Progress)| {
-            let votes = self.membership.voters.contains(id);
-            votes && !peer.forgot && peer.has_room == Some(true) && peer.matched >= last
-        };
-        if !self.disk.has_room && leader.peers.iter().any(is_better) {
-            self.step_down(now, self.term, None);
         }
     }
 

@@ -206,6 +206,7 @@ mod replicate;
 mod role;
 mod snapshot;
 mod status;
+mod step_down;
 mod stop;
 mod time;
 
@@ -222,5 +223,6 @@ pub use recover::Recovered;
 pub use role::Role;
 pub use snapshot::Snapshot;
 pub use status::{Counters, PeerState, PeerStatus, Status};
+pub use step_down::StepDown;
 pub use stop::Stop;
 pub use time::Instant;

@@ -14,7 +14,7 @@ use crate::status::count;
 use crate::{
     Binding, Config, Counters, DiskHealth, Echo, Entry, Fetch, FetchError, Index, Instant, LogId,
     Membership, Message, NodeId, ProposeError, ReadError, ReadId, Receipt, Refusal, Replicate,
-    Snapshot, Stop, Term, Wanted,
+    Snapshot, StepDown, Stop, Term, Wanted,
 };
 
 /// One node of a Raft group: a value that takes what happened and tells what to do.
@@ -69,6 +69,8 @@ pub struct Raft {
     /// This node takes no part any more.
     pub(crate) stop: Option<Stop>,
     pub(crate) stop_told: bool,
+    /// Why it last ceased to lead.
+    pub(crate) stepped_down: Option<StepDown>,
     pub(crate) counters: Counters,
 }
 
@@ -282,6 +284,7 @@ impl Raft {
         state.random.forget();
         state.pace.forget_time();
         state.counters = Counters::default();
+        state.stepped_down = None;
         state.write_seq = 0;
         if let Some(write) = &mut state.in_flight {
             write.seq = 0;
@@ -423,6 +426,7 @@ impl Raft {
             self.reset_election(now);
         }
         if let Duty::Leader(leading) = old {
+            self.stepped_down = Some(StepDown::Deposed);
             let refusal = Refusal::NotLeader(leader);
             self.answers
                 .extend(leading.reads.end().map(|id| (id, Err(refusal))));
@@ -442,6 +446,7 @@ impl Raft {
 
     /// This node takes no part any more. What it had not yet said stays unsaid, and reads end.
     pub(crate) fn stop(&mut self, now: Instant, why: Stop) {
+        self.give_up(now, StepDown::Stopped);
         self.step_down(now, self.term, None);
         self.outbox.clear();
         self.stop = Some(why);

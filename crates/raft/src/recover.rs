@@ -102,6 +102,7 @@ impl Raft {
             pace: Pace::default(),
             stop: None,
             stop_told: false,
+            stepped_down: None,
             counters: Counters::default(),
             log,
             config,

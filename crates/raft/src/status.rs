@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use crate::progress::Flow;
 use crate::role::Duty;
-use crate::{Index, Instant, NodeId, Raft, Role, Term};
+use crate::{Index, Instant, NodeId, Raft, Role, StepDown, Term};
 
 /// Where a node stands, for people and for the driver's policies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +27,8 @@ pub struct Status {
     pub start: Index,
     /// Bytes of entries in the cache.
     pub cache_bytes: usize,
+    /// Why it last ceased to lead, in the life of this value; `None` if it never did.
+    pub stepped_down: Option<StepDown>,
     /// A leader's view of the others; empty for everyone else.
     pub peers: Vec<PeerStatus>,
 }
@@ -107,6 +109,7 @@ impl Raft {
             last: self.log.last().index,
             start: self.log.start().index,
             cache_bytes: self.log.cache_bytes(),
+            stepped_down: self.stepped_down,
             peers: self.peers(),
         }
     }

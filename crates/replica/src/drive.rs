@@ -291,6 +291,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
                     role: engine.core.role,
                     epoch: engine.core.epoch,
                     leader: engine.leadership.map(|leader| leader.node),
+                    stepped_down: engine.core.stepped_down,
                 };
                 self.events.look(now, self.id, seen);
                 self.events.look_at(now, self.id, &engine.core.peers);

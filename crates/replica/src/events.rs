@@ -7,6 +7,7 @@
 //! | `election_lost` | info | it asked for votes and does not any more |
 //! | `leader_changed` | info | it follows another leader than it did last |
 //! | `quorum_lost` | warn | it led, heard too few of its peers, and gave up |
+//! | `stepped_down` | warn | it led, and gave up for its disk's sake, or for what it lacks |
 //! | `deposed` | info | it led, and another was elected or is about to be |
 //! | `snapshot_taken` | info | a snapshot of this node's state is durable |
 //! | `snapshot_received` | info | a snapshot was received whole from a peer |
@@ -34,7 +35,7 @@ use synod_transport::{LineLimit, NodeId};
 use synod_wal::GroupId;
 
 use crate::closed::Closed;
-use crate::protocol::{Epoch, PeerStatus, Role};
+use crate::protocol::{Epoch, PeerStatus, Role, StepDown};
 use crate::time::Instant;
 
 /// Something that a person waits for.
@@ -58,6 +59,10 @@ pub(crate) enum Event {
     },
     QuorumLost {
         epoch: Epoch,
+    },
+    SteppedDown {
+        epoch: Epoch,
+        why: StepDown,
     },
     Deposed {
         epoch: Epoch,
@@ -128,6 +133,7 @@ impl Event {
             Self::ElectionLost { .. } => "election_lost",
             Self::LeaderChanged { .. } => "leader_changed",
             Self::QuorumLost { .. } => "quorum_lost",
+            Self::SteppedDown { .. } => "stepped_down",
             Self::Deposed { .. } => "deposed",
             Self::SnapshotTaken { .. } => "snapshot_taken",
             Self::SnapshotReceived { .. } => "snapshot_received",
@@ -160,6 +166,7 @@ impl Event {
             | Self::FastSync { .. }
             | Self::DiskSpace { .. } => Level::Info,
             Self::QuorumLost { .. }
+            | Self::SteppedDown { .. }
             | Self::SnapshotFailed { .. }
             | Self::SnapshotWaits { .. }
             | Self::PeerWaits { .. }
@@ -191,11 +198,9 @@ impl fmt::Display for Event {
                 write!(f, "follows {to} in {epoch}, before that {}", node(from))
             }
             Self::QuorumLost { epoch } => {
-                write!(
-                    f,
-                    "leads no more in {epoch}: it heard too few peers, or its disk failed it"
-                )
+                write!(f, "leads no more in {epoch}: {}", StepDown::NoQuorum)
             }
+            Self::SteppedDown { epoch, why } => write!(f, "leads no more in {epoch}: {why}"),
             Self::Deposed { epoch, by } => {
                 write!(f, "leads no more: {} has begun, led by {}", epoch, node(by))
             }
@@ -254,6 +259,8 @@ pub(crate) struct Seen {
     pub(crate) role: Role,
     pub(crate) epoch: Epoch,
     pub(crate) leader: Option<NodeId>,
+    /// Why it last ceased to lead.
+    pub(crate) stepped_down: Option<StepDown>,
 }
 
 /// Tells events, as far as their number allows.
@@ -325,9 +332,14 @@ impl Events {
         let Seen { epoch, leader, .. } = now;
         let left = match before.role {
             Role::Leader if now.role == Role::Leader && before.epoch == epoch => None,
-            // Its own doing: nobody with a later epoch was heard of.
-            Role::Leader if before.epoch == epoch => Some(Event::QuorumLost { epoch }),
-            Role::Leader => Some(Event::Deposed { epoch, by: leader }),
+            Role::Leader => {
+                let led = before.epoch;
+                Some(match now.stepped_down {
+                    None | Some(StepDown::Deposed) => Event::Deposed { epoch, by: leader },
+                    Some(StepDown::NoQuorum) => Event::QuorumLost { epoch: led },
+                    Some(why) => Event::SteppedDown { epoch: led, why },
+                })
+            }
             Role::Candidate if now.role == Role::Follower => {
                 Some(Event::ElectionLost { epoch, to: leader })
             }
@@ -365,125 +377,4 @@ const WINDOW: Duration = Duration::from_secs(10);
 const SOURCES_MAX: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seen(role: Role, round: u64, leader: u64) -> Seen {
-        Seen {
-            role,
-            epoch: Epoch::of_round(round),
-            leader: (leader > 0).then_some(NodeId(leader)),
-        }
-    }
-
-    /// The names of what is told along a life.
-    fn told(life: &[Seen]) -> Vec<&'static str> {
-        let mut events = Events::new();
-        let mut before = Seen::default();
-        let mut told = Vec::new();
-        for &now in life {
-            let changes = events.changes(before, now);
-            told.extend(changes.iter().flatten().map(Event::name));
-            before = now;
-        }
-        told
-    }
-
-    #[test]
-    fn a_life_is_told() {
-        use Role::{Candidate, Follower, Leader};
-
-        let life = [
-            seen(Follower, 1, 2),
-            seen(Follower, 1, 2),
-            seen(Candidate, 2, 0),
-            seen(Leader, 2, 1),
-            seen(Follower, 2, 0),
-            seen(Candidate, 3, 0),
-            seen(Follower, 3, 3),
-            seen(Follower, 4, 3),
-            seen(Candidate, 5, 0),
-            seen(Leader, 5, 1),
-            seen(Follower, 6, 2),
-        ];
-        let expected = [
-            "leader_changed",
-            "election_begun",
-            "election_won",
-            "quorum_lost",
-            "election_begun",
-            "election_lost",
-            "leader_changed",
-            "election_begun",
-            "election_won",
-            "deposed",
-            "leader_changed",
-        ];
-        assert_eq!(told(&life), expected);
-    }
-
-    #[test]
-    fn who_and_why_are_told() {
-        let mut events = Events::new();
-        events.changes(Seen::default(), seen(Role::Follower, 7, 2));
-        let changes = events.changes(seen(Role::Follower, 7, 2), seen(Role::Candidate, 8, 0));
-        let texts: Vec<_> = changes.iter().flatten().map(Event::to_string).collect();
-        assert_eq!(
-            texts,
-            ["asks for votes in 8: no word in time from its leader (n2)"]
-        );
-    }
-
-    /// The table above is what people read: nothing may be missing from it.
-    #[test]
-    fn every_event_is_in_the_table() {
-        let epoch = Epoch::default();
-        let (index, peer, took) = (1, NodeId(1), SLOW_SYNC);
-        let why = Closed::Shutdown;
-        let all = [
-            Event::ElectionBegun { epoch, left: None },
-            Event::ElectionWon { epoch },
-            Event::ElectionLost { epoch, to: None },
-            Event::LeaderChanged {
-                epoch,
-                from: None,
-                to: peer,
-            },
-            Event::QuorumLost { epoch },
-            Event::Deposed { epoch, by: None },
-            Event::SnapshotTaken { index, bytes: 1 },
-            Event::SnapshotReceived { index },
-            Event::SnapshotRestored { index },
-            Event::SnapshotFailed {
-                what: "taken",
-                why: String::new(),
-            },
-            Event::SnapshotWaits { index, from: peer },
-            Event::PeerWaits { index, peer },
-            Event::PeerLeftBehind { peer },
-            Event::SnapshotDamaged { index, peer },
-            Event::PeerForgot { peer },
-            Event::SlowSync { took },
-            Event::FastSync {
-                after: took,
-                worst: took,
-            },
-            Event::DiskFull,
-            Event::DiskSpace { after: took },
-            Event::GroupStopped { why: why.clone() },
-            Event::NodeStopped { why },
-        ];
-        let table = include_str!("events.rs").lines();
-        let table: Vec<_> = table.filter(|line| line.starts_with("//! | `")).collect();
-        assert_eq!(table.len(), all.len());
-        for event in &all {
-            let level = match event.level() {
-                Level::Info => "info",
-                Level::Warn => "warn",
-                Level::Error => "error",
-            };
-            let row = format!("//! | `{}` | {level} |", event.name());
-            assert!(table.iter().any(|line| line.starts_with(&row)), "{row}");
-        }
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::closed::Closed;
 use crate::engine::{Consistency, Proposal};
 use crate::machine::{Failure, Outcome, Reason, StateMachine, Ticket};
-use crate::status::Status;
+use crate::status::{Status, StatusWatch};
 use crate::time::Instant;
 
 /// A handle to a group of this node. Clones are handles to the same group; the group lives as long
@@ -89,8 +89,8 @@ impl<S: StateMachine> Group<S> {
     }
 
     /// The group at a glance, and a wait for its changes.
-    pub fn watch(&self) -> watch::Receiver<Status> {
-        self.status.clone()
+    pub fn watch(&self) -> StatusWatch {
+        StatusWatch(self.status.clone())
     }
 
     /// Ends when this group serves nothing any more on this node, with the reason: because the node

@@ -116,9 +116,9 @@ pub use machine::{Applying, Failure, Outcome, Reason, StateMachine, Ticket};
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
-    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role,
+    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
 };
-pub use status::{Peer, Status};
+pub use status::{Peer, Status, StatusWatch};
 pub use task::{Completion, Piece, SnapshotName, Task};
 pub use time::Instant;
 

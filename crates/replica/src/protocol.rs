@@ -129,6 +129,33 @@ impl fmt::Display for Role {
     }
 }
 
+/// Why a node led and leads no more, while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepDown {
+    /// Another was elected, or is about to be.
+    #[error("another was elected, or is about to be")]
+    Deposed,
+    /// It heard too few of its peers for an election timeout.
+    #[error("it heard too few of its peers")]
+    NoQuorum,
+    /// Its disk did not finish one write in time.
+    #[error("its disk did not finish a write in time")]
+    WriteStalled,
+    /// Its disk read nothing in time of what a peer needs.
+    #[error("its disk read nothing in time of what a peer needs")]
+    ReadStalled,
+    /// It lacks what was decided before it led, and nobody gave it that in time. Only Paxos.
+    #[error("nobody gave it in time what was decided before")]
+    LearnStalled,
+    /// Its disk has no space, and that of a peer that can lead has.
+    #[error("its disk has no space, and that of another has")]
+    Full,
+    /// The group has stopped on this node.
+    #[error("the group has stopped here")]
+    Stopped,
+}
+
 /// How a peer stands, as its leader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerStatus {
@@ -154,6 +181,8 @@ pub struct CoreStatus {
     pub last: u64,
     /// The index its log begins after.
     pub start: u64,
+    /// Why it last ceased to lead; `None` if it never did since the group was opened.
+    pub stepped_down: Option<StepDown>,
     /// Its peers, when it leads.
     pub peers: Vec<PeerStatus>,
     /// Messages ignored because they made no sense.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synod_transport::NodeId;
+use tokio::sync::watch;
 
 use crate::closed::Closed;
 use crate::engine::EngineStatus;
@@ -58,6 +59,38 @@ pub struct Status {
     pub snapshots_failed: u64,
     /// Why the group serves nothing any more, if so.
     pub closed: Option<Closed>,
+}
+
+/// The status of a group, and a wait for its changes.
+///
+/// It lends the status to nobody for longer than a call: whoever kept it would hold up the node, which
+/// publishes the next one.
+#[derive(Clone, Debug)]
+pub struct StatusWatch(pub(crate) watch::Receiver<Status>);
+
+impl StatusWatch {
+    /// Looks at the status of now. Short work only: the node waits for it.
+    pub fn look<R>(&self, look: impl FnOnce(&Status) -> R) -> R {
+        look(&self.0.borrow())
+    }
+
+    /// The status of now, which counts as seen by [`changed`](Self::changed).
+    pub fn latest(&mut self) -> Status {
+        self.0.borrow_and_update().clone()
+    }
+
+    /// The next status that was not seen yet; `None` when there will be no more, because the node is gone.
+    pub async fn changed(&mut self) -> Option<Status> {
+        self.0.changed().await.ok()?;
+        Some(self.latest())
+    }
+
+    /// The first status from now on that is as wanted; `None` when the node is gone and none was. A status
+    /// that lasts for less than it takes to look may be missed.
+    pub async fn wait_for(&mut self, wanted: impl FnMut(&Status) -> bool) -> Option<Status> {
+        let status = self.0.wait_for(wanted).await.ok()?;
+        Some(status.clone())
+    }
 }
 
 /// A peer, as far as this node can tell.

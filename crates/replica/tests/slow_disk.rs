@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use synod_replica::sim::{SimDisk, SimFile};
@@ -16,6 +16,11 @@ use synod_replica::{
 use synod_transport::MemoryNetwork;
 use synod_wal::{Disk, File, Op, Options, Tag, Wal};
 use tokio::time::timeout;
+
+#[path = "node/heard.rs"]
+mod heard;
+
+use heard::Heard;
 
 /// Nothing here takes as long.
 const NEVER: Duration = Duration::from_secs(60);
@@ -29,6 +34,8 @@ struct Slow {
     syncs: Arc<AtomicU64>,
     is_slow: Arc<AtomicBool>,
     panics: Arc<AtomicBool>,
+    /// Syncs wait while this holds.
+    hangs: Arc<(Mutex<bool>, Condvar)>,
 }
 
 struct SlowFile {
@@ -43,7 +50,13 @@ impl Slow {
             syncs: Arc::default(),
             is_slow: Arc::new(AtomicBool::new(true)),
             panics: Arc::default(),
+            hangs: Arc::default(),
         }
+    }
+
+    fn hang(&self, hangs: bool) {
+        *self.hangs.0.lock().unwrap() = hangs;
+        self.hangs.1.notify_all();
     }
 }
 
@@ -99,6 +112,11 @@ impl File for SlowFile {
         if self.disk.is_slow.load(Ordering::Relaxed) {
             std::thread::sleep(SYNC_TIME);
         }
+        let (hangs, ends) = &*self.disk.hangs;
+        drop(
+            ends.wait_while(hangs.lock().unwrap(), |hangs| *hangs)
+                .unwrap(),
+        );
         self.disk.syncs.fetch_add(1, Ordering::Relaxed);
         self.inner.sync()
     }
@@ -202,7 +220,7 @@ async fn serves<C: Configured>(config: impl Fn(u64) -> C) {
         count = at;
         let read = group.read(Consistency::Linearizable, |counter| counter.0);
         assert_eq!(timeout(NEVER, read).await.unwrap(), Outcome::Ok(count));
-        let status = watch.borrow_and_update().clone();
+        let status = watch.latest();
         assert_eq!(
             (status.term, status.role),
             (term, Role::Leader),
@@ -221,6 +239,88 @@ async fn slow_syncs_on_all_nodes_cost_raft_no_leader() {
 #[tokio::test]
 async fn slow_syncs_on_all_nodes_cost_paxos_no_leader() {
     serves(paxos).await;
+}
+
+/// A sync of the leader hangs, and its node answers all the same: it gives up the lead, another takes it and serves,
+/// and when the disk comes back it catches up.
+async fn goes_on_without_a_hung_leader<C: Configured>(config: impl Fn(u64, Duration) -> C) {
+    let (heard, _guard) = Heard::listen();
+    let network = MemoryNetwork::new();
+    let disks: Vec<_> = (1..=3).map(Slow::new).collect();
+    let (mut nodes, mut groups) = (Vec::new(), Vec::new());
+    for (id, disk) in (1..).zip(&disks) {
+        let log = open(disk).in_place_up_to(Duration::ZERO);
+        disk.is_slow.store(false, Ordering::Relaxed);
+        let (node_config, transport) = (NodeConfig::new(NodeId(id), 1), network.join(NodeId(id)));
+        let node = Node::start(node_config, log, transport);
+        // Node 1 leads first.
+        let patience = Duration::from_millis(if id == 1 { 300 } else { 1_000 });
+        let opened = node.open(GroupId(1), config(id, patience), Counter::default());
+        groups.push(timeout(NEVER, opened).await.unwrap().unwrap());
+        nodes.push(node);
+    }
+    let mut first = groups[0].watch();
+    let leads = first.wait_for(|status| status.role == Role::Leader);
+    timeout(NEVER, leads).await.unwrap().unwrap();
+    let taken = timeout(NEVER, groups[0].propose("a")).await.unwrap();
+    assert_eq!(taken, Outcome::Ok(1));
+    disks[0].hang(true);
+    let hung = groups[0].propose("b");
+    let gives_up = async {
+        let given_up = first.wait_for(|status| status.role != Role::Leader);
+        drop(given_up.await.unwrap());
+    };
+    let both = async { tokio::join!(hung, gives_up) };
+    timeout(NEVER, both).await.unwrap();
+    let told = heard.of("stepped_down");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains(": its disk did not finish a write in time"),
+        "{told:?}"
+    );
+    let served = async {
+        loop {
+            if let Outcome::Ok(count) = groups[1].propose("c").await {
+                return count;
+            }
+        }
+    };
+    let count = timeout(NEVER, served).await.unwrap();
+    assert!(groups[0].status().applied < groups[1].status().applied);
+    disks[0].hang(false);
+    let read = groups[0].read(Consistency::Linearizable, |counter| counter.0);
+    assert!(timeout(NEVER, read).await.unwrap().ok() >= Some(count));
+}
+
+#[cfg(feature = "raft")]
+#[tokio::test]
+async fn raft_goes_on_without_a_leader_whose_sync_hangs() {
+    use synod_replica::raft::{Config, NodeId};
+
+    goes_on_without_a_hung_leader(|id, patience| {
+        let mut config = Config::new(NodeId(id), (1..=3).map(NodeId));
+        config.election_timeout_min = patience;
+        config.election_timeout_max = patience + Duration::from_millis(500);
+        config.write_stall_max = config.election_timeout_max;
+        config
+    })
+    .await;
+}
+
+#[cfg(feature = "paxos")]
+#[tokio::test]
+async fn paxos_goes_on_without_a_leader_whose_sync_hangs() {
+    use synod_replica::paxos::{Config, NodeId, Quorums};
+
+    goes_on_without_a_hung_leader(|id, patience| {
+        let majority = Quorums::majority((1..=3).map(NodeId)).unwrap();
+        let mut config = Config::new(NodeId(id), majority);
+        config.election_timeout_min = patience;
+        config.election_timeout_max = patience + Duration::from_millis(500);
+        config.write_stall_max = config.election_timeout_max;
+        config
+    })
+    .await;
 }
 
 /// The loop goes on while a sync is under way: it answers what needs no disk.

@@ -4,9 +4,9 @@ use std::{future::Future, io, sync::Arc};
 
 use bytes::Bytes;
 use synod_replica::{
-    Answer, Applying, Closed, Consistency, Group, Outcome, Role, StateMachine, Status,
+    Answer, Applying, Closed, Consistency, Group, Outcome, Role, StateMachine, StatusWatch,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     capacity::Gauge,
@@ -44,7 +44,7 @@ impl StateMachine for Kv {
 #[derive(Clone, Debug)]
 pub(crate) struct Replicated {
     group: Group<Kv>,
-    status: watch::Receiver<Status>,
+    status: StatusWatch,
     gauge: Arc<Gauge>,
 }
 
@@ -67,7 +67,8 @@ impl Replicated {
     /// asked: that of a follower may be behind what its client knows to have been removed.
     fn refusal(&self, command: &[u8]) -> Option<Refusal> {
         let grows = || Command::decode(command).is_some_and(|command| command.may_grow());
-        let full = self.gauge.is_full() && self.status.borrow().role == Role::Leader && grows();
+        let leads = || self.status.look(|status| status.role == Role::Leader);
+        let full = self.gauge.is_full() && leads() && grows();
         full.then_some(Refusal::MapFull)
     }
 }
@@ -133,8 +134,8 @@ impl Store for Replicated {
     }
 
     fn closed(&self) -> Option<String> {
-        let status = self.status.borrow();
-        status.closed.as_ref().map(one_line)
+        self.status
+            .look(|status| status.closed.as_ref().map(one_line))
     }
 }
 

@@ -21,7 +21,7 @@ use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use super::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
-    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, append_all,
+    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown, append_all,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
@@ -184,6 +184,7 @@ impl Protocol for Paxos {
             commit: status.chosen.0,
             last: status.last.0,
             start: status.start.0,
+            stepped_down: status.stepped_down.map(why_stepped_down),
             peers: status
                 .peers
                 .iter()
@@ -286,6 +287,18 @@ fn output(output: paxos::Output) -> Output<Paxos> {
         },
         paxos::Output::Restore(snapshot) => Output::Restore(from_paxos(&snapshot)),
         paxos::Output::Stop(why) => Output::Stop(divergence(why)),
+    }
+}
+
+const fn why_stepped_down(why: paxos::StepDown) -> StepDown {
+    match why {
+        paxos::StepDown::Deposed => StepDown::Deposed,
+        paxos::StepDown::NoQuorum => StepDown::NoQuorum,
+        paxos::StepDown::WriteStalled => StepDown::WriteStalled,
+        paxos::StepDown::ReadStalled => StepDown::ReadStalled,
+        paxos::StepDown::LearnStalled => StepDown::LearnStalled,
+        paxos::StepDown::Full => StepDown::Full,
+        paxos::StepDown::Stopped => StepDown::Stopped,
     }
 }
 

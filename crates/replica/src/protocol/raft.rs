@@ -16,7 +16,7 @@ use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use super::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
-    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, append_all,
+    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown, append_all,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
@@ -172,6 +172,7 @@ impl Protocol for Raft {
             commit: status.commit.0,
             last: status.last.0,
             start: status.start.0,
+            stepped_down: status.stepped_down.map(why_stepped_down),
             peers: status
                 .peers
                 .iter()
@@ -333,6 +334,17 @@ fn divergence(why: raft::Stop) -> Divergence {
             own: Epoch::of_round(own.0),
             theirs: Epoch::of_round(leaders.0),
         },
+    }
+}
+
+const fn why_stepped_down(why: raft::StepDown) -> StepDown {
+    match why {
+        raft::StepDown::Deposed => StepDown::Deposed,
+        raft::StepDown::NoQuorum => StepDown::NoQuorum,
+        raft::StepDown::WriteStalled => StepDown::WriteStalled,
+        raft::StepDown::ReadStalled => StepDown::ReadStalled,
+        raft::StepDown::Full => StepDown::Full,
+        raft::StepDown::Stopped => StepDown::Stopped,
     }
 }
 

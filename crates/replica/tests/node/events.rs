@@ -1,68 +1,15 @@
 //! What happens to a node is told in its log, once, with who and why.
 
-use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
-use synod_replica::{Outcome, Reason};
+use synod_replica::{Group, GroupId, Node, NodeConfig, NodeId, Outcome, Reason, Role, Status};
+use synod_transport::MemoryNetwork;
 use tokio::time::timeout;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
-use tracing::{Dispatch, Event, Metadata, Subscriber};
 
-use super::rig::{NEVER, alone, rejected, three};
-
-/// Keeps the lines of this library.
-#[derive(Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
-
-impl Heard {
-    /// Listens in this thread. There is a second listener always, to whom nothing is said: with one alone
-    /// a line is silenced for ever when the first thread that comes by it has none.
-    pub(crate) fn listen() -> (Self, DefaultGuard) {
-        static SECOND: OnceLock<Dispatch> = OnceLock::new();
-        SECOND.get_or_init(|| Dispatch::new(Self::default()));
-        let heard = Self::default();
-        (heard.clone(), tracing::subscriber::set_default(heard))
-    }
-
-    /// Lines with the event of this name.
-    pub(crate) fn of(&self, name: &str) -> Vec<String> {
-        let name = format!("event={name:?} ");
-        let lines = self.0.lock().unwrap();
-        let of = lines.iter().filter(|line| line.contains(&name));
-        of.cloned().collect()
-    }
-}
-
-impl Subscriber for Heard {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("synod_replica")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(self.0, "{field}={value:?} ").unwrap();
-    }
-}
+use super::config;
+use super::heard::Heard;
+use super::rig::{Counter, NEVER, alone, rejected, start, three};
 
 #[tokio::test]
 async fn elections_snapshots_and_the_end_are_told() {
@@ -131,4 +78,97 @@ async fn a_full_disk_is_told_once() {
     timeout(NEVER, space).await.unwrap().unwrap();
     assert_eq!(heard.of("disk_full").len(), 1);
     assert_eq!(heard.of("disk_space").len(), 1);
+}
+
+/// Three nodes of which the first leads: the others wait longer.
+async fn led_by_the_first(
+    network: &MemoryNetwork,
+    snapshot_log_bytes: u64,
+) -> (Vec<Node>, Vec<Group<Counter>>) {
+    let (mut nodes, mut groups) = (Vec::new(), Vec::new());
+    for id in 1..=3 {
+        let mut node_config = NodeConfig::new(NodeId(id), 1);
+        node_config.snapshot_log_bytes = snapshot_log_bytes;
+        node_config.kept_log_bytes_max = 0;
+        let node = start(&SimDisk::new(id), node_config, network.join(NodeId(id)));
+        let mut config = config(id, 3);
+        let least = if id == 1 { 300 } else { 1_500 };
+        config.election_timeout_min = Duration::from_millis(least);
+        config.election_timeout_max = Duration::from_millis(least + 500);
+        let opened = node.open(GroupId(1), config, Counter::default());
+        groups.push(timeout(NEVER, opened).await.unwrap().unwrap());
+        nodes.push(node);
+    }
+    until(&groups[0], |status| status.role == Role::Leader).await;
+    assert_eq!(propose(&groups[0], "a").await, Outcome::Ok(1));
+    (nodes, groups)
+}
+
+async fn until(group: &Group<Counter>, holds: impl FnMut(&Status) -> bool) {
+    let mut status = group.watch();
+    timeout(NEVER, status.wait_for(holds))
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+async fn propose(group: &Group<Counter>, command: impl Into<Vec<u8>>) -> Outcome<u64> {
+    timeout(NEVER, group.propose(command.into())).await.unwrap()
+}
+
+fn part(network: &MemoryNetwork, node: u64, is_cut: bool) {
+    for peer in (1..=3).filter(|id| *id != node) {
+        for (from, to) in [(node, peer), (peer, node)] {
+            let act = if is_cut {
+                MemoryNetwork::cut
+            } else {
+                MemoryNetwork::heal
+            };
+            act(network, NodeId(from), NodeId(to));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_leader_that_hears_nobody_says_so() {
+    let (heard, _guard) = Heard::listen();
+    let network = MemoryNetwork::new();
+    let (_nodes, groups) = led_by_the_first(&network, 1 << 20).await;
+    part(&network, 1, true);
+    until(&groups[0], |status| status.role != Role::Leader).await;
+    let told = heard.of("quorum_lost");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains(": it heard too few of its peers"),
+        "{told:?}"
+    );
+    assert_eq!(
+        heard.of("stepped_down").len() + heard.of("deposed").len(),
+        0
+    );
+}
+
+/// A follower that was away is given a snapshot: both sides tell, each its part.
+#[tokio::test]
+async fn a_snapshot_that_is_handed_over_is_told_at_both_ends() {
+    let (heard, _guard) = Heard::listen();
+    let network = MemoryNetwork::new();
+    let (_nodes, groups) = led_by_the_first(&network, 2_000).await;
+    part(&network, 3, true);
+    let mut last = 1;
+    // Until the log that it would need is gone.
+    while groups[0].status().start < 10 {
+        last += 1;
+        assert_eq!(propose(&groups[0], vec![0; 200]).await, Outcome::Ok(last));
+    }
+    part(&network, 3, false);
+    until(&groups[2], |status| status.snapshots_received > 0).await;
+    until(&groups[2], |status| status.applied >= last).await;
+    for name in ["snapshot_received", "snapshot_restored"] {
+        let told = heard.of(name);
+        assert!(
+            !told.is_empty() && told[0].contains("the snapshot up to "),
+            "{name}: {told:?}"
+        );
+    }
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::closed::stopped;
 use super::config;
-use super::events::Heard;
+use super::heard::Heard;
 use super::rig::{Counter, NEVER, start};
 
 /// Node 3 begins its next life on a disk as it was a while ago: what it acknowledged since is gone. it

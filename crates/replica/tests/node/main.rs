@@ -19,6 +19,7 @@ mod raft {
     mod closed;
     mod events;
     mod forgot;
+    mod heard;
     mod rig;
     mod scarce;
     mod serving;
@@ -38,6 +39,7 @@ mod paxos {
 
     mod closed;
     mod events;
+    mod heard;
     mod rig;
     mod scarce;
     mod serving;

@@ -133,7 +133,7 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
         }
     };
     assert_eq!(timeout(NEVER, resumed).await.unwrap(), count + 1);
-    assert_eq!(status.borrow_and_update().closed, None);
+    assert_eq!(status.latest().closed, None);
 }
 
 #[tokio::test]

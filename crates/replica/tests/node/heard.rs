@@ -1,0 +1,60 @@
+//! Listens to what a node tells in its log.
+
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, Event, Metadata, Subscriber};
+
+/// Keeps the lines of this library.
+#[derive(Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Heard {
+    /// Listens in this thread. There is a second listener always, to whom nothing is said: with one alone
+    /// a line is silenced for ever when the first thread that comes by it has none.
+    pub(crate) fn listen() -> (Self, DefaultGuard) {
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(Self::default()));
+        let heard = Self::default();
+        (heard.clone(), tracing::subscriber::set_default(heard))
+    }
+
+    /// Lines with the event of this name.
+    pub(crate) fn of(&self, name: &str) -> Vec<String> {
+        let name = format!("event={name:?} ");
+        let lines = self.0.lock().unwrap();
+        let of = lines.iter().filter(|line| line.contains(&name));
+        of.cloned().collect()
+    }
+}
+
+impl Subscriber for Heard {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("synod_replica")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        write!(self.0, "{field}={value:?} ").unwrap();
+    }
+}
