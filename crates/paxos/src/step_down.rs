@@ -86,7 +86,7 @@ impl Paxos {
         }
     }
 
-    /// Leads no more, with no higher ballot heard of.
+    /// Leads no more, by itself and without a higher ballot; nothing to one that does not lead.
     pub(crate) fn give_up(&mut self, now: Instant, why: StepDown) {
         if let Duty::Leader(_) = self.duty {
             self.step_down(now, None);

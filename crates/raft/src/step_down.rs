@@ -80,7 +80,7 @@ impl Raft {
         }
     }
 
-    /// Leads no more, in the same term.
+    /// Leads no more, by itself and in the same term; nothing to one that does not lead.
     pub(crate) fn give_up(&mut self, now: Instant, why: StepDown) {
         if let Duty::Leader(_) = self.duty {
             self.step_down(now, self.term, None);
