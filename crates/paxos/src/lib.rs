@@ -175,8 +175,8 @@
 //! - *A promise with more gaps than that is not counted*: no acceptor has such votes; an acceptor
 //!   that is not heard is always safe.
 //! - *A node with a write under way does not campaign, one with a slow or full disk waits longer; a
-//!   leader steps down whose disk stalls, or is full while another has room*: not leading is always
-//!   safe.
+//!   leader steps down whose disk stalls, or is full while another has room, or that hears no phase-2
+//!   quorum with room and does not hear all*: not leading is always safe.
 //!
 //! # When a node stops
 //!

@@ -1,6 +1,7 @@
+use crate::leader::Leader;
 use crate::progress::Progress;
 use crate::role::Duty;
-use crate::{Instant, Paxos};
+use crate::{AcceptorSet, Instant, Paxos};
 
 /// Why a leader leads no more. Exhaustive on purpose: a driver tells people each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +20,9 @@ pub enum StepDown {
     Full,
     /// It lacks what is chosen, and nobody gave it any for an election timeout.
     LearnStalled,
+    /// No phase-2 quorum that it hears had space for
+    /// [`write_stall_max`](crate::Config::write_stall_max), and there are nodes that it does not hear.
+    ShortOfRoom,
     /// It takes no part any more, see [`Stop`](crate::Stop).
     Stopped,
 }
@@ -41,6 +45,8 @@ impl Paxos {
         let fetching = leader.peers.values().any(|peer| peer.fetching);
         let slow_fetch = fetching.then(|| leader.slow_fetch.unwrap_or(now));
         let timeout = self.config.election_timeout_max;
+        let is_short = self.is_short_of_room(leader, now);
+        let short_of_room = is_short.then(|| leader.short_of_room.unwrap_or(now));
         let is_slow = |since: Instant| now.since(since) >= self.config.write_stall_max;
         let is_alone = leader.peers.is_empty();
         if now.since(heard) >= timeout {
@@ -49,11 +55,33 @@ impl Paxos {
             self.give_up(now, StepDown::WriteStalled);
         } else if !is_alone && slow_fetch.is_some_and(is_slow) {
             self.give_up(now, StepDown::ReadStalled);
+        } else if short_of_room.is_some_and(is_slow) {
+            self.give_up(now, StepDown::ShortOfRoom);
         } else if let Duty::Leader(leader) = &mut self.duty {
             leader.quorum_deadline = heard.plus(timeout);
             leader.slow_write = slow_write;
             leader.slow_fetch = slow_fetch;
+            leader.short_of_room = short_of_room;
         }
+    }
+
+    /// Whether no phase-2 quorum among those that are heard has space, while others are not heard: they may
+    /// have some, and be a quorum with those that hear this leader and therefore advise against another.
+    /// Where all are heard there is no better leader, and it leads on for reads.
+    fn is_short_of_room(&self, leader: &Leader, now: Instant) -> bool {
+        let timeout = self.config.election_timeout_max;
+        let is_heard = |peer: &Progress| now.since(peer.contact) < timeout;
+        let quorums = &self.config.quorums;
+        let mut set = AcceptorSet::default();
+        if self.disk.has_room {
+            quorums.insert(&mut set, self.config.id);
+        }
+        for (id, peer) in &leader.peers {
+            if is_heard(peer) && peer.has_room != Some(false) {
+                quorums.insert(&mut set, *id);
+            }
+        }
+        leader.peers.values().any(|peer| !is_heard(peer)) && !quorums.is_phase2(set)
     }
 
     /// A leader that can store nothing is in the way of one that can, and any follower can lead:

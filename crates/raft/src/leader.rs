@@ -25,6 +25,8 @@ pub(crate) struct Leader {
     pub(crate) slow_write: Option<(u64, Instant)>,
     /// Entries for a peer are being fetched, none came since, and when that was first seen.
     pub(crate) slow_fetch: Option<Instant>,
+    /// Since when no quorum that it hears has space, while there are nodes that it does not hear.
+    pub(crate) short_of_room: Option<Instant>,
     pub(crate) round: u64,
     /// Echoes of later rounds tell who has space.
     pub(crate) room_round: u64,
@@ -49,6 +51,7 @@ impl Leader {
         self.quorum_deadline = Instant::ZERO;
         self.slow_write = None;
         self.slow_fetch = None;
+        self.short_of_room = None;
         self.peers
             .values_mut()
             .for_each(|peer| peer.contact = Instant::ZERO);
@@ -83,6 +86,7 @@ impl Raft {
             quorum_deadline: now.plus(self.config.election_timeout_max),
             slow_write: None,
             slow_fetch: None,
+            short_of_room: None,
             round: 0,
             room_round: 0,
             reads: Reads::default(),

@@ -135,8 +135,8 @@
 //! - *A node with a write under way does not campaign, one with a slow or full disk waits longer*:
 //!   not campaigning is always safe; [`Raft::handle_disk`] bounds the wait.
 //! - *A leader steps down whose disk stalls ([`Config::write_stall_max`]), or is full while a
-//!   follower that lacks nothing has room*: stepping down is always safe; what it says next as a
-//!   follower binds it no less.
+//!   follower that lacks nothing has room; or that hears no quorum with room for as long, and does not
+//!   hear all*: stepping down is always safe; what it says next as a follower binds it no less.
 //! - *A snapshot that covers what the log holds commits it*: a snapshot covers what is committed.
 //! - *An append whose `prev` lies before the start is taken*: what lies before the start is
 //!   committed, and so equal in every later leader's log.

@@ -1,3 +1,4 @@
+use crate::leader::Leader;
 use crate::progress::Progress;
 use crate::role::Duty;
 use crate::{Instant, NodeId, Raft};
@@ -17,6 +18,9 @@ pub enum StepDown {
     ReadStalled,
     /// Its disk has no space, and a follower that can be elected has.
     Full,
+    /// No quorum that it hears had space for
+    /// [`write_stall_max`](crate::Config::write_stall_max), and there are nodes that it does not hear.
+    ShortOfRoom,
     /// It takes no part any more, see [`Stop`](crate::Stop).
     Stopped,
 }
@@ -48,6 +52,8 @@ impl Raft {
         let fetching = leader.peers.values().any(|peer| peer.fetching);
         let slow_fetch = fetching.then(|| leader.slow_fetch.unwrap_or(now));
         let timeout = self.config.election_timeout_max;
+        let is_short = self.is_short_of_room(leader, now);
+        let short_of_room = is_short.then(|| leader.short_of_room.unwrap_or(now));
         let is_slow = |since: Instant| now.since(since) >= self.config.write_stall_max;
         let is_alone = leader.peers.is_empty();
         if now.since(heard) >= timeout {
@@ -56,11 +62,28 @@ impl Raft {
             self.give_up(now, StepDown::WriteStalled);
         } else if !is_alone && slow_fetch.is_some_and(is_slow) {
             self.give_up(now, StepDown::ReadStalled);
+        } else if short_of_room.is_some_and(is_slow) {
+            self.give_up(now, StepDown::ShortOfRoom);
         } else if let Duty::Leader(leader) = &mut self.duty {
             leader.quorum_deadline = heard.plus(timeout);
             leader.slow_write = slow_write;
             leader.slow_fetch = slow_fetch;
+            leader.short_of_room = short_of_room;
         }
+    }
+
+    /// Whether no quorum among those that are heard has space, while others are not heard: they may have
+    /// some, and be a quorum with those that hear this leader and therefore elect nobody else. Where all
+    /// are heard there is no better leader, and it leads on for reads.
+    fn is_short_of_room(&self, leader: &Leader, now: Instant) -> bool {
+        let is_heard =
+            |peer: &Progress| now.since(peer.counted().2) < self.config.election_timeout_max;
+        let could_store = |id: NodeId| match leader.peers.get(&id) {
+            Some(peer) => is_heard(peer) && peer.has_room != Some(false),
+            None => self.disk.has_room,
+        };
+        let unheard = |peer: &Progress| !peer.forgot && !is_heard(peer);
+        leader.peers.values().any(unheard) && !self.quorum().agrees(could_store)
     }
 
     /// A leader that can store nothing is in the way of one that can: of a follower with space that

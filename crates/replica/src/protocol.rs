@@ -151,6 +151,9 @@ pub enum StepDown {
     /// Its disk has no space, and that of a peer that can lead has.
     #[error("its disk has no space, and that of another has")]
     Full,
+    /// No quorum that it hears has space, and there are nodes that it does not hear.
+    #[error("no quorum that it hears has space, and others are not heard")]
+    ShortOfRoom,
     /// The group has stopped on this node.
     #[error("the group has stopped here")]
     Stopped,

@@ -130,6 +130,7 @@ mod tests {
         g6_all_full
         g6_full_leader
         g6_full_node_waits
+        g6_full_quorum_keeps_a_leader
         h2_lost_accept
         i10_quorums_that_need_not_meet
         i11_highest_vote_wins

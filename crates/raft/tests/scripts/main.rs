@@ -161,6 +161,7 @@ mod tests {
         g6_all_full
         g6_full_leader
         g6_full_node_waits
+        g6_full_quorum_keeps_a_leader
         g6_laggard_has_room
         h2_lost_append
         v_ack_of_the_whole_log

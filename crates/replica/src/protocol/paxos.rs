@@ -298,6 +298,7 @@ const fn why_stepped_down(why: paxos::StepDown) -> StepDown {
         paxos::StepDown::ReadStalled => StepDown::ReadStalled,
         paxos::StepDown::LearnStalled => StepDown::LearnStalled,
         paxos::StepDown::Full => StepDown::Full,
+        paxos::StepDown::ShortOfRoom => StepDown::ShortOfRoom,
         paxos::StepDown::Stopped => StepDown::Stopped,
     }
 }

@@ -344,6 +344,7 @@ const fn why_stepped_down(why: raft::StepDown) -> StepDown {
         raft::StepDown::WriteStalled => StepDown::WriteStalled,
         raft::StepDown::ReadStalled => StepDown::ReadStalled,
         raft::StepDown::Full => StepDown::Full,
+        raft::StepDown::ShortOfRoom => StepDown::ShortOfRoom,
         raft::StepDown::Stopped => StepDown::Stopped,
     }
 }

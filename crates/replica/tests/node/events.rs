@@ -148,9 +148,9 @@ async fn a_leader_that_hears_nobody_says_so() {
     );
 }
 
-/// A follower that was away is given a snapshot: both sides tell, each its part.
+/// A follower that was away is given a snapshot, and tells of it.
 #[tokio::test]
-async fn a_snapshot_that_is_handed_over_is_told_at_both_ends() {
+async fn a_snapshot_that_is_received_is_told() {
     let (heard, _guard) = Heard::listen();
     let network = MemoryNetwork::new();
     let (_nodes, groups) = led_by_the_first(&network, 2_000).await;
