@@ -2,7 +2,10 @@ mod encoding;
 mod error;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::NodeId;
 
@@ -75,6 +78,46 @@ enum System {
     /// Each acceptor is in one row, no row is empty, and rows stand in the order of their first
     /// acceptors, so that equal systems are equal values.
     Grid { rows: Vec<AcceptorSet> },
+}
+
+impl fmt::Display for Quorums {
+    /// The acceptors and what is a quorum of them: equal systems and no others read alike.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, nodes: &mut dyn Iterator<Item = String>| {
+            nodes.enumerate().try_for_each(|(place, node)| {
+                f.write_str(if place > 0 { ", " } else { "" })?;
+                f.write_str(&node)
+            })
+        };
+        match &self.system {
+            System::Weighted {
+                weights,
+                phase1,
+                phase2,
+            } => {
+                f.write_str("acceptors ")?;
+                let weighed = self.acceptors.iter().zip(weights);
+                list(
+                    f,
+                    &mut weighed.map(|(node, weight)| match weight {
+                        1 => node.0.to_string(),
+                        _ => format!("{} (weight {weight})", node.0),
+                    }),
+                )?;
+                write!(f, ", phase 1 by {phase1}, phase 2 by {phase2}")
+            }
+            System::Grid { rows } => {
+                f.write_str("acceptors in rows ")?;
+                let of = |row: &AcceptorSet| {
+                    let places = self.acceptors.iter().enumerate();
+                    let nodes = places.filter(|(place, _)| row.0 & (1 << place) != 0);
+                    let nodes: Vec<_> = nodes.map(|(_, node)| node.0.to_string()).collect();
+                    format!("({})", nodes.join(" "))
+                };
+                list(f, &mut rows.iter().map(of))
+            }
+        }
+    }
 }
 
 impl Quorums {

@@ -3,7 +3,9 @@
 use std::io::{self, Read, Write};
 
 use synod_replica::sim::SimDisk;
-use synod_replica::{Applying, Consistency, GroupId, Node, NodeConfig, NodeId, StateMachine, raft};
+use synod_replica::{
+    Applying, Consistency, GroupId, Life, Node, NodeConfig, NodeId, StateMachine, raft,
+};
 use synod_transport::MemoryNetwork;
 use synod_wal::{Options, Wal};
 
@@ -41,8 +43,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut nodes, mut groups) = (Vec::new(), Vec::new());
     for id in 1..=3 {
         let wal = Wal::open(SimDisk::new(id), Options::default())?;
-        let config = NodeConfig::new(NodeId(id), 1);
-        let node = Node::start(config, wal, network.join(NodeId(id)));
+        // The log ends with this process, and so does the life. With a log on a disk it is
+        // `Identity::load(..)?.life()`, whose counter is on that disk as well.
+        let life = Life::ephemeral(NodeId(id));
+        let node = Node::start(life, NodeConfig::default(), wal, network.join(NodeId(id)));
         let config = raft::Config::new(raft::NodeId(id), (1..=3).map(raft::NodeId));
         groups.push(node.open(GroupId(1), config, Counter::default()).await?);
         nodes.push(node);

@@ -24,7 +24,8 @@ use crate::closed::{Cause, Closed, Told, caught};
 use crate::drive::{Drive, Stopped};
 use crate::frame;
 use crate::group::Clock;
-use crate::log::{Log, LogError, LogSpace, Room};
+use crate::life::Keep;
+use crate::log::{Keeper, Log, LogError, LogSpace, Room};
 use crate::lookout::Lookout;
 use crate::node::NodeConfig;
 use crate::protocol::DiskHealth;
@@ -57,6 +58,7 @@ pub(crate) struct Host {
     unsynced: bool,
     room: Room,
     pub(crate) space: LogSpace,
+    keeper: Keeper,
     /// Turns in a row that left frames behind.
     behind: u32,
 }
@@ -73,6 +75,7 @@ enum Event {
 impl Host {
     pub(crate) fn new(
         config: &NodeConfig,
+        keep: Option<Keep>,
         mut log: Box<dyn Log>,
         transport: Box<dyn Transport>,
         control: mpsc::Receiver<Control>,
@@ -96,6 +99,7 @@ impl Host {
             unsynced: false,
             room: Room::default(),
             space: LogSpace::default(),
+            keeper: Keeper::new(keep),
             behind: 0,
         }
     }
@@ -183,8 +187,12 @@ impl Host {
             log,
             transport,
             shutdown_wait_max,
+            keeper,
+            poisoned,
             ..
         } = self;
+        let mark = if poisoned { None } else { log.mark() };
+        keeper.finish(mark, shutdown_wait_max).await;
         // Machines, logs and transports are others' code, and their ends are too.
         let let_go = |message: &str| {
             tracing::error!(message, "a panic while the node was let go of");
@@ -291,6 +299,9 @@ impl Host {
             self.release();
             more |= self.drive();
             self.transport.flush();
+        }
+        if !self.poisoned {
+            self.keeper.look(self.log.mark());
         }
         let around = self.look();
         self.groups

@@ -1,56 +1,70 @@
-//! Who a data directory is: a disk id drawn once, a boot counter, and the disks its peers were met
-//! on.
+//! Who a data directory is: a node of a cluster, which life of it this is, what its groups are founded
+//! on, how far its log has come, and the disks and lives its peers were met in.
 //!
-//! ```text
-//! byte 0        1         17     25     41     49      53
-//!      ├────────┼─────────┼──────┼──────┼──────┼───────┼──────────────────┬─────────┬─────────────┐
-//!      │version │ cluster │ node │ disk │ boot │ count │ count × (node,   │ CRC-32C │ zeros up to │
-//!      │   0    │  u128   │ u64  │ u128 │ u64  │  u32  │  disk), 24 bytes │ of all  │ k × 4,096   │
-//!      └────────┴─────────┴──────┴──────┴──────┴───────┴──────────────────┴─────────┴─────────────┘
-//! ```
+//! Beside the file `identity` lies `identity.part`, of the same length: the next one is written into it,
+//! and takes its place. So a node whose log has filled the disk can still be started.
 //!
-//! Integers are little-endian. Beside the file `identity` lies `identity.part`, of the same length:
-//! the next one is written into it, and takes its place. So a node whose log has filled the disk can
-//! still be started.
+//! A node that comes back with an empty disk, or with one as it was a while ago, has forgotten votes and
+//! acknowledgements; under its old name it could vote a second time (torture list D14). What of this can be
+//! known is checked here and at each peer:
 //!
-//! A node that comes back with an empty disk has forgotten its votes and its acknowledgements;
-//! under its old name it could vote a second time (torture list D14). So the name is pinned to the
-//! disk: here, and at each peer.
+//! | what happened to the disk | who notices | and what remains |
+//! |---|---|---|
+//! | emptied, or another one | each peer that has met the old one: [`Refused::Disk`] | a peer that never met it |
+//! | put back to an earlier life | each peer that has met a later one: [`Refused::Stale`] | until the counter has caught up |
+//! | copied, and both run | each peer that met one of them in the same life: [`Refused::Twin`] | lives that count differently look like one node that restarts |
+//! | put back within its life | nobody by the identity; Raft by [`Divergence::Forgot`](crate::Divergence::Forgot) | a group whose every disk was put back |
+//! | log files removed, or emptied at the end | the log, by its mark: `OpenError::Lost` | what was appended since the last mark, if its segment reads as never written |
+//! | a whole cluster put back, disk by disk | nobody | that is not supported |
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Buf, BufMut};
-use synod_transport::{ClusterId, DiskId, Hello, NodeId, Refused};
-use synod_wal::{Disk, File};
+use synod_transport::{DiskId, Hello, NodeId, Refused};
+use synod_wal::{Disk, Mark};
 
-/// The identity of the data directory a node runs on, open for this one life of the node.
+use crate::birth::Birth;
+use crate::life::Life;
+
+mod file;
+mod state;
+
+use file::{BYTES_MAX, FILE, PART, read, store};
+use state::{FOUNDING_BYTES_MAX, LifeId, Pin, State};
+
+/// The identity of the data directory a node runs on, open for this one life of the node. Clones are
+/// handles to the same one.
 ///
 /// ```
-/// use synod_replica::{Identity, NodeId, sim::SimDisk};
-/// use synod_transport::{ClusterId, DiskId};
+/// use synod_replica::{Birth, Identity, NodeId, sim::SimDisk};
+/// use synod_transport::ClusterId;
 ///
-/// let disk = SimDisk::new(1);
-/// let first = Identity::load(disk.clone(), ClusterId(7), NodeId(1), || DiskId(42))?;
-/// let second = Identity::load(disk, ClusterId(7), NodeId(1), || DiskId(43))?;
-/// assert_eq!((first.hello().disk, first.hello().boot), (DiskId(42), 1));
-/// assert_eq!((second.hello().disk, second.hello().boot), (DiskId(42), 2));
+/// let (disk, birth) = (SimDisk::new(1), Birth::new(ClusterId(7), NodeId(1)));
+/// let mut random = 41..;
+/// let mut draw = || random.next().unwrap_or_default();
+/// let first = Identity::load(disk.clone(), &birth, &mut draw)?;
+/// let second = Identity::load(disk, &birth, &mut draw)?;
+/// assert_eq!((first.hello().boot, second.hello().boot), (1, 2));
+/// assert_eq!(first.hello().disk, second.hello().disk);
+/// assert_eq!(second.life().map(|life| life.incarnation()), Some(2));
+/// assert_eq!(second.life(), None);
 /// # Ok::<(), synod_replica::IdentityError>(())
 /// ```
-pub struct Identity<D: Disk> {
+pub struct Identity<D: Disk>(Arc<Shared<D>>);
+
+struct Shared<D> {
     disk: D,
-    state: Mutex<State>,
+    birth: Birth,
+    state: Mutex<Known>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct State {
-    cluster: ClusterId,
-    node: NodeId,
-    disk: DiskId,
-    boot: u64,
-    peers: BTreeMap<NodeId, DiskId>,
+#[derive(Debug)]
+struct Known {
+    state: State,
+    /// The life of this node was given out.
+    is_lived: bool,
 }
 
 /// Why a data directory does not serve as this node's.
@@ -66,11 +80,30 @@ pub enum IdentityError {
     /// It belongs to another cluster.
     #[error("the data directory belongs to another cluster")]
     Cluster,
+    /// It was founded on another protocol, other voters, quorums or formats.
+    #[error(
+        "the data directory was founded as [{found}], and is to be opened as [{asked}]: open it as what it \
+         was founded as, or begin with an empty one"
+    )]
+    Founding {
+        /// What it was founded as.
+        found: String,
+        /// What it was to be opened as.
+        asked: String,
+    },
+    /// What it is to be founded as takes more bytes than the file has for it.
+    #[error("a founding of {bytes} bytes is above the bound of {bytes_max}")]
+    TooManyGroups {
+        /// Its length as text.
+        bytes: usize,
+        /// The bound.
+        bytes_max: usize,
+    },
     /// There are other files, but no identity: part of the directory is lost, and votes may be with
     /// it.
     #[error("the data directory holds files but no identity")]
     Missing,
-    /// The file is damaged, or of a later version.
+    /// The file is damaged, or of another version.
     #[error("the identity file is damaged")]
     Damaged,
     /// The medium failed.
@@ -79,16 +112,16 @@ pub enum IdentityError {
 }
 
 impl<D: Disk> Identity<D> {
-    /// Opens the identity of a directory and durably raises its boot counter; an empty directory
-    /// gets the identity of `node`, with the disk id that `fresh` draws.
+    /// Opens the identity of a directory and durably raises its boot counter; an empty directory gets
+    /// that of `birth`. What is random is drawn by `draw`: it must not be guessed by others, and no two
+    /// lives may draw the same.
     ///
     /// # Errors
     /// When the directory is not this node's, or not whole.
     pub fn load(
         disk: D,
-        cluster: ClusterId,
-        node: NodeId,
-        fresh: impl FnOnce() -> DiskId,
+        birth: &Birth,
+        mut draw: impl FnMut() -> u64,
     ) -> Result<Self, IdentityError> {
         let names = disk.list()?;
         let mut state = if names.iter().any(|name| name == FILE) {
@@ -96,78 +129,190 @@ impl<D: Disk> Identity<D> {
         } else if names.iter().any(|name| name != PART) {
             return Err(IdentityError::Missing);
         } else {
-            State {
-                cluster,
-                node,
-                disk: fresh(),
-                boot: 0,
-                peers: BTreeMap::new(),
-            }
+            unborn(birth, &mut draw)?
         };
-        if state.cluster != cluster {
-            return Err(IdentityError::Cluster);
-        }
-        if state.node != node {
-            return Err(IdentityError::Node { found: state.node });
-        }
+        check(&state, birth)?;
         // No node gets to the last boot by counting; and there is none behind it, so no life may begin.
-        state.boot = state.boot.checked_add(1).ok_or(IdentityError::Damaged)?;
+        let boot = state.life.boot;
+        state.life = LifeId {
+            boot: boot.checked_add(1).ok_or(IdentityError::Damaged)?,
+            nonce: draw(),
+        };
         // What an earlier life has left half done may have filled the disk.
         synod_wal::remove_unfinished(&disk)?;
         store(&disk, &state)?;
-        Ok(Self {
+        let state = Known {
+            state,
+            is_lived: false,
+        };
+        Ok(Self(Arc::new(Shared {
             disk,
+            birth: birth.clone(),
             state: Mutex::new(state),
+        })))
+    }
+
+    /// The life that was begun with this, to start a [`Node`](crate::Node) with; `None` when it was given
+    /// out before.
+    #[must_use]
+    pub fn life(&self) -> Option<Life> {
+        let mut known = self.lock();
+        if std::mem::replace(&mut known.is_lived, true) {
+            return None;
+        }
+        let incarnation = known.state.life.boot;
+        drop(known);
+        let keeper = self.clone();
+        Some(Life {
+            birth: self.0.birth.clone(),
+            incarnation,
+            keep: Some(Arc::new(move |mark| keeper.note_log(mark))),
         })
     }
 
     /// What this node says of itself to its peers.
+    #[must_use]
     pub fn hello(&self) -> Hello {
-        let state = self.lock();
+        let known = self.lock();
+        let State {
+            cluster,
+            node,
+            disk,
+            life,
+            ..
+        } = known.state;
         Hello {
-            cluster: state.cluster,
-            node: state.node,
-            disk: state.disk,
-            boot: state.boot,
+            cluster,
+            node,
+            disk,
+            boot: life.boot,
+            nonce: life.nonce,
+            founding: self.0.birth.digest(),
         }
     }
 
-    /// Whether a peer stands on the disk it was first met on. The first meeting is made durable.
+    /// What the log must hold, for [`Options::least`](synod_wal::Options::least); `None` when none was begun.
+    #[must_use]
+    pub fn log(&self) -> Option<Mark> {
+        self.lock().state.log
+    }
+
+    /// Notes durably how far the log has come. A node that is started with the [`life`](Self::life) of this
+    /// does it with each segment and when it stops.
     ///
     /// # Errors
-    /// [`Refused::Disk`] when it stands on another. When the first meeting cannot be stored:
-    /// [`Refused::Full`] for want of space, else [`Refused::Unstored`]; a later meeting may be the first.
-    pub fn admit(&self, hello: &Hello) -> Result<(), Refused> {
-        let mut state = self.lock();
-        match state.peers.get(&hello.node) {
-            Some(pinned) if *pinned == hello.disk => Ok(()),
-            Some(_) => Err(Refused::Disk),
-            None => {
-                let mut with = state.clone();
-                with.peers.insert(hello.node, hello.disk);
-                if with.len() > BYTES_MAX {
-                    // Stored, it would be refused by the next life.
-                    return Err(Refused::Unstored);
-                }
-                store(&self.disk, &with).map_err(|error| {
-                    // A peer tries again and again; that it is refused, and why, is told by whoever
-                    // asks, now and then.
-                    tracing::debug!(%error, "a peer's disk cannot be pinned");
-                    if synod_wal::is_full(&error) {
-                        Refused::Full
-                    } else {
-                        Refused::Unstored
-                    }
-                })?;
-                *state = with;
-                Ok(())
-            }
+    /// When it cannot be stored; what was noted before still counts.
+    pub fn note_log(&self, mark: Mark) -> io::Result<()> {
+        let mut known = self.lock();
+        if mark.generation == 0 || known.state.log == Some(mark) {
+            return Ok(());
         }
+        let mut with = known.state.clone();
+        with.log = Some(mark);
+        store(&self.0.disk, &with)?;
+        known.state = with;
+        Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// Whether a peer stands on the disk it was first met on, in no earlier life than it was met in, and is
+    /// founded as this node is. A first meeting is made durable, and so is a later life.
+    ///
+    /// # Errors
+    /// - [`Refused::Founding`] when its groups are founded otherwise, as of the same decision;
+    /// - [`Refused::Disk`] when it stands on another disk, [`Refused::Stale`] in an earlier life, and
+    ///   [`Refused::Twin`] in one that was met and is another: of two copies of one disk;
+    /// - when the first meeting cannot be stored, [`Refused::Full`] for want of space, else
+    ///   [`Refused::Unstored`]; a later meeting may be the first.
+    pub fn admit(&self, hello: &Hello) -> Result<(), Refused> {
+        let own = self.0.birth.digest();
+        if hello.founding.decided_at == own.decided_at && hello.founding != own {
+            return Err(Refused::Founding);
+        }
+        let mut known = self.lock();
+        let (boot, nonce) = (hello.boot, hello.nonce);
+        let pin = Pin {
+            disk: hello.disk,
+            life: LifeId { boot, nonce },
+        };
+        let before = known.state.peers.get(&hello.node).copied();
+        match before {
+            Some(before) if before == pin => return Ok(()),
+            Some(before) if before.disk != pin.disk => return Err(Refused::Disk),
+            Some(before) if before.life.boot > boot => return Err(Refused::Stale),
+            Some(before) if before.life.boot == boot => return Err(Refused::Twin),
+            _ => {}
+        }
+        let mut with = known.state.clone();
+        with.peers.insert(hello.node, pin);
+        // Longer, it would be refused by the next life.
+        let stored = if with.encode().len() > BYTES_MAX {
+            Err(Refused::Unstored)
+        } else {
+            store(&self.0.disk, &with).map_err(|error| {
+                // A peer tries again and again; that it is refused, and why, is told by whoever asks,
+                // now and then.
+                tracing::debug!(%error, "a peer's life cannot be stored");
+                if synod_wal::is_full(&error) {
+                    Refused::Full
+                } else {
+                    Refused::Unstored
+                }
+            })
+        };
+        match (stored, before) {
+            (Ok(()), _) => known.state = with,
+            // Its disk is known. That this life of it is not is no reason to do without it.
+            (Err(_), Some(_)) => {}
+            (Err(refused), None) => return Err(refused),
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
         // The state is replaced as a whole, so it is whole even if a holder panicked.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an empty directory is before its first life.
+fn unborn(birth: &Birth, draw: &mut impl FnMut() -> u64) -> Result<State, IdentityError> {
+    let founding = birth.founding();
+    if founding.len() > FOUNDING_BYTES_MAX {
+        return Err(IdentityError::TooManyGroups {
+            bytes: founding.len(),
+            bytes_max: FOUNDING_BYTES_MAX,
+        });
+    }
+    Ok(State {
+        cluster: birth.cluster,
+        node: birth.node,
+        disk: DiskId(u128::from(draw()) << 64 | u128::from(draw())),
+        life: LifeId { boot: 0, nonce: 0 },
+        log: None,
+        founding,
+        peers: BTreeMap::new(),
+    })
+}
+
+/// Whether the directory is that of `birth`.
+fn check(state: &State, birth: &Birth) -> Result<(), IdentityError> {
+    if state.cluster != birth.cluster {
+        return Err(IdentityError::Cluster);
+    }
+    if state.node != birth.node {
+        return Err(IdentityError::Node { found: state.node });
+    }
+    let asked = birth.founding();
+    if state.founding != asked {
+        let found = state.founding.clone();
+        return Err(IdentityError::Founding { found, asked });
+    }
+    Ok(())
+}
+
+impl<D: Disk> Clone for Identity<D> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
@@ -179,321 +324,5 @@ impl<D: Disk> fmt::Debug for Identity<D> {
     }
 }
 
-impl State {
-    /// Length of the file.
-    fn len(&self) -> usize {
-        let bytes = COUNT_AT + 4 + 24 * self.peers.len() + 4;
-        bytes.next_multiple_of(BLOCK_BYTES)
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
-        out.put_u128_le(self.cluster.0);
-        out.put_u64_le(self.node.0);
-        out.put_u128_le(self.disk.0);
-        out.put_u64_le(self.boot);
-        out.put_u32_le(u32::try_from(self.peers.len()).unwrap_or(u32::MAX));
-        for (node, disk) in &self.peers {
-            out.put_u64_le(node.0);
-            out.put_u128_le(disk.0);
-        }
-        let sum = crc32c::crc32c(&out);
-        out.put_u32_le(sum);
-        out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
-        out
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let count = u32::from_le_bytes(*bytes.get(COUNT_AT..)?.first_chunk()?) as usize;
-        let (mut body, rest) = bytes.split_at_checked(COUNT_AT + 4 + count.checked_mul(24)?)?;
-        let (sum, filler) = rest.split_first_chunk::<4>()?;
-        if crc32c::crc32c(body) != u32::from_le_bytes(*sum)
-            || body.try_get_u8() != Ok(VERSION)
-            || filler.iter().any(|byte| *byte != 0)
-        {
-            return None;
-        }
-        let cluster = ClusterId(body.try_get_u128_le().ok()?);
-        let node = NodeId(body.try_get_u64_le().ok()?);
-        let disk = DiskId(body.try_get_u128_le().ok()?);
-        let boot = body.try_get_u64_le().ok()?;
-        let mut peers = BTreeMap::new();
-        for _ in 0..body.try_get_u32_le().ok()? {
-            peers.insert(
-                NodeId(body.try_get_u64_le().ok()?),
-                DiskId(body.try_get_u128_le().ok()?),
-            );
-        }
-        (!body.has_remaining()).then_some(Self {
-            cluster,
-            node,
-            disk,
-            boot,
-            peers,
-        })
-    }
-}
-
-fn read<D: Disk>(disk: &D) -> Result<Vec<u8>, IdentityError> {
-    let file = disk.open(FILE)?;
-    let len = usize::try_from(file.len()?)
-        .ok()
-        .filter(|len| *len <= BYTES_MAX)
-        .ok_or(IdentityError::Damaged)?;
-    let mut bytes = vec![0; len];
-    let mut filled = 0;
-    while filled < len {
-        match file.read_at(filled as u64, &mut bytes[filled..])? {
-            0 => return Err(IdentityError::Damaged),
-            n => filled += n,
-        }
-    }
-    Ok(bytes)
-}
-
-/// Stores a state, if need be with the space that the log keeps back.
-fn store<D: Disk>(disk: &D, state: &State) -> io::Result<()> {
-    match replace(disk, state) {
-        Err(error) if synod_wal::give_up_reserve(disk, &error)? => replace(disk, state),
-        other => other,
-    }
-}
-
-/// Beside, synced, renamed, directory synced: at any moment there is one whole identity.
-fn replace<D: Disk>(disk: &D, state: &State) -> io::Result<()> {
-    let bytes = state.encode();
-    let mut file = disk.open(PART)?;
-    if file.len()? > bytes.len() as u64 {
-        // Not one that was prepared here.
-        disk.remove(PART)?;
-        file = disk.open(PART)?;
-    }
-    file.write_at(0, &bytes)?;
-    file.sync()?;
-    disk.rename(PART, FILE)?;
-    disk.sync()?;
-    // The space for the next one. Without it that one may find no space, and says so then.
-    let _unprepared = prepare(disk, bytes.len());
-    Ok(())
-}
-
-fn prepare<D: Disk>(disk: &D, len: usize) -> io::Result<()> {
-    let file = disk.open(PART)?;
-    file.write_at(0, &vec![0; len])?;
-    file.sync()?;
-    disk.sync()
-}
-
-const FILE: &str = "identity";
-const PART: &str = "identity.part";
-const VERSION: u8 = 0;
-const COUNT_AT: usize = 49;
-const BLOCK_BYTES: usize = 4096;
-const BYTES_MAX: usize = 1 << 20;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sim::SimDisk;
-    use proptest::prelude::*;
-
-    const CLUSTER: ClusterId = ClusterId(7);
-
-    fn load(disk: &SimDisk, node: u64) -> Result<Identity<SimDisk>, IdentityError> {
-        Identity::load(disk.clone(), CLUSTER, NodeId(node), || DiskId(42))
-    }
-
-    fn hello(node: u64, disk: u128) -> Hello {
-        Hello {
-            cluster: CLUSTER,
-            node: NodeId(node),
-            disk: DiskId(disk),
-            boot: 1,
-        }
-    }
-
-    #[test]
-    fn a_peer_is_pinned_to_the_disk_it_was_met_on_for_ever() {
-        let disk = SimDisk::new(1);
-        let identity = load(&disk, 1).unwrap();
-        assert_eq!(identity.admit(&hello(2, 5)), Ok(()));
-        assert_eq!(identity.admit(&hello(2, 6)), Err(Refused::Disk));
-        disk.0.power_loss();
-        let identity = load(&disk, 1).unwrap();
-        assert_eq!(identity.admit(&hello(2, 6)), Err(Refused::Disk));
-        assert_eq!(identity.admit(&hello(2, 5)), Ok(()));
-        assert_eq!(identity.hello().boot, 2);
-    }
-
-    #[test]
-    fn a_directory_serves_one_node_of_one_cluster() {
-        let disk = SimDisk::new(1);
-        load(&disk, 1).unwrap();
-        assert!(matches!(
-            load(&disk, 2),
-            Err(IdentityError::Node { found: NodeId(1) })
-        ));
-        let other = Identity::load(disk.clone(), ClusterId(8), NodeId(1), || DiskId(1));
-        assert!(matches!(other, Err(IdentityError::Cluster)));
-        disk.remove(FILE).unwrap();
-        disk.open("000.log").unwrap();
-        assert!(matches!(load(&disk, 1), Err(IdentityError::Missing)));
-    }
-
-    #[test]
-    fn each_flipped_bit_is_noticed() {
-        let disk = SimDisk::new(1);
-        let identity = load(&disk, 1).unwrap();
-        identity.admit(&hello(2, 5)).unwrap();
-        let whole = disk.0.image(FILE);
-        for at in 0..whole.len() {
-            disk.0.flip(FILE, at as u64, 0x10).unwrap();
-            assert!(
-                matches!(load(&disk, 1), Err(IdentityError::Damaged)),
-                "byte {at}"
-            );
-            disk.0.flip(FILE, at as u64, 0x10).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_crash_at_any_step_leaves_one_whole_identity() {
-        for (seed, steps) in (0..20).flat_map(|seed| (0..12).map(move |steps| (seed, steps))) {
-            let disk = SimDisk::new(seed);
-            load(&disk, 1).unwrap();
-            disk.0.crash_after(steps);
-            let boot = load(&disk, 1).map_or(1, |identity| identity.hello().boot);
-            disk.0.power_loss();
-            let again = load(&disk, 1).unwrap().hello();
-            assert!(
-                again.boot > boot && again.disk == DiskId(42),
-                "seed {seed}, {steps} steps"
-            );
-        }
-    }
-
-    /// The last life there can be begins once, and what it leaves is refused as it is.
-    #[test]
-    fn behind_the_last_boot_there_is_none() {
-        let disk = SimDisk::new(1);
-        let state = State {
-            cluster: CLUSTER,
-            node: NodeId(1),
-            disk: DiskId(42),
-            boot: u64::MAX - 1,
-            peers: BTreeMap::new(),
-        };
-        disk.0.put_image(FILE, &state.encode());
-        assert_eq!(load(&disk, 1).unwrap().hello().boot, u64::MAX);
-        let last = disk.0.image(FILE);
-        for _ in 0..2 {
-            assert!(matches!(load(&disk, 1), Err(IdentityError::Damaged)));
-            assert_eq!(disk.0.image(FILE), last);
-        }
-    }
-
-    #[test]
-    fn no_more_peers_are_pinned_than_the_next_life_can_read() {
-        let peers = (BYTES_MAX - COUNT_AT - 8) / 24;
-        let disk = SimDisk::new(1);
-        let state = State {
-            cluster: CLUSTER,
-            node: NodeId(1),
-            disk: DiskId(42),
-            boot: 1,
-            peers: (2..1 + peers as u64)
-                .map(|node| (NodeId(node), DiskId(5)))
-                .collect(),
-        };
-        disk.0.put_image(FILE, &state.encode());
-        let identity = load(&disk, 1).unwrap();
-        let (last, beyond) = (1 + peers as u64, 2 + peers as u64);
-        assert_eq!(identity.admit(&hello(last, 5)), Ok(()));
-        assert_eq!(identity.admit(&hello(beyond, 5)), Err(Refused::Unstored));
-        assert_eq!(identity.admit(&hello(last, 6)), Err(Refused::Disk));
-        assert_eq!(disk.0.image(FILE).len(), identity.lock().len());
-        assert_eq!(load(&disk, 1).unwrap().hello().boot, 3);
-    }
-
-    /// Not a byte is free: neither what a log keeps back nor anything else. Twice, since the space for
-    /// the second time must have been prepared by the first.
-    #[test]
-    fn a_node_starts_on_a_full_disk() {
-        let disk = SimDisk::new(1);
-        load(&disk, 1).unwrap();
-        disk.0.capacity(disk.0.used());
-        for boot in 2..4 {
-            let identity = load(&disk, 1).unwrap();
-            assert_eq!(identity.hello().boot, boot);
-            identity.admit(&hello(boot, 5)).unwrap();
-        }
-    }
-
-    /// The peer stands on the right disk, as far as anybody knows: it is the space for its pin that is
-    /// missing. It is taken as soon as there is some.
-    #[test]
-    fn a_pin_that_finds_no_space_is_refused_as_that() {
-        let disk = SimDisk::new(1);
-        let identity = load(&disk, 1).unwrap();
-        disk.remove(PART).unwrap();
-        let used = disk.0.used();
-        disk.0.capacity(used);
-        for _ in 0..3 {
-            assert_eq!(identity.admit(&hello(2, 5)), Err(Refused::Full));
-        }
-        disk.0.capacity(used + 4 * BLOCK_BYTES as u64);
-        assert_eq!(identity.admit(&hello(2, 5)), Ok(()));
-        assert_eq!(identity.admit(&hello(2, 6)), Err(Refused::Disk));
-    }
-
-    #[test]
-    fn a_pin_that_cannot_be_written_is_refused_as_that() {
-        let disk = SimDisk::new(1);
-        let identity = load(&disk, 1).unwrap();
-        disk.0.crash_after(0);
-        assert_eq!(identity.admit(&hello(2, 5)), Err(Refused::Unstored));
-    }
-
-    /// As after a crash between the one file and the space for the next.
-    #[test]
-    fn what_the_log_keeps_back_is_for_the_identity_too() {
-        let disk = SimDisk::new(1);
-        load(&disk, 1).unwrap();
-        let mut options = synod_wal::Options::default();
-        (options.segment_bytes, options.record_bytes_max) = (16 << 10, 1 << 10);
-        options.reserve_bytes = 8 << 10;
-        drop(synod_wal::Wal::open(disk.clone(), options).unwrap());
-        disk.remove(PART).unwrap();
-        disk.0.capacity(disk.0.used());
-        assert_eq!(load(&disk, 1).unwrap().hello().boot, 2);
-    }
-
-    #[test]
-    fn what_an_earlier_life_left_half_done_goes_first() {
-        let disk = SimDisk::new(1);
-        load(&disk, 1).unwrap();
-        disk.remove(PART).unwrap();
-        let unfinished = [
-            "1-00000000000000000007.new",
-            "1-00000000000000000009-0a0b0c0d.part",
-        ];
-        for name in unfinished {
-            disk.open(name).unwrap().write_at(0, &[1; 4096]).unwrap();
-        }
-        disk.0.capacity(disk.0.used());
-        assert_eq!(load(&disk, 1).unwrap().hello().boot, 2);
-        let names = disk.list().unwrap();
-        assert!(
-            !unfinished
-                .iter()
-                .any(|name| names.iter().any(|n| n == name))
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_are_no_identity(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert_eq!(State::decode(&bytes), None);
-        }
-    }
-}
+mod tests;

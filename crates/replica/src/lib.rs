@@ -29,11 +29,11 @@
 //! #     fn restore(&mut self, _: &mut dyn std::io::Read) -> std::io::Result<()> { Ok(()) }
 //! # }
 //! # #[cfg(feature = "raft")]
-//! use synod_replica::{Consistency, GroupId, Node, NodeConfig, NodeId, raft};
+//! use synod_replica::{Consistency, GroupId, Life, Node, NodeConfig, raft};
 //!
 //! # #[cfg(feature = "raft")]
-//! # async fn run(wal: impl Log, transport: impl Transport) -> Result<(), Box<dyn std::error::Error>> {
-//! let node = Node::start(NodeConfig::new(NodeId(1), 1), wal, transport);
+//! # async fn run(life: Life, wal: impl Log, transport: impl Transport) -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::start(life, NodeConfig::default(), wal, transport);
 //! let peers = raft::Config::new(raft::NodeId(1), [1, 2, 3].map(raft::NodeId));
 //! let group = node.open(GroupId(1), peers, Kv::default()).await?;
 //! let response = group.propose("set x 1").await;      // Ok | Rejected { reason, leader } | Unknown
@@ -79,6 +79,7 @@
 pub mod body;
 
 mod applier;
+mod birth;
 mod budget;
 mod closed;
 #[cfg(feature = "conformance")]
@@ -90,6 +91,7 @@ mod frame;
 mod group;
 mod host;
 mod identity;
+mod life;
 mod log;
 mod lookout;
 mod machine;
@@ -102,6 +104,7 @@ mod task;
 mod time;
 
 pub use applier::{Applier, ApplyError, Done, Frozen, Job, Ran, Rest};
+pub use birth::Birth;
 pub use closed::{Cause, Closed};
 pub use engine::{
     Consistency, Effect, Engine, EngineConfig, EngineLoad, EngineStatus, INTERVAL_PARTS_MAX,
@@ -109,6 +112,7 @@ pub use engine::{
 };
 pub use group::{Answer, Group};
 pub use identity::{Identity, IdentityError};
+pub use life::Life;
 pub use log::{
     Log, LogError, LogReader, LogSpace, LogStats, Recovered, SnapshotStore, ThreadedLog,
 };

@@ -8,16 +8,18 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_wal::{GroupId, Lsn, Op, Slot, Snapshot, SnapshotError};
+use synod_wal::{GroupId, Lsn, Mark, Op, Slot, Snapshot, SnapshotError};
 
 use crate::protocol::Position;
 
+mod keeper;
 mod pace;
 mod room;
 mod space;
 mod threaded;
 mod wal;
 
+pub(crate) use keeper::Keeper;
 pub(crate) use room::Room;
 pub(crate) use space::Claim;
 pub use space::LogSpace;
@@ -132,6 +134,11 @@ pub trait Log: Send + 'static {
     /// away ends its group. Of a log that has its own space for everything, without bound.
     fn room_bytes(&self) -> u64 {
         u64::MAX
+    }
+    /// Which log it is and how far it has come, for one that notices at its next opening what was lost; see
+    /// [`Wal::mark`](synod_wal::Wal::mark). It is noted whenever its generation has changed.
+    fn mark(&self) -> Option<Mark> {
+        None
     }
     /// The longest record that [`append`](Self::append) takes, in bytes of its operations.
     fn record_bytes_max(&self) -> usize;

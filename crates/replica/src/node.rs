@@ -17,20 +17,16 @@ use crate::engine::{Engine, EngineConfig};
 use crate::events::Events;
 use crate::group::{Group, Inbox, Waiter};
 use crate::host::{Control, Host};
+use crate::life::Life;
 use crate::log::{Log, LogError};
 use crate::machine::StateMachine;
 use crate::protocol::{Configured, Protocol, RecoverError};
 use crate::status::Status;
 
-/// Who a node is, and the bounds of its groups.
+/// The bounds of a node and of its groups.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NodeConfig {
-    /// The node.
-    pub id: NodeId,
-    /// Which life of this node this is: higher than in any life before, see
-    /// [`Identity`](crate::Identity).
-    pub incarnation: u64,
     /// Within this a request ends, unless its [`Group`] says otherwise.
     pub request_timeout: Duration,
     /// Bytes of commands that wait, a group: in the channel and in the queue, each.
@@ -56,14 +52,11 @@ pub struct NodeConfig {
     pub shutdown_wait_max: Duration,
 }
 
-impl NodeConfig {
+impl Default for NodeConfig {
     /// The usual bounds; see [`EngineConfig::new`].
-    #[must_use]
-    pub fn new(id: NodeId, incarnation: u64) -> Self {
-        let usual = EngineConfig::new(GroupId(0), id, incarnation);
+    fn default() -> Self {
+        let usual = EngineConfig::new(GroupId(0), NodeId(0), 0);
         Self {
-            id,
-            incarnation,
             request_timeout: Duration::from_secs(5),
             queued_bytes_max: usual.queued_bytes_max,
             requests_max: usual.requests_max,
@@ -76,7 +69,9 @@ impl NodeConfig {
             shutdown_wait_max: Duration::from_secs(10),
         }
     }
+}
 
+impl NodeConfig {
     pub(crate) const fn share(&self) -> Share {
         Share {
             commands_max: self.apply_commands_max,
@@ -85,8 +80,8 @@ impl NodeConfig {
         }
     }
 
-    fn engine(&self, group: GroupId) -> EngineConfig {
-        let mut config = EngineConfig::new(group, self.id, self.incarnation);
+    fn engine(&self, group: GroupId, life: &Life) -> EngineConfig {
+        let mut config = EngineConfig::new(group, life.node(), life.incarnation());
         config.queued_bytes_max = self.queued_bytes_max;
         config.requests_max = self.requests_max;
         config.body_bytes_max = self.body_bytes_max;
@@ -103,6 +98,22 @@ pub enum OpenGroupError {
     /// The group is open already.
     #[error("the group is open already")]
     Open,
+    /// The group's configuration is that of another node.
+    #[error("the configuration is that of node {}, and this is node {}", asked.0, own.0)]
+    Node {
+        /// Whose it is.
+        asked: NodeId,
+        /// The node it was to be opened on.
+        own: NodeId,
+    },
+    /// The node was founded on another group of this name, or on none.
+    #[error("the group was founded as [{found}], and is to be opened as [{asked}]")]
+    Founding {
+        /// What it was founded as.
+        found: String,
+        /// What it was to be opened as.
+        asked: String,
+    },
     /// A body of `body_bytes_max` does not fit into a record of the log.
     #[error(
         "a body of {body_bytes_max} bytes does not fit into a log record of {record_bytes_max}"
@@ -131,20 +142,24 @@ pub enum OpenGroupError {
 /// runtime everything of the node shares one thread, which measures best; on a multi-thread runtime
 /// the loop takes one worker while a sync lasts.
 pub struct Node {
+    life: Arc<Life>,
     config: NodeConfig,
     control: mpsc::Sender<Control>,
     closed: watch::Receiver<Option<Closed>>,
 }
 
 impl Node {
-    /// Starts the loop. Must be called within a tokio runtime.
+    /// Starts the loop, for one life of a node; see [`Identity::life`](crate::Identity::life). Must be
+    /// called within a tokio runtime. `transport` speaks in the name of the same node.
     #[must_use]
-    pub fn start(config: NodeConfig, log: impl Log, transport: impl Transport) -> Self {
+    pub fn start(life: Life, config: NodeConfig, log: impl Log, transport: impl Transport) -> Self {
         let (control, requests) = mpsc::channel(CONTROL_MAX);
-        let host = Host::new(&config, Box::new(log), Box::new(transport), requests);
+        let (log, transport) = (Box::new(log), Box::new(transport));
+        let host = Host::new(&config, life.keep.clone(), log, transport, requests);
         let closed = host.told.listen();
         tokio::spawn(host.run());
         Self {
+            life: Arc::new(life),
             config,
             control,
             closed,
@@ -172,10 +187,11 @@ impl Node {
         machine: S,
     ) -> Result<Group<S>, OpenGroupError> {
         let (to, opened) = oneshot::channel();
-        let node = self.config.clone();
+        self.check(id, &config)?;
+        let (life, node) = (self.life.clone(), self.config.clone());
         let open = Box::new(move |host: &mut Host| {
             // Whoever asked may be gone.
-            let _gone = to.send(open(host, &node, id, config, machine));
+            let _gone = to.send(open(host, &life, &node, id, config, machine));
         });
         if self.control.send(Control::Open(open)).await.is_ok()
             && let Ok(opened) = opened.await
@@ -183,6 +199,22 @@ impl Node {
             return opened;
         }
         Err(OpenGroupError::Stopped(self.closed().await))
+    }
+
+    /// Whether a group is what this node is and was founded on.
+    fn check(&self, id: GroupId, config: &impl Configured) -> Result<(), OpenGroupError> {
+        let (own, asked) = (self.life.node(), config.node());
+        if asked != own {
+            return Err(OpenGroupError::Node { asked, own });
+        }
+        let asked = config.founding();
+        match self.life.birth.of(id) {
+            Some(found) if found != asked => {
+                let found = found.to_owned();
+                Err(OpenGroupError::Founding { found, asked })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Stops the loop: what is under way ends as unknown, what has not begun as rejected. What was
@@ -199,6 +231,7 @@ impl Node {
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
+            .field("life", &self.life)
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
@@ -206,6 +239,7 @@ impl fmt::Debug for Node {
 
 fn open<C: Configured, S: StateMachine>(
     host: &mut Host,
+    life: &Life,
     node: &NodeConfig,
     id: GroupId,
     config: C,
@@ -217,7 +251,7 @@ fn open<C: Configured, S: StateMachine>(
     if let Some(closed) = host.told.reason() {
         return Err(OpenGroupError::Stopped(closed));
     }
-    let mut engine = node.engine(id);
+    let mut engine = node.engine(id, life);
     engine.record_bytes_max = host.log.record_bytes_max();
     host.space.set(host.log.room_bytes());
     engine.space = host.space.clone();
@@ -237,7 +271,7 @@ fn open<C: Configured, S: StateMachine>(
     let core = C::Protocol::recover(config, recovered, host.clock.now())?;
     let membership = core.membership();
     let (to, requests) = mpsc::channel::<(_, usize)>(node.requests_max);
-    let (status, watch) = watch::channel(Status::new(C::Protocol::NAME, node.id));
+    let (status, watch) = watch::channel(Status::new(C::Protocol::NAME, life.node()));
     let queued_bytes = Arc::new(AtomicUsize::new(0));
     let hosted = Hosted::<C::Protocol, S> {
         id,

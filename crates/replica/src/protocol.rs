@@ -405,10 +405,17 @@ pub trait Protocol: Sized + Send + 'static {
 pub trait Configured: Send + 'static {
     /// The core that this configures.
     type Protocol: Protocol<Config = Self>;
+
+    /// Whose configuration it is.
+    fn node(&self) -> NodeId;
+    /// What a group is founded on with it, as people read it: the protocol, the voters and what is a quorum
+    /// of them. It is compared as it stands.
+    fn founding(&self) -> String;
 }
 
 /// Hands operations to a log, in as many records of at most `record_bytes_max` as they need. The end
 /// of the last one; `Lsn(0)` without operations.
+#[cfg(any(feature = "raft", feature = "paxos"))]
 pub(crate) fn append_all<'a, E>(
     ops: impl Iterator<Item = Op<'a>>,
     record_bytes_max: usize,
@@ -442,6 +449,8 @@ pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
 }
 
 /// At least what a record takes beside its operations.
+#[cfg(any(feature = "raft", feature = "paxos"))]
 const RECORD_HEAD_BYTES: usize = 128;
 /// At least what an operation takes in a record beside a body.
+#[cfg(any(feature = "raft", feature = "paxos"))]
 const OP_BYTES: usize = 64;

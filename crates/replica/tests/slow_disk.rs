@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use synod_replica::sim::{SimDisk, SimFile};
 use synod_replica::{
-    Applying, Configured, Consistency, Group, GroupId, Log as _, Node, NodeConfig, NodeId, Outcome,
-    Role, StateMachine, ThreadedLog,
+    Applying, Configured, Consistency, Group, GroupId, Life, Log as _, Node, NodeConfig, NodeId,
+    Outcome, Role, StateMachine, ThreadedLog,
 };
 use synod_transport::MemoryNetwork;
 use synod_wal::{Disk, File, Op, Options, Tag, Wal};
@@ -186,7 +186,8 @@ async fn three<C: Configured>(config: impl Fn(u64) -> C) -> (Vec<Node>, Vec<Grou
     for id in 1..=3 {
         let log = open(&Slow::new(id));
         let node = Node::start(
-            NodeConfig::new(NodeId(id), 1),
+            Life::ephemeral(NodeId(id)),
+            NodeConfig::default(),
             log,
             network.join(NodeId(id)),
         );
@@ -251,8 +252,8 @@ async fn goes_on_without_a_hung_leader<C: Configured>(config: impl Fn(u64, Durat
     for (id, disk) in (1..).zip(&disks) {
         let log = open(disk).in_place_up_to(Duration::ZERO);
         disk.is_slow.store(false, Ordering::Relaxed);
-        let (node_config, transport) = (NodeConfig::new(NodeId(id), 1), network.join(NodeId(id)));
-        let node = Node::start(node_config, log, transport);
+        let (life, transport) = (Life::ephemeral(NodeId(id)), network.join(NodeId(id)));
+        let node = Node::start(life, NodeConfig::default(), log, transport);
         // Node 1 leads first.
         let patience = Duration::from_millis(if id == 1 { 300 } else { 1_000 });
         let opened = node.open(GroupId(1), config(id, patience), Counter::default());
@@ -332,7 +333,12 @@ async fn a_sync_that_fails_on_the_thread_stops_the_node() {
     let disk = Slow::new(1);
     let log = open(&disk).in_place_up_to(Duration::ZERO);
     let network = MemoryNetwork::new();
-    let node = Node::start(NodeConfig::new(NodeId(1), 1), log, network.join(NodeId(1)));
+    let node = Node::start(
+        Life::ephemeral(NodeId(1)),
+        NodeConfig::default(),
+        log,
+        network.join(NodeId(1)),
+    );
     let config = synod_replica::raft::Config::new(
         synod_replica::raft::NodeId(1),
         [synod_replica::raft::NodeId(1)],

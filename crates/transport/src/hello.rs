@@ -1,11 +1,16 @@
 //! The first words on a connection: who speaks, to whom, and whether the other side will have it.
 //!
 //! ```text
-//!  byte 0        4         6         8      16          32      40        56      64        68
-//!       ├────────┼─────────┼─────────┼──────┼───────────┼───────┼─────────┼───────┼─────────┤
-//!       │ "SYND" │ version │ verdict │  to  │  cluster  │ node  │  disk   │ boot  │ CRC-32C │
-//!       │        │   u16   │   u16   │ u64  │   u128    │ u64   │  u128   │ u64   │ of 0..64│
-//!       └────────┴─────────┴─────────┴──────┴───────────┴───────┴─────────┴───────┴─────────┘
+//!  byte 0        4         6         8      16          32      40        56      64      72
+//!       ├────────┼─────────┼─────────┼──────┼───────────┼───────┼─────────┼───────┼───────┼──
+//!       │ "SYND" │ version │ verdict │  to  │  cluster  │ node  │  disk   │ boot  │ nonce │
+//!       │        │   u16   │   u16   │ u64  │   u128    │ u64   │  u128   │ u64   │  u64  │
+//!       └────────┴─────────┴─────────┴──────┴───────────┴───────┴─────────┴───────┴───────┴──
+//!        72            80       88        92
+//!       ─┼─────────────┼────────┼─────────┤
+//!        │ decided at  │ digest │ CRC-32C │
+//!        │ u64         │  u64   │ of 0..88│
+//!       ─┴─────────────┴────────┴─────────┘
 //! ```
 //!
 //! All numbers are little endian. The dialer speaks first, with verdict 0. The acceptor answers in
@@ -50,6 +55,37 @@ pub struct Hello {
     /// How often that directory was opened before: of two lives of one disk the greater is the
     /// later.
     pub boot: u64,
+    /// Drawn anew in each life: two copies of one disk count alike, and are told apart by it.
+    pub nonce: u64,
+    /// What its groups are founded on.
+    pub founding: Founding,
+}
+
+impl Hello {
+    /// A hello without a nonce, of a node that is founded on nothing: for whoever knows the lives of its
+    /// nodes by other means.
+    #[must_use]
+    pub fn new(cluster: ClusterId, node: NodeId, disk: DiskId, boot: u64) -> Self {
+        Self {
+            cluster,
+            node,
+            disk,
+            boot,
+            nonce: 0,
+            founding: Founding::default(),
+        }
+    }
+}
+
+/// What the groups of a node are founded on, in short: protocols, voters, quorums, formats. It is its
+/// owner's business what goes into it; nodes that differ in it do not understand each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Founding {
+    /// The position in the log that decided it; 0 for what a node is born with. Only what was decided at
+    /// the same position is compared: one of two nodes may have come further.
+    pub decided_at: u64,
+    /// A digest.
+    pub digest: u64,
 }
 
 /// Why a node will not talk to another.
@@ -86,6 +122,12 @@ pub enum Refused {
     /// Whoever was asked whether it is welcome panicked.
     #[error("whoever was asked whether it is welcome panicked")]
     Unjudged,
+    /// Its groups are founded on something else.
+    #[error("groups that are founded on another protocol, other voters, quorums or formats")]
+    Founding,
+    /// Another life of a disk that was met in one that counts the same: there are two copies of the disk.
+    #[error("a copy of a disk that was met in the same life")]
+    Twin,
     /// A reason this version does not know, by its code.
     #[error("an unknown reason (code {0})")]
     Other(u16),
@@ -105,6 +147,8 @@ impl Refused {
             Self::Full => 8,
             Self::Unstored => 9,
             Self::Unjudged => 10,
+            Self::Founding => 11,
+            Self::Twin => 12,
             Self::Other(code) => code.max(1),
         }
     }
@@ -121,6 +165,8 @@ impl Refused {
             8 => Self::Full,
             9 => Self::Unstored,
             10 => Self::Unjudged,
+            11 => Self::Founding,
+            12 => Self::Twin,
             other => Self::Other(other),
         }
     }
@@ -165,8 +211,11 @@ impl Greeting {
         bytes[32..40].copy_from_slice(&self.hello.node.0.to_le_bytes());
         bytes[40..56].copy_from_slice(&self.hello.disk.0.to_le_bytes());
         bytes[56..64].copy_from_slice(&self.hello.boot.to_le_bytes());
-        let crc = crc32c::crc32c(&bytes[..64]);
-        bytes[64..].copy_from_slice(&crc.to_le_bytes());
+        bytes[64..72].copy_from_slice(&self.hello.nonce.to_le_bytes());
+        bytes[72..80].copy_from_slice(&self.hello.founding.decided_at.to_le_bytes());
+        bytes[80..88].copy_from_slice(&self.hello.founding.digest.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..88]);
+        bytes[88..].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
@@ -190,7 +239,7 @@ impl Greeting {
             std::array::from_fn(|i| bytes[from + i])
         }
         Self::check_prefix(&at(bytes, 0))?;
-        if crc32c::crc32c(&bytes[..64]) != u32::from_le_bytes(at(bytes, 64)) {
+        if crc32c::crc32c(&bytes[..88]) != u32::from_le_bytes(at(bytes, 88)) {
             return Err(Unreadable::Garbage);
         }
         let verdict = match u16::from_le_bytes(at(bytes, 6)) {
@@ -202,6 +251,11 @@ impl Greeting {
             node: NodeId(u64::from_le_bytes(at(bytes, 32))),
             disk: DiskId(u128::from_le_bytes(at(bytes, 40))),
             boot: u64::from_le_bytes(at(bytes, 56)),
+            nonce: u64::from_le_bytes(at(bytes, 64)),
+            founding: Founding {
+                decided_at: u64::from_le_bytes(at(bytes, 72)),
+                digest: u64::from_le_bytes(at(bytes, 80)),
+            },
         };
         Ok(Self {
             hello,
@@ -227,10 +281,11 @@ impl Greeting {
 
 /// The latest life of each peer that was met.
 ///
-/// Invariant: as long as a peer keeps its disk, its boot counter here never falls.
+/// Invariant: as long as a peer keeps its disk, its boot counter here never falls, and to each belongs one
+/// nonce.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Incarnations {
-    seen: BTreeMap<NodeId, (DiskId, u64)>,
+    seen: BTreeMap<NodeId, (DiskId, u64, u64)>,
 }
 
 impl Incarnations {
@@ -238,24 +293,27 @@ impl Incarnations {
     ///
     /// Another disk counts as a later life: whether it is welcome was decided before.
     pub(crate) fn meet(&mut self, hello: &Hello) -> Result<bool, Refused> {
-        let life = (hello.disk, hello.boot);
-        match self.seen.insert(hello.node, life) {
+        let life = (hello.disk, hello.boot, hello.nonce);
+        match self.seen.get(&hello.node).copied() {
             Some(before) if before.0 == hello.disk && before.1 > hello.boot => {
-                self.seen.insert(hello.node, before);
-                Err(Refused::Stale)
+                return Err(Refused::Stale);
             }
-            Some(before) => Ok(before != life),
-            None => Ok(false),
+            Some(before) if (before.0, before.1) == (life.0, life.1) && before != life => {
+                return Err(Refused::Twin);
+            }
+            _ => {}
         }
+        let before = self.seen.insert(hello.node, life);
+        Ok(before.is_some_and(|before| before != life))
     }
 }
 
 /// The bytes of a greeting.
-pub const GREETING_BYTES: usize = 68;
+pub const GREETING_BYTES: usize = 92;
 /// The length of what all versions share.
 pub(crate) const PREFIX_BYTES: usize = 8;
 /// The version of the greeting and of the frames behind it.
-const VERSION: u16 = 0;
+const VERSION: u16 = 1;
 const MAGIC: [u8; 4] = *b"SYND";
 
 #[cfg(test)]
@@ -268,6 +326,11 @@ mod tests {
         node: NodeId(1),
         disk: DiskId(11),
         boot: 3,
+        nonce: 33,
+        founding: Founding {
+            decided_at: 0,
+            digest: 7,
+        },
     };
 
     fn greeting() -> Greeting {
@@ -276,6 +339,8 @@ mod tests {
             node: NodeId(2),
             disk: DiskId(22),
             boot: 5,
+            nonce: 55,
+            founding: OWN.founding,
         };
         Greeting {
             hello,
@@ -285,21 +350,24 @@ mod tests {
     }
 
     #[test]
-    fn golden_bytes_of_version_0() {
+    fn golden_bytes_of_version_1() {
         let bytes = Greeting {
             verdict: Err(Refused::Stale),
             ..greeting()
         }
         .encode();
         let mut golden = b"SYND".to_vec();
-        golden.extend([0, 0, 7, 0]);
+        golden.extend([1, 0, 7, 0]);
         golden.extend([1, 0, 0, 0, 0, 0, 0, 0]);
         golden.extend([7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         golden.extend([2, 0, 0, 0, 0, 0, 0, 0]);
         golden.extend([22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         golden.extend([5, 0, 0, 0, 0, 0, 0, 0]);
+        golden.extend([55, 0, 0, 0, 0, 0, 0, 0]);
+        golden.extend([0, 0, 0, 0, 0, 0, 0, 0]);
+        golden.extend([7, 0, 0, 0, 0, 0, 0, 0]);
         // Computed by another implementation, bit by bit.
-        golden.extend([0x76, 0x36, 0xce, 0xb5]);
+        golden.extend([0x8d, 0xcf, 0xcc, 0x05]);
         assert_eq!(bytes[..], golden, "{bytes:02x?}");
     }
 
@@ -334,6 +402,8 @@ mod tests {
             Refused::Full,
             Refused::Unstored,
             Refused::Unjudged,
+            Refused::Founding,
+            Refused::Twin,
             Refused::Other(999),
         ];
         for reason in named {
@@ -391,6 +461,12 @@ mod tests {
             Err(Refused::Stale),
             "also after a refusal"
         );
+        let copy = Hello {
+            nonce: 56,
+            ..hello(6)
+        };
+        assert_eq!(incarnations.meet(&copy), Err(Refused::Twin));
+        assert_eq!(incarnations.meet(&hello(6)), Ok(false));
         let other_disk = Hello {
             disk: DiskId(23),
             ..hello(1)

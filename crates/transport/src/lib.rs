@@ -81,7 +81,7 @@ mod outbox;
 mod tcp;
 mod transport;
 
-pub use hello::{ClusterId, DiskId, Hello, Refused};
+pub use hello::{ClusterId, DiskId, Founding, Hello, Refused};
 pub use line_limit::LineLimit;
 pub use memory::{Memory, MemoryNetwork};
 pub use message::{Lane, NodeId, Parcel};

@@ -2,7 +2,7 @@
 
 use std::fs::{self, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,10 +18,11 @@ pub struct Directory(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    /// Open for its syncs.
+    /// Open for its syncs, and for the lock: it goes with the handle, and no file that somebody might delete
+    /// stands for it.
     directory: fs::File,
-    /// The lock goes with the handle. Nothing for a directory that is only read.
-    lock: Option<fs::File>,
+    /// Nothing is changed.
+    is_read_only: bool,
 }
 
 /// Why a directory does not open.
@@ -46,7 +47,8 @@ pub enum DirectoryError {
 
 impl Directory {
     /// Opens the directory at `path`, creates it when it is absent, and locks it until the last
-    /// clone is dropped.
+    /// clone is dropped. What is created is for its owner alone: the log holds what clients wrote, and a
+    /// secret. A file that is a symbolic link is not opened; the directory may be one.
     ///
     /// # Errors
     /// [`DirectoryError::Locked`] while it is in use.
@@ -57,10 +59,8 @@ impl Directory {
             source,
         };
         create(path, &mut |parent| fs::File::open(parent)?.sync_all()).map_err(failed)?;
-        let mut options = fs::OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let lock = options.open(path.join(LOCK_NAME)).map_err(failed)?;
-        match lock.try_lock() {
+        let directory = fs::File::open(path).map_err(failed)?;
+        match directory.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(DirectoryError::Locked {
@@ -69,11 +69,10 @@ impl Directory {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let directory = fs::File::open(path).map_err(failed)?;
         Ok(Self(Arc::new(Inner {
             path: path.to_owned(),
             directory,
-            lock: Some(lock),
+            is_read_only: false,
         })))
     }
 
@@ -88,7 +87,7 @@ impl Directory {
             Ok(directory) => Ok(Self(Arc::new(Inner {
                 path,
                 directory,
-                lock: None,
+                is_read_only: true,
             }))),
             Err(source) => Err(DirectoryError::Io { path, source }),
         }
@@ -109,7 +108,7 @@ impl Directory {
     }
 
     fn changed(&self, name: &str) -> io::Result<PathBuf> {
-        if self.0.lock.is_none() {
+        if self.0.is_read_only {
             return Err(ErrorKind::ReadOnlyFilesystem.into());
         }
         self.file(name)
@@ -120,9 +119,10 @@ impl Disk for Directory {
     type File = DirectoryFile;
 
     fn open(&self, name: &str) -> io::Result<DirectoryFile> {
-        let write = self.0.lock.is_some();
+        let write = !self.0.is_read_only;
         let mut options = fs::OpenOptions::new();
         options.read(true).write(write).create(write);
+        options.mode(0o600).custom_flags(libc::O_NOFOLLOW);
         Ok(DirectoryFile(options.open(self.file(name)?)?))
     }
 
@@ -185,7 +185,7 @@ fn create(path: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Res
         .unwrap_or_else(|| Path::new("."));
     if !path.is_dir() {
         create(parent, sync)?;
-        match fs::create_dir(path) {
+        match fs::DirBuilder::new().mode(0o700).create(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
@@ -195,14 +195,56 @@ fn create(path: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Res
 
 fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
-    !name.is_empty() && !name.starts_with('.') && name != LOCK_NAME && name.bytes().all(allowed)
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(allowed)
 }
-
-const LOCK_NAME: &str = "lock";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_created_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("a/b");
+        let directory = Directory::open(&path).unwrap();
+        Disk::open(&directory, "1.log").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        for (path, expected) in [("a", 0o700), ("a/b", 0o700), ("a/b/1.log", 0o600)] {
+            assert_eq!(mode(&temporary.path().join(path)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_leads_elsewhere_is_not_opened() {
+        let temporary = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (temporary.path().join("a"), temporary.path().join("other"));
+        let directory = Directory::open(&path).unwrap();
+        fs::write(&elsewhere, "theirs").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, path.join("1.log")).unwrap();
+        assert!(Disk::open(&directory, "1.log").is_err());
+        assert_eq!(directory.list().unwrap(), Vec::<String>::new());
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"theirs");
+    }
+
+    /// Whoever clears the directory by hand does not clear the way for a second process.
+    #[test]
+    fn a_lock_is_not_lost_with_a_file() {
+        let temporary = tempfile::tempdir().unwrap();
+        let first = Directory::open(temporary.path()).unwrap();
+        Disk::open(&first, "1.log").unwrap();
+        for entry in fs::read_dir(temporary.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let refused = Directory::open(temporary.path()).unwrap_err();
+        assert!(
+            matches!(refused, DirectoryError::Locked { .. }),
+            "{refused}"
+        );
+        drop(first);
+        Directory::open(temporary.path()).unwrap();
+    }
 
     #[test]
     fn a_directory_is_made_durable_also_when_it_exists() {

@@ -35,6 +35,20 @@ pub enum OpenError {
         /// The generation that no file has.
         generation: u64,
     },
+    /// The log lacks what was durable when [`Options::least`](crate::Options::least) was noted. What is
+    /// there of it is left as it is.
+    #[error(
+        "the log was durable up to lsn {least} and ends at lsn {end} now: files of it are gone"
+    )]
+    Lost {
+        /// Up to where it reaches; 0 when there is none.
+        end: Lsn,
+        /// Up to where it was durable.
+        least: Lsn,
+    },
+    /// The disk holds another log than the one that was noted.
+    #[error("the disk holds another log than the one that was begun on it")]
+    Another,
     /// A segment in a format that this version does not read.
     #[error("segment {segment:08}.log has format version {version}, not 0")]
     Version {

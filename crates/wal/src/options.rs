@@ -1,8 +1,8 @@
 //! The bounds of a log, and what it has done.
 
-use crate::OpenError;
 use crate::catalog::SEGMENT_BYTES_MAX;
 use crate::format::{BLOCK_BYTES, HEADER_BYTES, head_len};
+use crate::{Mark, OpenError};
 
 /// The bounds of a log.
 ///
@@ -30,6 +30,9 @@ pub struct Options {
     /// that no body that a client made up can be taken for a record. A log that exists keeps its
     /// own. To be given only where runs must repeat each other byte for byte: who knows it can forge.
     pub salt: Option<u64>,
+    /// What the log must hold at least, as noted in an earlier life. Without one nothing can be known to
+    /// be missing when whole segments are.
+    pub least: Option<Mark>,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
             pending_bytes_max: 64 << 20,
             reserve_bytes: 16 << 20,
             salt: None,
+            least: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::disk::{Disk, File};
 use crate::format::{self, BLOCK_BYTES, Header, Kind};
 use crate::index::{Index, Segment};
 use crate::scan::{Cursor, Frame, Window};
-use crate::{Corruption, Lsn, OpenError};
+use crate::{Corruption, Lsn, Mark, OpenError};
 
 /// A log as it was found.
 #[derive(Debug)]
@@ -44,7 +44,10 @@ pub(crate) struct Tail {
 /// On return all of it is durable: a process that was killed between a write and its sync leaves
 /// records that can be read but that a power loss would still take, so the final batch is written
 /// and synced again.
-pub(crate) fn recover<D: Disk>(disk: &D) -> Result<Recovery<D::File>, OpenError> {
+pub(crate) fn recover<D: Disk>(
+    disk: &D,
+    least: Option<Mark>,
+) -> Result<Recovery<D::File>, OpenError> {
     disk.sync()?;
     let mut catalog = Catalog::read(disk)?;
     catalog.complete()?;
@@ -63,6 +66,9 @@ pub(crate) fn recover<D: Disk>(disk: &D) -> Result<Recovery<D::File>, OpenError>
         Ordering::Equal => header.durable >= end,
         Ordering::Greater => header.durable > end,
     })?;
+    if let Some(least) = least {
+        check_kept(least, salt, tail)?;
+    }
     if let Some(tail) = tail {
         finish(&index, tail)?;
     }
@@ -76,6 +82,23 @@ pub(crate) fn recover<D: Disk>(disk: &D) -> Result<Recovery<D::File>, OpenError>
         segment_bytes: longest.map_or(0, |len| len.next_multiple_of(BLOCK_BYTES)),
         salt,
     })
+}
+
+/// Before anything is written: whoever looks for what is gone finds the rest as it was.
+fn check_kept(least: Mark, salt: Option<u64>, tail: Option<Tail>) -> Result<(), OpenError> {
+    let found = Mark {
+        salt: salt.unwrap_or(least.salt),
+        generation: tail.map_or(0, |tail| tail.generation),
+        end: tail.map_or(Lsn(0), |tail| tail.cursor.lsn),
+    };
+    if found.salt != least.salt {
+        Err(OpenError::Another)
+    } else if !least.is_kept_by(&found) {
+        let (end, least) = (found.end, least.end);
+        Err(OpenError::Lost { end, least })
+    } else {
+        Ok(())
+    }
 }
 
 /// Reads one segment into the index, which follows on `before`.

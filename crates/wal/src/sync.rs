@@ -221,7 +221,7 @@ impl<D: Disk> Writer<D> {
             batch.durable, self.durable,
             "a batch is written when all before it is durable"
         );
-        self.durable = batch.end;
+        (self.durable, self.durable_generation) = (batch.end, batch.generation);
         self.stats.syncs += 1;
         if let Some(oldest) = batch.oldest {
             if self.spares.release(&self.disk, oldest).is_err() {

@@ -13,7 +13,7 @@ use crate::reserve::Reserve;
 use crate::snapshot::{self, Snapshots};
 use crate::sync::{SyncDone, SyncWork};
 use crate::writer::Writer;
-use crate::{AppendError, GroupId, Lsn, Op, OpenError, Options, ReadError, Stats, SyncError};
+use crate::{AppendError, GroupId, Lsn, Mark, Op, OpenError, Options, ReadError, Stats, SyncError};
 
 /// A durable log of numbered slots of many groups.
 ///
@@ -63,7 +63,7 @@ impl<D: Disk> Wal<D> {
         options.validate()?;
         // Before anything needs space.
         snapshot::remove_unwritten(&disk)?;
-        let mut recovery = recover(&disk)?;
+        let mut recovery = recover(&disk, options.least)?;
         let shared = Arc::new(Shared::new(std::mem::take(&mut recovery.index)));
         let reserve = Reserve::find(&disk, options.reserve_bytes)?;
         let writer = Writer::new(
@@ -80,6 +80,13 @@ impl<D: Disk> Wal<D> {
             writer,
             payload: Vec::new(),
         })
+    }
+
+    /// What must be there at the next [`open`](Self::open): to be kept elsewhere, whenever it suits. It has
+    /// a new generation when a segment was begun.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.writer.mark()
     }
 
     /// Appends operations on a group: all of them are durable when [`durable`](Self::durable)

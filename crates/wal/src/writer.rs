@@ -11,7 +11,7 @@ use crate::recovery::Recovery;
 use crate::reserve::Reserve;
 use crate::spares::Spares;
 use crate::upkeep::Carrier;
-use crate::{AppendError, GroupId, Lsn, OpenError, Options, Stats};
+use crate::{AppendError, GroupId, Lsn, Mark, OpenError, Options, Stats};
 
 /// The one writer of a log.
 ///
@@ -46,6 +46,8 @@ pub(crate) struct Writer<D: Disk> {
     /// The last one given away.
     pub(crate) last: Lsn,
     pub(crate) durable: Lsn,
+    /// The newest segment of which something is durable; 0 for none.
+    pub(crate) durable_generation: u64,
     batch: u64,
     pub(crate) pending_bytes: usize,
     /// Of those, what is being written; nothing while no work is under way.
@@ -107,6 +109,7 @@ impl<D: Disk> Writer<D> {
             reserve,
             last,
             durable: last,
+            durable_generation: tail.map_or(0, |tail| tail.generation),
             batch,
             pending_bytes: 0,
             under_way: None,
@@ -131,6 +134,14 @@ impl<D: Disk> Writer<D> {
 
     pub(crate) fn options(&self) -> &Options {
         &self.options
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            salt: self.salt,
+            generation: self.durable_generation,
+            end: self.durable,
+        }
     }
 
     pub(crate) fn durable(&self) -> Lsn {

@@ -6,7 +6,8 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 use synod_replica::paxos;
 #[cfg(feature = "raft")]
 use synod_replica::raft;
-use synod_replica::{Configured, GroupId, Node, NodeId, OpenGroupError};
+use synod_replica::{Birth, Configured, GroupId, Node, NodeId, OpenGroupError};
+use synod_transport::ClusterId;
 
 use crate::{
     group::Replicated,
@@ -116,27 +117,23 @@ impl Agreement {
         arguments
     }
 
-    /// Opens the group of all keys on a node. `seed` spreads its timeouts.
-    pub(crate) async fn open(
+    /// The group of all keys, on one of `nodes`. `seed` spreads its timeouts, and is a secret: whoever knows
+    /// it knows who will ask for votes next.
+    pub(crate) fn configure(
         self,
         timeouts: Timeouts,
-        node: &Node,
         id: NodeId,
         nodes: &BTreeSet<NodeId>,
         seed: u64,
-    ) -> Result<Replicated, Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<Configuration, Box<dyn std::error::Error + Send + Sync>> {
         timeouts.check()?;
-        let count = nodes.len() as u64;
+        let quorums = self.quorums(nodes.len() as u64)?;
         Ok(match self.protocol {
             #[cfg(feature = "raft")]
-            Protocol::Raft => {
-                self.quorums(count)?;
-                open(node, raft_config(id, nodes, timeouts, seed)).await?
-            }
+            Protocol::Raft => Configuration::Raft(raft_config(id, nodes, timeouts, seed)),
             #[cfg(feature = "paxos")]
             Protocol::Paxos => {
-                let quorums = self.quorums(count)?;
-                open(node, paxos_config(id, nodes, quorums, timeouts, seed)?).await?
+                Configuration::Paxos(paxos_config(id, nodes, quorums, timeouts, seed)?)
             }
         })
     }
@@ -267,6 +264,36 @@ fn paxos_config(
     config.unchosen_bytes_max = UNCOMMITTED_BYTES_MAX;
     config.inflight_bytes_max = INFLIGHT_BYTES_MAX;
     Ok(config)
+}
+
+/// The group of all keys, ready to be opened.
+pub(crate) enum Configuration {
+    #[cfg(feature = "raft")]
+    Raft(raft::Config),
+    #[cfg(feature = "paxos")]
+    Paxos(paxos::Config),
+}
+
+impl Configuration {
+    /// What a node is born as that has this group.
+    pub(crate) fn birth(&self, cluster: ClusterId, node: NodeId) -> Birth {
+        let birth = Birth::new(cluster, node);
+        match self {
+            #[cfg(feature = "raft")]
+            Self::Raft(config) => birth.group(ALL_KEYS, config),
+            #[cfg(feature = "paxos")]
+            Self::Paxos(config) => birth.group(ALL_KEYS, config),
+        }
+    }
+
+    pub(crate) async fn open(self, node: &Node) -> Result<Replicated, OpenGroupError> {
+        match self {
+            #[cfg(feature = "raft")]
+            Self::Raft(config) => open(node, config).await,
+            #[cfg(feature = "paxos")]
+            Self::Paxos(config) => open(node, config).await,
+        }
+    }
 }
 
 async fn open(node: &Node, config: impl Configured) -> Result<Replicated, OpenGroupError> {

@@ -18,8 +18,8 @@ use std::{
     time::Duration,
 };
 
-use synod_replica::{Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
-use synod_transport::{ClusterId, DiskId, Tcp, TcpConfig};
+use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
+use synod_transport::{ClusterId, Tcp, TcpConfig};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
     net::TcpListener,
@@ -154,25 +154,29 @@ async fn start<D: Disk>(
     peers: &BTreeMap<NodeId, String>,
 ) -> Result<Up, ServeError> {
     let id = NodeId(options.id);
-    let drawn = random().map_err(part("random numbers"))?;
-    let cluster = ClusterId(options.cluster_id);
-    let (identity, log) = beside(move || open(disk, cluster, id, DiskId(drawn))).await?;
-    let boot = identity.hello().boot;
+    let members: BTreeSet<_> = peers.keys().copied().collect();
+    // Another seed in every life, so that nodes that once collided need not collide again.
+    let [seed, drawn @ ..] = random().map_err(part("random numbers"))?;
+    let group = options
+        .agreement
+        .configure(options.timeouts, id, &members, seed)
+        .map_err(part("group"))?;
+    let birth = group.birth(ClusterId(options.cluster_id), id);
+    let (identity, log) = beside(move || open(disk, &birth, drawn)).await?;
+    let life = identity
+        .life()
+        .ok_or("it is lived already")
+        .map_err(part("identity"))?;
+    let boot = life.incarnation();
     let log = ThreadedLog::new(log);
-    let transport = transport(Arc::new(identity), peers).await?;
+    let transport = transport(identity, peers).await?;
     let listener = TcpListener::bind(&options.resp)
         .await
         .map_err(part("--resp"))?;
     let address = listener.local_addr().map_err(part("--resp"))?;
 
-    let node = Node::start(node_config(options, boot), log, transport);
-    let members: BTreeSet<_> = peers.keys().copied().collect();
-    // Another seed in every life, so that nodes that once collided need not collide again.
-    let group = options
-        .agreement
-        .open(options.timeouts, &node, id, &members, drawn as u64)
-        .await
-        .map_err(part("group"))?;
+    let node = Node::start(life, node_config(options), log, transport);
+    let group = group.open(&node).await.map_err(part("group"))?;
     let notice = format!(
         "node {id} of {count}: {protocol}, RESP on {address}, peers on {peers}, life {boot}",
         id = options.id,
@@ -191,12 +195,16 @@ async fn start<D: Disk>(
 /// What lies on the disk. Waits for it.
 fn open<D: Disk>(
     disk: D,
-    cluster: ClusterId,
-    id: NodeId,
-    drawn: DiskId,
+    birth: &Birth,
+    drawn: [u64; 3],
 ) -> Result<(Identity<D>, Wal<D>), ServeError> {
-    let identity = Identity::load(disk.clone(), cluster, id, || drawn).map_err(part("identity"))?;
-    let log = Wal::open(disk, bound_log()).map_err(part("log"))?;
+    // A new directory takes all of them, one that is known a nonce alone.
+    let mut drawn = drawn.into_iter();
+    let draw = || drawn.next().unwrap_or_default();
+    let identity = Identity::load(disk.clone(), birth, draw).map_err(part("identity"))?;
+    let mut options = bound_log();
+    options.least = identity.log();
+    let log = Wal::open(disk, options).map_err(part("log"))?;
     Ok((identity, log))
 }
 
@@ -274,7 +282,7 @@ fn peers(options: &ServeOptions) -> Result<BTreeMap<NodeId, String>, ServeError>
 }
 
 async fn transport<D: Disk>(
-    identity: Arc<Identity<D>>,
+    identity: Identity<D>,
     peers: &BTreeMap<NodeId, String>,
 ) -> Result<Tcp, ServeError> {
     let hello = identity.hello();
@@ -290,8 +298,8 @@ async fn transport<D: Disk>(
     Tcp::bind(config).await.map_err(part("peers"))
 }
 
-fn node_config(options: &ServeOptions, boot: u64) -> NodeConfig {
-    let mut config = NodeConfig::new(NodeId(options.id), boot);
+fn node_config(options: &ServeOptions) -> NodeConfig {
+    let mut config = NodeConfig::default();
     bound_node(&mut config);
     config.request_timeout = Duration::from_millis(options.timeout_ms);
     config.snapshot_log_bytes = options.snapshot_log_bytes;
@@ -323,10 +331,15 @@ fn server_limits(options: &ServeOptions, peers: usize) -> ServerLimits {
     }
 }
 
-fn random() -> io::Result<u128> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(u128::from_le_bytes(bytes))
+/// For the seed of the timeouts, a disk id of two, and a nonce.
+fn random() -> io::Result<[u64; 4]> {
+    let mut numbers = [0; 4];
+    for number in &mut numbers {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes)?;
+        *number = u64::from_le_bytes(bytes);
+    }
+    Ok(numbers)
 }
 
 fn part<E: Into<Box<dyn Error + Send + Sync>>>(part: &'static str) -> impl FnOnce(E) -> ServeError {

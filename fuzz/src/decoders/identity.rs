@@ -1,7 +1,7 @@
 //! The identity file of a data directory, and what stands beside it.
 
-use synod_replica::{Identity, IdentityError, NodeId};
-use synod_transport::{ClusterId, DiskId, Hello};
+use synod_replica::{Birth, Identity, IdentityError, NodeId};
+use synod_transport::{ClusterId, Hello};
 
 use crate::disk::Memory;
 use crate::memory::bounded;
@@ -69,7 +69,7 @@ fn again(
 }
 
 fn load(disk: &Memory) -> Result<Identity<Memory>, IdentityError> {
-    Identity::load(disk.clone(), CLUSTER, NODE, || DiskId(9))
+    Identity::load(disk.clone(), &Birth::new(CLUSTER, NODE), || 9)
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {

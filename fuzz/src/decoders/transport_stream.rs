@@ -91,12 +91,7 @@ fn seal(stream: &mut [u8]) {
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let hello = Hello {
-        cluster: ClusterId(7),
-        node: NodeId(2),
-        disk: DiskId(22),
-        boot: 5,
-    };
+    let hello = Hello::new(ClusterId(7), NodeId(2), DiskId(22), 5);
     let greeting = |verdict| Greeting {
         hello,
         to: NodeId(1),

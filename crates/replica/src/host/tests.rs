@@ -94,8 +94,8 @@ async fn told(frames: usize) -> Vec<&'static str> {
     };
     let transport = Here((0..frames).map(frame).collect());
     let (controls, requests) = mpsc::channel(1);
-    let config = NodeConfig::new(NodeId(1), 1);
-    let mut host = Host::new(&config, Box::new(wal), Box::new(transport), requests);
+    let config = NodeConfig::default();
+    let mut host = Host::new(&config, None, Box::new(wal), Box::new(transport), requests);
     let heard: Arc<Mutex<Vec<_>>> = Arc::default();
     let follower = Follower {
         heard: heard.clone(),

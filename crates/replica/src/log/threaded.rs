@@ -19,7 +19,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use synod_wal::{Disk, GroupId, Lsn, Op, SyncDone, SyncWork, Wal};
+use synod_wal::{Disk, GroupId, Lsn, Mark, Op, SyncDone, SyncWork, Wal};
 
 use super::pace::Pace;
 use super::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore, failed};
@@ -278,6 +278,10 @@ impl<D: Disk> Log for ThreadedLog<D> {
 
     fn room_bytes(&self) -> u64 {
         self.wal.room_bytes()
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        Log::mark(&self.wal)
     }
 
     fn record_bytes_max(&self) -> usize {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use synod_wal::{
-    AppendError, Disk, GroupId, Lsn, Op, ReadError, Reader, Slot, Snapshot, SnapshotError,
+    AppendError, Disk, GroupId, Lsn, Mark, Op, ReadError, Reader, Slot, Snapshot, SnapshotError,
     Snapshots, Wal,
 };
 
@@ -69,6 +69,10 @@ impl<D: Disk> Log for Wal<D> {
 
     fn room_bytes(&self) -> u64 {
         Self::room_bytes(self)
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        Some(Self::mark(self))
     }
 
     fn record_bytes_max(&self) -> usize {

@@ -32,6 +32,14 @@ use wire::{Wire, unwire, wire};
 
 impl Configured for paxos::Config {
     type Protocol = Paxos;
+
+    fn node(&self) -> NodeId {
+        NodeId(self.id.0)
+    }
+
+    fn founding(&self) -> String {
+        format!("{}, {}", Paxos::NAME, self.quorums)
+    }
 }
 
 impl Protocol for Paxos {

@@ -23,6 +23,15 @@ use crate::time::Instant;
 
 impl Configured for raft::Config {
     type Protocol = Raft;
+
+    fn node(&self) -> NodeId {
+        NodeId(self.id.0)
+    }
+
+    fn founding(&self) -> String {
+        let voters: Vec<_> = self.voters.iter().map(|id| id.0.to_string()).collect();
+        format!("{}, voters {}", Raft::NAME, voters.join(", "))
+    }
 }
 
 impl Protocol for Raft {

@@ -77,12 +77,7 @@ impl Network for OverTcp {
 
     async fn join(&mut self, node: NodeId, life: u64) -> Tcp {
         let listener = TcpListener::bind(self.addresses[&node]).unwrap();
-        let hello = Hello {
-            cluster: ClusterId(7),
-            node,
-            disk: DiskId(node.0.into()),
-            boot: life,
-        };
+        let hello = Hello::new(ClusterId(7), node, DiskId(node.0.into()), life);
         let peers = self
             .addresses
             .iter()

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Closed, Consistency, Group, GroupId, Log, LogError, LogReader, LogStats, Node,
+    Applying, Closed, Consistency, Group, GroupId, Life, Log, LogError, LogReader, LogStats, Node,
     NodeConfig, NodeId, Outcome, Parcel, Reason, Recovered, Role, SnapshotStore, StateMachine,
     Transport,
 };
@@ -56,7 +56,7 @@ async fn open(node: &Node, id: u64) -> Group<Mine> {
 }
 
 fn node(disk: &SimDisk, snapshot_log_bytes: u64) -> Node {
-    let mut node_config = NodeConfig::new(NodeId(1), 1);
+    let mut node_config = NodeConfig::default();
     node_config.snapshot_log_bytes = snapshot_log_bytes;
     start(disk, node_config, MemoryNetwork::new().join(NodeId(1)))
 }
@@ -210,7 +210,12 @@ impl Log for Panics {
 async fn a_loop_that_panics_is_noticed() {
     let log = Panics(Wal::open(SimDisk::new(1), Options::default()).unwrap(), 0);
     let transport = MemoryNetwork::new().join(NodeId(1));
-    let node = Node::start(NodeConfig::new(NodeId(1), 1), log, transport);
+    let node = Node::start(
+        Life::ephemeral(NodeId(1)),
+        NodeConfig::default(),
+        log,
+        transport,
+    );
     let group = open(&node, 1).await;
     while timeout(NEVER, group.propose("a"))
         .await
@@ -240,7 +245,7 @@ impl Transport for Ends {
 #[tokio::test]
 async fn a_transport_that_ends_is_told() {
     let log = Wal::open(SimDisk::new(1), Options::default()).unwrap();
-    let node = Node::start(NodeConfig::new(NodeId(1), 1), log, Ends);
+    let node = Node::start(Life::ephemeral(NodeId(1)), NodeConfig::default(), log, Ends);
     assert_eq!(
         timeout(NEVER, node.closed()).await.unwrap(),
         Closed::Transport
@@ -250,18 +255,13 @@ async fn a_transport_that_ends_is_told() {
 /// With no peers nobody ever writes to the channel of arrivals, which is no reason to end it.
 #[tokio::test]
 async fn a_group_of_one_serves_over_tcp() {
-    let hello = Hello {
-        cluster: ClusterId(7),
-        node: NodeId(1),
-        disk: DiskId(1),
-        boot: 1,
-    };
+    let hello = Hello::new(ClusterId(7), NodeId(1), DiskId(1), 1);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let tcp = Tcp::bind(TcpConfig::new(hello, listener, BTreeMap::new()))
         .await
         .unwrap();
     let log = Wal::open(SimDisk::new(1), Options::default()).unwrap();
-    let node = Node::start(NodeConfig::new(NodeId(1), 1), log, tcp);
+    let node = Node::start(Life::ephemeral(NodeId(1)), NodeConfig::default(), log, tcp);
     let opened = node.open(GroupId(1), config(1, 1), Counter::default());
     let group = timeout(NEVER, opened).await.unwrap().unwrap();
     assert_eq!(

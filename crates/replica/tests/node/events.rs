@@ -87,7 +87,7 @@ async fn led_by_the_first(
 ) -> (Vec<Node>, Vec<Group<Counter>>) {
     let (mut nodes, mut groups) = (Vec::new(), Vec::new());
     for id in 1..=3 {
-        let mut node_config = NodeConfig::new(NodeId(id), 1);
+        let mut node_config = NodeConfig::default();
         node_config.snapshot_log_bytes = snapshot_log_bytes;
         node_config.kept_log_bytes_max = 0;
         let node = start(&SimDisk::new(id), node_config, network.join(NodeId(id)));

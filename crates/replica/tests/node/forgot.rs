@@ -19,9 +19,9 @@ use super::rig::{Counter, NEVER, start};
 async fn a_node_that_has_forgotten_is_stopped() {
     let (heard, _guard) = Heard::listen();
     let network = MemoryNetwork::new();
-    let open = async |id: u64, disk: &SimDisk, boot: u64| {
+    let open = async |id: u64, disk: &SimDisk| {
         let transport = network.join(NodeId(id));
-        let node = start(disk, NodeConfig::new(NodeId(id), boot), transport);
+        let node = start(disk, NodeConfig::default(), transport);
         let mut config = config(id, 3);
         // Node 1 leads, all along.
         let (least, most) = if id == 1 {
@@ -36,9 +36,9 @@ async fn a_node_that_has_forgotten_is_stopped() {
         (node, group)
     };
     let disks: Vec<_> = (1..=3).map(SimDisk::new).collect();
-    let (_first, leader) = open(1, &disks[0], 1).await;
-    let (_second, _follower) = open(2, &disks[1], 1).await;
-    let (third, _other) = open(3, &disks[2], 1).await;
+    let (_first, leader) = open(1, &disks[0]).await;
+    let (_second, _follower) = open(2, &disks[1]).await;
+    let (third, _other) = open(3, &disks[2]).await;
     let led = timeout(NEVER, leader.leader()).await.unwrap();
     assert_eq!(led, Some(NodeId(1)));
     let write = async |from: u64, to: u64| {
@@ -58,7 +58,7 @@ async fn a_node_that_has_forgotten_is_stopped() {
     let older = SimDisk(disks[2].0.fork(7));
     write(20, 40).await;
     timeout(NEVER, third.shutdown()).await.unwrap();
-    let (third, group) = open(3, &older, 2).await;
+    let (third, group) = open(3, &older).await;
     let answer = timeout(NEVER, leader.propose("goes on")).await.unwrap();
     assert_eq!(answer, Outcome::Ok(40));
     let (mut status, mut seen) = (group.watch(), leader.watch());

@@ -20,6 +20,7 @@ mod raft {
     mod events;
     mod forgot;
     mod heard;
+    mod identity;
     mod rig;
     mod scarce;
     mod serving;
@@ -40,6 +41,7 @@ mod paxos {
     mod closed;
     mod events;
     mod heard;
+    mod identity;
     mod rig;
     mod scarce;
     mod serving;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Group, GroupId, Node, NodeConfig, NodeId, Outcome, Reason, StateMachine,
+    Applying, Group, GroupId, Life, Node, NodeConfig, NodeId, Outcome, Reason, StateMachine,
 };
 use synod_transport::{Memory, MemoryNetwork};
 use synod_wal::{Options, Wal};
@@ -48,6 +48,7 @@ impl StateMachine for Counter {
 
 pub(crate) fn start(disk: &SimDisk, config: NodeConfig, transport: Memory) -> Node {
     Node::start(
+        Life::ephemeral(transport.id()),
         config,
         Wal::open(disk.clone(), Options::default()).unwrap(),
         transport,
@@ -59,7 +60,7 @@ pub(crate) async fn alone(
     disk: &SimDisk,
     tune: impl FnOnce(&mut NodeConfig),
 ) -> (Node, Group<Counter>) {
-    let mut node_config = NodeConfig::new(NodeId(1), 1);
+    let mut node_config = NodeConfig::default();
     tune(&mut node_config);
     let node = start(disk, node_config, MemoryNetwork::new().join(NodeId(1)));
     let group = node
@@ -73,7 +74,7 @@ pub(crate) async fn three(tune: impl Fn(&mut NodeConfig)) -> (Vec<Node>, Vec<Gro
     let network = MemoryNetwork::new();
     let (mut nodes, mut groups) = (Vec::new(), Vec::new());
     for id in 1..=3 {
-        let mut node_config = NodeConfig::new(NodeId(id), 1);
+        let mut node_config = NodeConfig::default();
         tune(&mut node_config);
         let node = start(&SimDisk::new(id), node_config, network.join(NodeId(id)));
         groups.push(

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    GroupId, Log, LogError, LogReader, LogStats, Node, NodeConfig, NodeId, Outcome, Recovered,
-    SnapshotStore,
+    GroupId, Life, Log, LogError, LogReader, LogStats, Node, NodeConfig, NodeId, Outcome,
+    Recovered, SnapshotStore,
 };
 use synod_transport::MemoryNetwork;
 use synod_wal::{Lsn, Op, Options, Snapshot, SnapshotError, Wal};
@@ -145,7 +145,12 @@ async fn a_machine_is_restored_when_a_descriptor_is_free() {
     let tries = Arc::new(AtomicU32::new(3));
     let log = Scarce(Wal::open(disk, Options::default()).unwrap(), tries.clone());
     let transport = MemoryNetwork::new().join(NodeId(1));
-    let node = Node::start(NodeConfig::new(NodeId(1), 2), log, transport);
+    let node = Node::start(
+        Life::ephemeral(NodeId(1)),
+        NodeConfig::default(),
+        log,
+        transport,
+    );
     let begun = Instant::now();
     let opened = node.open(GroupId(1), config(1, 1), Counter::default());
     let group = timeout(NEVER, opened).await.unwrap().unwrap();

@@ -70,7 +70,7 @@ async fn what_was_answered_is_there_after_a_restart() {
     timeout(NEVER, node.shutdown()).await.unwrap();
     assert_eq!(group.propose("a").await, rejected(Reason::Shutdown));
     disk.0.power_loss();
-    let (_node, group) = alone(&disk, |config| config.incarnation = 2).await;
+    let (_node, group) = alone(&disk, |_| {}).await;
     assert_eq!(
         timeout(NEVER, group.propose("a")).await.unwrap(),
         Outcome::Ok(101)
@@ -192,7 +192,7 @@ async fn what_cannot_work_is_refused_at_the_door() {
             .is_some()
     );
 
-    let mut config = NodeConfig::new(NodeId(1), 1);
+    let mut config = NodeConfig::default();
     config.body_bytes_max = 6 << 20;
     let node = start(
         &SimDisk::new(1),

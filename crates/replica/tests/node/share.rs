@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Consistency, GroupId, Node, NodeConfig, NodeId, Outcome, Parcel, StateMachine,
+    Applying, Consistency, GroupId, Life, Node, NodeConfig, NodeId, Outcome, Parcel, StateMachine,
     Transport,
 };
 use synod_transport::{Lane, Memory, MemoryNetwork};
@@ -81,12 +81,12 @@ async fn most_between_flushes(
     tune: impl FnOnce(&mut NodeConfig),
 ) -> usize {
     let steps = Steps::default();
-    let mut node_config = NodeConfig::new(NodeId(1), 1);
+    let mut node_config = NodeConfig::default();
     node_config.request_timeout = 3 * NEVER;
     tune(&mut node_config);
     let log = Wal::open(SimDisk::new(1), Options::default()).unwrap();
     let transport = Noted(MemoryNetwork::new().join(NodeId(1)), steps.clone());
-    let node = Node::start(node_config, log, transport);
+    let node = Node::start(Life::ephemeral(NodeId(1)), node_config, log, transport);
     let machine = Slow(steps.clone(), takes, 0);
     let group = node.open(GroupId(1), config(1, 1), machine).await.unwrap();
     timeout(NEVER, group.leader()).await.unwrap();

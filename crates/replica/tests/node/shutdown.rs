@@ -65,7 +65,7 @@ async fn writing(disk: &SimDisk, tune: impl FnOnce(&mut NodeConfig)) -> Stage {
     let (begun_to, begun) = channel();
     let (go_on, go_on_from) = channel();
     let (ended_to, ended) = channel();
-    let mut node_config = NodeConfig::new(NodeId(1), 1);
+    let mut node_config = NodeConfig::default();
     node_config.snapshot_log_bytes = 1_000;
     tune(&mut node_config);
     let node = start(disk, node_config, MemoryNetwork::new().join(NodeId(1)));
@@ -104,7 +104,7 @@ async fn a_snapshot_that_is_being_written_is_given_up() {
     // Nothing of it is taken for a snapshot by the next life.
     let node = start(
         &disk,
-        NodeConfig::new(NodeId(1), 2),
+        NodeConfig::default(),
         MemoryNetwork::new().join(NodeId(1)),
     );
     let group = node

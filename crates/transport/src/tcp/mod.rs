@@ -49,7 +49,7 @@ use tokio::task::{JoinError, JoinSet};
 ///     (NodeId(1), one.local_addr()?.to_string()),
 ///     (NodeId(2), two.local_addr()?.to_string()),
 /// ]);
-/// let hello = |node, disk| Hello { cluster: ClusterId(7), node: NodeId(node), disk: DiskId(disk), boot: 1 };
+/// let hello = |node, disk| Hello::new(ClusterId(7), NodeId(node), DiskId(disk), 1);
 /// let mut one = Tcp::bind(TcpConfig::new(hello(1, 11), one, peers.clone())).await?;
 /// let mut two = Tcp::bind(TcpConfig::new(hello(2, 22), two, peers)).await?;
 ///

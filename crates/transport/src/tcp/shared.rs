@@ -162,6 +162,7 @@ impl Shared {
                 cluster,
                 disk,
                 boot,
+                ..
             } = hello;
             tell!(
                 self, warn, "hello_refused", source,

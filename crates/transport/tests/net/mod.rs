@@ -59,12 +59,7 @@ impl Cluster {
     }
 
     pub(crate) fn hello(id: u64, boot: u64) -> Hello {
-        Hello {
-            cluster: CLUSTER,
-            node: NodeId(id),
-            disk: DiskId(u128::from(id) << 64),
-            boot,
-        }
+        Hello::new(CLUSTER, NodeId(id), DiskId(u128::from(id) << 64), boot)
     }
 
     /// The socket of a node, made anew with a receive buffer that is small on every machine.

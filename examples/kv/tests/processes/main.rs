@@ -9,6 +9,7 @@ mod descriptors;
 mod diverged;
 mod full;
 mod heavy;
+mod identity;
 mod listeners;
 mod majority;
 mod slow;
@@ -90,6 +91,16 @@ macro_rules! tests {
             #[tokio::test]
             async fn a_node_whose_disk_fails_ends_and_the_others_go_on() {
                 super::closed::ends_when_its_disk_fails(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn a_log_that_is_not_whole_does_not_start() {
+                super::identity::a_log_that_is_not_whole(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn a_copy_of_a_directory_is_told_from_the_node() {
+                super::identity::a_copy_of_a_directory(Protocol::$variant).await;
             }
 
             #[tokio::test]
