@@ -35,8 +35,8 @@ async fn a_directory_is_opened_only_as_what_it_was_founded_as() {
         cluster.kill(&[1]).await.unwrap();
         let [one, two] = ["1=127.0.0.1:1", "1=127.0.0.1:1,2=127.0.0.1:2"];
         let refused = [
-            (one, "raft", "raft, voters 1", "0"),
-            (two, "raft", "raft, voters 1, 2", "0"),
+            (one, "raft", "raft, voters 1", CLUSTER),
+            (two, "raft", "raft, voters 1, 2", CLUSTER),
             (
                 one,
                 "paxos",
@@ -71,6 +71,9 @@ async fn a_directory_is_opened_only_as_what_it_was_founded_as() {
         assert_eq!(ask(&cluster, 1, &["GET", "k"]).await, "1");
     }
 }
+
+/// The one that a node is of that is not told otherwise.
+const CLUSTER: &str = "1";
 
 /// What node 1 says that does not start.
 async fn told_at_start(
