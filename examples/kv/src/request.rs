@@ -89,12 +89,14 @@ pub enum RequestError {
     Database,
     /// It would give another meaning to what follows: a command, and what it would switch on.
     #[error(
-        "'{0}' is not supported: this server has no {1}. The connection ends, so that nothing behind it is obeyed by half"
+        "'{0}' is not supported: this server has no {1}. The connection ends, so that nothing behind it is \
+         obeyed by half"
     )]
     Switch(&'static str, &'static str),
     /// There are no users and no passwords.
     #[error(
-        "AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+        "AUTH <password> called without any password configured for the default user. Are you sure your \
+         configuration is correct?"
     )]
     NoAuth,
     /// `HELLO` with a version that does not exist.
