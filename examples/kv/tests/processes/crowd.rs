@@ -65,7 +65,7 @@ pub(super) async fn refuses_transactions(protocol: Protocol) {
             .expect("closed")
             .unwrap();
         let read = String::from_utf8(read).unwrap();
-        let (greeting, error) = read.split_once('-').unwrap();
+        let (greeting, error) = read.split_once("\r\n-").unwrap();
         assert!(
             greeting.starts_with("%7\r\n") && greeting.contains(":3\r\n"),
             "{read}"
