@@ -14,100 +14,131 @@
 //! └── one round ────┘   one round   one   one       answers: one write to the socket a run
 //! ```
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::watch,
-};
+use tokio::{net::TcpStream, sync::watch};
 
 use crate::{
-    answer::{Answer, Part, settings},
-    budget::Share,
+    answer::{Answer, Resp, greeting, settings},
+    cut::{Cut, NO_PLACE},
     framing::{Framer, FramingError},
     info,
     query::Query,
     request::{Local, Request, RequestError, command_count, parse},
-    response::Response,
+    roster::Place,
     server::Server,
+    socket::{OUTPUT_BYTES_MAX, Socket},
     store::Store,
 };
 
 pub(crate) struct Connection<S> {
     server: Arc<Server<S>>,
-    stream: TcpStream,
+    socket: Socket,
     framer: Framer,
-    input: BytesMut,
-    output: BytesMut,
-    share: Share,
     /// The request that ended the last run because it was of the other kind.
     carried: Option<Item>,
     closing: bool,
-    id: u64,
     name: Bytes,
+    resp: Resp,
 }
 
-enum Item {
+/// Requests that are executed together.
+struct Run {
+    items: Vec<Ask>,
+    /// What they hold.
+    bytes: usize,
+}
+
+/// One request.
+struct Item {
+    ask: Ask,
+    /// What it holds until it is answered.
+    bytes: usize,
+}
+
+enum Ask {
     Write(Bytes),
+    /// A write whose answer may be as long as a value: the last of its run, so that no more than one
+    /// of them is under way that nobody has counted yet.
+    Swap(Bytes),
     Read(Query),
     Local(Local),
     Mistake(RequestError),
-    /// The stream is beyond understanding; always the last item.
+    /// The stream is beyond understanding.
+    Broken(FramingError),
+}
+
+/// What is waited for to answer a request.
+enum Step<W> {
+    Write(W),
+    /// The next of the queries.
+    Read,
+    Local(Local),
+    Mistake(RequestError),
     Broken(FramingError),
 }
 
 impl<S: Store> Connection<S> {
-    pub(crate) fn new(server: Arc<Server<S>>, stream: TcpStream, id: u64) -> Self {
+    pub(crate) fn new(server: Arc<Server<S>>, stream: TcpStream, place: Place) -> Self {
         Self {
             framer: Framer::new(server.limits.request),
+            socket: Socket::new(stream, place, server.limits.socket()),
             server,
-            stream,
-            input: BytesMut::new(),
-            output: BytesMut::new(),
-            share: Share::default(),
             carried: None,
             closing: false,
-            id,
             name: Bytes::new(),
+            resp: Resp::default(),
         }
     }
 
-    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    /// Serves the client until one of the two, or `stop`, ends it.
+    ///
+    /// # Errors
+    /// [`Cut`]
+    pub(crate) async fn run(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Cut> {
         loop {
             let run = self.next_run();
-            self.hold(run.iter().map(Item::bytes).sum())?;
-            if run.is_empty() {
-                self.input.reserve(READ_BYTES);
-                self.hold(0)?;
+            if run.items.is_empty() {
                 tokio::select! {
-                    read = self.stream.read_buf(&mut self.input) => if read? == 0 { return Ok(()) },
+                    more = self.socket.receive() => if !more? { return Ok(()) },
                     _ = stop.changed() => return Ok(()),
                 }
                 continue;
             }
-            self.execute(run).await?;
-            self.flush().await?;
-            if self.closing {
-                return self.close().await;
+            let carried = self.carried.as_ref().map_or(0, |item| item.bytes);
+            self.socket.hold(run.bytes + carried).await?;
+            if run.items.iter().any(Ask::is_of_data) && !self.socket.sit().await {
+                self.closing = true;
+                let text = String::from_utf8_lossy(&NO_PLACE[1..])
+                    .trim_end()
+                    .to_owned();
+                self.socket.put(&Answer::error(text), self.resp).await?;
+            } else {
+                self.execute(run, carried).await?;
             }
-            if self.input.is_empty() && self.input.capacity() > IDLE_BYTES_MAX {
-                self.input = BytesMut::new();
+            self.socket.flush().await?;
+            if self.closing {
+                return self.socket.close().await;
             }
         }
     }
 
+    /// See [`Socket::last_word`].
+    pub(crate) fn last_word(&mut self, cut: &Cut) {
+        self.socket.last_word(cut);
+    }
+
     /// The requests that are there, up to the first of the other kind.
-    fn next_run(&mut self) -> Vec<Item> {
-        let mut run: Vec<Item> = Vec::new();
+    fn next_run(&mut self) -> Run {
+        let (mut items, mut bytes) = (Vec::new(), 0);
         let mut kind = None;
-        while run.len() < self.server.limits.inflight_max {
+        while items.len() < self.server.limits.inflight_max && bytes < RUN_BYTES_MAX {
             let Some(item) = self.carried.take().or_else(|| self.next_item()) else {
                 break;
             };
-            match (kind, item.kind()) {
+            match (kind, item.ask.kind()) {
                 (Some(one), Some(other)) if one != other => {
                     self.carried = Some(item);
                     break;
@@ -115,97 +146,122 @@ impl<S: Store> Connection<S> {
                 (_, Some(one)) => kind = Some(one),
                 _ => {}
             }
-            let last = matches!(item, Item::Broken(_) | Item::Local(Local::Quit));
-            run.push(item);
+            let last = item.ask.is_last();
+            bytes += item.bytes;
+            items.push(item.ask);
             if last {
                 break;
             }
         }
-        run
+        Run { items, bytes }
     }
 
     fn next_item(&mut self) -> Option<Item> {
-        match self.framer.next(&mut self.input) {
-            Ok(args) => Some(match parse(&args?) {
-                Ok(Request::Write(command)) => Item::Write(command),
-                Ok(Request::Read(query)) => Item::Read(query),
-                Ok(Request::Local(local)) => Item::Local(local),
-                Err(mistake) => Item::Mistake(mistake),
-            }),
-            Err(error) => Some(Item::Broken(error)),
-        }
+        let there = self.socket.input().len();
+        let args = match self.framer.next(self.socket.input()) {
+            Ok(args) => args?,
+            Err(error) => {
+                let (ask, bytes) = (Ask::Broken(error), size_of::<Ask>());
+                return Some(Item { ask, bytes });
+            }
+        };
+        self.socket.found_request();
+        // Arguments are slices of the request, which lives as long as any of them.
+        let wire = there - self.socket.input().len();
+        let args_bytes = wire + args.len() * size_of::<Bytes>();
+        let (bytes, ask) = match parse(&args) {
+            Ok(Request::Write(command)) => (command.len(), Ask::Write(command)),
+            Ok(Request::Swap(command)) => (command.len(), Ask::Swap(command)),
+            Ok(Request::Read(query)) => (args_bytes, Ask::Read(query)),
+            Ok(Request::Local(local)) => (args_bytes, Ask::Local(local)),
+            Err(mistake) => (MISTAKE_BYTES, Ask::Mistake(mistake)),
+        };
+        let bytes = bytes + size_of::<Ask>();
+        Some(Item { ask, bytes })
     }
 
-    async fn execute(&mut self, mut run: Vec<Item>) -> io::Result<()> {
-        let (mut writes, mut queries) = (Vec::new(), Vec::new());
-        for item in &mut run {
-            match item {
-                Item::Write(command) => {
-                    writes.push(self.server.store.write(std::mem::take(command)));
-                }
-                Item::Read(query) => queries.push(query.clone()),
-                _ => {}
+    /// Answers a run. `carried` is what the request behind it holds.
+    async fn execute(&mut self, run: Run, carried: usize) -> Result<(), Cut> {
+        let mut queries = Vec::new();
+        let store = &self.server.store;
+        let step = |ask| match ask {
+            Ask::Write(command) | Ask::Swap(command) => Step::Write(store.write(command)),
+            Ask::Read(query) => {
+                queries.push(query);
+                Step::Read
             }
-        }
-        let mut answers = self.read(queries).await.into_iter();
-        let mut writes = writes.into_iter();
-        for item in run {
-            let answer = match item {
-                Item::Write(_) => match writes.next() {
-                    Some(write) => write.await.map_or_else(Answer::from, Answer::from),
-                    None => unreachable!("each write of the run was proposed"),
-                },
-                Item::Read(_) => match answers.next() {
-                    Some(answer) => answer,
-                    None => unreachable!("each read of the run was answered"),
-                },
-                Item::Local(local) => self.local(local),
-                Item::Mistake(RequestError::Refused(refusal)) => Response::Refused(refusal).into(),
-                Item::Mistake(mistake) => Answer::error(format!("ERR {mistake}")),
-                Item::Broken(broken) => {
+            Ask::Local(local) => Step::Local(local),
+            Ask::Mistake(mistake) => Step::Mistake(mistake),
+            Ask::Broken(broken) => Step::Broken(broken),
+        };
+        let steps: Vec<_> = run.items.into_iter().map(step).collect();
+        let beside = run.bytes + carried + size_of_val(&*steps);
+        self.socket.begin();
+        self.socket.hold(beside).await?;
+        let mut answers = VecDeque::new();
+        for step in steps {
+            let answer = match step {
+                Step::Write(write) => {
+                    let answer: Answer = write.await.map_or_else(Answer::from, Answer::from);
+                    if answer.bytes_max() > OUTPUT_BYTES_MAX {
+                        self.socket.hold(beside + answer.bytes_max()).await?;
+                    }
+                    answer
+                }
+                Step::Read => {
+                    if answers.is_empty() {
+                        answers = self.read(&mut queries).await;
+                        let bytes: usize = answers.iter().map(Answer::bytes_max).sum();
+                        self.socket.hold(beside + bytes).await?;
+                    }
+                    match answers.pop_front() {
+                        Some(answer) => answer,
+                        None => {
+                            unreachable!("at least one of the queries that are left is answered")
+                        }
+                    }
+                }
+                Step::Local(local) => self.local(local),
+                Step::Mistake(mistake) => {
+                    self.closing |= mistake.ends();
+                    Answer::error(format!("{} {mistake}", mistake.code()))
+                }
+                Step::Broken(broken) => {
                     self.closing = true;
                     Answer::error(format!("ERR Protocol error: {broken}"))
                 }
             };
-            self.answer(&answer).await?;
+            self.socket.put(&answer, self.resp).await?;
         }
         Ok(())
     }
 
-    /// Puts an answer behind those that wait, and hands them to the socket when they are many. What
-    /// is long is written from where it lies.
-    async fn answer(&mut self, answer: &Answer) -> io::Result<()> {
-        let len = answer.bytes_max();
-        if len > OUTPUT_BYTES_MAX {
-            self.flush().await?;
-            self.hold(len)?;
-        }
-        for part in answer.parts() {
-            match part {
-                Part::Bytes(bytes) if bytes.len() > OUTPUT_BYTES_MAX => {
-                    self.flush().await?;
-                    self.stream.write_all(bytes).await?;
+    /// Answers the queries from the front, together: all, unless the answers become too much to hold.
+    /// Those that are left are asked later, and may see more.
+    async fn read(&self, queries: &mut Vec<Query>) -> VecDeque<Answer> {
+        let asked = std::mem::take(queries);
+        let count = asked.len();
+        let answer = move |kv: &_| {
+            let (mut asked, mut bytes) = (asked, 0);
+            let mut answers = VecDeque::new();
+            for query in &asked {
+                let answer = query.answer(kv);
+                bytes += answer.bytes_max();
+                answers.push_back(answer);
+                if bytes >= ANSWERS_BYTES_MAX {
+                    break;
                 }
-                short => short.put(&mut self.output),
             }
-            if self.output.len() > OUTPUT_BYTES_MAX {
-                self.flush().await?;
+            let left = asked.split_off(answers.len());
+            (answers, left)
+        };
+        match self.server.store.read(answer).await {
+            Ok((answers, left)) => {
+                *queries = left;
+                answers
             }
+            Err(failure) => vec![failure.into(); count].into(),
         }
-        Ok(())
-    }
-
-    async fn read(&self, queries: Vec<Query>) -> Vec<Answer> {
-        let count = queries.len();
-        if count == 0 {
-            return Vec::new();
-        }
-        let answer = move |kv: &_| queries.iter().map(|query| query.answer(kv)).collect();
-        self.server
-            .store
-            .read(answer)
-            .await
-            .unwrap_or_else(|failure| vec![failure.into(); count])
     }
 
     fn local(&mut self, local: Local) -> Answer {
@@ -228,9 +284,18 @@ impl<S: Store> Connection<S> {
             }
             Local::CommandList => BytesFrame::Array(Vec::new()),
             Local::CommandCount => BytesFrame::Integer(command_count() as i64),
-            Local::ConfigGet(names) => settings(&names, None),
-            Local::ClientId => BytesFrame::Integer(self.id as i64),
-            Local::ClientName if self.name.is_empty() => BytesFrame::Null,
+            Local::ConfigGet(names) => return settings(&names, None),
+            Local::Hello { resp, name } => {
+                self.resp = resp.unwrap_or(self.resp);
+                self.name = name.unwrap_or_else(|| std::mem::take(&mut self.name));
+                return greeting(self.resp, self.socket.id());
+            }
+            Local::Reset => {
+                (self.resp, self.name) = (Resp::default(), Bytes::new());
+                return Answer::simple("RESET");
+            }
+            Local::ClientId => BytesFrame::Integer(self.socket.id() as i64),
+            Local::ClientName if self.name.is_empty() => return Answer::Value(None),
             Local::ClientName => BytesFrame::BulkString(self.name.clone()),
             Local::ClientSetName(name) => {
                 self.name = name;
@@ -244,82 +309,36 @@ impl<S: Store> Connection<S> {
         };
         Answer::Frame(frame)
     }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.output).await?;
-        self.output.clear();
-        if self.output.capacity() > IDLE_BYTES_MAX {
-            self.output = BytesMut::new();
-        }
-        Ok(())
-    }
-
-    /// Counts what this connection holds: its buffers, and so many bytes of requests or answers
-    /// beside them.
-    ///
-    /// # Errors
-    /// When the budget of all connections has no room for it. Without a word to the client: what it
-    /// asked for may have been done, and an answer would have to say so.
-    fn hold(&mut self, beside: usize) -> io::Result<()> {
-        let bytes = self.input.capacity() + self.output.capacity() + beside;
-        if self.server.budget.resize(&mut self.share, bytes) {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::OutOfMemory.into())
-        }
-    }
-
-    /// Closes so that the last answer arrives: to close a socket with unread bytes in it resets the
-    /// connection, and what was written last may be lost on the way.
-    async fn close(mut self) -> io::Result<()> {
-        self.stream.shutdown().await?;
-        let drain = async {
-            let mut left = DRAIN_BYTES_MAX;
-            let mut buffer = [0; 4_096];
-            while left > 0 {
-                match self.stream.read(&mut buffer).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(read) => left = left.saturating_sub(read),
-                }
-            }
-        };
-        // Who does not close in turn is cut off.
-        let _ = tokio::time::timeout(DRAIN_PATIENCE, drain).await;
-        Ok(())
-    }
 }
 
-impl<S> Drop for Connection<S> {
-    fn drop(&mut self) {
-        self.server.budget.resize(&mut self.share, 0);
-    }
-}
-
-impl Item {
-    /// What it copied out of the input. A read's keys are slices of it.
-    fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + match self {
-                Self::Write(command) => command.len(),
-                _ => 0,
-            }
+impl Ask {
+    /// Whether it needs the store, and so a seat.
+    fn is_of_data(&self) -> bool {
+        self.kind().is_some()
     }
 
     /// Whether it writes; `None` when it goes with either.
     fn kind(&self) -> Option<bool> {
         match self {
-            Self::Write(_) => Some(true),
+            Self::Write(_) | Self::Swap(_) => Some(true),
             Self::Read(_) => Some(false),
             Self::Local(_) | Self::Mistake(_) | Self::Broken(_) => None,
         }
     }
+
+    /// Whether it ends its run: mostly because nothing behind it is obeyed.
+    fn is_last(&self) -> bool {
+        match self {
+            Self::Swap(_) | Self::Broken(_) | Self::Local(Local::Quit) => true,
+            Self::Mistake(mistake) => mistake.ends(),
+            _ => false,
+        }
+    }
 }
 
-/// Of free space before each read.
-const READ_BYTES: usize = 16 * 1_024;
-/// Answers are handed to the socket when they are more than this, even within a run.
-const OUTPUT_BYTES_MAX: usize = 64 * 1_024;
-/// A buffer that a large request or answer left behind is given back.
-const IDLE_BYTES_MAX: usize = 128 * 1_024;
-const DRAIN_BYTES_MAX: usize = 1_024 * 1_024;
-const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+/// Requests are executed together until they hold this much; the last one may go beyond.
+const RUN_BYTES_MAX: usize = 256 * 1_024;
+/// Reads are answered together until their answers are this long; the last one may go beyond.
+const ANSWERS_BYTES_MAX: usize = 1_024 * 1_024;
+/// Of the texts in a mistake, which are shortened.
+const MISTAKE_BYTES: usize = 1_024;

@@ -63,8 +63,8 @@ fn raise(wanted: u64) -> Option<u64> {
 }
 
 /// For the standard streams, the runtime, two listeners, the log's segments and spares, snapshots
-/// that are written and read, clients that are told to go away; and for each peer both connections,
-/// their successors, and the snapshot that it is sent.
+/// that are written and read, clients without a seat or on their way out; and for each peer both
+/// connections, their successors, and the snapshot that it is sent.
 fn reserved(peers: usize) -> u64 {
     64 + 8 * peers as u64
 }

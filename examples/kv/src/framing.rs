@@ -101,7 +101,10 @@ impl Framer {
                 }
                 continue;
             }
-            let request = input.split_to(self.at).freeze();
+            // A copy, as a slice would keep all of the buffer for as long as any part of the request is
+            // of use, and nobody could say how much that is.
+            let request = Bytes::copy_from_slice(&input[..self.at]);
+            input.advance(self.at);
             (self.at, self.args_left) = (0, None);
             return arguments(&request).map(Some);
         }

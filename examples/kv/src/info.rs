@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     limits::MemoryLimits,
+    roster::Counts,
     store::{Consensus, Peer},
 };
 
@@ -14,10 +15,8 @@ use crate::{
 pub(crate) struct Facts {
     pub(crate) port: u16,
     pub(crate) uptime_s: u64,
-    pub(crate) clients: usize,
+    pub(crate) clients: Counts,
     pub(crate) clients_max: usize,
-    pub(crate) clients_bytes: usize,
-    pub(crate) evicted_clients: u64,
     pub(crate) log_lines_dropped: u64,
     pub(crate) limits: MemoryLimits,
 }
@@ -88,10 +87,16 @@ fn server(facts: Facts) -> Lines {
 
 fn clients(facts: Facts) -> Lines {
     Lines::new([
-        ("connected_clients", &facts.clients),
+        ("connected_clients", &facts.clients.connected),
         ("maxclients", &facts.clients_max),
-        ("client_bytes", &facts.clients_bytes),
-        ("evicted_clients", &facts.evicted_clients),
+        ("client_bytes", &facts.clients.bytes),
+        // Cut because they held the most; because they were idle when seats ran out; because they
+        // stalled; because they were idle for too long. And those that got no place.
+        ("evicted_clients", &facts.clients.evicted),
+        ("displaced_clients", &facts.clients.gave_way),
+        ("stalled_clients", &facts.clients.stalled),
+        ("idle_clients", &facts.clients.idle),
+        ("rejected_connections", &facts.clients.rejected),
     ])
 }
 

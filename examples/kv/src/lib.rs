@@ -10,7 +10,7 @@
 //! # How the parts meet
 //!
 //! ```text
-//!  clients ──RESP2──> framing ─> request ──┬─ writes ─> Command ─> Group::propose ─┐
+//!  clients ──RESP───> framing ─> request ──┬─ writes ─> Command ─> Group::propose ─┐
 //!                     limits    meaning    └─ reads ──> Query ──> Group::read ─────┤
 //!                                                                                  │
 //!            synod-replica: Node ── consensus core ── synod-transport ──> the other nodes
@@ -41,6 +41,19 @@
 //!   Nothing is tried twice on a client's behalf.
 //! - Requests of one connection are executed and answered in order, also when they are pipelined.
 //!
+//! - Any client of Redis may connect, in version 2 or 3 of the protocol. What a client cannot have is
+//!   refused; where it would give another meaning to what follows (`MULTI`, `SUBSCRIBE`, `SELECT 1`),
+//!   the connection ends with the error, and nothing behind it is obeyed.
+//!
+//! # Who is served
+//!
+//! No client holds its place for ever, and none keeps another out by being slow, large or silent.
+//! Whoever sends half a request or does not take its answers is cut after `--client-stall-ms`; a host
+//! that vanished, after two minutes. When seats run out (`--clients-max`), who has been idle longest
+//! gives way to a client that asks for data; `PING` and `INFO` need no seat, so that an operator can
+//! always look. When bytes run out (`--clients-bytes-max`), the largest holder goes; 16 KiB are exempt.
+//! All bytes of a request count until it is answered, and so do its answers until they are taken.
+//!
 //! # How it ends
 //!
 //! A node that cannot go on says so and ends, so that a supervisor can act: its [`ExitStatus`] tells of
@@ -49,19 +62,19 @@
 //!
 //! # Left out
 //!
-//! Expiry, types other than strings, transactions, scripts, publish and subscribe, RESP3, inline
+//! Expiry, types other than strings, transactions, scripts, publish and subscribe, inline
 //! commands, authentication, and more than one database. Keys are one group: `synod-replica` runs
 //! many on a node, and the demo of sharding is another one. The map lives in memory; how large it may
 //! become stands in the map itself ([`MapLimits`]), and `CONFIG SET maxmemory` changes it on all nodes
 //! at one point of the log.
 
 mod answer;
-mod budget;
 mod capacity;
 mod client;
 mod cluster;
 mod command;
 mod connection;
+mod cut;
 mod demo;
 mod descriptors;
 mod dump;
@@ -69,6 +82,7 @@ mod exit;
 mod faults;
 mod framing;
 mod group;
+mod handshake;
 mod info;
 mod limits;
 mod load;
@@ -84,14 +98,16 @@ mod random;
 mod reap;
 mod request;
 mod response;
+mod roster;
 mod serve;
 mod server;
 mod snapshot;
+mod socket;
 mod stop;
 mod store;
 mod value;
 
-pub use answer::Answer;
+pub use answer::{Answer, Resp};
 pub use capacity::{ENTRY_BYTES, Gauge, KEY_BYTES_MAX, MapLimits, VALUE_BYTES_MAX};
 pub use client::{Client, ClientError, value_of};
 pub use cluster::{Cluster, ClusterError, ClusterOptions, Listener, fresh_directory};
@@ -111,7 +127,7 @@ pub use query::Query;
 pub use request::{Local as LocalRequest, Request, RequestError, command_count, parse};
 pub use response::{Refusal, Response};
 pub use serve::{ServeError, serve};
-pub use server::{GRACE, Server, ServerLimits};
+pub use server::{GRACE, LimitsError, Server, ServerLimits};
 pub use snapshot::{read as read_snapshot, write as write_snapshot};
 pub use store::{Consensus, Failure, Local, Peer, Store};
 pub use value::Value;

@@ -14,8 +14,8 @@
 //! - Requests: 16,384 whose end is open. A thousand clients with a pipeline of sixteen.
 //! - Log: 32 MiB not yet synced, twice what may be uncommitted. A log that got more in one batch
 //!   would stop the node.
-//! - Clients: 48 MiB of requests and answers of all connections together, see
-//!   [`ServerLimits`](crate::ServerLimits).
+//! - Clients: 48 MiB of requests and answers of all connections together, 16 KiB for each of up to
+//!   3,064 of them and the rest for whoever needs it, see [`ServerLimits`](crate::ServerLimits).
 //!
 //! What is in flight to a peer (at most 8 MiB) lies in the lanes and in the entries kept for peers
 //! and is not counted again. A snapshot on its way to the disk keeps the values that were

@@ -57,12 +57,29 @@ pub struct ServeOptions {
         value_parser = clap::value_parser!(u32).range(1_024..=2 << 20)
     )]
     pub request_bytes_max: u32,
-    /// Client connections at a time; fewer when the process may not have so many descriptors open
+    /// Clients served at a time; fewer when the process may not have so many descriptors open. With one
+    /// more, who has been idle longest gives way
     #[arg(long, default_value_t = ServerLimits::default().clients_max)]
     pub clients_max: usize,
-    /// Requests and answers that all connections together may hold; one that needs more is cut
+    /// Client connections of one address at a time [default: no limit]
+    #[arg(long, value_name = "CLIENTS")]
+    pub clients_per_address_max: Option<usize>,
+    /// Requests and answers that all connections together may hold; when one needs more, the largest is
+    /// cut. 16 KiB for each of --clients-max at the least
     #[arg(long, value_name = "BYTES", default_value_t = ServerLimits::default().clients_bytes_max)]
     pub clients_bytes_max: usize,
+    /// How long a client may take for the rest of a request that it has begun, and to take its answers
+    /// (64 KiB of them, when they are more), before it is cut
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = ServerLimits::default().stall_max.as_millis() as u64,
+        value_parser = clap::value_parser!(u64).range(1..=3_600_000)
+    )]
+    pub client_stall_ms: u64,
+    /// How long a client may say nothing before it is cut [default: for ever, while there are places]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub client_idle_ms: Option<u64>,
     /// Requests of one connection under way at a time
     #[arg(long, default_value_t = ServerLimits::default().inflight_max)]
     pub inflight_max: usize,

@@ -51,7 +51,7 @@ impl Query {
             Self::Exists(keys) => number(keys.iter().filter(|key| kv.value(key).is_some()).count()),
             Self::Len(key) => number(kv.value(key).map_or(0, Value::len)),
             Self::Count => number(kv.len()),
-            Self::Config(names) => Answer::Frame(settings(names, Some(kv.limits()))),
+            Self::Config(names) => settings(names, Some(kv.limits())),
         }
     }
 }

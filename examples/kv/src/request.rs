@@ -5,7 +5,9 @@
 use bytes::Bytes;
 
 use crate::{
+    answer::Resp,
     command::{Blob, Command, When},
+    handshake,
     machine::integer,
     query::Query,
     response::Refusal,
@@ -16,6 +18,8 @@ use crate::{
 pub enum Request {
     /// Goes through the log: an encoded [`Command`].
     Write(Bytes),
+    /// The same, and the answer is the value before, however long that is.
+    Swap(Bytes),
     /// Looks at the machine.
     Read(Query),
     /// Is answered by this connection alone.
@@ -37,13 +41,22 @@ pub enum Local {
     CommandCount,
     /// `CONFIG GET parameter [parameter ...]`
     ConfigGet(Vec<Bytes>),
+    /// `HELLO`
+    Hello {
+        /// What to speak from now on; `None` leaves it as it is.
+        resp: Option<Resp>,
+        /// As by `CLIENT SETNAME`.
+        name: Option<Bytes>,
+    },
+    /// `RESET`: as if just connected.
+    Reset,
     /// `CLIENT ID`
     ClientId,
     /// `CLIENT GETNAME`
     ClientName,
     /// `CLIENT SETNAME name`
     ClientSetName(Bytes),
-    /// What has no effect here and is done at once: `CLIENT SETINFO`, `SELECT 0`.
+    /// What has no effect here and is done at once: `CLIENT SETINFO`, `CLIENT REPLY ON`, `SELECT 0`.
     Nothing,
     /// `QUIT`
     Quit,
@@ -71,9 +84,30 @@ pub enum RequestError {
     /// The one number that cannot be negated.
     #[error("decrement would overflow")]
     Overflow,
-    /// There is one database, number 0.
+    /// There is one database, number 0. The connection ends, as with [`Self::Switch`].
     #[error("DB index is out of range")]
     Database,
+    /// It would give another meaning to what follows: a command, and what it would switch on.
+    #[error(
+        "'{0}' is not supported: this server has no {1}. The connection ends, so that nothing behind it is \
+         obeyed by half"
+    )]
+    Switch(&'static str, &'static str),
+    /// There are no users and no passwords.
+    #[error(
+        "AUTH <password> called without any password configured for the default user. Are you sure your \
+         configuration is correct?"
+    )]
+    NoAuth,
+    /// `HELLO` with a version that does not exist.
+    #[error("unsupported protocol version")]
+    ProtocolVersion,
+    /// `HELLO` with something else in place of a version.
+    #[error("Protocol version is not an integer or out of range")]
+    ProtocolNumber,
+    /// `HELLO` with an option that does not exist, or half of one.
+    #[error("Syntax error in HELLO option '{0}'")]
+    HelloOption(String),
     /// A name with blanks or line ends would spoil a listing.
     #[error("Client names cannot contain spaces, newlines or special characters.")]
     ClientName,
@@ -85,10 +119,28 @@ pub enum RequestError {
     Refused(#[from] Refusal),
 }
 
+impl RequestError {
+    /// The word in front of the text, by which clients tell errors apart.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::ProtocolVersion => "NOPROTO",
+            _ => "ERR",
+        }
+    }
+
+    /// Whether the connection must end with it: what follows would not mean what its sender thinks.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        matches!(self, Self::Switch(..) | Self::Database)
+    }
+}
+
 /// Reads one request. `args` holds at least the command's name.
 ///
 /// # Errors
-/// [`RequestError`]; the connection goes on after it.
+/// [`RequestError`]; the connection goes on after it, unless it [ends](RequestError::ends) it.
 ///
 /// ```
 /// use synod_kv::{Query, Request, parse};
@@ -102,7 +154,8 @@ pub fn parse(args: &[Bytes]) -> Result<Request, RequestError> {
     let entry = TABLE
         .iter()
         .find(|entry| name.eq_ignore_ascii_case(entry.name.as_bytes()));
-    let entry = entry.ok_or_else(|| unknown(name, rest))?;
+    let entry =
+        entry.ok_or_else(|| handshake::switch(name).unwrap_or_else(|| unknown(name, rest)))?;
     if rest.len() < entry.args_min || rest.len() > entry.args_max {
         return Err(RequestError::Arity(entry.name));
     }
@@ -210,12 +263,11 @@ static TABLE: &[Entry] = &[
         _ => local(Local::CommandList),
     }),
     entry("config", 1, MANY, config),
-    entry("client", 1, MANY, client),
-    entry("select", 1, 1, |args| match integer(&args[0]) {
-        Some(0) => local(Local::Nothing),
-        Some(_) => Err(RequestError::Database),
-        None => Err(RequestError::NotAnInteger),
-    }),
+    entry("client", 1, MANY, handshake::client),
+    entry("select", 1, 1, handshake::select),
+    entry("hello", 0, MANY, handshake::hello),
+    entry("auth", 1, 2, |_| Err(RequestError::NoAuth)),
+    entry("reset", 0, 0, |_| local(Local::Reset)),
     entry("quit", 0, MANY, |_| local(Local::Quit)),
 ];
 
@@ -234,12 +286,16 @@ fn set(args: &[Bytes]) -> Result<Request, RequestError> {
             return Err(RequestError::Syntax);
         }
     }
-    write(&Command::Set {
+    let set = write(&Command::Set {
         key: Blob(&args[0]),
         value: Blob(&args[1]),
         when,
         previous,
-    })
+    });
+    match set? {
+        Request::Write(command) if previous => Ok(Request::Swap(command)),
+        set => Ok(set),
+    }
 }
 
 fn set_many(args: &[Bytes]) -> Result<Request, RequestError> {
@@ -299,27 +355,6 @@ fn config_set(args: &[Bytes]) -> Result<Request, RequestError> {
     })
 }
 
-fn client(args: &[Bytes]) -> Result<Request, RequestError> {
-    match args {
-        [sub] if is(sub, "id") => local(Local::ClientId),
-        [sub] if is(sub, "getname") => local(Local::ClientName),
-        [sub, name] if is(sub, "setname") => {
-            if name.iter().all(u8::is_ascii_graphic) && name.len() <= CLIENT_NAME_BYTES_MAX {
-                local(Local::ClientSetName(Bytes::copy_from_slice(name)))
-            } else {
-                Err(RequestError::ClientName)
-            }
-        }
-        [sub, _, _] if is(sub, "setinfo") => local(Local::Nothing),
-        [sub, ..] if is(sub, "id") => Err(RequestError::Arity("client|id")),
-        [sub, ..] if is(sub, "getname") => Err(RequestError::Arity("client|getname")),
-        [sub, ..] if is(sub, "setname") => Err(RequestError::Arity("client|setname")),
-        [sub, ..] if is(sub, "setinfo") => Err(RequestError::Arity("client|setinfo")),
-        [sub, ..] => Err(RequestError::UnknownSubcommand("CLIENT", printable(sub))),
-        [] => Err(RequestError::Arity("client")),
-    }
-}
-
 fn unknown(name: &[u8], rest: &[Bytes]) -> RequestError {
     let mut args = String::new();
     for arg in rest {
@@ -334,7 +369,7 @@ fn unknown(name: &[u8], rest: &[Bytes]) -> RequestError {
 }
 
 /// An error is one line: what a client sent goes into it shortened and without control characters.
-fn printable(bytes: &[u8]) -> String {
+pub(crate) fn printable(bytes: &[u8]) -> String {
     let bytes = &bytes[..bytes.len().min(ERROR_TEXT_BYTES_MAX)];
     String::from_utf8_lossy(bytes)
         .chars()
@@ -342,7 +377,7 @@ fn printable(bytes: &[u8]) -> String {
         .collect()
 }
 
-fn is(arg: &[u8], word: &str) -> bool {
+pub(crate) fn is(arg: &[u8], word: &str) -> bool {
     arg.eq_ignore_ascii_case(word.as_bytes())
 }
 
@@ -351,7 +386,7 @@ fn write(command: &Command<'_>) -> Result<Request, RequestError> {
     Ok(Request::Write(command.encode()))
 }
 
-fn local(local: Local) -> Result<Request, RequestError> {
+pub(crate) fn local(local: Local) -> Result<Request, RequestError> {
     Ok(Request::Local(local))
 }
 
@@ -360,4 +395,3 @@ pub(crate) const MAXMEMORY: &str = "maxmemory";
 /// Keys of the map.
 pub(crate) const MAXKEYS: &str = "maxkeys";
 const ERROR_TEXT_BYTES_MAX: usize = 128;
-const CLIENT_NAME_BYTES_MAX: usize = 128;

@@ -124,6 +124,7 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
     let told = Told::listen(options.exit_with_parent).map_err(part("signals"))?;
     let peers = peers(options)?;
     let mut limits = server_limits(options, peers.len() - 1);
+    limits.check().map_err(part("clients"))?;
     // Before the first file is opened that a client might have taken the place of.
     limits.clients_max =
         clients_max(options.clients_max, peers.len() - 1).map_err(part("clients"))?;
@@ -322,7 +323,10 @@ fn server_limits(options: &ServeOptions, peers: usize) -> ServerLimits {
         },
         clients_max: options.clients_max,
         clients_bytes_max: options.clients_bytes_max,
+        address_clients_max: options.clients_per_address_max.unwrap_or(usize::MAX),
         inflight_max: options.inflight_max.max(1),
+        stall_max: Duration::from_millis(options.client_stall_ms),
+        idle_max: options.client_idle_ms.map(Duration::from_millis),
         memory: MemoryLimits::of(
             peers,
             options.clients_bytes_max,

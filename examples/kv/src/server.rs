@@ -3,58 +3,140 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use synod_transport::LineLimit;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
+    sync::{oneshot, watch},
+    task::{JoinSet, yield_now},
     time::Instant,
 };
 use tracing::{debug, warn};
 
 use crate::{
-    budget::Budget, connection::Connection, framing::RequestLimits, info::Facts,
-    limits::MemoryLimits, output::dropped_lines, store::Store,
+    connection::Connection,
+    cut::{Cut, NO_PLACE},
+    framing::RequestLimits,
+    info::Facts,
+    limits::MemoryLimits,
+    output::dropped_lines,
+    roster::{EXEMPT_BYTES, Place, Roster, RosterLimits, STANDING_MAX},
+    socket::{SocketLimits, prepare},
+    store::Store,
 };
 
 /// What one server takes on.
 ///
-/// A connection may hold a little over twice `request.request_bytes_max`, and the answers on their
-/// way out. If all did, that would be far more than a server has, so `clients_bytes_max` bounds
-/// what they hold together, and a connection that needs more than is left is cut. It is not made to
-/// wait: those it would wait for may be waiting in turn, each with half a request.
+/// A connection may hold a few times `request.request_bytes_max`, and the answers on their way out.
+/// If all did, that would be far more than a server has, so `clients_bytes_max` bounds what they
+/// hold together: when one needs more than is left, the one that holds the most is cut. Nobody is
+/// made to wait for others to be done: they may be waiting in turn, each with half a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
     /// Of each request.
     pub request: RequestLimits,
-    /// Connections at a time; one more is told so and closed.
+    /// Connections that may ask for data at a time; with one more, who is idle gives way.
     pub clients_max: usize,
+    /// Connections of one address, or of one prefix of 64 bits with version 6.
+    pub address_clients_max: usize,
     /// Bytes of buffers, requests and answers of all connections.
     pub clients_bytes_max: usize,
-    /// Requests of one connection that are executed together. The rest stays in the socket.
+    /// Requests of one connection that are executed together. The rest stays where it is.
     pub inflight_max: usize,
+    /// How long a client may take for the rest of a request, and to take its answers; for 64 KiB of
+    /// either, when it is more.
+    pub stall_max: Duration,
+    /// How long a client may say nothing; `None` is for ever, as long as there are seats.
+    pub idle_max: Option<Duration>,
     /// What `INFO memory` tells; the other parts of the node keep to it.
     pub memory: MemoryLimits,
 }
 
-/// A RESP2 server in front of a [`Store`].
+/// Limits that contradict each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitsError {
+    /// All clients together would hold more than they may.
+    #[error(
+        "--clients-max {clients_max} needs --clients-bytes-max {needed} or more, and it is {clients_bytes_max}: each \
+         client may hold {EXEMPT_BYTES} bytes whatever the others hold"
+    )]
+    Clients {
+        /// As asked for.
+        clients_max: usize,
+        /// As asked for.
+        clients_bytes_max: usize,
+        /// The least that is enough.
+        needed: usize,
+    },
+    /// The largest request could never be served.
+    #[error(
+        "--request-bytes-max {request_bytes_max} needs --clients-bytes-max {needed} or more, and it is \
+         {clients_bytes_max}: a request is held as it came, as it was read, and as it is handed on"
+    )]
+    Request {
+        /// As asked for.
+        request_bytes_max: usize,
+        /// As asked for.
+        clients_bytes_max: usize,
+        /// The least that is enough.
+        needed: usize,
+    },
+}
+
+impl ServerLimits {
+    /// Whether each limit leaves room for the others.
+    ///
+    /// # Errors
+    /// [`LimitsError`]
+    pub fn check(&self) -> Result<(), LimitsError> {
+        let Self {
+            clients_max,
+            clients_bytes_max,
+            ..
+        } = *self;
+        let needed = clients_max
+            .saturating_add(STANDING_MAX)
+            .saturating_mul(EXEMPT_BYTES);
+        if needed > clients_bytes_max {
+            return Err(LimitsError::Clients {
+                clients_max,
+                clients_bytes_max,
+                needed,
+            });
+        }
+        let request_bytes_max = self.request.request_bytes_max;
+        let needed = request_bytes_max.saturating_mul(REQUEST_COPIES_MAX);
+        if needed > clients_bytes_max {
+            return Err(LimitsError::Request {
+                request_bytes_max,
+                clients_bytes_max,
+                needed,
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn socket(&self) -> SocketLimits {
+        SocketLimits {
+            stall_max: self.stall_max,
+            idle_max: self.idle_max,
+            ahead_bytes_max: self.clients_bytes_max / AHEAD_PARTS,
+        }
+    }
+}
+
+/// A server in front of a [`Store`] that speaks RESP, in versions 2 and 3.
 #[derive(Debug)]
 pub struct Server<S> {
     pub(crate) store: S,
     pub(crate) limits: ServerLimits,
-    pub(crate) budget: Budget,
-    evicted: AtomicU64,
+    roster: Arc<Roster>,
     started: Instant,
     address: SocketAddr,
-    clients: AtomicUsize,
-    ids: AtomicU64,
 }
 
 impl<S: Store> Server<S> {
@@ -62,36 +144,43 @@ impl<S: Store> Server<S> {
     /// finish what it executes, for at most [`GRACE`].
     ///
     /// # Errors
-    /// When the listener has no address. A connection that cannot be accepted is reported and left
-    /// alone.
+    /// When the listener has no address, or [`ServerLimits::check`] fails. A connection that cannot be
+    /// accepted is reported and left alone.
     pub async fn run(
         listener: TcpListener,
         store: S,
         limits: ServerLimits,
         mut stop: watch::Receiver<bool>,
     ) -> io::Result<()> {
+        limits
+            .check()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let roster = Roster::new(RosterLimits {
+            seats_max: limits.clients_max,
+            bytes_max: limits.clients_bytes_max,
+            address_max: limits.address_clients_max,
+        });
         let server = Arc::new(Self {
             store,
             limits,
-            budget: Budget::new(limits.clients_bytes_max),
-            evicted: AtomicU64::new(0),
+            roster,
             started: Instant::now(),
             address: listener.local_addr()?,
-            clients: AtomicUsize::new(0),
-            ids: AtomicU64::new(0),
         });
         let mut connections = JoinSet::new();
         let mut lines = LineLimit::new(LINES_MAX, LINES_WINDOW, 1);
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        if let Some(guest) = Guest::enter(&server) {
-                            connections.spawn(server.clone().serve(guest, stream, stop.clone()));
-                        } else {
-                            send_away(stream);
+                    Ok((stream, from)) => match server.roster.enter(from.ip(), Instant::now()) {
+                        Some((place, leave)) => {
+                            let server = Arc::clone(&server);
+                            connections.spawn(server.serve(place, leave, stream, stop.clone()));
+                            // Whoever had to go for it frees a descriptor before the next one comes.
+                            yield_now().await;
                         }
-                    }
+                        None => send_away(stream),
+                    },
                     Err(error) => {
                         // Out of file descriptors, as a rule: they come back when others close. Until
                         // then each attempt fails at once, so it is tried in a while; and said now and
@@ -118,10 +207,8 @@ impl<S: Store> Server<S> {
         Facts {
             port: self.address.port(),
             uptime_s: self.started.elapsed().as_secs(),
-            clients: self.clients.load(Ordering::Relaxed),
             clients_max: self.limits.clients_max,
-            clients_bytes: self.budget.used(),
-            evicted_clients: self.evicted.load(Ordering::Relaxed),
+            clients: self.roster.counts(),
             log_lines_dropped: dropped_lines(),
             limits: self.limits.memory,
         }
@@ -129,22 +216,26 @@ impl<S: Store> Server<S> {
 
     async fn serve(
         self: Arc<Self>,
-        guest: Guest<S>,
+        place: Place,
+        leave: oneshot::Receiver<Cut>,
         stream: TcpStream,
-        stop: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
     ) {
-        let _counted = guest;
-        // Replies are written whole; waiting to fill a segment would only delay them.
-        let _ = stream.set_nodelay(true);
-        let id = 1 + self.ids.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = Connection::new(Arc::clone(&self), stream, id)
-            .run(stop)
-            .await
-        {
-            if error.kind() == io::ErrorKind::OutOfMemory {
-                self.evicted.fetch_add(1, Ordering::Relaxed);
-            }
-            debug!(id, %error, "a connection broke");
+        let id = place.id();
+        if let Err(error) = prepare(&stream) {
+            debug!(id, %error, "a connection could not be set up");
+            return;
+        }
+        let mut connection = Connection::new(Arc::clone(&self), stream, place);
+        let ended = tokio::select! {
+            biased;
+            Ok(cut) = leave => Err(cut),
+            ended = connection.run(&mut stop) => ended,
+        };
+        if let Err(cut) = ended {
+            connection.last_word(&cut);
+            self.roster.count(&cut);
+            debug!(id, %cut, "a connection was cut");
         }
     }
 }
@@ -155,25 +246,7 @@ fn send_away(stream: TcpStream) {
     // A new connection takes a line at once; if it does not, it is closed all the same.
     let _ = stream
         .into_std()
-        .and_then(|mut stream| stream.write_all(b"-ERR max number of clients reached\r\n"));
-}
-
-/// Counts a connection for as long as it lives, however it ends.
-struct Guest<S>(Arc<Server<S>>);
-
-impl<S> Guest<S> {
-    /// `None` when there are as many as there may be.
-    fn enter(server: &Arc<Server<S>>) -> Option<Self> {
-        let others = server.clients.fetch_add(1, Ordering::Relaxed);
-        let guest = Self(Arc::clone(server));
-        (others < server.limits.clients_max).then_some(guest)
-    }
-}
-
-impl<S> Drop for Guest<S> {
-    fn drop(&mut self) {
-        self.0.clients.fetch_sub(1, Ordering::Relaxed);
-    }
+        .and_then(|mut stream| stream.write_all(NO_PLACE));
 }
 
 impl Default for ServerLimits {
@@ -181,8 +254,11 @@ impl Default for ServerLimits {
         Self {
             request: RequestLimits::default(),
             clients_max: 1_024,
+            address_clients_max: usize::MAX,
             clients_bytes_max: CLIENTS_BYTES_MAX,
             inflight_max: 1_024,
+            stall_max: Duration::from_secs(30),
+            idle_max: None,
             memory: MemoryLimits {
                 clients_bytes: CLIENTS_BYTES_MAX as u64,
                 ..MemoryLimits::default()
@@ -194,7 +270,43 @@ impl Default for ServerLimits {
 /// How long a server that stops waits for requests in flight.
 pub const GRACE: Duration = Duration::from_secs(2);
 const CLIENTS_BYTES_MAX: usize = 48 << 20;
+/// How often the bytes of a request may be held: in a buffer that grew by half, as its arguments, and
+/// as a command.
+const REQUEST_COPIES_MAX: usize = 4;
+/// What one client may send ahead of the answers that it does not read, of what all may hold.
+const AHEAD_PARTS: usize = 4;
 /// Lines about connections that could not be accepted, in each [`LINES_WINDOW`].
 const LINES_MAX: u32 = 3;
 const LINES_WINDOW: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_contradict_each_other_are_told() {
+        let usual = ServerLimits::default();
+        assert_eq!(usual.check(), Ok(()));
+        let clients = |clients_max| {
+            ServerLimits {
+                clients_max,
+                ..usual
+            }
+            .check()
+        };
+        assert_eq!(clients(3_064), Ok(()));
+        let error = clients(3_065).unwrap_err().to_string();
+        let told =
+            "--clients-max 3065 needs --clients-bytes-max 50348032 or more, and it is 50331648";
+        assert!(error.contains(told), "{error}");
+        assert!(clients(usize::MAX).is_err());
+        let mut limits = usual;
+        limits.request.request_bytes_max = 13 << 20;
+        let error = limits.check().unwrap_err().to_string();
+        assert!(
+            error.contains("--request-bytes-max 13631488 needs"),
+            "{error}"
+        );
+    }
+}

@@ -7,13 +7,20 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    future::{Future, pending},
 };
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use redis_protocol::resp2::types::BytesFrame;
 use synod_kv::{
-    Blob, Command, Framer, Kv, LIST_MAX, RequestLimits, parse, read_snapshot, write_snapshot,
+    Blob, Client, Command, Consensus, Failure, Framer, Kv, LIST_MAX, RequestLimits, Response,
+    Server, ServerLimits, Store, info_field, parse, read_snapshot, write_snapshot,
+};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 /// The system's allocator, and a count.
@@ -211,6 +218,85 @@ fn the_largest_request_and_the_longest_list_keep_to_the_limits() {
     entry[..4].copy_from_slice(&[4, 255, 255, 63]);
     let (command, peak) = peak(|| Command::decode(&entry).is_some());
     assert!(!command && peak <= COMMAND_BYTES_MAX, "{peak} bytes");
+}
+
+/// What a request holds until it is answered is more than its bytes on the wire: its arguments, each
+/// with a header of its own. 300 clients that each ask for 16,383 keys, and get no answer, would have
+/// the server hold 190 MB; it may hold 16.
+#[test]
+fn requests_that_wait_for_their_answers_keep_to_the_limit_of_all_clients() {
+    let limits = ServerLimits {
+        clients_max: 400,
+        clients_bytes_max: 16 << 20,
+        ..ServerLimits::default()
+    };
+    let keys = LIST_MAX - 1;
+    let request = format!(
+        "*{}\r\n$4\r\nMGET\r\n{}",
+        keys + 1,
+        "$1\r\nk\r\n".repeat(keys)
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (evicted, peak) = peak(|| {
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (_stop, stopped) = watch::channel(false);
+            tokio::spawn(Server::run(listener, Endless, limits, stopped));
+            let mut steady = Client::connect(address).await.unwrap();
+            let mut asked = Vec::new();
+            for _ in 0..300 {
+                let mut socket = TcpStream::connect(address).await.unwrap();
+                // Whoever is cut may be cut while it sends.
+                let _ = socket.write_all(request.as_bytes()).await;
+                asked.push(socket);
+                let text = steady.info().await.unwrap();
+                let bytes: usize = info_field(&text, "client_bytes").unwrap().parse().unwrap();
+                assert!(bytes <= limits.clients_bytes_max, "{bytes} bytes");
+            }
+            let text = steady.info().await.unwrap();
+            info_field(&text, "evicted_clients")
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        })
+    });
+    assert!(evicted > 200, "{evicted} were cut");
+    // While it is read, one request is there in more copies than it holds later.
+    let allowed = limits.clients_bytes_max + request_bytes_max(limits.request);
+    assert!(peak <= allowed, "{peak} bytes");
+}
+
+/// A store that answers nothing.
+#[derive(Clone, Debug)]
+struct Endless;
+
+impl Store for Endless {
+    fn write(&self, _: Bytes) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
+        pending()
+    }
+
+    /// Keeps what it is to answer.
+    fn read<R: Send + 'static>(
+        &self,
+        with: impl FnOnce(&Kv) -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R, Failure>> + Send + 'static {
+        async move {
+            pending::<()>().await;
+            Ok(with(&Kv::default()))
+        }
+    }
+
+    fn consensus(&self) -> Consensus {
+        Consensus::default()
+    }
+
+    fn closed(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The allocator sees what there is to see: a check that counts nothing would pass everything.

@@ -86,7 +86,7 @@ const CONVERSATION: &[(&str, &str)] = &[
     ("DBSIZE", ":0"),
     ("COMMAND", "[]"),
     ("COMMAND DOCS", "[]"),
-    ("COMMAND COUNT", ":23"),
+    ("COMMAND COUNT", ":26"),
     ("CONFIG GET save", "[save, ]"),
     ("CONFIG GET appendonly", "[appendonly, yes]"),
     ("CONFIG GET maxmemory", "[maxmemory, 1073741824]"),
@@ -132,14 +132,29 @@ const CONVERSATION: &[(&str, &str)] = &[
         "CLIENT KILL x",
         "-ERR unknown subcommand 'KILL'. Try CLIENT HELP.",
     ),
+    ("CLIENT REPLY ON", "+OK"),
     ("SELECT 0", "+OK"),
-    ("SELECT 1", "-ERR DB index is out of range"),
+    ("HELLO 4", "-NOPROTO unsupported protocol version"),
+    (
+        "HELLO x",
+        "-ERR Protocol version is not an integer or out of range",
+    ),
+    ("HELLO 3 y", "-ERR Syntax error in HELLO option 'y'"),
+    ("HELLO 3 AUTH default secret", NO_AUTH),
+    ("AUTH secret", NO_AUTH),
+    ("AUTH default secret", NO_AUTH),
+    ("CLIENT GETNAME", "me"),
+    ("RESET", "+RESET"),
+    ("CLIENT GETNAME", "(nil)"),
     (
         "LPUSH l 1 2",
         "-ERR unknown command 'LPUSH', with args beginning with: 'l' '1' '2' ",
     ),
     ("QUIT", "+OK"),
 ];
+
+const NO_AUTH: &str = "-ERR AUTH <password> called without any password configured for the default user. \
+    Are you sure your configuration is correct?";
 
 #[tokio::test]
 async fn every_command_answers_as_a_redis_does() {
@@ -231,104 +246,193 @@ async fn a_mistake_does_not_end_the_connection_and_a_broken_stream_does() {
     }
 }
 
+/// What stands behind it would not mean what its sender thinks, so it must not be obeyed: in a
+/// transaction that there is not, in a database that there is not, in silence.
 #[tokio::test]
-async fn one_connection_too_many_is_told_so() {
-    let limits = ServerLimits {
-        clients_max: 1,
-        ..ServerLimits::default()
-    };
-    let (address, _stop) = serve(Local::default(), limits).await;
-    let mut first = Client::connect(address).await.unwrap();
-    first.call(&[b"PING"]).await.unwrap();
-    let mut second = Client::connect(address).await.unwrap();
-    assert_eq!(
-        show(&second.receive().await.unwrap()),
-        "-ERR max number of clients reached"
-    );
-    second.receive().await.expect_err("closed");
-    drop(first);
-    // The first leaves at the server's pace; then there is room again.
-    timeout(PATIENCE, async {
-        loop {
-            let mut third = Client::connect(address).await.unwrap();
-            third.queue(&[b"PING"]);
-            if third.flush().await.is_ok()
-                && third
-                    .receive()
-                    .await
-                    .is_ok_and(|answer| show(&answer) == "+PONG")
-            {
-                return;
-            }
+async fn what_switches_on_what_is_not_here_ends_the_connection() {
+    let (address, _stop) = serve(Local::default(), ServerLimits::default()).await;
+    for (switch, error) in [
+        (
+            "MULTI",
+            "'multi' is not supported: this server has no transactions.",
+        ),
+        (
+            "WATCH n",
+            "'watch' is not supported: this server has no transactions.",
+        ),
+        (
+            "EXEC",
+            "'exec' is not supported: this server has no transactions.",
+        ),
+        (
+            "DISCARD",
+            "'discard' is not supported: this server has no transactions.",
+        ),
+        (
+            "SUBSCRIBE c",
+            "'subscribe' is not supported: this server has no publish and subscribe.",
+        ),
+        (
+            "MONITOR",
+            "'monitor' is not supported: this server has no monitoring.",
+        ),
+        (
+            "CLIENT REPLY OFF",
+            "'client reply' is not supported: this server has no silent requests.",
+        ),
+        ("SELECT 1", "DB index is out of range"),
+    ] {
+        let mut stream = Vec::new();
+        for request in ["SET n 1", switch, "INCR n", "INCR n", "EXEC", "PING"] {
+            stream.extend(wire(request));
         }
-    })
-    .await
-    .expect("room again");
+        // All of it in one piece, and in two that part before what is behind.
+        let behind = wire("SET n 1").len() + wire(switch).len();
+        for cut in [0, behind] {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            socket.write_all(&stream[..cut]).await.unwrap();
+            if cut > 0 {
+                assert_eq!(read_bytes(&mut socket, b"+OK\r\n".len()).await, b"+OK\r\n");
+            }
+            // It may be closed before this is sent.
+            let _ = socket.write_all(&stream[cut..]).await;
+            let mut read = Vec::new();
+            let _ = timeout(PATIENCE, socket.read_to_end(&mut read))
+                .await
+                .expect("closed in time");
+            let read = String::from_utf8_lossy(&read);
+            let mut lines = read.lines();
+            if cut == 0 {
+                assert_eq!(lines.next(), Some("+OK"), "{switch}: {read}");
+            }
+            let line = lines.next().unwrap_or_default();
+            assert!(
+                line.starts_with(&format!("-ERR {error}")),
+                "{switch}: {read}"
+            );
+            assert_eq!(lines.next(), None, "{switch}: {read}");
+            let mut client = Client::connect(address).await.unwrap();
+            let left = client.call(&[b"GET", b"n"]).await.unwrap();
+            assert_eq!(show(&left), "1", "what stood behind {switch} was obeyed");
+        }
+    }
 }
 
-/// Half requests are held for as long as their other halves may come. What all connections hold is
-/// bounded, whoever exceeds it is cut, and the others go on.
+/// The very bytes that redis-py 8.1.0 sends when it connects with its defaults (RESP3), sets a key,
+/// gets it, and gets one that is not there; then with `protocol=2`; then a `pipeline()`, which is a
+/// transaction unless it is told otherwise.
 #[tokio::test]
-async fn what_all_connections_hold_together_is_bounded() {
-    let limits = ServerLimits {
-        clients_bytes_max: 300_000,
-        ..ServerLimits::default()
-    };
-    let (address, _stop) = serve(Local::default(), limits).await;
-    let mut steady = Client::connect(address).await.unwrap();
-    assert_eq!(show(&steady.call(&[b"PING"]).await.unwrap()), "+PONG");
-    let half = [b"*2\r\n$4\r\nECHO\r\n$100000\r\n", &[b'x'; 90_000][..]].concat();
-    let mut held = Vec::new();
-    let evicted = loop {
-        assert!(
-            held.len() < 4,
-            "four times as much as is allowed, and nobody was cut"
-        );
+async fn redis_py_connects_sets_and_gets() {
+    let (address, _stop) = serve(Local::default(), ServerLimits::default()).await;
+    let version = env!("CARGO_PKG_VERSION");
+    let hello = format!(
+        "%7\r\n$6\r\nserver\r\n$8\r\nsynod-kv\r\n$7\r\nversion\r\n${}\r\n{version}\r\n\
+         $5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n\
+         $4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n",
+        version.len()
+    );
+    let setinfo = [
+        (
+            "*4\r\n$6\r\nCLIENT\r\n$7\r\nSETINFO\r\n$8\r\nLIB-NAME\r\n$8\r\nredis-py\r\n",
+            "+OK\r\n",
+        ),
+        (
+            "*4\r\n$6\r\nCLIENT\r\n$7\r\nSETINFO\r\n$7\r\nLIB-VER\r\n$5\r\n8.1.0\r\n",
+            "+OK\r\n",
+        ),
+    ];
+    let set_get = [
+        ("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n", "+OK\r\n"),
+        ("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", "$1\r\nv\r\n"),
+    ];
+    let absent = "*2\r\n$3\r\nGET\r\n$6\r\nabsent\r\n";
+    let defaults = [
+        ("*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n", &*hello),
+        // It goes on without them where a server does not know of them.
+        (
+            "*5\r\n$6\r\nCLIENT\r\n$19\r\nMAINT_NOTIFICATIONS\r\n$2\r\nON\r\n$20\r\nmoving-endpoint-type\r\n\
+             $13\r\ninternal-fqdn\r\n",
+            "-ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.\r\n",
+        ),
+    ];
+    let three = [&defaults[..], &setinfo, &set_get, &[(absent, "_\r\n")]].concat();
+    let two = [&setinfo[..], &set_get, &[(absent, "$-1\r\n")]].concat();
+    for conversation in [three, two] {
         let mut socket = TcpStream::connect(address).await.unwrap();
-        // Whoever is cut may be cut while it sends.
-        let _ = socket.write_all(&half).await;
-        held.push(socket);
-        let deadline = Instant::now() + PATIENCE;
-        let evicted = loop {
-            let text = steady.info().await.unwrap();
-            let field = |name| -> u64 { info_field(&text, name).unwrap().parse().unwrap() };
-            let (bytes, evicted) = (field("client_bytes"), field("evicted_clients"));
-            assert!(bytes <= 300_000, "{bytes} bytes held");
-            if evicted > 0 || bytes > 90_000 * held.len() as u64 {
-                break evicted;
-            }
-            assert!(Instant::now() < deadline, "neither held nor cut:\n{text}");
-        };
-        if evicted > 0 {
-            break evicted;
+        for (request, expected) in conversation {
+            socket.write_all(request.as_bytes()).await.unwrap();
+            let answer = read_bytes(&mut socket, expected.len()).await;
+            assert_eq!(String::from_utf8_lossy(&answer), expected, "{request}");
         }
-    };
-    assert_eq!((evicted, held.len() > 1), (1, true));
-    let mut buffer = [0];
-    let cut = held.last_mut().unwrap().read(&mut buffer);
-    assert!(!matches!(
-        timeout(PATIENCE, cut).await.expect("closed"),
-        Ok(1)
-    ));
-    // The others still have their place, and what they held is free when they are gone.
-    let mut first = held.swap_remove(0);
-    first.write_all(&[b'x'; 10_000]).await.unwrap();
-    first.write_all(b"\r\n").await.unwrap();
-    assert!(matches!(
-        timeout(PATIENCE, first.read(&mut buffer)).await.unwrap(),
-        Ok(1)
-    ));
-    drop((first, held));
-    let deadline = Instant::now() + PATIENCE;
-    while info_field(&steady.info().await.unwrap(), "connected_clients") != Some("1") {
-        assert!(
-            Instant::now() < deadline,
-            "connections that are gone are still counted"
-        );
+        let transaction = "*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nw\r\n\
+                           *2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n$4\r\nEXEC\r\n";
+        socket.write_all(transaction.as_bytes()).await.unwrap();
+        let mut read = Vec::new();
+        socket.read_to_end(&mut read).await.unwrap();
+        assert!(read.starts_with(b"-ERR 'multi' is not supported"));
+        let mut client = Client::connect(address).await.unwrap();
+        assert_eq!(show(&client.call(&[b"GET", b"k"]).await.unwrap()), "v");
     }
-    let text = steady.info().await.unwrap();
-    let left: u64 = info_field(&text, "client_bytes").unwrap().parse().unwrap();
-    assert!(left < 90_000, "{left} bytes are still held");
+}
+
+/// The version of the protocol changes with the answer to `HELLO`, also within a pipeline.
+#[tokio::test]
+async fn each_answer_is_in_the_version_that_was_agreed_before_it() {
+    let (address, _stop) = serve(Local::default(), ServerLimits::default()).await;
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let requests = [
+        "CONFIG GET save",
+        "HELLO 3 SETNAME me",
+        "CONFIG GET save",
+        "MGET a b",
+        "HELLO",
+        "CLIENT GETNAME",
+        "HELLO 2",
+        "MGET a b",
+        "HELLO 3",
+        "RESET",
+        "GET a",
+        "QUIT",
+    ];
+    for request in requests {
+        socket.write_all(&wire(request)).await.unwrap();
+    }
+    let mut read = Vec::new();
+    socket.read_to_end(&mut read).await.unwrap();
+    let read = String::from_utf8_lossy(&read);
+    let heads: Vec<_> = read
+        .lines()
+        .filter(|line| {
+            ['*', '%', '_', '+']
+                .iter()
+                .any(|kind| line.starts_with(*kind))
+                || *line == "$-1"
+        })
+        .collect();
+    // A greeting ends with an empty list of modules.
+    let expected = [
+        "*2", "%7", "*0", "%1", "*2", "_", "_", "%7", "*0", "*14", "*0", "*2", "$-1", "$-1", "%7",
+        "*0", "+RESET", "$-1", "+OK",
+    ];
+    assert_eq!(heads, expected, "{read}");
+}
+
+fn wire(request: &str) -> Vec<u8> {
+    let args: Vec<_> = request.split(' ').collect();
+    let mut wire = format!("*{}\r\n", args.len());
+    for arg in args {
+        wire += &format!("${}\r\n{arg}\r\n", arg.len());
+    }
+    wire.into_bytes()
+}
+
+async fn read_bytes(socket: &mut TcpStream, len: usize) -> Vec<u8> {
+    let mut read = vec![0; len];
+    timeout(PATIENCE, socket.read_exact(&mut read))
+        .await
+        .expect("an answer in time")
+        .unwrap();
+    read
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod away;
 mod closed;
+mod crowd;
 mod descriptors;
 #[cfg(feature = "raft")]
 mod diverged;
@@ -62,6 +63,16 @@ macro_rules! tests {
                 info_agrees_on_the_leader,
                 redis_tools_work_against_leader_and_follower,
             );
+
+            #[tokio::test]
+            async fn a_crowd_of_bad_clients_does_not_keep_an_honest_one_out() {
+                super::crowd::serves_the_honest(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn a_transaction_is_not_obeyed_by_half() {
+                super::crowd::refuses_transactions(Protocol::$variant).await;
+            }
 
             #[tokio::test]
             async fn a_stream_that_nobody_reads_does_not_hold_up_a_node() {

@@ -1,0 +1,372 @@
+//! Clients that would hold their place for ever, and what they cost the others: those that do not
+//! read, send half of something, say nothing, are many, or write for long before they read.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    future::{Future, pending},
+    io::ErrorKind,
+    net::SocketAddr,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use redis_protocol::resp2::types::BytesFrame;
+use synod_kv::{
+    Client, Consensus, Failure, Kv, Local, RequestLimits, Response, Server, ServerLimits, Store,
+    info_field,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+#[tokio::test]
+async fn who_does_not_take_its_answers_is_cut() {
+    let (address, _stop) = serve(Local::default(), stalls()).await;
+    let mut steady = connect(address).await;
+    let value = vec![b'x'; 400_000];
+    assert_eq!(call(&mut steady, &[b"SET", b"k", &value]).await, "OK");
+    let mut deaf = TcpStream::connect(address).await.unwrap();
+    // More than any socket takes.
+    deaf.write_all(&b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n".repeat(200))
+        .await
+        .unwrap();
+    until(&mut steady, |info| {
+        (info("stalled_clients"), info("connected_clients")) == (1, 1)
+    })
+    .await;
+    assert_eq!(call(&mut steady, &[b"STRLEN", b"k"]).await, "400000");
+}
+
+#[tokio::test]
+async fn half_a_request_is_cut_and_told_so() {
+    let (address, _stop) = serve(Local::default(), stalls()).await;
+    for half in [
+        "*",
+        "*2\r\n$4\r\nECHO\r\n",
+        "*2\r\n$4\r\nECHO\r\n$100000\r\nxxx",
+    ] {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let whole = b"*1\r\n$4\r\nPING\r\n";
+        socket
+            .write_all(&[whole, half.as_bytes()].concat())
+            .await
+            .unwrap();
+        let expected = "+PONG\r\n-ERR the rest of the request did not come in time\r\n";
+        assert_eq!(read_to_end(&mut socket).await, expected, "{half:?}");
+    }
+    // Whoever has asked for nothing stalls nothing.
+    let mut silent = connect(address).await;
+    until(&mut silent, |info| info("stalled_clients") == 3).await;
+}
+
+#[tokio::test]
+async fn who_says_nothing_for_too_long_is_cut_where_that_is_asked_for() {
+    let limits = ServerLimits {
+        idle_max: Some(SHORT),
+        ..ServerLimits::default()
+    };
+    let (address, _stop) = serve(Local::default(), limits).await;
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(b"*1\r\n$4\r\nPING\r\n").await.unwrap();
+    assert_eq!(read_to_end(&mut socket).await, "+PONG\r\n");
+    let mut client = connect(address).await;
+    until(&mut client, |info| info("idle_clients") == 1).await;
+}
+
+/// A client that writes before it reads needs somebody who reads before he has written.
+#[tokio::test]
+async fn a_pipeline_is_taken_in_before_any_answer_is_read() {
+    let limits = ServerLimits {
+        clients_bytes_max: 256 << 20,
+        ..ServerLimits::default()
+    };
+    let (address, _stop) = serve(Local::default(), limits).await;
+    let key = [b'k'; 60];
+    let value = [b'v'; 100];
+    let mut setter = connect(address).await;
+    assert_eq!(call(&mut setter, &[b"SET", &key, &value]).await, "OK");
+
+    // Small buffers, so that what is under way lies with the server.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(16 << 10).unwrap();
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    let mut socket = socket.connect(address).await.unwrap();
+    let request = [b"*2\r\n$3\r\nGET\r\n$60\r\n", &key[..], b"\r\n"].concat();
+    timeout(PATIENCE, socket.write_all(&request.repeat(PIPELINE)))
+        .await
+        .expect("all of it is taken")
+        .unwrap();
+    let answer = [b"$100\r\n", &value[..], b"\r\n"].concat();
+    let mut read = vec![0; answer.len() * 1_000];
+    for _ in 0..PIPELINE / 1_000 {
+        timeout(PATIENCE, socket.read_exact(&mut read))
+            .await
+            .expect("answers")
+            .unwrap();
+        assert!(read == answer.repeat(1_000));
+    }
+    // Its memory is given back with the answers.
+    until(&mut setter, |info| info("client_bytes") < 64 << 10).await;
+}
+
+/// The newest is served, and whoever has been idle longest gives way; but only to one that asks for
+/// data.
+#[tokio::test]
+async fn when_seats_run_out_the_idle_give_way_and_not_the_newest() {
+    let limits = ServerLimits {
+        clients_max: 3,
+        ..ServerLimits::default()
+    };
+    let (address, _stop) = serve(Local::default(), limits).await;
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        let mut client = connect(address).await;
+        assert_eq!(call(&mut client, &[b"PING"]).await, "PONG");
+        idle.push(client);
+    }
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    // An operator looks, and nobody has lost a seat yet.
+    let mut operator = connect(address).await;
+    assert_eq!(call(&mut operator, &[b"PING"]).await, "PONG");
+    until(&mut operator, |info| info("rejected_connections") >= 40).await;
+    let text = operator.info().await.unwrap();
+    assert_eq!(info_field(&text, "displaced_clients"), Some("0"));
+
+    let mut newest = connect(address).await;
+    assert_eq!(call(&mut newest, &[b"SET", b"k", b"v"]).await, "OK");
+    let text = newest.info().await.unwrap();
+    assert_eq!(info_field(&text, "displaced_clients"), Some("1"));
+    assert!(idle[0].call(&[b"PING"]).await.is_err(), "idle longest");
+    for client in &mut idle[1..] {
+        assert_eq!(call(client, &[b"GET", b"k"]).await, "v");
+    }
+    // Those that stood, and were too many, were told.
+    assert_eq!(
+        read_to_end(&mut silent[0]).await,
+        "-ERR max number of clients reached\r\n"
+    );
+}
+
+/// Whoever waits for the store is not idle; so the newcomer is told that there is no place.
+#[tokio::test]
+async fn when_nobody_is_idle_the_newest_is_told_so_and_may_still_look() {
+    let limits = ServerLimits {
+        clients_max: 1,
+        ..ServerLimits::default()
+    };
+    let (address, _stop) = serve(Endless, limits).await;
+    let mut first = connect(address).await;
+    first.queue(&[b"SET", b"k", b"v"]);
+    first.flush().await.unwrap();
+    let mut second = connect(address).await;
+    assert_eq!(call(&mut second, &[b"PING"]).await, "PONG");
+    let text = second.info().await.unwrap();
+    assert_eq!(info_field(&text, "connected_clients"), Some("2"));
+    assert_eq!(
+        call(&mut second, &[b"GET", b"k"]).await,
+        "-ERR max number of clients reached"
+    );
+    second.receive().await.expect_err("closed");
+    // Whom the store keeps waiting has kept its seat.
+    until(&mut connect(address).await, |info| {
+        info("connected_clients") == 2
+    })
+    .await;
+    drop(first);
+}
+
+#[tokio::test]
+async fn an_address_has_no_more_connections_than_it_may_have() {
+    let limits = ServerLimits {
+        address_clients_max: 2,
+        ..ServerLimits::default()
+    };
+    let (address, _stop) = serve(Local::default(), limits).await;
+    let mut first = connect(address).await;
+    let second = connect(address).await;
+    assert_eq!(call(&mut first, &[b"PING"]).await, "PONG");
+    let mut third = TcpStream::connect(address).await.unwrap();
+    assert_eq!(
+        read_to_end(&mut third).await,
+        "-ERR max number of clients reached\r\n"
+    );
+    drop(second);
+    until(&mut first, |info| info("connected_clients") == 1).await;
+    assert_eq!(call(&mut connect(address).await, &[b"PING"]).await, "PONG");
+}
+
+/// Half requests are held for as long as their other halves may come. When there is no room for more,
+/// the one that holds the most goes, the others stay, and so does whoever holds next to nothing.
+#[tokio::test]
+async fn when_bytes_run_out_the_largest_holder_goes() {
+    let limits = ServerLimits {
+        clients_max: 8,
+        clients_bytes_max: 400_000,
+        request: RequestLimits {
+            bulk_bytes_max: 95_000,
+            request_bytes_max: 100_000,
+            ..RequestLimits::default()
+        },
+        ..ServerLimits::default()
+    };
+    let (address, _stop) = serve(Local::default(), limits).await;
+    let mut steady = connect(address).await;
+    let half = |len: usize| {
+        [
+            format!("*2\r\n$4\r\nECHO\r\n${}\r\n", len + 1).as_bytes(),
+            &vec![b'x'; len],
+        ]
+        .concat()
+    };
+    let mut largest = TcpStream::connect(address).await.unwrap();
+    largest.write_all(&half(90_000)).await.unwrap();
+    until(&mut steady, |info| info("client_bytes") > 90_000).await;
+    let mut others = Vec::new();
+    loop {
+        assert!(
+            others.len() < 7,
+            "twice as much as is allowed, and nobody was cut"
+        );
+        let mut other = TcpStream::connect(address).await.unwrap();
+        other.write_all(&half(40_000)).await.unwrap();
+        others.push(other);
+        let least = 90_000 + 40_000 * others.len() as u64;
+        let mut evicted = 0;
+        until(&mut steady, |info| {
+            assert!(info("client_bytes") <= 400_000);
+            evicted = info("evicted_clients");
+            evicted > 0 || info("client_bytes") > least
+        })
+        .await;
+        if evicted > 0 {
+            break;
+        }
+    }
+    let mut buffer = [0; 1];
+    let cut = timeout(PATIENCE, largest.read(&mut buffer))
+        .await
+        .expect("cut");
+    assert!(
+        matches!(&cut, Ok(0)) || cut.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+    );
+    for mut other in others {
+        other.write_all(b"y\r\n").await.unwrap();
+        let read = timeout(PATIENCE, other.read_exact(&mut buffer)).await;
+        read.expect("an answer").unwrap();
+    }
+    until(&mut steady, |info| {
+        (info("connected_clients"), info("evicted_clients")) == (1, 1)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn limits_that_contradict_each_other_start_nothing() {
+    let limits = ServerLimits {
+        clients_max: 4_000,
+        ..ServerLimits::default()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let error = Server::run(listener, Local::default(), limits, stopped)
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("--clients-max 4000 needs --clients-bytes-max"),
+        "{error}"
+    );
+}
+
+/// A store that answers nothing.
+#[derive(Clone, Debug)]
+struct Endless;
+
+impl Store for Endless {
+    fn write(&self, _: Bytes) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
+        pending()
+    }
+
+    fn read<R: Send + 'static>(
+        &self,
+        _: impl FnOnce(&Kv) -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R, Failure>> + Send + 'static {
+        pending()
+    }
+
+    fn consensus(&self) -> Consensus {
+        Consensus::default()
+    }
+
+    fn closed(&self) -> Option<String> {
+        None
+    }
+}
+
+async fn serve(store: impl Store, limits: ServerLimits) -> (SocketAddr, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(Server::run(listener, store, limits, stopped));
+    (address, stop)
+}
+
+/// A server that waits for nobody for long.
+fn stalls() -> ServerLimits {
+    ServerLimits {
+        stall_max: SHORT,
+        ..ServerLimits::default()
+    }
+}
+
+async fn connect(address: SocketAddr) -> Client {
+    Client::connect(address).await.unwrap()
+}
+
+async fn call(client: &mut Client, args: &[&[u8]]) -> String {
+    let answer = timeout(PATIENCE, client.call(args))
+        .await
+        .expect("an answer");
+    match answer.unwrap() {
+        BytesFrame::SimpleString(text) | BytesFrame::BulkString(text) => {
+            String::from_utf8_lossy(&text).into_owned()
+        }
+        BytesFrame::Error(text) => format!("-{text}"),
+        BytesFrame::Integer(number) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Waits until what a server tells of itself is so.
+async fn until(client: &mut Client, mut is_so: impl FnMut(&dyn Fn(&str) -> u64) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let text = client.info().await.unwrap();
+        let number = |field: &str| -> u64 { info_field(&text, field).unwrap().parse().unwrap() };
+        if is_so(&number) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "never so:\n{text}");
+    }
+}
+
+async fn read_to_end(socket: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    timeout(PATIENCE, socket.read_to_end(&mut read))
+        .await
+        .expect("closed in time")
+        .unwrap();
+    String::from_utf8(read).unwrap()
+}
+
+const PIPELINE: usize = 200_000;
+const SHORT: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(20);

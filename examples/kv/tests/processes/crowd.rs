@@ -1,0 +1,106 @@
+//! Clients that would hold their place for ever, and requests that would be obeyed by half.
+
+use std::process::Stdio;
+
+use synod_kv::Protocol;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+    time::{Instant, timeout},
+};
+
+use super::{PATIENCE, PROGRAM, ask, connect, number, show, start_by};
+
+/// All seats are taken by clients that say nothing, send half of something, or do not read; and a new
+/// one is served, on leader and follower alike.
+pub(super) async fn serves_the_honest(protocol: Protocol) {
+    let arguments = ["--clients-max", "12", "--client-stall-ms", "1500"];
+    let (cluster, _directory) = start_by(protocol, 3, &arguments).await;
+    let value = vec![b'x'; 500_000];
+    let answer = connect(&cluster, 1)
+        .await
+        .call(&[b"SET", b"large", &value])
+        .await;
+    assert_eq!(show(&answer.unwrap()), "OK");
+    for id in cluster.ids() {
+        let mut bad = Vec::new();
+        let unread = b"*2\r\n$3\r\nGET\r\n$5\r\nlarge\r\n".repeat(100);
+        let half = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$400000\r\nxxx".to_vec();
+        for request in [unread, half, Vec::new()].iter().cycle().take(12) {
+            let mut socket = TcpStream::connect(cluster.address(id)).await.unwrap();
+            socket.write_all(request).await.unwrap();
+            bad.push(socket);
+        }
+        assert_eq!(
+            ask(&cluster, id, &["SET", "k", "v"]).await,
+            "OK",
+            "node {id}"
+        );
+        assert_eq!(ask(&cluster, id, &["GET", "k"]).await, "v", "node {id}");
+        // Those that gave no way are cut for what they do: four do not read, four do not go on.
+        let deadline = Instant::now() + PATIENCE;
+        while number(&cluster, id, "stalled_clients").await
+            + number(&cluster, id, "displaced_clients").await
+            < 8
+        {
+            assert!(Instant::now() < deadline, "node {id} waits for ever");
+        }
+        drop(bad);
+    }
+}
+
+/// None of it happened, also where it went through a follower.
+pub(super) async fn refuses_transactions(protocol: Protocol) {
+    let (cluster, _directory) = start_by(protocol, 3, &[]).await;
+    for id in cluster.ids() {
+        let mut socket = TcpStream::connect(cluster.address(id)).await.unwrap();
+        let stream = b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n*1\r\n$5\r\nMULTI\r\n\
+            *2\r\n$4\r\nINCR\r\n$1\r\nn\r\n*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n*1\r\n$4\r\nEXEC\r\n";
+        socket.write_all(stream).await.unwrap();
+        let mut read = Vec::new();
+        timeout(PATIENCE, socket.read_to_end(&mut read))
+            .await
+            .expect("closed")
+            .unwrap();
+        let read = String::from_utf8(read).unwrap();
+        let (greeting, error) = read.split_once("\r\n-").unwrap();
+        assert!(
+            greeting.starts_with("%7\r\n") && greeting.contains(":3\r\n"),
+            "{read}"
+        );
+        assert!(
+            error.starts_with("ERR 'multi' is not supported") && error.lines().count() == 1,
+            "{read}"
+        );
+        assert_eq!(ask(&cluster, id, &["GET", "n"]).await, "(nil)", "node {id}");
+    }
+}
+
+/// Limits that bound each other are told where they are set, and nothing starts.
+#[tokio::test]
+async fn limits_that_contradict_each_other_are_a_failed_start() {
+    let directory = TempDir::new().unwrap();
+    let node = Command::new(PROGRAM)
+        .args([
+            "serve",
+            "--id",
+            "1",
+            "--cluster",
+            "1=127.0.0.1:0",
+            "--resp",
+            "127.0.0.1:0",
+        ])
+        .args(["--clients-max", "4000", "--data"])
+        .arg(directory.path().join("data"))
+        .stdin(Stdio::null())
+        .output();
+    let output = timeout(PATIENCE, node).await.expect("it ends").unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("--clients-max 4000 needs --clients-bytes-max 65667072"),
+        "{told}"
+    );
+}
