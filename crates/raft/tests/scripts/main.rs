@@ -163,6 +163,7 @@ mod tests {
         g6_full_node_waits
         g6_laggard_has_room
         h2_lost_append
+        n4_leap
         v_ack_of_the_whole_log
         v_committed_entry_replaced
         v_install_below_the_match
