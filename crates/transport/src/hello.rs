@@ -9,7 +9,8 @@
 //! ```
 //!
 //! All numbers are little endian. The dialer speaks first, with verdict 0. The acceptor answers in
-//! the same form, with verdict 0 or the code of a [`Refused`], after which it closes. The first
+//! the same form, with verdict 0, or with the code of a [`Refused`] and zeros for all that it is, after
+//! which it closes. The first
 //! eight bytes keep their place in all versions, so that nodes of different versions can tell each
 //! other why they part.
 
@@ -74,6 +75,9 @@ pub enum Refused {
     /// It stands on another disk than the one its name is pinned to.
     #[error("another disk than the one the name is pinned to")]
     Disk,
+    /// Its life is further after the last one that is known than any life can be.
+    #[error("a life too far after the last one that is known")]
+    Leap,
     /// It is an earlier life of a node that has been met since.
     #[error("an earlier life of a node that has been met since")]
     Stale,
@@ -105,6 +109,7 @@ impl Refused {
             Self::Full => 8,
             Self::Unstored => 9,
             Self::Unjudged => 10,
+            Self::Leap => 11,
             Self::Other(code) => code.max(1),
         }
     }
@@ -121,6 +126,7 @@ impl Refused {
             8 => Self::Full,
             9 => Self::Unstored,
             10 => Self::Unjudged,
+            11 => Self::Leap,
             other => Self::Other(other),
         }
     }
@@ -148,6 +154,19 @@ pub enum Unreadable {
 }
 
 impl Greeting {
+    /// The answer to whoever is refused. It says why, and nothing about who refuses: whoever is no peer
+    /// would learn from it what to call itself.
+    pub(crate) fn refusal(to: NodeId, reason: Refused) -> Self {
+        let hello = Hello {
+            cluster: ClusterId(0),
+            node: NodeId(0),
+            disk: DiskId(0),
+            boot: 0,
+        };
+        let verdict = Err(reason);
+        Self { hello, to, verdict }
+    }
+
     /// The bytes of the greeting.
     #[must_use]
     pub fn encode(&self) -> [u8; GREETING_BYTES] {
@@ -234,19 +253,29 @@ pub(crate) struct Incarnations {
 }
 
 impl Incarnations {
+    /// Whether this life may be met. Without a bound one hello of the last life there can be would
+    /// lock out the node itself.
+    pub(crate) fn judge(&self, hello: &Hello) -> Result<(), Refused> {
+        let before = self.seen.get(&hello.node);
+        let of_this_disk = before.filter(|(disk, _)| *disk == hello.disk);
+        let known = of_this_disk.map_or(0, |(_, boot)| *boot);
+        if hello.boot < known {
+            Err(Refused::Stale)
+        } else if hello.boot > known.saturating_add(LEAP_MAX) {
+            Err(Refused::Leap)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Notes that a peer was met and tells whether this is a later life of one that was met before.
     ///
     /// Another disk counts as a later life: whether it is welcome was decided before.
     pub(crate) fn meet(&mut self, hello: &Hello) -> Result<bool, Refused> {
+        self.judge(hello)?;
         let life = (hello.disk, hello.boot);
-        match self.seen.insert(hello.node, life) {
-            Some(before) if before.0 == hello.disk && before.1 > hello.boot => {
-                self.seen.insert(hello.node, before);
-                Err(Refused::Stale)
-            }
-            Some(before) => Ok(before != life),
-            None => Ok(false),
-        }
+        let before = self.seen.insert(hello.node, life);
+        Ok(before.is_some_and(|before| before != life))
     }
 }
 
@@ -254,6 +283,8 @@ impl Incarnations {
 pub const GREETING_BYTES: usize = 68;
 /// The length of what all versions share.
 pub(crate) const PREFIX_BYTES: usize = 8;
+/// No directory is opened so often. A node may well be met for the first time long after its first life.
+const LEAP_MAX: u64 = 1 << 32;
 /// The version of the greeting and of the frames behind it.
 const VERSION: u16 = 0;
 const MAGIC: [u8; 4] = *b"SYND";
@@ -334,6 +365,7 @@ mod tests {
             Refused::Full,
             Refused::Unstored,
             Refused::Unjudged,
+            Refused::Leap,
             Refused::Other(999),
         ];
         for reason in named {
@@ -396,6 +428,41 @@ mod tests {
             ..hello(1)
         };
         assert_eq!(incarnations.meet(&other_disk), Ok(true));
+    }
+
+    #[test]
+    fn a_life_does_not_leap() {
+        let mut incarnations = Incarnations::default();
+        let hello = |boot| Hello {
+            boot,
+            ..greeting().hello
+        };
+        for leap in [LEAP_MAX + 1, u64::MAX] {
+            assert_eq!(incarnations.meet(&hello(leap)), Err(Refused::Leap));
+        }
+        assert_eq!(
+            incarnations.meet(&hello(5)),
+            Ok(false),
+            "nor is it locked out"
+        );
+        assert_eq!(incarnations.meet(&hello(LEAP_MAX + 6)), Err(Refused::Leap));
+        assert_eq!(incarnations.meet(&hello(LEAP_MAX + 5)), Ok(true));
+        let other_disk = Hello {
+            disk: DiskId(23),
+            ..hello(LEAP_MAX + 6)
+        };
+        assert_eq!(
+            incarnations.meet(&other_disk),
+            Err(Refused::Leap),
+            "nor by another disk"
+        );
+    }
+
+    #[test]
+    fn a_refusal_says_nothing_of_who_refuses() {
+        let refusal = Greeting::refusal(NodeId(9), Refused::Cluster).encode();
+        assert_eq!(refusal[6..16], [2, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(refusal[16..64], [0; 48]);
     }
 
     proptest! {
