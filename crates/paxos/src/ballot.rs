@@ -24,6 +24,15 @@ impl Ballot {
     /// The last round that may be used. A message with a later one is nonsense, so that no peer can
     /// use the rounds up.
     pub const ROUND_MAX: u64 = u64::MAX >> 8;
+    /// A message whose round is further above what this node has stored is taken for a lost one. No
+    /// honest history gets there, each round costing a campaign and a write; without it one message
+    /// of the last round would end a group for ever.
+    pub const LEAP_MAX: u64 = 1 << 32;
+
+    /// Whether this is too far above a ballot that is stored.
+    pub(crate) fn is_leap_from(self, stored: Self) -> bool {
+        self.round > stored.round.saturating_add(Self::LEAP_MAX)
+    }
 }
 
 impl fmt::Display for Ballot {

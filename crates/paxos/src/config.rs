@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use crate::{NodeId, Quorums};
+use crate::{NodeId, Quorums, Replicate};
 
 /// What a node is told at its start. Every bound is in the unit that its name says.
 ///
@@ -37,6 +37,8 @@ pub struct Config {
     pub write_stall_max: Duration,
     /// Bytes of values in one message; a value that is larger goes alone.
     pub accept_bytes_max: usize,
+    /// Values, or votes, in one message: at most [`Replicate::VALUES_MAX`], which is the default.
+    pub accept_values_max: usize,
     /// Bytes of values sent to one peer and not acknowledged, beyond which nothing more is sent:
     /// it is passed by one message at most.
     pub inflight_bytes_max: usize,
@@ -65,6 +67,7 @@ impl Config {
             heartbeat_interval: Duration::from_millis(40),
             write_stall_max: Duration::from_secs(3),
             accept_bytes_max: 1 << 20,
+            accept_values_max: Replicate::VALUES_MAX,
             inflight_bytes_max: 8 << 20,
             inflight_messages_max: 256,
             value_bytes_max: 8 << 20,
@@ -97,6 +100,7 @@ impl Config {
         }
         let bounds = [
             self.accept_bytes_max,
+            self.accept_values_max,
             self.inflight_bytes_max,
             self.inflight_messages_max,
             self.value_bytes_max,
@@ -105,6 +109,9 @@ impl Config {
         ];
         if bounds.contains(&0) {
             return Err(ConfigError::ZeroBound);
+        }
+        if self.accept_values_max > Replicate::VALUES_MAX {
+            return Err(ConfigError::AcceptValues);
         }
         Ok(())
     }
@@ -130,6 +137,9 @@ pub enum ConfigError {
     /// A bound of zero would stop the node.
     #[error("a bound is zero")]
     ZeroBound,
+    /// More than [`Replicate::VALUES_MAX`]: no decoder would take it.
+    #[error("more values in a message than any node takes")]
+    AcceptValues,
 }
 
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(3600);

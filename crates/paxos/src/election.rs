@@ -206,7 +206,11 @@ impl Paxos {
             // campaigns meanwhile makes it begin anew.
             self.reset_election(now);
         }
-        let (votes, next) = self.log.page(slot, self.config.accept_bytes_max);
+        let (votes, next) = self.log.page(
+            slot,
+            self.config.accept_bytes_max,
+            self.config.accept_values_max,
+        );
         let promise = Binding::Promise {
             ballot,
             from: slot,
@@ -223,7 +227,7 @@ impl Paxos {
         // as the timeout would end each candidacy before anybody was asked.
         self.reset_election(now);
         let retry = now.plus(self.config.heartbeat_interval);
-        let (votes, _) = self.log.page(Slot(1), usize::MAX);
+        let (votes, _) = self.log.page(Slot(1), usize::MAX, usize::MAX);
         let chosen = self.log.chosen();
         if let Duty::Candidate(candidate) = &mut self.duty {
             candidate.retry_deadline = retry;

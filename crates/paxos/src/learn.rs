@@ -68,7 +68,7 @@ impl Paxos {
         if first <= self.log.start().slot {
             return self.offer_to_leader(from, ballot);
         }
-        let to = to.min(self.log.chosen());
+        let to = self.within_a_message(first, to.min(self.log.chosen()));
         match self.log.slice(first, to, self.config.accept_bytes_max) {
             Slice::Cached(values) => self.teach(from, ballot, first, values),
             Slice::Evicted(evicted_to) => {

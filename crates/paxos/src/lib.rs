@@ -174,6 +174,9 @@
 //!   safe.
 //! - *A promise with more gaps than that is not counted*: no acceptor has such votes; an acceptor
 //!   that is not heard is always safe.
+//! - *A message of a round more than [`Ballot::LEAP_MAX`] above the stored one is taken for a lost
+//!   one*: a message may always be lost. Smaller leaps are taken, since a node may have been away
+//!   for years, and to climb by them costs a write each.
 //! - *A node with a write under way does not campaign, one with a slow or full disk waits longer; a
 //!   leader steps down whose disk stalls, or is full while another has room, or that hears no phase-2
 //!   quorum with room and does not hear all*: not leading is always safe.

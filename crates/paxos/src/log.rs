@@ -216,13 +216,19 @@ impl Log {
 
     /// A page of the votes from `from` on that are not known to be chosen, and where the next one
     /// begins.
-    pub(crate) fn page(&self, from: Slot, bytes_max: usize) -> (Vec<Vote>, Option<Slot>) {
+    pub(crate) fn page(
+        &self,
+        from: Slot,
+        bytes_max: usize,
+        votes_max: usize,
+    ) -> (Vec<Vote>, Option<Slot>) {
         let (Ok(at) | Err(at)) = self.find(from.max(self.chosen.next()));
         let mut bytes = 0usize;
         let mut votes = Vec::new();
         for held in self.cache.range(at..) {
             bytes = bytes.saturating_add(held.vote.value.size());
-            if bytes > bytes_max && !votes.is_empty() {
+            let is_full = bytes > bytes_max || votes.len() >= votes_max;
+            if is_full && !votes.is_empty() {
                 return (votes, Some(held.vote.slot));
             }
             votes.push(held.vote.clone());

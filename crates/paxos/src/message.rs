@@ -229,6 +229,11 @@ impl Message {
 }
 
 impl Replicate {
+    /// Values, or votes, in one message at most. Empty ones are small on the wire and large in memory, so
+    /// a decoder refuses more; [`Config::accept_values_max`](crate::Config::accept_values_max) is not
+    /// above it.
+    pub const VALUES_MAX: usize = 1 << 13;
+
     pub(crate) fn ballot(&self) -> Ballot {
         match self {
             Self::Accept { ballot, .. }

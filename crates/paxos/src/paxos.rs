@@ -113,6 +113,11 @@ impl Paxos {
             count(&mut self.counters.malformed);
             return;
         }
+        // From what is durable: whoever would climb must wait for a write each time.
+        if message.ballot().is_leap_from(self.promise_persisted) {
+            count(&mut self.counters.leaps);
+            return;
+        }
         self.heard = self.heard.max(message.ballot());
         match message {
             Message::Replicate(message) => self.handle_replicate(now, from, message),

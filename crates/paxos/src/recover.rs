@@ -73,7 +73,7 @@ impl Paxos {
         if stored.promised.round > Ballot::ROUND_MAX || start.origin > stored.promised {
             return Err(RecoverError::BallotOutOfRange);
         }
-        check_snapshot(start, recovered.snapshot.as_ref())?;
+        check_snapshot(start, stored.promised, recovered.snapshot.as_ref())?;
         let mut paxos = Self {
             configuration: Configuration {
                 quorums: config.quorums.clone(),
@@ -142,7 +142,11 @@ fn fits(log: &Log, vote: &Vote, chosen: Slot) -> bool {
         && vote.value.origin <= vote.ballot
 }
 
-fn check_snapshot<E>(start: Position, snapshot: Option<&Snapshot>) -> Result<(), RecoverError<E>> {
+fn check_snapshot<E>(
+    start: Position,
+    stored: Ballot,
+    snapshot: Option<&Snapshot>,
+) -> Result<(), RecoverError<E>> {
     let last = snapshot.map_or(Position::ZERO, |snapshot| snapshot.last);
     if last.slot < start.slot {
         return Err(RecoverError::SnapshotMissing { start: start.slot });
@@ -150,7 +154,9 @@ fn check_snapshot<E>(start: Position, snapshot: Option<&Snapshot>) -> Result<(),
     if last.slot == start.slot && last.origin != start.origin {
         return Err(RecoverError::SnapshotConflict { slot: last.slot });
     }
-    if last.origin.round > Ballot::ROUND_MAX || last.slot > Slot::MAX {
+    // A pulled one was offered in a ballot that this node had promised, so it is no leap either.
+    let is_leap = last.origin.is_leap_from(stored);
+    if last.origin.round > Ballot::ROUND_MAX || is_leap || last.slot > Slot::MAX {
         return Err(RecoverError::BallotOutOfRange);
     }
     Ok(())

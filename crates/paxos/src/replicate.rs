@@ -23,12 +23,21 @@ impl Paxos {
             if next <= self.log.start().slot {
                 return self.offer_snapshot(id);
             }
+            let to = self.within_a_message(next, to);
             match self.log.slice(next, to, self.config.accept_bytes_max) {
                 Slice::Cached(values) => self.send_accept(id, next, values),
                 Slice::Evicted(evicted_to) => return self.fetch_for(id, next, evicted_to.min(to)),
                 Slice::Gap => return,
             }
         }
+    }
+
+    /// As many of these slots as one message may have.
+    pub(crate) fn within_a_message(&self, from: Slot, to: Slot) -> Slot {
+        let last = from
+            .0
+            .saturating_add(self.config.accept_values_max as u64 - 1);
+        to.min(Slot(last))
     }
 
     /// The next slots to send, if some may be sent now.

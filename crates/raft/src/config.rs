@@ -1,7 +1,7 @@
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 
-use crate::NodeId;
+use crate::{NodeId, Replicate};
 
 /// What a node is told at its start. Every bound is in the unit that its name says.
 ///
@@ -41,6 +41,8 @@ pub struct Config {
     pub write_stall_max: Duration,
     /// Bytes of entries in one append; an entry that is larger goes alone.
     pub append_bytes_max: usize,
+    /// Entries in one append: at most [`Replicate::ENTRIES_MAX`], which is the default.
+    pub append_entries_max: usize,
     /// Bytes of entries sent to one peer and not acknowledged, beyond which nothing more is sent:
     /// it is passed by one append at most.
     pub inflight_bytes_max: usize,
@@ -72,6 +74,7 @@ impl Config {
             check_quorum: true,
             write_stall_max: Duration::from_secs(3),
             append_bytes_max: 1 << 20,
+            append_entries_max: Replicate::ENTRIES_MAX,
             inflight_bytes_max: 8 << 20,
             inflight_messages_max: 256,
             entry_bytes_max: 8 << 20,
@@ -106,6 +109,7 @@ impl Config {
         }
         let bounds = [
             self.append_bytes_max,
+            self.append_entries_max,
             self.inflight_bytes_max,
             self.inflight_messages_max,
             self.entry_bytes_max,
@@ -114,6 +118,9 @@ impl Config {
         ];
         if bounds.contains(&0) {
             return Err(ConfigError::ZeroBound);
+        }
+        if self.append_entries_max > Replicate::ENTRIES_MAX {
+            return Err(ConfigError::AppendEntries);
         }
         Ok(())
     }
@@ -141,6 +148,9 @@ pub enum ConfigError {
     /// A bound of zero would stop the node.
     #[error("a bound is zero")]
     ZeroBound,
+    /// More than [`Replicate::ENTRIES_MAX`]: no decoder would take it.
+    #[error("more entries in an append than any node takes")]
+    AppendEntries,
 }
 
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(3600);

@@ -10,6 +10,11 @@ impl Term {
     /// in it does not campaign again: terms never wrap.
     pub const MAX: Self = Self(u64::MAX - 1);
 
+    /// A message whose term is further above what this node has stored is taken for a lost one, and
+    /// counted. No honest history gets there, each term costing an election and a write; without it
+    /// one message of the last term would end a group for ever.
+    pub const LEAP_MAX: u64 = 1 << 32;
+
     /// The term after this one, if there is one left.
     #[must_use]
     pub fn next(self) -> Option<Self> {

@@ -132,6 +132,9 @@
 //!   durable*: stricter than the paper, see [`Binding::RequestVote`].
 //! - *Votes are refused, term unseen, while a leader is heard; pre-votes*: thesis §4.2.3, §9.6;
 //!   refusing is always safe.
+//! - *A message of a term more than [`Term::LEAP_MAX`] above the stored one is taken for a lost one*:
+//!   a message may always be lost. Smaller leaps are taken, since a node may have been away for
+//!   years, and to climb by them costs a write each.
 //! - *A node with a write under way does not campaign, one with a slow or full disk waits longer*:
 //!   not campaigning is always safe; [`Raft::handle_disk`] bounds the wait.
 //! - *A leader steps down whose disk stalls ([`Config::write_stall_max`]), or is full while a

@@ -130,7 +130,7 @@ impl Log {
     }
 
     /// Entries from `from` on, as many as fit, at least one. `from` is within the log.
-    pub(crate) fn slice(&self, from: Index, bytes_max: usize) -> Slice {
+    pub(crate) fn slice(&self, from: Index, bytes_max: usize, entries_max: usize) -> Slice {
         debug_assert!(from > self.start.index && from <= self.last.index);
         let first = self.first_cached();
         if from < first {
@@ -142,7 +142,8 @@ impl Log {
             bytes = bytes.saturating_add(entry.size());
             first || bytes <= bytes_max
         };
-        Slice::Cached(self.cached_from(from).take_while(fits).cloned().collect())
+        let entries = self.cached_from(from).take(entries_max);
+        Slice::Cached(entries.take_while(fits).cloned().collect())
     }
 
     pub(crate) fn cached(&self, index: Index) -> Option<&Entry> {

@@ -187,6 +187,12 @@ pub struct Envelope {
     pub message: Message,
 }
 
+impl Replicate {
+    /// Entries in one append at most. Empty ones are small on the wire and large in memory, so a decoder
+    /// refuses more; [`Config::append_entries_max`](crate::Config::append_entries_max) is not above it.
+    pub const ENTRIES_MAX: usize = 1 << 13;
+}
+
 impl Message {
     /// The term it carries.
     #[must_use]

@@ -107,6 +107,10 @@ impl Raft {
             count(&mut self.counters.malformed);
             return;
         }
+        if self.is_leap(message.term()) {
+            count(&mut self.counters.leaps);
+            return;
+        }
         match message {
             Message::Replicate(message) => self.handle_replicate(now, from, message),
             Message::Binding(message) => self.handle_binding(now, from, message),
@@ -299,6 +303,12 @@ impl Raft {
 
     pub(crate) fn quorum(&self) -> Quorum<'_> {
         Quorum::of(&self.membership)
+    }
+
+    /// Measured from what is durable, so that whoever would climb must wait for a write each time.
+    fn is_leap(&self, term: Term) -> bool {
+        let (stored, _) = self.vote_persisted;
+        term.0 > stored.0.saturating_add(Term::LEAP_MAX)
     }
 
     fn handle_replicate(&mut self, now: Instant, from: NodeId, message: Replicate) {

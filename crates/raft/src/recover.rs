@@ -76,7 +76,7 @@ impl Raft {
         if vote.0 < log.last().term || vote.0 > Term::MAX {
             return Err(RecoverError::TermOutOfRange);
         }
-        check_snapshot(start, recovered.snapshot.as_ref())?;
+        check_snapshot(start, vote.0, recovered.snapshot.as_ref())?;
         let mut raft = Self {
             membership: Membership::of_voters(config.voters.iter().copied()),
             term: vote.0,
@@ -123,7 +123,11 @@ impl Raft {
     }
 }
 
-fn check_snapshot<E>(start: LogId, snapshot: Option<&Snapshot>) -> Result<(), RecoverError<E>> {
+fn check_snapshot<E>(
+    start: LogId,
+    stored: Term,
+    snapshot: Option<&Snapshot>,
+) -> Result<(), RecoverError<E>> {
     let last = snapshot.map_or(LogId::ZERO, |snapshot| snapshot.last);
     if last.index < start.index {
         return Err(RecoverError::SnapshotMissing { start: start.index });
@@ -131,7 +135,9 @@ fn check_snapshot<E>(start: LogId, snapshot: Option<&Snapshot>) -> Result<(), Re
     if last.index == start.index && last.term != start.term {
         return Err(RecoverError::SnapshotConflict { index: last.index });
     }
-    if last.term > Term::MAX || last.index > Index::MAX {
+    // A pulled one was offered in a term that this node had entered, so it is no leap either.
+    let reach = stored.0.saturating_add(Term::LEAP_MAX);
+    if last.term > Term::MAX || last.term.0 > reach || last.index > Index::MAX {
         return Err(RecoverError::TermOutOfRange);
     }
     Ok(())

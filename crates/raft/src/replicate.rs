@@ -29,7 +29,9 @@ impl Raft {
                 self.send_append(id, prev, Vec::new());
                 continue;
             }
-            match self.log.slice(next, self.config.append_bytes_max) {
+            let (bytes_max, entries_max) =
+                (self.config.append_bytes_max, self.config.append_entries_max);
+            match self.log.slice(next, bytes_max, entries_max) {
                 Slice::Cached(entries) => self.send_append(id, prev, entries),
                 Slice::Evicted(to) => return self.fetch_for(id, next, to),
             }
@@ -91,11 +93,14 @@ impl Raft {
     }
 
     fn fetch_for(&mut self, id: NodeId, from: Index, to: Index) {
+        let last = from
+            .0
+            .saturating_add(self.config.append_entries_max as u64 - 1);
         if let Some(peer) = self.peer_mut(id) {
             peer.fetching = true;
             self.fetches.push_back(Fetch {
                 from,
-                to,
+                to: to.min(Index(last)),
                 bytes_max: self.config.append_bytes_max,
                 wanted: Wanted::Peer(id),
                 term: self.term,

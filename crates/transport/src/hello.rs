@@ -14,7 +14,8 @@
 //! ```
 //!
 //! All numbers are little endian. The dialer speaks first, with verdict 0. The acceptor answers in
-//! the same form, with verdict 0 or the code of a [`Refused`], after which it closes. The first
+//! the same form, with verdict 0, or with the code of a [`Refused`] and zeros for all that it is, after
+//! which it closes. The first
 //! eight bytes keep their place in all versions, so that nodes of different versions can tell each
 //! other why they part.
 
@@ -110,6 +111,9 @@ pub enum Refused {
     /// It stands on another disk than the one its name is pinned to.
     #[error("another disk than the one the name is pinned to")]
     Disk,
+    /// Its life is further after the last one that is known than any life can be.
+    #[error("a life too far after the last one that is known")]
+    Leap,
     /// It is an earlier life of a node that has been met since.
     #[error("an earlier life of a node that has been met since")]
     Stale,
@@ -149,6 +153,7 @@ impl Refused {
             Self::Unjudged => 10,
             Self::Founding => 11,
             Self::Twin => 12,
+            Self::Leap => 13,
             Self::Other(code) => code.max(1),
         }
     }
@@ -167,6 +172,7 @@ impl Refused {
             10 => Self::Unjudged,
             11 => Self::Founding,
             12 => Self::Twin,
+            13 => Self::Leap,
             other => Self::Other(other),
         }
     }
@@ -194,6 +200,19 @@ pub enum Unreadable {
 }
 
 impl Greeting {
+    /// The answer to whoever is refused. It says why, and nothing about who refuses: whoever is no peer
+    /// would learn from it what to call itself.
+    pub(crate) fn refusal(to: NodeId, reason: Refused) -> Self {
+        let hello = Hello {
+            cluster: ClusterId(0),
+            node: NodeId(0),
+            disk: DiskId(0),
+            boot: 0,
+        };
+        let verdict = Err(reason);
+        Self { hello, to, verdict }
+    }
+
     /// The bytes of the greeting.
     #[must_use]
     pub fn encode(&self) -> [u8; GREETING_BYTES] {
@@ -289,20 +308,30 @@ pub(crate) struct Incarnations {
 }
 
 impl Incarnations {
+    /// Whether this life may be met. Without a bound one hello of the last life there can be would
+    /// lock out the node itself.
+    pub(crate) fn judge(&self, hello: &Hello) -> Result<(), Refused> {
+        let before = self.seen.get(&hello.node);
+        let of_this_disk = before.filter(|(disk, ..)| *disk == hello.disk);
+        let (known, nonce) =
+            of_this_disk.map_or((0, None), |(_, boot, nonce)| (*boot, Some(*nonce)));
+        if hello.boot < known {
+            Err(Refused::Stale)
+        } else if hello.boot == known && nonce.is_some_and(|nonce| nonce != hello.nonce) {
+            Err(Refused::Twin)
+        } else if hello.boot > known.saturating_add(LEAP_MAX) {
+            Err(Refused::Leap)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Notes that a peer was met and tells whether this is a later life of one that was met before.
     ///
     /// Another disk counts as a later life: whether it is welcome was decided before.
     pub(crate) fn meet(&mut self, hello: &Hello) -> Result<bool, Refused> {
+        self.judge(hello)?;
         let life = (hello.disk, hello.boot, hello.nonce);
-        match self.seen.get(&hello.node).copied() {
-            Some(before) if before.0 == hello.disk && before.1 > hello.boot => {
-                return Err(Refused::Stale);
-            }
-            Some(before) if (before.0, before.1) == (life.0, life.1) && before != life => {
-                return Err(Refused::Twin);
-            }
-            _ => {}
-        }
         let before = self.seen.insert(hello.node, life);
         Ok(before.is_some_and(|before| before != life))
     }
@@ -312,6 +341,8 @@ impl Incarnations {
 pub const GREETING_BYTES: usize = 92;
 /// The length of what all versions share.
 pub(crate) const PREFIX_BYTES: usize = 8;
+/// No directory is opened so often. A node may well be met for the first time long after its first life.
+const LEAP_MAX: u64 = 1 << 32;
 /// The version of the greeting and of the frames behind it.
 const VERSION: u16 = 1;
 const MAGIC: [u8; 4] = *b"SYND";
@@ -404,6 +435,7 @@ mod tests {
             Refused::Unjudged,
             Refused::Founding,
             Refused::Twin,
+            Refused::Leap,
             Refused::Other(999),
         ];
         for reason in named {
@@ -472,6 +504,41 @@ mod tests {
             ..hello(1)
         };
         assert_eq!(incarnations.meet(&other_disk), Ok(true));
+    }
+
+    #[test]
+    fn a_life_does_not_leap() {
+        let mut incarnations = Incarnations::default();
+        let hello = |boot| Hello {
+            boot,
+            ..greeting().hello
+        };
+        for leap in [LEAP_MAX + 1, u64::MAX] {
+            assert_eq!(incarnations.meet(&hello(leap)), Err(Refused::Leap));
+        }
+        assert_eq!(
+            incarnations.meet(&hello(5)),
+            Ok(false),
+            "nor is it locked out"
+        );
+        assert_eq!(incarnations.meet(&hello(LEAP_MAX + 6)), Err(Refused::Leap));
+        assert_eq!(incarnations.meet(&hello(LEAP_MAX + 5)), Ok(true));
+        let other_disk = Hello {
+            disk: DiskId(23),
+            ..hello(LEAP_MAX + 6)
+        };
+        assert_eq!(
+            incarnations.meet(&other_disk),
+            Err(Refused::Leap),
+            "nor by another disk"
+        );
+    }
+
+    #[test]
+    fn a_refusal_says_nothing_of_who_refuses() {
+        let refusal = Greeting::refusal(NodeId(9), Refused::Cluster).encode();
+        assert_eq!(refusal[6..16], [2, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(refusal[16..64], [0; 48]);
     }
 
     proptest! {

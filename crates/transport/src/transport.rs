@@ -47,6 +47,13 @@ pub trait Transport: Send + 'static {
     /// call is.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>>;
 
+    /// The life of the peer that the last message came from which [`poll_recv`](Self::poll_recv) gave of
+    /// it: the boot counter of its hello. `None` for a transport whose peers say no hello, and then whoever
+    /// asks has to believe what the message says.
+    fn life(&self, _peer: NodeId) -> Option<u64> {
+        None
+    }
+
     /// What it has done, and how its peers stand; all zero for one that does not count.
     fn status(&self) -> Status {
         Status::default()
@@ -64,6 +71,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>> {
         (**self).poll_recv(cx)
+    }
+
+    fn life(&self, peer: NodeId) -> Option<u64> {
+        (**self).life(peer)
     }
 
     fn status(&self) -> Status {

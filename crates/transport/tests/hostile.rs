@@ -8,6 +8,7 @@ use net::{Cluster, PATIENCE, in_time, message, next, send, until};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use synod_transport::{
     ClusterId, DiskId, Hello, Lane, NodeId, Parcel, Refused, Tcp, Transport, frame,
@@ -15,7 +16,9 @@ use synod_transport::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+const CLUSTER: u16 = 2;
 const STALE: u16 = 7;
+const LEAP: u16 = 11;
 
 fn hello(hello: &Hello, to: u64, version: u16, verdict: u16) -> [u8; 68] {
     let mut bytes = b"SYND".to_vec();
@@ -184,6 +187,83 @@ async fn an_earlier_life_is_refused_and_a_later_one_takes_over() {
     assert_eq!(next(&mut one).await, (NodeId(2), message(6, 50)));
 }
 
+/// N4: nothing that lasts is made of a life that no node can have had.
+#[tokio::test]
+async fn a_life_that_leaps_locks_nobody_out() {
+    let cluster = Cluster::new(2);
+    let asked = Arc::new(AtomicU64::new(0));
+    let mut config = cluster.config(1, 1);
+    config.admit = {
+        let asked = asked.clone();
+        Arc::new(move |_| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        })
+    };
+    let mut one = Tcp::bind(config).await.expect("binds");
+    let life = |boot| hello(&Cluster::hello(2, boot), 1, 0, 0);
+    assert_eq!(dial(&one, &life(u64::MAX)).await.1, Some(LEAP));
+    assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody is asked about it");
+    let (mut stream, verdict) = dial(&one, &life(5)).await;
+    assert_eq!(verdict, Some(0));
+    assert_eq!(dial(&one, &life(u64::MAX)).await.1, Some(LEAP));
+    stream
+        .write_all(&framed(&message(5, 50)))
+        .await
+        .expect("taken");
+    assert_eq!(next(&mut one).await, (NodeId(2), message(5, 50)));
+}
+
+#[tokio::test]
+async fn a_refusal_says_nothing_of_who_refuses() {
+    let cluster = Cluster::new(2);
+    let one = cluster.start(1).await;
+    let stranger = Hello {
+        cluster: ClusterId(0xc2),
+        ..Cluster::hello(2, 1)
+    };
+    let mut stream = TcpStream::connect(one.local_addr()).await.expect("listens");
+    stream
+        .write_all(&hello(&stranger, 1, 0, 0))
+        .await
+        .expect("taken");
+    stream.shutdown().await.expect("says goodbye");
+    let mut answer = Vec::new();
+    in_time(stream.read_to_end(&mut answer))
+        .await
+        .expect("an answer");
+    let nobody = Hello {
+        cluster: ClusterId(0),
+        node: NodeId(0),
+        disk: DiskId(0),
+        boot: 0,
+    };
+    assert_eq!(answer, hello(&nobody, 2, 0, CLUSTER));
+}
+
+/// No deadline helps here, it is longer than the test's patience: whoever speaks has a place.
+#[tokio::test]
+async fn a_crowd_of_half_hellos_keeps_no_node_out() {
+    let cluster = Cluster::new(2);
+    let mut config = cluster.config(1, 1);
+    config.handshake_timeout = 10 * PATIENCE;
+    let places = config.handshakes_address_max;
+    let mut one = Tcp::bind(config).await.expect("binds");
+    let half = &hello(&Cluster::hello(2, 1), 1, 0, 0)[..40];
+    let mut crowd = Vec::new();
+    for _ in 0..90 {
+        let mut stream = TcpStream::connect(one.local_addr()).await.expect("listens");
+        let _displaced = stream.write_all(half).await;
+        crowd.push(stream);
+    }
+    until("a full house", || {
+        one.status().handshakes_dropped == (crowd.len() - places) as u64
+    })
+    .await;
+    let mut two = cluster.start(2).await;
+    others_work(&mut one, &mut two).await;
+}
+
 #[tokio::test]
 async fn garbage_at_the_port_leaves_the_others_working() {
     let cluster = Cluster::new(3);
@@ -259,7 +339,7 @@ async fn corrupt_and_oversize_frames_close_only_their_connection() {
 async fn the_silent_are_shown_out_and_make_no_crowd() {
     let cluster = Cluster::new(2);
     let mut config = cluster.config(1, 1);
-    config.handshakes_max = 3;
+    config.handshakes_address_max = 3;
     config.handshake_timeout = Duration::from_millis(300);
     // All are there before the first of them is heard, so that no pause of this machine thins the crowd.
     let mut silent = Vec::new();

@@ -9,6 +9,20 @@ use net::{Cluster, PATIENCE, message, next, recv, send, until};
 use synod_transport::{BindError, Lane, LaneLimits, Listen, NodeId, Parcel, Tcp, Transport};
 
 #[tokio::test]
+async fn two_peers_at_one_address_are_refused() {
+    let cluster = Cluster::new(3);
+    let mut config = cluster.config(1, 1);
+    let shared = config.peers[&NodeId(2)].clone();
+    config.peers.insert(NodeId(3), shared);
+    let (one, two) = (NodeId(2), NodeId(3));
+    let refused = Tcp::bind(config).await.expect_err("one address for two");
+    assert!(
+        matches!(refused, BindError::SharedAddress { one: first, two: second } if (first, second) == (one, two)),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn two_nodes_exchange_on_one_thread() {
     let cluster = Cluster::new(2);
     let (mut one, mut two) = (cluster.start(1).await, cluster.start(2).await);

@@ -71,7 +71,7 @@ pub(crate) fn newest_snapshot(paxos: &Paxos) -> Position {
 /// All that is in memory.
 fn votes(paxos: &Paxos) -> BTreeMap<Slot, Held> {
     let log = &paxos.log;
-    let (behind, _) = log.page(log.chosen().next(), usize::MAX);
+    let (behind, _) = log.page(log.chosen().next(), usize::MAX, usize::MAX);
     let mut votes = BTreeMap::new();
     let mut slot = log.evicted_to().max(log.start().slot).next();
     while slot <= log.chosen() {

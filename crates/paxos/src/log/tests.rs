@@ -162,13 +162,13 @@ fn pages_hold_what_is_not_known_to_be_chosen() {
     let mut log = log([1, 2, 4, 5, 7]);
     log.choose_to(Slot(2));
     let size = vote(1, 1).value.size();
-    let (page, next) = log.page(Slot(1), 2 * size);
+    let (page, next) = log.page(Slot(1), 2 * size, usize::MAX);
     assert_eq!((slots(&page), next), (vec![4, 5], Some(Slot(7))));
-    let (page, next) = log.page(Slot(7), 2 * size);
+    let (page, next) = log.page(Slot(7), 2 * size, usize::MAX);
     assert_eq!((slots(&page), next), (vec![7], None));
-    let (page, next) = log.page(Slot(5), 0);
+    let (page, next) = log.page(Slot(5), 0, usize::MAX);
     assert_eq!((slots(&page), next), (vec![5], Some(Slot(7))));
-    assert_eq!(log.page(Slot(8), 0), (vec![], None));
+    assert_eq!(log.page(Slot(8), 0, usize::MAX), (vec![], None));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn votes_behind_a_start_stay() {
         (log.chosen(), log.settled(), log.last()),
         (Slot(5), Slot(5), Slot(7))
     );
-    assert_eq!(slots(&log.page(Slot(1), 99).0), [7]);
+    assert_eq!(slots(&log.page(Slot(1), 99, usize::MAX).0), [7]);
     assert_eq!(log.start_persisted(), Slot(0));
     assert_eq!(log.write().start, Some(at(5)));
     log.handle_persisted();
@@ -240,7 +240,7 @@ proptest! {
                     None => prop_assert!(*slot <= log.settled().0, "{} is lost", slot),
                 }
             }
-            prop_assert_eq!(log.page(Slot(1), usize::MAX).0.len(), model.range(log.chosen().0 + 1..).count());
+            prop_assert_eq!(log.page(Slot(1), usize::MAX, usize::MAX).0.len(), model.range(log.chosen().0 + 1..).count());
         }
     }
 }

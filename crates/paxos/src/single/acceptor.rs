@@ -90,7 +90,8 @@ impl<V: Clone> Acceptor<V> {
     /// Phase 1b. A request that comes again is promised again.
     ///
     /// # Errors
-    /// A higher ballot is promised, or this is none.
+    /// A higher ballot is promised, or this is none, or one more than [`Ballot::LEAP_MAX`] rounds above
+    /// what is promised.
     pub fn prepare(&mut self, ballot: Ballot) -> Result<Pending<'_, Self, Promise<V>>, Preempted> {
         self.promise(ballot)?;
         let accepted = self.accepted.clone();
@@ -101,7 +102,7 @@ impl<V: Clone> Acceptor<V> {
     /// less.
     ///
     /// # Errors
-    /// A higher ballot is promised, or this is none.
+    /// As for [`prepare`](Self::prepare).
     pub fn accept(
         &mut self,
         accept: Accept<V>,
@@ -114,7 +115,7 @@ impl<V: Clone> Acceptor<V> {
 
     fn promise(&mut self, ballot: Ballot) -> Result<(), Preempted> {
         let promised = self.promised;
-        if ballot < promised || !is_ballot(ballot) {
+        if ballot < promised || !is_ballot(ballot) || ballot.is_leap_from(promised) {
             return Err(Preempted { promised });
         }
         self.promised = ballot;

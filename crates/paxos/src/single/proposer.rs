@@ -110,10 +110,11 @@ impl<V> Proposer<V> {
     }
 
     /// The next ballot goes above this one. The current one goes on: other acceptors may be enough
-    /// for it.
+    /// for it. One more than [`Ballot::LEAP_MAX`] rounds above what was tried is not believed.
     pub fn handle_preempted(&mut self, preempted: Preempted) {
-        if is_ballot(preempted.promised) {
-            self.seen = self.seen.max(preempted.promised);
+        let promised = preempted.promised;
+        if is_ballot(promised) && !promised.is_leap_from(self.tried) {
+            self.seen = self.seen.max(promised);
         }
     }
 

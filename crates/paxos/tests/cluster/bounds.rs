@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_paxos::{NodeId, ProposeError, ReadError, Slot, Value};
+use synod_paxos::{
+    Binding, Echo, Message, NodeId, ProposeError, ReadError, Replicate, Slot, Value,
+};
 
 use crate::harness::cluster::{Cluster, between, to};
 
@@ -35,6 +37,57 @@ fn h1_what_waits_is_bounded() {
         "what is chosen and durable leaves the cache"
     );
     assert!(cluster.propose(1, "x").is_ok());
+}
+
+/// H1: a message has a bound on its values and votes, whether they come from the cache or from the log.
+#[test]
+fn h1_a_message_has_no_more_values_than_it_may() {
+    for cache in [0, 1 << 20] {
+        let mut cluster = Cluster::new(3, |config| {
+            config.accept_values_max = 3;
+            config.cache_bytes_max = cache;
+        });
+        cluster.elect(1);
+        cluster.isolate(3);
+        for _ in 0..10 {
+            cluster.propose(1, "").unwrap();
+            cluster.settle();
+        }
+        // What only node 1 has voted for is told in pages.
+        cluster.isolate(1);
+        for _ in 0..10 {
+            cluster.propose(1, "").unwrap();
+        }
+        cluster.net.clear();
+        cluster.heal();
+        cluster.campaign(3);
+        let mut most = (0, 0, 0);
+        for _ in 0..10 {
+            while !cluster.net.is_empty() {
+                for packet in &cluster.net {
+                    match &packet.message {
+                        Message::Replicate(Replicate::Accept { values, .. }) => {
+                            most.0 = most.0.max(values.len());
+                        }
+                        Message::Binding(Binding::Promise { votes, .. }) => {
+                            most.1 = most.1.max(votes.len());
+                        }
+                        Message::Echo(Echo::Learned { values, .. }) => {
+                            most.2 = most.2.max(values.len());
+                        }
+                        _ => {}
+                    }
+                }
+                cluster.deliver(|_| true);
+            }
+            cluster.heartbeat(3);
+        }
+        assert_eq!(most, (3, 3, 3), "cache of {cache} bytes");
+        assert!(
+            cluster.status(3).chosen >= Slot(10),
+            "it learned what was chosen"
+        );
+    }
 }
 
 /// H1: a leader whose own disk stalls is bounded too, although the others choose without it.

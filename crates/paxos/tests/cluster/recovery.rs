@@ -67,6 +67,16 @@ fn recover(
     Paxos::new(Config::new(NodeId(1), quorums()), recovered, Instant::ZERO)
 }
 
+/// N4: what is pulled was offered in a ballot that could be promised.
+#[test]
+fn n4_a_stored_snapshot_does_not_leap() {
+    let start = |round| recover(state(2, 0), Position::ZERO, Some(snapshot(round, 4)), &[]);
+    let reach = 2 + Ballot::LEAP_MAX;
+    assert!(start(reach).is_ok());
+    let error = start(reach + 1).unwrap_err();
+    assert_eq!(error, RecoverError::BallotOutOfRange);
+}
+
 /// B3: a log without a promise must not start as if nothing was promised; nor any other storage
 /// that contradicts itself.
 #[test]

@@ -138,6 +138,27 @@ fn a_record_that_no_acceptor_wrote_is_refused() {
     assert!(Acceptor::recover(high, x(high)).is_ok());
 }
 
+/// N4: a number that leaps is refused, and not gone above; a smaller leap is taken.
+#[test]
+fn numbers_do_not_leap() {
+    use synod_paxos::single::Preempted;
+    let next_after = |promised| {
+        let mut proposer = Proposer::recover(NodeId(1), of_three(), ballot(7, 1));
+        proposer.handle_preempted(Preempted { promised });
+        prepare(&mut proposer, "x").ballot()
+    };
+    let mut acceptor = Acceptor::<&str>::recover(ballot(7, 1), None).unwrap();
+    let before = acceptor.clone();
+    let reach = 7 + Ballot::LEAP_MAX;
+    for leap in [ballot(reach + 1, 2), ballot(Ballot::ROUND_MAX, 2)] {
+        assert!(acceptor.prepare(leap).is_err());
+        assert_eq!(acceptor, before);
+        assert_eq!(next_after(leap), ballot(8, 1));
+    }
+    assert!(acceptor.prepare(ballot(reach, 2)).is_ok());
+    assert_eq!(next_after(ballot(reach, 2)), ballot(reach + 1, 1));
+}
+
 /// Numbers end, and no peer can make them end sooner.
 #[test]
 fn numbers_beyond_the_last_round_are_none() {
@@ -151,7 +172,6 @@ fn numbers_beyond_the_last_round_are_none() {
     }
     assert_eq!(acceptor, Acceptor::default());
     let last = ballot(Ballot::ROUND_MAX, 1);
-    assert!(acceptor.prepare(last).is_ok());
     let mut proposer = Proposer::recover(NodeId(1), of_three(), last);
     assert_eq!(proposer.prepare("x").unwrap_err(), BallotsUsedUp);
 }

@@ -255,6 +255,7 @@ fn counter(counters: &Counters, name: &str) -> Result<u64, String> {
         "strangers" => counters.strangers,
         "stale" => counters.stale,
         "malformed" => counters.malformed,
+        "leaps" => counters.leaps,
         "out-of-role" => counters.out_of_role,
         "too-far-ahead" => counters.too_far_ahead,
         "conflicts-with-chosen" => counters.conflicts_with_chosen,

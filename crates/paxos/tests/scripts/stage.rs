@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Config, Configuration, FetchError, NodeId, Paxos, Position, Quorums, Role, Snapshot,
+    Ballot, Config, Configuration, FetchError, NodeId, Paxos, Position, Quorums, Role, Snapshot,
 };
 
 use crate::arguments::Arguments;
@@ -64,9 +64,8 @@ impl Stage {
             "full-disk" | "roomy-disk" | "disk-pace" => self.health(name, &mut arguments),
             "slow-disk" | "sound-disk" | "persist" | "fail-disk" | "slow-reads" | "serve"
             | "fail-read" => self.disk(name, &mut arguments),
-            "crash" | "restart" | "lose-promise" | "lose-tail" | "replace-snapshot" => {
-                self.life(name, &mut arguments)
-            }
+            "crash" | "restart" | "lose-promise" | "set-round" | "lose-tail"
+            | "replace-snapshot" => self.life(name, &mut arguments),
             "snapshot" | "slow-pulls" | "pull" | "fail-pull" | "install" => {
                 self.snapshots(name, &mut arguments)
             }
@@ -493,6 +492,15 @@ impl Stage {
         }
         match name {
             "lose-promise" => self.cluster()?.node(id).disk.state = None,
+            "set-round" => {
+                let round = arguments.number()?;
+                let promised = Ballot {
+                    round,
+                    node: NodeId(id),
+                };
+                let state = &mut self.cluster()?.node(id).disk.state;
+                state.get_or_insert_default().promised = promised;
+            }
             "lose-tail" => {
                 let last = arguments.number()?;
                 self.cluster()?.lose_tail(id, last);

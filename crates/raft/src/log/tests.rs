@@ -192,7 +192,7 @@ fn a_hint_steps_over_later_terms() {
 #[test]
 fn a_slice_fits_and_is_never_empty() {
     let log = log(&[1, 1, 1], 1000);
-    let count = |bytes_max| match log.slice(Index(1), bytes_max) {
+    let count = |bytes_max| match log.slice(Index(1), bytes_max, usize::MAX) {
         Slice::Cached(entries) => entries.len(),
         Slice::Evicted(_) => 0,
     };
@@ -207,5 +207,8 @@ fn only_what_is_durable_leaves_the_cache() {
     assert_eq!(log.cache_bytes(), 4 * 36);
     log.handle_persisted();
     assert_eq!(log.cache_bytes(), 36);
-    assert_eq!(log.slice(Index(2), 100), Slice::Evicted(Index(3)));
+    assert_eq!(
+        log.slice(Index(2), 100, usize::MAX),
+        Slice::Evicted(Index(3))
+    );
 }

@@ -1,9 +1,9 @@
 //! Group H of the list of known bugs: what waits is bounded, and what is due goes together.
 
 use bytes::Bytes;
-use synod_raft::{Entry, Index, NodeId, ProposeError, ReadError};
+use synod_raft::{Entry, Index, Message, NodeId, ProposeError, ReadError, Replicate};
 
-use crate::harness::cluster::{Cluster, between};
+use crate::harness::cluster::{Cluster, Packet, between};
 
 /// H1: without acknowledgements a leader takes proposals up to its bound, and sends up to the bound
 /// of each peer.
@@ -35,6 +35,38 @@ fn h1_what_waits_is_bounded() {
     }
     assert_eq!(cluster.status(1).commit.0, 1 + accepted as u64);
     assert!(cluster.propose(1, "x").is_ok());
+}
+
+/// H1: an append has a bound on its entries, whether they come from the cache or from the log.
+#[test]
+fn h1_an_append_has_no_more_entries_than_it_may() {
+    for cache in [0, 1 << 20] {
+        let mut cluster = Cluster::new(3, |config| {
+            config.append_entries_max = 3;
+            config.cache_bytes_max = cache;
+        });
+        cluster.elect(1);
+        cluster.isolate(3);
+        for _ in 0..10 {
+            cluster.propose(1, "").unwrap();
+            cluster.settle();
+        }
+        cluster.heal();
+        let mut most = 0;
+        for _ in 0..5 {
+            cluster.heartbeat(1);
+            while !cluster.net.is_empty() {
+                let entries = |packet: &Packet| match &packet.message {
+                    Message::Replicate(Replicate::Append { entries, .. }) => entries.len(),
+                    _ => 0,
+                };
+                most = cluster.net.iter().map(entries).fold(most, usize::max);
+                cluster.deliver(|_| true);
+            }
+        }
+        assert_eq!(most, 3, "cache of {cache} bytes");
+        assert_eq!(cluster.status(3).commit, cluster.status(1).commit);
+    }
 }
 
 /// H1: a leader whose own disk stalls is bounded too, although the others commit without it.

@@ -102,6 +102,17 @@ fn b3_a_log_without_its_vote_does_not_start() {
     assert_eq!(config.validate(), Err(ConfigError::NotAVoter));
 }
 
+/// N4: what is pulled was offered in a term that could be entered.
+#[test]
+fn n4_a_stored_snapshot_does_not_leap() {
+    let vote = Some((Term(2), None));
+    let start = |term| recover(vote, LogId::ZERO, Some(snapshot(term, 4)), &[]);
+    let reach = 2 + Term::LEAP_MAX;
+    assert!(start(reach).is_ok());
+    let error = start(reach + 1).unwrap_err();
+    assert_eq!(error, RecoverError::TermOutOfRange);
+}
+
 /// C7: a write is looked at once in an election timeout, so a shorter bound would not be kept.
 #[test]
 fn c7_a_stall_is_not_shorter_than_an_election_timeout() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_raft::{
     Config, DiskHealth, Envelope, Index, Instant, LogId, Message, NodeId, ProposeError, Raft,
-    ReadError, ReadId, RecoverError, Refusal, Role, Snapshot, Status,
+    ReadError, ReadId, RecoverError, Refusal, Role, Snapshot, Status, Term,
 };
 
 use super::node::{Disk, Node};
@@ -43,11 +43,20 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(size: u64, tweak: impl Fn(&mut Config)) -> Self {
+        Self::in_term(size, Term(0), tweak)
+    }
+
+    /// Nodes that have stored a term before, and nothing else.
+    pub(crate) fn in_term(size: u64, term: Term, tweak: impl Fn(&mut Config)) -> Self {
         let ids: Vec<NodeId> = (1..=size).map(NodeId).collect();
         let node = |id: NodeId| {
             let mut config = Config::new(id, ids.iter().copied());
             tweak(&mut config);
-            (id, Node::new(config, Disk::default(), Instant::ZERO))
+            let disk = Disk {
+                vote: (term > Term(0)).then_some((term, None)),
+                ..Disk::default()
+            };
+            (id, Node::new(config, disk, Instant::ZERO))
         };
         let nodes: BTreeMap<NodeId, Node> = ids.iter().map(|id| node(*id)).collect();
         let mut watch = Watch::default();

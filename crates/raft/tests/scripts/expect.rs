@@ -251,6 +251,7 @@ fn counter(counters: &Counters, name: &str) -> Result<u64, String> {
         "strangers" => counters.strangers,
         "stale" => counters.stale,
         "malformed" => counters.malformed,
+        "leaps" => counters.leaps,
         "out-of-role" => counters.out_of_role,
         "votes-while-led" => counters.votes_while_led,
         "conflicts-with-commit" => counters.conflicts_with_commit,

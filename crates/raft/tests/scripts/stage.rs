@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_raft::{Config, FetchError, LogId, Membership, NodeId, Raft, Role, Snapshot};
+use synod_raft::{Config, FetchError, LogId, Membership, NodeId, Raft, Role, Snapshot, Term};
 
 use crate::arguments::Arguments;
 use crate::harness::cluster::{Cluster, Packet};
@@ -103,7 +103,8 @@ impl Stage {
             config.append_bytes_max = append.unwrap_or(config.append_bytes_max);
             config.write_stall_max = stall.unwrap_or(config.write_stall_max);
         };
-        let mut cluster = Cluster::new(size, tweak);
+        let term = arguments.number_option("term")?;
+        let mut cluster = Cluster::in_term(size, Term(term.unwrap_or(0)), tweak);
         cluster.watch.made_up = arguments.flag("made-up");
         cluster
             .nodes

@@ -2,6 +2,7 @@
 
 use super::dial::read_greeting;
 use super::events::{Source, tell};
+use super::places::{Place, Places};
 use super::shared::{Inbound, Shared};
 use super::status::count;
 use crate::backoff::Backoff;
@@ -16,14 +17,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// Accepts until the listener is closed. The connections' tasks end with this one.
 pub(crate) async fn accept_peers(shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
-    let handshakes = Arc::new(Semaphore::new(shared.limits.handshakes_max));
+    let limits = &shared.limits;
+    let handshakes = Places::new(limits.handshakes_max, limits.handshakes_address_max);
     let mut backoff = Backoff::new(ACCEPT_WAIT_MIN, ACCEPT_WAIT_MAX, shared.hello.node.0);
     loop {
         let accepted = tokio::select! {
@@ -40,14 +41,9 @@ pub(crate) async fn accept_peers(shared: Arc<Shared>) {
         match accepted {
             Some(Ok((stream, address))) => {
                 backoff.reset();
-                match handshakes.clone().try_acquire_owned() {
-                    Ok(permit) => {
-                        connections.spawn(receive_from(shared.clone(), stream, address, permit));
-                    }
-                    // Whoever was first keeps their chance for the handshake's time; a peer will
-                    // come again.
-                    Err(_) => count(&shared.counters.handshakes_dropped),
-                }
+                let ip = address.ip().to_canonical();
+                let place = handshakes.take(ip, shared.is_peers(ip));
+                connections.spawn(receive_from(shared.clone(), stream, address, place));
             }
             // Out of descriptors, most likely: it passes, and trying at full speed would not help.
             Some(Err(error)) => {
@@ -63,15 +59,18 @@ async fn receive_from(
     shared: Arc<Shared>,
     mut stream: TcpStream,
     address: SocketAddr,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 ) {
     let limits = &shared.limits;
-    let hello = match timeout(
-        limits.handshake_timeout,
-        welcome(&shared, &mut stream, address),
-    )
-    .await
-    {
+    let greeted = tokio::select! {
+        biased;
+        greeted = timeout(limits.handshake_timeout, welcome(&shared, &mut stream, address)) => greeted,
+        () = place.displaced() => {
+            count(&shared.counters.handshakes_dropped);
+            return;
+        }
+    };
+    let hello = match greeted {
         Ok(Ok(Some(hello))) => hello,
         Ok(Ok(None)) => return,
         Ok(Err(_)) | Err(_) => {
@@ -81,7 +80,7 @@ async fn receive_from(
             return;
         }
     };
-    drop(permit);
+    drop(place);
     let node = hello.node;
     let Some((peer, number)) = shared.open_inbound(&hello) else {
         return;
@@ -91,7 +90,7 @@ async fn receive_from(
     tokio::select! {
         biased;
         () = peer.inbound.displaced(number) => {}
-        () = receive(&shared, node, &peer.inbound, number, reads) => {}
+        () = receive(&shared, &hello, &peer.inbound, number, reads) => {}
         () = pulse(writes, limits.pulse_interval) => {}
     }
     peer.inbound.closed(number);
@@ -128,10 +127,13 @@ async fn welcome(
             return Ok(None);
         }
     };
-    let answer = Greeting {
-        hello: shared.hello,
-        to,
-        verdict: verdict.map(|_| ()),
+    let answer = match verdict {
+        Ok(_) => Greeting {
+            hello: shared.hello,
+            to,
+            verdict: Ok(()),
+        },
+        Err(reason) => Greeting::refusal(to, reason),
     };
     stream.write_all(&answer.encode()).await?;
     if verdict.is_err() {
@@ -153,11 +155,12 @@ async fn part(stream: &mut TcpStream) -> io::Result<()> {
 /// Hands over what the peer sends until its stream ends or breaks the format.
 async fn receive(
     shared: &Shared,
-    node: NodeId,
+    hello: &Hello,
     inbound: &Inbound,
     number: u64,
     mut reads: ReadHalf<'_>,
 ) {
+    let (node, life) = (hello.node, hello.boot);
     let mut decoder = Decoder::new(shared.limits.frame_bytes_max);
     loop {
         match reads.read_buf(decoder.space()).await {
@@ -172,7 +175,7 @@ async fn receive(
             match decoder.poll_frame() {
                 Ok(Some(message)) => {
                     shared.counters.received(message.len());
-                    if !inbound.hand_over(number, message).await {
+                    if !inbound.hand_over(number, life, message).await {
                         return;
                     }
                 }

@@ -53,7 +53,8 @@ pub struct TcpConfig {
     pub hello: Hello,
     /// Where it listens.
     pub listen: Listen,
-    /// The peers and where they listen (`host:port`). An entry of the node itself is passed over.
+    /// The peers and where they listen (`host:port`), each at an address of its own. An entry of the node
+    /// itself is not dialed, and need not be where it listens.
     pub peers: BTreeMap<NodeId, String>,
     /// The longest message, sent or received. Larger ones are dropped here and refused there.
     /// Default 16 MiB, at most 4 GiB.
@@ -66,9 +67,14 @@ pub struct TcpConfig {
     /// more than it has, so that this bounds their number too. When it is reached the peer's
     /// connection is not read. Default 32 MiB.
     pub inbox_bytes_max: usize,
-    /// How many connections may be open that have not said who they are. Default 64.
+    /// How many connections from addresses that are no peers' may be open that have not said who they
+    /// are. Default 64. Where there are as many, the newest takes the place of the oldest of the
+    /// address that has most.
     pub handshakes_max: usize,
-    /// How long connecting and saying hello may take. Default 2 s.
+    /// The same for one address, and for each address of a peer beside those. Default 16. A network
+    /// of IPv6 that is 64 bits long counts as one address, unless it is a peer's.
+    pub handshakes_address_max: usize,
+    /// How long connecting and saying hello may take, in both directions. Default 2 s.
     pub handshake_timeout: Duration,
     /// The first wait after a failed attempt to connect. Default 20 ms.
     pub backoff_min: Duration,
@@ -99,6 +105,7 @@ impl TcpConfig {
             bulk: LaneLimits::BULK,
             inbox_bytes_max: 32 << 20,
             handshakes_max: 64,
+            handshakes_address_max: 16,
             handshake_timeout: Duration::from_secs(2),
             backoff_min: Duration::from_millis(20),
             backoff_max: Duration::from_secs(1),
@@ -122,6 +129,7 @@ impl TcpConfig {
                 self.inbox_bytes_max > 0 && self.inbox_bytes_max <= format_bytes_max,
             ),
             ("handshakes_max", self.handshakes_max > 0),
+            ("handshakes_address_max", self.handshakes_address_max > 0),
             ("handshake_timeout", is_sensible(self.handshake_timeout)),
             ("backoff_min", is_sensible(self.backoff_min)),
             ("backoff_max", is_sensible(self.backoff_max)),
@@ -131,10 +139,16 @@ impl TcpConfig {
                 is_sensible(self.silence_max) && self.silence_max > self.pulse_interval,
             ),
         ];
-        match limits.into_iter().find(|(_, holds)| !holds) {
-            Some((name, _)) => Err(BindError::Limit { name }),
-            None => Ok(()),
+        if let Some((name, _)) = limits.into_iter().find(|(_, holds)| !holds) {
+            return Err(BindError::Limit { name });
         }
+        let mut at = BTreeMap::new();
+        for (two, address) in &self.peers {
+            if let Some(one) = at.insert(address, *two) {
+                return Err(BindError::SharedAddress { one, two: *two });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -155,6 +169,14 @@ pub enum BindError {
     /// The address cannot be listened at.
     #[error("cannot listen for peers")]
     Listen(#[source] io::Error),
+    /// Two peers, or a peer and the node itself, are said to be at one address.
+    #[error("{one} and {two} are said to be at one address")]
+    SharedAddress {
+        /// One of them.
+        one: NodeId,
+        /// The other.
+        two: NodeId,
+    },
     /// A limit of the configuration makes no sense.
     #[error("the limit {name} is out of its range")]
     Limit {

@@ -8,6 +8,7 @@ use crate::backoff::Backoff;
 use crate::hello::{GREETING_BYTES, Greeting, PREFIX_BYTES, Unreadable};
 use crate::{NodeId, Refused};
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
@@ -73,7 +74,7 @@ enum DialError {
 }
 
 async fn connect(shared: &Shared, id: NodeId, peer: &Peer) -> Result<TcpStream, DialError> {
-    let mut stream = open(shared, &peer.address).await?;
+    let mut stream = open(shared, peer).await?;
     stream.set_nodelay(true)?;
     stream
         .write_all(
@@ -110,9 +111,11 @@ async fn connect(shared: &Shared, id: NodeId, peer: &Peer) -> Result<TcpStream, 
 }
 
 /// Connects to the first of the name's addresses that answers.
-async fn open(shared: &Shared, address: &str) -> io::Result<TcpStream> {
+async fn open(shared: &Shared, peer: &Peer) -> io::Result<TcpStream> {
     let mut failure = io::Error::from(ErrorKind::AddrNotAvailable);
-    for address in lookup_host(address).await? {
+    let found: Vec<SocketAddr> = lookup_host(&peer.address).await?.collect();
+    peer.note(&found);
+    for address in found {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
         } else {

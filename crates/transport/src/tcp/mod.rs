@@ -9,6 +9,7 @@ mod config;
 mod dial;
 mod events;
 mod link;
+mod places;
 mod sendqueue;
 mod shared;
 mod status;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use events::{Source, tell, what_panicked};
 use shared::{Arrival, Shared};
 use status::count;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -69,6 +71,8 @@ pub struct Tcp {
     address: SocketAddr,
     frame_bytes_max: usize,
     /// None of them ends before the transport does. Aborted when dropped.
+    /// Of whom something was handed over, and in which of its lives it said that.
+    lives: BTreeMap<NodeId, u64>,
     tasks: JoinSet<()>,
     /// A task ended, so peers are not accepted or dialed any more.
     ended: bool,
@@ -105,6 +109,7 @@ impl Tcp {
             _arrivals_to: arrivals_to,
             address,
             frame_bytes_max,
+            lives: BTreeMap::new(),
             tasks,
             ended: false,
         })
@@ -175,6 +180,7 @@ impl Transport for Tcp {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>> {
         if !self.ended {
             if let Poll::Ready(Some(arrival)) = self.arrivals.poll_recv(cx) {
+                self.lives.insert(arrival.from, arrival.life);
                 return Poll::Ready(Some((arrival.from, arrival.message)));
             }
             // Only with nothing to hand over, so that messages cost no look at the tasks.
@@ -182,6 +188,10 @@ impl Transport for Tcp {
             self.end(ended);
         }
         Poll::Ready(None)
+    }
+
+    fn life(&self, peer: NodeId) -> Option<u64> {
+        self.lives.get(&peer).copied()
     }
 
     fn status(&self) -> Status {

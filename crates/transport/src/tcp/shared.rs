@@ -9,9 +9,9 @@ use crate::{Hello, NodeId, Refused, TcpConfig};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -35,6 +35,7 @@ pub(crate) struct Shared {
 pub(crate) struct Limits {
     pub(crate) frame_bytes_max: usize,
     pub(crate) handshakes_max: usize,
+    pub(crate) handshakes_address_max: usize,
     pub(crate) handshake_timeout: Duration,
     pub(crate) backoff_min: Duration,
     pub(crate) backoff_max: Duration,
@@ -52,6 +53,7 @@ impl Shared {
         let limits = Limits {
             frame_bytes_max: config.frame_bytes_max,
             handshakes_max: config.handshakes_max,
+            handshakes_address_max: config.handshakes_address_max,
             handshake_timeout: config.handshake_timeout,
             backoff_min: config.backoff_min,
             backoff_max: config.backoff_max,
@@ -70,6 +72,7 @@ impl Shared {
                 (
                     id,
                     Peer {
+                        found: Mutex::new(literal(&address)),
                         address,
                         link,
                         inbound,
@@ -114,15 +117,18 @@ impl Shared {
         let peer = self.peers.get(&hello.node)?;
         // Lives are met and connections opened under one lock, so the connection that is open last
         // is of the last life.
-        let mut incarnations = self
-            .incarnations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut incarnations = self.incarnations();
         incarnations.meet(hello).ok()?;
         let number = peer.inbound.open();
         drop(incarnations);
         peer.returned.notify_one();
         Some((peer, number))
+    }
+
+    fn incarnations(&self) -> MutexGuard<'_, Incarnations> {
+        self.incarnations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the owner of the transport. A panic there is about one hello, and no reason to have
@@ -143,12 +149,10 @@ impl Shared {
         let hello = &greeting.hello;
         let judged = greeting.judge(&self.hello).and_then(|()| {
             let peer = self.peers.get(&hello.node).ok_or(Refused::UnknownNode)?;
+            // Before anything is made of it that lasts.
+            self.incarnations().judge(hello)?;
             self.admit(hello, source)?;
-            let later = self
-                .incarnations
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .meet(hello)?;
+            let later = self.incarnations().meet(hello)?;
             if later {
                 // Its earlier life, to which this stream leads, will not answer any more.
                 peer.link.close(&self.counters);
@@ -172,6 +176,13 @@ impl Shared {
         judged
     }
 
+    /// Whether a peer's name has led to this address.
+    pub(crate) fn is_peers(&self, address: IpAddr) -> bool {
+        self.peers
+            .values()
+            .any(|peer| peer.found().contains(&address))
+    }
+
     pub(crate) fn status(&self) -> Status {
         let peers = self.peers.iter().map(|(id, peer)| {
             let status = PeerStatus {
@@ -190,10 +201,33 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) address: String,
+    /// Where that name led the last time it was looked up.
+    found: Mutex<Vec<IpAddr>>,
     pub(crate) link: Link,
     pub(crate) inbound: Inbound,
     /// The peer has shown itself: it is worth dialing now.
     pub(crate) returned: Notify,
+}
+
+impl Peer {
+    /// Its name was looked up.
+    pub(crate) fn note(&self, found: &[SocketAddr]) {
+        let found = found.iter().map(|address| address.ip().to_canonical());
+        *self.found() = found.take(FOUND_MAX).collect();
+    }
+
+    fn found(&self) -> MutexGuard<'_, Vec<IpAddr>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The address that needs no look-up.
+fn literal(address: &str) -> Vec<IpAddr> {
+    let parsed = address.parse::<SocketAddr>().ok();
+    parsed
+        .map(|address| address.ip().to_canonical())
+        .into_iter()
+        .collect()
 }
 
 /// The way in from one peer.
@@ -217,6 +251,8 @@ pub(crate) struct Inbound {
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) from: NodeId,
+    /// The life of the connection it came by.
+    pub(crate) life: u64,
     pub(crate) message: Bytes,
     _room: OwnedSemaphorePermit,
 }
@@ -261,9 +297,9 @@ impl Inbound {
         let _later = latest.wait_for(|(latest, _)| *latest != number).await;
     }
 
-    /// Hands a message of connection `number` to the owner, once there is room. False: a later
-    /// connection is open.
-    pub(crate) async fn hand_over(&self, number: u64, message: Bytes) -> bool {
+    /// Hands a message of connection `number`, which is of this life, to the owner, once there is room.
+    /// False: a later connection is open.
+    pub(crate) async fn hand_over(&self, number: u64, life: u64, message: Bytes) -> bool {
         let wanted = u32::try_from(message.len())
             .unwrap_or(u32::MAX)
             .saturating_add(MESSAGE_COST_BYTES);
@@ -280,6 +316,7 @@ impl Inbound {
                 .arrivals
                 .send(Arrival {
                     from: self.from,
+                    life,
                     message,
                     _room: room,
                 })
@@ -299,5 +336,7 @@ impl std::fmt::Debug for AdmitDebug {
     }
 }
 
+/// Of a name that leads to more addresses the first ones are known.
+const FOUND_MAX: usize = 16;
 /// What a waiting message costs beyond its own bytes, about.
 const MESSAGE_COST_BYTES: u32 = 128;

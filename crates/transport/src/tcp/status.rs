@@ -38,7 +38,7 @@ pub struct Status {
     pub refused_by_peers: u64,
     /// Connections that began with something other than a hello, or with nothing in time.
     pub hellos_unreadable: u64,
-    /// Connections that were closed at once because too many were saying hello.
+    /// Connections that were closed because others came that had not said who they are either.
     pub handshakes_dropped: u64,
     /// Connections that were closed because of a frame that was corrupt or too long.
     pub frames_corrupt: u64,
