@@ -8,14 +8,17 @@
 //! acknowledgements; under its old name it could vote a second time (torture list D14). What of this can be
 //! known is checked here and at each peer:
 //!
-//! | what happened to the disk | who notices | and what remains |
-//! |---|---|---|
-//! | emptied, or another one | each peer that has met the old one: [`Refused::Disk`] | a peer that never met it |
-//! | put back to an earlier life | each peer that has met a later one: [`Refused::Stale`] | until the counter has caught up |
-//! | copied, and both run | each peer that met one of them in the same life: [`Refused::Twin`] | lives that count differently look like one node that restarts |
-//! | put back within its life | nobody by the identity; Raft by [`Divergence::Forgot`](crate::Divergence::Forgot) | a group whose every disk was put back |
-//! | log files removed, or emptied at the end | the log, by its mark: `OpenError::Lost` | what was appended since the last mark, if its segment reads as never written |
-//! | a whole cluster put back, disk by disk | nobody | that is not supported |
+//! - *Emptied, or another one*: each peer that has met the old one refuses it ([`Refused::Disk`]); a peer that
+//!   never met it does not know.
+//! - *Put back to an earlier life*: each peer that has met a later one refuses it ([`Refused::Stale`]), until its
+//!   counter has caught up.
+//! - *Copied, and both run*: each peer that met one of them in a life that counts the same refuses the other
+//!   ([`Refused::Twin`]). Lives that count differently look like one node that restarts.
+//! - *Put back within its life*: nobody notices by the identity. Raft does, by
+//!   [`Divergence::Forgot`](crate::Divergence::Forgot), unless every disk of a quorum was put back.
+//! - *Log files removed, or emptied at the end*: the log does not open, see [`Identity::log`]. What was appended
+//!   since the last mark is not missed, if its segment reads as one that was never written.
+//! - *A whole cluster put back, disk by disk*: nobody can notice, and that is not supported.
 
 use std::collections::BTreeMap;
 use std::fmt;

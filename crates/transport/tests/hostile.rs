@@ -232,12 +232,7 @@ async fn a_refusal_says_nothing_of_who_refuses() {
     in_time(stream.read_to_end(&mut answer))
         .await
         .expect("an answer");
-    let nobody = Hello {
-        cluster: ClusterId(0),
-        node: NodeId(0),
-        disk: DiskId(0),
-        boot: 0,
-    };
+    let nobody = Hello::new(ClusterId(0), NodeId(0), DiskId(0), 0);
     assert_eq!(answer, hello(&nobody, 2, 0, CLUSTER));
 }
 

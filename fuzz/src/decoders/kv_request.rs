@@ -19,7 +19,7 @@ pub(crate) fn run(data: &[u8]) {
         let bytes: usize = request.iter().map(Bytes::len).sum();
         assert!(request.len() <= LIMITS.args_max && bytes <= LIMITS.request_bytes_max);
         match parse(request) {
-            Ok(Request::Write(command)) => {
+            Ok(Request::Write(command) | Request::Swap(command)) => {
                 assert!(
                     Command::decode(&command).is_some(),
                     "a command that is none"

@@ -1,0 +1,199 @@
+use super::*;
+use proptest::prelude::*;
+
+const OWN: Hello = Hello {
+    cluster: ClusterId(7),
+    node: NodeId(1),
+    disk: DiskId(11),
+    boot: 3,
+    nonce: 33,
+    founding: Founding {
+        decided_at: 0,
+        digest: 7,
+    },
+};
+
+fn greeting() -> Greeting {
+    let hello = Hello {
+        cluster: ClusterId(7),
+        node: NodeId(2),
+        disk: DiskId(22),
+        boot: 5,
+        nonce: 55,
+        founding: OWN.founding,
+    };
+    Greeting {
+        hello,
+        to: NodeId(1),
+        verdict: Ok(()),
+    }
+}
+
+#[test]
+fn golden_bytes_of_version_1() {
+    let bytes = Greeting {
+        verdict: Err(Refused::Stale),
+        ..greeting()
+    }
+    .encode();
+    let mut golden = b"SYND".to_vec();
+    golden.extend([1, 0, 7, 0]);
+    golden.extend([1, 0, 0, 0, 0, 0, 0, 0]);
+    golden.extend([7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    golden.extend([2, 0, 0, 0, 0, 0, 0, 0]);
+    golden.extend([22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    golden.extend([5, 0, 0, 0, 0, 0, 0, 0]);
+    golden.extend([55, 0, 0, 0, 0, 0, 0, 0]);
+    golden.extend([0, 0, 0, 0, 0, 0, 0, 0]);
+    golden.extend([7, 0, 0, 0, 0, 0, 0, 0]);
+    // Computed by another implementation, bit by bit.
+    golden.extend([0x8d, 0xcf, 0xcc, 0x05]);
+    assert_eq!(bytes[..], golden, "{bytes:02x?}");
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    let whole = greeting().encode();
+    assert_eq!(Greeting::decode(&whole), Ok(greeting()));
+    for bit in 0..whole.len() * 8 {
+        let mut bad = whole;
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert!(Greeting::decode(&bad).is_err(), "bit {bit}");
+    }
+}
+
+#[test]
+fn another_version_is_named() {
+    let mut bytes = greeting().encode();
+    bytes[4] = 9;
+    assert_eq!(Greeting::decode(&bytes), Err(Unreadable::Version(9)));
+}
+
+#[test]
+fn every_reason_survives_the_wire() {
+    let named = [
+        Refused::Version,
+        Refused::Cluster,
+        Refused::Oneself,
+        Refused::UnknownNode,
+        Refused::Misdirected,
+        Refused::Disk,
+        Refused::Stale,
+        Refused::Full,
+        Refused::Unstored,
+        Refused::Unjudged,
+        Refused::Founding,
+        Refused::Twin,
+        Refused::Leap,
+        Refused::Other(999),
+    ];
+    for reason in named {
+        let sent = Greeting {
+            verdict: Err(reason),
+            ..greeting()
+        };
+        assert_eq!(Greeting::decode(&sent.encode()), Ok(sent));
+    }
+    let no_reason = Greeting {
+        verdict: Err(Refused::Other(0)),
+        ..greeting()
+    };
+    assert!(
+        Greeting::decode(&no_reason.encode()).is_ok_and(|read| read.verdict.is_err()),
+        "never read as consent"
+    );
+}
+
+#[test]
+fn names_are_judged() {
+    let judged = |change: fn(&mut Greeting)| {
+        let mut greeting = greeting();
+        change(&mut greeting);
+        greeting.judge(&OWN)
+    };
+    assert_eq!(judged(|_| ()), Ok(()));
+    assert_eq!(
+        judged(|greeting| greeting.hello.cluster = ClusterId(8)),
+        Err(Refused::Cluster)
+    );
+    assert_eq!(
+        judged(|greeting| greeting.hello.node = NodeId(1)),
+        Err(Refused::Oneself)
+    );
+    assert_eq!(
+        judged(|greeting| greeting.to = NodeId(3)),
+        Err(Refused::Misdirected)
+    );
+}
+
+#[test]
+fn earlier_lives_are_stale_and_later_ones_are_noticed() {
+    let mut incarnations = Incarnations::default();
+    let hello = |boot| Hello {
+        boot,
+        ..greeting().hello
+    };
+    assert_eq!(incarnations.meet(&hello(5)), Ok(false));
+    assert_eq!(incarnations.meet(&hello(5)), Ok(false));
+    assert_eq!(incarnations.meet(&hello(4)), Err(Refused::Stale));
+    assert_eq!(incarnations.meet(&hello(6)), Ok(true));
+    assert_eq!(
+        incarnations.meet(&hello(5)),
+        Err(Refused::Stale),
+        "also after a refusal"
+    );
+    let copy = Hello {
+        nonce: 56,
+        ..hello(6)
+    };
+    assert_eq!(incarnations.meet(&copy), Err(Refused::Twin));
+    assert_eq!(incarnations.meet(&hello(6)), Ok(false));
+    let other_disk = Hello {
+        disk: DiskId(23),
+        ..hello(1)
+    };
+    assert_eq!(incarnations.meet(&other_disk), Ok(true));
+}
+
+#[test]
+fn a_life_does_not_leap() {
+    let mut incarnations = Incarnations::default();
+    let hello = |boot| Hello {
+        boot,
+        ..greeting().hello
+    };
+    for leap in [LEAP_MAX + 1, u64::MAX] {
+        assert_eq!(incarnations.meet(&hello(leap)), Err(Refused::Leap));
+    }
+    assert_eq!(
+        incarnations.meet(&hello(5)),
+        Ok(false),
+        "nor is it locked out"
+    );
+    assert_eq!(incarnations.meet(&hello(LEAP_MAX + 6)), Err(Refused::Leap));
+    assert_eq!(incarnations.meet(&hello(LEAP_MAX + 5)), Ok(true));
+    let other_disk = Hello {
+        disk: DiskId(23),
+        ..hello(LEAP_MAX + 6)
+    };
+    assert_eq!(
+        incarnations.meet(&other_disk),
+        Err(Refused::Leap),
+        "nor by another disk"
+    );
+}
+
+#[test]
+fn a_refusal_says_nothing_of_who_refuses() {
+    let refusal = Greeting::refusal(NodeId(9), Refused::Cluster).encode();
+    assert_eq!(refusal[6..16], [2, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(refusal[16..64], [0; 48]);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_are_no_greeting(bytes in prop::collection::vec(any::<u8>(), GREETING_BYTES)) {
+        let bytes: [u8; GREETING_BYTES] = bytes.try_into().expect("of that length");
+        prop_assert!(Greeting::decode(&bytes).is_err());
+    }
+}
