@@ -29,7 +29,8 @@ pub struct NodeConfig {
     /// The node.
     pub id: NodeId,
     /// Which life of this node this is: higher than in any life before, see
-    /// [`Identity`](crate::Identity).
+    /// [`Identity`](crate::Identity). Where the transport says hello it is the boot counter of the hello:
+    /// peers take no command from this node in the name of another life.
     pub incarnation: u64,
     /// Within this a request ends, unless its [`Group`] says otherwise.
     pub request_timeout: Duration,
