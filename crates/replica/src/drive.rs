@@ -25,7 +25,8 @@ use crate::time::Instant;
 
 /// A group as the loop sees it: no protocol, no machine. One virtual call a turn, none a command.
 pub(crate) trait Drive: Send {
-    fn handle_frame(&mut self, now: Instant, from: NodeId, frame: Bytes);
+    /// A frame of a peer, in this life of it as far as the transport knows.
+    fn handle_frame(&mut self, now: Instant, from: NodeId, life: Option<u64>, frame: Bytes);
     fn handle_timeout(&mut self, now: Instant);
     fn handle_durable(&mut self, now: Instant, durable: Lsn);
     /// Takes what has come in and does what it brings about, of which the machine gets its share.
@@ -213,7 +214,10 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
 }
 
 impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
-    fn handle_frame(&mut self, now: Instant, from: NodeId, frame: Bytes) {
+    fn handle_frame(&mut self, now: Instant, from: NodeId, life: Option<u64>, frame: Bytes) {
+        if let Some(life) = life {
+            self.engine.meet(from, life);
+        }
         self.engine.handle_frame(now, from, frame);
     }
 

@@ -269,7 +269,7 @@ impl Host {
         if let Some((id, rest)) = frame::group(bytes)
             && let Some(group) = self.groups.get_mut(&id)
         {
-            group.handle_frame(now, from, rest);
+            group.handle_frame(now, from, self.transport.life(from), rest);
         }
     }
 

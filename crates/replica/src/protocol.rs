@@ -11,6 +11,7 @@ use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
 
+mod bounded;
 #[cfg(feature = "paxos")]
 mod paxos;
 #[cfg(feature = "raft")]
@@ -448,6 +449,8 @@ pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
     }
 }
 
+/// A message without bodies is no longer: what it has besides numbers is a membership.
+const OTHER_BYTES_MAX: usize = 16 << 10;
 /// At least what a record takes beside its operations.
 #[cfg(any(feature = "raft", feature = "paxos"))]
 const RECORD_HEAD_BYTES: usize = 128;

@@ -7,7 +7,7 @@ use synod_transport::{Lane, NodeId};
 
 use super::Engine;
 use super::config::RECORD_SPARE_BYTES;
-use crate::body;
+use crate::body::{self, Name};
 use crate::frame::{Denial, Frame};
 use crate::protocol::{Epoch, Leadership, Protocol};
 use crate::time::Instant;
@@ -17,9 +17,27 @@ use crate::time::Instant;
 pub(super) struct Accepted {
     epoch: Epoch,
     names: BTreeMap<NodeId, (u64, u64)>,
+    /// In which of its lives each peer speaks, where the transport tells.
+    lives: BTreeMap<NodeId, u64>,
+}
+
+impl Accepted {
+    /// Whether a peer may have given this name: it is of the peer itself, and of the life in which it
+    /// speaks. Names only rise, so one of a life to come would use up all that are before it.
+    fn is_of(&self, from: NodeId, name: &Name) -> bool {
+        let life = self.lives.get(&from);
+        name.node == from.0 && life.is_none_or(|life| *life == name.incarnation)
+    }
 }
 
 impl<P: Protocol, T> Engine<P, T> {
+    /// What is handed in of this peer from here on, it says in this life: its boot counter, as of its
+    /// hello. What it forwards under the name of another is ignored and counted. Of a peer that was
+    /// never met the names are believed.
+    pub fn meet(&mut self, peer: NodeId, incarnation: u64) {
+        self.accepted.lives.insert(peer, incarnation);
+    }
+
     pub(super) fn forward(&mut self, now: Instant, leader: Leadership) {
         while self.may_forward(now, leader)
             && let Some((_, body)) = self.proposals.seal(now, leader, self.config.body_bytes_max)
@@ -62,16 +80,13 @@ impl<P: Protocol, T> Engine<P, T> {
     /// does not, it says nothing: it may have proposed this very body before it lost its
     /// leadership.
     pub(super) fn handle_forward(&mut self, now: Instant, from: NodeId, round: u64, body: Bytes) {
-        let name = body::name(&body).filter(|name| name.node == from.0);
+        let name = body::name(&body).filter(|name| self.accepted.is_of(from, name));
         let (Some(name), Some(epoch)) = (name, self.leads_in(round)) else {
             self.frames_ignored += 1;
             return;
         };
         if self.accepted.epoch != epoch {
-            self.accepted = Accepted {
-                epoch,
-                names: BTreeMap::new(),
-            };
+            (self.accepted.epoch, self.accepted.names) = (epoch, BTreeMap::new());
         }
         let last = self.accepted.names.entry(from).or_default();
         if (name.incarnation, name.sequence) <= *last {

@@ -34,7 +34,7 @@ struct Follower {
 }
 
 impl Drive for Follower {
-    fn handle_frame(&mut self, now: Instant, _: NodeId, _: Bytes) {
+    fn handle_frame(&mut self, now: Instant, _: NodeId, _: Option<u64>, _: Bytes) {
         self.heard.lock().unwrap().push("frame");
         self.frames -= 1;
         if self.frames == 0 {

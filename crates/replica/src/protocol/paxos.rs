@@ -263,6 +263,9 @@ impl Protocol for Paxos {
     }
 
     fn decode(bytes: Bytes) -> Option<Message> {
+        if !wire::may_be(&bytes) {
+            return None;
+        }
         let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(&bytes).ok()?;
         let at = bytes.len() - rest.len();
         unwire(wire, bytes.slice(at..))
@@ -312,7 +315,7 @@ const fn why_stepped_down(why: paxos::StepDown) -> StepDown {
 }
 
 fn ignored(counters: paxos::Counters) -> u64 {
-    counters.strangers + counters.malformed + counters.conflicts_with_chosen
+    counters.strangers + counters.malformed + counters.leaps + counters.conflicts_with_chosen
 }
 
 fn op(op: paxos::Op<'_>) -> Op<'_> {

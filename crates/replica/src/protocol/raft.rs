@@ -15,8 +15,9 @@ use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use super::{
-    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
-    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown, append_all,
+    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership,
+    OTHER_BYTES_MAX, Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role,
+    StepDown, append_all, bounded::at_most,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
@@ -269,10 +270,21 @@ impl Protocol for Raft {
     }
 
     fn decode(bytes: Bytes) -> Option<raft::Message> {
+        // The variant stands first. What has no bodies is short, and an append has its own form alone.
+        if bytes.len() > OTHER_BYTES_MAX && bytes.first() != Some(&APPEND) {
+            return None;
+        }
         let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(&bytes).ok()?;
         let mut at = bytes.len() - rest.len();
         match wire {
-            Wire::Other(message) => rest.is_empty().then(|| message.into_owned()),
+            Wire::Other(message) => {
+                let is_append = matches!(
+                    &*message,
+                    raft::Message::Replicate(raft::Replicate::Append { .. })
+                );
+                let is_whole = rest.is_empty() && !is_append;
+                is_whole.then(|| message.into_owned())
+            }
             Wire::Append {
                 term,
                 prev,
@@ -359,8 +371,13 @@ const fn why_stepped_down(why: raft::StepDown) -> StepDown {
 }
 
 fn ignored(counters: raft::Counters) -> u64 {
-    counters.strangers + counters.malformed + counters.conflicts_with_commit
+    counters.strangers + counters.malformed + counters.leaps + counters.conflicts_with_commit
 }
+
+const ENTRIES_MAX: usize = raft::Replicate::ENTRIES_MAX;
+
+/// The variant of [`Wire`] that carries bodies.
+const APPEND: u8 = 0;
 
 /// A message on the wire. The bodies of an append follow its head, so that they are copied nowhere.
 #[derive(Serialize, Deserialize)]
@@ -369,6 +386,7 @@ enum Wire<'a> {
         term: raft::Term,
         prev: raft::LogId,
         commit: raft::Index,
+        #[serde(deserialize_with = "at_most::<_, _, ENTRIES_MAX>")]
         heads: Vec<EntryHead>,
     },
     Other(std::borrow::Cow<'a, raft::Message>),
@@ -486,3 +504,6 @@ fn from_raft(snapshot: &raft::Snapshot) -> Snapshot {
         meta: snapshot.membership.encode(),
     }
 }
+
+#[cfg(test)]
+mod tests;

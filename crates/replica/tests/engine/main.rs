@@ -24,11 +24,12 @@ mod stops;
 use bytes::Bytes;
 use synod_replica::{Log, NodeId};
 
-use rig::{INDEX, KIND_AT, MESSAGE, Nodes, REFUSED, Rig, Tuning};
+use rig::{FORWARD, INDEX, KIND_AT, MESSAGE, Nodes, REFUSED, Rig, Tuning};
 
 tests! {
     a_refusal_to_an_earlier_life_ends_nothing,
     an_index_for_an_earlier_life_confirms_nothing,
+    a_forward_in_the_name_of_another_life_uses_up_no_names,
     a_command_that_a_snapshot_covers_is_not_called_lost,
     a_pull_slower_than_the_snapshots_comes_to_an_end,
     a_state_far_larger_than_the_setting_is_moved_under_load,
@@ -85,6 +86,29 @@ fn an_index_for_an_earlier_life_confirms_nothing<C: Rig>() {
     nodes.deliver(late);
     nodes.run(5);
     assert_eq!(nodes.ends(), ["old read: dropped", "write: applied 1"]);
+}
+
+fn a_forward_in_the_name_of_another_life_uses_up_no_names<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning::default());
+    nodes.run(600);
+    nodes.hold = |_, _, kind| kind == FORWARD;
+    nodes.propose(2, "forged");
+    nodes.run(20);
+    let (from, to, frame) = nodes.held.pop().unwrap();
+    let name = [2u64.to_le_bytes(), 1u64.to_le_bytes()].concat();
+    let at = frame
+        .windows(name.len())
+        .position(|bytes| bytes == name)
+        .unwrap();
+    let mut forged = frame.to_vec();
+    forged[at + 8..at + 16].copy_from_slice(&u64::MAX.to_le_bytes());
+    let before = nodes.status(1).frames_ignored;
+    nodes.deliver((from, to, forged.into()));
+    assert_eq!(nodes.status(1).frames_ignored, before + 1);
+    nodes.hold = |_, _, _| false;
+    nodes.propose(2, "honest");
+    nodes.run(100);
+    assert!(nodes.ends().contains(&"honest: applied 1".to_owned()));
 }
 
 /// Its command was applied, but within a snapshot: the follower never sees it pass.

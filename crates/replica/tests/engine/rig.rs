@@ -20,6 +20,7 @@ pub(crate) const GROUP: GroupId = GroupId(1);
 /// Where a frame says what it is.
 pub(crate) const KIND_AT: usize = 8;
 pub(crate) const MESSAGE: u8 = 0;
+pub(crate) const FORWARD: u8 = 1;
 pub(crate) const REFUSED: u8 = 2;
 pub(crate) const INDEX: u8 = 4;
 
@@ -271,7 +272,8 @@ impl<C: Rig> Nodes<C> {
     }
 
     pub(crate) fn deliver(&mut self, (from, to, frame): Frame) {
-        let now = self.now;
+        let (now, life) = (self.now, self.nodes[&from].incarnation);
+        self.engine(to).meet(NodeId(from), life);
         self.engine(to)
             .handle_frame(now, NodeId(from), frame.slice(KIND_AT..));
         self.pump(to);

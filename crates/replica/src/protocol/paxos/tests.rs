@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::OTHER_BYTES_MAX;
 
 /// A follower.
 fn follower() -> Paxos {
@@ -122,4 +123,74 @@ fn tags_are_as_the_table_says() {
     };
     let golden = *b"\x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     assert_eq!(tag.0, golden);
+}
+
+fn encoded(message: &Message) -> Bytes {
+    let mut head = Vec::new();
+    Paxos::encode(message, &mut head, &mut Vec::new());
+    head.into()
+}
+
+/// The three messages that carry values, with so many empty ones.
+fn with_values(count: usize) -> [Message; 3] {
+    let ballot = ballot(2, 1);
+    let value = paxos::Value {
+        kind: paxos::Kind::Noop,
+        origin: ballot,
+        body: Bytes::new(),
+    };
+    let (first, chosen) = (paxos::Slot(1), paxos::Slot(0));
+    let values = vec![value; count];
+    let vote = |(at, value): (usize, &paxos::Value)| paxos::Vote {
+        slot: paxos::Slot(1 + at as u64),
+        ballot,
+        value: value.clone(),
+    };
+    let votes = values.iter().enumerate().map(vote);
+    [
+        Message::Binding(Binding::Promise {
+            ballot,
+            from: first,
+            votes: votes.collect(),
+            next: None,
+            chosen,
+        }),
+        Message::Echo(Echo::Learned {
+            ballot,
+            first,
+            values: values.clone(),
+        }),
+        Message::Replicate(Replicate::Accept {
+            ballot,
+            first,
+            values,
+            chosen,
+        }),
+    ]
+}
+
+/// Empty values are small on the wire and large in memory.
+#[test]
+fn a_message_of_too_many_values_is_refused() {
+    let most = Replicate::VALUES_MAX;
+    for message in with_values(most) {
+        assert_eq!(Paxos::decode(encoded(&message)), Some(message));
+    }
+    for message in with_values(most + 1) {
+        assert_eq!(Paxos::decode(encoded(&message)), None);
+    }
+}
+
+/// The form of messages without bodies has no bound on values, but one on bytes.
+#[test]
+fn what_has_bodies_has_one_form() {
+    for few in with_values(2) {
+        let wire = Wire::Other(std::borrow::Cow::Borrowed(&few));
+        let other = postcard::to_allocvec(&wire).unwrap();
+        assert_eq!(Paxos::decode(other.into()), None);
+        assert!(wire::may_be(&encoded(&few)));
+    }
+    assert!(!wire::may_be(&[3; OTHER_BYTES_MAX + 1]));
+    assert!(wire::may_be(&[3; OTHER_BYTES_MAX]));
+    assert!(wire::may_be(&[2; OTHER_BYTES_MAX + 1]));
 }

@@ -7,6 +7,18 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use synod_paxos::{self as paxos, Binding, Echo, Message, Replicate};
 
+use crate::protocol::OTHER_BYTES_MAX;
+use crate::protocol::bounded::at_most;
+
+const VALUES_MAX: usize = Replicate::VALUES_MAX;
+/// The first variant of [`Wire`] that carries no bodies.
+const OTHER: u8 = 3;
+
+/// Whether bytes may be those of a message: what has no bodies is short. The variant stands first.
+pub(super) fn may_be(bytes: &[u8]) -> bool {
+    bytes.len() <= OTHER_BYTES_MAX || bytes.first().is_some_and(|variant| *variant < OTHER)
+}
+
 /// The head of a message.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Wire<'a> {
@@ -14,6 +26,7 @@ pub(super) enum Wire<'a> {
         ballot: paxos::Ballot,
         first: paxos::Slot,
         chosen: paxos::Slot,
+        #[serde(deserialize_with = "at_most::<_, _, VALUES_MAX>")]
         heads: Vec<ValueHead>,
     },
     Promise {
@@ -21,11 +34,13 @@ pub(super) enum Wire<'a> {
         from: paxos::Slot,
         next: Option<paxos::Slot>,
         chosen: paxos::Slot,
+        #[serde(deserialize_with = "at_most::<_, _, VALUES_MAX>")]
         votes: Vec<(paxos::Slot, paxos::Ballot, ValueHead)>,
     },
     Learned {
         ballot: paxos::Ballot,
         first: paxos::Slot,
+        #[serde(deserialize_with = "at_most::<_, _, VALUES_MAX>")]
         heads: Vec<ValueHead>,
     },
     Other(Cow<'a, Message>),
@@ -89,6 +104,16 @@ pub(super) fn wire<'a>(message: &'a Message, parts: &mut Vec<Bytes>) -> Wire<'a>
     }
 }
 
+fn bodiless(message: Message) -> Option<Message> {
+    let has_bodies = matches!(
+        message,
+        Message::Replicate(Replicate::Accept { .. })
+            | Message::Binding(Binding::Promise { .. })
+            | Message::Echo(Echo::Learned { .. })
+    );
+    (!has_bodies).then_some(message)
+}
+
 /// The message of a head and the bodies behind it, if they are as long as the head says.
 pub(super) fn unwire(wire: Wire<'_>, bodies: Bytes) -> Option<Message> {
     let mut rest = bodies;
@@ -102,7 +127,8 @@ pub(super) fn unwire(wire: Wire<'_>, bodies: Bytes) -> Option<Message> {
         })
     };
     let message = match wire {
-        Wire::Other(message) => message.into_owned(),
+        // What has bodies has its own form alone.
+        Wire::Other(message) => bodiless(message.into_owned())?,
         Wire::Accept {
             ballot,
             first,
