@@ -16,6 +16,9 @@ mod bounded;
 mod paxos;
 #[cfg(feature = "raft")]
 mod raft;
+mod step_down;
+
+pub use step_down::StepDown;
 
 /// An index or slot of the log, and what the protocol says about it (term or ballot, kind).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,36 +131,6 @@ impl fmt::Display for Role {
             Self::Leader => "leader",
         })
     }
-}
-
-/// Why a node led and leads no more, while it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StepDown {
-    /// Another was elected, or is about to be.
-    #[error("another was elected, or is about to be")]
-    Deposed,
-    /// It heard too few of its peers for an election timeout.
-    #[error("it heard too few of its peers")]
-    NoQuorum,
-    /// Its disk did not finish one write in time.
-    #[error("its disk did not finish a write in time")]
-    WriteStalled,
-    /// Its disk read nothing in time of what a peer needs.
-    #[error("its disk read nothing in time of what a peer needs")]
-    ReadStalled,
-    /// It lacks what was decided before it led, and nobody gave it that in time. Only Paxos.
-    #[error("nobody gave it in time what was decided before")]
-    LearnStalled,
-    /// Its disk has no space, and that of a peer that can lead has.
-    #[error("its disk has no space, and that of another has")]
-    Full,
-    /// No quorum that it hears has space, and there are nodes that it does not hear.
-    #[error("no quorum that it hears has space, and others are not heard")]
-    ShortOfRoom,
-    /// The group has stopped on this node.
-    #[error("the group has stopped here")]
-    Stopped,
 }
 
 /// How a peer stands, as its leader sees it.

@@ -192,7 +192,7 @@ impl Protocol for Paxos {
             commit: status.chosen.0,
             last: status.last.0,
             start: status.start.0,
-            stepped_down: status.stepped_down.map(why_stepped_down),
+            stepped_down: status.stepped_down.map(StepDown::from),
             peers: status
                 .peers
                 .iter()
@@ -298,19 +298,6 @@ fn output(output: paxos::Output) -> Output<Paxos> {
         },
         paxos::Output::Restore(snapshot) => Output::Restore(from_paxos(&snapshot)),
         paxos::Output::Stop(why) => Output::Stop(divergence(why)),
-    }
-}
-
-const fn why_stepped_down(why: paxos::StepDown) -> StepDown {
-    match why {
-        paxos::StepDown::Deposed => StepDown::Deposed,
-        paxos::StepDown::NoQuorum => StepDown::NoQuorum,
-        paxos::StepDown::WriteStalled => StepDown::WriteStalled,
-        paxos::StepDown::ReadStalled => StepDown::ReadStalled,
-        paxos::StepDown::LearnStalled => StepDown::LearnStalled,
-        paxos::StepDown::Full => StepDown::Full,
-        paxos::StepDown::ShortOfRoom => StepDown::ShortOfRoom,
-        paxos::StepDown::Stopped => StepDown::Stopped,
     }
 }
 

@@ -182,7 +182,7 @@ impl Protocol for Raft {
             commit: status.commit.0,
             last: status.last.0,
             start: status.start.0,
-            stepped_down: status.stepped_down.map(why_stepped_down),
+            stepped_down: status.stepped_down.map(StepDown::from),
             peers: status
                 .peers
                 .iter()
@@ -355,18 +355,6 @@ fn divergence(why: raft::Stop) -> Divergence {
             own: Epoch::of_round(own.0),
             theirs: Epoch::of_round(leaders.0),
         },
-    }
-}
-
-const fn why_stepped_down(why: raft::StepDown) -> StepDown {
-    match why {
-        raft::StepDown::Deposed => StepDown::Deposed,
-        raft::StepDown::NoQuorum => StepDown::NoQuorum,
-        raft::StepDown::WriteStalled => StepDown::WriteStalled,
-        raft::StepDown::ReadStalled => StepDown::ReadStalled,
-        raft::StepDown::Full => StepDown::Full,
-        raft::StepDown::ShortOfRoom => StepDown::ShortOfRoom,
-        raft::StepDown::Stopped => StepDown::Stopped,
     }
 }
 
