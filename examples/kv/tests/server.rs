@@ -22,7 +22,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{oneshot, watch},
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 /// Request, answer; the same texts that a Redis gives where it knows the command.
