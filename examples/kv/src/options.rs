@@ -23,6 +23,9 @@ pub struct ServeOptions {
         required = true
     )]
     pub cluster: Vec<Member>,
+    /// Where this node listens for its peers, if that is not its address in `--cluster`
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
     /// Where clients reach this node
     #[arg(long, value_name = "HOST:PORT")]
     pub resp: String,

@@ -19,7 +19,7 @@ use std::{
 };
 
 use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
-use synod_transport::{ClusterId, Tcp, TcpConfig};
+use synod_transport::{BindError, ClusterId, Tcp, TcpConfig};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
     net::TcpListener,
@@ -48,6 +48,27 @@ pub enum ServeError {
     /// The cluster does not list this node, or lists a node twice.
     #[error("--cluster must list each node once, and node {0} among them")]
     Cluster(u64),
+    /// Two nodes of the cluster are said to be at one address.
+    #[error("--cluster names the address {address} for two nodes, {one} and {two}")]
+    SharedAddress {
+        /// Which.
+        address: String,
+        /// Of whom.
+        one: u64,
+        /// And of whom else.
+        two: u64,
+    },
+    /// This node cannot listen where it is said to be: the name leads nowhere, or not to this machine.
+    #[error(
+        "cannot listen for peers at {address}: {error} (--listen says where, if that is not this node's \
+         address in --cluster)"
+    )]
+    Listen {
+        /// Where it should.
+        address: String,
+        /// The reason.
+        error: Box<dyn Error + Send + Sync>,
+    },
     /// A part of the node does not start.
     #[error("{part}: {error}")]
     Part {
@@ -66,7 +87,10 @@ impl ServeError {
     #[must_use]
     pub fn status(&self) -> ExitStatus {
         match self {
-            Self::Cluster(_) | Self::Part { .. } => ExitStatus::Failed,
+            Self::Cluster(_)
+            | Self::SharedAddress { .. }
+            | Self::Listen { .. }
+            | Self::Part { .. } => ExitStatus::Failed,
             Self::Closed(closed) => closed.into(),
         }
     }
@@ -170,7 +194,7 @@ async fn start<D: Disk>(
         .map_err(part("identity"))?;
     let boot = life.incarnation();
     let log = ThreadedLog::new(log);
-    let transport = transport(identity, peers).await?;
+    let transport = transport(options, identity, peers).await?;
     let listener = TcpListener::bind(&options.resp)
         .await
         .map_err(part("--resp"))?;
@@ -275,28 +299,42 @@ fn peers(options: &ServeOptions) -> Result<BTreeMap<NodeId, String>, ServeError>
         .iter()
         .map(|member| (NodeId(member.id), member.address.clone()))
         .collect();
-    if peers.len() == options.cluster.len() && peers.contains_key(&NodeId(options.id)) {
-        Ok(peers)
-    } else {
-        Err(ServeError::Cluster(options.id))
+    if peers.len() != options.cluster.len() || !peers.contains_key(&NodeId(options.id)) {
+        return Err(ServeError::Cluster(options.id));
     }
+    let mut at = BTreeMap::new();
+    for (id, address) in &peers {
+        if let Some(other) = at.insert(address, id.0) {
+            return Err(ServeError::SharedAddress {
+                address: address.clone(),
+                one: other,
+                two: id.0,
+            });
+        }
+    }
+    Ok(peers)
 }
 
 async fn transport<D: Disk>(
+    options: &ServeOptions,
     identity: Identity<D>,
     peers: &BTreeMap<NodeId, String>,
 ) -> Result<Tcp, ServeError> {
     let hello = identity.hello();
-    let own = &peers[&hello.node];
+    let own = options.listen.as_ref();
+    let own = own.unwrap_or_else(|| &peers[&hello.node]);
     let listen = own.to_socket_addrs().and_then(|mut addresses| {
         addresses
             .next()
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     });
-    let mut config = TcpConfig::new(hello, listen.map_err(part("--cluster"))?, peers.clone());
+    let mut config = TcpConfig::new(hello, listen.map_err(cannot_listen(own))?, peers.clone());
     bound_transport(&mut config);
     config.admit = Arc::new(move |hello| identity.admit(hello));
-    Tcp::bind(config).await.map_err(part("peers"))
+    Tcp::bind(config).await.map_err(|error| match error {
+        BindError::Listen(error) => cannot_listen(own)(error),
+        other => part("peers")(other),
+    })
 }
 
 fn node_config(options: &ServeOptions) -> NodeConfig {
@@ -344,6 +382,13 @@ fn random() -> io::Result<[u64; 4]> {
         *number = u64::from_le_bytes(bytes);
     }
     Ok(numbers)
+}
+
+fn cannot_listen(address: &str) -> impl FnOnce(io::Error) -> ServeError {
+    move |error| ServeError::Listen {
+        address: address.to_owned(),
+        error: error.into(),
+    }
 }
 
 fn part<E: Into<Box<dyn Error + Send + Sync>>>(part: &'static str) -> impl FnOnce(E) -> ServeError {
