@@ -127,12 +127,16 @@ impl Agreement {
         seed: u64,
     ) -> Result<Configuration, Box<dyn std::error::Error + Send + Sync>> {
         timeouts.check()?;
-        let quorums = self.quorums(nodes.len() as u64)?;
+        let count = nodes.len() as u64;
         Ok(match self.protocol {
             #[cfg(feature = "raft")]
-            Protocol::Raft => Configuration::Raft(raft_config(id, nodes, timeouts, seed)),
+            Protocol::Raft => {
+                self.quorums(count)?;
+                Configuration::Raft(raft_config(id, nodes, timeouts, seed))
+            }
             #[cfg(feature = "paxos")]
             Protocol::Paxos => {
+                let quorums = self.quorums(count)?;
                 Configuration::Paxos(paxos_config(id, nodes, quorums, timeouts, seed)?)
             }
         })

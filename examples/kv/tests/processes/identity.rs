@@ -1,4 +1,4 @@
-//! A directory that is opened as something else, is not whole, or runs twice.
+//! A directory that is not whole, or runs twice.
 
 use std::{
     fs,
@@ -6,92 +6,12 @@ use std::{
 };
 
 use synod_kv::{Cluster, ExitStatus, Protocol};
-use tempfile::TempDir;
-use tokio::{
-    process::Command,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep};
 
 use super::{
-    PATIENCE, POLL_EVERY, PROGRAM, ask, closed::status_of_itself, other_than, signal, start_by,
+    PATIENCE, POLL_EVERY, ask, closed::status_of_itself, other_than, signal, start_by,
     write_until_acknowledged,
 };
-
-/// A forgotten flag: the node says what it found and what it was asked for, changes nothing, and starts
-/// again as what it is.
-#[cfg(all(feature = "raft", feature = "paxos"))]
-#[tokio::test]
-async fn a_directory_is_opened_only_as_what_it_was_founded_as() {
-    let founded = [
-        (Protocol::Raft, "raft, voters 1"),
-        (
-            Protocol::Paxos,
-            "paxos, acceptors 1, phase 1 by 1, phase 2 by 1",
-        ),
-    ];
-    for (protocol, found) in founded {
-        let (mut cluster, directory) = start_by(protocol, 1, &[]).await;
-        write_until_acknowledged(&cluster, 1, "k").await;
-        cluster.kill(&[1]).await.unwrap();
-        let [one, two] = ["1=127.0.0.1:1", "1=127.0.0.1:1,2=127.0.0.1:2"];
-        let refused = [
-            (one, "raft", "raft, voters 1", CLUSTER),
-            (two, "raft", "raft, voters 1, 2", CLUSTER),
-            (
-                one,
-                "paxos",
-                "paxos, acceptors 1, phase 1 by 1, phase 2 by 1",
-                "0",
-            ),
-            (
-                two,
-                "paxos",
-                "paxos, acceptors 1, 2, phase 1 by 2, phase 2 by 2",
-                "0",
-            ),
-            (one, protocol.name(), "", "7"),
-        ];
-        for (members, asked, as_what, cluster_id) in refused {
-            if as_what == found {
-                continue;
-            }
-            let told = told_at_start(&directory, members, asked, cluster_id).await;
-            let words = if as_what.is_empty() {
-                "the data directory belongs to another cluster".to_owned()
-            } else {
-                format!(
-                    "the data directory was founded as [group 1: {found}; formats 1], and is to be opened as \
-                     [group 1: {as_what}; formats 1]"
-                )
-            };
-            assert!(told.contains(&words), "{told}");
-        }
-        cluster.restart(1).unwrap();
-        cluster.ready(PATIENCE).await.unwrap();
-        assert_eq!(ask(&cluster, 1, &["GET", "k"]).await, "1");
-    }
-}
-
-/// The one that a node is of that is not told otherwise.
-const CLUSTER: &str = "1";
-
-/// What node 1 says that does not start.
-async fn told_at_start(
-    directory: &TempDir,
-    members: &str,
-    protocol: &str,
-    cluster_id: &str,
-) -> String {
-    let mut command = Command::new(PROGRAM);
-    command.args(["serve", "--id", "1", "--resp", "127.0.0.1:0"]);
-    command.args(["--cluster", members, "--protocol", protocol]);
-    command.args(["--cluster-id", cluster_id, "--data"]);
-    command.arg(directory.path().join("node-1"));
-    let ended = command.kill_on_drop(true).output();
-    let output = timeout(PATIENCE, ended).await.expect("it ends").unwrap();
-    assert_eq!(output.status.code(), Some(ExitStatus::Failed as i32));
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 /// Files of the log are removed, emptied or cut, and an acknowledged write is gone with them: the node does
 /// not start, says so, and does when they are back. The others go on.

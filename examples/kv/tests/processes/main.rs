@@ -8,6 +8,8 @@ mod crowd;
 mod descriptors;
 #[cfg(feature = "raft")]
 mod diverged;
+#[cfg(all(feature = "raft", feature = "paxos"))]
+mod flags;
 mod full;
 mod heavy;
 mod identity;
