@@ -30,7 +30,8 @@ pub struct Config {
     /// How often a leader makes itself heard, and how often a candidate asks again.
     pub heartbeat_interval: Duration,
     /// A leader of others whose disk has not finished one write, or has read nothing of what a peer
-    /// needs, for this long resigns: it is heard, and gets nowhere. Seen when a quorum is checked,
+    /// needs, for this long steps down: it is heard, and gets nowhere. So does one that for this long
+    /// hears no phase-2 quorum with space, and does not hear all. Seen when a quorum is checked,
     /// so up to two election timeouts late. Well above what a healthy disk needs under load, else a
     /// slow moment costs an election; and not below `election_timeout_max`, the pace at which it is
     /// looked at.

@@ -34,10 +34,11 @@ pub struct Config {
     /// dead leader's cluster without a new one.
     pub check_quorum: bool,
     /// With `check_quorum`, a leader of others whose disk has not finished one write, or has read
-    /// nothing of what a peer needs, for this long steps down: it is heard, and gets nowhere. Seen
-    /// when a quorum is checked, so up to two election timeouts late. Well above what a healthy disk
-    /// needs under load, else a slow moment costs an election; and not below
-    /// `election_timeout_max`, the pace at which it is looked at.
+    /// nothing of what a peer needs, for this long steps down: it is heard, and gets nowhere. So does
+    /// one that for this long hears no quorum with space, and does not hear all. Seen when a quorum is
+    /// checked, so up to two election timeouts late. Well above what a healthy disk needs under load,
+    /// else a slow moment costs an election; and not below `election_timeout_max`, the pace at which
+    /// it is looked at.
     pub write_stall_max: Duration,
     /// Bytes of entries in one append; an entry that is larger goes alone.
     pub append_bytes_max: usize,

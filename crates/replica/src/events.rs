@@ -202,7 +202,8 @@ impl fmt::Display for Event {
             }
             Self::SteppedDown { epoch, why } => write!(f, "leads no more in {epoch}: {why}"),
             Self::Deposed { epoch, by } => {
-                write!(f, "leads no more: {} has begun, led by {}", epoch, node(by))
+                let (why, by) = (StepDown::Deposed, node(by));
+                write!(f, "leads no more: {why}; in {epoch} it follows {by}")
             }
             Self::SnapshotTaken { index, bytes } => {
                 write!(f, "took a snapshot up to {index}, {bytes} bytes")

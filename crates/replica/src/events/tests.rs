@@ -81,6 +81,27 @@ fn who_and_why_are_told() {
         texts,
         ["asks for votes in 8: no word in time from its leader (n2)"]
     );
+    // Paxos' leader hears of a higher ballot and stays with its own: nothing has begun there yet.
+    let ends = [
+        (
+            StepDown::Deposed,
+            "leads no more: another was elected, or is about to be; in 8 it follows nobody",
+        ),
+        (
+            StepDown::NoQuorum,
+            "leads no more in 8: it heard too few of its peers",
+        ),
+        (
+            StepDown::ShortOfRoom,
+            "leads no more in 8: no quorum that it hears has space, and others are not heard",
+        ),
+    ];
+    for (why, text) in ends {
+        let ended = after(why, seen(Role::Follower, 8, 0));
+        let changes = events.changes(seen(Role::Leader, 8, 1), ended);
+        let texts: Vec<_> = changes.iter().flatten().map(Event::to_string).collect();
+        assert_eq!(texts, [text]);
+    }
 }
 
 /// The table above is what people read: nothing may be missing from it.
