@@ -55,12 +55,19 @@ pub(crate) fn start(disk: &SimDisk, config: NodeConfig, transport: Memory) -> No
     )
 }
 
+/// A request ends by what happens to it, and not because this machine has much else to do.
+fn patient() -> NodeConfig {
+    let mut config = NodeConfig::default();
+    config.request_timeout = 3 * NEVER;
+    config
+}
+
 /// One node by itself, and its group.
 pub(crate) async fn alone(
     disk: &SimDisk,
     tune: impl FnOnce(&mut NodeConfig),
 ) -> (Node, Group<Counter>) {
-    let mut node_config = NodeConfig::default();
+    let mut node_config = patient();
     tune(&mut node_config);
     let node = start(disk, node_config, MemoryNetwork::new().join(NodeId(1)));
     let group = node
@@ -74,7 +81,7 @@ pub(crate) async fn three(tune: impl Fn(&mut NodeConfig)) -> (Vec<Node>, Vec<Gro
     let network = MemoryNetwork::new();
     let (mut nodes, mut groups) = (Vec::new(), Vec::new());
     for id in 1..=3 {
-        let mut node_config = NodeConfig::default();
+        let mut node_config = patient();
         tune(&mut node_config);
         let node = start(&SimDisk::new(id), node_config, network.join(NodeId(id)));
         groups.push(
