@@ -264,9 +264,9 @@ fn open<C: Configured, S: StateMachine>(
     }
     let recovered = host.log.recover(id)?;
     if let Some(snapshot) = &recovered.snapshot {
-        let len = host.log.snapshots().len(id, snapshot.index);
+        let seal = host.log.snapshots().seal(id, snapshot.index);
         // Only a hint: what is wrong with the file is found when it is restored.
-        engine.snapshot_bytes = len.unwrap_or_default();
+        engine.snapshot_bytes = seal.map_or(0, |seal| seal.len);
     }
     let core = C::Protocol::recover(config, recovered, host.clock.now())?;
     let membership = core.membership();
