@@ -32,7 +32,11 @@ use crate::birth::Birth;
 use crate::life::Life;
 
 mod file;
+mod forget;
+mod open;
 mod state;
+
+pub use forget::{ForgetError, Forgotten, forget};
 
 use file::{BYTES_MAX, FILE, PART, read, store};
 use state::{FOUNDING_BYTES_MAX, LifeId, Pin, State};
@@ -66,6 +70,8 @@ struct Shared<D> {
 #[derive(Debug)]
 struct Known {
     state: State,
+    /// Of this life alone: neither stored nor told to anybody.
+    secret: u64,
     /// The life of this node was given out.
     is_lived: bool,
 }
@@ -146,6 +152,7 @@ impl<D: Disk> Identity<D> {
         store(&disk, &state)?;
         let state = Known {
             state,
+            secret: draw(),
             is_lived: false,
         };
         Ok(Self(Arc::new(Shared {
@@ -163,12 +170,13 @@ impl<D: Disk> Identity<D> {
         if std::mem::replace(&mut known.is_lived, true) {
             return None;
         }
-        let incarnation = known.state.life.boot;
+        let (incarnation, secret) = (known.state.life.boot, known.secret);
         drop(known);
         let keeper = self.clone();
         Some(Life {
             birth: self.0.birth.clone(),
             incarnation,
+            secret,
             keep: Some(Arc::new(move |mark| keeper.note_log(mark))),
         })
     }

@@ -25,6 +25,8 @@ use crate::birth::Birth;
 pub struct Life {
     pub(crate) birth: Birth,
     pub(crate) incarnation: u64,
+    /// Mixed into the seeds of its groups. Without a directory none: such nodes are the same in each run.
+    pub(crate) secret: u64,
     /// Keeps how far the log has come.
     pub(crate) keep: Option<Keep>,
 }
@@ -40,6 +42,7 @@ impl Life {
         Self {
             birth: Birth::new(ClusterId(0), node),
             incarnation: LIVES.fetch_add(1, Ordering::Relaxed),
+            secret: 0,
             keep: None,
         }
     }

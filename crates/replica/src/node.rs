@@ -183,11 +183,12 @@ impl Node {
     pub async fn open<C: Configured, S: StateMachine>(
         &self,
         id: GroupId,
-        config: C,
+        mut config: C,
         machine: S,
     ) -> Result<Group<S>, OpenGroupError> {
         let (to, opened) = oneshot::channel();
         self.check(id, &config)?;
+        config.stir(self.life.secret);
         let (life, node) = (self.life.clone(), self.config.clone());
         let open = Box::new(move |host: &mut Host| {
             // Whoever asked may be gone.
