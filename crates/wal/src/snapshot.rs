@@ -128,7 +128,7 @@ impl<D: Disk> Snapshots<D> {
         if at > len {
             return Err(SnapshotError::Gap { len });
         }
-        if at == 0 && !self.fits(seal.len.saturating_sub(len))? {
+        if at == 0 && !self.fits(seal, len)? {
             return Err(SnapshotError::Full);
         }
         let name = part_name(group, snapshot);
@@ -136,11 +136,15 @@ impl<D: Disk> Snapshots<D> {
         Ok(self.reserve.spend(&self.disk, write)?)
     }
 
-    /// Whether a file may grow by so much, as far as the medium knows; what is kept back may be spent.
-    fn fits(&self, bytes: u64) -> io::Result<bool> {
-        let free = self.disk.free_bytes()?;
-        let there_is = |free: u64| free.saturating_add(self.reserve.held_bytes());
-        Ok(free.is_none_or(|free| bytes.saturating_add(OWNER_BYTES) <= there_is(free)))
+    /// Whether there is space for a file of which `len` bytes are there, as far as the medium knows. What is
+    /// kept back may be spent.
+    fn fits(&self, seal: &Seal, len: u64) -> io::Result<bool> {
+        let Some(free) = self.disk.free_bytes()? else {
+            return Ok(true);
+        };
+        let there = if len == 0 { 0 } else { OWNER_BYTES + len };
+        let missing = seal.len.saturating_add(OWNER_BYTES).saturating_sub(there);
+        Ok(missing <= free.saturating_add(self.reserve.held_bytes()))
     }
 
     /// How much of a part is there, so that a transfer can go on. After a power loss some of it may

@@ -455,8 +455,10 @@ fn the_secret_of_a_life_is_in_the_seed() {
     let quorums = paxos::Quorums::majority([paxos::NodeId(1)]).unwrap();
     let mut paxos = paxos::Config::new(paxos::NodeId(1), quorums);
     (raft.seed, paxos.seed) = (6, 6);
-    (raft.stir(0), paxos.stir(0));
+    raft.stir(0);
+    paxos.stir(0);
     assert_eq!((raft.seed, paxos.seed), (6, 6), "no secret, no change");
-    (raft.stir(5), paxos.stir(5));
+    raft.stir(5);
+    paxos.stir(5);
     assert_eq!((raft.seed, paxos.seed), (3, 3));
 }
