@@ -9,9 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use synod_wal::{GroupId, Snapshot, SnapshotError};
 
-use crate::body;
+use crate::body::{self, Name};
 use crate::log::SnapshotStore;
-use crate::machine::{Applying, Failure, StateMachine, Ticket};
+use crate::machine::{Applying, Failure, Reason, StateMachine, Ticket};
 use crate::protocol::{Kind, Position};
 
 mod names;
@@ -29,6 +29,9 @@ pub enum Job<T> {
         body: Bytes,
         /// One for each command that this node proposed, `None` where nobody waits any more.
         tickets: Vec<Option<T>>,
+        /// A snapshot that was restored since they were proposed may cover the commands: that their name
+        /// does not rise tells nothing then.
+        in_doubt: bool,
     },
     /// Go on with an entry of which some commands are applied.
     Resume(Rest<T>),
@@ -115,6 +118,14 @@ impl fmt::Debug for Frozen {
 pub enum Done {
     /// The state covers everything up to this index.
     Applied(u64),
+    /// So it does, and the entry of this index was passed over though somebody here waited for it: of
+    /// this node a name was applied that is no lower, which another life of it had given.
+    NameUsed {
+        /// Of the entry.
+        index: u64,
+        /// The name that was applied last.
+        last: Name,
+    },
     /// A state was taken.
     Frozen(Frozen),
 }
@@ -250,6 +261,7 @@ impl<S: StateMachine> Applier<S> {
                 kind,
                 body,
                 tickets,
+                in_doubt,
             } => {
                 if at.index != self.at.index + 1 {
                     return Err(ApplyError::Gap {
@@ -269,7 +281,12 @@ impl<S: StateMachine> Applier<S> {
                         };
                         return Ok(self.apply(rest, goes_on));
                     }
-                    Kind::Commands => {}
+                    Kind::Commands => {
+                        self.at = at;
+                        let done = self.pass_over(at.index, &body, tickets, in_doubt);
+                        goes_on(0);
+                        return Ok(Ran::Whole(Some(done)));
+                    }
                 }
                 self.at = at;
                 Some(Done::Applied(at.index))
@@ -312,6 +329,40 @@ impl<S: StateMachine> Applier<S> {
         }
         *last = (name.incarnation, name.sequence);
         true
+    }
+
+    /// The name of a body does not rise: its commands are not applied, and whoever waits for them is
+    /// told so, unless a snapshot may have brought them.
+    fn pass_over<T: Ticket<S>>(
+        &self,
+        index: u64,
+        body: &[u8],
+        tickets: Vec<Option<T>>,
+        in_doubt: bool,
+    ) -> Done {
+        let (reason, leader) = (Reason::NameUsed, None);
+        let failure = if in_doubt {
+            Failure::Unknown
+        } else {
+            Failure::Rejected { reason, leader }
+        };
+        let mut is_awaited = false;
+        for ticket in tickets.into_iter().flatten() {
+            ticket.failed(failure);
+            is_awaited = true;
+        }
+        let node = body::name(body).map_or(0, |name| name.node);
+        match self.names.get(&node) {
+            Some(&(incarnation, sequence)) if is_awaited && !in_doubt => {
+                let last = Name {
+                    node,
+                    incarnation,
+                    sequence,
+                };
+                Done::NameUsed { index, last }
+            }
+            _ => Done::Applied(index),
+        }
     }
 
     fn apply<T: Ticket<S>>(

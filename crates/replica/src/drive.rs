@@ -46,6 +46,8 @@ pub(crate) trait Drive: Send {
     fn abandon(&mut self, closed: &Closed);
     fn publish(&mut self, around: &Around);
     fn poll_timeout(&self) -> Option<Instant>;
+    /// How many snapshots have become durable in this life, taken here or received.
+    fn snapshots(&self) -> u64;
     /// The storage tasks under way, to be waited for.
     fn take_tasks(&mut self) -> JoinSet<()>;
 }
@@ -310,6 +312,10 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
     fn poll_timeout(&self) -> Option<Instant> {
         let timeouts = [self.engine.poll_timeout(), self.left_until];
         timeouts.into_iter().flatten().min()
+    }
+
+    fn snapshots(&self) -> u64 {
+        self.engine.snapshots()
     }
 
     fn take_tasks(&mut self) -> JoinSet<()> {

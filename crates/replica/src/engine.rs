@@ -14,7 +14,7 @@ use crate::events::Event;
 use crate::frame::Frame;
 use crate::log::{Claim, LogError};
 use crate::machine::{Failure, Reason};
-use crate::protocol::{DiskHealth, Divergence, Output, Protocol, Refusal};
+use crate::protocol::{DiskHealth, Divergence, Output, Protocol};
 use crate::task::{Completion, Task};
 use crate::time::Instant;
 
@@ -122,7 +122,7 @@ impl<P: Protocol, T> Engine<P, T> {
     /// An engine around a core that was just recovered.
     pub fn new(config: EngineConfig, core: P) -> Self {
         Self {
-            proposals: Proposals::new(config.node.0, config.incarnation),
+            proposals: Proposals::new(config.node.0, config.incarnation, config.sequence_base),
             reads: Reads::new(),
             transfer: Transfer::new(config.snapshot_bytes),
             staged: VecDeque::new(),
@@ -160,6 +160,8 @@ impl<P: Protocol, T> Engine<P, T> {
             Reason::TooLarge
         } else if proposal.deadline <= now {
             Reason::Expired
+        } else if self.proposals.is_outlived() {
+            Reason::NameUsed
         } else if !self.disk.has_room {
             Reason::Full
         } else if self.is_busy()
@@ -482,17 +484,6 @@ impl<P: Protocol, T> fmt::Debug for Engine<P, T> {
             .field("config", &self.config)
             .field("status", &self.status())
             .finish_non_exhaustive()
-    }
-}
-
-impl From<Refusal> for Reason {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotLeader => Self::NotLeader,
-            Refusal::Busy => Self::Busy,
-            Refusal::Full => Self::Full,
-            Refusal::TooLarge => Self::TooLarge,
-        }
     }
 }
 

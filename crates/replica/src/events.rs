@@ -18,6 +18,7 @@
 //! | `peer_left_behind` | warn | log that a peer will need was cut: it must begin anew |
 //! | `peer_forgot` | warn | the disk of a peer lost what it acknowledged: it has stopped for good |
 //! | `snapshot_damaged` | warn | a peer got a snapshot of this node damaged; it is verified here |
+//! | `name_used` | error | another life of this node proposes in its name: what this one does may be refused |
 //! | `slow_sync` | warn | syncs begin to take longer than [`SLOW_SYNC`]; then at most once a minute the worst |
 //! | `fast_sync` | info | they do not any more, and how long they did |
 //! | `disk_full` | warn | the log has no space left: nothing new is taken |
@@ -100,6 +101,9 @@ pub(crate) enum Event {
     PeerForgot {
         peer: NodeId,
     },
+    NameUsed {
+        incarnation: u64,
+    },
     SlowSync {
         took: Duration,
     },
@@ -144,6 +148,7 @@ impl Event {
             Self::PeerLeftBehind { .. } => "peer_left_behind",
             Self::SnapshotDamaged { .. } => "snapshot_damaged",
             Self::PeerForgot { .. } => "peer_forgot",
+            Self::NameUsed { .. } => "name_used",
             Self::SlowSync { .. } => "slow_sync",
             Self::FastSync { .. } => "fast_sync",
             Self::DiskFull => "disk_full",
@@ -175,7 +180,9 @@ impl Event {
             | Self::SnapshotDamaged { .. }
             | Self::SlowSync { .. }
             | Self::DiskFull => Level::Warn,
-            Self::GroupStopped { .. } | Self::NodeStopped { .. } => Level::Error,
+            Self::NameUsed { .. } | Self::GroupStopped { .. } | Self::NodeStopped { .. } => {
+                Level::Error
+            }
         }
     }
 }
@@ -237,6 +244,7 @@ impl fmt::Display for Event {
                 f,
                 "{peer} does not hold what it acknowledged: its disk lost it, and it has stopped for good"
             ),
+            Self::NameUsed { incarnation } => write!(f, "life {incarnation} {NAME_USED}"),
             Self::FastSync { after, worst } => write!(
                 f,
                 "syncs of the log are fast again, after {} s; the slowest took {} ms",
@@ -371,6 +379,8 @@ const fn some(count: u64) -> Option<u64> {
 
 /// A sync that takes longer is told.
 pub(crate) const SLOW_SYNC: Duration = Duration::from_millis(100);
+const NAME_USED: &str = "speaks in this node's name and is another than this one: its disk was put back, or there are \
+     two copies of it; what is proposed here and overtaken by that is refused";
 /// Lines of one event in each [`WINDOW`].
 const LINES_MAX: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(10);

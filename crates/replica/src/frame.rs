@@ -266,6 +266,43 @@ mod tests {
         }
     }
 
+    /// What stands before a peer's bytes: group, kind, and numbers of seven bits a byte.
+    #[test]
+    fn golden_heads() {
+        let (incarnation, id) = (4, 2);
+        let refused = |reason| Frame::Refused {
+            incarnation,
+            sequence: 300,
+            reason,
+        };
+        let index = |index| Frame::Index {
+            incarnation,
+            id,
+            index,
+        };
+        let ask = Frame::AskIndex {
+            round: 1,
+            incarnation,
+            id,
+        };
+        let heads: [(Frame, &[u8]); 9] = [
+            (Frame::Message, &[0]),
+            (Frame::Forward { round: 300 }, &[1, 0xac, 2]),
+            (refused(Denial::NotLeader), &[2, 4, 0xac, 2, 0]),
+            (refused(Denial::Busy), &[2, 4, 0xac, 2, 1]),
+            (refused(Denial::TooLarge), &[2, 4, 0xac, 2, 2]),
+            (refused(Denial::Full), &[2, 4, 0xac, 2, 3]),
+            (ask, &[3, 1, 4, 2]),
+            (index(Ok(5)), &[4, 4, 2, 0, 5]),
+            (index(Err(Denial::Busy)), &[4, 4, 2, 1, 1]),
+        ];
+        for (frame, golden) in heads {
+            let head = frame.head(GroupId(7));
+            assert_eq!(head[..8], [7, 0, 0, 0, 0, 0, 0, 0]);
+            assert_eq!(head[8..], *golden, "{frame:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..100)) {

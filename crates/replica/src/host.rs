@@ -301,7 +301,8 @@ impl Host {
             self.transport.flush();
         }
         if !self.poisoned {
-            self.keeper.look(self.log.mark());
+            let snapshots = self.groups.values().map(|group| group.snapshots()).sum();
+            self.keeper.look(self.log.mark(), snapshots);
         }
         let around = self.look();
         self.groups

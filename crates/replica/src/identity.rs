@@ -13,11 +13,14 @@
 //! - *Put back to an earlier life*: each peer that has met a later one refuses it ([`Refused::Stale`]), until its
 //!   counter has caught up.
 //! - *Copied, and both run*: each peer that met one of them in a life that counts the same refuses the other
-//!   ([`Refused::Twin`]). Lives that count differently look like one node that restarts.
+//!   ([`Refused::Twin`]). The transport refuses as well one that counts higher, as long as the other shows on
+//!   its connections that it lives. Where both get through, their commands have names of their own, and those
+//!   of one are refused ([`Reason::NameUsed`](crate::Reason::NameUsed)).
 //! - *Put back within its life*: nobody notices by the identity. Raft does, by
 //!   [`Divergence::Forgot`](crate::Divergence::Forgot), unless every disk of a quorum was put back.
 //! - *Log files removed, or emptied at the end*: the log does not open, see [`Identity::log`]. What was appended
-//!   since the last mark is not missed, if its segment reads as one that was never written.
+//!   since the last mark (at each segment, each snapshot and each end of a life) is not missed, if its segment
+//!   reads as one that was never written.
 //! - *A whole cluster put back, disk by disk*: nobody can notice, and that is not supported.
 
 use std::collections::BTreeMap;
@@ -170,12 +173,14 @@ impl<D: Disk> Identity<D> {
         if std::mem::replace(&mut known.is_lived, true) {
             return None;
         }
-        let (incarnation, secret) = (known.state.life.boot, known.secret);
+        let LifeId { boot, nonce } = known.state.life;
+        let secret = known.secret;
         drop(known);
         let keeper = self.clone();
         Some(Life {
             birth: self.0.birth.clone(),
-            incarnation,
+            incarnation: boot,
+            nonce,
             secret,
             keep: Some(Arc::new(move |mark| keeper.note_log(mark))),
         })
@@ -209,7 +214,7 @@ impl<D: Disk> Identity<D> {
     }
 
     /// Notes durably how far the log has come. A node that is started with the [`life`](Self::life) of this
-    /// does it with each segment and when it stops.
+    /// does it with each segment, at each snapshot and when it stops.
     ///
     /// # Errors
     /// When it cannot be stored; what was noted before still counts.

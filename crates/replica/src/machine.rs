@@ -95,6 +95,9 @@ pub enum Reason {
     Shutdown,
     /// A later proposal of this node overtook it, so it can never be applied.
     Overtaken,
+    /// In this node's name a life has spoken that is not this one, and has used its names: it runs on a
+    /// disk that was put back, or on one of two copies. What this life proposes can never be applied.
+    NameUsed,
 }
 
 impl fmt::Display for Reason {
@@ -112,6 +115,7 @@ impl fmt::Display for Reason {
             Self::Panicked => "the node has panicked",
             Self::Shutdown => "shutting down",
             Self::Overtaken => "overtaken",
+            Self::NameUsed => "another life of this node has used its name",
         })
     }
 }

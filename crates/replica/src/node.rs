@@ -82,6 +82,8 @@ impl NodeConfig {
 
     fn engine(&self, group: GroupId, life: &Life) -> EngineConfig {
         let mut config = EngineConfig::new(group, life.node(), life.incarnation());
+        // With space for more names than can be given.
+        config.sequence_base = life.nonce >> 1;
         config.queued_bytes_max = self.queued_bytes_max;
         config.requests_max = self.requests_max;
         config.body_bytes_max = self.body_bytes_max;

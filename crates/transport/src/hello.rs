@@ -129,8 +129,9 @@ pub enum Refused {
     /// Its groups are founded on something else.
     #[error("groups that are founded on another protocol, other voters, quorums or formats")]
     Founding,
-    /// Another life of a disk that was met in one that counts the same: there are two copies of the disk.
-    #[error("a copy of a disk that was met in the same life")]
+    /// Another life of a disk that was met in one that counts the same, or in an earlier one that still
+    /// lives: there are two copies of the disk.
+    #[error("a copy of a disk that another life runs on")]
     Twin,
     /// A reason this version does not know, by its code.
     #[error("an unknown reason (code {0})")]
@@ -319,6 +320,12 @@ impl Incarnations {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether this is a later life of a disk that was met in an earlier one.
+    pub(crate) fn is_later(&self, hello: &Hello) -> bool {
+        let before = self.seen.get(&hello.node);
+        before.is_some_and(|(disk, boot, _)| *disk == hello.disk && *boot < hello.boot)
     }
 
     /// Notes that a peer was met and tells whether this is a later life of one that was met before.

@@ -18,9 +18,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 const CLUSTER: u16 = 2;
 const STALE: u16 = 7;
-const LEAP: u16 = 11;
+const LEAP: u16 = 13;
+const VERSION: u16 = 1;
+const HELLO_BYTES: usize = 92;
 
-fn hello(hello: &Hello, to: u64, version: u16, verdict: u16) -> [u8; 68] {
+fn hello(hello: &Hello, to: u64, version: u16, verdict: u16) -> [u8; HELLO_BYTES] {
     let mut bytes = b"SYND".to_vec();
     bytes.extend(version.to_le_bytes());
     bytes.extend(verdict.to_le_bytes());
@@ -29,8 +31,11 @@ fn hello(hello: &Hello, to: u64, version: u16, verdict: u16) -> [u8; 68] {
     bytes.extend(hello.node.0.to_le_bytes());
     bytes.extend(hello.disk.0.to_le_bytes());
     bytes.extend(hello.boot.to_le_bytes());
+    bytes.extend(hello.nonce.to_le_bytes());
+    bytes.extend(hello.founding.decided_at.to_le_bytes());
+    bytes.extend(hello.founding.digest.to_le_bytes());
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
-    bytes.try_into().expect("68 bytes")
+    bytes.try_into().expect("92 bytes")
 }
 
 fn framed(message: &Bytes) -> Vec<u8> {
@@ -47,12 +52,14 @@ async fn dial(node: &Tcp, bytes: &[u8]) -> (TcpStream, Option<u16>) {
         .await
         .expect("listens");
     stream.write_all(bytes).await.expect("takes the hello");
-    let mut answer = [0; 68];
+    let verdict = verdict(&mut stream).await;
+    (stream, verdict)
+}
+
+async fn verdict(stream: &mut TcpStream) -> Option<u16> {
+    let mut answer = [0; HELLO_BYTES];
     let answered = in_time(stream.read_exact(&mut answer)).await.is_ok();
-    (
-        stream,
-        answered.then(|| u16::from_le_bytes([answer[6], answer[7]])),
-    )
+    answered.then(|| u16::from_le_bytes([answer[6], answer[7]]))
 }
 
 /// Waits until the other side has closed.
@@ -64,7 +71,7 @@ async fn closed(stream: &mut TcpStream) {
 /// A peer by hand: accepts one connection and answers its hello.
 async fn accept(listener: &TcpListener, answer: &[u8]) -> TcpStream {
     let (mut stream, _) = in_time(listener.accept()).await.expect("accepts");
-    in_time(stream.read_exact(&mut [0; 68]))
+    in_time(stream.read_exact(&mut [0; HELLO_BYTES]))
         .await
         .expect("a hello");
     stream.write_all(answer).await.expect("takes the answer");
@@ -98,7 +105,7 @@ async fn refusals_name_their_reason() {
     let three = Cluster::hello(3, 5);
     let (other, stranger) = (ClusterId(0xc2), NodeId(4));
     let cases = [
-        (1, three, 1, 1),
+        (1, three, 1, VERSION + 1),
         (
             2,
             Hello {
@@ -106,7 +113,7 @@ async fn refusals_name_their_reason() {
                 ..three
             },
             1,
-            0,
+            VERSION,
         ),
         (
             3,
@@ -115,7 +122,7 @@ async fn refusals_name_their_reason() {
                 ..three
             },
             1,
-            0,
+            VERSION,
         ),
         (
             4,
@@ -124,9 +131,9 @@ async fn refusals_name_their_reason() {
                 ..three
             },
             1,
-            0,
+            VERSION,
         ),
-        (5, three, 2, 0),
+        (5, three, 2, VERSION),
         (
             6,
             Hello {
@@ -134,7 +141,7 @@ async fn refusals_name_their_reason() {
                 ..three
             },
             1,
-            0,
+            VERSION,
         ),
     ];
     for (code, from, to, version) in cases {
@@ -148,7 +155,7 @@ async fn refusals_name_their_reason() {
     }
     assert!(!one.status().peers[&NodeId(3)].accepted);
     others_work(&mut one, &mut two).await;
-    let (_stream, verdict) = dial(&one, &hello(&three, 1, 0, 0)).await;
+    let (_stream, verdict) = dial(&one, &hello(&three, 1, VERSION, 0)).await;
     assert_eq!(verdict, Some(0), "and the true third is welcome");
 }
 
@@ -156,7 +163,7 @@ async fn refusals_name_their_reason() {
 async fn an_earlier_life_is_refused_and_a_later_one_takes_over() {
     let cluster = Cluster::new(2);
     let mut one = cluster.start(1).await;
-    let life = |boot| hello(&Cluster::hello(2, boot), 1, 0, 0);
+    let life = |boot| hello(&Cluster::hello(2, boot), 1, VERSION, 0);
     let (mut fifth, verdict) = dial(&one, &life(5)).await;
     assert_eq!(verdict, Some(0));
     fifth
@@ -201,7 +208,7 @@ async fn a_life_that_leaps_locks_nobody_out() {
         })
     };
     let mut one = Tcp::bind(config).await.expect("binds");
-    let life = |boot| hello(&Cluster::hello(2, boot), 1, 0, 0);
+    let life = |boot| hello(&Cluster::hello(2, boot), 1, VERSION, 0);
     assert_eq!(dial(&one, &life(u64::MAX)).await.1, Some(LEAP));
     assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody is asked about it");
     let (mut stream, verdict) = dial(&one, &life(5)).await;
@@ -224,7 +231,7 @@ async fn a_refusal_says_nothing_of_who_refuses() {
     };
     let mut stream = TcpStream::connect(one.local_addr()).await.expect("listens");
     stream
-        .write_all(&hello(&stranger, 1, 0, 0))
+        .write_all(&hello(&stranger, 1, VERSION, 0))
         .await
         .expect("taken");
     stream.shutdown().await.expect("says goodbye");
@@ -233,7 +240,7 @@ async fn a_refusal_says_nothing_of_who_refuses() {
         .await
         .expect("an answer");
     let nobody = Hello::new(ClusterId(0), NodeId(0), DiskId(0), 0);
-    assert_eq!(answer, hello(&nobody, 2, 0, CLUSTER));
+    assert_eq!(answer, hello(&nobody, 2, VERSION, CLUSTER));
 }
 
 /// No deadline helps here, it is longer than the test's patience: whoever speaks has a place.
@@ -244,17 +251,30 @@ async fn a_crowd_of_half_hellos_keeps_no_node_out() {
     config.handshake_timeout = 10 * PATIENCE;
     let places = config.handshakes_address_max;
     let mut one = Tcp::bind(config).await.expect("binds");
-    let half = &hello(&Cluster::hello(2, 1), 1, 0, 0)[..40];
+    let whole = hello(&Cluster::hello(2, 1), 1, VERSION, 0);
+    let (half, rest) = whole.split_at(40);
     let mut crowd = Vec::new();
     for _ in 0..90 {
         let mut stream = TcpStream::connect(one.local_addr()).await.expect("listens");
         let _displaced = stream.write_all(half).await;
         crowd.push(stream);
     }
+    let dropped = (crowd.len() - places) as u64;
     until("a full house", || {
-        one.status().handshakes_dropped == (crowd.len() - places) as u64
+        one.status().handshakes_dropped == dropped
     })
     .await;
+    // One that needs a moment between its words, as on any network.
+    let mut honest = TcpStream::connect(one.local_addr()).await.expect("listens");
+    honest.write_all(half).await.expect("taken");
+    until("it has come in", || {
+        one.status().handshakes_dropped == dropped + 1
+    })
+    .await;
+    let _closed = honest.write_all(rest).await;
+    let verdict = verdict(&mut honest).await;
+    assert_eq!(verdict, Some(0), "who speaks keeps its place");
+    drop(honest);
     let mut two = cluster.start(2).await;
     others_work(&mut one, &mut two).await;
 }
@@ -263,15 +283,15 @@ async fn a_crowd_of_half_hellos_keeps_no_node_out() {
 async fn garbage_at_the_port_leaves_the_others_working() {
     let cluster = Cluster::new(3);
     let (mut one, mut two) = (cluster.start(1).await, cluster.start(2).await);
-    let three = hello(&Cluster::hello(3, 1), 1, 0, 0);
+    let three = hello(&Cluster::hello(3, 1), 1, VERSION, 0);
     let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut throw = Vec::new();
-    for bytes in [0, 1, 7, 8, 67, 68, 100, 100_000] {
+    for bytes in [0, 1, 7, 8, HELLO_BYTES - 1, HELLO_BYTES, 100, 100_000] {
         let mut garbage = vec![0; bytes];
         rng.fill_bytes(&mut garbage);
         throw.push(garbage);
     }
-    for half in [4, 8, 40, 67] {
+    for half in [4, 8, 40, HELLO_BYTES - 1] {
         throw.push(three[..half].to_vec());
     }
     for bit in 0..three.len() * 8 {
@@ -313,7 +333,7 @@ async fn corrupt_and_oversize_frames_close_only_their_connection() {
         streams.push(bad);
     }
     for (corrupt_before, bad) in streams.iter().enumerate() {
-        let (mut stream, verdict) = dial(&one, &hello(&Cluster::hello(3, 1), 1, 0, 0)).await;
+        let (mut stream, verdict) = dial(&one, &hello(&Cluster::hello(3, 1), 1, VERSION, 0)).await;
         assert_eq!(verdict, Some(0));
         stream
             .write_all(&[&good[..], bad].concat())
@@ -382,7 +402,7 @@ async fn a_dialer_checks_who_answers() {
                 ..own
             },
             1,
-            0,
+            VERSION,
             0,
         ),
         hello(
@@ -391,7 +411,7 @@ async fn a_dialer_checks_who_answers() {
                 ..own
             },
             1,
-            0,
+            VERSION,
             0,
         ),
         hello(
@@ -400,14 +420,14 @@ async fn a_dialer_checks_who_answers() {
                 ..own
             },
             1,
-            0,
+            VERSION,
             0,
         ),
-        hello(&own, 3, 0, 0),
-        hello(&Hello { boot: 13, ..own }, 1, 0, 0),
-        hello(&own, 1, 1, 0),
-        hello(&own, 1, 0, 2),
-        [0; 68],
+        hello(&own, 3, VERSION, 0),
+        hello(&Hello { boot: 13, ..own }, 1, VERSION, 0),
+        hello(&own, 1, VERSION + 1, 0),
+        hello(&own, 1, VERSION, 2),
+        [0; HELLO_BYTES],
     ];
     for answer in answers {
         let mut stream = accept(&two, &answer).await;
@@ -415,7 +435,7 @@ async fn a_dialer_checks_who_answers() {
         let _end_or_reset = in_time(stream.read_to_end(&mut told)).await;
         assert!(told.is_empty(), "nothing is told to the wrong one");
     }
-    let mut stream = accept(&two, &hello(&own, 1, 0, 0)).await;
+    let mut stream = accept(&two, &hello(&own, 1, VERSION, 0)).await;
     let mut frame = vec![0; 22];
     in_time(stream.read_exact(&mut frame))
         .await
@@ -436,7 +456,7 @@ async fn a_dialer_checks_who_answers() {
 async fn a_broken_stream_is_not_continued_on_the_next() {
     let cluster = Cluster::new(2);
     let two = listener(&cluster, 2);
-    let answer = hello(&Cluster::hello(2, 1), 1, 0, 0);
+    let answer = hello(&Cluster::hello(2, 1), 1, VERSION, 0);
     let mut one = cluster.start(1).await;
     let big = message(1, 14 << 20);
     for number in 0..3 {
@@ -476,7 +496,7 @@ async fn a_broken_stream_is_not_continued_on_the_next() {
 async fn a_peer_that_shows_no_life_is_given_up() {
     let cluster = Cluster::new(2);
     let two = listener(&cluster, 2);
-    let answer = hello(&Cluster::hello(2, 1), 1, 0, 0);
+    let answer = hello(&Cluster::hello(2, 1), 1, VERSION, 0);
     let mut config = cluster.config(1, 1);
     config.pulse_interval = Duration::from_millis(50);
     config.silence_max = Duration::from_millis(200);
@@ -502,7 +522,7 @@ async fn a_quiet_connection_between_the_living_stays() {
         nodes[1].status().peers[&NodeId(1)].connected
     })
     .await;
-    let (mut stream, verdict) = dial(&nodes[0], &hello(&Cluster::hello(3, 1), 1, 0, 0)).await;
+    let (mut stream, verdict) = dial(&nodes[0], &hello(&Cluster::hello(3, 1), 1, VERSION, 0)).await;
     assert_eq!(verdict, Some(0));
     in_time(stream.read_exact(&mut [0; 33]))
         .await
@@ -520,13 +540,13 @@ async fn a_later_life_makes_the_stream_to_the_earlier_one_close() {
     let mut config = cluster.config(1, 1);
     config.silence_max = 10 * PATIENCE;
     let mut one = Tcp::bind(config).await.expect("binds");
-    let mut earlier = accept(&two, &hello(&Cluster::hello(2, 1), 1, 0, 0)).await;
+    let mut earlier = accept(&two, &hello(&Cluster::hello(2, 1), 1, VERSION, 0)).await;
     until("connected", || one.status().peers[&NodeId(2)].connected).await;
     // The machine lost power: nothing ended the stream to it, but here it is again.
-    let (_inbound, verdict) = dial(&one, &hello(&Cluster::hello(2, 2), 1, 0, 0)).await;
+    let (_inbound, verdict) = dial(&one, &hello(&Cluster::hello(2, 2), 1, VERSION, 0)).await;
     assert_eq!(verdict, Some(0));
     closed(&mut earlier).await;
-    let mut later = accept(&two, &hello(&Cluster::hello(2, 2), 1, 0, 0)).await;
+    let mut later = accept(&two, &hello(&Cluster::hello(2, 2), 1, VERSION, 0)).await;
     one.send(NodeId(2), Lane::Control, message(1, 10).into());
     one.flush();
     let mut frame = vec![0; 22];

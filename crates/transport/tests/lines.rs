@@ -4,10 +4,11 @@ mod net;
 
 use net::{CLUSTER, Cluster, message, next, recv, send, until};
 use std::fmt;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use synod_transport::{ClusterId, Lane, NodeId, Tcp};
+use synod_transport::{ClusterId, Lane, NodeId, Tcp, TcpConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tracing::field::{Field, Visit};
@@ -173,3 +174,40 @@ async fn a_task_that_panics_ends_the_transport_and_is_told() {
 /// Fewer than are told of one source in a while.
 const PANICS: u64 = 3;
 const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// N2. A copy of a disk that is started later counts higher. While the original lives it does not take its
+/// place, and both hear of each other; when the original is gone the copy is the node.
+#[tokio::test]
+async fn a_copy_does_not_take_the_place_of_who_lives() {
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.clone());
+    let cluster = Cluster::new(2);
+    let quick = |mut config: TcpConfig| {
+        config.pulse_interval = Duration::from_millis(100);
+        config
+    };
+    let bind = async |config| Tcp::bind(quick(config)).await.expect("binds");
+    let mut one = bind(cluster.config(1, 1)).await;
+    let mut original = bind(cluster.config(2, 5)).await;
+    until("both ways stand", || {
+        let (there, here) = (&one.status().peers[&NodeId(2)], original.status());
+        there.connected && there.accepted && here.peers[&NodeId(1)].connected
+    })
+    .await;
+    let elsewhere = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let mut copy = bind(cluster.config_at(2, 6, elsewhere)).await;
+    until("refused", || copy.status().refused_by_peers > 0).await;
+    until("all are told", || {
+        let both = heard.count("peer_twice").min(heard.count("own_twin"));
+        both.min(heard.count("refused_by_peer")) > 0
+    })
+    .await;
+    assert!(!copy.status().peers[&NodeId(1)].connected);
+    send(&mut one, 2, Lane::Control, message(1, 10));
+    assert_eq!(next(&mut original).await, (NodeId(1), message(1, 10)));
+    send(&mut original, 1, Lane::Control, message(2, 10));
+    assert_eq!(next(&mut one).await, (NodeId(2), message(2, 10)));
+    drop(original);
+    send(&mut copy, 1, Lane::Control, message(3, 10));
+    assert_eq!(next(&mut one).await, (NodeId(2), message(3, 10)));
+}

@@ -12,8 +12,8 @@ pub(crate) fn run(data: &[u8]) {
     let mut script = Script::new(data);
     let (sealed, beside) = (script.flag(), script.flag());
     let mut file = script.rest().to_vec();
-    if sealed && let Some((body, sum)) = file.split_last_chunk_mut::<4>() {
-        *sum = crc32c::crc32c(body).to_le_bytes();
+    if sealed {
+        seal(&mut file);
     }
     let disk = Memory::default();
     disk.put(FILE, &file);
@@ -47,6 +47,25 @@ pub(crate) fn run(data: &[u8]) {
     if let Some(third) = again(&disk, expected.boot, load(&disk)) {
         assert_eq!(third.admit(&peer), met);
     }
+}
+
+/// Puts the right checksum where the lengths in front of it say that it stands; nowhere, when they lead outside.
+fn seal(file: &mut [u8]) {
+    if let Some(at) = sum_at(file)
+        && let Some((body, rest)) = file.split_at_mut_checked(at)
+        && let Some(sum) = rest.first_chunk_mut()
+    {
+        *sum = crc32c::crc32c(body).to_le_bytes();
+    }
+}
+
+/// Behind the founding and the peers, each with its length before it.
+fn sum_at(file: &[u8]) -> Option<usize> {
+    let founding_bytes = u16::from_le_bytes(*file.get(FOUNDING_AT..)?.first_chunk()?);
+    let peers_at = FOUNDING_AT + 2 + usize::from(founding_bytes);
+    let peers = u32::from_le_bytes(*file.get(peers_at..)?.first_chunk()?);
+    let peers_bytes = usize::try_from(peers).ok()?.checked_mul(PEER_BYTES)?;
+    (peers_at + 4).checked_add(peers_bytes)
 }
 
 /// What opened once opens again, unless that was the last boot there can be: a life takes a number that none had
@@ -95,5 +114,29 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
 
 const CLUSTER: ClusterId = ClusterId(7);
 const NODE: NodeId = NodeId(1);
+/// Where the length of the founding stands.
+const FOUNDING_AT: usize = 81;
+const PEER_BYTES: usize = 40;
 const FILE: &str = "identity";
 const PART: &str = "identity.part";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Were the checksum put elsewhere, everything would be refused, and nothing behind that looked at.
+    #[test]
+    fn what_is_sealed_opens() {
+        for seed in &seeds()[1..] {
+            let mut file = seed[2..].to_vec();
+            // Another disk id, under the checksum of the old one.
+            file[30] ^= 1;
+            let disk = Memory::default();
+            disk.put(FILE, &file);
+            assert!(matches!(load(&disk), Err(IdentityError::Damaged)));
+            seal(&mut file);
+            disk.put(FILE, &file);
+            assert!(load(&disk).is_ok());
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::*;
-use crate::body::{Name, encode};
+use crate::body::encode;
 use crate::log::Log;
 use crate::sim::SimDisk;
 use synod_wal::{Options, Wal};
@@ -66,6 +66,7 @@ fn apply(applier: &mut Applier<Commands>, incarnation: u64, sequence: u64, comma
             kind: Kind::Commands,
             body,
             tickets,
+            in_doubt: false,
         })
         .unwrap();
 }
@@ -101,6 +102,59 @@ fn a_name_is_applied_once_and_names_only_rise_also_across_a_snapshot() {
     );
 }
 
+/// Whoever waits for a command.
+struct Waits(std::sync::mpsc::Sender<Failure>);
+
+impl Ticket<Commands> for Waits {
+    fn applied(self, _: usize) {
+        panic!("a name that does not rise was applied");
+    }
+    fn read(self, _: &Commands) {}
+    fn failed(self, failure: Failure) {
+        self.0.send(failure).unwrap();
+    }
+}
+
+#[test]
+fn a_name_that_does_not_rise_is_refused_as_that() {
+    let wal = Wal::open(SimDisk::new(1), Options::default()).unwrap();
+    let mut applier = applier(Log::snapshots(&wal));
+    apply(&mut applier, 5, 1, "a");
+    let (reason, leader) = (Reason::NameUsed, None);
+    let refused = Failure::Rejected { reason, leader };
+    // A snapshot may have brought what seems to be passed over.
+    for (index, in_doubt, failure) in [(2, false, refused), (3, true, Failure::Unknown)] {
+        let (to, failures) = std::sync::mpsc::channel();
+        let name = Name {
+            node: 1,
+            incarnation: 4,
+            sequence: 9,
+        };
+        let done = applier.run(Job::Apply {
+            at: Position {
+                index,
+                ..Position::default()
+            },
+            kind: Kind::Commands,
+            body: encode(name, ["b", "c"].map(Bytes::from).iter()),
+            tickets: vec![Some(Waits(to.clone())), Some(Waits(to))],
+            in_doubt,
+        });
+        match done.unwrap().unwrap() {
+            Done::NameUsed { index: at, last } => {
+                let last = (last.incarnation, last.sequence);
+                assert_eq!((at, last, in_doubt), (index, (5, 1), false));
+            }
+            done => assert!(in_doubt, "{done:?}"),
+        }
+        assert!(failures.try_iter().eq([failure; 2]));
+        assert_eq!(
+            (&applier.machine().0[..], applier.applied()),
+            (&b"a"[..], index)
+        );
+    }
+}
+
 /// However it is cut, the machine sees each command once, in its place.
 #[test]
 fn an_entry_may_be_applied_in_pieces() {
@@ -122,6 +176,7 @@ fn an_entry_may_be_applied_in_pieces() {
         kind: Kind::Commands,
         body: encode(name, commands.iter()),
         tickets: vec![Some(Nobody), None, Some(Nobody), Some(Nobody)],
+        in_doubt: false,
     };
     let mut seen = Vec::new();
     loop {
@@ -156,6 +211,7 @@ fn a_gap_is_refused() {
         kind: Kind::Noop,
         body,
         tickets: vec![],
+        in_doubt: false,
     });
     assert!(matches!(
         gap,

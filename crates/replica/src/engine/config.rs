@@ -19,6 +19,9 @@ pub struct EngineConfig {
     pub node: NodeId,
     /// Which life of this node this is: higher than in any life before.
     pub incarnation: u64,
+    /// Names of this life count from here on. Drawn at random, so that no copy of the disk, whose lives
+    /// count alike, gives a name that this life gives too.
+    pub sequence_base: u64,
     /// Bytes of an entry's body; a larger command is refused.
     pub body_bytes_max: usize,
     /// Bytes of bodies of this node's own commands in one write.
@@ -58,6 +61,7 @@ impl EngineConfig {
             group,
             node,
             incarnation,
+            sequence_base: 0,
             body_bytes_max: 1 << 20,
             write_bytes_max: 4 << 20,
             record_bytes_max: usize::MAX,

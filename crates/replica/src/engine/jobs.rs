@@ -4,6 +4,7 @@ use synod_wal::Snapshot;
 
 use super::{Effect, Engine};
 use crate::applier::{Done, Job};
+use crate::body::Name;
 use crate::events::Event;
 use crate::machine::{Failure, Reason};
 use crate::protocol::{Committed, Kind, Protocol};
@@ -15,8 +16,17 @@ impl<P: Protocol, T> Engine<P, T> {
     pub fn handle_done(&mut self, done: Done) {
         match done {
             Done::Applied(index) => self.applied = index,
+            Done::NameUsed { index, last } => {
+                self.applied = index;
+                self.outlive(last);
+            }
             Done::Frozen(frozen) => self.ready.push_back(Effect::Task(Task::Save(frozen))),
         }
+    }
+
+    /// How many snapshots have become durable in this life.
+    pub(crate) fn snapshots(&self) -> u64 {
+        self.snapshots_taken + self.snapshots_received
     }
 
     /// Holds back what is for the applier, or does not any more. The rest goes on: frames,
@@ -33,8 +43,13 @@ impl<P: Protocol, T> Engine<P, T> {
 
     pub(super) fn apply(&mut self, Committed { at, kind, body }: Committed) {
         let bytes = body.len() as u64 + ENTRY_OVERHEAD_BYTES;
+        let (mut in_doubt, mut used) = (false, None);
         let (tickets, overtaken) = match kind {
-            Kind::Commands => self.proposals.applied(&body),
+            Kind::Commands => {
+                in_doubt = self.proposals.is_in_doubt(&body);
+                used = self.proposals.used_by(&body);
+                self.proposals.applied(&body)
+            }
             Kind::Noop | Kind::Membership => Default::default(),
         };
         self.handed = at.index;
@@ -43,15 +58,20 @@ impl<P: Protocol, T> Engine<P, T> {
             kind,
             body,
             tickets,
+            in_doubt,
         });
+        let why = used.map_or(Reason::Overtaken, |_| Reason::NameUsed);
         overtaken
             .lost
             .into_iter()
-            .for_each(|ticket| self.reject(ticket, Reason::Overtaken));
+            .for_each(|ticket| self.reject(ticket, why));
         overtaken
             .in_doubt
             .into_iter()
             .for_each(|ticket| self.fail(ticket, Failure::Unknown));
+        if let Some(name) = used {
+            self.outlive(name);
+        }
         // The leader that had them is gone. Where epochs need not rise, a no-op says less: it may fill
         // a gap in what that leader began, and the rest of it stands behind.
         if P::EPOCHS_RISE || kind != Kind::Noop {
@@ -63,6 +83,25 @@ impl<P: Protocol, T> Engine<P, T> {
         self.serve();
         if self.transfer.applied(bytes, self.snapshot_interval()) {
             self.jobs.push_back(Job::Freeze);
+        }
+    }
+
+    /// In the name of this node another life of it proposes, and this is what was applied of that. Behind
+    /// a name that is above those of this life nothing of it can ever be applied: what waits is refused,
+    /// and what comes is, before it is proposed.
+    fn outlive(&mut self, name: Name) {
+        if self.proposals.is_outlived() {
+            return;
+        }
+        let incarnation = name.incarnation;
+        self.note(Event::NameUsed { incarnation });
+        if self.proposals.is_outlived_by(name) {
+            let (lost, in_doubt) = self.proposals.outlive();
+            lost.into_iter()
+                .for_each(|ticket| self.reject(ticket, Reason::NameUsed));
+            in_doubt
+                .into_iter()
+                .for_each(|ticket| self.fail(ticket, Failure::Unknown));
         }
     }
 

@@ -207,6 +207,17 @@ impl<P: Protocol, T> Engine<P, T> {
     }
 }
 
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotLeader => Self::NotLeader,
+            Refusal::Busy => Self::Busy,
+            Refusal::Full => Self::Full,
+            Refusal::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
 impl From<Denial> for Reason {
     fn from(denial: Denial) -> Self {
         match denial {

@@ -49,11 +49,15 @@ pub(super) struct Overtaken<T> {
 pub(super) struct Proposals<T> {
     node: u64,
     incarnation: u64,
+    /// Names count from here on.
+    base: u64,
     sequence: u64,
     queue: VecDeque<Proposal<T>>,
     queued_bytes: usize,
     open: BTreeMap<u64, Open<T>>,
     open_count: usize,
+    /// A later life of this node has spoken: no name of this one can be applied any more.
+    is_outlived: bool,
     /// No deadline is before this one. It may be earlier than the earliest: a look then finds
     /// nothing and moves it.
     wake: Option<Instant>,
@@ -69,15 +73,17 @@ impl<T> Default for Overtaken<T> {
 }
 
 impl<T> Proposals<T> {
-    pub(super) fn new(node: u64, incarnation: u64) -> Self {
+    pub(super) fn new(node: u64, incarnation: u64, base: u64) -> Self {
         Self {
             node,
             incarnation,
-            sequence: 0,
+            base,
+            sequence: base,
             queue: VecDeque::new(),
             queued_bytes: 0,
             open: BTreeMap::new(),
             open_count: 0,
+            is_outlived: false,
             wake: None,
         }
     }
@@ -212,6 +218,46 @@ impl<T> Proposals<T> {
         (tickets, overtaken)
     }
 
+    /// Whether this body is one of this incarnation's whose end a snapshot may cover.
+    pub(super) fn is_in_doubt(&self, body: &[u8]) -> bool {
+        let ours = |name: &Name| (name.node, name.incarnation) == (self.node, self.incarnation);
+        let open = body::name(body).filter(ours);
+        open.and_then(|name| self.open.get(&name.sequence))
+            .is_some_and(|open| open.in_doubt)
+    }
+
+    /// The name of a body that another life proposed in this node's name, and it is no earlier one: a
+    /// later one, or with a copy of this disk one that counts alike.
+    pub(super) fn used_by(&self, body: &[u8]) -> Option<Name> {
+        body::name(body).filter(|name| {
+            let counts_alike = name.incarnation == self.incarnation;
+            let was_given_here = self.base < name.sequence && name.sequence <= self.sequence;
+            let is_of_copy = counts_alike && !was_given_here;
+            name.node == self.node && (is_of_copy || name.incarnation > self.incarnation)
+        })
+    }
+
+    /// Whether no name of this life can be applied behind this one.
+    pub(super) fn is_outlived_by(&self, name: Name) -> bool {
+        (name.incarnation, name.sequence) > (self.incarnation, self.sequence)
+    }
+
+    pub(super) fn is_outlived(&self) -> bool {
+        self.is_outlived
+    }
+
+    /// Takes everyone, for good: who surely gets nothing any more, and whose end a snapshot may cover.
+    pub(super) fn outlive(&mut self) -> (Vec<T>, Vec<T>) {
+        self.is_outlived = true;
+        let is_in_doubt = |open: &Open<T>| open.in_doubt;
+        let in_doubt = self.open.iter().filter(|(_, open)| is_in_doubt(open));
+        let sequences: Vec<u64> = in_doubt.map(|(sequence, _)| *sequence).collect();
+        let take = |sequence| self.take(sequence);
+        let in_doubt = sequences.into_iter().flat_map(take).flatten().collect();
+        let (queued, sent) = self.drain();
+        (queued.into_iter().chain(sent).collect(), in_doubt)
+    }
+
     /// A snapshot is restored: what is under way may have been applied without being seen here.
     pub(super) fn doubt(&mut self) {
         self.open.values_mut().for_each(|open| open.in_doubt = true);
@@ -314,7 +360,7 @@ mod tests {
     }
 
     fn with(commands: &[(&'static str, u64)]) -> Proposals<&'static str> {
-        let mut proposals = Proposals::new(1, 2);
+        let mut proposals = Proposals::new(1, 2, 0);
         for (command, deadline) in commands {
             let deadline = at(*deadline);
             proposals.push(Proposal {

@@ -137,6 +137,7 @@ fn every_event_is_in_the_table() {
         Event::PeerLeftBehind { peer },
         Event::SnapshotDamaged { index, peer },
         Event::PeerForgot { peer },
+        Event::NameUsed { incarnation: 1 },
         Event::SlowSync { took },
         Event::FastSync {
             after: took,

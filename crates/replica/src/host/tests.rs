@@ -75,6 +75,10 @@ impl Drive for Follower {
         self.deadline
     }
 
+    fn snapshots(&self) -> u64 {
+        0
+    }
+
     fn take_tasks(&mut self) -> JoinSet<()> {
         JoinSet::new()
     }

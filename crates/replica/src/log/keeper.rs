@@ -11,7 +11,8 @@ use crate::life::Keep;
 /// What was noted last, and what is being noted.
 pub(crate) struct Keeper {
     keep: Option<Keep>,
-    generation: u64,
+    /// The generation of the log's last segment, and how many snapshots there had been.
+    noted: (u64, u64),
     under_way: Option<JoinHandle<()>>,
 }
 
@@ -19,19 +20,20 @@ impl Keeper {
     pub(crate) const fn new(keep: Option<Keep>) -> Self {
         Self {
             keep,
-            generation: 0,
+            noted: (0, 0),
             under_way: None,
         }
     }
 
-    /// Notes it if a segment was begun since: beside the loop, which a slow disk must not hold up.
-    pub(crate) fn look(&mut self, mark: Option<Mark>) {
+    /// Notes it if a segment was begun since, or a snapshot has become durable, of which there were so
+    /// many in this life: beside the loop, which a slow disk must not hold up.
+    pub(crate) fn look(&mut self, mark: Option<Mark>, snapshots: u64) {
         let under_way = self.under_way.as_ref();
         if let (Some(mark), Some(keep)) = (mark, &self.keep)
-            && mark.generation != self.generation
+            && (mark.generation, snapshots) != self.noted
             && under_way.is_none_or(JoinHandle::is_finished)
         {
-            self.generation = mark.generation;
+            self.noted = (mark.generation, snapshots);
             let keep = keep.clone();
             self.under_way = Some(spawn_blocking(move || note(&keep, mark)));
         }

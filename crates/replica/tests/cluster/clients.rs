@@ -536,6 +536,7 @@ fn named(reason: Reason) -> &'static str {
         Reason::Full => "rejected: no space",
         Reason::Poisoned => "rejected: poisoned",
         Reason::Overtaken => "rejected: overtaken",
+        Reason::NameUsed => "rejected: name used",
         _ => "rejected for another reason",
     }
 }

@@ -32,6 +32,8 @@ tests! {
     an_index_for_an_earlier_life_confirms_nothing,
     a_forward_in_the_name_of_another_life_uses_up_no_names,
     a_command_that_a_snapshot_covers_is_not_called_lost,
+    a_life_whose_names_are_used_up_is_refused_at_once,
+    a_copy_that_uses_the_names_is_not_answered_for,
     a_pull_slower_than_the_snapshots_comes_to_an_end,
     a_state_far_larger_than_the_setting_is_moved_under_load,
     a_follower_without_space_for_a_snapshot_waits_and_fills_no_leader,
@@ -110,6 +112,59 @@ fn a_forward_in_the_name_of_another_life_uses_up_no_names<C: Rig>() {
     nodes.propose(2, "honest");
     nodes.run(100);
     assert!(nodes.ends().contains(&"honest: applied 1".to_owned()));
+}
+
+/// Node 2 begins a life on its own disk that counts lower than the last one: what it proposes can never
+/// be applied, and nobody waits for that in vain.
+fn a_life_whose_names_are_used_up_is_refused_at_once<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning::default());
+    nodes.run(600);
+    let disk = nodes.nodes[&2].disk.clone();
+    nodes.start(2, disk.clone(), 5);
+    nodes.run(100);
+    nodes.propose(2, "fifth life");
+    nodes.run(100);
+    nodes.start(2, disk, 3);
+    nodes.propose(2, "waits");
+    nodes.run(100);
+    nodes.propose(2, "comes");
+    nodes.pump(2);
+    let used = "another life of this node has used its name";
+    let expected = [
+        format!("comes: {used}"),
+        "fifth life: applied 1".to_owned(),
+        format!("waits: {used}"),
+    ];
+    assert_eq!(nodes.ends(), expected);
+}
+
+/// Of two copies of a disk both propose. Whoever was not applied must not hear what the other got.
+fn a_copy_that_uses_the_names_is_not_answered_for<C: Rig>() {
+    let mut nodes = Nodes::<C>::new(Tuning::default());
+    nodes.run(600);
+    nodes.hold = |_, _, kind| kind == FORWARD;
+    nodes.propose(2, "mine");
+    nodes.run(20);
+    let mine = nodes.held.pop().unwrap();
+    let (from, to, frame) = mine.clone();
+    // The copy begins to count elsewhere.
+    let name = [2u64, 1, 1].map(u64::to_le_bytes).concat();
+    let mut copys = frame.to_vec();
+    let at = copys.windows(name.len()).position(|bytes| bytes == name);
+    copys[at.unwrap() + 16..][..8].copy_from_slice(&900u64.to_le_bytes());
+    nodes.hold = |_, _, _| false;
+    nodes.deliver((from, to, copys.into()));
+    nodes.run(100);
+    nodes.deliver(mine);
+    nodes.propose(2, "next");
+    nodes.run(100);
+    let used = "another life of this node has used its name";
+    assert_eq!(
+        nodes.ends(),
+        [format!("mine: {used}"), format!("next: {used}")]
+    );
+    let count = |id| nodes.nodes[&id].applier.machine().count;
+    assert_eq!([1, 2, 3].map(count), [1; 3]);
 }
 
 /// Its command was applied, but within a snapshot: the follower never sees it pass.

@@ -3,12 +3,14 @@
 use synod_replica::sim::SimDisk;
 use synod_replica::{
     Birth, Group, GroupId, Identity, Life, Node, NodeConfig, NodeId, OpenGroupError, Outcome,
+    Reason,
 };
 use synod_transport::{ClusterId, MemoryNetwork};
 use synod_wal::{Disk as _, OpenError, Options, Wal};
 use tokio::time::timeout;
 
 use super::config;
+use super::heard::Heard;
 use super::rig::{Counter, NEVER, alone};
 
 fn birth() -> Birth {
@@ -17,12 +19,23 @@ fn birth() -> Birth {
 
 /// As a program starts a node on a disk, with identity and log on it.
 async fn live(disk: &SimDisk) -> (Node, Group<Counter>) {
-    let mut nonce = disk.0.used()..;
-    let identity = Identity::load(disk.clone(), &birth(), || nonce.next().unwrap()).unwrap();
+    live_as(disk, || disk.0.operations()).await
+}
+
+async fn live_as(disk: &SimDisk, draw: impl FnMut() -> u64) -> (Node, Group<Counter>) {
+    live_with(disk, draw, NodeConfig::default()).await
+}
+
+async fn live_with(
+    disk: &SimDisk,
+    draw: impl FnMut() -> u64,
+    config_of_node: NodeConfig,
+) -> (Node, Group<Counter>) {
+    let identity = Identity::load(disk.clone(), &birth(), draw).unwrap();
     let wal = Wal::open(disk.clone(), noting(&identity)).unwrap();
     let transport = MemoryNetwork::new().join(NodeId(1));
     let life = identity.life().unwrap();
-    let node = Node::start(life, NodeConfig::default(), wal, transport);
+    let node = Node::start(life, config_of_node, wal, transport);
     let opened = node.open(GroupId(1), config(1, 1), Counter::default());
     let group = timeout(NEVER, opened).await.unwrap().unwrap();
     (node, group)
@@ -62,14 +75,105 @@ async fn a_node_notes_that_its_log_was_begun() {
     let (node, group) = live(&disk).await;
     let answer = timeout(NEVER, group.propose("a")).await.unwrap();
     assert_eq!(answer, Outcome::Ok(1));
-    // The note is made beside the loop.
+    noted(&disk, |(generation, _)| generation > 0).await;
+    drop(node);
+}
+
+/// What the identity says of the log: the generation of its last segment, and its end.
+fn note(disk: &SimDisk) -> (u64, u64) {
+    let identity = disk.0.fork(7).image("identity");
+    let word = |at: usize| u64::from_le_bytes(*identity[at..].first_chunk().unwrap());
+    (word(65), word(73))
+}
+
+/// Waits for a note, which is made beside the loop.
+async fn noted(disk: &SimDisk, is_it: impl Fn((u64, u64)) -> bool) {
     let noted = async {
-        while disk.0.fork(7).image("identity")[57..65] == [0; 8] {
+        while !is_it(note(disk)) {
             tokio::task::yield_now().await;
         }
     };
     timeout(NEVER, noted).await.unwrap();
+}
+
+/// Within a segment too: what a snapshot covers was there.
+#[tokio::test]
+async fn each_snapshot_notes_how_far_the_log_has_come() {
+    let disk = SimDisk::new(1);
+    let mut small = NodeConfig::default();
+    small.snapshot_log_bytes = 1_000;
+    let (node, group) = live_with(&disk, || disk.0.operations(), small).await;
+    noted(&disk, |(generation, _)| generation > 0).await;
+    let mut count = 0;
+    for _ in 0..2 {
+        let (segment, begun_at) = note(&disk);
+        let before = group.status().snapshots_taken;
+        while group.status().snapshots_taken == before {
+            count += 1;
+            let answer = timeout(NEVER, group.propose("a")).await.unwrap();
+            assert_eq!(answer, Outcome::Ok(count));
+        }
+        noted(&disk, |(generation, end)| {
+            generation == segment && end > begun_at
+        })
+        .await;
+    }
     drop(node);
+}
+
+/// Ends a life, and puts the identity back to what it was before so many others.
+async fn put_back(disk: &SimDisk, lives: u64, draw: fn(&SimDisk) -> u64) {
+    let (node, _group) = live_as(disk, || draw(disk)).await;
+    timeout(NEVER, node.shutdown()).await.unwrap();
+    let copy = disk.0.fork(7).image("identity");
+    for count in 1..=lives {
+        let (node, group) = live_as(disk, || draw(disk)).await;
+        let answer = timeout(NEVER, group.propose("a")).await.unwrap();
+        assert_eq!(answer, Outcome::Ok(count));
+        timeout(NEVER, node.shutdown()).await.unwrap();
+    }
+    disk.0.put_image("identity", &copy);
+}
+
+/// With an identity that was put back a life is counted that was lived: in its name much was said, and
+/// what it proposes below that is refused as what it is, at once, with a line.
+#[tokio::test]
+async fn a_life_on_an_identity_that_was_put_back_is_refused() {
+    // Of two lives that count alike the later one gives lower names.
+    let falls = |disk: &SimDisk| u64::MAX - disk.0.operations();
+    for lives in 1..=2 {
+        let (heard, _guard) = Heard::listen();
+        let disk = SimDisk::new(1);
+        put_back(&disk, lives, falls).await;
+        let (node, group) = live_as(&disk, || falls(&disk)).await;
+        let answer = timeout(NEVER, group.propose("b")).await.unwrap();
+        assert!(
+            matches!(
+                answer,
+                Outcome::Rejected {
+                    reason: Reason::NameUsed,
+                    ..
+                }
+            ),
+            "{answer:?}"
+        );
+        timeout(NEVER, node.shutdown()).await.unwrap();
+        let told = heard.of("name_used");
+        let first = told.first().unwrap();
+        assert!(first.contains("life 2 speaks in"), "{told:?}");
+    }
+}
+
+/// Lives that count alike give no name twice: what the one said is not taken for what the other says.
+#[tokio::test]
+async fn lives_that_count_alike_give_no_name_twice() {
+    let disk = SimDisk::new(1);
+    put_back(&disk, 1, |disk| disk.0.operations()).await;
+    let (_node, group) = live(&disk).await;
+    for count in 2..4 {
+        let answer = timeout(NEVER, group.propose("a")).await.unwrap();
+        assert_eq!(answer, Outcome::Ok(count));
+    }
 }
 
 #[tokio::test]

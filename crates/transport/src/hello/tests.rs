@@ -104,6 +104,30 @@ fn every_reason_survives_the_wire() {
     );
 }
 
+/// What an older node wrote must not be read as another reason.
+#[test]
+fn every_reason_keeps_its_code() {
+    let codes = [
+        (1, Refused::Version),
+        (2, Refused::Cluster),
+        (3, Refused::Oneself),
+        (4, Refused::UnknownNode),
+        (5, Refused::Misdirected),
+        (6, Refused::Disk),
+        (7, Refused::Stale),
+        (8, Refused::Full),
+        (9, Refused::Unstored),
+        (10, Refused::Unjudged),
+        (11, Refused::Founding),
+        (12, Refused::Twin),
+        (13, Refused::Leap),
+    ];
+    for (code, reason) in codes {
+        let refusal = Greeting::refusal(NodeId(9), reason).encode();
+        assert_eq!(refusal[6..8], [code, 0], "{reason}");
+    }
+}
+
 #[test]
 fn names_are_judged() {
     let judged = |change: fn(&mut Greeting)| {

@@ -3,7 +3,8 @@
 use super::dial::read_greeting;
 use super::events::{Source, tell};
 use super::places::{Place, Places};
-use super::shared::{Inbound, Shared};
+use super::probe::{PULSE, TWIN};
+use super::shared::{Peer, Shared};
 use super::status::count;
 use crate::backoff::Backoff;
 use crate::frame::Decoder;
@@ -90,10 +91,11 @@ async fn receive_from(
     tokio::select! {
         biased;
         () = peer.inbound.displaced(number) => {}
-        () = receive(&shared, &hello, &peer.inbound, number, reads) => {}
-        () = pulse(writes, limits.pulse_interval) => {}
+        () = receive(&shared, &hello, peer, number, reads) => {}
+        () = pulse(writes, limits.pulse_interval, peer) => {}
     }
     peer.inbound.closed(number);
+    peer.signs.end();
     tell!(
         shared, info, "peer_left", Source::Peer(node),
         peer = %node, %address, "a peer's connection has ended"
@@ -111,7 +113,10 @@ async fn welcome(
     let (to, verdict) = match read_greeting(stream).await? {
         Ok(greeting) => (
             greeting.hello.node,
-            shared.judge(&greeting, source).map(|()| greeting.hello),
+            shared
+                .judge(&greeting, source)
+                .await
+                .map(|()| greeting.hello),
         ),
         Err(Unreadable::Version(version)) => {
             count(&shared.counters.hellos_refused);
@@ -156,7 +161,7 @@ async fn part(stream: &mut TcpStream) -> io::Result<()> {
 async fn receive(
     shared: &Shared,
     hello: &Hello,
-    inbound: &Inbound,
+    peer: &Peer,
     number: u64,
     mut reads: ReadHalf<'_>,
 ) {
@@ -165,7 +170,7 @@ async fn receive(
     loop {
         match reads.read_buf(decoder.space()).await {
             Ok(0) => return,
-            Ok(_) => {}
+            Ok(_) => peer.signs.show(),
             Err(error) => {
                 tracing::debug!(peer = %node, %error, "the stream from a peer broke");
                 return;
@@ -175,7 +180,7 @@ async fn receive(
             match decoder.poll_frame() {
                 Ok(Some(message)) => {
                     shared.counters.received(message.len());
-                    if !inbound.hand_over(number, life, message).await {
+                    if !peer.inbound.hand_over(number, life, message).await {
                         return;
                     }
                 }
@@ -194,13 +199,16 @@ async fn receive(
 }
 
 /// Shows the dialer that this end lives, also while it reads nothing because its owner takes
-/// nothing.
-async fn pulse(writes: WriteHalf<'_>, every: Duration) {
+/// nothing; and tells it when another life of it has come.
+async fn pulse(writes: WriteHalf<'_>, every: Duration, peer: &Peer) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        match writes.try_write(&[0]) {
+        let byte = tokio::select! {
+            _ = ticks.tick() => PULSE,
+            () = peer.signs.twin() => TWIN,
+        };
+        match writes.try_write(&[byte]) {
             Ok(_) => {}
             // Then there are pulses under way already.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}

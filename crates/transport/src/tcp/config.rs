@@ -74,7 +74,9 @@ pub struct TcpConfig {
     /// The same for one address, and for each address of a peer beside those. Default 16. A network
     /// of IPv6 that is 64 bits long counts as one address, unless it is a peer's.
     pub handshakes_address_max: usize,
-    /// How long connecting and saying hello may take, in both directions. Default 2 s.
+    /// How long connecting and saying hello may take, in both directions. Default 2 s. A later life of a
+    /// peer whose earlier one is connected waits for three quarters of it, for the earlier to show that it
+    /// lives: longer than `pulse_interval`, or two copies of a disk are not told from a restart.
     pub handshake_timeout: Duration,
     /// The first wait after a failed attempt to connect. Default 20 ms.
     pub backoff_min: Duration,

@@ -2,6 +2,7 @@
 
 use super::events::{Source, tell};
 use super::link::Progress;
+use super::probe::{PULSE, TWIN};
 use super::shared::{Peer, Shared};
 use super::status::count;
 use crate::backoff::Backoff;
@@ -106,6 +107,7 @@ async fn connect(shared: &Shared, id: NodeId, peer: &Peer) -> Result<TcpStream, 
     }
     shared
         .judge(&answer, Source::Peer(id))
+        .await
         .map_err(|_| DialError::Unwelcome)?;
     Ok(stream)
 }
@@ -170,11 +172,18 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: TcpStream) {
                     break;
                 }
             }
-            alive = hear(&stream) => {
-                if !alive {
+            sign = hear(&stream) => {
+                let Some(sign) = sign else {
                     break;
-                }
+                };
                 heard = Instant::now();
+                peer.signs.show();
+                if sign == TWIN {
+                    tell!(
+                        shared, error, "own_twin", source, peer = %id,
+                        "a peer has met another life of this node: its disk was copied"
+                    );
+                }
             }
             () = sleep_until(heard + shared.limits.silence_max) => {
                 count(&shared.counters.silences);
@@ -184,20 +193,20 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: TcpStream) {
         }
     }
     peer.link.close(&shared.counters);
+    peer.signs.end();
     tell!(shared, info, "peer_lost", source, peer = %id, "lost the connection to a peer");
 }
 
-/// Waits for a pulse; false when there will be no more. What it says does not matter.
-async fn hear(stream: &TcpStream) -> bool {
+/// Waits for a sign of life; `None` when there will be no more.
+async fn hear(stream: &TcpStream) -> Option<u8> {
+    let mut signs = [PULSE; 64];
     loop {
-        if stream.readable().await.is_err() {
-            return false;
-        }
-        match stream.try_read(&mut [0; 64]) {
-            Ok(0) => return false,
-            Ok(_) => return true,
+        stream.readable().await.ok()?;
+        match stream.try_read(&mut signs) {
+            Ok(0) => return None,
+            Ok(read) => return signs[..read].iter().max().copied(),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return false,
+            Err(_) => return None,
         }
     }
 }

@@ -10,6 +10,8 @@
 //! | `peer_left` | info | a peer's connection has ended |
 //! | `refused_by_peer` | warn | a peer does not want to talk to this node, and why |
 //! | `hello_refused` | warn | this node does not want to talk to whoever said hello, and why |
+//! | `peer_twice` | error | a later life of a peer came while the earlier one lives: its disk was copied |
+//! | `own_twin` | error | a peer has met another life of this node: its disk was copied |
 //! | `stranger` | info | somebody said something other than a hello, or nothing in time |
 //! | `stream_corrupt` | warn | what a peer sends is damaged |
 //! | `admit_panicked` | error | whoever was asked whether a peer is welcome panicked, and with which words |

@@ -10,6 +10,7 @@ mod dial;
 mod events;
 mod link;
 mod places;
+mod probe;
 mod sendqueue;
 mod shared;
 mod status;
@@ -70,9 +71,9 @@ pub struct Tcp {
     _arrivals_to: mpsc::UnboundedSender<Arrival>,
     address: SocketAddr,
     frame_bytes_max: usize,
-    /// None of them ends before the transport does. Aborted when dropped.
     /// Of whom something was handed over, and in which of its lives it said that.
     lives: BTreeMap<NodeId, u64>,
+    /// None of them ends before the transport does. Aborted when dropped.
     tasks: JoinSet<()>,
     /// A task ended, so peers are not accepted or dialed any more.
     ended: bool,

@@ -3,6 +3,7 @@
 use super::config::Admit;
 use super::events::{Lines, Source, tell, what_panicked};
 use super::link::Link;
+use super::probe::Signs;
 use super::status::{Counters, PeerStatus, Status, count};
 use crate::hello::{Greeting, Incarnations};
 use crate::{Hello, NodeId, Refused, TcpConfig};
@@ -77,6 +78,7 @@ impl Shared {
                         link,
                         inbound,
                         returned: Notify::new(),
+                        signs: Signs::new(),
                     },
                 )
             });
@@ -145,20 +147,15 @@ impl Shared {
     }
 
     /// Whether to talk to whoever sent this greeting, from `source`.
-    pub(crate) fn judge(&self, greeting: &Greeting, source: Source) -> Result<(), Refused> {
+    pub(crate) async fn judge(&self, greeting: &Greeting, source: Source) -> Result<(), Refused> {
         let hello = &greeting.hello;
-        let judged = greeting.judge(&self.hello).and_then(|()| {
-            let peer = self.peers.get(&hello.node).ok_or(Refused::UnknownNode)?;
-            // Before anything is made of it that lasts.
-            self.incarnations().judge(hello)?;
-            self.admit(hello, source)?;
-            let later = self.incarnations().meet(hello)?;
-            if later {
-                // Its earlier life, to which this stream leads, will not answer any more.
-                peer.link.close(&self.counters);
-            }
-            Ok(())
-        });
+        let judged = match self.known(greeting) {
+            Ok(peer) => match self.probe(peer, hello).await {
+                Ok(()) => self.meet(peer, hello, source),
+                refused => refused,
+            },
+            Err(refused) => Err(refused),
+        };
         if let Err(reason) = &judged {
             count(&self.counters.hellos_refused);
             let Hello {
@@ -174,6 +171,45 @@ impl Shared {
             );
         }
         judged
+    }
+
+    /// The peer that this is a greeting of, as far as names and lives tell.
+    fn known(&self, greeting: &Greeting) -> Result<&Peer, Refused> {
+        greeting.judge(&self.hello)?;
+        let hello = &greeting.hello;
+        let peer = self.peers.get(&hello.node).ok_or(Refused::UnknownNode)?;
+        // Before anything is made of it that lasts.
+        self.incarnations().judge(hello)?;
+        Ok(peer)
+    }
+
+    /// Lets a later life in only when the earlier one is gone or silent. Both are told of each other: the
+    /// earlier one on its connection, the later one by the refusal.
+    async fn probe(&self, peer: &Peer, hello: &Hello) -> Result<(), Refused> {
+        let is_later = self.incarnations().is_later(hello);
+        let wait = self.limits.handshake_timeout * 3 / 4;
+        if !is_later || peer.signs.is_silent(wait, || peer.is_connected()).await {
+            return Ok(());
+        }
+        tell!(
+            self, error, "peer_twice", Source::Peer(hello.node),
+            peer = %hello.node, disk = %hello.disk, boot = hello.boot,
+            "two lives of a peer are there at once: its disk was copied"
+        );
+        if peer.inbound.is_open() {
+            peer.signs.tell_of_twin();
+        }
+        Err(Refused::Twin)
+    }
+
+    fn meet(&self, peer: &Peer, hello: &Hello, source: Source) -> Result<(), Refused> {
+        self.admit(hello, source)?;
+        let later = self.incarnations().meet(hello)?;
+        if later {
+            // Its earlier life, to which this stream leads, will not answer any more.
+            peer.link.close(&self.counters);
+        }
+        Ok(())
     }
 
     /// Whether a peer's name has led to this address.
@@ -207,9 +243,15 @@ pub(crate) struct Peer {
     pub(crate) inbound: Inbound,
     /// The peer has shown itself: it is worth dialing now.
     pub(crate) returned: Notify,
+    /// What the life of it that is here shows.
+    pub(crate) signs: Signs,
 }
 
 impl Peer {
+    fn is_connected(&self) -> bool {
+        self.link.is_connected() || self.inbound.is_open()
+    }
+
     /// Its name was looked up.
     pub(crate) fn note(&self, found: &[SocketAddr]) {
         let found = found.iter().map(|address| address.ip().to_canonical());

@@ -1,0 +1,136 @@
+//! Whether an earlier life of a peer still lives when a later one comes.
+//!
+//! A process that has ended has no connections any more, or, where nobody could end them, shows nothing on
+//! them: then the later life is the node's. Two that live at once run on two copies of one disk, and the
+//! one that was here keeps its place.
+//!
+//! An acceptor writes single bytes to whoever dialed it: [`PULSE`] now and then, and [`TWIN`] when another
+//! life of the dialer has come and was refused.
+
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// What one peer shows on its connections.
+#[derive(Debug)]
+pub(crate) struct Signs {
+    /// How many signs of life there were. A connection that ends makes a change that is none.
+    seen: watch::Sender<u64>,
+    twin: Notify,
+}
+
+impl Signs {
+    pub(crate) fn new() -> Self {
+        Self {
+            seen: watch::Sender::new(0),
+            twin: Notify::new(),
+        }
+    }
+
+    /// It showed that it lives.
+    pub(crate) fn show(&self) {
+        self.seen.send_modify(|seen| *seen += 1);
+    }
+
+    /// A connection with it has ended.
+    pub(crate) fn end(&self) {
+        self.seen.send_modify(|_| {});
+    }
+
+    /// Lets the task of its connection tell it that another life of it is there.
+    pub(crate) fn tell_of_twin(&self) {
+        self.twin.notify_one();
+    }
+
+    /// Waits until it is to be told that.
+    pub(crate) async fn twin(&self) {
+        self.twin.notified().await;
+    }
+
+    /// Whether it has no connection any more, or shows no life on any within `wait`.
+    pub(crate) async fn is_silent(
+        &self,
+        wait: Duration,
+        mut is_connected: impl FnMut() -> bool,
+    ) -> bool {
+        let mut signs = self.seen.subscribe();
+        let mut before = *signs.borrow_and_update();
+        let begun = Instant::now();
+        // What was on its way before is no sign.
+        let settled = begun + wait / 8;
+        while is_connected() {
+            tokio::select! {
+                biased;
+                changed = signs.changed() => {
+                    // An error would mean that the sender is gone, but `self` holds it.
+                    let _held = changed;
+                    let seen = *signs.borrow_and_update();
+                    if seen != before && Instant::now() >= settled {
+                        return false;
+                    }
+                    before = seen;
+                }
+                () = sleep_until(begun + wait) => return true,
+            }
+        }
+        true
+    }
+}
+
+/// That the acceptor lives.
+pub(crate) const PULSE: u8 = 0;
+/// That another life of the dialer has come, while this one is here.
+pub(crate) const TWIN: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const WAIT: Duration = Duration::from_secs(8);
+
+    fn asked(signs: &Arc<Signs>) -> (tokio::task::JoinHandle<bool>, Arc<AtomicBool>) {
+        let connected = Arc::new(AtomicBool::new(true));
+        let (signs, is) = (signs.clone(), connected.clone());
+        let task = tokio::spawn(async move {
+            let is_connected = || is.load(Ordering::Relaxed);
+            signs.is_silent(WAIT, is_connected).await
+        });
+        (task, connected)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_shows_life_is_not_silent() {
+        let signs = Arc::new(Signs::new());
+        let (answer, _) = asked(&signs);
+        tokio::time::sleep(WAIT / 2).await;
+        signs.show();
+        assert!(!answer.await.expect("no panic"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_on_its_way_is_no_sign() {
+        let signs = Arc::new(Signs::new());
+        signs.show();
+        let (answer, _) = asked(&signs);
+        tokio::time::sleep(WAIT / 16).await;
+        signs.show();
+        let begun = Instant::now();
+        assert!(answer.await.expect("no panic"));
+        assert_eq!(begun.elapsed(), WAIT - WAIT / 16);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_no_connection_left_is_silent_at_once() {
+        let signs = Arc::new(Signs::new());
+        let (answer, connected) = asked(&signs);
+        tokio::time::sleep(WAIT / 4).await;
+        connected.store(false, Ordering::Relaxed);
+        let begun = Instant::now();
+        signs.end();
+        assert!(answer.await.expect("no panic"));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+}
