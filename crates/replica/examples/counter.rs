@@ -1,4 +1,5 @@
-//! A counter on three nodes in one process, each with a log in a directory of its own: `cargo run -p synod-replica --example counter`
+//! A counter on three nodes in one process, each with a log in a directory of its own:
+//! `cargo run -p synod-replica --example counter`
 
 use std::io::{self, Read, Write};
 use std::{env, fs, process};

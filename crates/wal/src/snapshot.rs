@@ -246,8 +246,7 @@ impl<D: Disk> Snapshots<D> {
     /// Verifies a complete file, and opens its body.
     ///
     /// # Errors
-    /// [`SnapshotError::NotFound`]; [`SnapshotError::Corrupt`]; [`SnapshotError::Another`]; those of the
-    /// medium.
+    /// [`SnapshotError::NotFound`]; [`SnapshotError::Corrupt`]; [`SnapshotError::Another`]; the medium's.
     pub fn open(
         &self,
         group: GroupId,
@@ -430,9 +429,8 @@ pub fn remove_unfinished<D: Disk>(disk: &D) -> io::Result<()> {
     remove_kinds(disk, &[Kind::New, Kind::Part])
 }
 
-/// The complete snapshots of all groups, ascending, with the salts of the logs that they were written or
-/// received beside. One that does not say so in good bytes, or cannot be read, is left out: it is told when
-/// it is needed.
+/// The complete snapshots of all groups, ascending, with the salts of the logs that they lay beside. One
+/// that does not say so in good bytes, or cannot be read, is left out: it is told when it is needed.
 ///
 /// # Errors
 /// Those of listing the medium.
