@@ -162,7 +162,8 @@ impl<D: Disk> Snapshots<D> {
     }
 
     /// Verifies a received file against its hash, against `snapshot` and against the `seal` that came with
-    /// its pieces, and makes it complete and durable. It may be called again after it was interrupted, by a kill or a power loss.
+    /// its pieces, and makes it complete and durable. It may be called again after it was interrupted, by a
+    /// kill or a power loss.
     ///
     /// A failed sync is no interruption: a second one may say that all is well without having done
     /// anything. When it is the contents that could not be synced the part is removed, and the
