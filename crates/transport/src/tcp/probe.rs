@@ -48,7 +48,8 @@ impl Signs {
         self.twin.notified().await;
     }
 
-    /// Whether it has no connection any more, or shows no life on any within `wait`.
+    /// Whether it has no connection any more, or shows no life on any for as long as `wait`. What it said
+    /// before it ended may still arrive, so a sign counts when the connection outlasts the wait.
     pub(crate) async fn is_silent(
         &self,
         wait: Duration,
@@ -59,6 +60,7 @@ impl Signs {
         let begun = Instant::now();
         // What was on its way before is no sign.
         let settled = begun + wait / 8;
+        let mut lives = false;
         while is_connected() {
             tokio::select! {
                 biased;
@@ -66,12 +68,10 @@ impl Signs {
                     // An error would mean that the sender is gone, but `self` holds it.
                     let _held = changed;
                     let seen = *signs.borrow_and_update();
-                    if seen != before && Instant::now() >= settled {
-                        return false;
-                    }
+                    lives |= seen != before && Instant::now() >= settled;
                     before = seen;
                 }
-                () = sleep_until(begun + wait) => return true,
+                () = sleep_until(begun + wait) => return !lives,
             }
         }
         true
@@ -120,6 +120,18 @@ mod tests {
         let begun = Instant::now();
         assert!(answer.await.expect("no panic"));
         assert_eq!(begun.elapsed(), WAIT - WAIT / 16);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_words_of_who_has_ended_are_no_sign() {
+        let signs = Arc::new(Signs::new());
+        let (answer, connected) = asked(&signs);
+        tokio::time::sleep(WAIT / 2).await;
+        signs.show();
+        tokio::time::sleep(WAIT / 4).await;
+        connected.store(false, Ordering::Relaxed);
+        signs.end();
+        assert!(answer.await.expect("no panic"));
     }
 
     #[tokio::test(start_paused = true)]

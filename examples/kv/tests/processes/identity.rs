@@ -101,12 +101,7 @@ pub(crate) async fn a_copy_of_a_directory(protocol: Protocol) {
     copy_files(&copy, &data);
     cluster.restart(node).unwrap();
     for id in cluster.ids() {
-        until_told(
-            &cluster,
-            id,
-            "a copy of a disk that was met in the same life",
-        )
-        .await;
+        until_told(&cluster, id, "a copy of a disk that another life runs on").await;
     }
     write_until_acknowledged(&cluster, leader, "without it").await;
     cluster.kill(&[node]).await.unwrap();
