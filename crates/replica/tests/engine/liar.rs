@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use synod_wal::Disk as _;
 
-use crate::rig::{KIND_AT, Nodes, PIECE, Rig};
+use crate::rig::{KIND_AT, PIECE, Rig};
 use crate::scarce::behind;
 
 tests! {
