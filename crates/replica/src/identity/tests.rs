@@ -413,7 +413,7 @@ fn each_life_has_a_secret_of_its_own() {
     let secret = || load(&disk, 1).unwrap().life().unwrap().secret;
     let (first, second) = (secret(), secret());
     assert_ne!(first, second);
-    assert_eq!(crate::Life::ephemeral(NodeId(1)).secret, 0);
+    assert_eq!(Life::ephemeral(NodeId(1)).secret, 0);
 }
 
 /// What a node says of itself and what it knows of its peers goes into its transport, and what it knows of
