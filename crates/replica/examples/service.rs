@@ -173,17 +173,25 @@ fn input() -> mpsc::Receiver<String> {
 
 async fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     let [protocol, id, data, addresses] = arguments[..] else {
-        return demo::run("raft").and_then(|()| demo::run("paxos"));
+        return match arguments {
+            [] | ["demo"] => demo::run("raft").and_then(|()| demo::run("paxos")),
+            _ => Err("expected nothing, or: raft|paxos NODE DIRECTORY ADDRESS,ADDRESS,..".into()),
+        };
     };
     let (id, addresses) = (id.parse()?, addresses.split(',').map(str::to_owned));
     let peers: BTreeMap<_, _> = (1..).map(NodeId).zip(addresses).collect();
-    if protocol == "raft" {
-        let voters = peers.keys().map(|peer| raft::NodeId(peer.0));
-        return serve(raft::Config::new(raft::NodeId(id), voters), data, peers).await;
+    match protocol {
+        "raft" => {
+            let voters = peers.keys().map(|peer| raft::NodeId(peer.0));
+            serve(raft::Config::new(raft::NodeId(id), voters), data, peers).await
+        }
+        "paxos" => {
+            let acceptors = peers.keys().map(|peer| paxos::NodeId(peer.0));
+            let quorums = paxos::Quorums::majority(acceptors)?;
+            serve(paxos::Config::new(paxos::NodeId(id), quorums), data, peers).await
+        }
+        other => Err(format!("{other} is neither raft nor paxos").into()),
     }
-    let acceptors = peers.keys().map(|peer| paxos::NodeId(peer.0));
-    let quorums = paxos::Quorums::majority(acceptors)?;
-    serve(paxos::Config::new(paxos::NodeId(id), quorums), data, peers).await
 }
 
 #[tokio::main(flavor = "current_thread")]
