@@ -1,13 +1,14 @@
-//! A counter on three nodes in one process: `cargo run -p synod-replica --example counter`
+//! A counter on three nodes in one process, each with a log in a directory of its own:
+//! `cargo run -p synod-replica --example counter`
 
 use std::io::{self, Read, Write};
+use std::{env, fs, process};
 
-use synod_replica::sim::SimDisk;
+use synod_replica::transport::{ClusterId, MemoryNetwork};
+use synod_replica::wal::{Directory, Options};
 use synod_replica::{
-    Applying, Consistency, GroupId, Life, Node, NodeConfig, NodeId, StateMachine, raft,
+    Applying, Birth, Consistency, GroupId, Identity, Node, NodeConfig, NodeId, StateMachine, raft,
 };
-use synod_transport::MemoryNetwork;
-use synod_wal::{Options, Wal};
 
 #[derive(Default)]
 struct Counter(u64);
@@ -40,15 +41,16 @@ impl StateMachine for Counter {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let network = MemoryNetwork::new();
+    let home = env::temp_dir().join(format!("synod-counter-{}", process::id()));
     let (mut nodes, mut groups) = (Vec::new(), Vec::new());
     for id in 1..=3 {
-        let wal = Wal::open(SimDisk::new(id), Options::default())?;
-        // The log ends with this process, and so does the life. With a log on a disk it is
-        // `Identity::load(..)?.life()`, whose counter is on that disk as well.
-        let life = Life::ephemeral(NodeId(id));
-        let node = Node::start(life, NodeConfig::default(), wal, network.join(NodeId(id)));
         let config = raft::Config::new(raft::NodeId(id), (1..=3).map(raft::NodeId));
-        groups.push(node.open(GroupId(1), config, Counter::default()).await?);
+        let birth = Birth::new(ClusterId(7), NodeId(id)).group(COUNTER, &config);
+        let identity = Identity::open(Directory::open(home.join(id.to_string()))?, &birth)?;
+        let log = identity.open_log(Options::default())?;
+        let life = identity.life().ok_or("this life was given out before")?;
+        let node = Node::start(life, NodeConfig::default(), log, network.join(NodeId(id)));
+        groups.push(node.open(COUNTER, config, Counter::default()).await?);
         nodes.push(node);
     }
     for group in &groups {
@@ -58,5 +60,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .read(Consistency::Linearizable, |counter| counter.0)
         .await;
     println!("total:   {total:?}");
-    Ok(())
+    for node in nodes {
+        node.shutdown().await;
+    }
+    Ok(fs::remove_dir_all(home)?)
 }
+
+const COUNTER: GroupId = GroupId(1);

@@ -14,7 +14,7 @@
 //! | `Forward` | follower → leader | an entry's body to propose, in the leadership it was meant for |
 //! | `Refused` | leader → follower | the body of a `Forward` is surely in no log |
 //! | `AskIndex`, `Index` | follower → leader → follower | a read's index |
-//! | `Pull`, `Piece`, `Gone` | receiver → holder → receiver | a snapshot file, paced by the receiver |
+//! | `Pull`, `Piece`, `Gone` | receiver → holder → receiver | a snapshot file, paced by the receiver; its length and hash |
 //! | `Damaged` | receiver → holder | that what came is not whole |
 //! | `Waits` | receiver → holder | that the rest is wanted still, and has no space yet |
 //! | `Done` | receiver → holder | that no more is wanted, and whether it has all |
@@ -22,7 +22,7 @@
 use bytes::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
 use synod_transport::Parcel;
-use synod_wal::{GroupId, Tag};
+use synod_wal::{GroupId, Seal, Tag};
 
 use crate::protocol::{Refusal, parcel};
 use crate::task::SnapshotName;
@@ -58,12 +58,13 @@ pub(crate) enum Frame {
     },
     /// Asks for a piece of a snapshot.
     Pull { index: u64, tag: [u8; 32], at: u64 },
-    /// A piece of a snapshot file of `len` bytes follows.
+    /// A piece of a snapshot file of `len` bytes follows, which has this hash.
     Piece {
         index: u64,
         tag: [u8; 32],
         at: u64,
         len: u64,
+        hash: [u8; 32],
     },
     /// There is no such snapshot any more.
     Gone { index: u64, tag: [u8; 32] },
@@ -137,12 +138,13 @@ impl Frame {
         }
     }
 
-    pub(crate) fn piece(name: SnapshotName, at: u64, len: u64) -> Self {
+    pub(crate) fn piece(name: SnapshotName, at: u64, seal: Seal) -> Self {
         Self::Piece {
             index: name.index,
             tag: name.tag.0,
             at,
-            len,
+            len: seal.len,
+            hash: seal.hash,
         }
     }
 
@@ -235,6 +237,7 @@ mod tests {
                 tag: [7; 32],
                 at: 2,
                 len: 3,
+                hash: [8; 32],
             },
             Frame::Gone {
                 index: 1,

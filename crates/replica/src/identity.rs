@@ -35,7 +35,11 @@ use crate::birth::Birth;
 use crate::life::Life;
 
 mod file;
+mod forget;
+mod open;
 mod state;
+
+pub use forget::{ForgetError, Forgotten, forget};
 
 use file::{BYTES_MAX, FILE, PART, read, store};
 use state::{FOUNDING_BYTES_MAX, LifeId, Pin, State};
@@ -69,6 +73,8 @@ struct Shared<D> {
 #[derive(Debug)]
 struct Known {
     state: State,
+    /// Of this life alone: neither stored nor told to anybody.
+    secret: u64,
     /// The life of this node was given out.
     is_lived: bool,
 }
@@ -149,6 +155,7 @@ impl<D: Disk> Identity<D> {
         store(&disk, &state)?;
         let state = Known {
             state,
+            secret: draw(),
             is_lived: false,
         };
         Ok(Self(Arc::new(Shared {
@@ -167,12 +174,14 @@ impl<D: Disk> Identity<D> {
             return None;
         }
         let LifeId { boot, nonce } = known.state.life;
+        let secret = known.secret;
         drop(known);
         let keeper = self.clone();
         Some(Life {
             birth: self.0.birth.clone(),
             incarnation: boot,
             nonce,
+            secret,
             keep: Some(Arc::new(move |mark| keeper.note_log(mark))),
         })
     }

@@ -111,7 +111,7 @@ pub use engine::{
     Poisoned, Proposal,
 };
 pub use group::{Answer, Group};
-pub use identity::{Identity, IdentityError};
+pub use identity::{ForgetError, Forgotten, Identity, IdentityError, forget};
 pub use life::Life;
 pub use log::{
     Log, LogError, LogReader, LogSpace, LogStats, Recovered, SnapshotStore, ThreadedLog,
@@ -130,5 +130,5 @@ pub use time::Instant;
 pub use synod_paxos as paxos;
 #[cfg(feature = "raft")]
 pub use synod_raft as raft;
-pub use synod_transport::{NodeId, Parcel, Transport};
-pub use synod_wal::{GroupId, Snapshot};
+pub use synod_transport::{self as transport, NodeId, Parcel, Transport};
+pub use synod_wal::{self as wal, GroupId, Snapshot};

@@ -27,6 +27,8 @@ pub struct Life {
     pub(crate) incarnation: u64,
     /// Drawn at random: a copy of the disk counts its lives alike.
     pub(crate) nonce: u64,
+    /// Mixed into the seeds of its groups. Without a directory none: such nodes are the same in each run.
+    pub(crate) secret: u64,
     /// Keeps how far the log has come.
     pub(crate) keep: Option<Keep>,
 }
@@ -43,6 +45,7 @@ impl Life {
             birth: Birth::new(ClusterId(0), node),
             incarnation: LIVES.fetch_add(1, Ordering::Relaxed),
             nonce: 0,
+            secret: 0,
             keep: None,
         }
     }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use synod_wal::{GroupId, Lsn, Mark, Op, Slot, Snapshot, SnapshotError};
+use synod_wal::{GroupId, Lsn, Mark, Op, Seal, Slot, Snapshot, SnapshotError};
 
 use crate::protocol::Position;
 
@@ -170,32 +170,40 @@ pub trait SnapshotStore: Send + Sync {
         snapshot: &Snapshot,
         write: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>,
     ) -> Result<u64, SnapshotError>;
-    /// Stores a received piece.
+    /// Stores a received piece of the file that `seal` describes. Of one that does not fit the disk no
+    /// piece is to be taken.
     ///
     /// # Errors
-    /// The medium's.
+    /// [`SnapshotError::Full`], also when the whole would not fit; the medium's.
     fn write_part(
         &self,
         group: GroupId,
         snapshot: &Snapshot,
+        seal: &Seal,
         at: u64,
         bytes: &[u8],
     ) -> Result<(), SnapshotError>;
-    /// Verifies the pieces as a whole and makes them a snapshot; it is durable on return.
+    /// Verifies the pieces as a whole, also against `seal`, and makes them a snapshot; it is durable on
+    /// return.
     ///
     /// # Errors
-    /// When the pieces are not that snapshot, or the medium's.
-    fn finish_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError>;
+    /// When the pieces are not that snapshot or not that file, or the medium's.
+    fn finish_part(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        seal: &Seal,
+    ) -> Result<(), SnapshotError>;
     /// Forgets the pieces.
     ///
     /// # Errors
     /// The medium's.
     fn discard_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError>;
-    /// The length of a snapshot's file.
+    /// The length of a snapshot's file and its hash, as it says them itself.
     ///
     /// # Errors
     /// When there is none.
-    fn len(&self, group: GroupId, index: u64) -> Result<u64, SnapshotError>;
+    fn seal(&self, group: GroupId, index: u64) -> Result<Seal, SnapshotError>;
     /// Bytes of a snapshot's file, to send.
     ///
     /// # Errors

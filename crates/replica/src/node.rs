@@ -185,11 +185,12 @@ impl Node {
     pub async fn open<C: Configured, S: StateMachine>(
         &self,
         id: GroupId,
-        config: C,
+        mut config: C,
         machine: S,
     ) -> Result<Group<S>, OpenGroupError> {
         let (to, opened) = oneshot::channel();
         self.check(id, &config)?;
+        config.stir(self.life.secret);
         let (life, node) = (self.life.clone(), self.config.clone());
         let open = Box::new(move |host: &mut Host| {
             // Whoever asked may be gone.
@@ -266,9 +267,9 @@ fn open<C: Configured, S: StateMachine>(
     }
     let recovered = host.log.recover(id)?;
     if let Some(snapshot) = &recovered.snapshot {
-        let len = host.log.snapshots().len(id, snapshot.index);
+        let seal = host.log.snapshots().seal(id, snapshot.index);
         // Only a hint: what is wrong with the file is found when it is restored.
-        engine.snapshot_bytes = len.unwrap_or_default();
+        engine.snapshot_bytes = seal.map_or(0, |seal| seal.len);
     }
     let core = C::Protocol::recover(config, recovered, host.clock.now())?;
     let membership = core.membership();

@@ -385,6 +385,10 @@ pub trait Configured: Send + 'static {
     /// What a group is founded on with it, as people read it: the protocol, the voters and what is a quorum
     /// of them. It is compared as it stands.
     fn founding(&self) -> String;
+    /// Mixes the secret of a life into the seed of the elections: whoever knows the seed knows who will ask
+    /// for votes next, and nodes that have collided in one life need not collide in the next. Zero changes
+    /// nothing.
+    fn stir(&mut self, secret: u64);
 }
 
 /// Hands operations to a log, in as many records of at most `record_bytes_max` as they need. The end

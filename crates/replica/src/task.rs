@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use synod_transport::NodeId;
-use synod_wal::{GroupId, Slot, Snapshot, SnapshotError};
+use synod_wal::{GroupId, Seal, Slot, Snapshot, SnapshotError};
 
 use crate::applier::Frozen;
 use crate::log::{LogError, LogReader, SnapshotStore};
@@ -38,6 +38,8 @@ pub enum Task<P: Protocol> {
     WriteChunk {
         /// Which snapshot.
         snapshot: Snapshot,
+        /// What the whole is to be.
+        seal: Seal,
         /// At which byte of the file.
         at: u64,
         /// The piece.
@@ -47,7 +49,7 @@ pub enum Task<P: Protocol> {
     },
     /// Forget a received piece or all of them.
     DiscardPart(Snapshot),
-    /// Read a whole snapshot against its checksums: somebody got it damaged.
+    /// Read a whole snapshot against its hash: somebody got it damaged.
     Verify(SnapshotName),
 }
 
@@ -74,8 +76,8 @@ impl From<&Snapshot> for SnapshotName {
 pub enum Piece {
     /// It was read.
     Read {
-        /// The whole file's length in bytes.
-        len: u64,
+        /// What the file says of itself as a whole.
+        seal: Seal,
         /// The piece.
         bytes: Bytes,
     },
@@ -163,13 +165,14 @@ impl<P: Protocol> Task<P> {
             }
             Self::WriteChunk {
                 snapshot,
+                seal,
                 at,
                 bytes,
                 last,
-            } => match snapshots.write_part(group, &snapshot, at, &bytes) {
+            } => match snapshots.write_part(group, &snapshot, &seal, at, &bytes) {
                 Err(error) => Completion::ChunkWritten(snapshot, Err(error)),
                 Ok(()) if last => {
-                    let finished = snapshots.finish_part(group, &snapshot);
+                    let finished = snapshots.finish_part(group, &snapshot, &seal);
                     Completion::Received(snapshot, finished)
                 }
                 Ok(()) => Completion::ChunkWritten(snapshot, Ok(at + bytes.len() as u64)),
@@ -244,9 +247,9 @@ fn read_chunk(
     snapshots: &dyn SnapshotStore,
 ) -> Piece {
     let index = name.index;
-    let read = || -> Result<Option<(u64, Bytes)>, SnapshotError> {
-        let len = snapshots.len(group, index)?;
-        let Some(left) = len.checked_sub(at) else {
+    let read = || -> Result<Option<(Seal, Bytes)>, SnapshotError> {
+        let seal = snapshots.seal(group, index)?;
+        let Some(left) = seal.len.checked_sub(at) else {
             return Ok(None);
         };
         let want = usize::try_from(left).map_or(bytes_max, |left| left.min(bytes_max));
@@ -258,10 +261,10 @@ fn read_chunk(
                 n => filled += n,
             }
         }
-        Ok(Some((len, piece.freeze())))
+        Ok(Some((seal, piece.freeze())))
     };
     match read() {
-        Ok(Some((len, bytes))) => Piece::Read { len, bytes },
+        Ok(Some((seal, bytes))) => Piece::Read { seal, bytes },
         Err(SnapshotError::Full) => Piece::NotNow,
         Ok(None) | Err(_) => Piece::Gone,
     }

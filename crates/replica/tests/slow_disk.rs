@@ -82,6 +82,10 @@ impl Disk for Slow {
         self.inner.remove(name)
     }
 
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        self.inner.free_bytes()
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.inner.sync()
     }

@@ -352,6 +352,17 @@ impl Disk {
         self.state().used()
     }
 
+    /// How many bytes more the files may take.
+    #[must_use]
+    pub fn free_bytes(&self) -> u64 {
+        let state = self.state();
+        match state.used_bytes_max {
+            _ if state.full => 0,
+            Some(max) => max.saturating_sub(state.used()),
+            None => u64::MAX,
+        }
+    }
+
     /// Rots the byte at `at`: toggles the bits of `mask` on the medium and in the page cache alike.
     ///
     /// # Errors

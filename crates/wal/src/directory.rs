@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 use crate::disk::{Disk, File};
@@ -122,7 +123,9 @@ impl Disk for Directory {
         let write = !self.0.is_read_only;
         let mut options = fs::OpenOptions::new();
         options.read(true).write(write).create(write);
-        options.mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        options
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         Ok(DirectoryFile(options.open(self.file(name)?)?))
     }
 
@@ -146,6 +149,12 @@ impl Disk for Directory {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.changed(name)?)
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let system = rustix::fs::fstatvfs(&self.0.directory)?;
+        // What is left for those who are not root.
+        Ok(Some(system.f_bavail.saturating_mul(system.f_frsize)))
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -34,6 +34,15 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// Those of the medium; [`io::ErrorKind::NotFound`].
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// How many bytes more its files may take, if the medium knows. Others may take them first, and a
+    /// quota is not seen.
+    ///
+    /// # Errors
+    /// Those of the medium.
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Makes creations, renames and removals durable.
     ///
     /// # Errors

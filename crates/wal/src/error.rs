@@ -49,6 +49,15 @@ pub enum OpenError {
     /// The disk holds another log than the one that was noted.
     #[error("the disk holds another log than the one that was begun on it")]
     Another,
+    /// A snapshot lies beside the log that was written or received beside another one: what it covers is
+    /// not what this log goes on from.
+    #[error("snapshot {index} of group {group} belongs to another log than the one on the disk")]
+    AnotherSnapshot {
+        /// Whose snapshot.
+        group: GroupId,
+        /// Which one.
+        index: u64,
+    },
     /// A segment in a format that this version does not read.
     #[error("segment {segment:08}.log has format version {version}, not 0")]
     Version {
@@ -173,9 +182,26 @@ pub enum SnapshotError {
         /// Which one.
         index: u64,
     },
-    /// The file is not what its checksums say, or not the snapshot that was asked for.
+    /// The file is not what its checksum and its hash say, or not the snapshot that was asked for.
     #[error("snapshot {index} of group {group} is corrupt")]
     Corrupt {
+        /// Whose snapshot.
+        group: GroupId,
+        /// Which one.
+        index: u64,
+    },
+    /// The file is good, and of another log.
+    #[error("snapshot {index} of group {group} belongs to another log")]
+    Another {
+        /// Whose snapshot.
+        group: GroupId,
+        /// Which one.
+        index: u64,
+    },
+    /// What was received is a good file of the snapshot, and not the one whose length and hash came with its
+    /// pieces.
+    #[error("snapshot {index} of group {group} has another hash than the one that was announced")]
+    Seal {
         /// Whose snapshot.
         group: GroupId,
         /// Which one.

@@ -169,8 +169,13 @@
 //!                                                       32  state
 //!
 //!  offset  bytes  snapshot  GROUP-INDEX.snap; .new while it is written; GROUP-INDEX-CRC.part while it is received
+//!       0      8  "synodown"
+//!       8      4  version of the format, 1
+//!      12      4  CRC-32C of bytes 0 to 12 and 16 to 24
+//!      16      8  salt of the log that it lies beside
+//!                 from here on the file is transferred, and offsets and the length count from here:
 //!       0      8  "synodsnp"
-//!       8      4  version of the format, 0
+//!       8      4  version of the format, 1
 //!      12      4  length of the owner's bytes, m, at most 1 MiB
 //!      16      8  group
 //!      24      8  index
@@ -178,8 +183,8 @@
 //!      64      m  the owner's bytes
 //!  64 + m      4  CRC-32C of all before it
 //!  68 + m         body
-//!     end - 12 8  length of the file
-//!      end - 4 4  CRC-32C of all before it
+//!     end - 40 8  length
+//!    end - 32 32  SHA-256 of all before it
 //! ```
 //!
 //! # Assumptions about the medium
@@ -191,7 +196,8 @@
 //! 3. A rename is atomic: after a crash a name leads to the old file or to the new one.
 //! 4. Nobody else writes to the directory: [`Directory`] locks it, and the tests of the crate
 //!    replace it by a simulated disk that loses, tears and reorders all it may.
-//! 5. The checksum is against accidents. Whoever can write or read the files can forge a record.
+//! 5. The checksum is against accidents. Whoever can write or read the files can forge a record. The hash of a
+//!    snapshot says that it is the one that its sender has, not that its sender is honest.
 //!
 //! # What is left out
 //!
@@ -237,6 +243,6 @@ pub use reader::{Reader, Recovered, Slots};
 pub use reserve::give_up_reserve;
 pub use slot::{GroupId, Lsn, Op, Slot, Tag};
 pub use snapshot::{Snapshot, Snapshots, remove_unfinished};
-pub use snapshot_file::SnapshotReader;
+pub use snapshot_file::{Seal, SnapshotReader};
 pub use sync::{SyncDone, SyncWork};
 pub use wal::Wal;

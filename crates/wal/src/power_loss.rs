@@ -149,6 +149,10 @@ impl<D: Disk> Disk for PowerLoss<D> {
         Ok(())
     }
 
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        self.inner.free_bytes()
+    }
+
     fn sync(&self) -> io::Result<()> {
         if self.lying {
             return Ok(());

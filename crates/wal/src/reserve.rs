@@ -41,6 +41,14 @@ impl Reserve {
         self.bytes > 0 && !self.held.load(Ordering::Acquire)
     }
 
+    /// How much of it there is to spend.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        match self.held.load(Ordering::Acquire) {
+            true => self.bytes,
+            false => 0,
+        }
+    }
+
     /// Takes the space. Without enough of it nothing is taken.
     pub(crate) fn fill<D: Disk>(&self, disk: &D) -> io::Result<()> {
         let filled = self.try_fill(disk);

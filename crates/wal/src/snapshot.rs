@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, File};
 use crate::reserve::Reserve;
-use crate::snapshot_file::{self, BodyWriter, META_BYTES_MAX, SnapshotReader};
+use crate::snapshot_file::{self, BodyWriter, META_BYTES_MAX, OWNER_BYTES, Seal, SnapshotReader};
 use crate::{GroupId, SnapshotError, Tag};
 
 use bytes::Bytes;
@@ -28,7 +28,8 @@ pub struct Snapshot {
 ///
 /// A file that has its final name is complete and durable, name and contents. Until then it has
 /// another name, keyed by the identity of the snapshot, so that parts of two snapshots never mix.
-/// What peers transfer is the whole file, byte for byte.
+/// What peers transfer is the whole file, byte for byte, but for the first ones: they say beside which log
+/// it lies, by that log's salt, which is a secret.
 ///
 /// ```
 /// use std::io::Read;
@@ -48,6 +49,8 @@ pub struct Snapshot {
 /// ```
 pub struct Snapshots<D> {
     disk: D,
+    /// Of the log that they lie beside.
+    salt: u64,
     /// Spent when a snapshot does not fit: behind it the log can be cut.
     reserve: Reserve,
     /// Held from the look at a name to the use of it: to open creates what is absent, so a snapshot that
@@ -67,9 +70,10 @@ enum Kind {
 }
 
 impl<D: Disk> Snapshots<D> {
-    pub(crate) fn new(disk: D, reserve: Reserve) -> Self {
+    pub(crate) fn new(disk: D, salt: u64, reserve: Reserve) -> Self {
         Self {
             disk,
+            salt,
             reserve,
             names: Arc::default(),
         }
@@ -106,15 +110,17 @@ impl<D: Disk> Snapshots<D> {
     }
 
     /// Writes a piece of a whole file that is being received, at its offset. Pieces come in order;
-    /// they may be repeated.
+    /// they may be repeated. The first is taken only if the whole will fit: a file that does not would
+    /// fill the disk for nothing, and the log would find none of it left.
     ///
     /// # Errors
-    /// [`SnapshotError::Gap`] when it does not join what is there; [`SnapshotError::Full`]; those
-    /// of the medium.
+    /// [`SnapshotError::Gap`] when it does not join what is there; [`SnapshotError::Full`], also when the
+    /// whole would not fit; those of the medium.
     pub fn write_part(
         &self,
         group: GroupId,
         snapshot: &Snapshot,
+        seal: &Seal,
         at: u64,
         bytes: &[u8],
     ) -> Result<(), SnapshotError> {
@@ -122,9 +128,23 @@ impl<D: Disk> Snapshots<D> {
         if at > len {
             return Err(SnapshotError::Gap { len });
         }
+        if at == 0 && !self.fits(seal, len)? {
+            return Err(SnapshotError::Full);
+        }
         let name = part_name(group, snapshot);
-        let write = || self.disk.open(&name)?.write_at(at, bytes);
+        let write = || self.disk.open(&name)?.write_at(OWNER_BYTES + at, bytes);
         Ok(self.reserve.spend(&self.disk, write)?)
+    }
+
+    /// Whether there is space for a file of which `len` bytes are there, as far as the medium knows. What is
+    /// kept back may be spent.
+    fn fits(&self, seal: &Seal, len: u64) -> io::Result<bool> {
+        let Some(free) = self.disk.free_bytes()? else {
+            return Ok(true);
+        };
+        let there = if len == 0 { 0 } else { OWNER_BYTES + len };
+        let missing = seal.len.saturating_add(OWNER_BYTES).saturating_sub(there);
+        Ok(missing <= free.saturating_add(self.reserve.held_bytes()))
     }
 
     /// How much of a part is there, so that a transfer can go on. After a power loss some of it may
@@ -135,14 +155,15 @@ impl<D: Disk> Snapshots<D> {
     pub fn part_len(&self, group: GroupId, snapshot: &Snapshot) -> Result<u64, SnapshotError> {
         let name = part_name(group, snapshot);
         Ok(if self.exists(&name)? {
-            self.disk.open(&name)?.len()?
+            snapshot_file::len(&self.disk.open(&name)?)?
         } else {
             0
         })
     }
 
-    /// Verifies a received file against its checksums and against `snapshot`, and makes it complete
-    /// and durable. It may be called again after it was interrupted, by a kill or a power loss.
+    /// Verifies a received file against its hash, against `snapshot` and against the `seal` that came with
+    /// its pieces, and makes it complete and durable. It may be called again after it was interrupted, by a
+    /// kill or a power loss.
     ///
     /// A failed sync is no interruption: a second one may say that all is well without having done
     /// anything. When it is the contents that could not be synced the part is removed, and the
@@ -150,9 +171,15 @@ impl<D: Disk> Snapshots<D> {
     /// second call says, until the directory was opened anew.
     ///
     /// # Errors
-    /// [`SnapshotError::Corrupt`] when it is not the whole file of `snapshot`: discard it and begin
-    /// anew; [`SnapshotError::NotFound`] without any part; those of the medium.
-    pub fn finish_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+    /// [`SnapshotError::Corrupt`] when it is not the whole file of `snapshot`, and
+    /// [`SnapshotError::Seal`] when it is one, but not the one of the seal: discard it and begin anew;
+    /// [`SnapshotError::NotFound`] without any part; those of the medium.
+    pub fn finish_part(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        seal: &Seal,
+    ) -> Result<(), SnapshotError> {
         let index = snapshot.index;
         let part = part_name(group, snapshot);
         let whole = name(group, index, Kind::Whole);
@@ -165,10 +192,14 @@ impl<D: Disk> Snapshots<D> {
             return Ok(self.disk.sync()?);
         }
         let file = self.disk.open(&part)?;
-        let found = snapshot_file::verify(&file, group)?;
-        if found.is_none_or(|(found, _)| found != *snapshot) {
-            return Err(corrupt);
+        match snapshot_file::verify(&file, group)? {
+            Some((found, _, sealed)) if found == *snapshot && sealed == *seal => {}
+            Some((found, ..)) if found == *snapshot => {
+                return Err(SnapshotError::Seal { group, index });
+            }
+            _ => return Err(corrupt),
         }
+        snapshot_file::write_owner(&file, self.salt)?;
         if let Err(error) = file.sync() {
             // The error is the one to tell, whether or not the part can be removed.
             let _ = self.disk.remove(&part);
@@ -189,12 +220,12 @@ impl<D: Disk> Snapshots<D> {
         Ok(())
     }
 
-    /// Length of a complete file in bytes.
+    /// Length and hash of a complete file, as it says itself.
     ///
     /// # Errors
     /// [`SnapshotError::NotFound`]; those of the medium.
-    pub fn len(&self, group: GroupId, index: u64) -> Result<u64, SnapshotError> {
-        Ok(self.whole(group, index)?.len()?)
+    pub fn seal(&self, group: GroupId, index: u64) -> Result<Seal, SnapshotError> {
+        Ok(snapshot_file::seal(&self.whole(group, index)?)?)
     }
 
     /// Reads bytes of a complete file, header and trailer among them, to send them. It may read
@@ -209,22 +240,23 @@ impl<D: Disk> Snapshots<D> {
         at: u64,
         into: &mut [u8],
     ) -> Result<usize, SnapshotError> {
+        let at = OWNER_BYTES.saturating_add(at);
         Ok(self.whole(group, index)?.read_at(at, into)?)
     }
 
     /// Verifies a complete file, and opens its body.
     ///
     /// # Errors
-    /// [`SnapshotError::NotFound`]; [`SnapshotError::Corrupt`]; those of the medium.
+    /// [`SnapshotError::NotFound`]; [`SnapshotError::Corrupt`]; [`SnapshotError::Another`]; the medium's.
     pub fn open(
         &self,
         group: GroupId,
         index: u64,
     ) -> Result<(Snapshot, SnapshotReader<D>), SnapshotError> {
-        let file = self.whole(group, index)?;
+        let file = self.own(group, index)?;
         let corrupt = SnapshotError::Corrupt { group, index };
-        let found = snapshot_file::verify(&file, group)?.filter(|(found, _)| found.index == index);
-        let (snapshot, body) = found.ok_or(corrupt)?;
+        let found = snapshot_file::verify(&file, group)?.filter(|(found, ..)| found.index == index);
+        let (snapshot, body, _) = found.ok_or(corrupt)?;
         Ok((snapshot, SnapshotReader::new(file, body)))
     }
 
@@ -233,8 +265,8 @@ impl<D: Disk> Snapshots<D> {
     /// did; [`damaged`](Self::damaged) tells of it.
     ///
     /// # Errors
-    /// [`SnapshotError::Corrupt`] names a file with a bad header, and those of the medium are told,
-    /// when no good one is newer.
+    /// [`SnapshotError::Corrupt`] names a file with a bad header, [`SnapshotError::Another`] one that lay
+    /// beside another log, and those of the medium are told, when no good one is newer.
     pub fn list(&self, group: GroupId) -> Result<Vec<Snapshot>, SnapshotError> {
         let mut found = Vec::new();
         for (_, snapshot) in self.survey(group)? {
@@ -302,7 +334,7 @@ impl<D: Disk> Snapshots<D> {
     }
 
     fn header(&self, group: GroupId, index: u64) -> Result<Snapshot, SnapshotError> {
-        let found = snapshot_file::header(&self.whole(group, index)?, group)?;
+        let found = snapshot_file::header(&self.own(group, index)?, group)?;
         match found {
             Some((snapshot, _)) if snapshot.index == index => Ok(snapshot),
             _ => Err(SnapshotError::Corrupt { group, index }),
@@ -317,6 +349,8 @@ impl<D: Disk> Snapshots<D> {
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<u64> {
         let file = self.reserve.spend(&self.disk, || self.disk.open(name))?;
+        let owner = || snapshot_file::write_owner(&file, self.salt);
+        self.reserve.spend(&self.disk, owner)?;
         let mut writer = BodyWriter::new(&self.disk, &self.reserve, &file);
         writer.write_all(&snapshot_file::encode_header(group, snapshot))?;
         write(&mut writer)?;
@@ -338,6 +372,16 @@ impl<D: Disk> Snapshots<D> {
             Ok(self.disk.open(&name)?)
         } else {
             Err(SnapshotError::NotFound { group, index })
+        }
+    }
+
+    /// As [`whole`](Self::whole), if it lies beside the log that it was written or received beside.
+    fn own(&self, group: GroupId, index: u64) -> Result<D::File, SnapshotError> {
+        let file = self.whole(group, index)?;
+        match snapshot_file::owner(&file)? {
+            Some(salt) if salt == self.salt => Ok(file),
+            Some(_) => Err(SnapshotError::Another { group, index }),
+            None => Err(SnapshotError::Corrupt { group, index }),
         }
     }
 
@@ -363,6 +407,7 @@ impl<D: Disk> Clone for Snapshots<D> {
     fn clone(&self) -> Self {
         Self {
             disk: self.disk.clone(),
+            salt: self.salt,
             reserve: self.reserve.clone(),
             names: Arc::clone(&self.names),
         }
@@ -383,6 +428,25 @@ impl<D> fmt::Debug for Snapshots<D> {
 /// Those of the medium.
 pub fn remove_unfinished<D: Disk>(disk: &D) -> io::Result<()> {
     remove_kinds(disk, &[Kind::New, Kind::Part])
+}
+
+/// The complete snapshots of all groups, ascending, with the salts of the logs that they lay beside. One
+/// that does not say so in good bytes, or cannot be read, is left out: it is told when it is needed.
+///
+/// # Errors
+/// Those of listing the medium.
+pub(crate) fn owners<D: Disk>(disk: &D) -> io::Result<Vec<(GroupId, u64, u64)>> {
+    let mut owners = Vec::new();
+    for name in disk.list()? {
+        if let Some((group, index, Kind::Whole)) = parse(&name)
+            && let Ok(file) = disk.open(&name)
+            && let Ok(Some(salt)) = snapshot_file::owner(&file)
+        {
+            owners.push((group, index, salt));
+        }
+    }
+    owners.sort_unstable();
+    Ok(owners)
 }
 
 /// Removes what was being written, which nobody goes on with.

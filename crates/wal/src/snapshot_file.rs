@@ -1,15 +1,30 @@
-//! A snapshot file as bytes: header, body, trailer. The layout is drawn in the documentation of the
-//! crate.
+//! A snapshot file as bytes: owner, header, body, trailer. The layout is drawn in the documentation of
+//! the crate.
+//!
+//! The owner is the log that the file lies beside. It holds the secret of that log, so it never leaves the
+//! node: what peers transfer begins behind it, and the receiver puts its own in front. Offsets and lengths
+//! count from there.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 use crate::disk::{Disk, File, read_full};
 use crate::reserve::Reserve;
 use crate::{GroupId, Snapshot, Tag};
+
+/// What a snapshot file is as a whole: it travels with each piece, so that what comes of many pieces is held
+/// against what was promised with the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Seal {
+    /// Length in bytes, as it is transferred.
+    pub len: u64,
+    /// SHA-256 of all bytes but the last 32, which say it too.
+    pub hash: [u8; HASH_BYTES],
+}
 
 /// Reads the body of a snapshot.
 pub struct SnapshotReader<D: Disk> {
@@ -32,7 +47,8 @@ impl<D: Disk> SnapshotReader<D> {
 impl<D: Disk> Read for SnapshotReader<D> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = (into.len() as u64).min(self.remaining()) as usize;
-        let count = self.file.read_at(self.body.start, &mut into[..count])?;
+        let at = OWNER_BYTES + self.body.start;
+        let count = self.file.read_at(at, &mut into[..count])?;
         self.body.start += count as u64;
         Ok(count)
     }
@@ -46,14 +62,14 @@ impl<D: Disk> fmt::Debug for SnapshotReader<D> {
     }
 }
 
-/// Writes a file from its beginning, through a buffer and a checksum.
+/// Writes a file from its beginning, through a buffer and a hash.
 pub(crate) struct BodyWriter<'a, D: Disk> {
     disk: &'a D,
     reserve: &'a Reserve,
     file: &'a D::File,
     at: u64,
     synced: u64,
-    checksum: u32,
+    hash: Sha256,
     buffer: Vec<u8>,
 }
 
@@ -65,7 +81,7 @@ impl<'a, D: Disk> BodyWriter<'a, D> {
             file,
             at: 0,
             synced: 0,
-            checksum: 0,
+            hash: Sha256::new(),
             buffer: Vec::with_capacity(BUFFER_BYTES),
         }
     }
@@ -74,9 +90,11 @@ impl<'a, D: Disk> BodyWriter<'a, D> {
     pub(crate) fn finish(mut self) -> io::Result<u64> {
         let len = self.at + (self.buffer.len() + TRAILER_BYTES) as u64;
         self.buffer.extend_from_slice(&len.to_le_bytes());
-        let checksum = crc32c::crc32c_append(self.checksum, &self.buffer);
-        self.buffer.extend_from_slice(&checksum.to_le_bytes());
         self.flush()?;
+        let hash = self.hash.finalize();
+        let at = OWNER_BYTES + self.at;
+        self.reserve
+            .spend(self.disk, || self.file.write_at(at, &hash))?;
         Ok(len)
     }
 }
@@ -91,9 +109,10 @@ impl<D: Disk> Write for BodyWriter<'_, D> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        let at = OWNER_BYTES + self.at;
         self.reserve
-            .spend(self.disk, || self.file.write_at(self.at, &self.buffer))?;
-        self.checksum = crc32c::crc32c_append(self.checksum, &self.buffer);
+            .spend(self.disk, || self.file.write_at(at, &self.buffer))?;
+        self.hash.update(&self.buffer);
         self.at += self.buffer.len() as u64;
         self.buffer.clear();
         // The log shares the device: many small syncs hold its own up less than one of everything.
@@ -103,6 +122,46 @@ impl<D: Disk> Write for BodyWriter<'_, D> {
         }
         Ok(())
     }
+}
+
+/// Writes in front of a file which log it lies beside.
+pub(crate) fn write_owner(file: &impl File, salt: u64) -> io::Result<()> {
+    let mut bytes = [0; OWNER_BYTES as usize];
+    bytes[..8].copy_from_slice(OWNER_NAME);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[16..].copy_from_slice(&salt.to_le_bytes());
+    let checksum = owner_checksum(&bytes);
+    bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+    file.write_at(0, &bytes)
+}
+
+/// The salt of the log that a file lies beside, if it says so in good bytes.
+pub(crate) fn owner(file: &impl File) -> io::Result<Option<u64>> {
+    let mut bytes = [0; OWNER_BYTES as usize];
+    let whole = read_full(file, 0, &mut bytes)? == bytes.len();
+    let known = bytes[..8] == *OWNER_NAME && u32_at(&bytes, 8) == VERSION;
+    let good = whole && known && u32_at(&bytes, 12) == owner_checksum(&bytes);
+    Ok(good.then(|| u64_at(&bytes, 16)))
+}
+
+fn owner_checksum(bytes: &[u8; OWNER_BYTES as usize]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..])
+}
+
+/// How long a file is as it is transferred.
+pub(crate) fn len(file: &impl File) -> io::Result<u64> {
+    Ok(file.len()?.saturating_sub(OWNER_BYTES))
+}
+
+/// What a file says of itself as a whole. Nothing is verified: of a file that is too short to say
+/// anything the hash is one that no file has.
+pub(crate) fn seal(file: &impl File) -> io::Result<Seal> {
+    let len = len(file)?;
+    let mut hash = [0; HASH_BYTES];
+    if let Some(at) = len.checked_sub(HASH_BYTES as u64) {
+        read_full(file, OWNER_BYTES + at, &mut hash)?;
+    }
+    Ok(Seal { len, hash })
 }
 
 /// The header of the file of a snapshot.
@@ -123,7 +182,7 @@ pub(crate) fn encode_header(group: GroupId, snapshot: &Snapshot) -> Vec<u8> {
 /// Reads the header of a file, if it is a good one of `group`; and where the body begins.
 pub(crate) fn header(file: &impl File, group: GroupId) -> io::Result<Option<(Snapshot, u64)>> {
     let mut fixed = [0; FIXED_BYTES];
-    if read_full(file, 0, &mut fixed)? < FIXED_BYTES {
+    if read_full(file, OWNER_BYTES, &mut fixed)? < FIXED_BYTES {
         return Ok(None);
     }
     let meta_len = u32_at(&fixed, 12) as usize;
@@ -132,7 +191,7 @@ pub(crate) fn header(file: &impl File, group: GroupId) -> io::Result<Option<(Sna
         return Ok(None);
     }
     let mut rest = vec![0; meta_len + 4];
-    if read_full(file, FIXED_BYTES as u64, &mut rest)? < rest.len() {
+    if read_full(file, OWNER_BYTES + FIXED_BYTES as u64, &mut rest)? < rest.len() {
         return Ok(None);
     }
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&fixed), &rest[..meta_len]);
@@ -150,39 +209,40 @@ pub(crate) fn header(file: &impl File, group: GroupId) -> io::Result<Option<(Sna
     Ok(Some((snapshot, (FIXED_BYTES + meta_len + 4) as u64)))
 }
 
-/// Reads a whole file against its checksums. What it holds and where the body is, if all of it is
-/// good.
+/// Reads a whole file against its checksum and its hash. What it holds, where the body is, and its seal, if
+/// all of it is good.
 pub(crate) fn verify(
     file: &impl File,
     group: GroupId,
-) -> io::Result<Option<(Snapshot, Range<u64>)>> {
+) -> io::Result<Option<(Snapshot, Range<u64>, Seal)>> {
     let Some((snapshot, start)) = header(file, group)? else {
         return Ok(None);
     };
-    let len = file.len()?;
-    let Some(end) = len
+    let seal = seal(file)?;
+    let Some(end) = seal
+        .len
         .checked_sub(TRAILER_BYTES as u64)
         .filter(|end| *end >= start)
     else {
         return Ok(None);
     };
-    let mut trailer = [0; TRAILER_BYTES];
-    if read_full(file, end, &mut trailer)? < TRAILER_BYTES || u64_at(&trailer, 0) != len {
-        return Ok(None);
-    }
-    let (mut at, mut checksum) = (0, 0);
+    let (mut at, mut hash) = (0, Sha256::new());
     let mut buffer = vec![0; BUFFER_BYTES];
     while at < end {
         let want = (end - at).min(BUFFER_BYTES as u64) as usize;
-        let count = read_full(file, at, &mut buffer[..want])?;
+        let count = read_full(file, OWNER_BYTES + at, &mut buffer[..want])?;
         if count < want {
             return Ok(None);
         }
-        checksum = crc32c::crc32c_append(checksum, &buffer[..count]);
+        hash.update(&buffer[..count]);
         at += count as u64;
     }
-    let checksum = crc32c::crc32c_append(checksum, &trailer[..8]);
-    Ok((checksum == u32_at(&trailer, 8)).then_some((snapshot, start..end)))
+    // It says how long it is, so that what was cut off is missed.
+    hash.update(seal.len.to_le_bytes());
+    let mut said = [0; 8];
+    read_full(file, OWNER_BYTES + end, &mut said)?;
+    let good = u64::from_le_bytes(said) == seal.len && hash.finalize()[..] == seal.hash;
+    Ok(good.then_some((snapshot, start..end, seal)))
 }
 
 /// `at` lies within `bytes`, whose length is fixed by the caller.
@@ -200,9 +260,13 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 /// The longest `meta`.
 pub(crate) const META_BYTES_MAX: usize = 1 << 20;
+/// What stands in front of what is transferred.
+pub(crate) const OWNER_BYTES: u64 = 24;
+pub(crate) const HASH_BYTES: usize = 32;
+const OWNER_NAME: &[u8; 8] = b"synodown";
 const NAME: &[u8; 8] = b"synodsnp";
-const VERSION: u32 = 0;
+const VERSION: u32 = 1;
 const FIXED_BYTES: usize = 64;
-const TRAILER_BYTES: usize = 12;
+const TRAILER_BYTES: usize = 8 + HASH_BYTES;
 const BUFFER_BYTES: usize = 64 * 1024;
 const SYNC_BYTES: u64 = 4 << 20;

@@ -64,6 +64,15 @@ impl<D: Disk> Wal<D> {
         // Before anything needs space.
         snapshot::remove_unwritten(&disk)?;
         let mut recovery = recover(&disk, options.least)?;
+        // A log of which nothing is durable yet has drawn no salt, and its snapshots may be.
+        let owners = snapshot::owners(&disk)?;
+        let first = owners.first().map(|(.., salt)| *salt);
+        let salt = recovery.salt.or(options.salt).or(first);
+        recovery.salt = salt;
+        if let Some((group, index, _)) = owners.iter().find(|(.., owner)| Some(*owner) != salt) {
+            let (group, index) = (*group, *index);
+            return Err(OpenError::AnotherSnapshot { group, index });
+        }
         let shared = Arc::new(Shared::new(std::mem::take(&mut recovery.index)));
         let reserve = Reserve::find(&disk, options.reserve_bytes)?;
         let writer = Writer::new(
@@ -74,7 +83,7 @@ impl<D: Disk> Wal<D> {
             reserve.clone(),
         )?;
         Ok(Self {
-            snapshots: Snapshots::new(disk.clone(), reserve),
+            snapshots: Snapshots::new(disk.clone(), writer.salt, reserve),
             disk,
             shared,
             writer,

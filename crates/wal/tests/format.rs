@@ -12,7 +12,7 @@ use std::path::Path;
 
 use support::{Medium, Owned, append, open};
 use synod_sim::Disk;
-use synod_wal::{GroupId, OpenError, Snapshot, Tag, dump};
+use synod_wal::{GroupId, OpenError, Snapshot, SnapshotError, Tag, dump};
 
 #[test]
 fn a_segment_is_these_bytes() {
@@ -72,6 +72,20 @@ fn a_snapshot_is_these_bytes() {
         })
         .unwrap();
     is_golden("snapshot.txt", &disk.image("5-00000000000016909060.snap"));
+}
+
+/// One that was written before there were owners and hashes is told, not believed.
+#[test]
+fn a_snapshot_of_version_0_is_not_read() {
+    let disk = Disk::new(1);
+    let old = std::fs::read_to_string(golden("snapshot_version_0.txt")).unwrap();
+    let snapshots = open(&disk).unwrap().snapshots();
+    disk.put_image("5-00000000000016909060.snap", &parse(&old, 100));
+    let listed = snapshots.list(GroupId(5));
+    assert!(
+        matches!(listed, Err(SnapshotError::Corrupt { .. })),
+        "{listed:?}"
+    );
 }
 
 #[test]

@@ -107,6 +107,7 @@ fn a_kill_loses_what_was_not_synced() {
     snapshots
         .create(GroupId(1), &snapshot, &mut |to| to.write_all(&[7; 10_000]))
         .unwrap();
+    let seal = snapshots.seal(GroupId(1), 3).unwrap();
     snapshots
         .write_part(
             GroupId(1),
@@ -114,6 +115,7 @@ fn a_kill_loses_what_was_not_synced() {
                 index: 4,
                 ..snapshot.clone()
             },
+            &seal,
             0,
             b"lost",
         )

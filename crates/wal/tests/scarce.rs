@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use support::{Medium, MediumFile, Model, Owned, append, open, put, small};
 use synod_sim::{Disk, Rng};
 use synod_wal::{
-    AppendError, Disk as _, File as _, GroupId, Options, Snapshot, SnapshotError, Tag, Wal,
+    AppendError, Disk as _, File as _, GroupId, Options, Seal, Snapshot, SnapshotError, Tag, Wal,
 };
 
 const GROUP: GroupId = GroupId(1);
@@ -89,9 +89,18 @@ impl synod_wal::Disk for Scarce {
         self.inner.remove(name)
     }
 
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        self.inner.free_bytes()
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.inner.sync()
     }
+}
+
+fn seal(len: u64) -> Seal {
+    let hash = [0; 32];
+    Seal { len, hash }
 }
 
 fn identity(index: u64) -> Snapshot {
@@ -128,7 +137,7 @@ fn without_a_descriptor_nothing_is_taken_and_nothing_fails() {
         let snapshots = wal.snapshots();
         let created = snapshots.create(GROUP, &identity(1), &mut |_| Ok(()));
         assert!(matches!(created, Err(SnapshotError::Full)), "{created:?}");
-        let part = snapshots.write_part(GROUP, &identity(1), 0, b"piece");
+        let part = snapshots.write_part(GROUP, &identity(1), &seal(5), 0, b"piece");
         assert!(matches!(part, Err(SnapshotError::Full)), "{part:?}");
         let listed = snapshots.list(GROUP);
         assert!(matches!(listed, Err(SnapshotError::Full)), "{listed:?}");
@@ -240,10 +249,16 @@ fn a_received_snapshot_finds_what_is_kept_back() {
     disk.capacity(disk.used());
     let snapshots = wal.snapshots();
     let (first, rest) = ([1; 5000], [2; 5000]);
+    let larger = snapshots.write_part(GROUP, &identity(1), &seal(8_200), 0, &first);
+    assert!(
+        matches!(larger, Err(SnapshotError::Full)),
+        "with all that is kept back it would not fit: {larger:?}"
+    );
+    assert!(disk.names().unwrap().contains(&"reserve".to_owned()));
     snapshots
-        .write_part(GROUP, &identity(1), 0, &first)
+        .write_part(GROUP, &identity(1), &seal(8_000), 0, &first)
         .unwrap();
-    let full = snapshots.write_part(GROUP, &identity(1), 5000, &rest);
+    let full = snapshots.write_part(GROUP, &identity(1), &seal(8_000), 5000, &rest);
     assert!(matches!(full, Err(SnapshotError::Full)), "{full:?}");
     assert!(!disk.names().unwrap().contains(&"reserve".to_owned()));
 }

@@ -14,9 +14,15 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use support::{Fault, Faulty, Medium, open, small};
 use synod_sim::Disk;
-use synod_wal::{GroupId, Snapshot, SnapshotError, Snapshots, Tag, Wal};
+use synod_wal::{GroupId, OpenError, Seal, Snapshot, SnapshotError, Snapshots, Tag, Wal};
 
 const GROUP: GroupId = GroupId(7);
+/// What stands in front of what is transferred.
+const OWNER_BYTES: usize = 24;
+const NOTHING: Seal = Seal {
+    len: 0,
+    hash: [0; 32],
+};
 
 #[test]
 fn a_snapshot_is_read_back() {
@@ -25,7 +31,7 @@ fn a_snapshot_is_read_back() {
     for len in [0, 1, 65_000, 70_000, 300_000] {
         let snapshot = identity(len as u64);
         let written = create(&snapshots, &snapshot, len).unwrap();
-        assert_eq!(snapshots.len(GROUP, snapshot.index).unwrap(), written);
+        assert_eq!(snapshots.seal(GROUP, snapshot.index).unwrap().len, written);
         disk.power_loss();
         let (found, mut reader) = snapshots.open(GROUP, snapshot.index).unwrap();
         assert_eq!((found, reader.remaining()), (snapshot, len as u64));
@@ -58,12 +64,14 @@ fn what_is_absent_is_not_found_and_not_created() {
         )
     };
     assert!(is_absent(snapshots.open(GROUP, 5).unwrap_err()));
-    assert!(is_absent(snapshots.len(GROUP, 5).unwrap_err()));
+    assert!(is_absent(snapshots.seal(GROUP, 5).unwrap_err()));
     assert!(is_absent(
         snapshots.read(GROUP, 5, 0, &mut [0]).unwrap_err()
     ));
     assert!(is_absent(
-        snapshots.finish_part(GROUP, &identity(5)).unwrap_err()
+        snapshots
+            .finish_part(GROUP, &identity(5), &NOTHING)
+            .unwrap_err()
     ));
     snapshots.discard_part(GROUP, &identity(5)).unwrap();
     assert_eq!(snapshots.part_len(GROUP, &identity(5)).unwrap(), 0);
@@ -72,11 +80,11 @@ fn what_is_absent_is_not_found_and_not_created() {
 
 #[test]
 fn a_file_is_received_in_pieces_and_resumed() {
-    let (snapshot, file) = sent(5, 10_000);
+    let (snapshot, seal, file) = sent(5, 10_000);
     let disk = Disk::new(1);
     let snapshots = open(&disk).unwrap().snapshots();
     let piece = |at: usize, len: usize| {
-        snapshots.write_part(GROUP, &snapshot, at as u64, &file[at..at + len])
+        snapshots.write_part(GROUP, &snapshot, &seal, at as u64, &file[at..at + len])
     };
     piece(0, 4000).unwrap();
     piece(0, 4000).unwrap();
@@ -87,7 +95,7 @@ fn a_file_is_received_in_pieces_and_resumed() {
     );
     assert!(
         matches!(
-            snapshots.finish_part(GROUP, &snapshot),
+            snapshots.finish_part(GROUP, &snapshot, &seal),
             Err(SnapshotError::Corrupt { .. })
         ),
         "not whole yet"
@@ -100,19 +108,21 @@ fn a_file_is_received_in_pieces_and_resumed() {
         meta: "other".into(),
         ..snapshot.clone()
     };
-    snapshots.write_part(GROUP, &other, 0, b"garbage").unwrap();
+    snapshots
+        .write_part(GROUP, &other, &seal, 0, b"garbage")
+        .unwrap();
     let resumed = snapshots.part_len(GROUP, &snapshot).unwrap() as usize;
     assert_eq!(resumed, 5000);
     piece(resumed, file.len() - resumed).unwrap();
     assert!(matches!(
-        snapshots.finish_part(GROUP, &other),
+        snapshots.finish_part(GROUP, &other, &seal),
         Err(SnapshotError::Corrupt { .. })
     ));
     snapshots.discard_part(GROUP, &other).unwrap();
-    snapshots.finish_part(GROUP, &snapshot).unwrap();
-    snapshots.finish_part(GROUP, &snapshot).unwrap();
+    snapshots.finish_part(GROUP, &snapshot, &seal).unwrap();
+    snapshots.finish_part(GROUP, &snapshot, &seal).unwrap();
     assert!(matches!(
-        snapshots.finish_part(GROUP, &other),
+        snapshots.finish_part(GROUP, &other, &seal),
         Err(SnapshotError::NotFound { .. })
     ));
     disk.power_loss();
@@ -124,12 +134,15 @@ fn a_file_is_received_in_pieces_and_resumed() {
 
 #[test]
 fn every_flipped_byte_of_a_snapshot_is_found() {
-    let (snapshot, file) = sent(5, 500);
+    let (snapshot, seal, file) = sent(5, 500);
     let name = format!("7-{:020}.snap", 5);
     let disk = Disk::new(1);
     let snapshots = open(&disk).unwrap().snapshots();
-    for at in 0..file.len() {
-        let mut bad = file.clone();
+    create(&snapshots, &snapshot, 500).unwrap();
+    let whole = disk.image(&name);
+    assert_eq!(whole.len(), file.len() + OWNER_BYTES);
+    for at in 0..whole.len() {
+        let mut bad = whole.clone();
         bad[at] ^= 1 << (at % 8);
         disk.put_image(&name, &bad);
         let opened = snapshots.open(GROUP, 5);
@@ -143,30 +156,156 @@ fn every_flipped_byte_of_a_snapshot_is_found() {
             ),
             "byte {at}: {opened:?}"
         );
-        snapshots.write_part(GROUP, &snapshot, 0, &bad).unwrap();
-        let finished = snapshots.finish_part(GROUP, &snapshot);
+    }
+    for at in 0..file.len() {
+        let mut bad = file.clone();
+        bad[at] ^= 1 << (at % 8);
+        snapshots
+            .write_part(GROUP, &snapshot, &seal, 0, &bad)
+            .unwrap();
+        let finished = snapshots.finish_part(GROUP, &snapshot, &seal);
         assert!(
             matches!(finished, Err(SnapshotError::Corrupt { .. })),
             "byte {at}: {finished:?}"
         );
     }
-    for len in 0..file.len() {
-        disk.put_image(&name, &file[..len]);
+    for len in 0..whole.len() {
+        disk.put_image(&name, &whole[..len]);
         snapshots.open(GROUP, 5).unwrap_err();
     }
-    disk.put_image(&name, &[&file[..], &[0]].concat());
+    disk.put_image(&name, &[&whole[..], &[0]].concat());
     snapshots.open(GROUP, 5).unwrap_err();
     // A good file under the name of another.
-    disk.put_image(&format!("7-{:020}.snap", 6), &file);
+    disk.put_image(&format!("7-{:020}.snap", 6), &whole);
     assert!(matches!(
         snapshots.open(GROUP, 6),
         Err(SnapshotError::Corrupt { .. })
     ));
-    disk.put_image(&format!("8-{:020}.snap", 5), &file);
+    disk.put_image(&format!("8-{:020}.snap", 5), &whole);
     assert!(matches!(
         snapshots.list(GroupId(8)),
         Err(SnapshotError::Corrupt { .. })
     ));
+}
+
+/// A good file of the same snapshot that is another one than was announced with the first piece.
+#[test]
+fn what_was_not_announced_is_not_taken() {
+    let (snapshot, seal, file) = sent(5, 10_000);
+    let disk = Disk::new(1);
+    let snapshots = open(&disk).unwrap().snapshots();
+    let hash = sent(5, 9_999).1.hash;
+    for wrong in [Seal { hash, ..seal }, Seal { len: 1, ..seal }, NOTHING] {
+        snapshots
+            .write_part(GROUP, &snapshot, &wrong, 0, &file)
+            .unwrap();
+        let finished = snapshots.finish_part(GROUP, &snapshot, &wrong);
+        assert!(
+            matches!(
+                finished,
+                Err(SnapshotError::Seal {
+                    group: GROUP,
+                    index: 5
+                })
+            ),
+            "{finished:?}"
+        );
+        assert!(snapshots.list(GROUP).unwrap().is_empty());
+    }
+    snapshots.finish_part(GROUP, &snapshot, &seal).unwrap();
+    assert_eq!(snapshots.seal(GROUP, 5).unwrap(), seal);
+}
+
+#[test]
+fn of_what_does_not_fit_nothing_is_taken() {
+    let (snapshot, seal, file) = sent(5, 10_000);
+    let disk = Disk::new(1);
+    let snapshots = open(&disk).unwrap().snapshots();
+    let (names, used) = (disk.names().unwrap(), disk.used());
+    let needed = seal.len + OWNER_BYTES as u64;
+    disk.capacity(used + needed - 1);
+    let taken = snapshots.write_part(GROUP, &snapshot, &seal, 0, &file[..100]);
+    assert!(matches!(taken, Err(SnapshotError::Full)), "{taken:?}");
+    assert_eq!((disk.names().unwrap(), disk.used()), (names, used));
+    disk.capacity(used + needed);
+    let taken = |at: u64, bytes: &[u8]| snapshots.write_part(GROUP, &snapshot, &seal, at, bytes);
+    taken(0, &file[..9_000]).unwrap();
+    // The first piece again: what is there of the whole has its space.
+    taken(0, &file[..9_000]).unwrap();
+    taken(9_000, &file[9_000..]).unwrap();
+    snapshots.finish_part(GROUP, &snapshot, &seal).unwrap();
+}
+
+#[test]
+fn a_snapshot_of_another_log_is_refused() {
+    let name = format!("7-{:020}.snap", 5);
+    let (one, two) = (Disk::new(1), Disk::new(2));
+    let salted = |disk: &Disk, salt| {
+        let mut options = small();
+        options.salt = Some(salt);
+        Wal::open(Medium(disk.clone()), options)
+    };
+    let snapshots = salted(&one, 11).unwrap().snapshots();
+    create(&snapshots, &identity(5), 100).unwrap();
+    let wal = salted(&two, 22).unwrap();
+    two.put_image(&name, &one.image(&name));
+    let another = |error| {
+        matches!(
+            error,
+            SnapshotError::Another {
+                group: GROUP,
+                index: 5
+            }
+        )
+    };
+    assert!(another(wal.snapshots().open(GROUP, 5).unwrap_err()));
+    assert!(another(wal.snapshots().list(GROUP).unwrap_err()));
+    drop(wal);
+    let opened = salted(&two, 22).unwrap_err();
+    assert!(
+        matches!(
+            opened,
+            OpenError::AnotherSnapshot {
+                group: GROUP,
+                index: 5
+            }
+        ),
+        "{opened:?}"
+    );
+    // What is transferred tells nobody the salt, and becomes the receiver's.
+    let seal = snapshots.seal(GROUP, 5).unwrap();
+    let mut file = vec![0; seal.len as usize + 1];
+    assert_eq!(
+        snapshots.read(GROUP, 5, 0, &mut file).unwrap() as u64,
+        seal.len
+    );
+    file.pop();
+    assert!(one.image(&name)[..OWNER_BYTES].ends_with(&11_u64.to_le_bytes()));
+    assert!(!file.windows(8).any(|bytes| bytes == 11_u64.to_le_bytes()));
+    two.remove(&name).unwrap();
+    let received = salted(&two, 22).unwrap().snapshots();
+    received
+        .write_part(GROUP, &identity(5), &seal, 0, &file)
+        .unwrap();
+    received.finish_part(GROUP, &identity(5), &seal).unwrap();
+    two.power_loss();
+    let received = salted(&two, 22).unwrap().snapshots();
+    assert_eq!(received.list(GROUP).unwrap(), [identity(5)]);
+}
+
+/// Nothing that was durable once is another log's: a log in which nothing was synced yet draws no other
+/// salt when it is opened again.
+#[test]
+fn a_log_that_was_never_synced_knows_its_snapshots() {
+    let disk = Disk::new(1);
+    let unsalted = || {
+        let mut options = small();
+        options.salt = None;
+        Wal::open(Medium(disk.clone()), options).unwrap()
+    };
+    create(&unsalted().snapshots(), &identity(5), 100).unwrap();
+    disk.power_loss();
+    assert_eq!(unsalted().snapshots().list(GROUP).unwrap(), [identity(5)]);
 }
 
 #[test]
@@ -177,10 +316,10 @@ fn old_ones_and_stale_parts_are_removed() {
         create(&snapshots, &identity(index), 10).unwrap();
     }
     snapshots
-        .write_part(GROUP, &identity(3), 0, b"stale")
+        .write_part(GROUP, &identity(3), &NOTHING, 0, b"stale")
         .unwrap();
     snapshots
-        .write_part(GROUP, &identity(9), 0, b"coming")
+        .write_part(GROUP, &identity(9), &NOTHING, 0, b"coming")
         .unwrap();
     snapshots
         .create(GroupId(8), &identity(1), &mut |_| Ok(()))
@@ -254,23 +393,27 @@ fn a_damaged_snapshot_matters_only_while_none_is_newer() {
 
 #[test]
 fn a_part_that_was_not_synced_is_received_anew() {
-    let (snapshot, file) = sent(5, 10_000);
+    let (snapshot, seal, file) = sent(5, 10_000);
     let disk = Disk::new(1);
     let faulty = Faulty::new(&disk);
     let snapshots = Wal::open(faulty.clone(), small()).unwrap().snapshots();
-    snapshots.write_part(GROUP, &snapshot, 0, &file).unwrap();
+    snapshots
+        .write_part(GROUP, &snapshot, &seal, 0, &file)
+        .unwrap();
     faulty.set(Some(Fault::Sync(".part")));
-    let failed = snapshots.finish_part(GROUP, &snapshot);
+    let failed = snapshots.finish_part(GROUP, &snapshot, &seal);
     assert!(matches!(failed, Err(SnapshotError::Io(_))));
     faulty.set(None);
-    let again = snapshots.finish_part(GROUP, &snapshot);
+    let again = snapshots.finish_part(GROUP, &snapshot, &seal);
     assert!(
         matches!(again, Err(SnapshotError::NotFound { .. })),
         "a second sync proves nothing: {again:?}"
     );
     assert_eq!(snapshots.part_len(GROUP, &snapshot).unwrap(), 0);
-    snapshots.write_part(GROUP, &snapshot, 0, &file).unwrap();
-    snapshots.finish_part(GROUP, &snapshot).unwrap();
+    snapshots
+        .write_part(GROUP, &snapshot, &seal, 0, &file)
+        .unwrap();
+    snapshots.finish_part(GROUP, &snapshot, &seal).unwrap();
     disk.power_loss();
     assert_eq!(snapshots.list(GROUP).unwrap(), [snapshot]);
 }
@@ -314,7 +457,7 @@ fn a_failure_leaves_no_snapshot() {
 
 #[test]
 fn a_crash_at_each_operation_leaves_a_snapshot_whole_or_not_at_all() {
-    let (received, file) = sent(3, 2000);
+    let (received, seal, file) = sent(3, 2000);
     let script = |snapshots: &Snapshots<Medium>| -> Result<(), (u64, SnapshotError)> {
         create(snapshots, &identity(1), 3000).map_err(|error| (0, error))?;
         snapshots
@@ -327,11 +470,11 @@ fn a_crash_at_each_operation_leaves_a_snapshot_whole_or_not_at_all() {
         for at in (resumed.min(file.len())..file.len()).step_by(700) {
             let piece = &file[at..(at + 700).min(file.len())];
             snapshots
-                .write_part(GROUP, &received, at as u64, piece)
+                .write_part(GROUP, &received, &seal, at as u64, piece)
                 .map_err(|error| (2, error))?;
         }
         snapshots
-            .finish_part(GROUP, &received)
+            .finish_part(GROUP, &received, &seal)
             .map_err(|error| (2, error))?;
         snapshots
             .remove_before(GROUP, 3)
@@ -390,14 +533,17 @@ proptest! {
     fn arbitrary_bytes_are_no_snapshot(bytes in proptest::collection::vec(any::<u8>(), 0..500), good in 0..120_usize) {
         let disk = Disk::new(1);
         let snapshots = open(&disk).unwrap().snapshots();
-        let (snapshot, file) = sent(5, 20);
+        let (snapshot, seal, file) = sent(5, 20);
         let mixed = [&file[..good.min(file.len())], &bytes[..]].concat();
         prop_assume!(mixed != file);
-        disk.put_image(&format!("7-{:020}.snap", 5), &mixed);
+        create(&snapshots, &snapshot, 20).unwrap();
+        let name = format!("7-{:020}.snap", 5);
+        let owner = &disk.image(&name)[..OWNER_BYTES];
+        disk.put_image(&name, &[owner, &mixed].concat());
         let opened = snapshots.open(GROUP, 5);
         prop_assert!(matches!(opened, Err(SnapshotError::Corrupt { .. })), "it was believed");
-        snapshots.write_part(GROUP, &snapshot, 0, &mixed).unwrap();
-        let finished = snapshots.finish_part(GROUP, &snapshot);
+        snapshots.write_part(GROUP, &snapshot, &seal, 0, &mixed).unwrap();
+        let finished = snapshots.finish_part(GROUP, &snapshot, &seal);
         prop_assert!(matches!(finished, Err(SnapshotError::Corrupt { .. })), "it was believed");
     }
 }
@@ -415,7 +561,7 @@ fn create(
 }
 
 /// A file as another node has it.
-fn sent(index: u64, len: usize) -> (Snapshot, Vec<u8>) {
+fn sent(index: u64, len: usize) -> (Snapshot, Seal, Vec<u8>) {
     let snapshots = open(&Disk::new(9)).unwrap().snapshots();
     let written = create(&snapshots, &identity(index), len).unwrap();
     let mut file = vec![0; written as usize];
@@ -423,7 +569,8 @@ fn sent(index: u64, len: usize) -> (Snapshot, Vec<u8>) {
         snapshots.read(GROUP, index, 0, &mut file).unwrap(),
         file.len()
     );
-    (identity(index), file)
+    let seal = snapshots.seal(GROUP, index).unwrap();
+    (identity(index), seal, file)
 }
 
 fn identity(index: u64) -> Snapshot {

@@ -84,6 +84,10 @@ impl<D: Disk> Disk for Faulty<D> {
         self.disk.remove(name)
     }
 
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        self.disk.free_bytes()
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.faults.strike()?;
         self.disk.sync()

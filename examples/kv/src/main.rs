@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use synod_kv::{DemoOptions, DumpOptions, ExitStatus, LoadOptions, ServeOptions};
+use synod_kv::{DemoOptions, DumpOptions, ExitStatus, ForgetOptions, LoadOptions, ServeOptions};
 
 /// A replicated key-value server that speaks RESP, the demo that kills it, and a load generator.
 ///
@@ -29,11 +29,19 @@ enum Command {
     /// Look into a node's log
     #[command(subcommand)]
     Log(Log),
+    /// What a node knows of itself and of its peers
+    #[command(subcommand)]
+    Identity(Identity),
 }
 
 #[derive(Debug, Subcommand)]
 enum Log {
     Dump(DumpOptions),
+}
+
+#[derive(Debug, Subcommand)]
+enum Identity {
+    Forget(ForgetOptions),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +80,12 @@ fn run(cli: Cli) -> Result<ExitStatus, Box<dyn Error>> {
         }
         Some(Command::Log(Log::Dump(options))) => {
             synod_kv::dump(&options).map(|()| ExitStatus::Stopped)?
+        }
+        Some(Command::Identity(Identity::Forget(options))) => {
+            let forgotten = synod_kv::forget(&options)?;
+            // It is done, whoever reads of it.
+            let _ = writeln!(io::stdout(), "{forgotten}");
+            ExitStatus::Stopped
         }
     })
 }

@@ -117,14 +117,12 @@ impl Agreement {
         arguments
     }
 
-    /// The group of all keys, on one of `nodes`. `seed` spreads its timeouts, and is a secret: whoever knows
-    /// it knows who will ask for votes next.
+    /// The group of all keys, on one of `nodes`.
     pub(crate) fn configure(
         self,
         timeouts: Timeouts,
         id: NodeId,
         nodes: &BTreeSet<NodeId>,
-        seed: u64,
     ) -> Result<Configuration, Box<dyn std::error::Error + Send + Sync>> {
         timeouts.check()?;
         let count = nodes.len() as u64;
@@ -132,12 +130,12 @@ impl Agreement {
             #[cfg(feature = "raft")]
             Protocol::Raft => {
                 self.quorums(count)?;
-                Configuration::Raft(raft_config(id, nodes, timeouts, seed))
+                Configuration::Raft(raft_config(id, nodes, timeouts))
             }
             #[cfg(feature = "paxos")]
             Protocol::Paxos => {
                 let quorums = self.quorums(count)?;
-                Configuration::Paxos(paxos_config(id, nodes, quorums, timeouts, seed)?)
+                Configuration::Paxos(paxos_config(id, nodes, quorums, timeouts)?)
             }
         })
     }
@@ -229,15 +227,9 @@ impl Default for Protocol {
 }
 
 #[cfg(feature = "raft")]
-fn raft_config(
-    id: NodeId,
-    nodes: &BTreeSet<NodeId>,
-    timeouts: Timeouts,
-    seed: u64,
-) -> raft::Config {
+fn raft_config(id: NodeId, nodes: &BTreeSet<NodeId>, timeouts: Timeouts) -> raft::Config {
     let voters = nodes.iter().map(|voter| raft::NodeId(voter.0));
     let mut config = raft::Config::new(raft::NodeId(id.0), voters);
-    config.seed = seed;
     config.election_timeout_min = timeouts.election();
     config.election_timeout_max = 2 * timeouts.election();
     config.heartbeat_interval = timeouts.heartbeat();
@@ -254,12 +246,10 @@ fn paxos_config(
     nodes: &BTreeSet<NodeId>,
     (phase1, phase2): (u64, u64),
     timeouts: Timeouts,
-    seed: u64,
 ) -> Result<paxos::Config, paxos::QuorumError> {
     let acceptors = nodes.iter().map(|node| paxos::NodeId(node.0));
     let quorums = paxos::Quorums::flexible(acceptors, phase1 as usize, phase2 as usize)?;
     let mut config = paxos::Config::new(paxos::NodeId(id.0), quorums);
-    config.seed = seed;
     config.election_timeout_min = timeouts.election();
     config.election_timeout_max = 2 * timeouts.election();
     config.heartbeat_interval = timeouts.heartbeat();
@@ -355,7 +345,7 @@ mod tests {
     fn the_usual_timeouts_are_those_of_the_protocols() {
         let nodes = BTreeSet::from([NodeId(1)]);
         let usual = raft::Config::new(raft::NodeId(1), [raft::NodeId(1)]);
-        let config = raft_config(NodeId(1), &nodes, Timeouts::default(), 0);
+        let config = raft_config(NodeId(1), &nodes, Timeouts::default());
         let times = |config: &raft::Config| {
             (
                 config.election_timeout_min,
@@ -370,7 +360,7 @@ mod tests {
             heartbeat_ms: 200_000,
         };
         // The protocol itself refuses a write that counts as stalled before that.
-        let slow = raft_config(NodeId(1), &nodes, slow, 0);
+        let slow = raft_config(NodeId(1), &nodes, slow);
         assert_eq!(slow.write_stall_max, slow.election_timeout_max);
     }
 

@@ -12,14 +12,15 @@ use std::{
     io,
     net::ToSocketAddrs,
     panic,
+    path::PathBuf,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
 };
 
 use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
-use synod_transport::{BindError, ClusterId, Tcp, TcpConfig};
+use synod_transport::{Admit, BindError, ClusterId, Refused, Tcp};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
     net::TcpListener,
@@ -180,14 +181,12 @@ async fn start<D: Disk>(
 ) -> Result<Up, ServeError> {
     let id = NodeId(options.id);
     let members: BTreeSet<_> = peers.keys().copied().collect();
-    // Another seed in every life, so that nodes that once collided need not collide again.
-    let [seed, drawn @ ..] = random().map_err(part("random numbers"))?;
     let group = options
         .agreement
-        .configure(options.timeouts, id, &members, seed)
+        .configure(options.timeouts, id, &members)
         .map_err(part("group"))?;
     let birth = group.birth(ClusterId(options.cluster_id), id);
-    let (identity, log) = beside(move || open(disk, &birth, drawn)).await?;
+    let (identity, log) = beside(move || open(disk, &birth)).await?;
     let life = identity
         .life()
         .ok_or("it is lived already")
@@ -218,18 +217,9 @@ async fn start<D: Disk>(
 }
 
 /// What lies on the disk. Waits for it.
-fn open<D: Disk>(
-    disk: D,
-    birth: &Birth,
-    drawn: [u64; 3],
-) -> Result<(Identity<D>, Wal<D>), ServeError> {
-    // A new directory takes all of them, one that is known a nonce alone.
-    let mut drawn = drawn.into_iter();
-    let draw = || drawn.next().unwrap_or_default();
-    let identity = Identity::load(disk.clone(), birth, draw).map_err(part("identity"))?;
-    let mut options = bound_log();
-    options.least = identity.log();
-    let log = Wal::open(disk, options).map_err(part("log"))?;
+fn open<D: Disk>(disk: D, birth: &Birth) -> Result<(Identity<D>, Wal<D>), ServeError> {
+    let identity = Identity::open(disk, birth).map_err(part("identity"))?;
+    let log = identity.open_log(bound_log()).map_err(part("log"))?;
     Ok((identity, log))
 }
 
@@ -320,20 +310,38 @@ async fn transport<D: Disk>(
     identity: Identity<D>,
     peers: &BTreeMap<NodeId, String>,
 ) -> Result<Tcp, ServeError> {
-    let hello = identity.hello();
     let own = options.listen.as_ref();
-    let own = own.unwrap_or_else(|| &peers[&hello.node]);
+    let own = own.unwrap_or_else(|| &peers[&NodeId(options.id)]);
     let listen = own.to_socket_addrs().and_then(|mut addresses| {
         addresses
             .next()
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     });
-    let mut config = TcpConfig::new(hello, listen.map_err(cannot_listen(own))?, peers.clone());
+    let mut config = identity.tcp(listen.map_err(cannot_listen(own))?, peers.clone());
     bound_transport(&mut config);
-    config.admit = Arc::new(move |hello| identity.admit(hello));
+    config.admit = admit(identity, options.data.clone());
     Tcp::bind(config).await.map_err(|error| match error {
         BindError::Listen(error) => cannot_listen(own)(error),
         other => part("peers")(other),
+    })
+}
+
+/// As the identity says; and whoever reads of a disk that is not the known one reads what to do about it.
+fn admit<D: Disk>(identity: Identity<D>, data: PathBuf) -> Admit {
+    let told = Mutex::new(BTreeSet::new());
+    Arc::new(move |hello| {
+        let admitted = identity.admit(hello);
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        // Once a node: a peer tries again and again, and that it is refused is told each while anyway.
+        if admitted == Err(Refused::Disk) && told.insert(hello.node) {
+            let (peer, data) = (hello.node.0, data.display());
+            warn!(
+                "node {peer} stands on another disk than the one that it is known by here: if its disk was replaced \
+                 on purpose, stop this node, let it run `kv identity forget --node {peer} --data {data}`, and start \
+                 it again"
+            );
+        }
+        admitted
     })
 }
 
@@ -371,17 +379,6 @@ fn server_limits(options: &ServeOptions, peers: usize) -> ServerLimits {
             options.power_loss || options.skip_sync,
         ),
     }
-}
-
-/// For the seed of the timeouts, a disk id of two, and a nonce.
-fn random() -> io::Result<[u64; 4]> {
-    let mut numbers = [0; 4];
-    for number in &mut numbers {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes)?;
-        *number = u64::from_le_bytes(bytes);
-    }
-    Ok(numbers)
 }
 
 fn cannot_listen(address: &str) -> impl FnOnce(io::Error) -> ServeError {

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use synod_transport::{Lane, NodeId};
+use synod_wal::Seal;
 
 use super::Engine;
 use super::config::RECORD_SPARE_BYTES;
@@ -68,7 +69,11 @@ impl<P: Protocol, T> Engine<P, T> {
                 tag,
                 at,
                 len,
-            } => self.handle_piece(from, name(index, tag), at, len, rest),
+                hash,
+            } => {
+                let seal = Seal { len, hash };
+                self.handle_piece(now, from, name(index, tag), (at, seal), rest);
+            }
             Frame::Damaged { index, tag } => self.handle_damaged(from, name(index, tag)),
             Frame::Waits { index, .. } => {
                 if self.transfer.waits(now, from, index) {

@@ -4,9 +4,9 @@ use std::fmt;
 
 use bytes::Bytes;
 use synod_transport::{Lane, NodeId};
-use synod_wal::{Snapshot, SnapshotError};
+use synod_wal::{Seal, Snapshot, SnapshotError};
 
-use super::transfer::{Keeping, Next};
+use super::transfer::{Arrived, Keeping, Next};
 use super::{Effect, Engine, Poisoned};
 use crate::applier::Job;
 use crate::events::Event;
@@ -135,7 +135,10 @@ impl<P: Protocol, T> Engine<P, T> {
             return;
         };
         // Its holder cannot know that it is damaged: it sends the bytes as it finds them.
-        if matches!(error, SnapshotError::Corrupt { .. }) {
+        if matches!(
+            error,
+            SnapshotError::Corrupt { .. } | SnapshotError::Seal { .. }
+        ) {
             let frame = Frame::damaged(SnapshotName::from(&snapshot));
             self.send(holder, Lane::Control, &frame, Vec::new());
         }
@@ -198,9 +201,9 @@ impl<P: Protocol, T> Engine<P, T> {
     ) {
         self.reading.remove(&to);
         match piece {
-            Piece::Read { len, bytes } => {
+            Piece::Read { seal, bytes } => {
                 self.transfer.serve(now, to, name.index);
-                self.send(to, Lane::Bulk, &Frame::piece(name, at, len), vec![bytes]);
+                self.send(to, Lane::Bulk, &Frame::piece(name, at, seal), vec![bytes]);
             }
             Piece::Gone => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
             // Were it told that the snapshot is gone, it would throw away what it has of it. It asks
@@ -224,22 +227,31 @@ impl<P: Protocol, T> Engine<P, T> {
 
     pub(super) fn handle_piece(
         &mut self,
+        now: Instant,
         from: NodeId,
         name: SnapshotName,
-        at: u64,
-        len: u64,
+        (at, seal): (u64, Seal),
         bytes: Bytes,
     ) {
-        match self.transfer.piece(from, name, at, len, bytes.len()) {
-            Some((snapshot, last)) => {
+        match self.transfer.piece(from, name, (at, seal), bytes.len()) {
+            Arrived::Next(snapshot, last) => {
                 self.ready.push_back(Effect::Task(Task::WriteChunk {
                     snapshot,
+                    seal,
                     at,
                     bytes,
                     last,
                 }));
             }
-            None => self.frames_ignored += 1,
+            Arrived::Stray => self.frames_ignored += 1,
+            Arrived::Other(snapshot) => {
+                self.end_pull(Some((from, snapshot.clone())), false);
+                self.fail_pull(
+                    now,
+                    snapshot,
+                    &"its length or its hash has changed on the way",
+                );
+            }
         }
     }
 }

@@ -7,7 +7,9 @@
 //!    │ store                          │       it sets the pace, and one piece is in flight
 //!    │ ── Pull { at: n } ───────────▶ │
 //!    │ ◀───────── Piece { at: n } ─── │
-//!    │ store, verify, sync, rename    │
+//!    │ store, verify, sync, rename    │       each piece says how long the whole is and which hash it has:
+//!    │                                │       no room for it is seen before the first is stored, another
+//!    │                                │       file before the next is, and what is not that file at the end
 //!    │ ── Done ─────────────────────▶ │       however it ends: nothing more is kept for it
 //! ```
 //!
@@ -19,7 +21,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use synod_transport::NodeId;
-use synod_wal::Snapshot;
+use synod_wal::{Seal, Snapshot};
 
 use super::config::INTERVAL_PARTS_MAX;
 use crate::task::SnapshotName;
@@ -36,6 +38,18 @@ pub(super) enum Next {
     Ask(NodeId, SnapshotName, u64),
     /// Too many questions went unanswered, or the space did not come.
     GiveUp(NodeId, Snapshot),
+}
+
+/// What a piece is to the pull that is under way.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Arrived {
+    /// The one that was asked for, of this snapshot, and whether it is the last.
+    Next(Snapshot, bool),
+    /// Not asked for, or not any more.
+    Stray,
+    /// It was asked for, and is of another file than the first was: the pull has ended, and its pieces are
+    /// to be discarded.
+    Other(Snapshot),
 }
 
 /// What a holder does for those who read its snapshots.
@@ -65,7 +79,8 @@ struct Pull {
     /// Nothing was done for it yet.
     fresh: bool,
     at: u64,
-    len: Option<u64>,
+    /// What the whole is to be, as the first piece said.
+    seal: Option<Seal>,
     /// When the last question went out; `None` when the next one is due.
     asked: Option<Instant>,
     unanswered: u32,
@@ -135,7 +150,7 @@ impl Transfer {
             snapshot,
             fresh: true,
             at: 0,
-            len: None,
+            seal: None,
             asked: None,
             unanswered: 0,
             full: None,
@@ -182,33 +197,33 @@ impl Transfer {
         })
     }
 
-    /// A piece came: the snapshot it is to be stored for and whether it is the last, or `None` when
-    /// it was not asked for.
+    /// A piece came, from this byte on, of a file with this seal.
     pub(super) fn piece(
         &mut self,
         from: NodeId,
         name: SnapshotName,
-        at: u64,
-        len: u64,
+        (at, seal): (u64, Seal),
         bytes: usize,
-    ) -> Option<(Snapshot, bool)> {
-        let pull = self
-            .pull
-            .as_mut()
-            .filter(|pull| !self.storing && !pull.fresh)?;
-        let asked_for =
-            pull.from == from && SnapshotName::from(&pull.snapshot) == name && pull.at == at;
-        // A length that changes is another file under the same name: the sum at the end would not
-        // fit either.
-        let consistent = pull.len.is_none_or(|known| known == len)
-            && bytes > 0
-            && at.checked_add(bytes as u64).is_some_and(|end| end <= len);
-        if !asked_for || !consistent {
-            return None;
+    ) -> Arrived {
+        let asked_for = |pull: &mut Pull| {
+            let ours = SnapshotName::from(&pull.snapshot) == name && pull.from == from;
+            ours && !pull.fresh && pull.at == at
+        };
+        let end = at.checked_add(bytes as u64);
+        let fits = bytes > 0 && end.is_some_and(|end| end <= seal.len);
+        if self.storing || !fits || !self.pull.as_mut().is_some_and(asked_for) {
+            return Arrived::Stray;
         }
         self.storing = true;
-        (pull.len, pull.unanswered) = (Some(len), 0);
-        Some((pull.snapshot.clone(), at + bytes as u64 == len))
+        let other = |pull: &mut Pull| pull.seal.is_some_and(|known| known != seal);
+        if let Some(pull) = self.pull.take_if(other) {
+            return Arrived::Other(pull.snapshot);
+        }
+        let Some(pull) = &mut self.pull else {
+            return Arrived::Stray;
+        };
+        (pull.seal, pull.unanswered) = (Some(seal), 0);
+        Arrived::Next(pull.snapshot.clone(), end == Some(seal.len))
     }
 
     /// The task has stored or discarded pieces of `snapshot`; the next one begins at `next`.
@@ -238,7 +253,7 @@ impl Transfer {
     /// The task has stored the last piece. Whom it was pulled from, when that ends the pull.
     pub(super) fn whole(&mut self, snapshot: &Snapshot) -> Option<NodeId> {
         let pull = self.end(snapshot)?;
-        self.snapshot_bytes = pull.len.unwrap_or(self.snapshot_bytes);
+        self.snapshot_bytes = pull.seal.map_or(self.snapshot_bytes, |seal| seal.len);
         Some(pull.from)
     }
 

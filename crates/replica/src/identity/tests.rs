@@ -358,3 +358,107 @@ proptest! {
         prop_assert_eq!(State::decode(&bytes), None);
     }
 }
+
+/// For good, and that one alone; what else the directory holds stays, its own life too.
+#[test]
+fn a_peer_that_is_forgotten_is_met_anew() {
+    let disk = SimDisk::new(1);
+    let identity = load(&disk, 1).unwrap();
+    identity.admit(&hello(2, 5)).unwrap();
+    identity.admit(&hello(3, 7)).unwrap();
+    let before = identity.hello();
+    drop(identity);
+    let forgotten = forget(&disk, NodeId(2)).unwrap();
+    let expected = Forgotten {
+        node: NodeId(1),
+        peer: NodeId(2),
+        disk: DiskId(5),
+        boot: 1,
+    };
+    assert_eq!(forgotten, expected);
+    disk.0.power_loss();
+    let identity = load(&disk, 1).unwrap();
+    assert_eq!(identity.hello().disk, before.disk);
+    assert_eq!(identity.hello().boot, before.boot + 1, "it is no life");
+    assert_eq!(identity.admit(&hello(3, 8)), Err(Refused::Disk));
+    assert_eq!(identity.admit(&hello(2, 6)), Ok(()));
+    assert_eq!(identity.admit(&hello(2, 5)), Err(Refused::Disk));
+}
+
+#[test]
+fn who_was_never_met_is_not_forgotten() {
+    let disk = SimDisk::new(1);
+    assert!(matches!(forget(&disk, NodeId(2)), Err(ForgetError::Unborn)));
+    assert_eq!(disk.list().unwrap(), Vec::<String>::new());
+    let identity = load(&disk, 1).unwrap();
+    let told = |peer| forget(&disk, NodeId(peer)).unwrap_err().to_string();
+    assert_eq!(told(2), "node 1 has not met node 2");
+    identity.admit(&hello(2, 5)).unwrap();
+    identity.admit(&hello(3, 5)).unwrap();
+    let whole = disk.0.image(FILE);
+    assert_eq!(told(4), "node 1 has not met node 4, only 2 and 3");
+    assert_eq!(disk.0.image(FILE), whole);
+    disk.0.flip(FILE, 9, 1).unwrap();
+    let damaged = forget(&disk, NodeId(2));
+    assert!(matches!(
+        damaged,
+        Err(ForgetError::Identity(IdentityError::Damaged))
+    ));
+}
+
+/// Another secret in each life, and zero for whoever has no directory.
+#[test]
+fn each_life_has_a_secret_of_its_own() {
+    let disk = SimDisk::new(1);
+    let secret = || load(&disk, 1).unwrap().life().unwrap().secret;
+    let (first, second) = (secret(), secret());
+    assert_ne!(first, second);
+    assert_eq!(Life::ephemeral(NodeId(1)).secret, 0);
+}
+
+/// What a node says of itself and what it knows of its peers goes into its transport, and what it knows of
+/// its log into that.
+#[test]
+fn the_parts_of_a_node_are_made_from_its_identity() {
+    let disk = SimDisk::new(1);
+    let birth = Birth::new(CLUSTER, NodeId(1));
+    let identity = Identity::open(disk.clone(), &birth).unwrap();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = identity.tcp(address, BTreeMap::new());
+    assert_eq!(config.hello, identity.hello());
+    assert_eq!((config.admit)(&hello(2, 5)), Ok(()));
+    assert_eq!((config.admit)(&hello(2, 6)), Err(Refused::Disk));
+    let least = Mark {
+        salt: 7,
+        generation: 1,
+        end: Lsn(3),
+    };
+    identity.note_log(least).unwrap();
+    let options = synod_wal::Options::default();
+    let opened = identity.open_log(options).unwrap_err();
+    assert!(
+        matches!(opened, synod_wal::OpenError::Lost { least: Lsn(3), .. }),
+        "{opened:?}"
+    );
+    let again = Identity::open(disk, &birth).unwrap();
+    assert_eq!(again.hello().disk, identity.hello().disk);
+    assert_ne!(again.hello().nonce, identity.hello().nonce);
+}
+
+#[cfg(all(feature = "raft", feature = "paxos"))]
+#[test]
+fn the_secret_of_a_life_is_in_the_seed() {
+    use crate::protocol::Configured;
+    use crate::{paxos, raft};
+
+    let mut raft = raft::Config::new(raft::NodeId(1), [raft::NodeId(1)]);
+    let quorums = paxos::Quorums::majority([paxos::NodeId(1)]).unwrap();
+    let mut paxos = paxos::Config::new(paxos::NodeId(1), quorums);
+    (raft.seed, paxos.seed) = (6, 6);
+    raft.stir(0);
+    paxos.stir(0);
+    assert_eq!((raft.seed, paxos.seed), (6, 6), "no secret, no change");
+    raft.stir(5);
+    paxos.stir(5);
+    assert_eq!((raft.seed, paxos.seed), (3, 3));
+}

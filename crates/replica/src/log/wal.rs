@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use synod_wal::{
-    AppendError, Disk, GroupId, Lsn, Mark, Op, ReadError, Reader, Slot, Snapshot, SnapshotError,
-    Snapshots, Wal,
+    AppendError, Disk, GroupId, Lsn, Mark, Op, ReadError, Reader, Seal, Slot, Snapshot,
+    SnapshotError, Snapshots, Wal,
 };
 
 use super::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore, failed};
@@ -105,22 +105,28 @@ impl<D: Disk> SnapshotStore for Snapshots<D> {
         &self,
         group: GroupId,
         snapshot: &Snapshot,
+        seal: &Seal,
         at: u64,
         bytes: &[u8],
     ) -> Result<(), SnapshotError> {
-        Self::write_part(self, group, snapshot, at, bytes)
+        Self::write_part(self, group, snapshot, seal, at, bytes)
     }
 
-    fn finish_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        Self::finish_part(self, group, snapshot)
+    fn finish_part(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        seal: &Seal,
+    ) -> Result<(), SnapshotError> {
+        Self::finish_part(self, group, snapshot, seal)
     }
 
     fn discard_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         Self::discard_part(self, group, snapshot)
     }
 
-    fn len(&self, group: GroupId, index: u64) -> Result<u64, SnapshotError> {
-        Self::len(self, group, index)
+    fn seal(&self, group: GroupId, index: u64) -> Result<Seal, SnapshotError> {
+        Self::seal(self, group, index)
     }
 
     fn read(

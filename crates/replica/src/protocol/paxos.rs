@@ -40,6 +40,10 @@ impl Configured for paxos::Config {
     fn founding(&self) -> String {
         format!("{}, {}", Paxos::NAME, self.quorums)
     }
+
+    fn stir(&mut self, secret: u64) {
+        self.seed ^= secret;
+    }
 }
 
 impl Protocol for Paxos {

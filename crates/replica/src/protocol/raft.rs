@@ -33,6 +33,10 @@ impl Configured for raft::Config {
         let voters: Vec<_> = self.voters.iter().map(|id| id.0.to_string()).collect();
         format!("{}, voters {}", Raft::NAME, voters.join(", "))
     }
+
+    fn stir(&mut self, secret: u64) {
+        self.seed ^= secret;
+    }
 }
 
 impl Protocol for Raft {

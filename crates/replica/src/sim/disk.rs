@@ -47,6 +47,10 @@ impl Disk for SimDisk {
         self.0.remove(name)
     }
 
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(Some(self.0.free_bytes()))
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.0.sync_names()
     }

@@ -185,6 +185,7 @@ fn broken_logs_are_caught() {
         (Bug::FailedWriterLeavesASnapshot, "failing_writer"),
         (Bug::UnsyncedSnapshots, "snapshots_survive_power_loss"),
         (Bug::BelievesParts, "partial_transfer"),
+        (Bug::IgnoresSeals, "other_file"),
         (Bug::BelievesAnyByte, "partial_transfer"),
         (Bug::TakesTrailingBytes, "bad_transfer"),
         (Bug::MixesParts, "transfers_do_not_mix"),

@@ -51,6 +51,7 @@ pub(crate) enum Bug {
     FailedWriterLeavesASnapshot,
     UnsyncedSnapshots,
     BelievesParts,
+    IgnoresSeals,
     BelievesAnyByte,
     TakesTrailingBytes,
     MixesParts,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use synod_replica::{GroupId, Snapshot, SnapshotStore};
-use synod_wal::{SnapshotError, Tag};
+use synod_wal::{Seal, SnapshotError, Tag};
 
 use crate::memory_log::Bug;
 
@@ -99,6 +99,7 @@ impl SnapshotStore for Shelf {
         &self,
         group: GroupId,
         snapshot: &Snapshot,
+        _: &Seal,
         at: u64,
         bytes: &[u8],
     ) -> Result<(), SnapshotError> {
@@ -110,7 +111,12 @@ impl SnapshotStore for Shelf {
         Ok(())
     }
 
-    fn finish_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+    fn finish_part(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        seal: &Seal,
+    ) -> Result<(), SnapshotError> {
         let (name, index) = (self.part(group, snapshot), snapshot.index);
         let part = self.lock().parts.get(&name).cloned();
         let part = part.ok_or(SnapshotError::NotFound { group, index })?;
@@ -130,6 +136,9 @@ impl SnapshotStore for Shelf {
         if found.is_none_or(|found| found != *snapshot) {
             return Err(SnapshotError::Corrupt { group, index });
         }
+        if seal_of(&part) != *seal && self.bug.is_none() {
+            return Err(SnapshotError::Seal { group, index });
+        }
         self.insert(group.0, index, part);
         let mut state = self.lock();
         state.parts.remove(&name);
@@ -145,8 +154,8 @@ impl SnapshotStore for Shelf {
         Ok(())
     }
 
-    fn len(&self, group: GroupId, index: u64) -> Result<u64, SnapshotError> {
-        Ok(self.file(group, index)?.len() as u64)
+    fn seal(&self, group: GroupId, index: u64) -> Result<Seal, SnapshotError> {
+        Ok(seal_of(&self.file(group, index)?))
     }
 
     fn read(
@@ -190,6 +199,14 @@ impl Shelf {
             state.unsynced.push((group, index));
         }
     }
+}
+
+/// A file in memory needs no hash that nobody can forge.
+fn seal_of(file: &[u8]) -> Seal {
+    let mut hash = [0; 32];
+    hash[..4].copy_from_slice(&crc32c::crc32c(file).to_le_bytes());
+    let len = file.len() as u64;
+    Seal { len, hash }
 }
 
 /// Length, group, index, tag, length of meta, meta, body, checksum.

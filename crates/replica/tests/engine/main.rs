@@ -17,6 +17,7 @@ macro_rules! tests {
     };
 }
 
+mod liar;
 mod rig;
 mod scarce;
 mod stops;

@@ -23,6 +23,7 @@ pub(crate) const MESSAGE: u8 = 0;
 pub(crate) const FORWARD: u8 = 1;
 pub(crate) const REFUSED: u8 = 2;
 pub(crate) const INDEX: u8 = 4;
+pub(crate) const PIECE: u8 = 6;
 
 pub(crate) type Ends = Arc<Mutex<Vec<String>>>;
 pub(crate) type Frame = (u64, u64, Bytes);

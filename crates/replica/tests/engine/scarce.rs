@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use synod_replica::{GroupId, SnapshotStore};
-use synod_wal::{Disk as _, Snapshot, SnapshotError};
+use synod_wal::{Disk as _, Seal, Snapshot, SnapshotError};
 
 use crate::rig::{Nodes, Rig, Tuning};
 
@@ -64,22 +64,28 @@ impl SnapshotStore for Scarce {
         &self,
         group: GroupId,
         snapshot: &Snapshot,
+        seal: &Seal,
         at: u64,
         bytes: &[u8],
     ) -> Result<(), SnapshotError> {
-        self.store()?.write_part(group, snapshot, at, bytes)
+        self.store()?.write_part(group, snapshot, seal, at, bytes)
     }
 
-    fn finish_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        self.store()?.finish_part(group, snapshot)
+    fn finish_part(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        seal: &Seal,
+    ) -> Result<(), SnapshotError> {
+        self.store()?.finish_part(group, snapshot, seal)
     }
 
     fn discard_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         self.store()?.discard_part(group, snapshot)
     }
 
-    fn len(&self, group: GroupId, index: u64) -> Result<u64, SnapshotError> {
-        self.store()?.len(group, index)
+    fn seal(&self, group: GroupId, index: u64) -> Result<Seal, SnapshotError> {
+        self.store()?.seal(group, index)
     }
 
     fn read(
@@ -109,7 +115,7 @@ impl SnapshotStore for Scarce {
 }
 
 /// Node 3 needs a snapshot that node 1 has.
-fn behind<C: Rig>(pad: usize) -> Nodes<C> {
+pub(crate) fn behind<C: Rig>(pad: usize) -> Nodes<C> {
     let mut nodes = Nodes::<C>::new(Tuning {
         snapshot_log_bytes: 4_000,
         pad,

@@ -11,7 +11,7 @@ use synod_replica::{
     Recovered, SnapshotStore,
 };
 use synod_transport::MemoryNetwork;
-use synod_wal::{Lsn, Op, Options, Snapshot, SnapshotError, Wal};
+use synod_wal::{Lsn, Op, Options, Seal, Snapshot, SnapshotError, Wal};
 use tokio::time::timeout;
 
 use super::config;
@@ -78,22 +78,28 @@ impl SnapshotStore for Shut {
         &self,
         group: GroupId,
         snapshot: &Snapshot,
+        seal: &Seal,
         at: u64,
         bytes: &[u8],
     ) -> Result<(), SnapshotError> {
-        self.0.write_part(group, snapshot, at, bytes)
+        self.0.write_part(group, snapshot, seal, at, bytes)
     }
 
-    fn finish_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        self.0.finish_part(group, snapshot)
+    fn finish_part(
+        &self,
+        group: GroupId,
+        snapshot: &Snapshot,
+        seal: &Seal,
+    ) -> Result<(), SnapshotError> {
+        self.0.finish_part(group, snapshot, seal)
     }
 
     fn discard_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         self.0.discard_part(group, snapshot)
     }
 
-    fn len(&self, group: GroupId, index: u64) -> Result<u64, SnapshotError> {
-        self.0.len(group, index)
+    fn seal(&self, group: GroupId, index: u64) -> Result<Seal, SnapshotError> {
+        self.0.seal(group, index)
     }
 
     fn read(

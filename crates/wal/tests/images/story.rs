@@ -4,7 +4,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 use synod_sim::{Disk, DiskOptions, Rng};
-use synod_wal::{DumpedRecord, GroupId, Lsn, Options, Snapshots, Stats, Wal, dump};
+use synod_wal::{DumpedRecord, GroupId, Lsn, Options, Seal, Snapshots, Stats, Wal, dump};
 
 use crate::campaign::{Coverage, next_image};
 use crate::metered::Metered;
@@ -49,6 +49,7 @@ struct Pull {
     group: u64,
     index: u64,
     stamp: u64,
+    seal: Seal,
     file: Vec<u8>,
 }
 
@@ -424,7 +425,8 @@ impl Story {
         let mut at = resumed.min(pull.file.len());
         while at < pull.file.len() && self.random.chance(0.9) {
             let end = (at + 1 + self.random.below(1500) as usize).min(pull.file.len());
-            let written = snapshots.write_part(id, &snapshot, at as u64, &pull.file[at..end]);
+            let written =
+                snapshots.write_part(id, &snapshot, &pull.seal, at as u64, &pull.file[at..end]);
             if written.is_err() {
                 self.pull = Some(pull);
                 return self.alive(written);
@@ -436,7 +438,7 @@ impl Story {
             return Ok(());
         }
         self.shelf.begin(group, index, stamp);
-        match snapshots.finish_part(id, &snapshot) {
+        match snapshots.finish_part(id, &snapshot, &pull.seal) {
             Ok(()) => {
                 self.coverage.see("a part was finished");
                 self.shelf.finish(group, index, stamp);
@@ -465,14 +467,15 @@ impl Story {
         self.stamp += 1;
         let peer = Wal::open(Medium(Disk::new(0)), self.options.clone()).unwrap();
         create(&peer.snapshots(), group, index, self.stamp, len).unwrap();
-        let bytes = peer.snapshots().len(GroupId(group), index).unwrap();
-        let mut file = vec![0; bytes as usize];
+        let seal = peer.snapshots().seal(GroupId(group), index).unwrap();
+        let mut file = vec![0; seal.len as usize];
         let count = peer.snapshots().read(GroupId(group), index, 0, &mut file);
         assert_eq!(count.unwrap(), file.len());
         Pull {
             group,
             index,
             stamp: self.stamp,
+            seal,
             file,
         }
     }

@@ -46,6 +46,10 @@ impl Disk for Medium {
         self.0.remove(name)
     }
 
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(Some(self.0.free_bytes()))
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.0.sync_names()
     }
@@ -238,6 +242,10 @@ impl Disk for Faulty {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.inner.remove(name)
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        self.inner.free_bytes()
     }
 
     fn sync(&self) -> io::Result<()> {

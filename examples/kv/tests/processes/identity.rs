@@ -6,10 +6,13 @@ use std::{
 };
 
 use synod_kv::{Cluster, ExitStatus, Protocol};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    process::Command,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
-    PATIENCE, POLL_EVERY, ask, closed::status_of_itself, other_than, signal, start_by,
+    PATIENCE, POLL_EVERY, PROGRAM, ask, closed::status_of_itself, other_than, signal, start_by,
     write_until_acknowledged,
 };
 
@@ -104,6 +107,63 @@ pub(crate) async fn a_copy_of_a_directory(protocol: Protocol) {
     cluster.kill(&[node]).await.unwrap();
     cluster.restart(node).unwrap();
     cluster.ready(PATIENCE).await.unwrap();
+}
+
+/// A node comes back on an empty directory: the others refuse it, and say what to do if that is meant. Once each
+/// of them was stopped and has forgotten the old disk, the node is one of them again, and holds what it did.
+pub(crate) async fn a_disk_that_was_replaced(protocol: Protocol) {
+    let (mut cluster, directory) = start_by(protocol, 3, &["--log", "warn"]).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let node = other_than(&cluster, leader);
+    let data = |id: u64| directory.path().join(format!("node-{id}"));
+    cluster.kill(&[node]).await.unwrap();
+    fs::remove_dir_all(data(node)).unwrap();
+    cluster.restart(node).unwrap();
+    let others = cluster.ids().into_iter().filter(|id| *id != node);
+    let others: Vec<_> = others.collect();
+    for id in &others {
+        let command = format!(
+            "kv identity forget --node {node} --data {}",
+            data(*id).display()
+        );
+        until_told(&cluster, *id, &command).await;
+    }
+    let (status, told) = forget(node, &data(leader)).await;
+    assert_eq!(status, Some(ExitStatus::Failed as i32));
+    assert!(
+        told.ends_with("is in use by another process: stop its node first\n"),
+        "{told}"
+    );
+    write_until_acknowledged(&cluster, leader, "k").await;
+    for id in others {
+        cluster.kill(&[id]).await.unwrap();
+        let (status, told) = forget(node, &data(id)).await;
+        assert_eq!(status, Some(ExitStatus::Stopped as i32), "{told}");
+        let words = format!("node {id} has forgotten node {node}, which it knew by disk ");
+        assert!(told.starts_with(&words), "{told}");
+        let (status, told) = forget(node, &data(id)).await;
+        assert_eq!(status, Some(ExitStatus::Failed as i32));
+        let words = format!("node {id} has not met node {node}, only ");
+        assert!(told.contains(&words), "{told}");
+        cluster.restart(id).unwrap();
+    }
+    cluster.ready(PATIENCE).await.unwrap();
+    assert_eq!(ask(&cluster, node, &["GET", "k"]).await, "1");
+    let absent = directory.path().join("absent");
+    let (status, _) = forget(node, &absent).await;
+    assert_eq!(status, Some(ExitStatus::Failed as i32));
+    assert!(!absent.exists(), "no directory is made");
+}
+
+/// The exit status, and what was told on either stream.
+async fn forget(node: u64, data: &Path) -> (Option<i32>, String) {
+    let mut command = Command::new(PROGRAM);
+    let node = node.to_string();
+    command.args(["identity", "forget", "--node", &node, "--data"]);
+    let ended = command.arg(data).kill_on_drop(true).output();
+    let output = timeout(PATIENCE, ended).await.expect("it ends").unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(told).unwrap())
 }
 
 pub(super) async fn until_told(cluster: &Cluster, id: u64, words: &str) {

@@ -117,6 +117,11 @@ macro_rules! tests {
             }
 
             #[tokio::test]
+            async fn a_disk_that_was_replaced_is_taken_once_the_others_forget_the_old_one() {
+                super::identity::a_disk_that_was_replaced(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
             async fn a_leader_with_a_full_disk_gives_way_and_takes_its_part_again() {
                 super::full::leader(Protocol::$variant).await;
             }

@@ -113,10 +113,10 @@ pub(super) fn is_absent(snapshots: &dyn SnapshotStore, group: u64, index: u64, w
         matches!(opened, Err(SnapshotError::NotFound { .. })),
         "{when}, snapshot {index} of {group} is not there: {opened:?}"
     );
-    let len = snapshots.len(GroupId(group), index);
+    let seal = snapshots.seal(GroupId(group), index);
     assert!(
-        len.is_err(),
-        "{when}, a snapshot that is not there has a length: {len:?}"
+        seal.is_err(),
+        "{when}, a snapshot that is not there has a length: {seal:?}"
     );
 }
 

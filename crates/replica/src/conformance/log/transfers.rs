@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use synod_wal::{GroupId, Snapshot, SnapshotError};
+use synod_wal::{GroupId, Seal, Snapshot, SnapshotError};
 
 use super::LogStore;
 use super::rig::Rig;
@@ -33,22 +33,26 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
         bad_transfer,
     );
     case(
+        "other_file",
+        "a good file that is not the one whose length and hash were announced is refused",
+        other_file,
+    );
+    case(
         "transfers_do_not_mix",
         "pieces of two snapshots of one index are kept apart",
         transfers_do_not_mix,
     );
 }
 
-/// The bytes of a snapshot's file as its holder sends them.
-fn file_of<S: LogStore>(fresh: &mut dyn FnMut() -> S, version: u64, len: usize) -> Vec<u8> {
+/// The bytes of a snapshot's file as its holder sends them, and what it says of them.
+fn file_of<S: LogStore>(fresh: &mut dyn FnMut() -> S, version: u64, len: usize) -> (Vec<u8>, Seal) {
     let mut holder = Rig::new(fresh);
     let snapshots = holder.log().snapshots();
     let told = create(&*snapshots, 1, 9, version, len);
-    let bytes = snapshots.len(GroupId(1), 9);
-    assert!(
-        matches!(bytes, Ok(bytes) if bytes == told),
-        "`create` told {told} bytes, and `len` tells {bytes:?}"
-    );
+    let sealed = snapshots.seal(GroupId(1), 9);
+    let Some(seal) = sealed.as_ref().ok().filter(|seal| seal.len == told) else {
+        panic!("`create` told {told} bytes, and `seal` tells {sealed:?}");
+    };
     let mut file = vec![0; told as usize];
     let mut filled = 0;
     while filled < file.len() {
@@ -60,15 +64,15 @@ fn file_of<S: LogStore>(fresh: &mut dyn FnMut() -> S, version: u64, len: usize) 
     }
     let beyond = snapshots.read(GroupId(1), 9, told, &mut [0; 8]);
     assert!(matches!(beyond, Ok(0)), "behind the end: {beyond:?}");
-    file
+    (file, *seal)
 }
 
-fn receive(snapshots: &dyn SnapshotStore, snapshot: &Snapshot, file: &[u8]) {
+fn receive(snapshots: &dyn SnapshotStore, snapshot: &Snapshot, seal: &Seal, file: &[u8]) {
     for at in (0..file.len()).step_by(900) {
         let piece = &file[at..file.len().min(at + 900)];
         // A piece may come twice.
         for _ in 0..1 + at / 900 % 2 {
-            let written = snapshots.write_part(GroupId(1), snapshot, at as u64, piece);
+            let written = snapshots.write_part(GroupId(1), snapshot, seal, at as u64, piece);
             assert!(written.is_ok(), "the piece at {at}: {written:?}");
         }
     }
@@ -85,12 +89,12 @@ fn discard(snapshots: &dyn SnapshotStore, snapshot: &Snapshot) {
 
 fn transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
     for len in [0, 100, 10_000] {
-        let file = file_of(fresh, 3, len);
+        let (file, seal) = file_of(fresh, 3, len);
         let mut rig = Rig::new(fresh);
         create(&*snapshots_of(&mut rig), 1, 4, 0, 10);
         let snapshots = snapshots_of(&mut rig);
-        receive(&*snapshots, &identity(9), &file);
-        let finished = snapshots.finish_part(GroupId(1), &identity(9));
+        receive(&*snapshots, &identity(9), &seal, &file);
+        let finished = snapshots.finish_part(GroupId(1), &identity(9), &seal);
         assert!(finished.is_ok(), "all pieces are there: {finished:?}");
         check(&*snapshots, 1, 9, 3, len, "received");
         drop(snapshots);
@@ -121,16 +125,16 @@ fn transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
 }
 
 fn partial_transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
-    let file = file_of(fresh, 3, 5_000);
+    let (file, seal) = file_of(fresh, 3, 5_000);
     let mut rig = Rig::new(fresh);
     let snapshots = snapshots_of(&mut rig);
-    let none = snapshots.finish_part(GroupId(1), &identity(9));
+    let none = snapshots.finish_part(GroupId(1), &identity(9), &seal);
     assert!(none.is_err(), "no piece is there: {none:?}");
     for cut in [0, 1, 900, file.len() / 2, file.len() - 1] {
         if cut > 0 {
-            receive(&*snapshots, &identity(9), &file[..cut]);
+            receive(&*snapshots, &identity(9), &seal, &file[..cut]);
         }
-        let finished = snapshots.finish_part(GroupId(1), &identity(9));
+        let finished = snapshots.finish_part(GroupId(1), &identity(9), &seal);
         assert!(
             finished.is_err(),
             "{cut} of {} bytes were taken for all",
@@ -141,10 +145,10 @@ fn partial_transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
     }
     // A hole, if the store takes it.
     let half = file.len() / 2;
-    let first = snapshots.write_part(GroupId(1), &identity(9), 0, &file[..half - 10]);
+    let first = snapshots.write_part(GroupId(1), &identity(9), &seal, 0, &file[..half - 10]);
     assert!(first.is_ok(), "{first:?}");
-    let _gap = snapshots.write_part(GroupId(1), &identity(9), half as u64, &file[half..]);
-    let finished = snapshots.finish_part(GroupId(1), &identity(9));
+    let _gap = snapshots.write_part(GroupId(1), &identity(9), &seal, half as u64, &file[half..]);
+    let finished = snapshots.finish_part(GroupId(1), &identity(9), &seal);
     assert!(finished.is_err(), "a file with a hole was taken for whole");
     drop(snapshots);
     rig.reopen();
@@ -152,19 +156,19 @@ fn partial_transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
     is_absent(&*snapshots, 1, 9, "received in part, after a restart");
     discard(&*snapshots, &identity(9));
     discard(&*snapshots, &identity(9));
-    receive(&*snapshots, &identity(9), &file);
-    let finished = snapshots.finish_part(GroupId(1), &identity(9));
+    receive(&*snapshots, &identity(9), &seal, &file);
+    let finished = snapshots.finish_part(GroupId(1), &identity(9), &seal);
     assert!(finished.is_ok(), "begun anew: {finished:?}");
     check(&*snapshots, 1, 9, 3, 5_000, "begun anew");
 }
 
 fn bad_transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
-    let file = file_of(fresh, 3, 400);
+    let (file, seal) = file_of(fresh, 3, 400);
     let mut rig = Rig::new(fresh);
     let snapshots = snapshots_of(&mut rig);
     let refuse = |file: &[u8], what: &str| {
-        receive(&*snapshots, &identity(9), file);
-        let finished = snapshots.finish_part(GroupId(1), &identity(9));
+        receive(&*snapshots, &identity(9), &seal, file);
+        let finished = snapshots.finish_part(GroupId(1), &identity(9), &seal);
         assert!(finished.is_err(), "{what}, and it was taken for snapshot 9");
         is_absent(&*snapshots, 1, 9, what);
         discard(&*snapshots, &identity(9));
@@ -179,16 +183,36 @@ fn bad_transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
         meta: "another membership".into(),
         ..identity(9)
     };
-    receive(&*snapshots, &other, &file);
-    let finished = snapshots.finish_part(GroupId(1), &other);
+    receive(&*snapshots, &other, &seal, &file);
+    let finished = snapshots.finish_part(GroupId(1), &other, &seal);
     assert!(
         finished.is_err(),
         "the file is of a snapshot with another identity"
     );
 }
 
+/// Two files of one snapshot may differ: a machine need not write its state in one way only.
+fn other_file<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
+    let (file, seal) = file_of(fresh, 3, 400);
+    let (_, other) = file_of(fresh, 4, 400);
+    assert_ne!(seal, other, "two files of other contents have one seal");
+    let len = seal.len - 1;
+    for wrong in [other, Seal { len, ..seal }] {
+        let mut rig = Rig::new(fresh);
+        let snapshots = snapshots_of(&mut rig);
+        receive(&*snapshots, &identity(9), &wrong, &file);
+        let finished = snapshots.finish_part(GroupId(1), &identity(9), &wrong);
+        assert!(finished.is_err(), "it was taken for {wrong:?}");
+        is_absent(&*snapshots, 1, 9, "received, and not what was announced");
+        discard(&*snapshots, &identity(9));
+        receive(&*snapshots, &identity(9), &seal, &file);
+        let finished = snapshots.finish_part(GroupId(1), &identity(9), &seal);
+        assert!(finished.is_ok(), "with its own seal: {finished:?}");
+    }
+}
+
 fn transfers_do_not_mix<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
-    let file = file_of(fresh, 3, 5_000);
+    let (file, seal) = file_of(fresh, 3, 5_000);
     let mut rig = Rig::new(fresh);
     let snapshots = snapshots_of(&mut rig);
     let other = Snapshot {
@@ -196,14 +220,14 @@ fn transfers_do_not_mix<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
         ..identity(9)
     };
     let half = file.len() / 2;
-    receive(&*snapshots, &identity(9), &file[..half]);
-    let written = snapshots.write_part(GroupId(1), &other, 0, &vec![0xaa; half + 100]);
+    receive(&*snapshots, &identity(9), &seal, &file[..half]);
+    let written = snapshots.write_part(GroupId(1), &other, &seal, 0, &vec![0xaa; half + 100]);
     assert!(written.is_ok(), "pieces of another snapshot: {written:?}");
-    let written = snapshots.write_part(GroupId(2), &identity(9), 0, &[0xbb; 500]);
+    let written = snapshots.write_part(GroupId(2), &identity(9), &seal, 0, &[0xbb; 500]);
     assert!(written.is_ok(), "pieces for another group: {written:?}");
-    let rest = snapshots.write_part(GroupId(1), &identity(9), half as u64, &file[half..]);
+    let rest = snapshots.write_part(GroupId(1), &identity(9), &seal, half as u64, &file[half..]);
     assert!(rest.is_ok(), "the rest of the first: {rest:?}");
-    let mixed = snapshots.finish_part(GroupId(1), &other);
+    let mixed = snapshots.finish_part(GroupId(1), &other, &seal);
     assert!(
         matches!(
             mixed,
@@ -211,7 +235,7 @@ fn transfers_do_not_mix<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
         ),
         "pieces of nothing: {mixed:?}"
     );
-    let finished = snapshots.finish_part(GroupId(1), &identity(9));
+    let finished = snapshots.finish_part(GroupId(1), &identity(9), &seal);
     assert!(finished.is_ok(), "its pieces are all there: {finished:?}");
     check(&*snapshots, 1, 9, 3, 5_000, "beside pieces of others");
 }

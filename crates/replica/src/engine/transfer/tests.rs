@@ -18,6 +18,11 @@ fn snapshot(index: u64) -> Snapshot {
     }
 }
 
+fn seal(len: u64) -> Seal {
+    let hash = [5; 32];
+    Seal { len, hash }
+}
+
 fn begun() -> (Transfer, SnapshotName) {
     let mut transfer = Transfer::new(0);
     transfer.begin(NodeId(2), snapshot(7));
@@ -44,20 +49,24 @@ fn the_receiver_sets_the_pace() {
     );
     assert_eq!(transfer.next(at(99), PATIENCE, 3), Next::Wait);
     assert_eq!(
-        transfer.piece(NodeId(3), name, 0, 10, 6),
-        None,
+        transfer.piece(NodeId(3), name, (0, seal(10)), 6),
+        Arrived::Stray,
         "from a stranger"
     );
     assert_eq!(
-        transfer.piece(NodeId(2), name, 4, 10, 6),
-        None,
+        transfer.piece(NodeId(2), name, (4, seal(10)), 6),
+        Arrived::Stray,
         "not the one asked for"
     );
     assert_eq!(
-        transfer.piece(NodeId(2), name, 0, 10, 6),
-        Some((snapshot(7), false))
+        transfer.piece(NodeId(2), name, (0, seal(10)), 6),
+        Arrived::Next(snapshot(7), false)
     );
-    assert_eq!(transfer.piece(NodeId(2), name, 0, 10, 6), None, "a repeat");
+    assert_eq!(
+        transfer.piece(NodeId(2), name, (0, seal(10)), 6),
+        Arrived::Stray,
+        "a repeat"
+    );
     assert_eq!(
         transfer.next(at(500), PATIENCE, 3),
         Next::Wait,
@@ -69,16 +78,49 @@ fn the_receiver_sets_the_pace() {
         Next::Ask(NodeId(2), name, 6)
     );
     assert_eq!(
-        transfer.piece(NodeId(2), name, 6, 11, 4),
-        None,
-        "the length changed"
-    );
-    assert_eq!(
-        transfer.piece(NodeId(2), name, 6, 10, 4),
-        Some((snapshot(7), true))
+        transfer.piece(NodeId(2), name, (6, seal(10)), 4),
+        Arrived::Next(snapshot(7), true)
     );
     assert_eq!(transfer.whole(&snapshot(7)), Some(NodeId(2)));
     assert_eq!(transfer.whole(&snapshot(7)), None);
+}
+
+/// A holder that has taken the snapshot anew, in another order of its state, or one that lies.
+#[test]
+fn a_piece_of_another_file_ends_the_pull() {
+    let hash = [6; 32];
+    for other in [seal(11), Seal { hash, ..seal(10) }] {
+        let (mut transfer, name) = begun();
+        transfer.next(at(0), PATIENCE, 3);
+        assert_eq!(
+            transfer.piece(NodeId(2), name, (0, seal(10)), 6),
+            Arrived::Next(snapshot(7), false)
+        );
+        transfer.stored(&snapshot(7), 6);
+        transfer.next(at(1), PATIENCE, 3);
+        assert_eq!(
+            transfer.piece(NodeId(3), name, (6, other), 4),
+            Arrived::Stray,
+            "a stranger ends nothing"
+        );
+        assert_eq!(
+            transfer.piece(NodeId(2), name, (6, other), 4),
+            Arrived::Other(snapshot(7))
+        );
+        transfer.begin(NodeId(2), snapshot(7));
+        assert_eq!(
+            transfer.next(at(2), PATIENCE, 3),
+            Next::Wait,
+            "its pieces are being forgotten"
+        );
+        transfer.stored(&snapshot(7), 0);
+        transfer.next(at(2), PATIENCE, 3);
+        transfer.stored(&snapshot(7), 0);
+        assert_eq!(
+            transfer.next(at(2), PATIENCE, 3),
+            Next::Ask(NodeId(2), name, 0)
+        );
+    }
 }
 
 /// The same snapshot from another holder: what the old pull still has under way is not the new one's.
@@ -86,7 +128,8 @@ fn the_receiver_sets_the_pace() {
 fn a_task_of_the_pull_before_moves_nothing() {
     let (mut transfer, name) = begun();
     transfer.next(at(0), PATIENCE, 3);
-    assert!(transfer.piece(NodeId(2), name, 0, 10, 6).is_some());
+    let piece = transfer.piece(NodeId(2), name, (0, seal(10)), 6);
+    assert_eq!(piece, Arrived::Next(snapshot(7), false));
     transfer.begin(NodeId(3), snapshot(7));
     assert_eq!(transfer.next(at(1), PATIENCE, 3), Next::Wait);
     transfer.stored(&snapshot(7), 6);
@@ -253,11 +296,13 @@ fn a_receiver_without_space_waits_and_goes_on_where_it_was() {
     let ask = |byte| Next::Ask(NodeId(2), name, byte);
     let next = |transfer: &mut Transfer, ms| transfer.next(at(ms), PATIENCE, 3);
     assert_eq!(next(&mut transfer, 0), ask(0));
-    assert!(transfer.piece(NodeId(2), name, 0, 10, 6).is_some());
+    let piece = transfer.piece(NodeId(2), name, (0, seal(10)), 6);
+    assert_eq!(piece, Arrived::Next(snapshot(7), false));
     transfer.stored(&snapshot(7), 6);
     assert_eq!(next(&mut transfer, 0), ask(6));
     for ms in (0..60_000).step_by(1_000) {
-        assert!(transfer.piece(NodeId(2), name, 6, 10, 4).is_some());
+        let piece = transfer.piece(NodeId(2), name, (6, seal(10)), 4);
+        assert_eq!(piece, Arrived::Next(snapshot(7), true));
         assert_eq!(transfer.full(at(ms), &snapshot(7)), Some(NodeId(2)));
         assert_eq!(transfer.wake(PATIENCE), Some(at(ms + 1_000)));
         assert_eq!(next(&mut transfer, ms + 999), Next::Wait);
