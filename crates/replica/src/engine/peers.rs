@@ -5,10 +5,10 @@ use bytes::Bytes;
 use synod_transport::{Lane, NodeId};
 
 use super::Engine;
-use super::config::RECORD_SPARE_BYTES;
 use super::reads::Remote;
 use crate::events::Event;
 use crate::frame::{Denial, Frame, name};
+use crate::log::RECORD_SPARE_BYTES;
 use crate::machine::Reason;
 use crate::protocol::{Protocol, ReadId, Refusal};
 use crate::time::Instant;

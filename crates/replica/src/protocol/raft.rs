@@ -14,9 +14,10 @@ use synod_raft::{self as raft, Raft};
 use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
+use super::records::append_all;
 use super::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
-    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown, append_all,
+    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
