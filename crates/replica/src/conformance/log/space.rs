@@ -8,8 +8,8 @@ use crate::log::{Log, LogError, RECORD_SPARE_BYTES};
 pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) {
     suite.case(
         "full_medium",
-        "without space, a log takes what `room_bytes` and `takes_a_record` promise; what it refuses is `Full` and leaves \
-         nothing; with space again, it has room and goes on",
+        "without space, a log takes what `room_bytes` and `takes_a_record` promise; what it refuses is `Full` and \
+         leaves nothing; with space again, it has room and goes on",
         || full_medium(&mut Rig::new(fresh)),
     );
 }
