@@ -314,7 +314,9 @@ async fn a_snapshot_that_arrives_damaged_is_told() {
     let mut rot = || {
         for name in disk.names().unwrap() {
             if name.ends_with(".snap") && rotten.insert(name.clone()) {
-                let flipped = disk.len(&name).and_then(|len| disk.flip(&name, len - 20, 1));
+                let flipped = disk
+                    .len(&name)
+                    .and_then(|len| disk.flip(&name, len - 20, 1));
                 // Nobody is given one that was removed meanwhile.
                 assert!(flipped.is_ok() || !disk.names().unwrap().contains(&name));
             }
