@@ -104,8 +104,16 @@ impl Eq for Cause {}
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cause: Option<&(dyn Error + 'static)> = Some(&*self.0);
-        let mut between = "";
+        WithCauses(&*self.0).fmt(f)
+    }
+}
+
+/// Shows an error with everything that it came from, in one line: what is the matter is often told by the last alone.
+pub(crate) struct WithCauses<'a>(pub(crate) &'a (dyn Error + 'static));
+
+impl fmt::Display for WithCauses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut cause, mut between) = (Some(self.0), "");
         while let Some(error) = cause {
             write!(f, "{between}{error}")?;
             between = ": ";

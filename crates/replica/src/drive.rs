@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::applier::{Applier, ApplyError, Job, Ran};
 use crate::budget::Budget;
-use crate::closed::{Closed, caught};
+use crate::closed::{Closed, WithCauses, caught};
 use crate::engine::{Effect, Engine, Poisoned};
 use crate::events::{Event, Events, Seen};
 use crate::group::{Clock, Request, Waiter};
@@ -174,7 +174,8 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
             Ran::Whole(None) => {}
             Ran::Left(job) => self.left = Some(job),
             Ran::Later(job, why) => {
-                let (now, what, why) = (clock.now(), "restored", why.to_string());
+                let why = WithCauses(&why).to_string();
+                let (now, what) = (clock.now(), "restored");
                 let event = Event::SnapshotFailed { what, why };
                 self.events.tell(now, Some(self.id), &event);
                 (self.left, self.left_until) = (Some(job), Some(now + LATER));

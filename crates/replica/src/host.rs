@@ -285,7 +285,8 @@ impl Host {
             has_room: self.room.look(now, || self.log.has_room()),
             sync_time: self.log.sync_time(),
         };
-        self.space.set(self.log.room_bytes());
+        self.space
+            .set(self.log.room_bytes(), self.log.takes_a_record());
         self.groups
             .values_mut()
             .for_each(|group| group.set_disk(now, disk));

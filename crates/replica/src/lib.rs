@@ -114,7 +114,8 @@ pub use group::{Answer, Group};
 pub use identity::{ForgetError, Forgotten, Identity, IdentityError, forget};
 pub use life::Life;
 pub use log::{
-    Log, LogError, LogReader, LogSpace, LogStats, Recovered, SnapshotStore, ThreadedLog,
+    Log, LogError, LogReader, LogSpace, LogStats, RECORD_SPARE_BYTES, Recovered, SnapshotStore,
+    ThreadedLog,
 };
 pub use machine::{Applying, Failure, Outcome, Reason, StateMachine, Ticket};
 pub use node::{Node, NodeConfig, OpenGroupError};

@@ -73,6 +73,9 @@ pub struct LogStats {
     pub bytes_written: u64,
 }
 
+/// What a record takes beside the body of an entry, at the most.
+pub const RECORD_SPARE_BYTES: usize = 1024;
+
 /// The writer's half of a durable log, owned by the loop that drives its groups.
 ///
 /// `append` copies and never waits; `sync` may be done when it returns, or later:
@@ -129,9 +132,10 @@ pub trait Log: Send + 'static {
     /// append tells why. What had none has room again only when there is more than a little: a
     /// driver waits some seconds more before it believes it.
     fn has_room(&mut self) -> bool;
-    /// How many bytes of records [`append`](Self::append) takes for sure, whatever becomes of the disk.
-    /// A driver hands it no more between two looks: a log that does not take what a core has given
-    /// away ends its group. Of a log that has its own space for everything, without bound.
+    /// How many bytes of records [`append`](Self::append) takes for sure, whatever becomes of the disk:
+    /// a record counts as its bodies and [`RECORD_SPARE_BYTES`]. A driver hands it no more between two
+    /// looks, or one record that it [`takes`](Self::takes_a_record): a log that does not take what a core
+    /// has given away ends its group. Of a log that has its own space for everything, without bound.
     fn room_bytes(&self) -> u64 {
         u64::MAX
     }
@@ -139,6 +143,11 @@ pub trait Log: Send + 'static {
     /// [`Wal::mark`](synod_wal::Wal::mark). It is noted whenever its generation has changed.
     fn mark(&self) -> Option<Mark> {
         None
+    }
+    /// Whether one record is taken for sure, be it as long as any, while there [`has_room`](Self::has_room).
+    /// A log that makes its room elsewhere may have room, and not know yet of how much.
+    fn takes_a_record(&self) -> bool {
+        true
     }
     /// The longest record that [`append`](Self::append) takes, in bytes of its operations.
     fn record_bytes_max(&self) -> usize;

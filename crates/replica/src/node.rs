@@ -256,7 +256,8 @@ fn open<C: Configured, S: StateMachine>(
     }
     let mut engine = node.engine(id, life);
     engine.record_bytes_max = host.log.record_bytes_max();
-    host.space.set(host.log.room_bytes());
+    host.space
+        .set(host.log.room_bytes(), host.log.takes_a_record());
     engine.space = host.space.clone();
     if !engine.fits() {
         let (body_bytes_max, record_bytes_max) = (engine.body_bytes_max, engine.record_bytes_max);

@@ -16,6 +16,8 @@ mod bounded;
 mod paxos;
 #[cfg(feature = "raft")]
 mod raft;
+#[cfg(any(feature = "raft", feature = "paxos"))]
+mod records;
 mod step_down;
 
 pub use step_down::StepDown;
@@ -391,33 +393,6 @@ pub trait Configured: Send + 'static {
     fn stir(&mut self, secret: u64);
 }
 
-/// Hands operations to a log, in as many records of at most `record_bytes_max` as they need. The end
-/// of the last one; `Lsn(0)` without operations.
-#[cfg(any(feature = "raft", feature = "paxos"))]
-pub(crate) fn append_all<'a, E>(
-    ops: impl Iterator<Item = Op<'a>>,
-    record_bytes_max: usize,
-    mut append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
-) -> Result<Lsn, E> {
-    let mut ops = ops.peekable();
-    let mut lsn = Lsn(0);
-    while ops.peek().is_some() {
-        let (mut bytes, mut count) = (RECORD_HEAD_BYTES, 0);
-        let mut fits = |op: &Op<'_>| {
-            bytes += OP_BYTES
-                + match op {
-                    Op::Put { body, .. } => body.len(),
-                    _ => 0,
-                };
-            count += 1;
-            count == 1 || bytes <= record_bytes_max
-        };
-        let mut record = std::iter::from_fn(|| ops.next_if(&mut fits)).fuse();
-        lsn = append(&mut record)?;
-    }
-    Ok(lsn)
-}
-
 /// A parcel that begins with `head`.
 pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
     Parcel {
@@ -428,9 +403,3 @@ pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
 
 /// A message without bodies is no longer: what it has besides numbers is a membership.
 const OTHER_BYTES_MAX: usize = 16 << 10;
-/// At least what a record takes beside its operations.
-#[cfg(any(feature = "raft", feature = "paxos"))]
-const RECORD_HEAD_BYTES: usize = 128;
-/// At least what an operation takes in a record beside a body.
-#[cfg(any(feature = "raft", feature = "paxos"))]
-const OP_BYTES: usize = 64;

@@ -277,7 +277,7 @@ async fn goes_on_without_a_hung_leader<C: Configured>(config: impl Fn(u64, Durat
     };
     let both = async { tokio::join!(hung, gives_up) };
     timeout(NEVER, both).await.unwrap();
-    let told = heard.of("stepped_down");
+    let told = timeout(NEVER, heard.told("stepped_down")).await.unwrap();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
         told[0].contains(": its disk did not finish a write in time"),

@@ -36,6 +36,15 @@ impl Stratum {
         }
     }
 
+    /// What [`get`](Self::get) gives, and nothing else: each stratum has one encoding.
+    pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
+        if byte <= Self::UNSYNCHRONIZED.0 {
+            Some(Self(byte))
+        } else {
+            None
+        }
+    }
+
     /// Hops.
     #[must_use]
     pub const fn get(self) -> u8 {

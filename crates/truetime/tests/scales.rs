@@ -79,6 +79,23 @@ fn a_peer_says_its_scale() {
     }
 }
 
+/// Whatever bytes are taken are the bytes that would be sent: a stratum beyond all is not read as the last one.
+#[test]
+fn a_reply_has_one_encoding() {
+    let world = World::new(3);
+    let machine = Machine::new(&world, 100);
+    let exchange = Exchange::begin(1, machine.local(), Drift::DEFAULT);
+    let reading = Reading::synchronized(Interval::around(world.now(), MILLI));
+    let mut bytes = exchange.request().reply(&reading, &reading).encode();
+    for stratum in 0..=u8::MAX {
+        bytes[44] = stratum;
+        match Reply::decode(&bytes) {
+            Ok(reply) => assert_eq!((reply.encode(), stratum <= 16), (bytes, true)),
+            Err(error) => assert_eq!((error, stratum > 16), (PeerError::Malformed, true)),
+        }
+    }
+}
+
 /// Each byte of a reply, as it goes out.
 #[test]
 fn a_reply_has_these_bytes() {

@@ -199,6 +199,31 @@ fn what_matters_more_is_taken_for_longer() {
     );
 }
 
+/// Else a full node would take what is short, refuse what is long, and change its mind with each record.
+#[test]
+fn what_was_full_has_room_again_with_a_whole_segment() {
+    let disk = Disk::new(1);
+    let mut options = small();
+    (options.segment_bytes, options.record_bytes_max) = (64 * 1024, 16 * 1024);
+    let mut wal = Wal::open(Medium(disk.clone()), options).unwrap();
+    append(&mut wal, 1, &[put(1, 15_000)]).unwrap();
+    wal.sync().unwrap();
+    disk.capacity(disk.used());
+    let mut last = 1;
+    while wal.has_room(15_100) {
+        last += 1;
+        append(&mut wal, 1, &[put(last, 15_000)]).unwrap();
+        wal.sync().unwrap();
+    }
+    assert!(!wal.has_room(1) && !wal.is_roomy(1) && wal.is_full());
+    // There is space for it, and who may not wait has it.
+    append(&mut wal, 1, &[put(last + 1, 1)]).unwrap();
+    wal.sync().unwrap();
+    assert!(!wal.has_room(1), "it has changed its mind");
+    disk.capacity(u64::MAX);
+    assert!(wal.has_room(1) && wal.has_room(15_100) && !wal.is_full());
+}
+
 #[test]
 fn a_log_that_has_filled_its_disk_can_be_cut() {
     let disk = Disk::new(1);

@@ -3,11 +3,6 @@
 //! Every replica must decide alike, so such a limit is never a setting of a node. It is a constant of the
 //! format, or it is a part of the map: replicated, in each snapshot, and changed by a command alone.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-
 use crate::{
     command::{Blob, Command},
     response::Refusal,
@@ -21,36 +16,6 @@ pub struct MapLimits {
     pub keys_max: u64,
     /// Bytes of keys and values, and [`ENTRY_BYTES`] for each key.
     pub bytes_max: u64,
-}
-
-/// Whether a map is full, for whoever is about to propose something to it. A clone does not change
-/// with the original, [`share`](Self::share) gives a handle that does.
-#[derive(Debug, Default)]
-pub struct Gauge(Arc<AtomicBool>);
-
-impl Gauge {
-    /// Whether the map was full after the last command that was applied to it.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn show(&self, is_full: bool) {
-        self.0.store(is_full, Ordering::Relaxed);
-    }
-
-    /// Another handle to the same gauge.
-    #[must_use]
-    pub fn share(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-/// A copy of a map is another map.
-impl Clone for Gauge {
-    fn clone(&self) -> Self {
-        Self(Arc::new(self.is_full().into()))
-    }
 }
 
 impl Default for MapLimits {

@@ -1,18 +1,14 @@
 //! The map as a replicated state machine, and a group of its replicas as a store.
 
-use std::{future::Future, io, sync::Arc};
+use std::{future::Future, io};
 
 use bytes::Bytes;
-use synod_replica::{
-    Answer, Applying, Closed, Consistency, Group, Outcome, Role, StateMachine, StatusWatch,
-};
+use synod_replica::{Applying, Closed, Consistency, Group, Outcome, StateMachine, StatusWatch};
 use tokio::time::Instant;
 
 use crate::{
-    capacity::Gauge,
-    command::Command,
     machine::Kv,
-    response::{Refusal, Response},
+    response::Response,
     snapshot,
     store::{Consensus, Failure, Peer, Store},
 };
@@ -45,14 +41,12 @@ impl StateMachine for Kv {
 pub(crate) struct Replicated {
     group: Group<Kv>,
     status: StatusWatch,
-    gauge: Arc<Gauge>,
 }
 
 impl Replicated {
-    pub(crate) fn new(group: Group<Kv>, gauge: Gauge) -> Self {
+    pub(crate) fn new(group: Group<Kv>) -> Self {
         Self {
             status: group.watch(),
-            gauge: Arc::new(gauge),
             group,
         }
     }
@@ -61,16 +55,6 @@ impl Replicated {
     pub(crate) fn closed(&self) -> impl Future<Output = Closed> + Send + 'static {
         self.group.closed()
     }
-
-    /// Why a command need not be proposed. Each replica would refuse it, and does when it comes by
-    /// another way; but a log full of what changes nothing serves nobody. Only the leader's map is
-    /// asked: that of a follower may be behind what its client knows to have been removed.
-    fn refusal(&self, command: &[u8]) -> Option<Refusal> {
-        let grows = || Command::decode(command).is_some_and(|command| command.may_grow());
-        let leads = || self.status.look(|status| status.role == Role::Leader);
-        let full = self.gauge.is_full() && leads() && grows();
-        full.then_some(Refusal::MapFull)
-    }
 }
 
 impl Store for Replicated {
@@ -78,16 +62,8 @@ impl Store for Replicated {
         &self,
         command: Bytes,
     ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
-        let proposed: Result<Answer<Response>, Refusal> = match self.refusal(&command) {
-            Some(refusal) => Err(refusal),
-            None => Ok(self.group.propose(command)),
-        };
-        async {
-            match proposed {
-                Ok(answer) => result(answer.await),
-                Err(refusal) => Ok(Response::Refused(refusal)),
-            }
-        }
+        let answer = self.group.propose(command);
+        async { result(answer.await) }
     }
 
     fn read<R: Send + 'static>(

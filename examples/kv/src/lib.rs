@@ -109,7 +109,7 @@ mod store;
 mod value;
 
 pub use answer::{Answer, Resp};
-pub use capacity::{ENTRY_BYTES, Gauge, KEY_BYTES_MAX, MapLimits, VALUE_BYTES_MAX};
+pub use capacity::{ENTRY_BYTES, KEY_BYTES_MAX, MapLimits, VALUE_BYTES_MAX};
 pub use client::{Client, ClientError, value_of};
 pub use cluster::{Cluster, ClusterError, ClusterOptions, Listener, fresh_directory};
 pub use command::{Blob, Command, LIST_MAX, When};

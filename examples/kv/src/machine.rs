@@ -1,7 +1,7 @@
 //! The replicated state: a map of byte strings, changed only by [`Command`]s.
 
 use crate::{
-    capacity::{ENTRY_BYTES, Gauge, MapLimits, VALUE_BYTES_MAX},
+    capacity::{ENTRY_BYTES, MapLimits, VALUE_BYTES_MAX},
     command::{Blob, Command, When},
     map::Map,
     reap::{Garbage, reap},
@@ -42,7 +42,6 @@ pub struct Kv {
     map: Map,
     bytes: u64,
     limits: MapLimits,
-    gauge: Gauge,
     discarded: Vec<Value>,
 }
 
@@ -57,7 +56,6 @@ impl Kv {
         if !self.discarded.is_empty() {
             reap(Garbage::Values(std::mem::take(&mut self.discarded)));
         }
-        self.gauge.show(self.is_full());
         response
     }
 
@@ -91,12 +89,6 @@ impl Kv {
         self.limits
     }
 
-    /// Tells from elsewhere whether the map is full, as of the last command.
-    #[must_use]
-    pub fn gauge(&self) -> Gauge {
-        self.gauge.share()
-    }
-
     /// Keys and values, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Value)> {
         self.map.iter()
@@ -122,7 +114,7 @@ impl Kv {
         }
     }
 
-    /// Takes over another map; whoever holds a [`Gauge`] of this one sees the change.
+    /// Takes over another map.
     pub(crate) fn replace(&mut self, with: Self) {
         let Self {
             map, bytes, limits, ..
@@ -130,7 +122,6 @@ impl Kv {
         self.limits = limits;
         self.bytes = bytes;
         reap(Garbage::Map(std::mem::replace(&mut self.map, map)));
-        self.gauge.show(self.is_full());
     }
 
     fn apply(&mut self, command: &Command<'_>) -> Result<Response, Refusal> {
@@ -373,13 +364,12 @@ mod tests {
     #[test]
     fn a_full_map_takes_nothing_more_until_something_is_gone() {
         let mut kv = Kv::default();
-        let gauge = kv.gauge();
         assert_eq!(kv.execute(&limit(Some(2), None)), Response::Done);
         for key in ["a", "b"] {
-            assert!(!gauge.is_full());
+            assert!(!kv.is_full());
             assert_eq!(kv.execute(&add(key)), Response::Integer(1));
         }
-        assert!(gauge.is_full());
+        assert!(kv.is_full());
         let empty = Blob(b"");
         let growing = [
             add("a"),
@@ -405,7 +395,7 @@ mod tests {
         let keys = vec![Blob(b"a")];
         let delete = Command::Delete { keys }.encode();
         assert_eq!(kv.execute(&delete), Response::Integer(1));
-        assert!(!gauge.is_full());
+        assert!(!kv.is_full());
         // One key of one byte with a value of one byte.
         assert_eq!(kv.bytes(), ENTRY_BYTES + 2);
         for (bytes_max, is_full) in [(ENTRY_BYTES + 2, true), (ENTRY_BYTES + 3, false)] {
@@ -414,21 +404,7 @@ mod tests {
                 keys_max: 2,
                 bytes_max,
             };
-            assert_eq!((kv.limits(), gauge.is_full()), (limits, is_full));
+            assert_eq!((kv.limits(), kv.is_full()), (limits, is_full));
         }
-    }
-
-    #[test]
-    fn a_gauge_is_that_of_its_map_and_not_of_a_copy() {
-        let mut kv = Kv::default();
-        let gauge = kv.gauge();
-        kv.execute(&limit(Some(1), None));
-        kv.execute(&add("a"));
-        let mut clone = kv.clone();
-        assert_eq!(clone.execute(&Command::Clear.encode()), Response::Done);
-        assert!(gauge.is_full() && !clone.gauge().is_full());
-        kv.replace(clone);
-        let limits = kv.limits();
-        assert_eq!((kv.len(), limits.keys_max, gauge.is_full()), (0, 1, false));
     }
 }

@@ -291,10 +291,8 @@ impl Configuration {
 }
 
 async fn open(node: &Node, config: impl Configured) -> Result<Replicated, OpenGroupError> {
-    let kv = Kv::default();
-    let gauge = kv.gauge();
-    let group = node.open(ALL_KEYS, config, kv).await?;
-    Ok(Replicated::new(group, gauge))
+    let group = node.open(ALL_KEYS, config, Kv::default()).await?;
+    Ok(Replicated::new(group))
 }
 
 impl fmt::Display for Protocol {

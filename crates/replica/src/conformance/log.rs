@@ -5,6 +5,7 @@ mod readers;
 mod rig;
 mod slots;
 mod snapshots;
+mod space;
 mod transfers;
 
 use synod_wal::GroupId;
@@ -60,6 +61,14 @@ pub trait LogStore {
     fn fail_syncs(&mut self, _fail: bool) -> Result<(), Unsupported> {
         Err(Unsupported("fail_syncs"))
     }
+
+    /// From now on the medium has no space left, or has again.
+    ///
+    /// # Errors
+    /// [`Unsupported`], by default.
+    fn fill(&mut self, _full: bool) -> Result<(), Unsupported> {
+        Err(Unsupported("fill"))
+    }
 }
 
 impl<L: Log, F: FnMut() -> L> LogStore for F {
@@ -91,6 +100,7 @@ impl<L: Log, F: FnMut() -> L> LogStore for F {
 ///   appended, up to one point in the order of all groups (needs `lose_power`)
 /// - `damaged_snapshot`: is not believed (needs `damage_snapshot`)
 /// - `failed_sync`: latches the log shut (needs `fail_syncs`)
+/// - `full_medium`: what there is room for is taken, and what is refused leaves nothing (needs `fill`)
 ///
 /// # Panics
 /// When a case fails.
@@ -102,5 +112,6 @@ pub fn log<S: LogStore>(mut fresh: impl FnMut() -> S) -> Report {
     snapshots::run(&mut suite, fresh);
     transfers::run(&mut suite, fresh);
     durability::run(&mut suite, fresh);
+    space::run(&mut suite, fresh);
     suite.finish()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use synod_transport::NodeId;
 use synod_wal::GroupId;
 
-use crate::log::LogSpace;
+use crate::log::{LogSpace, RECORD_SPARE_BYTES};
 use crate::protocol::{CoreStatus, Leadership};
 use crate::time::Instant;
 
@@ -87,9 +87,6 @@ impl EngineConfig {
 
 /// The longest way between two snapshots, in [`EngineConfig::snapshot_log_bytes`].
 pub const INTERVAL_PARTS_MAX: u64 = 64;
-
-/// What a record takes beside the body of an entry, at the most.
-pub(super) const RECORD_SPARE_BYTES: usize = 1024;
 
 /// The engine at a glance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use synod_transport::{Lane, NodeId};
 
 use super::Engine;
-use super::config::RECORD_SPARE_BYTES;
 use crate::body::{self, Name};
 use crate::frame::{Denial, Frame};
+use crate::log::RECORD_SPARE_BYTES;
 use crate::protocol::{Epoch, Leadership, Protocol};
 use crate::time::Instant;
 

@@ -6,10 +6,10 @@ use synod_transport::{Lane, NodeId};
 use synod_wal::Seal;
 
 use super::Engine;
-use super::config::RECORD_SPARE_BYTES;
 use super::reads::Remote;
 use crate::events::Event;
 use crate::frame::{Denial, Frame, name};
+use crate::log::RECORD_SPARE_BYTES;
 use crate::machine::Reason;
 use crate::protocol::{Protocol, ReadId, Refusal};
 use crate::time::Instant;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::config::RECORD_SPARE_BYTES;
 use crate::body::{self, COMMAND_OVERHEAD_BYTES, NAME_BYTES, Name};
+use crate::log::RECORD_SPARE_BYTES;
 use crate::protocol::{Epoch, Leadership};
 use crate::time::Instant;
 

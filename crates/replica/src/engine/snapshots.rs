@@ -9,6 +9,7 @@ use synod_wal::{Seal, Snapshot, SnapshotError};
 use super::transfer::{Arrived, Keeping, Next};
 use super::{Effect, Engine, Poisoned};
 use crate::applier::Job;
+use crate::closed::WithCauses;
 use crate::events::Event;
 use crate::frame::Frame;
 use crate::log::LogError;
@@ -28,7 +29,7 @@ impl<P: Protocol, T> Engine<P, T> {
             }
             Err(error) => {
                 self.snapshots_failed += 1;
-                let (what, why) = ("taken", error.to_string());
+                let (what, why) = ("taken", WithCauses(error).to_string());
                 Event::SnapshotFailed { what, why }
             }
         };
@@ -143,7 +144,7 @@ impl<P: Protocol, T> Engine<P, T> {
             self.send(holder, Lane::Control, &frame, Vec::new());
         }
         self.end_pull(Some((holder, snapshot.clone())), false);
-        self.fail_pull(now, snapshot, error);
+        self.fail_pull(now, snapshot, &WithCauses(error));
     }
 
     /// The pull has ended without success; what was stored of it is removed.
@@ -183,7 +184,7 @@ impl<P: Protocol, T> Engine<P, T> {
             // It could not be opened for want of a descriptor, which says nothing about it: whoever gets
             // it damaged again asks again.
             Err(error @ SnapshotError::Full) => {
-                let (what, why) = ("verified", error.to_string());
+                let (what, why) = ("verified", WithCauses(&error).to_string());
                 self.note(Event::SnapshotFailed { what, why });
                 Ok(())
             }

@@ -49,6 +49,8 @@ pub struct ThreadedLog<D: Disk> {
     /// Up to here somebody asked for a sync.
     wanted: Lsn,
     room: Roomy,
+    /// Room for a record was there at the last look, and not only under way.
+    takes_a_record: bool,
     /// The thread has died in its work: nobody knows what is on the disk.
     died: bool,
 }
@@ -91,6 +93,7 @@ impl<D: Disk> ThreadedLog<D> {
             thread: None,
             running: None,
             room: Roomy::Yes,
+            takes_a_record: false,
             died: false,
         }
     }
@@ -255,12 +258,14 @@ impl<D: Disk> Log for ThreadedLog<D> {
 
     fn has_room(&mut self) -> bool {
         let bytes = Log::record_bytes_max(self);
-        if self.died || self.wal.is_roomy(bytes) {
+        self.takes_a_record = self.died || self.wal.is_roomy(bytes);
+        if self.takes_a_record {
             self.room = Roomy::Yes;
         } else if self.running.is_some() {
             // Known when that has ended.
         } else if !self.pace.is_slow(self.now()) {
-            self.room = match self.wal.has_room(bytes) {
+            self.takes_a_record = self.wal.has_room(bytes);
+            self.room = match self.takes_a_record {
                 true => Roomy::Yes,
                 false => Roomy::No,
             };
@@ -282,6 +287,10 @@ impl<D: Disk> Log for ThreadedLog<D> {
 
     fn mark(&self) -> Option<Mark> {
         Log::mark(&self.wal)
+    }
+
+    fn takes_a_record(&self) -> bool {
+        self.takes_a_record
     }
 
     fn record_bytes_max(&self) -> usize {

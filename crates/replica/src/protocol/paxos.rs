@@ -19,9 +19,10 @@ use synod_paxos::{self as paxos, Binding, Echo, Message, Paxos, Replicate};
 use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
+use super::records::append_all;
 use super::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
-    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown, append_all,
+    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;

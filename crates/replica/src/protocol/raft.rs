@@ -14,10 +14,11 @@ use synod_raft::{self as raft, Raft};
 use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
+use super::records::append_all;
 use super::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership,
     OTHER_BYTES_MAX, Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role,
-    StepDown, append_all, bounded::at_most,
+    StepDown, bounded::at_most,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;

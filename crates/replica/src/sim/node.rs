@@ -15,6 +15,7 @@ use super::cluster::{Cluster, Core, SimRequest, Witness};
 use super::disk::{SimDisk, rot};
 use super::packet::Packet;
 use crate::applier::{Applier, Job};
+use crate::closed::WithCauses;
 use crate::engine::{Effect, Engine, EngineConfig, EngineStatus, Proposal};
 use crate::frame::{self, Frame};
 use crate::log::{Log, LogSpace, Room};
@@ -144,7 +145,8 @@ impl<C: Cluster> SimNode<C> {
             sync_time: self.sync_time,
         };
         self.engine.set_disk(now, disk);
-        self.space.set(Log::room_bytes(&self.log));
+        self.space
+            .set(Log::room_bytes(&self.log), self.log.takes_a_record());
         loop {
             let effect = self.engine.poll_effect(now);
             self.witness.stepped(self.engine.core());
@@ -316,14 +318,14 @@ impl<C: Cluster> sim::Process for SimNode<C> {
         let now = Instant(context.now);
         let id = NodeId(start.id.0);
         let mut node = Self::open(&start, shared, shared.witness(id), now).map_err(|error| {
-            shared.witness(id).refused(&line(&*error));
+            shared.witness(id).refused(&WithCauses(&*error).to_string());
             io::Error::other(error)
         })?;
         node.witness.started(now, node.engine.core());
         match node.pump(context) {
             Ok(()) => node.witness.rested(&node.engine, &node.applier),
             Err(error) => {
-                node.witness.refused(&line(&error));
+                node.witness.refused(&WithCauses(&error).to_string());
                 return Err(error);
             }
         }
@@ -342,7 +344,7 @@ impl<C: Cluster> sim::Process for SimNode<C> {
             Ok(()) => self.witness.rested(&self.engine, &self.applier),
             Err(error) => {
                 self.stop(now);
-                self.witness.failed(&line(error));
+                self.witness.failed(&WithCauses(error).to_string());
             }
         }
         done
@@ -364,17 +366,6 @@ impl<C: Cluster> fmt::Debug for SimNode<C> {
             .field("engine", &self.engine)
             .finish_non_exhaustive()
     }
-}
-
-/// An error and its causes.
-fn line(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line = format!("{line}: {cause}");
-        source = cause.source();
-    }
-    line
 }
 
 /// A simulated node has one group.

@@ -58,6 +58,10 @@ pub(crate) enum Bug {
     CutsLargeSnapshots,
     ReceivedIsNotDurable,
     BelievesDamage,
+    PromisesTooMuchRoom,
+    HasRoomOnAFullMedium,
+    TakesHalfOfARecord,
+    HasNoRoomEverAgain,
 }
 
 /// Where the log lives.
@@ -78,6 +82,8 @@ struct Shared {
     told: u64,
     groups: BTreeMap<u64, Group>,
     failing: bool,
+    /// The bytes that are left to a medium without space.
+    left: Option<u64>,
     syncs: u64,
     bytes: u64,
     power_losses: usize,
@@ -164,6 +170,12 @@ impl LogStore for MemoryStore {
         self.lock().failing = fail;
         Ok(())
     }
+
+    fn fill(&mut self, full: bool) -> Result<(), Unsupported> {
+        let stays = self.bug == Some(Bug::HasNoRoomEverAgain);
+        self.lock().left = (full || stays).then_some(LEFT_BYTES);
+        Ok(())
+    }
 }
 
 /// One life of the log.
@@ -235,6 +247,14 @@ impl Log for MemoryLog {
         let bytes = ops.iter().map(OwnedOp::bytes).sum::<u64>();
         if bug == Some(Bug::RefusesLongRecords) && bytes > 16 << 10 {
             return Err(failed());
+        }
+        if let Some(left) = shared.left {
+            let fits = bytes <= left;
+            if !fits && bug == Some(Bug::TakesHalfOfARecord) {
+                shared.records.push((group, ops[..1].to_vec()));
+                shared.rebuild(bug);
+            }
+            shared.left = Some(left.checked_sub(bytes).ok_or(LogError::Full)?);
         }
         shared.bytes += bytes;
         shared
@@ -344,7 +364,17 @@ impl Log for MemoryLog {
     }
 
     fn has_room(&mut self) -> bool {
-        true
+        if self.store.bug == Some(Bug::HasNoRoomEverAgain) {
+            // A driver would ask again.
+            (self.wake)();
+        }
+        self.store.lock().left.is_none() || self.store.bug == Some(Bug::HasRoomOnAFullMedium)
+    }
+
+    fn room_bytes(&self) -> u64 {
+        let more = u64::from(self.store.bug == Some(Bug::PromisesTooMuchRoom));
+        let left = self.store.lock().left;
+        left.map_or(u64::MAX, |left| left + more * LEFT_BYTES)
     }
 
     fn record_bytes_max(&self) -> usize {
@@ -486,6 +516,9 @@ impl From<Op<'_>> for OwnedOp {
         }
     }
 }
+
+/// What a medium without space has for what was promised before.
+const LEFT_BYTES: u64 = 50_000;
 
 fn slot((index, (tag, body)): (u64, (Tag, Bytes))) -> Slot {
     Slot { index, tag, body }

@@ -333,7 +333,8 @@ impl<C: Rig> Nodes<C> {
             node.run(job);
         }
         loop {
-            node.space.set(Log::room_bytes(&node.log));
+            node.space
+                .set(Log::room_bytes(&node.log), node.log.takes_a_record());
             let mut idle = true;
             while let Some(effect) = node.engine.poll_effect(self.now) {
                 idle = false;

@@ -1,10 +1,14 @@
 //! What happens to a node is told in its log, once, with who and why.
 
+use std::collections::BTreeSet;
+use std::thread;
 use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{Group, GroupId, Node, NodeConfig, NodeId, Outcome, Reason, Role, Status};
 use synod_transport::MemoryNetwork;
+use tokio::runtime;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::config;
@@ -81,27 +85,71 @@ async fn a_full_disk_is_told_once() {
 }
 
 /// Three nodes of which the first leads: the others wait longer.
-async fn led_by_the_first(
-    network: &MemoryNetwork,
-    snapshot_log_bytes: u64,
-) -> (Vec<Node>, Vec<Group<Counter>>) {
-    let (mut nodes, mut groups) = (Vec::new(), Vec::new());
-    for id in 1..=3 {
-        let mut node_config = NodeConfig::default();
-        node_config.snapshot_log_bytes = snapshot_log_bytes;
-        node_config.kept_log_bytes_max = 0;
-        let node = start(&SimDisk::new(id), node_config, network.join(NodeId(id)));
-        let mut config = config(id, 3);
-        let least = if id == 1 { 300 } else { 1_500 };
-        config.election_timeout_min = Duration::from_millis(least);
-        config.election_timeout_max = Duration::from_millis(least + 500);
-        let opened = node.open(GroupId(1), config, Counter::default());
-        groups.push(timeout(NEVER, opened).await.unwrap().unwrap());
-        nodes.push(node);
+struct Three {
+    network: MemoryNetwork,
+    disks: Vec<SimDisk>,
+    groups: Vec<Group<Counter>>,
+    _nodes: Vec<Node>,
+}
+
+impl Three {
+    async fn led_by_the_first(snapshot_log_bytes: u64) -> Self {
+        let network = MemoryNetwork::new();
+        let (mut disks, mut groups, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
+        for id in 1..=3 {
+            let disk = SimDisk::new(id);
+            let counter = Counter::default();
+            let (node, group) = open(&network, &disk, id, snapshot_log_bytes, counter).await;
+            disks.push(disk);
+            groups.push(group);
+            nodes.push(node);
+        }
+        until(&groups[0], |status| status.role == Role::Leader).await;
+        assert_eq!(propose(&groups[0], "a").await, Outcome::Ok(1));
+        Self {
+            network,
+            disks,
+            groups,
+            _nodes: nodes,
+        }
     }
-    until(&groups[0], |status| status.role == Role::Leader).await;
-    assert_eq!(propose(&groups[0], "a").await, Outcome::Ok(1));
-    (nodes, groups)
+
+    /// Writes until the log that node 3 would need is gone, while it hears nothing; gives the count.
+    async fn leave_the_third_behind(&self) -> u64 {
+        part(&self.network, 3, true);
+        let mut last = 1;
+        while self.groups[0].status().start < 10 {
+            last += 1;
+            self.write(last).await;
+        }
+        last
+    }
+
+    async fn write(&self, count: u64) {
+        let answer = propose(&self.groups[0], vec![0; 200]).await;
+        assert_eq!(answer, Outcome::Ok(count));
+    }
+}
+
+async fn open(
+    network: &MemoryNetwork,
+    disk: &SimDisk,
+    id: u64,
+    snapshot_log_bytes: u64,
+    counter: Counter,
+) -> (Node, Group<Counter>) {
+    let mut node_config = NodeConfig::default();
+    node_config.request_timeout = 3 * NEVER;
+    node_config.snapshot_log_bytes = snapshot_log_bytes;
+    node_config.kept_log_bytes_max = 0;
+    let node = start(disk, node_config, network.join(NodeId(id)));
+    let mut config = config(id, 3);
+    let least = if id == 1 { 300 } else { 1_500 };
+    config.election_timeout_min = Duration::from_millis(least);
+    config.election_timeout_max = Duration::from_millis(least + 500);
+    let opened = node.open(GroupId(1), config, counter);
+    let group = timeout(NEVER, opened).await.unwrap().unwrap();
+    (node, group)
 }
 
 async fn until(group: &Group<Counter>, holds: impl FnMut(&Status) -> bool) {
@@ -132,11 +180,10 @@ fn part(network: &MemoryNetwork, node: u64, is_cut: bool) {
 #[tokio::test]
 async fn a_leader_that_hears_nobody_says_so() {
     let (heard, _guard) = Heard::listen();
-    let network = MemoryNetwork::new();
-    let (_nodes, groups) = led_by_the_first(&network, 1 << 20).await;
-    part(&network, 1, true);
-    until(&groups[0], |status| status.role != Role::Leader).await;
-    let told = heard.of("quorum_lost");
+    let three = Three::led_by_the_first(1 << 20).await;
+    part(&three.network, 1, true);
+    until(&three.groups[0], |status| status.role != Role::Leader).await;
+    let told = timeout(NEVER, heard.told("quorum_lost")).await.unwrap();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
         told[0].contains(": it heard too few of its peers"),
@@ -148,22 +195,58 @@ async fn a_leader_that_hears_nobody_says_so() {
     );
 }
 
+/// A leader whose machine takes long hears of another, who was elected in the meantime.
+#[tokio::test]
+async fn a_leader_that_was_held_up_is_deposed() {
+    let network = MemoryNetwork::new();
+    let (counter, let_go) = Counter::held();
+    let (opened, group) = oneshot::channel();
+    let network_of_first = network.clone();
+    let first = thread::spawn(move || {
+        let (heard, _guard) = Heard::listen();
+        // The machine holds up what runs it, and nothing else.
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async {
+            let disk = SimDisk::new(1);
+            let (_node, group) = open(&network_of_first, &disk, 1, 1 << 20, counter).await;
+            assert!(opened.send(group.clone()).is_ok());
+            until(&group, |status| status.leader.is_some_and(|id| id.0 != 1)).await;
+        });
+        heard.of("deposed")
+    });
+    let first_group = timeout(NEVER, group).await.unwrap().unwrap();
+    let (mut nodes, mut groups) = (Vec::new(), Vec::new());
+    for id in 2..=3 {
+        let counter = Counter::default();
+        let (node, group) = open(&network, &SimDisk::new(id), id, 1 << 20, counter).await;
+        nodes.push(node);
+        groups.push(group);
+    }
+    until(&first_group, |status| status.role == Role::Leader).await;
+    let elected = async {
+        for group in &groups {
+            until(group, |status| status.leader.is_some_and(|id| id.0 != 1)).await;
+        }
+        drop(let_go);
+    };
+    let (answer, ()) = tokio::join!(propose(&first_group, "hold"), elected);
+    assert_eq!(answer, Outcome::Ok(1), "it was committed before");
+    let told = timeout(NEVER, tokio::task::spawn_blocking(|| first.join()));
+    let told = told.await.unwrap().unwrap().unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("it follows n"), "{told:?}");
+}
+
 /// A follower that was away is given a snapshot, and tells of it.
 #[tokio::test]
 async fn a_snapshot_that_is_received_is_told() {
     let (heard, _guard) = Heard::listen();
-    let network = MemoryNetwork::new();
-    let (_nodes, groups) = led_by_the_first(&network, 2_000).await;
-    part(&network, 3, true);
-    let mut last = 1;
-    // Until the log that it would need is gone.
-    while groups[0].status().start < 10 {
-        last += 1;
-        assert_eq!(propose(&groups[0], vec![0; 200]).await, Outcome::Ok(last));
-    }
-    part(&network, 3, false);
-    until(&groups[2], |status| status.snapshots_received > 0).await;
-    until(&groups[2], |status| status.applied >= last).await;
+    let three = Three::led_by_the_first(2_000).await;
+    let last = three.leave_the_third_behind().await;
+    part(&three.network, 3, false);
+    let third = &three.groups[2];
+    until(third, |status| status.snapshots_received > 0).await;
+    until(third, |status| status.applied >= last).await;
     for name in ["snapshot_received", "snapshot_restored"] {
         let told = heard.of(name);
         assert!(
@@ -171,4 +254,85 @@ async fn a_snapshot_that_is_received_is_told() {
             "{name}: {told:?}"
         );
     }
+}
+
+/// Both sides tell that a snapshot waits for space, and its holder tells when it waits no longer.
+#[tokio::test]
+async fn a_snapshot_that_waits_for_space_is_told() {
+    let (heard, _guard) = Heard::listen();
+    let three = Three::led_by_the_first(2_000).await;
+    let mut last = three.leave_the_third_behind().await;
+    let disk = &three.disks[2].0;
+    disk.fill(true);
+    part(&three.network, 3, false);
+    // A peer that was left behind before it says so is waited for no more.
+    timeout(NEVER, heard.told("peer_waits")).await.unwrap();
+    while heard.of("peer_left_behind").is_empty() {
+        assert!(last < 10_000, "log is kept for ever");
+        last += 1;
+        three.write(last).await;
+    }
+    for (name, words) in [
+        ("snapshot_waits", "from n1; asks again later"),
+        ("peer_waits", "n3 has no space for the rest"),
+        ("peer_left_behind", "log that n3 will need was cut"),
+    ] {
+        let told = heard.of(name);
+        let lines = told.iter().filter(|line| line.contains(words)).count();
+        assert_eq!(lines, told.len(), "{name}: {told:?}");
+        assert!(lines > 0, "{name} is not told");
+    }
+    disk.fill(false);
+    until(&three.groups[2], |status| status.applied >= last).await;
+}
+
+/// The node goes on without the snapshot, and takes the next one in its time.
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_taken_is_told() {
+    let (heard, _guard) = Heard::listen();
+    let (_node, group) = alone(&SimDisk::new(1), |config| config.snapshot_log_bytes = 2_000).await;
+    assert_eq!(propose(&group, "fail").await, Outcome::Ok(1));
+    let mut last = 1;
+    while group.status().snapshots_failed == 0 {
+        assert!(last < 1_000, "no snapshot is taken");
+        last += 1;
+        assert_eq!(propose(&group, vec![0; 200]).await, Outcome::Ok(last));
+    }
+    let told = heard.of("snapshot_failed");
+    assert!(
+        told[0].contains("could not be taken: ") && told[0].contains("was told to fail"),
+        "{told:?}"
+    );
+}
+
+/// A snapshot that has rotted at its holder: whoever is given it tells, and so does the holder, which looks at it.
+#[tokio::test]
+async fn a_snapshot_that_arrives_damaged_is_told() {
+    let (heard, _guard) = Heard::listen();
+    let three = Three::led_by_the_first(2_000).await;
+    three.leave_the_third_behind().await;
+    let (disk, mut rotten) = (&three.disks[0].0, BTreeSet::new());
+    let mut rot = || {
+        for name in disk.names().unwrap() {
+            if name.ends_with(".snap") && rotten.insert(name.clone()) {
+                let flipped = disk
+                    .len(&name)
+                    .and_then(|len| disk.flip(&name, len - 20, 1));
+                // Nobody is given one that was removed meanwhile.
+                assert!(flipped.is_ok() || !disk.names().unwrap().contains(&name));
+            }
+        }
+    };
+    rot();
+    part(&three.network, 3, false);
+    until(&three.groups[0], |status| {
+        // One more may have been under way.
+        rot();
+        status.closed.is_some()
+    })
+    .await;
+    let failed = heard.of("snapshot_failed");
+    assert!(failed[0].contains("could not be received: "), "{failed:?}");
+    let damaged = heard.of("snapshot_damaged");
+    assert!(damaged[0].contains("n3 got the snapshot "), "{damaged:?}");
 }

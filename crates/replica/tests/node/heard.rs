@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use tokio::sync::Notify;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
@@ -10,7 +11,10 @@ use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 /// Keeps the lines of this library.
 #[derive(Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Heard {
+    lines: Arc<Mutex<Vec<String>>>,
+    more: Arc<Notify>,
+}
 
 impl Heard {
     /// Listens in this thread. There is a second listener always, to whom nothing is said: with one alone
@@ -25,9 +29,21 @@ impl Heard {
     /// Lines with the event of this name.
     pub(crate) fn of(&self, name: &str) -> Vec<String> {
         let name = format!("event={name:?} ");
-        let lines = self.0.lock().unwrap();
+        let lines = self.lines.lock().unwrap();
         let of = lines.iter().filter(|line| line.contains(&name));
         of.cloned().collect()
+    }
+
+    /// The same, once there is one.
+    pub(crate) async fn told(&self, name: &str) -> Vec<String> {
+        loop {
+            let more = self.more.notified();
+            let lines = self.of(name);
+            if !lines.is_empty() {
+                return lines;
+            }
+            more.await;
+        }
     }
 }
 
@@ -39,7 +55,8 @@ impl Subscriber for Heard {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        self.lines.lock().unwrap().push(line.0);
+        self.more.notify_waiters();
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

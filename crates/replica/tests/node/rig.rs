@@ -1,6 +1,7 @@
 //! One node and three, in one process, and a machine that counts.
 
 use std::io;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
@@ -15,33 +16,69 @@ use super::config;
 /// Nothing here takes long; whatever takes this long never ends.
 pub(crate) const NEVER: Duration = Duration::from_secs(20);
 
-/// Counts the commands it is given. A command `boom` makes its next snapshot panic.
+/// Counts the commands it is given. A command `boom` makes its next snapshot panic, `fail` makes it fail, and `hold`
+/// waits until the counter is let go.
 #[derive(Default)]
-pub(crate) struct Counter(pub(crate) u64, bool);
+pub(crate) struct Counter {
+    pub(crate) count: u64,
+    next_snapshot: NextSnapshot,
+    held: Option<mpsc::Receiver<()>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum NextSnapshot {
+    #[default]
+    Succeeds,
+    Fails,
+    Panics,
+}
+
+impl Counter {
+    /// One that `hold` stops until something is sent, or can be no more.
+    pub(crate) fn held() -> (Self, mpsc::Sender<()>) {
+        let (let_go, held) = mpsc::channel();
+        let held = Some(held);
+        (
+            Self {
+                held,
+                ..Self::default()
+            },
+            let_go,
+        )
+    }
+}
 
 impl StateMachine for Counter {
     type Response = u64;
-    type Frozen = (u64, bool);
+    type Frozen = (u64, NextSnapshot);
 
     fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
-        self.0 += 1;
-        self.1 |= command == b"boom";
-        self.0
+        self.count += 1;
+        match command {
+            b"boom" => self.next_snapshot = NextSnapshot::Panics,
+            b"fail" => self.next_snapshot = NextSnapshot::Fails,
+            b"hold" => drop(self.held.as_ref().map(mpsc::Receiver::recv)),
+            _ => {}
+        }
+        self.count
     }
 
-    fn freeze(&self) -> (u64, bool) {
-        (self.0, self.1)
+    fn freeze(&self) -> Self::Frozen {
+        (self.count, self.next_snapshot)
     }
 
-    fn write((count, boom): (u64, bool), to: &mut dyn io::Write) -> io::Result<()> {
-        assert!(!boom, "the machine was told to");
-        to.write_all(&count.to_le_bytes())
+    fn write((count, next): Self::Frozen, to: &mut dyn io::Write) -> io::Result<()> {
+        match next {
+            NextSnapshot::Succeeds => to.write_all(&count.to_le_bytes()),
+            NextSnapshot::Fails => Err(io::Error::other("the machine was told to fail")),
+            NextSnapshot::Panics => panic!("the machine was told to"),
+        }
     }
 
     fn restore(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
         let mut bytes = [0; 8];
         from.read_exact(&mut bytes)?;
-        self.0 = u64::from_le_bytes(bytes);
+        self.count = u64::from_le_bytes(bytes);
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ async fn one_node_answers() {
         timeout(NEVER, group.propose("a")).await.unwrap(),
         Outcome::Ok(1)
     );
-    let read = group.read(Consistency::Linearizable, |counter| counter.0);
+    let read = group.read(Consistency::Linearizable, |counter| counter.count);
     assert_eq!(timeout(NEVER, read).await.unwrap(), Outcome::Ok(1));
 }
 

@@ -124,7 +124,8 @@ impl Reply {
     /// Decodes a reply.
     ///
     /// # Errors
-    /// [`PeerError::Malformed`] if an interval ends before it begins, or for a scale that is not known here.
+    /// [`PeerError::Malformed`] if an interval ends before it begins, for a stratum beyond
+    /// [`Stratum::UNSYNCHRONIZED`], or for a scale that is not known here.
     pub fn decode(bytes: &[u8; Self::BYTES]) -> Result<Self, PeerError> {
         let word = |i: usize| -> [u8; 8] { core::array::from_fn(|k| bytes[8 * i + k]) };
         let end = |i| Timestamp::from_nanos(i64::from_be_bytes(word(i)));
@@ -138,7 +139,7 @@ impl Reply {
                 0 => BoundKind::Hard,
                 miss_ppb => BoundKind::Statistical { miss_ppb },
             },
-            stratum: Stratum::new(bytes[STRATUM_AT].into()),
+            stratum: Stratum::from_byte(bytes[STRATUM_AT]).ok_or(PeerError::Malformed)?,
             scale: Scale::from_byte(bytes[SCALE_AT]).ok_or(PeerError::Malformed)?,
         })
     }
@@ -231,7 +232,7 @@ impl Exchange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PeerError {
-    /// An interval ends before it begins.
+    /// An interval ends before it begins, or a number stands for nothing.
     #[error("the reply makes no sense")]
     Malformed,
     /// It answers another request, or one that was given up.

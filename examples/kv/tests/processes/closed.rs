@@ -3,9 +3,13 @@
 use std::fs;
 
 use synod_kv::{Cluster, ExitStatus, Protocol};
+use synod_replica::Log;
+use synod_wal::{Directory, GroupId, Options, Wal};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{PATIENCE, POLL_EVERY, other_than, start_by, write_until_acknowledged};
+use super::{
+    PATIENCE, POLL_EVERY, connect, number, other_than, show, start_by, write_until_acknowledged,
+};
 
 /// A disk whose syncs fail after a while. What the node holds is uncertain from then on, so it says
 /// nothing more and ends; and starts again when somebody has seen to the disk.
@@ -38,6 +42,46 @@ pub(crate) async fn ends_when_its_disk_fails(protocol: Protocol) {
     cluster.set_arguments(broken, &[]);
     cluster.restart(broken).unwrap();
     cluster.ready(PATIENCE).await.unwrap();
+}
+
+/// A snapshot that is whole and that this program does not understand, as another program's would be. No other life
+/// can do better, so a supervisor leaves the node alone.
+pub(crate) async fn ends_when_its_snapshot_makes_no_sense(protocol: Protocol) {
+    let arguments = ["--log", "error", "--snapshot-log-bytes", "65536"];
+    let (mut cluster, directory) = start_by(protocol, 3, &arguments).await;
+    let broken = cluster.leader(PATIENCE).await.unwrap();
+    let other = other_than(&cluster, broken);
+    let mut client = connect(&cluster, broken).await;
+    let value = [b'v'; 10_000];
+    let deadline = Instant::now() + PATIENCE;
+    while number(&cluster, broken, "snapshots_taken").await == 0 {
+        assert!(Instant::now() < deadline, "no snapshot is taken");
+        let answer = client.call(&[b"SET", b"key", &value]).await.unwrap();
+        assert_eq!(show(&answer), "OK");
+    }
+    cluster.kill(&[broken]).await.unwrap();
+    let data = directory.path().join(format!("node-{broken}"));
+    let mut wal = Wal::open(Directory::open(&data).unwrap(), Options::default()).unwrap();
+    let recovered = Log::recover(&mut wal, GroupId(1)).unwrap();
+    let snapshot = recovered.snapshot.unwrap();
+    drop(recovered.slots);
+    let forged = wal.snapshots().create(GroupId(1), &snapshot, &mut |to| {
+        to.write_all(b"a map of another program")
+    });
+    forged.unwrap();
+    drop(wal);
+    cluster.restart(broken).unwrap();
+    assert_eq!(
+        status_of_itself(&mut cluster, broken).await,
+        ExitStatus::Machine
+    );
+    let log = fs::read_to_string(cluster.log(broken)).unwrap();
+    let last = log.lines().last().unwrap();
+    assert!(
+        last.starts_with("kv: this node serves nothing any more: the machine cannot go on: "),
+        "{log}"
+    );
+    write_until_acknowledged(&cluster, other, "after").await;
 }
 
 /// As [`status`], of a node whose standard input stays open meanwhile: nothing but what was done before

@@ -129,4 +129,15 @@ pub(crate) async fn settings_do_not_matter(protocol: Protocol) {
     }
     assert_eq!(ask(&cluster, ids[2], &["DEL", "large"]).await, "1");
     assert_eq!(ask(&cluster, ids[1], &["SET", "one", "more"]).await, "OK");
+    // Full again, and each node is asked in one breath to make room and to use it.
+    for id in &ids {
+        let mut client = connect(&cluster, *id).await;
+        client.queue(&[b"DEL", b"one"]);
+        client.queue(&[b"SET", b"one", b"more"]);
+        client.flush().await.unwrap();
+        for expected in ["1", "OK"] {
+            let answer = timeout(PATIENCE, client.receive()).await.unwrap();
+            assert_eq!(show(&answer.unwrap()), expected, "node {id}");
+        }
+    }
 }

@@ -122,6 +122,11 @@ macro_rules! tests {
             }
 
             #[tokio::test]
+            async fn a_node_whose_snapshot_makes_no_sense_ends_and_the_others_go_on() {
+                super::closed::ends_when_its_snapshot_makes_no_sense(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
             async fn a_leader_with_a_full_disk_gives_way_and_takes_its_part_again() {
                 super::full::leader(Protocol::$variant).await;
             }

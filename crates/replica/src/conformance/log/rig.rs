@@ -181,9 +181,15 @@ impl<S: LogStore> Rig<S> {
 
     /// Appends a record, here and in the model.
     pub(super) fn append(&mut self, group: u64, writes: &[Write]) -> Lsn {
-        let durable = self.look();
         let appended = self.try_append(group, writes);
-        let lsn = appended.unwrap_or_else(|error| panic!("an append failed: {error:?}"));
+        appended.unwrap_or_else(|error| panic!("an append failed: {error:?}"))
+    }
+
+    /// Appends a record that may be refused: then the model does not have it either.
+    pub(super) fn try_append(&mut self, group: u64, writes: &[Write]) -> Result<Lsn, LogError> {
+        let durable = self.look();
+        let mut ops = writes.iter().map(Write::op);
+        let lsn = self.log().append(GroupId(group), &mut ops)?;
         self.model.entry(group).or_default().apply(writes);
         let last = self.last;
         assert!(
@@ -196,12 +202,7 @@ impl<S: LogStore> Rig<S> {
         );
         self.last = lsn;
         self.look();
-        lsn
-    }
-
-    pub(super) fn try_append(&mut self, group: u64, writes: &[Write]) -> Result<Lsn, LogError> {
-        let mut ops = writes.iter().map(Write::op);
-        self.log().append(GroupId(group), &mut ops)
+        Ok(lsn)
     }
 
     /// Appends many slots, in as many records as it takes.
