@@ -1,7 +1,7 @@
 //! Commands that cost much where a value is copied, or a map is freed, by the thread that answers
 //! heartbeats. `tests/cost.rs` counts what they cost; here they go through a cluster.
 
-use synod_kv::Protocol;
+use synod_kv::{Cluster, Protocol};
 use tokio::time::timeout;
 
 use super::{PATIENCE, ask, connect, number, other_than, show, start_by};
@@ -129,15 +129,19 @@ pub(crate) async fn settings_do_not_matter(protocol: Protocol) {
     }
     assert_eq!(ask(&cluster, ids[2], &["DEL", "large"]).await, "1");
     assert_eq!(ask(&cluster, ids[1], &["SET", "one", "more"]).await, "OK");
-    // Full again, and each node is asked in one breath to make room and to use it.
     for id in &ids {
-        let mut client = connect(&cluster, *id).await;
-        client.queue(&[b"DEL", b"one"]);
-        client.queue(&[b"SET", b"one", b"more"]);
-        client.flush().await.unwrap();
-        for expected in ["1", "OK"] {
-            let answer = timeout(PATIENCE, client.receive()).await.unwrap();
-            assert_eq!(show(&answer.unwrap()), expected, "node {id}");
-        }
+        makes_room_and_uses_it(&cluster, *id).await;
+    }
+}
+
+/// A full map is asked in one breath to remove a key and to write another.
+async fn makes_room_and_uses_it(cluster: &Cluster, id: u64) {
+    let mut client = connect(cluster, id).await;
+    client.queue(&[b"DEL", b"one"]);
+    client.queue(&[b"SET", b"one", b"more"]);
+    client.flush().await.unwrap();
+    for expected in ["1", "OK"] {
+        let answer = timeout(PATIENCE, client.receive()).await.unwrap();
+        assert_eq!(show(&answer.unwrap()), expected, "node {id}");
     }
 }
