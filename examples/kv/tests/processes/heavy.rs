@@ -129,19 +129,19 @@ pub(crate) async fn settings_do_not_matter(protocol: Protocol) {
     }
     assert_eq!(ask(&cluster, ids[2], &["DEL", "large"]).await, "1");
     assert_eq!(ask(&cluster, ids[1], &["SET", "one", "more"]).await, "OK");
-    for id in &ids {
-        makes_room_and_uses_it(&cluster, *id).await;
-    }
+    makes_room_and_uses_it(&cluster, &ids).await;
 }
 
-/// A full map is asked in one breath to remove a key and to write another.
-async fn makes_room_and_uses_it(cluster: &Cluster, id: u64) {
-    let mut client = connect(cluster, id).await;
-    client.queue(&[b"DEL", b"one"]);
-    client.queue(&[b"SET", b"one", b"more"]);
-    client.flush().await.unwrap();
-    for expected in ["1", "OK"] {
-        let answer = timeout(PATIENCE, client.receive()).await.unwrap();
-        assert_eq!(show(&answer.unwrap()), expected, "node {id}");
+/// Each node of a full map is asked in one breath to remove a key and to write it anew.
+async fn makes_room_and_uses_it(cluster: &Cluster, ids: &[u64]) {
+    for id in ids {
+        let mut client = connect(cluster, *id).await;
+        client.queue(&[b"DEL", b"one"]);
+        client.queue(&[b"SET", b"one", b"more"]);
+        client.flush().await.unwrap();
+        for expected in ["1", "OK"] {
+            let answer = timeout(PATIENCE, client.receive()).await.unwrap();
+            assert_eq!(show(&answer.unwrap()), expected, "node {id}");
+        }
     }
 }
