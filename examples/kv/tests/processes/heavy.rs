@@ -1,7 +1,7 @@
 //! Commands that cost much where a value is copied, or a map is freed, by the thread that answers
 //! heartbeats. `tests/cost.rs` counts what they cost; here they go through a cluster.
 
-use synod_kv::Protocol;
+use synod_kv::{Cluster, Protocol};
 use tokio::time::timeout;
 
 use super::{PATIENCE, ask, connect, number, other_than, show, start_by};
@@ -129,9 +129,13 @@ pub(crate) async fn settings_do_not_matter(protocol: Protocol) {
     }
     assert_eq!(ask(&cluster, ids[2], &["DEL", "large"]).await, "1");
     assert_eq!(ask(&cluster, ids[1], &["SET", "one", "more"]).await, "OK");
-    // Full again, and each node is asked in one breath to make room and to use it.
-    for id in &ids {
-        let mut client = connect(&cluster, *id).await;
+    makes_room_and_uses_it(&cluster, &ids).await;
+}
+
+/// Each node of a full map is asked in one breath to remove a key and to write it anew.
+async fn makes_room_and_uses_it(cluster: &Cluster, ids: &[u64]) {
+    for id in ids {
+        let mut client = connect(cluster, *id).await;
         client.queue(&[b"DEL", b"one"]);
         client.queue(&[b"SET", b"one", b"more"]);
         client.flush().await.unwrap();
