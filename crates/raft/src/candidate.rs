@@ -22,9 +22,7 @@ impl PreCandidate {
     pub(crate) fn begin(common: &mut Common, term: Term) -> (Self, Step) {
         let (last, disk) = (common.log.last(), common.disk);
         for peer in common.voting_peers() {
-            common
-                .outbox
-                .echo(peer, Echo::RequestPreVote { term, last, disk });
+            common.echo(peer, Echo::RequestPreVote { term, last, disk });
         }
         let mut candidate = Self::default();
         let step = candidate.handle_pre_vote(common, common.id(), term);
@@ -59,9 +57,7 @@ impl Candidate {
         common.enter_term(term, Some(common.id()));
         common.reset_election(now);
         for peer in common.voting_peers() {
-            common
-                .outbox
-                .send_after_write(peer, Binding::RequestVote { term, last });
+            common.send_after_write(peer, Binding::RequestVote { term, last });
         }
         Self::default()
     }

@@ -8,8 +8,8 @@ use crate::output::WriteSeq;
 use crate::pace::Pace;
 use crate::quorum::Quorum;
 use crate::{
-    Config, Counters, DiskHealth, Echo, Index, Instant, LogId, Membership, NodeId, Output, ReadId,
-    Receipt, Refusal, Snapshot, StepDown, Stop, Term, Write,
+    Binding, Config, Counters, DiskHealth, Echo, Index, Instant, LogId, Membership, NodeId, Output,
+    ReadId, Receipt, Refusal, Replicate, Snapshot, StepDown, Stop, Term, Write,
 };
 
 /// What a node knows in every role: it stays when the role ends. A method of a role takes this and
@@ -35,7 +35,7 @@ pub(crate) struct Common {
     pub(crate) snapshot: Option<Snapshot>,
     /// Reads that have ended with their leader, until their callers are told.
     pub(crate) answers: VecDeque<(ReadId, Refusal)>,
-    pub(crate) outbox: Outbox,
+    outbox: Outbox,
     in_flight: Option<InFlight>,
     write_seq: u64,
     /// When this node campaigns, unless it leads.
@@ -165,6 +165,25 @@ impl Common {
         }
     }
 
+    /// A leader's word, and one that binds nobody, leave at once; what binds waits for the write that
+    /// makes it true.
+    pub(crate) fn send_now(&mut self, to: NodeId, message: Replicate) {
+        self.outbox.send_now(to, message);
+    }
+
+    pub(crate) fn echo(&mut self, to: NodeId, message: Echo) {
+        self.outbox.echo(to, message);
+    }
+
+    pub(crate) fn send_after_write(&mut self, to: NodeId, message: Binding) {
+        self.outbox.send_after_write(to, message);
+    }
+
+    /// The next message that waits for no write.
+    pub(crate) fn poll_send(&mut self) -> Option<Output> {
+        self.outbox.poll_now().map(Output::Send)
+    }
+
     /// The number of the write that is in flight.
     pub(crate) fn in_flight(&self) -> Option<u64> {
         self.in_flight.as_ref().map(|write| write.seq)
@@ -249,7 +268,7 @@ impl Common {
                 acknowledged,
                 holds,
             };
-            self.outbox.echo(leader, last_word);
+            self.echo(leader, last_word);
         }
     }
 
@@ -259,8 +278,8 @@ impl Common {
         if let Some(answer) = self.poll_answer() {
             return Some(answer);
         }
-        if let Some(envelope) = self.outbox.poll_now() {
-            return Some(Output::Send(envelope));
+        if let Some(send) = self.poll_send() {
+            return Some(send);
         }
         let told = core::mem::replace(&mut self.stop_told, true);
         (!told).then_some(Output::Stop(stop))

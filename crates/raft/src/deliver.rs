@@ -224,7 +224,7 @@ impl Raft {
         let is_over = term < current;
         if is_over {
             count(&mut self.common.counters.stale);
-            self.common.outbox.echo(from, Echo::Stale { term: current });
+            self.common.echo(from, Echo::Stale { term: current });
         }
         is_over
     }

@@ -43,7 +43,7 @@ pub(crate) fn handle_request_pre_vote(common: &mut Common, from: NodeId, term: T
             granted,
             disk,
         };
-        common.outbox.echo(from, answer);
+        common.echo(from, answer);
     }
 }
 
@@ -61,8 +61,6 @@ pub(crate) fn handle_request_vote(
         common.reset_election(now);
     }
     let term = common.term;
-    common
-        .outbox
-        .send_after_write(from, Binding::Vote { term, granted });
+    common.send_after_write(from, Binding::Vote { term, granted });
     granted
 }

@@ -73,9 +73,7 @@ impl Follower {
             if prev.index <= self.acknowledged {
                 return forgot(self.acknowledged, hint.index);
             }
-            common
-                .outbox
-                .echo(leader, Echo::Rejected { term, prev, hint });
+            common.echo(leader, Echo::Rejected { term, prev, hint });
             return Step::Stay;
         }
         // The acknowledgement is of what this append matched. Behind it our log may hold entries of
@@ -85,9 +83,7 @@ impl Follower {
             return step;
         }
         self.matched = self.matched.max(last);
-        common
-            .outbox
-            .send_after_write(leader, Binding::Appended { term, last });
+        common.send_after_write(leader, Binding::Appended { term, last });
         self.learn_commit(common, commit.min(last));
         Step::Stay
     }
@@ -141,14 +137,12 @@ impl Follower {
             matched,
             disk,
         };
-        common.outbox.echo(leader, echo);
+        common.echo(leader, echo);
         // Our word was lost, or is still on its way. In an idle group neither is so, and no write
         // is caused; in a busy one this joins an acknowledgement that is due anyway.
         let last = matched.min(common.log.persisted());
         if last > acknowledged {
-            common
-                .outbox
-                .send_after_write(leader, Binding::Appended { term, last });
+            common.send_after_write(leader, Binding::Appended { term, last });
         }
         Step::Stay
     }
@@ -199,9 +193,7 @@ impl Follower {
         let committed = common.committed;
         if last.index <= committed {
             let last = committed;
-            common
-                .outbox
-                .send_after_write(leader, Binding::Appended { term, last });
+            common.send_after_write(leader, Binding::Appended { term, last });
             return Step::Stay;
         }
         // One pull at a time: a leader that takes snapshots faster than they travel would else
@@ -239,9 +231,7 @@ impl Follower {
         common.begin_log_at(snapshot);
         if let Some(leader) = self.leader {
             let term = common.term;
-            common
-                .outbox
-                .send_after_write(leader, Binding::Installed { term, last });
+            common.send_after_write(leader, Binding::Installed { term, last });
         }
         self.pull.take_if(|(_, pull)| pull.last <= last);
     }

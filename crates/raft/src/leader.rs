@@ -152,7 +152,7 @@ impl Leader {
             let commit = committed.min(peer.matched);
             peer.commit = peer.commit.max(commit);
             let matched = peer.matched;
-            common.outbox.send_now(
+            common.send_now(
                 *id,
                 Replicate::Heartbeat {
                     term,

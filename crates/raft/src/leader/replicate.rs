@@ -137,7 +137,7 @@ impl Link<'_> {
             }
             Flow::Snapshot { .. } => return,
         }
-        self.common.outbox.send_now(
+        self.common.send_now(
             self.id,
             Replicate::Append {
                 term,
@@ -191,7 +191,6 @@ impl Link<'_> {
         let term = self.common.term;
         self.peer.offer(snapshot.last);
         self.common
-            .outbox
             .send_now(self.id, Replicate::Snapshot { term, snapshot });
     }
 }
