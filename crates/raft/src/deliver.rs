@@ -1,3 +1,6 @@
+//! Which message is for which role, and the rules about terms that come before every role's own. A
+//! message that changes the role is handled once more, here, by the new one.
+
 use crate::common::Common;
 use crate::counters::count;
 use crate::election;
@@ -8,8 +11,6 @@ use crate::role::Duty;
 use crate::step::Step;
 use crate::{Binding, Echo, Instant, LogId, Message, NodeId, Raft, Replicate, Term};
 
-/// Which message is for which role, and the rules about terms that come before every role's own.
-/// A message that changes the role is handled once more, here, by the new one.
 impl Raft {
     /// A message arrived. What no correct peer would send is ignored and counted.
     pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {

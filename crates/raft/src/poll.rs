@@ -1,7 +1,8 @@
+//! What a node wants done, in the order in which it matters to others.
+
 use crate::role::Duty;
 use crate::{Instant, Output, Raft};
 
-/// What a node wants done, in the order in which it matters to others.
 impl Raft {
     /// The next thing to do, or nothing until the next input. Outputs that are not drained stay
     /// queued.

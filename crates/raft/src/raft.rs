@@ -1,3 +1,6 @@
+//! One node as a value. What happens goes from here to the role that it is for, but messages, which
+//! `deliver` hands out; and roles change here.
+
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -38,7 +41,6 @@ pub struct Raft {
     pub(crate) duty: Duty,
 }
 
-/// What happened, but for messages, goes to the role that it is for; and roles change here.
 impl Raft {
     /// The deadline of [`poll_timeout`](Self::poll_timeout) has passed. Harmless at any other time.
     pub fn handle_timeout(&mut self, now: Instant) {
