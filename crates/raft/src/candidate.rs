@@ -1,7 +1,7 @@
 use alloc::collections::BTreeSet;
 
-use crate::common::Common;
 use crate::counters::count;
+use crate::node::Common;
 use crate::step::Step;
 use crate::{Binding, Echo, Instant, NodeId, Term};
 

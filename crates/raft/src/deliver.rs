@@ -1,12 +1,12 @@
 //! Which message is for which role, and the rules about terms that come before every role's own. A
 //! message that changes the role is handled once more, here, by the new one.
 
-use crate::common::Common;
 use crate::counters::count;
 use crate::election;
 use crate::follower::Follower;
 use crate::invariants::Mark;
 use crate::leader::Leader;
+use crate::node::Common;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{Binding, Echo, Instant, LogId, Message, NodeId, Raft, Replicate, Term};

@@ -1,8 +1,8 @@
 //! When a node campaigns and whom it votes for, which is no role's own: it promised its vote, and it
 //! keeps the promise in whatever role it is (§5.2, §5.4.1; the question before, thesis §9.6).
 
-use crate::common::Common;
 use crate::counters::count;
+use crate::node::Common;
 use crate::step::Step;
 use crate::{Binding, Echo, Index, Instant, LogId, NodeId, Term};
 

@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
-use crate::common::Common;
 use crate::counters::count;
+use crate::node::Common;
 use crate::step::Step;
 use crate::{Binding, Echo, Entry, Index, Instant, LogId, NodeId, Output, Snapshot, Stop, Term};
 

@@ -2,8 +2,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::common::Common;
 use crate::counters::count;
+use crate::node::Common;
 use crate::progress::Progress;
 use crate::read::Reads;
 use crate::step::Step;

@@ -183,7 +183,7 @@
 //!   `invariants`.
 //! - *Roles*: `role`, which is `follower`, one of `candidate`, or `leader` with how it replicates,
 //!   reads and steps down. `election`: a voter's duties, which are no role's.
-//! - *What a role knows*: `common`, which every role does, with `log`, `machine`, `outbox` and
+//! - *What a role knows*: `node`, which every role does, with `log`, `machine`, `outbox` and
 //!   `pace`; `progress`, `patience`, `read` and `uncommitted`, which are the leader's; `step`, what
 //!   it answers.
 //! - *Words*: `message`, `output`, `entry`, `config` and the like.
@@ -201,7 +201,6 @@ extern crate alloc;
 mod candidate;
 #[cfg(feature = "check")]
 pub mod check;
-mod common;
 mod config;
 mod counters;
 mod deliver;
@@ -216,6 +215,7 @@ mod log;
 mod machine;
 mod membership;
 mod message;
+mod node;
 mod outbox;
 mod output;
 mod pace;

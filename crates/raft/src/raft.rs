@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::candidate::{Candidate, PreCandidate};
-use crate::common::Common;
 use crate::counters::count;
 use crate::election;
 use crate::follower::Follower;
 use crate::invariants::Mark;
 use crate::leader::Leader;
+use crate::node::Common;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{

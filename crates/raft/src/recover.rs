@@ -1,6 +1,6 @@
-use crate::common::Common;
 use crate::follower::Follower;
 use crate::log::Log;
+use crate::node::Common;
 use crate::role::Duty;
 use crate::{Config, Entry, Index, Instant, LogId, NodeId, Raft, RecoverError, Snapshot, Term};
 

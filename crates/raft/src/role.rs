@@ -1,7 +1,7 @@
 use crate::candidate::{Candidate, PreCandidate};
-use crate::common::Common;
 use crate::follower::Follower;
 use crate::leader::Leader;
+use crate::node::Common;
 use crate::{Instant, NodeId};
 
 /// What a node is in its term (Figure 4).

@@ -2,9 +2,9 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Leader;
-use crate::common::Common;
 use crate::counters::count;
 use crate::log::Slice;
+use crate::node::Common;
 use crate::progress::{Flow, Progress, Sent};
 use crate::{Entry, Fetch, FetchError, Index, LogId, NodeId, Replicate, Wanted};
 
