@@ -1,5 +1,4 @@
-use crate::Raft;
-#[cfg(debug_assertions)]
+use crate::node::Common;
 use crate::role::Duty;
 #[cfg(debug_assertions)]
 use crate::{Index, LogId, Role, Term};
@@ -24,20 +23,20 @@ struct Before {
 
 #[cfg(debug_assertions)]
 impl Mark {
-    pub(crate) fn of(raft: &Raft) -> Self {
+    pub(crate) fn of(common: &Common, duty: &Duty) -> Self {
         let before = Before {
-            term: raft.term,
-            vote: raft.vote,
-            role: raft.duty.role(),
-            last: raft.log.last(),
-            committed: raft.committed,
-            handed: raft.handed,
+            term: common.term,
+            vote: common.vote,
+            role: duty.role(),
+            last: common.log.last(),
+            committed: common.committed,
+            handed: common.machine.handed(),
         };
         Self { before }
     }
 
-    /// The invariants of [`Raft`] and of what it is made of.
-    pub(crate) fn check(self, raft: &Raft) {
+    /// The invariants of [`Raft`](crate::Raft) and of what it is made of.
+    pub(crate) fn check(self, common: &Common, duty: &Duty) {
         let Before {
             term,
             vote,
@@ -46,60 +45,61 @@ impl Mark {
             committed,
             handed,
         } = self.before;
-        assert!(raft.term >= term, "a term never falls");
-        assert!(raft.committed >= committed, "a commit index never falls");
+        assert!(common.term >= term, "a term never falls");
+        assert!(common.committed >= committed, "a commit index never falls");
         assert!(
-            raft.handed >= handed,
+            common.machine.handed() >= handed,
             "what was handed out is not taken back"
         );
-        if raft.term == term {
-            assert!(vote.is_none() || raft.vote == vote, "one vote a term");
-            if role == Role::Leader && raft.duty.role() == Role::Leader {
-                assert!(raft.log.last() >= last, "a leader's log only grows");
+        if common.term == term {
+            assert!(vote.is_none() || common.vote == vote, "one vote a term");
+            if role == Role::Leader && duty.role() == Role::Leader {
+                assert!(common.log.last() >= last, "a leader's log only grows");
             }
         }
-        raft.log.check();
+        common.log.check();
         assert!(
-            raft.log.start().index <= raft.handed,
+            common.log.start().index <= common.machine.handed(),
             "what is compacted was handed out"
         );
         assert!(
-            raft.handed <= raft.committed,
+            common.machine.handed() <= common.committed,
             "only what is committed is handed out"
         );
         assert!(
-            raft.handed <= raft.log.persisted(),
+            common.machine.handed() <= common.log.persisted(),
             "only what is durable is handed out"
         );
         assert!(
-            raft.committed <= raft.log.last().index,
+            common.committed <= common.log.last().index,
             "what is committed is in the log"
         );
         assert!(
-            raft.log.last().term <= raft.term,
+            common.log.last().term <= common.term,
             "no entry is of a later term"
         );
-        if let Duty::Leader(leader) = &raft.duty {
-            let own = (raft.term, Some(raft.config.id));
+        if let Duty::Leader(leader) = duty {
+            let own = (common.term, Some(common.config.id));
             assert_eq!(
-                raft.vote_persisted, own,
+                common.vote_persisted(),
+                own,
                 "a leader's term and vote are durable"
             );
             leader
                 .peers
                 .values()
-                .for_each(|peer| peer.check(raft.log.last().index));
+                .for_each(|peer| peer.check(common.log.last().index));
         }
-        if let Duty::Follower(follower) = &raft.duty {
+        if let Duty::Follower(follower) = duty {
             assert!(
-                follower.matched <= raft.log.last().index,
+                follower.matched <= common.log.last().index,
                 "what matches is in the log"
             );
         }
-        if let Duty::Candidate(_) = &raft.duty {
+        if let Duty::Candidate(_) = duty {
             assert_eq!(
-                raft.vote,
-                Some(raft.config.id),
+                common.vote,
+                Some(common.config.id),
                 "a candidate votes for itself"
             );
         }
@@ -108,9 +108,9 @@ impl Mark {
 
 #[cfg(not(debug_assertions))]
 impl Mark {
-    pub(crate) fn of(_: &Raft) -> Self {
+    pub(crate) fn of(_: &Common, _: &Duty) -> Self {
         Self {}
     }
 
-    pub(crate) fn check(self, _: &Raft) {}
+    pub(crate) fn check(self, _: &Common, _: &Duty) {}
 }

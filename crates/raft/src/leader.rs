@@ -2,17 +2,23 @@ use alloc::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use crate::counters::count;
+use crate::node::Common;
 use crate::progress::Progress;
-use crate::raft::ApplyFetch;
 use crate::read::Reads;
-use crate::role::Duty;
-use crate::status::count;
+use crate::step::Step;
+use crate::uncommitted::Uncommitted;
 use crate::{
-    DiskHealth, Entry, Envelope, Index, Instant, Kind, LogId, Message, NodeId, ProposeError, Raft,
-    Replicate,
+    DiskHealth, Entry, Envelope, Fetch, Index, Instant, Kind, LogId, Message, NodeId, Output,
+    ProposeError, Refusal, Replicate, Snapshot, Stop,
 };
 
-/// What a leader knows; gone with its term.
+mod read;
+mod replicate;
+mod step_down;
+
+/// Brings its log to the others, and commits what a quorum of them holds (§5.3, §5.4). All of it is
+/// gone with its term.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Leader {
     pub(crate) peers: BTreeMap<NodeId, Progress>,
@@ -22,28 +28,52 @@ pub(crate) struct Leader {
     /// By then a quorum must have been heard, else it steps down.
     pub(crate) quorum_deadline: Instant,
     /// A write in flight, and when it was first seen to be.
-    pub(crate) slow_write: Option<(u64, Instant)>,
+    slow_write: Option<(u64, Instant)>,
     /// Entries for a peer are being fetched, none came since, and when that was first seen.
-    pub(crate) slow_fetch: Option<Instant>,
+    slow_fetch: Option<Instant>,
     /// Since when no quorum that it hears has space, while there are nodes that it does not hear.
-    pub(crate) short_of_room: Option<Instant>,
-    pub(crate) round: u64,
+    short_of_room: Option<Instant>,
+    /// The number of its last broadcast of heartbeats.
+    round: u64,
     /// Echoes of later rounds tell who has space.
-    pub(crate) room_round: u64,
-    pub(crate) reads: Reads,
-    /// Sizes of the entries from `first` on that are not yet both committed and durable here.
-    uncommitted: VecDeque<usize>,
-    uncommitted_from: Index,
-    uncommitted_bytes: usize,
+    room_round: u64,
+    reads: Reads,
+    uncommitted: Uncommitted,
+    /// Fetches for peers that the driver has not seen yet.
+    fetches: VecDeque<Fetch>,
 }
 
 impl Leader {
-    /// Who has space is forgotten, and told by the echoes of the rounds to come.
-    pub(crate) fn ask_for_room(&mut self) {
-        self.room_round = self.round;
-        self.peers
-            .values_mut()
-            .for_each(|peer| peer.has_room = None);
+    /// Won the election (§5.2). The first entry of the term makes what is before it committable
+    /// (§5.4.2).
+    pub(crate) fn begin(common: &mut Common, now: Instant) -> Self {
+        let first = common.log.last().index.next();
+        let nodes = common.membership.nodes();
+        let peers = nodes.filter(|id| *id != common.id());
+        let mut leader = Self {
+            peers: peers.map(|id| (id, Progress::new(first, now))).collect(),
+            first,
+            heartbeat_deadline: now.plus(common.config.heartbeat_interval),
+            quorum_deadline: now.plus(common.config.election_timeout_max),
+            slow_write: None,
+            slow_fetch: None,
+            short_of_room: None,
+            round: 0,
+            room_round: 0,
+            reads: Reads::default(),
+            uncommitted: Uncommitted::new(first),
+            fetches: VecDeque::new(),
+        };
+        leader.append(common, Kind::Noop, Bytes::new());
+        leader.replicate_to_all(common);
+        leader
+    }
+
+    /// Leads no more: its reads end, and their callers are told who leads instead, if that is known.
+    pub(crate) fn resign(self, common: &mut Common, successor: Option<NodeId>) {
+        let refusal = Refusal::NotLeader(successor);
+        let reads = self.reads.end();
+        common.answers.extend(reads.map(|id| (id, refusal)));
     }
 
     pub(crate) fn forget_time(&mut self) {
@@ -57,125 +87,72 @@ impl Leader {
             .for_each(|peer| peer.contact = Instant::ZERO);
     }
 
-    fn hold(&mut self, bytes: usize) {
-        self.uncommitted.push_back(bytes);
-        self.uncommitted_bytes = self.uncommitted_bytes.saturating_add(bytes);
-    }
-
-    fn release_to(&mut self, index: Index) {
-        while self.uncommitted_from <= index {
-            let Some(bytes) = self.uncommitted.pop_front() else {
-                return;
-            };
-            self.uncommitted_bytes -= bytes;
-            self.uncommitted_from = self.uncommitted_from.next();
-        }
-    }
-}
-
-impl Raft {
-    /// Won the election (§5.2). The first entry of the term makes what is before it committable
-    /// (§5.4.2).
-    pub(crate) fn lead(&mut self, now: Instant) {
-        let first = self.log.last().index.next();
-        let peers = self.membership.nodes().filter(|id| *id != self.config.id);
-        self.duty = Duty::Leader(Leader {
-            peers: peers.map(|id| (id, Progress::new(first, now))).collect(),
-            first,
-            heartbeat_deadline: now.plus(self.config.heartbeat_interval),
-            quorum_deadline: now.plus(self.config.election_timeout_max),
-            slow_write: None,
-            slow_fetch: None,
-            short_of_room: None,
-            round: 0,
-            room_round: 0,
-            reads: Reads::default(),
-            uncommitted: VecDeque::new(),
-            uncommitted_from: first,
-            uncommitted_bytes: 0,
-        });
-        self.append(Kind::Noop, Bytes::new());
-        self.replicate_to_all();
-    }
-
-    pub(crate) fn append_command(&mut self, body: Bytes) -> Result<LogId, ProposeError> {
-        let Duty::Leader(leader) = &self.duty else {
-            return Err(ProposeError::NotLeader(self.leader()));
-        };
-        let (bytes, bytes_max) = (body.len(), self.config.entry_bytes_max);
+    pub(crate) fn propose(
+        &mut self,
+        common: &mut Common,
+        body: Bytes,
+    ) -> Result<LogId, ProposeError> {
+        let (bytes, bytes_max) = (body.len(), common.config.entry_bytes_max);
         if bytes > bytes_max {
             return Err(ProposeError::TooLarge { bytes, bytes_max });
         }
-        if self.log.last().index >= Index::MAX {
+        if common.log.last().index >= Index::MAX {
             return Err(ProposeError::IndexExhausted);
         }
-        if !self.has_room(leader) {
+        if !self.has_room(common) {
             return Err(ProposeError::Full);
         }
-        // An entry alone always fits, else one that is larger than the bound could never be
-        // proposed.
-        let after = leader
-            .uncommitted_bytes
-            .saturating_add(bytes + Entry::HEAD_BYTES);
-        if leader.uncommitted_bytes > 0 && after > self.config.uncommitted_bytes_max {
+        let bytes_max = common.config.uncommitted_bytes_max;
+        if !self.uncommitted.fits(bytes + Entry::HEAD_BYTES, bytes_max) {
             return Err(ProposeError::Busy);
         }
-        let id = self.append(Kind::Command, body);
-        self.replicate_to_all();
+        let id = self.append(common, Kind::Command, body);
+        self.replicate_to_all(common);
         Ok(id)
     }
 
-    /// The caller leads and has an index left.
-    fn append(&mut self, kind: Kind, body: Bytes) -> LogId {
+    /// The log has an index left.
+    fn append(&mut self, common: &mut Common, kind: Kind, body: Bytes) -> LogId {
         let id = LogId {
-            term: self.term,
-            index: self.log.last().index.next(),
+            term: common.term,
+            index: common.log.last().index.next(),
         };
         let entry = Entry { id, kind, body };
-        if let Duty::Leader(leader) = &mut self.duty {
-            leader.hold(entry.size());
-        }
-        self.log.append(entry);
+        self.uncommitted.hold(entry.size());
+        common.log.append(entry);
         id
     }
 
-    pub(crate) fn handle_leader_timeout(&mut self, now: Instant) {
-        self.check_quorum(now);
-        let Duty::Leader(leader) = &mut self.duty else {
-            return;
-        };
-        if now < leader.heartbeat_deadline {
-            return;
+    pub(crate) fn handle_timeout(&mut self, common: &mut Common, now: Instant) -> Step {
+        let step = self.check_quorum(common, now);
+        if step != Step::Stay || now < self.heartbeat_deadline {
+            return step;
         }
-        leader.heartbeat_deadline = now.plus(self.config.heartbeat_interval);
-        leader
-            .peers
+        self.heartbeat_deadline = now.plus(common.config.heartbeat_interval);
+        self.peers
             .values_mut()
             .for_each(|peer| peer.backoff = false);
-        if self.apply_fetch == ApplyFetch::Failed {
-            self.apply_fetch = ApplyFetch::Idle;
-        }
-        self.begin_round();
+        common.machine.retry_fetch();
+        self.begin_round(common);
         self.begin_beat();
-        self.offer_again();
-        self.replicate_to_all();
+        self.offer_again(common);
+        self.replicate_to_all(common);
+        Step::Stay
     }
 
     /// A broadcast of heartbeats. Each is a round that confirms the reads that came before it.
-    fn begin_round(&mut self) {
-        let (term, committed) = (self.term, self.committed);
-        let Duty::Leader(leader) = &mut self.duty else {
-            return;
-        };
-        leader.round += 1;
-        if committed >= leader.first {
-            leader.reads.begin_round(leader.round, committed);
+    fn begin_round(&mut self, common: &mut Common) {
+        let (term, committed) = (common.term, common.committed);
+        self.round += 1;
+        let round = self.round;
+        if committed >= self.first {
+            self.reads.begin_round(round, committed);
         }
-        for (id, peer) in &mut leader.peers {
+        for (id, peer) in &mut self.peers {
             let commit = committed.min(peer.matched);
             peer.commit = peer.commit.max(commit);
-            let (round, matched) = (leader.round, peer.matched);
-            self.outbox.send_now(
+            let matched = peer.matched;
+            common.send_now(
                 *id,
                 Replicate::Heartbeat {
                     term,
@@ -187,178 +164,153 @@ impl Raft {
         }
     }
 
+    /// The round that has just begun is one of the timer.
     fn begin_beat(&mut self) {
-        if let Duty::Leader(leader) = &mut self.duty {
-            let round = leader.round;
-            let peers = leader.peers.values_mut();
-            peers.for_each(|peer| peer.patience.begin_beat(round));
-        }
+        let round = self.round;
+        let peers = self.peers.values_mut();
+        peers.for_each(|peer| peer.patience.begin_beat(round));
     }
 
-    /// Reads do not wait for the next heartbeat, but share a round with those that came meanwhile.
-    pub(crate) fn begin_read_round(&mut self) {
-        let Duty::Leader(leader) = &self.duty else {
-            return;
-        };
-        if leader.reads.wants_round() && self.committed >= leader.first {
-            self.begin_round();
-        }
-    }
-
-    /// The last round that a quorum echoed; this node hears itself.
-    pub(crate) fn confirmed_round(&self) -> u64 {
-        let Duty::Leader(leader) = &self.duty else {
-            return 0;
-        };
-        let id = self.config.id;
-        let echoed = |peer: NodeId| {
-            leader
-                .peers
-                .get(&peer)
-                .map_or(0, |progress| progress.counted().1)
-        };
-        self.quorum().reached(|peer| {
-            if peer == id {
-                leader.round
-            } else {
-                echoed(peer)
-            }
-        })
-    }
-
-    pub(crate) fn handle_appended(&mut self, now: Instant, from: NodeId, last: Index) {
-        let end = self.log.last().index;
-        let start = self.log.start().index;
-        let Some(peer) = self.hear(now, from) else {
+    pub(crate) fn handle_appended(
+        &mut self,
+        common: &mut Common,
+        now: Instant,
+        from: NodeId,
+        last: Index,
+    ) {
+        let (start, end) = (common.log.start().index, common.log.last().index);
+        let Some(peer) = self.hear(common, now, from) else {
             return;
         };
         if last > end {
-            count(&mut self.counters.malformed);
+            count(&mut common.counters.malformed);
             return;
         }
         peer.handle_appended(last, start);
-        self.advance_commit();
-        self.replicate_to(from);
+        self.advance_commit(common);
+        self.replicate_to(common, from);
     }
 
-    pub(crate) fn handle_rejected(&mut self, now: Instant, from: NodeId, prev: LogId, hint: LogId) {
+    pub(crate) fn handle_rejected(
+        &mut self,
+        common: &mut Common,
+        now: Instant,
+        from: NodeId,
+        prev: LogId,
+        hint: LogId,
+    ) {
         // Our own last position at or before the hint that can match it. Before our start nothing
         // is known but that a snapshot is needed.
-        let start = self.log.start().index;
+        let start = common.log.start().index;
         let probe = if hint.index < start {
             hint.index
         } else {
-            self.log.hint(hint).index
+            common.log.hint(hint).index
         };
-        let Some(peer) = self.hear(now, from) else {
+        let Some(peer) = self.hear(common, now, from) else {
             return;
         };
         if peer.handle_rejected(prev.index, probe) {
-            self.replicate_to(from);
+            self.replicate_to(common, from);
         }
     }
 
     pub(crate) fn handle_heartbeat_echo(
         &mut self,
+        common: &mut Common,
         now: Instant,
         from: NodeId,
         round: u64,
         matched: Index,
         disk: DiskHealth,
-    ) {
-        let last = self.log.last().index;
-        let Duty::Leader(leader) = &self.duty else {
-            count(&mut self.counters.out_of_role);
-            return;
-        };
-        if round > leader.round {
-            count(&mut self.counters.malformed);
-            return;
+    ) -> Step {
+        if round > self.round {
+            count(&mut common.counters.malformed);
+            return self.give_way(common);
         }
-        let tells_room = round > leader.room_round;
-        let Some(peer) = self.hear(now, from) else {
-            return;
-        };
-        if tells_room && round >= peer.round {
-            peer.has_room = Some(disk.has_room);
+        let (last, tells_room) = (common.log.last().index, round > self.room_round);
+        if let Some(peer) = self.hear(common, now, from) {
+            if tells_room && round >= peer.round {
+                peer.has_room = Some(disk.has_room);
+            }
+            if peer.handle_echo(round, matched, last) {
+                self.replicate_to(common, from);
+            }
         }
-        if peer.handle_echo(round, matched, last) {
-            self.replicate_to(from);
-        }
+        self.give_way(common)
     }
 
     /// Its disk lost what it acknowledged: in this term neither its copy nor its word counts any
     /// more. What was committed with its copy stays committed, and is here.
-    pub(crate) fn handle_forgot(&mut self, from: NodeId) {
-        if let Duty::Leader(leader) = &mut self.duty
-            && let Some(peer) = leader.peers.get_mut(&from)
-        {
-            peer.forgot = true;
-        } else {
-            count(&mut self.counters.out_of_role);
+    pub(crate) fn handle_forgot(&mut self, common: &mut Common, from: NodeId) {
+        match self.peers.get_mut(&from) {
+            Some(peer) => peer.forgot = true,
+            None => count(&mut common.counters.out_of_role),
         }
-    }
-
-    /// Whether this node and a quorum have space, as far as they have said.
-    fn has_room(&self, leader: &Leader) -> bool {
-        let peer_has = |id: NodeId| {
-            let peer = leader.peers.get(&id);
-            peer.is_none_or(|peer| peer.has_room != Some(false))
-        };
-        self.disk.has_room && self.quorum().agrees(peer_has)
     }
 
     /// A word of this term from a peer: contact, whatever it says.
-    fn hear(&mut self, now: Instant, from: NodeId) -> Option<&mut Progress> {
-        if let Duty::Leader(leader) = &mut self.duty
-            && let Some(peer) = leader.peers.get_mut(&from)
-            && !peer.forgot
-        {
-            peer.contact = peer.contact.max(now);
-            return Some(peer);
+    fn hear(&mut self, common: &mut Common, now: Instant, from: NodeId) -> Option<&mut Progress> {
+        let peer = self.peers.get_mut(&from).filter(|peer| !peer.forgot);
+        match peer {
+            Some(peer) => {
+                peer.contact = peer.contact.max(now);
+                Some(peer)
+            }
+            None => {
+                count(&mut common.counters.out_of_role);
+                None
+            }
         }
-        count(&mut self.counters.out_of_role);
-        None
+    }
+
+    /// A snapshot that is durable here, beyond what was handed out. What it covers was committed, and
+    /// a leader's log holds all of that at its place (Leader Completeness, §5.4), or has lost it.
+    pub(crate) fn install(common: &mut Common, snapshot: Snapshot) -> Step {
+        let last = snapshot.last;
+        if !common.log.matches(last) {
+            count(&mut common.counters.conflicts_with_commit);
+            return Step::Stop(Stop::Diverged {
+                index: last.index,
+                own: last.term,
+                leaders: common.log.term_at(last.index).unwrap_or_default(),
+            });
+        }
+        common.begin_log_at(snapshot);
+        Step::Stay
     }
 
     /// Figure 2, last rule for leaders: an index that a quorum holds is committed if its entry is
     /// of this term; earlier ones only with it (§5.4.2, Figure 8). We ourselves hold what is
     /// durable here.
-    pub(crate) fn advance_commit(&mut self) {
-        let Duty::Leader(leader) = &self.duty else {
-            return;
-        };
-        let (id, persisted) = (self.config.id, self.log.persisted());
+    pub(crate) fn advance_commit(&mut self, common: &mut Common) {
+        let (id, persisted) = (common.id(), common.log.persisted());
         let matched = |peer: NodeId| {
-            leader
-                .peers
-                .get(&peer)
-                .map_or(Index(0), |progress| progress.counted().0)
+            let progress = self.peers.get(&peer);
+            progress.map_or(Index(0), |progress| progress.counted().0)
         };
-        let held = self
+        let held = common
             .quorum()
             .reached(|peer| if peer == id { persisted } else { matched(peer) });
-        if held > self.committed && self.log.term_at(held) == Some(self.term) {
-            self.committed = held;
+        if held > common.committed && common.log.term_at(held) == Some(common.term) {
+            common.committed = held;
         }
-        let settled = self.committed.min(persisted);
-        if let Duty::Leader(leader) = &mut self.duty {
-            leader.release_to(settled);
-        }
+        self.uncommitted.release_to(common.committed.min(persisted));
+    }
+
+    pub(crate) fn poll_fetch(&mut self) -> Option<Output> {
+        self.fetches.pop_front().map(Output::Fetch)
     }
 
     /// Tells a peer that the commit index moved, if no append or heartbeat did. Asked for last,
     /// when everything that could carry it has gone.
-    pub(crate) fn poll_commit_notice(&mut self) -> Option<Envelope> {
-        let (term, committed) = (self.term, self.committed);
-        let Duty::Leader(leader) = &mut self.duty else {
-            return None;
-        };
+    pub(crate) fn poll_commit_notice(&mut self, common: &Common) -> Option<Output> {
+        let (term, committed) = (common.term, common.committed);
         let news = |peer: &Progress| peer.commit < committed.min(peer.matched);
-        let (to, peer) = leader.peers.iter_mut().find(|(_, peer)| news(peer))?;
+        let (to, peer) = self.peers.iter_mut().find(|(_, peer)| news(peer))?;
         let commit = committed.min(peer.matched);
         peer.commit = commit;
         let message = Message::Replicate(Replicate::Commit { term, commit });
-        Some(Envelope { to: *to, message })
+        Some(Output::Send(Envelope { to: *to, message }))
     }
 }

@@ -172,6 +172,22 @@
 //!   replicated and handed out, but nothing here changes who votes yet; leadership is not
 //!   transferred on request; reads by lease (thesis §6.4.1) are not offered.
 //!
+//! # Inside
+//!
+//! What a node knows in every role is one struct, and each role is another. A role's methods take
+//! both and can touch nothing else; where the role may end, they answer which is next, and
+//! [`Raft`] alone makes the change. A file knows those in the rows below it, and its own children.
+//!
+//! - *The value*: `deliver`, which message is for which role, and the rules about terms before that;
+//!   `raft`, the other inputs and the change of roles; `poll`, the outputs; `recover`, `status`,
+//!   `invariants`.
+//! - *Roles*: `role`, which is `follower`, one of `candidate`, or `leader` with how it replicates,
+//!   reads and steps down. `election`: a voter's duties, which are no role's.
+//! - *What a role knows*: `node`, which every role does, with `log`, `machine`, `outbox` and
+//!   `pace`; `progress`, `patience`, `read` and `uncommitted`, which are the leader's; `step`, what
+//!   it answers.
+//! - *Words*: `message`, `output`, `entry`, `config` and the like.
+//!
 //! # Features
 //!
 //! `serde`: `Serialize` and `Deserialize` for messages and what they carry. `check`: the module of
@@ -186,17 +202,23 @@ mod candidate;
 #[cfg(feature = "check")]
 pub mod check;
 mod config;
+mod counters;
+mod deliver;
 mod disk;
+mod election;
 mod entry;
 mod error;
 mod follower;
 mod invariants;
 mod leader;
 mod log;
+mod machine;
 mod membership;
 mod message;
+mod node;
 mod outbox;
 mod output;
+mod pace;
 mod patience;
 mod poll;
 mod progress;
@@ -205,15 +227,16 @@ mod raft;
 mod random;
 mod read;
 mod recover;
-mod replicate;
 mod role;
 mod snapshot;
 mod status;
-mod step_down;
+mod step;
 mod stop;
 mod time;
+mod uncommitted;
 
 pub use config::{Config, ConfigError};
+pub use counters::Counters;
 pub use disk::DiskHealth;
 pub use entry::{Entry, Index, Kind, LogId, Term};
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
@@ -225,7 +248,7 @@ pub use read::ReadId;
 pub use recover::Recovered;
 pub use role::Role;
 pub use snapshot::Snapshot;
-pub use status::{Counters, PeerState, PeerStatus, Status};
-pub use step_down::StepDown;
+pub use status::{PeerState, PeerStatus, Status};
+pub use step::StepDown;
 pub use stop::Stop;
 pub use time::Instant;

@@ -1,7 +1,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::{Entry, Index, LogId, Record, Term};
+use crate::{Entry, Fetch, Index, LogId, Record, Term};
 
 /// What the core keeps of the log: a bounded cache of the tail, and of the rest the positions at
 /// which a term begins. It never reads storage.
@@ -127,6 +127,17 @@ impl Log {
             end = run.index.prev();
         }
         self.start
+    }
+
+    /// Whether these are entries of this log from `fetch.from` on, and not past what was asked for.
+    pub(crate) fn is_range(&self, fetch: &Fetch, entries: &[Entry]) -> bool {
+        let mut expected = fetch.from;
+        let fits = entries.iter().all(|entry| {
+            let fits = entry.id.index == expected && expected <= fetch.to && self.matches(entry.id);
+            expected = expected.next();
+            fits
+        });
+        fits && !entries.is_empty()
     }
 
     /// Entries from `from` on, as many as fit, at least one. `from` is within the log.

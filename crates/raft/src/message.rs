@@ -191,6 +191,15 @@ impl Replicate {
     /// Entries in one append at most. Empty ones are small on the wire and large in memory, so a decoder
     /// refuses more; [`Config::append_entries_max`](crate::Config::append_entries_max) is not above it.
     pub const ENTRIES_MAX: usize = 1 << 13;
+
+    pub(crate) fn term(&self) -> Term {
+        match self {
+            Self::Append { term, .. }
+            | Self::Heartbeat { term, .. }
+            | Self::Commit { term, .. }
+            | Self::Snapshot { term, .. } => *term,
+        }
+    }
 }
 
 impl Message {
@@ -198,13 +207,7 @@ impl Message {
     #[must_use]
     pub fn term(&self) -> Term {
         match self {
-            Self::Replicate(
-                Replicate::Append { term, .. }
-                | Replicate::Heartbeat { term, .. }
-                | Replicate::Commit { term, .. }
-                | Replicate::Snapshot { term, .. },
-            )
-            | Self::Echo(
+            Self::Echo(
                 Echo::Heartbeat { term, .. }
                 | Echo::Rejected { term, .. }
                 | Echo::Forgot { term, .. }
@@ -212,6 +215,7 @@ impl Message {
                 | Echo::RequestPreVote { term, .. }
                 | Echo::PreVote { term, .. },
             ) => *term,
+            Self::Replicate(replicate) => replicate.term(),
             Self::Binding(binding) => binding.term(),
         }
     }

@@ -1,15 +1,8 @@
-use alloc::collections::VecDeque;
-
-use crate::disk::Pace;
+use crate::follower::Follower;
 use crate::log::Log;
-use crate::outbox::Outbox;
-use crate::raft::ApplyFetch;
-use crate::random::Random;
-use crate::role::{Duty, Follower};
-use crate::{
-    Config, Counters, DiskHealth, Entry, Index, Instant, LogId, Membership, NodeId, Raft,
-    RecoverError, Snapshot, Term,
-};
+use crate::node::Common;
+use crate::role::Duty;
+use crate::{Config, Entry, Index, Instant, LogId, NodeId, Raft, RecoverError, Snapshot, Term};
 
 /// What the storage holds when a node starts. For a node that never ran: no vote, `LogId::ZERO`, no
 /// snapshot, no entries.
@@ -68,8 +61,8 @@ impl Raft {
         let vote = match recovered.vote {
             Some(vote) => vote,
             // Whoever voted has a record of it, and this node has no record at all. A snapshot may
-            // be there nevertheless: pulled, and durable before the first record. `begin_at` enters
-            // its term.
+            // be there nevertheless: pulled, and durable before the first record. Its term is
+            // entered below.
             None if log.last() == LogId::ZERO => (Term(0), None),
             None => return Err(RecoverError::VoteMissing),
         };
@@ -77,49 +70,16 @@ impl Raft {
             return Err(RecoverError::TermOutOfRange);
         }
         check_snapshot(start, vote.0, recovered.snapshot.as_ref())?;
-        let mut raft = Self {
-            membership: Membership::of_voters(config.voters.iter().copied()),
-            term: vote.0,
-            vote: vote.1,
-            duty: Duty::Follower(Follower::default()),
-            election_deadline: now,
-            committed: start.index,
-            handed: start.index,
-            fetched: VecDeque::new(),
-            apply_fetch: ApplyFetch::Idle,
-            fetches: VecDeque::new(),
-            snapshot: recovered.snapshot.clone(),
-            restore: None,
-            pull: None,
-            answers: VecDeque::new(),
-            outbox: Outbox::default(),
-            vote_written: vote,
-            vote_persisted: vote,
-            in_flight: None,
-            write_seq: 0,
-            random: Random::new(config.seed, config.id.0),
-            disk: DiskHealth::default(),
-            pace: Pace::default(),
-            stop: None,
-            stop_told: false,
-            stepped_down: None,
-            counters: Counters::default(),
-            log,
-            config,
-        };
-        raft.reset_election(now);
+        let mut common = Common::new(config, log, vote, now);
         if let Some(snapshot) = recovered.snapshot {
-            raft.begin_at(snapshot);
+            // The term of a pulled snapshot may have been adopted in memory only.
+            if snapshot.last.term > common.term {
+                common.enter_term(snapshot.last.term, None);
+            }
+            common.begin_log_at(snapshot);
         }
-        Ok(raft)
-    }
-
-    fn begin_at(&mut self, snapshot: Snapshot) {
-        // The term of a pulled snapshot may have been adopted in memory only.
-        if snapshot.last.term > self.term {
-            self.enter_term(snapshot.last.term, None);
-        }
-        self.begin_log_at(snapshot);
+        let duty = Duty::Follower(Follower::default());
+        Ok(Self { common, duty })
     }
 }
 

@@ -1,7 +1,8 @@
-use alloc::collections::BTreeSet;
-
+use crate::candidate::{Candidate, PreCandidate};
+use crate::follower::Follower;
 use crate::leader::Leader;
-use crate::{Index, Instant, NodeId, Snapshot};
+use crate::node::Common;
+use crate::{Instant, NodeId};
 
 /// What a node is in its term (Figure 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,28 +21,9 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Duty {
     Follower(Follower),
-    PreCandidate(Candidate),
+    PreCandidate(PreCandidate),
     Candidate(Candidate),
     Leader(Leader),
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Follower {
-    pub(crate) leader: Option<NodeId>,
-    /// When the leader was last heard.
-    pub(crate) heard: Option<Instant>,
-    /// Our log is known to equal this leader's up to here.
-    pub(crate) matched: Index,
-    /// So far this node has acknowledged in this term, as its leader says; perhaps in an earlier life.
-    pub(crate) acknowledged: Index,
-    /// The snapshot whose bytes the driver is pulling. Other offers wait until it has ended.
-    pub(crate) pulling: Option<Snapshot>,
-}
-
-/// For both kinds of candidates. A set: a repeated vote counts once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Candidate {
-    pub(crate) granted: BTreeSet<NodeId>,
 }
 
 impl Duty {
@@ -51,6 +33,28 @@ impl Duty {
             Self::PreCandidate(_) => Role::PreCandidate,
             Self::Candidate(_) => Role::Candidate,
             Self::Leader(_) => Role::Leader,
+        }
+    }
+
+    /// Who leads the current term, as far as this node, which is `own`, knows.
+    pub(crate) fn leader(&self, own: NodeId) -> Option<NodeId> {
+        match self {
+            Self::Leader(_) => Some(own),
+            Self::Follower(follower) => follower.leader,
+            Self::PreCandidate(_) | Self::Candidate(_) => None,
+        }
+    }
+
+    /// A leader that hears a quorum is there: this node itself, or one heard within the shortest
+    /// time after which anybody may campaign.
+    pub(crate) fn hears_leader(&self, common: &Common, now: Instant) -> bool {
+        if !common.config.check_quorum {
+            return false;
+        }
+        match self {
+            Self::Leader(_) => true,
+            Self::Follower(follower) => follower.hears_leader(common, now),
+            Self::PreCandidate(_) | Self::Candidate(_) => false,
         }
     }
 }

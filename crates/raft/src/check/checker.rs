@@ -26,7 +26,7 @@ impl Checker {
     /// # Errors
     /// A rule that was broken, as for the other inputs.
     pub fn started(&mut self, raft: &Raft) -> Result<(), Violation> {
-        let node = raft.config.id;
+        let node = raft.common.id();
         let before = self.nodes.get(&node);
         let durable = match before {
             Some(watch) => recovery::recovered(watch, raft)?,
@@ -41,7 +41,7 @@ impl Checker {
             let start = Some(durable.start);
             let whole = durable
                 .entries()
-                .filter(|(id, _)| raft.log.cached(id.index).is_some());
+                .filter(|(id, _)| raft.common.log.cached(id.index).is_some());
             let whole: Vec<_> = whole.collect();
             let prev = whole
                 .first()
@@ -95,7 +95,7 @@ impl Checker {
     /// # Errors
     /// The rule that the step has broken.
     pub fn stepped(&mut self, raft: &Raft) -> Result<(), Violation> {
-        let node = raft.config.id;
+        let node = raft.common.id();
         let now = Seen::of(raft);
         let watch = self.nodes.entry(node).or_default();
         let before = core::mem::replace(&mut watch.seen, now);

@@ -62,20 +62,21 @@ impl History {
     /// `raft` leads. If that is news: with a quorum of votes, alone in its term, and with a log that
     /// holds all that was committed before.
     pub(crate) fn leads(&mut self, raft: &Raft, life: u64, first: Index) -> Result<(), Violation> {
-        let (node, term) = (raft.config.id, raft.term);
+        let core = &raft.common;
+        let (node, term) = (core.id(), core.term);
         if self.terms.contains_key(&term) {
             return self.speaks(node, life, term);
         }
         let votes = |id| self.voted(id, term, node);
-        if !raft.quorum().agrees(votes) {
-            let votes = raft.membership.nodes().filter(|id| votes(*id)).count();
+        if !core.quorum().agrees(votes) {
+            let votes = core.membership.nodes().filter(|id| votes(*id)).count();
             return Err(Violation::NotElected { node, term, votes });
         }
         let before = self.terms.range(..term);
         let committed = before.max_by_key(|(_, reign)| reign.committed);
         if let Some((committed_in, reign)) = committed {
             let lacks = self.committed.get(&reign.committed);
-            let holds = |id: &LogId| id.index <= raft.log.start().index || raft.log.matches(*id);
+            let holds = |id: &LogId| id.index <= core.log.start().index || core.log.matches(*id);
             if let Some(lacks) = lacks.filter(|id| !holds(id)) {
                 return Err(Violation::LeaderCompleteness {
                     node,
@@ -93,7 +94,7 @@ impl History {
         self.terms.insert(term, reign);
         // Its first entry is not compacted as long as it leads uncommitted, and news comes early.
         let index = first.prev();
-        match raft.log.term_at(index) {
+        match core.log.term_at(index) {
             Some(before) => {
                 let base = LogId {
                     term: before,
@@ -234,13 +235,14 @@ impl History {
 
     /// The leader `raft` has committed everything up to `id`.
     pub(crate) fn commit(&mut self, raft: &Raft, id: LogId) -> Result<(), Violation> {
-        let (node, term) = (raft.config.id, raft.term);
+        let core = &raft.common;
+        let (node, term) = (core.id(), core.term);
         let mut index = self
             .committed_to()
-            .max(raft.log.start().index)
+            .max(core.log.start().index)
             .min(id.index);
         while index <= id.index {
-            if let Some(term) = raft.log.term_at(index).filter(|_| index > Index(0)) {
+            if let Some(term) = core.log.term_at(index).filter(|_| index > Index(0)) {
                 let id = LogId { term, index };
                 let known = *self.committed.entry(index).or_insert(id);
                 if known != id {

@@ -8,7 +8,7 @@ use crate::{LogId, NodeId, Raft, Term};
 /// crash overtook. Of a long one the driver may have stored the head and some of its entries first:
 /// nothing was said yet.
 pub(crate) fn recovered(watch: &Watch, raft: &Raft) -> Result<Durable, Violation> {
-    let node = raft.config.id;
+    let node = raft.common.id();
     let snapshot = newest_snapshot(raft);
     if snapshot.index < watch.durable.snapshot.index && !watch.rotted {
         return Err(Violation::SnapshotLost {
@@ -42,33 +42,34 @@ pub(crate) fn recovered(watch: &Watch, raft: &Raft) -> Result<Durable, Violation
 /// What a node has of storage when the checker first meets it.
 pub(crate) fn adopted(raft: &Raft) -> Durable {
     let mut log = alloc::collections::VecDeque::new();
-    let mut index = raft.log.start().index.next();
-    while let Some(term) = raft.log.term_at(index) {
-        let content = raft.log.cached(index).map_or(0, fingerprint);
+    let core = &raft.common;
+    let mut index = core.log.start().index.next();
+    while let Some(term) = core.log.term_at(index) {
+        let content = core.log.cached(index).map_or(0, fingerprint);
         log.push_back((LogId { term, index }, content));
         index = index.next();
     }
     Durable {
-        vote: raft.vote_persisted,
-        start: raft.log.start(),
+        vote: core.vote_persisted(),
+        start: core.log.start(),
         log,
         snapshot: newest_snapshot(raft),
     }
 }
 
 pub(crate) fn newest_snapshot(raft: &Raft) -> LogId {
-    let snapshot = raft.snapshot.as_ref();
+    let snapshot = raft.common.snapshot.as_ref();
     snapshot.map_or(LogId::ZERO, |snapshot| snapshot.last)
 }
 
 fn difference(raft: &Raft, disk: &Durable) -> Option<Violation> {
-    let node = raft.config.id;
+    let (node, core) = (raft.common.id(), &raft.common);
     let memory = disk.recovered(disk.snapshot);
-    let ((term, vote), durable_vote) = ((raft.term, raft.vote), memory.vote);
-    if raft.vote_persisted != disk.vote || (term, vote) != durable_vote {
+    let ((term, vote), durable_vote) = ((core.term, core.vote), memory.vote);
+    if core.vote_persisted() != disk.vote || (term, vote) != durable_vote {
         return Some(differing_vote(node, (term, vote), disk.vote));
     }
-    let log = &raft.log;
+    let log = &core.log;
     let (start, last) = (log.start(), log.last());
     let same = |id: LogId, content: u64| {
         let known = log.cached(id.index).map(fingerprint);

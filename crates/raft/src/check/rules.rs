@@ -50,8 +50,9 @@ impl Checker {
 
     /// The commit index of `raft` has moved.
     pub(super) fn check_commit(&mut self, raft: &Raft) -> Result<(), Violation> {
-        let (node, commit, known) = (raft.config.id, raft.committed, self.history.committed_to());
-        let Some(term) = raft.log.term_at(commit) else {
+        let core = &raft.common;
+        let (node, commit, known) = (core.id(), core.committed, self.history.committed_to());
+        let Some(term) = core.log.term_at(commit) else {
             return Err(Violation::CommitUnknown {
                 node,
                 commit,
@@ -63,11 +64,11 @@ impl Checker {
             index: commit,
         };
         // A snapshot covers what was committed, and stands for the match.
-        let covered = commit == raft.log.start().index;
+        let covered = commit == core.log.start().index;
         match &raft.duty {
             Duty::Leader(_) if !covered => {
-                if term != raft.term {
-                    let term = raft.term;
+                if term != core.term {
+                    let term = core.term;
                     return Err(Violation::CommitOfOlderTerm { node, term, id });
                 }
                 let nodes = &self.nodes;
@@ -76,8 +77,8 @@ impl Checker {
                         .get(&node)
                         .is_some_and(|watch| watch.durable.holds(id))
                 };
-                if !raft.quorum().agrees(holds) {
-                    let holders = raft.membership.nodes().filter(|id| holds(*id)).count();
+                if !core.quorum().agrees(holds) {
+                    let holders = core.membership.nodes().filter(|id| holds(*id)).count();
                     return Err(Violation::CommitNotDurable { node, id, holders });
                 }
                 self.history.commit(raft, id)

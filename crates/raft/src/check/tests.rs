@@ -1,6 +1,8 @@
 use super::*;
+use crate::follower::Follower;
 use crate::output::WriteSeq;
-use crate::role::{Duty, Follower};
+use crate::role::Duty;
+use crate::step::Step;
 use crate::{
     Binding, Config, DiskHealth, Echo, Entry, Envelope, Index, Instant, Kind, LogId, Membership,
     Message, NodeId, Output, Raft, Receipt, Record, Recovered, Replicate, Snapshot, Term, Write,

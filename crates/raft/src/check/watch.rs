@@ -45,13 +45,14 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn of(raft: &Raft) -> Self {
+        let core = &raft.common;
         Self {
-            term: raft.term,
+            term: core.term,
             leads: matches!(raft.duty, Duty::Leader(_)),
-            commit: raft.committed,
-            last: raft.log.last(),
-            start: raft.log.start().index,
-            cut: raft.log.truncate_from(),
+            commit: core.committed,
+            last: core.log.last(),
+            start: core.log.start().index,
+            cut: core.log.truncate_from(),
         }
     }
 

@@ -5,8 +5,8 @@ fn state_machine_safety() {
     // Another entry is taken as committed.
     let mut group = Group::led();
     let taken = group.step(3, |raft| {
-        raft.log.append(entry(0, 1));
-        raft.committed = Index(1);
+        raft.common.log.append(entry(0, 1));
+        raft.common.committed = Index(1);
     });
     assert_eq!(rule(taken), "state machine safety");
     // Applied: another content, twice, with a gap.
@@ -42,7 +42,7 @@ fn commit_not_durable() {
     let mut group = Group::led();
     group.propose(1);
     group.persist(1).unwrap();
-    let early = group.step(1, |raft| raft.committed = Index(2));
+    let early = group.step(1, |raft| raft.common.committed = Index(2));
     assert_eq!(
         early,
         Err(Violation::CommitNotDurable {
@@ -54,8 +54,8 @@ fn commit_not_durable() {
     // A follower knows more than any leader, in memory and in its word.
     let mut group = Group::led();
     let unknown = group.step(2, |raft| {
-        raft.log.append(entry(1, 2));
-        raft.committed = Index(2);
+        raft.common.log.append(entry(1, 2));
+        raft.common.committed = Index(2);
     });
     assert_eq!(rule(unknown), "commit not durable");
     let mut group = Group::led();
@@ -78,8 +78,8 @@ fn what_is_committed_is_kept() {
     let mut group = Group::led();
     group.crash(2, 0).unwrap(); // so that it has acknowledged nothing in this life
     let cut = group.step(2, |raft| {
-        raft.committed = Index(0);
-        raft.log.truncate(Index(1));
+        raft.common.committed = Index(0);
+        raft.common.log.truncate(Index(1));
     });
     assert_eq!(
         cut,
@@ -110,7 +110,7 @@ fn commit_of_an_older_term() {
         .step(2, |raft| raft.handle_message(NOW, NodeId(3), vote))
         .unwrap();
     assert!(matches!(group.raft(2).duty, Duty::Leader(_)));
-    let counted = group.step(2, |raft| raft.committed = Index(1));
+    let counted = group.step(2, |raft| raft.common.committed = Index(1));
     assert_eq!(rule(counted), "commit of an older term");
 }
 
@@ -119,9 +119,9 @@ fn commit_beyond_the_match() {
     let mut group = Group::led();
     let first = group.disks[&1][0].clone();
     let taken = group.step(3, |raft| {
-        raft.log.append(first);
+        raft.common.log.append(first);
         raft.duty = Duty::Follower(Follower::default());
-        raft.committed = Index(1);
+        raft.common.committed = Index(1);
     });
     assert_eq!(
         taken,

@@ -67,7 +67,7 @@ fn what_is_acknowledged_is_kept() {
     });
     appended.unwrap();
     group.persist(2).unwrap();
-    let cut = group.step(2, |raft| raft.log.truncate(Index(2)));
+    let cut = group.step(2, |raft| raft.common.log.truncate(Index(2)));
     assert_eq!(
         cut,
         Err(Violation::AcknowledgementUndone {

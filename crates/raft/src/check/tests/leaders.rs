@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn election_safety() {
     let mut group = Group::led();
-    let second = group.step(2, |raft| raft.lead(NOW));
+    let second = group.step(2, |raft| raft.change_role(NOW, Step::BecomeLeader));
     assert_eq!(
         second,
         Err(Violation::ElectionSafety {
@@ -15,15 +15,15 @@ fn election_safety() {
     // In a later term, but with nobody's vote.
     let mut group = Group::led();
     let unelected = group.step(2, |raft| {
-        raft.term = Term(2);
-        raft.lead(NOW);
+        raft.common.term = Term(2);
+        raft.change_role(NOW, Step::BecomeLeader);
     });
     assert_eq!(rule(unelected), "election safety");
     // One that leads again what it led before a crash.
     let mut group = Group::led();
     group.crash(1, 0).unwrap();
     assert_eq!(
-        rule(group.step(1, |raft| raft.lead(NOW))),
+        rule(group.step(1, |raft| raft.change_role(NOW, Step::BecomeLeader))),
         "election safety"
     );
     // One that speaks as if it led.
@@ -38,7 +38,7 @@ fn election_safety() {
 fn leader_append_only() {
     let mut group = Group::led();
     group.propose(1);
-    let cut = group.step(1, |raft| raft.log.truncate(Index(2)));
+    let cut = group.step(1, |raft| raft.common.log.truncate(Index(2)));
     assert_eq!(rule(cut), "leader append-only");
 }
 
@@ -92,8 +92,8 @@ fn leader_completeness() {
         group.store(node, vote).unwrap();
     }
     let led = group.step(3, |raft| {
-        (raft.term, raft.vote) = (Term(2), Some(NodeId(3)));
-        raft.lead(NOW);
+        (raft.common.term, raft.common.vote) = (Term(2), Some(NodeId(3)));
+        raft.change_role(NOW, Step::BecomeLeader);
     });
     assert_eq!(
         led,
@@ -119,14 +119,14 @@ fn leader_completeness_in_hindsight() {
         group.store(node, vote).unwrap();
     }
     let led = group.step(2, |raft| {
-        (raft.term, raft.vote) = (Term(2), Some(NodeId(2)));
-        raft.lead(NOW);
+        (raft.common.term, raft.common.vote) = (Term(2), Some(NodeId(2)));
+        raft.change_role(NOW, Step::BecomeLeader);
     });
     led.unwrap();
     group.persist(1).unwrap();
     group.writes.remove(&2);
     group.store(3, record(&group.disks[&1].clone())).unwrap();
-    let late = group.step(1, |raft| raft.committed = Index(2));
+    let late = group.step(1, |raft| raft.common.committed = Index(2));
     assert_eq!(rule(late), "leader completeness");
 }
 
@@ -154,10 +154,13 @@ fn voted_twice() {
 #[test]
 fn what_only_rises() {
     let mut group = Group::led();
-    assert_eq!(rule(group.step(2, |raft| raft.term = Term(0))), "term fell");
+    assert_eq!(
+        rule(group.step(2, |raft| raft.common.term = Term(0))),
+        "term fell"
+    );
     let mut group = Group::led();
     assert_eq!(
-        rule(group.step(2, |raft| raft.committed = Index(0))),
+        rule(group.step(2, |raft| raft.common.committed = Index(0))),
         "commit fell"
     );
     let mut group = Group::led();

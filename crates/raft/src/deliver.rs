@@ -1,0 +1,266 @@
+//! Which message is for which role, and the rules about terms that come before every role's own. A
+//! message that changes the role is handled once more, here, by the new one.
+
+use crate::counters::count;
+use crate::election;
+use crate::follower::Follower;
+use crate::invariants::Mark;
+use crate::leader::Leader;
+use crate::node::Common;
+use crate::role::Duty;
+use crate::step::Step;
+use crate::{Binding, Echo, Instant, LogId, Message, NodeId, Raft, Replicate, Term};
+
+impl Raft {
+    /// A message arrived. What no correct peer would send is ignored and counted.
+    pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
+        let common = &mut self.common;
+        if common.stop.is_some() {
+            return;
+        }
+        let mark = Mark::of(common, &self.duty);
+        if from == common.id() || !common.membership.contains(from) {
+            count(&mut common.counters.strangers);
+            return;
+        }
+        if message.term() > Term::MAX || message.term() == Term(0) {
+            count(&mut common.counters.malformed);
+            return;
+        }
+        if is_leap(common, message.term()) {
+            count(&mut common.counters.leaps);
+            return;
+        }
+        match message {
+            Message::Replicate(message) => self.deliver_replicate(now, from, message),
+            Message::Binding(message) => self.deliver_binding(now, from, message),
+            Message::Echo(message) => self.deliver_echo(now, from, message),
+        }
+        mark.check(&self.common, &self.duty);
+    }
+
+    fn deliver_replicate(&mut self, now: Instant, from: NodeId, message: Replicate) {
+        let Some((common, follower)) = self.as_follower(now, from, message.term()) else {
+            return;
+        };
+        let step = match message {
+            Replicate::Append {
+                prev,
+                entries,
+                commit,
+                ..
+            } => follower.handle_append(common, from, prev, entries, commit),
+            Replicate::Heartbeat {
+                round,
+                commit,
+                matched,
+                ..
+            } => follower.handle_heartbeat(common, from, round, commit, matched),
+            Replicate::Commit { commit, .. } => {
+                follower.learn_commit(common, commit);
+                Step::Stay
+            }
+            Replicate::Snapshot { snapshot, .. } => follower.handle_offer(common, from, snapshot),
+        };
+        self.change_role(now, step);
+    }
+
+    fn deliver_binding(&mut self, now: Instant, from: NodeId, message: Binding) {
+        match message {
+            Binding::RequestVote { term, last } => self.deliver_request_vote(now, from, term, last),
+            Binding::Vote { term, granted } => {
+                if self.is_of_this_term(now, term) && granted {
+                    self.deliver_vote(now, from);
+                }
+            }
+            Binding::Appended { term, last } => {
+                if let Some((common, leader)) = self.as_leader(now, term) {
+                    leader.handle_appended(common, now, from, last);
+                }
+            }
+            Binding::Installed { term, last } => {
+                if let Some((common, leader)) = self.as_leader(now, term) {
+                    leader.handle_appended(common, now, from, last.index);
+                }
+            }
+        }
+    }
+
+    fn deliver_echo(&mut self, now: Instant, from: NodeId, message: Echo) {
+        match message {
+            Echo::RequestPreVote { term, last, disk } => {
+                self.common.hear_disk(now, disk);
+                if !self.is_led(now) {
+                    election::handle_request_pre_vote(&mut self.common, from, term, last);
+                }
+            }
+            Echo::PreVote {
+                term,
+                granted,
+                disk,
+            } => {
+                self.common.hear_disk(now, disk);
+                if granted {
+                    self.deliver_pre_vote(now, from, term);
+                } else {
+                    self.is_of_this_term(now, term);
+                }
+            }
+            Echo::Stale { term } => {
+                self.is_of_this_term(now, term);
+            }
+            Echo::Heartbeat {
+                term,
+                round,
+                matched,
+                disk,
+            } => {
+                // Of use also to one that leads no more.
+                if term == self.common.term {
+                    self.common.hear_disk(now, disk);
+                }
+                if let Some((common, leader)) = self.as_leader(now, term) {
+                    let step =
+                        leader.handle_heartbeat_echo(common, now, from, round, matched, disk);
+                    self.change_role(now, step);
+                }
+            }
+            Echo::Rejected { term, prev, hint } => {
+                if let Some((common, leader)) = self.as_leader(now, term) {
+                    leader.handle_rejected(common, now, from, prev, hint);
+                }
+            }
+            Echo::Forgot { term, .. } => {
+                if let Some((common, leader)) = self.as_leader(now, term) {
+                    leader.handle_forgot(common, from);
+                }
+            }
+        }
+    }
+
+    fn deliver_request_vote(&mut self, now: Instant, from: NodeId, term: Term, last: LogId) {
+        if self.is_over(from, term) || self.is_led(now) {
+            return;
+        }
+        self.enter(now, term, None);
+        let granted = election::handle_request_vote(&mut self.common, now, from, last);
+        // Who gives its vote does not go on asking for others'.
+        if granted && let Duty::PreCandidate(_) = self.duty {
+            self.change_role(now, Step::follow(term, None));
+        }
+    }
+
+    /// Given for a term that is not begun yet, so there is no rule about it.
+    fn deliver_pre_vote(&mut self, now: Instant, from: NodeId, term: Term) {
+        let common = &mut self.common;
+        match &mut self.duty {
+            Duty::PreCandidate(candidate) => {
+                let step = candidate.handle_pre_vote(common, from, term);
+                self.change_role(now, step);
+            }
+            _ => count(&mut common.counters.out_of_role),
+        }
+    }
+
+    fn deliver_vote(&mut self, now: Instant, from: NodeId) {
+        let common = &mut self.common;
+        match &mut self.duty {
+            Duty::Candidate(candidate) => {
+                let step = candidate.handle_vote(common, from);
+                self.change_role(now, step);
+            }
+            _ => count(&mut common.counters.out_of_role),
+        }
+    }
+
+    /// This node as a follower of the one that leads `term`, unless that term is over, or another
+    /// leads it.
+    fn as_follower(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        term: Term,
+    ) -> Option<(&mut Common, &mut Follower)> {
+        if self.is_over(from, term) {
+            return None;
+        }
+        let is_another = self.leader().is_some_and(|leader| leader != from);
+        if is_another && term == self.common.term {
+            count(&mut self.common.counters.malformed);
+            return None;
+        }
+        let leader = Some(from);
+        self.enter(now, term, leader);
+        if let Duty::PreCandidate(_) | Duty::Candidate(_) = self.duty {
+            self.change_role(now, Step::follow(term, leader));
+        }
+        match &mut self.duty {
+            Duty::Follower(follower) => {
+                follower.hear(&mut self.common, now, from);
+                Some((&mut self.common, follower))
+            }
+            _ => None,
+        }
+    }
+
+    /// This node as the leader of `term`.
+    fn as_leader(&mut self, now: Instant, term: Term) -> Option<(&mut Common, &mut Leader)> {
+        if !self.is_of_this_term(now, term) {
+            return None;
+        }
+        match &mut self.duty {
+            Duty::Leader(leader) => Some((&mut self.common, leader)),
+            _ => {
+                count(&mut self.common.counters.out_of_role);
+                None
+            }
+        }
+    }
+
+    /// Whether the sender of a request is in an earlier term, which it is then told. It leads nobody
+    /// any more, or asks for nothing that anybody would give; without this word it would not learn
+    /// that from a node that waits in a later term and never gets a majority (etcd#8501).
+    fn is_over(&mut self, from: NodeId, term: Term) -> bool {
+        let current = self.common.term;
+        let is_over = term < current;
+        if is_over {
+            count(&mut self.common.counters.stale);
+            self.common.echo(from, Echo::Stale { term: current });
+        }
+        is_over
+    }
+
+    /// The rules for all servers (Figure 2) for an answer: a later term is entered, an earlier one
+    /// ignored.
+    fn is_of_this_term(&mut self, now: Instant, term: Term) -> bool {
+        if term < self.common.term {
+            count(&mut self.common.counters.stale);
+        }
+        !self.enter(now, term, None) && term == self.common.term
+    }
+
+    /// Becomes a follower in `term` if that is a later one.
+    fn enter(&mut self, now: Instant, term: Term, leader: Option<NodeId>) -> bool {
+        let is_later = term > self.common.term;
+        if is_later {
+            self.change_role(now, Step::follow(term, leader));
+        }
+        is_later
+    }
+
+    /// Whether a leader is there, so that nobody is elected, and not even the term of a candidate is
+    /// looked at: a node that was away, or was removed, unseats nobody (thesis §4.2.3).
+    fn is_led(&mut self, now: Instant) -> bool {
+        let is_led = self.duty.hears_leader(&self.common, now);
+        if is_led {
+            count(&mut self.common.counters.votes_while_led);
+        }
+        is_led
+    }
+}
+
+/// Measured from what is durable, so that whoever would climb must wait for a write each time.
+fn is_leap(common: &Common, term: Term) -> bool {
+    let (stored, _) = common.vote_persisted();
+    term.0 > stored.0.saturating_add(Term::LEAP_MAX)
+}

@@ -1,0 +1,299 @@
+use alloc::collections::{BTreeSet, VecDeque};
+
+use crate::counters::count;
+use crate::log::Log;
+use crate::machine::Machine;
+use crate::outbox::Outbox;
+use crate::output::WriteSeq;
+use crate::pace::Pace;
+use crate::quorum::Quorum;
+use crate::{
+    Binding, Config, Counters, DiskHealth, Echo, Index, Instant, LogId, Membership, NodeId, Output,
+    ReadId, Receipt, Refusal, Replicate, Snapshot, StepDown, Stop, Term, Write,
+};
+
+/// What a node knows in every role: it stays when the role ends. A method of a role takes this and
+/// its own struct, and can touch nothing else.
+///
+/// Invariants (Figure 3): term and commit index never fall; one vote a term;
+/// `handed <= min(committed, persisted)`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Common {
+    pub(crate) config: Config,
+    pub(crate) membership: Membership,
+    pub(crate) term: Term,
+    /// Promised to others, so it outlives the role.
+    pub(crate) vote: Option<NodeId>,
+    /// Term and vote as last put into a record.
+    vote_written: (Term, Option<NodeId>),
+    /// Term and vote as they are on disk.
+    vote_persisted: (Term, Option<NodeId>),
+    pub(crate) log: Log,
+    pub(crate) committed: Index,
+    pub(crate) machine: Machine,
+    /// The newest snapshot that is durable here.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// Reads that have ended with their leader, until their callers are told.
+    pub(crate) answers: VecDeque<(ReadId, Refusal)>,
+    outbox: Outbox,
+    in_flight: Option<InFlight>,
+    write_seq: u64,
+    /// When this node campaigns, unless it leads.
+    pub(crate) election_deadline: Instant,
+    pace: Pace,
+    pub(crate) disk: DiskHealth,
+    /// This node takes no part any more.
+    pub(crate) stop: Option<Stop>,
+    stop_told: bool,
+    /// Why it last ceased to lead.
+    pub(crate) stepped_down: Option<StepDown>,
+    pub(crate) counters: Counters,
+}
+
+/// The write that left and is not durable yet. There is one at most.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct InFlight {
+    seq: u64,
+    vote: (Term, Option<NodeId>),
+}
+
+impl Common {
+    /// A node whose disk holds this log, this term and this vote. What its log's start covers was
+    /// committed and handed out.
+    pub(crate) fn new(
+        config: Config,
+        log: Log,
+        vote: (Term, Option<NodeId>),
+        now: Instant,
+    ) -> Self {
+        let start = log.start().index;
+        let mut common = Self {
+            membership: Membership::of_voters(config.voters.iter().copied()),
+            term: vote.0,
+            vote: vote.1,
+            vote_written: vote,
+            vote_persisted: vote,
+            log,
+            committed: start,
+            machine: Machine::new(start),
+            snapshot: None,
+            answers: VecDeque::new(),
+            outbox: Outbox::default(),
+            in_flight: None,
+            write_seq: 0,
+            election_deadline: now,
+            pace: Pace::new(config.seed, config.id.0),
+            disk: DiskHealth::default(),
+            stop: None,
+            stop_told: false,
+            stepped_down: None,
+            counters: Counters::default(),
+            config,
+        };
+        common.reset_election(now);
+        common
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.config.id
+    }
+
+    pub(crate) fn quorum(&self) -> Quorum<'_> {
+        Quorum::of(&self.membership)
+    }
+
+    /// Those whose votes count, without this node.
+    pub(crate) fn voting_peers(&self) -> BTreeSet<NodeId> {
+        let (voters, outgoing) = (&self.membership.voters, &self.membership.outgoing);
+        let nodes = voters.union(outgoing).copied();
+        nodes.filter(|id| *id != self.id()).collect()
+    }
+
+    /// Term and vote as they are on disk.
+    pub(crate) fn vote_persisted(&self) -> (Term, Option<NodeId>) {
+        self.vote_persisted
+    }
+
+    /// Enters a later term. What was not yet said in the old one is not said any more.
+    pub(crate) fn enter_term(&mut self, term: Term, vote: Option<NodeId>) {
+        self.term = term;
+        self.vote = vote;
+        self.outbox.drop_before(term);
+    }
+
+    /// The log begins behind a snapshot of what was handed out already.
+    pub(crate) fn compact(&mut self, snapshot: Snapshot) {
+        self.log.compact(snapshot.last);
+        self.snapshot = Some(snapshot);
+    }
+
+    /// The log begins behind the snapshot; what follows its last entry stays if the log holds that
+    /// entry, and else the whole log goes, in the same record (§7). The machine jumps to it.
+    pub(crate) fn begin_log_at(&mut self, snapshot: Snapshot) {
+        let last = snapshot.last;
+        if self.log.matches(last) {
+            self.log.compact(last);
+        } else {
+            self.log.reset(last);
+        }
+        self.committed = self.committed.max(last.index);
+        self.snapshot = Some(snapshot.clone());
+        self.machine.jump_to(snapshot);
+    }
+
+    /// What another says of its disk.
+    pub(crate) fn hear_disk(&mut self, now: Instant, disk: DiskHealth) {
+        self.pace.hear(now, disk.sync_time, &self.config);
+    }
+
+    /// A new wait before this node campaigns.
+    pub(crate) fn reset_election(&mut self, now: Instant) {
+        let wait = self.pace.draw(now, self.disk, &self.config);
+        self.election_deadline = now.plus(wait);
+    }
+
+    /// The disk does differently than when the wait that runs was drawn.
+    pub(crate) fn adjust_election(&mut self, now: Instant, old: DiskHealth) {
+        let (had_room, has_room) = (old.has_room, self.disk.has_room);
+        let deadline = self.election_deadline;
+        if had_room && !has_room || self.pace.is_outrun(now, self.disk, &self.config) {
+            self.reset_election(now);
+            self.election_deadline = self.election_deadline.max(deadline);
+        } else if !had_room && has_room {
+            self.reset_election(now);
+            self.election_deadline = self.election_deadline.min(deadline);
+        }
+    }
+
+    /// A leader's word, and one that binds nobody, leave at once; what binds waits for the write that
+    /// makes it true.
+    pub(crate) fn send_now(&mut self, to: NodeId, message: Replicate) {
+        self.outbox.send_now(to, message);
+    }
+
+    pub(crate) fn echo(&mut self, to: NodeId, message: Echo) {
+        self.outbox.echo(to, message);
+    }
+
+    pub(crate) fn send_after_write(&mut self, to: NodeId, message: Binding) {
+        self.outbox.send_after_write(to, message);
+    }
+
+    /// The next message that waits for no write.
+    pub(crate) fn poll_send(&mut self) -> Option<Output> {
+        self.outbox.poll_now().map(Output::Send)
+    }
+
+    /// The number of the write that is in flight.
+    pub(crate) fn in_flight(&self) -> Option<u64> {
+        self.in_flight.as_ref().map(|write| write.seq)
+    }
+
+    /// Everything that happened since the last write, in one. A write without a record exists for
+    /// the messages in it: an acknowledgement of what is durable already (a repeated append) takes
+    /// this way too, so that the rule has no exception and no second argument. It costs no sync,
+    /// see [`Record::is_empty`](crate::Record::is_empty), and is rare.
+    pub(crate) fn poll_write(&mut self) -> Option<Write> {
+        let vote = (self.term, self.vote);
+        let due =
+            vote != self.vote_written || self.log.has_unwritten() || self.outbox.waits_for_write();
+        if self.in_flight.is_some() || !due {
+            return None;
+        }
+        let mut record = self.log.write();
+        record.vote = (vote != self.vote_written).then_some(vote);
+        self.vote_written = vote;
+        self.write_seq += 1;
+        let seq = self.write_seq;
+        self.in_flight = Some(InFlight { seq, vote });
+        Some(Write {
+            record,
+            messages: self.outbox.take_waiting(),
+            receipt: WriteSeq(seq),
+        })
+    }
+
+    /// If the receipt is that of the write in flight, that one is durable: the term and the vote
+    /// which it made so.
+    pub(crate) fn settle(&mut self, receipt: &Receipt) -> Option<(Term, Option<NodeId>)> {
+        let write = self.in_flight.take_if(|write| write.seq == receipt.seq)?;
+        self.log.handle_persisted();
+        self.vote_persisted = write.vote;
+        Some(write.vote)
+    }
+
+    /// What the machine is to be given: committed, and durable here.
+    pub(crate) fn poll_machine(&mut self) -> Option<Output> {
+        let end = self.committed.min(self.log.persisted());
+        let bytes_max = self.config.append_bytes_max;
+        self.machine.poll(&self.log, end, self.term, bytes_max)
+    }
+
+    /// The next read that ended with its leader.
+    pub(crate) fn poll_answer(&mut self) -> Option<Output> {
+        let (id, refusal) = self.answers.pop_front()?;
+        let index = Err(refusal);
+        Some(Output::Read { id, index })
+    }
+
+    /// What is committed here is in every later leader's log, at its place (Leader Completeness,
+    /// §5.4), and a leader that says otherwise has lost something, or this node has. Of an honest
+    /// group no message proves it wrongly: one of an earlier term is not looked at, and what a
+    /// leader once had at an index it has there for ever.
+    pub(crate) fn diverged(&mut self, leaders: LogId) -> Stop {
+        count(&mut self.counters.conflicts_with_commit);
+        Stop::Diverged {
+            index: leaders.index,
+            own: self.log.term_at(leaders.index).unwrap_or_default(),
+            leaders: leaders.term,
+        }
+    }
+
+    /// This node takes no part any more. What it had not yet said stays unsaid; the last word of one
+    /// that forgot what it acknowledged to `leader` is that its copy is not to be counted.
+    pub(crate) fn stop(&mut self, why: Stop, leader: Option<NodeId>) {
+        self.outbox.clear();
+        self.stop = Some(why);
+        let Stop::Forgot {
+            acknowledged,
+            holds,
+        } = why
+        else {
+            return;
+        };
+        if let Some(leader) = leader {
+            let term = self.term;
+            let last_word = Echo::Forgot {
+                term,
+                acknowledged,
+                holds,
+            };
+            self.echo(leader, last_word);
+        }
+    }
+
+    /// The reads that wait for an answer get one, and what is said at the end is said.
+    pub(crate) fn poll_stop(&mut self) -> Option<Output> {
+        let stop = self.stop?;
+        if let Some(answer) = self.poll_answer() {
+            return Some(answer);
+        }
+        if let Some(send) = self.poll_send() {
+            return Some(send);
+        }
+        let told = core::mem::replace(&mut self.stop_told, true);
+        (!told).then_some(Output::Stop(stop))
+    }
+
+    /// Forgets deadlines, generator, counters and numbers of writes.
+    pub(crate) fn forget_time(&mut self) {
+        self.election_deadline = Instant::ZERO;
+        self.pace.forget_time();
+        self.counters = Counters::default();
+        self.stepped_down = None;
+        self.write_seq = 0;
+        if let Some(write) = &mut self.in_flight {
+            write.seq = 0;
+        }
+    }
+}

@@ -1,0 +1,68 @@
+use core::time::Duration;
+
+use super::*;
+use crate::{Config, Recovered};
+
+fn config() -> Config {
+    Config::new(NodeId(1), [1, 2, 3].map(NodeId))
+}
+
+fn node() -> Raft {
+    let nothing = Recovered {
+        vote: None,
+        start: LogId::ZERO,
+        snapshot: None,
+        entries: core::iter::empty::<Result<Entry, core::convert::Infallible>>(),
+    };
+    Raft::new(config(), nothing, Instant::ZERO).expect("an empty disk")
+}
+
+#[test]
+fn a_disk_that_turns_slow_lengthens_the_wait_that_runs() {
+    let mut node = node();
+    let before = node.common.election_deadline;
+    let slow = |ms| DiskHealth {
+        sync_time: Duration::from_millis(ms),
+        ..DiskHealth::default()
+    };
+    node.handle_disk(Instant::ZERO, slow(100));
+    let longer = node.common.election_deadline;
+    assert!(longer > before);
+    // A little more does not put it off again and again.
+    (101..200).for_each(|ms| node.handle_disk(Instant::ZERO, slow(ms)));
+    assert_eq!(node.common.election_deadline, longer);
+}
+
+#[test]
+fn space_shortens_the_wait_that_its_lack_lengthened() {
+    let mut node = node();
+    let normal = node.common.election_deadline;
+    let full = DiskHealth {
+        has_room: false,
+        ..DiskHealth::default()
+    };
+    node.handle_disk(Instant::ZERO, full);
+    assert!(node.common.election_deadline > normal.plus(config().election_timeout_max));
+    node.handle_disk(Instant::ZERO, DiskHealth::default());
+    let end = Instant::ZERO.plus(config().election_timeout_max);
+    assert!(node.common.election_deadline < end);
+}
+
+#[test]
+fn slow_disks_leave_the_time_for_which_a_leader_is_heard() {
+    let mut node = node();
+    let slow = DiskHealth {
+        sync_time: Duration::from_secs(1),
+        ..DiskHealth::default()
+    };
+    node.handle_disk(Instant::ZERO, slow);
+    node.common.hear_disk(Instant::ZERO, slow);
+    let mut follower = Follower::default();
+    follower.hear(&mut node.common, Instant::ZERO, NodeId(2));
+    node.duty = Duty::Follower(follower);
+    let hears = |now| node.duty.hears_leader(&node.common, now);
+    let end = Instant::ZERO.plus(config().election_timeout_min);
+    let before = Instant::ZERO.plus(config().election_timeout_min - Duration::from_nanos(1));
+    assert!(hears(before), "others are refused for as long as ever");
+    assert!(!hears(end), "and no longer");
+}
