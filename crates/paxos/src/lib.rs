@@ -244,35 +244,43 @@ pub use quorum::{AcceptorSet, QuorumDecodeError, QuorumError, Quorums};
 pub use time::Instant;
 
 // Multi-Paxos.
+mod asking;
+mod candidate;
+mod common;
 mod config;
+mod counters;
+mod deliver;
 mod disk;
 mod election;
 mod error;
 mod follower;
 mod invariants;
 mod leader;
-mod learn;
 mod log;
+mod machine;
 mod message;
 mod outbox;
 mod output;
+mod pace;
 mod patience;
 mod paxos;
 mod poll;
 mod progress;
+mod promises;
 mod random;
 mod read;
 mod recover;
-mod replicate;
 mod role;
 mod slot;
 mod snapshot;
 mod status;
-mod step_down;
+mod step;
 mod stop;
 mod tally;
+mod teach;
 
 pub use config::{Config, ConfigError};
+pub use counters::Counters;
 pub use disk::DiskHealth;
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
@@ -283,8 +291,8 @@ pub use recover::Recovered;
 pub use role::Role;
 pub use slot::{Chosen, Kind, Position, Slot, Value, Vote};
 pub use snapshot::{Configuration, Snapshot};
-pub use status::{Counters, PeerState, PeerStatus, Status};
-pub use step_down::StepDown;
+pub use status::{PeerState, PeerStatus, Status};
+pub use step::StepDown;
 pub use stop::Stop;
 
 /// Keeps the README's example running.
