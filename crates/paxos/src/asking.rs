@@ -1,6 +1,6 @@
-use crate::common::Common;
 use crate::counters::count;
 use crate::election;
+use crate::node::Common;
 use crate::step::Step;
 use crate::{AcceptorSet, Echo, Instant, NodeId, Slot};
 
@@ -37,7 +37,7 @@ impl Asking {
                 attempt,
                 disk,
             };
-            common.outbox.echo(peer, ask);
+            common.echo(peer, ask);
         }
         let (id, chosen) = (common.config.id, common.log.chosen());
         let step = asking.handle_answer(common, now, id, attempt, true, chosen);

@@ -2,8 +2,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem::take;
 
-use crate::common::Common;
 use crate::counters::count;
+use crate::node::Common;
 use crate::promises::{Answer, Page, Promises};
 use crate::step::Step;
 use crate::{AcceptorSet, Ballot, Binding, Instant, NodeId, Slot, Vote};
@@ -42,7 +42,7 @@ impl Candidate {
         for peer in common.peers() {
             if let Some(from) = self.expected(peer) {
                 let prepare = Binding::Prepare { ballot, from };
-                common.outbox.send_after_write(peer, prepare);
+                common.send_after_write(peer, prepare);
             }
         }
     }
@@ -109,7 +109,7 @@ impl Candidate {
                 ballot: common.promised,
                 from: next,
             };
-            common.outbox.send_after_write(from, prepare);
+            common.send_after_write(from, prepare);
         }
         self.count_promise(common, from, page.votes, answer)
     }

@@ -9,7 +9,8 @@ pub struct Counters {
     /// Messages that no correct peer sends: another's ballot, gaps, slots or rounds beyond the end,
     /// two values in one ballot and slot.
     pub malformed: u64,
-    /// Messages of a round more than [`Ballot::LEAP_MAX`](crate::Ballot::LEAP_MAX) above the stored one: as good as lost.
+    /// Messages of a round more than [`Ballot::LEAP_MAX`](crate::Ballot::LEAP_MAX) above the stored
+    /// one: as good as lost.
     pub leaps: u64,
     /// Messages that make no sense in this role, most of them late.
     pub out_of_role: u64,

@@ -1,10 +1,10 @@
 use alloc::vec::Vec;
 
-use crate::common::Common;
 use crate::counters::count;
 use crate::follower::Follower;
 use crate::invariants::Mark;
 use crate::leader::Leader;
+use crate::node::Common;
 use crate::promises::Page;
 use crate::role::Duty;
 use crate::step::Step;
@@ -259,7 +259,7 @@ impl Paxos {
         let promised = common.promised;
         if ballot < promised {
             count(&mut common.counters.stale);
-            common.outbox.echo(from, Echo::Preempted { promised });
+            common.echo(from, Echo::Preempted { promised });
         }
         ballot >= promised
     }

@@ -6,14 +6,14 @@
 //! whatever the others are connected to, and one that is not disturbs nobody. A leader that no
 //! quorum hears resigns and falls silent, so whoever heard one lately heard one that works.
 
-use crate::common::Common;
 use crate::counters::count;
+use crate::node::Common;
 use crate::step::Step;
 use crate::{Ballot, Binding, Echo, Instant, NodeId, Slot};
 
-/// Phase 1b (Paxos Made Simple §2.2), in `ballot`, which is promised now: one page of this node's votes. A
-/// phase 1 of many pages takes longer than an election timeout, and whoever campaigns meanwhile
-/// makes it begin anew: so each page puts this node's own campaign off.
+/// Phase 1b (Paxos Made Simple §2.2), in `ballot`, which is promised now: one page of this node's
+/// votes. A phase 1 of many pages takes longer than an election timeout, and whoever campaigns
+/// meanwhile makes it begin anew: so each page puts this node's own campaign off.
 pub(crate) fn handle_prepare(
     common: &mut Common,
     now: Instant,
@@ -34,7 +34,7 @@ pub(crate) fn handle_prepare(
         next,
         chosen: common.log.chosen(),
     };
-    common.outbox.send_after_write(from, promise);
+    common.send_after_write(from, promise);
 }
 
 /// Somebody asks whether this node misses a leader too. `hears_leader`: it does not.
@@ -46,7 +46,7 @@ pub(crate) fn handle_ask(common: &mut Common, from: NodeId, attempt: u64, hears_
         chosen: common.log.chosen(),
         disk: common.disk,
     };
-    common.outbox.echo(from, answer);
+    common.echo(from, answer);
 }
 
 /// The election timeout has passed without a leader.

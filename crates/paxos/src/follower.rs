@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
-use crate::common::Common;
 use crate::counters::count;
+use crate::node::Common;
 use crate::step::Step;
 use crate::{Echo, Instant, NodeId, Output, Slot, Snapshot, Value, Vote};
 
@@ -119,7 +119,7 @@ impl Follower {
         common.machine.retry_fetch();
         self.learn_chosen(common, chosen);
         let (ballot, through) = (common.promised, self.through);
-        common.outbox.echo(
+        common.echo(
             ballot.node,
             Echo::Heartbeat {
                 ballot,

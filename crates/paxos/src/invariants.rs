@@ -1,4 +1,4 @@
-use crate::common::Common;
+use crate::node::Common;
 use crate::role::Duty;
 #[cfg(debug_assertions)]
 use crate::{Ballot, Role, Slot};

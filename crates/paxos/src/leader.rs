@@ -2,8 +2,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use self::learn::Learning;
-use crate::common::Common;
 use crate::counters::count;
+use crate::node::Common;
 use crate::progress::Progress;
 use crate::promises::Promises;
 use crate::read::Reads;
@@ -149,7 +149,7 @@ impl Leader {
         for (id, peer) in &mut self.peers {
             let (round, through) = (self.round, peer.through);
             peer.told = peer.told.max(chosen.min(through));
-            common.outbox.send_now(
+            common.send_now(
                 *id,
                 Replicate::Heartbeat {
                     ballot,

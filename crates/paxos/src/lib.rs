@@ -218,6 +218,23 @@
 //! tell what commutes, and recovery is so intricate that errors were found in it years after (Sutra,
 //! *On the correctness of Egalitarian Paxos*, 2020).
 //!
+//! # Inside
+//!
+//! What a node knows in every role is one struct, and each role is another. A role's methods take
+//! both and can touch nothing else; where the role may end, they answer which is next, and
+//! [`Paxos`] alone makes the change. A file knows those in the rows below it, and its own children.
+//!
+//! - *The value*: `deliver`, which message is for which role, and the rules about ballots before
+//!   that; `paxos`, the other inputs and the change of roles; `poll`, the outputs; `recover`,
+//!   `status`, `invariants`.
+//! - *Roles*: `role`, which is `follower`, `asking`, `candidate`, or `leader` with how it proposes,
+//!   replicates, reads, learns and steps down. `election` and `teach`: what an acceptor owes to
+//!   whoever campaigns, or leads and lacks what is chosen, which is no role's.
+//! - *What a role knows*: `node`, which every role does, with `log`, `machine`, `outbox` and `pace`;
+//!   `promises`, which is the candidate's; `progress`, `patience`, `read` and `tally`, which
+//!   are the leader's; `step`, what it answers.
+//! - *Words*: `message`, `output`, `slot`, `config` and the like.
+//!
 //! # Features
 //!
 //! `serde`: `Serialize` and `Deserialize` for messages and what they carry. The crate is `no_std`
@@ -246,7 +263,6 @@ pub use time::Instant;
 // Multi-Paxos.
 mod asking;
 mod candidate;
-mod common;
 mod config;
 mod counters;
 mod deliver;
@@ -259,6 +275,7 @@ mod leader;
 mod log;
 mod machine;
 mod message;
+mod node;
 mod outbox;
 mod output;
 mod pace;

@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use crate::asking::Asking;
 use crate::candidate::Candidate;
-use crate::common::Common;
 use crate::counters::count;
 use crate::follower::Follower;
 use crate::invariants::Mark;
 use crate::leader::Leader;
+use crate::node::Common;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{

@@ -43,10 +43,9 @@ impl Paxos {
         if let Duty::Leader(leader) = &mut self.duty {
             leader.begin_read_round(common);
         }
-        if let Some(envelope) = common.outbox.poll_now() {
-            return Some(Output::Send(envelope));
-        }
-        common.poll_write().map(Output::Persist)
+        common
+            .poll_send()
+            .or_else(|| common.poll_write().map(Output::Persist))
     }
 
     fn poll_machine(&mut self) -> Option<Output> {

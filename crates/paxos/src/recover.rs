@@ -1,6 +1,6 @@
-use crate::common::Common;
 use crate::follower::Follower;
 use crate::log::Log;
+use crate::node::Common;
 use crate::role::Duty;
 use crate::{Ballot, Config, Instant, Paxos, Position, RecoverError, Slot, Snapshot, State, Vote};
 

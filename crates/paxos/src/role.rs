@@ -1,8 +1,8 @@
 use crate::asking::Asking;
 use crate::candidate::Candidate;
-use crate::common::Common;
 use crate::follower::Follower;
 use crate::leader::Leader;
+use crate::node::Common;
 use crate::{Instant, NodeId, Snapshot};
 
 /// What a node is.

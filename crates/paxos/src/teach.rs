@@ -3,9 +3,9 @@
 
 use alloc::vec::Vec;
 
-use crate::common::Common;
 use crate::counters::count;
 use crate::log::Slice;
+use crate::node::Common;
 use crate::{Ballot, Echo, Fetch, FetchError, NodeId, Slot, Value, Vote, Wanted};
 
 /// A leader asks for the values from `first` to `to`.
@@ -69,13 +69,13 @@ fn teach(common: &mut Common, leader: NodeId, ballot: Ballot, first: Slot, value
         first,
         values,
     };
-    common.outbox.echo(leader, learned);
+    common.echo(leader, learned);
 }
 
 /// The values are cut away here, and a snapshot has them.
 fn offer(common: &mut Common, leader: NodeId, ballot: Ballot) {
     if let Some(snapshot) = common.snapshot.clone() {
         let offer = Echo::Offer { ballot, snapshot };
-        common.outbox.echo(leader, offer);
+        common.echo(leader, offer);
     }
 }

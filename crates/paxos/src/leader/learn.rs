@@ -1,8 +1,8 @@
 use alloc::vec::Vec;
 
 use super::Leader;
-use crate::common::Common;
 use crate::counters::count;
+use crate::node::Common;
 use crate::progress::Progress;
 use crate::step::Step;
 use crate::{Echo, Instant, NodeId, Output, Slot, Snapshot, Value, Vote};
@@ -29,7 +29,7 @@ impl Leader {
             && self.pulling.is_none()
         {
             let learn = Echo::Learn { ballot, from, to };
-            common.outbox.echo(learning.teacher, learn);
+            common.echo(learning.teacher, learn);
         }
     }
 

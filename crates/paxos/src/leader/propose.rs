@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::Leader;
-use crate::common::Common;
+use crate::node::Common;
 use crate::{AcceptorSet, Kind, Position, ProposeError, Slot, Value, Vote};
 
 /// What a leader proposes: what phase 1 found, then what it is given. Each slot once.

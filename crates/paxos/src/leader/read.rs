@@ -1,5 +1,5 @@
 use super::Leader;
-use crate::common::Common;
+use crate::node::Common;
 use crate::{Output, ReadError, ReadId};
 
 /// How a leader serves reads: see [`Reads`](crate::read::Reads).

@@ -1,9 +1,9 @@
 use alloc::vec::Vec;
 
 use super::Leader;
-use crate::common::Common;
 use crate::counters::count;
 use crate::log::Slice;
+use crate::node::Common;
 use crate::progress::{Flow, Sent};
 use crate::{Fetch, FetchError, NodeId, Replicate, Slot, Value, Vote, Wanted};
 
@@ -78,7 +78,7 @@ impl Leader {
         });
         peer.next = last.next();
         peer.told = peer.told.max(chosen.min(last));
-        common.outbox.send_now(
+        common.send_now(
             id,
             Replicate::Accept {
                 ballot,
@@ -167,9 +167,7 @@ impl Leader {
         let ballot = common.promised;
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.offer(snapshot.last.slot);
-            common
-                .outbox
-                .send_now(id, Replicate::Snapshot { ballot, snapshot });
+            common.send_now(id, Replicate::Snapshot { ballot, snapshot });
         }
     }
 }

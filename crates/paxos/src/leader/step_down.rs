@@ -1,5 +1,5 @@
 use super::Leader;
-use crate::common::Common;
+use crate::node::Common;
 use crate::progress::Progress;
 use crate::step::Step;
 use crate::{AcceptorSet, Instant, StepDown};

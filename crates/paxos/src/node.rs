@@ -8,8 +8,9 @@ use crate::outbox::Outbox;
 use crate::output::WriteSeq;
 use crate::pace::Pace;
 use crate::{
-    Ballot, Binding, Config, Configuration, Counters, DiskHealth, Fetch, Instant, NodeId, Output,
-    Position, ReadId, Receipt, Refusal, Slot, Snapshot, State, StepDown, Stop, Value, Write,
+    Ballot, Binding, Config, Configuration, Counters, DiskHealth, Echo, Fetch, Instant, NodeId,
+    Output, Position, ReadId, Receipt, Refusal, Replicate, Slot, Snapshot, State, StepDown, Stop,
+    Value, Write,
 };
 
 /// What a node knows in every role: what it was told at its start, what it has promised and voted
@@ -34,7 +35,7 @@ pub(crate) struct Common {
     pub(crate) teaching: BTreeSet<NodeId>,
     /// Reads that have ended with their leader, until their callers are told.
     pub(crate) answers: VecDeque<(ReadId, Refusal)>,
-    pub(crate) outbox: Outbox,
+    outbox: Outbox,
     /// The state as last put into a record.
     pub(crate) written: State,
     /// The promise as it is on disk.
@@ -144,11 +145,30 @@ impl Common {
         peers.into_iter()
     }
 
+    /// A leader's word, and one that binds nobody, leave at once; what binds waits for the write that
+    /// makes it true.
+    pub(crate) fn send_now(&mut self, to: NodeId, message: Replicate) {
+        self.outbox.send_now(to, message);
+    }
+
+    pub(crate) fn echo(&mut self, to: NodeId, message: Echo) {
+        self.outbox.echo(to, message);
+    }
+
+    pub(crate) fn send_after_write(&mut self, to: NodeId, message: Binding) {
+        self.outbox.send_after_write(to, message);
+    }
+
+    /// The next message that waits for no write.
+    pub(crate) fn poll_send(&mut self) -> Option<Output> {
+        self.outbox.poll_now().map(Output::Send)
+    }
+
     /// Says, once it is durable, that these slots have a vote in the promised ballot, or are known
     /// to be chosen.
     pub(crate) fn send_accepted(&mut self, leader: NodeId, first: Slot, last: Slot) {
         let ballot = self.promised;
-        self.outbox.send_after_write(
+        self.send_after_write(
             leader,
             Binding::Accepted {
                 ballot,
@@ -293,8 +313,8 @@ impl Common {
         if let Some(answer) = self.poll_answer() {
             return Some(answer);
         }
-        if let Some(envelope) = self.outbox.poll_now() {
-            return Some(Output::Send(envelope));
+        if let Some(send) = self.poll_send() {
+            return Some(send);
         }
         let told = core::mem::replace(&mut self.stop_told, true);
         (!told).then_some(Output::Stop(stop))
