@@ -110,15 +110,15 @@
 
 mod checker;
 mod durable;
-mod fingerprint;
 mod history;
+mod named;
 mod recovery;
-mod rules;
 #[cfg(test)]
 mod tests;
 mod violation;
 mod watch;
 
 pub use checker::Checker;
-pub use durable::{Durable, Named};
+pub use durable::Durable;
+pub use named::Named;
 pub use violation::Violation;

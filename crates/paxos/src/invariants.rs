@@ -1,5 +1,4 @@
-use crate::Paxos;
-#[cfg(debug_assertions)]
+use crate::node::Common;
 use crate::role::Duty;
 #[cfg(debug_assertions)]
 use crate::{Ballot, Role, Slot};
@@ -23,19 +22,19 @@ struct Before {
 
 #[cfg(debug_assertions)]
 impl Mark {
-    pub(crate) fn of(paxos: &Paxos) -> Self {
+    pub(crate) fn of(common: &Common, duty: &Duty) -> Self {
         let before = Before {
-            promised: paxos.promised,
-            role: paxos.duty.role(),
-            chosen: paxos.log.chosen(),
-            settled: paxos.log.settled(),
-            handed: paxos.handed,
+            promised: common.promised,
+            role: duty.role(),
+            chosen: common.log.chosen(),
+            settled: common.log.settled(),
+            handed: common.machine.handed(),
         };
         Self { before }
     }
 
-    /// The invariants of [`Paxos`] and of what it is made of.
-    pub(crate) fn check(self, paxos: &Paxos) {
+    /// The invariants of [`Paxos`](crate::Paxos) and of what it is made of.
+    pub(crate) fn check(self, common: &Common, duty: &Duty) {
         let Before {
             promised,
             role,
@@ -43,60 +42,53 @@ impl Mark {
             settled,
             handed,
         } = self.before;
-        assert!(paxos.promised >= promised, "a promise never falls");
-        assert!(paxos.log.chosen() >= chosen, "what is chosen stays chosen");
+        assert!(common.promised >= promised, "a promise never falls");
+        assert!(common.log.chosen() >= chosen, "what is chosen stays chosen");
         assert!(
-            paxos.log.settled() >= settled,
+            common.log.settled() >= settled,
             "what is durable stays durable"
         );
         assert!(
-            paxos.handed >= handed,
+            common.machine.handed() >= handed,
             "what was handed out is not taken back"
         );
-        paxos.log.check();
+        common.log.check();
         assert!(
-            paxos.log.start().slot <= paxos.handed,
+            common.log.start().slot <= common.machine.handed(),
             "what is cut was handed out"
         );
         assert!(
-            paxos.handed <= paxos.log.settled(),
+            common.machine.handed() <= common.log.settled(),
             "only what is chosen and durable is handed out"
         );
         assert!(
-            paxos.promise_persisted <= paxos.promised,
+            common.promise_persisted <= common.promised,
             "the disk promises no more than the node"
         );
-        match &paxos.duty {
+        match duty {
             Duty::Leader(leader) => {
                 assert_eq!(
-                    paxos.promised.node, paxos.config.id,
+                    common.promised.node, common.config.id,
                     "a leader has promised nothing above its own ballot"
                 );
                 assert_eq!(
-                    paxos.promise_persisted, paxos.promised,
+                    common.promise_persisted, common.promised,
                     "a leader's ballot is durable"
                 );
                 if role == Role::Leader {
-                    assert_eq!(paxos.promised, promised, "a leader keeps its ballot");
+                    assert_eq!(common.promised, promised, "a leader keeps its ballot");
                 }
-                assert!(
-                    leader.learning.is_some() == (paxos.log.chosen().next() < leader.first),
-                    "a leader learns what it lacks, and nothing else"
-                );
-                leader
-                    .peers
-                    .values()
-                    .for_each(crate::progress::Progress::check);
+                leader.check(common);
             }
             Duty::Candidate(_) => {
                 assert_eq!(
-                    paxos.promised.node, paxos.config.id,
+                    common.promised.node, common.config.id,
                     "a candidate's ballot is its own"
                 );
             }
             Duty::Follower(follower) => {
                 assert!(
-                    follower.leader.is_none() || follower.leader == Some(paxos.promised.node),
+                    follower.leader.is_none() || follower.leader == Some(common.promised.node),
                     "the leader is the one of the promised ballot"
                 );
             }
@@ -107,9 +99,9 @@ impl Mark {
 
 #[cfg(not(debug_assertions))]
 impl Mark {
-    pub(crate) fn of(_: &Paxos) -> Self {
+    pub(crate) fn of(_: &Common, _: &Duty) -> Self {
         Self {}
     }
 
-    pub(crate) fn check(self, _: &Paxos) {}
+    pub(crate) fn check(self, _: &Common, _: &Duty) {}
 }

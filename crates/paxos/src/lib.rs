@@ -218,6 +218,23 @@
 //! tell what commutes, and recovery is so intricate that errors were found in it years after (Sutra,
 //! *On the correctness of Egalitarian Paxos*, 2020).
 //!
+//! # Inside
+//!
+//! What a node knows in every role is one struct, and each role is another. A role's methods take
+//! both and can touch nothing else; where the role may end, they answer which is next, and
+//! [`Paxos`] alone makes the change. A file knows those in the rows below it, and its own children.
+//!
+//! - *The value*: `deliver`, which message is for which role, and the rules about ballots before
+//!   that; `paxos`, the other inputs and the change of roles; `poll`, the outputs; `recover`,
+//!   `status`, `invariants`.
+//! - *Roles*: `role`, which is `follower`, `asking`, `candidate`, or `leader` with how it proposes,
+//!   replicates, reads, learns and steps down. `election` and `teach`: what an acceptor owes to
+//!   whoever campaigns, or leads and lacks what is chosen, which is no role's.
+//! - *What a role knows*: `node`, which every role does, with `log`, `machine`, `outbox` and `pace`;
+//!   `promises`, which is the candidate's; `progress`, `patience`, `read` and `tally`, which
+//!   are the leader's; `step`, what it answers.
+//! - *Words*: `message`, `output`, `slot`, `config` and the like.
+//!
 //! # Features
 //!
 //! `serde`: `Serialize` and `Deserialize` for messages and what they carry. The crate is `no_std`
@@ -244,35 +261,43 @@ pub use quorum::{AcceptorSet, QuorumDecodeError, QuorumError, Quorums};
 pub use time::Instant;
 
 // Multi-Paxos.
+mod asking;
+mod candidate;
 mod config;
+mod counters;
+mod deliver;
 mod disk;
 mod election;
 mod error;
 mod follower;
 mod invariants;
 mod leader;
-mod learn;
 mod log;
+mod machine;
 mod message;
+mod node;
 mod outbox;
 mod output;
+mod pace;
 mod patience;
 mod paxos;
 mod poll;
 mod progress;
+mod promises;
 mod random;
 mod read;
 mod recover;
-mod replicate;
 mod role;
 mod slot;
 mod snapshot;
 mod status;
-mod step_down;
+mod step;
 mod stop;
 mod tally;
+mod teach;
 
 pub use config::{Config, ConfigError};
+pub use counters::Counters;
 pub use disk::DiskHealth;
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
@@ -283,8 +308,8 @@ pub use recover::Recovered;
 pub use role::Role;
 pub use slot::{Chosen, Kind, Position, Slot, Value, Vote};
 pub use snapshot::{Configuration, Snapshot};
-pub use status::{Counters, PeerState, PeerStatus, Status};
-pub use step_down::StepDown;
+pub use status::{PeerState, PeerStatus, Status};
+pub use step::StepDown;
 pub use stop::Stop;
 
 /// Keeps the README's example running.

@@ -2,7 +2,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem::take;
 
-use crate::{Position, Record, Slot, Value, Vote};
+use crate::{Fetch, Position, Record, Slot, Value, Vote};
 
 /// What the core keeps of an acceptor's votes: all of those above the chosen prefix, and of the
 /// rest a bounded cache of the newest. It never reads storage.
@@ -212,6 +212,18 @@ impl Log {
         };
         let values = self.cache.range(at..).take_while(fits);
         Slice::Cached(values.map(|held| held.vote.value.clone()).collect())
+    }
+
+    /// Whether these are the votes of the chosen prefix from `fetch.from` on, and not past what was
+    /// asked for.
+    pub(crate) fn is_range(&self, fetch: &Fetch, votes: &[Vote]) -> bool {
+        let mut expected = fetch.from;
+        let fits = votes.iter().all(|vote| {
+            let fits = vote.slot == expected && expected <= fetch.to;
+            expected = expected.next();
+            fits
+        });
+        fits && !votes.is_empty() && fetch.to <= self.chosen
     }
 
     /// A page of the votes from `from` on that are not known to be chosen, and where the next one

@@ -1,15 +1,8 @@
-use alloc::collections::{BTreeSet, VecDeque};
-
-use crate::disk::Pace;
+use crate::follower::Follower;
 use crate::log::Log;
-use crate::outbox::Outbox;
-use crate::paxos::ApplyFetch;
-use crate::random::Random;
-use crate::role::{Duty, Follower};
-use crate::{
-    Ballot, Config, Configuration, Counters, DiskHealth, Instant, Paxos, Position, RecoverError,
-    Slot, Snapshot, State, Vote,
-};
+use crate::node::Common;
+use crate::role::Duty;
+use crate::{Ballot, Config, Instant, Paxos, Position, RecoverError, Slot, Snapshot, State, Vote};
 
 /// What the storage holds when a node starts. For a node that never ran: no state,
 /// `Position::ZERO`, no snapshot, no votes.
@@ -74,59 +67,28 @@ impl Paxos {
             return Err(RecoverError::BallotOutOfRange);
         }
         check_snapshot(start, stored.promised, recovered.snapshot.as_ref())?;
-        let mut paxos = Self {
-            configuration: Configuration {
-                quorums: config.quorums.clone(),
-            },
-            promised: stored.promised,
-            heard: stored.promised,
-            duty: Duty::Follower(Follower {
-                through: log.chosen(),
-                ..Follower::default()
-            }),
-            election_deadline: now,
-            attempt: 0,
-            handed: start.slot,
-            fetched: VecDeque::new(),
-            apply_fetch: ApplyFetch::Idle,
-            fetches: VecDeque::new(),
-            teaching: BTreeSet::new(),
-            snapshot: recovered.snapshot.clone(),
-            restore: None,
-            pull: None,
-            answers: VecDeque::new(),
-            outbox: Outbox::default(),
-            written: stored,
-            promise_persisted: stored.promised,
-            in_flight: None,
-            write_seq: 0,
-            random: Random::new(config.seed, config.id.0),
-            disk: DiskHealth::default(),
-            pace: Pace::default(),
-            stop: None,
-            stop_told: false,
-            stepped_down: None,
-            counters: Counters::default(),
-            log,
-            config,
-        };
-        paxos.reset_election(now);
+        let follower = Follower::new(None, log.chosen());
+        let mut common = Common::new(config, log, stored, now);
         if let Some(snapshot) = recovered.snapshot {
-            paxos.begin_at(snapshot);
+            begin_at(&mut common, snapshot);
         }
-        Ok(paxos)
+        Ok(Self {
+            common,
+            duty: Duty::Follower(follower),
+        })
     }
+}
 
-    fn begin_at(&mut self, snapshot: Snapshot) {
-        // The promise of the leader that offered a pulled snapshot may have been in memory only.
-        if snapshot.last.origin > self.promised {
-            self.promise(snapshot.last.origin);
-        }
-        if snapshot.last.slot > self.log.start().slot {
-            self.begin_log_at(snapshot);
-        } else {
-            self.restore = Some(snapshot);
-        }
+fn begin_at(common: &mut Common, snapshot: Snapshot) {
+    // The promise of the leader that offered a pulled snapshot may have been in memory only.
+    if snapshot.last.origin > common.promised {
+        common.promise(snapshot.last.origin);
+    }
+    if snapshot.last.slot > common.log.start().slot {
+        common.begin_log_at(snapshot);
+    } else {
+        common.snapshot = Some(snapshot.clone());
+        common.machine.jump_to(snapshot);
     }
 }
 

@@ -1,7 +1,9 @@
-use alloc::collections::BTreeMap;
-
+use crate::asking::Asking;
+use crate::candidate::Candidate;
+use crate::follower::Follower;
 use crate::leader::Leader;
-use crate::{AcceptorSet, Instant, NodeId, Slot, Snapshot, Vote};
+use crate::node::Common;
+use crate::{Instant, NodeId, Snapshot};
 
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,60 +31,6 @@ pub(crate) enum Duty {
     Leader(Leader),
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Follower {
-    /// The node of the promised ballot, once it was heard to lead.
-    pub(crate) leader: Option<NodeId>,
-    /// When the leader was last heard.
-    pub(crate) heard: Option<Instant>,
-    /// What the leader says to be chosen, held here or not.
-    pub(crate) told: Slot,
-    /// Up to here each slot is known to be chosen or has a vote in this leader's ballot.
-    pub(crate) through: Slot,
-    /// The snapshot whose bytes the driver is pulling. Other offers wait until it has ended.
-    pub(crate) pulling: Option<Snapshot>,
-}
-
-/// Who else misses a leader. A set: a repeated answer counts once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Asking {
-    pub(crate) attempt: u64,
-    pub(crate) unhappy: AcceptorSet,
-    /// Somebody who answered knows much more to be chosen.
-    pub(crate) behind: bool,
-    /// It was behind and lets others go first, until its next attempt.
-    pub(crate) waits: bool,
-    /// It has waited once.
-    pub(crate) waited: bool,
-}
-
-/// Phase 1.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Candidate {
-    /// The first slot that it asks about.
-    pub(crate) from: Slot,
-    /// Who has promised and told all of its votes.
-    pub(crate) promised: AcceptorSet,
-    /// How far each has told.
-    pub(crate) answers: BTreeMap<NodeId, Answer>,
-    /// The vote of the highest ballot for each slot, of those that were told (P2c).
-    pub(crate) found: BTreeMap<Slot, Vote>,
-    pub(crate) retry_deadline: Instant,
-}
-
-/// What one acceptor has told in phase 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Answer {
-    /// Where its next page begins; none after the last.
-    pub(crate) next: Option<Slot>,
-    /// The last slot of which it has told a vote, or its chosen prefix.
-    pub(crate) told: Slot,
-    /// Slots between its votes, and before them, of which it told nothing.
-    pub(crate) gaps: u64,
-    /// Its chosen prefix.
-    pub(crate) chosen: Slot,
-}
-
 impl Duty {
     pub(crate) fn role(&self) -> Role {
         match self {
@@ -90,6 +38,33 @@ impl Duty {
             Self::Asking(_) => Role::Asking,
             Self::Candidate(_) => Role::Candidate,
             Self::Leader(_) => Role::Leader,
+        }
+    }
+
+    /// Who leads, as far as this node, which is `own`, knows.
+    pub(crate) fn leader(&self, own: NodeId) -> Option<NodeId> {
+        match self {
+            Self::Leader(_) => Some(own),
+            Self::Follower(follower) => follower.leader,
+            Self::Asking(_) | Self::Candidate(_) => None,
+        }
+    }
+
+    /// Whether a leader that works is known to be there, so that nobody need campaign.
+    pub(crate) fn hears_leader(&self, common: &Common, now: Instant) -> bool {
+        match self {
+            Self::Leader(leader) => leader.hears_quorum(common, now),
+            Self::Follower(follower) => follower.hears_leader(common, now),
+            Self::Asking(_) | Self::Candidate(_) => false,
+        }
+    }
+
+    /// A pull is over, also if it is of no use any more: its place must not stay taken.
+    pub(crate) fn end_pull_if(&mut self, is_over: impl Fn(&Snapshot) -> bool) {
+        match self {
+            Self::Follower(follower) => follower.end_pull_if(is_over),
+            Self::Leader(leader) => leader.end_pull_if(is_over),
+            Self::Asking(_) | Self::Candidate(_) => {}
         }
     }
 }

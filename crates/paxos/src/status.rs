@@ -61,70 +61,27 @@ pub enum PeerState {
     Snapshot,
 }
 
-/// Input that was ignored, by reason. A peer's nonsense never becomes an error; it is counted here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Messages from nodes outside the group, or from this node itself.
-    pub strangers: u64,
-    /// Messages of a ballot below what is promised.
-    pub stale: u64,
-    /// Messages that no correct peer sends: another's ballot, gaps, slots or rounds beyond the end,
-    /// two values in one ballot and slot.
-    pub malformed: u64,
-    /// Messages of a round more than [`Ballot::LEAP_MAX`] above the stored one: as good as lost.
-    pub leaps: u64,
-    /// Messages that make no sense in this role, most of them late.
-    pub out_of_role: u64,
-    /// Values too far beyond the chosen prefix to vote for.
-    pub too_far_ahead: u64,
-    /// Values or snapshots that contradict what is chosen here.
-    pub conflicts_with_chosen: u64,
-    /// Snapshots that cover nothing new.
-    pub snapshots_stale: u64,
-    /// Receipts for no write in flight.
-    pub receipts_unknown: u64,
-    /// Fetched values that nobody waits for any more, or that are not what was asked for.
-    pub fetches_stale: u64,
-    /// Campaigns not begun because no round or slot is left.
-    pub exhausted: u64,
-}
-
-/// Counts one more, and stays at the top instead of wrapping.
-pub(crate) fn count(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
-}
-
 impl Paxos {
     /// Where this node stands.
     #[must_use]
     pub fn status(&self) -> Status {
         Status {
-            id: self.config.id,
+            id: self.common.config.id,
             role: self.duty.role(),
-            ballot: self.promised,
+            ballot: self.common.promised,
             leader: self.leader(),
-            chosen: self.log.chosen(),
-            handed: self.handed,
-            persisted: self.log.settled(),
-            last: self.log.last(),
-            start: self.log.start().slot,
-            cache_bytes: self.log.cache_bytes(),
-            stepped_down: self.stepped_down,
+            chosen: self.common.log.chosen(),
+            handed: self.common.machine.handed(),
+            persisted: self.common.log.settled(),
+            last: self.common.log.last(),
+            start: self.common.log.start().slot,
+            cache_bytes: self.common.log.cache_bytes(),
+            stepped_down: self.common.stepped_down,
             peers: self.peer_statuses(),
         }
     }
 
-    /// What was ignored so far.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.counters
-    }
-
     fn peer_statuses(&self) -> Vec<PeerStatus> {
-        let Duty::Leader(leader) = &self.duty else {
-            return Vec::new();
-        };
         let status = |(id, progress): (&NodeId, &Progress)| {
             let (state, inflight_bytes) = match &progress.flow {
                 Flow::Silent => (PeerState::Silent, 0),
@@ -140,6 +97,9 @@ impl Paxos {
                 contact: progress.contact,
             }
         };
-        leader.peers.iter().map(status).collect()
+        match &self.duty {
+            Duty::Leader(leader) => leader.peers.iter().map(status).collect(),
+            _ => Vec::new(),
+        }
     }
 }

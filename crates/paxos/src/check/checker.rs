@@ -3,9 +3,11 @@ use alloc::collections::BTreeMap;
 use crate::check::durable::{Change, Durable, Held};
 use crate::check::history::History;
 use crate::check::watch::{Seen, Staged, Watch};
-use crate::check::{Named, Violation, recovery, rules};
+use crate::check::{Named, Violation, recovery};
 use crate::role::Duty;
 use crate::{Ballot, Chosen, Envelope, NodeId, Output, Paxos, ReadId, Slot, Snapshot, Stop, Write};
+
+mod rules;
 
 /// Watches a group; see the [module](super).
 ///
@@ -23,8 +25,8 @@ impl Checker {
     /// # Errors
     /// A rule that was broken, as for the other inputs.
     pub fn started(&mut self, paxos: &Paxos) -> Result<(), Violation> {
-        let node = paxos.config.id;
-        self.history.meet(&paxos.config.quorums);
+        let node = paxos.common.config.id;
+        self.history.meet(&paxos.common.config.quorums);
         let before = self.nodes.get(&node);
         let durable = match before {
             Some(watch) => recovery::recovered(watch, paxos)?,
@@ -40,7 +42,7 @@ impl Checker {
             ..Watch::default()
         };
         if before.is_none() {
-            self.history.adopt(paxos.log.chosen());
+            self.history.adopt(paxos.common.log.chosen());
             for (slot, held) in &watch.durable.votes {
                 self.history.believe(*slot, *held);
             }
@@ -53,8 +55,9 @@ impl Checker {
             self.history.vote(node, *slot, *held)?;
         }
         self.settle();
-        self.history.announce(node, paxos.log.chosen())?;
-        self.history.check_position(node, paxos.log.start())?;
+        self.history.announce(node, paxos.common.log.chosen())?;
+        self.history
+            .check_position(node, paxos.common.log.start())?;
         for (slot, value) in recovery::taken_as_chosen(paxos, &durable) {
             self.history.check_chosen(node, slot, value)?;
         }
@@ -93,7 +96,7 @@ impl Checker {
     /// # Errors
     /// The rule that the step has broken.
     pub fn stepped(&mut self, paxos: &Paxos) -> Result<(), Violation> {
-        let node = paxos.config.id;
+        let node = paxos.common.config.id;
         let now = Seen::of(paxos);
         let watch = self.nodes.entry(node).or_default();
         let before = core::mem::replace(&mut watch.seen, now);

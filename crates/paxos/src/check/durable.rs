@@ -1,23 +1,24 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::check::Violation;
-use crate::{Ballot, NodeId, Position, Record, Slot, State};
-
-/// A value as far as a checker keeps it: the ballot in which it was first proposed, and a
-/// fingerprint of what it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Named {
-    /// [`Value::origin`](crate::Value::origin).
-    pub origin: Ballot,
-    pub(crate) content: u64,
-}
+use crate::check::named::Named;
+use crate::check::violation::Violation;
+use crate::{Ballot, NodeId, Position, Record, Slot, State, Vote};
 
 /// A vote without the body of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Held {
     pub(crate) ballot: Ballot,
     pub(crate) value: Named,
+}
+
+impl Held {
+    pub(crate) fn of(vote: &Vote) -> Self {
+        Self {
+            ballot: vote.ballot,
+            value: Named::of(&vote.value),
+        }
+    }
 }
 
 /// What a node's disk holds: its promise, how far it says the slots to be chosen, its votes, and
@@ -171,7 +172,7 @@ impl Durable {
 
 impl Change {
     pub(crate) fn of(record: &Record) -> Self {
-        let held = |vote: &crate::Vote| (vote.slot, Held::of(vote));
+        let held = |vote: &Vote| (vote.slot, Held::of(vote));
         Self {
             state: record.state,
             votes: record.votes.iter().map(held).collect(),
@@ -186,13 +187,5 @@ impl Change {
             votes: self.votes[..votes].to_vec(),
             start: None,
         }
-    }
-}
-
-impl Named {
-    /// Whether they are one value, as far as is known of them.
-    pub(crate) fn is(self, other: Self) -> bool {
-        let unseen = self.content == 0 || other.content == 0;
-        self.origin == other.origin && (unseen || self.content == other.content)
     }
 }

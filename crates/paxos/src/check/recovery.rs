@@ -8,7 +8,7 @@ use crate::{Paxos, Position, Slot, State};
 /// The disk that a node has just come back from: as it was durable, or with the write on top that a
 /// crash overtook, or with the first of its steps: nothing was said yet.
 pub(crate) fn recovered(watch: &Watch, paxos: &Paxos) -> Result<Durable, Violation> {
-    let node = paxos.config.id;
+    let node = paxos.common.config.id;
     let snapshot = newest_snapshot(paxos);
     if snapshot.slot < watch.durable.snapshot.slot && !watch.rotted {
         return Err(Violation::SnapshotLost {
@@ -34,7 +34,7 @@ pub(crate) fn recovered(watch: &Watch, paxos: &Paxos) -> Result<Durable, Violati
                 continue;
             }
             // The first steps hold the prefix back, lest it name votes that are still to come.
-            let (chosen, state) = (paxos.written.chosen, &mut stored.state);
+            let (chosen, state) = (paxos.common.written.chosen, &mut stored.state);
             if chosen >= durable.state.chosen.min(state.chosen) && chosen <= state.chosen {
                 state.chosen = chosen;
             }
@@ -50,27 +50,27 @@ pub(crate) fn recovered(watch: &Watch, paxos: &Paxos) -> Result<Durable, Violati
 pub(crate) fn adopted(paxos: &Paxos) -> Durable {
     Durable {
         state: State {
-            promised: paxos.promise_persisted,
-            chosen: paxos.written.chosen,
+            promised: paxos.common.promise_persisted,
+            chosen: paxos.common.written.chosen,
         },
         start: Position {
-            slot: paxos.log.start_persisted(),
-            ..paxos.log.start()
+            slot: paxos.common.log.start_persisted(),
+            ..paxos.common.log.start()
         },
         votes: votes(paxos),
-        unseen: paxos.log.evicted_to(),
+        unseen: paxos.common.log.evicted_to(),
         snapshot: newest_snapshot(paxos),
     }
 }
 
 pub(crate) fn newest_snapshot(paxos: &Paxos) -> Position {
-    let snapshot = paxos.snapshot.as_ref();
+    let snapshot = paxos.common.snapshot.as_ref();
     snapshot.map_or(Position::ZERO, |snapshot| snapshot.last)
 }
 
 /// All that is in memory.
 fn votes(paxos: &Paxos) -> BTreeMap<Slot, Held> {
-    let log = &paxos.log;
+    let log = &paxos.common.log;
     let (behind, _) = log.page(log.chosen().next(), usize::MAX, usize::MAX);
     let mut votes = BTreeMap::new();
     let mut slot = log.evicted_to().max(log.start().slot).next();
@@ -83,21 +83,21 @@ fn votes(paxos: &Paxos) -> BTreeMap<Slot, Held> {
 }
 
 fn difference(paxos: &Paxos, disk: &Durable) -> Option<Violation> {
-    let node = paxos.config.id;
+    let node = paxos.common.config.id;
     let raised = disk.promised().max(disk.snapshot.origin);
-    if paxos.written != disk.state
-        || paxos.promise_persisted != disk.promised()
-        || paxos.promised < disk.promised()
-        || paxos.promised > raised
+    if paxos.common.written != disk.state
+        || paxos.common.promise_persisted != disk.promised()
+        || paxos.common.promised < disk.promised()
+        || paxos.common.promised > raised
     {
         return Some(Violation::RecoveredState {
             node,
-            promised: paxos.promised,
-            chosen: paxos.written.chosen,
+            promised: paxos.common.promised,
+            chosen: paxos.common.written.chosen,
             durable: disk.state,
         });
     }
-    let log = &paxos.log;
+    let log = &paxos.common.log;
     let start = disk.recovered_start();
     if log.start() != start || log.start_persisted() != disk.start.slot {
         let slot = start.slot;
@@ -125,7 +125,7 @@ pub(crate) fn taken_as_chosen(
     paxos: &Paxos,
     disk: &Durable,
 ) -> impl Iterator<Item = (Slot, Named)> {
-    let (start, chosen) = (paxos.log.start().slot, paxos.log.chosen());
+    let (start, chosen) = (paxos.common.log.start().slot, paxos.common.log.chosen());
     let of_prefix = disk.votes.range(start.next()..=chosen.max(start.next()));
     let held = of_prefix.map(|(slot, held)| (*slot, held.value));
     held.filter(move |(slot, _)| *slot <= chosen)

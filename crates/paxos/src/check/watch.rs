@@ -45,9 +45,9 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn of(paxos: &Paxos) -> Self {
         Self {
-            promised: paxos.promised,
+            promised: paxos.common.promised,
             campaigns: matches!(paxos.duty, Duty::Candidate(_) | Duty::Leader(_)),
-            chosen: paxos.log.chosen(),
+            chosen: paxos.common.log.chosen(),
         }
     }
 }

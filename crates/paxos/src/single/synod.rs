@@ -4,11 +4,12 @@ use core::mem;
 
 use super::backoff::Backoff;
 use super::message::is_ballot;
-use super::{
-    Acceptor, BallotsUsedUp, Config, ConfigError, Envelope, Learner, Message, Output, Proposer,
-    Write,
-};
+use super::{Acceptor, BallotsUsedUp, Config, ConfigError, Envelope, Learner, Message, Proposer};
 use crate::{Instant, NodeId};
+
+mod output;
+
+pub use output::{Output, Write};
 
 /// One node of the synod, in all three roles (Paxos Made Simple §2.5: *each process plays the role
 /// of proposer, acceptor, and learner*). A value without I/O: inputs go in through `propose` and

@@ -1,5 +1,8 @@
 use super::*;
 
+use crate::StepDown;
+use crate::step::Step;
+
 #[test]
 fn ballot_owner() {
     // A ballot of another node.
@@ -27,7 +30,7 @@ fn ballot_owner() {
             group.store(id, state(ballot(2, 3), 0)).unwrap();
         }
         let led = group.step(3, |paxos| {
-            paxos.promised = ballot(2, 3);
+            paxos.common.promised = ballot(2, 3);
             paxos.duty = duty;
         });
         match disks {
@@ -57,7 +60,11 @@ fn ballot_used_twice() {
     let mut group = Group::led();
     let duty = group.nodes[&1].duty.clone();
     let now = group.now;
-    group.step(1, |paxos| paxos.step_down(now, None)).unwrap();
+    let gave_up = group.step(1, |paxos| {
+        let step = Step::give_up(paxos.common.promised, StepDown::Deposed);
+        paxos.change_role(now, step);
+    });
+    gave_up.unwrap();
     let again = group.step(1, |paxos| paxos.duty = duty);
     assert_eq!(
         again,
@@ -71,7 +78,7 @@ fn ballot_used_twice() {
 #[test]
 fn promise_fell() {
     let mut group = Group::led();
-    let fell = group.step(3, |paxos| paxos.promised = Ballot::ZERO);
+    let fell = group.step(3, |paxos| paxos.common.promised = Ballot::ZERO);
     assert_eq!(rule(fell), "promise fell");
     let mut group = Group::led();
     assert_eq!(rule(group.store(3, state(Ballot::ZERO, 0))), "promise fell");
@@ -80,8 +87,8 @@ fn promise_fell() {
 #[test]
 fn chosen_fell() {
     let mut group = Group::led();
-    let fresh = Group::new().nodes[&2].log.clone();
-    let fell = group.step(2, |paxos| paxos.log = fresh);
+    let fresh = Group::new().nodes[&2].common.log.clone();
+    let fell = group.step(2, |paxos| paxos.common.log = fresh);
     assert_eq!(rule(fell), "chosen fell");
 }
 

@@ -86,7 +86,7 @@ fn unsayable() {
 fn what_is_chosen_is_accepted() {
     let mut group = Group::led();
     group.campaign(2);
-    let leads = group.nodes[&2].promised;
+    let leads = group.nodes[&2].common.promised;
     assert_eq!(group.say(1, accepted(leads, 1, 1)), Ok(()));
     assert_eq!(rule(group.say(3, accepted(leads, 1, 1))), "unsayable");
 }

@@ -35,8 +35,8 @@ fn agreement() {
     let mut group = Group::led();
     let held = group.step(3, |paxos| {
         let other = value(ballot(1, 1), "other");
-        paxos.log.accept([vote(1, ballot(1, 1), other)]);
-        paxos.log.choose_to(Slot(1));
+        paxos.common.log.accept([vote(1, ballot(1, 1), other)]);
+        paxos.common.log.choose_to(Slot(1));
     });
     assert!(matches!(held, Err(Violation::NotTheChosen { .. })));
     assert_eq!(rule(held), "agreement");
@@ -146,7 +146,7 @@ fn chosen_not_durable() {
     let mut group = Group::led();
     group.propose(1, "y");
     group.persist(1).unwrap();
-    let early = group.step(1, |paxos| paxos.log.choose_to(Slot(2)));
+    let early = group.step(1, |paxos| paxos.common.log.choose_to(Slot(2)));
     assert_eq!(
         early,
         Err(Violation::NotChosen {

@@ -1,5 +1,28 @@
-use crate::check::Named;
-use crate::{Kind, Value, Vote};
+use crate::{Ballot, Kind, Value};
+
+/// A value as far as a checker keeps it: the ballot in which it was first proposed, and a
+/// fingerprint of what it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Named {
+    /// [`Value::origin`](crate::Value::origin).
+    pub origin: Ballot,
+    pub(crate) content: u64,
+}
+
+impl Named {
+    pub(crate) fn of(value: &Value) -> Self {
+        Self {
+            origin: value.origin,
+            content: fingerprint(value),
+        }
+    }
+
+    /// Whether they are one value, as far as is known of them.
+    pub(crate) fn is(self, other: Self) -> bool {
+        let unseen = self.content == 0 || other.content == 0;
+        self.origin == other.origin && (unseen || self.content == other.content)
+    }
+}
 
 /// Of kind and body: tells contents apart, not adversaries. Never 0.
 fn fingerprint(value: &Value) -> u64 {
@@ -23,22 +46,4 @@ fn mix(hash: u64, word: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
-}
-
-impl Named {
-    pub(crate) fn of(value: &Value) -> Self {
-        Self {
-            origin: value.origin,
-            content: fingerprint(value),
-        }
-    }
-}
-
-impl super::durable::Held {
-    pub(crate) fn of(vote: &Vote) -> Self {
-        Self {
-            ballot: vote.ballot,
-            value: Named::of(&vote.value),
-        }
-    }
 }

@@ -1,6 +1,7 @@
+use super::Checker;
 use crate::check::durable::Held;
 use crate::check::watch::{Seen, Watch};
-use crate::check::{Checker, Named, Violation};
+use crate::check::{Named, Violation};
 use crate::{Ballot, Binding, Echo, Message, NodeId, Paxos, Replicate, Slot, Value, Vote};
 
 /// What only rises.
@@ -30,16 +31,16 @@ fn placed(first: Slot, values: &[Value]) -> impl Iterator<Item = (Slot, Named)> 
 impl Checker {
     /// The chosen prefix of `paxos` has moved: over what is chosen, and over what it holds.
     pub(super) fn check_prefix(&mut self, before: Slot, paxos: &Paxos) -> Result<(), Violation> {
-        let (node, chosen) = (paxos.config.id, paxos.log.chosen());
+        let (node, chosen) = (paxos.common.config.id, paxos.common.log.chosen());
         self.history.announce(node, chosen)?;
-        let start = paxos.log.start();
+        let start = paxos.common.log.start();
         if start.slot > before {
             self.history.check_position(node, start)?;
         }
         let mut slot = before.max(start.slot).next();
         while slot <= chosen {
             let disk = self.nodes.get(&node).map(|watch| &watch.durable);
-            let held = match paxos.log.vote(slot) {
+            let held = match paxos.common.log.vote(slot) {
                 Some(vote) => Some(Named::of(&vote.value)),
                 None => disk
                     .and_then(|disk| disk.vote(slot))

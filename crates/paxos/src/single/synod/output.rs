@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 
-use super::{Acceptor, Envelope, Synod};
+use super::Synod;
+use crate::single::{Acceptor, Envelope};
 
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
 #[must_use = "an output that is dropped is lost"]

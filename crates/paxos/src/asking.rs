@@ -1,0 +1,90 @@
+use crate::counters::count;
+use crate::election;
+use crate::node::Common;
+use crate::step::Step;
+use crate::{AcceptorSet, Echo, Instant, NodeId, Slot};
+
+/// Asks whether others miss a leader too, and changes nothing anywhere by it. Who they are is a set:
+/// a repeated answer counts once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Asking {
+    attempt: u64,
+    unhappy: AcceptorSet,
+    /// Somebody who answered knows much more to be chosen.
+    behind: bool,
+    /// It was behind and lets others go first, until its next attempt.
+    waits: bool,
+    /// It has waited once.
+    waited: bool,
+}
+
+impl Asking {
+    /// Asks all others, and answers itself. `waited`: it has let others go first already.
+    pub(crate) fn begin(common: &mut Common, now: Instant, waited: bool) -> (Self, Step) {
+        common.attempt = common.attempt.wrapping_add(1);
+        let attempt = common.attempt;
+        let mut asking = Self {
+            attempt,
+            unhappy: AcceptorSet::default(),
+            behind: false,
+            waits: false,
+            waited,
+        };
+        let (promised, disk) = (common.promised, common.disk);
+        for peer in common.peers() {
+            let ask = Echo::Ask {
+                promised,
+                attempt,
+                disk,
+            };
+            common.echo(peer, ask);
+        }
+        let (id, chosen) = (common.config.id, common.log.chosen());
+        let step = asking.handle_answer(common, now, id, attempt, true, chosen);
+        (asking, step)
+    }
+
+    /// Whether it has let others go first, or does so now.
+    pub(crate) fn has_waited(&self) -> bool {
+        self.waits || self.waited
+    }
+
+    pub(crate) fn handle_answer(
+        &mut self,
+        common: &mut Common,
+        now: Instant,
+        from: NodeId,
+        attempt: u64,
+        unhappy: bool,
+        chosen: Slot,
+    ) -> Step {
+        if self.attempt != attempt || self.waits {
+            count(&mut common.counters.out_of_role);
+            return Step::Stay;
+        }
+        if chosen > Slot::MAX {
+            count(&mut common.counters.malformed);
+            return Step::Stay;
+        }
+        let known = common.log.chosen().0.saturating_add(BEHIND_SLOTS);
+        self.behind |= chosen.0 > known;
+        if !unhappy {
+            return Step::Stay;
+        }
+        let quorums = &common.config.quorums;
+        quorums.insert(&mut self.unhappy, from);
+        if !quorums.is_phase1(self.unhappy) || !quorums.is_phase2(self.unhappy) {
+            return Step::Stay;
+        }
+        if self.behind && !self.waited {
+            self.waits = true;
+            common.reset_election(now);
+            return Step::Stay;
+        }
+        election::campaign(common, now)
+    }
+}
+
+/// A candidate that lacks more chosen values than this lets others go first, once: it would have to
+/// learn them before it can serve anything.
+const BEHIND_SLOTS: u64 = 1024;

@@ -1,0 +1,136 @@
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::mem::take;
+
+use crate::counters::count;
+use crate::node::Common;
+use crate::promises::{Answer, Page, Promises};
+use crate::step::Step;
+use crate::{AcceptorSet, Ballot, Binding, Instant, NodeId, Slot, Vote};
+
+/// Phase 1: asks for promises in a ballot of its own, and for the votes that come with them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Candidate {
+    /// The first slot that it asks about.
+    from: Slot,
+    /// Who has promised and told all of its votes.
+    promised: AcceptorSet,
+    promises: Promises,
+    pub(crate) retry_deadline: Instant,
+}
+
+impl Candidate {
+    /// Begins phase 1 in a ballot above all that were heard of. It is promised to this node itself
+    /// first: the requests wait, with that promise, for the record that holds it, so that no later
+    /// incarnation of this node uses the ballot again.
+    pub(crate) fn begin(common: &mut Common, now: Instant, ballot: Ballot) -> Self {
+        common.promise(ballot);
+        let candidate = Self {
+            from: common.log.chosen().next(),
+            promised: AcceptorSet::default(),
+            promises: Promises::default(),
+            retry_deadline: now.plus(common.config.heartbeat_interval),
+        };
+        common.reset_election(now);
+        candidate.send_prepares(common);
+        candidate
+    }
+
+    /// To each acceptor whose promise is missing, or a page of it.
+    fn send_prepares(&self, common: &mut Common) {
+        let ballot = common.promised;
+        for peer in common.peers() {
+            if let Some(from) = self.expected(peer) {
+                let prepare = Binding::Prepare { ballot, from };
+                common.send_after_write(peer, prepare);
+            }
+        }
+    }
+
+    /// Where the next page of this acceptor begins.
+    fn expected(&self, peer: NodeId) -> Option<Slot> {
+        match self.promises.answers.get(&peer) {
+            Some(answer) => answer.next,
+            None => Some(self.from),
+        }
+    }
+
+    /// Requests and promises get lost.
+    pub(crate) fn handle_timeout(&mut self, common: &mut Common, now: Instant) {
+        if now < self.retry_deadline {
+            return;
+        }
+        self.retry_deadline = now.plus(common.config.heartbeat_interval);
+        // While the first requests wait for the disk there is nothing to repeat.
+        if common.promise_persisted == common.promised {
+            self.send_prepares(common);
+        }
+    }
+
+    /// The ballot is durable, and with it all votes that were cast before: our own promise counts.
+    pub(crate) fn handle_persisted(&mut self, common: &mut Common, now: Instant) -> Step {
+        // Only now do the requests leave. Counted from the start of the candidacy, a write as long
+        // as the timeout would end each candidacy before anybody was asked.
+        common.reset_election(now);
+        self.retry_deadline = now.plus(common.config.heartbeat_interval);
+        let (votes, _) = common.log.page(Slot(1), usize::MAX, usize::MAX);
+        let page = Page {
+            from: Slot(1),
+            votes,
+            next: None,
+            chosen: common.log.chosen(),
+        };
+        let own = common.config.id;
+        let answer = self.promises.answer_with(own, &page);
+        self.count_promise(common, own, page.votes, answer)
+    }
+
+    /// A page of an acceptor's promise.
+    pub(crate) fn handle_promise(
+        &mut self,
+        common: &mut Common,
+        now: Instant,
+        from: NodeId,
+        page: Page,
+    ) -> Step {
+        if self.expected(from) != Some(page.from) {
+            // A page that was told already.
+            count(&mut common.counters.out_of_role);
+            return Step::Stay;
+        }
+        let answer = self.promises.answer_with(from, &page);
+        if !page.is_sound(common.promised) || answer.gaps > Slot::AHEAD_MAX {
+            count(&mut common.counters.malformed);
+            return Step::Stay;
+        }
+        common.reset_election(now);
+        if let Some(next) = page.next {
+            let prepare = Binding::Prepare {
+                ballot: common.promised,
+                from: next,
+            };
+            common.send_after_write(from, prepare);
+        }
+        self.count_promise(common, from, page.votes, answer)
+    }
+
+    /// An acceptor counts when it has told all of its votes.
+    fn count_promise(
+        &mut self,
+        common: &Common,
+        from: NodeId,
+        votes: Vec<Vote>,
+        answer: Answer,
+    ) -> Step {
+        self.promises.add(from, votes, answer);
+        if answer.next.is_some() {
+            return Step::Stay;
+        }
+        common.config.quorums.insert(&mut self.promised, from);
+        let is_durable = common.promise_persisted == common.promised;
+        if is_durable && common.config.quorums.is_phase1(self.promised) {
+            return Step::BecomeLeader(Box::new(take(&mut self.promises)));
+        }
+        Step::Stay
+    }
+}

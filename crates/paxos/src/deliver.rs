@@ -1,0 +1,319 @@
+use alloc::vec::Vec;
+
+use crate::counters::count;
+use crate::follower::Follower;
+use crate::invariants::Mark;
+use crate::leader::Leader;
+use crate::node::Common;
+use crate::promises::Page;
+use crate::role::Duty;
+use crate::step::Step;
+use crate::{
+    Ballot, Binding, Echo, Instant, Message, NodeId, Paxos, Replicate, Slot, Snapshot, StepDown,
+    Value, election, teach,
+};
+
+/// Which message is for which role, and the rules about ballots that come before every role's own.
+/// A message that changes the role is handled once more, here, by the new one.
+impl Paxos {
+    /// A message arrived. What no correct peer would send is ignored and counted.
+    pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
+        let common = &mut self.common;
+        if common.stop.is_some() {
+            return;
+        }
+        let mark = Mark::of(common, &self.duty);
+        if from == common.config.id || !common.config.quorums.contains(from) {
+            count(&mut common.counters.strangers);
+            return;
+        }
+        if !is_ballot(common, message.ballot()) {
+            count(&mut common.counters.malformed);
+            return;
+        }
+        // From what is durable: whoever would climb must wait for a write each time.
+        if message.ballot().is_leap_from(common.promise_persisted) {
+            count(&mut common.counters.leaps);
+            return;
+        }
+        common.heard = common.heard.max(message.ballot());
+        match message {
+            Message::Replicate(message) => self.deliver_replicate(now, from, message),
+            Message::Binding(message) => self.deliver_binding(now, from, message),
+            Message::Echo(message) => self.deliver_echo(now, from, message),
+        }
+        mark.check(&self.common, &self.duty);
+    }
+
+    /// What a leader says is for followers.
+    fn deliver_replicate(&mut self, now: Instant, from: NodeId, message: Replicate) {
+        let Some((common, follower)) = self.as_follower(now, from, message.ballot()) else {
+            return;
+        };
+        let step = match message {
+            Replicate::Accept {
+                first,
+                values,
+                chosen,
+                ..
+            } => follower.handle_accept(common, first, values, chosen),
+            Replicate::Heartbeat {
+                round,
+                chosen,
+                through,
+                ..
+            } => {
+                follower.handle_heartbeat(common, round, chosen, through);
+                Step::Stay
+            }
+            Replicate::Chosen { chosen, .. } => {
+                follower.learn_chosen(common, chosen);
+                Step::Stay
+            }
+            Replicate::Snapshot { snapshot, .. } => follower.handle_offer(common, from, snapshot),
+        };
+        self.change_role(now, step);
+    }
+
+    /// A request of phase 1 is for everybody, and what answers one is for whoever asked.
+    fn deliver_binding(&mut self, now: Instant, from: NodeId, message: Binding) {
+        match message {
+            Binding::Prepare { ballot, from: slot } => {
+                self.deliver_prepare(now, from, ballot, slot);
+            }
+            Binding::Promise {
+                ballot,
+                from: asked,
+                votes,
+                next,
+                chosen,
+            } => {
+                if !self.is_own(ballot) {
+                    return;
+                }
+                if let Duty::Candidate(candidate) = &mut self.duty {
+                    let page = Page {
+                        from: asked,
+                        votes,
+                        next,
+                        chosen,
+                    };
+                    let step = candidate.handle_promise(&mut self.common, now, from, page);
+                    self.change_role(now, step);
+                } else if let Some((common, leader)) = self.as_leader(now, from) {
+                    leader.handle_late_promise(common, from, chosen);
+                }
+            }
+            Binding::Accepted {
+                ballot,
+                first,
+                last,
+            } => {
+                if self.is_own(ballot)
+                    && let Some((common, leader)) = self.as_leader(now, from)
+                {
+                    leader.handle_accepted(common, from, first, last);
+                }
+            }
+        }
+    }
+
+    fn deliver_prepare(&mut self, now: Instant, from: NodeId, ballot: Ballot, slot: Slot) {
+        let is_sound = slot > Slot(0) && slot <= Slot::MAX;
+        if !self.may_act(from, ballot, is_sound) {
+            return;
+        }
+        if ballot > self.common.promised {
+            self.change_role(now, Step::follow(ballot, None));
+        } else if self.leader().is_some() {
+            // Late: it leads already.
+            count(&mut self.common.counters.out_of_role);
+            return;
+        }
+        election::handle_prepare(&mut self.common, now, from, ballot, slot);
+    }
+
+    fn deliver_echo(&mut self, now: Instant, from: NodeId, message: Echo) {
+        match message {
+            Echo::Ask { attempt, disk, .. } => {
+                self.common.hear_disk(now, disk);
+                let hears_leader = self.duty.hears_leader(&self.common, now);
+                election::handle_ask(&mut self.common, from, attempt, hears_leader);
+            }
+            Echo::Answer {
+                attempt,
+                unhappy,
+                chosen,
+                disk,
+                ..
+            } => {
+                self.common.hear_disk(now, disk);
+                self.deliver_answer(now, from, attempt, unhappy, chosen);
+            }
+            Echo::Preempted { promised } => self.deliver_preempted(now, promised),
+            Echo::Learn {
+                ballot,
+                from: first,
+                to,
+            } => {
+                let is_sound = first > Slot(0) && first <= to && to <= Slot::MAX;
+                if self.may_act(from, ballot, is_sound) {
+                    teach::handle_learn(&mut self.common, from, ballot, first, to);
+                }
+            }
+            Echo::Heartbeat {
+                ballot,
+                round,
+                through,
+                chosen,
+                behind,
+                disk,
+            } => {
+                if !self.is_own(ballot) {
+                    return;
+                }
+                self.common.hear_disk(now, disk);
+                if let Some((common, leader)) = self.as_leader(now, from) {
+                    leader.note_room(from, round, disk);
+                    leader.handle_heartbeat_echo(common, from, round, through, chosen, behind);
+                    let step = leader.give_way(common);
+                    self.change_role(now, step);
+                }
+            }
+            Echo::Learned {
+                ballot,
+                first,
+                values,
+            } => {
+                if self.is_own(ballot) {
+                    self.deliver_learned(now, from, first, values);
+                }
+            }
+            Echo::Offer { ballot, snapshot } => {
+                if self.is_own(ballot) {
+                    self.deliver_offer(now, from, snapshot);
+                }
+            }
+        }
+    }
+
+    fn deliver_answer(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        attempt: u64,
+        unhappy: bool,
+        chosen: Slot,
+    ) {
+        let common = &mut self.common;
+        if let Duty::Asking(asking) = &mut self.duty {
+            let step = asking.handle_answer(common, now, from, attempt, unhappy, chosen);
+            self.change_role(now, step);
+        } else {
+            count(&mut common.counters.out_of_role);
+        }
+    }
+
+    /// Somebody has promised more than this node's ballot: whoever campaigns or leads in it cannot
+    /// have that acceptor any more, and gives way. What is promised there is not promised here.
+    fn deliver_preempted(&mut self, now: Instant, promised: Ballot) {
+        let own = self.common.promised;
+        if let Duty::Candidate(_) | Duty::Leader(_) = self.duty
+            && promised > own
+        {
+            self.change_role(now, Step::give_up(own, StepDown::Deposed));
+        }
+    }
+
+    fn deliver_learned(&mut self, now: Instant, from: NodeId, first: Slot, values: Vec<Value>) {
+        let Some(last) = self.common.last_of(first, &values) else {
+            count(&mut self.common.counters.malformed);
+            return;
+        };
+        if let Some((common, leader)) = self.as_leader(now, from) {
+            leader.handle_learned(common, now, first, last, values);
+        }
+    }
+
+    fn deliver_offer(&mut self, now: Instant, from: NodeId, snapshot: Snapshot) {
+        if !self.common.is_position(snapshot.last) {
+            count(&mut self.common.counters.malformed);
+            return;
+        }
+        if let Some((common, leader)) = self.as_leader(now, from) {
+            let step = leader.handle_offer(common, from, snapshot);
+            self.change_role(now, step);
+        }
+    }
+
+    /// Whether `from` may act in `ballot`: it is its own, and nothing higher is promised here. If
+    /// there is, it is told so: without this word it might go on for ever (etcd#8501).
+    ///
+    /// What is not `is_sound` no correct node sends in any ballot.
+    fn may_act(&mut self, from: NodeId, ballot: Ballot, is_sound: bool) -> bool {
+        let common = &mut self.common;
+        if ballot.node != from || !is_sound {
+            count(&mut common.counters.malformed);
+            return false;
+        }
+        let promised = common.promised;
+        if ballot < promised {
+            count(&mut common.counters.stale);
+            common.echo(from, Echo::Preempted { promised });
+        }
+        ballot >= promised
+    }
+
+    /// Whether an answer is for what this node says in its ballot of now.
+    fn is_own(&mut self, ballot: Ballot) -> bool {
+        let common = &mut self.common;
+        if ballot.node != common.config.id {
+            count(&mut common.counters.malformed);
+        } else if ballot != common.promised {
+            count(&mut common.counters.stale);
+        }
+        ballot == common.promised && ballot.node == common.config.id
+    }
+
+    /// This node as a follower of `from`, which leads in `ballot`: to accept is to promise.
+    fn as_follower(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        ballot: Ballot,
+    ) -> Option<(&mut Common, &mut Follower)> {
+        if !self.may_act(from, ballot, ballot != Ballot::ZERO) {
+            return None;
+        }
+        if ballot > self.common.promised || !matches!(self.duty, Duty::Follower(_)) {
+            let leader = Some(from);
+            self.change_role(now, Step::follow(ballot, leader));
+        }
+        match &mut self.duty {
+            Duty::Follower(follower) => {
+                follower.hear(&mut self.common, now, from);
+                Some((&mut self.common, follower))
+            }
+            _ => None,
+        }
+    }
+
+    /// This node as the leader of its ballot, which hears from `from`.
+    fn as_leader(&mut self, now: Instant, from: NodeId) -> Option<(&mut Common, &mut Leader)> {
+        if let Duty::Leader(leader) = &mut self.duty
+            && leader.hear(now, from)
+        {
+            return Some((&mut self.common, leader));
+        }
+        count(&mut self.common.counters.out_of_role);
+        None
+    }
+}
+
+/// Whether a message could carry it: one that somebody here could issue, or none at all.
+fn is_ballot(common: &Common, ballot: Ballot) -> bool {
+    let is_issued = ballot.round > 0
+        && ballot.round <= Ballot::ROUND_MAX
+        && common.config.quorums.contains(ballot.node);
+    is_issued || ballot == Ballot::ZERO
+}

@@ -1,0 +1,41 @@
+use super::Leader;
+use crate::node::Common;
+use crate::{Output, ReadError, ReadId};
+
+/// How a leader serves reads: see [`Reads`](crate::read::Reads).
+impl Leader {
+    /// A read waits for a round that begins after it.
+    pub(crate) fn read(&mut self, common: &Common, id: ReadId) -> Result<(), ReadError> {
+        if self.reads.len() + common.answers.len() >= common.config.reads_max {
+            return Err(ReadError::Busy);
+        }
+        if self.reads.contains(id) {
+            return Err(ReadError::Duplicate);
+        }
+        self.reads.push(id);
+        Ok(())
+    }
+
+    /// Reads do not wait for the next heartbeat, but share a round with those that came meanwhile.
+    pub(crate) fn begin_read_round(&mut self, common: &mut Common) {
+        if self.reads.wants_round() && common.log.chosen() >= self.found_to {
+            self.begin_round(common);
+        }
+    }
+
+    /// The next read that is confirmed, and what must be applied before it is served.
+    pub(crate) fn poll_read(&mut self, common: &Common) -> Option<Output> {
+        let round = self.confirmed_round(common);
+        let (id, slot) = self.reads.confirmed(round)?;
+        Some(Output::Read { id, slot: Ok(slot) })
+    }
+
+    /// The last round that a phase-2 quorum echoed; this node hears itself.
+    fn confirmed_round(&self, common: &Common) -> u64 {
+        if self.reads.is_pending() {
+            self.reached(common, self.round, |progress| progress.round)
+        } else {
+            0
+        }
+    }
+}

@@ -1,0 +1,90 @@
+use super::Leader;
+use crate::node::Common;
+use crate::progress::Progress;
+use crate::step::Step;
+use crate::{AcceptorSet, Instant, StepDown};
+
+/// When a leader gives up by itself: it is in the way of a better one.
+impl Leader {
+    /// Why it gives up now, if it does.
+    pub(super) fn gives_up(&mut self, common: &Common, now: Instant) -> Option<StepDown> {
+        let why = self.check_quorum(common, now);
+        why.or_else(|| self.check_learning(common, now))
+    }
+
+    /// A leader that no phase-2 quorum hears any more can choose nothing, and one whose disk has
+    /// stalled is in the way of a better one (hashicorp#503).
+    fn check_quorum(&mut self, common: &Common, now: Instant) -> Option<StepDown> {
+        if now < self.quorum_deadline {
+            return None;
+        }
+        let heard = self.heard_by_quorum(common, now);
+        let in_flight = common.in_flight();
+        let same = self.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
+        let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));
+        let fetching = self.peers.values().any(|peer| peer.fetching);
+        let slow_fetch = fetching.then(|| self.slow_fetch.unwrap_or(now));
+        let timeout = common.config.election_timeout_max;
+        let is_short = self.is_short_of_room(common, now);
+        let short_of_room = is_short.then(|| self.short_of_room.unwrap_or(now));
+        let is_slow = |since: Instant| now.since(since) >= common.config.write_stall_max;
+        let is_alone = self.peers.is_empty();
+        if now.since(heard) >= timeout {
+            return Some(StepDown::NoQuorum);
+        } else if !is_alone && slow_write.is_some_and(|(_, since)| is_slow(since)) {
+            return Some(StepDown::WriteStalled);
+        } else if !is_alone && slow_fetch.is_some_and(is_slow) {
+            return Some(StepDown::ReadStalled);
+        } else if short_of_room.is_some_and(is_slow) {
+            return Some(StepDown::ShortOfRoom);
+        }
+        self.quorum_deadline = heard.plus(timeout);
+        self.slow_write = slow_write;
+        self.slow_fetch = slow_fetch;
+        self.short_of_room = short_of_room;
+        None
+    }
+
+    /// Whether no phase-2 quorum among those that are heard has space, while others are not heard: they may
+    /// have some, and be a quorum with those that hear this leader and therefore advise against another.
+    /// Where all are heard there is no better leader, and it leads on for reads.
+    fn is_short_of_room(&self, common: &Common, now: Instant) -> bool {
+        let timeout = common.config.election_timeout_max;
+        let is_heard = |peer: &Progress| now.since(peer.contact) < timeout;
+        let quorums = &common.config.quorums;
+        let mut set = AcceptorSet::default();
+        if common.disk.has_room {
+            quorums.insert(&mut set, common.config.id);
+        }
+        for (id, peer) in &self.peers {
+            if is_heard(peer) && peer.has_room != Some(false) {
+                quorums.insert(&mut set, *id);
+            }
+        }
+        self.peers.values().any(|peer| !is_heard(peer)) && !quorums.is_phase2(set)
+    }
+
+    /// A leader that can store nothing is in the way of one that can, and any follower can lead:
+    /// phase 1 tells it what it lacks. Where nobody has space there is no better leader, and this one
+    /// leads on for reads.
+    pub(crate) fn give_way(&self, common: &Common) -> Step {
+        let has_room = |peer: &Progress| peer.has_room == Some(true);
+        if !common.disk.has_room && self.peers.values().any(has_room) {
+            return Step::give_up(common.promised, StepDown::Full);
+        }
+        Step::Stay
+    }
+
+    /// A leader that cannot learn what is chosen is in the way of one that knows it.
+    fn check_learning(&mut self, common: &Common, now: Instant) -> Option<StepDown> {
+        let timeout = common.config.election_timeout_max;
+        let learning = self.learning.as_mut()?;
+        if self.pulling.is_some() {
+            // Its end is told by the driver, who knows how long bytes may take.
+            learning.deadline = now.plus(timeout);
+        } else if now >= learning.deadline {
+            return Some(StepDown::LearnStalled);
+        }
+        None
+    }
+}

@@ -1,0 +1,334 @@
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use crate::counters::count;
+use crate::log::Log;
+use crate::machine::Machine;
+use crate::outbox::Outbox;
+use crate::output::WriteSeq;
+use crate::pace::Pace;
+use crate::{
+    Ballot, Binding, Config, Configuration, Counters, DiskHealth, Echo, Fetch, Instant, NodeId,
+    Output, Position, ReadId, Receipt, Refusal, Replicate, Slot, Snapshot, State, StepDown, Stop,
+    Value, Write,
+};
+
+/// What a node knows in every role: what it was told at its start, what it has promised and voted
+/// for, what it has to say, and when it acts. Here is all that was promised to others, so a change
+/// of role takes none of it back; and a method of a role takes this and its own struct, and can touch
+/// nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Common {
+    pub(crate) config: Config,
+    pub(crate) configuration: Configuration,
+    /// The highest ballot that was promised; while leading or campaigning this node's own.
+    pub(crate) promised: Ballot,
+    /// The highest ballot that anybody spoke of. The next campaign is above it.
+    pub(crate) heard: Ballot,
+    pub(crate) log: Log,
+    pub(crate) machine: Machine,
+    /// The newest snapshot that is durable here.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// Fetches for peers that the driver has not seen yet.
+    pub(crate) fetches: VecDeque<Fetch>,
+    /// Leaders for whom chosen values are being read from the log.
+    pub(crate) teaching: BTreeSet<NodeId>,
+    /// Reads that have ended with their leader, until their callers are told.
+    pub(crate) answers: VecDeque<(ReadId, Refusal)>,
+    outbox: Outbox,
+    /// The state as last put into a record.
+    pub(crate) written: State,
+    /// The promise as it is on disk.
+    pub(crate) promise_persisted: Ballot,
+    in_flight: Option<InFlight>,
+    write_seq: u64,
+    /// When this node asks for a leader, unless it leads.
+    pub(crate) election_deadline: Instant,
+    /// Numbers the questions whether others miss a leader.
+    pub(crate) attempt: u64,
+    pace: Pace,
+    pub(crate) disk: DiskHealth,
+    /// This node takes no part any more.
+    pub(crate) stop: Option<Stop>,
+    stop_told: bool,
+    /// Why it last ceased to lead.
+    pub(crate) stepped_down: Option<StepDown>,
+    pub(crate) counters: Counters,
+}
+
+/// The write that left and is not durable yet. There is one at most.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct InFlight {
+    seq: u64,
+    promised: Ballot,
+}
+
+/// What a receipt has made durable.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// Where its votes are, without those that were replaced since.
+    pub(crate) slots: Vec<Slot>,
+    /// The ballot that is promised now was not durable before.
+    pub(crate) promise: bool,
+}
+
+impl Common {
+    /// Of a node whose disk holds `stored` and the votes in `log`; its election timeout begins.
+    pub(crate) fn new(config: Config, log: Log, stored: State, now: Instant) -> Self {
+        let mut common = Self {
+            configuration: Configuration {
+                quorums: config.quorums.clone(),
+            },
+            promised: stored.promised,
+            heard: stored.promised,
+            machine: Machine::new(log.start().slot),
+            log,
+            snapshot: None,
+            fetches: VecDeque::new(),
+            teaching: BTreeSet::new(),
+            answers: VecDeque::new(),
+            outbox: Outbox::default(),
+            written: stored,
+            promise_persisted: stored.promised,
+            in_flight: None,
+            write_seq: 0,
+            election_deadline: now,
+            attempt: 0,
+            pace: Pace::new(config.seed, config.id.0),
+            disk: DiskHealth::default(),
+            stop: None,
+            stop_told: false,
+            stepped_down: None,
+            counters: Counters::default(),
+            config,
+        };
+        common.reset_election(now);
+        common
+    }
+
+    /// P1a: from here on this acceptor votes in no lower ballot.
+    pub(crate) fn promise(&mut self, ballot: Ballot) {
+        assert!(ballot > self.promised, "a promise only rises");
+        self.promised = ballot;
+        self.heard = self.heard.max(ballot);
+        self.outbox.drop_before(ballot);
+    }
+
+    /// A new wait before this node campaigns.
+    pub(crate) fn reset_election(&mut self, now: Instant) {
+        let wait = self.pace.draw(now, self.disk, &self.config);
+        self.election_deadline = now.plus(wait);
+    }
+
+    /// The disk does otherwise than when the wait that runs was drawn.
+    pub(crate) fn adjust_election(&mut self, now: Instant, old: DiskHealth) {
+        let (had_room, has_room) = (old.has_room, self.disk.has_room);
+        let deadline = self.election_deadline;
+        if had_room && !has_room || self.pace.is_outrun(now, self.disk, &self.config) {
+            self.reset_election(now);
+            self.election_deadline = self.election_deadline.max(deadline);
+        } else if !had_room && has_room {
+            self.reset_election(now);
+            self.election_deadline = self.election_deadline.min(deadline);
+        }
+    }
+
+    /// What another says of its disk.
+    pub(crate) fn hear_disk(&mut self, now: Instant, disk: DiskHealth) {
+        self.pace.hear(now, disk.sync_time, &self.config);
+    }
+
+    /// All acceptors but this node.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let acceptors = self.config.quorums.acceptors();
+        let peers: Vec<NodeId> = acceptors.filter(|id| *id != self.config.id).collect();
+        peers.into_iter()
+    }
+
+    /// A leader's word, and one that binds nobody, leave at once; what binds waits for the write that
+    /// makes it true.
+    pub(crate) fn send_now(&mut self, to: NodeId, message: Replicate) {
+        self.outbox.send_now(to, message);
+    }
+
+    pub(crate) fn echo(&mut self, to: NodeId, message: Echo) {
+        self.outbox.echo(to, message);
+    }
+
+    pub(crate) fn send_after_write(&mut self, to: NodeId, message: Binding) {
+        self.outbox.send_after_write(to, message);
+    }
+
+    /// The next message that waits for no write.
+    pub(crate) fn poll_send(&mut self) -> Option<Output> {
+        self.outbox.poll_now().map(Output::Send)
+    }
+
+    /// Says, once it is durable, that these slots have a vote in the promised ballot, or are known
+    /// to be chosen.
+    pub(crate) fn send_accepted(&mut self, leader: NodeId, first: Slot, last: Slot) {
+        let ballot = self.promised;
+        self.send_after_write(
+            leader,
+            Binding::Accepted {
+                ballot,
+                first,
+                last,
+            },
+        );
+    }
+
+    /// Whether it could be the last position of a snapshot.
+    pub(crate) fn is_position(&self, position: Position) -> bool {
+        position.slot > Slot(0)
+            && position.slot <= Slot::MAX
+            && position.origin.round > 0
+            && position.origin <= self.promised
+    }
+
+    /// The slot of the last of `values`, if they are values that could be proposed from `first` on.
+    pub(crate) fn last_of(&self, first: Slot, values: &[Value]) -> Option<Slot> {
+        let more = u64::try_from(values.len()).ok()?.checked_sub(1)?;
+        let last = Slot(first.0.checked_add(more)?);
+        let is_value = |value: &Value| value.origin.round > 0 && value.origin <= self.promised;
+        (first > Slot(0) && last <= Slot::MAX && values.iter().all(is_value)).then_some(last)
+    }
+
+    /// Why this node must stop, if another value than that of `position`, the last one of a
+    /// snapshot, is known to be chosen at its slot: a snapshot covers what is chosen.
+    pub(crate) fn check_position(&mut self, position: Position) -> Result<(), Stop> {
+        let Position { slot, origin } = position;
+        let start = self.log.start();
+        let own = match self.log.vote(slot) {
+            Some(vote) if slot <= self.log.chosen() => vote.value.origin,
+            _ if slot == start.slot && slot > Slot(0) => start.origin,
+            _ => return Ok(()),
+        };
+        if own == origin {
+            return Ok(());
+        }
+        Err(self.diverged(slot, own, origin))
+    }
+
+    /// Here the value of origin `own` is chosen at `slot`, and elsewhere that of `theirs`.
+    pub(crate) fn diverged(&mut self, slot: Slot, own: Ballot, theirs: Ballot) -> Stop {
+        count(&mut self.counters.conflicts_with_chosen);
+        Stop::Diverged { slot, own, theirs }
+    }
+
+    /// As many of these slots as one message may have.
+    pub(crate) fn within_a_message(&self, from: Slot, to: Slot) -> Slot {
+        let last = from
+            .0
+            .saturating_add(self.config.accept_values_max as u64 - 1);
+        to.min(Slot(last))
+    }
+
+    /// The log begins behind a snapshot of what was handed out already.
+    pub(crate) fn compact(&mut self, snapshot: Snapshot) {
+        self.log.begin_at(snapshot.last);
+        self.snapshot = Some(snapshot);
+    }
+
+    /// The log begins behind the snapshot, and the machine with it; the votes that follow it stay.
+    pub(crate) fn begin_log_at(&mut self, snapshot: Snapshot) {
+        self.log.begin_at(snapshot.last);
+        self.snapshot = Some(snapshot.clone());
+        self.machine.jump_to(snapshot);
+    }
+
+    /// The number of the write that is in flight.
+    pub(crate) fn in_flight(&self) -> Option<u64> {
+        self.in_flight.as_ref().map(|write| write.seq)
+    }
+
+    /// Everything that happened since the last write, in one. A write without a record exists for
+    /// the messages in it: an acknowledgement of what is durable already (a repeated value) takes
+    /// this way too, so that the rule has no exception and no second argument. It costs no sync,
+    /// see [`Record::is_empty`](crate::Record::is_empty), and is rare.
+    pub(crate) fn poll_write(&mut self) -> Option<Write> {
+        let promise_moved = self.promised != self.written.promised;
+        let due = promise_moved || self.log.has_unwritten() || self.outbox.waits_for_write();
+        if self.in_flight.is_some() || !due {
+            return None;
+        }
+        let mut record = self.log.write();
+        let state = State {
+            promised: self.promised,
+            chosen: self.log.chosen(),
+        };
+        // The chosen prefix alone is no reason to write.
+        if promise_moved || (!record.is_empty() && state != self.written) {
+            record.state = Some(state);
+            self.written = state;
+        }
+        self.write_seq += 1;
+        let seq = self.write_seq;
+        let promised = self.promised;
+        self.in_flight = Some(InFlight { seq, promised });
+        Some(Write {
+            record,
+            messages: self.outbox.take_waiting(),
+            receipt: WriteSeq(seq),
+        })
+    }
+
+    /// The write in flight is durable, if the receipt is for that.
+    pub(crate) fn settle(&mut self, receipt: &Receipt) -> Option<Settled> {
+        let Some(write) = self.in_flight.take_if(|write| write.seq == receipt.seq) else {
+            count(&mut self.counters.receipts_unknown);
+            return None;
+        };
+        let slots = self.log.handle_persisted();
+        let is_news = write.promised > self.promise_persisted;
+        self.promise_persisted = write.promised;
+        Some(Settled {
+            slots,
+            promise: is_news && write.promised == self.promised,
+        })
+    }
+
+    /// What the machine is given next, or a fetch for it.
+    pub(crate) fn poll_machine(&mut self) -> Option<Output> {
+        let bytes_max = self.config.accept_bytes_max;
+        self.machine.poll(&self.log, bytes_max, self.promised)
+    }
+
+    /// The next read that has ended without a leader's word.
+    pub(crate) fn poll_answer(&mut self) -> Option<Output> {
+        let (id, refusal) = self.answers.pop_front()?;
+        let slot = Err(refusal);
+        Some(Output::Read { id, slot })
+    }
+
+    /// This node takes no part any more. What it had not yet said stays unsaid.
+    pub(crate) fn stop(&mut self, why: Stop) {
+        self.outbox.clear();
+        self.stop = Some(why);
+    }
+
+    /// The reads that wait for an answer get one, and what is said at the end is said.
+    pub(crate) fn poll_stop(&mut self) -> Option<Output> {
+        let stop = self.stop?;
+        if let Some(answer) = self.poll_answer() {
+            return Some(answer);
+        }
+        if let Some(send) = self.poll_send() {
+            return Some(send);
+        }
+        let told = core::mem::replace(&mut self.stop_told, true);
+        (!told).then_some(Output::Stop(stop))
+    }
+
+    /// Takes out what checkers that fire timers at will do not compare.
+    pub(crate) fn forget_time(&mut self) {
+        self.election_deadline = Instant::ZERO;
+        self.pace.forget_time();
+        self.counters = Counters::default();
+        self.stepped_down = None;
+        self.write_seq = 0;
+        if let Some(write) = &mut self.in_flight {
+            write.seq = 0;
+        }
+    }
+}

@@ -1,0 +1,149 @@
+use core::time::Duration;
+
+use crate::random::Random;
+use crate::{Config, DiskHealth, Instant};
+
+/// How long a node waits before it campaigns: a drawn time, and more of it where disks are slow. A
+/// candidacy is a write, and so is each promise, and where a write takes longer than an election
+/// timeout, one candidate after the other would give up before it was answered.
+///
+/// So a node waits longer before it campaigns, and for nothing else: whoever hears a leader refuses
+/// others for as long as ever, and a leader that hears no quorum resigns as early as ever. What
+/// others say of their disks is believed only so far as to wait [`STRETCH_MAX`] of the drawn timeouts,
+/// and forgotten by half in each [`HALF_LIFE`] of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Pace {
+    random: Random,
+    /// The slowest write that another told of, and when.
+    told: Duration,
+    told_at: Instant,
+    /// The slowest write when the present wait was drawn.
+    drawn_for: Duration,
+}
+
+impl Pace {
+    /// Nodes may share `seed`; `id` makes them differ.
+    pub(crate) fn new(seed: u64, id: u64) -> Self {
+        Self {
+            random: Random::new(seed, id),
+            told: Duration::ZERO,
+            told_at: Instant::ZERO,
+            drawn_for: Duration::ZERO,
+        }
+    }
+
+    /// What another says of its disk.
+    pub(crate) fn hear(&mut self, now: Instant, sync_time: Duration, config: &Config) {
+        let sync_time = sync_time.min(config.election_timeout_max * STRETCH_MAX);
+        if !sync_time.is_zero() && sync_time >= self.told(now, config) {
+            self.told = sync_time;
+            self.told_at = now;
+        }
+    }
+
+    /// A new wait, given how the own disk does.
+    pub(crate) fn draw(&mut self, now: Instant, disk: DiskHealth, config: &Config) -> Duration {
+        let (min, max) = (config.election_timeout_min, config.election_timeout_max);
+        let drawn = self.random.between(min, max);
+        let write = self.slowest_write(now, disk, config);
+        self.drawn_for = write;
+        // Of the drawn one a multiple, so that what spreads the candidates grows with what they take.
+        let writes = write.saturating_mul(WRITES_AN_ELECTION).as_nanos();
+        let more = drawn.as_nanos().saturating_mul(writes) / min.as_nanos().max(1);
+        let more = Duration::from_nanos(u64::try_from(more).unwrap_or(u64::MAX));
+        let wait = drawn.saturating_add(more).min(drawn * STRETCH_MAX);
+        let full = if disk.has_room { 0 } else { FULL_TIMEOUTS };
+        wait.saturating_add(drawn * full)
+    }
+
+    /// Writes take more than twice as long as when the present wait was drawn.
+    pub(crate) fn is_outrun(&self, now: Instant, disk: DiskHealth, config: &Config) -> bool {
+        self.slowest_write(now, disk, config) > self.drawn_for * 2
+    }
+
+    /// Takes out what checkers that fire timers at will do not compare.
+    pub(crate) fn forget_time(&mut self) {
+        self.random.forget();
+        self.told_at = Instant::ZERO;
+    }
+
+    fn slowest_write(&self, now: Instant, disk: DiskHealth, config: &Config) -> Duration {
+        disk.sync_time.max(self.told(now, config))
+    }
+
+    fn told(&self, now: Instant, config: &Config) -> Duration {
+        let half_life = config.election_timeout_max * HALF_LIFE;
+        let halved = now.since(self.told_at).as_nanos() / half_life.as_nanos().max(1);
+        let times = u32::try_from(halved).unwrap_or(u32::MAX);
+        1u32.checked_shl(times)
+            .map_or(Duration::ZERO, |by| self.told / by)
+    }
+}
+
+/// A node waits at most so many of its drawn timeouts for the sake of slow disks.
+const STRETCH_MAX: u32 = 8;
+/// What another has told of its disk counts by half after so many of the longest timeouts.
+const HALF_LIFE: u32 = 8;
+/// A promise may wait behind a write that is under way, and what is behind both must not be missed.
+const WRITES_AN_ELECTION: u32 = 3;
+/// A node without room waits so many of its drawn timeouts more: others with room are first, even
+/// when their disks are slow, and if there are none it may hold the only whole log.
+const FULL_TIMEOUTS: u32 = STRETCH_MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let quorums = crate::Quorums::majority([1, 2, 3].map(crate::NodeId));
+        Config::new(crate::NodeId(1), quorums.expect("three make majorities"))
+    }
+
+    /// How long a node waits whose own disk, and another one, need so many milliseconds.
+    fn wait(own: u64, told: u64, has_room: bool) -> Duration {
+        let disk = DiskHealth {
+            has_room,
+            sync_time: Duration::from_millis(own),
+        };
+        let (mut pace, config) = (Pace::new(0, 1), config());
+        pace.hear(Instant::ZERO, Duration::from_millis(told), &config);
+        pace.draw(Instant::ZERO, disk, &config)
+    }
+
+    #[test]
+    fn a_wait_grows_with_the_slowest_disk_to_eight_times() {
+        let drawn = wait(0, 0, true);
+        assert!(drawn >= config().election_timeout_min && drawn < config().election_timeout_max);
+        assert_eq!(
+            wait(50, 0, true),
+            drawn * 2,
+            "three writes are the least timeout"
+        );
+        assert_eq!(wait(0, 50, true), drawn * 2);
+        assert_eq!(wait(400, 20, true), drawn * STRETCH_MAX);
+        assert_eq!(
+            wait(0, u64::MAX, true),
+            drawn * STRETCH_MAX,
+            "a liar's word"
+        );
+        assert_eq!(wait(u64::MAX, 0, true), drawn * STRETCH_MAX);
+        assert_eq!(wait(0, 0, false), drawn * (1 + FULL_TIMEOUTS));
+    }
+
+    #[test]
+    fn what_was_told_is_forgotten_by_and_by() {
+        let (mut pace, config) = (Pace::new(0, 1), config());
+        let half_life = config.election_timeout_max * HALF_LIFE;
+        let ms = Duration::from_millis;
+        pace.hear(Instant::ZERO, ms(80), &config);
+        let at = |count: u32| Instant::ZERO.plus(half_life * count);
+        assert_eq!(pace.told(at(1), &config), ms(40));
+        assert_eq!(pace.told(at(3), &config), ms(10));
+        pace.hear(at(3), ms(9), &config);
+        assert_eq!(pace.told(at(3), &config), ms(10), "the slowest counts");
+        pace.hear(at(3), ms(11), &config);
+        assert_eq!(pace.told(at(4), &config), ms(11) / 2);
+        assert_eq!(pace.told(at(40), &config), Duration::ZERO);
+        assert_eq!(pace.told(at(1000), &config), Duration::ZERO);
+    }
+}

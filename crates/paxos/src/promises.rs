@@ -1,0 +1,89 @@
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::{Ballot, NodeId, Slot, Vote};
+
+/// What acceptors have told in phase 1, and what of it a leader has to propose again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Promises {
+    /// How far each has told.
+    pub(crate) answers: BTreeMap<NodeId, Answer>,
+    /// The vote of the highest ballot for each slot, of those that were told (P2c).
+    pub(crate) found: BTreeMap<Slot, Vote>,
+}
+
+/// What one acceptor has told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Answer {
+    /// Where its next page begins; none after the last.
+    pub(crate) next: Option<Slot>,
+    /// The last slot of which it has told a vote, or its chosen prefix.
+    told: Slot,
+    /// Slots between its votes, and before them, of which it told nothing.
+    pub(crate) gaps: u64,
+    /// Its chosen prefix.
+    pub(crate) chosen: Slot,
+}
+
+/// One message of a promise, see [`Binding::Promise`](crate::Binding::Promise).
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// Of the request.
+    pub(crate) from: Slot,
+    pub(crate) votes: Vec<Vote>,
+    pub(crate) next: Option<Slot>,
+    pub(crate) chosen: Slot,
+}
+
+impl Promises {
+    /// What an acceptor has told with this page. Whoever says more than once how far it knows the
+    /// slots chosen is believed the first time: pages fit each other as of the promise.
+    pub(crate) fn answer_with(&self, from: NodeId, page: &Page) -> Answer {
+        let (next, chosen) = (page.next, page.chosen);
+        let before = self.answers.get(&from);
+        let (mut told, mut gaps) = before.map_or((chosen, 0u64), |a| (a.told.max(chosen), a.gaps));
+        for vote in &page.votes {
+            let between = vote.slot.0.saturating_sub(told.next().0);
+            gaps = gaps.saturating_add(between);
+            told = told.max(vote.slot);
+        }
+        Answer {
+            next,
+            told,
+            gaps,
+            chosen,
+        }
+    }
+
+    /// P2c: of the votes for a slot the one of the highest ballot stands.
+    pub(crate) fn add(&mut self, from: NodeId, votes: Vec<Vote>, answer: Answer) {
+        for vote in votes {
+            let found = self.found.get(&vote.slot);
+            if found.is_none_or(|found| found.ballot < vote.ballot) {
+                self.found.insert(vote.slot, vote);
+            }
+        }
+        self.answers.insert(from, answer);
+    }
+}
+
+impl Page {
+    /// Ascending votes of ballots below `promised`, not too far ahead, and a next page behind them.
+    pub(crate) fn is_sound(&self, promised: Ballot) -> bool {
+        let (asked, chosen) = (self.from, self.chosen);
+        let ahead = Slot(chosen.0.saturating_add(Slot::SPAN_MAX)).min(Slot::MAX);
+        let mut least = asked.max(chosen.next());
+        let ascend = self.votes.iter().all(|vote| {
+            let fits = vote.slot >= least
+                && vote.slot <= ahead
+                && vote.ballot < promised
+                && vote.ballot.round > 0
+                && vote.value.origin.round > 0
+                && vote.value.origin <= vote.ballot;
+            least = vote.slot.next();
+            fits
+        });
+        let is_further = |next: Slot| next >= least && next > asked && next <= ahead;
+        ascend && chosen <= Slot::MAX && self.next.is_none_or(is_further)
+    }
+}

@@ -1,0 +1,81 @@
+//! Teaches leaders that lack values which are chosen. Any node may, in any role: what is chosen is
+//! chosen for ever.
+
+use alloc::vec::Vec;
+
+use crate::counters::count;
+use crate::log::Slice;
+use crate::node::Common;
+use crate::{Ballot, Echo, Fetch, FetchError, NodeId, Slot, Value, Vote, Wanted};
+
+/// A leader asks for the values from `first` to `to`.
+pub(crate) fn handle_learn(
+    common: &mut Common,
+    from: NodeId,
+    ballot: Ballot,
+    first: Slot,
+    to: Slot,
+) {
+    if first > common.log.chosen() {
+        return;
+    }
+    if first <= common.log.start().slot {
+        return offer(common, from, ballot);
+    }
+    let to = common.within_a_message(first, to.min(common.log.chosen()));
+    let bytes_max = common.config.accept_bytes_max;
+    match common.log.slice(first, to, bytes_max) {
+        Slice::Cached(values) => teach(common, from, ballot, first, values),
+        Slice::Evicted(evicted_to) => {
+            if common.teaching.insert(from) {
+                common.fetches.push_back(Fetch {
+                    from: first,
+                    to: to.min(evicted_to),
+                    bytes_max,
+                    wanted: Wanted::Leader(from),
+                    ballot,
+                });
+            }
+        }
+        Slice::Gap => {}
+    }
+}
+
+/// Values that a leader lacks came from the log, or did not.
+pub(crate) fn handle_fetched(
+    common: &mut Common,
+    leader: NodeId,
+    fetch: &Fetch,
+    votes: Result<Vec<Vote>, FetchError>,
+) {
+    if !common.teaching.remove(&leader) {
+        count(&mut common.counters.fetches_stale);
+        return;
+    }
+    match votes {
+        Ok(votes) if common.log.is_range(fetch, &votes) => {
+            let values = votes.into_iter().map(|vote| vote.value).collect();
+            teach(common, leader, fetch.ballot, fetch.from, values);
+        }
+        Err(FetchError::Cut { .. }) => offer(common, leader, fetch.ballot),
+        Err(FetchError::Unavailable) => {}
+        Ok(_) => count(&mut common.counters.fetches_stale),
+    }
+}
+
+fn teach(common: &mut Common, leader: NodeId, ballot: Ballot, first: Slot, values: Vec<Value>) {
+    let learned = Echo::Learned {
+        ballot,
+        first,
+        values,
+    };
+    common.echo(leader, learned);
+}
+
+/// The values are cut away here, and a snapshot has them.
+fn offer(common: &mut Common, leader: NodeId, ballot: Ballot) {
+    if let Some(snapshot) = common.snapshot.clone() {
+        let offer = Echo::Offer { ballot, snapshot };
+        common.echo(leader, offer);
+    }
+}
