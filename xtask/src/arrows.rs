@@ -242,18 +242,6 @@ mod tests {
                 "[dev-dependencies]\nsynod-wal.path = \"../wal\"",
             ),
             (
-                "crates/durable",
-                "[dependencies]\nsynod-raft.workspace = true",
-            ),
-            (
-                "crates/wal",
-                "[dependencies]\nsynod-durable.workspace = true",
-            ),
-            (
-                "crates/replica",
-                "[dependencies]\nsynod-durable.workspace = true",
-            ),
-            (
                 "crates/raft",
                 "[dependencies]\nlog = { package = \"synod-wal\", path = \"../wal\" }",
             ),
@@ -311,6 +299,20 @@ mod tests {
                 [format!("{folder}/Cargo.toml:4")],
                 "{folder}: {lines}"
             );
+        }
+    }
+
+    #[test]
+    fn durable_is_for_cores_and_knows_nobody() {
+        let manifest = |name| format!("[dependencies]\nsynod-{name}.workspace = true");
+        assert_eq!(found("crates/raft", &manifest("durable")), [""; 0]);
+        for (folder, name) in [
+            ("crates/durable", "raft"),
+            ("crates/wal", "durable"),
+            ("crates/replica", "durable"),
+        ] {
+            let line = format!("{folder}/Cargo.toml:4");
+            assert_eq!(found(folder, &manifest(name)), [line], "{folder}: {name}");
         }
     }
 
