@@ -1,8 +1,10 @@
 //! Which crate may know which: the arrows of the design, and no others.
 //!
 //! ```text
-//!  lamport  vclock  truetime  transport  wal  raft  paxos      none of these knows another
-//!                                │       │     │      │
+//!  lamport  vclock  truetime  transport  wal     durable       none of these knows another
+//!                                │       │      │     │
+//!                                │       │    raft  paxos      each knows `durable`, and nobody else
+//!                                │       │      │     │
 //!                                └───────┴─ replica ──┘        the only library that knows several
 //!                                              │
 //!    sim ── (dev-dependency; replica's feature `sim`)    examples/*, benches ──> any library
@@ -77,6 +79,8 @@ fn check_absent(dependency: &Dependency, path: &str, findings: &mut Vec<Finding>
 enum House {
     /// One concept, which knows no other.
     Concept,
+    /// A consensus protocol: it stands on `durable`.
+    Core,
     Replica,
     Sim,
     /// Examples and benches: they may know every library.
@@ -90,6 +94,7 @@ impl House {
     fn of(folder: &str) -> Option<Self> {
         match folder.split('/').collect::<Vec<_>>().as_slice() {
             ["crates", name] if CONCEPTS.contains(name) => Some(Self::Concept),
+            ["crates", "raft" | "paxos"] => Some(Self::Core),
             ["crates", "replica"] => Some(Self::Replica),
             ["crates", "sim"] => Some(Self::Sim),
             ["examples", _] | ["benches"] => Some(Self::Guest),
@@ -110,8 +115,10 @@ impl House {
             Self::Guest | Self::Fuzz => Ok(()),
             Self::Sim => Err("the simulator knows nobody"),
             Self::Xtask => Err("chores need nobody"),
+            Self::Core if target == "durable" => Ok(()),
+            Self::Core if !dependency.dev => Err("a core knows `durable` and nobody else"),
             Self::Concept if !dependency.dev => Err("no concept knows another"),
-            Self::Concept | Self::Replica if dependency.dev && target == "sim" => {
+            Self::Concept | Self::Core | Self::Replica if dependency.dev && target == "sim" => {
                 match dependency.path_only {
                     true => Ok(()),
                     false => Err(
@@ -119,7 +126,9 @@ impl House {
                     ),
                 }
             }
-            Self::Concept => Err("tests of a concept may use the simulator and nobody else"),
+            Self::Concept | Self::Core => {
+                Err("tests of a concept may use the simulator and nobody else")
+            }
             Self::Replica if ["transport", "wal"].contains(&target) => Ok(()),
             Self::Replica if ["raft", "paxos", "sim"].contains(&target) => {
                 match dependency.optional || dependency.dev {
@@ -134,23 +143,23 @@ impl House {
     }
 }
 
-const CONCEPTS: [&str; 7] = [
+const CONCEPTS: [&str; 6] = [
     "lamport",
     "vclock",
     "truetime",
     "transport",
     "wal",
-    "raft",
-    "paxos",
+    "durable",
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FOLDERS: [&str; 10] = [
+    const FOLDERS: [&str; 11] = [
         "crates/transport",
         "crates/wal",
+        "crates/durable",
         "crates/raft",
         "crates/vclock",
         "crates/replica",
@@ -190,6 +199,10 @@ mod tests {
                 "[dependencies]\nbytes = \"1\"\n[dev-dependencies]\nsynod-sim.path = \"../sim\"",
             ),
             (
+                "crates/raft",
+                "[dependencies]\nsynod-durable.workspace = true\n[dev-dependencies]\nsynod-sim.path = \"../sim\"",
+            ),
+            (
                 "crates/replica",
                 "[dependencies]\nsynod-wal.workspace = true\nsynod-transport.workspace = true",
             ),
@@ -224,6 +237,10 @@ mod tests {
     fn every_other_arrow_is_found() {
         let fails = [
             ("crates/raft", "[dependencies]\nsynod-wal.workspace = true"),
+            (
+                "crates/raft",
+                "[dev-dependencies]\nsynod-wal.path = \"../wal\"",
+            ),
             (
                 "crates/raft",
                 "[dependencies]\nlog = { package = \"synod-wal\", path = \"../wal\" }",
@@ -282,6 +299,20 @@ mod tests {
                 [format!("{folder}/Cargo.toml:4")],
                 "{folder}: {lines}"
             );
+        }
+    }
+
+    #[test]
+    fn durable_is_for_cores_and_knows_nobody() {
+        let manifest = |name| format!("[dependencies]\nsynod-{name}.workspace = true");
+        assert_eq!(found("crates/raft", &manifest("durable")), [""; 0]);
+        for (folder, name) in [
+            ("crates/durable", "raft"),
+            ("crates/wal", "durable"),
+            ("crates/replica", "durable"),
+        ] {
+            let line = format!("{folder}/Cargo.toml:4");
+            assert_eq!(found(folder, &manifest(name)), [line], "{folder}: {name}");
         }
     }
 
