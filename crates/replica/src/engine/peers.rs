@@ -62,7 +62,13 @@ impl<P: Protocol, T> Engine<P, T> {
                 }
                 Err(denial) => self.handle_denied(from, ReadId(id), denial),
             },
-            Frame::Refused { .. } | Frame::Index { .. } => self.frames_ignored += 1,
+            frame => self.handle_transfer(now, from, frame, rest),
+        }
+    }
+
+    /// What peers say to each other of snapshots. An answer to another life of this node is ignored and counted.
+    fn handle_transfer(&mut self, now: Instant, from: NodeId, frame: Frame, rest: Bytes) {
+        match frame {
             Frame::Pull { index, tag, at } => self.handle_pull(from, name(index, tag), at),
             Frame::Piece {
                 index,
@@ -89,6 +95,7 @@ impl<P: Protocol, T> Engine<P, T> {
                     self.fail_pull(now, snapshot, &"its holder has it no more");
                 }
             }
+            _ => self.frames_ignored += 1,
         }
     }
 
