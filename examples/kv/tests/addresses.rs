@@ -144,6 +144,7 @@ impl Served {
     fn start(data: &Path, cluster: &str, more: &[&str]) -> Self {
         let mut process = serve(data, cluster, more)
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut said = String::new();
