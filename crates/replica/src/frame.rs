@@ -275,15 +275,46 @@ mod tests {
             sequence: 300,
             reason,
         };
-        let index = |index| Frame::Index {
-            incarnation,
-            id,
-            index,
-        };
         let ask = Frame::AskIndex {
             round: 1,
             incarnation,
             id,
+        };
+        let (index, tag) = (300, [9; 32]);
+        // A snapshot's name: its index and its tag.
+        let about = |kind: u8, behind: &[u8]| [&[kind, 0xac, 2][..], &tag, behind].concat();
+        let (at, len, hash) = (2, 3, [8; 32]);
+        let of_snapshots = [
+            (Frame::Pull { index, tag, at }, about(5, &[2])),
+            (
+                Frame::Piece {
+                    index,
+                    tag,
+                    at,
+                    len,
+                    hash,
+                },
+                about(6, &[&[2, 3][..], &hash].concat()),
+            ),
+            (Frame::Gone { index, tag }, about(7, &[])),
+            (Frame::Damaged { index, tag }, about(8, &[])),
+            (Frame::Waits { index, tag }, about(9, &[])),
+            (
+                Frame::Done {
+                    index,
+                    tag,
+                    whole: true,
+                },
+                about(10, &[1]),
+            ),
+        ];
+        for (frame, golden) in of_snapshots {
+            assert_eq!(frame.head(GroupId(7))[8..], golden, "{frame:?}");
+        }
+        let index = |index| Frame::Index {
+            incarnation,
+            id,
+            index,
         };
         let heads: [(Frame, &[u8]); 9] = [
             (Frame::Message, &[0]),

@@ -63,6 +63,10 @@ impl<S: StateMachine> Group<S> {
     }
 
     /// Looks at the machine on this node, in its own thread: `with` should be quick.
+    ///
+    /// Requests are bounded in number, and commands in bytes; what `with` owns is known to nobody but its
+    /// caller. It is there until the read ends, also when the answer is dropped before: whoever reads on behalf
+    /// of others lends it what is large.
     pub fn read<R: Send + 'static>(
         &self,
         consistency: Consistency,

@@ -86,5 +86,7 @@ pub use line_limit::LineLimit;
 pub use memory::{Memory, MemoryNetwork};
 pub use message::{Lane, NodeId, Parcel};
 pub use outbox::LaneLimits;
-pub use tcp::{Admit, BindError, Listen, Monitor, PeerStatus, Status, Tcp, TcpConfig};
+pub use tcp::{
+    Admit, BindError, Listen, Monitor, PeerStatus, Status, Tcp, TcpConfig, shared_address,
+};
 pub use transport::Transport;

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use net::{Cluster, PATIENCE, in_time, message, next, send, until};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
+#[cfg(target_os = "linux")]
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,9 +16,13 @@ use synod_transport::{
     ClusterId, DiskId, Hello, Lane, NodeId, Parcel, Refused, Tcp, Transport, frame,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+#[cfg(target_os = "linux")]
+use tokio::net::TcpSocket;
 use tokio::net::{TcpListener, TcpStream};
 
 const CLUSTER: u16 = 2;
+#[cfg(target_os = "linux")]
+const UNKNOWN_NODE: u16 = 4;
 const STALE: u16 = 7;
 const LEAP: u16 = 13;
 const VERSION: u16 = 1;
@@ -274,6 +280,47 @@ async fn a_crowd_of_half_hellos_keeps_no_node_out() {
     let _closed = honest.write_all(rest).await;
     let verdict = verdict(&mut honest).await;
     assert_eq!(verdict, Some(0), "who speaks keeps its place");
+    drop(honest);
+    let mut two = cluster.start(2).await;
+    others_work(&mut one, &mut two).await;
+}
+
+/// From addresses that are no peers', and more of them than there are places for strangers. The peer stands on
+/// an address of its own, and needs a moment between its words. All of 127.0.0.0/8 is loopback on Linux.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_crowd_of_strangers_takes_no_place_of_a_peers() {
+    let cluster = Cluster::new(2);
+    let mut config = cluster.config(1, 1);
+    config.handshake_timeout = 10 * PATIENCE;
+    let places = config.handshakes_max;
+    let mut one = Tcp::bind(config).await.expect("binds");
+    let whole = hello(&Cluster::hello(2, 1), 1, VERSION, 0);
+    let (half, rest) = whole.split_at(40);
+    let crowd_max = 3 * places;
+    let mut crowd = Vec::new();
+    for at in 0..crowd_max {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let last = u8::try_from(10 + at % 40).expect("small");
+        let from = SocketAddr::from(([127, 0, 0, last], 0));
+        socket.bind(from).expect("loopback");
+        let mut stream = socket.connect(one.local_addr()).await.expect("listens");
+        let _displaced = stream.write_all(half).await;
+        crowd.push(stream);
+    }
+    let dropped = (crowd_max - places) as u64;
+    until("a full house", || {
+        one.status().handshakes_dropped == dropped
+    })
+    .await;
+    let mut honest = TcpStream::connect(one.local_addr()).await.expect("listens");
+    honest.write_all(half).await.expect("taken");
+    // Whoever is heard out came in after it.
+    let (_stranger, refused) = dial(&one, &hello(&Cluster::hello(9, 1), 1, VERSION, 0)).await;
+    assert_eq!(refused, Some(UNKNOWN_NODE));
+    assert_eq!(one.status().handshakes_dropped, dropped, "nobody had to go");
+    honest.write_all(rest).await.expect("taken");
+    assert_eq!(verdict(&mut honest).await, Some(0));
     drop(honest);
     let mut two = cluster.start(2).await;
     others_work(&mut one, &mut two).await;

@@ -120,6 +120,21 @@ async fn peers_that_come_and_go_are_told() {
     assert!(heard.count("peer_unreachable") <= 2, "told once an outage");
 }
 
+/// Two names that lead to one place are found out when the second is dialed.
+#[tokio::test]
+async fn a_peers_address_that_leads_to_the_node_itself_is_told() {
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.clone());
+    let cluster = Cluster::new(2);
+    let mut config = cluster.config(1, 1);
+    let own = config.peers.remove(&NodeId(1)).expect("its own");
+    config.peers.insert(NodeId(2), own);
+    let one = Tcp::bind(config).await.expect("binds");
+    until("it comes about", || heard.count("own_address") > 0).await;
+    assert!(one.status().refused_by_peers > 0);
+    assert_eq!(heard.count("refused_by_peer"), 0, "told as what it is");
+}
+
 /// It is asked about each hello, made here and there. It panics at the first ones, and is asked again.
 #[tokio::test]
 async fn an_admit_that_panics_refuses_and_is_asked_again() {

@@ -64,6 +64,7 @@ pub enum Listener {
 
 #[derive(Debug)]
 struct Node {
+    peer: SocketAddr,
     resp: SocketAddr,
     process: Option<Child>,
     /// Behind those of all nodes.
@@ -135,10 +136,11 @@ impl Cluster {
             .collect();
         let nodes = addresses
             .iter()
-            .map(|(id, _, resp)| {
+            .map(|(id, peer, resp)| {
                 (
                     *id,
                     Node {
+                        peer: *peer,
                         resp: *resp,
                         process: None,
                         arguments: Vec::new(),
@@ -184,6 +186,15 @@ impl Cluster {
     #[must_use]
     pub fn address(&self, id: u64) -> SocketAddr {
         self.nodes[&id].resp
+    }
+
+    /// Where its peers reach a node.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn peer_address(&self, id: u64) -> SocketAddr {
+        self.nodes[&id].peer
     }
 
     /// The process of a node, while it runs.

@@ -70,6 +70,17 @@ enum Ask {
     Broken(FramingError),
 }
 
+/// The reads of a run.
+///
+/// They are the connection's own: the store is lent them for as long as the connection waits. One that is
+/// cut while it waits takes them with it, and its bytes are free when they are said to be, however long the
+/// store goes on waiting for an index or a leader.
+struct Reading {
+    queries: Arc<Vec<Query>>,
+    /// Those in front that were answered.
+    answered: usize,
+}
+
 /// What is waited for to answer a request.
 enum Step<W> {
     Write(W),
@@ -101,6 +112,9 @@ impl<S: Store> Connection<S> {
         loop {
             let run = self.next_run();
             if run.items.is_empty() {
+                if let Some(bytes_max) = self.socket.overrun() {
+                    return self.end_overrun(bytes_max).await;
+                }
                 tokio::select! {
                     more = self.socket.receive() => if !more? { return Ok(()) },
                     _ = stop.changed() => return Ok(()),
@@ -123,6 +137,18 @@ impl<S: Store> Connection<S> {
                 return self.socket.close().await;
             }
         }
+    }
+
+    /// Says, behind the answers to what was taken in, that the rest was not.
+    async fn end_overrun(&mut self, bytes_max: usize) -> Result<(), Cut> {
+        let text = format!(
+            "ERR more than {bytes_max} bytes came before the answers were read (a quarter of --clients-bytes-max): \
+             this request and all behind it were not done"
+        );
+        self.socket.put(&Answer::error(text), self.resp).await?;
+        self.socket.flush().await?;
+        self.socket.close().await?;
+        Err(Cut::Ahead)
     }
 
     /// See [`Socket::last_word`].
@@ -195,6 +221,10 @@ impl<S: Store> Connection<S> {
             Ask::Broken(broken) => Step::Broken(broken),
         };
         let steps: Vec<_> = run.items.into_iter().map(step).collect();
+        let mut reading = Reading {
+            queries: Arc::new(queries),
+            answered: 0,
+        };
         let beside = run.bytes + carried + size_of_val(&*steps);
         self.socket.begin();
         self.socket.hold(beside).await?;
@@ -210,7 +240,7 @@ impl<S: Store> Connection<S> {
                 }
                 Step::Read => {
                     if answers.is_empty() {
-                        answers = self.read(&mut queries).await;
+                        answers = self.read(&mut reading).await;
                         let bytes: usize = answers.iter().map(Answer::bytes_max).sum();
                         self.socket.hold(beside + bytes).await?;
                     }
@@ -236,15 +266,16 @@ impl<S: Store> Connection<S> {
         Ok(())
     }
 
-    /// Answers the queries from the front, together: all, unless the answers become too much to hold.
-    /// Those that are left are asked later, and may see more.
-    async fn read(&self, queries: &mut Vec<Query>) -> VecDeque<Answer> {
-        let asked = std::mem::take(queries);
-        let count = asked.len();
+    /// Answers the queries that are left, together: all, unless the answers become too much to hold. The rest
+    /// is asked later, and may see more.
+    async fn read(&self, reading: &mut Reading) -> VecDeque<Answer> {
+        let (asked, from) = (Arc::downgrade(&reading.queries), reading.answered);
+        let count = reading.queries.len() - from;
         let answer = move |kv: &_| {
-            let (mut asked, mut bytes) = (asked, 0);
-            let mut answers = VecDeque::new();
-            for query in &asked {
+            let (mut answers, mut bytes) = (VecDeque::new(), 0);
+            // None, when nobody waits for the answers any more.
+            let asked = asked.upgrade().unwrap_or_default();
+            for query in asked.iter().skip(from) {
                 let answer = query.answer(kv);
                 bytes += answer.bytes_max();
                 answers.push_back(answer);
@@ -252,16 +283,14 @@ impl<S: Store> Connection<S> {
                     break;
                 }
             }
-            let left = asked.split_off(answers.len());
-            (answers, left)
+            answers
         };
-        match self.server.store.read(answer).await {
-            Ok((answers, left)) => {
-                *queries = left;
-                answers
-            }
+        let answers = match self.server.store.read(answer).await {
+            Ok(answers) => answers,
             Err(failure) => vec![failure.into(); count].into(),
-        }
+        };
+        reading.answered += answers.len();
+        answers
     }
 
     fn local(&mut self, local: Local) -> Answer {

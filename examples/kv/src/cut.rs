@@ -10,17 +10,19 @@ use std::{
 pub(crate) enum Cut {
     #[error(transparent)]
     Socket(#[from] io::Error),
-    #[error("it held the most when bytes ran out")]
+    #[error("it held the most when all clients together needed more than --clients-bytes-max")]
     Bytes,
-    #[error("it was idle when seats ran out")]
+    #[error("it gave its seat to another: there are --clients-max")]
     GaveWay,
-    #[error("it had no seat, and others came")]
+    #[error("it had no seat, of which there are --clients-max, and others came")]
     Rejected,
-    #[error("it did not send the rest of a request in time")]
+    #[error("it did not send the rest of a request in time (--client-stall-ms)")]
     HalfRequest,
-    #[error("it did not take its answers in time")]
+    #[error("it did not take its answers in time (--client-stall-ms)")]
     Unread,
-    #[error("it was idle for too long")]
+    #[error("it sent more than a quarter of --clients-bytes-max before it read the answers")]
+    Ahead,
+    #[error("it was idle for longer than --client-idle-ms")]
     Idle,
 }
 
@@ -30,9 +32,35 @@ impl Cut {
     pub(crate) fn last_word(&self) -> Option<&'static [u8]> {
         match self {
             Self::Rejected => Some(NO_PLACE),
-            Self::HalfRequest => Some(b"-ERR the rest of the request did not come in time\r\n"),
-            Self::Socket(_) | Self::Bytes | Self::GaveWay | Self::Unread | Self::Idle => None,
+            Self::HalfRequest => {
+                Some(b"-ERR the rest of the request did not come in time (--client-stall-ms)\r\n")
+            }
+            Self::Bytes => Some(
+                b"-ERR all clients together would hold more than --clients-bytes-max: nothing of this request was \
+                done\r\n",
+            ),
+            // Whoever sent too much ahead was told behind its answers.
+            Self::Socket(_) | Self::GaveWay | Self::Unread | Self::Ahead | Self::Idle => None,
         }
+    }
+
+    /// Whose lines are counted together.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Socket(_) => "socket",
+            Self::Bytes => "bytes",
+            Self::GaveWay => "gave way",
+            Self::Rejected => "rejected",
+            Self::HalfRequest => "half request",
+            Self::Unread => "unread",
+            Self::Ahead => "ahead",
+            Self::Idle => "idle",
+        }
+    }
+
+    /// Whether it is worth a line: what a client's own end or network does is not.
+    pub(crate) fn is_ours(&self) -> bool {
+        !matches!(self, Self::Socket(_))
     }
 }
 
@@ -47,5 +75,9 @@ pub(crate) fn host(address: IpAddr) -> IpAddr {
     }
 }
 
-/// To whoever gets no place.
+/// To whoever gets no place among `--clients-max`: to the letter what Redis says, because clients know it by
+/// these words and try again.
 pub(crate) const NO_PLACE: &[u8] = b"-ERR max number of clients reached\r\n";
+/// To whoever comes from an address that has as many connections as it may have.
+pub(crate) const NO_PLACE_FOR_ADDRESS: &[u8] =
+    b"-ERR this address has as many clients as one may have (--clients-per-address-max)\r\n";

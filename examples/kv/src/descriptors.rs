@@ -10,6 +10,8 @@ use std::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
+use crate::limits::{HANDSHAKES_ADDRESS_MAX, HANDSHAKES_MAX};
+
 /// The process may have too few files open for a node to run in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -63,19 +65,41 @@ fn raise(wanted: u64) -> Option<u64> {
 }
 
 /// For the standard streams, the runtime, two listeners, the log's segments and spares, snapshots
-/// that are written and read, clients without a seat or on their way out; and for each peer both
-/// connections, their successors, and the snapshot that it is sent.
+/// that are written and read, clients without a seat or on their way out; for each peer both
+/// connections, their successors, and the snapshot that it is sent; and for connections to the cluster's
+/// port that have not said who they are, of strangers and from each peer's address.
 fn reserved(peers: usize) -> u64 {
-    64 + 8 * peers as u64
+    let peer = PEER_FILES + HANDSHAKES_ADDRESS_MAX;
+    (NODE_FILES + HANDSHAKES_MAX + peers * peer) as u64
 }
+
+const NODE_FILES: usize = 64;
+const PEER_FILES: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeMap, net::SocketAddr};
+
+    use synod_transport::{ClusterId, DiskId, Hello, NodeId, TcpConfig};
+
     use super::*;
+    use crate::limits::bound_transport;
+
+    /// What is kept for strangers is what they may take.
+    #[test]
+    fn the_cluster_port_takes_what_is_kept_for_it() {
+        let hello = Hello::new(ClusterId(1), NodeId(1), DiskId(1), 1);
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut config = TcpConfig::new(hello, listen, BTreeMap::new());
+        bound_transport(&mut config);
+        let places = config.handshakes_max + 2 * config.handshakes_address_max;
+        assert_eq!(reserved(2), (NODE_FILES + 2 * PEER_FILES + places) as u64);
+    }
 
     #[test]
     fn clients_get_what_the_node_leaves() {
-        assert_eq!(reserved(2), 80);
+        assert_eq!(reserved(0), 64 + 32);
+        assert_eq!(reserved(2), 64 + 32 + 2 * (8 + 16));
         assert_eq!(allowed(1_024, u64::MAX, 80), Ok(1_024));
         assert_eq!(allowed(1_024, 1_104, 80), Ok(1_024));
         assert_eq!(allowed(1_024, 1_103, 80), Ok(1_023));

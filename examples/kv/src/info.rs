@@ -90,11 +90,12 @@ fn clients(facts: Facts) -> Lines {
         ("connected_clients", &facts.clients.connected),
         ("maxclients", &facts.clients_max),
         ("client_bytes", &facts.clients.bytes),
-        // Cut because they held the most; because they were idle when seats ran out; because they
-        // stalled; because they were idle for too long. And those that got no place.
+        // Cut because they held the most; because they gave their seat; because they stalled; because they
+        // sent too much before they read; because they were idle for too long. And those that got no place.
         ("evicted_clients", &facts.clients.evicted),
         ("displaced_clients", &facts.clients.gave_way),
         ("stalled_clients", &facts.clients.stalled),
+        ("ahead_clients", &facts.clients.ahead),
         ("idle_clients", &facts.clients.idle),
         ("rejected_connections", &facts.clients.rejected),
     ])

@@ -97,6 +97,8 @@ pub(crate) fn bound_transport(config: &mut TcpConfig) {
         ..LaneLimits::BULK
     };
     config.inbox_bytes_max = INBOX_BYTES_MAX;
+    config.handshakes_max = HANDSHAKES_MAX;
+    config.handshakes_address_max = HANDSHAKES_ADDRESS_MAX;
 }
 
 pub(crate) fn bound_log() -> Options {
@@ -122,6 +124,10 @@ const FRAME_BYTES_MAX: usize = 4 << 20;
 const CONTROL_BYTES_MAX: usize = 1 << 20;
 const BULK_BYTES_MAX: usize = 16 << 20;
 const INBOX_BYTES_MAX: usize = 16 << 20;
+/// Connections of strangers that have not said who they are, and those of each peer's address: each is a
+/// descriptor, which `descriptors.rs` keeps for it.
+pub(crate) const HANDSHAKES_MAX: usize = 32;
+pub(crate) const HANDSHAKES_ADDRESS_MAX: usize = 16;
 /// As `TcpConfig` tells.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 

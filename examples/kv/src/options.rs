@@ -61,18 +61,19 @@ pub struct ServeOptions {
     )]
     pub request_bytes_max: u32,
     /// Clients served at a time; fewer when the process may not have so many descriptors open. With one
-    /// more, who has been idle longest gives way
+    /// more, who has been idle longest gives way; when nobody is, the address with the most
     #[arg(long, default_value_t = ServerLimits::default().clients_max)]
     pub clients_max: usize,
     /// Client connections of one address at a time [default: no limit]
     #[arg(long, value_name = "CLIENTS")]
     pub clients_per_address_max: Option<usize>,
     /// Requests and answers that all connections together may hold; when one needs more, the largest is
-    /// cut. 16 KiB for each of --clients-max at the least
+    /// cut. 16 KiB for each of --clients-max at the least. A client that sends more than a quarter of it
+    /// before it reads an answer gets an error behind those answers, and is cut
     #[arg(long, value_name = "BYTES", default_value_t = ServerLimits::default().clients_bytes_max)]
     pub clients_bytes_max: usize,
     /// How long a client may take for the rest of a request that it has begun, and to take its answers
-    /// (64 KiB of them, when they are more), before it is cut
+    /// (64 KiB of them, when they are more; as long as it sends as much it need not), before it is cut
     #[arg(
         long,
         value_name = "MS",

@@ -9,8 +9,11 @@
 //!   data: `PING`, `INFO`, `HELLO`. So an operator can always look. When it asks for data it needs a
 //!   seat, and somebody who is idle gives way: the one that holds the most beyond what is exempt, and
 //!   among equals the one that has been idle longest. Whoever says nothing drives nobody out, and
-//!   whoever was active a moment ago ([`IDLE_MIN`]) stays; then it is the newcomer that is told that
-//!   there is no place. A few may stand ([`STANDING_MAX`]); one more makes the longest idle of them go.
+//!   whoever was active a moment ago ([`IDLE_MIN`]) stays. But a crowd is active for as long as it likes:
+//!   when nobody is idle, the address with the most seats gives one, if that leaves it no fewer than the
+//!   newcomer's then has. Else it is the newcomer that is told that there is no place.
+//!   A few may stand ([`STANDING_MAX`]); one more makes one go of the address of which most stand, the
+//!   longest idle. So nobody is driven out by a crowd that knocks from elsewhere.
 //!
 //! Whoever is told to go counts until it has gone; those that need its bytes or its seat wait for
 //! that, and it waits for nothing.
@@ -59,6 +62,7 @@ pub(crate) struct Counts {
     pub(crate) gave_way: u64,
     pub(crate) rejected: u64,
     pub(crate) stalled: u64,
+    pub(crate) ahead: u64,
     pub(crate) idle: u64,
 }
 
@@ -133,8 +137,7 @@ impl Roster {
         }
         let is_seated = state.seated < self.limits.seats_max;
         if !is_seated && state.staying().filter(|(_, it)| !it.is_seated).count() >= STANDING_MAX {
-            let standing = state.staying().filter(|(_, it)| !it.is_seated);
-            let first = standing.min_by_key(|(_, it)| it.active).map(|(id, _)| id);
+            let first = state.first_to_stand_no_more(from);
             state.dismiss(first, Cut::Rejected);
         }
         state.addresses.insert(from, others + 1);
@@ -165,6 +168,7 @@ impl Roster {
             Cut::GaveWay => &mut counts.gave_way,
             Cut::Rejected => &mut counts.rejected,
             Cut::HalfRequest | Cut::Unread => &mut counts.stalled,
+            Cut::Ahead => &mut counts.ahead,
             Cut::Idle => &mut counts.idle,
         };
         *count += 1;
@@ -236,6 +240,11 @@ impl Place {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.roster.lock().members[&self.id].is_busy
+    }
+
     /// Whether it waits for the store from now on.
     pub(crate) fn set_busy(&self, is_busy: bool) {
         if let Some(member) = self.roster.lock().members.get_mut(&self.id) {
@@ -301,6 +310,7 @@ impl State {
         let Some(member) = self.members.get_mut(&id) else {
             return Seat::Wait(None);
         };
+        let from = member.from;
         if member.is_seated {
             return Seat::Taken;
         }
@@ -322,8 +332,36 @@ impl State {
             })
             .map(|(first, _)| first);
         let next = idle().map(|(_, it)| it.active + IDLE_MIN).min();
+        let first = first.or_else(|| self.first_of_the_largest(from));
         self.dismiss(first, Cut::GaveWay);
         Seat::Wait(next.filter(|_| first.is_none()))
+    }
+
+    /// Who gives its seat when nobody is idle: of the address that has the most, if it has so many more than
+    /// the newcomer's that it is left no fewer; whoever waits for nothing first, and the longest idle.
+    fn first_of_the_largest(&self, newcomer: IpAddr) -> Option<u64> {
+        let seats = counts(self.staying().filter(|(_, it)| it.is_seated));
+        let own = seats.get(&newcomer).copied().unwrap_or_default();
+        let most = *seats.values().max()?;
+        if most < own + 2 {
+            return None;
+        }
+        let theirs = |it: &Member| it.is_seated && seats.get(&it.from) == Some(&most);
+        let first = self.staying().filter(|(_, it)| theirs(it));
+        first
+            .min_by_key(|(_, it)| (it.is_busy, it.active))
+            .map(|(id, _)| id)
+    }
+
+    /// Who makes way for one more that stands, and comes from this address.
+    fn first_to_stand_no_more(&self, newcomer: IpAddr) -> Option<u64> {
+        let standing = || self.staying().filter(|(_, it)| !it.is_seated);
+        let mut addresses = counts(standing());
+        *addresses.entry(newcomer).or_default() += 1;
+        let most = addresses.values().max();
+        let theirs = standing().filter(|(_, it)| addresses.get(&it.from) == most);
+        let first = theirs.min_by_key(|(_, it)| it.active);
+        first.map(|(id, _)| id)
     }
 
     fn remove(&mut self, id: u64) {
@@ -341,6 +379,13 @@ impl State {
     }
 }
 
+/// How many there are of each address.
+fn counts<'a>(members: impl Iterator<Item = (u64, &'a Member)>) -> BTreeMap<IpAddr, usize> {
+    let mut counts = BTreeMap::new();
+    members.for_each(|(_, it)| *counts.entry(it.from).or_default() += 1);
+    counts
+}
+
 /// What each connection may hold, whatever the others hold.
 pub(crate) const EXEMPT_BYTES: usize = 16 * 1_024;
 /// Connections without a seat.
@@ -352,149 +397,4 @@ const IDLE_MIN: Duration = Duration::from_secs(1);
 const SEAT_PATIENCE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: RosterLimits = RosterLimits {
-        seats_max: 3,
-        bytes_max: 11 * EXEMPT_BYTES,
-        address_max: usize::MAX,
-    };
-
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-    type Member = (Place, oneshot::Receiver<Cut>);
-
-    /// So many members, that came a second apart.
-    fn members<const N: usize>(roster: &Arc<Roster>, start: Instant) -> [Member; N] {
-        std::array::from_fn(|at| {
-            let now = start + Duration::from_secs(at as u64);
-            roster.enter(HERE, now).unwrap()
-        })
-    }
-
-    fn room(roster: &Roster, place: &mut Place, bytes: usize) -> Room {
-        let room = roster.lock().room(place.id, bytes, LIMITS.bytes_max);
-        if let Room::Found = room {
-            place.bytes = bytes;
-        }
-        room
-    }
-
-    fn told(member: &mut Member) -> Option<Cut> {
-        member.1.try_recv().ok()
-    }
-
-    #[tokio::test]
-    async fn the_largest_holder_goes_for_bytes_and_a_small_one_never() {
-        let roster = Roster::new(LIMITS);
-        let [mut small, mut large, mut larger] = members(&roster, Instant::now());
-        let of = |units: usize| units * EXEMPT_BYTES;
-        assert!(matches!(room(&roster, &mut small.0, of(1)), Room::Found));
-        assert!(matches!(room(&roster, &mut large.0, of(4)), Room::Found));
-        assert!(matches!(room(&roster, &mut larger.0, of(5)), Room::Found));
-        // It would be the largest itself.
-        assert!(matches!(room(&roster, &mut large.0, of(6)), Room::None));
-        assert!(told(&mut large).is_none() && told(&mut larger).is_none());
-        // Somebody else is, and counts until it is gone.
-        let mut other = roster.enter(HERE, Instant::now()).unwrap();
-        assert!(matches!(room(&roster, &mut other.0, of(2)), Room::Soon));
-        assert!(matches!(told(&mut larger), Some(Cut::Bytes)));
-        assert!(matches!(room(&roster, &mut other.0, of(2)), Room::Soon));
-        assert_eq!(roster.counts().bytes, of(10));
-        drop(larger);
-        assert!(matches!(room(&roster, &mut other.0, of(2)), Room::Found));
-        // The small ones get theirs, from whoever holds more.
-        assert!(matches!(room(&roster, &mut large.0, of(8)), Room::Found));
-        let mut last = roster.enter(HERE, Instant::now()).unwrap();
-        assert!(matches!(room(&roster, &mut last.0, of(1)), Room::Soon));
-        assert!(matches!(told(&mut large), Some(Cut::Bytes)));
-        assert!(told(&mut small).is_none() && told(&mut other).is_none());
-        drop((small, large, other, last));
-        let (counts, state) = (roster.counts(), roster.lock());
-        assert_eq!((counts.connected, counts.bytes, state.seated), (0, 0, 0));
-        assert!(state.addresses.is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_seat_is_given_by_who_holds_much_then_by_who_is_idle_longest() {
-        let roster = Roster::new(LIMITS);
-        let start = Instant::now();
-        let [mut first, mut second, mut third, newcomer, mut silent] = members(&roster, start);
-        let later = start + Duration::from_secs(60);
-        let seat = |member: &Member, now| roster.lock().seat(member.0.id, now, LIMITS.seats_max);
-        // Whoever sits keeps its seat, and what is below the line is all the same.
-        assert!(matches!(seat(&first, later), Seat::Taken));
-        assert!(matches!(
-            room(&roster, &mut second.0, EXEMPT_BYTES),
-            Room::Found
-        ));
-        assert!(matches!(
-            room(&roster, &mut third.0, EXEMPT_BYTES + 1),
-            Room::Found
-        ));
-        // Nobody who was active a moment ago, and nobody whom the store keeps waiting.
-        for member in [&first, &second, &third] {
-            member.0.moved(later);
-        }
-        let too_early = later + IDLE_MIN - Duration::from_millis(1);
-        assert!(
-            matches!(seat(&newcomer, too_early), Seat::Wait(Some(when)) if when == later + IDLE_MIN)
-        );
-        for member in [&first, &second, &third] {
-            member.0.set_busy(true);
-        }
-        assert!(matches!(
-            seat(&newcomer, later + IDLE_MIN),
-            Seat::Wait(None)
-        ));
-        for (member, ago) in [(&first, 30), (&second, 40), (&third, 20)] {
-            member.0.set_busy(false);
-            member.0.moved(later - Duration::from_secs(ago));
-        }
-        assert!(matches!(seat(&newcomer, later), Seat::Wait(None)));
-        assert!(matches!(told(&mut third), Some(Cut::GaveWay)));
-        // One at a time: it is waited for.
-        assert!(matches!(seat(&newcomer, later), Seat::Wait(None)));
-        assert!(told(&mut first).is_none() && told(&mut second).is_none());
-        drop(third);
-        assert!(matches!(seat(&newcomer, later), Seat::Taken));
-        newcomer.0.moved(later);
-        assert!(matches!(seat(&silent, later), Seat::Wait(None)));
-        assert!(matches!(told(&mut second), Some(Cut::GaveWay)));
-        assert!(told(&mut first).is_none() && told(&mut silent).is_none());
-    }
-
-    #[tokio::test]
-    async fn some_may_stand_and_one_more_makes_the_longest_idle_go() {
-        let roster = Roster::new(LIMITS);
-        let mut all: [Member; LIMITS.seats_max + STANDING_MAX] = members(&roster, Instant::now());
-        let now = Instant::now() + Duration::from_secs(60);
-        all[LIMITS.seats_max].0.moved(now);
-        let _one_more = roster.enter(HERE, now).unwrap();
-        for (at, member) in all.iter_mut().enumerate() {
-            let goes = at == LIMITS.seats_max + 1;
-            assert_eq!(told(member).is_some(), goes, "{at}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_address_has_no_more_than_it_may_have() {
-        let roster = Roster::new(RosterLimits {
-            address_max: 2,
-            ..LIMITS
-        });
-        let enter = |address: &str| roster.enter(address.parse().unwrap(), Instant::now());
-        let one = enter("192.0.2.1").unwrap();
-        // The same, written otherwise.
-        let _two = enter("::ffff:192.0.2.1").unwrap();
-        assert!(enter("192.0.2.1").is_none());
-        let _other = enter("192.0.2.2").unwrap();
-        drop(one);
-        assert!(enter("192.0.2.1").is_some());
-        let _hosts = ["2001:db8::1", "2001:db8::2"].map(|address| enter(address).unwrap());
-        assert!(enter("2001:db8::3:0:0:1").is_none());
-        assert!(enter("2001:db8:0:1::1").is_some());
-        assert_eq!(roster.counts().rejected, 2);
-    }
-}
+mod tests;

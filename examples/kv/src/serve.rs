@@ -9,9 +9,7 @@ use std::{
     backtrace::{Backtrace, BacktraceStatus},
     collections::{BTreeMap, BTreeSet},
     error::Error,
-    io,
-    net::ToSocketAddrs,
-    panic,
+    io, panic,
     path::PathBuf,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
@@ -20,7 +18,7 @@ use std::{
 };
 
 use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
-use synod_transport::{Admit, BindError, ClusterId, Refused, Tcp};
+use synod_transport::{Admit, ClusterId, Refused, Tcp, shared_address};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
     net::TcpListener,
@@ -194,6 +192,7 @@ async fn start<D: Disk>(
     let boot = life.incarnation();
     let log = ThreadedLog::new(log);
     let transport = transport(options, identity, peers).await?;
+    let peers_at = transport.local_addr();
     let listener = TcpListener::bind(&options.resp)
         .await
         .map_err(part("--resp"))?;
@@ -202,11 +201,10 @@ async fn start<D: Disk>(
     let node = Node::start(life, node_config(options), log, transport);
     let group = group.open(&node).await.map_err(part("group"))?;
     let notice = format!(
-        "node {id} of {count}: {protocol}, RESP on {address}, peers on {peers}, life {boot}",
+        "node {id} of {count}: {protocol}, RESP on {address}, peers on {peers_at}, life {boot}",
         id = options.id,
         count = peers.len(),
         protocol = options.agreement.describe(peers.len() as u64),
-        peers = peers[&id],
     );
     Ok(Up {
         node,
@@ -292,17 +290,14 @@ fn peers(options: &ServeOptions) -> Result<BTreeMap<NodeId, String>, ServeError>
     if peers.len() != options.cluster.len() || !peers.contains_key(&NodeId(options.id)) {
         return Err(ServeError::Cluster(options.id));
     }
-    let mut at = BTreeMap::new();
-    for (id, address) in &peers {
-        if let Some(other) = at.insert(address, id.0) {
-            return Err(ServeError::SharedAddress {
-                address: address.clone(),
-                one: other,
-                two: id.0,
-            });
-        }
+    match shared_address(&peers) {
+        Some((one, two)) => Err(ServeError::SharedAddress {
+            address: peers[&two].clone(),
+            one: one.0,
+            two: two.0,
+        }),
+        None => Ok(peers),
     }
-    Ok(peers)
 }
 
 async fn transport<D: Disk>(
@@ -312,18 +307,12 @@ async fn transport<D: Disk>(
 ) -> Result<Tcp, ServeError> {
     let own = options.listen.as_ref();
     let own = own.unwrap_or_else(|| &peers[&NodeId(options.id)]);
-    let listen = own.to_socket_addrs().and_then(|mut addresses| {
-        addresses
-            .next()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
-    });
-    let mut config = identity.tcp(listen.map_err(cannot_listen(own))?, peers.clone());
+    // At the first of the name's addresses that is of this machine.
+    let listener = TcpListener::bind(own).await.and_then(TcpListener::into_std);
+    let mut config = identity.tcp(listener.map_err(cannot_listen(own))?, peers.clone());
     bound_transport(&mut config);
     config.admit = admit(identity, options.data.clone());
-    Tcp::bind(config).await.map_err(|error| match error {
-        BindError::Listen(error) => cannot_listen(own)(error),
-        other => part("peers")(other),
-    })
+    Tcp::bind(config).await.map_err(part("peers"))
 }
 
 /// As the identity says; and whoever reads of a disk that is not the known one reads what to do about it.

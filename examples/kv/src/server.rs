@@ -2,8 +2,8 @@
 
 use std::{
     io::{self, Write},
-    net::SocketAddr,
-    sync::Arc,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,11 +14,11 @@ use tokio::{
     task::{JoinSet, yield_now},
     time::Instant,
 };
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     connection::Connection,
-    cut::{Cut, NO_PLACE},
+    cut::{Cut, NO_PLACE_FOR_ADDRESS},
     framing::RequestLimits,
     info::Facts,
     limits::MemoryLimits,
@@ -137,6 +137,8 @@ pub struct Server<S> {
     roster: Arc<Roster>,
     started: Instant,
     address: SocketAddr,
+    /// Of lines about what happens to clients, by what that is.
+    lines: Mutex<LineLimit<&'static str>>,
 }
 
 impl<S: Store> Server<S> {
@@ -166,26 +168,27 @@ impl<S: Store> Server<S> {
             roster,
             started: Instant::now(),
             address: listener.local_addr()?,
+            lines: Mutex::new(LineLimit::new(LINES_MAX, LINES_WINDOW, LINES_KINDS_MAX)),
         });
         let mut connections = JoinSet::new();
-        let mut lines = LineLimit::new(LINES_MAX, LINES_WINDOW, 1);
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, from)) => match server.roster.enter(from.ip(), Instant::now()) {
                         Some((place, leave)) => {
                             let server = Arc::clone(&server);
-                            connections.spawn(server.serve(place, leave, stream, stop.clone()));
+                            let ends = server.serve(place, leave, (stream, from.ip()), stop.clone());
+                            connections.spawn(ends);
                             // Whoever had to go for it frees a descriptor before the next one comes.
                             yield_now().await;
                         }
-                        None => send_away(stream),
+                        None => server.turn_away(stream, from.ip()),
                     },
                     Err(error) => {
                         // Out of file descriptors, as a rule: they come back when others close. Until
                         // then each attempt fails at once, so it is tried in a while; and said now and
                         // then, as attempts may fail and succeed in turn.
-                        if let Some(suppressed) = lines.admit(server.started.elapsed(), ()) {
+                        if let Some(suppressed) = server.admit_line("accept") {
                             warn!(%error, suppressed, "a connection could not be accepted");
                         }
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -218,7 +221,7 @@ impl<S: Store> Server<S> {
         self: Arc<Self>,
         place: Place,
         leave: oneshot::Receiver<Cut>,
-        stream: TcpStream,
+        (stream, from): (TcpStream, IpAddr),
         mut stop: watch::Receiver<bool>,
     ) {
         let id = place.id();
@@ -235,8 +238,25 @@ impl<S: Store> Server<S> {
         if let Err(cut) = ended {
             connection.last_word(&cut);
             self.roster.count(&cut);
-            debug!(id, %cut, "a connection was cut");
+            if !cut.is_ours() {
+                debug!(id, %from, %cut, "a connection broke");
+            } else if let Some(suppressed) = self.admit_line(cut.kind()) {
+                info!(id, %from, %cut, suppressed, "a connection was cut");
+            }
         }
+    }
+
+    fn turn_away(&self, stream: TcpStream, from: IpAddr) {
+        send_away(stream);
+        if let Some(suppressed) = self.admit_line("of one address") {
+            info!(%from, suppressed, "a connection was sent away: --clients-per-address-max");
+        }
+    }
+
+    /// `Some`: write a line of this kind, and say how many were not written before it.
+    fn admit_line(&self, kind: &'static str) -> Option<u64> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.admit(self.started.elapsed(), kind)
     }
 }
 
@@ -246,7 +266,7 @@ fn send_away(stream: TcpStream) {
     // A new connection takes a line at once; if it does not, it is closed all the same.
     let _ = stream
         .into_std()
-        .and_then(|mut stream| stream.write_all(NO_PLACE));
+        .and_then(|mut stream| stream.write_all(NO_PLACE_FOR_ADDRESS));
 }
 
 impl Default for ServerLimits {
@@ -275,8 +295,9 @@ const CLIENTS_BYTES_MAX: usize = 48 << 20;
 const REQUEST_COPIES_MAX: usize = 4;
 /// What one client may send ahead of the answers that it does not read, of what all may hold.
 const AHEAD_PARTS: usize = 4;
-/// Lines about connections that could not be accepted, in each [`LINES_WINDOW`].
+/// Lines about connections that could not be accepted or were cut, of each kind and in each [`LINES_WINDOW`].
 const LINES_MAX: u32 = 3;
+const LINES_KINDS_MAX: usize = 16;
 const LINES_WINDOW: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -7,17 +7,21 @@
 //! | the client | what ends it |
 //! |---|---|
 //! | sends half a request | 64 KiB of it must come in each [`stall_max`](SocketLimits::stall_max) |
-//! | does not take its answers | 64 KiB of them must leave in each |
-//! | has vanished | the system's keepalive, after two minutes |
+//! | does not take its answers | 64 KiB of them must leave in each, or as much come in |
+//! | has vanished | the system's keepalive, or what it does not acknowledge, after two minutes |
 //! | says nothing | [`idle_max`](SocketLimits::idle_max), if there is one; see also `roster.rs` |
 //!
 //! A client may also write a long pipeline before it reads an answer. While answers wait for it to
 //! read, what it sends is taken in, up to [`ahead_bytes_max`](SocketLimits::ahead_bytes_max), so that
-//! it comes to its end and reads; beyond that neither moves, and the deadline above ends it.
+//! it comes to its end and reads. Beyond that its requests are dropped unread: it still comes to its end,
+//! finds behind the answers to what was taken in an error that says so, and is cut. From then on it must
+//! take answers: what it sends counts no more.
 
 use std::{future::ready, io, time::Duration};
 
 use bytes::BytesMut;
+#[cfg(target_os = "linux")]
+use rustix::net::sockopt::set_tcp_user_timeout;
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
 };
@@ -58,8 +62,10 @@ pub(crate) struct Socket {
     moved: Instant,
     /// The client sends nothing more.
     has_ended: bool,
-    /// Requests are being executed, so that an answer may have left in part.
+    /// An answer may have left in part, or have to be the next that leaves.
     is_answering: bool,
+    /// More came than is taken in ahead of the answers, and was dropped.
+    is_overrun: bool,
 }
 
 /// Whether the other end keeps up: so many bytes in so much time.
@@ -84,6 +90,7 @@ impl Socket {
             moved: Instant::now(),
             has_ended: false,
             is_answering: false,
+            is_overrun: false,
         }
     }
 
@@ -101,11 +108,15 @@ impl Socket {
         self.half = None;
     }
 
+    /// How much came ahead of the answers, when that was too much: what is not in the input was dropped.
+    pub(crate) fn overrun(&self) -> Option<usize> {
+        self.is_overrun.then_some(self.limits.ahead_bytes_max)
+    }
+
     /// Counts what this connection holds: its buffers, and so many bytes of requests and answers.
     ///
     /// # Errors
-    /// [`Cut::Bytes`]. Without a word to the client: what it asked for may have been done, and an
-    /// answer would have to say so.
+    /// [`Cut::Bytes`]
     pub(crate) async fn hold(&mut self, beside: usize) -> Result<(), Cut> {
         self.beside = beside;
         let buffers = self.input_allocated + self.output.capacity() + self.leaving;
@@ -165,6 +176,7 @@ impl Socket {
     /// # Errors
     /// [`Cut`]
     pub(crate) async fn put(&mut self, answer: &Answer, resp: Resp) -> Result<(), Cut> {
+        self.is_answering = true;
         for part in answer.parts(resp) {
             match part {
                 Part::Bytes(bytes) if bytes.len() > OUTPUT_BYTES_MAX => {
@@ -186,9 +198,11 @@ impl Socket {
     /// [`Cut`]
     pub(crate) async fn flush(&mut self) -> Result<(), Cut> {
         self.place.set_busy(false);
-        self.write_output().await?;
-        self.is_answering = false;
-        Ok(())
+        let written = self.write_output().await;
+        // Also if its client was waited for meanwhile.
+        self.place.set_busy(false);
+        self.is_answering &= written.is_err();
+        written
     }
 
     /// Closes so that the last answer arrives: to close a socket with unread bytes in it resets the
@@ -211,9 +225,12 @@ impl Socket {
     }
 
     /// Says why, where it would be taken for the answer to what the client waits for; without waiting
-    /// for it to listen.
+    /// for it to listen. Not while anything is executed: it may have been done, and a word would have to say
+    /// so.
     pub(crate) fn last_word(&mut self, cut: &Cut) {
-        if let Some(line) = cut.last_word().filter(|_| !self.is_answering) {
+        let has_asked = !self.input.is_empty() || self.beside > 0 || matches!(cut, Cut::Rejected);
+        let line = cut.last_word();
+        if let Some(line) = line.filter(|_| has_asked && !self.is_answering) {
             let _ = self.stream.try_write(line);
         }
     }
@@ -238,7 +255,7 @@ impl Socket {
             let wrote = tokio::select! {
                 biased;
                 wrote = self.stream.write(bytes) => wrote?,
-                () = ready(()) => self.write_and_read(bytes, pace).await?,
+                () = ready(()) => self.write_and_read(bytes, &mut pace).await?,
             };
             bytes = &bytes[wrote..];
             let now = Instant::now();
@@ -249,15 +266,23 @@ impl Socket {
     }
 
     /// Writes some of it when the client has made room, and reads until then. How much it wrote.
-    async fn write_and_read(&mut self, bytes: &[u8], pace: Pace) -> Result<usize, Cut> {
+    async fn write_and_read(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<usize, Cut> {
         self.place.set_busy(false);
-        let deadline = pace.since + self.limits.stall_max;
         loop {
-            let reads = !self.has_ended && self.input.len() < self.limits.ahead_bytes_max;
+            let ahead = self.input.len();
+            if !self.is_overrun && ahead >= self.limits.ahead_bytes_max {
+                (self.is_overrun, *pace) = (true, Pace::new(Instant::now()));
+            }
+            let reads = !self.has_ended;
             if reads {
                 self.make_room();
             }
             self.hold(self.beside).await?;
+            let deadline = pace.since + self.limits.stall_max;
+            // Whoever sends for ever leaves no moment in which nothing else is ready.
+            if self.is_overrun && Instant::now() >= deadline {
+                return Err(Cut::Ahead);
+            }
             let (mut reader, mut writer) = self.stream.split();
             let read = tokio::select! {
                 biased;
@@ -269,9 +294,16 @@ impl Socket {
                     }
                 },
                 read = reader.read_buf(&mut self.input), if reads => read?,
-                () = sleep_until(deadline) => return Err(Cut::Unread),
+                () = sleep_until(deadline) => {
+                    return Err(if self.is_overrun { Cut::Ahead } else { Cut::Unread });
+                }
             };
             self.took_in(read);
+            if self.is_overrun {
+                self.input.truncate(ahead);
+            } else {
+                pace.took(read, self.moved);
+            }
         }
     }
 
@@ -329,6 +361,9 @@ pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     set_tcp_keepintvl(stream, KEEPALIVE_EVERY)?;
     set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?;
     set_socket_keepalive(stream, true)?;
+    // It is not asked while answers are under way to it, which are sent again for a quarter of an hour.
+    #[cfg(target_os = "linux")]
+    set_tcp_user_timeout(stream, VANISHED_MS)?;
     Ok(())
 }
 
@@ -348,15 +383,19 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
+/// How long what was sent may stay unacknowledged: as long as a silent host is believed to be there.
+#[cfg(target_os = "linux")]
+const VANISHED_MS: u32 = 120_000;
 
 #[cfg(test)]
 mod tests {
     use rustix::net::sockopt::{
         socket_keepalive, tcp_keepcnt, tcp_keepidle, tcp_keepintvl, tcp_nodelay,
     };
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
+    use crate::roster::{Roster, RosterLimits};
 
     /// To watch a host vanish takes a network of one's own and two minutes; so it is looked at whether
     /// the system was asked to.
@@ -371,6 +410,45 @@ mod tests {
         let first = tcp_keepidle(&stream).unwrap();
         let more = tcp_keepintvl(&stream).unwrap() * tcp_keepcnt(&stream).unwrap();
         assert_eq!(first + more, Duration::from_secs(120));
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            rustix::net::sockopt::tcp_user_timeout(&stream).unwrap(),
+            120_000
+        );
+    }
+
+    /// Whoever has read its answers is idle, and gives its seat as others do, also if the server had to wait
+    /// until there was room for them.
+    #[tokio::test]
+    async fn who_was_waited_for_is_idle_afterwards() {
+        let small = |socket: &TcpSocket| {
+            socket.set_send_buffer_size(4_096).unwrap();
+            socket.set_recv_buffer_size(4_096).unwrap();
+        };
+        let (server, client) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
+        small(&server);
+        small(&client);
+        server.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = server.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = client.connect(address).await.unwrap();
+        let (stream, from) = listener.accept().await.unwrap();
+        let roster = Roster::new(RosterLimits {
+            seats_max: 1,
+            bytes_max: 1 << 20,
+            address_max: 1,
+        });
+        let (place, _leave) = roster.enter(from.ip(), Instant::now()).unwrap();
+        let limits = crate::server::ServerLimits::default().socket();
+        let mut socket = Socket::new(stream, place, limits);
+        socket.begin();
+        let answer = Answer::error("x".repeat(60_000));
+        socket.put(&answer, Resp::default()).await.unwrap();
+        assert!(socket.place.is_busy());
+        let mut read = vec![0; 60_003];
+        let (flushed, _) = tokio::join!(socket.flush(), client.read_exact(&mut read));
+        flushed.unwrap();
+        assert!(!socket.place.is_busy(), "it is idle");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(target_os = "linux")]
+use std::collections::VecDeque;
 use std::{
     future::{Future, pending},
-    io::ErrorKind,
     net::SocketAddr,
     time::Duration,
 };
@@ -20,7 +21,8 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
-    time::{Instant, timeout},
+    task::yield_now,
+    time::{Instant, sleep, timeout},
 };
 
 #[tokio::test]
@@ -55,7 +57,8 @@ async fn half_a_request_is_cut_and_told_so() {
             .write_all(&[whole, half.as_bytes()].concat())
             .await
             .unwrap();
-        let expected = "+PONG\r\n-ERR the rest of the request did not come in time\r\n";
+        let expected =
+            "+PONG\r\n-ERR the rest of the request did not come in time (--client-stall-ms)\r\n";
         assert_eq!(read_to_end(&mut socket).await, expected, "{half:?}");
     }
     // Whoever has asked for nothing stalls nothing.
@@ -77,30 +80,16 @@ async fn who_says_nothing_for_too_long_is_cut_where_that_is_asked_for() {
     until(&mut client, |info| info("idle_clients") == 1).await;
 }
 
-/// A client that writes before it reads needs somebody who reads before he has written.
+/// A client that writes before it reads needs somebody who reads before he has written. With the usual limits.
 #[tokio::test]
 async fn a_pipeline_is_taken_in_before_any_answer_is_read() {
-    let limits = ServerLimits {
-        clients_bytes_max: 256 << 20,
-        ..ServerLimits::default()
-    };
-    let (address, _stop) = serve(Local::default(), limits).await;
-    let key = [b'k'; 60];
-    let value = [b'v'; 100];
-    let mut setter = connect(address).await;
-    assert_eq!(call(&mut setter, &[b"SET", &key, &value]).await, "OK");
-
-    // Small buffers, so that what is under way lies with the server.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_send_buffer_size(16 << 10).unwrap();
-    socket.set_recv_buffer_size(16 << 10).unwrap();
-    let mut socket = socket.connect(address).await.unwrap();
-    let request = [b"*2\r\n$3\r\nGET\r\n$60\r\n", &key[..], b"\r\n"].concat();
+    let (address, _stop) = serve(Local::default(), ServerLimits::default()).await;
+    let (mut setter, request, answer) = pair(address, 40, 100).await;
+    let mut socket = narrow(address).await;
     timeout(PATIENCE, socket.write_all(&request.repeat(PIPELINE)))
         .await
         .expect("all of it is taken")
         .unwrap();
-    let answer = [b"$100\r\n", &value[..], b"\r\n"].concat();
     let mut read = vec![0; answer.len() * 1_000];
     for _ in 0..PIPELINE / 1_000 {
         timeout(PATIENCE, socket.read_exact(&mut read))
@@ -111,6 +100,107 @@ async fn a_pipeline_is_taken_in_before_any_answer_is_read() {
     }
     // Its memory is given back with the answers.
     until(&mut setter, |info| info("client_bytes") < 64 << 10).await;
+}
+
+/// It comes to its end, and finds behind the answers to what was taken in why there are no more.
+#[tokio::test]
+async fn a_pipeline_that_is_too_long_ends_with_an_error() {
+    let limits = ServerLimits::default();
+    let (address, _stop) = serve(Local::default(), limits).await;
+    let (mut setter, request, answer) = pair(address, 100, 300).await;
+    let mut socket = narrow(address).await;
+    timeout(PATIENCE, socket.write_all(&request.repeat(PIPELINE)))
+        .await
+        .expect("it comes to its end")
+        .unwrap();
+    let mut read = Vec::new();
+    timeout(PATIENCE, socket.read_to_end(&mut read))
+        .await
+        .expect("closed")
+        .unwrap();
+    let answers = read.chunks_exact(answer.len());
+    let answered = answers.take_while(|one| *one == answer).count();
+    let ahead_max = limits.clients_bytes_max / 4;
+    assert!(
+        (ahead_max / request.len()..PIPELINE).contains(&answered),
+        "{answered}"
+    );
+    let told = String::from_utf8_lossy(&read[answered * answer.len()..]);
+    assert_eq!(
+        told,
+        format!(
+            "-ERR more than {ahead_max} bytes came before the answers were read (a quarter of --clients-bytes-max): \
+             this request and all behind it were not done\r\n"
+        )
+    );
+    until(&mut setter, |info| {
+        (info("ahead_clients"), info("stalled_clients")) == (1, 0)
+    })
+    .await;
+}
+
+/// Whoever never reads is cut all the same, and counted as what it is.
+#[tokio::test]
+async fn who_sends_ahead_for_ever_is_cut() {
+    let limits = ServerLimits {
+        clients_max: 8,
+        clients_bytes_max: 4 << 20,
+        ..stalls()
+    };
+    let (address, _stop) = serve(Local::default(), limits).await;
+    let (mut setter, request, _) = pair(address, 40, 100).await;
+    let mut socket = narrow(address).await;
+    let sends = async {
+        let many = request.repeat(1_000);
+        while socket.write_all(&many).await.is_ok() {}
+    };
+    timeout(PATIENCE, sends).await.expect("cut");
+    until(&mut setter, |info| info("ahead_clients") == 1).await;
+}
+
+/// Whoever sends keeps its pace, also while it does not read: on a slow network a long pipeline takes a while.
+#[tokio::test]
+async fn who_sends_slowly_before_it_reads_is_not_cut() {
+    let limits = ServerLimits {
+        stall_max: LONG,
+        ..ServerLimits::default()
+    };
+    let (address, _stop) = serve(Local::default(), limits).await;
+    let (mut setter, request, answer) = pair(address, 100, 2_000).await;
+    let mut socket = narrow(address).await;
+    let (mut sent, begun) = (0, Instant::now());
+    let piece = request.repeat(1_000);
+    while begun.elapsed() < LONG + LONG / 2 {
+        socket.write_all(&piece).await.unwrap();
+        sent += 1_000;
+        sleep(LONG / 20).await;
+    }
+    let text = setter.info().await.unwrap();
+    assert_eq!(info_field(&text, "stalled_clients"), Some("0"));
+    let mut read = vec![0; answer.len()];
+    for _ in 0..sent {
+        let answered = timeout(PATIENCE, socket.read_exact(&mut read)).await;
+        answered.expect("answers").unwrap();
+        assert!(read == answer);
+    }
+}
+
+/// A pair is set: by whom, what asks for it, and what is the answer.
+async fn pair(address: SocketAddr, key: usize, value: usize) -> (Client, Vec<u8>, Vec<u8>) {
+    let (key, value) = (vec![b'k'; key], vec![b'v'; value]);
+    let mut setter = connect(address).await;
+    assert_eq!(call(&mut setter, &[b"SET", &key, &value]).await, "OK");
+    let bulk = |bytes: &[u8]| [format!("${}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+    let request = [b"*2\r\n$3\r\nGET\r\n", &*bulk(&key)].concat();
+    (setter, request, bulk(&value))
+}
+
+/// Small buffers, so that what is under way lies with the server.
+async fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(16 << 10).unwrap();
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    socket.connect(address).await.unwrap()
 }
 
 /// The newest is served, and whoever has been idle longest gives way; but only to one that asks for
@@ -154,6 +244,65 @@ async fn when_seats_run_out_the_idle_give_way_and_not_the_newest() {
     );
 }
 
+/// A crowd of one address holds all seats, is active without a pause, and goes on knocking at the door. Whoever
+/// comes from elsewhere looks for as long as it likes, and gets a seat when it asks for data. All of 127.0.0.0/8
+/// is loopback on Linux.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_crowd_keeps_nobody_out_who_comes_from_elsewhere() {
+    let limits = ServerLimits {
+        clients_max: 3,
+        ..ServerLimits::default()
+    };
+    let (address, _stop) = serve(Local::default(), limits).await;
+    let mut seated = Vec::new();
+    for _ in 0..3 {
+        let mut socket = connect_from([127, 0, 0, 2], address).await;
+        let _pong = ping(&mut socket).await;
+        seated.push(socket);
+    }
+    let active = tokio::spawn(async move {
+        // Whoever gave way is gone, and the others go on.
+        while !seated.is_empty() {
+            for mut socket in std::mem::take(&mut seated) {
+                if ping(&mut socket).await {
+                    seated.push(socket);
+                }
+            }
+        }
+    });
+    let knocks = tokio::spawn(async move {
+        let mut crowd = VecDeque::new();
+        loop {
+            crowd.push_back(connect_from([127, 0, 0, 2], address).await);
+            if crowd.len() > 40 {
+                crowd.pop_front();
+            }
+            yield_now().await;
+        }
+    });
+    let mut operator = connect(address).await;
+    let mut rejected = 0;
+    while rejected < 500 {
+        assert_eq!(call(&mut operator, &[b"PING"]).await, "PONG");
+        until(&mut operator, |info| {
+            let more = info("rejected_connections") > rejected;
+            rejected = info("rejected_connections");
+            more
+        })
+        .await;
+        let text = operator.info().await.unwrap();
+        assert_eq!(info_field(&text, "displaced_clients"), Some("0"));
+    }
+    assert!(!active.is_finished());
+    assert_eq!(call(&mut operator, &[b"SET", b"k", b"v"]).await, "OK");
+    let text = operator.info().await.unwrap();
+    assert_eq!(info_field(&text, "displaced_clients"), Some("1"));
+    assert_eq!(call(&mut operator, &[b"GET", b"k"]).await, "v");
+    knocks.abort();
+    active.abort();
+}
+
 /// Whoever waits for the store is not idle; so the newcomer is told that there is no place.
 #[tokio::test]
 async fn when_nobody_is_idle_the_newest_is_told_so_and_may_still_look() {
@@ -195,7 +344,7 @@ async fn an_address_has_no_more_connections_than_it_may_have() {
     let mut third = TcpStream::connect(address).await.unwrap();
     assert_eq!(
         read_to_end(&mut third).await,
-        "-ERR max number of clients reached\r\n"
+        "-ERR this address has as many clients as one may have (--clients-per-address-max)\r\n"
     );
     drop(second);
     until(&mut first, |info| info("connected_clients") == 1).await;
@@ -249,13 +398,12 @@ async fn when_bytes_run_out_the_largest_holder_goes() {
             break;
         }
     }
-    let mut buffer = [0; 1];
-    let cut = timeout(PATIENCE, largest.read(&mut buffer))
-        .await
-        .expect("cut");
-    assert!(
-        matches!(&cut, Ok(0)) || cut.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+    // Nothing of what it asked was done, and it is told so.
+    assert_eq!(
+        read_to_end(&mut largest).await,
+        "-ERR all clients together would hold more than --clients-bytes-max: nothing of this request was done\r\n"
     );
+    let mut buffer = [0; 1];
     for mut other in others {
         other.write_all(b"y\r\n").await.unwrap();
         let read = timeout(PATIENCE, other.read_exact(&mut buffer)).await;
@@ -327,6 +475,21 @@ fn stalls() -> ServerLimits {
     }
 }
 
+#[cfg(target_os = "linux")]
+async fn connect_from(from: [u8; 4], address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// Whether it is answered.
+#[cfg(target_os = "linux")]
+async fn ping(socket: &mut TcpStream) -> bool {
+    let mut pong = [0; 7];
+    let asked = socket.write_all(b"*1\r\n$4\r\nPING\r\n").await;
+    asked.is_ok() && socket.read_exact(&mut pong).await.is_ok()
+}
+
 async fn connect(address: SocketAddr) -> Client {
     Client::connect(address).await.unwrap()
 }
@@ -369,4 +532,6 @@ async fn read_to_end(socket: &mut TcpStream) -> String {
 
 const PIPELINE: usize = 200_000;
 const SHORT: Duration = Duration::from_millis(200);
+/// Longer than this machine may pause.
+const LONG: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);

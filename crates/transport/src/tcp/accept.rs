@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// Accepts until the listener is closed. The connections' tasks end with this one.
@@ -45,6 +45,8 @@ pub(crate) async fn accept_peers(shared: Arc<Shared>) {
                 let ip = address.ip().to_canonical();
                 let place = handshakes.take(ip, shared.is_peers(ip));
                 connections.spawn(receive_from(shared.clone(), stream, address, place));
+                // Whoever had to go for it frees a descriptor before the next one comes.
+                yield_now().await;
             }
             // Out of descriptors, most likely: it passes, and trying at full speed would not help.
             Some(Err(error)) => {

@@ -144,14 +144,27 @@ impl TcpConfig {
         if let Some((name, _)) = limits.into_iter().find(|(_, holds)| !holds) {
             return Err(BindError::Limit { name });
         }
-        let mut at = BTreeMap::new();
-        for (two, address) in &self.peers {
-            if let Some(one) = at.insert(address, *two) {
-                return Err(BindError::SharedAddress { one, two: *two });
-            }
+        match shared_address(&self.peers) {
+            Some((one, two)) => Err(BindError::SharedAddress { one, two }),
+            None => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// Two nodes that are said to be at one address, if there are any, as far as the texts tell: an
+/// address may be written in several ways, and a name in capitals or not. Whether two names lead to one
+/// address shows only when they are dialed.
+#[must_use]
+pub fn shared_address(peers: &BTreeMap<NodeId, String>) -> Option<(NodeId, NodeId)> {
+    let mut at = BTreeMap::new();
+    let mut twice = peers.iter().filter_map(|(two, address)| {
+        let address = match address.parse::<SocketAddr>() {
+            Ok(address) => SocketAddr::new(address.ip().to_canonical(), address.port()).to_string(),
+            Err(_) => address.to_ascii_lowercase(),
+        };
+        at.insert(address, *two).map(|one| (one, *two))
+    });
+    twice.next()
 }
 
 impl fmt::Debug for TcpConfig {
@@ -189,3 +202,29 @@ pub enum BindError {
 
 /// A day: beyond it a wait is a mistake, and adding it to an instant might fail.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_may_be_written_in_several_ways() {
+        let shared = |addresses: [&str; 3]| {
+            let peers = (1..).map(NodeId).zip(addresses.map(str::to_owned));
+            shared_address(&peers.collect())
+        };
+        let first_and_last = Some((NodeId(1), NodeId(3)));
+        for (one, two) in [
+            ("10.0.0.1:7000", "10.0.0.1:7000"),
+            ("[::1]:7000", "[0:0::1]:7000"),
+            ("10.0.0.1:7000", "[::ffff:10.0.0.1]:7000"),
+            ("node-1.Example:7000", "NODE-1.example:7000"),
+        ] {
+            assert_eq!(shared([one, "10.0.0.2:7000", two]), first_and_last, "{one}");
+        }
+        assert_eq!(
+            shared(["10.0.0.1:7000", "10.0.0.1:7001", "10.0.0.10:7000"]),
+            None
+        );
+    }
+}

@@ -38,6 +38,13 @@ pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
                     backoff.reset();
                 }
             }
+            Ok(Err(DialError::Refused(Refused::Oneself))) => {
+                count(&shared.counters.refused_by_peers);
+                tell!(
+                    shared, warn, "own_address", source, peer = %id, address = %peer.address,
+                    "the address of a peer leads to this node, or to another that runs under its name"
+                );
+            }
             Ok(Err(DialError::Refused(reason))) => {
                 count(&shared.counters.refused_by_peers);
                 tell!(shared, warn, "refused_by_peer", source, peer = %id, %reason, "refused by a peer");

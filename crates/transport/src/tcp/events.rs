@@ -9,6 +9,7 @@
 //! | `peer_came` | info | a peer has connected: it can be heard |
 //! | `peer_left` | info | a peer's connection has ended |
 //! | `refused_by_peer` | warn | a peer does not want to talk to this node, and why |
+//! | `own_address` | warn | the address of a peer leads to this node, or to another that runs under its name |
 //! | `hello_refused` | warn | this node does not want to talk to whoever said hello, and why |
 //! | `peer_twice` | error | a later life of a peer came while the earlier one lives: its disk was copied |
 //! | `own_twin` | error | a peer has met another life of this node: its disk was copied |

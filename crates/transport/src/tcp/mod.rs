@@ -15,7 +15,7 @@ mod sendqueue;
 mod shared;
 mod status;
 
-pub use config::{Admit, BindError, Listen, TcpConfig};
+pub use config::{Admit, BindError, Listen, TcpConfig, shared_address};
 pub use status::{PeerStatus, Status};
 
 use crate::{Lane, NodeId, Parcel, Transport, frame};

@@ -2,10 +2,11 @@
 //!
 //! Whoever has a place and says nothing is as old as the crowd that it belongs to, and whoever comes
 //! and speaks needs its place for one round trip. So where there is none left the newest takes that of
-//! the oldest: of the same address if that has all it may have, else of the address that has most.
+//! the oldest: of the same address if that has all it may have, else of the address that has most, and
+//! among several that have as many, of all of theirs.
 //! Addresses of peers have places of their own, which no stranger takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -63,8 +64,8 @@ impl Places {
         if held.count(holder) >= self.address_max {
             held.displace(|other| other == holder);
         } else if !is_peers && held.strangers().count() >= self.strangers_max {
-            let largest = held.largest_stranger();
-            held.displace(|other| Some(other) == largest);
+            let largest = held.largest_strangers();
+            held.displace(|other| largest.contains(&other));
         }
         let number = held.next;
         held.next += 1;
@@ -108,12 +109,14 @@ impl Held {
         holders.filter(|holder| matches!(holder, Holder::Stranger(_)))
     }
 
-    fn largest_stranger(&self) -> Option<Holder> {
+    /// The strangers of which none has more places: all that have as many as the one that has most.
+    fn largest_strangers(&self) -> BTreeSet<Holder> {
         let mut counts = BTreeMap::<Holder, usize>::new();
         self.strangers()
             .for_each(|holder| *counts.entry(holder).or_default() += 1);
-        let largest = counts.into_iter().max_by_key(|(_, count)| *count);
-        largest.map(|(holder, _)| holder)
+        let most = counts.values().copied().max();
+        counts.retain(|_, count| Some(*count) == most);
+        counts.into_keys().collect()
     }
 
     /// Takes the oldest of these places.
@@ -180,6 +183,22 @@ mod tests {
         assert!(!is_displaced(&three) && !is_displaced(&four));
         drop((one, two, three, four, peers));
         assert!(places.lock().places.is_empty());
+    }
+
+    /// Which address is the higher says nothing about who has been there for longer.
+    #[test]
+    fn among_addresses_that_have_as_many_the_oldest_goes() {
+        let places = Places::new(4, 3);
+        let two = |last| [(); 2].map(|()| places.take(v4(last), false));
+        let (first, second) = (two(1), two(2));
+        let _newest = places.take(v4(3), false);
+        assert_eq!(displaced(&first), [0]);
+        assert_eq!(displaced(&second), [] as [usize; 0]);
+        // A crowd in which each has an address of its own makes the oldest of it go, not the highest.
+        let places = Places::new(3, 3);
+        let crowd = [9, 7, 8].map(|last| places.take(v4(last), false));
+        let _newest = places.take(v4(200), false);
+        assert_eq!(displaced(&crowd), [0]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{PATIENCE, PROGRAM, ask, connect, number, show, start_by};
+use super::{PATIENCE, PROGRAM, ask, connect, identity::until_told, number, show, start_by};
 
 /// All seats are taken by clients that say nothing, send half of something, or do not read; and a new
 /// one is served, on leader and follower alike.
@@ -47,6 +47,8 @@ pub(super) async fn serves_the_honest(protocol: Protocol) {
         {
             assert!(Instant::now() < deadline, "node {id} waits for ever");
         }
+        // Whoever looks after the node reads which setting it was.
+        until_told(&cluster, id, "(--client-stall-ms)").await;
         drop(bad);
     }
 }

@@ -15,8 +15,10 @@ mod heavy;
 mod identity;
 mod listeners;
 mod majority;
+mod redis_py;
 mod slow;
 mod stopped;
+mod strangers;
 
 use std::{
     collections::BTreeMap,
@@ -69,6 +71,21 @@ macro_rules! tests {
             #[tokio::test]
             async fn a_crowd_of_bad_clients_does_not_keep_an_honest_one_out() {
                 super::crowd::serves_the_honest(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn what_no_node_can_say_ends_no_cluster_and_locks_nobody_out() {
+                super::strangers::say_what_no_node_can(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn half_hellos_keep_no_node_out_that_comes_back() {
+                super::strangers::say_half_a_hello(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn redis_py_sets_and_gets_with_its_defaults() {
+                super::redis_py::sets_and_gets(Protocol::$variant).await;
             }
 
             #[tokio::test]
