@@ -36,7 +36,7 @@ impl Stratum {
         }
     }
 
-    /// What [`get`](Self::get) gives, and nothing else: each stratum has one encoding.
+    /// The stratum of which [`get`](Self::get) gives this byte, if there is one: each has one encoding.
     pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
         if byte <= Self::UNSYNCHRONIZED.0 {
             Some(Self(byte))

@@ -256,7 +256,7 @@ async fn a_snapshot_that_is_received_is_told() {
     }
 }
 
-/// Both sides tell that a snapshot waits for space, and its holder tells when it waits no longer.
+/// Both sides tell that a snapshot waits for space, and its holder tells when it gives up keeping the log for it.
 #[tokio::test]
 async fn a_snapshot_that_waits_for_space_is_told() {
     let (heard, _guard) = Heard::listen();

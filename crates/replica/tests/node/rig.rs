@@ -34,7 +34,7 @@ pub(crate) enum NextSnapshot {
 }
 
 impl Counter {
-    /// One that `hold` stops until something is sent, or can be no more.
+    /// One that `hold` stops until something is sent, or the sender is dropped.
     pub(crate) fn held() -> (Self, mpsc::Sender<()>) {
         let (let_go, held) = mpsc::channel();
         let held = Some(held);

@@ -232,7 +232,7 @@ impl Exchange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PeerError {
-    /// An interval ends before it begins, or a number stands for nothing.
+    /// An interval ends before it begins, or the stratum or the scale is unknown.
     #[error("the reply makes no sense")]
     Malformed,
     /// It answers another request, or one that was given up.

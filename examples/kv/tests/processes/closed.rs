@@ -31,12 +31,10 @@ pub(crate) async fn ends_when_its_disk_fails(protocol: Protocol) {
         );
     }
     assert_eq!(status(&mut cluster, broken).await, ExitStatus::Storage);
-    let log = fs::read_to_string(cluster.log(broken)).unwrap();
-    let last = log.lines().last().unwrap();
+    let why = last_words(&cluster, broken);
     assert!(
-        last.starts_with("kv: this node serves nothing any more: storage failed")
-            && last.ends_with("a sync that was to fail"),
-        "{log}"
+        why.starts_with("storage failed") && why.ends_with("a sync that was to fail"),
+        "{why}"
     );
     write_until_acknowledged(&cluster, other, "after").await;
     cluster.set_arguments(broken, &[]);
@@ -75,12 +73,8 @@ pub(crate) async fn ends_when_its_snapshot_makes_no_sense(protocol: Protocol) {
         status_of_itself(&mut cluster, broken).await,
         ExitStatus::Machine
     );
-    let log = fs::read_to_string(cluster.log(broken)).unwrap();
-    let last = log.lines().last().unwrap();
-    assert!(
-        last.starts_with("kv: this node serves nothing any more: the machine cannot go on: "),
-        "{log}"
-    );
+    let why = last_words(&cluster, broken);
+    assert!(why.starts_with("the machine cannot go on: "), "{why}");
     write_until_acknowledged(&cluster, other, "after").await;
 }
 
@@ -93,6 +87,14 @@ pub(crate) async fn status_of_itself(cluster: &mut Cluster, id: u64) -> ExitStat
         sleep(POLL_EVERY).await;
     }
     status(cluster, id).await
+}
+
+/// Why a node says that it ended, in the last line of its log.
+pub(crate) fn last_words(cluster: &Cluster, id: u64) -> String {
+    let log = fs::read_to_string(cluster.log(id)).unwrap();
+    let last = log.lines().last();
+    let why = last.and_then(|last| last.strip_prefix("kv: this node serves nothing any more: "));
+    why.unwrap_or_else(|| panic!("{log}")).to_owned()
 }
 
 /// What a supervisor sees.

@@ -1,4 +1,4 @@
-//! A medium without space: what a log says that it takes it takes, and what it does not take leaves nothing.
+//! A full medium: a log takes what it has promised to take, and a record that it refuses leaves nothing behind.
 
 use super::LogStore;
 use super::rig::{Rig, put};
