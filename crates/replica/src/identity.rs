@@ -59,7 +59,7 @@ use state::{FOUNDING_BYTES_MAX, LifeId, Pin, State};
 /// assert_eq!((first.hello().boot, second.hello().boot), (1, 2));
 /// assert_eq!(first.hello().disk, second.hello().disk);
 /// assert_eq!(second.life().map(|life| life.incarnation()), Some(2));
-/// assert_eq!(second.life(), None);
+/// assert!(second.life().is_none());
 /// # Ok::<(), synod_replica::IdentityError>(())
 /// ```
 pub struct Identity<D: Disk>(Arc<Shared<D>>);

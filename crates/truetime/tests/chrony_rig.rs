@@ -78,7 +78,7 @@ impl Daemon {
         }
     }
 
-    /// Waits until it answers, synchronised or not; `None` if it ends without.
+    /// Waits until it answers, synchronised or not; `None` if it ends without, or goes on without its port.
     fn answers(&self, source: &Chrony<SystemClocks>) -> Option<()> {
         let started = SystemClocks::new().local();
         while source.tracking().is_err() {
@@ -90,11 +90,13 @@ impl Daemon {
         Some(())
     }
 
-    /// Lets a while pass; `false` if it ends in it.
+    /// Lets a while pass; `false` if it ends in it, or says that a port was taken before it came: it serves on
+    /// without that one.
     #[must_use]
     fn lives_on(&self, pause: Duration) -> bool {
         loop {
             match self.log.recv_timeout(pause) {
+                Ok(line) if line.contains("Could not open") => return false,
                 Ok(_) => {}
                 Err(end) => return end == RecvTimeoutError::Timeout,
             }
@@ -125,15 +127,8 @@ impl Rig {
 
     /// With a line of its own in the configuration of each.
     fn with(of_server: &str, of_client: &str) -> Option<Self> {
-        let Some(program) = chronyd() else {
-            // Past the harness, which shows the output of a test only if it fails.
-            let _ = writeln!(
-                io::stderr(),
-                "SKIPPED a test with chronyd: it is not installed (Debian: apt-get install chrony)"
-            );
-            return None;
-        };
-        // A port may be taken between the choice and the use: then a daemon ends at once.
+        let program = chronyd()?;
+        // A port may be taken between the choice and the use: then a daemon ends at once, or does without it.
         (0..3)
             .find_map(|_| Self::attempt(program, of_server, of_client))
             .or_else(|| panic!("chronyd does not start"))
@@ -177,13 +172,21 @@ impl Rig {
 
 /// Its name, if it is there; ordinary users do not always look for it where it is.
 fn chronyd() -> Option<&'static str> {
-    ["chronyd", "/usr/sbin/chronyd"]
+    let found = ["chronyd", "/usr/sbin/chronyd"]
         .into_iter()
         .find(|program| {
             let mut version = Command::new(program);
             version.arg("-v").stdout(Stdio::null());
             version.status().is_ok()
-        })
+        });
+    if found.is_none() {
+        // Past the harness, which shows the output of a test only if it fails.
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED a test with chronyd: it is not installed (Debian: apt-get install chrony)"
+        );
+    }
+    found
 }
 
 fn user() -> String {
@@ -216,6 +219,21 @@ fn contains_the_clock(sample: &Sample) -> bool {
     let slack = after - before + after / 1000;
     let wall_then = wall.earlier(before);
     sample.interval.widen(slack).contains(wall_then)
+}
+
+/// It lives on without a port that somebody else took before it came: the rig tries others.
+#[test]
+fn a_daemon_without_its_port_is_not_waited_for() {
+    let Some(program) = chronyd() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let configuration = format!("port 0\ncmdport {port}\n");
+    let daemon = Daemon::start(program, folder.path(), "client", &configuration);
+    let source = asker(port).with_timeout(Duration::from_millis(50));
+    assert_eq!(daemon.answers(&source), None);
 }
 
 #[test]
