@@ -287,7 +287,7 @@ async fn control_first<N: Network>(post: &mut Post<N>) -> Outcome {
         let letter = post.recv(TWO, deadline).await;
         assert!(
             letter.is_some(),
-            "a message on the control lane never comes behind bulk"
+            "control came behind all of the bulk that waited, or was lost"
         );
     }
     // Only what the system holds stands in front of control; the rest of bulk comes behind it.
