@@ -21,13 +21,17 @@ impl Ballot {
         round: 0,
         node: NodeId(0),
     };
-    /// The last round that may be used. A message with a later one is nonsense, so that no peer can
-    /// use the rounds up.
-    pub const ROUND_MAX: u64 = u64::MAX >> 8;
-    /// A message whose round is further above what this node has stored is taken for a lost one. No
-    /// honest history gets there, each round costing a campaign and a write; without it one message
-    /// of the last round would end a group for ever.
-    pub const LEAP_MAX: u64 = 1 << 32;
+    /// The last round that may be used; a message with a later one is nonsense. Two bits are left, so
+    /// that a driver can store what kind of value it is in one word with the round of its origin.
+    pub const ROUND_MAX: u64 = u64::MAX >> 2;
+    /// A message whose round is further above what this node has stored is not believed, see
+    /// [`Leap`](crate::Leap); without that one message of the last round would end a group for ever.
+    ///
+    /// Large enough that no honest history gets there, each round costing a campaign and a write:
+    /// with ten campaigns a second and no leader all the while it takes three years. Small enough
+    /// that whoever would use the rounds up waits for 2^32 writes, one after the other, as with Raft's
+    /// terms.
+    pub const LEAP_MAX: u64 = 1 << 30;
 
     /// Whether this is too far above a ballot that is stored.
     pub(crate) fn is_leap_from(self, stored: Self) -> bool {

@@ -10,7 +10,7 @@ pub struct Counters {
     /// two values in one ballot and slot.
     pub malformed: u64,
     /// Messages of a round more than [`Ballot::LEAP_MAX`](crate::Ballot::LEAP_MAX) above the stored
-    /// one: as good as lost.
+    /// one, see [`Leap`](crate::Leap).
     pub leaps: u64,
     /// Messages that make no sense in this role, most of them late.
     pub out_of_role: u64,

@@ -9,8 +9,8 @@ use crate::promises::Page;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{
-    Ballot, Binding, Echo, Instant, Message, NodeId, Paxos, Replicate, Slot, Snapshot, StepDown,
-    Value, election, teach,
+    Ballot, Binding, Echo, Instant, Leap, Message, NodeId, Paxos, Replicate, Slot, Snapshot,
+    StepDown, Value, election, teach,
 };
 
 /// Which message is for which role, and the rules about ballots that come before every role's own.
@@ -33,7 +33,8 @@ impl Paxos {
         }
         // From what is durable: whoever would climb must wait for a write each time.
         if message.ballot().is_leap_from(common.promise_persisted) {
-            count(&mut common.counters.leaps);
+            self.handle_leap(now, from, message.ballot());
+            mark.check(&self.common, &self.duty);
             return;
         }
         common.heard = common.heard.max(message.ballot());
@@ -43,6 +44,27 @@ impl Paxos {
             Message::Echo(message) => self.deliver_echo(now, from, message),
         }
         mark.check(&self.common, &self.duty);
+    }
+
+    /// The message is as good as lost. But a node without a leader may be the one that was left
+    /// behind: whatever became of the others' rounds, it must be able to come to them, or they to it.
+    /// So it climbs, no further than one message could have brought it anyway.
+    fn handle_leap(&mut self, now: Instant, from: NodeId, ballot: Ballot) {
+        let common = &mut self.common;
+        let stored = common.promise_persisted;
+        count(&mut common.counters.leaps);
+        common.leap = Some(Leap {
+            from,
+            ballot,
+            stored,
+        });
+        let reach = Ballot {
+            round: stored.round.saturating_add(Ballot::LEAP_MAX),
+            node: from,
+        };
+        if reach > common.promised && !self.duty.hears_leader(&self.common, now) {
+            self.change_role(now, Step::follow(reach, None));
+        }
     }
 
     /// What a leader says is for followers.

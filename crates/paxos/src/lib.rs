@@ -176,7 +176,8 @@
 //!   that is not heard is always safe.
 //! - *A message of a round more than [`Ballot::LEAP_MAX`] above the stored one is taken for a lost
 //!   one*: a message may always be lost. Smaller leaps are taken, since a node may have been away
-//!   for years, and to climb by them costs a write each.
+//!   for years, and to climb by them costs a write each. A node that hears no leader climbs by one
+//!   when it hears of more ([`Leap`]): to promise a ballot is always safe.
 //! - *A node with a write under way does not campaign, one with a slow or full disk waits longer; a
 //!   leader steps down whose disk stalls, or is full while another has room, or that hears no phase-2
 //!   quorum with room and does not hear all*: not leading is always safe.
@@ -308,7 +309,7 @@ pub use recover::Recovered;
 pub use role::Role;
 pub use slot::{Chosen, Kind, Position, Slot, Value, Vote};
 pub use snapshot::{Configuration, Snapshot};
-pub use status::{PeerState, PeerStatus, Status};
+pub use status::{Leap, PeerState, PeerStatus, Status};
 pub use step::StepDown;
 pub use stop::Stop;
 

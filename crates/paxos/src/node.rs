@@ -8,9 +8,9 @@ use crate::outbox::Outbox;
 use crate::output::WriteSeq;
 use crate::pace::Pace;
 use crate::{
-    Ballot, Binding, Config, Configuration, Counters, DiskHealth, Echo, Fetch, Instant, NodeId,
-    Output, Position, ReadId, Receipt, Refusal, Replicate, Slot, Snapshot, State, StepDown, Stop,
-    Value, Write,
+    Ballot, Binding, Config, Configuration, Counters, DiskHealth, Echo, Fetch, Instant, Leap,
+    NodeId, Output, Position, ReadId, Receipt, Refusal, Replicate, Slot, Snapshot, State, StepDown,
+    Stop, Value, Write,
 };
 
 /// What a node knows in every role: what it was told at its start, what it has promised and voted
@@ -54,6 +54,8 @@ pub(crate) struct Common {
     /// Why it last ceased to lead.
     pub(crate) stepped_down: Option<StepDown>,
     pub(crate) counters: Counters,
+    /// The last message of a round that was too far above.
+    pub(crate) leap: Option<Leap>,
 }
 
 /// The write that left and is not durable yet. There is one at most.
@@ -100,6 +102,7 @@ impl Common {
             stop_told: false,
             stepped_down: None,
             counters: Counters::default(),
+            leap: None,
             config,
         };
         common.reset_election(now);
@@ -325,6 +328,7 @@ impl Common {
         self.election_deadline = Instant::ZERO;
         self.pace.forget_time();
         self.counters = Counters::default();
+        self.leap = None;
         self.stepped_down = None;
         self.write_seq = 0;
         if let Some(write) = &mut self.in_flight {

@@ -29,8 +29,25 @@ pub struct Status {
     pub cache_bytes: usize,
     /// Why it last ceased to lead, in the life of this value; `None` if it never did.
     pub stepped_down: Option<StepDown>,
+    /// The last [`Leap`], in the life of this value; how many there were is in
+    /// [`Counters::leaps`](crate::Counters::leaps).
+    pub leap: Option<Leap>,
     /// A leader's view of the others; empty for everyone else.
     pub peers: Vec<PeerStatus>,
+}
+
+/// A message of a round more than [`Ballot::LEAP_MAX`] above the one stored here. It is taken for a
+/// lost one. If no leader is heard either, this node promises the last round within reach besides, and
+/// so comes to any round in as many writes as whoever brought the others there had to wait for: what
+/// cannot be believed at once locks nobody out for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Leap {
+    /// Who said it.
+    pub from: NodeId,
+    /// What it said.
+    pub ballot: Ballot,
+    /// What was stored here then.
+    pub stored: Ballot,
 }
 
 /// A leader's view of one peer.
@@ -77,6 +94,7 @@ impl Paxos {
             start: self.common.log.start().slot,
             cache_bytes: self.common.log.cache_bytes(),
             stepped_down: self.common.stepped_down,
+            leap: self.common.leap,
             peers: self.peer_statuses(),
         }
     }

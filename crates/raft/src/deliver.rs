@@ -9,7 +9,7 @@ use crate::leader::Leader;
 use crate::node::Common;
 use crate::role::Duty;
 use crate::step::Step;
-use crate::{Binding, Echo, Instant, LogId, Message, NodeId, Raft, Replicate, Term};
+use crate::{Binding, Echo, Instant, Leap, LogId, Message, NodeId, Raft, Replicate, Term};
 
 impl Raft {
     /// A message arrived. What no correct peer would send is ignored and counted.
@@ -28,7 +28,8 @@ impl Raft {
             return;
         }
         if is_leap(common, message.term()) {
-            count(&mut common.counters.leaps);
+            self.handle_leap(now, from, message.term());
+            mark.check(&self.common, &self.duty);
             return;
         }
         match message {
@@ -37,6 +38,20 @@ impl Raft {
             Message::Echo(message) => self.deliver_echo(now, from, message),
         }
         mark.check(&self.common, &self.duty);
+    }
+
+    /// The message is as good as lost. But a node without a leader may be the one that was left
+    /// behind: whatever became of the others' terms, it must be able to come to them, or they to it.
+    /// So it climbs, no further than one message could have brought it anyway.
+    fn handle_leap(&mut self, now: Instant, from: NodeId, term: Term) {
+        let common = &mut self.common;
+        let (stored, _) = common.vote_persisted();
+        count(&mut common.counters.leaps);
+        common.leap = Some(Leap { from, term, stored });
+        if !self.duty.hears_leader(&self.common, now) {
+            let reach = Term(stored.0.saturating_add(Term::LEAP_MAX));
+            self.enter(now, reach, None);
+        }
     }
 
     fn deliver_replicate(&mut self, now: Instant, from: NodeId, message: Replicate) {

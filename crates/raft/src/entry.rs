@@ -10,9 +10,10 @@ impl Term {
     /// in it does not campaign again: terms never wrap.
     pub const MAX: Self = Self(u64::MAX - 1);
 
-    /// A message whose term is further above what this node has stored is taken for a lost one, and
-    /// counted. No honest history gets there, each term costing an election and a write; without it
-    /// one message of the last term would end a group for ever.
+    /// A message whose term is further above what this node has stored is not believed, and counted:
+    /// see [`Leap`](crate::Leap). No honest history gets there, each term costing an election and a
+    /// write; without it one message of the last term would end a group for ever. With it whoever
+    /// would end one waits for 2^32 writes, one after the other.
     pub const LEAP_MAX: u64 = 1 << 32;
 
     /// The term after this one, if there is one left.

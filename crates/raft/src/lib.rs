@@ -134,7 +134,8 @@
 //!   refusing is always safe.
 //! - *A message of a term more than [`Term::LEAP_MAX`] above the stored one is taken for a lost one*:
 //!   a message may always be lost. Smaller leaps are taken, since a node may have been away for
-//!   years, and to climb by them costs a write each.
+//!   years, and to climb by them costs a write each. A node that hears no leader climbs by one when it
+//!   hears of more ([`Leap`]): to enter a term without a vote is always safe.
 //! - *A node with a write under way does not campaign, one with a slow or full disk waits longer*:
 //!   not campaigning is always safe; [`Raft::handle_disk`] bounds the wait.
 //! - *A leader steps down whose disk stalls ([`Config::write_stall_max`]), or is full while a
@@ -248,7 +249,7 @@ pub use read::ReadId;
 pub use recover::Recovered;
 pub use role::Role;
 pub use snapshot::Snapshot;
-pub use status::{PeerState, PeerStatus, Status};
+pub use status::{Leap, PeerState, PeerStatus, Status};
 pub use step::StepDown;
 pub use stop::Stop;
 pub use time::Instant;

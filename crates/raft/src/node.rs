@@ -8,8 +8,8 @@ use crate::output::WriteSeq;
 use crate::pace::Pace;
 use crate::quorum::Quorum;
 use crate::{
-    Binding, Config, Counters, DiskHealth, Echo, Index, Instant, LogId, Membership, NodeId, Output,
-    ReadId, Receipt, Refusal, Replicate, Snapshot, StepDown, Stop, Term, Write,
+    Binding, Config, Counters, DiskHealth, Echo, Index, Instant, Leap, LogId, Membership, NodeId,
+    Output, ReadId, Receipt, Refusal, Replicate, Snapshot, StepDown, Stop, Term, Write,
 };
 
 /// What a node knows in every role: it stays when the role ends. A method of a role takes this and
@@ -48,6 +48,8 @@ pub(crate) struct Common {
     /// Why it last ceased to lead.
     pub(crate) stepped_down: Option<StepDown>,
     pub(crate) counters: Counters,
+    /// The last message of a term that was too far above.
+    pub(crate) leap: Option<Leap>,
 }
 
 /// The write that left and is not durable yet. There is one at most.
@@ -88,6 +90,7 @@ impl Common {
             stop_told: false,
             stepped_down: None,
             counters: Counters::default(),
+            leap: None,
             config,
         };
         common.reset_election(now);
@@ -290,6 +293,7 @@ impl Common {
         self.election_deadline = Instant::ZERO;
         self.pace.forget_time();
         self.counters = Counters::default();
+        self.leap = None;
         self.stepped_down = None;
         self.write_seq = 0;
         if let Some(write) = &mut self.in_flight {

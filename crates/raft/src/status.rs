@@ -29,8 +29,25 @@ pub struct Status {
     pub cache_bytes: usize,
     /// Why it last ceased to lead, in the life of this value; `None` if it never did.
     pub stepped_down: Option<StepDown>,
+    /// The last [`Leap`], in the life of this value; how many there were is in
+    /// [`Counters::leaps`](crate::Counters::leaps).
+    pub leap: Option<Leap>,
     /// A leader's view of the others; empty for everyone else.
     pub peers: Vec<PeerStatus>,
+}
+
+/// A message of a term more than [`Term::LEAP_MAX`] above the one stored here. It is taken for a lost
+/// one. If no leader is heard either, this node enters the last term within reach besides, and so
+/// comes to any term in as many writes as whoever brought the others there had to wait for: what
+/// cannot be believed at once locks nobody out for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Leap {
+    /// Who said it.
+    pub from: NodeId,
+    /// What it said.
+    pub term: Term,
+    /// What was stored here then.
+    pub stored: Term,
 }
 
 /// A leader's view of one peer.
@@ -80,6 +97,7 @@ impl Raft {
             start: common.log.start().index,
             cache_bytes: common.log.cache_bytes(),
             stepped_down: common.stepped_down,
+            leap: common.leap,
             peers: match &self.duty {
                 Duty::Leader(leader) => leader.peers.iter().map(PeerStatus::of).collect(),
                 _ => Vec::new(),

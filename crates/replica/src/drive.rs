@@ -302,6 +302,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
                 };
                 self.events.look(now, self.id, seen);
                 self.events.look_at(now, self.id, &engine.core.peers);
+                self.events.look_at_leaps(now, self.id, &engine.core);
             }
         }
         let closed = self.closed.clone();

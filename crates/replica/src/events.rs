@@ -17,6 +17,7 @@
 //! | `peer_waits` | warn | a peer that reads a snapshot here has no space for the rest |
 //! | `peer_left_behind` | warn | log that a peer will need was cut: it must begin anew |
 //! | `peer_forgot` | warn | the disk of a peer lost what it acknowledged: it has stopped for good |
+//! | `peer_leapt` | warn | a peer speaks in a term or round too far above the one stored here to be believed |
 //! | `snapshot_damaged` | warn | a peer got a snapshot of this node damaged; it is verified here |
 //! | `name_used` | error | another life of this node proposes in its name: what this one does may be refused |
 //! | `slow_sync` | warn | syncs begin to take longer than [`SLOW_SYNC`]; then at most once a minute the worst |
@@ -36,7 +37,7 @@ use synod_transport::{LineLimit, NodeId};
 use synod_wal::GroupId;
 
 use crate::closed::Closed;
-use crate::protocol::{Epoch, PeerStatus, Role, StepDown};
+use crate::protocol::{CoreStatus, Epoch, Leap, PeerStatus, Role, StepDown};
 use crate::time::Instant;
 
 /// Something that a person waits for.
@@ -101,6 +102,9 @@ pub(crate) enum Event {
     PeerForgot {
         peer: NodeId,
     },
+    PeerLeapt {
+        leap: Leap,
+    },
     NameUsed {
         incarnation: u64,
     },
@@ -148,6 +152,7 @@ impl Event {
             Self::PeerLeftBehind { .. } => "peer_left_behind",
             Self::SnapshotDamaged { .. } => "snapshot_damaged",
             Self::PeerForgot { .. } => "peer_forgot",
+            Self::PeerLeapt { .. } => "peer_leapt",
             Self::NameUsed { .. } => "name_used",
             Self::SlowSync { .. } => "slow_sync",
             Self::FastSync { .. } => "fast_sync",
@@ -177,6 +182,7 @@ impl Event {
             | Self::PeerWaits { .. }
             | Self::PeerLeftBehind { .. }
             | Self::PeerForgot { .. }
+            | Self::PeerLeapt { .. }
             | Self::SnapshotDamaged { .. }
             | Self::SlowSync { .. }
             | Self::DiskFull => Level::Warn,
@@ -244,6 +250,19 @@ impl fmt::Display for Event {
                 f,
                 "{peer} does not hold what it acknowledged: its disk lost it, and it has stopped for good"
             ),
+            Self::PeerLeapt { leap } => {
+                let Leap {
+                    from,
+                    epoch,
+                    stored,
+                } = leap;
+                write!(
+                    f,
+                    "{from} speaks in {epoch}, too far above {stored}, which is stored here: ignored, and only \
+                     approached when no leader is heard. Nobody comes there by elections: it was led there, or \
+                     another speaks in its name"
+                )
+            }
             Self::NameUsed { incarnation } => write!(f, "life {incarnation} {NAME_USED}"),
             Self::FastSync { after, worst } => write!(
                 f,
@@ -280,6 +299,8 @@ pub(crate) struct Events {
     followed: Option<NodeId>,
     /// The peers that have forgotten, as was told.
     forgot: Vec<NodeId>,
+    /// How many messages had leapt when somebody last looked.
+    leaps: u64,
     /// That the group has stopped was told.
     pub(crate) closed: bool,
 }
@@ -291,6 +312,7 @@ impl Events {
             seen: Seen::default(),
             followed: None,
             forgot: Vec::new(),
+            leaps: 0,
             closed: false,
         }
     }
@@ -300,6 +322,9 @@ impl Events {
             Event::PeerWaits { peer, .. }
             | Event::PeerLeftBehind { peer }
             | Event::PeerForgot { peer }
+            | Event::PeerLeapt {
+                leap: Leap { from: peer, .. },
+            }
             | Event::SnapshotDamaged { peer, .. } => Some(*peer),
             _ => None,
         };
@@ -334,6 +359,16 @@ impl Events {
                 self.forgot.push(peer.id);
                 self.tell(now, Some(group), &Event::PeerForgot { peer: peer.id });
             }
+        }
+    }
+
+    /// Tells of messages that leapt: of the last of those that came since the last look.
+    pub(crate) fn look_at_leaps(&mut self, now: Instant, group: GroupId, core: &CoreStatus) {
+        let before = std::mem::replace(&mut self.leaps, core.leaps);
+        if let Some(leap) = core.leap
+            && before != core.leaps
+        {
+            self.tell(now, Some(group), &Event::PeerLeapt { leap });
         }
     }
 

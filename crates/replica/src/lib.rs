@@ -120,8 +120,8 @@ pub use log::{
 pub use machine::{Applying, Failure, Outcome, Reason, StateMachine, Ticket};
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{
-    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
-    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
+    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Leap,
+    Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
 };
 pub use status::{Peer, Status, StatusWatch};
 pub use task::{Completion, Piece, SnapshotName, Task};

@@ -164,8 +164,23 @@ pub struct CoreStatus {
     pub stepped_down: Option<StepDown>,
     /// Its peers, when it leads.
     pub peers: Vec<PeerStatus>,
-    /// Messages ignored because they made no sense.
+    /// Messages ignored because they made no sense, those that leapt among them.
     pub ignored: u64,
+    /// How many messages leapt.
+    pub leaps: u64,
+    /// The last of them.
+    pub leap: Option<Leap>,
+}
+
+/// A message of an epoch too far above the one stored here to be believed: no honest history leads there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leap {
+    /// Who said it.
+    pub from: NodeId,
+    /// What it said.
+    pub epoch: Epoch,
+    /// What was stored here then.
+    pub stored: Epoch,
 }
 
 /// How the disk under a group does, as its driver measures it.

@@ -51,6 +51,9 @@ pub struct Status {
     pub requests: usize,
     /// Frames and messages ignored because they made no sense.
     pub ignored: u64,
+    /// Those of them whose term or round was too far above the one stored here to be believed. While they
+    /// come, somebody may be locked out, or speaks in a peer's name.
+    pub leaps: u64,
     /// Snapshots taken here.
     pub snapshots_taken: u64,
     /// Snapshots received whole from a peer.
@@ -140,6 +143,7 @@ impl Status {
             transport: Arc::default(),
             requests: 0,
             ignored: 0,
+            leaps: 0,
             snapshots_taken: 0,
             snapshots_received: 0,
             snapshots_failed: 0,
@@ -172,6 +176,7 @@ impl Status {
             transport: around.transport.clone(),
             requests: engine.requests,
             ignored: engine.frames_ignored + engine.core.ignored,
+            leaps: engine.core.leaps,
             snapshots_taken: engine.snapshots_taken,
             snapshots_received: engine.snapshots_received,
             snapshots_failed: engine.snapshots_failed,

@@ -77,6 +77,13 @@ fn n4_a_stored_snapshot_does_not_leap() {
     assert_eq!(error, RecoverError::BallotOutOfRange);
 }
 
+/// N4: whoever would use the rounds up waits for so many writes, one after the other.
+#[test]
+fn n4_to_climb_to_the_end_takes_2_32_writes() {
+    let steps = Ballot::ROUND_MAX.div_ceil(Ballot::LEAP_MAX);
+    assert!(steps >= 1 << 32, "{steps}");
+}
+
 /// B3: a log without a promise must not start as if nothing was promised; nor any other storage
 /// that contradicts itself.
 #[test]

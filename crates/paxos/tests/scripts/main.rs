@@ -146,6 +146,7 @@ mod tests {
         i8_vote_of_another_ballot
         i9_promise_counted_twice
         i9_vote_counted_twice
+        n4_climb
         n4_leap
         v_chosen_value_replaced
         v_far_promise

@@ -113,6 +113,13 @@ fn n4_a_stored_snapshot_does_not_leap() {
     assert_eq!(error, RecoverError::TermOutOfRange);
 }
 
+/// N4: whoever would use the terms up waits for so many writes, one after the other.
+#[test]
+fn n4_to_climb_to_the_end_takes_2_32_writes() {
+    let steps = Term::MAX.0.div_ceil(Term::LEAP_MAX);
+    assert!(steps >= 1 << 32, "{steps}");
+}
+
 /// C7: a write is looked at once in an election timeout, so a shorter bound would not be kept.
 #[test]
 fn c7_a_stall_is_not_shorter_than_an_election_timeout() {

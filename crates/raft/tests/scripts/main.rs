@@ -164,6 +164,7 @@ mod tests {
         g6_full_quorum_keeps_a_leader
         g6_laggard_has_room
         h2_lost_append
+        n4_climb
         n4_leap
         v_ack_of_the_whole_log
         v_committed_entry_replaced

@@ -137,6 +137,13 @@ fn every_event_is_in_the_table() {
         Event::PeerLeftBehind { peer },
         Event::SnapshotDamaged { index, peer },
         Event::PeerForgot { peer },
+        Event::PeerLeapt {
+            leap: Leap {
+                from: peer,
+                epoch,
+                stored: epoch,
+            },
+        },
         Event::NameUsed { incarnation: 1 },
         Event::SlowSync { took },
         Event::FastSync {

@@ -6,7 +6,7 @@
 //! | vote | ballot's round | its node | origin's round, and the kind | origin's node |
 //! | start, snapshot, position | origin's round | its node | | |
 //!
-//! The kind is in the top byte of its word: 0 no-op, 1 commands, 2 configuration.
+//! The kind is in the top two bits of its word: 0 no-op, 1 commands, 2 configuration.
 //!
 //! A ballot under which a node happens to hold a value is its own affair; the origin names the
 //! value on every node alike. So votes on disk have both, and what the runtime compares has the
@@ -21,8 +21,8 @@ use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use super::records::append_all;
 use super::{
-    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,
-    PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
+    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Leap,
+    Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
@@ -209,6 +209,12 @@ impl Protocol for Paxos {
                 })
                 .collect(),
             ignored: ignored(self.counters()),
+            leaps: self.counters().leaps,
+            leap: status.leap.map(|leap| Leap {
+                from: NodeId(leap.from.0),
+                epoch: epoch(leap.ballot),
+                stored: epoch(leap.stored),
+            }),
         }
     }
 
@@ -442,8 +448,8 @@ fn untag(tag: &Tag) -> [u64; 4] {
     std::array::from_fn(|_| words.next().unwrap_or_default())
 }
 
-/// Rounds end below the top byte, which is the kind's.
-const KIND_SHIFT: u32 = 56;
+/// Rounds end below the top two bits, which are the kind's.
+const KIND_SHIFT: u32 = paxos::Ballot::ROUND_MAX.trailing_ones();
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use super::records::append_all;
 use super::{
-    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership,
+    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Leap,
     OTHER_BYTES_MAX, Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role,
     StepDown, bounded::at_most,
 };
@@ -198,6 +198,12 @@ impl Protocol for Raft {
                 })
                 .collect(),
             ignored: ignored(self.counters()),
+            leaps: self.counters().leaps,
+            leap: status.leap.map(|leap| Leap {
+                from: NodeId(leap.from.0),
+                epoch: Epoch::of_round(leap.term.0),
+                stored: Epoch::of_round(leap.stored.0),
+            }),
         }
     }
 

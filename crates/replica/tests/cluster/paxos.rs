@@ -376,7 +376,7 @@ impl PaxosRules {
                     let [round, node, packed, origin_node] = words(tag);
                     let held = Held {
                         origin: ballot(packed & Ballot::ROUND_MAX, origin_node),
-                        kind: match packed >> 56 {
+                        kind: match packed >> 62 {
                             0 => ValueKind::Noop,
                             1 => ValueKind::Command,
                             _ => ValueKind::Configuration,

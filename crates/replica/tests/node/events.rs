@@ -2,18 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use synod_replica::sim::SimDisk;
-use synod_replica::{Group, GroupId, Node, NodeConfig, NodeId, Outcome, Reason, Role, Status};
-use synod_transport::MemoryNetwork;
+use synod_replica::{
+    Configured, Group, GroupId, Node, NodeConfig, NodeId, Outcome, Protocol, Reason, Role, Status,
+};
+use synod_transport::{Lane, MemoryNetwork, Parcel, Transport};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::config;
 use super::heard::Heard;
 use super::rig::{Counter, NEVER, alone, rejected, start, three};
+use super::{config, heartbeat};
 
 #[tokio::test]
 async fn elections_snapshots_and_the_end_are_told() {
@@ -236,6 +239,49 @@ async fn a_leader_that_was_held_up_is_deposed() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("it follows n"), "{told:?}");
 }
+
+/// Whoever sees to a node reads who speaks in a term that nobody can have come to, and is not flooded with it.
+/// The node itself goes on, and one message leads it no further than one may.
+#[tokio::test]
+async fn a_term_that_nobody_can_have_come_to_is_told() {
+    let (heard, _guard) = Heard::listen();
+    let network = MemoryNetwork::new();
+    let counter = Counter::default();
+    let (_node, group) = open(&network, &SimDisk::new(1), 1, 1 << 20, counter).await;
+    let (mut stranger, last) = (network.join(NodeId(2)), u64::MAX >> 2);
+    let begun = Instant::now();
+    for said in 1..=20 {
+        let (mut head, mut bodies) = (GroupId(1).0.to_le_bytes().to_vec(), Vec::new());
+        head.push(MESSAGE);
+        encode(&config(1, 3), &heartbeat(2, last), &mut head, &mut bodies);
+        stranger.send(NodeId(1), Lane::Control, Parcel::from(Bytes::from(head)));
+        stranger.flush();
+        until(&group, |status| status.leaps == said).await;
+    }
+    let (told, windows) = (heard.of("peer_leapt"), 1 + begun.elapsed().as_secs() / 10);
+    let lines = told.len();
+    assert!(
+        (1..=5 * windows).contains(&(lines as u64)),
+        "{lines} lines: {told:?}"
+    );
+    let words = format!("n2 speaks in {last}");
+    assert!(told.iter().all(|line| line.contains(&words)), "{told:?}");
+    assert!(told[0].contains(", too far above 0"), "{told:?}");
+    let term = group.status().term;
+    assert!((1 << 30..=20 << 32).contains(&term), "{term}");
+}
+
+fn encode<C: Configured>(
+    _of: &C,
+    message: &<C::Protocol as Protocol>::Message,
+    head: &mut Vec<u8>,
+    bodies: &mut Vec<Bytes>,
+) {
+    <C::Protocol as Protocol>::encode(message, head, bodies);
+}
+
+/// The first byte of a frame that carries what the protocol says.
+const MESSAGE: u8 = 0;
 
 /// A follower that was away is given a snapshot, and tells of it.
 #[tokio::test]

@@ -10,10 +10,20 @@
 #[cfg(feature = "raft")]
 #[path = "."]
 mod raft {
-    use synod_replica::raft::{Config, NodeId};
+    use synod_replica::raft::{Config, Index, Message, NodeId, Replicate, Term};
 
     pub(crate) fn config(id: u64, nodes: u64) -> Config {
         Config::new(NodeId(id), (1..=nodes).map(NodeId))
+    }
+
+    /// What a node says that leads.
+    pub(crate) fn heartbeat(_leader: u64, term: u64) -> Message {
+        Message::Replicate(Replicate::Heartbeat {
+            term: Term(term),
+            round: 1,
+            commit: Index(0),
+            matched: Index(0),
+        })
     }
 
     mod closed;
@@ -31,11 +41,22 @@ mod raft {
 #[cfg(feature = "paxos")]
 #[path = "."]
 mod paxos {
-    use synod_replica::paxos::{Config, NodeId, Quorums};
+    use synod_replica::paxos::{Ballot, Config, Message, NodeId, Quorums, Replicate, Slot};
 
     pub(crate) fn config(id: u64, nodes: u64) -> Config {
         let nodes = (1..=nodes).map(NodeId);
         Config::new(NodeId(id), Quorums::majority(nodes).unwrap())
+    }
+
+    /// What a node says that leads.
+    pub(crate) fn heartbeat(leader: u64, round: u64) -> Message {
+        let node = NodeId(leader);
+        Message::Replicate(Replicate::Heartbeat {
+            ballot: Ballot { round, node },
+            round: 1,
+            chosen: Slot(0),
+            through: Slot(0),
+        })
     }
 
     mod closed;

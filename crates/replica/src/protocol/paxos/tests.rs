@@ -109,7 +109,7 @@ fn tags_are_as_the_table_says() {
     let Op::Put { index, tag, body } = put(&written) else {
         panic!()
     };
-    let golden = *b"\x05\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\x01\x04\0\0\0\0\0\0\0";
+    let golden = *b"\x05\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\x40\x04\0\0\0\0\0\0\0";
     assert_eq!((index, tag.0), (9, golden));
     let body = Bytes::copy_from_slice(body);
     assert_eq!(vote(Slot { index, tag, body }), written);
@@ -123,6 +123,34 @@ fn tags_are_as_the_table_says() {
     };
     let golden = *b"\x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     assert_eq!(tag.0, golden);
+}
+
+/// They are in one word.
+#[test]
+fn the_last_round_leaves_room_for_the_kind() {
+    let kinds = [
+        paxos::Kind::Noop,
+        paxos::Kind::Command,
+        paxos::Kind::Configuration,
+    ];
+    for kind in kinds {
+        let last = ballot(paxos::Ballot::ROUND_MAX, 4);
+        let value = paxos::Value {
+            kind,
+            origin: last,
+            body: Bytes::new(),
+        };
+        let written = paxos::Vote {
+            slot: paxos::Slot(9),
+            ballot: last,
+            value,
+        };
+        let Op::Put { index, tag, .. } = put(&written) else {
+            panic!()
+        };
+        let body = Bytes::new();
+        assert_eq!(vote(Slot { index, tag, body }), written);
+    }
 }
 
 fn encoded(message: &Message) -> Bytes {
