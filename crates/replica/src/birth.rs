@@ -32,7 +32,7 @@ pub struct Birth {
 }
 
 impl Birth {
-    /// A node that is founded on no group yet: which groups it opens is not checked.
+    /// A node that is founded on no group yet, and opens none.
     #[must_use]
     pub const fn new(cluster: ClusterId, node: NodeId) -> Self {
         Self {
@@ -42,8 +42,7 @@ impl Birth {
         }
     }
 
-    /// With this group among those it is founded on. Once there is one, a group that is not among them
-    /// is not opened.
+    /// With this group among those it is founded on. One that is not among them is not opened.
     #[must_use]
     pub fn group(mut self, group: GroupId, config: &impl Configured) -> Self {
         self.groups.insert(group, config.founding());
@@ -69,10 +68,9 @@ impl Birth {
         }
     }
 
-    /// What this group was founded on; `None` when nothing is known of any.
-    pub(crate) fn of(&self, group: GroupId) -> Option<&str> {
-        let founded = self.groups.get(&group).map(String::as_str);
-        (!self.groups.is_empty()).then(|| founded.unwrap_or("nothing"))
+    /// What this group was founded on.
+    pub(crate) fn of(&self, group: GroupId) -> &str {
+        self.groups.get(&group).map_or("nothing", String::as_str)
     }
 }
 
@@ -96,5 +94,45 @@ mod tests {
         assert_eq!(digest(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(digest(b"a"), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(digest(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    /// A directory and its peers know it by these words and numbers. The numbers were computed by another
+    /// implementation.
+    #[cfg(all(feature = "raft", feature = "paxos"))]
+    #[test]
+    fn golden_foundings() {
+        use crate::{paxos, raft};
+
+        let node = paxos::NodeId;
+        let raft = raft::Config::new(raft::NodeId(1), [3, 1, 2].map(raft::NodeId));
+        let paxos = |quorums: Result<_, _>| paxos::Config::new(node(1), quorums.unwrap());
+        let majority = paxos(paxos::Quorums::majority([1, 2, 3].map(node)));
+        let weights = [(1, 2), (2, 1), (3, 1)].map(|(id, weight)| (node(id), weight));
+        let weighted = paxos(paxos::Quorums::weighted(weights, 3, 2));
+        let grid = paxos(paxos::Quorums::grid([[1, 4], [2, 3]].map(|row| row.map(node))));
+        let bare = || Birth::new(ClusterId(7), NodeId(1));
+        let births = [
+            (bare(), "formats 1", 0xda82_c875_b566_5d68),
+            (
+                bare().group(GroupId(2), &majority).group(GroupId(1), &raft),
+                "group 1: raft, voters 1, 2, 3; group 2: paxos, acceptors 1, 2, 3, phase 1 by 2, phase 2 by 2; \
+                 formats 1",
+                0x9a6c_f906_1546_db71,
+            ),
+            (
+                bare().group(GroupId(1), &weighted),
+                "group 1: paxos, acceptors 1 (weight 2), 2, 3, phase 1 by 3, phase 2 by 2; formats 1",
+                0x1033_96ba_9b0e_a8f1,
+            ),
+            (
+                bare().group(GroupId(1), &grid),
+                "group 1: paxos, acceptors in rows (1 4), (2 3); formats 1",
+                0x8d77_94b6_c93f_1538,
+            ),
+        ];
+        for (birth, words, digest) in births {
+            assert_eq!(birth.founding(), words);
+            assert_eq!(birth.digest().digest, digest, "{words}");
+        }
     }
 }

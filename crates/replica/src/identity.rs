@@ -28,11 +28,11 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use synod_transport::{DiskId, Hello, NodeId, Refused};
+use synod_transport::{ClusterId, DiskId, Hello, NodeId, Refused};
 use synod_wal::{Disk, Mark};
 
 use crate::birth::Birth;
-use crate::life::Life;
+use crate::life::{Born, Life};
 
 mod file;
 mod forget;
@@ -42,7 +42,7 @@ mod state;
 pub use forget::{ForgetError, Forgotten, forget};
 
 use file::{BYTES_MAX, FILE, PART, read, store};
-use state::{FOUNDING_BYTES_MAX, LifeId, Pin, State};
+use state::{FOUNDING_BYTES_MAX, LifeId, Pin, State, unreadable};
 
 /// The identity of the data directory a node runs on, open for this one life of the node. Clones are
 /// handles to the same one.
@@ -84,18 +84,26 @@ struct Known {
 #[non_exhaustive]
 pub enum IdentityError {
     /// It belongs to another node.
-    #[error("the data directory belongs to node {}", found.0)]
+    #[error("the data directory belongs to node {}, and this is node {}", found.0, asked.0)]
     Node {
         /// Whose it is.
         found: NodeId,
+        /// Whose it was to be.
+        asked: NodeId,
     },
     /// It belongs to another cluster.
-    #[error("the data directory belongs to another cluster")]
-    Cluster,
+    #[error("the data directory belongs to cluster {found}, and this is a node of cluster {asked}")]
+    Cluster {
+        /// Which it belongs to.
+        found: ClusterId,
+        /// Which it was to belong to.
+        asked: ClusterId,
+    },
     /// It was founded on another protocol, other voters, quorums or formats.
     #[error(
         "the data directory was founded as [{found}], and is to be opened as [{asked}]: open it as what it \
-         was founded as, or begin with an empty one"
+         was founded as (on an empty one this node would begin without its votes and without what it has \
+         acknowledged)"
     )]
     Founding {
         /// What it was founded as.
@@ -113,11 +121,30 @@ pub enum IdentityError {
     },
     /// There are other files, but no identity: part of the directory is lost, and votes may be with
     /// it.
-    #[error("the data directory holds files but no identity")]
-    Missing,
-    /// The file is damaged, or of another version.
+    #[error(
+        "the data directory holds {file}, and not the file `identity` that was there before it: what is gone with \
+         that may be votes"
+    )]
+    Missing {
+        /// One of the files that are there.
+        file: String,
+    },
+    /// The file has the format of another version.
+    #[error(
+        "the identity file has format version {found}, not {known}: another version of the program wrote it"
+    )]
+    Version {
+        /// Which it says.
+        found: u8,
+        /// The one that is read here.
+        known: u8,
+    },
+    /// The file is damaged.
     #[error("the identity file is damaged")]
     Damaged,
+    /// The last of all lives there can be was lived.
+    #[error("the data directory has lived the last of its lives")]
+    LastLife,
     /// The medium failed.
     #[error("the identity cannot be read or stored")]
     Io(#[from] io::Error),
@@ -137,9 +164,10 @@ impl<D: Disk> Identity<D> {
     ) -> Result<Self, IdentityError> {
         let names = disk.list()?;
         let mut state = if names.iter().any(|name| name == FILE) {
-            State::decode(&read(&disk)?).ok_or(IdentityError::Damaged)?
-        } else if names.iter().any(|name| name != PART) {
-            return Err(IdentityError::Missing);
+            let bytes = read(&disk)?;
+            State::decode(&bytes).ok_or_else(|| unreadable(&bytes))?
+        } else if let Some(file) = names.into_iter().find(|name| name != PART) {
+            return Err(IdentityError::Missing { file });
         } else {
             unborn(birth, &mut draw)?
         };
@@ -147,7 +175,7 @@ impl<D: Disk> Identity<D> {
         // No node gets to the last boot by counting; and there is none behind it, so no life may begin.
         let boot = state.life.boot;
         state.life = LifeId {
-            boot: boot.checked_add(1).ok_or(IdentityError::Damaged)?,
+            boot: boot.checked_add(1).ok_or(IdentityError::LastLife)?,
             nonce: draw(),
         };
         // What an earlier life has left half done may have filled the disk.
@@ -174,15 +202,20 @@ impl<D: Disk> Identity<D> {
             return None;
         }
         let LifeId { boot, nonce } = known.state.life;
-        let secret = known.secret;
+        let (secret, log) = (known.secret, known.state.log);
         drop(known);
         let keeper = self.clone();
         Some(Life {
-            birth: self.0.birth.clone(),
+            node: self.0.birth.node,
             incarnation: boot,
             nonce,
             secret,
-            keep: Some(Arc::new(move |mark| keeper.note_log(mark))),
+            born: Some(Born {
+                birth: self.0.birth.clone(),
+                hello: self.hello(),
+                log,
+                keep: Arc::new(move |mark| keeper.note_log(mark)),
+            }),
         })
     }
 
@@ -312,11 +345,13 @@ fn unborn(birth: &Birth, draw: &mut impl FnMut() -> u64) -> Result<State, Identi
 
 /// Whether the directory is that of `birth`.
 fn check(state: &State, birth: &Birth) -> Result<(), IdentityError> {
-    if state.cluster != birth.cluster {
-        return Err(IdentityError::Cluster);
+    let (found, asked) = (state.cluster, birth.cluster);
+    if found != asked {
+        return Err(IdentityError::Cluster { found, asked });
     }
-    if state.node != birth.node {
-        return Err(IdentityError::Node { found: state.node });
+    let (found, asked) = (state.node, birth.node);
+    if found != asked {
+        return Err(IdentityError::Node { found, asked });
     }
     let asked = birth.founding();
     if state.founding != asked {
@@ -342,3 +377,5 @@ impl<D: Disk> fmt::Debug for Identity<D> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod words;

@@ -18,7 +18,7 @@ use std::{
 };
 
 use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
-use synod_transport::{Admit, ClusterId, Refused, Tcp, shared_address};
+use synod_transport::{Admit, ClusterId, Tcp, shared_address};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
     net::TcpListener,
@@ -28,6 +28,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    advice,
     descriptors::clients_max,
     exit::ExitStatus,
     faults::{Faults, Faulty},
@@ -117,6 +118,13 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
 
 async fn open_and_run(options: &ServeOptions) -> Result<(), ServeError> {
     let directory = Directory::open(&options.data).map_err(part("data directory"))?;
+    if let Ok(Some(mode)) = directory.shared_mode() {
+        warn!(
+            "the data directory {} has mode {mode:o}: others than its owner may look into it or change it, until \
+             somebody gives it mode 700",
+            options.data.display()
+        );
+    }
     let faults = Faults {
         delay: Duration::from_millis(options.slow_sync_ms),
         good: Arc::new(options.good_syncs.into()),
@@ -216,9 +224,26 @@ async fn start<D: Disk>(
 
 /// What lies on the disk. Waits for it.
 fn open<D: Disk>(disk: D, birth: &Birth) -> Result<(Identity<D>, Wal<D>), ServeError> {
-    let identity = Identity::open(disk, birth).map_err(part("identity"))?;
-    let log = identity.open_log(bound_log()).map_err(part("log"))?;
+    let identity = Identity::open(disk, birth);
+    let identity = identity.map_err(advised("identity", advice::of_an_identity))?;
+    let log = identity.open_log(bound_log());
+    let log = log.map_err(advised("log", advice::of_a_log))?;
     Ok((identity, log))
+}
+
+/// As a [`part`], with what to do about it.
+fn advised<E: Error + Send + Sync + 'static>(
+    part: &'static str,
+    advice: fn(&E) -> Option<&'static str>,
+) -> impl FnOnce(E) -> ServeError {
+    move |error| {
+        let told = chain(&error);
+        let error = match advice(&error) {
+            Some(advice) => format!("{told}. What to do: {advice}").into(),
+            None => told.into(),
+        };
+        ServeError::Part { part, error }
+    }
 }
 
 /// Lets a thread of its own wait, which nobody waits for if it is given up.
@@ -315,20 +340,19 @@ async fn transport<D: Disk>(
     Tcp::bind(config).await.map_err(part("peers"))
 }
 
-/// As the identity says; and whoever reads of a disk that is not the known one reads what to do about it.
+/// As the identity says; and whoever reads of a peer that is refused reads what to do about it.
 fn admit<D: Disk>(identity: Identity<D>, data: PathBuf) -> Admit {
     let told = Mutex::new(BTreeSet::new());
     Arc::new(move |hello| {
         let admitted = identity.admit(hello);
+        let peer = hello.node.0;
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        // Once a node: a peer tries again and again, and that it is refused is told each while anyway.
-        if admitted == Err(Refused::Disk) && told.insert(hello.node) {
-            let (peer, data) = (hello.node.0, data.display());
-            warn!(
-                "node {peer} stands on another disk than the one that it is known by here: if its disk was replaced \
-                 on purpose, stop this node, let it run `kv identity forget --node {peer} --data {data}`, and start \
-                 it again"
-            );
+        // Once for each reason: a peer tries again and again, and that it is refused is told each while anyway.
+        if let Err(refused) = admitted
+            && let Some(advice) = advice::of_a_peer(refused, peer, &data)
+            && told.insert(advice.clone())
+        {
+            warn!("{advice}");
         }
         admitted
     })

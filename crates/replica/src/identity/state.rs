@@ -22,6 +22,8 @@ use bytes::{Buf, BufMut};
 use synod_transport::{ClusterId, DiskId, NodeId};
 use synod_wal::{Lsn, Mark};
 
+use super::IdentityError;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) cluster: ClusterId,
@@ -50,6 +52,11 @@ pub(super) struct Pin {
 
 impl State {
     pub(super) fn encode(&self) -> Vec<u8> {
+        seal(self.body())
+    }
+
+    /// All but the checksum and what fills the block.
+    pub(super) fn body(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.put_u128_le(self.cluster.0);
         out.put_u64_le(self.node.0);
@@ -69,9 +76,6 @@ impl State {
             out.put_u128_le(pin.disk.0);
             put_life(&mut out, pin.life);
         }
-        let sum = crc32c::crc32c(&out);
-        out.put_u32_le(sum);
-        out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
         out
     }
 
@@ -89,6 +93,11 @@ impl State {
             generation: body.try_get_u64_le().ok()?,
             end: Lsn(body.try_get_u64_le().ok()?),
         };
+        // Of one that was not begun there is nothing to say.
+        let log = (log != Mark::default()).then_some(log);
+        if log.is_some_and(|log| log.generation == 0) {
+            return None;
+        }
         let len = usize::from(body.try_get_u16_le().ok()?);
         let founding = body.split_off(..len)?;
         let founding = String::from_utf8(founding.to_vec()).ok()?;
@@ -97,7 +106,9 @@ impl State {
             let node = NodeId(body.try_get_u64_le().ok()?);
             let disk = DiskId(body.try_get_u128_le().ok()?);
             let life = take_life(&mut body)?;
-            peers.insert(node, Pin { disk, life });
+            // In one order, and none twice: what one life writes has one form.
+            let is_next = peers.last_key_value().is_none_or(|(last, _)| *last < node);
+            is_next.then(|| peers.insert(node, Pin { disk, life }))?;
         }
         let (summed, filler) = (bytes.len() - body.len(), body.split_off(4..)?);
         let is_whole = body.get_u32_le() == crc32c::crc32c(&bytes[..summed]);
@@ -106,11 +117,19 @@ impl State {
             node,
             disk,
             life,
-            log: (log.generation > 0).then_some(log),
+            log,
             founding,
             peers,
         })
     }
+}
+
+/// The checksum, and zeros up to the end of a block.
+pub(super) fn seal(mut body: Vec<u8>) -> Vec<u8> {
+    let sum = crc32c::crc32c(&body);
+    body.put_u32_le(sum);
+    body.resize(body.len().next_multiple_of(BLOCK_BYTES), 0);
+    body
 }
 
 fn put_life(out: &mut Vec<u8>, life: LifeId) {
@@ -123,6 +142,20 @@ fn take_life(body: &mut &[u8]) -> Option<LifeId> {
         boot: body.try_get_u64_le().ok()?,
         nonce: body.try_get_u64_le().ok()?,
     })
+}
+
+/// What bytes are that are no identity of this version. A version that is another one only by a bad byte is none.
+pub(super) fn unreadable(bytes: &[u8]) -> IdentityError {
+    let Some((found, rest)) = bytes.split_first() else {
+        return IdentityError::Damaged;
+    };
+    let is_empty = rest.iter().all(|byte| *byte == 0);
+    let as_ours = [&[VERSION], rest].concat();
+    if *found == VERSION || is_empty || State::decode(&as_ours).is_some() {
+        return IdentityError::Damaged;
+    }
+    let (found, known) = (*found, VERSION);
+    IdentityError::Version { found, known }
 }
 
 /// Bytes of a founding's text.

@@ -18,7 +18,7 @@ mod status;
 pub use config::{Admit, BindError, Listen, TcpConfig, shared_address};
 pub use status::{PeerStatus, Status};
 
-use crate::{Lane, NodeId, Parcel, Transport, frame};
+use crate::{Hello, Lane, NodeId, Parcel, Transport, frame};
 use bytes::Bytes;
 use events::{Source, tell, what_panicked};
 use shared::{Arrival, Shared};
@@ -193,6 +193,10 @@ impl Transport for Tcp {
 
     fn life(&self, peer: NodeId) -> Option<u64> {
         self.lives.get(&peer).copied()
+    }
+
+    fn hello(&self) -> Option<Hello> {
+        Some(self.shared.hello)
     }
 
     fn status(&self) -> Status {
