@@ -57,6 +57,14 @@
 //! - **Bounds**, in bytes where bytes matter: [`NodeConfig`], [`EngineConfig`]. What is over one is
 //!   rejected as [`Reason::Busy`].
 //!
+//! # What runs in the loop
+//!
+//! A node has one thread for all its groups, and some of what it runs there is yours: `apply`, `freeze` and
+//! `restore` of a machine, closures that read, and the subscriber of `tracing`. What takes long there, or
+//! waits for anybody, holds up heartbeats and may cost an election. So a subscriber must not wait for
+//! whoever reads its lines: a pipe that nobody empties would stop the node. Give lines to a thread by a
+//! bounded queue, and drop and count what does not fit, as `examples/kv` does.
+//!
 //! # The parts
 //!
 //! [`Engine`] and [`Applier`] hold everything that can go wrong and do no I/O; a thin loop drives

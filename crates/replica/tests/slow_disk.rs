@@ -246,6 +246,55 @@ async fn slow_syncs_on_all_nodes_cost_paxos_no_leader() {
     serves(paxos).await;
 }
 
+/// A node whose disk turns slow says so once, and once when it is fast again.
+async fn tells_of_its_disk<C: Configured>(config: C) {
+    let (heard, _guard) = Heard::listen();
+    let disk = Slow::new(1);
+    let log = open(&disk);
+    let transport = MemoryNetwork::new().join(NodeId(1));
+    let node = Node::start(
+        Life::ephemeral(NodeId(1)),
+        NodeConfig::default(),
+        log,
+        transport,
+    );
+    let opened = node.open(GroupId(1), config, Counter::default());
+    let group = timeout(NEVER, opened).await.unwrap().unwrap();
+    for (is_slow, event, words) in [
+        (true, "slow_sync", "a sync of the log takes "),
+        (false, "fast_sync", "; the slowest took "),
+    ] {
+        disk.is_slow.store(is_slow, Ordering::Relaxed);
+        let writes = async {
+            while heard.of(event).is_empty() {
+                assert!(group.propose("a").await.ok().is_some());
+            }
+        };
+        timeout(NEVER, writes).await.expect(event);
+        let told = heard.of(event);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(words), "{told:?}");
+    }
+    assert_eq!(heard.of("slow_sync").len(), 1);
+}
+
+#[cfg(feature = "raft")]
+#[tokio::test]
+async fn raft_tells_of_slow_syncs_and_of_their_end() {
+    use synod_replica::raft::{Config, NodeId};
+
+    tells_of_its_disk(Config::new(NodeId(1), [NodeId(1)])).await;
+}
+
+#[cfg(feature = "paxos")]
+#[tokio::test]
+async fn paxos_tells_of_slow_syncs_and_of_their_end() {
+    use synod_replica::paxos::{Config, NodeId, Quorums};
+
+    let alone = Quorums::majority([NodeId(1)]).unwrap();
+    tells_of_its_disk(Config::new(NodeId(1), alone)).await;
+}
+
 /// A sync of the leader hangs, and its node answers all the same: it gives up the lead, another takes it and serves,
 /// and when the disk comes back it catches up.
 async fn goes_on_without_a_hung_leader<C: Configured>(config: impl Fn(u64, Duration) -> C) {

@@ -2,64 +2,16 @@
 
 mod net;
 
+use net::heard::Heard;
 use net::{CLUSTER, Cluster, message, next, recv, send, until};
-use std::fmt;
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use synod_transport::{ClusterId, Lane, NodeId, Tcp, TcpConfig};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
-
-/// The names of the events that were told.
-#[derive(Clone, Default)]
-struct Heard {
-    told: Arc<Mutex<Vec<String>>>,
-    /// Whoever tells this panics: a log is code of the user's, too, which runs in our tasks.
-    panics_at: &'static str,
-}
-
-impl Heard {
-    fn count(&self, event: &str) -> usize {
-        let told = self.told.lock().expect("no panic");
-        told.iter().filter(|told| *told == event).count()
-    }
-}
-
-impl Subscriber for Heard {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("synod_transport")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut Names(self));
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-struct Names<'a>(&'a Heard);
-
-impl Visit for Names<'_> {
-    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "event" {
-            self.0.told.lock().expect("no panic").push(value.into());
-            assert_ne!(value, self.0.panics_at, "planned");
-        }
-    }
-}
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// One address, many connections: each of them is counted, and few of them are told.
 #[tokio::test]
@@ -163,6 +115,94 @@ async fn an_admit_that_panics_refuses_and_is_asked_again() {
     assert_eq!(heard.count("task_ended"), 0);
     send(&mut two, 1, Lane::Control, message(7, 10));
     assert_eq!(next(&mut one).await.0, NodeId(2));
+}
+
+/// What a way between two nodes does with what it carries.
+#[derive(Default)]
+struct Way {
+    /// To whoever accepted: each piece arrives with a bit flipped.
+    damages: AtomicBool,
+    /// From whoever accepted: nothing arrives.
+    swallows: AtomicBool,
+}
+
+impl Way {
+    /// A way to `address` that begins at the address that it returns.
+    async fn to(self: &Arc<Self>, address: String) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a free port");
+        let here = listener.local_addr().expect("bound").to_string();
+        let way = self.clone();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let Ok(far) = TcpStream::connect(&address).await else {
+                    continue;
+                };
+                let ((near_in, near_out), (far_in, far_out)) =
+                    (near.into_split(), far.into_split());
+                tokio::spawn(way.clone().carry(near_in, far_out, true));
+                tokio::spawn(way.clone().carry(far_in, near_out, false));
+            }
+        });
+        here
+    }
+
+    async fn carry(self: Arc<Self>, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, there: bool) {
+        let mut piece = [0; 1024];
+        while let Ok(bytes @ 1..) = from.read(&mut piece).await {
+            if there && self.damages.load(Ordering::Relaxed) {
+                piece[0] ^= 1;
+            }
+            let is_swallowed = !there && self.swallows.load(Ordering::Relaxed);
+            if !is_swallowed && to.write_all(&piece[..bytes]).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Two nodes, of which the first reaches the second by a way that may do something to what it carries.
+async fn two_and_a_way() -> (Tcp, Tcp, Arc<Way>) {
+    let cluster = Cluster::new(2);
+    let way = Arc::new(Way::default());
+    let quick = |mut config: TcpConfig| {
+        config.pulse_interval = 100 * MILLISECOND;
+        config.silence_max = 2_000 * MILLISECOND;
+        config
+    };
+    let mut config = quick(cluster.config(1, 1));
+    let address = config.peers[&NodeId(2)].clone();
+    config.peers.insert(NodeId(2), way.to(address).await);
+    let one = Tcp::bind(config).await.expect("binds");
+    let two = Tcp::bind(quick(cluster.config(2, 1))).await.expect("binds");
+    until("they meet", || one.status().peers[&NodeId(2)].connected).await;
+    (one, two, way)
+}
+
+#[tokio::test]
+async fn a_peer_that_shows_no_life_is_told() {
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.clone());
+    let (one, _two, way) = two_and_a_way().await;
+    way.swallows.store(true, Ordering::Relaxed);
+    until("it is told", || heard.count("peer_silent") > 0).await;
+    assert_eq!(heard.count("peer_silent") as u64, one.status().silences);
+    until("it is given up", || heard.count("peer_lost") > 0).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_damaged_is_told() {
+    let heard = Heard::default();
+    let _guard = tracing::subscriber::set_default(heard.clone());
+    let (mut one, mut two, way) = two_and_a_way().await;
+    send(&mut one, 2, Lane::Control, message(1, 100));
+    assert_eq!(next(&mut two).await, (NodeId(1), message(1, 100)));
+    assert_eq!(heard.count("stream_corrupt"), 0);
+    way.damages.store(true, Ordering::Relaxed);
+    send(&mut one, 2, Lane::Control, message(2, 100));
+    until("it is told", || heard.count("stream_corrupt") > 0).await;
+    assert_eq!(two.status().frames_corrupt, 1);
+    assert_eq!(heard.count("stream_corrupt"), 1);
 }
 
 /// By a panic that is not the user's to be forgiven: in the task that dials, or in one that receives.

@@ -116,6 +116,7 @@ mod tests {
         c7_stalled_reads
         c8_preempted_is_no_contact
         c9_bad_disk_campaigns
+        c9_slow_disks
         e1_read_before_what_was_found
         e2_old_echo
         e4_sole_acceptor_reads
@@ -150,6 +151,7 @@ mod tests {
         n4_leap
         v_chosen_value_replaced
         v_far_promise
+        v_first_acknowledgement
         v_gap_left_unfilled
         v_leader_far_behind
         v_old_proposal_lives

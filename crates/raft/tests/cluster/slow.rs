@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_raft::{Entry, Instant, Message, NodeId, Raft, Replicate, Role};
+use synod_raft::{DiskHealth, Entry, Instant, Message, NodeId, Raft, Replicate, Role};
 
 use crate::harness::cluster::{Cluster, Packet};
 
@@ -37,6 +37,18 @@ impl Slow {
             control: VecDeque::new(),
             writes: BTreeMap::new(),
             sent_bytes: 0,
+        }
+    }
+
+    /// The drivers tell how long their writes take.
+    fn tell_pace(&mut self) {
+        let disk = DiskHealth {
+            sync_time: self.write,
+            ..DiskHealth::default()
+        };
+        for id in self.cluster.nodes.keys().copied().collect::<Vec<_>>() {
+            self.cluster
+                .step(id.0, |raft, now| raft.handle_disk(now, disk));
         }
     }
 
@@ -171,6 +183,36 @@ fn slow_writes_elect_a_leader() {
         let mut slow = Slow::new(3, seed, 200, f64::INFINITY);
         let leader = slow.elect(ELECTION_MAX);
         assert!(leader.is_some(), "seed {seed}");
+    }
+}
+
+/// Each write on each disk takes longer than the longest election timeout. A leader is elected all the
+/// same, since the candidates wait for what their election takes; and once there is one it stays: what
+/// peers say waits for no write, so that it and they go on hearing each other.
+#[test]
+fn a_group_whose_disks_are_slower_than_its_timeouts_keeps_its_leader() {
+    for seed in 0..10 {
+        let mut slow = Slow::new(3, seed, 400, f64::INFINITY);
+        slow.tell_pace();
+        let leader = slow.elect(ELECTION_MAX);
+        let leader = leader.unwrap_or_else(|| panic!("seed {seed}: nobody was elected"));
+        let term = slow.cluster.status(leader).term;
+        let mut proposed = 0;
+        for at in 0..10_000 {
+            if at % 100 == 0 && at < 8_000 {
+                assert!(slow.propose(leader, 10), "seed {seed}: refused at {at}");
+                proposed += 1;
+            }
+            slow.step();
+        }
+        let status = slow.cluster.status(leader);
+        assert_eq!(
+            (status.role, status.term),
+            (Role::Leader, term),
+            "seed {seed}: it was unseated"
+        );
+        // The first entry of its term, and all that was proposed.
+        assert!(status.commit.0 > proposed, "seed {seed}: {status:?}");
     }
 }
 

@@ -136,6 +136,7 @@ mod tests {
         c7_stalled_reads
         c8_later_term_is_no_contact
         c9_bad_disk_campaigns
+        c9_slow_disks
         e1_read_before_the_first_commit
         e2_old_echo
         e3_deposed_leader
@@ -168,6 +169,7 @@ mod tests {
         n4_leap
         v_ack_of_the_whole_log
         v_committed_entry_replaced
+        v_first_acknowledgement
         v_install_below_the_match
         v_leader_takes_back
         v_own_copy_not_durable

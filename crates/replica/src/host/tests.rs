@@ -26,18 +26,19 @@ impl Transport for Here {
     }
 }
 
-/// A group whose deadline has passed, and is put off by the last frame: a follower.
+/// A group whose deadline has passed, and is put off by one of the frames: a follower.
 struct Follower {
     heard: Arc<Mutex<Vec<&'static str>>>,
-    frames: usize,
+    /// By the frame behind so many of them.
+    put_off_after: usize,
     deadline: Option<Instant>,
 }
 
 impl Drive for Follower {
     fn handle_frame(&mut self, now: Instant, _: NodeId, _: Option<u64>, _: Bytes) {
-        self.heard.lock().unwrap().push("frame");
-        self.frames -= 1;
-        if self.frames == 0 {
+        let mut heard = self.heard.lock().unwrap();
+        heard.push("frame");
+        if heard.len() > self.put_off_after {
             self.deadline = Some(now + Duration::from_secs(3600));
         }
     }
@@ -84,46 +85,60 @@ impl Drive for Follower {
     }
 }
 
-/// What a follower is told first that has frames waiting and a deadline behind it.
-async fn told(frames: usize) -> Vec<&'static str> {
+/// What a follower is told, until it is so much, that has frames waiting and a deadline behind it, which the
+/// frame behind the first few puts off.
+async fn told(frames: usize, put_off_after: usize, enough: usize) -> Vec<&'static str> {
     let mut options = Options::default();
     (options.segment_bytes, options.record_bytes_max) = (64 << 10, 16 << 10);
     options.reserve_bytes = 0;
     let wal = Wal::open(SimDisk::new(1), options).unwrap();
     let id = GroupId(1);
-    let frame = |_| {
-        let mut bytes = id.0.to_le_bytes().to_vec();
-        bytes.push(0);
-        Bytes::from(bytes)
-    };
-    let transport = Here((0..frames).map(frame).collect());
+    let mut frame = id.0.to_le_bytes().to_vec();
+    frame.push(0);
+    let transport = Here(vec![Bytes::from(frame); frames].into());
     let (controls, requests) = mpsc::channel(1);
     let config = NodeConfig::default();
     let mut host = Host::new(&config, None, Box::new(wal), Box::new(transport), requests);
     let heard: Arc<Mutex<Vec<_>>> = Arc::default();
     let follower = Follower {
         heard: heard.clone(),
-        frames,
+        put_off_after,
         deadline: Some(Instant::default()),
     };
     host.groups.insert(id, Box::new(follower));
     let (end, ended) = oneshot::channel();
     let run = tokio::spawn(host.run());
     // The loop looks at controls first, so it is to be told of its end when all has been said.
-    while heard.lock().unwrap().len() < frames.max(1) {
+    while heard.lock().unwrap().len() < enough {
         tokio::task::yield_now().await;
     }
     controls.send(Control::Shutdown(end)).await.ok().unwrap();
     ended.await.unwrap();
     run.await.unwrap();
-    let mut heard = heard.lock().unwrap().clone();
-    heard.dedup();
-    heard
+    heard.lock().unwrap().clone()
 }
 
 #[tokio::test]
 async fn what_peers_have_said_is_heard_before_their_silence_is_judged() {
-    assert_eq!(told(1).await, ["frame"]);
-    assert_eq!(told(3 * FRAMES_A_TURN).await, ["frame"]);
-    assert_eq!(told(0).await, ["silence"], "nobody has said anything");
+    for (frames, what) in [(1, "frame"), (3 * FRAMES_A_TURN, "frame"), (0, "silence")] {
+        let mut heard = told(frames, frames.saturating_sub(1), frames.max(1)).await;
+        heard.dedup();
+        assert_eq!(heard, [what], "of {frames} frames");
+    }
+}
+
+/// Whoever sends without end keeps nobody from noticing that others have fallen silent.
+#[tokio::test]
+async fn a_flood_puts_deadlines_off_for_some_turns_and_not_for_ever() {
+    let turns = BEHIND_MAX as usize;
+    let frames = 4 * turns * FRAMES_A_TURN;
+    let heard = told(frames, usize::MAX, frames + 1).await;
+    let before = heard.iter().position(|what| *what == "silence");
+    let before = before.expect("a deadline is met once");
+    // A turn begins with a frame and takes others.
+    let most = turns * (FRAMES_A_TURN + 1);
+    assert!(
+        (FRAMES_A_TURN..=most).contains(&before),
+        "{before} frames went before a deadline"
+    );
 }

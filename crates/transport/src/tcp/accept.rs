@@ -50,6 +50,7 @@ pub(crate) async fn accept_peers(shared: Arc<Shared>) {
             }
             // Out of descriptors, most likely: it passes, and trying at full speed would not help.
             Some(Err(error)) => {
+                count(&shared.counters.accepts_failed);
                 tell!(shared, warn, "accept_failed", Source::Here, %error, "cannot accept a connection");
                 sleep(backoff.wait()).await;
             }

@@ -83,3 +83,34 @@ const LINES_MAX: u32 = 3;
 const WINDOW: Duration = Duration::from_secs(10);
 /// Pairs of an event and a source that are told apart.
 const SOURCES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// The table above is what people read: it has each event that is told, at its level, and no other.
+    #[test]
+    fn the_table_has_what_is_told() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tcp");
+        let mut told = BTreeSet::new();
+        for file in std::fs::read_dir(folder).expect("the sources") {
+            let source = std::fs::read_to_string(file.expect("a file").path()).expect("a text");
+            // What follows is for whom, at which level, and the event.
+            for call in source.split(concat!("tell", "!(")).skip(1) {
+                let words: Vec<&str> = call.splitn(4, ',').map(str::trim).collect();
+                told.insert((words[2].trim_matches('"').to_owned(), words[1].to_owned()));
+            }
+        }
+        let rows = include_str!("events.rs").lines();
+        let rows = rows.filter_map(|line| line.strip_prefix("//! | `"));
+        let table: BTreeSet<_> = rows
+            .map(|row| {
+                let (event, rest) = row.split_once("` | ").expect("an event");
+                let (level, _) = rest.split_once(" | ").expect("a level");
+                (event.to_owned(), level.to_owned())
+            })
+            .collect();
+        assert_eq!(told, table);
+    }
+}

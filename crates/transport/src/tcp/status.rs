@@ -42,6 +42,8 @@ pub struct Status {
     pub handshakes_dropped: u64,
     /// Connections that were closed because of a frame that was corrupt or too long.
     pub frames_corrupt: u64,
+    /// Attempts to accept a connection that failed: for want of a descriptor, most likely.
+    pub accepts_failed: u64,
     /// The peers, connected or not.
     pub peers: BTreeMap<NodeId, PeerStatus>,
 }
@@ -76,6 +78,7 @@ pub(crate) struct Counters {
     pub(crate) hellos_unreadable: AtomicU64,
     pub(crate) handshakes_dropped: AtomicU64,
     pub(crate) frames_corrupt: AtomicU64,
+    pub(crate) accepts_failed: AtomicU64,
 }
 
 /// One more.
@@ -118,6 +121,7 @@ impl Counters {
             hellos_unreadable: self.hellos_unreadable.load(Relaxed),
             handshakes_dropped: self.handshakes_dropped.load(Relaxed),
             frames_corrupt: self.frames_corrupt.load(Relaxed),
+            accepts_failed: self.accepts_failed.load(Relaxed),
             peers,
         }
     }

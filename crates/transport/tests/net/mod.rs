@@ -1,6 +1,8 @@
 //! Nodes on loopback whose ports are known before they start.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod heard;
+
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,0 +1,53 @@
+//! Listens to what a transport writes into the log.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// The names of the events that were told.
+#[derive(Clone, Default)]
+pub(crate) struct Heard {
+    pub(crate) told: Arc<Mutex<Vec<String>>>,
+    /// Whoever tells this panics: a log is code of the user's, too, which runs in our tasks.
+    pub(crate) panics_at: &'static str,
+}
+
+impl Heard {
+    pub(crate) fn count(&self, event: &str) -> usize {
+        let told = self.told.lock().expect("no panic");
+        told.iter().filter(|told| *told == event).count()
+    }
+}
+
+impl Subscriber for Heard {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("synod_transport")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut Names(self));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+struct Names<'a>(&'a Heard);
+
+impl Visit for Names<'_> {
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "event" {
+            self.0.told.lock().expect("no panic").push(value.into());
+            assert_ne!(value, self.0.panics_at, "planned");
+        }
+    }
+}
