@@ -315,19 +315,29 @@ async fn transport<D: Disk>(
     Tcp::bind(config).await.map_err(part("peers"))
 }
 
-/// As the identity says; and whoever reads of a disk that is not the known one reads what to do about it.
+/// As the identity says; and whoever reads of a disk that is not the known one, or not as it was, reads what to
+/// do about it.
 fn admit<D: Disk>(identity: Identity<D>, data: PathBuf) -> Admit {
     let told = Mutex::new(BTreeSet::new());
     Arc::new(move |hello| {
         let admitted = identity.admit(hello);
+        let what = match admitted {
+            Err(Refused::Disk) => {
+                "stands on another disk than the one that it is known by here: if its disk was replaced on purpose"
+            }
+            Err(Refused::Doubted) => {
+                "runs on a disk that was put back to what it had been, and what it acknowledged since may be gone: if \
+                 the other nodes hold that all the same"
+            }
+            _ => return admitted,
+        };
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         // Once a node: a peer tries again and again, and that it is refused is told each while anyway.
-        if admitted == Err(Refused::Disk) && told.insert(hello.node) {
+        if told.insert((hello.node, what)) {
             let (peer, data) = (hello.node.0, data.display());
             warn!(
-                "node {peer} stands on another disk than the one that it is known by here: if its disk was replaced \
-                 on purpose, stop this node, let it run `kv identity forget --node {peer} --data {data}`, and start \
-                 it again"
+                "node {peer} {what}, stop this node, let it run `kv identity forget --node {peer} --data {data}`, and \
+                 start it again"
             );
         }
         admitted
