@@ -23,6 +23,11 @@ pub(crate) fn of_a_peer(refused: Refused, peer: u64, data: &Path) -> Option<Stri
             "node {peer} runs on a copy of a directory that another process runs on, or ran on, under its name: stop \
              the copy"
         ),
+        Refused::Doubted => format!(
+            "node {peer} runs on a disk that was put back to what it had been, and what it acknowledged since may be \
+             gone: if the other nodes hold that all the same, stop this node, let it run `kv identity forget --node \
+             {peer} --data {data}`, and start it again"
+        ),
         Refused::Founding => format!(
             "node {peer} is founded on something else than this node: start each of them with the same --protocol, \
              --cluster and --phase2, and with an empty directory whichever was begun with others"
@@ -82,6 +87,7 @@ mod tests {
             Refused::Disk,
             Refused::Stale,
             Refused::Twin,
+            Refused::Doubted,
             Refused::Founding,
             Refused::Full,
             Refused::Unstored,

@@ -85,7 +85,14 @@ fn an_identity_has_one_form() {
     let life = LifeId { boot: 1, nonce: 2 };
     for node in [2, 3] {
         let disk = DiskId(5);
-        state.peers.insert(NodeId(node), Pin { disk, life });
+        state.peers.insert(
+            NodeId(node),
+            Pin {
+                disk,
+                life,
+                is_doubted: false,
+            },
+        );
     }
     let body = state.body();
     let (head, pins) = body.split_at(bare.len());
@@ -105,7 +112,14 @@ fn states() -> impl Strategy<Value = State> {
     let life = || (any::<u64>(), any::<u64>()).prop_map(|(boot, nonce)| LifeId { boot, nonce });
     let hello = (any::<u64>(), any::<u128>(), life()).prop_map(|(node, disk, life)| {
         let (disk, life) = (DiskId(disk), life);
-        (NodeId(node), Pin { disk, life })
+        (
+            NodeId(node),
+            Pin {
+                disk,
+                life,
+                is_doubted: false,
+            },
+        )
     });
     let log = (any::<u64>(), 1_u64.., any::<u64>()).prop_map(|(salt, generation, end)| Mark {
         salt,

@@ -75,7 +75,8 @@ pub(super) async fn say_what_no_node_can(protocol: Protocol) {
     }
 }
 
-/// The last life, the last term, and lists that are longer than they may be.
+/// The last life and one that only the node itself could confirm, the last term, and lists that are longer than they
+/// may be.
 async fn say_lives_terms_and_lists(
     cluster: &Cluster,
     protocol: Protocol,
@@ -87,6 +88,16 @@ async fn say_lives_terms_and_lists(
     last_life.hello.boot = u64::MAX;
     let (_, verdict) = say_hello(cluster, id, last_life).await;
     assert_eq!(verdict, Err(Refused::Leap), "node {id}");
+    // What it could come to by itself, and a disk that it could have been given: it is down, and does not confirm
+    // it.
+    let mut later_life = overheard;
+    later_life.hello.boot = (1 << 32) - 1;
+    let mut other_disk = overheard;
+    other_disk.hello.disk.0 ^= 1;
+    for greeting in [later_life, other_disk] {
+        let (_, verdict) = say_hello(cluster, id, greeting).await;
+        assert_eq!(verdict, Err(Refused::Unconfirmed), "node {id}");
+    }
     let term = number(cluster, id, "term").await;
     // Longer than a frame may be, which ends the connection; and as long as one may.
     for entries in [1_000_000, 650_000] {
@@ -161,14 +172,20 @@ pub(super) async fn say_half_a_hello(protocol: Protocol) {
     cluster.ready(PATIENCE).await.unwrap();
     write_until_acknowledged(&cluster, node, "k").await;
     for id in living {
-        assert!(
-            number(&cluster, id, "handshakes_dropped").await > 0,
-            "node {id}"
-        );
+        until_counted(&cluster, id, "handshakes_dropped").await;
         until_connected(&cluster, id, node).await;
     }
     assert!(!crowd.is_finished());
     crowd.abort();
+}
+
+/// Waits until a node tells that there was any: what it tells of its transport is a moment old.
+async fn until_counted(cluster: &Cluster, id: u64, field: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while number(cluster, id, field).await == 0 {
+        assert!(Instant::now() < deadline, "node {id}: no {field}");
+        sleep(POLL_EVERY).await;
+    }
 }
 
 /// Waits until a node can send to another.
