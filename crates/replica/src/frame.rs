@@ -14,7 +14,7 @@
 //! | `Forward` | follower → leader | an entry's body to propose, in the leadership it was meant for |
 //! | `Refused` | leader → follower | the body of a `Forward` is surely in no log |
 //! | `AskIndex`, `Index` | follower → leader → follower | a read's index |
-//! | `Pull`, `Piece`, `Gone` | receiver → holder → receiver | a snapshot file, paced by the receiver; its length and hash |
+//! | `Pull`, `Piece`, `Gone` | receiver → holder → receiver | a snapshot, paced by the receiver; its length and hash |
 //! | `Damaged` | receiver → holder | that what came is not whole |
 //! | `Waits` | receiver → holder | that the rest is wanted still, and has no space yet |
 //! | `Done` | receiver → holder | that no more is wanted, and whether it has all |

@@ -38,7 +38,7 @@ pub enum OpenError {
     /// The log lacks what was durable when [`Options::least`](crate::Options::least) was noted. What is
     /// there of it is left as it is.
     #[error(
-        "the log was durable up to lsn {least} and ends at lsn {end} now: files of it are gone, or emptied at their ends"
+        "the log was durable up to lsn {least} and ends at lsn {end} now: files are gone, or emptied at their ends"
     )]
     Lost {
         /// Up to where it reaches; 0 when there is none.

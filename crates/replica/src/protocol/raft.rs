@@ -1,10 +1,4 @@
 //! Raft as a [`Protocol`]: its records as the log's operations, its words as the runtime's.
-//!
-//! | slot tag | bytes 0..8 | 8..16 | 16..24 |
-//! |---|---|---|---|
-//! | state | term | node voted for | 1 if a vote was given |
-//! | entry | term | kind: 0 no-op, 1 commands, 2 membership | |
-//! | start, snapshot, position | term | | |
 
 use std::ops::RangeInclusive;
 
@@ -12,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use synod_raft::{self as raft, Raft};
 use synod_transport::NodeId;
-use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
+use synod_wal::{Lsn, Op, Slot, Snapshot};
 
 use super::records::append_all;
 use super::{
@@ -22,6 +16,10 @@ use super::{
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
+
+mod tags;
+
+use tags::{entry_tag, log_id, tag, untag};
 
 impl Configured for raft::Config {
     type Protocol = Raft;
@@ -424,38 +422,6 @@ fn put(entry: &raft::Entry) -> Op<'_> {
 
 fn at(now: Instant) -> raft::Instant {
     raft::Instant(now.0)
-}
-
-fn tag(words: [u64; 3]) -> Tag {
-    let mut tag = Tag::default();
-    for (to, word) in tag.0.chunks_exact_mut(8).zip(words) {
-        to.copy_from_slice(&word.to_le_bytes());
-    }
-    tag
-}
-
-fn untag(tag: &Tag) -> [u64; 3] {
-    let mut words = tag
-        .0
-        .chunks_exact(8)
-        .map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
-    std::array::from_fn(|_| words.next().unwrap_or_default())
-}
-
-fn entry_tag(term: raft::Term, kind: raft::Kind) -> Tag {
-    let kind = match kind {
-        raft::Kind::Noop => 0,
-        raft::Kind::Command => 1,
-        raft::Kind::Membership => 2,
-    };
-    tag([term.0, kind, 0])
-}
-
-fn log_id(index: u64, tag: &Tag) -> raft::LogId {
-    raft::LogId {
-        term: raft::Term(untag(tag)[0]),
-        index: raft::Index(index),
-    }
 }
 
 fn entry(slot: Slot) -> raft::Entry {
