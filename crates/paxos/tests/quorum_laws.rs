@@ -311,6 +311,35 @@ fn pairs(end: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..end).flat_map(move |first| (0..end).map(move |second| (first, second)))
 }
 
+/// A directory is founded on these words, and is not opened by a program that says the same in others.
+#[test]
+fn systems_are_written_in_words_that_stay() {
+    let nodes = |ids: &[u64]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
+    let weights = [(3, 1), (1, 2), (2, 1)].map(|(id, weight)| (NodeId(id), weight));
+    let systems = [
+        (
+            Quorums::majority(nodes(&[3, 1, 2])),
+            "acceptors 1, 2, 3, phase 1 by 2, phase 2 by 2",
+        ),
+        (
+            Quorums::flexible(nodes(&[1, 2, 3, 4]), 3, 2),
+            "acceptors 1, 2, 3, 4, phase 1 by 3, phase 2 by 2",
+        ),
+        (
+            Quorums::weighted(weights, 3, 2),
+            "acceptors 1 (weight 2), 2, 3, phase 1 by 3, phase 2 by 2",
+        ),
+        (
+            Quorums::grid([nodes(&[3, 2]), nodes(&[4, 1])]),
+            "acceptors in rows (1 4), (2 3)",
+        ),
+        (Quorums::grid([nodes(&[7])]), "acceptors in rows (7)"),
+    ];
+    for (quorums, words) in systems {
+        assert_eq!(quorums.unwrap().to_string(), words);
+    }
+}
+
 /// Weights from one to three; which acceptor has which does not matter, so ascending ones stand for
 /// all.
 fn ascending_weights(count: usize) -> Vec<Vec<u64>> {

@@ -4,7 +4,7 @@
 //! opened as another: the other would read nothing in its log, take writes, and leave no way back. So
 //! what a directory was born as is written into it, and told to peers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use synod_transport::{ClusterId, Founding, NodeId};
@@ -32,7 +32,7 @@ pub struct Birth {
 }
 
 impl Birth {
-    /// A node that is founded on no group yet: which groups it opens is not checked.
+    /// A node that is founded on no group yet, and opens none.
     #[must_use]
     pub const fn new(cluster: ClusterId, node: NodeId) -> Self {
         Self {
@@ -42,8 +42,11 @@ impl Birth {
         }
     }
 
-    /// With this group among those it is founded on. Once there is one, a group that is not among them
-    /// is not opened.
+    /// With this group among those it is founded on. A directory that was born without it takes it when it is
+    /// [opened](crate::Node::open) first, if its log holds nothing of it. Nodes of which some are founded on it
+    /// and others are not do not talk to each other: it is to be added to all of them in one go.
+    ///
+    /// One that is not among them is not opened.
     #[must_use]
     pub fn group(mut self, group: GroupId, config: &impl Configured) -> Self {
         self.groups.insert(group, config.founding());
@@ -53,12 +56,30 @@ impl Birth {
     /// What the groups are founded on, as it is stored and compared.
     #[must_use]
     pub fn founding(&self) -> String {
+        self.founding_without(&BTreeSet::new())
+    }
+
+    /// The same, as if these groups were not among them.
+    pub(crate) fn founding_without(&self, groups: &BTreeSet<GroupId>) -> String {
         let mut text = String::new();
         for (group, founding) in &self.groups {
-            let _written = write!(text, "group {}: {founding}; ", group.0);
+            if !groups.contains(group) {
+                let _written = write!(text, "group {}: {founding}; ", group.0);
+            }
         }
         let _written = write!(text, "formats {FORMATS}");
         text
+    }
+
+    /// Which of the groups this `founding` lacks, of a directory that can be opened as what this is born as.
+    /// `None` when it says otherwise of a group, or of the formats, or names one that is not among them.
+    pub(crate) fn beyond(&self, founding: &str) -> Option<BTreeSet<GroupId>> {
+        let beyond = self.groups.iter().filter(|(group, text)| {
+            let piece = format!("group {}: {text}; ", group.0);
+            !founding.starts_with(&piece) && !founding.contains(&format!("; {piece}"))
+        });
+        let beyond = beyond.map(|(group, _)| *group).collect();
+        (self.founding_without(&beyond) == founding).then_some(beyond)
     }
 
     /// What the hello says of it.
@@ -69,10 +90,9 @@ impl Birth {
         }
     }
 
-    /// What this group was founded on; `None` when nothing is known of any.
-    pub(crate) fn of(&self, group: GroupId) -> Option<&str> {
-        let founded = self.groups.get(&group).map(String::as_str);
-        (!self.groups.is_empty()).then(|| founded.unwrap_or("nothing"))
+    /// What this group was founded on.
+    pub(crate) fn of(&self, group: GroupId) -> &str {
+        self.groups.get(&group).map_or("nothing", String::as_str)
     }
 }
 
@@ -96,5 +116,47 @@ mod tests {
         assert_eq!(digest(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(digest(b"a"), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(digest(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    /// A directory and its peers know it by these words and numbers. The numbers were computed by another
+    /// implementation.
+    #[cfg(all(feature = "raft", feature = "paxos"))]
+    #[test]
+    fn golden_foundings() {
+        use crate::{paxos, raft};
+
+        let node = paxos::NodeId;
+        let raft = raft::Config::new(raft::NodeId(1), [3, 1, 2].map(raft::NodeId));
+        let paxos = |quorums: Result<_, _>| paxos::Config::new(node(1), quorums.unwrap());
+        let majority = paxos(paxos::Quorums::majority([1, 2, 3].map(node)));
+        let weights = [(1, 2), (2, 1), (3, 1)].map(|(id, weight)| (node(id), weight));
+        let weighted = paxos(paxos::Quorums::weighted(weights, 3, 2));
+        let grid = paxos(paxos::Quorums::grid(
+            [[1, 4], [2, 3]].map(|row| row.map(node)),
+        ));
+        let bare = || Birth::new(ClusterId(7), NodeId(1));
+        let births = [
+            (bare(), "formats 1", 0xda82_c875_b566_5d68),
+            (
+                bare().group(GroupId(2), &majority).group(GroupId(1), &raft),
+                "group 1: raft, voters 1, 2, 3; group 2: paxos, acceptors 1, 2, 3, phase 1 by 2, phase 2 by 2; \
+                 formats 1",
+                0x9a6c_f906_1546_db71,
+            ),
+            (
+                bare().group(GroupId(1), &weighted),
+                "group 1: paxos, acceptors 1 (weight 2), 2, 3, phase 1 by 3, phase 2 by 2; formats 1",
+                0x1033_96ba_9b0e_a8f1,
+            ),
+            (
+                bare().group(GroupId(1), &grid),
+                "group 1: paxos, acceptors in rows (1 4), (2 3); formats 1",
+                0x8d77_94b6_c93f_1538,
+            ),
+        ];
+        for (birth, words, digest) in births {
+            assert_eq!(birth.founding(), words);
+            assert_eq!(birth.digest().digest, digest, "{words}");
+        }
     }
 }

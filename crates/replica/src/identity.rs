@@ -27,16 +27,16 @@
 //!   reads as one that was never written.
 //! - *A whole cluster put back, disk by disk*: nobody can notice, and that is not supported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use synod_transport::{DiskId, Hello, LastLife, NodeId, Refused};
-use synod_wal::{Disk, Mark};
+use synod_transport::{ClusterId, DiskId, Hello, LastLife, NodeId, Refused};
+use synod_wal::{Disk, GroupId, Mark};
 
 use crate::birth::Birth;
-use crate::life::Life;
+use crate::life::{Born, Life};
 
 mod file;
 mod forget;
@@ -46,7 +46,7 @@ mod state;
 pub use forget::{ForgetError, Forgotten, forget};
 
 use file::{BYTES_MAX, FILE, PART, Written, read, store};
-use state::{FOUNDING_BYTES_MAX, LifeId, Meeting, Pin, State};
+use state::{FOUNDING_BYTES_MAX, LifeId, Meeting, Pin, State, unreadable};
 
 /// The identity of the data directory a node runs on, open for this one life of the node. Clones are
 /// handles to the same one.
@@ -83,6 +83,8 @@ struct Known {
     secret: u64,
     /// The life of this node was given out.
     is_lived: bool,
+    /// Groups that it was opened with, and not born with or founded on since.
+    unfounded: BTreeSet<GroupId>,
 }
 
 /// Why a data directory does not serve as this node's.
@@ -90,18 +92,26 @@ struct Known {
 #[non_exhaustive]
 pub enum IdentityError {
     /// It belongs to another node.
-    #[error("the data directory belongs to node {}", found.0)]
+    #[error("the data directory belongs to node {}, and this is node {}", found.0, asked.0)]
     Node {
         /// Whose it is.
         found: NodeId,
+        /// Whose it was to be.
+        asked: NodeId,
     },
     /// It belongs to another cluster.
-    #[error("the data directory belongs to another cluster")]
-    Cluster,
+    #[error("the data directory belongs to cluster {found}, and this is a node of cluster {asked}")]
+    Cluster {
+        /// Which it belongs to.
+        found: ClusterId,
+        /// Which it was to belong to.
+        asked: ClusterId,
+    },
     /// It was founded on another protocol, other voters, quorums or formats.
     #[error(
         "the data directory was founded as [{found}], and is to be opened as [{asked}]: open it as what it \
-         was founded as, or begin with an empty one"
+         was founded as (on an empty one this node would begin without its votes and without what it has \
+         acknowledged)"
     )]
     Founding {
         /// What it was founded as.
@@ -119,11 +129,30 @@ pub enum IdentityError {
     },
     /// There are other files, but no identity: part of the directory is lost, and votes may be with
     /// it.
-    #[error("the data directory holds files but no identity")]
-    Missing,
-    /// The file is damaged, or of another version.
+    #[error(
+        "the data directory holds {file}, and not the file `identity` that was there before it: what is gone with \
+         that may be votes"
+    )]
+    Missing {
+        /// One of the files that are there.
+        file: String,
+    },
+    /// The file has the format of another version.
+    #[error(
+        "the identity file has format version {found}, not {known}: another version of the program wrote it"
+    )]
+    Version {
+        /// Which it says.
+        found: u8,
+        /// The one that is read here.
+        known: u8,
+    },
+    /// The file is damaged.
     #[error("the identity file is damaged")]
     Damaged,
+    /// The last of all lives there can be was lived.
+    #[error("the data directory has lived the last of its lives")]
+    LastLife,
     /// The medium failed.
     #[error("the identity cannot be read or stored")]
     Io(#[from] io::Error),
@@ -143,17 +172,18 @@ impl<D: Disk> Identity<D> {
     ) -> Result<Self, IdentityError> {
         let names = disk.list()?;
         let mut state = if names.iter().any(|name| name == FILE) {
-            State::decode(&read(&disk)?).ok_or(IdentityError::Damaged)?
-        } else if names.iter().any(|name| name != PART) {
-            return Err(IdentityError::Missing);
+            let bytes = read(&disk)?;
+            State::decode(&bytes).ok_or_else(|| unreadable(&bytes))?
+        } else if let Some(file) = names.into_iter().find(|name| name != PART) {
+            return Err(IdentityError::Missing { file });
         } else {
             unborn(birth, &mut draw)?
         };
-        check(&state, birth)?;
+        let unfounded = check(&state, birth)?;
         // No node gets to the last boot by counting; and there is none behind it, so no life may begin.
         let boot = state.life.boot;
         state.life = LifeId {
-            boot: boot.checked_add(1).ok_or(IdentityError::Damaged)?,
+            boot: boot.checked_add(1).ok_or(IdentityError::LastLife)?,
             nonce: draw(),
         };
         // What an earlier life has left half done may have filled the disk.
@@ -164,6 +194,7 @@ impl<D: Disk> Identity<D> {
             state,
             secret: draw(),
             is_lived: false,
+            unfounded,
         };
         Ok(Self(Arc::new(Shared {
             disk,
@@ -182,15 +213,22 @@ impl<D: Disk> Identity<D> {
             return None;
         }
         let LifeId { boot, nonce } = known.state.life;
-        let secret = known.secret;
+        let (secret, log) = (known.secret, known.state.log);
         drop(known);
-        let keeper = self.clone();
+        let [keeper, founder, founded] = [(); 3].map(|()| self.clone());
         Some(Life {
-            birth: self.0.birth.clone(),
+            node: self.0.birth.node,
             incarnation: boot,
             nonce,
             secret,
-            keep: Some(Arc::new(move |mark| keeper.note_log(mark))),
+            born: Some(Born {
+                birth: self.0.birth.clone(),
+                hello: self.hello(),
+                log,
+                keep: Arc::new(move |mark| keeper.note_log(mark)),
+                is_founded: Arc::new(move |group| !founded.lock().unfounded.contains(&group)),
+                found: Arc::new(move |group| founder.found(group)),
+            }),
         })
     }
 
@@ -237,6 +275,25 @@ impl<D: Disk> Identity<D> {
         with.log = Some(mark);
         written.replace(&self.0.disk, &with)?;
         self.lock().state = with;
+        Ok(())
+    }
+
+    /// Makes durable that the directory is founded on a group that it was opened with: its log holds nothing
+    /// of it. Waits for the disk.
+    fn found(&self, group: GroupId) -> io::Result<()> {
+        let mut written = self.written();
+        let (mut with, mut unfounded) = {
+            let known = self.lock();
+            (known.state.clone(), known.unfounded.clone())
+        };
+        if !unfounded.remove(&group) {
+            return Ok(());
+        }
+        with.founding = self.0.birth.founding_without(&unfounded);
+        written.replace(&self.0.disk, &with)?;
+        let mut known = self.lock();
+        (known.state, known.unfounded) = (with, unfounded);
+        drop(known);
         Ok(())
     }
 
@@ -341,14 +398,18 @@ impl<D: Disk> Identity<D> {
     }
 }
 
+fn too_many(founding: &str) -> IdentityError {
+    IdentityError::TooManyGroups {
+        bytes: founding.len(),
+        bytes_max: FOUNDING_BYTES_MAX,
+    }
+}
+
 /// What an empty directory is before its first life.
 fn unborn(birth: &Birth, draw: &mut impl FnMut() -> u64) -> Result<State, IdentityError> {
     let founding = birth.founding();
     if founding.len() > FOUNDING_BYTES_MAX {
-        return Err(IdentityError::TooManyGroups {
-            bytes: founding.len(),
-            bytes_max: FOUNDING_BYTES_MAX,
-        });
+        return Err(too_many(&founding));
     }
     Ok(State {
         cluster: birth.cluster,
@@ -361,20 +422,25 @@ fn unborn(birth: &Birth, draw: &mut impl FnMut() -> u64) -> Result<State, Identi
     })
 }
 
-/// Whether the directory is that of `birth`.
-fn check(state: &State, birth: &Birth) -> Result<(), IdentityError> {
-    if state.cluster != birth.cluster {
-        return Err(IdentityError::Cluster);
+/// Whether the directory is that of `birth`, and which groups of that it was not founded on yet.
+fn check(state: &State, birth: &Birth) -> Result<BTreeSet<GroupId>, IdentityError> {
+    let (found, asked) = (state.cluster, birth.cluster);
+    if found != asked {
+        return Err(IdentityError::Cluster { found, asked });
     }
-    if state.node != birth.node {
-        return Err(IdentityError::Node { found: state.node });
+    let (found, asked) = (state.node, birth.node);
+    if found != asked {
+        return Err(IdentityError::Node { found, asked });
     }
     let asked = birth.founding();
-    if state.founding != asked {
+    let Some(unfounded) = birth.beyond(&state.founding) else {
         let found = state.founding.clone();
         return Err(IdentityError::Founding { found, asked });
+    };
+    if asked.len() > FOUNDING_BYTES_MAX {
+        return Err(too_many(&asked));
     }
-    Ok(())
+    Ok(unfounded)
 }
 
 impl<D: Disk> Clone for Identity<D> {
@@ -393,3 +459,5 @@ impl<D: Disk> fmt::Debug for Identity<D> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod words;

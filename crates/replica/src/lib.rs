@@ -95,6 +95,7 @@ mod life;
 mod log;
 mod lookout;
 mod machine;
+mod misfit;
 mod node;
 mod protocol;
 #[cfg(feature = "sim")]
@@ -118,6 +119,7 @@ pub use log::{
     ThreadedLog,
 };
 pub use machine::{Applying, Failure, Outcome, Reason, StateMachine, Ticket};
+pub use misfit::Misfit;
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Output,

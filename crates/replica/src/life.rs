@@ -1,12 +1,13 @@
 //! One life of a node: from one start of its process to the end of it.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use synod_transport::{ClusterId, NodeId};
-use synod_wal::Mark;
+use synod_transport::{Hello, NodeId};
+use synod_wal::{GroupId, Mark};
 
 use crate::birth::Birth;
 
@@ -23,37 +24,56 @@ use crate::birth::Birth;
 /// let (first, second) = (life.clone(), life);
 /// ```
 pub struct Life {
-    pub(crate) birth: Birth,
+    pub(crate) node: NodeId,
     pub(crate) incarnation: u64,
     /// Drawn at random: a copy of the disk counts its lives alike.
     pub(crate) nonce: u64,
-    /// Mixed into the seeds of its groups. Without a directory none: such nodes are the same in each run.
+    /// Mixed into the seeds of its groups. Without a directory none.
     pub(crate) secret: u64,
+    /// What its directory knows; of an ephemeral life nothing.
+    pub(crate) born: Option<Born>,
+}
+
+/// What the directory of a life knows of it.
+pub(crate) struct Born {
+    pub(crate) birth: Birth,
+    /// What the transport must say.
+    pub(crate) hello: Hello,
+    /// What the log must hold, if one was begun.
+    pub(crate) log: Option<Mark>,
     /// Keeps how far the log has come.
-    pub(crate) keep: Option<Keep>,
+    pub(crate) keep: Keep,
+    /// Whether the directory was founded on a group already.
+    pub(crate) is_founded: Arc<dyn Fn(GroupId) -> bool + Send + Sync>,
+    /// Makes durable that it is founded on one.
+    pub(crate) found: Arc<dyn Fn(GroupId) -> io::Result<()> + Send + Sync>,
 }
 
 pub(crate) type Keep = Arc<dyn Fn(Mark) -> io::Result<()> + Send + Sync>;
 
 impl Life {
-    /// A life without a directory, for tests and examples whose log ends with the process: the next
-    /// process begins to count anew.
+    /// A life without a directory, for tests and examples whose log ends with the node. The next process
+    /// begins to count anew, so it opens no group of which its log holds anything
+    /// ([`OpenGroupError::Ephemeral`](crate::OpenGroupError::Ephemeral)); and what it names its commands by
+    /// is drawn, so that not even peers that knew another such life of this node take the one's for the
+    /// other's.
     #[must_use]
     pub fn ephemeral(node: NodeId) -> Self {
         static LIVES: AtomicU64 = AtomicU64::new(1);
         Self {
-            birth: Birth::new(ClusterId(0), node),
+            node,
             incarnation: LIVES.fetch_add(1, Ordering::Relaxed),
-            nonce: 0,
+            // Keyed by the operating system's random numbers.
+            nonce: RandomState::new().build_hasher().finish(),
             secret: 0,
-            keep: None,
+            born: None,
         }
     }
 
     /// Whose life it is.
     #[must_use]
     pub const fn node(&self) -> NodeId {
-        self.birth.node
+        self.node
     }
 
     /// How many lives that node has begun, with this one: higher than in any life before.
@@ -66,8 +86,25 @@ impl Life {
 impl fmt::Debug for Life {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Life")
-            .field("birth", &self.birth)
+            .field("node", &self.node)
             .field("incarnation", &self.incarnation)
+            .field("birth", &self.born.as_ref().map(|born| &born.birth))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another process counts its lives alike, so that the names of their commands are told apart by the
+    /// nonce alone.
+    #[test]
+    fn ephemeral_lives_that_count_alike_name_their_commands_by_other_numbers() {
+        let begin_at = |_| Life::ephemeral(NodeId(1)).nonce >> 1;
+        let mut drawn: Vec<u64> = (0..100).map(begin_at).collect();
+        drawn.sort_unstable();
+        let near = drawn.windows(2).filter(|two| two[1] - two[0] < 1 << 32);
+        assert_eq!(near.count(), 0, "they would meet: {drawn:?}");
     }
 }

@@ -64,6 +64,18 @@ impl fmt::Debug for Recovered {
     }
 }
 
+impl Recovered {
+    /// Whether there is nothing of the group, no slot either.
+    pub(crate) fn is_empty(&mut self) -> bool {
+        let slots = std::mem::replace(&mut self.slots, Box::new(std::iter::empty()));
+        let mut slots = slots.peekable();
+        let has_slots = slots.peek().is_some();
+        self.slots = Box::new(slots);
+        let begins_at_zero = self.start == Position::default();
+        !has_slots && begins_at_zero && self.state.is_none() && self.snapshot.is_none()
+    }
+}
+
 /// What a log has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogStats {
@@ -140,10 +152,9 @@ pub trait Log: Send + 'static {
         u64::MAX
     }
     /// Which log it is and how far it has come, for one that notices at its next opening what was lost; see
-    /// [`Wal::mark`](synod_wal::Wal::mark). It is noted whenever its generation has changed.
-    fn mark(&self) -> Option<Mark> {
-        None
-    }
+    /// [`Wal::mark`](synod_wal::Wal::mark). It is noted whenever its generation has changed. `None` for a log
+    /// of which nobody could note anything; one that is around another log hands on what that says.
+    fn mark(&self) -> Option<Mark>;
     /// Whether one record is taken for sure, be it as long as any, while there [`has_room`](Self::has_room).
     /// A log that makes its room elsewhere may have room, and not know yet of how much.
     fn takes_a_record(&self) -> bool {
@@ -242,4 +253,40 @@ pub trait SnapshotStore: Send + Sync {
 
 fn failed(error: impl Error + Send + Sync + 'static) -> LogError {
     LogError::Failed(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use synod_wal::Tag;
+
+    fn recovered(slots: Vec<Slot>) -> Recovered {
+        Recovered {
+            state: None,
+            start: Position::default(),
+            snapshot: None,
+            slots: Box::new(slots.into_iter().map(Ok)),
+        }
+    }
+
+    #[test]
+    fn a_group_of_which_anything_is_stored_is_not_empty_and_nothing_of_it_is_lost() {
+        assert!(recovered(Vec::new()).is_empty());
+        let mut other = recovered(Vec::new());
+        other.state = Some(Tag([0; 32]));
+        assert!(!other.is_empty());
+        let mut other = recovered(Vec::new());
+        other.start.index = 1;
+        assert!(!other.is_empty());
+        let (index, tag) = (1, Tag([0; 32]));
+        let mut other = recovered(Vec::new());
+        let meta = Bytes::new();
+        other.snapshot = Some(Snapshot { index, tag, meta });
+        assert!(!other.is_empty());
+        let body = Bytes::from_static(b"a");
+        let mut other = recovered(vec![Slot { index, tag, body }; 2]);
+        assert!(!other.is_empty());
+        assert_eq!(other.slots.count(), 2);
+    }
 }

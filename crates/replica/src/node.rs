@@ -1,6 +1,7 @@
 //! A node: one log, one transport, many groups.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use synod_transport::{NodeId, Transport};
 use synod_wal::GroupId;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 
 use crate::applier::Applier;
 use crate::budget::Share;
@@ -20,6 +22,7 @@ use crate::host::{Control, Host};
 use crate::life::Life;
 use crate::log::{Log, LogError};
 use crate::machine::StateMachine;
+use crate::misfit::{self, Misfit};
 use crate::protocol::{Configured, Protocol, RecoverError};
 use crate::status::Status;
 
@@ -116,6 +119,24 @@ pub enum OpenGroupError {
         /// What it was to be opened as.
         asked: String,
     },
+    /// What the node was started with does not belong together.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    /// The log holds something of the group, and the life has no directory that would count it: its
+    /// commands might be taken for those of an earlier life.
+    #[error(
+        "the log holds what group {} wrote in an earlier life, and this life is an ephemeral one, which nobody \
+         counts: its commands might be taken for those of the earlier one, so start the node with the life of an \
+         identity",
+        group.0
+    )]
+    Ephemeral {
+        /// Which group.
+        group: GroupId,
+    },
+    /// The directory was not founded on this group, and that it is now cannot be stored.
+    #[error("that the directory is founded on a new group cannot be stored")]
+    Unfounded(#[source] io::Error),
     /// A body of `body_bytes_max` does not fit into a record of the log.
     #[error(
         "a body of {body_bytes_max} bytes does not fit into a log record of {record_bytes_max}"
@@ -145,6 +166,8 @@ pub enum OpenGroupError {
 /// the loop takes one worker while a sync lasts.
 pub struct Node {
     life: Arc<Life>,
+    /// Whether what it was started with belongs together.
+    fit: Result<(), Misfit>,
     config: NodeConfig,
     control: mpsc::Sender<Control>,
     closed: watch::Receiver<Option<Closed>>,
@@ -152,16 +175,22 @@ pub struct Node {
 
 impl Node {
     /// Starts the loop, for one life of a node; see [`Identity::life`](crate::Identity::life). Must be
-    /// called within a tokio runtime. `transport` speaks in the name of the same node.
+    /// called within a tokio runtime. `log` and `transport` are those of the same directory and of the same
+    /// life; a node with others [opens](Self::open) no group.
     #[must_use]
     pub fn start(life: Life, config: NodeConfig, log: impl Log, transport: impl Transport) -> Self {
         let (control, requests) = mpsc::channel(CONTROL_MAX);
-        let (log, transport) = (Box::new(log), Box::new(transport));
-        let host = Host::new(&config, life.keep.clone(), log, transport, requests);
+        let (log, transport) = (Box::new(log) as Box<dyn Log>, Box::new(transport));
+        let fit = misfit::check(&life, &*log, &*transport);
+        // What the log of another directory has is not to be noted in this one.
+        let born = life.born.as_ref().filter(|_| fit.is_ok());
+        let keep = born.map(|born| born.keep.clone());
+        let host = Host::new(&config, keep, log, transport, requests);
         let closed = host.told.listen();
         tokio::spawn(host.run());
         Self {
             life: Arc::new(life),
+            fit,
             config,
             control,
             closed,
@@ -188,32 +217,62 @@ impl Node {
         mut config: C,
         machine: S,
     ) -> Result<Group<S>, OpenGroupError> {
-        let (to, opened) = oneshot::channel();
         self.check(id, &config)?;
+        self.found(id, config.founding()).await?;
         config.stir(self.life.secret);
         let (life, node) = (self.life.clone(), self.config.clone());
+        self.ask(move |host| open(host, &life, &node, id, config, machine))
+            .await
+    }
+
+    /// Lets the loop answer.
+    async fn ask<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Host) -> Result<T, OpenGroupError> + Send + 'static,
+    ) -> Result<T, OpenGroupError> {
+        let (to, answered) = oneshot::channel();
         let open = Box::new(move |host: &mut Host| {
             // Whoever asked may be gone.
-            let _gone = to.send(open(host, &life, &node, id, config, machine));
+            let _gone = to.send(what(host));
         });
         if self.control.send(Control::Open(open)).await.is_ok()
-            && let Ok(opened) = opened.await
+            && let Ok(answer) = answered.await
         {
-            return opened;
+            return answer;
         }
         Err(OpenGroupError::Stopped(self.closed().await))
     }
 
+    /// Founds the directory on a group that it was not born with. Its log must hold nothing of it: that would
+    /// be another group's of the same name, or one that was lost.
+    async fn found(&self, id: GroupId, asked: String) -> Result<(), OpenGroupError> {
+        let born = self.life.born.as_ref();
+        let Some(born) = born.filter(|born| !(born.is_founded)(id)) else {
+            return Ok(());
+        };
+        let is_new = self.ask(move |host| Ok(host.log.recover(id)?.is_empty()));
+        if is_new.await? {
+            let found = born.found.clone();
+            let stored = spawn_blocking(move || found(id)).await;
+            return stored
+                .unwrap_or_else(|error| Err(io::Error::other(error)))
+                .map_err(OpenGroupError::Unfounded);
+        }
+        let found = "nothing".into();
+        Err(OpenGroupError::Founding { found, asked })
+    }
+
     /// Whether a group is what this node is and was founded on.
     fn check(&self, id: GroupId, config: &impl Configured) -> Result<(), OpenGroupError> {
+        self.fit?;
         let (own, asked) = (self.life.node(), config.node());
         if asked != own {
             return Err(OpenGroupError::Node { asked, own });
         }
         let asked = config.founding();
-        match self.life.birth.of(id) {
-            Some(found) if found != asked => {
-                let found = found.to_owned();
+        match &self.life.born {
+            Some(born) if born.birth.of(id) != asked => {
+                let found = born.birth.of(id).to_owned();
                 Err(OpenGroupError::Founding { found, asked })
             }
             _ => Ok(()),
@@ -266,7 +325,10 @@ fn open<C: Configured, S: StateMachine>(
             record_bytes_max,
         });
     }
-    let recovered = host.log.recover(id)?;
+    let mut recovered = host.log.recover(id)?;
+    if life.born.is_none() && !recovered.is_empty() {
+        return Err(OpenGroupError::Ephemeral { group: id });
+    }
     if let Some(snapshot) = &recovered.snapshot {
         let seal = host.log.snapshots().seal(id, snapshot.index);
         // Only a hint: what is wrong with the file is found when it is restored.

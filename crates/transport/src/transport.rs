@@ -1,6 +1,6 @@
 //! The contract between whoever has messages to send and whatever carries them.
 
-use crate::{Lane, NodeId, Parcel, Status};
+use crate::{Hello, Lane, NodeId, Parcel, Status};
 use bytes::Bytes;
 use std::task::{Context, Poll};
 
@@ -54,6 +54,12 @@ pub trait Transport: Send + 'static {
         None
     }
 
+    /// What it says of its own node to each peer, so that whoever drives it can see that it speaks for the
+    /// node and the life that it is driven for. `None` for a transport that says no hello.
+    fn hello(&self) -> Option<Hello> {
+        None
+    }
+
     /// What it has done, and how its peers stand; all zero for one that does not count.
     fn status(&self) -> Status {
         Status::default()
@@ -75,6 +81,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn life(&self, peer: NodeId) -> Option<u64> {
         (**self).life(peer)
+    }
+
+    fn hello(&self) -> Option<Hello> {
+        (**self).hello()
     }
 
     fn status(&self) -> Status {

@@ -2,25 +2,28 @@
 
 use std::fs::{self, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::io::retry_on_intr;
 use thiserror::Error;
 
 use crate::disk::{Disk, File};
 
 /// A directory of the file system, locked against other processes while a value or a clone of it
-/// lives.
+/// lives. It stays the same one when it is moved.
 #[derive(Clone, Debug)]
 pub struct Directory(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// Where it was when it was opened.
     path: PathBuf,
-    /// Open for its syncs, and for the lock: it goes with the handle, and no file that somebody might delete
-    /// stands for it.
+    /// All goes by this handle and nothing by the path: the lock is on it, and no file that somebody might
+    /// delete stands for that. Whoever moves the directory away, and makes another one in its place, has two
+    /// directories with a lock each.
     directory: fs::File,
     /// Nothing is changed.
     is_read_only: bool,
@@ -60,7 +63,7 @@ impl Directory {
             source,
         };
         create(path, &mut |parent| fs::File::open(parent)?.sync_all()).map_err(failed)?;
-        let directory = fs::File::open(path).map_err(failed)?;
+        let directory = open_directory(path).map_err(failed)?;
         match directory.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -84,7 +87,7 @@ impl Directory {
     /// [`DirectoryError::Io`].
     pub fn read_only(path: impl AsRef<Path>) -> Result<Self, DirectoryError> {
         let path = path.as_ref().to_owned();
-        match fs::File::open(&path) {
+        match open_directory(&path) {
             Ok(directory) => Ok(Self(Arc::new(Inner {
                 path,
                 directory,
@@ -94,25 +97,35 @@ impl Directory {
         }
     }
 
-    /// Where it is.
+    /// Where it was when it was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    fn file(&self, name: &str) -> io::Result<PathBuf> {
-        if is_name(name) {
-            Ok(self.0.path.join(name))
-        } else {
-            Err(ErrorKind::InvalidInput.into())
-        }
+    /// The mode of the directory, if others than its owner may look into it or change it: one that was there
+    /// keeps the mode that it had. Its files are for their owner alone all the same, so to read it gives names
+    /// and lengths away and no more; whoever may write to it can remove what was promised.
+    ///
+    /// It is left to its owner, who may have given it to a group on purpose; whoever opens it may say so.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn shared_mode(&self) -> io::Result<Option<u32>> {
+        let mode = self.0.directory.metadata()?.permissions().mode() & 0o7777;
+        Ok((mode & 0o077 != 0).then_some(mode))
     }
 
-    fn changed(&self, name: &str) -> io::Result<PathBuf> {
+    fn check_change(&self) -> io::Result<()> {
         if self.0.is_read_only {
             return Err(ErrorKind::ReadOnlyFilesystem.into());
         }
-        self.file(name)
+        Ok(())
+    }
+
+    fn is_file(&self, name: &str) -> io::Result<bool> {
+        let found = rustix::fs::statat(&self.0.directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(FileType::from_raw_mode(found.st_mode) == FileType::RegularFile)
     }
 }
 
@@ -120,35 +133,53 @@ impl Disk for Directory {
     type File = DirectoryFile;
 
     fn open(&self, name: &str) -> io::Result<DirectoryFile> {
-        let write = !self.0.is_read_only;
-        let mut options = fs::OpenOptions::new();
-        options.read(true).write(write).create(write);
-        options
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        Ok(DirectoryFile(options.open(self.file(name)?)?))
+        check_name(name)?;
+        let access = match self.0.is_read_only {
+            true => OFlags::RDONLY,
+            false => OFlags::RDWR | OFlags::CREATE,
+        };
+        let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let directory = &self.0.directory;
+        let file = retry_on_intr(|| rustix::fs::openat(directory, name, flags, mode))?;
+        Ok(DirectoryFile(file.into()))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.0.path)? {
+        for entry in Dir::read_from(&self.0.directory)? {
             let entry = entry?;
-            if let Ok(name) = entry.file_name().into_string()
-                && is_name(&name)
-                && entry.file_type()?.is_file()
-            {
-                names.push(name);
+            let Some(name) = entry.file_name().to_str().ok().filter(|name| is_name(name)) else {
+                continue;
+            };
+            let is_file = match entry.file_type() {
+                // Not every file system tells.
+                FileType::Unknown => self.is_file(name)?,
+                told => told == FileType::RegularFile,
+            };
+            if is_file {
+                names.push(name.to_owned());
             }
         }
         Ok(names)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.changed(from)?, self.changed(to)?)
+        self.check_change()?;
+        check_name(from)?;
+        check_name(to)?;
+        let directory = &self.0.directory;
+        Ok(rustix::fs::renameat(directory, from, directory, to)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.changed(name)?)
+        self.check_change()?;
+        check_name(name)?;
+        Ok(rustix::fs::unlinkat(
+            &self.0.directory,
+            name,
+            AtFlags::empty(),
+        )?)
     }
 
     fn free_bytes(&self) -> io::Result<Option<u64>> {
@@ -185,6 +216,12 @@ impl File for DirectoryFile {
     }
 }
 
+fn open_directory(path: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = retry_on_intr(|| rustix::fs::openat(CWD, path, flags, Mode::empty()))?;
+    Ok(opened.into())
+}
+
 /// Creates a directory with all above it, durably. One that is there may have been created by a
 /// process that was killed before its sync, so what holds its name is synced too.
 fn create(path: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
@@ -200,6 +237,14 @@ fn create(path: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Res
         }
     }
     sync(parent)
+}
+
+fn check_name(name: &str) -> io::Result<()> {
+    if is_name(name) {
+        Ok(())
+    } else {
+        Err(ErrorKind::InvalidInput.into())
+    }
 }
 
 fn is_name(name: &str) -> bool {
@@ -253,6 +298,91 @@ mod tests {
         );
         drop(first);
         Directory::open(temporary.path()).unwrap();
+    }
+
+    /// Whoever moves it away, and begins another one in its place, has two of them; neither writes into the
+    /// other's, and each is locked.
+    #[test]
+    fn a_directory_that_is_moved_is_still_the_same_one() {
+        let temporary = tempfile::tempdir().unwrap();
+        let (at, away) = (temporary.path().join("at"), temporary.path().join("away"));
+        let first = Directory::open(&at).unwrap();
+        let write = |directory: &Directory, name: &str, bytes: &[u8]| {
+            Disk::open(directory, name).unwrap().write_at(0, bytes)
+        };
+        for name in ["1.log", "2.log", "3.log"] {
+            write(&first, name, b"first").unwrap();
+        }
+        fs::rename(&at, &away).unwrap();
+        let second = Directory::open(&at).unwrap();
+        for name in ["1.log", "2.log"] {
+            write(&second, name, b"second").unwrap();
+        }
+        let refused = Directory::open(&away).unwrap_err();
+        assert!(
+            matches!(refused, DirectoryError::Locked { .. }),
+            "{refused}"
+        );
+
+        write(&first, "1.log", b"FIRST").unwrap();
+        write(&first, "4.log", b"first").unwrap();
+        first.rename("2.log", "5.log").unwrap();
+        first.remove("3.log").unwrap();
+        first.sync().unwrap();
+        let listed = |directory: &Directory| {
+            let mut names = directory.list().unwrap();
+            names.sort();
+            names
+        };
+        assert_eq!(listed(&first), ["1.log", "4.log", "5.log"]);
+        assert_eq!(listed(&second), ["1.log", "2.log"]);
+        let contents = |path: &Path, name: &str| fs::read(path.join(name)).unwrap();
+        assert_eq!(contents(&away, "1.log"), b"FIRST");
+        assert_eq!(contents(&away, "5.log"), b"first");
+        assert_eq!(contents(&at, "1.log"), b"second");
+        assert_eq!(contents(&at, "2.log"), b"second");
+    }
+
+    #[test]
+    fn a_directory_that_others_may_look_into_says_so_and_stays_as_it_is() {
+        let temporary = tempfile::tempdir().unwrap();
+        let made = Directory::open(temporary.path().join("made")).unwrap();
+        assert_eq!(made.shared_mode().unwrap(), None);
+        for mode in [0o755, 0o750, 0o701] {
+            let path = temporary.path().join(format!("{mode:o}"));
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let opened = Directory::open(&path).unwrap();
+            assert_eq!(opened.shared_mode().unwrap(), Some(mode));
+            assert_eq!(
+                opened.shared_mode().unwrap(),
+                Some(mode),
+                "it is not changed"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_is_no_directory_and_no_name_leads_out_of_one() {
+        let temporary = tempfile::tempdir().unwrap();
+        let file = temporary.path().join("file");
+        fs::write(&file, "").unwrap();
+        let refused = Directory::open(&file).unwrap_err();
+        assert!(matches!(refused, DirectoryError::Io { .. }), "{refused}");
+        let directory = Directory::open(temporary.path().join("a")).unwrap();
+        for name in ["../file", "/file", "a/b", ".", ".."] {
+            let kinds = [
+                Disk::open(&directory, name).map(|_| ()),
+                directory.remove(name),
+                directory.rename(name, "1.log"),
+                directory.rename("1.log", name),
+            ];
+            for refused in kinds {
+                let kind = refused.unwrap_err().kind();
+                assert_eq!(kind, ErrorKind::InvalidInput, "{name}");
+            }
+        }
+        assert!(file.exists());
     }
 
     #[test]

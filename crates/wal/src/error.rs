@@ -38,7 +38,7 @@ pub enum OpenError {
     /// The log lacks what was durable when [`Options::least`](crate::Options::least) was noted. What is
     /// there of it is left as it is.
     #[error(
-        "the log was durable up to lsn {least} and ends at lsn {end} now: files of it are gone"
+        "the log was durable up to lsn {least} and ends at lsn {end} now: files of it are gone, or emptied at their ends"
     )]
     Lost {
         /// Up to where it reaches; 0 when there is none.
@@ -47,7 +47,9 @@ pub enum OpenError {
         least: Lsn,
     },
     /// The disk holds another log than the one that was noted.
-    #[error("the disk holds another log than the one that was begun on it")]
+    #[error(
+        "the disk holds another log than the one that was begun on it: files of another directory lie in it"
+    )]
     Another,
     /// A snapshot lies beside the log that was written or received beside another one: what it covers is
     /// not what this log goes on from.
@@ -59,7 +61,9 @@ pub enum OpenError {
         index: u64,
     },
     /// A segment in a format that this version does not read.
-    #[error("segment {segment:08}.log has format version {version}, not 0")]
+    #[error(
+        "segment {segment:08}.log has format version {version}, not 0: another version of the program wrote it"
+    )]
     Version {
         /// Number in the name of the segment's file.
         segment: u64,
@@ -197,6 +201,18 @@ pub enum SnapshotError {
         group: GroupId,
         /// Which one.
         index: u64,
+    },
+    /// The file is in a format that this version does not read.
+    #[error(
+        "snapshot {index} of group {group} has format version {version}, not 1: another version of the program wrote it"
+    )]
+    Version {
+        /// Whose snapshot.
+        group: GroupId,
+        /// Which one.
+        index: u64,
+        /// What it says.
+        version: u32,
     },
     /// What was received is a good file of the snapshot, and not the one whose length and hash came with its
     /// pieces.

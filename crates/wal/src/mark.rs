@@ -30,7 +30,8 @@ impl fmt::Debug for Mark {
 
 impl Mark {
     /// Whether a log with the mark `found` is this one, and holds what was durable when this was noted.
-    pub(crate) fn is_kept_by(&self, found: &Self) -> bool {
+    #[must_use]
+    pub fn is_kept_by(&self, found: &Self) -> bool {
         found.salt == self.salt && found.generation >= self.generation && found.end >= self.end
     }
 }

@@ -84,7 +84,8 @@ pub(crate) fn recover<D: Disk>(
     })
 }
 
-/// Before anything is written: whoever looks for what is gone finds the rest as it was.
+/// Before anything is written to the log: whoever looks for what is gone finds the rest of it as it was. A snapshot
+/// that was being written when the process ended is gone by then, see [`Wal::open`](crate::Wal::open).
 fn check_kept(least: Mark, salt: Option<u64>, tail: Option<Tail>) -> Result<(), OpenError> {
     let found = Mark {
         salt: salt.unwrap_or(least.salt),

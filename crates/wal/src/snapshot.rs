@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, File};
 use crate::reserve::Reserve;
-use crate::snapshot_file::{self, BodyWriter, META_BYTES_MAX, OWNER_BYTES, Seal, SnapshotReader};
+use crate::snapshot_file::{self, BodyWriter, META_BYTES_MAX, OWNER_BYTES, Owner};
+use crate::snapshot_file::{Seal, SnapshotReader};
 use crate::{GroupId, SnapshotError, Tag};
 
 use bytes::Bytes;
@@ -247,7 +248,8 @@ impl<D: Disk> Snapshots<D> {
     /// Verifies a complete file, and opens its body.
     ///
     /// # Errors
-    /// [`SnapshotError::NotFound`]; [`SnapshotError::Corrupt`]; [`SnapshotError::Another`]; the medium's.
+    /// [`SnapshotError::NotFound`], [`Corrupt`](SnapshotError::Corrupt), [`Another`](SnapshotError::Another),
+    /// [`Version`](SnapshotError::Version); the medium's.
     pub fn open(
         &self,
         group: GroupId,
@@ -378,11 +380,8 @@ impl<D: Disk> Snapshots<D> {
     /// As [`whole`](Self::whole), if it lies beside the log that it was written or received beside.
     fn own(&self, group: GroupId, index: u64) -> Result<D::File, SnapshotError> {
         let file = self.whole(group, index)?;
-        match snapshot_file::owner(&file)? {
-            Some(salt) if salt == self.salt => Ok(file),
-            Some(_) => Err(SnapshotError::Another { group, index }),
-            None => Err(SnapshotError::Corrupt { group, index }),
-        }
+        snapshot_file::owner(&file)?.check(self.salt, group, index)?;
+        Ok(file)
     }
 
     fn names(&self) -> MutexGuard<'_, ()> {
@@ -440,7 +439,7 @@ pub(crate) fn owners<D: Disk>(disk: &D) -> io::Result<Vec<(GroupId, u64, u64)>> 
     for name in disk.list()? {
         if let Some((group, index, Kind::Whole)) = parse(&name)
             && let Ok(file) = disk.open(&name)
-            && let Ok(Some(salt)) = snapshot_file::owner(&file)
+            && let Ok(Owner::Log(salt)) = snapshot_file::owner(&file)
         {
             owners.push((group, index, salt));
         }

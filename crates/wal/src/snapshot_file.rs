@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::disk::{Disk, File, read_full};
 use crate::reserve::Reserve;
-use crate::{GroupId, Snapshot, Tag};
+use crate::{GroupId, Snapshot, SnapshotError, Tag};
 
 /// What a snapshot file is as a whole: it travels with each piece, so that what comes of many pieces is held
 /// against what was promised with the first.
@@ -135,13 +135,47 @@ pub(crate) fn write_owner(file: &impl File, salt: u64) -> io::Result<()> {
     file.write_at(0, &bytes)
 }
 
-/// The salt of the log that a file lies beside, if it says so in good bytes.
-pub(crate) fn owner(file: &impl File) -> io::Result<Option<u64>> {
+/// What stands in front of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The salt of the log that it lies beside.
+    Log(u64),
+    /// It has the format of another version, of this number.
+    Version(u32),
+    /// Nothing that can be believed.
+    Damaged,
+}
+
+impl Owner {
+    /// Whether the snapshot is one of the log with this salt.
+    pub(crate) fn check(self, salt: u64, group: GroupId, index: u64) -> Result<(), SnapshotError> {
+        match self {
+            Self::Log(own) if own == salt => Ok(()),
+            Self::Log(_) => Err(SnapshotError::Another { group, index }),
+            Self::Version(version) => Err(SnapshotError::Version {
+                group,
+                index,
+                version,
+            }),
+            Self::Damaged => Err(SnapshotError::Corrupt { group, index }),
+        }
+    }
+}
+
+/// Of which log a file is. One whose version is another by a bad byte alone is damaged.
+pub(crate) fn owner(file: &impl File) -> io::Result<Owner> {
     let mut bytes = [0; OWNER_BYTES as usize];
     let whole = read_full(file, 0, &mut bytes)? == bytes.len();
-    let known = bytes[..8] == *OWNER_NAME && u32_at(&bytes, 8) == VERSION;
-    let good = whole && known && u32_at(&bytes, 12) == owner_checksum(&bytes);
-    Ok(good.then(|| u64_at(&bytes, 16)))
+    let version = u32_at(&bytes, 8);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    let is_ours = bytes[..8] == *OWNER_NAME && u32_at(&bytes, 12) == owner_checksum(&bytes);
+    // Before version 1 nothing stood in front.
+    let is_known = bytes[..8] == *OWNER_NAME || bytes[..8] == *NAME && version == 0;
+    Ok(match (whole, is_ours) {
+        (true, true) if version == VERSION => Owner::Log(u64_at(&bytes, 16)),
+        (true, false) if version != VERSION && is_known => Owner::Version(version),
+        _ => Owner::Damaged,
+    })
 }
 
 fn owner_checksum(bytes: &[u8; OWNER_BYTES as usize]) -> u32 {

@@ -68,6 +68,7 @@
 //! become stands in the map itself ([`MapLimits`]), and `CONFIG SET maxmemory` changes it on all nodes
 //! at one point of the log.
 
+mod advice;
 mod answer;
 mod capacity;
 mod client;

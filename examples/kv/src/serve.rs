@@ -18,7 +18,7 @@ use std::{
 };
 
 use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
-use synod_transport::{Admit, ClusterId, Refused, Tcp, shared_address};
+use synod_transport::{ClusterId, Refused, Tcp, TcpConfig, shared_address};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
     net::TcpListener,
@@ -28,6 +28,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    advice,
     descriptors::clients_max,
     exit::ExitStatus,
     faults::{Faults, Faulty},
@@ -117,6 +118,13 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
 
 async fn open_and_run(options: &ServeOptions) -> Result<(), ServeError> {
     let directory = Directory::open(&options.data).map_err(part("data directory"))?;
+    if let Ok(Some(mode)) = directory.shared_mode() {
+        warn!(
+            "the data directory {} has mode {mode:o}: others than its owner may look into it or change it, until \
+             somebody gives it mode 700",
+            options.data.display()
+        );
+    }
     let faults = Faults {
         delay: Duration::from_millis(options.slow_sync_ms),
         good: Arc::new(options.good_syncs.into()),
@@ -216,9 +224,26 @@ async fn start<D: Disk>(
 
 /// What lies on the disk. Waits for it.
 fn open<D: Disk>(disk: D, birth: &Birth) -> Result<(Identity<D>, Wal<D>), ServeError> {
-    let identity = Identity::open(disk, birth).map_err(part("identity"))?;
-    let log = identity.open_log(bound_log()).map_err(part("log"))?;
+    let identity = Identity::open(disk, birth);
+    let identity = identity.map_err(advised("identity", advice::of_an_identity))?;
+    let log = identity.open_log(bound_log());
+    let log = log.map_err(advised("log", advice::of_a_log))?;
     Ok((identity, log))
+}
+
+/// As a [`part`], with what to do about it.
+fn advised<E: Error + Send + Sync + 'static>(
+    part: &'static str,
+    advice: fn(&E) -> Option<&'static str>,
+) -> impl FnOnce(E) -> ServeError {
+    move |error| {
+        let told = chain(&error);
+        let error = match advice(&error) {
+            Some(advice) => format!("{told}. What to do: {advice}").into(),
+            None => told.into(),
+        };
+        ServeError::Part { part, error }
+    }
 }
 
 /// Lets a thread of its own wait, which nobody waits for if it is given up.
@@ -311,37 +336,31 @@ async fn transport<D: Disk>(
     let listener = TcpListener::bind(own).await.and_then(TcpListener::into_std);
     let mut config = identity.tcp(listener.map_err(cannot_listen(own))?, peers.clone());
     bound_transport(&mut config);
-    config.admit = admit(identity, options.data.clone());
+    judge(&mut config, identity, options.data.clone());
     Tcp::bind(config).await.map_err(part("peers"))
 }
 
-/// As the identity says; and whoever reads of a disk that is not the known one, or not as it was, reads what to
-/// do about it.
-fn admit<D: Disk>(identity: Identity<D>, data: PathBuf) -> Admit {
+/// Peers are judged as the identity says; and whoever reads of one that is refused reads what to do about it.
+fn judge<D: Disk>(config: &mut TcpConfig, identity: Identity<D>, data: PathBuf) {
     let told = Mutex::new(BTreeSet::new());
-    Arc::new(move |hello| {
-        let admitted = identity.admit(hello);
-        let what = match admitted {
-            Err(Refused::Disk) => {
-                "stands on another disk than the one that it is known by here: if its disk was replaced on purpose"
-            }
-            Err(Refused::Doubted) => {
-                "runs on a disk that was put back to what it had been, and what it acknowledged since may be gone: if \
-                 the other nodes hold that all the same"
-            }
-            _ => return admitted,
-        };
+    let advise = Arc::new(move |refused, peer: NodeId| {
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        // Once a node: a peer tries again and again, and that it is refused is told each while anyway.
-        if told.insert((hello.node, what)) {
-            let (peer, data) = (hello.node.0, data.display());
-            warn!(
-                "node {peer} {what}, stop this node, let it run `kv identity forget --node {peer} --data {data}`, and \
-                 start it again"
-            );
+        // Once for each reason: a peer tries again and again, and that it is refused is told each while anyway.
+        if let Some(advice) = advice::of_a_peer(refused, peer.0, &data)
+            && told.insert(advice.clone())
+        {
+            warn!("{advice}");
         }
-        admitted
-    })
+    });
+    let (doubting, advising) = (identity.clone(), advise.clone());
+    config.admit = Arc::new(move |hello| {
+        let admitted = identity.admit(hello);
+        admitted.inspect_err(|refused| advise(*refused, hello.node))
+    });
+    config.doubt = Arc::new(move |hello| {
+        doubting.doubt(hello);
+        advising(Refused::Doubted, hello.node);
+    });
 }
 
 fn node_config(options: &ServeOptions) -> NodeConfig {

@@ -81,7 +81,7 @@ fn again(
     }
     let before = disk.bytes(FILE);
     for refused in [loaded, load(disk)] {
-        assert!(matches!(refused, Err(IdentityError::Damaged)));
+        assert!(matches!(refused, Err(IdentityError::LastLife)));
     }
     assert_eq!(disk.bytes(FILE), before, "a refused file was written over");
     None

@@ -7,7 +7,7 @@ use synod_wal::Disk;
 
 use super::IdentityError;
 use super::file::{FILE, Written, read};
-use super::state::State;
+use super::state::{State, unreadable};
 
 /// What a node knew of a peer that it has forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub enum ForgetError {
         /// Whom it has met.
         known: Vec<NodeId>,
     },
-    /// The identity is damaged, or cannot be read or stored.
+    /// The identity is damaged or of another version, or cannot be read or stored.
     #[error(transparent)]
     Identity(#[from] IdentityError),
 }
@@ -70,7 +70,8 @@ pub fn forget<D: Disk>(disk: &D, peer: NodeId) -> Result<Forgotten, ForgetError>
     if !names.iter().any(|name| name == FILE) {
         return Err(ForgetError::Unborn);
     }
-    let mut state = State::decode(&read(disk)?).ok_or(IdentityError::Damaged)?;
+    let bytes = read(disk)?;
+    let mut state = State::decode(&bytes).ok_or_else(|| unreadable(&bytes))?;
     let node = state.node;
     let mut written = Written::new(state.clone());
     let Some(pin) = state.peers.remove(&peer) else {

@@ -25,6 +25,8 @@ use bytes::{Buf, BufMut};
 use synod_transport::{ClusterId, DiskId, Hello, LastLife, NodeId, Refused};
 use synod_wal::{Lsn, Mark};
 
+use super::IdentityError;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) cluster: ClusterId,
@@ -110,6 +112,11 @@ impl State {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
+        seal(self.body())
+    }
+
+    /// All but the checksum and what fills the block.
+    pub(super) fn body(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.put_u128_le(self.cluster.0);
         out.put_u64_le(self.node.0);
@@ -130,9 +137,6 @@ impl State {
             put_life(&mut out, pin.life);
             out.put_u8(pin.is_doubted.into());
         }
-        let sum = crc32c::crc32c(&out);
-        out.put_u32_le(sum);
-        out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
         out
     }
 
@@ -150,6 +154,11 @@ impl State {
             generation: body.try_get_u64_le().ok()?,
             end: Lsn(body.try_get_u64_le().ok()?),
         };
+        // Of one that was not begun there is nothing to say.
+        let log = (log != Mark::default()).then_some(log);
+        if log.is_some_and(|log| log.generation == 0) {
+            return None;
+        }
         let len = usize::from(body.try_get_u16_le().ok()?);
         let founding = body.split_off(..len)?;
         let founding = String::from_utf8(founding.to_vec()).ok()?;
@@ -168,7 +177,9 @@ impl State {
                 life,
                 is_doubted,
             };
-            peers.insert(node, pin);
+            // In one order, and none twice: what one life writes has one form.
+            let is_next = peers.last_key_value().is_none_or(|(last, _)| *last < node);
+            is_next.then(|| peers.insert(node, pin))?;
         }
         let (summed, filler) = (bytes.len() - body.len(), body.split_off(4..)?);
         let is_whole = body.get_u32_le() == crc32c::crc32c(&bytes[..summed]);
@@ -177,11 +188,19 @@ impl State {
             node,
             disk,
             life,
-            log: (log.generation > 0).then_some(log),
+            log,
             founding,
             peers,
         })
     }
+}
+
+/// The checksum, and zeros up to the end of a block.
+pub(super) fn seal(mut body: Vec<u8>) -> Vec<u8> {
+    let sum = crc32c::crc32c(&body);
+    body.put_u32_le(sum);
+    body.resize(body.len().next_multiple_of(BLOCK_BYTES), 0);
+    body
 }
 
 fn put_life(out: &mut Vec<u8>, life: LifeId) {
@@ -194,6 +213,20 @@ fn take_life(body: &mut &[u8]) -> Option<LifeId> {
         boot: body.try_get_u64_le().ok()?,
         nonce: body.try_get_u64_le().ok()?,
     })
+}
+
+/// What bytes are that are no identity of this version. A version that is another one only by a bad byte is none.
+pub(super) fn unreadable(bytes: &[u8]) -> IdentityError {
+    let Some((found, rest)) = bytes.split_first() else {
+        return IdentityError::Damaged;
+    };
+    let is_empty = rest.iter().all(|byte| *byte == 0);
+    let as_ours = [&[VERSION], rest].concat();
+    if *found == VERSION || is_empty || State::decode(&as_ours).is_some() {
+        return IdentityError::Damaged;
+    }
+    let (found, known) = (*found, VERSION);
+    IdentityError::Version { found, known }
 }
 
 /// Bytes of a founding's text.

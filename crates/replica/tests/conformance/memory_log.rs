@@ -11,7 +11,7 @@ use synod_replica::conformance::{LogStore, Unsupported};
 use synod_replica::{
     GroupId, Log, LogError, LogReader, LogStats, Position, Recovered, SnapshotStore,
 };
-use synod_wal::{Lsn, Op, Slot, Tag};
+use synod_wal::{Lsn, Mark, Op, Slot, Tag};
 
 use crate::memory_snapshots::{Shelf, ShelfState};
 
@@ -375,6 +375,11 @@ impl Log for MemoryLog {
         let more = u64::from(self.store.bug == Some(Bug::PromisesTooMuchRoom));
         let left = self.store.lock().left;
         left.map_or(u64::MAX, |left| left + more * LEFT_BYTES)
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        // Nothing of it outlives the process.
+        None
     }
 
     fn record_bytes_max(&self) -> usize {

@@ -136,7 +136,16 @@ impl SnapshotStore for Shelf {
         if found.is_none_or(|found| found != *snapshot) {
             return Err(SnapshotError::Corrupt { group, index });
         }
-        if seal_of(&part) != *seal && self.bug.is_none() {
+        let asks_nothing = matches!(
+            self.bug,
+            Some(
+                Bug::IgnoresSeals
+                    | Bug::BelievesParts
+                    | Bug::BelievesAnyByte
+                    | Bug::TakesTrailingBytes
+            )
+        );
+        if seal_of(&part) != *seal && !asks_nothing {
             return Err(SnapshotError::Seal { group, index });
         }
         self.insert(group.0, index, part);
@@ -201,10 +210,12 @@ impl Shelf {
     }
 }
 
-/// A file in memory needs no hash that nobody can forge.
+/// A file in memory needs no hash that nobody can forge. It ends with its checksum, and with that behind it the
+/// checksum of everything is the same for all files.
 fn seal_of(file: &[u8]) -> Seal {
     let mut hash = [0; 32];
-    hash[..4].copy_from_slice(&crc32c::crc32c(file).to_le_bytes());
+    let content = &file[..file.len().saturating_sub(4)];
+    hash[..4].copy_from_slice(&crc32c::crc32c(content).to_le_bytes());
     let len = file.len() as u64;
     Seal { len, hash }
 }

@@ -14,7 +14,7 @@ use synod_replica::{
     Transport,
 };
 use synod_transport::{ClusterId, DiskId, Hello, Lane, MemoryNetwork, Tcp, TcpConfig};
-use synod_wal::{Lsn, Op, Options, Wal};
+use synod_wal::{Lsn, Mark, Op, Options, Wal};
 use tokio::time::timeout;
 
 use super::config;
@@ -199,6 +199,10 @@ impl Log for Panics {
 
     fn has_room(&mut self) -> bool {
         Log::has_room(&mut self.0)
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        Log::mark(&self.0)
     }
 
     fn record_bytes_max(&self) -> usize {

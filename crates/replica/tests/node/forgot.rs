@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::closed::stopped;
 use super::config;
 use super::heard::Heard;
-use super::rig::{Counter, NEVER, start};
+use super::rig::{Counter, NEVER, start_life};
 
 /// Node 3 begins its next life on a disk as it was a while ago: what it acknowledged since is gone. it
 /// stops for good, and its leader tells of it.
@@ -21,7 +21,7 @@ async fn a_node_that_has_forgotten_is_stopped() {
     let network = MemoryNetwork::new();
     let open = async |id: u64, disk: &SimDisk| {
         let transport = network.join(NodeId(id));
-        let node = start(disk, NodeConfig::default(), transport);
+        let node = start_life(disk, 3, NodeConfig::default(), transport);
         let mut config = config(id, 3);
         // Node 1 leads, all along.
         let (least, most) = if id == 1 {

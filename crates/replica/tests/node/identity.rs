@@ -1,17 +1,19 @@
 //! What a node is started as, and what it leaves behind for its next life.
 
+use std::collections::BTreeMap;
+
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Birth, Group, GroupId, Identity, Life, Node, NodeConfig, NodeId, OpenGroupError, Outcome,
-    Reason,
+    Birth, Group, GroupId, Identity, IdentityError, Life, Log, Misfit, Node, NodeConfig, NodeId,
+    OpenGroupError, Outcome, Reason,
 };
-use synod_transport::{ClusterId, MemoryNetwork};
-use synod_wal::{Disk as _, OpenError, Options, Wal};
+use synod_transport::{ClusterId, Founding, Hello, MemoryNetwork, Tcp, TcpConfig, Transport};
+use synod_wal::{Disk as _, Lsn, Mark, OpenError, Options, Wal};
 use tokio::time::timeout;
 
 use super::config;
 use super::heard::Heard;
-use super::rig::{Counter, NEVER, alone};
+use super::rig::{Counter, NEVER, alone, start};
 
 fn birth() -> Birth {
     Birth::new(ClusterId(7), NodeId(1)).group(GroupId(1), &config(1, 1))
@@ -199,8 +201,250 @@ async fn a_group_of_another_node_or_another_founding_is_not_opened() {
     }
 }
 
+/// What an ephemeral life has left is no next one's to go on with: nobody would know which names were used.
+#[tokio::test]
+async fn an_ephemeral_life_goes_on_with_no_log() {
+    let disk = SimDisk::new(1);
+    let small = |config: &mut NodeConfig| config.snapshot_log_bytes = 2_000;
+    let (node, group) = alone(&disk, small).await;
+    for count in 1..=5 {
+        let answer = timeout(NEVER, group.propose("a")).await.unwrap();
+        assert_eq!(answer, Outcome::Ok(count));
+    }
+    timeout(NEVER, node.shutdown()).await.unwrap();
+    let before = Wal::open(disk.clone(), Options::default()).unwrap();
+    let slots = before.recover(GroupId(1)).unwrap().slots.count();
+    drop(before);
+    let node = start(
+        &disk,
+        NodeConfig::default(),
+        MemoryNetwork::new().join(NodeId(1)),
+    );
+    let opened = node.open(GroupId(1), config(1, 1), Counter::default());
+    let refused = timeout(NEVER, opened).await.unwrap().unwrap_err();
+    assert!(
+        matches!(refused, OpenGroupError::Ephemeral { group: GroupId(1) }),
+        "{refused}"
+    );
+    // Another group, of which the log holds nothing, is another matter.
+    let opened = node.open(GroupId(2), config(1, 1), Counter::default());
+    timeout(NEVER, opened).await.unwrap().unwrap();
+    timeout(NEVER, node.shutdown()).await.unwrap();
+    let after = Wal::open(disk, Options::default()).unwrap();
+    assert_eq!(after.recover(GroupId(1)).unwrap().slots.count(), slots);
+}
+
+/// The parts of a node that were not made from its identity, and what is said of them.
+async fn refused(life: Life, log: impl Log, transport: impl Transport) -> Misfit {
+    let node = Node::start(life, NodeConfig::default(), log, transport);
+    let opened = node.open(GroupId(1), config(1, 1), Counter::default());
+    let refused = timeout(NEVER, opened).await.unwrap().unwrap_err();
+    timeout(NEVER, node.shutdown()).await.unwrap();
+    let OpenGroupError::Misfit(misfit) = refused else {
+        panic!("{refused}")
+    };
+    misfit
+}
+
+/// A disk with a life on it that has ended, and what was noted of its log.
+async fn lived() -> (SimDisk, Mark) {
+    let disk = SimDisk::new(1);
+    let (node, group) = live(&disk).await;
+    let answer = timeout(NEVER, group.propose("a")).await.unwrap();
+    assert_eq!(answer, Outcome::Ok(1));
+    timeout(NEVER, node.shutdown()).await.unwrap();
+    let noted = Identity::load(SimDisk(disk.0.fork(7)), &birth(), || 9)
+        .unwrap()
+        .log();
+    (disk, noted.unwrap())
+}
+
+/// Whoever opens the log by other means than its identity has it refused by the node, and nothing of it is
+/// noted: what was noted before is missed in each later life too.
+#[tokio::test]
+async fn a_log_that_is_not_what_was_noted_serves_no_group() {
+    let (disk, noted) = lived().await;
+    for log in disk
+        .list()
+        .unwrap()
+        .iter()
+        .filter(|name| name.ends_with(".log"))
+    {
+        disk.remove(log).unwrap();
+    }
+    let join = || MemoryNetwork::new().join(NodeId(1));
+    let load = || Identity::load(disk.clone(), &birth(), || disk.0.operations()).unwrap();
+    let identity = load();
+    let emptied = Wal::open(disk.clone(), Options::default()).unwrap();
+    let misfit = refused(identity.life().unwrap(), emptied, join()).await;
+    let expected = Misfit::Lost {
+        end: Lsn(0),
+        least: noted.end,
+    };
+    assert_eq!(misfit, expected);
+    let identity = load();
+    assert_eq!(identity.log(), Some(noted), "what was noted stays");
+
+    let (other, _) = lived().await;
+    let another = Wal::open(other, Options::default()).unwrap();
+    let misfit = refused(identity.life().unwrap(), another, join()).await;
+    assert_eq!(misfit, Misfit::AnotherLog);
+    assert_eq!(load().log(), Some(noted), "nor is another's noted");
+}
+
+#[tokio::test]
+async fn a_transport_that_speaks_for_another_life_serves_no_group() {
+    let bind = async |hello: Hello| {
+        let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = TcpConfig::new(hello, listen, BTreeMap::new());
+        Tcp::bind(config).await.unwrap()
+    };
+    let fresh = || {
+        let disk = SimDisk::new(1);
+        let identity = Identity::load(disk.clone(), &birth(), || 9).unwrap();
+        let log = identity.open_log(Options::default()).unwrap();
+        (identity, log)
+    };
+    let own = NodeId(1);
+    let (identity, _) = fresh();
+    let said = identity.hello();
+    let later = said.boot + 1;
+    for (hello, expected) in [
+        (
+            Hello {
+                node: NodeId(2),
+                ..said
+            },
+            Misfit::Node {
+                said: NodeId(2),
+                own,
+            },
+        ),
+        (
+            Hello {
+                boot: later,
+                ..said
+            },
+            Misfit::Hello { own },
+        ),
+        (Hello { nonce: 1, ..said }, Misfit::Hello { own }),
+        (
+            Hello {
+                founding: Founding::default(),
+                ..said
+            },
+            Misfit::Hello { own },
+        ),
+    ] {
+        let (identity, log) = fresh();
+        let transport = bind(hello).await;
+        let misfit = refused(identity.life().unwrap(), log, transport).await;
+        assert_eq!(misfit, expected, "{hello:?}");
+    }
+    // One that says nothing of a life is asked for the node's name alone.
+    let log = Wal::open(SimDisk::new(1), Options::default()).unwrap();
+    let transport = bind(Hello {
+        node: NodeId(2),
+        ..said
+    })
+    .await;
+    let misfit = refused(Life::ephemeral(own), log, transport).await;
+    let said_two = Misfit::Node {
+        said: NodeId(2),
+        own,
+    };
+    assert_eq!(misfit, said_two);
+    let (identity, log) = fresh();
+    let transport = bind(identity.hello()).await;
+    let node = Node::start(
+        identity.life().unwrap(),
+        NodeConfig::default(),
+        log,
+        transport,
+    );
+    let opened = node.open(GroupId(1), config(1, 1), Counter::default());
+    timeout(NEVER, opened).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_was_founded_on_no_group_opens_none() {
+    let disk = SimDisk::new(1);
+    let birth = Birth::new(ClusterId(7), NodeId(1));
+    let identity = Identity::load(disk, &birth, || 9).unwrap();
+    let log = identity.open_log(Options::default()).unwrap();
+    let transport = MemoryNetwork::new().join(NodeId(1));
+    let node = Node::start(
+        identity.life().unwrap(),
+        NodeConfig::default(),
+        log,
+        transport,
+    );
+    let opened = node.open(GroupId(1), config(1, 1), Counter::default());
+    let refused = timeout(NEVER, opened).await.unwrap().unwrap_err();
+    let told = refused.to_string();
+    assert!(
+        told.starts_with("the group was founded as [nothing], and is"),
+        "{told}"
+    );
+}
+
 #[test]
 fn no_two_lives_of_a_process_are_the_same() {
     let lives = [Life::ephemeral(NodeId(1)), Life::ephemeral(NodeId(1))];
     assert!(lives[0].incarnation() < lives[1].incarnation());
+}
+
+/// A directory that was born with one group takes another one, if its log holds nothing of that, and is founded on
+/// both from then on.
+#[tokio::test]
+async fn a_directory_takes_a_new_group_of_which_its_log_holds_nothing() {
+    let disk = SimDisk::new(1);
+    let (node, group) = live(&disk).await;
+    let answer = timeout(NEVER, group.propose("a")).await.unwrap();
+    assert_eq!(answer, Outcome::Ok(1));
+    timeout(NEVER, node.shutdown()).await.unwrap();
+    let before = disk.0.fork(7).image("identity");
+
+    let both = birth().group(GroupId(2), &config(1, 1));
+    for count in 1..=2 {
+        let node = start_as(&disk, &both);
+        for (id, count) in [(2, count), (1, count + 1)] {
+            let group = open(&node, id).await.unwrap();
+            let answer = timeout(NEVER, group.propose("a")).await.unwrap();
+            assert_eq!(answer, Outcome::Ok(count), "group {id}");
+        }
+        let again = open(&node, 2).await.map(|_| ()).unwrap_err();
+        assert!(matches!(again, OpenGroupError::Open), "{again}");
+        timeout(NEVER, node.shutdown()).await.unwrap();
+        disk.0.power_loss();
+        let forgotten = Identity::load(disk.clone(), &birth(), || 9);
+        let forgotten = forgotten.map(|_| ()).unwrap_err();
+        assert!(
+            matches!(forgotten, IdentityError::Founding { .. }),
+            "{forgotten}"
+        );
+    }
+
+    // As if that had never been: then its log holds what the directory was not founded on.
+    disk.0.put_image("identity", &before);
+    let node = start_as(&disk, &both);
+    let refused = open(&node, 2).await.map(|_| ()).unwrap_err();
+    assert!(
+        matches!(&refused, OpenGroupError::Founding { found, .. } if found == "nothing"),
+        "{refused}"
+    );
+    open(&node, 1).await.unwrap();
+}
+
+fn start_as(disk: &SimDisk, birth: &Birth) -> Node {
+    let identity = Identity::load(disk.clone(), birth, || disk.0.operations()).unwrap();
+    let log = identity.open_log(Options::default()).unwrap();
+    let transport = MemoryNetwork::new().join(NodeId(1));
+    let life = identity.life().unwrap();
+    Node::start(life, NodeConfig::default(), log, transport)
+}
+
+async fn open(node: &Node, id: u64) -> Result<Group<Counter>, OpenGroupError> {
+    let opened = node.open(GroupId(id), config(1, 1), Counter::default());
+    timeout(NEVER, opened).await.unwrap()
 }

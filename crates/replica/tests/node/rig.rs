@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Group, GroupId, Life, Node, NodeConfig, NodeId, Outcome, Reason, StateMachine,
+    Applying, Birth, Group, GroupId, Identity, Life, Node, NodeConfig, NodeId, Outcome, Reason,
+    StateMachine,
 };
-use synod_transport::{Memory, MemoryNetwork};
+use synod_transport::{ClusterId, Memory, MemoryNetwork};
 use synod_wal::{Options, Wal};
 
 use super::config;
@@ -92,6 +93,20 @@ pub(crate) fn start(disk: &SimDisk, config: NodeConfig, transport: Memory) -> No
     )
 }
 
+/// As [`start`], with an identity on the disk: of a node that has more lives than one on it.
+pub(crate) fn start_life(
+    disk: &SimDisk,
+    voters: u64,
+    node_config: NodeConfig,
+    transport: Memory,
+) -> Node {
+    let id = transport.id();
+    let birth = Birth::new(ClusterId(7), id).group(GroupId(1), &config(id.0, voters));
+    let identity = Identity::load(disk.clone(), &birth, || disk.0.operations()).unwrap();
+    let log = identity.open_log(Options::default()).unwrap();
+    Node::start(identity.life().unwrap(), node_config, log, transport)
+}
+
 /// A request ends by what happens to it, and not because this machine has much else to do.
 fn patient() -> NodeConfig {
     let mut config = NodeConfig::default();
@@ -111,6 +126,20 @@ pub(crate) async fn alone(
         .open(GroupId(1), config(1, 1), Counter::default())
         .await
         .unwrap();
+    (node, group)
+}
+
+/// As [`alone`], in one of several lives on a disk.
+pub(crate) async fn alone_in_a_life(
+    disk: &SimDisk,
+    tune: impl FnOnce(&mut NodeConfig),
+) -> (Node, Group<Counter>) {
+    let mut node_config = patient();
+    tune(&mut node_config);
+    let transport = MemoryNetwork::new().join(NodeId(1));
+    let node = start_life(disk, 1, node_config, transport);
+    let opened = node.open(GroupId(1), config(1, 1), Counter::default());
+    let group = opened.await.unwrap();
     (node, group)
 }
 

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    GroupId, Life, Log, LogError, LogReader, LogStats, Node, NodeConfig, NodeId, Outcome,
-    Recovered, SnapshotStore,
+    Birth, GroupId, Identity, Log, LogError, LogReader, LogStats, Node, NodeConfig, NodeId,
+    Outcome, Recovered, SnapshotStore,
 };
-use synod_transport::MemoryNetwork;
-use synod_wal::{Lsn, Op, Options, Seal, Snapshot, SnapshotError, Wal};
+use synod_transport::{ClusterId, MemoryNetwork};
+use synod_wal::{Lsn, Mark, Op, Options, Seal, Snapshot, SnapshotError, Wal};
 use tokio::time::timeout;
 
 use super::config;
-use super::rig::{Counter, NEVER, alone};
+use super::rig::{Counter, NEVER, alone_in_a_life};
 
 /// A log of whose snapshots none can be opened so many times.
 struct Scarce(Wal<SimDisk>, Arc<AtomicU32>);
@@ -55,6 +55,10 @@ impl Log for Scarce {
 
     fn has_room(&mut self) -> bool {
         Log::has_room(&mut self.0)
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        Log::mark(&self.0)
     }
 
     fn record_bytes_max(&self) -> usize {
@@ -138,7 +142,8 @@ impl SnapshotStore for Shut {
 )]
 async fn a_machine_is_restored_when_a_descriptor_is_free() {
     let disk = SimDisk::new(1);
-    let (node, group) = alone(&disk, |config| config.snapshot_log_bytes = 1_000).await;
+    let small = |config: &mut NodeConfig| config.snapshot_log_bytes = 1_000;
+    let (node, group) = alone_in_a_life(&disk, small).await;
     for count in 1..=10 {
         let answer = timeout(NEVER, group.propose(vec![0; 500])).await.unwrap();
         assert_eq!(answer, Outcome::Ok(count));
@@ -149,14 +154,15 @@ async fn a_machine_is_restored_when_a_descriptor_is_free() {
     timeout(NEVER, node.shutdown()).await.unwrap();
 
     let tries = Arc::new(AtomicU32::new(3));
-    let log = Scarce(Wal::open(disk, Options::default()).unwrap(), tries.clone());
-    let transport = MemoryNetwork::new().join(NodeId(1));
-    let node = Node::start(
-        Life::ephemeral(NodeId(1)),
-        NodeConfig::default(),
-        log,
-        transport,
+    let birth = Birth::new(ClusterId(7), NodeId(1)).group(GroupId(1), &config(1, 1));
+    let identity = Identity::load(disk, &birth, || 9).unwrap();
+    let log = Scarce(
+        identity.open_log(Options::default()).unwrap(),
+        tries.clone(),
     );
+    let transport = MemoryNetwork::new().join(NodeId(1));
+    let life = identity.life().unwrap();
+    let node = Node::start(life, NodeConfig::default(), log, transport);
     let begun = Instant::now();
     let opened = node.open(GroupId(1), config(1, 1), Counter::default());
     let group = timeout(NEVER, opened).await.unwrap().unwrap();

@@ -10,7 +10,7 @@ use synod_transport::MemoryNetwork;
 use tokio::time::timeout;
 
 use super::config;
-use super::rig::{Counter, LedBy, NEVER, alone, rejected, start, three};
+use super::rig::{Counter, LedBy, NEVER, alone, alone_in_a_life, rejected, start, three};
 
 #[tokio::test]
 async fn one_node_answers() {
@@ -62,7 +62,8 @@ async fn a_busy_group_leaves_room_for_controls() {
 #[tokio::test]
 async fn what_was_answered_is_there_after_a_restart() {
     let disk = SimDisk::new(1);
-    let (node, group) = alone(&disk, |config| config.snapshot_log_bytes = 3_000).await;
+    let small = |config: &mut NodeConfig| config.snapshot_log_bytes = 3_000;
+    let (node, group) = alone_in_a_life(&disk, small).await;
     for count in 1..=100 {
         assert_eq!(
             timeout(NEVER, group.propose("a")).await.unwrap(),
@@ -72,7 +73,7 @@ async fn what_was_answered_is_there_after_a_restart() {
     timeout(NEVER, node.shutdown()).await.unwrap();
     assert_eq!(group.propose("a").await, rejected(Reason::Shutdown));
     disk.0.power_loss();
-    let (_node, group) = alone(&disk, |_| {}).await;
+    let (_node, group) = alone_in_a_life(&disk, |_| {}).await;
     assert_eq!(
         timeout(NEVER, group.propose("a")).await.unwrap(),
         Outcome::Ok(101)

@@ -11,7 +11,7 @@ use synod_transport::MemoryNetwork;
 use tokio::time::timeout;
 
 use super::config;
-use super::rig::{NEVER, start};
+use super::rig::{NEVER, alone_in_a_life, start_life};
 
 /// Its `write` says that it has begun, waits for a word, and writes a thousand pieces. How that ended
 /// is said too.
@@ -68,7 +68,8 @@ async fn writing(disk: &SimDisk, tune: impl FnOnce(&mut NodeConfig)) -> Stage {
     let mut node_config = NodeConfig::default();
     node_config.snapshot_log_bytes = 1_000;
     tune(&mut node_config);
-    let node = start(disk, node_config, MemoryNetwork::new().join(NodeId(1)));
+    let transport = MemoryNetwork::new().join(NodeId(1));
+    let node = start_life(disk, 1, node_config, transport);
     let machine = Endless(Arc::new(Talk {
         begun: begun_to,
         go_on: Mutex::new(go_on_from),
@@ -102,15 +103,7 @@ async fn a_snapshot_that_is_being_written_is_given_up() {
     timeout(NEVER, shutdown).await.unwrap().unwrap();
     assert!(ended.recv().unwrap().is_err(), "it was written to its end");
     // Nothing of it is taken for a snapshot by the next life.
-    let node = start(
-        &disk,
-        NodeConfig::default(),
-        MemoryNetwork::new().join(NodeId(1)),
-    );
-    let group = node
-        .open(GroupId(1), config(1, 1), super::rig::Counter::default())
-        .await
-        .unwrap();
+    let (_node, group) = alone_in_a_life(&disk, |_| {}).await;
     assert_eq!(group.status().start, 0);
 }
 

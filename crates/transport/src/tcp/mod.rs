@@ -20,7 +20,7 @@ pub use config::{Admit, BindError, Doubt, Listen, TcpConfig, shared_address};
 pub use shared::HEARD_OUT_SOCKETS_MAX;
 pub use status::{PeerStatus, Status};
 
-use crate::{Lane, NodeId, Parcel, Transport, frame};
+use crate::{Hello, Lane, NodeId, Parcel, Transport, frame};
 use bytes::Bytes;
 use events::{Source, tell, what_panicked};
 use shared::{Arrival, Shared};
@@ -195,6 +195,10 @@ impl Transport for Tcp {
 
     fn life(&self, peer: NodeId) -> Option<u64> {
         self.lives.get(&peer).copied()
+    }
+
+    fn hello(&self) -> Option<Hello> {
+        Some(self.shared.hello)
     }
 
     fn status(&self) -> Status {

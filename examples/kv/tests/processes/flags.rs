@@ -1,10 +1,12 @@
 //! A directory that is opened as something else, because somebody forgot a flag.
 
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use synod_kv::{ExitStatus, Protocol};
 use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
-use super::{PATIENCE, PROGRAM, ask, start_by, write_until_acknowledged};
+use super::{PATIENCE, PROGRAM, ask, identity::until_told, start_by, write_until_acknowledged};
 
 /// A forgotten flag: the node says what it found and what it was asked for, changes nothing, and starts
 /// again as what it is.
@@ -45,7 +47,9 @@ async fn a_directory_is_opened_only_as_what_it_was_founded_as() {
             }
             let told = told_at_start(&directory, members, asked, cluster_id).await;
             let words = if as_what.is_empty() {
-                "the data directory belongs to another cluster".to_owned()
+                "the data directory belongs to cluster 00000000000000000000000000000001, and this is a node of \
+                 cluster 00000000000000000000000000000007. What to do: start it with the --id, "
+                    .to_owned()
             } else {
                 format!(
                     "the data directory was founded as [group 1: {found}; formats 1], and is to be opened as \
@@ -54,9 +58,21 @@ async fn a_directory_is_opened_only_as_what_it_was_founded_as() {
             };
             assert!(told.contains(&words), "{told}");
         }
+        let data = directory.path().join("node-1");
+        let mode = |mode| fs::Permissions::from_mode(mode);
+        fs::set_permissions(&data, mode(0o755)).unwrap();
         cluster.restart(1).unwrap();
         cluster.ready(PATIENCE).await.unwrap();
         assert_eq!(ask(&cluster, 1, &["GET", "k"]).await, "1");
+        // It is not changed: whoever gave it that mode may have meant it.
+        until_told(
+            &cluster,
+            1,
+            "has mode 755: others than its owner may look into it",
+        )
+        .await;
+        let kept = fs::metadata(&data).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(kept, 0o755);
     }
 }
 

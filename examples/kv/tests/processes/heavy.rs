@@ -75,6 +75,8 @@ pub(crate) async fn settings_do_not_matter(protocol: Protocol) {
         &[
             "--request-bytes-max",
             "1024",
+            "--clients-max",
+            "32",
             "--clients-bytes-max",
             "1000000",
             "--inflight-max",
