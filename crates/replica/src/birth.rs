@@ -4,7 +4,7 @@
 //! opened as another: the other would read nothing in its log, take writes, and leave no way back. So
 //! what a directory was born as is written into it, and told to peers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use synod_transport::{ClusterId, Founding, NodeId};
@@ -42,7 +42,11 @@ impl Birth {
         }
     }
 
-    /// With this group among those it is founded on. One that is not among them is not opened.
+    /// With this group among those it is founded on. A directory that was born without it takes it when it is
+    /// [opened](crate::Node::open) first, if its log holds nothing of it. Nodes of which some are founded on it
+    /// and others are not do not talk to each other: it is to be added to all of them in one go.
+    ///
+    /// One that is not among them is not opened.
     #[must_use]
     pub fn group(mut self, group: GroupId, config: &impl Configured) -> Self {
         self.groups.insert(group, config.founding());
@@ -52,12 +56,30 @@ impl Birth {
     /// What the groups are founded on, as it is stored and compared.
     #[must_use]
     pub fn founding(&self) -> String {
+        self.founding_without(&BTreeSet::new())
+    }
+
+    /// The same, as if these groups were not among them.
+    pub(crate) fn founding_without(&self, groups: &BTreeSet<GroupId>) -> String {
         let mut text = String::new();
         for (group, founding) in &self.groups {
-            let _written = write!(text, "group {}: {founding}; ", group.0);
+            if !groups.contains(group) {
+                let _written = write!(text, "group {}: {founding}; ", group.0);
+            }
         }
         let _written = write!(text, "formats {FORMATS}");
         text
+    }
+
+    /// Which of the groups this `founding` lacks, of a directory that can be opened as what this is born as.
+    /// `None` when it says otherwise of a group, or of the formats, or names one that is not among them.
+    pub(crate) fn beyond(&self, founding: &str) -> Option<BTreeSet<GroupId>> {
+        let beyond = self.groups.iter().filter(|(group, text)| {
+            let piece = format!("group {}: {text}; ", group.0);
+            !founding.starts_with(&piece) && !founding.contains(&format!("; {piece}"))
+        });
+        let beyond = beyond.map(|(group, _)| *group).collect();
+        (self.founding_without(&beyond) == founding).then_some(beyond)
     }
 
     /// What the hello says of it.

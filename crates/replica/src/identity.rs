@@ -27,13 +27,13 @@
 //!   reads as one that was never written.
 //! - *A whole cluster put back, disk by disk*: nobody can notice, and that is not supported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use synod_transport::{ClusterId, DiskId, Hello, LastLife, NodeId, Refused};
-use synod_wal::{Disk, Mark};
+use synod_wal::{Disk, GroupId, Mark};
 
 use crate::birth::Birth;
 use crate::life::{Born, Life};
@@ -83,6 +83,8 @@ struct Known {
     secret: u64,
     /// The life of this node was given out.
     is_lived: bool,
+    /// Groups that it was opened with, and not born with or founded on since.
+    unfounded: BTreeSet<GroupId>,
 }
 
 /// Why a data directory does not serve as this node's.
@@ -177,7 +179,7 @@ impl<D: Disk> Identity<D> {
         } else {
             unborn(birth, &mut draw)?
         };
-        check(&state, birth)?;
+        let unfounded = check(&state, birth)?;
         // No node gets to the last boot by counting; and there is none behind it, so no life may begin.
         let boot = state.life.boot;
         state.life = LifeId {
@@ -192,6 +194,7 @@ impl<D: Disk> Identity<D> {
             state,
             secret: draw(),
             is_lived: false,
+            unfounded,
         };
         Ok(Self(Arc::new(Shared {
             disk,
@@ -212,7 +215,7 @@ impl<D: Disk> Identity<D> {
         let LifeId { boot, nonce } = known.state.life;
         let (secret, log) = (known.secret, known.state.log);
         drop(known);
-        let keeper = self.clone();
+        let [keeper, founder, founded] = [(); 3].map(|()| self.clone());
         Some(Life {
             node: self.0.birth.node,
             incarnation: boot,
@@ -223,6 +226,8 @@ impl<D: Disk> Identity<D> {
                 hello: self.hello(),
                 log,
                 keep: Arc::new(move |mark| keeper.note_log(mark)),
+                is_founded: Arc::new(move |group| !founded.lock().unfounded.contains(&group)),
+                found: Arc::new(move |group| founder.found(group)),
             }),
         })
     }
@@ -270,6 +275,25 @@ impl<D: Disk> Identity<D> {
         with.log = Some(mark);
         written.replace(&self.0.disk, &with)?;
         self.lock().state = with;
+        Ok(())
+    }
+
+    /// Makes durable that the directory is founded on a group that it was opened with: its log holds nothing
+    /// of it. Waits for the disk.
+    fn found(&self, group: GroupId) -> io::Result<()> {
+        let mut written = self.written();
+        let (mut with, mut unfounded) = {
+            let known = self.lock();
+            (known.state.clone(), known.unfounded.clone())
+        };
+        if !unfounded.remove(&group) {
+            return Ok(());
+        }
+        with.founding = self.0.birth.founding_without(&unfounded);
+        written.replace(&self.0.disk, &with)?;
+        let mut known = self.lock();
+        (known.state, known.unfounded) = (with, unfounded);
+        drop(known);
         Ok(())
     }
 
@@ -374,14 +398,18 @@ impl<D: Disk> Identity<D> {
     }
 }
 
+fn too_many(founding: &str) -> IdentityError {
+    IdentityError::TooManyGroups {
+        bytes: founding.len(),
+        bytes_max: FOUNDING_BYTES_MAX,
+    }
+}
+
 /// What an empty directory is before its first life.
 fn unborn(birth: &Birth, draw: &mut impl FnMut() -> u64) -> Result<State, IdentityError> {
     let founding = birth.founding();
     if founding.len() > FOUNDING_BYTES_MAX {
-        return Err(IdentityError::TooManyGroups {
-            bytes: founding.len(),
-            bytes_max: FOUNDING_BYTES_MAX,
-        });
+        return Err(too_many(&founding));
     }
     Ok(State {
         cluster: birth.cluster,
@@ -394,8 +422,8 @@ fn unborn(birth: &Birth, draw: &mut impl FnMut() -> u64) -> Result<State, Identi
     })
 }
 
-/// Whether the directory is that of `birth`.
-fn check(state: &State, birth: &Birth) -> Result<(), IdentityError> {
+/// Whether the directory is that of `birth`, and which groups of that it was not founded on yet.
+fn check(state: &State, birth: &Birth) -> Result<BTreeSet<GroupId>, IdentityError> {
     let (found, asked) = (state.cluster, birth.cluster);
     if found != asked {
         return Err(IdentityError::Cluster { found, asked });
@@ -405,11 +433,14 @@ fn check(state: &State, birth: &Birth) -> Result<(), IdentityError> {
         return Err(IdentityError::Node { found, asked });
     }
     let asked = birth.founding();
-    if state.founding != asked {
+    let Some(unfounded) = birth.beyond(&state.founding) else {
         let found = state.founding.clone();
         return Err(IdentityError::Founding { found, asked });
+    };
+    if asked.len() > FOUNDING_BYTES_MAX {
+        return Err(too_many(&asked));
     }
-    Ok(())
+    Ok(unfounded)
 }
 
 impl<D: Disk> Clone for Identity<D> {

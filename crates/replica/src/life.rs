@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use synod_transport::{Hello, NodeId};
-use synod_wal::Mark;
+use synod_wal::{GroupId, Mark};
 
 use crate::birth::Birth;
 
@@ -43,6 +43,10 @@ pub(crate) struct Born {
     pub(crate) log: Option<Mark>,
     /// Keeps how far the log has come.
     pub(crate) keep: Keep,
+    /// Whether the directory was founded on a group already.
+    pub(crate) is_founded: Arc<dyn Fn(GroupId) -> bool + Send + Sync>,
+    /// Makes durable that it is founded on one.
+    pub(crate) found: Arc<dyn Fn(GroupId) -> io::Result<()> + Send + Sync>,
 }
 
 pub(crate) type Keep = Arc<dyn Fn(Mark) -> io::Result<()> + Send + Sync>;

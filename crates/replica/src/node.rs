@@ -1,6 +1,7 @@
 //! A node: one log, one transport, many groups.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use synod_transport::{NodeId, Transport};
 use synod_wal::GroupId;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 
 use crate::applier::Applier;
 use crate::budget::Share;
@@ -132,6 +134,9 @@ pub enum OpenGroupError {
         /// Which group.
         group: GroupId,
     },
+    /// The directory was not founded on this group, and that it is now cannot be stored.
+    #[error("that the directory is founded on a new group cannot be stored")]
+    Unfounded(#[source] io::Error),
     /// A body of `body_bytes_max` does not fit into a record of the log.
     #[error(
         "a body of {body_bytes_max} bytes does not fit into a log record of {record_bytes_max}"
@@ -212,20 +217,49 @@ impl Node {
         mut config: C,
         machine: S,
     ) -> Result<Group<S>, OpenGroupError> {
-        let (to, opened) = oneshot::channel();
         self.check(id, &config)?;
+        self.found(id, config.founding()).await?;
         config.stir(self.life.secret);
         let (life, node) = (self.life.clone(), self.config.clone());
+        self.ask(move |host| open(host, &life, &node, id, config, machine))
+            .await
+    }
+
+    /// Lets the loop answer.
+    async fn ask<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Host) -> Result<T, OpenGroupError> + Send + 'static,
+    ) -> Result<T, OpenGroupError> {
+        let (to, answered) = oneshot::channel();
         let open = Box::new(move |host: &mut Host| {
             // Whoever asked may be gone.
-            let _gone = to.send(open(host, &life, &node, id, config, machine));
+            let _gone = to.send(what(host));
         });
         if self.control.send(Control::Open(open)).await.is_ok()
-            && let Ok(opened) = opened.await
+            && let Ok(answer) = answered.await
         {
-            return opened;
+            return answer;
         }
         Err(OpenGroupError::Stopped(self.closed().await))
+    }
+
+    /// Founds the directory on a group that it was not born with. Its log must hold nothing of it: that would
+    /// be another group's of the same name, or one that was lost.
+    async fn found(&self, id: GroupId, asked: String) -> Result<(), OpenGroupError> {
+        let born = self.life.born.as_ref();
+        let Some(born) = born.filter(|born| !(born.is_founded)(id)) else {
+            return Ok(());
+        };
+        let is_new = self.ask(move |host| Ok(host.log.recover(id)?.is_empty()));
+        if is_new.await? {
+            let found = born.found.clone();
+            let stored = spawn_blocking(move || found(id)).await;
+            return stored
+                .unwrap_or_else(|error| Err(io::Error::other(error)))
+                .map_err(OpenGroupError::Unfounded);
+        }
+        let found = "nothing".into();
+        Err(OpenGroupError::Founding { found, asked })
     }
 
     /// Whether a group is what this node is and was founded on.

@@ -18,7 +18,7 @@ use std::{
 };
 
 use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
-use synod_transport::{Admit, ClusterId, Tcp, shared_address};
+use synod_transport::{ClusterId, Refused, Tcp, TcpConfig, shared_address};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
     net::TcpListener,
@@ -336,26 +336,31 @@ async fn transport<D: Disk>(
     let listener = TcpListener::bind(own).await.and_then(TcpListener::into_std);
     let mut config = identity.tcp(listener.map_err(cannot_listen(own))?, peers.clone());
     bound_transport(&mut config);
-    config.admit = admit(identity, options.data.clone());
+    judge(&mut config, identity, options.data.clone());
     Tcp::bind(config).await.map_err(part("peers"))
 }
 
-/// As the identity says; and whoever reads of a peer that is refused reads what to do about it.
-fn admit<D: Disk>(identity: Identity<D>, data: PathBuf) -> Admit {
+/// Peers are judged as the identity says; and whoever reads of one that is refused reads what to do about it.
+fn judge<D: Disk>(config: &mut TcpConfig, identity: Identity<D>, data: PathBuf) {
     let told = Mutex::new(BTreeSet::new());
-    Arc::new(move |hello| {
-        let admitted = identity.admit(hello);
-        let peer = hello.node.0;
+    let advise = Arc::new(move |refused, peer: NodeId| {
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         // Once for each reason: a peer tries again and again, and that it is refused is told each while anyway.
-        if let Err(refused) = admitted
-            && let Some(advice) = advice::of_a_peer(refused, peer, &data)
+        if let Some(advice) = advice::of_a_peer(refused, peer.0, &data)
             && told.insert(advice.clone())
         {
             warn!("{advice}");
         }
-        admitted
-    })
+    });
+    let (doubting, advising) = (identity.clone(), advise.clone());
+    config.admit = Arc::new(move |hello| {
+        let admitted = identity.admit(hello);
+        admitted.inspect_err(|refused| advise(*refused, hello.node))
+    });
+    config.doubt = Arc::new(move |hello| {
+        doubting.doubt(hello);
+        advising(Refused::Doubted, hello.node);
+    });
 }
 
 fn node_config(options: &ServeOptions) -> NodeConfig {

@@ -263,6 +263,10 @@ fn a_directory_serves_what_it_was_founded_on() {
             if own == other {
                 again.unwrap();
                 assert_eq!(identity.admit(&peer), Ok(()));
+            } else if birth == &bare() {
+                // It takes each group that its log holds nothing of; a peer that has them it does not understand.
+                again.unwrap();
+                assert_eq!(identity.admit(&peer), Err(Refused::Founding));
             } else {
                 let told = again.unwrap_err().to_string();
                 let (found, asked) = (birth.founding(), asked.founding());

@@ -85,14 +85,13 @@ fn an_identity_has_one_form() {
     let life = LifeId { boot: 1, nonce: 2 };
     for node in [2, 3] {
         let disk = DiskId(5);
-        state.peers.insert(
-            NodeId(node),
-            Pin {
-                disk,
-                life,
-                is_doubted: false,
-            },
-        );
+        let is_doubted = node == 3;
+        let pin = Pin {
+            disk,
+            life,
+            is_doubted,
+        };
+        state.peers.insert(NodeId(node), pin);
     }
     let body = state.body();
     let (head, pins) = body.split_at(bare.len());
@@ -102,6 +101,13 @@ fn an_identity_has_one_form() {
     for other in [[three, two], [two, two]] {
         assert_eq!(State::decode(&sealed(other)), None);
     }
+    let mut in_doubt = two.to_vec();
+    in_doubt[40] = 2;
+    assert_eq!(
+        State::decode(&sealed([&in_doubt, three])),
+        None,
+        "neither so nor so"
+    );
     let mut with_salt = bare;
     assert_eq!(with_salt[57..81], [0; 24], "no log was begun");
     with_salt[57] = 1;
@@ -110,16 +116,15 @@ fn an_identity_has_one_form() {
 
 fn states() -> impl Strategy<Value = State> {
     let life = || (any::<u64>(), any::<u64>()).prop_map(|(boot, nonce)| LifeId { boot, nonce });
-    let hello = (any::<u64>(), any::<u128>(), life()).prop_map(|(node, disk, life)| {
-        let (disk, life) = (DiskId(disk), life);
-        (
-            NodeId(node),
-            Pin {
-                disk,
-                life,
-                is_doubted: false,
-            },
-        )
+    let hello = (any::<u64>(), any::<u128>(), life(), any::<bool>());
+    let hello = hello.prop_map(|(node, disk, life, is_doubted)| {
+        let disk = DiskId(disk);
+        let pin = Pin {
+            disk,
+            life,
+            is_doubted,
+        };
+        (NodeId(node), pin)
     });
     let log = (any::<u64>(), 1_u64.., any::<u64>()).prop_map(|(salt, generation, end)| Mark {
         salt,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Birth, Group, GroupId, Identity, Life, Log, Misfit, Node, NodeConfig, NodeId, OpenGroupError,
-    Outcome, Reason,
+    Birth, Group, GroupId, Identity, IdentityError, Life, Log, Misfit, Node, NodeConfig, NodeId,
+    OpenGroupError, Outcome, Reason,
 };
 use synod_transport::{ClusterId, Founding, Hello, MemoryNetwork, Tcp, TcpConfig, Transport};
 use synod_wal::{Disk as _, Lsn, Mark, OpenError, Options, Wal};
@@ -392,4 +392,59 @@ async fn a_node_that_was_founded_on_no_group_opens_none() {
 fn no_two_lives_of_a_process_are_the_same() {
     let lives = [Life::ephemeral(NodeId(1)), Life::ephemeral(NodeId(1))];
     assert!(lives[0].incarnation() < lives[1].incarnation());
+}
+
+/// A directory that was born with one group takes another one, if its log holds nothing of that, and is founded on
+/// both from then on.
+#[tokio::test]
+async fn a_directory_takes_a_new_group_of_which_its_log_holds_nothing() {
+    let disk = SimDisk::new(1);
+    let (node, group) = live(&disk).await;
+    let answer = timeout(NEVER, group.propose("a")).await.unwrap();
+    assert_eq!(answer, Outcome::Ok(1));
+    timeout(NEVER, node.shutdown()).await.unwrap();
+    let before = disk.0.fork(7).image("identity");
+
+    let both = birth().group(GroupId(2), &config(1, 1));
+    for count in 1..=2 {
+        let node = start_as(&disk, &both);
+        for (id, count) in [(2, count), (1, count + 1)] {
+            let group = open(&node, id).await.unwrap();
+            let answer = timeout(NEVER, group.propose("a")).await.unwrap();
+            assert_eq!(answer, Outcome::Ok(count), "group {id}");
+        }
+        let again = open(&node, 2).await.map(|_| ()).unwrap_err();
+        assert!(matches!(again, OpenGroupError::Open), "{again}");
+        timeout(NEVER, node.shutdown()).await.unwrap();
+        disk.0.power_loss();
+        let forgotten = Identity::load(disk.clone(), &birth(), || 9);
+        let forgotten = forgotten.map(|_| ()).unwrap_err();
+        assert!(
+            matches!(forgotten, IdentityError::Founding { .. }),
+            "{forgotten}"
+        );
+    }
+
+    // As if that had never been: then its log holds what the directory was not founded on.
+    disk.0.put_image("identity", &before);
+    let node = start_as(&disk, &both);
+    let refused = open(&node, 2).await.map(|_| ()).unwrap_err();
+    assert!(
+        matches!(&refused, OpenGroupError::Founding { found, .. } if found == "nothing"),
+        "{refused}"
+    );
+    open(&node, 1).await.unwrap();
+}
+
+fn start_as(disk: &SimDisk, birth: &Birth) -> Node {
+    let identity = Identity::load(disk.clone(), birth, || disk.0.operations()).unwrap();
+    let log = identity.open_log(Options::default()).unwrap();
+    let transport = MemoryNetwork::new().join(NodeId(1));
+    let life = identity.life().unwrap();
+    Node::start(life, NodeConfig::default(), log, transport)
+}
+
+async fn open(node: &Node, id: u64) -> Result<Group<Counter>, OpenGroupError> {
+    let opened = node.open(GroupId(id), config(1, 1), Counter::default());
+    timeout(NEVER, opened).await.unwrap()
 }

@@ -276,15 +276,17 @@ proptest! {
     #[test]
     fn what_is_read_is_what_was_written_byte_by_byte(
         bytes in prop::collection::vec(any::<u8>(), GREETING_BYTES),
-        known in 0_u16..20,
+        known in 0_u16..24,
         harm in 0_usize..6,
         bits in 1_u8..=255,
     ) {
         let mut bytes: [u8; GREETING_BYTES] = bytes.try_into().expect("of that length");
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
-        if known < 15 {
+        if known < 17 {
             bytes[6..8].copy_from_slice(&known.to_le_bytes());
+        } else if known < 19 {
+            bytes[6..8].copy_from_slice(&ASKS.to_le_bytes());
         }
         let sum = |bytes: &mut [u8; GREETING_BYTES]| {
             let crc = crc32c::crc32c(&bytes[..88]);
@@ -294,7 +296,9 @@ proptest! {
         let greeting = Greeting::decode(&bytes).expect("a greeting");
         prop_assert_eq!(greeting.encode(), bytes);
         prop_assert_eq!(&greeting.hello.node.0.to_le_bytes()[..], &bytes[32..40]);
-        prop_assert_eq!(greeting.verdict.is_ok(), bytes[6..8] == [0, 0]);
+        prop_assert_eq!(greeting.is_question, bytes[6..8] == [255, 255]);
+        let is_refusal = !greeting.is_question && bytes[6..8] != [0, 0];
+        prop_assert_eq!(greeting.verdict.is_err(), is_refusal);
 
         let mut other = bytes;
         other[harm] ^= bits;
