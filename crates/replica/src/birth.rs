@@ -109,7 +109,9 @@ mod tests {
         let majority = paxos(paxos::Quorums::majority([1, 2, 3].map(node)));
         let weights = [(1, 2), (2, 1), (3, 1)].map(|(id, weight)| (node(id), weight));
         let weighted = paxos(paxos::Quorums::weighted(weights, 3, 2));
-        let grid = paxos(paxos::Quorums::grid([[1, 4], [2, 3]].map(|row| row.map(node))));
+        let grid = paxos(paxos::Quorums::grid(
+            [[1, 4], [2, 3]].map(|row| row.map(node)),
+        ));
         let bare = || Birth::new(ClusterId(7), NodeId(1));
         let births = [
             (bare(), "formats 1", 0xda82_c875_b566_5d68),

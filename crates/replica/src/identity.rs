@@ -10,12 +10,16 @@
 //!
 //! - *Emptied, or another one*: each peer that has met the old one refuses it ([`Refused::Disk`]); a peer that
 //!   never met it does not know.
-//! - *Put back to an earlier life*: each peer that has met a later one refuses it ([`Refused::Stale`]), until its
-//!   counter has caught up.
+//! - *Put back to an earlier life*: each peer that has met a later one refuses it ([`Refused::Stale`]; where it
+//!   counts like the one that was met, [`Refused::Twin`]). Each that finds it at the node's own address notes
+//!   that for good, and refuses its later lives too ([`Refused::Doubted`]) until it is told to
+//!   [forget] it. A peer that did not meet such a life before the node had caught up, since it was down or cut
+//!   off, notices nothing.
 //! - *Copied, and both run*: each peer that met one of them in a life that counts the same refuses the other
-//!   ([`Refused::Twin`]). The transport refuses as well one that counts higher, as long as the other shows on
-//!   its connections that it lives. Where both get through, their commands have names of their own, and those
-//!   of one are refused ([`Reason::NameUsed`](crate::Reason::NameUsed)).
+//!   ([`Refused::Twin`]). One that counts higher is refused as long as the other shows on its connections that
+//!   it lives, and where it is not at the node's own address, always ([`Refused::Unconfirmed`]). Where both get
+//!   through, their commands have names of their own, and those of one are refused
+//!   ([`Reason::NameUsed`](crate::Reason::NameUsed)).
 //! - *Put back within its life*: nobody notices by the identity. Raft does, by
 //!   [`Divergence::Forgot`](crate::Divergence::Forgot), unless every disk of a quorum was put back.
 //! - *Log files removed, or emptied at the end*: the log does not open, see [`Identity::log`]. What was appended
@@ -28,7 +32,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use synod_transport::{ClusterId, DiskId, Hello, NodeId, Refused};
+use synod_transport::{ClusterId, DiskId, Hello, LastLife, NodeId, Refused};
 use synod_wal::{Disk, Mark};
 
 use crate::birth::Birth;
@@ -41,8 +45,8 @@ mod state;
 
 pub use forget::{ForgetError, Forgotten, forget};
 
-use file::{BYTES_MAX, FILE, PART, read, store};
-use state::{FOUNDING_BYTES_MAX, LifeId, Pin, State, unreadable};
+use file::{BYTES_MAX, FILE, PART, Written, read, store};
+use state::{FOUNDING_BYTES_MAX, LifeId, Meeting, Pin, State, unreadable};
 
 /// The identity of the data directory a node runs on, open for this one life of the node. Clones are
 /// handles to the same one.
@@ -67,10 +71,12 @@ pub struct Identity<D: Disk>(Arc<Shared<D>>);
 struct Shared<D> {
     disk: D,
     birth: Birth,
+    /// What the file holds. Whoever changes the state holds this meanwhile, and so waits for the disk.
+    written: Mutex<Written>,
+    /// Held for moments: whoever only looks does not wait for the disk.
     state: Mutex<Known>,
 }
 
-#[derive(Debug)]
 struct Known {
     state: State,
     /// Of this life alone: neither stored nor told to anybody.
@@ -181,6 +187,7 @@ impl<D: Disk> Identity<D> {
         // What an earlier life has left half done may have filled the disk.
         synod_wal::remove_unfinished(&disk)?;
         store(&disk, &state)?;
+        let written = Written::new(state.clone());
         let state = Known {
             state,
             secret: draw(),
@@ -189,6 +196,7 @@ impl<D: Disk> Identity<D> {
         Ok(Self(Arc::new(Shared {
             disk,
             birth: birth.clone(),
+            written: Mutex::new(written),
             state: Mutex::new(state),
         })))
     }
@@ -249,77 +257,120 @@ impl<D: Disk> Identity<D> {
     /// Notes durably how far the log has come. A node that is started with the [`life`](Self::life) of this
     /// does it with each segment, at each snapshot and when it stops.
     ///
+    /// Waits for the disk.
+    ///
     /// # Errors
     /// When it cannot be stored; what was noted before still counts.
     pub fn note_log(&self, mark: Mark) -> io::Result<()> {
-        let mut known = self.lock();
-        if mark.generation == 0 || known.state.log == Some(mark) {
+        let mut written = self.written();
+        let mut with = self.lock().state.clone();
+        if mark.generation == 0 || with.log == Some(mark) {
             return Ok(());
         }
-        let mut with = known.state.clone();
         with.log = Some(mark);
-        store(&self.0.disk, &with)?;
-        known.state = with;
+        written.replace(&self.0.disk, &with)?;
+        self.lock().state = with;
         Ok(())
     }
 
+    /// The last lives that peers were met in, by which a transport tells who is new to it.
+    #[must_use]
+    pub fn met(&self) -> BTreeMap<NodeId, LastLife> {
+        let known = self.lock();
+        let pins = known.state.peers.iter();
+        pins.map(|(node, pin)| (*node, pin.last_life())).collect()
+    }
+
     /// Whether a peer stands on the disk it was first met on, in no earlier life than it was met in, and is
-    /// founded as this node is. A first meeting is made durable, and so is a later life.
+    /// founded as this node is. A first meeting is made durable, and so is a later life: then it waits for the
+    /// disk.
+    ///
+    /// So whoever asks must know of a life that was not [`met`](Self::met) that the peer itself lives it, not
+    /// somebody who says so: a [`Tcp`](synod_transport::Tcp) asks at the address that the peer is known by.
     ///
     /// # Errors
-    /// - [`Refused::Founding`] when its groups are founded otherwise, as of the same decision;
+    /// - [`Refused::Founding`] when its groups are founded otherwise, or by a decision: no group's founding
+    ///   is changed by any yet;
     /// - [`Refused::Disk`] when it stands on another disk, [`Refused::Stale`] in an earlier life, and
     ///   [`Refused::Twin`] in one that was met and is another: of two copies of one disk;
+    /// - [`Refused::Doubted`] for a later life of a disk that is in [doubt](Self::doubt);
     /// - when the first meeting cannot be stored, [`Refused::Full`] for want of space, else
     ///   [`Refused::Unstored`]; a later meeting may be the first.
     pub fn admit(&self, hello: &Hello) -> Result<(), Refused> {
-        let own = self.0.birth.digest();
-        if hello.founding.decided_at == own.decided_at && hello.founding != own {
+        if hello.founding != self.0.birth.digest() {
             return Err(Refused::Founding);
         }
-        let mut known = self.lock();
-        let (boot, nonce) = (hello.boot, hello.nonce);
-        let pin = Pin {
-            disk: hello.disk,
-            life: LifeId { boot, nonce },
-        };
-        let before = known.state.peers.get(&hello.node).copied();
-        match before {
-            Some(before) if before == pin => return Ok(()),
-            Some(before) if before.disk != pin.disk => return Err(Refused::Disk),
-            Some(before) if before.life.boot > boot => return Err(Refused::Stale),
-            Some(before) if before.life.boot == boot => return Err(Refused::Twin),
-            _ => {}
+        let pin = Pin::of(hello);
+        if self.lock().state.judge(hello.node, &pin)? == Meeting::Again {
+            return Ok(());
         }
-        let mut with = known.state.clone();
+        let mut written = self.written();
+        let mut with = self.lock().state.clone();
+        // Another may have come while this one waited.
+        let meeting = with.judge(hello.node, &pin)?;
+        if meeting == Meeting::Again {
+            return Ok(());
+        }
         with.peers.insert(hello.node, pin);
-        // Longer, it would be refused by the next life.
-        let stored = if with.encode().len() > BYTES_MAX {
-            Err(Refused::Unstored)
-        } else {
-            store(&self.0.disk, &with).map_err(|error| {
-                // A peer tries again and again; that it is refused, and why, is told by whoever asks,
-                // now and then.
-                tracing::debug!(%error, "a peer's life cannot be stored");
-                if synod_wal::is_full(&error) {
-                    Refused::Full
-                } else {
-                    Refused::Unstored
-                }
-            })
-        };
-        match (stored, before) {
-            (Ok(()), _) => known.state = with,
+        match self.store(&mut written, &with) {
+            Ok(()) => self.lock().state = with,
             // Its disk is known. That this life of it is not is no reason to do without it.
-            (Err(_), Some(_)) => {}
-            (Err(refused), None) => return Err(refused),
+            Err(_) if meeting == Meeting::LaterLife => {}
+            Err(refused) => return Err(refused),
         }
         Ok(())
+    }
+
+    /// Notes durably that a peer was put back: that at its own address it runs in a life that
+    /// [`admit`](Self::admit) refuses as [`Refused::Stale`] or [`Refused::Twin`], after the later life, or the
+    /// other that counts alike, was met. What it acknowledged after it was copied is gone there, and its
+    /// next life would count higher than any that was met: so none of that disk is admitted any more
+    /// ([`Refused::Doubted`]), but the one that was met last, until the peer is [forgotten](forget). Waits for
+    /// the disk; what cannot be stored counts for this life.
+    pub fn doubt(&self, hello: &Hello) {
+        let mut written = self.written();
+        let mut with = self.lock().state.clone();
+        let refused = with.judge(hello.node, &Pin::of(hello));
+        let Some(pin) = with.peers.get_mut(&hello.node) else {
+            return;
+        };
+        let is_put_back = matches!(refused, Err(Refused::Stale | Refused::Twin));
+        if is_put_back && !std::mem::replace(&mut pin.is_doubted, true) {
+            // Told by the store.
+            let _stored = self.store(&mut written, &with);
+            self.lock().state = with;
+        }
+    }
+
+    fn store(&self, written: &mut Written, with: &State) -> Result<(), Refused> {
+        // Longer, it would be refused by the next life.
+        if with.encode().len() > BYTES_MAX {
+            return Err(Refused::Unstored);
+        }
+        written.replace(&self.0.disk, with).map_err(|error| {
+            // A peer tries again and again; that it is refused, and why, is told by whoever asks,
+            // now and then.
+            tracing::debug!(%error, "what was met of a peer cannot be stored");
+            if synod_wal::is_full(&error) {
+                Refused::Full
+            } else {
+                Refused::Unstored
+            }
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         // The state is replaced as a whole, so it is whole even if a holder panicked.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Before the state is locked.
+    fn written(&self) -> MutexGuard<'_, Written> {
+        // Each change of it is one of what may lie there.
+        self.0
+            .written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -370,7 +421,7 @@ impl<D: Disk> Clone for Identity<D> {
 impl<D: Disk> fmt::Debug for Identity<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
-            .field("state", &*self.lock())
+            .field("state", &self.lock().state)
             .finish_non_exhaustive()
     }
 }

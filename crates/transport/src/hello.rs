@@ -18,6 +18,11 @@
 //! which it closes. The first
 //! eight bytes keep their place in all versions, so that nodes of different versions can tell each
 //! other why they part.
+//!
+//! Anybody can say a hello in the name of a node. Before one that tells of a life which was not met yet is
+//! believed, the node is asked at the address that it is known by: with a greeting whose verdict is
+//! 65,535, and in which everything else is what was claimed. Whoever has said that of itself answers with
+//! verdict 0; and yes or no is all that it says, so nobody needs to be known to be answered.
 
 use crate::NodeId;
 use std::collections::BTreeMap;
@@ -45,7 +50,7 @@ impl fmt::Display for DiskId {
 }
 
 /// Who a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Hello {
     /// The cluster it belongs to.
     pub cluster: ClusterId,
@@ -60,6 +65,19 @@ pub struct Hello {
     pub nonce: u64,
     /// What its groups are founded on.
     pub founding: Founding,
+}
+
+/// Without the nonce: whoever knows that can say it.
+impl fmt::Debug for Hello {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hello")
+            .field("cluster", &self.cluster)
+            .field("node", &self.node)
+            .field("disk", &self.disk)
+            .field("boot", &self.boot)
+            .field("founding", &self.founding)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Hello {
@@ -133,13 +151,20 @@ pub enum Refused {
     /// lives: there are two copies of the disk.
     #[error("a copy of a disk that another life runs on")]
     Twin,
+    /// Nobody at the address that the node is known by says that it has said this.
+    #[error("a life that nobody at the node's own address says it lives")]
+    Unconfirmed,
+    /// An earlier life of its disk, or a copy that counts alike, was met at its own address: the disk was put
+    /// back, and what it does not hold any more nobody knows.
+    #[error("a disk that was put back to what it had been")]
+    Doubted,
     /// A reason this version does not know, by its code.
     #[error("an unknown reason (code {0})")]
     Other(u16),
 }
 
 impl Refused {
-    /// How the reason is written: never 0, which means consent.
+    /// How the reason is written: never 0, which means consent, nor as a question is.
     fn code(self) -> u16 {
         match self {
             Self::Version => 1,
@@ -155,7 +180,9 @@ impl Refused {
             Self::Founding => 11,
             Self::Twin => 12,
             Self::Leap => 13,
-            Self::Other(code) => code.max(1),
+            Self::Unconfirmed => 14,
+            Self::Doubted => 15,
+            Self::Other(code) => code.clamp(1, ASKS - 1),
         }
     }
 
@@ -174,6 +201,8 @@ impl Refused {
             11 => Self::Founding,
             12 => Self::Twin,
             13 => Self::Leap,
+            14 => Self::Unconfirmed,
+            15 => Self::Doubted,
             other => Self::Other(other),
         }
     }
@@ -189,6 +218,8 @@ pub struct Greeting {
     pub to: NodeId,
     /// Whether the speaker will have whom it answers; from who speaks first, `Ok`.
     pub verdict: Result<(), Refused>,
+    /// It is no hello: whoever speaks wants to know whether it is `to` that has said this hello.
+    pub is_question: bool,
 }
 
 /// Why bytes are no greeting of this version.
@@ -205,8 +236,32 @@ impl Greeting {
     /// would learn from it what to call itself.
     pub(crate) fn refusal(to: NodeId, reason: Refused) -> Self {
         let hello = Hello::new(ClusterId(0), NodeId(0), DiskId(0), 0);
-        let verdict = Err(reason);
-        Self { hello, to, verdict }
+        Self {
+            hello,
+            to,
+            verdict: Err(reason),
+            is_question: false,
+        }
+    }
+
+    /// Asks the node that this hello tells of whether it is its own.
+    pub(crate) fn question(hello: Hello) -> Self {
+        Self {
+            hello,
+            to: hello.node,
+            verdict: Ok(()),
+            is_question: true,
+        }
+    }
+
+    /// What the node `own` says to this question; nothing else about itself.
+    pub(crate) fn answer(&self, own: &Hello) -> Self {
+        let is_own = self.to == own.node && self.hello == *own;
+        let mut answer = Self::refusal(NodeId(0), Refused::Unconfirmed);
+        if is_own {
+            answer.verdict = Ok(());
+        }
+        answer
     }
 
     /// The bytes of the greeting.
@@ -215,12 +270,12 @@ impl Greeting {
         let mut bytes = [0; GREETING_BYTES];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[6..8].copy_from_slice(
-            &self
-                .verdict
-                .map_or_else(Refused::code, |()| 0)
-                .to_le_bytes(),
-        );
+        let verdict = match self.verdict {
+            _ if self.is_question => ASKS,
+            Ok(()) => 0,
+            Err(reason) => reason.code(),
+        };
+        bytes[6..8].copy_from_slice(&verdict.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.to.0.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.hello.cluster.0.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.hello.node.0.to_le_bytes());
@@ -257,8 +312,9 @@ impl Greeting {
         if crc32c::crc32c(&bytes[..88]) != u32::from_le_bytes(at(bytes, 88)) {
             return Err(Unreadable::Garbage);
         }
-        let verdict = match u16::from_le_bytes(at(bytes, 6)) {
-            0 => Ok(()),
+        let code = u16::from_le_bytes(at(bytes, 6));
+        let verdict = match code {
+            0 | ASKS => Ok(()),
             code => Err(Refused::from_code(code)),
         };
         let hello = Hello {
@@ -276,6 +332,7 @@ impl Greeting {
             hello,
             to: NodeId(u64::from_le_bytes(at(bytes, 8))),
             verdict,
+            is_question: code == ASKS,
         })
     }
 
@@ -294,38 +351,73 @@ impl Greeting {
     }
 }
 
+/// The last life that a peer was met in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LastLife {
+    /// Its data directory.
+    pub disk: DiskId,
+    /// Its number.
+    pub boot: u64,
+    /// What tells it from a copy that counts alike.
+    pub nonce: u64,
+}
+
+/// Without the nonce: whoever knows that can say it.
+impl fmt::Debug for LastLife {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LastLife")
+            .field("disk", &self.disk)
+            .field("boot", &self.boot)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The latest life of each peer that was met.
 ///
 /// Invariant: as long as a peer keeps its disk, its boot counter here never falls, and to each belongs one
 /// nonce.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Incarnations {
-    seen: BTreeMap<NodeId, (DiskId, u64, u64)>,
+    seen: BTreeMap<NodeId, LastLife>,
+}
+
+/// How a life stands to those that were met, where it may be met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is the last that was met.
+    Met,
+    /// The first of a peer or of a disk, or a later one.
+    New,
 }
 
 impl Incarnations {
+    pub(crate) fn of(seen: BTreeMap<NodeId, LastLife>) -> Self {
+        Self { seen }
+    }
+
     /// Whether this life may be met. Without a bound one hello of the last life there can be would
     /// lock out the node itself.
-    pub(crate) fn judge(&self, hello: &Hello) -> Result<(), Refused> {
+    pub(crate) fn judge(&self, hello: &Hello) -> Result<Standing, Refused> {
         let before = self.seen.get(&hello.node);
-        let of_this_disk = before.filter(|(disk, ..)| *disk == hello.disk);
-        let (known, nonce) =
-            of_this_disk.map_or((0, None), |(_, boot, nonce)| (*boot, Some(*nonce)));
+        let of_this_disk = before.filter(|life| life.disk == hello.disk);
+        let (known, nonce) = of_this_disk.map_or((0, None), |life| (life.boot, Some(life.nonce)));
         if hello.boot < known {
             Err(Refused::Stale)
         } else if hello.boot == known && nonce.is_some_and(|nonce| nonce != hello.nonce) {
             Err(Refused::Twin)
         } else if hello.boot > known.saturating_add(LEAP_MAX) {
             Err(Refused::Leap)
+        } else if hello.boot == known && of_this_disk.is_some() {
+            Ok(Standing::Met)
         } else {
-            Ok(())
+            Ok(Standing::New)
         }
     }
 
     /// Whether this is a later life of a disk that was met in an earlier one.
     pub(crate) fn is_later(&self, hello: &Hello) -> bool {
         let before = self.seen.get(&hello.node);
-        before.is_some_and(|(disk, boot, _)| *disk == hello.disk && *boot < hello.boot)
+        before.is_some_and(|life| life.disk == hello.disk && life.boot < hello.boot)
     }
 
     /// Notes that a peer was met and tells whether this is a later life of one that was met before.
@@ -333,7 +425,10 @@ impl Incarnations {
     /// Another disk counts as a later life: whether it is welcome was decided before.
     pub(crate) fn meet(&mut self, hello: &Hello) -> Result<bool, Refused> {
         self.judge(hello)?;
-        let life = (hello.disk, hello.boot, hello.nonce);
+        let &Hello {
+            disk, boot, nonce, ..
+        } = hello;
+        let life = LastLife { disk, boot, nonce };
         let before = self.seen.insert(hello.node, life);
         Ok(before.is_some_and(|before| before != life))
     }
@@ -345,6 +440,8 @@ pub const GREETING_BYTES: usize = 92;
 pub(crate) const PREFIX_BYTES: usize = 8;
 /// No directory is opened so often. A node may well be met for the first time long after its first life.
 const LEAP_MAX: u64 = 1 << 32;
+/// In the place of a verdict: a question.
+const ASKS: u16 = u16::MAX;
 /// The version of the greeting and of the frames behind it.
 const VERSION: u16 = 1;
 const MAGIC: [u8; 4] = *b"SYND";

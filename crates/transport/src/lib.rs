@@ -63,6 +63,9 @@
 //! - A [`Hello`] names cluster, node, disk and boot. Who does not fit is told why ([`Refused`]). An
 //!   earlier life of a peer is refused; a later one takes the place of the earlier; and a peer that
 //!   shows itself is dialed at once.
+//! - Anybody can say a hello. One of a life that was not met yet counts only when the peer says at the
+//!   address that it is known by, and is asked at for this, that it is its own: so a node's address in
+//!   [`TcpConfig::peers`] must lead to it from each of its peers.
 //! - The dialer owns the connection: hearing no pulse for a while it gives up and dials again, so
 //!   that a partition ends when it ends and not when TCP's next retransmission is due.
 //!
@@ -81,12 +84,13 @@ mod outbox;
 mod tcp;
 mod transport;
 
-pub use hello::{ClusterId, DiskId, Founding, Hello, Refused};
+pub use hello::{ClusterId, DiskId, Founding, Hello, LastLife, Refused};
 pub use line_limit::LineLimit;
 pub use memory::{Memory, MemoryNetwork};
 pub use message::{Lane, NodeId, Parcel};
 pub use outbox::LaneLimits;
 pub use tcp::{
-    Admit, BindError, Listen, Monitor, PeerStatus, Status, Tcp, TcpConfig, shared_address,
+    Admit, BindError, Doubt, HEARD_OUT_SOCKETS_MAX, Listen, Monitor, PeerStatus, Status, Tcp,
+    TcpConfig, shared_address,
 };
 pub use transport::Transport;

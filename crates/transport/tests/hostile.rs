@@ -4,90 +4,23 @@
 mod net;
 
 use bytes::Bytes;
+#[cfg(target_os = "linux")]
+use net::hand::UNKNOWN_NODE;
+use net::hand::{
+    HELLO_BYTES, Home, NOBODY, VERSION, accept, closed, dial, framed, hello, listener, verdict,
+};
 use net::{Cluster, PATIENCE, in_time, message, next, send, until};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 #[cfg(target_os = "linux")]
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use synod_transport::{
-    ClusterId, DiskId, Hello, Lane, NodeId, Parcel, Refused, Tcp, Transport, frame,
-};
+use synod_transport::{ClusterId, DiskId, Hello, Lane, NodeId, Refused, Tcp, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[cfg(target_os = "linux")]
 use tokio::net::TcpSocket;
 use tokio::net::{TcpListener, TcpStream};
-
-const CLUSTER: u16 = 2;
-#[cfg(target_os = "linux")]
-const UNKNOWN_NODE: u16 = 4;
-const STALE: u16 = 7;
-const LEAP: u16 = 13;
-const VERSION: u16 = 1;
-const HELLO_BYTES: usize = 92;
-
-fn hello(hello: &Hello, to: u64, version: u16, verdict: u16) -> [u8; HELLO_BYTES] {
-    let mut bytes = b"SYND".to_vec();
-    bytes.extend(version.to_le_bytes());
-    bytes.extend(verdict.to_le_bytes());
-    bytes.extend(to.to_le_bytes());
-    bytes.extend(hello.cluster.0.to_le_bytes());
-    bytes.extend(hello.node.0.to_le_bytes());
-    bytes.extend(hello.disk.0.to_le_bytes());
-    bytes.extend(hello.boot.to_le_bytes());
-    bytes.extend(hello.nonce.to_le_bytes());
-    bytes.extend(hello.founding.decided_at.to_le_bytes());
-    bytes.extend(hello.founding.digest.to_le_bytes());
-    bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
-    bytes.try_into().expect("92 bytes")
-}
-
-fn framed(message: &Bytes) -> Vec<u8> {
-    let mut bytes = frame::header(&Parcel::from(message.clone()))
-        .expect("fits")
-        .to_vec();
-    bytes.extend_from_slice(message);
-    bytes
-}
-
-/// Says hello by hand and returns the verdict of the answer; `None` when there is none.
-async fn dial(node: &Tcp, bytes: &[u8]) -> (TcpStream, Option<u16>) {
-    let mut stream = TcpStream::connect(node.local_addr())
-        .await
-        .expect("listens");
-    stream.write_all(bytes).await.expect("takes the hello");
-    let verdict = verdict(&mut stream).await;
-    (stream, verdict)
-}
-
-async fn verdict(stream: &mut TcpStream) -> Option<u16> {
-    let mut answer = [0; HELLO_BYTES];
-    let answered = in_time(stream.read_exact(&mut answer)).await.is_ok();
-    answered.then(|| u16::from_le_bytes([answer[6], answer[7]]))
-}
-
-/// Waits until the other side has closed.
-async fn closed(stream: &mut TcpStream) {
-    let mut rest = Vec::new();
-    let _end_or_reset = in_time(stream.read_to_end(&mut rest)).await;
-}
-
-/// A peer by hand: accepts one connection and answers its hello.
-async fn accept(listener: &TcpListener, answer: &[u8]) -> TcpStream {
-    let (mut stream, _) = in_time(listener.accept()).await.expect("accepts");
-    in_time(stream.read_exact(&mut [0; HELLO_BYTES]))
-        .await
-        .expect("a hello");
-    stream.write_all(answer).await.expect("takes the answer");
-    stream
-}
-
-/// Where a peer by hand listens.
-fn listener(cluster: &Cluster, id: u64) -> TcpListener {
-    TcpListener::from_std(cluster.with_small_buffer(id)).expect("on a runtime")
-}
 
 /// Two nodes of three that must go on whatever the third does.
 async fn others_work(one: &mut Tcp, two: &mut Tcp) {
@@ -108,6 +41,7 @@ async fn refusals_name_their_reason() {
     });
     let mut one = Tcp::bind(config).await.expect("binds");
     let mut two = cluster.start(2).await;
+    let _home = Home::of(&cluster, 3, |_| true);
     let three = Cluster::hello(3, 5);
     let (other, stranger) = (ClusterId(0xc2), NodeId(4));
     let cases = [
@@ -165,96 +99,13 @@ async fn refusals_name_their_reason() {
     assert_eq!(verdict, Some(0), "and the true third is welcome");
 }
 
-#[tokio::test]
-async fn an_earlier_life_is_refused_and_a_later_one_takes_over() {
-    let cluster = Cluster::new(2);
-    let mut one = cluster.start(1).await;
-    let life = |boot| hello(&Cluster::hello(2, boot), 1, VERSION, 0);
-    let (mut fifth, verdict) = dial(&one, &life(5)).await;
-    assert_eq!(verdict, Some(0));
-    fifth
-        .write_all(&framed(&message(5, 50)))
-        .await
-        .expect("taken");
-    assert_eq!(next(&mut one).await, (NodeId(2), message(5, 50)));
-
-    assert_eq!(dial(&one, &life(4)).await.1, Some(STALE));
-    fifth
-        .write_all(&framed(&message(55, 50)))
-        .await
-        .expect("taken");
-    assert_eq!(
-        next(&mut one).await,
-        (NodeId(2), message(55, 50)),
-        "a ghost does no harm to the living"
-    );
-
-    let (mut sixth, verdict) = dial(&one, &life(6)).await;
-    assert_eq!(verdict, Some(0));
-    closed(&mut fifth).await;
-    assert_eq!(dial(&one, &life(5)).await.1, Some(STALE));
-    sixth
-        .write_all(&framed(&message(6, 50)))
-        .await
-        .expect("taken");
-    assert_eq!(next(&mut one).await, (NodeId(2), message(6, 50)));
-}
-
-/// N4: nothing that lasts is made of a life that no node can have had.
-#[tokio::test]
-async fn a_life_that_leaps_locks_nobody_out() {
-    let cluster = Cluster::new(2);
-    let asked = Arc::new(AtomicU64::new(0));
-    let mut config = cluster.config(1, 1);
-    config.admit = {
-        let asked = asked.clone();
-        Arc::new(move |_| {
-            asked.fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        })
-    };
-    let mut one = Tcp::bind(config).await.expect("binds");
-    let life = |boot| hello(&Cluster::hello(2, boot), 1, VERSION, 0);
-    assert_eq!(dial(&one, &life(u64::MAX)).await.1, Some(LEAP));
-    assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody is asked about it");
-    let (mut stream, verdict) = dial(&one, &life(5)).await;
-    assert_eq!(verdict, Some(0));
-    assert_eq!(dial(&one, &life(u64::MAX)).await.1, Some(LEAP));
-    stream
-        .write_all(&framed(&message(5, 50)))
-        .await
-        .expect("taken");
-    assert_eq!(next(&mut one).await, (NodeId(2), message(5, 50)));
-}
-
-#[tokio::test]
-async fn a_refusal_says_nothing_of_who_refuses() {
-    let cluster = Cluster::new(2);
-    let one = cluster.start(1).await;
-    let stranger = Hello {
-        cluster: ClusterId(0xc2),
-        ..Cluster::hello(2, 1)
-    };
-    let mut stream = TcpStream::connect(one.local_addr()).await.expect("listens");
-    stream
-        .write_all(&hello(&stranger, 1, VERSION, 0))
-        .await
-        .expect("taken");
-    stream.shutdown().await.expect("says goodbye");
-    let mut answer = Vec::new();
-    in_time(stream.read_to_end(&mut answer))
-        .await
-        .expect("an answer");
-    let nobody = Hello::new(ClusterId(0), NodeId(0), DiskId(0), 0);
-    assert_eq!(answer, hello(&nobody, 2, VERSION, CLUSTER));
-}
-
 /// No deadline helps here, it is longer than the test's patience: whoever speaks has a place.
 #[tokio::test]
 async fn a_crowd_of_half_hellos_keeps_no_node_out() {
     let cluster = Cluster::new(2);
     let mut config = cluster.config(1, 1);
     config.handshake_timeout = 10 * PATIENCE;
+    let home = Home::of(&cluster, 2, |_| true);
     let places = config.handshakes_address_max;
     let mut one = Tcp::bind(config).await.expect("binds");
     let whole = hello(&Cluster::hello(2, 1), 1, VERSION, 0);
@@ -280,7 +131,7 @@ async fn a_crowd_of_half_hellos_keeps_no_node_out() {
     let _closed = honest.write_all(rest).await;
     let verdict = verdict(&mut honest).await;
     assert_eq!(verdict, Some(0), "who speaks keeps its place");
-    drop(honest);
+    drop((honest, home));
     let mut two = cluster.start(2).await;
     others_work(&mut one, &mut two).await;
 }
@@ -293,6 +144,7 @@ async fn a_crowd_of_strangers_takes_no_place_of_a_peers() {
     let cluster = Cluster::new(2);
     let mut config = cluster.config(1, 1);
     config.handshake_timeout = 10 * PATIENCE;
+    let home = Home::of(&cluster, 2, |_| true);
     let places = config.handshakes_max;
     let mut one = Tcp::bind(config).await.expect("binds");
     let whole = hello(&Cluster::hello(2, 1), 1, VERSION, 0);
@@ -321,7 +173,7 @@ async fn a_crowd_of_strangers_takes_no_place_of_a_peers() {
     assert_eq!(one.status().handshakes_dropped, dropped, "nobody had to go");
     honest.write_all(rest).await.expect("taken");
     assert_eq!(verdict(&mut honest).await, Some(0));
-    drop(honest);
+    drop((honest, home));
     let mut two = cluster.start(2).await;
     others_work(&mut one, &mut two).await;
 }
@@ -330,6 +182,7 @@ async fn a_crowd_of_strangers_takes_no_place_of_a_peers() {
 async fn garbage_at_the_port_leaves_the_others_working() {
     let cluster = Cluster::new(3);
     let (mut one, mut two) = (cluster.start(1).await, cluster.start(2).await);
+    let _home = Home::of(&cluster, 3, |_| true);
     let three = hello(&Cluster::hello(3, 1), 1, VERSION, 0);
     let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut throw = Vec::new();
@@ -368,6 +221,7 @@ async fn garbage_at_the_port_leaves_the_others_working() {
 async fn corrupt_and_oversize_frames_close_only_their_connection() {
     let cluster = Cluster::new(3);
     let (mut one, mut two) = (cluster.start(1).await, cluster.start(2).await);
+    let _home = Home::of(&cluster, 3, |_| true);
     let good = framed(&message(7, 60));
     let mut oversize = vec![0; 12];
     oversize[..4].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -403,6 +257,7 @@ async fn the_silent_are_shown_out_and_make_no_crowd() {
     let mut config = cluster.config(1, 1);
     config.handshakes_address_max = 3;
     config.handshake_timeout = Duration::from_millis(300);
+    config.pulse_interval = Duration::from_millis(100);
     // All are there before the first of them is heard, so that no pause of this machine thins the crowd.
     let mut silent = Vec::new();
     for _ in 0..10 {
@@ -557,6 +412,7 @@ async fn a_peer_that_shows_no_life_is_given_up() {
 #[tokio::test]
 async fn a_quiet_connection_between_the_living_stays() {
     let cluster = Cluster::new(3);
+    let _home = Home::of(&cluster, 3, |_| true);
     let mut nodes = Vec::new();
     for id in [1, 2] {
         let mut config = cluster.config(id, 1);
@@ -578,26 +434,4 @@ async fn a_quiet_connection_between_the_living_stays() {
         (nodes[1].status().silences, nodes[1].status().connects),
         (0, 1)
     );
-}
-
-#[tokio::test]
-async fn a_later_life_makes_the_stream_to_the_earlier_one_close() {
-    let cluster = Cluster::new(2);
-    let two = listener(&cluster, 2);
-    let mut config = cluster.config(1, 1);
-    config.silence_max = 10 * PATIENCE;
-    let mut one = Tcp::bind(config).await.expect("binds");
-    let mut earlier = accept(&two, &hello(&Cluster::hello(2, 1), 1, VERSION, 0)).await;
-    until("connected", || one.status().peers[&NodeId(2)].connected).await;
-    // The machine lost power: nothing ended the stream to it, but here it is again.
-    let (_inbound, verdict) = dial(&one, &hello(&Cluster::hello(2, 2), 1, VERSION, 0)).await;
-    assert_eq!(verdict, Some(0));
-    closed(&mut earlier).await;
-    let mut later = accept(&two, &hello(&Cluster::hello(2, 2), 1, VERSION, 0)).await;
-    one.send(NodeId(2), Lane::Control, message(1, 10).into());
-    one.flush();
-    let mut frame = vec![0; 22];
-    in_time(later.read_exact(&mut frame))
-        .await
-        .expect("it goes to the living");
 }

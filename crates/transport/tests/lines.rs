@@ -191,7 +191,8 @@ const PANICS: u64 = 3;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// N2. A copy of a disk that is started later counts higher. While the original lives it does not take its
-/// place, and both hear of each other; when the original is gone the copy is the node.
+/// place, and both hear of each other; when the original is gone it does not either, unless it comes to the
+/// node's own address.
 #[tokio::test]
 async fn a_copy_does_not_take_the_place_of_who_lives() {
     let heard = Heard::default();
@@ -210,7 +211,7 @@ async fn a_copy_does_not_take_the_place_of_who_lives() {
     })
     .await;
     let elsewhere = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let mut copy = bind(cluster.config_at(2, 6, elsewhere)).await;
+    let copy = bind(cluster.config_at(2, 6, elsewhere)).await;
     until("refused", || copy.status().refused_by_peers > 0).await;
     until("all are told", || {
         let both = heard.count("peer_twice").min(heard.count("own_twin"));
@@ -222,7 +223,18 @@ async fn a_copy_does_not_take_the_place_of_who_lives() {
     assert_eq!(next(&mut original).await, (NodeId(1), message(1, 10)));
     send(&mut original, 1, Lane::Control, message(2, 10));
     assert_eq!(next(&mut one).await, (NodeId(2), message(2, 10)));
+    let address = original.local_addr();
     drop(original);
+    until("it is gone", || !one.status().peers[&NodeId(2)].accepted).await;
+    let refused = copy.status().refused_by_peers;
+    until("refused again", || {
+        copy.status().refused_by_peers > refused + 1
+    })
+    .await;
+    assert!(!one.status().peers[&NodeId(2)].accepted);
+    drop(copy);
+    let there = TcpListener::bind(address).expect("free again");
+    let mut copy = bind(cluster.config_at(2, 7, there)).await;
     send(&mut copy, 1, Lane::Control, message(3, 10));
     assert_eq!(next(&mut one).await, (NodeId(2), message(3, 10)));
 }

@@ -206,6 +206,7 @@ async fn huge_frames_pass_a_tiny_buffer_and_control_overtakes_them() {
     // Nothing but the stream itself may move things on.
     config.pulse_interval = 10 * PATIENCE;
     config.silence_max = 20 * PATIENCE;
+    config.handshake_timeout = 20 * PATIENCE;
     let mut two = Tcp::bind(config).await.expect("binds");
     let huge = |number| message(number, 8 << 20);
     for number in 0..6 {
@@ -339,6 +340,19 @@ async fn limits_without_sense_and_taken_ports_are_errors() {
             name: "frame_bytes_max"
         })
     ));
+    // Three quarters of it, and of these seven eighths: then a life would be called silent before its next pulse.
+    for (timeout_ms, fits) in [(1_523, false), (1_525, true)] {
+        let mut config = Cluster::new(2).config(1, 1);
+        config.handshake_timeout = std::time::Duration::from_millis(timeout_ms);
+        let bound = Tcp::bind(config).await;
+        match bound {
+            Ok(_) => assert!(fits, "{timeout_ms}"),
+            Err(BindError::Limit { name }) => {
+                assert_eq!((name, fits), ("handshake_timeout", false));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
     let one = Tcp::bind(cluster.config(2, 1)).await.expect("binds");
     let mut config = Cluster::new(2).config(1, 1);
     config.listen = Listen::Address(one.local_addr());

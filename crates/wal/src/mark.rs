@@ -1,3 +1,5 @@
+use std::fmt;
+
 use crate::Lsn;
 
 /// Which log it is and how far it had come, as somebody outside of it noted.
@@ -6,7 +8,7 @@ use crate::Lsn;
 /// like a log that never had them. So whoever opens it keeps its [`mark`](crate::Wal::mark) in another
 /// file, and hands it to the next life by [`Options::least`](crate::Options::least). What was appended
 /// behind a mark and is lost with the whole end of a segment is not missed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mark {
     /// The log's secret. It must not be shown to clients, see the documentation of the crate.
     pub salt: u64,
@@ -14,6 +16,16 @@ pub struct Mark {
     pub generation: u64,
     /// Up to here the log was durable.
     pub end: Lsn,
+}
+
+/// Without the salt.
+impl fmt::Debug for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mark")
+            .field("generation", &self.generation)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Mark {

@@ -8,6 +8,7 @@
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use synod_transport::HEARD_OUT_SOCKETS_MAX;
 use tracing::warn;
 
 use crate::limits::{HANDSHAKES_ADDRESS_MAX, HANDSHAKES_MAX};
@@ -66,10 +67,11 @@ fn raise(wanted: u64) -> Option<u64> {
 
 /// For the standard streams, the runtime, two listeners, the log's segments and spares, snapshots
 /// that are written and read, clients without a seat or on their way out; for each peer both
-/// connections, their successors, and the snapshot that it is sent; and for connections to the cluster's
-/// port that have not said who they are, of strangers and from each peer's address.
+/// connections, their successors, and the snapshot that it is sent; for connections to the cluster's
+/// port that have not said who they are, of strangers and from each peer's address; and for those that
+/// have said that they are a peer, of which that peer is asked.
 fn reserved(peers: usize) -> u64 {
-    let peer = PEER_FILES + HANDSHAKES_ADDRESS_MAX;
+    let peer = PEER_FILES + HANDSHAKES_ADDRESS_MAX + HEARD_OUT_SOCKETS_MAX;
     (NODE_FILES + HANDSHAKES_MAX + peers * peer) as u64
 }
 
@@ -92,14 +94,15 @@ mod tests {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = TcpConfig::new(hello, listen, BTreeMap::new());
         bound_transport(&mut config);
-        let places = config.handshakes_max + 2 * config.handshakes_address_max;
+        let a_peers = config.handshakes_address_max + HEARD_OUT_SOCKETS_MAX;
+        let places = config.handshakes_max + 2 * a_peers;
         assert_eq!(reserved(2), (NODE_FILES + 2 * PEER_FILES + places) as u64);
     }
 
     #[test]
     fn clients_get_what_the_node_leaves() {
         assert_eq!(reserved(0), 64 + 32);
-        assert_eq!(reserved(2), 64 + 32 + 2 * (8 + 16));
+        assert_eq!(reserved(2), 64 + 32 + 2 * (8 + 16 + 16));
         assert_eq!(allowed(1_024, u64::MAX, 80), Ok(1_024));
         assert_eq!(allowed(1_024, 1_104, 80), Ok(1_024));
         assert_eq!(allowed(1_024, 1_103, 80), Ok(1_023));

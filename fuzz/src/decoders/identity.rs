@@ -116,7 +116,7 @@ const CLUSTER: ClusterId = ClusterId(7);
 const NODE: NodeId = NodeId(1);
 /// Where the length of the founding stands.
 const FOUNDING_AT: usize = 81;
-const PEER_BYTES: usize = 40;
+const PEER_BYTES: usize = 41;
 const FILE: &str = "identity";
 const PART: &str = "identity.part";
 

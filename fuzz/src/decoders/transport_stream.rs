@@ -92,15 +92,20 @@ fn seal(stream: &mut [u8]) {
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let hello = Hello::new(ClusterId(7), NodeId(2), DiskId(22), 5);
-    let greeting = |verdict| Greeting {
+    let greeting = |verdict, is_question| Greeting {
         hello,
         to: NodeId(1),
         verdict,
+        is_question,
     };
     let mut seeds = Vec::new();
-    for (kind, verdict) in [(0, Ok(())), (1, Err(Refused::Stale))] {
+    for (kind, verdict, is_question) in [
+        (0, Ok(()), false),
+        (1, Err(Refused::Stale), false),
+        (1, Ok(()), true),
+    ] {
         let mut seed = vec![kind];
-        seed.extend(greeting(verdict).encode());
+        seed.extend(greeting(verdict, is_question).encode());
         seeds.push(seed);
     }
     for kind in [2, 3] {

@@ -25,6 +25,56 @@ pub(super) fn read<D: Disk>(disk: &D) -> Result<Vec<u8>, IdentityError> {
     Ok(bytes)
 }
 
+/// What the file holds, as far as whoever holds this has read or written it.
+#[derive(Debug)]
+pub(super) struct Written {
+    stored: State,
+    /// What may have taken its place, although to store it has failed.
+    tried: Option<State>,
+}
+
+/// Another handle has the directory, which the lock on it is there to prevent: a later life, or whoever has
+/// forgotten a peer.
+#[derive(Debug, thiserror::Error)]
+#[error("the identity file is not as it was left here: somebody else uses the directory")]
+struct NotOurs;
+
+impl Written {
+    pub(super) const fn new(stored: State) -> Self {
+        Self {
+            stored,
+            tried: None,
+        }
+    }
+
+    /// Stores a state in place of the one that this knows of, and of no other.
+    pub(super) fn replace<D: Disk>(&mut self, disk: &D, with: &State) -> io::Result<()> {
+        let found = found(disk)?;
+        let known = [Some(&self.stored), self.tried.as_ref()];
+        if found.is_none() || !known.contains(&found.as_ref()) {
+            return Err(io::Error::other(NotOurs));
+        }
+        self.stored = found.unwrap_or_else(|| with.clone());
+        self.tried = Some(with.clone());
+        store(disk, with)?;
+        *self = Self::new(with.clone());
+        Ok(())
+    }
+}
+
+/// What lies there now; `None` for what no identity is.
+fn found<D: Disk>(disk: &D) -> io::Result<Option<State>> {
+    // To open it would make it.
+    if !disk.list()?.iter().any(|name| name == FILE) {
+        return Ok(None);
+    }
+    match read(disk) {
+        Ok(bytes) => Ok(State::decode(&bytes)),
+        Err(IdentityError::Io(error)) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Stores a state, if need be with the space that the log keeps back.
 pub(super) fn store<D: Disk>(disk: &D, state: &State) -> io::Result<()> {
     match replace(disk, state) {

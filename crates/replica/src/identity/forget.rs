@@ -6,7 +6,7 @@ use synod_transport::{DiskId, NodeId};
 use synod_wal::Disk;
 
 use super::IdentityError;
-use super::file::{FILE, read, store};
+use super::file::{FILE, Written, read};
 use super::state::{State, unreadable};
 
 /// What a node knew of a peer that it has forgotten.
@@ -56,8 +56,9 @@ pub enum ForgetError {
 }
 
 /// Lets the node of a directory forget durably what it knows of a peer: the disk and the life that it was
-/// met in, by which another disk and an earlier life are refused. The directory must not be in use: what its
-/// node knows in memory would be stored over this.
+/// met in, by which another disk and an earlier life are refused, and whether that disk is in doubt. The
+/// directory must not be in use: what its node knows in memory would still count for it, and it could store
+/// nothing more.
 ///
 /// What the peer promised on its old disk is lost with that disk. To take another one for it may cost what
 /// was acknowledged, so this is for an operator to decide, and for each node alone.
@@ -72,11 +73,12 @@ pub fn forget<D: Disk>(disk: &D, peer: NodeId) -> Result<Forgotten, ForgetError>
     let bytes = read(disk)?;
     let mut state = State::decode(&bytes).ok_or_else(|| unreadable(&bytes))?;
     let node = state.node;
+    let mut written = Written::new(state.clone());
     let Some(pin) = state.peers.remove(&peer) else {
         let known = state.peers.into_keys().collect();
         return Err(ForgetError::Unknown { node, peer, known });
     };
-    store(disk, &state).map_err(IdentityError::Io)?;
+    written.replace(disk, &state).map_err(IdentityError::Io)?;
     Ok(Forgotten {
         node,
         peer,

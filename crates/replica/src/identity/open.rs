@@ -37,11 +37,15 @@ impl<D: Disk> Identity<D> {
     }
 
     /// A configuration of [`Tcp`](synod_transport::Tcp) that says of this node what it is, and
-    /// [admits](Self::admit) peers by what is known of them. `peers` may name this node too.
+    /// [admits](Self::admit) and [doubts](Self::doubt) peers by what is known of them. `peers` may name this
+    /// node too.
     pub fn tcp(&self, listen: impl Into<Listen>, peers: BTreeMap<NodeId, String>) -> TcpConfig {
         let mut config = TcpConfig::new(self.hello(), listen, peers);
+        config.known = self.met();
         let identity = self.clone();
         config.admit = Arc::new(move |hello| identity.admit(hello));
+        let identity = self.clone();
+        config.doubt = Arc::new(move |hello| identity.doubt(hello));
         config
     }
 }

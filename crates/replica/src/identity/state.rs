@@ -7,19 +7,22 @@
 //!      │   1    │  u128   │ u64  │ u128 │ u64  │  u64  │ u64   │ u64        │ u64 │
 //!      └────────┴─────────┴──────┴──────┴──────┴───────┴───────┴────────────┴─────┴──
 //!       81      83          83 + n  87 + n
-//!      ─┼───────┼───────────┼───────┼────────────────────────────────┬─────────┬─────────────┐
-//!       │ n u16 │ founding, │ count │ count × (node u64, disk u128,  │ CRC-32C │ zeros up to │
-//!       │       │ n bytes   │  u32  │ boot u64, nonce u64), 40 bytes │ of all  │ k × 4,096   │
-//!      ─┴───────┴───────────┴───────┴────────────────────────────────┴─────────┴─────────────┘
+//!      ─┼───────┼───────────┼───────┼───────────────────────────────┬─────────┬─────────────┐
+//!       │ n u16 │ founding, │ count │ count × (node u64, disk u128, │ CRC-32C │ zeros up to │
+//!       │       │ n bytes   │  u32  │ boot u64, nonce u64, doubted  │ of all  │ k × 4,096   │
+//!       │       │           │       │ u8), 41 bytes                 │         │             │
+//!      ─┴───────┴───────────┴───────┴───────────────────────────────┴─────────┴─────────────┘
 //! ```
 //!
 //! Integers are little-endian. Salt, generation and end are the last noted mark of the log, and a
-//! generation of 0 says that none was begun. The founding is text.
+//! generation of 0 says that none was begun. The founding is text. Doubted is 0 or 1.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bytes::{Buf, BufMut};
-use synod_transport::{ClusterId, DiskId, NodeId};
+use synod_transport::{ClusterId, DiskId, Hello, LastLife, NodeId, Refused};
 use synod_wal::{Lsn, Mark};
 
 use super::IdentityError;
@@ -37,10 +40,19 @@ pub(super) struct State {
 }
 
 /// Which life of a disk: two that count the same and are not the same are of two copies of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct LifeId {
     pub(super) boot: u64,
     pub(super) nonce: u64,
+}
+
+/// Without the nonce: whoever knows that can say it.
+impl fmt::Debug for LifeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LifeId")
+            .field("boot", &self.boot)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The disk a peer was first met on, and the last life it was met in.
@@ -48,9 +60,57 @@ pub(super) struct LifeId {
 pub(super) struct Pin {
     pub(super) disk: DiskId,
     pub(super) life: LifeId,
+    /// An earlier life, or a copy, has been there since: no later one is taken for the node.
+    pub(super) is_doubted: bool,
+}
+
+/// How a hello meets what is known of the node, where it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meeting {
+    /// In the life that it was met in last.
+    Again,
+    /// In a later one.
+    LaterLife,
+    First,
+}
+
+impl Pin {
+    pub(super) const fn of(hello: &Hello) -> Self {
+        let (boot, nonce) = (hello.boot, hello.nonce);
+        Self {
+            disk: hello.disk,
+            life: LifeId { boot, nonce },
+            is_doubted: false,
+        }
+    }
+
+    pub(super) const fn last_life(&self) -> LastLife {
+        LastLife {
+            disk: self.disk,
+            boot: self.life.boot,
+            nonce: self.life.nonce,
+        }
+    }
 }
 
 impl State {
+    /// Whether a peer may be met on this disk in this life.
+    pub(super) fn judge(&self, node: NodeId, met: &Pin) -> Result<Meeting, Refused> {
+        let Some(before) = self.peers.get(&node) else {
+            return Ok(Meeting::First);
+        };
+        if before.disk != met.disk {
+            return Err(Refused::Disk);
+        }
+        match met.life.boot.cmp(&before.life.boot) {
+            Ordering::Less => Err(Refused::Stale),
+            Ordering::Equal if met.life != before.life => Err(Refused::Twin),
+            Ordering::Equal => Ok(Meeting::Again),
+            Ordering::Greater if before.is_doubted => Err(Refused::Doubted),
+            Ordering::Greater => Ok(Meeting::LaterLife),
+        }
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         seal(self.body())
     }
@@ -75,6 +135,7 @@ impl State {
             out.put_u64_le(node.0);
             out.put_u128_le(pin.disk.0);
             put_life(&mut out, pin.life);
+            out.put_u8(pin.is_doubted.into());
         }
         out
     }
@@ -106,9 +167,19 @@ impl State {
             let node = NodeId(body.try_get_u64_le().ok()?);
             let disk = DiskId(body.try_get_u128_le().ok()?);
             let life = take_life(&mut body)?;
+            let is_doubted = match body.try_get_u8().ok()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            };
+            let pin = Pin {
+                disk,
+                life,
+                is_doubted,
+            };
             // In one order, and none twice: what one life writes has one form.
             let is_next = peers.last_key_value().is_none_or(|(last, _)| *last < node);
-            is_next.then(|| peers.insert(node, Pin { disk, life }))?;
+            is_next.then(|| peers.insert(node, pin))?;
         }
         let (summed, filler) = (bytes.len() - body.len(), body.split_off(4..)?);
         let is_whole = body.get_u32_le() == crc32c::crc32c(&bytes[..summed]);

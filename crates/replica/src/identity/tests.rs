@@ -96,6 +96,7 @@ fn state(boot: u64, peers: u64) -> State {
     let pin = Pin {
         disk: DiskId(5),
         life,
+        is_doubted: false,
     };
     State {
         cluster: CLUSTER,
@@ -126,7 +127,7 @@ fn behind_the_last_boot_there_is_none() {
 fn no_more_peers_are_pinned_than_the_next_life_can_read() {
     let disk = SimDisk::new(1);
     let bare = state(1, 0).founding.len() + 91;
-    let peers = (BYTES_MAX - bare) / 40;
+    let peers = (BYTES_MAX - bare) / 41;
     let state = state(1, peers as u64 - 1);
     disk.0.put_image(FILE, &state.encode());
     let identity = load(&disk, 1).unwrap();
@@ -237,8 +238,9 @@ fn a_directory_serves_what_it_was_founded_on() {
         bare(),
     ];
     for (own, birth) in births.iter().enumerate() {
-        let disk = SimDisk::new(1);
-        let identity = load_as(&disk, birth).unwrap();
+        let identity = load_as(&SimDisk::new(1), birth).unwrap();
+        let disk = SimDisk::new(2);
+        load_as(&disk, birth).unwrap();
         for (other, asked) in births.iter().enumerate() {
             let again = load_as(&disk, asked).map(|_| ());
             let peer = Hello {
@@ -255,8 +257,8 @@ fn a_directory_serves_what_it_was_founded_on() {
             };
             assert_eq!(
                 identity.admit(&further),
-                Ok(()),
-                "another position says nothing"
+                Err(Refused::Founding),
+                "nothing decides it, so it says nothing for a peer to say so"
             );
             if own == other {
                 again.unwrap();
@@ -290,6 +292,152 @@ fn a_disk_that_went_back_and_a_copy_are_told_from_the_node() {
         assert_eq!(identity.admit(&lived(3, 31)), Err(Refused::Twin));
         assert_eq!(identity.admit(&lived(3, 30)), Ok(()));
     }
+}
+
+/// A peer was put back, and that was seen: no later life of its disk is taken for it any more, in this life of
+/// the node or another, until an operator says so. Only the life that was met last still is.
+#[test]
+fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
+    let lived = |boot, nonce| Hello {
+        boot,
+        nonce,
+        ..hello(2, 5)
+    };
+    for put_back in [lived(2, 20), lived(3, 31)] {
+        let disk = SimDisk::new(1);
+        let identity = load(&disk, 1).unwrap();
+        assert_eq!(identity.admit(&lived(3, 30)), Ok(()));
+        // That it was refused is no proof: anybody can say a hello.
+        identity.admit(&put_back).unwrap_err();
+        assert_eq!(identity.admit(&lived(4, 40)), Ok(()));
+        identity.doubt(&lived(5, 50));
+        identity.doubt(&Hello {
+            disk: DiskId(6),
+            ..lived(2, 20)
+        });
+        identity.doubt(&lived(4, 40));
+        assert_eq!(
+            identity.admit(&lived(5, 50)),
+            Ok(()),
+            "none of these is one"
+        );
+        let put_back = Hello {
+            boot: put_back.boot + 2,
+            ..put_back
+        };
+        identity.doubt(&put_back);
+        disk.0.power_loss();
+        for identity in [identity, load(&disk, 1).unwrap()] {
+            identity.admit(&put_back).unwrap_err();
+            assert_eq!(identity.admit(&lived(6, 60)), Err(Refused::Doubted));
+            assert_eq!(
+                identity.admit(&lived(5, 50)),
+                Ok(()),
+                "the one that was met"
+            );
+        }
+        forget(&disk, NodeId(2)).unwrap();
+        let identity = load(&disk, 1).unwrap();
+        assert_eq!(identity.admit(&lived(6, 60)), Ok(()));
+    }
+}
+
+/// A doubt that finds no space counts as long as this life lasts.
+#[test]
+fn a_doubt_that_cannot_be_stored_counts_all_the_same() {
+    let disk = SimDisk::new(1);
+    let identity = load(&disk, 1).unwrap();
+    let lived = |boot| Hello {
+        boot,
+        ..hello(2, 5)
+    };
+    identity.admit(&lived(3)).unwrap();
+    disk.0.crash_after(0);
+    identity.doubt(&lived(2));
+    assert_eq!(identity.admit(&lived(4)), Err(Refused::Doubted));
+}
+
+/// Two handles on one directory, as no lock was held: the earlier life stores nothing over the later one, nor
+/// over what was forgotten; and what is no identity any more stays as it is.
+#[test]
+fn an_old_handle_stores_nothing_over_a_newer_one() {
+    let disk = SimDisk::new(1);
+    let mark = |generation| Mark {
+        salt: 9,
+        generation,
+        end: Lsn(1),
+    };
+    let old = load(&disk, 1).unwrap();
+    old.admit(&hello(2, 5)).unwrap();
+    let new = load(&disk, 1).unwrap();
+    let whole = disk.0.image(FILE);
+    assert_eq!(old.admit(&hello(3, 5)), Err(Refused::Unstored));
+    let told = old.note_log(mark(1)).unwrap_err().to_string();
+    assert!(told.contains("somebody else uses the directory"), "{told}");
+    assert_eq!(disk.0.image(FILE), whole);
+    new.admit(&hello(3, 5)).unwrap();
+
+    forget(&disk, NodeId(2)).unwrap();
+    let whole = disk.0.image(FILE);
+    new.note_log(mark(2)).unwrap_err();
+    assert_eq!(disk.0.image(FILE), whole);
+
+    let newest = load(&disk, 1).unwrap();
+    disk.remove(FILE).unwrap();
+    newest.note_log(mark(3)).unwrap_err();
+    assert!(!disk.list().unwrap().iter().any(|name| name == FILE));
+}
+
+/// What was half stored is the handle's own: it goes on when the disk does.
+#[test]
+fn what_a_handle_failed_to_store_is_its_own() {
+    for (seed, steps) in (0..8).flat_map(|seed| (0..12).map(move |steps| (seed, steps))) {
+        let disk = SimDisk::new(seed);
+        let identity = load(&disk, 1).unwrap();
+        disk.0.crash_after(steps);
+        let _failed = identity.admit(&hello(2, 5));
+        disk.0.restart();
+        assert_eq!(
+            identity.admit(&hello(3, 5)),
+            Ok(()),
+            "seed {seed}, {steps} steps"
+        );
+        disk.0.power_loss();
+        let again = load(&disk, 1).unwrap();
+        assert_eq!(again.admit(&hello(3, 6)), Err(Refused::Disk));
+    }
+}
+
+/// Whoever reads a log could say the rest, and be taken for the node, or foresee its elections.
+#[test]
+fn what_is_shown_of_an_identity_holds_no_secret() {
+    let disk = SimDisk::new(1);
+    let mut drawn = 987_654_321_000_u64..;
+    let draw = || drawn.next().unwrap();
+    let identity = Identity::load(disk, &Birth::new(CLUSTER, NodeId(1)), draw).unwrap();
+    let peer = Hello {
+        nonce: 987_654_321_777,
+        ..hello(2, 5)
+    };
+    identity.admit(&peer).unwrap();
+    let mark = Mark {
+        salt: 987_654_321_888,
+        generation: 1,
+        end: Lsn(1),
+    };
+    identity.note_log(mark).unwrap();
+    let mut options = synod_wal::Options::default();
+    options.least = Some(mark);
+    let life = identity.life().unwrap();
+    let shown = format!(
+        "{identity:?} {:?} {:?} {options:?} {life:?}",
+        identity.hello(),
+        identity.met()
+    );
+    assert!(
+        shown.contains("NodeId(2)") && !shown.contains("987654321"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -341,8 +489,9 @@ fn golden_bytes_of_version_1() {
     for word in [1_u64, 0] {
         golden.extend(word.to_le_bytes());
     }
+    golden.push(1);
     // Computed by another implementation, bit by bit.
-    golden.extend([0xfe, 0xf5, 0x2d, 0x53]);
+    golden.extend([0xf5, 0x2d, 0x53, 0xff]);
     golden.resize(4096, 0);
     let mut state = state(6, 1);
     state.log = Some(Mark {
@@ -350,6 +499,7 @@ fn golden_bytes_of_version_1() {
         generation: 2,
         end: Lsn(300),
     });
+    state.peers.get_mut(&NodeId(2)).unwrap().is_doubted = true;
     assert_eq!(state.encode(), golden);
     assert_eq!(State::decode(&golden), Some(state));
 }
@@ -423,6 +573,20 @@ fn the_parts_of_a_node_are_made_from_its_identity() {
     assert_eq!(config.hello, identity.hello());
     assert_eq!((config.admit)(&hello(2, 5)), Ok(()));
     assert_eq!((config.admit)(&hello(2, 6)), Err(Refused::Disk));
+    let (first, later) = (hello(2, 5), |boot| Hello {
+        boot,
+        ..hello(2, 5)
+    });
+    let config = identity.tcp(address, BTreeMap::new());
+    let known = LastLife {
+        disk: first.disk,
+        boot: first.boot,
+        nonce: first.nonce,
+    };
+    assert_eq!(config.known, BTreeMap::from([(NodeId(2), known)]));
+    (config.admit)(&later(3)).unwrap();
+    (config.doubt)(&later(2));
+    assert_eq!((config.admit)(&later(4)), Err(Refused::Doubted));
     let least = Mark {
         salt: 7,
         generation: 1,

@@ -84,8 +84,12 @@ fn an_identity_has_one_form() {
     let bare = state.body();
     let life = LifeId { boot: 1, nonce: 2 };
     for node in [2, 3] {
-        let disk = DiskId(5);
-        state.peers.insert(NodeId(node), Pin { disk, life });
+        let pin = Pin {
+            disk: DiskId(5),
+            life,
+            is_doubted: false,
+        };
+        state.peers.insert(NodeId(node), pin);
     }
     let body = state.body();
     let (head, pins) = body.split_at(bare.len());
@@ -103,16 +107,22 @@ fn an_identity_has_one_form() {
 
 fn states() -> impl Strategy<Value = State> {
     let life = || (any::<u64>(), any::<u64>()).prop_map(|(boot, nonce)| LifeId { boot, nonce });
-    let hello = (any::<u64>(), any::<u128>(), life()).prop_map(|(node, disk, life)| {
-        let (disk, life) = (DiskId(disk), life);
-        (NodeId(node), Pin { disk, life })
+    let pin = (any::<u64>(), any::<u128>(), life(), any::<bool>());
+    let pin = pin.prop_map(|(node, disk, life, is_doubted)| {
+        let disk = DiskId(disk);
+        let pin = Pin {
+            disk,
+            life,
+            is_doubted,
+        };
+        (NodeId(node), pin)
     });
     let log = (any::<u64>(), 1_u64.., any::<u64>()).prop_map(|(salt, generation, end)| Mark {
         salt,
         generation,
         end: synod_wal::Lsn(end),
     });
-    let peers = prop::collection::btree_map(any::<u64>(), hello, 0..4);
+    let peers = prop::collection::vec(pin, 0..4);
     (prop::option::of(log), ".{0,9}", life(), peers).prop_map(|(log, founding, life, peers)| {
         State {
             cluster: CLUSTER,
@@ -121,7 +131,7 @@ fn states() -> impl Strategy<Value = State> {
             life,
             log,
             founding,
-            peers: peers.into_values().collect(),
+            peers: peers.into_iter().collect(),
         }
     })
 }

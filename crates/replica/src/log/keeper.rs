@@ -1,42 +1,64 @@
 //! Notes outside of the log how far it has come, so that the next life can tell what is lost.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use synod_wal::Mark;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::life::Keep;
 
 /// What was noted last, and what is being noted.
 pub(crate) struct Keeper {
     keep: Option<Keep>,
-    /// The generation of the log's last segment, and how many snapshots there had been.
-    noted: (u64, u64),
+    noted: Arc<Mutex<Noted>>,
     under_way: Option<JoinHandle<()>>,
 }
 
+#[derive(Clone, Copy, Default)]
+struct Noted {
+    /// The generation of the log's last segment, and how many snapshots there had been, as they were durably
+    /// noted last.
+    what: (u64, u64),
+    /// When it is tried again, if that failed.
+    again: Option<Instant>,
+}
+
 impl Keeper {
-    pub(crate) const fn new(keep: Option<Keep>) -> Self {
+    pub(crate) fn new(keep: Option<Keep>) -> Self {
         Self {
             keep,
-            noted: (0, 0),
+            noted: Arc::default(),
             under_way: None,
         }
     }
 
     /// Notes it if a segment was begun since, or a snapshot has become durable, of which there were so
-    /// many in this life: beside the loop, which a slow disk must not hold up.
+    /// many in this life: beside the loop, which a slow disk must not hold up. What could not be noted is
+    /// tried again after a while.
     pub(crate) fn look(&mut self, mark: Option<Mark>, snapshots: u64) {
+        let (Some(mark), Some(keep)) = (mark, &self.keep) else {
+            return;
+        };
+        let what = (mark.generation, snapshots);
         let under_way = self.under_way.as_ref();
-        if let (Some(mark), Some(keep)) = (mark, &self.keep)
-            && (mark.generation, snapshots) != self.noted
-            && under_way.is_none_or(JoinHandle::is_finished)
+        let noted = *lock(&self.noted);
+        if noted.what == what
+            || noted.again.is_some_and(|again| Instant::now() < again)
+            || !under_way.is_none_or(JoinHandle::is_finished)
         {
-            self.noted = (mark.generation, snapshots);
-            let keep = keep.clone();
-            self.under_way = Some(spawn_blocking(move || note(&keep, mark)));
+            return;
         }
+        let (keep, to) = (keep.clone(), self.noted.clone());
+        self.under_way = Some(spawn_blocking(move || {
+            *lock(&to) = if note(&keep, mark) {
+                Noted { what, again: None }
+            } else {
+                let again = Some(Instant::now() + AGAIN_AFTER);
+                Noted { again, ..noted }
+            };
+        }));
     }
 
     /// Notes it at the end of a life, when nothing is appended any more.
@@ -55,9 +77,63 @@ impl Keeper {
     }
 }
 
-/// What was noted before still counts, so a failure costs only what the next life could have known.
-fn note(keep: &Keep, mark: Mark) {
-    if let Err(error) = keep(mark) {
-        tracing::warn!(%error, "how far the log has come cannot be noted");
+/// Whether it is noted now. What was noted before still counts, so a failure costs only what the next life
+/// could have known.
+fn note(keep: &Keep, mark: Mark) -> bool {
+    keep(mark)
+        .inspect_err(|error| tracing::warn!(%error, "how far the log has come cannot be noted"))
+        .is_ok()
+}
+
+fn lock(noted: &Mutex<Noted>) -> MutexGuard<'_, Noted> {
+    // Replaced as a whole.
+    noted.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    use super::*;
+
+    /// What could not be noted is not taken for noted, and is tried again, in a while.
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_noted_is_tried_again() {
+        let (fails, tried) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
+        let keep: Keep = {
+            let (fails, tried) = (fails.clone(), tried.clone());
+            Arc::new(move |_| {
+                tried.fetch_add(1, Ordering::Relaxed);
+                if fails.load(Ordering::Relaxed) {
+                    return Err(io::Error::other("planned"));
+                }
+                Ok(())
+            })
+        };
+        let mark = Mark {
+            generation: 1,
+            ..Mark::default()
+        };
+        let mut keeper = Keeper::new(Some(keep));
+        let mut look = async |wait| {
+            tokio::time::advance(wait).await;
+            for _ in 0..3 {
+                keeper.look(Some(mark), 0);
+                if let Some(under_way) = &mut keeper.under_way {
+                    while !under_way.is_finished() {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+            tried.load(Ordering::Relaxed)
+        };
+        assert_eq!(look(Duration::ZERO).await, 1);
+        assert_eq!(look(AGAIN_AFTER / 2).await, 1, "not in each turn");
+        fails.store(false, Ordering::Relaxed);
+        assert_eq!(look(AGAIN_AFTER).await, 2);
+        assert_eq!(look(AGAIN_AFTER).await, 2, "it is noted");
     }
 }

@@ -26,6 +26,7 @@ fn greeting() -> Greeting {
         hello,
         to: NodeId(1),
         verdict: Ok(()),
+        is_question: false,
     }
 }
 
@@ -85,6 +86,8 @@ fn every_reason_survives_the_wire() {
         Refused::Founding,
         Refused::Twin,
         Refused::Leap,
+        Refused::Unconfirmed,
+        Refused::Doubted,
         Refused::Other(999),
     ];
     for reason in named {
@@ -101,6 +104,54 @@ fn every_reason_survives_the_wire() {
     assert!(
         Greeting::decode(&no_reason.encode()).is_ok_and(|read| read.verdict.is_err()),
         "never read as consent"
+    );
+    let no_question = Greeting {
+        verdict: Err(Refused::Other(u16::MAX)),
+        ..greeting()
+    };
+    assert!(
+        Greeting::decode(&no_question.encode()).is_ok_and(|read| !read.is_question),
+        "nor as a question"
+    );
+}
+
+/// A question stands as the hello that it is about, but for the verdict, and is answered by a verdict alone.
+#[test]
+fn golden_bytes_of_a_question() {
+    let about = greeting().hello;
+    let question = Greeting::question(about);
+    let mut golden = Greeting {
+        to: about.node,
+        ..greeting()
+    }
+    .encode();
+    golden[6..8].copy_from_slice(&[255, 255]);
+    let crc = crc32c::crc32c(&golden[..88]);
+    golden[88..].copy_from_slice(&crc.to_le_bytes());
+    assert_eq!(question.encode(), golden);
+    assert_eq!(Greeting::decode(&golden), Ok(question));
+    let yes = question.answer(&about).encode();
+    assert_eq!(yes[6..88], [0; 82]);
+    let no = question.answer(&OWN).encode();
+    assert_eq!(no[6..8], [14, 0]);
+    assert_eq!(no[8..88], [0; 80]);
+}
+
+/// Whoever reads a log could say the rest, and be taken for the node.
+#[test]
+fn what_is_shown_of_a_hello_is_without_its_nonce() {
+    let hello = Hello {
+        nonce: 987_654_321,
+        ..OWN
+    };
+    let Hello {
+        disk, boot, nonce, ..
+    } = hello;
+    let life = LastLife { disk, boot, nonce };
+    let shown = format!("{hello:?} {life:?}");
+    assert!(
+        shown.contains("boot: 3") && !shown.contains("987654321"),
+        "{shown}"
     );
 }
 
@@ -121,6 +172,8 @@ fn every_reason_keeps_its_code() {
         (11, Refused::Founding),
         (12, Refused::Twin),
         (13, Refused::Leap),
+        (14, Refused::Unconfirmed),
+        (15, Refused::Doubted),
     ];
     for (code, reason) in codes {
         let refusal = Greeting::refusal(NodeId(9), reason).encode();
@@ -157,7 +210,10 @@ fn earlier_lives_are_stale_and_later_ones_are_noticed() {
         boot,
         ..greeting().hello
     };
+    assert_eq!(incarnations.judge(&hello(5)), Ok(Standing::New));
     assert_eq!(incarnations.meet(&hello(5)), Ok(false));
+    assert_eq!(incarnations.judge(&hello(5)), Ok(Standing::Met));
+    assert_eq!(incarnations.judge(&hello(6)), Ok(Standing::New));
     assert_eq!(incarnations.meet(&hello(5)), Ok(false));
     assert_eq!(incarnations.meet(&hello(4)), Err(Refused::Stale));
     assert_eq!(incarnations.meet(&hello(6)), Ok(true));

@@ -2,6 +2,7 @@
 
 use super::dial::read_greeting;
 use super::events::{Source, tell};
+use super::judge::Way;
 use super::places::{Place, Places};
 use super::probe::{PULSE, TWIN};
 use super::shared::{Peer, Shared};
@@ -18,8 +19,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinSet, yield_now};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
 /// Accepts until the listener is closed. The connections' tasks end with this one.
 pub(crate) async fn accept_peers(shared: Arc<Shared>) {
@@ -65,16 +67,17 @@ async fn receive_from(
     place: Place,
 ) {
     let limits = &shared.limits;
-    let greeted = tokio::select! {
+    let deadline = Instant::now() + limits.handshake_timeout;
+    let heard = tokio::select! {
         biased;
-        greeted = timeout(limits.handshake_timeout, welcome(&shared, &mut stream, address)) => greeted,
+        heard = timeout_at(deadline, hear(&shared, &mut stream, address)) => heard,
         () = place.displaced() => {
             count(&shared.counters.handshakes_dropped);
             return;
         }
     };
-    let hello = match greeted {
-        Ok(Ok(Some(hello))) => hello,
+    let (greeting, room) = match heard {
+        Ok(Ok(Some(heard))) => heard,
         Ok(Ok(None)) => return,
         Ok(Err(_)) | Err(_) => {
             count(&shared.counters.hellos_unreadable);
@@ -83,7 +86,19 @@ async fn receive_from(
             return;
         }
     };
+    // It has said who it is. What is made of that may take longer than a crowd lets anybody keep a place.
     drop(place);
+    let welcomed = timeout_at(deadline, welcome(&shared, &mut stream, &greeting, address)).await;
+    drop(room);
+    let hello = match welcomed {
+        Ok(Ok(true)) => greeting.hello,
+        Ok(Ok(false)) => return,
+        // It tries again, if it is a peer.
+        Ok(Err(_)) | Err(_) => {
+            tracing::debug!(node = %greeting.hello.node, %address, "a hello was not answered in time");
+            return;
+        }
+    };
     let node = hello.node;
     let Some((peer, number)) = shared.open_inbound(&hello) else {
         return;
@@ -104,29 +119,37 @@ async fn receive_from(
     );
 }
 
-/// Answers a hello. `Some`: it was a peer's, and welcome.
-async fn welcome(
+/// The first words on a connection. `Some`: they could be a peer's, and there is room to hear it out.
+/// Otherwise they were answered.
+async fn hear(
     shared: &Shared,
     stream: &mut TcpStream,
     address: SocketAddr,
-) -> io::Result<Option<Hello>> {
+) -> io::Result<Option<(Greeting, OwnedSemaphorePermit)>> {
     stream.set_nodelay(true)?;
     let source = Source::Address(address.ip());
-    let (to, verdict) = match read_greeting(stream).await? {
-        Ok(greeting) => (
-            greeting.hello.node,
-            shared
-                .judge(&greeting, source)
-                .await
-                .map(|()| greeting.hello),
-        ),
+    let answer = match read_greeting(stream).await? {
+        Ok(question) if question.is_question => question.answer(&shared.hello),
+        Ok(greeting) => {
+            let room = shared.known(&greeting).and_then(|peer| {
+                let room = peer.hear_out(address.ip().to_canonical());
+                room.ok_or(Refused::Unconfirmed)
+            });
+            match room {
+                Ok(room) => return Ok(Some((greeting, room))),
+                Err(reason) => {
+                    shared.refuse(&greeting.hello, reason, source);
+                    Greeting::refusal(greeting.hello.node, reason)
+                }
+            }
+        }
         Err(Unreadable::Version(version)) => {
             count(&shared.counters.hellos_refused);
             tell!(
                 shared, warn, "hello_refused", source,
                 %address, version, "refused a hello of another version"
             );
-            (NodeId(0), Err(Refused::Version))
+            Greeting::refusal(NodeId(0), Refused::Version)
         }
         Err(Unreadable::Garbage) => {
             count(&shared.counters.hellos_unreadable);
@@ -134,11 +157,27 @@ async fn welcome(
             return Ok(None);
         }
     };
+    stream.write_all(&answer.encode()).await?;
+    // Whether it hears that out is its own affair.
+    let _parted = part(stream).await;
+    Ok(None)
+}
+
+/// Answers a hello that could be a peer's, and tells whether that is welcome.
+async fn welcome(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    greeting: &Greeting,
+    address: SocketAddr,
+) -> io::Result<bool> {
+    let (to, source) = (greeting.hello.node, Source::Address(address.ip()));
+    let verdict = shared.judge(greeting, Way::Accepted, source).await;
     let answer = match verdict {
-        Ok(_) => Greeting {
+        Ok(()) => Greeting {
             hello: shared.hello,
             to,
             verdict: Ok(()),
+            is_question: false,
         },
         Err(reason) => Greeting::refusal(to, reason),
     };
@@ -147,7 +186,7 @@ async fn welcome(
         // Whether the refused node hears it out is its own affair.
         let _parted = part(stream).await;
     }
-    Ok(verdict.ok())
+    Ok(verdict.is_ok())
 }
 
 /// Closes so that the answer arrives: with bytes left unread the system would reset the connection

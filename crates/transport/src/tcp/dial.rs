@@ -1,6 +1,7 @@
 //! The task that keeps a connection to one peer and writes what its owner's thread could not.
 
 use super::events::{Source, tell};
+use super::judge::Way;
 use super::link::Progress;
 use super::probe::{PULSE, TWIN};
 use super::shared::{Peer, Shared};
@@ -90,6 +91,7 @@ async fn connect(shared: &Shared, id: NodeId, peer: &Peer) -> Result<TcpStream, 
                 hello: shared.hello,
                 to: id,
                 verdict: Ok(()),
+                is_question: false,
             }
             .encode(),
         )
@@ -113,14 +115,14 @@ async fn connect(shared: &Shared, id: NodeId, peer: &Peer) -> Result<TcpStream, 
         return Err(DialError::Unwelcome);
     }
     shared
-        .judge(&answer, Source::Peer(id))
+        .judge(&answer, Way::Dialed, Source::Peer(id))
         .await
         .map_err(|_| DialError::Unwelcome)?;
     Ok(stream)
 }
 
 /// Connects to the first of the name's addresses that answers.
-async fn open(shared: &Shared, peer: &Peer) -> io::Result<TcpStream> {
+pub(crate) async fn open(shared: &Shared, peer: &Peer) -> io::Result<TcpStream> {
     let mut failure = io::Error::from(ErrorKind::AddrNotAvailable);
     let found: Vec<SocketAddr> = lookup_host(&peer.address).await?.collect();
     peer.note(&found);

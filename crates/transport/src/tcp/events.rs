@@ -12,6 +12,7 @@
 //! | `own_address` | warn | the address of a peer leads to this node, or to another that runs under its name |
 //! | `hello_refused` | warn | this node does not want to talk to whoever said hello, and why |
 //! | `peer_twice` | error | a later life of a peer came while the earlier one lives: its disk was copied |
+//! | `peer_put_back` | error | at a peer's address is an earlier life of its disk than was met, or a copy |
 //! | `own_twin` | error | a peer has met another life of this node: its disk was copied |
 //! | `stranger` | info | somebody said something other than a hello, or nothing in time |
 //! | `stream_corrupt` | warn | what a peer sends is damaged |

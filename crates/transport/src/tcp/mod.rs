@@ -8,6 +8,7 @@ mod accept;
 mod config;
 mod dial;
 mod events;
+mod judge;
 mod link;
 mod places;
 mod probe;
@@ -15,7 +16,8 @@ mod sendqueue;
 mod shared;
 mod status;
 
-pub use config::{Admit, BindError, Listen, TcpConfig, shared_address};
+pub use config::{Admit, BindError, Doubt, Listen, TcpConfig, shared_address};
+pub use shared::HEARD_OUT_SOCKETS_MAX;
 pub use status::{PeerStatus, Status};
 
 use crate::{Hello, Lane, NodeId, Parcel, Transport, frame};

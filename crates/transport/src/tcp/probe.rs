@@ -59,7 +59,7 @@ impl Signs {
         let mut before = *signs.borrow_and_update();
         let begun = Instant::now();
         // What was on its way before is no sign.
-        let settled = begun + wait / 8;
+        let settled = begun + (wait - heard_for(wait));
         let mut lives = false;
         while is_connected() {
             tokio::select! {
@@ -76,6 +76,11 @@ impl Signs {
         }
         true
     }
+}
+
+/// Of this wait, the time in which a sign counts.
+pub(crate) fn heard_for(wait: Duration) -> Duration {
+    wait - wait / 8
 }
 
 /// That the acceptor lives.

@@ -1,17 +1,16 @@
 //! What the owner of a transport and its tasks share.
 
-use super::config::Admit;
-use super::events::{Lines, Source, tell, what_panicked};
+use super::config::{Admit, Doubt};
+use super::events::Lines;
 use super::link::Link;
 use super::probe::Signs;
-use super::status::{Counters, PeerStatus, Status, count};
-use crate::hello::{Greeting, Incarnations};
-use crate::{Hello, NodeId, Refused, TcpConfig};
+use super::status::{Counters, PeerStatus, Status};
+use crate::hello::Incarnations;
+use crate::{Hello, NodeId, TcpConfig};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -28,7 +27,7 @@ pub(crate) struct Shared {
     /// Not in the hands of the task that accepts, so that the owner can close it at once.
     listener: Mutex<Option<TcpListener>>,
     incarnations: Mutex<Incarnations>,
-    admit: AdmitDebug,
+    pub(crate) owner: Owner,
 }
 
 /// The limits of [`TcpConfig`] that the tasks need.
@@ -79,6 +78,7 @@ impl Shared {
                         inbound,
                         returned: Notify::new(),
                         signs: Signs::new(),
+                        heard_out: [(); 2].map(|()| Arc::new(Semaphore::new(HEARD_OUT_MAX))),
                     },
                 )
             });
@@ -89,8 +89,11 @@ impl Shared {
             counters: Counters::default(),
             lines: Lines::new(),
             listener: Mutex::new(Some(listener)),
-            incarnations: Mutex::default(),
-            admit: AdmitDebug(config.admit),
+            incarnations: Mutex::new(Incarnations::of(config.known)),
+            owner: Owner {
+                admit: config.admit,
+                doubt: config.doubt,
+            },
         }
     }
 
@@ -127,89 +130,10 @@ impl Shared {
         Some((peer, number))
     }
 
-    fn incarnations(&self) -> MutexGuard<'_, Incarnations> {
+    pub(crate) fn incarnations(&self) -> MutexGuard<'_, Incarnations> {
         self.incarnations
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks the owner of the transport. A panic there is about one hello, and no reason to have
-    /// nothing to do with that peer, or any other, from now on.
-    fn admit(&self, hello: &Hello, source: Source) -> Result<(), Refused> {
-        // What the closure leaves half done it sees again itself, as after a panic anywhere.
-        catch_unwind(AssertUnwindSafe(|| (self.admit.0)(hello))).unwrap_or_else(|panic| {
-            tell!(
-                self, error, "admit_panicked", source,
-                node = %hello.node, panic = what_panicked(&*panic), "whoever admits peers panicked"
-            );
-            Err(Refused::Unjudged)
-        })
-    }
-
-    /// Whether to talk to whoever sent this greeting, from `source`.
-    pub(crate) async fn judge(&self, greeting: &Greeting, source: Source) -> Result<(), Refused> {
-        let hello = &greeting.hello;
-        let judged = match self.known(greeting) {
-            Ok(peer) => match self.probe(peer, hello).await {
-                Ok(()) => self.meet(peer, hello, source),
-                refused => refused,
-            },
-            Err(refused) => Err(refused),
-        };
-        if let Err(reason) = &judged {
-            count(&self.counters.hellos_refused);
-            let Hello {
-                node,
-                cluster,
-                disk,
-                boot,
-                ..
-            } = hello;
-            tell!(
-                self, warn, "hello_refused", source,
-                %node, %cluster, %disk, boot, %reason, ?source, "refused a hello"
-            );
-        }
-        judged
-    }
-
-    /// The peer that this is a greeting of, as far as names and lives tell.
-    fn known(&self, greeting: &Greeting) -> Result<&Peer, Refused> {
-        greeting.judge(&self.hello)?;
-        let hello = &greeting.hello;
-        let peer = self.peers.get(&hello.node).ok_or(Refused::UnknownNode)?;
-        // Before anything is made of it that lasts.
-        self.incarnations().judge(hello)?;
-        Ok(peer)
-    }
-
-    /// Lets a later life in only when the earlier one is gone or silent. Both are told of each other: the
-    /// earlier one on its connection, the later one by the refusal.
-    async fn probe(&self, peer: &Peer, hello: &Hello) -> Result<(), Refused> {
-        let is_later = self.incarnations().is_later(hello);
-        let wait = self.limits.handshake_timeout * 3 / 4;
-        if !is_later || peer.signs.is_silent(wait, || peer.is_connected()).await {
-            return Ok(());
-        }
-        tell!(
-            self, error, "peer_twice", Source::Peer(hello.node),
-            peer = %hello.node, disk = %hello.disk, boot = hello.boot,
-            "two lives of a peer are there at once: its disk was copied"
-        );
-        if peer.inbound.is_open() {
-            peer.signs.tell_of_twin();
-        }
-        Err(Refused::Twin)
-    }
-
-    fn meet(&self, peer: &Peer, hello: &Hello, source: Source) -> Result<(), Refused> {
-        self.admit(hello, source)?;
-        let later = self.incarnations().meet(hello)?;
-        if later {
-            // Its earlier life, to which this stream leads, will not answer any more.
-            peer.link.close(&self.counters);
-        }
-        Ok(())
     }
 
     /// Whether a peer's name has led to this address.
@@ -245,11 +169,20 @@ pub(crate) struct Peer {
     pub(crate) returned: Notify,
     /// What the life of it that is here shows.
     pub(crate) signs: Signs,
+    /// Room for connections that have said that they are it, and wait for what is made of that: for those
+    /// from where its name leads, and for others. So those take nothing from these.
+    heard_out: [Arc<Semaphore>; 2],
 }
 
 impl Peer {
-    fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.link.is_connected() || self.inbound.is_open()
+    }
+
+    /// Room for one from this address that says that it is this peer; `None` when there is none.
+    pub(crate) fn hear_out(&self, address: IpAddr) -> Option<OwnedSemaphorePermit> {
+        let elsewhere = usize::from(!self.found().contains(&address));
+        self.heard_out[elsewhere].clone().try_acquire_owned().ok()
     }
 
     /// Its name was looked up.
@@ -365,20 +298,29 @@ impl Inbound {
                 .is_ok()
     }
 
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.latest.borrow().1
     }
 }
 
-struct AdmitDebug(Admit);
+/// Whom to ask, and to tell.
+pub(crate) struct Owner {
+    pub(crate) admit: Admit,
+    pub(crate) doubt: Doubt,
+}
 
-impl std::fmt::Debug for AdmitDebug {
+impl std::fmt::Debug for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Admit")
+        f.write_str("Owner")
     }
 }
 
 /// Of a name that leads to more addresses the first ones are known.
 const FOUND_MAX: usize = 16;
+/// How many may wait at once who say that they are one peer, from where its name leads; and so many from
+/// elsewhere. For each, that peer is asked.
+const HEARD_OUT_MAX: usize = 4;
+/// The sockets that those take for one peer: with each one more, on which it is asked.
+pub const HEARD_OUT_SOCKETS_MAX: usize = 2 * HEARD_OUT_MAX * 2;
 /// What a waiting message costs beyond its own bytes, about.
 const MESSAGE_COST_BYTES: u32 = 128;

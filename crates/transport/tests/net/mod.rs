@@ -1,6 +1,8 @@
 //! Nodes on loopback whose ports are known before they start.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod hand;
+
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,6 +29,13 @@ pub(crate) struct Listeners(RefCell<BTreeMap<u64, TcpListener>>);
 impl Listeners {
     pub(crate) fn insert(&mut self, id: u64, listener: TcpListener) {
         self.0.get_mut().insert(id, listener);
+    }
+
+    /// A second handle of one: whoever comes is met by either.
+    pub(crate) fn share(&self, id: u64) -> TcpListener {
+        let shared = self.0.borrow();
+        let listener = shared.get(&id).expect("a node that was not started");
+        listener.try_clone().expect("can be")
     }
 
     pub(crate) fn lock_out(&self, id: u64) -> TcpListener {

@@ -10,8 +10,8 @@ use super::{
     PATIENCE, POLL_EVERY,
     closed::{last_words, status_of_itself},
     connect,
-    identity::{copy_files, until_told},
-    number, other_than, start_by, write_until_acknowledged,
+    identity::copy_files,
+    number, other_than, signal, start_by, write_until_acknowledged,
 };
 
 /// A data directory that was put back from a copy holds less than its node has acknowledged. The node
@@ -22,13 +22,13 @@ async fn a_node_on_an_older_copy_of_its_data_ends_as_diverged() {
     let leader = cluster.leader(PATIENCE).await.unwrap();
     let put_back = other_than(&cluster, leader);
     write_until_acknowledged(&cluster, leader, "early").await;
-    cluster.kill(&[put_back]).await.unwrap();
     let data = directory.path().join(format!("node-{put_back}"));
     let copy = directory.path().join("copy");
+    // As a disk is copied beneath a machine: in the midst of a life, in which it then acknowledges more.
+    let process = cluster.process_id(put_back).unwrap();
+    signal("STOP", &[process]).await;
     copy_files(&data, &copy);
-
-    // A life in which it acknowledges more than the copy has.
-    cluster.restart(put_back).unwrap();
+    signal("CONT", &[process]).await;
     for round in 0..20 {
         write_until_acknowledged(&cluster, leader, &format!("late {round}")).await;
     }
@@ -43,11 +43,7 @@ async fn a_node_on_an_older_copy_of_its_data_ends_as_diverged() {
 
     fs::remove_dir_all(&data).unwrap();
     copy_files(&copy, &data);
-    // Its first life counts as the last that was met, and is refused for its nonce. The next one counts
-    // higher: it is the protocol that notices.
-    cluster.restart(put_back).unwrap();
-    until_told(&cluster, leader, "a copy of a disk").await;
-    cluster.kill(&[put_back]).await.unwrap();
+    // Its next life counts higher than any that was met, so it is the protocol that notices.
     cluster.restart(put_back).unwrap();
     assert_eq!(
         status_of_itself(&mut cluster, put_back).await,

@@ -31,13 +31,13 @@ async fn a_directory_is_opened_only_as_what_it_was_founded_as() {
                 one,
                 "paxos",
                 "paxos, acceptors 1, phase 1 by 1, phase 2 by 1",
-                "0",
+                CLUSTER,
             ),
             (
                 two,
                 "paxos",
                 "paxos, acceptors 1, 2, phase 1 by 2, phase 2 by 2",
-                "0",
+                CLUSTER,
             ),
             (one, protocol.name(), "", "7"),
         ];

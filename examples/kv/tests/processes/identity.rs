@@ -6,6 +6,7 @@ use std::{
 };
 
 use synod_kv::{Cluster, ExitStatus, Protocol};
+use tempfile::TempDir;
 use tokio::{
     process::Command,
     time::{Instant, sleep, timeout},
@@ -84,8 +85,10 @@ fn zero_from(path: &Path, from: usize) {
     fs::write(path, bytes).unwrap();
 }
 
-/// A copy of a directory is started in place of the original, which had a life of the same number: each peer
-/// refuses it by name. Its next life counts higher, and is taken for the node.
+/// A directory is put back to what it was before its last life, and its node is started: each peer refuses it by
+/// name. Its next life counts higher than any that was met; but what it acknowledged in between is gone with the
+/// life that is missing, so it is refused all the same, by words that say what to do. Once each of the others was
+/// stopped and has forgotten it, the node is one of them again.
 pub(crate) async fn a_copy_of_a_directory(protocol: Protocol) {
     let (mut cluster, directory) = start_by(protocol, 3, &["--log", "warn"]).await;
     let leader = cluster.leader(PATIENCE).await.unwrap();
@@ -103,10 +106,53 @@ pub(crate) async fn a_copy_of_a_directory(protocol: Protocol) {
     for id in cluster.ids() {
         until_told(&cluster, id, "a copy of a disk that another life runs on").await;
     }
+    let others = others(&cluster, node);
+    for id in &others {
+        until_told(&cluster, *id, "a peer runs on its disk as it was before").await;
+    }
     write_until_acknowledged(&cluster, leader, "without it").await;
     cluster.kill(&[node]).await.unwrap();
     cluster.restart(node).unwrap();
+    until_told(
+        &cluster,
+        node,
+        "a disk that was put back to what it had been",
+    )
+    .await;
+    for id in &others {
+        until_told(&cluster, *id, &what_to_do(&directory, node, *id)).await;
+    }
+    for id in others {
+        forget_at(&mut cluster, &directory, node, id).await;
+    }
     cluster.ready(PATIENCE).await.unwrap();
+    assert_eq!(ask(&cluster, node, &["GET", "without it"]).await, "1");
+}
+
+fn others(cluster: &Cluster, node: u64) -> Vec<u64> {
+    let others = cluster.ids().into_iter().filter(|id| *id != node);
+    others.collect()
+}
+
+/// Part of what another node says of one that it refuses.
+fn what_to_do(directory: &TempDir, node: u64, other: u64) -> String {
+    let data = directory.path().join(format!("node-{other}"));
+    format!("kv identity forget --node {node} --data {}", data.display())
+}
+
+/// Another node is stopped, forgets this one, and goes on.
+async fn forget_at(cluster: &mut Cluster, directory: &TempDir, node: u64, other: u64) {
+    let data = directory.path().join(format!("node-{other}"));
+    cluster.kill(&[other]).await.unwrap();
+    let (status, told) = forget(node, &data).await;
+    assert_eq!(status, Some(ExitStatus::Stopped as i32), "{told}");
+    let words = format!("node {other} has forgotten node {node}, which it knew by disk ");
+    assert!(told.starts_with(&words), "{told}");
+    let (status, told) = forget(node, &data).await;
+    assert_eq!(status, Some(ExitStatus::Failed as i32));
+    let words = format!("node {other} has not met node {node}, only ");
+    assert!(told.contains(&words), "{told}");
+    cluster.restart(other).unwrap();
 }
 
 /// A node comes back on an empty directory: the others refuse it, and say what to do if that is meant. Once each
@@ -119,14 +165,9 @@ pub(crate) async fn a_disk_that_was_replaced(protocol: Protocol) {
     cluster.kill(&[node]).await.unwrap();
     fs::remove_dir_all(data(node)).unwrap();
     cluster.restart(node).unwrap();
-    let others = cluster.ids().into_iter().filter(|id| *id != node);
-    let others: Vec<_> = others.collect();
+    let others = others(&cluster, node);
     for id in &others {
-        let command = format!(
-            "kv identity forget --node {node} --data {}",
-            data(*id).display()
-        );
-        until_told(&cluster, *id, &command).await;
+        until_told(&cluster, *id, &what_to_do(&directory, node, *id)).await;
     }
     let (status, told) = forget(node, &data(leader)).await;
     assert_eq!(status, Some(ExitStatus::Failed as i32));
@@ -136,16 +177,7 @@ pub(crate) async fn a_disk_that_was_replaced(protocol: Protocol) {
     );
     write_until_acknowledged(&cluster, leader, "k").await;
     for id in others {
-        cluster.kill(&[id]).await.unwrap();
-        let (status, told) = forget(node, &data(id)).await;
-        assert_eq!(status, Some(ExitStatus::Stopped as i32), "{told}");
-        let words = format!("node {id} has forgotten node {node}, which it knew by disk ");
-        assert!(told.starts_with(&words), "{told}");
-        let (status, told) = forget(node, &data(id)).await;
-        assert_eq!(status, Some(ExitStatus::Failed as i32));
-        let words = format!("node {id} has not met node {node}, only ");
-        assert!(told.contains(&words), "{told}");
-        cluster.restart(id).unwrap();
+        forget_at(&mut cluster, &directory, node, id).await;
     }
     cluster.ready(PATIENCE).await.unwrap();
     assert_eq!(ask(&cluster, node, &["GET", "k"]).await, "1");
