@@ -18,7 +18,7 @@ use synod_wal::{Lsn, Mark, Op, Options, Wal};
 use tokio::time::timeout;
 
 use super::config;
-use super::rig::{Counter, NEVER, alone, rejected, start};
+use super::rig::{Counter, NEVER, alone, rejected, start, start_life};
 
 /// Panics where a command tells it to.
 #[derive(Default)]
@@ -118,7 +118,12 @@ async fn a_machine_that_panics_stops_its_group_and_no_other() {
 #[tokio::test]
 async fn a_machine_that_panics_while_it_is_restored_stops_its_group() {
     let disk = SimDisk::new(1);
-    let first = node(&disk, 1_000);
+    let node = || {
+        let mut small = NodeConfig::default();
+        small.snapshot_log_bytes = 1_000;
+        start_life(&disk, 1, small, MemoryNetwork::new().join(NodeId(1)))
+    };
+    let first = node();
     let group = open(&first, 1).await;
     for _ in 0..10 {
         assert_eq!(group.propose(vec![0; 500]).await, Outcome::Ok(1));
@@ -127,7 +132,7 @@ async fn a_machine_that_panics_while_it_is_restored_stops_its_group() {
     let cut = status.wait_for(|status| status.start > 0);
     timeout(NEVER, cut).await.unwrap().unwrap();
     timeout(NEVER, first.shutdown()).await.unwrap();
-    let second = node(&disk, 1_000);
+    let second = node();
     let closed = stopped(&open(&second, 1).await, Reason::Machine).await;
     assert_eq!(
         closed,
