@@ -396,4 +396,8 @@ pub enum PollError {
     /// The oscillator does not keep its drift bound, and readers know nothing now.
     #[error(transparent)]
     OutOfBound(OutOfBound),
+    /// The source, or the clocks, panicked in the thread of `spawn`, which has ended: nobody polls any
+    /// more. Readers go on with the last sample, until it is too old.
+    #[error("the source panicked, and the thread that polled has ended")]
+    Panicked,
 }

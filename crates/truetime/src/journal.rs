@@ -73,18 +73,21 @@ struct Notes {
     adopted_at: Option<Local>,
     last_error: Option<(PollError, Local)>,
     /// Whether the last poll failed, so that a reason is logged once and not at each poll.
+    #[cfg(feature = "tracing")]
     is_failing: bool,
+    #[cfg(feature = "tracing")]
+    lines: Lines,
 }
 
 impl Journal {
     pub(crate) fn note(&self, polled: &Result<Polled, PollError>, at: Local) {
-        let before = {
-            let mut notes = self.lock();
-            let before = *notes;
-            notes.take(polled, at);
-            before
-        };
-        log(&before, polled);
+        let mut notes = self.lock();
+        #[cfg(feature = "tracing")]
+        let told = notes.tell(polled, at);
+        notes.take(polled, at);
+        drop(notes);
+        #[cfg(feature = "tracing")]
+        log(told, polled);
         self.polled.notify_all();
         #[cfg(feature = "tokio")]
         self.polled_async.notify_waiters();
@@ -100,42 +103,82 @@ impl Notes {
     fn take(&mut self, polled: &Result<Polled, PollError>, at: Local) {
         match polled {
             Ok(Polled::Busy) => return,
-            Ok(Polled::Adopted) => {
-                self.adopted_at = Some(at);
-                self.is_failing = false;
-            }
+            Ok(Polled::Adopted) => self.adopted_at = Some(at),
             Ok(Polled::Settling { .. } | Polled::Older) => {}
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 self.last_error = Some((*error, at));
-                self.is_failing = true;
             }
         }
         self.polls = self.polls.saturating_add(1);
     }
 
+    /// Before this poll is taken in: whether it is told in the log, and then how many before it were not.
     #[cfg(feature = "tracing")]
-    fn is_news(&self, error: &PollError) -> bool {
-        !self.is_failing || self.last_error.is_none_or(|(last, _)| last != *error)
+    fn tell(&mut self, polled: &Result<Polled, PollError>, at: Local) -> Option<u64> {
+        let is_news = match polled {
+            Ok(Polled::Adopted) => {
+                let was_failing = core::mem::replace(&mut self.is_failing, false);
+                was_failing || self.adopted_at.is_none()
+            }
+            Ok(_) => false,
+            Err(error) => {
+                let was_failing = core::mem::replace(&mut self.is_failing, true);
+                !was_failing || self.last_error.is_none_or(|(last, _)| last != *error)
+            }
+        };
+        if is_news { self.lines.admit(at) } else { None }
     }
+}
+
+/// How many lines there were of late: two reasons that come in turn are news at each poll.
+#[cfg(feature = "tracing")]
+#[derive(Clone, Copy, Debug, Default)]
+struct Lines {
+    /// When the window began, and the lines in it.
+    since: Option<Local>,
+    written: u32,
+    /// What was news and was not told since the last line.
+    suppressed: u64,
 }
 
 #[cfg(feature = "tracing")]
-fn log(before: &Notes, polled: &Result<Polled, PollError>) {
-    match polled {
-        Err(error) if before.is_news(error) => {
-            tracing::warn!(%error, "the clock was not synchronised by this poll");
+impl Lines {
+    fn admit(&mut self, at: Local) -> Option<u64> {
+        let is_over =
+            |since: Local| at < since || at.nanos_since(since) >= LINES_WINDOW.as_nanos() as u64;
+        if self.since.is_none_or(is_over) {
+            (self.since, self.written) = (Some(at), 0);
         }
-        Err(error) => tracing::debug!(%error, "the clock was not synchronised by this poll"),
-        Ok(Polled::Adopted) if before.is_failing || before.adopted_at.is_none() => {
-            tracing::info!("the clock is synchronised");
+        if self.written >= LINES_MAX {
+            self.suppressed = self.suppressed.saturating_add(1);
+            return None;
         }
-        Ok(polled) => tracing::trace!(?polled),
+        self.written += 1;
+        Some(core::mem::take(&mut self.suppressed))
     }
 }
 
-#[cfg(not(feature = "tracing"))]
-fn log(_: &Notes, _: &Result<Polled, PollError>) {}
+/// `told`: that it is news, and how many news were not told before it.
+#[cfg(feature = "tracing")]
+fn log(told: Option<u64>, polled: &Result<Polled, PollError>) {
+    match (polled, told) {
+        (Err(error), Some(suppressed)) => {
+            tracing::warn!(%error, suppressed, "the clock was not synchronised by this poll");
+        }
+        (Err(error), None) => {
+            tracing::debug!(%error, "the clock was not synchronised by this poll");
+        }
+        (Ok(_), Some(suppressed)) => tracing::info!(suppressed, "the clock is synchronised"),
+        (Ok(polled), None) => tracing::trace!(?polled),
+    }
+}
+
+/// Lines above the level of debugging in each [`LINES_WINDOW`].
+#[cfg(feature = "tracing")]
+const LINES_MAX: u32 = 5;
+#[cfg(feature = "tracing")]
+const LINES_WINDOW: Duration = Duration::from_secs(60);
 
 impl<S: Source, C: Clocks> Disciplined<S, C> {
     /// How this clock does, and why it knows nothing if it does not.
@@ -175,6 +218,12 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
             }),
             oscillator: self.oscillator(),
         }
+    }
+
+    /// The thread that polls ends here, by a panic of the source or of the clocks.
+    pub(crate) fn note_panic(&self) {
+        self.journal
+            .note(&Err(PollError::Panicked), self.clocks().local());
     }
 
     /// Waits until the clock knows the time, and gives the interval. Somebody else must [`poll`](Self::poll) it, say
@@ -227,5 +276,51 @@ impl<S: Source, C: Clocks> Disciplined<S, C> {
                 return Err(NotYet { time, last });
             }
         }
+    }
+}
+
+#[cfg(all(test, feature = "tracing"))]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::SourceError;
+
+    /// Which of the polls are told, each a second after the one before it, and what they say is missing.
+    fn told(polls: &[Result<Polled, PollError>]) -> Vec<(usize, u64)> {
+        let mut notes = Notes::default();
+        let mut told = Vec::new();
+        for (second, polled) in polls.iter().enumerate() {
+            let at = Local::from_nanos(second as u64 * 1_000_000_000);
+            told.extend(notes.tell(polled, at).map(|missing| (second, missing)));
+            notes.take(polled, at);
+        }
+        told
+    }
+
+    const ABSENT: Result<Polled, PollError> = Err(PollError::Source(SourceError::Unavailable));
+    const LATE: Result<Polled, PollError> = Err(PollError::Source(SourceError::TimedOut));
+
+    #[test]
+    fn each_reason_is_told_once_and_so_is_its_end() {
+        let adopted = Ok(Polled::Adopted);
+        let polls = [
+            adopted, adopted, ABSENT, ABSENT, LATE, LATE, adopted, adopted,
+        ];
+        assert_eq!(told(&polls), [(0, 0), (2, 0), (4, 0), (6, 0)]);
+    }
+
+    #[test]
+    fn reasons_in_turn_make_few_lines_which_tell_how_many_are_missing() {
+        let polls = [ABSENT, LATE].repeat(65);
+        let first = (0..5).map(|second| (second, 0));
+        let later = |window: usize| (1..5).map(move |line| (window + line, 0));
+        let expected: Vec<_> = first
+            .chain([(60, 55)])
+            .chain(later(60))
+            .chain([(120, 55)])
+            .chain(later(120))
+            .collect();
+        assert_eq!(told(&polls), expected);
     }
 }

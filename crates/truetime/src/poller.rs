@@ -1,8 +1,11 @@
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
+#[cfg(doc)]
+use crate::PollError;
 use crate::{Clocks, Disciplined, Polled, Source};
 
 impl<S, C> Disciplined<S, C>
@@ -14,7 +17,8 @@ where
     /// millisecond, while the source does not answer or the clock is settling. It ends when the [`Poller`] is dropped.
     ///
     /// What went wrong is in [`status`](Self::status) and, with the feature `tracing`, in the log: once for each
-    /// reason.
+    /// reason, and in five lines a minute at most. A panic of the source ends the thread, and the status says so
+    /// ([`PollError::Panicked`]).
     ///
     /// # Errors
     /// [`SpawnError`] for a pause below a millisecond, or without a thread.
@@ -53,7 +57,13 @@ where
         let stop = Arc::new(Stop::default());
         let stopped = Arc::clone(&stop);
         let run = move || loop {
-            let pause = match clock.poll() {
+            // What readers see is whole whenever a poll ends, and what the source makes of its panic is its own.
+            let polled = catch_unwind(AssertUnwindSafe(|| clock.poll()));
+            let polled = polled.unwrap_or_else(|panic| {
+                clock.note_panic();
+                resume_unwind(panic)
+            });
+            let pause = match polled {
                 Ok(Polled::Adopted | Polled::Older | Polled::Busy) => pause,
                 Ok(Polled::Settling { .. }) | Err(_) => (pause / 8).max(PAUSE_LEAST),
             };
@@ -94,7 +104,7 @@ impl Drop for Poller {
     fn drop(&mut self) {
         self.stop.now();
         if let Some(thread) = self.thread.take() {
-            // It panics only if the source does, and its panic has been reported.
+            // It panics only if the source does, and that is in the status.
             let _ = thread.join();
         }
     }

@@ -93,6 +93,49 @@ fn it_goes_on_until_it_is_dropped() {
     drop(poller);
 }
 
+/// Panics at the first question, once it has told of it.
+struct Panics {
+    machine: Machine,
+    tell: Mutex<Option<Sender<()>>>,
+}
+
+impl Source for Panics {
+    fn sample(&self) -> Result<Sample, SourceError> {
+        let first = self.tell.lock().expect("no panic").take();
+        if let Some(tell) = first {
+            tell.send(()).expect("heard");
+            panic!("planned");
+        }
+        let at = self.machine.local();
+        Ok(Sample::between(at, at, Interval::at(true_time(at)), 0))
+    }
+}
+
+/// The thread is gone, and whoever asks or waits learns why.
+#[test]
+fn a_source_that_panics_is_told() {
+    let machine = Machine::new(&World::new(1), 0);
+    let (tell, told) = channel();
+    let source = Panics {
+        machine: machine.clone(),
+        tell: Mutex::new(Some(tell)),
+    };
+    let clock = Arc::new(Disciplined::new(source, machine, Config::default()));
+    let poller = clock.spawn(Duration::from_secs(3600)).unwrap();
+    told.recv().unwrap();
+    drop(poller);
+    let status = clock.status();
+    let last = status.last_error.map(|last| last.error);
+    assert_eq!(last, Some(PollError::Panicked), "nobody was told");
+    assert_eq!((status.polls, status.failures), (1, 1));
+    let late = clock
+        .wait_synchronised(in_a_minute() - Duration::from_secs(60))
+        .unwrap_err();
+    assert!(late.to_string().contains("panicked"), "{late}");
+    // It may be polled by another.
+    assert!(clock.poll().is_ok() && clock.now().is_ok());
+}
+
 /// Real clocks, real threads: true time is this machine's oscillator, so that everybody can check.
 #[test]
 fn readers_are_right_while_it_polls() {

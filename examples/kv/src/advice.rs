@@ -15,11 +15,6 @@ pub(crate) fn of_a_peer(refused: Refused, peer: u64, data: &Path) -> Option<Stri
              on purpose, stop this node, let it run `kv identity forget --node {peer} --data {data}`, and start \
              it again"
         ),
-        Refused::Doubted => format!(
-            "node {peer} runs on a disk that was put back to what it had been, and what it acknowledged since may be \
-             gone: if the other nodes hold that all the same, stop this node, let it run `kv identity forget --node \
-             {peer} --data {data}`, and start it again"
-        ),
         Refused::Stale => format!(
             "node {peer} runs on its directory as it was in an earlier life than the one that it was met in: stop it \
              and put the newest one back, since what it has acknowledged after that life is gone from this one"

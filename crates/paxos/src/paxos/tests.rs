@@ -2,7 +2,7 @@ use core::convert::Infallible;
 use core::time::Duration;
 
 use super::*;
-use crate::{Config, Quorums, Recovered};
+use crate::{Config, Quorums, Recovered, Slot};
 
 fn config() -> Config {
     let quorums = Quorums::majority([1, 2, 3].map(NodeId));
@@ -48,4 +48,26 @@ fn space_shortens_the_wait_that_its_lack_lengthened() {
     node.handle_disk(Instant::ZERO, DiskHealth::default());
     let end = Instant::ZERO.plus(config().election_timeout_max);
     assert!(node.common.election_deadline < end);
+}
+
+#[test]
+fn slow_disks_leave_the_time_for_which_a_leader_is_heard() {
+    let mut node = node();
+    let slow = DiskHealth {
+        sync_time: Duration::from_secs(1),
+        ..DiskHealth::default()
+    };
+    node.handle_disk(Instant::ZERO, slow);
+    node.common.hear_disk(Instant::ZERO, slow);
+    let mut follower = Follower::new(None, Slot(0));
+    follower.hear(&mut node.common, Instant::ZERO, NodeId(2));
+    node.duty = Duty::Follower(follower);
+    let hears = |now| node.duty.hears_leader(&node.common, now);
+    let end = Instant::ZERO.plus(config().election_timeout_min);
+    let before = Instant::ZERO.plus(config().election_timeout_min - Duration::from_nanos(1));
+    assert!(
+        hears(before),
+        "whoever asks is told of it for as long as ever"
+    );
+    assert!(!hears(end), "and no longer");
 }

@@ -18,3 +18,5 @@ mod partial;
 mod random;
 #[cfg(test)]
 mod recovery;
+#[cfg(test)]
+mod slow;

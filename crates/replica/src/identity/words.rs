@@ -131,7 +131,7 @@ fn states() -> impl Strategy<Value = State> {
         generation,
         end: synod_wal::Lsn(end),
     });
-    let peers = prop::collection::vec(pin, 0..4);
+    let peers = prop::collection::vec(hello, 0..4);
     (prop::option::of(log), ".{0,9}", life(), peers).prop_map(|(log, founding, life, peers)| {
         State {
             cluster: CLUSTER,

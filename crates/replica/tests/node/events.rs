@@ -65,6 +65,19 @@ async fn whom_a_follower_follows_is_told() {
     assert!(followed.iter().all(|line| line.contains("follows n")));
 }
 
+/// A node that hears nobody asks for votes, and hears in the end that there is a leader.
+#[tokio::test]
+async fn an_election_that_comes_to_nothing_is_told() {
+    let (heard, _guard) = Heard::listen();
+    let three = Three::led_by_the_first(1 << 20).await;
+    part(&three.network, 3, true);
+    until(&three.groups[2], |status| status.role == Role::Candidate).await;
+    part(&three.network, 3, false);
+    let told = timeout(NEVER, heard.told("election_lost")).await;
+    let told = told.expect("that it came to nothing is told");
+    assert!(told[0].contains("not elected: in "), "{told:?}");
+}
+
 /// A disk that is full is one line, however often it is asked, and one when it has space again.
 #[tokio::test]
 async fn a_full_disk_is_told_once() {

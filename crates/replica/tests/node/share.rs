@@ -109,7 +109,7 @@ async fn most_between_flushes(
 async fn a_turn_applies_no_more_commands_than_its_share() {
     let share = |config: &mut NodeConfig| config.apply_commands_max = 100;
     let most = most_between_flushes(5_000, Duration::ZERO, share).await;
-    assert!(most <= 100, "{most}");
+    assert!(most <= 100, "{most} commands between two flushes");
 }
 
 #[tokio::test]
@@ -117,5 +117,5 @@ async fn a_turn_applies_no_longer_than_its_share() {
     // A command takes two milliseconds or more, so no more than five begin in ten.
     let share = |config: &mut NodeConfig| config.apply_time_max = Duration::from_millis(10);
     let most = most_between_flushes(60, Duration::from_millis(2), share).await;
-    assert!(most <= 5, "{most}");
+    assert!(most <= 5, "{most} commands between two flushes");
 }
