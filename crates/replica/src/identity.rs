@@ -458,6 +458,8 @@ impl<D: Disk> fmt::Debug for Identity<D> {
 }
 
 #[cfg(test)]
+mod doubt;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod words;

@@ -1,9 +1,11 @@
 //! The map as a replicated state machine, and a group of its replicas as a store.
 
-use std::{future::Future, io};
+use std::{collections::BTreeMap, future::Future, io};
 
 use bytes::Bytes;
-use synod_replica::{Applying, Closed, Consistency, Group, Outcome, StateMachine, StatusWatch};
+use synod_replica::{
+    Applying, Closed, Consistency, Group, Outcome, StateMachine, Status, StatusWatch,
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -87,11 +89,7 @@ impl Store for Replicated {
             id: status.id.0,
             role,
             closed: status.closed.as_ref().map(one_line),
-            peers: status
-                .peers
-                .iter()
-                .map(|peer| peer_of(peer, &status.transport, now))
-                .collect(),
+            peers: peers(&status, now),
             sync_time_us: status.sync_time.as_micros() as u64,
             disk_full_s: status
                 .disk_full_since
@@ -120,24 +118,30 @@ fn one_line(closed: &Closed) -> String {
     closed.to_string().replace(|c: char| c.is_control(), " ")
 }
 
-/// A peer as its leader sees it; whoever does not lead knows only that it hears it.
-fn peer_of(
-    peer: &synod_replica::Peer,
-    transport: &synod_transport::Status,
-    now: std::time::Instant,
-) -> Peer {
+/// The peers as a leader sees them; whoever does not lead knows only which it hears, and to which it is connected.
+fn peers(status: &Status, now: std::time::Instant) -> Vec<Peer> {
     let ago = |heard| now.saturating_duration_since(heard).as_millis() as u64;
-    Peer {
-        id: peer.id.0,
-        matched: peer.matched,
-        lag: peer.lag,
-        forgot: peer.forgot,
-        heard_ms: peer.heard.map(ago),
-        is_connected: transport
-            .peers
-            .get(&peer.id)
-            .is_some_and(|peer| peer.connected),
+    let mut peers = BTreeMap::new();
+    for (id, connection) in &status.transport.peers {
+        let peer = Peer {
+            id: id.0,
+            is_connected: connection.connected,
+            ..Peer::default()
+        };
+        peers.insert(id.0, peer);
     }
+    for heard in &status.peers {
+        let peer: &mut Peer = peers.entry(heard.id.0).or_default();
+        *peer = Peer {
+            id: heard.id.0,
+            matched: heard.matched,
+            lag: heard.lag,
+            forgot: heard.forgot,
+            heard_ms: heard.heard.map(ago),
+            is_connected: peer.is_connected,
+        };
+    }
+    peers.into_values().collect()
 }
 
 fn counters(transport: &synod_transport::Status) -> Vec<(&'static str, u64)> {

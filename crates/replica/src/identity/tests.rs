@@ -8,7 +8,7 @@ use crate::sim::SimDisk;
 
 const CLUSTER: ClusterId = ClusterId(7);
 
-fn load(disk: &SimDisk, node: u64) -> Result<Identity<SimDisk>, IdentityError> {
+pub(super) fn load(disk: &SimDisk, node: u64) -> Result<Identity<SimDisk>, IdentityError> {
     load_as(disk, &Birth::new(CLUSTER, NodeId(node)))
 }
 
@@ -20,7 +20,7 @@ fn load_as(disk: &SimDisk, birth: &Birth) -> Result<Identity<SimDisk>, IdentityE
     })
 }
 
-fn hello(node: u64, disk: u128) -> Hello {
+pub(super) fn hello(node: u64, disk: u128) -> Hello {
     Hello {
         founding: Birth::new(CLUSTER, NodeId(node)).digest(),
         ..Hello::new(CLUSTER, NodeId(node), DiskId(disk), 1)
@@ -275,140 +275,6 @@ fn a_directory_serves_what_it_was_founded_on() {
                 assert_eq!(identity.admit(&peer), Err(Refused::Founding));
             }
         }
-    }
-}
-
-/// A peer is met in its third life. Its disk of an earlier one is refused, also by the next life of this
-/// node; and so is a copy that counts the same.
-#[test]
-fn a_disk_that_went_back_and_a_copy_are_told_from_the_node() {
-    let disk = SimDisk::new(1);
-    let lived = |boot, nonce| Hello {
-        boot,
-        nonce,
-        ..hello(2, 5)
-    };
-    let identity = load(&disk, 1).unwrap();
-    assert_eq!(identity.admit(&lived(1, 10)), Ok(()));
-    assert_eq!(identity.admit(&lived(3, 30)), Ok(()));
-    for identity in [identity, load(&disk, 1).unwrap()] {
-        assert_eq!(identity.admit(&lived(2, 20)), Err(Refused::Stale));
-        assert_eq!(identity.admit(&lived(3, 31)), Err(Refused::Twin));
-        assert_eq!(identity.admit(&lived(3, 30)), Ok(()));
-    }
-}
-
-/// A peer was put back, and that was seen: no later life of its disk is taken for it any more, in this life of
-/// the node or another, until an operator says so. Only the life that was met last still is.
-#[test]
-fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
-    let lived = |boot, nonce| Hello {
-        boot,
-        nonce,
-        ..hello(2, 5)
-    };
-    for put_back in [lived(2, 20), lived(3, 31)] {
-        let disk = SimDisk::new(1);
-        let identity = load(&disk, 1).unwrap();
-        assert_eq!(identity.admit(&lived(3, 30)), Ok(()));
-        // That it was refused is no proof: anybody can say a hello.
-        identity.admit(&put_back).unwrap_err();
-        assert_eq!(identity.admit(&lived(4, 40)), Ok(()));
-        identity.doubt(&lived(5, 50));
-        identity.doubt(&Hello {
-            disk: DiskId(6),
-            ..lived(2, 20)
-        });
-        identity.doubt(&lived(4, 40));
-        assert_eq!(
-            identity.admit(&lived(5, 50)),
-            Ok(()),
-            "none of these is one"
-        );
-        let put_back = Hello {
-            boot: put_back.boot + 2,
-            ..put_back
-        };
-        identity.doubt(&put_back);
-        disk.0.power_loss();
-        for identity in [identity, load(&disk, 1).unwrap()] {
-            identity.admit(&put_back).unwrap_err();
-            assert_eq!(identity.admit(&lived(6, 60)), Err(Refused::Doubted));
-            assert_eq!(
-                identity.admit(&lived(5, 50)),
-                Ok(()),
-                "the one that was met"
-            );
-        }
-        forget(&disk, NodeId(2)).unwrap();
-        let identity = load(&disk, 1).unwrap();
-        assert_eq!(identity.admit(&lived(6, 60)), Ok(()));
-    }
-}
-
-/// A doubt that finds no space counts as long as this life lasts.
-#[test]
-fn a_doubt_that_cannot_be_stored_counts_all_the_same() {
-    let disk = SimDisk::new(1);
-    let identity = load(&disk, 1).unwrap();
-    let lived = |boot| Hello {
-        boot,
-        ..hello(2, 5)
-    };
-    identity.admit(&lived(3)).unwrap();
-    disk.0.crash_after(0);
-    identity.doubt(&lived(2));
-    assert_eq!(identity.admit(&lived(4)), Err(Refused::Doubted));
-}
-
-/// Two handles on one directory, as no lock was held: the earlier life stores nothing over the later one, nor
-/// over what was forgotten; and what is no identity any more stays as it is.
-#[test]
-fn an_old_handle_stores_nothing_over_a_newer_one() {
-    let disk = SimDisk::new(1);
-    let mark = |generation| Mark {
-        salt: 9,
-        generation,
-        end: Lsn(1),
-    };
-    let old = load(&disk, 1).unwrap();
-    old.admit(&hello(2, 5)).unwrap();
-    let new = load(&disk, 1).unwrap();
-    let whole = disk.0.image(FILE);
-    assert_eq!(old.admit(&hello(3, 5)), Err(Refused::Unstored));
-    let told = old.note_log(mark(1)).unwrap_err().to_string();
-    assert!(told.contains("somebody else uses the directory"), "{told}");
-    assert_eq!(disk.0.image(FILE), whole);
-    new.admit(&hello(3, 5)).unwrap();
-
-    forget(&disk, NodeId(2)).unwrap();
-    let whole = disk.0.image(FILE);
-    new.note_log(mark(2)).unwrap_err();
-    assert_eq!(disk.0.image(FILE), whole);
-
-    let newest = load(&disk, 1).unwrap();
-    disk.remove(FILE).unwrap();
-    newest.note_log(mark(3)).unwrap_err();
-    assert!(!disk.list().unwrap().iter().any(|name| name == FILE));
-}
-
-/// What was half stored is the handle's own: it goes on when the disk does.
-#[test]
-fn what_a_handle_failed_to_store_is_its_own() {
-    for (seed, steps) in (0..8).flat_map(|seed| (0..12).map(move |steps| (seed, steps))) {
-        let disk = SimDisk::new(seed);
-        let identity = load(&disk, 1).unwrap();
-        disk.0.crash_after(steps);
-        let _failed = identity.admit(&hello(2, 5));
-        disk.0.restart();
-        assert_eq!(
-            identity.admit(&hello(3, 5)),
-            Ok(()),
-            "seed {seed}, {steps} steps"
-        );
-        disk.0.power_loss();
-        let again = load(&disk, 1).unwrap();
-        assert_eq!(again.admit(&hello(3, 6)), Err(Refused::Disk));
     }
 }
 
