@@ -24,10 +24,10 @@ pub(crate) fn of_a_peer(refused: Refused, peer: u64, data: &Path) -> Option<Stri
              the copy"
         ),
         Refused::Doubted => format!(
-            "node {peer} runs on its directory as it was before the life that it was met in last, or on a copy: what it has \
-             acknowledged since is gone from that, so no life of it is taken for the node any more. If all other \
-             nodes are up and none of them is behind their leader: stop this node, let it run `kv identity forget \
-             --node {peer} --data {data}`, and start it again"
+            "node {peer} runs on its directory as it was before the life that it was met in last, or on a copy: what \
+             it has acknowledged since is gone from that, so no life of it is taken for the node any more. If all \
+             other nodes are up and none of them is behind their leader: stop this node, let it run `kv identity \
+             forget --node {peer} --data {data}`, and start it again"
         ),
         Refused::Founding => format!(
             "node {peer} is founded on something else than this node: start each of them with the same --protocol, \

@@ -1,4 +1,4 @@
-//! Of disks that went back, and of handles that did: whom an identity takes for a peer no more, and what it stores no more.
+//! Disks that went back, and handles that did: who is taken for a peer no more, and what is stored no more.
 
 use synod_wal::Lsn;
 
