@@ -8,7 +8,8 @@ pub struct Counters {
     pub stale: u64,
     /// Messages that no correct peer sends: gaps, falling terms, indexes or terms beyond the end.
     pub malformed: u64,
-    /// Messages of a term more than [`Term::LEAP_MAX`](crate::Term::LEAP_MAX) above the stored one, see [`Leap`](crate::Leap).
+    /// Messages of a term more than [`Term::LEAP_MAX`](crate::Term::LEAP_MAX) above the stored one, see
+    /// [`Leap`](crate::Leap).
     pub leaps: u64,
     /// Messages that make no sense in this role, most of them late.
     pub out_of_role: u64,
