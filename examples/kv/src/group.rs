@@ -104,6 +104,7 @@ impl Store for Replicated {
             snapshots_taken: status.snapshots_taken,
             snapshots_received: status.snapshots_received,
             snapshots_failed: status.snapshots_failed,
+            leaps_ignored: status.leaps,
         }
     }
 

@@ -139,6 +139,7 @@ fn replication(consensus: &Consensus) -> Lines {
         ("snapshots_taken", &consensus.snapshots_taken),
         ("snapshots_received", &consensus.snapshots_received),
         ("snapshots_failed", &consensus.snapshots_failed),
+        ("leaps_ignored", &consensus.leaps_ignored),
         ("sync_time_us", &consensus.sync_time_us),
         // Empty while there is space.
         ("disk_full_seconds", &Known(consensus.disk_full_s)),

@@ -91,6 +91,8 @@ pub struct Consensus {
     pub snapshots_received: u64,
     /// Snapshots that could not be taken or received.
     pub snapshots_failed: u64,
+    /// Messages of a term or ballot too far above this node's to be believed.
+    pub leaps_ignored: u64,
 }
 
 /// Another node, as far as this one can tell.

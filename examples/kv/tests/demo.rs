@@ -33,6 +33,13 @@ async fn an_honest_cluster_loses_nothing_by_paxos() {
     assert!(text.contains(shown), "{text}");
 }
 
+/// A node alone has nobody to wait for, and nobody to catch up from.
+#[tokio::test]
+async fn a_cluster_of_one_loses_nothing() {
+    let text = loses_nothing(&["--nodes", "1"]).await;
+    assert!(text.contains(": 1 node"), "{text}");
+}
+
 #[tokio::test]
 async fn quorums_that_do_not_meet_are_refused() {
     let directory = TempDir::new().unwrap();

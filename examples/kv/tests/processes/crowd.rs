@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use synod_kv::Protocol;
+use synod_kv::{Cluster, Protocol};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{PATIENCE, PROGRAM, ask, connect, identity::until_told, number, show, start_by};
+use super::{PATIENCE, PROGRAM, ask, identity::until_told, number, start_by};
 
 /// All seats are taken by clients that say nothing, send half of something, or do not read; and a new
 /// one is served, on leader and follower alike.
@@ -19,11 +19,8 @@ pub(super) async fn serves_the_honest(protocol: Protocol) {
     let arguments = ["--clients-max", "12", "--client-stall-ms", "1500"];
     let (cluster, _directory) = start_by(protocol, 3, &arguments).await;
     let value = vec![b'x'; 500_000];
-    let answer = connect(&cluster, 1)
-        .await
-        .call(&[b"SET", b"large", &value])
-        .await;
-    assert_eq!(show(&answer.unwrap()), "OK");
+    let value = String::from_utf8(value).unwrap();
+    assert_eq!(served(&cluster, 1, &["SET", "large", &value]).await, "OK");
     for id in cluster.ids() {
         let mut bad = Vec::new();
         let unread = b"*2\r\n$3\r\nGET\r\n$5\r\nlarge\r\n".repeat(100);
@@ -33,12 +30,10 @@ pub(super) async fn serves_the_honest(protocol: Protocol) {
             socket.write_all(request).await.unwrap();
             bad.push(socket);
         }
-        assert_eq!(
-            ask(&cluster, id, &["SET", "k", "v"]).await,
-            "OK",
-            "node {id}"
-        );
-        assert_eq!(ask(&cluster, id, &["GET", "k"]).await, "v", "node {id}");
+        let answer = served(&cluster, id, &["SET", "k", "v"]).await;
+        assert_eq!(answer, "OK", "node {id}");
+        let answer = served(&cluster, id, &["GET", "k"]).await;
+        assert_eq!(answer, "v", "node {id}");
         // Those that gave no way are cut for what they do: four do not read, four do not go on.
         let deadline = Instant::now() + PATIENCE;
         while number(&cluster, id, "stalled_clients").await
@@ -50,6 +45,19 @@ pub(super) async fn serves_the_honest(protocol: Protocol) {
         // Whoever looks after the node reads which setting it was.
         until_told(&cluster, id, "(--client-stall-ms)").await;
         drop(bad);
+    }
+}
+
+/// The answer to a request that may be done twice. A machine with much else to do elects another leader now and
+/// then, and what is asked meanwhile ends without one; that is no crowd's doing, and nothing else is asked again.
+async fn served(cluster: &Cluster, id: u64, request: &[&str]) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = ask(cluster, id, request).await;
+        let is_leaderless = answer.starts_with("-REJECTED") || answer.starts_with("-UNKNOWN");
+        if !is_leaderless || Instant::now() > deadline {
+            return answer;
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod heavy;
 mod identity;
 mod listeners;
 mod majority;
+mod mixed;
 mod redis_py;
 mod slow;
 mod stopped;
@@ -76,6 +77,16 @@ macro_rules! tests {
             #[tokio::test]
             async fn what_no_node_can_say_ends_no_cluster_and_locks_nobody_out() {
                 super::strangers::say_what_no_node_can(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn who_was_away_while_the_others_were_led_up_comes_back() {
+                super::strangers::lead_the_others_up(Protocol::$variant).await;
+            }
+
+            #[tokio::test]
+            async fn nodes_of_other_voters_are_no_cluster() {
+                super::mixed::of_other_voters(Protocol::$variant).await;
             }
 
             #[tokio::test]

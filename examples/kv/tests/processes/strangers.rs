@@ -16,6 +16,7 @@ use synod_transport::{
     NodeId, Parcel, Refused, frame,
     hello::{GREETING_BYTES, Greeting},
 };
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -23,24 +24,16 @@ use tokio::{
 };
 
 use super::{
-    PATIENCE, POLL_EVERY, ask, connect, number, other_than, start_by, write_until_acknowledged,
+    PATIENCE, POLL_EVERY, ask, connect, identity::until_told, number, other_than, start_by,
+    write_until_acknowledged,
 };
 
 /// One after the other: a life, a term, a list and a name that no node can have come to. Then the node in whose
 /// name it was said comes back, and all start again on what lies on their disks.
 pub(super) async fn say_what_no_node_can(protocol: Protocol) {
-    let (mut cluster, _directory) = start_by(protocol, 3, &[]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
-    write_until_acknowledged(&cluster, leader, "k").await;
-    let node = other_than(&cluster, leader);
-    let other = other_than_both(&cluster, leader, node);
-
-    cluster.kill(&[other]).await.unwrap();
-    let overheard = overhear(&cluster, other, node).await;
-    cluster.restart(other).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
-    cluster.kill(&[node]).await.unwrap();
-    write_until_acknowledged(&cluster, other, "without it").await;
+    let (mut cluster, _directory, overheard) = overheard_and_killed(protocol).await;
+    let node = overheard.hello.node.0;
+    write_until_acknowledged(&cluster, other_than(&cluster, node), "without it").await;
     let leader = cluster.leader(PATIENCE).await.unwrap();
     let living = [leader, other_than_both(&cluster, leader, node)];
     let held_before = [
@@ -54,7 +47,8 @@ pub(super) async fn say_what_no_node_can(protocol: Protocol) {
     forge_names(&cluster, node, overheard).await;
     write_until_acknowledged(&cluster, leader, "meanwhile").await;
     for (id, before) in living.into_iter().zip(held_before) {
-        assert!(number(&cluster, id, "term").await < 1 << 32, "node {id}");
+        // No message leads further than one may; there were four.
+        assert!(number(&cluster, id, "term").await < 1 << 35, "node {id}");
         if let (Some(before), Some(after)) = (before, held_most(&cluster, id)) {
             let more = after.saturating_sub(before);
             assert!(more < 40 << 20, "node {id} took {more} bytes");
@@ -73,6 +67,79 @@ pub(super) async fn say_what_no_node_can(protocol: Protocol) {
         let answer = ask(&cluster, id, &request).await;
         assert_eq!(answer, "[1, 1, 1, 1, (nil)]", "node {id}");
     }
+}
+
+/// In the name of a node that is down the others are led up, two times as far as one message can. It comes back
+/// further below them than it may believe: it says so, and is one of them again.
+pub(super) async fn lead_the_others_up(protocol: Protocol) {
+    let (mut cluster, _directory, overheard) = overheard_and_killed(protocol).await;
+    let node = overheard.hello.node.0;
+    let one = other_than(&cluster, node);
+    let living = [one, other_than_both(&cluster, one, node)];
+    let leap = leap_max(protocol);
+    let above = number(&cluster, one, "term").await + 2 * leap;
+    // An election for each leap.
+    let deadline = Instant::now() + 3 * PATIENCE;
+    let mut least = 0;
+    while least <= above {
+        assert!(Instant::now() < deadline, "they stay in {least}");
+        for id in living {
+            let term = number(&cluster, id, "term").await + leap;
+            let (mut stream, verdict) = say_hello(&cluster, id, overheard).await;
+            assert_eq!(verdict, Ok(()), "node {id}");
+            stream
+                .write_all(&heartbeat(protocol, node, term))
+                .await
+                .unwrap();
+            // All of it was taken when the node closes in turn.
+            let _closed = stream.shutdown().await;
+            let ended = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+            let _reset = ended.expect("it ends");
+        }
+        write_until_acknowledged(&cluster, one, "meanwhile").await;
+        least = u64::MAX;
+        for id in living {
+            least = least.min(number(&cluster, id, "term").await);
+        }
+    }
+    cluster.restart(node).unwrap();
+    cluster.ready(PATIENCE).await.unwrap();
+    write_until_acknowledged(&cluster, node, "by it").await;
+    assert_eq!(
+        ask(&cluster, node, &["MGET", "k", "meanwhile"]).await,
+        "[1, 1]"
+    );
+    assert!(number(&cluster, node, "leaps_ignored").await > 0);
+    until_told(&cluster, node, "too far above").await;
+    for id in cluster.ids() {
+        assert!(number(&cluster, id, "term").await > above, "node {id}");
+    }
+}
+
+/// How far above what is stored a message may be.
+fn leap_max(protocol: Protocol) -> u64 {
+    match protocol {
+        #[cfg(feature = "raft")]
+        Protocol::Raft => synod_replica::raft::Term::LEAP_MAX,
+        #[cfg(feature = "paxos")]
+        Protocol::Paxos => synod_replica::paxos::Ballot::LEAP_MAX,
+        _ => unreachable!("no other protocol"),
+    }
+}
+
+/// Three nodes, of which one was heard and is down, and what it says to others.
+async fn overheard_and_killed(protocol: Protocol) -> (Cluster, TempDir, Greeting) {
+    let (mut cluster, directory) = start_by(protocol, 3, &[]).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    write_until_acknowledged(&cluster, leader, "k").await;
+    let node = other_than(&cluster, leader);
+    let other = other_than_both(&cluster, leader, node);
+    cluster.kill(&[other]).await.unwrap();
+    let overheard = overhear(&cluster, other, node).await;
+    cluster.restart(other).unwrap();
+    cluster.ready(PATIENCE).await.unwrap();
+    cluster.kill(&[node]).await.unwrap();
+    (cluster, directory, overheard)
 }
 
 /// The last life and one that only the node itself could confirm, the last term, and lists that are longer than they
