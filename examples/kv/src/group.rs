@@ -157,6 +157,7 @@ fn counters(transport: &synod_transport::Status) -> Vec<(&'static str, u64)> {
         ("hellos_unreadable", transport.hellos_unreadable),
         ("handshakes_dropped", transport.handshakes_dropped),
         ("frames_corrupt", transport.frames_corrupt),
+        ("accepts_failed", transport.accepts_failed),
     ]
 }
 
