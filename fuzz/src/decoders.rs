@@ -10,6 +10,7 @@ pub(crate) mod replica_body;
 pub(crate) mod shiviz;
 pub(crate) mod transport_stream;
 pub(crate) mod truetime_source;
+pub(crate) mod vclock_text;
 pub(crate) mod vclock_wire;
 pub(crate) mod wal_record;
 pub(crate) mod wal_snapshot;

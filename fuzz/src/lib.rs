@@ -88,6 +88,7 @@ targets! {
     "shiviz": decoders::shiviz,
     "transport-stream": decoders::transport_stream,
     "truetime-source": decoders::truetime_source,
+    "vclock-text": decoders::vclock_text,
     "vclock-wire": decoders::vclock_wire,
     "wal-record": decoders::wal_record,
     "wal-recovery": recovery,

@@ -162,6 +162,7 @@ fn counters(transport: &synod_transport::Status) -> Vec<(&'static str, u64)> {
         ("hellos_unreadable", transport.hellos_unreadable),
         ("handshakes_dropped", transport.handshakes_dropped),
         ("frames_corrupt", transport.frames_corrupt),
+        ("accepts_failed", transport.accepts_failed),
     ]
 }
 
@@ -174,4 +175,58 @@ fn result<R>(outcome: Outcome<R>) -> Result<R, Failure> {
         }),
         Outcome::Unknown => Err(Failure::Unknown),
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use synod_replica::{Life, NodeConfig, NodeId, Role};
+    use synod_transport::MemoryNetwork;
+    use synod_wal::{Directory, Options, Wal};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::protocol::{Agreement, Protocol, Timeouts};
+
+    /// A group of one that leads, then is closed: what `INFO` and a ping go by.
+    #[tokio::test]
+    async fn a_group_that_has_stopped_has_no_role() {
+        for protocol in Protocol::all().iter().copied() {
+            let directory = tempfile::TempDir::new().unwrap();
+            let disk = Directory::open(directory.path()).unwrap();
+            let log = Wal::open(disk, Options::default()).unwrap();
+            let (id, life) = (NodeId(1), Life::ephemeral(NodeId(1)));
+            let network = MemoryNetwork::new().join(id);
+            let node = synod_replica::Node::start(life, NodeConfig::default(), log, network);
+            let agreement = Agreement {
+                protocol,
+                phase2: None,
+            };
+            let config = agreement.configure(Timeouts::default(), id, &BTreeSet::from([id]));
+            let store = config.unwrap().open(&node).await.unwrap();
+            let mut status = store.group.watch();
+            let leads = status.wait_for(|status| status.role == Role::Leader);
+            drop(timeout(PATIENCE, leads).await.unwrap().unwrap());
+            let before = store.consensus();
+            assert_eq!((&*before.role, before.closed), ("leader", None));
+            assert_eq!(store.closed(), None);
+
+            node.shutdown().await;
+            let after = store.consensus();
+            assert_eq!(after.role, "closed");
+            assert_eq!(after.leader_id, None);
+            assert!(after.closed.is_some() && after.closed == store.closed());
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_line() {
+        let closed = Closed::Panicked("a\nb\r\nc".into());
+        let line = one_line(&closed);
+        assert!(line.ends_with("a b  c"), "{line}");
+    }
+
+    /// Nothing here takes as long.
+    const PATIENCE: Duration = Duration::from_secs(20);
 }

@@ -17,6 +17,7 @@ pub(crate) struct Facts {
     pub(crate) uptime_s: u64,
     pub(crate) clients: Counts,
     pub(crate) clients_max: usize,
+    pub(crate) unaccepted: u64,
     pub(crate) log_lines_dropped: u64,
     pub(crate) limits: MemoryLimits,
 }
@@ -98,6 +99,8 @@ fn clients(facts: Facts) -> Lines {
         ("ahead_clients", &facts.clients.ahead),
         ("idle_clients", &facts.clients.idle),
         ("rejected_connections", &facts.clients.rejected),
+        // The system had no descriptor for them.
+        ("unaccepted_connections", &facts.unaccepted),
     ])
 }
 

@@ -3,7 +3,10 @@
 use std::{
     io::{self, Write},
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -139,6 +142,8 @@ pub struct Server<S> {
     address: SocketAddr,
     /// Of lines about what happens to clients, by what that is.
     lines: Mutex<LineLimit<&'static str>>,
+    /// Connections that the system could not give.
+    unaccepted: AtomicU64,
 }
 
 impl<S: Store> Server<S> {
@@ -169,6 +174,7 @@ impl<S: Store> Server<S> {
             started: Instant::now(),
             address: listener.local_addr()?,
             lines: Mutex::new(LineLimit::new(LINES_MAX, LINES_WINDOW, LINES_KINDS_MAX)),
+            unaccepted: AtomicU64::new(0),
         });
         let mut connections = JoinSet::new();
         loop {
@@ -188,6 +194,7 @@ impl<S: Store> Server<S> {
                         // Out of file descriptors, as a rule: they come back when others close. Until
                         // then each attempt fails at once, so it is tried in a while; and said now and
                         // then, as attempts may fail and succeed in turn.
+                        server.unaccepted.fetch_add(1, Ordering::Relaxed);
                         if let Some(suppressed) = server.admit_line("accept") {
                             warn!(%error, suppressed, "a connection could not be accepted");
                         }
@@ -212,6 +219,7 @@ impl<S: Store> Server<S> {
             uptime_s: self.started.elapsed().as_secs(),
             clients_max: self.limits.clients_max,
             clients: self.roster.counts(),
+            unaccepted: self.unaccepted.load(Ordering::Relaxed),
             log_lines_dropped: dropped_lines(),
             limits: self.limits.memory,
         }

@@ -3,16 +3,16 @@
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
-use synod_lamport::hlc::{Layout, Millis42, Millis48, Nanos64, Timestamp};
+use synod_lamport::hlc::{Layout, Millis42, Millis48, Nanos64, Timestamp, WideTimestamp};
 use synod_lamport::{LamportTime, Stamp};
 
 use crate::memory::bounded;
 use crate::script::Script;
 
-/// First byte: of which type. Then its text, or for the last its word.
+/// First byte: of which type. Then its text, or for one of them its word.
 pub(crate) fn run(data: &[u8]) {
     let mut script = Script::new(data);
-    let kind = script.below(8);
+    let kind = script.below(9);
     if kind == 7 {
         let word = script.word();
         shown::<Millis42>(word);
@@ -30,6 +30,7 @@ pub(crate) fn run(data: &[u8]) {
         3 => exactly::<Timestamp<Millis42>>(text),
         4 => exactly::<Timestamp<Millis48>>(text),
         5 => exactly::<Timestamp<Nanos64>>(text),
+        8 => exactly::<WideTimestamp>(text),
         _ => read::<Stamp<u64, Timestamp<Millis48>>>(text),
     }
 }
@@ -67,6 +68,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         "\x042026-11-23T07:00:00.000Z-0002",
         "\x052026-11-23T07:00:00.000000001Z",
         "\x062026-02-28T23:59:59.999Z-ffff@9",
+        "\x087/2026-11-23T07:00:00.000000001Z-0000001f",
     ]
     .map(|seed| seed.as_bytes().to_vec())
     .to_vec();

@@ -6,6 +6,7 @@ use synod_truetime::source::chrony::{DATAGRAM_BYTES, Float, Tracking, Trust, req
 use synod_truetime::source::clockbound::{SEGMENT_BYTES, Segment};
 use synod_truetime::source::peer::{Exchange, Reply, Request};
 use synod_truetime::source::{Question, Sample};
+use synod_truetime::vmclock::Page;
 use synod_truetime::{Clocks, Drift, Local, Timestamp};
 
 use crate::memory::bounded;
@@ -14,10 +15,11 @@ use crate::script::Script;
 /// First byte: from whom. Then the clocks of this machine, then what came.
 pub(crate) fn run(data: &[u8]) {
     let mut script = Script::new(data);
-    match script.below(4) {
+    match script.below(5) {
         0 => chrony(&mut script),
         1 => clockbound(&mut script),
         2 => peer(&mut script),
+        4 => page(script.rest()),
         _ => float(&mut script),
     }
 }
@@ -140,6 +142,19 @@ fn peer(script: &mut Script<'_>) {
     }
 }
 
+/// What stands behind the fields that are known changes nothing, and a page that is being written is none.
+fn page(bytes: &[u8]) {
+    let read = bounded(bytes.len(), || Page::decode(bytes));
+    let Ok(page) = read else {
+        return;
+    };
+    assert!(bytes.len() >= 40 && bytes[12] & 1 == 0, "{page:?}");
+    let longer = Page::decode(&[bytes, &[0xff; 8]].concat());
+    // All but the generation, which is the last and may become whole by it.
+    let fields = |page: Page| (page.disruption_marker, page.flags, page.clock_status);
+    assert_eq!(longer.map(fields), Ok(fields(page)));
+}
+
 /// Rounded outward: never less than the number is.
 fn float(script: &mut Script<'_>) {
     let float = Float::from_bits(script.word() as u32);
@@ -171,11 +186,17 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         segment[at..][..field.len()].copy_from_slice(field);
     }
     let reply = [0; Reply::BYTES];
+    let mut page = [0; 112];
+    page[..4].copy_from_slice(b"VCLK");
+    page[4] = 112;
+    page[8] = 1;
+    page[24..32].fill(0xff);
     vec![
         [&[0, 9, 9, 240][..], &answer].concat(),
         [&[1, 9, 9, 9][..], &segment].concat(),
         [&[2, 0, 9, 10][..], &reply].concat(),
         vec![3, 1, 2, 3, 4],
+        [&[4][..], &page].concat(),
     ]
 }
 
