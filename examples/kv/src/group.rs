@@ -210,13 +210,13 @@ mod tests {
             drop(timeout(PATIENCE, leads).await.unwrap().unwrap());
             let before = store.consensus();
             assert_eq!((&*before.role, before.closed), ("leader", None));
-            assert_eq!(store.closed(), None);
+            assert_eq!(Store::closed(&store), None);
 
             node.shutdown().await;
             let after = store.consensus();
             assert_eq!(after.role, "closed");
             assert_eq!(after.leader_id, None);
-            assert!(after.closed.is_some() && after.closed == store.closed());
+            assert!(after.closed.is_some() && after.closed == Store::closed(&store));
         }
     }
 
