@@ -232,12 +232,10 @@ impl fmt::Display for Event {
                 f,
                 "no space for the rest of the snapshot up to {index} from {from}; asks again later"
             ),
-            Self::PeerWaits { index, peer } => {
-                write!(
-                    f,
-                    "{peer} has no space for the rest of the snapshot up to {index}"
-                )
-            }
+            Self::PeerWaits { index, peer } => write!(
+                f,
+                "{peer} has no space for the rest of the snapshot up to {index}"
+            ),
             Self::PeerLeftBehind { peer } => write!(
                 f,
                 "log that {peer} will need was cut: it was too slow, or there is no space to keep it"
@@ -250,19 +248,7 @@ impl fmt::Display for Event {
                 f,
                 "{peer} does not hold what it acknowledged: its disk lost it, and it has stopped for good"
             ),
-            Self::PeerLeapt { leap } => {
-                let Leap {
-                    from,
-                    epoch,
-                    stored,
-                } = leap;
-                write!(
-                    f,
-                    "{from} speaks in {epoch}, too far above {stored}, which is stored here: ignored, and only \
-                     approached when no leader is heard. Nobody comes there by elections: it was led there, or \
-                     another speaks in its name"
-                )
-            }
+            Self::PeerLeapt { leap } => leap.fmt(f),
             Self::NameUsed { incarnation } => write!(f, "life {incarnation} {NAME_USED}"),
             Self::FastSync { after, worst } => write!(
                 f,
@@ -278,6 +264,22 @@ impl fmt::Display for Event {
             Self::GroupStopped { why } => write!(f, "the group has stopped: {why}"),
             Self::NodeStopped { why } => write!(f, "the node has stopped: {why}"),
         }
+    }
+}
+
+impl fmt::Display for Leap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            from,
+            epoch,
+            stored,
+        } = self;
+        write!(
+            f,
+            "{from} speaks in {epoch}, too far above {stored}, which is stored here: ignored, and only approached \
+             when no leader is heard. Nobody comes there by elections: it was led there, or another speaks in its \
+             name"
+        )
     }
 }
 

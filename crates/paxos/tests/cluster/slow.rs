@@ -45,7 +45,9 @@ impl Slow {
                 self.cluster.persist(id.0);
             }
             if self.cluster.node(id.0).write.is_some() {
-                self.writes.entry(id).or_insert(now.plus(self.write));
+                self.writes
+                    .entry(id)
+                    .or_insert_with(|| now.plus(self.write));
             }
         }
     }

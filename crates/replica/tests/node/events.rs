@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_replica::sim::SimDisk;
@@ -262,7 +262,7 @@ async fn a_term_that_nobody_can_have_come_to_is_told() {
     let counter = Counter::default();
     let (_node, group) = open(&network, &SimDisk::new(1), 1, 1 << 20, counter).await;
     let (mut stranger, last) = (network.join(NodeId(2)), u64::MAX >> 2);
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     for said in 1..=20 {
         let (mut head, mut bodies) = (GroupId(1).0.to_le_bytes().to_vec(), Vec::new());
         head.push(MESSAGE);

@@ -63,30 +63,15 @@ pub(crate) async fn appends_and_flushes(protocol: Protocol) {
 /// everything that may differ hold the same map, and refuse alike.
 pub(crate) async fn settings_do_not_matter(protocol: Protocol) {
     let (mut cluster, _directory) = start_by(protocol, 3, &TIMEOUTS).await;
-    let settings: [&[&str]; 2] = [
-        &[
-            "--request-bytes-max",
-            "2097152",
-            "--timeout-ms",
-            "9000",
-            "--snapshot-log-bytes",
-            "65536",
-        ],
-        &[
-            "--request-bytes-max",
-            "1024",
-            "--clients-max",
-            "32",
-            "--clients-bytes-max",
-            "1000000",
-            "--inflight-max",
-            "3",
-        ],
+    let settings = [
+        "--request-bytes-max 2097152 --timeout-ms 9000 --snapshot-log-bytes 65536",
+        "--request-bytes-max 1024 --clients-max 32 --clients-bytes-max 1000000 --inflight-max 3",
     ];
+    let settings = settings.map(|each| each.split(' ').collect::<Vec<_>>());
     let ids = cluster.ids();
     for (id, arguments) in ids.iter().zip(settings) {
         cluster.kill(&[*id]).await.unwrap();
-        cluster.set_arguments(*id, arguments);
+        cluster.set_arguments(*id, &arguments);
         cluster.restart(*id).unwrap();
         cluster.ready(PATIENCE).await.unwrap();
     }
