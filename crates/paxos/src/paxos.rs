@@ -123,7 +123,7 @@ impl Paxos {
     ///   [`Output::Restore`](crate::Output::Restore) follows.
     ///
     /// One that covers nothing new is ignored and counted. One that contradicts what is chosen stops
-    /// this node, see [`Stop::Diverged`].
+    /// this node, see [`Stop::Diverged`](crate::Stop::Diverged).
     pub fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
         if self.common.stop.is_some() {
             return;
