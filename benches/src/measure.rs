@@ -33,7 +33,7 @@ impl Cell {
     /// driver has set it to [`cache_bytes`](Self::cache_bytes).
     #[must_use]
     pub fn warm_up(self) -> u64 {
-        self.whole_batches((self.cache_bytes() / (self.bytes + ENTRY_BYTES)) as u64)
+        self.whole_batches(self.cache_bytes().div_ceil(self.bytes + ENTRY_BYTES) as u64)
     }
 
     /// What a core should keep of the log in its own memory, if it does that and can be told.

@@ -67,7 +67,7 @@ type Node = Raft<Types, Applier>;
 struct Trio {
     runtime: Runtime,
     nodes: Nodes,
-    logs: Vec<Log>,
+    logs: [Log; 3],
     progress: Arc<Progress>,
     way: Way,
 }
@@ -107,42 +107,36 @@ fn start(way: Way) -> Box<dyn Driver> {
         ..Config::default()
     };
     let config = Arc::new(config.validate().expect("the configuration is valid"));
-    let mut trio = Trio {
-        runtime,
-        nodes: Nodes::default(),
-        logs: Vec::new(),
-        progress: Arc::default(),
-        way,
-    };
-    trio.runtime.block_on(async {
-        for at in 0..3 {
-            let log = Log::default();
+    let nodes = Nodes::default();
+    let progress = Arc::new(Progress::default());
+    let logs: [Log; 3] = Default::default();
+    runtime.block_on(async {
+        for (at, log) in logs.iter().enumerate() {
             let applier = Applier {
                 at,
                 machine: Machine::default(),
                 last: None,
                 membership: StoredMembershipOf::<Types>::default(),
-                progress: Arc::clone(&trio.progress),
+                progress: Arc::clone(&progress),
             };
-            let nodes = trio.nodes.clone();
-            let node = Node::new(at as u64, Arc::clone(&config), nodes, log.clone(), applier);
-            let node = node.await.expect("it starts");
-            trio.logs.push(log);
-            locked(&trio.nodes.0).push(node);
+            let (config, link) = (Arc::clone(&config), nodes.clone());
+            let node = Node::new(at as u64, config, link, log.clone(), applier).await;
+            locked(&nodes.0).push(node.expect("it starts"));
         }
         let members: BTreeMap<u64, ()> = (0..3).map(|id| (id, ())).collect();
-        let leader = trio.nodes.at(0);
-        leader
-            .initialize(members)
-            .await
-            .expect("it was never initialized");
-        leader
-            .wait(None)
-            .current_leader(0, "elected")
-            .await
-            .expect("it leads");
+        let leader = nodes.at(0);
+        let begun = leader.initialize(members).await;
+        begun.expect("it was never initialized");
+        let elected = leader.wait(None).current_leader(0, "elected").await;
+        elected.expect("it leads");
     });
-    Box::new(trio)
+    Box::new(Trio {
+        runtime,
+        nodes,
+        logs,
+        progress,
+        way,
+    })
 }
 
 impl Driver for Trio {
@@ -178,7 +172,9 @@ impl Driver for Trio {
     }
 
     fn stored(&self) -> [u64; 3] {
-        [0, 1, 2].map(|at| locked(&self.logs[at].0).entries.len() as u64)
+        self.logs
+            .each_ref()
+            .map(|log| locked(&log.0).entries.len() as u64)
     }
 }
 
