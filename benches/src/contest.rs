@@ -67,8 +67,8 @@ pub struct Row {
     pub allocations: f64,
     /// Bytes asked for in them, the median.
     pub allocated_bytes: f64,
-    /// Its CPU time divided by that of the best peer: the median over the rounds, which is steadier than the ratio of the
-    /// medians, since the two times of a round had the same luck.
+    /// Its CPU time divided by that of the best peer: the median over the rounds, which is steadier than the ratio of
+    /// the medians, since the two times of a round had the same luck.
     pub to_best_peer: Option<f64>,
     /// The same of what both cost beyond the payload, from the medians.
     pub beyond_payload: Option<f64>,

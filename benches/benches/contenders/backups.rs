@@ -1,5 +1,5 @@
-//! A primary with two backups: no terms, no elections, no lost messages, and so no consensus. What is left is what three
-//! copies of a log cost, and the shortest example of a [`Driver`].
+//! A primary with two backups: no terms, no elections, no lost messages, and so no consensus. What is left is what
+//! three copies of a log cost, and the shortest example of a [`Driver`].
 //!
 //! ```text
 //!   primary   store ─ Entries ─▶ backups   store ─ Stored ─▶ primary   apply ─ Apply ─▶ backups   apply

@@ -2,8 +2,8 @@
 //!
 //! It sends each proposal at once and in a message of its own, so there is no way to batch. Either all are proposed and
 //! then messages are exchanged in turns; or each is taken to its end before the next one is proposed, which spares the
-//! leader the search for what is committed among all that is not. Both are measured. A follower learns what is committed
-//! with the next entry or heartbeat, so each batch ends with a heartbeat.
+//! leader the search for what is committed among all that is not. Both are measured. A follower learns what is
+//! committed with the next entry or heartbeat, so each batch ends with a heartbeat.
 
 use std::fmt;
 
