@@ -8,7 +8,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use omnipaxos::messages::Message;
-use omnipaxos::storage::{Entry, NoSnapshot, Storage};
+use omnipaxos::storage::{Entry, NoSnapshot};
 use omnipaxos::util::LogEntry;
 use omnipaxos::{ClusterConfig, OmniPaxos, OmniPaxosConfig, ServerConfig};
 use omnipaxos_storage::memory_storage::MemoryStorage;
