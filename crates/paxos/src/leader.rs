@@ -1,6 +1,8 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use synod_durable::Durable;
+
 use self::learn::Learning;
 use crate::counters::count;
 use crate::node::Common;
@@ -10,8 +12,8 @@ use crate::read::Reads;
 use crate::step::Step;
 use crate::tally::Tallies;
 use crate::{
-    AcceptorSet, DiskHealth, Envelope, Fetch, Instant, Message, NodeId, Output, Refusal, Replicate,
-    Slot, Snapshot, Vote, Wanted,
+    AcceptorSet, DiskHealth, Envelope, Fetch, Instant, Message, NodeId, Output, Own, Refusal,
+    Replicate, Slot, Snapshot, Vote, Wanted,
 };
 
 mod learn;
@@ -168,12 +170,13 @@ impl Leader {
     }
 
     /// Our own votes count when they are durable, as anybody's.
-    pub(crate) fn count_own_votes(&mut self, common: &mut Common, slots: &[Slot]) {
-        for slot in slots {
-            let is_own = |vote: &Vote| vote.ballot == common.promised;
-            if common.log.vote(*slot).is_some_and(is_own) {
-                self.count_votes(common, common.config.id, *slot, *slot);
-            }
+    pub(crate) fn count_own_votes(&mut self, common: &mut Common, own: &Durable<Own>) {
+        for cast in own
+            .votes
+            .iter()
+            .filter(|cast| cast.ballot == common.promised)
+        {
+            self.count_votes(common, common.config.id, cast.first, cast.last);
         }
         self.advance_chosen(common);
     }

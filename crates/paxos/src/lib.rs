@@ -84,7 +84,7 @@
 //!     while let Some(output) = paxos.poll_output() {
 //!         match output {
 //!             Output::Persist(write) => {
-//!                 let stored = write.persist(|record| Ok::<(), Infallible>(disk.push(record.clone())));
+//!                 let stored = write.persist(|record| Ok::<(), Infallible>(disk.push(record)));
 //!                 let Ok((messages, receipt)) = stored;
 //!                 assert!(messages.is_empty()); // to a peer, if there were one: only now
 //!                 paxos.handle_persisted(now, receipt);
@@ -301,7 +301,7 @@ pub use counters::Counters;
 pub use disk::DiskHealth;
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
-pub use output::{Fetch, Op, Output, Receipt, Record, Staged, State, Wanted, Write};
+pub use output::{Cast, Fetch, Op, Output, Own, Receipt, Record, Staged, State, Wanted, Write};
 pub use paxos::Paxos;
 pub use read::ReadId;
 pub use recover::Recovered;

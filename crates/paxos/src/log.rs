@@ -293,23 +293,17 @@ impl Log {
         }
     }
 
-    /// The write in flight is durable. The slots whose votes it held.
-    pub(crate) fn handle_persisted(&mut self) -> Vec<Slot> {
-        let mut slots = take(&mut self.writing);
-        slots.retain(|slot| {
-            let Ok(at) = self.find(*slot) else {
-                return false;
-            };
-            let held = &mut self.cache[at];
-            let is_same = held.durability == Durability::Writing;
-            if is_same {
-                held.durability = Durability::Durable;
+    /// The write in flight is durable; what replaced some of its votes since is not.
+    pub(crate) fn handle_persisted(&mut self) {
+        for slot in take(&mut self.writing) {
+            if let Ok(at) = self.find(slot)
+                && self.cache[at].durability == Durability::Writing
+            {
+                self.cache[at].durability = Durability::Durable;
             }
-            is_same
-        });
+        }
         self.start_persisted = self.start_writing;
         self.settle();
-        slots
     }
 
     /// The last slot of the chosen prefix that is on disk and not in memory.

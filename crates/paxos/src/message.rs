@@ -197,11 +197,19 @@ pub enum Echo {
 /// A message and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Envelope {
+pub struct Envelope<M = Message> {
     /// The receiver.
     pub to: NodeId,
     /// The message.
-    pub message: Message,
+    pub message: M,
+}
+
+impl From<Envelope<Binding>> for Envelope {
+    fn from(envelope: Envelope<Binding>) -> Self {
+        let Envelope { to, message } = envelope;
+        let message = Message::Binding(message);
+        Self { to, message }
+    }
 }
 
 impl Message {

@@ -1,16 +1,17 @@
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
+use synod_durable::Durable;
+
 use crate::counters::count;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
-use crate::output::WriteSeq;
 use crate::pace::Pace;
 use crate::{
-    Ballot, Binding, Config, Configuration, Counters, DiskHealth, Echo, Fetch, Instant, NodeId,
-    Output, Position, ReadId, Receipt, Refusal, Replicate, Slot, Snapshot, State, StepDown, Stop,
-    Value, Write,
+    Ballot, Binding, Config, Configuration, Counters, DiskHealth, Echo, Envelope, Fetch, Instant,
+    Message, NodeId, Output, Own, Position, ReadId, Receipt, Refusal, Replicate, Slot, Snapshot,
+    State, StepDown, Stop, Value, Write,
 };
 
 /// What a node knows in every role: what it was told at its start, what it has promised and voted
@@ -40,8 +41,6 @@ pub(crate) struct Common {
     pub(crate) written: State,
     /// The promise as it is on disk.
     pub(crate) promise_persisted: Ballot,
-    in_flight: Option<InFlight>,
-    write_seq: u64,
     /// When this node asks for a leader, unless it leads.
     pub(crate) election_deadline: Instant,
     /// Numbers the questions whether others miss a leader.
@@ -54,22 +53,6 @@ pub(crate) struct Common {
     /// Why it last ceased to lead.
     pub(crate) stepped_down: Option<StepDown>,
     pub(crate) counters: Counters,
-}
-
-/// The write that left and is not durable yet. There is one at most.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct InFlight {
-    seq: u64,
-    promised: Ballot,
-}
-
-/// What a receipt has made durable.
-#[derive(Debug)]
-pub(crate) struct Settled {
-    /// Where its votes are, without those that were replaced since.
-    pub(crate) slots: Vec<Slot>,
-    /// The ballot that is promised now was not durable before.
-    pub(crate) promise: bool,
 }
 
 impl Common {
@@ -87,11 +70,9 @@ impl Common {
             fetches: VecDeque::new(),
             teaching: BTreeSet::new(),
             answers: VecDeque::new(),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(),
             written: stored,
             promise_persisted: stored.promised,
-            in_flight: None,
-            write_seq: 0,
             election_deadline: now,
             attempt: 0,
             pace: Pace::new(config.seed, config.id.0),
@@ -111,7 +92,8 @@ impl Common {
         assert!(ballot > self.promised, "a promise only rises");
         self.promised = ballot;
         self.heard = self.heard.max(ballot);
-        self.outbox.drop_before(ballot);
+        self.outbox
+            .retain_waiting(|waiting| waiting.message.ballot() >= ballot);
     }
 
     /// A new wait before this node campaigns.
@@ -148,15 +130,17 @@ impl Common {
     /// A leader's word, and one that binds nobody, leave at once; what binds waits for the write that
     /// makes it true.
     pub(crate) fn send_now(&mut self, to: NodeId, message: Replicate) {
-        self.outbox.send_now(to, message);
+        let message = Message::Replicate(message);
+        self.outbox.send_now(Envelope { to, message });
     }
 
     pub(crate) fn echo(&mut self, to: NodeId, message: Echo) {
-        self.outbox.echo(to, message);
+        let message = Message::Echo(message);
+        self.outbox.send_now(Envelope { to, message });
     }
 
     pub(crate) fn send_after_write(&mut self, to: NodeId, message: Binding) {
-        self.outbox.send_after_write(to, message);
+        self.outbox.send_after_write(Envelope { to, message });
     }
 
     /// The next message that waits for no write.
@@ -239,7 +223,7 @@ impl Common {
 
     /// The number of the write that is in flight.
     pub(crate) fn in_flight(&self) -> Option<u64> {
-        self.in_flight.as_ref().map(|write| write.seq)
+        self.outbox.in_flight()
     }
 
     /// Everything that happened since the last write, in one. A write without a record exists for
@@ -248,44 +232,32 @@ impl Common {
     /// see [`Record::is_empty`](crate::Record::is_empty), and is rare.
     pub(crate) fn poll_write(&mut self) -> Option<Write> {
         let promise_moved = self.promised != self.written.promised;
-        let due = promise_moved || self.log.has_unwritten() || self.outbox.waits_for_write();
-        if self.in_flight.is_some() || !due {
+        if !(promise_moved || self.log.has_unwritten() || self.outbox.has_waiting()) {
             return None;
         }
-        let mut record = self.log.write();
-        let state = State {
-            promised: self.promised,
-            chosen: self.log.chosen(),
-        };
-        // The chosen prefix alone is no reason to write.
-        if promise_moved || (!record.is_empty() && state != self.written) {
-            record.state = Some(state);
-            self.written = state;
-        }
-        self.write_seq += 1;
-        let seq = self.write_seq;
-        let promised = self.promised;
-        self.in_flight = Some(InFlight { seq, promised });
-        Some(Write {
-            record,
-            messages: self.outbox.take_waiting(),
-            receipt: WriteSeq(seq),
+        let (log, written, promised) = (&mut self.log, &mut self.written, self.promised);
+        self.outbox.write(|| {
+            let chosen = log.chosen();
+            let mut record = log.write();
+            let state = State { promised, chosen };
+            // The chosen prefix alone is no reason to write.
+            if promise_moved || (!record.is_empty() && state != *written) {
+                record.state = Some(state);
+                *written = state;
+            }
+            record
         })
     }
 
-    /// The write in flight is durable, if the receipt is for that.
-    pub(crate) fn settle(&mut self, receipt: &Receipt) -> Option<Settled> {
-        let Some(write) = self.in_flight.take_if(|write| write.seq == receipt.seq) else {
+    /// What is durable here, if the receipt is for the write in flight.
+    pub(crate) fn settle(&mut self, receipt: Receipt) -> Option<Durable<Own>> {
+        let Ok(own) = self.outbox.settle(receipt) else {
             count(&mut self.counters.receipts_unknown);
             return None;
         };
-        let slots = self.log.handle_persisted();
-        let is_news = write.promised > self.promise_persisted;
-        self.promise_persisted = write.promised;
-        Some(Settled {
-            slots,
-            promise: is_news && write.promised == self.promised,
-        })
+        self.log.handle_persisted();
+        self.promise_persisted = own.promised.unwrap_or(self.promise_persisted);
+        Some(own)
     }
 
     /// What the machine is given next, or a fetch for it.
@@ -326,9 +298,6 @@ impl Common {
         self.pace.forget_time();
         self.counters = Counters::default();
         self.stepped_down = None;
-        self.write_seq = 0;
-        if let Some(write) = &mut self.in_flight {
-            write.seq = 0;
-        }
+        self.outbox.forget_numbers();
     }
 }

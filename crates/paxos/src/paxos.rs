@@ -64,25 +64,24 @@ impl Paxos {
     }
 
     /// A write is durable. Only here do this node's own promise and its own votes count. A receipt
-    /// for anything but the write in flight is ignored and counted.
+    /// for anything but the write in flight is ignored and counted, be it of another group, or of this
+    /// one before it was opened again.
     pub fn handle_persisted(&mut self, now: Instant, receipt: Receipt) {
         if self.common.stop.is_some() {
             return;
         }
         let mark = Mark::of(&self.common, &self.duty);
         let common = &mut self.common;
-        let Some(settled) = common.settle(&receipt) else {
+        let Some(own) = common.settle(receipt) else {
             return;
         };
         let step = match &mut self.duty {
-            Duty::Candidate(candidate) if settled.promise => {
-                candidate.handle_persisted(common, now)
-            }
+            Duty::Candidate(candidate) => candidate.handle_persisted(common, now, &own),
             Duty::Leader(leader) => {
-                leader.count_own_votes(common, &settled.slots);
+                leader.count_own_votes(common, &own);
                 Step::Stay
             }
-            _ => Step::Stay,
+            Duty::Follower(_) | Duty::Asking(_) => Step::Stay,
         };
         self.change_role(now, step);
         mark.check(&self.common, &self.duty);

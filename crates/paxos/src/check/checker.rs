@@ -1,4 +1,5 @@
 use alloc::collections::BTreeMap;
+use core::convert::Infallible;
 
 use crate::check::durable::{Change, Durable, Held};
 use crate::check::history::History;
@@ -159,16 +160,15 @@ impl Checker {
         if watch.staged.is_some() {
             return Err(Violation::WriteInFlight { node });
         }
-        let change = Change::of(&write.record);
+        let change = Change::of(write.record());
         if let Some(state) = change.state {
             check_order_on_disk(node, watch, &self.history, &change, state.chosen)?;
             self.history.announce(node, state.chosen)?;
         }
         let (life, votes) = (watch.life, change.votes.clone());
-        watch.staged = Some(Staged {
-            change,
-            messages: write.messages.clone(),
-        });
+        // A copy tells what waits; its receipt is thrown away.
+        let Ok((messages, _)) = write.clone().persist(|_| Ok::<_, Infallible>(()));
+        watch.staged = Some(Staged { change, messages });
         for (slot, held) in votes {
             self.history.propose(node, life, slot, held)?;
         }
@@ -195,7 +195,7 @@ impl Checker {
         }
         self.settle();
         let mut messages = staged.messages.iter();
-        messages.try_for_each(|envelope| self.sent(node, envelope))
+        messages.try_for_each(|said| self.check_binding(node, said.to, &said.message))
     }
 
     /// A message leaves a node. Of those that waited in a write [`persisted`](Self::persisted) has

@@ -1,5 +1,5 @@
 use super::*;
-use crate::output::WriteSeq;
+use crate::outbox::Outbox;
 use crate::{
     Ballot, Binding, Chosen, Config, Configuration, DiskHealth, Echo, Envelope, Instant, Kind,
     Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate, Role,
@@ -42,11 +42,7 @@ fn vote(slot: u64, ballot: Ballot, value: Value) -> Vote {
 }
 
 fn write(record: Record) -> Write {
-    Write {
-        record,
-        messages: Vec::new(),
-        receipt: WriteSeq(1),
-    }
+    Outbox::new().write(|| record).expect("none is in flight")
 }
 
 fn votes(votes: &[Vote]) -> Record {
@@ -189,12 +185,13 @@ impl Group {
         };
         let disk = self.disks.get_mut(&id).unwrap();
         let Ok((messages, receipt)) = write.persist(|record| {
-            disk.store(record);
+            disk.store(&record);
             Ok::<_, Infallible>(())
         });
         self.checker.persisted(NodeId(id))?;
         let messages = messages.into_iter();
-        self.net.extend(messages.map(|envelope| (id, envelope)));
+        self.net
+            .extend(messages.map(|said| (id, Envelope::from(said))));
         let now = self.now;
         self.step(id, |paxos| paxos.handle_persisted(now, receipt))
     }

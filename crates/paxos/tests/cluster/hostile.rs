@@ -292,7 +292,8 @@ impl Victim {
             _ => {
                 if let Some(write) = self.write.take() {
                     let Ok((messages, receipt)) = write.persist(|_| Ok::<(), Infallible>(()));
-                    messages.iter().for_each(|sent| self.overhear(sent));
+                    let messages = messages.into_iter().map(Envelope::from);
+                    messages.for_each(|sent| self.overhear(&sent));
                     self.paxos.handle_persisted(now, receipt);
                 }
             }

@@ -6,10 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
+use synod_durable::Few;
 use synod_paxos::check::{Checker, Violation};
 use synod_paxos::{
-    Ballot, Config, DiskHealth, Echo, Envelope, Instant, Message, NodeId, Op, Output, Paxos,
-    Position, Quorums, ReadId, Record, Recovered, Slot, State, Vote, Write,
+    Ballot, Binding, Config, DiskHealth, Echo, Envelope, Instant, Message, NodeId, Op, Output,
+    Paxos, Position, Quorums, ReadId, Record, Recovered, Slot, State, Vote, Write,
 };
 
 use crate::goals::Goals;
@@ -196,10 +197,10 @@ pub(crate) fn votes_of(record: &Record) -> Vec<Vote> {
 }
 
 /// What is in a write, to be looked at only.
-fn open(write: Write) -> (Record, Vec<Envelope>) {
+fn open(write: Write) -> (Record, Few<Envelope<Binding>>) {
     let mut looked_at = Record::default();
     let Ok((messages, _receipt)) = write.persist(|record| {
-        looked_at = record.clone();
+        looked_at = record;
         Ok::<_, Infallible>(())
     });
     (looked_at, messages)
@@ -231,12 +232,12 @@ impl Step {
                 };
                 let disk = &mut node.disk;
                 let Ok((messages, receipt)) = write.persist(|record| {
-                    disk.store(record);
+                    disk.store(&record);
                     Ok::<_, Infallible>(())
                 });
                 node.paxos.handle_persisted(now, receipt);
                 self.told.push(Told::Persisted);
-                messages.into_iter().for_each(|message| self.send(message));
+                messages.into_iter().for_each(|said| self.send(said.into()));
             }
             Input::Restart => self.restart(),
             Input::Torn => {

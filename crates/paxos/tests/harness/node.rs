@@ -251,7 +251,7 @@ impl Node {
             match output {
                 Output::Persist(write) => {
                     assert!(self.write.is_none(), "one write is in flight");
-                    self.note(|| Deed::Writes(record_of(&write)));
+                    self.note(|| Deed::Writes(write.record().clone()));
                     self.write = Some(write);
                     self.writes += 1;
                 }
@@ -337,10 +337,11 @@ impl Node {
         let write = self.write.take()?;
         let mut stored = Record::default();
         let Ok((messages, receipt)) = write.persist(|record| {
-            self.disk.store(record);
-            stored = record.clone();
+            self.disk.store(&record);
+            stored = record;
             Ok::<(), Infallible>(())
         });
+        let messages = messages.into_iter().map(Envelope::from).collect();
         Some((stored, messages, receipt))
     }
 
@@ -409,14 +410,4 @@ impl Node {
         (self.journal, self.restores, self.writes) = (journal, restores, writes);
         Ok(())
     }
-}
-
-/// A copy of the write tells, and its receipt is thrown away with it.
-fn record_of(write: &Write) -> Record {
-    let mut copy = Record::default();
-    let Ok(_) = write.clone().persist(|record| {
-        copy = record.clone();
-        Ok::<(), Infallible>(())
-    });
-    copy
 }

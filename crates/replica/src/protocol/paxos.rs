@@ -238,7 +238,7 @@ impl Protocol for Paxos {
         let (envelopes, receipt) = staged.release(&durable)?;
         let messages = envelopes
             .into_iter()
-            .map(|envelope| (NodeId(envelope.to.0), envelope.message));
+            .map(|said| (NodeId(said.to.0), Message::Binding(said.message)));
         Ok((messages.collect(), receipt))
     }
 

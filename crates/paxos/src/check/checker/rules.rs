@@ -96,7 +96,12 @@ impl Checker {
         }
     }
 
-    fn check_binding(&mut self, node: NodeId, to: NodeId, said: &Binding) -> Result<(), Violation> {
+    pub(super) fn check_binding(
+        &mut self,
+        node: NodeId,
+        to: NodeId,
+        said: &Binding,
+    ) -> Result<(), Violation> {
         let Some(watch) = self.nodes.get(&node) else {
             return Ok(());
         };
