@@ -7,7 +7,7 @@ use bytes::Bytes;
 use synod_benches::{Cell, Driver, Machine};
 use synod_paxos::{
     Config, Instant, Kind, Message, NodeId, Op, Output, Paxos, Position, Quorums, Recovered, Role,
-    Vote,
+    Vote, Votes,
 };
 
 use super::synod::{Core, elected};
@@ -19,7 +19,8 @@ pub(super) fn start(cell: Cell) -> Box<dyn Driver> {
 #[derive(Debug)]
 struct Node {
     paxos: Paxos,
-    log: Vec<Vote>,
+    log: Vec<Votes>,
+    stored: u64,
     now: Instant,
 }
 
@@ -41,6 +42,7 @@ impl Core for Node {
             paxos: Paxos::new(config, nothing, Instant::ZERO)
                 .expect("nothing is wrong with nothing"),
             log: Vec::new(),
+            stored: 0,
             now: Instant::ZERO,
         }
     }
@@ -76,12 +78,15 @@ impl Core for Node {
             busy = true;
             match output {
                 Output::Persist(write) => {
-                    let log = &mut self.log;
+                    let (log, stored) = (&mut self.log, &mut self.stored);
                     let Ok((messages, receipt)) = write.persist(|record| {
                         for op in record.ops() {
                             match op {
                                 // In one ballot, without losses: each slot once and in order.
-                                Op::Vote(vote) => log.push(vote.clone()),
+                                Op::Votes(votes) => {
+                                    *stored += votes.values.len() as u64;
+                                    log.push(votes.clone());
+                                }
                                 Op::State(_) => {}
                                 Op::Start(_) => unreachable!("nobody takes snapshots here"),
                             }
@@ -89,15 +94,16 @@ impl Core for Node {
                         Ok::<(), Infallible>(())
                     });
                     for envelope in messages {
-                        send(at(envelope.to), envelope.message);
+                        send(at(envelope.to), Message::Binding(envelope.message));
                     }
                     self.paxos.handle_persisted(self.now, receipt);
                 }
                 Output::Send(envelope) => send(at(envelope.to), envelope.message),
-                Output::Apply(chosen) if chosen.value.kind == Kind::Command => {
-                    machine.apply(&chosen.value.body);
+                Output::Apply(chosen) => {
+                    let commands = chosen.values.iter();
+                    let commands = commands.filter(|value| value.kind == Kind::Command);
+                    commands.for_each(|value| machine.apply(&value.body));
                 }
-                Output::Apply(_) => {}
                 Output::Fetch(_)
                 | Output::Read { .. }
                 | Output::PullSnapshot { .. }
@@ -109,7 +115,7 @@ impl Core for Node {
     }
 
     fn stored(&self) -> u64 {
-        self.log.len() as u64
+        self.stored
     }
 }
 

@@ -41,7 +41,8 @@ impl Candidate {
     /// To each acceptor whose promise is missing, or a page of it.
     fn send_prepares(&self, common: &mut Common) {
         let ballot = common.promised;
-        for peer in common.peers() {
+        for place in common.peers() {
+            let peer = common.acceptor(place);
             if let Some(from) = self.expected(peer) {
                 let prepare = Binding::Prepare { ballot, from };
                 common.send_after_write(peer, prepare);

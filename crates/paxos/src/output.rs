@@ -1,10 +1,10 @@
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use synod_durable::Few;
 
 use crate::{
     Ballot, Binding, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, Snapshot, Stop,
-    Vote,
+    Votes,
 };
 
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
@@ -41,8 +41,8 @@ pub enum Output {
     Persist(Write),
     /// Transmit at once; depends on no write in flight.
     Send(Envelope),
-    /// Apply to the state machine: chosen, durable here, in order, each slot once in the life of
-    /// this value.
+    /// Apply these to the state machine: chosen, durable here, in order, each slot once in the life
+    /// of this value.
     Apply(Chosen),
     /// Read these votes from the log and hand them to
     /// [`Paxos::handle_fetched`](crate::Paxos::handle_fetched).
@@ -62,11 +62,11 @@ pub enum Output {
         /// Who offers it.
         from: NodeId,
         /// What is offered.
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     },
     /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
     /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
-    Restore(Snapshot),
+    Restore(Box<Snapshot>),
     /// This node must take no part any more, and somebody has to look at it. The last output: the
     /// value ignores all input from here on.
     Stop(Stop),
@@ -100,7 +100,7 @@ pub struct Record {
     pub(crate) start: Option<Position>,
     /// Votes, ascending by slot, perhaps with gaps; behind `start` if that is given too. Each
     /// replaces the vote for its slot.
-    pub(crate) votes: Vec<Vote>,
+    pub(crate) votes: Few<Votes>,
 }
 
 /// One change of what is stored, see [`Record::ops`].
@@ -111,15 +111,15 @@ pub enum Op<'a> {
     /// The log begins after this position: votes up to it are gone, those behind it stay. Its
     /// snapshot is durable already.
     Start(Position),
-    /// Replaces the vote for its slot.
-    Vote(&'a Vote),
+    /// Each replaces the vote for its slot.
+    Votes(&'a Votes),
 }
 
 impl Record {
     /// What to store, in the order in which it is stored and replayed. The state may come twice: at
     /// first with a chosen prefix that ends before the votes.
     pub fn ops(&self) -> impl Iterator<Item = Op<'_>> {
-        let first = self.votes.first().map(|vote| vote.slot.prev());
+        let first = self.votes.first().map(|votes| votes.first.prev());
         let held_back = self.state.map(|state| State {
             chosen: first.map_or(state.chosen, |before| state.chosen.min(before)),
             ..state
@@ -127,7 +127,7 @@ impl Record {
         let whole = self.state.filter(|_| self.state != held_back);
         let head = held_back.map(Op::State).into_iter();
         head.chain(self.start.map(Op::Start))
-            .chain(self.votes.iter().map(Op::Vote))
+            .chain(self.votes.iter().map(Op::Votes))
             .chain(whole.map(Op::State))
     }
 
@@ -163,20 +163,15 @@ pub struct Cast {
 impl synod_durable::Record for Record {
     type Own = Own;
 
+    #[inline]
     fn own(&self) -> Own {
-        let mut votes: Few<Cast> = Few::default();
-        for Vote { slot, ballot, .. } in &self.votes {
-            let (ballot, first) = (*ballot, *slot);
-            match votes.last_mut() {
-                Some(cast) if cast.ballot == ballot && cast.last.next() == first => {
-                    cast.last = first;
-                }
-                _ => votes.push(Cast {
-                    ballot,
-                    first,
-                    last: first,
-                }),
-            }
+        let mut votes = Few::default();
+        for run in &self.votes[..] {
+            votes.push(Cast {
+                ballot: run.ballot,
+                first: run.first,
+                last: run.last(),
+            });
         }
         Own {
             promised: self.state.map(|state| state.promised),

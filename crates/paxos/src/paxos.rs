@@ -1,5 +1,3 @@
-use alloc::vec::Vec;
-
 use bytes::Bytes;
 
 use crate::asking::Asking;
@@ -12,8 +10,9 @@ use crate::node::Common;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{
-    Ballot, Configuration, Counters, DiskHealth, Fetch, FetchError, Instant, NodeId, Position,
-    ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Vote, Wanted, election, teach,
+    Ballot, Configuration, Counters, DiskHealth, Entries, Fetch, FetchError, Instant, NodeId,
+    Position, ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Wanted, election,
+    teach,
 };
 
 /// One node of a Multi-Paxos group: proposer, acceptor and learner in one, and a value that takes
@@ -87,12 +86,13 @@ impl Paxos {
         mark.check(&self.common, &self.duty);
     }
 
-    /// A [`Fetch`] is answered: votes from `fetch.from()` on, at least one, or why not.
+    /// A [`Fetch`] is answered: the values from `fetch.from()` on, at least one and without a gap, or why
+    /// not.
     pub fn handle_fetched(
         &mut self,
         _now: Instant,
         fetch: Fetch,
-        votes: Result<Vec<Vote>, FetchError>,
+        values: Result<Entries, FetchError>,
     ) {
         if self.common.stop.is_some() {
             return;
@@ -100,14 +100,10 @@ impl Paxos {
         let mark = Mark::of(&self.common, &self.duty);
         let common = &mut self.common;
         match (fetch.wanted, &mut self.duty) {
-            (Wanted::Apply, _) => {
-                if !common.machine.handle_fetched(&common.log, &fetch, votes) {
-                    count(&mut common.counters.fetches_stale);
-                }
-            }
-            (Wanted::Leader(leader), _) => teach::handle_fetched(common, leader, &fetch, votes),
+            (Wanted::Apply, _) => common.handle_fetched(&fetch, values),
+            (Wanted::Leader(leader), _) => teach::handle_fetched(common, leader, &fetch, values),
             (Wanted::Peer(peer), Duty::Leader(leader)) => {
-                leader.handle_fetched(common, peer, &fetch, votes);
+                leader.handle_fetched(common, peer, &fetch, values);
             }
             (Wanted::Peer(_), _) => count(&mut common.counters.fetches_stale),
         }
@@ -174,7 +170,8 @@ impl Paxos {
     /// Proposes a command for the next slot. That it has a position says nothing about its fate: it
     /// is chosen when `Apply` brings a value of this origin at this slot, and lost when it brings
     /// another. If this node stops leading first, a later leader may yet come upon it: see the table
-    /// of the [crate](crate#where-the-twins-differ).
+    /// of the [crate](crate#where-the-twins-differ). It is sent and written when this node is polled, with
+    /// all that was proposed by then.
     ///
     /// # Errors
     /// See [`ProposeError`]; then nothing was proposed.
@@ -195,7 +192,7 @@ impl Paxos {
     /// See [`ReadError`]; then no answer follows.
     pub fn read(&mut self, _now: Instant, id: ReadId) -> Result<(), ReadError> {
         match &mut self.duty {
-            Duty::Leader(leader) => leader.read(&self.common, id),
+            Duty::Leader(leader) => leader.read(&mut self.common, id),
             _ => Err(ReadError::NotLeader(self.leader())),
         }
     }

@@ -207,17 +207,21 @@ impl Checker {
         self.check_message(node, envelope.to, &envelope.message)
     }
 
-    /// A node's machine is given a value.
+    /// A node's machine is given values.
     ///
     /// # Errors
-    /// If it is not the one that is chosen, or not durable, or it is not its turn.
+    /// If one is not the one that is chosen, or not durable, or it is not its turn.
     pub fn applied(&mut self, node: NodeId, chosen: &Chosen) -> Result<(), Violation> {
+        let mut values = chosen.iter();
+        values.try_for_each(|(at, value)| self.applied_one(node, at.slot, Named::of(value)))
+    }
+
+    fn applied_one(&mut self, node: NodeId, slot: Slot, value: Named) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
-        let (slot, last) = (chosen.slot, watch.applied);
+        let last = watch.applied;
         if slot != last.next() {
             return Err(Violation::AppliedOutOfOrder { node, slot, last });
         }
-        let value = Named::of(&chosen.value);
         let held = watch.durable.votes.get(&slot);
         let covered = slot <= watch.durable.covered();
         let is_held = held.map_or(covered, |held| held.value.is(value));

@@ -3,8 +3,10 @@ use crate::outbox::Outbox;
 use crate::{
     Ballot, Binding, Chosen, Config, Configuration, DiskHealth, Echo, Envelope, Instant, Kind,
     Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate, Role,
-    Slot, Snapshot, State, Value, Vote, Write,
+    Slot, Snapshot, State, Value, Vote, Votes, Write,
 };
+use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::convert::Infallible;
@@ -12,6 +14,7 @@ use core::time::Duration;
 use std::borrow::ToOwned;
 use std::collections::BTreeMap;
 use std::string::{String, ToString};
+use synod_durable::Few;
 
 mod ballots;
 mod disks;
@@ -45,9 +48,18 @@ fn write(record: Record) -> Write {
     Outbox::new().write(|| record).expect("none is in flight")
 }
 
+fn runs(votes: &[Vote]) -> Few<Votes> {
+    let run = |vote: &Vote| Votes {
+        ballot: vote.ballot,
+        first: vote.slot,
+        values: vec![vote.value.clone()].into(),
+    };
+    votes.iter().map(run).collect::<Vec<_>>().into()
+}
+
 fn votes(votes: &[Vote]) -> Record {
     Record {
-        votes: votes.to_vec(),
+        votes: runs(votes),
         ..Record::default()
     }
 }
@@ -83,8 +95,9 @@ struct Disk {
 impl Disk {
     fn store(&mut self, record: &Record) {
         self.state = record.state.or(self.state);
-        let votes = record.votes.iter().cloned();
-        self.votes.extend(votes.map(|vote| (vote.slot, vote)));
+        let votes = record.votes.iter().flat_map(Votes::iter);
+        self.votes
+            .extend(votes.map(|vote| (vote.slot, vote.cloned())));
         if let Some(start) = record.start {
             self.start = start;
             self.votes = self.votes.split_off(&start.slot.next());
@@ -256,7 +269,7 @@ fn accept(ballot: Ballot, first: u64, values: &[Value]) -> Replicate {
     Replicate::Accept {
         ballot,
         first: Slot(first),
-        values: values.to_vec(),
+        values: values.to_vec().into(),
         chosen: Slot(0),
     }
 }

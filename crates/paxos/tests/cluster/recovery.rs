@@ -198,7 +198,10 @@ fn f6_a_snapshot_ahead_of_the_log_is_installed() {
         panic!()
     };
     paxos.handle_persisted(Instant::ZERO, receipt);
-    assert_eq!(paxos.poll_output(), Some(Output::Restore(snapshot(1, 5))));
+    assert_eq!(
+        paxos.poll_output(),
+        Some(Output::Restore(Box::new(snapshot(1, 5))))
+    );
     let fresh = recover(None, Position::ZERO, Some(snapshot(3, 5)), &[]).unwrap();
     assert_eq!(fresh.ballot(), ballot(3));
 }
@@ -222,7 +225,7 @@ fn n5_a_receipt_of_another_core_is_refused_and_counted() {
     let ((mut one, waited, own), (_, _, of_another)) = (written(), written());
     assert_eq!(waited, 1, "the promise");
     one.handle_persisted(Instant::ZERO, of_another);
-    assert_eq!(one.counters().receipts_unknown, 1, "one is counted");
+    assert_eq!(one.counters().receipts_foreign, 1, "one is counted");
     let (again, from) = (ballot(2), Slot(1));
     let prepare = Message::Binding(Binding::Prepare {
         ballot: again,
@@ -232,7 +235,7 @@ fn n5_a_receipt_of_another_core_is_refused_and_counted() {
     assert_eq!(one.poll_output(), None, "its own write is in flight");
     one.handle_persisted(Instant::ZERO, own);
     assert!(matches!(one.poll_output(), Some(Output::Persist(_))));
-    assert_eq!(one.counters().receipts_unknown, 1);
+    assert_eq!(one.counters().receipts_foreign, 1);
 }
 
 /// I10: quorums that need not meet cannot be made, so no configuration has them.

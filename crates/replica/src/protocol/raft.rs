@@ -324,7 +324,7 @@ fn output(output: raft::Output) -> Output<Raft> {
     match output {
         raft::Output::Persist(write) => Output::Persist(write),
         raft::Output::Send(envelope) => Output::Send(NodeId(envelope.to.0), envelope.message),
-        raft::Output::Apply(entry) => Output::Apply(committed(entry)),
+        raft::Output::Apply(entry) => Output::Apply(vec![committed(entry)]),
         raft::Output::Fetch(fetch) => Output::Fetch(fetch),
         raft::Output::Read { id, index } => {
             let index = index.map(|index| index.0).map_err(|_| Refusal::NotLeader);
