@@ -1,9 +1,11 @@
 use alloc::collections::BTreeSet;
 
+use synod_durable::Durable;
+
 use crate::counters::count;
 use crate::node::Common;
 use crate::step::Step;
-use crate::{Binding, Echo, Instant, NodeId, Term};
+use crate::{Binding, Echo, Instant, NodeId, Own, Term};
 
 /// Asks whether it would be elected, and changes nothing anywhere by it (thesis §9.6).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -74,15 +76,15 @@ impl Candidate {
         }
     }
 
-    /// Term and vote are durable, perhaps those from before the candidacy.
+    /// Something is durable, perhaps what was written before the candidacy.
     pub(crate) fn handle_persisted(
         &mut self,
         common: &mut Common,
         now: Instant,
-        vote: (Term, Option<NodeId>),
+        own: Durable<Own>,
     ) -> Step {
         let id = common.id();
-        if vote != (common.term, Some(id)) {
+        if own.vote != Some((common.term, Some(id))) {
             return Step::Stay;
         }
         // Only now do the requests leave. Counted from the start of the candidacy, a write as long

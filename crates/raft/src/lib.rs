@@ -57,7 +57,7 @@
 //!     while let Some(output) = raft.poll_output() {
 //!         match output {
 //!             Output::Persist(write) => {
-//!                 let stored = write.persist(|record| Ok::<(), Infallible>(disk.push(record.clone())));
+//!                 let stored = write.persist(|record| Ok::<(), Infallible>(disk.push(record)));
 //!                 let Ok((messages, receipt)) = stored;
 //!                 assert!(messages.is_empty()); // to a peer, if there were one: only now
 //!                 raft.handle_persisted(now, receipt);
@@ -242,7 +242,7 @@ pub use entry::{Entry, Index, Kind, LogId, Term};
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
 pub use membership::{Membership, MembershipError, NodeId};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
-pub use output::{Fetch, Op, Output, Receipt, Record, Staged, Wanted, Write};
+pub use output::{Fetch, Op, Output, Own, Receipt, Record, Staged, Wanted, Write};
 pub use raft::Raft;
 pub use read::ReadId;
 pub use recover::Recovered;

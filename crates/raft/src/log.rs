@@ -1,7 +1,9 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::{Entry, Fetch, Index, LogId, Record, Term};
+use synod_durable::Durable;
+
+use crate::{Entry, Fetch, Index, LogId, Own, Record, Term};
 
 /// What the core keeps of the log: a bounded cache of the tail, and of the rest the positions at
 /// which a term begins. It never reads storage.
@@ -35,8 +37,8 @@ pub(crate) struct Log {
     truncate: Option<Index>,
     start_written: Index,
     start_persisted: Index,
-    /// What the write in flight makes durable: the last entry and the start.
-    writing: Option<(Index, Index)>,
+    /// Up to here this log still has what the write in flight has.
+    writing: Option<Index>,
 }
 
 /// What the log has for a range that begins at an index.
@@ -266,17 +268,16 @@ impl Log {
         };
         self.written = self.last.index;
         self.start_written = self.start.index;
-        self.writing = Some((self.written, self.start_written));
+        self.writing = Some(self.written);
         record
     }
 
     /// The write in flight is durable.
-    pub(crate) fn handle_persisted(&mut self) {
-        if let Some((last, start)) = self.writing.take() {
-            self.persisted = self.persisted.max(last);
-            self.start_persisted = start;
-            self.evict();
-        }
+    pub(crate) fn handle_persisted(&mut self, own: Durable<Own>) {
+        let kept = self.writing.take().unwrap_or_default();
+        self.persisted = self.persisted.max(own.last.min(kept));
+        self.start_persisted = own.start.unwrap_or(self.start_persisted);
+        self.evict();
     }
 
     /// A snapshot that is durable stands for everything up to `index`.
@@ -292,9 +293,7 @@ impl Log {
             self.written = kept;
             self.persisted = self.persisted.min(kept);
         }
-        if let Some((last, _)) = &mut self.writing {
-            *last = (*last).min(kept);
-        }
+        self.writing = self.writing.map(|last| last.min(kept));
     }
 
     fn evict(&mut self) {

@@ -180,11 +180,18 @@ pub enum Echo {
 /// A message and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Envelope {
+pub struct Envelope<M = Message> {
     /// The receiver.
     pub to: NodeId,
     /// The message.
-    pub message: Message,
+    pub message: M,
+}
+
+impl From<Envelope<Binding>> for Envelope {
+    fn from(Envelope { to, message }: Envelope<Binding>) -> Self {
+        let message = Message::Binding(message);
+        Self { to, message }
+    }
 }
 
 impl Replicate {

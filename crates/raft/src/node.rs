@@ -1,15 +1,17 @@
 use alloc::collections::{BTreeSet, VecDeque};
 
+use synod_durable::{Durable, Refused};
+
 use crate::counters::count;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
-use crate::output::WriteSeq;
 use crate::pace::Pace;
 use crate::quorum::Quorum;
 use crate::{
-    Binding, Config, Counters, DiskHealth, Echo, Index, Instant, LogId, Membership, NodeId, Output,
-    ReadId, Receipt, Refusal, Replicate, Snapshot, StepDown, Stop, Term, Write,
+    Binding, Config, Counters, DiskHealth, Echo, Envelope, Index, Instant, LogId, Membership, Message,
+    NodeId, Output, Own, ReadId, Receipt, Record, Refusal, Replicate, Snapshot, StepDown, Stop, Term,
+    Write,
 };
 
 /// What a node knows in every role: it stays when the role ends. A method of a role takes this and
@@ -36,8 +38,6 @@ pub(crate) struct Common {
     /// Reads that have ended with their leader, until their callers are told.
     pub(crate) answers: VecDeque<(ReadId, Refusal)>,
     outbox: Outbox,
-    in_flight: Option<InFlight>,
-    write_seq: u64,
     /// When this node campaigns, unless it leads.
     pub(crate) election_deadline: Instant,
     pace: Pace,
@@ -48,13 +48,6 @@ pub(crate) struct Common {
     /// Why it last ceased to lead.
     pub(crate) stepped_down: Option<StepDown>,
     pub(crate) counters: Counters,
-}
-
-/// The write that left and is not durable yet. There is one at most.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct InFlight {
-    seq: u64,
-    vote: (Term, Option<NodeId>),
 }
 
 impl Common {
@@ -78,9 +71,7 @@ impl Common {
             machine: Machine::new(start),
             snapshot: None,
             answers: VecDeque::new(),
-            outbox: Outbox::default(),
-            in_flight: None,
-            write_seq: 0,
+            outbox: Outbox::new(),
             election_deadline: now,
             pace: Pace::new(config.seed, config.id.0),
             disk: DiskHealth::default(),
@@ -118,7 +109,8 @@ impl Common {
     pub(crate) fn enter_term(&mut self, term: Term, vote: Option<NodeId>) {
         self.term = term;
         self.vote = vote;
-        self.outbox.drop_before(term);
+        self.outbox
+            .retain_waiting(|waiting| waiting.message.term() >= term);
     }
 
     /// The log begins behind a snapshot of what was handed out already.
@@ -166,17 +158,19 @@ impl Common {
     }
 
     /// A leader's word, and one that binds nobody, leave at once; what binds waits for the write that
-    /// makes it true.
+    /// makes it true. There is no other way to the outbox.
     pub(crate) fn send_now(&mut self, to: NodeId, message: Replicate) {
-        self.outbox.send_now(to, message);
+        let message = Message::Replicate(message);
+        self.outbox.send_now(Envelope { to, message });
     }
 
     pub(crate) fn echo(&mut self, to: NodeId, message: Echo) {
-        self.outbox.echo(to, message);
+        let message = Message::Echo(message);
+        self.outbox.send_now(Envelope { to, message });
     }
 
     pub(crate) fn send_after_write(&mut self, to: NodeId, message: Binding) {
-        self.outbox.send_after_write(to, message);
+        self.outbox.send_after_write(Envelope { to, message });
     }
 
     /// The next message that waits for no write.
@@ -186,7 +180,7 @@ impl Common {
 
     /// The number of the write that is in flight.
     pub(crate) fn in_flight(&self) -> Option<u64> {
-        self.in_flight.as_ref().map(|write| write.seq)
+        self.outbox.in_flight()
     }
 
     /// Everything that happened since the last write, in one. A write without a record exists for
@@ -195,31 +189,26 @@ impl Common {
     /// see [`Record::is_empty`](crate::Record::is_empty), and is rare.
     pub(crate) fn poll_write(&mut self) -> Option<Write> {
         let vote = (self.term, self.vote);
-        let due =
-            vote != self.vote_written || self.log.has_unwritten() || self.outbox.waits_for_write();
-        if self.in_flight.is_some() || !due {
+        let is_news = vote != self.vote_written;
+        if !is_news && !self.log.has_unwritten() && !self.outbox.has_waiting() {
             return None;
         }
-        let mut record = self.log.write();
-        record.vote = (vote != self.vote_written).then_some(vote);
+        let log = &mut self.log;
+        let write = self.outbox.write(|| Record {
+            vote: is_news.then_some(vote),
+            ..log.write()
+        })?;
         self.vote_written = vote;
-        self.write_seq += 1;
-        let seq = self.write_seq;
-        self.in_flight = Some(InFlight { seq, vote });
-        Some(Write {
-            record,
-            messages: self.outbox.take_waiting(),
-            receipt: WriteSeq(seq),
-        })
+        Some(write)
     }
 
-    /// If the receipt is that of the write in flight, that one is durable: the term and the vote
-    /// which it made so.
-    pub(crate) fn settle(&mut self, receipt: &Receipt) -> Option<(Term, Option<NodeId>)> {
-        let write = self.in_flight.take_if(|write| write.seq == receipt.seq)?;
-        self.log.handle_persisted();
-        self.vote_persisted = write.vote;
-        Some(write.vote)
+    /// What is durable now, if the receipt is that of the write in flight. Only from here do the
+    /// own vote and the own acknowledgement count.
+    pub(crate) fn settle(&mut self, receipt: Receipt) -> Result<Durable<Own>, Refused> {
+        let own = self.outbox.settle(receipt)?;
+        self.log.handle_persisted(own);
+        self.vote_persisted = own.vote.unwrap_or(self.vote_persisted);
+        Ok(own)
     }
 
     /// What the machine is to be given: committed, and durable here.
@@ -291,9 +280,6 @@ impl Common {
         self.pace.forget_time();
         self.counters = Counters::default();
         self.stepped_down = None;
-        self.write_seq = 0;
-        if let Some(write) = &mut self.in_flight {
-            write.seq = 0;
-        }
+        self.outbox.forget_numbers();
     }
 }

@@ -1,6 +1,8 @@
 use alloc::vec::Vec;
 
-use crate::{Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Stop, Term};
+use crate::{
+    Binding, Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Stop, Term,
+};
 
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
 ///
@@ -122,140 +124,37 @@ impl Record {
     }
 }
 
-/// A record, the messages that may not leave this node before it is durable, and the receipt for
-/// it.
-///
-/// [`persist`](Self::persist) and [`stage`](Self::stage) are the only ways to the messages and the
-/// receipt:
-///
-/// ```
-/// # use synod_raft::{Envelope, Receipt, Write};
-/// fn early(write: Write) -> Vec<Envelope> {
-///     write.persist(|_record| Ok::<(), ()>(())).unwrap().0
-/// }
-/// ```
-///
-/// Reading them early does not compile:
-///
-/// ```compile_fail,E0616
-/// # use synod_raft::{Envelope, Receipt, Write};
-/// fn early(write: Write) -> Vec<Envelope> {
-///     write.messages
-/// }
-/// ```
-///
-/// It can be cloned, so that a checker can store a state with a write in flight; the core takes
-/// each receipt once.
-#[must_use = "until this is durable the node makes no progress"]
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Write {
-    pub(crate) record: Record,
-    pub(crate) messages: Vec<Envelope>,
-    pub(crate) receipt: WriteSeq,
-}
+/// A record, and the messages that may not leave this node before it is durable.
+pub type Write = synod_durable::Write<Record, Envelope<Binding>>;
 
-/// The number of a write, from which its receipt is made.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct WriteSeq(pub(crate) u64);
-
-impl Write {
-    /// Hands the record to `store`, which returns `Ok` only once it is on stable storage.
-    ///
-    /// # Errors
-    /// Those of `store`. The messages are gone with the receipt: the node said nothing, and the
-    /// core must not be polled again, because its memory is ahead of its disk.
-    pub fn persist<E>(
-        self,
-        store: impl FnOnce(&Record) -> Result<(), E>,
-    ) -> Result<(Vec<Envelope>, Receipt), E> {
-        store(&self.record)?;
-        Ok((
-            self.messages,
-            Receipt {
-                seq: self.receipt.0,
-            },
-        ))
-    }
-
-    /// Hands the record to `append`, which puts it into a log that will be synced later and tells
-    /// under which ticket. The messages stay inside until [`Staged::release`].
-    ///
-    /// # Errors
-    /// Those of `append`; as for [`persist`](Self::persist).
-    pub fn stage<T, E>(self, append: impl FnOnce(&Record) -> Result<T, E>) -> Result<Staged<T>, E> {
-        Ok(Staged {
-            ticket: append(&self.record)?,
-            messages: self.messages,
-            receipt: self.receipt,
-        })
-    }
-}
-
-/// Appended under the log's ticket `T`, and not yet durable.
-#[must_use = "release it when the log is durable up to its ticket"]
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Staged<T> {
-    ticket: T,
-    messages: Vec<Envelope>,
-    receipt: WriteSeq,
-}
-
-impl<T: Ord> Staged<T> {
-    /// `durable`: all that was staged under a ticket up to this one is on stable storage.
-    ///
-    /// # Errors
-    /// Itself, if it is not durable yet.
-    pub fn release(self, durable: &T) -> Result<(Vec<Envelope>, Receipt), Self> {
-        if self.ticket <= *durable {
-            Ok((
-                self.messages,
-                Receipt {
-                    seq: self.receipt.0,
-                },
-            ))
-        } else {
-            Err(self)
-        }
-    }
-}
+/// A write that was appended under the log's ticket `T`, and is not yet durable.
+pub type Staged<T> = synod_durable::Staged<Record, Envelope<Binding>, T>;
 
 /// Proof that a [`Write`] is durable; goes back with
-/// [`Raft::handle_persisted`](crate::Raft::handle_persisted). Not `Clone`:
-///
-/// ```
-/// # use synod_raft::{Instant, Raft, Receipt};
-/// fn once(raft: &mut Raft, receipt: Receipt) {
-///     raft.handle_persisted(Instant::ZERO, receipt);
-/// }
-/// ```
-///
-/// ```compile_fail,E0382
-/// # use synod_raft::{Instant, Raft, Receipt};
-/// fn once(raft: &mut Raft, receipt: Receipt) {
-///     raft.handle_persisted(Instant::ZERO, receipt);
-///     raft.handle_persisted(Instant::ZERO, receipt);
-/// }
-/// ```
-///
-/// And made by a write alone:
-///
-/// ```
-/// # use synod_raft::{Receipt, Write};
-/// fn receipt(write: Write) -> Receipt {
-///     write.persist(|_record| Ok::<(), ()>(())).unwrap().1
-/// }
-/// ```
-///
-/// ```compile_fail,E0451
-/// # use synod_raft::{Receipt, Write};
-/// fn receipt(write: Write) -> Receipt {
-///     Receipt { seq: 1 }
-/// }
-/// ```
-#[must_use = "give it back with `Raft::handle_persisted`"]
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Receipt {
-    pub(crate) seq: u64,
+/// [`Raft::handle_persisted`](crate::Raft::handle_persisted).
+pub type Receipt = synod_durable::Receipt<Record>;
+
+/// What a node may count for itself once a record is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Own {
+    /// Term and vote, if the record has them.
+    pub(crate) vote: Option<(Term, Option<NodeId>)>,
+    /// The last entry of the record; 0 without one.
+    pub(crate) last: Index,
+    /// The log begins after it, if it begins anew.
+    pub(crate) start: Option<Index>,
+}
+
+impl synod_durable::Record for Record {
+    type Own = Own;
+
+    fn own(&self) -> Own {
+        Own {
+            vote: self.vote,
+            last: self.entries.last().map_or(Index(0), |entry| entry.id.index),
+            start: self.start.map(|start| start.index),
+        }
+    }
 }
 
 /// Entries that the cache no longer holds. Goes out, and comes back with them through

@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use synod_durable::Refused;
 
 use crate::candidate::{Candidate, PreCandidate};
 use crate::counters::count;
@@ -57,19 +58,21 @@ impl Raft {
     }
 
     /// A write is durable. Only here do this node's own vote and its own acknowledgement count. A
-    /// receipt for anything but the write in flight is ignored and counted.
+    /// receipt for anything but the write in flight is ignored and counted, and so is one of another
+    /// core value.
     pub fn handle_persisted(&mut self, now: Instant, receipt: Receipt) {
         if self.common.stop.is_some() {
             return;
         }
         let mark = Mark::of(&self.common, &self.duty);
-        let Some(vote) = self.common.settle(&receipt) else {
-            count(&mut self.common.counters.receipts_unknown);
-            return;
-        };
         let common = &mut self.common;
+        let own = match common.settle(receipt) {
+            Ok(own) => own,
+            Err(Refused::OtherCore) => return count(&mut common.counters.receipts_foreign),
+            Err(_) => return count(&mut common.counters.receipts_unknown),
+        };
         let step = match &mut self.duty {
-            Duty::Candidate(candidate) => candidate.handle_persisted(common, now, vote),
+            Duty::Candidate(candidate) => candidate.handle_persisted(common, now, own),
             Duty::Leader(leader) => {
                 leader.advance_commit(common);
                 Step::Stay

@@ -170,7 +170,7 @@ impl Victim {
         };
         let disk = &mut self.disk;
         let Ok((messages, receipt)) = write.persist(|record| {
-            disk.store(record, usize::MAX);
+            disk.store(&record, usize::MAX);
             Ok::<_, Infallible>(())
         });
         assert!(messages.len() < OUTPUTS_MAX, "messages without end");
@@ -180,8 +180,8 @@ impl Victim {
     /// What was being written is on the disk from its front on.
     fn crash(&mut self, script: &mut Script<'_>) {
         let (disk, changes) = (&mut self.disk, script.below(8) as usize);
-        let cut = |record: &Record| {
-            disk.store(record, changes);
+        let cut = |record: Record| {
+            disk.store(&record, changes);
             Err::<(), ()>(())
         };
         if let Some(write) = self.write.take() {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::follower::Follower;
-use crate::output::WriteSeq;
+use crate::outbox::Outbox;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{
@@ -35,11 +35,7 @@ fn entry(term: u64, index: u64) -> Entry {
 }
 
 fn write(record: Record) -> Write {
-    Write {
-        record,
-        messages: Vec::new(),
-        receipt: WriteSeq(1),
-    }
+    Outbox::new().write(|| record).unwrap()
 }
 
 fn record(entries: &[Entry]) -> Record {

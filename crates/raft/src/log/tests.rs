@@ -1,6 +1,8 @@
 use super::*;
-use crate::Kind;
+use crate::outbox::Outbox;
+use crate::{Kind, Write};
 use bytes::Bytes;
+use core::convert::Infallible;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -53,7 +55,8 @@ struct Model {
     entries: BTreeMap<u64, Entry>,
     disk: BTreeMap<u64, Entry>,
     disk_start: Index,
-    in_flight: Option<Record>,
+    in_flight: Option<Write>,
+    outbox: Outbox,
 }
 
 impl Model {
@@ -69,10 +72,21 @@ impl Model {
         self.start = start;
     }
 
-    fn store(&mut self) {
-        let Some(record) = self.in_flight.take() else {
+    fn write(&mut self, log: &mut Log) {
+        if let Some(write) = self.outbox.write(|| log.write()) {
+            self.in_flight = Some(write);
+        }
+    }
+
+    fn end_write(&mut self, log: &mut Log) {
+        let Some(write) = self.in_flight.take() else {
             return;
         };
+        let Ok((_, receipt)) = write.persist(|record| Ok::<_, Infallible>(self.store(record)));
+        log.handle_persisted(self.outbox.settle(receipt).unwrap());
+    }
+
+    fn store(&mut self, record: Record) {
         if let Some(from) = record.truncate_from {
             self.disk.split_off(&from.0);
         }
@@ -151,21 +165,15 @@ fn play(ops: Vec<Op>, cache_bytes_max: usize) {
                 model.begin(start);
                 log.reset(start);
             }
-            Op::Write if model.in_flight.is_none() => model.in_flight = Some(log.write()),
-            Op::Write => {}
-            Op::Persisted => {
-                model.store();
-                log.handle_persisted();
-            }
+            Op::Write => model.write(&mut log),
+            Op::Persisted => model.end_write(&mut log),
         }
         model.check(&log);
     }
     // Two more writes bring the disk to what is in memory.
-    model.store();
-    log.handle_persisted();
-    model.in_flight = Some(log.write());
-    model.store();
-    log.handle_persisted();
+    model.end_write(&mut log);
+    model.write(&mut log);
+    model.end_write(&mut log);
     model.check(&log);
     assert_eq!(model.disk, model.entries);
     assert!(!log.has_unwritten() && log.cache_bytes() <= cache_bytes_max);
@@ -202,10 +210,11 @@ fn a_slice_fits_and_is_never_empty() {
 #[test]
 fn only_what_is_durable_leaves_the_cache() {
     let mut log = log(&[1, 1, 1], 0);
-    let _ = log.write();
+    let mut model = Model::default();
+    model.write(&mut log);
     log.append(entry(1, 4));
     assert_eq!(log.cache_bytes(), 4 * 36);
-    log.handle_persisted();
+    model.end_write(&mut log);
     assert_eq!(log.cache_bytes(), 36);
     assert_eq!(
         log.slice(Index(2), 100, usize::MAX),

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
+use synod_durable::Few;
 use synod_raft::{
-    Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Op, Output, Raft,
+    Binding, Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Op, Output, Raft,
     ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term, Write,
 };
 
@@ -236,7 +237,7 @@ impl Node {
             match output {
                 Output::Persist(write) => {
                     assert!(self.write.is_none(), "one write is in flight");
-                    self.note(|| Deed::Writes(record_of(&write)));
+                    self.note(|| Deed::Writes(write.record().clone()));
                     self.write = Some(write);
                     self.writes += 1;
                 }
@@ -301,6 +302,7 @@ impl Node {
         let Some((record, messages, receipt)) = self.store() else {
             return Vec::new();
         };
+        let messages: Vec<_> = messages.into_iter().map(Envelope::from).collect();
         watch.persisted(self.config.id);
         self.note(|| Deed::Stores(record));
         for envelope in &messages {
@@ -315,12 +317,11 @@ impl Node {
         drop(self.store());
     }
 
-    fn store(&mut self) -> Option<(Record, Vec<Envelope>, synod_raft::Receipt)> {
+    fn store(&mut self) -> Option<(Record, Few<Envelope<Binding>>, synod_raft::Receipt)> {
         let write = self.write.take()?;
-        let mut stored = Record::default();
+        let stored = write.record().clone();
         let Ok((messages, receipt)) = write.persist(|record| {
-            self.disk.store(record);
-            stored = record.clone();
+            self.disk.store(&record);
             Ok::<(), Infallible>(())
         });
         Some((stored, messages, receipt))
@@ -384,12 +385,3 @@ impl Node {
     }
 }
 
-/// A copy of the write tells, and its receipt is thrown away with it.
-fn record_of(write: &Write) -> Record {
-    let mut copy = Record::default();
-    let Ok(_) = write.clone().persist(|record| {
-        copy = record.clone();
-        Ok::<(), Infallible>(())
-    });
-    copy
-}

@@ -227,7 +227,7 @@ impl Protocol for Raft {
         let (envelopes, receipt) = staged.release(&durable)?;
         let messages = envelopes
             .into_iter()
-            .map(|envelope| (NodeId(envelope.to.0), envelope.message));
+            .map(|envelope| (NodeId(envelope.to.0), raft::Message::Binding(envelope.message)));
         Ok((messages.collect(), receipt))
     }
 
