@@ -9,9 +9,9 @@ use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::quorum::Quorum;
 use crate::{
-    Binding, Config, Counters, DiskHealth, Echo, Envelope, Index, Instant, LogId, Membership, Message,
-    NodeId, Output, Own, ReadId, Receipt, Record, Refusal, Replicate, Snapshot, StepDown, Stop, Term,
-    Write,
+    Binding, Config, Counters, DiskHealth, Echo, Envelope, Index, Instant, LogId, Membership,
+    Message, NodeId, Output, Own, ReadId, Receipt, Record, Refusal, Replicate, Snapshot, StepDown,
+    Stop, Term, Write,
 };
 
 /// What a node knows in every role: it stays when the role ends. A method of a role takes this and

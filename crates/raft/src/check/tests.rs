@@ -143,7 +143,7 @@ impl Group {
         });
         self.checker.persisted(NodeId(id))?;
         self.net
-            .extend(messages.into_iter().map(|envelope| (id, envelope)));
+            .extend(messages.into_iter().map(|envelope| (id, envelope.into())));
         self.step(id, |raft| raft.handle_persisted(NOW, receipt))
     }
 

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 
 use synod_durable::Few;
 use synod_raft::{
-    Binding, Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Op, Output, Raft,
-    ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term, Write,
+    Binding, Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Op, Output,
+    Raft, ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term, Write,
 };
 
 use super::watch::Watch;
@@ -384,4 +384,3 @@ impl Node {
         Ok(())
     }
 }
-
