@@ -43,7 +43,7 @@ impl PreCandidate {
             return Step::Stay;
         }
         self.granted.insert(from);
-        if common.quorum().agrees(|id| self.granted.contains(&id)) {
+        if is_quorum(common, &self.granted) {
             Step::BecomeCandidate { term }
         } else {
             Step::Stay
@@ -68,8 +68,7 @@ impl Candidate {
     /// leader's term and vote are on its disk before its first message (thesis §10.2.1).
     pub(crate) fn handle_vote(&mut self, common: &Common, from: NodeId) -> Step {
         self.granted.insert(from);
-        let granted = &self.granted;
-        if granted.contains(&common.id()) && common.quorum().agrees(|id| granted.contains(&id)) {
+        if self.granted.contains(&common.id()) && is_quorum(common, &self.granted) {
             Step::BecomeLeader
         } else {
             Step::Stay
@@ -92,4 +91,10 @@ impl Candidate {
         common.reset_election(now);
         self.handle_vote(common, id)
     }
+}
+
+fn is_quorum(common: &Common, granted: &BTreeSet<NodeId>) -> bool {
+    let ids = common.members.ids();
+    let has_granted = |place: usize| granted.contains(&ids[place]);
+    common.members.quorum().agrees(has_granted)
 }

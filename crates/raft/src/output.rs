@@ -1,7 +1,9 @@
-use alloc::vec::Vec;
+use alloc::boxed::Box;
+
+use synod_durable::Few;
 
 use crate::{
-    Binding, Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Stop, Term,
+    Binding, Entries, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Stop, Term,
 };
 
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
@@ -38,9 +40,9 @@ pub enum Output {
     Persist(Write),
     /// Transmit at once; depends on no write in flight.
     Send(Envelope),
-    /// Apply to the state machine: committed, durable here, in order, each index once in the life
-    /// of this value.
-    Apply(Entry),
+    /// Apply these to the state machine: committed, durable here, in order, each index once in the
+    /// life of this value. There is one at least.
+    Apply(Entries),
     /// Read these entries from the log and hand them to
     /// [`Raft::handle_fetched`](crate::Raft::handle_fetched).
     Fetch(Fetch),
@@ -60,11 +62,11 @@ pub enum Output {
         /// Who offers it.
         from: NodeId,
         /// What is offered.
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     },
     /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
     /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
-    Restore(Snapshot),
+    Restore(Box<Snapshot>),
     /// This node must take no part any more, and somebody has to look at it. The last output: the
     /// value ignores all input from here on.
     Stop(Stop),
@@ -86,7 +88,7 @@ pub struct Record {
     /// already.
     pub(crate) start: Option<LogId>,
     /// Entries to append, ascending and contiguous; behind `start` if that is given too.
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Few<Entries>,
 }
 
 /// One change of what is stored, see [`Record::ops`].
@@ -99,8 +101,9 @@ pub enum Op<'a> {
     /// The log begins after this position: entries up to it are gone, those behind it stay. Its
     /// snapshot is durable already.
     Start(LogId),
-    /// Appended at the end, which is the start if nothing is behind that.
-    Append(&'a Entry),
+    /// Appended at the end, which is the start if nothing is behind that. There may be several runs;
+    /// together they have no gap. To keep them takes no copy.
+    Append(&'a Entries),
 }
 
 impl Record {
@@ -149,9 +152,10 @@ impl synod_durable::Record for Record {
     type Own = Own;
 
     fn own(&self) -> Own {
+        let last = self.entries.last().and_then(|run| run.last());
         Own {
             vote: self.vote,
-            last: self.entries.last().map_or(Index(0), |entry| entry.id.index),
+            last: last.map_or(Index(0), |entry| entry.id.index),
             start: self.start.map(|start| start.index),
         }
     }

@@ -1,7 +1,7 @@
 //! One node as a value. What happens goes from here to the role that it is for, but messages, which
 //! `deliver` hands out; and roles change here.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use bytes::Bytes;
 use synod_durable::Refused;
@@ -16,7 +16,7 @@ use crate::node::Common;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{
-    Counters, DiskHealth, Entry, Fetch, FetchError, Index, Instant, LogId, Membership, NodeId,
+    Counters, DiskHealth, Entries, Fetch, FetchError, Index, Instant, LogId, Membership, NodeId,
     ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Term, Wanted,
 };
 
@@ -88,7 +88,7 @@ impl Raft {
         &mut self,
         _now: Instant,
         fetch: Fetch,
-        entries: Result<Vec<Entry>, FetchError>,
+        entries: Result<Entries, FetchError>,
     ) {
         if self.common.stop.is_some() {
             return;
@@ -100,11 +100,7 @@ impl Raft {
                 leader.handle_fetched(common, peer, &fetch, entries);
             }
             (Wanted::Peer(_), _) => count(&mut common.counters.fetches_stale),
-            (Wanted::Apply, _) => {
-                if !common.machine.handle_fetched(&common.log, &fetch, entries) {
-                    count(&mut common.counters.fetches_stale);
-                }
-            }
+            (Wanted::Apply, _) => common.handle_fetched(&fetch, entries),
         }
         mark.check(&self.common, &self.duty);
     }
@@ -140,15 +136,15 @@ impl Raft {
         } else if last.index <= common.committed && !common.log.matches(last) {
             step = Step::Stop(common.diverged(last));
         } else if last.index <= common.machine.handed() {
-            common.compact(snapshot);
+            common.compact(Box::new(snapshot));
         } else {
-            step = self.install(now, snapshot);
+            step = self.install(now, Box::new(snapshot));
         }
         self.change_role(now, step);
         mark.check(&self.common, &self.duty);
     }
 
-    fn install(&mut self, now: Instant, snapshot: Snapshot) -> Step {
+    fn install(&mut self, now: Instant, snapshot: Box<Snapshot>) -> Step {
         let step = match &self.duty {
             Duty::Leader(_) => return Leader::install(&mut self.common, snapshot),
             Duty::Follower(_) => Step::Stay,
@@ -212,7 +208,7 @@ impl Raft {
     /// See [`ReadError`]; then no answer follows.
     pub fn read(&mut self, _now: Instant, id: ReadId) -> Result<(), ReadError> {
         match &mut self.duty {
-            Duty::Leader(leader) => leader.read(&self.common, id),
+            Duty::Leader(leader) => leader.read(&mut self.common, id),
             _ => Err(ReadError::NotLeader(self.leader())),
         }
     }

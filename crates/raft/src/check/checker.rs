@@ -124,7 +124,10 @@ impl Checker {
         match output {
             Output::Persist(write) => self.staged(node, write),
             Output::Send(envelope) => self.sent(node, envelope),
-            Output::Apply(entry) => self.applied(node, entry),
+            Output::Apply(entries) => {
+                let mut entries = entries.iter();
+                entries.try_for_each(|entry| self.applied(node, entry))
+            }
             Output::Restore(snapshot) => self.restored(node, snapshot),
             Output::Stop(why) => self.stopped(node, *why),
             Output::Fetch(_) | Output::Read { .. } | Output::PullSnapshot { .. } => Ok(()),

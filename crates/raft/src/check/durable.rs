@@ -181,7 +181,7 @@ impl Change {
         Self {
             vote: record.vote,
             truncate_from: record.truncate_from,
-            entries: record.entries.iter().map(entry).collect(),
+            entries: record.entries.iter().flatten().map(entry).collect(),
             start: record.start,
         }
     }

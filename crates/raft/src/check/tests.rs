@@ -4,12 +4,14 @@ use crate::outbox::Outbox;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{
-    Binding, Config, DiskHealth, Echo, Entry, Envelope, Index, Instant, Kind, LogId, Membership,
-    Message, NodeId, Output, Raft, Receipt, Record, Recovered, Replicate, Snapshot, Term, Write,
+    Binding, Config, DiskHealth, Echo, Entries, Entry, Envelope, Index, Instant, Kind, LogId,
+    Membership, Message, NodeId, Output, Raft, Receipt, Record, Recovered, Replicate, Snapshot,
+    Term, Write,
 };
 use bytes::Bytes;
 use core::convert::Infallible;
 use std::collections::BTreeMap;
+use synod_durable::Few;
 
 mod commits;
 mod disks;
@@ -39,8 +41,9 @@ fn write(record: Record) -> Write {
 }
 
 fn record(entries: &[Entry]) -> Record {
+    let run = Entries::from(entries.to_vec());
     Record {
-        entries: entries.to_vec(),
+        entries: Few::from(vec![run]),
         ..Record::default()
     }
 }
@@ -138,7 +141,7 @@ impl Group {
                     .truncate_from
                     .is_none_or(|from| entry.id.index < from)
             });
-            disk.extend(record.entries.iter().cloned());
+            disk.extend(record.entries.iter().flatten().cloned());
             Ok::<_, Infallible>(())
         });
         self.checker.persisted(NodeId(id))?;
@@ -209,7 +212,7 @@ fn append(prev: LogId, entries: &[Entry], commit: u64) -> Replicate {
     Replicate::Append {
         term: Term(1),
         prev,
-        entries: entries.to_vec(),
+        entries: entries.to_vec().into(),
         commit: Index(commit),
     }
 }

@@ -149,7 +149,7 @@ impl Disk {
             match op {
                 Op::Vote(term, vote) => self.vote = Some((term, vote)),
                 Op::Truncate(from) => self.log.retain(|entry| entry.id.index < from),
-                Op::Append(entry) => self.log.push(entry.clone()),
+                Op::Append(entries) => self.log.extend_from_slice(entries),
                 Op::Start(_) => unreachable!("no snapshots here"),
             }
         }

@@ -6,8 +6,9 @@ use std::convert::Infallible;
 
 use synod_durable::Few;
 use synod_raft::{
-    Binding, Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Op, Output,
-    Raft, ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term, Write,
+    Binding, Config, Entries, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId,
+    Op, Output, Raft, ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term,
+    Write,
 };
 
 use super::watch::Watch;
@@ -89,14 +90,11 @@ impl Disk {
                     self.log.split_off(&from.0);
                 }
                 Op::Start(start) => self.begin_after(start),
-                Op::Append(entry) => {
-                    assert_eq!(
-                        entry.id.index,
-                        self.last().index.next(),
-                        "a stored log has no gap"
-                    );
+                Op::Append(entries) => entries.iter().for_each(|entry| {
+                    let next = self.last().index.next();
+                    assert_eq!(entry.id.index, next, "a stored log has no gap");
                     self.log.insert(entry.id.index.0, entry.clone());
-                }
+                }),
             }
         }
     }
@@ -245,15 +243,8 @@ impl Node {
                     self.note(|| Deed::Sends(envelope.clone()));
                     sent.push(envelope);
                 }
-                Output::Apply(entry) => {
-                    assert_eq!(
-                        entry.id.index.0,
-                        self.machine.len() as u64 + 1,
-                        "applied in order"
-                    );
-                    assert!(self.disk.holds(entry.id), "applied before it was durable");
-                    self.machine.push(entry.id);
-                    self.note(|| Deed::Applies(entry));
+                Output::Apply(entries) => {
+                    entries.iter().for_each(|entry| self.apply(entry));
                 }
                 Output::Fetch(fetch) => {
                     self.note(|| Deed::Fetches(fetch.clone()));
@@ -264,8 +255,8 @@ impl Node {
                     self.reads.push((id, index));
                 }
                 Output::PullSnapshot { from, snapshot } => {
-                    self.note(|| Deed::Pulls(from, snapshot.clone()));
-                    self.pulls.push((from, snapshot));
+                    self.note(|| Deed::Pulls(from, (*snapshot).clone()));
+                    self.pulls.push((from, *snapshot));
                 }
                 Output::Restore(snapshot) => self.restore(&snapshot),
                 Output::Stop(why) => {
@@ -275,6 +266,14 @@ impl Node {
             }
         }
         sent
+    }
+
+    fn apply(&mut self, entry: &Entry) {
+        let next = self.machine.len() as u64 + 1;
+        assert_eq!(entry.id.index.0, next, "applied in order");
+        assert!(self.disk.holds(entry.id), "applied before it was durable");
+        self.machine.push(entry.id);
+        self.note(|| Deed::Applies(entry.clone()));
     }
 
     fn restore(&mut self, snapshot: &Snapshot) {
@@ -329,7 +328,7 @@ impl Node {
 
     pub(crate) fn serve_fetch(&mut self, now: Instant) {
         if let Some(fetch) = self.fetches.pop() {
-            let entries = self.disk.read(&fetch);
+            let entries = self.disk.read(&fetch).map(Entries::from);
             self.input(|raft| raft.handle_fetched(now, fetch, entries));
         }
     }

@@ -137,7 +137,7 @@ fn a_write_that_a_crash_overtook_may_be_there_or_not() {
         group.propose(1);
         let mut disk = group.disks[&1].clone();
         let Ok((_, receipt)) = group.writes.remove(&1).unwrap().persist(|record| {
-            disk.extend(record.entries.iter().filter(|_| kept).cloned());
+            disk.extend(record.entries.iter().flatten().filter(|_| kept).cloned());
             Ok::<_, Infallible>(())
         });
         let _: Receipt = receipt;

@@ -49,8 +49,7 @@ fn log_matching() {
     group.store(2, record(&[entry(1, 2)])).unwrap();
     let another = Record {
         vote: Some((Term(2), None)),
-        entries: [entry(2, 1)].to_vec(),
-        ..Record::default()
+        ..record(&[entry(2, 1)])
     };
     group.store(3, another).unwrap();
     assert_eq!(rule(group.store(3, record(&[entry(1, 2)]))), "log matching");
