@@ -346,6 +346,7 @@ impl Log {
             .back()
             .map_or(self.start.term, |first| first.term);
         self.last = LogId { term, index };
+        self.evict();
     }
 
     /// Drops everything up to `start`, which matches this log.
@@ -374,6 +375,7 @@ impl Log {
         }
         self.start = start;
         self.cover(start.index);
+        self.evict();
     }
 
     /// Drops everything: the log begins anew behind `start`, whose snapshot is durable.
@@ -486,7 +488,7 @@ impl Log {
         let mut last = self.evicted_to();
         for run in &self.runs {
             assert_eq!(run.first(), last.next(), "the cache has no gap");
-            assert!(!run.entries.is_empty() && run.entries.is_sound());
+            assert!(run.entries.is_sound(), "no run has a gap");
             last = run.last();
         }
         assert_eq!(last.next(), self.open_from(), "the cache is a suffix");

@@ -41,6 +41,11 @@ impl Members {
         self.own
     }
 
+    pub(crate) fn has(&self, id: NodeId) -> bool {
+        self.ids.binary_search(&id).is_ok()
+    }
+
+    /// By their places.
     pub(crate) fn ids(&self) -> &[NodeId] {
         &self.ids
     }

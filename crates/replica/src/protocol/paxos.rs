@@ -291,7 +291,7 @@ fn output(output: paxos::Output) -> Output<Paxos> {
     match output {
         paxos::Output::Persist(write) => Output::Persist(write),
         paxos::Output::Send(envelope) => Output::Send(NodeId(envelope.to.0), envelope.message),
-        paxos::Output::Apply(chosen) => Output::Apply(committed(chosen)),
+        paxos::Output::Apply(chosen) => Output::Apply(vec![committed(chosen)]),
         paxos::Output::Fetch(fetch) => Output::Fetch(fetch),
         paxos::Output::Read { id, slot } => Output::Read {
             id: ReadId(id.0),
