@@ -82,7 +82,7 @@ impl Follower {
         // The acknowledgement is of what this append matched. Behind it our log may hold entries of
         // another leader, which a longer answer would claim to be this one's.
         let last = entries.last().map_or(prev.index, |entry| entry.id.index);
-        if let Err(step) = self.append_new(common, &entries) {
+        if let Err(step) = self.append_new(common, entries) {
             return step;
         }
         self.matched = self.matched.max(last);
@@ -96,7 +96,7 @@ impl Follower {
     ///
     /// Nothing is changed if an entry differs from a committed one, or from what this same leader
     /// has sent before.
-    fn append_new(&self, common: &mut Common, entries: &Entries) -> Result<(), Step> {
+    fn append_new(&self, common: &mut Common, entries: Entries) -> Result<(), Step> {
         let (start, end, log) = (common.log.start(), common.log.last(), &common.log);
         let differs = |entry: &Entry| entry.id.index >= start.index && !log.matches(entry.id);
         // Mostly they stand right behind the end.

@@ -5,7 +5,8 @@ use core::mem::take;
 use synod_durable::{Durable, Few};
 
 use crate::entries::fitting;
-use crate::{Config, Entries, Entry, Fetch, Index, LogId, Own, Record, Term};
+use crate::output::Head;
+use crate::{Config, Entries, Entry, Fetch, Index, LogId, NodeId, Own, Record, Term};
 
 /// What the core keeps of the log: a bounded cache of the tail, and of the rest the positions at
 /// which a term begins. It never reads storage.
@@ -267,9 +268,14 @@ impl Log {
 
     /// Adds a run at the end without its first entries, which are there already. They follow each
     /// other.
-    pub(crate) fn append(&mut self, run: &Entries, known: usize) {
+    pub(crate) fn append(&mut self, run: Entries, known: usize) {
         self.seal();
-        let entries = run.part(known..run.len());
+        let bytes = run.bytes();
+        let entries = if known == 0 {
+            run
+        } else {
+            run.part(known..run.len())
+        };
         let (first, last) = (entries[0].id, entries[entries.len() - 1].id);
         if first.term == last.term {
             self.move_end(first);
@@ -277,7 +283,6 @@ impl Log {
         } else {
             entries.iter().for_each(|entry| self.move_end(entry.id));
         }
-        let bytes = run.bytes();
         self.cache_bytes = self.cache_bytes.saturating_add(bytes);
         self.runs.push_back(Run { entries, bytes });
     }
@@ -396,24 +401,24 @@ impl Log {
             || self.start_written < self.start.index
     }
 
-    /// Moves what is not yet written into a record; it is in flight from now on.
-    pub(crate) fn write(&mut self) -> Record {
+    /// Moves what is not yet written into a record, with the vote if that is new; it is in flight from
+    /// now on.
+    pub(crate) fn write(&mut self, vote: Option<(Term, Option<NodeId>)>) -> Record {
         self.seal();
         let mut entries = Few::default();
         let (from, to) = (self.written.next(), self.last.index);
         for run in self.runs.range(self.run_with(from)..) {
             entries.push(run.within(from, to));
         }
-        let record = Record {
-            vote: None,
+        let head = Head {
+            vote,
             truncate_from: self.truncate.take(),
-            entries,
             start: (self.start_written < self.start.index).then_some(self.start),
         };
         self.written = self.last.index;
         self.start_written = self.start.index;
         self.writing = Some(self.written);
-        record
+        Record::new(head, entries)
     }
 
     /// The write in flight is durable.

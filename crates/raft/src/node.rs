@@ -12,8 +12,8 @@ use crate::pace::Pace;
 use crate::quorum::Members;
 use crate::{
     Binding, Config, Counters, DiskHealth, Echo, Entries, Entry, Envelope, Fetch, FetchError,
-    Index, Instant, LogId, Membership, Message, NodeId, Output, Own, ReadId, Receipt, Record,
-    Refusal, Replicate, Snapshot, StepDown, Stop, Term, Write,
+    Index, Instant, LogId, Membership, Message, NodeId, Output, Own, ReadId, Receipt, Refusal,
+    Replicate, Snapshot, StepDown, Stop, Term, Write,
 };
 
 /// What a node knows in every role: it stays when the role ends. A method of a role takes this and
@@ -238,10 +238,7 @@ impl Common {
             return None;
         }
         let log = &mut self.log;
-        let write = self.outbox.write(|| Record {
-            vote: is_news.then_some(vote),
-            ..log.write()
-        })?;
+        let write = self.outbox.write(|| log.write(is_news.then_some(vote)))?;
         self.vote_written = vote;
         Some(write)
     }

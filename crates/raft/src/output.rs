@@ -80,6 +80,15 @@ pub enum Output {
 /// whoever appended them first, to a log that ends before, would lose them with that log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
+    /// Boxed, because most records have none, and records are moved.
+    head: Option<Box<Head>>,
+    /// Entries to append, ascending and contiguous; behind the start if that is given too.
+    pub(crate) entries: Few<Entries>,
+}
+
+/// What a record changes but for the entries that it appends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Head {
     /// Term and vote.
     pub(crate) vote: Option<(Term, Option<NodeId>)>,
     /// Entries at this index and behind it are gone.
@@ -87,8 +96,6 @@ pub struct Record {
     /// The log begins after this position: compaction and install alike. Its snapshot is durable
     /// already.
     pub(crate) start: Option<LogId>,
-    /// Entries to append, ascending and contiguous; behind `start` if that is given too.
-    pub(crate) entries: Few<Entries>,
 }
 
 /// One change of what is stored, see [`Record::ops`].
@@ -107,11 +114,21 @@ pub enum Op<'a> {
 }
 
 impl Record {
+    pub(crate) fn new(head: Head, entries: Few<Entries>) -> Self {
+        let head = (head != Head::default()).then(|| Box::new(head));
+        Self { head, entries }
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        self.head.as_deref().copied().unwrap_or_default()
+    }
+
     /// What to store, in the order in which it is stored and replayed.
     pub fn ops(&self) -> impl Iterator<Item = Op<'_>> {
-        let vote = self.vote.map(|(term, vote)| Op::Vote(term, vote));
-        let truncate = self.truncate_from.map(Op::Truncate);
-        let start = self.start.map(Op::Start);
+        let head = self.head();
+        let vote = head.vote.map(|(term, vote)| Op::Vote(term, vote));
+        let truncate = head.truncate_from.map(Op::Truncate);
+        let start = head.start.map(Op::Start);
         let head = vote.into_iter().chain(truncate).chain(start);
         head.chain(self.entries.iter().map(Op::Append))
     }
@@ -120,10 +137,7 @@ impl Record {
     /// driver may skip its disk, if everything it stored for this node before is durable.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.vote.is_none()
-            && self.truncate_from.is_none()
-            && self.entries.is_empty()
-            && self.start.is_none()
+        self.head.is_none() && self.entries.is_empty()
     }
 }
 
@@ -153,10 +167,11 @@ impl synod_durable::Record for Record {
 
     fn own(&self) -> Own {
         let last = self.entries.last().and_then(|run| run.last());
+        let head = self.head();
         Own {
-            vote: self.vote,
+            vote: head.vote,
             last: last.map_or(Index(0), |entry| entry.id.index),
-            start: self.start.map(|start| start.index),
+            start: head.start.map(|start| start.index),
         }
     }
 }

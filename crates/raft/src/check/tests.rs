@@ -1,6 +1,7 @@
 use super::*;
 use crate::follower::Follower;
 use crate::outbox::Outbox;
+use crate::output::Head;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{
@@ -42,10 +43,11 @@ fn write(record: Record) -> Write {
 
 fn record(entries: &[Entry]) -> Record {
     let run = Entries::from(entries.to_vec());
-    Record {
-        entries: Few::from(vec![run]),
-        ..Record::default()
-    }
+    Record::new(Head::default(), Few::from(vec![run]))
+}
+
+fn head(head: Head) -> Record {
+    Record::new(head, Few::default())
 }
 
 fn snapshot(last: LogId) -> Snapshot {
@@ -137,9 +139,8 @@ impl Group {
         let disk = self.disks.get_mut(&id).unwrap();
         let Ok((messages, receipt)) = write.persist(|record| {
             disk.retain(|entry| {
-                record
-                    .truncate_from
-                    .is_none_or(|from| entry.id.index < from)
+                let head = record.head();
+                head.truncate_from.is_none_or(|from| entry.id.index < from)
             });
             disk.extend(record.entries.iter().flatten().cloned());
             Ok::<_, Infallible>(())

@@ -86,7 +86,7 @@ impl Model {
     }
 
     fn write(&mut self, log: &mut Log) {
-        if let Some(write) = self.outbox.write(|| log.write()) {
+        if let Some(write) = self.outbox.write(|| log.write(None)) {
             self.in_flight = Some(write);
         }
     }
@@ -100,13 +100,13 @@ impl Model {
     }
 
     fn store(&mut self, record: Record) {
-        if let Some(from) = record.truncate_from {
+        if let Some(from) = record.head().truncate_from {
             self.disk.split_off(&from.0);
         }
         let entries = record.entries.iter().flatten().cloned();
         self.disk
             .extend(entries.map(|entry| (entry.id.index.0, entry)));
-        if let Some(start) = record.start {
+        if let Some(start) = record.head().start {
             self.disk = self.disk.split_off(&(start.index.0 + 1));
             self.disk_start = start.index;
         }
@@ -170,7 +170,7 @@ fn play(ops: Vec<Op>, cache_bytes_max: usize) {
                     .entries
                     .extend(new.iter().map(|entry| (entry.id.index.0, entry.clone())));
                 let skip = known.len();
-                log.append(&known.into_iter().chain(new).collect(), skip);
+                log.append(known.into_iter().chain(new).collect(), skip);
             }
             Op::Slice(back) => {
                 let from = Index(last.index.0.saturating_sub(back).max(first));
@@ -295,7 +295,7 @@ fn a_run_is_shared() {
     let Slice::Cached(sent) = log.slice(Index(1), 1000, 9) else {
         panic!("all of it is cached");
     };
-    let written = log.write().entries;
+    let written = log.write(None).entries;
     assert_eq!(sent.len(), 4, "as one message: a copy of two runs");
     let lens: Vec<_> = written.iter().map(|run| run.len()).collect();
     assert_eq!(lens, [3, 1], "a run is as long as it may be");

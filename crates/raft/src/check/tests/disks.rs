@@ -33,10 +33,10 @@ fn unsayable() {
         assert_eq!(rule(group.say(node, lie.clone())), "unsayable", "{lie:?}");
     }
     // Followed after it went on.
-    let goes = Record {
+    let goes = head(Head {
         vote: Some((Term(2), None)),
-        ..Record::default()
-    };
+        ..Head::default()
+    });
     group.store(3, goes).unwrap();
     let echo = Echo::Heartbeat {
         term: Term(1),
@@ -122,10 +122,10 @@ fn recovery() {
     );
     // A log that begins where no snapshot is.
     let mut group = Group::led();
-    let cut = Record {
+    let cut = head(Head {
         start: Some(id(1, 1)),
-        ..Record::default()
-    };
+        ..Head::default()
+    });
     assert_eq!(rule(group.store(2, cut)), "recovery");
 }
 
