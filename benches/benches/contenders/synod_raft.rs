@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_benches::{Cell, Driver, Machine};
 use synod_raft::{
-    Config, Entry, Instant, Kind, LogId, Message, NodeId, Op, Output, Raft, Recovered, Role,
+    Config, Entries, Entry, Envelope, Instant, Kind, LogId, Message, NodeId, Op, Output, Raft, Recovered, Role,
 };
 
 use super::synod::{Core, elected};
@@ -18,7 +18,7 @@ pub(super) fn start(cell: Cell) -> Box<dyn Driver> {
 #[derive(Debug)]
 struct Node {
     raft: Raft,
-    log: Vec<Entry>,
+    log: Vec<Entries>,
     now: Instant,
 }
 
@@ -77,7 +77,7 @@ impl Core for Node {
                     let Ok((messages, receipt)) = write.persist(|record| {
                         for op in record.ops() {
                             match op {
-                                Op::Append(entry) => log.push(entry.clone()),
+                                Op::Append(run) => log.push(run.clone()),
                                 Op::Vote(..) => {}
                                 Op::Truncate(_) | Op::Start(_) => {
                                     unreachable!("there is one leader")
@@ -86,14 +86,16 @@ impl Core for Node {
                         }
                         Ok::<(), Infallible>(())
                     });
-                    for envelope in messages {
-                        send(at(envelope.to), envelope.message);
+                    for Envelope { to, message } in messages {
+                        send(at(to), Message::Binding(message));
                     }
                     self.raft.handle_persisted(self.now, receipt);
                 }
                 Output::Send(envelope) => send(at(envelope.to), envelope.message),
-                Output::Apply(entry) if entry.kind == Kind::Command => machine.apply(&entry.body),
-                Output::Apply(_) => {}
+                Output::Apply(run) => {
+                    let commands = run.iter().filter(|entry| entry.kind == Kind::Command);
+                    commands.for_each(|entry| machine.apply(&entry.body));
+                }
                 Output::Fetch(_)
                 | Output::Read { .. }
                 | Output::PullSnapshot { .. }
@@ -105,7 +107,7 @@ impl Core for Node {
     }
 
     fn stored(&self) -> u64 {
-        self.log.len() as u64
+        self.log.iter().map(|run| run.len() as u64).sum()
     }
 }
 
