@@ -27,16 +27,17 @@ impl Paxos {
             count(&mut common.counters.strangers);
             return;
         }
-        if !is_ballot(common, message.ballot()) {
+        let ballot = message.ballot();
+        if !is_ballot(common, from, ballot) {
             count(&mut common.counters.malformed);
             return;
         }
         // From what is durable: whoever would climb must wait for a write each time.
-        if message.ballot().is_leap_from(common.promise_persisted) {
+        if ballot.is_leap_from(common.promise_persisted) {
             count(&mut common.counters.leaps);
             return;
         }
-        common.heard = common.heard.max(message.ballot());
+        common.heard = common.heard.max(ballot);
         match message {
             Message::Replicate(message) => self.deliver_replicate(now, from, message),
             Message::Binding(message) => self.deliver_binding(now, from, message),
@@ -56,7 +57,7 @@ impl Paxos {
                 values,
                 chosen,
                 ..
-            } => follower.handle_accept(common, first, &values, chosen),
+            } => follower.handle_accept(common, first, values, chosen),
             Replicate::Heartbeat {
                 round,
                 chosen,
@@ -316,10 +317,13 @@ impl Paxos {
     }
 }
 
-/// Whether a message could carry it: one that somebody here could issue, or none at all.
-fn is_ballot(common: &Common, ballot: Ballot) -> bool {
-    let is_issued = ballot.round > 0
-        && ballot.round <= Ballot::ROUND_MAX
-        && common.config.quorums.contains(ballot.node);
+/// Whether a message of the acceptor `from` could carry it: one that somebody here could issue, or none
+/// at all.
+fn is_ballot(common: &Common, from: NodeId, ballot: Ballot) -> bool {
+    let is_known = || {
+        let node = ballot.node;
+        node == from || node == common.config.id || common.config.quorums.contains(node)
+    };
+    let is_issued = ballot.round > 0 && ballot.round <= Ballot::ROUND_MAX && is_known();
     is_issued || ballot == Ballot::ZERO
 }

@@ -60,6 +60,19 @@ impl Entries {
         }
     }
 
+    /// How many they are, without a look at them.
+    #[must_use]
+    #[inline]
+    pub fn len(&self) -> usize {
+        (self.to - self.from) as usize
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Some of them, by their places in this run; they are not copied.
     ///
     /// # Panics

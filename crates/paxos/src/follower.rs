@@ -57,10 +57,10 @@ impl Follower {
         &mut self,
         common: &mut Common,
         first: Slot,
-        values: &Entries,
+        values: Entries,
         chosen: Slot,
     ) -> Step {
-        let Some(last) = common.last_of(first, values) else {
+        let Some(last) = common.last_of(first, &values) else {
             count(&mut common.counters.malformed);
             return Step::Stay;
         };
@@ -68,7 +68,7 @@ impl Follower {
             count(&mut common.counters.too_far_ahead);
             return Step::Stay;
         }
-        if let Err(step) = Self::check_values(common, first, values) {
+        if let Err(step) = Self::check_values(common, first, &values) {
             return step;
         }
         let leader = common.promised.node;

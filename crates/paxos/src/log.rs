@@ -5,6 +5,8 @@ use core::mem::take;
 use synod_durable::Few;
 
 use crate::entries::fitting;
+#[cfg(any(test, feature = "check"))]
+use crate::slot::votes;
 use crate::{Ballot, Chosen, Config, Entries, Fetch, Position, Record, Slot, Value, Vote, Votes};
 
 /// What the core keeps of an acceptor's votes: all of those above the chosen prefix, and of the
@@ -185,7 +187,7 @@ impl Log {
     pub(crate) fn votes_from(&self, slot: Slot) -> impl Iterator<Item = Vote<&Value>> {
         let (Ok(at) | Err(at)) = self.find(slot);
         let runs = self.runs.range(at..).flat_map(|run| run.votes.iter());
-        let open = Vote::all_from(self.open.first, self.open.ballot, &self.open.values);
+        let open = votes(self.open.first, self.open.ballot, &self.open.values);
         runs.chain(open).filter(move |vote| vote.slot >= slot)
     }
 
@@ -236,10 +238,14 @@ impl Log {
     }
 
     /// What is in the open tail can be given to somebody now.
+    #[inline]
     fn seal(&mut self) {
-        if self.open.values.is_empty() {
-            return;
+        if !self.open.values.is_empty() {
+            self.seal_open();
         }
+    }
+
+    fn seal_open(&mut self) {
         let bytes = take(&mut self.open.bytes);
         let votes = Votes {
             ballot: self.open.ballot,
@@ -264,13 +270,22 @@ impl Log {
     ///
     /// What lies behind is moved once for all that goes between, and not once a vote: with
     /// [`Slot::AHEAD_MAX`] votes that come out of order the node would be busy for seconds.
-    pub(crate) fn accept(&mut self, ballot: Ballot, first: Slot, values: &Entries) {
+    #[inline]
+    pub(crate) fn accept(&mut self, ballot: Ballot, first: Slot, values: Entries) {
         self.seal();
         let new = Votes {
             ballot,
             first,
-            values: values.clone(),
+            values,
         };
+        if first > self.last() {
+            return self.put(Some(new));
+        }
+        self.put_between(new);
+    }
+
+    fn put_between(&mut self, new: Votes) {
+        let Votes { ballot, first, .. } = new;
         let (from, last) = (first.max(self.chosen.next()), new.last());
         if from > last {
             return;
@@ -545,13 +560,16 @@ impl Log {
     }
 
     /// Where the run with that slot is, or where it would be. Mostly it is the last.
+    #[inline]
     fn find(&self, slot: Slot) -> Result<usize, usize> {
-        let len = self.runs.len();
         match self.runs.back() {
-            Some(run) if run.votes.last() < slot => return Err(len),
-            Some(run) if run.votes.first <= slot => return Ok(len - 1),
-            _ => {}
+            Some(run) if slot < run.votes.first => self.search(slot),
+            Some(run) if slot <= run.votes.last() => Ok(self.runs.len() - 1),
+            _ => Err(self.runs.len()),
         }
+    }
+
+    fn search(&self, slot: Slot) -> Result<usize, usize> {
         let at = self.runs.partition_point(|run| run.votes.last() < slot);
         match self.runs.get(at) {
             Some(run) if run.votes.first <= slot => Ok(at),

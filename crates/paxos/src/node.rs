@@ -142,7 +142,7 @@ impl Common {
     }
 
     /// Votes, in the promised ballot, for what has no vote in it yet.
-    pub(crate) fn accept(&mut self, first: Slot, values: &Entries) {
+    pub(crate) fn accept(&mut self, first: Slot, values: Entries) {
         self.log.accept(self.promised, first, values);
         self.due.set(Task::Write);
     }

@@ -151,22 +151,6 @@ impl Vote {
     }
 }
 
-impl<V> Vote<V> {
-    /// In `ballot`, for values that follow each other.
-    pub(crate) fn all_from(
-        first: Slot,
-        ballot: Ballot,
-        values: impl IntoIterator<Item = V>,
-    ) -> impl Iterator<Item = Self> {
-        let vote = move |(slot, value)| Self {
-            slot,
-            ballot,
-            value,
-        };
-        (first.0..).map(Slot).zip(values).map(vote)
-    }
-}
-
 /// Votes in one ballot for slots that follow each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Votes {
@@ -188,13 +172,7 @@ impl Votes {
 
     /// Each vote.
     pub fn iter(&self) -> impl Iterator<Item = Vote<&Value>> + Clone {
-        let ballot = self.ballot;
-        let slots = (self.first.0..).map(Slot);
-        slots.zip(&self.values).map(move |(slot, value)| Vote {
-            slot,
-            ballot,
-            value,
-        })
+        votes(self.first, self.ballot, &self.values)
     }
 
     /// The one for a slot.
@@ -209,6 +187,7 @@ impl Votes {
     }
 
     /// Bytes of those from `from` to `to`.
+    #[inline]
     pub(crate) fn bytes(&self, from: Slot, to: Slot) -> usize {
         if from <= self.first && self.last() <= to {
             return self.values.bytes();
@@ -258,7 +237,22 @@ impl Chosen {
     }
 }
 
+/// Votes in `ballot` for values that follow each other.
+pub(crate) fn votes(
+    first: Slot,
+    ballot: Ballot,
+    values: &[Value],
+) -> impl Iterator<Item = Vote<&Value>> + Clone {
+    let slots = (first.0..).map(Slot);
+    slots.zip(values).map(move |(slot, value)| Vote {
+        slot,
+        ballot,
+        value,
+    })
+}
+
+#[inline]
 fn last(first: Slot, values: &Entries) -> Slot {
-    let count = values.len() as u64;
-    Slot(first.0.saturating_add(count).saturating_sub(1))
+    let more = (values.len() as u64).saturating_sub(1);
+    Slot(first.0.saturating_add(more))
 }

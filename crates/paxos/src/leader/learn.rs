@@ -74,7 +74,7 @@ impl Leader {
         let news: Vec<usize> = (0..values.len()).filter(is_news).collect();
         for places in news.chunk_by(|at, next| at + 1 == *next) {
             let (from, to) = (places[0], places[places.len() - 1]);
-            common.accept(Slot(first.0 + from as u64), &values.part(from..to + 1));
+            common.accept(Slot(first.0 + from as u64), values.part(from..to + 1));
         }
         common.choose_to(last);
         self.learned(common, now);

@@ -39,8 +39,8 @@ impl Leader {
             };
             let run: Entries = core::iter::from_fn(|| values.next_if(&mut fits)).collect();
             let first = self.tallies.next();
-            common.accept(first, &run);
             self.tallies.push(Slot(first.0 + run.len() as u64 - 1));
+            common.accept(first, run);
         }
         self.replicate_to_all(common);
     }

@@ -51,7 +51,7 @@ fn config(cache_bytes_max: usize) -> Config {
 fn cast(log: &mut Log, slots: RangeInclusive<u64>, round: u64) {
     let first = Slot(*slots.start());
     let values: Entries = slots.map(|slot| vote(slot, round).value).collect();
-    log.accept(ballot(round), first, &values);
+    log.accept(ballot(round), first, values);
     log.check();
 }
 

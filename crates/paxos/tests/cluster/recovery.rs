@@ -169,7 +169,7 @@ fn a_restarted_node_applies_what_it_knows() {
     let mut applied = Vec::new();
     while let Some(output) = paxos.poll_output() {
         if let Output::Apply(chosen) = output {
-            applied.push(chosen.slot.0);
+            applied.extend(chosen.iter().map(|(at, _)| at.slot.0));
         }
     }
     assert_eq!(applied, [1, 2]);

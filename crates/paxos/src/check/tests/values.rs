@@ -36,7 +36,7 @@ fn agreement() {
     let held = group.step(3, |paxos| {
         let other = value(ballot(1, 1), "other");
         let values = vec![other].into();
-        paxos.common.accept(Slot(1), &values);
+        paxos.common.accept(Slot(1), values);
         paxos.common.choose_to(Slot(1));
     });
     assert!(matches!(held, Err(Violation::NotTheChosen { .. })));
