@@ -27,17 +27,16 @@ impl Paxos {
             count(&mut common.counters.strangers);
             return;
         }
-        let ballot = message.ballot();
-        if !is_ballot(common, from, ballot) {
+        if !is_ballot(common, from, message.ballot()) {
             count(&mut common.counters.malformed);
             return;
         }
         // From what is durable: whoever would climb must wait for a write each time.
-        if ballot.is_leap_from(common.promise_persisted) {
+        if message.ballot().is_leap_from(common.promise_persisted) {
             count(&mut common.counters.leaps);
             return;
         }
-        common.heard = common.heard.max(ballot);
+        common.heard = common.heard.max(message.ballot());
         match message {
             Message::Replicate(message) => self.deliver_replicate(now, from, message),
             Message::Binding(message) => self.deliver_binding(now, from, message),
