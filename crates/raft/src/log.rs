@@ -45,7 +45,9 @@ pub(crate) struct Log {
     open: Vec<Entry>,
     open_bytes: usize,
     cache_bytes: usize,
-    bounds: Bounds,
+    cache_bytes_max: usize,
+    run_bytes_max: usize,
+    run_entries_max: usize,
     written: Index,
     persisted: Index,
     truncate: Option<Index>,
@@ -62,13 +64,6 @@ struct Run {
     entries: Entries,
     /// What they keep in memory: more than their own bytes if some were cut off.
     bytes: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Bounds {
-    cache_bytes_max: usize,
-    run_bytes_max: usize,
-    run_entries_max: usize,
 }
 
 /// What the log has for a range that begins at an index.
@@ -117,11 +112,9 @@ impl Log {
             open: Vec::new(),
             open_bytes: 0,
             cache_bytes: 0,
-            bounds: Bounds {
-                cache_bytes_max: config.cache_bytes_max,
-                run_bytes_max: config.append_bytes_max,
-                run_entries_max: config.append_entries_max,
-            },
+            cache_bytes_max: config.cache_bytes_max,
+            run_bytes_max: config.append_bytes_max,
+            run_entries_max: config.append_entries_max,
             written: start.index,
             persisted: start.index,
             truncate: None,
@@ -255,8 +248,8 @@ impl Log {
     /// Adds an entry at the end, to the open tail.
     pub(crate) fn push(&mut self, entry: Entry) {
         let bytes = entry.size();
-        let is_full = self.open_bytes.saturating_add(bytes) > self.bounds.run_bytes_max
-            || self.open.len() >= self.bounds.run_entries_max;
+        let is_full = self.open_bytes.saturating_add(bytes) > self.run_bytes_max
+            || self.open.len() >= self.run_entries_max;
         if is_full {
             self.seal();
         }
@@ -447,7 +440,7 @@ impl Log {
 
     /// Whole runs leave the cache.
     fn evict(&mut self) {
-        while self.cache_bytes > self.bounds.cache_bytes_max
+        while self.cache_bytes > self.cache_bytes_max
             && self
                 .runs
                 .front()
