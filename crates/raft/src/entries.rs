@@ -68,6 +68,17 @@ impl Entries {
         }
     }
 
+    /// How many there are.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "it reads as a slice, which has that"
+    )]
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        (self.to - self.from) as usize
+    }
+
     /// Some of them, by their places in this run; they are not copied.
     ///
     /// # Panics
@@ -139,6 +150,7 @@ fn is_sound(entries: &[Entry]) -> bool {
 impl Deref for Entries {
     type Target = [Entry];
 
+    #[inline]
     fn deref(&self) -> &[Entry] {
         match &self.shared {
             Some(shared) => &shared.entries[self.from as usize..self.to as usize],

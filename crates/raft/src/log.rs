@@ -8,6 +8,10 @@ use crate::entries::fitting;
 use crate::output::Head;
 use crate::{Config, Entries, Entry, Fetch, Index, LogId, NodeId, Own, Record, Term};
 
+mod run;
+
+use run::Run;
+
 /// What the core keeps of the log: a bounded cache of the tail, and of the rest the positions at
 /// which a term begins. It never reads storage.
 ///
@@ -45,7 +49,9 @@ pub(crate) struct Log {
     open: Vec<Entry>,
     open_bytes: usize,
     cache_bytes: usize,
-    bounds: Bounds,
+    cache_bytes_max: usize,
+    run_bytes_max: usize,
+    run_entries_max: usize,
     written: Index,
     persisted: Index,
     truncate: Option<Index>,
@@ -55,55 +61,12 @@ pub(crate) struct Log {
     writing: Option<Index>,
 }
 
-/// A run that the log holds.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Run {
-    /// At least one.
-    entries: Entries,
-    /// What they keep in memory: more than their own bytes if some were cut off.
-    bytes: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Bounds {
-    cache_bytes_max: usize,
-    run_bytes_max: usize,
-    run_entries_max: usize,
-}
-
 /// What the log has for a range that begins at an index.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Slice {
     Cached(Entries),
     /// On disk up to this index.
     Evicted(Index),
-}
-
-impl Run {
-    fn first(&self) -> Index {
-        self.entries
-            .first()
-            .map_or(Index(0), |entry| entry.id.index)
-    }
-
-    fn last(&self) -> Index {
-        self.entries.last().map_or(Index(0), |entry| entry.id.index)
-    }
-
-    /// The place of an index, which is not before this run.
-    fn place(&self, index: Index) -> usize {
-        let place = usize::try_from(index.0 - self.first().0);
-        place.map_or(self.entries.len(), |at| at.min(self.entries.len()))
-    }
-
-    /// Its entries from `from` to `to`.
-    fn within(&self, from: Index, to: Index) -> Entries {
-        if from <= self.first() && self.last() <= to {
-            return self.entries.clone();
-        }
-        let from = self.place(from.max(self.first()));
-        self.entries.part(from..self.place(to.next()).max(from))
-    }
 }
 
 impl Log {
@@ -117,11 +80,9 @@ impl Log {
             open: Vec::new(),
             open_bytes: 0,
             cache_bytes: 0,
-            bounds: Bounds {
-                cache_bytes_max: config.cache_bytes_max,
-                run_bytes_max: config.append_bytes_max,
-                run_entries_max: config.append_entries_max,
-            },
+            cache_bytes_max: config.cache_bytes_max,
+            run_bytes_max: config.append_bytes_max,
+            run_entries_max: config.append_entries_max,
             written: start.index,
             persisted: start.index,
             truncate: None,
@@ -166,8 +127,13 @@ impl Log {
         if index < self.start.index || index > self.last.index {
             return None;
         }
-        let behind = self.terms.partition_point(|first| first.index <= index);
-        Some(self.terms[behind - 1].term)
+        match self.terms.back() {
+            Some(first) if first.index <= index => Some(first.term),
+            _ => {
+                let behind = self.terms.partition_point(|first| first.index <= index);
+                Some(self.terms[behind - 1].term)
+            }
+        }
     }
 
     /// Log Matching (§5.3): if so, everything up to `id` is the same as in the log it comes from.
@@ -237,13 +203,13 @@ impl Log {
     /// What one run has of the entries from `from` to `to`, if it is in the cache.
     pub(crate) fn cached_run(&self, from: Index, to: Index) -> Option<Entries> {
         let run = self.runs.get(self.run_with(from))?;
-        (run.first() <= from).then(|| run.within(from, to))
+        (run.first <= from).then(|| run.within(from, to))
     }
 
     #[cfg(any(test, feature = "check"))]
     pub(crate) fn cached(&self, index: Index) -> Option<&Entry> {
         match self.runs.get(self.run_with(index)) {
-            Some(run) if run.first() > index => None,
+            Some(run) if run.first > index => None,
             Some(run) => run.entries.get(run.place(index)),
             None => {
                 let place = index.0.checked_sub(self.open_from().0)?;
@@ -255,8 +221,8 @@ impl Log {
     /// Adds an entry at the end, to the open tail.
     pub(crate) fn push(&mut self, entry: Entry) {
         let bytes = entry.size();
-        let is_full = self.open_bytes.saturating_add(bytes) > self.bounds.run_bytes_max
-            || self.open.len() >= self.bounds.run_entries_max;
+        let is_full = self.open_bytes.saturating_add(bytes) > self.run_bytes_max
+            || self.open.len() >= self.run_entries_max;
         if is_full {
             self.seal();
         }
@@ -284,7 +250,7 @@ impl Log {
             entries.iter().for_each(|entry| self.move_end(entry.id));
         }
         self.cache_bytes = self.cache_bytes.saturating_add(bytes);
-        self.runs.push_back(Run { entries, bytes });
+        self.runs.push_back(Run::new(first.index, entries, bytes));
     }
 
     fn move_end(&mut self, id: LogId) {
@@ -302,13 +268,13 @@ impl Log {
     }
 
     /// What is in the open tail can be given to somebody now.
+    #[inline]
     fn seal(&mut self) {
-        if self.open.is_empty() {
-            return;
+        if !self.open.is_empty() {
+            let (first, bytes) = (self.open_from(), take(&mut self.open_bytes));
+            let entries = Entries::seal(&mut self.open, bytes);
+            self.runs.push_back(Run::new(first, entries, bytes));
         }
-        let bytes = take(&mut self.open_bytes);
-        let entries = Entries::seal(&mut self.open, bytes);
-        self.runs.push_back(Run { entries, bytes });
     }
 
     /// An entry that storage holds already, while a node starts.
@@ -336,7 +302,7 @@ impl Log {
         }
         self.seal();
         let index = from.prev();
-        while self.runs.back().is_some_and(|run| run.first() >= from) {
+        while self.runs.back().is_some_and(|run| run.first >= from) {
             self.forget_bytes(|runs| runs.pop_back());
         }
         if let Some(run) = self.runs.back_mut() {
@@ -368,6 +334,7 @@ impl Log {
         let next = start.index.next();
         if let Some(run) = self.runs.front_mut() {
             run.entries = run.within(next, Index(u64::MAX));
+            run.first = run.first.max(next);
         }
         while self.terms.get(1).is_some_and(|first| first.index <= next) {
             self.terms.pop_front();
@@ -447,7 +414,7 @@ impl Log {
 
     /// Whole runs leave the cache.
     fn evict(&mut self) {
-        while self.cache_bytes > self.bounds.cache_bytes_max
+        while self.cache_bytes > self.cache_bytes_max
             && self
                 .runs
                 .front()
@@ -464,14 +431,14 @@ impl Log {
     /// The place of the run with that index, or of the first behind it. Mostly it is asked for the last.
     fn run_with(&self, index: Index) -> usize {
         match self.runs.back() {
-            Some(run) if run.first() <= index && index <= run.last() => self.runs.len() - 1,
+            Some(run) if run.first <= index && index <= run.last() => self.runs.len() - 1,
             _ => self.runs.partition_point(|run| run.last() < index),
         }
     }
 
     /// The last index that is on disk and not in the cache.
     pub(crate) fn evicted_to(&self) -> Index {
-        let first = self.runs.front().map_or(self.open_from(), Run::first);
+        let first = self.runs.front().map_or(self.open_from(), |run| run.first);
         first.prev()
     }
 
@@ -492,7 +459,7 @@ impl Log {
         );
         let mut last = self.evicted_to();
         for run in &self.runs {
-            assert_eq!(run.first(), last.next(), "the cache has no gap");
+            assert_eq!(run.first, last.next(), "the cache has no gap");
             assert!(run.entries.is_sound(), "no run has a gap");
             last = run.last();
         }

@@ -254,7 +254,14 @@ impl Raft {
     /// The one place where a role changes. What the old one knew is gone, but for what is named
     /// here; what was promised to others is no role's. A new role may have to change at once: alone
     /// in its group, a node needs nobody's answer.
-    pub(crate) fn change_role(&mut self, now: Instant, mut step: Step) {
+    #[inline]
+    pub(crate) fn change_role(&mut self, now: Instant, step: Step) {
+        if step != Step::Stay {
+            self.enter_role(now, step);
+        }
+    }
+
+    fn enter_role(&mut self, now: Instant, mut step: Step) {
         loop {
             let common = &mut self.common;
             step = match step {
