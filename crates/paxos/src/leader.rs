@@ -30,7 +30,9 @@ mod step_down;
 pub(crate) struct Leader {
     /// By place; that of this node is not used.
     peers: Vec<Progress>,
-    /// Peers that may be sent something.
+    /// All of them.
+    others: AcceptorSet,
+    /// Those that may be sent something.
     lacking: AcceptorSet,
     /// Those that have said that their disk is full, and those that have said it is not.
     full: AcceptorSet,
@@ -92,6 +94,7 @@ impl Leader {
         }
         let timeout = common.config.election_timeout_max;
         let mut leader = Self {
+            others: quorums.all_where(|place| place != common.own),
             peers,
             lacking: AcceptorSet::default(),
             full: AcceptorSet::default(),

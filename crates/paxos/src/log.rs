@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::mem::take;
 
@@ -335,7 +336,8 @@ impl Log {
         self.mark(Durability::Unwritten, Durability::Writing, |run| {
             votes.push(run.clone());
         });
-        let start = (self.start_written < self.start.slot).then_some(self.start);
+        let begins = self.start_written < self.start.slot;
+        let start = begins.then(|| Box::new(self.start));
         self.start_written = self.start.slot;
         self.start_writing = self.start.slot;
         Record {

@@ -97,7 +97,7 @@ pub struct Record {
     pub(crate) state: Option<State>,
     /// The log begins after this position: votes up to it are gone, those behind it stay. Its
     /// snapshot is durable already.
-    pub(crate) start: Option<Position>,
+    pub(crate) start: Option<Box<Position>>,
     /// Votes, ascending by slot, perhaps with gaps; behind `start` if that is given too. Each
     /// replaces the vote for its slot.
     pub(crate) votes: Few<Votes>,
@@ -126,7 +126,7 @@ impl Record {
         });
         let whole = self.state.filter(|_| self.state != held_back);
         let head = held_back.map(Op::State).into_iter();
-        head.chain(self.start.map(Op::Start))
+        head.chain(self.start.as_deref().copied().map(Op::Start))
             .chain(self.votes.iter().map(Op::Votes))
             .chain(whole.map(Op::State))
     }

@@ -175,7 +175,7 @@ impl Change {
         Self {
             state: record.state,
             votes: votes.map(held).collect(),
-            start: record.start,
+            start: record.start.as_deref().copied(),
         }
     }
 

@@ -98,7 +98,7 @@ impl Disk {
         let votes = record.votes.iter().flat_map(Votes::iter);
         self.votes
             .extend(votes.map(|vote| (vote.slot, vote.cloned())));
-        if let Some(start) = record.start {
+        if let Some(start) = record.start.as_deref().copied() {
             self.start = start;
             self.votes = self.votes.split_off(&start.slot.next());
         }

@@ -14,7 +14,7 @@ use crate::{
 /// phase 2 in the leader's ballot; of a chosen value nothing else can be proposed (P2b).
 impl Leader {
     pub(super) fn replicate_to_all(&mut self, common: &mut Common) {
-        common.peers().for_each(|place| self.lacking.insert(place));
+        self.lacking = self.others;
         common.due.set(Task::Accept);
     }
 

@@ -233,7 +233,7 @@ fn votes_behind_a_start_stay() {
     );
     assert_eq!(slots(&log.page(Slot(1), 99, usize::MAX).0), [7]);
     assert_eq!(log.start_persisted(), Slot(0));
-    assert_eq!(log.write().start, Some(at(5)));
+    assert_eq!(log.write().start.as_deref(), Some(&at(5)));
     log.handle_persisted();
     assert_eq!(log.start_persisted(), Slot(5));
     log.check();

@@ -157,7 +157,7 @@ fn recovery() {
     }
     // A log that begins where no snapshot is.
     let mut group = Group::led();
-    let start = Some(snapshot(1, ballot(1, 1)).last);
+    let start = Some(Box::new(snapshot(1, ballot(1, 1)).last));
     let cut = Record {
         start,
         ..Record::default()
