@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Binding, Config, DiskHealth, Echo, Entries, Entry, Fetch, FetchError, Index, Instant, Kind, LogId,
-    Membership, Message, NodeId, Op, Output, Raft, ReadId, Record, Recovered, Replicate, Snapshot,
-    Term, Write,
+    Binding, Config, DiskHealth, Echo, Entries, Entry, Fetch, FetchError, Index, Instant, Kind,
+    LogId, Membership, Message, NodeId, Op, Output, Raft, ReadId, Record, Recovered, Replicate,
+    Snapshot, Term, Write,
 };
 
 use super::{INPUT_BYTES_MAX, OUTPUTS_MAX};
@@ -381,7 +381,7 @@ impl Victim {
             }),
             8 => Message::Replicate(Replicate::Snapshot {
                 term,
-                snapshot: self.snapshot(script),
+                snapshot: Box::new(self.snapshot(script)),
             }),
             9 => Message::Binding(Binding::RequestVote {
                 term,
