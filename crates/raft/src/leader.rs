@@ -292,6 +292,8 @@ impl Leader {
             });
         }
         common.begin_log_at(snapshot);
+        common.due.set(Task::Notice);
+        common.due.set(Task::Round);
         Step::Stay
     }
 
