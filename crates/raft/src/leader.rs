@@ -70,6 +70,7 @@ impl Leader {
             fetches: VecDeque::new(),
         };
         leader.append(common, Kind::Noop, Bytes::new());
+        leader.replicate_to_all(common);
         leader
     }
 
@@ -124,7 +125,10 @@ impl Leader {
         common.push(entry);
         let open_from = common.log.open_from();
         self.uncommitted.hold(id.index, bytes, open_from);
-        self.replicate_to_all(common);
+        // Who lacks the first entry of the open tail is known to lack something.
+        if open_from == id.index {
+            self.replicate_to_all(common);
+        }
         id
     }
 
@@ -288,6 +292,8 @@ impl Leader {
             });
         }
         common.begin_log_at(snapshot);
+        common.due.set(Task::Notice);
+        common.due.set(Task::Round);
         Step::Stay
     }
 

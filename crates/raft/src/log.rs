@@ -438,8 +438,8 @@ impl Log {
 
     /// The last index that is on disk and not in the cache.
     pub(crate) fn evicted_to(&self) -> Index {
-        let first = self.runs.front().map_or(self.open_from(), |run| run.first);
-        first.prev()
+        let first = self.runs.front().map(|run| run.first);
+        first.unwrap_or_else(|| self.open_from()).prev()
     }
 
     /// The invariants above, for debug builds and tests.

@@ -10,7 +10,7 @@ impl Raft {
     /// Give it all the inputs that there are, and then drain it. What was proposed by then goes to each
     /// peer in one message, to the disk in one write and to the machine in one piece. A driver that
     /// drains after each input is as safe: it pays for a message to each peer, a write and an
-    /// acknowledgement an entry, which is twenty times as much and more.
+    /// acknowledgement an entry, which is more than ten times as much.
     #[inline]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.poll_but(None)

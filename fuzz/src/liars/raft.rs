@@ -381,7 +381,7 @@ impl Victim {
             }),
             8 => Message::Replicate(Replicate::Snapshot {
                 term,
-                snapshot: self.snapshot(script),
+                snapshot: Box::new(self.snapshot(script)),
             }),
             9 => Message::Binding(Binding::RequestVote {
                 term,

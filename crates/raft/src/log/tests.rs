@@ -95,7 +95,10 @@ impl Model {
         let Some(write) = self.in_flight.take() else {
             return;
         };
-        let Ok((_, receipt)) = write.persist(|record| Ok::<_, Infallible>(self.store(record)));
+        let Ok((_, receipt)) = write.persist(|record| {
+            self.store(record);
+            Ok::<_, Infallible>(())
+        });
         log.handle_persisted(self.outbox.settle(receipt).unwrap());
     }
 

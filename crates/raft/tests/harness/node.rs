@@ -4,11 +4,9 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use synod_durable::Few;
 use synod_raft::{
-    Binding, Config, Entries, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId,
-    Op, Output, Raft, ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term,
-    Write,
+    Config, Entries, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Op, Output,
+    Raft, ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term, Write,
 };
 
 use super::watch::Watch;
@@ -301,7 +299,6 @@ impl Node {
         let Some((record, messages, receipt)) = self.store() else {
             return Vec::new();
         };
-        let messages: Vec<_> = messages.into_iter().map(Envelope::from).collect();
         watch.persisted(self.config.id);
         self.note(|| Deed::Stores(record));
         for envelope in &messages {
@@ -316,14 +313,15 @@ impl Node {
         drop(self.store());
     }
 
-    fn store(&mut self) -> Option<(Record, Few<Envelope<Binding>>, synod_raft::Receipt)> {
+    fn store(&mut self) -> Option<(Record, Vec<Envelope>, synod_raft::Receipt)> {
         let write = self.write.take()?;
         let stored = write.record().clone();
         let Ok((messages, receipt)) = write.persist(|record| {
             self.disk.store(&record);
             Ok::<(), Infallible>(())
         });
-        Some((stored, messages, receipt))
+        let messages = messages.into_iter().map(Envelope::from);
+        Some((stored, messages.collect(), receipt))
     }
 
     pub(crate) fn serve_fetch(&mut self, now: Instant) {
