@@ -22,7 +22,6 @@ fn main() {
     now_with_a_hypervisor(&mut turns);
     agreement(&mut turns);
     floor(&mut turns);
-    turns.finish();
 }
 
 /// The wall clock, taken to be right to a millisecond.

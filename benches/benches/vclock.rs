@@ -20,7 +20,6 @@ fn main() {
     join::<16>(&mut turns);
     join::<1000>(&mut turns);
     trees(&mut turns);
-    turns.finish();
 }
 
 /// Which entries of two vectors of the same actors differ.

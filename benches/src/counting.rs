@@ -24,14 +24,12 @@ impl Allocations {
         SO_FAR.get()
     }
 
-    /// Those that `work` makes.
-    pub fn of(work: impl FnOnce()) -> Self {
-        let before = Self::so_far();
-        work();
-        let after = Self::so_far();
+    /// Those that came after `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
         Self {
-            count: after.count - before.count,
-            bytes: after.bytes - before.bytes,
+            count: self.count - earlier.count,
+            bytes: self.bytes - earlier.bytes,
         }
     }
 }

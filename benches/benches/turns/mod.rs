@@ -1,17 +1,13 @@
 //! Contenders that take turns, so that what else the machine does falls on all of them alike.
 //!
-//! A turn is a sample of every contender, one after the other. Criterion's times are made of such
-//! samples; behind them stands a table of medians over all turns, in which each contender is set
-//! against the first one of the same turn. Where the two are close, the table has the instructions an
-//! event takes, which no other load can change; they are counted by Valgrind, in this same program
-//! started once more for that one contender.
+//! A turn is a sample of every contender, one after the other. What comes out is a table of medians over
+//! all turns, in which each contender is set against the first one of the same turn. Where the two are
+//! close, the table has the instructions an event takes, which no other load can change; they are counted
+//! by Valgrind, in this same program started once more for that one contender.
 
 use std::hint::black_box;
-use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, fmt, iter};
-
-use criterion::Criterion;
 
 /// One of a group: its name, and what runs so many events.
 pub(crate) struct Contender<'a> {
@@ -36,7 +32,8 @@ impl<'a> Contender<'a> {
 
 /// What is done with a group.
 pub(crate) enum Turns {
-    Measure(Box<Criterion>),
+    /// Those whose name has this in it.
+    Measure { only: String },
     /// Run so many events of one contender and nothing else, while somebody counts.
     Count {
         group: String,
@@ -58,17 +55,17 @@ impl Turns {
                 events: events.parse().expect("a number of events"),
             };
         }
-        let criterion = Criterion::default()
-            .warm_up_time(Duration::from_millis(500))
-            .measurement_time(Duration::from_secs(2))
-            .configure_from_args();
-        Self::Measure(Box::new(criterion))
+        // Cargo says `--bench` to every bench.
+        let only = arguments.into_iter().find(|it| !it.starts_with('-'));
+        Self::Measure {
+            only: only.unwrap_or_default(),
+        }
     }
 
     /// The first contender is what the others are compared with.
     pub(crate) fn group(&mut self, name: &str, mut contenders: Vec<Contender<'_>>) {
         match self {
-            Self::Measure(criterion) => measure(criterion, name, contenders),
+            Self::Measure { only } if name.contains(only.as_str()) => measure(name, contenders),
             Self::Count {
                 group,
                 contender,
@@ -77,55 +74,26 @@ impl Turns {
                 let asked = contenders.iter_mut().filter(|it| it.name == *contender);
                 asked.for_each(|it| (it.run)(*events));
             }
-            Self::Count { .. } => {}
-        }
-    }
-
-    pub(crate) fn finish(self) {
-        if let Self::Measure(criterion) = self {
-            criterion.final_summary();
+            Self::Measure { .. } | Self::Count { .. } => {}
         }
     }
 }
 
-fn measure(criterion: &mut Criterion, name: &str, contenders: Vec<Contender<'_>>) {
+fn measure(name: &str, mut contenders: Vec<Contender<'_>>) {
     let names: Vec<_> = contenders.iter().map(|it| it.name).collect();
-    let mut sampled = contenders;
-    let mut batches = Vec::new();
+    let batches: Vec<_> = contenders.iter_mut().map(batch).collect();
     // Of each contender, nanoseconds an event in each turn.
-    let mut turns = vec![Vec::new(); names.len()];
-    let mut group = criterion.benchmark_group(name);
-    for (measured, name) in names.iter().enumerate() {
-        group.bench_function(*name, |bencher| {
-            if batches.is_empty() {
-                batches = sampled.iter_mut().map(batch).collect();
+    let mut turns = vec![Vec::with_capacity(TURNS); contenders.len()];
+    for turn in 0..WARM_UP + TURNS {
+        let each = contenders.iter_mut().zip(&batches).zip(&mut turns);
+        for ((contender, events), turns) in each {
+            let taken = timed(contender, *events);
+            if turn >= WARM_UP {
+                turns.push(taken.as_secs_f64() * 1e9 / *events as f64);
             }
-            bencher.iter_custom(|events| {
-                let mut spent = Duration::ZERO;
-                let mut left = events;
-                while left > 0 {
-                    for (at, contender) in sampled.iter_mut().enumerate() {
-                        let asked = if at == measured {
-                            left.min(batches[at])
-                        } else {
-                            batches[at]
-                        };
-                        let taken = timed(contender, asked);
-                        if at == measured {
-                            spent += taken;
-                            left -= asked;
-                        }
-                        turns[at].push(taken.as_secs_f64() * 1e9 / asked as f64);
-                    }
-                }
-                spent
-            });
-        });
+        }
     }
-    group.finish();
-    if !turns[0].is_empty() {
-        println!("{}", Table::of(name, &names, &turns));
-    }
+    println!("{}", Table::of(name, &names, &turns));
 }
 
 /// How many events make a sample.
@@ -221,24 +189,23 @@ fn instructions(group: &str, row: &Row) -> Option<f64> {
 }
 
 fn counted(group: &str, contender: &str, events: u64) -> Option<f64> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(env::current_exe().ok()?)
-        .args([COUNT, group, contender, &events.to_string()])
-        .output()
-        .ok()?;
-    let report = String::from_utf8_lossy(&output.stderr);
-    let (_, collected) = report.split_once("Collected :")?;
-    collected.split_whitespace().next()?.parse().ok()
+    let count = synod_benches::instructions(&[COUNT, group, contender, &events.to_string()]);
+    count.map(|count| count as f64)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    synod_benches::median(&values)
 }
 
 /// Long against the reading of the clock, short against a time slice.
 const SAMPLE: Duration = Duration::from_micros(100);
+
+/// Samples of each contender: some seconds for a group.
+const TURNS: usize = 2_001;
+
+/// Turns before the first one that counts.
+const WARM_UP: usize = 500;
 
 /// What is run, about so long, to count instructions.
 const COUNTED: Duration = Duration::from_millis(1);

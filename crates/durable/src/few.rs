@@ -49,6 +49,15 @@ impl<T> Default for Few<T> {
     }
 }
 
+impl<T> From<Vec<T>> for Few<T> {
+    #[inline]
+    fn from(mut items: Vec<T>) -> Self {
+        let is_one = items.len() == 1;
+        let one = items.pop_if(|_| is_one);
+        Self(one.map_or(List::Many(items), List::One))
+    }
+}
+
 impl<T> Deref for Few<T> {
     type Target = [T];
 

@@ -144,6 +144,7 @@ fn few_are_a_list() {
         list.iter().for_each(|item| same.push(*item));
         assert_eq!(few, same, "equal by what they hold");
         assert_eq!(hash(&few), hash(&same));
+        assert_eq!(few, Few::from(list.clone()));
         assert_eq!(few[..], list[..]);
         assert_eq!(format!("{few:?}"), format!("{list:?}"));
         assert_eq!(few.into_iter().collect::<Vec<_>>(), list);

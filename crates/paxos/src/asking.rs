@@ -37,7 +37,7 @@ impl Asking {
                 attempt,
                 disk,
             };
-            common.echo(peer, ask);
+            common.echo(common.acceptor(peer), ask);
         }
         let (id, chosen) = (common.config.id, common.log.chosen());
         let step = asking.handle_answer(common, now, id, attempt, true, chosen);

@@ -2,11 +2,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem::take;
 
+use synod_durable::Durable;
+
 use crate::counters::count;
 use crate::node::Common;
 use crate::promises::{Answer, Page, Promises};
 use crate::step::Step;
-use crate::{AcceptorSet, Ballot, Binding, Instant, NodeId, Slot, Vote};
+use crate::{AcceptorSet, Ballot, Binding, Instant, NodeId, Own, Slot, Vote};
 
 /// Phase 1: asks for promises in a ballot of its own, and for the votes that come with them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +41,8 @@ impl Candidate {
     /// To each acceptor whose promise is missing, or a page of it.
     fn send_prepares(&self, common: &mut Common) {
         let ballot = common.promised;
-        for peer in common.peers() {
+        for place in common.peers() {
+            let peer = common.acceptor(place);
             if let Some(from) = self.expected(peer) {
                 let prepare = Binding::Prepare { ballot, from };
                 common.send_after_write(peer, prepare);
@@ -67,8 +70,17 @@ impl Candidate {
         }
     }
 
-    /// The ballot is durable, and with it all votes that were cast before: our own promise counts.
-    pub(crate) fn handle_persisted(&mut self, common: &mut Common, now: Instant) -> Step {
+    /// If the ballot is durable, and with it all votes that were cast before, our own promise counts.
+    pub(crate) fn handle_persisted(
+        &mut self,
+        common: &mut Common,
+        now: Instant,
+        durable: &Durable<Own>,
+    ) -> Step {
+        let own = common.config.id;
+        if durable.promised != Some(common.promised) || self.promises.answers.contains_key(&own) {
+            return Step::Stay;
+        }
         // Only now do the requests leave. Counted from the start of the candidacy, a write as long
         // as the timeout would end each candidacy before anybody was asked.
         common.reset_election(now);
@@ -80,7 +92,6 @@ impl Candidate {
             next: None,
             chosen: common.log.chosen(),
         };
-        let own = common.config.id;
         let answer = self.promises.answer_with(own, &page);
         self.count_promise(common, own, page.votes, answer)
     }

@@ -22,6 +22,9 @@ pub struct Counters {
     pub snapshots_stale: u64,
     /// Receipts for no write in flight.
     pub receipts_unknown: u64,
+    /// Receipts for a write of another core value: of another group, or of this one before it was
+    /// opened again.
+    pub receipts_foreign: u64,
     /// Fetched values that nobody waits for any more, or that are not what was asked for.
     pub fetches_stale: u64,
     /// Campaigns not begun because no round or slot is left.

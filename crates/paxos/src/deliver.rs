@@ -1,4 +1,4 @@
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use crate::counters::count;
 use crate::follower::Follower;
@@ -9,8 +9,8 @@ use crate::promises::Page;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{
-    Ballot, Binding, Echo, Instant, Leap, Message, NodeId, Paxos, Replicate, Slot, Snapshot,
-    StepDown, Value, election, teach,
+    Ballot, Binding, Echo, Entries, Instant, Leap, Message, NodeId, Paxos, Replicate, Slot,
+    Snapshot, StepDown, election, teach,
 };
 
 /// Which message is for which role, and the rules about ballots that come before every role's own.
@@ -27,7 +27,7 @@ impl Paxos {
             count(&mut common.counters.strangers);
             return;
         }
-        if !is_ballot(common, message.ballot()) {
+        if !is_ballot(common, from, message.ballot()) {
             count(&mut common.counters.malformed);
             return;
         }
@@ -122,8 +122,8 @@ impl Paxos {
                     };
                     let step = candidate.handle_promise(&mut self.common, now, from, page);
                     self.change_role(now, step);
-                } else if let Some((common, leader)) = self.as_leader(now, from) {
-                    leader.handle_late_promise(common, from, chosen);
+                } else if let Some((common, leader, place)) = self.as_leader(now, from) {
+                    leader.handle_late_promise(common, place, chosen);
                 }
             }
             Binding::Accepted {
@@ -132,9 +132,9 @@ impl Paxos {
                 last,
             } => {
                 if self.is_own(ballot)
-                    && let Some((common, leader)) = self.as_leader(now, from)
+                    && let Some((common, leader, place)) = self.as_leader(now, from)
                 {
-                    leader.handle_accepted(common, from, first, last);
+                    leader.handle_accepted(common, place, first, last);
                 }
             }
         }
@@ -195,9 +195,9 @@ impl Paxos {
                     return;
                 }
                 self.common.hear_disk(now, disk);
-                if let Some((common, leader)) = self.as_leader(now, from) {
-                    leader.note_room(from, round, disk);
-                    leader.handle_heartbeat_echo(common, from, round, through, chosen, behind);
+                if let Some((common, leader, place)) = self.as_leader(now, from) {
+                    leader.note_room(place, round, disk);
+                    leader.handle_heartbeat_echo(common, place, round, through, chosen, behind);
                     let step = leader.give_way(common);
                     self.change_role(now, step);
                 }
@@ -208,7 +208,7 @@ impl Paxos {
                 values,
             } => {
                 if self.is_own(ballot) {
-                    self.deliver_learned(now, from, first, values);
+                    self.deliver_learned(now, from, first, &values);
                 }
             }
             Echo::Offer { ballot, snapshot } => {
@@ -247,22 +247,22 @@ impl Paxos {
         }
     }
 
-    fn deliver_learned(&mut self, now: Instant, from: NodeId, first: Slot, values: Vec<Value>) {
-        let Some(last) = self.common.last_of(first, &values) else {
+    fn deliver_learned(&mut self, now: Instant, from: NodeId, first: Slot, values: &Entries) {
+        let Some(last) = self.common.last_of(first, values) else {
             count(&mut self.common.counters.malformed);
             return;
         };
-        if let Some((common, leader)) = self.as_leader(now, from) {
+        if let Some((common, leader, _)) = self.as_leader(now, from) {
             leader.handle_learned(common, now, first, last, values);
         }
     }
 
-    fn deliver_offer(&mut self, now: Instant, from: NodeId, snapshot: Snapshot) {
+    fn deliver_offer(&mut self, now: Instant, from: NodeId, snapshot: Box<Snapshot>) {
         if !self.common.is_position(snapshot.last) {
             count(&mut self.common.counters.malformed);
             return;
         }
-        if let Some((common, leader)) = self.as_leader(now, from) {
+        if let Some((common, leader, _)) = self.as_leader(now, from) {
             let step = leader.handle_offer(common, from, snapshot);
             self.change_role(now, step);
         }
@@ -320,22 +320,31 @@ impl Paxos {
         }
     }
 
-    /// This node as the leader of its ballot, which hears from `from`.
-    fn as_leader(&mut self, now: Instant, from: NodeId) -> Option<(&mut Common, &mut Leader)> {
+    /// This node as the leader of its ballot, which hears from `from`, and the place of that.
+    #[inline]
+    fn as_leader(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+    ) -> Option<(&mut Common, &mut Leader, usize)> {
         if let Duty::Leader(leader) = &mut self.duty
-            && leader.hear(now, from)
+            && let Some(place) = self.common.config.quorums.place(from)
         {
-            return Some((&mut self.common, leader));
+            leader.hear(now, place);
+            return Some((&mut self.common, leader, place));
         }
         count(&mut self.common.counters.out_of_role);
         None
     }
 }
 
-/// Whether a message could carry it: one that somebody here could issue, or none at all.
-fn is_ballot(common: &Common, ballot: Ballot) -> bool {
-    let is_issued = ballot.round > 0
-        && ballot.round <= Ballot::ROUND_MAX
-        && common.config.quorums.contains(ballot.node);
+/// Whether a message of the acceptor `from` could carry it: one that somebody here could issue, or none
+/// at all.
+fn is_ballot(common: &Common, from: NodeId, ballot: Ballot) -> bool {
+    let is_known = || {
+        let node = ballot.node;
+        node == from || node == common.config.id || common.config.quorums.contains(node)
+    };
+    let is_issued = ballot.round > 0 && ballot.round <= Ballot::ROUND_MAX && is_known();
     is_issued || ballot == Ballot::ZERO
 }

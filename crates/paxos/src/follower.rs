@@ -1,9 +1,10 @@
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use crate::counters::count;
+use crate::due::Task;
 use crate::node::Common;
 use crate::step::Step;
-use crate::{Echo, Instant, NodeId, Output, Slot, Snapshot, Value, Vote};
+use crate::{Echo, Entries, Instant, NodeId, Output, Slot, Snapshot, Value};
 
 /// Votes for what a leader proposes (phase 2, Paxos Made Simple §2.2 and §3), or waits for one.
 ///
@@ -19,9 +20,9 @@ pub(crate) struct Follower {
     /// Up to here each slot is known to be chosen or has a vote in this leader's ballot.
     through: Slot,
     /// The snapshot whose bytes the driver is pulling. Other offers wait until it has ended.
-    pulling: Option<Snapshot>,
+    pulling: Option<Box<Snapshot>>,
     /// It, and who has it, until the driver is told to pull it.
-    pull: Option<(NodeId, Snapshot)>,
+    pull: Option<(NodeId, Box<Snapshot>)>,
 }
 
 impl Follower {
@@ -56,7 +57,7 @@ impl Follower {
         &mut self,
         common: &mut Common,
         first: Slot,
-        values: Vec<Value>,
+        values: Entries,
         chosen: Slot,
     ) -> Step {
         let Some(last) = common.last_of(first, &values) else {
@@ -70,18 +71,12 @@ impl Follower {
         if let Err(step) = Self::check_values(common, first, &values) {
             return step;
         }
-        let ballot = common.promised;
-        let is_news = |vote: &Vote| {
-            let voted = common.log.vote(vote.slot).map(|vote| vote.ballot);
-            voted.is_none_or(|voted| voted < ballot)
-        };
-        let votes = Vote::all_from(first, ballot, values).filter(is_news);
-        let votes: Vec<Vote> = votes.collect();
-        common.log.accept(votes);
+        let leader = common.promised.node;
+        common.accept(first, values);
         self.learn_chosen(common, chosen);
         // With a gap filled, what lies behind it counts too; before that `last` is beyond `through`.
         let last = last.max(self.through);
-        common.send_accepted(ballot.node, first, last);
+        common.send_accepted(leader, first, last);
         Step::Stay
     }
 
@@ -93,15 +88,16 @@ impl Follower {
     /// node: the leader has lost something, or this node has. Of an honest group no message proves
     /// it wrongly, because one of a lower ballot is not looked at.
     fn check_values(common: &mut Common, first: Slot, values: &[Value]) -> Result<(), Step> {
-        for (slot, value) in (first.0..).map(Slot).zip(values) {
+        let held = (first.0..=common.log.last().0).map(Slot);
+        for (slot, value) in held.zip(values) {
             let Some(vote) = common.log.vote(slot) else {
                 continue;
             };
-            if slot <= common.log.chosen() && vote.value != *value {
+            if slot <= common.log.chosen() && vote.value != value {
                 let (own, theirs) = (vote.value.origin, value.origin);
                 return Err(Step::Stop(common.diverged(slot, own, theirs)));
             }
-            if vote.ballot == common.promised && vote.value != *value {
+            if vote.ballot == common.promised && vote.value != value {
                 count(&mut common.counters.malformed);
                 return Err(Step::Stay);
             }
@@ -116,7 +112,7 @@ impl Follower {
         chosen: Slot,
         acknowledged: Slot,
     ) {
-        common.machine.retry_fetch();
+        common.retry_fetch();
         self.learn_chosen(common, chosen);
         let (ballot, through) = (common.promised, self.through);
         common.echo(
@@ -141,13 +137,13 @@ impl Follower {
     pub(crate) fn learn_chosen(&mut self, common: &mut Common, chosen: Slot) {
         self.told = self.told.max(chosen);
         self.through = self.through.max(common.log.chosen());
-        let is_own = |vote: &Vote| vote.ballot == common.promised;
-        while common.log.vote(self.through.next()).is_some_and(is_own) {
-            self.through = self.through.next();
+        let ballot = common.promised;
+        while let Some(through) = common.log.voted_to(self.through.next(), ballot) {
+            self.through = through;
         }
         let chosen = self.told.min(self.through);
         if chosen > common.log.chosen() {
-            common.log.choose_to(chosen);
+            common.choose_to(chosen);
         }
     }
 
@@ -156,7 +152,7 @@ impl Follower {
         &mut self,
         common: &mut Common,
         leader: NodeId,
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     ) -> Step {
         let last = snapshot.last;
         if !common.is_position(last) {
@@ -175,10 +171,11 @@ impl Follower {
         // make each begin anew and none end. Once it has ended, the newest is on offer again. A
         // pull of what became known by another way is not waited for, and one from the leader of
         // an earlier ballot was forgotten with that ballot.
-        let waits = |pulling: &Snapshot| pulling.last.slot > chosen;
-        if !self.pulling.as_ref().is_some_and(waits) {
+        let pulling = self.pulling.as_ref().map(|pulling| pulling.last.slot);
+        if pulling.is_none_or(|last| last <= chosen) {
             self.pulling = Some(snapshot.clone());
             self.pull = Some((leader, snapshot));
+            common.due.set(Task::Pull);
         }
         Step::Stay
     }

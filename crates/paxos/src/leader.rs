@@ -1,8 +1,12 @@
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use synod_durable::Durable;
+
 use self::learn::Learning;
 use crate::counters::count;
+use crate::due::Task;
 use crate::node::Common;
 use crate::progress::Progress;
 use crate::promises::Promises;
@@ -10,8 +14,8 @@ use crate::read::Reads;
 use crate::step::Step;
 use crate::tally::Tallies;
 use crate::{
-    AcceptorSet, DiskHealth, Envelope, Fetch, Instant, Message, NodeId, Output, Refusal, Replicate,
-    Slot, Snapshot, Vote, Wanted,
+    AcceptorSet, DiskHealth, Envelope, Instant, Message, NodeId, Output, Own, Refusal, Replicate,
+    Slot, Snapshot, Vote,
 };
 
 mod learn;
@@ -24,7 +28,15 @@ mod step_down;
 /// again, then what it is given, and counts the votes. All of it is gone with its ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Leader {
-    pub(crate) peers: BTreeMap<NodeId, Progress>,
+    /// By place; that of this node is not used.
+    peers: Vec<Progress>,
+    /// All of them.
+    others: AcceptorSet,
+    /// Those that may be sent something.
+    lacking: AcceptorSet,
+    /// Those that have said that their disk is full, and those that have said it is not.
+    full: AcceptorSet,
+    roomy: AcceptorSet,
     /// The first slot that it proposes for itself. What lies before was chosen when phase 1 ended,
     /// and what of it is missing here is learned.
     first: Slot,
@@ -39,9 +51,9 @@ pub(crate) struct Leader {
     learning: Option<Learning>,
     /// The snapshot whose bytes the driver is pulling, because values below `first` are cut away
     /// everywhere.
-    pulling: Option<Snapshot>,
+    pulling: Option<Box<Snapshot>>,
     /// It, and who has it, until the driver is told to pull it.
-    pull: Option<(NodeId, Snapshot)>,
+    pull: Option<(NodeId, Box<Snapshot>)>,
     heartbeat_deadline: Instant,
     /// By then a quorum must have been heard, else it resigns.
     quorum_deadline: Instant,
@@ -72,16 +84,21 @@ impl Leader {
         let first = chosen.next();
         found = found.split_off(&first);
         let found_to = found.last_key_value().map_or(chosen, |(slot, _)| *slot);
-        let mut peers: BTreeMap<NodeId, Progress> =
-            common.peers().map(|id| (id, Progress::new(now))).collect();
+        let quorums = &common.config.quorums;
+        let acceptors = quorums.acceptors();
+        let mut peers: Vec<Progress> = acceptors.map(|_| Progress::new(now)).collect();
         for (id, answer) in &answers {
-            if let Some(peer) = peers.get_mut(id) {
+            if let Some(peer) = quorums.place(*id).and_then(|place| peers.get_mut(place)) {
                 peer.handle_chosen(answer.chosen);
             }
         }
         let timeout = common.config.election_timeout_max;
         let mut leader = Self {
+            others: quorums.all_where(|place| place != common.own),
             peers,
+            lacking: AcceptorSet::default(),
+            full: AcceptorSet::default(),
+            roomy: AcceptorSet::default(),
             first,
             found_to,
             found,
@@ -112,10 +129,8 @@ impl Leader {
     /// The next leader, if it is known, is named to those who read.
     pub(crate) fn resign(self, common: &mut Common, successor: Option<NodeId>) {
         let refusal = Refusal::NotLeader(successor);
-        let reads = self.reads.end().map(|id| (id, refusal));
-        common.answers.extend(reads);
-        let is_for_others = |fetch: &Fetch| !matches!(fetch.wanted, Wanted::Peer(_));
-        common.fetches.retain(is_for_others);
+        common.refuse(self.reads.end(), refusal);
+        common.forget_fetches();
     }
 
     /// A heartbeat is due, or a look at whether it is in the way of a better leader.
@@ -127,10 +142,8 @@ impl Leader {
             return Step::Stay;
         }
         self.heartbeat_deadline = now.plus(common.config.heartbeat_interval);
-        self.peers
-            .values_mut()
-            .for_each(|peer| peer.backoff = false);
-        common.machine.retry_fetch();
+        self.peers.iter_mut().for_each(|peer| peer.backoff = false);
+        common.retry_fetch();
         self.begin_round(common);
         self.begin_beat();
         self.learn_from_another(common);
@@ -146,102 +159,98 @@ impl Leader {
         if chosen >= self.found_to {
             self.reads.begin_round(self.round, chosen);
         }
-        for (id, peer) in &mut self.peers {
+        for place in common.peers() {
+            let peer = &mut self.peers[place];
             let (round, through) = (self.round, peer.through);
             peer.told = peer.told.max(chosen.min(through));
-            common.send_now(
-                *id,
-                Replicate::Heartbeat {
-                    ballot,
-                    round,
-                    chosen,
-                    through,
-                },
-            );
+            let heartbeat = Replicate::Heartbeat {
+                ballot,
+                round,
+                chosen,
+                through,
+            };
+            common.send_now(common.acceptor(place), heartbeat);
         }
+        common.due.set(Task::Read);
     }
 
     fn begin_beat(&mut self) {
         let round = self.round;
-        let peers = self.peers.values_mut();
+        let peers = self.peers.iter_mut();
         peers.for_each(|peer| peer.patience.begin_beat(round));
     }
 
     /// Our own votes count when they are durable, as anybody's.
-    pub(crate) fn count_own_votes(&mut self, common: &mut Common, slots: &[Slot]) {
-        for slot in slots {
-            let is_own = |vote: &Vote| vote.ballot == common.promised;
-            if common.log.vote(*slot).is_some_and(is_own) {
-                self.count_votes(common, common.config.id, *slot, *slot);
-            }
+    pub(crate) fn count_own_votes(&mut self, common: &mut Common, own: &Durable<Own>) {
+        for cast in own
+            .votes
+            .iter()
+            .filter(|cast| cast.ballot == common.promised)
+        {
+            self.count_votes(common, common.own, cast.first, cast.last);
         }
         self.advance_chosen(common);
     }
 
-    fn count_votes(&mut self, common: &Common, from: NodeId, first: Slot, last: Slot) {
+    fn count_votes(&mut self, common: &Common, place: usize, first: Slot, last: Slot) {
         let quorums = &common.config.quorums;
-        self.tallies.count(quorums, from, first, last);
+        self.tallies.count(quorums, place, first, last);
     }
 
     /// The chosen prefix grows over what is chosen without a gap.
     fn advance_chosen(&mut self, common: &mut Common) {
-        let chosen = self.tallies.chosen_behind(common.log.chosen());
+        let quorums = &common.config.quorums;
+        let chosen = self.tallies.chosen_behind(quorums, common.log.chosen());
         if chosen > common.log.chosen() {
-            common.log.choose_to(chosen);
+            common.choose_to(chosen);
         }
-        self.tallies.settle_to(common.log.settled());
+        self.tallies.forget_to(common.log.chosen());
     }
 
-    /// A word of this ballot from a peer: contact, whatever it says. `false`: it is none.
-    pub(crate) fn hear(&mut self, now: Instant, from: NodeId) -> bool {
-        let peer = self.peers.get_mut(&from);
-        peer.map(|peer| peer.contact = peer.contact.max(now))
-            .is_some()
+    /// A word of this ballot from the peer at that place: contact, whatever it says.
+    pub(crate) fn hear(&mut self, now: Instant, place: usize) {
+        let peer = &mut self.peers[place];
+        peer.contact = peer.contact.max(now);
     }
 
     /// An acceptor has voted for the slots from `first` to `last`.
     pub(crate) fn handle_accepted(
         &mut self,
         common: &mut Common,
-        from: NodeId,
+        place: usize,
         first: Slot,
         last: Slot,
     ) {
         let end = self.end();
-        let Some(peer) = self.peers.get_mut(&from) else {
-            return;
-        };
         if first == Slot(0) || first > last || last >= end {
             count(&mut common.counters.malformed);
             return;
         }
-        peer.handle_accepted(first, last, common.log.start().slot);
-        self.count_votes(common, from, first, last);
+        self.peers[place].handle_accepted(first, last, common.log.start().slot);
+        self.count_votes(common, place, first, last);
         self.advance_chosen(common);
-        self.replicate_to(common, from);
+        self.replicate_to(common, place);
+        common.due.set(Task::Notice);
     }
 
     /// A promise that was not needed any more tells where its sender stands.
-    pub(crate) fn handle_late_promise(&mut self, common: &mut Common, from: NodeId, chosen: Slot) {
-        let end = self.end();
-        let Some(peer) = self.peers.get_mut(&from) else {
-            return;
-        };
-        if chosen >= end {
+    pub(crate) fn handle_late_promise(&mut self, common: &mut Common, place: usize, chosen: Slot) {
+        if chosen >= self.end() {
             count(&mut common.counters.malformed);
             return;
         }
-        peer.handle_chosen(chosen);
-        self.count_chosen(common, from, chosen);
-        self.replicate_to(common, from);
+        self.peers[place].handle_chosen(chosen);
+        self.count_chosen(common, place, chosen);
+        self.replicate_to(common, place);
+        common.due.set(Task::Notice);
     }
 
     /// A peer may know slots to be chosen that this leader does not, and is not sent them. That it
     /// holds what is chosen there is as good as a vote for it: of a chosen value nothing else can be
     /// proposed.
-    fn count_chosen(&mut self, common: &mut Common, from: NodeId, chosen: Slot) {
+    fn count_chosen(&mut self, common: &mut Common, place: usize, chosen: Slot) {
         if chosen > common.log.chosen() {
-            self.count_votes(common, from, Slot(1), chosen);
+            self.count_votes(common, place, Slot(1), chosen);
             self.advance_chosen(common);
         }
     }
@@ -250,34 +259,34 @@ impl Leader {
     pub(crate) fn handle_heartbeat_echo(
         &mut self,
         common: &mut Common,
-        from: NodeId,
+        place: usize,
         round: u64,
         through: Slot,
         chosen: Slot,
         behind: bool,
     ) {
-        let (last_round, end) = (self.round, self.end());
-        let Some(peer) = self.peers.get_mut(&from) else {
-            return;
-        };
-        if round > last_round || through >= end || chosen > through {
+        if round > self.round || through >= self.end() || chosen > through {
             count(&mut common.counters.malformed);
             return;
         }
-        let wants = peer.handle_echo(round, through, chosen, behind);
-        self.count_chosen(common, from, chosen);
+        let wants = self.peers[place].handle_echo(round, through, chosen, behind);
+        self.count_chosen(common, place, chosen);
         if wants {
-            self.replicate_to(common, from);
+            self.replicate_to(common, place);
         }
+        common.due.set(Task::Read);
+        common.due.set(Task::Notice);
     }
 
     /// An echo of a peer tells whether its disk has space.
-    pub(crate) fn note_room(&mut self, from: NodeId, round: u64, disk: DiskHealth) {
-        if round > self.room_round
-            && let Some(peer) = self.peers.get_mut(&from)
-            && round >= peer.round
-        {
-            peer.has_room = Some(disk.has_room);
+    pub(crate) fn note_room(&mut self, place: usize, round: u64, disk: DiskHealth) {
+        if round > self.room_round && round >= self.peers[place].round {
+            let (is, is_not) = match disk.has_room {
+                true => (&mut self.roomy, &mut self.full),
+                false => (&mut self.full, &mut self.roomy),
+            };
+            is.insert(place);
+            is_not.remove(place);
         }
     }
 
@@ -286,10 +295,12 @@ impl Leader {
     pub(crate) fn poll_chosen_notice(&mut self, common: &Common) -> Option<Output> {
         let (ballot, chosen) = (common.promised, common.log.chosen());
         let news = |peer: &Progress| peer.told < chosen.min(peer.through);
-        let (to, peer) = self.peers.iter_mut().find(|(_, peer)| news(peer))?;
+        let place = common.peers().find(|place| news(&self.peers[*place]))?;
+        let peer = &mut self.peers[place];
         peer.told = chosen.min(peer.through);
         let message = Message::Replicate(Replicate::Chosen { ballot, chosen });
-        Some(Output::Send(Envelope { to: *to, message }))
+        let to = common.acceptor(place);
+        Some(Output::Send(Envelope { to, message }))
     }
 
     /// Whether a phase-2 quorum was heard within the longest election timeout. One that was not is
@@ -300,25 +311,22 @@ impl Leader {
 
     /// When a phase-2 quorum was heard last: at this moment or later each of it was.
     fn heard_by_quorum(&self, common: &Common, now: Instant) -> Instant {
-        self.reached(common, now, |progress| progress.contact)
+        self.reached(common, Instant::ZERO, now, |progress| progress.contact)
     }
 
-    /// The greatest value that a phase-2 quorum has reached; this node's own is `own`.
-    fn reached<T: Copy + Ord>(&self, common: &Common, own: T, of: impl Fn(&Progress) -> T) -> T {
-        let quorums = &common.config.quorums;
-        let peers = self.peers.iter().map(|(id, peer)| (of(peer), *id));
-        let mut values: Vec<(T, NodeId)> = peers.chain([(own, common.config.id)]).collect();
-        values.sort_unstable_by(|a, b| b.cmp(a));
-        let mut set = AcceptorSet::default();
-        let mut least = own;
-        for (value, id) in values {
-            quorums.insert(&mut set, id);
-            least = value;
-            if quorums.is_phase2(set) {
-                break;
-            }
-        }
-        least
+    /// The greatest value that a phase-2 quorum has reached, or `floor`; this node's own is `own`.
+    fn reached<T: Copy + Ord>(
+        &self,
+        common: &Common,
+        floor: T,
+        own: T,
+        of: impl Fn(&Progress) -> T,
+    ) -> T {
+        let value = |place| match place == common.own {
+            true => own,
+            false => of(&self.peers[place]),
+        };
+        common.config.quorums.reached(floor, value)
     }
 
     /// Our disk does otherwise than `old`. Often one cause fills all disks: who has space is
@@ -328,9 +336,7 @@ impl Leader {
             return;
         }
         self.room_round = self.round;
-        self.peers
-            .values_mut()
-            .for_each(|peer| peer.has_room = None);
+        (self.full, self.roomy) = (AcceptorSet::default(), AcceptorSet::default());
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due: the next heartbeat, or the moment by
@@ -345,13 +351,19 @@ impl Leader {
         self.tallies.next().max(self.found_to.next())
     }
 
+    /// What it knows of each peer, by place.
+    pub(crate) fn peers(&self, common: &Common) -> impl Iterator<Item = (NodeId, &Progress)> {
+        let peers = common.peers();
+        peers.map(|place| (common.acceptor(place), &self.peers[place]))
+    }
+
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self, common: &Common) {
         assert!(
             self.learning.is_some() == (common.log.chosen().next() < self.first),
             "a leader learns what it lacks, and nothing else"
         );
-        self.peers.values().for_each(Progress::check);
+        common.peers().for_each(|place| self.peers[place].check());
     }
 
     /// Takes out what checkers that fire timers at will do not compare.
@@ -361,9 +373,8 @@ impl Leader {
         self.slow_write = None;
         self.slow_fetch = None;
         self.short_of_room = None;
-        self.peers
-            .values_mut()
-            .for_each(|peer| peer.contact = Instant::ZERO);
+        let peers = self.peers.iter_mut();
+        peers.for_each(|peer| peer.contact = Instant::ZERO);
         if let Some(learning) = &mut self.learning {
             learning.deadline = Instant::ZERO;
         }

@@ -52,7 +52,7 @@
 //! 3. With a phase-1 quorum it leads. What is known to be chosen it *learns*; where there are votes
 //!    it proposes the value of the highest ballot again (P2c); gaps below it fills with no-ops.
 //! 4. Then it proposes what it is given, slot by slot, without waiting for the one before
-//!    ([`Replicate::Accept`]). An acceptor takes values in any order. A value is chosen with a
+//!    ([`Replicate::Accept`]), in runs of [`Entries`]. An acceptor takes values in any order. A value is chosen with a
 //!    phase-2 quorum of votes, its own vote among them once that is durable, and handed out when
 //!    all before it is chosen.
 //!
@@ -84,12 +84,12 @@
 //!     while let Some(output) = paxos.poll_output() {
 //!         match output {
 //!             Output::Persist(write) => {
-//!                 let stored = write.persist(|record| Ok::<(), Infallible>(disk.push(record.clone())));
+//!                 let stored = write.persist(|record| Ok::<(), Infallible>(disk.push(record)));
 //!                 let Ok((messages, receipt)) = stored;
 //!                 assert!(messages.is_empty()); // to a peer, if there were one: only now
 //!                 paxos.handle_persisted(now, receipt);
 //!             }
-//!             Output::Apply(chosen) => applied.push(chosen.value.body),
+//!             Output::Apply(chosen) => applied.extend(chosen.iter().map(|(_, value)| value.body.clone())),
 //!             Output::Send(envelope) => unreachable!("no peer to send {envelope:?} to"),
 //!             Output::Fetch(_) | Output::Read { .. } => {}
 //!             Output::PullSnapshot { .. } | Output::Restore(_) => {}
@@ -101,6 +101,11 @@
 //! assert_eq!(disk.len(), 2); // the promise, the vote
 //! # Ok::<(), synod_paxos::QuorumError>(())
 //! ```
+//!
+//! Give a node all the inputs that there are, and then drain it. What was proposed by then is one run
+//! of values from there on: one message to each peer, one record, one word to the machine, with one
+//! count of references each and no copy. Draining after each proposal is as safe, and each pays for a
+//! round of its own, which at a thousand in flight is about twenty times as much.
 //!
 //! Rules for a driver: hand the receipt back once the record is durable, in any thread, at any
 //! later time; after a failed write poll no more and drop the value; answer each [`Fetch`]; with
@@ -233,8 +238,8 @@
 //!   whoever campaigns, or leads and lacks what is chosen, which is no role's.
 //! - *What a role knows*: `node`, which every role does, with `log`, `machine`, `outbox` and `pace`;
 //!   `promises`, which is the candidate's; `progress`, `patience`, `read` and `tally`, which
-//!   are the leader's; `step`, what it answers.
-//! - *Words*: `message`, `output`, `slot`, `config` and the like.
+//!   are the leader's; `step`, what it answers; `due`, what is to be done next.
+//! - *Words*: `message`, `output`, `slot`, `entries`, `config` and the like.
 //!
 //! # Features
 //!
@@ -268,7 +273,9 @@ mod config;
 mod counters;
 mod deliver;
 mod disk;
+mod due;
 mod election;
+mod entries;
 mod error;
 mod follower;
 mod invariants;
@@ -300,14 +307,15 @@ mod teach;
 pub use config::{Config, ConfigError};
 pub use counters::Counters;
 pub use disk::DiskHealth;
+pub use entries::Entries;
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
-pub use output::{Fetch, Op, Output, Receipt, Record, Staged, State, Wanted, Write};
+pub use output::{Cast, Fetch, Op, Output, Own, Receipt, Record, Staged, State, Wanted, Write};
 pub use paxos::Paxos;
 pub use read::ReadId;
 pub use recover::Recovered;
 pub use role::Role;
-pub use slot::{Chosen, Kind, Position, Slot, Value, Vote};
+pub use slot::{Chosen, Kind, Position, Slot, Value, Vote, Votes};
 pub use snapshot::{Configuration, Snapshot};
 pub use status::{Leap, PeerState, PeerStatus, Status};
 pub use step::StepDown;

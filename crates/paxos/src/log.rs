@@ -1,18 +1,35 @@
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 use core::mem::take;
 
-use crate::{Fetch, Position, Record, Slot, Value, Vote};
+use synod_durable::Few;
+
+use self::run::{Durability, Run, Tail};
+use crate::{Ballot, Config, Entries, Position, Record, Slot, Value, Vote, Votes};
+
+mod read;
+mod run;
+
+pub(crate) use read::Slice;
 
 /// What the core keeps of an acceptor's votes: all of those above the chosen prefix, and of the
 /// rest a bounded cache of the newest. It never reads storage.
 ///
 /// ```text
-///  cut       │ start+1 ..                   evicted │ cached          chosen │     gap  last
-///  ──────────┼──────────────────────────────────────┼─────────────────┬──────┼─────┬ ┬──┤
-///  snapshot  │ no gaps                              │         settled │      │     │ │  │
-///            └────────────────────────── durable ───┴─────────────────┘      └─────┘ └──┘
+///  cut       │ start+1 ..         evicted │ cached               chosen │     gap       last
+///  ──────────┼────────────────────────────┼─────────┬─────┬───────┬────┼─────┬─────┬──────┤
+///  snapshot  │ no gaps                    │   run   │ run │  run  │  run     │     │ open │
+///            └────────────────── durable ─┴─────────┴─────┴───────┘          └─────┘ tail │
 /// ```
+///
+/// A leader's new proposals stand in the open tail, which nobody was given yet. When they are first
+/// sent or written they become a run, and are shared from then on; what a follower is sent is one
+/// already. A run is of one ballot and as large as a message may be; a value that is larger is one of
+/// its own.
+///
+/// What is sent, written and fetched depends on the votes alone and not on where one run ends and the
+/// next begins. What is evicted does, and so does what is applied together; so the runs, and what each
+/// keeps in memory, are part of what makes two logs equal.
 ///
 /// Invariants:
 /// - `start <= settled <= chosen`, and each slot in `start + 1 ..= chosen` has the vote for the
@@ -22,61 +39,54 @@ use crate::{Fetch, Position, Record, Slot, Value, Vote};
 /// - a vote above `chosen` is replaced only by one of a higher ballot;
 /// - everything up to `settled` is durable, and no vote is evicted before it is settled;
 /// - a vote that was replaced after its write left counts as durable only when its own write is
-///   (ABA).
+///   (ABA);
+/// - no run is empty, and `cache_bytes` is what they and the open tail keep in memory, cut off or not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Log {
     start: Position,
     chosen: Slot,
     settled: Slot,
     /// Ascending by slot; without a gap up to `chosen`.
-    cache: VecDeque<Held>,
+    runs: VecDeque<Run>,
+    open: Tail,
     cache_bytes: usize,
-    cache_bytes_max: usize,
-    /// Slots whose votes no record has.
-    unwritten: Vec<Slot>,
-    /// Slots in the record on its way to the disk.
-    writing: Vec<Slot>,
+    /// Of the votes above `settled`.
+    unsettled_bytes: usize,
+    bounds: Bounds,
+    /// All votes that no record has are from the first to the second slot.
+    unwritten: Option<(Slot, Slot)>,
+    /// All votes in the record on its way to the disk are.
+    writing: Option<(Slot, Slot)>,
     start_written: Slot,
     start_persisted: Slot,
     start_writing: Slot,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Held {
-    vote: Vote,
-    durability: Durability,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Durability {
-    Unwritten,
-    Writing,
-    Durable,
-}
-
-/// What the log has for a range of slots.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Slice {
-    /// One value a slot, at least one.
-    Cached(Vec<Value>),
-    /// Chosen, and on disk up to this slot.
-    Evicted(Slot),
-    /// No vote for the first slot.
-    Gap,
+struct Bounds {
+    cache_bytes_max: usize,
+    run_bytes_max: usize,
+    run_values_max: usize,
 }
 
 impl Log {
     /// An empty log behind `start`, which is durable.
-    pub(crate) fn new(start: Position, cache_bytes_max: usize) -> Self {
+    pub(crate) fn new(start: Position, config: &Config) -> Self {
         Self {
             start,
             chosen: start.slot,
             settled: start.slot,
-            cache: VecDeque::new(),
+            runs: VecDeque::new(),
+            open: Tail::default(),
             cache_bytes: 0,
-            cache_bytes_max,
-            unwritten: Vec::new(),
-            writing: Vec::new(),
+            unsettled_bytes: 0,
+            bounds: Bounds {
+                cache_bytes_max: config.cache_bytes_max,
+                run_bytes_max: config.accept_bytes_max,
+                run_values_max: config.accept_values_max,
+            },
+            unwritten: None,
+            writing: None,
             start_written: start.slot,
             start_persisted: start.slot,
             start_writing: start.slot,
@@ -99,9 +109,9 @@ impl Log {
 
     /// The last slot with a vote.
     pub(crate) fn last(&self) -> Slot {
-        self.cache
-            .back()
-            .map_or(self.chosen, |held| held.vote.slot.max(self.chosen))
+        let last_run = || self.runs.back().map(|run| run.votes.last());
+        let last = self.open.last().or_else(last_run);
+        last.map_or(self.chosen, |last| last.max(self.chosen))
     }
 
     pub(crate) fn start_persisted(&self) -> Slot {
@@ -112,78 +122,172 @@ impl Log {
         self.cache_bytes
     }
 
-    /// The vote for a slot, if it is in memory.
-    pub(crate) fn vote(&self, slot: Slot) -> Option<&Vote> {
-        self.find(slot).ok().map(|at| &self.cache[at].vote)
+    /// Bytes of the votes that are not both chosen, without a gap, and durable here.
+    pub(crate) fn unsettled_bytes(&self) -> usize {
+        self.unsettled_bytes
     }
 
     /// A vote that storage holds already, while a node starts; ascending. `chosen` is how far the
     /// storage knows the slots chosen.
     pub(crate) fn recover(&mut self, vote: Vote, chosen: Slot) {
         debug_assert!(vote.slot > self.last(), "recovered votes ascend");
-        let slot = vote.slot;
-        self.cache_bytes = self.cache_bytes.saturating_add(vote.value.size());
-        self.cache.push_back(Held {
-            vote,
-            durability: Durability::Durable,
-        });
+        let (slot, bytes) = (vote.slot, vote.value.size());
+        if self.open.ballot != vote.ballot || self.open.last() != Some(slot.prev()) {
+            self.end_recovery();
+        }
+        self.push(slot, vote.ballot, vote.value);
         if slot <= chosen && slot == self.chosen.next() {
             self.chosen = slot;
             self.settled = slot;
+            self.unsettled_bytes -= bytes;
         }
         self.evict();
     }
 
-    /// Casts votes for ascending slots. Nothing happens to the chosen prefix, whose values never
-    /// change.
-    ///
-    /// What lies behind a gap is moved once for all that goes into it, and not once a vote: with
-    /// [`Slot::AHEAD_MAX`] votes that come out of order the node would be busy for seconds.
-    pub(crate) fn accept(&mut self, votes: impl IntoIterator<Item = Vote>) {
-        let mut behind = VecDeque::new();
-        for vote in votes {
-            if vote.slot <= self.chosen {
-                continue;
-            }
-            if behind.is_empty()
-                && let Err(at) = self.find(vote.slot)
-            {
-                behind = self.cache.split_off(at);
-            }
-            let is_before = |held: &Held| held.vote.slot <= vote.slot;
-            while behind.front().is_some_and(is_before) {
-                self.cache.extend(behind.pop_front());
-            }
-            self.replace_or_append(vote);
-        }
-        self.cache.append(&mut behind);
+    /// There are no more of those.
+    pub(crate) fn end_recovery(&mut self) {
+        self.seal();
+        self.unwritten = None;
+        let written = |run: &&mut Run| run.durability == Durability::Unwritten;
+        let runs = self.runs.iter_mut().rev().take_while(written);
+        runs.for_each(|run| run.durability = Durability::Durable);
+        self.evict();
     }
 
-    fn replace_or_append(&mut self, vote: Vote) {
-        let slot = vote.slot;
-        self.cache_bytes = self.cache_bytes.saturating_add(vote.value.size());
-        let held = Held {
-            vote,
-            durability: Durability::Unwritten,
+    /// Votes for a value at a slot behind all others; it goes to the open tail.
+    pub(crate) fn push(&mut self, slot: Slot, ballot: Ballot, value: Value) {
+        let bytes = value.size();
+        let open = &self.open;
+        let is_full = open.bytes.saturating_add(bytes) > self.bounds.run_bytes_max
+            || open.values.len() >= self.bounds.run_values_max;
+        if is_full || open.ballot != ballot || open.last().is_some_and(|last| last != slot.prev()) {
+            self.seal();
+        }
+        if self.open.values.is_empty() {
+            assert!(slot > self.last(), "the open tail is behind all runs");
+            (self.open.first, self.open.ballot) = (slot, ballot);
+        }
+        self.open.values.push(value);
+        self.open.bytes = self.open.bytes.saturating_add(bytes);
+        self.cache_bytes = self.cache_bytes.saturating_add(bytes);
+        self.unsettled_bytes = self.unsettled_bytes.saturating_add(bytes);
+    }
+
+    /// What is in the open tail can be given to somebody now.
+    #[inline]
+    fn seal(&mut self) {
+        if !self.open.values.is_empty() {
+            self.seal_open();
+        }
+    }
+
+    fn seal_open(&mut self) {
+        // Nothing of it stays behind, lest equal logs differ.
+        let bytes = take(&mut self.open.bytes);
+        let votes = Votes {
+            ballot: take(&mut self.open.ballot),
+            first: take(&mut self.open.first),
+            values: Entries::seal(&mut self.open.values, bytes),
         };
-        match self.find(slot) {
-            Ok(at) => {
-                let old = core::mem::replace(&mut self.cache[at], held);
-                assert!(
-                    old.vote.ballot < self.cache[at].vote.ballot,
-                    "a vote is replaced by a higher ballot's alone"
-                );
-                self.cache_bytes -= old.vote.value.size();
-                if old.durability == Durability::Unwritten {
-                    return;
-                }
+        self.note_unwritten(votes.first, votes.last());
+        self.runs.push_back(Run {
+            votes,
+            bytes,
+            durability: Durability::Unwritten,
+        });
+    }
+
+    fn note_unwritten(&mut self, first: Slot, last: Slot) {
+        let (from, to) = self.unwritten.unwrap_or((first, last));
+        self.unwritten = Some((from.min(first), to.max(last)));
+    }
+
+    /// Votes for values in a ballot, but where there is a vote in that ballot, or in the chosen prefix,
+    /// whose values never change. What they cover of runs of lower ballots is cut out of these.
+    ///
+    /// What lies behind is moved once for all that goes between, and not once a vote: with
+    /// [`Slot::AHEAD_MAX`] votes that come out of order the node would be busy for seconds.
+    #[inline]
+    pub(crate) fn accept(&mut self, ballot: Ballot, first: Slot, values: Entries) {
+        self.seal();
+        let new = Votes {
+            ballot,
+            first,
+            values,
+        };
+        if first > self.last() {
+            return self.put(Some(new));
+        }
+        self.put_between(new);
+    }
+
+    fn put_between(&mut self, new: Votes) {
+        let Votes { ballot, first, .. } = new;
+        let (from, last) = (first.max(self.chosen.next()), new.last());
+        if from > last {
+            return;
+        }
+        let (Ok(at) | Err(at)) = self.find(from);
+        let mut behind = match at < self.runs.len() {
+            true => self.runs.split_off(at),
+            false => VecDeque::new(),
+        };
+        let mut next = from;
+        while behind.front().is_some_and(|old| old.votes.first <= last)
+            && let Some(old) = behind.pop_front()
+        {
+            let Votes {
+                ballot: of_old,
+                first: begin,
+                ..
+            } = old.votes;
+            if of_old == ballot {
+                self.put(new.within(next, begin.prev()));
+                next = old.votes.last().next();
+                self.runs.push_back(old);
+                continue;
             }
-            Err(at) => {
-                assert_eq!(at, self.cache.len(), "votes are cast in ascending order");
-                self.cache.push_back(held);
+            assert!(
+                of_old < ballot,
+                "a vote is replaced by a higher ballot's alone"
+            );
+            self.cache_bytes -= old.bytes;
+            self.unsettled_bytes -= old.votes.bytes(from, last);
+            self.hold(old.votes.within(begin, from.prev()), old.durability);
+            if old.votes.last() > last {
+                self.put(new.within(next, last));
+                next = last.next();
+                self.hold(old.votes.within(next, old.votes.last()), old.durability);
             }
         }
-        self.unwritten.push(slot);
+        self.put(new.within(next, last));
+        self.runs.append(&mut behind);
+    }
+
+    /// New votes, behind all that is held now.
+    fn put(&mut self, votes: Option<Votes>) {
+        if let Some(votes) = &votes {
+            self.note_unwritten(votes.first, votes.last());
+            self.unsettled_bytes = self.unsettled_bytes.saturating_add(votes.values.bytes());
+        }
+        self.hold(votes, Durability::Unwritten);
+    }
+
+    fn hold(&mut self, votes: Option<Votes>, durability: Durability) {
+        if let Some(votes) = votes {
+            debug_assert!(
+                self.runs
+                    .back()
+                    .is_none_or(|run| run.votes.last() < votes.first)
+            );
+            let bytes = votes.values.kept_bytes();
+            self.cache_bytes = self.cache_bytes.saturating_add(bytes);
+            self.runs.push_back(Run {
+                votes,
+                bytes,
+                durability,
+            });
+        }
     }
 
     /// The slots up to `slot` are chosen, and it holds their values.
@@ -193,73 +297,25 @@ impl Log {
         self.settle();
     }
 
-    /// Values from `from` to at most `to`, as many as fit, at least one.
-    pub(crate) fn slice(&self, from: Slot, to: Slot, bytes_max: usize) -> Slice {
-        debug_assert!(from > self.start.slot, "what is cut is not sliced");
-        let at = match self.find(from) {
-            Ok(at) => at,
-            Err(_) if from <= self.chosen => return Slice::Evicted(self.evicted_to()),
-            Err(_) => return Slice::Gap,
-        };
-        let mut bytes = 0usize;
-        let mut expected = from;
-        let fits = |held: &&Held| {
-            let fits = held.vote.slot == expected && expected <= to;
-            let is_first = bytes == 0;
-            bytes = bytes.saturating_add(held.vote.value.size());
-            expected = expected.next();
-            fits && (is_first || bytes <= bytes_max)
-        };
-        let values = self.cache.range(at..).take_while(fits);
-        Slice::Cached(values.map(|held| held.vote.value.clone()).collect())
-    }
-
-    /// Whether these are the votes of the chosen prefix from `fetch.from` on, and not past what was
-    /// asked for.
-    pub(crate) fn is_range(&self, fetch: &Fetch, votes: &[Vote]) -> bool {
-        let mut expected = fetch.from;
-        let fits = votes.iter().all(|vote| {
-            let fits = vote.slot == expected && expected <= fetch.to;
-            expected = expected.next();
-            fits
-        });
-        fits && !votes.is_empty() && fetch.to <= self.chosen
-    }
-
-    /// A page of the votes from `from` on that are not known to be chosen, and where the next one
-    /// begins.
-    pub(crate) fn page(
-        &self,
-        from: Slot,
-        bytes_max: usize,
-        votes_max: usize,
-    ) -> (Vec<Vote>, Option<Slot>) {
-        let (Ok(at) | Err(at)) = self.find(from.max(self.chosen.next()));
-        let mut bytes = 0usize;
-        let mut votes = Vec::new();
-        for held in self.cache.range(at..) {
-            bytes = bytes.saturating_add(held.vote.value.size());
-            let is_full = bytes > bytes_max || votes.len() >= votes_max;
-            if is_full && !votes.is_empty() {
-                return (votes, Some(held.vote.slot));
-            }
-            votes.push(held.vote.clone());
-        }
-        (votes, None)
-    }
-
     /// The log begins anew behind `start`, whose snapshot is durable. Votes behind it stay: they may
     /// be part of what is chosen there.
     pub(crate) fn begin_at(&mut self, start: Position) {
         assert!(start.slot > self.start.slot, "a start never falls");
-        while self
-            .cache
-            .front()
-            .is_some_and(|held| held.vote.slot <= start.slot)
+        self.seal();
+        while self.first().is_some_and(|first| first <= start.slot)
+            && let Some(run) = self.runs.pop_front()
         {
-            self.drop_front();
+            self.cache_bytes -= run.bytes;
+            self.unsettled_bytes -= run.votes.bytes(self.settled.next(), start.slot);
+            if let Some(votes) = run.votes.within(start.slot.next(), run.votes.last()) {
+                self.cache_bytes += run.bytes;
+                self.runs.push_front(Run { votes, ..run });
+                break;
+            }
         }
-        self.unwritten.retain(|slot| *slot > start.slot);
+        let mut runs = self.runs.iter();
+        let is_left = runs.any(|run| run.durability == Durability::Unwritten);
+        self.unwritten = self.unwritten.filter(|_| is_left);
         self.start = start;
         self.chosen = self.chosen.max(start.slot);
         self.settled = self.settled.max(start.slot);
@@ -267,25 +323,23 @@ impl Log {
     }
 
     pub(crate) fn has_unwritten(&self) -> bool {
-        !self.unwritten.is_empty() || self.start_written < self.start.slot
+        self.unwritten.is_some()
+            || !self.open.values.is_empty()
+            || self.start_written < self.start.slot
     }
 
     /// Moves what is not yet written into a record; it is in flight from now on.
     pub(crate) fn write(&mut self) -> Record {
-        let mut slots = take(&mut self.unwritten);
-        slots.sort_unstable();
-        let mut votes = Vec::with_capacity(slots.len());
-        for slot in &slots {
-            if let Ok(at) = self.find(*slot) {
-                let held = &mut self.cache[at];
-                held.durability = Durability::Writing;
-                votes.push(held.vote.clone());
-            }
-        }
-        let start = (self.start_written < self.start.slot).then_some(self.start);
+        self.seal();
+        let mut votes = Few::default();
+        self.writing = self.unwritten.take();
+        self.mark(Durability::Unwritten, Durability::Writing, |run| {
+            votes.push(run.clone());
+        });
+        let begins = self.start_written < self.start.slot;
+        let start = begins.then(|| Box::new(self.start));
         self.start_written = self.start.slot;
         self.start_writing = self.start.slot;
-        self.writing = slots;
         Record {
             state: None,
             votes,
@@ -293,81 +347,86 @@ impl Log {
         }
     }
 
-    /// The write in flight is durable. The slots whose votes it held.
-    pub(crate) fn handle_persisted(&mut self) -> Vec<Slot> {
-        let mut slots = take(&mut self.writing);
-        slots.retain(|slot| {
-            let Ok(at) = self.find(*slot) else {
-                return false;
-            };
-            let held = &mut self.cache[at];
-            let is_same = held.durability == Durability::Writing;
-            if is_same {
-                held.durability = Durability::Durable;
-            }
-            is_same
-        });
+    /// The write in flight is durable; what replaced some of its votes since is not.
+    pub(crate) fn handle_persisted(&mut self) {
+        self.mark(Durability::Writing, Durability::Durable, |_| {});
+        self.writing = None;
         self.start_persisted = self.start_writing;
         self.settle();
-        slots
+    }
+
+    fn mark(&mut self, from: Durability, to: Durability, mut each: impl FnMut(&Votes)) {
+        let Some((first, last)) = self.writing else {
+            return;
+        };
+        let (Ok(at) | Err(at)) = self.find(first);
+        for run in self.runs.range_mut(at..) {
+            if run.votes.first > last {
+                break;
+            }
+            if run.durability == from {
+                run.durability = to;
+                each(&run.votes);
+            }
+        }
     }
 
     /// The last slot of the chosen prefix that is on disk and not in memory.
     pub(crate) fn evicted_to(&self) -> Slot {
-        let first = self.cache.front().map(|held| held.vote.slot.prev());
-        first.map_or(self.chosen, |before| before.min(self.chosen))
+        let open = || self.open.last().map(|_| self.open.first);
+        let first = self.first().or_else(open);
+        first.map_or(self.chosen, |first| first.prev().min(self.chosen))
+    }
+
+    /// The first slot of the first run.
+    fn first(&self) -> Option<Slot> {
+        self.runs.front().map(|run| run.votes.first)
     }
 
     fn settle(&mut self) {
         while self.settled < self.chosen {
             let next = self.settled.next();
-            let is_durable = |at: usize| self.cache[at].durability == Durability::Durable;
-            if !self.find(next).is_ok_and(is_durable) {
+            let Ok(at) = self.find(next) else { break };
+            let Run {
+                votes, durability, ..
+            } = &self.runs[at];
+            if *durability != Durability::Durable {
                 break;
             }
-            self.settled = next;
+            let to = votes.last().min(self.chosen);
+            self.unsettled_bytes -= votes.bytes(next, to);
+            self.settled = to;
         }
         self.evict();
     }
 
+    /// Whole runs leave the cache.
     fn evict(&mut self) {
-        while self.cache_bytes > self.cache_bytes_max
-            && self
-                .cache
-                .front()
-                .is_some_and(|held| held.vote.slot <= self.settled)
+        while self.cache_bytes > self.bounds.cache_bytes_max
+            && let Some(run) = self.runs.front()
+            && run.votes.last() <= self.settled
         {
-            self.drop_front();
+            self.cache_bytes -= run.bytes;
+            self.runs.pop_front();
         }
     }
 
-    fn drop_front(&mut self) {
-        let held = self.cache.pop_front();
-        self.cache_bytes -= held.map_or(0, |held| held.vote.value.size());
-    }
-
-    /// Where the slot is in the cache, or where it would be. Gaps are rare, so the first guess is
-    /// almost always right.
+    /// Where the run with that slot is, or where it would be. Mostly it is the last.
+    #[inline]
     fn find(&self, slot: Slot) -> Result<usize, usize> {
-        let (Some(front), Some(back)) = (self.cache.front(), self.cache.back()) else {
-            return Err(0);
-        };
-        if slot > back.vote.slot {
-            return Err(self.cache.len());
+        match self.runs.back() {
+            Some(run) if slot < run.votes.first => self.search(slot),
+            Some(run) if slot <= run.votes.last() => Ok(self.runs.len() - 1),
+            _ => Err(self.runs.len()),
         }
-        if slot < front.vote.slot {
-            return Err(0);
+    }
+
+    fn search(&self, slot: Slot) -> Result<usize, usize> {
+        let at = self.runs.partition_point(|run| run.votes.last() < slot);
+        match self.runs.get(at) {
+            Some(run) if run.votes.first <= slot => Ok(at),
+            _ => Err(at),
         }
-        let guess = usize::try_from(slot.0 - front.vote.slot.0).unwrap_or(usize::MAX);
-        if self
-            .cache
-            .get(guess)
-            .is_some_and(|held| held.vote.slot == slot)
-        {
-            return Ok(guess);
-        }
-        self.cache
-            .binary_search_by_key(&slot, |held| held.vote.slot)
     }
 
     /// The invariants above, for debug builds and tests.
@@ -377,19 +436,26 @@ impl Log {
         assert!(self.settled <= self.chosen, "what is settled is chosen");
         let first = self.evicted_to();
         assert!(first <= self.settled, "what is evicted is settled");
-        let of_prefix = self.chosen.0 - first.0;
-        let (Some(front), Some(back)) = (self.cache.front(), self.cache.back()) else {
-            assert_eq!(of_prefix, 0, "what is not evicted is held");
-            return;
-        };
-        assert!(front.vote.slot <= back.vote.slot, "votes ascend");
-        if let Some(last_of_prefix) = of_prefix.checked_sub(1) {
-            let at = usize::try_from(last_of_prefix).expect("a cache fits memory");
-            assert_eq!(
-                self.cache[at].vote.slot, self.chosen,
+        let mut last = first;
+        let mut unsettled = self.open.values.iter().map(Value::size).sum::<usize>();
+        let mut kept = unsettled;
+        let open = self.open.last().map(|last| (self.open.first, last));
+        let runs = self.runs.iter().map(|run| &run.votes);
+        for (begin, end) in runs.map(|votes| (votes.first, votes.last())).chain(open) {
+            assert!(begin > last && end >= begin, "votes ascend");
+            assert!(
+                last >= self.chosen || begin == last.next(),
                 "the chosen prefix has no gap"
             );
+            last = end;
         }
+        for Run { votes, bytes, .. } in &self.runs {
+            kept += bytes;
+            unsettled += votes.bytes(self.settled.next(), votes.last());
+        }
+        assert!(last >= self.chosen, "what is not evicted is held");
+        assert_eq!(self.cache_bytes, kept, "the cache counts what it keeps");
+        assert_eq!(self.unsettled_bytes, unsettled, "what is not settled");
     }
 }
 

@@ -1,9 +1,8 @@
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 use core::mem::take;
 
 use crate::log::Log;
-use crate::{Ballot, Chosen, Fetch, FetchError, Output, Slot, Snapshot, Vote, Wanted};
+use crate::{Ballot, Chosen, Entries, Fetch, FetchError, Output, Slot, Snapshot, Wanted};
 
 /// How far this node's state machine has got, and what it is given next: chosen values in order,
 /// each once, or a snapshot from which it begins anew.
@@ -13,10 +12,10 @@ use crate::{Ballot, Chosen, Fetch, FetchError, Output, Slot, Snapshot, Vote, Wan
 pub(crate) struct Machine {
     handed: Slot,
     /// Values that came back from the log, behind `handed`.
-    fetched: VecDeque<Chosen>,
+    fetched: Option<Chosen>,
     fetch: ApplyFetch,
     /// It must be reset to this before anything is applied.
-    restore: Option<Snapshot>,
+    restore: Option<Box<Snapshot>>,
 }
 
 /// One fetch for the machine at a time.
@@ -34,7 +33,7 @@ impl Machine {
     pub(crate) fn new(handed: Slot) -> Self {
         Self {
             handed,
-            fetched: VecDeque::new(),
+            fetched: None,
             fetch: ApplyFetch::Idle,
             restore: None,
         }
@@ -48,12 +47,12 @@ impl Machine {
     /// It is to begin anew from this snapshot, once the log durably begins behind that.
     pub(crate) fn jump_to(&mut self, snapshot: Snapshot) {
         self.handed = snapshot.last.slot;
-        self.fetched.clear();
+        self.fetched = None;
         self.fetch = ApplyFetch::Idle;
-        self.restore = Some(snapshot);
+        self.restore = Some(Box::new(snapshot));
     }
 
-    /// `Restore`, or the next `Apply`, or a fetch for it. A fetch is of at most `bytes_max`, and is
+    /// `Restore`, or the next `Apply`, as much as one run of the log has, or a fetch for it. A fetch is of at most `bytes_max`, and is
     /// made while `ballot` is promised.
     pub(crate) fn poll(&mut self, log: &Log, bytes_max: usize, ballot: Ballot) -> Option<Output> {
         if let Some(snapshot) = &self.restore {
@@ -69,9 +68,10 @@ impl Machine {
             return None;
         }
         let next = self.handed.next();
-        if let Some(chosen) = self.fetched.pop_front().or_else(|| cached(log, next)) {
-            debug_assert_eq!(chosen.slot, next, "values are applied in order");
-            self.handed = next;
+        let cached = || log.chosen_run(next, end);
+        if let Some(chosen) = self.fetched.take().or_else(cached) {
+            debug_assert_eq!(chosen.first, next, "values are applied in order");
+            self.handed = chosen.last();
             return Some(Output::Apply(chosen));
         }
         if self.fetch != ApplyFetch::Idle {
@@ -92,22 +92,21 @@ impl Machine {
         &mut self,
         log: &Log,
         fetch: &Fetch,
-        votes: Result<Vec<Vote>, FetchError>,
+        values: Result<Entries, FetchError>,
     ) -> bool {
         if self.fetch != (ApplyFetch::Wanted { from: fetch.from }) {
             return false;
         }
         self.fetch = ApplyFetch::Failed;
-        let Ok(votes) = votes else { return true };
-        if !log.is_range(fetch, &votes) {
+        let Ok(values) = values else { return true };
+        if !log.is_range(fetch, &values) {
             return false;
         }
         self.fetch = ApplyFetch::Idle;
-        let chosen = |vote: Vote| Chosen {
-            slot: vote.slot,
-            value: vote.value,
-        };
-        self.fetched.extend(votes.into_iter().map(chosen));
+        self.fetched = Some(Chosen {
+            first: fetch.from,
+            values,
+        });
         true
     }
 
@@ -117,9 +116,4 @@ impl Machine {
             self.fetch = ApplyFetch::Idle;
         }
     }
-}
-
-fn cached(log: &Log, slot: Slot) -> Option<Chosen> {
-    let value = log.vote(slot)?.value.clone();
-    Some(Chosen { slot, value })
 }

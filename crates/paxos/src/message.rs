@@ -1,6 +1,7 @@
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::{Ballot, DiskHealth, NodeId, Slot, Snapshot, Value, Vote};
+use crate::{Ballot, DiskHealth, Entries, NodeId, Slot, Snapshot, Vote};
 
 /// What nodes say to each other. The three kinds differ in what must be durable before one leaves
 /// its node, and the type picks the way out; see [`Binding`].
@@ -28,7 +29,7 @@ pub enum Replicate {
         /// The slot of the first of `values`.
         first: Slot,
         /// One value a slot, at least one.
-        values: Vec<Value>,
+        values: Entries,
         /// The prefix that the leader knows to be chosen.
         chosen: Slot,
     },
@@ -59,7 +60,7 @@ pub enum Replicate {
         /// The leader's ballot.
         ballot: Ballot,
         /// What is offered.
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     },
 }
 
@@ -183,25 +184,33 @@ pub enum Echo {
         /// The slot of the first of `values`.
         first: Slot,
         /// One value a slot, at least one.
-        values: Vec<Value>,
+        values: Entries,
     },
     /// Answers [`Echo::Learn`]: the values are cut away, and this snapshot has them.
     Offer {
         /// Of the question.
         ballot: Ballot,
         /// What is offered.
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     },
 }
 
 /// A message and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Envelope {
+pub struct Envelope<M = Message> {
     /// The receiver.
     pub to: NodeId,
     /// The message.
-    pub message: Message,
+    pub message: M,
+}
+
+impl From<Envelope<Binding>> for Envelope {
+    fn from(envelope: Envelope<Binding>) -> Self {
+        let Envelope { to, message } = envelope;
+        let message = Message::Binding(message);
+        Self { to, message }
+    }
 }
 
 impl Message {

@@ -1,16 +1,17 @@
 use alloc::collections::{BTreeSet, VecDeque};
-use alloc::vec::Vec;
+
+use synod_durable::{Durable, Refused};
 
 use crate::counters::count;
+use crate::due::{Due, Task};
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
-use crate::output::WriteSeq;
 use crate::pace::Pace;
 use crate::{
-    Ballot, Binding, Config, Configuration, Counters, DiskHealth, Echo, Fetch, Instant, Leap,
-    NodeId, Output, Position, ReadId, Receipt, Refusal, Replicate, Slot, Snapshot, State, StepDown,
-    Stop, Value, Write,
+    Ballot, Binding, Config, Configuration, Counters, DiskHealth, Echo, Entries, Envelope, Fetch,
+    FetchError, Instant, Leap, Message, NodeId, Output, Own, Position, ReadId, Receipt, Refusal,
+    Replicate, Slot, Snapshot, State, StepDown, Stop, Value, Wanted, Write,
 };
 
 /// What a node knows in every role: what it was told at its start, what it has promised and voted
@@ -21,6 +22,8 @@ use crate::{
 pub(crate) struct Common {
     pub(crate) config: Config,
     pub(crate) configuration: Configuration,
+    /// The place of this node among the acceptors.
+    pub(crate) own: usize,
     /// The highest ballot that was promised; while leading or campaigning this node's own.
     pub(crate) promised: Ballot,
     /// The highest ballot that anybody spoke of. The next campaign is above it.
@@ -29,19 +32,18 @@ pub(crate) struct Common {
     pub(crate) machine: Machine,
     /// The newest snapshot that is durable here.
     pub(crate) snapshot: Option<Snapshot>,
-    /// Fetches for peers that the driver has not seen yet.
-    pub(crate) fetches: VecDeque<Fetch>,
+    /// Fetches for others that the driver has not seen yet.
+    fetches: VecDeque<Fetch>,
     /// Leaders for whom chosen values are being read from the log.
     pub(crate) teaching: BTreeSet<NodeId>,
     /// Reads that have ended with their leader, until their callers are told.
-    pub(crate) answers: VecDeque<(ReadId, Refusal)>,
+    answers: VecDeque<(ReadId, Refusal)>,
     outbox: Outbox,
+    pub(crate) due: Due,
     /// The state as last put into a record.
     pub(crate) written: State,
     /// The promise as it is on disk.
     pub(crate) promise_persisted: Ballot,
-    in_flight: Option<InFlight>,
-    write_seq: u64,
     /// When this node asks for a leader, unless it leads.
     pub(crate) election_deadline: Instant,
     /// Numbers the questions whether others miss a leader.
@@ -58,26 +60,14 @@ pub(crate) struct Common {
     pub(crate) leap: Option<Leap>,
 }
 
-/// The write that left and is not durable yet. There is one at most.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct InFlight {
-    seq: u64,
-    promised: Ballot,
-}
-
-/// What a receipt has made durable.
-#[derive(Debug)]
-pub(crate) struct Settled {
-    /// Where its votes are, without those that were replaced since.
-    pub(crate) slots: Vec<Slot>,
-    /// The ballot that is promised now was not durable before.
-    pub(crate) promise: bool,
-}
-
 impl Common {
     /// Of a node whose disk holds `stored` and the votes in `log`; its election timeout begins.
     pub(crate) fn new(config: Config, log: Log, stored: State, now: Instant) -> Self {
+        let mut due = Due::default();
+        due.set(Task::Machine);
         let mut common = Self {
+            own: config.quorums.place(config.id).unwrap_or_default(),
+            due,
             configuration: Configuration {
                 quorums: config.quorums.clone(),
             },
@@ -89,11 +79,9 @@ impl Common {
             fetches: VecDeque::new(),
             teaching: BTreeSet::new(),
             answers: VecDeque::new(),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(),
             written: stored,
             promise_persisted: stored.promised,
-            in_flight: None,
-            write_seq: 0,
             election_deadline: now,
             attempt: 0,
             pace: Pace::new(config.seed, config.id.0),
@@ -113,8 +101,10 @@ impl Common {
     pub(crate) fn promise(&mut self, ballot: Ballot) {
         assert!(ballot > self.promised, "a promise only rises");
         self.promised = ballot;
+        self.due.set(Task::Write);
         self.heard = self.heard.max(ballot);
-        self.outbox.drop_before(ballot);
+        self.outbox
+            .retain_waiting(|waiting| waiting.message.ballot() >= ballot);
     }
 
     /// A new wait before this node campaigns.
@@ -141,25 +131,90 @@ impl Common {
         self.pace.hear(now, disk.sync_time, &self.config);
     }
 
-    /// All acceptors but this node.
-    pub(crate) fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let acceptors = self.config.quorums.acceptors();
-        let peers: Vec<NodeId> = acceptors.filter(|id| *id != self.config.id).collect();
-        peers.into_iter()
+    /// The places of all acceptors but this node.
+    #[inline]
+    pub(crate) fn peers(&self) -> impl Iterator<Item = usize> + use<> {
+        let (own, count) = (self.own, self.config.quorums.acceptors().len());
+        (0..count).filter(move |place| *place != own)
+    }
+
+    /// The acceptor at that place.
+    #[inline]
+    pub(crate) fn acceptor(&self, place: usize) -> NodeId {
+        self.config.quorums.acceptor(place)
+    }
+
+    /// Votes, in the promised ballot, for what has no vote in it yet.
+    pub(crate) fn accept(&mut self, first: Slot, values: Entries) {
+        self.log.accept(self.promised, first, values);
+        self.due.set(Task::Write);
+    }
+
+    /// The slots up to `slot` are chosen, and this node holds their values.
+    pub(crate) fn choose_to(&mut self, slot: Slot) {
+        self.log.choose_to(slot);
+        self.due
+            .set_all(&[Task::Machine, Task::Notice, Task::Round]);
+    }
+
+    /// A fetch for another node.
+    pub(crate) fn fetch(&mut self, fetch: Fetch) {
+        self.fetches.push_back(fetch);
+        self.due.set(Task::Fetch);
+    }
+
+    /// What was to be fetched for peers is wanted no more.
+    pub(crate) fn forget_fetches(&mut self) {
+        let is_for_others = |fetch: &Fetch| !matches!(fetch.wanted, Wanted::Peer(_));
+        self.fetches.retain(is_for_others);
+    }
+
+    pub(crate) fn poll_fetch(&mut self) -> Option<Output> {
+        self.fetches.pop_front().map(Output::Fetch)
+    }
+
+    /// Values for the machine came from the log, or did not.
+    pub(crate) fn handle_fetched(&mut self, fetch: &Fetch, values: Result<Entries, FetchError>) {
+        if !self.machine.handle_fetched(&self.log, fetch, values) {
+            count(&mut self.counters.fetches_stale);
+        }
+        self.due.set(Task::Machine);
+    }
+
+    /// What could not be read for the machine may be tried again.
+    pub(crate) fn retry_fetch(&mut self) {
+        self.machine.retry_fetch();
+        self.due.set(Task::Machine);
+    }
+
+    /// Reads that end without a leader's word.
+    pub(crate) fn refuse(&mut self, reads: impl Iterator<Item = ReadId>, why: Refusal) {
+        self.answers.extend(reads.map(|id| (id, why)));
+        self.due.set(Task::Answer);
+    }
+
+    /// So many reads have ended and their callers are not told yet.
+    pub(crate) fn refused(&self) -> usize {
+        self.answers.len()
     }
 
     /// A leader's word, and one that binds nobody, leave at once; what binds waits for the write that
     /// makes it true.
     pub(crate) fn send_now(&mut self, to: NodeId, message: Replicate) {
-        self.outbox.send_now(to, message);
+        let message = Message::Replicate(message);
+        self.outbox.send_now(Envelope { to, message });
+        self.due.set(Task::Send);
     }
 
     pub(crate) fn echo(&mut self, to: NodeId, message: Echo) {
-        self.outbox.echo(to, message);
+        let message = Message::Echo(message);
+        self.outbox.send_now(Envelope { to, message });
+        self.due.set(Task::Send);
     }
 
     pub(crate) fn send_after_write(&mut self, to: NodeId, message: Binding) {
-        self.outbox.send_after_write(to, message);
+        self.outbox.send_after_write(Envelope { to, message });
+        self.due.set(Task::Write);
     }
 
     /// The next message that waits for no write.
@@ -230,19 +285,22 @@ impl Common {
     /// The log begins behind a snapshot of what was handed out already.
     pub(crate) fn compact(&mut self, snapshot: Snapshot) {
         self.log.begin_at(snapshot.last);
+        self.due.set(Task::Write);
         self.snapshot = Some(snapshot);
     }
 
     /// The log begins behind the snapshot, and the machine with it; the votes that follow it stay.
     pub(crate) fn begin_log_at(&mut self, snapshot: Snapshot) {
         self.log.begin_at(snapshot.last);
+        let tasks = [Task::Write, Task::Machine, Task::Notice, Task::Round];
+        self.due.set_all(&tasks);
         self.snapshot = Some(snapshot.clone());
         self.machine.jump_to(snapshot);
     }
 
     /// The number of the write that is in flight.
     pub(crate) fn in_flight(&self) -> Option<u64> {
-        self.in_flight.as_ref().map(|write| write.seq)
+        self.outbox.in_flight()
     }
 
     /// Everything that happened since the last write, in one. A write without a record exists for
@@ -251,44 +309,39 @@ impl Common {
     /// see [`Record::is_empty`](crate::Record::is_empty), and is rare.
     pub(crate) fn poll_write(&mut self) -> Option<Write> {
         let promise_moved = self.promised != self.written.promised;
-        let due = promise_moved || self.log.has_unwritten() || self.outbox.waits_for_write();
-        if self.in_flight.is_some() || !due {
+        if !(promise_moved || self.log.has_unwritten() || self.outbox.has_waiting()) {
             return None;
         }
-        let mut record = self.log.write();
-        let state = State {
-            promised: self.promised,
-            chosen: self.log.chosen(),
-        };
-        // The chosen prefix alone is no reason to write.
-        if promise_moved || (!record.is_empty() && state != self.written) {
-            record.state = Some(state);
-            self.written = state;
-        }
-        self.write_seq += 1;
-        let seq = self.write_seq;
-        let promised = self.promised;
-        self.in_flight = Some(InFlight { seq, promised });
-        Some(Write {
-            record,
-            messages: self.outbox.take_waiting(),
-            receipt: WriteSeq(seq),
+        let (log, written, promised) = (&mut self.log, &mut self.written, self.promised);
+        self.outbox.write(|| {
+            let chosen = log.chosen();
+            let mut record = log.write();
+            let state = State { promised, chosen };
+            // The chosen prefix alone is no reason to write.
+            if promise_moved || (!record.is_empty() && state != *written) {
+                record.state = Some(state);
+                *written = state;
+            }
+            record
         })
     }
 
-    /// The write in flight is durable, if the receipt is for that.
-    pub(crate) fn settle(&mut self, receipt: &Receipt) -> Option<Settled> {
-        let Some(write) = self.in_flight.take_if(|write| write.seq == receipt.seq) else {
-            count(&mut self.counters.receipts_unknown);
-            return None;
+    /// What is durable here, if the receipt is for the write in flight.
+    pub(crate) fn settle(&mut self, receipt: Receipt) -> Option<Durable<Own>> {
+        let own = match self.outbox.settle(receipt) {
+            Ok(own) => own,
+            Err(why) => {
+                count(match why {
+                    Refused::OtherCore => &mut self.counters.receipts_foreign,
+                    _ => &mut self.counters.receipts_unknown,
+                });
+                return None;
+            }
         };
-        let slots = self.log.handle_persisted();
-        let is_news = write.promised > self.promise_persisted;
-        self.promise_persisted = write.promised;
-        Some(Settled {
-            slots,
-            promise: is_news && write.promised == self.promised,
-        })
+        self.log.handle_persisted();
+        self.due.set_all(&[Task::Write, Task::Machine]);
+        self.promise_persisted = own.promised.unwrap_or(self.promise_persisted);
+        Some(own)
     }
 
     /// What the machine is given next, or a fetch for it.
@@ -330,9 +383,6 @@ impl Common {
         self.counters = Counters::default();
         self.leap = None;
         self.stepped_down = None;
-        self.write_seq = 0;
-        if let Some(write) = &mut self.in_flight {
-            write.seq = 0;
-        }
+        self.outbox.forget_numbers();
     }
 }

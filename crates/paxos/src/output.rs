@@ -1,7 +1,10 @@
-use alloc::vec::Vec;
+use alloc::boxed::Box;
+
+use synod_durable::Few;
 
 use crate::{
-    Ballot, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, Snapshot, Stop, Vote,
+    Ballot, Binding, Chosen, Envelope, NodeId, Position, ReadId, Refusal, Slot, Snapshot, Stop,
+    Votes,
 };
 
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
@@ -38,8 +41,8 @@ pub enum Output {
     Persist(Write),
     /// Transmit at once; depends on no write in flight.
     Send(Envelope),
-    /// Apply to the state machine: chosen, durable here, in order, each slot once in the life of
-    /// this value.
+    /// Apply these to the state machine: chosen, durable here, in order, each slot once in the life
+    /// of this value.
     Apply(Chosen),
     /// Read these votes from the log and hand them to
     /// [`Paxos::handle_fetched`](crate::Paxos::handle_fetched).
@@ -59,11 +62,11 @@ pub enum Output {
         /// Who offers it.
         from: NodeId,
         /// What is offered.
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     },
     /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
     /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
-    Restore(Snapshot),
+    Restore(Box<Snapshot>),
     /// This node must take no part any more, and somebody has to look at it. The last output: the
     /// value ignores all input from here on.
     Stop(Stop),
@@ -94,10 +97,10 @@ pub struct Record {
     pub(crate) state: Option<State>,
     /// The log begins after this position: votes up to it are gone, those behind it stay. Its
     /// snapshot is durable already.
-    pub(crate) start: Option<Position>,
+    pub(crate) start: Option<Box<Position>>,
     /// Votes, ascending by slot, perhaps with gaps; behind `start` if that is given too. Each
     /// replaces the vote for its slot.
-    pub(crate) votes: Vec<Vote>,
+    pub(crate) votes: Few<Votes>,
 }
 
 /// One change of what is stored, see [`Record::ops`].
@@ -108,23 +111,23 @@ pub enum Op<'a> {
     /// The log begins after this position: votes up to it are gone, those behind it stay. Its
     /// snapshot is durable already.
     Start(Position),
-    /// Replaces the vote for its slot.
-    Vote(&'a Vote),
+    /// Each replaces the vote for its slot.
+    Votes(&'a Votes),
 }
 
 impl Record {
     /// What to store, in the order in which it is stored and replayed. The state may come twice: at
     /// first with a chosen prefix that ends before the votes.
     pub fn ops(&self) -> impl Iterator<Item = Op<'_>> {
-        let first = self.votes.first().map(|vote| vote.slot.prev());
+        let first = self.votes.first().map(|votes| votes.first.prev());
         let held_back = self.state.map(|state| State {
             chosen: first.map_or(state.chosen, |before| state.chosen.min(before)),
             ..state
         });
         let whole = self.state.filter(|_| self.state != held_back);
         let head = held_back.map(Op::State).into_iter();
-        head.chain(self.start.map(Op::Start))
-            .chain(self.votes.iter().map(Op::Vote))
+        head.chain(self.start.as_deref().copied().map(Op::Start))
+            .chain(self.votes.iter().map(Op::Votes))
             .chain(whole.map(Op::State))
     }
 
@@ -136,141 +139,56 @@ impl Record {
     }
 }
 
-/// A record, the messages that may not leave this node before it is durable, and the receipt for
-/// it.
-///
-/// [`persist`](Self::persist) and [`stage`](Self::stage) are the only ways to the messages and the
-/// receipt:
-///
-/// ```
-/// # use synod_paxos::{Envelope, Receipt, Write};
-/// fn early(write: Write) -> Vec<Envelope> {
-///     write.persist(|_record| Ok::<(), ()>(())).unwrap().0
-/// }
-/// ```
-///
-/// Reading them early does not compile:
-///
-/// ```compile_fail,E0616
-/// # use synod_paxos::{Envelope, Receipt, Write};
-/// fn early(write: Write) -> Vec<Envelope> {
-///     write.messages
-/// }
-/// ```
-///
-/// It can be cloned, so that a checker can store a state with a write in flight; the core takes
-/// each receipt once.
-#[must_use = "until this is durable the node makes no progress"]
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Write {
-    pub(crate) record: Record,
-    pub(crate) messages: Vec<Envelope>,
-    pub(crate) receipt: WriteSeq,
+/// What a node may count for itself once a record is durable: its promise and its votes, as they stand
+/// in the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Own {
+    /// The ballot that is promised in it, if it has a state.
+    pub promised: Option<Ballot>,
+    /// Its votes.
+    pub votes: Few<Cast>,
 }
 
-/// The number of a write, from which its receipt is made.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct WriteSeq(pub(crate) u64);
-
-impl Write {
-    /// Hands the record to `store`, which returns `Ok` only once it is on stable storage.
-    ///
-    /// # Errors
-    /// Those of `store`. The messages are gone with the receipt: the node said nothing, and the
-    /// core must not be polled again, because its memory is ahead of its disk.
-    pub fn persist<E>(
-        self,
-        store: impl FnOnce(&Record) -> Result<(), E>,
-    ) -> Result<(Vec<Envelope>, Receipt), E> {
-        store(&self.record)?;
-        Ok((
-            self.messages,
-            Receipt {
-                seq: self.receipt.0,
-            },
-        ))
-    }
-
-    /// Hands the record to `append`, which puts it into a log that will be synced later and tells
-    /// under which ticket. The messages stay inside until [`Staged::release`].
-    ///
-    /// # Errors
-    /// Those of `append`; as for [`persist`](Self::persist).
-    pub fn stage<T, E>(self, append: impl FnOnce(&Record) -> Result<T, E>) -> Result<Staged<T>, E> {
-        Ok(Staged {
-            ticket: append(&self.record)?,
-            messages: self.messages,
-            receipt: self.receipt,
-        })
-    }
+/// Votes in one ballot for slots that follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cast {
+    /// In which ballot.
+    pub ballot: Ballot,
+    /// The first slot.
+    pub first: Slot,
+    /// The last slot, inclusive.
+    pub last: Slot,
 }
 
-/// Appended under the log's ticket `T`, and not yet durable.
-#[must_use = "release it when the log is durable up to its ticket"]
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Staged<T> {
-    ticket: T,
-    messages: Vec<Envelope>,
-    receipt: WriteSeq,
-}
+impl synod_durable::Record for Record {
+    type Own = Own;
 
-impl<T: Ord> Staged<T> {
-    /// `durable`: all that was staged under a ticket up to this one is on stable storage.
-    ///
-    /// # Errors
-    /// Itself, if it is not durable yet.
-    pub fn release(self, durable: &T) -> Result<(Vec<Envelope>, Receipt), Self> {
-        if self.ticket <= *durable {
-            Ok((
-                self.messages,
-                Receipt {
-                    seq: self.receipt.0,
-                },
-            ))
-        } else {
-            Err(self)
+    #[inline]
+    fn own(&self) -> Own {
+        let mut votes = Few::default();
+        for run in &self.votes[..] {
+            votes.push(Cast {
+                ballot: run.ballot,
+                first: run.first,
+                last: run.last(),
+            });
+        }
+        Own {
+            promised: self.state.map(|state| state.promised),
+            votes,
         }
     }
 }
 
+/// A record, and the messages that may not leave this node before it is durable.
+pub type Write = synod_durable::Write<Record, Envelope<Binding>>;
+
+/// A [`Write`] that the log has taken under its ticket `T`, and that is not yet durable.
+pub type Staged<T> = synod_durable::Staged<Record, Envelope<Binding>, T>;
+
 /// Proof that a [`Write`] is durable; goes back with
-/// [`Paxos::handle_persisted`](crate::Paxos::handle_persisted). Not `Clone`:
-///
-/// ```
-/// # use synod_paxos::{Instant, Paxos, Receipt};
-/// fn once(raft: &mut Paxos, receipt: Receipt) {
-///     raft.handle_persisted(Instant::ZERO, receipt);
-/// }
-/// ```
-///
-/// ```compile_fail,E0382
-/// # use synod_paxos::{Instant, Paxos, Receipt};
-/// fn once(raft: &mut Paxos, receipt: Receipt) {
-///     raft.handle_persisted(Instant::ZERO, receipt);
-///     raft.handle_persisted(Instant::ZERO, receipt);
-/// }
-/// ```
-///
-/// And made by a write alone:
-///
-/// ```
-/// # use synod_paxos::{Receipt, Write};
-/// fn receipt(write: Write) -> Receipt {
-///     write.persist(|_record| Ok::<(), ()>(())).unwrap().1
-/// }
-/// ```
-///
-/// ```compile_fail,E0451
-/// # use synod_paxos::{Receipt, Write};
-/// fn receipt(write: Write) -> Receipt {
-///     Receipt { seq: 1 }
-/// }
-/// ```
-#[must_use = "give it back with `Paxos::handle_persisted`"]
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Receipt {
-    pub(crate) seq: u64,
-}
+/// [`Paxos::handle_persisted`](crate::Paxos::handle_persisted), to the node that made the write.
+pub type Receipt = synod_durable::Receipt<Record>;
 
 /// Votes for chosen values that the cache no longer holds. Goes out, and comes back with them through
 /// [`Paxos::handle_fetched`](crate::Paxos::handle_fetched).

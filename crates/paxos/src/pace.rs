@@ -48,10 +48,13 @@ impl Pace {
         let write = self.slowest_write(now, disk, config);
         self.drawn_for = write;
         // Of the drawn one a multiple, so that what spreads the candidates grows with what they take.
-        let writes = write.saturating_mul(WRITES_AN_ELECTION).as_nanos();
-        let more = drawn.as_nanos().saturating_mul(writes) / min.as_nanos().max(1);
-        let more = Duration::from_nanos(u64::try_from(more).unwrap_or(u64::MAX));
-        let wait = drawn.saturating_add(more).min(drawn * STRETCH_MAX);
+        let mut wait = drawn;
+        if !write.is_zero() {
+            let writes = write.saturating_mul(WRITES_AN_ELECTION).as_nanos();
+            let more = drawn.as_nanos().saturating_mul(writes) / min.as_nanos().max(1);
+            let more = Duration::from_nanos(u64::try_from(more).unwrap_or(u64::MAX));
+            wait = drawn.saturating_add(more).min(drawn * STRETCH_MAX);
+        }
         let full = if disk.has_room { 0 } else { FULL_TIMEOUTS };
         wait.saturating_add(drawn * full)
     }
@@ -72,6 +75,9 @@ impl Pace {
     }
 
     fn told(&self, now: Instant, config: &Config) -> Duration {
+        if self.told.is_zero() {
+            return Duration::ZERO;
+        }
         let half_life = config.election_timeout_max * HALF_LIFE;
         let halved = now.since(self.told_at).as_nanos() / half_life.as_nanos().max(1);
         let times = u32::try_from(halved).unwrap_or(u32::MAX);

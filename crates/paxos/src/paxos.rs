@@ -1,5 +1,3 @@
-use alloc::vec::Vec;
-
 use bytes::Bytes;
 
 use crate::asking::Asking;
@@ -12,8 +10,9 @@ use crate::node::Common;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{
-    Ballot, Configuration, Counters, DiskHealth, Fetch, FetchError, Instant, NodeId, Position,
-    ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Vote, Wanted, election, teach,
+    Ballot, Configuration, Counters, DiskHealth, Entries, Fetch, FetchError, Instant, NodeId,
+    Position, ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Wanted, election,
+    teach,
 };
 
 /// One node of a Multi-Paxos group: proposer, acceptor and learner in one, and a value that takes
@@ -64,36 +63,36 @@ impl Paxos {
     }
 
     /// A write is durable. Only here do this node's own promise and its own votes count. A receipt
-    /// for anything but the write in flight is ignored and counted.
+    /// for anything but the write in flight is ignored and counted, be it of another group, or of this
+    /// one before it was opened again.
     pub fn handle_persisted(&mut self, now: Instant, receipt: Receipt) {
         if self.common.stop.is_some() {
             return;
         }
         let mark = Mark::of(&self.common, &self.duty);
         let common = &mut self.common;
-        let Some(settled) = common.settle(&receipt) else {
+        let Some(own) = common.settle(receipt) else {
             return;
         };
         let step = match &mut self.duty {
-            Duty::Candidate(candidate) if settled.promise => {
-                candidate.handle_persisted(common, now)
-            }
+            Duty::Candidate(candidate) => candidate.handle_persisted(common, now, &own),
             Duty::Leader(leader) => {
-                leader.count_own_votes(common, &settled.slots);
+                leader.count_own_votes(common, &own);
                 Step::Stay
             }
-            _ => Step::Stay,
+            Duty::Follower(_) | Duty::Asking(_) => Step::Stay,
         };
         self.change_role(now, step);
         mark.check(&self.common, &self.duty);
     }
 
-    /// A [`Fetch`] is answered: votes from `fetch.from()` on, at least one, or why not.
+    /// A [`Fetch`] is answered: the values from `fetch.from()` on, at least one and without a gap, or why
+    /// not.
     pub fn handle_fetched(
         &mut self,
         _now: Instant,
         fetch: Fetch,
-        votes: Result<Vec<Vote>, FetchError>,
+        values: Result<Entries, FetchError>,
     ) {
         if self.common.stop.is_some() {
             return;
@@ -101,14 +100,10 @@ impl Paxos {
         let mark = Mark::of(&self.common, &self.duty);
         let common = &mut self.common;
         match (fetch.wanted, &mut self.duty) {
-            (Wanted::Apply, _) => {
-                if !common.machine.handle_fetched(&common.log, &fetch, votes) {
-                    count(&mut common.counters.fetches_stale);
-                }
-            }
-            (Wanted::Leader(leader), _) => teach::handle_fetched(common, leader, &fetch, votes),
+            (Wanted::Apply, _) => common.handle_fetched(&fetch, values),
+            (Wanted::Leader(leader), _) => teach::handle_fetched(common, leader, &fetch, values),
             (Wanted::Peer(peer), Duty::Leader(leader)) => {
-                leader.handle_fetched(common, peer, &fetch, votes);
+                leader.handle_fetched(common, peer, &fetch, values);
             }
             (Wanted::Peer(_), _) => count(&mut common.counters.fetches_stale),
         }
@@ -175,7 +170,8 @@ impl Paxos {
     /// Proposes a command for the next slot. That it has a position says nothing about its fate: it
     /// is chosen when `Apply` brings a value of this origin at this slot, and lost when it brings
     /// another. If this node stops leading first, a later leader may yet come upon it: see the table
-    /// of the [crate](crate#where-the-twins-differ).
+    /// of the [crate](crate#where-the-twins-differ). It is sent and written when this node is polled, with
+    /// all that was proposed by then.
     ///
     /// # Errors
     /// See [`ProposeError`]; then nothing was proposed.
@@ -196,7 +192,7 @@ impl Paxos {
     /// See [`ReadError`]; then no answer follows.
     pub fn read(&mut self, _now: Instant, id: ReadId) -> Result<(), ReadError> {
         match &mut self.duty {
-            Duty::Leader(leader) => leader.read(&self.common, id),
+            Duty::Leader(leader) => leader.read(&mut self.common, id),
             _ => Err(ReadError::NotLeader(self.leader())),
         }
     }
@@ -261,7 +257,14 @@ impl Paxos {
     /// The one place where a role changes. What the old one knew is gone, but for what is named
     /// here; what was promised to others is no role's. A new role may have to change at once: alone
     /// in its group, a node needs nobody's answer.
-    pub(crate) fn change_role(&mut self, now: Instant, mut step: Step) {
+    #[inline]
+    pub(crate) fn change_role(&mut self, now: Instant, step: Step) {
+        if !matches!(step, Step::Stay) {
+            self.take_step(now, step);
+        }
+    }
+
+    fn take_step(&mut self, now: Instant, mut step: Step) {
         loop {
             let common = &mut self.common;
             step = match step {

@@ -33,8 +33,6 @@ pub(crate) struct Progress {
     pub(crate) told: Slot,
     /// Values for it are being read from the log.
     pub(crate) fetching: bool,
-    /// Whether its disk has space, once it has said so.
-    pub(crate) has_room: Option<bool>,
     /// Reading failed: nothing is sent before the next heartbeat.
     pub(crate) backoff: bool,
     /// The stream went over slots that this leader has yet to learn.
@@ -118,7 +116,6 @@ impl Progress {
             patience: Patience::new(),
             told: Slot(0),
             fetching: false,
-            has_room: None,
             backoff: false,
             skipped: false,
             window: usize::MAX,

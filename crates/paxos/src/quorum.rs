@@ -278,17 +278,17 @@ impl Quorums {
     /// Whether this node is an acceptor.
     #[must_use]
     pub fn contains(&self, node: NodeId) -> bool {
-        self.position(node).is_some()
+        self.place(node).is_some()
     }
 
     /// Puts an acceptor into a set; tells whether it is new there. A stranger is not put in.
     pub fn insert(&self, set: &mut AcceptorSet, node: NodeId) -> bool {
-        let Some(position) = self.position(node) else {
+        let Some(place) = self.place(node) else {
             return false;
         };
-        let before = set.0;
-        set.0 |= 1 << position;
-        set.0 != before
+        let before = *set;
+        set.insert(place);
+        *set != before
     }
 
     /// Whether the set is, or contains, a quorum of phase 1.
@@ -313,8 +313,36 @@ impl Quorums {
         }
     }
 
-    fn position(&self, node: NodeId) -> Option<usize> {
+    /// Where an acceptor is in the order of acceptors, by which sets and whoever keeps something of each
+    /// name it.
+    pub(crate) fn place(&self, node: NodeId) -> Option<usize> {
         self.acceptors.binary_search(&node).ok()
+    }
+
+    /// The acceptor at that place.
+    pub(crate) fn acceptor(&self, place: usize) -> NodeId {
+        self.acceptors[place]
+    }
+
+    /// All for whom it holds.
+    pub(crate) fn all_where(&self, holds: impl Fn(usize) -> bool) -> AcceptorSet {
+        let mut set = AcceptorSet::default();
+        let places = (0..self.acceptors.len()).filter(|place| holds(*place));
+        places.for_each(|place| set.insert(place));
+        set
+    }
+
+    /// The greatest value that a phase-2 quorum has reached, or `floor`. Counted and not sorted: sets are
+    /// small, and nothing is allocated.
+    pub(crate) fn reached<T: Copy + Ord>(&self, floor: T, of: impl Fn(usize) -> T) -> T {
+        let values = (0..self.acceptors.len()).map(&of);
+        values.fold(floor, |reached, value| {
+            let have = || self.all_where(|place| of(place) >= value);
+            match value > reached && self.is_phase2(have()) {
+                true => value,
+                false => reached,
+            }
+        })
     }
 
     fn within_bounds(self) -> Result<Self, QuorumError> {
@@ -327,11 +355,37 @@ impl Quorums {
 }
 
 impl AcceptorSet {
+    /// Puts in the acceptor at that place.
+    #[inline]
+    pub(crate) fn insert(&mut self, place: usize) {
+        self.0 |= 1 << place;
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, place: usize) {
+        self.0 &= !(1 << place);
+    }
+
+    pub(crate) fn contains(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The place of the first acceptor in it.
+    #[inline]
+    pub(crate) fn first(self) -> Option<usize> {
+        (self.0 != 0).then(|| self.0.trailing_zeros() as usize)
+    }
+
     fn weight(self, weights: &[u64]) -> u64 {
         let inside = weights
             .iter()
             .enumerate()
-            .filter(|(position, _)| self.0 >> position & 1 == 1);
+            .filter(|(place, _)| self.contains(*place));
         inside.map(|(_, weight)| weight).sum()
     }
 }

@@ -44,7 +44,7 @@ impl Paxos {
         config.validate()?;
         let start = recovered.start;
         let stored = recovered.state.unwrap_or_default();
-        let mut log = Log::new(start, config.cache_bytes_max);
+        let mut log = Log::new(start, &config);
         for vote in recovered.votes {
             let vote = vote.map_err(RecoverError::Storage)?;
             // Whoever voted has a record of its promise.
@@ -59,6 +59,7 @@ impl Paxos {
             }
             log.recover(vote, stored.chosen);
         }
+        log.end_recovery();
         // A snapshot may be there without any record: pulled, and durable before the first.
         if recovered.state.is_none() && start != Position::ZERO {
             return Err(RecoverError::PromiseMissing);

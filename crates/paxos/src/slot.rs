@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use crate::Ballot;
+use crate::{Ballot, Entries};
 
 /// A place in the sequence of chosen values (The Part-Time Parliament: a *decree number*; Paxos Made
 /// Simple §3: an *instance*). The first is 1; 0 is before it.
@@ -111,49 +111,148 @@ impl Value {
 /// An acceptor's vote: in `ballot` it accepted `value` for `slot` (The Part-Time Parliament §2.1).
 /// This is what a log holds. In one ballot and slot all votes are for one value, because a ballot
 /// has one leader and a leader proposes once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Vote {
+pub struct Vote<V = Value> {
     /// Where.
     pub slot: Slot,
     /// In which ballot.
     pub ballot: Ballot,
     /// For what.
-    pub value: Value,
+    pub value: V,
 }
 
-impl Vote {
-    /// In `ballot`, for values that follow each other.
-    pub(crate) fn all_from(
-        first: Slot,
-        ballot: Ballot,
-        values: impl IntoIterator<Item = Value>,
-    ) -> impl Iterator<Item = Self> {
-        let vote = move |(slot, value)| Self {
+impl Vote<&Value> {
+    /// The same with a value of its own.
+    #[must_use]
+    pub fn cloned(self) -> Vote {
+        let Self {
             slot,
             ballot,
             value,
-        };
-        (first.0..).map(Slot).zip(values).map(vote)
+        } = self;
+        Vote {
+            slot,
+            ballot,
+            value: value.clone(),
+        }
     }
 }
 
-/// A value that is chosen for its slot, for ever.
+impl Vote {
+    /// The same, of a value elsewhere.
+    #[must_use]
+    pub fn by_ref(&self) -> Vote<&Value> {
+        Vote {
+            slot: self.slot,
+            ballot: self.ballot,
+            value: &self.value,
+        }
+    }
+}
+
+/// Votes in one ballot for slots that follow each other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Votes {
+    /// In which ballot.
+    pub ballot: Ballot,
+    /// The slot of the first of `values`.
+    pub first: Slot,
+    /// For what, one value a slot and at least one. To keep them takes no copy.
+    pub values: Entries,
+}
+
+impl Votes {
+    /// The last slot.
+    #[must_use]
+    #[inline]
+    pub fn last(&self) -> Slot {
+        last(self.first, &self.values)
+    }
+
+    /// Each vote.
+    pub fn iter(&self) -> impl Iterator<Item = Vote<&Value>> + Clone {
+        votes(self.first, self.ballot, &self.values)
+    }
+
+    /// The one for a slot.
+    pub(crate) fn vote(&self, slot: Slot) -> Option<Vote<&Value>> {
+        let place = usize::try_from(slot.0.checked_sub(self.first.0)?).ok()?;
+        let (ballot, value) = (self.ballot, self.values.get(place)?);
+        Some(Vote {
+            slot,
+            ballot,
+            value,
+        })
+    }
+
+    /// Bytes of those from `from` to `to`.
+    #[inline]
+    pub(crate) fn bytes(&self, from: Slot, to: Slot) -> usize {
+        if from <= self.first && self.last() <= to {
+            return self.values.bytes();
+        }
+        self.within(from, to).map_or(0, |part| part.values.bytes())
+    }
+
+    /// Those from `from` to `to`, if there are any.
+    #[inline]
+    pub(crate) fn within(&self, from: Slot, to: Slot) -> Option<Self> {
+        if from <= self.first && self.last() <= to {
+            return Some(self.clone());
+        }
+        let (first, last) = (from.max(self.first), to.min(self.last()));
+        let place = |slot: Slot| usize::try_from(slot.0 - self.first.0).unwrap_or(usize::MAX);
+        (first <= last).then(|| Self {
+            ballot: self.ballot,
+            first,
+            values: self.values.part(place(first)..place(last) + 1),
+        })
+    }
+}
+
+/// Values that are chosen for slots that follow each other, for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chosen {
-    /// Where.
-    pub slot: Slot,
-    /// What.
-    pub value: Value,
+    /// The slot of the first of `values`.
+    pub first: Slot,
+    /// One value a slot, at least one.
+    pub values: Entries,
 }
 
 impl Chosen {
-    /// What names it.
+    /// The last slot.
     #[must_use]
-    pub fn position(&self) -> Position {
-        Position {
-            slot: self.slot,
-            origin: self.value.origin,
-        }
+    pub fn last(&self) -> Slot {
+        last(self.first, &self.values)
     }
+
+    /// Each value, with what names it.
+    pub fn iter(&self) -> impl Iterator<Item = (Position, &Value)> {
+        let slots = (self.first.0..).map(Slot);
+        slots.zip(&self.values).map(|(slot, value)| {
+            let origin = value.origin;
+            (Position { slot, origin }, value)
+        })
+    }
+}
+
+/// Votes in `ballot` for values that follow each other.
+pub(crate) fn votes(
+    first: Slot,
+    ballot: Ballot,
+    values: &[Value],
+) -> impl Iterator<Item = Vote<&Value>> + Clone {
+    let slots = (first.0..).map(Slot);
+    slots.zip(values).map(move |(slot, value)| Vote {
+        slot,
+        ballot,
+        value,
+    })
+}
+
+#[inline]
+fn last(first: Slot, values: &Entries) -> Slot {
+    let more = (values.len() as u64).saturating_sub(1);
+    Slot(first.0.saturating_add(more))
 }

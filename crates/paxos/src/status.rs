@@ -100,14 +100,14 @@ impl Paxos {
     }
 
     fn peer_statuses(&self) -> Vec<PeerStatus> {
-        let status = |(id, progress): (&NodeId, &Progress)| {
+        let status = |(id, progress): (NodeId, &Progress)| {
             let (state, inflight_bytes) = match &progress.flow {
                 Flow::Silent => (PeerState::Silent, 0),
                 Flow::Stream(inflight) => (PeerState::Stream, inflight.bytes()),
                 Flow::Snapshot { .. } => (PeerState::Snapshot, 0),
             };
             PeerStatus {
-                id: *id,
+                id,
                 through: progress.through,
                 next: progress.next,
                 state,
@@ -116,7 +116,7 @@ impl Paxos {
             }
         };
         match &self.duty {
-            Duty::Leader(leader) => leader.peers.iter().map(status).collect(),
+            Duty::Leader(leader) => leader.peers(&self.common).map(status).collect(),
             _ => Vec::new(),
         }
     }

@@ -1,24 +1,25 @@
 use alloc::collections::VecDeque;
 
-use crate::{AcceptorSet, NodeId, Quorums, Slot};
+use crate::{AcceptorSet, Quorums, Slot};
 
-/// A leader's proposals that are not yet both in the chosen prefix and durable here, and who has
-/// voted for each.
+/// A leader's proposals that are not yet in the chosen prefix, and who has voted for each: by ranges of
+/// slots that the same acceptors have voted for, which mostly is one.
 ///
-/// Invariant: slots follow each other without a gap, so a leader proposes each once.
+/// Invariants: ranges follow each other without a gap, so a leader proposes each slot once; two that
+/// stand side by side differ, and of what is chosen further votes are not noted, so equal counts are
+/// equal values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tallies {
     from: Slot,
     tallies: VecDeque<Tally>,
-    bytes: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Tally {
+    /// The last slot of the range.
+    last: Slot,
     /// A set: a repeated vote counts once.
     accepted: AcceptorSet,
-    is_chosen: bool,
-    bytes: usize,
 }
 
 impl Tallies {
@@ -26,69 +27,92 @@ impl Tallies {
         Self {
             from,
             tallies: VecDeque::new(),
-            bytes: 0,
         }
     }
 
     /// The slot of the next proposal.
+    #[inline]
     pub(crate) fn next(&self) -> Slot {
-        Slot(self.from.0.saturating_add(self.tallies.len() as u64))
+        self.tallies
+            .back()
+            .map_or(self.from, |tally| tally.last.next())
     }
 
-    /// Bytes of all that is counted here.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    /// Proposals from the next slot to `last`.
+    #[inline]
+    pub(crate) fn push(&mut self, last: Slot) {
+        assert!(last >= self.next(), "each slot is proposed once, in order");
+        let accepted = AcceptorSet::default();
+        match self.tallies.back_mut() {
+            Some(tally) if tally.accepted == accepted => tally.last = last,
+            _ => self.tallies.push_back(Tally { last, accepted }),
+        }
     }
 
-    pub(crate) fn push(&mut self, slot: Slot, bytes: usize) {
-        assert_eq!(slot, self.next(), "each slot is proposed once, in order");
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.tallies.push_back(Tally {
-            accepted: AcceptorSet::default(),
-            is_chosen: false,
-            bytes,
-        });
-    }
-
-    /// The votes of one acceptor for a range. A value is chosen with a phase-2 quorum.
-    pub(crate) fn count(&mut self, quorums: &Quorums, from: NodeId, first: Slot, last: Slot) {
-        let first = first.max(self.from);
+    /// The votes of the acceptor at that place for a range. A value is chosen with a phase-2 quorum.
+    pub(crate) fn count(&mut self, quorums: &Quorums, place: usize, first: Slot, last: Slot) {
+        let (first, last) = (first.max(self.from), last.min(self.next().prev()));
         if last < first {
             return;
         }
-        let place = |slot: Slot| usize::try_from(slot.0 - self.from.0).unwrap_or(usize::MAX);
-        let len = self.tallies.len();
-        let (begin, end) = (
-            place(first).min(len),
-            place(last).saturating_add(1).min(len),
-        );
-        for tally in self.tallies.range_mut(begin..end) {
-            if !tally.is_chosen && quorums.insert(&mut tally.accepted, from) {
-                tally.is_chosen = quorums.is_phase2(tally.accepted);
-            }
+        let begin = self.tallies.partition_point(|tally| tally.last < first);
+        let mut at = begin;
+        if first > self.first(at) {
+            self.split(at, first.prev());
+            at += 1;
         }
+        while at < self.tallies.len() && self.first(at) <= last {
+            if self.tallies[at].last > last {
+                self.split(at, last);
+            }
+            let tally = &mut self.tallies[at];
+            if !quorums.is_phase2(tally.accepted) {
+                tally.accepted.insert(place);
+            }
+            at += 1;
+        }
+        self.merge(begin.saturating_sub(1), at);
     }
 
     /// How far all is chosen behind `slot`, which is.
-    pub(crate) fn chosen_behind(&self, slot: Slot) -> Slot {
-        let next = slot.next();
-        let Some(skip) = next.0.checked_sub(self.from.0) else {
+    pub(crate) fn chosen_behind(&self, quorums: &Quorums, slot: Slot) -> Slot {
+        if slot.next() < self.from {
             return slot;
-        };
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let tallies = self.tallies.iter().skip(skip);
-        let chosen = tallies.take_while(|tally| tally.is_chosen).count();
-        Slot(slot.0.saturating_add(chosen as u64))
+        }
+        let tallies = self.tallies.iter().filter(|tally| tally.last > slot);
+        let chosen = tallies.take_while(|tally| quorums.is_phase2(tally.accepted));
+        chosen.last().map_or(slot, |tally| tally.last)
     }
 
-    /// Everything up to `slot` is chosen and durable here.
-    pub(crate) fn settle_to(&mut self, slot: Slot) {
-        while self.from <= slot {
-            let Some(tally) = self.tallies.pop_front() else {
-                return;
-            };
-            self.bytes -= tally.bytes;
-            self.from = self.from.next();
+    /// Everything up to `slot` is chosen.
+    pub(crate) fn forget_to(&mut self, slot: Slot) {
+        let to = slot.next().min(self.next());
+        while self.tallies.front().is_some_and(|tally| tally.last < to) {
+            self.tallies.pop_front();
+        }
+        self.from = self.from.max(to);
+    }
+
+    /// The first slot of the range at that place.
+    fn first(&self, at: usize) -> Slot {
+        let before = at.checked_sub(1).map(|before| self.tallies[before].last);
+        before.map_or(self.from, Slot::next)
+    }
+
+    /// The range at that place ends with `last`, and another has the rest of it.
+    fn split(&mut self, at: usize, last: Slot) {
+        let accepted = self.tallies[at].accepted;
+        self.tallies.insert(at, Tally { last, accepted });
+    }
+
+    /// Ranges side by side whose acceptors are the same become one, from one place to another.
+    fn merge(&mut self, from: usize, to: usize) {
+        let mut at = to.min(self.tallies.len().saturating_sub(1));
+        while at > from {
+            if self.tallies[at - 1].accepted == self.tallies[at].accepted {
+                self.tallies.remove(at - 1);
+            }
+            at -= 1;
         }
     }
 }
@@ -96,14 +120,15 @@ impl Tallies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NodeId;
 
-    fn tallies(quorums: usize) -> (Tallies, Quorums) {
+    fn tallies(phase2: usize) -> (Tallies, Quorums) {
         let mut tallies = Tallies::new(Slot(5));
-        (5..10).for_each(|slot| tallies.push(Slot(slot), 10));
+        (5..10).for_each(|slot| tallies.push(Slot(slot)));
         let four = (1..=4).map(NodeId);
         (
             tallies,
-            Quorums::flexible(four, 5 - quorums, quorums).unwrap(),
+            Quorums::flexible(four, 5 - phase2, phase2).unwrap(),
         )
     }
 
@@ -111,42 +136,73 @@ mod tests {
     fn a_repeated_vote_counts_once() {
         let (mut tallies, quorums) = tallies(2);
         for _ in 0..3 {
-            tallies.count(&quorums, NodeId(1), Slot(5), Slot(9));
+            tallies.count(&quorums, 0, Slot(5), Slot(9));
         }
-        assert_eq!(tallies.chosen_behind(Slot(4)), Slot(4));
-        tallies.count(&quorums, NodeId(2), Slot(5), Slot(6));
-        assert_eq!(tallies.chosen_behind(Slot(4)), Slot(6));
+        assert_eq!(tallies.chosen_behind(&quorums, Slot(4)), Slot(4));
+        tallies.count(&quorums, 1, Slot(5), Slot(6));
+        assert_eq!(tallies.chosen_behind(&quorums, Slot(4)), Slot(6));
     }
 
     #[test]
     fn what_is_chosen_behind_a_gap_waits_for_it() {
         let (mut tallies, quorums) = tallies(2);
-        for id in [1, 2] {
-            tallies.count(&quorums, NodeId(id), Slot(6), Slot(8));
+        for place in [0, 1] {
+            tallies.count(&quorums, place, Slot(6), Slot(8));
         }
-        assert_eq!(tallies.chosen_behind(Slot(4)), Slot(4));
-        for id in [3, 4] {
-            tallies.count(&quorums, NodeId(id), Slot(1), Slot(5));
+        assert_eq!(tallies.chosen_behind(&quorums, Slot(4)), Slot(4));
+        for place in [2, 3] {
+            tallies.count(&quorums, place, Slot(1), Slot(5));
         }
-        assert_eq!(tallies.chosen_behind(Slot(4)), Slot(8));
+        assert_eq!(tallies.chosen_behind(&quorums, Slot(4)), Slot(8));
     }
 
     #[test]
     fn slots_that_are_not_proposed_are_not_counted() {
         let (mut tallies, quorums) = tallies(1);
-        tallies.count(&quorums, NodeId(1), Slot(1), Slot(4));
-        tallies.count(&quorums, NodeId(1), Slot(10), Slot(u64::MAX));
-        assert_eq!(tallies.chosen_behind(Slot(4)), Slot(4));
-        tallies.count(&quorums, NodeId(1), Slot(1), Slot(u64::MAX));
-        assert_eq!(tallies.chosen_behind(Slot(4)), Slot(9));
+        tallies.count(&quorums, 0, Slot(1), Slot(4));
+        tallies.count(&quorums, 0, Slot(10), Slot(u64::MAX));
+        assert_eq!(tallies.chosen_behind(&quorums, Slot(4)), Slot(4));
+        tallies.count(&quorums, 0, Slot(1), Slot(u64::MAX));
+        assert_eq!(tallies.chosen_behind(&quorums, Slot(4)), Slot(9));
     }
 
     #[test]
-    fn what_is_settled_is_free() {
+    fn what_is_chosen_is_forgotten() {
         let (mut tallies, _) = tallies(2);
-        tallies.settle_to(Slot(7));
-        assert_eq!((tallies.bytes(), tallies.next()), (20, Slot(10)));
-        tallies.settle_to(Slot(20));
-        assert_eq!((tallies.bytes(), tallies.next()), (0, Slot(10)));
+        tallies.forget_to(Slot(7));
+        assert_eq!((tallies.from, tallies.next()), (Slot(8), Slot(10)));
+        tallies.forget_to(Slot(20));
+        assert_eq!((tallies.from, tallies.next()), (Slot(10), Slot(10)));
+    }
+
+    /// Against a set a slot.
+    #[test]
+    fn ranges_are_cut_and_joined_as_votes_come() {
+        let (_, quorums) = tallies(3);
+        let mut seed = 7u64;
+        let mut draw = |below: u64| {
+            seed = seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        for _ in 0..500 {
+            let mut tallies = Tallies::new(Slot(1));
+            tallies.push(Slot(12));
+            let mut model = [AcceptorSet::default(); 13];
+            for _ in 0..20 {
+                let (place, first) = (draw(4) as usize, 1 + draw(12));
+                let last = first + draw(13 - first);
+                tallies.count(&quorums, place, Slot(first), Slot(last));
+                for set in &mut model[first as usize..=last as usize] {
+                    if !quorums.is_phase2(*set) {
+                        set.insert(place);
+                    }
+                }
+                let chosen = model[1..].iter().take_while(|set| quorums.is_phase2(**set));
+                let chosen = Slot(chosen.count() as u64);
+                assert_eq!(tallies.chosen_behind(&quorums, Slot(0)), chosen);
+                let ranges = model[1..].chunk_by(|a, b| a == b).count();
+                assert_eq!(tallies.tallies.len(), ranges, "joined");
+            }
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! Teaches leaders that lack values which are chosen. Any node may, in any role: what is chosen is
 //! chosen for ever.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use crate::counters::count;
 use crate::log::Slice;
 use crate::node::Common;
-use crate::{Ballot, Echo, Fetch, FetchError, NodeId, Slot, Value, Vote, Wanted};
+use crate::{Ballot, Echo, Entries, Fetch, FetchError, NodeId, Slot, Wanted};
 
 /// A leader asks for the values from `first` to `to`.
 pub(crate) fn handle_learn(
@@ -28,7 +28,7 @@ pub(crate) fn handle_learn(
         Slice::Cached(values) => teach(common, from, ballot, first, values),
         Slice::Evicted(evicted_to) => {
             if common.teaching.insert(from) {
-                common.fetches.push_back(Fetch {
+                common.fetch(Fetch {
                     from: first,
                     to: to.min(evicted_to),
                     bytes_max,
@@ -46,15 +46,14 @@ pub(crate) fn handle_fetched(
     common: &mut Common,
     leader: NodeId,
     fetch: &Fetch,
-    votes: Result<Vec<Vote>, FetchError>,
+    values: Result<Entries, FetchError>,
 ) {
     if !common.teaching.remove(&leader) {
         count(&mut common.counters.fetches_stale);
         return;
     }
-    match votes {
-        Ok(votes) if common.log.is_range(fetch, &votes) => {
-            let values = votes.into_iter().map(|vote| vote.value).collect();
+    match values {
+        Ok(values) if common.log.is_range(fetch, &values) => {
             teach(common, leader, fetch.ballot, fetch.from, values);
         }
         Err(FetchError::Cut { .. }) => offer(common, leader, fetch.ballot),
@@ -63,7 +62,7 @@ pub(crate) fn handle_fetched(
     }
 }
 
-fn teach(common: &mut Common, leader: NodeId, ballot: Ballot, first: Slot, values: Vec<Value>) {
+fn teach(common: &mut Common, leader: NodeId, ballot: Ballot, first: Slot, values: Entries) {
     let learned = Echo::Learned {
         ballot,
         first,
@@ -75,6 +74,7 @@ fn teach(common: &mut Common, leader: NodeId, ballot: Ballot, first: Slot, value
 /// The values are cut away here, and a snapshot has them.
 fn offer(common: &mut Common, leader: NodeId, ballot: Ballot) {
     if let Some(snapshot) = common.snapshot.clone() {
+        let snapshot = Box::new(snapshot);
         let offer = Echo::Offer { ballot, snapshot };
         common.echo(leader, offer);
     }

@@ -65,7 +65,7 @@ fn what_a_leader_sends_comes_back() {
         Replicate::Accept {
             ballot,
             first: Slot(3),
-            values: vec![value(b""), value(b"\x00\xffset")],
+            values: vec![value(b""), value(b"\x00\xffset")].into(),
             chosen,
         },
         Replicate::Heartbeat {
@@ -77,7 +77,7 @@ fn what_a_leader_sends_comes_back() {
         Replicate::Chosen { ballot, chosen },
         Replicate::Snapshot {
             ballot,
-            snapshot: snapshot(),
+            snapshot: Box::new(snapshot()),
         },
     ] {
         comes_back(&to_two(Message::Replicate(replicate)));
@@ -144,11 +144,11 @@ fn what_is_promised_and_answered_comes_back() {
         Echo::Learned {
             ballot,
             first: from,
-            values: vec![value(b"y")],
+            values: vec![value(b"y")].into(),
         },
         Echo::Offer {
             ballot,
-            snapshot: snapshot(),
+            snapshot: Box::new(snapshot()),
         },
     ] {
         comes_back(&to_two(Message::Echo(echo)));

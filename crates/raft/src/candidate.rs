@@ -1,9 +1,11 @@
 use alloc::collections::BTreeSet;
 
+use synod_durable::Durable;
+
 use crate::counters::count;
 use crate::node::Common;
 use crate::step::Step;
-use crate::{Binding, Echo, Instant, NodeId, Term};
+use crate::{Binding, Echo, Instant, NodeId, Own, Term};
 
 /// Asks whether it would be elected, and changes nothing anywhere by it (thesis §9.6).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -41,7 +43,7 @@ impl PreCandidate {
             return Step::Stay;
         }
         self.granted.insert(from);
-        if common.quorum().agrees(|id| self.granted.contains(&id)) {
+        if is_quorum(common, &self.granted) {
             Step::BecomeCandidate { term }
         } else {
             Step::Stay
@@ -66,23 +68,22 @@ impl Candidate {
     /// leader's term and vote are on its disk before its first message (thesis §10.2.1).
     pub(crate) fn handle_vote(&mut self, common: &Common, from: NodeId) -> Step {
         self.granted.insert(from);
-        let granted = &self.granted;
-        if granted.contains(&common.id()) && common.quorum().agrees(|id| granted.contains(&id)) {
+        if self.granted.contains(&common.id()) && is_quorum(common, &self.granted) {
             Step::BecomeLeader
         } else {
             Step::Stay
         }
     }
 
-    /// Term and vote are durable, perhaps those from before the candidacy.
+    /// Something is durable, perhaps what was written before the candidacy.
     pub(crate) fn handle_persisted(
         &mut self,
         common: &mut Common,
         now: Instant,
-        vote: (Term, Option<NodeId>),
+        own: Durable<Own>,
     ) -> Step {
         let id = common.id();
-        if vote != (common.term, Some(id)) {
+        if own.vote != Some((common.term, Some(id))) {
             return Step::Stay;
         }
         // Only now do the requests leave. Counted from the start of the candidacy, a write as long
@@ -90,4 +91,10 @@ impl Candidate {
         common.reset_election(now);
         self.handle_vote(common, id)
     }
+}
+
+fn is_quorum(common: &Common, granted: &BTreeSet<NodeId>) -> bool {
+    let ids = common.members.ids();
+    let has_granted = |place: usize| granted.contains(&ids[place]);
+    common.members.quorum().agrees(has_granted)
 }

@@ -40,7 +40,8 @@ pub struct Config {
     /// else a slow moment costs an election; and not below `election_timeout_max`, the pace at which
     /// it is looked at.
     pub write_stall_max: Duration,
-    /// Bytes of entries in one append; an entry that is larger goes alone.
+    /// Bytes of entries in one append; an entry that is larger goes alone. What is proposed together is
+    /// kept in runs of as much, see [`Entries`](crate::Entries).
     pub append_bytes_max: usize,
     /// Entries in one append: at most [`Replicate::ENTRIES_MAX`], which is the default.
     pub append_entries_max: usize,
@@ -51,9 +52,11 @@ pub struct Config {
     pub inflight_messages_max: usize,
     /// Bytes in the body of one proposal; a larger one is refused.
     pub entry_bytes_max: usize,
-    /// Bytes of a leader's proposals that are not yet both committed and durable here.
+    /// Bytes of a leader's proposals that are not yet both committed and durable here. They are counted
+    /// by run: what was proposed together counts until the last of it is.
     pub uncommitted_bytes_max: usize,
-    /// Bytes of durable entries kept in memory for peers and for `Apply`.
+    /// Bytes of durable entries kept in memory for peers and for `Apply`. They leave it by run, as they
+    /// were proposed or received together.
     pub cache_bytes_max: usize,
     /// Reads accepted and not yet answered.
     pub reads_max: usize,

@@ -21,6 +21,9 @@ pub struct Counters {
     pub snapshots_stale: u64,
     /// Receipts for no write in flight.
     pub receipts_unknown: u64,
+    /// Receipts for a write of another core value: of another group, or of this one before it was
+    /// opened again.
+    pub receipts_foreign: u64,
     /// Fetched entries that nobody waits for any more, or that are not what was asked for.
     pub fetches_stale: u64,
     /// Elections not begun because no term or index is left.

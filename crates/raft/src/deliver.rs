@@ -19,7 +19,7 @@ impl Raft {
             return;
         }
         let mark = Mark::of(common, &self.duty);
-        if from == common.id() || !common.membership.contains(from) {
+        if from == common.id() || !common.members.has(from) {
             count(&mut common.counters.strangers);
             return;
         }

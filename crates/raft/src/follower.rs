@@ -1,9 +1,12 @@
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use crate::counters::count;
+use crate::due::Task;
 use crate::node::Common;
 use crate::step::Step;
-use crate::{Binding, Echo, Entry, Index, Instant, LogId, NodeId, Output, Snapshot, Stop, Term};
+use crate::{
+    Binding, Echo, Entries, Entry, Index, Instant, LogId, NodeId, Output, Snapshot, Stop, Term,
+};
 
 /// Takes entries, heartbeats and snapshots from the leader of its term (§5.2, §5.3, §7), or waits
 /// for one.
@@ -17,9 +20,9 @@ pub(crate) struct Follower {
     /// So far this node has acknowledged in this term, as its leader says; perhaps in an earlier life.
     acknowledged: Index,
     /// The snapshot whose bytes the driver is pulling. Other offers wait until it has ended.
-    pulling: Option<Snapshot>,
+    pulling: Option<Box<Snapshot>>,
     /// What the driver has not been told to pull yet.
-    pull: Option<(NodeId, Snapshot)>,
+    pull: Option<(NodeId, Box<Snapshot>)>,
 }
 
 impl Follower {
@@ -54,7 +57,7 @@ impl Follower {
         common: &mut Common,
         leader: NodeId,
         prev: LogId,
-        entries: Vec<Entry>,
+        entries: Entries,
         commit: Index,
     ) -> Step {
         let term = common.term;
@@ -93,12 +96,17 @@ impl Follower {
     ///
     /// Nothing is changed if an entry differs from a committed one, or from what this same leader
     /// has sent before.
-    fn append_new(&self, common: &mut Common, entries: Vec<Entry>) -> Result<(), Step> {
-        let (start, log) = (common.log.start(), &common.log);
-        let differs = |entry: &&Entry| entry.id.index >= start.index && !log.matches(entry.id);
-        let Some(first) = entries.iter().find(differs).map(|entry| entry.id) else {
-            return Ok(());
+    fn append_new(&self, common: &mut Common, entries: Entries) -> Result<(), Step> {
+        let (start, end, log) = (common.log.start(), common.log.last(), &common.log);
+        let differs = |entry: &Entry| entry.id.index >= start.index && !log.matches(entry.id);
+        // Mostly they stand right behind the end.
+        let is_behind = |entry: &Entry| entry.id.index > end.index;
+        let known = match entries.first() {
+            Some(first) if is_behind(first) => Some(0),
+            _ => entries.iter().position(differs),
         };
+        let Some(known) = known else { return Ok(()) };
+        let first = entries[known].id;
         if first.index <= common.committed {
             return Err(Step::Stop(common.diverged(first)));
         }
@@ -108,10 +116,7 @@ impl Follower {
             return Err(Step::Stay);
         }
         common.log.truncate(first.index);
-        let new = entries
-            .into_iter()
-            .skip_while(|entry| entry.id.index < first.index);
-        new.for_each(|entry| common.log.append(entry));
+        common.log.append(entries, known);
         Ok(())
     }
 
@@ -128,7 +133,7 @@ impl Follower {
         if acknowledged > end {
             return forgot(acknowledged, end);
         }
-        common.machine.retry_fetch();
+        common.retry_fetch();
         self.learn_commit(common, commit);
         let (term, matched, disk) = (common.term, self.matched(common), common.disk);
         let echo = Echo::Heartbeat {
@@ -150,7 +155,7 @@ impl Follower {
     /// A leader's commit index is news only as far as our log is known to equal its log: behind
     /// that our entries at those indexes may be others.
     pub(crate) fn learn_commit(&self, common: &mut Common, commit: Index) {
-        common.committed = common.committed.max(commit.min(self.matched(common)));
+        common.commit_to(commit.min(self.matched(common)));
     }
 
     /// How far this log is known to equal that of the leader. What is committed is in it by Leader
@@ -164,7 +169,7 @@ impl Follower {
         &mut self,
         common: &mut Common,
         leader: NodeId,
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     ) -> Step {
         let (term, last) = (common.term, snapshot.last);
         if last.index > Index::MAX
@@ -188,7 +193,7 @@ impl Follower {
         // All it covers is committed; a log that holds its last entry holds all of it.
         if last.index > common.committed && common.log.matches(last) {
             self.matched = self.matched.max(last.index);
-            common.committed = last.index;
+            common.commit_to(last.index);
         }
         let committed = common.committed;
         if last.index <= committed {
@@ -201,9 +206,10 @@ impl Follower {
         // pull of what became known by another way is not waited for, and one from the leader of
         // an earlier term was forgotten with that term.
         let waits = |pulling: &Snapshot| pulling.last.index > committed;
-        if !self.pulling.as_ref().is_some_and(waits) {
+        if !self.pulling.as_deref().is_some_and(waits) {
             self.pulling = Some(snapshot.clone());
             self.pull = Some((leader, snapshot));
+            common.due.set(Task::Pull);
         }
         Step::Stay
     }
@@ -220,7 +226,7 @@ impl Follower {
     }
 
     /// A snapshot that is durable here, beyond what was handed out: the machine jumps to it.
-    pub(crate) fn install(&mut self, common: &mut Common, snapshot: Snapshot) {
+    pub(crate) fn install(&mut self, common: &mut Common, snapshot: Box<Snapshot>) {
         let last = snapshot.last;
         // It contradicts what the leader of this term has sent. Who is right is not known, and the
         // log that was acknowledged stays.
@@ -238,17 +244,15 @@ impl Follower {
 }
 
 /// Contiguous behind `prev`, terms that do not fall and do not pass the leader's, indexes in range.
-fn is_well_formed(term: Term, prev: LogId, entries: &[Entry]) -> bool {
-    let mut last = prev;
-    let entries_follow = entries.iter().all(|entry| {
-        let follows = entry.id.index == last.index.next()
-            && entry.id.term >= last.term
-            && entry.id.term > Term(0);
-        last = entry.id;
-        follows
+fn is_well_formed(term: Term, prev: LogId, entries: &Entries) -> bool {
+    let follow = entries.first().is_none_or(|first| {
+        let id = first.id;
+        id.index == prev.index.next() && id.term >= prev.term && id.term > Term(0)
     });
     let prev_exists = (prev.index == Index(0)) == (prev.term == Term(0));
-    entries_follow && prev_exists && last.index <= Index::MAX && last.term <= term
+    let last = entries.last().map_or(prev, |entry| entry.id);
+    let is_in_range = last.index <= Index::MAX && last.term <= term;
+    follow && prev_exists && is_in_range && entries.is_sound()
 }
 
 /// Acknowledged was only what was durable, and a leader's log only grows: whoever then holds less, or

@@ -85,10 +85,8 @@ impl Mark {
                 own,
                 "a leader's term and vote are durable"
             );
-            leader
-                .peers
-                .values()
-                .for_each(|peer| peer.check(common.log.last().index));
+            let peers = leader.peers.iter();
+            peers.for_each(|peer| peer.check(common.log.last().index));
         }
         if let Duty::Follower(follower) = duty {
             assert!(

@@ -1,8 +1,12 @@
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use bytes::Bytes;
 
 use crate::counters::count;
+use crate::due::Task;
 use crate::node::Common;
 use crate::progress::Progress;
 use crate::read::Reads;
@@ -21,7 +25,8 @@ mod step_down;
 /// gone with its term.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Leader {
-    pub(crate) peers: BTreeMap<NodeId, Progress>,
+    /// The others, in the order of their names.
+    pub(crate) peers: Vec<Progress>,
     /// Its first entry. Once that is committed, it knows what its predecessors committed (§8).
     pub(crate) first: Index,
     pub(crate) heartbeat_deadline: Instant,
@@ -51,7 +56,7 @@ impl Leader {
         let nodes = common.membership.nodes();
         let peers = nodes.filter(|id| *id != common.id());
         let mut leader = Self {
-            peers: peers.map(|id| (id, Progress::new(first, now))).collect(),
+            peers: peers.map(|id| Progress::new(id, first, now)).collect(),
             first,
             heartbeat_deadline: now.plus(common.config.heartbeat_interval),
             quorum_deadline: now.plus(common.config.election_timeout_max),
@@ -61,7 +66,7 @@ impl Leader {
             round: 0,
             room_round: 0,
             reads: Reads::default(),
-            uncommitted: Uncommitted::new(first),
+            uncommitted: Uncommitted::default(),
             fetches: VecDeque::new(),
         };
         leader.append(common, Kind::Noop, Bytes::new());
@@ -73,7 +78,7 @@ impl Leader {
     pub(crate) fn resign(self, common: &mut Common, successor: Option<NodeId>) {
         let refusal = Refusal::NotLeader(successor);
         let reads = self.reads.end();
-        common.answers.extend(reads.map(|id| (id, refusal)));
+        common.end_reads(reads.map(|id| (id, refusal)));
     }
 
     pub(crate) fn forget_time(&mut self) {
@@ -82,11 +87,11 @@ impl Leader {
         self.slow_write = None;
         self.slow_fetch = None;
         self.short_of_room = None;
-        self.peers
-            .values_mut()
-            .for_each(|peer| peer.contact = Instant::ZERO);
+        let peers = self.peers.iter_mut();
+        peers.for_each(|peer| peer.contact = Instant::ZERO);
     }
 
+    /// Nothing is sent before the core is polled, so that what is proposed together travels as one.
     pub(crate) fn propose(
         &mut self,
         common: &mut Common,
@@ -106,9 +111,7 @@ impl Leader {
         if !self.uncommitted.fits(bytes + Entry::HEAD_BYTES, bytes_max) {
             return Err(ProposeError::Busy);
         }
-        let id = self.append(common, Kind::Command, body);
-        self.replicate_to_all(common);
-        Ok(id)
+        Ok(self.append(common, Kind::Command, body))
     }
 
     /// The log has an index left.
@@ -118,8 +121,14 @@ impl Leader {
             index: common.log.last().index.next(),
         };
         let entry = Entry { id, kind, body };
-        self.uncommitted.hold(entry.size());
-        common.log.append(entry);
+        let bytes = entry.size();
+        common.push(entry);
+        let open_from = common.log.open_from();
+        self.uncommitted.hold(id.index, bytes, open_from);
+        // Who lacks the first entry of the open tail is known to lack something.
+        if open_from == id.index {
+            self.replicate_to_all(common);
+        }
         id
     }
 
@@ -129,10 +138,8 @@ impl Leader {
             return step;
         }
         self.heartbeat_deadline = now.plus(common.config.heartbeat_interval);
-        self.peers
-            .values_mut()
-            .for_each(|peer| peer.backoff = false);
-        common.machine.retry_fetch();
+        self.peers.iter_mut().for_each(|peer| peer.backoff = false);
+        common.retry_fetch();
         self.begin_round(common);
         self.begin_beat();
         self.offer_again(common);
@@ -147,13 +154,14 @@ impl Leader {
         let round = self.round;
         if committed >= self.first {
             self.reads.begin_round(round, committed);
+            common.due.set(Task::Read);
         }
-        for (id, peer) in &mut self.peers {
+        for peer in &mut self.peers {
             let commit = committed.min(peer.matched);
             peer.commit = peer.commit.max(commit);
             let matched = peer.matched;
             common.send_now(
-                *id,
+                peer.id,
                 Replicate::Heartbeat {
                     term,
                     round,
@@ -167,7 +175,7 @@ impl Leader {
     /// The round that has just begun is one of the timer.
     fn begin_beat(&mut self) {
         let round = self.round;
-        let peers = self.peers.values_mut();
+        let peers = self.peers.iter_mut();
         peers.for_each(|peer| peer.patience.begin_beat(round));
     }
 
@@ -187,8 +195,12 @@ impl Leader {
             return;
         }
         peer.handle_appended(last, start);
-        self.advance_commit(common);
-        self.replicate_to(common, from);
+        peer.is_lacking = true;
+        common.due.set(Task::Append);
+        common.due.set(Task::Notice);
+        if last > common.committed {
+            self.advance_commit(common);
+        }
     }
 
     pub(crate) fn handle_rejected(
@@ -211,7 +223,8 @@ impl Leader {
             return;
         };
         if peer.handle_rejected(prev.index, probe) {
-            self.replicate_to(common, from);
+            peer.is_lacking = true;
+            common.due.set(Task::Append);
         }
     }
 
@@ -234,8 +247,10 @@ impl Leader {
                 peer.has_room = Some(disk.has_room);
             }
             if peer.handle_echo(round, matched, last) {
-                self.replicate_to(common, from);
+                peer.is_lacking = true;
+                common.due.set(Task::Append);
             }
+            common.due.set(Task::Read);
         }
         self.give_way(common)
     }
@@ -243,7 +258,7 @@ impl Leader {
     /// Its disk lost what it acknowledged: in this term neither its copy nor its word counts any
     /// more. What was committed with its copy stays committed, and is here.
     pub(crate) fn handle_forgot(&mut self, common: &mut Common, from: NodeId) {
-        match self.peers.get_mut(&from) {
+        match self.peers.iter_mut().find(|peer| peer.id == from) {
             Some(peer) => peer.forgot = true,
             None => count(&mut common.counters.out_of_role),
         }
@@ -251,8 +266,8 @@ impl Leader {
 
     /// A word of this term from a peer: contact, whatever it says.
     fn hear(&mut self, common: &mut Common, now: Instant, from: NodeId) -> Option<&mut Progress> {
-        let peer = self.peers.get_mut(&from).filter(|peer| !peer.forgot);
-        match peer {
+        let mut peers = self.peers.iter_mut();
+        match peers.find(|peer| peer.id == from && !peer.forgot) {
             Some(peer) => {
                 peer.contact = peer.contact.max(now);
                 Some(peer)
@@ -266,7 +281,7 @@ impl Leader {
 
     /// A snapshot that is durable here, beyond what was handed out. What it covers was committed, and
     /// a leader's log holds all of that at its place (Leader Completeness, §5.4), or has lost it.
-    pub(crate) fn install(common: &mut Common, snapshot: Snapshot) -> Step {
+    pub(crate) fn install(common: &mut Common, snapshot: Box<Snapshot>) -> Step {
         let last = snapshot.last;
         if !common.log.matches(last) {
             count(&mut common.counters.conflicts_with_commit);
@@ -277,6 +292,8 @@ impl Leader {
             });
         }
         common.begin_log_at(snapshot);
+        common.due.set(Task::Notice);
+        common.due.set(Task::Round);
         Step::Stay
     }
 
@@ -284,18 +301,28 @@ impl Leader {
     /// of this term; earlier ones only with it (§5.4.2, Figure 8). We ourselves hold what is
     /// durable here.
     pub(crate) fn advance_commit(&mut self, common: &mut Common) {
-        let (id, persisted) = (common.id(), common.log.persisted());
-        let matched = |peer: NodeId| {
-            let progress = self.peers.get(&peer);
-            progress.map_or(Index(0), |progress| progress.counted().0)
+        let persisted = common.log.persisted();
+        let matched = |place| {
+            let peer = self.peer_at(common, place);
+            peer.map_or(persisted, |peer| peer.counted().0)
         };
-        let held = common
-            .quorum()
-            .reached(|peer| if peer == id { persisted } else { matched(peer) });
+        let held = common.members.quorum().reached(common.committed, matched);
         if held > common.committed && common.log.term_at(held) == Some(common.term) {
-            common.committed = held;
+            common.commit_to(held);
+            common.due.set(Task::Notice);
+            common.due.set(Task::Round);
         }
-        self.uncommitted.release_to(common.committed.min(persisted));
+        let end = common.committed.min(persisted);
+        self.uncommitted.release_to(end);
+    }
+
+    /// What is known of the node at a place of the membership, unless that is this node.
+    fn peer_at(&self, common: &Common, place: usize) -> Option<&Progress> {
+        match place.cmp(&common.members.own()) {
+            Ordering::Less => self.peers.get(place),
+            Ordering::Equal => None,
+            Ordering::Greater => self.peers.get(place - 1),
+        }
     }
 
     pub(crate) fn poll_fetch(&mut self) -> Option<Output> {
@@ -306,11 +333,14 @@ impl Leader {
     /// when everything that could carry it has gone.
     pub(crate) fn poll_commit_notice(&mut self, common: &Common) -> Option<Output> {
         let (term, committed) = (common.term, common.committed);
-        let news = |peer: &Progress| peer.commit < committed.min(peer.matched);
-        let (to, peer) = self.peers.iter_mut().find(|(_, peer)| news(peer))?;
+        let news = |peer: &&mut Progress| peer.commit < committed.min(peer.matched);
+        let peer = self.peers.iter_mut().find(news)?;
         let commit = committed.min(peer.matched);
         peer.commit = commit;
         let message = Message::Replicate(Replicate::Commit { term, commit });
-        Some(Output::Send(Envelope { to: *to, message }))
+        Some(Output::Send(Envelope {
+            to: peer.id,
+            message,
+        }))
     }
 }

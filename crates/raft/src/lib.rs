@@ -57,13 +57,15 @@
 //!     while let Some(output) = raft.poll_output() {
 //!         match output {
 //!             Output::Persist(write) => {
-//!                 let stored = write.persist(|record| Ok::<(), Infallible>(disk.push(record.clone())));
+//!                 let stored = write.persist(|record| Ok::<(), Infallible>(disk.push(record)));
 //!                 let Ok((messages, receipt)) = stored;
 //!                 assert!(messages.is_empty()); // to a peer, if there were one: only now
 //!                 raft.handle_persisted(now, receipt);
 //!             }
-//!             Output::Apply(entry) if entry.kind == Kind::Command => applied.push(entry.body),
-//!             Output::Apply(_) => {}
+//!             Output::Apply(entries) => {
+//!                 let commands = entries.iter().filter(|entry| entry.kind == Kind::Command);
+//!                 applied.extend(commands.map(|entry| entry.body.clone()));
+//!             }
 //!             Output::Send(envelope) => unreachable!("no peer to send {envelope:?} to"),
 //!             Output::Fetch(_) | Output::Read { .. } => {}
 //!             Output::PullSnapshot { .. } | Output::Restore(_) => {}
@@ -74,6 +76,9 @@
 //! assert_eq!(applied, ["hello"]);
 //! assert_eq!(disk.len(), 3); // the vote, the first entry of the term, the command
 //! ```
+//!
+//! Feed it all inputs that there are, then drain it: what was proposed by then travels as one, see
+//! [`Raft::poll_output`].
 //!
 //! Rules for a driver: hand the receipt back once the record is durable, in any thread, at any
 //! later time; after a failed write poll no more and drop the value; answer each [`Fetch`]; with
@@ -89,7 +94,10 @@
 //!   write;
 //! - one write is in flight at a time; whatever happens meanwhile is in the next one (group
 //!   commit);
-//! - own vote and own acknowledgement count when their write is durable, not before;
+//! - own vote and own acknowledgement count when their write is durable, not before, and by the receipt
+//!   of the core value that made it; another's is refused and counted;
+//! - entries are shared in runs ([`Entries`]): what was proposed together is one allocation for the disk,
+//!   for every peer and for the machine, and nobody copies it;
 //! - each accepted read ends in exactly one [`Output::Read`];
 //! - input of a peer never panics and is never an error: nonsense is ignored and counted in
 //!   [`Counters`];
@@ -184,10 +192,11 @@
 //!   `invariants`.
 //! - *Roles*: `role`, which is `follower`, one of `candidate`, or `leader` with how it replicates,
 //!   reads and steps down. `election`: a voter's duties, which are no role's.
-//! - *What a role knows*: `node`, which every role does, with `log`, `machine`, `outbox` and
-//!   `pace`; `progress`, `patience`, `read` and `uncommitted`, which are the leader's; `step`, what
-//!   it answers.
-//! - *Words*: `message`, `output`, `entry`, `config` and the like.
+//! - *What a role knows*: `node`, which every role does, with `log`, `machine`, `outbox`, `quorum`,
+//!   `pace` and `due`, which says what there is to do; `progress`, `patience`, `read` and
+//!   `uncommitted`, which are the leader's; `step`, what it answers.
+//! - *Words*: `message`, `output`, `entry`, `entries`, `config` and the like. [`synod_durable`] has the
+//!   types that keep a message inside its write.
 //!
 //! # Features
 //!
@@ -206,7 +215,9 @@ mod config;
 mod counters;
 mod deliver;
 mod disk;
+mod due;
 mod election;
+mod entries;
 mod entry;
 mod error;
 mod follower;
@@ -239,11 +250,12 @@ mod uncommitted;
 pub use config::{Config, ConfigError};
 pub use counters::Counters;
 pub use disk::DiskHealth;
+pub use entries::Entries;
 pub use entry::{Entry, Index, Kind, LogId, Term};
 pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
 pub use membership::{Membership, MembershipError, NodeId};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
-pub use output::{Fetch, Op, Output, Receipt, Record, Staged, Wanted, Write};
+pub use output::{Fetch, Op, Output, Own, Receipt, Record, Staged, Wanted, Write};
 pub use raft::Raft;
 pub use read::ReadId;
 pub use recover::Recovered;

@@ -1,22 +1,40 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::mem::take;
 
-use crate::{Entry, Fetch, Index, LogId, Record, Term};
+use synod_durable::{Durable, Few};
+
+use crate::entries::fitting;
+use crate::output::Head;
+use crate::{Config, Entries, Entry, Fetch, Index, LogId, NodeId, Own, Record, Term};
+
+mod run;
+
+use run::Run;
 
 /// What the core keeps of the log: a bounded cache of the tail, and of the rest the positions at
 /// which a term begins. It never reads storage.
 ///
 /// ```text
-///  compacted │ start+1 ..                       evicted │ cached                     last
-///  ──────────┼──────────────────────────────────────────┼─────────────────┬───────────┤
-///  snapshot  │ runs: where each term begins             │ entries         │ unwritten │
-///            └────────────────────────── persisted ──────┴───── written ──┘
+///  compacted │ start+1 ..         evicted │ cached                                    last
+///  ──────────┼────────────────────────────┼───────┬─────┬────────────┬───────┬───────────┤
+///  snapshot  │ where each term begins     │  run  │ run │    run     │  run  │ open tail │
+///            └───────────────── persisted ┴───────┴─────┘ .. written ─┴───────┘
 /// ```
+///
+/// A leader's new entries stand in the open tail, which nobody was given yet. When they are first sent
+/// or written they become a run, and are shared from then on; what a follower is sent is one already.
+/// A run is as large as an append may be; an entry that is larger is one of its own.
+///
+/// What is sent, written and fetched depends on the entries alone and not on where one run ends and the
+/// next begins. What is evicted does, and so does what is applied together; so the runs, and what each
+/// keeps in memory, are part of what makes two logs equal.
 ///
 /// Invariants:
 /// - `start <= persisted <= written <= last`, all in this log as it is in memory now;
 /// - indexes are contiguous from `start + 1` to `last`, terms never fall;
 /// - the cache is a suffix of the log and holds everything behind `persisted`;
+/// - no run is empty, and `cache_bytes` is what they and the open tail keep in memory, cut off or not;
 /// - `truncate` is given if and only if the disk, or the write on its way there, may hold an entry
 ///   at that index or behind it which this log no longer has;
 /// - `writing` never covers an index that was truncated after the write left: a receipt for an old
@@ -25,38 +43,46 @@ use crate::{Entry, Fetch, Index, LogId, Record, Term};
 pub(crate) struct Log {
     start: LogId,
     last: LogId,
-    /// The first position of each term's run, ascending.
-    runs: VecDeque<LogId>,
-    cache: VecDeque<Entry>,
+    /// The first position of each term, ascending.
+    terms: VecDeque<LogId>,
+    runs: VecDeque<Run>,
+    open: Vec<Entry>,
+    open_bytes: usize,
     cache_bytes: usize,
     cache_bytes_max: usize,
+    run_bytes_max: usize,
+    run_entries_max: usize,
     written: Index,
     persisted: Index,
     truncate: Option<Index>,
     start_written: Index,
     start_persisted: Index,
-    /// What the write in flight makes durable: the last entry and the start.
-    writing: Option<(Index, Index)>,
+    /// Up to here this log still has what the write in flight has.
+    writing: Option<Index>,
 }
 
 /// What the log has for a range that begins at an index.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Slice {
-    Cached(Vec<Entry>),
+    Cached(Entries),
     /// On disk up to this index.
     Evicted(Index),
 }
 
 impl Log {
     /// An empty log behind `start`, which is durable.
-    pub(crate) fn new(start: LogId, cache_bytes_max: usize) -> Self {
+    pub(crate) fn new(start: LogId, config: &Config) -> Self {
         Self {
             start,
             last: start,
+            terms: VecDeque::new(),
             runs: VecDeque::new(),
-            cache: VecDeque::new(),
+            open: Vec::new(),
+            open_bytes: 0,
             cache_bytes: 0,
-            cache_bytes_max,
+            cache_bytes_max: config.cache_bytes_max,
+            run_bytes_max: config.append_bytes_max,
+            run_entries_max: config.append_entries_max,
             written: start.index,
             persisted: start.index,
             truncate: None,
@@ -101,8 +127,13 @@ impl Log {
         if index < self.start.index || index > self.last.index {
             return None;
         }
-        let run = self.runs.partition_point(|run| run.index <= index);
-        Some(self.runs[run - 1].term)
+        match self.terms.back() {
+            Some(first) if first.index <= index => Some(first.term),
+            _ => {
+                let behind = self.terms.partition_point(|first| first.index <= index);
+                Some(self.terms[behind - 1].term)
+            }
+        }
     }
 
     /// Log Matching (§5.3): if so, everything up to `id` is the same as in the log it comes from.
@@ -114,77 +145,149 @@ impl Log {
     /// `id`, and one that is refused, both step over whole terms with it.
     pub(crate) fn hint(&self, id: LogId) -> LogId {
         let mut end = self.last.index.min(id.index);
-        for run in self.runs.iter().rev() {
-            if run.index > end {
+        for first in self.terms.iter().rev() {
+            if first.index > end {
                 continue;
             }
-            if run.term <= id.term {
+            if first.term <= id.term {
                 return LogId {
-                    term: run.term,
+                    term: first.term,
                     index: end,
                 };
             }
-            end = run.index.prev();
+            end = first.index.prev();
         }
         self.start
     }
 
     /// Whether these are entries of this log from `fetch.from` on, and not past what was asked for.
-    pub(crate) fn is_range(&self, fetch: &Fetch, entries: &[Entry]) -> bool {
-        let mut expected = fetch.from;
-        let fits = entries.iter().all(|entry| {
-            let fits = entry.id.index == expected && expected <= fetch.to && self.matches(entry.id);
-            expected = expected.next();
-            fits
-        });
-        fits && !entries.is_empty()
+    pub(crate) fn is_range(&self, fetch: &Fetch, entries: &Entries) -> bool {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return false;
+        };
+        let is_asked_for = first.id.index == fetch.from && last.id.index <= fetch.to;
+        is_asked_for && entries.is_sound() && entries.iter().all(|entry| self.matches(entry.id))
     }
 
     /// Entries from `from` on, as many as fit, at least one. `from` is within the log.
-    pub(crate) fn slice(&self, from: Index, bytes_max: usize, entries_max: usize) -> Slice {
+    pub(crate) fn slice(&mut self, from: Index, bytes_max: usize, entries_max: usize) -> Slice {
         debug_assert!(from > self.start.index && from <= self.last.index);
-        let first = self.first_cached();
-        if from < first {
-            return Slice::Evicted(first.prev());
+        self.seal();
+        let evicted = self.evicted_to();
+        if from <= evicted {
+            return Slice::Evicted(evicted);
         }
-        let mut bytes = 0usize;
-        let fits = |entry: &&Entry| {
-            let first = bytes == 0;
-            bytes = bytes.saturating_add(entry.size());
-            first || bytes <= bytes_max
-        };
-        let entries = self.cached_from(from).take(entries_max);
-        Slice::Cached(entries.take_while(fits).cloned().collect())
+        let at = self.run_with(from);
+        let run = &self.runs[at];
+        let place = run.place(from);
+        let entries = run.entries.fitting(place, bytes_max, entries_max);
+        if place + entries.len() < run.entries.len() || at + 1 == self.runs.len() {
+            return Slice::Cached(entries);
+        }
+        Slice::Cached(self.gather(at, entries, bytes_max, entries_max))
     }
 
+    /// With what fits of the runs behind it, if anything does: a peer that lacks much gets it in few
+    /// messages, however little was proposed at a time.
+    #[cold]
+    fn gather(&self, at: usize, entries: Entries, bytes_max: usize, entries_max: usize) -> Entries {
+        let behind = self.runs.range(at + 1..).flat_map(|run| &run.entries);
+        let all = entries.iter().chain(behind);
+        let (count, _) = fitting(all.clone(), bytes_max, entries_max);
+        if count == entries.len() {
+            return entries;
+        }
+        all.take(count).cloned().collect()
+    }
+
+    /// What one run has of the entries from `from` to `to`, if it is in the cache.
+    pub(crate) fn cached_run(&self, from: Index, to: Index) -> Option<Entries> {
+        let run = self.runs.get(self.run_with(from))?;
+        (run.first <= from).then(|| run.within(from, to))
+    }
+
+    #[cfg(any(test, feature = "check"))]
     pub(crate) fn cached(&self, index: Index) -> Option<&Entry> {
-        (index >= self.first_cached()).then(|| self.cached_from(index).next())?
+        match self.runs.get(self.run_with(index)) {
+            Some(run) if run.first > index => None,
+            Some(run) => run.entries.get(run.place(index)),
+            None => {
+                let place = index.0.checked_sub(self.open_from().0)?;
+                self.open.get(usize::try_from(place).ok()?)
+            }
+        }
     }
 
-    /// Adds an entry at the end.
-    pub(crate) fn append(&mut self, entry: Entry) {
-        assert_eq!(
-            entry.id.index,
-            self.last.index.next(),
-            "the log is contiguous"
-        );
-        assert!(
-            entry.id.term >= self.last.term,
-            "terms never fall along the log"
-        );
-        if self.runs.back().is_none_or(|run| run.term < entry.id.term) {
-            self.runs.push_back(entry.id);
+    /// Adds an entry at the end, to the open tail.
+    pub(crate) fn push(&mut self, entry: Entry) {
+        let bytes = entry.size();
+        let is_full = self.open_bytes.saturating_add(bytes) > self.run_bytes_max
+            || self.open.len() >= self.run_entries_max;
+        if is_full {
+            self.seal();
         }
-        self.last = entry.id;
-        self.cache_bytes = self.cache_bytes.saturating_add(entry.size());
-        self.cache.push_back(entry);
+        self.move_end(entry.id);
+        self.open_bytes = self.open_bytes.saturating_add(bytes);
+        self.cache_bytes = self.cache_bytes.saturating_add(bytes);
+        self.open.push(entry);
+    }
+
+    /// Adds a run at the end without its first entries, which are there already. They follow each
+    /// other.
+    pub(crate) fn append(&mut self, run: Entries, known: usize) {
+        self.seal();
+        let bytes = run.bytes();
+        let entries = if known == 0 {
+            run
+        } else {
+            run.part(known..run.len())
+        };
+        let (first, last) = (entries[0].id, entries[entries.len() - 1].id);
+        if first.term == last.term {
+            self.move_end(first);
+            self.last = last;
+        } else {
+            entries.iter().for_each(|entry| self.move_end(entry.id));
+        }
+        self.cache_bytes = self.cache_bytes.saturating_add(bytes);
+        self.runs.push_back(Run::new(first.index, entries, bytes));
+    }
+
+    fn move_end(&mut self, id: LogId) {
+        assert_eq!(id.index, self.last.index.next(), "the log is contiguous");
+        assert!(id.term >= self.last.term, "terms never fall along the log");
+        if self.terms.back().is_none_or(|first| first.term < id.term) {
+            self.terms.push_back(id);
+        }
+        self.last = id;
+    }
+
+    /// The first index of the open tail, or that of the next entry.
+    pub(crate) fn open_from(&self) -> Index {
+        Index(self.last.index.0 + 1 - self.open.len() as u64)
+    }
+
+    /// What is in the open tail can be given to somebody now.
+    #[inline]
+    fn seal(&mut self) {
+        if !self.open.is_empty() {
+            let (first, bytes) = (self.open_from(), take(&mut self.open_bytes));
+            let entries = Entries::seal(&mut self.open, bytes);
+            self.runs.push_back(Run::new(first, entries, bytes));
+        }
     }
 
     /// An entry that storage holds already, while a node starts.
     pub(crate) fn recover(&mut self, entry: Entry) {
-        self.append(entry);
+        self.push(entry);
         self.written = self.last.index;
         self.persisted = self.last.index;
+        self.evict();
+    }
+
+    /// There are no more of those.
+    pub(crate) fn end_recovery(&mut self) {
+        self.seal();
         self.evict();
     }
 
@@ -197,54 +300,63 @@ impl Log {
         if from > self.last.index {
             return;
         }
-        while self
-            .cache
-            .back()
-            .is_some_and(|entry| entry.id.index >= from)
-        {
-            let entry = self.cache.pop_back();
-            self.cache_bytes -= entry.map_or(0, |entry| entry.size());
+        self.seal();
+        let index = from.prev();
+        while self.runs.back().is_some_and(|run| run.first >= from) {
+            self.forget_bytes(|runs| runs.pop_back());
         }
-        while self.runs.back().is_some_and(|run| run.index >= from) {
-            self.runs.pop_back();
+        if let Some(run) = self.runs.back_mut() {
+            run.entries = run.within(Index(0), index);
+        }
+        while self.terms.back().is_some_and(|first| first.index >= from) {
+            self.terms.pop_back();
         }
         self.forget_writes_from(from);
-        let index = from.prev();
-        let term = self.runs.back().map_or(self.start.term, |run| run.term);
+        let term = self
+            .terms
+            .back()
+            .map_or(self.start.term, |first| first.term);
         self.last = LogId { term, index };
+        self.evict();
     }
 
     /// Drops everything up to `start`, which matches this log.
     pub(crate) fn compact(&mut self, start: LogId) {
         assert!(self.matches(start), "only what matches is compacted");
+        self.seal();
         while self
-            .cache
+            .runs
             .front()
-            .is_some_and(|entry| entry.id.index <= start.index)
+            .is_some_and(|run| run.last() <= start.index)
         {
-            let entry = self.cache.pop_front();
-            self.cache_bytes -= entry.map_or(0, |entry| entry.size());
+            self.forget_bytes(VecDeque::pop_front);
         }
         let next = start.index.next();
-        while self.runs.get(1).is_some_and(|run| run.index <= next) {
-            self.runs.pop_front();
+        if let Some(run) = self.runs.front_mut() {
+            run.entries = run.within(next, Index(u64::MAX));
+            run.first = run.first.max(next);
+        }
+        while self.terms.get(1).is_some_and(|first| first.index <= next) {
+            self.terms.pop_front();
         }
         if start.index == self.last.index {
-            self.runs.clear();
+            self.terms.clear();
         }
-        if let Some(run) = self.runs.front_mut() {
-            run.index = run.index.max(next);
+        if let Some(first) = self.terms.front_mut() {
+            first.index = first.index.max(next);
         }
         self.start = start;
         self.cover(start.index);
+        self.evict();
     }
 
     /// Drops everything: the log begins anew behind `start`, whose snapshot is durable.
     pub(crate) fn reset(&mut self, start: LogId) {
         self.forget_writes_from(self.start.index.next());
-        self.cache.clear();
-        self.cache_bytes = 0;
         self.runs.clear();
+        self.open.clear();
+        (self.open_bytes, self.cache_bytes) = (0, 0);
+        self.terms.clear();
         self.start = start;
         self.last = start;
         self.cover(start.index);
@@ -256,27 +368,32 @@ impl Log {
             || self.start_written < self.start.index
     }
 
-    /// Moves what is not yet written into a record; it is in flight from now on.
-    pub(crate) fn write(&mut self) -> Record {
-        let record = Record {
-            vote: None,
+    /// Moves what is not yet written into a record, with the vote if that is new; it is in flight from
+    /// now on.
+    pub(crate) fn write(&mut self, vote: Option<(Term, Option<NodeId>)>) -> Record {
+        self.seal();
+        let mut entries = Few::default();
+        let (from, to) = (self.written.next(), self.last.index);
+        for run in self.runs.range(self.run_with(from)..) {
+            entries.push(run.within(from, to));
+        }
+        let head = Head {
+            vote,
             truncate_from: self.truncate.take(),
-            entries: self.cached_from(self.written.next()).cloned().collect(),
             start: (self.start_written < self.start.index).then_some(self.start),
         };
         self.written = self.last.index;
         self.start_written = self.start.index;
-        self.writing = Some((self.written, self.start_written));
-        record
+        self.writing = Some(self.written);
+        Record::new(head, entries)
     }
 
     /// The write in flight is durable.
-    pub(crate) fn handle_persisted(&mut self) {
-        if let Some((last, start)) = self.writing.take() {
-            self.persisted = self.persisted.max(last);
-            self.start_persisted = start;
-            self.evict();
-        }
+    pub(crate) fn handle_persisted(&mut self, own: Durable<Own>) {
+        let kept = self.writing.take().unwrap_or_default();
+        self.persisted = self.persisted.max(own.last.min(kept));
+        self.start_persisted = own.start.unwrap_or(self.start_persisted);
+        self.evict();
     }
 
     /// A snapshot that is durable stands for everything up to `index`.
@@ -292,39 +409,37 @@ impl Log {
             self.written = kept;
             self.persisted = self.persisted.min(kept);
         }
-        if let Some((last, _)) = &mut self.writing {
-            *last = (*last).min(kept);
-        }
+        self.writing = self.writing.map(|last| last.min(kept));
     }
 
+    /// Whole runs leave the cache.
     fn evict(&mut self) {
         while self.cache_bytes > self.cache_bytes_max
             && self
-                .cache
+                .runs
                 .front()
-                .is_some_and(|entry| entry.id.index <= self.persisted)
+                .is_some_and(|run| run.last() <= self.persisted)
         {
-            let entry = self.cache.pop_front();
-            self.cache_bytes -= entry.map_or(0, |entry| entry.size());
+            self.forget_bytes(VecDeque::pop_front);
         }
     }
 
-    fn first_cached(&self) -> Index {
-        self.cache
-            .front()
-            .map_or_else(|| self.last.index.next(), |entry| entry.id.index)
+    fn forget_bytes(&mut self, pop: impl FnOnce(&mut VecDeque<Run>) -> Option<Run>) {
+        self.cache_bytes -= pop(&mut self.runs).map_or(0, |run| run.bytes);
     }
 
-    fn cached_from(&self, from: Index) -> impl Iterator<Item = &Entry> {
-        let skip = from.0.saturating_sub(self.first_cached().0);
-        let skip =
-            usize::try_from(skip).map_or(self.cache.len(), |skip| skip.min(self.cache.len()));
-        self.cache.range(skip..)
+    /// The place of the run with that index, or of the first behind it. Mostly it is asked for the last.
+    fn run_with(&self, index: Index) -> usize {
+        match self.runs.back() {
+            Some(run) if run.first <= index && index <= run.last() => self.runs.len() - 1,
+            _ => self.runs.partition_point(|run| run.last() < index),
+        }
     }
 
     /// The last index that is on disk and not in the cache.
     pub(crate) fn evicted_to(&self) -> Index {
-        self.first_cached().prev()
+        let first = self.runs.front().map(|run| run.first);
+        first.unwrap_or_else(|| self.open_from()).prev()
     }
 
     /// The invariants above, for debug builds and tests.
@@ -334,7 +449,7 @@ impl Log {
         assert!(self.persisted <= self.written, "durable was written");
         assert!(self.written <= self.last.index, "written is in the log");
         assert!(
-            self.first_cached() <= self.persisted.next(),
+            self.evicted_to() <= self.persisted,
             "the cache holds what is not durable"
         );
         assert_eq!(
@@ -342,14 +457,15 @@ impl Log {
             Some(self.last.term),
             "the last term is that of its run"
         );
-        if let (Some(front), Some(back)) = (self.cache.front(), self.cache.back()) {
-            assert_eq!(back.id, self.last, "the cache is a suffix");
-            assert_eq!(
-                self.term_at(front.id.index),
-                Some(front.id.term),
-                "cache and runs agree"
-            );
+        let mut last = self.evicted_to();
+        for run in &self.runs {
+            assert_eq!(run.first, last.next(), "the cache has no gap");
+            assert!(run.entries.is_sound(), "no run has a gap");
+            last = run.last();
         }
+        assert_eq!(last.next(), self.open_from(), "the cache is a suffix");
+        let bytes = self.runs.iter().map(|run| run.bytes).sum::<usize>() + self.open_bytes;
+        assert_eq!(self.cache_bytes, bytes, "the cache counts what it keeps");
     }
 }
 

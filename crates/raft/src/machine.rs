@@ -1,8 +1,7 @@
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use crate::log::Log;
-use crate::{Entry, Fetch, FetchError, Index, Output, Snapshot, Term, Wanted};
+use crate::{Entries, Fetch, FetchError, Index, Output, Snapshot, Term, Wanted};
 
 /// What the state machine was given, and what it is to be given next: every entry once, in order.
 ///
@@ -11,11 +10,11 @@ use crate::{Entry, Fetch, FetchError, Index, Output, Snapshot, Term, Wanted};
 pub(crate) struct Machine {
     /// Everything up to here was handed out.
     handed: Index,
-    /// Entries that came back from the log, behind `handed`.
-    fetched: VecDeque<Entry>,
+    /// Entries that came back from the log, right behind `handed`.
+    fetched: Option<Entries>,
     fetch: ApplyFetch,
     /// The machine must be reset to this before anything is applied.
-    restore: Option<Snapshot>,
+    restore: Option<Box<Snapshot>>,
 }
 
 /// One fetch for `Apply` at a time.
@@ -34,7 +33,7 @@ impl Machine {
     pub(crate) fn new(handed: Index) -> Self {
         Self {
             handed,
-            fetched: VecDeque::new(),
+            fetched: None,
             fetch: ApplyFetch::Idle,
             restore: None,
         }
@@ -45,9 +44,9 @@ impl Machine {
     }
 
     /// The machine is to jump to a snapshot beyond what it was given.
-    pub(crate) fn jump_to(&mut self, snapshot: Snapshot) {
+    pub(crate) fn jump_to(&mut self, snapshot: Box<Snapshot>) {
         self.handed = snapshot.last.index;
-        self.fetched.clear();
+        self.fetched = None;
         self.fetch = ApplyFetch::Idle;
         self.restore = Some(snapshot);
     }
@@ -73,14 +72,12 @@ impl Machine {
             return None;
         }
         let next = self.handed.next();
-        let entry = self
-            .fetched
-            .pop_front()
-            .or_else(|| log.cached(next).cloned());
-        if let Some(entry) = entry {
-            debug_assert_eq!(entry.id.index, next, "entries are applied in order");
-            self.handed = next;
-            return Some(Output::Apply(entry));
+        let fetched = self.fetched.take();
+        let entries = fetched.or_else(|| log.cached_run(next, end));
+        if let Some(entries) = entries {
+            debug_assert_eq!(entries[0].id.index, next, "entries are applied in order");
+            self.handed = entries[entries.len() - 1].id.index;
+            return Some(Output::Apply(entries));
         }
         if self.fetch != ApplyFetch::Idle {
             return None;
@@ -100,7 +97,7 @@ impl Machine {
         &mut self,
         log: &Log,
         fetch: &Fetch,
-        entries: Result<Vec<Entry>, FetchError>,
+        entries: Result<Entries, FetchError>,
     ) -> bool {
         if self.fetch != (ApplyFetch::Wanted { from: fetch.from }) {
             return false;
@@ -111,7 +108,7 @@ impl Machine {
             return false;
         }
         self.fetch = ApplyFetch::Idle;
-        self.fetched.extend(entries);
+        self.fetched = Some(entries);
         true
     }
 

@@ -1,6 +1,6 @@
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
-use crate::{DiskHealth, Entry, Index, LogId, NodeId, Snapshot, Term};
+use crate::{DiskHealth, Entries, Index, LogId, NodeId, Snapshot, Term};
 
 /// What nodes say to each other. The three kinds differ in what must be durable before one leaves
 /// its node, and the type picks the way out; see [`Binding`].
@@ -27,7 +27,7 @@ pub enum Replicate {
         /// The entry before the first of `entries`.
         prev: LogId,
         /// Contiguous, ascending, perhaps none.
-        entries: Vec<Entry>,
+        entries: Entries,
         /// What the leader knows to be committed.
         commit: Index,
     },
@@ -58,7 +58,7 @@ pub enum Replicate {
         /// The leader's term.
         term: Term,
         /// What is offered.
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     },
 }
 
@@ -180,11 +180,18 @@ pub enum Echo {
 /// A message and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Envelope {
+pub struct Envelope<M = Message> {
     /// The receiver.
     pub to: NodeId,
     /// The message.
-    pub message: Message,
+    pub message: M,
+}
+
+impl From<Envelope<Binding>> for Envelope {
+    fn from(Envelope { to, message }: Envelope<Binding>) -> Self {
+        let message = Message::Binding(message);
+        Self { to, message }
+    }
 }
 
 impl Replicate {

@@ -1,15 +1,19 @@
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 
+use synod_durable::{Durable, Refused};
+
 use crate::counters::count;
+use crate::due::{Due, Task};
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::outbox::Outbox;
-use crate::output::WriteSeq;
 use crate::pace::Pace;
-use crate::quorum::Quorum;
+use crate::quorum::Members;
 use crate::{
-    Binding, Config, Counters, DiskHealth, Echo, Index, Instant, Leap, LogId, Membership, NodeId,
-    Output, ReadId, Receipt, Refusal, Replicate, Snapshot, StepDown, Stop, Term, Write,
+    Binding, Config, Counters, DiskHealth, Echo, Entries, Entry, Envelope, Fetch, FetchError,
+    Index, Instant, Leap, LogId, Membership, Message, NodeId, Output, Own, ReadId, Receipt,
+    Refusal, Replicate, Snapshot, StepDown, Stop, Term, Write,
 };
 
 /// What a node knows in every role: it stays when the role ends. A method of a role takes this and
@@ -21,6 +25,7 @@ use crate::{
 pub(crate) struct Common {
     pub(crate) config: Config,
     pub(crate) membership: Membership,
+    pub(crate) members: Members,
     pub(crate) term: Term,
     /// Promised to others, so it outlives the role.
     pub(crate) vote: Option<NodeId>,
@@ -32,12 +37,11 @@ pub(crate) struct Common {
     pub(crate) committed: Index,
     pub(crate) machine: Machine,
     /// The newest snapshot that is durable here.
-    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) snapshot: Option<Box<Snapshot>>,
     /// Reads that have ended with their leader, until their callers are told.
     pub(crate) answers: VecDeque<(ReadId, Refusal)>,
     outbox: Outbox,
-    in_flight: Option<InFlight>,
-    write_seq: u64,
+    pub(crate) due: Due,
     /// When this node campaigns, unless it leads.
     pub(crate) election_deadline: Instant,
     pace: Pace,
@@ -52,13 +56,6 @@ pub(crate) struct Common {
     pub(crate) leap: Option<Leap>,
 }
 
-/// The write that left and is not durable yet. There is one at most.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct InFlight {
-    seq: u64,
-    vote: (Term, Option<NodeId>),
-}
-
 impl Common {
     /// A node whose disk holds this log, this term and this vote. What its log's start covers was
     /// committed and handed out.
@@ -69,8 +66,10 @@ impl Common {
         now: Instant,
     ) -> Self {
         let start = log.start().index;
+        let membership = Membership::of_voters(config.voters.iter().copied());
         let mut common = Self {
-            membership: Membership::of_voters(config.voters.iter().copied()),
+            members: Members::of(&membership, config.id),
+            membership,
             term: vote.0,
             vote: vote.1,
             vote_written: vote,
@@ -80,9 +79,8 @@ impl Common {
             machine: Machine::new(start),
             snapshot: None,
             answers: VecDeque::new(),
-            outbox: Outbox::default(),
-            in_flight: None,
-            write_seq: 0,
+            outbox: Outbox::new(),
+            due: Due::default(),
             election_deadline: now,
             pace: Pace::new(config.seed, config.id.0),
             disk: DiskHealth::default(),
@@ -101,10 +99,6 @@ impl Common {
         self.config.id
     }
 
-    pub(crate) fn quorum(&self) -> Quorum<'_> {
-        Quorum::of(&self.membership)
-    }
-
     /// Those whose votes count, without this node.
     pub(crate) fn voting_peers(&self) -> BTreeSet<NodeId> {
         let (voters, outgoing) = (&self.membership.voters, &self.membership.outgoing);
@@ -121,27 +115,66 @@ impl Common {
     pub(crate) fn enter_term(&mut self, term: Term, vote: Option<NodeId>) {
         self.term = term;
         self.vote = vote;
-        self.outbox.drop_before(term);
+        self.outbox
+            .retain_waiting(|waiting| waiting.message.term() >= term);
+        self.due.set(Task::Write);
     }
 
     /// The log begins behind a snapshot of what was handed out already.
-    pub(crate) fn compact(&mut self, snapshot: Snapshot) {
+    pub(crate) fn compact(&mut self, snapshot: Box<Snapshot>) {
         self.log.compact(snapshot.last);
         self.snapshot = Some(snapshot);
+        self.due.set(Task::Write);
     }
 
     /// The log begins behind the snapshot; what follows its last entry stays if the log holds that
     /// entry, and else the whole log goes, in the same record (§7). The machine jumps to it.
-    pub(crate) fn begin_log_at(&mut self, snapshot: Snapshot) {
+    pub(crate) fn begin_log_at(&mut self, snapshot: Box<Snapshot>) {
         let last = snapshot.last;
         if self.log.matches(last) {
             self.log.compact(last);
         } else {
             self.log.reset(last);
         }
-        self.committed = self.committed.max(last.index);
+        self.commit_to(last.index);
         self.snapshot = Some(snapshot.clone());
         self.machine.jump_to(snapshot);
+        self.due.set(Task::Write);
+        self.due.set(Task::Machine);
+    }
+
+    /// Adds an entry to the log.
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.log.push(entry);
+        self.due.set(Task::Write);
+    }
+
+    /// A commit index never falls.
+    pub(crate) fn commit_to(&mut self, index: Index) {
+        if index > self.committed {
+            self.committed = index;
+            self.due.set(Task::Machine);
+        }
+    }
+
+    /// Reads have ended with their leader.
+    pub(crate) fn end_reads(&mut self, reads: impl Iterator<Item = (ReadId, Refusal)>) {
+        self.answers.extend(reads);
+        self.due.set(Task::Answer);
+    }
+
+    /// What the machine needs, and could not be read, may be read now.
+    pub(crate) fn retry_fetch(&mut self) {
+        self.machine.retry_fetch();
+        self.due.set(Task::Machine);
+    }
+
+    /// The log has answered for the machine.
+    pub(crate) fn handle_fetched(&mut self, fetch: &Fetch, entries: Result<Entries, FetchError>) {
+        if !self.machine.handle_fetched(&self.log, fetch, entries) {
+            count(&mut self.counters.fetches_stale);
+        }
+        self.due.set(Task::Machine);
     }
 
     /// What another says of its disk.
@@ -169,17 +202,22 @@ impl Common {
     }
 
     /// A leader's word, and one that binds nobody, leave at once; what binds waits for the write that
-    /// makes it true.
+    /// makes it true. There is no other way to the outbox.
     pub(crate) fn send_now(&mut self, to: NodeId, message: Replicate) {
-        self.outbox.send_now(to, message);
+        let message = Message::Replicate(message);
+        self.outbox.send_now(Envelope { to, message });
+        self.due.set(Task::Send);
     }
 
     pub(crate) fn echo(&mut self, to: NodeId, message: Echo) {
-        self.outbox.echo(to, message);
+        let message = Message::Echo(message);
+        self.outbox.send_now(Envelope { to, message });
+        self.due.set(Task::Send);
     }
 
     pub(crate) fn send_after_write(&mut self, to: NodeId, message: Binding) {
-        self.outbox.send_after_write(to, message);
+        self.outbox.send_after_write(Envelope { to, message });
+        self.due.set(Task::Write);
     }
 
     /// The next message that waits for no write.
@@ -189,7 +227,7 @@ impl Common {
 
     /// The number of the write that is in flight.
     pub(crate) fn in_flight(&self) -> Option<u64> {
-        self.in_flight.as_ref().map(|write| write.seq)
+        self.outbox.in_flight()
     }
 
     /// Everything that happened since the last write, in one. A write without a record exists for
@@ -198,31 +236,25 @@ impl Common {
     /// see [`Record::is_empty`](crate::Record::is_empty), and is rare.
     pub(crate) fn poll_write(&mut self) -> Option<Write> {
         let vote = (self.term, self.vote);
-        let due =
-            vote != self.vote_written || self.log.has_unwritten() || self.outbox.waits_for_write();
-        if self.in_flight.is_some() || !due {
+        let is_news = vote != self.vote_written;
+        if !is_news && !self.log.has_unwritten() && !self.outbox.has_waiting() {
             return None;
         }
-        let mut record = self.log.write();
-        record.vote = (vote != self.vote_written).then_some(vote);
+        let log = &mut self.log;
+        let write = self.outbox.write(|| log.write(is_news.then_some(vote)))?;
         self.vote_written = vote;
-        self.write_seq += 1;
-        let seq = self.write_seq;
-        self.in_flight = Some(InFlight { seq, vote });
-        Some(Write {
-            record,
-            messages: self.outbox.take_waiting(),
-            receipt: WriteSeq(seq),
-        })
+        Some(write)
     }
 
-    /// If the receipt is that of the write in flight, that one is durable: the term and the vote
-    /// which it made so.
-    pub(crate) fn settle(&mut self, receipt: &Receipt) -> Option<(Term, Option<NodeId>)> {
-        let write = self.in_flight.take_if(|write| write.seq == receipt.seq)?;
-        self.log.handle_persisted();
-        self.vote_persisted = write.vote;
-        Some(write.vote)
+    /// What is durable now, if the receipt is that of the write in flight. Only from here do the
+    /// own vote and the own acknowledgement count.
+    pub(crate) fn settle(&mut self, receipt: Receipt) -> Result<Durable<Own>, Refused> {
+        let own = self.outbox.settle(receipt)?;
+        self.log.handle_persisted(own);
+        self.vote_persisted = own.vote.unwrap_or(self.vote_persisted);
+        self.due.set(Task::Write);
+        self.due.set(Task::Machine);
+        Ok(own)
     }
 
     /// What the machine is to be given: committed, and durable here.
@@ -257,6 +289,7 @@ impl Common {
     pub(crate) fn stop(&mut self, why: Stop, leader: Option<NodeId>) {
         self.outbox.clear();
         self.stop = Some(why);
+        self.due.set(Task::Stop);
         let Stop::Forgot {
             acknowledged,
             holds,
@@ -275,15 +308,9 @@ impl Common {
         }
     }
 
-    /// The reads that wait for an answer get one, and what is said at the end is said.
+    /// That it stops, once.
     pub(crate) fn poll_stop(&mut self) -> Option<Output> {
         let stop = self.stop?;
-        if let Some(answer) = self.poll_answer() {
-            return Some(answer);
-        }
-        if let Some(send) = self.poll_send() {
-            return Some(send);
-        }
         let told = core::mem::replace(&mut self.stop_told, true);
         (!told).then_some(Output::Stop(stop))
     }
@@ -295,9 +322,6 @@ impl Common {
         self.counters = Counters::default();
         self.leap = None;
         self.stepped_down = None;
-        self.write_seq = 0;
-        if let Some(write) = &mut self.in_flight {
-            write.seq = 0;
-        }
+        self.outbox.forget_numbers();
     }
 }

@@ -1,6 +1,10 @@
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
-use crate::{Entry, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Stop, Term};
+use synod_durable::Few;
+
+use crate::{
+    Binding, Entries, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Stop, Term,
+};
 
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
 ///
@@ -36,9 +40,9 @@ pub enum Output {
     Persist(Write),
     /// Transmit at once; depends on no write in flight.
     Send(Envelope),
-    /// Apply to the state machine: committed, durable here, in order, each index once in the life
-    /// of this value.
-    Apply(Entry),
+    /// Apply these to the state machine: committed, durable here, in order, each index once in the
+    /// life of this value. There is one at least.
+    Apply(Entries),
     /// Read these entries from the log and hand them to
     /// [`Raft::handle_fetched`](crate::Raft::handle_fetched).
     Fetch(Fetch),
@@ -58,11 +62,11 @@ pub enum Output {
         /// Who offers it.
         from: NodeId,
         /// What is offered.
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     },
     /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
     /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
-    Restore(Snapshot),
+    Restore(Box<Snapshot>),
     /// This node must take no part any more, and somebody has to look at it. The last output: the
     /// value ignores all input from here on.
     Stop(Stop),
@@ -76,6 +80,15 @@ pub enum Output {
 /// whoever appended them first, to a log that ends before, would lose them with that log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
+    /// Boxed, because most records have none, and records are moved.
+    head: Option<Box<Head>>,
+    /// Entries to append, ascending and contiguous; behind the start if that is given too.
+    pub(crate) entries: Few<Entries>,
+}
+
+/// What a record changes but for the entries that it appends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Head {
     /// Term and vote.
     pub(crate) vote: Option<(Term, Option<NodeId>)>,
     /// Entries at this index and behind it are gone.
@@ -83,8 +96,6 @@ pub struct Record {
     /// The log begins after this position: compaction and install alike. Its snapshot is durable
     /// already.
     pub(crate) start: Option<LogId>,
-    /// Entries to append, ascending and contiguous; behind `start` if that is given too.
-    pub(crate) entries: Vec<Entry>,
 }
 
 /// One change of what is stored, see [`Record::ops`].
@@ -97,16 +108,27 @@ pub enum Op<'a> {
     /// The log begins after this position: entries up to it are gone, those behind it stay. Its
     /// snapshot is durable already.
     Start(LogId),
-    /// Appended at the end, which is the start if nothing is behind that.
-    Append(&'a Entry),
+    /// Appended at the end, which is the start if nothing is behind that. There may be several runs;
+    /// together they have no gap. To keep them takes no copy.
+    Append(&'a Entries),
 }
 
 impl Record {
+    pub(crate) fn new(head: Head, entries: Few<Entries>) -> Self {
+        let head = (head != Head::default()).then(|| Box::new(head));
+        Self { head, entries }
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        self.head.as_deref().copied().unwrap_or_default()
+    }
+
     /// What to store, in the order in which it is stored and replayed.
     pub fn ops(&self) -> impl Iterator<Item = Op<'_>> {
-        let vote = self.vote.map(|(term, vote)| Op::Vote(term, vote));
-        let truncate = self.truncate_from.map(Op::Truncate);
-        let start = self.start.map(Op::Start);
+        let head = self.head();
+        let vote = head.vote.map(|(term, vote)| Op::Vote(term, vote));
+        let truncate = head.truncate_from.map(Op::Truncate);
+        let start = head.start.map(Op::Start);
         let head = vote.into_iter().chain(truncate).chain(start);
         head.chain(self.entries.iter().map(Op::Append))
     }
@@ -115,147 +137,43 @@ impl Record {
     /// driver may skip its disk, if everything it stored for this node before is durable.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.vote.is_none()
-            && self.truncate_from.is_none()
-            && self.entries.is_empty()
-            && self.start.is_none()
+        self.head.is_none() && self.entries.is_empty()
     }
 }
 
-/// A record, the messages that may not leave this node before it is durable, and the receipt for
-/// it.
-///
-/// [`persist`](Self::persist) and [`stage`](Self::stage) are the only ways to the messages and the
-/// receipt:
-///
-/// ```
-/// # use synod_raft::{Envelope, Receipt, Write};
-/// fn early(write: Write) -> Vec<Envelope> {
-///     write.persist(|_record| Ok::<(), ()>(())).unwrap().0
-/// }
-/// ```
-///
-/// Reading them early does not compile:
-///
-/// ```compile_fail,E0616
-/// # use synod_raft::{Envelope, Receipt, Write};
-/// fn early(write: Write) -> Vec<Envelope> {
-///     write.messages
-/// }
-/// ```
-///
-/// It can be cloned, so that a checker can store a state with a write in flight; the core takes
-/// each receipt once.
-#[must_use = "until this is durable the node makes no progress"]
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Write {
-    pub(crate) record: Record,
-    pub(crate) messages: Vec<Envelope>,
-    pub(crate) receipt: WriteSeq,
-}
+/// A record, and the messages that may not leave this node before it is durable.
+pub type Write = synod_durable::Write<Record, Envelope<Binding>>;
 
-/// The number of a write, from which its receipt is made.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct WriteSeq(pub(crate) u64);
-
-impl Write {
-    /// Hands the record to `store`, which returns `Ok` only once it is on stable storage.
-    ///
-    /// # Errors
-    /// Those of `store`. The messages are gone with the receipt: the node said nothing, and the
-    /// core must not be polled again, because its memory is ahead of its disk.
-    pub fn persist<E>(
-        self,
-        store: impl FnOnce(&Record) -> Result<(), E>,
-    ) -> Result<(Vec<Envelope>, Receipt), E> {
-        store(&self.record)?;
-        Ok((
-            self.messages,
-            Receipt {
-                seq: self.receipt.0,
-            },
-        ))
-    }
-
-    /// Hands the record to `append`, which puts it into a log that will be synced later and tells
-    /// under which ticket. The messages stay inside until [`Staged::release`].
-    ///
-    /// # Errors
-    /// Those of `append`; as for [`persist`](Self::persist).
-    pub fn stage<T, E>(self, append: impl FnOnce(&Record) -> Result<T, E>) -> Result<Staged<T>, E> {
-        Ok(Staged {
-            ticket: append(&self.record)?,
-            messages: self.messages,
-            receipt: self.receipt,
-        })
-    }
-}
-
-/// Appended under the log's ticket `T`, and not yet durable.
-#[must_use = "release it when the log is durable up to its ticket"]
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Staged<T> {
-    ticket: T,
-    messages: Vec<Envelope>,
-    receipt: WriteSeq,
-}
-
-impl<T: Ord> Staged<T> {
-    /// `durable`: all that was staged under a ticket up to this one is on stable storage.
-    ///
-    /// # Errors
-    /// Itself, if it is not durable yet.
-    pub fn release(self, durable: &T) -> Result<(Vec<Envelope>, Receipt), Self> {
-        if self.ticket <= *durable {
-            Ok((
-                self.messages,
-                Receipt {
-                    seq: self.receipt.0,
-                },
-            ))
-        } else {
-            Err(self)
-        }
-    }
-}
+/// A write that was appended under the log's ticket `T`, and is not yet durable.
+pub type Staged<T> = synod_durable::Staged<Record, Envelope<Binding>, T>;
 
 /// Proof that a [`Write`] is durable; goes back with
-/// [`Raft::handle_persisted`](crate::Raft::handle_persisted). Not `Clone`:
-///
-/// ```
-/// # use synod_raft::{Instant, Raft, Receipt};
-/// fn once(raft: &mut Raft, receipt: Receipt) {
-///     raft.handle_persisted(Instant::ZERO, receipt);
-/// }
-/// ```
-///
-/// ```compile_fail,E0382
-/// # use synod_raft::{Instant, Raft, Receipt};
-/// fn once(raft: &mut Raft, receipt: Receipt) {
-///     raft.handle_persisted(Instant::ZERO, receipt);
-///     raft.handle_persisted(Instant::ZERO, receipt);
-/// }
-/// ```
-///
-/// And made by a write alone:
-///
-/// ```
-/// # use synod_raft::{Receipt, Write};
-/// fn receipt(write: Write) -> Receipt {
-///     write.persist(|_record| Ok::<(), ()>(())).unwrap().1
-/// }
-/// ```
-///
-/// ```compile_fail,E0451
-/// # use synod_raft::{Receipt, Write};
-/// fn receipt(write: Write) -> Receipt {
-///     Receipt { seq: 1 }
-/// }
-/// ```
-#[must_use = "give it back with `Raft::handle_persisted`"]
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Receipt {
-    pub(crate) seq: u64,
+/// [`Raft::handle_persisted`](crate::Raft::handle_persisted).
+pub type Receipt = synod_durable::Receipt<Record>;
+
+/// What a node may count for itself once a record is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Own {
+    /// Term and vote, if the record has them.
+    pub(crate) vote: Option<(Term, Option<NodeId>)>,
+    /// The last entry of the record; 0 without one.
+    pub(crate) last: Index,
+    /// The log begins after it, if it begins anew.
+    pub(crate) start: Option<Index>,
+}
+
+impl synod_durable::Record for Record {
+    type Own = Own;
+
+    fn own(&self) -> Own {
+        let last = self.entries.last().and_then(|run| run.last());
+        let head = self.head();
+        Own {
+            vote: head.vote,
+            last: last.map_or(Index(0), |entry| entry.id.index),
+            start: head.start.map(|start| start.index),
+        }
+    }
 }
 
 /// Entries that the cache no longer holds. Goes out, and comes back with them through

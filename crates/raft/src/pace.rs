@@ -47,6 +47,9 @@ impl Pace {
         let drawn = self.random.between(min, max);
         let write = self.slowest_write(now, disk, config);
         self.drawn_for = write;
+        if write.is_zero() && disk.has_room {
+            return drawn;
+        }
         // Of the drawn one a multiple, so that what spreads the candidates grows with what they take.
         let writes = write.saturating_mul(WRITES_AN_ELECTION).as_nanos();
         let more = drawn.as_nanos().saturating_mul(writes) / min.as_nanos().max(1);
@@ -71,6 +74,9 @@ impl Pace {
     }
 
     fn told(&self, now: Instant, config: &Config) -> Duration {
+        if self.told.is_zero() {
+            return self.told;
+        }
         let half_life = config.election_timeout_max * HALF_LIFE;
         let halved = now.since(self.told_at).as_nanos() / half_life.as_nanos().max(1);
         let times = u32::try_from(halved).unwrap_or(u32::MAX);

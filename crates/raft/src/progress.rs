@@ -1,7 +1,7 @@
 use alloc::collections::VecDeque;
 
 use crate::patience::Patience;
-use crate::{Index, Instant, LogId};
+use crate::{Index, Instant, LogId, NodeId};
 
 /// What a leader knows about one peer.
 ///
@@ -16,6 +16,7 @@ use crate::{Index, Instant, LogId};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Progress {
+    pub(crate) id: NodeId,
     /// The peer's log equals ours up to here, durably.
     pub(crate) matched: Index,
     /// The next entry to send.
@@ -30,6 +31,8 @@ pub(crate) struct Progress {
     pub(crate) patience: Patience,
     /// The highest commit index it was told.
     pub(crate) commit: Index,
+    /// It may lack something that can be sent now.
+    pub(crate) is_lacking: bool,
     /// Entries for it are being read from the log.
     pub(crate) fetching: bool,
     /// Whether its disk has space, once it has said so.
@@ -117,8 +120,10 @@ impl Progress {
         }
     }
 
-    pub(crate) fn new(next: Index, now: Instant) -> Self {
+    pub(crate) fn new(id: NodeId, next: Index, now: Instant) -> Self {
         Self {
+            id,
+            is_lacking: true,
             matched: Index(0),
             next,
             flow: Flow::Probe { sent: None },
@@ -227,10 +232,6 @@ impl Progress {
         true
     }
 
-    pub(crate) fn offer(&mut self, offered: LogId) {
-        self.flow = Flow::Snapshot { offered };
-    }
-
     fn replicate(&mut self) {
         self.flow = Flow::Replicate(Inflight::default());
         self.next = self.matched.next();
@@ -264,7 +265,7 @@ mod tests {
     }
 
     fn replicating(matched: u64, lasts: &[u64]) -> Progress {
-        let mut progress = Progress::new(Index(1), Instant::ZERO);
+        let mut progress = Progress::new(NodeId(2), Index(1), Instant::ZERO);
         progress.handle_appended(Index(matched), Index(0));
         for last in lasts {
             let Flow::Replicate(inflight) = &mut progress.flow else {
@@ -308,15 +309,17 @@ mod tests {
 
     #[test]
     fn probing_goes_down_strictly() {
-        let mut progress = Progress::new(Index(10), Instant::ZERO);
+        let mut progress = Progress::new(NodeId(2), Index(10), Instant::ZERO);
         assert!(progress.handle_rejected(Index(9), Index(u64::MAX)));
         assert_eq!(progress.next, Index(9));
     }
 
     #[test]
     fn a_peer_beyond_the_offer_leaves_the_snapshot_state() {
-        let mut progress = Progress::new(Index(1), Instant::ZERO);
-        progress.offer(LogId::ZERO);
+        let mut progress = Progress::new(NodeId(2), Index(1), Instant::ZERO);
+        progress.flow = Flow::Snapshot {
+            offered: LogId::ZERO,
+        };
         progress.handle_appended(Index(4), Index(5));
         assert!(matches!(progress.flow, Flow::Snapshot { .. }));
         progress.handle_appended(Index(8), Index(5));
@@ -360,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_arrived_is_not_sent_again() {
-        let mut progress = Progress::new(Index(1), Instant::ZERO);
+        let mut progress = Progress::new(NodeId(2), Index(1), Instant::ZERO);
         progress.flow = Flow::Probe {
             sent: Some(sent(7)),
         };

@@ -1,59 +1,92 @@
-use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use crate::{Membership, NodeId};
 
-/// Majority and joint decisions over a [`Membership`].
+/// Every node of a [`Membership`] by its place in the order of names, and whose votes count. Who asks
+/// for a node often asks by its place, which is a step into a vector.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Members {
+    ids: Vec<NodeId>,
+    own: usize,
+    quorum: Quorum,
+}
+
+/// Majority and joint decisions over a membership, whose nodes are named by their places.
 ///
 /// Invariant: any two quorums of one membership intersect; so do a quorum of a joint membership and
 /// a quorum of either half.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Quorum<'a> {
-    voters: &'a BTreeSet<NodeId>,
-    outgoing: &'a BTreeSet<NodeId>,
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Quorum {
+    voters: Vec<usize>,
+    outgoing: Vec<usize>,
 }
 
-impl<'a> Quorum<'a> {
-    pub(crate) fn of(membership: &'a Membership) -> Self {
+impl Members {
+    /// Those of a membership that `own` is in.
+    pub(crate) fn of(membership: &Membership, own: NodeId) -> Self {
+        let ids: Vec<_> = membership.nodes().collect();
+        let place = |id: &NodeId| ids.binary_search(id).unwrap_or_default();
         Self {
-            voters: &membership.voters,
-            outgoing: &membership.outgoing,
+            own: place(&own),
+            quorum: Quorum {
+                voters: membership.voters.iter().map(place).collect(),
+                outgoing: membership.outgoing.iter().map(place).collect(),
+            },
+            ids,
         }
     }
 
-    /// The largest value that a quorum has reached.
+    /// The place of this node.
+    pub(crate) fn own(&self) -> usize {
+        self.own
+    }
+
+    pub(crate) fn has(&self, id: NodeId) -> bool {
+        self.ids.binary_search(&id).is_ok()
+    }
+
+    /// By their places.
+    pub(crate) fn ids(&self) -> &[NodeId] {
+        &self.ids
+    }
+
+    pub(crate) fn quorum(&self) -> &Quorum {
+        &self.quorum
+    }
+}
+
+impl Quorum {
+    /// The largest value above `floor` that a quorum has reached, else `floor`.
     ///
     /// The empty half of a membership that is not joint decides nothing and is left out; without
-    /// any voter nothing is ever reached, which `T::default()` stands for.
-    pub(crate) fn reached<T: Ord + Copy + Default>(self, of: impl Fn(NodeId) -> T) -> T {
-        let first = majority_reached(self.voters, &of);
-        let second = majority_reached(self.outgoing, &of);
-        match (first, second) {
-            (Some(first), Some(second)) => first.min(second),
-            (Some(reached), None) | (None, Some(reached)) => reached,
-            (None, None) => T::default(),
+    /// any voter nothing is ever reached.
+    pub(crate) fn reached<T: Ord + Copy>(&self, floor: T, of: impl Fn(usize) -> T) -> T {
+        let mut reached = floor;
+        for place in self.voters.iter().chain(&self.outgoing) {
+            let value = of(*place);
+            if value > reached && self.agrees(|other| of(other) >= value) {
+                reached = value;
+            }
+        }
+        reached
+    }
+
+    /// Whether a quorum said yes. Counted and not sorted: sets are small, and nothing is allocated.
+    pub(crate) fn agrees(&self, yes: impl Fn(usize) -> bool) -> bool {
+        let has_majority = |half: &[usize]| {
+            let count = half.iter().filter(|place| yes(**place)).count();
+            2 * count > half.len()
+        };
+        match (&*self.voters, &*self.outgoing) {
+            ([], half) | (half, []) => has_majority(half),
+            (voters, outgoing) => has_majority(voters) && has_majority(outgoing),
         }
     }
-
-    /// Whether a quorum said yes.
-    pub(crate) fn agrees(self, yes: impl Fn(NodeId) -> bool) -> bool {
-        self.reached(yes)
-    }
-}
-
-/// Counts instead of sorting: sets are small, and this way an acknowledgement allocates nothing
-/// and never meets an unsorted vector.
-fn majority_reached<T: Ord + Copy>(set: &BTreeSet<NodeId>, of: &impl Fn(NodeId) -> T) -> Option<T> {
-    let majority = set.len() / 2 + 1;
-    set.iter()
-        .map(|id| of(*id))
-        .filter(|value| set.iter().filter(|id| of(**id) >= *value).count() >= majority)
-        .max()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     fn reference(mut values: Vec<u64>) -> u64 {
@@ -61,11 +94,21 @@ mod tests {
         values[values.len() / 2]
     }
 
+    fn reached(membership: &Membership, of: impl Fn(NodeId) -> u64) -> u64 {
+        let members = Members::of(membership, NodeId(0));
+        members.quorum().reached(0, |at| of(members.ids()[at]))
+    }
+
+    fn agrees(membership: &Membership, yes: impl Fn(NodeId) -> bool) -> bool {
+        let members = Members::of(membership, NodeId(0));
+        members.quorum().agrees(|at| yes(members.ids()[at]))
+    }
+
     proptest! {
         #[test]
         fn a_majority_reached_is_the_median(values in proptest::collection::vec(0u64..20, 1..10)) {
             let membership = Membership::of_voters((0..values.len() as u64).map(NodeId));
-            let reached = Quorum::of(&membership).reached(|id| values[id.0 as usize]);
+            let reached = reached(&membership, |id| values[id.0 as usize]);
             prop_assert_eq!(reached, reference(values));
         }
 
@@ -76,7 +119,7 @@ mod tests {
                 outgoing: (cut as u64 - 1..9).map(NodeId).collect(),
                 ..Membership::default()
             };
-            let reached = Quorum::of(&membership).reached(|id| values[id.0 as usize]);
+            let reached = reached(&membership, |id| values[id.0 as usize]);
             let expected = reference(values[..cut].to_vec()).min(reference(values[cut - 1..].to_vec()));
             prop_assert_eq!(reached, expected);
         }
@@ -85,18 +128,18 @@ mod tests {
     #[test]
     fn half_of_an_even_set_is_no_quorum() {
         let membership = Membership::of_voters([1, 2, 3, 4].map(NodeId));
-        assert!(!Quorum::of(&membership).agrees(|id| id.0 <= 2));
-        assert!(Quorum::of(&membership).agrees(|id| id.0 <= 3));
+        assert!(!agrees(&membership, |id| id.0 <= 2));
+        assert!(agrees(&membership, |id| id.0 <= 3));
     }
 
     #[test]
     fn nobody_is_no_quorum() {
-        assert!(!Quorum::of(&Membership::default()).agrees(|_| true));
+        assert!(!agrees(&Membership::default(), |_| true));
     }
 
     #[test]
     fn ids_may_be_sparse() {
         let membership = Membership::of_voters([5, 900, u64::MAX].map(NodeId));
-        assert_eq!(Quorum::of(&membership).reached(|id| id.0), 900);
+        assert_eq!(reached(&membership, |id| id.0), 900);
     }
 }

@@ -1,9 +1,10 @@
 //! One node as a value. What happens goes from here to the role that it is for, but messages, which
 //! `deliver` hands out; and roles change here.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use bytes::Bytes;
+use synod_durable::Refused;
 
 use crate::candidate::{Candidate, PreCandidate};
 use crate::counters::count;
@@ -15,7 +16,7 @@ use crate::node::Common;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{
-    Counters, DiskHealth, Entry, Fetch, FetchError, Index, Instant, LogId, Membership, NodeId,
+    Counters, DiskHealth, Entries, Fetch, FetchError, Index, Instant, LogId, Membership, NodeId,
     ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Term, Wanted,
 };
 
@@ -57,19 +58,21 @@ impl Raft {
     }
 
     /// A write is durable. Only here do this node's own vote and its own acknowledgement count. A
-    /// receipt for anything but the write in flight is ignored and counted.
+    /// receipt for anything but the write in flight is ignored and counted, and so is one of another
+    /// core value.
     pub fn handle_persisted(&mut self, now: Instant, receipt: Receipt) {
         if self.common.stop.is_some() {
             return;
         }
         let mark = Mark::of(&self.common, &self.duty);
-        let Some(vote) = self.common.settle(&receipt) else {
-            count(&mut self.common.counters.receipts_unknown);
-            return;
-        };
         let common = &mut self.common;
+        let own = match common.settle(receipt) {
+            Ok(own) => own,
+            Err(Refused::OtherCore) => return count(&mut common.counters.receipts_foreign),
+            Err(_) => return count(&mut common.counters.receipts_unknown),
+        };
         let step = match &mut self.duty {
-            Duty::Candidate(candidate) => candidate.handle_persisted(common, now, vote),
+            Duty::Candidate(candidate) => candidate.handle_persisted(common, now, own),
             Duty::Leader(leader) => {
                 leader.advance_commit(common);
                 Step::Stay
@@ -85,7 +88,7 @@ impl Raft {
         &mut self,
         _now: Instant,
         fetch: Fetch,
-        entries: Result<Vec<Entry>, FetchError>,
+        entries: Result<Entries, FetchError>,
     ) {
         if self.common.stop.is_some() {
             return;
@@ -97,11 +100,7 @@ impl Raft {
                 leader.handle_fetched(common, peer, &fetch, entries);
             }
             (Wanted::Peer(_), _) => count(&mut common.counters.fetches_stale),
-            (Wanted::Apply, _) => {
-                if !common.machine.handle_fetched(&common.log, &fetch, entries) {
-                    count(&mut common.counters.fetches_stale);
-                }
-            }
+            (Wanted::Apply, _) => common.handle_fetched(&fetch, entries),
         }
         mark.check(&self.common, &self.duty);
     }
@@ -137,15 +136,15 @@ impl Raft {
         } else if last.index <= common.committed && !common.log.matches(last) {
             step = Step::Stop(common.diverged(last));
         } else if last.index <= common.machine.handed() {
-            common.compact(snapshot);
+            common.compact(Box::new(snapshot));
         } else {
-            step = self.install(now, snapshot);
+            step = self.install(now, Box::new(snapshot));
         }
         self.change_role(now, step);
         mark.check(&self.common, &self.duty);
     }
 
-    fn install(&mut self, now: Instant, snapshot: Snapshot) -> Step {
+    fn install(&mut self, now: Instant, snapshot: Box<Snapshot>) -> Step {
         let step = match &self.duty {
             Duty::Leader(_) => return Leader::install(&mut self.common, snapshot),
             Duty::Follower(_) => Step::Stay,
@@ -209,7 +208,7 @@ impl Raft {
     /// See [`ReadError`]; then no answer follows.
     pub fn read(&mut self, _now: Instant, id: ReadId) -> Result<(), ReadError> {
         match &mut self.duty {
-            Duty::Leader(leader) => leader.read(&self.common, id),
+            Duty::Leader(leader) => leader.read(&mut self.common, id),
             _ => Err(ReadError::NotLeader(self.leader())),
         }
     }
@@ -255,7 +254,14 @@ impl Raft {
     /// The one place where a role changes. What the old one knew is gone, but for what is named
     /// here; what was promised to others is no role's. A new role may have to change at once: alone
     /// in its group, a node needs nobody's answer.
-    pub(crate) fn change_role(&mut self, now: Instant, mut step: Step) {
+    #[inline]
+    pub(crate) fn change_role(&mut self, now: Instant, step: Step) {
+        if step != Step::Stay {
+            self.enter_role(now, step);
+        }
+    }
+
+    fn enter_role(&mut self, now: Instant, mut step: Step) {
         loop {
             let common = &mut self.common;
             step = match step {

@@ -56,12 +56,15 @@ impl Reads {
             .extend(waiting.map(|id| Pending { id, index, round }));
     }
 
-    /// The next read that a quorum's echo of `round` confirms.
-    pub(crate) fn confirmed(&mut self, round: u64) -> Option<(ReadId, Index)> {
-        let read = self.pending.front().filter(|read| read.round <= round)?;
-        let confirmed = (read.id, read.index);
-        self.pending.pop_front();
-        Some(confirmed)
+    /// The round that the first read waits for.
+    pub(crate) fn awaited(&self) -> Option<u64> {
+        self.pending.front().map(|read| read.round)
+    }
+
+    /// The first read, once its round is confirmed.
+    pub(crate) fn pop(&mut self) -> Option<(ReadId, Index)> {
+        let read = self.pending.pop_front()?;
+        Some((read.id, read.index))
     }
 
     /// All of them, when the leader steps down.

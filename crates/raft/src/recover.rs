@@ -1,3 +1,5 @@
+use alloc::boxed::Box;
+
 use crate::follower::Follower;
 use crate::log::Log;
 use crate::node::Common;
@@ -44,7 +46,7 @@ impl Raft {
     {
         config.validate()?;
         let start = recovered.start;
-        let mut log = Log::new(start, config.cache_bytes_max);
+        let mut log = Log::new(start, &config);
         for entry in recovered.entries {
             let entry = entry.map_err(RecoverError::Storage)?;
             let last = log.last();
@@ -58,6 +60,7 @@ impl Raft {
             }
             log.recover(entry);
         }
+        log.end_recovery();
         let vote = match recovered.vote {
             Some(vote) => vote,
             // Whoever voted has a record of it, and this node has no record at all. A snapshot may
@@ -76,7 +79,7 @@ impl Raft {
             if snapshot.last.term > common.term {
                 common.enter_term(snapshot.last.term, None);
             }
-            common.begin_log_at(snapshot);
+            common.begin_log_at(Box::new(snapshot));
         }
         let duty = Duty::Follower(Follower::default());
         Ok(Self { common, duty })

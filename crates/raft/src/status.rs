@@ -107,7 +107,7 @@ impl Raft {
 }
 
 impl PeerStatus {
-    fn of((id, progress): (&NodeId, &Progress)) -> Self {
+    fn of(progress: &Progress) -> Self {
         let (state, inflight_bytes) = match &progress.flow {
             _ if progress.forgot => (PeerState::Forgot, 0),
             Flow::Probe { sent } => {
@@ -118,7 +118,7 @@ impl PeerStatus {
             Flow::Snapshot { .. } => (PeerState::Snapshot, 0),
         };
         Self {
-            id: *id,
+            id: progress.id,
             matched: progress.matched,
             next: progress.next,
             state,

@@ -3,45 +3,37 @@ use alloc::collections::VecDeque;
 use crate::Index;
 
 /// What a leader's entries take of the bound on proposals, until they are both committed and durable
-/// here.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// here: run by run, as they are sent and written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Uncommitted {
-    /// The entry that the first size is of.
-    from: Index,
-    sizes: VecDeque<usize>,
+    /// The last entry of each run, and its bytes.
+    runs: VecDeque<(Index, usize)>,
     bytes: usize,
 }
 
 impl Uncommitted {
-    /// None yet; the next entry is `from`.
-    pub(crate) fn new(from: Index) -> Self {
-        Self {
-            from,
-            sizes: VecDeque::new(),
-            bytes: 0,
-        }
-    }
-
     /// Whether an entry of so many bytes has its place below the bound. Alone it always has, else one
     /// that is larger could never be proposed.
     pub(crate) fn fits(&self, bytes: usize, bytes_max: usize) -> bool {
         self.bytes == 0 || self.bytes.saturating_add(bytes) <= bytes_max
     }
 
-    /// The next entry has so many bytes.
-    pub(crate) fn hold(&mut self, bytes: usize) {
-        self.sizes.push_back(bytes);
+    /// The next entry has so many bytes; the open tail, which it is in, begins at `open_from`.
+    pub(crate) fn hold(&mut self, index: Index, bytes: usize, open_from: Index) {
         self.bytes = self.bytes.saturating_add(bytes);
+        match self.runs.back_mut() {
+            Some((last, sum)) if *last >= open_from => {
+                *last = index;
+                *sum = sum.saturating_add(bytes);
+            }
+            _ => self.runs.push_back((index, bytes)),
+        }
     }
 
-    /// What is up to `index` counts no more.
+    /// Runs that end at `index` or before it count no more.
     pub(crate) fn release_to(&mut self, index: Index) {
-        while self.from <= index {
-            let Some(bytes) = self.sizes.pop_front() else {
-                return;
-            };
-            self.bytes -= bytes;
-            self.from = self.from.next();
+        while self.runs.front().is_some_and(|(last, _)| *last <= index) {
+            self.bytes -= self.runs.pop_front().map_or(0, |(_, bytes)| bytes);
         }
     }
 }

@@ -47,7 +47,7 @@ fn append(term: u64, terms: &[u64], prev: u64, commit: u64) -> Message {
     Message::Replicate(Replicate::Append {
         term: Term(term),
         prev: entries.last().map_or(LogId::ZERO, |entry| entry.id),
-        entries: behind,
+        entries: behind.into(),
         commit: Index(commit),
     })
 }

@@ -63,7 +63,7 @@ fn what_a_leader_sends_comes_back() {
         Replicate::Append {
             term: TERM,
             prev,
-            entries,
+            entries: entries.into(),
             commit,
         },
         Replicate::Heartbeat {
@@ -75,10 +75,10 @@ fn what_a_leader_sends_comes_back() {
         Replicate::Commit { term: TERM, commit },
         Replicate::Snapshot {
             term: TERM,
-            snapshot: Snapshot {
+            snapshot: Box::new(Snapshot {
                 last: prev,
                 membership,
-            },
+            }),
         },
     ] {
         comes_back(&to_two(Message::Replicate(replicate)));

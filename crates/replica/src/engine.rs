@@ -355,7 +355,7 @@ impl<P: Protocol, T> Engine<P, T> {
                 Output::Persist(write) => return Some(Effect::Persist(write)),
                 Output::Send(to, message) => self.send_message(to, &message),
                 Output::Fetch(fetch) => return Some(Effect::Task(Task::Fetch(fetch))),
-                Output::Apply(committed) => self.apply(committed),
+                Output::Apply(run) => run.into_iter().for_each(|committed| self.apply(committed)),
                 Output::Restore(snapshot) => self.restore(now, snapshot),
                 Output::PullSnapshot { from, snapshot } => {
                     let replaced = self.transfer.begin(from, snapshot);

@@ -234,8 +234,8 @@ pub enum Output<P: Protocol> {
     Persist(P::Write),
     /// Send now; depends on no write in flight.
     Send(NodeId, P::Message),
-    /// Apply, in order.
-    Apply(Committed),
+    /// Apply these, in order.
+    Apply(Vec<Committed>),
     /// Read entries that the core's cache no longer holds.
     Fetch(P::Fetch),
     /// A read may be served from any state that covers `index`.

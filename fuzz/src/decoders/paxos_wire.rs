@@ -90,12 +90,12 @@ pub(crate) fn messages() -> Vec<Message> {
         Message::Replicate(Replicate::Accept {
             ballot,
             first: Slot(4),
-            values: vec![value(Kind::Noop, b""), value(Kind::Command, b"hello")],
+            values: vec![value(Kind::Noop, b""), value(Kind::Command, b"hello")].into(),
             chosen: Slot(3),
         }),
         Message::Replicate(Replicate::Snapshot {
             ballot,
-            snapshot: snapshot(),
+            snapshot: Box::new(snapshot()),
         }),
         Message::Binding(Binding::Promise {
             ballot,
@@ -110,11 +110,11 @@ pub(crate) fn messages() -> Vec<Message> {
         Message::Echo(Echo::Learned {
             ballot,
             first: Slot(70_000),
-            values: vec![value(Kind::Command, b"x")],
+            values: vec![value(Kind::Command, b"x")].into(),
         }),
         Message::Echo(Echo::Offer {
             ballot,
-            snapshot: snapshot(),
+            snapshot: Box::new(snapshot()),
         }),
     ]
 }

@@ -68,15 +68,17 @@ pub(crate) fn messages() -> Vec<Message> {
         Message::Replicate(Replicate::Append {
             term: Term(2),
             prev: id(1, 3),
-            entries: vec![entry(4, Kind::Noop, b""), entry(5, Kind::Command, b"hello")],
+            entries: [entry(4, Kind::Noop, b""), entry(5, Kind::Command, b"hello")]
+                .into_iter()
+                .collect(),
             commit: Index(3),
         }),
         Message::Replicate(Replicate::Snapshot {
             term: Term(300),
-            snapshot: Snapshot {
+            snapshot: Box::new(Snapshot {
                 last: id(2, 9),
                 membership,
-            },
+            }),
         }),
         Message::Binding(Binding::Appended {
             term: Term(2),

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Config, Configuration, DiskHealth, Echo, Envelope, Fetch, FetchError, Instant,
-    Kind, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate,
-    Slot, Snapshot, Value, Vote, Write,
+    Ballot, Binding, Config, Configuration, DiskHealth, Echo, Entries, Envelope, Fetch, FetchError,
+    Instant, Kind, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered,
+    Replicate, Slot, Snapshot, Value, Vote, Write,
 };
 
 use self::disk::Disk;
@@ -161,11 +161,12 @@ impl Victim {
         };
         let disk = &mut self.disk;
         let Ok((messages, receipt)) = write.persist(|record| {
-            disk.store(record, usize::MAX);
+            disk.store(&record, usize::MAX);
             Ok::<_, Infallible>(())
         });
         assert!(messages.len() < OUTPUTS_MAX, "messages without end");
-        messages.iter().for_each(|sent| self.overhear(sent));
+        let messages = messages.into_iter().map(Envelope::from);
+        messages.for_each(|sent| self.overhear(&sent));
         self.paxos.handle_persisted(self.now, receipt);
     }
 
@@ -181,8 +182,8 @@ impl Victim {
     /// What was being written is on the disk from its front on.
     fn crash(&mut self, script: &mut Script<'_>) {
         let (disk, changes) = (&mut self.disk, script.below(8) as usize);
-        let cut = |record: &Record| {
-            disk.store(record, changes);
+        let cut = |record: Record| {
+            disk.store(&record, changes);
             Err::<(), ()>(())
         };
         if let Some(write) = self.write.take() {
@@ -240,9 +241,9 @@ impl Victim {
             match output {
                 Output::Persist(write) => assert!(self.write.replace(write).is_none()),
                 Output::Apply(chosen) => {
-                    assert_eq!(chosen.slot, self.applied.next(), "out of order");
-                    self.applied = chosen.slot;
-                    self.last = Some(chosen.position());
+                    assert_eq!(chosen.first, self.applied.next(), "out of order");
+                    self.applied = chosen.last();
+                    self.last = chosen.iter().last().map(|(at, _)| at);
                 }
                 Output::Fetch(fetch) => self.fetches.push(fetch),
                 Output::PullSnapshot { snapshot, .. } => {
@@ -252,7 +253,7 @@ impl Victim {
                         Configuration::decode(&written).as_ref(),
                         Ok(&snapshot.configuration)
                     );
-                    self.pulls.push(snapshot);
+                    self.pulls.push(*snapshot);
                 }
                 Output::Restore(snapshot) => {
                     assert!(snapshot.last.slot >= self.applied, "taken back");
@@ -321,7 +322,7 @@ impl Victim {
         }
     }
 
-    fn values(&self, script: &mut Script<'_>, ballot: Ballot) -> Vec<Value> {
+    fn values(&self, script: &mut Script<'_>, ballot: Ballot) -> Entries {
         (0..script.below(5))
             .map(|_| self.value(script, ballot))
             .collect()
@@ -397,7 +398,7 @@ impl Victim {
             },
             _ => Replicate::Snapshot {
                 ballot,
-                snapshot: self.snapshot(script),
+                snapshot: Box::new(self.snapshot(script)),
             },
         }
     }
@@ -470,7 +471,7 @@ impl Victim {
             },
             6 => Echo::Offer {
                 ballot,
-                snapshot: self.snapshot(script),
+                snapshot: Box::new(self.snapshot(script)),
             },
             _ => Echo::Answer {
                 promised: ballot,

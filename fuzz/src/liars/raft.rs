@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Binding, Config, DiskHealth, Echo, Entry, Fetch, FetchError, Index, Instant, Kind, LogId,
-    Membership, Message, NodeId, Op, Output, Raft, ReadId, Record, Recovered, Replicate, Snapshot,
-    Term, Write,
+    Binding, Config, DiskHealth, Echo, Entries, Entry, Fetch, FetchError, Index, Instant, Kind,
+    LogId, Membership, Message, NodeId, Op, Output, Raft, ReadId, Record, Recovered, Replicate,
+    Snapshot, Term, Write,
 };
 
 use super::{INPUT_BYTES_MAX, OUTPUTS_MAX};
@@ -48,7 +48,14 @@ struct Disk {
 impl Disk {
     /// Stores that many changes of a record: a crash may cut it anywhere.
     fn store(&mut self, record: &Record, changes_max: usize) {
-        for op in record.ops().take(changes_max) {
+        let mut left = changes_max;
+        for op in record.ops() {
+            let entries_max = left;
+            left = match op {
+                Op::Append(run) => left.saturating_sub(run.len()),
+                _ if left == 0 => return,
+                _ => left - 1,
+            };
             match op {
                 Op::Vote(term, vote) => self.vote = Some((term, vote)),
                 Op::Truncate(from) => drop(self.log.split_off(&from.0)),
@@ -58,17 +65,17 @@ impl Disk {
                     self.log = self.log.split_off(&start.index.0.saturating_add(1));
                     self.start = start;
                 }
-                Op::Append(entry) => {
+                Op::Append(run) => run.iter().take(entries_max).for_each(|entry| {
                     let last = self.log.keys().next_back().copied();
                     let last = last.unwrap_or(self.start.index.0);
                     assert_eq!(entry.id.index.0, last + 1, "a stored log has no gap");
                     self.log.insert(entry.id.index.0, entry.clone());
-                }
+                }),
             }
         }
     }
 
-    fn read(&self, fetch: &Fetch) -> Result<Vec<Entry>, FetchError> {
+    fn read(&self, fetch: &Fetch) -> Result<Entries, FetchError> {
         let start = self.start.index;
         if fetch.from() <= start {
             return Err(FetchError::Cut { start });
@@ -170,7 +177,7 @@ impl Victim {
         };
         let disk = &mut self.disk;
         let Ok((messages, receipt)) = write.persist(|record| {
-            disk.store(record, usize::MAX);
+            disk.store(&record, usize::MAX);
             Ok::<_, Infallible>(())
         });
         assert!(messages.len() < OUTPUTS_MAX, "messages without end");
@@ -180,8 +187,8 @@ impl Victim {
     /// What was being written is on the disk from its front on.
     fn crash(&mut self, script: &mut Script<'_>) {
         let (disk, changes) = (&mut self.disk, script.below(8) as usize);
-        let cut = |record: &Record| {
-            disk.store(record, changes);
+        let cut = |record: Record| {
+            disk.store(&record, changes);
             Err::<(), ()>(())
         };
         if let Some(write) = self.write.take() {
@@ -238,10 +245,10 @@ impl Victim {
             assert!(outputs < OUTPUTS_MAX, "work without end: {output:?}");
             match output {
                 Output::Persist(write) => assert!(self.write.replace(write).is_none()),
-                Output::Apply(entry) => {
+                Output::Apply(run) => run.iter().for_each(|entry| {
                     assert_eq!(entry.id.index.0, self.applied + 1, "out of order");
                     self.applied = entry.id.index.0;
-                }
+                }),
                 Output::Fetch(fetch) => self.fetches.push(fetch),
                 Output::PullSnapshot { snapshot, .. } => {
                     // What is handed on can be written down.
@@ -249,7 +256,7 @@ impl Victim {
                         Membership::decode(&snapshot.membership.encode()).as_ref(),
                         Ok(&snapshot.membership)
                     );
-                    self.pulls.push(snapshot);
+                    self.pulls.push(*snapshot);
                 }
                 Output::Restore(snapshot) => {
                     assert!(snapshot.last.index.0 >= self.applied, "taken back");
@@ -299,7 +306,7 @@ impl Victim {
         }
     }
 
-    fn entries(&self, script: &mut Script<'_>, term: Term, prev: LogId) -> Vec<Entry> {
+    fn entries(&self, script: &mut Script<'_>, term: Term, prev: LogId) -> Entries {
         let mut index = prev.index;
         let count = script.below(5);
         let entry = |_| {
@@ -374,7 +381,7 @@ impl Victim {
             }),
             8 => Message::Replicate(Replicate::Snapshot {
                 term,
-                snapshot: self.snapshot(script),
+                snapshot: Box::new(self.snapshot(script)),
             }),
             9 => Message::Binding(Binding::RequestVote {
                 term,

@@ -1,4 +1,5 @@
 use alloc::collections::BTreeMap;
+use core::convert::Infallible;
 
 use crate::check::durable::{Change, Durable, Held};
 use crate::check::history::History;
@@ -159,16 +160,15 @@ impl Checker {
         if watch.staged.is_some() {
             return Err(Violation::WriteInFlight { node });
         }
-        let change = Change::of(&write.record);
+        let change = Change::of(write.record());
         if let Some(state) = change.state {
             check_order_on_disk(node, watch, &self.history, &change, state.chosen)?;
             self.history.announce(node, state.chosen)?;
         }
         let (life, votes) = (watch.life, change.votes.clone());
-        watch.staged = Some(Staged {
-            change,
-            messages: write.messages.clone(),
-        });
+        // A copy tells what waits; its receipt is thrown away.
+        let Ok((messages, _)) = write.clone().persist(|_| Ok::<_, Infallible>(()));
+        watch.staged = Some(Staged { change, messages });
         for (slot, held) in votes {
             self.history.propose(node, life, slot, held)?;
         }
@@ -195,7 +195,7 @@ impl Checker {
         }
         self.settle();
         let mut messages = staged.messages.iter();
-        messages.try_for_each(|envelope| self.sent(node, envelope))
+        messages.try_for_each(|said| self.check_binding(node, said.to, &said.message))
     }
 
     /// A message leaves a node. Of those that waited in a write [`persisted`](Self::persisted) has
@@ -207,17 +207,21 @@ impl Checker {
         self.check_message(node, envelope.to, &envelope.message)
     }
 
-    /// A node's machine is given a value.
+    /// A node's machine is given values.
     ///
     /// # Errors
-    /// If it is not the one that is chosen, or not durable, or it is not its turn.
+    /// If one is not the one that is chosen, or not durable, or it is not its turn.
     pub fn applied(&mut self, node: NodeId, chosen: &Chosen) -> Result<(), Violation> {
+        let mut values = chosen.iter();
+        values.try_for_each(|(at, value)| self.applied_one(node, at.slot, Named::of(value)))
+    }
+
+    fn applied_one(&mut self, node: NodeId, slot: Slot, value: Named) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
-        let (slot, last) = (chosen.slot, watch.applied);
+        let last = watch.applied;
         if slot != last.next() {
             return Err(Violation::AppliedOutOfOrder { node, slot, last });
         }
-        let value = Named::of(&chosen.value);
         let held = watch.durable.votes.get(&slot);
         let covered = slot <= watch.durable.covered();
         let is_held = held.map_or(covered, |held| held.value.is(value));

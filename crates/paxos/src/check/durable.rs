@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 
 use crate::check::named::Named;
 use crate::check::violation::Violation;
-use crate::{Ballot, NodeId, Position, Record, Slot, State, Vote};
+use crate::{Ballot, NodeId, Position, Record, Slot, State, Value, Vote, Votes};
 
 /// A vote without the body of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,11 +13,9 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn of(vote: &Vote) -> Self {
-        Self {
-            ballot: vote.ballot,
-            value: Named::of(&vote.value),
-        }
+    pub(crate) fn of(ballot: Ballot, value: &Value) -> Self {
+        let value = Named::of(value);
+        Self { ballot, value }
     }
 }
 
@@ -172,11 +170,12 @@ impl Durable {
 
 impl Change {
     pub(crate) fn of(record: &Record) -> Self {
-        let held = |vote: &Vote| (vote.slot, Held::of(vote));
+        let votes = record.votes.iter().flat_map(Votes::iter);
+        let held = |vote: Vote<&Value>| (vote.slot, Held::of(vote.ballot, vote.value));
         Self {
             state: record.state,
-            votes: record.votes.iter().map(held).collect(),
-            start: record.start,
+            votes: votes.map(held).collect(),
+            start: record.start.as_deref().copied(),
         }
     }
 

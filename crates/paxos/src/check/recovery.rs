@@ -70,16 +70,9 @@ pub(crate) fn newest_snapshot(paxos: &Paxos) -> Position {
 
 /// All that is in memory.
 fn votes(paxos: &Paxos) -> BTreeMap<Slot, Held> {
-    let log = &paxos.common.log;
-    let (behind, _) = log.page(log.chosen().next(), usize::MAX, usize::MAX);
-    let mut votes = BTreeMap::new();
-    let mut slot = log.evicted_to().max(log.start().slot).next();
-    while slot <= log.chosen() {
-        votes.extend(log.vote(slot).map(|vote| (slot, Held::of(vote))));
-        slot = slot.next();
-    }
-    votes.extend(behind.iter().map(|vote| (vote.slot, Held::of(vote))));
-    votes
+    let votes = paxos.common.log.votes_from(Slot(0));
+    let held = votes.map(|vote| (vote.slot, Held::of(vote.ballot, vote.value)));
+    held.collect()
 }
 
 fn difference(paxos: &Paxos, disk: &Durable) -> Option<Violation> {

@@ -1,10 +1,12 @@
 use super::*;
-use crate::output::WriteSeq;
+use crate::outbox::Outbox;
 use crate::{
     Ballot, Binding, Chosen, Config, Configuration, DiskHealth, Echo, Envelope, Instant, Kind,
     Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate, Role,
-    Slot, Snapshot, State, Value, Vote, Write,
+    Slot, Snapshot, State, Value, Vote, Votes, Write,
 };
+use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::convert::Infallible;
@@ -12,6 +14,7 @@ use core::time::Duration;
 use std::borrow::ToOwned;
 use std::collections::BTreeMap;
 use std::string::{String, ToString};
+use synod_durable::Few;
 
 mod ballots;
 mod disks;
@@ -42,16 +45,21 @@ fn vote(slot: u64, ballot: Ballot, value: Value) -> Vote {
 }
 
 fn write(record: Record) -> Write {
-    Write {
-        record,
-        messages: Vec::new(),
-        receipt: WriteSeq(1),
-    }
+    Outbox::new().write(|| record).expect("none is in flight")
+}
+
+fn runs(votes: &[Vote]) -> Few<Votes> {
+    let run = |vote: &Vote| Votes {
+        ballot: vote.ballot,
+        first: vote.slot,
+        values: vec![vote.value.clone()].into(),
+    };
+    votes.iter().map(run).collect::<Vec<_>>().into()
 }
 
 fn votes(votes: &[Vote]) -> Record {
     Record {
-        votes: votes.to_vec(),
+        votes: runs(votes),
         ..Record::default()
     }
 }
@@ -87,9 +95,10 @@ struct Disk {
 impl Disk {
     fn store(&mut self, record: &Record) {
         self.state = record.state.or(self.state);
-        let votes = record.votes.iter().cloned();
-        self.votes.extend(votes.map(|vote| (vote.slot, vote)));
-        if let Some(start) = record.start {
+        let votes = record.votes.iter().flat_map(Votes::iter);
+        self.votes
+            .extend(votes.map(|vote| (vote.slot, vote.cloned())));
+        if let Some(start) = record.start.as_deref().copied() {
             self.start = start;
             self.votes = self.votes.split_off(&start.slot.next());
         }
@@ -189,12 +198,13 @@ impl Group {
         };
         let disk = self.disks.get_mut(&id).unwrap();
         let Ok((messages, receipt)) = write.persist(|record| {
-            disk.store(record);
+            disk.store(&record);
             Ok::<_, Infallible>(())
         });
         self.checker.persisted(NodeId(id))?;
         let messages = messages.into_iter();
-        self.net.extend(messages.map(|envelope| (id, envelope)));
+        self.net
+            .extend(messages.map(|said| (id, Envelope::from(said))));
         let now = self.now;
         self.step(id, |paxos| paxos.handle_persisted(now, receipt))
     }
@@ -259,7 +269,7 @@ fn accept(ballot: Ballot, first: u64, values: &[Value]) -> Replicate {
     Replicate::Accept {
         ballot,
         first: Slot(first),
-        values: values.to_vec(),
+        values: values.to_vec().into(),
         chosen: Slot(0),
     }
 }

@@ -1,10 +1,11 @@
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
+
+use synod_durable::Few;
 
 use crate::check::Durable;
 use crate::check::durable::Change;
 use crate::role::Duty;
-use crate::{Ballot, Envelope, Paxos, ReadId, Slot};
+use crate::{Ballot, Binding, Envelope, Paxos, ReadId, Slot};
 
 /// One node as the checker last saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -31,7 +32,7 @@ pub(crate) struct Watch {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Staged {
     pub(crate) change: Change,
-    pub(crate) messages: Vec<Envelope>,
+    pub(crate) messages: Few<Envelope<Binding>>,
 }
 
 /// What may not be taken back, as of the last step.

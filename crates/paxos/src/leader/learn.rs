@@ -1,11 +1,12 @@
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Leader;
 use crate::counters::count;
+use crate::due::Task;
 use crate::node::Common;
-use crate::progress::Progress;
 use crate::step::Step;
-use crate::{Echo, Instant, NodeId, Output, Slot, Snapshot, Value, Vote};
+use crate::{Echo, Entries, Instant, NodeId, Output, Slot, Snapshot};
 
 /// A leader that lacks values which were chosen before its phase 1 ended. It does not propose them:
 /// it asks those who hold them, one after the other, and leads meanwhile.
@@ -40,10 +41,12 @@ impl Leader {
         let Some(learning) = &mut self.learning else {
             return;
         };
-        let knows = |peer: &Progress| peer.chosen > chosen;
-        let teachers = || self.peers.iter().filter(|(_, peer)| knows(peer));
-        let next = teachers().find(|(id, _)| **id > learning.teacher);
-        if let Some((id, _)) = next.or_else(|| teachers().next()) {
+        let peers = common.peers();
+        let teachers = peers.filter(|place| self.peers[*place].chosen > chosen);
+        let teachers = teachers.map(|place| common.acceptor(place));
+        let teachers: Vec<NodeId> = teachers.collect();
+        let next = teachers.iter().find(|id| **id > learning.teacher);
+        if let Some(id) = next.or_else(|| teachers.first()) {
             learning.teacher = *id;
         }
         self.ask_to_learn(common);
@@ -56,23 +59,24 @@ impl Leader {
         now: Instant,
         first: Slot,
         last: Slot,
-        values: Vec<Value>,
+        values: &Entries,
     ) {
         let (chosen, to) = (common.log.chosen(), self.first.prev());
         if self.learning.is_none() || first > chosen.next() || last <= chosen || last > to {
             count(&mut common.counters.out_of_role);
             return;
         }
-        let ballot = common.promised;
         // A vote for the same value in another ballot needs no new one.
-        let is_news = |vote: &Vote| {
-            let held = common.log.vote(vote.slot);
-            held.is_none_or(|held| held.value != vote.value)
+        let is_news = |at: &usize| {
+            let held = common.log.vote(Slot(first.0 + *at as u64));
+            held.is_none_or(|held| *held.value != values[*at])
         };
-        let votes = Vote::all_from(first, ballot, values).filter(is_news);
-        let votes: Vec<Vote> = votes.collect();
-        common.log.accept(votes);
-        common.log.choose_to(last);
+        let news: Vec<usize> = (0..values.len()).filter(is_news).collect();
+        for places in news.chunk_by(|at, next| at + 1 == *next) {
+            let (from, to) = (places[0], places[places.len() - 1]);
+            common.accept(Slot(first.0 + from as u64), values.part(from..to + 1));
+        }
+        common.choose_to(last);
         self.learned(common, now);
     }
 
@@ -81,7 +85,7 @@ impl Leader {
         &mut self,
         common: &mut Common,
         from: NodeId,
-        snapshot: Snapshot,
+        snapshot: Box<Snapshot>,
     ) -> Step {
         if let Err(stop) = common.check_position(snapshot.last) {
             return Step::Stop(stop);
@@ -90,6 +94,7 @@ impl Leader {
         if is_wanted && snapshot.last.slot > common.log.chosen() {
             self.pulling = Some(snapshot.clone());
             self.pull = Some((from, snapshot));
+            common.due.set(Task::Pull);
         } else {
             count(&mut common.counters.out_of_role);
         }
@@ -125,7 +130,7 @@ impl Leader {
         }
         self.learning = None;
         self.pulling = None;
-        for peer in self.peers.values_mut().filter(|peer| peer.skipped) {
+        for peer in self.peers.iter_mut().filter(|peer| peer.skipped) {
             peer.skipped = false;
             peer.rewind_to(peer.through);
         }

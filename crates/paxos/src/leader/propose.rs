@@ -1,8 +1,9 @@
 use bytes::Bytes;
 
 use super::Leader;
+use crate::due::Task;
 use crate::node::Common;
-use crate::{AcceptorSet, Kind, Position, ProposeError, Slot, Value, Vote};
+use crate::{Entries, Kind, Position, ProposeError, Slot, Value};
 
 /// What a leader proposes: what phase 1 found, then what it is given. Each slot once.
 impl Leader {
@@ -20,14 +21,31 @@ impl Leader {
         }
         let mut found = core::mem::take(&mut self.found);
         let ballot = common.promised;
+        let (bytes_max, values_max) = (
+            common.config.accept_bytes_max,
+            common.config.accept_values_max,
+        );
         let values = (slot.0..=found_to.0).map(|slot| {
             let found = found.remove(&Slot(slot));
             found.map_or_else(|| Value::noop(ballot), |vote| vote.value)
         });
-        self.propose_from(common, slot, values);
+        let mut values = values.peekable();
+        while values.peek().is_some() {
+            let (mut count, mut bytes) = (0, 0usize);
+            let mut fits = |value: &Value| {
+                bytes = bytes.saturating_add(value.size());
+                count += 1;
+                count == 1 || (bytes <= bytes_max && count <= values_max)
+            };
+            let run: Entries = core::iter::from_fn(|| values.next_if(&mut fits)).collect();
+            let first = self.tallies.next();
+            self.tallies.push(Slot(first.0 + run.len() as u64 - 1));
+            common.accept(first, run);
+        }
+        self.replicate_to_all(common);
     }
 
-    /// Proposes a command at the next slot.
+    /// Proposes a command at the next slot. It is sent when this node is polled.
     pub(crate) fn propose(
         &mut self,
         common: &mut Common,
@@ -45,7 +63,7 @@ impl Leader {
             return Err(ProposeError::Full);
         }
         // A value alone always fits, else one that is larger than the bound could never be proposed.
-        let unchosen = self.tallies.bytes();
+        let unchosen = common.log.unsettled_bytes();
         let after = unchosen.saturating_add(bytes + Value::HEAD_BYTES);
         let is_far = slot.0 - common.log.chosen().0 > Slot::AHEAD_MAX / 2;
         let is_full = unchosen > 0 && after > common.config.unchosen_bytes_max;
@@ -58,35 +76,18 @@ impl Leader {
             origin,
             body,
         };
-        self.propose_from(common, slot, [command]);
+        common.log.push(slot, origin, command);
+        common.due.set(Task::Write);
+        self.tallies.push(slot);
         self.replicate_to_all(common);
         Ok(Position { slot, origin })
     }
 
-    /// `first` is the next slot.
-    fn propose_from(
-        &mut self,
-        common: &mut Common,
-        first: Slot,
-        values: impl IntoIterator<Item = Value>,
-    ) {
-        let votes = Vote::all_from(first, common.promised, values);
-        let tallies = &mut self.tallies;
-        common
-            .log
-            .accept(votes.inspect(|vote| tallies.push(vote.slot, vote.value.size())));
-    }
-
     /// Whether this node and a phase-2 quorum have space, as far as they have said.
     fn has_room(&self, common: &Common) -> bool {
+        let may_have = |place| !self.full.contains(place);
         let quorums = &common.config.quorums;
-        let mut set = AcceptorSet::default();
-        quorums.insert(&mut set, common.config.id);
-        for (id, peer) in &self.peers {
-            if peer.has_room != Some(false) {
-                quorums.insert(&mut set, *id);
-            }
-        }
-        common.disk.has_room && quorums.is_phase2(set)
+        common.disk.has_room
+            && (self.full.is_empty() || quorums.is_phase2(quorums.all_where(may_have)))
     }
 }

@@ -1,18 +1,20 @@
 use super::Leader;
+use crate::due::Task;
 use crate::node::Common;
 use crate::{Output, ReadError, ReadId};
 
 /// How a leader serves reads: see [`Reads`](crate::read::Reads).
 impl Leader {
     /// A read waits for a round that begins after it.
-    pub(crate) fn read(&mut self, common: &Common, id: ReadId) -> Result<(), ReadError> {
-        if self.reads.len() + common.answers.len() >= common.config.reads_max {
+    pub(crate) fn read(&mut self, common: &mut Common, id: ReadId) -> Result<(), ReadError> {
+        if self.reads.len() + common.refused() >= common.config.reads_max {
             return Err(ReadError::Busy);
         }
         if self.reads.contains(id) {
             return Err(ReadError::Duplicate);
         }
         self.reads.push(id);
+        common.due.set(Task::Round);
         Ok(())
     }
 
@@ -24,16 +26,18 @@ impl Leader {
     }
 
     /// The next read that is confirmed, and what must be applied before it is served.
-    pub(crate) fn poll_read(&mut self, common: &Common) -> Option<Output> {
+    pub(crate) fn poll_read(&mut self, common: &mut Common) -> Option<Output> {
         let round = self.confirmed_round(common);
         let (id, slot) = self.reads.confirmed(round)?;
+        // Those that wait may begin theirs.
+        common.due.set(Task::Round);
         Some(Output::Read { id, slot: Ok(slot) })
     }
 
     /// The last round that a phase-2 quorum echoed; this node hears itself.
     fn confirmed_round(&self, common: &Common) -> u64 {
         if self.reads.is_pending() {
-            self.reached(common, self.round, |progress| progress.round)
+            self.reached(common, 0, self.round, |progress| progress.round)
         } else {
             0
         }

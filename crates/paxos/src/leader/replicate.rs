@@ -1,44 +1,65 @@
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
 use super::Leader;
 use crate::counters::count;
+use crate::due::Task;
 use crate::log::Slice;
 use crate::node::Common;
 use crate::progress::{Flow, Sent};
-use crate::{Fetch, FetchError, NodeId, Replicate, Slot, Value, Vote, Wanted};
+use crate::{
+    Entries, Envelope, Fetch, FetchError, Message, NodeId, Output, Replicate, Slot, Wanted,
+};
 
 /// How a leader brings values to an acceptor: new ones, and chosen ones that it lacks. Both are
 /// phase 2 in the leader's ballot; of a chosen value nothing else can be proposed (P2b).
 impl Leader {
     pub(super) fn replicate_to_all(&mut self, common: &mut Common) {
-        let peers: Vec<NodeId> = self.peers.keys().copied().collect();
-        for peer in peers {
-            self.replicate_to(common, peer);
-        }
+        self.lacking = self.others;
+        common.due.set(Task::Accept);
     }
 
-    /// Sends what the peer lacks, as far as its limits let it.
-    pub(super) fn replicate_to(&mut self, common: &mut Common, id: NodeId) {
-        while let Some((next, to)) = self.wants_values(common, id) {
-            if next <= common.log.start().slot {
-                return self.offer_snapshot(common, id);
+    /// The peer at that place may lack something. It is sent when this node is polled.
+    pub(super) fn replicate_to(&mut self, common: &mut Common, place: usize) {
+        self.lacking.insert(place);
+        common.due.set(Task::Accept);
+    }
+
+    /// The next values that a peer lacks, as far as its limits let it have them. They go straight from
+    /// the log to the driver.
+    #[inline]
+    pub(crate) fn poll_accept(&mut self, common: &mut Common) -> Option<Output> {
+        while let Some(place) = self.lacking.first() {
+            if let Some(message) = self.next_accept(common, place) {
+                let (to, message) = (common.acceptor(place), Message::Replicate(message));
+                return Some(Output::Send(Envelope { to, message }));
             }
-            let to = common.within_a_message(next, to);
-            match common.log.slice(next, to, common.config.accept_bytes_max) {
-                Slice::Cached(values) => self.send_accept(common, id, next, values),
-                Slice::Evicted(evicted_to) => {
-                    return self.fetch_for(common, id, next, evicted_to.min(to));
-                }
-                Slice::Gap => return,
+            self.lacking.remove(place);
+        }
+        None
+    }
+
+    fn next_accept(&mut self, common: &mut Common, place: usize) -> Option<Replicate> {
+        let (next, to) = self.wants_values(common, place)?;
+        if next <= common.log.start().slot {
+            self.offer_snapshot(common, place);
+            return None;
+        }
+        let to = common.within_a_message(next, to);
+        match common.log.slice(next, to, common.config.accept_bytes_max) {
+            Slice::Cached(values) => self.accept(common, place, next, values),
+            Slice::Evicted(evicted_to) => {
+                self.fetch_for(common, place, next, evicted_to.min(to));
+                None
             }
+            Slice::Gap => None,
         }
     }
 
     /// The next slots to send, if some may be sent now.
-    fn wants_values(&mut self, common: &Common, id: NodeId) -> Option<(Slot, Slot)> {
+    fn wants_values(&mut self, common: &Common, place: usize) -> Option<(Slot, Slot)> {
         let (first, last) = (self.first, self.tallies.next().prev());
         let chosen = common.log.chosen();
-        let peer = self.peers.get_mut(&id)?;
+        let peer = &mut self.peers[place];
         let Flow::Stream(inflight) = &peer.flow else {
             return None;
         };
@@ -62,44 +83,44 @@ impl Leader {
         (peer.next <= to).then_some((peer.next, to))
     }
 
-    fn send_accept(&mut self, common: &mut Common, id: NodeId, first: Slot, values: Vec<Value>) {
+    /// A message with these values, which is under way from now on.
+    fn accept(
+        &mut self,
+        common: &Common,
+        place: usize,
+        first: Slot,
+        values: Entries,
+    ) -> Option<Replicate> {
         let (ballot, chosen) = (common.promised, common.log.chosen());
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
+        let peer = &mut self.peers[place];
         let Flow::Stream(inflight) = &mut peer.flow else {
-            return;
+            return None;
         };
         let last = Slot(first.0 + values.len() as u64 - 1);
         inflight.push(Sent {
             last,
-            bytes: values.iter().map(Value::size).sum(),
+            bytes: values.bytes(),
             round: self.round,
         });
         peer.next = last.next();
         peer.told = peer.told.max(chosen.min(last));
-        common.send_now(
-            id,
-            Replicate::Accept {
-                ballot,
-                first,
-                values,
-                chosen,
-            },
-        );
+        Some(Replicate::Accept {
+            ballot,
+            first,
+            values,
+            chosen,
+        })
     }
 
-    fn fetch_for(&mut self, common: &mut Common, id: NodeId, from: Slot, to: Slot) {
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.fetching = true;
-            common.fetches.push_back(Fetch {
-                from,
-                to,
-                bytes_max: common.config.accept_bytes_max,
-                wanted: Wanted::Peer(id),
-                ballot: common.promised,
-            });
-        }
+    fn fetch_for(&mut self, common: &mut Common, place: usize, from: Slot, to: Slot) {
+        self.peers[place].fetching = true;
+        common.fetch(Fetch {
+            from,
+            to,
+            bytes_max: common.config.accept_bytes_max,
+            wanted: Wanted::Peer(common.acceptor(place)),
+            ballot: common.promised,
+        });
     }
 
     /// Values that a peer lacks came from the log, or did not.
@@ -108,66 +129,62 @@ impl Leader {
         common: &mut Common,
         id: NodeId,
         fetch: &Fetch,
-        votes: Result<Vec<Vote>, FetchError>,
+        values: Result<Entries, FetchError>,
     ) {
         let of_this_ballot = fetch.ballot == common.promised;
-        let is_range = votes
+        let is_range = values
             .as_ref()
-            .is_ok_and(|votes| common.log.is_range(fetch, votes));
+            .is_ok_and(|values| common.log.is_range(fetch, values));
         let start = common.log.start().slot;
         if of_this_ballot {
             self.slow_fetch = None;
         }
-        let peer = self.peers.get_mut(&id);
-        let Some(peer) = peer.filter(|peer| of_this_ballot && peer.fetching) else {
+        let place = common.config.quorums.place(id);
+        let waits = |place: &usize| of_this_ballot && self.peers[*place].fetching;
+        let Some(place) = place.filter(waits) else {
             count(&mut common.counters.fetches_stale);
             return;
         };
+        let peer = &mut self.peers[place];
         peer.fetching = false;
         let superseded = peer.next != fetch.from || fetch.from <= start;
-        match votes {
+        match values {
             // The stream went elsewhere meanwhile, or our log begins later now.
             _ if superseded => count(&mut common.counters.fetches_stale),
-            Ok(votes) if is_range => {
-                if self
-                    .wants_values(common, id)
-                    .is_some_and(|(next, _)| next == fetch.from)
+            Ok(values) if is_range => {
+                let wanted = self.wants_values(common, place);
+                if wanted.is_some_and(|(next, _)| next == fetch.from)
+                    && let Some(message) = self.accept(common, place, fetch.from, values)
                 {
-                    let values = votes.into_iter().map(|vote| vote.value).collect();
-                    self.send_accept(common, id, fetch.from, values);
+                    common.send_now(id, message);
                 }
             }
-            Err(FetchError::Cut { .. }) => return self.offer_snapshot(common, id),
+            Err(FetchError::Cut { .. }) => return self.offer_snapshot(common, place),
             Ok(_) | Err(FetchError::Unavailable) => peer.backoff = true,
         }
-        self.replicate_to(common, id);
+        self.replicate_to(common, place);
     }
 
     /// Every heartbeat repeats the offer, with the newest snapshot: the peer pulls once, and an
     /// offer that was lost, or a pull that failed, is made good.
     pub(super) fn offer_again(&mut self, common: &mut Common) {
-        let waiting = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| matches!(peer.flow, Flow::Snapshot { .. }));
-        let waiting: Vec<NodeId> = waiting.map(|(id, _)| *id).collect();
-        for id in waiting {
-            self.offer_snapshot(common, id);
+        for place in common.peers() {
+            if matches!(self.peers[place].flow, Flow::Snapshot { .. }) {
+                self.offer_snapshot(common, place);
+            }
         }
     }
 
-    fn offer_snapshot(&mut self, common: &mut Common, id: NodeId) {
+    fn offer_snapshot(&mut self, common: &mut Common, place: usize) {
+        let peer = &mut self.peers[place];
         let Some(snapshot) = common.snapshot.clone() else {
             // Only a log that claims to be cut without a snapshot leads here.
-            if let Some(peer) = self.peers.get_mut(&id) {
-                peer.backoff = true;
-            }
+            peer.backoff = true;
             return;
         };
-        let ballot = common.promised;
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.offer(snapshot.last.slot);
-            common.send_now(id, Replicate::Snapshot { ballot, snapshot });
-        }
+        peer.offer(snapshot.last.slot);
+        let (ballot, snapshot) = (common.promised, Box::new(snapshot));
+        let to = common.acceptor(place);
+        common.send_now(to, Replicate::Snapshot { ballot, snapshot });
     }
 }

@@ -2,7 +2,7 @@ use super::Leader;
 use crate::node::Common;
 use crate::progress::Progress;
 use crate::step::Step;
-use crate::{AcceptorSet, Instant, StepDown};
+use crate::{Instant, StepDown};
 
 /// When a leader gives up by itself: it is in the way of a better one.
 impl Leader {
@@ -22,13 +22,13 @@ impl Leader {
         let in_flight = common.in_flight();
         let same = self.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
         let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));
-        let fetching = self.peers.values().any(|peer| peer.fetching);
+        let fetching = self.peers.iter().any(|peer| peer.fetching);
         let slow_fetch = fetching.then(|| self.slow_fetch.unwrap_or(now));
         let timeout = common.config.election_timeout_max;
         let is_short = self.is_short_of_room(common, now);
         let short_of_room = is_short.then(|| self.short_of_room.unwrap_or(now));
         let is_slow = |since: Instant| now.since(since) >= common.config.write_stall_max;
-        let is_alone = self.peers.is_empty();
+        let is_alone = common.peers().next().is_none();
         if now.since(heard) >= timeout {
             return Some(StepDown::NoQuorum);
         } else if !is_alone && slow_write.is_some_and(|(_, since)| is_slow(since)) {
@@ -51,25 +51,21 @@ impl Leader {
     fn is_short_of_room(&self, common: &Common, now: Instant) -> bool {
         let timeout = common.config.election_timeout_max;
         let is_heard = |peer: &Progress| now.since(peer.contact) < timeout;
+        let may_have = |place| match place == common.own {
+            true => common.disk.has_room,
+            false => is_heard(&self.peers[place]) && !self.full.contains(place),
+        };
         let quorums = &common.config.quorums;
-        let mut set = AcceptorSet::default();
-        if common.disk.has_room {
-            quorums.insert(&mut set, common.config.id);
-        }
-        for (id, peer) in &self.peers {
-            if is_heard(peer) && peer.has_room != Some(false) {
-                quorums.insert(&mut set, *id);
-            }
-        }
-        self.peers.values().any(|peer| !is_heard(peer)) && !quorums.is_phase2(set)
+        let mut peers = common.peers();
+        peers.any(|place| !is_heard(&self.peers[place]))
+            && !quorums.is_phase2(quorums.all_where(may_have))
     }
 
     /// A leader that can store nothing is in the way of one that can, and any follower can lead:
     /// phase 1 tells it what it lacks. Where nobody has space there is no better leader, and this one
     /// leads on for reads.
     pub(crate) fn give_way(&self, common: &Common) -> Step {
-        let has_room = |peer: &Progress| peer.has_room == Some(true);
-        if !common.disk.has_room && self.peers.values().any(has_room) {
+        if !common.disk.has_room && !self.roomy.is_empty() {
             return Step::give_up(common.promised, StepDown::Full);
         }
         Step::Stay

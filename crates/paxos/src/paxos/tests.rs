@@ -2,7 +2,7 @@ use core::convert::Infallible;
 use core::time::Duration;
 
 use super::*;
-use crate::{Config, Quorums, Recovered, Slot};
+use crate::{Config, Quorums, Recovered, Slot, Vote};
 
 fn config() -> Config {
     let quorums = Quorums::majority([1, 2, 3].map(NodeId));

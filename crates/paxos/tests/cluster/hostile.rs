@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Config, Configuration, DiskHealth, Echo, Envelope, Fetch, FetchError, Instant,
-    Kind, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Recovered, Replicate, Role,
-    Slot, Snapshot, Value, Vote, Write,
+    Ballot, Binding, Config, Configuration, DiskHealth, Echo, Entries, Envelope, Fetch, FetchError,
+    Instant, Kind, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Recovered, Replicate,
+    Role, Slot, Snapshot, Value, Vote, Write,
 };
 
 use crate::harness::cluster::Cluster;
@@ -102,7 +102,7 @@ impl Liar {
         Value { kind, origin, body }
     }
 
-    fn values(&mut self) -> Vec<Value> {
+    fn values(&mut self) -> Entries {
         (0..self.dice.below(5)).map(|_| self.value()).collect()
     }
 
@@ -158,7 +158,7 @@ impl Liar {
             1 => Replicate::Chosen { ballot, chosen },
             2 => Replicate::Snapshot {
                 ballot,
-                snapshot: self.snapshot(),
+                snapshot: Box::new(self.snapshot()),
             },
             _ => Replicate::Accept {
                 ballot,
@@ -238,7 +238,7 @@ impl Liar {
             },
             6 => Echo::Offer {
                 ballot: self.own(),
-                snapshot: self.snapshot(),
+                snapshot: Box::new(self.snapshot()),
             },
             _ => Echo::Answer {
                 promised: self.ballot(),
@@ -250,11 +250,11 @@ impl Liar {
         }
     }
 
-    fn fetched(&mut self, fetch: &Fetch) -> Result<Vec<Vote>, FetchError> {
+    fn fetched(&mut self) -> Result<Entries, FetchError> {
         match self.dice.below(4) {
             0 => Err(FetchError::Cut { start: self.slot() }),
             1 => Err(FetchError::Unavailable),
-            _ => Ok(self.votes(fetch.from())),
+            _ => Ok(self.values()),
         }
     }
 }
@@ -285,14 +285,15 @@ impl Victim {
             }
             16 => {
                 if let Some(fetch) = self.fetches.pop() {
-                    let votes = liar.fetched(&fetch);
-                    self.paxos.handle_fetched(now, fetch, votes);
+                    let values = liar.fetched();
+                    self.paxos.handle_fetched(now, fetch, values);
                 }
             }
             _ => {
                 if let Some(write) = self.write.take() {
                     let Ok((messages, receipt)) = write.persist(|_| Ok::<(), Infallible>(()));
-                    messages.iter().for_each(|sent| self.overhear(sent));
+                    let messages = messages.into_iter().map(Envelope::from);
+                    messages.for_each(|sent| self.overhear(&sent));
                     self.paxos.handle_persisted(now, receipt);
                 }
             }
@@ -370,7 +371,7 @@ fn nonsense_is_counted() {
         Message::Replicate(Replicate::Accept {
             ballot,
             first: Slot(first),
-            values,
+            values: values.into(),
             chosen: Slot(0),
         })
     };
@@ -462,7 +463,7 @@ fn values_out_of_order_go_between_votes_at_once() {
         let accept = Replicate::Accept {
             ballot,
             first: Slot(first),
-            values: vec![noop.clone(); half as usize],
+            values: vec![noop.clone(); half as usize].into(),
             chosen: Slot(0),
         };
         acceptor.handle_message(Instant::ZERO, node, Message::Replicate(accept));

@@ -79,7 +79,7 @@ fn a_leader_far_behind_votes_when_it_has_learned_enough() {
         let learned = Echo::Learned {
             ballot: own,
             first: Slot(from),
-            values: vec![value.clone(); 1000],
+            values: vec![value.clone(); 1000].into(),
         };
         tell(&mut cluster, Message::Echo(learned));
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Config, ConfigError, Configuration, Instant, Kind, NodeId, Op, Output, Paxos, Position,
-    QuorumError, Quorums, RecoverError, Recovered, Slot, Snapshot, State, Value, Vote,
+    Ballot, Binding, Config, ConfigError, Configuration, Instant, Kind, Message, NodeId, Op,
+    Output, Paxos, Position, QuorumError, Quorums, RecoverError, Recovered, Slot, Snapshot, State,
+    Value, Vote,
 };
 
 fn ballot(round: u64) -> Ballot {
@@ -175,7 +176,7 @@ fn a_restarted_node_applies_what_it_knows() {
     let mut applied = Vec::new();
     while let Some(output) = paxos.poll_output() {
         if let Output::Apply(chosen) = output {
-            applied.push(chosen.slot.0);
+            applied.extend(chosen.iter().map(|(at, _)| at.slot.0));
         }
     }
     assert_eq!(applied, [1, 2]);
@@ -204,9 +205,44 @@ fn f6_a_snapshot_ahead_of_the_log_is_installed() {
         panic!()
     };
     paxos.handle_persisted(Instant::ZERO, receipt);
-    assert_eq!(paxos.poll_output(), Some(Output::Restore(snapshot(1, 5))));
+    assert_eq!(
+        paxos.poll_output(),
+        Some(Output::Restore(Box::new(snapshot(1, 5))))
+    );
     let fresh = recover(None, Position::ZERO, Some(snapshot(3, 5)), &[]).unwrap();
     assert_eq!(fresh.ballot(), ballot(3));
+}
+
+/// N5: two groups of a node make writes of one number, and so do two lives of a group.
+#[test]
+fn n5_a_receipt_of_another_core_is_refused_and_counted() {
+    let written = || {
+        let mut paxos = recover(None, Position::ZERO, None, &[]).unwrap();
+        let (ballot, from) = (ballot(1), Slot(1));
+        let prepare = Message::Binding(Binding::Prepare { ballot, from });
+        paxos.handle_message(Instant::ZERO, NodeId(2), prepare);
+        let Some(Output::Persist(write)) = paxos.poll_output() else {
+            panic!("a promise is a write");
+        };
+        let Ok((messages, receipt)) = write.persist(|_| Ok::<_, ()>(())) else {
+            panic!();
+        };
+        (paxos, messages.len(), receipt)
+    };
+    let ((mut one, waited, own), (_, _, of_another)) = (written(), written());
+    assert_eq!(waited, 1, "the promise");
+    one.handle_persisted(Instant::ZERO, of_another);
+    assert_eq!(one.counters().receipts_foreign, 1, "one is counted");
+    let (again, from) = (ballot(2), Slot(1));
+    let prepare = Message::Binding(Binding::Prepare {
+        ballot: again,
+        from,
+    });
+    one.handle_message(Instant::ZERO, NodeId(2), prepare);
+    assert_eq!(one.poll_output(), None, "its own write is in flight");
+    one.handle_persisted(Instant::ZERO, own);
+    assert!(matches!(one.poll_output(), Some(Output::Persist(_))));
+    assert_eq!(one.counters().receipts_foreign, 1);
 }
 
 /// I10: quorums that need not meet cannot be made, so no configuration has them.

@@ -6,10 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
+use synod_durable::Few;
 use synod_paxos::check::{Checker, Violation};
 use synod_paxos::{
-    Ballot, Config, DiskHealth, Echo, Envelope, Instant, Message, NodeId, Op, Output, Paxos,
-    Position, Quorums, ReadId, Record, Recovered, Slot, State, Vote, Write,
+    Ballot, Binding, Config, DiskHealth, Echo, Envelope, Instant, Message, NodeId, Op, Output,
+    Paxos, Position, Quorums, ReadId, Record, Recovered, Slot, State, Value, Vote, Votes, Write,
 };
 
 use crate::goals::Goals;
@@ -167,39 +168,43 @@ impl Disk {
     fn apply(&mut self, op: Op<'_>) {
         match op {
             Op::State(state) => self.state = Some(state),
-            Op::Vote(vote) => drop(self.log.insert(vote.slot, vote.clone())),
+            Op::Votes(votes) => votes.iter().for_each(|vote| self.cast(vote)),
             Op::Start(_) => unreachable!("no snapshots here"),
         }
     }
 
+    fn cast(&mut self, vote: Vote<&Value>) {
+        self.log.insert(vote.slot, vote.cloned());
+    }
+
     /// All before the last vote.
     fn store_without_end(&mut self, record: &Record) {
-        let votes = votes_of(record).len();
-        let mut seen = 0;
-        let is_before = |op: &Op<'_>| {
-            seen += usize::from(matches!(op, Op::Vote(_)));
-            seen < votes
-        };
-        record
-            .ops()
-            .take_while(is_before)
-            .for_each(|op| self.apply(op));
+        let last = votes_of(record).last().map(|vote| vote.slot);
+        for op in record.ops() {
+            match op {
+                Op::Votes(votes) if last.is_none_or(|last| votes.last() >= last) => {
+                    let before = votes.iter().filter(|vote| Some(vote.slot) < last);
+                    return before.for_each(|vote| self.cast(vote));
+                }
+                op => self.apply(op),
+            }
+        }
     }
 }
 
 pub(crate) fn votes_of(record: &Record) -> Vec<Vote> {
-    let vote = |op: Op<'_>| match op {
-        Op::Vote(vote) => Some(vote.clone()),
+    let runs = record.ops().filter_map(|op| match op {
+        Op::Votes(votes) => Some(votes),
         Op::State(_) | Op::Start(_) => None,
-    };
-    record.ops().filter_map(vote).collect()
+    });
+    runs.flat_map(Votes::iter).map(Vote::cloned).collect()
 }
 
 /// What is in a write, to be looked at only.
-fn open(write: Write) -> (Record, Vec<Envelope>) {
+fn open(write: Write) -> (Record, Few<Envelope<Binding>>) {
     let mut looked_at = Record::default();
     let Ok((messages, _receipt)) = write.persist(|record| {
-        looked_at = record.clone();
+        looked_at = record;
         Ok::<_, Infallible>(())
     });
     (looked_at, messages)
@@ -231,12 +236,12 @@ impl Step {
                 };
                 let disk = &mut node.disk;
                 let Ok((messages, receipt)) = write.persist(|record| {
-                    disk.store(record);
+                    disk.store(&record);
                     Ok::<_, Infallible>(())
                 });
                 node.paxos.handle_persisted(now, receipt);
                 self.told.push(Told::Persisted);
-                messages.into_iter().for_each(|message| self.send(message));
+                messages.into_iter().for_each(|said| self.send(said.into()));
             }
             Input::Restart => self.restart(),
             Input::Torn => {

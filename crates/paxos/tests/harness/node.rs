@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use synod_paxos::{
-    Ballot, Chosen, Config, Envelope, Fetch, FetchError, Instant, NodeId, Op, Output, Paxos,
-    Position, ReadId, Receipt, Record, RecoverError, Recovered, Refusal, Role, Slot, Snapshot,
-    State, Stop, Value, Vote, Write,
+    Ballot, Chosen, Config, Entries, Envelope, Fetch, FetchError, Instant, NodeId, Op, Output,
+    Paxos, Position, ReadId, Receipt, Record, RecoverError, Recovered, Refusal, Role, Slot,
+    Snapshot, State, Stop, Value, Vote, Write,
 };
 
 use super::watch::Watch;
@@ -89,27 +89,29 @@ impl Disk {
             match op {
                 Op::State(state) => self.state = Some(state),
                 Op::Start(start) => self.begin_after(start),
-                Op::Vote(vote) => {
-                    assert!(vote.slot > last, "a record's votes ascend");
-                    last = vote.slot;
-                    self.cast(vote);
+                Op::Votes(votes) => {
+                    for vote in votes.iter() {
+                        assert!(vote.slot > last, "a record's votes ascend");
+                        last = vote.slot;
+                        self.cast(vote.cloned());
+                    }
                 }
             }
         }
     }
 
-    fn cast(&mut self, vote: &Vote) {
+    fn cast(&mut self, vote: Vote) {
         let promised = self.state.unwrap_or_default().promised;
         assert!(
             vote.ballot <= promised,
             "a vote is stored before its promise"
         );
         assert!(vote.slot > self.start.slot, "a vote before the start");
-        let old = self.log.insert(vote.slot.0, vote.clone());
-        if let Some(old) = old {
+        if let Some(old) = self.log.get(&vote.slot.0) {
             assert!(old.ballot < vote.ballot, "a vote of an earlier ballot wins");
             self.replaced += u64::from(old.value != vote.value);
         }
+        self.log.insert(vote.slot.0, vote);
     }
 
     fn begin_after(&mut self, start: Position) {
@@ -147,7 +149,7 @@ impl Disk {
         position.slot <= self.covered().slot || origin == Some(position.origin)
     }
 
-    fn read(&self, fetch: &Fetch) -> Result<Vec<Vote>, FetchError> {
+    fn read(&self, fetch: &Fetch) -> Result<Entries, FetchError> {
         if fetch.from() <= self.start.slot {
             return Err(FetchError::Cut {
                 start: self.start.slot,
@@ -157,10 +159,10 @@ impl Disk {
         let range = self
             .log
             .range(fetch.from().0..=fetch.to().0)
-            .map(|(_, vote)| vote.clone());
-        let fits = |vote: &Vote| {
+            .map(|(_, vote)| vote.value.clone());
+        let fits = |value: &Value| {
             let first = bytes == 0;
-            bytes += vote.value.size();
+            bytes += value.size();
             first || bytes <= fetch.bytes_max()
         };
         Ok(range.take_while(fits).collect())
@@ -251,7 +253,7 @@ impl Node {
             match output {
                 Output::Persist(write) => {
                     assert!(self.write.is_none(), "one write is in flight");
-                    self.note(|| Deed::Writes(record_of(&write)));
+                    self.note(|| Deed::Writes(write.record().clone()));
                     self.write = Some(write);
                     self.writes += 1;
                 }
@@ -260,15 +262,13 @@ impl Node {
                     sent.push(envelope);
                 }
                 Output::Apply(chosen) => {
-                    let position = chosen.position();
-                    assert_eq!(
-                        position.slot.0,
-                        self.machine.len() as u64 + 1,
-                        "applied in order"
-                    );
-                    assert!(self.disk.holds(position), "applied before it was durable");
-                    self.machine.push(position);
-                    self.commands.push(chosen.value.body.clone());
+                    for (position, value) in chosen.iter() {
+                        let next = self.machine.len() as u64 + 1;
+                        assert_eq!(position.slot.0, next, "applied in order");
+                        assert!(self.disk.holds(position), "applied before it was durable");
+                        self.machine.push(position);
+                        self.commands.push(value.body.clone());
+                    }
                     watch.applied(&chosen);
                     self.note(|| Deed::Applies(chosen));
                 }
@@ -281,8 +281,8 @@ impl Node {
                     self.reads.push((id, slot));
                 }
                 Output::PullSnapshot { from, snapshot } => {
-                    self.note(|| Deed::Pulls(from, snapshot.clone()));
-                    self.pulls.push((from, snapshot));
+                    self.note(|| Deed::Pulls(from, (*snapshot).clone()));
+                    self.pulls.push((from, *snapshot));
                 }
                 Output::Restore(snapshot) => self.restore(&snapshot),
                 Output::Stop(why) => {
@@ -337,17 +337,18 @@ impl Node {
         let write = self.write.take()?;
         let mut stored = Record::default();
         let Ok((messages, receipt)) = write.persist(|record| {
-            self.disk.store(record);
-            stored = record.clone();
+            self.disk.store(&record);
+            stored = record;
             Ok::<(), Infallible>(())
         });
+        let messages = messages.into_iter().map(Envelope::from).collect();
         Some((stored, messages, receipt))
     }
 
     pub(crate) fn serve_fetch(&mut self, now: Instant) {
         if let Some(fetch) = self.fetches.pop() {
-            let votes = self.disk.read(&fetch);
-            self.input(|paxos| paxos.handle_fetched(now, fetch, votes));
+            let values = self.disk.read(&fetch);
+            self.input(|paxos| paxos.handle_fetched(now, fetch, values));
         }
     }
 
@@ -409,14 +410,4 @@ impl Node {
         (self.journal, self.restores, self.writes) = (journal, restores, writes);
         Ok(())
     }
-}
-
-/// A copy of the write tells, and its receipt is thrown away with it.
-fn record_of(write: &Write) -> Record {
-    let mut copy = Record::default();
-    let Ok(_) = write.clone().persist(|record| {
-        copy = record.clone();
-        Ok::<(), Infallible>(())
-    });
-    copy
 }

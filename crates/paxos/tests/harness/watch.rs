@@ -115,16 +115,13 @@ impl Watch {
     }
 
     pub(crate) fn applied(&mut self, chosen: &Chosen) {
-        let at = chosen.slot.0 as usize - 1;
-        if at == self.chosen.len() {
-            self.chosen.push(chosen.value.clone());
-        } else {
-            assert!(at < self.chosen.len(), "a machine skipped something");
-            assert_eq!(
-                self.chosen[at], chosen.value,
-                "two values are chosen for {:?}",
-                chosen.slot
-            );
+        for (at, value) in chosen.iter() {
+            let place = at.slot.0 as usize - 1;
+            if place == self.chosen.len() {
+                self.chosen.push(value.clone());
+            }
+            let known = self.chosen.get(place).expect("a machine skips nothing");
+            assert_eq!(known, value, "two values are chosen for {:?}", at.slot);
         }
     }
 

@@ -71,9 +71,9 @@ fn parse_value(text: &str, ballot: Ballot) -> Result<Value, String> {
     })
 }
 
-pub(crate) fn vote_text(vote: &Vote) -> String {
+pub(crate) fn vote_text(vote: Vote<&Value>) -> String {
     let (slot, ballot) = (vote.slot.0, ballot_text(vote.ballot));
-    format!("{slot}@{ballot} {}", value_text(&vote.value, vote.ballot))
+    format!("{slot}@{ballot} {}", value_text(vote.value, vote.ballot))
 }
 
 fn parse_vote(text: &str) -> Result<Vote, String> {
@@ -95,7 +95,10 @@ pub(crate) fn record_text(record: &Record) -> String {
             format!("promised {promised}, chosen {}", state.chosen.0)
         }
         Op::Start(start) => format!("the log begins after {}", position_text(start)),
-        Op::Vote(vote) => format!("[{}]", vote_text(vote)),
+        Op::Votes(votes) => {
+            let votes = votes.iter().map(|vote| format!("[{}]", vote_text(vote)));
+            votes.collect::<Vec<_>>().join(", ")
+        }
     };
     let mut parts: Vec<String> = record.ops().map(text).collect();
     if parts.is_empty() {
@@ -204,7 +207,7 @@ fn binding_text(message: &Binding) -> String {
         } => {
             let votes: String = votes
                 .iter()
-                .map(|vote| format!("[{}], ", vote_text(vote)))
+                .map(|vote| format!("[{}], ", vote_text(vote.by_ref())))
                 .collect();
             let next = next.map(|next| format!("next {}, ", next.0));
             let next = next.unwrap_or_default();
@@ -359,7 +362,7 @@ fn parse_replicate(
         "Accept" => Replicate::Accept {
             ballot,
             first: fields.slot("first")?,
-            values: fields.list(|text| parse_value(text, ballot))?,
+            values: fields.list(|text| parse_value(text, ballot))?.into(),
             chosen: fields.slot("chosen")?,
         },
         "Heartbeat" => Replicate::Heartbeat {
@@ -374,7 +377,7 @@ fn parse_replicate(
         },
         _ => Replicate::Snapshot {
             ballot,
-            snapshot: fields.snapshot(configuration)?,
+            snapshot: Box::new(fields.snapshot(configuration)?),
         },
     })
 }
@@ -436,11 +439,11 @@ fn parse_echo(
         "Learned" => Echo::Learned {
             ballot,
             first: fields.slot("first")?,
-            values: fields.list(|text| parse_value(text, ballot))?,
+            values: fields.list(|text| parse_value(text, ballot))?.into(),
         },
         "Offer" => Echo::Offer {
             ballot,
-            snapshot: fields.snapshot(configuration)?,
+            snapshot: Box::new(fields.snapshot(configuration)?),
         },
         _ => return Err(format!("there is no message `{name}`")),
     })

@@ -160,18 +160,18 @@ impl Story {
         if self.quiet {
             return;
         }
-        let (slot, origin) = (chosen.slot.0, chosen.value.origin);
-        let value = value_text(&chosen.value, origin);
-        let entry = format!("[{slot}@{} {value}]", ballot_text(origin));
-        match &mut self.open {
-            Some(Open::Applies {
-                node: same,
-                entries,
-            }) if *same == node => entries.push(entry),
-            _ => {
-                self.close();
-                let entries = vec![entry];
-                self.open = Some(Open::Applies { node, entries });
+        for (at, value) in chosen.iter() {
+            let entry = format!("[{} {}]", position_text(at), value_text(value, at.origin));
+            match &mut self.open {
+                Some(Open::Applies {
+                    node: same,
+                    entries,
+                }) if *same == node => entries.push(entry),
+                _ => {
+                    self.close();
+                    let entries = vec![entry];
+                    self.open = Some(Open::Applies { node, entries });
+                }
             }
         }
     }

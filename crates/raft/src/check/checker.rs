@@ -1,5 +1,6 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 
 use crate::check::durable::{Change, Durable};
 use crate::check::history::History;
@@ -123,7 +124,10 @@ impl Checker {
         match output {
             Output::Persist(write) => self.staged(node, write),
             Output::Send(envelope) => self.sent(node, envelope),
-            Output::Apply(entry) => self.applied(node, entry),
+            Output::Apply(entries) => {
+                let mut entries = entries.iter();
+                entries.try_for_each(|entry| self.applied(node, entry))
+            }
             Output::Restore(snapshot) => self.restored(node, snapshot),
             Output::Stop(why) => self.stopped(node, *why),
             Output::Fetch(_) | Output::Read { .. } | Output::PullSnapshot { .. } => Ok(()),
@@ -140,11 +144,12 @@ impl Checker {
             return Err(Violation::WriteInFlight { node });
         }
         watch.seen.cut = None;
-        let change = Change::of(&write.record);
+        let change = Change::of(write.record());
         let prev = change.prev(&watch.durable);
         let entries = change.entries().iter().copied();
         self.history.learn(node, prev, entries)?;
-        let messages = write.messages.clone();
+        let Ok((messages, _)) = write.clone().persist(|_| Ok::<_, Infallible>(()));
+        let messages = messages.into_iter().map(Envelope::from).collect();
         watch.staged = Some(Staged { change, messages });
         Ok(())
     }

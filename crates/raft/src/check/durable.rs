@@ -178,11 +178,12 @@ impl LogId {
 impl Change {
     pub(crate) fn of(record: &Record) -> Self {
         let entry = |entry: &Entry| (entry.id, fingerprint(entry));
+        let head = record.head();
         Self {
-            vote: record.vote,
-            truncate_from: record.truncate_from,
-            entries: record.entries.iter().map(entry).collect(),
-            start: record.start,
+            vote: head.vote,
+            truncate_from: head.truncate_from,
+            entries: record.entries.iter().flatten().map(entry).collect(),
+            start: head.start,
         }
     }
 

@@ -67,9 +67,10 @@ impl History {
         if self.terms.contains_key(&term) {
             return self.speaks(node, life, term);
         }
-        let votes = |id| self.voted(id, term, node);
-        if !core.quorum().agrees(votes) {
-            let votes = core.membership.nodes().filter(|id| votes(*id)).count();
+        let ids = core.members.ids();
+        let votes = |id: &NodeId| self.voted(*id, term, node);
+        if !core.members.quorum().agrees(|place| votes(&ids[place])) {
+            let votes = ids.iter().filter(|id| votes(id)).count();
             return Err(Violation::NotElected { node, term, votes });
         }
         let before = self.terms.range(..term);

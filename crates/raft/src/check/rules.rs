@@ -72,13 +72,13 @@ impl Checker {
                     return Err(Violation::CommitOfOlderTerm { node, term, id });
                 }
                 let nodes = &self.nodes;
-                let holds = |node| {
-                    nodes
-                        .get(&node)
-                        .is_some_and(|watch| watch.durable.holds(id))
+                let holds = |node: &NodeId| {
+                    let watch = nodes.get(node);
+                    watch.is_some_and(|watch| watch.durable.holds(id))
                 };
-                if !core.quorum().agrees(holds) {
-                    let holders = core.membership.nodes().filter(|id| holds(*id)).count();
+                let ids = core.members.ids();
+                if !core.members.quorum().agrees(|place| holds(&ids[place])) {
+                    let holders = ids.iter().filter(|id| holds(id)).count();
                     return Err(Violation::CommitNotDurable { node, id, holders });
                 }
                 self.history.commit(raft, id)

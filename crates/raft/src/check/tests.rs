@@ -1,15 +1,18 @@
 use super::*;
 use crate::follower::Follower;
-use crate::output::WriteSeq;
+use crate::outbox::Outbox;
+use crate::output::Head;
 use crate::role::Duty;
 use crate::step::Step;
 use crate::{
-    Binding, Config, DiskHealth, Echo, Entry, Envelope, Index, Instant, Kind, LogId, Membership,
-    Message, NodeId, Output, Raft, Receipt, Record, Recovered, Replicate, Snapshot, Term, Write,
+    Binding, Config, DiskHealth, Echo, Entries, Entry, Envelope, Index, Instant, Kind, LogId,
+    Membership, Message, NodeId, Output, Raft, Receipt, Record, Recovered, Replicate, Snapshot,
+    Term, Write,
 };
 use bytes::Bytes;
 use core::convert::Infallible;
 use std::collections::BTreeMap;
+use synod_durable::Few;
 
 mod commits;
 mod disks;
@@ -35,18 +38,16 @@ fn entry(term: u64, index: u64) -> Entry {
 }
 
 fn write(record: Record) -> Write {
-    Write {
-        record,
-        messages: Vec::new(),
-        receipt: WriteSeq(1),
-    }
+    Outbox::new().write(|| record).unwrap()
 }
 
 fn record(entries: &[Entry]) -> Record {
-    Record {
-        entries: entries.to_vec(),
-        ..Record::default()
-    }
+    let run = Entries::from(entries.to_vec());
+    Record::new(Head::default(), Few::from(vec![run]))
+}
+
+fn head(head: Head) -> Record {
+    Record::new(head, Few::default())
 }
 
 fn snapshot(last: LogId) -> Snapshot {
@@ -138,16 +139,15 @@ impl Group {
         let disk = self.disks.get_mut(&id).unwrap();
         let Ok((messages, receipt)) = write.persist(|record| {
             disk.retain(|entry| {
-                record
-                    .truncate_from
-                    .is_none_or(|from| entry.id.index < from)
+                let head = record.head();
+                head.truncate_from.is_none_or(|from| entry.id.index < from)
             });
-            disk.extend(record.entries.iter().cloned());
+            disk.extend(record.entries.iter().flatten().cloned());
             Ok::<_, Infallible>(())
         });
         self.checker.persisted(NodeId(id))?;
         self.net
-            .extend(messages.into_iter().map(|envelope| (id, envelope)));
+            .extend(messages.into_iter().map(|envelope| (id, envelope.into())));
         self.step(id, |raft| raft.handle_persisted(NOW, receipt))
     }
 
@@ -213,7 +213,7 @@ fn append(prev: LogId, entries: &[Entry], commit: u64) -> Replicate {
     Replicate::Append {
         term: Term(1),
         prev,
-        entries: entries.to_vec(),
+        entries: entries.to_vec().into(),
         commit: Index(commit),
     }
 }

@@ -1,11 +1,12 @@
 use super::Leader;
+use crate::due::Task;
 use crate::node::Common;
-use crate::{NodeId, Output, ReadError, ReadId};
+use crate::{Output, ReadError, ReadId};
 
 /// How a leader serves reads: see [`Reads`](crate::read::Reads).
 impl Leader {
     /// A read waits for a round that begins after it.
-    pub(crate) fn read(&mut self, common: &Common, id: ReadId) -> Result<(), ReadError> {
+    pub(crate) fn read(&mut self, common: &mut Common, id: ReadId) -> Result<(), ReadError> {
         if self.reads.len() + common.answers.len() >= common.config.reads_max {
             return Err(ReadError::Busy);
         }
@@ -13,6 +14,7 @@ impl Leader {
             return Err(ReadError::Duplicate);
         }
         self.reads.push(id);
+        common.due.set(Task::Round);
         Ok(())
     }
 
@@ -23,23 +25,24 @@ impl Leader {
         }
     }
 
-    /// The next read that is confirmed.
-    pub(crate) fn poll_read(&mut self, common: &Common) -> Option<Output> {
-        let round = self.confirmed_round(common);
-        let (id, index) = self.reads.confirmed(round)?;
+    /// The next read that is confirmed. No quorum is counted for nobody.
+    pub(crate) fn poll_read(&mut self, common: &mut Common) -> Option<Output> {
+        let round = self.reads.awaited()?;
+        if self.confirmed_round(common) < round {
+            return None;
+        }
+        let (id, index) = self.reads.pop()?;
+        common.due.set(Task::Round);
         let index = Ok(index);
         Some(Output::Read { id, index })
     }
 
     /// The last round that a quorum echoed; this node hears itself.
     fn confirmed_round(&self, common: &Common) -> u64 {
-        let id = common.id();
-        let echoed = |peer: NodeId| {
-            let progress = self.peers.get(&peer);
-            progress.map_or(0, |progress| progress.counted().1)
+        let echoed = |place| {
+            let peer = self.peer_at(common, place);
+            peer.map_or(self.round, |peer| peer.counted().1)
         };
-        common
-            .quorum()
-            .reached(|peer| if peer == id { self.round } else { echoed(peer) })
+        common.members.quorum().reached(0, echoed)
     }
 }

@@ -1,33 +1,57 @@
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 use super::Leader;
 use crate::counters::count;
+use crate::due::Task;
 use crate::log::Slice;
 use crate::node::Common;
 use crate::progress::{Flow, Progress, Sent};
-use crate::{Entry, Fetch, FetchError, Index, LogId, NodeId, Replicate, Wanted};
+use crate::{
+    Entries, Envelope, Fetch, FetchError, Index, LogId, Message, NodeId, Output, Replicate, Wanted,
+};
 
 /// How a leader brings its log to its peers (§5.3, §7).
 impl Leader {
+    /// Whoever lacks something is sent it when the node is polled.
     pub(super) fn replicate_to_all(&mut self, common: &mut Common) {
-        self.for_each_link(common, |link| link.replicate());
+        self.peers
+            .iter_mut()
+            .for_each(|peer| peer.is_lacking = true);
+        common.due.set(Task::Append);
     }
 
-    pub(super) fn replicate_to(&mut self, common: &mut Common, id: NodeId) {
-        if let Some(mut link) = self.link(common, id) {
-            link.replicate();
+    /// The next append to a peer that lacks something. It goes from the log to the driver and waits in
+    /// no queue.
+    #[inline]
+    pub(crate) fn poll_append(&mut self, common: &mut Common) -> Option<Output> {
+        for peer in &mut self.peers {
+            while peer.is_lacking {
+                let (round, fetches) = (self.round, &mut self.fetches);
+                let mut link = Link {
+                    peer,
+                    round,
+                    fetches,
+                    common,
+                };
+                if let Some(message) = link.next() {
+                    let (to, message) = (peer.id, Message::Replicate(message));
+                    return Some(Output::Send(Envelope { to, message }));
+                }
+            }
         }
+        None
     }
 
     /// Every heartbeat repeats the offer, with the newest snapshot: the peer pulls once, and an
     /// offer that was lost, or a pull that failed, is made good.
     pub(super) fn offer_again(&mut self, common: &mut Common) {
-        self.for_each_link(common, |link| {
+        for at in 0..self.peers.len() {
+            let mut link = self.link(common, at);
             if matches!(link.peer.flow, Flow::Snapshot { .. }) && !link.peer.forgot {
-                link.offer_snapshot();
+                let offer = link.offer();
+                link.send(offer);
             }
-        });
+        }
     }
 
     /// The log has answered for a peer, which may have been probed elsewhere meanwhile.
@@ -36,44 +60,30 @@ impl Leader {
         common: &mut Common,
         id: NodeId,
         fetch: &Fetch,
-        entries: Result<Vec<Entry>, FetchError>,
+        entries: Result<Entries, FetchError>,
     ) {
         if fetch.term == common.term {
             self.slow_fetch = None;
-            if let Some(mut link) = self.link(common, id).filter(|link| link.peer.fetching) {
-                return link.handle_fetched(fetch, entries);
+            let mut peers = self.peers.iter();
+            if let Some(at) = peers.position(|peer| peer.id == id && peer.fetching) {
+                return self.link(common, at).handle_fetched(fetch, entries);
             }
         }
         count(&mut common.counters.fetches_stale);
     }
 
-    fn link<'a>(&'a mut self, common: &'a mut Common, id: NodeId) -> Option<Link<'a>> {
-        let peer = self.peers.get_mut(&id)?;
-        Some(Link {
-            id,
-            peer,
+    fn link<'a>(&'a mut self, common: &'a mut Common, at: usize) -> Link<'a> {
+        Link {
+            peer: &mut self.peers[at],
             round: self.round,
             fetches: &mut self.fetches,
             common,
-        })
-    }
-
-    fn for_each_link(&mut self, common: &mut Common, act: impl Fn(&mut Link<'_>)) {
-        for (id, peer) in &mut self.peers {
-            act(&mut Link {
-                id: *id,
-                peer,
-                round: self.round,
-                fetches: &mut self.fetches,
-                common,
-            });
         }
     }
 }
 
 /// The way to one peer, with all that sending to it may touch.
 struct Link<'a> {
-    id: NodeId,
     peer: &'a mut Progress,
     round: u64,
     fetches: &'a mut VecDeque<Fetch>,
@@ -81,25 +91,30 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
-    /// Sends what the peer lacks, as far as its limits let it.
-    fn replicate(&mut self) {
-        while self.wants_append() {
-            let next = self.peer.next;
-            // The entry before may just have been compacted; its term is then not known any more.
-            let prev = next.prev();
-            let Some(term) = self.common.log.term_at(prev) else {
-                return self.offer_snapshot();
-            };
-            let prev = LogId { term, index: prev };
-            if next > self.common.log.last().index {
-                self.send_append(prev, Vec::new());
-                continue;
-            }
-            let config = &self.common.config;
-            let (bytes_max, entries_max) = (config.append_bytes_max, config.append_entries_max);
-            match self.common.log.slice(next, bytes_max, entries_max) {
-                Slice::Cached(entries) => self.send_append(prev, entries),
-                Slice::Evicted(to) => return self.fetch(next, to),
+    /// What the peer lacks next, as far as its limits let it.
+    #[inline]
+    fn next(&mut self) -> Option<Replicate> {
+        if !self.wants_append() {
+            self.peer.is_lacking = false;
+            return None;
+        }
+        let next = self.peer.next;
+        // The entry before may just have been compacted; its term is then not known any more.
+        let index = next.prev();
+        let Some(term) = self.common.log.term_at(index) else {
+            return self.offer();
+        };
+        let prev = LogId { term, index };
+        if next > self.common.log.last().index {
+            return self.append(prev, Entries::default());
+        }
+        let config = &self.common.config;
+        let (bytes_max, entries_max) = (config.append_bytes_max, config.append_entries_max);
+        match self.common.log.slice(next, bytes_max, entries_max) {
+            Slice::Cached(entries) => self.append(prev, entries),
+            Slice::Evicted(to) => {
+                self.fetch(next, to);
+                None
             }
         }
     }
@@ -120,12 +135,13 @@ impl Link<'_> {
         open && !peer.fetching && !peer.backoff && !peer.forgot
     }
 
-    fn send_append(&mut self, prev: LogId, entries: Vec<Entry>) {
+    #[inline]
+    fn append(&mut self, prev: LogId, entries: Entries) -> Option<Replicate> {
         let (term, commit) = (self.common.term, self.common.committed);
         let last = entries.last().map_or(prev.index, |entry| entry.id.index);
         let append = Sent {
             last,
-            bytes: entries.iter().map(Entry::size).sum(),
+            bytes: entries.bytes(),
             round: self.round,
         };
         match &mut self.peer.flow {
@@ -135,17 +151,14 @@ impl Link<'_> {
                 self.peer.next = last.next();
                 self.peer.commit = self.peer.commit.max(commit.min(last));
             }
-            Flow::Snapshot { .. } => return,
+            Flow::Snapshot { .. } => return None,
         }
-        self.common.send_now(
-            self.id,
-            Replicate::Append {
-                term,
-                prev,
-                entries,
-                commit,
-            },
-        );
+        Some(Replicate::Append {
+            term,
+            prev,
+            entries,
+            commit,
+        })
     }
 
     fn fetch(&mut self, from: Index, to: Index) {
@@ -156,13 +169,16 @@ impl Link<'_> {
             from,
             to: to.min(Index(last)),
             bytes_max: config.append_bytes_max,
-            wanted: Wanted::Peer(self.id),
+            wanted: Wanted::Peer(self.peer.id),
             term: self.common.term,
         });
+        self.common.due.set(Task::Fetch);
     }
 
-    fn handle_fetched(&mut self, fetch: &Fetch, entries: Result<Vec<Entry>, FetchError>) {
+    fn handle_fetched(&mut self, fetch: &Fetch, entries: Result<Entries, FetchError>) {
         self.peer.fetching = false;
+        self.peer.is_lacking = true;
+        self.common.due.set(Task::Append);
         let log = &self.common.log;
         let superseded = self.peer.next != fetch.from || fetch.from <= log.start().index;
         match entries {
@@ -173,24 +189,37 @@ impl Link<'_> {
                 if self.wants_append()
                     && let Some(term) = self.common.log.term_at(index)
                 {
-                    self.send_append(LogId { term, index }, entries);
+                    let append = self.append(LogId { term, index }, entries);
+                    self.send(append);
                 }
             }
-            Err(FetchError::Cut { .. }) => return self.offer_snapshot(),
+            Err(FetchError::Cut { .. }) => {
+                let offer = self.offer();
+                self.send(offer);
+            }
             Ok(_) | Err(FetchError::Unavailable) => self.peer.backoff = true,
         }
-        self.replicate();
     }
 
-    fn offer_snapshot(&mut self) {
-        let Some(snapshot) = self.common.snapshot.clone() else {
+    #[cold]
+    fn offer(&mut self) -> Option<Replicate> {
+        let Some(snapshot) = &self.common.snapshot else {
             // Only a log that claims to be cut without a snapshot leads here.
             self.peer.backoff = true;
-            return;
+            return None;
         };
-        let term = self.common.term;
-        self.peer.offer(snapshot.last);
-        self.common
-            .send_now(self.id, Replicate::Snapshot { term, snapshot });
+        self.peer.flow = Flow::Snapshot {
+            offered: snapshot.last,
+        };
+        Some(Replicate::Snapshot {
+            term: self.common.term,
+            snapshot: snapshot.clone(),
+        })
+    }
+
+    fn send(&mut self, message: Option<Replicate>) {
+        if let Some(message) = message {
+            self.common.send_now(self.peer.id, message);
+        }
     }
 }

@@ -2,7 +2,7 @@ use super::Leader;
 use crate::node::Common;
 use crate::progress::Progress;
 use crate::step::Step;
-use crate::{DiskHealth, Instant, NodeId, StepDown};
+use crate::{DiskHealth, Instant, StepDown};
 
 /// When a leader gives up by itself: it is in the way of a better one.
 impl Leader {
@@ -12,18 +12,15 @@ impl Leader {
         if !common.config.check_quorum || now < self.quorum_deadline {
             return Step::Stay;
         }
-        let id = common.id();
-        let contact = |peer: NodeId| {
-            let progress = self.peers.get(&peer);
-            progress.map_or(now, |progress| progress.counted().2)
+        let contact = |place| {
+            let peer = self.peer_at(common, place);
+            peer.map_or(now, |peer| peer.counted().2)
         };
-        let heard = common
-            .quorum()
-            .reached(|peer| if peer == id { now } else { contact(peer) });
+        let heard = common.members.quorum().reached(Instant::ZERO, contact);
         let in_flight = common.in_flight();
         let same = self.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
         let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));
-        let fetching = self.peers.values().any(|peer| peer.fetching);
+        let fetching = self.peers.iter().any(|peer| peer.fetching);
         let slow_fetch = fetching.then(|| self.slow_fetch.unwrap_or(now));
         let timeout = common.config.election_timeout_max;
         let is_short = self.is_short_of_room(common, now);
@@ -53,12 +50,12 @@ impl Leader {
     fn is_short_of_room(&self, common: &Common, now: Instant) -> bool {
         let is_heard =
             |peer: &Progress| now.since(peer.counted().2) < common.config.election_timeout_max;
-        let could_store = |id: NodeId| match self.peers.get(&id) {
+        let could_store = |place| match self.peer_at(common, place) {
             Some(peer) => is_heard(peer) && peer.has_room != Some(false),
             None => common.disk.has_room,
         };
         let unheard = |peer: &Progress| !peer.forgot && !is_heard(peer);
-        self.peers.values().any(unheard) && !common.quorum().agrees(could_store)
+        self.peers.iter().any(unheard) && !common.members.quorum().agrees(could_store)
     }
 
     /// A leader that can store nothing is in the way of one that can: of a follower with space that
@@ -66,8 +63,8 @@ impl Leader {
     /// this one leads on for reads.
     pub(super) fn give_way(&self, common: &Common) -> Step {
         let last = common.log.last().index;
-        let is_better = |(id, peer): (&NodeId, &Progress)| {
-            let votes = common.membership.voters.contains(id);
+        let is_better = |peer: &Progress| {
+            let votes = common.membership.voters.contains(&peer.id);
             votes && !peer.forgot && peer.has_room == Some(true) && peer.matched >= last
         };
         if !common.disk.has_room && self.peers.iter().any(is_better) {
@@ -79,11 +76,10 @@ impl Leader {
 
     /// Whether this node and a quorum have space, as far as they have said.
     pub(super) fn has_room(&self, common: &Common) -> bool {
-        let peer_has = |id: NodeId| {
-            let peer = self.peers.get(&id);
-            peer.is_none_or(|peer| peer.has_room != Some(false))
-        };
-        common.disk.has_room && common.quorum().agrees(peer_has)
+        let is_full = |peer: &Progress| peer.has_room == Some(false);
+        let has_room = |place| !self.peer_at(common, place).is_some_and(is_full);
+        let is_one_full = self.peers.iter().any(is_full);
+        common.disk.has_room && (!is_one_full || common.members.quorum().agrees(has_room))
     }
 
     /// Its disk does differently than before. Often one cause fills all disks: what was heard of
@@ -91,9 +87,7 @@ impl Leader {
     pub(crate) fn handle_disk(&mut self, common: &Common, old: DiskHealth) {
         if old.has_room && !common.disk.has_room {
             self.room_round = self.round;
-            self.peers
-                .values_mut()
-                .for_each(|peer| peer.has_room = None);
+            self.peers.iter_mut().for_each(|peer| peer.has_room = None);
         }
     }
 }

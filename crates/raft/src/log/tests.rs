@@ -1,6 +1,8 @@
 use super::*;
-use crate::Kind;
+use crate::outbox::Outbox;
+use crate::{Kind, NodeId, Write};
 use bytes::Bytes;
+use core::convert::Infallible;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -16,17 +18,28 @@ fn entry(term: u64, index: u64) -> Entry {
     }
 }
 
+/// A run has at most three of these entries.
+fn empty(cache_bytes_max: usize) -> Log {
+    let mut config = Config::new(NodeId(1), [NodeId(1)]);
+    config.cache_bytes_max = cache_bytes_max;
+    config.append_bytes_max = 3 * 36;
+    Log::new(LogId::ZERO, &config)
+}
+
 fn log(terms: &[u64], cache_bytes_max: usize) -> Log {
-    let mut log = Log::new(LogId::ZERO, cache_bytes_max);
+    let mut log = empty(cache_bytes_max);
     for (at, term) in terms.iter().enumerate() {
-        log.append(entry(*term, at as u64 + 1));
+        log.push(entry(*term, at as u64 + 1));
     }
     log
 }
 
 #[derive(Clone, Debug)]
 enum Op {
-    Append(u64),
+    Push(u64),
+    /// Some that stand there, and some that do not.
+    Append(u64, u64),
+    Slice(u64),
     Truncate(u64),
     Compact(u64),
     Reset(u64),
@@ -36,7 +49,9 @@ enum Op {
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
-        6 => (0u64..2).prop_map(Op::Append),
+        4 => (0u64..2).prop_map(Op::Push),
+        2 => (0u64..3, 1u64..5).prop_map(|(known, new)| Op::Append(known, new)),
+        2 => (0u64..9).prop_map(Op::Slice),
         2 => (0u64..5).prop_map(Op::Truncate),
         1 => (0u64..5).prop_map(Op::Compact),
         1 => (0u64..5).prop_map(Op::Reset),
@@ -53,7 +68,8 @@ struct Model {
     entries: BTreeMap<u64, Entry>,
     disk: BTreeMap<u64, Entry>,
     disk_start: Index,
-    in_flight: Option<Record>,
+    in_flight: Option<Write>,
+    outbox: Outbox,
 }
 
 impl Model {
@@ -69,22 +85,44 @@ impl Model {
         self.start = start;
     }
 
-    fn store(&mut self) {
-        let Some(record) = self.in_flight.take() else {
+    fn write(&mut self, log: &mut Log) {
+        if let Some(write) = self.outbox.write(|| log.write(None)) {
+            self.in_flight = Some(write);
+        }
+    }
+
+    fn end_write(&mut self, log: &mut Log) {
+        let Some(write) = self.in_flight.take() else {
             return;
         };
-        if let Some(from) = record.truncate_from {
+        let Ok((_, receipt)) = write.persist(|record| {
+            self.store(record);
+            Ok::<_, Infallible>(())
+        });
+        log.handle_persisted(self.outbox.settle(receipt).unwrap());
+    }
+
+    fn store(&mut self, record: Record) {
+        if let Some(from) = record.head().truncate_from {
             self.disk.split_off(&from.0);
         }
-        self.disk.extend(
-            record
-                .entries
-                .into_iter()
-                .map(|entry| (entry.id.index.0, entry)),
-        );
-        if let Some(start) = record.start {
+        let entries = record.entries.iter().flatten().cloned();
+        self.disk
+            .extend(entries.map(|entry| (entry.id.index.0, entry)));
+        if let Some(start) = record.head().start {
             self.disk = self.disk.split_off(&(start.index.0 + 1));
             self.disk_start = start.index;
+        }
+    }
+
+    /// As many as fit, wherever runs end, or what says that they are on the disk.
+    fn check_slice(&self, log: &mut Log, from: Index) {
+        match log.slice(from, 2 * 36, 9) {
+            Slice::Cached(found) => {
+                let fitting = self.entries.range(from.0..).take(2);
+                assert!(found.iter().eq(fitting.map(|(_, entry)| entry)));
+            }
+            Slice::Evicted(to) => assert!(from <= to && to <= log.persisted()),
         }
     }
 
@@ -115,15 +153,33 @@ impl Model {
 }
 
 fn play(ops: Vec<Op>, cache_bytes_max: usize) {
-    let mut log = Log::new(LogId::ZERO, cache_bytes_max);
+    let mut log = empty(cache_bytes_max);
     let mut model = Model::default();
     for op in ops {
         let (first, last) = (model.start.index.0 + 1, model.last());
         match op {
-            Op::Append(terms) => {
+            Op::Push(terms) => {
                 let entry = entry(last.term.0.max(1) + terms, last.index.0 + 1);
                 model.entries.insert(entry.id.index.0, entry.clone());
-                log.append(entry);
+                log.push(entry);
+            }
+            Op::Append(known, new) => {
+                let from = first.max((last.index.0 + 1).saturating_sub(known));
+                let known = model.entries.range(from..).map(|(_, entry)| entry.clone());
+                let known: Vec<_> = known.collect();
+                let new = (1..=new).map(|at| entry(last.term.0.max(1) + at / 3, last.index.0 + at));
+                let new: Vec<_> = new.collect();
+                model
+                    .entries
+                    .extend(new.iter().map(|entry| (entry.id.index.0, entry.clone())));
+                let skip = known.len();
+                log.append(known.into_iter().chain(new).collect(), skip);
+            }
+            Op::Slice(back) => {
+                let from = Index(last.index.0.saturating_sub(back).max(first));
+                if from <= last.index {
+                    model.check_slice(&mut log, from);
+                }
             }
             // At the first, at the last, one behind it, and between.
             Op::Truncate(back) => {
@@ -151,21 +207,15 @@ fn play(ops: Vec<Op>, cache_bytes_max: usize) {
                 model.begin(start);
                 log.reset(start);
             }
-            Op::Write if model.in_flight.is_none() => model.in_flight = Some(log.write()),
-            Op::Write => {}
-            Op::Persisted => {
-                model.store();
-                log.handle_persisted();
-            }
+            Op::Write => model.write(&mut log),
+            Op::Persisted => model.end_write(&mut log),
         }
         model.check(&log);
     }
     // Two more writes bring the disk to what is in memory.
-    model.store();
-    log.handle_persisted();
-    model.in_flight = Some(log.write());
-    model.store();
-    log.handle_persisted();
+    model.end_write(&mut log);
+    model.write(&mut log);
+    model.end_write(&mut log);
     model.check(&log);
     assert_eq!(model.disk, model.entries);
     assert!(!log.has_unwritten() && log.cache_bytes() <= cache_bytes_max);
@@ -191,8 +241,8 @@ fn a_hint_steps_over_later_terms() {
 
 #[test]
 fn a_slice_fits_and_is_never_empty() {
-    let log = log(&[1, 1, 1], 1000);
-    let count = |bytes_max| match log.slice(Index(1), bytes_max, usize::MAX) {
+    let mut log = log(&[1, 1, 1], 1000);
+    let mut count = |bytes_max| match log.slice(Index(1), bytes_max, usize::MAX) {
         Slice::Cached(entries) => entries.len(),
         Slice::Evicted(_) => 0,
     };
@@ -201,14 +251,57 @@ fn a_slice_fits_and_is_never_empty() {
 
 #[test]
 fn only_what_is_durable_leaves_the_cache() {
-    let mut log = log(&[1, 1, 1], 0);
-    let _ = log.write();
-    log.append(entry(1, 4));
+    let (mut log, mut model) = (log(&[1, 1, 1], 0), Model::default());
+    model.write(&mut log);
+    log.push(entry(1, 4));
     assert_eq!(log.cache_bytes(), 4 * 36);
-    log.handle_persisted();
+    model.end_write(&mut log);
     assert_eq!(log.cache_bytes(), 36);
     assert_eq!(
         log.slice(Index(2), 100, usize::MAX),
         Slice::Evicted(Index(3))
     );
+}
+
+/// T1: what a cut leaves of a run keeps the whole of it in memory, and is counted as that.
+#[test]
+fn a_part_counts_for_what_it_keeps() {
+    let mut log = log(&[1, 1, 1], 0);
+    log.truncate(Index(2));
+    assert_eq!(log.cache_bytes(), 3 * 36);
+    let mut model = Model::default();
+    model.write(&mut log);
+    model.end_write(&mut log);
+    assert_eq!(log.cache_bytes(), 0);
+}
+
+/// T1: two logs with the same entries leave the cache differently if their runs end elsewhere, and are
+/// not equal.
+#[test]
+fn where_runs_end_is_part_of_a_log() {
+    let (mut one, mut two) = (log(&[1, 1], 36), log(&[1], 36));
+    two.slice(Index(1), 0, 1);
+    two.push(entry(1, 2));
+    assert_ne!(one, two);
+    for (log, left) in [(&mut one, 0), (&mut two, 36)] {
+        let mut model = Model::default();
+        model.write(log);
+        model.end_write(log);
+        assert_eq!(log.cache_bytes(), left);
+    }
+}
+
+/// What is proposed together is one run for everybody, and is copied for nobody.
+#[test]
+fn a_run_is_shared() {
+    let mut log = log(&[1, 1, 1, 1], 1000);
+    let Slice::Cached(sent) = log.slice(Index(1), 1000, 9) else {
+        panic!("all of it is cached");
+    };
+    let written = log.write(None).entries;
+    assert_eq!(sent.len(), 4, "as one message: a copy of two runs");
+    let lens: Vec<_> = written.iter().map(|run| run.len()).collect();
+    assert_eq!(lens, [3, 1], "a run is as long as it may be");
+    let again = log.cached_run(Index(1), Index(9)).unwrap();
+    assert!(core::ptr::eq(&raw const again[0], &raw const written[0][0]));
 }

@@ -1,7 +1,7 @@
 use core::time::Duration;
 
 use super::*;
-use crate::{Config, Recovered};
+use crate::{Config, Entry, Recovered};
 
 fn config() -> Config {
     Config::new(NodeId(1), [1, 2, 3].map(NodeId))

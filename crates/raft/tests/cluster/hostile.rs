@@ -75,7 +75,7 @@ fn message() -> impl Strategy<Value = Message> {
     let numbers = (number(), number(), number());
     prop_oneof![
         4 => (term(), entries(), number()).prop_map(|(term, (prev, entries), commit)| {
-            Message::Replicate(Replicate::Append { term, prev, entries, commit: Index(commit) })
+            Message::Replicate(Replicate::Append { term, prev, entries: entries.into(), commit: Index(commit) })
         }),
         1 => (term(), numbers).prop_map(|(term, (round, commit, matched))| {
             let (commit, matched) = (Index(commit), Index(matched));
@@ -84,7 +84,7 @@ fn message() -> impl Strategy<Value = Message> {
         1 => (term(), number()).prop_map(|(term, commit)| {
             Message::Replicate(Replicate::Commit { term, commit: Index(commit) })
         }),
-        1 => (term(), snapshot).prop_map(|(term, snapshot)| Message::Replicate(Replicate::Snapshot { term, snapshot })),
+        1 => (term(), snapshot).prop_map(|(term, snapshot)| Message::Replicate(Replicate::Snapshot { term, snapshot: Box::new(snapshot) })),
         1 => (term(), log_id()).prop_map(|(term, last)| Message::Binding(Binding::RequestVote { term, last })),
         2 => (term(), any::<bool>()).prop_map(|(term, granted)| Message::Binding(Binding::Vote { term, granted })),
         2 => (term(), number()).prop_map(|(term, last)| {

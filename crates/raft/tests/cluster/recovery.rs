@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use synod_raft::{
-    Config, ConfigError, Entry, Index, Instant, Kind, LogId, NodeId, Raft, RecoverError, Recovered,
-    Snapshot, Term,
+    Config, ConfigError, Entry, Index, Instant, Kind, LogId, NodeId, Output, Raft, RecoverError,
+    Recovered, Role, Snapshot, Term,
 };
 
 fn recover(
@@ -128,4 +128,37 @@ fn c7_a_stall_is_not_shorter_than_an_election_timeout() {
     assert_eq!(config.validate(), Ok(()));
     config.write_stall_max -= Duration::from_nanos(1);
     assert_eq!(config.validate(), Err(ConfigError::WriteStall));
+}
+
+/// N5: a receipt names the core value that made its write. One of another group, or of this one before
+/// it was opened again, is refused and counted.
+#[test]
+fn n5_a_receipt_is_good_for_one_core_value() {
+    let campaigner = |id| {
+        let nothing = Recovered {
+            vote: None,
+            start: LogId::ZERO,
+            snapshot: None,
+            entries: core::iter::empty::<Result<Entry, ()>>(),
+        };
+        let config = Config::new(NodeId(id), [NodeId(id)]);
+        let mut raft = Raft::new(config, nothing, Instant::ZERO).unwrap();
+        raft.handle_timeout(raft.poll_timeout().unwrap());
+        let Some(Output::Persist(write)) = raft.poll_output() else {
+            panic!("a candidacy is a write");
+        };
+        let stored = write.persist(|_| Ok::<(), ()>(()));
+        (raft, stored.unwrap().1)
+    };
+    let (mut raft, receipt) = campaigner(1);
+    for (at, other) in [1, 2].into_iter().enumerate() {
+        let (_, foreign) = campaigner(other);
+        raft.handle_persisted(Instant::ZERO, foreign);
+        assert_eq!(raft.status().role, Role::Candidate);
+        let counters = raft.counters();
+        let counted = (counters.receipts_foreign, counters.receipts_unknown);
+        assert_eq!(counted, (at as u64 + 1, 0));
+    }
+    raft.handle_persisted(Instant::ZERO, receipt);
+    assert_eq!(raft.status().role, Role::Leader);
 }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use synod_raft::{
-    Entry, Index, Kind, LogId, Membership, Message, NodeId, PeerState, Replicate, Snapshot, Term,
+    Entries, Entry, Index, Kind, LogId, Membership, Message, NodeId, PeerState, Replicate,
+    Snapshot, Term,
 };
 
 use crate::harness::cluster::{Cluster, to};
@@ -28,7 +29,7 @@ fn append(term: u64, entries: Vec<Entry>, commit: u64) -> Message {
     Message::Replicate(Replicate::Append {
         term,
         prev,
-        entries,
+        entries: entries.into(),
         commit,
     })
 }
@@ -67,7 +68,7 @@ fn pulled(cluster: &mut Cluster, terms: &[u64], tell: bool) -> Snapshot {
 fn offer(term: u64, snapshot: &Snapshot) -> Message {
     Message::Replicate(Replicate::Snapshot {
         term: Term(term),
-        snapshot: snapshot.clone(),
+        snapshot: Box::new(snapshot.clone()),
     })
 }
 
@@ -215,7 +216,7 @@ fn an_install_does_not_end_with_an_older_write() {
         Message::Replicate(Replicate::Append {
             term,
             prev,
-            entries: more,
+            entries: more.into(),
             commit,
         }),
     );
@@ -249,7 +250,7 @@ fn a_fetch_is_answered_once() {
         raft.handle_fetched(now, fetch, Err(synod_raft::FetchError::Unavailable));
     });
     cluster.step(1, |raft, now| {
-        raft.handle_fetched(now, again, Ok(Vec::new()));
+        raft.handle_fetched(now, again, Ok(Entries::default()));
     });
     assert_eq!(
         cluster.node(1).raft().counters().fetches_stale,

@@ -94,14 +94,18 @@ impl Node {
 
     /// What tells this state from others: without time, generator, counters and numbers of writes.
     pub(crate) fn projection(&self) -> impl std::hash::Hash {
-        let write = self.write.clone().map(open);
+        let write = self.write.clone().map(|write| {
+            let record = write.record().clone();
+            let Ok((messages, _receipt)) = write.persist(|_| Ok::<_, Infallible>(()));
+            (record, messages)
+        });
         (self.id, self.raft.without_time(), write, self.disk.clone())
     }
 
     /// The record of the write in flight, which a crash would lose.
     pub(crate) fn unsynced(&self) -> Record {
-        let record = self.write.clone().map(|write| open(write).0);
-        record.unwrap_or_default()
+        let write = self.write.as_ref();
+        write.map_or_else(Record::default, |write| write.record().clone())
     }
 
     /// `Err`: the core broke an assertion of its own.
@@ -145,21 +149,11 @@ impl Disk {
             match op {
                 Op::Vote(term, vote) => self.vote = Some((term, vote)),
                 Op::Truncate(from) => self.log.retain(|entry| entry.id.index < from),
-                Op::Append(entry) => self.log.push(entry.clone()),
+                Op::Append(entries) => self.log.extend_from_slice(entries),
                 Op::Start(_) => unreachable!("no snapshots here"),
             }
         }
     }
-}
-
-/// What is in a write, to be looked at only.
-fn open(write: Write) -> (Record, Vec<Envelope>) {
-    let mut looked_at = Record::default();
-    let Ok((messages, _receipt)) = write.persist(|record| {
-        looked_at = record.clone();
-        Ok::<_, Infallible>(())
-    });
-    (looked_at, messages)
 }
 
 impl Step {
@@ -183,12 +177,13 @@ impl Step {
                 };
                 let disk = &mut node.disk;
                 let Ok((messages, receipt)) = write.persist(|record| {
-                    disk.store(record);
+                    disk.store(&record);
                     Ok::<_, Infallible>(())
                 });
                 node.raft.handle_persisted(now, receipt);
                 self.told.push(Told::Persisted);
-                messages.into_iter().for_each(|message| self.send(message));
+                let messages = messages.into_iter().map(Envelope::from);
+                messages.for_each(|message| self.send(message));
             }
             Input::Restart => {
                 *node = Node::new(node.id, node.size, node.disk.clone());

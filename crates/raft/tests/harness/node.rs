@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use synod_raft::{
-    Config, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Op, Output, Raft,
-    ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term, Write,
+    Config, Entries, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId, NodeId, Op, Output,
+    Raft, ReadId, Record, RecoverError, Recovered, Refusal, Role, Snapshot, Stop, Term, Write,
 };
 
 use super::watch::Watch;
@@ -88,14 +88,11 @@ impl Disk {
                     self.log.split_off(&from.0);
                 }
                 Op::Start(start) => self.begin_after(start),
-                Op::Append(entry) => {
-                    assert_eq!(
-                        entry.id.index,
-                        self.last().index.next(),
-                        "a stored log has no gap"
-                    );
+                Op::Append(entries) => entries.iter().for_each(|entry| {
+                    let next = self.last().index.next();
+                    assert_eq!(entry.id.index, next, "a stored log has no gap");
                     self.log.insert(entry.id.index.0, entry.clone());
-                }
+                }),
             }
         }
     }
@@ -236,7 +233,7 @@ impl Node {
             match output {
                 Output::Persist(write) => {
                     assert!(self.write.is_none(), "one write is in flight");
-                    self.note(|| Deed::Writes(record_of(&write)));
+                    self.note(|| Deed::Writes(write.record().clone()));
                     self.write = Some(write);
                     self.writes += 1;
                 }
@@ -244,15 +241,8 @@ impl Node {
                     self.note(|| Deed::Sends(envelope.clone()));
                     sent.push(envelope);
                 }
-                Output::Apply(entry) => {
-                    assert_eq!(
-                        entry.id.index.0,
-                        self.machine.len() as u64 + 1,
-                        "applied in order"
-                    );
-                    assert!(self.disk.holds(entry.id), "applied before it was durable");
-                    self.machine.push(entry.id);
-                    self.note(|| Deed::Applies(entry));
+                Output::Apply(entries) => {
+                    entries.iter().for_each(|entry| self.apply(entry));
                 }
                 Output::Fetch(fetch) => {
                     self.note(|| Deed::Fetches(fetch.clone()));
@@ -263,8 +253,8 @@ impl Node {
                     self.reads.push((id, index));
                 }
                 Output::PullSnapshot { from, snapshot } => {
-                    self.note(|| Deed::Pulls(from, snapshot.clone()));
-                    self.pulls.push((from, snapshot));
+                    self.note(|| Deed::Pulls(from, (*snapshot).clone()));
+                    self.pulls.push((from, *snapshot));
                 }
                 Output::Restore(snapshot) => self.restore(&snapshot),
                 Output::Stop(why) => {
@@ -274,6 +264,14 @@ impl Node {
             }
         }
         sent
+    }
+
+    fn apply(&mut self, entry: &Entry) {
+        let next = self.machine.len() as u64 + 1;
+        assert_eq!(entry.id.index.0, next, "applied in order");
+        assert!(self.disk.holds(entry.id), "applied before it was durable");
+        self.machine.push(entry.id);
+        self.note(|| Deed::Applies(entry.clone()));
     }
 
     fn restore(&mut self, snapshot: &Snapshot) {
@@ -317,18 +315,18 @@ impl Node {
 
     fn store(&mut self) -> Option<(Record, Vec<Envelope>, synod_raft::Receipt)> {
         let write = self.write.take()?;
-        let mut stored = Record::default();
+        let stored = write.record().clone();
         let Ok((messages, receipt)) = write.persist(|record| {
-            self.disk.store(record);
-            stored = record.clone();
+            self.disk.store(&record);
             Ok::<(), Infallible>(())
         });
-        Some((stored, messages, receipt))
+        let messages = messages.into_iter().map(Envelope::from);
+        Some((stored, messages.collect(), receipt))
     }
 
     pub(crate) fn serve_fetch(&mut self, now: Instant) {
         if let Some(fetch) = self.fetches.pop() {
-            let entries = self.disk.read(&fetch);
+            let entries = self.disk.read(&fetch).map(Entries::from);
             self.input(|raft| raft.handle_fetched(now, fetch, entries));
         }
     }
@@ -382,14 +380,4 @@ impl Node {
         (self.journal, self.restores, self.writes) = (journal, restores, writes);
         Ok(())
     }
-}
-
-/// A copy of the write tells, and its receipt is thrown away with it.
-fn record_of(write: &Write) -> Record {
-    let mut copy = Record::default();
-    let Ok(_) = write.clone().persist(|record| {
-        copy = record.clone();
-        Ok::<(), Infallible>(())
-    });
-    copy
 }

@@ -42,8 +42,18 @@ impl Watch {
     }
 
     pub(crate) fn polled(&mut self, node: NodeId, output: &Output) {
-        let polled = self.checker.polled(node, output);
-        self.expect(polled);
+        // Where leaders are made up, a word about one entry must not hide the next.
+        let entries = match output {
+            Output::Apply(entries) => entries,
+            other => {
+                let polled = self.checker.polled(node, other);
+                return self.expect(polled);
+            }
+        };
+        for entry in entries {
+            let applied = self.checker.applied(node, entry);
+            self.expect(applied);
+        }
     }
 
     pub(crate) fn persisted(&mut self, node: NodeId) {

@@ -371,16 +371,17 @@ fn s5_4_2_earlier_terms_are_not_counted() {
     if let Message::Replicate(Replicate::Append {
         prev,
         commit,
-        mut entries,
+        entries,
         term,
     }) = entries
     {
+        let mut entries = entries.to_vec();
         entries[2].kind = Kind::Noop;
         entries[2].body = Bytes::new();
         let append = Replicate::Append {
             term,
             prev,
-            entries,
+            entries: entries.into(),
             commit,
         };
         tell(&mut cluster, 1, 2, Message::Replicate(append));

@@ -257,6 +257,7 @@ fn counter(counters: &Counters, name: &str) -> Result<u64, String> {
         "conflicts-with-commit" => counters.conflicts_with_commit,
         "snapshots-stale" => counters.snapshots_stale,
         "receipts-unknown" => counters.receipts_unknown,
+        "receipts-foreign" => counters.receipts_foreign,
         "fetches-stale" => counters.fetches_stale,
         "exhausted" => counters.exhausted,
         _ => return Err(format!("there is no counter `{name}`")),

@@ -171,6 +171,7 @@ mod tests {
         v_committed_entry_replaced
         v_first_acknowledgement
         v_install_below_the_match
+        v_leader_installs
         v_leader_takes_back
         v_own_copy_not_durable
         v_restarted_follower

@@ -38,6 +38,11 @@ pub(crate) fn entry_text(entry: &Entry) -> String {
     format!("{} {body}", id_text(entry.id))
 }
 
+fn entries_text(entries: &[Entry]) -> String {
+    let texts: Vec<_> = entries.iter().map(entry_text).collect();
+    format!("[{}]", texts.join("], ["))
+}
+
 fn parse_entry(text: &str) -> Result<Entry, String> {
     let parts = text.split_once(' ');
     let (id, body) = parts.ok_or_else(|| format!("`[{text}]` is no entry like [2.5 x]"))?;
@@ -61,7 +66,7 @@ pub(crate) fn record_text(record: &Record) -> String {
         Op::Vote(term, Some(vote)) => format!("term {}, vote for {}", term.0, vote.0),
         Op::Truncate(from) => format!("cut from {} on", from.0),
         Op::Start(start) => format!("the log begins after {}", id_text(start)),
-        Op::Append(entry) => format!("[{}]", entry_text(entry)),
+        Op::Append(entries) => entries_text(entries),
     };
     let mut parts: Vec<String> = record.ops().map(text).collect();
     if parts.is_empty() {
@@ -116,10 +121,10 @@ pub(crate) fn message_text(message: &Message) -> String {
             commit,
             ..
         }) => {
-            let entries: String = entries
-                .iter()
-                .map(|entry| format!("[{}], ", entry_text(entry)))
-                .collect();
+            let entries = match entries.is_empty() {
+                true => String::new(),
+                false => format!("{}, ", entries_text(entries)),
+            };
             format!("prev {}, {entries}commit {}", id_text(*prev), commit.0)
         }
         Message::Replicate(Replicate::Heartbeat {
@@ -249,7 +254,7 @@ pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Messa
         "Append" => Message::Replicate(Replicate::Append {
             term,
             prev: fields.id("prev")?,
-            entries: fields.entries()?,
+            entries: fields.entries()?.into(),
             commit: Index(fields.number("commit")?),
         }),
         "Heartbeat" => Message::Replicate(Replicate::Heartbeat {
@@ -264,10 +269,10 @@ pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Messa
         }),
         "Snapshot" => Message::Replicate(Replicate::Snapshot {
             term,
-            snapshot: Snapshot {
+            snapshot: Box::new(Snapshot {
                 last: fields.id("last")?,
                 membership: membership.clone(),
-            },
+            }),
         }),
         "RequestVote" => Message::Binding(Binding::RequestVote {
             term,

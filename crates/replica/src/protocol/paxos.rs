@@ -118,15 +118,22 @@ impl Protocol for Paxos {
         fetch: paxos::Fetch,
         slots: Result<Vec<Slot>, LogError>,
     ) {
-        let votes = slots
-            .map(|slots| slots.into_iter().map(vote).collect())
+        let values = slots
             .map_err(|error| match error {
                 LogError::Cut { start } => paxos::FetchError::Cut {
                     start: paxos::Slot(start),
                 },
                 _ => paxos::FetchError::Unavailable,
+            })
+            .and_then(|slots| {
+                let follow = (fetch.from().0..)
+                    .zip(&slots)
+                    .all(|(at, slot)| at == slot.index);
+                let values = slots.into_iter().map(|slot| vote(slot).value);
+                let values = follow.then(|| values.collect());
+                values.ok_or(paxos::FetchError::Unavailable)
             });
-        self.handle_fetched(at(now), fetch, votes);
+        self.handle_fetched(at(now), fetch, values);
     }
 
     fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
@@ -233,7 +240,7 @@ impl Protocol for Paxos {
                 // the other.
                 return Ok(Lsn(0));
             }
-            append_all(record.ops().map(op), record_bytes_max, append)
+            append_all(record.ops().flat_map(ops), record_bytes_max, append)
         })
     }
 
@@ -244,7 +251,7 @@ impl Protocol for Paxos {
         let (envelopes, receipt) = staged.release(&durable)?;
         let messages = envelopes
             .into_iter()
-            .map(|envelope| (NodeId(envelope.to.0), envelope.message));
+            .map(|said| (NodeId(said.to.0), Message::Binding(said.message)));
         Ok((messages.collect(), receipt))
     }
 
@@ -297,7 +304,7 @@ fn output(output: paxos::Output) -> Output<Paxos> {
     match output {
         paxos::Output::Persist(write) => Output::Persist(write),
         paxos::Output::Send(envelope) => Output::Send(NodeId(envelope.to.0), envelope.message),
-        paxos::Output::Apply(chosen) => Output::Apply(committed(chosen)),
+        paxos::Output::Apply(chosen) => Output::Apply(chosen.iter().map(committed).collect()),
         paxos::Output::Fetch(fetch) => Output::Fetch(fetch),
         paxos::Output::Read { id, slot } => Output::Read {
             id: ReadId(id.0),
@@ -316,15 +323,18 @@ fn ignored(counters: paxos::Counters) -> u64 {
     counters.strangers + counters.malformed + counters.leaps + counters.conflicts_with_chosen
 }
 
-fn op(op: paxos::Op<'_>) -> Op<'_> {
-    match op {
-        paxos::Op::State(state) => self::state(state),
-        paxos::Op::Start(start) => Op::Start {
-            after: start.slot.0,
-            tag: ballot_tag(start.origin),
-        },
-        paxos::Op::Vote(vote) => put(vote),
-    }
+/// The log's operations for one of the core's: of a run there is one a vote.
+fn ops(op: paxos::Op<'_>) -> impl Iterator<Item = Op<'_>> {
+    let (op, votes) = match op {
+        paxos::Op::State(state) => (Some(self::state(state)), None),
+        paxos::Op::Start(start) => {
+            let (after, tag) = (start.slot.0, ballot_tag(start.origin));
+            (Some(Op::Start { after, tag }), None)
+        }
+        paxos::Op::Votes(votes) => (None, Some(votes)),
+    };
+    let votes = votes.into_iter().flat_map(paxos::Votes::iter);
+    op.into_iter().chain(votes.map(put))
 }
 
 fn state(state: paxos::State) -> Op<'static> {
@@ -332,7 +342,7 @@ fn state(state: paxos::State) -> Op<'static> {
     Op::State(tag([promised.round, promised.node.0, chosen, 0]))
 }
 
-fn put(vote: &paxos::Vote) -> Op<'_> {
+fn put(vote: paxos::Vote<&paxos::Value>) -> Op<'_> {
     let (ballot, origin) = (vote.ballot, vote.value.origin);
     let kind = match vote.value.kind {
         paxos::Kind::Noop => 0,
@@ -370,19 +380,19 @@ fn vote(slot: Slot) -> paxos::Vote {
     }
 }
 
-fn committed(chosen: paxos::Chosen) -> Committed {
-    let kind = match chosen.value.kind {
+fn committed((at, value): (paxos::Position, &paxos::Value)) -> Committed {
+    let kind = match value.kind {
         paxos::Kind::Noop => Kind::Noop,
         paxos::Kind::Command => Kind::Commands,
         paxos::Kind::Configuration => Kind::Membership,
     };
     Committed {
         at: Position {
-            index: chosen.slot.0,
-            tag: ballot_tag(chosen.value.origin),
+            index: at.slot.0,
+            tag: ballot_tag(at.origin),
         },
         kind,
-        body: chosen.value.body,
+        body: value.body.clone(),
     }
 }
 

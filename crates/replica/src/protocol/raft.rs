@@ -220,7 +220,7 @@ impl Protocol for Raft {
                 // the other.
                 return Ok(Lsn(0));
             }
-            append_all(record.ops().map(op), record_bytes_max, append)
+            append_all(record.ops().flat_map(ops), record_bytes_max, append)
         })
     }
 
@@ -229,9 +229,12 @@ impl Protocol for Raft {
         durable: Lsn,
     ) -> Result<(Vec<(NodeId, raft::Message)>, raft::Receipt), raft::Staged<Lsn>> {
         let (envelopes, receipt) = staged.release(&durable)?;
-        let messages = envelopes
-            .into_iter()
-            .map(|envelope| (NodeId(envelope.to.0), envelope.message));
+        let messages = envelopes.into_iter().map(|envelope| {
+            (
+                NodeId(envelope.to.0),
+                raft::Message::Binding(envelope.message),
+            )
+        });
         Ok((messages.collect(), receipt))
     }
 
@@ -315,7 +318,7 @@ impl Protocol for Raft {
                 let append = raft::Replicate::Append {
                     term,
                     prev,
-                    entries,
+                    entries: entries.into(),
                     commit,
                 };
                 (at == bytes.len()).then_some(raft::Message::Replicate(append))
@@ -328,7 +331,7 @@ fn output(output: raft::Output) -> Output<Raft> {
     match output {
         raft::Output::Persist(write) => Output::Persist(write),
         raft::Output::Send(envelope) => Output::Send(NodeId(envelope.to.0), envelope.message),
-        raft::Output::Apply(entry) => Output::Apply(committed(entry)),
+        raft::Output::Apply(run) => Output::Apply(run.iter().map(committed).collect()),
         raft::Output::Fetch(fetch) => Output::Fetch(fetch),
         raft::Output::Read { id, index } => {
             let index = index.map(|index| index.0).map_err(|_| Refusal::NotLeader);
@@ -396,20 +399,21 @@ struct EntryHead {
     len: u64,
 }
 
-fn op(op: raft::Op<'_>) -> Op<'_> {
-    match op {
-        raft::Op::Vote(term, vote) => Op::State(tag([
-            term.0,
-            vote.map_or(0, |node| node.0),
-            u64::from(vote.is_some()),
-        ])),
-        raft::Op::Truncate(from) => Op::Truncate { from: from.0 },
-        raft::Op::Start(start) => Op::Start {
-            after: start.index.0,
-            tag: tag([start.term.0, 0, 0]),
-        },
-        raft::Op::Append(entry) => put(entry),
-    }
+/// The log's operations for one of the core's: of a run there is one an entry.
+fn ops(op: raft::Op<'_>) -> impl Iterator<Item = Op<'_>> {
+    let (op, entries): (_, &[raft::Entry]) = match op {
+        raft::Op::Vote(term, vote) => {
+            let (node, given) = (vote.map_or(0, |node| node.0), u64::from(vote.is_some()));
+            (Some(Op::State(tag([term.0, node, given]))), &[])
+        }
+        raft::Op::Truncate(from) => (Some(Op::Truncate { from: from.0 }), &[]),
+        raft::Op::Start(start) => {
+            let (after, tag) = (start.index.0, tag([start.term.0, 0, 0]));
+            (Some(Op::Start { after, tag }), &[])
+        }
+        raft::Op::Append(run) => (None, run),
+    };
+    op.into_iter().chain(entries.iter().map(put))
 }
 
 fn put(entry: &raft::Entry) -> Op<'_> {
@@ -437,7 +441,7 @@ fn entry(slot: Slot) -> raft::Entry {
     }
 }
 
-fn committed(entry: raft::Entry) -> Committed {
+fn committed(entry: &raft::Entry) -> Committed {
     let kind = match entry.kind {
         raft::Kind::Noop => Kind::Noop,
         raft::Kind::Command => Kind::Commands,
@@ -450,7 +454,7 @@ fn committed(entry: raft::Entry) -> Committed {
             tag,
         },
         kind,
-        body: entry.body,
+        body: entry.body.clone(),
     }
 }
 

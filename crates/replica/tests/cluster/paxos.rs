@@ -313,8 +313,8 @@ impl Rules<Paxos> for PaxosRules {
             body: body.clone(),
         };
         let chosen = Chosen {
-            slot: Slot(at.index),
-            value,
+            first: Slot(at.index),
+            values: vec![value].into(),
         };
         told(self.checker.applied(id(node), &chosen))
     }

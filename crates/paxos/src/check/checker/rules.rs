@@ -41,7 +41,7 @@ impl Checker {
         while slot <= chosen {
             let disk = self.nodes.get(&node).map(|watch| &watch.durable);
             let held = match paxos.common.log.vote(slot) {
-                Some(vote) => Some(Named::of(&vote.value)),
+                Some(vote) => Some(Named::of(vote.value)),
                 None => disk
                     .and_then(|disk| disk.vote(slot))
                     .map(|(_, value)| value),
@@ -96,7 +96,12 @@ impl Checker {
         }
     }
 
-    fn check_binding(&mut self, node: NodeId, to: NodeId, said: &Binding) -> Result<(), Violation> {
+    pub(super) fn check_binding(
+        &mut self,
+        node: NodeId,
+        to: NodeId,
+        said: &Binding,
+    ) -> Result<(), Violation> {
         let Some(watch) = self.nodes.get(&node) else {
             return Ok(());
         };
@@ -174,17 +179,16 @@ fn tells_all(
     chosen: Slot,
 ) -> bool {
     let disk = &watch.durable;
+    let of = |vote: &Vote| Held::of(vote.ballot, &vote.value);
     let first = from.max(chosen.next());
     let is_told = |(slot, held): (&Slot, &Held)| {
         let at = votes.binary_search_by_key(slot, |vote| vote.slot);
-        held.ballot >= ballot || at.is_ok_and(|at| Held::of(&votes[at]) == *held)
+        held.ballot >= ballot || at.is_ok_and(|at| of(&votes[at]) == *held)
     };
     let is_held = |vote: &Vote| {
         let held = disk.votes.get(&vote.slot);
         let covered = vote.slot <= disk.covered();
-        held.map_or(covered, |held| {
-            *held == Held::of(vote) || held.ballot >= ballot
-        })
+        held.map_or(covered, |held| *held == of(vote) || held.ballot >= ballot)
     };
     let last = next.map_or(Slot(u64::MAX), Slot::prev);
     let range = (first <= last).then(|| disk.votes.range(first..=last));

@@ -30,7 +30,7 @@ fn ballot_owner() {
             group.store(id, state(ballot(2, 3), 0)).unwrap();
         }
         let led = group.step(3, |paxos| {
-            paxos.common.promised = ballot(2, 3);
+            paxos.common.promise(ballot(2, 3));
             paxos.duty = duty;
         });
         match disks {

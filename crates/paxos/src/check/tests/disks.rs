@@ -120,7 +120,7 @@ fn chosen_ahead_of_its_votes() {
         })
     );
     assert_eq!(rule(ahead), "chosen ahead of its votes");
-    record.votes = [vote(1, ballot(1, 1), Group::first())].to_vec();
+    record.votes = runs(&[vote(1, ballot(1, 1), Group::first())]);
     assert_eq!(group.store(3, record), Ok(()));
 }
 
@@ -157,7 +157,7 @@ fn recovery() {
     }
     // A log that begins where no snapshot is.
     let mut group = Group::led();
-    let start = Some(snapshot(1, ballot(1, 1)).last);
+    let start = Some(Box::new(snapshot(1, ballot(1, 1)).last));
     let cut = Record {
         start,
         ..Record::default()
@@ -178,7 +178,7 @@ fn a_write_that_a_crash_overtook_may_be_there_in_part() {
             vote(slot, ballot(1, 1), value)
         });
         let mut record = state(ballot(1, 2), 0);
-        record.votes = y.to_vec();
+        record.votes = runs(&y);
         group.checker.staged(NodeId(3), &write(record)).unwrap();
         let disk = group.disks.get_mut(&3).unwrap();
         if kept > 0 {

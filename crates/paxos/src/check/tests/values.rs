@@ -35,8 +35,9 @@ fn agreement() {
     let mut group = Group::led();
     let held = group.step(3, |paxos| {
         let other = value(ballot(1, 1), "other");
-        paxos.common.log.accept([vote(1, ballot(1, 1), other)]);
-        paxos.common.log.choose_to(Slot(1));
+        let values = vec![other].into();
+        paxos.common.accept(Slot(1), values);
+        paxos.common.choose_to(Slot(1));
     });
     assert!(matches!(held, Err(Violation::NotTheChosen { .. })));
     assert_eq!(rule(held), "agreement");
@@ -44,11 +45,11 @@ fn agreement() {
     let learned = Echo::Learned {
         ballot: ballot(2, 3),
         first: Slot(1),
-        values: [value(ballot(1, 3), "x")].to_vec(),
+        values: vec![value(ballot(1, 3), "x")].into(),
     };
     let offer = Echo::Offer {
         ballot: ballot(2, 3),
-        snapshot: snapshot(1, ballot(1, 3)),
+        snapshot: Box::new(snapshot(1, ballot(1, 3))),
     };
     for lie in [learned, offer] {
         assert_eq!(rule(Group::led().say(2, lie)), "agreement");
@@ -56,13 +57,13 @@ fn agreement() {
     let ballot_1 = ballot(1, 1);
     let offer = Replicate::Snapshot {
         ballot: ballot_1,
-        snapshot: snapshot(1, ballot(1, 3)),
+        snapshot: Box::new(snapshot(1, ballot(1, 3))),
     };
     assert_eq!(rule(Group::led().say(1, offer)), "agreement");
     let mut group = Group::led();
     group.crash(2).unwrap();
-    let (slot, value) = (Slot(1), value(ballot_1, "other"));
-    let applied = group.checker.applied(NodeId(2), &Chosen { slot, value });
+    let applied = one_chosen(1, value(ballot_1, "other"));
+    let applied = group.checker.applied(NodeId(2), &applied);
     assert_eq!(rule(applied), "agreement");
 }
 
@@ -75,7 +76,7 @@ fn agreement_and_p2b_without_p2c() {
     let mut group = Group::led();
     group.campaign(2);
     let history = &mut group.checker.history;
-    let lawful = durable::Held::of(&held);
+    let lawful = durable::Held::of(held.ballot, &held.value);
     history.forget(Slot(1), ballot(2, 2));
     history.believe(Slot(1), lawful);
     history.vote(NodeId(2), Slot(1), lawful).unwrap();
@@ -86,7 +87,7 @@ fn agreement_and_p2b_without_p2c() {
     let mut group = Group::new();
     group.campaign(1);
     let mut history = group.checker.history.clone();
-    let first = durable::Held::of(&vote(1, ballot(1, 1), Group::first()));
+    let first = durable::Held::of(ballot(1, 1), &Group::first());
     history.believe(Slot(1), lawful);
     history.believe(Slot(1), first);
     history.vote(NodeId(1), Slot(1), first).unwrap();
@@ -173,10 +174,7 @@ fn chosen_not_durable() {
     assert_eq!(rule(Group::led().say(3, answer)), "chosen not durable");
     // Known to be chosen, and not held.
     let mut group = Group::led();
-    let first = Chosen {
-        slot: Slot(1),
-        value: Group::first(),
-    };
+    let first = one_chosen(1, Group::first());
     assert_eq!(
         rule(group.checker.applied(NodeId(3), &first)),
         "chosen not durable"
@@ -184,10 +182,7 @@ fn chosen_not_durable() {
     let restored = group.checker.restored(NodeId(3), &snapshot(1, ballot));
     assert_eq!(rule(restored), "chosen not durable");
     // Applied, and chosen by nobody.
-    let second = Chosen {
-        slot: Slot(2),
-        value: y,
-    };
+    let second = one_chosen(2, y);
     assert_eq!(
         rule(group.checker.applied(NodeId(1), &second)),
         "chosen not durable"
@@ -197,8 +192,7 @@ fn chosen_not_durable() {
 #[test]
 fn state_machine_safety() {
     let mut group = Group::led();
-    let (slot, value) = (Slot(1), Group::first());
-    let first = Chosen { slot, value };
+    let first = one_chosen(1, Group::first());
     let again = group.checker.applied(NodeId(1), &first);
     assert_eq!(rule(again), "state machine safety");
     let back = group
@@ -206,8 +200,7 @@ fn state_machine_safety() {
         .restored(NodeId(1), &snapshot(0, Ballot::ZERO));
     assert_eq!(rule(back), "state machine safety");
     group.crash(1).unwrap();
-    let slot = Slot(2);
-    let gap = Chosen { slot, ..first };
+    let gap = one_chosen(2, Group::first());
     assert_eq!(
         rule(group.checker.applied(NodeId(1), &gap)),
         "state machine safety"
@@ -223,4 +216,11 @@ fn stale_read() {
     let answered = |slot| group.checker.clone().polled(NodeId(2), &read(slot));
     assert_eq!(answered(Slot(1)), Ok(()));
     assert_eq!(rule(answered(Slot(0))), "stale read");
+}
+
+fn one_chosen(slot: u64, value: Value) -> Chosen {
+    Chosen {
+        first: Slot(slot),
+        values: vec![value].into(),
+    }
 }

@@ -5,7 +5,7 @@ fn state_machine_safety() {
     // Another entry is taken as committed.
     let mut group = Group::led();
     let taken = group.step(3, |raft| {
-        raft.common.log.append(entry(0, 1));
+        raft.common.log.push(entry(0, 1));
         raft.common.committed = Index(1);
     });
     assert_eq!(rule(taken), "state machine safety");
@@ -32,7 +32,13 @@ fn state_machine_safety() {
     let mut group = Group::led();
     let term = Term(1);
     let snapshot = snapshot(id(0, 1));
-    let offer = group.say(1, Replicate::Snapshot { term, snapshot });
+    let offer = group.say(
+        1,
+        Replicate::Snapshot {
+            term,
+            snapshot: Box::new(snapshot),
+        },
+    );
     assert_eq!(rule(offer), "state machine safety");
 }
 
@@ -54,7 +60,7 @@ fn commit_not_durable() {
     // A follower knows more than any leader, in memory and in its word.
     let mut group = Group::led();
     let unknown = group.step(2, |raft| {
-        raft.common.log.append(entry(1, 2));
+        raft.common.log.push(entry(1, 2));
         raft.common.committed = Index(2);
     });
     assert_eq!(rule(unknown), "commit not durable");
@@ -119,7 +125,7 @@ fn commit_beyond_the_match() {
     let mut group = Group::led();
     let first = group.disks[&1][0].clone();
     let taken = group.step(3, |raft| {
-        raft.common.log.append(first);
+        raft.common.log.push(first);
         raft.duty = Duty::Follower(Follower::default());
         raft.common.committed = Index(1);
     });

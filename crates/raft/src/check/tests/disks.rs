@@ -33,10 +33,10 @@ fn unsayable() {
         assert_eq!(rule(group.say(node, lie.clone())), "unsayable", "{lie:?}");
     }
     // Followed after it went on.
-    let goes = Record {
+    let goes = head(Head {
         vote: Some((Term(2), None)),
-        ..Record::default()
-    };
+        ..Head::default()
+    });
     group.store(3, goes).unwrap();
     let echo = Echo::Heartbeat {
         term: Term(1),
@@ -122,10 +122,10 @@ fn recovery() {
     );
     // A log that begins where no snapshot is.
     let mut group = Group::led();
-    let cut = Record {
+    let cut = head(Head {
         start: Some(id(1, 1)),
-        ..Record::default()
-    };
+        ..Head::default()
+    });
     assert_eq!(rule(group.store(2, cut)), "recovery");
 }
 
@@ -137,7 +137,7 @@ fn a_write_that_a_crash_overtook_may_be_there_or_not() {
         group.propose(1);
         let mut disk = group.disks[&1].clone();
         let Ok((_, receipt)) = group.writes.remove(&1).unwrap().persist(|record| {
-            disk.extend(record.entries.iter().filter(|_| kept).cloned());
+            disk.extend(record.entries.iter().flatten().filter(|_| kept).cloned());
             Ok::<_, Infallible>(())
         });
         let _: Receipt = receipt;

@@ -47,11 +47,15 @@ fn log_matching() {
     // Behind something else than elsewhere.
     let mut group = Group::led();
     group.store(2, record(&[entry(1, 2)])).unwrap();
-    let another = Record {
-        vote: Some((Term(2), None)),
-        entries: [entry(2, 1)].to_vec(),
-        ..Record::default()
-    };
+    let entries = record(&[entry(2, 1)]).entries;
+    let vote = Some((Term(2), None));
+    let another = Record::new(
+        Head {
+            vote,
+            ..Head::default()
+        },
+        entries,
+    );
     group.store(3, another).unwrap();
     assert_eq!(rule(group.store(3, record(&[entry(1, 2)]))), "log matching");
     // Another content under the same name.
@@ -85,10 +89,10 @@ fn log_matching() {
 fn leader_completeness() {
     let mut group = Group::led();
     for node in [2, 3] {
-        let vote = Record {
+        let vote = head(Head {
             vote: Some((Term(2), Some(NodeId(3)))),
-            ..Record::default()
-        };
+            ..Head::default()
+        });
         group.store(node, vote).unwrap();
     }
     let led = group.step(3, |raft| {
@@ -112,10 +116,10 @@ fn leader_completeness_in_hindsight() {
     let mut group = Group::led();
     group.propose(1);
     for node in [2, 3] {
-        let vote = Record {
+        let vote = head(Head {
             vote: Some((Term(2), Some(NodeId(2)))),
-            ..Record::default()
-        };
+            ..Head::default()
+        });
         group.store(node, vote).unwrap();
     }
     let led = group.step(2, |raft| {
@@ -132,9 +136,11 @@ fn leader_completeness_in_hindsight() {
 
 #[test]
 fn voted_twice() {
-    let votes = |vote: Option<u64>| Record {
-        vote: Some((Term(1), vote.map(NodeId))),
-        ..Record::default()
+    let votes = |vote: Option<u64>| {
+        head(Head {
+            vote: Some((Term(1), vote.map(NodeId))),
+            ..Head::default()
+        })
     };
     let mut group = Group::led();
     assert_eq!(
@@ -164,9 +170,9 @@ fn what_only_rises() {
         "commit fell"
     );
     let mut group = Group::led();
-    let older = Record {
+    let older = head(Head {
         vote: Some((Term(0), None)),
-        ..Record::default()
-    };
+        ..Head::default()
+    });
     assert_eq!(rule(group.store(3, older)), "term fell");
 }

@@ -66,7 +66,7 @@ fn a_write_in_several_records_claims_nothing_that_a_later_one_holds() {
         Message::Replicate(Replicate::Accept {
             ballot: ballot(1, 1),
             first: paxos::Slot(first),
-            values: vec![value; 3],
+            values: vec![value; 3].into(),
             chosen: paxos::Slot(first + 2),
         })
     };
@@ -106,7 +106,7 @@ fn tags_are_as_the_table_says() {
         ballot: ballot(5, 6),
         value,
     };
-    let Op::Put { index, tag, body } = put(&written) else {
+    let Op::Put { index, tag, body } = put(written.by_ref()) else {
         panic!()
     };
     let golden = *b"\x05\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\x40\x04\0\0\0\0\0\0\0";
@@ -186,12 +186,12 @@ fn with_values(count: usize) -> [Message; 3] {
         Message::Echo(Echo::Learned {
             ballot,
             first,
-            values: values.clone(),
+            values: values.clone().into(),
         }),
         Message::Replicate(Replicate::Accept {
             ballot,
             first,
-            values,
+            values: values.into(),
             chosen,
         }),
     ]

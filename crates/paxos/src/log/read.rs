@@ -1,0 +1,138 @@
+use alloc::vec::Vec;
+
+use super::Log;
+use crate::entries::fitting;
+#[cfg(any(test, feature = "check"))]
+use crate::slot::votes;
+use crate::{Ballot, Chosen, Entries, Fetch, Slot, Value, Vote};
+
+/// What the log has for a range of slots.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Slice {
+    /// One value a slot, at least one.
+    Cached(Entries),
+    /// Chosen, and on disk up to this slot.
+    Evicted(Slot),
+    /// No vote for the first slot.
+    Gap,
+}
+
+/// What others are given of the log.
+impl Log {
+    /// The vote for a slot, if it is in memory.
+    pub(crate) fn vote(&self, slot: Slot) -> Option<Vote<&Value>> {
+        if let Ok(at) = self.find(slot) {
+            return self.runs[at].votes.vote(slot);
+        }
+        let place = usize::try_from(slot.0.checked_sub(self.open.first.0)?).ok()?;
+        let value = self.open.values.get(place)?;
+        let ballot = self.open.ballot;
+        Some(Vote {
+            slot,
+            ballot,
+            value,
+        })
+    }
+
+    /// From `slot` on, up to which slot there are votes in that ballot without a gap; `slot` is not
+    /// in the open tail.
+    pub(crate) fn voted_to(&self, slot: Slot, ballot: Ballot) -> Option<Slot> {
+        let votes = &self.runs[self.find(slot).ok()?].votes;
+        (votes.ballot == ballot).then(|| votes.last())
+    }
+
+    /// The votes in memory from `slot` on.
+    #[cfg(any(test, feature = "check"))]
+    pub(crate) fn votes_from(&self, slot: Slot) -> impl Iterator<Item = Vote<&Value>> {
+        let (Ok(at) | Err(at)) = self.find(slot);
+        let runs = self.runs.range(at..).flat_map(|run| run.votes.iter());
+        let open = votes(self.open.first, self.open.ballot, &self.open.values);
+        runs.chain(open).filter(move |vote| vote.slot >= slot)
+    }
+
+    /// Values from `from` to at most `to`, as many as fit, at least one.
+    pub(crate) fn slice(&mut self, from: Slot, to: Slot, bytes_max: usize) -> Slice {
+        debug_assert!(from > self.start.slot, "what is cut is not sliced");
+        self.seal();
+        let at = match self.find(from) {
+            Ok(at) => at,
+            Err(_) if from <= self.chosen => return Slice::Evicted(self.evicted_to()),
+            Err(_) => return Slice::Gap,
+        };
+        let Some(part) = self.runs[at].votes.within(from, to) else {
+            return Slice::Gap;
+        };
+        let is_last = at + 1 == self.runs.len() || part.last() < self.runs[at].votes.last();
+        if !is_last {
+            return Slice::Cached(self.gather(at, from, to, bytes_max));
+        }
+        if part.values.bytes() <= bytes_max {
+            return Slice::Cached(part.values);
+        }
+        let (count, _) = fitting(part.values.iter(), bytes_max);
+        Slice::Cached(part.values.part(0..count))
+    }
+
+    /// With what fits of the runs behind it, if anything does: a peer that lacks much gets it in few
+    /// messages, however little was proposed at a time.
+    #[cold]
+    fn gather(&self, at: usize, from: Slot, to: Slot, bytes_max: usize) -> Entries {
+        let behind = self.runs.range(at..).flat_map(|run| run.votes.iter());
+        let wanted = behind.skip_while(|vote| vote.slot < from);
+        let follow = (from.0..=to.0).zip(wanted);
+        let follow = follow.take_while(|(slot, vote)| vote.slot.0 == *slot);
+        let all = follow.map(|(_, vote)| vote.value);
+        let (count, _) = fitting(all.clone(), bytes_max);
+        let place = usize::try_from(from.0 - self.runs[at].votes.first.0).unwrap_or(0);
+        let values = &self.runs[at].votes.values;
+        match place.saturating_add(count) <= values.len() {
+            true => values.part(place..place + count),
+            false => all.take(count).cloned().collect(),
+        }
+    }
+
+    /// What is chosen from `from` to at most `to`, as far as one run has it, if it is in the cache.
+    pub(crate) fn chosen_run(&self, from: Slot, to: Slot) -> Option<Chosen> {
+        let votes = self.runs[self.find(from).ok()?].votes.within(from, to)?;
+        Some(Chosen {
+            first: votes.first,
+            values: votes.values,
+        })
+    }
+
+    /// Whether these can be the values of the chosen prefix from `fetch.from` on: one at least, and not
+    /// past what was asked for.
+    pub(crate) fn is_range(&self, fetch: &Fetch, values: &Entries) -> bool {
+        let last = fetch
+            .from
+            .0
+            .saturating_add(values.len() as u64)
+            .saturating_sub(1);
+        !values.is_empty() && last <= fetch.to.0 && fetch.to <= self.chosen
+    }
+
+    /// A page of the votes from `from` on that are not known to be chosen, and where the next one
+    /// begins.
+    pub(crate) fn page(
+        &mut self,
+        from: Slot,
+        bytes_max: usize,
+        votes_max: usize,
+    ) -> (Vec<Vote>, Option<Slot>) {
+        self.seal();
+        let from = from.max(self.chosen.next());
+        let (Ok(at) | Err(at)) = self.find(from);
+        let behind = self.runs.range(at..).flat_map(|run| run.votes.iter());
+        let mut bytes = 0usize;
+        let mut votes = Vec::new();
+        for vote in behind.skip_while(|vote| vote.slot < from) {
+            bytes = bytes.saturating_add(vote.value.size());
+            let is_full = bytes > bytes_max || votes.len() >= votes_max;
+            if is_full && !votes.is_empty() {
+                return (votes, Some(vote.slot));
+            }
+            votes.push(vote.cloned());
+        }
+        (votes, None)
+    }
+}
