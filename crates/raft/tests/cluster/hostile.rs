@@ -84,7 +84,10 @@ fn message() -> impl Strategy<Value = Message> {
         1 => (term(), number()).prop_map(|(term, commit)| {
             Message::Replicate(Replicate::Commit { term, commit: Index(commit) })
         }),
-        1 => (term(), snapshot).prop_map(|(term, snapshot)| Message::Replicate(Replicate::Snapshot { term, snapshot: Box::new(snapshot) })),
+        1 => (term(), snapshot).prop_map(|(term, snapshot)| {
+            let snapshot = Box::new(snapshot);
+            Message::Replicate(Replicate::Snapshot { term, snapshot })
+        }),
         1 => (term(), log_id()).prop_map(|(term, last)| Message::Binding(Binding::RequestVote { term, last })),
         2 => (term(), any::<bool>()).prop_map(|(term, granted)| Message::Binding(Binding::Vote { term, granted })),
         2 => (term(), number()).prop_map(|(term, last)| {

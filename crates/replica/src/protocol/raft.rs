@@ -413,15 +413,11 @@ fn ops(op: raft::Op<'_>) -> impl Iterator<Item = Op<'_>> {
         }
         raft::Op::Append(run) => (None, run),
     };
-    op.into_iter().chain(entries.iter().map(put))
-}
-
-fn put(entry: &raft::Entry) -> Op<'_> {
-    Op::Put {
+    op.into_iter().chain(entries.iter().map(|entry| Op::Put {
         index: entry.id.index.0,
         tag: entry_tag(entry.id.term, entry.kind),
         body: &entry.body,
-    }
+    }))
 }
 
 fn at(now: Instant) -> raft::Instant {
@@ -447,12 +443,9 @@ fn committed(entry: &raft::Entry) -> Committed {
         raft::Kind::Command => Kind::Commands,
         raft::Kind::Membership => Kind::Membership,
     };
-    let tag = tag([entry.id.term.0, 0, 0]);
+    let (index, tag) = (entry.id.index.0, tag([entry.id.term.0, 0, 0]));
     Committed {
-        at: Position {
-            index: entry.id.index.0,
-            tag,
-        },
+        at: Position { index, tag },
         kind,
         body: entry.body.clone(),
     }

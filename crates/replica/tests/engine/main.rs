@@ -390,7 +390,7 @@ fn a_membership_over_its_bound_is_ignored() {
         let snapshot = raft::Snapshot { last, membership };
         raft::Message::Replicate(raft::Replicate::Snapshot {
             term: raft::Term(50),
-            snapshot: snapshot.into(),
+            snapshot: Box::new(snapshot),
         })
     };
     let (mut head, mut parts) = (Vec::new(), Vec::new());
