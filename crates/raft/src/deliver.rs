@@ -54,6 +54,7 @@ impl Raft {
         }
     }
 
+    #[inline]
     fn deliver_replicate(&mut self, now: Instant, from: NodeId, message: Replicate) {
         let Some((common, follower)) = self.as_follower(now, from, message.term()) else {
             return;
@@ -80,6 +81,7 @@ impl Raft {
         self.change_role(now, step);
     }
 
+    #[inline]
     fn deliver_binding(&mut self, now: Instant, from: NodeId, message: Binding) {
         match message {
             Binding::RequestVote { term, last } => self.deliver_request_vote(now, from, term, last),

@@ -195,9 +195,13 @@ impl Leader {
             return;
         }
         peer.handle_appended(last, start);
-        peer.is_lacking = true;
-        common.due.set(Task::Append);
-        common.due.set(Task::Notice);
+        if peer.next <= end {
+            peer.is_lacking = true;
+            common.due.set(Task::Append);
+        }
+        if peer.commit < common.committed {
+            common.due.set(Task::Notice);
+        }
         if last > common.committed {
             self.advance_commit(common);
         }
@@ -310,7 +314,9 @@ impl Leader {
         if held > common.committed && common.log.term_at(held) == Some(common.term) {
             common.commit_to(held);
             common.due.set(Task::Notice);
-            common.due.set(Task::Round);
+            if self.reads.wants_round() {
+                common.due.set(Task::Round);
+            }
         }
         let end = common.committed.min(persisted);
         self.uncommitted.release_to(end);
@@ -331,16 +337,17 @@ impl Leader {
 
     /// Tells a peer that the commit index moved, if no append or heartbeat did. Asked for last,
     /// when everything that could carry it has gone.
-    pub(crate) fn poll_commit_notice(&mut self, common: &Common) -> Option<Output> {
+    #[inline]
+    pub(crate) fn poll_notice(&mut self, common: &Common) -> Option<Envelope> {
         let (term, committed) = (common.term, common.committed);
         let news = |peer: &&mut Progress| peer.commit < committed.min(peer.matched);
         let peer = self.peers.iter_mut().find(news)?;
         let commit = committed.min(peer.matched);
         peer.commit = commit;
         let message = Message::Replicate(Replicate::Commit { term, commit });
-        Some(Output::Send(Envelope {
+        Some(Envelope {
             to: peer.id,
             message,
-        }))
+        })
     }
 }

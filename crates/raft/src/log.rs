@@ -271,10 +271,14 @@ impl Log {
     #[inline]
     fn seal(&mut self) {
         if !self.open.is_empty() {
-            let (first, bytes) = (self.open_from(), take(&mut self.open_bytes));
-            let entries = Entries::seal(&mut self.open, bytes);
-            self.runs.push_back(Run::new(first, entries, bytes));
+            self.seal_open();
         }
+    }
+
+    fn seal_open(&mut self) {
+        let (first, bytes) = (self.open_from(), take(&mut self.open_bytes));
+        let entries = Entries::seal(&mut self.open, bytes);
+        self.runs.push_back(Run::new(first, entries, bytes));
     }
 
     /// An entry that storage holds already, while a node starts.

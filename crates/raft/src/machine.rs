@@ -43,6 +43,11 @@ impl Machine {
         self.handed
     }
 
+    /// Whether it was not yet given everything up to `end`, or a snapshot.
+    pub(crate) fn waits_for(&self, end: Index) -> bool {
+        self.handed < end || self.restore.is_some()
+    }
+
     /// The machine is to jump to a snapshot beyond what it was given.
     pub(crate) fn jump_to(&mut self, snapshot: Box<Snapshot>) {
         self.handed = snapshot.last.index;
@@ -53,6 +58,7 @@ impl Machine {
 
     /// `Restore`, or the next `Apply`, or a fetch for it. `end` is the last entry that is committed
     /// and durable here; `term` and `bytes_max` are those of a fetch.
+    #[inline]
     pub(crate) fn poll(
         &mut self,
         log: &Log,
@@ -60,31 +66,44 @@ impl Machine {
         term: Term,
         bytes_max: usize,
     ) -> Option<Output> {
-        if let Some(snapshot) = &self.restore {
-            let durable = snapshot.last.index <= log.start_persisted();
-            return if durable {
-                self.restore.take().map(Output::Restore)
-            } else {
-                None
-            };
+        if self.restore.is_some() {
+            return self.poll_restore(log);
         }
         if self.handed >= end {
             return None;
         }
         let next = self.handed.next();
         let fetched = self.fetched.take();
-        let entries = fetched.or_else(|| log.cached_run(next, end));
-        if let Some(entries) = entries {
-            debug_assert_eq!(entries[0].id.index, next, "entries are applied in order");
-            self.handed = entries[entries.len() - 1].id.index;
-            return Some(Output::Apply(entries));
-        }
+        let Some(entries) = fetched.or_else(|| log.cached_run(next, end)) else {
+            return self.poll_fetch(log, end, term, bytes_max);
+        };
+        debug_assert_eq!(entries[0].id.index, next, "entries are applied in order");
+        self.handed = Index(self.handed.0 + entries.len() as u64);
+        Some(Output::Apply(entries))
+    }
+
+    #[cold]
+    fn poll_restore(&mut self, log: &Log) -> Option<Output> {
+        let restored = log.start_persisted();
+        let snapshot = self.restore.take_if(|it| it.last.index <= restored);
+        snapshot.map(Output::Restore)
+    }
+
+    #[cold]
+    fn poll_fetch(
+        &mut self,
+        log: &Log,
+        end: Index,
+        term: Term,
+        bytes_max: usize,
+    ) -> Option<Output> {
         if self.fetch != ApplyFetch::Idle {
             return None;
         }
-        self.fetch = ApplyFetch::Wanted { from: next };
+        let from = self.handed.next();
+        self.fetch = ApplyFetch::Wanted { from };
         Some(Output::Fetch(Fetch {
-            from: next,
+            from,
             to: log.evicted_to().min(end),
             bytes_max,
             wanted: Wanted::Apply,

@@ -153,8 +153,20 @@ impl Common {
     pub(crate) fn commit_to(&mut self, index: Index) {
         if index > self.committed {
             self.committed = index;
+            self.give_machine();
+        }
+    }
+
+    /// The machine is due if it waits for something that may be given now.
+    fn give_machine(&mut self) {
+        if self.machine.waits_for(self.committed_here()) {
             self.due.set(Task::Machine);
         }
+    }
+
+    /// Committed, and durable here.
+    fn committed_here(&self) -> Index {
+        self.committed.min(self.log.persisted())
     }
 
     /// Reads have ended with their leader.
@@ -234,16 +246,25 @@ impl Common {
     /// the messages in it: an acknowledgement of what is durable already (a repeated append) takes
     /// this way too, so that the rule has no exception and no second argument. It costs no sync,
     /// see [`Record::is_empty`](crate::Record::is_empty), and is rare.
+    #[inline]
     pub(crate) fn poll_write(&mut self) -> Option<Write> {
-        let vote = (self.term, self.vote);
-        let is_news = vote != self.vote_written;
-        if !is_news && !self.log.has_unwritten() && !self.outbox.has_waiting() {
+        if !self.has_unwritten() {
             return None;
         }
-        let log = &mut self.log;
-        let write = self.outbox.write(|| log.write(is_news.then_some(vote)))?;
-        self.vote_written = vote;
-        Some(write)
+        let (log, vote) = (&mut self.log, (self.term, self.vote));
+        let is_news = vote != self.vote_written;
+        let write = self.outbox.write(|| log.write(is_news.then_some(vote)));
+        if write.is_some() {
+            self.vote_written = vote;
+            self.due.clear(Task::Write);
+        }
+        write
+    }
+
+    /// Whether there is a reason for a write.
+    fn has_unwritten(&self) -> bool {
+        let is_news = (self.term, self.vote) != self.vote_written;
+        is_news || self.log.has_unwritten() || self.outbox.has_waiting()
     }
 
     /// What is durable now, if the receipt is that of the write in flight. Only from here do the
@@ -252,16 +273,22 @@ impl Common {
         let own = self.outbox.settle(receipt)?;
         self.log.handle_persisted(own);
         self.vote_persisted = own.vote.unwrap_or(self.vote_persisted);
-        self.due.set(Task::Write);
-        self.due.set(Task::Machine);
+        if self.has_unwritten() {
+            self.due.set(Task::Write);
+        }
+        self.give_machine();
         Ok(own)
     }
 
     /// What the machine is to be given: committed, and durable here.
+    #[inline]
     pub(crate) fn poll_machine(&mut self) -> Option<Output> {
-        let end = self.committed.min(self.log.persisted());
-        let bytes_max = self.config.append_bytes_max;
-        self.machine.poll(&self.log, end, self.term, bytes_max)
+        let (end, bytes_max) = (self.committed_here(), self.config.append_bytes_max);
+        let output = self.machine.poll(&self.log, end, self.term, bytes_max);
+        if !self.machine.waits_for(end) {
+            self.due.clear(Task::Machine);
+        }
+        output
     }
 
     /// The next read that ended with its leader.

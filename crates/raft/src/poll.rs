@@ -28,8 +28,9 @@ impl Raft {
         let mut later = self.common.due;
         held.into_iter().for_each(|task| later.clear(task));
         while let Some(task) = later.first() {
-            if let Some(output) = self.poll_task(task) {
-                return Some(output);
+            let output = self.poll_task(task);
+            if output.is_some() {
+                return output;
             }
             self.common.due.clear(task);
             later = self.common.due;
@@ -40,24 +41,28 @@ impl Raft {
         None
     }
 
-    /// What is left of that task, or nothing.
+    /// What is left of that task, or nothing. What an entry takes is made in place, for outputs are
+    /// large and a move costs more than what is done for most of them.
     #[inline]
     fn poll_task(&mut self, task: Task) -> Option<Output> {
         let common = &mut self.common;
         if common.stop.is_some() {
-            return match task {
-                Task::Answer => common.poll_answer(),
-                Task::Send => common.poll_send(),
-                Task::Stop => common.poll_stop(),
-                _ => None,
-            };
+            return self.poll_stopped(task);
         }
         match (task, &mut self.duty) {
-            (Task::Send, _) => common.poll_send(),
-            (Task::Append, Duty::Leader(leader)) => leader.poll_append(common),
+            (Task::Append, Duty::Leader(leader)) => leader.poll_append(common).map(Output::Send),
             (Task::Write, _) => common.poll_write().map(Output::Persist),
             (Task::Machine, _) => common.poll_machine(),
-            (Task::Notice, Duty::Leader(leader)) => leader.poll_commit_notice(common),
+            (Task::Notice, Duty::Leader(leader)) => leader.poll_notice(common).map(Output::Send),
+            _ => self.poll_rare(task),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_rare(&mut self, task: Task) -> Option<Output> {
+        let common = &mut self.common;
+        match (task, &mut self.duty) {
+            (Task::Send, _) => common.poll_send(),
             (Task::Round, Duty::Leader(leader)) => {
                 leader.begin_read_round(common);
                 None
@@ -66,6 +71,17 @@ impl Raft {
             (Task::Read, Duty::Leader(leader)) => leader.poll_read(common),
             (Task::Pull, Duty::Follower(follower)) => follower.poll_pull(),
             (Task::Answer, _) => common.poll_answer(),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn poll_stopped(&mut self, task: Task) -> Option<Output> {
+        let common = &mut self.common;
+        match task {
+            Task::Answer => common.poll_answer(),
+            Task::Send => common.poll_send(),
+            Task::Stop => common.poll_stop(),
             _ => None,
         }
     }

@@ -42,7 +42,7 @@ impl Members {
     }
 
     pub(crate) fn has(&self, id: NodeId) -> bool {
-        self.ids.binary_search(&id).is_ok()
+        self.ids.contains(&id)
     }
 
     /// By their places.

@@ -7,7 +7,7 @@ use crate::log::Slice;
 use crate::node::Common;
 use crate::progress::{Flow, Progress, Sent};
 use crate::{
-    Entries, Envelope, Fetch, FetchError, Index, LogId, Message, NodeId, Output, Replicate, Wanted,
+    Entries, Envelope, Fetch, FetchError, Index, LogId, Message, NodeId, Replicate, Wanted,
 };
 
 /// How a leader brings its log to its peers (§5.3, §7).
@@ -23,20 +23,20 @@ impl Leader {
     /// The next append to a peer that lacks something. It goes from the log to the driver and waits in
     /// no queue.
     #[inline]
-    pub(crate) fn poll_append(&mut self, common: &mut Common) -> Option<Output> {
-        for peer in &mut self.peers {
-            while peer.is_lacking {
-                let (round, fetches) = (self.round, &mut self.fetches);
-                let mut link = Link {
-                    peer,
-                    round,
-                    fetches,
-                    common,
-                };
-                if let Some(message) = link.next() {
-                    let (to, message) = (peer.id, Message::Replicate(message));
-                    return Some(Output::Send(Envelope { to, message }));
-                }
+    pub(crate) fn poll_append(&mut self, common: &mut Common) -> Option<Envelope> {
+        for peer in self.peers.iter_mut().filter(|peer| peer.is_lacking) {
+            let (round, fetches) = (self.round, &mut self.fetches);
+            let mut link = Link {
+                peer,
+                round,
+                fetches,
+                common,
+            };
+            let message = link.next();
+            link.peer.is_lacking = message.is_some() && link.wants_append();
+            if let Some(message) = message {
+                let (to, message) = (peer.id, Message::Replicate(message));
+                return Some(Envelope { to, message });
             }
         }
         None
@@ -95,7 +95,6 @@ impl Link<'_> {
     #[inline]
     fn next(&mut self) -> Option<Replicate> {
         if !self.wants_append() {
-            self.peer.is_lacking = false;
             return None;
         }
         let next = self.peer.next;
@@ -120,6 +119,7 @@ impl Link<'_> {
     }
 
     /// Whether the next entry may be sent now. A probe is sent even without entries.
+    #[inline]
     fn wants_append(&self) -> bool {
         let (peer, config) = (&self.peer, &self.common.config);
         let open = match &peer.flow {

@@ -145,7 +145,7 @@ fn the_last_round_leaves_room_for_the_kind() {
             ballot: last,
             value,
         };
-        let Op::Put { index, tag, .. } = put(&written) else {
+        let Op::Put { index, tag, .. } = put(written.by_ref()) else {
             panic!()
         };
         let body = Bytes::new();
