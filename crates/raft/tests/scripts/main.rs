@@ -167,6 +167,7 @@ mod tests {
         h2_lost_append
         n4_climb
         n4_leap
+        t1_gap_in_a_run
         v_ack_of_the_whole_log
         v_committed_entry_replaced
         v_first_acknowledgement
