@@ -23,12 +23,13 @@ impl Raft {
             count(&mut common.counters.strangers);
             return;
         }
-        if message.term() > Term::MAX || message.term() == Term(0) {
+        let term = message.term();
+        if term > Term::MAX || term == Term(0) {
             count(&mut common.counters.malformed);
             return;
         }
-        if is_leap(common, message.term()) {
-            self.handle_leap(now, from, message.term());
+        if is_leap(common, term) {
+            self.handle_leap(now, from, term);
             mark.check(&self.common, &self.duty);
             return;
         }
