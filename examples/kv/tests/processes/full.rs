@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use synod_kv::{Client, Cluster, ClusterOptions, Listener, Protocol};
