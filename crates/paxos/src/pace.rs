@@ -42,12 +42,22 @@ impl Pace {
     }
 
     /// A new wait, given how the own disk does.
+    #[inline]
     pub(crate) fn draw(&mut self, now: Instant, disk: DiskHealth, config: &Config) -> Duration {
         let (min, max) = (config.election_timeout_min, config.election_timeout_max);
         let drawn = self.random.between(min, max);
         let write = self.slowest_write(now, disk, config);
         self.drawn_for = write;
+        if write.is_zero() && disk.has_room {
+            return drawn;
+        }
+        Self::stretch(drawn, write, disk, config)
+    }
+
+    #[cold]
+    fn stretch(drawn: Duration, write: Duration, disk: DiskHealth, config: &Config) -> Duration {
         // Of the drawn one a multiple, so that what spreads the candidates grows with what they take.
+        let min = config.election_timeout_min;
         let mut wait = drawn;
         if !write.is_zero() {
             let writes = write.saturating_mul(WRITES_AN_ELECTION).as_nanos();
@@ -70,14 +80,22 @@ impl Pace {
         self.told_at = Instant::ZERO;
     }
 
+    #[inline]
     fn slowest_write(&self, now: Instant, disk: DiskHealth, config: &Config) -> Duration {
         disk.sync_time.max(self.told(now, config))
     }
 
+    #[inline]
     fn told(&self, now: Instant, config: &Config) -> Duration {
         if self.told.is_zero() {
             return Duration::ZERO;
         }
+        self.told_by(now, config)
+    }
+
+    /// What is left at `now` of what was told.
+    #[cold]
+    fn told_by(&self, now: Instant, config: &Config) -> Duration {
         let half_life = config.election_timeout_max * HALF_LIFE;
         let halved = now.since(self.told_at).as_nanos() / half_life.as_nanos().max(1);
         let times = u32::try_from(halved).unwrap_or(u32::MAX);

@@ -51,10 +51,24 @@ impl Tallies {
 
     /// The votes of the acceptor at that place for a range. A value is chosen with a phase-2 quorum.
     pub(crate) fn count(&mut self, quorums: &Quorums, place: usize, first: Slot, last: Slot) {
-        let (first, last) = (first.max(self.from), last.min(self.next().prev()));
+        let end = self.next().prev();
+        let (first, last) = (first.max(self.from), last.min(end));
         if last < first {
             return;
         }
+        match self.tallies.front_mut() {
+            // Mostly there is one range: nothing is cut, and nothing can be joined.
+            Some(all) if first == self.from && last == end && all.last == end => {
+                if !quorums.is_phase2(all.accepted) {
+                    all.accepted.insert(place);
+                }
+            }
+            _ => self.count_some(quorums, place, first, last),
+        }
+    }
+
+    /// Those of some slots among others.
+    fn count_some(&mut self, quorums: &Quorums, place: usize, first: Slot, last: Slot) {
         let begin = self.tallies.partition_point(|tally| tally.last < first);
         let mut at = begin;
         if first > self.first(at) {
@@ -77,6 +91,10 @@ impl Tallies {
     /// How far all is chosen behind `slot`, which is.
     pub(crate) fn chosen_behind(&self, quorums: &Quorums, slot: Slot) -> Slot {
         if slot.next() < self.from {
+            return slot;
+        }
+        let first = self.tallies.front();
+        if first.is_none_or(|tally| tally.last > slot && !quorums.is_phase2(tally.accepted)) {
             return slot;
         }
         let tallies = self.tallies.iter().filter(|tally| tally.last > slot);
