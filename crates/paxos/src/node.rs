@@ -84,7 +84,7 @@ impl Common {
             promise_persisted: stored.promised,
             election_deadline: now,
             attempt: 0,
-            pace: Pace::new(config.seed, config.id.0),
+            pace: Pace::new(&config),
             disk: DiskHealth::default(),
             stop: None,
             stop_told: false,
@@ -108,6 +108,7 @@ impl Common {
     }
 
     /// A new wait before this node campaigns.
+    #[inline]
     pub(crate) fn reset_election(&mut self, now: Instant) {
         let wait = self.pace.draw(now, self.disk, &self.config);
         self.election_deadline = now.plus(wait);

@@ -22,6 +22,16 @@ struct Tally {
     accepted: AcceptorSet,
 }
 
+impl Tally {
+    /// The vote of the acceptor at that place.
+    #[inline]
+    fn note(&mut self, quorums: &Quorums, place: usize) {
+        if !quorums.is_phase2(self.accepted) {
+            self.accepted.insert(place);
+        }
+    }
+}
+
 impl Tallies {
     pub(crate) fn new(from: Slot) -> Self {
         Self {
@@ -59,9 +69,7 @@ impl Tallies {
         match self.tallies.front_mut() {
             // Mostly there is one range: nothing is cut, and nothing can be joined.
             Some(all) if first == self.from && last == end && all.last == end => {
-                if !quorums.is_phase2(all.accepted) {
-                    all.accepted.insert(place);
-                }
+                all.note(quorums, place);
             }
             _ => self.count_some(quorums, place, first, last),
         }
@@ -79,10 +87,7 @@ impl Tallies {
             if self.tallies[at].last > last {
                 self.split(at, last);
             }
-            let tally = &mut self.tallies[at];
-            if !quorums.is_phase2(tally.accepted) {
-                tally.accepted.insert(place);
-            }
+            self.tallies[at].note(quorums, place);
             at += 1;
         }
         self.merge(begin.saturating_sub(1), at);
@@ -93,13 +98,15 @@ impl Tallies {
         if slot.next() < self.from {
             return slot;
         }
-        let first = self.tallies.front();
-        if first.is_none_or(|tally| tally.last > slot && !quorums.is_phase2(tally.accepted)) {
-            return slot;
+        let mut chosen = slot;
+        for at in 0..self.tallies.len() {
+            let tally = self.tallies[at];
+            if tally.last > slot && !quorums.is_phase2(tally.accepted) {
+                break;
+            }
+            chosen = chosen.max(tally.last);
         }
-        let tallies = self.tallies.iter().filter(|tally| tally.last > slot);
-        let chosen = tallies.take_while(|tally| quorums.is_phase2(tally.accepted));
-        chosen.last().map_or(slot, |tally| tally.last)
+        chosen
     }
 
     /// Everything up to `slot` is chosen.
