@@ -1,3 +1,4 @@
+use core::cmp::Ordering;
 use core::fmt;
 
 use crate::NodeId;
@@ -6,7 +7,7 @@ use crate::NodeId;
 /// the node in it makes those of two proposers different.
 ///
 /// Invariant of whoever issues them: a node never issues one twice, also not after a restart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ballot {
     /// Compared first. From 1; 0 is before every ballot.
@@ -36,6 +37,22 @@ impl Ballot {
     /// Whether this is too far above a ballot that is stored.
     pub(crate) fn is_leap_from(self, stored: Self) -> bool {
         self.round > stored.round.saturating_add(Self::LEAP_MAX)
+    }
+}
+
+/// As one number, which takes one comparison: each message is held against what is promised.
+impl Ord for Ballot {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |ballot: &Self| u128::from(ballot.round) << 64 | u128::from(ballot.node.0);
+        key(self).cmp(&key(other))
+    }
+}
+
+impl PartialOrd for Ballot {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

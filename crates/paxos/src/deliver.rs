@@ -27,17 +27,18 @@ impl Paxos {
             count(&mut common.counters.strangers);
             return;
         }
-        if !is_ballot(common, from, message.ballot()) {
+        let ballot = message.ballot();
+        if !is_ballot(common, from, ballot) {
             count(&mut common.counters.malformed);
             return;
         }
         // From what is durable: whoever would climb must wait for a write each time.
-        if message.ballot().is_leap_from(common.promise_persisted) {
-            self.handle_leap(now, from, message.ballot());
+        if ballot.is_leap_from(common.promise_persisted) {
+            self.handle_leap(now, from, ballot);
             mark.check(&self.common, &self.duty);
             return;
         }
-        common.heard = common.heard.max(message.ballot());
+        common.heard = common.heard.max(ballot);
         match message {
             Message::Replicate(message) => self.deliver_replicate(now, from, message),
             Message::Binding(message) => self.deliver_binding(now, from, message),
@@ -49,6 +50,7 @@ impl Paxos {
     /// The message is as good as lost. But a node without a leader may be the one that was left
     /// behind: whatever became of the others' rounds, it must be able to come to them, or they to it.
     /// So it climbs, no further than one message could have brought it anyway.
+    #[cold]
     fn handle_leap(&mut self, now: Instant, from: NodeId, ballot: Ballot) {
         let common = &mut self.common;
         let stored = common.promise_persisted;
@@ -68,6 +70,7 @@ impl Paxos {
     }
 
     /// What a leader says is for followers.
+    #[inline]
     fn deliver_replicate(&mut self, now: Instant, from: NodeId, message: Replicate) {
         let Some((common, follower)) = self.as_follower(now, from, message.ballot()) else {
             return;
@@ -98,6 +101,7 @@ impl Paxos {
     }
 
     /// A request of phase 1 is for everybody, and what answers one is for whoever asked.
+    #[inline]
     fn deliver_binding(&mut self, now: Instant, from: NodeId, message: Binding) {
         match message {
             Binding::Prepare { ballot, from: slot } => {
@@ -272,6 +276,7 @@ impl Paxos {
     /// there is, it is told so: without this word it might go on for ever (etcd#8501).
     ///
     /// What is not `is_sound` no correct node sends in any ballot.
+    #[inline]
     fn may_act(&mut self, from: NodeId, ballot: Ballot, is_sound: bool) -> bool {
         let common = &mut self.common;
         if ballot.node != from || !is_sound {
@@ -298,6 +303,7 @@ impl Paxos {
     }
 
     /// This node as a follower of `from`, which leads in `ballot`: to accept is to promise.
+    #[inline]
     fn as_follower(
         &mut self,
         now: Instant,
@@ -340,6 +346,7 @@ impl Paxos {
 
 /// Whether a message of the acceptor `from` could carry it: one that somebody here could issue, or none
 /// at all.
+#[inline]
 fn is_ballot(common: &Common, from: NodeId, ballot: Ballot) -> bool {
     let is_known = || {
         let node = ballot.node;

@@ -1,6 +1,6 @@
 /// What a node may have to do, a bit each, in the order in which it matters to others. Whatever may
-/// cause the work sets the bit, and who finds none left clears it: so it may be set in vain, and is never
-/// missing. A poll with nothing to do looks at one word.
+/// cause the work sets the bit, and who leaves none, or finds none, clears it: so it may be set in vain,
+/// and is never missing. A poll with nothing to do looks at one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Due(u16);
 

@@ -40,6 +40,7 @@ impl Follower {
     }
 
     /// A message of the leader came, whatever it says.
+    #[inline]
     pub(crate) fn hear(&mut self, common: &mut Common, now: Instant, leader: NodeId) {
         self.leader = Some(leader);
         self.heard = Some(now);
@@ -53,6 +54,7 @@ impl Follower {
     }
 
     /// Phase 2b. Values are taken in any order: that of one slot says nothing about another.
+    #[inline]
     pub(crate) fn handle_accept(
         &mut self,
         common: &mut Common,
@@ -138,7 +140,10 @@ impl Follower {
         self.told = self.told.max(chosen);
         self.through = self.through.max(common.log.chosen());
         let ballot = common.promised;
-        while let Some(through) = common.log.voted_to(self.through.next(), ballot) {
+        let last = common.log.last();
+        while self.through < last
+            && let Some(through) = common.log.voted_to(self.through.next(), ballot)
+        {
             self.through = through;
         }
         let chosen = self.told.min(self.through);

@@ -14,8 +14,8 @@ use crate::read::Reads;
 use crate::step::Step;
 use crate::tally::Tallies;
 use crate::{
-    AcceptorSet, DiskHealth, Envelope, Instant, Message, NodeId, Output, Own, Refusal, Replicate,
-    Slot, Snapshot, Vote,
+    AcceptorSet, DiskHealth, Envelope, Instant, Message, NodeId, Own, Refusal, Replicate, Slot,
+    Snapshot, Vote,
 };
 
 mod learn;
@@ -197,12 +197,22 @@ impl Leader {
         self.tallies.count(quorums, place, first, last);
     }
 
+    /// The slots up to `slot` are chosen, and this node holds their values: peers that do not know it
+    /// are told, and reads that wait for what phase 1 found may begin a round.
+    fn choose_to(&mut self, common: &mut Common, slot: Slot) {
+        common.choose_to(slot);
+        common.due.set(Task::Notice);
+        if self.reads.wants_round() {
+            common.due.set(Task::Round);
+        }
+    }
+
     /// The chosen prefix grows over what is chosen without a gap.
     fn advance_chosen(&mut self, common: &mut Common) {
         let quorums = &common.config.quorums;
         let chosen = self.tallies.chosen_behind(quorums, common.log.chosen());
         if chosen > common.log.chosen() {
-            common.choose_to(chosen);
+            self.choose_to(common, chosen);
         }
         self.tallies.forget_to(common.log.chosen());
     }
@@ -226,11 +236,20 @@ impl Leader {
             count(&mut common.counters.malformed);
             return;
         }
-        self.peers[place].handle_accepted(first, last, common.log.start().slot);
-        self.count_votes(common, place, first, last);
-        self.advance_chosen(common);
-        self.replicate_to(common, place);
-        common.due.set(Task::Notice);
+        let peer = &mut self.peers[place];
+        peer.handle_accepted(first, last, common.log.start().slot);
+        // Of what is chosen no votes are counted, and a quorum that was there has been found.
+        if last > common.log.chosen() {
+            self.count_votes(common, place, first, last);
+            self.advance_chosen(common);
+        }
+        let peer = &self.peers[place];
+        if peer.told < common.log.chosen().min(peer.through) {
+            common.due.set(Task::Notice);
+        }
+        if peer.next < end {
+            self.replicate_to(common, place);
+        }
     }
 
     /// A promise that was not needed any more tells where its sender stands.
@@ -292,15 +311,23 @@ impl Leader {
 
     /// Tells a peer that the chosen prefix grew, if nothing else did. Asked for last, when
     /// everything that could carry it has gone.
-    pub(crate) fn poll_chosen_notice(&mut self, common: &Common) -> Option<Output> {
+    #[inline]
+    pub(crate) fn poll_notice(&mut self, common: &mut Common) -> Option<Envelope> {
         let (ballot, chosen) = (common.promised, common.log.chosen());
-        let news = |peer: &Progress| peer.told < chosen.min(peer.through);
-        let place = common.peers().find(|place| news(&self.peers[*place]))?;
+        let news = |place: &usize| {
+            let peer = &self.peers[*place];
+            peer.told < chosen.min(peer.through)
+        };
+        let mut places = common.peers().filter(news);
+        let (place, more) = (places.next()?, places.next());
         let peer = &mut self.peers[place];
         peer.told = chosen.min(peer.through);
+        if more.is_none() {
+            common.due.clear(Task::Notice);
+        }
         let message = Message::Replicate(Replicate::Chosen { ballot, chosen });
         let to = common.acceptor(place);
-        Some(Output::Send(Envelope { to, message }))
+        Some(Envelope { to, message })
     }
 
     /// Whether a phase-2 quorum was heard within the longest election timeout. One that was not is
@@ -363,7 +390,13 @@ impl Leader {
             self.learning.is_some() == (common.log.chosen().next() < self.first),
             "a leader learns what it lacks, and nothing else"
         );
-        common.peers().for_each(|place| self.peers[place].check());
+        for place in common.peers() {
+            self.peers[place].check();
+            assert!(
+                self.lacking.contains(place) || !self.may_be_sent(common, place),
+                "a peer that may be sent something is not forgotten"
+            );
+        }
     }
 
     /// Takes out what checkers that fire timers at will do not compare.

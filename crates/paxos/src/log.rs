@@ -108,6 +108,7 @@ impl Log {
     }
 
     /// The last slot with a vote.
+    #[inline]
     pub(crate) fn last(&self) -> Slot {
         let last_run = || self.runs.back().map(|run| run.votes.last());
         let last = self.open.last().or_else(last_run);
@@ -197,6 +198,7 @@ impl Log {
         });
     }
 
+    #[inline]
     fn note_unwritten(&mut self, first: Slot, last: Slot) {
         let (from, to) = self.unwritten.unwrap_or((first, last));
         self.unwritten = Some((from.min(first), to.max(last)));
@@ -216,18 +218,19 @@ impl Log {
             values,
         };
         if first > self.last() {
-            return self.put(Some(new));
+            return self.append(new);
         }
         self.put_between(new);
     }
 
+    #[cold]
     fn put_between(&mut self, new: Votes) {
         let Votes { ballot, first, .. } = new;
         let (from, last) = (first.max(self.chosen.next()), new.last());
         if from > last {
             return;
         }
-        let (Ok(at) | Err(at)) = self.find(from);
+        let (Ok(at) | Err(at)) = self.search(from);
         let mut behind = match at < self.runs.len() {
             true => self.runs.split_off(at),
             false => VecDeque::new(),
@@ -264,30 +267,37 @@ impl Log {
         self.runs.append(&mut behind);
     }
 
-    /// New votes, behind all that is held now.
     fn put(&mut self, votes: Option<Votes>) {
-        if let Some(votes) = &votes {
-            self.note_unwritten(votes.first, votes.last());
-            self.unsettled_bytes = self.unsettled_bytes.saturating_add(votes.values.bytes());
+        if let Some(votes) = votes {
+            self.append(votes);
         }
-        self.hold(votes, Durability::Unwritten);
+    }
+
+    /// New votes, behind all that is held now.
+    #[inline]
+    fn append(&mut self, votes: Votes) {
+        self.note_unwritten(votes.first, votes.last());
+        self.unsettled_bytes = self.unsettled_bytes.saturating_add(votes.values.bytes());
+        self.push_run(votes, Durability::Unwritten);
     }
 
     fn hold(&mut self, votes: Option<Votes>, durability: Durability) {
         if let Some(votes) = votes {
-            debug_assert!(
-                self.runs
-                    .back()
-                    .is_none_or(|run| run.votes.last() < votes.first)
-            );
-            let bytes = votes.values.kept_bytes();
-            self.cache_bytes = self.cache_bytes.saturating_add(bytes);
-            self.runs.push_back(Run {
-                votes,
-                bytes,
-                durability,
-            });
+            self.push_run(votes, durability);
         }
+    }
+
+    #[inline]
+    fn push_run(&mut self, votes: Votes, durability: Durability) {
+        let last = self.runs.back().map(|run| run.votes.last());
+        debug_assert!(last.is_none_or(|last| last < votes.first));
+        let bytes = votes.values.kept_bytes();
+        self.cache_bytes = self.cache_bytes.saturating_add(bytes);
+        self.runs.push_back(Run {
+            votes,
+            bytes,
+            durability,
+        });
     }
 
     /// The slots up to `slot` are chosen, and it holds their values.
@@ -355,20 +365,30 @@ impl Log {
         self.settle();
     }
 
+    #[inline]
     fn mark(&mut self, from: Durability, to: Durability, mut each: impl FnMut(&Votes)) {
         let Some((first, last)) = self.writing else {
             return;
         };
-        let (Ok(at) | Err(at)) = self.find(first);
-        for run in self.runs.range_mut(at..) {
-            if run.votes.first > last {
-                break;
-            }
+        let mut turn = |run: &mut Run| {
             if run.durability == from {
                 run.durability = to;
                 each(&run.votes);
             }
+        };
+        // Mostly the last run is all of it.
+        if let Some(run) = self.runs.back_mut()
+            && run.votes.first <= first
+        {
+            if first <= run.votes.last() {
+                turn(run);
+            }
+            return;
         }
+        let (Ok(at) | Err(at)) = self.search(first);
+        let runs = self.runs.range_mut(at..);
+        runs.take_while(|run| run.votes.first <= last)
+            .for_each(turn);
     }
 
     /// The last slot of the chosen prefix that is on disk and not in memory.
@@ -383,13 +403,25 @@ impl Log {
         self.runs.front().map(|run| run.votes.first)
     }
 
+    #[inline]
     fn settle(&mut self) {
+        if self.settled < self.chosen {
+            self.settle_runs();
+        }
+        if self.cache_bytes > self.bounds.cache_bytes_max {
+            self.evict();
+        }
+    }
+
+    fn settle_runs(&mut self) {
         while self.settled < self.chosen {
             let next = self.settled.next();
-            let Ok(at) = self.find(next) else { break };
-            let Run {
+            let Some(Run {
                 votes, durability, ..
-            } = &self.runs[at];
+            }) = self.run_with(next)
+            else {
+                break;
+            };
             if *durability != Durability::Durable {
                 break;
             }
@@ -397,7 +429,6 @@ impl Log {
             self.unsettled_bytes -= votes.bytes(next, to);
             self.settled = to;
         }
-        self.evict();
     }
 
     /// Whole runs leave the cache.
@@ -411,16 +442,18 @@ impl Log {
         }
     }
 
-    /// Where the run with that slot is, or where it would be. Mostly it is the last.
+    /// The run with that slot. Mostly it is the last.
     #[inline]
-    fn find(&self, slot: Slot) -> Result<usize, usize> {
-        match self.runs.back() {
-            Some(run) if slot < run.votes.first => self.search(slot),
-            Some(run) if slot <= run.votes.last() => Ok(self.runs.len() - 1),
-            _ => Err(self.runs.len()),
+    fn run_with(&self, slot: Slot) -> Option<&Run> {
+        let last = self.runs.back()?;
+        match slot.0.checked_sub(last.votes.first.0) {
+            Some(place) => (place < last.votes.values.len() as u64).then_some(last),
+            None => self.search(slot).ok().map(|at| &self.runs[at]),
         }
     }
 
+    /// Where it is, or where it would be.
+    #[inline(never)]
     fn search(&self, slot: Slot) -> Result<usize, usize> {
         let at = self.runs.partition_point(|run| run.votes.last() < slot);
         match self.runs.get(at) {

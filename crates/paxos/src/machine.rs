@@ -1,5 +1,4 @@
 use alloc::boxed::Box;
-use core::mem::take;
 
 use crate::log::Log;
 use crate::{Ballot, Chosen, Entries, Fetch, FetchError, Output, Slot, Snapshot, Wanted};
@@ -44,6 +43,12 @@ impl Machine {
         self.handed
     }
 
+    /// Whether it was not yet given everything up to `end`, or a snapshot.
+    #[inline]
+    pub(crate) fn waits_for(&self, end: Slot) -> bool {
+        self.handed < end || self.restore.is_some()
+    }
+
     /// It is to begin anew from this snapshot, once the log durably begins behind that.
     pub(crate) fn jump_to(&mut self, snapshot: Snapshot) {
         self.handed = snapshot.last.slot;
@@ -52,34 +57,41 @@ impl Machine {
         self.restore = Some(Box::new(snapshot));
     }
 
-    /// `Restore`, or the next `Apply`, as much as one run of the log has, or a fetch for it. A fetch is of at most `bytes_max`, and is
-    /// made while `ballot` is promised.
-    pub(crate) fn poll(&mut self, log: &Log, bytes_max: usize, ballot: Ballot) -> Option<Output> {
-        if let Some(snapshot) = &self.restore {
-            let durable = snapshot.last.slot <= log.start_persisted();
-            return if durable {
-                take(&mut self.restore).map(Output::Restore)
-            } else {
-                None
-            };
-        }
-        let end = log.settled();
-        if self.handed >= end {
+    /// The next values, as many as one run of the log has, if they are in memory and are next.
+    #[inline]
+    pub(crate) fn poll_apply(&mut self, log: &Log) -> Option<Chosen> {
+        let (next, end) = (self.handed.next(), log.settled());
+        if next > end || self.restore.is_some() {
             return None;
         }
-        let next = self.handed.next();
-        let cached = || log.chosen_run(next, end);
-        if let Some(chosen) = self.fetched.take().or_else(cached) {
-            debug_assert_eq!(chosen.first, next, "values are applied in order");
-            self.handed = chosen.last();
-            return Some(Output::Apply(chosen));
+        let fetched = self.fetched.take();
+        let chosen = fetched.or_else(|| log.chosen_run(next, end))?;
+        debug_assert_eq!(chosen.first, next, "values are applied in order");
+        self.handed = chosen.last();
+        Some(chosen)
+    }
+
+    /// If [`poll_apply`](Self::poll_apply) has nothing: `Restore`, or a fetch for what is next, of at
+    /// most `bytes_max` and made while `ballot` is promised.
+    #[cold]
+    pub(crate) fn poll_unless_apply(
+        &mut self,
+        log: &Log,
+        bytes_max: usize,
+        ballot: Ballot,
+    ) -> Option<Output> {
+        if self.restore.is_some() {
+            let durable = log.start_persisted();
+            let snapshot = self.restore.take_if(|it| it.last.slot <= durable);
+            return snapshot.map(Output::Restore);
         }
-        if self.fetch != ApplyFetch::Idle {
+        let (from, end) = (self.handed.next(), log.settled());
+        if from > end || self.fetch != ApplyFetch::Idle {
             return None;
         }
-        self.fetch = ApplyFetch::Wanted { from: next };
+        self.fetch = ApplyFetch::Wanted { from };
         Some(Output::Fetch(Fetch {
-            from: next,
+            from,
             to: log.evicted_to().min(end),
             bytes_max,
             wanted: Wanted::Apply,

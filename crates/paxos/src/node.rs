@@ -9,9 +9,9 @@ use crate::machine::Machine;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::{
-    Ballot, Binding, Config, Configuration, Counters, DiskHealth, Echo, Entries, Envelope, Fetch,
-    FetchError, Instant, Leap, Message, NodeId, Output, Own, Position, ReadId, Receipt, Refusal,
-    Replicate, Slot, Snapshot, State, StepDown, Stop, Value, Wanted, Write,
+    Ballot, Binding, Chosen, Config, Configuration, Counters, DiskHealth, Echo, Entries, Envelope,
+    Fetch, FetchError, Instant, Leap, Message, NodeId, Output, Own, Position, ReadId, Receipt,
+    Refusal, Replicate, Slot, Snapshot, State, StepDown, Stop, Value, Wanted, Write,
 };
 
 /// What a node knows in every role: what it was told at its start, what it has promised and voted
@@ -84,7 +84,7 @@ impl Common {
             promise_persisted: stored.promised,
             election_deadline: now,
             attempt: 0,
-            pace: Pace::new(config.seed, config.id.0),
+            pace: Pace::new(&config),
             disk: DiskHealth::default(),
             stop: None,
             stop_told: false,
@@ -108,6 +108,7 @@ impl Common {
     }
 
     /// A new wait before this node campaigns.
+    #[inline]
     pub(crate) fn reset_election(&mut self, now: Instant) {
         let wait = self.pace.draw(now, self.disk, &self.config);
         self.election_deadline = now.plus(wait);
@@ -145,6 +146,7 @@ impl Common {
     }
 
     /// Votes, in the promised ballot, for what has no vote in it yet.
+    #[inline]
     pub(crate) fn accept(&mut self, first: Slot, values: Entries) {
         self.log.accept(self.promised, first, values);
         self.due.set(Task::Write);
@@ -153,11 +155,24 @@ impl Common {
     /// The slots up to `slot` are chosen, and this node holds their values.
     pub(crate) fn choose_to(&mut self, slot: Slot) {
         self.log.choose_to(slot);
-        self.due
-            .set_all(&[Task::Machine, Task::Notice, Task::Round]);
+        self.give_machine();
+    }
+
+    /// The machine is due if it waits for something that may be given now.
+    #[inline]
+    fn give_machine(&mut self) {
+        if self.is_machine_behind() {
+            self.due.set(Task::Machine);
+        }
+    }
+
+    #[inline]
+    fn is_machine_behind(&self) -> bool {
+        self.machine.waits_for(self.log.settled())
     }
 
     /// A fetch for another node.
+    #[cold]
     pub(crate) fn fetch(&mut self, fetch: Fetch) {
         self.fetches.push_back(fetch);
         self.due.set(Task::Fetch);
@@ -212,6 +227,7 @@ impl Common {
         self.due.set(Task::Send);
     }
 
+    #[inline]
     pub(crate) fn send_after_write(&mut self, to: NodeId, message: Binding) {
         self.outbox.send_after_write(Envelope { to, message });
         self.due.set(Task::Write);
@@ -224,6 +240,7 @@ impl Common {
 
     /// Says, once it is durable, that these slots have a vote in the promised ballot, or are known
     /// to be chosen.
+    #[inline]
     pub(crate) fn send_accepted(&mut self, leader: NodeId, first: Slot, last: Slot) {
         let ballot = self.promised;
         self.send_after_write(
@@ -307,13 +324,14 @@ impl Common {
     /// the messages in it: an acknowledgement of what is durable already (a repeated value) takes
     /// this way too, so that the rule has no exception and no second argument. It costs no sync,
     /// see [`Record::is_empty`](crate::Record::is_empty), and is rare.
+    #[inline]
     pub(crate) fn poll_write(&mut self) -> Option<Write> {
-        let promise_moved = self.promised != self.written.promised;
-        if !(promise_moved || self.log.has_unwritten() || self.outbox.has_waiting()) {
+        if !self.has_unwritten() {
             return None;
         }
         let (log, written, promised) = (&mut self.log, &mut self.written, self.promised);
-        self.outbox.write(|| {
+        let promise_moved = promised != written.promised;
+        let write = self.outbox.write(|| {
             let chosen = log.chosen();
             let mut record = log.write();
             let state = State { promised, chosen };
@@ -323,10 +341,22 @@ impl Common {
                 *written = state;
             }
             record
-        })
+        });
+        if write.is_some() {
+            self.due.clear(Task::Write);
+        }
+        write
+    }
+
+    /// Whether there is a reason for a write.
+    #[inline]
+    fn has_unwritten(&self) -> bool {
+        let promise_moved = self.promised != self.written.promised;
+        promise_moved || self.log.has_unwritten() || self.outbox.has_waiting()
     }
 
     /// What is durable here, if the receipt is for the write in flight.
+    #[inline]
     pub(crate) fn settle(&mut self, receipt: Receipt) -> Option<Durable<Own>> {
         let own = match self.outbox.settle(receipt) {
             Ok(own) => own,
@@ -339,15 +369,30 @@ impl Common {
             }
         };
         self.log.handle_persisted();
-        self.due.set_all(&[Task::Write, Task::Machine]);
         self.promise_persisted = own.promised.unwrap_or(self.promise_persisted);
+        if self.has_unwritten() {
+            self.due.set(Task::Write);
+        }
+        self.give_machine();
         Some(own)
     }
 
-    /// What the machine is given next, or a fetch for it.
-    pub(crate) fn poll_machine(&mut self) -> Option<Output> {
-        let bytes_max = self.config.accept_bytes_max;
-        self.machine.poll(&self.log, bytes_max, self.promised)
+    /// The values that the machine is given next.
+    #[inline]
+    pub(crate) fn poll_apply(&mut self) -> Option<Chosen> {
+        let chosen = self.machine.poll_apply(&self.log);
+        if !self.is_machine_behind() {
+            self.due.clear(Task::Machine);
+        }
+        chosen
+    }
+
+    /// If there are none, what else it is given, or a fetch for it.
+    #[cold]
+    pub(crate) fn poll_unless_apply(&mut self) -> Option<Output> {
+        let (log, bytes_max) = (&self.log, self.config.accept_bytes_max);
+        self.machine
+            .poll_unless_apply(log, bytes_max, self.promised)
     }
 
     /// The next read that has ended without a leader's word.
@@ -364,6 +409,7 @@ impl Common {
     }
 
     /// The reads that wait for an answer get one, and what is said at the end is said.
+    #[cold]
     pub(crate) fn poll_stop(&mut self) -> Option<Output> {
         let stop = self.stop?;
         if let Some(answer) = self.poll_answer() {

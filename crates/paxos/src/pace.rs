@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use crate::random::Random;
+use crate::random::{Random, width};
 use crate::{Config, DiskHealth, Instant};
 
 /// How long a node waits before it campaigns: a drawn time, and more of it where disks are slow. A
@@ -14,6 +14,9 @@ use crate::{Config, DiskHealth, Instant};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pace {
     random: Random,
+    /// From the shortest drawn time to the longest, in nanoseconds: a follower draws with each message
+    /// of its leader.
+    width_ns: u64,
     /// The slowest write that another told of, and when.
     told: Duration,
     told_at: Instant,
@@ -22,10 +25,11 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Nodes may share `seed`; `id` makes them differ.
-    pub(crate) fn new(seed: u64, id: u64) -> Self {
+    /// Nodes may share a seed; their ids make them differ.
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
-            random: Random::new(seed, id),
+            random: Random::new(config.seed, config.id.0),
+            width_ns: width(config.election_timeout_min, config.election_timeout_max),
             told: Duration::ZERO,
             told_at: Instant::ZERO,
             drawn_for: Duration::ZERO,
@@ -42,12 +46,23 @@ impl Pace {
     }
 
     /// A new wait, given how the own disk does.
+    #[inline]
     pub(crate) fn draw(&mut self, now: Instant, disk: DiskHealth, config: &Config) -> Duration {
-        let (min, max) = (config.election_timeout_min, config.election_timeout_max);
-        let drawn = self.random.between(min, max);
+        let drawn = self
+            .random
+            .within(config.election_timeout_min, self.width_ns);
         let write = self.slowest_write(now, disk, config);
         self.drawn_for = write;
+        if write.is_zero() && disk.has_room {
+            return drawn;
+        }
+        Self::stretch(drawn, write, disk, config)
+    }
+
+    #[cold]
+    fn stretch(drawn: Duration, write: Duration, disk: DiskHealth, config: &Config) -> Duration {
         // Of the drawn one a multiple, so that what spreads the candidates grows with what they take.
+        let min = config.election_timeout_min;
         let mut wait = drawn;
         if !write.is_zero() {
             let writes = write.saturating_mul(WRITES_AN_ELECTION).as_nanos();
@@ -70,14 +85,22 @@ impl Pace {
         self.told_at = Instant::ZERO;
     }
 
+    #[inline]
     fn slowest_write(&self, now: Instant, disk: DiskHealth, config: &Config) -> Duration {
         disk.sync_time.max(self.told(now, config))
     }
 
+    #[inline]
     fn told(&self, now: Instant, config: &Config) -> Duration {
         if self.told.is_zero() {
             return Duration::ZERO;
         }
+        self.told_by(now, config)
+    }
+
+    /// What is left at `now` of what was told.
+    #[cold]
+    fn told_by(&self, now: Instant, config: &Config) -> Duration {
         let half_life = config.election_timeout_max * HALF_LIFE;
         let halved = now.since(self.told_at).as_nanos() / half_life.as_nanos().max(1);
         let times = u32::try_from(halved).unwrap_or(u32::MAX);
@@ -111,7 +134,8 @@ mod tests {
             has_room,
             sync_time: Duration::from_millis(own),
         };
-        let (mut pace, config) = (Pace::new(0, 1), config());
+        let config = config();
+        let mut pace = Pace::new(&config);
         pace.hear(Instant::ZERO, Duration::from_millis(told), &config);
         pace.draw(Instant::ZERO, disk, &config)
     }
@@ -138,7 +162,8 @@ mod tests {
 
     #[test]
     fn what_was_told_is_forgotten_by_and_by() {
-        let (mut pace, config) = (Pace::new(0, 1), config());
+        let config = config();
+        let mut pace = Pace::new(&config);
         let half_life = config.election_timeout_max * HALF_LIFE;
         let ms = Duration::from_millis;
         pace.hear(Instant::ZERO, ms(80), &config);

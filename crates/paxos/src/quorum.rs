@@ -315,8 +315,9 @@ impl Quorums {
 
     /// Where an acceptor is in the order of acceptors, by which sets and whoever keeps something of each
     /// name it.
+    #[inline]
     pub(crate) fn place(&self, node: NodeId) -> Option<usize> {
-        self.acceptors.binary_search(&node).ok()
+        self.acceptors.iter().position(|acceptor| *acceptor == node)
     }
 
     /// The acceptor at that place.
@@ -382,10 +383,11 @@ impl AcceptorSet {
     }
 
     fn weight(self, weights: &[u64]) -> u64 {
-        let inside = weights
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| self.contains(*place));
-        inside.map(|(_, weight)| weight).sum()
+        let (mut sum, mut left) = (0, self);
+        while let Some(place) = left.first() {
+            sum += weights.get(place).map_or(0, |weight| *weight);
+            left.remove(place);
+        }
+        sum
     }
 }

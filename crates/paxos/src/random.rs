@@ -19,6 +19,7 @@ impl Random {
         random
     }
 
+    #[inline]
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;
@@ -30,13 +31,25 @@ impl Random {
     /// A duration in `min..max`, uniform to the nanosecond as long as the range is below the 584
     /// years that 64 bits count. `min < max`.
     pub(crate) fn between(&mut self, min: Duration, max: Duration) -> Duration {
-        let width = u64::try_from((max - min).as_nanos()).unwrap_or(u64::MAX);
-        min.saturating_add(Duration::from_nanos(self.next() % width.max(1)))
+        self.within(min, width(min, max))
+    }
+
+    /// As [`between`](Self::between), for whoever draws so often that the [`width`] is reckoned once.
+    #[inline]
+    pub(crate) fn within(&mut self, min: Duration, width_ns: u64) -> Duration {
+        min.saturating_add(Duration::from_nanos(self.next() % width_ns))
     }
 
     pub(crate) fn forget(&mut self) {
         self.state = 0;
     }
+}
+
+/// From `min` to `max`, in nanoseconds; at least one.
+pub(crate) fn width(min: Duration, max: Duration) -> u64 {
+    u64::try_from((max - min).as_nanos())
+        .unwrap_or(u64::MAX)
+        .max(1)
 }
 
 #[cfg(test)]

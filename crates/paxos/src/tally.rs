@@ -22,6 +22,16 @@ struct Tally {
     accepted: AcceptorSet,
 }
 
+impl Tally {
+    /// The vote of the acceptor at that place.
+    #[inline]
+    fn note(&mut self, quorums: &Quorums, place: usize) {
+        if !quorums.is_phase2(self.accepted) {
+            self.accepted.insert(place);
+        }
+    }
+}
+
 impl Tallies {
     pub(crate) fn new(from: Slot) -> Self {
         Self {
@@ -51,10 +61,22 @@ impl Tallies {
 
     /// The votes of the acceptor at that place for a range. A value is chosen with a phase-2 quorum.
     pub(crate) fn count(&mut self, quorums: &Quorums, place: usize, first: Slot, last: Slot) {
-        let (first, last) = (first.max(self.from), last.min(self.next().prev()));
+        let end = self.next().prev();
+        let (first, last) = (first.max(self.from), last.min(end));
         if last < first {
             return;
         }
+        match self.tallies.front_mut() {
+            // Mostly there is one range: nothing is cut, and nothing can be joined.
+            Some(all) if first == self.from && last == end && all.last == end => {
+                all.note(quorums, place);
+            }
+            _ => self.count_some(quorums, place, first, last),
+        }
+    }
+
+    /// Those of some slots among others.
+    fn count_some(&mut self, quorums: &Quorums, place: usize, first: Slot, last: Slot) {
         let begin = self.tallies.partition_point(|tally| tally.last < first);
         let mut at = begin;
         if first > self.first(at) {
@@ -65,10 +87,7 @@ impl Tallies {
             if self.tallies[at].last > last {
                 self.split(at, last);
             }
-            let tally = &mut self.tallies[at];
-            if !quorums.is_phase2(tally.accepted) {
-                tally.accepted.insert(place);
-            }
+            self.tallies[at].note(quorums, place);
             at += 1;
         }
         self.merge(begin.saturating_sub(1), at);
@@ -79,9 +98,15 @@ impl Tallies {
         if slot.next() < self.from {
             return slot;
         }
-        let tallies = self.tallies.iter().filter(|tally| tally.last > slot);
-        let chosen = tallies.take_while(|tally| quorums.is_phase2(tally.accepted));
-        chosen.last().map_or(slot, |tally| tally.last)
+        let mut chosen = slot;
+        for at in 0..self.tallies.len() {
+            let tally = self.tallies[at];
+            if tally.last > slot && !quorums.is_phase2(tally.accepted) {
+                break;
+            }
+            chosen = chosen.max(tally.last);
+        }
+        chosen
     }
 
     /// Everything up to `slot` is chosen.

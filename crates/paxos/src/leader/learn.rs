@@ -76,7 +76,7 @@ impl Leader {
             let (from, to) = (places[0], places[places.len() - 1]);
             common.accept(Slot(first.0 + from as u64), values.part(from..to + 1));
         }
-        common.choose_to(last);
+        self.choose_to(common, last);
         self.learned(common, now);
     }
 

@@ -6,9 +6,7 @@ use crate::due::Task;
 use crate::log::Slice;
 use crate::node::Common;
 use crate::progress::{Flow, Sent};
-use crate::{
-    Entries, Envelope, Fetch, FetchError, Message, NodeId, Output, Replicate, Slot, Wanted,
-};
+use crate::{Entries, Envelope, Fetch, FetchError, Message, NodeId, Replicate, Slot, Wanted};
 
 /// How a leader brings values to an acceptor: new ones, and chosen ones that it lacks. Both are
 /// phase 2 in the leader's ballot; of a chosen value nothing else can be proposed (P2b).
@@ -27,17 +25,23 @@ impl Leader {
     /// The next values that a peer lacks, as far as its limits let it have them. They go straight from
     /// the log to the driver.
     #[inline]
-    pub(crate) fn poll_accept(&mut self, common: &mut Common) -> Option<Output> {
+    pub(crate) fn poll_accept(&mut self, common: &mut Common) -> Option<Envelope> {
         while let Some(place) = self.lacking.first() {
-            if let Some(message) = self.next_accept(common, place) {
-                let (to, message) = (common.acceptor(place), Message::Replicate(message));
-                return Some(Output::Send(Envelope { to, message }));
+            let message = self.next_accept(common, place);
+            if message.is_none() || self.peers[place].next >= self.tallies.next() {
+                self.lacking.remove(place);
             }
-            self.lacking.remove(place);
+            let Some(message) = message else { continue };
+            if self.lacking.is_empty() {
+                common.due.clear(Task::Accept);
+            }
+            let (to, message) = (common.acceptor(place), Message::Replicate(message));
+            return Some(Envelope { to, message });
         }
         None
     }
 
+    #[inline]
     fn next_accept(&mut self, common: &mut Common, place: usize) -> Option<Replicate> {
         let (next, to) = self.wants_values(common, place)?;
         if next <= common.log.start().slot {
@@ -56,6 +60,7 @@ impl Leader {
     }
 
     /// The next slots to send, if some may be sent now.
+    #[inline]
     fn wants_values(&mut self, common: &Common, place: usize) -> Option<(Slot, Slot)> {
         let (first, last) = (self.first, self.tallies.next().prev());
         let chosen = common.log.chosen();
@@ -83,7 +88,23 @@ impl Leader {
         (peer.next <= to).then_some((peer.next, to))
     }
 
+    /// Whether a peer may be sent its next value now; not if it lies where the stream goes over
+    /// something, or is cut away.
+    #[cfg(debug_assertions)]
+    pub(super) fn may_be_sent(&self, common: &Common, place: usize) -> bool {
+        let (peer, config, log) = (&self.peers[place], &common.config, &common.log);
+        let messages_max = config.inflight_messages_max.min(peer.window);
+        let is_open = match &peer.flow {
+            Flow::Stream(inflight) => !inflight.is_full(messages_max, config.inflight_bytes_max),
+            Flow::Silent | Flow::Snapshot { .. } => false,
+        };
+        let is_held = peer.next > log.start().slot && peer.next < self.tallies.next();
+        let is_missing = peer.next > log.chosen() && peer.next < self.first;
+        is_open && !peer.fetching && !peer.backoff && is_held && !is_missing
+    }
+
     /// A message with these values, which is under way from now on.
+    #[inline]
     fn accept(
         &mut self,
         common: &Common,
@@ -112,6 +133,7 @@ impl Leader {
         })
     }
 
+    #[cold]
     fn fetch_for(&mut self, common: &mut Common, place: usize, from: Slot, to: Slot) {
         self.peers[place].fetching = true;
         common.fetch(Fetch {
@@ -175,6 +197,7 @@ impl Leader {
         }
     }
 
+    #[cold]
     fn offer_snapshot(&mut self, common: &mut Common, place: usize) {
         let peer = &mut self.peers[place];
         let Some(snapshot) = common.snapshot.clone() else {

@@ -21,8 +21,8 @@ pub(crate) enum Slice {
 impl Log {
     /// The vote for a slot, if it is in memory.
     pub(crate) fn vote(&self, slot: Slot) -> Option<Vote<&Value>> {
-        if let Ok(at) = self.find(slot) {
-            return self.runs[at].votes.vote(slot);
+        if let Some(run) = self.run_with(slot) {
+            return run.votes.vote(slot);
         }
         let place = usize::try_from(slot.0.checked_sub(self.open.first.0)?).ok()?;
         let value = self.open.values.get(place)?;
@@ -36,35 +36,37 @@ impl Log {
 
     /// From `slot` on, up to which slot there are votes in that ballot without a gap; `slot` is not
     /// in the open tail.
+    #[inline]
     pub(crate) fn voted_to(&self, slot: Slot, ballot: Ballot) -> Option<Slot> {
-        let votes = &self.runs[self.find(slot).ok()?].votes;
+        let votes = &self.run_with(slot)?.votes;
         (votes.ballot == ballot).then(|| votes.last())
     }
 
     /// The votes in memory from `slot` on.
     #[cfg(any(test, feature = "check"))]
     pub(crate) fn votes_from(&self, slot: Slot) -> impl Iterator<Item = Vote<&Value>> {
-        let (Ok(at) | Err(at)) = self.find(slot);
+        let (Ok(at) | Err(at)) = self.search(slot);
         let runs = self.runs.range(at..).flat_map(|run| run.votes.iter());
         let open = votes(self.open.first, self.open.ballot, &self.open.values);
         runs.chain(open).filter(move |vote| vote.slot >= slot)
     }
 
     /// Values from `from` to at most `to`, as many as fit, at least one.
+    #[inline]
     pub(crate) fn slice(&mut self, from: Slot, to: Slot, bytes_max: usize) -> Slice {
         debug_assert!(from > self.start.slot, "what is cut is not sliced");
         self.seal();
-        let at = match self.find(from) {
-            Ok(at) => at,
-            Err(_) if from <= self.chosen => return Slice::Evicted(self.evicted_to()),
-            Err(_) => return Slice::Gap,
+        let Some(run) = self.run_with(from) else {
+            return match from <= self.chosen {
+                true => Slice::Evicted(self.evicted_to()),
+                false => Slice::Gap,
+            };
         };
-        let Some(part) = self.runs[at].votes.within(from, to) else {
+        let Some(part) = run.votes.within(from, to) else {
             return Slice::Gap;
         };
-        let is_last = at + 1 == self.runs.len() || part.last() < self.runs[at].votes.last();
-        if !is_last {
-            return Slice::Cached(self.gather(at, from, to, bytes_max));
+        if part.last() < to && part.last() < self.last() {
+            return Slice::Cached(self.gather(from, to, bytes_max));
         }
         if part.values.bytes() <= bytes_max {
             return Slice::Cached(part.values);
@@ -76,7 +78,8 @@ impl Log {
     /// With what fits of the runs behind it, if anything does: a peer that lacks much gets it in few
     /// messages, however little was proposed at a time.
     #[cold]
-    fn gather(&self, at: usize, from: Slot, to: Slot, bytes_max: usize) -> Entries {
+    fn gather(&self, from: Slot, to: Slot, bytes_max: usize) -> Entries {
+        let (Ok(at) | Err(at)) = self.search(from);
         let behind = self.runs.range(at..).flat_map(|run| run.votes.iter());
         let wanted = behind.skip_while(|vote| vote.slot < from);
         let follow = (from.0..=to.0).zip(wanted);
@@ -92,8 +95,9 @@ impl Log {
     }
 
     /// What is chosen from `from` to at most `to`, as far as one run has it, if it is in the cache.
+    #[inline]
     pub(crate) fn chosen_run(&self, from: Slot, to: Slot) -> Option<Chosen> {
-        let votes = self.runs[self.find(from).ok()?].votes.within(from, to)?;
+        let votes = self.run_with(from)?.votes.within(from, to)?;
         Some(Chosen {
             first: votes.first,
             values: votes.values,
@@ -121,7 +125,7 @@ impl Log {
     ) -> (Vec<Vote>, Option<Slot>) {
         self.seal();
         let from = from.max(self.chosen.next());
-        let (Ok(at) | Err(at)) = self.find(from);
+        let (Ok(at) | Err(at)) = self.search(from);
         let behind = self.runs.range(at..).flat_map(|run| run.votes.iter());
         let mut bytes = 0usize;
         let mut votes = Vec::new();
