@@ -74,10 +74,11 @@ impl Core for Node {
 
     fn drain(&mut self, machine: &mut Machine, mut send: impl FnMut(usize, Message)) -> bool {
         let mut busy = false;
-        while let Some(output) = self.paxos.poll_output() {
-            busy = true;
-            match output {
-                Output::Persist(write) => {
+        loop {
+            // Taken apart where it is made: to name it first is to move it.
+            match self.paxos.poll_output() {
+                None => break,
+                Some(Output::Persist(write)) => {
                     let (log, stored) = (&mut self.log, &mut self.stored);
                     let Ok((messages, receipt)) = write.persist(|record| {
                         for op in record.ops() {
@@ -98,18 +99,21 @@ impl Core for Node {
                     }
                     self.paxos.handle_persisted(self.now, receipt);
                 }
-                Output::Send(envelope) => send(at(envelope.to), envelope.message),
-                Output::Apply(chosen) => {
+                Some(Output::Send(envelope)) => send(at(envelope.to), envelope.message),
+                Some(Output::Apply(chosen)) => {
                     let commands = chosen.values.iter();
                     let commands = commands.filter(|value| value.kind == Kind::Command);
                     commands.for_each(|value| machine.apply(&value.body));
                 }
-                Output::Fetch(_)
-                | Output::Read { .. }
-                | Output::PullSnapshot { .. }
-                | Output::Restore(_)
-                | Output::Stop(_) => unreachable!("nobody lags, reads or takes snapshots here"),
+                Some(
+                    Output::Fetch(_)
+                    | Output::Read { .. }
+                    | Output::PullSnapshot { .. }
+                    | Output::Restore(_)
+                    | Output::Stop(_),
+                ) => unreachable!("nobody lags, reads or takes snapshots here"),
             }
+            busy = true;
         }
         busy
     }

@@ -70,10 +70,11 @@ impl Core for Node {
 
     fn drain(&mut self, machine: &mut Machine, mut send: impl FnMut(usize, Message)) -> bool {
         let mut busy = false;
-        while let Some(output) = self.raft.poll_output() {
-            busy = true;
-            match output {
-                Output::Persist(write) => {
+        loop {
+            // Taken apart where it is made: to name it first is to move it.
+            match self.raft.poll_output() {
+                None => break,
+                Some(Output::Persist(write)) => {
                     let log = &mut self.log;
                     let Ok((messages, receipt)) = write.persist(|record| {
                         for op in record.ops() {
@@ -92,17 +93,20 @@ impl Core for Node {
                     }
                     self.raft.handle_persisted(self.now, receipt);
                 }
-                Output::Send(envelope) => send(at(envelope.to), envelope.message),
-                Output::Apply(run) => {
+                Some(Output::Send(envelope)) => send(at(envelope.to), envelope.message),
+                Some(Output::Apply(run)) => {
                     let commands = run.iter().filter(|entry| entry.kind == Kind::Command);
                     commands.for_each(|entry| machine.apply(&entry.body));
                 }
-                Output::Fetch(_)
-                | Output::Read { .. }
-                | Output::PullSnapshot { .. }
-                | Output::Restore(_)
-                | Output::Stop(_) => unreachable!("nobody lags, reads or takes snapshots here"),
+                Some(
+                    Output::Fetch(_)
+                    | Output::Read { .. }
+                    | Output::PullSnapshot { .. }
+                    | Output::Restore(_)
+                    | Output::Stop(_),
+                ) => unreachable!("nobody lags, reads or takes snapshots here"),
             }
+            busy = true;
         }
         busy
     }

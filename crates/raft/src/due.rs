@@ -56,7 +56,9 @@ impl Due {
         self.0 &= !(1 << task as u16);
     }
 
-    pub(crate) fn first(self) -> Option<Task> {
-        Task::ALL.get(self.0.trailing_zeros() as usize).copied()
+    /// The first one, without regard to `held`.
+    pub(crate) fn first_but(self, held: Option<Task>) -> Option<Task> {
+        let bits = held.map_or(self.0, |task| self.0 & !(1 << task as u16));
+        Task::ALL.get(bits.trailing_zeros() as usize).copied()
     }
 }

@@ -56,10 +56,25 @@ impl Machine {
         self.restore = Some(snapshot);
     }
 
-    /// `Restore`, or the next `Apply`, or a fetch for it. `end` is the last entry that is committed
-    /// and durable here; `term` and `bytes_max` are those of a fetch.
+    /// The next entries up to `end`, which is committed and durable here, as many as one run of the
+    /// log has, if they are in memory and are next.
     #[inline]
-    pub(crate) fn poll(
+    pub(crate) fn poll_apply(&mut self, log: &Log, end: Index) -> Option<Entries> {
+        if self.handed >= end || self.restore.is_some() {
+            return None;
+        }
+        let next = self.handed.next();
+        let fetched = self.fetched.take();
+        let entries = fetched.or_else(|| log.cached_run(next, end))?;
+        debug_assert_eq!(entries[0].id.index, next, "entries are applied in order");
+        self.handed = Index(self.handed.0 + entries.len() as u64);
+        Some(entries)
+    }
+
+    /// If [`poll_apply`](Self::poll_apply) has nothing: `Restore`, or a fetch for what is next, of at
+    /// most `bytes_max` and made in `term`.
+    #[cold]
+    pub(crate) fn poll_unless_apply(
         &mut self,
         log: &Log,
         end: Index,
@@ -67,37 +82,11 @@ impl Machine {
         bytes_max: usize,
     ) -> Option<Output> {
         if self.restore.is_some() {
-            return self.poll_restore(log);
+            let durable = log.start_persisted();
+            let snapshot = self.restore.take_if(|it| it.last.index <= durable);
+            return snapshot.map(Output::Restore);
         }
-        if self.handed >= end {
-            return None;
-        }
-        let next = self.handed.next();
-        let fetched = self.fetched.take();
-        let Some(entries) = fetched.or_else(|| log.cached_run(next, end)) else {
-            return self.poll_fetch(log, end, term, bytes_max);
-        };
-        debug_assert_eq!(entries[0].id.index, next, "entries are applied in order");
-        self.handed = Index(self.handed.0 + entries.len() as u64);
-        Some(Output::Apply(entries))
-    }
-
-    #[cold]
-    fn poll_restore(&mut self, log: &Log) -> Option<Output> {
-        let restored = log.start_persisted();
-        let snapshot = self.restore.take_if(|it| it.last.index <= restored);
-        snapshot.map(Output::Restore)
-    }
-
-    #[cold]
-    fn poll_fetch(
-        &mut self,
-        log: &Log,
-        end: Index,
-        term: Term,
-        bytes_max: usize,
-    ) -> Option<Output> {
-        if self.fetch != ApplyFetch::Idle {
+        if self.handed >= end || self.fetch != ApplyFetch::Idle {
             return None;
         }
         let from = self.handed.next();

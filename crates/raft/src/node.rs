@@ -280,15 +280,23 @@ impl Common {
         Ok(own)
     }
 
-    /// What the machine is to be given: committed, and durable here.
+    /// What the machine is to apply next: committed, and durable here.
     #[inline]
-    pub(crate) fn poll_machine(&mut self) -> Option<Output> {
-        let (end, bytes_max) = (self.committed_here(), self.config.append_bytes_max);
-        let output = self.machine.poll(&self.log, end, self.term, bytes_max);
+    pub(crate) fn poll_apply(&mut self) -> Option<Entries> {
+        let end = self.committed_here();
+        let entries = self.machine.poll_apply(&self.log, end);
         if !self.machine.waits_for(end) {
             self.due.clear(Task::Machine);
         }
-        output
+        entries
+    }
+
+    /// If there is nothing to apply, what else the machine is given, or a fetch for it.
+    #[cold]
+    pub(crate) fn poll_unless_apply(&mut self) -> Option<Output> {
+        let (end, bytes_max) = (self.committed_here(), self.config.append_bytes_max);
+        self.machine
+            .poll_unless_apply(&self.log, end, self.term, bytes_max)
     }
 
     /// The next read that ended with its leader.

@@ -25,39 +25,59 @@ impl Raft {
 
     #[inline]
     fn poll_but(&mut self, held: Option<Task>) -> Option<Output> {
-        let mut later = self.common.due;
-        held.into_iter().for_each(|task| later.clear(task));
-        while let Some(task) = later.first() {
-            let output = self.poll_task(task);
-            if output.is_some() {
-                return output;
+        let output = self.poll_due(held);
+        #[cfg(debug_assertions)]
+        if output.is_none() {
+            self.check_nothing_is_due(held);
+        }
+        output
+    }
+
+    /// What an entry takes is made in place, for outputs are large, and a move costs more than what is
+    /// done for most of them.
+    #[inline]
+    fn poll_due(&mut self, held: Option<Task>) -> Option<Output> {
+        if self.common.stop.is_some() {
+            return self.poll_stopped(held);
+        }
+        while let Some(task) = self.common.due.first_but(held) {
+            let common = &mut self.common;
+            match (task, &mut self.duty) {
+                (Task::Append, Duty::Leader(leader)) => {
+                    if let Some(envelope) = leader.poll_append(common) {
+                        return Some(Output::Send(envelope));
+                    }
+                }
+                (Task::Write, _) => {
+                    if let Some(write) = common.poll_write() {
+                        return Some(Output::Persist(write));
+                    }
+                }
+                (Task::Machine, _) => {
+                    if let Some(entries) = common.poll_apply() {
+                        return Some(Output::Apply(entries));
+                    }
+                    if let Some(output) = common.poll_unless_apply() {
+                        return Some(output);
+                    }
+                }
+                (Task::Notice, Duty::Leader(leader)) => {
+                    if let Some(envelope) = leader.poll_notice(common) {
+                        return Some(Output::Send(envelope));
+                    }
+                }
+                _ => {
+                    if let Some(output) = self.poll_rare(task) {
+                        return Some(output);
+                    }
+                }
             }
             self.common.due.clear(task);
-            later = self.common.due;
-            held.into_iter().for_each(|task| later.clear(task));
         }
-        #[cfg(debug_assertions)]
-        self.check_nothing_is_due(held);
         None
     }
 
-    /// What is left of that task, or nothing. What an entry takes is made in place, for outputs are
-    /// large and a move costs more than what is done for most of them.
-    #[inline]
-    fn poll_task(&mut self, task: Task) -> Option<Output> {
-        let common = &mut self.common;
-        if common.stop.is_some() {
-            return self.poll_stopped(task);
-        }
-        match (task, &mut self.duty) {
-            (Task::Append, Duty::Leader(leader)) => leader.poll_append(common).map(Output::Send),
-            (Task::Write, _) => common.poll_write().map(Output::Persist),
-            (Task::Machine, _) => common.poll_machine(),
-            (Task::Notice, Duty::Leader(leader)) => leader.poll_notice(common).map(Output::Send),
-            _ => self.poll_rare(task),
-        }
-    }
-
+    /// What is left of a task that comes with few entries, or nothing.
     #[inline(never)]
     fn poll_rare(&mut self, task: Task) -> Option<Output> {
         let common = &mut self.common;
@@ -75,15 +95,23 @@ impl Raft {
         }
     }
 
+    /// Of a node that takes no part any more.
     #[cold]
-    fn poll_stopped(&mut self, task: Task) -> Option<Output> {
+    fn poll_stopped(&mut self, held: Option<Task>) -> Option<Output> {
         let common = &mut self.common;
-        match task {
-            Task::Answer => common.poll_answer(),
-            Task::Send => common.poll_send(),
-            Task::Stop => common.poll_stop(),
-            _ => None,
+        while let Some(task) = common.due.first_but(held) {
+            let output = match task {
+                Task::Answer => common.poll_answer(),
+                Task::Send => common.poll_send(),
+                Task::Stop => common.poll_stop(),
+                _ => None,
+            };
+            if output.is_some() {
+                return output;
+            }
+            common.due.clear(task);
         }
+        None
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due. A follower has its election deadline
@@ -107,11 +135,9 @@ impl Raft {
     /// do was forgotten by whoever caused it.
     #[cfg(debug_assertions)]
     fn check_nothing_is_due(&mut self, held: Option<Task>) {
-        for task in Task::ALL {
-            let output = (Some(task) != held).then(|| self.poll_task(task));
-            assert_eq!(output.flatten(), None, "{task:?} was due");
-            let due = self.common.due.first().filter(|task| Some(*task) != held);
-            assert_eq!(due, None, "{task:?} was due");
+        for task in Task::ALL.into_iter().filter(|task| Some(*task) != held) {
+            self.common.due.set(task);
+            assert_eq!(self.poll_due(held), None, "{task:?} was due");
         }
     }
 }
