@@ -56,6 +56,9 @@ fn peers() -> [Contender; 0] {
 }
 
 #[cfg(feature = "peers")]
+type Start = fn(synod_benches::Cell) -> Box<dyn synod_benches::Driver>;
+
+#[cfg(feature = "peers")]
 fn peers() -> impl Iterator<Item = Contender> {
     let peer = |(name, in_flight_min, start)| Contender {
         name,
@@ -63,11 +66,7 @@ fn peers() -> impl Iterator<Item = Contender> {
         in_flight_min,
         start,
     };
-    let ways: [(
-        _,
-        _,
-        fn(synod_benches::Cell) -> Box<dyn synod_benches::Driver>,
-    ); 9] = [
+    let ways: [(_, _, Start); 9] = [
         ("omnipaxos 0.2.4", 1, omnipaxos::start_single),
         (
             "omnipaxos 0.2.4, batch_size 64",
