@@ -13,7 +13,7 @@ use crate::{Binding, Envelope, Record};
 pub(crate) type Outbox = synod_durable::Outbox<Record, Envelope, Envelope<Binding>>;
 
 /// A later word of a kind replaces an earlier one to the same peer, and ranges of votes that touch
-/// become one. At most one `Prepare` and one `Promise` wait for a peer, and [`RANGES_MAX`] ranges of
+/// become one. At most one `Prepare` and one `Promise` wait for a peer, and `RANGES_MAX` ranges of
 /// votes, so they are bounded while a disk stalls. A range that finds no place is as good as lost, and
 /// the next heartbeat brings it to light.
 impl Coalesce for Envelope<Binding> {

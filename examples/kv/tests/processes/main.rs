@@ -539,7 +539,8 @@ fn skipped(test: &str, why: &str) {
 
 /// A number that a node tells of itself.
 async fn number(cluster: &Cluster, id: u64, field: &str) -> u64 {
-    let text = connect(cluster, id).await.info().await.unwrap();
+    let mut client = connect(cluster, id).await;
+    let text = timeout(PATIENCE, client.info()).await.unwrap().unwrap();
     info_field(&text, field)
         .and_then(|number| number.parse().ok())
         .unwrap_or_else(|| panic!("{field} is no number in\n{text}"))
