@@ -38,12 +38,17 @@ impl Candidate {
         candidate
     }
 
-    /// To each acceptor whose promise is missing, or a page of it.
+    /// To each acceptor whose promise is missing, or a page of it. While some have pages left to
+    /// tell, those that have told all are asked about nothing, again and again: what they are asked
+    /// puts their own campaigns off, and one of those would make all of this begin anew.
     fn send_prepares(&self, common: &mut Common) {
         let ballot = common.promised;
+        let answers = &self.promises.answers;
+        let is_told_by_pages = answers.values().any(|answer| answer.next.is_some());
+        let nothing = is_told_by_pages.then_some(Slot::MAX);
         for place in common.peers() {
             let peer = common.acceptor(place);
-            if let Some(from) = self.expected(peer) {
+            if let Some(from) = self.expected(peer).or(nothing) {
                 let prepare = Binding::Prepare { ballot, from };
                 common.send_after_write(peer, prepare);
             }

@@ -238,3 +238,55 @@ pub enum Wanted {
     /// The state machine of this node.
     Apply,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::{Kind, Value};
+
+    const BALLOT: Ballot = Ballot {
+        round: 1,
+        node: NodeId(1),
+    };
+
+    fn votes(first: u64, count: usize) -> Votes {
+        let value = Value {
+            kind: Kind::Noop,
+            origin: BALLOT,
+            body: bytes::Bytes::new(),
+        };
+        Votes {
+            ballot: BALLOT,
+            first: Slot(first),
+            values: vec![value; count].into(),
+        }
+    }
+
+    /// A crash may leave any beginning of a record, and what stood in its slots before.
+    #[test]
+    fn what_is_chosen_is_stored_behind_its_votes() {
+        for chosen in (0..9).map(Slot) {
+            let mut record = Record {
+                state: Some(State {
+                    promised: BALLOT,
+                    chosen,
+                }),
+                ..Record::default()
+            };
+            record.votes.push(votes(3, 2));
+            record.votes.push(votes(7, 1));
+            let ops: Vec<Op<'_>> = record.ops().collect();
+            for (at, op) in ops.iter().enumerate() {
+                let Op::State(state) = op else { continue };
+                for later in &ops[at..] {
+                    let Op::Votes(votes) = later else { continue };
+                    assert!(votes.first > state.chosen, "{state:?} before its vote");
+                }
+            }
+            assert!(ops.contains(&Op::State(record.state.expect("it is set"))));
+        }
+    }
+}

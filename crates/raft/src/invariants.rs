@@ -85,8 +85,9 @@ impl Mark {
                 own,
                 "a leader's term and vote are durable"
             );
-            let peers = leader.peers.iter();
-            peers.for_each(|peer| peer.check(common.log.last().index));
+            for peer in &leader.peers {
+                peer.check(&common.config, common.log.last().index);
+            }
         }
         if let Duty::Follower(follower) = duty {
             assert!(

@@ -1,7 +1,7 @@
 use alloc::collections::VecDeque;
 
 use crate::patience::Patience;
-use crate::{Index, Instant, LogId, NodeId};
+use crate::{Config, Index, Instant, LogId, NodeId};
 
 /// What a leader knows about one peer.
 ///
@@ -232,6 +232,22 @@ impl Progress {
         true
     }
 
+    /// Whether the next entry may be sent now, if our log ends at `last`. A probe is sent even
+    /// without entries.
+    #[inline]
+    pub(crate) fn wants_append(&self, config: &Config, last: Index) -> bool {
+        let open = match &self.flow {
+            Flow::Probe { sent } => sent.is_none(),
+            Flow::Replicate(inflight) => {
+                let (messages_max, bytes_max) =
+                    (config.inflight_messages_max, config.inflight_bytes_max);
+                self.next <= last && !inflight.is_full(messages_max, bytes_max)
+            }
+            Flow::Snapshot { .. } => false,
+        };
+        open && !self.fetching && !self.backoff && !self.forgot
+    }
+
     fn replicate(&mut self) {
         self.flow = Flow::Replicate(Inflight::default());
         self.next = self.matched.next();
@@ -243,11 +259,15 @@ impl Progress {
     }
 
     #[cfg(debug_assertions)]
-    pub(crate) fn check(&self, last: Index) {
+    pub(crate) fn check(&self, config: &Config, last: Index) {
         assert!(self.matched < self.next, "what matched is not sent again");
         assert!(
             self.matched <= last && self.next <= last.next(),
             "a peer has no more than its leader"
+        );
+        assert!(
+            self.is_lacking || !self.wants_append(config, last),
+            "a peer that may be sent something is not forgotten"
         );
     }
 }

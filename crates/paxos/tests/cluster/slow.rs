@@ -1,10 +1,10 @@
-//! Slow disks, in virtual time: where each write takes longer than an election timeout, a leader is
-//! elected all the same, and stays.
+//! Elections that take long, in virtual time: where each write, or all that phase 1 has to tell, takes
+//! longer than an election timeout, a leader is elected all the same, and stays.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use synod_paxos::{DiskHealth, Instant, NodeId, Role};
+use synod_paxos::{DiskHealth, Instant, NodeId, Role, Slot};
 
 use crate::harness::cluster::Cluster;
 
@@ -94,3 +94,39 @@ fn a_group_whose_disks_are_slower_than_its_timeouts_keeps_its_leader() {
 
 /// An election takes two writes, one after the other, and where two nodes campaign at once it fails.
 const ELECTION_MAX: Duration = Duration::from_secs(20);
+
+/// Node 3 alone has voted for what the last leader proposed, and tells it by one value a message, for
+/// longer than an election timeout. Node 4 has told that it has nothing: did it campaign meanwhile, the
+/// candidate would have to begin anew, and so would node 4 once the other lost its patience in turn.
+#[test]
+fn a_phase_1_of_many_pages_comes_to_its_end() {
+    let mut by_pages = 0;
+    for seed in 0..10 {
+        let mut cluster = Cluster::new(4, |config| {
+            config.seed = seed;
+            config.accept_bytes_max = 1;
+        });
+        cluster.elect(1);
+        for away in [2, 4] {
+            cluster.cut.insert((NodeId(1), NodeId(away)));
+        }
+        for _ in 0..PAGES {
+            cluster.propose(1, "a").expect("it leads");
+        }
+        cluster.settle();
+        assert_eq!(cluster.status(3).last, Slot(PAGES), "seed {seed}");
+        cluster.crash(1);
+        cluster.heal();
+        let led = cluster.run_until(10_000, |cluster| !cluster.leaders().is_empty());
+        let led = led.unwrap_or_else(|| panic!("seed {seed}: phase 1 never ends"));
+        // Node 3 has no pages to tell to itself.
+        if cluster.leaders() != [3] {
+            assert!(led > 2 * PAGES, "seed {seed}: {led} ms for so many pages");
+            by_pages += 1;
+        }
+    }
+    assert!(by_pages > 0, "node 3 was the first each time");
+}
+
+/// Two milliseconds each: more than twice the longest election timeout.
+const PAGES: u64 = 400;

@@ -118,21 +118,10 @@ impl Link<'_> {
         }
     }
 
-    /// Whether the next entry may be sent now. A probe is sent even without entries.
     #[inline]
     fn wants_append(&self) -> bool {
-        let (peer, config) = (&self.peer, &self.common.config);
-        let open = match &peer.flow {
-            Flow::Probe { sent } => sent.is_none(),
-            Flow::Replicate(inflight) => {
-                let (messages_max, bytes_max) =
-                    (config.inflight_messages_max, config.inflight_bytes_max);
-                peer.next <= self.common.log.last().index
-                    && !inflight.is_full(messages_max, bytes_max)
-            }
-            Flow::Snapshot { .. } => false,
-        };
-        open && !peer.fetching && !peer.backoff && !peer.forgot
+        let last = self.common.log.last().index;
+        self.peer.wants_append(&self.common.config, last)
     }
 
     #[inline]
