@@ -11,7 +11,6 @@ use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
 
-mod bounded;
 #[cfg(feature = "paxos")]
 mod paxos;
 #[cfg(feature = "raft")]
@@ -19,6 +18,8 @@ mod raft;
 #[cfg(any(feature = "raft", feature = "paxos"))]
 mod records;
 mod step_down;
+#[cfg(any(feature = "raft", feature = "paxos"))]
+mod wire;
 
 pub use step_down::StepDown;
 
@@ -415,6 +416,3 @@ pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
         parts,
     }
 }
-
-/// A message without bodies is no longer: what it has besides numbers is a membership.
-const OTHER_BYTES_MAX: usize = 16 << 10;

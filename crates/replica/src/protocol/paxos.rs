@@ -1,23 +1,11 @@
 //! Multi-Paxos as a [`Protocol`]: its records as the log's operations, its words as the runtime's.
-//!
-//! | slot tag | bytes 0..8 | 8..16 | 16..24 | 24..32 |
-//! |---|---|---|---|---|
-//! | state | promised round | promised node | chosen prefix | |
-//! | vote | ballot's round | its node | origin's round, and the kind | origin's node |
-//! | start, snapshot, position | origin's round | its node | | |
-//!
-//! The kind is in the top two bits of its word: 0 no-op, 1 commands, 2 configuration.
-//!
-//! A ballot under which a node happens to hold a value is its own affair; the origin names the
-//! value on every node alike. So votes on disk have both, and what the runtime compares has the
-//! origin alone.
 
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use synod_paxos::{self as paxos, Binding, Echo, Message, Paxos, Replicate};
 use synod_transport::NodeId;
-use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
+use synod_wal::{Lsn, Op, Slot, Snapshot};
 
 use super::records::append_all;
 use super::{
@@ -27,9 +15,10 @@ use super::{
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
 
+mod tags;
 mod wire;
 
-use wire::{Wire, unwire, wire};
+use tags::{ballot, ballot_tag, position, put, untag, vote};
 
 impl Configured for paxos::Config {
     type Protocol = Paxos;
@@ -75,7 +64,7 @@ impl Protocol for Paxos {
             None => None,
         };
         let start = position(recovered.start.index, &recovered.start.tag);
-        let votes = recovered.slots.map(|slot| slot.map(vote));
+        let votes = recovered.slots.map(|slot| slot.and_then(vote));
         let recovered = paxos::Recovered {
             state,
             start,
@@ -119,17 +108,18 @@ impl Protocol for Paxos {
         slots: Result<Vec<Slot>, LogError>,
     ) {
         let values = slots
+            .and_then(|slots| slots.into_iter().map(vote).collect::<Result<Vec<_>, _>>())
             .map_err(|error| match error {
                 LogError::Cut { start } => paxos::FetchError::Cut {
                     start: paxos::Slot(start),
                 },
                 _ => paxos::FetchError::Unavailable,
             })
-            .and_then(|slots| {
+            .and_then(|votes| {
                 let follow = (fetch.from().0..)
-                    .zip(&slots)
-                    .all(|(at, slot)| at == slot.index);
-                let values = slots.into_iter().map(|slot| vote(slot).value);
+                    .zip(&votes)
+                    .all(|(at, vote)| at == vote.slot.0);
+                let values = votes.into_iter().map(|vote| vote.value);
                 let values = follow.then(|| values.collect());
                 values.ok_or(paxos::FetchError::Unavailable)
             });
@@ -273,20 +263,11 @@ impl Protocol for Paxos {
     }
 
     fn encode(message: &Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
-        // Writing to memory a value that serde can describe does not fail; if it did, the message
-        // would be lost.
-        if let Ok(encoded) = postcard::to_extend(&wire(message, parts), std::mem::take(head)) {
-            *head = encoded;
-        }
+        wire::encode(message, head, parts);
     }
 
     fn decode(bytes: Bytes) -> Option<Message> {
-        if !wire::may_be(&bytes) {
-            return None;
-        }
-        let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(&bytes).ok()?;
-        let at = bytes.len() - rest.len();
-        unwire(wire, bytes.slice(at..))
+        wire::decode(&bytes)
     }
 }
 
@@ -326,7 +307,7 @@ fn ignored(counters: paxos::Counters) -> u64 {
 /// The log's operations for one of the core's: of a run there is one a vote.
 fn ops(op: paxos::Op<'_>) -> impl Iterator<Item = Op<'_>> {
     let (op, votes) = match op {
-        paxos::Op::State(state) => (Some(self::state(state)), None),
+        paxos::Op::State(state) => (Some(tags::state(state)), None),
         paxos::Op::Start(start) => {
             let (after, tag) = (start.slot.0, ballot_tag(start.origin));
             (Some(Op::Start { after, tag }), None)
@@ -335,49 +316,6 @@ fn ops(op: paxos::Op<'_>) -> impl Iterator<Item = Op<'_>> {
     };
     let votes = votes.into_iter().flat_map(paxos::Votes::iter);
     op.into_iter().chain(votes.map(put))
-}
-
-fn state(state: paxos::State) -> Op<'static> {
-    let (promised, chosen) = (state.promised, state.chosen.0);
-    Op::State(tag([promised.round, promised.node.0, chosen, 0]))
-}
-
-fn put(vote: paxos::Vote<&paxos::Value>) -> Op<'_> {
-    let (ballot, origin) = (vote.ballot, vote.value.origin);
-    let kind = match vote.value.kind {
-        paxos::Kind::Noop => 0,
-        paxos::Kind::Command => 1,
-        paxos::Kind::Configuration => 2,
-    };
-    Op::Put {
-        index: vote.slot.0,
-        tag: tag([
-            ballot.round,
-            ballot.node.0,
-            origin.round | kind << KIND_SHIFT,
-            origin.node.0,
-        ]),
-        body: &vote.value.body,
-    }
-}
-
-fn vote(slot: Slot) -> paxos::Vote {
-    let [round, node, kind_and_origin, origin_node] = untag(&slot.tag);
-    let kind = match kind_and_origin >> KIND_SHIFT {
-        0 => paxos::Kind::Noop,
-        1 => paxos::Kind::Command,
-        _ => paxos::Kind::Configuration,
-    };
-    let origin_round = kind_and_origin & paxos::Ballot::ROUND_MAX;
-    paxos::Vote {
-        slot: paxos::Slot(slot.index),
-        ballot: ballot(round, node),
-        value: paxos::Value {
-            kind,
-            origin: ballot(origin_round, origin_node),
-            body: slot.body,
-        },
-    }
 }
 
 fn committed((at, value): (paxos::Position, &paxos::Value)) -> Committed {
@@ -412,14 +350,6 @@ fn from_paxos(snapshot: &paxos::Snapshot) -> Snapshot {
     }
 }
 
-fn position(index: u64, tag: &Tag) -> paxos::Position {
-    let [round, node, ..] = untag(tag);
-    paxos::Position {
-        slot: paxos::Slot(index),
-        origin: ballot(round, node),
-    }
-}
-
 fn epoch(ballot: paxos::Ballot) -> Epoch {
     Epoch {
         round: ballot.round,
@@ -427,39 +357,9 @@ fn epoch(ballot: paxos::Ballot) -> Epoch {
     }
 }
 
-fn ballot(round: u64, node: u64) -> paxos::Ballot {
-    paxos::Ballot {
-        round,
-        node: paxos::NodeId(node),
-    }
-}
-
-fn ballot_tag(ballot: paxos::Ballot) -> Tag {
-    tag([ballot.round, ballot.node.0, 0, 0])
-}
-
 fn at(now: Instant) -> paxos::Instant {
     paxos::Instant(now.0)
 }
-
-fn tag(words: [u64; 4]) -> Tag {
-    let mut tag = Tag::default();
-    for (to, word) in tag.0.chunks_exact_mut(8).zip(words) {
-        to.copy_from_slice(&word.to_le_bytes());
-    }
-    tag
-}
-
-fn untag(tag: &Tag) -> [u64; 4] {
-    let mut words = tag
-        .0
-        .chunks_exact(8)
-        .map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
-    std::array::from_fn(|_| words.next().unwrap_or_default())
-}
-
-/// Rounds end below the top two bits, which are the kind's.
-const KIND_SHIFT: u32 = paxos::Ballot::ROUND_MAX.trailing_ones();
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use synod_raft::{self as raft, Raft};
 use synod_transport::NodeId;
 use synod_wal::{Lsn, Op, Slot, Snapshot};
@@ -11,15 +10,15 @@ use synod_wal::{Lsn, Op, Slot, Snapshot};
 use super::records::append_all;
 use super::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Leap,
-    OTHER_BYTES_MAX, Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role,
-    StepDown, bounded::at_most,
+    Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
 };
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
 
 mod tags;
+mod wire;
 
-use tags::{entry_tag, log_id, tag, untag};
+use tags::{entry, entry_tag, log_id, tag, untag};
 
 impl Configured for raft::Config {
     type Protocol = Raft;
@@ -63,7 +62,7 @@ impl Protocol for Raft {
             None => None,
         };
         let start = log_id(recovered.start.index, &recovered.start.tag);
-        let entries = recovered.slots.map(|slot| slot.map(entry));
+        let entries = recovered.slots.map(|slot| slot.and_then(entry));
         let recovered = raft::Recovered {
             vote,
             start,
@@ -107,7 +106,7 @@ impl Protocol for Raft {
         slots: Result<Vec<Slot>, LogError>,
     ) {
         let entries = slots
-            .map(|slots| slots.into_iter().map(entry).collect())
+            .and_then(|slots| slots.into_iter().map(entry).collect())
             .map_err(|error| match error {
                 LogError::Cut { start } => raft::FetchError::Cut {
                     start: raft::Index(start),
@@ -252,78 +251,11 @@ impl Protocol for Raft {
     }
 
     fn encode(message: &raft::Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
-        let wire = match message {
-            raft::Message::Replicate(raft::Replicate::Append {
-                term,
-                prev,
-                entries,
-                commit,
-            }) => {
-                parts.extend(entries.iter().map(|entry| entry.body.clone()));
-                let heads = entries.iter().map(|e| EntryHead {
-                    id: e.id,
-                    kind: e.kind,
-                    len: e.body.len() as u64,
-                });
-                Wire::Append {
-                    term: *term,
-                    prev: *prev,
-                    commit: *commit,
-                    heads: heads.collect(),
-                }
-            }
-            other => Wire::Other(std::borrow::Cow::Borrowed(other)),
-        };
-        // Writing to memory a value that serde can describe does not fail; if it did, the message
-        // would be lost.
-        if let Ok(encoded) = postcard::to_extend(&wire, std::mem::take(head)) {
-            *head = encoded;
-        }
+        wire::encode(message, head, parts);
     }
 
     fn decode(bytes: Bytes) -> Option<raft::Message> {
-        // The variant stands first. What has no bodies is short, and an append has its own form alone.
-        if bytes.len() > OTHER_BYTES_MAX && bytes.first() != Some(&APPEND) {
-            return None;
-        }
-        let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(&bytes).ok()?;
-        let mut at = bytes.len() - rest.len();
-        match wire {
-            Wire::Other(message) => {
-                let is_append = matches!(
-                    &*message,
-                    raft::Message::Replicate(raft::Replicate::Append { .. })
-                );
-                let is_whole = rest.is_empty() && !is_append;
-                is_whole.then(|| message.into_owned())
-            }
-            Wire::Append {
-                term,
-                prev,
-                commit,
-                heads,
-            } => {
-                let mut entries = Vec::with_capacity(heads.len());
-                for head in heads {
-                    let end = at
-                        .checked_add(usize::try_from(head.len).ok()?)
-                        .filter(|end| *end <= bytes.len())?;
-                    entries.push(raft::Entry {
-                        id: head.id,
-                        kind: head.kind,
-                        body: bytes.slice(at..end),
-                    });
-                    at = end;
-                }
-                let append = raft::Replicate::Append {
-                    term,
-                    prev,
-                    entries: entries.into(),
-                    commit,
-                };
-                (at == bytes.len()).then_some(raft::Message::Replicate(append))
-            }
-        }
+        wire::decode(&bytes)
     }
 }
 
@@ -374,31 +306,6 @@ fn ignored(counters: raft::Counters) -> u64 {
     counters.strangers + counters.malformed + counters.leaps + counters.conflicts_with_commit
 }
 
-const ENTRIES_MAX: usize = raft::Replicate::ENTRIES_MAX;
-
-/// The variant of [`Wire`] that carries bodies.
-const APPEND: u8 = 0;
-
-/// A message on the wire. The bodies of an append follow its head, so that they are copied nowhere.
-#[derive(Serialize, Deserialize)]
-enum Wire<'a> {
-    Append {
-        term: raft::Term,
-        prev: raft::LogId,
-        commit: raft::Index,
-        #[serde(deserialize_with = "at_most::<_, _, ENTRIES_MAX>")]
-        heads: Vec<EntryHead>,
-    },
-    Other(std::borrow::Cow<'a, raft::Message>),
-}
-
-#[derive(Serialize, Deserialize)]
-struct EntryHead {
-    id: raft::LogId,
-    kind: raft::Kind,
-    len: u64,
-}
-
 /// The log's operations for one of the core's: of a run there is one an entry.
 fn ops(op: raft::Op<'_>) -> impl Iterator<Item = Op<'_>> {
     let (op, entries): (_, &[raft::Entry]) = match op {
@@ -422,19 +329,6 @@ fn ops(op: raft::Op<'_>) -> impl Iterator<Item = Op<'_>> {
 
 fn at(now: Instant) -> raft::Instant {
     raft::Instant(now.0)
-}
-
-fn entry(slot: Slot) -> raft::Entry {
-    let kind = match untag(&slot.tag)[1] {
-        0 => raft::Kind::Noop,
-        1 => raft::Kind::Command,
-        _ => raft::Kind::Membership,
-    };
-    raft::Entry {
-        id: log_id(slot.index, &slot.tag),
-        kind,
-        body: slot.body,
-    }
 }
 
 fn committed(entry: &raft::Entry) -> Committed {

@@ -2,6 +2,8 @@
 
 use synod_wal::{Lsn, Op};
 
+use crate::log::LogError;
+
 /// Hands operations to a log, in as many records of at most `record_bytes_max` as they need. The end
 /// of the last one; `Lsn(0)` without operations.
 pub(super) fn append_all<'a, E>(
@@ -26,6 +28,18 @@ pub(super) fn append_all<'a, E>(
         lsn = append(&mut record)?;
     }
     Ok(lsn)
+}
+
+/// A later version has written what is at this index.
+pub(super) fn unknown_kind(index: u64, kind: u64) -> LogError {
+    LogError::Failed(Box::new(UnknownKind { index, kind }))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("what stands at index {index} is of kind {kind}, which this version does not know")]
+struct UnknownKind {
+    index: u64,
+    kind: u64,
 }
 
 /// At least what a record takes beside its operations.

@@ -1,177 +1,342 @@
-//! Messages of Paxos on the wire: the bodies of values follow a head, so that they are copied
-//! nowhere.
-
-use std::borrow::Cow;
+//! Messages of Paxos [on the wire](crate::protocol::wire).
+//!
+//! | kind | message | fields |
+//! |---|---|---|
+//! | 0 | `Accept` | ballot, first slot, chosen, of each value kind, origin and length; bodies |
+//! | 1 | `Promise` | ballot, first slot, the next page's if there is one, chosen, of each vote slot, ballot, kind, origin and length; bodies |
+//! | 2 | `Learned` | ballot, first slot, of each value kind, origin and length; bodies |
+//! | 3 | `Heartbeat` | ballot, round, chosen, through |
+//! | 4 | `Chosen` | ballot, chosen |
+//! | 5 | `Snapshot` | ballot, its last slot and the origin of that, configuration |
+//! | 6 | `Prepare` | ballot, first slot |
+//! | 7 | `Accepted` | ballot, first and last slot |
+//! | 8 | `Ask` | promised, attempt, disk |
+//! | 9 | `Answer` | promised, attempt, unhappy, chosen, disk |
+//! | 10 | the echo of a heartbeat | ballot, round, through, chosen, behind, disk |
+//! | 11 | `Preempted` | promised |
+//! | 12 | `Learn` | ballot, first and last slot |
+//! | 13 | `Offer` | ballot, the snapshot's last slot and the origin of that, configuration |
+//!
+//! A ballot is a round and a node; a disk is whether it has room, and seconds and nanoseconds of a
+//! sync; a kind of value is 0 for a no-op, 1 for commands, 2 for a configuration.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use synod_paxos::{self as paxos, Binding, Echo, Message, Replicate};
+use synod_paxos::{
+    Ballot, Binding, Echo, Entries, Kind, Message, Replicate, Slot, Snapshot, Value, Vote,
+};
 
-use crate::protocol::OTHER_BYTES_MAX;
-use crate::protocol::bounded::at_most;
+use crate::protocol::wire::{AtMost, Bodies, before_bodies, put, whole};
 
-const VALUES_MAX: usize = Replicate::VALUES_MAX;
-/// The first variant of [`Wire`] that carries no bodies.
-const OTHER: u8 = 3;
+const ACCEPT: u8 = 0;
+const PROMISE: u8 = 1;
+const LEARNED: u8 = 2;
+const HEARTBEAT: u8 = 3;
+const CHOSEN: u8 = 4;
+const SNAPSHOT: u8 = 5;
+const PREPARE: u8 = 6;
+const ACCEPTED: u8 = 7;
+const ASK: u8 = 8;
+const ANSWER: u8 = 9;
+const HEARTBEAT_ECHO: u8 = 10;
+const PREEMPTED: u8 = 11;
+const LEARN: u8 = 12;
+const OFFER: u8 = 13;
 
-/// Whether bytes may be those of a message: what has no bodies is short. The variant stands first.
-pub(super) fn may_be(bytes: &[u8]) -> bool {
-    bytes.len() <= OTHER_BYTES_MAX || bytes.first().is_some_and(|variant| *variant < OTHER)
-}
+/// What a value has in front of all bodies.
+type Head = (u8, Ballot, u64);
+type Heads = AtMost<Head, { Replicate::VALUES_MAX }>;
+type Votes = AtMost<(Slot, Ballot, Head), { Replicate::VALUES_MAX }>;
 
-/// The head of a message.
-#[derive(Serialize, Deserialize)]
-pub(super) enum Wire<'a> {
-    Accept {
-        ballot: paxos::Ballot,
-        first: paxos::Slot,
-        chosen: paxos::Slot,
-        #[serde(deserialize_with = "at_most::<_, _, VALUES_MAX>")]
-        heads: Vec<ValueHead>,
-    },
-    Promise {
-        ballot: paxos::Ballot,
-        from: paxos::Slot,
-        next: Option<paxos::Slot>,
-        chosen: paxos::Slot,
-        #[serde(deserialize_with = "at_most::<_, _, VALUES_MAX>")]
-        votes: Vec<(paxos::Slot, paxos::Ballot, ValueHead)>,
-    },
-    Learned {
-        ballot: paxos::Ballot,
-        first: paxos::Slot,
-        #[serde(deserialize_with = "at_most::<_, _, VALUES_MAX>")]
-        heads: Vec<ValueHead>,
-    },
-    Other(Cow<'a, Message>),
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(super) struct ValueHead {
-    kind: paxos::Kind,
-    origin: paxos::Ballot,
-    len: u64,
-}
-
-/// The head, whose bodies go to `parts`.
-pub(super) fn wire<'a>(message: &'a Message, parts: &mut Vec<Bytes>) -> Wire<'a> {
-    let mut head = |value: &paxos::Value| {
-        parts.push(value.body.clone());
-        ValueHead {
-            kind: value.kind,
-            origin: value.origin,
-            len: value.body.len() as u64,
-        }
-    };
+/// Adds the message to `head`, and its bodies to `parts`.
+pub(super) fn encode(message: &Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
     match message {
-        Message::Replicate(Replicate::Accept {
-            ballot,
-            first,
-            values,
-            chosen,
-        }) => Wire::Accept {
-            ballot: *ballot,
-            first: *first,
-            chosen: *chosen,
-            heads: values.iter().map(head).collect(),
-        },
-        Message::Binding(Binding::Promise {
-            ballot,
-            from,
-            votes,
-            next,
-            chosen,
-        }) => Wire::Promise {
-            ballot: *ballot,
-            from: *from,
-            next: *next,
-            chosen: *chosen,
-            votes: votes
-                .iter()
-                .map(|vote| (vote.slot, vote.ballot, head(&vote.value)))
-                .collect(),
-        },
-        Message::Echo(Echo::Learned {
-            ballot,
-            first,
-            values,
-        }) => Wire::Learned {
-            ballot: *ballot,
-            first: *first,
-            heads: values.iter().map(head).collect(),
-        },
-        other => Wire::Other(Cow::Borrowed(other)),
+        Message::Replicate(message) => encode_replicate(message, head, parts),
+        Message::Binding(message) => encode_binding(message, head, parts),
+        Message::Echo(message) => encode_echo(message, head, parts),
     }
 }
 
-fn bodiless(message: Message) -> Option<Message> {
-    let has_bodies = matches!(
-        message,
-        Message::Replicate(Replicate::Accept { .. })
-            | Message::Binding(Binding::Promise { .. })
-            | Message::Echo(Echo::Learned { .. })
-    );
-    (!has_bodies).then_some(message)
+fn encode_replicate(message: &Replicate, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
+    match message {
+        Replicate::Accept {
+            ballot,
+            first,
+            values,
+            chosen,
+        } => put(head, ACCEPT, &(ballot, first, chosen, heads(values, parts))),
+        Replicate::Heartbeat {
+            ballot,
+            round,
+            chosen,
+            through,
+        } => put(head, HEARTBEAT, &(ballot, round, chosen, through)),
+        Replicate::Chosen { ballot, chosen } => put(head, CHOSEN, &(ballot, chosen)),
+        Replicate::Snapshot { ballot, snapshot } => {
+            let fields = (ballot, &snapshot.last, &snapshot.configuration);
+            put(head, SNAPSHOT, &fields);
+        }
+    }
 }
 
-/// The message of a head and the bodies behind it, if they are as long as the head says.
-pub(super) fn unwire(wire: Wire<'_>, bodies: Bytes) -> Option<Message> {
-    let mut rest = bodies;
-    let mut value = |head: ValueHead| {
-        let len = usize::try_from(head.len).ok()?;
-        let body = (len <= rest.len()).then(|| rest.split_to(len))?;
-        Some(paxos::Value {
-            kind: head.kind,
-            origin: head.origin,
-            body,
-        })
-    };
-    let message = match wire {
-        // What has bodies has its own form alone.
-        Wire::Other(message) => bodiless(message.into_owned())?,
-        Wire::Accept {
-            ballot,
-            first,
-            chosen,
-            heads,
-        } => Message::Replicate(Replicate::Accept {
-            ballot,
-            first,
-            values: heads.into_iter().map(value).collect::<Option<_>>()?,
-            chosen,
-        }),
-        Wire::Promise {
+fn encode_binding(message: &Binding, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
+    match message {
+        Binding::Prepare { ballot, from } => put(head, PREPARE, &(ballot, from)),
+        Binding::Promise {
             ballot,
             from,
+            votes,
             next,
             chosen,
-            votes,
         } => {
-            let vote = |(slot, ballot, head)| {
-                let value = value(head)?;
-                Some(paxos::Vote {
-                    slot,
-                    ballot,
-                    value,
-                })
-            };
-            Message::Binding(Binding::Promise {
-                ballot,
-                from,
-                votes: votes.into_iter().map(vote).collect::<Option<_>>()?,
-                next,
-                chosen,
-            })
+            let mut vote = |vote: &Vote| (vote.slot, vote.ballot, value_head(&vote.value, parts));
+            let votes: Vec<_> = votes.iter().map(&mut vote).collect();
+            put(head, PROMISE, &(ballot, from, next, chosen, votes));
         }
-        Wire::Learned {
+        Binding::Accepted {
             ballot,
             first,
-            heads,
-        } => Message::Echo(Echo::Learned {
+            last,
+        } => put(head, ACCEPTED, &(ballot, first, last)),
+    }
+}
+
+fn encode_echo(message: &Echo, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
+    match message {
+        Echo::Ask {
+            promised,
+            attempt,
+            disk,
+        } => put(head, ASK, &(promised, attempt, disk)),
+        Echo::Answer {
+            promised,
+            attempt,
+            unhappy,
+            chosen,
+            disk,
+        } => put(head, ANSWER, &(promised, attempt, unhappy, chosen, disk)),
+        Echo::Heartbeat {
+            ballot,
+            round,
+            through,
+            chosen,
+            behind,
+            disk,
+        } => {
+            let fields = (ballot, round, through, chosen, behind, disk);
+            put(head, HEARTBEAT_ECHO, &fields);
+        }
+        Echo::Preempted { promised } => put(head, PREEMPTED, promised),
+        Echo::Learn { ballot, from, to } => put(head, LEARN, &(ballot, from, to)),
+        Echo::Learned {
             ballot,
             first,
-            values: heads.into_iter().map(value).collect::<Option<_>>()?,
-        }),
+            values,
+        } => put(head, LEARNED, &(ballot, first, heads(values, parts))),
+        Echo::Offer { ballot, snapshot } => {
+            let fields = (ballot, &snapshot.last, &snapshot.configuration);
+            put(head, OFFER, &fields);
+        }
+    }
+}
+
+fn heads(values: &Entries, parts: &mut Vec<Bytes>) -> Vec<Head> {
+    values
+        .iter()
+        .map(|value| value_head(value, parts))
+        .collect()
+}
+
+fn value_head(value: &Value, parts: &mut Vec<Bytes>) -> Head {
+    parts.push(value.body.clone());
+    (
+        kind_number(value.kind),
+        value.origin,
+        value.body.len() as u64,
+    )
+}
+
+/// The message of these bytes; of an unknown kind, or not exactly one, it is none.
+pub(super) fn decode(bytes: &Bytes) -> Option<Message> {
+    let (kind, fields) = bytes.split_first()?;
+    match *kind {
+        ACCEPT..=LEARNED => decode_with_bodies(*kind, bytes),
+        HEARTBEAT..=SNAPSHOT => decode_replicate(*kind, fields).map(Message::Replicate),
+        PREPARE | ACCEPTED => decode_binding(*kind, fields).map(Message::Binding),
+        _ => decode_echo(*kind, fields).map(Message::Echo),
+    }
+}
+
+fn decode_with_bodies(kind: u8, bytes: &Bytes) -> Option<Message> {
+    match kind {
+        ACCEPT => {
+            let (fields, bodies) = before_bodies(bytes)?;
+            let (ballot, first, chosen, heads) = fields;
+            let values = values(heads, bodies)?;
+            let accept = Replicate::Accept {
+                ballot,
+                first,
+                values,
+                chosen,
+            };
+            Some(Message::Replicate(accept))
+        }
+        PROMISE => decode_promise(bytes).map(Message::Binding),
+        _ => {
+            let ((ballot, first, heads), bodies) = before_bodies(bytes)?;
+            let values = values(heads, bodies)?;
+            let learned = Echo::Learned {
+                ballot,
+                first,
+                values,
+            };
+            Some(Message::Echo(learned))
+        }
+    }
+}
+
+fn values(AtMost(heads): Heads, mut bodies: Bodies) -> Option<Entries> {
+    let values: Option<Vec<Value>> = heads
+        .into_iter()
+        .map(|head| value(head, &mut bodies))
+        .collect();
+    bodies.are_at_their_end().then_some(values?.into())
+}
+
+fn value((kind, origin, len): Head, bodies: &mut Bodies) -> Option<Value> {
+    let (kind, body) = (kind_of(kind.into())?, bodies.take(len)?);
+    Some(Value { kind, origin, body })
+}
+
+fn decode_promise(bytes: &Bytes) -> Option<Binding> {
+    let (fields, mut bodies) = before_bodies(bytes)?;
+    let (ballot, from, next, chosen, AtMost(votes)): (_, _, _, _, Votes) = fields;
+    let vote = |(slot, ballot, head)| {
+        let value = value(head, &mut bodies)?;
+        Some(Vote {
+            slot,
+            ballot,
+            value,
+        })
     };
-    rest.is_empty().then_some(message)
+    let votes: Option<Vec<Vote>> = votes.into_iter().map(vote).collect();
+    let promise = Binding::Promise {
+        ballot,
+        from,
+        votes: votes?,
+        next,
+        chosen,
+    };
+    bodies.are_at_their_end().then_some(promise)
+}
+
+fn decode_replicate(kind: u8, fields: &[u8]) -> Option<Replicate> {
+    Some(match kind {
+        HEARTBEAT => {
+            let (ballot, round, chosen, through) = whole(fields)?;
+            Replicate::Heartbeat {
+                ballot,
+                round,
+                chosen,
+                through,
+            }
+        }
+        CHOSEN => {
+            let (ballot, chosen) = whole(fields)?;
+            Replicate::Chosen { ballot, chosen }
+        }
+        SNAPSHOT => {
+            let (ballot, snapshot) = decode_snapshot(fields)?;
+            Replicate::Snapshot { ballot, snapshot }
+        }
+        _ => return None,
+    })
+}
+
+fn decode_snapshot(fields: &[u8]) -> Option<(Ballot, Box<Snapshot>)> {
+    let (ballot, last, configuration) = whole(fields)?;
+    let snapshot = Snapshot {
+        last,
+        configuration,
+    };
+    Some((ballot, Box::new(snapshot)))
+}
+
+fn decode_binding(kind: u8, fields: &[u8]) -> Option<Binding> {
+    Some(match kind {
+        PREPARE => {
+            let (ballot, from) = whole(fields)?;
+            Binding::Prepare { ballot, from }
+        }
+        ACCEPTED => {
+            let (ballot, first, last) = whole(fields)?;
+            Binding::Accepted {
+                ballot,
+                first,
+                last,
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn decode_echo(kind: u8, fields: &[u8]) -> Option<Echo> {
+    Some(match kind {
+        ASK => {
+            let (promised, attempt, disk) = whole(fields)?;
+            Echo::Ask {
+                promised,
+                attempt,
+                disk,
+            }
+        }
+        ANSWER => {
+            let (promised, attempt, unhappy, chosen, disk) = whole(fields)?;
+            Echo::Answer {
+                promised,
+                attempt,
+                unhappy,
+                chosen,
+                disk,
+            }
+        }
+        HEARTBEAT_ECHO => {
+            let (ballot, round, through, chosen, behind, disk) = whole(fields)?;
+            Echo::Heartbeat {
+                ballot,
+                round,
+                through,
+                chosen,
+                behind,
+                disk,
+            }
+        }
+        PREEMPTED => Echo::Preempted {
+            promised: whole(fields)?,
+        },
+        LEARN => {
+            let (ballot, from, to) = whole(fields)?;
+            Echo::Learn { ballot, from, to }
+        }
+        OFFER => {
+            let (ballot, snapshot) = decode_snapshot(fields)?;
+            Echo::Offer { ballot, snapshot }
+        }
+        _ => return None,
+    })
+}
+
+/// As in the tag of a slot.
+pub(super) fn kind_number(kind: Kind) -> u8 {
+    match kind {
+        Kind::Noop => 0,
+        Kind::Command => 1,
+        Kind::Configuration => 2,
+    }
+}
+
+pub(super) fn kind_of(number: u64) -> Option<Kind> {
+    let kinds = [Kind::Noop, Kind::Command, Kind::Configuration];
+    kinds
+        .into_iter()
+        .find(|kind| u64::from(kind_number(*kind)) == number)
 }

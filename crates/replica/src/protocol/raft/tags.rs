@@ -7,7 +7,11 @@
 //! | start, snapshot, position | term | | |
 
 use synod_raft as raft;
-use synod_wal::Tag;
+use synod_wal::{Slot, Tag};
+
+use super::wire::{kind_number, kind_of};
+use crate::log::LogError;
+use crate::protocol::records::unknown_kind;
 
 pub(super) fn tag(words: [u64; 3]) -> Tag {
     let mut tag = Tag::default();
@@ -26,12 +30,7 @@ pub(super) fn untag(tag: &Tag) -> [u64; 3] {
 }
 
 pub(super) fn entry_tag(term: raft::Term, kind: raft::Kind) -> Tag {
-    let kind = match kind {
-        raft::Kind::Noop => 0,
-        raft::Kind::Command => 1,
-        raft::Kind::Membership => 2,
-    };
-    tag([term.0, kind, 0])
+    tag([term.0, u64::from(kind_number(kind)), 0])
 }
 
 pub(super) fn log_id(index: u64, tag: &Tag) -> raft::LogId {
@@ -39,4 +38,17 @@ pub(super) fn log_id(index: u64, tag: &Tag) -> raft::LogId {
         term: raft::Term(untag(tag)[0]),
         index: raft::Index(index),
     }
+}
+
+/// The entry of a slot.
+///
+/// # Errors
+/// A kind that this version does not know.
+pub(super) fn entry(slot: Slot) -> Result<raft::Entry, LogError> {
+    let kind = untag(&slot.tag)[1];
+    Ok(raft::Entry {
+        id: log_id(slot.index, &slot.tag),
+        kind: kind_of(kind).ok_or_else(|| unknown_kind(slot.index, kind))?,
+        body: slot.body,
+    })
 }
