@@ -11,9 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use synod_replica::embed::{
+    Applier, DiskHealth, Effect, Engine, EngineConfig, Instant, Proposal, Protocol, Ticket,
+};
 use synod_replica::{
-    Applier, Applying, Configured, Consistency, DiskHealth, Effect, Engine, EngineConfig, Failure,
-    GroupId, Instant, Log, NodeId, Proposal, Protocol, Reason, StateMachine, Ticket,
+    Applying, Configured, Consistency, Failure, GroupId, Log, NodeId, Reason, StateMachine,
 };
 use synod_wal::{Options, Wal};
 
@@ -111,12 +113,12 @@ impl<C: Configured> Node<C> {
         let core = C::Protocol::recover(config, recovered, now);
         let core = core.expect("a node starts from what it wrote itself");
         let mut engine = EngineConfig::new(GROUP, NodeId(id), incarnation);
-        engine.body_bytes_max = 1 << 12;
+        engine.bounds.body_bytes_max = 1 << 12;
         engine.record_bytes_max = options().record_bytes_max;
-        engine.queued_bytes_max = 1 << 14;
-        engine.requests_max = 64;
-        engine.snapshot_log_bytes = 2_000;
-        engine.piece_bytes_max = 64;
+        engine.bounds.queued_bytes_max = 1 << 14;
+        engine.bounds.requests_max = 64;
+        engine.bounds.snapshot_log_bytes = 2_000;
+        engine.bounds.piece_bytes_max = 64;
         let membership = Protocol::membership(&core);
         let applier = Applier::new(GROUP, Count::default(), membership, Log::snapshots(&log));
         Self {
@@ -365,7 +367,7 @@ impl StateMachine for Count {
     type Response = u64;
     type Frozen = u64;
 
-    fn apply(&mut self, _: Applying, _: &[u8]) -> u64 {
+    fn apply(&mut self, _: Applying, _: Bytes) -> u64 {
         self.0 += 1;
         self.0
     }

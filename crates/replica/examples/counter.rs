@@ -7,7 +7,8 @@ use std::{env, fs, process};
 use synod_replica::transport::{ClusterId, MemoryNetwork};
 use synod_replica::wal::{Directory, Options};
 use synod_replica::{
-    Applying, Birth, Consistency, GroupId, Identity, Node, NodeConfig, NodeId, StateMachine, raft,
+    Applying, Birth, Bytes, Consistency, GroupId, Identity, Node, NodeConfig, NodeId, StateMachine,
+    raft,
 };
 
 #[derive(Default)]
@@ -17,7 +18,7 @@ impl StateMachine for Counter {
     type Response = u64;
     type Frozen = u64;
 
-    fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
+    fn apply(&mut self, _: Applying, command: Bytes) -> u64 {
         self.0 += command.len() as u64;
         self.0
     }

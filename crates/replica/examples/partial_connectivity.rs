@@ -24,10 +24,9 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use synod_replica::embed::{EngineConfig, Ticket};
 use synod_replica::sim::{Cluster, SimNode, SimRequest};
-use synod_replica::{
-    Applying, Configured, EngineConfig, Epoch, Failure, NodeId, Role, StateMachine, Ticket,
-};
+use synod_replica::{Applying, Bytes, Configured, Epoch, Failure, NodeId, Role, StateMachine};
 use synod_sim::{self as sim, Crash, Rng, World, WorldOptions};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -388,7 +387,7 @@ impl<C: Contender> Cluster for Group<C> {
     }
 
     fn tune(&self, engine: &mut EngineConfig) {
-        engine.body_bytes_max = 4 << 10;
+        engine.bounds.body_bytes_max = 4 << 10;
     }
 }
 
@@ -399,7 +398,7 @@ impl StateMachine for Count {
     type Response = u64;
     type Frozen = u64;
 
-    fn apply(&mut self, _: Applying, _: &[u8]) -> u64 {
+    fn apply(&mut self, _: Applying, _: Bytes) -> u64 {
         self.0 += 1;
         self.0
     }

@@ -18,8 +18,8 @@ use std::{env, pin, thread};
 use synod_replica::transport::{ClusterId, Tcp};
 use synod_replica::wal::{Directory, Options};
 use synod_replica::{
-    Applying, Birth, Configured, Consistency, Group, GroupId, Identity, Node, NodeConfig, NodeId,
-    Outcome, StateMachine, paxos, raft,
+    Applying, Birth, Bytes, Configured, Consistency, Failure, Group, GroupId, Identity, Node,
+    NodeConfig, NodeId, StateMachine, paxos, raft,
 };
 use tokio::sync::mpsc;
 
@@ -82,8 +82,8 @@ impl StateMachine for Queue {
     type Frozen = Self;
 
     /// What was committed cannot be refused: nonsense gets an answer too, the same one on every node.
-    fn apply(&mut self, _: Applying, command: &[u8]) -> String {
-        self.obey(&String::from_utf8_lossy(command))
+    fn apply(&mut self, _: Applying, command: Bytes) -> String {
+        self.obey(&String::from_utf8_lossy(&command))
     }
 
     fn freeze(&self) -> Self {
@@ -153,11 +153,11 @@ async fn answer(jobs: &Group<Queue>, line: String) -> String {
         _ => jobs.propose(line).await,
     };
     match outcome {
-        Outcome::Ok(answer) => answer,
+        Ok(answer) => answer,
         // It did not happen and never will.
-        Outcome::Rejected { reason, .. } => format!("failed: {reason}"),
+        Err(Failure::Rejected { reason, .. }) => format!("failed: {reason}"),
         // It may have happened, or may yet: that is why commands may come twice.
-        Outcome::Unknown => "failed: the outcome is unknown".into(),
+        Err(Failure::Unknown) => "failed: the outcome is unknown".into(),
     }
 }
 

@@ -373,12 +373,13 @@ impl<S: StateMachine> Applier<S> {
         let index = rest.at.index;
         while let Some(command) = body::split_command(&mut rest.commands) {
             let offset = rest.offset;
-            let response = self.machine.apply(Applying { index, offset }, &command);
+            let len = command.len();
+            let response = self.machine.apply(Applying { index, offset }, command);
             rest.offset += 1;
             if let Some(ticket) = rest.tickets.pop_front().flatten() {
                 ticket.applied(response);
             }
-            if !goes_on(command.len()) && !rest.commands.is_empty() {
+            if !goes_on(len) && !rest.commands.is_empty() {
                 return Ran::Left(Job::Resume(rest));
             }
         }

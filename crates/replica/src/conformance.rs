@@ -10,13 +10,13 @@
 //!
 //! ```
 //! use synod_replica::conformance;
-//! # use synod_replica::{Applying, StateMachine};
+//! # use synod_replica::{Applying, Bytes, StateMachine};
 //! # use std::io::{self, Read, Write};
 //! # #[derive(Default)] struct Counter(u64);
 //! # impl StateMachine for Counter {
 //! #     type Response = u64;
 //! #     type Frozen = u64;
-//! #     fn apply(&mut self, _: Applying, command: &[u8]) -> u64 { self.0 += command.len() as u64; self.0 }
+//! #     fn apply(&mut self, _: Applying, command: Bytes) -> u64 { self.0 += command.len() as u64; self.0 }
 //! #     fn freeze(&self) -> u64 { self.0 }
 //! #     fn write(frozen: u64, to: &mut dyn Write) -> io::Result<()> { to.write_all(&frozen.to_le_bytes()) }
 //! #     fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {

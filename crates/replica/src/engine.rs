@@ -28,7 +28,7 @@ mod reads;
 mod snapshots;
 mod transfer;
 
-pub use config::{EngineConfig, EngineStatus, INTERVAL_PARTS_MAX};
+pub use config::{Bounds, EngineConfig, EngineStatus, INTERVAL_PARTS_MAX};
 use forward::Accepted;
 pub use inspect::EngineLoad;
 pub use proposals::Proposal;
@@ -156,7 +156,7 @@ impl<P: Protocol, T> Engine<P, T> {
         let bytes = NAME_BYTES + COMMAND_OVERHEAD_BYTES + proposal.command.len();
         let reason = if let Some(reason) = self.closed {
             reason
-        } else if bytes > self.config.body_bytes_max {
+        } else if bytes > self.config.bounds.body_bytes_max {
             Reason::TooLarge
         } else if proposal.deadline <= now {
             Reason::Expired
@@ -165,7 +165,7 @@ impl<P: Protocol, T> Engine<P, T> {
         } else if !self.disk.has_room {
             Reason::Full
         } else if self.is_busy()
-            || self.proposals.queued_bytes() + bytes > self.config.queued_bytes_max
+            || self.proposals.queued_bytes() + bytes > self.config.bounds.queued_bytes_max
         {
             Reason::Busy
         } else {
@@ -373,7 +373,7 @@ impl<P: Protocol, T> Engine<P, T> {
         if self.closed.is_some() {
             return None;
         }
-        let patience = self.config.patience;
+        let patience = self.config.bounds.retry_after;
         [
             self.core.poll_timeout(),
             self.proposals.wake(),
@@ -403,7 +403,7 @@ impl<P: Protocol, T> Engine<P, T> {
     }
 
     fn is_busy(&self) -> bool {
-        self.proposals.count() + self.reads.count() >= self.config.requests_max
+        self.proposals.count() + self.reads.count() >= self.config.bounds.requests_max
     }
 
     /// Bodies for the log while no write is under way, or for the leader while few are.
@@ -416,12 +416,13 @@ impl<P: Protocol, T> Engine<P, T> {
         }
         while self.disk.has_room
             && self.staged.is_empty()
-            && self.sealed_bytes < self.config.write_bytes_max
+            && self.sealed_bytes < self.config.bounds.write_bytes_max
             && self
                 .space
-                .take(self.proposals.next_bytes(self.config.body_bytes_max))
+                .take(self.proposals.next_bytes(self.config.bounds.body_bytes_max))
             && let Some((sequence, body)) =
-                self.proposals.seal(now, leader, self.config.body_bytes_max)
+                self.proposals
+                    .seal(now, leader, self.config.bounds.body_bytes_max)
         {
             let bytes = body.len();
             match self.core.propose(now, body) {

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::closed::Closed;
 use crate::engine::{Consistency, Proposal};
-use crate::machine::{Failure, Outcome, Reason, StateMachine, Ticket};
+use crate::machine::{Failure, Reason, StateMachine, Ticket};
 use crate::status::{Status, StatusWatch};
 use crate::time::Instant;
 
@@ -50,16 +50,35 @@ impl<S: StateMachine> Group<S> {
     /// one node are applied in that order; the future only waits for the end. Dropping the future
     /// does not take the command back.
     pub fn propose(&self, command: impl Into<Bytes>) -> Answer<S::Response> {
-        let command = command.into();
         let (to, answer) = oneshot::channel();
+        self.push(command.into(), Waiter::Propose(to));
+        Answer(answer)
+    }
+
+    /// As [`propose`](Self::propose), for whoever needs ends in order: `then` is called with each, in the
+    /// thread of the node's loop, in the order in which the machine was given the commands of this node. A
+    /// command that was overtaken ends before the one that overtook it. Futures lose that order: who
+    /// awaits two of them may be woken for either first.
+    ///
+    /// It is called once. It should be quick, as all that [runs in the loop](crate#what-runs-in-the-loop),
+    /// and must not panic. A refusal that needs no loop, such as a full queue, comes within this call.
+    pub fn propose_with(
+        &self,
+        command: impl Into<Bytes>,
+        then: impl FnOnce(Result<S::Response, Failure>) + Send + 'static,
+    ) {
+        let then = Then(Some(Box::new(then)));
+        self.push(command.into(), Waiter::ProposeWith(then));
+    }
+
+    fn push(&self, command: Bytes, ticket: Waiter<S>) {
         let bytes = command.len();
         let request = Request::Propose(Proposal {
             command,
             deadline: self.deadline(),
-            ticket: Waiter::Propose(to),
+            ticket,
         });
         self.inbox.push(request, bytes);
-        Answer(answer)
     }
 
     /// Looks at the machine on this node, in its own thread: `with` should be quick.
@@ -76,8 +95,8 @@ impl<S: StateMachine> Group<S> {
         let look: Look<S> = Box::new(move |machine| {
             // Whoever no longer waits needs no answer.
             let _gone = to.send(match machine {
-                Ok(machine) => Outcome::Ok(with(machine)),
-                Err(failure) => failure.into(),
+                Ok(machine) => Ok(with(machine)),
+                Err(failure) => Err(failure),
             });
         });
         self.inbox.push(
@@ -147,16 +166,16 @@ impl<S: StateMachine> fmt::Debug for Group<S> {
 /// nothing back.
 #[must_use = "a request that nobody waits for may end in any way"]
 #[derive(Debug)]
-pub struct Answer<R>(oneshot::Receiver<Outcome<R>>);
+pub struct Answer<R>(oneshot::Receiver<Result<R, Failure>>);
 
 impl<R> Future for Answer<R> {
-    type Output = Outcome<R>;
+    type Output = Result<R, Failure>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<R>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R, Failure>> {
         // The loop is gone with the request in it.
         Pin::new(&mut self.0)
             .poll(cx)
-            .map(|answer| answer.unwrap_or(Outcome::Unknown))
+            .map(|answer| answer.unwrap_or(Err(Failure::Unknown)))
     }
 }
 
@@ -198,16 +217,40 @@ pub(crate) enum Request<T> {
 
 type Look<S> = Box<dyn FnOnce(Result<&S, Failure>) + Send>;
 
-/// Both kinds of ticket of a running node.
+/// What is to be done with the end of a proposal. Dropped without one it says that nobody knows.
+pub(crate) struct Then<R>(Option<Box<dyn FnOnce(Result<R, Failure>) + Send>>);
+
+impl<R> Then<R> {
+    fn end(mut self, end: Result<R, Failure>) {
+        if let Some(then) = self.0.take() {
+            then(end);
+        }
+    }
+}
+
+impl<R> Drop for Then<R> {
+    fn drop(&mut self) {
+        if let Some(then) = self.0.take() {
+            then(Err(Failure::Unknown));
+        }
+    }
+}
+
+/// All kinds of ticket of a running node.
 pub(crate) enum Waiter<S: StateMachine> {
-    Propose(oneshot::Sender<Outcome<S::Response>>),
+    Propose(oneshot::Sender<Result<S::Response, Failure>>),
+    ProposeWith(Then<S::Response>),
     Read(Look<S>),
 }
 
 impl<S: StateMachine> Ticket<S> for Waiter<S> {
     fn applied(self, response: S::Response) {
-        if let Self::Propose(to) = self {
-            let _gone = to.send(Outcome::Ok(response));
+        match self {
+            Self::Propose(to) => {
+                let _gone = to.send(Ok(response));
+            }
+            Self::ProposeWith(then) => then.end(Ok(response)),
+            Self::Read(_) => {}
         }
     }
 
@@ -220,8 +263,9 @@ impl<S: StateMachine> Ticket<S> for Waiter<S> {
     fn failed(self, failure: Failure) {
         match self {
             Self::Propose(to) => {
-                let _gone = to.send(failure.into());
+                let _gone = to.send(Err(failure));
             }
+            Self::ProposeWith(then) => then.end(Err(failure)),
             Self::Read(look) => look(Err(failure)),
         }
     }

@@ -17,13 +17,13 @@
 //! ```
 //!
 //! ```no_run
-//! # use synod_replica::{Applying, StateMachine, Log, Transport};
+//! # use synod_replica::{Applying, Bytes, StateMachine, Log, Transport};
 //! # #[derive(Default)] struct Kv;
 //! # impl Kv { fn get(&self, _: &str) -> Option<String> { None } }
 //! # impl StateMachine for Kv {
 //! #     type Response = ();
 //! #     type Frozen = ();
-//! #     fn apply(&mut self, _: Applying, _: &[u8]) {}
+//! #     fn apply(&mut self, _: Applying, _: Bytes) {}
 //! #     fn freeze(&self) {}
 //! #     fn write(_: (), _: &mut dyn std::io::Write) -> std::io::Result<()> { Ok(()) }
 //! #     fn restore(&mut self, _: &mut dyn std::io::Read) -> std::io::Result<()> { Ok(()) }
@@ -36,15 +36,15 @@
 //! let node = Node::start(life, NodeConfig::default(), wal, transport);
 //! let peers = raft::Config::new(raft::NodeId(1), [1, 2, 3].map(raft::NodeId));
 //! let group = node.open(GroupId(1), peers, Kv::default()).await?;
-//! let response = group.propose("set x 1").await;      // Ok | Rejected { reason, leader } | Unknown
-//! let value = group.read(Consistency::Linearizable, |kv| kv.get("x")).await;
+//! let response = group.propose("set x 1").await?;     // a response, or Rejected, or Unknown
+//! let value = group.read(Consistency::Linearizable, |kv| kv.get("x")).await?;
 //! # Ok(()) }
 //! ```
 //!
 //! # Guarantees
 //!
-//! - **One outcome.** A request ends by its deadline in one of [`Outcome::Ok`],
-//!   [`Outcome::Rejected`] (it did not happen and never will) and [`Outcome::Unknown`] (it may
+//! - **One outcome.** A request ends by its deadline in one of [`Ok`],
+//!   [`Outcome::Rejected`] (it did not happen and never will) and [`Err(Failure::Unknown)`] (it may
 //!   have, or may yet). Nothing that may have happened is tried again.
 //! - **Durable before said.** What tells a peer or a client that this node remembers something is
 //!   inside the write that makes it true, and comes out when the log says so.
@@ -54,7 +54,7 @@
 //! - **Storage faults are final.** A node whose log fails stops acknowledging, voting and leading;
 //!   its requests end, and its peers go on. A node whose disk is merely full refuses new work until
 //!   it is not.
-//! - **Bounds**, in bytes where bytes matter: [`NodeConfig`], [`EngineConfig`]. What is over one is
+//! - **Bounds**, in bytes where bytes matter: [`NodeConfig`]. What is over one is
 //!   rejected as [`Reason::Busy`].
 //!
 //! # What runs in the loop
@@ -67,15 +67,15 @@
 //!
 //! # The parts
 //!
-//! [`Engine`] and [`Applier`] hold everything that can go wrong and do no I/O; a thin loop drives
+//! An engine and an applier hold everything that can go wrong and do no I/O; a thin loop drives
 //! them in production, and the feature `sim` runs the same two, with the real log, inside
-//! `synod-sim`. A [`Protocol`] is a consensus core (`raft` and `paxos`, by feature); [`Log`] and
-//! [`Transport`] are the world.
+//! `synod-sim`. Whoever drives them otherwise finds them in [`embed`]. A protocol is a consensus core
+//! (`raft` and `paxos`, by feature); [`Log`] and [`Transport`] are the world.
 //!
 //! # Features
 //!
-//! - `raft` (default): [`Protocol`] for `synod_raft::Raft`.
-//! - `paxos` (default): [`Protocol`] for `synod_paxos::Paxos`.
+//! - `raft` (default): groups by `synod_raft`.
+//! - `paxos` (default): groups by `synod_paxos`.
 //! - `conformance`: the module `conformance`, suites for a log, a transport or a machine of your own.
 //! - `sim`: the module `sim`, to run whole nodes in a simulated world.
 //!
@@ -85,6 +85,7 @@
 //! apply once (a forwarded frame that is repeated *is* applied once); applying on a thread of its own.
 
 pub mod body;
+pub mod embed;
 
 mod applier;
 mod birth;
@@ -112,13 +113,9 @@ mod status;
 mod task;
 mod time;
 
-pub use applier::{Applier, ApplyError, Done, Frozen, Job, Ran, Rest};
 pub use birth::Birth;
 pub use closed::{Cause, Closed};
-pub use engine::{
-    Consistency, Effect, Engine, EngineConfig, EngineLoad, EngineStatus, INTERVAL_PARTS_MAX,
-    Poisoned, Proposal,
-};
+pub use engine::{Bounds, Consistency};
 pub use group::{Answer, Group};
 pub use identity::{ForgetError, Forgotten, Identity, IdentityError, forget};
 pub use life::Life;
@@ -126,20 +123,16 @@ pub use log::{
     Log, LogError, LogReader, LogSpace, LogStats, RECORD_SPARE_BYTES, Recovered, SnapshotStore,
     ThreadedLog,
 };
-pub use machine::{Applying, Failure, Outcome, Reason, StateMachine, Ticket};
+pub use machine::{Applying, Failure, Reason, StateMachine};
 pub use misfit::Misfit;
 pub use node::{Node, NodeConfig, OpenGroupError};
-pub use protocol::{
-    Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Leap,
-    Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
-};
+pub use protocol::{Configured, Divergence, Epoch, Leap, Position, Role, StepDown};
 pub use status::{Peer, Status, StatusWatch};
-pub use task::{Completion, Piece, SnapshotName, Task};
-pub use time::Instant;
 
+pub use bytes::Bytes;
 #[cfg(feature = "paxos")]
 pub use synod_paxos as paxos;
 #[cfg(feature = "raft")]
 pub use synod_raft as raft;
-pub use synod_transport::{self as transport, NodeId, Parcel, Transport};
-pub use synod_wal::{self as wal, GroupId, Snapshot};
+pub use synod_transport::{self as transport, Lane, NodeId, Parcel, Transport};
+pub use synod_wal::{self as wal, GroupId, Lsn, Op, Slot, Snapshot, Tag};

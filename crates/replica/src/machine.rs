@@ -1,8 +1,10 @@
 //! What a user replicates, and how its requests end.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 
+use bytes::Bytes;
 use synod_transport::NodeId;
 
 /// Where a command stands in the order of all commands: the same on every node.
@@ -21,7 +23,7 @@ pub struct Applying {
 ///
 /// ```
 /// use std::io::{self, Read, Write};
-/// use synod_replica::{Applying, StateMachine};
+/// use synod_replica::{Applying, Bytes, StateMachine};
 ///
 /// #[derive(Default)]
 /// struct Counter(u64);
@@ -29,7 +31,7 @@ pub struct Applying {
 /// impl StateMachine for Counter {
 ///     type Response = u64;
 ///     type Frozen = u64;
-///     fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
+///     fn apply(&mut self, _: Applying, command: Bytes) -> u64 {
 ///         self.0 += u64::from(command.first().copied().unwrap_or(1));
 ///         self.0
 ///     }
@@ -52,7 +54,10 @@ pub trait StateMachine: Send + 'static {
 
     /// Applies a command. It was committed: it cannot be refused, only answered. Bytes that are no
     /// command of this machine must be answered, the same way on every node.
-    fn apply(&mut self, at: Applying, command: &[u8]) -> Self::Response;
+    ///
+    /// The bytes are shared with the entry that they came in: a machine that keeps a slice of them keeps
+    /// the whole entry in memory, so what is small and kept for long is better copied.
+    fn apply(&mut self, at: Applying, command: Bytes) -> Self::Response;
     /// The state as of now.
     fn freeze(&self) -> Self::Frozen;
     /// Writes what [`restore`](Self::restore) reads.
@@ -120,11 +125,9 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The one end of a request.
+/// How a request ended that has no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome<R> {
-    /// It happened, once, and this is what it gave.
-    Ok(R),
+pub enum Failure {
     /// It did not happen and never will; trying again is safe.
     Rejected {
         /// Why.
@@ -137,50 +140,22 @@ pub enum Outcome<R> {
     Unknown,
 }
 
-impl<R> Outcome<R> {
-    /// The response, if there is one.
-    pub fn ok(self) -> Option<R> {
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ok(response) => Some(response),
-            _ => None,
-        }
-    }
-
-    /// The same outcome with another response.
-    pub fn map<T>(self, with: impl FnOnce(R) -> T) -> Outcome<T> {
-        match self {
-            Self::Ok(response) => Outcome::Ok(with(response)),
-            Self::Rejected { reason, leader } => Outcome::Rejected { reason, leader },
-            Self::Unknown => Outcome::Unknown,
+            Self::Rejected { reason, leader } => {
+                write!(f, "the request was rejected: {reason}")?;
+                leader.map_or(Ok(()), |leader| write!(f, "; node {} leads", leader.0))
+            }
+            Self::Unknown => f.write_str("whether the request took effect is unknown"),
         }
     }
 }
 
-/// An end that is not a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// See [`Outcome::Rejected`].
-    Rejected {
-        /// Why.
-        reason: Reason,
-        /// Who is believed to lead.
-        leader: Option<NodeId>,
-    },
-    /// See [`Outcome::Unknown`].
-    Unknown,
-}
-
-impl<R> From<Failure> for Outcome<R> {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Rejected { reason, leader } => Self::Rejected { reason, leader },
-            Failure::Unknown => Self::Unknown,
-        }
-    }
-}
+impl Error for Failure {}
 
 /// Who waits for a request. Moved from request to outcome and never copied: one request, one
-/// outcome. A ticket that is dropped says [`Outcome::Unknown`].
+/// outcome. A ticket that is dropped says [`Failure::Unknown`].
 pub trait Ticket<S: StateMachine>: Send + 'static {
     /// The proposal was applied.
     fn applied(self, response: S::Response);

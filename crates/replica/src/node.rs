@@ -15,7 +15,7 @@ use crate::applier::Applier;
 use crate::budget::Share;
 use crate::closed::{self, Closed};
 use crate::drive::{Hosted, Shown, Tasks};
-use crate::engine::{Engine, EngineConfig};
+use crate::engine::{Bounds, Engine, EngineConfig};
 use crate::events::Events;
 use crate::group::{Group, Inbox, Waiter};
 use crate::host::{Control, Host};
@@ -32,16 +32,8 @@ use crate::status::Status;
 pub struct NodeConfig {
     /// Within this a request ends, unless its [`Group`] says otherwise.
     pub request_timeout: Duration,
-    /// Bytes of commands that wait, a group: in the channel and in the queue, each.
-    pub queued_bytes_max: usize,
-    /// Requests whose end is open, a group.
-    pub requests_max: usize,
-    /// Bytes of an entry's body; a larger command is refused.
-    pub body_bytes_max: usize,
-    /// Bytes of entries applied since the last snapshot, before the next is taken, a group.
-    pub snapshot_log_bytes: u64,
-    /// Bytes of log that are kept for a peer that reads a snapshot, see [`EngineConfig`].
-    pub kept_log_bytes_max: u64,
+    /// Of each of its groups.
+    pub bounds: Bounds,
     /// Commands that are applied in one turn of the loop, by all groups, before heartbeats, frames and
     /// writes have their turn again.
     pub apply_commands_max: usize,
@@ -56,16 +48,11 @@ pub struct NodeConfig {
 }
 
 impl Default for NodeConfig {
-    /// The usual bounds; see [`EngineConfig::new`].
+    /// Requests of 5 s; see [`Bounds::default`].
     fn default() -> Self {
-        let usual = EngineConfig::new(GroupId(0), NodeId(0), 0);
         Self {
             request_timeout: Duration::from_secs(5),
-            queued_bytes_max: usual.queued_bytes_max,
-            requests_max: usual.requests_max,
-            body_bytes_max: usual.body_bytes_max,
-            snapshot_log_bytes: usual.snapshot_log_bytes,
-            kept_log_bytes_max: usual.kept_log_bytes_max,
+            bounds: Bounds::default(),
             apply_commands_max: 16 << 10,
             apply_bytes_max: 16 << 20,
             apply_time_max: Duration::from_millis(10),
@@ -87,11 +74,7 @@ impl NodeConfig {
         let mut config = EngineConfig::new(group, life.node(), life.incarnation());
         // With space for more names than can be given.
         config.sequence_base = life.nonce >> 1;
-        config.queued_bytes_max = self.queued_bytes_max;
-        config.requests_max = self.requests_max;
-        config.body_bytes_max = self.body_bytes_max;
-        config.snapshot_log_bytes = self.snapshot_log_bytes;
-        config.kept_log_bytes_max = self.kept_log_bytes_max;
+        config.bounds = self.bounds.clone();
         config
     }
 }
@@ -319,7 +302,8 @@ fn open<C: Configured, S: StateMachine>(
         .set(host.log.room_bytes(), host.log.takes_a_record());
     engine.space = host.space.clone();
     if !engine.fits() {
-        let (body_bytes_max, record_bytes_max) = (engine.body_bytes_max, engine.record_bytes_max);
+        let (body_bytes_max, record_bytes_max) =
+            (engine.bounds.body_bytes_max, engine.record_bytes_max);
         return Err(OpenGroupError::Limits {
             body_bytes_max,
             record_bytes_max,
@@ -336,7 +320,7 @@ fn open<C: Configured, S: StateMachine>(
     }
     let core = C::Protocol::recover(config, recovered, host.clock.now())?;
     let membership = core.membership();
-    let (to, requests) = mpsc::channel::<(_, usize)>(node.requests_max);
+    let (to, requests) = mpsc::channel::<(_, usize)>(node.bounds.requests_max);
     let (status, watch) = watch::channel(Status::new(C::Protocol::NAME, life.node()));
     let queued_bytes = Arc::new(AtomicUsize::new(0));
     let hosted = Hosted::<C::Protocol, S> {
@@ -354,7 +338,7 @@ fn open<C: Configured, S: StateMachine>(
         closed: None,
     };
     host.groups.insert(id, Box::new(hosted));
-    let queued_bytes_max = node.queued_bytes_max;
+    let queued_bytes_max = node.bounds.queued_bytes_max;
     let inbox = Inbox {
         to,
         queued_bytes,

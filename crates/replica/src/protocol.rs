@@ -276,8 +276,9 @@ pub enum RecoverError {
 /// `synod_paxos::Paxos`.
 ///
 /// The methods mirror the cores' own `handle_*` and `poll_*`; the associated functions are the
-/// seams to the log and to the wire and keep no state.
-pub trait Protocol: Sized + Send + 'static {
+/// seams to the log and to the wire and keep no state. It is sealed: what the runtime asks of a core grows
+/// with what it can do.
+pub trait Protocol: sealed::Protocol + Sized + Send + 'static {
     /// What a group is opened with.
     type Config: Configured<Protocol = Self>;
     /// What peers say to each other.
@@ -415,4 +416,14 @@ pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
         head: head.into(),
         parts,
     }
+}
+
+mod sealed {
+    /// Implemented for the cores that this crate knows.
+    #[expect(unnameable_types, reason = "who cannot name it cannot implement it")]
+    pub trait Protocol {}
+    #[cfg(feature = "paxos")]
+    impl Protocol for synod_paxos::Paxos {}
+    #[cfg(feature = "raft")]
+    impl Protocol for synod_raft::Raft {}
 }

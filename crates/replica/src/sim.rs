@@ -16,7 +16,8 @@
 //! use synod_replica::sim::{Cluster, SimNode, SimRequest};
 //! # #[cfg(feature = "raft")]
 //! # {
-//! use synod_replica::{Applying, Failure, NodeId, StateMachine, Ticket, raft};
+//! use synod_replica::embed::Ticket;
+//! use synod_replica::{Applying, Bytes, Failure, NodeId, StateMachine, raft};
 //! use synod_sim::{World, WorldOptions};
 //! # use std::io::{self, Read, Write};
 //! #
@@ -26,7 +27,7 @@
 //! # impl StateMachine for Counter {
 //! #     type Response = u64;
 //! #     type Frozen = u64;
-//! #     fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
+//! #     fn apply(&mut self, _: Applying, command: Bytes) -> u64 {
 //! #         self.0 += u64::from(command.first().copied().unwrap_or(1));
 //! #         self.0
 //! #     }

@@ -8,8 +8,9 @@ use std::cell::Cell;
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use synod_replica::embed::{Engine, EngineConfig, Instant, Protocol};
 use synod_replica::sim::SimDisk;
-use synod_replica::{Configured, Engine, EngineConfig, GroupId, Instant, Log, NodeId, Protocol};
+use synod_replica::{Configured, GroupId, Log, NodeId};
 use synod_wal::{Options, Wal};
 
 /// Counts what this thread holds and the most it held.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use synod_replica::sim::{SimDisk, SimFile};
 use synod_replica::{
-    Applying, Configured, Consistency, Group, GroupId, Life, Log as _, Node, NodeConfig, NodeId,
-    Outcome, Role, StateMachine, ThreadedLog,
+    Applying, Bytes, Configured, Consistency, Failure, Group, GroupId, Life, Log as _, Node,
+    NodeConfig, NodeId, Role, StateMachine, ThreadedLog,
 };
 use synod_transport::MemoryNetwork;
 use synod_wal::{Disk, File, Op, Options, Tag, Wal};
@@ -133,7 +133,7 @@ impl StateMachine for Counter {
     type Response = u64;
     type Frozen = u64;
 
-    fn apply(&mut self, _: Applying, _: &[u8]) -> u64 {
+    fn apply(&mut self, _: Applying, _: Bytes) -> u64 {
         self.0 += 1;
         self.0
     }
@@ -209,7 +209,7 @@ async fn serves<C: Configured>(config: impl Fn(u64) -> C) {
         loop {
             let leader = timeout(NEVER, groups[0].leader()).await.unwrap().unwrap();
             let group = &groups[leader.0 as usize - 1];
-            if let Outcome::Ok(count) = group.propose("a").await {
+            if let Ok(count) = group.propose("a").await {
                 return (leader, group.status().term, count);
             }
         }
@@ -218,13 +218,13 @@ async fn serves<C: Configured>(config: impl Fn(u64) -> C) {
     let group = &groups[leader.0 as usize - 1];
     let mut watch = group.watch();
     for _ in 0..8 {
-        let Outcome::Ok(at) = timeout(NEVER, group.propose("a")).await.unwrap() else {
+        let Ok(at) = timeout(NEVER, group.propose("a")).await.unwrap() else {
             panic!("a write was not served: {:?}", group.status())
         };
         assert_eq!(at, count + 1);
         count = at;
         let read = group.read(Consistency::Linearizable, |counter| counter.0);
-        assert_eq!(timeout(NEVER, read).await.unwrap(), Outcome::Ok(count));
+        assert_eq!(timeout(NEVER, read).await.unwrap(), Ok(count));
         let status = watch.latest();
         assert_eq!(
             (status.term, status.role),
@@ -317,7 +317,7 @@ async fn goes_on_without_a_hung_leader<C: Configured>(config: impl Fn(u64, Durat
     let leads = first.wait_for(|status| status.role == Role::Leader);
     timeout(NEVER, leads).await.unwrap().unwrap();
     let taken = timeout(NEVER, groups[0].propose("a")).await.unwrap();
-    assert_eq!(taken, Outcome::Ok(1));
+    assert_eq!(taken, Ok(1));
     disks[0].hang(true);
     let hung = groups[0].propose("b");
     let gives_up = async {
@@ -325,7 +325,7 @@ async fn goes_on_without_a_hung_leader<C: Configured>(config: impl Fn(u64, Durat
         drop(given_up.await.unwrap());
     };
     let both = async { tokio::join!(hung, gives_up) };
-    timeout(NEVER, both).await.unwrap();
+    let _told_elsewhere = timeout(NEVER, both).await.unwrap();
     let told = timeout(NEVER, heard.told("stepped_down")).await.unwrap();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
@@ -334,7 +334,7 @@ async fn goes_on_without_a_hung_leader<C: Configured>(config: impl Fn(u64, Durat
     );
     let served = async {
         loop {
-            if let Outcome::Ok(count) = groups[1].propose("c").await {
+            if let Ok(count) = groups[1].propose("c").await {
                 return count;
             }
         }
@@ -398,23 +398,20 @@ async fn a_sync_that_fails_on_the_thread_stops_the_node() {
     );
     let opened = node.open(GroupId(1), config, Counter::default());
     let group = opened.await.unwrap();
-    assert_eq!(
-        timeout(NEVER, group.propose("a")).await.unwrap(),
-        Outcome::Ok(1)
-    );
+    assert_eq!(timeout(NEVER, group.propose("a")).await.unwrap(), Ok(1));
     disk.inner.0.fail_next_sync();
     assert_eq!(
         timeout(NEVER, group.propose("b")).await.unwrap(),
-        Outcome::Unknown
+        Err(Failure::Unknown)
     );
     let refused = timeout(NEVER, group.propose("c")).await.unwrap();
     assert!(
         matches!(
             refused,
-            Outcome::Rejected {
+            Err(Failure::Rejected {
                 reason: Reason::Poisoned,
                 ..
-            }
+            })
         ),
         "{refused:?}"
     );

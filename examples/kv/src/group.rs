@@ -3,9 +3,7 @@
 use std::{collections::BTreeMap, future::Future, io};
 
 use bytes::Bytes;
-use synod_replica::{
-    Applying, Closed, Consistency, Group, Outcome, StateMachine, Status, StatusWatch,
-};
+use synod_replica::{Applying, Closed, Consistency, Group, StateMachine, Status, StatusWatch};
 use tokio::time::Instant;
 
 use crate::{
@@ -20,8 +18,8 @@ impl StateMachine for Kv {
     /// A clone shares all of the map.
     type Frozen = Self;
 
-    fn apply(&mut self, _: Applying, command: &[u8]) -> Response {
-        self.execute(command)
+    fn apply(&mut self, _: Applying, command: Bytes) -> Response {
+        self.execute(&command)
     }
 
     fn freeze(&self) -> Self {
@@ -65,7 +63,7 @@ impl Store for Replicated {
         command: Bytes,
     ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
         let answer = self.group.propose(command);
-        async { result(answer.await) }
+        async { answer.await.map_err(failure) }
     }
 
     fn read<R: Send + 'static>(
@@ -73,7 +71,7 @@ impl Store for Replicated {
         with: impl FnOnce(&Kv) -> R + Send + 'static,
     ) -> impl Future<Output = Result<R, Failure>> + Send + 'static {
         let outcome = self.group.read(Consistency::Linearizable, with);
-        async { result(outcome.await) }
+        async { outcome.await.map_err(failure) }
     }
 
     fn consensus(&self) -> Consensus {
@@ -166,14 +164,13 @@ fn counters(transport: &synod_transport::Status) -> Vec<(&'static str, u64)> {
     ]
 }
 
-fn result<R>(outcome: Outcome<R>) -> Result<R, Failure> {
-    match outcome {
-        Outcome::Ok(response) => Ok(response),
-        Outcome::Rejected { reason, leader } => Err(Failure::Rejected {
+fn failure(failure: synod_replica::Failure) -> Failure {
+    match failure {
+        synod_replica::Failure::Rejected { reason, leader } => Failure::Rejected {
             reason,
             leader: leader.map(|leader| leader.0),
-        }),
-        Outcome::Unknown => Err(Failure::Unknown),
+        },
+        synod_replica::Failure::Unknown => Failure::Unknown,
     }
 }
 

@@ -82,8 +82,8 @@ impl MemoryLimits {
 }
 
 pub(crate) fn bound_node(config: &mut NodeConfig) {
-    config.queued_bytes_max = QUEUED_BYTES_MAX;
-    config.requests_max = REQUESTS_MAX;
+    config.bounds.queued_bytes_max = QUEUED_BYTES_MAX;
+    config.bounds.requests_max = REQUESTS_MAX;
 }
 
 pub(crate) fn bound_transport(config: &mut TcpConfig) {

@@ -367,10 +367,11 @@ fn node_config(options: &ServeOptions) -> NodeConfig {
     let mut config = NodeConfig::default();
     bound_node(&mut config);
     config.request_timeout = Duration::from_millis(options.timeout_ms);
-    config.snapshot_log_bytes = options.snapshot_log_bytes;
-    config.kept_log_bytes_max = KEPT_LOGS_MAX.saturating_mul(options.snapshot_log_bytes);
+    config.bounds.snapshot_log_bytes = options.snapshot_log_bytes;
+    config.bounds.kept_log_bytes_max = KEPT_LOGS_MAX.saturating_mul(options.snapshot_log_bytes);
     // A command takes no more than the request it came in, beside its name in the log.
-    config.body_bytes_max = config
+    config.bounds.body_bytes_max = config
+        .bounds
         .body_bytes_max
         .max(options.request_bytes_max as usize + NAME_BYTES_MAX);
     config

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use synod_kv::{Blob, Command, Kv, Response, When, read_snapshot, write_snapshot};
-use synod_replica::{Applier, GroupId, Job, Snapshot, SnapshotStore};
+use synod_replica::embed::{Applier, Job};
+use synod_replica::{GroupId, Snapshot, SnapshotStore};
 use synod_wal::{Options, Tag, Wal};
 
 use crate::disk::Memory;
@@ -94,7 +95,7 @@ fn restore(body: &[u8]) {
 /// Waits for nothing.
 struct Nobody;
 
-impl synod_replica::Ticket<Kv> for Nobody {
+impl synod_replica::embed::Ticket<Kv> for Nobody {
     fn applied(self, _: Response) {}
     fn read(self, _: &Kv) {}
     fn failed(self, _: synod_replica::Failure) {}

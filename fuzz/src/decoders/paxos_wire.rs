@@ -5,7 +5,7 @@ use synod_paxos::{
     Ballot, Binding, Configuration, Echo, Kind, Message, NodeId, Paxos, Position, Quorums,
     Replicate, Slot, Snapshot, Value, Vote,
 };
-use synod_replica::Protocol;
+use synod_replica::embed::Protocol;
 
 use crate::memory::bounded;
 

@@ -5,7 +5,7 @@ use synod_raft::{
     Binding, Echo, Entry, Index, Kind, LogId, Membership, Message, NodeId, Raft, Replicate,
     Snapshot, Term,
 };
-use synod_replica::Protocol;
+use synod_replica::embed::Protocol;
 
 use crate::memory::bounded;
 

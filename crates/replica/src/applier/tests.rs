@@ -15,8 +15,8 @@ impl StateMachine for Commands {
     type Response = usize;
     type Frozen = Vec<u8>;
 
-    fn apply(&mut self, _: Applying, command: &[u8]) -> usize {
-        self.0.extend_from_slice(command);
+    fn apply(&mut self, _: Applying, command: Bytes) -> usize {
+        self.0.extend_from_slice(&command);
         self.0.len()
     }
 

@@ -5,6 +5,8 @@ mod streams;
 use std::fmt::Debug;
 use std::thread;
 
+use bytes::Bytes;
+
 use super::random::Random;
 use super::suite::{Report, Suite};
 use crate::machine::{Applying, StateMachine};
@@ -30,7 +32,7 @@ use streams::{Failing, Trickle};
 /// - `damaged_snapshot`: does not panic
 ///
 /// ```
-/// # use synod_replica::{Applying, StateMachine, conformance};
+/// # use synod_replica::{Applying, Bytes, StateMachine, conformance};
 /// # use std::io::{self, Read, Write};
 /// /// A log of all commands.
 /// #[derive(Clone, Default)]
@@ -40,7 +42,7 @@ use streams::{Failing, Trickle};
 ///     type Response = usize;
 ///     type Frozen = Self;
 ///
-///     fn apply(&mut self, _: Applying, command: &[u8]) -> usize {
+///     fn apply(&mut self, _: Applying, command: Bytes) -> usize {
 ///         self.0.push(command.to_vec());
 ///         self.0.len()
 ///     }
@@ -101,7 +103,7 @@ where
         view,
         commands: commands
             .iter()
-            .map(|command| command.as_ref().to_vec())
+            .map(|command| Bytes::copy_from_slice(command.as_ref()))
             .collect(),
     };
     let mut suite = Suite::new("state machine");
@@ -118,7 +120,7 @@ where
 struct Trial<F, W> {
     fresh: F,
     view: W,
-    commands: Vec<Vec<u8>>,
+    commands: Vec<Bytes>,
 }
 
 /// A name, what the trait promises, and what to try.
@@ -194,20 +196,20 @@ where
     }
 
     /// The commands in their order, then drawn at random.
-    fn script(&self, seed: u64, len: usize) -> Vec<Vec<u8>> {
+    fn script(&self, seed: u64, len: usize) -> Vec<Bytes> {
         let mut random = Random(seed);
         let draw = || self.commands[random.index(self.commands.len())].clone();
-        let drawn: Vec<Vec<u8>> = std::iter::repeat_with(draw).take(len).collect();
+        let drawn: Vec<Bytes> = std::iter::repeat_with(draw).take(len).collect();
         self.commands.iter().cloned().chain(drawn).collect()
     }
 
-    fn machine(&mut self, script: &[Vec<u8>]) -> S {
+    fn machine(&mut self, script: &[Bytes]) -> S {
         let mut machine = (self.fresh)();
         apply(&mut machine, 0, script);
         machine
     }
 
-    fn snapshot(&mut self, script: &[Vec<u8>]) -> Vec<u8> {
+    fn snapshot(&mut self, script: &[Bytes]) -> Vec<u8> {
         write::<S>(self.machine(script).freeze())
     }
 
@@ -243,10 +245,10 @@ where
             let (mut three, answers) = joined(elsewhere);
             for ((at, command), third) in script.iter().enumerate().zip(answers) {
                 let at = position(0, at);
-                let first = one.apply(at, command);
+                let first = one.apply(at, command.clone());
                 assert_eq!(
                     first,
-                    two.apply(at, command),
+                    two.apply(at, command.clone()),
                     "two machines answer {command:?} differently"
                 );
                 assert_eq!(
@@ -276,9 +278,12 @@ where
         }
         let good = self.script(1, 20);
         let (mut one, mut two) = (self.machine(&good), self.machine(&good));
-        for (at, command) in odd.iter().enumerate() {
+        for (at, command) in odd.into_iter().map(Bytes::from).enumerate() {
             let at = position(500, at);
-            let answers = (one.apply(at, command), two.apply(at, command));
+            let answers = (
+                one.apply(at, command.clone()),
+                two.apply(at, command.clone()),
+            );
             assert_eq!(
                 answers.0, answers.1,
                 "two machines answer {command:?} differently"
@@ -430,8 +435,9 @@ where
 }
 
 /// Applies commands one after the other, some of which share an index.
-fn apply<S: StateMachine>(machine: &mut S, from: u64, script: &[Vec<u8>]) -> Vec<S::Response> {
-    let answer = |(at, command): (usize, &Vec<u8>)| machine.apply(position(from, at), command);
+fn apply<S: StateMachine>(machine: &mut S, from: u64, script: &[Bytes]) -> Vec<S::Response> {
+    let answer =
+        |(at, command): (usize, &Bytes)| machine.apply(position(from, at), command.clone());
     script.iter().enumerate().map(answer).collect()
 }
 

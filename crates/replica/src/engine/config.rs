@@ -9,7 +9,52 @@ use crate::log::{LogSpace, RECORD_SPARE_BYTES};
 use crate::protocol::{CoreStatus, Leadership};
 use crate::time::Instant;
 
-/// The bounds of an engine, and who it is.
+/// The bounds of a group, the same for all groups of a node.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Bounds {
+    /// Bytes of an entry's body; a larger command is refused.
+    pub body_bytes_max: usize,
+    /// Bytes of bodies of this node's own commands in one write.
+    pub write_bytes_max: usize,
+    /// Bytes of commands that wait: in the channel to the node's loop, and to be sealed, each.
+    pub queued_bytes_max: usize,
+    /// Requests whose end is open.
+    pub requests_max: usize,
+    /// Forwarded bodies under way to one leader, before more are gathered into the next.
+    pub forwards_max: usize,
+    /// Bytes of entries applied since the last snapshot, before the next is taken. Of a state that is
+    /// larger it is the state's size, as its last snapshot tells, up to 64 times this: to write and to
+    /// move a snapshot takes the longer the larger it is.
+    pub snapshot_log_bytes: u64,
+    /// Bytes of log that are kept for the sake of a peer that reads a snapshot, or catches up behind
+    /// one, counted from the last snapshot; never less than twice what is applied between two
+    /// snapshots. Nothing is kept while the log has no space.
+    pub kept_log_bytes_max: u64,
+    /// Bytes of a piece of a snapshot on its way to a peer.
+    pub piece_bytes_max: usize,
+    /// How long an answer of a peer is waited for before it is asked again.
+    pub retry_after: Duration,
+}
+
+impl Default for Bounds {
+    /// Bodies of 1 MiB, 64 MiB of queued commands, 64 Ki requests, a snapshot every 64 MiB.
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 1 << 20,
+            write_bytes_max: 4 << 20,
+            queued_bytes_max: 64 << 20,
+            requests_max: 1 << 16,
+            forwards_max: 4,
+            snapshot_log_bytes: 64 << 20,
+            kept_log_bytes_max: 256 << 20,
+            piece_bytes_max: 256 << 10,
+            retry_after: Duration::from_millis(200),
+        }
+    }
+}
+
+/// Who an engine is, what it stands on, and its bounds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EngineConfig {
@@ -22,39 +67,18 @@ pub struct EngineConfig {
     /// Names of this life count from here on. Drawn at random, so that no copy of the disk, whose lives
     /// count alike, gives a name that this life gives too.
     pub sequence_base: u64,
-    /// Bytes of an entry's body; a larger command is refused.
-    pub body_bytes_max: usize,
-    /// Bytes of bodies of this node's own commands in one write.
-    pub write_bytes_max: usize,
     /// Bytes of the longest record that the log takes: a peer's entry that does not fit is dropped.
     pub record_bytes_max: usize,
     /// What is left in the log; engines that write to one log share it, and its driver sets it.
     pub space: LogSpace,
-    /// Bytes of commands that wait to be sealed.
-    pub queued_bytes_max: usize,
-    /// Requests whose end is open.
-    pub requests_max: usize,
-    /// Forwarded bodies under way to one leader, before more are gathered into the next.
-    pub forwards_max: usize,
-    /// Bytes of entries applied since the last snapshot, before the next is taken. Of a state that is
-    /// larger it is the state's size, as its last snapshot tells, up to [`INTERVAL_PARTS_MAX`] times
-    /// this: to write and to move a snapshot takes the longer the larger it is.
-    pub snapshot_log_bytes: u64,
-    /// Bytes of log that are kept for the sake of a peer that reads a snapshot, or catches up behind
-    /// one, counted from the last snapshot; never less than twice what is applied between two
-    /// snapshots. Nothing is kept while the log has no space.
-    pub kept_log_bytes_max: u64,
     /// The length in bytes of the snapshot that the node was opened with, 0 without one.
     pub snapshot_bytes: u64,
-    /// Bytes of a piece of a snapshot on its way to a peer.
-    pub piece_bytes_max: usize,
-    /// How long an answer of a peer is waited for before it is asked again.
-    pub patience: Duration,
+    /// Its bounds.
+    pub bounds: Bounds,
 }
 
 impl EngineConfig {
-    /// The usual bounds: bodies of 1 MiB, 64 MiB of queued commands, 64 Ki requests, a snapshot
-    /// every 64 MiB.
+    /// With the usual bounds, a log that takes any record, and no snapshot.
     #[must_use]
     pub fn new(group: GroupId, node: NodeId, incarnation: u64) -> Self {
         Self {
@@ -62,30 +86,23 @@ impl EngineConfig {
             node,
             incarnation,
             sequence_base: 0,
-            body_bytes_max: 1 << 20,
-            write_bytes_max: 4 << 20,
             record_bytes_max: usize::MAX,
             space: LogSpace::default(),
-            queued_bytes_max: 64 << 20,
-            requests_max: 1 << 16,
-            forwards_max: 4,
-            snapshot_log_bytes: 64 << 20,
-            kept_log_bytes_max: 256 << 20,
             snapshot_bytes: 0,
-            piece_bytes_max: 256 << 10,
-            patience: Duration::from_millis(200),
+            bounds: Bounds::default(),
         }
     }
-}
 
-impl EngineConfig {
     /// Whether a body of the greatest length fits into a record of the log.
     pub(crate) fn fits(&self) -> bool {
-        self.body_bytes_max.saturating_add(RECORD_SPARE_BYTES) <= self.record_bytes_max
+        self.bounds
+            .body_bytes_max
+            .saturating_add(RECORD_SPARE_BYTES)
+            <= self.record_bytes_max
     }
 }
 
-/// The longest way between two snapshots, in [`EngineConfig::snapshot_log_bytes`].
+/// The longest way between two snapshots, in [`Bounds::snapshot_log_bytes`].
 pub const INTERVAL_PARTS_MAX: u64 = 64;
 
 /// The engine at a glance.

@@ -40,7 +40,9 @@ impl<P: Protocol, T> Engine<P, T> {
 
     pub(super) fn forward(&mut self, now: Instant, leader: Leadership) {
         while self.may_forward(now, leader)
-            && let Some((_, body)) = self.proposals.seal(now, leader, self.config.body_bytes_max)
+            && let Some((_, body)) =
+                self.proposals
+                    .seal(now, leader, self.config.bounds.body_bytes_max)
         {
             let frame = Frame::Forward {
                 round: leader.epoch.round,
@@ -51,8 +53,8 @@ impl<P: Protocol, T> Engine<P, T> {
 
     fn may_forward(&self, now: Instant, leader: Leadership) -> bool {
         let (under_way, newest) = self.proposals.under_way(leader);
-        under_way < self.config.forwards_max
-            || newest.is_some_and(|sealed| now.since(sealed) >= self.config.patience)
+        under_way < self.config.bounds.forwards_max
+            || newest.is_some_and(|sealed| now.since(sealed) >= self.config.bounds.retry_after)
     }
 
     /// When a full window of forwards stops holding up what is queued: the answers may have been
@@ -63,10 +65,10 @@ impl<P: Protocol, T> Engine<P, T> {
             .leadership()
             .filter(|leader| leader.node != self.config.node)?;
         let (under_way, newest) = self.proposals.under_way(leader);
-        let waits = self.proposals.has_queued() && under_way >= self.config.forwards_max;
+        let waits = self.proposals.has_queued() && under_way >= self.config.bounds.forwards_max;
         newest
             .filter(|_| waits)
-            .map(|sealed| sealed + self.config.patience)
+            .map(|sealed| sealed + self.config.bounds.retry_after)
     }
 
     /// The epoch of this round, if this node leads in it.
@@ -94,7 +96,7 @@ impl<P: Protocol, T> Engine<P, T> {
             return;
         }
         *last = (name.incarnation, name.sequence);
-        let refusal = if body.len() > self.config.body_bytes_max {
+        let refusal = if body.len() > self.config.bounds.body_bytes_max {
             Some(Denial::TooLarge)
         } else if self.disk.has_room && self.space.take(body.len() + RECORD_SPARE_BYTES) {
             self.core.propose(now, body).err().map(Denial::from)

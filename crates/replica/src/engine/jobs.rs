@@ -52,14 +52,7 @@ impl<P: Protocol, T> Engine<P, T> {
             }
             Kind::Noop | Kind::Membership => Default::default(),
         };
-        self.handed = at.index;
-        self.jobs.push_back(Job::Apply {
-            at,
-            kind,
-            body,
-            tickets,
-            in_doubt,
-        });
+        // In the order of the calls: what was overtaken ends before what overtook it.
         let why = used.map_or(Reason::Overtaken, |_| Reason::NameUsed);
         overtaken
             .lost
@@ -69,6 +62,14 @@ impl<P: Protocol, T> Engine<P, T> {
             .in_doubt
             .into_iter()
             .for_each(|ticket| self.fail(ticket, Failure::Unknown));
+        self.handed = at.index;
+        self.jobs.push_back(Job::Apply {
+            at,
+            kind,
+            body,
+            tickets,
+            in_doubt,
+        });
         if let Some(name) = used {
             self.outlive(name);
         }

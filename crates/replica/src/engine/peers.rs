@@ -121,10 +121,12 @@ impl<P: Protocol, T> Engine<P, T> {
     /// Groups what reads are queued into a round and asks whoever leads.
     pub(super) fn ask(&mut self, now: Instant) {
         let leader = self.core.leadership();
-        for id in self
-            .reads
-            .stale(now, leader, self.config.node, self.config.patience)
-        {
+        for id in self.reads.stale(
+            now,
+            leader,
+            self.config.node,
+            self.config.bounds.retry_after,
+        ) {
             self.reads.requeue(id);
         }
         let Some(leader) = leader else { return };

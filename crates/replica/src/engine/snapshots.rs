@@ -39,16 +39,17 @@ impl<P: Protocol, T> Engine<P, T> {
 
     /// Bytes that are applied between two snapshots.
     pub(super) fn snapshot_interval(&self) -> u64 {
-        self.transfer.interval(self.config.snapshot_log_bytes)
+        self.transfer
+            .interval(self.config.bounds.snapshot_log_bytes)
     }
 
     fn keeping(&self) -> Keeping {
         let interval = self.snapshot_interval();
         let least = interval.saturating_mul(KEPT_INTERVALS_MIN);
         Keeping {
-            patience: self.config.patience * SERVING_PATIENCES,
+            patience: self.config.bounds.retry_after * SERVING_PATIENCES,
             margin_bytes: interval / MARGIN_PARTS,
-            kept_bytes_max: self.config.kept_log_bytes_max.max(least),
+            kept_bytes_max: self.config.bounds.kept_log_bytes_max.max(least),
             has_room: self.disk.has_room,
         }
     }
@@ -90,7 +91,7 @@ impl<P: Protocol, T> Engine<P, T> {
     pub(super) fn pull(&mut self, now: Instant) {
         match self
             .transfer
-            .next(now, self.config.patience, UNANSWERED_MAX)
+            .next(now, self.config.bounds.retry_after, UNANSWERED_MAX)
         {
             Next::Wait => {}
             Next::Discard(snapshot) => self
@@ -217,7 +218,7 @@ impl<P: Protocol, T> Engine<P, T> {
         if !self.reading.insert(from) {
             return;
         }
-        let bytes_max = self.config.piece_bytes_max;
+        let bytes_max = self.config.bounds.piece_bytes_max;
         self.ready.push_back(Effect::Task(Task::ReadChunk {
             to: from,
             snapshot,

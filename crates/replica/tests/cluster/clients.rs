@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use synod_replica::embed::Ticket;
 use synod_replica::sim::SimRequest;
-use synod_replica::{Consistency, Failure, NodeId, Reason, Ticket};
+use synod_replica::{Consistency, Failure, NodeId, Reason};
 use synod_sim::{ClientId, Coverage, History, KvInput, KvOutput, OpId, Rng, Value};
 
 use super::options::Load;

@@ -24,8 +24,9 @@ mod tokens;
 use std::fmt;
 
 use bytes::Bytes;
+use synod_replica::embed::{EngineConfig, Kind, Protocol};
 use synod_replica::sim::{Cluster, Core, SimNode};
-use synod_replica::{Configured, EngineConfig, Kind, NodeId, Position, Protocol, Snapshot};
+use synod_replica::{Configured, NodeId, Position, Snapshot};
 use synod_sim::{Coverage, World};
 use synod_wal::{Lsn, Op};
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use bytes::Bytes;
+use synod_replica::embed::{Applier, Engine, Instant, Kind, Protocol, Task};
 use synod_replica::sim::{Core, Witness};
-use synod_replica::{Applier, Engine, Instant, Kind, NodeId, Position, Protocol, Snapshot, Task};
+use synod_replica::{NodeId, Position, Snapshot};
 use synod_sim::Coverage;
 use synod_wal::{Lsn, Op};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use synod_replica::EngineConfig;
+use synod_replica::embed::EngineConfig;
 use synod_sim::{Rng, Swarm, Trial, WorldOptions};
 
 use super::Subject;
@@ -142,7 +142,7 @@ impl Options {
         let segment_bytes = pick(&mut rng, &[16 << 10, 16 << 10, 32 << 10, 64 << 10]);
         let world = Swarm::new(load.horizon).draw(seed);
         let record_bytes_max =
-            engine.body_bytes_max + RECORD_SPARE_BYTES + pick(&mut rng, &[0, 500, 2 << 10]);
+            engine.bounds.body_bytes_max + RECORD_SPARE_BYTES + pick(&mut rng, &[0, 500, 2 << 10]);
         // Drawn beside all else, so that a seed means the same for each protocol.
         let mut rng = Rng::new(seed ^ QUORUMS);
         let flexible = rng.chance(0.5).then(|| rng.below(64));
@@ -194,14 +194,14 @@ impl Options {
             piece_bytes_max,
             patience,
         } = self.engine.clone();
-        engine.body_bytes_max = body_bytes_max;
-        engine.write_bytes_max = write_bytes_max;
-        engine.queued_bytes_max = queued_bytes_max;
-        engine.requests_max = requests_max;
-        engine.forwards_max = forwards_max;
-        engine.snapshot_log_bytes = snapshot_log_bytes;
-        engine.piece_bytes_max = piece_bytes_max;
-        engine.patience = patience;
+        engine.bounds.body_bytes_max = body_bytes_max;
+        engine.bounds.write_bytes_max = write_bytes_max;
+        engine.bounds.queued_bytes_max = queued_bytes_max;
+        engine.bounds.requests_max = requests_max;
+        engine.bounds.forwards_max = forwards_max;
+        engine.bounds.snapshot_log_bytes = snapshot_log_bytes;
+        engine.bounds.piece_bytes_max = piece_bytes_max;
+        engine.bounds.retry_after = patience;
     }
 
     pub(crate) fn log(&self) -> synod_wal::Options {

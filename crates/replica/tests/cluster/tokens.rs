@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
-use synod_replica::{Applying, StateMachine};
+use synod_replica::{Applying, Bytes, StateMachine};
 
 /// Appends tokens to keys; the state is small and shows what was applied, and in which order. A
 /// fingerprint of it goes along, so that two states compare at no cost; it is made anew from what a
@@ -61,8 +61,8 @@ impl StateMachine for Tokens {
     type Response = u64;
     type Frozen = Self;
 
-    fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
-        self.append(command)
+    fn apply(&mut self, _: Applying, command: Bytes) -> u64 {
+        self.append(&command)
     }
 
     fn freeze(&self) -> Self {
@@ -127,7 +127,7 @@ fn the_machine_is_the_model() {
             index: 1,
             offset: 0,
         };
-        let length = machine.apply(at, &[b"\x01", token.as_bytes()].concat());
+        let length = machine.apply(at, [b"\x01", token.as_bytes()].concat().into());
         assert_eq!(
             KvRequest::Append(token.into()).execute(&mut state),
             KvOutput::Length(length)

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 
 use synod_replica::conformance;
-use synod_replica::{Applying, StateMachine};
+use synod_replica::{Applying, Bytes, StateMachine};
 
 use crate::caught;
 
@@ -18,7 +18,7 @@ impl StateMachine for Counter {
     type Response = u64;
     type Frozen = u64;
 
-    fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
+    fn apply(&mut self, _: Applying, command: Bytes) -> u64 {
         self.0 += command.len() as u64;
         self.0
     }
@@ -88,7 +88,7 @@ impl StateMachine for Words {
     type Response = Vec<u8>;
     type Frozen = Self;
 
-    fn apply(&mut self, _: Applying, command: &[u8]) -> Vec<u8> {
+    fn apply(&mut self, _: Applying, command: Bytes) -> Vec<u8> {
         let mut words = command.splitn(3, |byte| *byte == b' ');
         let mut map = self.map.lock().unwrap();
         let words = (words.next(), words.next(), words.next());

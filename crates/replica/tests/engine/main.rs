@@ -379,7 +379,8 @@ fn a_burst_that_is_more_than_the_log_has_space_for_is_dropped<C: Rig>() {
 #[cfg(feature = "raft")]
 #[test]
 fn a_membership_over_its_bound_is_ignored() {
-    use synod_replica::{Protocol, raft};
+    use synod_replica::embed::Protocol;
+    use synod_replica::raft;
 
     let offer = |voters: u64| {
         let membership = raft::Membership::of_voters((0..voters).map(raft::NodeId));

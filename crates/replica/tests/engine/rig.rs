@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use synod_replica::embed::{
+    Applier, DiskHealth, Effect, Engine, EngineConfig, EngineStatus, Instant, Job, Proposal,
+    Protocol, Ran, Ticket,
+};
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applier, Applying, Configured, Consistency, DiskHealth, Divergence, Effect, Engine,
-    EngineConfig, EngineStatus, Failure, GroupId, Instant, Job, Log, LogSpace, NodeId, Proposal,
-    Protocol, Ran, Reason, Role, StateMachine, Ticket,
+    Applying, Configured, Consistency, Divergence, Failure, GroupId, Log, LogSpace, NodeId, Reason,
+    Role, StateMachine,
 };
 use synod_wal::{Options, Wal};
 
@@ -77,7 +80,7 @@ impl StateMachine for Count {
     type Response = u64;
     type Frozen = Vec<u8>;
 
-    fn apply(&mut self, _: Applying, _: &[u8]) -> u64 {
+    fn apply(&mut self, _: Applying, _: Bytes) -> u64 {
         self.count += 1;
         self.count
     }
@@ -177,9 +180,9 @@ impl<C: Rig> Node<C> {
         let recovered = Log::recover(&mut log, GROUP).unwrap();
         let core = C::Protocol::recover(C::new(id), recovered, now).unwrap();
         let mut config = EngineConfig::new(GROUP, NodeId(id), incarnation);
-        config.snapshot_log_bytes = tuning.snapshot_log_bytes;
-        config.piece_bytes_max = tuning.piece_bytes_max;
-        config.kept_log_bytes_max = tuning.kept_log_bytes_max;
+        config.bounds.snapshot_log_bytes = tuning.snapshot_log_bytes;
+        config.bounds.piece_bytes_max = tuning.piece_bytes_max;
+        config.bounds.kept_log_bytes_max = tuning.kept_log_bytes_max;
         let space = config.space.clone();
         let machine = Count {
             count: 0,

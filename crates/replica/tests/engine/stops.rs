@@ -1,8 +1,9 @@
 //! A node whose disk does not hold what it held: with Raft it stops for good and says why, with Paxos
 //! it is given again what it lost.
 
+use synod_replica::Divergence;
+use synod_replica::embed::Protocol;
 use synod_replica::sim::SimDisk;
-use synod_replica::{Divergence, Protocol};
 
 use crate::rig::{Nodes, Rig, Tuning};
 

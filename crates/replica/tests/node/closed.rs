@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Closed, Consistency, Group, GroupId, Life, Log, LogError, LogReader, LogStats, Node,
-    NodeConfig, NodeId, Outcome, Parcel, Reason, Recovered, Role, SnapshotStore, StateMachine,
-    Transport,
+    Applying, Closed, Consistency, Failure, Group, GroupId, Life, Log, LogError, LogReader,
+    LogStats, Node, NodeConfig, NodeId, Parcel, Reason, Recovered, Role, SnapshotStore,
+    StateMachine, Transport,
 };
 use synod_transport::{ClusterId, DiskId, Hello, Lane, MemoryNetwork, Tcp, TcpConfig};
 use synod_wal::{Lsn, Mark, Op, Options, Wal};
@@ -28,9 +28,9 @@ impl StateMachine for Mine {
     type Response = u64;
     type Frozen = bool;
 
-    fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
-        assert!(command != b"apply", "told to panic in apply");
-        if command == b"freeze" {
+    fn apply(&mut self, _: Applying, command: Bytes) -> u64 {
+        assert!(command != b"apply"[..], "told to panic in apply");
+        if command == b"freeze"[..] {
             self.0 = Some("told to panic in freeze");
         }
         1
@@ -57,7 +57,7 @@ async fn open(node: &Node, id: u64) -> Group<Mine> {
 
 fn node(disk: &SimDisk, snapshot_log_bytes: u64) -> Node {
     let mut node_config = NodeConfig::default();
-    node_config.snapshot_log_bytes = snapshot_log_bytes;
+    node_config.bounds.snapshot_log_bytes = snapshot_log_bytes;
     start(disk, node_config, MemoryNetwork::new().join(NodeId(1)))
 }
 
@@ -69,10 +69,10 @@ pub(crate) async fn stopped<S: StateMachine>(group: &Group<S>, reason: Reason) -
     assert_eq!(status.closed, Some(closed.clone()));
     assert_eq!((status.role, status.leader), (Role::Follower, None));
     let refused = timeout(NEVER, group.propose("later")).await.unwrap();
-    let expected = Outcome::Rejected {
+    let expected = Err(Failure::Rejected {
         reason,
         leader: None,
-    };
+    });
     assert!(refused.map(drop) == expected, "{closed}");
     assert_eq!(timeout(NEVER, group.leader()).await.unwrap(), None);
     closed
@@ -87,7 +87,7 @@ async fn a_machine_that_panics_stops_its_group_and_no_other() {
     let good = open(&node, 4).await;
 
     let answer = timeout(NEVER, applies.propose("apply")).await.unwrap();
-    assert_eq!(answer, Outcome::Unknown, "it may be applied elsewhere");
+    assert_eq!(answer, Err(Failure::Unknown), "it may be applied elsewhere");
     let closed = stopped(&applies, Reason::Machine).await;
     assert_eq!(
         closed.to_string(),
@@ -97,7 +97,7 @@ async fn a_machine_that_panics_stops_its_group_and_no_other() {
     let read = reads.read(Consistency::Linearizable, |_| -> u64 {
         panic!("a look that panics")
     });
-    assert_eq!(timeout(NEVER, read).await.unwrap(), Outcome::Unknown);
+    assert_eq!(timeout(NEVER, read).await.unwrap(), Err(Failure::Unknown));
     let closed = stopped(&reads, Reason::Machine).await;
     assert_eq!(closed, Closed::MachinePanicked("a look that panics".into()));
 
@@ -105,10 +105,7 @@ async fn a_machine_that_panics_stops_its_group_and_no_other() {
     freezes.propose(vec![0; 2_000]).await;
     stopped(&freezes, Reason::Machine).await;
 
-    assert_eq!(
-        timeout(NEVER, good.propose("go on")).await.unwrap(),
-        Outcome::Ok(1)
-    );
+    assert_eq!(timeout(NEVER, good.propose("go on")).await.unwrap(), Ok(1));
     assert_eq!(good.status().closed, None);
     timeout(NEVER, node.shutdown()).await.unwrap();
     assert_eq!(good.status().closed, Some(Closed::Shutdown));
@@ -120,13 +117,13 @@ async fn a_machine_that_panics_while_it_is_restored_stops_its_group() {
     let disk = SimDisk::new(1);
     let node = || {
         let mut small = NodeConfig::default();
-        small.snapshot_log_bytes = 1_000;
+        small.bounds.snapshot_log_bytes = 1_000;
         start_life(&disk, 1, small, MemoryNetwork::new().join(NodeId(1)))
     };
     let first = node();
     let group = open(&first, 1).await;
     for _ in 0..10 {
-        assert_eq!(group.propose(vec![0; 500]).await, Outcome::Ok(1));
+        assert_eq!(group.propose(vec![0; 500]).await, Ok(1));
     }
     let mut status = group.watch();
     let cut = status.wait_for(|status| status.start > 0);
@@ -145,11 +142,11 @@ async fn a_failed_sync_is_told_with_its_cause() {
     let disk = SimDisk::new(1);
     let (node, group) = alone(&disk, |_| {}).await;
     let mut told = std::pin::pin!(node.closed());
-    assert_eq!(group.propose("a").await, Outcome::Ok(1));
+    assert_eq!(group.propose("a").await, Ok(1));
     let mut context = Context::from_waker(std::task::Waker::noop());
     assert!(told.as_mut().poll(&mut context).is_pending());
     disk.0.fail_next_sync();
-    assert_eq!(group.propose("b").await, Outcome::Unknown);
+    assert_eq!(group.propose("b").await, Err(Failure::Unknown));
     let closed = timeout(NEVER, told).await.unwrap();
     assert_eq!(stopped(&group, Reason::Poisoned).await, closed);
     let text = closed.to_string();
@@ -273,10 +270,7 @@ async fn a_group_of_one_serves_over_tcp() {
     let node = Node::start(Life::ephemeral(NodeId(1)), NodeConfig::default(), log, tcp);
     let opened = node.open(GroupId(1), config(1, 1), Counter::default());
     let group = timeout(NEVER, opened).await.unwrap().unwrap();
-    assert_eq!(
-        timeout(NEVER, group.propose("a")).await.unwrap(),
-        Outcome::Ok(1)
-    );
+    assert_eq!(timeout(NEVER, group.propose("a")).await.unwrap(), Ok(1));
 }
 
 #[tokio::test]
@@ -297,7 +291,7 @@ fn a_runtime_that_ends_takes_no_group_with_it_in_silence() {
         .unwrap();
     let (node, group) = runtime.block_on(async {
         let (node, group) = alone(&SimDisk::new(1), |_| {}).await;
-        assert_eq!(group.propose("a").await, Outcome::Ok(1));
+        assert_eq!(group.propose("a").await, Ok(1));
         (node, group)
     });
     drop(runtime);

@@ -5,9 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use synod_replica::embed::Protocol;
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Configured, Group, GroupId, Node, NodeConfig, NodeId, Outcome, Protocol, Reason, Role, Status,
+    Configured, Failure, Group, GroupId, Node, NodeConfig, NodeId, Reason, Role, Status,
 };
 use synod_transport::{Lane, MemoryNetwork, Parcel, Transport};
 use tokio::runtime;
@@ -22,10 +23,10 @@ use super::{config, heartbeat};
 async fn elections_snapshots_and_the_end_are_told() {
     let (heard, _guard) = Heard::listen();
     let disk = SimDisk::new(1);
-    let (node, group) = alone(&disk, |config| config.snapshot_log_bytes = 2_000).await;
+    let (node, group) = alone(&disk, |config| config.bounds.snapshot_log_bytes = 2_000).await;
     for count in 1..=30 {
         let answer = timeout(NEVER, group.propose(vec![0; 200])).await.unwrap();
-        assert_eq!(answer, Outcome::Ok(count));
+        assert_eq!(answer, Ok(count));
     }
     let mut status = group.watch();
     let taken = status.wait_for(|status| status.snapshots_taken > 0);
@@ -33,7 +34,7 @@ async fn elections_snapshots_and_the_end_are_told() {
     disk.0.fail_syncs(true);
     // A snapshot under way syncs as well: the node may have stopped before it takes the command.
     let answer = group.propose("b").await;
-    let stopped = [Outcome::Unknown, rejected(Reason::Poisoned)];
+    let stopped = [Err(Failure::Unknown), rejected(Reason::Poisoned)];
     assert!(stopped.contains(&answer), "{answer:?}");
     timeout(NEVER, node.closed()).await.unwrap();
     assert_eq!(group.propose("c").await, rejected(Reason::Poisoned));
@@ -84,7 +85,7 @@ async fn a_full_disk_is_told_once() {
     let (heard, _guard) = Heard::listen();
     let disk = SimDisk::new(1);
     let (_node, group) = alone(&disk, |_| {}).await;
-    assert_eq!(group.propose("a").await, Outcome::Ok(1));
+    assert_eq!(group.propose("a").await, Ok(1));
     disk.0.capacity(disk.0.used());
     while group.propose(vec![0; 1 << 19]).await.ok().is_some() {}
     let mut status = group.watch();
@@ -121,7 +122,7 @@ impl Three {
             nodes.push(node);
         }
         until(&groups[0], |status| status.role == Role::Leader).await;
-        assert_eq!(propose(&groups[0], "a").await, Outcome::Ok(1));
+        assert_eq!(propose(&groups[0], "a").await, Ok(1));
         Self {
             network,
             disks,
@@ -143,7 +144,7 @@ impl Three {
 
     async fn write(&self, count: u64) {
         let answer = propose(&self.groups[0], vec![0; 200]).await;
-        assert_eq!(answer, Outcome::Ok(count));
+        assert_eq!(answer, Ok(count));
     }
 }
 
@@ -156,8 +157,8 @@ async fn open(
 ) -> (Node, Group<Counter>) {
     let mut node_config = NodeConfig::default();
     node_config.request_timeout = 3 * NEVER;
-    node_config.snapshot_log_bytes = snapshot_log_bytes;
-    node_config.kept_log_bytes_max = 0;
+    node_config.bounds.snapshot_log_bytes = snapshot_log_bytes;
+    node_config.bounds.kept_log_bytes_max = 0;
     let node = start(disk, node_config, network.join(NodeId(id)));
     let mut config = config(id, 3);
     let least = if id == 1 { 300 } else { 1_500 };
@@ -176,7 +177,7 @@ async fn until(group: &Group<Counter>, holds: impl FnMut(&Status) -> bool) {
         .unwrap();
 }
 
-async fn propose(group: &Group<Counter>, command: impl Into<Vec<u8>>) -> Outcome<u64> {
+async fn propose(group: &Group<Counter>, command: impl Into<Vec<u8>>) -> Result<u64, Failure> {
     timeout(NEVER, group.propose(command.into())).await.unwrap()
 }
 
@@ -246,7 +247,7 @@ async fn a_leader_that_was_held_up_is_deposed() {
         drop(let_go);
     };
     let (answer, ()) = tokio::join!(propose(&first_group, "hold"), elected);
-    assert_eq!(answer, Outcome::Ok(1), "it was committed before");
+    assert_eq!(answer, Ok(1), "it was committed before");
     let told = timeout(NEVER, tokio::task::spawn_blocking(|| first.join()));
     let told = told.await.unwrap().unwrap().unwrap();
     assert_eq!(told.len(), 1, "{told:?}");
@@ -349,13 +350,16 @@ async fn a_snapshot_that_waits_for_space_is_told() {
 #[tokio::test]
 async fn a_snapshot_that_cannot_be_taken_is_told() {
     let (heard, _guard) = Heard::listen();
-    let (_node, group) = alone(&SimDisk::new(1), |config| config.snapshot_log_bytes = 2_000).await;
-    assert_eq!(propose(&group, "fail").await, Outcome::Ok(1));
+    let (_node, group) = alone(&SimDisk::new(1), |config| {
+        config.bounds.snapshot_log_bytes = 2_000
+    })
+    .await;
+    assert_eq!(propose(&group, "fail").await, Ok(1));
     let mut last = 1;
     while group.status().snapshots_failed == 0 {
         assert!(last < 1_000, "no snapshot is taken");
         last += 1;
-        assert_eq!(propose(&group, vec![0; 200]).await, Outcome::Ok(last));
+        assert_eq!(propose(&group, vec![0; 200]).await, Ok(last));
     }
     let told = heard.of("snapshot_failed");
     assert!(

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
-use synod_replica::{GroupId, NodeConfig, NodeId, Outcome, Reason, Status};
+use synod_replica::{GroupId, NodeConfig, NodeId, Reason, Status};
 use synod_transport::MemoryNetwork;
 use tokio::time::timeout;
 
@@ -44,7 +44,7 @@ async fn a_node_that_has_forgotten_is_stopped() {
     let write = async |from: u64, to: u64| {
         for count in from..to {
             let answer = timeout(NEVER, leader.propose("a")).await.unwrap();
-            assert_eq!(answer, Outcome::Ok(count));
+            assert_eq!(answer, Ok(count));
         }
         // The leader has heard that node 3 holds all of it.
         let mut status = leader.watch();
@@ -60,7 +60,7 @@ async fn a_node_that_has_forgotten_is_stopped() {
     timeout(NEVER, third.shutdown()).await.unwrap();
     let (third, group) = open(3, &older).await;
     let answer = timeout(NEVER, leader.propose("goes on")).await.unwrap();
-    assert_eq!(answer, Outcome::Ok(40));
+    assert_eq!(answer, Ok(40));
     let (mut status, mut seen) = (group.watch(), leader.watch());
     let ended = status.wait_for(|status| status.closed.is_some() || status.applied >= 40);
     timeout(NEVER, ended).await.unwrap().unwrap();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Birth, Group, GroupId, Identity, IdentityError, Life, Log, Misfit, Node, NodeConfig, NodeId,
-    OpenGroupError, Outcome, Reason,
+    Birth, Failure, Group, GroupId, Identity, IdentityError, Life, Log, Misfit, Node, NodeConfig,
+    NodeId, OpenGroupError, Reason,
 };
 use synod_transport::{ClusterId, Founding, Hello, MemoryNetwork, Tcp, TcpConfig, Transport};
 use synod_wal::{Disk as _, Lsn, Mark, OpenError, Options, Wal};
@@ -56,7 +56,7 @@ async fn a_node_notes_how_far_its_log_has_come() {
     for count in 1..=3 {
         let (node, group) = live(&disk).await;
         let answer = timeout(NEVER, group.propose("a")).await.unwrap();
-        assert_eq!(answer, Outcome::Ok(count));
+        assert_eq!(answer, Ok(count));
         timeout(NEVER, node.shutdown()).await.unwrap();
         disk.0.power_loss();
     }
@@ -76,7 +76,7 @@ async fn a_node_notes_that_its_log_was_begun() {
     let disk = SimDisk::new(1);
     let (node, group) = live(&disk).await;
     let answer = timeout(NEVER, group.propose("a")).await.unwrap();
-    assert_eq!(answer, Outcome::Ok(1));
+    assert_eq!(answer, Ok(1));
     noted(&disk, |(generation, _)| generation > 0).await;
     drop(node);
 }
@@ -103,7 +103,7 @@ async fn noted(disk: &SimDisk, is_it: impl Fn((u64, u64)) -> bool) {
 async fn each_snapshot_notes_how_far_the_log_has_come() {
     let disk = SimDisk::new(1);
     let mut small = NodeConfig::default();
-    small.snapshot_log_bytes = 1_000;
+    small.bounds.snapshot_log_bytes = 1_000;
     let (node, group) = live_with(&disk, || disk.0.operations(), small).await;
     noted(&disk, |(generation, _)| generation > 0).await;
     let mut count = 0;
@@ -113,7 +113,7 @@ async fn each_snapshot_notes_how_far_the_log_has_come() {
         while group.status().snapshots_taken == before {
             count += 1;
             let answer = timeout(NEVER, group.propose("a")).await.unwrap();
-            assert_eq!(answer, Outcome::Ok(count));
+            assert_eq!(answer, Ok(count));
         }
         noted(&disk, |(generation, end)| {
             generation == segment && end > begun_at
@@ -131,7 +131,7 @@ async fn put_back(disk: &SimDisk, lives: u64, draw: fn(&SimDisk) -> u64) {
     for count in 1..=lives {
         let (node, group) = live_as(disk, || draw(disk)).await;
         let answer = timeout(NEVER, group.propose("a")).await.unwrap();
-        assert_eq!(answer, Outcome::Ok(count));
+        assert_eq!(answer, Ok(count));
         timeout(NEVER, node.shutdown()).await.unwrap();
     }
     disk.0.put_image("identity", &copy);
@@ -152,10 +152,10 @@ async fn a_life_on_an_identity_that_was_put_back_is_refused() {
         assert!(
             matches!(
                 answer,
-                Outcome::Rejected {
+                Err(Failure::Rejected {
                     reason: Reason::NameUsed,
                     ..
-                }
+                })
             ),
             "{answer:?}"
         );
@@ -174,7 +174,7 @@ async fn lives_that_count_alike_give_no_name_twice() {
     let (_node, group) = live(&disk).await;
     for count in 2..4 {
         let answer = timeout(NEVER, group.propose("a")).await.unwrap();
-        assert_eq!(answer, Outcome::Ok(count));
+        assert_eq!(answer, Ok(count));
     }
 }
 
@@ -205,11 +205,11 @@ async fn a_group_of_another_node_or_another_founding_is_not_opened() {
 #[tokio::test]
 async fn an_ephemeral_life_goes_on_with_no_log() {
     let disk = SimDisk::new(1);
-    let small = |config: &mut NodeConfig| config.snapshot_log_bytes = 2_000;
+    let small = |config: &mut NodeConfig| config.bounds.snapshot_log_bytes = 2_000;
     let (node, group) = alone(&disk, small).await;
     for count in 1..=5 {
         let answer = timeout(NEVER, group.propose("a")).await.unwrap();
-        assert_eq!(answer, Outcome::Ok(count));
+        assert_eq!(answer, Ok(count));
     }
     timeout(NEVER, node.shutdown()).await.unwrap();
     let before = Wal::open(disk.clone(), Options::default()).unwrap();
@@ -251,7 +251,7 @@ async fn lived() -> (SimDisk, Mark) {
     let disk = SimDisk::new(1);
     let (node, group) = live(&disk).await;
     let answer = timeout(NEVER, group.propose("a")).await.unwrap();
-    assert_eq!(answer, Outcome::Ok(1));
+    assert_eq!(answer, Ok(1));
     timeout(NEVER, node.shutdown()).await.unwrap();
     let noted = Identity::load(SimDisk(disk.0.fork(7)), &birth(), || 9)
         .unwrap()
@@ -401,7 +401,7 @@ async fn a_directory_takes_a_new_group_of_which_its_log_holds_nothing() {
     let disk = SimDisk::new(1);
     let (node, group) = live(&disk).await;
     let answer = timeout(NEVER, group.propose("a")).await.unwrap();
-    assert_eq!(answer, Outcome::Ok(1));
+    assert_eq!(answer, Ok(1));
     timeout(NEVER, node.shutdown()).await.unwrap();
     let before = disk.0.fork(7).image("identity");
 
@@ -411,7 +411,7 @@ async fn a_directory_takes_a_new_group_of_which_its_log_holds_nothing() {
         for (id, count) in [(2, count), (1, count + 1)] {
             let group = open(&node, id).await.unwrap();
             let answer = timeout(NEVER, group.propose("a")).await.unwrap();
-            assert_eq!(answer, Outcome::Ok(count), "group {id}");
+            assert_eq!(answer, Ok(count), "group {id}");
         }
         let again = open(&node, 2).await.map(|_| ()).unwrap_err();
         assert!(matches!(again, OpenGroupError::Open), "{again}");

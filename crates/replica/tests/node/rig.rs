@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Birth, Group, GroupId, Identity, Life, Node, NodeConfig, NodeId, Outcome, Reason,
-    StateMachine,
+    Applying, Birth, Bytes, Failure, Group, GroupId, Identity, Life, Node, NodeConfig, NodeId,
+    Reason, StateMachine,
 };
 use synod_transport::{ClusterId, Memory, MemoryNetwork};
 use synod_wal::{Options, Wal};
@@ -53,9 +53,9 @@ impl StateMachine for Counter {
     type Response = u64;
     type Frozen = (u64, NextSnapshot);
 
-    fn apply(&mut self, _: Applying, command: &[u8]) -> u64 {
+    fn apply(&mut self, _: Applying, command: Bytes) -> u64 {
         self.count += 1;
-        match command {
+        match &command[..] {
             b"boom" => self.next_snapshot = NextSnapshot::Panics,
             b"fail" => self.next_snapshot = NextSnapshot::Fails,
             b"hold" => drop(self.held.as_ref().map(mpsc::Receiver::recv)),
@@ -160,20 +160,20 @@ pub(crate) async fn three(tune: impl Fn(&mut NodeConfig)) -> (Vec<Node>, Vec<Gro
     (nodes, groups)
 }
 
-pub(crate) fn rejected(reason: Reason) -> Outcome<u64> {
-    Outcome::Rejected {
+pub(crate) fn rejected(reason: Reason) -> Result<u64, Failure> {
+    Err(Failure::Rejected {
         reason,
         leader: None,
-    }
+    })
 }
 
 pub(crate) trait LedBy {
     fn led_by(self, node: u64) -> Self;
 }
 
-impl LedBy for Outcome<u64> {
+impl LedBy for Result<u64, Failure> {
     fn led_by(mut self, node: u64) -> Self {
-        if let Self::Rejected { leader, .. } = &mut self {
+        if let Err(Failure::Rejected { leader, .. }) = &mut self {
             *leader = Some(NodeId(node));
         }
         self

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use synod_replica::sim::SimDisk;
 use synod_replica::{
     Birth, GroupId, Identity, Log, LogError, LogReader, LogStats, Node, NodeConfig, NodeId,
-    Outcome, Recovered, SnapshotStore,
+    Recovered, SnapshotStore,
 };
 use synod_transport::{ClusterId, MemoryNetwork};
 use synod_wal::{Lsn, Mark, Op, Options, Seal, Snapshot, SnapshotError, Wal};
@@ -142,11 +142,11 @@ impl SnapshotStore for Shut {
 )]
 async fn a_machine_is_restored_when_a_descriptor_is_free() {
     let disk = SimDisk::new(1);
-    let small = |config: &mut NodeConfig| config.snapshot_log_bytes = 1_000;
+    let small = |config: &mut NodeConfig| config.bounds.snapshot_log_bytes = 1_000;
     let (node, group) = alone_in_a_life(&disk, small).await;
     for count in 1..=10 {
         let answer = timeout(NEVER, group.propose(vec![0; 500])).await.unwrap();
-        assert_eq!(answer, Outcome::Ok(count));
+        assert_eq!(answer, Ok(count));
     }
     let mut status = group.watch();
     let cut = status.wait_for(|status| status.start > 0);
@@ -167,7 +167,7 @@ async fn a_machine_is_restored_when_a_descriptor_is_free() {
     let opened = node.open(GroupId(1), config(1, 1), Counter::default());
     let group = timeout(NEVER, opened).await.unwrap().unwrap();
     let answer = timeout(NEVER, group.propose("behind it")).await.unwrap();
-    assert_eq!(answer, Outcome::Ok(11));
+    assert_eq!(answer, Ok(11));
     assert_eq!(tries.load(Ordering::Relaxed), 0);
     let took = begun.elapsed();
     assert!(

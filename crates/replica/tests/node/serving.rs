@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Closed, Consistency, GroupId, NodeConfig, NodeId, OpenGroupError, Outcome, Reason,
+    Closed, Consistency, Failure, GroupId, NodeConfig, NodeId, OpenGroupError, Reason,
 };
 use synod_transport::MemoryNetwork;
 use tokio::time::timeout;
@@ -15,28 +15,44 @@ use super::rig::{Counter, LedBy, NEVER, alone, alone_in_a_life, rejected, start,
 #[tokio::test]
 async fn one_node_answers() {
     let (_node, group) = alone(&SimDisk::new(1), |_| {}).await;
-    assert_eq!(
-        timeout(NEVER, group.propose("a")).await.unwrap(),
-        Outcome::Ok(1)
-    );
+    assert_eq!(timeout(NEVER, group.propose("a")).await.unwrap(), Ok(1));
     let read = group.read(Consistency::Linearizable, |counter| counter.count);
-    assert_eq!(timeout(NEVER, read).await.unwrap(), Outcome::Ok(1));
+    assert_eq!(timeout(NEVER, read).await.unwrap(), Ok(1));
 }
 
 /// What the second half of a turn appends must be synced too: a record that cuts the log, for one.
 #[tokio::test]
 async fn the_log_is_cut_again_and_again_under_load() {
-    let (_nodes, groups) = three(|config| config.snapshot_log_bytes = 2_000).await;
+    let (_nodes, groups) = three(|config| config.bounds.snapshot_log_bytes = 2_000).await;
     for count in 1..=300 {
         let group = &groups[count as usize % 3];
-        assert_eq!(
-            timeout(NEVER, group.propose("a")).await.unwrap(),
-            Outcome::Ok(count)
-        );
+        assert_eq!(timeout(NEVER, group.propose("a")).await.unwrap(), Ok(count));
     }
     let mut status = groups[0].watch();
     let cut = status.wait_for(|status| status.snapshots_taken > 3 && status.start > 100);
     timeout(NEVER, cut).await.unwrap().unwrap();
+}
+
+/// Ends come in the order of the calls, and a refusal within its call.
+#[tokio::test]
+async fn ends_are_told_in_the_order_of_the_log() {
+    let (node, group) = alone(&SimDisk::new(1), |config| {
+        config.bounds.body_bytes_max = 1_000
+    })
+    .await;
+    let (told, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    for call in 1..=100 {
+        let told = told.clone();
+        group.propose_with("a", move |end| told.send((call, end)).unwrap());
+    }
+    for call in 1..=100 {
+        let end = timeout(NEVER, ends.recv()).await.unwrap().unwrap();
+        assert_eq!(end, (call, Ok(call)));
+    }
+    timeout(NEVER, node.shutdown()).await.unwrap();
+    group.propose_with("a", move |end| told.send((101, end)).unwrap());
+    assert_eq!(ends.try_recv(), Ok((101, rejected(Reason::Shutdown))));
+    assert_eq!(ends.recv().await, None, "each is told once");
 }
 
 /// A client that always has a next request must not keep anybody else from the loop.
@@ -62,36 +78,27 @@ async fn a_busy_group_leaves_room_for_controls() {
 #[tokio::test]
 async fn what_was_answered_is_there_after_a_restart() {
     let disk = SimDisk::new(1);
-    let small = |config: &mut NodeConfig| config.snapshot_log_bytes = 3_000;
+    let small = |config: &mut NodeConfig| config.bounds.snapshot_log_bytes = 3_000;
     let (node, group) = alone_in_a_life(&disk, small).await;
     for count in 1..=100 {
-        assert_eq!(
-            timeout(NEVER, group.propose("a")).await.unwrap(),
-            Outcome::Ok(count)
-        );
+        assert_eq!(timeout(NEVER, group.propose("a")).await.unwrap(), Ok(count));
     }
     timeout(NEVER, node.shutdown()).await.unwrap();
     assert_eq!(group.propose("a").await, rejected(Reason::Shutdown));
     disk.0.power_loss();
     let (_node, group) = alone_in_a_life(&disk, |_| {}).await;
-    assert_eq!(
-        timeout(NEVER, group.propose("a")).await.unwrap(),
-        Outcome::Ok(101)
-    );
+    assert_eq!(timeout(NEVER, group.propose("a")).await.unwrap(), Ok(101));
 }
 
 #[tokio::test]
 async fn a_failed_sync_stops_the_node_for_good() {
     let disk = SimDisk::new(1);
     let (_node, group) = alone(&disk, |_| {}).await;
-    assert_eq!(
-        timeout(NEVER, group.propose("a")).await.unwrap(),
-        Outcome::Ok(1)
-    );
+    assert_eq!(timeout(NEVER, group.propose("a")).await.unwrap(), Ok(1));
     disk.0.fail_next_sync();
     assert_eq!(
         timeout(NEVER, group.propose("b")).await.unwrap(),
-        Outcome::Unknown
+        Err(Failure::Unknown)
     );
     assert_eq!(
         timeout(NEVER, group.propose("c")).await.unwrap(),
@@ -107,10 +114,7 @@ async fn a_failed_sync_stops_the_node_for_good() {
 async fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
     let disk = SimDisk::new(1);
     let (_node, group) = alone(&disk, |_| {}).await;
-    assert_eq!(
-        timeout(NEVER, group.propose("a")).await.unwrap(),
-        Outcome::Ok(1)
-    );
+    assert_eq!(timeout(NEVER, group.propose("a")).await.unwrap(), Ok(1));
     disk.0.capacity(disk.0.used());
     let mut count = 1;
     let refused = loop {
@@ -118,7 +122,7 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
             .await
             .unwrap()
         {
-            Outcome::Ok(at) => count = at,
+            Ok(at) => count = at,
             other => break other,
         }
     };
@@ -129,7 +133,7 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
     let resumed = async {
         loop {
             match group.propose("b").await {
-                Outcome::Ok(at) => return at,
+                Ok(at) => return at,
                 other => assert_eq!(other, rejected(Reason::Full).led_by(1)),
             }
             tokio::task::yield_now().await;
@@ -141,7 +145,10 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
 
 #[tokio::test]
 async fn a_machine_that_panics_while_it_is_written_stops_its_group() {
-    let (node, group) = alone(&SimDisk::new(1), |config| config.snapshot_log_bytes = 1_000).await;
+    let (node, group) = alone(&SimDisk::new(1), |config| {
+        config.bounds.snapshot_log_bytes = 1_000
+    })
+    .await;
     assert!(
         timeout(NEVER, group.propose("boom"))
             .await
@@ -161,10 +168,7 @@ async fn a_machine_that_panics_while_it_is_written_stops_its_group() {
         .open(GroupId(2), config(1, 1), Counter::default())
         .await
         .unwrap();
-    assert_eq!(
-        timeout(NEVER, other.propose("a")).await.unwrap(),
-        Outcome::Ok(1)
-    );
+    assert_eq!(timeout(NEVER, other.propose("a")).await.unwrap(), Ok(1));
 }
 
 #[tokio::test]
@@ -195,7 +199,7 @@ async fn what_cannot_work_is_refused_at_the_door() {
     );
 
     let mut config = NodeConfig::default();
-    config.body_bytes_max = 6 << 20;
+    config.bounds.body_bytes_max = 6 << 20;
     let node = start(
         &SimDisk::new(1),
         config,

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Consistency, GroupId, Life, Node, NodeConfig, NodeId, Outcome, Parcel, StateMachine,
-    Transport,
+    Applying, Consistency, GroupId, Life, Node, NodeConfig, NodeId, Parcel, StateMachine, Transport,
 };
 use synod_transport::{Lane, Memory, MemoryNetwork};
 use synod_wal::{Options, Wal};
@@ -38,7 +37,7 @@ impl StateMachine for Slow {
         clippy::disallowed_methods,
         reason = "a command of this machine costs time, which the loop reads from the same clock"
     )]
-    fn apply(&mut self, _: Applying, _: &[u8]) -> u64 {
+    fn apply(&mut self, _: Applying, _: Bytes) -> u64 {
         let begun = Instant::now();
         while begun.elapsed() < self.1 {
             std::hint::spin_loop();
@@ -95,7 +94,7 @@ async fn most_between_flushes(
     let read = group.read(Consistency::Linearizable, |machine| machine.2);
     for (count, answer) in (1..).zip(answers) {
         let answer = timeout(NEVER, answer).await.unwrap();
-        assert_eq!(answer, Outcome::Ok(count));
+        assert_eq!(answer, Ok(count));
     }
     let seen = timeout(NEVER, read).await.unwrap().ok().unwrap();
     assert!(seen <= commands);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
-use synod_replica::{Applying, Group, GroupId, Node, NodeConfig, NodeId, StateMachine};
+use synod_replica::{Applying, Bytes, Group, GroupId, Node, NodeConfig, NodeId, StateMachine};
 use synod_transport::MemoryNetwork;
 use tokio::time::timeout;
 
@@ -27,7 +27,7 @@ impl StateMachine for Endless {
     type Response = ();
     type Frozen = Arc<Talk>;
 
-    fn apply(&mut self, _: Applying, _: &[u8]) {}
+    fn apply(&mut self, _: Applying, _: Bytes) {}
 
     fn freeze(&self) -> Arc<Talk> {
         self.0.clone()
@@ -66,7 +66,7 @@ async fn writing(disk: &SimDisk, tune: impl FnOnce(&mut NodeConfig)) -> Stage {
     let (go_on, go_on_from) = channel();
     let (ended_to, ended) = channel();
     let mut node_config = NodeConfig::default();
-    node_config.snapshot_log_bytes = 1_000;
+    node_config.bounds.snapshot_log_bytes = 1_000;
     tune(&mut node_config);
     let transport = MemoryNetwork::new().join(NodeId(1));
     let node = start_life(disk, 1, node_config, transport);

@@ -11,7 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use synod_kv::{Blob, Cluster, Command, Protocol, When, info_field};
-use synod_replica::{Configured, Protocol as Core};
+use synod_replica::Configured;
+use synod_replica::embed::Protocol as Core;
 use synod_transport::{
     NodeId, Parcel, Refused, frame,
     hello::{GREETING_BYTES, Greeting},
