@@ -218,7 +218,9 @@ pub(crate) enum Request<T> {
 type Look<S> = Box<dyn FnOnce(Result<&S, Failure>) + Send>;
 
 /// What is to be done with the end of a proposal. Dropped without one it says that nobody knows.
-pub(crate) struct Then<R>(Option<Box<dyn FnOnce(Result<R, Failure>) + Send>>);
+pub(crate) struct Then<R>(Option<Box<OnEnd<R>>>);
+
+type OnEnd<R> = dyn FnOnce(Result<R, Failure>) + Send;
 
 impl<R> Then<R> {
     fn end(mut self, end: Result<R, Failure>) {

@@ -43,9 +43,9 @@
 //!
 //! # Guarantees
 //!
-//! - **One outcome.** A request ends by its deadline in one of [`Ok`],
-//!   [`Outcome::Rejected`] (it did not happen and never will) and [`Err(Failure::Unknown)`] (it may
-//!   have, or may yet). Nothing that may have happened is tried again.
+//! - **One outcome.** A request ends by its deadline in a response, in
+//!   [`Failure::Rejected`] (it did not happen and never will) or in [`Failure::Unknown`] (it may have,
+//!   or may yet). Nothing that may have happened is tried again.
 //! - **Durable before said.** What tells a peer or a client that this node remembers something is
 //!   inside the write that makes it true, and comes out when the log says so.
 //! - **Order.** Commands handed to one node are applied in the order of the calls, if at all; also

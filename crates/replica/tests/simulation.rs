@@ -255,7 +255,7 @@ fn writers() -> Options {
     let mut options = Options::calm();
     options.load.reads_percent = 0;
     options.load.gap = Duration::from_millis(20);
-    options.engine.bounds.snapshot_log_bytes = 1 << 30;
+    options.engine.snapshot_log_bytes = 1 << 30;
     options
 }
 

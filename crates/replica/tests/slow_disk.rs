@@ -420,7 +420,7 @@ async fn a_sync_that_fails_on_the_thread_stops_the_node() {
 }
 
 fn append(log: &mut ThreadedLog<Slow>, index: u64) -> synod_wal::Lsn {
-    let (tag, body) = (Tag::default(), bytes::Bytes::from_static(b"entry"));
+    let (tag, body) = (Tag::default(), Bytes::from_static(b"entry"));
     let put = Op::Put {
         index,
         tag,
@@ -509,7 +509,7 @@ fn a_thread_that_panics_shuts_the_log() {
     driver.wait().unwrap_err();
     driver.log.settle().unwrap_err();
     driver.log.sync().unwrap_err();
-    let (tag, body) = (Tag::default(), bytes::Bytes::new());
+    let (tag, body) = (Tag::default(), Bytes::new());
     let put = Op::Put {
         index: 2,
         tag,

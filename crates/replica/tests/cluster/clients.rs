@@ -130,6 +130,8 @@ pub(crate) struct Clients {
     fates: BTreeMap<u64, Fate>,
     /// Of each key, how long its value is known to be.
     floors: BTreeMap<u8, u64>,
+    /// Of each node, the last of its writes that was answered, or overtaken.
+    decided: BTreeMap<u64, u64>,
     history: History<KvInput, KvOutput>,
     /// Operations of unknown outcome, and their tokens.
     lost: Vec<(OpId, Option<u64>)>,
@@ -158,6 +160,7 @@ impl Clients {
             tokens: 0,
             fates: BTreeMap::new(),
             floors: BTreeMap::new(),
+            decided: BTreeMap::new(),
             history,
             lost: Vec::new(),
             coverage: Coverage::new(),
@@ -240,6 +243,9 @@ impl Clients {
                 ))
             })?;
             let answered = matches!(end, End::Length(_) | End::Value(_));
+            if let End::Length(_) | End::Rejected(Reason::Overtaken, _) = end {
+                self.decided(request, &open)?;
+            }
             match end {
                 End::Length(length) => self.acknowledged(now, &open, length, reference)?,
                 End::Value(value) => self.shown(now, &open, value.as_deref(), reference)?,
@@ -258,6 +264,15 @@ impl Clients {
             });
         }
         Ok(ended)
+    }
+
+    /// Writes of one node are decided in the order of the calls, and what was overtaken is told before
+    /// what overtook it.
+    fn decided(&mut self, request: u64, open: &Open) -> Verdict {
+        let last = self.decided.insert(open.node, request).unwrap_or(0);
+        must(last < request, "order of the calls", || {
+            format!("{request} ends after {last}; {open:?}")
+        })
     }
 
     /// A write was answered: it stands in the one order, where the answer says, behind all that

@@ -142,7 +142,7 @@ impl Options {
         let segment_bytes = pick(&mut rng, &[16 << 10, 16 << 10, 32 << 10, 64 << 10]);
         let world = Swarm::new(load.horizon).draw(seed);
         let record_bytes_max =
-            engine.bounds.body_bytes_max + RECORD_SPARE_BYTES + pick(&mut rng, &[0, 500, 2 << 10]);
+            engine.body_bytes_max + RECORD_SPARE_BYTES + pick(&mut rng, &[0, 500, 2 << 10]);
         // Drawn beside all else, so that a seed means the same for each protocol.
         let mut rng = Rng::new(seed ^ QUORUMS);
         let flexible = rng.chance(0.5).then(|| rng.below(64));

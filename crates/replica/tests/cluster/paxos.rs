@@ -337,7 +337,7 @@ impl Rules<Paxos> for PaxosRules {
 
     fn rested(&mut self, _: NodeId, core: &paxos::Paxos, options: &Options) -> Verdict {
         let status = core.status();
-        let one = options.engine.bounds.body_bytes_max + VALUE_BYTES;
+        let one = options.engine.body_bytes_max + VALUE_BYTES;
         let window = options.core.inflight_bytes_max + options.core.append_bytes_max.max(one);
         let in_bounds = |peer: &synod_paxos::PeerStatus| peer.inflight_bytes <= window;
         must(status.peers.iter().all(in_bounds), "memory bound", || {

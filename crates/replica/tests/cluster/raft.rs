@@ -169,7 +169,7 @@ impl Rules<Raft> for RaftRules {
     fn rested(&mut self, _: NodeId, core: &raft::Raft, options: &Options) -> Verdict {
         // Who leads sees all there is; looking at it costs a list of the peers.
         let status = core.status();
-        let one = options.engine.bounds.body_bytes_max + ENTRY_BYTES;
+        let one = options.engine.body_bytes_max + ENTRY_BYTES;
         let window = options.core.inflight_bytes_max + options.core.append_bytes_max.max(one);
         let in_bounds = |peer: &synod_raft::PeerStatus| peer.inflight_bytes <= window;
         must(status.peers.iter().all(in_bounds), "memory bound", || {

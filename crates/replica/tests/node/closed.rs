@@ -101,8 +101,8 @@ async fn a_machine_that_panics_stops_its_group_and_no_other() {
     let closed = stopped(&reads, Reason::Machine).await;
     assert_eq!(closed, Closed::MachinePanicked("a look that panics".into()));
 
-    freezes.propose("freeze").await;
-    freezes.propose(vec![0; 2_000]).await;
+    let _answer = freezes.propose("freeze").await;
+    let _answer = freezes.propose(vec![0; 2_000]).await;
     stopped(&freezes, Reason::Machine).await;
 
     assert_eq!(timeout(NEVER, good.propose("go on")).await.unwrap(), Ok(1));

@@ -351,7 +351,7 @@ async fn a_snapshot_that_waits_for_space_is_told() {
 async fn a_snapshot_that_cannot_be_taken_is_told() {
     let (heard, _guard) = Heard::listen();
     let (_node, group) = alone(&SimDisk::new(1), |config| {
-        config.bounds.snapshot_log_bytes = 2_000
+        config.bounds.snapshot_log_bytes = 2_000;
     })
     .await;
     assert_eq!(propose(&group, "fail").await, Ok(1));

@@ -37,7 +37,7 @@ async fn the_log_is_cut_again_and_again_under_load() {
 #[tokio::test]
 async fn ends_are_told_in_the_order_of_the_log() {
     let (node, group) = alone(&SimDisk::new(1), |config| {
-        config.bounds.body_bytes_max = 1_000
+        config.bounds.body_bytes_max = 1_000;
     })
     .await;
     let (told, mut ends) = tokio::sync::mpsc::unbounded_channel();
@@ -63,9 +63,9 @@ async fn a_busy_group_leaves_room_for_controls() {
     let client = tokio::spawn({
         let group = group.clone();
         async move {
-            group.propose("a").await;
+            group.propose("a").await.unwrap();
             begun.send(()).unwrap();
-            while group.propose("a").await.ok().is_some() {}
+            while group.propose("a").await.is_ok() {}
         }
     });
     busy.await.unwrap();
@@ -146,18 +146,13 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
 #[tokio::test]
 async fn a_machine_that_panics_while_it_is_written_stops_its_group() {
     let (node, group) = alone(&SimDisk::new(1), |config| {
-        config.bounds.snapshot_log_bytes = 1_000
+        config.bounds.snapshot_log_bytes = 1_000;
     })
     .await;
-    assert!(
-        timeout(NEVER, group.propose("boom"))
-            .await
-            .unwrap()
-            .ok()
-            .is_some()
-    );
+    let answer = timeout(NEVER, group.propose("boom")).await.unwrap();
+    assert_eq!(answer, Ok(1));
     // Enough for a snapshot.
-    group.propose(vec![0; 1_000]).await;
+    let _answer = group.propose(vec![0; 1_000]).await;
     let closed = timeout(NEVER, group.closed()).await.unwrap();
     assert_eq!(
         closed,
