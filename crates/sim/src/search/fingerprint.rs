@@ -4,31 +4,31 @@
 use std::hash::{Hash, Hasher};
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fingerprint {
+pub(super) struct Fingerprint {
     a: u64,
     b: u64,
 }
 
 impl Fingerprint {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             a: 0x243F_6A88_85A3_08D3,
             b: 0x1319_8A2E_0370_7344,
         }
     }
 
-    pub(crate) fn of(value: &impl Hash) -> u128 {
+    pub(super) fn of(value: &impl Hash) -> u128 {
         let mut fingerprint = Self::new();
         value.hash(&mut fingerprint);
         fingerprint.end()
     }
 
-    pub(crate) fn add(&mut self, word: u64) {
+    pub(super) fn add(&mut self, word: u64) {
         self.a = fold(self.a ^ word, 0x9E37_79B9_7F4A_7C15);
         self.b = fold(self.b ^ word, 0xD1B5_4A32_D192_ED03);
     }
 
-    pub(crate) fn end(self) -> u128 {
+    pub(super) fn end(self) -> u128 {
         u128::from(mix(self.a)) << 64 | u128::from(mix(self.b))
     }
 }
@@ -54,6 +54,10 @@ impl Hasher for Fingerprint {
         self.add(u64::from(word));
     }
 
+    fn write_u32(&mut self, word: u32) {
+        self.add(u64::from(word));
+    }
+
     fn write_u64(&mut self, word: u64) {
         self.add(word);
     }
@@ -69,7 +73,7 @@ impl Hasher for Fingerprint {
 
 /// For maps whose keys are few numbers, or are fingerprints already.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Fast(u64);
+pub(super) struct Fast(u64);
 
 impl Hasher for Fast {
     fn write(&mut self, bytes: &[u8]) {
@@ -103,8 +107,8 @@ impl Hasher for Fast {
     }
 }
 
-pub(crate) type Map<K, V> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<Fast>>;
-pub(crate) type Set<K> = std::collections::HashSet<K, std::hash::BuildHasherDefault<Fast>>;
+pub(super) type Map<K, V> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<Fast>>;
+pub(super) type Set<K> = std::collections::HashSet<K, std::hash::BuildHasherDefault<Fast>>;
 
 /// The finalizer of SplitMix64.
 fn mix(mut z: u64) -> u64 {
