@@ -81,12 +81,14 @@
 //! - Threads: a process is one value that takes one event at a time.
 
 mod campaign;
+pub mod cluster;
 mod disk;
 mod history;
 mod kv;
 mod linearizability;
 mod panic;
 mod rng;
+pub mod script;
 pub mod search;
 mod shrink;
 mod value;

@@ -16,8 +16,8 @@ fn choose(cluster: &mut Cluster, id: u64, body: &'static str) -> Position {
 }
 
 fn commands(cluster: &Cluster, id: u64) -> Vec<Bytes> {
-    let commands = cluster.nodes[&NodeId(id)].commands.iter();
-    commands.filter(|body| !body.is_empty()).cloned().collect()
+    let commands = cluster.commands(id).into_iter();
+    commands.filter(|body| !body.is_empty()).collect()
 }
 
 fn is_accept(message: &Message) -> bool {

@@ -179,7 +179,7 @@ impl Run {
         for id in 1..=self.size {
             let now = self.cluster.now;
             let due = |paxos: &synod_paxos::Paxos| paxos.poll_timeout().is_some_and(|at| at <= now);
-            if self.cluster.node(id).paxos.as_ref().is_some_and(due) {
+            if self.cluster.node(id).core.as_ref().is_some_and(due) {
                 self.cluster.step(id, synod_paxos::Paxos::handle_timeout);
             }
         }
@@ -386,8 +386,8 @@ fn a_seed_is_a_schedule() {
     let end = |seed| {
         let mut run = Run::new(seed);
         (0..1500).for_each(|_| run.step());
-        let cores = run.cluster.nodes.values().map(|node| node.paxos.clone());
-        (cores.collect::<Vec<_>>(), run.cluster.watch.chosen)
+        let cores = run.cluster.nodes.values().map(|node| node.core.clone());
+        (cores.collect::<Vec<_>>(), run.cluster.watch.chosen.clone())
     };
     for seed in 0..5 {
         let (first, second): (_, (_, Vec<synod_paxos::Value>)) = (end(seed), end(seed));

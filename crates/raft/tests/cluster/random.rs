@@ -161,7 +161,7 @@ impl Run {
         for id in 1..=self.size {
             let now = self.cluster.now;
             let due = |raft: &synod_raft::Raft| raft.poll_timeout().is_some_and(|at| at <= now);
-            if self.cluster.node(id).raft.as_ref().is_some_and(due) {
+            if self.cluster.node(id).core.as_ref().is_some_and(due) {
                 self.cluster.step(id, synod_raft::Raft::handle_timeout);
             }
         }
@@ -357,8 +357,8 @@ fn a_seed_is_a_schedule() {
     let end = |seed| {
         let mut run = Run::new(seed);
         (0..1500).for_each(|_| run.step());
-        let cores = run.cluster.nodes.values().map(|node| node.raft.clone());
-        (cores.collect::<Vec<_>>(), run.cluster.watch.applied)
+        let cores = run.cluster.nodes.values().map(|node| node.core.clone());
+        (cores.collect::<Vec<_>>(), run.cluster.watch.applied.clone())
     };
     for seed in 0..5 {
         let (first, second): (_, (_, Vec<(LogId, Term)>)) = (end(seed), end(seed));

@@ -5,8 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_raft::{
     Binding, DiskHealth, Echo, Entry, Index, Kind, LogId, Membership, Message, Op, Record,
-    Replicate, Snapshot, Term,
+    Replicate, Role, Snapshot, Status, Term,
 };
+
+use synod_sim::script::parse_number;
 
 pub(crate) fn id_text(id: LogId) -> String {
     format!("{}.{}", id.term.0, id.index.0)
@@ -21,12 +23,6 @@ pub(crate) fn parse_id(text: &str) -> Result<LogId, String> {
         term: Term(parse_number(term)?),
         index: Index(parse_number(index)?),
     })
-}
-
-/// # Errors
-/// What is wrong with it.
-pub(crate) fn parse_number(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("`{text}` is no number"))
 }
 
 pub(crate) fn entry_text(entry: &Entry) -> String {
@@ -73,6 +69,18 @@ pub(crate) fn record_text(record: &Record) -> String {
         parts.push("nothing new".to_owned());
     }
     parts.join(", ")
+}
+
+/// Where a node stands.
+pub(crate) fn standing_text(status: &Status) -> String {
+    let term = status.term.0;
+    match (status.role, status.leader) {
+        (Role::Leader, _) => format!("leads term {term}"),
+        (Role::Candidate, _) => format!("is a candidate in term {term}"),
+        (Role::PreCandidate, _) => format!("is a pre-candidate in term {term}"),
+        (Role::Follower, Some(leader)) => format!("follows {} in term {term}", leader.0),
+        (Role::Follower, None) => format!("follows nobody in term {term}"),
+    }
 }
 
 /// The name of a message, as selectors use it.
@@ -329,43 +337,4 @@ fn parse_echo(name: &str, term: Term, fields: &mut Fields<'_>) -> Result<Echo, S
         },
         _ => return Err(format!("there is no message `{name}`")),
     })
-}
-
-#[test]
-fn what_is_written_is_read() {
-    for text in [
-        "Append(term 2, prev 1.1, [1.2 x], [2.3 noop], commit 1)",
-        "Append(term 2, prev 1.1, commit 1)",
-        "Heartbeat(term 1, round 3, commit 1, matched 2)",
-        "Commit(term 1, commit 2)",
-        "Snapshot(term 2, last 1.5)",
-        "RequestVote(term 1, last 0.0)",
-        "Vote(term 1, granted)",
-        "Appended(term 1, last 2)",
-        "Installed(term 1, last 1.5)",
-        "HeartbeatEcho(term 1, round 3, matched 1)",
-        "HeartbeatEcho(term 1, round 3, matched 1, full)",
-        "PreVote(term 1, granted, syncs 250)",
-        "Rejected(term 1, prev 1.3, hint 1.1)",
-        "Forgot(term 1, acknowledged 3, holds 1)",
-        "Stale(term 9)",
-        "RequestPreVote(term 1, last 0.0)",
-        "PreVote(term 1, refused)",
-    ] {
-        let message = parse_message(text, &Membership::default());
-        assert_eq!(
-            message.map(|message| message_text(&message)),
-            Ok(text.to_owned())
-        );
-        let name = text.split('(').next();
-        assert!(name.is_some_and(|name| NAMES.contains(&name)));
-    }
-    for text in [
-        "Vote(term 1)",
-        "Vote(granted)",
-        "Stale(term 1, round 2)",
-        "Nonsense(term 1)",
-    ] {
-        assert!(parse_message(text, &Membership::default()).is_err());
-    }
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_paxos::{
     Ballot, Binding, Configuration, DiskHealth, Echo, Kind, Message, NodeId, Op, Position, Record,
-    Replicate, Slot, Snapshot, Value, Vote,
+    Replicate, Role, Slot, Snapshot, Status, Value, Vote,
 };
+
+use synod_sim::script::parse_number;
 
 pub(crate) fn ballot_text(ballot: Ballot) -> String {
     format!("{}.{}", ballot.round, ballot.node.0)
@@ -36,12 +38,6 @@ pub(crate) fn parse_position(text: &str) -> Result<Position, String> {
         slot: Slot(parse_number(slot)?),
         origin: parse_ballot(origin)?,
     })
-}
-
-/// # Errors
-/// What is wrong with it.
-pub(crate) fn parse_number(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("`{text}` is no number"))
 }
 
 /// As told in `ballot`: the origin is named if it is another.
@@ -105,6 +101,18 @@ pub(crate) fn record_text(record: &Record) -> String {
         parts.push("nothing new".to_owned());
     }
     parts.join(", ")
+}
+
+/// Where a node stands.
+pub(crate) fn standing_text(status: &Status) -> String {
+    let ballot = ballot_text(status.ballot);
+    match (status.role, status.leader) {
+        (Role::Leader, _) => format!("leads in {ballot}"),
+        (Role::Candidate, _) => format!("is a candidate in {ballot}"),
+        (Role::Asking, _) => format!("asks and has promised {ballot}"),
+        (Role::Follower, Some(leader)) => format!("follows {} in {ballot}", leader.0),
+        (Role::Follower, None) => format!("follows nobody and has promised {ballot}"),
+    }
 }
 
 /// The name of a message, as selectors use it.
@@ -447,50 +455,4 @@ fn parse_echo(
         },
         _ => return Err(format!("there is no message `{name}`")),
     })
-}
-
-#[cfg(test)]
-fn configuration() -> Configuration {
-    let quorums = synod_paxos::Quorums::majority([NodeId(1)]).unwrap();
-    Configuration { quorums }
-}
-
-#[test]
-fn what_is_written_is_read() {
-    for text in [
-        "Accept(ballot 2.1, first 5, [x], [noop], [y of 1.3], chosen 4)",
-        "Heartbeat(ballot 1.1, round 3, chosen 1, through 2)",
-        "Chosen(ballot 1.1, chosen 2)",
-        "Snapshot(ballot 2.1, last 5@1.1)",
-        "Prepare(ballot 1.1, from 1)",
-        "Promise(ballot 3.1, from 1, [2@2.1 x], [4@1.2 noop], next 7, chosen 1)",
-        "Promise(ballot 3.1, from 1, chosen 1)",
-        "Accepted(ballot 1.1, first 1, last 2)",
-        "Ask(promised 0.0, attempt 1)",
-        "Ask(promised 0.0, attempt 1, full, syncs 250)",
-        "Answer(promised 1.1, attempt 1, unhappy, chosen 0)",
-        "Answer(promised 1.1, attempt 1, happy, chosen 0)",
-        "HeartbeatEcho(ballot 1.1, round 3, through 1, chosen 1)",
-        "HeartbeatEcho(ballot 1.1, round 3, through 1, chosen 1, behind)",
-        "Preempted(promised 9.2)",
-        "Learn(ballot 1.1, from 1, to 4)",
-        "Learned(ballot 1.1, first 1, [x], [y])",
-        "Offer(ballot 1.1, last 5@1.1)",
-    ] {
-        let message = parse_message(text, &configuration());
-        assert_eq!(
-            message.map(|message| message_text(&message)),
-            Ok(text.to_owned())
-        );
-        let name = text.split('(').next();
-        assert!(name.is_some_and(|name| NAMES.contains(&name)));
-    }
-    for text in [
-        "Prepare(ballot 1.1)",
-        "Prepare(from 1)",
-        "Preempted(promised 9.1, round 2)",
-        "Nonsense(ballot 1.1)",
-    ] {
-        assert!(parse_message(text, &configuration()).is_err());
-    }
 }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use super::player::Failure;
+
 /// The lines of a file, so that all but the outputs is written back as it was.
 #[derive(Debug)]
-pub(crate) struct Script {
+pub(super) struct Script {
     parts: Vec<Part>,
 }
 
@@ -17,21 +19,19 @@ enum Part {
 
 /// Commands one below the other, and one output for all of them.
 #[derive(Debug)]
-pub(crate) struct Block {
-    pub(crate) commands: Vec<Command>,
+pub(super) struct Block {
+    pub(super) commands: Vec<Command>,
     output: Option<Vec<String>>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Command {
-    pub(crate) line: usize,
-    pub(crate) text: String,
+pub(super) struct Command {
+    pub(super) line: usize,
+    pub(super) text: String,
 }
 
 impl Script {
-    /// # Errors
-    /// `line: what is wrong`.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         let mut parts = Vec::new();
         let mut lines = (1..).zip(text.lines()).peekable();
         while let Some((line, text)) = lines.next() {
@@ -40,7 +40,11 @@ impl Script {
                 continue;
             }
             if text == RULE {
-                return Err(format!("{line}: `{RULE}` without a command"));
+                return Err(Failure {
+                    line,
+                    command: String::new(),
+                    why: format!("`{RULE}` without a command"),
+                });
             }
             let mut commands = vec![Command::new(line, text)];
             let mut output = None;
@@ -56,7 +60,7 @@ impl Script {
         Ok(Self { parts })
     }
 
-    pub(crate) fn blocks_mut(&mut self) -> impl Iterator<Item = &mut Block> {
+    pub(super) fn blocks_mut(&mut self) -> impl Iterator<Item = &mut Block> {
         self.parts.iter_mut().filter_map(|part| match part {
             Part::Text(_) => None,
             Part::Block(block) => Some(block),
@@ -73,7 +77,7 @@ impl Command {
 
 impl Block {
     /// Expectations hold or they do not, and tell nothing.
-    pub(crate) fn set_output(&mut self, lines: Vec<String>) {
+    pub(super) fn set_output(&mut self, lines: Vec<String>) {
         let is_silent = |command: &Command| command.text.starts_with("expect ");
         self.output = if self.commands.iter().all(is_silent) {
             None

@@ -1,11 +1,12 @@
 //! Which messages a command is about: `2->3`, `2->*`, `*->3`, `Vote`, `2->3:Vote`; several with
 //! commas between them, of which one suffices.
 
-use crate::harness::cluster::Packet;
-use crate::notation::{NAMES, name_of, parse_number};
+use super::cast::Cast;
+use super::core::PacketOf;
+use crate::script::parse_number;
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Selector {
+pub(super) struct Selector {
     any_of: Vec<Pattern>,
 }
 
@@ -19,21 +20,23 @@ struct Pattern {
 impl Selector {
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse<P: Cast>(text: &str) -> Result<Self, String> {
         let any_of = text
             .split(',')
-            .map(Pattern::parse)
+            .map(Pattern::parse::<P>)
             .collect::<Result<_, _>>()?;
         Ok(Self { any_of })
     }
 
-    pub(crate) fn matches(&self, packet: &Packet) -> bool {
-        self.any_of.iter().any(|pattern| pattern.matches(packet))
+    pub(super) fn matches<P: Cast>(&self, packet: &PacketOf<P>) -> bool {
+        self.any_of
+            .iter()
+            .any(|pattern| pattern.matches::<P>(packet))
     }
 }
 
 impl Pattern {
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse<P: Cast>(text: &str) -> Result<Self, String> {
         let (link, name) = match text.split_once(':') {
             Some((link, name)) => (Some(link), Some(name)),
             None if text.contains("->") => (Some(text), None),
@@ -43,20 +46,18 @@ impl Pattern {
             None => (None, None),
             Some(link) => parse_link(link)?,
         };
-        if let Some(name) = name.filter(|name| !NAMES.contains(name)) {
+        if let Some(name) = name.filter(|name| !P::MESSAGES.contains(name)) {
             return Err(format!("there is no message `{name}`"));
         }
         let name = name.map(str::to_owned);
         Ok(Self { from, to, name })
     }
 
-    fn matches(&self, packet: &Packet) -> bool {
-        self.from.is_none_or(|from| from == packet.from.0)
-            && self.to.is_none_or(|to| to == packet.to.0)
-            && self
-                .name
-                .as_ref()
-                .is_none_or(|name| *name == name_of(&packet.message))
+    fn matches<P: Cast>(&self, packet: &PacketOf<P>) -> bool {
+        let name = self.name.as_deref();
+        self.from.is_none_or(|from| from == P::number(packet.from))
+            && self.to.is_none_or(|to| to == P::number(packet.to))
+            && name.is_none_or(|name| name == P::message_name(&packet.message))
     }
 }
 
@@ -64,7 +65,7 @@ impl Pattern {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn parse_link(text: &str) -> Result<(Option<u64>, Option<u64>), String> {
+pub(super) fn parse_link(text: &str) -> Result<(Option<u64>, Option<u64>), String> {
     let ends = text.split_once("->");
     let (from, to) = ends.ok_or_else(|| format!("`{text}` is no link like 2->3"))?;
     let end = |text: &str| match text {

@@ -2,7 +2,7 @@
 
 /// Lines of both, `-` for those of the first alone and `+` for those of the second, with a few that
 /// they share around them. The number is that of the line in the first text.
-pub(crate) fn between(first: &str, second: &str) -> String {
+pub(super) fn between(first: &str, second: &str) -> String {
     let (first, second): (Vec<&str>, Vec<&str>) =
         (first.lines().collect(), second.lines().collect());
     let longest = longest_shared(&first, &second);
@@ -49,19 +49,24 @@ fn longest_shared(first: &[&str], second: &[&str]) -> Vec<Vec<usize>> {
 
 const AROUND: usize = 3;
 
-#[test]
-fn a_difference_is_shown_with_what_is_around_it() {
-    let first = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
-    let second = "1\n2\n3\n4\nfive\n6\n7\n8\n9\n";
-    let lines = [
-        "    2  2",
-        "    3  3",
-        "    4  4",
-        "    5 -5",
-        "    6 +five",
-        "    6  6",
-        "    7  7",
-    ];
-    assert!(between(first, second).starts_with(&lines.join("\n")));
-    assert_eq!(between(first, first), "");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_shown_with_what_is_around_it() {
+        let first = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
+        let second = "1\n2\n3\n4\nfive\n6\n7\n8\n9\n";
+        let lines = [
+            "    2  2",
+            "    3  3",
+            "    4  4",
+            "    5 -5",
+            "    6 +five",
+            "    6  6",
+            "    7  7",
+        ];
+        assert!(between(first, second).starts_with(&lines.join("\n")));
+        assert_eq!(between(first, first), "");
+    }
 }
