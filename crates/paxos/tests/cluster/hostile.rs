@@ -11,13 +11,13 @@ use synod_paxos::{
     Instant, Kind, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Recovered, Replicate,
     Role, Slot, Snapshot, Value, Vote, Write,
 };
+use synod_sim::Rng;
 
 use crate::harness::cluster::Cluster;
-use crate::random::Dice;
 
 /// Makes things up. What it says would mostly pass at the first look, else nothing gets past that.
 struct Liar {
-    dice: Dice,
+    dice: Rng,
     /// What the node has promised.
     ballot: Ballot,
     /// Of its last question.
@@ -331,7 +331,7 @@ fn nonsense_reaches_every_role_and_ends() {
             write: None,
             fetches: Vec::new(),
             liar: Liar {
-                dice: Dice::new(seed),
+                dice: Rng::new(seed),
                 ballot: Ballot::ZERO,
                 attempt: 0,
                 from: Slot(1),

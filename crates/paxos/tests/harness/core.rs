@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use bytes::Bytes;
 use synod_paxos::{
     Config, DiskHealth, Envelope, Fetch, FetchError, Instant, Message, NodeId, Output, Paxos,
-    Position, ReadError, ReadId, Receipt, Record, RecoverError, Recovered, Refusal, Role, Slot,
-    Snapshot, Stop, Value, Vote, Write,
+    Position, ReadError, ReadId, Receipt, Record, RecoverError, Recovered, Refusal, Role, Snapshot,
+    Stop, Value, Vote, Write,
 };
 use synod_sim::cluster::{self, Protocol, Standing, Stored};
 
@@ -20,6 +21,7 @@ pub(crate) struct Cores;
 
 impl Protocol for Cores {
     type Core = Paxos;
+    const PLACE: &'static str = "slot";
     type Id = NodeId;
     type Instant = Instant;
     type Config = Config;
@@ -34,9 +36,8 @@ impl Protocol for Cores {
     type Mark = Position;
     type Fetch = Fetch;
     type Snapshot = Snapshot;
-    type ReadId = ReadId;
     type ReadError = ReadError;
-    type Answer = Result<Slot, Refusal>;
+    type Refusal = Refusal;
     type Stop = Stop;
     type Health = DiskHealth;
     type Watch = Watch;
@@ -47,10 +48,6 @@ impl Protocol for Cores {
 
     fn number(id: NodeId) -> u64 {
         id.0
-    }
-
-    fn read_id(number: u64) -> ReadId {
-        ReadId(number)
     }
 
     fn plus(at: Instant, passes: Duration) -> Instant {
@@ -67,10 +64,6 @@ impl Protocol for Cores {
 
     fn covers(snapshot: &Snapshot) -> Position {
         snapshot.last
-    }
-
-    fn seen(answer: &Result<Slot, Refusal>) -> Option<u64> {
-        answer.ok().map(|slot| slot.0)
     }
 
     fn owner(config: &Config) -> NodeId {
@@ -120,8 +113,17 @@ impl Protocol for Cores {
         core.handle_disk(now, health);
     }
 
-    fn ask(core: &mut Paxos, now: Instant, read: ReadId) -> Result<(), ReadError> {
-        core.read(now, read)
+    fn ask(core: &mut Paxos, now: Instant, read: u64) -> Result<(), ReadError> {
+        core.read(now, ReadId(read))
+    }
+
+    fn propose(core: &mut Paxos, now: Instant, body: &[u8]) -> Result<Position, String> {
+        let proposed = core.propose(now, Bytes::copy_from_slice(body));
+        proposed.map_err(|error| error.to_string())
+    }
+
+    fn is_of_earlier_leader(core: &Paxos, mark: Position) -> bool {
+        mark.origin < core.status().ballot
     }
 
     fn name_snapshot(core: &Paxos, last: Position) -> Snapshot {
@@ -146,7 +148,7 @@ impl Protocol for Cores {
                 cluster::Output::Apply(values.collect())
             }
             Output::Fetch(fetch) => cluster::Output::Fetch(fetch),
-            Output::Read { id, slot } => cluster::Output::Answer(id, slot),
+            Output::Read { id, slot } => cluster::Output::Answer(id.0, slot.map(|slot| slot.0)),
             Output::PullSnapshot { from, snapshot } => cluster::Output::Pull(from, *snapshot),
             Output::Restore(snapshot) => cluster::Output::Restore(*snapshot),
             Output::Stop(why) => cluster::Output::Stop(why),
@@ -182,16 +184,20 @@ impl Protocol for Cores {
         }
     }
 
+    fn message_name(message: &Message) -> &'static str {
+        notation::name_of(message)
+    }
+
     fn message_text(message: &Message) -> String {
         notation::message_text(message)
     }
 
-    fn write_text(write: &Write) -> String {
-        notation::record_text(write.record())
+    fn record(write: &Write) -> &Record {
+        write.record()
     }
 
-    fn record_text(record: &Record) -> (String, bool) {
-        (notation::record_text(record), !record.is_empty())
+    fn record_text(record: &Record) -> String {
+        notation::record_text(record)
     }
 
     fn entry_text((position, value): &(Position, Value)) -> String {
@@ -203,14 +209,7 @@ impl Protocol for Cores {
         notation::position_text(mark)
     }
 
-    fn fetch_text(fetch: &Fetch) -> String {
-        format!("{} to {}", fetch.from().0, fetch.to().0)
-    }
-
-    fn answer_text(read: ReadId, answer: &Result<Slot, Refusal>) -> String {
-        match answer {
-            Ok(slot) => format!("answers read {} from slot {}", read.0, slot.0),
-            Err(why) => format!("refuses read {}: {why}", read.0),
-        }
+    fn fetch_range(fetch: &Fetch) -> (u64, u64) {
+        (fetch.from().0, fetch.to().0)
     }
 }

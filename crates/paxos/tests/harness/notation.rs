@@ -96,10 +96,7 @@ pub(crate) fn record_text(record: &Record) -> String {
             votes.collect::<Vec<_>>().join(", ")
         }
     };
-    let mut parts: Vec<String> = record.ops().map(text).collect();
-    if parts.is_empty() {
-        parts.push("nothing new".to_owned());
-    }
+    let parts: Vec<String> = record.ops().map(text).collect();
     parts.join(", ")
 }
 

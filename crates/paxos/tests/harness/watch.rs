@@ -121,8 +121,8 @@ impl cluster::Watch<Cores> for Watch {
         self.checker.crashed(node);
     }
 
-    fn asked(&mut self, node: NodeId, read: ReadId) {
-        self.checker.asked(node, read);
+    fn asked(&mut self, node: NodeId, read: u64) {
+        self.checker.asked(node, ReadId(read));
     }
 
     fn stepped(&mut self, id: NodeId, nodes: &BTreeMap<NodeId, Node>) {
@@ -228,5 +228,10 @@ impl cluster::Watch<Cores> for Watch {
 
     fn applied(&self) -> u64 {
         self.chosen.len() as u64
+    }
+
+    fn has_applied(&self, position: Position) -> bool {
+        let value = self.chosen.get(position.slot.0 as usize - 1);
+        value.is_some_and(|value| value.origin == position.origin)
     }
 }

@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Config, Configuration, Counters, DiskHealth, Instant, Message, NodeId, Paxos,
-    PeerState, PeerStatus, Position, Quorums, Snapshot, Stop,
+    Ballot, Config, Configuration, Counters, DiskHealth, Message, NodeId, Paxos, PeerState,
+    PeerStatus, Position, Quorums, Snapshot, Stop,
 };
 use synod_sim::cluster::{self, Cast};
 use synod_sim::script::{Arguments, parse_duration, parse_number};
 
 use crate::harness::cluster::{Cluster, HEARTBEAT, Node, SILENCE};
 use crate::harness::core::Cores;
-use crate::harness::notation::{
-    NAMES, ballot_text, name_of, parse_message, parse_position, position_text,
-};
+use crate::harness::notation::{NAMES, ballot_text, parse_message, parse_position, position_text};
 
 impl Cast for Cores {
     const MESSAGES: &'static [&'static str] = NAMES;
@@ -65,10 +62,6 @@ impl Cast for Cores {
         Ok(Ok(cluster))
     }
 
-    fn message_name(message: &Message) -> &'static str {
-        name_of(message)
-    }
-
     fn parse_message(text: &str, ids: &[NodeId]) -> Result<Message, String> {
         parse_message(text, &configuration(ids))
     }
@@ -104,11 +97,6 @@ impl Cast for Cores {
 
     fn set_sync_time(health: &mut DiskHealth, time: Duration) {
         health.sync_time = time;
-    }
-
-    fn propose(core: &mut Paxos, now: Instant, body: &[u8]) -> Result<Position, String> {
-        let proposed = core.propose(now, Bytes::copy_from_slice(body));
-        proposed.map_err(|error| error.to_string())
     }
 
     fn start_text(core: &Paxos) -> String {

@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use bytes::Bytes;
 use synod_raft::{
-    Config, DiskHealth, Entries, Entry, Envelope, Fetch, FetchError, Index, Instant, LogId,
-    Message, NodeId, Output, Raft, ReadError, ReadId, Receipt, Record, RecoverError, Recovered,
-    Refusal, Role, Snapshot, Stop, Write,
+    Config, DiskHealth, Entries, Entry, Envelope, Fetch, FetchError, Instant, LogId, Message,
+    NodeId, Output, Raft, ReadError, ReadId, Receipt, Record, RecoverError, Recovered, Refusal,
+    Role, Snapshot, Stop, Write,
 };
 use synod_sim::cluster::{self, Protocol, Standing, Stored};
 
@@ -20,6 +21,7 @@ pub(crate) struct Cores;
 
 impl Protocol for Cores {
     type Core = Raft;
+    const PLACE: &'static str = "index";
     type Id = NodeId;
     type Instant = Instant;
     type Config = Config;
@@ -34,9 +36,8 @@ impl Protocol for Cores {
     type Mark = LogId;
     type Fetch = Fetch;
     type Snapshot = Snapshot;
-    type ReadId = ReadId;
     type ReadError = ReadError;
-    type Answer = Result<Index, Refusal>;
+    type Refusal = Refusal;
     type Stop = Stop;
     type Health = DiskHealth;
     type Watch = Watch;
@@ -47,10 +48,6 @@ impl Protocol for Cores {
 
     fn number(id: NodeId) -> u64 {
         id.0
-    }
-
-    fn read_id(number: u64) -> ReadId {
-        ReadId(number)
     }
 
     fn plus(at: Instant, passes: Duration) -> Instant {
@@ -67,10 +64,6 @@ impl Protocol for Cores {
 
     fn covers(snapshot: &Snapshot) -> LogId {
         snapshot.last
-    }
-
-    fn seen(answer: &Result<Index, Refusal>) -> Option<u64> {
-        answer.ok().map(|index| index.0)
     }
 
     fn owner(config: &Config) -> NodeId {
@@ -120,8 +113,17 @@ impl Protocol for Cores {
         core.handle_disk(now, health);
     }
 
-    fn ask(core: &mut Raft, now: Instant, read: ReadId) -> Result<(), ReadError> {
-        core.read(now, read)
+    fn ask(core: &mut Raft, now: Instant, read: u64) -> Result<(), ReadError> {
+        core.read(now, ReadId(read))
+    }
+
+    fn propose(core: &mut Raft, now: Instant, body: &[u8]) -> Result<LogId, String> {
+        let proposed = core.propose(now, Bytes::copy_from_slice(body));
+        proposed.map_err(|error| error.to_string())
+    }
+
+    fn is_of_earlier_leader(core: &Raft, mark: LogId) -> bool {
+        mark.term < core.status().term
     }
 
     fn name_snapshot(core: &Raft, last: LogId) -> Snapshot {
@@ -139,7 +141,7 @@ impl Protocol for Cores {
             Output::Send(envelope) => cluster::Output::Send(envelope.to, envelope.message),
             Output::Apply(entries) => cluster::Output::Apply(entries.iter().cloned().collect()),
             Output::Fetch(fetch) => cluster::Output::Fetch(fetch),
-            Output::Read { id, index } => cluster::Output::Answer(id, index),
+            Output::Read { id, index } => cluster::Output::Answer(id.0, index.map(|index| index.0)),
             Output::PullSnapshot { from, snapshot } => cluster::Output::Pull(from, *snapshot),
             Output::Restore(snapshot) => cluster::Output::Restore(*snapshot),
             Output::Stop(why) => cluster::Output::Stop(why),
@@ -175,16 +177,20 @@ impl Protocol for Cores {
         }
     }
 
+    fn message_name(message: &Message) -> &'static str {
+        notation::name_of(message)
+    }
+
     fn message_text(message: &Message) -> String {
         notation::message_text(message)
     }
 
-    fn write_text(write: &Write) -> String {
-        notation::record_text(write.record())
+    fn record(write: &Write) -> &Record {
+        write.record()
     }
 
-    fn record_text(record: &Record) -> (String, bool) {
-        (notation::record_text(record), !record.is_empty())
+    fn record_text(record: &Record) -> String {
+        notation::record_text(record)
     }
 
     fn entry_text(entry: &Entry) -> String {
@@ -195,14 +201,7 @@ impl Protocol for Cores {
         notation::id_text(mark)
     }
 
-    fn fetch_text(fetch: &Fetch) -> String {
-        format!("{} to {}", fetch.from().0, fetch.to().0)
-    }
-
-    fn answer_text(read: ReadId, answer: &Result<Index, Refusal>) -> String {
-        match answer {
-            Ok(index) => format!("answers read {} from index {}", read.0, index.0),
-            Err(why) => format!("refuses read {}: {why}", read.0),
-        }
+    fn fetch_range(fetch: &Fetch) -> (u64, u64) {
+        (fetch.from().0, fetch.to().0)
     }
 }

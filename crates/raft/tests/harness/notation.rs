@@ -64,10 +64,7 @@ pub(crate) fn record_text(record: &Record) -> String {
         Op::Start(start) => format!("the log begins after {}", id_text(start)),
         Op::Append(entries) => entries_text(entries),
     };
-    let mut parts: Vec<String> = record.ops().map(text).collect();
-    if parts.is_empty() {
-        parts.push("nothing new".to_owned());
-    }
+    let parts: Vec<String> = record.ops().map(text).collect();
     parts.join(", ")
 }
 

@@ -83,6 +83,10 @@ impl cluster::Watch<Cores> for Watch {
     fn applied(&self) -> u64 {
         self.applied.len() as u64
     }
+
+    fn has_applied(&self, id: LogId) -> bool {
+        self.applied.iter().any(|(at, _)| *at == id)
+    }
 }
 
 impl Watch {

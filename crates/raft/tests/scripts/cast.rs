@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use synod_raft::{
-    Config, Counters, DiskHealth, Instant, LogId, Membership, Message, NodeId, PeerState,
-    PeerStatus, Raft, Snapshot, Stop, Term,
+    Config, Counters, DiskHealth, LogId, Membership, Message, NodeId, PeerState, PeerStatus, Raft,
+    Snapshot, Stop, Term,
 };
 use synod_sim::cluster::{self, Cast};
 use synod_sim::script::{Arguments, parse_duration, parse_number};
 
 use crate::harness::cluster::{Cluster, HEARTBEAT, Node, SILENCE};
 use crate::harness::core::Cores;
-use crate::harness::notation::{NAMES, id_text, name_of, parse_id, parse_message};
+use crate::harness::notation::{NAMES, id_text, parse_id, parse_message};
 
 impl Cast for Cores {
     const MESSAGES: &'static [&'static str] = NAMES;
@@ -47,10 +46,6 @@ impl Cast for Cores {
         Ok(Ok(cluster))
     }
 
-    fn message_name(message: &Message) -> &'static str {
-        name_of(message)
-    }
-
     fn parse_message(text: &str, ids: &[NodeId]) -> Result<Message, String> {
         parse_message(text, &Membership::of_voters(ids.iter().copied()))
     }
@@ -75,11 +70,6 @@ impl Cast for Cores {
 
     fn set_sync_time(health: &mut DiskHealth, time: Duration) {
         health.sync_time = time;
-    }
-
-    fn propose(core: &mut Raft, now: Instant, body: &[u8]) -> Result<LogId, String> {
-        let proposed = core.propose(now, Bytes::copy_from_slice(body));
-        proposed.map_err(|error| error.to_string())
     }
 
     fn start_text(core: &Raft) -> String {

@@ -26,8 +26,6 @@ pub trait Cast: Protocol {
     /// If the command makes no sense.
     fn cast(arguments: &mut Arguments<'_>) -> Result<Result<Cluster<Self>, String>, String>;
 
-    /// The name of a message.
-    fn message_name(message: &Self::Message) -> &'static str;
     /// The message of that text, among these nodes.
     ///
     /// # Errors
@@ -55,15 +53,6 @@ pub trait Cast: Protocol {
     /// A sync takes so long.
     fn set_sync_time(health: &mut Self::Health, time: Duration);
 
-    /// A client proposes this. Gives back which entry it is.
-    ///
-    /// # Errors
-    /// Why it was not taken.
-    fn propose(
-        core: &mut Self::Core,
-        now: Self::Instant,
-        body: &[u8],
-    ) -> Result<Self::Mark, String>;
     /// How it starts: "starts in term 3".
     fn start_text(core: &Self::Core) -> String;
     /// What `status` tells beside, and a line for each other node that it knows of.

@@ -25,6 +25,8 @@ pub type Stored<P> = (
 pub trait Protocol: Sized {
     /// A core.
     type Core;
+    /// What a place in the log is called.
+    const PLACE: &'static str;
     /// The name of a node.
     type Id: Copy + Ord + Debug;
     /// A point in time.
@@ -53,12 +55,10 @@ pub trait Protocol: Sized {
     type Fetch: Debug;
     /// The name of a snapshot.
     type Snapshot: Clone + PartialEq + Debug;
-    /// The name of a read.
-    type ReadId: Copy + Ord + Debug;
     /// Why a read is not taken.
     type ReadError: Debug + Display;
-    /// How a read that was taken ends.
-    type Answer: Clone + Debug;
+    /// Why a read that was taken is not answered.
+    type Refusal: Clone + Debug + Display;
     /// Why a core takes no part any more.
     type Stop: Copy + Debug + Display;
     /// What a driver tells a core of its disk.
@@ -70,8 +70,6 @@ pub trait Protocol: Sized {
     fn id(number: u64) -> Self::Id;
     /// The number of a node.
     fn number(id: Self::Id) -> u64;
-    /// The read of that number.
-    fn read_id(number: u64) -> Self::ReadId;
     /// A later point in time.
     fn plus(at: Self::Instant, passes: Duration) -> Self::Instant;
     /// The place of an entry in the log, from 1.
@@ -80,8 +78,6 @@ pub trait Protocol: Sized {
     fn mark(entry: &Self::Entry) -> Self::Mark;
     /// The last entry that a snapshot covers.
     fn covers(snapshot: &Self::Snapshot) -> Self::Mark;
-    /// Up to which place a read has seen the log, if it was answered.
-    fn seen(answer: &Self::Answer) -> Option<u64>;
     /// Whose core it will be.
     fn owner(config: &Self::Config) -> Self::Id;
 
@@ -119,11 +115,18 @@ pub trait Protocol: Sized {
     ///
     /// # Errors
     /// If it is not taken.
-    fn ask(
+    fn ask(core: &mut Self::Core, now: Self::Instant, read: u64) -> Result<(), Self::ReadError>;
+    /// A client proposes this. Gives back which entry it is.
+    ///
+    /// # Errors
+    /// Why it was not taken.
+    fn propose(
         core: &mut Self::Core,
         now: Self::Instant,
-        read: Self::ReadId,
-    ) -> Result<(), Self::ReadError>;
+        body: &[u8],
+    ) -> Result<Self::Mark, String>;
+    /// Whether another leader proposed the entry, before this core led.
+    fn is_of_earlier_leader(core: &Self::Core, mark: Self::Mark) -> bool;
     /// The snapshot of a machine that was given everything up to an entry.
     fn name_snapshot(core: &Self::Core, last: Self::Mark) -> Self::Snapshot;
 
@@ -138,20 +141,20 @@ pub trait Protocol: Sized {
     fn standing(core: &Self::Core) -> Standing;
     /// That it has decided everything up to a place.
     fn decision_text(leads: bool, place: u64) -> String;
+    /// The name of a message.
+    fn message_name(message: &Self::Message) -> &'static str;
     /// A message: its name, and what it says in brackets.
     fn message_text(message: &Self::Message) -> String;
-    /// What a write stores.
-    fn write_text(write: &Self::Write) -> String;
-    /// The same of a record, and whether it is anything.
-    fn record_text(record: &Self::Record) -> (String, bool);
+    /// What is in a write.
+    fn record(write: &Self::Write) -> &Self::Record;
+    /// What becomes durable; empty if that is nothing.
+    fn record_text(record: &Self::Record) -> String;
     /// What a machine is given.
     fn entry_text(entry: &Self::Entry) -> String;
     /// The name of an entry.
     fn mark_text(mark: Self::Mark) -> String;
     /// From which place to which.
-    fn fetch_text(fetch: &Self::Fetch) -> String;
-    /// How a read ended.
-    fn answer_text(read: Self::ReadId, answer: &Self::Answer) -> String;
+    fn fetch_range(fetch: &Self::Fetch) -> (u64, u64);
 }
 
 /// What a driver does with an output.
@@ -165,8 +168,8 @@ pub enum Output<P: Protocol> {
     Apply(Vec<P::Entry>),
     /// Reads it from the log.
     Fetch(P::Fetch),
-    /// Answers a client.
-    Answer(P::ReadId, P::Answer),
+    /// Answers a client, who sees everything up to a place.
+    Answer(u64, Result<u64, P::Refusal>),
     /// Gets a snapshot from a node.
     Pull(P::Id, P::Snapshot),
     /// Makes the machine what it is in the newest snapshot.
@@ -219,7 +222,9 @@ pub trait Watch<P: Protocol> {
     /// The disk of a node has lost what it held behind `last`.
     fn lost(&mut self, id: P::Id, last: u64);
     /// Before a node is asked for a read.
-    fn asked(&mut self, _id: P::Id, _read: P::ReadId) {}
+    fn asked(&mut self, _id: P::Id, _read: u64) {}
     /// How much any machine was given, counted.
     fn applied(&self) -> u64;
+    /// Whether any machine was given this.
+    fn has_applied(&self, mark: P::Mark) -> bool;
 }

@@ -28,10 +28,10 @@ pub struct Cluster<P: Protocol> {
     pub slow_pulls: bool,
     /// Nodes whose log is read only when the test says so.
     pub slow_reads: BTreeSet<P::Id>,
-    /// How reads ended.
-    pub answers: Vec<(P::Id, P::ReadId, P::Answer)>,
+    /// How reads ended: up to which place they saw the log.
+    pub answers: Vec<(P::Id, u64, Result<u64, P::Refusal>)>,
     /// Reads that wait: who was asked, and how much had been applied anywhere by then.
-    asked: BTreeMap<P::ReadId, (P::Id, u64)>,
+    asked: BTreeMap<u64, (P::Id, u64)>,
 }
 
 impl<P: Protocol> fmt::Debug for Cluster<P> {
@@ -210,7 +210,7 @@ impl<P: Protocol> Cluster<P> {
     /// # Errors
     /// If the node does not take it.
     pub fn read(&mut self, id: u64, read: u64) -> Result<(), P::ReadError> {
-        let (id, read) = (P::id(id), P::read_id(read));
+        let id = P::id(id);
         let (now, applied) = (self.now, self.watch.applied());
         self.watch.asked(id, read);
         self.input(id, |core| P::ask(core, now, read))?;
@@ -223,8 +223,8 @@ impl<P: Protocol> Cluster<P> {
     fn end_reads(&mut self, id: P::Id) {
         for (read, answer) in std::mem::take(&mut self.node(P::number(id)).reads) {
             let (_, applied) = self.asked.remove(&read).expect("a read ends once");
-            if let Some(seen) = P::seen(&answer) {
-                assert!(seen >= applied, "a stale read: {seen} after {applied}");
+            if let Ok(seen) = &answer {
+                assert!(*seen >= applied, "a stale read: {seen} after {applied}");
             }
             self.answers.push((id, read, answer));
         }
@@ -232,7 +232,7 @@ impl<P: Protocol> Cluster<P> {
 
     /// Whether the read was accepted and has not ended.
     pub fn waits(&self, read: u64) -> bool {
-        self.asked.contains_key(&P::read_id(read))
+        self.asked.contains_key(&read)
     }
 
     /// These messages leave, unless their link is cut.

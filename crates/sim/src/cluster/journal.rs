@@ -9,12 +9,10 @@ pub enum Deed {
     Detail(String),
     /// A message leaves for the node of that number.
     Sends(u64, String),
-    /// This record is on its way to the disk.
+    /// This record is on its way to the disk; empty if there is nothing to store.
     Writes(String),
-    /// This record is on the disk.
+    /// The same is on the disk.
     Stores(String),
-    /// There was nothing to store.
-    StoresNothing(String),
     /// The machine is given this.
     Applies(String),
     /// The log is read: which part.

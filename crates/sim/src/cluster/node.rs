@@ -27,7 +27,7 @@ pub struct Node<P: Protocol> {
     /// The snapshots that it asked for, and whom.
     pub pulls: Vec<(P::Id, P::Snapshot)>,
     /// Reads that have ended.
-    pub reads: Vec<(P::ReadId, P::Answer)>,
+    pub reads: Vec<(u64, Result<u64, P::Refusal>)>,
     /// How often its machine came out of a snapshot.
     pub restores: u64,
     /// How many writes there were.
@@ -130,7 +130,7 @@ impl<P: Protocol> Node<P> {
             match P::sort(output) {
                 Output::Persist(write) => {
                     assert!(self.write.is_none(), "one write is in flight");
-                    self.note(|| Deed::Writes(P::write_text(&write)));
+                    self.note(|| Deed::Writes(P::record_text(P::record(&write))));
                     self.write = Some(write);
                     self.writes += 1;
                 }
@@ -142,11 +142,17 @@ impl<P: Protocol> Node<P> {
                     entries.into_iter().for_each(|entry| self.apply(entry));
                 }
                 Output::Fetch(fetch) => {
-                    self.note(|| Deed::Fetches(P::fetch_text(&fetch)));
+                    let (from, to) = P::fetch_range(&fetch);
+                    self.note(|| Deed::Fetches(format!("{from} to {to}")));
                     self.fetches.push(fetch);
                 }
                 Output::Answer(read, answer) => {
-                    self.note(|| Deed::Line(P::answer_text(read, &answer)));
+                    self.note(|| {
+                        Deed::Line(match &answer {
+                            Ok(place) => format!("answers read {read} from {} {place}", P::PLACE),
+                            Err(why) => format!("refuses read {read}: {why}"),
+                        })
+                    });
                     self.reads.push((read, answer));
                 }
                 Output::Pull(from, snapshot) => {
@@ -209,10 +215,7 @@ impl<P: Protocol> Node<P> {
             return Vec::new();
         };
         watch.persisted(P::owner(&self.config), &self.disk, &messages);
-        self.note(|| match P::record_text(&record) {
-            (text, true) => Deed::Stores(text),
-            (text, false) => Deed::StoresNothing(text),
-        });
+        self.note(|| Deed::Stores(P::record_text(&record)));
         for (to, message) in &messages {
             self.note(|| Deed::Sends(P::number(*to), P::message_text(message)));
         }

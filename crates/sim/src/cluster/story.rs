@@ -80,17 +80,16 @@ impl Story {
                 self.to(format!("{id} -> "), format!("{to}{cut}"), text);
             }
             Deed::Writes(record) if around.disk_is_slow => {
-                self.detail(format!("{id} is writing: {record}"));
+                self.detail(format!("{id} is writing: {}", or_nothing(record)));
             }
-            Deed::StoresNothing(_) if !around.disk_is_slow => {}
-            Deed::Stores(record) | Deed::StoresNothing(record) => {
-                self.detail(format!("{id} stored: {record}"));
+            Deed::Stores(record) if around.disk_is_slow || !record.is_empty() => {
+                self.detail(format!("{id} stored: {}", or_nothing(record)));
             }
             Deed::Applies(entry) => self.applies(id, format!("[{entry}]")),
             Deed::Fetches(part) if around.log_is_slow => {
                 self.detail(format!("{id} reads {part} from its log"));
             }
-            Deed::Writes(_) | Deed::Fetches(_) => {}
+            Deed::Writes(_) | Deed::Stores(_) | Deed::Fetches(_) => {}
         }
     }
 
@@ -146,5 +145,12 @@ impl Story {
         self.close();
         (self.caused, self.quiet) = (false, false);
         std::mem::take(&mut self.lines)
+    }
+}
+
+fn or_nothing(record: String) -> String {
+    match record.is_empty() {
+        true => "nothing new".to_owned(),
+        false => record,
     }
 }

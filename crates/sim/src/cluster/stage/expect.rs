@@ -95,11 +95,11 @@ impl<P: Cast> ClusterStage<P> {
                 let read = number(1)?;
                 let cluster = self.cluster()?;
                 let mut ended = cluster.answers.iter();
-                let ended = ended.find(|(_, id, _)| *id == P::read_id(read));
+                let ended = ended.find(|(_, id, _)| *id == read);
                 Ok(match ended {
                     Some((_, _, answer)) => {
-                        let seen = P::seen(answer).map(|seen| seen.to_string());
-                        seen.unwrap_or_else(|| "refused".to_owned())
+                        let place = answer.as_ref().map(ToString::to_string);
+                        place.unwrap_or_else(|_| "refused".to_owned())
                     }
                     None if cluster.waits(read) => "waiting".to_owned(),
                     None => "never asked".to_owned(),
