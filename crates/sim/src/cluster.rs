@@ -12,7 +12,7 @@ mod stage;
 mod story;
 
 pub use cast::Cast;
-pub use core::{Disk, File, Output, PacketOf, Protocol, Standing, Stored, Watch};
+pub use core::{Answer, Disk, File, Output, PacketOf, Protocol, Standing, Stored, Watch};
 pub use group::Cluster;
 pub use journal::Deed;
 pub use node::Node;

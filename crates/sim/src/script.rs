@@ -2,8 +2,10 @@
 
 mod arguments;
 mod difference;
+mod fields;
 mod player;
 mod text;
 
 pub use arguments::{Arguments, parse_duration, parse_number};
+pub use fields::Fields;
 pub use player::{Failure, Folder, Played, Stage, play};

@@ -5,6 +5,8 @@ mod explore;
 mod fingerprint;
 mod found;
 mod system;
+#[cfg(test)]
+mod tests;
 
 pub use explore::{PLACES_MAX, search};
 pub use found::{Found, STATES_MAX, Violation, verify};

@@ -373,7 +373,7 @@ fn reads_are_confirmed_and_never_stale() {
     cluster.read(1, 1).unwrap();
     assert!(cluster.waits(1));
     cluster.settle();
-    assert_eq!(cluster.answers, [(NodeId(1), 1, Ok(1))]);
+    assert_eq!(cluster.answers, [(NodeId(1), (1, Ok(1)))]);
     // Cut off, it cannot know what the others choose.
     cluster.isolate(1);
     cluster.read(1, 2).unwrap();
@@ -384,7 +384,7 @@ fn reads_are_confirmed_and_never_stale() {
     cluster.heartbeat(2);
     cluster.settle();
     let refused = Err(Refusal::NotLeader(Some(NodeId(2))));
-    assert_eq!(cluster.answers[1], (NodeId(1), 2, refused));
+    assert_eq!(cluster.answers[1], (NodeId(1), (2, refused)));
     assert!(cluster.read(1, 3).is_err());
 }
 

@@ -10,7 +10,7 @@ use synod_paxos::{
     Replicate, Role, Slot, Snapshot, Status, Value, Vote,
 };
 
-use synod_sim::script::parse_number;
+use synod_sim::script::{Fields, parse_number};
 
 pub(crate) fn ballot_text(ballot: Ballot) -> String {
     format!("{}.{}", ballot.round, ballot.node.0)
@@ -273,64 +273,24 @@ fn disk_text(disk: &DiskHealth) -> String {
     }
 }
 
-/// What stands between the brackets of a message.
-struct Fields<'a>(Vec<&'a str>);
-
-impl<'a> Fields<'a> {
-    /// `full`, `syncs 250`: in milliseconds.
-    fn disk(&mut self) -> Result<DiskHealth, String> {
-        let full = self.0.iter().position(|field| *field == "full");
-        if let Some(at) = full {
-            self.0.remove(at);
-        }
-        let is_told = self.0.iter().any(|field| field.starts_with("syncs "));
-        let ms = if is_told { self.number("syncs")? } else { 0 };
-        Ok(DiskHealth {
-            has_room: full.is_none(),
-            sync_time: Duration::from_millis(ms),
-        })
+/// `full`, `syncs 250`: in milliseconds.
+fn parse_disk(fields: &mut Fields<'_>) -> DiskHealth {
+    let full = fields.flag("full");
+    let ms = fields.number("syncs").unwrap_or(0);
+    DiskHealth {
+        has_room: !full,
+        sync_time: Duration::from_millis(ms),
     }
+}
 
-    fn value(&mut self, name: &str) -> Result<&'a str, String> {
-        let at = self.0.iter().position(|field| {
-            field
-                .split_once(' ')
-                .is_some_and(|(found, _)| found == name)
-        });
-        let at = at.ok_or_else(|| format!("`{name}` is missing"))?;
-        Ok(self.0.remove(at)[name.len()..].trim())
-    }
-
-    fn number(&mut self, name: &str) -> Result<u64, String> {
-        parse_number(self.value(name)?)
-    }
-
-    fn slot(&mut self, name: &str) -> Result<Slot, String> {
-        self.number(name).map(Slot)
-    }
-
-    fn flag(&mut self, name: &str) -> bool {
-        let at = self.0.iter().position(|field| *field == name);
-        at.map(|at| self.0.remove(at)).is_some()
-    }
-
-    fn snapshot(&mut self, configuration: &Configuration) -> Result<Snapshot, String> {
-        Ok(Snapshot {
-            last: parse_position(self.value("last")?)?,
-            configuration: configuration.clone(),
-        })
-    }
-
-    /// Everything in brackets.
-    fn list<T>(&mut self, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
-        let is_one = |field: &&&str| field.starts_with('[') && field.ends_with(']');
-        let ones = self.0.iter().filter(is_one);
-        let list = ones
-            .map(|field| parse(&field[1..field.len() - 1]))
-            .collect();
-        self.0.retain(|field| !is_one(&field));
-        list
-    }
+fn parse_snapshot(
+    fields: &mut Fields<'_>,
+    configuration: &Configuration,
+) -> Result<Snapshot, String> {
+    Ok(Snapshot {
+        last: parse_position(fields.value("last")?)?,
+        configuration: configuration.clone(),
+    })
 }
 
 /// As [`message_text`] writes it; a snapshot has the given configuration.
@@ -338,9 +298,8 @@ impl<'a> Fields<'a> {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse_message(text: &str, configuration: &Configuration) -> Result<Message, String> {
-    let parts = text.strip_suffix(')').and_then(|text| text.split_once('('));
-    let (name, fields) = parts.ok_or_else(|| format!("`{text}` is no message"))?;
-    let mut fields = Fields(fields.split(", ").collect());
+    let mut fields = Fields::parse(text)?;
+    let name = fields.name();
     let ballot = parse_ballot(fields.value(word_for_ballot(name))?)?;
     let message = match name {
         "Accept" | "Heartbeat" | "Chosen" | "Snapshot" => {
@@ -351,10 +310,8 @@ pub(crate) fn parse_message(text: &str, configuration: &Configuration) -> Result
         }
         _ => Message::Echo(parse_echo(name, ballot, &mut fields, configuration)?),
     };
-    match fields.0.first() {
-        Some(field) => Err(format!("`{field}` is not of {name}")),
-        None => Ok(message),
-    }
+    fields.end()?;
+    Ok(message)
 }
 
 fn parse_replicate(
@@ -366,23 +323,23 @@ fn parse_replicate(
     Ok(match name {
         "Accept" => Replicate::Accept {
             ballot,
-            first: fields.slot("first")?,
+            first: Slot(fields.number("first")?),
             values: fields.list(|text| parse_value(text, ballot))?.into(),
-            chosen: fields.slot("chosen")?,
+            chosen: Slot(fields.number("chosen")?),
         },
         "Heartbeat" => Replicate::Heartbeat {
             ballot,
             round: fields.number("round")?,
-            chosen: fields.slot("chosen")?,
-            through: fields.slot("through")?,
+            chosen: Slot(fields.number("chosen")?),
+            through: Slot(fields.number("through")?),
         },
         "Chosen" => Replicate::Chosen {
             ballot,
-            chosen: fields.slot("chosen")?,
+            chosen: Slot(fields.number("chosen")?),
         },
         _ => Replicate::Snapshot {
             ballot,
-            snapshot: Box::new(fields.snapshot(configuration)?),
+            snapshot: Box::new(parse_snapshot(fields, configuration)?),
         },
     })
 }
@@ -391,19 +348,19 @@ fn parse_binding(name: &str, ballot: Ballot, fields: &mut Fields<'_>) -> Result<
     Ok(match name {
         "Prepare" => Binding::Prepare {
             ballot,
-            from: fields.slot("from")?,
+            from: Slot(fields.number("from")?),
         },
         "Promise" => Binding::Promise {
             ballot,
-            from: fields.slot("from")?,
+            from: Slot(fields.number("from")?),
             votes: fields.list(parse_vote)?,
-            next: fields.slot("next").ok(),
-            chosen: fields.slot("chosen")?,
+            next: fields.number("next").ok().map(Slot),
+            chosen: Slot(fields.number("chosen")?),
         },
         _ => Binding::Accepted {
             ballot,
-            first: fields.slot("first")?,
-            last: fields.slot("last")?,
+            first: Slot(fields.number("first")?),
+            last: Slot(fields.number("last")?),
         },
     })
 }
@@ -418,37 +375,37 @@ fn parse_echo(
         "Ask" => Echo::Ask {
             promised: ballot,
             attempt: fields.number("attempt")?,
-            disk: fields.disk()?,
+            disk: parse_disk(fields),
         },
         "Answer" => Echo::Answer {
             promised: ballot,
             attempt: fields.number("attempt")?,
             unhappy: fields.flag("unhappy") || !fields.flag("happy"),
-            chosen: fields.slot("chosen")?,
-            disk: fields.disk()?,
+            chosen: Slot(fields.number("chosen")?),
+            disk: parse_disk(fields),
         },
         "HeartbeatEcho" => Echo::Heartbeat {
             ballot,
             round: fields.number("round")?,
-            through: fields.slot("through")?,
-            chosen: fields.slot("chosen")?,
+            through: Slot(fields.number("through")?),
+            chosen: Slot(fields.number("chosen")?),
             behind: fields.flag("behind"),
-            disk: fields.disk()?,
+            disk: parse_disk(fields),
         },
         "Preempted" => Echo::Preempted { promised: ballot },
         "Learn" => Echo::Learn {
             ballot,
-            from: fields.slot("from")?,
-            to: fields.slot("to")?,
+            from: Slot(fields.number("from")?),
+            to: Slot(fields.number("to")?),
         },
         "Learned" => Echo::Learned {
             ballot,
-            first: fields.slot("first")?,
+            first: Slot(fields.number("first")?),
             values: fields.list(|text| parse_value(text, ballot))?.into(),
         },
         "Offer" => Echo::Offer {
             ballot,
-            snapshot: Box::new(fields.snapshot(configuration)?),
+            snapshot: Box::new(parse_snapshot(fields, configuration)?),
         },
         _ => return Err(format!("there is no message `{name}`")),
     })

@@ -141,7 +141,9 @@ impl Protocol for Cores {
             Output::Send(envelope) => cluster::Output::Send(envelope.to, envelope.message),
             Output::Apply(entries) => cluster::Output::Apply(entries.iter().cloned().collect()),
             Output::Fetch(fetch) => cluster::Output::Fetch(fetch),
-            Output::Read { id, index } => cluster::Output::Answer(id.0, index.map(|index| index.0)),
+            Output::Read { id, index } => {
+                cluster::Output::Answer((id.0, index.map(|index| index.0)))
+            }
             Output::PullSnapshot { from, snapshot } => cluster::Output::Pull(from, *snapshot),
             Output::Restore(snapshot) => cluster::Output::Restore(*snapshot),
             Output::Stop(why) => cluster::Output::Stop(why),
@@ -149,15 +151,14 @@ impl Protocol for Cores {
     }
 
     fn store(write: Write, disk: &mut Disk) -> Stored<Self> {
-        let mut stored = Record::default();
+        let record = write.record().clone();
         let Ok((messages, receipt)) = write.persist(|record| {
             disk.store(&record);
-            stored = record;
             Ok::<(), Infallible>(())
         });
         let messages = messages.into_iter().map(Envelope::from);
         let messages = messages.map(|envelope| (envelope.to, envelope.message));
-        (stored, messages.collect(), receipt)
+        (record, messages.collect(), receipt)
     }
 
     fn standing(core: &Raft) -> Standing {

@@ -8,7 +8,7 @@ use synod_raft::{
     Replicate, Role, Snapshot, Status, Term,
 };
 
-use synod_sim::script::parse_number;
+use synod_sim::script::{Fields, parse_number};
 
 pub(crate) fn id_text(id: LogId) -> String {
     format!("{}.{}", id.term.0, id.index.0)
@@ -190,59 +190,20 @@ fn disk_text(disk: &DiskHealth) -> String {
     }
 }
 
-/// What stands between the brackets of a message.
-struct Fields<'a>(Vec<&'a str>);
-
-impl<'a> Fields<'a> {
-    /// `full`, `syncs 250`: in milliseconds.
-    fn disk(&mut self) -> Result<DiskHealth, String> {
-        let full = self.0.iter().position(|field| *field == "full");
-        if let Some(at) = full {
-            self.0.remove(at);
-        }
-        let is_told = self.0.iter().any(|field| field.starts_with("syncs "));
-        let ms = if is_told { self.number("syncs")? } else { 0 };
-        Ok(DiskHealth {
-            has_room: full.is_none(),
-            sync_time: Duration::from_millis(ms),
-        })
+/// `full`, `syncs 250`: in milliseconds.
+fn parse_disk(fields: &mut Fields<'_>) -> DiskHealth {
+    let full = fields.flag("full");
+    let ms = fields.number("syncs").unwrap_or(0);
+    DiskHealth {
+        has_room: !full,
+        sync_time: Duration::from_millis(ms),
     }
+}
 
-    fn value(&mut self, name: &str) -> Result<&'a str, String> {
-        let at = self.0.iter().position(|field| {
-            field
-                .split_once(' ')
-                .is_some_and(|(found, _)| found == name)
-        });
-        let at = at.ok_or_else(|| format!("`{name}` is missing"))?;
-        Ok(self.0.remove(at)[name.len()..].trim())
-    }
-
-    fn number(&mut self, name: &str) -> Result<u64, String> {
-        parse_number(self.value(name)?)
-    }
-
-    fn id(&mut self, name: &str) -> Result<LogId, String> {
-        parse_id(self.value(name)?)
-    }
-
-    fn granted(&mut self) -> Result<bool, String> {
-        let at = self
-            .0
-            .iter()
-            .position(|field| ["granted", "refused"].contains(field));
-        let at = at.ok_or("neither granted nor refused")?;
-        Ok(self.0.remove(at) == "granted")
-    }
-
-    fn entries(&mut self) -> Result<Vec<Entry>, String> {
-        let is_entry = |field: &&&str| field.starts_with('[') && field.ends_with(']');
-        let entries = self.0.iter().filter(is_entry);
-        let entries = entries
-            .map(|field| parse_entry(&field[1..field.len() - 1]))
-            .collect();
-        self.0.retain(|field| !is_entry(&field));
-        entries
+fn parse_granted(fields: &mut Fields<'_>) -> Result<bool, String> {
+    match (fields.flag("granted"), fields.flag("refused")) {
+        (granted, refused) if granted != refused => Ok(granted),
+        _ => Err("neither granted nor refused".to_owned()),
     }
 }
 
@@ -251,15 +212,14 @@ impl<'a> Fields<'a> {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Message, String> {
-    let parts = text.strip_suffix(')').and_then(|text| text.split_once('('));
-    let (name, fields) = parts.ok_or_else(|| format!("`{text}` is no message"))?;
-    let mut fields = Fields(fields.split(", ").collect());
+    let mut fields = Fields::parse(text)?;
+    let name = fields.name();
     let term = Term(fields.number("term")?);
     let message = match name {
         "Append" => Message::Replicate(Replicate::Append {
             term,
-            prev: fields.id("prev")?,
-            entries: fields.entries()?.into(),
+            prev: parse_id(fields.value("prev")?)?,
+            entries: fields.list(parse_entry)?.into(),
             commit: Index(fields.number("commit")?),
         }),
         "Heartbeat" => Message::Replicate(Replicate::Heartbeat {
@@ -275,17 +235,17 @@ pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Messa
         "Snapshot" => Message::Replicate(Replicate::Snapshot {
             term,
             snapshot: Box::new(Snapshot {
-                last: fields.id("last")?,
+                last: parse_id(fields.value("last")?)?,
                 membership: membership.clone(),
             }),
         }),
         "RequestVote" => Message::Binding(Binding::RequestVote {
             term,
-            last: fields.id("last")?,
+            last: parse_id(fields.value("last")?)?,
         }),
         "Vote" => Message::Binding(Binding::Vote {
             term,
-            granted: fields.granted()?,
+            granted: parse_granted(&mut fields)?,
         }),
         "Appended" => Message::Binding(Binding::Appended {
             term,
@@ -293,14 +253,12 @@ pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Messa
         }),
         "Installed" => Message::Binding(Binding::Installed {
             term,
-            last: fields.id("last")?,
+            last: parse_id(fields.value("last")?)?,
         }),
         _ => Message::Echo(parse_echo(name, term, &mut fields)?),
     };
-    match fields.0.first() {
-        Some(field) => Err(format!("`{field}` is not of {name}")),
-        None => Ok(message),
-    }
+    fields.end()?;
+    Ok(message)
 }
 
 fn parse_echo(name: &str, term: Term, fields: &mut Fields<'_>) -> Result<Echo, String> {
@@ -309,12 +267,12 @@ fn parse_echo(name: &str, term: Term, fields: &mut Fields<'_>) -> Result<Echo, S
             term,
             round: fields.number("round")?,
             matched: Index(fields.number("matched")?),
-            disk: fields.disk()?,
+            disk: parse_disk(fields),
         },
         "Rejected" => Echo::Rejected {
             term,
-            prev: fields.id("prev")?,
-            hint: fields.id("hint")?,
+            prev: parse_id(fields.value("prev")?)?,
+            hint: parse_id(fields.value("hint")?)?,
         },
         "Forgot" => Echo::Forgot {
             term,
@@ -324,13 +282,13 @@ fn parse_echo(name: &str, term: Term, fields: &mut Fields<'_>) -> Result<Echo, S
         "Stale" => Echo::Stale { term },
         "RequestPreVote" => Echo::RequestPreVote {
             term,
-            last: fields.id("last")?,
-            disk: fields.disk()?,
+            last: parse_id(fields.value("last")?)?,
+            disk: parse_disk(fields),
         },
         "PreVote" => Echo::PreVote {
             term,
-            granted: fields.granted()?,
-            disk: fields.disk()?,
+            granted: parse_granted(fields)?,
+            disk: parse_disk(fields),
         },
         _ => return Err(format!("there is no message `{name}`")),
     })

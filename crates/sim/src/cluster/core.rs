@@ -9,6 +9,8 @@ use super::node::Node;
 
 /// The packets between such cores.
 pub type PacketOf<P> = Packet<<P as Protocol>::Id, <P as Protocol>::Message>;
+/// A read that has ended: up to which place it saw the log.
+pub type Answer<P> = (u64, Result<u64, <P as Protocol>::Refusal>);
 /// A snapshot with the machine in it.
 pub type File<P> = (<P as Protocol>::Snapshot, Vec<<P as Protocol>::Mark>);
 /// A write that was stored: its record, what waited for it, and the receipt.
@@ -169,7 +171,7 @@ pub enum Output<P: Protocol> {
     /// Reads it from the log.
     Fetch(P::Fetch),
     /// Answers a client, who sees everything up to a place.
-    Answer(u64, Result<u64, P::Refusal>),
+    Answer(Answer<P>),
     /// Gets a snapshot from a node.
     Pull(P::Id, P::Snapshot),
     /// Makes the machine what it is in the newest snapshot.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use super::core::{Disk, File, PacketOf, Protocol, Watch};
+use super::core::{Answer, Disk, File, PacketOf, Protocol, Watch};
 use super::node::Node;
 use super::packet::Packet;
 
@@ -29,7 +29,7 @@ pub struct Cluster<P: Protocol> {
     /// Nodes whose log is read only when the test says so.
     pub slow_reads: BTreeSet<P::Id>,
     /// How reads ended: up to which place they saw the log.
-    pub answers: Vec<(P::Id, u64, Result<u64, P::Refusal>)>,
+    pub answers: Vec<(P::Id, Answer<P>)>,
     /// Reads that wait: who was asked, and how much had been applied anywhere by then.
     asked: BTreeMap<u64, (P::Id, u64)>,
 }
@@ -226,7 +226,7 @@ impl<P: Protocol> Cluster<P> {
             if let Ok(seen) = &answer {
                 assert!(*seen >= applied, "a stale read: {seen} after {applied}");
             }
-            self.answers.push((id, read, answer));
+            self.answers.push((id, (read, answer)));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::core::{Disk, File, Output, Protocol, Standing, Stored, Watch};
+use super::core::{Answer, Disk, File, Output, Protocol, Standing, Stored, Watch};
 use super::journal::Deed;
 
 /// A core, a disk that keeps what was written to it, a machine that remembers what it was given.
@@ -27,7 +27,7 @@ pub struct Node<P: Protocol> {
     /// The snapshots that it asked for, and whom.
     pub pulls: Vec<(P::Id, P::Snapshot)>,
     /// Reads that have ended.
-    pub reads: Vec<(u64, Result<u64, P::Refusal>)>,
+    pub reads: Vec<Answer<P>>,
     /// How often its machine came out of a snapshot.
     pub restores: u64,
     /// How many writes there were.
@@ -146,7 +146,7 @@ impl<P: Protocol> Node<P> {
                     self.note(|| Deed::Fetches(format!("{from} to {to}")));
                     self.fetches.push(fetch);
                 }
-                Output::Answer(read, answer) => {
+                Output::Answer((read, answer)) => {
                     self.note(|| {
                         Deed::Line(match &answer {
                             Ok(place) => format!("answers read {read} from {} {place}", P::PLACE),

@@ -133,7 +133,7 @@ impl<P: Protocol> Schedule<P> {
     }
 
     fn count_reads(&mut self) {
-        for (_, _, answer) in std::mem::take(&mut self.cluster.answers) {
+        for (_, (_, answer)) in std::mem::take(&mut self.cluster.answers) {
             self.meet(if answer.is_ok() { READS } else { REFUSED_READS });
         }
     }

@@ -177,3 +177,63 @@ macro_rules! scripts {
         }
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says what it is told to.
+    #[derive(Default)]
+    struct Echo(Vec<String>);
+
+    impl Stage for Echo {
+        fn play(&mut self, command: &str) -> Result<(), String> {
+            match command.split_once(' ') {
+                Some(("say", text)) => self.0.push(text.to_owned()),
+                Some(("expect", "silence")) => {}
+                Some(("break", what)) => panic!("{what} is broken"),
+                _ => return Err(format!("there is no command `{command}`")),
+            }
+            Ok(())
+        }
+
+        fn take_lines(&mut self) -> Vec<String> {
+            std::mem::take(&mut self.0)
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        let why = |text| {
+            play(text, &mut Echo::default())
+                .failure
+                .unwrap()
+                .to_string()
+        };
+        let text = "# A comment.\n\nsay x\n----\nx\n\nsai y\n";
+        assert_eq!(why(text), "7: `sai y`: there is no command `sai y`");
+        assert_eq!(why("say x\nbreak it\n"), "2: `break it`: it is broken");
+        assert_eq!(why("\n----\n"), "2: `----` without a command");
+    }
+
+    #[test]
+    fn what_happened_is_written_below_its_commands_and_nothing_else_is_changed() {
+        let text = "# One.\nsay a\nsay b\n----\nanything\n\n# Two.\nexpect silence\n\nsay c\n";
+        let played = play(text, &mut Echo::default());
+        assert_eq!(
+            played.text,
+            "# One.\nsay a\nsay b\n----\na\nb\n\n# Two.\nexpect silence\n\nsay c\n----\nc\n"
+        );
+        assert_eq!(play(&played.text, &mut Echo::default()).text, played.text);
+        assert!(difference::between(text, &played.text).contains("-anything"));
+    }
+
+    #[test]
+    fn a_script_that_fails_is_written_as_far_as_it_goes() {
+        let played = play("say a\n----\n\nnonsense\n\nsay b\n", &mut Echo::default());
+        assert_eq!(
+            played.text,
+            "say a\n----\na\n\nnonsense\n----\nok\n\nsay b\n"
+        );
+    }
+}

@@ -95,9 +95,9 @@ impl<P: Cast> ClusterStage<P> {
                 let read = number(1)?;
                 let cluster = self.cluster()?;
                 let mut ended = cluster.answers.iter();
-                let ended = ended.find(|(_, id, _)| *id == read);
+                let ended = ended.find(|(_, (id, _))| *id == read);
                 Ok(match ended {
-                    Some((_, _, answer)) => {
+                    Some((_, (_, answer))) => {
                         let place = answer.as_ref().map(ToString::to_string);
                         place.unwrap_or_else(|_| "refused".to_owned())
                     }
