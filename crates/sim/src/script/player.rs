@@ -213,6 +213,8 @@ mod tests {
         let text = "# A comment.\n\nsay x\n----\nx\n\nsai y\n";
         assert_eq!(why(text), "7: `sai y`: there is no command `sai y`");
         assert_eq!(why("say x\nbreak it\n"), "2: `break it`: it is broken");
+        // What comes behind is not played, and makes up for nothing.
+        assert_eq!(why("break it\nsay x\n"), "1: `break it`: it is broken");
         assert_eq!(why("\n----\n"), "2: `----` without a command");
     }
 
