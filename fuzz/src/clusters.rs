@@ -5,7 +5,7 @@
 
 /// The run, which is the same for both harnesses: they differ in the names of their cores and positions.
 macro_rules! schedule {
-    ($core:ident, $timeout:path) => {
+    () => {
         use std::time::Duration;
 
         use bytes::Bytes;
@@ -96,17 +96,7 @@ macro_rules! schedule {
             fn pass_time(&mut self) {
                 let passed = Duration::from_millis(2 * self.script.below(256));
                 self.cluster.now = self.cluster.now.plus(passed);
-                self.fire_timers();
-            }
-
-            fn fire_timers(&mut self) {
-                for id in 1..=self.size {
-                    let now = self.cluster.now;
-                    let core = self.cluster.node(id).$core.as_ref();
-                    if core.is_some_and(|core| core.poll_timeout().is_some_and(|at| at <= now)) {
-                        self.cluster.step(id, $timeout);
-                    }
-                }
+                self.cluster.fire_timers();
             }
 
             fn propose(&mut self, id: u64) -> Option<Proposed> {
@@ -175,7 +165,7 @@ macro_rules! schedule {
                     self.cluster.now = self.cluster.now.plus(Duration::from_millis(5));
                     self.cluster.deliver(|_| true);
                     (1..=self.size).for_each(|id| self.finish_all(id));
-                    self.fire_timers();
+                    self.cluster.fire_timers();
                     self.cluster.answers.clear();
                     let applied = wanted.is_some_and(|wanted| self.is_applied(wanted));
                     if applied && self.is_even() {

@@ -15,21 +15,18 @@
 //! with debug assertions take a smaller budget. The full ones:
 //! `cargo test --release -p synod-paxos --test exhaustive -- --nocapture --test-threads 1`.
 
-#[path = "exhaustive/atlas.rs"]
-mod atlas;
-#[path = "exhaustive/fingerprint.rs"]
-mod fingerprint;
 #[path = "exhaustive/goals.rs"]
 mod goals;
+#[path = "exhaustive/model.rs"]
+mod model;
 #[path = "exhaustive/node.rs"]
 mod node;
-#[path = "exhaustive/search.rs"]
-mod search;
 
 use goals::Goal;
+use model::{Budget, Model};
 use node::Group;
-use search::{Budget, Model, search};
 use synod_paxos::{Echo, Message, NodeId, Quorums, Replicate};
+use synod_sim::search::verify;
 
 /// Phase 1 alone: promises, campaigns, crashes, slow disks.
 #[test]
@@ -46,19 +43,19 @@ fn ballots() {
         restarts: 1,
         ..full
     };
-    run(
+    verify(
         "ballots",
-        Model {
+        &Model {
             group: majority(),
             budget: if SMALL { small } else { full },
             carries: |message| matches!(message, Message::Binding(_)),
-            goals: &[
-                Goal::Leader,
-                Goal::LaterLeader,
-                Goal::PromiseLost,
-                Goal::PrepareAgain,
-            ],
         },
+        &[
+            Goal::Leader,
+            Goal::LaterLeader,
+            Goal::PromiseLost,
+            Goal::PrepareAgain,
+        ],
     );
 }
 
@@ -66,9 +63,9 @@ fn ballots() {
 /// is overtaken on the way.
 #[test]
 fn a_command_and_a_crash() {
-    run(
+    verify(
         "a command and a crash",
-        Model {
+        &Model {
             group: majority(),
             budget: Budget {
                 commands: 1,
@@ -77,18 +74,18 @@ fn a_command_and_a_crash() {
                 ..TWO_BALLOTS
             },
             carries: phases,
-            goals: &[
-                Goal::Leader,
-                Goal::LaterLeader,
-                Goal::Adopted,
-                Goal::Chosen,
-                Goal::ChosenAdopted,
-                Goal::PromiseLost,
-                Goal::VoteLost,
-                Goal::PrepareAgain,
-                Goal::AcceptAgain,
-            ],
         },
+        &[
+            Goal::Leader,
+            Goal::LaterLeader,
+            Goal::Adopted,
+            Goal::Chosen,
+            Goal::ChosenAdopted,
+            Goal::PromiseLost,
+            Goal::VoteLost,
+            Goal::PrepareAgain,
+            Goal::AcceptAgain,
+        ],
     );
 }
 
@@ -104,22 +101,22 @@ fn two_commands() {
         overtakings: 0,
         ..full
     };
-    run(
+    verify(
         "two commands",
-        Model {
+        &Model {
             group: majority(),
             budget: if SMALL { small } else { full },
             carries: phases,
-            goals: &[
-                Goal::Adopted,
-                Goal::Noop,
-                Goal::Chosen,
-                Goal::ChosenAdopted,
-                Goal::FollowerChosen,
-                Goal::VoteReplaced,
-                Goal::AcceptAgain,
-            ],
         },
+        &[
+            Goal::Adopted,
+            Goal::Noop,
+            Goal::Chosen,
+            Goal::ChosenAdopted,
+            Goal::FollowerChosen,
+            Goal::VoteReplaced,
+            Goal::AcceptAgain,
+        ],
     );
 }
 
@@ -131,22 +128,22 @@ fn pages() {
         commands: 2,
         ..TWO_BALLOTS
     };
-    run(
+    verify(
         "pages",
-        Model {
+        &Model {
             group: Group {
                 one_by_one: true,
                 ..majority()
             },
             budget: full,
             carries: phases,
-            goals: &[
-                Goal::Adopted,
-                Goal::Noop,
-                Goal::NextPage,
-                Goal::ChosenAdopted,
-            ],
         },
+        &[
+            Goal::Adopted,
+            Goal::Noop,
+            Goal::NextPage,
+            Goal::ChosenAdopted,
+        ],
     );
 }
 
@@ -154,9 +151,9 @@ fn pages() {
 #[test]
 #[cfg_attr(debug_assertions, ignore = "seconds in release builds, many without")]
 fn three_ballots() {
-    run(
+    verify(
         "three ballots",
-        Model {
+        &Model {
             group: majority(),
             budget: Budget {
                 campaigns: 3,
@@ -165,13 +162,13 @@ fn three_ballots() {
                 ..TWO_BALLOTS
             },
             carries: phases,
-            goals: &[
-                Goal::LaterLeader,
-                Goal::Adopted,
-                Goal::ChosenAdopted,
-                Goal::VoteReplaced,
-            ],
         },
+        &[
+            Goal::LaterLeader,
+            Goal::Adopted,
+            Goal::ChosenAdopted,
+            Goal::VoteReplaced,
+        ],
     );
 }
 
@@ -179,33 +176,33 @@ fn three_ballots() {
 /// learns it.
 #[test]
 fn what_is_chosen_is_learned() {
-    run(
+    verify(
         "what is chosen is learned",
-        Model {
+        &Model {
             group: majority(),
             budget: Budget {
                 commands: if SMALL { 1 } else { 2 },
                 ..TWO_BALLOTS
             },
             carries: without_heartbeats,
-            goals: &[
-                Goal::Adopted,
-                Goal::PromiseRefused,
-                Goal::AcceptRefused,
-                Goal::LeaderDeposed,
-                Goal::FollowerChosen,
-                Goal::Learned,
-            ],
         },
+        &[
+            Goal::Adopted,
+            Goal::PromiseRefused,
+            Goal::AcceptRefused,
+            Goal::LeaderDeposed,
+            Goal::FollowerChosen,
+            Goal::Learned,
+        ],
     );
 }
 
 /// One leader that makes itself heard, every word of it, and a crash of anybody.
 #[test]
 fn heartbeats() {
-    run(
+    verify(
         "heartbeats",
-        Model {
+        &Model {
             group: majority(),
             budget: Budget {
                 proposers: 1,
@@ -217,13 +214,13 @@ fn heartbeats() {
                 ..Budget::default()
             },
             carries: |_| true,
-            goals: &[
-                Goal::Chosen,
-                Goal::FollowerChosen,
-                Goal::ChosenRemembered,
-                Goal::AcceptAgain,
-            ],
         },
+        &[
+            Goal::Chosen,
+            Goal::FollowerChosen,
+            Goal::ChosenRemembered,
+            Goal::AcceptAgain,
+        ],
     );
 }
 
@@ -235,14 +232,14 @@ fn a_read() {
         reads: 1,
         ..TWO_BALLOTS
     };
-    run(
+    verify(
         "a read",
-        Model {
+        &Model {
             group: majority(),
             budget: full,
             carries: phases_and_reads,
-            goals: &[Goal::Adopted, Goal::Chosen, Goal::Read],
         },
+        &[Goal::Adopted, Goal::Chosen, Goal::Read],
     );
 }
 
@@ -260,17 +257,17 @@ fn flexible_quorums() {
             ..full
         };
         let quorums = Quorums::flexible([1, 2, 3].map(NodeId), phase1, phase2);
-        run(
+        verify(
             &format!("{phase1} promise and {phase2} accept"),
-            Model {
+            &Model {
                 group: Group {
                     quorums: quorums.expect("they meet"),
                     one_by_one: false,
                 },
                 budget: if SMALL { small } else { full },
                 carries: phases,
-                goals: &[Goal::Leader, Goal::Chosen, Goal::PromiseLost],
             },
+            &[Goal::Leader, Goal::Chosen, Goal::PromiseLost],
         );
     }
 }
@@ -316,22 +313,6 @@ fn phases_and_reads(message: &Message) -> bool {
         | Message::Echo(Echo::Heartbeat { round, .. }) => *round > 1,
         _ => phases(message),
     }
-}
-
-fn run(name: &str, model: Model) {
-    #[expect(clippy::disallowed_methods, reason = "a search tells how long it took")]
-    let begun = std::time::Instant::now();
-    let found = search(model);
-    let seconds = begun.elapsed().as_secs_f32();
-    println!("{name}: {found}; {seconds:.1} s");
-    if let Some(violation) = found.violation {
-        panic!("{name}: {violation}");
-    }
-    assert!(
-        found.missed.is_empty(),
-        "{name}: never met: {:?}",
-        found.missed
-    );
 }
 
 const SMALL: bool = cfg!(debug_assertions);

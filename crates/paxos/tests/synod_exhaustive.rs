@@ -17,51 +17,50 @@
 
 #[path = "synod_exhaustive/actor.rs"]
 mod actor;
-#[path = "synod_exhaustive/atlas.rs"]
-mod atlas;
 #[path = "synod_exhaustive/goals.rs"]
 mod goals;
-#[path = "synod_exhaustive/moves.rs"]
-mod moves;
+#[path = "synod_exhaustive/model.rs"]
+mod model;
 #[path = "synod_exhaustive/rules.rs"]
 mod rules;
-#[path = "synod_exhaustive/search.rs"]
-mod search;
+
+use std::cell::RefCell;
 
 use goals::Goal;
-use search::{Budget, Cast, Model, search};
+use model::{Budget, Cast, Model};
 use synod_paxos::single::Message;
 use synod_paxos::{NodeId, Quorums};
+use synod_sim::search::verify;
 
 /// Two proposers, of which one comes back: it has been overtaken, and overtakes.
 #[test]
 fn two_proposers() {
-    run(
+    verify(
         "two proposers",
         &Model {
             budget: THREE_BALLOTS,
-            goals: &[
-                Goal::ChosenInFirstRound,
-                Goal::ChosenInSecondRound,
-                Goal::ChosenAgain,
-                Goal::Adopted,
-                Goal::AdoptedChosen,
-                Goal::FreeAgain,
-                Goal::VoteOverruled,
-                Goal::Duel,
-                Goal::PromiseAgain,
-                Goal::VoteAgain,
-                Goal::Learned,
-            ],
             ..roles(majority(3), 2)
         },
+        &[
+            Goal::ChosenInFirstRound,
+            Goal::ChosenInSecondRound,
+            Goal::ChosenAgain,
+            Goal::Adopted,
+            Goal::AdoptedChosen,
+            Goal::FreeAgain,
+            Goal::VoteOverruled,
+            Goal::Duel,
+            Goal::PromiseAgain,
+            Goal::VoteAgain,
+            Goal::Learned,
+        ],
     );
 }
 
 /// Three proposers with a value each.
 #[test]
 fn three_proposers() {
-    run(
+    verify(
         "three proposers",
         &Model {
             budget: Budget {
@@ -69,16 +68,16 @@ fn three_proposers() {
                 crashes: 1,
                 losses: 0,
             },
-            goals: &[
-                Goal::ChosenInFirstRound,
-                Goal::ChosenAgain,
-                Goal::Adopted,
-                Goal::AdoptedChosen,
-                Goal::FreeAgain,
-                Goal::VoteOverruled,
-            ],
             ..roles(majority(3), 3)
         },
+        &[
+            Goal::ChosenInFirstRound,
+            Goal::ChosenAgain,
+            Goal::Adopted,
+            Goal::AdoptedChosen,
+            Goal::FreeAgain,
+            Goal::VoteOverruled,
+        ],
     );
 }
 
@@ -95,19 +94,19 @@ fn lost_writes() {
         losses: 2,
         ..small
     };
-    run(
+    verify(
         "lost writes",
         &Model {
             budget: if SMALL { small } else { full },
-            goals: &[
-                Goal::ChosenInFirstRound,
-                Goal::AdoptedChosen,
-                Goal::PromiseLost,
-                Goal::VoteLost,
-                Goal::BallotLost,
-            ],
             ..roles(majority(3), 2)
         },
+        &[
+            Goal::ChosenInFirstRound,
+            Goal::AdoptedChosen,
+            Goal::PromiseLost,
+            Goal::VoteLost,
+            Goal::BallotLost,
+        ],
     );
 }
 
@@ -119,19 +118,19 @@ fn a_proposer_comes_back() {
         crashes: 1,
         losses: 1,
     };
-    run(
+    verify(
         "a proposer comes back",
         &Model {
             budget: alone,
-            goals: &[
-                Goal::BallotAfterCrash,
-                Goal::BallotLost,
-                Goal::ChosenInFirstRound,
-                Goal::ChosenInSecondRound,
-                Goal::ChosenAgain,
-            ],
             ..roles(majority(3), 1)
         },
+        &[
+            Goal::BallotAfterCrash,
+            Goal::BallotLost,
+            Goal::ChosenInFirstRound,
+            Goal::ChosenInSecondRound,
+            Goal::ChosenAgain,
+        ],
     );
 }
 
@@ -140,7 +139,7 @@ fn a_proposer_comes_back() {
 #[test]
 #[cfg_attr(debug_assertions, ignore = "half a minute without optimisation")]
 fn a_proposer_comes_back_among_others() {
-    run(
+    verify(
         "a proposer comes back among others",
         &Model {
             budget: Budget {
@@ -148,14 +147,14 @@ fn a_proposer_comes_back_among_others() {
                 crashes: 1,
                 losses: 0,
             },
-            goals: &[
-                Goal::BallotAfterCrash,
-                Goal::AdoptedChosen,
-                Goal::FreeAgain,
-                Goal::VoteOverruled,
-            ],
             ..roles(majority(3), 2)
         },
+        &[
+            Goal::BallotAfterCrash,
+            Goal::AdoptedChosen,
+            Goal::FreeAgain,
+            Goal::VoteOverruled,
+        ],
     );
 }
 
@@ -163,18 +162,18 @@ fn a_proposer_comes_back_among_others() {
 /// each that is late makes a great many states.
 #[test]
 fn refusals() {
-    run(
+    verify(
         "refusals",
         &Model {
             budget: THREE_BALLOTS,
             carries: |_| true,
-            goals: &[
-                Goal::ChosenInFirstRound,
-                Goal::ChosenInSecondRound,
-                Goal::AdoptedChosen,
-            ],
             ..roles(majority(2), 2)
         },
+        &[
+            Goal::ChosenInFirstRound,
+            Goal::ChosenInSecondRound,
+            Goal::AdoptedChosen,
+        ],
     );
 }
 
@@ -192,7 +191,7 @@ fn other_quorums() {
         ),
         ("weights", Quorums::weighted(weights, 3, 2)),
     ] {
-        run(
+        verify(
             name,
             &Model {
                 budget: Budget {
@@ -200,15 +199,15 @@ fn other_quorums() {
                     crashes: u8::from(!SMALL),
                     losses: 0,
                 },
-                goals: &[
-                    Goal::ChosenInFirstRound,
-                    Goal::ChosenAgain,
-                    Goal::AdoptedChosen,
-                    Goal::VoteOverruled,
-                    Goal::Learned,
-                ],
                 ..roles(quorums.expect("a lawful system"), 2)
             },
+            &[
+                Goal::ChosenInFirstRound,
+                Goal::ChosenAgain,
+                Goal::AdoptedChosen,
+                Goal::VoteOverruled,
+                Goal::Learned,
+            ],
         );
     }
 }
@@ -223,20 +222,20 @@ fn nodes() {
     let crash = Budget { crashes: 1, ..two };
     let loss = Budget { losses: 1, ..two };
     for budget in if SMALL { vec![two] } else { vec![crash, loss] } {
-        run(
+        verify(
             "nodes",
             &Model {
                 cast: Cast::Nodes,
                 budget,
-                goals: &[
-                    Goal::ChosenInFirstRound,
-                    Goal::AdoptedChosen,
-                    Goal::VoteOverruled,
-                    Goal::Learned,
-                    Goal::ChosenTold,
-                ],
                 ..roles(majority(3), 0)
             },
+            &[
+                Goal::ChosenInFirstRound,
+                Goal::AdoptedChosen,
+                Goal::VoteOverruled,
+                Goal::Learned,
+                Goal::ChosenTold,
+            ],
         );
     }
 }
@@ -253,7 +252,8 @@ fn roles(quorums: Quorums, proposers: u64) -> Model {
         cast: Cast::Roles { proposers },
         budget: Budget::default(),
         carries: without_hints,
-        goals: &[],
+        chosen: RefCell::default(),
+        learners: RefCell::default(),
     }
 }
 
@@ -264,22 +264,6 @@ fn without_hints(message: &Message<u8>) -> bool {
 
 fn majority(count: u64) -> Quorums {
     Quorums::majority((1..=count).map(NodeId)).expect("a lawful system")
-}
-
-fn run(name: &str, model: &Model) {
-    #[expect(clippy::disallowed_methods, reason = "a search tells how long it took")]
-    let begun = std::time::Instant::now();
-    let found = search(model);
-    let seconds = begun.elapsed().as_secs_f32();
-    println!("{name}: {found}; {seconds:.1} s");
-    if let Some(violation) = found.violation {
-        panic!("{name}: {violation}");
-    }
-    assert!(
-        found.missed.is_empty(),
-        "{name}: never met: {:?}",
-        found.missed
-    );
 }
 
 const SMALL: bool = cfg!(debug_assertions);

@@ -13,20 +13,17 @@
 //! with debug assertions take a smaller budget. The full ones:
 //! `cargo test --release -p synod-raft --test exhaustive -- --nocapture --test-threads 1`.
 
-#[path = "exhaustive/atlas.rs"]
-mod atlas;
-#[path = "exhaustive/fingerprint.rs"]
-mod fingerprint;
 #[path = "exhaustive/goals.rs"]
 mod goals;
+#[path = "exhaustive/model.rs"]
+mod model;
 #[path = "exhaustive/node.rs"]
 mod node;
-#[path = "exhaustive/search.rs"]
-mod search;
 
 use goals::Goal;
-use search::{Budget, Model, search};
+use model::{Budget, Model};
 use synod_raft::{Echo, Message, Replicate};
+use synod_sim::search::verify;
 
 /// Votes: three candidacies, two crashes, slow disks. The network carries requests
 /// for votes and their answers, and loses every word of a leader.
@@ -45,31 +42,31 @@ fn elections() {
         restarts: 1,
         ..full
     };
-    run(
+    verify(
         "elections",
-        Model {
+        &Model {
             size: 3,
             budget: if SMALL { small } else { full },
             carries: |message| matches!(message, Message::Binding(_)),
-            goals: &[
-                Goal::Leader,
-                Goal::SecondLeader,
-                Goal::LeaderDeposed,
-                Goal::VoteRefused,
-                Goal::VoteLost,
-                Goal::TermLost,
-                Goal::RequestAgain,
-            ],
         },
+        &[
+            Goal::Leader,
+            Goal::SecondLeader,
+            Goal::LeaderDeposed,
+            Goal::VoteRefused,
+            Goal::VoteLost,
+            Goal::TermLost,
+            Goal::RequestAgain,
+        ],
     );
 }
 
 /// Five nodes, of which two want to lead the same term: a majority is more than oneself and one.
 #[test]
 fn a_split_vote() {
-    run(
+    verify(
         "a split vote",
-        Model {
+        &Model {
             size: 5,
             budget: Budget {
                 terms: 1,
@@ -79,8 +76,8 @@ fn a_split_vote() {
                 ..Budget::default()
             },
             carries: |message| matches!(message, Message::Binding(_)),
-            goals: &[Goal::Leader, Goal::RequestAgain],
         },
+        &[Goal::Leader, Goal::RequestAgain],
     );
 }
 
@@ -92,26 +89,26 @@ fn two_terms() {
         overtakings: 2,
         ..TWO_TERMS
     };
-    run(
+    verify(
         "two terms",
-        Model {
+        &Model {
             size: 3,
             budget: if SMALL { TWO_TERMS } else { budget },
             carries: if SMALL { without_hints } else { |_| true },
-            goals: &[
-                Goal::SecondLeader,
-                Goal::LeaderDeposed,
-                Goal::VoteRefused,
-                Goal::Commit,
-                Goal::CommitInSecondTerm,
-                Goal::CommitOfFirstTerm,
-                Goal::Truncated,
-                Goal::Rejected,
-                Goal::Stale,
-                Goal::AppendAgain,
-                Goal::FollowerCommit,
-            ],
         },
+        &[
+            Goal::SecondLeader,
+            Goal::LeaderDeposed,
+            Goal::VoteRefused,
+            Goal::Commit,
+            Goal::CommitInSecondTerm,
+            Goal::CommitOfFirstTerm,
+            Goal::Truncated,
+            Goal::Rejected,
+            Goal::Stale,
+            Goal::AppendAgain,
+            Goal::FollowerCommit,
+        ],
     );
 }
 
@@ -127,23 +124,23 @@ fn two_terms_and_a_crash() {
         overtakings: 0,
         ..full
     };
-    run(
+    verify(
         "two terms and a crash",
-        Model {
+        &Model {
             size: 3,
             budget: if SMALL { small } else { full },
             carries: without_hints,
-            goals: &[
-                Goal::SecondLeader,
-                Goal::CommitInSecondTerm,
-                Goal::CommitOfFirstTerm,
-                Goal::Truncated,
-                Goal::Rejected,
-                Goal::VoteLost,
-                Goal::TermLost,
-                Goal::EntryLost,
-            ],
         },
+        &[
+            Goal::SecondLeader,
+            Goal::CommitInSecondTerm,
+            Goal::CommitOfFirstTerm,
+            Goal::Truncated,
+            Goal::Rejected,
+            Goal::VoteLost,
+            Goal::TermLost,
+            Goal::EntryLost,
+        ],
     );
 }
 
@@ -159,23 +156,23 @@ fn a_command() {
         candidacies: 1,
         ..full
     };
-    run(
+    verify(
         "a command",
-        Model {
+        &Model {
             size: 3,
             budget: if SMALL { small } else { full },
             carries: without_hints,
-            goals: &[Goal::Commit, Goal::AppendAgain, Goal::FollowerCommit],
         },
+        &[Goal::Commit, Goal::AppendAgain, Goal::FollowerCommit],
     );
 }
 
 /// A leader that makes itself heard, and a crash of anybody.
 #[test]
 fn heartbeats() {
-    run(
+    verify(
         "heartbeats",
-        Model {
+        &Model {
             size: 3,
             budget: Budget {
                 terms: 1,
@@ -185,8 +182,8 @@ fn heartbeats() {
                 ..Budget::default()
             },
             carries: |_| true,
-            goals: &[Goal::Commit, Goal::AppendAgain, Goal::FollowerCommit],
         },
+        &[Goal::Commit, Goal::AppendAgain, Goal::FollowerCommit],
     );
 }
 
@@ -194,9 +191,9 @@ fn heartbeats() {
 #[test]
 #[cfg_attr(debug_assertions, ignore = "a minute in release builds, ten without")]
 fn three_terms() {
-    run(
+    verify(
         "three terms",
-        Model {
+        &Model {
             size: 3,
             budget: Budget {
                 terms: 3,
@@ -204,14 +201,14 @@ fn three_terms() {
                 ..TWO_TERMS
             },
             carries: without_hints,
-            goals: &[
-                Goal::SecondLeader,
-                Goal::ThirdLeader,
-                Goal::CommitInSecondTerm,
-                Goal::CommitOfFirstTerm,
-                Goal::Truncated,
-            ],
         },
+        &[
+            Goal::SecondLeader,
+            Goal::ThirdLeader,
+            Goal::CommitInSecondTerm,
+            Goal::CommitOfFirstTerm,
+            Goal::Truncated,
+        ],
     );
 }
 
@@ -230,22 +227,6 @@ fn without_hints(message: &Message) -> bool {
         message,
         Message::Echo(Echo::Stale { .. }) | Message::Replicate(Replicate::Commit { .. })
     )
-}
-
-fn run(name: &str, model: Model) {
-    #[expect(clippy::disallowed_methods, reason = "a search tells how long it took")]
-    let begun = std::time::Instant::now();
-    let found = search(model);
-    let seconds = begun.elapsed().as_secs_f32();
-    println!("{name}: {found}; {seconds:.1} s");
-    if let Some(violation) = found.violation {
-        panic!("{name}: {violation}");
-    }
-    assert!(
-        found.missed.is_empty(),
-        "{name}: never met: {:?}",
-        found.missed
-    );
 }
 
 const SMALL: bool = cfg!(debug_assertions);

@@ -34,10 +34,14 @@
 //! - [`Checker`] decides whether a history is linearizable against a [`Model`]; [`Kv`] is the model
 //!   of a key-value store.
 //! - [`Rng`] makes all draws.
+//! - [`search`] visits every schedule of a few nodes, instead of drawing some of many.
+//! - [`script`] plays stories that a person reads, and [`cluster`] has nodes, disks and a network for
+//!   them that do nothing by themselves.
 //!
 //! None of them knows a protocol, a log, or a transport, and the checker works on histories of real
-//! servers too. `examples/primary_backup.rs` has all of them in 150 lines: a small store, its bug,
-//! and the story of the run that shows it.
+//! servers too. `examples/primary_backup.rs` draws in 150 lines what a small store does wrong and
+//! tells the story of the run that shows it; `examples/two_phase_commit.rs` explores a protocol until
+//! it blocks, and plays that in a script.
 //!
 //! # What goes wrong
 //!
@@ -81,11 +85,15 @@
 //! - Threads: a process is one value that takes one event at a time.
 
 mod campaign;
+pub mod cluster;
 mod disk;
 mod history;
 mod kv;
 mod linearizability;
+mod panic;
 mod rng;
+pub mod script;
+pub mod search;
 mod shrink;
 mod value;
 mod world;

@@ -1,12 +1,12 @@
 //! A Multi-Paxos group, also with quorums that are no majorities.
 
-use synod_paxos::{Config, NodeId, Paxos, Position, Quorums, Role};
+use synod_paxos::{Config, NodeId, Position, Quorums, Role};
 
 #[path = "../../../crates/paxos/tests/harness/mod.rs"]
 #[allow(clippy::unwrap_used, reason = "a harness panics like a test")]
 mod harness;
 
-schedule!(paxos, Paxos::handle_timeout);
+schedule!();
 
 type Proposed = Position;
 

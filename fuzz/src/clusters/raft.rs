@@ -1,12 +1,12 @@
 //! A Raft group.
 
-use synod_raft::{Config, LogId, NodeId, Raft, Role};
+use synod_raft::{Config, LogId, NodeId, Role};
 
 #[path = "../../../crates/raft/tests/harness/mod.rs"]
 #[allow(clippy::unwrap_used, reason = "a harness panics like a test")]
 mod harness;
 
-schedule!(raft, Raft::handle_timeout);
+schedule!();
 
 type Proposed = LogId;
 

@@ -194,7 +194,7 @@ fn an_idle_group_has_one_deadline_and_writes_nothing() {
     cluster.settle();
     cluster.heartbeat(1);
     cluster.settle();
-    let deadline = |cluster: &mut Cluster, id| cluster.node(id).paxos().poll_timeout().unwrap();
+    let deadline = |cluster: &mut Cluster, id| cluster.node(id).core().poll_timeout().unwrap();
     let ahead = deadline(&mut cluster, 2).since(cluster.now);
     assert!(Duration::from_millis(150) <= ahead && ahead < Duration::from_millis(300));
     let next = deadline(&mut cluster, 1).since(cluster.now);

@@ -11,13 +11,13 @@ use synod_paxos::{
     Instant, Kind, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Recovered, Replicate,
     Role, Slot, Snapshot, Value, Vote, Write,
 };
+use synod_sim::Rng;
 
 use crate::harness::cluster::Cluster;
-use crate::random::Dice;
 
 /// Makes things up. What it says would mostly pass at the first look, else nothing gets past that.
 struct Liar {
-    dice: Dice,
+    dice: Rng,
     /// What the node has promised.
     ballot: Ballot,
     /// Of its last question.
@@ -327,11 +327,11 @@ fn nonsense_reaches_every_role_and_ends() {
     for seed in 0..4000 {
         let mut cluster = Cluster::new(3, |config| config.cache_bytes_max = 60);
         let mut victim = Victim {
-            paxos: cluster.node(1).paxos().clone(),
+            paxos: cluster.node(1).core().clone(),
             write: None,
             fetches: Vec::new(),
             liar: Liar {
-                dice: Dice::new(seed),
+                dice: Rng::new(seed),
                 ballot: Ballot::ZERO,
                 attempt: 0,
                 from: Slot(1),
@@ -406,7 +406,7 @@ fn nonsense_is_counted() {
             paxos.handle_message(now, NodeId(2), message.clone());
         });
         assert_eq!(
-            cluster.node(1).paxos().counters().malformed,
+            cluster.node(1).core().counters().malformed,
             1,
             "{message:?}"
         );
@@ -415,7 +415,7 @@ fn nonsense_is_counted() {
     let mut cluster = Cluster::new(3, |_| {});
     let far = accept(good, Slot::AHEAD_MAX + 1, vec![value(good)]);
     cluster.step(1, |paxos, now| paxos.handle_message(now, NodeId(2), far));
-    assert_eq!(cluster.node(1).paxos().counters().too_far_ahead, 1);
+    assert_eq!(cluster.node(1).core().counters().too_far_ahead, 1);
 }
 
 /// D13: strangers, and messages under our own name, are ignored and counted.
@@ -436,7 +436,7 @@ fn d13_strangers_are_ignored() {
         });
     }
     assert_eq!(cluster.status(1).ballot, Ballot::ZERO);
-    assert_eq!(cluster.node(1).paxos().counters().strangers, 3);
+    assert_eq!(cluster.node(1).core().counters().strangers, 3);
 }
 
 /// As many values as an acceptor takes, and the later half of them first: what goes between votes is

@@ -30,7 +30,7 @@ fn what_is_learned_takes_the_place_of_an_old_vote() {
     cluster.settle();
     cluster.elect(1);
     assert_eq!(cluster.status(1).chosen, Slot(1));
-    let applied: Vec<_> = cluster.node(1).commands.clone();
+    let applied: Vec<_> = cluster.commands(1);
     assert_eq!(applied, ["new"]);
 }
 

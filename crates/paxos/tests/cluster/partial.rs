@@ -86,7 +86,7 @@ fn c4_constrained_election() {
         link(&mut cluster, &[(3, 2), (3, 4), (3, 5)]);
         let leader = expect_leader(&mut cluster, &format!("seed {seed}"));
         assert_eq!(leader, 3);
-        assert_eq!(cluster.nodes[&NodeId(3)].commands.len(), 22);
+        assert_eq!(cluster.commands(3).len(), 22);
     }
 }
 
@@ -206,7 +206,7 @@ fn flexible_quorums_lose_a_leader_and_not_before() {
         assert_eq!(cluster.leaders(), [1]);
         cluster.propose(1, "by two").unwrap();
         cluster.run(10);
-        assert_eq!(cluster.nodes[&NodeId(2)].commands, ["by two"]);
+        assert_eq!(cluster.commands(2), ["by two"]);
         cluster.crash(1);
         cluster.run(3000);
         assert!(cluster.leaders().is_empty());
@@ -215,6 +215,6 @@ fn flexible_quorums_lose_a_leader_and_not_before() {
         let took = cluster.run_until(FOUR_TIMEOUTS, |cluster| !cluster.leaders().is_empty());
         assert!(took.is_some(), "seed {seed}");
         cluster.run(100);
-        assert_eq!(cluster.nodes[&NodeId(4)].commands, ["by two"]);
+        assert_eq!(cluster.commands(4), ["by two"]);
     }
 }

@@ -1,10 +1,8 @@
 //! What a search has to have met, or it has shown nothing.
 
-use std::ops::BitOrAssign;
-
 use synod_paxos::{Binding, Echo, Kind, Message, Replicate};
 
-use crate::node::{Input, Node, Packet, Step, votes_of};
+use crate::node::{Input, Node, Step, votes_of};
 
 /// Something that has happened somewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,96 +42,70 @@ pub(crate) enum Goal {
     Read,
 }
 
-/// A set of goals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Goals(u32);
-
-impl Goals {
-    /// What a step of a node has reached.
-    pub(crate) fn of(before: &Node, input: &Input<Packet>, step: &Step) -> Self {
-        let mut goals = Self::default();
-        let mut reach = |goal: Goal, reached: bool| {
-            goals.0 |= u32::from(reached) << goal as u32;
-        };
-        let after = &step.node;
-        let (was, is) = (before.paxos.status(), after.paxos.status());
-        let elected = after.leads() && !before.leads();
-        reach(Goal::Leader, elected);
-        reach(Goal::LaterLeader, elected && is.ballot.round > 1);
-        reach(
-            Goal::LeaderDeposed,
-            before.leads() && !after.leads() && *input != Input::Restart,
+/// What a step of a node has reached.
+pub(crate) fn reached(
+    before: &Node,
+    input: Input,
+    message: Option<&Message>,
+    step: &Step,
+) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    let mut reach = |goal: Goal, reached: bool| goals.extend(reached.then_some(goal));
+    let after = &step.node;
+    let (was, is) = (before.paxos.status(), after.paxos.status());
+    let elected = after.leads() && !before.leads();
+    reach(Goal::Leader, elected);
+    reach(Goal::LaterLeader, elected && is.ballot.round > 1);
+    reach(
+        Goal::LeaderDeposed,
+        before.leads() && !after.leads() && input != Input::Restart,
+    );
+    let votes = votes_of(&after.unsynced());
+    let adopts = |origin| after.leads() && origin != is.ballot;
+    let news = votes.iter().filter(|_| elected);
+    let adopted = news.clone().any(|vote| adopts(vote.value.origin));
+    reach(Goal::Adopted, adopted);
+    reach(
+        Goal::Noop,
+        news.clone().any(|vote| vote.value.kind == Kind::Noop),
+    );
+    let replaced = votes.iter().any(|vote| {
+        let old = before.vote_on_disk(vote.slot);
+        old.is_some_and(|old| old.value != vote.value)
+    });
+    reach(
+        Goal::VoteReplaced,
+        replaced && votes_of(&before.unsynced()).is_empty(),
+    );
+    let choses = is.chosen > was.chosen;
+    reach(Goal::Chosen, after.leads() && choses);
+    reach(Goal::FollowerChosen, !after.leads() && choses);
+    let last = after.vote_on_disk(is.chosen);
+    let is_adopted = last.is_some_and(|vote| adopts(vote.value.origin));
+    reach(Goal::ChosenAdopted, choses && is_adopted);
+    reach(Goal::Read, step.has_confirmed());
+    if matches!(input, Input::Restart | Input::Torn) {
+        let lost = before.unsynced();
+        reach(Goal::PromiseLost, is.ballot < was.ballot);
+        reach(Goal::VoteLost, !votes_of(&lost).is_empty());
+        reach(Goal::ChosenRemembered, is.chosen.0 > 0);
+    }
+    if let Some(message) = message {
+        let refuses = step
+            .sent
+            .iter()
+            .any(|packet| matches!(packet.message, Message::Echo(Echo::Preempted { .. })));
+        let is_prepare = matches!(message, Message::Binding(Binding::Prepare { .. }));
+        let is_accept = matches!(message, Message::Replicate(Replicate::Accept { .. }));
+        let is_learned = matches!(message, Message::Echo(Echo::Learned { .. }));
+        let is_page = matches!(
+            message,
+            Message::Binding(Binding::Promise { next: Some(_), .. })
         );
-        let votes = votes_of(&after.unsynced());
-        let adopts = |origin| after.leads() && origin != is.ballot;
-        let news = votes.iter().filter(|_| elected);
-        let adopted = news.clone().any(|vote| adopts(vote.value.origin));
-        reach(Goal::Adopted, adopted);
-        reach(
-            Goal::Noop,
-            news.clone().any(|vote| vote.value.kind == Kind::Noop),
-        );
-        let replaced = votes.iter().any(|vote| {
-            let old = before.vote_on_disk(vote.slot);
-            old.is_some_and(|old| old.value != vote.value)
-        });
-        reach(
-            Goal::VoteReplaced,
-            replaced && votes_of(&before.unsynced()).is_empty(),
-        );
-        let choses = is.chosen > was.chosen;
-        reach(Goal::Chosen, after.leads() && choses);
-        reach(Goal::FollowerChosen, !after.leads() && choses);
-        let last = after.vote_on_disk(is.chosen);
-        let is_adopted = last.is_some_and(|vote| adopts(vote.value.origin));
-        reach(Goal::ChosenAdopted, choses && is_adopted);
-        reach(Goal::Read, step.has_confirmed());
-        if matches!(input, Input::Restart | Input::Torn) {
-            let lost = before.unsynced();
-            reach(Goal::PromiseLost, is.ballot < was.ballot);
-            reach(Goal::VoteLost, !votes_of(&lost).is_empty());
-            reach(Goal::ChosenRemembered, is.chosen.0 > 0);
-        }
-        if let Input::Receive(Packet { message, .. }) = input {
-            let refuses = step
-                .sent
-                .iter()
-                .any(|packet| matches!(packet.message, Message::Echo(Echo::Preempted { .. })));
-            let is_prepare = matches!(message, Message::Binding(Binding::Prepare { .. }));
-            let is_accept = matches!(message, Message::Replicate(Replicate::Accept { .. }));
-            let is_learned = matches!(message, Message::Echo(Echo::Learned { .. }));
-            let is_page = matches!(
-                message,
-                Message::Binding(Binding::Promise { next: Some(_), .. })
-            );
-            reach(Goal::PromiseRefused, is_prepare && refuses);
-            reach(Goal::AcceptRefused, is_accept && refuses);
-            reach(Goal::Learned, is_learned && choses);
-            reach(Goal::NextPage, is_page);
-        }
-        goals
+        reach(Goal::PromiseRefused, is_prepare && refuses);
+        reach(Goal::AcceptRefused, is_accept && refuses);
+        reach(Goal::Learned, is_learned && choses);
+        reach(Goal::NextPage, is_page);
     }
-
-    /// Of a node that is given the message that brought it to where it is, and answers.
-    pub(crate) fn of_repetition(message: &Message) -> Self {
-        match message {
-            Message::Binding(Binding::Prepare { .. }) => Self::all(&[Goal::PrepareAgain]),
-            Message::Replicate(Replicate::Accept { .. }) => Self::all(&[Goal::AcceptAgain]),
-            _ => Self::default(),
-        }
-    }
-
-    pub(crate) fn has(self, goal: Goal) -> bool {
-        self.0 & 1 << goal as u32 != 0
-    }
-
-    pub(crate) fn all(goals: &[Goal]) -> Self {
-        Self(goals.iter().fold(0, |all, goal| all | 1 << *goal as u32))
-    }
-}
-
-impl BitOrAssign for Goals {
-    fn bitor_assign(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
+    goals
 }

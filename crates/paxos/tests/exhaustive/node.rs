@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use bytes::Bytes;
 use synod_durable::Few;
-use synod_paxos::check::{Checker, Violation};
 use synod_paxos::{
     Ballot, Binding, Config, DiskHealth, Echo, Envelope, Instant, Message, NodeId, Op, Output,
     Paxos, Position, Quorums, ReadId, Record, Recovered, Slot, State, Value, Vote, Votes, Write,
 };
+use synod_sim::search;
 
-use crate::goals::Goals;
+use crate::goals;
+use crate::model::Model;
 
 /// A message on its way. Sent once, it may arrive at any time, any number of times, or never.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,8 +26,8 @@ pub(crate) struct Packet {
 
 /// What may happen to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Input<P> {
-    Receive(P),
+pub(crate) enum Input {
+    Receive,
     /// It has heard no leader for long, and those whom it asks have not either. That they answer is
     /// no event of its own: what an answer says changes nothing but the round.
     Campaign,
@@ -67,18 +68,16 @@ pub(crate) struct Disk {
     log: BTreeMap<Slot, Vote>,
 }
 
-/// What a node made of an input.
-#[derive(Clone, Debug)]
+/// A step on its way.
 pub(crate) struct Step {
     pub(crate) node: Node,
     pub(crate) sent: Vec<Packet>,
-    pub(crate) goals: Goals,
-    /// What the checker is told of it.
     told: Vec<Told>,
 }
 
+/// What the checker is told of a step.
 #[derive(Clone, Debug)]
-enum Told {
+pub(crate) enum Told {
     Started(Paxos),
     Asked,
     Stepped(Paxos),
@@ -109,12 +108,6 @@ impl Node {
         }
     }
 
-    /// What tells this state from others: without time, generator, counters and numbers of writes.
-    pub(crate) fn projection(&self) -> impl std::hash::Hash {
-        let write = self.write.clone().map(open);
-        (self.id, self.paxos.without_time(), write, self.disk.clone())
-    }
-
     /// The record of the write in flight, which a crash would lose.
     pub(crate) fn unsynced(&self) -> Record {
         let record = self.write.clone().map(|write| open(write).0);
@@ -129,34 +122,35 @@ impl Node {
         self.paxos.leader() == Some(self.id)
     }
 
-    /// `Err`: the core broke an assertion of its own.
-    pub(crate) fn step(&self, input: &Input<Packet>) -> Result<Step, String> {
-        let step = catch_unwind(AssertUnwindSafe(|| self.clone().take(input)));
-        step.map_err(|panic| match panic.downcast::<String>() {
-            Ok(text) => *text,
-            Err(panic) => panic
-                .downcast::<&str>()
-                .map_or_else(|_| "a panic".to_owned(), |text| (*text).to_owned()),
-        })
-    }
-
-    fn take(self, input: &Input<Packet>) -> Step {
+    pub(crate) fn take(self, input: Input, packet: Option<&Packet>) -> search::Step<Model> {
         let before = self.clone();
         let mut step = Step {
             node: self,
             sent: Vec::new(),
-            goals: Goals::default(),
             told: Vec::new(),
         };
-        step.handle(input);
+        step.handle(input, packet);
         step.poll();
         // What has nothing to store waits for no disk.
         while step.node.unsynced().is_empty() && step.node.write.is_some() {
-            step.handle(&Input::Persist);
+            step.handle(Input::Persist, None);
             step.poll();
         }
-        step.goals = Goals::of(&before, input, &step);
-        step
+        let message = packet.map(|packet| &packet.message);
+        search::Step {
+            goals: goals::reached(&before, input, message, &step),
+            node: step.node,
+            sent: step.sent,
+            note: step.told,
+        }
+    }
+}
+
+/// What tells this state from others: without time, generator, counters and numbers of writes.
+impl Hash for Node {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let write = self.write.clone().map(open);
+        (self.id, self.paxos.without_time(), write, &self.disk).hash(state);
     }
 }
 
@@ -211,12 +205,13 @@ fn open(write: Write) -> (Record, Few<Envelope<Binding>>) {
 }
 
 impl Step {
-    fn handle(&mut self, input: &Input<Packet>) {
+    fn handle(&mut self, input: Input, packet: Option<&Packet>) {
         let now = Instant::ZERO;
         let node = &mut self.node;
         match input {
-            Input::Receive(Packet { from, message, .. }) => {
-                node.paxos.handle_message(now, *from, message.clone());
+            Input::Receive => {
+                let Packet { from, message, .. } = packet.expect("it is received").clone();
+                node.paxos.handle_message(now, from, message);
             }
             Input::Campaign => self.campaign(),
             Input::Heartbeat => {
@@ -308,25 +303,9 @@ impl Step {
             |told: &Told| matches!(told, Told::Polled(Output::Read { slot: Ok(_), .. }));
         self.told.iter().any(is_answer)
     }
-
-    /// What the checker knows after it, if it breaks no rule.
-    pub(crate) fn check(&self, checker: &Checker) -> Result<Checker, Violation> {
-        let mut checker = checker.clone();
-        let id = self.node.id;
-        for told in &self.told {
-            match told {
-                Told::Started(paxos) => checker.started(paxos)?,
-                Told::Asked => checker.asked(id, READ),
-                Told::Stepped(paxos) => checker.stepped(paxos)?,
-                Told::Polled(output) => checker.polled(id, output)?,
-                Told::Persisted => checker.persisted(id)?,
-            }
-        }
-        Ok(checker)
-    }
 }
 
 /// Past every timeout.
 const LATER: Instant = Instant(Duration::from_secs(9));
 /// One is asked for at a time.
-const READ: ReadId = ReadId(1);
+pub(crate) const READ: ReadId = ReadId(1);

@@ -5,5 +5,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod cluster;
-pub(crate) mod node;
+pub(crate) mod core;
+pub(crate) mod disk;
+pub(crate) mod notation;
 pub(crate) mod watch;

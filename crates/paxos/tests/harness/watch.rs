@@ -8,8 +8,11 @@ use synod_paxos::{
     AcceptorSet, Ballot, Binding, Chosen, Envelope, Message, NodeId, Output, Paxos, Position,
     Quorums, ReadId, Replicate, Slot, Value, Vote,
 };
+use synod_sim::cluster::{self, Disk as _};
 
-use super::node::{Disk, Node};
+use super::cluster::Node;
+use super::core::Cores;
+use super::disk::Disk;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
@@ -46,47 +49,9 @@ impl Watch {
         }
     }
 
-    /// A node has come up.
-    pub(crate) fn started(&mut self, paxos: &Paxos) {
-        let started = self.checker.started(paxos);
-        self.judge(started);
-    }
-
-    pub(crate) fn lost(&mut self, node: NodeId, last: Slot) {
-        self.checker.lost(node, last);
-    }
-
-    pub(crate) fn crashed(&mut self, node: NodeId) {
-        self.checker.crashed(node);
-    }
-
-    /// Before the node is asked.
-    pub(crate) fn asked(&mut self, node: NodeId, read: ReadId) {
-        self.checker.asked(node, read);
-    }
-
     fn judge(&self, verdict: Result<(), Violation>) {
         if let (Err(violation), false) = (verdict, self.made_up) {
             panic!("{violation}");
-        }
-    }
-
-    /// After every input.
-    pub(crate) fn stepped(&mut self, id: NodeId, nodes: &BTreeMap<NodeId, Node>) {
-        let Some(paxos) = &nodes[&id].paxos else {
-            return;
-        };
-        let stepped = self.checker.stepped(paxos);
-        self.judge(stepped);
-        if paxos.leader() == Some(id) {
-            let ballot = paxos.ballot();
-            assert_eq!(ballot.node, id, "somebody leads in another's ballot");
-            self.leaders.insert(ballot, id);
-        }
-        let status = paxos.status();
-        if !self.made_up && status.chosen > self.checked {
-            self.checked = status.chosen;
-            self.check_durable(status.chosen, nodes);
         }
     }
 
@@ -114,7 +79,7 @@ impl Watch {
         );
     }
 
-    pub(crate) fn applied(&mut self, chosen: &Chosen) {
+    fn apply(&mut self, chosen: &Chosen) {
         for (at, value) in chosen.iter() {
             let place = at.slot.0 as usize - 1;
             if place == self.chosen.len() {
@@ -125,12 +90,66 @@ impl Watch {
         }
     }
 
-    /// What leaves at once.
-    pub(crate) fn polled(&mut self, node: NodeId, output: &Output) {
+    fn prepares(&mut self, node: NodeId, ballot: Ballot, disk: &Disk) {
+        assert_eq!(ballot.node, node, "a campaign in another's ballot");
+        assert!(ballot <= disk.promised(), "a ballot that may be used again");
+        let before = self.prepared.entry(node).or_default();
+        assert!(
+            *before <= ballot,
+            "{node} campaigns below an earlier campaign"
+        );
+        *before = ballot;
+    }
+
+    /// Ballots in which somebody led.
+    pub(crate) fn elections(&self) -> u64 {
+        self.leaders.len() as u64
+    }
+}
+
+impl cluster::Watch<Cores> for Watch {
+    fn started(&mut self, paxos: &Paxos) {
+        let started = self.checker.started(paxos);
+        self.judge(started);
+    }
+
+    fn lost(&mut self, node: NodeId, last: u64) {
+        self.checker.lost(node, Slot(last));
+    }
+
+    fn crashed(&mut self, node: NodeId) {
+        self.checker.crashed(node);
+    }
+
+    fn asked(&mut self, node: NodeId, read: u64) {
+        self.checker.asked(node, ReadId(read));
+    }
+
+    fn stepped(&mut self, id: NodeId, nodes: &BTreeMap<NodeId, Node>) {
+        let Some(paxos) = &nodes[&id].core else {
+            return;
+        };
+        let stepped = self.checker.stepped(paxos);
+        self.judge(stepped);
+        if paxos.leader() == Some(id) {
+            let ballot = paxos.ballot();
+            assert_eq!(ballot.node, id, "somebody leads in another's ballot");
+            self.leaders.insert(ballot, id);
+        }
+        let status = paxos.status();
+        if !self.made_up && status.chosen > self.checked {
+            self.checked = status.chosen;
+            self.check_durable(status.chosen, nodes);
+        }
+    }
+
+    fn polled(&mut self, node: NodeId, output: &Output) {
         let polled = self.checker.polled(node, output);
         self.judge(polled);
-        let Output::Send(Envelope { message, .. }) = output else {
-            return;
+        let message = match output {
+            Output::Send(Envelope { message, .. }) => message,
+            Output::Apply(chosen) => return self.apply(chosen),
+            _ => return,
         };
         assert!(
             !matches!(message, Message::Binding(_)),
@@ -152,11 +171,10 @@ impl Watch {
         }
     }
 
-    /// A write is durable, and these messages leave with it.
-    pub(crate) fn persisted(&mut self, node: NodeId, disk: &Disk, messages: &[Envelope]) {
+    fn persisted(&mut self, node: NodeId, disk: &Disk, messages: &[(NodeId, Message)]) {
         let persisted = self.checker.persisted(node);
         self.judge(persisted);
-        for Envelope { message, .. } in messages {
+        for (_, message) in messages {
             let Message::Binding(binding) = message else {
                 panic!("it need not have waited: {message:?}");
             };
@@ -196,19 +214,8 @@ impl Watch {
         }
     }
 
-    fn prepares(&mut self, node: NodeId, ballot: Ballot, disk: &Disk) {
-        assert_eq!(ballot.node, node, "a campaign in another's ballot");
-        assert!(ballot <= disk.promised(), "a ballot that may be used again");
-        let before = self.prepared.entry(node).or_default();
-        assert!(
-            *before <= ballot,
-            "{node} campaigns below an earlier campaign"
-        );
-        *before = ballot;
-    }
-
     /// All machines are given the same.
-    pub(crate) fn machine(&mut self, node: &Node) {
+    fn machine(&mut self, node: &Node) {
         if let Some(last) = node.machine.last() {
             let known = &self.chosen[node.machine.len() - 1];
             let expected = Position {
@@ -219,8 +226,12 @@ impl Watch {
         }
     }
 
-    /// Ballots in which somebody led.
-    pub(crate) fn elections(&self) -> u64 {
-        self.leaders.len() as u64
+    fn applied(&self) -> u64 {
+        self.chosen.len() as u64
+    }
+
+    fn has_applied(&self, position: Position) -> bool {
+        let value = self.chosen.get(position.slot.0 as usize - 1);
+        value.is_some_and(|value| value.origin == position.origin)
     }
 }

@@ -7,97 +7,27 @@
 //! of the checker hold after every step.
 
 #[cfg(test)]
-mod arguments;
-#[cfg(test)]
-mod difference;
-#[cfg(test)]
-mod expect;
+mod cast;
 #[cfg(test)]
 #[path = "../harness/mod.rs"]
 mod harness;
-#[cfg(test)]
-mod notation;
-#[cfg(test)]
-mod script;
-#[cfg(test)]
-mod selector;
-#[cfg(test)]
-mod stage;
-#[cfg(test)]
-mod story;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::path::PathBuf;
+    use synod_paxos::{Configuration, NodeId, Quorums};
+    use synod_sim::cluster::ClusterStage;
+    use synod_sim::script::{Folder, play};
 
-    use crate::difference;
-    use crate::script::Script;
-    use crate::stage::Stage;
+    use crate::harness::core::Cores;
+    use crate::harness::notation::{NAMES, message_text, parse_message};
 
-    fn folder() -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/testdata")
+    fn folder() -> Folder {
+        let update = "cargo test -p synod-paxos --test scripts";
+        Folder::new(env!("CARGO_MANIFEST_DIR"), "tests/testdata", update)
     }
 
-    /// Plays a script and gives back its text as it should be, as far as it goes, and what went
-    /// wrong.
-    fn play(name: &str, text: &str) -> (String, Result<(), String>) {
-        let mut script = match Script::parse(text) {
-            Ok(script) => script,
-            Err(error) => {
-                return (
-                    text.to_owned(),
-                    Err(format!("tests/testdata/{name}:{error}")),
-                );
-            }
-        };
-        let mut stage = Stage::default();
-        let mut result = Ok(());
-        for block in script.blocks_mut() {
-            let mut lines = Vec::new();
-            result = block.commands.iter().try_for_each(|command| {
-                let (told, played) = stage.play(&command.text);
-                lines.extend(told);
-                let (line, text) = (command.line, &command.text);
-                played.map_err(|why| format!("tests/testdata/{name}:{line}: `{text}`: {why}"))
-            });
-            block.set_output(lines);
-            if result.is_err() {
-                break;
-            }
-        }
-        (script.to_string(), result)
-    }
-
-    fn check(name: &str) {
-        let name = format!("{name}.txt");
-        let path = folder().join(&name);
-        let written = std::fs::read_to_string(&path).expect("the script is there");
-        let (played, result) = play(&name, &written);
-        let update = std::env::var_os("UPDATE").is_some();
-        if update && played != written {
-            std::fs::write(&path, &played).expect("the script can be written");
-        }
-        if let Err(error) = result {
-            panic!("\n{error}\n");
-        }
-        assert!(
-            played == written || update,
-            "\ntests/testdata/{name} tells otherwise (- written, + played):\n{}\nIf this is as it \
-             should be: UPDATE=1 cargo test -p synod-paxos --test scripts\n",
-            difference::between(&written, &played)
-        );
-    }
-
-    /// A test for each script, so that one can be named.
-    macro_rules! scripts {
-        ($($name:ident)*) => {
-            $(#[test] fn $name() { check(stringify!($name)); })*
-            const NAMES: &[&str] = &[$(stringify!($name)),*];
-        };
-    }
-
-    scripts! {
+    synod_sim::scripts! {
+        folder(), ClusterStage::<Cores>::default();
         a10_delayed_accept
         a4_vote_of_an_earlier_ballot
         a5_receipt_for_a_replaced_vote
@@ -161,42 +91,57 @@ mod tests {
     }
 
     #[test]
-    fn every_script_is_played() {
-        let files = std::fs::read_dir(folder()).expect("the folder of the scripts");
-        let names = files.map(|file| {
-            let path = file.expect("a file").path();
-            path.file_name()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned()
-        });
-        let scripts = names.filter_map(|name| name.strip_suffix(".txt").map(str::to_owned));
-        let scripts: BTreeSet<String> = scripts.collect();
-        assert_eq!(scripts, NAMES.iter().map(ToString::to_string).collect());
-    }
-
-    #[test]
-    fn a_mistake_is_named_with_its_line() {
-        let text = "# A comment.\n\nadd-nodes 3\n----\n\ncampain 1\n----\n";
-        let error = play("x.txt", text).1.unwrap_err();
-        assert_eq!(
-            error,
-            "tests/testdata/x.txt:6: `campain 1`: there is no command `campain`"
-        );
+    fn an_expectation_fails_with_what_is_so_instead() {
         let text = "add-nodes 3\n----\n\nexpect 2 leads\n";
-        let error = play("x.txt", text).1.unwrap_err();
+        let failure = play(text, &mut ClusterStage::<Cores>::default()).failure;
         assert_eq!(
-            error,
-            "tests/testdata/x.txt:4: `expect 2 leads`: 2 follows nobody and has promised 0.0"
+            failure.unwrap().to_string(),
+            "4: `expect 2 leads`: 2 follows nobody and has promised 0.0"
         );
     }
 
+    fn configuration() -> Configuration {
+        let quorums = Quorums::majority([NodeId(1)]).unwrap();
+        Configuration { quorums }
+    }
+
     #[test]
-    fn what_happened_is_written_below_its_command() {
-        let text = "add-nodes 3\n----\nanything\n\ncampaign 1\n";
-        let played = play("x.txt", text).0;
-        assert_ne!(played, text);
-        assert_eq!(play("x.txt", &played).0, played);
-        assert!(difference::between(text, &played).contains("-anything"));
+    fn what_is_written_is_read() {
+        for text in [
+            "Accept(ballot 2.1, first 5, [x], [noop], [y of 1.3], chosen 4)",
+            "Heartbeat(ballot 1.1, round 3, chosen 1, through 2)",
+            "Chosen(ballot 1.1, chosen 2)",
+            "Snapshot(ballot 2.1, last 5@1.1)",
+            "Prepare(ballot 1.1, from 1)",
+            "Promise(ballot 3.1, from 1, [2@2.1 x], [4@1.2 noop], next 7, chosen 1)",
+            "Promise(ballot 3.1, from 1, chosen 1)",
+            "Accepted(ballot 1.1, first 1, last 2)",
+            "Ask(promised 0.0, attempt 1)",
+            "Ask(promised 0.0, attempt 1, full, syncs 250)",
+            "Answer(promised 1.1, attempt 1, unhappy, chosen 0)",
+            "Answer(promised 1.1, attempt 1, happy, chosen 0)",
+            "HeartbeatEcho(ballot 1.1, round 3, through 1, chosen 1)",
+            "HeartbeatEcho(ballot 1.1, round 3, through 1, chosen 1, behind)",
+            "Preempted(promised 9.2)",
+            "Learn(ballot 1.1, from 1, to 4)",
+            "Learned(ballot 1.1, first 1, [x], [y])",
+            "Offer(ballot 1.1, last 5@1.1)",
+        ] {
+            let message = parse_message(text, &configuration());
+            assert_eq!(
+                message.map(|message| message_text(&message)),
+                Ok(text.to_owned())
+            );
+            let name = text.split('(').next();
+            assert!(name.is_some_and(|name| NAMES.contains(&name)));
+        }
+        for text in [
+            "Prepare(ballot 1.1)",
+            "Prepare(from 1)",
+            "Preempted(promised 9.1, round 2)",
+            "Nonsense(ballot 1.1)",
+        ] {
+            assert!(parse_message(text, &configuration()).is_err());
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! A role, or a node in all three, with its disk, and what it makes of an input.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use synod_paxos::single::{Acceptor, Config, Envelope, Message, Output, Pending, Proposer, Synod};
 use synod_paxos::{Ballot, Instant, NodeId, Quorums};
 
@@ -21,18 +19,18 @@ impl Packet {
 }
 
 /// What may happen to an actor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Input<P> {
-    Receive(P),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    Receive(Fate),
     /// A proposer starts a ballot.
-    Begin,
+    Begin(Fate),
     /// It loses what is not durable, and is there again. How long it is away does not matter to
     /// others: messages wait.
     Crash,
 }
 
 /// What becomes of the write that an input leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Stored,
     Lost,
@@ -123,21 +121,15 @@ impl Actor {
         }
     }
 
-    /// Without effect if it does not concern this actor. `Err`: it broke an assertion of its own.
-    pub(crate) fn step(&self, input: &Input<Packet>, fate: Fate) -> Result<Step, String> {
-        let step = catch_unwind(AssertUnwindSafe(|| {
-            let mut step = Step {
-                actor: self.clone(),
-                sent: Vec::new(),
-                wrote: false,
-            };
-            let _is_concerned = step.take(input, fate);
-            step
-        }));
-        step.map_err(|panic| match panic.downcast::<String>() {
-            Ok(text) => *text,
-            Err(_) => "a panic".to_owned(),
-        })
+    /// Without effect if it does not concern this actor.
+    pub(crate) fn step(&self, input: Input, packet: Option<&Packet>) -> Step {
+        let mut step = Step {
+            actor: self.clone(),
+            sent: Vec::new(),
+            wrote: false,
+        };
+        let _is_concerned = step.take(input, packet);
+        step
     }
 
     /// Whether its disk bears out what it has said.
@@ -174,16 +166,18 @@ impl Actor {
 }
 
 impl Step {
-    fn take(&mut self, input: &Input<Packet>, fate: Fate) -> Option<()> {
+    fn take(&mut self, input: Input, packet: Option<&Packet>) -> Option<()> {
         match &mut self.actor {
-            Actor::Acceptor { memory, disk, .. } if *input == Input::Crash => {
-                *memory = recovered(disk);
-            }
             Actor::Acceptor { memory, disk, .. } => {
-                let Input::Receive(Packet { message, .. }) = input else {
-                    return None;
+                let fate = match input {
+                    Input::Receive(fate) => fate,
+                    Input::Begin(_) => return None,
+                    Input::Crash => {
+                        *memory = recovered(disk);
+                        return Some(());
+                    }
                 };
-                let reply = match message {
+                let reply = match &packet?.message {
                     Message::Prepare(prepare) => {
                         let pending = memory.prepare(prepare.ballot());
                         pending.map(|pending| store(pending, disk, fate).map(Message::Promise))
@@ -205,28 +199,31 @@ impl Step {
                 memory,
                 disk,
             } => match input {
-                Input::Begin => {
+                Input::Begin(fate) => {
                     let pending = memory.prepare(*wish).ok()?;
                     let prepare = store(pending, disk, fate);
                     self.wrote = true;
                     self.say(prepare.map(Message::Prepare));
                 }
                 Input::Crash => *memory = Proposer::recover(*id, quorums.clone(), *disk),
-                Input::Receive(Packet { from, message, .. }) => match message {
-                    Message::Promise(promise) => {
-                        let accept = memory.handle_promise(*from, promise.clone());
-                        self.say(accept.map(Message::Accept));
+                Input::Receive(_) => {
+                    let Packet { from, message } = packet?;
+                    match message {
+                        Message::Promise(promise) => {
+                            let accept = memory.handle_promise(*from, promise.clone());
+                            self.say(accept.map(Message::Accept));
+                        }
+                        Message::Preempted(preempted) => memory.handle_preempted(*preempted),
+                        _ => return None,
                     }
-                    Message::Preempted(preempted) => memory.handle_preempted(*preempted),
-                    _ => return None,
-                },
+                }
             },
-            Actor::Node { .. } => self.take_as_node(input, fate)?,
+            Actor::Node { .. } => self.take_as_node(input, packet)?,
         }
         Some(())
     }
 
-    fn take_as_node(&mut self, input: &Input<Packet>, fate: Fate) -> Option<()> {
+    fn take_as_node(&mut self, input: Input, packet: Option<&Packet>) -> Option<()> {
         let Actor::Node {
             config,
             wish,
@@ -236,19 +233,25 @@ impl Step {
         else {
             return None;
         };
-        match input {
-            Input::Begin => match memory.poll_timeout() {
-                Some(due) => memory.handle_timeout(due),
-                None => memory.propose(Instant::ZERO, *wish).ok()?,
-            },
+        let fate = match input {
+            Input::Begin(fate) => {
+                match memory.poll_timeout() {
+                    Some(due) => memory.handle_timeout(due),
+                    None => memory.propose(Instant::ZERO, *wish).ok()?,
+                }
+                fate
+            }
             Input::Crash => {
                 let restarted = Synod::new(config.clone(), recovered(disk));
                 **memory = restarted.expect("a lawful configuration");
+                Fate::Stored
             }
-            Input::Receive(Packet { from, message, .. }) => {
-                memory.handle_message(Instant::ZERO, *from, message.clone());
+            Input::Receive(fate) => {
+                let Packet { from, message } = packet?.clone();
+                memory.handle_message(Instant::ZERO, from, message);
+                fate
             }
-        }
+        };
         let mut sent = Vec::new();
         while let Some(output) = memory.poll_output() {
             match output {

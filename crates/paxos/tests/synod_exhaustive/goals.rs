@@ -1,7 +1,5 @@
 //! What a search has to have met, or it has shown nothing.
 
-use std::ops::BitOrAssign;
-
 use synod_paxos::Ballot;
 use synod_paxos::single::{Acceptor, Message};
 
@@ -40,74 +38,61 @@ pub(crate) enum Goal {
     ChosenTold,
 }
 
-/// A set of goals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Goals(u32);
-
-impl Goals {
-    pub(crate) fn reach(&mut self, goal: Goal, reached: bool) {
-        self.0 |= u32::from(reached) << goal as u32;
+/// What a step of an actor has reached.
+pub(crate) fn of_step(
+    before: &Actor,
+    input: Input,
+    packet: Option<&Packet>,
+    step: &Step,
+) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    let mut reach = |goal: Goal, reached: bool| goals.extend(reached.then_some(goal));
+    let (was, is) = (remembered(before), remembered(&step.actor));
+    if input == Input::Crash {
+        reach(Goal::PromiseLost, was.promised > is.promised);
+        reach(Goal::VoteLost, was.voted > is.voted);
+        reach(Goal::BallotLost, was.tried > is.tried);
     }
-
-    pub(crate) fn has(self, goal: Goal) -> bool {
-        self.0 & 1 << goal as u32 != 0
-    }
-
-    /// What a step of an actor has reached.
-    pub(crate) fn of_step(before: &Actor, input: &Input<Packet>, step: &Step) -> Self {
-        let mut goals = Self::default();
-        let (was, is) = (remembered(before), remembered(&step.actor));
-        match input {
-            Input::Begin => {}
-            Input::Crash => {
-                goals.reach(Goal::PromiseLost, was.promised > is.promised);
-                goals.reach(Goal::VoteLost, was.voted > is.voted);
-                goals.reach(Goal::BallotLost, was.tried > is.tried);
-            }
-            Input::Receive(Packet { message, .. }) => {
-                let again = was == is && !step.sent.is_empty();
-                let (goal, asked, known) = match message {
-                    Message::Prepare(asked) => (Goal::PromiseAgain, asked.ballot(), was.promised),
-                    Message::Accept(asked) => (Goal::VoteAgain, asked.proposal().ballot, was.voted),
-                    _ => return goals,
-                };
-                goals.reach(goal, again && asked == known);
-            }
+    let again = was == is && !step.sent.is_empty();
+    match packet.map(|packet| &packet.message) {
+        Some(Message::Prepare(asked)) => {
+            reach(Goal::PromiseAgain, again && asked.ballot() == was.promised);
         }
-        goals
-    }
-
-    /// What everything that was said has reached.
-    pub(crate) fn of_facts(facts: &Facts) -> Self {
-        let mut goals = Self::default();
-        let in_round = |round| facts.chosen.iter().any(|ballot| ballot.round == round);
-        goals.reach(Goal::ChosenInFirstRound, in_round(1));
-        goals.reach(Goal::ChosenInSecondRound, in_round(2));
-        goals.reach(Goal::ChosenAgain, facts.chosen.len() > 1);
-        let chosen = facts.chosen.first();
-        for (ballot, value) in &facts.values {
-            let is_own = u64::from(*value) == ballot.node.0;
-            let settled = chosen.is_some_and(|chosen| chosen < ballot);
-            let later = facts
-                .values
-                .first_key_value()
-                .is_some_and(|first| first.0 < ballot);
-            goals.reach(Goal::AdoptedChosen, !is_own && settled);
-            goals.reach(Goal::Adopted, !is_own && chosen.is_none());
-            goals.reach(Goal::FreeAgain, is_own && later && !settled);
-            let voted = facts.votes.contains_key(ballot);
-            let overruled = chosen.is_some_and(|chosen| facts.values[chosen] != *value);
-            goals.reach(Goal::VoteOverruled, voted && overruled);
+        Some(Message::Accept(asked)) => {
+            let ballot = asked.proposal().ballot;
+            reach(Goal::VoteAgain, again && ballot == was.voted);
         }
-        goals.reach(Goal::Duel, duel(facts));
-        goals
+        _ => {}
     }
+    goals
 }
 
-impl BitOrAssign for Goals {
-    fn bitor_assign(&mut self, other: Self) {
-        self.0 |= other.0;
+/// What everything that was said has reached.
+pub(crate) fn of_facts(facts: &Facts) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    let mut reach = |goal: Goal, reached: bool| goals.extend(reached.then_some(goal));
+    let in_round = |round| facts.chosen.iter().any(|ballot| ballot.round == round);
+    reach(Goal::ChosenInFirstRound, in_round(1));
+    reach(Goal::ChosenInSecondRound, in_round(2));
+    reach(Goal::ChosenAgain, facts.chosen.len() > 1);
+    let chosen = facts.chosen.first();
+    for (ballot, value) in &facts.values {
+        let is_own = u64::from(*value) == ballot.node.0;
+        let settled = chosen.is_some_and(|chosen| chosen < ballot);
+        let later = facts
+            .values
+            .first_key_value()
+            .is_some_and(|first| first.0 < ballot);
+        reach(Goal::AdoptedChosen, !is_own && settled);
+        reach(Goal::Adopted, !is_own && chosen.is_none());
+        reach(Goal::FreeAgain, is_own && later && !settled);
+        let voted = facts.votes.contains_key(ballot);
+        let overruled = chosen.is_some_and(|chosen| facts.values[chosen] != *value);
+        reach(Goal::VoteOverruled, voted && overruled);
     }
+    reach(Goal::Duel, duel(facts));
+    reach(Goal::ChosenTold, !facts.told.is_empty());
+    goals
 }
 
 /// Two proposers have proposed in their last ballots, and a quorum's worth of promises stands above

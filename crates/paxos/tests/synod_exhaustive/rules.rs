@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use synod_paxos::single::{Learner, Message, Promise};
+use synod_paxos::single::{Accepted, Learner, Message, Promise};
 use synod_paxos::{AcceptorSet, Ballot, NodeId, Quorums};
 
 use crate::actor::Packet;
@@ -13,11 +13,13 @@ use crate::actor::Packet;
 pub(crate) struct Facts {
     /// Of each proposal.
     pub(crate) values: BTreeMap<Ballot, u8>,
-    pub(crate) votes: BTreeMap<Ballot, BTreeSet<NodeId>>,
+    pub(crate) votes: BTreeMap<Ballot, BTreeMap<NodeId, Accepted<u8>>>,
     /// The ballots in which a value is chosen.
     pub(crate) chosen: BTreeSet<Ballot>,
     pub(crate) promises: Vec<(NodeId, Promise<u8>)>,
     pub(crate) prepared: BTreeSet<Ballot>,
+    /// Somebody says that this is chosen.
+    pub(crate) told: BTreeSet<u8>,
 }
 
 impl Facts {
@@ -28,7 +30,7 @@ impl Facts {
         with_promises: bool,
     ) -> Result<Self, String> {
         let mut facts = Self::default();
-        for Packet { from, message, .. } in said {
+        for Packet { from, message } in said {
             match message {
                 Message::Prepare(prepare) => {
                     facts.prepared.insert(prepare.ballot());
@@ -41,14 +43,17 @@ impl Facts {
                 Message::Accepted(accepted) => {
                     let proposal = accepted.proposal();
                     facts.propose(proposal.ballot, proposal.value)?;
-                    let voters = facts.votes.entry(proposal.ballot).or_default();
-                    voters.insert(*from);
+                    let votes = facts.votes.entry(proposal.ballot).or_default();
+                    votes.insert(*from, accepted.clone());
                 }
-                Message::Preempted(_) | Message::Chosen(_) => {}
+                Message::Chosen(value) => {
+                    facts.told.insert(*value);
+                }
+                Message::Preempted(_) => {}
             }
         }
-        for (ballot, voters) in &facts.votes {
-            if quorums.is_phase2(set(quorums, voters.iter().copied())) {
+        for (ballot, votes) in &facts.votes {
+            if quorums.is_phase2(set(quorums, votes.keys().copied())) {
                 facts.chosen.insert(*ballot);
             }
         }
@@ -57,6 +62,8 @@ impl Facts {
             facts.check_p2c(quorums)?;
         }
         facts.check_p2b()?;
+        let mut told = facts.told.iter();
+        told.try_for_each(|value| check_learned(*value, facts.chosen()))?;
         Ok(facts)
     }
 
@@ -78,7 +85,7 @@ impl Facts {
             let told = promise.accepted().map(|accepted| accepted.ballot);
             let below = self.votes.range(..promise.ballot());
             let mut hidden = below.filter(|(ballot, voters)| {
-                voters.contains(acceptor) && told.is_none_or(|told| told < **ballot)
+                voters.contains_key(acceptor) && told.is_none_or(|told| told < **ballot)
             });
             if let Some((ballot, _)) = hidden.next() {
                 let promised = promise.ballot();
@@ -138,22 +145,15 @@ impl Facts {
         self.chosen.first().map(|ballot| self.values[ballot])
     }
 
-    /// Every order in which these votes can reach a learner. Tells whether it can learn anything.
-    pub(crate) fn check_learner(
-        &self,
-        votes: &[&Packet],
-        quorums: &Quorums,
-    ) -> Result<bool, String> {
+    /// Every order in which the votes can reach a learner. Tells whether it can learn anything.
+    pub(crate) fn check_learner(&self, quorums: &Quorums) -> Result<bool, String> {
         let mut learners = vec![Learner::new(quorums.clone())];
         let mut seen: HashSet<Learner<u8>> = HashSet::new();
         let mut learned = false;
         while let Some(learner) = learners.pop() {
-            for packet in votes {
-                let Message::Accepted(accepted) = &packet.message else {
-                    continue;
-                };
+            for (from, accepted) in self.votes.values().flatten() {
                 let mut after = learner.clone();
-                if let Some(value) = after.handle_accepted(packet.from, accepted.clone()) {
+                if let Some(value) = after.handle_accepted(*from, accepted.clone()) {
                     learned = true;
                     check_learned(*value, self.chosen())?;
                 } else if seen.insert(after.clone()) {

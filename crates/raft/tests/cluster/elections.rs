@@ -24,7 +24,7 @@ fn d13_strangers_are_ignored() {
         });
     }
     assert_eq!(cluster.status(1).term, Term(0));
-    assert_eq!(cluster.node(1).raft().counters().strangers, 3);
+    assert_eq!(cluster.node(1).core().counters().strangers, 3);
 }
 
 /// An idle follower has its election deadline and nothing else, and a heartbeat moves it.
@@ -36,7 +36,7 @@ fn an_idle_group_has_one_deadline() {
     cluster.settle();
     let deadline = |cluster: &Cluster, id| {
         cluster.nodes[&NodeId(id)]
-            .raft
+            .core
             .as_ref()
             .unwrap()
             .poll_timeout()
@@ -110,7 +110,7 @@ fn one_millisecond(cluster: &mut Cluster) {
     packets.for_each(|packet| cluster.receive(packet));
     for id in 2..=5 {
         let now = cluster.now;
-        let deadline = cluster.node(id).raft().poll_timeout();
+        let deadline = cluster.node(id).core().poll_timeout();
         if deadline.is_some_and(|deadline| deadline <= now) {
             cluster.step(id, Raft::handle_timeout);
         }

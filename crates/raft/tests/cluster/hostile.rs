@@ -141,10 +141,10 @@ fn play(inputs: Vec<Input>, check_quorum: bool) {
         config.check_quorum = check_quorum;
         config.cache_bytes_max = 40;
     });
-    let node = cluster.nodes.get_mut(&NodeId(1)).unwrap();
-    let raft: &mut Raft = node.raft.as_mut().unwrap();
-    let mut write = None;
     let mut now = cluster.now;
+    let node = cluster.nodes.get_mut(&NodeId(1)).unwrap();
+    let raft: &mut Raft = node.core.as_mut().unwrap();
+    let mut write = None;
     let mut before = raft.status();
     for input in inputs {
         now = now.plus(Duration::from_millis(50));

@@ -67,7 +67,7 @@ impl Slow {
                 self.writes.remove(&id);
                 self.cluster.persist(id.0);
             }
-            let deadline = self.cluster.node(id.0).raft().poll_timeout();
+            let deadline = self.cluster.node(id.0).core().poll_timeout();
             if deadline.is_some_and(|deadline| deadline.0 <= now) {
                 self.cluster.step(id.0, Raft::handle_timeout);
             }

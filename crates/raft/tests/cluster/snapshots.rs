@@ -182,7 +182,7 @@ fn an_offer_with_an_impossible_membership_is_malformed() {
         cluster.slow_pulls = true;
         let last = id(1, 9);
         say(&mut cluster, 2, 1, offer(1, &Snapshot { last, membership }));
-        assert_eq!(cluster.node(1).raft().counters().malformed, 1);
+        assert_eq!(cluster.node(1).core().counters().malformed, 1);
         assert!(cluster.nodes[&NodeId(1)].pulls.is_empty());
     }
 }
@@ -253,7 +253,7 @@ fn a_fetch_is_answered_once() {
         raft.handle_fetched(now, again, Ok(Entries::default()));
     });
     assert_eq!(
-        cluster.node(1).raft().counters().fetches_stale,
+        cluster.node(1).core().counters().fetches_stale,
         1,
         "it was answered already"
     );

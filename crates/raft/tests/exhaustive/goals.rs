@@ -1,8 +1,6 @@
 //! What a search has to have met, or it has shown nothing.
 
-use std::ops::BitOrAssign;
-
-use synod_raft::{Binding, Echo, Message, Op, Replicate};
+use synod_raft::{Binding, Echo, Message, Op};
 
 use crate::node::{Input, Node, Packet};
 
@@ -38,80 +36,49 @@ pub(crate) enum Goal {
     Stale,
 }
 
-/// A set of goals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Goals(u32);
-
-impl Goals {
-    /// What a step of a node has reached.
-    pub(crate) fn of(before: &Node, input: &Input<Packet>, after: &Node, sent: &[Packet]) -> Self {
-        let mut goals = Self::default();
-        let mut reach = |goal: Goal, reached: bool| {
-            goals.0 |= u32::from(reached) << goal as u32;
-        };
-        let (was, is) = (before.raft.status(), after.raft.status());
-        let (term, leads) = (is.term.0, after.leads());
-        let elected = leads && !before.leads();
-        reach(Goal::Leader, elected && term == 1);
-        reach(Goal::SecondLeader, elected && term == 2);
-        reach(Goal::ThirdLeader, elected && term == 3);
-        reach(Goal::LeaderDeposed, before.leads() && is.term > was.term);
-        let commits = is.commit > was.commit;
-        let several = commits && was.commit.next() < is.commit;
-        reach(Goal::Commit, leads && commits);
-        reach(Goal::CommitInSecondTerm, leads && commits && term == 2);
-        reach(Goal::CommitOfFirstTerm, leads && several && term == 2);
-        reach(Goal::FollowerCommit, !leads && is.handed > was.handed);
-        if *input == Input::Restart {
-            let vote = |op: Op<'_>| matches!(op, Op::Vote(_, Some(_)));
-            reach(Goal::VoteLost, before.unsynced().ops().any(vote));
-            reach(Goal::TermLost, is.term < was.term);
-            let entry = |op: Op<'_>| matches!(op, Op::Append(_));
-            reach(Goal::EntryLost, before.unsynced().ops().any(entry));
-        }
-        let cut = |node: &Node| {
-            let truncates = |op: Op<'_>| matches!(op, Op::Truncate(_));
-            node.unsynced().ops().any(truncates)
-        };
-        reach(Goal::Truncated, cut(after) && !cut(before));
-        for Packet { message, .. } in sent {
-            let refused = matches!(
-                message,
-                Message::Binding(Binding::Vote { granted: false, .. })
-            );
-            reach(Goal::VoteRefused, refused);
-            reach(
-                Goal::Rejected,
-                matches!(message, Message::Echo(Echo::Rejected { .. })),
-            );
-            reach(
-                Goal::Stale,
-                matches!(message, Message::Echo(Echo::Stale { .. })),
-            );
-        }
-        goals
+/// What a step of a node has reached.
+pub(crate) fn reached(before: &Node, input: Input, after: &Node, sent: &[Packet]) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    let mut reach = |goal: Goal, reached: bool| goals.extend(reached.then_some(goal));
+    let (was, is) = (before.raft.status(), after.raft.status());
+    let (term, leads) = (is.term.0, after.leads());
+    let elected = leads && !before.leads();
+    reach(Goal::Leader, elected && term == 1);
+    reach(Goal::SecondLeader, elected && term == 2);
+    reach(Goal::ThirdLeader, elected && term == 3);
+    reach(Goal::LeaderDeposed, before.leads() && is.term > was.term);
+    let commits = is.commit > was.commit;
+    let several = commits && was.commit.next() < is.commit;
+    reach(Goal::Commit, leads && commits);
+    reach(Goal::CommitInSecondTerm, leads && commits && term == 2);
+    reach(Goal::CommitOfFirstTerm, leads && several && term == 2);
+    reach(Goal::FollowerCommit, !leads && is.handed > was.handed);
+    if input == Input::Restart {
+        let vote = |op: Op<'_>| matches!(op, Op::Vote(_, Some(_)));
+        reach(Goal::VoteLost, before.unsynced().ops().any(vote));
+        reach(Goal::TermLost, is.term < was.term);
+        let entry = |op: Op<'_>| matches!(op, Op::Append(_));
+        reach(Goal::EntryLost, before.unsynced().ops().any(entry));
     }
-
-    /// Of a node that is given the message that brought it to where it is, and answers.
-    pub(crate) fn of_repetition(message: &Message) -> Self {
-        match message {
-            Message::Binding(Binding::RequestVote { .. }) => Self::all(&[Goal::RequestAgain]),
-            Message::Replicate(Replicate::Append { .. }) => Self::all(&[Goal::AppendAgain]),
-            _ => Self::default(),
-        }
+    let cut = |node: &Node| {
+        let truncates = |op: Op<'_>| matches!(op, Op::Truncate(_));
+        node.unsynced().ops().any(truncates)
+    };
+    reach(Goal::Truncated, cut(after) && !cut(before));
+    for Packet { message, .. } in sent {
+        let refused = matches!(
+            message,
+            Message::Binding(Binding::Vote { granted: false, .. })
+        );
+        reach(Goal::VoteRefused, refused);
+        reach(
+            Goal::Rejected,
+            matches!(message, Message::Echo(Echo::Rejected { .. })),
+        );
+        reach(
+            Goal::Stale,
+            matches!(message, Message::Echo(Echo::Stale { .. })),
+        );
     }
-
-    pub(crate) fn has(self, goal: Goal) -> bool {
-        self.0 & 1 << goal as u32 != 0
-    }
-
-    pub(crate) fn all(goals: &[Goal]) -> Self {
-        Self(goals.iter().fold(0, |all, goal| all | 1 << *goal as u32))
-    }
-}
-
-impl BitOrAssign for Goals {
-    fn bitor_assign(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
+    goals
 }

@@ -1,16 +1,17 @@
 //! One node with its disk, and what it makes of an input.
 
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
-use synod_raft::check::{Checker, Violation};
 use synod_raft::{
     Config, Entry, Envelope, Instant, LogId, Message, NodeId, Op, Output, Raft, Record, Recovered,
     Term, Write,
 };
+use synod_sim::search;
 
-use crate::goals::Goals;
+use crate::goals;
+use crate::model::Model;
 
 /// A message on its way. Sent once, it may arrive at any time, any number of times, or never.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,8 +23,8 @@ pub(crate) struct Packet {
 
 /// What may happen to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Input<P> {
-    Receive(P),
+pub(crate) enum Input {
+    Receive,
     /// Its timer fires: a heartbeat of a leader, a candidacy of everybody else.
     Timeout,
     Propose,
@@ -51,18 +52,16 @@ pub(crate) struct Disk {
     log: Vec<Entry>,
 }
 
-/// What a node made of an input.
-#[derive(Clone, Debug)]
-pub(crate) struct Step {
-    pub(crate) node: Node,
-    pub(crate) sent: Vec<Packet>,
-    pub(crate) goals: Goals,
-    /// What the checker is told of it.
+/// A step on its way.
+struct Step {
+    node: Node,
+    sent: Vec<Packet>,
     told: Vec<Told>,
 }
 
+/// What the checker is told of a step.
 #[derive(Clone, Debug)]
-enum Told {
+pub(crate) enum Told {
     Started(Raft),
     Stepped(Raft),
     Polled(Output),
@@ -92,54 +91,49 @@ impl Node {
         }
     }
 
-    /// What tells this state from others: without time, generator, counters and numbers of writes.
-    pub(crate) fn projection(&self) -> impl std::hash::Hash {
-        let write = self.write.clone().map(|write| {
-            let record = write.record().clone();
-            let Ok((messages, _receipt)) = write.persist(|_| Ok::<_, Infallible>(()));
-            (record, messages)
-        });
-        (self.id, self.raft.without_time(), write, self.disk.clone())
-    }
-
     /// The record of the write in flight, which a crash would lose.
     pub(crate) fn unsynced(&self) -> Record {
         let write = self.write.as_ref();
         write.map_or_else(Record::default, |write| write.record().clone())
     }
 
-    /// `Err`: the core broke an assertion of its own.
-    pub(crate) fn step(&self, input: &Input<Packet>) -> Result<Step, String> {
-        let step = catch_unwind(AssertUnwindSafe(|| self.clone().take(input)));
-        step.map_err(|panic| match panic.downcast::<String>() {
-            Ok(text) => *text,
-            Err(panic) => panic
-                .downcast::<&str>()
-                .map_or_else(|_| "a panic".to_owned(), |text| (*text).to_owned()),
-        })
-    }
-
-    fn take(self, input: &Input<Packet>) -> Step {
+    pub(crate) fn take(self, input: Input, packet: Option<&Packet>) -> search::Step<Model> {
         let before = self.clone();
         let mut step = Step {
             node: self,
             sent: Vec::new(),
-            goals: Goals::default(),
             told: Vec::new(),
         };
-        step.handle(input);
+        step.handle(input, packet);
         step.poll();
         // What has nothing to store waits for no disk.
         while step.node.unsynced().is_empty() && step.node.write.is_some() {
-            step.handle(&Input::Persist);
+            step.handle(Input::Persist, None);
             step.poll();
         }
-        step.goals = Goals::of(&before, input, &step.node, &step.sent);
-        step
+        let Step { node, sent, told } = step;
+        search::Step {
+            goals: goals::reached(&before, input, &node, &sent),
+            node,
+            sent,
+            note: told,
+        }
     }
 
     pub(crate) fn leads(&self) -> bool {
         self.raft.leader() == Some(self.id)
+    }
+}
+
+/// What tells this state from others: without time, generator, counters and numbers of writes.
+impl Hash for Node {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let write = self.write.clone().map(|write| {
+            let record = write.record().clone();
+            let Ok((messages, _receipt)) = write.persist(|_| Ok::<_, Infallible>(()));
+            (record, messages)
+        });
+        (self.id, self.raft.without_time(), write, &self.disk).hash(state);
     }
 }
 
@@ -157,12 +151,13 @@ impl Disk {
 }
 
 impl Step {
-    fn handle(&mut self, input: &Input<Packet>) {
+    fn handle(&mut self, input: Input, packet: Option<&Packet>) {
         let now = Instant::ZERO;
         let node = &mut self.node;
         match input {
-            Input::Receive(Packet { from, message, .. }) => {
-                node.raft.handle_message(now, *from, message.clone());
+            Input::Receive => {
+                let Packet { from, message, .. } = packet.expect("it is received").clone();
+                node.raft.handle_message(now, from, message);
             }
             Input::Timeout => {
                 let due = node.raft.poll_timeout().expect("a deadline");
@@ -208,20 +203,5 @@ impl Step {
         let Envelope { to, message } = envelope;
         let from = self.node.id;
         self.sent.push(Packet { from, to, message });
-    }
-
-    /// What the checker knows after it, if it breaks no rule.
-    pub(crate) fn check(&self, checker: &Checker) -> Result<Checker, Violation> {
-        let mut checker = checker.clone();
-        let id = self.node.id;
-        for told in &self.told {
-            match told {
-                Told::Started(raft) => checker.started(raft)?,
-                Told::Stepped(raft) => checker.stepped(raft)?,
-                Told::Polled(output) => checker.polled(id, output)?,
-                Told::Persisted => checker.persisted(id)?,
-            }
-        }
-        Ok(checker)
     }
 }

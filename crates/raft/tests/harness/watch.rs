@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 
 use synod_raft::check::{Checker, Violation};
-use synod_raft::{Index, LogId, NodeId, Output, Raft, Term};
+use synod_raft::{Index, LogId, Message, NodeId, Output, Raft, Term};
+use synod_sim::cluster;
 
-use super::node::Node;
+use super::cluster::Node;
+use super::core::Cores;
+use super::disk::Disk;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
@@ -19,21 +22,24 @@ pub(crate) struct Watch {
     leaders: BTreeMap<Term, NodeId>,
 }
 
-impl Watch {
-    pub(crate) fn started(&mut self, raft: &Raft) {
+impl cluster::Watch<Cores> for Watch {
+    fn started(&mut self, raft: &Raft) {
         let started = self.checker.started(raft);
         self.expect(started);
     }
 
-    pub(crate) fn lost(&mut self, node: NodeId, last: Index) {
-        self.checker.lost(node, last);
+    fn lost(&mut self, node: NodeId, last: u64) {
+        self.checker.lost(node, Index(last));
     }
 
-    pub(crate) fn crashed(&mut self, node: NodeId) {
+    fn crashed(&mut self, node: NodeId) {
         self.checker.crashed(node);
     }
 
-    pub(crate) fn stepped(&mut self, id: NodeId, raft: &Raft) {
+    fn stepped(&mut self, id: NodeId, nodes: &BTreeMap<NodeId, Node>) {
+        let Some(raft) = &nodes[&id].core else {
+            return;
+        };
         if raft.leader() == Some(id) {
             self.leaders.insert(raft.term(), id);
         }
@@ -41,7 +47,7 @@ impl Watch {
         self.expect(stepped);
     }
 
-    pub(crate) fn polled(&mut self, node: NodeId, output: &Output) {
+    fn polled(&mut self, node: NodeId, output: &Output) {
         // Where leaders are made up, a word about one entry must not hide the next.
         let entries = match output {
             Output::Apply(entries) => entries,
@@ -56,23 +62,14 @@ impl Watch {
         }
     }
 
-    pub(crate) fn persisted(&mut self, node: NodeId) {
+    fn persisted(&mut self, node: NodeId, _: &Disk, _: &[(NodeId, Message)]) {
         let persisted = self.checker.persisted(node);
         self.expect(persisted);
     }
 
-    fn expect(&self, result: Result<(), Violation>) {
-        match result {
-            Err(violation) if !self.made_up || !is_of_the_group(&violation) => {
-                panic!("{violation}")
-            }
-            _ => {}
-        }
-    }
-
-    /// All machines are given the same.
-    pub(crate) fn machine(&mut self, node: &Node) {
-        let term = node.raft.as_ref().map_or(Term(0), Raft::term);
+    fn machine(&mut self, node: &Node) {
+        // All machines are given the same.
+        let term = node.core.as_ref().map_or(Term(0), Raft::term);
         for (at, applied) in node.machine.iter().enumerate().skip(self.applied.len()) {
             assert_eq!(applied.index.0, at as u64 + 1);
             self.applied.push((*applied, term));
@@ -80,6 +77,25 @@ impl Watch {
         if let Some(last) = node.machine.last() {
             let (known, _) = self.applied[node.machine.len() - 1];
             assert_eq!(known, *last, "state machine safety: machines differ");
+        }
+    }
+
+    fn applied(&self) -> u64 {
+        self.applied.len() as u64
+    }
+
+    fn has_applied(&self, id: LogId) -> bool {
+        self.applied.iter().any(|(at, _)| *at == id)
+    }
+}
+
+impl Watch {
+    fn expect(&self, result: Result<(), Violation>) {
+        match result {
+            Err(violation) if !self.made_up || !is_of_the_group(&violation) => {
+                panic!("{violation}")
+            }
+            _ => {}
         }
     }
 

@@ -339,7 +339,7 @@ fn followers_respond_and_ask_nothing() {
 #[test]
 fn followers_campaign_when_they_hear_nobody() {
     let deadline = |cluster: &Cluster| {
-        let raft = cluster.nodes[&NodeId(1)].raft.as_ref();
+        let raft = cluster.nodes[&NodeId(1)].core.as_ref();
         raft.and_then(Raft::poll_timeout)
     };
     let heard = [
@@ -373,7 +373,7 @@ fn candidates_start_an_election() {
     cluster.campaign(1);
     assert_eq!(standing(&cluster, 1), (Role::Candidate, 5));
     assert_eq!(vote_of(&cluster, 1), Some((Term(5), Some(NodeId(1)))));
-    let deadline = cluster.node(1).raft().poll_timeout();
+    let deadline = cluster.node(1).core().poll_timeout();
     assert!(deadline > Some(cluster.now));
     let requests = cluster.take(from(1));
     let asked: Vec<(u64, Message)> = requests
@@ -432,7 +432,7 @@ fn candidates_start_anew_after_a_timeout() {
     cluster.take(|_| true);
     cluster.now = cluster
         .node(1)
-        .raft()
+        .core()
         .poll_timeout()
         .expect("an election timeout");
     cluster.step(1, Raft::handle_timeout);
@@ -465,7 +465,7 @@ fn leaders_make_themselves_heard() {
     for _ in 0..10 {
         let due = cluster
             .node(1)
-            .raft()
+            .core()
             .poll_timeout()
             .expect("a heartbeat is due");
         assert!(due.since(cluster.now) < cluster.nodes[&NodeId(1)].config.election_timeout_min);

@@ -129,7 +129,7 @@ fn s5_2_election_timeouts_are_random() {
         for node in 1..=3 {
             let due = cluster
                 .node(node)
-                .raft()
+                .core()
                 .poll_timeout()
                 .expect("an election timeout");
             let timeout = due.since(cluster.now);

@@ -7,97 +7,27 @@
 //! of the checker hold after every step.
 
 #[cfg(test)]
-mod arguments;
-#[cfg(test)]
-mod difference;
-#[cfg(test)]
-mod expect;
+mod cast;
 #[cfg(test)]
 #[path = "../harness/mod.rs"]
 mod harness;
-#[cfg(test)]
-mod notation;
-#[cfg(test)]
-mod script;
-#[cfg(test)]
-mod selector;
-#[cfg(test)]
-mod stage;
-#[cfg(test)]
-mod story;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::path::PathBuf;
+    use synod_raft::Membership;
+    use synod_sim::cluster::ClusterStage;
+    use synod_sim::script::{Folder, play};
 
-    use crate::difference;
-    use crate::script::Script;
-    use crate::stage::Stage;
+    use crate::harness::core::Cores;
+    use crate::harness::notation::{NAMES, message_text, parse_message};
 
-    fn folder() -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/testdata")
+    fn folder() -> Folder {
+        let update = "cargo test -p synod-raft --test scripts";
+        Folder::new(env!("CARGO_MANIFEST_DIR"), "tests/testdata", update)
     }
 
-    /// Plays a script and gives back its text as it should be, as far as it goes, and what went
-    /// wrong.
-    fn play(name: &str, text: &str) -> (String, Result<(), String>) {
-        let mut script = match Script::parse(text) {
-            Ok(script) => script,
-            Err(error) => {
-                return (
-                    text.to_owned(),
-                    Err(format!("tests/testdata/{name}:{error}")),
-                );
-            }
-        };
-        let mut stage = Stage::default();
-        let mut result = Ok(());
-        for block in script.blocks_mut() {
-            let mut lines = Vec::new();
-            result = block.commands.iter().try_for_each(|command| {
-                let (told, played) = stage.play(&command.text);
-                lines.extend(told);
-                let (line, text) = (command.line, &command.text);
-                played.map_err(|why| format!("tests/testdata/{name}:{line}: `{text}`: {why}"))
-            });
-            block.set_output(lines);
-            if result.is_err() {
-                break;
-            }
-        }
-        (script.to_string(), result)
-    }
-
-    fn check(name: &str) {
-        let name = format!("{name}.txt");
-        let path = folder().join(&name);
-        let written = std::fs::read_to_string(&path).expect("the script is there");
-        let (played, result) = play(&name, &written);
-        let update = std::env::var_os("UPDATE").is_some();
-        if update && played != written {
-            std::fs::write(&path, &played).expect("the script can be written");
-        }
-        if let Err(error) = result {
-            panic!("\n{error}\n");
-        }
-        assert!(
-            played == written || update,
-            "\ntests/testdata/{name} tells otherwise (- written, + played):\n{}\nIf this is as it \
-             should be: UPDATE=1 cargo test -p synod-raft --test scripts\n",
-            difference::between(&written, &played)
-        );
-    }
-
-    /// A test for each script, so that one can be named.
-    macro_rules! scripts {
-        ($($name:ident)*) => {
-            $(#[test] fn $name() { check(stringify!($name)); })*
-            const NAMES: &[&str] = &[$(stringify!($name)),*];
-        };
-    }
-
-    scripts! {
+    synod_sim::scripts! {
+        folder(), ClusterStage::<Cores>::default();
         a10_delayed_append
         a11_truncation_at_the_ends
         a1_commit_with_own_term
@@ -182,42 +112,51 @@ mod tests {
     }
 
     #[test]
-    fn every_script_is_played() {
-        let files = std::fs::read_dir(folder()).expect("the folder of the scripts");
-        let names = files.map(|file| {
-            let path = file.expect("a file").path();
-            path.file_name()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned()
-        });
-        let scripts = names.filter_map(|name| name.strip_suffix(".txt").map(str::to_owned));
-        let scripts: BTreeSet<String> = scripts.collect();
-        assert_eq!(scripts, NAMES.iter().map(ToString::to_string).collect());
-    }
-
-    #[test]
-    fn a_mistake_is_named_with_its_line() {
-        let text = "# A comment.\n\nadd-nodes 3\n----\n\ncampain 1\n----\n";
-        let error = play("x.txt", text).1.unwrap_err();
-        assert_eq!(
-            error,
-            "tests/testdata/x.txt:6: `campain 1`: there is no command `campain`"
-        );
+    fn an_expectation_fails_with_what_is_so_instead() {
         let text = "add-nodes 3\n----\n\nexpect 2 leads\n";
-        let error = play("x.txt", text).1.unwrap_err();
+        let failure = play(text, &mut ClusterStage::<Cores>::default()).failure;
         assert_eq!(
-            error,
-            "tests/testdata/x.txt:4: `expect 2 leads`: 2 follows nobody in term 0"
+            failure.unwrap().to_string(),
+            "4: `expect 2 leads`: 2 follows nobody in term 0"
         );
     }
 
     #[test]
-    fn what_happened_is_written_below_its_command() {
-        let text = "add-nodes 3\n----\nanything\n\ncampaign 1\n";
-        let played = play("x.txt", text).0;
-        assert_ne!(played, text);
-        assert_eq!(play("x.txt", &played).0, played);
-        assert!(difference::between(text, &played).contains("-anything"));
+    fn what_is_written_is_read() {
+        for text in [
+            "Append(term 2, prev 1.1, [1.2 x], [2.3 noop], commit 1)",
+            "Append(term 2, prev 1.1, commit 1)",
+            "Heartbeat(term 1, round 3, commit 1, matched 2)",
+            "Commit(term 1, commit 2)",
+            "Snapshot(term 2, last 1.5)",
+            "RequestVote(term 1, last 0.0)",
+            "Vote(term 1, granted)",
+            "Appended(term 1, last 2)",
+            "Installed(term 1, last 1.5)",
+            "HeartbeatEcho(term 1, round 3, matched 1)",
+            "HeartbeatEcho(term 1, round 3, matched 1, full)",
+            "PreVote(term 1, granted, syncs 250)",
+            "Rejected(term 1, prev 1.3, hint 1.1)",
+            "Forgot(term 1, acknowledged 3, holds 1)",
+            "Stale(term 9)",
+            "RequestPreVote(term 1, last 0.0)",
+            "PreVote(term 1, refused)",
+        ] {
+            let message = parse_message(text, &Membership::default());
+            assert_eq!(
+                message.map(|message| message_text(&message)),
+                Ok(text.to_owned())
+            );
+            let name = text.split('(').next();
+            assert!(name.is_some_and(|name| NAMES.contains(&name)));
+        }
+        for text in [
+            "Vote(term 1)",
+            "Vote(granted)",
+            "Stale(term 1, round 2)",
+            "Nonsense(term 1)",
+        ] {
+            assert!(parse_message(text, &Membership::default()).is_err());
+        }
     }
 }

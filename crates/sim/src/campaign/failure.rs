@@ -1,6 +1,5 @@
 //! Runs that panic, and what they leave behind.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::fmt::{self, Display};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
@@ -98,7 +97,7 @@ pub(crate) fn watch<T>(
     result.map_err(|payload| {
         Box::new(Failure {
             seed,
-            message: message(payload.as_ref()),
+            message: crate::panic::text(payload.as_ref()),
             location: watched.location,
             trial: trial.map(ToString::to_string).unwrap_or_default(),
             world: watched.world,
@@ -177,11 +176,4 @@ fn note_location(info: &PanicHookInfo<'_>) -> bool {
         },
         Err(_) => false,
     })
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic that is no text")
-        .to_owned()
 }

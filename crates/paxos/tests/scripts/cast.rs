@@ -1,0 +1,208 @@
+//! What scripts read and write of this protocol beside its messages.
+
+use std::time::Duration;
+
+use synod_paxos::{
+    Ballot, Config, Configuration, Counters, DiskHealth, Message, NodeId, Paxos, PeerState,
+    PeerStatus, Position, Quorums, Snapshot, Stop,
+};
+use synod_sim::cluster::{self, Cast};
+use synod_sim::script::{Arguments, parse_duration, parse_number};
+
+use crate::harness::cluster::{Cluster, HEARTBEAT, Node, SILENCE};
+use crate::harness::core::Cores;
+use crate::harness::notation::{NAMES, ballot_text, parse_message, parse_position, position_text};
+
+impl Cast for Cores {
+    const MESSAGES: &'static [&'static str] = NAMES;
+    const TAMPERINGS: &'static [&'static str] = &["lose-promise", "set-round"];
+    const SILENCE: Duration = SILENCE;
+    const HEARTBEAT: Duration = HEARTBEAT;
+
+    fn cast(
+        arguments: &mut Arguments<'_>,
+    ) -> Result<Result<cluster::Cluster<Self>, String>, String> {
+        let phases = (
+            arguments.number_option("phase1")?,
+            arguments.number_option("phase2")?,
+        );
+        let cache = arguments.number_option("cache")?;
+        let accept = arguments.number_option("accept-bytes")?;
+        let inflight = arguments.number_option("inflight")?;
+        let stall = arguments.option("write-stall");
+        let stall = stall.map(parse_duration).transpose()?;
+        let made_up = arguments.flag("made-up");
+        let first = arguments.number()?;
+        // One number is how many, more are which.
+        let mut ids = Vec::new();
+        while let Some(id) = arguments.positional() {
+            ids.push(NodeId(parse_number(id)?));
+        }
+        if ids.is_empty() {
+            ids.extend((1..=first).map(NodeId));
+        } else {
+            ids.push(NodeId(first));
+        }
+        let quorums = match phases {
+            (Some(phase1), Some(phase2)) => Quorums::flexible(ids, phase1, phase2),
+            _ => Quorums::majority(ids),
+        };
+        let quorums = match quorums {
+            Ok(quorums) => quorums,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let tweak = |config: &mut Config| {
+            config.cache_bytes_max = cache.unwrap_or(config.cache_bytes_max);
+            config.accept_bytes_max = accept.unwrap_or(config.accept_bytes_max);
+            config.inflight_messages_max = inflight.unwrap_or(config.inflight_messages_max);
+            config.write_stall_max = stall.unwrap_or(config.write_stall_max);
+        };
+        let mut cluster = Cluster::with_quorums(&quorums, tweak).0;
+        cluster.watch.made_up = made_up;
+        Ok(Ok(cluster))
+    }
+
+    fn parse_message(text: &str, ids: &[NodeId]) -> Result<Message, String> {
+        parse_message(text, &configuration(ids))
+    }
+
+    fn parse_mark(text: &str) -> Result<Position, String> {
+        parse_position(text)
+    }
+
+    fn parse_snapshot(last: Position, ids: &[NodeId]) -> Snapshot {
+        Snapshot {
+            last,
+            configuration: configuration(ids),
+        }
+    }
+
+    fn tamper(node: &mut Node, name: &str, arguments: &mut Arguments<'_>) -> Result<(), String> {
+        if name == "lose-promise" {
+            node.disk.state = None;
+            return Ok(());
+        }
+        let round = arguments.number()?;
+        let state = node.disk.state.get_or_insert_default();
+        state.promised = Ballot {
+            round,
+            node: node.config.id,
+        };
+        Ok(())
+    }
+
+    fn set_room(health: &mut DiskHealth, has_room: bool) {
+        health.has_room = has_room;
+    }
+
+    fn set_sync_time(health: &mut DiskHealth, time: Duration) {
+        health.sync_time = time;
+    }
+
+    fn start_text(core: &Paxos) -> String {
+        format!("starts, promised {}", ballot_text(core.status().ballot))
+    }
+
+    fn status_text(core: &Paxos, applied: usize) -> (String, Vec<String>) {
+        let status = core.status();
+        let text = format!(": chosen {}, applied {applied}", status.chosen.0);
+        let peer = |peer: &PeerStatus| {
+            let (id, through, next) = (peer.id.0, peer.through.0, peer.next.0);
+            let state = state_text(peer.state);
+            format!("{id}: {state}, through {through}, next {next}")
+        };
+        (text, status.peers.iter().map(peer).collect())
+    }
+
+    fn stored_value(node: &Node, name: &str) -> Option<String> {
+        Some(match name {
+            "log" => {
+                let start = Some(node.disk.start).filter(|start| start.slot.0 > 0);
+                let start = start.map(|start| format!("({})", position_text(start)));
+                let votes = node.disk.log.values();
+                let votes =
+                    votes.map(|vote| format!("{}@{}", vote.slot.0, ballot_text(vote.ballot)));
+                let ids: Vec<String> = start.into_iter().chain(votes).collect();
+                if ids.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    ids.join(" ")
+                }
+            }
+            "stored" => match node.disk.state {
+                None => "none".to_owned(),
+                Some(state) => ballot_text(state.promised),
+            },
+            "replaced" => node.disk.replaced.to_string(),
+            "commands" => {
+                let bodies = node.given.iter().map(|(_, value)| &value.body);
+                let commands = bodies.filter(|body| !body.is_empty());
+                let commands = commands.map(|body| String::from_utf8_lossy(body));
+                commands.collect::<Vec<_>>().join(" ")
+            }
+            _ => return None,
+        })
+    }
+
+    fn live_value(core: &Paxos, name: &str, detail: &str) -> Result<String, String> {
+        let status = core.status();
+        let peer = || -> Result<&PeerStatus, String> {
+            let wanted = NodeId(parse_number(detail)?);
+            let found = status.peers.iter().find(|peer| peer.id == wanted);
+            found.ok_or_else(|| format!("it does not lead {detail}"))
+        };
+        Ok(match name {
+            "ballot" => ballot_text(status.ballot),
+            "round" => status.ballot.round.to_string(),
+            "chosen" => status.chosen.0.to_string(),
+            "cached" => status.cache_bytes.to_string(),
+            "durable" => status.persisted.0.to_string(),
+            "last" => status.last.0.to_string(),
+            "start" => status.start.0.to_string(),
+            "through" => peer()?.through.0.to_string(),
+            "next" => peer()?.next.0.to_string(),
+            "state" => state_text(peer()?.state).to_owned(),
+            "counter" => counter(&core.counters(), detail)?.to_string(),
+            _ => return Err(format!("there is no `{name}` to expect")),
+        })
+    }
+
+    fn stop_text(stop: Stop) -> &'static str {
+        match stop {
+            Stop::Diverged { .. } => "diverged",
+        }
+    }
+}
+
+fn configuration(ids: &[NodeId]) -> Configuration {
+    let quorums = Quorums::majority(ids.iter().copied());
+    Configuration {
+        quorums: quorums.expect("the nodes of a cluster are a group"),
+    }
+}
+
+fn state_text(state: PeerState) -> &'static str {
+    match state {
+        PeerState::Silent => "silent",
+        PeerState::Stream => "stream",
+        PeerState::Snapshot => "snapshot",
+    }
+}
+
+fn counter(counters: &Counters, name: &str) -> Result<u64, String> {
+    Ok(match name {
+        "strangers" => counters.strangers,
+        "stale" => counters.stale,
+        "malformed" => counters.malformed,
+        "leaps" => counters.leaps,
+        "out-of-role" => counters.out_of_role,
+        "too-far-ahead" => counters.too_far_ahead,
+        "conflicts-with-chosen" => counters.conflicts_with_chosen,
+        "snapshots-stale" => counters.snapshots_stale,
+        "receipts-unknown" => counters.receipts_unknown,
+        "receipts-foreign" => counters.receipts_foreign,
+        "fetches-stale" => counters.fetches_stale,
+        "exhausted" => counters.exhausted,
+        _ => return Err(format!("there is no counter `{name}`")),
+    })
+}

@@ -1,0 +1,157 @@
+//! What may happen in a group, how often, and what is held against it.
+
+use synod_raft::check::Checker;
+use synod_raft::{Binding, Message, NodeId, Replicate};
+use synod_sim::search::{Inputs, Step, System, permutations};
+
+use crate::goals::Goal;
+use crate::node::{Disk, Input, Node, Packet, Told};
+
+/// What may happen how often.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    /// Nodes, five at most.
+    pub(crate) size: usize,
+    pub(crate) budget: Budget,
+    /// What the network carries; it loses the rest.
+    pub(crate) carries: fn(&Message) -> bool,
+}
+
+/// How often something may happen, in the whole group.
+#[derive(Clone, Copy, Debug, Default, Hash)]
+pub(crate) struct Budget {
+    /// The last term that is campaigned for.
+    pub(crate) terms: u64,
+    pub(crate) candidacies: u8,
+    pub(crate) heartbeats: u8,
+    pub(crate) commands: u8,
+    /// Crashes with what is not durable lost.
+    pub(crate) restarts: u8,
+    /// Inputs that a node handles while its write is in flight; [`Budget::ANY`] for any number.
+    pub(crate) overtakings: u8,
+}
+
+impl Budget {
+    pub(crate) const ANY: u8 = u8::MAX;
+}
+
+impl System for Model {
+    type Node = Node;
+    type Message = Packet;
+    type Input = Input;
+    type Budget = Budget;
+    type Checker = Checker;
+    type Note = Vec<Told>;
+    type Goal = Goal;
+
+    fn start(&self) -> (Vec<Node>, Checker, Budget) {
+        let ids = (1..=self.size as u64).map(NodeId);
+        let nodes = ids.map(|id| Node::new(id, self.size, Disk::default()));
+        let nodes: Vec<Node> = nodes.collect();
+        let mut checker = Checker::default();
+        for node in &nodes {
+            let started = checker.started(&node.raft);
+            started.expect("an empty node is lawful");
+        }
+        (nodes, checker, self.budget)
+    }
+
+    fn inputs(&self, node: &Node, left: &Budget, inputs: &mut Inputs<Input>) {
+        let (leads, writes) = (node.leads(), node.write.is_some());
+        let rested = !writes || left.overtakings > 0;
+        let candidacy = left.candidacies > 0 && node.raft.term().0 < left.terms;
+        let heartbeat = leads && left.heartbeats > 0;
+        inputs.push_if(Input::Persist, writes);
+        inputs.push_if(Input::Restart, left.restarts > 0);
+        inputs.push_if(Input::Timeout, rested && heartbeat);
+        inputs.push_if(Input::Timeout, rested && !leads && candidacy);
+        inputs.push_if(Input::Propose, rested && leads && left.commands > 0);
+        if rested {
+            inputs.push_with_messages(Input::Receive);
+        }
+    }
+
+    fn spend(&self, node: &Node, input: Input, left: &mut Budget) {
+        match input {
+            Input::Timeout if node.leads() => left.heartbeats -= 1,
+            Input::Timeout => left.candidacies -= 1,
+            Input::Propose => left.commands -= 1,
+            Input::Restart => left.restarts -= 1,
+            Input::Persist | Input::Receive => {}
+        }
+        let overtakes = !matches!(input, Input::Persist | Input::Restart);
+        if overtakes && node.write.is_some() && left.overtakings != Budget::ANY {
+            left.overtakings -= 1;
+        }
+    }
+
+    fn hears(&self, node: &Node, packet: &Packet) -> bool {
+        packet.to == node.id
+    }
+
+    fn step(&self, node: &Node, input: Input, packet: Option<&Packet>) -> Option<Step<Self>> {
+        Some(node.clone().take(input, packet))
+    }
+
+    fn check(&self, checker: &Checker, step: &Step<Self>) -> Result<Option<Checker>, String> {
+        let mut checker = checker.clone();
+        let id = step.node.id;
+        for told in &step.note {
+            let lawful = match told {
+                Told::Started(raft) => checker.started(raft),
+                Told::Stepped(raft) => checker.stepped(raft),
+                Told::Polled(output) => checker.polled(id, output),
+                Told::Persisted => checker.persisted(id),
+            };
+            lawful.map_err(|violation| violation.to_string())?;
+        }
+        Ok(Some(checker))
+    }
+
+    fn goal_of_repetition(&self, packet: &Packet) -> Option<Goal> {
+        match packet.message {
+            Message::Binding(Binding::RequestVote { .. }) => Some(Goal::RequestAgain),
+            Message::Replicate(Replicate::Append { .. }) => Some(Goal::AppendAgain),
+            _ => None,
+        }
+    }
+
+    fn carries(&self, packet: &Packet) -> bool {
+        (self.carries)(&packet.message)
+    }
+
+    fn renamings(&self) -> Vec<Vec<usize>> {
+        permutations(self.size)
+    }
+
+    fn rename_message(&self, packet: &Packet, renaming: &[usize]) -> Packet {
+        Packet {
+            from: rename(packet.from, renaming),
+            to: rename(packet.to, renaming),
+            message: packet.message.clone(),
+        }
+    }
+
+    fn rename_checker(&self, checker: &Checker, renaming: &[usize]) -> Checker {
+        checker.renamed(|id| rename(id, renaming))
+    }
+
+    fn tell(&self, place: usize, input: Input, packet: Option<&Packet>) -> String {
+        let node = place + 1;
+        match (input, packet) {
+            (_, Some(Packet { from, message, .. })) => {
+                format!("{node} receives from {}: {message:?}", from.0)
+            }
+            (Input::Timeout, _) => format!("{node} times out"),
+            (Input::Propose, _) => format!("{node} is given a command"),
+            (Input::Persist, _) => format!("{node}'s write is durable"),
+            (Input::Restart, _) => format!("{node} crashes and restarts"),
+            (Input::Receive, None) => format!("{node} receives nothing"),
+        }
+    }
+}
+
+fn rename(NodeId(id): NodeId, renaming: &[usize]) -> NodeId {
+    let place = usize::try_from(id - 1).expect("nodes are few");
+    NodeId(renaming[place] as u64 + 1)
+}

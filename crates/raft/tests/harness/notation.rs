@@ -1,0 +1,295 @@
+//! How ids, entries and messages are written, and read: `2.5` is the position of term 2 and index 5.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use synod_raft::{
+    Binding, DiskHealth, Echo, Entry, Index, Kind, LogId, Membership, Message, Op, Record,
+    Replicate, Role, Snapshot, Status, Term,
+};
+
+use synod_sim::script::{Fields, parse_number};
+
+pub(crate) fn id_text(id: LogId) -> String {
+    format!("{}.{}", id.term.0, id.index.0)
+}
+
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_id(text: &str) -> Result<LogId, String> {
+    let parts = text.split_once('.');
+    let (term, index) = parts.ok_or_else(|| format!("`{text}` is no position like 2.5"))?;
+    Ok(LogId {
+        term: Term(parse_number(term)?),
+        index: Index(parse_number(index)?),
+    })
+}
+
+pub(crate) fn entry_text(entry: &Entry) -> String {
+    let body = match entry.kind {
+        Kind::Noop => "noop".into(),
+        Kind::Command => String::from_utf8_lossy(&entry.body),
+        Kind::Membership => "membership".into(),
+    };
+    format!("{} {body}", id_text(entry.id))
+}
+
+fn entries_text(entries: &[Entry]) -> String {
+    let texts: Vec<_> = entries.iter().map(entry_text).collect();
+    format!("[{}]", texts.join("], ["))
+}
+
+fn parse_entry(text: &str) -> Result<Entry, String> {
+    let parts = text.split_once(' ');
+    let (id, body) = parts.ok_or_else(|| format!("`[{text}]` is no entry like [2.5 x]"))?;
+    let kind = if body == "noop" {
+        Kind::Noop
+    } else {
+        Kind::Command
+    };
+    let body = if body == "noop" { "" } else { body };
+    Ok(Entry {
+        id: parse_id(id)?,
+        kind,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    })
+}
+
+/// What became durable, or is on its way there.
+pub(crate) fn record_text(record: &Record) -> String {
+    let text = |op: Op<'_>| match op {
+        Op::Vote(term, None) => format!("term {}, no vote", term.0),
+        Op::Vote(term, Some(vote)) => format!("term {}, vote for {}", term.0, vote.0),
+        Op::Truncate(from) => format!("cut from {} on", from.0),
+        Op::Start(start) => format!("the log begins after {}", id_text(start)),
+        Op::Append(entries) => entries_text(entries),
+    };
+    let parts: Vec<String> = record.ops().map(text).collect();
+    parts.join(", ")
+}
+
+/// Where a node stands.
+pub(crate) fn standing_text(status: &Status) -> String {
+    let term = status.term.0;
+    match (status.role, status.leader) {
+        (Role::Leader, _) => format!("leads term {term}"),
+        (Role::Candidate, _) => format!("is a candidate in term {term}"),
+        (Role::PreCandidate, _) => format!("is a pre-candidate in term {term}"),
+        (Role::Follower, Some(leader)) => format!("follows {} in term {term}", leader.0),
+        (Role::Follower, None) => format!("follows nobody in term {term}"),
+    }
+}
+
+/// The name of a message, as selectors use it.
+pub(crate) fn name_of(message: &Message) -> &'static str {
+    match message {
+        Message::Replicate(Replicate::Append { .. }) => "Append",
+        Message::Replicate(Replicate::Heartbeat { .. }) => "Heartbeat",
+        Message::Replicate(Replicate::Commit { .. }) => "Commit",
+        Message::Replicate(Replicate::Snapshot { .. }) => "Snapshot",
+        Message::Binding(Binding::RequestVote { .. }) => "RequestVote",
+        Message::Binding(Binding::Vote { .. }) => "Vote",
+        Message::Binding(Binding::Appended { .. }) => "Appended",
+        Message::Binding(Binding::Installed { .. }) => "Installed",
+        Message::Echo(Echo::Heartbeat { .. }) => "HeartbeatEcho",
+        Message::Echo(Echo::Rejected { .. }) => "Rejected",
+        Message::Echo(Echo::Forgot { .. }) => "Forgot",
+        Message::Echo(Echo::Stale { .. }) => "Stale",
+        Message::Echo(Echo::RequestPreVote { .. }) => "RequestPreVote",
+        Message::Echo(Echo::PreVote { .. }) => "PreVote",
+    }
+}
+
+pub(crate) const NAMES: &[&str] = &[
+    "Append",
+    "Heartbeat",
+    "Commit",
+    "Snapshot",
+    "RequestVote",
+    "Vote",
+    "Appended",
+    "Installed",
+    "HeartbeatEcho",
+    "Rejected",
+    "Forgot",
+    "Stale",
+    "RequestPreVote",
+    "PreVote",
+];
+
+pub(crate) fn message_text(message: &Message) -> String {
+    let answer = |granted: &bool| if *granted { "granted" } else { "refused" };
+    let fields = match message {
+        Message::Replicate(Replicate::Append {
+            prev,
+            entries,
+            commit,
+            ..
+        }) => {
+            let entries = match entries.is_empty() {
+                true => String::new(),
+                false => format!("{}, ", entries_text(entries)),
+            };
+            format!("prev {}, {entries}commit {}", id_text(*prev), commit.0)
+        }
+        Message::Replicate(Replicate::Heartbeat {
+            round,
+            commit,
+            matched,
+            ..
+        }) => {
+            format!("round {round}, commit {}, matched {}", commit.0, matched.0)
+        }
+        Message::Replicate(Replicate::Commit { commit, .. }) => format!("commit {}", commit.0),
+        Message::Replicate(Replicate::Snapshot { snapshot, .. }) => {
+            format!("last {}", id_text(snapshot.last))
+        }
+        Message::Binding(Binding::RequestVote { last, .. } | Binding::Installed { last, .. }) => {
+            format!("last {}", id_text(*last))
+        }
+        Message::Echo(Echo::RequestPreVote { last, disk, .. }) => {
+            format!("last {}{}", id_text(*last), disk_text(disk))
+        }
+        Message::Binding(Binding::Vote { granted, .. }) => answer(granted).to_owned(),
+        Message::Echo(Echo::PreVote { granted, disk, .. }) => {
+            format!("{}{}", answer(granted), disk_text(disk))
+        }
+        Message::Binding(Binding::Appended { last, .. }) => format!("last {}", last.0),
+        Message::Echo(Echo::Heartbeat {
+            round,
+            matched,
+            disk,
+            ..
+        }) => {
+            format!("round {round}, matched {}{}", matched.0, disk_text(disk))
+        }
+        Message::Echo(Echo::Rejected { prev, hint, .. }) => {
+            format!("prev {}, hint {}", id_text(*prev), id_text(*hint))
+        }
+        Message::Echo(Echo::Forgot {
+            acknowledged,
+            holds,
+            ..
+        }) => format!("acknowledged {}, holds {}", acknowledged.0, holds.0),
+        Message::Echo(Echo::Stale { .. }) => String::new(),
+    };
+    let comma = if fields.is_empty() { "" } else { ", " };
+    format!(
+        "{}(term {}{comma}{fields})",
+        name_of(message),
+        message.term().0
+    )
+}
+
+/// How a disk does, where there is something to say of it.
+fn disk_text(disk: &DiskHealth) -> String {
+    let full = if disk.has_room { "" } else { ", full" };
+    match disk.sync_time.as_millis() {
+        0 => full.to_owned(),
+        ms => format!("{full}, syncs {ms}"),
+    }
+}
+
+/// `full`, `syncs 250`: in milliseconds.
+fn parse_disk(fields: &mut Fields<'_>) -> DiskHealth {
+    let full = fields.flag("full");
+    let ms = fields.number("syncs").unwrap_or(0);
+    DiskHealth {
+        has_room: !full,
+        sync_time: Duration::from_millis(ms),
+    }
+}
+
+fn parse_granted(fields: &mut Fields<'_>) -> Result<bool, String> {
+    match (fields.flag("granted"), fields.flag("refused")) {
+        (granted, refused) if granted != refused => Ok(granted),
+        _ => Err("neither granted nor refused".to_owned()),
+    }
+}
+
+/// As [`message_text`] writes it; a snapshot has the given membership.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Message, String> {
+    let mut fields = Fields::parse(text)?;
+    let name = fields.name();
+    let term = Term(fields.number("term")?);
+    let message = match name {
+        "Append" => Message::Replicate(Replicate::Append {
+            term,
+            prev: parse_id(fields.value("prev")?)?,
+            entries: fields.list(parse_entry)?.into(),
+            commit: Index(fields.number("commit")?),
+        }),
+        "Heartbeat" => Message::Replicate(Replicate::Heartbeat {
+            term,
+            round: fields.number("round")?,
+            commit: Index(fields.number("commit")?),
+            matched: Index(fields.number("matched")?),
+        }),
+        "Commit" => Message::Replicate(Replicate::Commit {
+            term,
+            commit: Index(fields.number("commit")?),
+        }),
+        "Snapshot" => Message::Replicate(Replicate::Snapshot {
+            term,
+            snapshot: Box::new(Snapshot {
+                last: parse_id(fields.value("last")?)?,
+                membership: membership.clone(),
+            }),
+        }),
+        "RequestVote" => Message::Binding(Binding::RequestVote {
+            term,
+            last: parse_id(fields.value("last")?)?,
+        }),
+        "Vote" => Message::Binding(Binding::Vote {
+            term,
+            granted: parse_granted(&mut fields)?,
+        }),
+        "Appended" => Message::Binding(Binding::Appended {
+            term,
+            last: Index(fields.number("last")?),
+        }),
+        "Installed" => Message::Binding(Binding::Installed {
+            term,
+            last: parse_id(fields.value("last")?)?,
+        }),
+        _ => Message::Echo(parse_echo(name, term, &mut fields)?),
+    };
+    fields.end()?;
+    Ok(message)
+}
+
+fn parse_echo(name: &str, term: Term, fields: &mut Fields<'_>) -> Result<Echo, String> {
+    Ok(match name {
+        "HeartbeatEcho" => Echo::Heartbeat {
+            term,
+            round: fields.number("round")?,
+            matched: Index(fields.number("matched")?),
+            disk: parse_disk(fields),
+        },
+        "Rejected" => Echo::Rejected {
+            term,
+            prev: parse_id(fields.value("prev")?)?,
+            hint: parse_id(fields.value("hint")?)?,
+        },
+        "Forgot" => Echo::Forgot {
+            term,
+            acknowledged: Index(fields.number("acknowledged")?),
+            holds: Index(fields.number("holds")?),
+        },
+        "Stale" => Echo::Stale { term },
+        "RequestPreVote" => Echo::RequestPreVote {
+            term,
+            last: parse_id(fields.value("last")?)?,
+            disk: parse_disk(fields),
+        },
+        "PreVote" => Echo::PreVote {
+            term,
+            granted: parse_granted(fields)?,
+            disk: parse_disk(fields),
+        },
+        _ => return Err(format!("there is no message `{name}`")),
+    })
+}

@@ -1,0 +1,171 @@
+//! What scripts read and write of this protocol beside its messages.
+
+use std::time::Duration;
+
+use synod_raft::{
+    Config, Counters, DiskHealth, LogId, Membership, Message, NodeId, PeerState, PeerStatus, Raft,
+    Snapshot, Stop, Term,
+};
+use synod_sim::cluster::{self, Cast};
+use synod_sim::script::{Arguments, parse_duration, parse_number};
+
+use crate::harness::cluster::{Cluster, HEARTBEAT, Node, SILENCE};
+use crate::harness::core::Cores;
+use crate::harness::notation::{NAMES, id_text, parse_id, parse_message};
+
+impl Cast for Cores {
+    const MESSAGES: &'static [&'static str] = NAMES;
+    const TAMPERINGS: &'static [&'static str] = &["lose-vote"];
+    const SILENCE: Duration = SILENCE;
+    const HEARTBEAT: Duration = HEARTBEAT;
+
+    fn cast(
+        arguments: &mut Arguments<'_>,
+    ) -> Result<Result<cluster::Cluster<Self>, String>, String> {
+        let size = arguments.number()?;
+        let on = |value: Option<&str>| match value {
+            None | Some("on") => Ok(true),
+            Some("off") => Ok(false),
+            Some(other) => Err(format!("`{other}` is neither on nor off")),
+        };
+        let pre_vote = on(arguments.option("pre-vote"))?;
+        let check_quorum = on(arguments.option("check-quorum"))?;
+        let cache = arguments.number_option("cache")?;
+        let append = arguments.number_option("append-bytes")?;
+        let stall = arguments.option("write-stall");
+        let stall = stall.map(parse_duration).transpose()?;
+        let tweak = |config: &mut Config| {
+            (config.pre_vote, config.check_quorum) = (pre_vote, check_quorum);
+            config.cache_bytes_max = cache.unwrap_or(config.cache_bytes_max);
+            config.append_bytes_max = append.unwrap_or(config.append_bytes_max);
+            config.write_stall_max = stall.unwrap_or(config.write_stall_max);
+        };
+        let term = arguments.number_option("term")?;
+        let mut cluster = Cluster::in_term(size, Term(term.unwrap_or(0)), tweak).0;
+        cluster.watch.made_up = arguments.flag("made-up");
+        Ok(Ok(cluster))
+    }
+
+    fn parse_message(text: &str, ids: &[NodeId]) -> Result<Message, String> {
+        parse_message(text, &Membership::of_voters(ids.iter().copied()))
+    }
+
+    fn parse_mark(text: &str) -> Result<LogId, String> {
+        parse_id(text)
+    }
+
+    fn parse_snapshot(last: LogId, ids: &[NodeId]) -> Snapshot {
+        let membership = Membership::of_voters(ids.iter().copied());
+        Snapshot { last, membership }
+    }
+
+    fn tamper(node: &mut Node, _: &str, _: &mut Arguments<'_>) -> Result<(), String> {
+        node.disk.vote = None;
+        Ok(())
+    }
+
+    fn set_room(health: &mut DiskHealth, has_room: bool) {
+        health.has_room = has_room;
+    }
+
+    fn set_sync_time(health: &mut DiskHealth, time: Duration) {
+        health.sync_time = time;
+    }
+
+    fn start_text(core: &Raft) -> String {
+        format!("starts in term {}", core.status().term.0)
+    }
+
+    fn status_text(core: &Raft, applied: usize) -> (String, Vec<String>) {
+        let status = core.status();
+        let mut text = format!(": committed {}, applied {applied}", status.commit.0);
+        let waiting = status.last.0 - status.persisted.0;
+        if waiting > 0 {
+            text = format!("{text}, {waiting} not durable");
+        }
+        let peer = |peer: &PeerStatus| {
+            let (id, matched, next) = (peer.id.0, peer.matched.0, peer.next.0);
+            let state = state_text(peer.state);
+            format!("{id}: {state}, matched {matched}, next {next}")
+        };
+        (text, status.peers.iter().map(peer).collect())
+    }
+
+    fn stored_value(node: &Node, name: &str) -> Option<String> {
+        Some(match name {
+            "log" => {
+                let start = Some(node.disk.start).filter(|start| start.index.0 > 0);
+                let start = start.map(|start| format!("({})", id_text(start)));
+                let entries = node.disk.log.values().map(|entry| id_text(entry.id));
+                let ids: Vec<String> = start.into_iter().chain(entries).collect();
+                if ids.is_empty() {
+                    "nothing".to_owned()
+                } else {
+                    ids.join(" ")
+                }
+            }
+            "vote" => match node.disk.vote {
+                None => "none".to_owned(),
+                Some((term, None)) => format!("nobody in term {}", term.0),
+                Some((term, Some(vote))) => format!("{} in term {}", vote.0, term.0),
+            },
+            "truncations" => node.disk.truncations.to_string(),
+            _ => return None,
+        })
+    }
+
+    fn live_value(core: &Raft, name: &str, detail: &str) -> Result<String, String> {
+        let status = core.status();
+        let peer = || -> Result<&PeerStatus, String> {
+            let wanted = NodeId(parse_number(detail)?);
+            let found = status.peers.iter().find(|peer| peer.id == wanted);
+            found.ok_or_else(|| format!("it does not lead {detail}"))
+        };
+        Ok(match name {
+            "term" => status.term.0.to_string(),
+            "commit" => status.commit.0.to_string(),
+            "durable" => status.persisted.0.to_string(),
+            "last" => status.last.0.to_string(),
+            "start" => status.start.0.to_string(),
+            "matched" => peer()?.matched.0.to_string(),
+            "next" => peer()?.next.0.to_string(),
+            "state" => state_text(peer()?.state).to_owned(),
+            "counter" => counter(&core.counters(), detail)?.to_string(),
+            _ => return Err(format!("there is no `{name}` to expect")),
+        })
+    }
+
+    fn stop_text(stop: Stop) -> &'static str {
+        match stop {
+            Stop::Diverged { .. } => "diverged",
+            Stop::Forgot { .. } => "forgot",
+        }
+    }
+}
+
+fn state_text(state: PeerState) -> &'static str {
+    match state {
+        PeerState::Probe => "probe",
+        PeerState::Replicate => "replicate",
+        PeerState::Snapshot => "snapshot",
+        PeerState::Forgot => "forgot",
+    }
+}
+
+fn counter(counters: &Counters, name: &str) -> Result<u64, String> {
+    Ok(match name {
+        "strangers" => counters.strangers,
+        "stale" => counters.stale,
+        "malformed" => counters.malformed,
+        "leaps" => counters.leaps,
+        "out-of-role" => counters.out_of_role,
+        "votes-while-led" => counters.votes_while_led,
+        "conflicts-with-commit" => counters.conflicts_with_commit,
+        "snapshots-stale" => counters.snapshots_stale,
+        "receipts-unknown" => counters.receipts_unknown,
+        "receipts-foreign" => counters.receipts_foreign,
+        "fetches-stale" => counters.fetches_stale,
+        "exhausted" => counters.exhausted,
+        _ => return Err(format!("there is no counter `{name}`")),
+    })
+}

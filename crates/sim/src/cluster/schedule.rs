@@ -1,0 +1,298 @@
+//! Random schedules: everything that may happen, in any order, from a seed. Then the faults stop,
+//! and the group must get on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::core::{PacketOf, Protocol, Watch};
+use super::group::Cluster;
+use crate::Rng;
+
+/// What may happen to a cluster whose nodes are numbered from 1, drawn step by step.
+pub struct Schedule<P: Protocol> {
+    /// To which it happens.
+    pub cluster: Cluster<P>,
+    /// What has happened, counted; a schedule that met nothing proves nothing.
+    pub met: BTreeMap<&'static str, u64>,
+    rng: Rng,
+    size: u64,
+    loss: u64,
+    crash_rate: u64,
+    /// Milliseconds that pass at once, at most: how close timeouts are to delays.
+    pace: u64,
+    read: u64,
+}
+
+impl<P: Protocol> fmt::Debug for Schedule<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let schedule = &mut f.debug_struct("Schedule");
+        let schedule = schedule.field("cluster", &self.cluster);
+        schedule.field("met", &self.met).finish_non_exhaustive()
+    }
+}
+
+impl<P: Protocol> Schedule<P> {
+    /// What happens to this cluster is drawn from this generator. Its disks and pulls end when that is
+    /// drawn.
+    pub fn new(mut cluster: Cluster<P>, mut rng: Rng) -> Self {
+        cluster.slow_disks = cluster.nodes.keys().copied().collect();
+        cluster.slow_pulls = true;
+        Self {
+            size: cluster.nodes.len() as u64,
+            cluster,
+            met: BTreeMap::new(),
+            loss: rng.pick(&[3, 10, 1000]),
+            crash_rate: rng.pick(&[10, 40, 10_000]),
+            pace: rng.pick(&[5, 20, 60]),
+            read: 0,
+            rng,
+        }
+    }
+
+    fn meet(&mut self, what: &'static str) {
+        *self.met.entry(what).or_default() += 1;
+    }
+
+    /// Something happens, to anybody.
+    pub fn step(&mut self) {
+        let id = 1 + self.rng.below(self.size);
+        if !self.cluster.node(id).is_up() {
+            if self.rng.one_in(8) {
+                self.cluster.restart(id);
+            }
+            return;
+        }
+        match self.rng.below(100) {
+            0..45 => self.deliver(),
+            45..65 => self.finish(id),
+            65..80 => self.pass_time(),
+            80..88 => drop(self.propose(id)),
+            88..92 => self.read(id),
+            92..94 => self.cluster.take_snapshot(id),
+            94..96 => self.partition(id),
+            _ if self.rng.one_in(self.crash_rate) => self.crash(id),
+            _ => self.finish(id),
+        }
+        self.count_reads();
+    }
+
+    fn deliver(&mut self) {
+        if self.cluster.net.is_empty() {
+            return;
+        }
+        // Mostly in order, sometimes anything that was ever sent.
+        let end = self.cluster.net.len();
+        let end = if self.rng.one_in(4) { end } else { end.min(4) };
+        let at = self.rng.index(end);
+        let packet: PacketOf<P> = self.cluster.net.remove(at);
+        if self.rng.one_in(20) {
+            self.cluster.net.push(packet.clone());
+        }
+        if !self.rng.one_in(self.loss) {
+            self.meet(P::message_name(&packet.message));
+            self.cluster.receive(packet);
+        }
+        while self.cluster.net.len() > PACKETS_MAX {
+            let at = self.rng.index(self.cluster.net.len());
+            self.cluster.net.swap_remove(at);
+        }
+    }
+
+    /// Work of the disk, the log's reader or the snapshot transfer ends.
+    fn finish(&mut self, id: u64) {
+        let node = self.cluster.node(id);
+        if !node.fetches.is_empty() && self.rng.one_in(2) {
+            self.meet(FETCHES);
+            return self.cluster.serve_fetch(id);
+        } else if !self.cluster.node(id).pulls.is_empty() && self.rng.one_in(4) {
+            self.cluster.serve_pull(P::id(id));
+        } else {
+            return self.cluster.persist(id);
+        }
+        self.cluster.pump(P::id(id));
+    }
+
+    fn pass_time(&mut self) {
+        let pace = if self.rng.one_in(30) { 300 } else { self.pace };
+        let passed = Duration::from_millis(self.rng.below(pace));
+        self.cluster.now = P::plus(self.cluster.now, passed);
+        self.cluster.fire_timers();
+    }
+
+    fn propose(&mut self, id: u64) -> Option<P::Mark> {
+        let body = vec![b'x'; self.rng.index(60)];
+        let propose = |core: &mut P::Core, now| P::propose(core, now, &body);
+        self.cluster.step(id, propose).ok()
+    }
+
+    fn read(&mut self, id: u64) {
+        self.read += 1;
+        // Who does not lead refuses.
+        let _refused = self.cluster.read(id, self.read);
+    }
+
+    fn count_reads(&mut self) {
+        for (_, (_, answer)) in std::mem::take(&mut self.cluster.answers) {
+            self.meet(if answer.is_ok() { READS } else { REFUSED_READS });
+        }
+    }
+
+    fn partition(&mut self, id: u64) {
+        match self.rng.below(4) {
+            0 => self.cluster.isolate(id),
+            1 => {
+                let other = 1 + self.rng.below(self.size);
+                self.cluster.cut.insert((P::id(id), P::id(other)));
+            }
+            _ => self.cluster.heal(),
+        }
+    }
+
+    fn crash(&mut self, id: u64) {
+        self.meet(CRASHES);
+        let now = self.cluster.now;
+        let pulled = self.cluster.node(id).pulls.pop();
+        let file = pulled.and_then(|(from, snapshot)| self.cluster.file(from, &snapshot));
+        let (store, stored) = (self.rng.one_in(2), self.rng.one_in(2));
+        let node = self.cluster.node(id);
+        // The record may have reached the disk although its messages did not get out.
+        if store {
+            node.store_untold();
+        }
+        // And so may a pulled file of which the core never heard.
+        if let Some(file) = file.filter(|_| stored) {
+            node.finish_pull(now, file, false);
+        }
+        self.cluster.crash(id);
+    }
+
+    /// Faults stop. Within a few election timeouts there is a leader, and what is proposed is
+    /// applied everywhere.
+    ///
+    /// # Panics
+    /// If not.
+    pub fn recover(&mut self) {
+        self.cluster.heal();
+        for id in 1..=self.size {
+            if !self.cluster.node(id).is_up() {
+                self.cluster.restart(id);
+            }
+        }
+        let mut wanted: Option<P::Mark> = None;
+        for _ in 0..RECOVERY_MS_MAX {
+            self.cluster.now = P::plus(self.cluster.now, Duration::from_millis(1));
+            self.cluster.deliver(|_| true);
+            (1..=self.size).for_each(|id| self.finish_all(id));
+            self.cluster.fire_timers();
+            self.count_reads();
+            let applied = wanted.is_some_and(|mark| self.cluster.watch.has_applied(mark));
+            if applied && self.is_even() {
+                return;
+            }
+            let leads = |id: &u64| P::standing(self.cluster.node(*id).core()).leads;
+            let Some(leader) = (1..=self.size).find(leads) else {
+                continue;
+            };
+            // A proposal of an earlier leader may be lost with it.
+            let core = self.cluster.node(leader).core();
+            if wanted.is_none_or(|mark| !applied && P::is_of_earlier_leader(core, mark)) {
+                wanted = self.propose(leader);
+            }
+        }
+        let all = (1..=self.size).map(|id| P::standing(self.cluster.node(id).core()));
+        let all: Vec<_> = all.collect();
+        let applied = self.cluster.watch.applied();
+        panic!("no progress without faults: wanted {wanted:?}, {all:?}, {applied:?}");
+    }
+
+    fn finish_all(&mut self, id: u64) {
+        self.cluster.persist(id);
+        while !self.cluster.node(id).fetches.is_empty() {
+            self.cluster.serve_fetch(id);
+        }
+        while !self.cluster.node(id).pulls.is_empty() {
+            self.cluster.serve_pull(P::id(id));
+            self.cluster.pump(P::id(id));
+        }
+    }
+
+    fn is_even(&self) -> bool {
+        let end = self.cluster.watch.applied();
+        let mut nodes = self.cluster.nodes.values();
+        nodes.all(|node| node.machine.len() as u64 == end)
+    }
+}
+
+/// Plays [`STEPS`] of a schedule a seed, and the end of faults: `NAME_SEED=n` plays one, `NAME_SEEDS=n`
+/// that many, else 300. `more` counts what the protocol has to have met besides what every one has; of
+/// [`ALWAYS_MET`] and that everything must be met in half of the seeds, or as often as it says.
+///
+/// # Panics
+/// If a rule is broken, the group does not get on, or 100 seeds and more have met too little.
+pub fn play_seeds<P: Protocol>(
+    name: &str,
+    command: &str,
+    group: impl Fn(u64, &mut Rng) -> Cluster<P>,
+    more: impl Fn(&Schedule<P>) -> Vec<(&'static str, u64)>,
+    one_in: &[(&'static str, u64)],
+) {
+    let number = |name: String| std::env::var(name).ok()?.parse::<u64>().ok();
+    let seeds = match number(format!("{name}_SEED")) {
+        Some(seed) => seed..seed + 1,
+        None => 0..number(format!("{name}_SEEDS")).unwrap_or(300),
+    };
+    let mut total: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in seeds.clone() {
+        let guard = Again(format!("seed {seed}: {name}_SEED={seed} {command}"));
+        let mut rng = Rng::new(seed);
+        let cluster = group(seed, &mut rng);
+        let mut schedule = Schedule::new(cluster, rng);
+        (0..STEPS).for_each(|_| schedule.step());
+        schedule.recover();
+        std::mem::forget(guard);
+        let restores = schedule.cluster.nodes.values().map(|node| node.restores);
+        let counts = [
+            (APPLIED, schedule.cluster.watch.applied()),
+            (RESTORES, restores.sum()),
+        ];
+        let counts = counts.into_iter().chain(more(&schedule));
+        for (what, times) in counts.chain(std::mem::take(&mut schedule.met)) {
+            *total.entry(what).or_default() += times;
+        }
+    }
+    println!("{total:?}");
+    let count = seeds.end - seeds.start;
+    if count >= 100 {
+        let always = ALWAYS_MET.iter().map(|what| (*what, 2));
+        for (what, one_in) in always.chain(one_in.iter().copied()) {
+            let times = total.get(what).copied().unwrap_or_default();
+            assert!(times >= count / one_in, "too few {what}: {total:?}");
+        }
+    }
+}
+
+/// How many steps a schedule of [`play_seeds`] has.
+pub const STEPS: u64 = 3000;
+/// What all protocols must have met.
+pub const ALWAYS_MET: &[&str] = &[APPLIED, RESTORES, CRASHES, READS, REFUSED_READS, FETCHES];
+
+const APPLIED: &str = "applied";
+const RESTORES: &str = "restores";
+const CRASHES: &str = "crashes";
+const READS: &str = "reads";
+const REFUSED_READS: &str = "refused reads";
+const FETCHES: &str = "fetches";
+const PACKETS_MAX: usize = 300;
+/// Ten of the longest election timeouts: a few elections without a winner, each followed by a round of
+/// messages.
+const RECOVERY_MS_MAX: u64 = 3_000;
+
+/// Says how to see a failure again.
+struct Again(String);
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        eprintln!("{}", self.0);
+    }
+}

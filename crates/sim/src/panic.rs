@@ -1,0 +1,11 @@
+//! What a panic says.
+
+use std::any::Any;
+
+/// The text of a panic that was caught.
+pub(crate) fn text(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic that is no text")
+        .to_owned()
+}

@@ -1,0 +1,86 @@
+//! What a search came to.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Debug};
+
+use super::explore::search;
+use super::system::System;
+
+/// What a search has met.
+#[derive(Clone, Debug)]
+pub struct Found<G> {
+    /// States of the whole system.
+    pub states: usize,
+    /// Inputs that were tried in them.
+    pub steps: u64,
+    /// On the shortest way to the state that was looked at last.
+    pub depth: usize,
+    /// States of a node.
+    pub node_states: usize,
+    /// Messages that differ.
+    pub messages: usize,
+    /// Every state within the budget was visited, and no rule was broken.
+    pub is_complete: bool,
+    /// All goals that were met.
+    pub met: BTreeSet<G>,
+    /// The first that was found, by a shortest way.
+    pub violation: Option<Violation>,
+}
+
+/// A broken rule, and how it came to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// In the words of the system, or of the assertion that failed in a node.
+    pub rule: String,
+    /// What happened, a line each, as [`System::tell`] tells it.
+    pub story: Vec<String>,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\nafter {} steps:", self.rule, self.story.len())?;
+        let mut lines = (1..).zip(&self.story);
+        lines.try_for_each(|(number, line)| writeln!(f, "{number:3}. {line}"))
+    }
+}
+
+impl<G> fmt::Display for Found<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            states,
+            steps,
+            depth,
+            node_states,
+            messages,
+            ..
+        } = self;
+        write!(
+            f,
+            "{states} states, {steps} steps, {depth} deep; {node_states} states of a node, \
+             {messages} messages"
+        )
+    }
+}
+
+/// Searches all of the system, as a test does: says what was found and how long it took.
+///
+/// # Panics
+/// If a rule is broken, with the way to it; if one of the goals is not met; if there are more than
+/// [`STATES_MAX`] states.
+pub fn verify<S: System>(name: &str, system: &S, goals: &[S::Goal]) {
+    #[expect(clippy::disallowed_methods, reason = "a search tells how long it took")]
+    let begun = std::time::Instant::now();
+    let found = search(system, STATES_MAX);
+    let seconds = begun.elapsed().as_secs_f32();
+    println!("{name}: {found}; {seconds:.1} s");
+    if let Some(violation) = found.violation {
+        panic!("{name}: {violation}");
+    }
+    assert!(found.is_complete, "{name}: more than {STATES_MAX} states");
+    let missed = goals.iter().filter(|goal| !found.met.contains(goal));
+    let missed: Vec<&S::Goal> = missed.collect();
+    assert!(missed.is_empty(), "{name}: never met: {missed:?}");
+}
+
+/// What a test visits at the most: some gigabytes, some minutes.
+pub const STATES_MAX: usize = 20_000_000;
