@@ -1,0 +1,32 @@
+//! The `walls` program: each command is a theorem.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use synod_walls::flp;
+
+/// What no distributed system can do, run and seen.
+///
+/// Each command prints what a theorem says, what was run and what was seen. Its verdict is computed:
+/// the exit status is 0 if it stands.
+#[derive(Debug, Parser)]
+#[command(name = "walls", version)]
+struct Cli {
+    #[command(subcommand)]
+    wall: Wall,
+}
+
+#[derive(Debug, Subcommand)]
+enum Wall {
+    Flp(flp::FlpOptions),
+}
+
+fn main() -> ExitCode {
+    let report = match Cli::parse().wall {
+        Wall::Flp(options) => flp::run(&options),
+    };
+    // Whoever does not read to the end still gets the verdict.
+    let _ = io::stdout().write_all(report.text.as_bytes());
+    ExitCode::from(u8::from(!report.stands))
+}

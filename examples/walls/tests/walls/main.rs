@@ -1,0 +1,3 @@
+//! Each wall stands for a hundred seeds, and who tampers with a proof is refused.
+
+mod flp;
