@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use synod_walls::flp;
+use synod_walls::{cap, flp};
 
 /// What no distributed system can do, run and seen.
 ///
@@ -19,11 +19,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Wall {
+    Cap(cap::CapOptions),
     Flp(flp::FlpOptions),
 }
 
 fn main() -> ExitCode {
     let report = match Cli::parse().wall {
+        Wall::Cap(options) => cap::run(&options),
         Wall::Flp(options) => flp::run(&options),
     };
     // Whoever does not read to the end still gets the verdict.

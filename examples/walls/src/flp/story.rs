@@ -335,10 +335,10 @@ fn distribution(page: &mut Page, processes: usize, attacked: &[u64], fair: &[u64
     let mean = |rounds: &[u64]| rounds.iter().sum::<u64>() as f64 / rounds.len().max(1) as f64;
     let expected = 1 << (processes - 1);
     page.line(format_args!(
-        "   n = {processes}: {} runs, mean {:.1} rounds under attack ({expected} expected before the last), {:.1} without",
+        "   n = {processes}: {} runs, {:.1} rounds before the last under attack (expected: {expected}), {:.1} without",
         attacked.len(),
         mean(attacked) - 1.0,
-        mean(fair),
+        mean(fair) - 1.0,
     ));
     let width = (expected / 2).max(1);
     let mut counts = [0_u64; 10];
@@ -380,7 +380,8 @@ fn eventually_strong(page: &mut Page, options: &FlpOptions) {
         let undecided = if undecided { "yes" } else { "NO" };
         page.line(format_args!(
             "   {processes}  {steps:>4} steps   {undecided:>9}   {:>11}   {:>12} times   {rounds:>13}",
-            trusted.process, trusted.suspicions
+            trusted.process.to_string(),
+            trusted.suspicions
         ));
     }
     page.verdict(

@@ -1,3 +1,4 @@
 //! Each wall stands for a hundred seeds, and who tampers with a proof is refused.
 
+mod cap;
 mod flp;
