@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use synod_walls::{cap, flp};
+use synod_walls::{cap, clocks, flp, generals};
 
 /// What no distributed system can do, run and seen.
 ///
@@ -20,13 +20,17 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Wall {
     Cap(cap::CapOptions),
+    Clocks(clocks::ClocksOptions),
     Flp(flp::FlpOptions),
+    Generals(generals::GeneralsOptions),
 }
 
 fn main() -> ExitCode {
     let report = match Cli::parse().wall {
         Wall::Cap(options) => cap::run(&options),
+        Wall::Clocks(options) => clocks::run(&options),
         Wall::Flp(options) => flp::run(&options),
+        Wall::Generals(options) => generals::run(&options),
     };
     // Whoever does not read to the end still gets the verdict.
     let _ = io::stdout().write_all(report.text.as_bytes());

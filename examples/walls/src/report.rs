@@ -52,8 +52,9 @@ impl Page {
     }
 
     pub(crate) fn line(&mut self, line: impl Display) {
+        let line = line.to_string();
         // To write to a string cannot fail.
-        let _ = writeln!(self.text, "{line}");
+        let _ = writeln!(self.text, "{}", line.trim_end());
     }
 
     /// One of the sentences of which the verdict consists.

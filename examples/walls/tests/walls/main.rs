@@ -1,4 +1,6 @@
 //! Each wall stands for a hundred seeds, and who tampers with a proof is refused.
 
 mod cap;
+mod clocks;
 mod flp;
+mod generals;
