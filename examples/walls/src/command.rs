@@ -20,8 +20,8 @@ pub(crate) fn encode(op: OpId, input: &KvInput) -> Vec<u8> {
     bytes
 }
 
-/// `None`: this is no request.
-pub(crate) fn decode(mut bytes: &[u8]) -> Option<(OpId, KvInput)> {
+/// `None`: this is no request of this version of the format, or of one before it.
+pub(crate) fn decode(mut bytes: &[u8], version: u8) -> Option<(OpId, KvInput)> {
     let op = OpId(u64::from_le_bytes(*bytes.split_off(..8)?.first_chunk()?));
     let tag = *bytes.split_off_first()?;
     let key = part(&mut bytes)?;
@@ -30,7 +30,7 @@ pub(crate) fn decode(mut bytes: &[u8]) -> Option<(OpId, KvInput)> {
         1 => KvInput::put(key, part(&mut bytes)?),
         2 => KvInput::del(key),
         3 => KvInput::append(key, part(&mut bytes)?),
-        4 => KvInput::cas(key, part(&mut bytes)?, part(&mut bytes)?),
+        4 if version > 1 => KvInput::cas(key, part(&mut bytes)?, part(&mut bytes)?),
         _ => return None,
     };
     bytes.is_empty().then_some((op, request))
@@ -56,9 +56,11 @@ mod tests {
         ];
         for (op, input) in (0..).map(OpId).zip(requests) {
             let bytes = encode(op, &input);
-            assert_eq!(decode(&bytes), Some((op, input)));
+            assert_eq!(decode(&bytes, 2), Some((op, input.clone())));
+            let is_new = matches!(input.request, KvRequest::Cas { .. });
+            assert_eq!(decode(&bytes, 1).is_none(), is_new);
             for length in 0..bytes.len() {
-                assert_eq!(decode(&bytes[..length]), None);
+                assert_eq!(decode(&bytes[..length], 2), None);
             }
         }
     }

@@ -2,9 +2,12 @@
 
 pub mod cap;
 pub mod clocks;
+pub mod comforts;
 mod command;
+pub mod fallacies;
 pub mod flp;
 pub mod generals;
+pub mod illusion;
 pub mod raft_service;
 mod report;
 pub mod scene;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use synod_walls::{cap, clocks, flp, generals};
+use synod_walls::{cap, clocks, comforts, fallacies, flp, generals, illusion};
 
 /// What no distributed system can do, run and seen.
 ///
@@ -21,7 +21,10 @@ struct Cli {
 enum Wall {
     Cap(cap::CapOptions),
     Clocks(clocks::ClocksOptions),
+    Comforts(comforts::ComfortsOptions),
+    Fallacies(fallacies::FallaciesOptions),
     Flp(flp::FlpOptions),
+    Illusion(illusion::IllusionOptions),
     Generals(generals::GeneralsOptions),
 }
 
@@ -29,7 +32,10 @@ fn main() -> ExitCode {
     let report = match Cli::parse().wall {
         Wall::Cap(options) => cap::run(&options),
         Wall::Clocks(options) => clocks::run(&options),
+        Wall::Comforts(options) => comforts::run(&options),
+        Wall::Fallacies(options) => fallacies::run(&options),
         Wall::Flp(options) => flp::run(&options),
+        Wall::Illusion(options) => illusion::run(&options),
         Wall::Generals(options) => generals::run(&options),
     };
     // Whoever does not read to the end still gets the verdict.

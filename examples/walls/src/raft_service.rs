@@ -12,7 +12,7 @@ use synod_raft::{
 use synod_sim::{Context, Event, KvInput, KvOutput, NodeId, OpId, Process, Start, Value};
 
 use crate::command;
-use crate::scene::{Ask, Board};
+use crate::scene::{Ask, Board, Founding};
 
 /// A node of the store.
 ///
@@ -23,6 +23,7 @@ use crate::scene::{Ask, Board};
 pub struct RaftService {
     id: NodeId,
     board: Rc<Board>,
+    founding: Founding,
     raft: Raft,
     /// The write that the disk has not finished.
     write: Option<Write>,
@@ -32,11 +33,14 @@ pub struct RaftService {
     /// Requests of this node's clients.
     pending: BTreeMap<OpId, Vec<u8>>,
     retry_at: Option<Duration>,
+    /// Came while a write was under way, and is proposed together once that is over.
+    queued: Vec<Vec<u8>>,
 }
 
 /// What survives a node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stable {
+    founding: Option<Founding>,
     vote: Option<(Term, Option<synod_raft::NodeId>)>,
     log: Vec<Entry>,
 }
@@ -56,11 +60,18 @@ impl Process for RaftService {
     type Shared = Rc<Board>;
 
     fn start(start: Start, board: &Rc<Board>, at: &mut Context<Packet>) -> io::Result<Self> {
-        let voters = (1..=board.nodes).map(synod_raft::NodeId);
+        let founding = board.founding(start.id);
+        let mut disks = board.stable.borrow_mut();
+        let disk = disks.entry(start.id).or_default();
+        let founded = disk.founding.get_or_insert_with(|| founding.clone());
+        if *founded != founding && board.heeds_founding.get() {
+            return Err(io::Error::other("this node was founded on something else"));
+        }
+        let Stable { vote, log, .. } = disk.clone();
+        drop(disks);
+        let voters = founding.voters.iter().map(|id| synod_raft::NodeId(id.0));
         let mut config = Config::new(synod_raft::NodeId(start.id.0), voters);
         config.seed = board.seed ^ start.incarnation;
-        let stable = board.stable.borrow().get(&start.id).cloned();
-        let Stable { vote, log } = stable.unwrap_or_default();
         let recovered = Recovered {
             vote,
             start: LogId::ZERO,
@@ -71,12 +82,14 @@ impl Process for RaftService {
         let mut node = Self {
             id: start.id,
             board: Rc::clone(board),
+            founding,
             raft,
             write: None,
             map: BTreeMap::new(),
             answers: BTreeMap::new(),
             pending: BTreeMap::new(),
             retry_at: None,
+            queued: Vec::new(),
         };
         node.drain(at);
         Ok(node)
@@ -90,10 +103,7 @@ impl Process for RaftService {
                     let from = synod_raft::NodeId(from.0);
                     self.raft.handle_message(now, from, message);
                 }
-                Packet::Forward(body) => {
-                    // A follower lets it go: whoever waits asks again.
-                    let _asked_again_later = self.raft.propose(now, body.into());
-                }
+                Packet::Forward(body) => self.propose(now, body),
             },
             Event::Input(Ask { op, input, .. }) => {
                 let body = command::encode(op, &input);
@@ -134,14 +144,29 @@ impl RaftService {
         self.raft.term().0
     }
 
+    /// A message that says it is of `from`, and is of nobody.
+    pub fn forge(&mut self, now: Duration, from: NodeId, message: synod_raft::Message) {
+        let from = synod_raft::NodeId(from.0);
+        self.raft.handle_message(Instant(now), from, message);
+    }
+
     fn request(&mut self, at: &mut Context<Packet>, body: Vec<u8>) {
         self.retry_at.get_or_insert(at.now + RETRY);
         match self.raft.leader() {
             Some(leader) if leader.0 == self.id.0 => {
-                let _asked_again_later = self.raft.propose(Instant(at.now), body.into());
+                self.propose(Instant(at.now), body);
             }
             Some(leader) => at.send(NodeId(leader.0), Packet::Forward(body)),
             None => {}
+        }
+    }
+
+    /// Who does not lead lets it go, and so does a full queue: whoever waits asks again.
+    fn propose(&mut self, now: Instant, body: Vec<u8>) {
+        if self.write.is_none() {
+            let _asked_again_later = self.raft.propose(now, body.into());
+        } else if self.queued.len() < QUEUED_MAX {
+            self.queued.push(body);
         }
     }
 
@@ -156,8 +181,11 @@ impl RaftService {
                     at.send(NodeId(envelope.to.0), Packet::Raft(envelope.message));
                 }
                 Output::Apply(entries) => {
+                    let version = self.founding.version;
                     let commands = entries.iter().filter(|entry| entry.kind == Kind::Command);
-                    for (op, input) in commands.filter_map(|entry| command::decode(&entry.body)) {
+                    // What is of a later version it cannot read, and goes past.
+                    let read = commands.filter_map(|entry| command::decode(&entry.body, version));
+                    for (op, input) in read {
                         self.apply(at, op, &input);
                     }
                 }
@@ -188,6 +216,9 @@ impl RaftService {
             at.send(NodeId(envelope.to.0), Packet::Raft(message));
         }
         self.raft.handle_persisted(Instant(at.now), receipt);
+        for body in std::mem::take(&mut self.queued) {
+            self.propose(Instant(at.now), body);
+        }
     }
 
     fn apply(&mut self, at: &Context<Packet>, op: OpId, input: &KvInput) {
@@ -216,3 +247,4 @@ impl Stable {
 
 /// How long a request waits before it is asked again: longer than an answer takes.
 const RETRY: Duration = Duration::from_millis(250);
+const QUEUED_MAX: usize = 1_024;

@@ -1,7 +1,7 @@
 //! A simulated cluster with clients in front of it, and a record of what they saw.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -35,8 +35,21 @@ pub struct Board {
     pub history: RefCell<History<KvInput, KvOutput>>,
     /// What the reader of an answer knows, where the store tells.
     pub contexts: RefCell<BTreeMap<OpId, VersionVector<u64>>>,
+    /// What an administrator has told a node, where it is not what all were told.
+    pub told: RefCell<BTreeMap<NodeId, Founding>>,
+    /// A node that was founded on something else than it is told now does not start.
+    pub heeds_founding: Cell<bool>,
     /// The disks of Raft's nodes.
     pub(crate) stable: RefCell<BTreeMap<NodeId, Stable>>,
+}
+
+/// What a group is founded on: all of its nodes must mean the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Founding {
+    /// Who votes.
+    pub voters: BTreeSet<NodeId>,
+    /// Of the format of commands. The second has one more: compare and swap.
+    pub version: u8,
 }
 
 /// A cluster, and clients who ask one thing at a time.
@@ -49,6 +62,15 @@ pub struct Scene<P: Process> {
 }
 
 impl Board {
+    /// What this node was told.
+    pub(crate) fn founding(&self, node: NodeId) -> Founding {
+        let told = self.told.borrow().get(&node).cloned();
+        told.unwrap_or_else(|| Founding {
+            voters: (1..=self.nodes).map(NodeId).collect(),
+            version: 2,
+        })
+    }
+
     /// Notes an answer. One that comes again, or too late, is nobody's.
     pub(crate) fn answer(&self, op: OpId, at: Duration, output: KvOutput) {
         let _already_closed = self.history.borrow_mut().returned(op, at, output);
@@ -64,6 +86,8 @@ impl<P: Process<Input = Ask, Shared = Rc<Board>>> Scene<P> {
             seed,
             history: RefCell::new(History::new()),
             contexts: RefCell::default(),
+            told: RefCell::default(),
+            heeds_founding: Cell::new(true),
             stable: RefCell::default(),
         });
         Self {
@@ -98,6 +122,12 @@ impl<P: Process<Input = Ask, Shared = Rc<Board>>> Scene<P> {
         let ask = Ask { op, input, context };
         self.world.inject(node, ask);
         op
+    }
+
+    /// Asks another node the same, under the same name.
+    pub fn ask_again(&mut self, op: OpId, node: NodeId, input: KvInput) {
+        let context = VersionVector::new();
+        self.world.inject(node, Ask { op, input, context });
     }
 
     /// The answer and when it came, if it did.

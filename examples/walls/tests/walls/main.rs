@@ -2,5 +2,6 @@
 
 mod cap;
 mod clocks;
+mod clusters;
 mod flp;
 mod generals;
