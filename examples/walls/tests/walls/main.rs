@@ -3,5 +3,6 @@
 mod cap;
 mod clocks;
 mod clusters;
+mod course;
 mod flp;
 mod generals;
