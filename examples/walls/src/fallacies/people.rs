@@ -49,11 +49,11 @@ pub(super) fn secure(seed: u64) -> Shown {
         breaks: deaf == 100,
         ours: format!(
             "a leap that no honest history makes is not believed: terms stay {before:?}. The next \
-             term is believed, and costs {after}; every write is answered, and linearizable"
+             term is believed, and costs {after}; all is answered, and linearizable"
         ),
         holds: unmoved && is_answered && is_right,
         told: Some(
-            "that a stranger is not heard at all is the transport's business, of which a simulation has none".to_owned(),
+            "that a stranger is not heard at all is the transport's business, and there is none here".to_owned(),
         ),
     }
 }
