@@ -1,0 +1,137 @@
+//! `walls comforts`: what a program has in one process, and no longer on three nodes.
+
+mod bank;
+mod naive;
+mod one_process;
+mod three_nodes;
+
+use synod_vclock::CausalOrder;
+
+pub use bank::transfer_in_halves;
+pub use naive::{Change, Naive};
+pub use one_process::{Comfort, one_process};
+pub use three_nodes::{Counted, Moved, Ordered, count, order, transfer_as_one};
+
+use crate::raft_service::RaftService;
+use crate::report::{Page, Report};
+
+/// One program in one process, then on three nodes: memory, clock and clean failure are gone
+#[derive(Clone, Debug, clap::Args)]
+pub struct ComfortsOptions {
+    /// Draws delays, offsets and failures
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How often each thread, or each client, raises the counter
+    #[arg(long, default_value_t = 200)]
+    pub each: u64,
+}
+
+/// The demo.
+#[must_use]
+pub fn run(options: &ComfortsOptions) -> Report {
+    let mut page = Page::new(
+        "The three lost comforts: shared memory, one clock, clean failure",
+        "after Lamport 1978, Herlihy and Wing 1990, and Gray 1978",
+        "In one process all threads see one memory, read one clock, and fail together or are told. \
+         Of three machines none of this is true; what follows is the same program on both.",
+    );
+    comfort(&mut page, options);
+    memory(&mut page, options);
+    clock(&mut page, options);
+    failure(&mut page, options);
+    page.end()
+}
+
+fn comfort(page: &mut Page, options: &ComfortsOptions) {
+    page.head("Three threads in one process");
+    let it = one_process(3, options.each);
+    page.line(format_args!(
+        "  counter   raised {} times, shows {}",
+        it.raised, it.counted
+    ));
+    page.line(format_args!(
+        "  clock     {} messages, {} of them came before they were sent",
+        it.messages, it.early
+    ));
+    let told = if it.failure_is_told {
+        "the next who came was told"
+    } else {
+        "nobody was told"
+    };
+    page.line(format_args!(
+        "  failure   a transfer was cut off in the middle: {told}"
+    ));
+    page.verdict(
+        it.raised == it.counted && it.early == 0 && it.failure_is_told,
+        "all three are there.",
+    );
+}
+
+fn memory(page: &mut Page, options: &ComfortsOptions) {
+    page.head("Shared memory: a counter, three nodes");
+    let naive = count::<Naive>(options.seed, options.each);
+    let logged = count::<RaftService>(options.seed, options.each.min(100));
+    for (name, it) in [
+        ("each in its own memory, and tells", naive),
+        ("one log (synod-raft)", logged),
+    ] {
+        page.line(format_args!(
+            "  {name:<34} raised {:>4} times, shows {:?}",
+            it.raised, it.shown
+        ));
+    }
+    page.verdict(
+        naive.is_stale && naive.shown.iter().all(|shown| *shown < naive.raised),
+        "the counter goes stale and loses what it was told: two raise what both have read.",
+    );
+    page.verdict(
+        !logged.is_stale && logged.shown.iter().all(|shown| *shown == logged.raised),
+        "one order of all commands gives it back: synod-raft or synod-paxos, with synod-replica around.",
+    );
+}
+
+fn clock(page: &mut Page, options: &ComfortsOptions) {
+    page.head("One clock: two events, two nodes");
+    let it = order(options.seed);
+    page.line(format_args!(
+        "  by the clock of n1 the first was that of {}; by the clock of n2 that of {}",
+        it.first_by[0], it.first_by[1]
+    ));
+    page.line(format_args!(
+        "  by Lamport's stamps it was that of {} for both; by vector clocks they are {:?}",
+        it.first_by_lamport[0], it.causality
+    ));
+    page.verdict(
+        it.first_by[0] != it.first_by[1],
+        "two clocks order them both ways, and neither clock is wrong.",
+    );
+    page.verdict(
+        it.first_by_lamport[0] == it.first_by_lamport[1] && it.causality == CausalOrder::Concurrent,
+        "synod-lamport gives one order to all, synod-vclock says that there was none, and \
+         synod-truetime tells how far a clock may be off.",
+    );
+}
+
+fn failure(page: &mut Page, options: &ComfortsOptions) {
+    page.head("Clean failure: a transfer, and who does it dies");
+    let halves = transfer_in_halves(options.seed, 60);
+    let whole = transfer_as_one(options.seed, 20);
+    for (name, it) in [
+        ("two messages to two nodes", halves),
+        ("one entry of one log", whole),
+    ] {
+        page.line(format_args!(
+            "  {name:<26} {:>3} transfers, {:>3} left a half behind",
+            it.transfers, it.halves
+        ));
+    }
+    page.verdict(
+        halves.halves > 0,
+        "half a transfer survives, and nobody is told.",
+    );
+    page.verdict(
+        whole.halves == 0,
+        "what is one entry happens whole or not at all, though the leader loses power each time: \
+         synod-wal keeps it, synod-durable sees to it that nothing is said before.",
+    );
+}

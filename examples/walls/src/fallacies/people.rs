@@ -1,0 +1,149 @@
+//! The network is secure, there is one administrator.
+
+use std::time::Duration;
+
+use synod_raft::{Index, Message, Replicate, Term};
+use synod_sim::{ClientId, Crash, KvInput, NodeId, Process, Verdict, WorldOptions};
+
+use super::Shown;
+use super::network::{PATIENCE, put, ready};
+use crate::raft_service::RaftService;
+use crate::scene::{Founding, Scene};
+
+/// Follows whoever names the highest term.
+struct Trusting {
+    term: u64,
+}
+
+impl Trusting {
+    /// Whether it listens.
+    fn hear(&mut self, term: u64) -> bool {
+        let listens = term >= self.term;
+        self.term = self.term.max(term);
+        listens
+    }
+}
+
+pub(super) fn secure(seed: u64) -> Shown {
+    let mut trusting = Trusting { term: 1 };
+    trusting.hear(FORGED);
+    let deaf = (0..100).filter(|_| !trusting.hear(2)).count();
+    let mut scene = ready::<RaftService>(seed, WorldOptions::default());
+    let before = terms(&scene);
+    forge(&mut scene, FORGED);
+    let is_answered = write(&mut scene, 1);
+    let unmoved = terms(&scene) == before;
+    // A forger who is patient takes the next term instead. That costs an election, and no data.
+    let next = before.iter().max().copied().unwrap_or(0) + 1;
+    forge(&mut scene, next);
+    let is_answered = is_answered && write(&mut scene, 2);
+    let deposed = terms(&scene).iter().all(|term| *term >= next);
+    let is_right = scene.verdict().is_ok();
+    let after = if deposed { "an election" } else { "nothing" };
+    Shown {
+        switched_on: "a stranger sends a heartbeat of a term near the end of all numbers"
+            .to_owned(),
+        naive: format!(
+            "whoever follows the highest term: deaf to {deaf} of 100 heartbeats of the true leader"
+        ),
+        breaks: deaf == 100,
+        ours: format!(
+            "a leap that no honest history makes is not believed: terms stay {before:?}. The next \
+             term is believed, and costs {after}; all is answered, and linearizable"
+        ),
+        holds: unmoved && is_answered && is_right,
+        told: Some(
+            "that a stranger is not heard at all is the transport's business, and there is none here".to_owned(),
+        ),
+    }
+}
+
+pub(super) fn one_administrator(seed: u64) -> Shown {
+    let naive = contradict(seed, false);
+    let ours = contradict(seed, true);
+    Shown {
+        switched_on: "a second administrator starts node 1 again, and tells it that it is alone"
+            .to_owned(),
+        naive: match naive.is_violation {
+            true => "who believes the newest word: node 1 answers by itself, and not linearizably"
+                .to_owned(),
+            false => "who believes the newest word: nothing was seen".to_owned(),
+        },
+        breaks: naive.is_violation && naive.starts,
+        ours: format!(
+            "what a node was founded on stands on its disk: node 1 {}, and the other two go on",
+            if ours.starts {
+                "starts"
+            } else {
+                "does not start"
+            },
+        ),
+        holds: !ours.starts && ours.answered && !ours.is_violation,
+        told: Some("between nodes it is the digest in the first frame that is compared".to_owned()),
+    }
+}
+
+struct Contradiction {
+    starts: bool,
+    answered: bool,
+    is_violation: bool,
+}
+
+fn contradict(seed: u64, heeds: bool) -> Contradiction {
+    let mut scene = ready::<RaftService>(seed, WorldOptions::default());
+    scene.board.heeds_founding.set(heeds);
+    let alone = Founding {
+        voters: [NodeId(1)].into(),
+        version: 2,
+    };
+    scene.board.told.borrow_mut().insert(NodeId(1), alone);
+    scene.world.crash(NodeId(1), Crash::Kill);
+    let starts = scene.world.restart(NodeId(1));
+    let until = scene.world.now() + Duration::from_secs(2);
+    scene.world.run_until(until);
+    let op = scene.ask(ClientId(1), NodeId(2), KvInput::put("first", "changed"));
+    let answered = scene.wait(op, PATIENCE).is_some();
+    if starts {
+        let op = scene.ask(ClientId(2), NodeId(1), KvInput::get("first"));
+        scene.wait(op, PATIENCE);
+    }
+    Contradiction {
+        starts,
+        answered,
+        is_violation: matches!(scene.verdict(), Verdict::Violation(_)),
+    }
+}
+
+fn terms(scene: &Scene<RaftService>) -> Vec<u64> {
+    let nodes = scene.world.node_ids().into_iter();
+    let processes = nodes.filter_map(|node| scene.world.process(node));
+    processes.map(RaftService::term).collect()
+}
+
+/// To all, in the name of somebody else.
+fn forge(scene: &mut Scene<RaftService>, term: u64) {
+    for node in scene.world.node_ids() {
+        let heartbeat = Replicate::Heartbeat {
+            term: Term(term),
+            round: 1,
+            commit: Index(0),
+            matched: Index(0),
+        };
+        let (from, now) = (NodeId(1 + node.0 % 3), scene.world.local_now(node));
+        if let (Some(process), Some(now)) = (scene.world.process_mut(node), now) {
+            process.forge(now, from, Message::Replicate(heartbeat));
+        }
+    }
+    let until = scene.world.now() + Duration::from_millis(100);
+    scene.world.run_until(until);
+}
+
+fn write(scene: &mut Scene<RaftService>, number: u64) -> bool {
+    let leaves = |node: &NodeId| scene.world.process(*node).is_some_and(|it| !it.leads());
+    let nodes = scene.world.node_ids();
+    let node = nodes.into_iter().find(leaves).unwrap_or(NodeId(1));
+    let op = scene.ask(ClientId(1), node, put(number));
+    scene.wait(op, PATIENCE).is_some()
+}
+
+const FORGED: u64 = u64::MAX >> 8;

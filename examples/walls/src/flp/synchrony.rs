@@ -1,0 +1,106 @@
+//! The first way out: partial synchrony (Dwork, Lynch, Stockmeyer 1988).
+//!
+//! There is a moment, unknown to the processes, from which on every message takes at most Δ. Until
+//! then the attacker does as it likes. Nothing is asked of clocks before that moment; after it they
+//! agree on the slots of a rota, in which one node at a time may begin ballots.
+
+use std::collections::BTreeSet;
+
+use synod_sim::Rng;
+
+use super::protocol::all;
+use super::{Attacker, Event, Paxos, ProcessId};
+
+/// What happened from the moment of stabilisation on. Times are in thousandths of Δ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// When the last process had decided, if all did within a hundred slots.
+    pub decided_after: Option<u64>,
+}
+
+/// Δ.
+pub const DELTA: u64 = 1000;
+
+/// What was sent before has come after Δ, and each node has had the beginning of a slot for itself 24 Δ
+/// later. In it a ballot may be refused (2 Δ), is begun again above all others, and takes 4 Δ, unless
+/// somebody has decided before and says so. The first decision falls in the first slot; the last may
+/// need its own, because a node that has decided is silent until it is asked.
+pub const BOUND: u64 = 31 * DELTA;
+
+/// The attacker's power ends here: messages take from nothing up to Δ, drawn, also those that it held
+/// back.
+pub fn settle(attacker: Attacker<Paxos>, rng: &mut Rng) -> Settled {
+    let (paxos, mut now) = attacker.into_configuration();
+    let mut under_way: BTreeSet<(u64, Event)> = BTreeSet::new();
+    let mut known: BTreeSet<Event> = BTreeSet::new();
+    let mut slot = Slot {
+        begins: rng.below(SLOT),
+        number: rng.below(SLOTS_MAX),
+    };
+    let last = slot.number + SLOTS_MAX;
+    let mut time = 0;
+    while slot.number < last {
+        for (event, _) in all(&paxos).flat_map(|to| now.waiting_for(to)) {
+            if known.insert(event) {
+                under_way.insert((time + rng.below(DELTA + 1), event));
+            }
+        }
+        let arrives = under_way.first().copied();
+        let Some((at, event)) = arrives.filter(|(at, _)| *at < slot.begins) else {
+            // The clock of the node whose turn it is comes to the slot's beginning.
+            time = slot.begins;
+            now.take(&paxos, Event::Alone { at: slot.owner() });
+            slot = slot.next();
+            continue;
+        };
+        under_way.pop_first();
+        time = at;
+        let owner = now.state(event.at());
+        let is_outrun = now
+            .waiting_for(event.at())
+            .any(|(it, message)| it == event && owner.is_outrun_by(message));
+        now.take(&paxos, event);
+        let current = slot.last();
+        if is_outrun && event.at() == current.owner() && time < current.begins + 4 * DELTA {
+            now.take(&paxos, Event::Alone { at: event.at() });
+        }
+        if all(&paxos).all(|at| now.decision(&paxos, at).is_some()) {
+            return Settled {
+                decided_after: Some(time),
+            };
+        }
+    }
+    Settled {
+        decided_after: None,
+    }
+}
+
+/// A time in which one node may begin ballots: in its first half, so that they end in it.
+#[derive(Clone, Copy)]
+struct Slot {
+    begins: u64,
+    number: u64,
+}
+
+impl Slot {
+    fn owner(self) -> ProcessId {
+        ProcessId(1 + (self.number % 3) as usize)
+    }
+
+    fn next(self) -> Self {
+        Self {
+            begins: self.begins + SLOT,
+            number: self.number + 1,
+        }
+    }
+
+    fn last(self) -> Self {
+        Self {
+            begins: self.begins.saturating_sub(SLOT),
+            number: self.number.wrapping_sub(1),
+        }
+    }
+}
+
+const SLOT: u64 = 8 * DELTA;
+const SLOTS_MAX: u64 = 99;

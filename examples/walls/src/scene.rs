@@ -1,0 +1,172 @@
+//! A simulated cluster with clients in front of it, and a record of what they saw.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use synod_sim::{
+    ClientId, History, Kv, KvInput, KvOutput, NodeId, OpId, Outcome, Process, Verdict, World,
+    WorldOptions, check,
+};
+use synod_vclock::VersionVector;
+
+use crate::raft_service::Stable;
+
+/// What a client asks of a node.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Its name in the history.
+    pub op: OpId,
+    /// The request.
+    pub input: KvInput,
+    /// What the client has read before: stores that keep siblings want to know.
+    pub context: VersionVector<u64>,
+}
+
+/// What all nodes of a cluster know, and what outlives them.
+#[derive(Debug)]
+pub struct Board {
+    /// How many nodes.
+    pub nodes: u64,
+    /// For what the nodes draw.
+    pub seed: u64,
+    /// What clients saw.
+    pub history: RefCell<History<KvInput, KvOutput>>,
+    /// What the reader of an answer knows, where the store tells.
+    pub contexts: RefCell<BTreeMap<OpId, VersionVector<u64>>>,
+    /// What an administrator has told a node, where it is not what all were told.
+    pub told: RefCell<BTreeMap<NodeId, Founding>>,
+    /// A node that was founded on something else than it is told now does not start.
+    pub heeds_founding: Cell<bool>,
+    /// The disks of Raft's nodes.
+    pub(crate) stable: RefCell<BTreeMap<NodeId, Stable>>,
+}
+
+/// What a group is founded on: all of its nodes must mean the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Founding {
+    /// Who votes.
+    pub voters: BTreeSet<NodeId>,
+    /// Of the format of commands. The second has one more: compare and swap.
+    pub version: u8,
+}
+
+/// A cluster, and clients who ask one thing at a time.
+#[derive(Debug)]
+pub struct Scene<P: Process> {
+    /// The cluster.
+    pub world: World<P>,
+    /// What all see.
+    pub board: Rc<Board>,
+}
+
+impl Board {
+    /// What this node was told.
+    pub(crate) fn founding(&self, node: NodeId) -> Founding {
+        let told = self.told.borrow().get(&node).cloned();
+        told.unwrap_or_else(|| Founding {
+            voters: (1..=self.nodes).map(NodeId).collect(),
+            version: 2,
+        })
+    }
+
+    /// Notes an answer. One that comes again, or too late, is nobody's.
+    pub(crate) fn answer(&self, op: OpId, at: Duration, output: KvOutput) {
+        let _already_closed = self.history.borrow_mut().returned(op, at, output);
+    }
+}
+
+impl<P: Process<Input = Ask, Shared = Rc<Board>>> Scene<P> {
+    /// Nodes that have just been started.
+    #[must_use]
+    pub fn new(seed: u64, nodes: u64, options: WorldOptions) -> Self {
+        let board = Rc::new(Board {
+            nodes,
+            seed,
+            history: RefCell::new(History::new()),
+            contexts: RefCell::default(),
+            told: RefCell::default(),
+            heeds_founding: Cell::new(true),
+            stable: RefCell::default(),
+        });
+        Self {
+            world: World::new(seed, nodes, options, Rc::clone(&board)),
+            board,
+        }
+    }
+
+    /// Asks a node, now.
+    ///
+    /// # Panics
+    /// If the client waits for something else.
+    pub fn ask(&mut self, client: ClientId, node: NodeId, input: KvInput) -> OpId {
+        self.ask_knowing(client, node, input, VersionVector::new())
+    }
+
+    /// The same, by a client who has read something before.
+    ///
+    /// # Panics
+    /// If the client waits for something else.
+    pub fn ask_knowing(
+        &mut self,
+        client: ClientId,
+        node: NodeId,
+        input: KvInput,
+        context: VersionVector<u64>,
+    ) -> OpId {
+        let now = self.world.now();
+        let mut history = self.board.history.borrow_mut();
+        let called = history.call(client, now, input.clone());
+        let op = called.expect("a client asks one thing at a time");
+        let ask = Ask { op, input, context };
+        self.world.inject(node, ask);
+        op
+    }
+
+    /// Asks another node the same, under the same name.
+    pub fn ask_again(&mut self, op: OpId, node: NodeId, input: KvInput) {
+        let context = VersionVector::new();
+        self.world.inject(node, Ask { op, input, context });
+    }
+
+    /// The answer and when it came, if it did.
+    #[must_use]
+    pub fn answer(&self, op: OpId) -> Option<(Duration, KvOutput)> {
+        let history = self.board.history.borrow();
+        let operation = history.operations().get(usize::try_from(op.0).ok()?)?;
+        match &operation.outcome {
+            Outcome::Returned { at, output } => Some((at.at, output.clone())),
+            _ => None,
+        }
+    }
+
+    /// Lets time pass until the answer is there, or the limit. Tells how long it took.
+    pub fn wait(&mut self, op: OpId, limit: Duration) -> Option<Duration> {
+        let began = self.world.now();
+        let board = Rc::clone(&self.board);
+        let is_open = |_: &World<P>| {
+            let history = board.history.borrow();
+            let operation = usize::try_from(op.0).map(|at| &history.operations()[at]);
+            operation.is_ok_and(|it| !matches!(it.outcome, Outcome::Returned { .. }))
+        };
+        let answered = self.world.run_while(began + limit, is_open);
+        answered.then(|| self.world.now() - began)
+    }
+
+    /// Nothing comes from one side to the other any more, also what is under way.
+    pub fn cut(&mut self, side: &[NodeId]) {
+        for from in self.world.node_ids() {
+            for to in self.world.node_ids() {
+                if side.contains(&from) != side.contains(&to) {
+                    self.world.cut(from, to);
+                }
+            }
+        }
+    }
+
+    /// Whether what clients saw is what one machine could have answered.
+    pub fn verdict(&self) -> Verdict<synod_sim::KeyName, KvInput, KvOutput> {
+        check(Kv, &self.board.history.borrow())
+    }
+}

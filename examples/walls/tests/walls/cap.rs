@@ -1,0 +1,133 @@
+//! CAP: each register gives one of the two verdicts, whichever side is asked.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use synod_sim::Process;
+use synod_walls::cap::{
+    CapOptions, LastWriter, Majority, Operation, Seen, Siblings, collide, cut, measure, run,
+    sessions,
+};
+use synod_walls::raft_service::RaftService;
+use synod_walls::scene::{Ask, Board};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Tells whether it was the read that had no answer.
+fn is_silent<P: Process<Input = Ask, Shared = Rc<Board>>>(seed: u64, lasts: Duration) -> bool {
+    match cut::<P>(seed, lasts) {
+        Seen::Unanswered {
+            what,
+            healed,
+            linearizable,
+            ..
+        } => {
+            assert!(healed.is_some() && linearizable, "seed {seed}");
+            what == Operation::Read
+        }
+        seen => panic!("seed {seed}: it answered: {seen:?}"),
+    }
+}
+
+#[test]
+fn consensus_is_silent_in_a_minority() {
+    let reads = (0..100).filter(|seed| is_silent::<RaftService>(*seed, seconds(1 + seed % 2)));
+    let reads = reads.count();
+    assert!((10..=90).contains(&reads), "both sides were asked: {reads}");
+}
+
+#[test]
+fn a_register_without_consensus_is_silent_too() {
+    let reads = (0..100).filter(|seed| is_silent::<Majority>(*seed, seconds(1 + seed % 4)));
+    let reads = reads.count();
+    assert!((10..=90).contains(&reads), "both sides were asked: {reads}");
+}
+
+#[test]
+fn what_always_answers_is_wrong() {
+    for seed in 0..100 {
+        let seen = [
+            cut::<Siblings>(seed, seconds(1)),
+            cut::<LastWriter>(seed, seconds(1)),
+        ];
+        for seen in seen {
+            assert!(
+                matches!(seen, Seen::NotLinearizable { .. }),
+                "seed {seed}: {seen:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn siblings_keep_both_writes_and_stamps_lose_one() {
+    for seed in 0..100 {
+        let (kept, lost) = (collide::<Siblings>(seed), collide::<LastWriter>(seed));
+        assert_eq!((kept.acknowledged, lost.acknowledged), (2, 2));
+        let both = Some("left and right".to_owned());
+        assert!(
+            kept.shown.iter().all(|it| *it == both),
+            "seed {seed}: {kept:?}"
+        );
+        let right = Some("right".to_owned());
+        assert!(
+            lost.shown.iter().all(|it| *it == right),
+            "seed {seed}: {lost:?}"
+        );
+    }
+}
+
+#[test]
+fn siblings_are_causally_consistent_and_converge() {
+    for seed in 0..100 {
+        assert_eq!(sessions(seed, 40), Ok(()), "seed {seed}");
+    }
+}
+
+#[test]
+fn consistency_costs_what_a_message_takes() {
+    for seed in 0..100 {
+        let delay = Duration::from_millis(1 + seed % 40);
+        let consistent = [
+            measure::<RaftService>(seed, delay),
+            measure::<Majority>(seed, delay),
+        ];
+        for it in consistent {
+            assert!(
+                it.linearizable && it.write + it.read >= delay,
+                "seed {seed}: {it:?}"
+            );
+        }
+        let quick = [
+            measure::<Siblings>(seed, delay),
+            measure::<LastWriter>(seed, delay),
+        ];
+        for it in quick {
+            assert!(
+                !it.linearizable && it.write + it.read < delay,
+                "seed {seed}: {it:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_demo_stands() {
+    for seed in 0..3 {
+        let report = run(&CapOptions {
+            seed,
+            cuts: vec![1, 2, 3],
+        });
+        assert!(report.stands, "the wall of CAP stands:\n{}", report.text);
+    }
+    // Nothing was cut, so nothing was shown.
+    assert!(
+        !run(&CapOptions {
+            seed: 0,
+            cuts: vec![]
+        })
+        .stands
+    );
+}
