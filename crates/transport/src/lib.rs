@@ -82,15 +82,23 @@ mod memory;
 mod message;
 mod outbox;
 mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
+mod untrusted;
 
 pub use hello::{ClusterId, DiskId, Founding, Hello, LastLife, Refused};
 pub use line_limit::LineLimit;
 pub use memory::{Memory, MemoryNetwork};
 pub use message::{Lane, NodeId, Parcel};
 pub use outbox::LaneLimits;
+#[cfg(feature = "tls")]
+pub use tcp::Reload;
 pub use tcp::{
-    Admit, BindError, Doubt, HEARD_OUT_SOCKETS_MAX, Listen, Monitor, PeerStatus, Status, Tcp,
-    TcpConfig, shared_address,
+    Admit, BindError, Doubt, HEARD_OUT_SOCKETS_MAX, Listen, Monitor, PeerStatus, Security, Status,
+    Tcp, TcpConfig, shared_address,
 };
+#[cfg(feature = "tls")]
+pub use tls::{TlsConfig, TlsError};
 pub use transport::Transport;
+pub use untrusted::Untrusted;
