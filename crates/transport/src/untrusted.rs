@@ -74,25 +74,25 @@ impl Untrusted {
         Self::ByPeer,
     ];
 
-    /// One word of lower case, for the names of counters.
+    /// The name of its counter: `untrusted_` and a few words of lower case.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::NoCertificate => "no_certificate",
-            Self::UnknownIssuer => "unknown_issuer",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::Revoked => "revoked",
-            Self::RevocationUnknown => "revocation_unknown",
-            Self::NoNode => "no_node",
-            Self::OtherCluster => "other_cluster",
-            Self::OtherNode => "other_node",
-            Self::BadCertificate => "bad_certificate",
-            Self::NotTls => "not_tls",
-            Self::OnlyTls => "only_tls",
-            Self::Handshake => "handshake",
-            Self::HungUp => "hung_up",
-            Self::ByPeer => "by_peer",
+            Self::NoCertificate => "untrusted_no_certificate",
+            Self::UnknownIssuer => "untrusted_unknown_issuer",
+            Self::Expired => "untrusted_expired",
+            Self::NotYetValid => "untrusted_not_yet_valid",
+            Self::Revoked => "untrusted_revoked",
+            Self::RevocationUnknown => "untrusted_revocation_unknown",
+            Self::NoNode => "untrusted_no_node",
+            Self::OtherCluster => "untrusted_other_cluster",
+            Self::OtherNode => "untrusted_other_node",
+            Self::BadCertificate => "untrusted_bad_certificate",
+            Self::NotTls => "untrusted_not_tls",
+            Self::OnlyTls => "untrusted_only_tls",
+            Self::Handshake => "untrusted_handshake",
+            Self::HungUp => "untrusted_hung_up",
+            Self::ByPeer => "untrusted_by_peer",
         }
     }
 }
