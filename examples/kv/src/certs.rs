@@ -160,3 +160,96 @@ fn of(path: &Path) -> impl FnOnce(io::Error) -> CertsError {
 
 /// Clocks of nodes differ.
 const SKEW: Duration = Duration::from_secs(60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, net::SocketAddr, os::unix::fs::PermissionsExt};
+
+    use synod_transport::{DiskId, Hello, Security, Tcp, TcpConfig, TlsConfig};
+
+    use super::*;
+
+    /// In 2026.
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_780_000_000)
+    }
+
+    fn options(out: &Path) -> CertsOptions {
+        CertsOptions {
+            out: out.to_owned(),
+            nodes: 2,
+            cluster_id: 7,
+            hosts: vec!["node.example".into()],
+            days: 1,
+        }
+    }
+
+    /// Whether a node of this cluster starts with them a moment later.
+    async fn starts(out: &Path, cluster: u128, node: u64, later: Duration) -> bool {
+        let read = |name: String| fs::read(out.join(name)).unwrap();
+        let (certificate, key) = (
+            read(format!("node-{node}.pem")),
+            read(format!("node-{node}.key")),
+        );
+        let mut tls = TlsConfig::new(certificate, key, read("ca.pem".into()));
+        tls.clock = std::sync::Arc::new(move || now() + later);
+        let hello = Hello::new(ClusterId(cluster), NodeId(node), DiskId(1), 1);
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut config = TcpConfig::new(hello, listen, BTreeMap::new());
+        config.security = Some(Security::Tls(tls));
+        Tcp::bind(config).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn each_node_has_a_certificate_and_the_key_of_the_authority_is_apart() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let out = directory.path().join("new");
+        certs(&options(&out), now()).unwrap();
+        for node in [1, 2] {
+            assert!(starts(&out, 7, node, Duration::ZERO).await);
+            assert!(
+                !starts(&out, 8, node, Duration::ZERO).await,
+                "of another cluster"
+            );
+        }
+        assert!(!starts(&out, 7, 1, 25 * HOUR).await, "a day and no longer");
+        assert!(starts(&out, 7, 1, 23 * HOUR).await);
+        let mode = |name: &str| fs::metadata(out.join(name)).unwrap().permissions().mode() & 0o777;
+        for key in ["authority/ca.key", "node-1.key", "node-2.key"] {
+            assert_eq!(mode(key), 0o600, "{key}");
+        }
+        assert_eq!(mode("authority"), 0o700);
+        let names = fs::read_dir(&out)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        let expected = [
+            "authority",
+            "ca.pem",
+            "node-1.key",
+            "node-1.pem",
+            "node-2.key",
+            "node-2.pem",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_signed_again_is_signed_by_the_authority_that_is_there() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let out = directory.path();
+        certs(&options(out), now()).unwrap();
+        let read = |name: &str| fs::read(out.join(name)).unwrap();
+        let (ca, before) = (read("ca.pem"), read("node-1.pem"));
+        certs(&options(out), now() + 20 * HOUR).unwrap();
+        assert_eq!(read("ca.pem"), ca);
+        assert_ne!(read("node-1.pem"), before);
+        assert!(
+            starts(out, 7, 1, 30 * HOUR).await,
+            "longer than the first one was"
+        );
+    }
+
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+}

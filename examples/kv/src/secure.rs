@@ -156,12 +156,14 @@ impl Secured {
     /// that nobody knows now may lead elsewhere later.
     pub(crate) async fn check_peers(
         &self,
+        own: NodeId,
         peers: &BTreeMap<NodeId, String>,
     ) -> Result<(), Unprotected> {
         if self.security().is_some() {
             return Ok(());
         }
-        for address in peers.values() {
+        // Where this node itself is reached, it need not listen.
+        for (_, address) in peers.iter().filter(|(id, _)| **id != own) {
             let Ok(Ok(found)) = timeout(LOOKUP_PATIENCE, lookup_host(address)).await else {
                 continue;
             };
@@ -355,8 +357,15 @@ mod tests {
     async fn peers_on_other_machines_need_protection_or_a_word() {
         let peers = |address: &str| BTreeMap::from([(NodeId(2), address.to_owned())]);
         let nothing = secured(SecurityOptions::default());
-        assert_eq!(nothing.check_peers(&peers("127.0.0.1:7000")).await, Ok(()));
-        let refused = nothing.check_peers(&peers("192.0.2.1:7000")).await;
+        assert_eq!(
+            nothing
+                .check_peers(NodeId(1), &peers("127.0.0.1:7000"))
+                .await,
+            Ok(())
+        );
+        let refused = nothing
+            .check_peers(NodeId(1), &peers("192.0.2.1:7000"))
+            .await;
         let told = refused.unwrap_err().to_string();
         for way_out in ["192.0.2.1:7000", "--tls-cert", "kv certs", "--insecure"] {
             assert!(told.contains(way_out), "{told}");
@@ -365,6 +374,11 @@ mod tests {
             insecure: true,
             ..SecurityOptions::default()
         });
-        assert_eq!(insecure.check_peers(&peers("192.0.2.1:7000")).await, Ok(()));
+        assert_eq!(
+            insecure
+                .check_peers(NodeId(1), &peers("192.0.2.1:7000"))
+                .await,
+            Ok(())
+        );
     }
 }

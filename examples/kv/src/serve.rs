@@ -208,8 +208,8 @@ async fn start<D: Disk>(
     peers: &BTreeMap<NodeId, String>,
     secured: &Secured,
 ) -> Result<Up, ServeError> {
-    secured.check_peers(peers).await?;
     let id = NodeId(options.id);
+    secured.check_peers(id, peers).await?;
     let members: BTreeSet<_> = peers.keys().copied().collect();
     let group = options
         .agreement

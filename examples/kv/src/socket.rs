@@ -458,7 +458,7 @@ mod tests {
         });
         let (place, _leave) = roster.enter(from.ip(), Instant::now()).unwrap();
         let limits = crate::server::ServerLimits::default().socket();
-        let mut socket = Socket::new(stream, place, limits);
+        let mut socket = Socket::new(Channel::Plain(stream), place, limits);
         socket.begin();
         let answer = Answer::error("x".repeat(60_000));
         socket.put(&answer, Resp::default()).await.unwrap();

@@ -184,12 +184,13 @@ impl TcpConfig {
 pub(crate) fn check_reach(
     guard: &Guard,
     listens: SocketAddr,
+    own: NodeId,
     peers: &BTreeMap<NodeId, String>,
 ) -> Result<(), BindError> {
-    let literal = |address: &String| address.parse::<SocketAddr>().ok();
-    let mut all = [listens]
-        .into_iter()
-        .chain(peers.values().filter_map(literal));
+    // An entry of the node itself is where others reach it, and not where it listens.
+    let others = peers.iter().filter(|(id, _)| **id != own);
+    let literal = others.filter_map(|(_, address)| address.parse::<SocketAddr>().ok());
+    let mut all = [listens].into_iter().chain(literal);
     match all.find(|address| !guard.allows(address.ip())) {
         Some(address) => Err(BindError::Unprotected { address }),
         None => Ok(()),

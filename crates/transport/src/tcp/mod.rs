@@ -113,7 +113,7 @@ impl Tcp {
         let address = listener.local_addr().map_err(BindError::Listen)?;
         let frame_bytes_max = config.frame_bytes_max;
         let (arrivals_to, arrivals) = mpsc::unbounded_channel();
-        config::check_reach(&guard, address, &config.peers)?;
+        config::check_reach(&guard, address, config.hello.node, &config.peers)?;
         let shared = Arc::new(Shared::new(config, guard, listener, &arrivals_to));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept::accept_peers(shared.clone()));

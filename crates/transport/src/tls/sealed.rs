@@ -185,3 +185,134 @@ const RECORD_BYTES_MAX: usize = 16 * 1024;
 const PIECES_MAX: usize = 64;
 /// Whoever has not shown who it is gets no larger buffer.
 const HANDSHAKE_READ_BYTES: usize = 4 * 1024;
+
+#[cfg(all(test, feature = "ring"))]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+
+    /// A socket: what has come, what has left, and how much more of that it takes.
+    #[derive(Default)]
+    struct Pipe {
+        come: VecDeque<u8>,
+        left: Vec<u8>,
+        room: usize,
+    }
+
+    impl Read for Pipe {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            match self.come.read(into)? {
+                0 => Err(ErrorKind::WouldBlock.into()),
+                read => Ok(read),
+            }
+        }
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match bytes.len().min(self.room) {
+                0 => Err(ErrorKind::WouldBlock.into()),
+                taken => {
+                    self.room -= taken;
+                    self.left.write(&bytes[..taken])
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Two ends that have shaken hands, and their sockets, which take nothing more.
+    fn pair() -> [(Sealed, Pipe); 2] {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        let certificate = params.self_signed(&key).expect("signs itself");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).expect("a certificate");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let client = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("there is 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("there is 1.3")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .expect("its own key");
+        server.send_tls13_tickets = 0;
+        let name = ServerName::try_from("localhost").expect("a name");
+        let client = ClientConnection::new(Arc::new(client), name).expect("a connection");
+        let server = ServerConnection::new(Arc::new(server)).expect("a connection");
+        let open = || Pipe {
+            room: usize::MAX,
+            ..Pipe::default()
+        };
+        let mut one = (Sealed::new(Connection::Client(client)), open());
+        let mut two = (Sealed::new(Connection::Server(server)), open());
+        while one.0.tls().is_handshaking() || two.0.tls().is_handshaking() {
+            one.0.flush(&mut one.1).expect("takes all");
+            two.1.come.extend(one.1.left.drain(..));
+            let _nothing_yet = two.0.step(&mut two.1);
+            two.0.flush(&mut two.1).expect("takes all");
+            one.1.come.extend(two.1.left.drain(..));
+            let _nothing_yet = one.0.step(&mut one.1);
+        }
+        (one.1.room, two.1.room) = (0, 0);
+        [one, two]
+    }
+
+    /// What is sealed cannot be overtaken. A socket that takes nothing gets one record sealed for it, and that one
+    /// leaves before there is a second.
+    #[test]
+    fn no_second_record_is_sealed_before_the_first_has_left() {
+        let [(mut one, mut socket), (mut two, mut far)] = pair();
+        let piece = [7; 100_000];
+        let bulk = [IoSlice::new(&piece), IoSlice::new(&piece)];
+        let sealed = one.seal(&bulk, &mut socket).expect("the first record");
+        assert_eq!(sealed, RECORD_BYTES_MAX);
+        for room in [0, 1, 10_000] {
+            socket.room = room;
+            let again = one.seal(&bulk, &mut socket).map_err(|error| error.kind());
+            assert_eq!(again, Err(ErrorKind::WouldBlock), "{room} bytes of room");
+        }
+        // Now it takes all: what is sealed next is what is more urgent.
+        socket.room = usize::MAX;
+        let urgent = one.seal(&[IoSlice::new(b"urgent")], &mut socket);
+        assert_eq!(urgent.expect("there is room"), 6);
+        far.come.extend(socket.left.drain(..));
+        let mut plain = BytesMut::with_capacity(1 << 20);
+        while two.fill(&mut far).is_ok_and(|more| more) {
+            two.take_into(&mut plain).expect("it is there");
+        }
+        assert_eq!(plain.len(), RECORD_BYTES_MAX + 6);
+        assert!(plain.ends_with(b"urgent"));
+    }
+
+    /// Once for all: also when whoever reads asks again.
+    #[test]
+    fn what_was_changed_on_the_way_ends_the_stream() {
+        let [(mut one, mut socket), (mut two, mut far)] = pair();
+        socket.room = usize::MAX;
+        one.seal(&[IoSlice::new(b"words")], &mut socket)
+            .expect("sealed");
+        let last = socket.left.last_mut().expect("a record");
+        *last ^= 1;
+        far.come.extend(socket.left.drain(..));
+        for _ in 0..2 {
+            let failure = two.fill(&mut far).expect_err("it was changed");
+            assert!(
+                matches!(failure, Failure::Tls(Error::DecryptError)),
+                "{failure:?}"
+            );
+        }
+    }
+}
