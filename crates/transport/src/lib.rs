@@ -14,7 +14,7 @@
 //! |---|---|
 //! | be lost: at a full lane, a broken stream, a cut link | arrives changed: TLS tells, and else CRC-32C (not malice) |
 //! | arrive twice | arrives in part |
-//! | overtake another, of its own lane too | arrives under another node's name: TLS tells, and else among nodes that do not lie |
+//! | overtake another, of its own lane too | arrives under another node's name: TLS tells, and else nobody may lie |
 //! | wait while its peer is away | makes its sender wait, or takes memory beyond a limit |
 //!
 //! Frames and hello are of format version 0, which is unstable.

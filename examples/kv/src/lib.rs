@@ -57,9 +57,10 @@
 //! # What protects it
 //!
 //! Told nothing, a node stays on its machine: it neither listens nor dials where others reach it, and says what
-//! can be done about that. Between nodes there is mutual TLS (`--tls-cert`, `--tls-key`, `--tls-ca`, `--tls-crl`), in front of
-//! clients TLS (`--resp-tls`), a password (`--requirepass-file`), or both; [`certs`] makes certificates for development.
-//! What changes on the disk is read again, and connections outlive that as long as their certificates do.
+//! can be done about that. Between nodes there is mutual TLS (`--tls-cert`, `--tls-key`, `--tls-ca`, `--tls-crl`),
+//! in front of clients TLS (`--resp-tls`), a password (`--requirepass-file`), or both; [`certs`] makes certificates
+//! for development. What changes on the disk is read again, and connections outlive that as long as their
+//! certificates do.
 //!
 //! # How it ends
 //!
