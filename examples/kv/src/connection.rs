@@ -388,7 +388,10 @@ impl<S: Store> Connection<S> {
             }
             Local::Reset => {
                 (self.resp, self.name) = (Resp::default(), Bytes::new());
-                self.is_known = self.server.access.password.is_none();
+                if self.server.access.password.is_some() {
+                    self.is_known = false;
+                    self.framer.set_limits(UNKNOWN);
+                }
                 return Answer::simple("RESET");
             }
             Local::ClientId => BytesFrame::Integer(self.socket.id() as i64),

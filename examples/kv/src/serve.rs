@@ -184,9 +184,7 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
     };
     let access = secured.access();
     let mut beside = JoinSet::new();
-    if let Some(reload) = up.reload {
-        beside.spawn(secured.follow(reload));
-    }
+    beside.spawn(secured.follow(up.reload));
     announce(up.notice);
     let server = |stopped| Server::run_for(up.listener, up.group.clone(), limits, access, stopped);
     serve_until(up.node, up.group.clone(), server, stop).await
@@ -198,7 +196,7 @@ struct Up {
     group: Replicated,
     listener: TcpListener,
     /// Where certificates that change are told to.
-    reload: Option<Reload>,
+    reload: Reload,
     notice: String,
 }
 
@@ -225,7 +223,7 @@ async fn start<D: Disk>(
     let log = ThreadedLog::new(log);
     let transport = transport(options, identity, peers, secured).await?;
     let peers_at = transport.local_addr();
-    let reload = Some(transport.reloader());
+    let reload = transport.reloader();
     let listener = TcpListener::bind(&options.resp)
         .await
         .map_err(part("--resp"))?;
