@@ -158,6 +158,9 @@ pub enum Refused {
     /// back, and what it does not hold any more nobody knows.
     #[error("a disk that was put back to what it had been")]
     Doubted,
+    /// The certificate that it has shown is not of the node that it says it is.
+    #[error("a certificate that is not of the node that shows it")]
+    Certificate,
     /// A reason this version does not know, by its code.
     #[error("an unknown reason (code {0})")]
     Other(u16),
@@ -182,6 +185,7 @@ impl Refused {
             Self::Leap => 13,
             Self::Unconfirmed => 14,
             Self::Doubted => 15,
+            Self::Certificate => 16,
             Self::Other(code) => code.clamp(1, ASKS - 1),
         }
     }
@@ -203,6 +207,7 @@ impl Refused {
             13 => Self::Leap,
             14 => Self::Unconfirmed,
             15 => Self::Doubted,
+            16 => Self::Certificate,
             other => Self::Other(other),
         }
     }
@@ -229,6 +234,8 @@ pub enum Unreadable {
     Garbage,
     /// A greeting of this other version.
     Version(u16),
+    /// The first bytes of a TLS connection.
+    Tls,
 }
 
 impl Greeting {
@@ -291,6 +298,9 @@ impl Greeting {
 
     /// Whether the bytes that all versions share allow to read on.
     pub(crate) fn check_prefix(prefix: &[u8; PREFIX_BYTES]) -> Result<(), Unreadable> {
+        if let [TLS_HANDSHAKE | TLS_ALERT, TLS_MAJOR, ..] = prefix {
+            return Err(Unreadable::Tls);
+        }
         if prefix[..4] != MAGIC {
             return Err(Unreadable::Garbage);
         }
@@ -445,6 +455,10 @@ const ASKS: u16 = u16::MAX;
 /// The version of the greeting and of the frames behind it.
 const VERSION: u16 = 1;
 const MAGIC: [u8; 4] = *b"SYND";
+/// The kinds of TLS records that a connection may begin with, and the first byte of their version.
+const TLS_HANDSHAKE: u8 = 22;
+const TLS_ALERT: u8 = 21;
+const TLS_MAJOR: u8 = 3;
 
 #[cfg(test)]
 mod tests;

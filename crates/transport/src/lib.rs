@@ -12,13 +12,34 @@
 //!
 //! | a message may | a message never |
 //! |---|---|
-//! | be lost: at a full lane, a broken stream, a cut link | arrives changed, as far as CRC-32C tells (not malice) |
+//! | be lost: at a full lane, a broken stream, a cut link | arrives changed: TLS tells, and else CRC-32C (not malice) |
 //! | arrive twice | arrives in part |
-//! | overtake another, of its own lane too | arrives under the name of another node, among nodes that do not lie |
+//! | overtake another, of its own lane too | arrives under another node's name: TLS tells, and else nobody may lie |
 //! | wait while its peer is away | makes its sender wait, or takes memory beyond a limit |
 //!
-//! There is no encryption and no authentication: who can reach the port can take any name. Frames
-//! and hello are of format version 0, which is unstable.
+//! Frames and hello are of format version 0, which is unstable.
+//!
+//! # What protects it
+//!
+//! Nothing is chosen for anybody ([`Security`]). A node that was told nothing speaks plain TCP and stays on its
+//! machine: it listens at loopback and dials loopback, however an address is written and wherever a name leads.
+//! Where [`Security::Insecure`] was said, whoever can reach a port can take any name.
+//!
+//! With feature `tls` and `Security::Tls` each connection is of TLS 1.3, and each end shows a certificate:
+//!
+//! - The certificate of a node names it by a DNS name, `n3.c1.synod.internal` for node 3 of cluster 1. Who dials
+//!   asks for that name. Who accepts hears nobody who has no such name in this cluster, a client of the same CA
+//!   neither, and holds it against the hello.
+//! - Chains, times and revocation lists are checked by rustls' own verifiers, when a connection is made and while
+//!   it stands. Whoever is refused is counted by the reason ([`Untrusted`]), told in the log, and not heard.
+//! - No session is resumed, and nothing is sent before both have shown who they are.
+//! - Certificates change without a restart (`Tcp::reloader`): new connections are made before the old ones end, and
+//!   only those are dropped whom the new CAs and lists refuse. A reload that fails changes nothing.
+//! - Sealing happens in [`Transport::flush`], on the caller's thread. At most one record (16 KiB) is sealed ahead of
+//!   the socket, so that control overtakes bulk as it does without.
+//!
+//! The feature `ring`, on by default, brings the cryptography; with `tls` alone the process' default provider of
+//! rustls is used, whichever it is (`aws-lc-rs`, for one).
 //!
 //! # The loop
 //!
@@ -71,7 +92,7 @@
 //!
 //! # What is left out
 //!
-//! TLS, links that fail on purpose, failure detectors: each comes with its own module. The set of
+//! Links that fail on purpose, failure detectors: each comes with its own module. The set of
 //! peers is fixed at the start. Delivery, order and deduplication are the protocol's affair.
 
 mod backoff;
@@ -82,15 +103,23 @@ mod memory;
 mod message;
 mod outbox;
 mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
+mod untrusted;
 
 pub use hello::{ClusterId, DiskId, Founding, Hello, LastLife, Refused};
 pub use line_limit::LineLimit;
 pub use memory::{Memory, MemoryNetwork};
 pub use message::{Lane, NodeId, Parcel};
 pub use outbox::LaneLimits;
+#[cfg(feature = "tls")]
+pub use tcp::Reload;
 pub use tcp::{
-    Admit, BindError, Doubt, HEARD_OUT_SOCKETS_MAX, Listen, Monitor, PeerStatus, Status, Tcp,
-    TcpConfig, shared_address,
+    Admit, BindError, Doubt, HEARD_OUT_SOCKETS_MAX, Listen, Monitor, PeerStatus, Security, Status,
+    Tcp, TcpConfig, shared_address,
 };
+#[cfg(feature = "tls")]
+pub use tls::{TlsConfig, TlsError};
 pub use transport::Transport;
+pub use untrusted::Untrusted;

@@ -43,7 +43,7 @@ pub struct ClusterOptions {
     pub nodes: u64,
     /// Where the nodes keep their data and their standard error: `node-1`, `node-1.log` and so on.
     pub directory: PathBuf,
-    /// Further arguments of `kv serve`, the same for each node.
+    /// Further arguments of `kv serve`, the same for each node but that `{id}` in them is its number.
     pub arguments: Vec<String>,
     /// Who listens to the nodes.
     pub listener: Listener,
@@ -229,7 +229,10 @@ impl Cluster {
                 ])
                 .arg("--data")
                 .arg(directory.join(format!("node-{id}")))
-                .args(&self.options.arguments)
+                .args(
+                    (self.options.arguments.iter())
+                        .map(|argument| argument.replace("{id}", &id.to_string())),
+                )
                 .args(&node.arguments)
                 .stdin(Stdio::piped())
                 .stdout(stdout)

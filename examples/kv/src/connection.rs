@@ -14,19 +14,23 @@
 //! └── one round ────┘   one round   one   one       answers: one write to the socket a run
 //! ```
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
-use tokio::{net::TcpStream, sync::watch};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use crate::{
     answer::{Answer, Resp, greeting, settings},
+    channel::Channel,
     cut::{Cut, NO_PLACE},
-    framing::{Framer, FramingError},
+    framing::{Framer, FramingError, RequestLimits},
     info,
     query::Query,
-    request::{Local, Request, RequestError, command_count, parse},
+    request::{Local, Login, Request, RequestError, command_count, parse},
     roster::Place,
     server::Server,
     socket::{OUTPUT_BYTES_MAX, Socket},
@@ -42,6 +46,9 @@ pub(crate) struct Connection<S> {
     closing: bool,
     name: Bytes,
     resp: Resp,
+    from: IpAddr,
+    /// It has said the password, or need not.
+    is_known: bool,
 }
 
 /// Requests that are executed together.
@@ -92,9 +99,17 @@ enum Step<W> {
 }
 
 impl<S: Store> Connection<S> {
-    pub(crate) fn new(server: Arc<Server<S>>, stream: TcpStream, place: Place) -> Self {
+    pub(crate) fn new(server: Arc<Server<S>>, stream: Channel, place: Place, from: IpAddr) -> Self {
+        let is_known = server.access.password.is_none();
+        let limits = if is_known {
+            server.limits.request
+        } else {
+            UNKNOWN
+        };
         Self {
-            framer: Framer::new(server.limits.request),
+            framer: Framer::new(limits),
+            from,
+            is_known,
             socket: Socket::new(stream, place, server.limits.socket()),
             server,
             carried: None,
@@ -196,6 +211,10 @@ impl<S: Store> Connection<S> {
         let wire = there - self.socket.input().len();
         let args_bytes = wire + args.len() * size_of::<Bytes>();
         let (bytes, ask) = match parse(&args) {
+            // What is wrong with it is nobody's business either.
+            asked if !self.is_known && !is_for_all(&asked) => {
+                (MISTAKE_BYTES, Ask::Mistake(RequestError::Unauthenticated))
+            }
             Ok(Request::Write(command)) => (command.len(), Ask::Write(command)),
             Ok(Request::Swap(command)) => (command.len(), Ask::Swap(command)),
             Ok(Request::Read(query)) => (args_bytes, Ask::Read(query)),
@@ -251,7 +270,10 @@ impl<S: Store> Connection<S> {
                         }
                     }
                 }
-                Step::Local(local) => self.local(local),
+                Step::Local(local) => match self.refused(&local).await {
+                    Some(answer) => answer,
+                    None => self.local(local),
+                },
                 Step::Mistake(mistake) => {
                     self.closing |= mistake.ends();
                     Answer::error(format!("{} {mistake}", mistake.code()))
@@ -293,6 +315,50 @@ impl<S: Store> Connection<S> {
         answers
     }
 
+    /// What a client is answered that has to say the password first, or says it.
+    async fn refused(&mut self, local: &Local) -> Option<Answer> {
+        match local {
+            Local::Auth(login)
+            | Local::Hello {
+                login: Some(login), ..
+            } => self.log_in(login).await,
+            Local::Hello { login: None, .. } if !self.is_known => {
+                let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
+                            <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
+                            RESP protocol version at the same time";
+                Some(Answer::error(text.into()))
+            }
+            _ => None,
+        }
+    }
+
+    /// What a client is answered whose password is not the one. It waits, and its connection counts as idle.
+    async fn log_in(&mut self, login: &Login) -> Option<Answer> {
+        let Some(password) = self.server.access.password.clone() else {
+            return Some(Answer::error(format!("ERR {}", RequestError::NoAuth)));
+        };
+        let begun = self.server.throttle().begin(self.from, Instant::now());
+        let Ok(wait) = begun else {
+            let text =
+                "ERR too many attempts of this address wait already: this one was not looked at";
+            return Some(Answer::error(text.into()));
+        };
+        if !wait.is_zero() {
+            self.socket.rest();
+            sleep(wait).await;
+            self.socket.begin();
+        }
+        let is_user = login.user.as_deref().is_none_or(|user| user == b"default");
+        if !(password.is(&login.password) && is_user) {
+            self.server.throttle().failed(self.from, Instant::now());
+            let text = "WRONGPASS invalid username-password pair or user is disabled.";
+            return Some(Answer::error(text.into()));
+        }
+        self.is_known = true;
+        self.framer.set_limits(self.server.limits.request);
+        None
+    }
+
     fn local(&mut self, local: Local) -> Answer {
         let frame = match local {
             Local::Ping(message) => match (self.server.store.closed(), message) {
@@ -314,13 +380,18 @@ impl<S: Store> Connection<S> {
             Local::CommandList => BytesFrame::Array(Vec::new()),
             Local::CommandCount => BytesFrame::Integer(command_count() as i64),
             Local::ConfigGet(names) => return settings(&names, None),
-            Local::Hello { resp, name } => {
+            Local::Auth(_) => return Answer::simple("OK"),
+            Local::Hello { resp, name, .. } => {
                 self.resp = resp.unwrap_or(self.resp);
                 self.name = name.unwrap_or_else(|| std::mem::take(&mut self.name));
                 return greeting(self.resp, self.socket.id());
             }
             Local::Reset => {
                 (self.resp, self.name) = (Resp::default(), Bytes::new());
+                if self.server.access.password.is_some() {
+                    self.is_known = false;
+                    self.framer.set_limits(UNKNOWN);
+                }
                 return Answer::simple("RESET");
             }
             Local::ClientId => BytesFrame::Integer(self.socket.id() as i64),
@@ -358,6 +429,8 @@ impl Ask {
     /// Whether it ends its run: mostly because nothing behind it is obeyed.
     fn is_last(&self) -> bool {
         match self {
+            // Who the client is may be another behind it.
+            Self::Local(Local::Auth(_) | Local::Hello { .. } | Local::Reset) => true,
             Self::Swap(_) | Self::Broken(_) | Self::Local(Local::Quit) => true,
             Self::Mistake(mistake) => mistake.ends(),
             _ => false,
@@ -365,6 +438,23 @@ impl Ask {
     }
 }
 
+/// Whether it needs no password.
+fn is_for_all(asked: &Result<Request, RequestError>) -> bool {
+    let Ok(Request::Local(local)) = asked else {
+        return false;
+    };
+    matches!(
+        local,
+        Local::Auth(_) | Local::Hello { .. } | Local::Reset | Local::Quit
+    )
+}
+
+/// Of whoever has not said the password: enough for that.
+const UNKNOWN: RequestLimits = RequestLimits {
+    bulk_bytes_max: 1_024,
+    args_max: 16,
+    request_bytes_max: 4_096,
+};
 /// Requests are executed together until they hold this much; the last one may go beyond.
 const RUN_BYTES_MAX: usize = 256 * 1_024;
 /// Reads are answered together until their answers are this long; the last one may go beyond.

@@ -35,6 +35,7 @@ use tokio::task::JoinSet;
 pub use verify::VerifyError;
 
 use crate::{
+    certs::{CertsError, CertsOptions, certs},
     cluster::{Cluster, ClusterError, ClusterOptions, Listener, fresh_directory},
     output::print,
     protocol::{Agreement, AgreementError},
@@ -77,6 +78,9 @@ pub struct DemoOptions {
     /// Write every operation to a file, as JSON lines
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
+    /// Let the nodes speak TLS with each other, by certificates that are made for it
+    #[arg(long)]
+    pub tls: bool,
     /// Let the nodes lie about syncing their logs: the demo must then find a loss
     #[arg(long)]
     pub skip_sync: bool,
@@ -95,6 +99,9 @@ pub enum DemoError {
     /// The end could not be looked at.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// There are no certificates.
+    #[error(transparent)]
+    Certs(#[from] CertsError),
     /// A file could not be written, or a directory not be made.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -120,12 +127,16 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
     // Before the run rather than after it: a path that cannot be written should not cost a minute.
     let file = options.history.as_ref().map(File::create).transpose()?;
     let directory = Directory::new(options.data.as_deref())?;
+    let mut arguments = node_arguments(options);
+    if options.tls {
+        arguments.extend(certificates(directory.path(), options.nodes)?);
+    }
     let waiting = Progress::waiting("waiting for a leader");
     let mut cluster = Cluster::start(ClusterOptions {
         program: std::env::current_exe()?,
         nodes: options.nodes,
         directory: directory.path().to_owned(),
-        arguments: node_arguments(options),
+        arguments,
         listener: Listener::File,
     })?;
     cluster.ready(START_PATIENCE).await?;
@@ -153,7 +164,11 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
     }
     let mut report = Report {
         protocol: options.agreement.protocol.to_string(),
-        agreement: options.agreement.describe(options.nodes),
+        agreement: format!(
+            "{}{}",
+            options.agreement.describe(options.nodes),
+            if options.tls { " over TLS" } else { "" }
+        ),
         nodes: options.nodes,
         clients: usize::from(options.clients),
         keys: options.keys as usize,
@@ -184,6 +199,31 @@ fn node_arguments(options: &DemoOptions) -> Vec<String> {
         arguments.push("--skip-sync".into());
     }
     arguments
+}
+
+/// Makes certificates of all nodes, and tells the arguments by which each finds its own.
+fn certificates(directory: &Path, nodes: u64) -> Result<Vec<String>, CertsError> {
+    let out = directory.join("certificates");
+    let options = CertsOptions {
+        out: out.clone(),
+        nodes,
+        cluster_id: 1,
+        hosts: Vec::new(),
+        days: 1,
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "certificates are valid by the time of the day"
+    )]
+    certs(&options, std::time::SystemTime::now())?;
+    let files = [
+        ("--tls-cert", "node-{id}.pem"),
+        ("--tls-key", "node-{id}.key"),
+        ("--tls-ca", "ca.pem"),
+    ];
+    let argument =
+        |(flag, file): (&str, &str)| [flag.to_owned(), out.join(file).display().to_string()];
+    Ok(files.into_iter().flat_map(argument).collect())
 }
 
 struct Loaded {

@@ -82,6 +82,11 @@ impl Framer {
         }
     }
 
+    /// Takes as much as this from the next request on.
+    pub(crate) fn set_limits(&mut self, limits: RequestLimits) {
+        self.limits = limits;
+    }
+
     /// Takes the next whole request from the front of `input`: its arguments, at least one. `None`
     /// when more bytes must come first; call again with the same buffer, grown.
     ///

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, future::Future, io};
 
 use bytes::Bytes;
 use synod_replica::{Applying, Closed, Consistency, Group, StateMachine, Status, StatusWatch};
+use synod_transport::Untrusted;
 use tokio::time::Instant;
 
 use crate::{
@@ -144,7 +145,7 @@ fn peers(status: &Status, now: std::time::Instant) -> Vec<Peer> {
 }
 
 fn counters(transport: &synod_transport::Status) -> Vec<(&'static str, u64)> {
-    vec![
+    [
         ("frames_in", transport.frames_in),
         ("bytes_in", transport.bytes_in),
         ("frames_out", transport.frames_out),
@@ -161,7 +162,18 @@ fn counters(transport: &synod_transport::Status) -> Vec<(&'static str, u64)> {
         ("handshakes_dropped", transport.handshakes_dropped),
         ("frames_corrupt", transport.frames_corrupt),
         ("accepts_failed", transport.accepts_failed),
+        ("unprotected", transport.unprotected),
+        ("reloads", transport.reloads),
+        ("reloads_failed", transport.reloads_failed),
+        ("renewals", transport.renewals),
     ]
+    .into_iter()
+    // Those that did not come about, too, so that nobody looks for them in vain.
+    .chain(Untrusted::ALL.into_iter().map(|reason| {
+        let times = transport.untrusted.get(&reason).copied();
+        (reason.name(), times.unwrap_or_default())
+    }))
+    .collect()
 }
 
 fn failure(failure: synod_replica::Failure) -> Failure {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::{
     answer::Resp,
     machine::integer,
-    request::{Local, Request, RequestError, is, local, printable},
+    request::{Local, Login, Request, RequestError, is, local, printable},
 };
 
 /// Commands that switch on what this server has not: their names, and what that would be.
@@ -49,8 +49,11 @@ pub(crate) fn switch(name: &[u8]) -> Option<RequestError> {
 /// `HELLO [version [AUTH user password] [SETNAME name]]`
 pub(crate) fn hello(args: &[Bytes]) -> Result<Request, RequestError> {
     let Some((version, mut options)) = args.split_first() else {
-        let (resp, name) = (None, None);
-        return local(Local::Hello { resp, name });
+        return local(Local::Hello {
+            resp: None,
+            name: None,
+            login: None,
+        });
     };
     let resp = match integer(version) {
         Some(2) => Resp::Two,
@@ -58,11 +61,17 @@ pub(crate) fn hello(args: &[Bytes]) -> Result<Request, RequestError> {
         Some(_) => return Err(RequestError::ProtocolVersion),
         None => return Err(RequestError::ProtocolNumber),
     };
-    let mut name = None;
+    let (mut name, mut login) = (None, None);
     loop {
         options = match options {
             [] => break,
-            [option, _, _, ..] if is(option, "auth") => return Err(RequestError::NoAuth),
+            [option, user, password, rest @ ..] if is(option, "auth") => {
+                login = Some(Login {
+                    user: Some(user.clone()),
+                    password: password.clone(),
+                });
+                rest
+            }
             [option, text, rest @ ..] if is(option, "setname") => {
                 name = Some(client_name(text)?);
                 rest
@@ -71,7 +80,23 @@ pub(crate) fn hello(args: &[Bytes]) -> Result<Request, RequestError> {
         };
     }
     let resp = Some(resp);
-    local(Local::Hello { resp, name })
+    local(Local::Hello { resp, name, login })
+}
+
+/// `AUTH [user] password`
+pub(crate) fn auth(args: &[Bytes]) -> Result<Request, RequestError> {
+    let login = match args {
+        [user, password] => Login {
+            user: Some(user.clone()),
+            password: password.clone(),
+        },
+        [password] => Login {
+            user: None,
+            password: password.clone(),
+        },
+        _ => return Err(RequestError::Arity("auth")),
+    };
+    local(Local::Auth(login))
 }
 
 /// `SELECT index`: there is one database, number 0.
@@ -134,7 +159,8 @@ mod tests {
     fn a_greeting_is_taken_whole_or_not_at_all() {
         let hello = |resp, name: Option<&'static str>| {
             let name = name.map(Into::into);
-            local(Local::Hello { resp, name })
+            let login = None;
+            local(Local::Hello { resp, name, login })
         };
         assert_eq!(ask("HELLO"), hello(None, None));
         assert_eq!(ask("hello 2"), hello(Some(Resp::Two), None));
@@ -146,11 +172,6 @@ mod tests {
             ("HELLO 4", RequestError::ProtocolVersion),
             ("HELLO -3", RequestError::ProtocolVersion),
             ("HELLO three", RequestError::ProtocolNumber),
-            ("HELLO 3 AUTH default secret", RequestError::NoAuth),
-            (
-                "HELLO 3 SETNAME a AUTH default secret",
-                RequestError::NoAuth,
-            ),
             (
                 "HELLO 3 AUTH default",
                 RequestError::HelloOption("AUTH".into()),
@@ -160,13 +181,35 @@ mod tests {
                 RequestError::HelloOption("SETNAME".into()),
             ),
             ("HELLO 3 x", RequestError::HelloOption("x".into())),
-            ("AUTH secret", RequestError::NoAuth),
-            ("AUTH default secret", RequestError::NoAuth),
+            ("AUTH", RequestError::Arity("auth")),
+            ("AUTH a b c", RequestError::Arity("auth")),
         ] {
             let found = ask(request).unwrap_err();
             assert!(!found.ends(), "{request}");
             assert_eq!(found, error, "{request}");
         }
+    }
+
+    #[test]
+    fn a_password_is_taken_as_it_is_said_and_not_shown() {
+        let login = |user: Option<&'static str>| Login {
+            user: user.map(Into::into),
+            password: "secret".into(),
+        };
+        let name = |name: Option<&'static str>| name.map(Into::into);
+        let hello = |set: Option<&'static str>| {
+            local(Local::Hello {
+                resp: Some(Resp::Three),
+                name: name(set),
+                login: Some(login(Some("default"))),
+            })
+        };
+        assert_eq!(ask("AUTH secret"), local(Local::Auth(login(None))));
+        assert_eq!(ask("auth u secret"), local(Local::Auth(login(Some("u")))));
+        assert_eq!(ask("HELLO 3 AUTH default secret"), hello(None));
+        let both = "HELLO 3 SETNAME a AUTH default secret";
+        assert_eq!(ask(both), hello(Some("a")));
+        assert!(!format!("{:?}", ask(both)).contains("secret"));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(crate) struct Facts {
     pub(crate) clients: Counts,
     pub(crate) clients_max: usize,
     pub(crate) unaccepted: u64,
+    pub(crate) unshaken: u64,
+    pub(crate) auth_failures: u64,
     pub(crate) log_lines_dropped: u64,
     pub(crate) limits: MemoryLimits,
 }
@@ -101,6 +103,9 @@ fn clients(facts: Facts) -> Lines {
         ("rejected_connections", &facts.clients.rejected),
         // The system had no descriptor for them.
         ("unaccepted_connections", &facts.unaccepted),
+        // They did not agree on TLS with this node, in time or at all; and said what is not the password.
+        ("tls_failures", &facts.unshaken),
+        ("auth_failures", &facts.auth_failures),
     ])
 }
 

@@ -54,6 +54,14 @@
 //! always look. When bytes run out (`--clients-bytes-max`), the largest holder goes; 16 KiB are exempt.
 //! All bytes of a request count until it is answered, and so do its answers until they are taken.
 //!
+//! # What protects it
+//!
+//! Told nothing, a node stays on its machine: it neither listens nor dials where others reach it, and says what
+//! can be done about that. Between nodes there is mutual TLS (`--tls-cert`, `--tls-key`, `--tls-ca`, `--tls-crl`),
+//! in front of clients TLS (`--resp-tls`), a password (`--requirepass-file`), or both; [`certs`] makes certificates
+//! for development. What changes on the disk is read again, and connections outlive that as long as their
+//! certificates do.
+//!
 //! # How it ends
 //!
 //! A node that cannot go on says so and ends, so that a supervisor can act: its [`ExitStatus`] tells of
@@ -63,14 +71,17 @@
 //! # Left out
 //!
 //! Expiry, types other than strings, transactions, scripts, publish and subscribe, inline
-//! commands, authentication, and more than one database. Keys are one group: `synod-replica` runs
+//! commands, users, and more than one database. Keys are one group: `synod-replica` runs
 //! many on a node, and the demo of sharding is another one. The map lives in memory; how large it may
 //! become stands in the map itself ([`MapLimits`]), and `CONFIG SET maxmemory` changes it on all nodes
 //! at one point of the log.
 
+mod access;
 mod advice;
 mod answer;
 mod capacity;
+mod certs;
+mod channel;
 mod client;
 mod cluster;
 mod command;
@@ -93,6 +104,7 @@ mod map;
 mod memory;
 mod options;
 mod output;
+mod password;
 mod ports;
 mod protocol;
 mod query;
@@ -101,6 +113,7 @@ mod reap;
 mod request;
 mod response;
 mod roster;
+mod secure;
 mod serve;
 mod server;
 mod snapshot;
@@ -109,8 +122,10 @@ mod stop;
 mod store;
 mod value;
 
+pub use access::Access;
 pub use answer::{Answer, Resp};
 pub use capacity::{ENTRY_BYTES, KEY_BYTES_MAX, MapLimits, VALUE_BYTES_MAX};
+pub use certs::{CertsError, CertsOptions, certs};
 pub use client::{Client, ClientError, value_of};
 pub use cluster::{Cluster, ClusterError, ClusterOptions, Listener, fresh_directory};
 pub use command::{Blob, Command, LIST_MAX, When};
@@ -125,10 +140,12 @@ pub use load::{LoadError, LoadOptions, load};
 pub use machine::Kv;
 pub use memory::{MemoryError, MemoryOptions, memory};
 pub use options::{Member, ServeOptions};
+pub use password::{Password, PasswordError};
 pub use protocol::{Agreement, AgreementError, Protocol, Timeouts, TimeoutsError};
 pub use query::Query;
-pub use request::{Local as LocalRequest, Request, RequestError, command_count, parse};
+pub use request::{Local as LocalRequest, Login, Request, RequestError, command_count, parse};
 pub use response::{Refusal, Response};
+pub use secure::{SecurityError, SecurityOptions, Unprotected};
 pub use serve::{ServeError, serve};
 pub use server::{GRACE, LimitsError, Server, ServerLimits};
 pub use snapshot::{read as read_snapshot, write as write_snapshot};

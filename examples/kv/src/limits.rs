@@ -14,6 +14,8 @@
 //! - Requests: 16,384 whose end is open. A thousand clients with a pipeline of sixteen.
 //! - Log: 32 MiB not yet synced, twice what may be uncommitted. A log that got more in one batch
 //!   would stop the node.
+//! - TLS, where it is spoken: 128 KiB a connection of a peer, 64 KiB a client, and as much for each place of one
+//!   that has not shown who it is.
 //! - Clients: 48 MiB of requests and answers of all connections together, 16 KiB for each of up to
 //!   3,064 of them and the rest for whoever needs it, see [`ServerLimits`](crate::ServerLimits).
 //!
@@ -21,6 +23,7 @@
 //! and is not counted again. A snapshot on its way to the disk keeps the values that were
 //! overwritten since it began: up to another copy of the map, which no setting bounds.
 
+use crate::roster::STANDING_MAX;
 use synod_replica::NodeConfig;
 use synod_transport::{LaneLimits, TcpConfig};
 use synod_wal::Options;
@@ -41,6 +44,8 @@ pub struct MemoryLimits {
     pub log_bytes: u64,
     /// Requests and answers of all connections.
     pub clients_bytes: u64,
+    /// What TLS takes of connections between nodes, and of those of clients, as far as it is spoken.
+    pub tls_bytes: u64,
 }
 
 impl MemoryLimits {
@@ -50,7 +55,7 @@ impl MemoryLimits {
         self.parts().iter().map(|(_, bytes)| bytes).sum()
     }
 
-    pub(crate) fn parts(&self) -> [(&'static str, u64); 6] {
+    pub(crate) fn parts(&self) -> [(&'static str, u64); 7] {
         [
             ("limit_consensus_bytes", self.consensus_bytes),
             ("limit_transport_bytes", self.transport_bytes),
@@ -58,6 +63,7 @@ impl MemoryLimits {
             ("limit_requests_bytes", self.requests_bytes),
             ("limit_log_bytes", self.log_bytes),
             ("limit_clients_bytes", self.clients_bytes),
+            ("limit_tls_bytes", self.tls_bytes),
         ]
     }
 
@@ -77,6 +83,24 @@ impl MemoryLimits {
             requests_bytes: (REQUESTS_MAX * REQUEST_BYTES) as u64,
             log_bytes: unsynced as u64,
             clients_bytes: clients_bytes as u64,
+            tls_bytes: 0,
+        }
+    }
+
+    /// And with TLS between nodes, and with so many clients.
+    pub(crate) fn with_tls(
+        self,
+        (peers_have, clients_have): (bool, bool),
+        peers: usize,
+        clients: usize,
+    ) -> Self {
+        let of_peers = HANDSHAKES_MAX * HANDSHAKE_TLS_BYTES
+            + peers * (HANDSHAKES_ADDRESS_MAX * HANDSHAKE_TLS_BYTES + 2 * PEER_TLS_BYTES);
+        let of_clients = (clients + STANDING_MAX) * CLIENT_TLS_BYTES;
+        let tls_bytes = usize::from(peers_have) * of_peers + usize::from(clients_have) * of_clients;
+        Self {
+            tls_bytes: tls_bytes as u64,
+            ..self
         }
     }
 }
@@ -128,6 +152,11 @@ const INBOX_BYTES_MAX: usize = 16 << 20;
 /// descriptor, which `descriptors.rs` keeps for it.
 pub(crate) const HANDSHAKES_MAX: usize = 32;
 pub(crate) const HANDSHAKES_ADDRESS_MAX: usize = 16;
+/// As `TcpConfig` tells: of a connection before both ends have shown who they are, and afterwards.
+const HANDSHAKE_TLS_BYTES: usize = 64 << 10;
+const PEER_TLS_BYTES: usize = 128 << 10;
+/// A record that has come, one that was opened, one that leaves, and the keys.
+const CLIENT_TLS_BYTES: usize = 64 << 10;
 /// As `TcpConfig` tells.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 

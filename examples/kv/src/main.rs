@@ -7,7 +7,9 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use synod_kv::{DemoOptions, DumpOptions, ExitStatus, ForgetOptions, LoadOptions, ServeOptions};
+use synod_kv::{
+    CertsOptions, DemoOptions, DumpOptions, ExitStatus, ForgetOptions, LoadOptions, ServeOptions,
+};
 
 /// A replicated key-value server that speaks RESP, the demo that kills it, and a load generator.
 ///
@@ -26,6 +28,7 @@ enum Command {
     Serve(Box<ServeOptions>),
     Demo(Box<DemoOptions>),
     Load(Box<LoadOptions>),
+    Certs(CertsOptions),
     /// Look into a node's log
     #[command(subcommand)]
     Log(Log),
@@ -77,6 +80,16 @@ fn run(cli: Cli) -> Result<ExitStatus, Box<dyn Error>> {
             runtime.shutdown_background();
             // The error was told already, to the log.
             served.map_or_else(|error| error.status(), |()| ExitStatus::Stopped)
+        }
+        Some(Command::Certs(options)) => {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "certificates are valid by the time of the day"
+            )]
+            let made = synod_kv::certs(&options, std::time::SystemTime::now())?;
+            // They are there, whoever reads of it.
+            let _ = writeln!(io::stdout(), "{made}");
+            ExitStatus::Stopped
         }
         Some(Command::Log(Log::Dump(options))) => {
             synod_kv::dump(&options).map(|()| ExitStatus::Stopped)?

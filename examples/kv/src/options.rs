@@ -5,6 +5,7 @@ use std::{path::PathBuf, str::FromStr};
 use crate::{
     exit::STATUSES,
     protocol::{Agreement, Timeouts},
+    secure::SecurityOptions,
     server::ServerLimits,
 };
 
@@ -38,6 +39,9 @@ pub struct ServeOptions {
     /// When a leader is missed.
     #[command(flatten)]
     pub timeouts: Timeouts,
+    /// How connections are protected.
+    #[command(flatten)]
+    pub security: SecurityOptions,
     /// The cluster's number: nodes of different clusters do not talk
     #[arg(long, default_value_t = 1)]
     pub cluster_id: u128,

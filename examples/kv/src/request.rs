@@ -47,7 +47,11 @@ pub enum Local {
         resp: Option<Resp>,
         /// As by `CLIENT SETNAME`.
         name: Option<Bytes>,
+        /// As by `AUTH`.
+        login: Option<Login>,
     },
+    /// `AUTH [user] password`
+    Auth(Login),
     /// `RESET`: as if just connected.
     Reset,
     /// `CLIENT ID`
@@ -60,6 +64,22 @@ pub enum Local {
     Nothing,
     /// `QUIT`
     Quit,
+}
+
+/// Who a client says that it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// There is one user, `default`, who need not be named.
+    pub user: Option<Bytes>,
+    /// What proves it.
+    pub password: Bytes,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").finish_non_exhaustive()
+    }
 }
 
 /// Why arguments mean nothing.
@@ -93,7 +113,10 @@ pub enum RequestError {
          obeyed by half"
     )]
     Switch(&'static str, &'static str),
-    /// There are no users and no passwords.
+    /// The client has not said the password yet.
+    #[error("Authentication required.")]
+    Unauthenticated,
+    /// There is no password.
     #[error(
         "AUTH <password> called without any password configured for the default user. Are you sure your \
          configuration is correct?"
@@ -126,6 +149,7 @@ impl RequestError {
         match self {
             Self::Refused(refusal) => refusal.code(),
             Self::ProtocolVersion => "NOPROTO",
+            Self::Unauthenticated => "NOAUTH",
             _ => "ERR",
         }
     }
@@ -266,7 +290,7 @@ static TABLE: &[Entry] = &[
     entry("client", 1, MANY, handshake::client),
     entry("select", 1, 1, handshake::select),
     entry("hello", 0, MANY, handshake::hello),
-    entry("auth", 1, 2, |_| Err(RequestError::NoAuth)),
+    entry("auth", 1, 2, handshake::auth),
     entry("reset", 0, 0, |_| local(Local::Reset)),
     entry("quit", 0, MANY, |_| local(Local::Quit)),
 ];

@@ -18,11 +18,12 @@ use std::{
 };
 
 use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
-use synod_transport::{ClusterId, Refused, Tcp, TcpConfig, shared_address};
+use synod_transport::{BindError, ClusterId, Refused, Reload, Tcp, TcpConfig, shared_address};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
+    task::JoinSet,
     time::timeout,
 };
 use tracing::{info, warn};
@@ -37,6 +38,7 @@ use crate::{
     limits::{MemoryLimits, bound_log, bound_node, bound_transport},
     options::ServeOptions,
     output::{Lines, announce},
+    secure::{Secured, SecurityError, Unprotected},
     server::{Server, ServerLimits},
     stop::Told,
 };
@@ -69,6 +71,12 @@ pub enum ServeError {
         /// The reason.
         error: Box<dyn Error + Send + Sync>,
     },
+    /// Connections cannot be protected as was asked for.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
+    /// Others than this machine would reach it, and nothing would protect that.
+    #[error(transparent)]
+    Unprotected(#[from] Unprotected),
     /// A part of the node does not start.
     #[error("{part}: {error}")]
     Part {
@@ -90,6 +98,8 @@ impl ServeError {
             Self::Cluster(_)
             | Self::SharedAddress { .. }
             | Self::Listen { .. }
+            | Self::Security(_)
+            | Self::Unprotected(_)
             | Self::Part { .. } => ExitStatus::Failed,
             Self::Closed(closed) => closed.into(),
         }
@@ -156,6 +166,10 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
     let peers = peers(options)?;
     let mut limits = server_limits(options, peers.len() - 1);
     limits.check().map_err(part("clients"))?;
+    let secured = Secured::read(&options.security)?;
+    limits.memory = limits
+        .memory
+        .with_tls(secured.encrypts(), peers.len() - 1, limits.clients_max);
     // Before the first file is opened that a client might have taken the place of.
     limits.clients_max =
         clients_max(options.clients_max, peers.len() - 1).map_err(part("clients"))?;
@@ -166,10 +180,14 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
             info!(why, "stopping before it is up");
             return Ok(());
         }
-        up = start(options, disk, &peers) => up?,
+        up = start(options, disk, &peers, &secured) => up?,
     };
+    let access = secured.access();
+    let mut beside = JoinSet::new();
+    beside.spawn(secured.follow(up.reload));
     announce(up.notice);
-    serve_until(up.node, up.group, up.listener, limits, stop).await
+    let server = |stopped| Server::run_for(up.listener, up.group.clone(), limits, access, stopped);
+    serve_until(up.node, up.group.clone(), server, stop).await
 }
 
 /// A node that can be asked.
@@ -177,6 +195,8 @@ struct Up {
     node: Node,
     group: Replicated,
     listener: TcpListener,
+    /// Where certificates that change are told to.
+    reload: Reload,
     notice: String,
 }
 
@@ -184,8 +204,10 @@ async fn start<D: Disk>(
     options: &ServeOptions,
     disk: D,
     peers: &BTreeMap<NodeId, String>,
+    secured: &Secured,
 ) -> Result<Up, ServeError> {
     let id = NodeId(options.id);
+    secured.check_peers(id, peers).await?;
     let members: BTreeSet<_> = peers.keys().copied().collect();
     let group = options
         .agreement
@@ -199,25 +221,31 @@ async fn start<D: Disk>(
         .map_err(part("identity"))?;
     let boot = life.incarnation();
     let log = ThreadedLog::new(log);
-    let transport = transport(options, identity, peers).await?;
+    let transport = transport(options, identity, peers, secured).await?;
     let peers_at = transport.local_addr();
+    let reload = transport.reloader();
     let listener = TcpListener::bind(&options.resp)
         .await
         .map_err(part("--resp"))?;
     let address = listener.local_addr().map_err(part("--resp"))?;
+    secured.check_clients(address)?;
 
     let node = Node::start(life, node_config(options), log, transport);
     let group = group.open(&node).await.map_err(part("group"))?;
+    let (peers_have, clients_have) = secured.encrypts();
     let notice = format!(
-        "node {id} of {count}: {protocol}, RESP on {address}, peers on {peers_at}, life {boot}",
+        "node {id} of {count}: {protocol}, RESP on {address}{by}, peers on {peers_at}{among}, life {boot}",
         id = options.id,
         count = peers.len(),
         protocol = options.agreement.describe(peers.len() as u64),
+        by = if clients_have { " by TLS" } else { "" },
+        among = if peers_have { " by TLS" } else { "" },
     );
     Ok(Up {
         node,
         group,
         listener,
+        reload,
         notice,
     })
 }
@@ -258,17 +286,16 @@ async fn beside<T: Send + 'static>(
     done.await.map_err(part("storage"))?
 }
 
-async fn serve_until(
+async fn serve_until<F: Future<Output = io::Result<()>>>(
     node: Node,
     group: Replicated,
-    listener: TcpListener,
-    limits: ServerLimits,
+    server: impl FnOnce(watch::Receiver<bool>) -> F,
     told: Pin<&mut impl Future<Output = &'static str>>,
 ) -> Result<(), ServeError> {
     // Either may end alone: a group whose machine panics leaves its node alive.
     let (group_closed, node_closed) = (group.closed(), node.closed());
     let (stop, stopped) = watch::channel(false);
-    let mut server = pin!(Server::run(listener, group, limits, stopped));
+    let mut server = pin!(server(stopped));
     let end = tokio::select! {
         served = &mut server => End::Served(served),
         why = told => End::Told(why),
@@ -329,6 +356,7 @@ async fn transport<D: Disk>(
     options: &ServeOptions,
     identity: Identity<D>,
     peers: &BTreeMap<NodeId, String>,
+    secured: &Secured,
 ) -> Result<Tcp, ServeError> {
     let own = options.listen.as_ref();
     let own = own.unwrap_or_else(|| &peers[&NodeId(options.id)]);
@@ -336,8 +364,12 @@ async fn transport<D: Disk>(
     let listener = TcpListener::bind(own).await.and_then(TcpListener::into_std);
     let mut config = identity.tcp(listener.map_err(cannot_listen(own))?, peers.clone());
     bound_transport(&mut config);
+    config.security = secured.security();
     judge(&mut config, identity, options.data.clone());
-    Tcp::bind(config).await.map_err(part("peers"))
+    Tcp::bind(config).await.map_err(|error| match error {
+        BindError::Unprotected { address } => Unprotected::Peers(address).into(),
+        error => part("peers")(error),
+    })
 }
 
 /// Peers are judged as the identity says; and whoever reads of one that is refused reads what to do about it.
@@ -415,7 +447,7 @@ fn part<E: Into<Box<dyn Error + Send + Sync>>>(part: &'static str) -> impl FnOnc
 }
 
 /// An error with all its causes, in one line: the cause of most is in the last.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -4,7 +4,7 @@ use std::{
     io::{self, Write},
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -20,12 +20,15 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
+    access::Access,
+    channel::Channel,
     connection::Connection,
     cut::{Cut, NO_PLACE_FOR_ADDRESS},
     framing::RequestLimits,
     info::Facts,
     limits::MemoryLimits,
     output::dropped_lines,
+    password::Throttle,
     roster::{EXEMPT_BYTES, Place, Roster, RosterLimits, STANDING_MAX},
     socket::{SocketLimits, prepare},
     store::Store,
@@ -137,6 +140,8 @@ impl ServerLimits {
 pub struct Server<S> {
     pub(crate) store: S,
     pub(crate) limits: ServerLimits,
+    pub(crate) access: Access,
+    throttle: Mutex<Throttle>,
     roster: Arc<Roster>,
     started: Instant,
     address: SocketAddr,
@@ -144,6 +149,8 @@ pub struct Server<S> {
     lines: Mutex<LineLimit<&'static str>>,
     /// Connections that the system could not give.
     unaccepted: AtomicU64,
+    /// Connections whose clients did not shake hands.
+    unshaken: AtomicU64,
 }
 
 impl<S: Store> Server<S> {
@@ -157,6 +164,20 @@ impl<S: Store> Server<S> {
         listener: TcpListener,
         store: S,
         limits: ServerLimits,
+        stop: watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        Self::run_for(listener, store, limits, Access::default(), stop).await
+    }
+
+    /// As [`run`](Self::run), for those who have this access.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    pub async fn run_for(
+        listener: TcpListener,
+        store: S,
+        limits: ServerLimits,
+        access: Access,
         mut stop: watch::Receiver<bool>,
     ) -> io::Result<()> {
         limits
@@ -170,11 +191,14 @@ impl<S: Store> Server<S> {
         let server = Arc::new(Self {
             store,
             limits,
+            access,
+            throttle: Mutex::default(),
             roster,
             started: Instant::now(),
             address: listener.local_addr()?,
             lines: Mutex::new(LineLimit::new(LINES_MAX, LINES_WINDOW, LINES_KINDS_MAX)),
             unaccepted: AtomicU64::new(0),
+            unshaken: AtomicU64::new(0),
         });
         let mut connections = JoinSet::new();
         loop {
@@ -220,6 +244,8 @@ impl<S: Store> Server<S> {
             clients_max: self.limits.clients_max,
             clients: self.roster.counts(),
             unaccepted: self.unaccepted.load(Ordering::Relaxed),
+            unshaken: self.unshaken.load(Ordering::Relaxed),
+            auth_failures: self.throttle().failures(),
             log_lines_dropped: dropped_lines(),
             limits: self.limits.memory,
         }
@@ -228,7 +254,7 @@ impl<S: Store> Server<S> {
     async fn serve(
         self: Arc<Self>,
         place: Place,
-        leave: oneshot::Receiver<Cut>,
+        mut leave: oneshot::Receiver<Cut>,
         (stream, from): (TcpStream, IpAddr),
         mut stop: watch::Receiver<bool>,
     ) {
@@ -237,7 +263,28 @@ impl<S: Store> Server<S> {
             debug!(id, %error, "a connection could not be set up");
             return;
         }
-        let mut connection = Connection::new(Arc::clone(&self), stream, place);
+        let patience = HANDSHAKE_PATIENCE.min(self.limits.stall_max);
+        let shaken = tokio::select! {
+            biased;
+            // It has no word for who tells it so: that would have to be encrypted.
+            Ok(cut) = &mut leave => {
+                self.roster.count(&cut);
+                return;
+            }
+            shaken = Channel::accept(stream, self.access.tls(), patience) => shaken,
+            _ = stop.changed() => return,
+        };
+        let channel = match shaken {
+            Ok(channel) => channel,
+            Err(error) => {
+                self.unshaken.fetch_add(1, Ordering::Relaxed);
+                if let Some(suppressed) = self.admit_line("tls") {
+                    info!(id, %from, %error, suppressed, "a client and this node did not agree on TLS");
+                }
+                return;
+            }
+        };
+        let mut connection = Connection::new(Arc::clone(&self), channel, place, from);
         let ended = tokio::select! {
             biased;
             Ok(cut) = leave => Err(cut),
@@ -255,10 +302,17 @@ impl<S: Store> Server<S> {
     }
 
     fn turn_away(&self, stream: TcpStream, from: IpAddr) {
-        send_away(stream);
+        // What it could be told would have to be encrypted.
+        if self.access.tls.is_none() {
+            send_away(stream);
+        }
         if let Some(suppressed) = self.admit_line("of one address") {
             info!(%from, suppressed, "a connection was sent away: --clients-per-address-max");
         }
+    }
+
+    pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `Some`: write a line of this kind, and say how many were not written before it.
@@ -307,6 +361,8 @@ const AHEAD_PARTS: usize = 4;
 const LINES_MAX: u32 = 3;
 const LINES_KINDS_MAX: usize = 16;
 const LINES_WINDOW: Duration = Duration::from_secs(10);
+/// How long a client may take until both ends have agreed on TLS.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -26,13 +26,14 @@ use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     net::TcpStream,
     time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
     answer::{Answer, Part, Resp},
+    channel::Channel,
     cut::Cut,
     roster::Place,
 };
@@ -45,7 +46,7 @@ pub(crate) struct SocketLimits {
 }
 
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Channel,
     place: Place,
     limits: SocketLimits,
     input: BytesMut,
@@ -76,7 +77,7 @@ struct Pace {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, place: Place, limits: SocketLimits) -> Self {
+    pub(crate) fn new(stream: Channel, place: Place, limits: SocketLimits) -> Self {
         Self {
             stream,
             place,
@@ -132,6 +133,11 @@ impl Socket {
     pub(crate) fn begin(&mut self) {
         self.is_answering = true;
         self.place.set_busy(true);
+    }
+
+    /// What it waits for now is no work of anybody's: it counts as idle.
+    pub(crate) fn rest(&self) {
+        self.place.set_busy(false);
     }
 
     /// Waits for more of the client. `false` when there will be no more.
@@ -231,7 +237,7 @@ impl Socket {
         let has_asked = !self.input.is_empty() || self.beside > 0 || matches!(cut, Cut::Rejected);
         let line = cut.last_word();
         if let Some(line) = line.filter(|_| has_asked && !self.is_answering) {
-            let _ = self.stream.try_write(line);
+            self.stream.try_write(line);
         }
     }
 
@@ -250,13 +256,16 @@ impl Socket {
     /// Writes all of it, at the pace that the client must keep, and takes in meanwhile what it sends.
     async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Cut> {
         let mut pace = Pace::new(Instant::now());
-        while !bytes.is_empty() {
+        // What is sealed may wait until it is flushed, at the same pace.
+        let mut waits = !bytes.is_empty() && self.stream.holds_back();
+        while !bytes.is_empty() || waits {
             // As a rule there is room, and nothing of what follows is needed.
             let wrote = tokio::select! {
                 biased;
-                wrote = self.stream.write(bytes) => wrote?,
+                wrote = write_or_flush(&mut self.stream, bytes) => wrote?,
                 () = ready(()) => self.write_and_read(bytes, &mut pace).await?,
             };
+            waits &= !bytes.is_empty();
             bytes = &bytes[wrote..];
             let now = Instant::now();
             pace.took(wrote, now);
@@ -283,11 +292,11 @@ impl Socket {
             if self.is_overrun && Instant::now() >= deadline {
                 return Err(Cut::Ahead);
             }
-            let (mut reader, mut writer) = self.stream.split();
+            let (mut reader, mut writer) = split(&mut self.stream);
             let read = tokio::select! {
                 biased;
-                wrote = writer.write(bytes) => match wrote? {
-                    0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                wrote = write_or_flush(&mut writer, bytes) => match wrote? {
+                    0 if !bytes.is_empty() => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                     wrote => {
                         self.place.set_busy(self.is_answering);
                         return Ok(wrote);
@@ -346,6 +355,15 @@ impl Pace {
         if self.bytes >= PACE_BYTES {
             *self = Self::new(now);
         }
+    }
+}
+
+/// Writes some of it, or, when nothing is left, lets all leave that was written before.
+async fn write_or_flush(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<usize> {
+    if bytes.is_empty() {
+        to.flush().await.map(|()| 0)
+    } else {
+        to.write(bytes).await
     }
 }
 
@@ -440,7 +458,7 @@ mod tests {
         });
         let (place, _leave) = roster.enter(from.ip(), Instant::now()).unwrap();
         let limits = crate::server::ServerLimits::default().socket();
-        let mut socket = Socket::new(stream, place, limits);
+        let mut socket = Socket::new(Channel::Plain(stream), place, limits);
         socket.begin();
         let answer = Answer::error("x".repeat(60_000));
         socket.put(&answer, Resp::default()).await.unwrap();

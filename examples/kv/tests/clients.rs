@@ -14,8 +14,8 @@ use std::{
 use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
 use synod_kv::{
-    Client, Consensus, Failure, Kv, Local, RequestLimits, Response, Server, ServerLimits, Store,
-    info_field,
+    Access, Client, Consensus, Failure, Kv, Local, RequestLimits, Response, Server, ServerLimits,
+    Store, info_field,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -434,6 +434,83 @@ async fn limits_that_contradict_each_other_start_nothing() {
     );
 }
 
+/// Nothing is done, or told, before the password was said; then it is as if there were none.
+#[tokio::test]
+async fn who_has_not_said_the_password_is_not_served() {
+    let (address, _stop) = serve_those_who_know("secret").await;
+    let mut client = connect(address).await;
+    for request in [
+        &[&b"PING"[..]][..],
+        &[b"SET", b"k", b"v"],
+        &[b"GET", b"k"],
+        &[b"INFO"],
+        &[b"GET"],
+        &[b"UNKNOWN"],
+        &[b"CLIENT", b"ID"],
+    ] {
+        let told = call(&mut client, request).await;
+        assert_eq!(told, "-NOAUTH Authentication required.", "{request:?}");
+    }
+    let told = call(&mut client, &[b"HELLO", b"3"]).await;
+    assert!(told.starts_with("-NOAUTH HELLO must be called"), "{told}");
+    let told = call(&mut client, &[b"AUTH", b"other", b"secret"]).await;
+    assert!(told.starts_with("-WRONGPASS"), "{told}");
+    assert_eq!(
+        call(&mut client, &[b"AUTH", b"default", b"secret"]).await,
+        "OK"
+    );
+    assert_eq!(call(&mut client, &[b"SET", b"k", b"v"]).await, "OK");
+    assert_eq!(call(&mut client, &[b"RESET"]).await, "RESET");
+    let told = call(&mut client, &[b"GET", b"k"]).await;
+    assert_eq!(told, "-NOAUTH Authentication required.");
+    // In one piece with what follows.
+    client.queue(&[b"HELLO", b"2", b"AUTH", b"default", b"secret"]);
+    client.queue(&[b"GET", b"k"]);
+    client.flush().await.unwrap();
+    let greeted = timeout(PATIENCE, client.receive()).await.unwrap().unwrap();
+    assert!(matches!(greeted, BytesFrame::Array(_)), "{greeted:?}");
+    let value = timeout(PATIENCE, client.receive()).await.unwrap().unwrap();
+    assert_eq!(value, BytesFrame::BulkString("v".into()));
+    // Whoever has not said it gets no room for more than that.
+    let mut stranger = TcpStream::connect(address).await.unwrap();
+    let large = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1025\r\n";
+    stranger.write_all(large).await.unwrap();
+    let told = read_to_end(&mut stranger).await;
+    assert!(told.contains("invalid bulk length"), "{told}");
+}
+
+/// The third attempt waits for three tenths of a second, on however many connections they come.
+#[tokio::test]
+async fn who_fails_to_say_the_password_waits() {
+    let (address, _stop) = serve_those_who_know("secret").await;
+    let begun = Instant::now();
+    for password in [&b"one"[..], b"two"] {
+        let told = call(&mut connect(address).await, &[b"AUTH", password]).await;
+        assert!(told.starts_with("-WRONGPASS"), "{told}");
+    }
+    let mut client = connect(address).await;
+    assert_eq!(call(&mut client, &[b"AUTH", b"secret"]).await, "OK");
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_millis(300), "{waited:?}");
+    until(&mut client, |info| info("auth_failures") == 2).await;
+}
+
+/// A password that nobody needs is taken for a mistake, as it always was.
+#[tokio::test]
+async fn a_password_without_need_is_a_mistake() {
+    let (address, _stop) = serve(Local::default(), ServerLimits::default()).await;
+    let mut client = connect(address).await;
+    for request in [
+        &[&b"AUTH"[..], b"x"][..],
+        &[b"HELLO", b"3", b"AUTH", b"u", b"x"],
+    ] {
+        let told = call(&mut client, request).await;
+        let words = "-ERR AUTH <password> called without any password configured";
+        assert!(told.starts_with(words), "{told}");
+    }
+    assert_eq!(call(&mut client, &[b"PING"]).await, "PONG");
+}
+
 /// A store that answers nothing.
 #[derive(Clone, Debug)]
 struct Endless;
@@ -464,6 +541,16 @@ async fn serve(store: impl Store, limits: ServerLimits) -> (SocketAddr, watch::S
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(Server::run(listener, store, limits, stopped));
+    (address, stop)
+}
+
+async fn serve_those_who_know(password: &str) -> (SocketAddr, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let access = Access::by_password(password.as_bytes()).unwrap();
+    let (store, limits) = (Local::default(), ServerLimits::default());
+    tokio::spawn(Server::run_for(listener, store, limits, access, stopped));
     (address, stop)
 }
 

@@ -20,16 +20,25 @@ use tokio::{
 #[cfg(feature = "raft")]
 #[tokio::test]
 async fn an_honest_cluster_loses_nothing_by_raft() {
-    loses_nothing(&["--protocol", "raft"]).await;
+    let text = loses_nothing(&["--protocol", "raft", "--tls"]).await;
+    assert!(text.contains("raft over TLS: 3 nodes"), "{text}");
 }
 
 /// Four nodes, of which any two make a write durable.
 #[cfg(feature = "paxos")]
 #[tokio::test]
 async fn an_honest_cluster_loses_nothing_by_paxos() {
-    let flexible = ["--protocol", "paxos", "--nodes", "4", "--phase2", "2"];
+    let flexible = [
+        "--protocol",
+        "paxos",
+        "--nodes",
+        "4",
+        "--phase2",
+        "2",
+        "--tls",
+    ];
     let text = loses_nothing(&flexible).await;
-    let shown = "paxos (quorums: 3 of 4 promise, 2 of 4 accept): 4 nodes";
+    let shown = "paxos (quorums: 3 of 4 promise, 2 of 4 accept) over TLS: 4 nodes";
     assert!(text.contains(shown), "{text}");
 }
 

@@ -174,6 +174,7 @@ fn every_reason_keeps_its_code() {
         (13, Refused::Leap),
         (14, Refused::Unconfirmed),
         (15, Refused::Doubted),
+        (16, Refused::Certificate),
     ];
     for (code, reason) in codes {
         let refusal = Greeting::refusal(NodeId(9), reason).encode();

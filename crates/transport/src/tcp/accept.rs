@@ -7,18 +7,17 @@ use super::places::{Place, Places};
 use super::probe::{PULSE, TWIN};
 use super::shared::{Peer, Shared};
 use super::status::count;
+use super::wire::{Wire, broken, reason_of};
 use crate::backoff::Backoff;
 use crate::frame::Decoder;
 use crate::hello::{Greeting, Unreadable};
-use crate::{Hello, NodeId, Refused};
-use std::io::{self, ErrorKind};
+use crate::{Hello, NodeId, Refused, Untrusted};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
@@ -61,23 +60,22 @@ pub(crate) async fn accept_peers(shared: Arc<Shared>) {
     }
 }
 
-async fn receive_from(
-    shared: Arc<Shared>,
-    mut stream: TcpStream,
-    address: SocketAddr,
-    place: Place,
-) {
+async fn receive_from(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr, place: Place) {
     let limits = &shared.limits;
     let deadline = Instant::now() + limits.handshake_timeout;
     let heard = tokio::select! {
         biased;
-        heard = timeout_at(deadline, hear(&shared, &mut stream, address)) => heard,
+        heard = timeout_at(deadline, hear(&shared, stream, address)) => heard,
         () = place.displaced() => {
             count(&shared.counters.handshakes_dropped);
             return;
         }
     };
-    let (greeting, room) = match heard {
+    let Heard {
+        mut stream,
+        greeting,
+        room,
+    } = match heard {
         Ok(Ok(Some(heard))) => heard,
         Ok(Ok(None)) => return,
         Ok(Err(_)) | Err(_) => {
@@ -91,26 +89,30 @@ async fn receive_from(
     drop(place);
     let welcomed = timeout_at(deadline, welcome(&shared, &mut stream, &greeting, address)).await;
     drop(room);
-    let hello = match welcomed {
-        Ok(Ok(true)) => greeting.hello,
-        Ok(Ok(false)) => return,
+    match welcomed {
+        Ok(Ok(true)) => listen_to(&shared, &stream, &greeting.hello, address).await,
+        Ok(Ok(false)) => {}
         // It tries again, if it is a peer.
         Ok(Err(_)) | Err(_) => {
             tracing::debug!(node = %greeting.hello.node, %address, "a hello was not answered in time");
-            return;
         }
-    };
+    }
+}
+
+/// Receives from a peer that is welcome, for as long as its connection lives and is its last.
+async fn listen_to(shared: &Shared, stream: &Wire, hello: &Hello, address: SocketAddr) {
     let node = hello.node;
-    let Some((peer, number)) = shared.open_inbound(&hello) else {
+    let Some((peer, number)) = shared.open_inbound(hello) else {
         return;
     };
+    stream.read_much();
     tell!(shared, info, "peer_came", Source::Peer(node), peer = %node, %address, "a peer has connected");
-    let (reads, writes) = stream.split();
     tokio::select! {
         biased;
         () = peer.inbound.displaced(number) => {}
-        () = receive(&shared, &hello, peer, number, reads) => {}
-        () = pulse(writes, limits.pulse_interval, peer) => {}
+        reason = shared.guard.distrust(stream, node) => shared.tell_distrust(node, reason),
+        () = receive(shared, hello, peer, number, stream) => {}
+        () = pulse(stream, shared.limits.pulse_interval, peer) => {}
     }
     peer.inbound.closed(number);
     peer.signs.end();
@@ -120,30 +122,41 @@ async fn receive_from(
     );
 }
 
-/// The first words on a connection. `Some`: they could be a peer's, and there is room to hear it out.
-/// Otherwise they were answered.
+/// Somebody who could be a peer, and room to hear it out.
+struct Heard {
+    stream: Wire,
+    greeting: Greeting,
+    room: OwnedSemaphorePermit,
+}
+
+/// The first words on a connection. `None`: they were answered.
 async fn hear(
     shared: &Shared,
-    stream: &mut TcpStream,
+    stream: TcpStream,
     address: SocketAddr,
-) -> io::Result<Option<(Greeting, OwnedSemaphorePermit)>> {
+) -> io::Result<Option<Heard>> {
     stream.set_nodelay(true)?;
     let source = Source::Address(address.ip());
-    let answer = match read_greeting(stream).await? {
+    let is_stranger = !shared.is_peers(address.ip().to_canonical());
+    let mut stream = match shared.guard.accept(stream, is_stranger).await {
+        Ok(stream) => stream,
+        Err((error, stream)) => return turn_away(shared, stream, error, address).await,
+    };
+    let answer = match read_greeting(&stream).await? {
         Ok(question) if question.is_question => question.answer(&shared.hello),
-        Ok(greeting) => {
-            let room = shared.known(&greeting).and_then(|peer| {
-                let room = peer.hear_out(address.ip().to_canonical());
-                room.ok_or(Refused::Unconfirmed)
-            });
-            match room {
-                Ok(room) => return Ok(Some((greeting, room))),
-                Err(reason) => {
-                    shared.refuse(&greeting.hello, reason, source);
-                    Greeting::refusal(greeting.hello.node, reason)
-                }
+        Ok(greeting) => match room_for(shared, &stream, &greeting, address) {
+            Ok(room) => {
+                return Ok(Some(Heard {
+                    stream,
+                    greeting,
+                    room,
+                }));
             }
-        }
+            Err(reason) => {
+                shared.refuse(&greeting.hello, reason, source);
+                Greeting::refusal(greeting.hello.node, reason)
+            }
+        },
         Err(Unreadable::Version(version)) => {
             count(&shared.counters.hellos_refused);
             tell!(
@@ -151,6 +164,9 @@ async fn hear(
                 %address, version, "refused a hello of another version"
             );
             Greeting::refusal(NodeId(0), Refused::Version)
+        }
+        Err(Unreadable::Tls) => {
+            return turn_away(shared, stream, broken(Untrusted::OnlyTls), address).await;
         }
         Err(Unreadable::Garbage) => {
             count(&shared.counters.hellos_unreadable);
@@ -160,14 +176,72 @@ async fn hear(
     };
     stream.write_all(&answer.encode()).await?;
     // Whether it hears that out is its own affair.
-    let _parted = part(stream).await;
+    let _parted = stream.part().await;
     Ok(None)
+}
+
+/// Room for whoever says that it is a peer, if its certificate says so too.
+fn room_for(
+    shared: &Shared,
+    stream: &Wire,
+    greeting: &Greeting,
+    address: SocketAddr,
+) -> Result<OwnedSemaphorePermit, Refused> {
+    shared
+        .guard
+        .is_of(stream, greeting.hello.node)
+        .map_err(|reason| {
+            shared.tell_untrusted(reason, address);
+            Refused::Certificate
+        })?;
+    let peer = shared.known(greeting)?;
+    let room = peer.hear_out(address.ip().to_canonical());
+    room.ok_or(Refused::Unconfirmed)
+}
+
+/// Ends a connection on which nobody has shown that it is a node. Nothing was read of it but its handshake.
+async fn turn_away(
+    shared: &Shared,
+    mut stream: Wire,
+    error: io::Error,
+    address: SocketAddr,
+) -> io::Result<Option<Heard>> {
+    let Some(reason) = reason_of(&error) else {
+        return Err(error);
+    };
+    shared.tell_untrusted(reason, address);
+    if stream.seal().is_some() {
+        let refusal = Greeting::refusal(NodeId(0), Refused::Certificate);
+        stream.write_all(&refusal.encode()).await?;
+    }
+    let _parted = stream.part().await;
+    Ok(None)
+}
+
+impl Shared {
+    /// Counts whoever has come and is not believed, and tells of it.
+    fn tell_untrusted(&self, reason: Untrusted, address: SocketAddr) {
+        self.counters.untrusted(reason);
+        tell!(
+            self, warn, "untrusted", Source::Address(address.ip()),
+            %address, %reason, "somebody has not shown that it is a node of this cluster"
+        );
+    }
+
+    /// Counts a peer that is not believed any more, and tells of it.
+    pub(crate) fn tell_distrust(&self, peer: NodeId, reason: Untrusted) {
+        self.counters.untrusted(reason);
+        tell!(
+            self, warn, "distrusted", Source::Peer(peer),
+            %peer, %reason, "a peer is not believed any more: its connection ends"
+        );
+    }
 }
 
 /// Answers a hello that could be a peer's, and tells whether that is welcome.
 async fn welcome(
     shared: &Shared,
-    stream: &mut TcpStream,
+    stream: &mut Wire,
     greeting: &Greeting,
     address: SocketAddr,
 ) -> io::Result<bool> {
@@ -185,32 +259,17 @@ async fn welcome(
     stream.write_all(&answer.encode()).await?;
     if verdict.is_err() {
         // Whether the refused node hears it out is its own affair.
-        let _parted = part(stream).await;
+        let _parted = stream.part().await;
     }
     Ok(verdict.is_ok())
 }
 
-/// Closes so that the answer arrives: with bytes left unread the system would reset the connection
-/// and drop it.
-async fn part(stream: &mut TcpStream) -> io::Result<()> {
-    stream.shutdown().await?;
-    let mut unread = stream.take(PARTING_BYTES_MAX);
-    tokio::io::copy(&mut unread, &mut tokio::io::sink()).await?;
-    Ok(())
-}
-
 /// Hands over what the peer sends until its stream ends or breaks the format.
-async fn receive(
-    shared: &Shared,
-    hello: &Hello,
-    peer: &Peer,
-    number: u64,
-    mut reads: ReadHalf<'_>,
-) {
+async fn receive(shared: &Shared, hello: &Hello, peer: &Peer, number: u64, stream: &Wire) {
     let (node, life) = (hello.node, hello.boot);
     let mut decoder = Decoder::new(shared.limits.frame_bytes_max);
     loop {
-        match reads.read_buf(decoder.space()).await {
+        match stream.read_buf(decoder.space()).await {
             Ok(0) => return,
             Ok(_) => peer.signs.show(),
             Err(error) => {
@@ -242,7 +301,7 @@ async fn receive(
 
 /// Shows the dialer that this end lives, also while it reads nothing because its owner takes
 /// nothing; and tells it when another life of it has come.
-async fn pulse(writes: WriteHalf<'_>, every: Duration, peer: &Peer) {
+async fn pulse(stream: &Wire, every: Duration, peer: &Peer) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -250,7 +309,7 @@ async fn pulse(writes: WriteHalf<'_>, every: Duration, peer: &Peer) {
             _ = ticks.tick() => PULSE,
             () = peer.signs.twin() => TWIN,
         };
-        match writes.try_write(&[byte]) {
+        match stream.try_write(&[IoSlice::new(&[byte])]) {
             Ok(_) => {}
             // Then there are pulses under way already.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -259,7 +318,5 @@ async fn pulse(writes: WriteHalf<'_>, every: Duration, peer: &Peer) {
     }
 }
 
-/// What is read from a refused node before its connection is closed all the same.
-const PARTING_BYTES_MAX: u64 = 4 * 1024;
 const ACCEPT_WAIT_MIN: Duration = Duration::from_millis(5);
 const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(1);

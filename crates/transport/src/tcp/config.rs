@@ -1,6 +1,8 @@
 //! What a TCP transport needs to know, and its limits.
 
+use super::guard::Guard;
 use super::probe::heard_for;
+use super::security::Security;
 use crate::hello::LastLife;
 use crate::{Hello, LaneLimits, NodeId, Refused};
 use std::collections::BTreeMap;
@@ -55,13 +57,17 @@ impl fmt::Debug for Listen {
 ///
 /// What the transport may hold in memory is bounded by these, for each peer: outbound
 /// `control.bytes_max`, `bulk.bytes_max` and one frame; inbound `inbox_bytes_max`, one frame, and a
-/// read buffer of 64 KiB.
+/// read buffer of 64 KiB. With TLS each connection takes up to 128 KiB more once both ends have shown who they
+/// are, and half of that before.
 #[non_exhaustive]
 pub struct TcpConfig {
     /// Who this node is.
     pub hello: Hello,
     /// Where it listens.
     pub listen: Listen,
+    /// How connections are protected. Default: nothing is chosen, and then this node speaks plain TCP and stays on
+    /// its machine.
+    pub security: Option<Security>,
     /// The peers and where they listen (`host:port`), each at an address of its own. An entry of the node
     /// itself is not dialed, and need not be where it listens.
     pub peers: BTreeMap<NodeId, String>,
@@ -116,6 +122,7 @@ impl TcpConfig {
         Self {
             hello,
             listen: listen.into(),
+            security: None,
             peers,
             frame_bytes_max: 16 << 20,
             control: LaneLimits::CONTROL,
@@ -172,6 +179,24 @@ impl TcpConfig {
     }
 }
 
+/// Whether this node may listen here, and dial those of its peers whose addresses are no names: those are looked
+/// at when they are looked up.
+pub(crate) fn check_reach(
+    guard: &Guard,
+    listens: SocketAddr,
+    own: NodeId,
+    peers: &BTreeMap<NodeId, String>,
+) -> Result<(), BindError> {
+    // An entry of the node itself is where others reach it, and not where it listens.
+    let others = peers.iter().filter(|(id, _)| **id != own);
+    let literal = others.filter_map(|(_, address)| address.parse::<SocketAddr>().ok());
+    let mut all = [listens].into_iter().chain(literal);
+    match all.find(|address| !guard.allows(address.ip())) {
+        Some(address) => Err(BindError::Unprotected { address }),
+        None => Ok(()),
+    }
+}
+
 /// Two nodes that are said to be at one address, if there are any, as far as the texts tell: an
 /// address may be written in several ways, and a name in capitals or not. Whether two names lead to one
 /// address shows only when they are dialed.
@@ -213,6 +238,19 @@ pub enum BindError {
         /// The other.
         two: NodeId,
     },
+    /// Others than this machine reach an address, and how connections are protected was not chosen.
+    #[error(
+        "connections at {address} leave this machine, and nothing protects them: {}",
+        Security::WAYS_OUT
+    )]
+    Unprotected {
+        /// Where this node was to listen, or a peer's.
+        address: SocketAddr,
+    },
+    /// The certificates of [`Security::Tls`] are of no use.
+    #[cfg(feature = "tls")]
+    #[error("cannot use these certificates")]
+    Tls(#[from] crate::tls::TlsError),
     /// A limit of the configuration makes no sense.
     #[error("the limit {name} is out of its range")]
     Limit {

@@ -4,16 +4,20 @@ use super::events::{Source, tell};
 use super::judge::Way;
 use super::link::Progress;
 use super::probe::{PULSE, TWIN};
+use super::security::Security;
 use super::shared::{Peer, Shared};
 use super::status::count;
+use super::wire::{Wire, reason_of};
 use crate::backoff::Backoff;
 use crate::hello::{GREETING_BYTES, Greeting, PREFIX_BYTES, Unreadable};
-use crate::{NodeId, Refused};
+use crate::{NodeId, Refused, Untrusted};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpSocket, lookup_host};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Dials at once, so that the first election finds its peers, and again whenever the connection
@@ -24,45 +28,23 @@ pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
     };
     let seed = shared.hello.node.0.rotate_left(32) ^ shared.hello.boot.rotate_left(16) ^ id.0;
     let mut backoff = Backoff::new(shared.limits.backoff_min, shared.limits.backoff_max, seed);
-    let source = Source::Peer(id);
     // A peer that is down is told once: it is tried again and again, and says nothing new.
     let mut told = false;
     loop {
-        match timeout(shared.limits.handshake_timeout, connect(&shared, id, peer)).await {
-            Ok(Ok(stream)) => {
+        match connect(&shared, id, peer, None).await {
+            Ok(mut stream) => {
                 let since = Instant::now();
                 told = false;
-                serve(&shared, id, peer, stream).await;
+                while let Some(next) = serve(&shared, id, peer, stream).await {
+                    stream = next;
+                }
                 // One that breaks as soon as it is made is no success: a peer in a crash loop is
                 // not dialed at full speed.
                 if since.elapsed() >= shared.limits.backoff_max {
                     backoff.reset();
                 }
             }
-            Ok(Err(DialError::Refused(Refused::Oneself))) => {
-                count(&shared.counters.refused_by_peers);
-                tell!(
-                    shared, warn, "own_address", source, peer = %id, address = %peer.address,
-                    "the address of a peer leads to this node, or to another that runs under its name"
-                );
-            }
-            Ok(Err(DialError::Refused(reason))) => {
-                count(&shared.counters.refused_by_peers);
-                tell!(shared, warn, "refused_by_peer", source, peer = %id, %reason, "refused by a peer");
-            }
-            Ok(Err(DialError::Unwelcome)) => {}
-            Ok(Err(DialError::Io(error))) => {
-                count(&shared.counters.connects_failed);
-                if !std::mem::replace(&mut told, true) {
-                    tell!(shared, info, "peer_unreachable", source, peer = %id, %error, "cannot reach a peer");
-                }
-            }
-            Err(_elapsed) => {
-                count(&shared.counters.connects_failed);
-                if !std::mem::replace(&mut told, true) {
-                    tell!(shared, info, "peer_unreachable", source, peer = %id, "a peer does not answer");
-                }
-            }
+            Err(error) => report(&shared, id, peer, error, &mut told),
         }
         tokio::select! {
             () = sleep(backoff.wait()) => {}
@@ -71,35 +53,94 @@ pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
     }
 }
 
-/// Why an attempt ended without a connection.
-#[derive(Debug, thiserror::Error)]
-enum DialError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("the peer refused this node: {0}")]
-    Refused(Refused),
-    #[error("this node refused the peer")]
-    Unwelcome,
+/// Counts an attempt that led to nothing, and tells why.
+fn report(shared: &Shared, id: NodeId, peer: &Peer, error: DialError, told: &mut bool) {
+    let (counters, source) = (&shared.counters, Source::Peer(id));
+    match error {
+        DialError::Refused(Refused::Oneself) => {
+            count(&counters.refused_by_peers);
+            tell!(
+                shared, warn, "own_address", source, peer = %id, address = %peer.address,
+                "the address of a peer leads to this node, or to another that runs under its name"
+            );
+        }
+        DialError::Refused(reason) => {
+            count(&counters.refused_by_peers);
+            tell!(shared, warn, "refused_by_peer", source, peer = %id, %reason, "refused by a peer");
+        }
+        DialError::Unwelcome | DialError::Alike => {}
+        DialError::Untrusted(reason) => {
+            counters.untrusted(reason);
+            tell!(
+                shared, warn, "untrusted", source, peer = %id, address = %peer.address, %reason,
+                "whoever is at the peer's address has not shown that it is the peer"
+            );
+        }
+        DialError::Io(error) => {
+            count(&counters.connects_failed);
+            if !std::mem::replace(told, true) {
+                tell!(shared, info, "peer_unreachable", source, peer = %id, %error, "cannot reach a peer");
+            }
+        }
+        DialError::Late => {
+            count(&counters.connects_failed);
+            if !std::mem::replace(told, true) {
+                tell!(shared, info, "peer_unreachable", source, peer = %id, "a peer does not answer");
+            }
+        }
+    }
 }
 
-async fn connect(shared: &Shared, id: NodeId, peer: &Peer) -> Result<TcpStream, DialError> {
-    let mut stream = open(shared, peer).await?;
-    stream.set_nodelay(true)?;
-    stream
-        .write_all(
-            &Greeting {
-                hello: shared.hello,
-                to: id,
-                verdict: Ok(()),
-                is_question: false,
-            }
-            .encode(),
-        )
-        .await?;
-    let answer = read_greeting(&mut stream).await?;
-    let answer = match answer {
+/// Why an attempt ended without a connection.
+#[derive(Debug)]
+enum DialError {
+    Io(io::Error),
+    /// By the peer.
+    Refused(Refused),
+    /// This node refused the peer.
+    Unwelcome,
+    Untrusted(Untrusted),
+    /// There is a connection already that differs in nothing.
+    Alike,
+    /// The peer takes too long.
+    Late,
+}
+
+impl From<io::Error> for DialError {
+    fn from(error: io::Error) -> Self {
+        reason_of(&error).map_or(Self::Io(error), Self::Untrusted)
+    }
+}
+
+/// A connection on which both have said hello; of use only if it differs from this one.
+async fn connect(
+    shared: &Shared,
+    id: NodeId,
+    peer: &Peer,
+    instead: Option<&Wire>,
+) -> Result<Wire, DialError> {
+    let greeted = timeout(shared.limits.handshake_timeout, async {
+        let stream = open(shared, id, peer).await?;
+        if instead.is_some_and(|old| shared.guard.is_alike(old, &stream)) {
+            return Err(DialError::Alike);
+        }
+        greet(shared, id, &stream).await.map(|()| stream)
+    });
+    greeted.await.unwrap_or(Err(DialError::Late))
+}
+
+async fn greet(shared: &Shared, id: NodeId, stream: &Wire) -> Result<(), DialError> {
+    let greeting = Greeting {
+        hello: shared.hello,
+        to: id,
+        verdict: Ok(()),
+        is_question: false,
+    };
+    stream.write_all(&greeting.encode()).await?;
+    let answer = match read_greeting(stream).await? {
         Ok(answer) => answer,
         Err(Unreadable::Version(_)) => return Err(DialError::Refused(Refused::Version)),
+        Err(Unreadable::Tls) => return Err(DialError::Untrusted(Untrusted::OnlyTls)),
         Err(Unreadable::Garbage) => {
             count(&shared.counters.hellos_unreadable);
             return Err(DialError::Unwelcome);
@@ -114,19 +155,25 @@ async fn connect(shared: &Shared, id: NodeId, peer: &Peer) -> Result<TcpStream, 
         );
         return Err(DialError::Unwelcome);
     }
-    shared
-        .judge(&answer, Way::Dialed, Source::Peer(id))
-        .await
-        .map_err(|_| DialError::Unwelcome)?;
-    Ok(stream)
+    let judged = shared.judge(&answer, Way::Dialed, Source::Peer(id)).await;
+    judged.map_err(|_| DialError::Unwelcome)
 }
 
-/// Connects to the first of the name's addresses that answers.
-pub(crate) async fn open(shared: &Shared, peer: &Peer) -> io::Result<TcpStream> {
+/// Connects to the first of the name's addresses that answers, and lets it show who it is.
+pub(crate) async fn open(shared: &Shared, id: NodeId, peer: &Peer) -> io::Result<Wire> {
     let mut failure = io::Error::from(ErrorKind::AddrNotAvailable);
     let found: Vec<SocketAddr> = lookup_host(&peer.address).await?.collect();
     peer.note(&found);
     for address in found {
+        if !shared.guard.allows(address.ip()) {
+            count(&shared.counters.unprotected);
+            tell!(
+                shared, error, "unprotected", Source::Peer(id), peer = %id, %address,
+                "a peer is not dialed, for nothing protects what leaves this machine: {}", Security::WAYS_OUT
+            );
+            failure = io::Error::new(ErrorKind::PermissionDenied, Security::WAYS_OUT);
+            continue;
+        }
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
         } else {
@@ -136,7 +183,10 @@ pub(crate) async fn open(shared: &Shared, peer: &Peer) -> io::Result<TcpStream> 
             socket.set_send_buffer_size(bytes)?;
         }
         match socket.connect(address).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return shared.guard.dial(stream, id).await;
+            }
             Err(error) => failure = error,
         }
     }
@@ -144,12 +194,15 @@ pub(crate) async fn open(shared: &Shared, peer: &Peer) -> io::Result<TcpStream> 
 }
 
 /// Reads a greeting; of one in another version no more than says so.
-pub(crate) async fn read_greeting(
-    stream: &mut TcpStream,
-) -> io::Result<Result<Greeting, Unreadable>> {
+pub(crate) async fn read_greeting(stream: &Wire) -> io::Result<Result<Greeting, Unreadable>> {
     let mut bytes = [0; GREETING_BYTES];
     let mut prefix = [0; PREFIX_BYTES];
-    stream.read_exact(&mut prefix).await?;
+    // A record of TLS that refuses somebody is shorter than a greeting's prefix, and may be all that comes.
+    stream.read_exact(&mut prefix[..ALERT_BYTES]).await?;
+    if let Err(Unreadable::Tls) = Greeting::check_prefix(&prefix) {
+        return Ok(Err(Unreadable::Tls));
+    }
+    stream.read_exact(&mut prefix[ALERT_BYTES..]).await?;
     if let Err(unreadable) = Greeting::check_prefix(&prefix) {
         return Ok(Err(unreadable));
     }
@@ -158,18 +211,51 @@ pub(crate) async fn read_greeting(
     Ok(Greeting::decode(&bytes))
 }
 
-/// Writes what waits for the peer for as long as the stream lives.
-async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: TcpStream) {
+/// Writes what waits for the peer for as long as the stream lives. `Some`: another has been made to take its
+/// place.
+async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: Wire) -> Option<Wire> {
     count(&shared.counters.connects);
     let source = Source::Peer(id);
     tell!(shared, info, "peer_reached", source, peer = %id, "connected to a peer");
     let stream = Arc::new(stream);
-    peer.link.attach(stream.clone());
+    peer.link.attach(stream.clone(), &shared.counters);
+    let attempted = AtomicBool::new(false);
+    let mut renewed = pin!(renew(shared, id, peer, &stream, &attempted));
+    let next = tokio::select! {
+        // What has come of the old one is heard before it is replaced.
+        biased;
+        () = carry(shared, id, peer, &stream) => {
+            // The peer has ended the old one because the new one is there; it will be here in a moment.
+            match attempted.load(Ordering::Relaxed) {
+                true => timeout(shared.limits.handshake_timeout, renewed).await.ok(),
+                false => None,
+            }
+        }
+        reason = shared.guard.distrust(&stream, id) => {
+            shared.tell_distrust(id, reason);
+            None
+        }
+        next = &mut renewed => Some(next),
+    };
+    if next.is_some() {
+        count(&shared.counters.renewals);
+        tell!(shared, info, "peer_renewed", source, peer = %id, "the connection to a peer was made anew");
+    } else {
+        peer.link.close(&shared.counters);
+        peer.signs.end();
+        tell!(shared, info, "peer_lost", source, peer = %id, "lost the connection to a peer");
+    }
+    next
+}
+
+/// Writes and listens until the stream is broken, or the peer shows no life on it.
+async fn carry(shared: &Shared, id: NodeId, peer: &Peer, stream: &Wire) {
+    let source = Source::Peer(id);
     let mut heard = Instant::now();
     loop {
         let progress = peer.link.resume(&shared.counters);
         if progress == Progress::Closed {
-            break;
+            return;
         }
         tokio::select! {
             // A pulse that came counts, also when this task was held up for longer than the silence
@@ -178,12 +264,12 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: TcpStream) {
             () = peer.link.left() => {}
             writable = stream.writable(), if progress == Progress::Blocked => {
                 if writable.is_err() {
-                    break;
+                    return;
                 }
             }
-            sign = hear(&stream) => {
+            sign = hear(stream) => {
                 let Some(sign) = sign else {
-                    break;
+                    return;
                 };
                 heard = Instant::now();
                 peer.signs.show();
@@ -197,25 +283,46 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: TcpStream) {
             () = sleep_until(heard + shared.limits.silence_max) => {
                 count(&shared.counters.silences);
                 tell!(shared, warn, "peer_silent", source, peer = %id, "a peer shows no life");
-                break;
+                return;
             }
         }
     }
-    peer.link.close(&shared.counters);
-    peer.signs.end();
-    tell!(shared, info, "peer_lost", source, peer = %id, "lost the connection to a peer");
+}
+
+/// Makes a connection to take the place of this one, when that is to be replaced; and tries again until it can.
+/// `attempted` tells whether it does.
+async fn renew(
+    shared: &Shared,
+    id: NodeId,
+    peer: &Peer,
+    stream: &Wire,
+    attempted: &AtomicBool,
+) -> Wire {
+    let limits = &shared.limits;
+    let mut backoff = Backoff::new(limits.backoff_max, RENEWAL_WAIT_MAX, id.0);
+    let mut told = false;
+    loop {
+        shared.guard.renewal(stream, id).await;
+        attempted.store(true, Ordering::Relaxed);
+        match connect(shared, id, peer, Some(stream)).await {
+            Ok(next) => return next,
+            Err(error) => report(shared, id, peer, error, &mut told),
+        }
+        attempted.store(false, Ordering::Relaxed);
+        sleep(backoff.wait()).await;
+    }
 }
 
 /// Waits for a sign of life; `None` when there will be no more.
-async fn hear(stream: &TcpStream) -> Option<u8> {
+async fn hear(stream: &Wire) -> Option<u8> {
     let mut signs = [PULSE; 64];
-    loop {
-        stream.readable().await.ok()?;
-        match stream.try_read(&mut signs) {
-            Ok(0) => return None,
-            Ok(read) => return signs[..read].iter().max().copied(),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return None,
-        }
+    match stream.read(&mut signs).await {
+        Ok(0) | Err(_) => None,
+        Ok(read) => signs[..read].iter().max().copied(),
     }
 }
+
+/// The longest wait between two attempts to make a connection anew that still serves.
+const RENEWAL_WAIT_MAX: Duration = Duration::from_secs(60);
+/// All of a TLS record that refuses somebody.
+const ALERT_BYTES: usize = 7;

@@ -15,6 +15,10 @@
 //! | `peer_put_back` | error | at a peer's address is an earlier life of its disk than was met, or a copy |
 //! | `own_twin` | error | a peer has met another life of this node: its disk was copied |
 //! | `stranger` | info | somebody said something other than a hello, or nothing in time |
+//! | `untrusted` | warn | whoever is at the other end has not shown that it is the node that it should be, and why |
+//! | `distrusted` | warn | a peer's certificate is not believed any more: its connection ends |
+//! | `peer_renewed` | info | a connection to a peer was made anew, with other certificates |
+//! | `unprotected` | error | a peer's address is off this machine, and how connections are protected was not chosen |
 //! | `stream_corrupt` | warn | what a peer sends is damaged |
 //! | `admit_panicked` | error | whoever was asked whether a peer is welcome panicked, and with which words |
 //! | `task_ended` | error | a task of the transport panicked, or its runtime ended it: the transport has ended |

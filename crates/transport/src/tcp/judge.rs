@@ -1,6 +1,7 @@
 //! Whether whoever has said hello is the node that it says, and welcome.
 //!
-//! A hello costs nothing, and until connections are encrypted anybody can say it. So a life that was not met
+//! A hello costs nothing, and where connections are plain anybody can say it; where they are not, a copy of a
+//! node can, too. So a life that was not met
 //! yet is made nothing of that lasts, here or at the owner of the transport, before that very life was heard
 //! at the address that the node is known by: it answered there when it was dialed, or it is asked there now
 //! ([`Shared::is_at_home`]). Whoever is asked needs to know nothing of who asks, so two nodes that meet for the
@@ -14,7 +15,6 @@ use crate::hello::{Greeting, Standing};
 use crate::{Hello, Refused};
 use std::io;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 
@@ -191,10 +191,9 @@ impl Shared {
 
 /// Asks at the peer's address whether this is what it says of itself.
 async fn ask(shared: &Shared, peer: &Peer, hello: &Hello) -> io::Result<bool> {
-    let mut stream = open(shared, peer).await?;
-    stream.set_nodelay(true)?;
+    let stream = open(shared, hello.node, peer).await?;
     let question = Greeting::question(*hello).encode();
     stream.write_all(&question).await?;
-    let answer = read_greeting(&mut stream).await?;
+    let answer = read_greeting(&stream).await?;
     Ok(answer.is_ok_and(|answer| answer.verdict.is_ok() && !answer.is_question))
 }

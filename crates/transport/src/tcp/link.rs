@@ -2,10 +2,10 @@
 
 use super::sendqueue::SendQueue;
 use super::status::Counters;
+use super::wire::Wire;
 use crate::{Lane, LaneLimits, Parcel, frame};
 use std::io::{ErrorKind, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// Shared by the owner of the transport, who queues and writes what the stream takes at once, and
@@ -21,7 +21,7 @@ pub(crate) struct Link {
 #[derive(Debug)]
 struct State {
     queue: SendQueue,
-    stream: Option<Arc<TcpStream>>,
+    stream: Option<Arc<Wire>>,
     /// The owner is gone: a stream that comes late is not taken.
     shut: bool,
 }
@@ -81,9 +81,13 @@ impl Link {
         self.left.notified().await;
     }
 
-    /// From now on the queue drains into this stream.
-    pub(crate) fn attach(&self, stream: Arc<TcpStream>) {
+    /// From now on the queue drains into this stream. If it did into another, what that has taken a part of is
+    /// lost, and nothing else: both lead to the same life of the peer.
+    pub(crate) fn attach(&self, stream: Arc<Wire>, counters: &Counters) {
         let mut state = self.lock();
+        if state.stream.is_some() {
+            counters.lost(state.queue.abandon());
+        }
         if !state.shut {
             state.stream = Some(stream);
         }
@@ -124,7 +128,7 @@ impl State {
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let used = self.queue.gather(&mut slices);
-            match stream.try_write_vectored(&slices[..used]) {
+            match stream.try_write(&slices[..used]) {
                 Ok(0) => {
                     self.disconnect(counters);
                     return Progress::Closed;
@@ -139,7 +143,15 @@ impl State {
                 }
             }
         }
-        Progress::Idle
+        // What was sealed last may not have left yet.
+        match stream.try_flush() {
+            Ok(()) => Progress::Idle,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Progress::Blocked,
+            Err(_) => {
+                self.disconnect(counters);
+                Progress::Closed
+            }
+        }
     }
 
     fn disconnect(&mut self, counters: &Counters) {

@@ -8,21 +8,32 @@ mod accept;
 mod config;
 mod dial;
 mod events;
+#[cfg(feature = "tls")]
+mod guard;
+#[cfg(not(feature = "tls"))]
+#[path = "unguarded.rs"]
+mod guard;
 mod judge;
 mod link;
 mod places;
 mod probe;
+mod security;
 mod sendqueue;
 mod shared;
 mod status;
+mod wire;
 
 pub use config::{Admit, BindError, Doubt, Listen, TcpConfig, shared_address};
+pub use security::Security;
 pub use shared::HEARD_OUT_SOCKETS_MAX;
 pub use status::{PeerStatus, Status};
 
+#[cfg(feature = "tls")]
+use crate::tls::{TlsConfig, TlsError};
 use crate::{Hello, Lane, NodeId, Parcel, Transport, frame};
 use bytes::Bytes;
 use events::{Source, tell, what_panicked};
+use guard::Guard;
 use shared::{Arrival, Shared};
 use status::count;
 use std::collections::BTreeMap;
@@ -86,9 +97,11 @@ impl Tcp {
     ///
     /// # Errors
     ///
-    /// When the address cannot be had, or a limit makes no sense. Peers need not be there.
+    /// When the address cannot be had, or others reach it and [`TcpConfig::security`] was not chosen; when a
+    /// limit makes no sense, or certificates are of no use. Peers need not be there.
     pub async fn bind(mut config: TcpConfig) -> Result<Self, BindError> {
         config.check()?;
+        let guard = Guard::new(config.security.take(), &config.hello)?;
         let unspecified = Listen::Address(SocketAddr::from(([0; 4], 0)));
         let listener = match std::mem::replace(&mut config.listen, unspecified) {
             Listen::Address(address) => TcpListener::bind(address).await,
@@ -100,7 +113,8 @@ impl Tcp {
         let address = listener.local_addr().map_err(BindError::Listen)?;
         let frame_bytes_max = config.frame_bytes_max;
         let (arrivals_to, arrivals) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(config, listener, &arrivals_to));
+        config::check_reach(&guard, address, config.hello.node, &config.peers)?;
+        let shared = Arc::new(Shared::new(config, guard, listener, &arrivals_to));
         let mut tasks = JoinSet::new();
         tasks.spawn(accept::accept_peers(shared.clone()));
         for id in shared.peers.keys() {
@@ -128,6 +142,15 @@ impl Tcp {
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    /// A handle that changes the certificates after the transport itself was given away.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn reloader(&self) -> Reload {
+        Reload {
+            shared: self.shared.clone(),
+        }
     }
 
     /// A handle that tells the status after the transport itself was given away.
@@ -223,5 +246,31 @@ impl Monitor {
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+}
+
+/// Changes the certificates of a [`Tcp`] that speaks TLS, also when that is in other hands.
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug)]
+pub struct Reload {
+    shared: Arc<Shared>,
+}
+
+#[cfg(feature = "tls")]
+impl Reload {
+    /// Uses these certificates from now on. Connections that this node has dialed are made anew, each before the
+    /// one that it replaces ends. Those of others stay, but for those that the new CAs or revocation lists refuse:
+    /// these end at once.
+    ///
+    /// # Errors
+    /// [`TlsError`], and then all stays as it was.
+    pub fn reload(&self, config: &TlsConfig) -> Result<(), TlsError> {
+        let counters = &self.shared.counters;
+        let reloaded = self.shared.guard.reload(config);
+        count(match reloaded {
+            Ok(()) => &counters.reloads,
+            Err(_) => &counters.reloads_failed,
+        });
+        reloaded
     }
 }

@@ -110,14 +110,18 @@ impl SendQueue {
         completed
     }
 
+    /// Another stream is there instead: the frame that was written in part is lost, as its rest would be nonsense
+    /// on that.
+    pub(crate) fn abandon(&mut self) -> Lost {
+        let begun = self.begun.take();
+        begun.map_or_else(Lost::default, |begun| Lost::of(begun.frame.lane, 1))
+    }
+
     /// The stream is gone. Its half-written frame is lost, as its rest would be nonsense on another
     /// stream; so is the control lane, since a heartbeat or a vote from before the break says
     /// nothing true any more. Bulk stays.
     pub(crate) fn disconnect(&mut self) -> Lost {
-        let mut lost = Lost::default();
-        if let Some(begun) = self.begun.take() {
-            lost = Lost::of(begun.frame.lane, 1);
-        }
+        let mut lost = self.abandon();
         lost.control += self.waiting.clear_control();
         lost
     }

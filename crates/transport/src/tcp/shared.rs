@@ -2,6 +2,7 @@
 
 use super::config::{Admit, Doubt};
 use super::events::Lines;
+use super::guard::Guard;
 use super::link::Link;
 use super::probe::Signs;
 use super::status::{Counters, PeerStatus, Status};
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) hello: Hello,
+    pub(crate) guard: Guard,
     pub(crate) limits: Limits,
     pub(crate) peers: BTreeMap<NodeId, Peer>,
     pub(crate) counters: Counters,
@@ -47,6 +49,7 @@ pub(crate) struct Limits {
 impl Shared {
     pub(crate) fn new(
         config: TcpConfig,
+        guard: Guard,
         listener: TcpListener,
         arrivals: &mpsc::UnboundedSender<Arrival>,
     ) -> Self {
@@ -84,6 +87,7 @@ impl Shared {
             });
         Self {
             hello: config.hello,
+            guard,
             limits,
             peers: peers.collect(),
             counters: Counters::default(),

@@ -1,7 +1,7 @@
 //! What a transport has done and how it stands.
 
 use super::sendqueue::Lost;
-use crate::NodeId;
+use crate::{NodeId, Untrusted};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -44,6 +44,18 @@ pub struct Status {
     pub frames_corrupt: u64,
     /// Attempts to accept a connection that failed: for want of a descriptor, most likely.
     pub accepts_failed: u64,
+    /// Connections that ended because the other end was not believed to be the node that it should be, here or
+    /// there, by the reason; those that did not come about are not there.
+    pub untrusted: BTreeMap<Untrusted, u64>,
+    /// Addresses of peers that were not dialed because others than this machine reach them, and how connections
+    /// are protected was not chosen.
+    pub unprotected: u64,
+    /// Times the certificates were changed.
+    pub reloads: u64,
+    /// Times they were to be changed, and stayed what they were.
+    pub reloads_failed: u64,
+    /// Connections that were made anew, each before the one that it replaces ended.
+    pub renewals: u64,
     /// The peers, connected or not.
     pub peers: BTreeMap<NodeId, PeerStatus>,
 }
@@ -79,6 +91,12 @@ pub(crate) struct Counters {
     pub(crate) handshakes_dropped: AtomicU64,
     pub(crate) frames_corrupt: AtomicU64,
     pub(crate) accepts_failed: AtomicU64,
+    /// By the place of the reason.
+    pub(crate) untrusted: [AtomicU64; Untrusted::ALL.len()],
+    pub(crate) unprotected: AtomicU64,
+    pub(crate) reloads: AtomicU64,
+    pub(crate) reloads_failed: AtomicU64,
+    pub(crate) renewals: AtomicU64,
 }
 
 /// One more.
@@ -87,6 +105,10 @@ pub(crate) fn count(counter: &AtomicU64) {
 }
 
 impl Counters {
+    pub(crate) fn untrusted(&self, reason: Untrusted) {
+        count(&self.untrusted[reason as usize]);
+    }
+
     pub(crate) fn sent(&self, frames: u64, bytes: usize) {
         self.frames_out.fetch_add(frames, Relaxed);
         self.bytes_out.fetch_add(bytes as u64, Relaxed);
@@ -122,6 +144,15 @@ impl Counters {
             handshakes_dropped: self.handshakes_dropped.load(Relaxed),
             frames_corrupt: self.frames_corrupt.load(Relaxed),
             accepts_failed: self.accepts_failed.load(Relaxed),
+            untrusted: Untrusted::ALL
+                .into_iter()
+                .map(|reason| (reason, self.untrusted[reason as usize].load(Relaxed)))
+                .filter(|(_, times)| *times > 0)
+                .collect(),
+            unprotected: self.unprotected.load(Relaxed),
+            reloads: self.reloads.load(Relaxed),
+            reloads_failed: self.reloads_failed.load(Relaxed),
+            renewals: self.renewals.load(Relaxed),
             peers,
         }
     }

@@ -20,6 +20,7 @@ mod redis_py;
 mod slow;
 mod stopped;
 mod strangers;
+mod tls;
 
 use std::{
     collections::BTreeMap,
@@ -68,6 +69,11 @@ macro_rules! tests {
                 info_agrees_on_the_leader,
                 redis_tools_work_against_leader_and_follower,
             );
+
+            #[tokio::test]
+            async fn certificates_change_while_a_cluster_runs() {
+                super::tls::certificates_change_while_it_runs(Protocol::$variant).await;
+            }
 
             #[tokio::test]
             async fn a_crowd_of_bad_clients_does_not_keep_an_honest_one_out() {

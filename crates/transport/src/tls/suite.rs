@@ -1,0 +1,246 @@
+//! Certificates that were read: connections are made with them, and judged by them.
+
+use super::config::{Clock, TlsConfig, TlsError};
+use super::names::{names_a_node, node_name, of_whom};
+use crate::{ClusterId, NodeId, Untrusted};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
+use rustls::version::TLS13;
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig,
+    ServerConnection,
+};
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use webpki::EndEntityCert;
+
+/// Which end of a connection somebody is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was dialed.
+    Accepted,
+    /// It has dialed.
+    Dialed,
+}
+
+/// One set of certificates in use.
+#[derive(Debug)]
+pub(crate) struct Suite {
+    cluster: ClusterId,
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+    of_servers: Arc<WebPkiServerVerifier>,
+    of_clients: Arc<dyn ClientCertVerifier>,
+    time: Time,
+    pub(crate) check_interval: Duration,
+}
+
+impl Suite {
+    /// Reads the certificates of this node, and looks whether its peers would believe them.
+    pub(crate) fn new(
+        config: &TlsConfig,
+        cluster: ClusterId,
+        own: NodeId,
+    ) -> Result<Self, TlsError> {
+        if config.check_interval.is_zero() || config.check_interval > CHECK_INTERVAL_MAX {
+            return Err(TlsError::CheckInterval);
+        }
+        let provider = provider().ok_or(TlsError::NoProvider)?;
+        let mut roots = RootCertStore::empty();
+        for authority in config.authorities()? {
+            roots.add(authority).map_err(unusable)?;
+        }
+        let (roots, revoked) = (Arc::new(roots), config.revoked()?);
+        let of_servers =
+            WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone())
+                .with_crls(revoked.clone())
+                .build()
+                .map_err(unusable)?;
+        let of_clients = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+            .with_crls(revoked)
+            .build()
+            .map_err(unusable)?;
+        let time = Time(config.clock.clone());
+        let (chain, key) = (config.chain()?, config.private_key()?);
+        let clock: Arc<dyn TimeProvider> = Arc::new(time.clone());
+        let mut client = ClientConfig::builder_with_details(provider.clone(), clock.clone())
+            .with_protocol_versions(&[&TLS13])
+            .map_err(unusable)?
+            .with_webpki_verifier(of_servers.clone())
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+            .map_err(of_own)?;
+        client.resumption = Resumption::disabled();
+        client.enable_sni = false;
+        let mut server = ServerConfig::builder_with_details(provider, clock)
+            .with_protocol_versions(&[&TLS13])
+            .map_err(unusable)?
+            .with_client_cert_verifier(of_clients.clone())
+            .with_single_cert(chain.clone(), key)
+            .map_err(of_own)?;
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+        let suite = Self {
+            cluster,
+            client: Arc::new(client),
+            server: Arc::new(server),
+            of_servers,
+            of_clients,
+            time,
+            check_interval: config.check_interval,
+        };
+        // Better refused here than by every peer.
+        for end in [End::Accepted, End::Dialed] {
+            let judged = suite.judge(&chain, own, end, suite.now());
+            judged.map_err(TlsError::Own)?;
+        }
+        Ok(suite)
+    }
+
+    /// A connection to whoever shows that it is this node.
+    pub(crate) fn dial(&self, node: NodeId) -> Result<Connection, Untrusted> {
+        let name = self.server_name(node)?;
+        let connection = ClientConnection::new(self.client.clone(), name);
+        connection
+            .map(Connection::Client)
+            .map_err(|error| Self::reason(&error, self.cluster))
+    }
+
+    /// A connection to whoever shows a certificate that is believed. Whose it is, is looked at afterwards.
+    pub(crate) fn accept(&self) -> Result<Connection, Untrusted> {
+        let connection = ServerConnection::new(self.server.clone());
+        connection
+            .map(Connection::Server)
+            .map_err(|error| Self::reason(&error, self.cluster))
+    }
+
+    /// Whether whoever has shown this certificate may be heard at all: it is a node of this cluster, whichever.
+    pub(crate) fn is_of_a_node(&self, chain: &[CertificateDer<'_>]) -> Result<(), Untrusted> {
+        let own = chain.first().ok_or(Untrusted::NoCertificate)?;
+        names_a_node(own, self.cluster)
+    }
+
+    /// Whether this certificate is of this node.
+    pub(crate) fn is_of(
+        &self,
+        chain: &[CertificateDer<'_>],
+        node: NodeId,
+    ) -> Result<(), Untrusted> {
+        let own = chain.first().ok_or(Untrusted::NoCertificate)?;
+        let own = EndEntityCert::try_from(own).map_err(|_| Untrusted::BadCertificate)?;
+        let named = own.verify_is_valid_for_subject_name(&self.server_name(node)?);
+        named.map_err(|_| Untrusted::OtherNode)
+    }
+
+    /// Whether the certificates that this node has shown at its end are, at this time, what they must be.
+    pub(crate) fn judge(
+        &self,
+        chain: &[CertificateDer<'_>],
+        node: NodeId,
+        end: End,
+        at: SystemTime,
+    ) -> Result<(), Untrusted> {
+        let (own, between) = chain.split_first().ok_or(Untrusted::NoCertificate)?;
+        let at = unix_time(at).ok_or(Untrusted::NotYetValid)?;
+        let judged = match end {
+            End::Accepted => {
+                let name = self.server_name(node)?;
+                let judged = self
+                    .of_servers
+                    .verify_server_cert(own, between, &name, &[], at);
+                judged.map(|_| ())
+            }
+            End::Dialed => {
+                let judged = self.of_clients.verify_client_cert(own, between, at);
+                judged.map(|_| ())
+            }
+        };
+        judged.map_err(|error| Self::reason(&error, self.cluster))?;
+        self.is_of_a_node(chain)?;
+        self.is_of(chain, node)
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        (self.time.0)()
+    }
+
+    /// What an error of TLS says of whoever is at the other end.
+    pub(crate) fn reason(error: &rustls::Error, cluster: ClusterId) -> Untrusted {
+        use rustls::Error as Tls;
+        match error {
+            Tls::NoCertificatesPresented => Untrusted::NoCertificate,
+            Tls::InvalidMessage(_) => Untrusted::NotTls,
+            Tls::AlertReceived(_) => Untrusted::ByPeer,
+            Tls::InvalidCertificate(error) => match error {
+                CertificateError::UnknownIssuer => Untrusted::UnknownIssuer,
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    Untrusted::Expired
+                }
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                    Untrusted::NotYetValid
+                }
+                CertificateError::Revoked => Untrusted::Revoked,
+                CertificateError::UnknownRevocationStatus => Untrusted::RevocationUnknown,
+                CertificateError::NotValidForNameContext { presented, .. } => {
+                    of_whom(presented, cluster)
+                }
+                CertificateError::NotValidForName => Untrusted::OtherNode,
+                _ => Untrusted::BadCertificate,
+            },
+            _ => Untrusted::Handshake,
+        }
+    }
+
+    fn server_name(&self, node: NodeId) -> Result<ServerName<'static>, Untrusted> {
+        let name = ServerName::try_from(node_name(self.cluster, node));
+        name.map_err(|_| Untrusted::BadCertificate)
+    }
+}
+
+/// The one that the process has installed comes before what this was built with.
+fn provider() -> Option<Arc<CryptoProvider>> {
+    let installed = CryptoProvider::get_default().cloned();
+    #[cfg(feature = "ring")]
+    let installed = installed.or_else(|| Some(Arc::new(rustls::crypto::ring::default_provider())));
+    installed
+}
+
+#[derive(Clone)]
+struct Time(Clock);
+
+impl TimeProvider for Time {
+    fn current_time(&self) -> Option<UnixTime> {
+        unix_time((self.0)())
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Time")
+    }
+}
+
+fn unix_time(time: SystemTime) -> Option<UnixTime> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(UnixTime::since_unix_epoch(since))
+}
+
+fn unusable(error: impl Error + Send + Sync + 'static) -> TlsError {
+    TlsError::Unusable(error.into())
+}
+
+fn of_own(error: rustls::Error) -> TlsError {
+    match error {
+        rustls::Error::InconsistentKeys(_) => TlsError::OtherKey,
+        error => unusable(error),
+    }
+}
+
+/// A day.
+const CHECK_INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
