@@ -3,7 +3,7 @@
 //! | kind | message | fields |
 //! |---|---|---|
 //! | 0 | `Accept` | ballot, first slot, chosen, of each value kind, origin and length; bodies |
-//! | 1 | `Promise` | ballot, first slot, the next page's if there is one, chosen, of each vote slot, ballot, kind, origin and length; bodies |
+//! | 1 | `Promise` | ballot, first slot, next page's, chosen, of each vote slot, ballot and as above; bodies |
 //! | 2 | `Learned` | ballot, first slot, of each value kind, origin and length; bodies |
 //! | 3 | `Heartbeat` | ballot, round, chosen, through |
 //! | 4 | `Chosen` | ballot, chosen |
