@@ -306,7 +306,7 @@ fn replicated() -> [(Replicate, &'static [u8]); 4] {
         (Replicate::Chosen { ballot, chosen }, &[4, 5, 6, 2]),
         (
             Replicate::Snapshot { ballot, snapshot },
-            b"\x05\x05\x06\xac\x02\x04\x03\x23\0\0\x01\x09\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\\
+            b"\x05\x05\x06\xac\x02\x04\x03\x23\0\0\x01\x09\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\
               \x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0",
         ),
     ]
@@ -386,7 +386,7 @@ fn echoes() -> [(Echo, &'static [u8]); 7] {
         (learn, &[12, 5, 6, 2, 0xac, 2]),
         (
             Echo::Offer { ballot, snapshot },
-            b"\x0d\x05\x06\xac\x02\x04\x03\x23\0\0\x01\x09\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\\
+            b"\x0d\x05\x06\xac\x02\x04\x03\x23\0\0\x01\x09\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\
               \x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0",
         ),
     ]
