@@ -59,9 +59,6 @@ struct Caller {
 
 /// Lets four clients ask for some seconds, while a node is killed or loses power every second or so,
 /// one at a time, and comes back soon.
-///
-/// # Panics
-/// Never: a client asks one thing at a time.
 #[must_use]
 pub fn live(seed: u64, seconds: u64) -> Life {
     let mut options = WorldOptions::default();

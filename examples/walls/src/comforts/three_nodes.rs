@@ -51,8 +51,9 @@ where
     for _ in 0..each {
         let asked =
             NODES.map(|node| scene.ask(ClientId(node.0), node, KvInput::append("counter", "|")));
-        for op in asked {
-            scene.wait(op, PATIENCE);
+        let answers = asked.map(|op| scene.wait(op, PATIENCE));
+        if answers.iter().any(Option::is_none) {
+            break;
         }
     }
     let now = scene.world.now();
@@ -144,13 +145,19 @@ pub fn transfer_as_one(seed: u64, transfers: u64) -> Moved {
         if let Some(leader) = leader {
             scene.world.crash(leader, Crash::Power);
         }
-        scene.wait(op, PATIENCE);
+        let answered = scene.wait(op, PATIENCE);
         for node in NODES {
             scene.world.restart(node);
         }
-        (left, right) = (left - 10, right + 10);
         moved.transfers += 1;
-        let read = scene.ask(ClientId(2), node, KvInput::get("accounts"));
+        if answered.is_none() {
+            // Nobody can say what became of it.
+            moved.halves += 1;
+            break;
+        }
+        (left, right) = (left - 10, right + 10);
+        let reader = ClientId(10 + moved.transfers);
+        let read = scene.ask(reader, node, KvInput::get("accounts"));
         scene.wait(read, PATIENCE);
         let is_whole = match scene.answer(read) {
             Some((_, KvOutput::Value(Some(value)))) => {
