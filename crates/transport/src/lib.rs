@@ -71,10 +71,13 @@
 //!
 //! # What is left out
 //!
-//! TLS, links that fail on purpose, failure detectors: each comes with its own module. The set of
-//! peers is fixed at the start. Delivery, order and deduplication are the protocol's affair.
+//! TLS, links that fail on purpose: each comes with its own module. The set of
+//! peers is fixed at the start. Delivery, order and deduplication are the protocol's affair. Who may
+//! have crashed is guessed by the [`detector`]s, which go with any transport.
 
 mod backoff;
+pub mod detector;
+mod draws;
 pub mod frame;
 pub mod hello;
 mod line_limit;
@@ -94,3 +97,7 @@ pub use tcp::{
     TcpConfig, shared_address,
 };
 pub use transport::Transport;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
