@@ -69,15 +69,21 @@
 //! - The dialer owns the connection: hearing no pulse for a while it gives up and dials again, so
 //!   that a partition ends when it ends and not when TCP's next retransmission is due.
 //!
+//! # Features
+//!
+//! - `faulty`: links that fail on purpose, around any transport (`faulty::Faulty`).
+//!
 //! # What is left out
 //!
-//! TLS, links that fail on purpose: each comes with its own module. The set of
+//! TLS comes with its own module. The set of
 //! peers is fixed at the start. Delivery, order and deduplication are the protocol's affair. Who may
 //! have crashed is guessed by the [`detector`]s, which go with any transport.
 
 mod backoff;
 pub mod detector;
 mod draws;
+#[cfg(feature = "faulty")]
+pub mod faulty;
 pub mod frame;
 pub mod hello;
 mod line_limit;
