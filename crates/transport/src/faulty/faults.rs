@@ -115,7 +115,8 @@ impl Faults {
         self.change(|script| script.of.extend([((from, to), faults)]));
     }
 
-    /// From now on nothing gets from `from` to `to`, and what is on its way is lost. The other direction is not touched.
+    /// From now on nothing gets from `from` to `to`, and what is on its way is lost. The other direction is
+    /// not touched.
     pub fn cut(&self, from: NodeId, to: NodeId) {
         self.cut_one_way(&[from], &[to]);
     }
@@ -130,7 +131,8 @@ impl Faults {
         self.change(|script| script.cuts.extend(pairs(from, to)));
     }
 
-    /// Nothing gets from one side to the other any more, either way. Whoever is on neither side reaches both: a *bridge*.
+    /// Nothing gets from one side to the other any more, either way. Whoever is on neither side reaches both:
+    /// a *bridge*.
     pub fn partition(&self, one_side: &[NodeId], other_side: &[NodeId]) {
         self.change(|script| {
             script.cuts.extend(pairs(one_side, other_side));

@@ -21,9 +21,9 @@ pub use faults::{FaultCounts, Faults, LinkFaults};
 /// each direction of a link is its own, and a link between two processes is cut by whoever drives the sender's. With no
 /// fault on it is the transport inside and nothing else. Counted is by [`Faults::counts`].
 ///
-/// **The same seed and the same calls give the same fates.** What becomes of the n-th message to a peer depends on seed,
-/// sender, peer and n, and each kind of fault is drawn for itself, so one that is switched on leaves the others as they
-/// were. When a delayed message arrives is a matter of clocks, and not promised.
+/// **The same seed and the same calls give the same fates.** What becomes of the n-th message to a peer
+/// depends on seed, sender, peer and n, and each kind of fault is drawn for itself, so one that is switched
+/// on leaves the others as they were. When a delayed message arrives is a matter of clocks, and not promised.
 ///
 /// What is delayed leaves when the owner polls [`poll_recv`](Transport::poll_recv), which an owner does that waits for
 /// messages; it is woken for it. So whoever delays needs a `tokio` runtime with a clock. What waits in a
