@@ -71,6 +71,7 @@
 //!
 //! # Features
 //!
+//! - `async-trait`: networks that are `async`, adapted both ways (`async_transport::AsyncTransport`).
 //! - `faulty`: links that fail on purpose, around any transport (`faulty::Faulty`).
 //!
 //! # What is left out
@@ -79,6 +80,8 @@
 //! peers is fixed at the start. Delivery, order and deduplication are the protocol's affair. Who may
 //! have crashed is guessed by the [`detector`]s, which go with any transport.
 
+#[cfg(feature = "async-trait")]
+pub mod async_transport;
 mod backoff;
 pub mod detector;
 mod draws;

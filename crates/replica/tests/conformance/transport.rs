@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_replica::conformance::{self, Network, NetworkLimits, Unsupported};
 use synod_replica::{NodeId, Parcel, Transport};
+use synod_transport::async_transport::{FromAsync, ToAsync};
 use synod_transport::faulty::{Faults, Faulty, LinkFaults};
 use synod_transport::{
     ClusterId, DiskId, Hello, Lane, LaneLimits, Memory, MemoryNetwork, Tcp, TcpConfig,
@@ -146,6 +147,28 @@ impl<N: Network> Network for Failing<N> {
     }
 }
 
+/// A network in memory that is awaited, and made a transport again.
+struct Awaited(InMemory);
+
+impl Network for Awaited {
+    type Transport = FromAsync<ToAsync<Memory>>;
+
+    async fn join(&mut self, node: NodeId, life: u64) -> Self::Transport {
+        let network = ToAsync::new(self.0.join(node, life).await);
+        FromAsync::new(network, (1..=3).map(NodeId).filter(|peer| *peer != node))
+    }
+
+    fn limits(&self) -> NetworkLimits {
+        let mut limits = NetworkLimits::default();
+        limits.has_lanes = true;
+        limits
+    }
+
+    fn cut(&mut self, from: NodeId, to: NodeId, cut: bool) -> Result<(), Unsupported> {
+        self.0.cut(from, to, cut)
+    }
+}
+
 const FRAME_BYTES_MAX: usize = 300_000;
 const LANE: LaneLimits = LaneLimits {
     messages_max: 2048,
@@ -191,6 +214,11 @@ async fn tcp_conforms_behind_links_that_could_fail() {
     let failing = || Failing::new(OverTcp::new(), LinkFaults::NONE);
     let report = conformance::transport(failing).await;
     assert_eq!(report.skipped, [], "these links can be cut");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_is_awaited_conforms() {
+    conformance::transport(|| Awaited(InMemory::new())).await;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
