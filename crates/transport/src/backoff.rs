@@ -1,12 +1,13 @@
 //! How long to wait before the next attempt, without a clock.
 
+use crate::draws::Draws;
 use std::time::Duration;
 
 /// Waits that double from `min` to `max`, each drawn from the upper half of its range.
 ///
 /// The jitter keeps nodes that lost the same peer at the same moment from returning at the same
-/// moment. It comes from a small generator of its own (SplitMix64), seeded by the owner, so that a
-/// run can be repeated.
+/// moment. It comes from a small generator of its own, seeded by the owner, so that a run can be
+/// repeated.
 ///
 /// Invariant: every wait is within `ceiling / 2 ..= ceiling`, and `min <= ceiling <= max`.
 #[derive(Clone, Debug)]
@@ -14,7 +15,7 @@ pub(crate) struct Backoff {
     min: Duration,
     max: Duration,
     ceiling: Duration,
-    state: u64,
+    draws: Draws,
 }
 
 impl Backoff {
@@ -25,14 +26,14 @@ impl Backoff {
             min,
             max,
             ceiling: min,
-            state: seed,
+            draws: Draws::new(seed),
         }
     }
 
     /// How long to wait now. The wait after it is twice as long.
     pub(crate) fn wait(&mut self) -> Duration {
         let half = self.ceiling / 2;
-        let part = half.mul_f64(self.random() as f64 / u64::MAX as f64);
+        let part = half.mul_f64(self.draws.next() as f64 / u64::MAX as f64);
         let wait = (half + part).min(self.ceiling);
         self.ceiling = self.ceiling.saturating_mul(2).min(self.max);
         wait
@@ -41,14 +42,6 @@ impl Backoff {
     /// The last attempt was a success: the next wait is a short one.
     pub(crate) fn reset(&mut self) {
         self.ceiling = self.min;
-    }
-
-    fn random(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
     }
 }
 

@@ -90,12 +90,23 @@
 //! - The dialer owns the connection: hearing no pulse for a while it gives up and dials again, so
 //!   that a partition ends when it ends and not when TCP's next retransmission is due.
 //!
+//! # Features
+//!
+//! - `async-trait`: networks that are `async`, adapted both ways (`async_transport::AsyncTransport`).
+//! - `faulty`: links that fail on purpose, around any transport (`faulty::Faulty`).
+//!
 //! # What is left out
 //!
-//! Links that fail on purpose, failure detectors: each comes with its own module. The set of
-//! peers is fixed at the start. Delivery, order and deduplication are the protocol's affair.
+//! The set of peers is fixed at the start. Delivery, order and deduplication are the protocol's affair.
+//! Who may have crashed is guessed by the [`detector`]s, which go with any transport.
 
+#[cfg(feature = "async-trait")]
+pub mod async_transport;
 mod backoff;
+pub mod detector;
+mod draws;
+#[cfg(feature = "faulty")]
+pub mod faulty;
 pub mod frame;
 pub mod hello;
 mod line_limit;
@@ -123,3 +134,7 @@ pub use tcp::{
 pub use tls::{TlsConfig, TlsError};
 pub use transport::Transport;
 pub use untrusted::Untrusted;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

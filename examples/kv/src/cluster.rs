@@ -12,13 +12,15 @@ use std::{
 
 use redis_protocol::resp2::types::BytesFrame;
 use tokio::{
-    process::{Child, Command},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
     time::{Instant, sleep, timeout},
 };
 
 use crate::{
     client::{Client, ClientError},
     info::info_field,
+    links,
     ports::Ports,
 };
 
@@ -60,6 +62,8 @@ pub enum Listener {
     Deaf,
     /// The other ends are closed before the node starts.
     Gone,
+    /// The cluster to the former, a file to the latter: the nodes' links can be cut.
+    Commander,
 }
 
 #[derive(Debug)]
@@ -71,6 +75,8 @@ struct Node {
     arguments: Vec<String>,
     /// Held open for a node that nobody listens to.
     deaf: Vec<PipeReader>,
+    /// What the node says, where the cluster listens.
+    says: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 /// Why a cluster is not what it should be.
@@ -108,6 +114,9 @@ pub enum ClusterError {
         /// What it said instead.
         last: String,
     },
+    /// A node does not do to its links what it is told.
+    #[error("node {0} does not answer that its links are cut or healed")]
+    Links(u64),
     /// No node leads.
     #[error("no node leads after {patience:?}")]
     Leaderless {
@@ -145,6 +154,7 @@ impl Cluster {
                         process: None,
                         arguments: Vec::new(),
                         deaf: Vec::new(),
+                        says: None,
                     },
                 )
             })
@@ -212,8 +222,12 @@ impl Cluster {
             return Ok(());
         };
         let directory = &self.options.directory;
+        let commanded = self.options.listener == Listener::Commander;
         let streams = match self.options.listener {
-            Listener::File => streams_to(&directory.join(format!("node-{id}.log"))),
+            Listener::File => streams_to(&directory.join(format!("node-{id}.log")), Stdio::null()),
+            Listener::Commander => {
+                streams_to(&directory.join(format!("node-{id}.log")), Stdio::piped())
+            }
             listener => pipes(&mut node.deaf, listener),
         };
         let spawn = || -> io::Result<Child> {
@@ -234,6 +248,7 @@ impl Cluster {
                         .map(|argument| argument.replace("{id}", &id.to_string())),
                 )
                 .args(&node.arguments)
+                .args(commanded.then_some("--links-from-stdin"))
                 .stdin(Stdio::piped())
                 .stdout(stdout)
                 .stderr(stderr)
@@ -243,8 +258,40 @@ impl Cluster {
                 .kill_on_drop(true)
                 .spawn()
         };
-        node.process = Some(spawn().map_err(|error| ClusterError::Process { id, error })?);
+        let mut process = spawn().map_err(|error| ClusterError::Process { id, error })?;
+        let says = process.stdout.take();
+        node.says = says.map(|says| BufReader::new(says).lines());
+        node.process = Some(process);
         Ok(())
+    }
+
+    /// Tells every node that runs what to do to its links, and waits until all have done it. How many messages their
+    /// cuts have swallowed so far, all together. For a cluster whose listener is [`Listener::Commander`].
+    ///
+    /// # Errors
+    /// [`ClusterError::Links`], [`ClusterError::Process`]
+    pub(crate) async fn command(&mut self, command: &links::Command) -> Result<u64, ClusterError> {
+        let mut swallowed = 0;
+        for (id, node) in &mut self.nodes {
+            let of = |error| ClusterError::Process { id: *id, error };
+            let (Some(process), Some(says)) = (&mut node.process, &mut node.says) else {
+                continue;
+            };
+            let stdin = process.stdin.as_mut().ok_or(ClusterError::Links(*id))?;
+            let line = format!("{command}\n");
+            stdin.write_all(line.as_bytes()).await.map_err(of)?;
+            let answer = async {
+                while let Some(line) = says.next_line().await.map_err(of)? {
+                    if let Some(swallowed) = links::swallowed(&line) {
+                        return Ok(swallowed);
+                    }
+                }
+                Err(ClusterError::Links(*id))
+            };
+            let answer = timeout(COMMAND_PATIENCE, answer).await;
+            swallowed += answer.map_err(|_| ClusterError::Links(*id))??;
+        }
+        Ok(swallowed)
     }
 
     /// Further arguments of one node, from its next start on.
@@ -378,9 +425,9 @@ impl Cluster {
     }
 }
 
-fn streams_to(log: &Path) -> io::Result<(Stdio, Stdio)> {
+fn streams_to(log: &Path, stdout: Stdio) -> io::Result<(Stdio, Stdio)> {
     let log = OpenOptions::new().create(true).append(true).open(log)?;
-    Ok((Stdio::null(), log.into()))
+    Ok((stdout, log.into()))
 }
 
 fn pipes(deaf: &mut Vec<PipeReader>, listener: Listener) -> io::Result<(Stdio, Stdio)> {
@@ -435,5 +482,7 @@ pub fn fresh_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// An answer takes a node no longer than a turn of its loop.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 const LOG_LINES_SHOWN: usize = 12;

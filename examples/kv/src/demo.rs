@@ -10,9 +10,13 @@
 //! A killed process leaves what it wrote to the operating system's cache, so a kill alone would
 //! forgive a log that never syncs. The nodes therefore run with `--power-loss`: what was not synced
 //! lives in their own memory and dies with them.
+//!
+//! With `--scenario partition` nobody is killed: the links of the leader are cut and healed, both ways, each one way,
+//! and all but those to a bridge. Each node loses what it sends into a cut itself.
 
 mod history;
 mod nemesis;
+mod partition;
 mod progress;
 pub(crate) mod report;
 mod syncs;
@@ -41,7 +45,8 @@ use crate::{
     protocol::{Agreement, AgreementError},
 };
 use history::{Record, write_lines};
-use nemesis::{Kill, torment};
+use nemesis::{Blow, torment};
+use partition::part;
 use progress::Progress;
 use report::{Report, Tally};
 use syncs::Syncs;
@@ -63,6 +68,9 @@ pub struct DemoOptions {
     /// Registers that are read and written; there is one list for each ten
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub keys: u32,
+    /// What is done to the cluster while the load runs
+    #[arg(long, value_enum, default_value_t = Scenario::Kill)]
+    pub scenario: Scenario,
     /// Processes in the cluster
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
     pub nodes: u64,
@@ -86,6 +94,16 @@ pub struct DemoOptions {
     pub skip_sync: bool,
 }
 
+/// What is done to the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum Scenario {
+    /// The leader is killed, and then all nodes
+    Kill,
+    /// The leader's links are cut and healed: both ways, each one way, and all but a bridge
+    Partition,
+}
+
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -93,6 +111,11 @@ pub enum DemoError {
     /// The nodes cannot agree in that way.
     #[error(transparent)]
     Agreement(#[from] AgreementError),
+    /// There is nobody left to serve.
+    #[error(
+        "--scenario partition needs three nodes or more: of {0} nobody serves without the leader"
+    )]
+    Few(u64),
     /// The cluster did not start, or a node ended by itself.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -124,6 +147,11 @@ pub async fn demo(options: &DemoOptions) -> Result<bool, DemoError> {
 
 async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
     options.agreement.quorums(options.nodes)?;
+    let listener = match options.scenario {
+        Scenario::Kill => Listener::File,
+        Scenario::Partition if options.nodes < 3 => return Err(DemoError::Few(options.nodes)),
+        Scenario::Partition => Listener::Commander,
+    };
     // Before the run rather than after it: a path that cannot be written should not cost a minute.
     let file = options.history.as_ref().map(File::create).transpose()?;
     let directory = Directory::new(options.data.as_deref())?;
@@ -137,7 +165,7 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
         nodes: options.nodes,
         directory: directory.path().to_owned(),
         arguments,
-        listener: Listener::File,
+        listener,
     })?;
     cluster.ready(START_PATIENCE).await?;
     drop(waiting);
@@ -175,7 +203,7 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
         value_bytes: options.value_bytes as usize,
         load: loaded.length,
         tally,
-        kills: loaded.kills,
+        blows: loaded.blows,
         log_syncs: loaded.log_syncs,
         verified,
         data: None,
@@ -228,7 +256,7 @@ fn certificates(directory: &Path, nodes: u64) -> Result<Vec<String>, CertsError>
 
 struct Loaded {
     records: Vec<Record>,
-    kills: Vec<Kill>,
+    blows: Vec<Blow>,
     log_syncs: u64,
     length: Duration,
 }
@@ -247,12 +275,15 @@ async fn load(
         clients.spawn(Arc::clone(workload).client(seat));
     }
     let events = async {
-        let kills = torment(cluster, workload, &progress, length).await?;
+        let blows = match options.scenario {
+            Scenario::Kill => torment(cluster, workload, &progress, length).await?,
+            Scenario::Partition => part(cluster, workload, &progress, length).await?,
+        };
         tokio::time::sleep(length.saturating_sub(workload.now())).await;
-        Ok::<_, ClusterError>(kills)
+        Ok::<_, ClusterError>(blows)
     };
-    let kills = tokio::select! {
-        kills = events => kills?,
+    let blows = tokio::select! {
+        blows = events => blows?,
         () = progress.follow(workload) => unreachable!("the bar is followed until the load ends"),
         () = syncs.follow(&addresses) => unreachable!("the logs are followed until the load ends"),
     };
@@ -265,7 +296,7 @@ async fn load(
     syncs.ask(&addresses, &mut BTreeMap::new()).await;
     Ok(Loaded {
         records,
-        kills,
+        blows,
         log_syncs: syncs.total(),
         length,
     })

@@ -112,6 +112,9 @@ pub struct ServeOptions {
     /// Stop when standard input ends
     #[arg(long)]
     pub exit_with_parent: bool,
+    /// Let whoever writes to standard input cut the links to the peers: for showing what a partition does
+    #[arg(long, hide = true, requires = "exit_with_parent")]
+    pub links_from_stdin: bool,
     /// What to tell on standard error: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: tracing::level_filters::LevelFilter,

@@ -18,7 +18,11 @@ use std::{
 };
 
 use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
-use synod_transport::{BindError, ClusterId, Refused, Reload, Tcp, TcpConfig, shared_address};
+use synod_transport::{
+    BindError, ClusterId, Refused, Reload, Tcp, TcpConfig,
+    faulty::{Faults as LinkFaults, Faulty as FaultyLinks},
+    shared_address,
+};
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
     net::TcpListener,
@@ -162,7 +166,8 @@ fn tell_of_panics(log: Lines) {
 
 async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError> {
     // Before anything is told to anybody: whoever reads that the node is up may ask it to stop.
-    let told = Told::listen(options.exit_with_parent).map_err(part("signals"))?;
+    let links = options.links_from_stdin.then(|| LinkFaults::new(0));
+    let told = Told::listen(options.exit_with_parent, links.clone()).map_err(part("signals"))?;
     let peers = peers(options)?;
     let mut limits = server_limits(options, peers.len() - 1);
     limits.check().map_err(part("clients"))?;
@@ -180,7 +185,7 @@ async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError>
             info!(why, "stopping before it is up");
             return Ok(());
         }
-        up = start(options, disk, &peers, &secured) => up?,
+        up = start(options, disk, &peers, &secured, links) => up?,
     };
     let access = secured.access();
     let mut beside = JoinSet::new();
@@ -205,6 +210,7 @@ async fn start<D: Disk>(
     disk: D,
     peers: &BTreeMap<NodeId, String>,
     secured: &Secured,
+    links: Option<LinkFaults>,
 ) -> Result<Up, ServeError> {
     let id = NodeId(options.id);
     secured.check_peers(id, peers).await?;
@@ -230,7 +236,11 @@ async fn start<D: Disk>(
     let address = listener.local_addr().map_err(part("--resp"))?;
     secured.check_clients(address)?;
 
-    let node = Node::start(life, node_config(options), log, transport);
+    let config = node_config(options);
+    let node = match links {
+        Some(faults) => Node::start(life, config, log, FaultyLinks::new(id, transport, &faults)),
+        None => Node::start(life, config, log, transport),
+    };
     let group = group.open(&node).await.map_err(part("group"))?;
     let (peers_have, clients_have) = secured.encrypts();
     let notice = format!(

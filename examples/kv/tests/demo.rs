@@ -49,6 +49,41 @@ async fn a_cluster_of_one_loses_nothing() {
     assert!(text.contains(": 1 node"), "{text}");
 }
 
+#[cfg(feature = "raft")]
+#[tokio::test]
+async fn a_partition_loses_nothing_by_raft() {
+    survives_cuts("raft").await;
+}
+
+#[cfg(feature = "paxos")]
+#[tokio::test]
+async fn a_partition_loses_nothing_by_paxos() {
+    survives_cuts("paxos").await;
+}
+
+/// Links of real processes are cut and healed, also one way.
+async fn survives_cuts(protocol: &str) {
+    let arguments = ["--scenario", "partition", "--protocol", protocol];
+    let text = runs(&arguments, 4).await;
+    for cut in ["alone", "not heard", "hears nobody", "but for a bridge"] {
+        let line = text.lines().find(|line| line.contains(cut)).expect(cut);
+        assert!(line.contains("messages swallowed"), "{line}");
+        assert!(!line.contains(" 0 messages"), "{line}");
+        assert!(!line.contains("and more"), "nobody served: {line}");
+    }
+}
+
+/// Of two nodes neither serves alone.
+#[tokio::test]
+async fn two_nodes_are_not_parted() {
+    let directory = TempDir::new().unwrap();
+    let arguments = ["--scenario", "partition", "--nodes", "2"];
+    let output = demo(directory.path(), &arguments).await;
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("three nodes"), "{told}");
+}
+
 #[tokio::test]
 async fn quorums_that_do_not_meet_are_refused() {
     let directory = TempDir::new().unwrap();
@@ -60,6 +95,11 @@ async fn quorums_that_do_not_meet_are_refused() {
 }
 
 async fn loses_nothing(arguments: &[&str]) -> String {
+    runs(arguments, 2).await
+}
+
+/// A run of some seconds that passes, with so many blows.
+async fn runs(arguments: &[&str], blows: usize) -> String {
     let directory = TempDir::new().unwrap();
     let history = directory.path().join("history.jsonl");
     let output = demo(
@@ -89,7 +129,7 @@ async fn loses_nothing(arguments: &[&str]) -> String {
     assert!(summary["acknowledged"].as_u64().unwrap() > 100, "{summary}");
     assert_eq!(
         summary["leaderless_ms"].as_array().unwrap().len(),
-        2,
+        blows,
         "{summary}"
     );
     assert!(

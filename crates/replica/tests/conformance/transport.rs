@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_replica::conformance::{self, Network, NetworkLimits, Unsupported};
 use synod_replica::{NodeId, Parcel, Transport};
+use synod_transport::async_transport::{FromAsync, ToAsync};
+use synod_transport::faulty::{Faults, Faulty, LinkFaults};
 use synod_transport::{
     ClusterId, DiskId, Hello, Lane, LaneLimits, Memory, MemoryNetwork, Tcp, TcpConfig,
 };
@@ -101,6 +104,71 @@ impl Network for OverTcp {
     }
 }
 
+/// A network whose links may fail.
+struct Failing<N> {
+    inner: N,
+    faults: Faults,
+    /// Any message may be lost by chance, the newest of a lane too.
+    loses: bool,
+}
+
+impl<N> Failing<N> {
+    fn new(inner: N, set: LinkFaults) -> Self {
+        let faults = Faults::new(7);
+        faults.set_all(set);
+        let loses = set.loss > 0.0;
+        Self {
+            inner,
+            faults,
+            loses,
+        }
+    }
+}
+
+impl<N: Network> Network for Failing<N> {
+    type Transport = Faulty<N::Transport>;
+
+    async fn join(&mut self, node: NodeId, life: u64) -> Self::Transport {
+        Faulty::new(node, self.inner.join(node, life).await, &self.faults)
+    }
+
+    fn limits(&self) -> NetworkLimits {
+        let mut limits = self.inner.limits();
+        limits.has_lanes &= !self.loses;
+        limits
+    }
+
+    fn cut(&mut self, from: NodeId, to: NodeId, cut: bool) -> Result<(), Unsupported> {
+        match cut {
+            true => self.faults.cut(from, to),
+            false => self.faults.heal(from, to),
+        }
+        Ok(())
+    }
+}
+
+/// A network in memory that is awaited, and made a transport again.
+struct Awaited(InMemory);
+
+impl Network for Awaited {
+    type Transport = FromAsync<ToAsync<Memory>>;
+
+    async fn join(&mut self, node: NodeId, life: u64) -> Self::Transport {
+        let network = ToAsync::new(self.0.join(node, life).await);
+        FromAsync::new(network, (1..=3).map(NodeId).filter(|peer| *peer != node))
+    }
+
+    fn limits(&self) -> NetworkLimits {
+        let mut limits = NetworkLimits::default();
+        limits.has_lanes = true;
+        limits
+    }
+
+    fn cut(&mut self, from: NodeId, to: NodeId, cut: bool) -> Result<(), Unsupported> {
+        self.0.cut(from, to, cut)
+    }
+}
+
 const FRAME_BYTES_MAX: usize = 300_000;
 const LANE: LaneLimits = LaneLimits {
     messages_max: 2048,
@@ -118,6 +186,39 @@ async fn memory_conforms() {
 async fn tcp_conforms() {
     let report = conformance::transport(OverTcp::new).await;
     assert_eq!(report.skipped, [("partition", Unsupported("cut"))]);
+}
+
+#[tokio::test]
+async fn memory_conforms_behind_links_that_could_fail() {
+    let failing = || Failing::new(InMemory::new(), LinkFaults::NONE);
+    let report = conformance::transport(failing).await;
+    let missing = Unsupported("NetworkLimits::message_bytes_max");
+    assert_eq!(report.skipped, [("longest_message", missing)]);
+}
+
+/// That messages are lost, go twice and overtake each other is all that is seen of it.
+#[tokio::test]
+async fn memory_conforms_behind_links_that_do() {
+    let faults = LinkFaults {
+        loss: 0.05,
+        duplicate: 0.05,
+        reorder: 0.05,
+        reorder_by: Duration::from_millis(2),
+        ..LinkFaults::NONE
+    };
+    conformance::transport(|| Failing::new(InMemory::new(), faults)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tcp_conforms_behind_links_that_could_fail() {
+    let failing = || Failing::new(OverTcp::new(), LinkFaults::NONE);
+    let report = conformance::transport(failing).await;
+    assert_eq!(report.skipped, [], "these links can be cut");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_is_awaited_conforms() {
+    conformance::transport(|| Awaited(InMemory::new())).await;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 use crate::{
     cluster::{Cluster, ClusterError},
@@ -11,15 +14,26 @@ use crate::{
 
 /// One blow, and how long the cluster took to stand up again.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Kill {
-    /// Who was killed.
+pub(crate) struct Blow {
+    pub(crate) how: How,
+    /// Whom it struck.
     pub(crate) what: String,
     /// Since the start of the load.
     pub(crate) at: Duration,
-    /// From the kill to the first acknowledgement of a write that was asked after it.
+    /// From the blow to the first acknowledgement of a write that was asked after it.
     pub(crate) leaderless: Duration,
     /// Whether there was one; if not, `leaderless` is how long was waited.
     pub(crate) recovered: bool,
+}
+
+/// What kind of blow it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Killed,
+    /// Links were cut, and have swallowed so many messages.
+    Cut {
+        swallowed: u64,
+    },
 }
 
 /// Kills the leader a third of the way in and all nodes at two thirds, with SIGKILL, and starts
@@ -29,7 +43,7 @@ pub(crate) async fn torment(
     workload: &Workload,
     progress: &Progress,
     load: Duration,
-) -> Result<Vec<Kill>, ClusterError> {
+) -> Result<Vec<Blow>, ClusterError> {
     sleep((load / 3).saturating_sub(workload.now())).await;
     let leader = cluster.leader(PATIENCE).await?;
     let first = strike(
@@ -72,7 +86,7 @@ async fn strike(
     what: String,
     ids: &[u64],
     restart: After,
-) -> Result<Kill, ClusterError> {
+) -> Result<Blow, ClusterError> {
     let at = workload.now();
     cluster.kill(ids).await?;
     // Only a write that is asked when they are surely dead shows that somebody else serves.
@@ -81,6 +95,27 @@ async fn strike(
     if restart == After::Death {
         ids.iter().try_for_each(|id| cluster.restart(*id))?;
     }
+    let (leaderless, recovered) = recover(workload, progress, &what, at, recovery).await;
+    if restart == After::Recovery {
+        ids.iter().try_for_each(|id| cluster.restart(*id))?;
+    }
+    Ok(Blow {
+        how: How::Killed,
+        what,
+        at,
+        leaderless,
+        recovered,
+    })
+}
+
+/// Waits until somebody serves again, for some time: how long that took since `at`, and whether it came to it.
+pub(crate) async fn recover(
+    workload: &Workload,
+    progress: &Progress,
+    what: &str,
+    at: Duration,
+    recovery: oneshot::Receiver<Duration>,
+) -> (Duration, bool) {
     let first = timeout(PATIENCE, recovery).await;
     let recovered = matches!(first, Ok(Ok(_)));
     let leaderless = match first {
@@ -91,16 +126,8 @@ async fn strike(
         "{what}: {} ms without a leader",
         leaderless.as_millis()
     ));
-    if restart == After::Recovery {
-        ids.iter().try_for_each(|id| cluster.restart(*id))?;
-    }
-    Ok(Kill {
-        what,
-        at,
-        leaderless,
-        recovered,
-    })
+    (leaderless, recovered)
 }
 
 /// For a leader: elections take well under a second, unless something is wrong.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::demo::{
     history::{End, Record},
-    nemesis::Kill,
+    nemesis::{Blow, How},
     verify::Verified,
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct Report {
     /// How long the load ran.
     pub(crate) load: Duration,
     pub(crate) tally: Tally,
-    pub(crate) kills: Vec<Kill>,
+    pub(crate) blows: Vec<Blow>,
     /// Of all nodes together, while the load ran.
     pub(crate) log_syncs: u64,
     pub(crate) verified: Verified,
@@ -103,9 +103,12 @@ impl Percentiles {
 }
 
 impl Report {
-    /// Nothing lost, and every operation explained.
+    /// Nothing lost, every operation explained, and every cut was one.
     pub(crate) fn passes(&self) -> bool {
-        self.verified.lost == 0 && self.verified.linearizable.is_ok()
+        let struck = |blow: &Blow| blow.how != How::Cut { swallowed: 0 };
+        self.verified.lost == 0
+            && self.verified.linearizable.is_ok()
+            && self.blows.iter().all(struck)
     }
 
     /// One JSON object.
@@ -122,9 +125,9 @@ impl Report {
             throughput_ops_s: round(self.throughput()),
             latency_us: Percentiles::of(&self.tally.latency),
             leaderless_ms: self
-                .kills
+                .blows
                 .iter()
-                .map(|kill| round(kill.leaderless.as_secs_f64() * 1e3))
+                .map(|blow| round(blow.leaderless.as_secs_f64() * 1e3))
                 .collect(),
             syncs_per_1000_ops: round(self.syncs_per_1000_ops()),
         })
@@ -138,14 +141,28 @@ impl Report {
         self.log_syncs as f64 * 1e3 / self.tally.acknowledged.max(1) as f64
     }
 
-    fn write_kills(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for kill in &self.kills {
-            let without = if kill.recovered { "" } else { " and more" };
+    fn failure(&self) -> &'static str {
+        match self.verified.lost == 0 && self.verified.linearizable.is_ok() {
+            true => "FAIL  links that were to be cut carried everything: this run shows nothing",
+            false => "FAIL  the cluster did not keep what it acknowledged",
+        }
+    }
+
+    fn write_blows(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for blow in &self.blows {
+            let without = if blow.recovered { "" } else { " and more" };
+            let (name, width, swallowed) = match blow.how {
+                How::Killed => ("killed", 26, String::new()),
+                How::Cut { swallowed } => {
+                    let swallowed = grouped(swallowed);
+                    ("cut", 42, format!(", {swallowed} messages swallowed"))
+                }
+            };
             writeln!(
                 f,
-                "  killed          {:<26} {:>6} ms without a leader{without}",
-                format!("{} at {:.1} s", kill.what, kill.at.as_secs_f64()),
-                grouped(kill.leaderless.as_millis() as u64),
+                "  {name:<15} {:<width$} {:>6} ms without a leader{without}{swallowed}",
+                format!("{} at {:.1} s", blow.what, blow.at.as_secs_f64()),
+                grouped(blow.leaderless.as_millis() as u64),
             )?;
         }
         Ok(())
@@ -184,7 +201,7 @@ impl Report {
                 "PASS  nothing that was acknowledged is missing, and every answer is explained"
             )
         } else {
-            write!(f, "FAIL  the cluster did not keep what it acknowledged")
+            write!(f, "{}", self.failure())
         }
     }
 }
@@ -227,7 +244,7 @@ impl fmt::Display for Report {
             "  log syncs       {:.1} for each 1,000 operations, all nodes together",
             self.syncs_per_1000_ops()
         )?;
-        self.write_kills(f)?;
+        self.write_blows(f)?;
         self.write_verdict(f)
     }
 }
@@ -265,7 +282,8 @@ mod tests {
     fn report(lost: u64, linearizable: Result<(), String>) -> Report {
         let mut latency = latency_histogram();
         latency.record_n(1_234, 1_000).unwrap();
-        let kill = |what: &str, ms| Kill {
+        let kill = |what: &str, ms| Blow {
+            how: How::Killed,
             what: what.into(),
             at: Duration::from_secs(5),
             leaderless: Duration::from_millis(ms),
@@ -285,7 +303,7 @@ mod tests {
                 unknown: 2,
                 latency,
             },
-            kills: vec![kill("leader, node 2", 412), kill("all nodes", 1_655)],
+            blows: vec![kill("leader, node 2", 412), kill("all nodes", 1_655)],
             log_syncs: 60_000,
             verified: Verified {
                 promised: 50_000,
@@ -321,6 +339,15 @@ mod tests {
                 && text.contains("linearizable    no\n    why"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_cut_that_swallowed_nothing_was_none() {
+        let mut report = report(0, Ok(()));
+        for (swallowed, passes) in [(7, true), (0, false)] {
+            report.blows[0].how = How::Cut { swallowed };
+            assert_eq!(report.passes(), passes, "{swallowed}");
+        }
     }
 
     #[test]

@@ -1,0 +1,129 @@
+//! For networks that are `async`: feature `async-trait`.
+//!
+//! A [`Transport`](crate::Transport) never waits, because its owner has better things to do. Many networks
+//! are written as functions that do. [`AsyncTransport`] is such a network, [`FromAsync`] makes a transport of
+//! one, and [`ToAsync`] is the way back: any transport for code that awaits.
+//!
+//! The trait is object-safe by the crate `async-trait`, which boxes each future. Functions of traits that are
+//! `async` by the language alone make no trait objects, and boxing by hand would ask as much of each implementation
+//! as the macro writes. It is given on as [`async_trait`], so that nobody needs to depend on it.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::future::poll_fn;
+//! use bytes::Bytes;
+//! use synod_transport::async_transport::{AsyncTransport, FromAsync, async_trait};
+//! use synod_transport::{Lane, NodeId, Parcel, Transport};
+//! use tokio::sync::{Mutex, mpsc};
+//!
+//! /// A network that waits: each node has a channel, and a sender waits while it is full.
+//! struct Channels {
+//!     own: NodeId,
+//!     to: BTreeMap<NodeId, mpsc::Sender<(NodeId, Bytes)>>,
+//!     inbox: Mutex<mpsc::Receiver<(NodeId, Bytes)>>,
+//! }
+//!
+//! #[async_trait]
+//! impl AsyncTransport for Channels {
+//!     async fn send(&self, to: NodeId, _lane: Lane, parcel: Parcel) {
+//!         if let Some(to) = self.to.get(&to) {
+//!             let _lost = to.send((self.own, parcel.to_bytes())).await;
+//!         }
+//!     }
+//!
+//!     async fn recv(&self) -> Option<(NodeId, Bytes)> {
+//!         self.inbox.lock().await.recv().await
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let nodes = [NodeId(1), NodeId(2)];
+//! let (senders, inboxes): (Vec<_>, Vec<_>) = nodes.map(|_| mpsc::channel(8)).into_iter().unzip();
+//! let mut ends = nodes.into_iter().zip(inboxes).map(|(own, inbox)| {
+//!     let to = nodes.into_iter().zip(senders.clone()).collect();
+//!     let network = Channels { own, to, inbox: Mutex::new(inbox) };
+//!     // What a node of the runtime is started with; a `Box<dyn AsyncTransport>` does as well.
+//!     FromAsync::new(network, nodes.into_iter().filter(|peer| *peer != own))
+//! });
+//! let (Some(mut one), Some(mut two)) = (ends.next(), ends.next()) else { return };
+//!
+//! one.send(NodeId(2), Lane::Control, Bytes::from_static(b"hello").into());
+//! one.flush();
+//! let hello = poll_fn(|cx| two.poll_recv(cx)).await;
+//! assert_eq!(hello, Some((NodeId(1), Bytes::from_static(b"hello"))));
+//! # });
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod from_async;
+mod to_async;
+
+use crate::{Hello, Lane, NodeId, Parcel, Status};
+use bytes::Bytes;
+use std::sync::Arc;
+
+pub use async_trait::async_trait;
+pub use from_async::FromAsync;
+pub use to_async::ToAsync;
+
+/// Carries messages between nodes, and waits where it must. As lossy as a [`Transport`](crate::Transport): a message
+/// may be lost, arrive twice, and overtake another; it never arrives changed or under another node's name.
+///
+/// Both functions are called at the same time, `send` for several peers at once, and the futures of either may be
+/// dropped before they are done: what was not received then must come by the next call.
+#[async_trait]
+pub trait AsyncTransport: Send + Sync + 'static {
+    /// Sends one message, or loses it. Until it returns no other is sent to this peer.
+    async fn send(&self, to: NodeId, lane: Lane, parcel: Parcel);
+
+    /// The next message, and who sent it. `None`: the network is closed for good.
+    async fn recv(&self) -> Option<(NodeId, Bytes)>;
+
+    /// The life of the peer that the message came from which [`recv`](Self::recv) gave last of it, see
+    /// [`Transport::life`](crate::Transport::life).
+    fn life(&self, _peer: NodeId) -> Option<u64> {
+        None
+    }
+
+    /// What it says of its own node, see [`Transport::hello`](crate::Transport::hello).
+    fn hello(&self) -> Option<Hello> {
+        None
+    }
+
+    /// What it has done; all zero for one that does not count.
+    fn status(&self) -> Status {
+        Status::default()
+    }
+}
+
+macro_rules! forward {
+    ($($pointer:ident),*) => {$(
+        #[async_trait]
+        impl<T: AsyncTransport + ?Sized> AsyncTransport for $pointer<T> {
+            async fn send(&self, to: NodeId, lane: Lane, parcel: Parcel) {
+                (**self).send(to, lane, parcel).await;
+            }
+
+            async fn recv(&self) -> Option<(NodeId, Bytes)> {
+                (**self).recv().await
+            }
+
+            fn life(&self, peer: NodeId) -> Option<u64> {
+                (**self).life(peer)
+            }
+
+            fn hello(&self) -> Option<Hello> {
+                (**self).hello()
+            }
+
+            fn status(&self) -> Status {
+                (**self).status()
+            }
+        }
+    )*};
+}
+
+forward!(Box, Arc);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Any transport, for code that awaits.
+
+use super::{AsyncTransport, async_trait};
+use crate::{Hello, Lane, NodeId, Parcel, Status, Transport};
+use bytes::Bytes;
+use std::future::poll_fn;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// An [`AsyncTransport`] over a [`Transport`], which several tasks may share.
+///
+/// A message leaves with its `send`, which never waits: a lane that is full loses by its rule. Of several tasks that
+/// receive, the last that came is woken, as with the transport inside.
+#[derive(Debug)]
+pub struct ToAsync<T> {
+    transport: Mutex<T>,
+}
+
+impl<T: Transport> ToAsync<T> {
+    /// Takes a transport over.
+    #[must_use]
+    pub fn new(transport: T) -> Self {
+        let transport = Mutex::new(transport);
+        Self { transport }
+    }
+
+    /// Gives it back.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        let inner = self.transport.into_inner();
+        inner.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, T> {
+        // A transport that has panicked is no worse for others than for the one that it panicked on.
+        self.transport
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl<T: Transport> AsyncTransport for ToAsync<T> {
+    async fn send(&self, to: NodeId, lane: Lane, parcel: Parcel) {
+        let mut transport = self.lock();
+        transport.send(to, lane, parcel);
+        transport.flush();
+    }
+
+    async fn recv(&self) -> Option<(NodeId, Bytes)> {
+        poll_fn(|cx| self.lock().poll_recv(cx)).await
+    }
+
+    fn life(&self, peer: NodeId) -> Option<u64> {
+        self.lock().life(peer)
+    }
+
+    fn hello(&self) -> Option<Hello> {
+        self.lock().hello()
+    }
+
+    fn status(&self) -> Status {
+        self.lock().status()
+    }
+}

@@ -1,0 +1,217 @@
+//! Suspicion with a number: how unlikely a silence is, by what was learnt of the peer.
+
+use super::arrivals::{Arrivals, Patience};
+use super::normal::{LEVEL_MIN, deviations, ln_upper_tail};
+use super::window::{GAPS_MAX, Window};
+use super::{Attention, Counts, Detector, Incarnation, Instant, Output, SettingsError};
+use crate::NodeId;
+use std::f64::consts::LN_10;
+use std::time::Duration;
+
+/// The φ accrual failure detector (Hayashibara, Défago, Yared, Katayama 2004).
+///
+/// [`phi`](Self::phi) is -log10 of the probability that a peer that lives is silent for so long or longer, if
+/// its gaps are normal with the mean and the deviation of the last ones. At 8 a live peer would be as silent
+/// once in a hundred million gaps, *if the model holds*; gaps of real networks have heavier tails, and the
+/// README has what that means in mistakes a day.
+///
+/// Not eventually perfect as such: see the [module](super). Where it differs from the paper:
+///
+/// | | here | why |
+/// |---|---|---|
+/// | φ | from the logarithm of the tail | beyond 38 deviations the tail is 0 in floating point |
+/// | the first gaps | a guess: `heartbeat`, a quarter of it as deviation | a window of nothing has neither |
+/// | the mean | is never below `heartbeat` | any frame counts, and traffic that stops is no crash |
+/// | gaps below half of `heartbeat` | are not learnt | bursts would push all that is known out of the window |
+/// | the gap that ends a suspicion | is not learnt | one long outage would hide the next one |
+#[derive(Clone, Debug)]
+pub struct PhiAccrual(Arrivals<Learnt>);
+
+/// What a [`PhiAccrual`] is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PhiSettings {
+    /// A peer says something at least this often; the guess before anything was learnt.
+    pub heartbeat: Duration,
+    /// The level at which a peer is suspected, from 0.5 to 1,000.
+    pub threshold: f64,
+    /// How many gaps are remembered, up to 4,096.
+    pub gaps_max: usize,
+    /// However even the gaps were, the next one may differ by so much.
+    pub deviation_min: Duration,
+    /// A silence beyond the usual that is nothing to worry about, as when memory is collected.
+    pub pause_accepted: Duration,
+    /// Whatever was learnt, a longer silence is suspect.
+    pub patience_max: Duration,
+    /// When it was itself held up.
+    pub attention: Attention,
+}
+
+impl PhiSettings {
+    /// For peers that say something every `heartbeat`: threshold 8, 1,000 gaps, deviations of a tenth at the
+    /// least, and suspicion after thirty in any case.
+    #[must_use]
+    pub fn of(heartbeat: Duration) -> Self {
+        Self {
+            heartbeat,
+            threshold: 8.0,
+            gaps_max: 1_000,
+            deviation_min: heartbeat / 10,
+            pause_accepted: Duration::ZERO,
+            patience_max: heartbeat.saturating_mul(30),
+            attention: Attention::of(heartbeat),
+        }
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        self.attention.check()?;
+        if self.heartbeat.is_zero() {
+            Err(SettingsError::NoTime("heartbeat"))
+        } else if self.deviation_min.is_zero() {
+            // Even gaps would make the least delay infinitely unlikely.
+            Err(SettingsError::NoTime("deviation_min"))
+        } else if self.heartbeat > self.patience_max {
+            Err(SettingsError::Order("heartbeat", "patience_max"))
+        } else if !(LEVEL_MIN..=THRESHOLD_MAX).contains(&self.threshold) {
+            Err(SettingsError::Range("threshold"))
+        } else if !(2..=GAPS_MAX).contains(&self.gaps_max) {
+            Err(SettingsError::Range("gaps_max"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl PhiAccrual {
+    /// Watches `peers` from now on; one that never says anything counts as silent since then.
+    ///
+    /// # Errors
+    /// [`SettingsError`], when the settings contradict themselves.
+    pub fn new(
+        now: Instant,
+        peers: impl IntoIterator<Item = NodeId>,
+        settings: PhiSettings,
+    ) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let learnt = Learnt::guess(settings);
+        let arrivals = Arrivals::begin(now, peers, settings.attention, &learnt);
+        Ok(Self(arrivals))
+    }
+
+    /// How suspicious the silence of `peer` is now: it never falls while the silence lasts. `None` for a stranger.
+    #[must_use]
+    pub fn phi(&self, now: Instant, peer: NodeId) -> Option<f64> {
+        let (learnt, last) = self.0.patience(peer)?;
+        Some(learnt.phi(now.since(last)))
+    }
+
+    /// The silence at which `peer` is suspected now; `None` for a stranger.
+    #[must_use]
+    pub fn patience(&self, peer: NodeId) -> Option<Duration> {
+        self.0.patience(peer).map(|(learnt, _)| learnt.patience)
+    }
+}
+
+impl Detector for PhiAccrual {
+    fn handle_frame(&mut self, now: Instant, peer: NodeId, incarnation: Incarnation) {
+        self.0.handle_frame(now, peer, incarnation);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.0.handle_timeout(now);
+    }
+
+    fn poll_timeout(&self) -> Instant {
+        self.0.poll_timeout()
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.0.poll_output()
+    }
+
+    fn suspects(&self, peer: NodeId) -> bool {
+        self.0.suspects(peer)
+    }
+
+    fn counts(&self) -> Counts {
+        self.0.counts()
+    }
+}
+
+/// What was learnt of one incarnation of a peer.
+///
+/// Invariant: `patience` is where φ reaches the threshold, or `patience_max`. It is kept because it is asked for more
+/// often than it changes; and that it is a time, to be compared with times, makes a run the same on machines whose
+/// logarithms differ in the last digit.
+#[derive(Clone, Debug)]
+struct Learnt {
+    settings: PhiSettings,
+    /// The threshold in deviations above the mean.
+    threshold: f64,
+    window: Window,
+    patience: Duration,
+}
+
+impl Learnt {
+    fn guess(settings: PhiSettings) -> Self {
+        let mut learnt = Self {
+            settings,
+            threshold: deviations(settings.threshold),
+            window: first_window(settings),
+            patience: Duration::ZERO,
+        };
+        learnt.weigh();
+        learnt
+    }
+
+    fn phi(&self, silence: Duration) -> f64 {
+        let z = (silence.as_nanos() as f64 - self.mean()) / self.deviation();
+        // The negative zero of what is certain is no level.
+        (-ln_upper_tail(z) / LN_10).max(0.0)
+    }
+
+    /// In nanoseconds, as `deviation` is.
+    fn mean(&self) -> f64 {
+        let heartbeat = self.settings.heartbeat.as_nanos() as f64;
+        self.window.mean().max(heartbeat) + self.settings.pause_accepted.as_nanos() as f64
+    }
+
+    fn deviation(&self) -> f64 {
+        let min = self.settings.deviation_min.as_nanos() as f64;
+        self.window.deviation().max(min)
+    }
+
+    fn weigh(&mut self) {
+        let patience = self.mean() + self.threshold * self.deviation();
+        // Saturates; neither of the two is negative.
+        let patience = Duration::from_nanos(patience.ceil() as u64);
+        self.patience = patience.min(self.settings.patience_max);
+    }
+}
+
+impl Patience for Learnt {
+    fn learn(&mut self, gap: Duration) {
+        if gap >= self.settings.heartbeat / 2 {
+            self.window.push(gap);
+            self.weigh();
+        }
+    }
+
+    fn mistaken(&mut self) {}
+
+    fn restart(&mut self) {
+        self.window = first_window(self.settings);
+        self.weigh();
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+}
+
+fn first_window(settings: PhiSettings) -> Window {
+    let heartbeat = settings.heartbeat;
+    Window::guess(heartbeat, heartbeat / 4, settings.gaps_max)
+}
+
+/// Beyond any use, and far within what the tail's logarithm can tell.
+const THRESHOLD_MAX: f64 = 1_000.0;
