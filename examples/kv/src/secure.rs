@@ -273,7 +273,7 @@ impl Files {
             certificate: read(certificate)?,
             key: read(key)?,
             ca: read(ca)?,
-            crls: options.tls_crl.as_deref().map_or(Ok(Vec::new()), read)?,
+            crls: options.tls_crl.as_deref().map_or(Ok(Vec::new()), revoked)?,
         }))
     }
 
@@ -305,6 +305,21 @@ fn read(path: &Path) -> Result<Vec<u8>, SecurityError> {
         path: path.to_owned(),
         error,
     })
+}
+
+/// The revocation lists. A file without one is being written, or was cut off: believed, it would let in whoever
+/// is revoked.
+fn revoked(path: &Path) -> Result<Vec<u8>, SecurityError> {
+    let lists = read(path)?;
+    if lists.is_empty() {
+        let error = io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the file of revocation lists is empty",
+        );
+        let path = path.to_owned();
+        return Err(SecurityError::File { path, error });
+    }
+    Ok(lists)
 }
 
 /// Whether nobody but this machine is there.

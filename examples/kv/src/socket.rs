@@ -214,8 +214,11 @@ impl Socket {
     /// Closes so that the last answer arrives: to close a socket with unread bytes in it resets the
     /// connection, and what was written last may be lost on the way.
     pub(crate) async fn close(&mut self) -> Result<(), Cut> {
-        self.stream.shutdown().await?;
         let drain = async {
+            // Under TLS this says so, and waits for whoever does not read.
+            if self.stream.shutdown().await.is_err() {
+                return;
+            }
             let mut left = DRAIN_BYTES_MAX;
             let mut buffer = [0; 4_096];
             while left > 0 {

@@ -172,9 +172,10 @@ fn conflicts(page: &mut Page, options: &CapOptions) {
 fn pacelc(page: &mut Page, options: &CapOptions) {
     page.head("Else: latency or consistency (PACELC, Abadi 2012)");
     page.paragraph(
-        "Where every message takes d, a register that is sequentially consistent, let alone \
-         linearizable, has |read| + |write| >= d (Lipton and Sandberg 1988): otherwise a write and a \
-         read elsewhere are both over before they can know of each other. The quickest of each:",
+        "Where every message takes d, a write at one node of a linearizable register and the read that \
+         follows it at another take d together, |read| + |write| >= d: else both are over before the \
+         second node can know of the first. (Lipton and Sandberg 1988 show the same of sequential \
+         consistency, which takes two registers to see.) The quickest such pair:",
     );
     page.line("       d   store                   write      read   write + read   linearizable");
     let mut stands = true;
