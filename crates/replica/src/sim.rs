@@ -86,6 +86,7 @@ mod cluster;
 mod disk;
 mod node;
 mod packet;
+mod portrait;
 
 pub use cluster::{Cluster, Core, SimRequest, Witness};
 pub use disk::{SimDisk, SimFile};

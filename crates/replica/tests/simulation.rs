@@ -9,10 +9,11 @@
 
 mod cluster;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cluster::{MINIMUMS, Options, Run, Subject, script};
+use synod_sim::page::Recorder;
 use synod_sim::{Campaign, Crash, Ended, NodeId, Script, Shrink, Trial};
 
 #[cfg(feature = "raft")]
@@ -90,7 +91,16 @@ fn keeps_its_rules<S: Subject>() {
         }
         trial
     };
+    if let Ok(path) = std::env::var("SIM_HTML") {
+        let seed = std::env::var("SIM_SEED").ok();
+        let seed = seed.or_else(|| Some(given.as_deref().and_then(script::seed)?.to_string()));
+        let seed = seed.expect("a page shows one run: SIM_SEED or SIM_SCRIPT names it");
+        return show::<S>(&draw(parse_seed(&seed)), Path::new(&path));
+    }
     let report = campaign.run(draw, run::<S>);
+    if let Some(failure) = report.failure.as_ref().filter(|_| !report.is_ok()) {
+        show::<S>(&draw(failure.seed), &page_of::<S>(failure.seed));
+    }
     // A few seeds, looked at one by one, need not show everything.
     let few = report.failure.is_none() && (1..RUNS_FEW).contains(&report.runs);
     assert!(report.is_ok() || few, "{report}");
@@ -110,17 +120,35 @@ fn run<S: Subject>(trial: &Trial) -> Ended {
     }
 }
 
+/// Lets a run come again and writes it as a page.
+fn show<S: Subject>(trial: &Trial, path: &Path) {
+    let recorder = Recorder::new(format!("{}, seed {:#x}", S::NAME, trial.seed));
+    recorder.about("replay", replay::<S>().replace("{seed}", &format!("{:#x}", trial.seed)));
+    recorder.about("drawn", trial);
+    let options = Options::of::<S>(trial);
+    Run::<S>::recorded(trial.seed, options, Some(recorder.clone())).show();
+    recorder.write(path).expect("the page can be written");
+    println!("--- page: {} events of {}\n{}", recorder.events(), S::NAME, path.display());
+}
+
+fn page_of<S: Subject>(seed: u64) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{seed:x}.html", S::NAME))
+}
+
+fn parse_seed(text: &str) -> u64 {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).unwrap(),
+        None => text.parse().unwrap(),
+    }
+}
+
 fn replay<S: Subject>() -> String {
     format!("cargo xtask sim --protocol {} --seed {{seed}}", S::NAME)
 }
 
 /// Makes the failure of `SIM_SEED` small and leaves it as a file.
 fn shrinks<S: Subject>() {
-    let text = std::env::var("SIM_SEED").expect("SIM_SEED names the seed");
-    let seed = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).unwrap(),
-        None => text.parse().unwrap(),
-    };
+    let seed = parse_seed(&std::env::var("SIM_SEED").expect("SIM_SEED names the seed"));
     let drawn = Options::drawn::<S>(seed).trial(seed);
     let shrink = Shrink::new().tries_max(500);
     let Some(shrunk) = shrink.run(&drawn, run::<S>) else {
@@ -130,6 +158,8 @@ fn shrinks<S: Subject>() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{seed:x}.sim", S::NAME));
     std::fs::write(&path, script::write(&shrunk.trial, &drawn)).unwrap();
     println!("{shrunk}");
+    let page = std::env::var_os("SIM_HTML").map_or_else(|| page_of::<S>(seed), PathBuf::from);
+    show::<S>(&shrunk.trial, &page);
     println!(
         "--- replay:\ncargo xtask sim --protocol {} --script {}",
         S::NAME,

@@ -315,6 +315,17 @@ impl<I, O> History<I, O> {
     }
 }
 
+impl<I, O> Operation<I, O> {
+    /// When it was answered, if it was.
+    #[must_use]
+    pub fn returned_at(&self) -> Option<Duration> {
+        match &self.outcome {
+            Outcome::Returned { at, .. } => Some(at.at),
+            Outcome::Open | Outcome::Failed | Outcome::Unknown => None,
+        }
+    }
+}
+
 impl<I, O> Default for History<I, O> {
     fn default() -> Self {
         Self::new()

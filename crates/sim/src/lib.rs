@@ -90,6 +90,7 @@ mod disk;
 mod history;
 mod kv;
 mod linearizability;
+pub mod page;
 mod panic;
 mod rng;
 pub mod script;

@@ -12,6 +12,7 @@ mod options;
 mod partition;
 mod process;
 mod queue;
+mod recording;
 mod script;
 mod stats;
 mod story;
@@ -26,11 +27,13 @@ use std::time::Duration;
 
 use crate::campaign;
 use crate::disk::Disk;
+use crate::page::MessageId;
 use crate::rng::Rng;
 use nemesis::Nemesis;
 use network::Link;
 use node::{Doom, Node};
 use queue::Queue;
+use recording::Recording;
 use trace::{EVERYWHERE, Ending, Happening, How, Trace, Why};
 
 pub use fault::{ClockChange, Crash, Fault, FaultKind, Strike};
@@ -115,6 +118,8 @@ pub struct World<P: Process> {
     /// For messages of the next step, and for the text of the next input.
     outbox: Vec<(NodeId, P::Message)>,
     text: String,
+    /// Who records, if anybody does.
+    recording: Option<Box<Recording<P>>>,
 }
 
 enum Scheduled<P: Process> {
@@ -122,12 +127,14 @@ enum Scheduled<P: Process> {
         from: NodeId,
         to: NodeId,
         message: P::Message,
+        recorded: Option<MessageId>,
     },
     /// A message that has come to its node, to be handled now.
     Received {
         from: NodeId,
         to: NodeId,
         message: P::Message,
+        recorded: Option<MessageId>,
     },
     Timer {
         node: NodeId,
@@ -164,10 +171,13 @@ impl<P: Process> World<P> {
     /// The world draws from forks of `Rng::new(seed)`. A test that forks a generator of its own from
     /// the seed changes it first, as by `Rng::new(!seed)`, or it draws what the first node draws.
     pub fn new(seed: u64, nodes: u64, options: WorldOptions, shared: P::Shared) -> Self {
-        let disks = (1..=nodes)
+        Self::with_disks(seed, Self::empty_disks(seed, nodes), options, shared)
+    }
+
+    fn empty_disks(seed: u64, nodes: u64) -> BTreeMap<NodeId, Disk> {
+        (1..=nodes)
             .map(|id| (NodeId(id), Disk::new(seed ^ id.wrapping_mul(DISK_SEED))))
-            .collect();
-        Self::with_disks(seed, disks, options, shared)
+            .collect()
     }
 
     /// A world on disks that are given, for example with options of their own or from an earlier
@@ -177,6 +187,16 @@ impl<P: Process> World<P> {
         disks: BTreeMap<NodeId, Disk>,
         options: WorldOptions,
         shared: P::Shared,
+    ) -> Self {
+        Self::build(seed, disks, options, shared, None)
+    }
+
+    fn build(
+        seed: u64,
+        disks: BTreeMap<NodeId, Disk>,
+        options: WorldOptions,
+        shared: P::Shared,
+        recording: Option<Box<Recording<P>>>,
     ) -> Self {
         let mut rng = Rng::new(seed);
         let mut nodes: Vec<_> = disks
@@ -204,6 +224,7 @@ impl<P: Process> World<P> {
             stats: WorldStats::default(),
             outbox: Vec::new(),
             text: String::new(),
+            recording,
             options,
         };
         for index in 0..world.nodes.len() {
@@ -251,8 +272,18 @@ impl<P: Process> World<P> {
         self.now = at;
         self.stats.events += 1;
         match scheduled {
-            Scheduled::Message { from, to, message } => self.arrive(ticket, from, to, message),
-            Scheduled::Received { from, to, message } => self.receive(from, to, message),
+            Scheduled::Message {
+                from,
+                to,
+                message,
+                recorded,
+            } => self.arrive(ticket, from, to, (message, recorded)),
+            Scheduled::Received {
+                from,
+                to,
+                message,
+                recorded,
+            } => self.receive(from, to, (message, recorded)),
             Scheduled::Timer { node, version } => self.fire_timer(node, version),
             Scheduled::SyncDone { node, incarnation } => self.end_sync(node, incarnation),
             Scheduled::Input { node, input } => self.deliver_input(node, input),

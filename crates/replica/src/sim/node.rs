@@ -14,6 +14,7 @@ use synod_wal::{GroupId, Op, Wal};
 use super::cluster::{Cluster, Core, SimRequest, Witness};
 use super::disk::{SimDisk, rot};
 use super::packet::Packet;
+use super::portrait::Shown;
 use crate::applier::{Applier, Job};
 use crate::closed::WithCauses;
 use crate::engine::{Effect, Engine, EngineConfig, EngineStatus, Proposal};
@@ -48,6 +49,8 @@ pub struct SimNode<C: Cluster> {
     /// How long syncs take, the last ones before all.
     sync_time: Duration,
     witness: C::Witness,
+    /// While somebody records.
+    shown: Option<Shown>,
 }
 
 /// Storage work that takes time.
@@ -78,6 +81,10 @@ impl<C: Cluster> SimNode<C> {
         self.applier.applied()
     }
 
+    pub(super) fn shown(&self) -> Option<&Shown> {
+        self.shown.as_ref()
+    }
+
     fn open(
         start: &sim::Start,
         shared: &C,
@@ -89,7 +96,11 @@ impl<C: Cluster> SimNode<C> {
         // Drawn from the world's seed, so that equal seeds give equal disks.
         options.salt.get_or_insert(start.seed);
         let mut log = Wal::open(SimDisk(start.disk.clone()), options)?;
-        let recovered = Log::recover(&mut log, GROUP)?;
+        let mut recovered = Log::recover(&mut log, GROUP)?;
+        let shown = start.recorded.then(Shown::default);
+        if let Some(shown) = &shown {
+            shown.tee(&mut recovered);
+        }
         let core = Core::<C>::recover(shared.config(id, start.seed), recovered, now)?;
         let mut config = EngineConfig::new(GROUP, id, start.incarnation);
         let record_bytes_max = Log::record_bytes_max(&log);
@@ -108,6 +119,7 @@ impl<C: Cluster> SimNode<C> {
             began: Duration::ZERO,
             sync_time: Duration::ZERO,
             witness,
+            shown,
         })
     }
 
@@ -177,12 +189,15 @@ impl<C: Cluster> SimNode<C> {
         write: <Core<C> as Protocol>::Write,
         context: &mut sim::Context<Packet<Core<C>>>,
     ) -> io::Result<()> {
-        let (log, witness) = (&mut self.log, &mut self.witness);
+        let (log, witness, shown) = (&mut self.log, &mut self.witness, &self.shown);
         witness.staged(&write);
         let append = |ops: &mut dyn Iterator<Item = Op<'_>>| {
             let ops: Vec<Op<'_>> = ops.collect();
             let lsn = Log::append(log, GROUP, &mut ops.iter().copied())?;
             witness.appended(lsn, &ops);
+            if let Some(shown) = shown {
+                shown.appended(&ops);
+            }
             Ok::<_, crate::LogError>(lsn)
         };
         self.engine

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use synod_replica::sim::SimNode;
 use synod_replica::{NodeId, Role};
+use synod_sim::page::Recorder;
 use synod_sim::{
-    self as sim, Checker, ClockChange, Coverage, Crash, Fault, Kv, Rng, Verdict as Linearizable,
+    self as sim, Checker, ClockChange, Coverage, Crash, Fault, Kv, Operation, Rng,
+    Verdict as Linearizable,
 };
 
 use super::clients::{Clients, Ended};
@@ -24,10 +26,16 @@ pub(crate) struct Run<S: Subject> {
     timeout: Duration,
     rng: Rng,
     coverage: Coverage,
+    recorder: Option<Recorder>,
 }
 
 impl<S: Subject> Run<S> {
     pub(crate) fn new(seed: u64, options: Options) -> Self {
+        Self::recorded(seed, options, None)
+    }
+
+    /// The same, shown to a recorder.
+    pub(crate) fn recorded(seed: u64, options: Options, recorder: Option<Recorder>) -> Self {
         let observer = Observer::new(&options);
         let clients = Clients::new(seed, options.load.clone());
         let (nodes, world) = (options.nodes, options.world.clone());
@@ -37,14 +45,35 @@ impl<S: Subject> Run<S> {
             observer: observer.clone(),
         };
         Self {
-            world: Nodes::new(seed, nodes, world, group),
+            world: match &recorder {
+                Some(recorder) => Nodes::recorded(seed, nodes, world, group, recorder),
+                None => Nodes::new(seed, nodes, world, group),
+            },
             clients,
             observer,
             targets: (1..=nodes).collect(),
             timeout,
             rng: Rng::new(seed ^ RUN),
             coverage: Coverage::new(),
+            recorder,
         }
+    }
+
+    /// Both phases, and the final state, shown to the recorder with all that clients did; the first
+    /// rule that is broken is shown as that.
+    pub(crate) fn show(&mut self) {
+        let Some(recorder) = self.recorder.clone() else {
+            return;
+        };
+        recorder.watch(|| {
+            if let Err(violation) = self.whole() {
+                panic!("{violation}");
+            }
+        });
+        let history = self
+            .observer
+            .with(|reference| self.clients.history(reference));
+        recorder.history(&history, |input| format!("{input:?}"), |output| format!("{output:?}"));
     }
 
     /// Both phases, and the final state.
@@ -415,6 +444,11 @@ impl<S: Subject> Run<S> {
         match checker.check(&history) {
             Linearizable::Ok { .. } => Ok(()),
             Linearizable::Violation(violation) => {
+                let blamed = history.operations().get(violation.operation.0 as usize);
+                let ended = blamed.and_then(Operation::returned_at);
+                if let (Some(recorder), Some(at)) = (&self.recorder, ended) {
+                    recorder.violation_at(at, &format!("linearizability: {violation}"));
+                }
                 Err(Violation(format!("linearizability: {violation}")))
             }
             Linearizable::Undecided { .. } => {

@@ -1,6 +1,7 @@
 //! Messages on their way: sent, lost, doubled, held up, received.
 
 use super::{Ending, Happening, Scheduled, Why, World};
+use crate::page::MessageId;
 use crate::rng::Rng;
 use crate::world::process::{Event, NodeId, Process};
 use crate::world::queue::Ticket;
@@ -13,7 +14,7 @@ impl<P: Process> World<P> {
             && !link.cut
         {
             link.cut = true;
-            self.trace.note(self.now, from, Happening::Cut { to });
+            self.note(from, Happening::Cut { to });
         }
     }
 
@@ -24,7 +25,7 @@ impl<P: Process> World<P> {
         {
             link.cut = false;
             link.cut_until = None;
-            self.trace.note(self.now, from, Happening::Healed { to });
+            self.note(from, Happening::Healed { to });
         }
         self.unclog(from, to);
     }
@@ -58,43 +59,57 @@ impl<P: Process> World<P> {
 
     pub(super) fn send(&mut self, from: NodeId, to: NodeId, message: P::Message) {
         self.stats.sent += 1;
+        let recorded = self.record_sent(from, to, &message);
         let (now, row) = (self.now, self.nodes.len());
         let (Some(source), Some(target)) = (self.index(from), self.index(to)) else {
             self.stats.undeliverable += 1;
-            return self.note_drop(from, to, message, Why::Down);
+            return self.note_drop(from, to, (message, recorded), Why::Down);
         };
         let link = &mut self.links[source * row + target];
         let fate = link.fate(&self.options);
         if link.is_cut() {
             self.stats.cut += 1;
-            return self.note_drop(from, to, message, Why::Cut);
+            return self.note_drop(from, to, (message, recorded), Why::Cut);
         }
         if let Some(delay) = fate.old {
             self.stats.old_copies += 1;
-            let message = message.clone();
-            let copy = Scheduled::Message { from, to, message };
+            let copy = self.copy(from, to, &message);
             self.queue.push(now.saturating_add(delay), copy);
         }
         let Some(delay) = fate.once else {
             self.stats.lost += 1;
-            return self.note_drop(from, to, message, Why::Lost);
+            return self.note_drop(from, to, (message, recorded), Why::Lost);
         };
         let max = self.options.link_messages_max;
-        let counts = max < usize::MAX && !link.sound;
+        let index = source * row + target;
+        let counts = max < usize::MAX && !self.links[index].sound;
         if let Some(delay) = fate.twice {
             self.stats.duplicated += 1;
-            let message = message.clone();
-            let copy = Scheduled::Message { from, to, message };
+            let copy = self.copy(from, to, &message);
             let ticket = self.queue.push(now.saturating_add(delay), copy);
             if counts {
-                link.under_way.push(ticket);
+                self.links[index].under_way.push(ticket);
             }
         }
-        let whole = Scheduled::Message { from, to, message };
+        let whole = Scheduled::Message {
+            from,
+            to,
+            message,
+            recorded,
+        };
         let ticket = self.queue.push(now.saturating_add(delay), whole);
         if counts {
-            link.under_way.push(ticket);
-            self.overflow(source * row + target, fate.full, max);
+            self.links[index].under_way.push(ticket);
+            self.overflow(index, fate.full, max);
+        }
+    }
+
+    fn copy(&self, from: NodeId, to: NodeId, message: &P::Message) -> Scheduled<P> {
+        Scheduled::Message {
+            from,
+            to,
+            message: message.clone(),
+            recorded: self.record_sent(from, to, message),
         }
     }
 
@@ -112,15 +127,27 @@ impl<P: Process> World<P> {
                 Some(waiting) => Some(link.backlog.remove(waiting)),
                 None => self.queue.cancel(link.under_way.swap_remove(chosen)),
             };
-            if let Some(Scheduled::Message { from, to, message }) = dropped {
+            if let Some(Scheduled::Message {
+                from,
+                to,
+                message,
+                recorded,
+            }) = dropped
+            {
                 self.stats.overflowed += 1;
-                self.note_drop(from, to, message, Why::Full);
+                self.note_drop(from, to, (message, recorded), Why::Full);
             }
         }
     }
 
     /// A message has come to the end of its link.
-    pub(super) fn arrive(&mut self, ticket: Ticket, from: NodeId, to: NodeId, message: P::Message) {
+    pub(super) fn arrive(
+        &mut self,
+        ticket: Ticket,
+        from: NodeId,
+        to: NodeId,
+        (message, recorded): Tracked<P>,
+    ) {
         let Some(link) = self.link(from, to) else {
             return;
         };
@@ -131,35 +158,58 @@ impl<P: Process> World<P> {
         }
         if link.is_cut() {
             self.stats.cut += 1;
-            return self.note_drop(from, to, message, Why::Cut);
+            return self.note_drop(from, to, (message, recorded), Why::Cut);
         }
         if link.clogged_until.is_some() {
-            link.backlog.push(Scheduled::Message { from, to, message });
+            link.backlog.push(Scheduled::Message {
+                from,
+                to,
+                message,
+                recorded,
+            });
             self.stats.clogged += 1;
             return;
         }
-        self.receive(from, to, message);
+        self.receive(from, to, (message, recorded));
     }
 
     /// A message has come to its node, and no link has a part in it any more.
-    pub(super) fn receive(&mut self, from: NodeId, to: NodeId, message: P::Message) {
+    pub(super) fn receive(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        (message, recorded): Tracked<P>,
+    ) {
         let Some(index) = self.index(to) else {
             return;
         };
         let node = &mut self.nodes[index];
         if node.process.is_none() {
             self.stats.undeliverable += 1;
-            return self.note_drop(from, to, message, Why::Down);
+            return self.note_drop(from, to, (message, recorded), Why::Down);
         }
         if node.paused_until.is_some() {
-            return node.backlog.push(Scheduled::Received { from, to, message });
+            return node.backlog.push(Scheduled::Received {
+                from,
+                to,
+                message,
+                recorded,
+            });
         }
         self.stats.delivered += 1;
+        self.record_received(recorded);
         self.trace.note_delivered(self.now, to, from, &message);
         self.execute(index, Event::Message { from, message });
     }
 
-    pub(super) fn note_drop(&mut self, from: NodeId, to: NodeId, message: P::Message, why: Why) {
+    pub(super) fn note_drop(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        (message, recorded): Tracked<P>,
+        why: Why,
+    ) {
+        self.record_lost(recorded, &why);
         self.trace
             .note(self.now, from, Happening::Dropped { to, message, why });
     }
@@ -177,6 +227,9 @@ impl<P: Process> World<P> {
             self.queue.push(now, message);
         }
         let ending = Happening::Ended(Ending::Clog { from, to });
-        self.trace.note(now, from, ending);
+        self.note(from, ending);
     }
 }
+
+/// A message, and its name if somebody records.
+type Tracked<P> = (<P as Process>::Message, Option<MessageId>);

@@ -13,7 +13,7 @@ impl<P: Process> World<P> {
     /// every node that is down starts at once. Delays stay, what rotted stays rotten, and a clock
     /// that is wrong stays so.
     pub fn stop_faults(&mut self) {
-        self.trace.note(self.now, EVERYWHERE, Happening::FaultsStop);
+        self.note(EVERYWHERE, Happening::FaultsStop);
         self.heal_within(&self.node_ids().into_iter().collect());
     }
 
@@ -26,7 +26,7 @@ impl<P: Process> World<P> {
     /// progress beside a node that can send but not hear. This can.
     pub fn heal_core(&mut self, core: &BTreeSet<NodeId>) {
         let named = Happening::CoreHealed(core.iter().copied().collect());
-        self.trace.note(self.now, EVERYWHERE, named);
+        self.note(EVERYWHERE, named);
         self.heal_within(core);
     }
 

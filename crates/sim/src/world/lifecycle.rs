@@ -78,11 +78,11 @@ impl<P: Process> World<P> {
             disk: node.disk.clone(),
             incarnation: node.incarnation,
             seed: node.rng.next_u64(),
+            recorded: self.recording.is_some(),
         };
         let (id, incarnation) = (node.id, node.incarnation);
         self.stats.starts += 1;
-        self.trace
-            .note(self.now, id, Happening::Start { incarnation });
+        self.note(id, Happening::Start { incarnation });
         let mut context = self.context(index);
         match P::start(start, &self.shared, &mut context) {
             Ok(process) => {
@@ -91,8 +91,7 @@ impl<P: Process> World<P> {
             }
             Err(error) => {
                 self.stats.start_failures += 1;
-                self.trace
-                    .note(self.now, id, Happening::Error(error.to_string()));
+                self.note(id, Happening::Error(error.to_string()));
                 let doom = self.doom_by_error(index);
                 let unsent = self.send_prefix(index, context);
                 self.end(index, doom.crash, How::AtStart, unsent);
@@ -123,6 +122,7 @@ impl<P: Process> World<P> {
         self.text.clear();
         // Text grows without error.
         let _ = write!(self.text, "{input:?}");
+        self.record_input(id, dropped);
         self.trace.note_input(self.now, id, &self.text, dropped);
     }
 
@@ -145,7 +145,7 @@ impl<P: Process> World<P> {
             return self.schedule_timer(index);
         }
         node.timer = None;
-        self.trace.note(self.now, id, Happening::Timer);
+        self.note(id, Happening::Timer);
         self.execute(index, Event::Timer);
     }
 
@@ -183,7 +183,7 @@ impl<P: Process> World<P> {
             };
             return node.backlog.push(sync);
         }
-        self.trace.note(self.now, id, Happening::SyncDone);
+        self.note(id, Happening::SyncDone);
         self.execute(index, Event::SyncDone);
     }
 
@@ -222,9 +222,9 @@ impl<P: Process> World<P> {
         let id = node.id;
         let died = result.is_err() || node.disk.is_dead();
         if let Err(error) = result {
-            self.trace
-                .note(self.now, id, Happening::Error(error.to_string()));
+            self.note(id, Happening::Error(error.to_string()));
         }
+        let node = &mut self.nodes[index];
         let (doom, how) = match (died, node.doom) {
             (true, _) => (self.doom_by_error(index), How::ByError),
             (false, Some(doom)) => (doom, How::InStep),
@@ -247,7 +247,7 @@ impl<P: Process> World<P> {
                     self.send(id, to, message);
                 }
                 self.outbox = context.sent;
-                return;
+                return self.record_view(index);
             }
         };
         let unsent = self.send_prefix(index, context);
@@ -281,7 +281,6 @@ impl<P: Process> World<P> {
 
     /// The process is gone, and with it what was set on it and what waited for it.
     pub(super) fn end(&mut self, index: usize, crash: Crash, how: How, unsent: usize) {
-        let now = self.now;
         let node = &mut self.nodes[index];
         let id = node.id;
         node.process = None;
@@ -304,13 +303,17 @@ impl<P: Process> World<P> {
         self.stats.power_losses += u64::from(power);
         self.stats.crashes_before_send += u64::from(unsent > 0);
         self.stats.crashes_by_error += u64::from(matches!(how, How::ByError));
-        self.trace
-            .note(now, id, Happening::Crash { power, how, unsent });
+        self.note(id, Happening::Crash { power, how, unsent });
         for waiting in backlog {
             match waiting {
-                Scheduled::Received { from, to, message } => {
+                Scheduled::Received {
+                    from,
+                    to,
+                    message,
+                    recorded,
+                } => {
                     self.stats.undeliverable += 1;
-                    self.note_drop(from, to, message, Why::Down);
+                    self.note_drop(from, to, (message, recorded), Why::Down);
                 }
                 Scheduled::Input { node, input } => {
                     self.stats.undeliverable += 1;

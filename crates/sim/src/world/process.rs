@@ -76,6 +76,9 @@ pub struct Start {
     pub incarnation: u64,
     /// For the process's own draws; another one for each incarnation.
     pub seed: u64,
+    /// Whether somebody [records](crate::page) the run: what a process keeps only to be shown, it
+    /// keeps only then.
+    pub recorded: bool,
 }
 
 /// What happens to a process.

@@ -199,7 +199,7 @@ impl<P: Process> World<P> {
                     }
                 }
                 if ended {
-                    self.trace.note(now, EVERYWHERE, Happening::Ended(ending));
+                    self.note(EVERYWHERE, Happening::Ended(ending));
                 }
             }
             Ending::Clog { from, to } => {
@@ -243,7 +243,8 @@ impl<P: Process> World<P> {
         if was.is_none() {
             return;
         }
-        self.trace.note(now, id, Happening::Ended(ending));
+        self.note(id, Happening::Ended(ending));
+        let node = &mut self.nodes[index];
         match ending {
             Ending::Pause(_) => {
                 for waiting in std::mem::take(&mut node.backlog) {
@@ -271,8 +272,7 @@ impl<P: Process> World<P> {
     }
 
     fn note_strike(&mut self, node: NodeId, fault: &Fault) {
-        self.trace
-            .note(self.now, node, Happening::Struck(fault.clone()));
+        self.note(node, Happening::Struck(fault.clone()));
     }
 }
 

@@ -161,12 +161,6 @@ impl<M: Debug> fmt::Display for Happening<M> {
             Self::Start { incarnation } => write!(f, "starts, incarnation {incarnation}"),
             Self::Delivered { from, message } => write!(f, "<- {from} {}", Brief(message)),
             Self::Dropped { to, message, why } => {
-                let why = match why {
-                    Why::Lost => "lost",
-                    Why::Cut => "cut off",
-                    Why::Down => "nobody there",
-                    Why::Full => "link full",
-                };
                 write!(f, "-x {to} {} ({why})", Brief(message))
             }
             Self::Timer => write!(f, "timer"),
@@ -196,6 +190,17 @@ impl<M: Debug> fmt::Display for Happening<M> {
             }
             Self::FaultsStop => write!(f, "faults stop"),
         }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lost => "lost",
+            Self::Cut => "cut off",
+            Self::Down => "nobody there",
+            Self::Full => "link full",
+        })
     }
 }
 

@@ -1,0 +1,107 @@
+// Where everything stands. Events have distances that grow with the logarithm of the time between them,
+// and a least distance: so no window shows more than so many.
+
+const STEP_MIN = 12;
+const STEP_A_DECADE = 6;
+const LEFT = 84;
+const RULER = 34;
+const LANE = 17;
+const LANES_MAX = 8;
+const STRIP = 20;
+const ROW = 56;
+
+const layout = { zoom: 1, scroll: 0, width: 800, height: 0, linesFrom: 0, stripAt: 0 };
+
+// Before zoom, from 0.
+const places = [];
+{
+  let place = 0;
+  events.forEach((event, index) => {
+    if (index > 0) {
+      const micros = (event.at - events[index - 1].at) / 1000;
+      place += STEP_MIN + STEP_A_DECADE * Math.log10(1 + micros);
+    }
+    places.push(place);
+  });
+}
+
+function lastPlace() {
+  return places.length === 0 ? 0 : places[places.length - 1];
+}
+
+function xOf(index) {
+  return LEFT + 24 + places[index] * layout.zoom - layout.scroll;
+}
+
+// The place of a time between two events is between theirs.
+function xOfTime(at) {
+  const next = firstAfter(at);
+  if (next === 0) return xOf(0) - 16;
+  if (next === events.length) return xOf(next - 1) + 16;
+  const [before, after] = [events[next - 1].at, events[next].at];
+  const share = after > before ? (at - before) / (after - before) : 0;
+  return xOf(next - 1) + share * (xOf(next) - xOf(next - 1));
+}
+
+function firstAfter(at) {
+  return search((index) => events[index].at > at);
+}
+
+// The first event for which this holds, if it holds for all behind.
+function search(holds) {
+  let [low, high] = [0, events.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (holds(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+// From the first event in the window to the first behind it.
+function visible() {
+  return [search((index) => xOf(index) >= LEFT - 8), search((index) => xOf(index) > layout.width + 8)];
+}
+
+function yOf(node) {
+  return node < 0 ? layout.stripAt + STRIP / 2 : layout.linesFrom + node * ROW + ROW / 2;
+}
+
+// Each operation gets the first lane that is free; those for which there is none are counted.
+let lanes = 0;
+let crowded = 0;
+{
+  const free = [];
+  for (const operation of operations) {
+    operation.end = operation.at >= 0 ? operation.at : Infinity;
+    let lane = free.findIndex((until) => until <= operation.called);
+    if (lane < 0 && free.length < LANES_MAX) lane = free.push(0) - 1;
+    operation.lane = lane;
+    if (lane < 0) crowded += 1;
+    // One of which nobody knows the end keeps its lane for a while only.
+    else free[lane] = operation.end < Infinity ? operation.end : operation.called + 2e7;
+  }
+  lanes = free.length;
+}
+
+function measure(width) {
+  layout.width = width;
+  layout.stripAt = RULER + lanes * LANE + (lanes > 0 ? 8 : 0);
+  layout.linesFrom = layout.stripAt + STRIP;
+  layout.height = layout.linesFrom + nodes.length * ROW + 6;
+  lookAt(layout.scroll);
+}
+
+function lookAt(scroll) {
+  const most = Math.max(0, lastPlace() * layout.zoom - (layout.width - LEFT) + 80);
+  layout.scroll = Math.min(Math.max(0, scroll), most);
+}
+
+// Scrolls if the event is not well inside of the window.
+function reveal(index) {
+  const x = xOf(index);
+  const margin = Math.min(120, (layout.width - LEFT) / 4);
+  if (x < LEFT + margin || x > layout.width - margin) {
+    lookAt(layout.scroll + x - LEFT - (layout.width - LEFT) * 0.6);
+  }
+}
