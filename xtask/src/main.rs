@@ -6,6 +6,7 @@ mod git;
 mod manifest;
 mod mutants;
 mod names;
+mod replay;
 mod shrink;
 mod sim;
 mod text;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         .as_slice()
     {
         ["shrink", rest @ ..] => shrink::run(rest),
+        ["replay", rest @ ..] => replay::run(rest),
         ["sim", rest @ ..] => sim::run(rest),
         ["tidy"] => tidy::run(),
         ["mutants", order @ ..] => mutants::run(order),
@@ -47,6 +49,7 @@ Chores:
           Prints each finding as `path:line: rule: message`; exit status 1 when there are any.
   sim     runs whole nodes under seeded faults: [--protocol raft] [--runs N] [--base B] [--budget 90s], or one seed
           with its trace: --seed S, or a script of faults: --script FILE.
+  replay  runs a seed again and writes it as a page for a browser: [--protocol raft] [--shrink] SEED --html FILE.
   shrink  makes the failure of a seed small: faults off one by one, fewer and shorter; leaves a script that fails.
   mutants [NAME..] [--crate FOLDER] [--shard K/N] [--check | --markdown]
           plants each bug of {crates,examples}/*/mutants/*.patch into a copy of the tree, runs the tests that are meant

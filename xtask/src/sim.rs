@@ -128,12 +128,13 @@ pub(crate) const PROTOCOLS: [&str; 2] = ["raft", "paxos"];
 const RUNS_MAX: u64 = 1_000_000_000;
 
 /// What the simulation reads from its environment.
-const VARIABLES: [&str; 5] = [
+const VARIABLES: [&str; 6] = [
     "SIM_SEED",
     "SIM_RUNS",
     "SIM_BASE",
     "SIM_BUDGET",
     "SIM_SCRIPT",
+    "SIM_HTML",
 ];
 
 const USAGE: &str = "\

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cluster::{MINIMUMS, Options, Run, Subject, script};
-use synod_sim::page::Recorder;
+use synod_sim::page::{self, Recorder};
 use synod_sim::{Campaign, Crash, Ended, NodeId, Script, Shrink, Trial};
 
 #[cfg(feature = "raft")]
@@ -127,12 +127,11 @@ fn show<S: Subject>(trial: &Trial, path: &Path) {
     recorder.about("drawn", trial);
     let options = Options::of::<S>(trial);
     Run::<S>::recorded(trial.seed, options, Some(recorder.clone())).show();
-    recorder.write(path).expect("the page can be written");
-    println!("--- page: {} events of {}\n{}", recorder.events(), S::NAME, path.display());
+    page::leave(&recorder, path);
 }
 
 fn page_of<S: Subject>(seed: u64) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{seed:x}.html", S::NAME))
+    page::beside_tests(&format!("{}-{seed:x}.html", S::NAME))
 }
 
 fn parse_seed(text: &str) -> u64 {

@@ -5,7 +5,7 @@
 //! abort, and tells. A participant that has not voted may abort by itself; one that has voted yes may
 //! not, until it hears the decision. So when the coordinator is gone for good at the wrong moment, it
 //! waits for ever, with its locks. `cargo run -p synod-sim --example two_phase_commit` prints the
-//! shortest way there, and a script that goes it.
+//! shortest way there, and a script that goes it; with `-- FILE.html` it draws it as a page.
 
 #[path = "two_phase_commit/explored.rs"]
 mod explored;
@@ -13,6 +13,8 @@ mod explored;
 mod played;
 #[path = "two_phase_commit/protocol.rs"]
 mod protocol;
+#[path = "two_phase_commit/shown.rs"]
+mod shown;
 
 use explored::Schedules;
 use played::Table;
@@ -31,6 +33,10 @@ fn main() {
     println!("{}", played.text);
     if let Some(failure) = played.failure {
         panic!("{failure}");
+    }
+    if let Some(path) = std::env::args_os().nth(1) {
+        shown::blocked().write(&path).expect("it can be written");
+        println!("Drawn: {}", path.display());
     }
 }
 
@@ -61,6 +67,14 @@ fn it_blocks_where_the_coordinator_is_gone() {
 fn it_is_atomic() {
     let found = explore(3, true);
     assert!(found.is_complete, "{:?}", found.violation);
+}
+
+#[test]
+fn the_blocking_state_is_shown() {
+    let page = shown::blocked().html();
+    for part in ["in doubt", "nobody there", "blocked: somebody has voted"] {
+        assert!(page.contains(part), "{part}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //!   read ([`Cast`]);
 //! - a generator, step by step: [`Schedule`], which at last ends the faults and demands progress.
 //!
-//! A [`Watch`] of the protocol's own looks at every step and panics with the rule that is broken.
+//! [`Cluster::record`] shows it on a [page](crate::page). A [`Watch`] of the protocol's own looks at every step and panics with the rule that is broken.
 
 mod cast;
 mod core;
@@ -18,6 +18,7 @@ mod group;
 mod journal;
 mod node;
 mod packet;
+mod recording;
 mod schedule;
 mod selector;
 mod stage;

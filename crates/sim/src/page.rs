@@ -31,7 +31,31 @@ mod recorder;
 mod recording;
 mod view;
 
+use std::path::{Path, PathBuf};
+
 pub use kind::Kind;
 pub use recorder::Recorder;
 pub use recording::{EVENTS_MAX, EventId, MessageId, OperationId};
 pub use view::{Entry, LOG_ENTRIES_MAX, Portrait, View, caption_of};
+
+/// A file of this name in the folder `tmp` of the target folder that the running test was built in; in
+/// that of the machine, if it was built elsewhere.
+#[must_use]
+pub fn beside_tests(name: &str) -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    // target/PROFILE/deps/PROGRAM
+    let is_built = (program.parent()).is_some_and(|folder| folder.ends_with("deps"));
+    match program.ancestors().nth(3) {
+        Some(target) if is_built => target.join("tmp").join(name),
+        _ => std::env::temp_dir().join(name),
+    }
+}
+
+/// Writes the page of a run that failed, and says in a line where it is: `--- page: FILE`.
+pub fn leave(recorder: &Recorder, path: &Path) {
+    match recorder.write(path) {
+        Ok(()) => println!("--- page: {}", path.display()),
+        // What failed before is what counts.
+        Err(error) => println!("--- no page: {}: {error}", path.display()),
+    }
+}

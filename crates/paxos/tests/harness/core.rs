@@ -54,6 +54,10 @@ impl Protocol for Cores {
         at.plus(passes)
     }
 
+    fn elapsed(at: Instant) -> Duration {
+        at.0
+    }
+
     fn place(mark: Position) -> u64 {
         mark.slot.0
     }

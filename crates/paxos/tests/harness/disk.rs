@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use synod_paxos::{
     Ballot, Entries, Fetch, FetchError, Op, Position, Record, Slot, Snapshot, State, Value, Vote,
 };
-use synod_sim::cluster;
+use synod_sim::{cluster, page};
 
 use super::core::Cores;
+use super::notation;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
@@ -112,6 +113,15 @@ impl cluster::Disk<Cores> for Disk {
     fn holds(&self, position: Position) -> bool {
         let origin = self.value_at(position.slot).map(|value| value.origin);
         position.slot <= self.covered().slot || origin == Some(position.origin)
+    }
+
+    fn entries(&self) -> Vec<(u64, page::Entry)> {
+        let entry = |vote: &Vote| page::Entry {
+            epoch: notation::ballot_text(vote.ballot),
+            text: notation::value_text(&vote.value, vote.ballot),
+        };
+        let log = self.log.iter();
+        log.map(|(slot, vote)| (*slot, entry(vote))).collect()
     }
 
     fn lose_tail(&mut self, last: u64) {

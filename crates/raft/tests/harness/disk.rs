@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use synod_raft::{Entry, Fetch, FetchError, LogId, NodeId, Op, Record, Snapshot, Term};
-use synod_sim::cluster;
+use synod_sim::{cluster, page};
 
 use super::core::Cores;
+use super::notation;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
@@ -100,6 +101,15 @@ impl cluster::Disk<Cores> for Disk {
 
     fn holds(&self, id: LogId) -> bool {
         id.index <= self.covered().index || self.id_at(id.index.0) == Some(id)
+    }
+
+    fn entries(&self) -> Vec<(u64, page::Entry)> {
+        let entry = |entry: &Entry| page::Entry {
+            epoch: entry.id.term.0.to_string(),
+            text: notation::body_text(entry),
+        };
+        let log = self.log.iter();
+        log.map(|(index, stored)| (*index, entry(stored))).collect()
     }
 
     fn lose_tail(&mut self, last: u64) {

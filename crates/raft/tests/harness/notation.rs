@@ -26,12 +26,15 @@ pub(crate) fn parse_id(text: &str) -> Result<LogId, String> {
 }
 
 pub(crate) fn entry_text(entry: &Entry) -> String {
-    let body = match entry.kind {
-        Kind::Noop => "noop".into(),
-        Kind::Command => String::from_utf8_lossy(&entry.body),
-        Kind::Membership => "membership".into(),
-    };
-    format!("{} {body}", id_text(entry.id))
+    format!("{} {}", id_text(entry.id), body_text(entry))
+}
+
+pub(crate) fn body_text(entry: &Entry) -> String {
+    match entry.kind {
+        Kind::Noop => "noop".to_owned(),
+        Kind::Command => String::from_utf8_lossy(&entry.body).into_owned(),
+        Kind::Membership => "membership".to_owned(),
+    }
 }
 
 fn entries_text(entries: &[Entry]) -> String {

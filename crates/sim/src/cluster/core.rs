@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Packet;
 use super::node::Node;
+use crate::page;
 
 /// The packets between such cores.
 pub type PacketOf<P> = Packet<<P as Protocol>::Id, <P as Protocol>::Message>;
@@ -74,6 +75,8 @@ pub trait Protocol: Sized {
     fn number(id: Self::Id) -> u64;
     /// A later point in time.
     fn plus(at: Self::Instant, passes: Duration) -> Self::Instant;
+    /// What has passed until then since the first instant.
+    fn elapsed(at: Self::Instant) -> Duration;
     /// The place of an entry in the log, from 1.
     fn place(mark: Self::Mark) -> u64;
     /// Which entry it is.
@@ -203,6 +206,10 @@ pub trait Disk<P: Protocol>: Clone + Default + Debug {
     fn start(&self) -> u64;
     /// Whether this disk alone can bring the entry back, as itself or inside a snapshot.
     fn holds(&self, mark: P::Mark) -> bool;
+    /// What a page shows of the log, by place. Nothing, unless the disk says so.
+    fn entries(&self) -> Vec<(u64, page::Entry)> {
+        Vec::new()
+    }
     /// Loses what it holds behind `last`.
     fn lose_tail(&mut self, last: u64);
 }

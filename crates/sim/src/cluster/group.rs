@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::core::{Answer, Disk, File, PacketOf, Protocol, Watch};
 use super::node::Node;
 use super::packet::Packet;
+use super::recording::Recording;
+use crate::page::Kind;
 
 /// Nodes, and a network that does nothing by itself: a test picks what is delivered.
 pub struct Cluster<P: Protocol> {
@@ -32,6 +34,8 @@ pub struct Cluster<P: Protocol> {
     pub answers: Vec<(P::Id, Answer<P>)>,
     /// Reads that wait: who was asked, and how much had been applied anywhere by then.
     asked: BTreeMap<u64, (P::Id, u64)>,
+    /// Who records, if anybody does.
+    pub(super) recording: Option<Box<Recording<P>>>,
 }
 
 impl<P: Protocol> fmt::Debug for Cluster<P> {
@@ -61,6 +65,7 @@ impl<P: Protocol> Cluster<P> {
             slow_reads: BTreeSet::new(),
             answers: Vec::new(),
             asked: BTreeMap::new(),
+            recording: None,
         };
         for core in cluster.nodes.values().filter_map(|node| node.core.as_ref()) {
             cluster.watch.started(core);
@@ -82,6 +87,16 @@ impl<P: Protocol> Cluster<P> {
     /// # Panics
     /// If it is not up.
     pub fn step<R>(&mut self, id: u64, input: impl FnOnce(&mut P::Core, P::Instant) -> R) -> R {
+        self.step_as(id, (Kind::Input, "is asked"), input)
+    }
+
+    fn step_as<R>(
+        &mut self,
+        id: u64,
+        (kind, what): (Kind, &str),
+        input: impl FnOnce(&mut P::Core, P::Instant) -> R,
+    ) -> R {
+        self.record_event(P::id(id), kind, || what.to_owned());
         let now = self.now;
         let result = self.input(P::id(id), |core| input(core, now));
         self.pump(P::id(id));
@@ -111,7 +126,7 @@ impl<P: Protocol> Cluster<P> {
             }
             self.end_reads(id);
             if !self.work(id) {
-                return;
+                return self.record_view(id);
             }
         }
     }
@@ -124,6 +139,7 @@ impl<P: Protocol> Cluster<P> {
         }
         if !node.fetches.is_empty() && !self.reads_slowly(id) {
             let now = self.now;
+            self.record_event(id, Kind::Note, || READS_LOG.to_owned());
             self.node(P::number(id)).serve_fetch(now);
             self.stepped(id);
             return true;
@@ -142,6 +158,13 @@ impl<P: Protocol> Cluster<P> {
 
     fn finish_write(&mut self, id: P::Id) {
         let now = self.now;
+        if let Some(write) = &self.nodes[&id].write {
+            let text = || match P::record_text(P::record(write)) {
+                record if record.is_empty() => "has nothing new to store".to_owned(),
+                record => format!("stored: {record}"),
+            };
+            self.record_event(id, Kind::Sync, text);
+        }
         if let Some(node) = self.nodes.get_mut(&id) {
             let sent = node.persist(now, &mut self.watch);
             self.send(id, sent);
@@ -152,6 +175,7 @@ impl<P: Protocol> Cluster<P> {
     /// What is read from the log has come.
     pub fn serve_fetch(&mut self, id: u64) {
         let now = self.now;
+        self.record_event(P::id(id), Kind::Note, || READS_LOG.to_owned());
         self.node(id).serve_fetch(now);
         self.stepped(P::id(id));
         self.pump(P::id(id));
@@ -160,6 +184,8 @@ impl<P: Protocol> Cluster<P> {
     /// What was asked for first cannot be read from the log.
     pub fn fail_fetch(&mut self, id: u64) {
         let now = self.now;
+        let text = || "cannot read its log".to_owned();
+        self.record_event(P::id(id), Kind::Fault, text);
         self.node(id).fail_fetch(now);
         self.stepped(P::id(id));
         self.pump(P::id(id));
@@ -179,6 +205,7 @@ impl<P: Protocol> Cluster<P> {
         let now = self.now;
         match self.file(from, &snapshot) {
             Some(file) => {
+                self.record_event(id, Kind::Sync, || PULLED.to_owned());
                 self.node(P::number(id)).finish_pull(now, file, true);
                 self.stepped(id);
             }
@@ -194,6 +221,7 @@ impl<P: Protocol> Cluster<P> {
     /// A snapshot file is complete at a node, which hears of it or not.
     pub fn finish_pull(&mut self, id: u64, file: File<P>, tell: bool) {
         let now = self.now;
+        self.record_event(P::id(id), Kind::Sync, || PULLED.to_owned());
         self.node(id).finish_pull(now, file, tell);
         self.stepped(P::id(id));
         self.pump(P::id(id));
@@ -202,6 +230,7 @@ impl<P: Protocol> Cluster<P> {
     /// The snapshot does not come.
     pub fn fail_pull(&mut self, id: P::Id, snapshot: &P::Snapshot) {
         let now = self.now;
+        self.record_event(id, Kind::Fault, || "pulls no snapshot".to_owned());
         self.input(id, |core| P::pull_failed(core, now, snapshot));
     }
 
@@ -212,6 +241,7 @@ impl<P: Protocol> Cluster<P> {
     pub fn read(&mut self, id: u64, read: u64) -> Result<(), P::ReadError> {
         let id = P::id(id);
         let (now, applied) = (self.now, self.watch.applied());
+        self.record_event(id, Kind::Input, || format!("read {read}"));
         self.watch.asked(id, read);
         self.input(id, |core| P::ask(core, now, read))?;
         self.asked.insert(read, (id, applied));
@@ -238,7 +268,10 @@ impl<P: Protocol> Cluster<P> {
     /// These messages leave, unless their link is cut.
     pub fn send(&mut self, from: P::Id, messages: Vec<(P::Id, P::Message)>) {
         for (to, message) in messages {
-            if !self.cut.contains(&(from, to)) {
+            if self.cut.contains(&(from, to)) {
+                self.record_cut(from, to, &message);
+            } else {
+                self.record_sent(from, to, &message);
                 self.net.push(Packet { from, to, message });
             }
         }
@@ -247,11 +280,13 @@ impl<P: Protocol> Cluster<P> {
     /// A message arrives, if its receiver is up.
     pub fn receive(&mut self, packet: PacketOf<P>) {
         let now = self.now;
-        let Packet { from, to, message } = packet;
-        if self.nodes[&to].is_up() {
-            self.input(to, |core| P::hear(core, now, from, message));
-            self.pump(to);
+        if !self.nodes[&packet.to].is_up() {
+            return self.record_lost(&packet, "nobody there");
         }
+        self.record_received(&packet);
+        let Packet { from, to, message } = packet;
+        self.input(to, |core| P::hear(core, now, from, message));
+        self.pump(to);
     }
 
     /// Takes matching packets off the network, in the order they were sent.
@@ -299,7 +334,7 @@ impl<P: Protocol> Cluster<P> {
 
     /// The timer of this node fires.
     pub fn timeout(&mut self, id: u64) {
-        self.step(id, P::time_out);
+        self.step_as(id, (Kind::Timer, "timer"), P::time_out);
     }
 
     /// Only this node's timer fires, after so long.
@@ -329,12 +364,15 @@ impl<P: Protocol> Cluster<P> {
     pub fn crash(&mut self, id: u64) {
         let node = P::id(id);
         self.asked.retain(|_, (asked, _)| *asked != node);
+        self.record_event(node, Kind::Crash, || "crashes".to_owned());
         self.node(id).crash();
         self.watch.crashed(node);
     }
 
     /// What the disk of a node that is down holds behind `last` is gone.
     pub fn lose_tail(&mut self, id: u64, last: u64) {
+        let text = || format!("its disk loses what is behind {last}");
+        self.record_event(P::id(id), Kind::Fault, text);
         self.node(id).disk.lose_tail(last);
         self.watch.lost(P::id(id), last);
     }
@@ -352,6 +390,7 @@ impl<P: Protocol> Cluster<P> {
         let now = self.now;
         self.node(id).restart(now)?;
         let id = P::id(id);
+        self.record_event(id, Kind::Start, || "restarts".to_owned());
         if let Some(core) = &self.nodes[&id].core {
             self.watch.started(core);
         }
@@ -371,10 +410,14 @@ impl<P: Protocol> Cluster<P> {
     /// The node takes a snapshot of its machine.
     pub fn take_snapshot(&mut self, id: u64) {
         let now = self.now;
+        let text = || "takes a snapshot".to_owned();
+        self.record_event(P::id(id), Kind::Sync, text);
         self.node(id).take_snapshot(now);
         self.stepped(P::id(id));
         self.pump(P::id(id));
     }
 }
 
+const READS_LOG: &str = "reads its log";
+const PULLED: &str = "has pulled a snapshot";
 const ROUNDS_MAX: usize = 10_000;

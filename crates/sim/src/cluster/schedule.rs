@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::time::Duration;
 
 use super::core::{PacketOf, Protocol, Watch};
 use super::group::Cluster;
 use crate::Rng;
+use crate::page::{self, Recorder};
 
 /// What may happen to a cluster whose nodes are numbered from 1, drawn step by step.
 pub struct Schedule<P: Protocol> {
@@ -89,13 +92,16 @@ impl<P: Protocol> Schedule<P> {
         if self.rng.one_in(20) {
             self.cluster.net.push(packet.clone());
         }
-        if !self.rng.one_in(self.loss) {
+        if self.rng.one_in(self.loss) {
+            self.cluster.lose(&packet);
+        } else {
             self.meet(P::message_name(&packet.message));
             self.cluster.receive(packet);
         }
         while self.cluster.net.len() > PACKETS_MAX {
             let at = self.rng.index(self.cluster.net.len());
-            self.cluster.net.swap_remove(at);
+            let packet = self.cluster.net.swap_remove(at);
+            self.cluster.lose(&packet);
         }
     }
 
@@ -225,7 +231,8 @@ impl<P: Protocol> Schedule<P> {
 }
 
 /// Plays [`STEPS`] of a schedule a seed, and the end of faults: `NAME_SEED=n` plays one, `NAME_SEEDS=n`
-/// that many, else 300. `more` counts what the protocol has to have met besides what every one has; of
+/// that many, else 300. A seed that fails leaves a [page](crate::page); `NAME_HTML=FILE` writes one of
+/// the last seed that was played. `more` counts what the protocol has to have met besides what every one has; of
 /// [`ALWAYS_MET`] and that everything must be met in half of the seeds, or as often as it says.
 ///
 /// # Panics
@@ -244,13 +251,35 @@ pub fn play_seeds<P: Protocol>(
     };
     let mut total: BTreeMap<&'static str, u64> = BTreeMap::new();
     for seed in seeds.clone() {
-        let guard = Again(format!("seed {seed}: {name}_SEED={seed} {command}"));
-        let mut rng = Rng::new(seed);
-        let cluster = group(seed, &mut rng);
-        let mut schedule = Schedule::new(cluster, rng);
-        (0..STEPS).for_each(|_| schedule.step());
-        schedule.recover();
-        std::mem::forget(guard);
+        let again = format!("{name}_SEED={seed} {command}");
+        let whole = |recorder: Option<&Recorder>| {
+            let mut rng = Rng::new(seed);
+            let mut cluster = group(seed, &mut rng);
+            if let Some(recorder) = recorder {
+                cluster.record(recorder);
+            }
+            let mut schedule = Schedule::new(cluster, rng);
+            (0..STEPS).for_each(|_| schedule.step());
+            schedule.recover();
+            schedule
+        };
+        let show = |path: &Path| {
+            let recorder = Recorder::new(format!("{name}: the random schedule of seed {seed}"));
+            recorder.about("replay", &again);
+            recorder.watch(|| drop(whole(Some(&recorder))));
+            page::leave(&recorder, path);
+        };
+        let mut schedule = match catch_unwind(AssertUnwindSafe(|| whole(None))) {
+            Ok(schedule) => schedule,
+            Err(payload) => {
+                eprintln!("seed {seed}: {again}");
+                show(&page::beside_tests(&format!("{name}-{seed}.html")));
+                resume_unwind(payload);
+            }
+        };
+        if let Some(path) = std::env::var_os(format!("{name}_HTML")) {
+            show(Path::new(&path));
+        }
         let restores = schedule.cluster.nodes.values().map(|node| node.restores);
         let counts = [
             (APPLIED, schedule.cluster.watch.applied()),
@@ -287,12 +316,3 @@ const PACKETS_MAX: usize = 300;
 /// Ten of the longest election timeouts: a few elections without a winner, each followed by a round of
 /// messages.
 const RECOVERY_MS_MAX: u64 = 3_000;
-
-/// Says how to see a failure again.
-struct Again(String);
-
-impl Drop for Again {
-    fn drop(&mut self) {
-        eprintln!("{}", self.0);
-    }
-}

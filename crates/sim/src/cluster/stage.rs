@@ -12,6 +12,7 @@ use super::cast::Cast;
 use super::core::PacketOf;
 use super::group::Cluster;
 use super::story::{Story, Surroundings};
+use crate::page::Recorder;
 use crate::script::{Arguments, Stage};
 
 /// Plays the commands of a script on a [`Cluster`].
@@ -22,6 +23,7 @@ pub struct ClusterStage<P: Cast> {
     /// Why a node is not up.
     down: BTreeMap<u64, &'static str>,
     story: Story,
+    recorder: Option<Recorder>,
 }
 
 impl<P: Cast> Default for ClusterStage<P> {
@@ -31,6 +33,7 @@ impl<P: Cast> Default for ClusterStage<P> {
             held: Vec::new(),
             down: BTreeMap::new(),
             story: Story::default(),
+            recorder: None,
         }
     }
 }
@@ -62,6 +65,10 @@ impl<P: Cast> Stage for ClusterStage<P> {
     fn take_lines(&mut self) -> Vec<String> {
         self.tell();
         self.story.end()
+    }
+
+    fn record(&mut self, recorder: &Recorder) {
+        self.recorder = Some(recorder.clone());
     }
 }
 
@@ -108,6 +115,9 @@ impl<P: Cast> ClusterStage<P> {
         };
         for node in cluster.nodes.values_mut() {
             node.journal = Some(Vec::new());
+        }
+        if let Some(recorder) = &self.recorder {
+            cluster.record(recorder);
         }
         self.cluster = Some(cluster);
         self.held.clear();

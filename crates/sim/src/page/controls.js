@@ -95,14 +95,19 @@ function hitAt(x, y) {
   const near = drawn.events.filter((spot) => Math.abs(spot.x - x) <= 12 && Math.abs(spot.y - y) <= 12);
   const far = (spot) => Math.hypot(spot.x - x, spot.y - y);
   if (near.length > 0) return near.reduce((best, spot) => (far(spot) < far(best) ? spot : best));
-  return drawn.messages.find(({ from, to }) => distance(x, y, from, to) < 4) || null;
+  const box = ({ from, to }) => x > from.x - 6 && x < to.x + 26;
+  return drawn.messages.filter(box).find(({ from, to }) => distance(x, y, from, to) < 5) || null;
 }
 
+// To the nearest of some points on its way.
 function distance(x, y, from, to) {
-  const [dx, dy] = [to.x - from.x, to.y - from.y];
-  const along = ((x - from.x) * dx + (y - from.y) * dy) / (dx * dx + dy * dy || 1);
-  const at = Math.min(1, Math.max(0, along));
-  return Math.hypot(x - from.x - at * dx, y - from.y - at * dy);
+  let nearest = Infinity;
+  const steps = Math.min(200, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / 4) + 1);
+  for (let step = 0; step <= steps; step += 1) {
+    const point = along(from, to, step / steps);
+    nearest = Math.min(nearest, Math.hypot(x - point.x, y - point.y));
+  }
+  return nearest;
 }
 
 function spotOf(event) {
@@ -212,9 +217,17 @@ function resize() {
   refresh();
 }
 
+function showAbout() {
+  const about = document.getElementById("about");
+  const count = `${events.length} events, ${messages.length} messages, ${nodes.length} nodes`;
+  about.querySelector("summary").textContent = `${count}: what this is`;
+  const parts = run.about.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]);
+  about.querySelector("dl").append(...parts);
+}
+
 function begin() {
   document.getElementById("title").textContent = run.title;
-  document.getElementById("about").textContent = run.about.map(([name, value]) => `${name} ${value}`).join(" · ");
+  showAbout();
   const left = [];
   if (run.first > 1) left.push(`${run.first - 1} earlier events were left out: only the last ${events.length} are here.`);
   if (crowded > 0) left.push(`${crowded} operations of clients found no lane, and are not drawn.`);

@@ -184,14 +184,14 @@ function drawMessage(pen, message, from, to) {
   const inPast = view.past.has(message.end) || message.end === view.chosen;
   const inFuture = view.future.has(message.sent) || message.sent === view.chosen;
   const lit = view.chosen >= 0 && message.end >= 0 && (inPast || inFuture) && message.sent >= 0;
-  pen.globalAlpha = view.chosen >= 0 && !lit ? 0.12 : message.sent > view.moment ? 0.3 : 0.85;
+  pen.globalAlpha = view.chosen >= 0 && !lit ? 0.12 : message.sent > view.moment ? 0.35 : 1;
   pen.lineWidth = lit ? 2.5 : 1.2;
   pen.strokeStyle = lit ? (inPast ? colors.past : colors.future) : isLost ? colors.lost : colors.faint;
   pen.fillStyle = pen.strokeStyle;
   pen.setLineDash(isOver ? (lit && !inPast ? [7, 3] : isLost ? [5, 3] : []) : [2, 4]);
   if (message.end >= 0) drawArrow(pen, from, to);
   else if (isLost) drawLost(pen, from, to);
-  else { pen.beginPath(); pen.moveTo(from.x, from.y); pen.lineTo(to.x, to.y); pen.stroke(); }
+  else drawWay(pen, from, to);
   pen.globalAlpha = 1;
   drawn.messages.push({ message, from, to });
   drawn.count += 1;
@@ -244,7 +244,7 @@ function drawNames(pen) {
   pen.fillStyle = colors.ink;
   pen.font = "bold 13px system-ui, sans-serif";
   for (const node of nodes) {
-    const name = node.name.length > 11 ? `${node.name.slice(0, 10)}…` : node.name;
+    const name = node.name.length > 14 ? `${node.name.slice(0, 13)}…` : node.name;
     pen.fillText(name, 8, yOf(node.index));
   }
   pen.font = "12px system-ui, sans-serif";

@@ -3,7 +3,8 @@
 
 const STEP_MIN = 12;
 const STEP_A_DECADE = 6;
-const LEFT = 84;
+// Room for the longest name, within reason.
+const LEFT = Math.min(130, Math.max(74, 24 + 8 * Math.max(0, ...nodes.map((node) => node.name.length))));
 const RULER = 34;
 const LANE = 17;
 const LANES_MAX = 8;
@@ -65,6 +66,22 @@ function visible() {
 
 function yOf(node) {
   return node < 0 ? layout.stripAt + STRIP / 2 : layout.linesFrom + node * ROW + ROW / 2;
+}
+
+// A message to a node that is not the next one bends aside, so that it does not seem to touch those between.
+function bend(from, to) {
+  const rows = Math.abs(to.y - from.y) / ROW;
+  const middle = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 };
+  if (rows < 1.5) return middle;
+  return { x: middle.x + 20, y: middle.y };
+}
+
+function along(from, to, share) {
+  const middle = bend(from, to);
+  const [first, second, third] = [(1 - share) ** 2, 2 * share * (1 - share), share ** 2];
+  return {
+    x: first * from.x + second * middle.x + third * to.x, y: first * from.y + second * middle.y + third * to.y,
+  };
 }
 
 // Each operation gets the first lane that is free; those for which there is none are counted.

@@ -101,6 +101,11 @@ impl Recorder {
         self.lock().sent(at, from, to, caption)
     }
 
+    /// Another copy of a message, which left with it.
+    pub fn copied(&self, message: MessageId) -> MessageId {
+        self.lock().copied(message)
+    }
+
     /// A message arrives: an event of its receiver. Nothing if it was sent too long ago to be kept.
     pub fn received(&self, at: Duration, message: MessageId) -> Option<EventId> {
         self.lock().received(at, message)

@@ -62,7 +62,7 @@ pub(super) struct Event {
 /// How far from the true time a node takes it to be: the earliest and the latest, in nanoseconds.
 pub(super) type Clock = (i64, i64);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
@@ -73,7 +73,7 @@ pub(super) struct Message {
     pub(super) text: String,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
     UnderWay,
     Received(EventId),
@@ -202,8 +202,7 @@ impl Recording {
             Some((event, _)) => event,
             None => self.event(at, Some(from), Kind::Note, "sends"),
         };
-        self.messages_sent += 1;
-        let message = Message {
+        self.depart(Message {
             from,
             to,
             sent,
@@ -211,7 +210,25 @@ impl Recording {
             end: End::UnderWay,
             name: short(name),
             text: short(text),
-        };
+        })
+    }
+
+    pub(super) fn copied(&mut self, id: MessageId) -> MessageId {
+        match self.messages.get(&id.0.get()) {
+            Some(message) => {
+                let copy = Message {
+                    end: End::UnderWay,
+                    ..message.clone()
+                };
+                self.depart(copy)
+            }
+            // It was left out, and its copies are.
+            None => id,
+        }
+    }
+
+    fn depart(&mut self, message: Message) -> MessageId {
+        self.messages_sent += 1;
         self.messages.insert(self.messages_sent, message);
         MessageId(NonZero::new(self.messages_sent).unwrap_or(NonZero::<u64>::MIN))
     }

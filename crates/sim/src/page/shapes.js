@@ -79,12 +79,12 @@ function drawFound(pen, x, y) {
   pen.stroke();
 }
 
-function drawArrow(pen, from, to) {
-  const angle = Math.atan2(to.y - from.y, to.x - from.x);
-  pen.beginPath();
-  pen.moveTo(from.x, from.y);
-  pen.lineTo(to.x, to.y);
-  pen.stroke();
+// Its head is beside the dot that it points at, and not below it.
+function drawArrow(pen, from, target) {
+  const middle = bend(from, target);
+  const angle = Math.atan2(target.y - middle.y, target.x - middle.x);
+  const to = { x: target.x - 5 * Math.cos(angle), y: target.y - 5 * Math.sin(angle) };
+  drawWay(pen, from, to);
   pen.setLineDash([]);
   pen.beginPath();
   pen.moveTo(to.x, to.y);
@@ -94,12 +94,17 @@ function drawArrow(pen, from, to) {
   pen.fill();
 }
 
-// It ends on the way.
-function drawLost(pen, from, to) {
+function drawWay(pen, from, to) {
+  const middle = bend(from, to);
   pen.beginPath();
   pen.moveTo(from.x, from.y);
-  pen.lineTo(to.x, to.y);
+  pen.quadraticCurveTo(middle.x, middle.y, to.x, to.y);
   pen.stroke();
+}
+
+// It ends on the way, in a cross.
+function drawLost(pen, from, to) {
+  drawWay(pen, from, to);
   pen.setLineDash([]);
   pen.lineWidth = 2.5;
   pen.beginPath();

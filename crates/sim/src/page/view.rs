@@ -56,22 +56,53 @@ pub trait Portrait: Process {
     }
 }
 
-/// A caption from `Debug`: the innermost name of nested variants, and all of the text. The name of
-/// `Replicate(Append { term: 3 })` is `Append`, that of `Vote(2)` is `Vote`.
+/// A caption from `Debug`: the innermost name of nested variants, and the text, with numbers that have
+/// a type of their own written as numbers. Of `Replicate(Append { term: Term(3) })` the name is
+/// `Append` and the text `Replicate(Append { term: 3 })`; the name of `Vote(2)` is `Vote`.
 #[must_use]
 pub fn caption_of(message: &impl Debug) -> (String, String) {
     let text = format!("{message:?}");
     let mut rest = text.as_str();
     loop {
-        let end = rest.find(|char: char| !char.is_alphanumeric() && char != '_');
-        let (name, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        let (name, behind) = rest.split_at(name_length(rest));
         match behind.strip_prefix('(') {
             Some(inner) if inner.starts_with(|char: char| char.is_ascii_uppercase()) => {
                 rest = inner;
             }
-            _ => return (name.to_owned(), text),
+            _ => return (name.to_owned(), with_plain_numbers(&text)),
         }
     }
+}
+
+fn name_length(text: &str) -> usize {
+    let end = text.find(|char: char| !char.is_alphanumeric() && char != '_');
+    end.unwrap_or(text.len())
+}
+
+/// `Term(3)` becomes `3`, but for the name that all begins with.
+fn with_plain_numbers(text: &str) -> String {
+    let (first, mut rest) = text.split_at(name_length(text));
+    let mut plain = first.to_owned();
+    while let Some(char) = rest.chars().next() {
+        let (name, behind) = rest.split_at(name_length(rest));
+        let number = behind.strip_prefix('(').and_then(|inner| inner.split_once(')'));
+        match number {
+            Some((digits, after)) if is_number(digits) && !name.is_empty() => {
+                plain.push_str(digits);
+                rest = after;
+            }
+            _ => {
+                let taken = name.len().max(char.len_utf8());
+                plain.push_str(&rest[..taken]);
+                rest = &rest[taken..];
+            }
+        }
+    }
+    plain
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl View {
@@ -119,13 +150,21 @@ mod tests {
     #[derive(Debug)]
     #[allow(dead_code, reason = "only shown")]
     enum Inner {
-        Append { term: u8 },
+        Append { term: Term, of: Option<Term> },
     }
+
+    #[derive(Debug)]
+    #[allow(dead_code, reason = "only shown")]
+    struct Term(u8);
 
     #[test]
     fn messages_have_the_name_of_their_innermost_variant() {
         let name = |message: Outer| caption_of(&message).0;
-        assert_eq!(name(Outer::Replicate(Inner::Append { term: 3 })), "Append");
+        let (term, of) = (Term(3), Some(Term(4)));
+        let (append, text) = caption_of(&Outer::Replicate(Inner::Append { term, of }));
+        assert_eq!(append, "Append");
+        assert_eq!(text, "Replicate(Append { term: 3, of: Some(4) })");
+        assert_eq!(caption_of(&Outer::Vote(2)).1, "Vote(2)");
         assert_eq!(name(Outer::Vote(2)), "Vote");
         assert_eq!(name(Outer::Done), "Done");
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::difference;
 use super::text::Script;
+use crate::page::{self, Recorder};
 use crate::panic;
 
 /// Who plays the commands of a script.
@@ -20,6 +21,9 @@ pub trait Stage {
     /// Takes what has happened since it was last asked for, a line each. Whatever begins with
     /// `expect ` is expected to tell nothing.
     fn take_lines(&mut self) -> Vec<String>;
+
+    /// Tells `recorder` what happens from now on, if it can.
+    fn record(&mut self, _recorder: &Recorder) {}
 }
 
 /// A script that was played.
@@ -118,21 +122,32 @@ impl Folder {
         let name = format!("{}/{script}.txt", self.name);
         let path = self.root.join(&name);
         let written = std::fs::read_to_string(&path).expect("the script is there");
+        // A story is short: it is recorded before anybody knows how it ends.
+        let recorder = Recorder::new(format!("The script {script}"));
+        stage.record(&recorder);
         let Played { text, failure } = play(&written, stage);
         let update = std::env::var_os("UPDATE").is_some();
         if update && text != written {
             std::fs::write(&path, &text).expect("the script can be written");
         }
         if let Some(failure) = failure {
-            panic!("\n{name}:{failure}\n");
+            self.fail(script, &recorder, &format!("{name}:{failure}"));
         }
-        assert!(
-            text == written || update,
-            "\n{name} tells otherwise (- written, + played):\n{}\nIf this is as it should be: \
-             UPDATE=1 {}\n",
-            difference::between(&written, &text),
-            self.update
-        );
+        if text != written && !update {
+            let difference = difference::between(&written, &text);
+            let told = format!("{name} tells otherwise (- written, + played):\n{difference}");
+            let how = format!("If this is as it should be: UPDATE=1 {}", self.update);
+            self.fail(script, &recorder, &format!("{told}\n{how}"));
+        }
+    }
+
+    fn fail(&self, script: &str, recorder: &Recorder, why: &str) -> ! {
+        if recorder.events() > 0 {
+            recorder.about("script", format!("{}/{script}.txt", self.name));
+            recorder.violation(why);
+            page::leave(recorder, &page::beside_tests(&format!("{script}.html")));
+        }
+        panic!("\n{why}\n");
     }
 
     /// The names of all scripts.

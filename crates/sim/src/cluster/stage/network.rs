@@ -69,6 +69,7 @@ impl<P: Cast> ClusterStage<P> {
 
     pub(super) fn carry_one(&mut self, packet: PacketOf<P>, ways: &Ways) -> Result<(), String> {
         if ways.drop.matches::<P>(&packet) {
+            self.cluster()?.lose(&packet);
             self.taken(&packet, "lost");
         } else if ways.hold.matches::<P>(&packet) {
             self.taken(&packet, "held");
