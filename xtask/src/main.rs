@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         ["sim", rest @ ..] => sim::run(rest),
         ["tidy"] => tidy::run(),
         ["mutants", order @ ..] => mutants::run(order),
+        ["museum", order @ ..] => mutants::museum(order),
         [] | ["help" | "-h" | "--help"] => {
             println!("{HELP}");
             ExitCode::SUCCESS
@@ -56,4 +57,7 @@ Chores:
           for it, and prints which were caught; exit status 1 unless all were. `--shard` takes one of N parts of them;
           `--check` only looks whether the patches apply and their headers are whole; `--markdown` also writes the
           tables into crates/raft/TESTING.md.
+  museum  [NAME..] [--crate FOLDER] [--shard K/N]
+          plants each of these bugs, lets the simulation or the script that catches it leave a page, shrunk where that
+          can be, and hangs them up in target/museum/index.html, with the checker's words and where the bug has been.
   help    prints this.";

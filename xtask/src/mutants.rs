@@ -4,6 +4,8 @@
 //! it really happened, and which check must find it ([`patch`] has the keys). Only the check that is named counts: a
 //! mutant that falls over something else shows nothing about the check it was made for.
 
+mod gallery;
+mod museum;
 mod patch;
 mod table;
 mod tree;
@@ -22,6 +24,8 @@ use table::Row;
 use tree::Tree;
 use trial::{Cargo, Ended, Run};
 use verdict::{Verdict, judge};
+
+pub(crate) use museum::run as museum;
 
 /// The chore; exit status 1 unless every mutant is caught, 2 when it could not be done.
 pub(crate) fn run(arguments: &[&str]) -> ExitCode {

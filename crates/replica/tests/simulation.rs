@@ -123,7 +123,10 @@ fn run<S: Subject>(trial: &Trial) -> Ended {
 /// Lets a run come again and writes it as a page.
 fn show<S: Subject>(trial: &Trial, path: &Path) {
     let recorder = Recorder::new(format!("{}, seed {:#x}", S::NAME, trial.seed));
-    recorder.about("replay", replay::<S>().replace("{seed}", &format!("{:#x}", trial.seed)));
+    recorder.about(
+        "replay",
+        replay::<S>().replace("{seed}", &format!("{:#x}", trial.seed)),
+    );
     recorder.about("drawn", trial);
     let options = Options::of::<S>(trial);
     Run::<S>::recorded(trial.seed, options, Some(recorder.clone())).show();

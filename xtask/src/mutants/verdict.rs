@@ -50,7 +50,7 @@ pub(crate) fn judge(run: &Run, checker: &str) -> Verdict {
 
 /// What the failed tests said. The test harness collects it between two lines `failures:`, and names of tests that
 /// passed stand before them. A process that was killed has no such lines: then it is all it said.
-fn failure(output: &str) -> &str {
+pub(super) fn failure(output: &str) -> &str {
     let mut parts = output.split("\nfailures:\n");
     let all = parts.next().unwrap_or_default();
     parts.next().unwrap_or(all)

@@ -73,14 +73,18 @@ impl<C: Cluster> Portrait for SimNode<C> {
         view.leads = status.core.role == Role::Leader;
         view.committed = status.core.commit;
         view.text = match status.leadership {
-            Some(leadership) => format!("leader n{}, applied {}", leadership.node.0, status.applied),
+            Some(leadership) => {
+                format!("leader n{}, applied {}", leadership.node.0, status.applied)
+            }
             None => format!("no leader, applied {}", status.applied),
         };
         if let Some(shown) = self.shown() {
             shown.with(|slots| {
                 view.log_start = slots.start;
                 let last = slots.slots.iter().rev().take(LOG_ENTRIES_MAX);
-                view.log = last.map(|(index, slot)| (*index, entry::<C>(*index, slot))).collect();
+                view.log = last
+                    .map(|(index, slot)| (*index, entry::<C>(*index, slot)))
+                    .collect();
             });
         }
         view

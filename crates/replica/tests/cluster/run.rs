@@ -73,7 +73,11 @@ impl<S: Subject> Run<S> {
         let history = self
             .observer
             .with(|reference| self.clients.history(reference));
-        recorder.history(&history, |input| format!("{input:?}"), |output| format!("{output:?}"));
+        recorder.history(
+            &history,
+            |input| format!("{input:?}"),
+            |output| format!("{output:?}"),
+        );
     }
 
     /// Both phases, and the final state.

@@ -75,11 +75,7 @@ impl Run {
         self.ends(number, |node| node.handle(message))
     }
 
-    fn ends(
-        &mut self,
-        number: usize,
-        input: impl FnOnce(&mut Node) -> Vec<Message>,
-    ) -> Vec<Sent> {
+    fn ends(&mut self, number: usize, input: impl FnOnce(&mut Node) -> Vec<Message>) -> Vec<Sent> {
         let said = input(&mut self.nodes[number]);
         let mut sent = Vec::new();
         for message in said {

@@ -148,7 +148,8 @@ impl<P: Protocol> Recording<P> {
         let healed = names(self.cut.difference(cut).map(name).collect());
         let all = names(cut.iter().map(name).collect());
         if !new.is_empty() {
-            self.recorder.everywhere(at, Kind::Fault, &format!("{new} cut"));
+            self.recorder
+                .everywhere(at, Kind::Fault, &format!("{new} cut"));
         }
         if !healed.is_empty() {
             let text = format!("{healed} healed");

@@ -7,7 +7,9 @@ use std::fmt::{self, Display, Write};
 use super::change::Change;
 use super::json::{Escaped, List, Quoted};
 use super::kind::Kind;
-use super::recording::{End, Event, EventId, Message, Operation, Outcome, Recording, Span, Standing};
+use super::recording::{
+    End, Event, EventId, Message, Operation, Outcome, Recording, Span, Standing,
+};
 use super::view::View;
 use crate::world::NodeId;
 
@@ -76,14 +78,28 @@ impl<'a> Writer<'a> {
         write!(page, "{{\"title\":{}", Quoted(&recording.title))?;
         write!(page, ",\"about\":{}", List(about))?;
         write!(page, ",\"first\":{}", recording.first)?;
-        write!(page, ",\"kinds\":{}", List(Kind::ALL.map(|kind| Quoted(kind.name()))))?;
-        self.list(page, "nodes", recording.names.iter(), |(id, name)| self.node(*id, name))?;
-        self.list(page, "events", recording.events.iter(), |event| self.event(event))?;
+        write!(
+            page,
+            ",\"kinds\":{}",
+            List(Kind::ALL.map(|kind| Quoted(kind.name())))
+        )?;
+        self.list(page, "nodes", recording.names.iter(), |(id, name)| {
+            self.node(*id, name)
+        })?;
+        self.list(page, "events", recording.events.iter(), |event| {
+            self.event(event)
+        })?;
         let messages = recording.messages.iter();
-        self.list(page, "messages", messages, |(id, message)| self.message(*id, message))?;
-        self.list(page, "spans", recording.spans.iter(), |span| self.span(span))?;
+        self.list(page, "messages", messages, |(id, message)| {
+            self.message(*id, message)
+        })?;
+        self.list(page, "spans", recording.spans.iter(), |span| {
+            self.span(span)
+        })?;
         let operations = recording.operations.values();
-        self.list(page, "operations", operations, |operation| self.operation(operation))?;
+        self.list(page, "operations", operations, |operation| {
+            self.operation(operation)
+        })?;
         match &recording.violation {
             Some((event, what)) => {
                 write!(page, ",\"violation\":[{},{}]", event.0, Quoted(what))?;
@@ -107,7 +123,7 @@ impl<'a> Writer<'a> {
             page.push_str(if at == 0 { "\n" } else { ",\n" });
             page.push_str(&text(item));
         }
-        page.push(']');
+        page.push_str("\n]");
         Ok(())
     }
 
@@ -132,7 +148,12 @@ impl<'a> Writer<'a> {
         let name = Quoted(name);
         // What stood before the first event is written with its texts, which nothing else may need.
         let change = plain_change(&change);
-        format!("[{name},{},{change},[{},{}]]", u8::from(up), clock.0, clock.1)
+        format!(
+            "[{name},{},{change},[{},{}]]",
+            u8::from(up),
+            clock.0,
+            clock.1
+        )
     }
 
     fn event(&self, event: &'a Event) -> String {

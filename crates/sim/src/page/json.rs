@@ -78,6 +78,9 @@ mod tests {
     #[test]
     fn a_list_has_commas_between() {
         assert_eq!(List(&[] as &[u8]).to_string(), "[]");
-        assert_eq!(List([Quoted("a"), Quoted("b")].iter()).to_string(), "[\"a\",\"b\"]");
+        assert_eq!(
+            List([Quoted("a"), Quoted("b")].iter()).to_string(),
+            "[\"a\",\"b\"]"
+        );
     }
 }

@@ -91,13 +91,7 @@ impl Recorder {
 
     /// A message leaves, with the last event of its sender if that was at the same time. `caption`
     /// is its name, and what it says.
-    pub fn sent(
-        &self,
-        at: Duration,
-        from: NodeId,
-        to: NodeId,
-        caption: (&str, &str),
-    ) -> MessageId {
+    pub fn sent(&self, at: Duration, from: NodeId, to: NodeId, caption: (&str, &str)) -> MessageId {
         self.lock().sent(at, from, to, caption)
     }
 

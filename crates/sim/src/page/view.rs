@@ -85,7 +85,9 @@ fn with_plain_numbers(text: &str) -> String {
     let mut plain = first.to_owned();
     while let Some(char) = rest.chars().next() {
         let (name, behind) = rest.split_at(name_length(rest));
-        let number = behind.strip_prefix('(').and_then(|inner| inner.split_once(')'));
+        let number = behind
+            .strip_prefix('(')
+            .and_then(|inner| inner.split_once(')'));
         match number {
             Some((digits, after)) if is_number(digits) && !name.is_empty() => {
                 plain.push_str(digits);

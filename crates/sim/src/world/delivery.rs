@@ -174,12 +174,7 @@ impl<P: Process> World<P> {
     }
 
     /// A message has come to its node, and no link has a part in it any more.
-    pub(super) fn receive(
-        &mut self,
-        from: NodeId,
-        to: NodeId,
-        (message, recorded): Tracked<P>,
-    ) {
+    pub(super) fn receive(&mut self, from: NodeId, to: NodeId, (message, recorded): Tracked<P>) {
         let Some(index) = self.index(to) else {
             return;
         };

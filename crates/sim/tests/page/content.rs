@@ -1,0 +1,193 @@
+//! What stands in a page, and that recording changes no run.
+
+use synod_sim::page::{Kind, Recorder};
+use synod_sim::{NodeId, World, WorldOptions};
+
+use super::runs::{EVIL, Ring, bad, by_hand, long, ms};
+
+fn recorded(seed: u64, options: WorldOptions) -> (Recorder, World<Ring>) {
+    let recorder = Recorder::new("Ring");
+    let mut world = World::recorded(seed, 3, options, 3, &recorder);
+    world.run_until(ms(1_000));
+    (recorder, world)
+}
+
+/// The items of a list of the page, each a line of numbers.
+fn items(page: &str, name: &str) -> Vec<Vec<i128>> {
+    let (_, rest) = page.split_once(&format!("\"{name}\":[\n")).expect("a list");
+    let numbers = |line: &str| {
+        let fields = line.trim_start_matches('[').split(',');
+        fields
+            .map_while(|field| field.trim_end_matches(']').parse().ok())
+            .collect()
+    };
+    let lines = rest.lines().take_while(|line| line.starts_with('['));
+    lines.map(numbers).collect()
+}
+
+#[test]
+fn recording_changes_no_run() {
+    for seed in 0..20 {
+        let (recorder, world) = recorded(seed, bad());
+        let mut plain = World::<Ring>::new(seed, 3, bad(), 3);
+        plain.run_until(ms(1_000));
+        assert_eq!(plain.fingerprint(), world.fingerprint(), "seed {seed}");
+        assert_eq!(plain.stats(), world.stats(), "seed {seed}");
+        assert!(
+            recorder.events() > 500,
+            "seed {seed}: {}",
+            recorder.events()
+        );
+    }
+}
+
+#[test]
+fn all_that_happens_in_a_world_is_there() {
+    let mut pages = String::new();
+    for seed in 0..10 {
+        let (recorder, world) = recorded(seed, bad());
+        let (page, stats) = (recorder.html(), world.stats());
+        let events = items(&page, "events");
+        let of_kind = |kind: Kind| {
+            let of_kind = |event: &&Vec<i128>| event[2] == kind as i128;
+            events.iter().filter(of_kind).count() as u64
+        };
+        assert_eq!(of_kind(Kind::Message), stats.delivered, "seed {seed}");
+        assert_eq!(of_kind(Kind::Start), stats.starts, "seed {seed}");
+        assert_eq!(of_kind(Kind::Crash), stats.crashes, "seed {seed}");
+        let messages = items(&page, "messages");
+        let sent = stats.sent + stats.duplicated + stats.old_copies;
+        assert_eq!(messages.len() as u64, sent, "seed {seed}");
+        let count = |is_meant: fn(&Vec<i128>) -> bool| {
+            messages.iter().filter(|message| is_meant(message)).count() as u64
+        };
+        assert_eq!(
+            count(|message| message[5] > 0),
+            stats.delivered,
+            "seed {seed}"
+        );
+        let gone = stats.lost + stats.cut + stats.undeliverable;
+        assert_eq!(count(|message| message[6] >= 0), gone, "seed {seed}");
+        pages.push_str(&page);
+    }
+    for part in [
+        "partition n",
+        "the partition ends",
+        "pause n",
+        "goes on",
+        "old of ",
+        "commits up to",
+        "knows as committed up to",
+        "nobody there",
+        "cut off",
+    ] {
+        assert!(pages.contains(part), "{part} is not there");
+    }
+}
+
+#[test]
+fn a_message_that_is_lost_arrives_nowhere() {
+    let mut options = WorldOptions::default();
+    options.loss = 1.0;
+    let (recorder, world) = recorded(1, options);
+    let messages = items(&recorder.html(), "messages");
+    assert_eq!(messages.len() as u64, world.stats().lost);
+    let arrives = |message: &Vec<i128>| message[5] > 0 || message[6] < 0;
+    assert!(!messages.iter().any(arrives), "a lost message arrives");
+}
+
+#[test]
+fn a_page_of_a_thousand_events_is_under_a_megabyte() {
+    let recorder = Recorder::new("Ring").events_max(1_000);
+    let mut world = World::<Ring>::recorded(7, 9, bad(), 9, &recorder);
+    while recorder.events() < 5_000 {
+        world.step();
+    }
+    let bytes = recorder.html().len();
+    println!("{bytes} bytes");
+    assert_eq!(items(&recorder.html(), "events").len(), 1_000);
+    assert!(bytes < 1_000_000, "{bytes} bytes");
+}
+
+#[test]
+fn what_is_left_out_is_counted_and_leaves_no_gap() {
+    let (whole, part) = (long(3_000), long(3_000).events_max(100));
+    let (whole, part) = (whole.html(), part.html());
+    assert!(whole.contains("\"first\":1,") && part.contains("\"first\":2901,"));
+    let last = |page: &str| items(page, "events").last().cloned();
+    assert_eq!(items(&part, "events").len(), 100);
+    assert_eq!(
+        last(&whole).map(|event| event[0]),
+        last(&part).map(|event| event[0])
+    );
+    // A message from before has no sender, and none points at an event that is not there.
+    let messages = items(&part, "messages");
+    let sent_before = messages.iter().filter(|message| message[3] == 0).count();
+    assert!(sent_before > 0);
+    let known = |number: &i128| *number == 0 || (2901..=3000).contains(number);
+    assert!(
+        messages
+            .iter()
+            .all(|message| known(&message[3]) && known(&message[5]))
+    );
+    // What the log held before the first event that is kept is there as the nodes' beginning.
+    let (_, nodes) = part.split_once("\"nodes\":[\n").expect("nodes");
+    assert!(
+        nodes
+            .lines()
+            .next()
+            .is_some_and(|node| node.contains("count 28")),
+        "{nodes:.300}"
+    );
+}
+
+#[test]
+fn text_stays_text() {
+    let page = by_hand().html();
+    assert!(
+        !page.contains("<img") && !page.contains("<b>"),
+        "markup in a page"
+    );
+    assert_eq!(
+        page.matches("<script").count(),
+        2,
+        "a script of somebody else"
+    );
+    assert_eq!(page.matches("</script").count(), 2, "a script ends early");
+    let escaped = EVIL.replace('<', "\\u003c").replace('"', "\\\"");
+    assert!(page.contains(&escaped));
+    // Nothing is fetched from anywhere.
+    assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("url("));
+}
+
+#[test]
+fn a_violation_is_at_the_event_after_which_it_was_found() {
+    assert!(by_hand().html().contains("\"violation\":[8,\"rule: broken"));
+    // The first one counts, and what is found later of an earlier time stands there.
+    let recorder = by_hand();
+    recorder.violation("another");
+    assert!(recorder.html().contains("\"violation\":[8,\"rule: broken"));
+    recorder.violation_at(ms(5), "an answer of then");
+    assert!(
+        recorder
+            .html()
+            .contains("\"violation\":[5,\"an answer of then\"]")
+    );
+    assert!(Recorder::new("none").html().contains("\"violation\":null"));
+}
+
+#[test]
+fn a_panic_is_what_was_found_out() {
+    let recorder = Recorder::new("panics");
+    let ended: Option<()> = recorder.watch(|| {
+        recorder.event(ms(1), NodeId(1), Kind::Start, "starts");
+        panic!("rule: it is broken");
+    });
+    assert_eq!(ended, None);
+    assert!(
+        recorder
+            .html()
+            .contains("\"violation\":[1,\"rule: it is broken\"]")
+    );
+    assert_eq!(recorder.watch(|| 7), Some(7));
+}

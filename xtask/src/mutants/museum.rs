@@ -1,0 +1,199 @@
+//! A page for each planted bug: the run that shows it, as the checker caught it.
+//!
+//! A simulation and a script leave a page when they fail, and say where it is. Of a failing seed it is made again from
+//! the shrunk run. What other tests catch has no run to be looked at, and the gallery says so.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use std::{fs, io};
+
+use super::gallery::{self, Exhibit};
+use super::patch::{Mutant, Ring, Test, Trial};
+use super::tree::Tree;
+use super::trial::{Cargo, Ended, Run};
+use super::verdict::failure;
+use super::{Order, mutants};
+use crate::tidy;
+
+/// The chore; exit status 1 if a bug that should leave a page does not.
+pub(crate) fn run(arguments: &[&str]) -> ExitCode {
+    let order = match Order::parse(arguments) {
+        Ok(order) if !order.check && !order.markdown => order,
+        Ok(_) => {
+            eprintln!("museum: neither --check nor --markdown");
+            return ExitCode::from(2);
+        }
+        Err(message) => {
+            eprintln!("museum: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    match hang(&tidy::root(), &order) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("museum: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn hang(root: &Path, order: &Order) -> io::Result<bool> {
+    let (home, hall) = (root.join("target/mutants"), root.join("target/museum"));
+    fs::create_dir_all(&hall)?;
+    let tree = Tree::sync(root, &home.join("tree"))?;
+    let cargo = Cargo::new(&tree, &home)?;
+    let mut whole = true;
+    for mutant in mutants(root, order)? {
+        let Some(trial) = shown_trial(&mutant) else {
+            println!("{}: no run", mutant.name);
+            continue;
+        };
+        let words = hang_one(&tree, &cargo, &mutant, trial, &hall)?;
+        match words {
+            Some(words) => println!("{}: {words}", mutant.name),
+            None => {
+                println!("{}: LEAVES NO PAGE", mutant.name);
+                whole = false;
+            }
+        }
+    }
+    let all = mutants(root, &Order::default())?;
+    let exhibits = all
+        .iter()
+        .map(|mutant| Exhibit::of(mutant, shown_trial(mutant), &hall));
+    let exhibits: Vec<Exhibit<'_>> = exhibits.collect();
+    let index = hall.join("index.html");
+    fs::write(&index, gallery::page(&exhibits))?;
+    let hung = exhibits.iter().filter(|exhibit| exhibit.page.is_some());
+    println!("museum: {} pages hang in {}", hung.count(), index.display());
+    Ok(whole)
+}
+
+/// The trial whose failure is a run: a campaign of seeds before a script, for it is the whole node.
+fn shown_trial(mutant: &Mutant) -> Option<&Trial> {
+    let trials = || mutant.trials.iter();
+    let campaign = trials().find(|trial| shrinks(&trial.test).is_some());
+    campaign.or_else(|| trials().find(|trial| trial.ring == Ring::Script))
+}
+
+/// Plants the bug and keeps the page that its test leaves. Tells the checker's words.
+fn hang_one(
+    tree: &Tree,
+    cargo: &Cargo,
+    mutant: &Mutant,
+    trial: &Trial,
+    hall: &Path,
+) -> io::Result<Option<String>> {
+    let planted = match tree.plant(&mutant.path, &mutant.touches)? {
+        Ok(planted) => planted,
+        Err(reason) => return Err(io::Error::other(format!("{}: {reason}", mutant.name))),
+    };
+    let log = format!("museum-{}", mutant.name);
+    let run = cargo.run(&trial.test, CAUGHT_MAX, &log);
+    let shrunk = match &run {
+        Ok(run) => shrink(cargo, &trial.test, run, &log),
+        Err(_) => Ok(None),
+    };
+    planted.restore()?;
+    let (run, shrunk) = (run?, shrunk?);
+    if run.ended != Ended::Failed {
+        return Ok(None);
+    }
+    let Some(page) = shrunk.or_else(|| page_of(&run.output)) else {
+        return Ok(None);
+    };
+    fs::copy(&page, hall.join(format!("{}.html", mutant.name)))?;
+    let words = words(&run.output, &trial.checker);
+    fs::write(hall.join(format!("{}.txt", mutant.name)), &words)?;
+    Ok(Some(words))
+}
+
+/// The page of the same failure with less.
+fn shrink(cargo: &Cargo, test: &Test, run: &Run, log: &str) -> io::Result<Option<PathBuf>> {
+    let (Some(mut shrinks), Some(seed)) = (shrinks(test), seed_of(&run.output)) else {
+        return Ok(None);
+    };
+    shrinks.env.push(("SIM_SEED".to_owned(), seed));
+    let shrunk = cargo.run(&shrinks, SHRUNK_MAX, &format!("{log}-shrunk"))?;
+    Ok(page_of(&shrunk.output))
+}
+
+/// The test that shrinks a seed of a campaign.
+fn shrinks(test: &Test) -> Option<Test> {
+    let (name, arguments) = test.arguments.split_last()?;
+    let protocol = name.strip_suffix("_keeps_its_rules")?;
+    let mut arguments = arguments.to_vec();
+    arguments.push(format!("{protocol}_shrinks"));
+    Some(Test {
+        env: Vec::new(),
+        arguments,
+        inner: vec!["--include-ignored".to_owned(), "--nocapture".to_owned()],
+    })
+}
+
+/// Where the last page is that a test has left.
+fn page_of(output: &str) -> Option<PathBuf> {
+    let mut lines = output.lines().rev();
+    let path = lines.find_map(|line| line.strip_prefix("--- page: "))?;
+    Some(PathBuf::from(path.trim()))
+}
+
+fn seed_of(output: &str) -> Option<String> {
+    let (_, behind) = output.split_once("FAILED at seed ")?;
+    behind.split_whitespace().next().map(str::to_owned)
+}
+
+/// The line in which the checker that is meant says what is wrong.
+fn words(output: &str, checker: &str) -> String {
+    let mut lines = failure(output).lines();
+    let line = lines.find(|line| line.contains(checker));
+    let words = line.unwrap_or(checker).trim();
+    words.chars().take(WORDS_CHARS_MAX).collect()
+}
+
+const CAUGHT_MAX: Duration = Duration::from_secs(600);
+const SHRUNK_MAX: Duration = Duration::from_secs(600);
+const WORDS_CHARS_MAX: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test(arguments: &str) -> Test {
+        Test {
+            env: vec![("SIM_RUNS".to_owned(), "200".to_owned())],
+            arguments: arguments.split(' ').map(str::to_owned).collect(),
+            inner: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_campaign_is_shrunk_and_nothing_else() {
+        let shrunk = shrinks(&test(
+            "--profile sim -p synod-replica --test simulation raft_keeps_its_rules",
+        ));
+        let shrunk = shrunk.expect("it is a campaign").to_string();
+        let expected = "--profile sim -p synod-replica --test simulation raft_shrinks";
+        assert_eq!(
+            shrunk,
+            format!("{expected} -- --include-ignored --nocapture")
+        );
+        assert_eq!(
+            shrinks(&test("-p synod-raft --test scripts a1_figure_8")),
+            None
+        );
+    }
+
+    #[test]
+    fn what_a_test_leaves_is_found_in_its_output() {
+        let output = "FAILED at seed 0x1f\n--- page: a/first.html\n\nfailures:\n\nelection safety: two\n\
+                      --- page: a/second.html\n";
+        assert_eq!(page_of(output), Some(PathBuf::from("a/second.html")));
+        assert_eq!(seed_of(output).as_deref(), Some("0x1f"));
+        assert_eq!(words(output, "election safety"), "election safety: two");
+        assert_eq!(words("nothing", "election safety"), "election safety");
+        assert_eq!((page_of(""), seed_of("")), (None, None));
+    }
+}
