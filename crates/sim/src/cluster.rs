@@ -10,7 +10,8 @@
 //!   read ([`Cast`]);
 //! - a generator, step by step: [`Schedule`], which at last ends the faults and demands progress.
 //!
-//! [`Cluster::record`] shows it on a [page](crate::page). A [`Watch`] of the protocol's own looks at every step and panics with the rule that is broken.
+//! A [`Watch`] of the protocol's own looks at every step and panics with the rule that is broken.
+//! [`Cluster::record`] lets a [page](crate::page) be made of what happens.
 
 mod cast;
 mod core;

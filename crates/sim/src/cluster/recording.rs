@@ -165,20 +165,21 @@ impl<P: Protocol> Recording<P> {
 
 fn view_of<P: Protocol>(node: &Node<P>, core: &P::Core) -> View {
     let standing = P::standing(core);
-    let mut view = View::default();
-    view.role = standing.text;
-    view.leads = standing.leads;
-    view.committed = standing.decided;
-    view.log_start = node.disk.start();
-    view.log = node.disk.entries().into_iter().collect();
-    view.text = format!("applied {}", node.machine.len());
-    if let Some(write) = &node.write {
-        let record = P::record_text(P::record(write));
-        if !record.is_empty() {
-            view.text.push_str(&format!(", is writing {record}"));
-        }
+    let mut text = format!("applied {}", node.machine.len());
+    let record = node.write.as_ref();
+    let record = record.map(|write| P::record_text(P::record(write)));
+    if let Some(record) = record.filter(|record| !record.is_empty()) {
+        text.push_str(&format!(", is writing {record}"));
     }
-    view
+    View {
+        role: standing.text,
+        leads: standing.leads,
+        committed: standing.decided,
+        log_start: node.disk.start(),
+        log: node.disk.entries().into_iter().collect(),
+        text,
+        ..View::default()
+    }
 }
 
 /// Older ones come again as if somebody had made them up.

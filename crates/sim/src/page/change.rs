@@ -93,11 +93,13 @@ mod tests {
             epoch: "1".to_owned(),
             text: (*text).to_owned(),
         };
-        let mut view = View::default();
-        view.role = role.to_owned();
-        view.committed = committed;
-        view.log = log.iter().map(|(at, text)| (*at, entry(text))).collect();
-        view
+        let log = log.iter().map(|(at, text)| (*at, entry(text)));
+        View {
+            role: role.to_owned(),
+            committed,
+            log: log.collect(),
+            ..View::default()
+        }
     }
 
     #[test]

@@ -177,8 +177,11 @@ mod tests {
             epoch: String::new(),
             text: text.to_owned(),
         };
-        let mut view = View::default();
-        view.log = (1..=1000).map(|index| (index, entry("é"))).collect();
+        let log = (1..=1000).map(|index| (index, entry("é")));
+        let mut view = View {
+            log: log.collect(),
+            ..View::default()
+        };
         view.log.insert(1001, entry(&"é".repeat(500)));
         let view = view.bounded();
         assert_eq!(view.log.len(), LOG_ENTRIES_MAX);

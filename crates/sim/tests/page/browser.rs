@@ -284,7 +284,8 @@ const CONTRAST: &str = "(() => {
         const [low, high] = [light(read(one)), light(read(other))].sort((a, b) => a - b);
         return (high + 0.05) / (low + 0.05);
     };
-    const shapes = ['start', 'crash', 'message', 'timer', 'disk-sync', 'request', 'fault', 'election', 'commit', 'note'];
+    const shapes = ['start', 'crash', 'message', 'timer', 'disk-sync', 'request', 'fault', 'election',
+        'commit', 'note'];
     const pairs = [['ink', 'ground', 4.5], ['ink', 'panel', 4.5], ['faint', 'ground', 4.5], ['faint', 'panel', 4.5],
         ['found', 'ground', 4.5], ['ink', 'alarm', 4.5], ['past', 'ground', 4.5], ['future', 'ground', 4.5],
         ['lost', 'ground', 3], ['call', 'ground', 3], ...shapes.map((shape) => ['kind-' + shape, 'ground', 3])];
