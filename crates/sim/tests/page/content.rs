@@ -137,7 +137,7 @@ fn what_is_left_out_is_counted_and_leaves_no_gap() {
             .lines()
             .next()
             .is_some_and(|node| node.contains("count 28")),
-        "{nodes:.300}"
+        "what the log held before is gone: {nodes:.300}"
     );
 }
 
