@@ -95,11 +95,17 @@ fn keeps_its_rules<S: Subject>() {
         let seed = std::env::var("SIM_SEED").ok();
         let seed = seed.or_else(|| Some(given.as_deref().and_then(script::seed)?.to_string()));
         let seed = seed.expect("a page shows one run: SIM_SEED or SIM_SCRIPT names it");
-        return show::<S>(&draw(parse_seed(&seed)), Path::new(&path));
+        let trial = draw(parse_seed(&seed));
+        return show::<S>(&trial, &replay_of::<S>(trial.seed), Path::new(&path));
     }
     let report = campaign.run(draw, run::<S>);
     if let Some(failure) = report.failure.as_ref().filter(|_| !report.is_ok()) {
-        show::<S>(&draw(failure.seed), &page_of::<S>(failure.seed));
+        let trial = draw(failure.seed);
+        show::<S>(
+            &trial,
+            &replay_of::<S>(trial.seed),
+            &page_of::<S>(trial.seed),
+        );
     }
     // A few seeds, looked at one by one, need not show everything.
     let few = report.failure.is_none() && (1..RUNS_FEW).contains(&report.runs);
@@ -120,17 +126,18 @@ fn run<S: Subject>(trial: &Trial) -> Ended {
     }
 }
 
-/// Lets a run come again and writes it as a page.
-fn show<S: Subject>(trial: &Trial, path: &Path) {
+/// Lets a run come again and leaves it as a page, with the command that repeats it.
+fn show<S: Subject>(trial: &Trial, replay: &str, path: &Path) {
     let recorder = Recorder::new(format!("{}, seed {:#x}", S::NAME, trial.seed));
-    recorder.about(
-        "replay",
-        replay::<S>().replace("{seed}", &format!("{:#x}", trial.seed)),
-    );
+    recorder.about("replay", replay);
     recorder.about("drawn", trial);
     let options = Options::of::<S>(trial);
     Run::<S>::recorded(trial.seed, options, Some(recorder.clone())).show();
     page::leave(&recorder, path);
+}
+
+fn replay_of<S: Subject>(seed: u64) -> String {
+    replay::<S>().replace("{seed}", &format!("{seed:#x}"))
 }
 
 fn page_of<S: Subject>(seed: u64) -> PathBuf {
@@ -160,13 +167,14 @@ fn shrinks<S: Subject>() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{seed:x}.sim", S::NAME));
     std::fs::write(&path, script::write(&shrunk.trial, &drawn)).unwrap();
     println!("{shrunk}");
-    let page = std::env::var_os("SIM_HTML").map_or_else(|| page_of::<S>(seed), PathBuf::from);
-    show::<S>(&shrunk.trial, &page);
-    println!(
-        "--- replay:\ncargo xtask sim --protocol {} --script {}",
+    let again = format!(
+        "cargo xtask sim --protocol {} --script {}",
         S::NAME,
         path.display()
     );
+    println!("--- replay:\n{again}");
+    let page = std::env::var_os("SIM_HTML").map_or_else(|| page_of::<S>(seed), PathBuf::from);
+    show::<S>(&shrunk.trial, &again, &page);
 }
 
 /// If this were not told, a real failure would not be either.

@@ -37,6 +37,7 @@
 //! - [`search`] visits every schedule of a few nodes, instead of drawing some of many.
 //! - [`script`] plays stories that a person reads, and [`cluster`] has nodes, disks and a network for
 //!   them that do nothing by themselves.
+//! - [`page`] makes a page for a browser of any of these runs.
 //!
 //! None of them knows a protocol, a log, or a transport, and the checker works on histories of real
 //! servers too. `examples/primary_backup.rs` draws in 150 lines what a small store does wrong and
@@ -74,7 +75,7 @@
 //! the faults with [`World::stop_faults`], or only within a core with [`World::heal_core`], and
 //! demands progress within a bound of virtual time. At last it checks the history. A run that panics
 //! under a [`Campaign`] is reported with its seed, what was drawn, and the last events;
-//! [`World::story`] draws them with a column for each node.
+//! [`World::story`] draws them with a column for each node, and a [`page`] shows all of the run.
 //!
 //! # What is left out
 //!

@@ -1,10 +1,11 @@
 //! The page on which all planted bugs hang.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::patch::{Mutant, Trial};
+use super::patch::{Mutant, Ring, Trial};
 
 /// What is shown of a bug.
 pub(super) struct Exhibit<'a> {
@@ -30,26 +31,48 @@ impl<'a> Exhibit<'a> {
     }
 }
 
-/// The bugs by their crates; those with a run that can be looked at come first.
+/// Those with a run first; the others behind, by their crates.
 pub(super) fn page(exhibits: &[Exhibit<'_>]) -> String {
     let mut page = format!("{HEAD}<p>{}</p>\n", count(exhibits));
-    let mut folders: Vec<&str> = exhibits
-        .iter()
-        .map(|exhibit| &exhibit.mutant.folder[..])
-        .collect();
-    folders.sort_unstable();
-    folders.dedup();
-    for folder in folders {
-        let of = |exhibit: &&Exhibit<'_>| exhibit.mutant.folder == folder;
-        let mut here: Vec<&Exhibit<'_>> = exhibits.iter().filter(of).collect();
+    let (runs, others): (Vec<_>, Vec<_>) =
+        exhibits.iter().partition(|exhibit| exhibit.trial.is_some());
+    for folder in folders(&runs) {
+        let _ = write!(page, "<h2>{}</h2>\n<ul>\n", escaped(folder));
+        let mut here = of_folder(&runs, folder);
         here.sort_by_key(|exhibit| exhibit.page.is_none());
-        let _ = writeln!(page, "<h2>{}</h2>\n<ul>", escaped(folder));
         here.iter()
             .for_each(|exhibit| page.push_str(&item(exhibit)));
         page.push_str("</ul>\n");
     }
+    page.push_str("<h2>Without a run</h2>\n");
+    for folder in folders(&others) {
+        let here = of_folder(&others, folder);
+        let _ = writeln!(
+            page,
+            "<details><summary>{} ({})</summary>\n<ul>",
+            escaped(folder),
+            here.len()
+        );
+        here.iter()
+            .for_each(|exhibit| page.push_str(&item(exhibit)));
+        page.push_str("</ul>\n</details>\n");
+    }
     page.push_str("</body>\n</html>\n");
     page
+}
+
+fn folders<'a>(exhibits: &[&'a Exhibit<'_>]) -> BTreeSet<&'a str> {
+    exhibits
+        .iter()
+        .map(|exhibit| &exhibit.mutant.folder[..])
+        .collect()
+}
+
+fn of_folder<'a, 'b>(exhibits: &[&'a Exhibit<'b>], folder: &str) -> Vec<&'a Exhibit<'b>> {
+    let here = exhibits
+        .iter()
+        .filter(|exhibit| exhibit.mutant.folder == folder);
+    here.copied().collect()
 }
 
 fn count(exhibits: &[Exhibit<'_>]) -> String {
@@ -93,7 +116,7 @@ fn no_run(mutant: &Mutant) -> String {
     let tests = trials.map(|trial| {
         format!(
             "{} (<code>{}</code>)",
-            trial.ring.name(),
+            test_of(trial.ring),
             escaped(&trial.test.to_string())
         )
     });
@@ -101,6 +124,17 @@ fn no_run(mutant: &Mutant) -> String {
         "No run is shown: it is caught by {}.",
         tests.collect::<Vec<_>>().join(" and ")
     )
+}
+
+fn test_of(ring: Ring) -> &'static str {
+    match ring {
+        Ring::Unit => "a unit test",
+        Ring::Script => "a script",
+        Ring::Paper => "a test of what the paper says",
+        Ring::Exhaustive => "a search of every schedule",
+        Ring::Simulation => "a simulation that leaves no page",
+        Ring::Crash => "real processes that are killed",
+    }
 }
 
 fn escaped(text: &str) -> String {
@@ -126,6 +160,7 @@ const HEAD: &str = "\
 body { max-width: 60em; margin: 2em auto; padding: 0 1em; font: 16px/1.45 system-ui, sans-serif; }
 ul { list-style: none; padding: 0; }
 li { margin: 0 0 1em; padding: 0.2em 1em; border-left: 4px solid #0072b2; overflow-wrap: anywhere; }
+summary { cursor: pointer; margin: 0.5em 0; }
 h3, p { margin: 0.25em 0; }
 .seen { opacity: 0.8; }
 </style>
@@ -150,7 +185,7 @@ mod tests {
         assert!(page.contains("1 &lt; 2 &amp; &quot;more&quot;"), "{page}");
         assert!(page.contains("Seen: &lt;b&gt;etcd&lt;/b&gt;"), "{page}");
         assert!(
-            page.contains("caught by unit (<code>-p synod-raft --lib quorum</code>)"),
+            page.contains("caught by a unit test (<code>-p synod-raft --lib quorum</code>)"),
             "{page}"
         );
         assert!(page.contains("1 planted bugs. 0 are caught"), "{page}");

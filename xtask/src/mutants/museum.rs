@@ -101,23 +101,24 @@ fn hang_one(
     if run.ended != Ended::Failed {
         return Ok(None);
     }
-    let Some(page) = shrunk.or_else(|| page_of(&run.output)) else {
+    let output = shrunk.as_ref().unwrap_or(&run.output);
+    let Some(page) = page_of(output) else {
         return Ok(None);
     };
     fs::copy(&page, hall.join(format!("{}.html", mutant.name)))?;
-    let words = words(&run.output, &trial.checker);
+    let words = words(output, &trial.checker);
     fs::write(hall.join(format!("{}.txt", mutant.name)), &words)?;
     Ok(Some(words))
 }
 
-/// The page of the same failure with less.
-fn shrink(cargo: &Cargo, test: &Test, run: &Run, log: &str) -> io::Result<Option<PathBuf>> {
+/// What is said of the same failure with less, if it leaves a page.
+fn shrink(cargo: &Cargo, test: &Test, run: &Run, log: &str) -> io::Result<Option<String>> {
     let (Some(mut shrinks), Some(seed)) = (shrinks(test), seed_of(&run.output)) else {
         return Ok(None);
     };
     shrinks.env.push(("SIM_SEED".to_owned(), seed));
     let shrunk = cargo.run(&shrinks, SHRUNK_MAX, &format!("{log}-shrunk"))?;
-    Ok(page_of(&shrunk.output))
+    Ok(Some(shrunk.output).filter(|output| page_of(output).is_some()))
 }
 
 /// The test that shrinks a seed of a campaign.

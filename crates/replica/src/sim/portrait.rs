@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use synod_sim::page::{Entry, LOG_ENTRIES_MAX, Portrait, View};
+use synod_sim::page::{Entry, LOG_ENTRIES_MAX, Portrait, View, caption_of};
 use synod_wal::{Op, Tag};
 
 use super::cluster::{Cluster, Core};
 use super::node::SimNode;
+use super::packet::Packet;
 use crate::body;
 use crate::log::Recovered;
 use crate::protocol::{Position, Protocol, Role};
@@ -89,6 +90,11 @@ impl<C: Cluster> Portrait for SimNode<C> {
         }
         view
     }
+
+    fn caption(message: &Packet<Core<C>>) -> (String, String) {
+        let (name, text) = caption_of(message);
+        (name, without_escapes(&text))
+    }
 }
 
 fn entry<C: Cluster>(index: u64, (tag, text): &(Tag, String)) -> Entry {
@@ -111,5 +117,61 @@ fn text_of(body: &[u8]) -> String {
     commands.collect::<Vec<_>>().join(" ")
 }
 
+/// Bodies begin with numbers, which as bytes are no text.
+fn without_escapes(text: &str) -> String {
+    let mut parts = text.split('\\');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let escape = match part.chars().next() {
+            Some('x') => 3,
+            Some(_) => 1,
+            None => 0,
+        };
+        plain.push_str(part.get(escape..).unwrap_or_default());
+    }
+    plain
+}
+
 /// Of each command this much is shown.
 const COMMAND_BYTES_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    #[test]
+    fn what_is_written_is_shown_until_it_is_cut() {
+        let shown = Shown::default();
+        let bodies = ["a", "b", "c"]
+            .map(|text| Bytes::from([&[0; 24], &[1, 0, 0, 0][..], text.as_bytes()].concat()));
+        let put = |index: u64| Op::Put {
+            index,
+            tag: Tag::default(),
+            body: &bodies[index as usize - 1],
+        };
+        let texts = || {
+            shown.with(|slots| {
+                let texts = slots.slots.values().map(|(_, text)| text.clone());
+                (slots.start, texts.collect::<Vec<_>>())
+            })
+        };
+        shown.appended(&[put(1), put(2), put(3)]);
+        assert_eq!(
+            texts(),
+            (0, vec!["a".to_owned(), "b".to_owned(), "c".to_owned()])
+        );
+        let tag = Tag::default();
+        shown.appended(&[Op::Truncate { from: 3 }, Op::Start { after: 1, tag }]);
+        assert_eq!(texts(), (1, vec!["b".to_owned()]));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_left_out() {
+        assert_eq!(
+            without_escapes(r#"body: b"\x01\0\n1..;""#),
+            r#"body: b"1..;""#
+        );
+        assert_eq!(without_escapes("plain"), "plain");
+    }
+}
