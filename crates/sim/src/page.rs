@@ -27,6 +27,7 @@ mod change;
 mod html;
 mod json;
 mod kind;
+mod news;
 mod recorder;
 mod recording;
 mod view;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::change::Change;
 use super::kind::Kind;
+use super::news::{Clock, beside, is_news, news};
 use super::view::{TEXT_CHARS_MAX, View, shorten};
 use crate::world::NodeId;
 
@@ -58,9 +59,6 @@ pub(super) struct Event {
     pub(super) change: Option<Change>,
     pub(super) clock: Option<Clock>,
 }
-
-/// How far from the true time a node takes it to be: the earliest and the latest, in nanoseconds.
-pub(super) type Clock = (i64, i64);
 
 #[derive(Clone, Debug)]
 pub(super) struct Message {
@@ -407,44 +405,6 @@ impl Recording {
     }
 }
 
-/// What has become of a node, beside the numbers.
-fn news(before: &View, after: &View) -> Vec<(Kind, String)> {
-    let mut news = Vec::new();
-    let of_epoch = match after.epoch.is_empty() {
-        true => String::new(),
-        false => format!(" of {}", after.epoch),
-    };
-    if (before.role != after.role || before.leads != after.leads) && !after.role.is_empty() {
-        news.push((Kind::Election, format!("{}{of_epoch}", after.role)));
-    }
-    if before.committed < after.committed {
-        let text = match after.leads {
-            true => format!("commits up to {}", after.committed),
-            false => format!("knows as committed up to {}", after.committed),
-        };
-        news.push((Kind::Commit, text));
-    }
-    let marks = after.marks.iter();
-    let new = marks.filter(|mark| !before.marks.contains(mark));
-    news.extend(new.map(|mark| (Kind::Note, mark.clone())));
-    news
-}
-
-/// How far `told` is ahead of the true time.
-fn beside(told: Duration, truth: Duration) -> i64 {
-    let nanos = |ahead: Duration| i64::try_from(ahead.as_nanos()).unwrap_or(i64::MAX);
-    match told.checked_sub(truth) {
-        Some(ahead) => nanos(ahead),
-        None => -nanos(truth.saturating_sub(told)),
-    }
-}
-
-/// Clocks drift all the time: only what can be seen is worth a number.
-fn is_news(before: Clock, after: Clock) -> bool {
-    let moved = |before: i64, after: i64| before.abs_diff(after) >= CLOCK_GRAIN_NANOS;
-    moved(before.0, after.0) || moved(before.1, after.1)
-}
-
 fn short(text: &str) -> String {
     let mut text = text.to_owned();
     shorten(&mut text, TEXT_CHARS_MAX);
@@ -456,4 +416,31 @@ pub const EVENTS_MAX: usize = 10_000;
 const SPANS_MAX: usize = 2_000;
 const MESSAGES_AN_EVENT: usize = 8;
 const NOTES_MAX: usize = 16;
-const CLOCK_GRAIN_NANOS: u64 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_bounded_however_much_happens() {
+        let mut recording = Recording::new(String::new());
+        recording.events_max = 10;
+        let (one, two) = (NodeId(1), NodeId(2));
+        for number in 0..10_000 {
+            let at = Duration::from_millis(number);
+            recording.event(at, Some(one), Kind::Timer, "timer");
+            for _ in 0..20 {
+                // Nobody hears of it again.
+                recording.sent(at, one, two, ("Count", "count"));
+            }
+            let operation = recording.called(at, "c", "put");
+            recording.closed(operation, Outcome::Unknown);
+            recording.began(at, &number.to_string(), &[], "a span");
+            assert!(recording.events.len() <= 20);
+            assert!(recording.messages.len() <= 10 * MESSAGES_AN_EVENT + 20 * 20);
+            assert!(recording.operations.len() <= 10 && recording.spans.len() <= SPANS_MAX);
+        }
+        recording.trim();
+        assert_eq!((recording.events.len(), recording.first), (10, 9_991));
+    }
+}
