@@ -64,11 +64,12 @@ impl Cargo {
                 passed: 0,
             });
         }
-        // A mutant may loop, and eat memory while it does. The shell sets the bounds that outlive this process.
+        // A mutant may loop, and eat memory while it does. The shell sets the bounds that outlive this process. Of
+        // addresses a browser reserves more than there is memory: it may take the bound away for itself.
         let mut run = Command::new("sh");
         let processor_seconds = 4 * time_max.as_secs().max(1);
         run.arg("-c").arg(format!(
-            "ulimit -t {processor_seconds}; ulimit -v {MEMORY_KIB_MAX} 2>/dev/null; exec \"$@\""
+            "ulimit -t {processor_seconds}; ulimit -S -v {MEMORY_KIB_MAX} 2>/dev/null; exec \"$@\""
         ));
         run.arg("sh")
             .arg(&self.program)

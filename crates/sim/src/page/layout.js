@@ -1,7 +1,7 @@
 // Where everything stands. Events have distances that grow with the logarithm of the time between them,
 // and a least distance: so no window shows more than so many.
 
-const STEP_MIN = 12;
+const STEP_MIN = 15;
 const STEP_A_DECADE = 6;
 // Room for the longest name, within reason.
 const LEFT = Math.min(130, Math.max(74, 24 + 8 * Math.max(0, ...nodes.map((node) => node.name.length))));

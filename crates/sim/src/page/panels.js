@@ -8,7 +8,7 @@ function element(name, className, content) {
   return made;
 }
 
-const ROWS_AROUND = 20;
+const ROWS_AROUND = 14;
 const CELLS_MAX = 14;
 
 function eventText(event) {
@@ -92,10 +92,14 @@ function showTable() {
   };
   rows.push(...take(view.moment, -1).reverse(), ...take(view.moment + 1, 1));
   table.setAttribute("aria-rowcount", String(events.length + 1));
-  const body = table.tBodies[0];
-  body.replaceChildren(...rows);
-  const current = body.querySelector("[aria-current]");
-  const frame = table.parentElement;
+  table.tBodies[0].replaceChildren(...rows);
+  requestAnimationFrame(showCurrentRow);
+}
+
+// With the frame, which lays all out anyway.
+function showCurrentRow() {
+  const frame = document.querySelector("aside");
+  const current = frame.querySelector("[aria-current]");
   if (current) frame.scrollTop = current.offsetTop - frame.clientHeight / 2;
 }
 

@@ -1,6 +1,6 @@
 //! Chromium, spoken to through chromedriver: WebDriver, which is JSON over HTTP.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -24,8 +24,7 @@ impl Browser {
             println!("skipped: no chromedriver here");
             return None;
         }
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
+        let mut driver = unbounded("chromedriver", "--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -141,47 +140,47 @@ impl Browser {
     }
 
     fn post(&self, path: &str, body: &str) -> String {
-        let (status, answer) = self.request("POST", path, body);
+        let answer = self.request("POST", path, body);
+        let (status, answer) = answer.expect("the driver answers");
         assert_eq!(status, 200, "{path} {body}: {answer}");
         answer
     }
 
-    fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the driver listens");
-        let told = stream.set_read_timeout(Some(HANGS));
-        told.expect("a time to wait");
+    fn request(&self, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(HANGS))?;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost:{}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n",
             self.port,
             body.len()
         );
-        let asked = stream.write_all(format!("{head}{body}").as_bytes());
-        asked.expect("the driver reads");
+        stream.write_all(format!("{head}{body}").as_bytes())?;
         let mut answer = BufReader::new(stream);
         let mut line = String::new();
-        answer.read_line(&mut line).expect("a status");
+        answer.read_line(&mut line)?;
         let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
         let mut length = 0;
-        while line.trim() != "" {
+        while !line.trim().is_empty() {
             let field = line.to_ascii_lowercase();
             if let Some(value) = field.strip_prefix("content-length:") {
-                length = value.trim().parse().expect("a length");
+                length = value.trim().parse().map_err(io::Error::other)?;
             }
             line.clear();
-            answer.read_line(&mut line).expect("a head");
+            answer.read_line(&mut line)?;
         }
         let mut body = vec![0; length];
-        answer.read_exact(&mut body).expect("a body");
-        let body = String::from_utf8(body).expect("text");
-        (status.expect("a status"), body)
+        answer.read_exact(&mut body)?;
+        let body = String::from_utf8(body).map_err(io::Error::other)?;
+        Ok((status.unwrap_or(0), body))
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.request("DELETE", &self.session, "");
+        // Without its session the browser is gone too. After a failure that is what counts, and no other.
+        if !self.session.is_empty() {
+            let _closed = self.request("DELETE", &self.session, "");
         }
         let _gone = self.driver.kill();
         let _ended = self.driver.wait();
@@ -201,9 +200,18 @@ fn port(driver: &mut Child) -> u16 {
 }
 
 fn answers(program: &str) -> bool {
-    let mut version = Command::new(program);
-    let version = version.arg("--version").stderr(Stdio::null()).output();
+    let mut version = unbounded(program, "--version");
+    let version = version.stderr(Stdio::null()).output();
     version.is_ok_and(|version| version.status.success())
+}
+
+/// Whoever bounds the addresses of a test does not mean a browser, which reserves more of them than there
+/// is memory.
+fn unbounded(program: &str, argument: &str) -> Command {
+    let mut command = Command::new("sh");
+    let script = "ulimit -S -v \"$(ulimit -H -v)\" 2>/dev/null; exec \"$@\"";
+    command.args(["-c", script, "sh", program, argument]);
+    command
 }
 
 fn path_of(program: &str) -> String {
