@@ -145,6 +145,7 @@ impl<'a> Writer<'a> {
         let base = self.recording.base.get(&id);
         let Standing { up, view, clock } = base.cloned().unwrap_or_default();
         let change = Change::between(&View::default(), &view);
+        let up = up.unwrap_or_else(|| !self.begins(id));
         let name = Quoted(name);
         // What stood before the first event is written with its texts, which nothing else may need.
         let change = plain_change(&change);
@@ -154,6 +155,13 @@ impl<'a> Writer<'a> {
             clock.0,
             clock.1
         )
+    }
+
+    /// Whether the first that is told of its life is that it begins: before it was down.
+    fn begins(&self, id: NodeId) -> bool {
+        let mut of_node = (self.recording.events.iter()).filter(|event| event.node == Some(id));
+        let life = of_node.find(|event| matches!(event.kind, Kind::Start | Kind::Crash));
+        life.is_some_and(|event| event.kind == Kind::Start)
     }
 
     fn event(&self, event: &'a Event) -> String {

@@ -74,7 +74,8 @@ impl Recorder {
         self.lock().wall_start = wall;
     }
 
-    /// Something happens at a node. [`Kind::Start`] and [`Kind::Crash`] say when it is up.
+    /// Something happens at a node. [`Kind::Start`] and [`Kind::Crash`] say when it is up; without
+    /// them it always is.
     pub fn event(&self, at: Duration, node: NodeId, kind: Kind, text: &str) -> EventId {
         self.lock().event(at, Some(node), kind, text)
     }

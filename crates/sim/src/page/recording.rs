@@ -108,7 +108,8 @@ pub(super) enum Outcome {
 /// What a node is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
-    pub(super) up: bool,
+    /// Nothing if it was never told to begin or to end.
+    pub(super) up: Option<bool>,
     pub(super) view: View,
     pub(super) clock: Clock,
 }
@@ -166,11 +167,7 @@ impl Recording {
         if let Some(node) = node {
             let latest = self.known(node);
             latest.event = Some((id, at));
-            match kind {
-                Kind::Start => (latest.standing.up, latest.seen) = (true, false),
-                Kind::Crash => latest.standing.up = false,
-                _ => {}
-            }
+            latest.seen &= kind != Kind::Start;
         }
         id
     }
@@ -375,8 +372,8 @@ impl Recording {
             };
             let base = self.base.entry(node).or_default();
             match event.kind {
-                Kind::Start => base.up = true,
-                Kind::Crash => base.up = false,
+                Kind::Start => base.up = Some(true),
+                Kind::Crash => base.up = Some(false),
                 _ => {}
             }
             if let Some(change) = event.change {
