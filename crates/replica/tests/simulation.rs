@@ -58,6 +58,7 @@ macro_rules! tests {
 
 tests! {
     the_canary_is_reported,
+    a_run_that_is_shown_is_the_same,
     a_script_of_faults_strikes_as_written,
     calm_worlds_lose_nothing_and_answer_everything,
     without_a_quorum_requests_end_by_their_deadline,
@@ -195,6 +196,28 @@ fn the_canary_is_reported<S: Subject>() {
         " ms   n",
     ] {
         assert!(text.contains(part), "{part} is not in: {text}");
+    }
+}
+
+/// A page is of the run that failed, and not of one like it.
+fn a_run_that_is_shown_is_the_same<S: Subject>() {
+    for seed in 0..5 {
+        let trial = Options::drawn::<S>(seed).trial(seed);
+        let recorder = Recorder::new("shown");
+        let options = Options::of::<S>(&trial);
+        let mut shown = Run::<S>::recorded(seed, options, Some(recorder.clone()));
+        shown.show();
+        let same = run::<S>(&trial).fingerprint == shown.world.fingerprint();
+        assert!(same, "seed {seed}: another run is shown");
+        let page = recorder.html();
+        for part in [
+            "leader of ",
+            "commits up to ",
+            "propose ",
+            "\"violation\":null",
+        ] {
+            assert!(page.contains(part), "seed {seed}: no {part}");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use synod_paxos::{Config, Kind, NodeId, Quorums, Value};
 use synod_sim::Rng;
 use synod_sim::cluster::{self, Schedule, play_seeds};
+use synod_sim::page::Recorder;
 
 use crate::harness::cluster::Cluster;
 use crate::harness::core::Cores;
@@ -66,18 +67,29 @@ fn any_schedule_is_safe_and_recovers() {
     );
 }
 
-/// The same seed gives the same run, to the last bit of every core.
+/// The same seed gives the same run, to the last bit of every core, also while it is recorded.
 #[test]
 fn a_seed_is_a_schedule() {
-    let end = |seed| {
+    let end = |seed, recorder: Option<&Recorder>| {
         let mut rng = Rng::new(seed);
-        let mut run = Schedule::new(group(seed, &mut rng), rng);
+        let mut cluster = group(seed, &mut rng);
+        if let Some(recorder) = recorder {
+            cluster.record(recorder);
+        }
+        let mut run = Schedule::new(cluster, rng);
         (0..1500).for_each(|_| run.step());
         let cores = run.cluster.nodes.values().map(|node| node.core.clone());
         (cores.collect::<Vec<_>>(), run.cluster.watch.chosen)
     };
     for seed in 0..5 {
-        let (first, second) = (end(seed), end(seed));
+        let (first, second) = (end(seed, None), end(seed, None));
         assert!(first == second, "seed {seed}");
+        let recorder = Recorder::new("schedule");
+        assert!(first == end(seed, Some(&recorder)), "seed {seed}, recorded");
+        assert!(
+            recorder.events() > 500,
+            "seed {seed}: {}",
+            recorder.events()
+        );
     }
 }

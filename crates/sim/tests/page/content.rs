@@ -1,6 +1,7 @@
 //! What stands in a page, and that recording changes no run.
 
-use synod_sim::page::{Kind, Recorder};
+use synod_sim::page::{self, Kind, Recorder};
+use synod_sim::script::{Folder, Stage};
 use synod_sim::{NodeId, World, WorldOptions};
 
 use super::runs::{EVIL, Ring, bad, by_hand, long, ms};
@@ -179,6 +180,50 @@ fn a_violation_is_at_the_event_after_which_it_was_found() {
     recorder.violation_at(ms(5), "an answer of then");
     stands(&recorder, "[5,\"an answer of then\"]");
     stands(&Recorder::new("none"), "null");
+}
+
+/// Tells what it is told to a recorder, and fails where it shall.
+#[derive(Default)]
+struct Teller(Option<Recorder>);
+
+impl Stage for Teller {
+    fn play(&mut self, command: &str) -> Result<(), String> {
+        if let Some(recorder) = &self.0 {
+            recorder.event(ms(1), NodeId(1), Kind::Note, command);
+        }
+        match command {
+            "expect failure" => Err("it fails".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_lines(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn record(&mut self, recorder: &Recorder) {
+        self.0 = Some(recorder.clone());
+    }
+}
+
+#[test]
+fn a_script_that_fails_leaves_its_page() {
+    let root = env!("CARGO_TARGET_TMPDIR");
+    let folder = Folder::new(root, "told", "nothing");
+    let files = std::path::Path::new(root).join("told");
+    std::fs::create_dir_all(&files).expect("a folder");
+    let play = |name: &str, text: &str| {
+        let page = page::beside_tests(&format!("{name}.html"));
+        drop(std::fs::remove_file(&page));
+        std::fs::write(files.join(format!("{name}.txt")), text).expect("a script");
+        let played = std::panic::catch_unwind(|| folder.check(name, &mut Teller::default()));
+        (played.is_ok(), std::fs::read_to_string(page).ok())
+    };
+    let (passed, page) = play("page_of_none", "expect nothing\n");
+    assert!(passed && page.is_none());
+    let (passed, page) = play("page_of_a_failure", "expect nothing\nexpect failure\n");
+    let page = page.expect("a page");
+    assert!(!passed && page.contains("page_of_a_failure.txt:2: `expect failure`: it fails"));
 }
 
 #[test]
