@@ -1,0 +1,318 @@
+//! The mixed load: closed-loop clients that note everything they ask and everything they are told.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    client::Client,
+    demo::history::{Answer, Ask, End, Record},
+    random::Random,
+};
+
+/// What all clients share.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    addresses: Vec<SocketAddr>,
+    started: Instant,
+    value_bytes: usize,
+    stopped: AtomicBool,
+    clients: AtomicU64,
+    acknowledged: AtomicU64,
+    keys: Mutex<Keys>,
+    waiting: Mutex<Option<Waiting>>,
+}
+
+/// Which keys there are, and what is likely to be found there.
+///
+/// - `r0`, `r1`, ...: registers, for get, set and cas.
+/// - `a0.0`, `a0.1`, ...: lists, for append and get. After [`APPENDS_MAX`] appends a list is left
+///   alone and the next one begun, so that values stay short and a check stays cheap.
+/// - `w1.1`, ...: written once, by one client.
+#[derive(Debug)]
+struct Keys {
+    /// The last value that any client saw in each register: what a cas expects.
+    registers: Vec<Bytes>,
+    /// Of each list: how many came before, and how many appends were sent to it.
+    lists: Vec<(u64, u64)>,
+}
+
+/// Somebody who wants to know of the first write that is both asked after a moment and
+/// acknowledged.
+#[derive(Debug)]
+struct Waiting {
+    after: Duration,
+    tell: oneshot::Sender<Duration>,
+}
+
+/// One client: its place at the table, and the number under which it goes for now.
+#[derive(Debug)]
+struct Seat {
+    home: usize,
+    node: usize,
+    number: u64,
+    sequence: u64,
+    last: Duration,
+    away: u64,
+    random: Random,
+    records: Vec<Record>,
+}
+
+impl Workload {
+    pub(crate) fn new(
+        addresses: &BTreeMap<u64, SocketAddr>,
+        keys: usize,
+        value_bytes: usize,
+    ) -> Arc<Self> {
+        let lists = keys.div_ceil(LIST_SHARE).max(LISTS_MIN);
+        let keys = Keys {
+            registers: vec![Bytes::new(); keys],
+            lists: vec![(0, 0); lists],
+        };
+        Arc::new(Self {
+            addresses: addresses.values().copied().collect(),
+            started: Instant::now(),
+            value_bytes,
+            stopped: AtomicBool::new(false),
+            clients: AtomicU64::new(1),
+            acknowledged: AtomicU64::new(0),
+            keys: Mutex::new(keys),
+            waiting: Mutex::new(None),
+        })
+    }
+
+    /// Since the start of the run.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Operations acknowledged so far.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// No client asks anything more.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// A number that no client had before.
+    pub(crate) fn fresh_client(&self) -> u64 {
+        self.clients.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// When the first write that is asked from now on is acknowledged. An answer that was already
+    /// on its way proves nothing.
+    pub(crate) fn next_write(&self) -> oneshot::Receiver<Duration> {
+        let (tell, told) = oneshot::channel();
+        *lock(&self.waiting) = Some(Waiting {
+            after: self.now(),
+            tell,
+        });
+        told
+    }
+
+    /// Every key that may exist but the write-once ones.
+    pub(crate) fn shared_keys(&self) -> Vec<Bytes> {
+        let keys = lock(&self.keys);
+        let registers = (0..keys.registers.len()).map(|at| Bytes::from(format!("r{at}")));
+        let lists = keys.lists.iter().enumerate();
+        let lists = lists.flat_map(|(at, (last, _))| {
+            (0..=*last).map(move |list| Bytes::from(format!("a{at}.{list}")))
+        });
+        registers.chain(lists).collect()
+    }
+
+    /// One client, until the load is stopped.
+    pub(crate) async fn client(self: Arc<Self>, seat: usize) -> io::Result<Vec<Record>> {
+        let home = seat % self.addresses.len();
+        let number = self.fresh_client();
+        let random = Random::new()?;
+        let (sequence, last, away) = (0, Duration::ZERO, 0);
+        let mut seat = Seat {
+            home,
+            node: home,
+            number,
+            sequence,
+            last,
+            away,
+            random,
+            records: Vec::new(),
+        };
+        let mut connection: Option<Client> = None;
+        while !self.stopped.load(Ordering::Relaxed) {
+            let Some(client) = &mut connection else {
+                connection = self.connect(&mut seat).await;
+                continue;
+            };
+            if self.operation(&mut seat, client).await {
+                if seat.goes_home() {
+                    connection = None;
+                }
+            } else {
+                connection = None;
+                seat.node = (seat.node + 1) % self.addresses.len();
+                sleep(PAUSE).await;
+            }
+        }
+        Ok(seat.records)
+    }
+
+    async fn connect(&self, seat: &mut Seat) -> Option<Client> {
+        match timeout(TIMEOUT, Client::connect(self.addresses[seat.node])).await {
+            Ok(Ok(client)) => Some(client),
+            // Nothing was asked, so nothing is noted.
+            Ok(Err(_)) | Err(_) => {
+                seat.node = (seat.node + 1) % self.addresses.len();
+                sleep(PAUSE).await;
+                None
+            }
+        }
+    }
+
+    /// One operation; whether it was acknowledged.
+    async fn operation(&self, seat: &mut Seat, client: &mut Client) -> bool {
+        seat.sequence += 1;
+        let (key, ask) = self.choose(seat);
+        // A client calls after it last returned, also where the clock did not tick in between.
+        let called = self.now().max(seat.last + Duration::from_nanos(1));
+        let end = match timeout(TIMEOUT, client.call(&ask.args(&key))).await {
+            Ok(Ok(answer)) => ask.end(answer),
+            Ok(Err(_)) | Err(_) => End::Unknown,
+        };
+        let returned = self.now().max(called);
+        seat.last = returned;
+        let acknowledged = matches!(end, End::Ok(_));
+        let record = Record {
+            client: seat.number,
+            key,
+            ask,
+            called,
+            returned,
+            end,
+        };
+        match &record.end {
+            End::Ok(answer) => self.learn(&record, answer),
+            End::Failed => {}
+            // What became of it may show at any time, so its client is never done with it.
+            End::Unknown => seat.number = self.fresh_client(),
+        }
+        seat.records.push(record);
+        acknowledged
+    }
+
+    fn choose(&self, seat: &mut Seat) -> (Bytes, Ask) {
+        let mut keys = lock(&self.keys);
+        let register = seat.random.below(keys.registers.len() as u64) as usize;
+        let list = seat.random.below(keys.lists.len() as u64) as usize;
+        let register_key = || Bytes::from(format!("r{register}"));
+        match seat.random.below(100) {
+            0..30 => (register_key(), Ask::Get),
+            30..45 => (list_key(list, keys.lists[list].0), Ask::Get),
+            45..65 => (register_key(), Ask::Put(self.value(seat))),
+            65..80 => {
+                let expected = keys.registers[register].clone();
+                (
+                    register_key(),
+                    Ask::Cas {
+                        expected,
+                        new: self.value(seat),
+                    },
+                )
+            }
+            80..95 => {
+                let (last, appends) = &mut keys.lists[list];
+                if *appends == APPENDS_MAX {
+                    (*last, *appends) = (*last + 1, 0);
+                }
+                *appends += 1;
+                (
+                    list_key(list, *last),
+                    Ask::Append(format!("{}.{};", seat.number, seat.sequence).into()),
+                )
+            }
+            _ => (
+                format!("w{}.{}", seat.number, seat.sequence).into(),
+                Ask::PutOnce(self.value(seat)),
+            ),
+        }
+    }
+
+    /// Unique, and as long as it was asked to be.
+    fn value(&self, seat: &Seat) -> Bytes {
+        let name = format!("{}-{}", seat.number, seat.sequence);
+        format!("{name:.<width$}", width = self.value_bytes).into()
+    }
+
+    fn learn(&self, record: &Record, answer: &Answer) {
+        self.acknowledged.fetch_add(1, Ordering::Relaxed);
+        let seen = match (&record.ask, answer) {
+            (Ask::Get, Answer::Value(Some(value))) | (Ask::Put(value), _) => Some(value),
+            (Ask::Cas { new, .. }, Answer::Swapped(true)) => Some(new),
+            _ => None,
+        };
+        if let Some(seen) = seen
+            && let Some(register) = record.key.strip_prefix(b"r")
+            && let Some(at) = crate::machine::integer(register)
+        {
+            lock(&self.keys).registers[at as usize] = seen.clone();
+        }
+        if record.ask.writes() {
+            let mut waiting = lock(&self.waiting);
+            if let Some(waiting) = waiting.take_if(|waiting| record.called >= waiting.after) {
+                // Who asked may have gone away.
+                let _ = waiting.tell.send(record.returned);
+            }
+        }
+    }
+}
+
+impl Seat {
+    /// Every client has a node of its own to which it returns after a while, so that a node that
+    /// was away serves again.
+    fn goes_home(&mut self) -> bool {
+        self.away = if self.node == self.home {
+            0
+        } else {
+            self.away + 1
+        };
+        if self.away < AWAY_MAX {
+            return false;
+        }
+        (self.away, self.node) = (0, self.home);
+        true
+    }
+}
+
+fn list_key(list: usize, last: u64) -> Bytes {
+    format!("a{list}.{last}").into()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One list for so many registers.
+const LIST_SHARE: usize = 10;
+const LISTS_MIN: usize = 8;
+const APPENDS_MAX: u64 = 100;
+/// How many operations a client spends away from its own node.
+const AWAY_MAX: u64 = 200;
+/// How long a client waits for an answer. The nodes give up sooner, so that as a rule they say
+/// themselves what is known.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// After a refusal: a client that came back at once would only be refused again.
+const PAUSE: Duration = Duration::from_millis(10);

@@ -1,0 +1,241 @@
+//! The map as a replicated state machine, and a group of its replicas as a store.
+
+use std::{collections::BTreeMap, future::Future, io};
+
+use bytes::Bytes;
+use synod_replica::{Applying, Closed, Consistency, Group, StateMachine, Status, StatusWatch};
+use synod_transport::Untrusted;
+use tokio::time::Instant;
+
+use crate::{
+    machine::Kv,
+    response::Response,
+    snapshot,
+    store::{Consensus, Failure, Peer, Store},
+};
+
+impl StateMachine for Kv {
+    type Response = Response;
+    /// A clone shares all of the map.
+    type Frozen = Self;
+
+    fn apply(&mut self, _: Applying, command: Bytes) -> Response {
+        self.execute(&command)
+    }
+
+    fn freeze(&self) -> Self {
+        self.clone()
+    }
+
+    fn write(frozen: Self, to: &mut dyn io::Write) -> io::Result<()> {
+        snapshot::write(&frozen, to)
+    }
+
+    fn restore(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
+        self.replace(snapshot::read(from)?);
+        Ok(())
+    }
+}
+
+/// A group of replicated maps, and a look at the one on this node.
+#[derive(Clone, Debug)]
+pub(crate) struct Replicated {
+    group: Group<Kv>,
+    status: StatusWatch,
+}
+
+impl Replicated {
+    pub(crate) fn new(group: Group<Kv>) -> Self {
+        Self {
+            status: group.watch(),
+            group,
+        }
+    }
+
+    /// Ends when the group serves nothing any more on this node.
+    pub(crate) fn closed(&self) -> impl Future<Output = Closed> + Send + 'static {
+        self.group.closed()
+    }
+}
+
+impl Store for Replicated {
+    fn write(
+        &self,
+        command: Bytes,
+    ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
+        let answer = self.group.propose(command);
+        async { answer.await.map_err(failure) }
+    }
+
+    fn read<R: Send + 'static>(
+        &self,
+        with: impl FnOnce(&Kv) -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R, Failure>> + Send + 'static {
+        let outcome = self.group.read(Consistency::Linearizable, with);
+        async { outcome.await.map_err(failure) }
+    }
+
+    fn consensus(&self) -> Consensus {
+        let status = self.group.status();
+        let now = Instant::now().into_std();
+        // What is closed plays no part: nobody should take it for a leader, or for a follower.
+        let role = match status.closed {
+            Some(_) => "closed".into(),
+            None => status.role.to_string(),
+        };
+        Consensus {
+            protocol: status.protocol,
+            id: status.id.0,
+            role,
+            closed: status.closed.as_ref().map(one_line),
+            peers: peers(&status, now),
+            sync_time_us: status.sync_time.as_micros() as u64,
+            disk_full_s: status
+                .disk_full_since
+                .map(|since| now.saturating_duration_since(since).as_secs()),
+            transport: counters(&status.transport),
+            leader_id: status.leader.map(|leader| leader.0),
+            term: status.term,
+            commit_index: status.commit,
+            applied_index: status.applied,
+            log_bytes: status.log_bytes,
+            log_syncs: status.log_syncs,
+            snapshots_taken: status.snapshots_taken,
+            snapshots_received: status.snapshots_received,
+            snapshots_failed: status.snapshots_failed,
+            leaps_ignored: status.leaps,
+        }
+    }
+
+    fn closed(&self) -> Option<String> {
+        self.status
+            .look(|status| status.closed.as_ref().map(one_line))
+    }
+}
+
+/// It goes into an error and into a line of `INFO`, and a panic's message may be several lines.
+fn one_line(closed: &Closed) -> String {
+    closed.to_string().replace(|c: char| c.is_control(), " ")
+}
+
+/// The peers as a leader sees them; whoever does not lead knows only which it hears, and to which it is connected.
+fn peers(status: &Status, now: std::time::Instant) -> Vec<Peer> {
+    let ago = |heard| now.saturating_duration_since(heard).as_millis() as u64;
+    let mut peers = BTreeMap::new();
+    for (id, connection) in &status.transport.peers {
+        let peer = Peer {
+            id: id.0,
+            is_connected: connection.connected,
+            ..Peer::default()
+        };
+        peers.insert(id.0, peer);
+    }
+    for heard in &status.peers {
+        let peer: &mut Peer = peers.entry(heard.id.0).or_default();
+        *peer = Peer {
+            id: heard.id.0,
+            matched: heard.matched,
+            lag: heard.lag,
+            forgot: heard.forgot,
+            heard_ms: heard.heard.map(ago),
+            is_connected: peer.is_connected,
+        };
+    }
+    peers.into_values().collect()
+}
+
+fn counters(transport: &synod_transport::Status) -> Vec<(&'static str, u64)> {
+    [
+        ("frames_in", transport.frames_in),
+        ("bytes_in", transport.bytes_in),
+        ("frames_out", transport.frames_out),
+        ("bytes_out", transport.bytes_out),
+        ("control_dropped", transport.control_dropped),
+        ("bulk_dropped", transport.bulk_dropped),
+        ("unsendable", transport.unsendable),
+        ("connects", transport.connects),
+        ("connects_failed", transport.connects_failed),
+        ("silences", transport.silences),
+        ("hellos_refused", transport.hellos_refused),
+        ("refused_by_peers", transport.refused_by_peers),
+        ("hellos_unreadable", transport.hellos_unreadable),
+        ("handshakes_dropped", transport.handshakes_dropped),
+        ("frames_corrupt", transport.frames_corrupt),
+        ("accepts_failed", transport.accepts_failed),
+        ("unprotected", transport.unprotected),
+        ("reloads", transport.reloads),
+        ("reloads_failed", transport.reloads_failed),
+        ("renewals", transport.renewals),
+    ]
+    .into_iter()
+    // Those that did not come about, too, so that nobody looks for them in vain.
+    .chain(Untrusted::ALL.into_iter().map(|reason| {
+        let times = transport.untrusted.get(&reason).copied();
+        (reason.name(), times.unwrap_or_default())
+    }))
+    .collect()
+}
+
+fn failure(failure: synod_replica::Failure) -> Failure {
+    match failure {
+        synod_replica::Failure::Rejected { reason, leader } => Failure::Rejected {
+            reason,
+            leader: leader.map(|leader| leader.0),
+        },
+        synod_replica::Failure::Unknown => Failure::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use synod_replica::{Incarnation, NodeConfig, NodeId, Role};
+    use synod_transport::MemoryNetwork;
+    use synod_wal::{Directory, Options, Wal};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::protocol::{Agreement, Protocol, Timeouts};
+
+    /// A group of one that leads, then is closed: what `INFO` and a ping go by.
+    #[tokio::test]
+    async fn a_group_that_has_stopped_has_no_role() {
+        for protocol in Protocol::all().iter().copied() {
+            let directory = tempfile::TempDir::new().unwrap();
+            let disk = Directory::open(directory.path()).unwrap();
+            let log = Wal::open(disk, Options::default()).unwrap();
+            let (id, incarnation) = (NodeId(1), Incarnation::ephemeral(NodeId(1)));
+            let network = MemoryNetwork::new().join(id);
+            let node = synod_replica::Node::start(incarnation, NodeConfig::default(), log, network);
+            let agreement = Agreement {
+                protocol,
+                phase2: None,
+            };
+            let config = agreement.configure(Timeouts::default(), id, &BTreeSet::from([id]));
+            let store = config.unwrap().open(&node).await.unwrap();
+            let mut status = store.group.watch();
+            let leads = status.wait_for(|status| status.role == Role::Leader);
+            drop(timeout(TIMEOUT, leads).await.unwrap().unwrap());
+            let before = store.consensus();
+            assert_eq!((&*before.role, before.closed), ("leader", None));
+            assert_eq!(Store::closed(&store), None);
+
+            node.shutdown().await;
+            let after = store.consensus();
+            assert_eq!(after.role, "closed");
+            assert_eq!(after.leader_id, None);
+            assert!(after.closed.is_some() && after.closed == Store::closed(&store));
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_line() {
+        let closed = Closed::Panicked("a\nb\r\nc".into());
+        let line = one_line(&closed);
+        assert!(line.ends_with("a b  c"), "{line}");
+    }
+
+    /// Nothing here takes as long.
+    const TIMEOUT: Duration = Duration::from_secs(20);
+}

@@ -1,0 +1,485 @@
+//! `kv serve`: one node of a cluster, as a process.
+//!
+//! Log, transport, machine and clients share one thread. A hop to another thread costs more than
+//! most of what a request needs, and a node that waits for its disk has nothing better to do. What
+//! may wait for ever has threads of its own: log lines, standard input, and memory that is given
+//! back.
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    io, panic,
+    path::PathBuf,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use synod_replica::{Birth, Closed, Identity, Node, NodeConfig, NodeId, ThreadedLog};
+use synod_transport::{
+    BindError, ClusterId, Refused, Reload, Tcp, TcpConfig,
+    faulty::{Faults as LinkFaults, Faulty as FaultyLinks},
+    shared_address,
+};
+use synod_wal::{Directory, Disk, PowerLoss, Wal};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tracing::{info, warn};
+
+use crate::{
+    advice,
+    descriptors::clients_max,
+    exit::ExitStatus,
+    faults::{Faults, Faulty},
+    framing::RequestLimits,
+    group::Replicated,
+    limits::{MemoryLimits, bound_log, bound_node, bound_transport},
+    options::ServeOptions,
+    output::{Lines, announce},
+    secure::{Secured, SecurityError, Unprotected},
+    server::{Server, ServerLimits},
+    stop::Told,
+};
+
+/// Why a node does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The cluster does not list this node, or lists a node twice.
+    #[error("--cluster must list each node once, and node {0} among them")]
+    Cluster(u64),
+    /// Two nodes of the cluster are said to be at one address.
+    #[error("--cluster names the address {address} for two nodes, {one} and {two}")]
+    SharedAddress {
+        /// Which.
+        address: String,
+        /// Of whom.
+        one: u64,
+        /// And of whom else.
+        two: u64,
+    },
+    /// This node cannot listen where it is said to be: the name leads nowhere, or not to this machine.
+    #[error(
+        "cannot listen for peers at {address}: {error} (--listen says where, if that is not this node's \
+         address in --cluster)"
+    )]
+    Listen {
+        /// Where it should.
+        address: String,
+        /// The reason.
+        error: Box<dyn Error + Send + Sync>,
+    },
+    /// Connections cannot be protected as was asked for.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
+    /// Others than this machine would reach it, and nothing would protect that.
+    #[error(transparent)]
+    Unprotected(#[from] Unprotected),
+    /// A part of the node does not start.
+    #[error("{part}: {error}")]
+    Part {
+        /// Which.
+        part: &'static str,
+        /// The reason.
+        error: Box<dyn Error + Send + Sync>,
+    },
+    /// It ran, and serves nothing any more.
+    #[error("this node serves nothing any more: {0}")]
+    Closed(Closed),
+}
+
+impl ServeError {
+    /// As what the process ends.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        match self {
+            Self::Cluster(_)
+            | Self::SharedAddress { .. }
+            | Self::Listen { .. }
+            | Self::Security(_)
+            | Self::Unprotected(_)
+            | Self::Part { .. } => ExitStatus::Failed,
+            Self::Closed(closed) => closed.into(),
+        }
+    }
+}
+
+/// Runs a node until it is told to stop: by SIGTERM, SIGINT, or the end of its standard input.
+///
+/// # Errors
+/// [`ServeError`]
+pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
+    let log = Lines::of_stderr().map_err(part("standard error"))?;
+    // An error says that whoever calls this has a log already.
+    let _theirs = tracing_subscriber::fmt()
+        .with_max_level(options.log)
+        .with_writer(log.clone())
+        .try_init();
+    tell_of_panics(log.clone());
+    let served = open_and_run(options).await;
+    if let Err(error) = &served {
+        log.put(format!("kv: {error}\n").as_bytes());
+    }
+    log.flush(LOG_TIMEOUT);
+    served
+}
+
+async fn open_and_run(options: &ServeOptions) -> Result<(), ServeError> {
+    let directory = Directory::open(&options.data).map_err(part("data directory"))?;
+    if let Ok(Some(mode)) = directory.shared_mode() {
+        warn!(
+            "the data directory {} has mode {mode:o}: others than its owner may look into it or change it, until \
+             somebody gives it mode 700",
+            options.data.display()
+        );
+    }
+    let faults = Faults {
+        delay: Duration::from_millis(options.slow_sync_ms),
+        good: Arc::new(options.good_syncs.into()),
+    };
+    if options.skip_sync {
+        run(options, Faulty::new(PowerLoss::lying(directory), faults)).await
+    } else if options.power_loss {
+        run(options, Faulty::new(PowerLoss::new(directory), faults)).await
+    } else {
+        run(options, Faulty::new(directory, faults)).await
+    }
+}
+
+/// The usual hook writes to standard error and waits for whoever reads it.
+fn tell_of_panics(log: Lines) {
+    panic::set_hook(Box::new(move |panicked| {
+        let mut text = format!("kv: {panicked}\n");
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            text = format!("{text}{trace}\n");
+        }
+        log.put(text.as_bytes());
+    }));
+}
+
+async fn run<D: Disk>(options: &ServeOptions, disk: D) -> Result<(), ServeError> {
+    // Before anything is told to anybody: whoever reads that the node is up may ask it to stop.
+    let links = options.links_from_stdin.then(|| LinkFaults::new(0));
+    let told = Told::listen(options.exit_with_parent, links.clone()).map_err(part("signals"))?;
+    let peers = peers(options)?;
+    let mut limits = server_limits(options, peers.len() - 1);
+    limits.check().map_err(part("clients"))?;
+    let secured = Secured::read(&options.security)?;
+    limits.memory = limits
+        .memory
+        .with_tls(secured.encrypts(), peers.len() - 1, limits.clients_max);
+    // Before the first file is opened that a client might have taken the place of.
+    limits.clients_max =
+        clients_max(options.clients_max, peers.len() - 1).map_err(part("clients"))?;
+    let mut stop = pin!(told.stop());
+    let up = tokio::select! {
+        // What is opened is a log of any length on a disk of any speed.
+        why = &mut stop => {
+            info!(why, "stopping before it is up");
+            return Ok(());
+        }
+        up = start(options, disk, &peers, &secured, links) => up?,
+    };
+    let access = secured.access();
+    let mut beside = JoinSet::new();
+    beside.spawn(secured.follow(up.reload));
+    announce(up.notice);
+    let server = |stopped| Server::run_for(up.listener, up.group.clone(), limits, access, stopped);
+    serve_until(up.node, up.group.clone(), server, stop).await
+}
+
+/// A node that can be asked.
+struct Up {
+    node: Node,
+    group: Replicated,
+    listener: TcpListener,
+    /// Where certificates that change are told to.
+    reload: Reload,
+    notice: String,
+}
+
+async fn start<D: Disk>(
+    options: &ServeOptions,
+    disk: D,
+    peers: &BTreeMap<NodeId, String>,
+    secured: &Secured,
+    links: Option<LinkFaults>,
+) -> Result<Up, ServeError> {
+    let id = NodeId(options.id);
+    secured.check_peers(id, peers).await?;
+    let members: BTreeSet<_> = peers.keys().copied().collect();
+    let group = options
+        .agreement
+        .configure(options.timeouts, id, &members)
+        .map_err(part("group"))?;
+    let birth = group.birth(ClusterId(options.cluster_id), id);
+    let (identity, log) = beside(move || open(disk, &birth)).await?;
+    let incarnation = identity
+        .incarnation()
+        .ok_or("it is lived already")
+        .map_err(part("identity"))?;
+    let boot = incarnation.number();
+    let log = ThreadedLog::new(log);
+    let transport = transport(options, identity, peers, secured).await?;
+    let peers_at = transport.local_addr();
+    let reload = transport.reloader();
+    let listener = TcpListener::bind(&options.resp)
+        .await
+        .map_err(part("--resp"))?;
+    let address = listener.local_addr().map_err(part("--resp"))?;
+    secured.check_clients(address)?;
+
+    let config = node_config(options);
+    let node = match links {
+        Some(faults) => Node::start(
+            incarnation,
+            config,
+            log,
+            FaultyLinks::new(id, transport, &faults),
+        ),
+        None => Node::start(incarnation, config, log, transport),
+    };
+    let group = group.open(&node).await.map_err(part("group"))?;
+    let (peers_have, clients_have) = secured.encrypts();
+    let notice = format!(
+        "node {id} of {count}: {protocol}, RESP on {address}{by}, peers on {peers_at}{among}, incarnation {boot}",
+        id = options.id,
+        count = peers.len(),
+        protocol = options.agreement.describe(peers.len() as u64),
+        by = if clients_have { " by TLS" } else { "" },
+        among = if peers_have { " by TLS" } else { "" },
+    );
+    Ok(Up {
+        node,
+        group,
+        listener,
+        reload,
+        notice,
+    })
+}
+
+/// What lies on the disk. Waits for it.
+fn open<D: Disk>(disk: D, birth: &Birth) -> Result<(Identity<D>, Wal<D>), ServeError> {
+    let identity = Identity::open(disk, birth);
+    let identity = identity.map_err(advised("identity", advice::of_an_identity))?;
+    let log = identity.open_log(bound_log());
+    let log = log.map_err(advised("log", advice::of_a_log))?;
+    Ok((identity, log))
+}
+
+/// As a [`part`], with what to do about it.
+fn advised<E: Error + Send + Sync + 'static>(
+    part: &'static str,
+    advice: fn(&E) -> Option<&'static str>,
+) -> impl FnOnce(E) -> ServeError {
+    move |error| {
+        let told = chain(&error);
+        let error = match advice(&error) {
+            Some(advice) => format!("{told}. What to do: {advice}").into(),
+            None => told.into(),
+        };
+        ServeError::Part { part, error }
+    }
+}
+
+/// Lets a thread of its own wait, which nobody waits for if it is given up.
+async fn beside<T: Send + 'static>(
+    waits: impl FnOnce() -> Result<T, ServeError> + Send + 'static,
+) -> Result<T, ServeError> {
+    let (to, done) = oneshot::channel();
+    thread::Builder::new()
+        .name("open".into())
+        .spawn(move || to.send(waits()).is_ok())
+        .map_err(part("threads"))?;
+    done.await.map_err(part("storage"))?
+}
+
+async fn serve_until<F: Future<Output = io::Result<()>>>(
+    node: Node,
+    group: Replicated,
+    server: impl FnOnce(watch::Receiver<bool>) -> F,
+    told: Pin<&mut impl Future<Output = &'static str>>,
+) -> Result<(), ServeError> {
+    // Either may end alone: a group whose machine panics leaves its node alive.
+    let (group_closed, node_closed) = (group.closed(), node.closed());
+    let (stop, stopped) = watch::channel(false);
+    let mut server = pin!(server(stopped));
+    let end = tokio::select! {
+        served = &mut server => End::Served(served),
+        why = told => End::Told(why),
+        closed = group_closed => End::Closed(closed),
+        closed = node_closed => End::Closed(closed),
+    };
+    let ended = match end {
+        End::Served(served) => served.map_err(part("server")),
+        End::Told(why) => {
+            info!(why, "stopping");
+            // Whoever is being served is finished with first.
+            let _ = stop.send(true);
+            server.await.map_err(part("server"))
+        }
+        End::Closed(closed) => {
+            // What is asked from now on is refused with the reason, so there is little to wait for.
+            let _ = stop.send(true);
+            let _served = server.await;
+            Err(ServeError::Closed(closed))
+        }
+    };
+    if timeout(STOP_TIMEOUT, node.shutdown()).await.is_err() {
+        warn!(patience = ?STOP_TIMEOUT, "storage does not end what it does: it is left to it");
+    }
+    ended
+}
+
+/// What ends the serving.
+enum End {
+    /// The server, which does not end by itself unless it fails.
+    Served(io::Result<()>),
+    /// Somebody wants it.
+    Told(&'static str),
+    /// There is nothing left to serve.
+    Closed(Closed),
+}
+
+fn peers(options: &ServeOptions) -> Result<BTreeMap<NodeId, String>, ServeError> {
+    let peers: BTreeMap<_, _> = options
+        .cluster
+        .iter()
+        .map(|member| (NodeId(member.id), member.address.clone()))
+        .collect();
+    if peers.len() != options.cluster.len() || !peers.contains_key(&NodeId(options.id)) {
+        return Err(ServeError::Cluster(options.id));
+    }
+    match shared_address(&peers) {
+        Some((one, two)) => Err(ServeError::SharedAddress {
+            address: peers[&two].clone(),
+            one: one.0,
+            two: two.0,
+        }),
+        None => Ok(peers),
+    }
+}
+
+async fn transport<D: Disk>(
+    options: &ServeOptions,
+    identity: Identity<D>,
+    peers: &BTreeMap<NodeId, String>,
+    secured: &Secured,
+) -> Result<Tcp, ServeError> {
+    let own = options.listen.as_ref();
+    let own = own.unwrap_or_else(|| &peers[&NodeId(options.id)]);
+    // At the first of the name's addresses that is of this machine.
+    let listener = TcpListener::bind(own).await.and_then(TcpListener::into_std);
+    let mut config = identity.tcp(listener.map_err(cannot_listen(own))?, peers.clone());
+    bound_transport(&mut config);
+    config.security = secured.security();
+    judge(&mut config, identity, options.data.clone());
+    Tcp::bind(config).await.map_err(|error| match error {
+        BindError::Unprotected { address } => Unprotected::Peers(address).into(),
+        error => part("peers")(error),
+    })
+}
+
+/// Peers are judged as the identity says; and whoever reads of one that is refused reads what to do about it.
+fn judge<D: Disk>(config: &mut TcpConfig, identity: Identity<D>, data: PathBuf) {
+    let told = Mutex::new(BTreeSet::new());
+    let advise = Arc::new(move |refused, peer: NodeId| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        // Once for each reason: a peer tries again and again, and that it is refused is told each while anyway.
+        if let Some(advice) = advice::of_a_peer(refused, peer.0, &data)
+            && told.insert(advice.clone())
+        {
+            warn!("{advice}");
+        }
+    });
+    let (doubting, advising) = (identity.clone(), advise.clone());
+    config.admit = Arc::new(move |hello| {
+        let admitted = identity.admit(hello);
+        admitted.inspect_err(|refused| advise(*refused, hello.node))
+    });
+    config.doubt = Arc::new(move |hello| {
+        doubting.doubt(hello);
+        advising(Refused::Doubted, hello.node);
+    });
+}
+
+fn node_config(options: &ServeOptions) -> NodeConfig {
+    let mut config = NodeConfig::default();
+    bound_node(&mut config);
+    config.request_timeout = Duration::from_millis(options.timeout_ms);
+    config.bounds.snapshot_log_bytes = options.snapshot_log_bytes;
+    config.bounds.kept_log_bytes_max = KEPT_LOGS_MAX.saturating_mul(options.snapshot_log_bytes);
+    // A command takes no more than the request it came in, beside its name in the log.
+    config.bounds.body_bytes_max = config
+        .bounds
+        .body_bytes_max
+        .max(options.request_bytes_max as usize + NAME_BYTES_MAX);
+    config
+}
+
+fn server_limits(options: &ServeOptions, peers: usize) -> ServerLimits {
+    let request_bytes_max = options.request_bytes_max as usize;
+    let usual = RequestLimits::default();
+    ServerLimits {
+        request: RequestLimits {
+            bulk_bytes_max: request_bytes_max,
+            request_bytes_max,
+            ..usual
+        },
+        clients_max: options.clients_max,
+        clients_bytes_max: options.clients_bytes_max,
+        address_clients_max: options.clients_per_address_max.unwrap_or(usize::MAX),
+        inflight_max: options.inflight_max.max(1),
+        stall_max: Duration::from_millis(options.client_stall_ms),
+        idle_max: options.client_idle_ms.map(Duration::from_millis),
+        memory: MemoryLimits::of(
+            peers,
+            options.clients_bytes_max,
+            options.power_loss || options.skip_sync,
+        ),
+    }
+}
+
+fn cannot_listen(address: &str) -> impl FnOnce(io::Error) -> ServeError {
+    move |error| ServeError::Listen {
+        address: address.to_owned(),
+        error: error.into(),
+    }
+}
+
+fn part<E: Into<Box<dyn Error + Send + Sync>>>(part: &'static str) -> impl FnOnce(E) -> ServeError {
+    move |error| ServeError::Part {
+        part,
+        error: chain(&*error.into()).into(),
+    }
+}
+
+/// An error with all its causes, in one line: the cause of most is in the last.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// How long the node's own tasks may take to end: a disk that hangs must not keep a process that is to
+/// be started again.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last lines of the log may take.
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
+/// What is kept of the log for a peer that reads a snapshot, in intervals between two of them.
+const KEPT_LOGS_MAX: u64 = 4;
+const NAME_BYTES_MAX: usize = 1_024;

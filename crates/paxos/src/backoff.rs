@@ -1,0 +1,152 @@
+/// How long a leader waits for a message that a peer has not told of, before it sends it again.
+///
+/// The unit is an answered heartbeat: a heartbeat of the timer that went out, came back as an echo and
+/// brought no news. Rounds would be no measure, because reads begin them at any pace; nor would
+/// time, because on a long way more than one heartbeat is under way. A peer that is not heard costs no
+/// backoff.
+///
+/// A message with values may be far behind the heartbeats: they overtake it, and over a slow link
+/// one alone may take many heartbeats. So the limit grows with each resend, as far as a link of 200 kB/s
+/// may need, and when the peer moves again it becomes twice what that took: a slow link is guessed
+/// wrong a few times, then known. What moves at every heartbeat brings it back to [`LIMIT_MIN`].
+///
+/// Invariants: `silent <= limit`, `LIMIT_MIN <= limit <= LIMIT_MAX`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Backoff {
+    /// The round whose echo, or that of a later one, ends the heartbeat; none between two heartbeats.
+    heartbeat: Option<u64>,
+    /// Answered heartbeats without news, since the peer moved.
+    silent: u32,
+    /// The peer's silence that is taken for a loss.
+    limit: u32,
+}
+
+impl Backoff {
+    pub(crate) fn new() -> Self {
+        Self {
+            heartbeat: None,
+            silent: 0,
+            limit: LIMIT_MIN,
+        }
+    }
+
+    /// The timer sent the heartbeat of `round`.
+    pub(crate) fn begin_heartbeat(&mut self, round: u64) {
+        self.heartbeat = self.heartbeat.or(Some(round));
+    }
+
+    /// The peer holds more without a gap than before.
+    pub(crate) fn handle_progress(&mut self) {
+        self.limit = (2 * self.silent + 1).clamp(LIMIT_MIN, LIMIT_MAX);
+        self.handle_contact();
+    }
+
+    /// Something arrived, be it nothing new, or nothing is waited for.
+    pub(crate) fn handle_contact(&mut self) {
+        self.silent = 0;
+        self.heartbeat = None;
+    }
+
+    /// An echo of `round` while a message sent before that round is missing. Whether it counts as
+    /// lost now.
+    ///
+    /// `bytes` are all that is under way to the peer: what is short is not behind the heartbeats for
+    /// long, however often its way has lost it.
+    pub(crate) fn is_exhausted_by(&mut self, round: u64, bytes: usize) -> bool {
+        if self
+            .heartbeat
+            .take_if(|heartbeat| *heartbeat <= round)
+            .is_none()
+        {
+            return false;
+        }
+        self.silent += 1;
+        let heartbeats = u32::try_from(bytes / BYTES_A_HEARTBEAT).unwrap_or(LIMIT_MAX);
+        let most = LIMIT_MIN.saturating_add(heartbeats).min(LIMIT_MAX);
+        let limit = self.limit.min(most);
+        if self.silent < limit {
+            return false;
+        }
+        if limit == most {
+            self.silent /= 2;
+        }
+        self.limit = (2 * limit + 1).min(most);
+        true
+    }
+}
+
+/// Short, because a group that is idle otherwise waits for it; not one, because a message of some
+/// hundred kilobytes is overtaken by a heartbeat or two on any link.
+const LIMIT_MIN: u32 = 3;
+/// With heartbeats each 40 ms five seconds: a message of a megabyte over a link of 200 kB/s.
+const LIMIT_MAX: u32 = 127;
+/// What such a link carries from one heartbeat to the next.
+const BYTES_A_HEARTBEAT: usize = 8_000;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    const MEGABYTE: usize = 1_000_000;
+
+    /// The heartbeats, counted from 1, at which silence is taken for a loss.
+    fn losses(backoff: &mut Backoff, heartbeats: u64) -> Vec<u64> {
+        let lost = |round: &u64| {
+            backoff.begin_heartbeat(*round);
+            backoff.is_exhausted_by(*round, MEGABYTE)
+        };
+        (1..=heartbeats).filter(lost).collect()
+    }
+
+    #[test]
+    fn each_resend_is_waited_for_twice_as_long_and_never_without_end() {
+        let expected = [3, 7, 15, 31, 63, 127, 191, 255];
+        assert_eq!(losses(&mut Backoff::new(), 300), expected);
+    }
+
+    #[test]
+    fn what_is_short_is_not_waited_for_long() {
+        let mut backoff = Backoff::new();
+        let mut lost = |round: &u64| {
+            backoff.begin_heartbeat(*round);
+            backoff.is_exhausted_by(*round, 100)
+        };
+        let heartbeats: Vec<u64> = (1..10).filter(&mut lost).collect();
+        assert_eq!(heartbeats, [3, 5, 7, 9]);
+    }
+
+    #[test]
+    fn what_a_slow_link_took_is_not_taken_for_a_loss_again() {
+        let mut backoff = Backoff::new();
+        assert_eq!(losses(&mut backoff, 12), [3, 7]);
+        for _ in 0..3 {
+            backoff.handle_progress();
+            assert_eq!(losses(&mut backoff, 12), []);
+        }
+        backoff.handle_progress();
+        backoff.handle_progress();
+        assert_eq!(losses(&mut backoff, 3), [3], "it became fast");
+    }
+
+    #[test]
+    fn only_beats_of_the_timer_that_were_answered_count() {
+        let mut backoff = Backoff::new();
+        backoff.begin_heartbeat(1);
+        assert!(
+            (1..100).all(|round| !backoff.is_exhausted_by(round, MEGABYTE)),
+            "reads"
+        );
+        for round in 100..200 {
+            backoff.begin_heartbeat(round);
+        }
+        assert!(
+            !backoff.is_exhausted_by(99, MEGABYTE),
+            "an echo from before the heartbeat"
+        );
+        assert!(!backoff.is_exhausted_by(199, MEGABYTE), "the second");
+        backoff.begin_heartbeat(200);
+        assert!(backoff.is_exhausted_by(200, MEGABYTE));
+    }
+}
