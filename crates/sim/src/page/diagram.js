@@ -96,7 +96,7 @@ function drawLines(pen) {
   pen.strokeStyle = colors.line;
   pen.lineWidth = 1.5;
   const changes = nodes.map((node) => [[LEFT, node.up]]);
-  for (const event of lifeEvents) {
+  for (const event of startsAndCrashes) {
     const x = xOf(event.index);
     const of = changes[event.node];
     const up = run.kinds[event.kind] === "start";
@@ -115,7 +115,7 @@ function drawLines(pen) {
   pen.setLineDash([]);
 }
 
-const lifeEvents = events.filter((event) => event.node >= 0 && ["start", "crash"].includes(run.kinds[event.kind]));
+const startsAndCrashes = events.filter((event) => event.node >= 0 && ["start", "crash"].includes(run.kinds[event.kind]));
 
 // Whole if it was answered, open to the right if nobody knows.
 function drawOperations(pen) {

@@ -157,11 +157,11 @@ impl<'a> Writer<'a> {
         )
     }
 
-    /// Whether the first that is told of its life is that it begins: before it was down.
+    /// Whether it is told to begin before it is told to end: before that it was down.
     fn begins(&self, id: NodeId) -> bool {
         let mut of_node = (self.recording.events.iter()).filter(|event| event.node == Some(id));
-        let life = of_node.find(|event| matches!(event.kind, Kind::Start | Kind::Crash));
-        life.is_some_and(|event| event.kind == Kind::Start)
+        let first = of_node.find(|event| matches!(event.kind, Kind::Start | Kind::Crash));
+        first.is_some_and(|event| event.kind == Kind::Start)
     }
 
     fn event(&self, event: &'a Event) -> String {
