@@ -182,5 +182,5 @@ fn view_of<P: Protocol>(node: &Node<P>, core: &P::Core) -> View {
     }
 }
 
-/// Older ones come again as if somebody had made them up.
+/// Beyond that some are forgotten: what comes again of them seems to be made up.
 const GONE_MAX: usize = 10_000;

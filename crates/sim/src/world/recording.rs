@@ -1,6 +1,6 @@
 //! A world tells a recorder what happens.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::World;
@@ -17,8 +17,8 @@ pub(super) struct Recording<P: Process> {
     recorder: Recorder,
     view: fn(&P) -> View,
     caption: fn(&P::Message) -> (String, String),
-    /// Links that the partition of now cuts.
-    cuts: BTreeSet<(NodeId, NodeId)>,
+    /// Links that a partition cuts, and until when.
+    cuts: BTreeMap<(NodeId, NodeId), Duration>,
 }
 
 impl<P: Portrait> World<P> {
@@ -91,7 +91,7 @@ impl<P: Portrait> World<P> {
             recorder: recorder.clone(),
             view: P::view,
             caption: P::caption,
-            cuts: BTreeSet::new(),
+            cuts: BTreeMap::new(),
         };
         Self::build(seed, disks, options, shared, Some(Box::new(recording)))
     }
@@ -183,7 +183,7 @@ impl<P: Process> Recording<P> {
             Happening::Healed { to } => {
                 recorder.everywhere(at, Kind::Fault, &format!("{node}>{to} is healed"));
                 recorder.ended(at, &cut_key(node, *to));
-                self.opened(at, |link| link == (node, *to));
+                self.opened(at, |link, _| link == (node, *to));
             }
             Happening::Struck(fault) => {
                 event(Kind::Fault);
@@ -200,8 +200,12 @@ impl<P: Process> Recording<P> {
     fn began(&mut self, at: Duration, fault: &Fault) {
         let text = fault.to_string();
         match fault {
-            Fault::Partition { cuts, .. } => {
-                self.cuts.extend(cuts);
+            Fault::Partition { cuts, lasts } => {
+                let until = at.saturating_add(*lasts);
+                for link in cuts {
+                    let ends = self.cuts.entry(*link).or_insert(until);
+                    *ends = until.max(*ends);
+                }
                 self.recorder.began(at, PARTITION, &[], &text);
             }
             Fault::Clog { from, to, .. } => {
@@ -225,11 +229,8 @@ impl<P: Process> Recording<P> {
 
     fn ended(&mut self, at: Duration, ending: Ending) {
         let key = match ending {
-            // Those of its links that another partition has cut for longer stay so, and end it again.
-            Ending::Partition => {
-                self.cuts.clear();
-                PARTITION.to_owned()
-            }
+            // Another one may go on.
+            Ending::Partition => return self.opened(at, |_, until| until <= at),
             Ending::Clog { from, to } => clog_key(from, to),
             Ending::Pause(node) => key("pause", node),
             Ending::Freeze(node) => key("freeze", node),
@@ -240,9 +241,9 @@ impl<P: Process> Recording<P> {
     }
 
     /// Links are open again; a partition ends with the last of them.
-    fn opened(&mut self, at: Duration, is_open: impl Fn((NodeId, NodeId)) -> bool) {
+    fn opened(&mut self, at: Duration, is_open: impl Fn((NodeId, NodeId), Duration) -> bool) {
         let before = self.cuts.len();
-        self.cuts.retain(|link| !is_open(*link));
+        self.cuts.retain(|link, until| !is_open(*link, *until));
         if before > 0 && self.cuts.is_empty() {
             self.recorder.ended(at, PARTITION);
         }
