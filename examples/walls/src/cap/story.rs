@@ -172,9 +172,11 @@ fn conflicts(page: &mut Page, options: &CapOptions) {
 fn pacelc(page: &mut Page, options: &CapOptions) {
     page.head("Else: latency or consistency (PACELC, Abadi 2012)");
     page.paragraph(
-        "Where every message takes d, a register that is sequentially consistent, let alone \
-         linearizable, has |read| + |write| >= d (Lipton and Sandberg 1988): otherwise a write and a \
-         read elsewhere are both over before they can know of each other. The quickest of each:",
+        "Where every message takes d, a linearizable register has |write| + |read| >= d at any two \
+         nodes: otherwise a write at one and then a read at the other are both over before the second \
+         can know of the first. For sequential consistency two registers are needed, each written by \
+         who reads the other (Lipton and Sandberg 1988; Attiya and Welch 1994): the last writer of a \
+         single one wins at no cost. The quickest write and, after it, read at another node:",
     );
     page.line("       d   store                   write      read   write + read   linearizable");
     let mut stands = true;
