@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use synod_lamport::{LamportClock, Stamp};
+use synod_lamport::{LamportClock, LamportTime};
 use synod_sim::{ClientId, Crash, KvInput, KvOutput, NodeId, OpId, Process, Rng, WorldOptions};
 use synod_vclock::{CausalOrder, VectorClock};
 
@@ -21,15 +21,20 @@ pub struct Counted {
     pub is_stale: bool,
 }
 
-/// Two events, one on each of two nodes, that did not know of each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Pairs of events, of which the first, on one node, causes the second, on another, by a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ordered {
-    /// Which event came first, by the clock of each of the two nodes.
-    pub first_by: [NodeId; 2],
-    /// Which is first by Lamport's stamps, as each of the two nodes reckons it.
-    pub first_by_lamport: [NodeId; 2],
-    /// What vector clocks say of the two.
-    pub causality: CausalOrder,
+    /// How many pairs.
+    pub pairs: u64,
+    /// In how many of them the effect has the lesser stamp, each stamped by the clock of its node.
+    pub reversed_by_clocks: u64,
+    /// The same by Lamport's stamps.
+    pub reversed_by_lamport: u64,
+    /// In how many of them vector clocks say that the cause came before the effect.
+    pub known_by_vectors: u64,
+    /// In how many of them vector clocks say of the cause, and of what the other node did before the
+    /// message came, that neither knew of the other.
+    pub apart_by_vectors: u64,
 }
 
 /// Money that was moved from one account to another while nodes failed.
@@ -81,40 +86,50 @@ where
     }
 }
 
-/// Something happens on node 1 and on node 2 at about the same time, and each tells the other. Their
-/// clocks run right and begin anywhere.
+/// Something happens on node 1 and is told to node 2, where something else happens for it; again and
+/// again, with other clocks each time. They run right and begin anywhere.
 #[must_use]
-pub fn order(seed: u64) -> Ordered {
+pub fn order(seed: u64, pairs: u64) -> Ordered {
     let mut rng = Rng::new(seed);
-    let happened = [(); 2].map(|()| rng.below(1_000));
-    // Longer than the two are apart, so that neither can know of the other.
-    let told = happened.map(|at| at + 1_000 + rng.below(1_000));
-    let offsets = [(); 2].map(|()| rng.below(1_000_000));
-    let mut lamport = [LamportClock::default(), LamportClock::default()];
-    let mut vectors = NODES_2.map(|node| VectorClock::new(node.0));
-    let stamps = [0, 1].map(|at| {
-        // How much was going on here before.
-        let busy = rng.below(9);
-        let ticks = (0..=busy).filter_map(|_| lamport[at].tick().ok());
-        Stamp::new(ticks.last().unwrap_or_default(), NODES_2[at])
-    });
-    let events = [0, 1].map(|at| vectors[at].tick().ok().cloned());
-    let first_by = [0, 1].map(|at| {
-        // Its own event when that happened, the other's when it heard of it: it has no other word.
-        let own = happened[at] + offsets[at];
-        let heard = told[1 - at] + offsets[at];
-        NODES_2[if own <= heard { at } else { 1 - at }]
-    });
-    let first_by_lamport = [0, 1].map(|at| stamps[at].min(stamps[1 - at]).node);
-    let causality = match &events {
-        [Some(one), Some(other)] => one.causal_cmp(other),
-        _ => CausalOrder::Equal,
+    let mut ordered = Ordered {
+        pairs,
+        ..Ordered::default()
     };
-    Ordered {
-        first_by,
-        first_by_lamport,
-        causality,
+    for _ in 0..pairs {
+        let offsets = [(); 2].map(|()| rng.below(OFFSET_MAX));
+        let cause = rng.below(1_000);
+        let effect = cause + 1 + rng.below(1_000);
+        ordered.reversed_by_clocks += u64::from(effect + offsets[1] < cause + offsets[0]);
+        ordered.reversed_by_lamport += u64::from(is_reversed_by_lamport(&mut rng));
+        let [effect, before] = vectors_say();
+        ordered.known_by_vectors += u64::from(effect == Some(CausalOrder::Before));
+        ordered.apart_by_vectors += u64::from(before == Some(CausalOrder::Concurrent));
     }
+    ordered
+}
+
+/// How much was going on before is drawn. A clock that came to its end counts as wrong.
+fn is_reversed_by_lamport(rng: &mut Rng) -> bool {
+    let [mut one, mut other] = [(); 2].map(|()| {
+        let mut clock = LamportClock::default();
+        for _ in 0..rng.below(9) {
+            let _: Option<LamportTime> = clock.tick().ok();
+        }
+        clock
+    });
+    let Ok(cause) = one.tick() else {
+        return true;
+    };
+    other.receive(cause).map_or(true, |effect| effect <= cause)
+}
+
+/// How the cause stands to its effect, and to what the other node did before.
+fn vectors_say() -> [Option<CausalOrder>; 2] {
+    let [mut one, mut other] = NODES_2.map(|node| VectorClock::new(node.0));
+    let before = other.tick().ok().cloned();
+    let cause = one.send().ok();
+    let effect = (cause.as_ref()).and_then(|cause| other.receive(cause).ok().cloned());
+    [effect, before].map(|it| Some(cause.as_ref()?.causal_cmp(&it?)))
 }
 
 /// Money goes from an account to the other by one entry of one log, while the node that leads loses
@@ -172,4 +187,6 @@ pub fn transfer_as_one(seed: u64, transfers: u64) -> Moved {
 
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 const NODES_2: [NodeId; 2] = [NodeId(1), NodeId(2)];
+/// Clocks begin up to this much apart, in microseconds; messages take up to a thousandth of it.
+const OFFSET_MAX: u64 = 1_000_000;
 const PATIENCE: Duration = Duration::from_secs(10);
