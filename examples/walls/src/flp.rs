@@ -3,6 +3,7 @@
 //! Fischer, Lynch and Paterson, *Impossibility of Distributed Consensus with One Faulty Process*
 //! (1985). The [`Attacker`] schedules, the [`Checker`] replays, and neither believes the other.
 
+mod agreement;
 mod attacker;
 mod ben_or;
 mod chandra_toueg;

@@ -8,14 +8,18 @@ use std::collections::BTreeSet;
 
 use synod_sim::Rng;
 
+use super::agreement::{Crashes, is_agreed};
 use super::protocol::all;
-use super::{Attacker, Event, Paxos, ProcessId};
+use super::{Attacker, Event, Paxos, ProcessId, Value};
 
 /// What happened from the moment of stabilisation on. Times are in thousandths of Δ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// When the last process had decided, if all did within a hundred slots.
+    /// When the last survivor had decided, if all did within a hundred slots, and one value that was
+    /// proposed.
     pub decided_after: Option<u64>,
+    /// How many processes crashed: none or one.
+    pub crashes: u64,
 }
 
 /// Δ.
@@ -28,14 +32,19 @@ pub const DELTA: u64 = 1000;
 pub const BOUND: u64 = 31 * DELTA;
 
 /// The attacker's power ends here: messages take from nothing up to Δ, drawn, also those that it held
-/// back.
-pub fn settle(attacker: Attacker<Paxos>, rng: &mut Rng) -> Settled {
+/// back. One process, drawn, may crash.
+pub fn settle(attacker: Attacker<Paxos>, inputs: &[Value], rng: &mut Rng) -> Settled {
     let (paxos, mut now) = attacker.into_configuration();
     let mut under_way: BTreeSet<(u64, Event)> = BTreeSet::new();
     let mut known: BTreeSet<Event> = BTreeSet::new();
     let mut slot = Slot {
         begins: rng.below(SLOT),
         number: rng.below(SLOTS_MAX),
+    };
+    let crashes = Crashes::draw(&paxos, 1, BOUND, None, rng);
+    let mut settled = Settled {
+        decided_after: None,
+        crashes: crashes.count(),
     };
     let last = slot.number + SLOTS_MAX;
     let mut time = 0;
@@ -49,12 +58,17 @@ pub fn settle(attacker: Attacker<Paxos>, rng: &mut Rng) -> Settled {
         let Some((at, event)) = arrives.filter(|(at, _)| *at < slot.begins) else {
             // The clock of the node whose turn it is comes to the slot's beginning.
             time = slot.begins;
-            now.take(&paxos, Event::Alone { at: slot.owner() });
+            if !crashes.has_crashed(slot.owner(), time) {
+                now.take(&paxos, Event::Alone { at: slot.owner() });
+            }
             slot = slot.next();
             continue;
         };
         under_way.pop_first();
         time = at;
+        if crashes.has_crashed(event.at(), time) {
+            continue;
+        }
         let owner = now.state(event.at());
         let is_outrun = now
             .waiting_for(event.at())
@@ -64,15 +78,13 @@ pub fn settle(attacker: Attacker<Paxos>, rng: &mut Rng) -> Settled {
         if is_outrun && event.at() == current.owner() && time < current.begins + 4 * DELTA {
             now.take(&paxos, Event::Alone { at: event.at() });
         }
-        if all(&paxos).all(|at| now.decision(&paxos, at).is_some()) {
-            return Settled {
-                decided_after: Some(time),
-            };
+        if crashes.is_over(&paxos, &now) {
+            let is_agreed = is_agreed(&paxos, &now, inputs);
+            settled.decided_after = Some(time).filter(|_| is_agreed);
+            break;
         }
     }
-    Settled {
-        decided_after: None,
-    }
+    settled
 }
 
 /// A time in which one node may begin ballots: in its first half, so that they end in it.

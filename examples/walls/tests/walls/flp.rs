@@ -209,16 +209,20 @@ fn each_single_event_of_a_record_counts() {
 
 #[test]
 fn partial_synchrony_decides_within_the_bound() {
+    let mut crashes = 0;
     for seed in 0..100 {
         let pursuit = pursue(&Paxos::new(seed), seed, 10 + seed);
+        let inputs = pursuit.opening.expect("it began").inputs;
         let attacker = pursuit.attacker.expect("undecided until then");
-        let settled = settle(attacker, &mut Rng::new(seed));
+        let settled = settle(attacker, &inputs, &mut Rng::new(seed));
         let after = settled.decided_after;
+        crashes += settled.crashes;
         assert!(
             after.is_some_and(|it| it <= BOUND),
             "seed {seed}: {after:?}"
         );
     }
+    assert!((20..80).contains(&crashes), "{crashes} processes crashed");
 }
 
 #[test]
@@ -228,8 +232,8 @@ fn unforeseen_coins_decide() {
         let mut rng = Rng::new(seed);
         for processes in [3, 5] {
             let protocol = BenOr { processes, seed };
-            attacked += attack(&protocol, 500).expect("decided");
-            fair += be_fair(&protocol, &mut rng, 500).expect("decided");
+            attacked += attack(&protocol, &mut rng, 500).expect("all agree");
+            fair += be_fair(&protocol, &mut rng, 500).expect("all agree");
         }
     }
     // The attack is one: it makes them toss again and again.
@@ -238,17 +242,21 @@ fn unforeseen_coins_decide() {
 
 #[test]
 fn a_detector_that_trusts_one_decides_within_a_turn() {
+    let mut crashes = 0;
     for seed in 0..100 {
         let processes = if seed % 2 == 0 { 3 } else { 5 };
         let pursuit = pursue(&ChandraToueg { processes }, seed, 20 + seed);
+        let inputs = pursuit.opening.expect("it began").inputs;
         let attacker = pursuit.attacker.expect("undecided until then");
-        let trusted = trust(attacker, &mut Rng::new(seed));
+        let trusted = trust(attacker, &inputs, &mut Rng::new(seed));
+        crashes += trusted.crashes;
         let rounds = trusted.decided_after_rounds;
         assert!(
             rounds.is_some_and(|it| it <= processes as u64),
             "seed {seed}: {trusted:?}"
         );
     }
+    assert!(crashes > 40, "{crashes} processes crashed");
 }
 
 #[test]
