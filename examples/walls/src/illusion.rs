@@ -187,8 +187,9 @@ pub fn run(options: &IllusionOptions) -> Report {
         "The illusion: many machines that look like one",
         "Herlihy and Wing 1990; Schneider 1990",
         "If copies of a deterministic machine apply the same commands in the same order, and each \
-         answer comes from a command that a majority holds, then clients cannot tell the cluster \
-         from one machine that never fails: what they see is linearizable.",
+         answer comes from a command that is committed, so that every later leader has it, and is \
+         applied once, then clients cannot tell the cluster from one machine that never fails: what \
+         they see is linearizable.",
     );
     let life = live(options.seed, options.seconds);
     page.head("Three nodes behind one address, four clients");

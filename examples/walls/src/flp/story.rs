@@ -30,9 +30,9 @@ pub fn run(options: &FlpOptions) -> Report {
         "FLP: a fair schedule under which nothing is ever decided",
         "Fischer, Lynch, Paterson 1985, Theorem 1; constructive: Völzer 2004, Constable 2011",
         "No deterministic protocol in an asynchronous system solves consensus if one process may \
-         crash, not even if none does: agreement, validity and survival of one crash together mean \
-         that some admissible run never decides. In it every process takes steps for ever and \
-         every message arrives.",
+         crash: agreement, validity and survival of one crash together mean that some admissible run \
+         never decides, and the run that never decides has no crash in it. In it every process takes \
+         steps for ever and every message arrives.",
     );
     paxos(&mut page, options);
     others(&mut page, options);
@@ -55,7 +55,7 @@ fn paxos(page: &mut Page, options: &FlpOptions) {
          so, after waits drawn at random; but nothing ties its clock to the messages, so the \
          schedule may put a retry anywhere. After each step the attacker holds two certificates: \
          a schedule that ends in 0 and one that ends in 1, each without a single step of one \
-         process. Another program replays the run and both certificates of every step.",
+         process. A checker that shares no state with it replays the run and both certificates.",
     );
     let pursuit = pursue(&Paxos::new(options.seed), options.seed, options.steps);
     if let Some(opening) = &pursuit.opening {
@@ -375,8 +375,9 @@ fn distribution(page: &mut Page, processes: usize, attacked: &[u64], fair: &[u64
 fn eventually_strong(page: &mut Page, options: &FlpOptions) {
     page.line("");
     page.paragraph(
-        "3. A failure detector of class ◇S (Chandra and Toueg 1996): it may suspect wrongly for as \
-         long as it likes; from some moment on there is one process that it leaves alone. f < n/2.",
+        "3. A failure detector of class ◇S (Chandra and Toueg 1996): every crashed process is in the end \
+         suspected for good, and some correct one is in the end suspected by nobody; f < n/2. Until \
+         then it may be wrong about everybody, and about the others for ever.",
     );
     page.line("   n   wrong for   undecided   then trusts   wrong about others   decided after");
     let mut rng = Rng::new(options.seed);
