@@ -7,8 +7,8 @@
 //!                                │       │      │     │
 //!                                └───────┴─ replica ──┘        the only library that knows several
 //!                                              │
-//!    sim ── (dev-dependency; replica's feature `sim`)    examples/*, benches ──> any library
-//!                                                        fuzz ──> any library, and examples/*
+//!    sim ── (dev-dependency; replica's feature `sim`)    apps/*, examples/*, benches ──> any library
+//!                                                        fuzz ──> any library, and apps/*
 //! ```
 
 use crate::finding::Finding;
@@ -83,9 +83,9 @@ enum House {
     Core,
     Replica,
     Sim,
-    /// Examples and benches: they may know every library.
+    /// Apps, examples and benches: they may know every library.
     Guest,
-    /// It fuzzes everything, the example server too.
+    /// It fuzzes everything, the server too.
     Fuzz,
     Xtask,
 }
@@ -97,7 +97,7 @@ impl House {
             ["crates", "raft" | "paxos"] => Some(Self::Core),
             ["crates", "replica"] => Some(Self::Replica),
             ["crates", "sim"] => Some(Self::Sim),
-            ["examples", _] | ["benches"] => Some(Self::Guest),
+            ["apps" | "examples", _] | ["benches"] => Some(Self::Guest),
             ["fuzz"] => Some(Self::Fuzz),
             ["xtask"] => Some(Self::Xtask),
             _ => None,
@@ -105,11 +105,11 @@ impl House {
     }
 
     fn may_know(self, dependency: &Dependency, folder: &str) -> Result<(), &'static str> {
-        if self == Self::Fuzz && folder.starts_with("examples/") {
+        if self == Self::Fuzz && folder.starts_with("apps/") {
             return Ok(());
         }
         let Some(target) = folder.strip_prefix("crates/") else {
-            return Err("nothing depends on examples, benches or chores");
+            return Err("nothing depends on apps, examples, benches or chores");
         };
         match self {
             Self::Guest | Self::Fuzz => Ok(()),
@@ -164,7 +164,7 @@ mod tests {
         "crates/vclock",
         "crates/replica",
         "crates/sim",
-        "examples/kv",
+        "apps/kv",
         "benches",
         "fuzz",
         "xtask",
@@ -219,13 +219,13 @@ mod tests {
                 "[dev-dependencies]\nsynod-replica = { path = \".\", features = [\"sim\"] }",
             ),
             (
-                "examples/kv",
+                "apps/kv",
                 "[dependencies]\nsynod-replica.workspace = true\nsynod-sim.workspace = true",
             ),
             ("benches", "[dependencies]\nsynod-raft.workspace = true"),
             (
                 "fuzz",
-                "[dependencies]\nsynod-raft.workspace = true\nsynod-kv.path = \"../examples/kv\"",
+                "[dependencies]\nsynod-raft.workspace = true\nsynod-kv.path = \"../apps/kv\"",
             ),
         ];
         for (folder, lines) in passes {
@@ -280,14 +280,14 @@ mod tests {
             ),
             (
                 "crates/replica",
-                "[dependencies]\nsynod-kv.path = \"../../examples/kv\"",
+                "[dependencies]\nsynod-kv.path = \"../../apps/kv\"",
             ),
             (
                 "crates/replica",
                 "[dependencies]\nsynod-replica.path = \".\"",
             ),
             (
-                "examples/kv",
+                "apps/kv",
                 "[dependencies]\nsynod-benches.path = \"../../benches\"",
             ),
             ("crates/raft", "[dependencies]\nsynod-stranger = \"1\""),

@@ -49,8 +49,8 @@ Chores:
           with its trace: --seed S, or a script of faults: --script FILE.
   shrink  makes the failure of a seed small: faults off one by one, fewer and shorter; leaves a script that fails.
   mutants [NAME..] [--crate FOLDER] [--shard K/N] [--check | --markdown]
-          plants each bug of {crates,examples}/*/mutants/*.patch into a copy of the tree, runs the tests that are meant
-          for it, and prints which were caught; exit status 1 unless all were. `--shard` takes one of N parts of them;
-          `--check` only looks whether the patches apply and their headers are whole; `--markdown` also writes the
+          plants each bug of {apps,crates,examples}/*/mutants/*.patch into a copy of the tree, runs the tests that are
+          meant for it, and prints which were caught; exit status 1 unless all were. `--shard` takes one of N parts of
+          them; `--check` only looks whether the patches apply and their headers are whole; `--markdown` also writes the
           tables into crates/raft/TESTING.md.
   help    prints this.";

@@ -1,8 +1,8 @@
 //! Plants known bugs, one at a time, and looks whether the tests that are meant for them find them.
 //!
-//! A mutant is a patch `crates/*/mutants/NAME.patch`, or one of `examples/*`, whose header says what the bug is, where
-//! it really happened, and which check must find it ([`patch`] has the keys). Only the check that is named counts: a
-//! mutant that falls over something else shows nothing about the check it was made for.
+//! A mutant is a patch `mutants/NAME.patch` of a package in `apps`, `crates` or `examples`, whose header says what the
+//! bug is, where it really happened, and which check must find it ([`patch`] has the keys). Only the check that is
+//! named counts: a mutant that falls over something else shows nothing about the check it was made for.
 
 mod patch;
 mod table;
@@ -149,7 +149,7 @@ fn mutants(root: &Path, order: &Order) -> io::Result<Vec<Mutant>> {
     }
     if mutants.is_empty() {
         return Err(io::Error::other(
-            "no mutants: {crates,examples}/*/mutants/*.patch",
+            "no mutants: {apps,crates,examples}/*/mutants/*.patch",
         ));
     }
     Ok(mutants)
@@ -157,7 +157,7 @@ fn mutants(root: &Path, order: &Order) -> io::Result<Vec<Mutant>> {
 
 fn patches(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut packages = Vec::new();
-    for folder in ["crates", "examples"] {
+    for folder in ["apps", "crates", "examples"] {
         packages.extend(fs::read_dir(root.join(folder))?);
     }
     let mut patches = Vec::new();
@@ -333,9 +333,14 @@ mod tests {
     }
 
     #[test]
-    fn patches_of_crates_and_of_examples_are_found() {
+    fn patches_of_apps_crates_and_examples_are_found() {
         let root = std::env::temp_dir().join(format!("synod-patches-{}", std::process::id()));
-        for file in ["crates/a/mutants/x.patch", "examples/b/mutants/y.patch"] {
+        let files = [
+            "apps/a/mutants/w.patch",
+            "crates/a/mutants/x.patch",
+            "examples/b/mutants/y.patch",
+        ];
+        for file in files {
             let path = root.join(file);
             fs::create_dir_all(path.parent().expect("in a folder")).expect("a folder");
             fs::write(path, "").expect("a file");
@@ -344,7 +349,8 @@ mod tests {
         fs::remove_dir_all(&root).expect("removed");
         let found = found.expect("found");
         let names: Vec<_> = found.iter().map(|path| path.file_name()).collect();
-        assert_eq!(names, [Some("x.patch".as_ref()), Some("y.patch".as_ref())]);
+        let expected = ["w.patch", "x.patch", "y.patch"].map(|name| Some(name.as_ref()));
+        assert_eq!(names, expected);
     }
 
     #[test]

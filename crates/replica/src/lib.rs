@@ -63,7 +63,7 @@
 //! `restore` of a machine, closures that read, and the subscriber of `tracing`. What takes long there, or
 //! waits for anybody, holds up heartbeats and may cost an election. So a subscriber must not wait for
 //! whoever reads its lines: a pipe that nobody empties would stop the node. Give lines to a thread by a
-//! bounded queue, and drop and count what does not fit, as `examples/kv` does.
+//! bounded queue, and drop and count what does not fit, as `apps/kv` does.
 //!
 //! # The parts
 //!

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use synod_replica::sim::{SimDisk, SimFile};
 use synod_replica::{
-    Applying, Bytes, Configured, Consistency, Failure, Group, GroupId, Life, Log as _, Node,
-    NodeConfig, NodeId, Role, StateMachine, ThreadedLog,
+    Applying, Bytes, Configured, Consistency, Group, GroupId, Life, Log as _, Node, NodeConfig,
+    NodeId, Role, StateMachine, ThreadedLog,
 };
 use synod_transport::MemoryNetwork;
 use synod_wal::{Disk, File, Op, Options, Tag, Wal};
@@ -381,7 +381,7 @@ async fn paxos_goes_on_without_a_leader_whose_sync_hangs() {
 #[cfg(feature = "raft")]
 #[tokio::test]
 async fn a_sync_that_fails_on_the_thread_stops_the_node() {
-    use synod_replica::{Closed, Reason};
+    use synod_replica::{Closed, Failure, Reason};
 
     let disk = Slow::new(1);
     let log = open(&disk).in_place_up_to(Duration::ZERO);

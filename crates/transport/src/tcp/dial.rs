@@ -217,6 +217,11 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: Wire) -> Option
     count(&shared.counters.connects);
     let source = Source::Peer(id);
     tell!(shared, info, "peer_reached", source, peer = %id, "connected to a peer");
+    // Other certificates may have come into use while hands were shaken, and what is attached is written to.
+    if let Some(reason) = shared.guard.untrusted(&stream, id) {
+        shared.tell_distrust(id, reason);
+        return None;
+    }
     let stream = Arc::new(stream);
     peer.link.attach(stream.clone(), &shared.counters);
     let attempted = AtomicBool::new(false);

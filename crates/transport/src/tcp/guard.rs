@@ -151,6 +151,14 @@ impl Guard {
         }
     }
 
+    /// Why the other end is not believed, if it is not, as of now.
+    pub(crate) fn untrusted(&self, wire: &Wire, node: NodeId) -> Option<Untrusted> {
+        let (tls, seal) = (self.tls.as_ref()?, wire.seal()?);
+        let suite = tls.in_use.borrow().suite.clone();
+        let judged = suite.judge(&seal.chain, node, seal.end, suite.now());
+        judged.err()
+    }
+
     /// Waits until a connection that was dialed is to be made anew: there are other certificates in use here, or
     /// that of the other end, this node, ends soon and it may have another.
     pub(crate) async fn renewal(&self, wire: &Wire, node: NodeId) {

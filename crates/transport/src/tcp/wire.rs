@@ -60,9 +60,9 @@ impl Wire {
 
     /// Waits for bytes, and takes of them what there is room for. 0: there will be no more.
     pub(crate) async fn read_buf(&self, into: &mut BytesMut) -> io::Result<usize> {
-        // Whoever sends without end leaves the others their turns.
-        consume_budget().await;
         loop {
+            // Whoever sends without end leaves the others their turns.
+            consume_budget().await;
             let read = match &self.seal {
                 None => self.socket.try_read_buf(into),
                 Some(seal) => seal.try_read_buf(&self.socket, into),
@@ -78,8 +78,8 @@ impl Wire {
 
     /// As [`read_buf`](Self::read_buf). Nothing is lost when it is given up.
     pub(crate) async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        consume_budget().await;
         loop {
+            consume_budget().await;
             let read = match &self.seal {
                 None => self.socket.try_read(into),
                 Some(seal) => seal.try_read(&self.socket, into),

@@ -110,13 +110,22 @@ impl Sealed {
         self.flush(to)
     }
 
-    /// Reads until there is something to [take](Self::take). False: there will be nothing more.
+    /// Reads until there is something to [take](Self::take). False: there will be nothing more. It looks at the
+    /// socket a few times: a peer may send records without anything in them as fast as they are read, and the caller
+    /// has others to serve.
     pub(crate) fn fill(&mut self, socket: &mut (impl Read + Write)) -> Result<bool, Failure> {
+        let mut looks = 0;
         loop {
             match self.tls.reader().fill_buf() {
                 Ok(plain) => return Ok(!plain.is_empty()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.step(socket)?,
-                Err(error) => return Err(error.into()),
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error.into()),
+                Err(nothing) if self.at == self.end && looks == LOOKS_MAX => {
+                    return Err(nothing.into());
+                }
+                Err(_) => {
+                    looks += u32::from(self.at == self.end);
+                    self.step(socket)?;
+                }
             }
         }
     }
@@ -185,6 +194,9 @@ const RECORD_BYTES_MAX: usize = 16 * 1024;
 const PIECES_MAX: usize = 64;
 /// Whoever has not shown who it is gets no larger buffer.
 const HANDSHAKE_READ_BYTES: usize = 4 * 1024;
+
+/// At the socket, until there is something to take: the longest record takes five.
+const LOOKS_MAX: u32 = 8;
 
 #[cfg(all(test, feature = "ring"))]
 mod tests {

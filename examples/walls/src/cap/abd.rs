@@ -145,7 +145,11 @@ impl Majority {
             match &operation.phase {
                 Phase::Ask(latest) => {
                     let next = match &operation.writes {
-                        Some(value) => ((latest.0.0 + 1, id.0), Some(value.clone())),
+                        // Above what this node has used since it asked, too: it may have two writes open.
+                        Some(value) => {
+                            let number = latest.0.0.max(self.held.0.0) + 1;
+                            ((number, id.0), Some(value.clone()))
+                        }
                         None => latest.clone(),
                     };
                     operation.phase = Phase::Store(next.clone());
