@@ -237,9 +237,11 @@ fn searched<P: Protocol>(page: &mut Page, name: &str, protocol: &P, inputs: &[Va
         "    {} bivalent, {} 0-valent, {} 1-valent, {} from which nothing is decided",
         total.bivalent, total.zero, total.one, total.dead
     ));
-    for critical in &valences.critical {
+    if !valences.critical.is_empty() {
+        let whose: Vec<String> = valences.critical.iter().map(ToString::to_string).collect();
         page.line(format_args!(
-            "    the decision falls in a step of {critical}, and of nobody else"
+            "    the decision falls in a step of {}, and of nobody else",
+            whose.join(" or ")
         ));
     }
     // With the process whose step decides, or with any where all are waited for.

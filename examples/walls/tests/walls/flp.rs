@@ -2,9 +2,9 @@
 
 use synod_sim::Rng;
 use synod_walls::flp::{
-    Arbiter, Attacker, BOUND, BenOr, ChandraToueg, Checker, Ended, Escape, Event, FlpOptions,
-    Layer, Opening, Paxos, ProcessId, Protocol, Refusal, Sends, Stage, Value, WaitForAll, attack,
-    be_fair, pursue, run, search, settle, trust,
+    Arbiter, Attacker, BOUND, BenOr, Certificate, ChandraToueg, Checker, Ended, Escape, Event,
+    FlpOptions, Layer, Opening, Paxos, ProcessId, Protocol, Refusal, Sends, Stage, Step, Value,
+    WaitForAll, attack, be_fair, pursue, run, search, settle, trust,
 };
 
 #[test]
@@ -71,10 +71,8 @@ fn what_waits_for_all_or_for_one_blocks() {
     assert_eq!(found.critical, [ProcessId(1)]);
     assert_eq!(found.layers[0].bivalent, 1);
     let first = search(&arbiter, &inputs, Some(ProcessId(1)), 1000).expect("small");
-    assert_eq!(
-        first.total().dead,
-        first.layers.iter().map(|it| it.dead).sum()
-    );
+    let total = first.total();
+    assert!(total.dead > 0 && total.bivalent + total.zero + total.one == 0);
     assert!(
         search(&arbiter, &inputs, None, 10).is_none(),
         "not searched to the end"
@@ -109,6 +107,50 @@ impl Protocol for Stubborn {
     fn decision(&self, (value, decided): &(Value, bool)) -> Option<Value> {
         decided.then_some(*value)
     }
+}
+
+/// Whoever is told before it has stepped decides what the other told it. The third says nothing.
+#[derive(Clone, Debug)]
+struct AfterYou;
+
+impl Protocol for AfterYou {
+    type State = (ProcessId, bool, Option<Value>);
+    type Message = Value;
+
+    fn processes(&self) -> usize {
+        3
+    }
+
+    fn start(&self, at: ProcessId, _: Value) -> Self::State {
+        (at, false, None)
+    }
+
+    fn receive(&self, state: &mut Self::State, _: ProcessId, told: Value) -> Sends<Value> {
+        if !state.1 {
+            state.2 = Some(told);
+        }
+        Vec::new()
+    }
+
+    fn step_alone(&self, (at, stepped, _): &mut Self::State) -> Sends<Value> {
+        match (std::mem::replace(stepped, true), at.0) {
+            (false, 1) => vec![(ProcessId(2), Value::Zero)],
+            (false, 2) => vec![(ProcessId(1), Value::One)],
+            _ => Vec::new(),
+        }
+    }
+
+    fn decision(&self, state: &Self::State) -> Option<Value> {
+        state.2
+    }
+}
+
+#[test]
+fn a_decision_may_fall_in_the_steps_of_several() {
+    let inputs = [Value::Zero, Value::One, Value::One];
+    let found = search(&AfterYou, &inputs, None, 1000).expect("small");
+    let both = [ProcessId(1), ProcessId(2)];
+    assert_eq!(found.critical, both, "whoever steps first gives way");
 }
 
 #[test]
@@ -190,6 +232,32 @@ fn a_record_that_was_tampered_with_is_refused() {
         ),
         "{refusal}"
     );
+}
+
+/// Certificates may be honest and the run decided all the same, if there is no agreement.
+#[test]
+fn a_run_in_which_somebody_has_decided_is_refused() {
+    let [p1, p2, p3] = [1, 2, 3].map(ProcessId);
+    let by = |at, without| Certificate {
+        without,
+        by: vec![Event::Alone { at }],
+    };
+    let certificates = [by(p1, p3), by(p2, p3)];
+    let opening = Opening {
+        inputs: vec![Value::Zero, Value::One, Value::One],
+        queue: vec![p1, p2, p3],
+        certificates: certificates.clone(),
+    };
+    let mut checker = Checker::begin(Stubborn, &opening).expect("both values are possible");
+    let stage = Stage {
+        head: p1,
+        steps: vec![Step {
+            event: Event::Alone { at: p1 },
+            then: certificates,
+        }],
+    };
+    let refusal = checker.replay(&stage).expect_err("p1 has decided");
+    assert_eq!(refusal, Refusal::Decided(p1, Value::Zero));
 }
 
 #[test]
