@@ -75,16 +75,34 @@ fn paxos(page: &mut Page, options: &FlpOptions) {
     }
     let undecided = is_undecided(&pursuit, options.steps);
     page.verdict(undecided, &sentence("Paxos", &pursuit));
-    if let Some(circle) = &pursuit.findings.circle {
-        circle_drawn(page, circle);
-        page.verdict(
-            undecided,
-            "but for its ballots the configuration comes back, everybody has stepped and all that \
-             was in transit has arrived: the schedule may go round for ever, and then it is the run \
-             of the theorem, undecided for ever and not for a while. (Ballots are numbers without \
-             end in Paxos; in ours they end after 2^62 rounds, and whoever has used them up proposes no more.)",
-        );
-    }
+    for_ever(page, &pursuit.findings);
+}
+
+/// A circle is a run without end. What looks like one and is none would be no proof of anything.
+fn for_ever(page: &mut Page, findings: &Findings) {
+    let is_honest = findings.broken_circles == 0;
+    let Some(circle) = &findings.circle else {
+        page.line(format_args!(
+            "  no circle found in {} stages: of what comes after them nothing is said",
+            findings.stages
+        ));
+        if !is_honest {
+            page.verdict(false, "what looked like a circle led elsewhere.");
+        }
+        return;
+    };
+    circle_drawn(page, circle);
+    let has_stepped = |at| circle.steps.iter().any(|(event, _)| event.at() == at);
+    let everybody = (1..=findings.steps_by.len())
+        .map(ProcessId)
+        .all(has_stepped);
+    page.verdict(
+        is_honest && everybody && circle.repeated > 0,
+        "but for its ballots the configuration comes back, everybody has stepped and all that \
+         was in transit has arrived: the schedule may go round for ever, and then it is the run \
+         of the theorem, undecided for ever and not for a while. (Ballots are numbers without \
+         end in Paxos; in ours they end after 2^62 rounds, and whoever has used them up proposes no more.)",
+    );
 }
 
 /// What a theorem about every protocol says of this one.

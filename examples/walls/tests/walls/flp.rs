@@ -43,7 +43,33 @@ fn the_run_goes_round_in_every_order_of_turns() {
         };
         assert!((1..=3).all(|at| steps(ProcessId(at)) > 0), "seed {seed}");
         assert!(circle.repeated > 0);
+        let broken = pursuit.findings.broken_circles;
+        assert_eq!(broken, 0, "seed {seed}: what looks alike goes on alike");
     }
+}
+
+/// Three nodes of which each has begun so many ballots, and heard of nobody.
+fn begun(ballots: [usize; 3]) -> String {
+    let paxos = Paxos::new(1);
+    let nodes = [1, 2, 3].map(|at| {
+        let mut node = paxos.start(ProcessId(at), Value::One);
+        for _ in 0..ballots[at - 1] {
+            paxos.step_alone(&mut node);
+        }
+        node
+    });
+    let likeness = paxos.likeness(&nodes.each_ref(), &[]);
+    likeness.expect("everybody has promised something")
+}
+
+#[test]
+fn configurations_are_alike_only_if_they_go_on_alike() {
+    assert_eq!(begun([2, 2, 4]), begun([5, 5, 7]));
+    let [near, far] = [begun([2, 2, 4]), begun([2, 2, 5])];
+    assert_ne!(
+        near, far,
+        "after two ballots more n1 meets the one and not the other"
+    );
 }
 
 #[test]
