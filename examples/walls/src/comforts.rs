@@ -133,13 +133,17 @@ fn failure(page: &mut Page, options: &ComfortsOptions) {
             it.transfers, it.halves
         ));
     }
+    page.line(format_args!(
+        "  {:<26} {:>3} times the leader lost power meanwhile; {} acknowledged and lost, {} not answered",
+        "", whole.power_losses, whole.lost, whole.unanswered
+    ));
     page.verdict(
         halves.halves > 0,
         "half a transfer survives, and nobody is told.",
     );
     page.verdict(
-        whole.halves == 0,
-        "what is one entry happens whole or not at all, though the leader loses power each time: \
+        whole.halves == 0 && whole.lost == 0 && whole.unanswered == 0 && whole.power_losses > 0,
+        "what is one entry happens whole or not at all, though the leader loses power: \
          synod-wal keeps it, synod-durable sees to it that nothing is said before.",
     );
 }

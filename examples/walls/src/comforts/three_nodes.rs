@@ -44,6 +44,12 @@ pub struct Moved {
     pub transfers: u64,
     /// After how many of them the sum was another.
     pub halves: u64,
+    /// How many were acknowledged, and were not there.
+    pub lost: u64,
+    /// How many nobody could say anything of.
+    pub unanswered: u64,
+    /// How often a leader lost power while one was under way.
+    pub power_losses: u64,
 }
 
 /// Each of three clients raises one counter at a node of its own, again and again.
@@ -132,59 +138,80 @@ fn vectors_say() -> [Option<CausalOrder>; 2] {
     [effect, before].map(|it| Some(cause.as_ref()?.causal_cmp(&it?)))
 }
 
-/// Money goes from an account to the other by one entry of one log, while the node that leads loses
-/// power again and again.
+/// Money goes from an account to the other by one entry of one log, which changes two keys, while the
+/// node that leads loses power.
 #[must_use]
 pub fn transfer_as_one(seed: u64, transfers: u64) -> Moved {
     let mut scene = Scene::<RaftService>::new(seed, 3, WorldOptions::default());
     scene.world.run_until(Duration::from_secs(1));
     let mut rng = Rng::new(!seed);
-    let (mut left, mut right) = (1_000, 1_000);
-    let text = |left: i64, right: i64| format!("{left} {right}");
-    let open = KvInput::put("accounts", text(left, right));
-    let op = scene.ask(ClientId(1), NodeId(1), open);
-    scene.wait(op, PATIENCE);
     let mut moved = Moved::default();
-    for _ in 0..transfers {
+    for amount in 0..=transfers {
+        // The first opens the accounts.
+        let amount = 10 * amount as i64;
+        let balances = [SUM / 2 - amount, SUM / 2 + amount];
         let node = NODES[rng.index(3)];
-        let (from, to) = (text(left, right), text(left - 10, right + 10));
-        let op = scene.ask(ClientId(1), node, KvInput::cas("accounts", from, to));
-        let leader = NODES.into_iter().find(|it| {
-            let process = scene.world.process(*it);
-            *it != node && process.is_some_and(Process::leads)
-        });
-        let now = scene.world.now();
-        scene
-            .world
-            .run_until(now + Duration::from_micros(rng.below(4_000)));
-        if let Some(leader) = leader {
-            scene.world.crash(leader, Crash::Power);
+        let [left, right] = [0, 1].map(|at| KvInput::put(ACCOUNTS[at], balances[at].to_string()));
+        let op = scene.ask_both(ClientId(1), node, [left, right]);
+        if amount > 0 {
+            moved.transfers += 1;
+            moved.power_losses += u64::from(cut_power(&mut scene, node, &mut rng));
         }
-        let answered = scene.wait(op, PATIENCE);
+        let answered = scene.wait(op, PATIENCE).is_some();
+        let readers = ClientId(10 + 2 * moved.transfers);
+        let seen = answered.then(|| read_accounts(&mut scene, node, readers));
+        match seen.flatten() {
+            Some(seen) if seen.iter().sum::<i64>() != SUM => moved.halves += 1,
+            Some(seen) if seen != balances => moved.lost += 1,
+            Some(_) => {}
+            // Its client asks nothing else as long as it waits.
+            None => {
+                moved.unanswered += 1;
+                break;
+            }
+        }
         for node in NODES {
             scene.world.restart(node);
         }
-        moved.transfers += 1;
-        if answered.is_none() {
-            // Nobody can say what became of it.
-            moved.halves += 1;
-            break;
-        }
-        (left, right) = (left - 10, right + 10);
-        let reader = ClientId(10 + moved.transfers);
-        let read = scene.ask(reader, node, KvInput::get("accounts"));
-        scene.wait(read, PATIENCE);
-        let is_whole = match scene.answer(read) {
-            Some((_, KvOutput::Value(Some(value)))) => {
-                value.to_vec() == text(left, right).into_bytes()
-            }
-            _ => false,
-        };
-        moved.halves += u64::from(!is_whole);
     }
     moved
 }
 
+/// At some moment of a transfer, unless it is the asked node that leads. Whether there was such a node.
+fn cut_power(scene: &mut Scene<RaftService>, asked: NodeId, rng: &mut Rng) -> bool {
+    let leader = NODES.into_iter().find(|it| {
+        let process = scene.world.process(*it);
+        *it != asked && process.is_some_and(Process::leads)
+    });
+    let moment = scene.world.now() + Duration::from_micros(rng.below(4_000));
+    scene.world.run_until(moment);
+    leader.is_some_and(|leader| {
+        scene.world.crash(leader, Crash::Power);
+        true
+    })
+}
+
+fn read_accounts(
+    scene: &mut Scene<RaftService>,
+    node: NodeId,
+    client: ClientId,
+) -> Option<[i64; 2]> {
+    let mut seen = [0; 2];
+    for at in [0, 1] {
+        let client = ClientId(client.0 + at as u64);
+        let op = scene.ask(client, node, KvInput::get(ACCOUNTS[at]));
+        scene.wait(op, PATIENCE)?;
+        if let Some((_, KvOutput::Value(Some(value)))) = scene.answer(op) {
+            let text = String::from_utf8(value.to_vec());
+            seen[at] = text.map_or(0, |text| text.parse().unwrap_or(0));
+        }
+    }
+    Some(seen)
+}
+
+const ACCOUNTS: [&str; 2] = ["left", "right"];
+/// What is on both accounts together.
+const SUM: i64 = 2_000;
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 const NODES_2: [NodeId; 2] = [NodeId(1), NodeId(2)];
 /// Clocks begin up to this much apart, in microseconds; messages take up to a thousandth of it.

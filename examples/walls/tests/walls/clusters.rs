@@ -59,14 +59,21 @@ fn two_clocks_put_effects_before_their_causes() {
 fn half_a_transfer_survives_unless_it_is_one_entry() {
     let halves = (0..100).map(|seed| transfer_in_halves(seed, 60).halves);
     assert!(halves.min() > Some(0));
-    for seed in 0..25 {
+    let mut power_losses = 0;
+    for seed in 0..100 {
         let whole = transfer_as_one(seed, 3);
         assert_eq!(
             (whole.transfers, whole.halves),
             (3, 0),
             "seed {seed}: whole or not at all"
         );
+        assert_eq!((whole.lost, whole.unanswered), (0, 0), "seed {seed}");
+        power_losses += whole.power_losses;
     }
+    assert!(
+        power_losses > 100,
+        "a leader lost power {power_losses} times"
+    );
 }
 
 #[test]
