@@ -10,7 +10,7 @@ use synod_sim::Rng;
 
 use super::agreement::{Crashes, is_agreed};
 use super::protocol::all;
-use super::{Attacker, Event, Paxos, ProcessId, Value};
+use super::{Attacker, Event, Paxos, PaxosNode, ProcessId, Value, pursue};
 
 /// What happened from the moment of stabilisation on. Times are in thousandths of Δ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,26 @@ pub struct Settled {
     /// When the last survivor had decided, if all did within a hundred slots, and one value that was
     /// proposed.
     pub decided_after: Option<u64>,
+    /// The first decision was that of a ballot which was begun by the rota, and not of one that the
+    /// attacker had left.
+    pub by_rota: bool,
     /// How many processes crashed: none or one.
     pub crashes: u64,
+}
+
+/// What happened at many moments of stabilisation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SettledOften {
+    /// At how many moments nobody had decided.
+    pub undecided: u64,
+    /// How many runs went on from there.
+    pub runs: u64,
+    /// How many of them have [decided](Settled::decided_after).
+    pub decided: u64,
+    /// How many did [by the rota](Settled::by_rota).
+    pub by_rota: u64,
+    /// The longest that it took, in thousandths of Δ.
+    pub after_max: u64,
 }
 
 /// Δ.
@@ -42,8 +60,10 @@ pub fn settle(attacker: Attacker<Paxos>, inputs: &[Value], rng: &mut Rng) -> Set
         number: rng.below(SLOTS_MAX),
     };
     let crashes = Crashes::draw(&paxos, 1, BOUND, None, rng);
+    let left = all(&paxos).map(|at| now.state(at).round()).max();
     let mut settled = Settled {
         decided_after: None,
+        by_rota: false,
         crashes: crashes.count(),
     };
     let last = slot.number + SLOTS_MAX;
@@ -69,11 +89,15 @@ pub fn settle(attacker: Attacker<Paxos>, inputs: &[Value], rng: &mut Rng) -> Set
         if crashes.has_crashed(event.at(), time) {
             continue;
         }
+        let was_undecided = all(&paxos).all(|at| now.decision(&paxos, at).is_none());
         let owner = now.state(event.at());
-        let is_outrun = now
-            .waiting_for(event.at())
-            .any(|(it, message)| it == event && owner.is_outrun_by(message));
+        let message = now.waiting_for(event.at()).find(|(it, _)| *it == event);
+        let is_outrun = message.is_some_and(|(_, message)| owner.is_outrun_by(message));
+        let voted = message.and_then(|(_, message)| PaxosNode::round_of_vote(message));
         now.take(&paxos, event);
+        if was_undecided && now.decision(&paxos, event.at()).is_some() {
+            settled.by_rota = voted > left;
+        }
         let current = slot.last();
         if is_outrun && event.at() == current.owner() && time < current.begins + 4 * DELTA {
             now.take(&paxos, Event::Alone { at: event.at() });
@@ -85,6 +109,36 @@ pub fn settle(attacker: Attacker<Paxos>, inputs: &[Value], rng: &mut Rng) -> Set
         }
     }
     settled
+}
+
+/// Lets the attacker of Paxos have its way for up to so many steps, drawn for each of so many moments,
+/// and goes on from each of them so many times.
+pub fn settle_often(
+    seed: u64,
+    steps_max: u64,
+    moments: u64,
+    each: u64,
+    rng: &mut Rng,
+) -> SettledOften {
+    let mut all = SettledOften::default();
+    for _ in 0..moments {
+        let steps = 1 + rng.below(steps_max);
+        let pursuit = pursue(&Paxos::new(seed), seed, steps);
+        let (Some(attacker), Some(opening)) = (pursuit.attacker, pursuit.opening) else {
+            continue;
+        };
+        all.undecided += u64::from(pursuit.ended.is_none());
+        for _ in 0..each {
+            let settled = settle(attacker.clone(), &opening.inputs, rng);
+            all.runs += 1;
+            all.by_rota += u64::from(settled.by_rota);
+            if let Some(after) = settled.decided_after {
+                all.decided += 1;
+                all.after_max = all.after_max.max(after);
+            }
+        }
+    }
+    all
 }
 
 /// A time in which one node may begin ballots: in its first half, so that they end in it.

@@ -303,7 +303,7 @@ fn each_single_event_of_a_record_counts() {
 
 #[test]
 fn partial_synchrony_decides_within_the_bound() {
-    let mut crashes = 0;
+    let (mut crashes, mut by_rota) = (0, 0);
     for seed in 0..100 {
         let pursuit = pursue(&Paxos::new(seed), seed, 10 + seed);
         let inputs = pursuit.opening.expect("it began").inputs;
@@ -311,12 +311,14 @@ fn partial_synchrony_decides_within_the_bound() {
         let settled = settle(attacker, &inputs, &mut Rng::new(seed));
         let after = settled.decided_after;
         crashes += settled.crashes;
+        by_rota += u64::from(settled.by_rota);
         assert!(
             after.is_some_and(|it| it <= BOUND),
             "seed {seed}: {after:?}"
         );
     }
     assert!((20..80).contains(&crashes), "{crashes} processes crashed");
+    assert!((1..20).contains(&by_rota), "{by_rota} decided by the rota");
 }
 
 #[test]
