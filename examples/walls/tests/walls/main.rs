@@ -6,3 +6,4 @@ mod clusters;
 mod course;
 mod flp;
 mod generals;
+mod suspicion;
