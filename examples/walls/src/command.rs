@@ -69,7 +69,7 @@ mod tests {
         ];
         for (op, input) in (0..).map(OpId).zip(requests) {
             let is_new = matches!(input.request, KvRequest::Cas { .. });
-            let one = encode(op, &[input.clone()]);
+            let one = encode(op, std::slice::from_ref(&input));
             let inputs = vec![input.clone(), input];
             let two = encode(op, &inputs);
             assert_eq!(decode(&two, 2), Some((op, inputs)));

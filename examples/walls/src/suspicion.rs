@@ -59,7 +59,7 @@ fn side_by_side(page: &mut Page, pair: &Pair) {
     page.head("The same orchestra twice");
     page.paragraph(&format!(
         "A conductor and four players; each sends the conductor a note about every {} ms, which takes \
-         a few milliseconds. Behind {} one of them falls silent. In the first run it has walked out. In \
+         a few milliseconds. After {} one of them falls silent. In the first run it has walked out. In \
          the second it plays on, and its notes stick under its door. The detectors are those of \
          synod-transport, as they are, and one that never suspects.",
         BEAT.as_millis(),
@@ -72,7 +72,7 @@ fn side_by_side(page: &mut Page, pair: &Pair) {
     page.verdict(
         notes > 0 && pair.said_alike(),
         &format!(
-            "until the first late note came, behind {parted}, the conductor had had the same notes in \
+            "until the first late note came, at {parted}, the conductor had had the same notes in \
              both runs, from the same players, at the same moments: {notes} notes of {bytes} bytes, byte \
              for byte; and each detector had said the same at every moment.",
         ),

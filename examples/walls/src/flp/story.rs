@@ -288,14 +288,14 @@ fn partial_synchrony(page: &mut Page, options: &FlpOptions) {
     page.line("");
     page.paragraph(
         "1. Partial synchrony (Dwork, Lynch, Stockmeyer 1988): there is a moment that nobody knows, \
-         and behind it every message takes at most Δ. The same Paxos, the same attacker until then. \
-         Nothing is asked of clocks before that moment. Behind it they agree on slots of 8 Δ, and who \
+         and from it on every message takes at most Δ. The same Paxos, the same attacker until then. \
+         Nothing is asked of clocks before that moment. After it they agree on slots of 8 Δ, and who \
          begins ballots goes by a rota: each slot belongs to one node, which begins one at its \
          beginning, and another if that is refused in its first half. One node at most crashes. \
          Random waits alone are no way out: the run above has them.",
     );
     page.line(
-        "   stabilises after   moments   undecided until then   runs   decided by the rota   then all have decided within",
+        "   stabilises after   moments   undecided until then   runs   by the rota   all have decided within",
     );
     let mut rng = Rng::new(options.seed);
     let (mut stands, mut by_rota) = (true, 0);
@@ -308,14 +308,14 @@ fn partial_synchrony(page: &mut Page, options: &FlpOptions) {
             false => "never".to_owned(),
         };
         page.line(format_args!(
-            "   up to {steps:>4} steps   {MOMENTS:>7}   {:>20}   {:>4}   {:>19}   {after:>28}",
+            "   up to {steps:>4} steps   {MOMENTS:>7}   {:>20}   {:>4}   {:>11}   {after:>23}",
             it.undecided, it.runs, it.by_rota
         ));
     }
     page.verdict(
         stands && by_rota > 0,
         &format!(
-            "undecided for as long as stabilisation is put off, and at most {} behind it every survivor \
+            "undecided for as long as stabilisation is put off, and at most {} after it every survivor \
              has decided, and all of them one value that was proposed; in {by_rota} runs it took a \
              ballot that was begun in a slot.",
             delta(BOUND)

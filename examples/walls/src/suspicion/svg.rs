@@ -144,7 +144,8 @@ const RIGHT: usize = 20;
 const ROW: usize = 22;
 const PANEL: usize = 8 * ROW;
 const HEAD: &str = r##"<title id="title">A player who has left and one who is slow</title>
-<desc id="what">Two runs, one above the other. Until the late notes come, all rows of both are the same: who suspects the one that has left suspects the slow one as well.</desc>
+<desc id="what">Two runs, one above the other. Until the late notes come, all rows of both are the
+same: who suspects the one that has left suspects the slow one as well.</desc>
 <style>
 svg{background:#fff;color:#222}text{fill:currentColor}.head{font-weight:bold}
 .note,.axis{stroke:currentColor;fill:none}.moment{stroke:currentColor;stroke-dasharray:4 4;fill:none}
@@ -152,5 +153,6 @@ svg{background:#fff;color:#222}text{fill:currentColor}.head{font-weight:bold}
 .phi{fill:none;stroke:#0072b2;stroke-width:1.5}
 @media(prefers-color-scheme:dark){svg{background:#111;color:#eee}.phi{stroke:#56b4e9}}
 </style>
-<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0v6" stroke="#d55e00" stroke-width="4"/></pattern></defs>
+<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+<path d="M0 0v6" stroke="#d55e00" stroke-width="4"/></pattern></defs>
 "##;
