@@ -56,7 +56,9 @@ pub fn trust(attacker: Attacker<ChandraToueg>, inputs: &[Value], rng: &mut Rng) 
             trusted.suspicions += u64::from(!crashes.has_crashed(suspected, step));
             Some(Event::Alone { at })
         } else {
-            now.oldest_for(at)
+            // Whom the attacker has not let begin begins now.
+            let begins = (member.round() == 0).then_some(Event::Alone { at });
+            now.oldest_for(at).or(begins)
         };
         let Some(event) = event else {
             continue;

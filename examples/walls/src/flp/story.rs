@@ -12,7 +12,7 @@ use crate::report::{Page, Report, bar};
 /// Keeps Paxos undecided by a fair schedule, with proofs; then three ways out
 #[derive(Clone, Debug, clap::Args)]
 pub struct FlpOptions {
-    /// How many steps Paxos is kept undecided for
+    /// How many steps Paxos is kept undecided for; the others at most as many
     #[arg(long, default_value_t = 2_000)]
     pub steps: u64,
     /// Decides the order of turns, the waits that are drawn, delays and coins
@@ -299,7 +299,7 @@ fn partial_synchrony(page: &mut Page, options: &FlpOptions) {
     );
     let mut rng = Rng::new(options.seed);
     let (mut stands, mut by_rota) = (true, 0);
-    for steps in [10, 100, 400] {
+    for steps in [10, 100, 400].map(|most| most.min(options.steps)) {
         let it = settle_often(options.seed, steps, MOMENTS, SETTLED_EACH, &mut rng);
         stands &= it.undecided == MOMENTS && it.decided == it.runs && it.after_max <= BOUND;
         by_rota += it.by_rota;
@@ -407,7 +407,8 @@ fn eventually_strong(page: &mut Page, options: &FlpOptions) {
     page.line("   n   wrong for   undecided   then trusts   wrong about others   decided after");
     let mut rng = Rng::new(options.seed);
     let mut stands = true;
-    for (processes, steps) in [(3, 10), (3, 1_000), (5, 1_000)] {
+    for (processes, most) in [(3, 10), (3, 1_000), (5, 1_000)] {
+        let steps = options.steps.min(most);
         let pursuit = pursue(&ChandraToueg { processes }, options.seed, steps);
         let undecided = is_undecided(&pursuit, steps);
         let inputs = pursuit.opening.map(|it| it.inputs).unwrap_or_default();

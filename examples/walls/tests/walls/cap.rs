@@ -135,7 +135,7 @@ fn consistency_costs_what_a_message_takes() {
 
 #[test]
 fn the_demo_stands() {
-    for seed in 0..3 {
+    for seed in 0..100 {
         let report = run(&CapOptions {
             seed,
             cuts: vec![1, 2, 3],

@@ -125,11 +125,11 @@ fn clients_see_one_machine_while_nodes_die() {
 
 #[test]
 fn the_demos_stand() {
-    for seed in 0..2 {
+    for seed in 0..100 {
         let reports = [
             comforts(&ComfortsOptions { seed, each: 40 }),
             fallacies(&FallaciesOptions { seed }),
-            illusion(&IllusionOptions { seed, seconds: 4 }),
+            illusion(&IllusionOptions { seed, seconds: 10 }),
         ];
         for report in reports {
             assert!(report.stands, "the wall stands:\n{}", report.text);

@@ -7,3 +7,4 @@ mod course;
 mod flp;
 mod generals;
 mod suspicion;
+mod whole;
