@@ -118,7 +118,7 @@ impl<C: Configured> Node<C> {
         engine.bounds.queued_bytes_max = 1 << 14;
         engine.bounds.requests_max = 64;
         engine.bounds.snapshot_log_bytes = 2_000;
-        engine.bounds.piece_bytes_max = 64;
+        engine.bounds.chunk_bytes_max = 64;
         let membership = Protocol::membership(&core);
         let applier = Applier::new(GROUP, Count::default(), membership, Log::snapshots(&log));
         Self {
@@ -302,7 +302,7 @@ impl<C: Configured> Rig<C> {
         self.node(id).engine.read(now, how, deadline, ticket);
     }
 
-    /// A crash: requests of the life before end with it.
+    /// A crash: requests of the incarnation before end with it.
     fn restart(&mut self, id: u64) {
         let Some(node) = self.nodes.remove(&id) else {
             return;

@@ -170,18 +170,19 @@ mod tests {
         "xtask",
     ];
 
-    /// What is found when the package in `folder` has these lines in its manifest.
-    fn found(folder: &str, lines: &str) -> Vec<String> {
-        let name = |folder: &str| match folder.rsplit('/').next().unwrap_or_default() {
-            "xtask" => "xtask".to_owned(),
-            name => format!("synod-{name}"),
-        };
-        let manifests = FOLDERS.map(|each| {
-            let lines = if each == folder { lines } else { "" };
-            Manifest::parse(
-                each,
-                &format!("[package]\nname = \"{}\"\n{lines}", name(each)),
-            )
+    /// What is found when the package in `folder` depends on these.
+    fn found(folder: &str, dependencies: &[Dependency]) -> Vec<String> {
+        let manifests = FOLDERS.map(|each| Manifest {
+            folder: each.to_owned(),
+            name: match each.rsplit('/').next().unwrap_or_default() {
+                "xtask" => "xtask".to_owned(),
+                name => format!("synod-{name}"),
+            },
+            dependencies: if each == folder {
+                dependencies.to_vec()
+            } else {
+                Vec::new()
+            },
         });
         let mut findings = Vec::new();
         check(&manifests, &mut findings);
@@ -191,138 +192,117 @@ mod tests {
             .collect()
     }
 
+    /// By the workspace's entry, which has a version.
+    fn on(name: &str) -> Dependency {
+        Dependency {
+            package: name.to_owned(),
+            line: 4,
+            dev: false,
+            optional: false,
+            path_only: false,
+        }
+    }
+
+    fn optional(name: &str) -> Dependency {
+        Dependency {
+            optional: true,
+            ..on(name)
+        }
+    }
+
+    fn by_path(name: &str) -> Dependency {
+        Dependency {
+            path_only: true,
+            ..on(name)
+        }
+    }
+
+    fn dev_by_path(name: &str) -> Dependency {
+        Dependency {
+            dev: true,
+            ..by_path(name)
+        }
+    }
+
+    fn dev(name: &str) -> Dependency {
+        Dependency {
+            dev: true,
+            ..on(name)
+        }
+    }
+
     #[test]
     fn the_arrows_of_the_design_pass() {
         let passes = [
-            (
-                "crates/wal",
-                "[dependencies]\nbytes = \"1\"\n[dev-dependencies]\nsynod-sim.path = \"../sim\"",
-            ),
+            ("crates/wal", vec![on("bytes"), dev_by_path("synod-sim")]),
             (
                 "crates/raft",
-                "[dependencies]\nsynod-durable.workspace = true\n[dev-dependencies]\nsynod-sim.path = \"../sim\"",
+                vec![on("synod-durable"), dev_by_path("synod-sim")],
             ),
             (
                 "crates/replica",
-                "[dependencies]\nsynod-wal.workspace = true\nsynod-transport.workspace = true",
+                vec![on("synod-wal"), on("synod-transport")],
             ),
             (
                 "crates/replica",
-                "[dependencies]\nsynod-raft = { workspace = true, optional = true }",
+                vec![optional("synod-raft"), optional("synod-sim")],
             ),
-            (
-                "crates/replica",
-                "[dependencies]\nsynod-sim = { workspace = true, optional = true }",
-            ),
-            (
-                "crates/replica",
-                "[dev-dependencies]\nsynod-replica = { path = \".\", features = [\"sim\"] }",
-            ),
-            (
-                "apps/kv",
-                "[dependencies]\nsynod-replica.workspace = true\nsynod-sim.workspace = true",
-            ),
-            ("benches", "[dependencies]\nsynod-raft.workspace = true"),
-            (
-                "fuzz",
-                "[dependencies]\nsynod-raft.workspace = true\nsynod-kv.path = \"../apps/kv\"",
-            ),
+            ("crates/replica", vec![dev_by_path("synod-replica")]),
+            ("apps/kv", vec![on("synod-replica"), on("synod-sim")]),
+            ("benches", vec![on("synod-raft")]),
+            ("fuzz", vec![on("synod-raft"), by_path("synod-kv")]),
         ];
-        for (folder, lines) in passes {
-            assert_eq!(found(folder, lines), [""; 0], "{folder}: {lines}");
+        for (folder, dependencies) in passes {
+            assert_eq!(
+                found(folder, &dependencies),
+                [""; 0],
+                "{folder}: {dependencies:?}"
+            );
         }
     }
 
     #[test]
     fn every_other_arrow_is_found() {
         let fails = [
-            ("crates/raft", "[dependencies]\nsynod-wal.workspace = true"),
-            (
-                "crates/raft",
-                "[dev-dependencies]\nsynod-wal.path = \"../wal\"",
-            ),
-            (
-                "crates/raft",
-                "[dependencies]\nlog = { package = \"synod-wal\", path = \"../wal\" }",
-            ),
-            (
-                "crates/raft",
-                "[build-dependencies]\nsynod-sim.path = \"../sim\"",
-            ),
-            (
-                "crates/raft",
-                "[target.'cfg(unix)'.dependencies]\nsynod-sim.path = \"../sim\"",
-            ),
-            (
-                "crates/wal",
-                "[dev-dependencies]\nsynod-sim.workspace = true",
-            ),
-            (
-                "crates/wal",
-                "[dev-dependencies]\nsynod-transport.path = \"../transport\"",
-            ),
-            ("crates/sim", "[dependencies]\nsynod-raft.workspace = true"),
-            (
-                "crates/sim",
-                "[dev-dependencies]\nsynod-raft.path = \"../raft\"",
-            ),
-            (
-                "crates/replica",
-                "[dependencies]\nsynod-raft.workspace = true",
-            ),
-            (
-                "crates/replica",
-                "[dependencies]\nsynod-sim.workspace = true",
-            ),
-            (
-                "crates/replica",
-                "[dependencies]\nsynod-vclock.workspace = true",
-            ),
-            (
-                "crates/replica",
-                "[dependencies]\nsynod-kv.path = \"../../apps/kv\"",
-            ),
-            (
-                "crates/replica",
-                "[dependencies]\nsynod-replica.path = \".\"",
-            ),
-            (
-                "apps/kv",
-                "[dependencies]\nsynod-benches.path = \"../../benches\"",
-            ),
-            ("crates/raft", "[dependencies]\nsynod-stranger = \"1\""),
-            ("xtask", "[dependencies]\nsynod-raft.workspace = true"),
+            ("crates/raft", on("synod-wal")),
+            ("crates/raft", dev_by_path("synod-wal")),
+            ("crates/raft", by_path("synod-sim")),
+            ("crates/raft", on("synod-stranger")),
+            ("crates/wal", dev("synod-sim")),
+            ("crates/wal", dev_by_path("synod-transport")),
+            ("crates/wal", on("synod-durable")),
+            ("crates/durable", on("synod-raft")),
+            ("crates/sim", on("synod-raft")),
+            ("crates/sim", dev_by_path("synod-raft")),
+            ("crates/replica", on("synod-raft")),
+            ("crates/replica", on("synod-sim")),
+            ("crates/replica", on("synod-vclock")),
+            ("crates/replica", on("synod-durable")),
+            ("crates/replica", by_path("synod-kv")),
+            ("crates/replica", by_path("synod-replica")),
+            ("apps/kv", by_path("synod-benches")),
+            ("xtask", on("synod-raft")),
         ];
-        for (folder, lines) in fails {
-            assert_eq!(
-                found(folder, lines),
-                [format!("{folder}/Cargo.toml:4")],
-                "{folder}: {lines}"
-            );
-        }
-    }
-
-    #[test]
-    fn durable_is_for_cores_and_knows_nobody() {
-        let manifest = |name| format!("[dependencies]\nsynod-{name}.workspace = true");
-        assert_eq!(found("crates/raft", &manifest("durable")), [""; 0]);
-        for (folder, name) in [
-            ("crates/durable", "raft"),
-            ("crates/wal", "durable"),
-            ("crates/replica", "durable"),
-        ] {
+        for (folder, dependency) in fails {
             let line = format!("{folder}/Cargo.toml:4");
-            assert_eq!(found(folder, &manifest(name)), [line], "{folder}: {name}");
+            let dependency = [dependency];
+            assert_eq!(
+                found(folder, &dependency),
+                [line],
+                "{folder}: {dependency:?}"
+            );
         }
     }
 
     #[test]
     fn crates_that_nobody_asked_for_and_names_that_do_not_fit_are_found() {
         let mut findings = Vec::new();
-        let odd = [
-            Manifest::parse("crates/common", "[package]\nname = \"synod-common\"\n"),
-            Manifest::parse("crates/raft", "[package]\nname = \"raft\"\n"),
-        ];
+        let odd = [("crates/common", "synod-common"), ("crates/raft", "raft")];
+        let odd = odd.map(|(folder, name)| Manifest {
+            folder: folder.to_owned(),
+            name: name.to_owned(),
+            dependencies: Vec::new(),
+        });
         check(&odd, &mut findings);
         let said = findings
             .iter()

@@ -1,11 +1,17 @@
-//! As much of a package's `Cargo.toml` as the checks need, read line by line.
+//! The packages of the workspace and what they depend on, as cargo reads them.
+
+use std::path::Path;
+use std::{fs, io};
+
+use cargo_metadata::semver::VersionReq;
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 use crate::finding::Finding;
 
 /// A package and what it depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
-    /// Where it lies, from the root: `crates/raft`.
+    /// The package's folder, from the root: `crates/raft`.
     pub(crate) folder: String,
     pub(crate) name: String,
     pub(crate) dependencies: Vec<Dependency>,
@@ -14,148 +20,87 @@ pub(crate) struct Manifest {
 /// One entry of a table of dependencies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dependency {
-    /// The package, also if it was renamed.
+    /// The package's own name, also where it is renamed.
     pub(crate) package: String,
+    /// The first line that names it, counted from 1.
     pub(crate) line: usize,
-    /// It is needed by tests only.
+    /// Only tests, examples and benches need it.
     pub(crate) dev: bool,
     pub(crate) optional: bool,
     /// It is named by its path and nothing else, so that it does not count when the package is published.
     pub(crate) path_only: bool,
 }
 
-impl Manifest {
-    /// Reads the lines that matter and passes over the rest.
-    pub(crate) fn parse(folder: &str, text: &str) -> Self {
-        let mut manifest = Self {
-            folder: folder.to_owned(),
-            name: String::new(),
-            dependencies: Vec::new(),
-        };
-        let mut table = Table::Other;
-        for (line, entry) in (1..).zip(text.lines().map(without_comment)) {
-            if let Some(header) = entry
-                .strip_prefix('[')
-                .and_then(|rest| rest.strip_suffix(']'))
-            {
-                table = Table::of(header);
-                if let Table::Dependency { dev, name } = &table {
-                    manifest
-                        .dependencies
-                        .push(Dependency::new(name, line, *dev));
-                }
-                continue;
-            }
-            let Some((key, value)) = entry
-                .split_once('=')
-                .map(|(key, value)| (key.trim(), value.trim()))
-            else {
-                continue;
-            };
-            match &table {
-                Table::Package if key == "name" => manifest.name = unquoted(value).to_owned(),
-                Table::Dependencies { dev } => manifest.add(key, value, line, *dev),
-                Table::Dependency { .. } => {
-                    if let Some(dependency) = manifest.dependencies.last_mut() {
-                        dependency.refine(key, value);
-                    }
-                }
-                Table::Package | Table::Other => {}
-            }
-        }
-        manifest
-    }
+/// The manifests of all members of the workspace in `root`.
+///
+/// # Errors
+/// When cargo cannot read one of them.
+pub(crate) fn read(root: &Path) -> io::Result<Vec<Manifest>> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(root.join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .map_err(io::Error::other)?;
+    let root = metadata.workspace_root.as_std_path();
+    let packages = metadata.packages.iter();
+    packages
+        .map(|package| Manifest::of(package, root))
+        .collect()
+}
 
-    /// An entry `name = value`, `name.key = value`, or `name = { key = value, .. }`.
-    fn add(&mut self, key: &str, value: &str, line: usize, dev: bool) {
-        let (name, rest) = key
-            .split_once('.')
-            .map_or((key, None), |(name, rest)| (name, Some(rest)));
-        let mut dependency = Dependency::new(unquoted(name), line, dev);
-        match (
-            rest,
-            value
-                .strip_prefix('{')
-                .and_then(|inner| inner.strip_suffix('}')),
-        ) {
-            (Some(rest), _) => dependency.refine(rest, value),
-            (None, Some(inner)) => {
-                for (key, value) in inner.split(',').filter_map(|pair| pair.split_once('=')) {
-                    dependency.refine(key.trim(), value.trim());
-                }
-            }
-            (None, None) => dependency.path_only = false,
-        }
-        // A second dotted key of the same dependency adds to the first.
-        match self
-            .dependencies
-            .iter_mut()
-            .find(|other| rest.is_some() && other.is_same_entry(&dependency))
-        {
-            Some(first) => first.join(&dependency),
-            None => self.dependencies.push(dependency),
-        }
+impl Manifest {
+    fn of(package: &Package, root: &Path) -> io::Result<Self> {
+        let path = package.manifest_path.as_std_path();
+        let folder = path
+            .parent()
+            .and_then(|folder| folder.strip_prefix(root).ok());
+        let folder =
+            folder.ok_or_else(|| io::Error::other(format!("{} is outside", path.display())))?;
+        let text = fs::read_to_string(path)?;
+        let dependencies = package.dependencies.iter();
+        Ok(Self {
+            folder: folder.to_string_lossy().replace('\\', "/"),
+            name: package.name.to_string(),
+            dependencies: dependencies
+                .map(|dependency| Dependency::of(dependency, &text))
+                .collect(),
+        })
     }
 }
 
 impl Dependency {
-    fn new(name: &str, line: usize, dev: bool) -> Self {
+    fn of(dependency: &cargo_metadata::Dependency, text: &str) -> Self {
+        let dev = dependency.kind == DependencyKind::Development;
+        let key = dependency.rename.as_ref().unwrap_or(&dependency.name);
         Self {
-            package: name.to_owned(),
-            line,
+            package: dependency.name.clone(),
+            line: line_of(text, key, dev),
             dev,
-            optional: false,
-            path_only: true,
+            optional: dependency.optional,
+            path_only: dependency.path.is_some() && dependency.req == VersionReq::STAR,
         }
-    }
-
-    fn refine(&mut self, key: &str, value: &str) {
-        match key {
-            "package" => self.package = unquoted(value).to_owned(),
-            "optional" => self.optional = value == "true",
-            "workspace" | "version" | "git" | "registry" => self.path_only = false,
-            _ => {}
-        }
-    }
-
-    fn is_same_entry(&self, other: &Self) -> bool {
-        self.package == other.package && self.dev == other.dev
-    }
-
-    fn join(&mut self, other: &Self) {
-        self.optional |= other.optional;
-        self.path_only &= other.path_only;
     }
 }
 
-/// Which table a line belongs to.
-enum Table {
-    Package,
-    Dependencies { dev: bool },
-    Dependency { dev: bool, name: String },
-    Other,
-}
-
-impl Table {
-    fn of(header: &str) -> Self {
-        let parts = split_dotted(header);
-        let kinds = ["dependencies", "build-dependencies", "dev-dependencies"];
-        let kind = parts.iter().position(|part| kinds.contains(part));
-        match (parts.as_slice(), kind) {
-            (["package"], _) => Self::Package,
-            (["workspace" | "patch", ..], _) | (_, None) => Self::Other,
-            (parts, Some(at)) => {
-                let dev = parts[at] == "dev-dependencies";
-                match parts.get(at + 1) {
-                    Some(name) => Self::Dependency {
-                        dev,
-                        name: unquoted(name).to_owned(),
-                    },
-                    None => Self::Dependencies { dev },
-                }
-            }
+/// The line with this key in a table of dependencies, or the first line of all.
+fn line_of(text: &str, key: &str, dev: bool) -> usize {
+    let mut in_table = false;
+    for (line, entry) in (1..).zip(text.lines().map(without_comment)) {
+        if let Some(header) = entry.strip_prefix('[') {
+            in_table =
+                header.contains("dependencies") && header.contains("dev-dependencies") == dev;
+        }
+        let name = entry.trim_start_matches('[').rsplit("dependencies.").next();
+        let names_it = name.is_some_and(|name| {
+            let name = name.trim_start_matches(['"', '\'']);
+            let rest = name.strip_prefix(key);
+            rest.is_some_and(|rest| rest.starts_with([' ', '=', '.', '"', '\'', ']']))
+        });
+        if in_table && names_it {
+            return line;
         }
     }
+    1
 }
 
 /// What every package takes from the workspace instead of saying it itself.
@@ -195,83 +140,74 @@ fn without_comment(line: &str) -> &str {
     line.split('#').next().unwrap_or(line).trim()
 }
 
-fn unquoted(value: &str) -> &str {
-    value.trim().trim_matches(['"', '\''])
-}
-
-/// The parts of a table's name; dots within quotes do not part.
-fn split_dotted(header: &str) -> Vec<&str> {
-    let mut quote = None;
-    let parts = header.split(|char| match (quote, char) {
-        (None, '\'' | '"') => {
-            quote = Some(char);
-            false
-        }
-        (Some(open), close) if open == close => {
-            quote = None;
-            false
-        }
-        (None, '.') => true,
-        _ => false,
-    });
-    parts.map(str::trim).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_form_of_a_dependency_is_read() {
-        let text = r#"
+        let root = std::env::temp_dir().join(format!("synod-manifests-{}", std::process::id()));
+        let sim = "[package]\nname = \"synod-sim\"\nversion = \"0.1.0\"\n";
+        let wal = r#"
 [package]
 name = "synod-wal" # ours
-version.workspace = true
+version = "0.1.0"
 
 [features]
-fast = ["dep:crc-fast"]
+fast = ["dep:quick"]
 
 [dependencies]
-bytes = { workspace = true, features = ["std"] }
 plain = "1"
-log = { package = "synod-raft", path = "../raft" }
-synod-sim.workspace = true
-synod-sim.optional = true
+quick = { version = "1", optional = true }
+log = { package = "synod-sim", path = "../sim", optional = true }
 
-[target.'cfg(target.os = "linux")'.build-dependencies]
-built = "1"
+[target.'cfg(target_os = "linux")'.build-dependencies]
+synod-sim.workspace = true
 
 [dev-dependencies]
 synod-sim.path = "../sim"
-"quoted" = { path = "../quoted" }
 
 [dev-dependencies.synod-wal]
 path = "."
-features = ["sim"]
-
-[workspace.dependencies]
-not-here = "1"
+features = ["fast"]
 "#;
-        let manifest = Manifest::parse("crates/wal", text);
-        assert_eq!(
-            (&manifest.folder[..], &manifest.name[..]),
-            ("crates/wal", "synod-wal")
-        );
-        let read = manifest.dependencies.iter();
-        let read = read
-            .map(|d| (&d.package[..], d.line, d.dev, d.optional, d.path_only))
+        let workspace = "[workspace]\nmembers = [\"crates/*\"]\nresolver = \"3\"\n[workspace.dependencies]\n\
+                         synod-sim = { path = \"crates/sim\", version = \"0.1.0\" }\nnot-here = \"1\"\n";
+        let files = [
+            ("Cargo.toml", workspace),
+            ("crates/sim/Cargo.toml", sim),
+            ("crates/sim/src/lib.rs", ""),
+            ("crates/wal/Cargo.toml", wal),
+            ("crates/wal/src/lib.rs", ""),
+        ];
+        for (path, text) in files {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().expect("in a folder")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        }
+        let manifests = read(&root);
+        fs::remove_dir_all(&root).expect("removed");
+        let manifests = manifests.expect("read");
+        let manifest = manifests
+            .iter()
+            .find(|manifest| manifest.folder == "crates/wal")
+            .expect("a member");
+        assert_eq!(manifest.name, "synod-wal");
+        let mut read = manifest
+            .dependencies
+            .iter()
+            .map(|d| (d.line, &d.package[..], d.dev, d.optional, d.path_only))
             .collect::<Vec<_>>();
+        read.sort_unstable();
         assert_eq!(
             read,
             [
-                ("bytes", 10, false, false, false),
-                ("plain", 11, false, false, false),
-                ("synod-raft", 12, false, false, true),
-                ("synod-sim", 13, false, true, false),
-                ("built", 17, false, false, false),
-                ("synod-sim", 20, true, false, true),
-                ("quoted", 21, true, false, true),
-                ("synod-wal", 23, true, false, true),
+                (10, "plain", false, false, false),
+                (11, "quick", false, true, false),
+                (12, "synod-sim", false, true, true),
+                (15, "synod-sim", false, false, false),
+                (18, "synod-sim", true, false, true),
+                (20, "synod-wal", true, false, true),
             ]
         );
     }

@@ -10,9 +10,11 @@ use std::{fs, io};
 
 /// The chore: prints what it finds.
 pub(crate) fn run() -> ExitCode {
-    match tracked_files(&root()) {
-        Ok(files) => {
-            let findings = check(&files);
+    let root = root();
+    let read = tracked_files(&root).and_then(|files| Ok((files, manifest::read(&root)?)));
+    match read {
+        Ok((files, manifests)) => {
+            let findings = check(&files, &manifests);
             for finding in &findings {
                 println!("{finding}");
             }
@@ -24,7 +26,7 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("tidy: cannot list the files of the repository: {error}");
+            eprintln!("tidy: cannot read the repository: {error}");
             ExitCode::from(2)
         }
     }
@@ -37,19 +39,17 @@ pub(crate) struct File {
     pub(crate) text: String,
 }
 
-fn check(files: &[File]) -> Vec<Finding> {
+fn check(files: &[File], manifests: &[Manifest]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut manifests = Vec::new();
     for File { path, text } in files {
         names::check(path, text, &mut findings);
         text::check(path, text, &mut findings);
         // The root's manifest holds what the others inherit, and has no package of its own.
-        if let Some(folder) = path.strip_suffix("/Cargo.toml") {
+        if path.ends_with("/Cargo.toml") {
             manifest::check_inheritance(path, text, &mut findings);
-            manifests.push(Manifest::parse(folder, text));
         }
     }
-    arrows::check(&manifests, &mut findings);
+    arrows::check(manifests, &mut findings);
     findings.sort();
     findings
 }
@@ -121,13 +121,16 @@ mod tests {
             path: path.to_owned(),
             text: text.to_owned(),
         };
-        let findings = check(&[
+        let stranger = Manifest {
+            folder: "crates/raft".to_owned(),
+            name: "raft".to_owned(),
+            dependencies: Vec::new(),
+        };
+        let files = [
             file("crates/wal/src/utils.rs", "fn f() {} \n"),
-            file(
-                "crates/raft/Cargo.toml",
-                "[package]\nname = \"synod-raft\"\n[dependencies]\nsynod-wal = \"1\"\n",
-            ),
-        ]);
+            file("crates/raft/Cargo.toml", "[package]\nname = \"raft\"\n"),
+        ];
+        let findings = check(&files, &[stranger]);
         let rules = findings
             .iter()
             .map(|finding| (&finding.path[..], finding.rule))
@@ -136,12 +139,12 @@ mod tests {
         assert_eq!(
             rules,
             [
-                (manifest, "inherit"),
-                (manifest, "inherit"),
-                (manifest, "inherit"),
-                (manifest, "inherit"),
-                (manifest, "inherit"),
                 (manifest, "arrow"),
+                (manifest, "inherit"),
+                (manifest, "inherit"),
+                (manifest, "inherit"),
+                (manifest, "inherit"),
+                (manifest, "inherit"),
                 (source, "name"),
                 (source, "whitespace"),
             ]

@@ -16,18 +16,19 @@ pub(crate) fn of_a_peer(refused: Refused, peer: u64, data: &Path) -> Option<Stri
              it again"
         ),
         Refused::Stale => format!(
-            "node {peer} runs on its directory as it was in an earlier life than the one that it was met in: stop it \
-             and put the newest one back, since what it has acknowledged after that life is gone from this one"
+            "node {peer} runs on its directory as it was in an earlier incarnation than the one that it was met in: \
+             stop it and put the newest one back, since what it has acknowledged after that incarnation is gone from \
+             this one"
         ),
         Refused::Twin => format!(
             "node {peer} runs on a copy of a directory that another process runs on, or ran on, under its name: stop \
              the copy"
         ),
         Refused::Doubted => format!(
-            "node {peer} runs on its directory as it was before the life that it was met in last, or on a copy: what \
-             it has acknowledged since is gone from that, so no life of it is taken for the node any more. If all \
-             other nodes are up and none of them is behind their leader: stop this node, let it run `kv identity \
-             forget --node {peer} --data {data}`, and start it again"
+            "node {peer} runs on its directory as it was before the incarnation that it was met in last, or on a copy: \
+             what it has acknowledged since is gone from that, so no incarnation of it is taken for the node any more. \
+             If all other nodes are up and none of them is behind their leader: stop this node, let it run \
+             `kv identity forget --node {peer} --data {data}`, and start it again"
         ),
         Refused::Founding => format!(
             "node {peer} is founded on something else than this node: start each of them with the same --protocol, \

@@ -288,7 +288,7 @@ impl Cluster {
                 }
                 Err(ClusterError::Links(*id))
             };
-            let answer = timeout(COMMAND_PATIENCE, answer).await;
+            let answer = timeout(COMMAND_TIMEOUT, answer).await;
             swallowed += answer.map_err(|_| ClusterError::Links(*id))??;
         }
         Ok(swallowed)
@@ -483,6 +483,6 @@ pub fn fresh_directory(path: &Path) -> io::Result<()> {
 }
 
 /// An answer takes a node no longer than a turn of its loop.
-const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 const LOG_LINES_SHOWN: usize = 12;

@@ -207,7 +207,7 @@ impl<S: Store> Connection<S> {
             }
         };
         self.socket.found_request();
-        // Arguments are slices of the request, which lives as long as any of them.
+        // Arguments are slices of the request, which incarnations as long as any of them.
         let wire = there - self.socket.input().len();
         let args_bytes = wire + args.len() * size_of::<Bytes>();
         let (bytes, ask) = match parse(&args) {

@@ -167,7 +167,7 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
         arguments,
         listener,
     })?;
-    cluster.ready(START_PATIENCE).await?;
+    cluster.ready(START_TIMEOUT).await?;
     drop(waiting);
 
     let addresses = cluster.addresses();
@@ -179,7 +179,7 @@ async fn run(options: &DemoOptions) -> Result<bool, DemoError> {
     let loaded = load(options, &mut cluster, &workload).await?;
 
     let waiting = Progress::waiting("reading everything back through every node");
-    cluster.ready(START_PATIENCE).await?;
+    cluster.ready(START_TIMEOUT).await?;
     let at_end = read_all(&addresses, &loaded.records, &workload).await?;
     drop(waiting);
     drop(cluster);
@@ -357,6 +357,6 @@ impl Directory {
     }
 }
 
-const START_PATIENCE: Duration = Duration::from_secs(15);
+const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a node tries before it says that it does not know: less than the clients' patience.
 const NODE_TIMEOUT: Duration = Duration::from_secs(2);

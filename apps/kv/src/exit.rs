@@ -3,7 +3,7 @@
 use synod_replica::Closed;
 
 /// What `kv serve` ended of. A supervisor starts a node again that failed; one that diverged or
-/// forgot it leaves alone, as another life would only repeat it.
+/// forgot it leaves alone, as another incarnation would only repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -17,7 +17,7 @@ pub enum ExitStatus {
     Usage = 2,
     /// Writing, syncing or reading its log failed.
     Storage = 3,
-    /// Applying a command failed or panicked: it does so in each life, until the program is another.
+    /// Applying a command failed or panicked: it does so in each incarnation, until the program is another.
     Machine = 4,
     /// What it holds contradicts the group, or what it acknowledged is gone.
     Diverged = 5,

@@ -190,7 +190,7 @@ fn failure(failure: synod_replica::Failure) -> Failure {
 mod tests {
     use std::{collections::BTreeSet, time::Duration};
 
-    use synod_replica::{Life, NodeConfig, NodeId, Role};
+    use synod_replica::{Incarnation, NodeConfig, NodeId, Role};
     use synod_transport::MemoryNetwork;
     use synod_wal::{Directory, Options, Wal};
     use tokio::time::timeout;
@@ -205,9 +205,9 @@ mod tests {
             let directory = tempfile::TempDir::new().unwrap();
             let disk = Directory::open(directory.path()).unwrap();
             let log = Wal::open(disk, Options::default()).unwrap();
-            let (id, life) = (NodeId(1), Life::ephemeral(NodeId(1)));
+            let (id, incarnation) = (NodeId(1), Incarnation::ephemeral(NodeId(1)));
             let network = MemoryNetwork::new().join(id);
-            let node = synod_replica::Node::start(life, NodeConfig::default(), log, network);
+            let node = synod_replica::Node::start(incarnation, NodeConfig::default(), log, network);
             let agreement = Agreement {
                 protocol,
                 phase2: None,
@@ -216,7 +216,7 @@ mod tests {
             let store = config.unwrap().open(&node).await.unwrap();
             let mut status = store.group.watch();
             let leads = status.wait_for(|status| status.role == Role::Leader);
-            drop(timeout(PATIENCE, leads).await.unwrap().unwrap());
+            drop(timeout(TIMEOUT, leads).await.unwrap().unwrap());
             let before = store.consensus();
             assert_eq!((&*before.role, before.closed), ("leader", None));
             assert_eq!(Store::closed(&store), None);
@@ -237,5 +237,5 @@ mod tests {
     }
 
     /// Nothing here takes as long.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
 }

@@ -127,7 +127,7 @@ async fn run(
             continue;
         };
         match timeout_at(
-            end + PATIENCE,
+            end + TIMEOUT,
             pipeline(&options, &mut random, client, &mut figures),
         )
         .await
@@ -305,5 +305,5 @@ impl fmt::Display for Report<'_> {
 }
 
 /// After the end, for answers that are still to come.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);

@@ -91,12 +91,12 @@ pub async fn memory(options: &MemoryOptions, program: PathBuf) -> Result<bool, M
         arguments: Vec::new(),
         listener: Listener::File,
     })?;
-    cluster.ready(START_PATIENCE).await?;
-    let leader = cluster.leader(START_PATIENCE).await?;
+    cluster.ready(START_TIMEOUT).await?;
+    let leader = cluster.leader(START_TIMEOUT).await?;
     let load = Arc::new(Load::new(options));
     load.prepare(cluster.address(leader)).await?;
     // Every node has applied everything once it answers a read.
-    cluster.ready(START_PATIENCE).await?;
+    cluster.ready(START_TIMEOUT).await?;
 
     let mut nodes = BTreeMap::new();
     for id in cluster.ids() {
@@ -242,7 +242,7 @@ struct NodeReport {
 impl NodeReport {
     async fn new(cluster: &Cluster, id: u64) -> Result<Self, MemoryError> {
         let ask = async { Client::connect(cluster.address(id)).await?.info().await };
-        let text = timeout(START_PATIENCE, ask)
+        let text = timeout(START_TIMEOUT, ask)
             .await
             .map_err(io::Error::from)??;
         let limits_bytes = info_field(&text, "limit_bytes").and_then(|bytes| bytes.parse().ok());
@@ -342,7 +342,7 @@ const SMALL_KEYS: u64 = 2_000;
 const SMALL_PIPELINE: usize = 16;
 const LARGE_KEYS: u64 = 64;
 const SAMPLE_EVERY: Duration = Duration::from_millis(50);
-const START_PATIENCE: Duration = Duration::from_secs(15);
+const START_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests {

@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
     /// A pipe whose reader takes a line when it is told to.
     struct Slow {
@@ -223,7 +223,7 @@ mod tests {
         for _ in 0..=written {
             go.send(()).unwrap();
         }
-        let told = (0..=written).map(|_| lines.recv_timeout(PATIENCE).expect("a line in time"));
+        let told = (0..=written).map(|_| lines.recv_timeout(TIMEOUT).expect("a line in time"));
         let notices: Vec<_> = told.filter(|line| line.contains("dropped")).collect();
         assert_eq!(
             notices,

@@ -63,8 +63,11 @@ mod tests {
     fn a_port_is_its_owners_between_two_listeners() {
         let ports = Ports::find(1).unwrap();
         let address = ports.addresses().unwrap()[0];
-        for life in ["first", "second"] {
-            assert!(hold(address.port()).is_err(), "before the {life} life");
+        for incarnation in ["first", "second"] {
+            assert!(
+                hold(address.port()).is_err(),
+                "before the {incarnation} incarnation"
+            );
             let listener = TcpListener::bind(address).unwrap();
             let client = std::net::TcpStream::connect(address).unwrap();
             let (served, _) = listener.accept().unwrap();
@@ -73,7 +76,7 @@ mod tests {
             assert_eq!(
                 taken.kind(),
                 io::ErrorKind::AddrInUse,
-                "after the {life} life"
+                "after the {incarnation} incarnation"
             );
         }
     }

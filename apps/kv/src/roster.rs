@@ -215,7 +215,7 @@ impl Place {
 
     /// Takes a seat if it has none. Whether it got one in time.
     pub(crate) async fn sit(&self) -> bool {
-        let deadline = Instant::now() + SEAT_PATIENCE;
+        let deadline = Instant::now() + SEAT_TIMEOUT;
         loop {
             let gone = self.roster.gone.notified();
             let now = Instant::now();
@@ -394,7 +394,7 @@ pub(crate) const STANDING_MAX: usize = 8;
 const IDLE_MIN: Duration = Duration::from_secs(1);
 /// How long a connection that asks for data waits for a seat: until somebody who has fallen idle has
 /// been so for long enough.
-const SEAT_PATIENCE: Duration = Duration::from_secs(2);
+const SEAT_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

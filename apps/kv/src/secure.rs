@@ -164,7 +164,7 @@ impl Secured {
         }
         // Where this node itself is reached, it need not listen.
         for (_, address) in peers.iter().filter(|(id, _)| **id != own) {
-            let Ok(Ok(found)) = timeout(LOOKUP_PATIENCE, lookup_host(address)).await else {
+            let Ok(Ok(found)) = timeout(LOOKUP_TIMEOUT, lookup_host(address)).await else {
                 continue;
             };
             if let Some(elsewhere) = found.into_iter().find(|found| !is_here(found.ip())) {
@@ -329,7 +329,7 @@ fn is_here(address: IpAddr) -> bool {
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A name that is not found in this time is looked at when it is dialed.
-const LOOKUP_PATIENCE: Duration = Duration::from_secs(2);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

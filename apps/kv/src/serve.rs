@@ -126,7 +126,7 @@ pub async fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     if let Err(error) = &served {
         log.put(format!("kv: {error}\n").as_bytes());
     }
-    log.flush(LOG_PATIENCE);
+    log.flush(LOG_TIMEOUT);
     served
 }
 
@@ -221,11 +221,11 @@ async fn start<D: Disk>(
         .map_err(part("group"))?;
     let birth = group.birth(ClusterId(options.cluster_id), id);
     let (identity, log) = beside(move || open(disk, &birth)).await?;
-    let life = identity
-        .life()
+    let incarnation = identity
+        .incarnation()
         .ok_or("it is lived already")
         .map_err(part("identity"))?;
-    let boot = life.incarnation();
+    let boot = incarnation.number();
     let log = ThreadedLog::new(log);
     let transport = transport(options, identity, peers, secured).await?;
     let peers_at = transport.local_addr();
@@ -238,13 +238,18 @@ async fn start<D: Disk>(
 
     let config = node_config(options);
     let node = match links {
-        Some(faults) => Node::start(life, config, log, FaultyLinks::new(id, transport, &faults)),
-        None => Node::start(life, config, log, transport),
+        Some(faults) => Node::start(
+            incarnation,
+            config,
+            log,
+            FaultyLinks::new(id, transport, &faults),
+        ),
+        None => Node::start(incarnation, config, log, transport),
     };
     let group = group.open(&node).await.map_err(part("group"))?;
     let (peers_have, clients_have) = secured.encrypts();
     let notice = format!(
-        "node {id} of {count}: {protocol}, RESP on {address}{by}, peers on {peers_at}{among}, life {boot}",
+        "node {id} of {count}: {protocol}, RESP on {address}{by}, peers on {peers_at}{among}, incarnation {boot}",
         id = options.id,
         count = peers.len(),
         protocol = options.agreement.describe(peers.len() as u64),
@@ -327,8 +332,8 @@ async fn serve_until<F: Future<Output = io::Result<()>>>(
             Err(ServeError::Closed(closed))
         }
     };
-    if timeout(STOP_PATIENCE, node.shutdown()).await.is_err() {
-        warn!(patience = ?STOP_PATIENCE, "storage does not end what it does: it is left to it");
+    if timeout(STOP_TIMEOUT, node.shutdown()).await.is_err() {
+        warn!(patience = ?STOP_TIMEOUT, "storage does not end what it does: it is left to it");
     }
     ended
 }
@@ -472,9 +477,9 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 /// How long the node's own tasks may take to end: a disk that hangs must not keep a process that is to
 /// be started again.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last lines of the log may take.
-const LOG_PATIENCE: Duration = Duration::from_secs(1);
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is kept of the log for a peer that reads a snapshot, in intervals between two of them.
 const KEPT_LOGS_MAX: u64 = 4;
 const NAME_BYTES_MAX: usize = 1_024;

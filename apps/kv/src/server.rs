@@ -263,7 +263,7 @@ impl<S: Store> Server<S> {
             debug!(id, %error, "a connection could not be set up");
             return;
         }
-        let patience = HANDSHAKE_PATIENCE.min(self.limits.stall_max);
+        let patience = HANDSHAKE_TIMEOUT.min(self.limits.stall_max);
         let shaken = tokio::select! {
             biased;
             // It has no word for who tells it so: that would have to be encrypted.
@@ -362,7 +362,7 @@ const LINES_MAX: u32 = 3;
 const LINES_KINDS_MAX: usize = 16;
 const LINES_WINDOW: Duration = Duration::from_secs(10);
 /// How long a client may take until both ends have agreed on TLS.
-const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

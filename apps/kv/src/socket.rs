@@ -229,7 +229,7 @@ impl Socket {
             }
         };
         // Who does not close in turn is cut off.
-        let _ = timeout(DRAIN_PATIENCE, drain).await;
+        let _ = timeout(DRAIN_TIMEOUT, drain).await;
         Ok(())
     }
 
@@ -400,7 +400,7 @@ pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1_024;
 /// An idle connection keeps no larger buffer for answers.
 const OUTPUT_KEPT_BYTES_MAX: usize = 4 * 1_024;
 const DRAIN_BYTES_MAX: usize = 1_024 * 1_024;
-const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;

@@ -86,7 +86,7 @@ async fn inside() {
     assert_eq!(waiting.try_write(ping).unwrap(), ping.len());
     let mut answer = [0; 64];
     let bytes = loop {
-        timeout(PATIENCE, waiting.readable())
+        timeout(TIMEOUT, waiting.readable())
             .await
             .expect("it is let in")
             .unwrap();
@@ -99,7 +99,7 @@ async fn inside() {
 }
 
 async fn unaccepted(client: &mut Client) -> u64 {
-    let text = timeout(PATIENCE, client.info()).await.unwrap().unwrap();
+    let text = timeout(TIMEOUT, client.info()).await.unwrap().unwrap();
     info_field(&text, "unaccepted_connections")
         .unwrap()
         .parse()
@@ -130,4 +130,4 @@ impl Write for Lines {
 }
 
 /// Nothing here takes as long.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);

@@ -108,11 +108,11 @@ async fn peers_reach_a_node_where_the_cluster_says_and_it_listens_elsewhere() {
         tokio::spawn(translate(public, node.peers_at()));
     }
     // Two of two have to agree.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     for node in &nodes {
         loop {
             let mut client = Client::connect(node.resp()).await.unwrap();
-            let answer = timeout(PATIENCE, client.call(&[b"INCR", b"n"])).await;
+            let answer = timeout(TIMEOUT, client.call(&[b"INCR", b"n"])).await;
             match answer.expect("an answer").unwrap() {
                 BytesFrame::Integer(_) => break,
                 other => assert!(Instant::now() < deadline, "{other:?}"),
@@ -175,4 +175,4 @@ impl Drop for Served {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);

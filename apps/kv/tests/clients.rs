@@ -86,13 +86,13 @@ async fn a_pipeline_is_taken_in_before_any_answer_is_read() {
     let (address, _stop) = serve(Local::default(), ServerLimits::default()).await;
     let (mut setter, request, answer) = pair(address, 40, 100).await;
     let mut socket = narrow(address).await;
-    timeout(PATIENCE, socket.write_all(&request.repeat(PIPELINE)))
+    timeout(TIMEOUT, socket.write_all(&request.repeat(PIPELINE)))
         .await
         .expect("all of it is taken")
         .unwrap();
     let mut read = vec![0; answer.len() * 1_000];
     for _ in 0..PIPELINE / 1_000 {
-        timeout(PATIENCE, socket.read_exact(&mut read))
+        timeout(TIMEOUT, socket.read_exact(&mut read))
             .await
             .expect("answers")
             .unwrap();
@@ -109,12 +109,12 @@ async fn a_pipeline_that_is_too_long_ends_with_an_error() {
     let (address, _stop) = serve(Local::default(), limits).await;
     let (mut setter, request, answer) = pair(address, 100, 300).await;
     let mut socket = narrow(address).await;
-    timeout(PATIENCE, socket.write_all(&request.repeat(PIPELINE)))
+    timeout(TIMEOUT, socket.write_all(&request.repeat(PIPELINE)))
         .await
         .expect("it comes to its end")
         .unwrap();
     let mut read = Vec::new();
-    timeout(PATIENCE, socket.read_to_end(&mut read))
+    timeout(TIMEOUT, socket.read_to_end(&mut read))
         .await
         .expect("closed")
         .unwrap();
@@ -154,7 +154,7 @@ async fn who_sends_ahead_for_ever_is_cut() {
         let many = request.repeat(1_000);
         while socket.write_all(&many).await.is_ok() {}
     };
-    timeout(PATIENCE, sends).await.expect("cut");
+    timeout(TIMEOUT, sends).await.expect("cut");
     until(&mut setter, |info| info("ahead_clients") == 1).await;
 }
 
@@ -179,7 +179,7 @@ async fn who_sends_slowly_before_it_reads_is_not_cut() {
     assert_eq!(info_field(&text, "stalled_clients"), Some("0"));
     let mut read = vec![0; answer.len()];
     for _ in 0..sent {
-        let answered = timeout(PATIENCE, socket.read_exact(&mut read)).await;
+        let answered = timeout(TIMEOUT, socket.read_exact(&mut read)).await;
         answered.expect("answers").unwrap();
         assert!(read == answer);
     }
@@ -406,7 +406,7 @@ async fn when_bytes_run_out_the_largest_holder_goes() {
     let mut buffer = [0; 1];
     for mut other in others {
         other.write_all(b"y\r\n").await.unwrap();
-        let read = timeout(PATIENCE, other.read_exact(&mut buffer)).await;
+        let read = timeout(TIMEOUT, other.read_exact(&mut buffer)).await;
         read.expect("an answer").unwrap();
     }
     until(&mut steady, |info| {
@@ -467,9 +467,9 @@ async fn who_has_not_said_the_password_is_not_served() {
     client.queue(&[b"HELLO", b"2", b"AUTH", b"default", b"secret"]);
     client.queue(&[b"GET", b"k"]);
     client.flush().await.unwrap();
-    let greeted = timeout(PATIENCE, client.receive()).await.unwrap().unwrap();
+    let greeted = timeout(TIMEOUT, client.receive()).await.unwrap().unwrap();
     assert!(matches!(greeted, BytesFrame::Array(_)), "{greeted:?}");
-    let value = timeout(PATIENCE, client.receive()).await.unwrap().unwrap();
+    let value = timeout(TIMEOUT, client.receive()).await.unwrap().unwrap();
     assert_eq!(value, BytesFrame::BulkString("v".into()));
     // Whoever has not said it gets no room for more than that.
     let mut stranger = TcpStream::connect(address).await.unwrap();
@@ -582,7 +582,7 @@ async fn connect(address: SocketAddr) -> Client {
 }
 
 async fn call(client: &mut Client, args: &[&[u8]]) -> String {
-    let answer = timeout(PATIENCE, client.call(args))
+    let answer = timeout(TIMEOUT, client.call(args))
         .await
         .expect("an answer");
     match answer.unwrap() {
@@ -597,7 +597,7 @@ async fn call(client: &mut Client, args: &[&[u8]]) -> String {
 
 /// Waits until what a server tells of itself is so.
 async fn until(client: &mut Client, mut is_so: impl FnMut(&dyn Fn(&str) -> u64) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let text = client.info().await.unwrap();
         let number = |field: &str| -> u64 { info_field(&text, field).unwrap().parse().unwrap() };
@@ -610,7 +610,7 @@ async fn until(client: &mut Client, mut is_so: impl FnMut(&dyn Fn(&str) -> u64) 
 
 async fn read_to_end(socket: &mut TcpStream) -> String {
     let mut read = Vec::new();
-    timeout(PATIENCE, socket.read_to_end(&mut read))
+    timeout(TIMEOUT, socket.read_to_end(&mut read))
         .await
         .expect("closed in time")
         .unwrap();
@@ -621,4 +621,4 @@ const PIPELINE: usize = 200_000;
 const SHORT: Duration = Duration::from_millis(200);
 /// Longer than this machine may pause.
 const LONG: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);

@@ -179,7 +179,7 @@ async fn nodes_do_not_outlive_a_demo_that_is_killed() {
     let directory = TempDir::new().unwrap();
     let data = directory.path().join("data");
     let mut demo = command(&data, &["--seconds", "60"]).spawn().unwrap();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while nodes(&data) < 3 {
         assert!(Instant::now() < deadline, "the nodes were not started");
         sleep(POLL_EVERY).await;
@@ -196,7 +196,7 @@ async fn nodes_do_not_outlive_a_demo_that_is_killed() {
 async fn an_old_directory_is_not_taken_for_a_new_cluster() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("something"), "").unwrap();
-    let output = timeout(PATIENCE, command(directory.path(), &[]).output())
+    let output = timeout(TIMEOUT, command(directory.path(), &[]).output())
         .await
         .unwrap()
         .unwrap();
@@ -206,7 +206,7 @@ async fn an_old_directory_is_not_taken_for_a_new_cluster() {
 
 async fn demo(directory: &Path, arguments: &[&str]) -> Output {
     let data = directory.join("data");
-    timeout(PATIENCE, command(&data, arguments).output())
+    timeout(TIMEOUT, command(&data, arguments).output())
         .await
         .expect("the demo ends")
         .unwrap()
@@ -241,5 +241,5 @@ fn nodes(data: &Path) -> usize {
         .count()
 }
 
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 const POLL_EVERY: Duration = Duration::from_millis(50);

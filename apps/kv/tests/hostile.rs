@@ -122,7 +122,7 @@ fn snapshot_bytes_max(len: usize) -> usize {
     4 * 64 * 1_024 + 40 * len + SLACK_BYTES
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// What one run of a test needs beside what it tests.
 const SLACK_BYTES: usize = 4 * 1_024;
 
@@ -281,7 +281,7 @@ fn requests_that_wait_for_their_answers_keep_to_the_limit_of_all_clients() {
                         tokio::task::yield_now().await;
                     }
                 };
-                timeout(PATIENCE, served)
+                timeout(TIMEOUT, served)
                     .await
                     .expect("the newest is served");
                 let text = steady.info().await.unwrap();

@@ -297,7 +297,7 @@ async fn what_switches_on_what_is_not_here_ends_the_connection() {
             // It may be closed before this is sent.
             let _ = socket.write_all(&stream[cut..]).await;
             let mut read = Vec::new();
-            let _ = timeout(PATIENCE, socket.read_to_end(&mut read))
+            let _ = timeout(TIMEOUT, socket.read_to_end(&mut read))
                 .await
                 .expect("closed in time");
             let read = String::from_utf8_lossy(&read);
@@ -428,7 +428,7 @@ fn wire(request: &str) -> Vec<u8> {
 
 async fn read_bytes(socket: &mut TcpStream, len: usize) -> Vec<u8> {
     let mut read = vec![0; len];
-    timeout(PATIENCE, socket.read_exact(&mut read))
+    timeout(TIMEOUT, socket.read_exact(&mut read))
         .await
         .expect("an answer in time")
         .unwrap();
@@ -549,7 +549,7 @@ proptest! {
             let _ = socket.write_all(&stream[cut..]).await;
             let _ = socket.shutdown().await;
             let mut answer = Vec::new();
-            let _ = timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("closed in time");
+            let _ = timeout(TIMEOUT, socket.read_to_end(&mut answer)).await.expect("closed in time");
             // Whatever came, the server lives.
             let mut client = Client::connect(address).await.unwrap();
             assert_eq!(show(&client.call(&[b"PING"]).await.unwrap()), "+PONG");
@@ -636,7 +636,7 @@ struct Calls(tokio::sync::mpsc::UnboundedReceiver<Call>);
 
 impl Calls {
     async fn recv(&mut self) -> Option<Call> {
-        timeout(PATIENCE, self.0.recv())
+        timeout(TIMEOUT, self.0.recv())
             .await
             .expect("a call in time")
     }
@@ -702,4 +702,4 @@ impl Store for Watched {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);

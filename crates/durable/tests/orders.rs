@@ -65,7 +65,7 @@ struct Core {
     knows: u32,
     disk: u32,
     /// The model.
-    life: u32,
+    incarnation: u32,
     writes: u64,
     now: VecDeque<u32>,
     waiting: Vec<Say>,
@@ -75,7 +75,7 @@ struct Core {
 /// A write, as the model knows it.
 struct Made {
     core: usize,
-    life: u32,
+    incarnation: u32,
     facts: u32,
     messages: Vec<Say>,
 }
@@ -174,7 +174,7 @@ impl World {
                 let before = take(&mut self.cores[core]);
                 self.cores[core].disk = before.disk;
                 self.cores[core].knows = before.disk;
-                self.cores[core].life = before.life + 1;
+                self.cores[core].incarnation = before.incarnation + 1;
             }
         }
         Ok(())
@@ -211,7 +211,7 @@ impl World {
         self.writes.push((write, self.made.len()));
         self.made.push(Made {
             core: id,
-            life: core.life,
+            incarnation: core.incarnation,
             facts: core.knows,
             messages: take(&mut core.waiting),
         });
@@ -249,7 +249,7 @@ impl World {
         let (receipt, number) = self.receipts.remove(at);
         let (core, made) = (&mut self.cores[id], &self.made[number]);
         let is_its_own = core.in_flight == Some(number);
-        let is_strange = made.core != id || made.life != core.life;
+        let is_strange = made.core != id || made.incarnation != core.incarnation;
         match core.outbox.settle(receipt) {
             Ok(own) => {
                 must(is_its_own, "settled by a receipt for another write")?;
@@ -263,7 +263,7 @@ impl World {
                 must(!is_its_own, "its own receipt was refused")?;
                 self.seen = Some(match (made.core == id, is_strange) {
                     (false, _) => "a receipt of another core",
-                    (true, true) => "a receipt of an earlier life",
+                    (true, true) => "a receipt of an earlier incarnation",
                     (true, false) => "a receipt of a settled write",
                 });
                 let is_told = (refused == Refused::OtherCore) == is_strange;
@@ -364,7 +364,7 @@ fn two_cores_and_their_lives() {
         "settled",
         "not yet durable",
         "a receipt of another core",
-        "a receipt of an earlier life",
+        "a receipt of an earlier incarnation",
     ];
     saw(&seen, &kinds);
 }

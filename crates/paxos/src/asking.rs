@@ -9,7 +9,7 @@ use crate::{AcceptorSet, Echo, Instant, NodeId, Slot};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Asking {
     attempt: u64,
-    unhappy: AcceptorSet,
+    no_leader: AcceptorSet,
     /// Somebody who answered knows much more to be chosen.
     behind: bool,
     /// It was behind and lets others go first, until its next attempt.
@@ -25,7 +25,7 @@ impl Asking {
         let attempt = common.attempt;
         let mut asking = Self {
             attempt,
-            unhappy: AcceptorSet::default(),
+            no_leader: AcceptorSet::default(),
             behind: false,
             waits: false,
             waited,
@@ -55,7 +55,7 @@ impl Asking {
         now: Instant,
         from: NodeId,
         attempt: u64,
-        unhappy: bool,
+        no_leader: bool,
         chosen: Slot,
     ) -> Step {
         if self.attempt != attempt || self.waits {
@@ -68,12 +68,12 @@ impl Asking {
         }
         let known = common.log.chosen().0.saturating_add(BEHIND_SLOTS);
         self.behind |= chosen.0 > known;
-        if !unhappy {
+        if !no_leader {
             return Step::Stay;
         }
         let quorums = &common.config.quorums;
-        quorums.insert(&mut self.unhappy, from);
-        if !quorums.is_phase1(self.unhappy) || !quorums.is_phase2(self.unhappy) {
+        quorums.insert(&mut self.no_leader, from);
+        if !quorums.is_phase1(self.no_leader) || !quorums.is_phase2(self.no_leader) {
             return Step::Stay;
         }
         if self.behind && !self.waited {

@@ -81,7 +81,7 @@
 //!   record, an accept request.
 //! - **ballot owner**: who acts in a ballot is the node in it, and leads with durable promises of
 //!   a phase-1 quorum (PMS §2.2, §2.5). When: a node leads, a leader sends.
-//! - **ballot used twice**: a ballot belongs to one campaign of one life (PMS §2.5; PTP §2.1,
+//! - **ballot used twice**: a ballot belongs to one campaign of one incarnation (PMS §2.5; PTP §2.1,
 //!   B1). When: a node campaigns, asks for promises.
 //! - **promise fell**: in memory and on disk (PMS §2.2, P1a). When: each step, each record.
 //! - **vote below the promise**: no vote below what was promised, and none above it: to accept is
@@ -90,7 +90,7 @@
 //!   §2.5). When: a write is durable, a message leaves.
 //! - **chosen not durable**: a phase-2 quorum of disks has, or had, votes in one ballot for what
 //!   is called chosen (PMS §2.3). When: a prefix moves, any message that tells of it.
-//! - **chosen fell**: not within a life (PMS §2.1). When: each step.
+//! - **chosen fell**: not within an incarnation (PMS §2.1). When: each step.
 //! - **chosen ahead of its votes**: a record says so much to be chosen as the disk holds with it.
 //!   When: each record.
 //! - **state machine safety**: values are applied in order, once (PMS §3). When: `Apply`,

@@ -6,7 +6,7 @@ use crate::invariants::Mark;
 use crate::leader::Leader;
 use crate::node::Common;
 use crate::promises::Page;
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::step::Step;
 use crate::{
     Ballot, Binding, Echo, Entries, Instant, Leap, Message, NodeId, Paxos, Replicate, Slot,
@@ -22,7 +22,7 @@ impl Paxos {
         if common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(common, &self.duty);
+        let mark = Mark::of(common, &self.role);
         if from == common.config.id || !common.config.quorums.contains(from) {
             count(&mut common.counters.strangers);
             return;
@@ -35,7 +35,7 @@ impl Paxos {
         // From what is durable: whoever would climb must wait for a write each time.
         if ballot.is_leap_from(common.promise_persisted) {
             self.handle_leap(now, from, ballot);
-            mark.check(&self.common, &self.duty);
+            mark.check(&self.common, &self.role);
             return;
         }
         common.heard = common.heard.max(ballot);
@@ -44,7 +44,7 @@ impl Paxos {
             Message::Binding(message) => self.deliver_binding(now, from, message),
             Message::Echo(message) => self.deliver_echo(now, from, message),
         }
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     /// The message is as good as lost. But a node without a leader may be the one that was left
@@ -64,7 +64,7 @@ impl Paxos {
             round: stored.round.saturating_add(Ballot::LEAP_MAX),
             node: from,
         };
-        if reach > common.promised && !self.duty.hears_leader(&self.common, now) {
+        if reach > common.promised && !self.role.has_leader_contact(&self.common, now) {
             self.change_role(now, Step::follow(reach, None));
         }
     }
@@ -117,7 +117,7 @@ impl Paxos {
                 if !self.is_own(ballot) {
                     return;
                 }
-                if let Duty::Candidate(candidate) = &mut self.duty {
+                if let RoleState::Candidate(candidate) = &mut self.role {
                     let page = Page {
                         from: asked,
                         votes,
@@ -162,19 +162,19 @@ impl Paxos {
     fn deliver_echo(&mut self, now: Instant, from: NodeId, message: Echo) {
         match message {
             Echo::Ask { attempt, disk, .. } => {
-                self.common.hear_disk(now, disk);
-                let hears_leader = self.duty.hears_leader(&self.common, now);
-                election::handle_ask(&mut self.common, from, attempt, hears_leader);
+                self.common.handle_disk_report(now, disk);
+                let has_leader_contact = self.role.has_leader_contact(&self.common, now);
+                election::handle_ask(&mut self.common, from, attempt, has_leader_contact);
             }
             Echo::Answer {
                 attempt,
-                unhappy,
+                no_leader,
                 chosen,
                 disk,
                 ..
             } => {
-                self.common.hear_disk(now, disk);
-                self.deliver_answer(now, from, attempt, unhappy, chosen);
+                self.common.handle_disk_report(now, disk);
+                self.deliver_answer(now, from, attempt, no_leader, chosen);
             }
             Echo::Preempted { promised } => self.deliver_preempted(now, promised),
             Echo::Learn {
@@ -198,7 +198,7 @@ impl Paxos {
                 if !self.is_own(ballot) {
                     return;
                 }
-                self.common.hear_disk(now, disk);
+                self.common.handle_disk_report(now, disk);
                 if let Some((common, leader, place)) = self.as_leader(now, from) {
                     leader.note_room(place, round, disk);
                     leader.handle_heartbeat_echo(common, place, round, through, chosen, behind);
@@ -228,12 +228,12 @@ impl Paxos {
         now: Instant,
         from: NodeId,
         attempt: u64,
-        unhappy: bool,
+        no_leader: bool,
         chosen: Slot,
     ) {
         let common = &mut self.common;
-        if let Duty::Asking(asking) = &mut self.duty {
-            let step = asking.handle_answer(common, now, from, attempt, unhappy, chosen);
+        if let RoleState::Asking(asking) = &mut self.role {
+            let step = asking.handle_answer(common, now, from, attempt, no_leader, chosen);
             self.change_role(now, step);
         } else {
             count(&mut common.counters.out_of_role);
@@ -244,7 +244,7 @@ impl Paxos {
     /// have that acceptor any more, and gives way. What is promised there is not promised here.
     fn deliver_preempted(&mut self, now: Instant, promised: Ballot) {
         let own = self.common.promised;
-        if let Duty::Candidate(_) | Duty::Leader(_) = self.duty
+        if let RoleState::Candidate(_) | RoleState::Leader(_) = self.role
             && promised > own
         {
             self.change_role(now, Step::give_up(own, StepDown::Deposed));
@@ -313,12 +313,12 @@ impl Paxos {
         if !self.may_act(from, ballot, ballot != Ballot::ZERO) {
             return None;
         }
-        if ballot > self.common.promised || !matches!(self.duty, Duty::Follower(_)) {
+        if ballot > self.common.promised || !matches!(self.role, RoleState::Follower(_)) {
             let leader = Some(from);
             self.change_role(now, Step::follow(ballot, leader));
         }
-        match &mut self.duty {
-            Duty::Follower(follower) => {
+        match &mut self.role {
+            RoleState::Follower(follower) => {
                 follower.hear(&mut self.common, now, from);
                 Some((&mut self.common, follower))
             }
@@ -333,7 +333,7 @@ impl Paxos {
         now: Instant,
         from: NodeId,
     ) -> Option<(&mut Common, &mut Leader, usize)> {
-        if let Duty::Leader(leader) = &mut self.duty
+        if let RoleState::Leader(leader) = &mut self.role
             && let Some(place) = self.common.config.quorums.place(from)
         {
             leader.hear(now, place);

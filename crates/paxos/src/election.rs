@@ -37,12 +37,17 @@ pub(crate) fn handle_prepare(
     common.send_after_write(from, promise);
 }
 
-/// Somebody asks whether this node misses a leader too. `hears_leader`: it does not.
-pub(crate) fn handle_ask(common: &mut Common, from: NodeId, attempt: u64, hears_leader: bool) {
+/// Somebody asks whether this node misses a leader too. `has_leader_contact`: it does not.
+pub(crate) fn handle_ask(
+    common: &mut Common,
+    from: NodeId,
+    attempt: u64,
+    has_leader_contact: bool,
+) {
     let answer = Echo::Answer {
         promised: common.promised,
         attempt,
-        unhappy: !hears_leader,
+        no_leader: !has_leader_contact,
         chosen: common.log.chosen(),
         disk: common.disk,
     };

@@ -48,7 +48,7 @@ impl Follower {
     }
 
     /// Whether the leader was heard within the shortest election timeout.
-    pub(crate) fn hears_leader(&self, common: &Common, now: Instant) -> bool {
+    pub(crate) fn has_leader_contact(&self, common: &Common, now: Instant) -> bool {
         self.heard
             .is_some_and(|heard| now.since(heard) < common.config.election_timeout_min)
     }

@@ -1,5 +1,5 @@
 use crate::node::Common;
-use crate::role::Duty;
+use crate::role::RoleState;
 #[cfg(debug_assertions)]
 use crate::{Ballot, Role, Slot};
 
@@ -17,30 +17,30 @@ struct Before {
     role: Role,
     chosen: Slot,
     settled: Slot,
-    handed: Slot,
+    delivered: Slot,
 }
 
 #[cfg(debug_assertions)]
 impl Mark {
-    pub(crate) fn of(common: &Common, duty: &Duty) -> Self {
+    pub(crate) fn of(common: &Common, state: &RoleState) -> Self {
         let before = Before {
             promised: common.promised,
-            role: duty.role(),
+            role: state.kind(),
             chosen: common.log.chosen(),
             settled: common.log.settled(),
-            handed: common.machine.handed(),
+            delivered: common.machine.delivered(),
         };
         Self { before }
     }
 
     /// The invariants of [`Paxos`](crate::Paxos) and of what it is made of.
-    pub(crate) fn check(self, common: &Common, duty: &Duty) {
+    pub(crate) fn check(self, common: &Common, state: &RoleState) {
         let Before {
             promised,
             role,
             chosen,
             settled,
-            handed,
+            delivered,
         } = self.before;
         assert!(common.promised >= promised, "a promise never falls");
         assert!(common.log.chosen() >= chosen, "what is chosen stays chosen");
@@ -49,24 +49,24 @@ impl Mark {
             "what is durable stays durable"
         );
         assert!(
-            common.machine.handed() >= handed,
-            "what was handed out is not taken back"
+            common.machine.delivered() >= delivered,
+            "what was delivered is not taken back"
         );
         common.log.check();
         assert!(
-            common.log.start().slot <= common.machine.handed(),
-            "what is cut was handed out"
+            common.log.start().slot <= common.machine.delivered(),
+            "what is cut was delivered"
         );
         assert!(
-            common.machine.handed() <= common.log.settled(),
-            "only what is chosen and durable is handed out"
+            common.machine.delivered() <= common.log.settled(),
+            "only what is chosen and durable is delivered"
         );
         assert!(
             common.promise_persisted <= common.promised,
             "the disk promises no more than the node"
         );
-        match duty {
-            Duty::Leader(leader) => {
+        match state {
+            RoleState::Leader(leader) => {
                 assert_eq!(
                     common.promised.node, common.config.id,
                     "a leader has promised nothing above its own ballot"
@@ -80,28 +80,28 @@ impl Mark {
                 }
                 leader.check(common);
             }
-            Duty::Candidate(_) => {
+            RoleState::Candidate(_) => {
                 assert_eq!(
                     common.promised.node, common.config.id,
                     "a candidate's ballot is its own"
                 );
             }
-            Duty::Follower(follower) => {
+            RoleState::Follower(follower) => {
                 assert!(
                     follower.leader.is_none() || follower.leader == Some(common.promised.node),
                     "the leader is the one of the promised ballot"
                 );
             }
-            Duty::Asking(_) => {}
+            RoleState::Asking(_) => {}
         }
     }
 }
 
 #[cfg(not(debug_assertions))]
 impl Mark {
-    pub(crate) fn of(_: &Common, _: &Duty) -> Self {
+    pub(crate) fn of(_: &Common, _: &RoleState) -> Self {
         Self {}
     }
 
-    pub(crate) fn check(self, _: &Common, _: &Duty) {}
+    pub(crate) fn check(self, _: &Common, _: &RoleState) {}
 }

@@ -145,7 +145,7 @@ impl Leader {
         self.peers.iter_mut().for_each(|peer| peer.backoff = false);
         common.retry_fetch();
         self.begin_round(common);
-        self.begin_beat();
+        self.begin_heartbeat();
         self.learn_from_another(common);
         self.offer_again(common);
         self.replicate_to_all(common);
@@ -174,10 +174,10 @@ impl Leader {
         common.due.set(Task::Read);
     }
 
-    fn begin_beat(&mut self) {
+    fn begin_heartbeat(&mut self) {
         let round = self.round;
         let peers = self.peers.iter_mut();
-        peers.for_each(|peer| peer.patience.begin_beat(round));
+        peers.for_each(|peer| peer.retransmission.begin_heartbeat(round));
     }
 
     /// Our own votes count when they are durable, as anybody's.
@@ -332,12 +332,12 @@ impl Leader {
 
     /// Whether a phase-2 quorum was heard within the longest election timeout. One that was not is
     /// about to resign.
-    pub(crate) fn hears_quorum(&self, common: &Common, now: Instant) -> bool {
-        now.since(self.heard_by_quorum(common, now)) < common.config.election_timeout_max
+    pub(crate) fn has_quorum_contact(&self, common: &Common, now: Instant) -> bool {
+        now.since(self.quorum_contact(common, now)) < common.config.election_timeout_max
     }
 
     /// When a phase-2 quorum was heard last: at this moment or later each of it was.
-    fn heard_by_quorum(&self, common: &Common, now: Instant) -> Instant {
+    fn quorum_contact(&self, common: &Common, now: Instant) -> Instant {
         self.reached(common, Instant::ZERO, now, |progress| progress.contact)
     }
 

@@ -53,7 +53,7 @@
 //!    it proposes the value of the highest ballot again (P2c); gaps below it fills with no-ops.
 //! 4. Then it proposes what it is given, slot by slot, without waiting for the one before
 //!    ([`Replicate::Accept`]), in runs of [`Entries`]. An acceptor takes values in any order. A value is chosen with a
-//!    phase-2 quorum of votes, its own vote among them once that is durable, and handed out when
+//!    phase-2 quorum of votes, its own vote among them once that is durable, and delivered when
 //!    all before it is chosen.
 //!
 //! # The loop
@@ -237,7 +237,7 @@
 //!   replicates, reads, learns and steps down. `election` and `teach`: what an acceptor owes to
 //!   whoever campaigns, or leads and lacks what is chosen, which is no role's.
 //! - *What a role knows*: `node`, which every role does, with `log`, `machine`, `outbox` and `pace`;
-//!   `promises`, which is the candidate's; `progress`, `patience`, `read` and `tally`, which
+//!   `promises`, which is the candidate's; `progress`, `backoff`, `read` and `tally`, which
 //!   are the leader's; `step`, what it answers; `due`, what is to be done next.
 //! - *Words*: `message`, `output`, `slot`, `entries`, `config` and the like.
 //!
@@ -268,6 +268,7 @@ pub use time::Instant;
 
 // Multi-Paxos.
 mod asking;
+mod backoff;
 mod candidate;
 mod config;
 mod counters;
@@ -287,7 +288,6 @@ mod node;
 mod outbox;
 mod output;
 mod pace;
-mod patience;
 mod paxos;
 mod poll;
 mod progress;

@@ -6,11 +6,11 @@ use crate::{Ballot, Chosen, Entries, Fetch, FetchError, Output, Slot, Snapshot, 
 /// How far this node's state machine has got, and what it is given next: chosen values in order,
 /// each once, or a snapshot from which it begins anew.
 ///
-/// Invariant: `handed` never falls, and is not beyond what is chosen and durable here.
+/// Invariant: `delivered` never falls, and is not beyond what is chosen and durable here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Machine {
-    handed: Slot,
-    /// Values that came back from the log, behind `handed`.
+    delivered: Slot,
+    /// Values that came back from the log, behind `delivered`.
     fetched: Option<Chosen>,
     fetch: ApplyFetch,
     /// It must be reset to this before anything is applied.
@@ -29,29 +29,29 @@ enum ApplyFetch {
 }
 
 impl Machine {
-    pub(crate) fn new(handed: Slot) -> Self {
+    pub(crate) fn new(delivered: Slot) -> Self {
         Self {
-            handed,
+            delivered,
             fetched: None,
             fetch: ApplyFetch::Idle,
             restore: None,
         }
     }
 
-    /// Up to here all was handed out, or is covered by a snapshot that is or will be.
-    pub(crate) fn handed(&self) -> Slot {
-        self.handed
+    /// Up to here all was delivered, or is covered by a snapshot that is or will be.
+    pub(crate) fn delivered(&self) -> Slot {
+        self.delivered
     }
 
     /// Whether it was not yet given everything up to `end`, or a snapshot.
     #[inline]
     pub(crate) fn waits_for(&self, end: Slot) -> bool {
-        self.handed < end || self.restore.is_some()
+        self.delivered < end || self.restore.is_some()
     }
 
     /// It is to begin anew from this snapshot, once the log durably begins behind that.
     pub(crate) fn jump_to(&mut self, snapshot: Snapshot) {
-        self.handed = snapshot.last.slot;
+        self.delivered = snapshot.last.slot;
         self.fetched = None;
         self.fetch = ApplyFetch::Idle;
         self.restore = Some(Box::new(snapshot));
@@ -60,14 +60,14 @@ impl Machine {
     /// The next values, as many as one run of the log has, if they are in memory and are next.
     #[inline]
     pub(crate) fn poll_apply(&mut self, log: &Log) -> Option<Chosen> {
-        let (next, end) = (self.handed.next(), log.settled());
+        let (next, end) = (self.delivered.next(), log.settled());
         if next > end || self.restore.is_some() {
             return None;
         }
         let fetched = self.fetched.take();
         let chosen = fetched.or_else(|| log.chosen_run(next, end))?;
         debug_assert_eq!(chosen.first, next, "values are applied in order");
-        self.handed = chosen.last();
+        self.delivered = chosen.last();
         Some(chosen)
     }
 
@@ -85,7 +85,7 @@ impl Machine {
             let snapshot = self.restore.take_if(|it| it.last.slot <= durable);
             return snapshot.map(Output::Restore);
         }
-        let (from, end) = (self.handed.next(), log.settled());
+        let (from, end) = (self.delivered.next(), log.settled());
         if from > end || self.fetch != ApplyFetch::Idle {
             return None;
         }

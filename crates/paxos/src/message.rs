@@ -140,7 +140,7 @@ pub enum Echo {
         /// Of the question.
         attempt: u64,
         /// It does not lead, and has heard no leader for the shortest election timeout.
-        unhappy: bool,
+        no_leader: bool,
         /// Its chosen prefix.
         chosen: Slot,
         /// How the sender's disk does: the candidate waits for its promise.

@@ -128,7 +128,7 @@ impl Common {
     }
 
     /// What another says of its disk.
-    pub(crate) fn hear_disk(&mut self, now: Instant, disk: DiskHealth) {
+    pub(crate) fn handle_disk_report(&mut self, now: Instant, disk: DiskHealth) {
         self.pace.hear(now, disk.sync_time, &self.config);
     }
 
@@ -299,7 +299,7 @@ impl Common {
         to.min(Slot(last))
     }
 
-    /// The log begins behind a snapshot of what was handed out already.
+    /// The log begins behind a snapshot of what was delivered already.
     pub(crate) fn compact(&mut self, snapshot: Snapshot) {
         self.log.begin_at(snapshot.last);
         self.due.set(Task::Write);

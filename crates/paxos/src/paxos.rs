@@ -7,7 +7,7 @@ use crate::follower::Follower;
 use crate::invariants::Mark;
 use crate::leader::Leader;
 use crate::node::Common;
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::step::Step;
 use crate::{
     Ballot, Configuration, Counters, DiskHealth, Entries, Fetch, FetchError, Instant, NodeId,
@@ -31,15 +31,15 @@ use crate::{
 /// - *one value a ballot and slot*: a leader proposes each slot once in its ballot;
 /// - *P2c*: what a leader proposes at a slot where a phase-1 quorum has votes is the value of the
 ///   highest ballot among them;
-/// - what is chosen is never replaced; `handed <= settled <= chosen` (settled: chosen and durable
-///   here), values are handed out in order, once.
+/// - what is chosen is never replaced; `delivered <= settled <= chosen` (settled: chosen and durable
+///   here), values are delivered in order, once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Paxos {
     pub(crate) common: Common,
-    pub(crate) duty: Duty,
+    pub(crate) role: RoleState,
 }
 
-/// What goes in, but for messages: each is handed to the role that it is for. And the one place
+/// What goes in, but for messages: each is delivered to the role that it is for. And the one place
 /// where roles change.
 impl Paxos {
     /// The deadline of [`poll_timeout`](Self::poll_timeout) has passed. Harmless at any other time.
@@ -47,19 +47,19 @@ impl Paxos {
         if self.common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(&self.common, &self.duty);
+        let mark = Mark::of(&self.common, &self.role);
         let common = &mut self.common;
-        let step = match &mut self.duty {
-            Duty::Leader(leader) => leader.handle_timeout(common, now),
+        let step = match &mut self.role {
+            RoleState::Leader(leader) => leader.handle_timeout(common, now),
             _ if now >= common.election_deadline => election::handle_timeout(common, now),
-            Duty::Candidate(candidate) => {
+            RoleState::Candidate(candidate) => {
                 candidate.handle_timeout(common, now);
                 Step::Stay
             }
-            Duty::Follower(_) | Duty::Asking(_) => Step::Stay,
+            RoleState::Follower(_) | RoleState::Asking(_) => Step::Stay,
         };
         self.change_role(now, step);
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     /// A write is durable. Only here do this node's own promise and its own votes count. A receipt
@@ -69,21 +69,21 @@ impl Paxos {
         if self.common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(&self.common, &self.duty);
+        let mark = Mark::of(&self.common, &self.role);
         let common = &mut self.common;
         let Some(own) = common.settle(receipt) else {
             return;
         };
-        let step = match &mut self.duty {
-            Duty::Candidate(candidate) => candidate.handle_persisted(common, now, &own),
-            Duty::Leader(leader) => {
+        let step = match &mut self.role {
+            RoleState::Candidate(candidate) => candidate.handle_persisted(common, now, &own),
+            RoleState::Leader(leader) => {
                 leader.count_own_votes(common, &own);
                 Step::Stay
             }
-            Duty::Follower(_) | Duty::Asking(_) => Step::Stay,
+            RoleState::Follower(_) | RoleState::Asking(_) => Step::Stay,
         };
         self.change_role(now, step);
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     /// A [`Fetch`] is answered: the values from `fetch.from()` on, at least one and without a gap, or why
@@ -97,21 +97,21 @@ impl Paxos {
         if self.common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(&self.common, &self.duty);
+        let mark = Mark::of(&self.common, &self.role);
         let common = &mut self.common;
-        match (fetch.wanted, &mut self.duty) {
+        match (fetch.wanted, &mut self.role) {
             (Wanted::Apply, _) => common.handle_fetched(&fetch, values),
             (Wanted::Leader(leader), _) => teach::handle_fetched(common, leader, &fetch, values),
-            (Wanted::Peer(peer), Duty::Leader(leader)) => {
+            (Wanted::Peer(peer), RoleState::Leader(leader)) => {
                 leader.handle_fetched(common, peer, &fetch, values);
             }
             (Wanted::Peer(_), _) => count(&mut common.counters.fetches_stale),
         }
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     /// A snapshot is durable here: taken by this node, or pulled. Which of the two does not matter:
-    /// - up to what was handed out, the log now begins behind it (a driver that wants to keep a
+    /// - up to what was delivered, the log now begins behind it (a driver that wants to keep a
     ///   margin of values for slow peers tells of the snapshot only once it has applied that much
     ///   more);
     /// - beyond that, it is installed: the log begins behind it, keeps the votes that follow, and
@@ -123,10 +123,10 @@ impl Paxos {
         if self.common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(&self.common, &self.duty);
+        let mark = Mark::of(&self.common, &self.role);
         let common = &mut self.common;
         let last = snapshot.last;
-        self.duty
+        self.role
             .end_pull_if(|pulling| pulling.last.slot <= last.slot);
         if last.slot <= common.log.start().slot {
             count(&mut common.counters.snapshots_stale);
@@ -134,18 +134,18 @@ impl Paxos {
             count(&mut common.counters.malformed);
         } else if let Err(stop) = common.check_position(last) {
             self.change_role(now, Step::Stop(stop));
-        } else if last.slot <= common.machine.handed() {
+        } else if last.slot <= common.machine.delivered() {
             common.compact(snapshot);
         } else {
             self.install(now, snapshot);
         }
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     /// The snapshot that [`Output::PullSnapshot`](crate::Output::PullSnapshot) named could not be
     /// pulled. The next offer is taken up again, be it the same one.
     pub fn handle_pull_failed(&mut self, _now: Instant, snapshot: &Snapshot) {
-        self.duty.end_pull_if(|pulling| pulling == snapshot);
+        self.role.end_pull_if(|pulling| pulling == snapshot);
     }
 
     /// How this node's disk does now. To be told whenever it changes; a driver that never calls
@@ -158,13 +158,13 @@ impl Paxos {
         if self.common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(&self.common, &self.duty);
+        let mark = Mark::of(&self.common, &self.role);
         let old = core::mem::replace(&mut self.common.disk, disk);
-        match &mut self.duty {
-            Duty::Leader(leader) => leader.handle_disk(&self.common, old),
+        match &mut self.role {
+            RoleState::Leader(leader) => leader.handle_disk(&self.common, old),
             _ => self.common.adjust_election(now, old),
         }
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     /// Proposes a command for the next slot. That it has a position says nothing about its fate: it
@@ -176,12 +176,12 @@ impl Paxos {
     /// # Errors
     /// See [`ProposeError`]; then nothing was proposed.
     pub fn propose(&mut self, _now: Instant, body: Bytes) -> Result<Position, ProposeError> {
-        let mark = Mark::of(&self.common, &self.duty);
-        let position = match &mut self.duty {
-            Duty::Leader(leader) => leader.propose(&mut self.common, body),
+        let mark = Mark::of(&self.common, &self.role);
+        let position = match &mut self.role {
+            RoleState::Leader(leader) => leader.propose(&mut self.common, body),
             _ => Err(ProposeError::NotLeader(self.leader())),
         }?;
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
         Ok(position)
     }
 
@@ -191,8 +191,8 @@ impl Paxos {
     /// # Errors
     /// See [`ReadError`]; then no answer follows.
     pub fn read(&mut self, _now: Instant, id: ReadId) -> Result<(), ReadError> {
-        match &mut self.duty {
-            Duty::Leader(leader) => leader.read(&mut self.common, id),
+        match &mut self.role {
+            RoleState::Leader(leader) => leader.read(&mut self.common, id),
             _ => Err(ReadError::NotLeader(self.leader())),
         }
     }
@@ -200,7 +200,7 @@ impl Paxos {
     /// Who leads in [`ballot`](Self::ballot), as far as this node knows.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
-        self.duty.leader(self.common.config.id)
+        self.role.leader(self.common.config.id)
     }
 
     /// The highest ballot that this node has promised: that of the leader it follows, or its own.
@@ -227,30 +227,30 @@ impl Paxos {
     pub fn without_time(&self) -> Self {
         let mut state = self.clone();
         state.common.forget_time();
-        match &mut state.duty {
-            Duty::Follower(follower) => follower.forget_time(),
-            Duty::Candidate(candidate) => candidate.retry_deadline = Instant::ZERO,
-            Duty::Leader(leader) => leader.forget_time(),
-            Duty::Asking(_) => {}
+        match &mut state.role {
+            RoleState::Follower(follower) => follower.forget_time(),
+            RoleState::Candidate(candidate) => candidate.retry_deadline = Instant::ZERO,
+            RoleState::Leader(leader) => leader.forget_time(),
+            RoleState::Asking(_) => {}
         }
         state
     }
 
-    /// A snapshot that is durable here, beyond what was handed out: the machine jumps to it.
+    /// A snapshot that is durable here, beyond what was delivered: the machine jumps to it.
     fn install(&mut self, now: Instant, snapshot: Snapshot) {
         let last = snapshot.last.slot;
         // Somebody has chosen more than this leader has proposed: it is not the last one.
-        if let Duty::Leader(leader) = &self.duty
+        if let RoleState::Leader(leader) = &self.role
             && last >= leader.end()
         {
             self.change_role(now, Step::give_up(self.common.promised, StepDown::Deposed));
         }
         let common = &mut self.common;
         common.begin_log_at(snapshot);
-        match &mut self.duty {
-            Duty::Leader(leader) => leader.handle_installed(common, now, last),
-            Duty::Follower(follower) => follower.handle_installed(common, last),
-            Duty::Asking(_) | Duty::Candidate(_) => {}
+        match &mut self.role {
+            RoleState::Leader(leader) => leader.handle_installed(common, now, last),
+            RoleState::Follower(follower) => follower.handle_installed(common, last),
+            RoleState::Asking(_) | RoleState::Candidate(_) => {}
         }
     }
 
@@ -276,20 +276,20 @@ impl Paxos {
                 } => return self.become_follower(now, ballot, leader, why),
                 Step::BecomeAsking => {
                     // Carried over from one attempt to the next: others were let go first.
-                    let waited = match &self.duty {
-                        Duty::Asking(asking) => asking.has_waited(),
+                    let waited = match &self.role {
+                        RoleState::Asking(asking) => asking.has_waited(),
                         _ => false,
                     };
                     let (asking, step) = Asking::begin(common, now, waited);
-                    self.duty = Duty::Asking(asking);
+                    self.role = RoleState::Asking(asking);
                     step
                 }
                 Step::BecomeCandidate { ballot } => {
-                    self.duty = Duty::Candidate(Candidate::begin(common, now, ballot));
+                    self.role = RoleState::Candidate(Candidate::begin(common, now, ballot));
                     return;
                 }
                 Step::BecomeLeader(promises) => {
-                    self.duty = Duty::Leader(Leader::begin(common, now, *promises));
+                    self.role = RoleState::Leader(Leader::begin(common, now, *promises));
                     return;
                 }
                 Step::Stop(why) => {
@@ -312,13 +312,13 @@ impl Paxos {
     ) {
         let common = &mut self.common;
         let follower = Follower::new(leader, common.log.chosen());
-        let old = core::mem::replace(&mut self.duty, Duty::Follower(follower));
+        let old = core::mem::replace(&mut self.role, RoleState::Follower(follower));
         // A follower keeps its deadline: a candidate that cannot win must not postpone one that
         // can.
-        if !matches!(old, Duty::Follower(_)) {
+        if !matches!(old, RoleState::Follower(_)) {
             common.reset_election(now);
         }
-        if let Duty::Leader(old) = old {
+        if let RoleState::Leader(old) = old {
             common.stepped_down = Some(why);
             old.resign(common, leader);
         }

@@ -1,5 +1,5 @@
 use crate::due::Task;
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::{Instant, Output, Paxos};
 
 /// What a node wants done, in the order in which it matters to others.
@@ -41,8 +41,8 @@ impl Paxos {
         }
         while let Some(task) = self.common.due.first_but(held) {
             let common = &mut self.common;
-            match (task, &mut self.duty) {
-                (Task::Accept, Duty::Leader(leader)) => {
+            match (task, &mut self.role) {
+                (Task::Accept, RoleState::Leader(leader)) => {
                     if let Some(envelope) = leader.poll_accept(common) {
                         return Some(Output::Send(envelope));
                     }
@@ -60,7 +60,7 @@ impl Paxos {
                         return Some(output);
                     }
                 }
-                (Task::Notice, Duty::Leader(leader)) => {
+                (Task::Notice, RoleState::Leader(leader)) => {
                     if let Some(envelope) = leader.poll_notice(common) {
                         return Some(Output::Send(envelope));
                     }
@@ -80,17 +80,17 @@ impl Paxos {
     #[inline(never)]
     fn poll_rare(&mut self, task: Task) -> Option<Output> {
         let common = &mut self.common;
-        match (task, &mut self.duty) {
+        match (task, &mut self.role) {
             (Task::Send, _) => common.poll_send(),
-            (Task::Round, Duty::Leader(leader)) => {
+            (Task::Round, RoleState::Leader(leader)) => {
                 leader.begin_read_round(common);
                 None
             }
             (Task::Fetch, _) => common.poll_fetch(),
-            (Task::Pull, Duty::Leader(leader)) => leader.poll_pull(),
-            (Task::Pull, Duty::Follower(follower)) => follower.poll_pull(),
+            (Task::Pull, RoleState::Leader(leader)) => leader.poll_pull(),
+            (Task::Pull, RoleState::Follower(follower)) => follower.poll_pull(),
             (Task::Answer, _) => common.poll_answer(),
-            (Task::Read, Duty::Leader(leader)) => leader.poll_read(common),
+            (Task::Read, RoleState::Leader(leader)) => leader.poll_read(common),
             _ => None,
         }
     }
@@ -105,10 +105,10 @@ impl Paxos {
             return None;
         }
         let election = self.common.election_deadline;
-        Some(match &self.duty {
-            Duty::Leader(leader) => leader.deadline(),
-            Duty::Candidate(candidate) => candidate.retry_deadline.min(election),
-            Duty::Follower(_) | Duty::Asking(_) => election,
+        Some(match &self.role {
+            RoleState::Leader(leader) => leader.deadline(),
+            RoleState::Candidate(candidate) => candidate.retry_deadline.min(election),
+            RoleState::Follower(_) | RoleState::Asking(_) => election,
         })
     }
 

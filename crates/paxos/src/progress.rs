@@ -1,6 +1,6 @@
 use alloc::collections::VecDeque;
 
-use crate::patience::Patience;
+use crate::backoff::Backoff;
 use crate::{Instant, Slot};
 
 /// What a leader knows about one peer.
@@ -28,7 +28,7 @@ pub(crate) struct Progress {
     echoed: Slot,
     /// Its chosen prefix, as it says.
     pub(crate) chosen: Slot,
-    pub(crate) patience: Patience,
+    pub(crate) retransmission: Backoff,
     /// The highest chosen prefix it was told.
     pub(crate) told: Slot,
     /// Values for it are being read from the log.
@@ -113,7 +113,7 @@ impl Progress {
             round: 0,
             echoed: Slot(0),
             chosen: Slot(0),
-            patience: Patience::new(),
+            retransmission: Backoff::new(),
             told: Slot(0),
             fetching: false,
             backoff: false,
@@ -136,12 +136,12 @@ impl Progress {
     pub(crate) fn handle_accepted(&mut self, first: Slot, last: Slot, start: Slot) {
         if first > self.through.next() || last <= self.through {
             // Behind a gap, or of a message that was sent twice: what is missing may yet come.
-            self.patience.handle_life();
+            self.retransmission.handle_contact();
             return;
         }
         if last > self.echoed {
             self.echoed = last;
-            self.patience.handle_progress();
+            self.retransmission.handle_progress();
         }
         self.through = last;
         self.window = self.window.saturating_mul(2);
@@ -159,7 +159,7 @@ impl Progress {
     ///
     /// It does not tell that what was sent before the heartbeat is lost: heartbeats overtake values
     /// that queue for a slow link. It tells that the peer still waits, and if it goes on waiting
-    /// without getting further, patience ends.
+    /// without getting further, backoff ends.
     pub(crate) fn handle_echo(
         &mut self,
         round: u64,
@@ -188,7 +188,7 @@ impl Progress {
         let moved = through > self.echoed;
         self.echoed = through;
         if moved {
-            self.patience.handle_progress();
+            self.retransmission.handle_progress();
         }
         let (missing, bytes) = match &self.flow {
             Flow::Stream(inflight) => (inflight.is_missing(round, through), inflight.bytes()),
@@ -197,10 +197,10 @@ impl Progress {
         if !missing {
             // What arrived and is not acknowledged waits for the peer's disk, which may be slow; a
             // lost acknowledgement the peer repeats by itself.
-            self.patience.handle_life();
+            self.retransmission.handle_contact();
             return false;
         }
-        if moved || !self.patience.is_exhausted_by(round, bytes) {
+        if moved || !self.retransmission.is_exhausted_by(round, bytes) {
             return false;
         }
         self.rewind_to(through);

@@ -1,7 +1,7 @@
 use crate::follower::Follower;
 use crate::log::Log;
 use crate::node::Common;
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::{Ballot, Config, Instant, Paxos, Position, RecoverError, Slot, Snapshot, State, Vote};
 
 /// What the storage holds when a node starts. For a node that never ran: no state,
@@ -75,7 +75,7 @@ impl Paxos {
         }
         Ok(Self {
             common,
-            duty: Duty::Follower(follower),
+            role: RoleState::Follower(follower),
         })
     }
 }

@@ -24,15 +24,15 @@ pub enum Role {
     clippy::large_enum_variant,
     reason = "a node has one, and a leader looks into it with every message"
 )]
-pub(crate) enum Duty {
+pub(crate) enum RoleState {
     Follower(Follower),
     Asking(Asking),
     Candidate(Candidate),
     Leader(Leader),
 }
 
-impl Duty {
-    pub(crate) fn role(&self) -> Role {
+impl RoleState {
+    pub(crate) fn kind(&self) -> Role {
         match self {
             Self::Follower(_) => Role::Follower,
             Self::Asking(_) => Role::Asking,
@@ -51,10 +51,10 @@ impl Duty {
     }
 
     /// Whether a leader that works is known to be there, so that nobody need campaign.
-    pub(crate) fn hears_leader(&self, common: &Common, now: Instant) -> bool {
+    pub(crate) fn has_leader_contact(&self, common: &Common, now: Instant) -> bool {
         match self {
-            Self::Leader(leader) => leader.hears_quorum(common, now),
-            Self::Follower(follower) => follower.hears_leader(common, now),
+            Self::Leader(leader) => leader.has_quorum_contact(common, now),
+            Self::Follower(follower) => follower.has_leader_contact(common, now),
             Self::Asking(_) | Self::Candidate(_) => false,
         }
     }

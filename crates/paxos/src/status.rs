@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use crate::progress::{Flow, Progress};
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::{Ballot, Instant, NodeId, Paxos, Role, Slot, StepDown};
 
 /// Where a node stands, for people and for the driver's policies.
@@ -17,8 +17,8 @@ pub struct Status {
     pub leader: Option<NodeId>,
     /// The prefix it knows to be chosen, and holds.
     pub chosen: Slot,
-    /// Handed out as `Apply`, or covered by a `Restore` that is or will be handed out.
-    pub handed: Slot,
+    /// Delivered as `Apply`, or covered by a `Restore` that is or will be delivered.
+    pub delivered: Slot,
     /// The part of the chosen prefix that is durable here.
     pub persisted: Slot,
     /// The last slot with a vote; there may be gaps between `chosen` and this.
@@ -84,11 +84,11 @@ impl Paxos {
     pub fn status(&self) -> Status {
         Status {
             id: self.common.config.id,
-            role: self.duty.role(),
+            role: self.role.kind(),
             ballot: self.common.promised,
             leader: self.leader(),
             chosen: self.common.log.chosen(),
-            handed: self.common.machine.handed(),
+            delivered: self.common.machine.delivered(),
             persisted: self.common.log.settled(),
             last: self.common.log.last(),
             start: self.common.log.start().slot,
@@ -115,8 +115,8 @@ impl Paxos {
                 contact: progress.contact,
             }
         };
-        match &self.duty {
-            Duty::Leader(leader) => leader.peers(&self.common).map(status).collect(),
+        match &self.role {
+            RoleState::Leader(leader) => leader.peers(&self.common).map(status).collect(),
             _ => Vec::new(),
         }
     }

@@ -123,7 +123,7 @@ fn what_is_promised_and_answered_comes_back() {
         Echo::Answer {
             promised,
             attempt,
-            unhappy: true,
+            no_leader: true,
             chosen,
             disk,
         },

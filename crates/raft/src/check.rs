@@ -70,7 +70,7 @@
 //! | commit beyond the match | a follower takes a commit index as far as it matches (§5.3) | a commit moves |
 //! | unsayable | nothing is said that a crash would unsay | a write is durable, a message leaves |
 //! | voted twice | one vote a term and node (§5.2) | a record is durable |
-//! | term fell, commit fell | terms never go back, commit indexes not within a life | each step, each record |
+//! | term fell, commit fell | terms never go back, commit indexes not within an incarnation | each step, each record |
 //! | recovery | a node comes back with what was durable, perhaps with the write under way | a start |
 //!
 //! Figure 3 is in the table, and the rest is how an implementation comes to break it.

@@ -7,7 +7,7 @@ use crate::follower::Follower;
 use crate::invariants::Mark;
 use crate::leader::Leader;
 use crate::node::Common;
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::step::Step;
 use crate::{Binding, Echo, Instant, Leap, LogId, Message, NodeId, Raft, Replicate, Term};
 
@@ -18,7 +18,7 @@ impl Raft {
         if common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(common, &self.duty);
+        let mark = Mark::of(common, &self.role);
         if from == common.id() || !common.members.has(from) {
             count(&mut common.counters.strangers);
             return;
@@ -30,7 +30,7 @@ impl Raft {
         }
         if is_leap(common, term) {
             self.handle_leap(now, from, term);
-            mark.check(&self.common, &self.duty);
+            mark.check(&self.common, &self.role);
             return;
         }
         match message {
@@ -38,7 +38,7 @@ impl Raft {
             Message::Binding(message) => self.deliver_binding(now, from, message),
             Message::Echo(message) => self.deliver_echo(now, from, message),
         }
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     /// The message is as good as lost. But a node without a leader may be the one that was left
@@ -49,7 +49,7 @@ impl Raft {
         let (stored, _) = common.vote_persisted();
         count(&mut common.counters.leaps);
         common.leap = Some(Leap { from, term, stored });
-        if !self.duty.hears_leader(&self.common, now) {
+        if !self.role.has_leader_contact(&self.common, now) {
             let reach = Term(stored.0.saturating_add(Term::LEAP_MAX));
             self.enter(now, reach, None);
         }
@@ -107,7 +107,7 @@ impl Raft {
     fn deliver_echo(&mut self, now: Instant, from: NodeId, message: Echo) {
         match message {
             Echo::RequestPreVote { term, last, disk } => {
-                self.common.hear_disk(now, disk);
+                self.common.handle_disk_report(now, disk);
                 if !self.is_led(now) {
                     election::handle_request_pre_vote(&mut self.common, from, term, last);
                 }
@@ -117,7 +117,7 @@ impl Raft {
                 granted,
                 disk,
             } => {
-                self.common.hear_disk(now, disk);
+                self.common.handle_disk_report(now, disk);
                 if granted {
                     self.deliver_pre_vote(now, from, term);
                 } else {
@@ -135,7 +135,7 @@ impl Raft {
             } => {
                 // Of use also to one that leads no more.
                 if term == self.common.term {
-                    self.common.hear_disk(now, disk);
+                    self.common.handle_disk_report(now, disk);
                 }
                 if let Some((common, leader)) = self.as_leader(now, term) {
                     let step =
@@ -163,7 +163,7 @@ impl Raft {
         self.enter(now, term, None);
         let granted = election::handle_request_vote(&mut self.common, now, from, last);
         // Who gives its vote does not go on asking for others'.
-        if granted && let Duty::PreCandidate(_) = self.duty {
+        if granted && let RoleState::PreCandidate(_) = self.role {
             self.change_role(now, Step::follow(term, None));
         }
     }
@@ -171,8 +171,8 @@ impl Raft {
     /// Given for a term that is not begun yet, so there is no rule about it.
     fn deliver_pre_vote(&mut self, now: Instant, from: NodeId, term: Term) {
         let common = &mut self.common;
-        match &mut self.duty {
-            Duty::PreCandidate(candidate) => {
+        match &mut self.role {
+            RoleState::PreCandidate(candidate) => {
                 let step = candidate.handle_pre_vote(common, from, term);
                 self.change_role(now, step);
             }
@@ -182,8 +182,8 @@ impl Raft {
 
     fn deliver_vote(&mut self, now: Instant, from: NodeId) {
         let common = &mut self.common;
-        match &mut self.duty {
-            Duty::Candidate(candidate) => {
+        match &mut self.role {
+            RoleState::Candidate(candidate) => {
                 let step = candidate.handle_vote(common, from);
                 self.change_role(now, step);
             }
@@ -209,11 +209,11 @@ impl Raft {
         }
         let leader = Some(from);
         self.enter(now, term, leader);
-        if let Duty::PreCandidate(_) | Duty::Candidate(_) = self.duty {
+        if let RoleState::PreCandidate(_) | RoleState::Candidate(_) = self.role {
             self.change_role(now, Step::follow(term, leader));
         }
-        match &mut self.duty {
-            Duty::Follower(follower) => {
+        match &mut self.role {
+            RoleState::Follower(follower) => {
                 follower.hear(&mut self.common, now, from);
                 Some((&mut self.common, follower))
             }
@@ -226,8 +226,8 @@ impl Raft {
         if !self.is_of_this_term(now, term) {
             return None;
         }
-        match &mut self.duty {
-            Duty::Leader(leader) => Some((&mut self.common, leader)),
+        match &mut self.role {
+            RoleState::Leader(leader) => Some((&mut self.common, leader)),
             _ => {
                 count(&mut self.common.counters.out_of_role);
                 None
@@ -269,7 +269,7 @@ impl Raft {
     /// Whether a leader is there, so that nobody is elected, and not even the term of a candidate is
     /// looked at: a node that was away, or was removed, unseats nobody (thesis §4.2.3).
     fn is_led(&mut self, now: Instant) -> bool {
-        let is_led = self.duty.hears_leader(&self.common, now);
+        let is_led = self.role.has_leader_contact(&self.common, now);
         if is_led {
             count(&mut self.common.counters.votes_while_led);
         }

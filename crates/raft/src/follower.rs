@@ -42,7 +42,7 @@ impl Follower {
     }
 
     /// Whether the leader was heard within the shortest time after which anybody may campaign.
-    pub(crate) fn hears_leader(&self, common: &Common, now: Instant) -> bool {
+    pub(crate) fn has_leader_contact(&self, common: &Common, now: Instant) -> bool {
         let is_recent = |heard| now.since(heard) < common.config.election_timeout_min;
         self.leader.is_some() && self.heard.is_some_and(is_recent)
     }
@@ -225,7 +225,7 @@ impl Follower {
         self.pulling.take_if(|pulling| is_over(pulling));
     }
 
-    /// A snapshot that is durable here, beyond what was handed out: the machine jumps to it.
+    /// A snapshot that is durable here, beyond what was delivered: the machine jumps to it.
     pub(crate) fn install(&mut self, common: &mut Common, snapshot: Box<Snapshot>) {
         let last = snapshot.last;
         // It contradicts what the leader of this term has sent. Who is right is not known, and the

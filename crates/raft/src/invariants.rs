@@ -1,5 +1,5 @@
 use crate::node::Common;
-use crate::role::Duty;
+use crate::role::RoleState;
 #[cfg(debug_assertions)]
 use crate::{Index, LogId, Role, Term};
 
@@ -18,57 +18,57 @@ struct Before {
     role: Role,
     last: LogId,
     committed: Index,
-    handed: Index,
+    delivered: Index,
 }
 
 #[cfg(debug_assertions)]
 impl Mark {
-    pub(crate) fn of(common: &Common, duty: &Duty) -> Self {
+    pub(crate) fn of(common: &Common, state: &RoleState) -> Self {
         let before = Before {
             term: common.term,
             vote: common.vote,
-            role: duty.role(),
+            role: state.kind(),
             last: common.log.last(),
             committed: common.committed,
-            handed: common.machine.handed(),
+            delivered: common.machine.delivered(),
         };
         Self { before }
     }
 
     /// The invariants of [`Raft`](crate::Raft) and of what it is made of.
-    pub(crate) fn check(self, common: &Common, duty: &Duty) {
+    pub(crate) fn check(self, common: &Common, state: &RoleState) {
         let Before {
             term,
             vote,
             role,
             last,
             committed,
-            handed,
+            delivered,
         } = self.before;
         assert!(common.term >= term, "a term never falls");
         assert!(common.committed >= committed, "a commit index never falls");
         assert!(
-            common.machine.handed() >= handed,
-            "what was handed out is not taken back"
+            common.machine.delivered() >= delivered,
+            "what was delivered is not taken back"
         );
         if common.term == term {
             assert!(vote.is_none() || common.vote == vote, "one vote a term");
-            if role == Role::Leader && duty.role() == Role::Leader {
+            if role == Role::Leader && state.kind() == Role::Leader {
                 assert!(common.log.last() >= last, "a leader's log only grows");
             }
         }
         common.log.check();
         assert!(
-            common.log.start().index <= common.machine.handed(),
-            "what is compacted was handed out"
+            common.log.start().index <= common.machine.delivered(),
+            "what is compacted was delivered"
         );
         assert!(
-            common.machine.handed() <= common.committed,
-            "only what is committed is handed out"
+            common.machine.delivered() <= common.committed,
+            "only what is committed is delivered"
         );
         assert!(
-            common.machine.handed() <= common.log.persisted(),
-            "only what is durable is handed out"
+            common.machine.delivered() <= common.log.persisted(),
+            "only what is durable is delivered"
         );
         assert!(
             common.committed <= common.log.last().index,
@@ -78,7 +78,7 @@ impl Mark {
             common.log.last().term <= common.term,
             "no entry is of a later term"
         );
-        if let Duty::Leader(leader) = duty {
+        if let RoleState::Leader(leader) = state {
             let own = (common.term, Some(common.config.id));
             assert_eq!(
                 common.vote_persisted(),
@@ -89,13 +89,13 @@ impl Mark {
                 peer.check(&common.config, common.log.last().index);
             }
         }
-        if let Duty::Follower(follower) = duty {
+        if let RoleState::Follower(follower) = state {
             assert!(
                 follower.matched <= common.log.last().index,
                 "what matches is in the log"
             );
         }
-        if let Duty::Candidate(_) = duty {
+        if let RoleState::Candidate(_) = state {
             assert_eq!(
                 common.vote,
                 Some(common.config.id),
@@ -107,9 +107,9 @@ impl Mark {
 
 #[cfg(not(debug_assertions))]
 impl Mark {
-    pub(crate) fn of(_: &Common, _: &Duty) -> Self {
+    pub(crate) fn of(_: &Common, _: &RoleState) -> Self {
         Self {}
     }
 
-    pub(crate) fn check(self, _: &Common, _: &Duty) {}
+    pub(crate) fn check(self, _: &Common, _: &RoleState) {}
 }

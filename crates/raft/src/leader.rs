@@ -141,7 +141,7 @@ impl Leader {
         self.peers.iter_mut().for_each(|peer| peer.backoff = false);
         common.retry_fetch();
         self.begin_round(common);
-        self.begin_beat();
+        self.begin_heartbeat();
         self.offer_again(common);
         self.replicate_to_all(common);
         Step::Stay
@@ -173,10 +173,10 @@ impl Leader {
     }
 
     /// The round that has just begun is one of the timer.
-    fn begin_beat(&mut self) {
+    fn begin_heartbeat(&mut self) {
         let round = self.round;
         let peers = self.peers.iter_mut();
-        peers.for_each(|peer| peer.patience.begin_beat(round));
+        peers.for_each(|peer| peer.retransmission.begin_heartbeat(round));
     }
 
     pub(crate) fn handle_appended(
@@ -283,7 +283,7 @@ impl Leader {
         }
     }
 
-    /// A snapshot that is durable here, beyond what was handed out. What it covers was committed, and
+    /// A snapshot that is durable here, beyond what was delivered. What it covers was committed, and
     /// a leader's log holds all of that at its place (Leader Completeness, §5.4), or has lost it.
     pub(crate) fn install(common: &mut Common, snapshot: Box<Snapshot>) -> Step {
         let last = snapshot.last;

@@ -110,7 +110,7 @@
 //! |---|---|
 //! | currentTerm, votedFor | [`Op::Vote`], durable together |
 //! | commitIndex | [`Status::commit`]; volatile, never stored |
-//! | lastApplied | [`Status::handed`]: handed out, the driver knows what it applied |
+//! | lastApplied | [`Status::delivered`]: delivered, the driver knows what it applied |
 //! | nextIndex, matchIndex | [`PeerStatus::next`], [`PeerStatus::matched`] |
 //! | AppendEntries | [`Replicate::Append`]; the empty one as a heartbeat is [`Replicate::Heartbeat`] |
 //! | AppendEntries result | [`Binding::Appended`] if true, [`Echo::Rejected`] if false |
@@ -178,7 +178,7 @@
 //! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the
 //!   leader.
 //! - Voters are fixed. [`Membership`] travels in snapshots and [`Kind::Membership`] entries are
-//!   replicated and handed out, but nothing here changes who votes yet; leadership is not
+//!   replicated and delivered, but nothing here changes who votes yet; leadership is not
 //!   transferred on request; reads by lease (thesis §6.4.1) are not offered.
 //!
 //! # Inside
@@ -193,7 +193,7 @@
 //! - *Roles*: `role`, which is `follower`, one of `candidate`, or `leader` with how it replicates,
 //!   reads and steps down. `election`: a voter's duties, which are no role's.
 //! - *What a role knows*: `node`, which every role does, with `log`, `machine`, `outbox`, `quorum`,
-//!   `pace` and `due`, which says what there is to do; `progress`, `patience`, `read` and
+//!   `pace` and `due`, which says what there is to do; `progress`, `backoff`, `read` and
 //!   `uncommitted`, which are the leader's; `step`, what it answers.
 //! - *Words*: `message`, `output`, `entry`, `entries`, `config` and the like. [`synod_durable`] has the
 //!   types that keep a message inside its write.
@@ -208,6 +208,7 @@
 
 extern crate alloc;
 
+mod backoff;
 mod candidate;
 #[cfg(feature = "check")]
 pub mod check;
@@ -231,7 +232,6 @@ mod node;
 mod outbox;
 mod output;
 mod pace;
-mod patience;
 mod poll;
 mod progress;
 mod quorum;

@@ -5,12 +5,12 @@ use crate::{Entries, Fetch, FetchError, Index, Output, Snapshot, Term, Wanted};
 
 /// What the state machine was given, and what it is to be given next: every entry once, in order.
 ///
-/// Invariant: `handed` never falls.
+/// Invariant: `delivered` never falls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Machine {
-    /// Everything up to here was handed out.
-    handed: Index,
-    /// Entries that came back from the log, right behind `handed`.
+    /// Everything up to here was delivered.
+    delivered: Index,
+    /// Entries that came back from the log, right behind `delivered`.
     fetched: Option<Entries>,
     fetch: ApplyFetch,
     /// The machine must be reset to this before anything is applied.
@@ -29,28 +29,28 @@ enum ApplyFetch {
 }
 
 impl Machine {
-    /// A machine that stands behind `handed`.
-    pub(crate) fn new(handed: Index) -> Self {
+    /// A machine that stands behind `delivered`.
+    pub(crate) fn new(delivered: Index) -> Self {
         Self {
-            handed,
+            delivered,
             fetched: None,
             fetch: ApplyFetch::Idle,
             restore: None,
         }
     }
 
-    pub(crate) fn handed(&self) -> Index {
-        self.handed
+    pub(crate) fn delivered(&self) -> Index {
+        self.delivered
     }
 
     /// Whether it was not yet given everything up to `end`, or a snapshot.
     pub(crate) fn waits_for(&self, end: Index) -> bool {
-        self.handed < end || self.restore.is_some()
+        self.delivered < end || self.restore.is_some()
     }
 
     /// The machine is to jump to a snapshot beyond what it was given.
     pub(crate) fn jump_to(&mut self, snapshot: Box<Snapshot>) {
-        self.handed = snapshot.last.index;
+        self.delivered = snapshot.last.index;
         self.fetched = None;
         self.fetch = ApplyFetch::Idle;
         self.restore = Some(snapshot);
@@ -60,14 +60,14 @@ impl Machine {
     /// log has, if they are in memory and are next.
     #[inline]
     pub(crate) fn poll_apply(&mut self, log: &Log, end: Index) -> Option<Entries> {
-        if self.handed >= end || self.restore.is_some() {
+        if self.delivered >= end || self.restore.is_some() {
             return None;
         }
-        let next = self.handed.next();
+        let next = self.delivered.next();
         let fetched = self.fetched.take();
         let entries = fetched.or_else(|| log.cached_run(next, end))?;
         debug_assert_eq!(entries[0].id.index, next, "entries are applied in order");
-        self.handed = Index(self.handed.0 + entries.len() as u64);
+        self.delivered = Index(self.delivered.0 + entries.len() as u64);
         Some(entries)
     }
 
@@ -86,10 +86,10 @@ impl Machine {
             let snapshot = self.restore.take_if(|it| it.last.index <= durable);
             return snapshot.map(Output::Restore);
         }
-        if self.handed >= end || self.fetch != ApplyFetch::Idle {
+        if self.delivered >= end || self.fetch != ApplyFetch::Idle {
             return None;
         }
-        let from = self.handed.next();
+        let from = self.delivered.next();
         self.fetch = ApplyFetch::Wanted { from };
         Some(Output::Fetch(Fetch {
             from,

@@ -20,7 +20,7 @@ use crate::{
 /// its own struct, and can touch nothing else.
 ///
 /// Invariants (Figure 3): term and commit index never fall; one vote a term;
-/// `handed <= min(committed, persisted)`.
+/// `delivered <= min(committed, persisted)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Common {
     pub(crate) config: Config,
@@ -58,7 +58,7 @@ pub(crate) struct Common {
 
 impl Common {
     /// A node whose disk holds this log, this term and this vote. What its log's start covers was
-    /// committed and handed out.
+    /// committed and delivered.
     pub(crate) fn new(
         config: Config,
         log: Log,
@@ -120,7 +120,7 @@ impl Common {
         self.due.set(Task::Write);
     }
 
-    /// The log begins behind a snapshot of what was handed out already.
+    /// The log begins behind a snapshot of what was delivered already.
     pub(crate) fn compact(&mut self, snapshot: Box<Snapshot>) {
         self.log.compact(snapshot.last);
         self.snapshot = Some(snapshot);
@@ -190,7 +190,7 @@ impl Common {
     }
 
     /// What another says of its disk.
-    pub(crate) fn hear_disk(&mut self, now: Instant, disk: DiskHealth) {
+    pub(crate) fn handle_disk_report(&mut self, now: Instant, disk: DiskHealth) {
         self.pace.hear(now, disk.sync_time, &self.config);
     }
 

@@ -1,7 +1,7 @@
 //! What a node wants done, in the order in which it matters to others.
 
 use crate::due::Task;
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::{Instant, Output, Raft};
 
 impl Raft {
@@ -42,8 +42,8 @@ impl Raft {
         }
         while let Some(task) = self.common.due.first_but(held) {
             let common = &mut self.common;
-            match (task, &mut self.duty) {
-                (Task::Append, Duty::Leader(leader)) => {
+            match (task, &mut self.role) {
+                (Task::Append, RoleState::Leader(leader)) => {
                     if let Some(envelope) = leader.poll_append(common) {
                         return Some(Output::Send(envelope));
                     }
@@ -61,7 +61,7 @@ impl Raft {
                         return Some(output);
                     }
                 }
-                (Task::Notice, Duty::Leader(leader)) => {
+                (Task::Notice, RoleState::Leader(leader)) => {
                     if let Some(envelope) = leader.poll_notice(common) {
                         return Some(Output::Send(envelope));
                     }
@@ -81,15 +81,15 @@ impl Raft {
     #[inline(never)]
     fn poll_rare(&mut self, task: Task) -> Option<Output> {
         let common = &mut self.common;
-        match (task, &mut self.duty) {
+        match (task, &mut self.role) {
             (Task::Send, _) => common.poll_send(),
-            (Task::Round, Duty::Leader(leader)) => {
+            (Task::Round, RoleState::Leader(leader)) => {
                 leader.begin_read_round(common);
                 None
             }
-            (Task::Fetch, Duty::Leader(leader)) => leader.poll_fetch(),
-            (Task::Read, Duty::Leader(leader)) => leader.poll_read(common),
-            (Task::Pull, Duty::Follower(follower)) => follower.poll_pull(),
+            (Task::Fetch, RoleState::Leader(leader)) => leader.poll_fetch(),
+            (Task::Read, RoleState::Leader(leader)) => leader.poll_read(common),
+            (Task::Pull, RoleState::Follower(follower)) => follower.poll_pull(),
             (Task::Answer, _) => common.poll_answer(),
             _ => None,
         }
@@ -122,11 +122,11 @@ impl Raft {
         if self.common.stop.is_some() {
             return None;
         }
-        Some(match &self.duty {
-            Duty::Leader(leader) if self.common.config.check_quorum => {
+        Some(match &self.role {
+            RoleState::Leader(leader) if self.common.config.check_quorum => {
                 leader.heartbeat_deadline.min(leader.quorum_deadline)
             }
-            Duty::Leader(leader) => leader.heartbeat_deadline,
+            RoleState::Leader(leader) => leader.heartbeat_deadline,
             _ => self.common.election_deadline,
         })
     }

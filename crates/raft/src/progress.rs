@@ -1,6 +1,6 @@
 use alloc::collections::VecDeque;
 
-use crate::patience::Patience;
+use crate::backoff::Backoff;
 use crate::{Config, Index, Instant, LogId, NodeId};
 
 /// What a leader knows about one peer.
@@ -28,7 +28,7 @@ pub(crate) struct Progress {
     pub(crate) round: u64,
     /// How far its log matches ours in memory, by its last echo or acknowledgement.
     echoed: Index,
-    pub(crate) patience: Patience,
+    pub(crate) retransmission: Backoff,
     /// The highest commit index it was told.
     pub(crate) commit: Index,
     /// It may lack something that can be sent now.
@@ -130,7 +130,7 @@ impl Progress {
             contact: now,
             round: 0,
             echoed: Index(0),
-            patience: Patience::new(),
+            retransmission: Backoff::new(),
             commit: Index(0),
             fetching: false,
             has_room: None,
@@ -143,10 +143,10 @@ impl Progress {
     pub(crate) fn handle_appended(&mut self, last: Index, start: Index) {
         if last > self.echoed {
             self.echoed = last;
-            self.patience.handle_progress();
+            self.retransmission.handle_progress();
         } else if last <= self.matched {
             // Of an append that was sent twice: what is behind it may yet come.
-            self.patience.handle_life();
+            self.retransmission.handle_contact();
         }
         if last < self.matched {
             return;
@@ -186,7 +186,7 @@ impl Progress {
     ///
     /// It does not tell that what was sent before the heartbeat is lost: heartbeats overtake appends
     /// that queue for a slow link. It tells that the peer still waits, and if it goes on waiting
-    /// without getting further, patience ends. Only the tail needs that, because a gap inside a
+    /// without getting further, backoff ends. Only the tail needs that, because a gap inside a
     /// stream is refused when what follows it arrives; but without it the loss of the last append of
     /// a burst would stay unnoticed. And a peer that restarted would not know in this term how far
     /// its log matches, nor therefore what is committed.
@@ -198,7 +198,7 @@ impl Progress {
         let moved = matched > self.echoed;
         self.echoed = matched;
         if moved {
-            self.patience.handle_progress();
+            self.retransmission.handle_progress();
         }
         let (missing, bytes) = match &self.flow {
             Flow::Probe { sent: Some(sent) } if sent.last <= self.matched.min(matched) => {
@@ -219,10 +219,10 @@ impl Progress {
         if !missing {
             // What arrived and is not acknowledged waits for the peer's disk, which may be slow; a
             // lost acknowledgement the peer repeats by itself.
-            self.patience.handle_life();
+            self.retransmission.handle_contact();
             return false;
         }
-        if moved || !self.patience.is_exhausted_by(round, bytes) {
+        if moved || !self.retransmission.is_exhausted_by(round, bytes) {
             return false;
         }
         self.probe_from(match &self.flow {
@@ -347,10 +347,10 @@ mod tests {
         assert_eq!(progress.next, Index(9));
     }
 
-    /// The first of the rounds, each a beat, whose echo brings about a resend.
+    /// The first of the rounds, each a heartbeat, whose echo brings about a resend.
     fn resent(progress: &mut Progress, rounds: std::ops::Range<u64>, matched: u64) -> Option<u64> {
         let lost = |round: &u64| {
-            progress.patience.begin_beat(*round);
+            progress.retransmission.begin_heartbeat(*round);
             progress.handle_echo(*round, Index(matched), Index(9))
         };
         rounds.into_iter().find(lost)

@@ -13,7 +13,7 @@ use crate::follower::Follower;
 use crate::invariants::Mark;
 use crate::leader::Leader;
 use crate::node::Common;
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::step::Step;
 use crate::{
     Counters, DiskHealth, Entries, Fetch, FetchError, Index, Instant, LogId, Membership, NodeId,
@@ -34,12 +34,12 @@ use crate::{
 /// - *Log Matching*: entries are appended only behind a position that matches;
 /// - *Leader Completeness*: nothing committed is ever truncated, and only entries of the leader's
 ///   own term are committed by counting;
-/// - *State Machine Safety*: `handed <= min(committed, persisted)` and entries are handed out in
+/// - *State Machine Safety*: `delivered <= min(committed, persisted)` and entries are delivered in
 ///   order, once; term and commit index never fall.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Raft {
     pub(crate) common: Common,
-    pub(crate) duty: Duty,
+    pub(crate) role: RoleState,
 }
 
 impl Raft {
@@ -48,13 +48,13 @@ impl Raft {
         if self.common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(&self.common, &self.duty);
-        let step = match &mut self.duty {
-            Duty::Leader(leader) => leader.handle_timeout(&mut self.common, now),
+        let mark = Mark::of(&self.common, &self.role);
+        let step = match &mut self.role {
+            RoleState::Leader(leader) => leader.handle_timeout(&mut self.common, now),
             _ => election::handle_timeout(&mut self.common, now),
         };
         self.change_role(now, step);
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     /// A write is durable. Only here do this node's own vote and its own acknowledgement count. A
@@ -64,23 +64,23 @@ impl Raft {
         if self.common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(&self.common, &self.duty);
+        let mark = Mark::of(&self.common, &self.role);
         let common = &mut self.common;
         let own = match common.settle(receipt) {
             Ok(own) => own,
             Err(Refused::OtherCore) => return count(&mut common.counters.receipts_foreign),
             Err(_) => return count(&mut common.counters.receipts_unknown),
         };
-        let step = match &mut self.duty {
-            Duty::Candidate(candidate) => candidate.handle_persisted(common, now, own),
-            Duty::Leader(leader) => {
+        let step = match &mut self.role {
+            RoleState::Candidate(candidate) => candidate.handle_persisted(common, now, own),
+            RoleState::Leader(leader) => {
                 leader.advance_commit(common);
                 Step::Stay
             }
-            Duty::Follower(_) | Duty::PreCandidate(_) => Step::Stay,
+            RoleState::Follower(_) | RoleState::PreCandidate(_) => Step::Stay,
         };
         self.change_role(now, step);
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     /// A [`Fetch`] is answered: entries from `fetch.from()` on, at least one, or why not.
@@ -93,20 +93,20 @@ impl Raft {
         if self.common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(&self.common, &self.duty);
+        let mark = Mark::of(&self.common, &self.role);
         let common = &mut self.common;
-        match (fetch.wanted, &mut self.duty) {
-            (Wanted::Peer(peer), Duty::Leader(leader)) => {
+        match (fetch.wanted, &mut self.role) {
+            (Wanted::Peer(peer), RoleState::Leader(leader)) => {
                 leader.handle_fetched(common, peer, &fetch, entries);
             }
             (Wanted::Peer(_), _) => count(&mut common.counters.fetches_stale),
             (Wanted::Apply, _) => common.handle_fetched(&fetch, entries),
         }
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     /// A snapshot is durable here: taken by this node, or pulled. Which of the two does not matter:
-    /// - up to what was handed out, the log now begins behind it (a driver that wants to keep a
+    /// - up to what was delivered, the log now begins behind it (a driver that wants to keep a
     ///   margin of entries for slow peers tells of the snapshot only once it has applied that much
     ///   more);
     /// - beyond that, it is installed: the log begins behind it, keeps what follows if it holds the
@@ -118,10 +118,10 @@ impl Raft {
         if self.common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(&self.common, &self.duty);
+        let mark = Mark::of(&self.common, &self.role);
         let last = snapshot.last;
         // A pull that it makes needless is over, also if it is of no use any more.
-        if let Duty::Follower(follower) = &mut self.duty {
+        if let RoleState::Follower(follower) = &mut self.role {
             follower.end_pull_if(|pulling| pulling.last.index <= last.index);
         }
         let common = &mut self.common;
@@ -135,24 +135,26 @@ impl Raft {
             count(&mut common.counters.malformed);
         } else if last.index <= common.committed && !common.log.matches(last) {
             step = Step::Stop(common.diverged(last));
-        } else if last.index <= common.machine.handed() {
+        } else if last.index <= common.machine.delivered() {
             common.compact(Box::new(snapshot));
         } else {
             step = self.install(now, Box::new(snapshot));
         }
         self.change_role(now, step);
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     fn install(&mut self, now: Instant, snapshot: Box<Snapshot>) -> Step {
-        let step = match &self.duty {
-            Duty::Leader(_) => return Leader::install(&mut self.common, snapshot),
-            Duty::Follower(_) => Step::Stay,
+        let step = match &self.role {
+            RoleState::Leader(_) => return Leader::install(&mut self.common, snapshot),
+            RoleState::Follower(_) => Step::Stay,
             // It asked for votes with a log that it is about to change.
-            Duty::PreCandidate(_) | Duty::Candidate(_) => Step::follow(self.common.term, None),
+            RoleState::PreCandidate(_) | RoleState::Candidate(_) => {
+                Step::follow(self.common.term, None)
+            }
         };
         self.change_role(now, step);
-        if let Duty::Follower(follower) = &mut self.duty {
+        if let RoleState::Follower(follower) = &mut self.role {
             follower.install(&mut self.common, snapshot);
         }
         Step::Stay
@@ -161,7 +163,7 @@ impl Raft {
     /// The snapshot that [`Output::PullSnapshot`](crate::Output::PullSnapshot) named could not be
     /// pulled. The next offer is taken up again, be it the same one.
     pub fn handle_pull_failed(&mut self, _now: Instant, snapshot: &Snapshot) {
-        if let Duty::Follower(follower) = &mut self.duty {
+        if let RoleState::Follower(follower) = &mut self.role {
             follower.end_pull_if(|pulling| pulling == snapshot);
         }
     }
@@ -176,13 +178,13 @@ impl Raft {
         if self.common.stop.is_some() {
             return;
         }
-        let mark = Mark::of(&self.common, &self.duty);
+        let mark = Mark::of(&self.common, &self.role);
         let old = core::mem::replace(&mut self.common.disk, disk);
-        match &mut self.duty {
-            Duty::Leader(leader) => leader.handle_disk(&self.common, old),
+        match &mut self.role {
+            RoleState::Leader(leader) => leader.handle_disk(&self.common, old),
             _ => self.common.adjust_election(now, old),
         }
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
     }
 
     /// Appends a command to the leader's log. That it has an identity says nothing about its fate:
@@ -192,12 +194,12 @@ impl Raft {
     /// # Errors
     /// See [`ProposeError`]; then nothing was appended.
     pub fn propose(&mut self, _now: Instant, body: Bytes) -> Result<LogId, ProposeError> {
-        let mark = Mark::of(&self.common, &self.duty);
-        let id = match &mut self.duty {
-            Duty::Leader(leader) => leader.propose(&mut self.common, body),
+        let mark = Mark::of(&self.common, &self.role);
+        let id = match &mut self.role {
+            RoleState::Leader(leader) => leader.propose(&mut self.common, body),
             _ => Err(ProposeError::NotLeader(self.leader())),
         }?;
-        mark.check(&self.common, &self.duty);
+        mark.check(&self.common, &self.role);
         Ok(id)
     }
 
@@ -207,8 +209,8 @@ impl Raft {
     /// # Errors
     /// See [`ReadError`]; then no answer follows.
     pub fn read(&mut self, _now: Instant, id: ReadId) -> Result<(), ReadError> {
-        match &mut self.duty {
-            Duty::Leader(leader) => leader.read(&mut self.common, id),
+        match &mut self.role {
+            RoleState::Leader(leader) => leader.read(&mut self.common, id),
             _ => Err(ReadError::NotLeader(self.leader())),
         }
     }
@@ -216,7 +218,7 @@ impl Raft {
     /// Who leads the current term, as far as this node knows.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
-        self.duty.leader(self.common.id())
+        self.role.leader(self.common.id())
     }
 
     /// The current term.
@@ -243,10 +245,10 @@ impl Raft {
     pub fn without_time(&self) -> Self {
         let mut state = self.clone();
         state.common.forget_time();
-        match &mut state.duty {
-            Duty::Follower(follower) => follower.forget_time(),
-            Duty::Leader(leader) => leader.forget_time(),
-            Duty::PreCandidate(_) | Duty::Candidate(_) => {}
+        match &mut state.role {
+            RoleState::Follower(follower) => follower.forget_time(),
+            RoleState::Leader(leader) => leader.forget_time(),
+            RoleState::PreCandidate(_) | RoleState::Candidate(_) => {}
         }
         state
     }
@@ -271,15 +273,15 @@ impl Raft {
                 }
                 Step::BecomePreCandidate { term } => {
                     let (candidate, step) = PreCandidate::begin(common, term);
-                    self.duty = Duty::PreCandidate(candidate);
+                    self.role = RoleState::PreCandidate(candidate);
                     step
                 }
                 Step::BecomeCandidate { term } => {
-                    self.duty = Duty::Candidate(Candidate::begin(common, now, term));
+                    self.role = RoleState::Candidate(Candidate::begin(common, now, term));
                     return;
                 }
                 Step::BecomeLeader => {
-                    self.duty = Duty::Leader(Leader::begin(common, now));
+                    self.role = RoleState::Leader(Leader::begin(common, now));
                     return;
                 }
                 Step::Stop(why) => {
@@ -296,13 +298,13 @@ impl Raft {
     fn become_follower(&mut self, now: Instant, term: Term, leader: Option<NodeId>, why: StepDown) {
         let common = &mut self.common;
         let follower = Follower::new(leader);
-        let old = core::mem::replace(&mut self.duty, Duty::Follower(follower));
+        let old = core::mem::replace(&mut self.role, RoleState::Follower(follower));
         // A follower keeps its deadline: a candidate that cannot win must not postpone one that
         // can.
-        if !matches!(old, Duty::Follower(_)) {
+        if !matches!(old, RoleState::Follower(_)) {
             common.reset_election(now);
         }
-        if let Duty::Leader(old) = old {
+        if let RoleState::Leader(old) = old {
             common.stepped_down = Some(why);
             old.resign(common, leader);
         }

@@ -3,7 +3,7 @@ use alloc::boxed::Box;
 use crate::follower::Follower;
 use crate::log::Log;
 use crate::node::Common;
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::{Config, Entry, Index, Instant, LogId, NodeId, Raft, RecoverError, Snapshot, Term};
 
 /// What the storage holds when a node starts. For a node that never ran: no vote, `LogId::ZERO`, no
@@ -81,8 +81,8 @@ impl Raft {
             }
             common.begin_log_at(Box::new(snapshot));
         }
-        let duty = Duty::Follower(Follower::default());
-        Ok(Self { common, duty })
+        let role = RoleState::Follower(Follower::default());
+        Ok(Self { common, role })
     }
 }
 

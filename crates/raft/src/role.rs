@@ -19,15 +19,15 @@ pub enum Role {
 
 /// The role with what only that role knows; it is gone with the role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Duty {
+pub(crate) enum RoleState {
     Follower(Follower),
     PreCandidate(PreCandidate),
     Candidate(Candidate),
     Leader(Leader),
 }
 
-impl Duty {
-    pub(crate) fn role(&self) -> Role {
+impl RoleState {
+    pub(crate) fn kind(&self) -> Role {
         match self {
             Self::Follower(_) => Role::Follower,
             Self::PreCandidate(_) => Role::PreCandidate,
@@ -47,13 +47,13 @@ impl Duty {
 
     /// A leader that hears a quorum is there: this node itself, or one heard within the shortest
     /// time after which anybody may campaign.
-    pub(crate) fn hears_leader(&self, common: &Common, now: Instant) -> bool {
+    pub(crate) fn has_leader_contact(&self, common: &Common, now: Instant) -> bool {
         if !common.config.check_quorum {
             return false;
         }
         match self {
             Self::Leader(_) => true,
-            Self::Follower(follower) => follower.hears_leader(common, now),
+            Self::Follower(follower) => follower.has_leader_contact(common, now),
             Self::PreCandidate(_) | Self::Candidate(_) => false,
         }
     }

@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use crate::progress::{Flow, Progress};
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::{Index, Instant, NodeId, Raft, Role, StepDown, Term};
 
 /// Where a node stands, for people and for the driver's policies.
@@ -17,8 +17,8 @@ pub struct Status {
     pub leader: Option<NodeId>,
     /// Known to be committed.
     pub commit: Index,
-    /// Handed out as `Apply`, or covered by a `Restore` that is or will be handed out.
-    pub handed: Index,
+    /// Delivered as `Apply`, or covered by a `Restore` that is or will be delivered.
+    pub delivered: Index,
     /// Durable here.
     pub persisted: Index,
     /// The last entry in memory.
@@ -87,19 +87,19 @@ impl Raft {
         let common = &self.common;
         Status {
             id: common.config.id,
-            role: self.duty.role(),
+            role: self.role.kind(),
             term: common.term,
             leader: self.leader(),
             commit: common.committed,
-            handed: common.machine.handed(),
+            delivered: common.machine.delivered(),
             persisted: common.log.persisted(),
             last: common.log.last().index,
             start: common.log.start().index,
             cache_bytes: common.log.cache_bytes(),
             stepped_down: common.stepped_down,
             leap: common.leap,
-            peers: match &self.duty {
-                Duty::Leader(leader) => leader.peers.iter().map(PeerStatus::of).collect(),
+            peers: match &self.role {
+                RoleState::Leader(leader) => leader.peers.iter().map(PeerStatus::of).collect(),
                 _ => Vec::new(),
             },
         }

@@ -49,8 +49,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let birth = Birth::new(ClusterId(7), NodeId(id)).group(COUNTER, &config);
         let identity = Identity::open(Directory::open(home.join(id.to_string()))?, &birth)?;
         let log = identity.open_log(Options::default())?;
-        let life = identity.life().ok_or("this life was given out before")?;
-        let node = Node::start(life, NodeConfig::default(), log, network.join(NodeId(id)));
+        let incarnation = identity
+            .incarnation()
+            .ok_or("this incarnation was given out before")?;
+        let node = Node::start(
+            incarnation,
+            NodeConfig::default(),
+            log,
+            network.join(NodeId(id)),
+        );
         groups.push(node.open(COUNTER, config, Counter::default()).await?);
         nodes.push(node);
     }

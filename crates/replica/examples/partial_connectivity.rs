@@ -324,7 +324,7 @@ impl<C: Contender> Trial<C> {
         };
         let write = SimRequest::Propose {
             command: vec![1].into(),
-            timeout: PATIENCE,
+            timeout: TIMEOUT,
             ticket,
         };
         // Not at once: what is refused on the spot would be asked for for ever.
@@ -468,7 +468,7 @@ const ELECTION_MIN: Duration = Duration::from_millis(150);
 const ELECTION_MAX: Duration = Duration::from_millis(300);
 const HEARTBEAT: Duration = Duration::from_millis(40);
 /// How long one request waits: what a leader that lost its followers holds is asked for anew.
-const PATIENCE: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_millis(20);
 /// Over thirty of the longest election timeouts.
 const NEVER: Duration = Duration::from_secs(10);
 /// How long a group is watched once it is led again.

@@ -117,8 +117,10 @@ async fn serve(
     let identity = Identity::open(Directory::open(data)?, &birth)?;
     let log = identity.open_log(Options::default())?;
     let transport = Tcp::bind(identity.tcp(listen, peers)).await?;
-    let life = identity.life().ok_or("this life was given out before")?;
-    let node = Node::start(life, NodeConfig::default(), log, transport);
+    let incarnation = identity
+        .incarnation()
+        .ok_or("this incarnation was given out before")?;
+    let node = Node::start(incarnation, NodeConfig::default(), log, transport);
     let jobs = node.open(JOBS, config, Queue::default()).await?;
 
     let (mut lines, mut closed) = (input(), pin::pin!(node.closed()));

@@ -119,7 +119,7 @@ pub enum Done {
     /// The state covers everything up to this index.
     Applied(u64),
     /// So it does, and the entry of this index was passed over though somebody here waited for it: of
-    /// this node a name was applied that is no lower, which another life of it had given.
+    /// this node a name was applied that is no lower, which another incarnation of it had given.
     NameUsed {
         /// Of the entry.
         index: u64,
@@ -134,7 +134,7 @@ pub enum Done {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
-    /// The core handed out entries with a gap: a broken invariant of its own.
+    /// The core delivered entries with a gap: a broken invariant of its own.
     #[error("entry {found} was to be applied behind {applied}")]
     Gap {
         /// The last index applied.

@@ -14,7 +14,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Who proposed, in which life, and as which of its proposals.
+/// Who proposed, in which incarnation, and as which of its proposals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
     /// The node where the commands were handed in.

@@ -50,9 +50,9 @@
 //! stopped there: `synod_wal`'s own tests do that to 100,000 disks, and `synod_sim` has what it
 //! takes for a log of yours.
 
-mod letters;
 mod log;
 mod machine;
+mod messages;
 mod random;
 mod suite;
 mod transport;

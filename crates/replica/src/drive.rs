@@ -25,8 +25,8 @@ use crate::time::Instant;
 
 /// A group as the loop sees it: no protocol, no machine. One virtual call a turn, none a command.
 pub(crate) trait Drive: Send {
-    /// A frame of a peer, in this life of it as far as the transport knows.
-    fn handle_frame(&mut self, now: Instant, from: NodeId, life: Option<u64>, frame: Bytes);
+    /// A frame of a peer, in this incarnation of it as far as the transport knows.
+    fn handle_frame(&mut self, now: Instant, from: NodeId, incarnation: Option<u64>, frame: Bytes);
     fn handle_timeout(&mut self, now: Instant);
     fn handle_durable(&mut self, now: Instant, durable: Lsn);
     /// Takes what has come in and does what it brings about, of which the machine gets its share.
@@ -46,7 +46,7 @@ pub(crate) trait Drive: Send {
     fn abandon(&mut self, closed: &Closed);
     fn publish(&mut self, around: &Around);
     fn poll_timeout(&self) -> Option<Instant>;
-    /// How many snapshots have become durable in this life, taken here or received.
+    /// How many snapshots have become durable in this incarnation, taken here or received.
     fn snapshots(&self) -> u64;
     /// The storage tasks under way, to be waited for.
     fn take_tasks(&mut self) -> JoinSet<()>;
@@ -217,9 +217,9 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
 }
 
 impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
-    fn handle_frame(&mut self, now: Instant, from: NodeId, life: Option<u64>, frame: Bytes) {
-        if let Some(life) = life {
-            self.engine.meet(from, life);
+    fn handle_frame(&mut self, now: Instant, from: NodeId, incarnation: Option<u64>, frame: Bytes) {
+        if let Some(incarnation) = incarnation {
+            self.engine.meet(from, incarnation);
         }
         self.engine.handle_frame(now, from, frame);
     }

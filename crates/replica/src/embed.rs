@@ -23,5 +23,5 @@ pub use crate::protocol::{
     Committed, CoreStatus, DiskHealth, Kind, Leadership, Output, PeerStatus, Protocol, ReadId,
     RecoverError, Refusal,
 };
-pub use crate::task::{Completion, Piece, SnapshotName, Task};
+pub use crate::task::{Chunk, Completion, SnapshotName, Task};
 pub use crate::time::Instant;

@@ -19,7 +19,7 @@
 //! | `peer_forgot` | warn | the disk of a peer lost what it acknowledged: it has stopped for good |
 //! | `peer_leapt` | warn | a peer speaks in a term or round too far above the one stored here to be believed |
 //! | `snapshot_damaged` | warn | a peer got a snapshot of this node damaged; it is verified here |
-//! | `name_used` | error | another life of this node proposes in its name: what this one does may be refused |
+//! | `name_used` | error | another incarnation of this node proposes in its name: what this one does may be refused |
 //! | `slow_sync` | warn | syncs begin to take longer than [`SLOW_SYNC`]; then at most once a minute the worst |
 //! | `fast_sync` | info | they do not any more, and how long they did |
 //! | `disk_full` | warn | the log has no space left: nothing new is taken |
@@ -249,7 +249,7 @@ impl fmt::Display for Event {
                 "{peer} does not hold what it acknowledged: its disk lost it, and it has stopped for good"
             ),
             Self::PeerLeapt { leap } => leap.fmt(f),
-            Self::NameUsed { incarnation } => write!(f, "life {incarnation} {NAME_USED}"),
+            Self::NameUsed { incarnation } => write!(f, "incarnation {incarnation} {NAME_USED}"),
             Self::FastSync { after, worst } => write!(
                 f,
                 "syncs of the log are fast again, after {} s; the slowest took {} ms",

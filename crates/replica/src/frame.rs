@@ -4,7 +4,7 @@
 //!  0        8
 //! ┌────────┬──────────────────┬───────────────────────────────┐
 //! │ group  │ head (postcard)  │ the protocol's bytes, a body,  │    version 0, unstable
-//! │ u64 LE │                  │ or a piece of a snapshot       │
+//! │ u64 LE │                  │ or a chunk of a snapshot       │
 //! └────────┴──────────────────┴───────────────────────────────┘
 //! ```
 //!
@@ -14,7 +14,7 @@
 //! | `Forward` | follower → leader | an entry's body to propose, in the leadership it was meant for |
 //! | `Refused` | leader → follower | the body of a `Forward` is surely in no log |
 //! | `AskIndex`, `Index` | follower → leader → follower | a read's index |
-//! | `Pull`, `Piece`, `Gone` | receiver → holder → receiver | a snapshot, paced by the receiver; its length and hash |
+//! | `Pull`, `Chunk`, `Gone` | receiver → holder → receiver | a snapshot, paced by the receiver; its length and hash |
 //! | `Damaged` | receiver → holder | that what came is not whole |
 //! | `Waits` | receiver → holder | that the rest is wanted still, and has no space yet |
 //! | `Done` | receiver → holder | that no more is wanted, and whether it has all |
@@ -36,8 +36,8 @@ pub(crate) enum Frame {
     Message,
     /// A body to propose follows; void in any leadership of its receiver but that of this round.
     Forward { round: u64 },
-    /// The forwarded body of this name was not proposed and will not be. Names and rounds begin anew in each life of
-    /// a node, so an answer says which life it answers.
+    /// The forwarded body of this name was not proposed and will not be. Names and rounds begin anew in each
+    /// incarnation of a node, so an answer says which incarnation it answers.
     Refused {
         incarnation: u64,
         sequence: u64,
@@ -56,10 +56,10 @@ pub(crate) enum Frame {
         id: u64,
         index: Result<u64, Denial>,
     },
-    /// Asks for a piece of a snapshot.
+    /// Asks for a chunk of a snapshot.
     Pull { index: u64, tag: [u8; 32], at: u64 },
-    /// A piece of a snapshot file of `len` bytes follows, which has this hash.
-    Piece {
+    /// A chunk of a snapshot file of `len` bytes follows, which has this hash.
+    Chunk {
         index: u64,
         tag: [u8; 32],
         at: u64,
@@ -68,9 +68,9 @@ pub(crate) enum Frame {
     },
     /// There is no such snapshot any more.
     Gone { index: u64, tag: [u8; 32] },
-    /// The pieces do not make the snapshot that they should: its holder may have a look.
+    /// The chunks do not make the snapshot that they should: its holder may have a look.
     Damaged { index: u64, tag: [u8; 32] },
-    /// The receiver's disk is full: it will ask for the same piece again.
+    /// The receiver's disk is full: it will ask for the same chunk again.
     Waits { index: u64, tag: [u8; 32] },
     /// The transfer has ended: `whole` says whether the receiver has the snapshot, and will need the log behind it.
     Done {
@@ -138,8 +138,8 @@ impl Frame {
         }
     }
 
-    pub(crate) fn piece(name: SnapshotName, at: u64, seal: Seal) -> Self {
-        Self::Piece {
+    pub(crate) fn chunk(name: SnapshotName, at: u64, seal: Seal) -> Self {
+        Self::Chunk {
             index: name.index,
             tag: name.tag.0,
             at,
@@ -232,7 +232,7 @@ mod tests {
                 tag: [7; 32],
                 at: 1 << 40,
             },
-            Frame::Piece {
+            Frame::Chunk {
                 index: 1,
                 tag: [7; 32],
                 at: 2,
@@ -287,7 +287,7 @@ mod tests {
         let of_snapshots = [
             (Frame::Pull { index, tag, at }, about(5, &[2])),
             (
-                Frame::Piece {
+                Frame::Chunk {
                     index,
                     tag,
                     at,

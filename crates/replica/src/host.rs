@@ -24,7 +24,7 @@ use crate::closed::{Cause, Closed, Told, caught};
 use crate::drive::{Drive, Stopped};
 use crate::frame;
 use crate::group::Clock;
-use crate::life::Keep;
+use crate::incarnation::Keep;
 use crate::log::{Keeper, Log, LogError, LogSpace, Room};
 use crate::lookout::Lookout;
 use crate::node::NodeConfig;
@@ -269,7 +269,7 @@ impl Host {
         if let Some((id, rest)) = frame::group(bytes)
             && let Some(group) = self.groups.get_mut(&id)
         {
-            group.handle_frame(now, from, self.transport.life(from), rest);
+            group.handle_frame(now, from, self.transport.incarnation(from), rest);
         }
     }
 

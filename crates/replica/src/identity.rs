@@ -1,5 +1,5 @@
-//! Who a data directory is: a node of a cluster, which life of it this is, what its groups are founded
-//! on, how far its log has come, and the disks and lives its peers were met in.
+//! Who a data directory is: a node of a cluster, which incarnation of it this is, what its groups are founded
+//! on, how far its log has come, and the disks and incarnations its peers were met in.
 //!
 //! Beside the file `identity` lies `identity.part`, of the same length: the next one is written into it,
 //! and takes its place. So a node whose log has filled the disk can still be started.
@@ -10,20 +10,20 @@
 //!
 //! - *Emptied, or another one*: each peer that has met the old one refuses it ([`Refused::Disk`]); a peer that
 //!   never met it does not know.
-//! - *Put back to an earlier life*: each peer that has met a later one refuses it ([`Refused::Stale`]; where it
+//! - *Put back to an earlier incarnation*: each peer that has met a later one refuses it ([`Refused::Stale`]; where it
 //!   counts like the one that was met, [`Refused::Twin`]). Each that finds it at the node's own address notes
-//!   that for good, and refuses its later lives too ([`Refused::Doubted`]) until it is told to
-//!   [forget] it. A peer that did not meet such a life before the node had caught up, since it was down or cut
+//!   that for good, and refuses its later incarnations too ([`Refused::Doubted`]) until it is told to
+//!   [forget] it. A peer that did not meet such an incarnation before the node had caught up, since it was down or cut
 //!   off, notices nothing.
-//! - *Copied, and both run*: each peer that met one of them in a life that counts the same refuses the other
+//! - *Copied, and both run*: each peer that met one of them in an incarnation that counts the same refuses the other
 //!   ([`Refused::Twin`]). One that counts higher is refused as long as the other shows on its connections that
 //!   it lives, and where it is not at the node's own address, always ([`Refused::Unconfirmed`]). Where both get
 //!   through, their commands have names of their own, and those of one are refused
 //!   ([`Reason::NameUsed`](crate::Reason::NameUsed)).
-//! - *Put back within its life*: nobody notices by the identity. Raft does, by
+//! - *Put back within its incarnation*: nobody notices by the identity. Raft does, by
 //!   [`Divergence::Forgot`](crate::Divergence::Forgot), unless every disk of a quorum was put back.
 //! - *Log files removed, or emptied at the end*: the log does not open, see [`Identity::log`]. What was appended
-//!   since the last mark (at each segment, each snapshot and each end of a life) is not missed, if its segment
+//!   since the last mark (at each segment, each snapshot and each end of an incarnation) is not missed, if its segment
 //!   reads as one that was never written.
 //! - *A whole cluster put back, disk by disk*: nobody can notice, and that is not supported.
 
@@ -32,11 +32,11 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use synod_transport::{ClusterId, DiskId, Hello, LastLife, NodeId, Refused};
+use synod_transport::{ClusterId, DiskId, Hello, LastIncarnation, NodeId, Refused};
 use synod_wal::{Disk, GroupId, Mark};
 
 use crate::birth::Birth;
-use crate::life::{Born, Life};
+use crate::incarnation::{Born, Incarnation};
 
 mod file;
 mod forget;
@@ -46,9 +46,9 @@ mod state;
 pub use forget::{ForgetError, Forgotten, forget};
 
 use file::{BYTES_MAX, FILE, PART, Written, read, store};
-use state::{FOUNDING_BYTES_MAX, LifeId, Meeting, Pin, State, unreadable};
+use state::{FOUNDING_BYTES_MAX, IncarnationId, Meeting, Pin, State, unreadable};
 
-/// The identity of the data directory a node runs on, open for this one life of the node. Clones are
+/// The identity of the data directory a node runs on, open for this one incarnation of the node. Clones are
 /// handles to the same one.
 ///
 /// ```
@@ -62,8 +62,8 @@ use state::{FOUNDING_BYTES_MAX, LifeId, Meeting, Pin, State, unreadable};
 /// let second = Identity::load(disk, &birth, &mut draw)?;
 /// assert_eq!((first.hello().boot, second.hello().boot), (1, 2));
 /// assert_eq!(first.hello().disk, second.hello().disk);
-/// assert_eq!(second.life().map(|life| life.incarnation()), Some(2));
-/// assert!(second.life().is_none());
+/// assert_eq!(second.incarnation().map(|incarnation| incarnation.number()), Some(2));
+/// assert!(second.incarnation().is_none());
 /// # Ok::<(), synod_replica::IdentityError>(())
 /// ```
 pub struct Identity<D: Disk>(Arc<Shared<D>>);
@@ -79,9 +79,9 @@ struct Shared<D> {
 
 struct Known {
     state: State,
-    /// Of this life alone: neither stored nor told to anybody.
+    /// Of this incarnation alone: neither stored nor told to anybody.
     secret: u64,
-    /// The life of this node was given out.
+    /// The incarnation of this node was given out.
     is_lived: bool,
     /// Groups that it was opened with, and not born with or founded on since.
     unfounded: BTreeSet<GroupId>,
@@ -150,9 +150,9 @@ pub enum IdentityError {
     /// The file is damaged.
     #[error("the identity file is damaged")]
     Damaged,
-    /// The last of all lives there can be was lived.
-    #[error("the data directory has lived the last of its lives")]
-    LastLife,
+    /// The last of all incarnations there can be was lived.
+    #[error("the data directory has lived the last of its incarnations")]
+    LastIncarnation,
     /// The medium failed.
     #[error("the identity cannot be read or stored")]
     Io(#[from] io::Error),
@@ -180,13 +180,13 @@ impl<D: Disk> Identity<D> {
             unborn(birth, &mut draw)?
         };
         let unfounded = check(&state, birth)?;
-        // No node gets to the last boot by counting; and there is none behind it, so no life may begin.
-        let boot = state.life.boot;
-        state.life = LifeId {
-            boot: boot.checked_add(1).ok_or(IdentityError::LastLife)?,
+        // No node gets to the last boot by counting; and there is none behind it, so no incarnation may begin.
+        let boot = state.incarnation.boot;
+        state.incarnation = IncarnationId {
+            boot: boot.checked_add(1).ok_or(IdentityError::LastIncarnation)?,
             nonce: draw(),
         };
-        // What an earlier life has left half done may have filled the disk.
+        // What an earlier incarnation has left half done may have filled the disk.
         synod_wal::remove_unfinished(&disk)?;
         store(&disk, &state)?;
         let written = Written::new(state.clone());
@@ -204,21 +204,21 @@ impl<D: Disk> Identity<D> {
         })))
     }
 
-    /// The life that was begun with this, to start a [`Node`](crate::Node) with; `None` when it was given
+    /// The incarnation that was begun with this, to start a [`Node`](crate::Node) with; `None` when it was given
     /// out before.
     #[must_use]
-    pub fn life(&self) -> Option<Life> {
+    pub fn incarnation(&self) -> Option<Incarnation> {
         let mut known = self.lock();
         if std::mem::replace(&mut known.is_lived, true) {
             return None;
         }
-        let LifeId { boot, nonce } = known.state.life;
+        let IncarnationId { boot, nonce } = known.state.incarnation;
         let (secret, log) = (known.secret, known.state.log);
         drop(known);
         let [keeper, founder, founded] = [(); 3].map(|()| self.clone());
-        Some(Life {
+        Some(Incarnation {
             node: self.0.birth.node,
-            incarnation: boot,
+            number: boot,
             nonce,
             secret,
             born: Some(Born {
@@ -240,15 +240,15 @@ impl<D: Disk> Identity<D> {
             cluster,
             node,
             disk,
-            life,
+            incarnation,
             ..
         } = known.state;
         Hello {
             cluster,
             node,
             disk,
-            boot: life.boot,
-            nonce: life.nonce,
+            boot: incarnation.boot,
+            nonce: incarnation.nonce,
             founding: self.0.birth.digest(),
         }
     }
@@ -259,8 +259,8 @@ impl<D: Disk> Identity<D> {
         self.lock().state.log
     }
 
-    /// Notes durably how far the log has come. A node that is started with the [`life`](Self::life) of this
-    /// does it with each segment, at each snapshot and when it stops.
+    /// Notes durably how far the log has come. A node that is started with the [`incarnation`](Self::incarnation) of
+    /// this does it with each segment, at each snapshot and when it stops.
     ///
     /// Waits for the disk.
     ///
@@ -297,27 +297,27 @@ impl<D: Disk> Identity<D> {
         Ok(())
     }
 
-    /// The last lives that peers were met in, by which a transport tells who is new to it.
+    /// The last incarnations that peers were met in, by which a transport tells who is new to it.
     #[must_use]
-    pub fn met(&self) -> BTreeMap<NodeId, LastLife> {
+    pub fn met(&self) -> BTreeMap<NodeId, LastIncarnation> {
         let known = self.lock();
         let pins = known.state.peers.iter();
         pins.map(|(node, pin)| (*node, pin.last_life())).collect()
     }
 
-    /// Whether a peer stands on the disk it was first met on, in no earlier life than it was met in, and is
-    /// founded as this node is. A first meeting is made durable, and so is a later life: then it waits for the
+    /// Whether a peer stands on the disk it was first met on, in no earlier incarnation than it was met in, and is
+    /// founded as this node is. A first meeting is made durable, and so is a later incarnation: then it waits for the
     /// disk.
     ///
-    /// So whoever asks must know of a life that was not [`met`](Self::met) that the peer itself lives it, not
+    /// So whoever asks must know of an incarnation that was not [`met`](Self::met) that the peer itself lives it, not
     /// somebody who says so: a [`Tcp`](synod_transport::Tcp) asks at the address that the peer is known by.
     ///
     /// # Errors
     /// - [`Refused::Founding`] when its groups are founded otherwise, or by a decision: no group's founding
     ///   is changed by any yet;
-    /// - [`Refused::Disk`] when it stands on another disk, [`Refused::Stale`] in an earlier life, and
+    /// - [`Refused::Disk`] when it stands on another disk, [`Refused::Stale`] in an earlier incarnation, and
     ///   [`Refused::Twin`] in one that was met and is another: of two copies of one disk;
-    /// - [`Refused::Doubted`] for a later life of a disk that is in [doubt](Self::doubt);
+    /// - [`Refused::Doubted`] for a later incarnation of a disk that is in [doubt](Self::doubt);
     /// - when the first meeting cannot be stored, [`Refused::Full`] for want of space, else
     ///   [`Refused::Unstored`]; a later meeting may be the first.
     pub fn admit(&self, hello: &Hello) -> Result<(), Refused> {
@@ -338,19 +338,19 @@ impl<D: Disk> Identity<D> {
         with.peers.insert(hello.node, pin);
         match self.store(&mut written, &with) {
             Ok(()) => self.lock().state = with,
-            // Its disk is known. That this life of it is not is no reason to do without it.
-            Err(_) if meeting == Meeting::LaterLife => {}
+            // Its disk is known. That this incarnation of it is not is no reason to do without it.
+            Err(_) if meeting == Meeting::LaterIncarnation => {}
             Err(refused) => return Err(refused),
         }
         Ok(())
     }
 
-    /// Notes durably that a peer was put back: that at its own address it runs in a life that
-    /// [`admit`](Self::admit) refuses as [`Refused::Stale`] or [`Refused::Twin`], after the later life, or the
+    /// Notes durably that a peer was put back: that at its own address it runs in an incarnation that
+    /// [`admit`](Self::admit) refuses as [`Refused::Stale`] or [`Refused::Twin`], after the later incarnation, or the
     /// other that counts alike, was met. What it acknowledged after it was copied is gone there, and its
-    /// next life would count higher than any that was met: so none of that disk is admitted any more
+    /// next incarnation would count higher than any that was met: so none of that disk is admitted any more
     /// ([`Refused::Doubted`]), but the one that was met last, until the peer is [forgotten](forget). Waits for
-    /// the disk; what cannot be stored counts for this life.
+    /// the disk; what cannot be stored counts for this incarnation.
     pub fn doubt(&self, hello: &Hello) {
         let mut written = self.written();
         let mut with = self.lock().state.clone();
@@ -367,7 +367,7 @@ impl<D: Disk> Identity<D> {
     }
 
     fn store(&self, written: &mut Written, with: &State) -> Result<(), Refused> {
-        // Longer, it would be refused by the next life.
+        // Longer, it would be refused by the next incarnation.
         if with.encode().len() > BYTES_MAX {
             return Err(Refused::Unstored);
         }
@@ -405,7 +405,7 @@ fn too_many(founding: &str) -> IdentityError {
     }
 }
 
-/// What an empty directory is before its first life.
+/// What an empty directory is before its first incarnation.
 fn unborn(birth: &Birth, draw: &mut impl FnMut() -> u64) -> Result<State, IdentityError> {
     let founding = birth.founding();
     if founding.len() > FOUNDING_BYTES_MAX {
@@ -415,7 +415,7 @@ fn unborn(birth: &Birth, draw: &mut impl FnMut() -> u64) -> Result<State, Identi
         cluster: birth.cluster,
         node: birth.node,
         disk: DiskId(u128::from(draw()) << 64 | u128::from(draw())),
-        life: LifeId { boot: 0, nonce: 0 },
+        incarnation: IncarnationId { boot: 0, nonce: 0 },
         log: None,
         founding,
         peers: BTreeMap::new(),

@@ -29,11 +29,11 @@
 //! #     fn restore(&mut self, _: &mut dyn std::io::Read) -> std::io::Result<()> { Ok(()) }
 //! # }
 //! # #[cfg(feature = "raft")]
-//! use synod_replica::{Consistency, GroupId, Life, Node, NodeConfig, raft};
+//! use synod_replica::{Consistency, GroupId, Incarnation, Node, NodeConfig, raft};
 //!
 //! # #[cfg(feature = "raft")]
-//! # async fn run(life: Life, wal: impl Log, transport: impl Transport) -> Result<(), Box<dyn std::error::Error>> {
-//! let node = Node::start(life, NodeConfig::default(), wal, transport);
+//! # async fn run(incarnation: Incarnation, wal: impl Log, transport: impl Transport) -> Result<(), Box<dyn
+//! std::error::Error>> { let node = Node::start(incarnation, NodeConfig::default(), wal, transport);
 //! let peers = raft::Config::new(raft::NodeId(1), [1, 2, 3].map(raft::NodeId));
 //! let group = node.open(GroupId(1), peers, Kv::default()).await?;
 //! let response = group.propose("set x 1").await?;     // a response, or Rejected, or Unknown
@@ -100,7 +100,7 @@ mod frame;
 mod group;
 mod host;
 mod identity;
-mod life;
+mod incarnation;
 mod log;
 mod lookout;
 mod machine;
@@ -118,7 +118,7 @@ pub use closed::{Cause, Closed};
 pub use engine::{Bounds, Consistency};
 pub use group::{Answer, Group};
 pub use identity::{ForgetError, Forgotten, Identity, IdentityError, forget};
-pub use life::Life;
+pub use incarnation::Incarnation;
 pub use log::{
     Log, LogError, LogReader, LogSpace, LogStats, RECORD_SPARE_BYTES, Recovered, SnapshotStore,
     ThreadedLog,

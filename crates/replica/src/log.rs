@@ -92,7 +92,7 @@ pub const RECORD_SPARE_BYTES: usize = 1024;
 ///
 /// `append` copies and never waits; `sync` may be done when it returns, or later:
 /// [`durable`](Self::durable) tells. A log that ends a sync later wakes the loop by the waker that it
-/// was handed, and the loop calls [`settle`](Self::settle).
+/// was delivered, and the loop calls [`settle`](Self::settle).
 pub trait Log: Send + 'static {
     /// Takes one record, all or nothing, into the batch that the next sync makes durable.
     ///
@@ -190,8 +190,8 @@ pub trait SnapshotStore: Send + Sync {
         snapshot: &Snapshot,
         write: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>,
     ) -> Result<u64, SnapshotError>;
-    /// Stores a received piece of the file that `seal` describes. Of one that does not fit the disk no
-    /// piece is to be taken.
+    /// Stores a received chunk of the file that `seal` describes. Of one that does not fit the disk no
+    /// chunk is to be taken.
     ///
     /// # Errors
     /// [`SnapshotError::Full`], also when the whole would not fit; the medium's.
@@ -203,18 +203,18 @@ pub trait SnapshotStore: Send + Sync {
         at: u64,
         bytes: &[u8],
     ) -> Result<(), SnapshotError>;
-    /// Verifies the pieces as a whole, also against `seal`, and makes them a snapshot; it is durable on
+    /// Verifies the chunks as a whole, also against `seal`, and makes them a snapshot; it is durable on
     /// return.
     ///
     /// # Errors
-    /// When the pieces are not that snapshot or not that file, or the medium's.
+    /// When the chunks are not that snapshot or not that file, or the medium's.
     fn finish_part(
         &self,
         group: GroupId,
         snapshot: &Snapshot,
         seal: &Seal,
     ) -> Result<(), SnapshotError>;
-    /// Forgets the pieces.
+    /// Forgets the chunks.
     ///
     /// # Errors
     /// The medium's.

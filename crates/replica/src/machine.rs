@@ -100,8 +100,8 @@ pub enum Reason {
     Shutdown,
     /// A later proposal of this node overtook it, so it can never be applied.
     Overtaken,
-    /// In this node's name a life has spoken that is not this one, and has used its names: it runs on a
-    /// disk that was put back, or on one of two copies. What this life proposes can never be applied.
+    /// In this node's name an incarnation has spoken that is not this one, and has used its names: it runs on a
+    /// disk that was put back, or on one of two copies. What this incarnation proposes can never be applied.
     NameUsed,
 }
 
@@ -120,7 +120,7 @@ impl fmt::Display for Reason {
             Self::Panicked => "the node has panicked",
             Self::Shutdown => "shutting down",
             Self::Overtaken => "overtaken",
-            Self::NameUsed => "another life of this node has used its name",
+            Self::NameUsed => "another incarnation of this node has used its name",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Whether what a node is started with belongs together: a life, a log and a transport.
+//! Whether what a node is started with belongs together: an incarnation, a log and a transport.
 //!
 //! Each is made by itself, and what one of them knows protects nothing if another one does not know it too.
 //! [`Identity`](crate::Identity) makes all three of them alike; this is for whoever made one otherwise.
@@ -6,7 +6,7 @@
 use synod_transport::{NodeId, Transport};
 use synod_wal::{Lsn, Mark};
 
-use crate::life::{Born, Life};
+use crate::incarnation::{Born, Incarnation};
 use crate::log::Log;
 
 /// Why what a node was started with does not belong together.
@@ -21,10 +21,10 @@ pub enum Misfit {
         /// The node it was to speak for.
         own: NodeId,
     },
-    /// The transport speaks in the name of the node, and for another life, directory or cluster.
+    /// The transport speaks in the name of the node, and for another incarnation, directory or cluster.
     #[error(
         "the transport does not say of node {} what its identity says: configure it by `tcp` of the identity that \
-         the life is of",
+         the incarnation is of",
         own.0
     )]
     Hello {
@@ -53,18 +53,26 @@ pub enum Misfit {
     },
 }
 
-pub(crate) fn check(life: &Life, log: &dyn Log, transport: &dyn Transport) -> Result<(), Misfit> {
-    let own = life.node;
+pub(crate) fn check(
+    incarnation: &Incarnation,
+    log: &dyn Log,
+    transport: &dyn Transport,
+) -> Result<(), Misfit> {
+    let own = incarnation.node;
     if let Some(hello) = transport.hello() {
         let said = hello.node;
         if said != own {
             return Err(Misfit::Node { said, own });
         }
-        if life.born.as_ref().is_some_and(|born| born.hello != hello) {
+        if incarnation
+            .born
+            .as_ref()
+            .is_some_and(|born| born.hello != hello)
+        {
             return Err(Misfit::Hello { own });
         }
     }
-    match &life.born {
+    match &incarnation.born {
         Some(Born {
             log: Some(least), ..
         }) => check_log(*least, log.mark()),

@@ -19,7 +19,7 @@ use crate::engine::{Bounds, Engine, EngineConfig};
 use crate::events::Events;
 use crate::group::{Group, Inbox, Waiter};
 use crate::host::{Control, Host};
-use crate::life::Life;
+use crate::incarnation::Incarnation;
 use crate::log::{Log, LogError};
 use crate::machine::StateMachine;
 use crate::misfit::{self, Misfit};
@@ -70,10 +70,10 @@ impl NodeConfig {
         }
     }
 
-    fn engine(&self, group: GroupId, life: &Life) -> EngineConfig {
-        let mut config = EngineConfig::new(group, life.node(), life.incarnation());
+    fn engine(&self, group: GroupId, incarnation: &Incarnation) -> EngineConfig {
+        let mut config = EngineConfig::new(group, incarnation.node(), incarnation.number());
         // With space for more names than can be given.
-        config.sequence_base = life.nonce >> 1;
+        config.sequence_base = incarnation.nonce >> 1;
         config.bounds = self.bounds.clone();
         config
     }
@@ -105,12 +105,12 @@ pub enum OpenGroupError {
     /// What the node was started with does not belong together.
     #[error(transparent)]
     Misfit(#[from] Misfit),
-    /// The log holds something of the group, and the life has no directory that would count it: its
-    /// commands might be taken for those of an earlier life.
+    /// The log holds something of the group, and the incarnation has no directory that would count it: its
+    /// commands might be taken for those of an earlier incarnation.
     #[error(
-        "the log holds what group {} wrote in an earlier life, and this life is an ephemeral one, which nobody \
-         counts: its commands might be taken for those of the earlier one, so start the node with the life of an \
-         identity",
+        "the log holds what group {} wrote in an earlier incarnation, and this incarnation is an ephemeral one, which \
+         nobody counts: its commands might be taken for those of the earlier one, so start the node with the \
+         incarnation of an identity",
         group.0
     )]
     Ephemeral {
@@ -148,7 +148,7 @@ pub enum OpenGroupError {
 /// runtime everything of the node shares one thread, which measures best; on a multi-thread runtime
 /// the loop takes one worker while a sync lasts.
 pub struct Node {
-    life: Arc<Life>,
+    incarnation: Arc<Incarnation>,
     /// Whether what it was started with belongs together.
     fit: Result<(), Misfit>,
     config: NodeConfig,
@@ -157,22 +157,27 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts the loop, for one life of a node; see [`Identity::life`](crate::Identity::life). Must be
-    /// called within a tokio runtime. `log` and `transport` are those of the same directory and of the same
-    /// life; a node with others [opens](Self::open) no group.
+    /// Starts the loop, for one incarnation of a node; see [`Identity::incarnation`](crate::Identity::incarnation).
+    /// Must be called within a tokio runtime. `log` and `transport` are those of the same directory and of the same
+    /// incarnation; a node with others [opens](Self::open) no group.
     #[must_use]
-    pub fn start(life: Life, config: NodeConfig, log: impl Log, transport: impl Transport) -> Self {
+    pub fn start(
+        incarnation: Incarnation,
+        config: NodeConfig,
+        log: impl Log,
+        transport: impl Transport,
+    ) -> Self {
         let (control, requests) = mpsc::channel(CONTROL_MAX);
         let (log, transport) = (Box::new(log) as Box<dyn Log>, Box::new(transport));
-        let fit = misfit::check(&life, &*log, &*transport);
+        let fit = misfit::check(&incarnation, &*log, &*transport);
         // What the log of another directory has is not to be noted in this one.
-        let born = life.born.as_ref().filter(|_| fit.is_ok());
+        let born = incarnation.born.as_ref().filter(|_| fit.is_ok());
         let keep = born.map(|born| born.keep.clone());
         let host = Host::new(&config, keep, log, transport, requests);
         let closed = host.told.listen();
         tokio::spawn(host.run());
         Self {
-            life: Arc::new(life),
+            incarnation: Arc::new(incarnation),
             fit,
             config,
             control,
@@ -202,9 +207,9 @@ impl Node {
     ) -> Result<Group<S>, OpenGroupError> {
         self.check(id, &config)?;
         self.found(id, config.founding()).await?;
-        config.stir(self.life.secret);
-        let (life, node) = (self.life.clone(), self.config.clone());
-        self.ask(move |host| open(host, &life, &node, id, config, machine))
+        config.stir(self.incarnation.secret);
+        let (incarnation, node) = (self.incarnation.clone(), self.config.clone());
+        self.ask(move |host| open(host, &incarnation, &node, id, config, machine))
             .await
     }
 
@@ -229,7 +234,7 @@ impl Node {
     /// Founds the directory on a group that it was not born with. Its log must hold nothing of it: that would
     /// be another group's of the same name, or one that was lost.
     async fn found(&self, id: GroupId, asked: String) -> Result<(), OpenGroupError> {
-        let born = self.life.born.as_ref();
+        let born = self.incarnation.born.as_ref();
         let Some(born) = born.filter(|born| !(born.is_founded)(id)) else {
             return Ok(());
         };
@@ -248,12 +253,12 @@ impl Node {
     /// Whether a group is what this node is and was founded on.
     fn check(&self, id: GroupId, config: &impl Configured) -> Result<(), OpenGroupError> {
         self.fit?;
-        let (own, asked) = (self.life.node(), config.node());
+        let (own, asked) = (self.incarnation.node(), config.node());
         if asked != own {
             return Err(OpenGroupError::Node { asked, own });
         }
         let asked = config.founding();
-        match &self.life.born {
+        match &self.incarnation.born {
             Some(born) if born.birth.of(id) != asked => {
                 let found = born.birth.of(id).to_owned();
                 Err(OpenGroupError::Founding { found, asked })
@@ -276,7 +281,7 @@ impl Node {
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
-            .field("life", &self.life)
+            .field("incarnation", &self.incarnation)
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
@@ -284,7 +289,7 @@ impl fmt::Debug for Node {
 
 fn open<C: Configured, S: StateMachine>(
     host: &mut Host,
-    life: &Life,
+    incarnation: &Incarnation,
     node: &NodeConfig,
     id: GroupId,
     config: C,
@@ -296,7 +301,7 @@ fn open<C: Configured, S: StateMachine>(
     if let Some(closed) = host.told.reason() {
         return Err(OpenGroupError::Stopped(closed));
     }
-    let mut engine = node.engine(id, life);
+    let mut engine = node.engine(id, incarnation);
     engine.record_bytes_max = host.log.record_bytes_max();
     host.space
         .set(host.log.room_bytes(), host.log.takes_a_record());
@@ -310,7 +315,7 @@ fn open<C: Configured, S: StateMachine>(
         });
     }
     let mut recovered = host.log.recover(id)?;
-    if life.born.is_none() && !recovered.is_empty() {
+    if incarnation.born.is_none() && !recovered.is_empty() {
         return Err(OpenGroupError::Ephemeral { group: id });
     }
     if let Some(snapshot) = &recovered.snapshot {
@@ -321,7 +326,7 @@ fn open<C: Configured, S: StateMachine>(
     let core = C::Protocol::recover(config, recovered, host.clock.now())?;
     let membership = core.membership();
     let (to, requests) = mpsc::channel::<(_, usize)>(node.bounds.requests_max);
-    let (status, watch) = watch::channel(Status::new(C::Protocol::NAME, life.node()));
+    let (status, watch) = watch::channel(Status::new(C::Protocol::NAME, incarnation.node()));
     let queued_bytes = Arc::new(AtomicUsize::new(0));
     let hosted = Hosted::<C::Protocol, S> {
         id,

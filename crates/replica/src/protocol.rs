@@ -404,8 +404,8 @@ pub trait Configured: Send + 'static {
     /// What a group is founded on with it, as people read it: the protocol, the voters and what is a quorum
     /// of them. It is compared as it stands.
     fn founding(&self) -> String;
-    /// Mixes the secret of a life into the seed of the elections: whoever knows the seed knows who will ask
-    /// for votes next, and nodes that have collided in one life need not collide in the next. Zero changes
+    /// Mixes the secret of an incarnation into the seed of the elections: whoever knows the seed knows who will ask
+    /// for votes next, and nodes that have collided in one incarnation need not collide in the next. Zero changes
     /// nothing.
     fn stir(&mut self, secret: u64);
 }

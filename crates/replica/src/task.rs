@@ -23,7 +23,7 @@ pub enum Task<P: Protocol> {
         /// Those below this index.
         keep_from: u64,
     },
-    /// Read a piece of a snapshot for a peer.
+    /// Read a chunk of a snapshot for a peer.
     ReadChunk {
         /// Who asked.
         to: NodeId,
@@ -34,7 +34,7 @@ pub enum Task<P: Protocol> {
         /// How many bytes at the most.
         bytes_max: usize,
     },
-    /// Store a received piece, and with the last one verify the whole.
+    /// Store a received chunk, and with the last one verify the whole.
     WriteChunk {
         /// Which snapshot.
         snapshot: Snapshot,
@@ -42,12 +42,12 @@ pub enum Task<P: Protocol> {
         seal: Seal,
         /// At which byte of the file.
         at: u64,
-        /// The piece.
+        /// The chunk.
         bytes: Bytes,
         /// Whether it is the last.
         last: bool,
     },
-    /// Forget a received piece or all of them.
+    /// Forget a received chunk or all of them.
     DiscardPart(Snapshot),
     /// Read a whole snapshot against its hash: somebody got it damaged.
     Verify(SnapshotName),
@@ -73,15 +73,15 @@ impl From<&Snapshot> for SnapshotName {
 
 /// What became of [`Task::ReadChunk`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum Chunk {
     /// It was read.
     Read {
         /// What the file says of itself as a whole.
         seal: Seal,
-        /// The piece.
+        /// The chunk.
         bytes: Bytes,
     },
-    /// There is no such snapshot, or no such piece of it.
+    /// There is no such snapshot, or no such chunk of it.
     Gone,
     /// It cannot be read at present, for want of a descriptor: the snapshot is there.
     NotNow,
@@ -105,9 +105,9 @@ pub enum Completion<P: Protocol> {
         /// From which byte.
         at: u64,
         /// What was found.
-        piece: Piece,
+        chunk: Chunk,
     },
-    /// Of [`Task::WriteChunk`]: the piece is stored, up to this byte.
+    /// Of [`Task::WriteChunk`]: the chunk is stored, up to this byte.
     ChunkWritten(Snapshot, Result<u64, SnapshotError>),
     /// Of the last [`Task::WriteChunk`]: the file is whole, verified and durable.
     Received(Snapshot, Result<(), SnapshotError>),
@@ -129,7 +129,7 @@ impl<P: Protocol> Task<P> {
     }
 
     /// As [`run`](Self::run), but gives up a snapshot that is being written once `given_up` says so:
-    /// with its next piece it fails, and what was written of it is removed.
+    /// with its next chunk it fails, and what was written of it is removed.
     pub fn run_until(
         self,
         group: GroupId,
@@ -155,12 +155,12 @@ impl<P: Protocol> Task<P> {
                 at,
                 bytes_max,
             } => {
-                let piece = read_chunk(snapshot, at, bytes_max, group, snapshots);
+                let chunk = read_chunk(snapshot, at, bytes_max, group, snapshots);
                 Completion::ChunkRead {
                     to,
                     snapshot,
                     at,
-                    piece,
+                    chunk,
                 }
             }
             Self::WriteChunk {
@@ -205,7 +205,7 @@ fn save(
         let frozen = frozen.take().ok_or(io::ErrorKind::Other)?;
         let mut to = Until { to, given_up };
         frozen.write(&mut to)?;
-        // A machine that has written its last piece is given up too: what follows is a sync.
+        // A machine that has written its last chunk is given up too: what follows is a sync.
         to.check()
     })?;
     Ok((snapshot, bytes))
@@ -229,8 +229,8 @@ impl Until<'_> {
 impl Write for Until<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.check()?;
-        // A large piece is written in small ones, so that a slow medium is not waited for.
-        self.to.write(&bytes[..bytes.len().min(PIECE_BYTES_MAX)])
+        // A large chunk is written in small ones, so that a slow medium is not waited for.
+        self.to.write(&bytes[..bytes.len().min(CHUNK_BYTES_MAX)])
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -245,7 +245,7 @@ fn read_chunk(
     bytes_max: usize,
     group: GroupId,
     snapshots: &dyn SnapshotStore,
-) -> Piece {
+) -> Chunk {
     let index = name.index;
     let read = || -> Result<Option<(Seal, Bytes)>, SnapshotError> {
         let seal = snapshots.seal(group, index)?;
@@ -253,22 +253,22 @@ fn read_chunk(
             return Ok(None);
         };
         let want = usize::try_from(left).map_or(bytes_max, |left| left.min(bytes_max));
-        let mut piece = BytesMut::zeroed(want);
+        let mut chunk = BytesMut::zeroed(want);
         let mut filled = 0;
         while filled < want {
-            match snapshots.read(group, index, at + filled as u64, &mut piece[filled..])? {
+            match snapshots.read(group, index, at + filled as u64, &mut chunk[filled..])? {
                 0 => return Ok(None),
                 n => filled += n,
             }
         }
-        Ok(Some((seal, piece.freeze())))
+        Ok(Some((seal, chunk.freeze())))
     };
     match read() {
-        Ok(Some((seal, bytes))) => Piece::Read { seal, bytes },
-        Err(SnapshotError::Full) => Piece::NotNow,
-        Ok(None) | Err(_) => Piece::Gone,
+        Ok(Some((seal, bytes))) => Chunk::Read { seal, bytes },
+        Err(SnapshotError::Full) => Chunk::NotNow,
+        Ok(None) | Err(_) => Chunk::Gone,
     }
 }
 
 /// What is written of a snapshot between two looks at whether it is still wanted.
-const PIECE_BYTES_MAX: usize = 1 << 20;
+const CHUNK_BYTES_MAX: usize = 1 << 20;

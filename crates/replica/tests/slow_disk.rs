@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use synod_replica::sim::{SimDisk, SimFile};
 use synod_replica::{
-    Applying, Bytes, Configured, Consistency, Group, GroupId, Life, Log as _, Node, NodeConfig,
-    NodeId, Role, StateMachine, ThreadedLog,
+    Applying, Bytes, Configured, Consistency, Group, GroupId, Incarnation, Log as _, Node,
+    NodeConfig, NodeId, Role, StateMachine, ThreadedLog,
 };
 use synod_transport::MemoryNetwork;
 use synod_wal::{Disk, File, Op, Options, Tag, Wal};
@@ -190,7 +190,7 @@ async fn three<C: Configured>(config: impl Fn(u64) -> C) -> (Vec<Node>, Vec<Grou
     for id in 1..=3 {
         let log = open(&Slow::new(id));
         let node = Node::start(
-            Life::ephemeral(NodeId(id)),
+            Incarnation::ephemeral(NodeId(id)),
             NodeConfig::default(),
             log,
             network.join(NodeId(id)),
@@ -253,7 +253,7 @@ async fn tells_of_its_disk<C: Configured>(config: C) {
     let log = open(&disk);
     let transport = MemoryNetwork::new().join(NodeId(1));
     let node = Node::start(
-        Life::ephemeral(NodeId(1)),
+        Incarnation::ephemeral(NodeId(1)),
         NodeConfig::default(),
         log,
         transport,
@@ -305,8 +305,9 @@ async fn goes_on_without_a_hung_leader<C: Configured>(config: impl Fn(u64, Durat
     for (id, disk) in (1..).zip(&disks) {
         let log = open(disk).in_place_up_to(Duration::ZERO);
         disk.is_slow.store(false, Ordering::Relaxed);
-        let (life, transport) = (Life::ephemeral(NodeId(id)), network.join(NodeId(id)));
-        let node = Node::start(life, NodeConfig::default(), log, transport);
+        let (incarnation, transport) =
+            (Incarnation::ephemeral(NodeId(id)), network.join(NodeId(id)));
+        let node = Node::start(incarnation, NodeConfig::default(), log, transport);
         // Node 1 leads first.
         let patience = Duration::from_millis(if id == 1 { 300 } else { 1_000 });
         let opened = node.open(GroupId(1), config(id, patience), Counter::default());
@@ -387,7 +388,7 @@ async fn a_sync_that_fails_on_the_thread_stops_the_node() {
     let log = open(&disk).in_place_up_to(Duration::ZERO);
     let network = MemoryNetwork::new();
     let node = Node::start(
-        Life::ephemeral(NodeId(1)),
+        Incarnation::ephemeral(NodeId(1)),
         NodeConfig::default(),
         log,
         network.join(NodeId(1)),

@@ -150,7 +150,7 @@ enum Scheduled<P: Process> {
     /// A fault that was drawn or written before.
     Strike(Box<Fault>),
     /// A doomed node that has not died yet does.
-    PatienceEnds {
+    StrikeExpires {
         node: NodeId,
         incarnation: u64,
     },
@@ -259,7 +259,7 @@ impl<P: Process> World<P> {
             Scheduled::Restart { node, incarnation } => self.come_back(node, incarnation),
             Scheduled::Nemesis(kind) => self.draw_faults(kind),
             Scheduled::Strike(fault) => self.strike_and_record(*fault),
-            Scheduled::PatienceEnds { node, incarnation } => self.end_patience(node, incarnation),
+            Scheduled::StrikeExpires { node, incarnation } => self.expire_strike(node, incarnation),
             Scheduled::Ends(ending) => self.end_fault(ending),
         }
         Some(at)

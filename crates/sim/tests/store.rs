@@ -160,7 +160,7 @@ struct Ended {
 
 const NODE: NodeId = NodeId(1);
 const CLIENTS: usize = 5;
-const PATIENCE: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_millis(20);
 
 fn run(seed: u64, bug: Bug) -> Ended {
     let mut options = WorldOptions::default();
@@ -184,7 +184,7 @@ fn run(seed: u64, bug: Bug) -> Ended {
         if let Some((op, since)) = *waits {
             if !matches!(history.operations()[op.0 as usize].outcome, Outcome::Open) {
                 *waits = None;
-            } else if world.now() > since + PATIENCE {
+            } else if world.now() > since + TIMEOUT {
                 history.unknown(op).unwrap();
                 (*client, *waits) = (history.fresh_client(), None);
             }

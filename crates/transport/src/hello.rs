@@ -19,7 +19,7 @@
 //! eight bytes keep their place in all versions, so that nodes of different versions can tell each
 //! other why they part.
 //!
-//! Anybody can say a hello in the name of a node. Before one that tells of a life which was not met yet is
+//! Anybody can say a hello in the name of a node. Before one that tells of an incarnation which was not met yet is
 //! believed, the node is asked at the address that it is known by: with a greeting whose verdict is
 //! 65,535, and in which everything else is what was claimed. Whoever has said that of itself answers with
 //! verdict 0; and yes or no is all that it says, so nobody needs to be known to be answered.
@@ -58,10 +58,10 @@ pub struct Hello {
     pub node: NodeId,
     /// The data directory it stands on.
     pub disk: DiskId,
-    /// How often that directory was opened before: of two lives of one disk the greater is the
+    /// How often that directory was opened before: of two incarnations of one disk the greater is the
     /// later.
     pub boot: u64,
-    /// Drawn anew in each life: two copies of one disk count alike, and are told apart by it.
+    /// Drawn anew in each incarnation: two copies of one disk count alike, and are told apart by it.
     pub nonce: u64,
     /// What its groups are founded on.
     pub founding: Founding,
@@ -129,11 +129,11 @@ pub enum Refused {
     /// It stands on another disk than the one its name is pinned to.
     #[error("another disk than the one the name is pinned to")]
     Disk,
-    /// Its life is further after the last one that is known than any life can be.
-    #[error("a life too far after the last one that is known")]
+    /// Its incarnation is further after the last one that is known than any incarnation can be.
+    #[error("an incarnation too far after the last one that is known")]
     Leap,
-    /// It is an earlier life of a node that has been met since.
-    #[error("an earlier life of a node that has been met since")]
+    /// It is an earlier incarnation of a node that has been met since.
+    #[error("an earlier incarnation of a node that has been met since")]
     Stale,
     /// There is no space left to store which disk it stands on.
     #[error("no space is left to store which disk it stands on")]
@@ -147,14 +147,14 @@ pub enum Refused {
     /// Its groups are founded on something else.
     #[error("groups that are founded on another protocol, other voters, quorums or formats")]
     Founding,
-    /// Another life of a disk that was met in one that counts the same, or in an earlier one that still
+    /// Another incarnation of a disk that was met in one that counts the same, or in an earlier one that still
     /// lives: there are two copies of the disk.
-    #[error("a copy of a disk that another life runs on")]
+    #[error("a copy of a disk that another incarnation runs on")]
     Twin,
     /// Nobody at the address that the node is known by says that it has said this.
-    #[error("a life that nobody at the node's own address says it lives")]
+    #[error("an incarnation that nobody at the node's own address says it lives")]
     Unconfirmed,
-    /// An earlier life of its disk, or a copy that counts alike, was met at its own address: the disk was put
+    /// An earlier incarnation of its disk, or a copy that counts alike, was met at its own address: the disk was put
     /// back, and what it does not hold any more nobody knows.
     #[error("a disk that was put back to what it had been")]
     Doubted,
@@ -361,9 +361,9 @@ impl Greeting {
     }
 }
 
-/// The last life that a peer was met in.
+/// The last incarnation that a peer was met in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct LastLife {
+pub struct LastIncarnation {
     /// Its data directory.
     pub disk: DiskId,
     /// Its number.
@@ -373,25 +373,25 @@ pub struct LastLife {
 }
 
 /// Without the nonce: whoever knows that can say it.
-impl fmt::Debug for LastLife {
+impl fmt::Debug for LastIncarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LastLife")
+        f.debug_struct("LastIncarnation")
             .field("disk", &self.disk)
             .field("boot", &self.boot)
             .finish_non_exhaustive()
     }
 }
 
-/// The latest life of each peer that was met.
+/// The latest incarnation of each peer that was met.
 ///
 /// Invariant: as long as a peer keeps its disk, its boot counter here never falls, and to each belongs one
 /// nonce.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Incarnations {
-    seen: BTreeMap<NodeId, LastLife>,
+    seen: BTreeMap<NodeId, LastIncarnation>,
 }
 
-/// How a life stands to those that were met, where it may be met.
+/// How an incarnation stands to those that were met, where it may be met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// It is the last that was met.
@@ -401,16 +401,18 @@ pub(crate) enum Standing {
 }
 
 impl Incarnations {
-    pub(crate) fn of(seen: BTreeMap<NodeId, LastLife>) -> Self {
+    pub(crate) fn of(seen: BTreeMap<NodeId, LastIncarnation>) -> Self {
         Self { seen }
     }
 
-    /// Whether this life may be met. Without a bound one hello of the last life there can be would
+    /// Whether this incarnation may be met. Without a bound one hello of the last incarnation there can be would
     /// lock out the node itself.
     pub(crate) fn judge(&self, hello: &Hello) -> Result<Standing, Refused> {
         let before = self.seen.get(&hello.node);
-        let of_this_disk = before.filter(|life| life.disk == hello.disk);
-        let (known, nonce) = of_this_disk.map_or((0, None), |life| (life.boot, Some(life.nonce)));
+        let of_this_disk = before.filter(|incarnation| incarnation.disk == hello.disk);
+        let (known, nonce) = of_this_disk.map_or((0, None), |incarnation| {
+            (incarnation.boot, Some(incarnation.nonce))
+        });
         if hello.boot < known {
             Err(Refused::Stale)
         } else if hello.boot == known && nonce.is_some_and(|nonce| nonce != hello.nonce) {
@@ -424,23 +426,25 @@ impl Incarnations {
         }
     }
 
-    /// Whether this is a later life of a disk that was met in an earlier one.
+    /// Whether this is a later incarnation of a disk that was met in an earlier one.
     pub(crate) fn is_later(&self, hello: &Hello) -> bool {
         let before = self.seen.get(&hello.node);
-        before.is_some_and(|life| life.disk == hello.disk && life.boot < hello.boot)
+        before.is_some_and(|incarnation| {
+            incarnation.disk == hello.disk && incarnation.boot < hello.boot
+        })
     }
 
-    /// Notes that a peer was met and tells whether this is a later life of one that was met before.
+    /// Notes that a peer was met and tells whether this is a later incarnation of one that was met before.
     ///
-    /// Another disk counts as a later life: whether it is welcome was decided before.
+    /// Another disk counts as a later incarnation: whether it is welcome was decided before.
     pub(crate) fn meet(&mut self, hello: &Hello) -> Result<bool, Refused> {
         self.judge(hello)?;
         let &Hello {
             disk, boot, nonce, ..
         } = hello;
-        let life = LastLife { disk, boot, nonce };
-        let before = self.seen.insert(hello.node, life);
-        Ok(before.is_some_and(|before| before != life))
+        let incarnation = LastIncarnation { disk, boot, nonce };
+        let before = self.seen.insert(hello.node, incarnation);
+        Ok(before.is_some_and(|before| before != incarnation))
     }
 }
 
@@ -448,7 +452,7 @@ impl Incarnations {
 pub const GREETING_BYTES: usize = 92;
 /// The length of what all versions share.
 pub(crate) const PREFIX_BYTES: usize = 8;
-/// No directory is opened so often. A node may well be met for the first time long after its first life.
+/// No directory is opened so often. A node may well be met for the first time long after its first incarnation.
 const LEAP_MAX: u64 = 1 << 32;
 /// In the place of a verdict: a question.
 const ASKS: u16 = u16::MAX;

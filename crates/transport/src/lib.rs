@@ -82,9 +82,9 @@
 //!   Control says what is true now, which after a break it no longer does; bulk is what the peer
 //!   will need all the same.
 //! - A [`Hello`] names cluster, node, disk and boot. Who does not fit is told why ([`Refused`]). An
-//!   earlier life of a peer is refused; a later one takes the place of the earlier; and a peer that
+//!   earlier incarnation of a peer is refused; a later one takes the place of the earlier; and a peer that
 //!   shows itself is dialed at once.
-//! - Anybody can say a hello. One of a life that was not met yet counts only when the peer says at the
+//! - Anybody can say a hello. One of an incarnation that was not met yet counts only when the peer says at the
 //!   address that it is known by, and is asked at for this, that it is its own: so a node's address in
 //!   [`TcpConfig::peers`] must lead to it from each of its peers.
 //! - The dialer owns the connection: hearing no pulse for a while it gives up and dials again, so
@@ -119,7 +119,7 @@ pub mod tls;
 mod transport;
 mod untrusted;
 
-pub use hello::{ClusterId, DiskId, Founding, Hello, LastLife, Refused};
+pub use hello::{ClusterId, DiskId, Founding, Hello, LastIncarnation, Refused};
 pub use line_limit::LineLimit;
 pub use memory::{Memory, MemoryNetwork};
 pub use message::{Lane, NodeId, Parcel};

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use std::fmt;
 
-/// The name of a node, unique in its cluster and kept for the node's life.
+/// The name of a node, unique in its cluster and kept for the node's incarnation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 

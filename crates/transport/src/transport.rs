@@ -47,15 +47,15 @@ pub trait Transport: Send + 'static {
     /// call is.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>>;
 
-    /// The life of the peer that the last message came from which [`poll_recv`](Self::poll_recv) gave of
+    /// The incarnation of the peer that the last message came from which [`poll_recv`](Self::poll_recv) gave of
     /// it: the boot counter of its hello. `None` for a transport whose peers say no hello, and then whoever
     /// asks has to believe what the message says.
-    fn life(&self, _peer: NodeId) -> Option<u64> {
+    fn incarnation(&self, _peer: NodeId) -> Option<u64> {
         None
     }
 
     /// What it says of its own node to each peer, so that whoever drives it can see that it speaks for the
-    /// node and the life that it is driven for. `None` for a transport that says no hello.
+    /// node and the incarnation that it is driven for. `None` for a transport that says no hello.
     fn hello(&self) -> Option<Hello> {
         None
     }
@@ -79,8 +79,8 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
         (**self).poll_recv(cx)
     }
 
-    fn life(&self, peer: NodeId) -> Option<u64> {
-        (**self).life(peer)
+    fn incarnation(&self, peer: NodeId) -> Option<u64> {
+        (**self).incarnation(peer)
     }
 
     fn hello(&self) -> Option<Hello> {

@@ -1,5 +1,5 @@
-//! Who says that it is a node: its lives, copies of its disk, and whoever has read along. What is said lasts only
-//! where the node itself confirms it.
+//! Who says that it is a node: its incarnations, copies of its disk, and whoever has read along. What is said lasts
+//! only where the node itself confirms it.
 
 mod net;
 
@@ -7,7 +7,7 @@ use net::hand::{
     CLUSTER, HELLO_BYTES, Home, LEAP, NOBODY, QUESTION, STALE, TWIN, UNCONFIRMED, VERSION, accept,
     closed, dial, framed, hello, last_life, listener, verdict,
 };
-use net::{Cluster, PATIENCE, in_time, message, next, until};
+use net::{Cluster, TIMEOUT, in_time, message, next, until};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,8 +20,8 @@ async fn an_earlier_life_is_refused_and_a_later_one_takes_over() {
     let cluster = Cluster::new(2);
     let _home = Home::of(&cluster, 2, |_| true);
     let mut one = cluster.start(1).await;
-    let life = |boot| hello(&Cluster::hello(2, boot), 1, VERSION, 0);
-    let (mut fifth, verdict) = dial(&one, &life(5)).await;
+    let incarnation = |boot| hello(&Cluster::hello(2, boot), 1, VERSION, 0);
+    let (mut fifth, verdict) = dial(&one, &incarnation(5)).await;
     assert_eq!(verdict, Some(0));
     fifth
         .write_all(&framed(&message(5, 50)))
@@ -29,7 +29,7 @@ async fn an_earlier_life_is_refused_and_a_later_one_takes_over() {
         .expect("taken");
     assert_eq!(next(&mut one).await, (NodeId(2), message(5, 50)));
 
-    assert_eq!(dial(&one, &life(4)).await.1, Some(STALE));
+    assert_eq!(dial(&one, &incarnation(4)).await.1, Some(STALE));
     fifth
         .write_all(&framed(&message(55, 50)))
         .await
@@ -40,10 +40,10 @@ async fn an_earlier_life_is_refused_and_a_later_one_takes_over() {
         "a ghost does no harm to the living"
     );
 
-    let (mut sixth, verdict) = dial(&one, &life(6)).await;
+    let (mut sixth, verdict) = dial(&one, &incarnation(6)).await;
     assert_eq!(verdict, Some(0));
     closed(&mut fifth).await;
-    assert_eq!(dial(&one, &life(5)).await.1, Some(STALE));
+    assert_eq!(dial(&one, &incarnation(5)).await.1, Some(STALE));
     sixth
         .write_all(&framed(&message(6, 50)))
         .await
@@ -51,7 +51,7 @@ async fn an_earlier_life_is_refused_and_a_later_one_takes_over() {
     assert_eq!(next(&mut one).await, (NodeId(2), message(6, 50)));
 }
 
-/// N4: nothing that lasts is made of a life that no node can have had.
+/// N4: nothing that lasts is made of an incarnation that no node can have had.
 #[tokio::test]
 async fn a_life_that_leaps_locks_nobody_out() {
     let cluster = Cluster::new(2);
@@ -66,13 +66,13 @@ async fn a_life_that_leaps_locks_nobody_out() {
         })
     };
     let mut one = Tcp::bind(config).await.expect("binds");
-    let life = |boot| hello(&Cluster::hello(2, boot), 1, VERSION, 0);
-    assert_eq!(dial(&one, &life(u64::MAX)).await.1, Some(LEAP));
+    let incarnation = |boot| hello(&Cluster::hello(2, boot), 1, VERSION, 0);
+    assert_eq!(dial(&one, &incarnation(u64::MAX)).await.1, Some(LEAP));
     assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody is asked about it");
     assert_eq!(home.asked(), 0, "nor is the node");
-    let (mut stream, verdict) = dial(&one, &life(5)).await;
+    let (mut stream, verdict) = dial(&one, &incarnation(5)).await;
     assert_eq!(verdict, Some(0));
-    assert_eq!(dial(&one, &life(u64::MAX)).await.1, Some(LEAP));
+    assert_eq!(dial(&one, &incarnation(u64::MAX)).await.1, Some(LEAP));
     stream
         .write_all(&framed(&message(5, 50)))
         .await
@@ -80,7 +80,7 @@ async fn a_life_that_leaps_locks_nobody_out() {
     assert_eq!(next(&mut one).await, (NodeId(2), message(5, 50)));
 }
 
-/// N4: of a hello alone nothing lasts, not even in memory: neither of a first meeting, nor of a later life of a
+/// N4: of a hello alone nothing lasts, not even in memory: neither of a first meeting, nor of a later incarnation of a
 /// node that is down. Who is asked at its address says no; or there is nobody.
 #[tokio::test]
 async fn a_hello_that_its_node_does_not_confirm_locks_nobody_out() {
@@ -130,7 +130,7 @@ async fn a_hello_that_its_node_does_not_confirm_locks_nobody_out() {
     assert_eq!(*met.lock().expect("no panic"), expected);
 }
 
-/// Who lives an earlier life at the node's own address, or the copy of one: the owner is told. Whoever says so
+/// Who lives an earlier incarnation at the node's own address, or the copy of one: the owner is told. Whoever says so
 /// from elsewhere is refused alike, and nobody is told.
 #[tokio::test]
 async fn a_disk_that_was_put_back_is_told_where_its_node_confirms_it() {
@@ -155,12 +155,12 @@ async fn a_disk_that_was_put_back_is_told_where_its_node_confirms_it() {
             let (_stream, verdict) = dial(&one, &hello(&put_back, 1, VERSION, 0)).await;
             assert_eq!((verdict, home.asked()), (Some(refused), 1));
             let told = if is_there { boot } else { 0 };
-            assert_eq!(doubted.load(Ordering::Relaxed), told, "life {boot}");
+            assert_eq!(doubted.load(Ordering::Relaxed), told, "incarnation {boot}");
         }
     }
 }
 
-/// The answer that was on its way when the node came in its next life is no sign that the earlier one is back.
+/// The answer that was on its way when the node came in its next incarnation is no sign that the earlier one is back.
 #[tokio::test]
 async fn an_answer_of_an_earlier_life_alone_is_no_sign_of_a_disk_that_was_put_back() {
     let cluster = Cluster::new(2);
@@ -247,7 +247,7 @@ async fn who_has_said_who_it_is_loses_no_place() {
     let cluster = Cluster::new(2);
     let two = listener(&cluster, 2);
     let mut config = cluster.config(1, 1);
-    config.handshake_timeout = 10 * PATIENCE;
+    config.handshake_timeout = 10 * TIMEOUT;
     let places = config.handshakes_address_max;
     let one = Tcp::bind(config).await.expect("binds");
     let whole = hello(&Cluster::hello(2, 1), 1, VERSION, 0);
@@ -284,7 +284,7 @@ async fn a_later_life_makes_the_stream_to_the_earlier_one_close() {
     let cluster = Cluster::new(2);
     let two = listener(&cluster, 2);
     let mut config = cluster.config(1, 1);
-    config.silence_max = 10 * PATIENCE;
+    config.silence_max = 10 * TIMEOUT;
     let mut one = Tcp::bind(config).await.expect("binds");
     let mut earlier = accept(&two, &hello(&Cluster::hello(2, 1), 1, VERSION, 0)).await;
     until("connected", || one.status().peers[&NodeId(2)].connected).await;

@@ -8,7 +8,7 @@ use net::hand::UNKNOWN_NODE;
 use net::hand::{
     HELLO_BYTES, Home, VERSION, accept, closed, dial, framed, hello, listener, verdict,
 };
-use net::{Cluster, PATIENCE, in_time, message, next, send, until};
+use net::{Cluster, TIMEOUT, in_time, message, next, send, until};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 #[cfg(target_os = "linux")]
@@ -103,7 +103,7 @@ async fn refusals_name_their_reason() {
 async fn a_crowd_of_half_hellos_keeps_no_node_out() {
     let cluster = Cluster::new(2);
     let mut config = cluster.config(1, 1);
-    config.handshake_timeout = 10 * PATIENCE;
+    config.handshake_timeout = 10 * TIMEOUT;
     let home = Home::of(&cluster, 2, |_| true);
     let places = config.handshakes_address_max;
     let mut one = Tcp::bind(config).await.expect("binds");
@@ -142,7 +142,7 @@ async fn a_crowd_of_half_hellos_keeps_no_node_out() {
 async fn a_crowd_of_strangers_takes_no_place_of_a_peers() {
     let cluster = Cluster::new(2);
     let mut config = cluster.config(1, 1);
-    config.handshake_timeout = 10 * PATIENCE;
+    config.handshake_timeout = 10 * TIMEOUT;
     let home = Home::of(&cluster, 2, |_| true);
     let places = config.handshakes_max;
     let mut one = Tcp::bind(config).await.expect("binds");

@@ -5,7 +5,7 @@ mod net;
 use bytes::Bytes;
 use std::task::{Context, Waker};
 
-use net::{Cluster, PATIENCE, message, next, recv, send, until};
+use net::{Cluster, TIMEOUT, message, next, recv, send, until};
 use synod_transport::{BindError, Lane, LaneLimits, Listen, NodeId, Parcel, Tcp, Transport};
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_peer_that_was_dropped_returns_on_the_same_port() {
 async fn a_peer_that_returns_is_dialed_without_waiting_out_the_backoff() {
     let cluster = Cluster::new(2);
     let mut config = cluster.config(1, 1);
-    (config.backoff_min, config.backoff_max) = (10 * PATIENCE, 10 * PATIENCE);
+    (config.backoff_min, config.backoff_max) = (10 * TIMEOUT, 10 * TIMEOUT);
     // Nobody answers at the peer's address: the first attempt fails, and the next is far beyond the
     // test's patience.
     let address = cluster.peers[&NodeId(2)].clone();
@@ -197,16 +197,16 @@ async fn huge_frames_pass_a_tiny_buffer_and_control_overtakes_them() {
     let cluster = Cluster::new(2);
     let mut config = cluster.config(1, 1);
     config.send_buffer_bytes = Some(64 << 10);
-    config.silence_max = 20 * PATIENCE;
+    config.silence_max = 20 * TIMEOUT;
     let mut one = Tcp::bind(config).await.expect("binds");
     // Two frames and the kernel's buffer, and the receiver reads no further until something is
     // taken: the last frames are still with the sender when control comes.
     let mut config = cluster.config_at(2, 1, cluster.with_small_buffer(2));
     config.inbox_bytes_max = 8 << 20;
     // Nothing but the stream itself may move things on.
-    config.pulse_interval = 10 * PATIENCE;
-    config.silence_max = 20 * PATIENCE;
-    config.handshake_timeout = 20 * PATIENCE;
+    config.pulse_interval = 10 * TIMEOUT;
+    config.silence_max = 20 * TIMEOUT;
+    config.handshake_timeout = 20 * TIMEOUT;
     let mut two = Tcp::bind(config).await.expect("binds");
     let huge = |number| message(number, 8 << 20);
     for number in 0..6 {
@@ -340,7 +340,8 @@ async fn limits_without_sense_and_taken_ports_are_errors() {
             name: "frame_bytes_max"
         })
     ));
-    // Three quarters of it, and of these seven eighths: then a life would be called silent before its next pulse.
+    // Three quarters of it, and of these seven eighths: then an incarnation would be called silent before its next
+    // pulse.
     for (timeout_ms, fits) in [(1_523, false), (1_525, true)] {
         let mut config = Cluster::new(2).config(1, 1);
         config.handshake_timeout = std::time::Duration::from_millis(timeout_ms);

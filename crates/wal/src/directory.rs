@@ -399,7 +399,7 @@ mod tests {
             .unwrap();
             synced
         };
-        // A life that was killed between the creation and the sync.
+        // An incarnation that was killed between the creation and the sync.
         fs::create_dir(root.join("a")).unwrap();
         let expected = ["", "a", "a/b"].map(PathBuf::from);
         assert_eq!(synced(&root.join("a/b/c")), expected);

@@ -136,9 +136,9 @@ pub enum SyncError {
     /// A sync that was begun has not been given back. Nothing has happened.
     #[error("a sync of the log is under way")]
     UnderWay,
-    /// What is given back was begun by another log, or by an earlier life of this one. Nothing has
+    /// What is given back was begun by another log, or by an earlier incarnation of this one. Nothing has
     /// happened.
-    #[error("that sync was begun by another life of the log")]
+    #[error("that sync was begun by another incarnation of the log")]
     OtherLife,
 }
 
@@ -223,8 +223,8 @@ pub enum SnapshotError {
         /// Which one.
         index: u64,
     },
-    /// A piece that does not join what is there: pieces come in order, though they may be repeated.
-    #[error("the part has {len} bytes: the piece would leave a gap")]
+    /// A chunk that does not join what is there: chunks come in order, though they may be repeated.
+    #[error("the part has {len} bytes: the chunk would leave a gap")]
     Gap {
         /// How many bytes are there.
         len: u64,

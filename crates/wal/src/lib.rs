@@ -30,7 +30,7 @@
 //!   from a write that was torn, and cuts it, though it was answered for.
 //! - An append is there wholly or not at all, and never without those before it, of whichever
 //!   group.
-//! - Nothing is there that was not appended: no record of a segment's former life, of a torn batch,
+//! - Nothing is there that was not appended: no record of a segment's former incarnation, of a torn batch,
 //!   or within a body, also when a client made the body up to look like records.
 //! - A failed write or sync latches the log shut. It is never tried again: after a failed sync the
 //!   pages count as clean, and the next sync would succeed without doing anything (Rebello et al.,
@@ -76,7 +76,7 @@
 //! good records of that batch behind it, which are there when sectors were written out of order, go
 //! with it.
 //!
-//! The opening of a segment may be the one of its former life, when the write of the new one got lost.
+//! The opening of a segment may be the one of its former incarnation, when the write of the new one got lost.
 //! So recovery looks for such a proof in files too that are no part of the log by their openings.
 //!
 //! Good records of a cut batch stay behind on the disk and must not come back. The first batch of

@@ -6,7 +6,7 @@ use crate::Lsn;
 ///
 /// A log cannot know by itself that its newest segments are gone, or all of them: what is left looks
 /// like a log that never had them. So whoever opens it keeps its [`mark`](crate::Wal::mark) in another
-/// file, and hands it to the next life by [`Options::least`](crate::Options::least). What was appended
+/// file, and hands it to the next incarnation by [`Options::least`](crate::Options::least). What was appended
 /// behind a mark and is lost with the whole end of a segment is not missed.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mark {

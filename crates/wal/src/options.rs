@@ -30,7 +30,7 @@ pub struct Options {
     /// that no body that a client made up can be taken for a record. A log that exists keeps its
     /// own. To be given only where runs must repeat each other byte for byte: who knows it can forge.
     pub salt: Option<u64>,
-    /// What the log must hold at least, as noted in an earlier life. Without one nothing can be known to
+    /// What the log must hold at least, as noted in an earlier incarnation. Without one nothing can be known to
     /// be missing when whole segments are.
     pub least: Option<Mark>,
 }

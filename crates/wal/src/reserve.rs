@@ -19,7 +19,7 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// What an earlier life has kept, if it is as much as it should be; else what is there of it is
+    /// What an earlier incarnation has kept, if it is as much as it should be; else what is there of it is
     /// given back.
     pub(crate) fn find<D: Disk>(disk: &D, bytes: u64) -> io::Result<Self> {
         let reserve = Self {

@@ -14,7 +14,7 @@ impl<D: Disk> Writer<D> {
     /// Whether a record fits where the log ends now, or in the next segment. As long as
     /// there is none, it leaves over what is kept for those that matter more.
     pub(crate) fn has_room(&self, frame: u64, need: Need) -> bool {
-        // Before the first append of a process comes the record that opens its life.
+        // Before the first append of a process comes the record that opens its incarnation.
         let opening = if self.opened { 0 } else { BLOCK_BYTES };
         self.can_rotate() || self.fits(opening + frame, need)
     }

@@ -110,7 +110,7 @@ impl<D: Disk> Snapshots<D> {
         Ok(len)
     }
 
-    /// Writes a piece of a whole file that is being received, at its offset. Pieces come in order;
+    /// Writes a chunk of a whole file that is being received, at its offset. Chunks come in order;
     /// they may be repeated. The first is taken only if the whole will fit: a file that does not would
     /// fill the disk for nothing, and the log would find none of it left.
     ///

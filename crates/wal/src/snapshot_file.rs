@@ -16,7 +16,7 @@ use crate::disk::{Disk, File, read_full};
 use crate::reserve::Reserve;
 use crate::{GroupId, Snapshot, SnapshotError, Tag};
 
-/// What a snapshot file is as a whole: it travels with each piece, so that what comes of many pieces is held
+/// What a snapshot file is as a whole: it travels with each chunk, so that what comes of many pieces is held
 /// against what was promised with the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seal {

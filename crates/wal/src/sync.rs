@@ -17,18 +17,18 @@ use crate::writer::Writer;
 /// Comes from [`Wal::begin_sync`](crate::Wal::begin_sync), and what `run` returns goes back by
 /// [`Wal::finish_sync`](crate::Wal::finish_sync). It holds the medium, and so the lock of a
 /// [`Directory`](crate::Directory), until it is done: nobody opens the log anew while an earlier
-/// life may still write to it.
+/// incarnation may still write to it.
 #[must_use = "the log syncs nothing else before this is run and given back"]
 pub struct SyncWork<D: Disk> {
     pub(crate) disk: D,
-    pub(crate) life: Arc<Shared<D::File>>,
+    pub(crate) incarnation: Arc<Shared<D::File>>,
     pub(crate) job: Job<D::File>,
 }
 
 /// What came of a [`SyncWork`].
 #[must_use = "the log learns of the sync by this alone"]
 pub struct SyncDone<D: Disk> {
-    pub(crate) life: Arc<Shared<D::File>>,
+    pub(crate) incarnation: Arc<Shared<D::File>>,
     pub(crate) ended: Ended<D::File>,
 }
 
@@ -60,7 +60,11 @@ pub(crate) enum Ended<F> {
 impl<D: Disk> SyncWork<D> {
     /// Does the work, blocking.
     pub fn run(self) -> SyncDone<D> {
-        let Self { disk, life, job } = self;
+        let Self {
+            disk,
+            incarnation,
+            job,
+        } = self;
         let ended = match job {
             Job::Write(writes) => write(&writes),
             Job::Fill(mut filling) => {
@@ -69,7 +73,7 @@ impl<D: Disk> SyncWork<D> {
             }
             Job::Reserve(reserve) => Ended::Reserved(reserve.fill(&disk)),
         };
-        SyncDone { life, ended }
+        SyncDone { incarnation, ended }
     }
 }
 
@@ -123,7 +127,7 @@ impl<D: Disk> Writer<D> {
 
     /// Takes back what came of it.
     pub(crate) fn finish_sync(&mut self, done: SyncDone<D>) -> Result<(), SyncError> {
-        if !Arc::ptr_eq(&done.life, &self.shared) {
+        if !Arc::ptr_eq(&done.incarnation, &self.shared) {
             return Err(SyncError::OtherLife);
         }
         let bytes = self.under_way.take().unwrap_or(0);
@@ -185,7 +189,7 @@ impl<D: Disk> Writer<D> {
     fn work(&self, job: Job<D::File>) -> SyncWork<D> {
         SyncWork {
             disk: self.disk.clone(),
-            life: Arc::clone(&self.shared),
+            incarnation: Arc::clone(&self.shared),
             job,
         }
     }

@@ -211,7 +211,7 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// Appends the record that begins the life of this process, in a batch of its own.
+    /// Appends the record that begins the incarnation of this process, in a batch of its own.
     fn open(&mut self) -> Result<(), AppendError> {
         if self.fits(BLOCK_BYTES, Need::State) {
             self.begin();

@@ -1,5 +1,5 @@
 //! Syncs that are begun in one place and done in another: nothing overtakes them, nothing of an
-//! earlier life is believed, and a failure is for ever.
+//! earlier incarnation is believed, and a failure is for ever.
 
 #![expect(
     clippy::unwrap_used,
@@ -105,7 +105,11 @@ fn a_log_takes_nothing_of_another_life() {
     let durable = wal.durable();
     let work = begin(&mut wal);
     assert!(matches!(wal.finish_sync(done), Err(SyncError::OtherLife)));
-    assert_eq!(wal.durable(), durable, "that sync was of another life");
+    assert_eq!(
+        wal.durable(),
+        durable,
+        "that sync was of another incarnation"
+    );
     wal.finish_sync(work.run()).unwrap();
     assert!(wal.durable() > durable);
 }
@@ -124,7 +128,7 @@ fn a_directory_stays_locked_while_a_sync_is_under_way() {
     Directory::open(path).unwrap();
 }
 
-/// The steps of a life in any order, a crash after any number of operations of the disk, and the
+/// The steps of an incarnation in any order, a crash after any number of operations of the disk, and the
 /// power gone: what is left is what was appended up to one point, behind what was durable.
 #[test]
 fn begun_syncs_keep_what_they_answered_for() {
@@ -134,7 +138,7 @@ fn begun_syncs_keep_what_they_answered_for() {
         let disk = Disk::new(seed);
         let (mut models, mut lsns) = (vec![Model::default()], vec![Lsn(0)]);
         let mut durable = Lsn(0);
-        for life in 0..4 {
+        for incarnation in 0..4 {
             let mut wal = open(&disk).unwrap();
             if random.chance(0.5) {
                 disk.crash_after(random.below(40));
@@ -142,7 +146,7 @@ fn begun_syncs_keep_what_they_answered_for() {
             let mut under_way: Option<SyncWork<Medium>> = None;
             let mut done: Option<SyncDone<Medium>> = None;
             for step in 0..30 {
-                let index = life * 100 + step + 1;
+                let index = incarnation * 100 + step + 1;
                 match random.below(5) {
                     0 | 1 => {
                         let ops = [put(index, random.below(2_500) as usize + 1)];

@@ -117,12 +117,12 @@ fn each_log_has_a_salt_of_its_own_and_keeps_it() {
     drawn.reserve_bytes = 16 << 10;
     let salts = [(); 2].map(|()| {
         let disk = Disk::new(1);
-        for (life, salt) in [None, Some(SALT), None].into_iter().enumerate() {
+        for (incarnation, salt) in [None, Some(SALT), None].into_iter().enumerate() {
             let mut options = drawn.clone();
             options.salt = salt;
             let mut wal = Wal::open(Medium(disk.clone()), options).unwrap();
             for index in 1..9 {
-                append(&mut wal, 1, &[put(life as u64 * 8 + index, 3000)]).unwrap();
+                append(&mut wal, 1, &[put(incarnation as u64 * 8 + index, 3000)]).unwrap();
                 wal.sync().unwrap();
             }
         }

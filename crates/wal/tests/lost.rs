@@ -1,4 +1,4 @@
-//! A log that lacks what was durable in an earlier life, because files are gone or were put back, is not
+//! A log that lacks what was durable in an earlier incarnation, because files are gone or were put back, is not
 //! opened by whoever noted how far it had come, and is left as it is.
 
 #![expect(

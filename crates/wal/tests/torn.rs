@@ -168,9 +168,9 @@ fn a_missing_segment_is_told() {
 
 #[test]
 fn records_of_a_torn_batch_never_come_back() {
-    // The batch of a first life leaves its second record behind, and its first one is lost. A
-    // second life writes a batch of the same shape, of which only the first record arrives. The
-    // second record of the first life would be at the right place, with the right number, if it
+    // The batch of a first incarnation leaves its second record behind, and its first one is lost. A
+    // second incarnation writes a batch of the same shape, of which only the first record arrives. The
+    // second record of the first incarnation would be at the right place, with the right number, if it
     // counted.
     for same_shape in [true, false] {
         let disk = Disk::new(1);

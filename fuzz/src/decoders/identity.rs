@@ -68,9 +68,9 @@ fn sum_at(file: &[u8]) -> Option<usize> {
     (peers_at + 4).checked_add(peers_bytes)
 }
 
-/// What opened once opens again, unless that was the last boot there can be: a life takes a number that none had
-/// before, and a made-up file may leave room for one life alone. No node counts that far. What is refused stays refused
-/// and as it was.
+/// What opened once opens again, unless that was the last boot there can be: an incarnation takes a number that none
+/// had before, and a made-up file may leave room for one incarnation alone. No node counts that far. What is refused
+/// stays refused and as it was.
 fn again(
     disk: &Memory,
     boot: u64,
@@ -81,7 +81,7 @@ fn again(
     }
     let before = disk.bytes(FILE);
     for refused in [loaded, load(disk)] {
-        assert!(matches!(refused, Err(IdentityError::LastLife)));
+        assert!(matches!(refused, Err(IdentityError::LastIncarnation)));
     }
     assert_eq!(disk.bytes(FILE), before, "a refused file was written over");
     None
@@ -94,11 +94,11 @@ fn load(disk: &Memory) -> Result<Identity<Memory>, IdentityError> {
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let disk = Memory::default();
     let mut seeds = vec![vec![0, 0]];
-    for life in 0..2_u8 {
+    for incarnation in 0..2_u8 {
         let Ok(identity) = load(&disk) else {
             break;
         };
-        let mut seed = vec![1, life];
+        let mut seed = vec![1, incarnation];
         seed.extend(disk.bytes(FILE).unwrap_or_default());
         seeds.push(seed);
         let met = identity.hello();

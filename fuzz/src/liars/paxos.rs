@@ -476,7 +476,7 @@ impl Victim {
             _ => Echo::Answer {
                 promised: ballot,
                 attempt,
-                unhappy: !script.one_in(4),
+                no_leader: !script.one_in(4),
                 chosen: self.slot(script),
                 disk: health(script),
             },

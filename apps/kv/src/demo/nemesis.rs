@@ -45,7 +45,7 @@ pub(crate) async fn torment(
     load: Duration,
 ) -> Result<Vec<Blow>, ClusterError> {
     sleep((load / 3).saturating_sub(workload.now())).await;
-    let leader = cluster.leader(PATIENCE).await?;
+    let leader = cluster.leader(TIMEOUT).await?;
     let first = strike(
         cluster,
         workload,
@@ -116,7 +116,7 @@ pub(crate) async fn recover(
     at: Duration,
     recovery: oneshot::Receiver<Duration>,
 ) -> (Duration, bool) {
-    let first = timeout(PATIENCE, recovery).await;
+    let first = timeout(TIMEOUT, recovery).await;
     let recovered = matches!(first, Ok(Ok(_)));
     let leaderless = match first {
         Ok(Ok(first)) => first.saturating_sub(at),
@@ -130,4 +130,4 @@ pub(crate) async fn recover(
 }
 
 /// For a leader: elections take well under a second, unless something is wrong.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);

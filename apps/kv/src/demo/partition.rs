@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::{
     cluster::{Cluster, ClusterError},
     demo::{
-        nemesis::{Blow, How, PATIENCE, recover},
+        nemesis::{Blow, How, TIMEOUT, recover},
         progress::Progress,
         workload::Workload,
     },
@@ -42,7 +42,7 @@ pub(crate) async fn part(
         .zip(1..)
     {
         sleep((load * turn / 5).saturating_sub(workload.now())).await;
-        let leader = cluster.leader(PATIENCE).await?;
+        let leader = cluster.leader(TIMEOUT).await?;
         let (what, cuts) = way.cuts(leader, &cluster.ids());
         let at = workload.now();
         for cut in cuts {

@@ -34,14 +34,14 @@ impl Syncs {
         let first = self.seen.is_empty();
         for (id, address) in addresses {
             if !connections.contains_key(id)
-                && let Ok(Ok(client)) = timeout(PATIENCE, Client::connect(address)).await
+                && let Ok(Ok(client)) = timeout(TIMEOUT, Client::connect(address)).await
             {
                 connections.insert(*id, client);
             }
             let Some(client) = connections.get_mut(id) else {
                 continue;
             };
-            match timeout(PATIENCE, client.info()).await {
+            match timeout(TIMEOUT, client.info()).await {
                 Ok(Ok(text)) => self.note(*id, &text, first),
                 _ => drop(connections.remove(id)),
             }
@@ -66,7 +66,7 @@ impl Syncs {
 }
 
 const EVERY: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {

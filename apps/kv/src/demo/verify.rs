@@ -59,7 +59,7 @@ pub(crate) async fn read_back(
     keys: &[Bytes],
     workload: &Workload,
 ) -> Result<Vec<Record>, VerifyError> {
-    let deadline = Instant::now() + READ_BACK_PATIENCE;
+    let deadline = Instant::now() + READ_BACK_TIMEOUT;
     let mut records = Vec::with_capacity(keys.len());
     let mut readers: Vec<u64> = (0..BATCH).map(|_| workload.fresh_client()).collect();
     let mut left = keys;
@@ -68,7 +68,7 @@ pub(crate) async fn read_back(
         if Instant::now() > deadline {
             return Err(VerifyError::ReadBack {
                 id,
-                patience: READ_BACK_PATIENCE,
+                patience: READ_BACK_TIMEOUT,
                 last,
             });
         }
@@ -86,7 +86,7 @@ pub(crate) async fn read_back(
             }
             Ok::<_, ClientError>(())
         };
-        match timeout(READ_PATIENCE, read).await {
+        match timeout(READ_TIMEOUT, read).await {
             Ok(Ok(())) => last = "an error".into(),
             Ok(Err(error)) => last = error.to_string(),
             Err(_) => last = "no answer".into(),
@@ -248,9 +248,9 @@ fn found(reads: &[Record]) -> BTreeMap<&Bytes, Found<'_>> {
 }
 
 const BATCH: usize = 128;
-const READ_BACK_PATIENCE: Duration = Duration::from_secs(15);
+const READ_BACK_TIMEOUT: Duration = Duration::from_secs(15);
 /// For one connection's worth of batches.
-const READ_PATIENCE: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_PAUSE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]

@@ -172,7 +172,7 @@ impl Workload {
     }
 
     async fn connect(&self, seat: &mut Seat) -> Option<Client> {
-        match timeout(PATIENCE, Client::connect(self.addresses[seat.node])).await {
+        match timeout(TIMEOUT, Client::connect(self.addresses[seat.node])).await {
             Ok(Ok(client)) => Some(client),
             // Nothing was asked, so nothing is noted.
             Ok(Err(_)) | Err(_) => {
@@ -189,7 +189,7 @@ impl Workload {
         let (key, ask) = self.choose(seat);
         // A client calls after it last returned, also where the clock did not tick in between.
         let called = self.now().max(seat.last + Duration::from_nanos(1));
-        let end = match timeout(PATIENCE, client.call(&ask.args(&key))).await {
+        let end = match timeout(TIMEOUT, client.call(&ask.args(&key))).await {
             Ok(Ok(answer)) => ask.end(answer),
             Ok(Err(_)) | Err(_) => End::Unknown,
         };
@@ -313,6 +313,6 @@ const APPENDS_MAX: u64 = 100;
 const AWAY_MAX: u64 = 200;
 /// How long a client waits for an answer. The nodes give up sooner, so that as a rule they say
 /// themselves what is known.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// After a refusal: a client that came back at once would only be refused again.
 const PAUSE: Duration = Duration::from_millis(10);

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, interval, timeout},
 };
 
-use super::{PATIENCE, connect, number, other_than, show, start_by};
+use super::{TIMEOUT, connect, number, other_than, show, start_by};
 
 /// The leader's entries are gone when the follower returns, and so much was written that they are
 /// not on their way to it either (8 MiB may be, and wait in the transport for it to come back). So
@@ -19,7 +19,7 @@ use super::{PATIENCE, connect, number, other_than, show, start_by};
 pub(crate) async fn catches_up_by_snapshot(protocol: Protocol) {
     let (mut cluster, _directory) =
         start_by(protocol, 3, &["--snapshot-log-bytes", "2097152"]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let away = other_than(&cluster, leader);
     cluster.kill(&[away]).await.unwrap();
     let mut writers = Vec::new();
@@ -58,11 +58,11 @@ pub(crate) async fn catches_up_by_snapshot(protocol: Protocol) {
     }
     let before = number(&cluster, leader, "applied_index").await;
     cluster.restart(away).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     // Beyond where the leader was: what is written now arrives as well, for as long as the load
     // lasts.
     let mark = before + ENTRIES_UNDER_LOAD;
-    let (deadline, mut tick) = (Instant::now() + PATIENCE, interval(super::POLL_EVERY));
+    let (deadline, mut tick) = (Instant::now() + TIMEOUT, interval(super::POLL_EVERY));
     loop {
         let leads = number(&cluster, leader, "applied_index").await;
         let follows = number(&cluster, away, "applied_index").await;
@@ -113,14 +113,14 @@ impl Writer {
             self.client.flush().await.unwrap();
             let mut again = Vec::new();
             for slot in left {
-                let answer = timeout(PATIENCE, self.client.receive())
+                let answer = timeout(TIMEOUT, self.client.receive())
                     .await
                     .expect("an answer")
                     .unwrap();
                 match show(&answer).as_str() {
                     "OK" => {}
                     error => {
-                        assert!(begun.elapsed() < 2 * PATIENCE, "{error}");
+                        assert!(begun.elapsed() < 2 * TIMEOUT, "{error}");
                         again.push(slot);
                     }
                 }

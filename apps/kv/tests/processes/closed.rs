@@ -8,14 +8,14 @@ use synod_wal::{Directory, GroupId, Options, Wal};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    PATIENCE, POLL_EVERY, connect, number, other_than, show, start_by, write_until_acknowledged,
+    POLL_EVERY, TIMEOUT, connect, number, other_than, show, start_by, write_until_acknowledged,
 };
 
 /// A disk whose syncs fail after a while. What the node holds is uncertain from then on, so it says
 /// nothing more and ends; and starts again when somebody has seen to the disk.
 pub(crate) async fn ends_when_its_disk_fails(protocol: Protocol) {
     let (mut cluster, _directory) = start_by(protocol, 3, &["--log", "error"]).await;
-    let broken = cluster.leader(PATIENCE).await.unwrap();
+    let broken = cluster.leader(TIMEOUT).await.unwrap();
     let other = other_than(&cluster, broken);
     cluster.kill(&[broken]).await.unwrap();
     // More than it needs to start and to take its part.
@@ -39,19 +39,19 @@ pub(crate) async fn ends_when_its_disk_fails(protocol: Protocol) {
     write_until_acknowledged(&cluster, other, "after").await;
     cluster.set_arguments(broken, &[]);
     cluster.restart(broken).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
 }
 
-/// A snapshot that is whole and that this program does not understand, as another program's would be. No other life
-/// can do better, so a supervisor leaves the node alone.
+/// A snapshot that is whole and that this program does not understand, as another program's would be. No other
+/// incarnation can do better, so a supervisor leaves the node alone.
 pub(crate) async fn ends_when_its_snapshot_makes_no_sense(protocol: Protocol) {
     let arguments = ["--log", "error", "--snapshot-log-bytes", "65536"];
     let (mut cluster, directory) = start_by(protocol, 3, &arguments).await;
-    let broken = cluster.leader(PATIENCE).await.unwrap();
+    let broken = cluster.leader(TIMEOUT).await.unwrap();
     let other = other_than(&cluster, broken);
     let mut client = connect(&cluster, broken).await;
     let value = [b'v'; 10_000];
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while number(&cluster, broken, "snapshots_taken").await == 0 {
         assert!(Instant::now() < deadline, "no snapshot is taken");
         let answer = client.call(&[b"SET", b"key", &value]).await.unwrap();
@@ -81,7 +81,7 @@ pub(crate) async fn ends_when_its_snapshot_makes_no_sense(protocol: Protocol) {
 /// As [`status`], of a node whose standard input stays open meanwhile: nothing but what was done before
 /// makes it end.
 pub(crate) async fn status_of_itself(cluster: &mut Cluster, id: u64) -> ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while cluster.check_alive(id).is_ok() {
         assert!(Instant::now() < deadline, "node {id} goes on");
         sleep(POLL_EVERY).await;
@@ -99,7 +99,7 @@ pub(crate) fn last_words(cluster: &Cluster, id: u64) -> String {
 
 /// What a supervisor sees.
 pub(crate) async fn status(cluster: &mut Cluster, id: u64) -> ExitStatus {
-    let ended = timeout(PATIENCE, cluster.ended(id)).await.expect("it ends");
+    let ended = timeout(TIMEOUT, cluster.ended(id)).await.expect("it ends");
     let code = ended.unwrap().expect("it ran").code();
     let all = [
         ExitStatus::Stopped,

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{PATIENCE, PROGRAM, ask, identity::until_told, number, start_by};
+use super::{PROGRAM, TIMEOUT, ask, identity::until_told, number, start_by};
 
 /// All seats are taken by clients that say nothing, send half of something, or do not read; and a new
 /// one is served, on leader and follower alike.
@@ -35,7 +35,7 @@ pub(super) async fn serves_the_honest(protocol: Protocol) {
         let answer = served(&cluster, id, &["GET", "k"]).await;
         assert_eq!(answer, "v", "node {id}");
         // Those that gave no way are cut for what they do: four do not read, four do not go on.
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while number(&cluster, id, "stalled_clients").await
             + number(&cluster, id, "displaced_clients").await
             < 8
@@ -51,7 +51,7 @@ pub(super) async fn serves_the_honest(protocol: Protocol) {
 /// The answer to a request that may be done twice. A machine with much else to do elects another leader now and
 /// then, and what is asked meanwhile ends without one; that is no crowd's doing, and nothing else is asked again.
 async fn served(cluster: &Cluster, id: u64, request: &[&str]) -> String {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let answer = ask(cluster, id, request).await;
         let is_leaderless = answer.starts_with("-REJECTED") || answer.starts_with("-UNKNOWN");
@@ -70,7 +70,7 @@ pub(super) async fn refuses_transactions(protocol: Protocol) {
             *2\r\n$4\r\nINCR\r\n$1\r\nn\r\n*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n*1\r\n$4\r\nEXEC\r\n";
         socket.write_all(stream).await.unwrap();
         let mut read = Vec::new();
-        timeout(PATIENCE, socket.read_to_end(&mut read))
+        timeout(TIMEOUT, socket.read_to_end(&mut read))
             .await
             .expect("closed")
             .unwrap();
@@ -106,7 +106,7 @@ async fn limits_that_contradict_each_other_are_a_failed_start() {
         .arg(directory.path().join("data"))
         .stdin(Stdio::null())
         .output();
-    let output = timeout(PATIENCE, node).await.expect("it ends").unwrap();
+    let output = timeout(TIMEOUT, node).await.expect("it ends").unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(

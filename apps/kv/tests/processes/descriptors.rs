@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{PATIENCE, PROGRAM, ask, connect, number, ready, show};
+use super::{PROGRAM, TIMEOUT, ask, connect, number, ready, show};
 
 /// Clients take what the node leaves them, the log says so, and a node that is besieged at both of its ports still
 /// begins segments and takes snapshots.
@@ -34,7 +34,7 @@ async fn clients_take_no_descriptor_that_the_node_needs() {
     assert!(number(&cluster, 1, "rejected_connections").await > FILES_MAX);
     let strangers = tokio::spawn(besiege(cluster.peer_address(1)));
     let value = vec![b'x'; 500_000];
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let answer = first.call(&[b"SET", b"k", &value]).await.unwrap();
         assert_eq!(show(&answer), "OK");
@@ -54,7 +54,7 @@ async fn clients_take_no_descriptor_that_the_node_needs() {
     assert!(!strangers.is_finished());
     strangers.abort();
     drop((held, first));
-    timeout(PATIENCE, async {
+    timeout(TIMEOUT, async {
         while Client::connect(cluster.address(1))
             .await
             .unwrap()

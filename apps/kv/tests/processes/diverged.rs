@@ -7,7 +7,7 @@ use synod_kv::{Cluster, ExitStatus, Protocol, info_field};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    PATIENCE, POLL_EVERY,
+    POLL_EVERY, TIMEOUT,
     closed::{last_words, status_of_itself},
     connect,
     identity::copy_files,
@@ -19,12 +19,12 @@ use super::{
 #[tokio::test]
 async fn a_node_on_an_older_copy_of_its_data_ends_as_diverged() {
     let (mut cluster, directory) = start_by(Protocol::Raft, 3, &["--log", "warn"]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let put_back = other_than(&cluster, leader);
     write_until_acknowledged(&cluster, leader, "early").await;
     let data = directory.path().join(format!("node-{put_back}"));
     let copy = directory.path().join("copy");
-    // As a disk is copied beneath a machine: in the midst of a life, in which it then acknowledges more.
+    // As a disk is copied beneath a machine: in the midst of an incarnation, in which it then acknowledges more.
     let process = cluster.process_id(put_back).unwrap();
     signal("STOP", &[process]).await;
     copy_files(&data, &copy);
@@ -32,18 +32,18 @@ async fn a_node_on_an_older_copy_of_its_data_ends_as_diverged() {
     for round in 0..20 {
         write_until_acknowledged(&cluster, leader, &format!("late {round}")).await;
     }
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let written = number(&cluster, leader, "commit_index").await;
     while matched(&cluster, leader, put_back).await < written {
         assert!(Instant::now() < deadline, "node {put_back} lags behind");
         sleep(POLL_EVERY).await;
     }
     cluster.kill(&[put_back]).await.unwrap();
-    assert_eq!(cluster.leader(PATIENCE).await.unwrap(), leader);
+    assert_eq!(cluster.leader(TIMEOUT).await.unwrap(), leader);
 
     fs::remove_dir_all(&data).unwrap();
     copy_files(&copy, &data);
-    // Its next life counts higher than any that was met, so it is the protocol that notices.
+    // Its next incarnation counts higher than any that was met, so it is the protocol that notices.
     cluster.restart(put_back).unwrap();
     assert_eq!(
         status_of_itself(&mut cluster, put_back).await,

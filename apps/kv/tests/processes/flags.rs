@@ -6,7 +6,7 @@ use synod_kv::{ExitStatus, Protocol};
 use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
-use super::{PATIENCE, PROGRAM, ask, identity::until_told, start_by, write_until_acknowledged};
+use super::{PROGRAM, TIMEOUT, ask, identity::until_told, start_by, write_until_acknowledged};
 
 /// A forgotten flag: the node says what it found and what it was asked for, changes nothing, and starts
 /// again as what it is.
@@ -62,7 +62,7 @@ async fn a_directory_is_opened_only_as_what_it_was_founded_as() {
         let mode = |mode| fs::Permissions::from_mode(mode);
         fs::set_permissions(&data, mode(0o755)).unwrap();
         cluster.restart(1).unwrap();
-        cluster.ready(PATIENCE).await.unwrap();
+        cluster.ready(TIMEOUT).await.unwrap();
         assert_eq!(ask(&cluster, 1, &["GET", "k"]).await, "1");
         // It is not changed: whoever gave it that mode may have meant it.
         until_told(
@@ -92,7 +92,7 @@ async fn told_at_start(
     command.args(["--cluster-id", cluster_id, "--data"]);
     command.arg(directory.path().join("node-1"));
     let ended = command.kill_on_drop(true).output();
-    let output = timeout(PATIENCE, ended).await.expect("it ends").unwrap();
+    let output = timeout(TIMEOUT, ended).await.expect("it ends").unwrap();
     assert_eq!(output.status.code(), Some(ExitStatus::Failed as i32));
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

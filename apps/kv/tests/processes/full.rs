@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    PATIENCE, POLL_EVERY, PROGRAM, ask, connect, other_than, ready, show, skipped,
+    POLL_EVERY, PROGRAM, TIMEOUT, ask, connect, other_than, ready, show, skipped,
     write_until_acknowledged,
 };
 
@@ -24,11 +24,11 @@ pub(crate) async fn leader(protocol: Protocol) {
     let Some(mut rig) = Rig::start(protocol).await else {
         return;
     };
-    let leader = rig.cluster.leader(PATIENCE).await.unwrap();
+    let leader = rig.cluster.leader(TIMEOUT).await.unwrap();
     let follower = other_than(&rig.cluster, leader);
     rig.fill(leader);
-    let deadline = Instant::now() + 2 * PATIENCE;
-    while rig.cluster.leader(PATIENCE).await.unwrap() == leader {
+    let deadline = Instant::now() + 2 * TIMEOUT;
+    while rig.cluster.leader(TIMEOUT).await.unwrap() == leader {
         let answer = rig.write(follower).await;
         assert!(
             Instant::now() < deadline,
@@ -59,7 +59,7 @@ pub(crate) async fn follower(protocol: Protocol) {
     let Some(mut rig) = Rig::start(protocol).await else {
         return;
     };
-    let leader = rig.cluster.leader(PATIENCE).await.unwrap();
+    let leader = rig.cluster.leader(TIMEOUT).await.unwrap();
     let full = other_than(&rig.cluster, leader);
     rig.fill(full);
     // Several times what a disk holds.
@@ -68,11 +68,11 @@ pub(crate) async fn follower(protocol: Protocol) {
     for round in 0..3 * DISK_MIB * 2 {
         let key = format!("key {}", round % 8);
         let request: [&[u8]; 3] = [b"SET", key.as_bytes(), &value];
-        let answer = timeout(PATIENCE, client.call(&request)).await;
+        let answer = timeout(TIMEOUT, client.call(&request)).await;
         let answer = show(&answer.expect("an answer").unwrap());
         assert_eq!(answer, "OK", "write {round}");
     }
-    assert_eq!(rig.cluster.leader(PATIENCE).await.unwrap(), leader);
+    assert_eq!(rig.cluster.leader(TIMEOUT).await.unwrap(), leader);
     rig.free(full);
     rig.ready().await;
     write_until_acknowledged(&rig.cluster, leader, "after").await;
@@ -200,7 +200,7 @@ impl Rig {
         };
         let mut words = error.to_string();
         for id in self.cluster.ids() {
-            let info = timeout(PATIENCE, ask(&self.cluster, id, &["INFO"])).await;
+            let info = timeout(TIMEOUT, ask(&self.cluster, id, &["INFO"])).await;
             let log = fs::read_to_string(self.cluster.log(id)).unwrap();
             words += &format!("\n\nnode {id}: {}\n{log}", info.unwrap_or_default());
         }
@@ -209,7 +209,7 @@ impl Rig {
 
     /// Waits until a node that was started answers, whatever it has space for.
     async fn up(&mut self, id: u64) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while Client::connect(self.cluster.address(id)).await.is_err() {
             self.cluster.check_alive(id).unwrap();
             assert!(Instant::now() < deadline, "node {id} does not come up");

@@ -4,14 +4,14 @@
 use synod_kv::{Cluster, Protocol};
 use tokio::time::timeout;
 
-use super::{PATIENCE, ask, connect, number, other_than, show, start_by};
+use super::{TIMEOUT, ask, connect, number, other_than, show, start_by};
 
 /// With timeouts that forgive a busy machine, but not a second without a heartbeat.
 const TIMEOUTS: [&str; 4] = ["--election-timeout-ms", "1000", "--heartbeat-ms", "100"];
 
 pub(crate) async fn appends_and_flushes(protocol: Protocol) {
     let (cluster, _directory) = start_by(protocol, 3, &TIMEOUTS).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let term = number(&cluster, leader, "term").await;
     let mut client = connect(&cluster, leader).await;
     let piece = vec![b'x'; 700 << 10];
@@ -24,9 +24,7 @@ pub(crate) async fn appends_and_flushes(protocol: Protocol) {
     }
     client.flush().await.unwrap();
     for round in 1..=64 {
-        let answer = timeout(PATIENCE, client.receive())
-            .await
-            .expect("an answer");
+        let answer = timeout(TIMEOUT, client.receive()).await.expect("an answer");
         assert_eq!(
             show(&answer.unwrap()),
             (22 * piece.len() + round).to_string()
@@ -73,7 +71,7 @@ pub(crate) async fn settings_do_not_matter(protocol: Protocol) {
         cluster.kill(&[*id]).await.unwrap();
         cluster.set_arguments(*id, &arguments);
         cluster.restart(*id).unwrap();
-        cluster.ready(PATIENCE).await.unwrap();
+        cluster.ready(TIMEOUT).await.unwrap();
     }
     let mut client = connect(&cluster, ids[0]).await;
     let large = vec![b'v'; 600_000];
@@ -102,7 +100,7 @@ pub(crate) async fn settings_do_not_matter(protocol: Protocol) {
     // Also a node that is given the map by a snapshot, or reads its log anew, goes on alike.
     cluster.kill(&ids).await.unwrap();
     ids.iter().for_each(|id| cluster.restart(*id).unwrap());
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     for id in &ids {
         assert_eq!(ask(&cluster, *id, &["DBSIZE"]).await, "3", "node {id}");
         assert_eq!(
@@ -127,7 +125,7 @@ async fn makes_room_and_uses_it(cluster: &Cluster, ids: &[u64]) {
         client.queue(&[b"SET", b"one", b"more"]);
         client.flush().await.unwrap();
         for expected in ["1", "OK"] {
-            let answer = timeout(PATIENCE, client.receive()).await.unwrap();
+            let answer = timeout(TIMEOUT, client.receive()).await.unwrap();
             assert_eq!(show(&answer.unwrap()), expected, "node {id}");
         }
     }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    PATIENCE, POLL_EVERY, PROGRAM, ask, closed::status_of_itself, other_than, signal, start_by,
+    POLL_EVERY, PROGRAM, TIMEOUT, ask, closed::status_of_itself, other_than, signal, start_by,
     write_until_acknowledged,
 };
 
@@ -21,10 +21,10 @@ use super::{
 /// not start, says so, and does when they are back. The others go on.
 pub(crate) async fn a_log_that_is_not_whole(protocol: Protocol) {
     let (mut cluster, directory) = start_by(protocol, 3, &[]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let (node, data) = (leader, directory.path().join(format!("node-{leader}")));
     write_until_acknowledged(&cluster, leader, "k").await;
-    // A life that ends as it should has noted how far it has come.
+    // An incarnation that ends as it should has noted how far it has come.
     signal("TERM", &[cluster.process_id(node).unwrap()]).await;
     assert_eq!(
         status_of_itself(&mut cluster, node).await,
@@ -55,7 +55,7 @@ pub(crate) async fn a_log_that_is_not_whole(protocol: Protocol) {
         copy_files(&whole, &data);
     }
     cluster.restart(node).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     assert_eq!(ask(&cluster, node, &["GET", "k"]).await, "1");
 }
 
@@ -85,26 +85,31 @@ fn zero_from(path: &Path, from: usize) {
     fs::write(path, bytes).unwrap();
 }
 
-/// A directory is put back to what it was before its last life, and its node is started: each peer refuses it by
-/// name. Its next life counts higher than any that was met; but what it acknowledged in between is gone with the
-/// life that is missing, so it is refused all the same, by words that say what to do. Once each of the others was
-/// stopped and has forgotten it, the node is one of them again.
+/// A directory is put back to what it was before its last incarnation, and its node is started: each peer refuses it by
+/// name. Its next incarnation counts higher than any that was met; but what it acknowledged in between is gone with the
+/// incarnation that is missing, so it is refused all the same, by words that say what to do. Once each of the others
+/// was stopped and has forgotten it, the node is one of them again.
 pub(crate) async fn a_copy_of_a_directory(protocol: Protocol) {
     let (mut cluster, directory) = start_by(protocol, 3, &["--log", "warn"]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let node = other_than(&cluster, leader);
     let data = directory.path().join(format!("node-{node}"));
     let copy = directory.path().join("copy");
     cluster.kill(&[node]).await.unwrap();
     copy_files(&data, &copy);
     cluster.restart(node).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     cluster.kill(&[node]).await.unwrap();
     fs::remove_dir_all(&data).unwrap();
     copy_files(&copy, &data);
     cluster.restart(node).unwrap();
     for id in cluster.ids() {
-        until_told(&cluster, id, "a copy of a disk that another life runs on").await;
+        until_told(
+            &cluster,
+            id,
+            "a copy of a disk that another incarnation runs on",
+        )
+        .await;
     }
     let others = others(&cluster, node);
     for id in &others {
@@ -125,7 +130,7 @@ pub(crate) async fn a_copy_of_a_directory(protocol: Protocol) {
     for id in others {
         forget_at(&mut cluster, &directory, node, id).await;
     }
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     assert_eq!(ask(&cluster, node, &["GET", "without it"]).await, "1");
 }
 
@@ -159,7 +164,7 @@ async fn forget_at(cluster: &mut Cluster, directory: &TempDir, node: u64, other:
 /// of them was stopped and has forgotten the old disk, the node is one of them again, and holds what it did.
 pub(crate) async fn a_disk_that_was_replaced(protocol: Protocol) {
     let (mut cluster, directory) = start_by(protocol, 3, &["--log", "warn"]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let node = other_than(&cluster, leader);
     let data = |id: u64| directory.path().join(format!("node-{id}"));
     cluster.kill(&[node]).await.unwrap();
@@ -179,7 +184,7 @@ pub(crate) async fn a_disk_that_was_replaced(protocol: Protocol) {
     for id in others {
         forget_at(&mut cluster, &directory, node, id).await;
     }
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     assert_eq!(ask(&cluster, node, &["GET", "k"]).await, "1");
     let absent = directory.path().join("absent");
     let (status, _) = forget(node, &absent).await;
@@ -193,13 +198,13 @@ async fn forget(node: u64, data: &Path) -> (Option<i32>, String) {
     let node = node.to_string();
     command.args(["identity", "forget", "--node", &node, "--data"]);
     let ended = command.arg(data).kill_on_drop(true).output();
-    let output = timeout(PATIENCE, ended).await.expect("it ends").unwrap();
+    let output = timeout(TIMEOUT, ended).await.expect("it ends").unwrap();
     let told = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(told).unwrap())
 }
 
 pub(super) async fn until_told(cluster: &Cluster, id: u64, words: &str) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let told = fs::read_to_string(cluster.log(id)).unwrap_or_default();
         if told.contains(words) {

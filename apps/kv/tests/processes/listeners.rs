@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{PATIENCE, PROGRAM, connect, number, ready, show, signal, write_until_acknowledged};
+use super::{PROGRAM, TIMEOUT, connect, number, ready, show, signal, write_until_acknowledged};
 
 /// One node that tells everything it can, to pipes that nobody reads: it serves, also when more lines
 /// have come together than the pipe and the queue before it take.
@@ -28,7 +28,7 @@ pub(crate) async fn serves_unheard(protocol: Protocol) {
     })
     .await;
     let mut client = connect(&cluster, 1).await;
-    let deadline = Instant::now() + 3 * PATIENCE;
+    let deadline = Instant::now() + 3 * TIMEOUT;
     let mut rounds = 0_u32;
     while number(&cluster, 1, "log_lines_dropped").await == 0 {
         for _ in 0..100 {
@@ -36,7 +36,7 @@ pub(crate) async fn serves_unheard(protocol: Protocol) {
             let stream = TcpStream::connect(cluster.address(1)).await.unwrap();
             stream.set_zero_linger().unwrap();
         }
-        let answer = timeout(PATIENCE, client.call(&[b"APPEND", b"rounds", b"."]));
+        let answer = timeout(TIMEOUT, client.call(&[b"APPEND", b"rounds", b"."]));
         let answer = answer.await.expect("the node does not wait for a reader");
         rounds += 1;
         assert_eq!(show(&answer.unwrap()), rounds.to_string());
@@ -61,7 +61,7 @@ async fn closed_streams_do_not_end_a_node() {
     .await;
     write_until_acknowledged(&cluster, 1, "k").await;
     signal("TERM", &[cluster.process_id(1).unwrap()]).await;
-    let status = timeout(PATIENCE, cluster.ended(1))
+    let status = timeout(TIMEOUT, cluster.ended(1))
         .await
         .expect("it stops")
         .unwrap();
@@ -98,7 +98,7 @@ async fn a_node_that_cannot_start_ends_unheard() {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let status = timeout(PATIENCE, node.wait())
+        let status = timeout(TIMEOUT, node.wait())
             .await
             .expect("it ends")
             .unwrap();
@@ -129,7 +129,7 @@ async fn a_report_that_nobody_reads_is_no_panic() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let status = timeout(PATIENCE, load.wait())
+    let status = timeout(TIMEOUT, load.wait())
         .await
         .expect("it ends")
         .unwrap();

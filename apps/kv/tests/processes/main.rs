@@ -191,7 +191,7 @@ tests!("paxos", paxos, Paxos);
 
 async fn the_leader_is_killed_and_writes_go_on(protocol: Protocol) {
     let (mut cluster, _directory) = start_by(protocol, 3, &["--power-loss"]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let follower = other_than(&cluster, leader);
     let mut client = connect(&cluster, follower).await;
     assert_eq!(
@@ -201,11 +201,11 @@ async fn the_leader_is_killed_and_writes_go_on(protocol: Protocol) {
 
     cluster.kill(&[leader]).await.unwrap();
     write_until_acknowledged(&cluster, follower, "after").await;
-    let next = cluster.leader(PATIENCE).await.unwrap();
+    let next = cluster.leader(TIMEOUT).await.unwrap();
     assert_ne!(next, leader);
 
     cluster.restart(leader).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     for id in cluster.ids() {
         let mut client = connect(&cluster, id).await;
         assert_eq!(
@@ -219,7 +219,7 @@ async fn the_leader_is_killed_and_writes_go_on(protocol: Protocol) {
 #[tokio::test]
 async fn a_pipeline_to_a_follower_keeps_its_order() {
     let (cluster, _directory) = start(3, &[]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let mut client = connect(&cluster, other_than(&cluster, leader)).await;
     let mut expected = Vec::new();
     for round in 0..200 {
@@ -237,7 +237,7 @@ async fn a_pipeline_to_a_follower_keeps_its_order() {
     }
     client.flush().await.unwrap();
     for expected in expected {
-        let answer = timeout(PATIENCE, client.receive())
+        let answer = timeout(TIMEOUT, client.receive())
             .await
             .expect("an answer")
             .unwrap();
@@ -265,7 +265,7 @@ async fn what_was_acknowledged_survives_the_loss_of_power_on_all_nodes(protocol:
         let all = cluster.ids();
         cluster.kill(&all).await.unwrap();
         all.iter().for_each(|id| cluster.restart(*id).unwrap());
-        cluster.ready(PATIENCE).await.unwrap();
+        cluster.ready(TIMEOUT).await.unwrap();
         for id in all {
             let mut client = connect(&cluster, id).await;
             for (key, value) in &written {
@@ -290,24 +290,24 @@ async fn nodes_that_lie_about_syncing_forget() {
     let all = cluster.ids();
     cluster.kill(&all).await.unwrap();
     all.iter().for_each(|id| cluster.restart(*id).unwrap());
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     let mut client = connect(&cluster, 1).await;
     assert_eq!(show(&client.call(&[b"GET", b"k"]).await.unwrap()), "(nil)");
 }
 
 async fn a_large_value_goes_through_a_follower_and_a_larger_one_is_refused(protocol: Protocol) {
     let (cluster, _directory) = start_by(protocol, 3, &["--request-bytes-max", "2097152"]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let follower = other_than(&cluster, leader);
     let mut client = connect(&cluster, follower).await;
     let large = vec![b'v'; 2_000_000];
-    let answer = timeout(PATIENCE, client.call(&[b"SET", b"large", &large]))
+    let answer = timeout(TIMEOUT, client.call(&[b"SET", b"large", &large]))
         .await
         .expect("an answer")
         .unwrap();
     assert_eq!(show(&answer), "OK");
     let mut reader = connect(&cluster, leader).await;
-    let answer = timeout(PATIENCE, reader.call(&[b"GET", b"large"]))
+    let answer = timeout(TIMEOUT, reader.call(&[b"GET", b"large"]))
         .await
         .expect("an answer")
         .unwrap();
@@ -322,7 +322,7 @@ async fn a_large_value_goes_through_a_follower_and_a_larger_one_is_refused(proto
 
 async fn info_agrees_on_the_leader(protocol: Protocol) {
     let (cluster, _directory) = start_by(protocol, 3, &[]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     write_until_acknowledged(&cluster, leader, "k").await;
     for id in cluster.ids() {
         let mut client = connect(&cluster, id).await;
@@ -366,7 +366,7 @@ async fn info_agrees_on_the_leader(protocol: Protocol) {
             assert_eq!(lag.parse::<u64>().is_ok(), id == leader, "{text}");
         }
         // These are looked at now and then, not at each turn.
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         for field in ["frames_in", "frames_out", "connects"] {
             while number(&cluster, id, field).await == 0 {
                 assert!(Instant::now() < deadline, "{field} stays zero on node {id}");
@@ -390,7 +390,7 @@ async fn redis_tools_work_against_leader_and_follower(protocol: Protocol) {
         return;
     }
     let (cluster, _directory) = start_by(protocol, 3, &[]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     for id in [leader, other_than(&cluster, leader)] {
         let port = cluster.address(id).port().to_string();
         let output = tool(
@@ -460,7 +460,7 @@ async fn a_node_stops_in_order_when_it_is_asked_to_and_when_its_parent_is_gone()
         let stdout = node.stdout.take().unwrap();
         let mut stdout = tokio::io::BufReader::new(stdout);
         timeout(
-            PATIENCE,
+            TIMEOUT,
             tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut line),
         )
         .await
@@ -478,7 +478,7 @@ async fn a_node_stops_in_order_when_it_is_asked_to_and_when_its_parent_is_gone()
                 node.stdin.take()
             }
         };
-        let status = timeout(PATIENCE, node.wait())
+        let status = timeout(TIMEOUT, node.wait())
             .await
             .expect("it stops")
             .unwrap();
@@ -521,7 +521,7 @@ async fn start_by(protocol: Protocol, nodes: u64, arguments: &[&str]) -> (Cluste
 async fn ready(options: ClusterOptions) -> Cluster {
     let mut cluster = Cluster::start(options).unwrap();
     cluster
-        .ready(PATIENCE)
+        .ready(TIMEOUT)
         .await
         .unwrap_or_else(|error| panic!("{error}"));
     cluster
@@ -531,7 +531,7 @@ async fn ready(options: ClusterOptions) -> Cluster {
 async fn ask(cluster: &Cluster, id: u64, request: &[&str]) -> String {
     let args: Vec<_> = request.iter().map(|arg| arg.as_bytes()).collect();
     let mut client = connect(cluster, id).await;
-    let answer = timeout(PATIENCE, client.call(&args))
+    let answer = timeout(TIMEOUT, client.call(&args))
         .await
         .unwrap_or_else(|_| panic!("node {id} never answered {request:?}"))
         .unwrap();
@@ -546,7 +546,7 @@ fn skipped(test: &str, why: &str) {
 /// A number that a node tells of itself.
 async fn number(cluster: &Cluster, id: u64, field: &str) -> u64 {
     let mut client = connect(cluster, id).await;
-    let text = timeout(PATIENCE, client.info()).await.unwrap().unwrap();
+    let text = timeout(TIMEOUT, client.info()).await.unwrap().unwrap();
     info_field(&text, field)
         .and_then(|number| number.parse().ok())
         .unwrap_or_else(|| panic!("{field} is no number in\n{text}"))
@@ -563,7 +563,7 @@ async fn connect(cluster: &Cluster, id: u64) -> Client {
 /// The answer may be an error while there is no leader; that there is one again is what is waited
 /// for.
 async fn write_until_acknowledged(cluster: &Cluster, id: u64, key: &str) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let answer = connect(cluster, id)
             .await
@@ -589,7 +589,7 @@ fn other_than(cluster: &Cluster, id: u64) -> u64 {
 }
 
 async fn tool(program: &str, args: &[&str]) -> String {
-    let output = timeout(PATIENCE, Command::new(program).args(args).output())
+    let output = timeout(TIMEOUT, Command::new(program).args(args).output())
         .await
         .expect("it ends")
         .unwrap();
@@ -622,5 +622,5 @@ fn show(frame: &BytesFrame) -> String {
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_kv");
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_EVERY: Duration = Duration::from_millis(20);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use synod_kv::{Cluster, Protocol};
 use tokio::time::Instant;
 
-use super::{PATIENCE, ask, other_than, signal, start_by, write_until_acknowledged};
+use super::{TIMEOUT, ask, other_than, signal, start_by, write_until_acknowledged};
 
 /// How nodes go away, and come back.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ async fn two_stopped_nodes_leave_a_leader_that_admits_it() {
 
 pub(crate) async fn survive(protocol: Protocol, absence: Absence, leader_survives: bool) {
     let (mut cluster, _directory) = start_by(protocol, 3, &["--timeout-ms", "500"]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let survivor = match leader_survives {
         true => leader,
         false => other_than(&cluster, leader),
@@ -40,7 +40,7 @@ pub(crate) async fn survive(protocol: Protocol, absence: Absence, leader_survive
     let begun = Instant::now();
     while tokens.acknowledged.len() < 20 {
         tokens.append(&cluster, survivor).await;
-        assert!(begun.elapsed() < PATIENCE, "{tokens:?}");
+        assert!(begun.elapsed() < TIMEOUT, "{tokens:?}");
     }
 
     absence.begin(&mut cluster, &others).await;
@@ -68,7 +68,7 @@ pub(crate) async fn survive(protocol: Protocol, absence: Absence, leader_survive
     }
 
     absence.end(&mut cluster, &others).await;
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     write_until_acknowledged(&cluster, survivor, "again").await;
     for id in cluster.ids() {
         tokens.check(&ask(&cluster, id, &["GET", "list"]).await, id);

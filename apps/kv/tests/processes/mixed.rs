@@ -5,7 +5,7 @@ use std::fs;
 use synod_kv::{Cluster, ClusterOptions, Listener, Protocol};
 use tempfile::TempDir;
 
-use super::{PATIENCE, PROGRAM, ask, identity::until_told, write_until_acknowledged};
+use super::{PROGRAM, TIMEOUT, ask, identity::until_told, write_until_acknowledged};
 
 /// One of two nodes counts a third among the voters.
 pub(super) async fn of_other_voters(protocol: Protocol) {
@@ -53,7 +53,7 @@ async fn form_no_group(first: &[&str], second: &[&str]) {
         assert!(answer.starts_with('-'), "node {id}: {answer}");
     }
     begin_anew(&mut cluster, &directory, 2, first).await;
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     write_until_acknowledged(&cluster, 1, "k").await;
     assert_eq!(ask(&cluster, 2, &["GET", "k"]).await, "1");
 }
@@ -89,7 +89,7 @@ async fn quorums_that_are_forgotten_are_a_failed_start() {
     for id in all {
         begin_anew(&mut cluster, &directory, id, &["--phase2", "3"]).await;
     }
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     write_until_acknowledged(&cluster, 1, "k").await;
     let all = cluster.ids();
     cluster.kill(&all).await.unwrap();
@@ -107,7 +107,7 @@ async fn quorums_that_are_forgotten_are_a_failed_start() {
         cluster.set_arguments(*id, &["--phase2", "3"]);
         cluster.restart(*id).unwrap();
     }
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     for id in all {
         assert_eq!(ask(&cluster, id, &["GET", "k"]).await, "1", "node {id}");
     }

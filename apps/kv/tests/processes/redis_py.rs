@@ -5,7 +5,7 @@ use std::process::Stdio;
 use synod_kv::Protocol;
 use tokio::{process::Command, time::timeout};
 
-use super::{PATIENCE, ask, other_than, skipped, start_by};
+use super::{TIMEOUT, ask, other_than, skipped, start_by};
 
 /// Through the leader and through another node.
 pub(super) async fn sets_and_gets(protocol: Protocol) {
@@ -17,14 +17,14 @@ pub(super) async fn sets_and_gets(protocol: Protocol) {
         return;
     };
     let (cluster, _directory) = start_by(protocol, 3, &[]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     for id in [leader, other_than(&cluster, leader)] {
         let port = cluster.address(id).port().to_string();
         let script = Command::new(python)
             .args(["-c", SCRIPT, &port])
             .kill_on_drop(true)
             .output();
-        let output = timeout(PATIENCE, script).await.expect("it ends").unwrap();
+        let output = timeout(TIMEOUT, script).await.expect("it ends").unwrap();
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "node {id}: {told}");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "done\n");

@@ -5,18 +5,18 @@ use std::time::Duration;
 use synod_kv::Protocol;
 use tokio::time::timeout;
 
-use super::{PATIENCE, ask, number, start_by};
+use super::{TIMEOUT, ask, number, start_by};
 
 /// A sync takes longer than the longest election timeout. Nodes that wait for their disks are not
 /// taken for dead, so the leader of the start leads on, and writes are served.
 pub(crate) async fn serves_on_slow_disks(protocol: Protocol) {
     let arguments = ["--slow-sync-ms", "300", "--timeout-ms", "15000"];
     let (cluster, _directory) = start_by(protocol, 3, &arguments).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let before = number(&cluster, leader, "term").await;
     for round in 0..WRITES {
         let id = cluster.ids()[round % 3];
-        let answer = timeout(NODE_TIMEOUT + PATIENCE, ask_for(&cluster, id, round));
+        let answer = timeout(NODE_TIMEOUT + TIMEOUT, ask_for(&cluster, id, round));
         let answer = answer.await.expect("an answer");
         assert_eq!(answer, "OK", "write {round} to node {id}");
     }

@@ -6,9 +6,9 @@ use synod_kv::{Cluster, ExitStatus, Protocol};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::{PATIENCE, POLL_EVERY, ask, closed::status_of_itself, signal, start_by};
+use super::{POLL_EVERY, TIMEOUT, ask, closed::status_of_itself, signal, start_by};
 
-/// The snapshot of a large map takes long on a slow disk. It is given up, and no life that follows takes
+/// The snapshot of a large map takes long on a slow disk. It is given up, and no incarnation that follows takes
 /// it for one.
 pub(crate) async fn gives_its_snapshot_up(protocol: Protocol) {
     let (mut cluster, directory) = start_by(protocol, 1, &[]).await;
@@ -22,7 +22,7 @@ pub(crate) async fn gives_its_snapshot_up(protocol: Protocol) {
     let slowly = ["--snapshot-log-bytes", &interval, "--slow-sync-ms", "700"];
     cluster.set_arguments(1, &slowly);
     cluster.restart(1).unwrap();
-    cluster.ready(OPENING_PATIENCE).await.unwrap();
+    cluster.ready(OPENING_TIMEOUT).await.unwrap();
     let mut values = VALUES;
     while !is_left(&directory, "new") {
         assert!(values < 2 * VALUES, "{values} values and no snapshot");
@@ -37,7 +37,7 @@ pub(crate) async fn gives_its_snapshot_up(protocol: Protocol) {
 
     cluster.set_arguments(1, &[]);
     cluster.restart(1).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     assert_eq!(ask(&cluster, 1, &["DBSIZE"]).await, values.to_string());
     for key in 0..values {
         let len = ask(&cluster, 1, &["STRLEN", &format!("key {key}")]).await;
@@ -53,7 +53,7 @@ async fn a_node_that_is_told_to_stop_while_it_opens_its_disk_does_so() {
     let (mut cluster, directory) = start_by(Protocol::default(), 1, &[]).await;
     assert_eq!(ask(&cluster, 1, &["SET", "k", "v"]).await, "OK");
     terminate(&mut cluster).await;
-    // Of the same length in each life, and with another content only once the next has begun.
+    // Of the same length in each incarnation, and with another content only once the next has begun.
     let prepared = || fs::read(data(&directory).join("identity.part")).unwrap_or_default();
     let before = prepared();
     cluster.set_arguments(1, &["--slow-sync-ms", "60000"]);
@@ -63,7 +63,7 @@ async fn a_node_that_is_told_to_stop_while_it_opens_its_disk_does_so() {
 
     cluster.set_arguments(1, &[]);
     cluster.restart(1).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     assert_eq!(ask(&cluster, 1, &["GET", "k"]).await, "v");
 }
 
@@ -78,7 +78,7 @@ async fn terminate(cluster: &mut Cluster) {
 }
 
 async fn until(what: &str, mut shows: impl FnMut() -> bool) {
-    let deadline = Instant::now() + OPENING_PATIENCE;
+    let deadline = Instant::now() + OPENING_TIMEOUT;
     while !shows() {
         assert!(Instant::now() < deadline, "never: {what}");
         sleep(POLL_EVERY).await;
@@ -102,4 +102,4 @@ fn is_left(directory: &TempDir, suffix: &str) -> bool {
 const VALUES: usize = 48;
 const VALUE_BYTES: usize = 700_000;
 /// A slow disk is opened with a dozen syncs.
-const OPENING_PATIENCE: Duration = Duration::from_secs(60);
+const OPENING_TIMEOUT: Duration = Duration::from_secs(60);

@@ -25,17 +25,17 @@ use tokio::{
 };
 
 use super::{
-    PATIENCE, POLL_EVERY, ask, connect, identity::until_told, number, other_than, start_by,
+    POLL_EVERY, TIMEOUT, ask, connect, identity::until_told, number, other_than, start_by,
     write_until_acknowledged,
 };
 
-/// One after the other: a life, a term, a list and a name that no node can have come to. Then the node in whose
+/// One after the other: an incarnation, a term, a list and a name that no node can have come to. Then the node in whose
 /// name it was said comes back, and all start again on what lies on their disks.
 pub(super) async fn say_what_no_node_can(protocol: Protocol) {
     let (mut cluster, _directory, overheard) = overheard_and_killed(protocol).await;
     let node = overheard.hello.node.0;
     write_until_acknowledged(&cluster, other_than(&cluster, node), "without it").await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let living = [leader, other_than_both(&cluster, leader, node)];
     let held_before = [
         held_most(&cluster, living[0]),
@@ -57,12 +57,12 @@ pub(super) async fn say_what_no_node_can(protocol: Protocol) {
     }
 
     cluster.restart(node).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     write_until_acknowledged(&cluster, node, "by it").await;
     let all = cluster.ids();
     cluster.kill(&all).await.unwrap();
     all.iter().for_each(|id| cluster.restart(*id).unwrap());
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     for id in all {
         let request = ["MGET", "k", "without it", "meanwhile", "by it", "forged"];
         let answer = ask(&cluster, id, &request).await;
@@ -80,7 +80,7 @@ pub(super) async fn lead_the_others_up(protocol: Protocol) {
     let leap = leap_max(protocol);
     let above = number(&cluster, one, "term").await + 2 * leap;
     // An election for each leap.
-    let deadline = Instant::now() + 3 * PATIENCE;
+    let deadline = Instant::now() + 3 * TIMEOUT;
     let mut least = 0;
     while least <= above {
         assert!(Instant::now() < deadline, "they stay in {least}");
@@ -94,7 +94,7 @@ pub(super) async fn lead_the_others_up(protocol: Protocol) {
                 .unwrap();
             // All of it was taken when the node closes in turn.
             let _closed = stream.shutdown().await;
-            let ended = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+            let ended = timeout(TIMEOUT, stream.read_to_end(&mut Vec::new())).await;
             let _reset = ended.expect("it ends");
         }
         write_until_acknowledged(&cluster, one, "meanwhile").await;
@@ -104,7 +104,7 @@ pub(super) async fn lead_the_others_up(protocol: Protocol) {
         }
     }
     cluster.restart(node).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     write_until_acknowledged(&cluster, node, "by it").await;
     assert_eq!(
         ask(&cluster, node, &["MGET", "k", "meanwhile"]).await,
@@ -131,20 +131,20 @@ fn leap_max(protocol: Protocol) -> u64 {
 /// Three nodes, of which one was heard and is down, and what it says to others.
 async fn overheard_and_killed(protocol: Protocol) -> (Cluster, TempDir, Greeting) {
     let (mut cluster, directory) = start_by(protocol, 3, &[]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     write_until_acknowledged(&cluster, leader, "k").await;
     let node = other_than(&cluster, leader);
     let other = other_than_both(&cluster, leader, node);
     cluster.kill(&[other]).await.unwrap();
     let overheard = overhear(&cluster, other, node).await;
     cluster.restart(other).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     cluster.kill(&[node]).await.unwrap();
     (cluster, directory, overheard)
 }
 
-/// The last life and one that only the node itself could confirm, the last term, and lists that are longer than they
-/// may be.
+/// The last incarnation and one that only the node itself could confirm, the last term, and lists that are longer than
+/// they may be.
 async fn say_lives_terms_and_lists(
     cluster: &Cluster,
     protocol: Protocol,
@@ -179,17 +179,17 @@ async fn say_lives_terms_and_lists(
         let _closed = stream.shutdown().await;
         // All of it was taken when the node closes in turn.
         let mut signs = Vec::new();
-        let ended = timeout(PATIENCE, stream.read_to_end(&mut signs)).await;
+        let ended = timeout(TIMEOUT, stream.read_to_end(&mut signs)).await;
         let _reset = ended.expect("it ends");
     }
 }
 
-/// A command under a name of a life to come, and one under a name that the node could give: the second shows
+/// A command under a name of an incarnation to come, and one under a name that the node could give: the second shows
 /// that the first was heard. Whoever leads may change on the way, and takes nothing then.
 async fn forge_names(cluster: &Cluster, node: u64, overheard: Greeting) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
-        let leader = cluster.leader(PATIENCE).await.unwrap();
+        let leader = cluster.leader(TIMEOUT).await.unwrap();
         let (mut stream, verdict) = say_hello(cluster, leader, overheard).await;
         assert_eq!(verdict, Ok(()));
         let (term, boot) = (number(cluster, leader, "term").await, overheard.hello.boot);
@@ -197,7 +197,7 @@ async fn forge_names(cluster: &Cluster, node: u64, overheard: Greeting) {
             let name = [node, incarnation, u64::MAX];
             stream.write_all(&forward(term, name, key)).await.unwrap();
         }
-        let heard = Instant::now() + PATIENCE / 10;
+        let heard = Instant::now() + TIMEOUT / 10;
         while Instant::now() < heard {
             if ask(cluster, leader, &["GET", "control"]).await == "1" {
                 return;
@@ -214,7 +214,7 @@ async fn forge_names(cluster: &Cluster, node: u64, overheard: Greeting) {
 /// A crowd that says half a hello, and comes again when it is shown out, keeps no node out that comes back.
 pub(super) async fn say_half_a_hello(protocol: Protocol) {
     let (mut cluster, _directory) = start_by(protocol, 3, &[]).await;
-    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let leader = cluster.leader(TIMEOUT).await.unwrap();
     let node = other_than(&cluster, leader);
     cluster.kill(&[node]).await.unwrap();
     let living = [leader, other_than_both(&cluster, leader, node)];
@@ -237,7 +237,7 @@ pub(super) async fn say_half_a_hello(protocol: Protocol) {
     });
     is_full.wait_for(|full| *full).await.unwrap();
     cluster.restart(node).unwrap();
-    cluster.ready(PATIENCE).await.unwrap();
+    cluster.ready(TIMEOUT).await.unwrap();
     write_until_acknowledged(&cluster, node, "k").await;
     for id in living {
         until_counted(&cluster, id, "handshakes_dropped").await;
@@ -249,7 +249,7 @@ pub(super) async fn say_half_a_hello(protocol: Protocol) {
 
 /// Waits until a node tells that there was any: what it tells of its transport is a moment old.
 async fn until_counted(cluster: &Cluster, id: u64, field: &str) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while number(cluster, id, field).await == 0 {
         assert!(Instant::now() < deadline, "node {id}: no {field}");
         sleep(POLL_EVERY).await;
@@ -258,7 +258,7 @@ async fn until_counted(cluster: &Cluster, id: u64, field: &str) {
 
 /// Waits until a node can send to another.
 async fn until_connected(cluster: &Cluster, id: u64, to: u64) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let text = connect(cluster, id).await.info().await.unwrap();
         let peer = info_field(&text, &format!("peer{to}")).unwrap_or_default();
@@ -275,7 +275,7 @@ async fn overhear(cluster: &Cluster, down: u64, wanted: u64) -> Greeting {
     let listener = TcpListener::bind(cluster.peer_address(down)).await.unwrap();
     let mut heard = BTreeMap::new();
     while !heard.contains_key(&wanted) {
-        let accepted = timeout(PATIENCE, listener.accept()).await;
+        let accepted = timeout(TIMEOUT, listener.accept()).await;
         let (mut stream, _) = accepted.expect("it dials").unwrap();
         let mut bytes = [0; GREETING_BYTES];
         if stream.read_exact(&mut bytes).await.is_ok() {
@@ -295,7 +295,7 @@ async fn say_hello(
     let mut stream = TcpStream::connect(cluster.peer_address(to)).await.unwrap();
     stream.write_all(&greeting.encode()).await.unwrap();
     let mut answer = [0; GREETING_BYTES];
-    let answered = timeout(PATIENCE, stream.read_exact(&mut answer)).await;
+    let answered = timeout(TIMEOUT, stream.read_exact(&mut answer)).await;
     answered.expect("an answer").unwrap();
     (stream, Greeting::decode(&answer).unwrap().verdict)
 }

@@ -32,7 +32,7 @@ use tokio_rustls::{
 };
 use webpki::EndEntityCert;
 
-use super::{PATIENCE, POLL_EVERY, PROGRAM, number, signal, start_by, write_until_acknowledged};
+use super::{POLL_EVERY, PROGRAM, TIMEOUT, number, signal, start_by, write_until_acknowledged};
 
 /// New certificates, ones that are of no use, and a list that revokes a node: read while the cluster runs.
 pub(crate) async fn certificates_change_while_it_runs(protocol: Protocol) {
@@ -111,7 +111,7 @@ async fn clients_are_served_by_tls_when_they_know_the_password() {
     let mut plain = TcpStream::connect(&address).await.unwrap();
     plain.write_all(b"*1\r\n$4\r\nPING\r\n").await.unwrap();
     let mut told = Vec::new();
-    let _reset = timeout(PATIENCE, plain.read_to_end(&mut told))
+    let _reset = timeout(TIMEOUT, plain.read_to_end(&mut told))
         .await
         .unwrap();
     assert!(!told.windows(4).any(|word| word == b"PONG"), "{told:?}");
@@ -138,7 +138,7 @@ async fn clients_are_served_by_tls_when_they_know_the_password() {
     // More than a record each way, and more than the socket takes at once.
     let value = "v".repeat(300_000);
     let set = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n{value}\r\n");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while call(&mut client, &set).await != "+OK\r\n" {
         assert!(Instant::now() < deadline, "it leads nobody");
     }
@@ -146,7 +146,7 @@ async fn clients_are_served_by_tls_when_they_know_the_password() {
     client.write_all(asked.as_bytes()).await.unwrap();
     let expected = format!("$300000\r\n{value}\r\n").repeat(8);
     let mut answers = vec![0; expected.len()];
-    timeout(PATIENCE, client.read_exact(&mut answers))
+    timeout(TIMEOUT, client.read_exact(&mut answers))
         .await
         .unwrap()
         .unwrap();
@@ -257,7 +257,7 @@ async fn hang_up(cluster: &Cluster, nodes: &[u64]) {
 }
 
 async fn until(cluster: &Cluster, id: u64, field: &str, is_so: impl Fn(u64) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let value = number(cluster, id, field).await;
         if is_so(value) {
@@ -284,7 +284,7 @@ async fn encrypted(address: &str, folder: &Path) -> TlsStream<TcpStream> {
     let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let connector = TlsConnector::from(Arc::new(config));
-    timeout(PATIENCE, connector.connect(name, stream))
+    timeout(TIMEOUT, connector.connect(name, stream))
         .await
         .unwrap()
         .unwrap()
@@ -294,7 +294,7 @@ async fn encrypted(address: &str, folder: &Path) -> TlsStream<TcpStream> {
 async fn call(client: &mut TlsStream<TcpStream>, request: &str) -> String {
     client.write_all(request.as_bytes()).await.unwrap();
     let mut answer = vec![0; 64 << 10];
-    let read = timeout(PATIENCE, client.read(&mut answer))
+    let read = timeout(TIMEOUT, client.read(&mut answer))
         .await
         .unwrap()
         .unwrap();

@@ -5,7 +5,7 @@ use crate::check::durable::{Change, Durable, Held};
 use crate::check::history::History;
 use crate::check::watch::{Seen, Staged, Watch};
 use crate::check::{Named, Violation, recovery};
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::{Ballot, Chosen, Envelope, NodeId, Output, Paxos, ReadId, Slot, Snapshot, Stop, Write};
 
 mod rules;
@@ -34,7 +34,7 @@ impl Checker {
             None => recovery::adopted(paxos),
         };
         let watch = Watch {
-            life: before.map_or(1, |watch| watch.life + 1),
+            incarnation: before.map_or(1, |watch| watch.incarnation + 1),
             rotted: before.is_some_and(|watch| watch.rotted),
             forgot: before.is_some_and(|watch| watch.forgot),
             seen: Seen::of(paxos),
@@ -101,7 +101,7 @@ impl Checker {
         let now = Seen::of(paxos);
         let watch = self.nodes.entry(node).or_default();
         let before = core::mem::replace(&mut watch.seen, now);
-        let life = watch.life;
+        let incarnation = watch.incarnation;
         rules::check_order(node, &before, &now)?;
         let snapshot = recovery::newest_snapshot(paxos);
         if snapshot.slot > watch.durable.snapshot.slot {
@@ -109,8 +109,8 @@ impl Checker {
             self.settle();
             self.history.check_position(node, snapshot)?;
         }
-        if let Duty::Leader(_) = &paxos.duty {
-            self.history.leads(node, life, now.promised)?;
+        if let RoleState::Leader(_) = &paxos.role {
+            self.history.leads(node, incarnation, now.promised)?;
         }
         if now.chosen > before.chosen {
             self.check_prefix(before.chosen, paxos)?;
@@ -165,12 +165,12 @@ impl Checker {
             check_order_on_disk(node, watch, &self.history, &change, state.chosen)?;
             self.history.announce(node, state.chosen)?;
         }
-        let (life, votes) = (watch.life, change.votes.clone());
+        let (incarnation, votes) = (watch.incarnation, change.votes.clone());
         // A copy tells what waits; its receipt is thrown away.
         let Ok((messages, _)) = write.clone().persist(|_| Ok::<_, Infallible>(()));
         watch.staged = Some(Staged { change, messages });
         for (slot, held) in votes {
-            self.history.propose(node, life, slot, held)?;
+            self.history.propose(node, incarnation, slot, held)?;
         }
         Ok(())
     }

@@ -23,8 +23,8 @@ pub(crate) struct History {
 /// What became of a ballot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Use {
-    /// The life of its node in which it was used.
-    life: Option<u64>,
+    /// The incarnation of its node in which it was used.
+    incarnation: Option<u64>,
     leads: bool,
     /// Whose disks have promised it.
     promised: AcceptorSet,
@@ -71,14 +71,14 @@ impl History {
     pub(crate) fn uses(
         &mut self,
         node: NodeId,
-        life: u64,
+        incarnation: u64,
         ballot: Ballot,
     ) -> Result<(), Violation> {
         if ballot.node != node {
             return Err(Violation::NotItsBallot { node, ballot });
         }
         let used = self.ballots.entry(ballot).or_default();
-        if *used.life.get_or_insert(life) != life {
+        if *used.incarnation.get_or_insert(incarnation) != incarnation {
             return Err(Violation::BallotUsedTwice { node, ballot });
         }
         Ok(())
@@ -88,10 +88,10 @@ impl History {
     pub(crate) fn leads(
         &mut self,
         node: NodeId,
-        life: u64,
+        incarnation: u64,
         ballot: Ballot,
     ) -> Result<(), Violation> {
-        self.uses(node, life, ballot)?;
+        self.uses(node, incarnation, ballot)?;
         let Some(quorums) = &self.quorums else {
             return Ok(());
         };
@@ -107,11 +107,11 @@ impl History {
     pub(crate) fn speaks(
         &mut self,
         node: NodeId,
-        life: u64,
+        incarnation: u64,
         ballot: Ballot,
     ) -> Result<(), Violation> {
         let leads = self.ballots.get(&ballot).is_some_and(|used| used.leads);
-        self.uses(node, life, ballot)?;
+        self.uses(node, incarnation, ballot)?;
         match leads {
             true => Ok(()),
             false => Err(Violation::NotPromised { node, ballot }),
@@ -122,7 +122,7 @@ impl History {
     pub(crate) fn propose(
         &mut self,
         node: NodeId,
-        life: u64,
+        incarnation: u64,
         slot: Slot,
         held: Held,
     ) -> Result<(), Violation> {
@@ -142,7 +142,7 @@ impl History {
         if ballot.node != node {
             return Err(Violation::NotProposed { node, slot, ballot });
         }
-        self.speaks(node, life, ballot)?;
+        self.speaks(node, incarnation, ballot)?;
         let is_chosen = self.chosen_at(slot).is_some_and(|chosen| chosen.is(value));
         if !is_chosen && !self.is_safe(slot, held) {
             return Err(Violation::P2c {

@@ -293,7 +293,7 @@ fn a_lawful_group_is_left_alone() {
     group.settle();
     assert_eq!(group.checker.chosen(), Slot(2));
     assert_eq!(group.checker.origin(Slot(2)).unwrap().node, NodeId(2));
-    assert_eq!(group.nodes[&2].status().handed, Slot(2));
+    assert_eq!(group.nodes[&2].status().delivered, Slot(2));
 }
 
 /// The checker knows before any node does.

@@ -127,7 +127,7 @@ pub enum Violation {
         /// In which ballot.
         ballot: Ballot,
     },
-    /// A node uses a ballot again: in a second life, or for a second campaign (Paxos Made Simple
+    /// A node uses a ballot again: in a second incarnation, or for a second campaign (Paxos Made Simple
     /// §2.5: a proposer remembers the highest number it has tried).
     #[error("ballot used twice: {node} uses ballot {ballot} again")]
     BallotUsedTwice {
@@ -237,7 +237,7 @@ pub enum Violation {
         /// The slot, or the last that the snapshot covers.
         slot: Slot,
     },
-    /// A chosen prefix went back within a life.
+    /// A chosen prefix went back within an incarnation.
     #[error("chosen fell: {node} goes from {} to {}", from.0, to.0)]
     ChosenFell {
         /// The node.
@@ -272,7 +272,7 @@ pub enum Violation {
         node: NodeId,
         /// What it applies.
         slot: Slot,
-        /// What it applied last in this life.
+        /// What it applied last in this incarnation.
         last: Slot,
     },
     /// A read is confirmed that does not see what was known to be chosen when it was asked.

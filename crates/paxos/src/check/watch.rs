@@ -4,14 +4,14 @@ use synod_durable::Few;
 
 use crate::check::Durable;
 use crate::check::durable::Change;
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::{Ballot, Binding, Envelope, Paxos, ReadId, Slot};
 
 /// One node as the checker last saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Watch {
     /// How often it was started.
-    pub(crate) life: u64,
+    pub(crate) incarnation: u64,
     pub(crate) durable: Durable,
     /// The write in flight, or the one that a crash may or may not have kept.
     pub(crate) staged: Option<Staged>,
@@ -22,7 +22,7 @@ pub(crate) struct Watch {
     pub(crate) seen: Seen,
     /// Up to here the disk holds, without a gap, what is chosen.
     pub(crate) settled: Slot,
-    /// The last slot that the machine was given in this life.
+    /// The last slot that the machine was given in this incarnation.
     pub(crate) applied: Slot,
     /// Reads under way, and what was known to be chosen, anywhere, when they were asked.
     pub(crate) reads: BTreeMap<ReadId, Slot>,
@@ -47,7 +47,7 @@ impl Seen {
     pub(crate) fn of(paxos: &Paxos) -> Self {
         Self {
             promised: paxos.common.promised,
-            campaigns: matches!(paxos.duty, Duty::Candidate(_) | Duty::Leader(_)),
+            campaigns: matches!(paxos.role, RoleState::Candidate(_) | RoleState::Leader(_)),
             chosen: paxos.common.log.chosen(),
         }
     }

@@ -18,7 +18,7 @@ impl Leader {
         if now < self.quorum_deadline {
             return None;
         }
-        let heard = self.heard_by_quorum(common, now);
+        let heard = self.quorum_contact(common, now);
         let in_flight = common.in_flight();
         let same = self.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
         let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));

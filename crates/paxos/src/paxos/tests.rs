@@ -58,11 +58,11 @@ fn slow_disks_leave_the_time_for_which_a_leader_is_heard() {
         ..DiskHealth::default()
     };
     node.handle_disk(Instant::ZERO, slow);
-    node.common.hear_disk(Instant::ZERO, slow);
+    node.common.handle_disk_report(Instant::ZERO, slow);
     let mut follower = Follower::new(None, Slot(0));
     follower.hear(&mut node.common, Instant::ZERO, NodeId(2));
-    node.duty = Duty::Follower(follower);
-    let hears = |now| node.duty.hears_leader(&node.common, now);
+    node.role = RoleState::Follower(follower);
+    let hears = |now| node.role.has_leader_contact(&node.common, now);
     let end = Instant::ZERO.plus(config().election_timeout_min);
     let before = Instant::ZERO.plus(config().election_timeout_min - Duration::from_nanos(1));
     assert!(

@@ -65,10 +65,10 @@ fn a_peer_beyond_the_offer_leaves_the_snapshot_state() {
     assert_eq!(progress.next, Slot(9));
 }
 
-/// The first of the rounds, each a beat, whose echo brings about a resend.
+/// The first of the rounds, each a heartbeat, whose echo brings about a resend.
 fn resent(progress: &mut Progress, rounds: core::ops::Range<u64>, through: u64) -> Option<u64> {
     let lost = |round: &u64| {
-        progress.patience.begin_beat(*round);
+        progress.retransmission.begin_heartbeat(*round);
         progress.handle_echo(*round, Slot(through), Slot(0), false)
     };
     rounds.into_iter().find(lost)

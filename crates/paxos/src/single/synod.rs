@@ -36,7 +36,7 @@ pub struct Synod<V> {
     waiting: Vec<Envelope<V>>,
     /// .. and without one.
     ready: VecDeque<Envelope<V>>,
-    /// It has learned the value and not handed it out.
+    /// It has learned the value and not delivered it out.
     untold: bool,
     ignored: u64,
 }

@@ -203,10 +203,10 @@ fn a_lost_value_is_sent_again() {
     }
     assert_eq!(cluster.status(1).chosen, Slot(0), "they wait for the first");
     assert_eq!(cluster.status(3).last, Slot(3));
-    cluster.exhaust_patience(1);
+    cluster.exhaust_backoff(1);
     assert_eq!(cluster.status(1).chosen, Slot(3));
     cluster.heal();
-    cluster.exhaust_patience(1);
+    cluster.exhaust_backoff(1);
     assert_eq!(commands(&cluster, 2), ["a", "b", "c"]);
 }
 
@@ -240,7 +240,7 @@ fn a_lagging_node_catches_up_by_values() {
             choose(&mut cluster, 1, "x");
         }
         cluster.heal();
-        cluster.exhaust_patience(1);
+        cluster.exhaust_backoff(1);
         assert_eq!(cluster.status(3).chosen, Slot(50));
         assert_eq!(cluster.nodes[&NodeId(3)].restores, 0);
     }
@@ -257,7 +257,7 @@ fn a_lagging_node_catches_up_by_a_snapshot() {
     cluster.take_snapshot(1);
     choose(&mut cluster, 1, "behind it");
     cluster.heal();
-    cluster.exhaust_patience(1);
+    cluster.exhaust_backoff(1);
     assert_eq!(cluster.status(3).chosen, Slot(51));
     assert_eq!(cluster.nodes[&NodeId(3)].restores, 1);
 }

@@ -29,8 +29,8 @@ fn h1_what_waits_is_bounded() {
     );
     assert_eq!(cluster.take(between(1, 2)).len(), 4);
     cluster.net.clear();
-    cluster.exhaust_patience(1);
-    cluster.exhaust_patience(1);
+    cluster.exhaust_backoff(1);
+    cluster.exhaust_backoff(1);
     assert_eq!(cluster.status(1).chosen.0, accepted as u64);
     assert!(
         cluster.status(1).cache_bytes <= 100,
@@ -166,7 +166,7 @@ fn what_lies_behind_a_gap_is_bounded() {
         (cluster.status(3).last, cluster.status(3).chosen),
         (Slot(8), Slot(0))
     );
-    cluster.exhaust_patience(1);
+    cluster.exhaust_backoff(1);
     assert_eq!(cluster.status(3).chosen, Slot(101));
 }
 

@@ -243,7 +243,7 @@ impl Liar {
             _ => Echo::Answer {
                 promised: self.ballot(),
                 attempt,
-                unhappy: !self.dice.one_in(4),
+                no_leader: !self.dice.one_in(4),
                 chosen: self.slot(),
                 disk: self.disk(),
             },

@@ -51,7 +51,7 @@ fn a_leader_far_behind_votes_when_it_has_learned_enough() {
     let answer = Echo::Answer {
         promised: theirs,
         attempt: 1,
-        unhappy: true,
+        no_leader: true,
         chosen: Slot(0),
         disk: DiskHealth::default(),
     };

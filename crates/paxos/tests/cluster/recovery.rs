@@ -272,9 +272,9 @@ fn what_a_configuration_may_say() {
     let mut equal = config();
     equal.election_timeout_max = equal.election_timeout_min;
     assert_eq!(equal.validate(), Err(ConfigError::ElectionTimeout));
-    let mut beat = config();
-    beat.heartbeat_interval = beat.election_timeout_min;
-    assert_eq!(beat.validate(), Err(ConfigError::HeartbeatInterval));
+    let mut heartbeat = config();
+    heartbeat.heartbeat_interval = heartbeat.election_timeout_min;
+    assert_eq!(heartbeat.validate(), Err(ConfigError::HeartbeatInterval));
     let mut zero = config();
     zero.reads_max = 0;
     assert_eq!(zero.validate(), Err(ConfigError::ZeroBound));

@@ -97,7 +97,7 @@ const ELECTION_MAX: Duration = Duration::from_secs(20);
 
 /// Node 3 alone has voted for what the last leader proposed, and tells it by one value a message, for
 /// longer than an election timeout. Node 4 has told that it has nothing: did it campaign meanwhile, the
-/// candidate would have to begin anew, and so would node 4 once the other lost its patience in turn.
+/// candidate would have to begin anew, and so would node 4 once the other lost its backoff in turn.
 #[test]
 fn a_phase_1_of_many_pages_comes_to_its_end() {
     let mut by_pages = 0;

@@ -272,7 +272,7 @@ impl Step {
             let answer = Echo::Answer {
                 promised: Ballot::ZERO,
                 attempt: asked.unwrap_or_default(),
-                unhappy: true,
+                no_leader: true,
                 chosen: Slot(0),
                 disk: DiskHealth::default(),
             };

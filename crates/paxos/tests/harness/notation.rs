@@ -227,14 +227,21 @@ fn echo_text(message: &Echo) -> String {
         Echo::Ask { attempt, disk, .. } => format!(", attempt {attempt}{}", disk_text(disk)),
         Echo::Answer {
             attempt,
-            unhappy,
+            no_leader,
             chosen,
             disk,
             ..
         } => {
             let disk = disk_text(disk);
-            let unhappy = if *unhappy { "unhappy" } else { "happy" };
-            format!(", attempt {attempt}, {unhappy}, chosen {}{disk}", chosen.0)
+            let no_leader = if *no_leader {
+                "no_leader"
+            } else {
+                "has_leader"
+            };
+            format!(
+                ", attempt {attempt}, {no_leader}, chosen {}{disk}",
+                chosen.0
+            )
         }
         Echo::Heartbeat {
             round,
@@ -380,7 +387,7 @@ fn parse_echo(
         "Answer" => Echo::Answer {
             promised: ballot,
             attempt: fields.number("attempt")?,
-            unhappy: fields.flag("unhappy") || !fields.flag("happy"),
+            no_leader: fields.flag("no_leader") || !fields.flag("has_leader"),
             chosen: Slot(fields.number("chosen")?),
             disk: parse_disk(fields),
         },

@@ -6,7 +6,7 @@ use crate::check::durable::{Change, Durable};
 use crate::check::history::History;
 use crate::check::watch::{Seen, Staged, Watch};
 use crate::check::{Violation, recovery, rules};
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::{
     Echo, Entry, Envelope, Index, Message, NodeId, Output, Raft, Snapshot, Stop, Term, Write,
 };
@@ -33,7 +33,7 @@ impl Checker {
             Some(watch) => recovery::recovered(watch, raft)?,
             None => recovery::adopted(raft),
         };
-        let life = before.map_or(1, |watch| watch.life + 1);
+        let incarnation = before.map_or(1, |watch| watch.incarnation + 1);
         if let (term, Some(vote)) = durable.vote {
             self.history.vote(node, term, vote)?;
         }
@@ -51,7 +51,7 @@ impl Checker {
             self.history.learn(node, prev, whole.into_iter())?;
         }
         let watch = Watch {
-            life,
+            incarnation,
             durable,
             staged: None,
             rotted: before.is_some_and(|watch| watch.rotted),
@@ -102,13 +102,13 @@ impl Checker {
         let before = core::mem::replace(&mut watch.seen, now);
         let snapshot = recovery::newest_snapshot(raft);
         watch.durable.snapshot = watch.durable.snapshot.max_by_index(snapshot);
-        let life = watch.life;
+        let incarnation = watch.incarnation;
         rules::check_order(node, &before, &now)?;
         if let Some(from) = now.newly_cut(&before) {
             self.check_cut(node, now.term, from)?;
         }
-        if let Duty::Leader(leader) = &raft.duty {
-            self.history.leads(raft, life, leader.first)?;
+        if let RoleState::Leader(leader) = &raft.role {
+            self.history.leads(raft, incarnation, leader.first)?;
         }
         if now.commit > before.commit {
             self.check_commit(raft)?;

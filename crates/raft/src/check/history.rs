@@ -23,7 +23,7 @@ pub(crate) struct History {
 struct Reign {
     leader: NodeId,
     /// Which of the leader's lives.
-    life: u64,
+    incarnation: u64,
     /// How far it has committed.
     committed: Index,
 }
@@ -61,11 +61,16 @@ impl History {
 
     /// `raft` leads. If that is news: with a quorum of votes, alone in its term, and with a log that
     /// holds all that was committed before.
-    pub(crate) fn leads(&mut self, raft: &Raft, life: u64, first: Index) -> Result<(), Violation> {
+    pub(crate) fn leads(
+        &mut self,
+        raft: &Raft,
+        incarnation: u64,
+        first: Index,
+    ) -> Result<(), Violation> {
         let core = &raft.common;
         let (node, term) = (core.id(), core.term);
         if self.terms.contains_key(&term) {
-            return self.speaks(node, life, term);
+            return self.speaks(node, incarnation, term);
         }
         let ids = core.members.ids();
         let votes = |id: &NodeId| self.voted(*id, term, node);
@@ -89,7 +94,7 @@ impl History {
         }
         let reign = Reign {
             leader: node,
-            life,
+            incarnation,
             committed: Index(0),
         };
         self.terms.insert(term, reign);
@@ -108,7 +113,12 @@ impl History {
     }
 
     /// `node` acts as the leader of `term`.
-    pub(crate) fn speaks(&self, node: NodeId, life: u64, term: Term) -> Result<(), Violation> {
+    pub(crate) fn speaks(
+        &self,
+        node: NodeId,
+        incarnation: u64,
+        term: Term,
+    ) -> Result<(), Violation> {
         let Some(reign) = self.terms.get(&term) else {
             return Err(Violation::NotElected {
                 node,
@@ -116,7 +126,7 @@ impl History {
                 votes: 0,
             });
         };
-        if (reign.leader, reign.life) != (node, life) {
+        if (reign.leader, reign.incarnation) != (node, incarnation) {
             let (first, second) = (reign.leader, node);
             return Err(Violation::ElectionSafety {
                 term,

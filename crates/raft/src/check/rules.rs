@@ -1,7 +1,7 @@
 use crate::check::fingerprint::fingerprint;
 use crate::check::watch::Seen;
 use crate::check::{Checker, Violation};
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::{Binding, Entry, Index, LogId, NodeId, Raft, Replicate, Term};
 
 /// What only rises.
@@ -65,8 +65,8 @@ impl Checker {
         };
         // A snapshot covers what was committed, and stands for the match.
         let covered = commit == core.log.start().index;
-        match &raft.duty {
-            Duty::Leader(_) if !covered => {
+        match &raft.role {
+            RoleState::Leader(_) if !covered => {
                 if term != core.term {
                     let term = core.term;
                     return Err(Violation::CommitOfOlderTerm { node, term, id });
@@ -83,7 +83,7 @@ impl Checker {
                 }
                 self.history.commit(raft, id)
             }
-            Duty::Follower(follower) if !covered => {
+            RoleState::Follower(follower) if !covered => {
                 self.history.check_committed(node, id)?;
                 let matched = follower.matched;
                 if commit > matched {
@@ -104,12 +104,12 @@ impl Checker {
         node: NodeId,
         message: &Replicate,
     ) -> Result<(), Violation> {
-        let life = self.nodes.get(&node).map_or(0, |watch| watch.life);
+        let incarnation = self.nodes.get(&node).map_or(0, |watch| watch.incarnation);
         let (Replicate::Append { term, .. }
         | Replicate::Heartbeat { term, .. }
         | Replicate::Commit { term, .. }
         | Replicate::Snapshot { term, .. }) = message;
-        self.history.speaks(node, life, *term)?;
+        self.history.speaks(node, incarnation, *term)?;
         let commit = match message {
             Replicate::Append {
                 prev,

@@ -2,7 +2,7 @@ use super::*;
 use crate::follower::Follower;
 use crate::outbox::Outbox;
 use crate::output::Head;
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::step::Step;
 use crate::{
     Binding, Config, DiskHealth, Echo, Entries, Entry, Envelope, Index, Instant, Kind, LogId,
@@ -246,7 +246,7 @@ fn a_lawful_group_is_left_alone() {
         })
         .unwrap();
     group.settle();
-    assert!(matches!(group.raft(2).duty, Duty::Leader(_)));
+    assert!(matches!(group.raft(2).role, RoleState::Leader(_)));
     assert_eq!(group.checker.commit(), Index(2));
 }
 

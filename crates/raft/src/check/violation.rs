@@ -12,7 +12,7 @@ pub enum Violation {
         /// What it says.
         why: Stop,
     },
-    /// Two leaders in one term (§5.2), or one in two of its lives.
+    /// Two leaders in one term (§5.2), or one in two of its incarnations.
     #[error(
         "election safety: node {} leads term {}, and node {} led it before",
         second.0, term.0, first.0
@@ -141,7 +141,7 @@ pub enum Violation {
         node: NodeId,
         /// What it applies.
         index: Index,
-        /// What it applied last in this life.
+        /// What it applied last in this incarnation.
         last: Index,
     },
     /// A leader announces what a quorum does not hold durably at that moment.
@@ -291,7 +291,7 @@ pub enum Violation {
         /// The term now.
         to: Term,
     },
-    /// A commit index went back within a life.
+    /// A commit index went back within an incarnation.
     #[error("commit fell: node {} goes from commit index {} to {}", node.0, from.0, to.0)]
     CommitFell {
         /// The node.

@@ -2,14 +2,14 @@ use alloc::vec::Vec;
 
 use crate::check::Durable;
 use crate::check::durable::Change;
-use crate::role::Duty;
+use crate::role::RoleState;
 use crate::{Envelope, Index, LogId, NodeId, Raft, Term};
 
 /// One node as the checker last saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Watch {
     /// How often it was started.
-    pub(crate) life: u64,
+    pub(crate) incarnation: u64,
     pub(crate) durable: Durable,
     /// The write in flight, or the one that a crash may or may not have kept.
     pub(crate) staged: Option<Staged>,
@@ -18,7 +18,7 @@ pub(crate) struct Watch {
     /// The disk has lost entries that were durable.
     pub(crate) forgot: bool,
     pub(crate) seen: Seen,
-    /// The last entry that the machine was given in this life.
+    /// The last entry that the machine was given in this incarnation.
     pub(crate) applied: Index,
     /// The term in which the node last acknowledged, and how far.
     pub(crate) acknowledged: (Term, Index),
@@ -48,7 +48,7 @@ impl Seen {
         let core = &raft.common;
         Self {
             term: core.term,
-            leads: matches!(raft.duty, Duty::Leader(_)),
+            leads: matches!(raft.role, RoleState::Leader(_)),
             commit: core.committed,
             last: core.log.last(),
             start: core.log.start().index,

@@ -143,7 +143,7 @@ fn a_pull_that_became_needless_does_not_block_the_next() {
 fn an_install_behind_the_leaders_start_is_followed_by_the_next() {
     let mut cluster = away(|_| {});
     cluster.slow_pulls = true;
-    cluster.exhaust_patience(1);
+    cluster.exhaust_backoff(1);
     let old = cluster.nodes[&NodeId(1)].disk.snapshot.clone().unwrap();
     for _ in 0..3 {
         cluster.propose(1, "y").unwrap();

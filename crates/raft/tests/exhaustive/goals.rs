@@ -52,7 +52,7 @@ pub(crate) fn reached(before: &Node, input: Input, after: &Node, sent: &[Packet]
     reach(Goal::Commit, leads && commits);
     reach(Goal::CommitInSecondTerm, leads && commits && term == 2);
     reach(Goal::CommitOfFirstTerm, leads && several && term == 2);
-    reach(Goal::FollowerCommit, !leads && is.handed > was.handed);
+    reach(Goal::FollowerCommit, !leads && is.delivered > was.delivered);
     if input == Input::Restart {
         let vote = |op: Op<'_>| matches!(op, Op::Vote(_, Some(_)));
         reach(Goal::VoteLost, before.unsynced().ops().any(vote));

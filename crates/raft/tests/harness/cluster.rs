@@ -76,8 +76,8 @@ impl Cluster {
 
     /// As many heartbeats, each echoed, as a leader waits before it sends an append again that
     /// nothing came back for.
-    pub(crate) fn exhaust_patience(&mut self, id: u64) {
-        for _ in 0..PATIENCE_BEATS {
+    pub(crate) fn exhaust_backoff(&mut self, id: u64) {
+        for _ in 0..BACKOFF_HEARTBEATS {
             self.heartbeat(id);
             self.settle();
         }
@@ -103,7 +103,7 @@ impl Cluster {
 /// After so long nobody is heard any more.
 pub(crate) const SILENCE: Duration = Duration::from_secs(1);
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(40);
-const PATIENCE_BEATS: usize = 3;
+const BACKOFF_HEARTBEATS: usize = 3;
 
 pub(crate) fn to(id: u64) -> impl Fn(&Packet) -> bool {
     move |packet| packet.to.0 == id

@@ -79,7 +79,7 @@ fn state_commit_index_is_volatile() {
     cluster.restart(1);
     let status = cluster.status(1);
     assert_eq!(
-        (status.commit, status.handed, status.last),
+        (status.commit, status.delivered, status.last),
         (Index(0), Index(0), Index(2))
     );
 }
@@ -310,7 +310,7 @@ fn all_servers_follow_a_later_term() {
 #[test]
 fn followers_respond_and_ask_nothing() {
     let mut cluster = group(3);
-    let beat = Replicate::Heartbeat {
+    let heartbeat = Replicate::Heartbeat {
         term: Term(1),
         round: 4,
         commit: Index(0),
@@ -328,7 +328,7 @@ fn followers_respond_and_ask_nothing() {
     );
     assert_eq!(tell(&mut cluster, 2, 1, append(1, &[1], 0, 0)).len(), 1);
     assert_eq!(
-        tell(&mut cluster, 3, 2, Message::Replicate(beat)),
+        tell(&mut cluster, 3, 2, Message::Replicate(heartbeat)),
         [Message::Echo(echo)]
     );
     assert!(cluster.net.is_empty(), "{:?}", cluster.net);

@@ -59,7 +59,7 @@ fn s5_1_requests_are_retried() {
     cluster.elect(1);
     assert_eq!(cluster.propose(1, "x"), Ok(id(1, 2)));
     assert_eq!(cluster.take(is_append).len(), 2, "lost");
-    cluster.exhaust_patience(1);
+    cluster.exhaust_backoff(1);
     assert_eq!(cluster.status(1).commit, Index(2));
 }
 
@@ -209,7 +209,7 @@ fn s5_3_appends_are_retried_for_ever() {
     });
     assert_eq!(cluster.status(1).commit, Index(2));
     cluster.restart(3);
-    cluster.exhaust_patience(1);
+    cluster.exhaust_backoff(1);
     assert_eq!(cluster.terms(3), [1, 1]);
 }
 

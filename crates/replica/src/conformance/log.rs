@@ -95,7 +95,7 @@ impl<L: Log, F: FnMut() -> L> LogStore for F {
 ///   thread while the log grows and is cut
 /// - `snapshots`, `snapshots_of_groups`, `failing_writer`, `large_snapshot`: snapshots written here
 /// - `transfer`, `partial_transfer`, `bad_transfer`, `other_file`, `transfers_do_not_mix`: snapshots
-///   received in pieces
+///   received in chunks
 /// - `power_loss`, `snapshots_survive_power_loss`: what was durable is there, and what is there was
 ///   appended, up to one point in the order of all groups (needs `lose_power`)
 /// - `damaged_snapshot`: is not believed (needs `damage_snapshot`)

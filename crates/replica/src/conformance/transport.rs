@@ -12,8 +12,8 @@ pub trait Network {
     /// A node's end of it.
     type Transport: Transport;
 
-    /// A node enters. `life` counts its lives from 1: the end of the life before was dropped.
-    fn join(&mut self, node: NodeId, life: u64) -> impl Future<Output = Self::Transport>;
+    /// A node enters. `incarnation` counts its incarnations from 1: the end of the incarnation before was dropped.
+    fn join(&mut self, node: NodeId, incarnation: u64) -> impl Future<Output = Self::Transport>;
 
     /// What it may hold and how long a message may be.
     fn limits(&self) -> NetworkLimits {
@@ -60,7 +60,7 @@ pub struct NetworkLimits {
 /// - `flush`: nothing leaves before it
 /// - `strangers`: a message to oneself, or to a node that nobody knows, is dropped and harms nobody
 /// - `wakes`: whoever waits is woken, and of several tasks the last
-/// - `reconnect`: a node that went away is reached in its next life, from both sides
+/// - `reconnect`: a node that went away is reached in its next incarnation, from both sides
 /// - `control_first`: control overtakes bulk that waits (needs [`NetworkLimits::has_lanes`])
 /// - `deaf_peer`: a peer that does not listen: nobody waits for it, others are reached, and so is it
 ///   when it listens again

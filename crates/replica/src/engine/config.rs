@@ -31,8 +31,8 @@ pub struct Bounds {
     /// one, counted from the last snapshot; never less than twice what is applied between two
     /// snapshots. Nothing is kept while the log has no space.
     pub kept_log_bytes_max: u64,
-    /// Bytes of a piece of a snapshot on its way to a peer.
-    pub piece_bytes_max: usize,
+    /// Bytes of a chunk of a snapshot on its way to a peer.
+    pub chunk_bytes_max: usize,
     /// How long an answer of a peer is waited for before it is asked again.
     pub retry_after: Duration,
 }
@@ -48,7 +48,7 @@ impl Default for Bounds {
             forwards_max: 4,
             snapshot_log_bytes: 64 << 20,
             kept_log_bytes_max: 256 << 20,
-            piece_bytes_max: 256 << 10,
+            chunk_bytes_max: 256 << 10,
             retry_after: Duration::from_millis(200),
         }
     }
@@ -62,10 +62,10 @@ pub struct EngineConfig {
     pub group: GroupId,
     /// This node.
     pub node: NodeId,
-    /// Which life of this node this is: higher than in any life before.
+    /// Which incarnation of this node this is: higher than in any incarnation before.
     pub incarnation: u64,
-    /// Names of this life count from here on. Drawn at random, so that no copy of the disk, whose lives
-    /// count alike, gives a name that this life gives too.
+    /// Names of this incarnation count from here on. Drawn at random, so that no copy of the disk, whose lives
+    /// count alike, gives a name that this incarnation gives too.
     pub sequence_base: u64,
     /// Bytes of the longest record that the log takes: a peer's entry that does not fit is dropped.
     pub record_bytes_max: usize,

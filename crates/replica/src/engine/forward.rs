@@ -17,21 +17,22 @@ use crate::time::Instant;
 pub(super) struct Accepted {
     epoch: Epoch,
     names: BTreeMap<NodeId, (u64, u64)>,
-    /// In which of its lives each peer speaks, where the transport tells.
+    /// In which of its incarnations each peer speaks, where the transport tells.
     lives: BTreeMap<NodeId, u64>,
 }
 
 impl Accepted {
-    /// Whether a peer may have given this name: it is of the peer itself, and of the life in which it
-    /// speaks. Names only rise, so one of a life to come would use up all that are before it.
+    /// Whether a peer may have given this name: it is of the peer itself, and of the incarnation in which it
+    /// speaks. Names only rise, so one of an incarnation to come would use up all that are before it.
     fn is_of(&self, from: NodeId, name: &Name) -> bool {
-        let life = self.lives.get(&from);
-        name.node == from.0 && life.is_none_or(|life| *life == name.incarnation)
+        let incarnation = self.lives.get(&from);
+        name.node == from.0
+            && incarnation.is_none_or(|incarnation| *incarnation == name.incarnation)
     }
 }
 
 impl<P: Protocol, T> Engine<P, T> {
-    /// What is handed in of this peer from here on, it says in this life: its boot counter, as of its
+    /// What is handed in of this peer from here on, it says in this incarnation: its boot counter, as of its
     /// hello. What it forwards under the name of another is ignored and counted. Of a peer that was
     /// never met the names are believed.
     pub fn meet(&mut self, peer: NodeId, incarnation: u64) {

@@ -24,7 +24,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// How many snapshots have become durable in this life.
+    /// How many snapshots have become durable in this incarnation.
     pub(crate) fn snapshots(&self) -> u64 {
         self.snapshots_taken + self.snapshots_received
     }
@@ -62,7 +62,7 @@ impl<P: Protocol, T> Engine<P, T> {
             .in_doubt
             .into_iter()
             .for_each(|ticket| self.fail(ticket, Failure::Unknown));
-        self.handed = at.index;
+        self.delivered = at.index;
         self.jobs.push_back(Job::Apply {
             at,
             kind,
@@ -87,8 +87,8 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// In the name of this node another life of it proposes, and this is what was applied of that. Behind
-    /// a name that is above those of this life nothing of it can ever be applied: what waits is refused,
+    /// In the name of this node another incarnation of it proposes, and this is what was applied of that. Behind
+    /// a name that is above those of this incarnation nothing of it can ever be applied: what waits is refused,
     /// and what comes is, before it is proposed.
     fn outlive(&mut self, name: Name) {
         if self.proposals.is_outlived() {
@@ -108,7 +108,7 @@ impl<P: Protocol, T> Engine<P, T> {
 
     pub(super) fn restore(&mut self, now: Instant, snapshot: Snapshot) {
         let index = snapshot.index;
-        self.handed = index;
+        self.delivered = index;
         self.proposals.doubt();
         self.transfer.restored(index);
         self.note(Event::SnapshotRestored { index });
@@ -118,7 +118,7 @@ impl<P: Protocol, T> Engine<P, T> {
     }
 
     pub(super) fn serve(&mut self) {
-        for ticket in self.reads.serve(self.handed) {
+        for ticket in self.reads.serve(self.delivered) {
             self.jobs.push_back(Job::Read(ticket));
         }
     }

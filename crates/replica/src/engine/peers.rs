@@ -66,11 +66,11 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// What peers say to each other of snapshots. An answer to another life of this node is ignored and counted.
+    /// What peers say to each other of snapshots. An answer to another incarnation of this node is ignored and counted.
     fn handle_transfer(&mut self, now: Instant, from: NodeId, frame: Frame, rest: Bytes) {
         match frame {
             Frame::Pull { index, tag, at } => self.handle_pull(from, name(index, tag), at),
-            Frame::Piece {
+            Frame::Chunk {
                 index,
                 tag,
                 at,
@@ -78,7 +78,7 @@ impl<P: Protocol, T> Engine<P, T> {
                 hash,
             } => {
                 let seal = Seal { len, hash };
-                self.handle_piece(now, from, name(index, tag), (at, seal), rest);
+                self.handle_chunk(now, from, name(index, tag), (at, seal), rest);
             }
             Frame::Damaged { index, tag } => self.handle_damaged(from, name(index, tag)),
             Frame::Waits { index, .. } => {

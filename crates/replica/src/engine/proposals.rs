@@ -56,7 +56,7 @@ pub(super) struct Proposals<T> {
     queued_bytes: usize,
     open: BTreeMap<u64, Open<T>>,
     open_count: usize,
-    /// A later life of this node has spoken: no name of this one can be applied any more.
+    /// A later incarnation of this node has spoken: no name of this one can be applied any more.
     is_outlived: bool,
     /// No deadline is before this one. It may be earlier than the earliest: a look then finds
     /// nothing and moves it.
@@ -226,7 +226,7 @@ impl<T> Proposals<T> {
             .is_some_and(|open| open.in_doubt)
     }
 
-    /// The name of a body that another life proposed in this node's name, and it is no earlier one: a
+    /// The name of a body that another incarnation proposed in this node's name, and it is no earlier one: a
     /// later one, or with a copy of this disk one that counts alike.
     pub(super) fn used_by(&self, body: &[u8]) -> Option<Name> {
         body::name(body).filter(|name| {
@@ -237,7 +237,7 @@ impl<T> Proposals<T> {
         })
     }
 
-    /// Whether no name of this life can be applied behind this one.
+    /// Whether no name of this incarnation can be applied behind this one.
     pub(super) fn is_outlived_by(&self, name: Name) -> bool {
         (name.incarnation, name.sequence) > (self.incarnation, self.sequence)
     }

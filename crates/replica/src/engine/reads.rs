@@ -22,7 +22,7 @@ struct Round<T> {
     waiting: Vec<Waiting<T>>,
 }
 
-/// A follower's round: who asked, in which of its lives, and its number there.
+/// A follower's round: who asked, in which of its incarnations, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Remote {
     pub(super) node: NodeId,
@@ -248,7 +248,7 @@ mod tests {
     use crate::protocol::Epoch;
 
     const HERE: NodeId = NodeId(1);
-    const PATIENCE: Duration = Duration::from_millis(50);
+    const TIMEOUT: Duration = Duration::from_millis(50);
 
     fn at(ms: u64) -> Instant {
         Instant(Duration::from_millis(ms))
@@ -284,16 +284,16 @@ mod tests {
         let first = reads.ask(at(0), leader(2, 1));
         assert!(
             reads
-                .stale(at(49), Some(leader(2, 1)), HERE, PATIENCE)
+                .stale(at(49), Some(leader(2, 1)), HERE, TIMEOUT)
                 .is_empty()
         );
-        assert_eq!(reads.stale_at(HERE, PATIENCE), Some(at(50)));
+        assert_eq!(reads.stale_at(HERE, TIMEOUT), Some(at(50)));
         assert_eq!(
-            reads.stale(at(50), Some(leader(2, 1)), HERE, PATIENCE),
+            reads.stale(at(50), Some(leader(2, 1)), HERE, TIMEOUT),
             [first]
         );
         assert_eq!(
-            reads.stale(at(1), Some(leader(3, 2)), HERE, PATIENCE),
+            reads.stale(at(1), Some(leader(3, 2)), HERE, TIMEOUT),
             [first]
         );
         reads.requeue(first);

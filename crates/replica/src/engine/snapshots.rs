@@ -14,7 +14,7 @@ use crate::events::Event;
 use crate::frame::Frame;
 use crate::log::LogError;
 use crate::protocol::Protocol;
-use crate::task::{Piece, SnapshotName, Task};
+use crate::task::{Chunk, SnapshotName, Task};
 use crate::time::Instant;
 
 impl<P: Protocol, T> Engine<P, T> {
@@ -47,7 +47,7 @@ impl<P: Protocol, T> Engine<P, T> {
         let interval = self.snapshot_interval();
         let least = interval.saturating_mul(KEPT_INTERVALS_MIN);
         Keeping {
-            patience: self.config.bounds.retry_after * SERVING_PATIENCES,
+            patience: self.config.bounds.retry_after * SERVING_TIMEOUTS,
             margin_bytes: interval / MARGIN_PARTS,
             kept_bytes_max: self.config.bounds.kept_log_bytes_max.max(least),
             has_room: self.disk.has_room,
@@ -87,7 +87,7 @@ impl<P: Protocol, T> Engine<P, T> {
             .push_back(Effect::Task(Task::Prune { keep_from }));
     }
 
-    /// Asks for the next piece, or gives up.
+    /// Asks for the next chunk, or gives up.
     pub(super) fn pull(&mut self, now: Instant) {
         match self
             .transfer
@@ -193,24 +193,24 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    pub(super) fn handle_piece_read(
+    pub(super) fn handle_chunk_read(
         &mut self,
         now: Instant,
         to: NodeId,
         name: SnapshotName,
         at: u64,
-        piece: Piece,
+        chunk: Chunk,
     ) {
         self.reading.remove(&to);
-        match piece {
-            Piece::Read { seal, bytes } => {
+        match chunk {
+            Chunk::Read { seal, bytes } => {
                 self.transfer.serve(now, to, name.index);
-                self.send(to, Lane::Bulk, &Frame::piece(name, at, seal), vec![bytes]);
+                self.send(to, Lane::Bulk, &Frame::chunk(name, at, seal), vec![bytes]);
             }
-            Piece::Gone => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
+            Chunk::Gone => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
             // Were it told that the snapshot is gone, it would throw away what it has of it. It asks
             // again by itself.
-            Piece::NotNow => {}
+            Chunk::NotNow => {}
         }
     }
 
@@ -218,7 +218,7 @@ impl<P: Protocol, T> Engine<P, T> {
         if !self.reading.insert(from) {
             return;
         }
-        let bytes_max = self.config.bounds.piece_bytes_max;
+        let bytes_max = self.config.bounds.chunk_bytes_max;
         self.ready.push_back(Effect::Task(Task::ReadChunk {
             to: from,
             snapshot,
@@ -227,7 +227,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }));
     }
 
-    pub(super) fn handle_piece(
+    pub(super) fn handle_chunk(
         &mut self,
         now: Instant,
         from: NodeId,
@@ -235,7 +235,7 @@ impl<P: Protocol, T> Engine<P, T> {
         (at, seal): (u64, Seal),
         bytes: Bytes,
     ) {
-        match self.transfer.piece(from, name, (at, seal), bytes.len()) {
+        match self.transfer.chunk(from, name, (at, seal), bytes.len()) {
             Arrived::Next(snapshot, last) => {
                 self.ready.push_back(Effect::Task(Task::WriteChunk {
                     snapshot,
@@ -258,12 +258,12 @@ impl<P: Protocol, T> Engine<P, T> {
     }
 }
 
-/// How many patiences a snapshot is kept for a peer that has not asked for its next piece.
-const SERVING_PATIENCES: u32 = 50;
+/// How many times `retry_after` a snapshot is kept for a peer that has not asked for its next chunk.
+const SERVING_TIMEOUTS: u32 = 50;
 /// The log is cut this part of an interval of log after the snapshot was taken.
 const MARGIN_PARTS: u64 = 4;
 /// How many intervals of log are kept at least for a peer that reads a snapshot: while it reads one as
 /// large as an interval, twice as much may be written.
 const KEPT_INTERVALS_MIN: u64 = 2;
-/// Questions for a piece that may go unanswered before a pull is given up.
+/// Questions for a chunk that may go unanswered before a pull is given up.
 const UNANSWERED_MAX: u32 = 10;

@@ -3,17 +3,17 @@
 //! ```text
 //! receiver                         holder
 //!    │ ── Pull { at: 0 } ───────────▶ │
-//!    │ ◀───────── Piece { at: 0 } ─── │       the receiver asks for the next piece once this one is stored:
-//!    │ store                          │       it sets the pace, and one piece is in flight
+//!    │ ◀───────── Chunk { at: 0 } ─── │       the receiver asks for the next chunk once this one is stored:
+//!    │ store                          │       it sets the pace, and one chunk is in flight
 //!    │ ── Pull { at: n } ───────────▶ │
-//!    │ ◀───────── Piece { at: n } ─── │
-//!    │ store, verify, sync, rename    │       each piece says how long the whole is and which hash it has:
+//!    │ ◀───────── Chunk { at: n } ─── │
+//!    │ store, verify, sync, rename    │       each chunk says how long the whole is and which hash it has:
 //!    │                                │       no room for it is seen before the first is stored, another
 //!    │                                │       file before the next is, and what is not that file at the end
 //!    │ ── Done ─────────────────────▶ │       however it ends: nothing more is kept for it
 //! ```
 //!
-//! A receiver without space says `Waits` and asks for the same piece again a while later. What a holder
+//! A receiver without space says `Waits` and asks for the same chunk again a while later. What a holder
 //! keeps for its receivers is bounded: log in bytes, and by the space it has itself; files by how long
 //! a receiver may be silent.
 
@@ -32,22 +32,22 @@ use crate::time::Instant;
 pub(super) enum Next {
     /// Nothing: an answer or a task is awaited.
     Wait,
-    /// Forget pieces of an earlier try, so that files never mix.
+    /// Forget chunks of an earlier try, so that files never mix.
     Discard(Snapshot),
-    /// Ask for the piece at this byte.
+    /// Ask for the chunk at this byte.
     Ask(NodeId, SnapshotName, u64),
     /// Too many questions went unanswered, or the space did not come.
     GiveUp(NodeId, Snapshot),
 }
 
-/// What a piece is to the pull that is under way.
+/// What a chunk is to the pull that is under way.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrived {
     /// The one that was asked for, of this snapshot, and whether it is the last.
     Next(Snapshot, bool),
     /// Not asked for, or not any more.
     Stray,
-    /// It was asked for, and is of another file than the first was: the pull has ended, and its pieces are
+    /// It was asked for, and is of another file than the first was: the pull has ended, and its chunks are
     /// to be discarded.
     Other(Snapshot),
 }
@@ -79,12 +79,12 @@ struct Pull {
     /// Nothing was done for it yet.
     fresh: bool,
     at: u64,
-    /// What the whole is to be, as the first piece said.
+    /// What the whole is to be, as the first chunk said.
     seal: Option<Seal>,
     /// When the last question went out; `None` when the next one is due.
     asked: Option<Instant>,
     unanswered: u32,
-    /// Since when there is no space for the next piece, and when that was seen last.
+    /// Since when there is no space for the next chunk, and when that was seen last.
     full: Option<(Instant, Instant)>,
 }
 
@@ -100,14 +100,14 @@ struct Serving {
 
 /// # Invariants
 /// - At most one snapshot is pulled, and at most one taken, at a time.
-/// - At most one task works on received pieces at a time, also when the pull it belongs to was
+/// - At most one task works on received chunks at a time, also when the pull it belongs to was
 ///   replaced meanwhile: its completion is then of no pull, and none is taken for another's.
 /// - No snapshot is taken while the log is not yet cut behind the one before.
-/// - A pull that ends without success leaves no pieces behind.
+/// - A pull that ends without success leaves no chunks behind.
 #[derive(Debug)]
 pub(super) struct Transfer {
     pull: Option<Pull>,
-    /// A task stores or discards pieces.
+    /// A task stores or discards chunks.
     storing: bool,
     taking: bool,
     /// A task reads a snapshot that a peer got damaged.
@@ -176,7 +176,7 @@ impl Transfer {
                     || asked.is_some() && pull.unanswered >= unanswered_max =>
             {
                 let (from, snapshot) = (pull.from, pull.snapshot.clone());
-                // The pieces are removed before anything else is stored.
+                // The chunks are removed before anything else is stored.
                 (self.pull, self.storing) = (None, true);
                 Next::GiveUp(from, snapshot)
             }
@@ -197,8 +197,8 @@ impl Transfer {
         })
     }
 
-    /// A piece came, from this byte on, of a file with this seal.
-    pub(super) fn piece(
+    /// A chunk came, from this byte on, of a file with this seal.
+    pub(super) fn chunk(
         &mut self,
         from: NodeId,
         name: SnapshotName,
@@ -226,7 +226,7 @@ impl Transfer {
         Arrived::Next(pull.snapshot.clone(), end == Some(seal.len))
     }
 
-    /// The task has stored or discarded pieces of `snapshot`; the next one begins at `next`.
+    /// The task has stored or discarded chunks of `snapshot`; the next one begins at `next`.
     pub(super) fn stored(&mut self, snapshot: &Snapshot, next: u64) {
         self.storing = false;
         let ours = |pull: &&mut Pull| pull.snapshot == *snapshot && !pull.fresh;
@@ -240,7 +240,7 @@ impl Transfer {
         self.pull.as_ref().is_some_and(|pull| pull.full.is_some())
     }
 
-    /// There was no space for the last piece. Whom it is from, if it is still wanted.
+    /// There was no space for the last chunk. Whom it is from, if it is still wanted.
     pub(super) fn full(&mut self, now: Instant, snapshot: &Snapshot) -> Option<NodeId> {
         self.storing = false;
         let ours = |pull: &&mut Pull| pull.snapshot == *snapshot && !pull.fresh;
@@ -250,14 +250,14 @@ impl Transfer {
         Some(pull.from)
     }
 
-    /// The task has stored the last piece. Whom it was pulled from, when that ends the pull.
+    /// The task has stored the last chunk. Whom it was pulled from, when that ends the pull.
     pub(super) fn whole(&mut self, snapshot: &Snapshot) -> Option<NodeId> {
         let pull = self.end(snapshot)?;
         self.snapshot_bytes = pull.seal.map_or(self.snapshot_bytes, |seal| seal.len);
         Some(pull.from)
     }
 
-    /// The task has failed for good. Whom it was pulled from, when that ends the pull: its pieces are
+    /// The task has failed for good. Whom it was pulled from, when that ends the pull: its chunks are
     /// to be discarded then.
     pub(super) fn failed(&mut self, snapshot: &Snapshot) -> Option<NodeId> {
         let pull = self.end(snapshot)?;
@@ -281,7 +281,7 @@ impl Transfer {
         self.verifying = false;
     }
 
-    /// The holder has it no more: the pieces are to be discarded.
+    /// The holder has it no more: the chunks are to be discarded.
     pub(super) fn gone(&mut self, from: NodeId, name: SnapshotName) -> Option<Snapshot> {
         let lost = |pull: &mut Pull| {
             pull.from == from && !pull.fresh && SnapshotName::from(&pull.snapshot) == name
@@ -425,7 +425,7 @@ impl Transfer {
     }
 }
 
-/// How long a receiver without space waits before it asks for the piece again.
+/// How long a receiver without space waits before it asks for the chunk again.
 const SPACE_RETRY: Duration = Duration::from_secs(1);
 /// How long it waits in all before it gives the pull up.
 const SPACE_WAIT_MAX: Duration = Duration::from_secs(60);

@@ -17,12 +17,12 @@ fn after(why: StepDown, seen: Seen) -> Seen {
     }
 }
 
-/// The names of what is told along a life.
-fn told(life: &[Seen]) -> Vec<&'static str> {
+/// The names of what is told along an incarnation.
+fn told(incarnation: &[Seen]) -> Vec<&'static str> {
     let mut events = Events::new();
     let mut before = Seen::default();
     let mut told = Vec::new();
-    for &now in life {
+    for &now in incarnation {
         let changes = events.changes(before, now);
         told.extend(changes.iter().flatten().map(Event::name));
         before = now;
@@ -34,7 +34,7 @@ fn told(life: &[Seen]) -> Vec<&'static str> {
 fn a_life_is_told() {
     use Role::{Candidate, Follower, Leader};
 
-    let life = [
+    let incarnation = [
         seen(Follower, 1, 2),
         seen(Follower, 1, 2),
         seen(Candidate, 2, 0),
@@ -68,7 +68,7 @@ fn a_life_is_told() {
         "stepped_down",
         "leader_changed",
     ];
-    assert_eq!(told(&life), expected);
+    assert_eq!(told(&incarnation), expected);
 }
 
 #[test]

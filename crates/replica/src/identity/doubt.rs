@@ -6,7 +6,7 @@ use super::tests::{hello, load};
 use super::*;
 use crate::sim::SimDisk;
 
-/// A peer is met in its third life. Its disk of an earlier one is refused, also by the next life of this
+/// A peer is met in its third incarnation. Its disk of an earlier one is refused, also by the next incarnation of this
 /// node; and so is a copy that counts the same.
 #[test]
 fn a_disk_that_went_back_and_a_copy_are_told_from_the_node() {
@@ -26,8 +26,8 @@ fn a_disk_that_went_back_and_a_copy_are_told_from_the_node() {
     }
 }
 
-/// A peer was put back, and that was seen: no later life of its disk is taken for it any more, in this life of
-/// the node or another, until an operator says so. Only the life that was met last still is.
+/// A peer was put back, and that was seen: no later incarnation of its disk is taken for it any more, in this
+/// incarnation of the node or another, until an operator says so. Only the incarnation that was met last still is.
 #[test]
 fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
     let lived = |boot, nonce| Hello {
@@ -74,7 +74,7 @@ fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
     }
 }
 
-/// A doubt that finds no space counts as long as this life lasts.
+/// A doubt that finds no space counts as long as this incarnation lasts.
 #[test]
 fn a_doubt_that_cannot_be_stored_counts_all_the_same() {
     let disk = SimDisk::new(1);
@@ -89,7 +89,7 @@ fn a_doubt_that_cannot_be_stored_counts_all_the_same() {
     assert_eq!(identity.admit(&lived(4)), Err(Refused::Doubted));
 }
 
-/// Two handles on one directory, as no lock was held: the earlier life stores nothing over the later one, nor
+/// Two handles on one directory, as no lock was held: the earlier incarnation stores nothing over the later one, nor
 /// over what was forgotten; and what is no identity any more stays as it is.
 #[test]
 fn an_old_handle_stores_nothing_over_a_newer_one() {

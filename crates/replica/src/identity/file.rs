@@ -33,7 +33,7 @@ pub(super) struct Written {
     tried: Option<State>,
 }
 
-/// Another handle has the directory, which the lock on it is there to prevent: a later life, or whoever has
+/// Another handle has the directory, which the lock on it is there to prevent: a later incarnation, or whoever has
 /// forgotten a peer.
 #[derive(Debug, thiserror::Error)]
 #[error("the identity file is not as it was left here: somebody else uses the directory")]

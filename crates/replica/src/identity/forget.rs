@@ -18,7 +18,7 @@ pub struct Forgotten {
     pub peer: NodeId,
     /// The disk that the peer was met on.
     pub disk: DiskId,
-    /// The last life of the peer that was met, by its number.
+    /// The last incarnation of the peer that was met, by its number.
     pub boot: u64,
 }
 
@@ -27,8 +27,8 @@ impl fmt::Display for Forgotten {
         let (node, peer, disk, boot) = (self.node.0, self.peer.0, self.disk.0, self.boot);
         write!(
             f,
-            "node {node} has forgotten node {peer}, which it knew by disk {disk:032x}, life {boot}: whoever comes \
-             as node {peer} first is it from then on"
+            "node {node} has forgotten node {peer}, which it knew by disk {disk:032x}, incarnation {boot}: whoever \
+             comes as node {peer} first is it from then on"
         )
     }
 }
@@ -55,8 +55,8 @@ pub enum ForgetError {
     Identity(#[from] IdentityError),
 }
 
-/// Lets the node of a directory forget durably what it knows of a peer: the disk and the life that it was
-/// met in, by which another disk and an earlier life are refused, and whether that disk is in doubt. The
+/// Lets the node of a directory forget durably what it knows of a peer: the disk and the incarnation that it was
+/// met in, by which another disk and an earlier incarnation are refused, and whether that disk is in doubt. The
 /// directory must not be in use: what its node knows in memory would still count for it, and it could store
 /// nothing more.
 ///
@@ -83,7 +83,7 @@ pub fn forget<D: Disk>(disk: &D, peer: NodeId) -> Result<Forgotten, ForgetError>
         node,
         peer,
         disk: pin.disk,
-        boot: pin.life.boot,
+        boot: pin.incarnation.boot,
     })
 }
 

@@ -50,5 +50,5 @@ impl<D: Disk> Identity<D> {
     }
 }
 
-/// What a life draws at most: a disk id of two, a nonce, the secret of its elections.
+/// What an incarnation draws at most: a disk id of two, a nonce, the secret of its elections.
 const DRAWS_MAX: usize = 4;

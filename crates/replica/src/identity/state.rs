@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::{Buf, BufMut};
-use synod_transport::{ClusterId, DiskId, Hello, LastLife, NodeId, Refused};
+use synod_transport::{ClusterId, DiskId, Hello, LastIncarnation, NodeId, Refused};
 use synod_wal::{Lsn, Mark};
 
 use super::IdentityError;
@@ -32,45 +32,45 @@ pub(super) struct State {
     pub(super) cluster: ClusterId,
     pub(super) node: NodeId,
     pub(super) disk: DiskId,
-    pub(super) life: LifeId,
+    pub(super) incarnation: IncarnationId,
     /// The log that was begun: what of it must be there.
     pub(super) log: Option<Mark>,
     pub(super) founding: String,
     pub(super) peers: BTreeMap<NodeId, Pin>,
 }
 
-/// Which life of a disk: two that count the same and are not the same are of two copies of it.
+/// Which incarnation of a disk: two that count the same and are not the same are of two copies of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct LifeId {
+pub(super) struct IncarnationId {
     pub(super) boot: u64,
     pub(super) nonce: u64,
 }
 
 /// Without the nonce: whoever knows that can say it.
-impl fmt::Debug for LifeId {
+impl fmt::Debug for IncarnationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LifeId")
+        f.debug_struct("IncarnationId")
             .field("boot", &self.boot)
             .finish_non_exhaustive()
     }
 }
 
-/// The disk a peer was first met on, and the last life it was met in.
+/// The disk a peer was first met on, and the last incarnation it was met in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pin {
     pub(super) disk: DiskId,
-    pub(super) life: LifeId,
-    /// An earlier life, or a copy, has been there since: no later one is taken for the node.
+    pub(super) incarnation: IncarnationId,
+    /// An earlier incarnation, or a copy, has been there since: no later one is taken for the node.
     pub(super) is_doubted: bool,
 }
 
 /// How a hello meets what is known of the node, where it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meeting {
-    /// In the life that it was met in last.
+    /// In the incarnation that it was met in last.
     Again,
     /// In a later one.
-    LaterLife,
+    LaterIncarnation,
     First,
 }
 
@@ -79,22 +79,22 @@ impl Pin {
         let (boot, nonce) = (hello.boot, hello.nonce);
         Self {
             disk: hello.disk,
-            life: LifeId { boot, nonce },
+            incarnation: IncarnationId { boot, nonce },
             is_doubted: false,
         }
     }
 
-    pub(super) const fn last_life(&self) -> LastLife {
-        LastLife {
+    pub(super) const fn last_life(&self) -> LastIncarnation {
+        LastIncarnation {
             disk: self.disk,
-            boot: self.life.boot,
-            nonce: self.life.nonce,
+            boot: self.incarnation.boot,
+            nonce: self.incarnation.nonce,
         }
     }
 }
 
 impl State {
-    /// Whether a peer may be met on this disk in this life.
+    /// Whether a peer may be met on this disk in this incarnation.
     pub(super) fn judge(&self, node: NodeId, met: &Pin) -> Result<Meeting, Refused> {
         let Some(before) = self.peers.get(&node) else {
             return Ok(Meeting::First);
@@ -102,12 +102,12 @@ impl State {
         if before.disk != met.disk {
             return Err(Refused::Disk);
         }
-        match met.life.boot.cmp(&before.life.boot) {
+        match met.incarnation.boot.cmp(&before.incarnation.boot) {
             Ordering::Less => Err(Refused::Stale),
-            Ordering::Equal if met.life != before.life => Err(Refused::Twin),
+            Ordering::Equal if met.incarnation != before.incarnation => Err(Refused::Twin),
             Ordering::Equal => Ok(Meeting::Again),
             Ordering::Greater if before.is_doubted => Err(Refused::Doubted),
-            Ordering::Greater => Ok(Meeting::LaterLife),
+            Ordering::Greater => Ok(Meeting::LaterIncarnation),
         }
     }
 
@@ -121,7 +121,7 @@ impl State {
         out.put_u128_le(self.cluster.0);
         out.put_u64_le(self.node.0);
         out.put_u128_le(self.disk.0);
-        put_life(&mut out, self.life);
+        put_life(&mut out, self.incarnation);
         let log = self.log.unwrap_or_default();
         for word in [log.salt, log.generation, log.end.0] {
             out.put_u64_le(word);
@@ -134,7 +134,7 @@ impl State {
         for (node, pin) in &self.peers {
             out.put_u64_le(node.0);
             out.put_u128_le(pin.disk.0);
-            put_life(&mut out, pin.life);
+            put_life(&mut out, pin.incarnation);
             out.put_u8(pin.is_doubted.into());
         }
         out
@@ -148,7 +148,7 @@ impl State {
         let cluster = ClusterId(body.try_get_u128_le().ok()?);
         let node = NodeId(body.try_get_u64_le().ok()?);
         let disk = DiskId(body.try_get_u128_le().ok()?);
-        let life = take_life(&mut body)?;
+        let incarnation = take_life(&mut body)?;
         let log = Mark {
             salt: body.try_get_u64_le().ok()?,
             generation: body.try_get_u64_le().ok()?,
@@ -166,7 +166,7 @@ impl State {
         for _ in 0..body.try_get_u32_le().ok()? {
             let node = NodeId(body.try_get_u64_le().ok()?);
             let disk = DiskId(body.try_get_u128_le().ok()?);
-            let life = take_life(&mut body)?;
+            let incarnation = take_life(&mut body)?;
             let is_doubted = match body.try_get_u8().ok()? {
                 0 => false,
                 1 => true,
@@ -174,10 +174,10 @@ impl State {
             };
             let pin = Pin {
                 disk,
-                life,
+                incarnation,
                 is_doubted,
             };
-            // In one order, and none twice: what one life writes has one form.
+            // In one order, and none twice: what one incarnation writes has one form.
             let is_next = peers.last_key_value().is_none_or(|(last, _)| *last < node);
             is_next.then(|| peers.insert(node, pin))?;
         }
@@ -187,7 +187,7 @@ impl State {
             cluster,
             node,
             disk,
-            life,
+            incarnation,
             log,
             founding,
             peers,
@@ -203,13 +203,13 @@ pub(super) fn seal(mut body: Vec<u8>) -> Vec<u8> {
     body
 }
 
-fn put_life(out: &mut Vec<u8>, life: LifeId) {
-    out.put_u64_le(life.boot);
-    out.put_u64_le(life.nonce);
+fn put_life(out: &mut Vec<u8>, incarnation: IncarnationId) {
+    out.put_u64_le(incarnation.boot);
+    out.put_u64_le(incarnation.nonce);
 }
 
-fn take_life(body: &mut &[u8]) -> Option<LifeId> {
-    Some(LifeId {
+fn take_life(body: &mut &[u8]) -> Option<IncarnationId> {
+    Some(IncarnationId {
         boot: body.try_get_u64_le().ok()?,
         nonce: body.try_get_u64_le().ok()?,
     })

@@ -12,7 +12,7 @@ pub(super) fn load(disk: &SimDisk, node: u64) -> Result<Identity<SimDisk>, Ident
     load_as(disk, &Birth::new(CLUSTER, NodeId(node)))
 }
 
-/// Draws what no life before has drawn.
+/// Draws what no incarnation before has drawn.
 fn load_as(disk: &SimDisk, birth: &Birth) -> Result<Identity<SimDisk>, IdentityError> {
     static DRAWN: AtomicU64 = AtomicU64::new(1);
     Identity::load(disk.clone(), birth, || {
@@ -90,26 +90,26 @@ fn a_crash_at_any_step_leaves_one_whole_identity() {
     }
 }
 
-/// In its `boot`th life, with so many peers from node 2 on.
+/// In its `boot`th incarnation, with so many peers from node 2 on.
 fn state(boot: u64, peers: u64) -> State {
-    let life = LifeId { boot: 1, nonce: 0 };
+    let incarnation = IncarnationId { boot: 1, nonce: 0 };
     let pin = Pin {
         disk: DiskId(5),
-        life,
+        incarnation,
         is_doubted: false,
     };
     State {
         cluster: CLUSTER,
         node: NodeId(1),
         disk: DiskId(42),
-        life: LifeId { boot, nonce: 0 },
+        incarnation: IncarnationId { boot, nonce: 0 },
         log: None,
         founding: Birth::new(CLUSTER, NodeId(1)).founding(),
         peers: (2..2 + peers).map(|node| (NodeId(node), pin)).collect(),
     }
 }
 
-/// The last life there can be begins once, and what it leaves is refused as it is.
+/// The last incarnation there can be begins once, and what it leaves is refused as it is.
 #[test]
 fn behind_the_last_boot_there_is_none() {
     let disk = SimDisk::new(1);
@@ -118,7 +118,10 @@ fn behind_the_last_boot_there_is_none() {
     assert_eq!(load(&disk, 1).unwrap().hello().boot, u64::MAX);
     let last = disk.0.image(FILE);
     for _ in 0..2 {
-        assert!(matches!(load(&disk, 1), Err(IdentityError::LastLife)));
+        assert!(matches!(
+            load(&disk, 1),
+            Err(IdentityError::LastIncarnation)
+        ));
         assert_eq!(disk.0.image(FILE), last);
     }
 }
@@ -298,9 +301,9 @@ fn what_is_shown_of_an_identity_holds_no_secret() {
     identity.note_log(mark).unwrap();
     let mut options = synod_wal::Options::default();
     options.least = Some(mark);
-    let life = identity.life().unwrap();
+    let incarnation = identity.incarnation().unwrap();
     let shown = format!(
-        "{identity:?} {:?} {:?} {options:?} {life:?}",
+        "{identity:?} {:?} {:?} {options:?} {incarnation:?}",
         identity.hello(),
         identity.met()
     );
@@ -316,11 +319,11 @@ fn each_life_draws_a_nonce_and_is_given_out_once() {
     let (first, second) = (load(&disk, 1).unwrap(), load(&disk, 1).unwrap());
     assert_ne!(first.hello().nonce, second.hello().nonce);
     assert_eq!(first.hello().disk, second.hello().disk);
-    assert_eq!(second.life().unwrap().incarnation(), 2);
-    assert!(second.life().is_none());
+    assert_eq!(second.incarnation().unwrap().number(), 2);
+    assert!(second.incarnation().is_none());
 }
 
-/// What is noted of the log is there in the next life, and nothing is noted that was never durable.
+/// What is noted of the log is there in the next incarnation, and nothing is noted that was never durable.
 #[test]
 fn how_far_the_log_has_come_is_kept() {
     let disk = SimDisk::new(1);
@@ -347,7 +350,7 @@ fn golden_bytes_of_version_1() {
     golden.extend([7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     golden.extend([1, 0, 0, 0, 0, 0, 0, 0]);
     golden.extend([42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    // Life, log: boot, nonce; salt, generation, end.
+    // Incarnation, log: boot, nonce; salt, generation, end.
     for word in [6_u64, 0, 99, 2, 300] {
         golden.extend(word.to_le_bytes());
     }
@@ -374,7 +377,7 @@ fn golden_bytes_of_version_1() {
     assert_eq!(State::decode(&golden), Some(state));
 }
 
-/// For good, and that one alone; what else the directory holds stays, its own life too.
+/// For good, and that one alone; what else the directory holds stays, its own incarnation too.
 #[test]
 fn a_peer_that_is_forgotten_is_met_anew() {
     let disk = SimDisk::new(1);
@@ -394,7 +397,11 @@ fn a_peer_that_is_forgotten_is_met_anew() {
     disk.0.power_loss();
     let identity = load(&disk, 1).unwrap();
     assert_eq!(identity.hello().disk, before.disk);
-    assert_eq!(identity.hello().boot, before.boot + 1, "it is no life");
+    assert_eq!(
+        identity.hello().boot,
+        before.boot + 1,
+        "it is no incarnation"
+    );
     assert_eq!(identity.admit(&hello(3, 8)), Err(Refused::Disk));
     assert_eq!(identity.admit(&hello(2, 6)), Ok(()));
     assert_eq!(identity.admit(&hello(2, 5)), Err(Refused::Disk));
@@ -421,14 +428,14 @@ fn who_was_never_met_is_not_forgotten() {
     ));
 }
 
-/// Another secret in each life, and zero for whoever has no directory.
+/// Another secret in each incarnation, and zero for whoever has no directory.
 #[test]
 fn each_life_has_a_secret_of_its_own() {
     let disk = SimDisk::new(1);
-    let secret = || load(&disk, 1).unwrap().life().unwrap().secret;
+    let secret = || load(&disk, 1).unwrap().incarnation().unwrap().secret;
     let (first, second) = (secret(), secret());
     assert_ne!(first, second);
-    assert_eq!(Life::ephemeral(NodeId(1)).secret, 0);
+    assert_eq!(Incarnation::ephemeral(NodeId(1)).secret, 0);
 }
 
 /// What a node says of itself and what it knows of its peers goes into its transport, and what it knows of
@@ -448,7 +455,7 @@ fn the_parts_of_a_node_are_made_from_its_identity() {
         ..hello(2, 5)
     });
     let config = identity.tcp(address, BTreeMap::new());
-    let known = LastLife {
+    let known = LastIncarnation {
         disk: first.disk,
         boot: first.boot,
         nonce: first.nonce,

@@ -82,13 +82,13 @@ fn an_identity_has_one_form() {
     load(&disk, 7, 1).unwrap();
     let mut state = State::decode(&disk.0.image(FILE)).unwrap();
     let bare = state.body();
-    let life = LifeId { boot: 1, nonce: 2 };
+    let incarnation = IncarnationId { boot: 1, nonce: 2 };
     for node in [2, 3] {
         let disk = DiskId(5);
         let is_doubted = node == 3;
         let pin = Pin {
             disk,
-            life,
+            incarnation,
             is_doubted,
         };
         state.peers.insert(NodeId(node), pin);
@@ -115,13 +115,14 @@ fn an_identity_has_one_form() {
 }
 
 fn states() -> impl Strategy<Value = State> {
-    let life = || (any::<u64>(), any::<u64>()).prop_map(|(boot, nonce)| LifeId { boot, nonce });
-    let hello = (any::<u64>(), any::<u128>(), life(), any::<bool>());
-    let hello = hello.prop_map(|(node, disk, life, is_doubted)| {
+    let incarnation =
+        || (any::<u64>(), any::<u64>()).prop_map(|(boot, nonce)| IncarnationId { boot, nonce });
+    let hello = (any::<u64>(), any::<u128>(), incarnation(), any::<bool>());
+    let hello = hello.prop_map(|(node, disk, incarnation, is_doubted)| {
         let disk = DiskId(disk);
         let pin = Pin {
             disk,
-            life,
+            incarnation,
             is_doubted,
         };
         (NodeId(node), pin)
@@ -132,17 +133,17 @@ fn states() -> impl Strategy<Value = State> {
         end: synod_wal::Lsn(end),
     });
     let peers = prop::collection::vec(hello, 0..4);
-    (prop::option::of(log), ".{0,9}", life(), peers).prop_map(|(log, founding, life, peers)| {
-        State {
+    (prop::option::of(log), ".{0,9}", incarnation(), peers).prop_map(
+        |(log, founding, incarnation, peers)| State {
             cluster: CLUSTER,
             node: NodeId(1),
             disk: DiskId(42),
-            life,
+            incarnation,
             log,
             founding,
             peers: peers.into_iter().collect(),
-        }
-    })
+        },
+    )
 }
 
 proptest! {

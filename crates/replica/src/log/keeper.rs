@@ -1,4 +1,4 @@
-//! Notes outside of the log how far it has come, so that the next life can tell what is lost.
+//! Notes outside of the log how far it has come, so that the next incarnation can tell what is lost.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use synod_wal::Mark;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout};
 
-use crate::life::Keep;
+use crate::incarnation::Keep;
 
 /// What was noted last, and what is being noted.
 pub(crate) struct Keeper {
@@ -35,7 +35,7 @@ impl Keeper {
     }
 
     /// Notes it if a segment was begun since, or a snapshot has become durable, of which there were so
-    /// many in this life: beside the loop, which a slow disk must not hold up. What could not be noted is
+    /// many in this incarnation: beside the loop, which a slow disk must not hold up. What could not be noted is
     /// tried again after a while.
     pub(crate) fn look(&mut self, mark: Option<Mark>, snapshots: u64) {
         let (Some(mark), Some(keep)) = (mark, &self.keep) else {
@@ -61,7 +61,7 @@ impl Keeper {
         }));
     }
 
-    /// Notes it at the end of a life, when nothing is appended any more.
+    /// Notes it at the end of an incarnation, when nothing is appended any more.
     pub(crate) async fn finish(self, mark: Option<Mark>, wait_max: Duration) {
         let noted = async {
             if let Some(under_way) = self.under_way {
@@ -77,7 +77,7 @@ impl Keeper {
     }
 }
 
-/// Whether it is noted now. What was noted before still counts, so a failure costs only what the next life
+/// Whether it is noted now. What was noted before still counts, so a failure costs only what the next incarnation
 /// could have known.
 fn note(keep: &Keep, mark: Mark) -> bool {
     keep(mark)

@@ -25,11 +25,11 @@ pub trait Cluster: Sized {
     /// Who looks on; `()` for nobody.
     type Witness: Witness<Self>;
 
-    /// The configuration of a node; `seed` is another one for each of its lives.
+    /// The configuration of a node; `seed` is another one for each of its incarnations.
     fn config(&self, node: NodeId, seed: u64) -> Self::Config;
     /// A machine as of an empty log.
     fn machine(&self) -> Self::Machine;
-    /// Who looks on while `node` lives its next life.
+    /// Who looks on while `node` lives its next incarnation.
     fn witness(&self, node: NodeId) -> Self::Witness;
     /// Changes the engine's usual bounds.
     fn tune(&self, _engine: &mut EngineConfig) {}
@@ -47,7 +47,7 @@ pub type Core<C> = <<C as Cluster>::Config as Configured>::Protocol;
 ///
 /// Everything has a default that does nothing.
 pub trait Witness<C: Cluster> {
-    /// A life begins: the core is what recovery made of the disk, and has done nothing yet.
+    /// An incarnation begins: the core is what recovery made of the disk, and has done nothing yet.
     fn started(&mut self, _now: Instant, _core: &Core<C>) {}
     /// The node does not start, and why: the error and its causes in one line.
     fn refused(&mut self, _error: &str) {}
@@ -72,7 +72,7 @@ pub trait Witness<C: Cluster> {
     fn restored(&mut self, _snapshot: &Snapshot, _machine: &C::Machine) {}
     /// A step is over: everything it brought about has been done, but for a sync that takes time.
     fn rested(&mut self, _engine: &Engine<Core<C>, C::Ticket>, _applier: &Applier<C::Machine>) {}
-    /// The step ended in an error: this life is over.
+    /// The step ended in an error: this incarnation is over.
     fn failed(&mut self, _error: &str) {}
 }
 

@@ -52,11 +52,11 @@ impl<P: Protocol> fmt::Debug for Packet<P> {
             Some((Frame::Pull { index, at, .. }, _)) => {
                 write!(f, "Pull {{ snapshot {index} from byte {at} }}")
             }
-            Some((Frame::Piece { index, at, len, .. }, piece)) => {
-                let bytes = piece.len();
+            Some((Frame::Chunk { index, at, len, .. }, chunk)) => {
+                let bytes = chunk.len();
                 write!(
                     f,
-                    "Piece {{ snapshot {index} from byte {at}: {bytes} of {len} }}"
+                    "Chunk {{ snapshot {index} from byte {at}: {bytes} of {len} }}"
                 )
             }
             Some((Frame::Gone { index, .. }, _)) => write!(f, "Gone {{ snapshot {index} }}"),

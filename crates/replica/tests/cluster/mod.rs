@@ -72,7 +72,7 @@ type Write<S> = <Core<Group<S>> as Protocol>::Write;
 /// What only somebody who knows a protocol can check. Told of everything in the order in which it
 /// happens, as [`Witness`](synod_replica::sim::Witness) has it; the first violation ends the run.
 pub(crate) trait Rules<S: Subject>: Default {
-    /// A life begins; the core is as recovery left it.
+    /// An incarnation begins; the core is as recovery left it.
     fn started(&mut self, node: NodeId, core: &Core<Group<S>>) -> Verdict;
     /// Something on the node's disk has rotted.
     fn rotted(&mut self, node: NodeId);

@@ -166,7 +166,7 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
         let name = match task {
             Task::Fetch(_) => "entries fetched from the log",
             Task::Save(_) => "snapshots taken",
-            Task::ReadChunk { .. } => "pieces of snapshots read",
+            Task::ReadChunk { .. } => "chunks of snapshots read",
             Task::WriteChunk { last: true, .. } => "snapshots pulled",
             Task::Verify(_) => "snapshots verified for a peer",
             _ => return,

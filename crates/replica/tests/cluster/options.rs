@@ -65,7 +65,7 @@ pub(crate) struct EngineOptions {
     pub(crate) requests_max: usize,
     pub(crate) forwards_max: usize,
     pub(crate) snapshot_log_bytes: u64,
-    pub(crate) piece_bytes_max: usize,
+    pub(crate) chunk_bytes_max: usize,
     pub(crate) patience: Duration,
 }
 
@@ -100,7 +100,7 @@ impl Options {
                 // With one, no forwarded body can overtake another.
                 forwards_max: 1,
                 snapshot_log_bytes: 4 << 10,
-                piece_bytes_max: 1 << 10,
+                chunk_bytes_max: 1 << 10,
                 patience: ms(200),
             },
             log: LogOptions {
@@ -172,7 +172,7 @@ impl Options {
             };
             options.engine = EngineOptions {
                 snapshot_log_bytes: 64 << 10,
-                piece_bytes_max: 256 << 10,
+                chunk_bytes_max: 256 << 10,
                 ..calm.engine
             };
             options.load.timeout = secs(4);
@@ -191,7 +191,7 @@ impl Options {
             requests_max,
             forwards_max,
             snapshot_log_bytes,
-            piece_bytes_max,
+            chunk_bytes_max,
             patience,
         } = self.engine.clone();
         engine.bounds.body_bytes_max = body_bytes_max;
@@ -200,7 +200,7 @@ impl Options {
         engine.bounds.requests_max = requests_max;
         engine.bounds.forwards_max = forwards_max;
         engine.bounds.snapshot_log_bytes = snapshot_log_bytes;
-        engine.bounds.piece_bytes_max = piece_bytes_max;
+        engine.bounds.chunk_bytes_max = chunk_bytes_max;
         engine.bounds.retry_after = patience;
     }
 
@@ -269,7 +269,7 @@ impl EngineOptions {
             requests_max: pick(rng, &[2, 8, 1 << 16, 1 << 16]),
             forwards_max: pick(rng, &[1, 2, 4, 4]),
             snapshot_log_bytes: pick(rng, &[500, 1 << 10, 4 << 10, 16 << 10, 1 << 30]),
-            piece_bytes_max: pick(rng, &[256, 1 << 10, 256 << 10]),
+            chunk_bytes_max: pick(rng, &[256, 1 << 10, 256 << 10]),
             patience: ms(pick(rng, &[50, 200])),
         }
     }

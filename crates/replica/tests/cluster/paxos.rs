@@ -31,7 +31,7 @@ pub(crate) struct Paxos;
 ///   for what is chosen already, and it tells every vote it has when it promises.
 /// - *Durability*: a promise, a request for promises and an acknowledgement leave a node when the
 ///   disk of that node has what they say, and nothing is called chosen that is not.
-/// - *Leadership*: a ballot is led by the node in it, in one of its lives.
+/// - *Leadership*: a ballot is led by the node in it, in one of its incarnations.
 #[derive(Debug, Default)]
 pub(crate) struct PaxosRules {
     checker: Checker,
@@ -49,7 +49,7 @@ pub(crate) struct PaxosRules {
 /// One node, as its disk is.
 #[derive(Debug, Default)]
 struct Node {
-    life: u64,
+    incarnation: u64,
     disk: Disk,
     /// Records that the log took and has not synced.
     pending: Vec<(Lsn, Disk)>,
@@ -161,7 +161,7 @@ impl Rules<Paxos> for PaxosRules {
         self.quorums
             .get_or_insert_with(|| core.configuration().quorums.clone());
         let this = self.nodes.entry(node).or_default();
-        this.life += 1;
+        this.incarnation += 1;
         let found = core.ballot();
         let least = this.disk.promised;
         must(found >= least, "promise", || {
@@ -197,11 +197,13 @@ impl Rules<Paxos> for PaxosRules {
         if core.leader() != Some(id(node)) {
             return Ok(());
         }
-        let life = (node, this.life);
-        let leader = *self.led.entry(now).or_insert(life);
-        must(leader == life && now.node == id(node), "leadership", || {
-            format!("{life:?} leads in {now}, which was led by {leader:?}")
-        })
+        let incarnation = (node, this.incarnation);
+        let leader = *self.led.entry(now).or_insert(incarnation);
+        must(
+            leader == incarnation && now.node == id(node),
+            "leadership",
+            || format!("{incarnation:?} leads in {now}, which was led by {leader:?}"),
+        )
     }
 
     fn staged(&mut self, node: NodeId, write: &paxos::Write) -> Verdict {
@@ -343,7 +345,7 @@ impl Rules<Paxos> for PaxosRules {
         must(status.peers.iter().all(in_bounds), "memory bound", || {
             format!("in flight with a window of {window}: {status:?}")
         })?;
-        let at_rest = status.last == status.persisted && status.handed == status.persisted;
+        let at_rest = status.last == status.persisted && status.delivered == status.persisted;
         must(
             !at_rest || status.cache_bytes <= options.core.cache_bytes_max,
             "memory bound",
@@ -540,7 +542,9 @@ impl PaxosRules {
             Message::Binding(Binding::Promise { votes, .. }) if !votes.is_empty() => {
                 "promises with votes"
             }
-            Message::Echo(Echo::Answer { unhappy: false, .. }) => "campaigns advised against",
+            Message::Echo(Echo::Answer {
+                no_leader: false, ..
+            }) => "campaigns advised against",
             Message::Echo(Echo::Preempted { .. }) => "leaders and candidates preempted",
             Message::Echo(Echo::Learn { .. }) => "chosen values asked for",
             Message::Echo(Echo::Learned { .. }) => "chosen values told to a leader",

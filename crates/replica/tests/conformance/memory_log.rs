@@ -178,17 +178,17 @@ impl LogStore for MemoryStore {
     }
 }
 
-/// One life of the log.
+/// One incarnation of the log.
 pub(crate) struct MemoryLog {
     store: MemoryStore,
     wake: Arc<dyn Fn() + Send + Sync>,
-    /// A sync of this life failed.
+    /// A sync of this incarnation failed.
     latched: Arc<Mutex<bool>>,
     syncing: Vec<thread::JoinHandle<()>>,
 }
 
 impl Drop for MemoryLog {
-    /// What was begun ends before the next life, as on a disk whose queue is drained.
+    /// What was begun ends before the next incarnation, as on a disk whose queue is drained.
     fn drop(&mut self) {
         for syncing in self.syncing.drain(..) {
             syncing.join().unwrap();
@@ -448,7 +448,7 @@ impl Shared {
 }
 
 impl Group {
-    /// `now`: in the life that appends it, and not when it is read back.
+    /// `now`: in the incarnation that appends it, and not when it is read back.
     fn apply(&mut self, ops: &[OwnedOp], bug: Option<Bug>, now: bool) {
         let last = self.slots.keys().next_back().copied();
         let end = last.unwrap_or(self.start.index);

@@ -48,7 +48,7 @@ impl Network for InMemory {
     }
 }
 
-/// Ports on loopback that are known before the nodes are, and theirs between two lives: each is held by a socket
+/// Ports on loopback that are known before the nodes are, and theirs between two incarnations: each is held by a socket
 /// that never listens, with which a listener shares it and which keeps the system from giving it to anybody else.
 struct OverTcp {
     addresses: BTreeMap<NodeId, SocketAddr>,
@@ -78,9 +78,9 @@ fn hold_a_port() -> TcpSocket {
 impl Network for OverTcp {
     type Transport = Tcp;
 
-    async fn join(&mut self, node: NodeId, life: u64) -> Tcp {
+    async fn join(&mut self, node: NodeId, incarnation: u64) -> Tcp {
         let listener = TcpListener::bind(self.addresses[&node]).unwrap();
-        let hello = Hello::new(ClusterId(7), node, DiskId(node.0.into()), life);
+        let hello = Hello::new(ClusterId(7), node, DiskId(node.0.into()), incarnation);
         let peers = self
             .addresses
             .iter()
@@ -128,8 +128,8 @@ impl<N> Failing<N> {
 impl<N: Network> Network for Failing<N> {
     type Transport = Faulty<N::Transport>;
 
-    async fn join(&mut self, node: NodeId, life: u64) -> Self::Transport {
-        Faulty::new(node, self.inner.join(node, life).await, &self.faults)
+    async fn join(&mut self, node: NodeId, incarnation: u64) -> Self::Transport {
+        Faulty::new(node, self.inner.join(node, incarnation).await, &self.faults)
     }
 
     fn limits(&self) -> NetworkLimits {
@@ -153,8 +153,8 @@ struct Awaited(InMemory);
 impl Network for Awaited {
     type Transport = FromAsync<ToAsync<Memory>>;
 
-    async fn join(&mut self, node: NodeId, life: u64) -> Self::Transport {
-        let network = ToAsync::new(self.0.join(node, life).await);
+    async fn join(&mut self, node: NodeId, incarnation: u64) -> Self::Transport {
+        let network = ToAsync::new(self.0.join(node, incarnation).await);
         FromAsync::new(network, (1..=3).map(NodeId).filter(|peer| *peer != node))
     }
 
@@ -245,7 +245,7 @@ enum Bug {
 struct Broken {
     inner: Memory,
     id: NodeId,
-    life: u64,
+    incarnation: u64,
     bug: Bug,
     sent: u64,
     controls: u64,
@@ -269,11 +269,11 @@ impl BrokenNetwork {
 impl Network for BrokenNetwork {
     type Transport = Broken;
 
-    async fn join(&mut self, node: NodeId, life: u64) -> Broken {
+    async fn join(&mut self, node: NodeId, incarnation: u64) -> Broken {
         Broken {
             inner: self.0.join(node),
             id: node,
-            life,
+            incarnation,
             bug: self.1,
             sent: 0,
             controls: 0,
@@ -328,7 +328,7 @@ impl Transport for Broken {
             }
             Bug::LosesEmptyMessages if parcel.is_empty() => return,
             Bug::DeliversToItself if to == self.id => self.own.push_back(parcel.to_bytes()),
-            Bug::NeverReconnects if self.life > 1 => return,
+            Bug::NeverReconnects if self.incarnation > 1 => return,
             Bug::OneQueueForBothLanes => lane = Lane::Bulk,
             Bug::LosesTheNewest if lane == Lane::Control => {
                 self.controls += 1;
@@ -390,8 +390,8 @@ fn lanes_are_asked_only_of_who_has_them() {
     impl Network for OneQueue {
         type Transport = Broken;
 
-        async fn join(&mut self, node: NodeId, life: u64) -> Broken {
-            self.0.join(node, life).await
+        async fn join(&mut self, node: NodeId, incarnation: u64) -> Broken {
+            self.0.join(node, incarnation).await
         }
     }
 

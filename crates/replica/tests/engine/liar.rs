@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use synod_wal::Disk as _;
 
-use crate::rig::{KIND_AT, PIECE, Rig};
+use crate::rig::{CHUNK, KIND_AT, Rig};
 use crate::scarce::behind;
 
 tests! {
@@ -13,17 +13,17 @@ tests! {
 
 #[derive(Clone, Copy, Debug)]
 enum Lie {
-    /// Another hash, the same with each piece.
+    /// Another hash, the same with each chunk.
     Hash,
-    /// Another hash from the second piece on.
+    /// Another hash from the second chunk on.
     HashOfTheRest,
-    /// A length that is passed by the last piece.
+    /// A length that is passed by the last chunk.
     Shorter,
-    /// A length that no piece reaches.
+    /// A length that no chunk reaches.
     Longer,
-    /// A length that grows with each piece.
+    /// A length that grows with each chunk.
     Growing,
-    /// A piece that is not what the file holds.
+    /// A chunk that is not what the file holds.
     Contents,
 }
 
@@ -39,7 +39,7 @@ fn what_a_holder_says_of_its_snapshot_is_held_against_what_it_sends<C: Rig>() {
     for lie in lies {
         let mut nodes = behind::<C>(10_000);
         let before = nodes.status(3).applied;
-        nodes.hold = |from, to, kind| (from, to, kind) == (1, 3, PIECE);
+        nodes.hold = |from, to, kind| (from, to, kind) == (1, 3, CHUNK);
         let mut steps = 0..20_000;
         while nodes.status(3).snapshots_failed == 0 {
             assert!(steps.next().is_some(), "{lie:?}: there is no end to it");
@@ -66,7 +66,7 @@ fn what_a_holder_says_of_its_snapshot_is_held_against_what_it_sends<C: Rig>() {
     }
 }
 
-/// The frame of a piece, with a lie in it.
+/// The frame of a chunk, with a lie in it.
 fn told(frame: &Bytes, lie: Lie) -> Bytes {
     let mut rest = &frame[KIND_AT + 1..];
     let _index = varint(&mut rest);
@@ -74,7 +74,7 @@ fn told(frame: &Bytes, lie: Lie) -> Bytes {
     let from = varint(&mut rest);
     let head = frame.len() - rest.len();
     let len = varint(&mut rest);
-    let (mut hash, mut piece) = (rest[..32].to_vec(), rest[32..].to_vec());
+    let (mut hash, mut chunk) = (rest[..32].to_vec(), rest[32..].to_vec());
     let said = match lie {
         Lie::Shorter => len - 10,
         Lie::Longer => len + 10,
@@ -83,14 +83,14 @@ fn told(frame: &Bytes, lie: Lie) -> Bytes {
     };
     hash[9] ^= u8::from(matches!(lie, Lie::Hash) || from > 0 && matches!(lie, Lie::HashOfTheRest));
     // Behind the header, which has a checksum of its own.
-    let at = piece.len() / 2;
-    // Nothing stands in the piece of who is asked for more than there is.
-    if let Some(byte) = piece.get_mut(at) {
+    let at = chunk.len() / 2;
+    // Nothing stands in the chunk of who is asked for more than there is.
+    if let Some(byte) = chunk.get_mut(at) {
         *byte ^= u8::from(from > 0 && matches!(lie, Lie::Contents));
     }
     let mut forged = frame[..head].to_vec();
     put_varint(&mut forged, said);
-    [forged, hash, piece].concat().into()
+    [forged, hash, chunk].concat().into()
 }
 
 /// Seven bits a byte, the lowest first, as postcard has them.

@@ -1,5 +1,5 @@
 //! Engines stepped by hand: a frame can be held back and delivered whenever a test likes, also to a
-//! later life of its receiver. Each test is named for the lie or the halt it keeps away.
+//! later incarnation of its receiver. Each test is named for the lie or the halt it keeps away.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -54,7 +54,7 @@ fn a_refusal_to_an_earlier_life_ends_nothing<C: Rig>() {
         let refusal = (from, to, kind) == (1, 2, REFUSED);
         refusal || (from, to, kind) == (2, 1, MESSAGE)
     };
-    nodes.propose(2, "first life");
+    nodes.propose(2, "first incarnation");
     nodes.run(20);
     let refusal = |(from, _, _): &(u64, u64, Bytes)| *from == 1;
     let at = nodes.held.iter().position(refusal).unwrap();
@@ -63,12 +63,15 @@ fn a_refusal_to_an_earlier_life_ends_nothing<C: Rig>() {
     nodes.restart(2);
     [1, 3].iter().for_each(|id| nodes.set_room(*id, true));
     nodes.run(100);
-    nodes.propose(2, "second life");
+    nodes.propose(2, "second incarnation");
     nodes.deliver(late);
     nodes.run(100);
     assert_eq!(
         nodes.ends(),
-        ["first life: dropped", "second life: applied 1"]
+        [
+            "first incarnation: dropped",
+            "second incarnation: applied 1"
+        ]
     );
 }
 
@@ -114,7 +117,7 @@ fn a_forward_in_the_name_of_another_life_uses_up_no_names<C: Rig>() {
     assert!(nodes.ends().contains(&"honest: applied 1".to_owned()));
 }
 
-/// Node 2 begins a life on its own disk that counts lower than the last one: what it proposes can never
+/// Node 2 begins an incarnation on its own disk that counts lower than the last one: what it proposes can never
 /// be applied, and nobody waits for that in vain.
 fn a_life_whose_names_are_used_up_is_refused_at_once<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning::default());
@@ -122,17 +125,17 @@ fn a_life_whose_names_are_used_up_is_refused_at_once<C: Rig>() {
     let disk = nodes.nodes[&2].disk.clone();
     nodes.start(2, disk.clone(), 5);
     nodes.run(100);
-    nodes.propose(2, "fifth life");
+    nodes.propose(2, "fifth incarnation");
     nodes.run(100);
     nodes.start(2, disk, 3);
     nodes.propose(2, "waits");
     nodes.run(100);
     nodes.propose(2, "comes");
     nodes.pump(2);
-    let used = "another life of this node has used its name";
+    let used = "another incarnation of this node has used its name";
     let expected = [
         format!("comes: {used}"),
-        "fifth life: applied 1".to_owned(),
+        "fifth incarnation: applied 1".to_owned(),
         format!("waits: {used}"),
     ];
     assert_eq!(nodes.ends(), expected);
@@ -158,7 +161,7 @@ fn a_copy_that_uses_the_names_is_not_answered_for<C: Rig>() {
     nodes.deliver(mine);
     nodes.propose(2, "next");
     nodes.run(100);
-    let used = "another life of this node has used its name";
+    let used = "another incarnation of this node has used its name";
     assert_eq!(
         nodes.ends(),
         [format!("mine: {used}"), format!("next: {used}")]
@@ -200,7 +203,7 @@ fn a_command_that_a_snapshot_covers_is_not_called_lost<C: Rig>() {
 fn a_pull_slower_than_the_snapshots_comes_to_an_end<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning {
         snapshot_log_bytes: 4_000,
-        piece_bytes_max: 16,
+        chunk_bytes_max: 16,
         pad: 2_000,
         ..Tuning::default()
     });
@@ -229,7 +232,7 @@ fn a_pull_slower_than_the_snapshots_comes_to_an_end<C: Rig>() {
 fn a_state_far_larger_than_the_setting_is_moved_under_load<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning {
         snapshot_log_bytes: 400,
-        piece_bytes_max: 64,
+        chunk_bytes_max: 64,
         pad: 20_000,
         kept_log_bytes_max: 0,
         ..Tuning::default()
@@ -251,7 +254,7 @@ fn a_state_far_larger_than_the_setting_is_moved_under_load<C: Rig>() {
 fn a_follower_without_space_for_a_snapshot_waits_and_fills_no_leader<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning {
         snapshot_log_bytes: 4_000,
-        piece_bytes_max: 500,
+        chunk_bytes_max: 500,
         pad: 2_000,
         kept_log_bytes_max: 10_000,
         ..Tuning::default()

@@ -26,7 +26,7 @@ pub(crate) const MESSAGE: u8 = 0;
 pub(crate) const FORWARD: u8 = 1;
 pub(crate) const REFUSED: u8 = 2;
 pub(crate) const INDEX: u8 = 4;
-pub(crate) const PIECE: u8 = 6;
+pub(crate) const CHUNK: u8 = 6;
 
 pub(crate) type Ends = Arc<Mutex<Vec<String>>>;
 pub(crate) type Frame = (u64, u64, Bytes);
@@ -105,7 +105,7 @@ impl StateMachine for Count {
 #[derive(Clone, Copy)]
 pub(crate) struct Tuning {
     pub(crate) snapshot_log_bytes: u64,
-    pub(crate) piece_bytes_max: usize,
+    pub(crate) chunk_bytes_max: usize,
     pub(crate) pad: usize,
     pub(crate) kept_log_bytes_max: u64,
     pub(crate) segment_bytes: u64,
@@ -115,7 +115,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             snapshot_log_bytes: 1 << 20,
-            piece_bytes_max: 1 << 10,
+            chunk_bytes_max: 1 << 10,
             pad: 0,
             kept_log_bytes_max: 256 << 20,
             segment_bytes: 64 << 20,
@@ -181,7 +181,7 @@ impl<C: Rig> Node<C> {
         let core = C::Protocol::recover(C::new(id), recovered, now).unwrap();
         let mut config = EngineConfig::new(GROUP, NodeId(id), incarnation);
         config.bounds.snapshot_log_bytes = tuning.snapshot_log_bytes;
-        config.bounds.piece_bytes_max = tuning.piece_bytes_max;
+        config.bounds.chunk_bytes_max = tuning.chunk_bytes_max;
         config.bounds.kept_log_bytes_max = tuning.kept_log_bytes_max;
         let space = config.space.clone();
         let machine = Count {
@@ -276,8 +276,8 @@ impl<C: Rig> Nodes<C> {
     }
 
     pub(crate) fn deliver(&mut self, (from, to, frame): Frame) {
-        let (now, life) = (self.now, self.nodes[&from].incarnation);
-        self.engine(to).meet(NodeId(from), life);
+        let (now, incarnation) = (self.now, self.nodes[&from].incarnation);
+        self.engine(to).meet(NodeId(from), incarnation);
         self.engine(to)
             .handle_frame(now, NodeId(from), frame.slice(KIND_AT..));
         self.pump(to);
@@ -322,7 +322,7 @@ impl<C: Rig> Nodes<C> {
         self.start(id, disk, incarnation + 1);
     }
 
-    /// A node begins its next life on this disk, which need not be the one it had.
+    /// A node begins its next incarnation on this disk, which need not be the one it had.
     pub(crate) fn start(&mut self, id: u64, disk: SimDisk, incarnation: u64) {
         self.wire.retain(|(from, to, _)| *from != id && *to != id);
         let node = Node::start(id, disk, incarnation, self.now, self.tuning);

@@ -161,7 +161,7 @@ fn a_rotten_snapshot_that_cannot_be_opened_is_verified_later<C: Rig>() {
     assert_eq!(last, expected);
 }
 
-/// The receiver keeps the pieces that it has, and goes on where it was.
+/// The receiver keeps the chunks that it has, and goes on where it was.
 fn a_holder_without_a_descriptor_is_asked_again<C: Rig>() {
     let mut nodes = behind::<C>(10_000);
     let part = |nodes: &Nodes<C>| {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Closed, Consistency, Failure, Group, GroupId, Life, Log, LogError, LogReader,
+    Applying, Closed, Consistency, Failure, Group, GroupId, Incarnation, Log, LogError, LogReader,
     LogStats, Node, NodeConfig, NodeId, Parcel, Reason, Recovered, Role, SnapshotStore,
     StateMachine, Transport,
 };
@@ -217,7 +217,7 @@ async fn a_loop_that_panics_is_noticed() {
     let log = Panics(Wal::open(SimDisk::new(1), Options::default()).unwrap(), 0);
     let transport = MemoryNetwork::new().join(NodeId(1));
     let node = Node::start(
-        Life::ephemeral(NodeId(1)),
+        Incarnation::ephemeral(NodeId(1)),
         NodeConfig::default(),
         log,
         transport,
@@ -251,7 +251,12 @@ impl Transport for Ends {
 #[tokio::test]
 async fn a_transport_that_ends_is_told() {
     let log = Wal::open(SimDisk::new(1), Options::default()).unwrap();
-    let node = Node::start(Life::ephemeral(NodeId(1)), NodeConfig::default(), log, Ends);
+    let node = Node::start(
+        Incarnation::ephemeral(NodeId(1)),
+        NodeConfig::default(),
+        log,
+        Ends,
+    );
     assert_eq!(
         timeout(NEVER, node.closed()).await.unwrap(),
         Closed::Transport
@@ -267,7 +272,12 @@ async fn a_group_of_one_serves_over_tcp() {
         .await
         .unwrap();
     let log = Wal::open(SimDisk::new(1), Options::default()).unwrap();
-    let node = Node::start(Life::ephemeral(NodeId(1)), NodeConfig::default(), log, tcp);
+    let node = Node::start(
+        Incarnation::ephemeral(NodeId(1)),
+        NodeConfig::default(),
+        log,
+        tcp,
+    );
     let opened = node.open(GroupId(1), config(1, 1), Counter::default());
     let group = timeout(NEVER, opened).await.unwrap().unwrap();
     assert_eq!(timeout(NEVER, group.propose("a")).await.unwrap(), Ok(1));

@@ -13,7 +13,7 @@ use super::config;
 use super::heard::Heard;
 use super::rig::{Counter, NEVER, start_life};
 
-/// Node 3 begins its next life on a disk as it was a while ago: what it acknowledged since is gone. it
+/// Node 3 begins its next incarnation on a disk as it was a while ago: what it acknowledged since is gone. it
 /// stops for good, and its leader tells of it.
 #[tokio::test]
 async fn a_node_that_has_forgotten_is_stopped() {

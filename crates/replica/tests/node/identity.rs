@@ -1,11 +1,11 @@
-//! What a node is started as, and what it leaves behind for its next life.
+//! What a node is started as, and what it leaves behind for its next incarnation.
 
 use std::collections::BTreeMap;
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Birth, Failure, Group, GroupId, Identity, IdentityError, Life, Log, Misfit, Node, NodeConfig,
-    NodeId, OpenGroupError, Reason,
+    Birth, Failure, Group, GroupId, Identity, IdentityError, Incarnation, Log, Misfit, Node,
+    NodeConfig, NodeId, OpenGroupError, Reason,
 };
 use synod_transport::{ClusterId, Founding, Hello, MemoryNetwork, Tcp, TcpConfig, Transport};
 use synod_wal::{Disk as _, Lsn, Mark, OpenError, Options, Wal};
@@ -36,8 +36,8 @@ async fn live_with(
     let identity = Identity::load(disk.clone(), &birth(), draw).unwrap();
     let wal = Wal::open(disk.clone(), noting(&identity)).unwrap();
     let transport = MemoryNetwork::new().join(NodeId(1));
-    let life = identity.life().unwrap();
-    let node = Node::start(life, config_of_node, wal, transport);
+    let incarnation = identity.incarnation().unwrap();
+    let node = Node::start(incarnation, config_of_node, wal, transport);
     let opened = node.open(GroupId(1), config(1, 1), Counter::default());
     let group = timeout(NEVER, opened).await.unwrap().unwrap();
     (node, group)
@@ -49,7 +49,7 @@ fn noting(identity: &Identity<SimDisk>) -> Options {
     options
 }
 
-/// Each life goes on where the last one ended; with the files of its log gone there is none.
+/// Each incarnation goes on where the last one ended; with the files of its log gone there is none.
 #[tokio::test]
 async fn a_node_notes_how_far_its_log_has_come() {
     let disk = SimDisk::new(1);
@@ -70,7 +70,7 @@ async fn a_node_notes_how_far_its_log_has_come() {
     assert!(matches!(refused, OpenError::Lost { .. }), "{refused}");
 }
 
-/// That a log was begun is noted with its first segment, and not only by a life that ends as it should.
+/// That a log was begun is noted with its first segment, and not only by an incarnation that ends as it should.
 #[tokio::test]
 async fn a_node_notes_that_its_log_was_begun() {
     let disk = SimDisk::new(1);
@@ -123,7 +123,7 @@ async fn each_snapshot_notes_how_far_the_log_has_come() {
     drop(node);
 }
 
-/// Ends a life, and puts the identity back to what it was before so many others.
+/// Ends an incarnation, and puts the identity back to what it was before so many others.
 async fn put_back(disk: &SimDisk, lives: u64, draw: fn(&SimDisk) -> u64) {
     let (node, _group) = live_as(disk, || draw(disk)).await;
     timeout(NEVER, node.shutdown()).await.unwrap();
@@ -137,11 +137,11 @@ async fn put_back(disk: &SimDisk, lives: u64, draw: fn(&SimDisk) -> u64) {
     disk.0.put_image("identity", &copy);
 }
 
-/// With an identity that was put back a life is counted that was lived: in its name much was said, and
+/// With an identity that was put back an incarnation is counted that was lived: in its name much was said, and
 /// what it proposes below that is refused as what it is, at once, with a line.
 #[tokio::test]
 async fn a_life_on_an_identity_that_was_put_back_is_refused() {
-    // Of two lives that count alike the later one gives lower names.
+    // Of two incarnations that count alike the later one gives lower names.
     let falls = |disk: &SimDisk| u64::MAX - disk.0.operations();
     for lives in 1..=2 {
         let (heard, _guard) = Heard::listen();
@@ -162,7 +162,7 @@ async fn a_life_on_an_identity_that_was_put_back_is_refused() {
         timeout(NEVER, node.shutdown()).await.unwrap();
         let told = heard.of("name_used");
         let first = told.first().unwrap();
-        assert!(first.contains("life 2 speaks in"), "{told:?}");
+        assert!(first.contains("incarnation 2 speaks in"), "{told:?}");
     }
 }
 
@@ -201,7 +201,7 @@ async fn a_group_of_another_node_or_another_founding_is_not_opened() {
     }
 }
 
-/// What an ephemeral life has left is no next one's to go on with: nobody would know which names were used.
+/// What an ephemeral incarnation has left is no next one's to go on with: nobody would know which names were used.
 #[tokio::test]
 async fn an_ephemeral_life_goes_on_with_no_log() {
     let disk = SimDisk::new(1);
@@ -235,8 +235,8 @@ async fn an_ephemeral_life_goes_on_with_no_log() {
 }
 
 /// The parts of a node that were not made from its identity, and what is said of them.
-async fn refused(life: Life, log: impl Log, transport: impl Transport) -> Misfit {
-    let node = Node::start(life, NodeConfig::default(), log, transport);
+async fn refused(incarnation: Incarnation, log: impl Log, transport: impl Transport) -> Misfit {
+    let node = Node::start(incarnation, NodeConfig::default(), log, transport);
     let opened = node.open(GroupId(1), config(1, 1), Counter::default());
     let refused = timeout(NEVER, opened).await.unwrap().unwrap_err();
     timeout(NEVER, node.shutdown()).await.unwrap();
@@ -246,7 +246,7 @@ async fn refused(life: Life, log: impl Log, transport: impl Transport) -> Misfit
     misfit
 }
 
-/// A disk with a life on it that has ended, and what was noted of its log.
+/// A disk with an incarnation on it that has ended, and what was noted of its log.
 async fn lived() -> (SimDisk, Mark) {
     let disk = SimDisk::new(1);
     let (node, group) = live(&disk).await;
@@ -260,7 +260,7 @@ async fn lived() -> (SimDisk, Mark) {
 }
 
 /// Whoever opens the log by other means than its identity has it refused by the node, and nothing of it is
-/// noted: what was noted before is missed in each later life too.
+/// noted: what was noted before is missed in each later incarnation too.
 #[tokio::test]
 async fn a_log_that_is_not_what_was_noted_serves_no_group() {
     let (disk, noted) = lived().await;
@@ -276,7 +276,7 @@ async fn a_log_that_is_not_what_was_noted_serves_no_group() {
     let load = || Identity::load(disk.clone(), &birth(), || disk.0.operations()).unwrap();
     let identity = load();
     let emptied = Wal::open(disk.clone(), Options::default()).unwrap();
-    let misfit = refused(identity.life().unwrap(), emptied, join()).await;
+    let misfit = refused(identity.incarnation().unwrap(), emptied, join()).await;
     let expected = Misfit::Lost {
         end: Lsn(0),
         least: noted.end,
@@ -287,7 +287,7 @@ async fn a_log_that_is_not_what_was_noted_serves_no_group() {
 
     let (other, _) = lived().await;
     let another = Wal::open(other, Options::default()).unwrap();
-    let misfit = refused(identity.life().unwrap(), another, join()).await;
+    let misfit = refused(identity.incarnation().unwrap(), another, join()).await;
     assert_eq!(misfit, Misfit::AnotherLog);
     assert_eq!(load().log(), Some(noted), "nor is another's noted");
 }
@@ -338,17 +338,17 @@ async fn a_transport_that_speaks_for_another_life_serves_no_group() {
     ] {
         let (identity, log) = fresh();
         let transport = bind(hello).await;
-        let misfit = refused(identity.life().unwrap(), log, transport).await;
+        let misfit = refused(identity.incarnation().unwrap(), log, transport).await;
         assert_eq!(misfit, expected, "{hello:?}");
     }
-    // One that says nothing of a life is asked for the node's name alone.
+    // One that says nothing of an incarnation is asked for the node's name alone.
     let log = Wal::open(SimDisk::new(1), Options::default()).unwrap();
     let transport = bind(Hello {
         node: NodeId(2),
         ..said
     })
     .await;
-    let misfit = refused(Life::ephemeral(own), log, transport).await;
+    let misfit = refused(Incarnation::ephemeral(own), log, transport).await;
     let said_two = Misfit::Node {
         said: NodeId(2),
         own,
@@ -357,7 +357,7 @@ async fn a_transport_that_speaks_for_another_life_serves_no_group() {
     let (identity, log) = fresh();
     let transport = bind(identity.hello()).await;
     let node = Node::start(
-        identity.life().unwrap(),
+        identity.incarnation().unwrap(),
         NodeConfig::default(),
         log,
         transport,
@@ -374,7 +374,7 @@ async fn a_node_that_was_founded_on_no_group_opens_none() {
     let log = identity.open_log(Options::default()).unwrap();
     let transport = MemoryNetwork::new().join(NodeId(1));
     let node = Node::start(
-        identity.life().unwrap(),
+        identity.incarnation().unwrap(),
         NodeConfig::default(),
         log,
         transport,
@@ -390,8 +390,11 @@ async fn a_node_that_was_founded_on_no_group_opens_none() {
 
 #[test]
 fn no_two_lives_of_a_process_are_the_same() {
-    let lives = [Life::ephemeral(NodeId(1)), Life::ephemeral(NodeId(1))];
-    assert!(lives[0].incarnation() < lives[1].incarnation());
+    let lives = [
+        Incarnation::ephemeral(NodeId(1)),
+        Incarnation::ephemeral(NodeId(1)),
+    ];
+    assert!(lives[0].number() < lives[1].number());
 }
 
 /// A directory that was born with one group takes another one, if its log holds nothing of that, and is founded on
@@ -440,8 +443,8 @@ fn start_as(disk: &SimDisk, birth: &Birth) -> Node {
     let identity = Identity::load(disk.clone(), birth, || disk.0.operations()).unwrap();
     let log = identity.open_log(Options::default()).unwrap();
     let transport = MemoryNetwork::new().join(NodeId(1));
-    let life = identity.life().unwrap();
-    Node::start(life, NodeConfig::default(), log, transport)
+    let incarnation = identity.incarnation().unwrap();
+    Node::start(incarnation, NodeConfig::default(), log, transport)
 }
 
 async fn open(node: &Node, id: u64) -> Result<Group<Counter>, OpenGroupError> {

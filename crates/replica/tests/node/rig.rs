@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Birth, Bytes, Failure, Group, GroupId, Identity, Life, Node, NodeConfig, NodeId,
-    Reason, StateMachine,
+    Applying, Birth, Bytes, Failure, Group, GroupId, Identity, Incarnation, Node, NodeConfig,
+    NodeId, Reason, StateMachine,
 };
 use synod_transport::{ClusterId, Memory, MemoryNetwork};
 use synod_wal::{Options, Wal};
@@ -86,14 +86,14 @@ impl StateMachine for Counter {
 
 pub(crate) fn start(disk: &SimDisk, config: NodeConfig, transport: Memory) -> Node {
     Node::start(
-        Life::ephemeral(transport.id()),
+        Incarnation::ephemeral(transport.id()),
         config,
         Wal::open(disk.clone(), Options::default()).unwrap(),
         transport,
     )
 }
 
-/// As [`start`], with an identity on the disk: of a node that has more lives than one on it.
+/// As [`start`], with an identity on the disk: of a node that has more incarnations than one on it.
 pub(crate) fn start_life(
     disk: &SimDisk,
     voters: u64,
@@ -104,7 +104,7 @@ pub(crate) fn start_life(
     let birth = Birth::new(ClusterId(7), id).group(GroupId(1), &config(id.0, voters));
     let identity = Identity::load(disk.clone(), &birth, || disk.0.operations()).unwrap();
     let log = identity.open_log(Options::default()).unwrap();
-    Node::start(identity.life().unwrap(), node_config, log, transport)
+    Node::start(identity.incarnation().unwrap(), node_config, log, transport)
 }
 
 /// A request ends by what happens to it, and not because this machine has much else to do.
@@ -129,7 +129,7 @@ pub(crate) async fn alone(
     (node, group)
 }
 
-/// As [`alone`], in one of several lives on a disk.
+/// As [`alone`], in one of several incarnations on a disk.
 pub(crate) async fn alone_in_a_life(
     disk: &SimDisk,
     tune: impl FnOnce(&mut NodeConfig),

@@ -161,8 +161,8 @@ async fn a_machine_is_restored_when_a_descriptor_is_free() {
         tries.clone(),
     );
     let transport = MemoryNetwork::new().join(NodeId(1));
-    let life = identity.life().unwrap();
-    let node = Node::start(life, NodeConfig::default(), log, transport);
+    let incarnation = identity.incarnation().unwrap();
+    let node = Node::start(incarnation, NodeConfig::default(), log, transport);
     let begun = Instant::now();
     let opened = node.open(GroupId(1), config(1, 1), Counter::default());
     let group = timeout(NEVER, opened).await.unwrap().unwrap();

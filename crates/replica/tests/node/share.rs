@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use synod_replica::sim::SimDisk;
 use synod_replica::{
-    Applying, Consistency, GroupId, Life, Node, NodeConfig, NodeId, Parcel, StateMachine, Transport,
+    Applying, Consistency, GroupId, Incarnation, Node, NodeConfig, NodeId, Parcel, StateMachine,
+    Transport,
 };
 use synod_transport::{Lane, Memory, MemoryNetwork};
 use synod_wal::{Options, Wal};
@@ -85,7 +86,12 @@ async fn most_between_flushes(
     tune(&mut node_config);
     let log = Wal::open(SimDisk::new(1), Options::default()).unwrap();
     let transport = Noted(MemoryNetwork::new().join(NodeId(1)), steps.clone());
-    let node = Node::start(Life::ephemeral(NodeId(1)), node_config, log, transport);
+    let node = Node::start(
+        Incarnation::ephemeral(NodeId(1)),
+        node_config,
+        log,
+        transport,
+    );
     let machine = Slow(steps.clone(), takes, 0);
     let group = node.open(GroupId(1), config(1, 1), machine).await.unwrap();
     timeout(NEVER, group.leader()).await.unwrap();

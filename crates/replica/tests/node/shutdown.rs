@@ -102,7 +102,7 @@ async fn a_snapshot_that_is_being_written_is_given_up() {
     go_on.send(()).unwrap();
     timeout(NEVER, shutdown).await.unwrap().unwrap();
     assert!(ended.recv().unwrap().is_err(), "it was written to its end");
-    // Nothing of it is taken for a snapshot by the next life.
+    // Nothing of it is taken for a snapshot by the next incarnation.
     let (_node, group) = alone_in_a_life(&disk, |_| {}).await;
     assert_eq!(group.status().start, 0);
 }

@@ -112,18 +112,18 @@ impl<P: Process> World<P> {
                 node.disk_doom = Some(doom);
             }
         }
-        let patience = Scheduled::PatienceEnds {
+        let patience = Scheduled::StrikeExpires {
             node: id,
             incarnation: node.incarnation,
         };
-        self.queue.push(self.now.saturating_add(PATIENCE), patience);
+        self.queue.push(self.now.saturating_add(TIMEOUT), patience);
         self.note_strike(id, fault);
         true
     }
 
     /// A doomed node that has not come to the point dies where it stands, or a quiet world would
     /// see no crashes.
-    pub(super) fn end_patience(&mut self, id: NodeId, incarnation: u64) {
+    pub(super) fn expire_strike(&mut self, id: NodeId, incarnation: u64) {
         let Some(index) = self.index(id) else {
             return;
         };
@@ -283,4 +283,4 @@ fn prolong(until: &mut Option<Duration>, now: Duration, lasts: Duration) -> Dura
 }
 
 /// A doomed node that has not died by itself within this does.
-const PATIENCE: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_millis(100);

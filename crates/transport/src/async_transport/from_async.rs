@@ -42,7 +42,7 @@ pub(super) struct Waiting {
 
 struct Arrival {
     from: NodeId,
-    life: Option<u64>,
+    incarnation: Option<u64>,
     message: Bytes,
 }
 
@@ -79,10 +79,10 @@ impl<T: AsyncTransport> FromAsync<T> {
 async fn receive<T: AsyncTransport>(network: Arc<T>, to: mpsc::Sender<Arrival>) {
     while let Some((from, message)) = network.recv().await {
         // Now, because it may be another by the time that the owner listens.
-        let life = network.life(from);
+        let incarnation = network.incarnation(from);
         let arrival = Arrival {
             from,
-            life,
+            incarnation,
             message,
         };
         if to.send(arrival).await.is_err() {
@@ -135,8 +135,8 @@ impl<T: AsyncTransport> Transport for FromAsync<T> {
             return Poll::Ready(None);
         }
         if let Poll::Ready(Some(arrival)) = self.inbox.poll_recv(cx) {
-            if let Some(life) = arrival.life {
-                self.lives.insert(arrival.from, life);
+            if let Some(incarnation) = arrival.incarnation {
+                self.lives.insert(arrival.from, incarnation);
             }
             return Poll::Ready(Some((arrival.from, arrival.message)));
         }
@@ -146,7 +146,7 @@ impl<T: AsyncTransport> Transport for FromAsync<T> {
         Poll::Ready(None)
     }
 
-    fn life(&self, peer: NodeId) -> Option<u64> {
+    fn incarnation(&self, peer: NodeId) -> Option<u64> {
         self.lives.get(&peer).copied()
     }
 

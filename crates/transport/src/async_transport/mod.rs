@@ -79,9 +79,9 @@ pub trait AsyncTransport: Send + Sync + 'static {
     /// The next message, and who sent it. `None`: the network is closed for good.
     async fn recv(&self) -> Option<(NodeId, Bytes)>;
 
-    /// The life of the peer that the message came from which [`recv`](Self::recv) gave last of it, see
-    /// [`Transport::life`](crate::Transport::life).
-    fn life(&self, _peer: NodeId) -> Option<u64> {
+    /// The incarnation of the peer that the message came from which [`recv`](Self::recv) gave last of it, see
+    /// [`Transport::incarnation`](crate::Transport::incarnation).
+    fn incarnation(&self, _peer: NodeId) -> Option<u64> {
         None
     }
 
@@ -108,8 +108,8 @@ macro_rules! forward {
                 (**self).recv().await
             }
 
-            fn life(&self, peer: NodeId) -> Option<u64> {
-                (**self).life(peer)
+            fn incarnation(&self, peer: NodeId) -> Option<u64> {
+                (**self).incarnation(peer)
             }
 
             fn hello(&self) -> Option<Hello> {

@@ -31,7 +31,7 @@ impl AsyncTransport for Odd {
         self.inbox.lock().await.recv().await
     }
 
-    fn life(&self, peer: NodeId) -> Option<u64> {
+    fn incarnation(&self, peer: NodeId) -> Option<u64> {
         Some(10 + peer.0)
     }
 }
@@ -99,7 +99,10 @@ async fn the_end_of_the_network_is_the_end_behind_what_has_arrived() {
     arrive.send((TWO, text("last"))).await.unwrap();
     drop(arrive);
     assert_eq!(recv(&mut one).await, Some((TWO, text("last"))));
-    assert_eq!((one.life(TWO), one.life(THREE)), (Some(12), None));
+    assert_eq!(
+        (one.incarnation(TWO), one.incarnation(THREE)),
+        (Some(12), None)
+    );
     assert_eq!(recv(&mut one).await, None);
     assert_eq!(recv(&mut one).await, None, "for good");
 }
@@ -144,5 +147,5 @@ async fn a_transport_goes_there_and_back_as_an_object() {
     assert_eq!(listener.await.unwrap(), Some((ONE, text("there"))));
     two.send(ONE, Lane::Bulk, text("back").into()).await;
     assert_eq!(recv(&mut one).await, Some((TWO, text("back"))));
-    assert_eq!(two.life(ONE), None);
+    assert_eq!(two.incarnation(ONE), None);
 }

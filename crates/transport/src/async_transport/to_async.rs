@@ -50,8 +50,8 @@ impl<T: Transport> AsyncTransport for ToAsync<T> {
         poll_fn(|cx| self.lock().poll_recv(cx)).await
     }
 
-    fn life(&self, peer: NodeId) -> Option<u64> {
-        self.lock().life(peer)
+    fn incarnation(&self, peer: NodeId) -> Option<u64> {
+        self.lock().incarnation(peer)
     }
 
     fn hello(&self) -> Option<Hello> {

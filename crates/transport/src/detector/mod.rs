@@ -41,7 +41,7 @@
 //!   All three need an owner that polls in time. They need no clock that is right, only one whose rate is nearly so.
 //! - **A detector that was itself held up suspects nobody for a while** ([`Attention`]): neither suspects it by a
 //!   silence through which it was deaf, nor does it learn from one.
-//! - **Bounds:** memory is that of the peers it was made with; what strangers and earlier lives say is counted
+//! - **Bounds:** memory is that of the peers it was made with; what strangers and earlier incarnations say is counted
 //!   ([`Counts`]).
 //!
 //! # The loop
@@ -142,8 +142,8 @@ pub enum Output {
     Send(NodeId, Message),
 }
 
-/// Which life of its node a frame is of: it rises with each start.
-/// [`Transport::life`](crate::Transport::life) has it. Where peers have no lives it is always the same.
+/// Which incarnation of its node a frame is of: it rises with each start.
+/// [`Transport::incarnation`](crate::Transport::incarnation) has it. Where peers have no lives it is always the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
 

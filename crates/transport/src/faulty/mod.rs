@@ -174,8 +174,8 @@ impl<T: Transport> Transport for Faulty<T> {
         }
     }
 
-    fn life(&self, peer: NodeId) -> Option<u64> {
-        self.inner.life(peer)
+    fn incarnation(&self, peer: NodeId) -> Option<u64> {
+        self.inner.incarnation(peer)
     }
 
     fn hello(&self) -> Option<Hello> {

@@ -147,8 +147,8 @@ fn what_is_shown_of_a_hello_is_without_its_nonce() {
     let Hello {
         disk, boot, nonce, ..
     } = hello;
-    let life = LastLife { disk, boot, nonce };
-    let shown = format!("{hello:?} {life:?}");
+    let incarnation = LastIncarnation { disk, boot, nonce };
+    let shown = format!("{hello:?} {incarnation:?}");
     assert!(
         shown.contains("boot: 3") && !shown.contains("987654321"),
         "{shown}"

@@ -266,7 +266,7 @@ async fn welcome(
 
 /// Hands over what the peer sends until its stream ends or breaks the format.
 async fn receive(shared: &Shared, hello: &Hello, peer: &Peer, number: u64, stream: &Wire) {
-    let (node, life) = (hello.node, hello.boot);
+    let (node, incarnation) = (hello.node, hello.boot);
     let mut decoder = Decoder::new(shared.limits.frame_bytes_max);
     loop {
         match stream.read_buf(decoder.space()).await {
@@ -281,7 +281,7 @@ async fn receive(shared: &Shared, hello: &Hello, peer: &Peer, number: u64, strea
             match decoder.poll_frame() {
                 Ok(Some(message)) => {
                     shared.counters.received(message.len());
-                    if !peer.inbound.hand_over(number, life, message).await {
+                    if !peer.inbound.hand_over(number, incarnation, message).await {
                         return;
                     }
                 }
@@ -300,7 +300,7 @@ async fn receive(shared: &Shared, hello: &Hello, peer: &Peer, number: u64, strea
 }
 
 /// Shows the dialer that this end lives, also while it reads nothing because its owner takes
-/// nothing; and tells it when another life of it has come.
+/// nothing; and tells it when another incarnation of it has come.
 async fn pulse(stream: &Wire, every: Duration, peer: &Peer) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

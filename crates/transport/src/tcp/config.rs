@@ -3,7 +3,7 @@
 use super::guard::Guard;
 use super::probe::heard_for;
 use super::security::Security;
-use crate::hello::LastLife;
+use crate::hello::LastIncarnation;
 use crate::{Hello, LaneLimits, NodeId, Refused};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,13 +12,13 @@ use std::time::Duration;
 use std::{fmt, io};
 
 /// Whether a peer with this hello is welcome. Asked on every connection, inbound and outbound, after the
-/// names were found to fit, and after the life was found at the address that the peer is known by: the place
+/// names were found to fit, and after the incarnation was found at the address that the peer is known by: the place
 /// to pin a node's name to its disk. It may wait, on a thread that is for that. If it panics, the peer is
 /// refused as [`Refused::Unjudged`], which is told in the log, and may try again.
 pub type Admit = Arc<dyn Fn(&Hello) -> Result<(), Refused> + Send + Sync>;
 
-/// Told of a life that was refused as [`Refused::Stale`] or [`Refused::Twin`], when it was found at the
-/// address that the peer is known by, on a connection that was begun after the later life, or the other that
+/// Told of an incarnation that was refused as [`Refused::Stale`] or [`Refused::Twin`], when it was found at the
+/// address that the peer is known by, on a connection that was begun after the later incarnation, or the other that
 /// counts alike, had been met: the peer runs on a disk that was put back, or on a copy. It may wait, and
 /// panic, as [`Admit`] may.
 pub type Doubt = Arc<dyn Fn(&Hello) + Send + Sync>;
@@ -89,7 +89,7 @@ pub struct TcpConfig {
     /// The same for one address, and for each address of a peer beside those. Default 16. A network
     /// of IPv6 that is 64 bits long counts as one address, unless it is a peer's.
     pub handshakes_address_max: usize,
-    /// How long connecting and saying hello may take, in both directions. Default 2 s. A life of a peer that
+    /// How long connecting and saying hello may take, in both directions. Default 2 s. An incarnation of a peer that
     /// was not met yet waits for up to three quarters of it: for the peer to say at its own address that it
     /// lives it, and for an earlier one that is connected to show that it lives. Of these three quarters seven
     /// eighths must be longer than `pulse_interval`, or two copies of a disk are not told from a restart.
@@ -106,9 +106,9 @@ pub struct TcpConfig {
     /// The send buffer of the kernel, for each connection. It is what control cannot overtake: a
     /// small one keeps control quick under bulk. Default: the system's choice.
     pub send_buffer_bytes: Option<u32>,
-    /// The last lives that peers were met in, before this transport. Those need no proof, and earlier ones
+    /// The last incarnations that peers were met in, before this transport. Those need no proof, and earlier ones
     /// are refused. Default: none.
-    pub known: BTreeMap<NodeId, LastLife>,
+    pub known: BTreeMap<NodeId, LastIncarnation>,
     /// Whether a peer is welcome. Default: every one.
     pub admit: Admit,
     /// Told of peers whose disk was put back. Default: nobody.

@@ -281,7 +281,7 @@ async fn carry(shared: &Shared, id: NodeId, peer: &Peer, stream: &Wire) {
                 if sign == TWIN {
                     tell!(
                         shared, error, "own_twin", source, peer = %id,
-                        "a peer has met another life of this node: its disk was copied"
+                        "a peer has met another incarnation of this node: its disk was copied"
                     );
                 }
             }

@@ -5,15 +5,15 @@
 //! | `peer_reached` | info | a connection to a peer stands: it can be sent to |
 //! | `peer_unreachable` | info | the first attempt failed since the peer could be sent to, and why |
 //! | `peer_lost` | info | a connection to a peer has ended |
-//! | `peer_silent` | warn | a peer took what was sent and showed no life: the connection is given up |
+//! | `peer_silent` | warn | a peer took what was sent and showed no incarnation: the connection is given up |
 //! | `peer_came` | info | a peer has connected: it can be heard |
 //! | `peer_left` | info | a peer's connection has ended |
 //! | `refused_by_peer` | warn | a peer does not want to talk to this node, and why |
 //! | `own_address` | warn | the address of a peer leads to this node, or to another that runs under its name |
 //! | `hello_refused` | warn | this node does not want to talk to whoever said hello, and why |
-//! | `peer_twice` | error | a later life of a peer came while the earlier one lives: its disk was copied |
-//! | `peer_put_back` | error | at a peer's address is an earlier life of its disk than was met, or a copy |
-//! | `own_twin` | error | a peer has met another life of this node: its disk was copied |
+//! | `peer_twice` | error | a later incarnation of a peer came while the earlier one lives: its disk was copied |
+//! | `peer_put_back` | error | at a peer's address is an earlier incarnation of its disk than was met, or a copy |
+//! | `own_twin` | error | a peer has met another incarnation of this node: its disk was copied |
 //! | `stranger` | info | somebody said something other than a hello, or nothing in time |
 //! | `untrusted` | warn | whoever is at the other end has not shown that it is the node that it should be, and why |
 //! | `distrusted` | warn | a peer's certificate is not believed any more: its connection ends |

@@ -1,8 +1,8 @@
 //! Whether whoever has said hello is the node that it says, and welcome.
 //!
 //! A hello costs nothing, and where connections are plain anybody can say it; where they are not, a copy of a
-//! node can, too. So a life that was not met
-//! yet is made nothing of that lasts, here or at the owner of the transport, before that very life was heard
+//! node can, too. So an incarnation that was not met
+//! yet is made nothing of that lasts, here or at the owner of the transport, before that very incarnation was heard
 //! at the address that the node is known by: it answered there when it was dialed, or it is asked there now
 //! ([`Shared::is_at_home`]). Whoever is asked needs to know nothing of who asks, so two nodes that meet for the
 //! first time do not wait for each other.
@@ -58,7 +58,7 @@ impl Shared {
         );
     }
 
-    /// The peer that this is a greeting of, as far as names tell, and unless its life leaps.
+    /// The peer that this is a greeting of, as far as names tell, and unless its incarnation leaps.
     pub(crate) fn known(&self, greeting: &Greeting) -> Result<&Peer, Refused> {
         greeting.judge(&self.hello)?;
         let hello = &greeting.hello;
@@ -105,9 +105,9 @@ impl Shared {
         matches!(asked, Ok(Ok(true)))
     }
 
-    /// Where an earlier life than the last that was met, or a copy that counts alike, is at the peer's own
-    /// address, its disk was put back. What it forgot with that nobody knows, and its next life may count
-    /// higher than any that was met: so the owner is told now. What was on its way when the last life came is
+    /// Where an earlier incarnation than the last that was met, or a copy that counts alike, is at the peer's own
+    /// address, its disk was put back. What it forgot with that nobody knows, and its next incarnation may count
+    /// higher than any that was met: so the owner is told now. What was on its way when the last incarnation came is
     /// no sign, therefore it is asked once more.
     async fn doubt(&self, peer: &Peer, hello: &Hello) {
         if !self.is_at_home(peer, hello).await {
@@ -120,11 +120,11 @@ impl Shared {
         tell!(
             self, error, "peer_put_back", Source::Peer(hello.node),
             peer = %hello.node, disk = %hello.disk, boot = hello.boot,
-            "a peer runs on its disk as it was before its last life, or on a copy"
+            "a peer runs on its disk as it was before its last incarnation, or on a copy"
         );
     }
 
-    /// Lets a later life in only when the earlier one is gone or silent. Both are told of each other: the
+    /// Lets a later incarnation in only when the earlier one is gone or silent. Both are told of each other: the
     /// earlier one on its connection, the later one by the refusal.
     async fn probe(&self, peer: &Peer, hello: &Hello) -> Result<(), Refused> {
         let is_later = self.incarnations().is_later(hello);
@@ -139,7 +139,7 @@ impl Shared {
         tell!(
             self, error, "peer_twice", Source::Peer(hello.node),
             peer = %hello.node, disk = %hello.disk, boot = hello.boot,
-            "two lives of a peer are there at once: its disk was copied"
+            "two incarnations of a peer are there at once: its disk was copied"
         );
         if peer.inbound.is_open() {
             peer.signs.tell_of_twin();
@@ -151,7 +151,7 @@ impl Shared {
         self.admit(hello, source).await?;
         let later = self.incarnations().meet(hello)?;
         if later {
-            // Its earlier life, to which this stream leads, will not answer any more.
+            // Its earlier incarnation, to which this stream leads, will not answer any more.
             peer.link.close(&self.counters);
         }
         Ok(())

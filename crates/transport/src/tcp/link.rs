@@ -82,7 +82,7 @@ impl Link {
     }
 
     /// From now on the queue drains into this stream. If it did into another, what that has taken a part of is
-    /// lost, and nothing else: both lead to the same life of the peer.
+    /// lost, and nothing else: both lead to the same incarnation of the peer.
     pub(crate) fn attach(&self, stream: Arc<Wire>, counters: &Counters) {
         let mut state = self.lock();
         if state.stream.is_some() {

@@ -84,7 +84,7 @@ pub struct Tcp {
     _arrivals_to: mpsc::UnboundedSender<Arrival>,
     address: SocketAddr,
     frame_bytes_max: usize,
-    /// Of whom something was handed over, and in which of its lives it said that.
+    /// Of whom something was handed over, and in which of its incarnations it said that.
     lives: BTreeMap<NodeId, u64>,
     /// None of them ends before the transport does. Aborted when dropped.
     tasks: JoinSet<()>,
@@ -206,7 +206,7 @@ impl Transport for Tcp {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(NodeId, Bytes)>> {
         if !self.ended {
             if let Poll::Ready(Some(arrival)) = self.arrivals.poll_recv(cx) {
-                self.lives.insert(arrival.from, arrival.life);
+                self.lives.insert(arrival.from, arrival.incarnation);
                 return Poll::Ready(Some((arrival.from, arrival.message)));
             }
             // Only with nothing to hand over, so that messages cost no look at the tasks.
@@ -216,7 +216,7 @@ impl Transport for Tcp {
         Poll::Ready(None)
     }
 
-    fn life(&self, peer: NodeId) -> Option<u64> {
+    fn incarnation(&self, peer: NodeId) -> Option<u64> {
         self.lives.get(&peer).copied()
     }
 

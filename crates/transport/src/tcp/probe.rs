@@ -1,11 +1,11 @@
-//! Whether an earlier life of a peer still lives when a later one comes.
+//! Whether an earlier incarnation of a peer still lives when a later one comes.
 //!
 //! A process that has ended has no connections any more, or, where nobody could end them, shows nothing on
-//! them: then the later life is the node's. Two that live at once run on two copies of one disk, and the
+//! them: then the later incarnation is the node's. Two that live at once run on two copies of one disk, and the
 //! one that was here keeps its place.
 //!
 //! An acceptor writes single bytes to whoever dialed it: [`PULSE`] now and then, and [`TWIN`] when another
-//! life of the dialer has come and was refused.
+//! incarnation of the dialer has come and was refused.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Signs {
         self.seen.send_modify(|_| {});
     }
 
-    /// Lets the task of its connection tell it that another life of it is there.
+    /// Lets the task of its connection tell it that another incarnation of it is there.
     pub(crate) fn tell_of_twin(&self) {
         self.twin.notify_one();
     }
@@ -85,7 +85,7 @@ pub(crate) fn heard_for(wait: Duration) -> Duration {
 
 /// That the acceptor lives.
 pub(crate) const PULSE: u8 = 0;
-/// That another life of the dialer has come, while this one is here.
+/// That another incarnation of the dialer has come, while this one is here.
 pub(crate) const TWIN: u8 = 1;
 
 #[cfg(test)]

@@ -120,12 +120,12 @@ impl Shared {
         }
     }
 
-    /// Opens the way in for whoever sent this hello, which was judged before. `None`: a later life
+    /// Opens the way in for whoever sent this hello, which was judged before. `None`: a later incarnation
     /// was met meanwhile.
     pub(crate) fn open_inbound(&self, hello: &Hello) -> Option<(&Peer, u64)> {
         let peer = self.peers.get(&hello.node)?;
         // Lives are met and connections opened under one lock, so the connection that is open last
-        // is of the last life.
+        // is of the last incarnation.
         let mut incarnations = self.incarnations();
         incarnations.meet(hello).ok()?;
         let number = peer.inbound.open();
@@ -171,7 +171,7 @@ pub(crate) struct Peer {
     pub(crate) inbound: Inbound,
     /// The peer has shown itself: it is worth dialing now.
     pub(crate) returned: Notify,
-    /// What the life of it that is here shows.
+    /// What the incarnation of it that is here shows.
     pub(crate) signs: Signs,
     /// Room for connections that have said that they are it, and wait for what is made of that: for those
     /// from where its name leads, and for others. So those take nothing from these.
@@ -230,8 +230,8 @@ pub(crate) struct Inbound {
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) from: NodeId,
-    /// The life of the connection it came by.
-    pub(crate) life: u64,
+    /// The incarnation of the connection it came by.
+    pub(crate) incarnation: u64,
     pub(crate) message: Bytes,
     _room: OwnedSemaphorePermit,
 }
@@ -276,9 +276,9 @@ impl Inbound {
         let _later = latest.wait_for(|(latest, _)| *latest != number).await;
     }
 
-    /// Hands a message of connection `number`, which is of this life, to the owner, once there is room.
+    /// Hands a message of connection `number`, which is of this incarnation, to the owner, once there is room.
     /// False: a later connection is open.
-    pub(crate) async fn hand_over(&self, number: u64, life: u64, message: Bytes) -> bool {
+    pub(crate) async fn hand_over(&self, number: u64, incarnation: u64, message: Bytes) -> bool {
         let wanted = u32::try_from(message.len())
             .unwrap_or(u32::MAX)
             .saturating_add(MESSAGE_COST_BYTES);
@@ -295,7 +295,7 @@ impl Inbound {
                 .arrivals
                 .send(Arrival {
                     from: self.from,
-                    life,
+                    incarnation,
                     message,
                     _room: room,
                 })

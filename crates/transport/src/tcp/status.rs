@@ -30,7 +30,7 @@ pub struct Status {
     pub connects: u64,
     /// Attempts to connect that failed, refusals not counted.
     pub connects_failed: u64,
-    /// Connections that were given up because the peer showed no life.
+    /// Connections that were given up because the peer showed no incarnation.
     pub silences: u64,
     /// Hellos this node refused, as acceptor or as dialer.
     pub hellos_refused: u64,

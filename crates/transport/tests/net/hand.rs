@@ -4,7 +4,9 @@ use super::{Cluster, in_time};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use synod_transport::{ClusterId, DiskId, Founding, Hello, LastLife, NodeId, Parcel, Tcp, frame};
+use synod_transport::{
+    ClusterId, DiskId, Founding, Hello, LastIncarnation, NodeId, Parcel, Tcp, frame,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -136,8 +138,8 @@ pub(crate) fn listener(cluster: &Cluster, id: u64) -> TcpListener {
     TcpListener::from_std(cluster.with_small_buffer(id)).expect("on a runtime")
 }
 
-pub(crate) fn last_life(hello: &Hello) -> LastLife {
-    LastLife {
+pub(crate) fn last_life(hello: &Hello) -> LastIncarnation {
+    LastIncarnation {
         disk: hello.disk,
         boot: hello.boot,
         nonce: hello.nonce,

@@ -14,7 +14,7 @@ use synod_transport::{ClusterId, DiskId, Hello, Lane, NodeId, Tcp, TcpConfig, Tr
 use tokio::net::TcpSocket;
 
 /// How long anything may take before the test fails. No test waits this long when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const CLUSTER: ClusterId = ClusterId(0xc1);
 
 pub(crate) struct Cluster {
@@ -146,7 +146,7 @@ pub(crate) async fn recv(node: &mut impl Transport) -> Option<(NodeId, Bytes)> {
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::select! {
         biased;
-        () = tokio::time::sleep(PATIENCE) => panic!("not within {PATIENCE:?}"),
+        () = tokio::time::sleep(TIMEOUT) => panic!("not within {TIMEOUT:?}"),
         output = future => output,
     }
 }
@@ -163,7 +163,7 @@ pub(crate) async fn until(what: &str, mut shows: impl FnMut() -> bool) {
         }
     };
     assert!(
-        tokio::time::timeout(PATIENCE, turns).await.is_ok(),
+        tokio::time::timeout(TIMEOUT, turns).await.is_ok(),
         "never: {what}"
     );
 }

@@ -205,7 +205,7 @@ fn whoever_is_suspected_takes_it_back_with_a_counter_of_its_own() {
         "whoever is behind is told again"
     );
 
-    // Of its next life, and of a counter that it never had, it knows better.
+    // Of its next incarnation, and of a counter that it never had, it knows better.
     let earlier = Rumor {
         incarnation: Incarnation(0),
         ..rumor(ONE, 9, true)
@@ -245,7 +245,7 @@ fn a_rumour_is_a_suspicion_unless_it_is_taken_back_in_time() {
         incarnation: Incarnation(2),
         ..rumor(THREE, 9, false)
     };
-    assert!(heard(Some(other)), "of a life that was not met");
+    assert!(heard(Some(other)), "of an incarnation that was not met");
 }
 
 #[test]

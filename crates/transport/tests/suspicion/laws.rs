@@ -66,8 +66,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (0_u64..150).prop_map(Step::Pass),
         1 => (0_u64..5_000).prop_map(Step::Pass),
-        3 => (1_u64..5, 0_u64..3).prop_map(|(node, life)| Step::Frame(node, life)),
-        2 => (1_u64..5, 0_u64..3, message()).prop_map(|(node, life, m)| Step::Message(node, life, m)),
+        3 => (1_u64..5, 0_u64..3).prop_map(|(node, incarnation)| Step::Frame(node, incarnation)),
+        2 => (1_u64..5, 0_u64..3, message()).prop_map(|(node, incarnation, m)| Step::Message(node, incarnation, m)),
     ];
     prop::collection::vec(step, 0..120)
 }
@@ -84,11 +84,11 @@ fn feed(detector: &mut dyn Detector, steps: &[Step]) -> Instant {
                     "an owner that waits does wait"
                 );
             }
-            Step::Frame(node, life) => {
-                detector.handle_frame(now, NodeId(*node), Incarnation(*life));
+            Step::Frame(node, incarnation) => {
+                detector.handle_frame(now, NodeId(*node), Incarnation(*incarnation));
             }
-            Step::Message(node, life, message) => {
-                detector.handle_message(now, NodeId(*node), Incarnation(*life), message);
+            Step::Message(node, incarnation, message) => {
+                detector.handle_message(now, NodeId(*node), Incarnation(*incarnation), message);
             }
         }
     }

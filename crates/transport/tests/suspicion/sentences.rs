@@ -116,7 +116,7 @@ fn a_later_incarnation_begins_with_a_clean_slate() {
         hear(&mut detector, at(now));
     }
     assert!(detector.patience(PEER).unwrap() > ms(300));
-    // It was away for a second, which tells nothing of the gaps of its next life.
+    // It was away for a second, which tells nothing of the gaps of its next incarnation.
     wait(&mut detector, at(now + 1_000));
     detector.handle_frame(at(now + 1_000), PEER, Incarnation(2));
     assert_eq!(detector.patience(PEER).map(|p| p.as_millis()), Some(240));

@@ -2,7 +2,7 @@
 
 use crate::authority::Authority;
 use crate::hand::first_words;
-use crate::net::{Cluster, PATIENCE, message, next, send, until};
+use crate::net::{Cluster, TIMEOUT, message, next, send, until};
 use crate::{config, start};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use tokio::net::{TcpSocket, TcpStream};
 async fn a_crowd_of_half_handshakes_keeps_no_node_out() {
     let (ca, cluster) = (Authority::new("ours"), Cluster::new(2));
     let mut config = config(&cluster, &ca, 1);
-    config.handshake_timeout = 10 * PATIENCE;
+    config.handshake_timeout = 10 * TIMEOUT;
     let places = config.handshakes_address_max;
     let mut one = Tcp::bind(config).await.expect("binds");
     let words = first_words(&ca);
@@ -78,7 +78,7 @@ fn ten_thousand_half_handshakes_cost_little_and_hold_nobody_up() {
 async fn crowded() {
     let (ca, cluster) = (Authority::new("ours"), Cluster::new(3));
     let mut config = config(&cluster, &ca, 1);
-    config.handshake_timeout = 10 * PATIENCE;
+    config.handshake_timeout = 10 * TIMEOUT;
     let places = config.handshakes_max + 2 * config.handshakes_address_max;
     let mut one = Tcp::bind(config).await.expect("binds");
     let mut two = start(&cluster, &ca, 2).await;

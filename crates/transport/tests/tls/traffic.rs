@@ -1,7 +1,7 @@
 //! What a transport does with TLS as it does without.
 
 use crate::authority::Authority;
-use crate::net::{Cluster, PATIENCE, message, next, number, send, until};
+use crate::net::{Cluster, TIMEOUT, message, next, number, send, until};
 use crate::{config, start};
 use synod_transport::{Lane, LaneLimits, NodeId, Tcp, Transport};
 
@@ -40,7 +40,7 @@ async fn a_heartbeat_overtakes_a_transfer_of_16_mebibytes() {
     let (ca, cluster) = (Authority::new("ours"), Cluster::new(2));
     let mut sender = config(&cluster, &ca, 1);
     sender.send_buffer_bytes = Some(64 << 10);
-    sender.silence_max = 20 * PATIENCE;
+    sender.silence_max = 20 * TIMEOUT;
     let mut one = Tcp::bind(sender).await.expect("binds");
     let small = cluster.with_small_buffer(2);
     let mut receiver = cluster.config_at(2, 1, small);

@@ -1,7 +1,7 @@
 //! Random disk images of a crashed node: recovery neither panics nor hangs, and gives back what was
 //! synced and nothing that was not appended. With rot on top, it is told or does no harm.
 //!
-//! A *story* is one disk from one seed: several lives of a process that appends, takes snapshots,
+//! A *story* is one disk from one seed: several incarnations of a process that appends, takes snapshots,
 //! cuts its log and pulls snapshots, and dies in any operation on the disk. Each death gives several
 //! *images*, by different luck of what was not synced. In the release profile all tests together
 //! recover 100,000 of crashes alone, and half as many with rot:
@@ -37,7 +37,7 @@ fn a_crash_alone_loses_nothing_that_was_synced() {
     let campaign = Campaign {
         name: "a_crash_alone_loses_nothing_that_was_synced",
         images: if QUICK { 8_000 } else { 100_000 },
-        images_a_story: LIVES * IMAGES_A_LIFE,
+        images_a_story: INCARNATIONS * IMAGES_A_LIFE,
         least: &[
             ("died while it opened", 250),
             ("died while it synced", 300),
@@ -67,7 +67,7 @@ fn a_crash_alone_loses_nothing_that_was_synced() {
     };
     campaign.run(|seed| {
         let mut story = Story::new(seed);
-        for _ in 0..LIVES {
+        for _ in 0..INCARNATIONS {
             story.live();
             for _ in 1..IMAGES_A_LIFE {
                 let disk = story.image();
@@ -113,7 +113,7 @@ fn rot_in_the_last_batch_invents_nothing() {
     );
 }
 
-/// The write of a segment's opening got lost, long ago: what stands there is the one of its former life,
+/// The write of a segment's opening got lost, long ago: what stands there is the one of its former incarnation,
 /// by which it is no part of the log.
 #[test]
 fn an_old_opening_hides_no_records() {
@@ -154,12 +154,12 @@ fn rotten(name: &'static str, at: Where, least: &'static [(&'static str, u64)]) 
     let campaign = Campaign {
         name,
         images: if QUICK { 2_000 } else { 50_000 },
-        images_a_story: LIVES * IMAGES_A_LIFE,
+        images_a_story: INCARNATIONS * IMAGES_A_LIFE,
         least,
     };
     campaign.run(move |seed| {
         let mut story = Story::new(seed);
-        for _ in 0..LIVES {
+        for _ in 0..INCARNATIONS {
             story.live();
             for _ in 0..IMAGES_A_LIFE {
                 let disk = story.image();
@@ -174,6 +174,6 @@ fn rotten(name: &'static str, at: Where, least: &'static [(&'static str, u64)]) 
 /// What may take a minute there is a matter of seconds here.
 const QUICK: bool = cfg!(debug_assertions);
 /// Lives of a story.
-const LIVES: u64 = 8;
+const INCARNATIONS: u64 = 8;
 /// Images of each death.
 const IMAGES_A_LIFE: u64 = 3;

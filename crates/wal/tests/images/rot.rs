@@ -1,4 +1,4 @@
-//! Rot on an image: one flipped byte, a sector of zeros, a sector as it was in an earlier life, or two
+//! Rot on an image: one flipped byte, a sector of zeros, a sector as it was in an earlier incarnation, or two
 //! sectors in each other's place.
 
 use std::collections::BTreeSet;
@@ -194,7 +194,7 @@ fn outside(
     (!final_batch.iter().any(|record| rot.meets(record))).then_some(rot)
 }
 
-/// A place in the last batch, of which this life has written every record.
+/// A place in the last batch, of which this incarnation has written every record.
 fn inside(story: &mut Story, disk: &Disk, final_batch: &[DumpedRecord]) -> Option<Rot> {
     if final_batch.first()?.lsn <= story.began {
         return None;

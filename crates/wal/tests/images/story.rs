@@ -19,13 +19,13 @@ pub(crate) struct Story {
     disk: Disk,
     pub(crate) random: Rng,
     options: Options,
-    /// What the log held when this life began; all of it is durable.
+    /// What the log held when this incarnation began; all of it is durable.
     base: Model,
     pub(crate) began: Lsn,
     pub(crate) appends: Vec<Append>,
     pub(crate) synced: usize,
     pub(crate) shelf: Shelf,
-    /// What this life has appended, applied.
+    /// What this incarnation has appended, applied.
     model: Model,
     /// Makes each body another one.
     stamp: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Story {
     stats: Stats,
     /// How many of `appends` there were when a sync last began.
     tried: usize,
-    /// The disk as it was when each life began.
+    /// The disk as it was when each incarnation began.
     pub(crate) past: Vec<Disk>,
     pub(crate) coverage: Coverage,
 }
@@ -88,7 +88,7 @@ impl Story {
         }
     }
 
-    /// One life, up to its death.
+    /// One incarnation, up to its death.
     pub(crate) fn live(&mut self) {
         let operations = [5, 15, 40, 120][self.random.index(4)];
         self.disk.crash_after(self.random.below(operations));
@@ -116,7 +116,7 @@ impl Story {
         disk
     }
 
-    /// Another life begins on what recovery finds.
+    /// Another incarnation begins on what recovery finds.
     pub(crate) fn go_on(&mut self) {
         let disk = self.disk.clone();
         self.strike(&disk);
@@ -179,7 +179,7 @@ impl Story {
         (left, wal)
     }
 
-    /// What the log holds after the first appends of this life.
+    /// What the log holds after the first appends of this incarnation.
     pub(crate) fn after(&self, count: usize) -> Model {
         let mut model = self.base.clone();
         for Append { group, ops, .. } in &self.appends[..count] {
@@ -188,7 +188,7 @@ impl Story {
         model
     }
 
-    /// Holds a log that was opened against the appends of this life; tells how many are left.
+    /// Holds a log that was opened against the appends of this incarnation; tells how many are left.
     pub(crate) fn check(&self, wal: &Wal<Metered>) -> (usize, Model) {
         let found = Model::of(wal);
         let left =

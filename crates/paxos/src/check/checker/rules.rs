@@ -71,9 +71,9 @@ impl Checker {
     }
 
     fn check_replicate(&mut self, node: NodeId, message: &Replicate) -> Result<(), Violation> {
-        let life = self.nodes.get(&node).map_or(0, |watch| watch.life);
+        let incarnation = self.nodes.get(&node).map_or(0, |watch| watch.incarnation);
         let ballot = message.ballot();
-        self.history.speaks(node, life, ballot)?;
+        self.history.speaks(node, incarnation, ballot)?;
         match message {
             Replicate::Accept {
                 first,
@@ -83,7 +83,7 @@ impl Checker {
             } => {
                 for (slot, value) in placed(*first, values) {
                     self.history
-                        .propose(node, life, slot, Held { ballot, value })?;
+                        .propose(node, incarnation, slot, Held { ballot, value })?;
                 }
                 self.history.announce(node, *chosen)
             }
@@ -109,8 +109,8 @@ impl Checker {
         let is_promised = watch.durable.promised() >= ballot;
         let is_true = match said {
             Binding::Prepare { .. } => {
-                let life = watch.life;
-                self.history.uses(node, life, ballot)?;
+                let incarnation = watch.incarnation;
+                self.history.uses(node, incarnation, ballot)?;
                 is_promised
             }
             Binding::Promise {

@@ -25,13 +25,13 @@ fn ballot_owner() {
     assert_eq!(rule(unpromised), "ballot owner");
     for disks in [1, 2] {
         let mut group = Group::led();
-        let duty = group.nodes[&1].duty.clone();
+        let role = group.nodes[&1].role.clone();
         for id in [3, 2].into_iter().take(disks) {
             group.store(id, state(ballot(2, 3), 0)).unwrap();
         }
         let led = group.step(3, |paxos| {
             paxos.common.promise(ballot(2, 3));
-            paxos.duty = duty;
+            paxos.role = role;
         });
         match disks {
             1 => assert_eq!(rule(led), "ballot owner"),
@@ -42,7 +42,7 @@ fn ballot_owner() {
 
 #[test]
 fn ballot_used_twice() {
-    // In a second life.
+    // In a second incarnation.
     let mut group = Group::led();
     let (ballot_1, from) = (ballot(1, 1), Slot(1));
     group.crash(1).unwrap();
@@ -58,14 +58,14 @@ fn ballot_used_twice() {
     assert_eq!(rule(again), "ballot used twice");
     // For a second campaign.
     let mut group = Group::led();
-    let duty = group.nodes[&1].duty.clone();
+    let role = group.nodes[&1].role.clone();
     let now = group.now;
     let gave_up = group.step(1, |paxos| {
         let step = Step::give_up(paxos.common.promised, StepDown::Deposed);
         paxos.change_role(now, step);
     });
     gave_up.unwrap();
-    let again = group.step(1, |paxos| paxos.duty = duty);
+    let again = group.step(1, |paxos| paxos.role = role);
     assert_eq!(
         again,
         Err(Violation::BallotUsedTwice {

@@ -167,7 +167,7 @@ fn chosen_not_durable() {
     let answer = Echo::Answer {
         promised,
         attempt: 1,
-        unhappy: true,
+        no_leader: true,
         chosen,
         disk: DiskHealth::default(),
     };

@@ -82,7 +82,7 @@ fn commit_not_durable() {
 #[test]
 fn what_is_committed_is_kept() {
     let mut group = Group::led();
-    group.crash(2, 0).unwrap(); // so that it has acknowledged nothing in this life
+    group.crash(2, 0).unwrap(); // so that it has acknowledged nothing in this incarnation
     let cut = group.step(2, |raft| {
         raft.common.committed = Index(0);
         raft.common.log.truncate(Index(1));
@@ -115,7 +115,7 @@ fn commit_of_an_older_term() {
     group
         .step(2, |raft| raft.handle_message(NOW, NodeId(3), vote))
         .unwrap();
-    assert!(matches!(group.raft(2).duty, Duty::Leader(_)));
+    assert!(matches!(group.raft(2).role, RoleState::Leader(_)));
     let counted = group.step(2, |raft| raft.common.committed = Index(1));
     assert_eq!(rule(counted), "commit of an older term");
 }
@@ -126,7 +126,7 @@ fn commit_beyond_the_match() {
     let first = group.disks[&1][0].clone();
     let taken = group.step(3, |raft| {
         raft.common.log.push(first);
-        raft.duty = Duty::Follower(Follower::default());
+        raft.role = RoleState::Follower(Follower::default());
         raft.common.committed = Index(1);
     });
     assert_eq!(

@@ -145,7 +145,7 @@ fn failed_sync<S: LogStore>(rig: &mut Rig<S>) -> Result<(), Unsupported> {
     let found = rig.recover(1);
     assert!(
         [&rig.model, &after].iter().any(|model| model[&1] == found),
-        "the next life finds {}",
+        "the next incarnation finds {}",
         found.brief()
     );
     Ok(())

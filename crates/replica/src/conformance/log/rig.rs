@@ -156,7 +156,7 @@ impl<S: LogStore> Rig<S> {
             *bell.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
             bell.heard.notify_all();
         }));
-        // A new life may count from where it likes.
+        // A new incarnation may count from where it likes.
         self.durable = log.durable();
         self.last = self.durable;
         self.log = Some(log);
@@ -242,7 +242,7 @@ impl<S: LogStore> Rig<S> {
         let waited = self
             .bell
             .heard
-            .wait_timeout_while(rung, PATIENCE, |rung| !*rung);
+            .wait_timeout_while(rung, TIMEOUT, |rung| !*rung);
         let (mut rung, _) = waited.unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *rung)
     }
@@ -333,4 +333,4 @@ impl<S: LogStore> Rig<S> {
 }
 
 /// What must happen happens long before this, on the slowest machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);

@@ -26,7 +26,7 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
     );
     case(
         "append",
-        "what was synced is found by the next life",
+        "what was synced is found by the next start",
         append,
     );
     case(
@@ -79,7 +79,7 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
         "groups share a log and a sync, and nothing else",
         groups,
     );
-    case("lives", "what was synced is found, life after life", lives);
+    case("lives", "what was synced survives every restart", lives);
 }
 
 fn empty<S: LogStore>(rig: &mut Rig<S>) -> Outcome {
@@ -111,7 +111,7 @@ fn append<S: LogStore>(rig: &mut Rig<S>) -> Outcome {
         after.bytes_written >= before.bytes_written + 700,
         "bytes are counted: {after:?}"
     );
-    rig.check_synced("after a second life has written");
+    rig.check_synced("after a second incarnation has written");
     Ok(())
 }
 
@@ -153,7 +153,7 @@ fn last_put_wins<S: LogStore>(rig: &mut Rig<S>) -> Outcome {
     rig.append(1, &[put(2, 1, 300)]);
     rig.check_synced("written twice in a record, and in two");
     rig.append(1, &[put(1, 2, 5), put(2, 2, 61)]);
-    rig.check_synced("written again in another life");
+    rig.check_synced("written again in another incarnation");
     Ok(())
 }
 

@@ -34,7 +34,7 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
     );
     case(
         "large_snapshot",
-        "a snapshot is written and read in pieces of any size",
+        "a snapshot is written and read in chunks of any size",
         large_snapshot,
     );
     case(
@@ -44,7 +44,7 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
     );
     case(
         "damaged_snapshot",
-        "a damaged snapshot is told by `open`, and no body of it is handed out",
+        "a damaged snapshot is told by `open`, and no body of it is delivered",
         damaged,
     );
 }
@@ -68,8 +68,8 @@ pub(super) fn create(
 ) -> u64 {
     let bytes = body(index, version, len);
     let mut write = |to: &mut dyn io::Write| {
-        let mut pieces = bytes.chunks(777);
-        pieces.try_for_each(|piece| to.write_all(piece))
+        let mut chunks = bytes.chunks(777);
+        chunks.try_for_each(|chunk| to.write_all(chunk))
     };
     let created = snapshots.create(GroupId(group), &identity(index), &mut write);
     created.unwrap_or_else(|error| panic!("snapshot {index} of group {group}: {error:?}"))
@@ -223,14 +223,14 @@ fn large_snapshot<S: LogStore>(rig: &mut Rig<S>) -> Outcome {
     };
     let mut read = Vec::new();
     for len in [1, 10, 4_096, 1].into_iter().cycle() {
-        let mut piece = vec![0; len];
-        match reader.read(&mut piece) {
+        let mut chunk = vec![0; len];
+        match reader.read(&mut chunk) {
             Ok(0) => break,
-            Ok(count) => read.extend_from_slice(&piece[..count]),
+            Ok(count) => read.extend_from_slice(&chunk[..count]),
             Err(error) => panic!("{error:?}"),
         }
     }
-    assert!(read == body(3, 0, 300_000), "read in pieces of any size");
+    assert!(read == body(3, 0, 300_000), "read in chunks of any size");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Snapshots that are received from a peer, in pieces.
+//! Snapshots that are received from a peer, in chunks.
 
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
     );
     case(
         "partial_transfer",
-        "pieces are no snapshot before `finish_part` has verified the whole",
+        "chunks are no snapshot before `finish_part` has verified the whole",
         partial_transfer,
     );
     case(
         "bad_transfer",
-        "pieces that are not that snapshot are refused, whichever byte is wrong",
+        "chunks that are not that snapshot are refused, whichever byte is wrong",
         bad_transfer,
     );
     case(
@@ -39,7 +39,7 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
     );
     case(
         "transfers_do_not_mix",
-        "pieces of two snapshots of one index are kept apart",
+        "chunks of two snapshots of one index are kept apart",
         transfers_do_not_mix,
     );
 }
@@ -69,11 +69,11 @@ fn file_of<S: LogStore>(fresh: &mut dyn FnMut() -> S, version: u64, len: usize) 
 
 fn receive(snapshots: &dyn SnapshotStore, snapshot: &Snapshot, seal: &Seal, file: &[u8]) {
     for at in (0..file.len()).step_by(900) {
-        let piece = &file[at..file.len().min(at + 900)];
-        // A piece may come twice.
+        let chunk = &file[at..file.len().min(at + 900)];
+        // A chunk may come twice.
         for _ in 0..1 + at / 900 % 2 {
-            let written = snapshots.write_part(GroupId(1), snapshot, seal, at as u64, piece);
-            assert!(written.is_ok(), "the piece at {at}: {written:?}");
+            let written = snapshots.write_part(GroupId(1), snapshot, seal, at as u64, chunk);
+            assert!(written.is_ok(), "the chunk at {at}: {written:?}");
         }
     }
 }
@@ -95,7 +95,7 @@ fn transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
         let snapshots = snapshots_of(&mut rig);
         receive(&*snapshots, &identity(9), &seal, &file);
         let finished = snapshots.finish_part(GroupId(1), &identity(9), &seal);
-        assert!(finished.is_ok(), "all pieces are there: {finished:?}");
+        assert!(finished.is_ok(), "all chunks are there: {finished:?}");
         check(&*snapshots, 1, 9, 3, len, "received");
         drop(snapshots);
         rig.kill();
@@ -108,7 +108,7 @@ fn transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
             9,
             3,
             len,
-            "received, in the next life",
+            "received, in the next incarnation",
         );
         assert_eq!(
             newest(&mut rig, 1),
@@ -129,7 +129,7 @@ fn partial_transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
     let mut rig = Rig::new(fresh);
     let snapshots = snapshots_of(&mut rig);
     let none = snapshots.finish_part(GroupId(1), &identity(9), &seal);
-    assert!(none.is_err(), "no piece is there: {none:?}");
+    assert!(none.is_err(), "no chunk is there: {none:?}");
     for cut in [0, 1, 900, file.len() / 2, file.len() - 1] {
         if cut > 0 {
             receive(&*snapshots, &identity(9), &seal, &file[..cut]);
@@ -222,9 +222,9 @@ fn transfers_do_not_mix<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
     let half = file.len() / 2;
     receive(&*snapshots, &identity(9), &seal, &file[..half]);
     let written = snapshots.write_part(GroupId(1), &other, &seal, 0, &vec![0xaa; half + 100]);
-    assert!(written.is_ok(), "pieces of another snapshot: {written:?}");
+    assert!(written.is_ok(), "chunks of another snapshot: {written:?}");
     let written = snapshots.write_part(GroupId(2), &identity(9), &seal, 0, &[0xbb; 500]);
-    assert!(written.is_ok(), "pieces for another group: {written:?}");
+    assert!(written.is_ok(), "chunks for another group: {written:?}");
     let rest = snapshots.write_part(GroupId(1), &identity(9), &seal, half as u64, &file[half..]);
     assert!(rest.is_ok(), "the rest of the first: {rest:?}");
     let mixed = snapshots.finish_part(GroupId(1), &other, &seal);
@@ -233,9 +233,9 @@ fn transfers_do_not_mix<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
             mixed,
             Err(SnapshotError::Corrupt { .. } | SnapshotError::NotFound { .. })
         ),
-        "pieces of nothing: {mixed:?}"
+        "chunks of nothing: {mixed:?}"
     );
     let finished = snapshots.finish_part(GroupId(1), &identity(9), &seal);
-    assert!(finished.is_ok(), "its pieces are all there: {finished:?}");
-    check(&*snapshots, 1, 9, 3, 5_000, "beside pieces of others");
+    assert!(finished.is_ok(), "its chunks are all there: {finished:?}");
+    check(&*snapshots, 1, 9, 3, 5_000, "beside chunks of others");
 }

@@ -12,8 +12,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::Network;
-use super::post::{AGAIN, ONE, PATIENCE, Post, THREE, TWO, deliver_empty};
-use crate::conformance::letters::Letter;
+use super::post::{AGAIN, ONE, Post, THREE, TIMEOUT, TWO, deliver_empty};
+use crate::conformance::messages::TestMessage;
 use crate::conformance::suite::{Suite, Unsupported};
 
 type Outcome = Result<(), Unsupported>;
@@ -46,7 +46,7 @@ pub(super) async fn run<N: Network>(suite: &mut Suite, fresh: &mut dyn FnMut() -
     );
     case!(
         reconnect,
-        "a node that went away is reached in its next life"
+        "a node that went away is reached in its next incarnation"
     );
     case!(
         control_first,
@@ -86,14 +86,14 @@ async fn exchange<N: Network>(post: &mut Post<N>) -> Outcome {
         1 << 20,
     ] {
         let bytes = bytes.min(max);
-        let mut letters = Vec::new();
+        let mut messages = Vec::new();
         for control in [true, false] {
-            letters.push(post.letter(ONE, TWO, bytes, control));
-            letters.push(post.letter(TWO, ONE, bytes, control));
+            messages.push(post.make(ONE, TWO, bytes, control));
+            messages.push(post.make(TWO, ONE, bytes, control));
         }
         // A lane has a bound of its own, which the greatest of them need not fit.
-        letters.retain(|letter| !letter.control || letter.bytes <= 65_536);
-        post.deliver(&letters).await;
+        messages.retain(|sent| !sent.control || sent.bytes <= 65_536);
+        post.deliver(&messages).await;
     }
     Ok(())
 }
@@ -101,14 +101,14 @@ async fn exchange<N: Network>(post: &mut Post<N>) -> Outcome {
 async fn parcels<N: Network>(post: &mut Post<N>) -> Outcome {
     // The number is where a frame has its group; parts come in every number, some of them empty.
     for round in 0..20 {
-        let letters: Vec<Letter> = (0..12)
-            .map(|at| post.letter(ONE, TWO, 64 + at * 97 + round, at % 3 == 0))
+        let messages: Vec<TestMessage> = (0..12)
+            .map(|at| post.make(ONE, TWO, 64 + at * 97 + round, at % 3 == 0))
             .collect();
-        for letter in &letters {
-            post.queue(*letter);
+        for sent in &messages {
+            post.queue(*sent);
         }
         post.end(ONE).flush();
-        post.deliver(&letters).await;
+        post.deliver(&messages).await;
     }
     Ok(())
 }
@@ -121,16 +121,16 @@ async fn empty<N: Network>(post: &mut Post<N>) -> Outcome {
 async fn everybody<N: Network>(post: &mut Post<N>) -> Outcome {
     let nodes = [ONE, TWO, THREE];
     for round in 0..10 {
-        let mut letters = Vec::new();
+        let mut messages = Vec::new();
         for (from, to) in nodes
             .into_iter()
             .flat_map(|from| nodes.map(|to| (from, to)))
         {
             for at in (0..20).filter(|_| from != to) {
-                letters.push(post.letter(from, to, 64 + at * 50 + round, at % 2 == 0));
+                messages.push(post.make(from, to, 64 + at * 50 + round, at % 2 == 0));
             }
         }
-        post.deliver(&letters).await;
+        post.deliver(&messages).await;
     }
     Ok(())
 }
@@ -141,17 +141,17 @@ async fn flush<N: Network>(post: &mut Post<N>) -> Outcome {
     let mut early = None;
     for _ in 0..FLUSHES {
         post.meet(ONE, TWO).await;
-        let letters: Vec<Letter> = (0..5)
-            .map(|at| post.letter(ONE, TWO, 100, at % 2 == 0))
+        let messages: Vec<TestMessage> = (0..5)
+            .map(|at| post.make(ONE, TWO, 100, at % 2 == 0))
             .collect();
-        for letter in &letters {
-            post.queue(*letter);
+        for sent in &messages {
+            post.queue(*sent);
         }
         early = None;
-        while let Some(letter) = post.listen(TWO).await {
-            early = early.or_else(|| letters.contains(&letter).then_some(letter));
+        while let Some(sent) = post.listen(TWO).await {
+            early = early.or_else(|| messages.contains(&sent).then_some(sent));
         }
-        post.deliver(&letters).await;
+        post.deliver(&messages).await;
         if early.is_none() {
             break;
         }
@@ -165,12 +165,12 @@ async fn flush<N: Network>(post: &mut Post<N>) -> Outcome {
 
 async fn strangers<N: Network>(post: &mut Post<N>) -> Outcome {
     post.meet(ONE, TWO).await;
-    let mut letters = Vec::new();
+    let mut messages = Vec::new();
     for round in 0..50 {
         for to in [ONE, NodeId(0), NodeId(99), NodeId(u64::from(u32::MAX))] {
-            let letter = post.letter(ONE, to, 500 + round, round % 2 == 0);
-            letters.push(letter);
-            post.queue(letter);
+            let sent = post.make(ONE, to, 500 + round, round % 2 == 0);
+            messages.push(sent);
+            post.queue(sent);
         }
         post.end(ONE).flush();
     }
@@ -178,7 +178,7 @@ async fn strangers<N: Network>(post: &mut Post<N>) -> Outcome {
     for node in [ONE, TWO, THREE] {
         while post.listen(node).await.is_some() {}
     }
-    let came = letters.iter().find(|letter| post.was_received(letter));
+    let came = messages.iter().find(|sent| post.was_received(sent));
     assert_eq!(came, None, "a message to nobody came");
     Ok(())
 }
@@ -192,14 +192,14 @@ async fn wakes<N: Network>(post: &mut Post<N>) -> Outcome {
         let polled = post.end(TWO).poll_recv(&mut Context::from_waker(&waker));
         assert!(polled.is_pending(), "nothing is on the way");
     }
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while late.0.load(Ordering::Relaxed) == 0 {
         assert!(
             Instant::now() < deadline,
             "a message comes, and the task that waits is not woken"
         );
-        let letter = post.letter(ONE, TWO, 100, true);
-        post.send(letter);
+        let sent = post.make(ONE, TWO, 100, true);
+        post.send(sent);
         // The transport's own tasks have their turn; nobody polls the end that waits.
         sleep(AGAIN).await;
     }
@@ -224,8 +224,8 @@ async fn reconnect<N: Network>(post: &mut Post<N>) -> Outcome {
         post.leave(TWO);
         // What is said meanwhile is lost or waits, and holds nobody up.
         for at in 0..20 {
-            let letter = post.letter(ONE, TWO, 200, at % 2 == 0);
-            post.send(letter);
+            let sent = post.make(ONE, TWO, 200, at % 2 == 0);
+            post.send(sent);
         }
         post.meet(ONE, THREE).await;
         post.join(TWO).await;
@@ -238,8 +238,8 @@ async fn reconnect<N: Network>(post: &mut Post<N>) -> Outcome {
 
 /// Sends far more than anybody holds to a peer that does not listen, from a thread of its own, and
 /// brings the sender back.
-async fn flood<N: Network>(post: &mut Post<N>, letters: Vec<Letter>) {
-    let Some(first) = letters.first().copied() else {
+async fn flood<N: Network>(post: &mut Post<N>, messages: Vec<TestMessage>) {
+    let Some(first) = messages.first().copied() else {
         return;
     };
     let mut end = post.take(first.from);
@@ -248,14 +248,14 @@ async fn flood<N: Network>(post: &mut Post<N>, letters: Vec<Letter>) {
     let runtime = Handle::current();
     thread::spawn(move || {
         let _context = runtime.enter();
-        for letter in letters {
-            end.send(letter.to, letter.lane(), letter.parcel(3));
+        for sent in messages {
+            end.send(sent.to, sent.lane(), sent.parcel(3));
             end.flush();
         }
         // The case is over when nobody takes it.
         let _over = to.send(end);
     });
-    match spawn_blocking(move || done.recv_timeout(PATIENCE)).await {
+    match spawn_blocking(move || done.recv_timeout(TIMEOUT)).await {
         Ok(Ok(end)) => post.bring(first.from, end),
         Ok(Err(RecvTimeoutError::Timeout)) => {
             panic!("who speaks to a peer that does not listen is held up")
@@ -276,22 +276,22 @@ async fn control_first<N: Network>(post: &mut Post<N>) -> Outcome {
     post.meet(ONE, TWO).await;
     let limits = post.network.limits();
     let bytes = limits.message_bytes_max.unwrap_or(1 << 20).min(16_384);
-    let bulk: Vec<Letter> = (0..6_000)
-        .map(|_| post.letter(ONE, TWO, bytes, false))
+    let bulk: Vec<TestMessage> = (0..6_000)
+        .map(|_| post.make(ONE, TWO, bytes, false))
         .collect();
     flood(post, bulk).await;
-    let control = post.letter(ONE, TWO, 100, true);
+    let control = post.make(ONE, TWO, 100, true);
     post.send(control);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !post.was_received(&control) {
-        let letter = post.recv(TWO, deadline).await;
+        let sent = post.recv(TWO, deadline).await;
         assert!(
-            letter.is_some(),
+            sent.is_some(),
             "control came behind all of the bulk that waited, or was lost"
         );
     }
     // Only what the system holds stands in front of control; the rest of bulk comes behind it.
-    let behind = post.recv(TWO, Instant::now() + PATIENCE).await;
+    let behind = post.recv(TWO, Instant::now() + TIMEOUT).await;
     assert!(
         behind.is_some(),
         "control came behind all of the bulk that waited"
@@ -309,11 +309,11 @@ async fn deaf_peer<N: Network>(post: &mut Post<N>) -> Outcome {
 async fn newest_control<N: Network>(post: &mut Post<N>) -> Outcome {
     needs_lanes(post)?;
     let newest = deafen(post).await;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while newest.is_some_and(|newest| !post.was_received(&newest)) {
-        let letter = post.recv(TWO, deadline).await;
+        let sent = post.recv(TWO, deadline).await;
         assert!(
-            letter.is_some(),
+            sent.is_some(),
             "the newest message of a full control lane never comes"
         );
     }
@@ -323,17 +323,17 @@ async fn newest_control<N: Network>(post: &mut Post<N>) -> Outcome {
 
 /// Says far more to a peer than anybody holds, while it does not listen. The last of it on the control
 /// lane.
-async fn deafen<N: Network>(post: &mut Post<N>) -> Option<Letter> {
+async fn deafen<N: Network>(post: &mut Post<N>) -> Option<TestMessage> {
     post.meet(ONE, TWO).await;
     post.meet(ONE, THREE).await;
     let limits = post.network.limits();
     let bytes = limits.message_bytes_max.unwrap_or(1 << 20).min(16_384);
-    let mut letters = Vec::new();
+    let mut messages = Vec::new();
     for at in 0..6_000 {
-        letters.push(post.letter(ONE, TWO, bytes, at % 2 == 0));
+        messages.push(post.make(ONE, TWO, bytes, at % 2 == 0));
     }
-    let newest = letters.iter().rfind(|letter| letter.control).copied();
-    flood(post, letters).await;
+    let newest = messages.iter().rfind(|sent| sent.control).copied();
+    flood(post, messages).await;
     post.meet(ONE, THREE).await;
     post.meet(THREE, ONE).await;
     newest
@@ -347,13 +347,13 @@ async fn bounded<N: Network>(post: &mut Post<N>) -> Outcome {
     post.meet(ONE, TWO).await;
     let bytes = limits.message_bytes_max.unwrap_or(1 << 20).min(16_384);
     let count = 3 * bytes_max / bytes + 10;
-    let letters = (0..count)
-        .map(|at| post.letter(ONE, TWO, bytes, at % 2 == 0))
+    let messages = (0..count)
+        .map(|at| post.make(ONE, TWO, bytes, at % 2 == 0))
         .collect();
-    flood(post, letters).await;
+    flood(post, messages).await;
     let mut held = 0;
-    while let Some(letter) = post.listen(TWO).await {
-        held += letter.bytes;
+    while let Some(sent) = post.listen(TWO).await {
+        held += sent.bytes;
     }
     assert!(
         held <= bytes_max,
@@ -367,13 +367,13 @@ async fn longest_message<N: Network>(post: &mut Post<N>) -> Outcome {
     let Some(max) = post.network.limits().message_bytes_max else {
         return Err(Unsupported("NetworkLimits::message_bytes_max"));
     };
-    let longest = post.letter(ONE, TWO, max, false);
+    let longest = post.make(ONE, TWO, max, false);
     post.deliver(&[longest]).await;
     for bytes in [max + 1, 2 * max] {
-        let longer = post.letter(ONE, TWO, bytes, false);
+        let longer = post.make(ONE, TWO, bytes, false);
         let (before, behind) = (
-            post.letter(ONE, TWO, 100, false),
-            post.letter(ONE, TWO, 100, true),
+            post.make(ONE, TWO, 100, false),
+            post.make(ONE, TWO, 100, true),
         );
         post.queue(before);
         post.send(longer);
@@ -392,14 +392,14 @@ async fn partition<N: Network>(post: &mut Post<N>) -> Outcome {
     post.network.cut(ONE, TWO, true)?;
     while post.listen(TWO).await.is_some() {}
     for at in 0..10 {
-        let letter = post.letter(ONE, TWO, 100, at % 2 == 0);
-        post.send(letter);
+        let sent = post.make(ONE, TWO, 100, at % 2 == 0);
+        post.send(sent);
     }
     let through = post.listen(TWO).await;
     assert_eq!(through, None, "the link is cut");
     let (back, aside) = (
-        post.letter(TWO, ONE, 100, true),
-        post.letter(ONE, THREE, 100, true),
+        post.make(TWO, ONE, 100, true),
+        post.make(ONE, THREE, 100, true),
     );
     post.deliver(&[back, aside]).await;
     post.network.cut(ONE, TWO, false)?;

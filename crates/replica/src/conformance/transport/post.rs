@@ -10,7 +10,7 @@ use synod_transport::{NodeId, Parcel, Transport};
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::Network;
-use crate::conformance::letters::Letter;
+use crate::conformance::messages::TestMessage;
 
 pub(super) const ONE: NodeId = NodeId(1);
 pub(super) const TWO: NodeId = NodeId(2);
@@ -23,8 +23,8 @@ pub(super) struct Post<N: Network> {
     pub(super) network: N,
     ends: BTreeMap<NodeId, Box<dyn Transport>>,
     lives: BTreeMap<NodeId, u64>,
-    sent: BTreeSet<Letter>,
-    received: BTreeSet<Letter>,
+    sent: BTreeSet<TestMessage>,
+    received: BTreeSet<TestMessage>,
     number: u64,
 }
 
@@ -45,11 +45,11 @@ impl<N: Network> Post<N> {
         post
     }
 
-    /// A node begins its next life.
+    /// A node begins its next incarnation.
     pub(super) async fn join(&mut self, node: NodeId) {
-        let life = self.lives.entry(node).or_default();
-        *life += 1;
-        let end = self.network.join(node, *life).await;
+        let incarnation = self.lives.entry(node).or_default();
+        *incarnation += 1;
+        let end = self.network.join(node, *incarnation).await;
         self.ends.insert(node, Box::new(end));
     }
 
@@ -77,48 +77,48 @@ impl<N: Network> Post<N> {
     }
 
     /// A message that was not sent yet, and counts as sent from now on.
-    pub(super) fn letter(
+    pub(super) fn make(
         &mut self,
         from: NodeId,
         to: NodeId,
         bytes: usize,
         control: bool,
-    ) -> Letter {
+    ) -> TestMessage {
         self.number += 1;
-        let letter = Letter {
+        let sent = TestMessage {
             from,
             to,
             number: self.number,
-            bytes: bytes.max(Letter::BYTES_MIN),
+            bytes: bytes.max(TestMessage::BYTES_MIN),
             control,
         };
-        self.sent.insert(letter);
-        letter
+        self.sent.insert(sent);
+        sent
     }
 
     /// Queues a message, without a flush.
-    pub(super) fn queue(&mut self, letter: Letter) {
-        let parcel = letter.parcel(letter.number as usize % 6);
-        self.end(letter.from).send(letter.to, letter.lane(), parcel);
+    pub(super) fn queue(&mut self, sent: TestMessage) {
+        let parcel = sent.parcel(sent.number as usize % 6);
+        self.end(sent.from).send(sent.to, sent.lane(), parcel);
     }
 
-    pub(super) fn send(&mut self, letter: Letter) {
-        self.queue(letter);
-        self.end(letter.from).flush();
+    pub(super) fn send(&mut self, sent: TestMessage) {
+        self.queue(sent);
+        self.end(sent.from).flush();
     }
 
     /// What is there for a node, without waiting.
-    pub(super) fn arrived(&mut self, node: NodeId) -> Vec<Letter> {
+    pub(super) fn arrived(&mut self, node: NodeId) -> Vec<TestMessage> {
         let mut context = Context::from_waker(Waker::noop());
-        let mut letters = Vec::new();
+        let mut messages = Vec::new();
         while let Poll::Ready(message) = self.end(node).poll_recv(&mut context) {
-            letters.push(self.receive(node, message));
+            messages.push(self.receive(node, message));
         }
-        letters
+        messages
     }
 
     /// Waits for the next message to a node; nothing when `until` comes first.
-    pub(super) async fn recv(&mut self, node: NodeId, until: Instant) -> Option<Letter> {
+    pub(super) async fn recv(&mut self, node: NodeId, until: Instant) -> Option<TestMessage> {
         let end = self.end(node);
         let message = tokio::select! {
             biased;
@@ -128,29 +128,30 @@ impl<N: Network> Post<N> {
         Some(self.receive(node, message))
     }
 
-    fn receive(&mut self, node: NodeId, message: Option<(NodeId, bytes::Bytes)>) -> Letter {
+    fn receive(&mut self, node: NodeId, message: Option<(NodeId, bytes::Bytes)>) -> TestMessage {
         let Some((from, message)) = message else {
             panic!("the end of {node} is closed, and nobody closed it")
         };
-        let letter = Letter::read(from, node, &message).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let sent =
+            TestMessage::read(from, node, &message).unwrap_or_else(|wrong| panic!("{wrong}"));
         assert!(
-            self.sent.contains(&letter),
-            "{letter:?} arrived, and was never sent"
+            self.sent.contains(&sent),
+            "{sent:?} arrived, and was never sent"
         );
-        self.received.insert(letter);
-        letter
+        self.received.insert(sent);
+        sent
     }
 
-    pub(super) fn was_received(&self, letter: &Letter) -> bool {
-        self.received.contains(letter)
+    pub(super) fn was_received(&self, sent: &TestMessage) -> bool {
+        self.received.contains(sent)
     }
 
     /// Sends these until all have arrived. They may be lost, so they are sent again.
-    pub(super) async fn deliver(&mut self, letters: &[Letter]) {
-        let deadline = Instant::now() + PATIENCE;
+    pub(super) async fn deliver(&mut self, messages: &[TestMessage]) {
+        let deadline = Instant::now() + TIMEOUT;
         let mut again = interval(AGAIN);
         loop {
-            let left: Vec<Letter> = letters
+            let left: Vec<TestMessage> = messages
                 .iter()
                 .filter(|l| !self.was_received(l))
                 .copied()
@@ -161,8 +162,8 @@ impl<N: Network> Post<N> {
                 "{first:?} does not arrive, however often it is sent; {} do not",
                 left.len()
             );
-            for letter in &left {
-                self.queue(*letter);
+            for sent in &left {
+                self.queue(*sent);
             }
             let nodes: Vec<NodeId> = self.ends.keys().copied().collect();
             for node in &nodes {
@@ -174,7 +175,7 @@ impl<N: Network> Post<N> {
             for node in nodes {
                 self.arrived(node);
             }
-            if left.iter().any(|letter| !self.was_received(letter)) {
+            if left.iter().any(|sent| !self.was_received(sent)) {
                 self.recv(first.to, until).await;
             }
         }
@@ -182,15 +183,12 @@ impl<N: Network> Post<N> {
 
     /// Two nodes reach each other.
     pub(super) async fn meet(&mut self, one: NodeId, two: NodeId) {
-        let letters = [
-            self.letter(one, two, 0, true),
-            self.letter(two, one, 0, false),
-        ];
-        self.deliver(&letters).await;
+        let messages = [self.make(one, two, 0, true), self.make(two, one, 0, false)];
+        self.deliver(&messages).await;
     }
 
     /// Nothing arrives at a node for a moment; whatever does is returned.
-    pub(super) async fn listen(&mut self, node: NodeId) -> Option<Letter> {
+    pub(super) async fn listen(&mut self, node: NodeId) -> Option<TestMessage> {
         let until = Instant::now() + MOMENT;
         self.recv(node, until).await
     }
@@ -198,7 +196,7 @@ impl<N: Network> Post<N> {
 
 /// An empty message cannot say what it is.
 pub(super) async fn deliver_empty<N: Network>(post: &mut Post<N>) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let (mut one, mut two) = (post.take(ONE), post.take(TWO));
     loop {
         assert!(
@@ -222,7 +220,7 @@ pub(super) async fn deliver_empty<N: Network>(post: &mut Post<N>) {
 }
 
 /// What must happen happens long before this, on the slowest machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 /// What was lost is sent again after so long.
 pub(super) const AGAIN: Duration = Duration::from_millis(20);
 /// How long nothing must happen to be believed.

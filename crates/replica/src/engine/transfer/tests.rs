@@ -4,7 +4,7 @@ use super::*;
 use bytes::Bytes;
 use synod_wal::Tag;
 
-const PATIENCE: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_millis(100);
 
 fn at(ms: u64) -> Instant {
     Instant(Duration::from_millis(ms))
@@ -26,14 +26,11 @@ fn seal(len: u64) -> Seal {
 fn begun() -> (Transfer, SnapshotName) {
     let mut transfer = Transfer::new(0);
     transfer.begin(NodeId(2), snapshot(7));
+    assert_eq!(transfer.next(at(0), TIMEOUT, 3), Next::Discard(snapshot(7)));
     assert_eq!(
-        transfer.next(at(0), PATIENCE, 3),
-        Next::Discard(snapshot(7))
-    );
-    assert_eq!(
-        transfer.next(at(0), PATIENCE, 3),
+        transfer.next(at(0), TIMEOUT, 3),
         Next::Wait,
-        "old pieces are being forgotten"
+        "old chunks are being forgotten"
     );
     transfer.begin(NodeId(2), snapshot(7));
     transfer.stored(&snapshot(7), 0);
@@ -44,41 +41,41 @@ fn begun() -> (Transfer, SnapshotName) {
 fn the_receiver_sets_the_pace() {
     let (mut transfer, name) = begun();
     assert_eq!(
-        transfer.next(at(0), PATIENCE, 3),
+        transfer.next(at(0), TIMEOUT, 3),
         Next::Ask(NodeId(2), name, 0)
     );
-    assert_eq!(transfer.next(at(99), PATIENCE, 3), Next::Wait);
+    assert_eq!(transfer.next(at(99), TIMEOUT, 3), Next::Wait);
     assert_eq!(
-        transfer.piece(NodeId(3), name, (0, seal(10)), 6),
+        transfer.chunk(NodeId(3), name, (0, seal(10)), 6),
         Arrived::Stray,
         "from a stranger"
     );
     assert_eq!(
-        transfer.piece(NodeId(2), name, (4, seal(10)), 6),
+        transfer.chunk(NodeId(2), name, (4, seal(10)), 6),
         Arrived::Stray,
         "not the one asked for"
     );
     assert_eq!(
-        transfer.piece(NodeId(2), name, (0, seal(10)), 6),
+        transfer.chunk(NodeId(2), name, (0, seal(10)), 6),
         Arrived::Next(snapshot(7), false)
     );
     assert_eq!(
-        transfer.piece(NodeId(2), name, (0, seal(10)), 6),
+        transfer.chunk(NodeId(2), name, (0, seal(10)), 6),
         Arrived::Stray,
         "a repeat"
     );
     assert_eq!(
-        transfer.next(at(500), PATIENCE, 3),
+        transfer.next(at(500), TIMEOUT, 3),
         Next::Wait,
         "it is being stored"
     );
     transfer.stored(&snapshot(7), 6);
     assert_eq!(
-        transfer.next(at(500), PATIENCE, 3),
+        transfer.next(at(500), TIMEOUT, 3),
         Next::Ask(NodeId(2), name, 6)
     );
     assert_eq!(
-        transfer.piece(NodeId(2), name, (6, seal(10)), 4),
+        transfer.chunk(NodeId(2), name, (6, seal(10)), 4),
         Arrived::Next(snapshot(7), true)
     );
     assert_eq!(transfer.whole(&snapshot(7)), Some(NodeId(2)));
@@ -91,33 +88,33 @@ fn a_piece_of_another_file_ends_the_pull() {
     let hash = [6; 32];
     for other in [seal(11), Seal { hash, ..seal(10) }] {
         let (mut transfer, name) = begun();
-        transfer.next(at(0), PATIENCE, 3);
+        transfer.next(at(0), TIMEOUT, 3);
         assert_eq!(
-            transfer.piece(NodeId(2), name, (0, seal(10)), 6),
+            transfer.chunk(NodeId(2), name, (0, seal(10)), 6),
             Arrived::Next(snapshot(7), false)
         );
         transfer.stored(&snapshot(7), 6);
-        transfer.next(at(1), PATIENCE, 3);
+        transfer.next(at(1), TIMEOUT, 3);
         assert_eq!(
-            transfer.piece(NodeId(3), name, (6, other), 4),
+            transfer.chunk(NodeId(3), name, (6, other), 4),
             Arrived::Stray,
             "a stranger ends nothing"
         );
         assert_eq!(
-            transfer.piece(NodeId(2), name, (6, other), 4),
+            transfer.chunk(NodeId(2), name, (6, other), 4),
             Arrived::Other(snapshot(7))
         );
         transfer.begin(NodeId(2), snapshot(7));
         assert_eq!(
-            transfer.next(at(2), PATIENCE, 3),
+            transfer.next(at(2), TIMEOUT, 3),
             Next::Wait,
-            "its pieces are being forgotten"
+            "its chunks are being forgotten"
         );
         transfer.stored(&snapshot(7), 0);
-        transfer.next(at(2), PATIENCE, 3);
+        transfer.next(at(2), TIMEOUT, 3);
         transfer.stored(&snapshot(7), 0);
         assert_eq!(
-            transfer.next(at(2), PATIENCE, 3),
+            transfer.next(at(2), TIMEOUT, 3),
             Next::Ask(NodeId(2), name, 0)
         );
     }
@@ -127,19 +124,16 @@ fn a_piece_of_another_file_ends_the_pull() {
 #[test]
 fn a_task_of_the_pull_before_moves_nothing() {
     let (mut transfer, name) = begun();
-    transfer.next(at(0), PATIENCE, 3);
-    let piece = transfer.piece(NodeId(2), name, (0, seal(10)), 6);
-    assert_eq!(piece, Arrived::Next(snapshot(7), false));
+    transfer.next(at(0), TIMEOUT, 3);
+    let chunk = transfer.chunk(NodeId(2), name, (0, seal(10)), 6);
+    assert_eq!(chunk, Arrived::Next(snapshot(7), false));
     transfer.begin(NodeId(3), snapshot(7));
-    assert_eq!(transfer.next(at(1), PATIENCE, 3), Next::Wait);
+    assert_eq!(transfer.next(at(1), TIMEOUT, 3), Next::Wait);
     transfer.stored(&snapshot(7), 6);
-    assert_eq!(
-        transfer.next(at(1), PATIENCE, 3),
-        Next::Discard(snapshot(7))
-    );
+    assert_eq!(transfer.next(at(1), TIMEOUT, 3), Next::Discard(snapshot(7)));
     transfer.stored(&snapshot(7), 0);
     assert_eq!(
-        transfer.next(at(1), PATIENCE, 3),
+        transfer.next(at(1), TIMEOUT, 3),
         Next::Ask(NodeId(3), name, 0)
     );
 }
@@ -149,21 +143,21 @@ fn silence_ends_a_pull() {
     let (mut transfer, name) = begun();
     for ms in [0, 100, 200] {
         assert_eq!(
-            transfer.next(at(ms), PATIENCE, 3),
+            transfer.next(at(ms), TIMEOUT, 3),
             Next::Ask(NodeId(2), name, 0)
         );
     }
-    assert_eq!(transfer.next(at(299), PATIENCE, 3), Next::Wait);
-    assert_eq!(transfer.wake(PATIENCE), Some(at(300)));
+    assert_eq!(transfer.next(at(299), TIMEOUT, 3), Next::Wait);
+    assert_eq!(transfer.wake(TIMEOUT), Some(at(300)));
     assert_eq!(
-        transfer.next(at(300), PATIENCE, 3),
+        transfer.next(at(300), TIMEOUT, 3),
         Next::GiveUp(NodeId(2), snapshot(7))
     );
-    assert_eq!(transfer.wake(PATIENCE), None);
+    assert_eq!(transfer.wake(TIMEOUT), None);
 }
 
 const KEEPING: Keeping = Keeping {
-    patience: PATIENCE,
+    patience: TIMEOUT,
     margin_bytes: 25,
     kept_bytes_max: 400,
     has_room: true,
@@ -294,17 +288,17 @@ fn without_space_a_snapshot_is_taken_at_once_but_not_again_and_again() {
 fn a_receiver_without_space_waits_and_goes_on_where_it_was() {
     let (mut transfer, name) = begun();
     let ask = |byte| Next::Ask(NodeId(2), name, byte);
-    let next = |transfer: &mut Transfer, ms| transfer.next(at(ms), PATIENCE, 3);
+    let next = |transfer: &mut Transfer, ms| transfer.next(at(ms), TIMEOUT, 3);
     assert_eq!(next(&mut transfer, 0), ask(0));
-    let piece = transfer.piece(NodeId(2), name, (0, seal(10)), 6);
-    assert_eq!(piece, Arrived::Next(snapshot(7), false));
+    let chunk = transfer.chunk(NodeId(2), name, (0, seal(10)), 6);
+    assert_eq!(chunk, Arrived::Next(snapshot(7), false));
     transfer.stored(&snapshot(7), 6);
     assert_eq!(next(&mut transfer, 0), ask(6));
     for ms in (0..60_000).step_by(1_000) {
-        let piece = transfer.piece(NodeId(2), name, (6, seal(10)), 4);
-        assert_eq!(piece, Arrived::Next(snapshot(7), true));
+        let chunk = transfer.chunk(NodeId(2), name, (6, seal(10)), 4);
+        assert_eq!(chunk, Arrived::Next(snapshot(7), true));
         assert_eq!(transfer.full(at(ms), &snapshot(7)), Some(NodeId(2)));
-        assert_eq!(transfer.wake(PATIENCE), Some(at(ms + 1_000)));
+        assert_eq!(transfer.wake(TIMEOUT), Some(at(ms + 1_000)));
         assert_eq!(next(&mut transfer, ms + 999), Next::Wait);
         if ms < 59_000 {
             assert_eq!(next(&mut transfer, ms + 1_000), ask(6));
@@ -313,7 +307,7 @@ fn a_receiver_without_space_waits_and_goes_on_where_it_was() {
     let end = next(&mut transfer, 60_000);
     assert_eq!(end, Next::GiveUp(NodeId(2), snapshot(7)));
     let after = next(&mut transfer, 60_001);
-    assert_eq!(after, Next::Wait, "its pieces are being removed");
+    assert_eq!(after, Next::Wait, "its chunks are being removed");
 }
 
 #[test]

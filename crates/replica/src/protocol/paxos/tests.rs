@@ -356,7 +356,7 @@ fn echoes() -> [(Echo, &'static [u8]); 7] {
     let answer = Echo::Answer {
         promised,
         attempt: 7,
-        unhappy: true,
+        no_leader: true,
         chosen: CHOSEN,
         disk,
     };

@@ -11,7 +11,7 @@
 //! | 6 | `Prepare` | ballot, first slot |
 //! | 7 | `Accepted` | ballot, first and last slot |
 //! | 8 | `Ask` | promised, attempt, disk |
-//! | 9 | `Answer` | promised, attempt, unhappy, chosen, disk |
+//! | 9 | `Answer` | promised, attempt, no_leader, chosen, disk |
 //! | 10 | the echo of a heartbeat | ballot, round, through, chosen, behind, disk |
 //! | 11 | `Preempted` | promised |
 //! | 12 | `Learn` | ballot, first and last slot |
@@ -110,10 +110,10 @@ fn encode_echo(message: &Echo, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
         Echo::Answer {
             promised,
             attempt,
-            unhappy,
+            no_leader,
             chosen,
             disk,
-        } => put(head, ANSWER, &(promised, attempt, unhappy, chosen, disk)),
+        } => put(head, ANSWER, &(promised, attempt, no_leader, chosen, disk)),
         Echo::Heartbeat {
             ballot,
             round,
@@ -290,11 +290,11 @@ fn decode_echo(kind: u8, fields: &[u8]) -> Option<Echo> {
             }
         }
         ANSWER => {
-            let (promised, attempt, unhappy, chosen, disk) = whole(fields)?;
+            let (promised, attempt, no_leader, chosen, disk) = whole(fields)?;
             Echo::Answer {
                 promised,
                 attempt,
-                unhappy,
+                no_leader,
                 chosen,
                 disk,
             }

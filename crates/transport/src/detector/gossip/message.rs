@@ -47,7 +47,7 @@ pub struct Seq(pub u64);
 
 /// How often a node has taken back, in its present incarnation, that it is suspected. Only the node itself raises it.
 ///
-/// The paper calls this counter the incarnation number. Here an incarnation is a life of a node, which
+/// The paper calls this counter the incarnation number. Here an incarnation is an incarnation of a node, which
 /// its disk counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Refutation(pub u64);
@@ -58,7 +58,7 @@ pub struct Refutation(pub u64);
 pub struct Rumor {
     /// Of whom.
     pub node: NodeId,
-    /// Of which life of it.
+    /// Of which incarnation of it.
     pub incarnation: Incarnation,
     /// How often it has refuted such rumours.
     pub refutation: Refutation,

@@ -34,9 +34,9 @@ pub use settings::GossipSettings;
 /// | | here | why |
 /// |---|---|---|
 /// | who is suspected | is probed on, and trusted at the first sign | nobody is convicted: no *confirm*, no leaving |
-/// | what a node refutes by | is called refutation | an incarnation is a life of a node |
+/// | what a node refutes by | is called refutation | an incarnation is an incarnation of a node |
 /// | any frame of the target | answers a probe, and ends a doubt | it is a better sign than any rumour |
-/// | rumours of a life that was not met | are dropped | hearsay makes nobody older than its own frames do |
+/// | rumours of an incarnation that was not met | are dropped | hearsay makes nobody older than its own frames do |
 /// | the detector was held up | its probe is void, and it waits | as in Lifeguard (Dadgar, Phillips, Currey 2018) |
 #[derive(Clone, Debug)]
 pub struct Gossip {

@@ -106,7 +106,7 @@ impl Rumors {
         }
     }
 
-    /// Somebody suspects this node in its present life: it lives, and says so with a counter that nobody
+    /// Somebody suspects this node in its present incarnation: it lives, and says so with a counter that nobody
     /// else raises. Whoever is behind is told once more.
     pub(super) fn refute(&mut self, own: NodeId, suspicion: &Rumor) -> Heard {
         let Some(known) = self.newest.get_mut(&own) else {

@@ -10,17 +10,17 @@ use super::random::Random;
 /// It begins with a number, as a frame begins with its group; the head has it, and the body says it
 /// again: a transport that joins the head of one message to the body of another is found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Letter {
+pub(super) struct TestMessage {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
     /// Which message of this sender to this receiver.
     pub(super) number: u64,
-    /// As long as the message is, in bytes; at least [`Letter::BYTES_MIN`].
+    /// As long as the message is, in bytes; at least [`TestMessage::BYTES_MIN`].
     pub(super) bytes: usize,
     pub(super) control: bool,
 }
 
-impl Letter {
+impl TestMessage {
     /// Head and body say this much.
     pub(super) const BYTES_MIN: usize = 2 * FIELDS_BYTES;
 
@@ -62,29 +62,29 @@ impl Letter {
                 message.len()
             ));
         };
-        let letter = Self {
+        let sent = Self {
             from: NodeId(ends >> 32),
             to: NodeId(ends & 0xffff_ffff),
             number,
             bytes: bytes as usize,
             control: control == 1,
         };
-        if letter.bytes != message.len() {
-            let (is, was) = (message.len(), letter.bytes);
+        if sent.bytes != message.len() {
+            let (is, was) = (message.len(), sent.bytes);
             return Err(format!(
                 "message {number} has {is} bytes, and was sent with {was}"
             ));
         }
-        if *message != letter.message() {
+        if *message != sent.message() {
             return Err(format!("message {number} of {bytes} bytes arrived changed"));
         }
-        if (letter.from, letter.to) != (from, to) {
+        if (sent.from, sent.to) != (from, to) {
             return Err(format!(
                 "message {number} from {} to {} arrived at {to} under the name of {from}",
-                letter.from, letter.to
+                sent.from, sent.to
             ));
         }
-        Ok(letter)
+        Ok(sent)
     }
 
     fn message(&self) -> Bytes {
@@ -116,8 +116,8 @@ mod tests {
     #[test]
     fn a_letter_is_read_back_whole_and_not_otherwise() {
         let (one, two) = (NodeId(1), NodeId(2));
-        for bytes in [Letter::BYTES_MIN, 65, 1_000] {
-            let letter = Letter {
+        for bytes in [TestMessage::BYTES_MIN, 65, 1_000] {
+            let sent = TestMessage {
                 from: one,
                 to: two,
                 number: 7,
@@ -125,14 +125,14 @@ mod tests {
                 control: true,
             };
             for parts in [0, 1, 5] {
-                let message = letter.parcel(parts).to_bytes();
-                assert_eq!(Letter::read(one, two, &message), Ok(letter));
-                Letter::read(two, one, &message).unwrap_err();
+                let message = sent.parcel(parts).to_bytes();
+                assert_eq!(TestMessage::read(one, two, &message), Ok(sent));
+                TestMessage::read(two, one, &message).unwrap_err();
                 for at in 0..message.len() {
                     let mut bad = message.to_vec();
                     bad[at] ^= 1;
-                    Letter::read(one, two, &bad.into()).unwrap_err();
-                    Letter::read(one, two, &message.slice(..at)).unwrap_err();
+                    TestMessage::read(one, two, &bad.into()).unwrap_err();
+                    TestMessage::read(one, two, &message.slice(..at)).unwrap_err();
                 }
             }
         }

@@ -1,50 +1,50 @@
 /// How long a leader waits for a message that a peer has not told of, before it sends it again.
 ///
-/// The unit is an answered beat: a heartbeat of the timer that went out, came back as an echo and
+/// The unit is an answered heartbeat: a heartbeat of the timer that went out, came back as an echo and
 /// brought no news. Rounds would be no measure, because reads begin them at any pace; nor would
-/// time, because on a long way more than one beat is under way. A peer that is not heard costs no
-/// patience.
+/// time, because on a long way more than one heartbeat is under way. A peer that is not heard costs no
+/// backoff.
 ///
 /// A message with values may be far behind the heartbeats: they overtake it, and over a slow link
-/// one alone may take many beats. So the limit grows with each resend, as far as a link of 200 kB/s
+/// one alone may take many heartbeats. So the limit grows with each resend, as far as a link of 200 kB/s
 /// may need, and when the peer moves again it becomes twice what that took: a slow link is guessed
-/// wrong a few times, then known. What moves at every beat brings it back to [`LIMIT_MIN`].
+/// wrong a few times, then known. What moves at every heartbeat brings it back to [`LIMIT_MIN`].
 ///
 /// Invariants: `silent <= limit`, `LIMIT_MIN <= limit <= LIMIT_MAX`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Patience {
-    /// The round whose echo, or that of a later one, ends the beat; none between two beats.
-    beat: Option<u64>,
-    /// Answered beats without news, since the peer moved.
+pub(crate) struct Backoff {
+    /// The round whose echo, or that of a later one, ends the heartbeat; none between two heartbeats.
+    heartbeat: Option<u64>,
+    /// Answered heartbeats without news, since the peer moved.
     silent: u32,
     /// The peer's silence that is taken for a loss.
     limit: u32,
 }
 
-impl Patience {
+impl Backoff {
     pub(crate) fn new() -> Self {
         Self {
-            beat: None,
+            heartbeat: None,
             silent: 0,
             limit: LIMIT_MIN,
         }
     }
 
     /// The timer sent the heartbeat of `round`.
-    pub(crate) fn begin_beat(&mut self, round: u64) {
-        self.beat = self.beat.or(Some(round));
+    pub(crate) fn begin_heartbeat(&mut self, round: u64) {
+        self.heartbeat = self.heartbeat.or(Some(round));
     }
 
     /// The peer holds more without a gap than before.
     pub(crate) fn handle_progress(&mut self) {
         self.limit = (2 * self.silent + 1).clamp(LIMIT_MIN, LIMIT_MAX);
-        self.handle_life();
+        self.handle_contact();
     }
 
     /// Something arrived, be it nothing new, or nothing is waited for.
-    pub(crate) fn handle_life(&mut self) {
+    pub(crate) fn handle_contact(&mut self) {
         self.silent = 0;
-        self.beat = None;
+        self.heartbeat = None;
     }
 
     /// An echo of `round` while a message sent before that round is missing. Whether it counts as
@@ -53,12 +53,16 @@ impl Patience {
     /// `bytes` are all that is under way to the peer: what is short is not behind the heartbeats for
     /// long, however often its way has lost it.
     pub(crate) fn is_exhausted_by(&mut self, round: u64, bytes: usize) -> bool {
-        if self.beat.take_if(|beat| *beat <= round).is_none() {
+        if self
+            .heartbeat
+            .take_if(|heartbeat| *heartbeat <= round)
+            .is_none()
+        {
             return false;
         }
         self.silent += 1;
-        let beats = u32::try_from(bytes / BYTES_A_BEAT).unwrap_or(LIMIT_MAX);
-        let most = LIMIT_MIN.saturating_add(beats).min(LIMIT_MAX);
+        let heartbeats = u32::try_from(bytes / BYTES_A_HEARTBEAT).unwrap_or(LIMIT_MAX);
+        let most = LIMIT_MIN.saturating_add(heartbeats).min(LIMIT_MAX);
         let limit = self.limit.min(most);
         if self.silent < limit {
             return false;
@@ -76,8 +80,8 @@ impl Patience {
 const LIMIT_MIN: u32 = 3;
 /// With heartbeats each 40 ms five seconds: a message of a megabyte over a link of 200 kB/s.
 const LIMIT_MAX: u32 = 127;
-/// What such a link carries from one beat to the next.
-const BYTES_A_BEAT: usize = 8_000;
+/// What such a link carries from one heartbeat to the next.
+const BYTES_A_HEARTBEAT: usize = 8_000;
 
 #[cfg(test)]
 mod tests {
@@ -87,62 +91,62 @@ mod tests {
 
     const MEGABYTE: usize = 1_000_000;
 
-    /// The beats, counted from 1, at which silence is taken for a loss.
-    fn losses(patience: &mut Patience, beats: u64) -> Vec<u64> {
+    /// The heartbeats, counted from 1, at which silence is taken for a loss.
+    fn losses(backoff: &mut Backoff, heartbeats: u64) -> Vec<u64> {
         let lost = |round: &u64| {
-            patience.begin_beat(*round);
-            patience.is_exhausted_by(*round, MEGABYTE)
+            backoff.begin_heartbeat(*round);
+            backoff.is_exhausted_by(*round, MEGABYTE)
         };
-        (1..=beats).filter(lost).collect()
+        (1..=heartbeats).filter(lost).collect()
     }
 
     #[test]
     fn each_resend_is_waited_for_twice_as_long_and_never_without_end() {
         let expected = [3, 7, 15, 31, 63, 127, 191, 255];
-        assert_eq!(losses(&mut Patience::new(), 300), expected);
+        assert_eq!(losses(&mut Backoff::new(), 300), expected);
     }
 
     #[test]
     fn what_is_short_is_not_waited_for_long() {
-        let mut patience = Patience::new();
+        let mut backoff = Backoff::new();
         let mut lost = |round: &u64| {
-            patience.begin_beat(*round);
-            patience.is_exhausted_by(*round, 100)
+            backoff.begin_heartbeat(*round);
+            backoff.is_exhausted_by(*round, 100)
         };
-        let beats: Vec<u64> = (1..10).filter(&mut lost).collect();
-        assert_eq!(beats, [3, 5, 7, 9]);
+        let heartbeats: Vec<u64> = (1..10).filter(&mut lost).collect();
+        assert_eq!(heartbeats, [3, 5, 7, 9]);
     }
 
     #[test]
     fn what_a_slow_link_took_is_not_taken_for_a_loss_again() {
-        let mut patience = Patience::new();
-        assert_eq!(losses(&mut patience, 12), [3, 7]);
+        let mut backoff = Backoff::new();
+        assert_eq!(losses(&mut backoff, 12), [3, 7]);
         for _ in 0..3 {
-            patience.handle_progress();
-            assert_eq!(losses(&mut patience, 12), []);
+            backoff.handle_progress();
+            assert_eq!(losses(&mut backoff, 12), []);
         }
-        patience.handle_progress();
-        patience.handle_progress();
-        assert_eq!(losses(&mut patience, 3), [3], "it became fast");
+        backoff.handle_progress();
+        backoff.handle_progress();
+        assert_eq!(losses(&mut backoff, 3), [3], "it became fast");
     }
 
     #[test]
     fn only_beats_of_the_timer_that_were_answered_count() {
-        let mut patience = Patience::new();
-        patience.begin_beat(1);
+        let mut backoff = Backoff::new();
+        backoff.begin_heartbeat(1);
         assert!(
-            (1..100).all(|round| !patience.is_exhausted_by(round, MEGABYTE)),
+            (1..100).all(|round| !backoff.is_exhausted_by(round, MEGABYTE)),
             "reads"
         );
         for round in 100..200 {
-            patience.begin_beat(round);
+            backoff.begin_heartbeat(round);
         }
         assert!(
-            !patience.is_exhausted_by(99, MEGABYTE),
-            "an echo from before the beat"
+            !backoff.is_exhausted_by(99, MEGABYTE),
+            "an echo from before the heartbeat"
         );
-        assert!(!patience.is_exhausted_by(199, MEGABYTE), "the second");
-        patience.begin_beat(200);
-        assert!(patience.is_exhausted_by(200, MEGABYTE));
+        assert!(!backoff.is_exhausted_by(199, MEGABYTE), "the second");
+        backoff.begin_heartbeat(200);
+        assert!(backoff.is_exhausted_by(200, MEGABYTE));
     }
 }
