@@ -38,13 +38,13 @@ pub(super) fn all(seed: u64) -> Vec<Judge> {
         Judge::Deadline(made.expect("settings that fit"))
     };
     let beats = |beats| DeadlineSettings {
-        patience_first: BEAT.saturating_mul(beats),
-        patience_max: BEAT.saturating_mul(10 * beats),
+        timeout_first: BEAT.saturating_mul(beats),
+        timeout_max: BEAT.saturating_mul(10 * beats),
         ..DeadlineSettings::of(BEAT)
     };
     let never = DeadlineSettings {
-        patience_first: Duration::MAX,
-        patience_max: Duration::MAX,
+        timeout_first: Duration::MAX,
+        timeout_max: Duration::MAX,
         ..DeadlineSettings::of(BEAT)
     };
     let phi = PhiAccrual::new(Instant::default(), players(), PhiSettings::of(BEAT));
