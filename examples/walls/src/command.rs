@@ -1,9 +1,16 @@
-//! A client's request as the bytes of a log entry.
+//! A client's requests as the bytes of one log entry.
 
 use synod_sim::{KvInput, KvRequest, OpId};
 
-/// The name of the operation, what to do, the key, and up to two values, each behind its length.
-pub(crate) fn encode(op: OpId, input: &KvInput) -> Vec<u8> {
+/// The name of the operation; then of each request what to do, the key, and up to two values, each
+/// behind its length.
+pub(crate) fn encode(op: OpId, inputs: &[KvInput]) -> Vec<u8> {
+    let mut bytes = op.0.to_le_bytes().to_vec();
+    inputs.iter().for_each(|input| append(&mut bytes, input));
+    bytes
+}
+
+fn append(bytes: &mut Vec<u8>, input: &KvInput) {
     let (tag, values) = match &input.request {
         KvRequest::Get => (0, vec![]),
         KvRequest::Put(value) => (1, vec![value.to_vec()]),
@@ -11,29 +18,35 @@ pub(crate) fn encode(op: OpId, input: &KvInput) -> Vec<u8> {
         KvRequest::Append(value) => (3, vec![value.to_vec()]),
         KvRequest::Cas { expected, new } => (4, vec![expected.to_vec(), new.to_vec()]),
     };
-    let mut bytes = op.0.to_le_bytes().to_vec();
     bytes.push(tag);
     for part in [input.key.to_vec()].iter().chain(&values) {
         bytes.extend((part.len() as u32).to_le_bytes());
         bytes.extend(part);
     }
-    bytes
 }
 
-/// `None`: this is no request of this version of the format, or of one before it.
-pub(crate) fn decode(mut bytes: &[u8], version: u8) -> Option<(OpId, KvInput)> {
+/// `None`: these are no requests of this version of the format, or of one before it. There is at least
+/// one.
+pub(crate) fn decode(mut bytes: &[u8], version: u8) -> Option<(OpId, Vec<KvInput>)> {
     let op = OpId(u64::from_le_bytes(*bytes.split_off(..8)?.first_chunk()?));
+    let mut inputs = vec![request(&mut bytes, version)?];
+    while !bytes.is_empty() {
+        inputs.push(request(&mut bytes, version)?);
+    }
+    Some((op, inputs))
+}
+
+fn request(bytes: &mut &[u8], version: u8) -> Option<KvInput> {
     let tag = *bytes.split_off_first()?;
-    let key = part(&mut bytes)?;
-    let request = match tag {
+    let key = part(bytes)?;
+    Some(match tag {
         0 => KvInput::get(key),
-        1 => KvInput::put(key, part(&mut bytes)?),
+        1 => KvInput::put(key, part(bytes)?),
         2 => KvInput::del(key),
-        3 => KvInput::append(key, part(&mut bytes)?),
-        4 if version > 1 => KvInput::cas(key, part(&mut bytes)?, part(&mut bytes)?),
+        3 => KvInput::append(key, part(bytes)?),
+        4 if version > 1 => KvInput::cas(key, part(bytes)?, part(bytes)?),
         _ => return None,
-    };
-    bytes.is_empty().then_some((op, request))
+    })
 }
 
 fn part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -55,12 +68,15 @@ mod tests {
             KvInput::cas("x", "", "new"),
         ];
         for (op, input) in (0..).map(OpId).zip(requests) {
-            let bytes = encode(op, &input);
-            assert_eq!(decode(&bytes, 2), Some((op, input.clone())));
             let is_new = matches!(input.request, KvRequest::Cas { .. });
-            assert_eq!(decode(&bytes, 1).is_none(), is_new);
-            for length in 0..bytes.len() {
-                assert_eq!(decode(&bytes[..length], 2), None);
+            let one = encode(op, std::slice::from_ref(&input));
+            let inputs = vec![input.clone(), input];
+            let two = encode(op, &inputs);
+            assert_eq!(decode(&two, 2), Some((op, inputs)));
+            assert_eq!(decode(&two, 1).is_none(), is_new);
+            for length in 0..two.len() {
+                let half = decode(&two[..length], 2);
+                assert_eq!(half.is_some(), length == one.len());
             }
         }
     }

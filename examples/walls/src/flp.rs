@@ -3,6 +3,7 @@
 //! Fischer, Lynch and Paterson, *Impossibility of Distributed Consensus with One Faulty Process*
 //! (1985). The [`Attacker`] schedules, the [`Checker`] replays, and neither believes the other.
 
+mod agreement;
 mod attacker;
 mod ben_or;
 mod chandra_toueg;
@@ -31,7 +32,7 @@ pub use protocol::{ProcessId, Protocol, Sends, Value};
 pub use record::{Certificate, Event, Opening, Stage, Step};
 pub use small::{Arbiter, Member as SmallMember, WaitForAll, Word as SmallWord};
 pub use story::{FlpOptions, run};
-pub use synchrony::{BOUND, DELTA, Settled, settle};
+pub use synchrony::{BOUND, DELTA, Settled, SettledOften, settle, settle_often};
 pub use valence::{Layer, Valences, search};
 
 /// What became of a protocol under attack.

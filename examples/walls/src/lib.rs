@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | [`comforts`] | one memory, one clock, clean failure | one log, logical clocks, durable writes |
 //! | [`fallacies`] | a network as one would like it | what expects it to be otherwise |
+//! | [`suspicion`] | to know who has crashed | to suspect, and to be harmless when wrong |
 //! | [`generals`] | certainty that a message arrived | to send it again under its name |
 //! | [`clocks`] | clocks that agree | order by cause and effect; intervals |
 //! | [`cap`] | an answer that is right on both sides of a cut | to be silent, or to promise less |
@@ -49,5 +50,6 @@ pub mod illusion;
 pub mod raft_service;
 mod report;
 pub mod scene;
+pub mod suspicion;
 
 pub use report::Report;

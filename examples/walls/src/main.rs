@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use synod_walls::{cap, clocks, comforts, fallacies, flp, generals, illusion};
+use synod_walls::{cap, clocks, comforts, fallacies, flp, generals, illusion, suspicion};
 
 /// What no distributed system can do, run and seen.
 ///
@@ -26,6 +26,7 @@ enum Wall {
     Flp(flp::FlpOptions),
     Illusion(illusion::IllusionOptions),
     Generals(generals::GeneralsOptions),
+    Suspicion(suspicion::SuspicionOptions),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Wall::Flp(options) => flp::run(&options),
         Wall::Illusion(options) => illusion::run(&options),
         Wall::Generals(options) => generals::run(&options),
+        Wall::Suspicion(options) => suspicion::run(&options),
     };
     // Whoever does not read to the end still gets the verdict.
     let _ = io::stdout().write_all(report.text.as_bytes());

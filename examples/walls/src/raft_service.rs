@@ -105,8 +105,11 @@ impl Process for RaftService {
                 }
                 Packet::Forward(body) => self.propose(now, body),
             },
-            Event::Input(Ask { op, input, .. }) => {
-                let body = command::encode(op, &input);
+            Event::Input(Ask {
+                op, input, with, ..
+            }) => {
+                let inputs: Vec<_> = [Some(input), with].into_iter().flatten().collect();
+                let body = command::encode(op, &inputs);
                 self.pending.insert(op, body.clone());
                 self.request(at, body);
             }
@@ -185,8 +188,8 @@ impl RaftService {
                     let commands = entries.iter().filter(|entry| entry.kind == Kind::Command);
                     // What is of a later version it cannot read, and goes past.
                     let read = commands.filter_map(|entry| command::decode(&entry.body, version));
-                    for (op, input) in read {
-                        self.apply(at, op, &input);
+                    for (op, inputs) in read {
+                        self.apply(at, op, &inputs);
                     }
                 }
                 // Logs are never compacted here, and reads go through the log.
@@ -221,10 +224,15 @@ impl RaftService {
         }
     }
 
-    fn apply(&mut self, at: &Context<Packet>, op: OpId, input: &KvInput) {
+    /// All requests of a command are carried out, and the first is answered.
+    fn apply(&mut self, at: &Context<Packet>, op: OpId, inputs: &[KvInput]) {
         let answer = self.answers.entry(op).or_insert_with(|| {
-            let held = self.map.entry(input.key.clone()).or_default();
-            input.request.execute(held)
+            let outputs = inputs.iter().map(|input| {
+                let held = self.map.entry(input.key.clone()).or_default();
+                input.request.execute(held)
+            });
+            let outputs: Vec<_> = outputs.collect();
+            outputs.into_iter().next().unwrap_or(KvOutput::Done)
         });
         if self.pending.remove(&op).is_some() {
             self.board.answer(op, at.true_now, answer.clone());

@@ -20,6 +20,9 @@ pub struct Ask {
     pub op: OpId,
     /// The request.
     pub input: KvInput,
+    /// What is to happen in the same command. Of the stores here one can do that,
+    /// [`RaftService`](crate::raft_service::RaftService).
+    pub with: Option<KvInput>,
     /// What the client has read before: stores that keep siblings want to know.
     pub context: VersionVector<u64>,
 }
@@ -104,7 +107,16 @@ impl<P: Process<Input = Ask, Shared = Rc<Board>>> Scene<P> {
         self.ask_knowing(client, node, input, VersionVector::new())
     }
 
-    /// The same, by a client who has read something before.
+    /// Asks a node for two changes in one command. The history has only the first.
+    ///
+    /// # Panics
+    /// If the client waits for something else.
+    pub fn ask_both(&mut self, client: ClientId, node: NodeId, inputs: [KvInput; 2]) -> OpId {
+        let [input, with] = inputs;
+        self.call(client, node, input, Some(with), VersionVector::new())
+    }
+
+    /// Asks a node, as a client who has read something before.
     ///
     /// # Panics
     /// If the client waits for something else.
@@ -115,11 +127,27 @@ impl<P: Process<Input = Ask, Shared = Rc<Board>>> Scene<P> {
         input: KvInput,
         context: VersionVector<u64>,
     ) -> OpId {
+        self.call(client, node, input, None, context)
+    }
+
+    fn call(
+        &mut self,
+        client: ClientId,
+        node: NodeId,
+        input: KvInput,
+        with: Option<KvInput>,
+        context: VersionVector<u64>,
+    ) -> OpId {
         let now = self.world.now();
         let mut history = self.board.history.borrow_mut();
         let called = history.call(client, now, input.clone());
         let op = called.expect("a client asks one thing at a time");
-        let ask = Ask { op, input, context };
+        let ask = Ask {
+            op,
+            input,
+            with,
+            context,
+        };
         self.world.inject(node, ask);
         op
     }
@@ -127,7 +155,13 @@ impl<P: Process<Input = Ask, Shared = Rc<Board>>> Scene<P> {
     /// Asks another node the same, under the same name.
     pub fn ask_again(&mut self, op: OpId, node: NodeId, input: KvInput) {
         let context = VersionVector::new();
-        self.world.inject(node, Ask { op, input, context });
+        let ask = Ask {
+            op,
+            input,
+            with: None,
+            context,
+        };
+        self.world.inject(node, ask);
     }
 
     /// The answer and when it came, if it did.

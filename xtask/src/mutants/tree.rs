@@ -111,13 +111,17 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::set_permissions(to, fs::metadata(from)?.permissions())
 }
 
-/// Removes the files under `folder` that are none of `known`, which are relative to `top`.
+/// Removes the files under `folder` that are none of `known`, which are relative to `top`, and the folders that are
+/// empty then: cargo takes a folder of `crates/*` without a manifest for a broken member.
 fn remove_others(top: &Path, folder: &Path, known: &BTreeSet<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             remove_others(top, &path, known)?;
+            if fs::read_dir(&path)?.next().is_none() {
+                fs::remove_dir(&path)?;
+            }
         } else if path
             .strip_prefix(top)
             .is_ok_and(|file| !known.contains(file))
@@ -200,9 +204,11 @@ diff --git a/a/one.txt b/a/one.txt
         // Whoever was interrupted with a bug planted finds it gone at the next start.
         let _interrupted = tree.plant(&patch, &touches).unwrap();
         folder.write("root/target/tree/a/left.rs", "");
+        fs::create_dir(copy.join("moved")).unwrap();
         Tree::sync(&root, &copy).unwrap();
         assert_eq!(fs::read(&copied).unwrap(), fs::read(&source).unwrap());
         assert!(!copy.join("a/left.rs").exists());
+        assert!(!copy.join("moved").exists());
 
         folder.write("root/a/one.txt", "other\n");
         assert!(applies(&root, &patch).unwrap().is_err());

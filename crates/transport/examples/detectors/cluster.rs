@@ -98,13 +98,13 @@ impl Cluster {
     }
 
     /// How long after a crash of `id` each of the others suspects it, behind the last that was on its way.
-    pub(crate) fn crash(mut self, id: NodeId, patience: Duration) -> BTreeMap<NodeId, Duration> {
+    pub(crate) fn crash(mut self, id: NodeId, timeout: Duration) -> BTreeMap<NodeId, Duration> {
         let crash = self.now;
         self.crashed = Some(id);
         let mut detected: BTreeMap<NodeId, Duration> = BTreeMap::new();
         let all = self.nodes.len() - 1;
         while detected.len() < all || self.is_under_way(id) {
-            if !self.step(crash + patience) {
+            if !self.step(crash + timeout) {
                 break;
             }
             for (watcher, node) in self.nodes.iter().filter(|(watcher, _)| **watcher != id) {

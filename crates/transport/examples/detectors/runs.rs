@@ -44,19 +44,19 @@ fn pairs(trace: Trace, seed: u64) -> Result<Vec<Run>, SettingsError> {
     let (begin, peers) = (Instant::default(), [PEER]);
     let mut runs = Vec::new();
     for (tenths, in_table) in DEADLINES {
-        let patience = HEARTBEAT * tenths / 10;
+        let timeout = HEARTBEAT * tenths / 10;
         let mut settings = DeadlineSettings::of(HEARTBEAT);
-        (settings.patience_first, settings.growth) = (patience, Duration::ZERO);
+        (settings.timeout_first, settings.growth) = (timeout, Duration::ZERO);
         let measures = heartbeats.measure(Deadline::new(begin, peers, settings)?);
         runs.push(Run {
             family: Family::Fixed,
-            setting: format!("{:.1} s", patience.as_secs_f64()),
+            setting: format!("{:.1} s", timeout.as_secs_f64()),
             in_table,
             measures,
         });
     }
     let growing = DeadlineSettings {
-        patience_first: HEARTBEAT * 3 / 2,
+        timeout_first: HEARTBEAT * 3 / 2,
         growth: HEARTBEAT / 2,
         ..DeadlineSettings::of(HEARTBEAT)
     };
@@ -113,7 +113,7 @@ fn measure(trace: Trace, mut cluster: Cluster) -> Measures {
             Some(_) => WATCHED,
             None => NodeId(2 + u64::from(crash) % (NODES - 1)),
         };
-        let detected = cluster.clone().crash(id, CRASH_PATIENCE).into_iter();
+        let detected = cluster.clone().crash(id, CRASH_TIMEOUT).into_iter();
         detected
             .filter(|(watcher, _)| counts(*watcher, id))
             .for_each(|(_, after)| measures.detected(after));
@@ -157,4 +157,4 @@ pub(crate) const NODES: u64 = 5;
 pub(crate) const PAIR_LENGTH: Duration = Duration::from_secs(86_400);
 pub(crate) const CLUSTER_LENGTH: Duration = Duration::from_secs(2 * 3_600);
 const CRASHES: u32 = 20;
-const CRASH_PATIENCE: Duration = Duration::from_secs(100);
+const CRASH_TIMEOUT: Duration = Duration::from_secs(100);

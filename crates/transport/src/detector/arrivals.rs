@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a peer may be silent, and what there is to learn of that. It is of one incarnation of one peer.
-pub(super) trait Patience: Clone {
+pub(super) trait Timeout: Clone {
     /// A silence of a peer that nobody suspected.
     fn learn(&mut self, gap: Duration);
     /// The peer was suspected, and lived.
@@ -15,12 +15,12 @@ pub(super) trait Patience: Clone {
     /// A later incarnation begins.
     fn restart(&mut self);
     /// The silence at which the peer is suspected.
-    fn patience(&self) -> Duration;
+    fn timeout(&self) -> Duration;
 }
 
 /// The arrivals of all peers.
 ///
-/// Invariants: a peer is suspected only when it was silent for its patience, and the detector awake; no silence is
+/// Invariants: a peer is suspected only when it was silent for its timeout, and the detector awake; no silence is
 /// learnt that ended a suspicion, that spans two incarnations, or through which the detector was deaf.
 #[derive(Clone, Debug)]
 pub(super) struct Arrivals<P> {
@@ -40,15 +40,15 @@ struct Peer<P> {
     suspected: bool,
     /// What was last said of it.
     told: bool,
-    patience: P,
+    timeout: P,
 }
 
-impl<P: Patience> Arrivals<P> {
+impl<P: Timeout> Arrivals<P> {
     pub(super) fn begin(
         now: Instant,
         peers: impl IntoIterator<Item = NodeId>,
         attention: Attention,
-        patience: &P,
+        timeout: &P,
     ) -> Self {
         let peer = || Peer {
             incarnation: None,
@@ -56,7 +56,7 @@ impl<P: Patience> Arrivals<P> {
             disturbed: true,
             suspected: false,
             told: false,
-            patience: patience.clone(),
+            timeout: timeout.clone(),
         };
         Self {
             peers: peers.into_iter().map(|id| (id, peer())).collect(),
@@ -119,8 +119,8 @@ impl<P: Patience> Arrivals<P> {
     }
 
     /// What is known of the silence of a peer, and since when it is silent.
-    pub(super) fn patience(&self, id: NodeId) -> Option<(&P, Instant)> {
-        self.peers.get(&id).map(|peer| (&peer.patience, peer.last))
+    pub(super) fn timeout(&self, id: NodeId) -> Option<(&P, Instant)> {
+        self.peers.get(&id).map(|peer| (&peer.timeout, peer.last))
     }
 
     /// Was the detector held up, what it knows is as old as that: it suspects nobody, and learns from no
@@ -135,10 +135,10 @@ impl<P: Patience> Arrivals<P> {
     }
 }
 
-impl<P: Patience> Peer<P> {
+impl<P: Timeout> Peer<P> {
     fn begin(&mut self, now: Instant, incarnation: Incarnation) {
         self.incarnation = Some(incarnation);
-        self.patience.restart();
+        self.timeout.restart();
         self.last = self.last.max(now);
         (self.suspected, self.disturbed) = (false, false);
     }
@@ -147,9 +147,9 @@ impl<P: Patience> Peer<P> {
     fn arrive(&mut self, now: Instant) -> bool {
         let mistaken = self.suspected;
         if mistaken {
-            self.patience.mistaken();
+            self.timeout.mistaken();
         } else if !self.disturbed {
-            self.patience.learn(now.since(self.last));
+            self.timeout.learn(now.since(self.last));
         }
         self.last = self.last.max(now);
         (self.suspected, self.disturbed) = (false, false);
@@ -157,6 +157,6 @@ impl<P: Patience> Peer<P> {
     }
 
     fn due(&self) -> Instant {
-        self.last + self.patience.patience()
+        self.last + self.timeout.timeout()
     }
 }

@@ -1,6 +1,6 @@
 //! A deadline for each peer, which each mistake makes later.
 
-use super::arrivals::{Arrivals, Patience};
+use super::arrivals::{Arrivals, Timeout};
 use super::{Attention, Counts, Detector, Incarnation, Instant, Output, SettingsError};
 use crate::NodeId;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// *Unreliable failure detectors for reliable distributed systems*, 1996, figure 10).
 ///
 /// Eventually perfect when the silences of whoever lives are bounded from some moment on, by any bound below
-/// `patience_max`: after finitely many mistakes its patience is above the bound. Nobody needs to know the bound.
+/// `timeout_max`: after finitely many mistakes its timeout is above the bound. Nobody needs to know the bound.
 /// The price is that what it gave way to once it keeps: detection stays late until the peer begins a new
 /// incarnation.
 #[derive(Clone, Debug)]
@@ -19,11 +19,11 @@ pub struct Deadline(Arrivals<Growing>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadlineSettings {
     /// The silence at which a peer is suspected at first.
-    pub patience_first: Duration,
+    pub timeout_first: Duration,
     /// How much longer it is after each mistake.
     pub growth: Duration,
     /// It gets no longer than this: whoever crashed is suspected within it.
-    pub patience_max: Duration,
+    pub timeout_max: Duration,
     /// When it was itself held up.
     pub attention: Attention,
 }
@@ -34,19 +34,19 @@ impl DeadlineSettings {
     #[must_use]
     pub fn of(heartbeat: Duration) -> Self {
         Self {
-            patience_first: heartbeat.saturating_mul(3),
+            timeout_first: heartbeat.saturating_mul(3),
             growth: heartbeat,
-            patience_max: heartbeat.saturating_mul(30),
+            timeout_max: heartbeat.saturating_mul(30),
             attention: Attention::of(heartbeat),
         }
     }
 
     fn check(&self) -> Result<(), SettingsError> {
         self.attention.check()?;
-        if self.patience_first.is_zero() {
-            Err(SettingsError::NoTime("patience_first"))
-        } else if self.patience_first > self.patience_max {
-            Err(SettingsError::Order("patience_first", "patience_max"))
+        if self.timeout_first.is_zero() {
+            Err(SettingsError::NoTime("timeout_first"))
+        } else if self.timeout_first > self.timeout_max {
+            Err(SettingsError::Order("timeout_first", "timeout_max"))
         } else {
             Ok(())
         }
@@ -66,7 +66,7 @@ impl Deadline {
         settings.check()?;
         let growing = Growing {
             settings,
-            patience: settings.patience_first,
+            timeout: settings.timeout_first,
         };
         let arrivals = Arrivals::begin(now, peers, settings.attention, &growing);
         Ok(Self(arrivals))
@@ -74,8 +74,8 @@ impl Deadline {
 
     /// The silence at which `peer` is suspected now; `None` for a stranger.
     #[must_use]
-    pub fn patience(&self, peer: NodeId) -> Option<Duration> {
-        self.0.patience(peer).map(|(growing, _)| growing.patience)
+    pub fn timeout(&self, peer: NodeId) -> Option<Duration> {
+        self.0.timeout(peer).map(|(growing, _)| growing.timeout)
     }
 }
 
@@ -108,22 +108,22 @@ impl Detector for Deadline {
 #[derive(Clone, Debug)]
 struct Growing {
     settings: DeadlineSettings,
-    patience: Duration,
+    timeout: Duration,
 }
 
-impl Patience for Growing {
+impl Timeout for Growing {
     fn learn(&mut self, _gap: Duration) {}
 
     fn mistaken(&mut self) {
-        let longer = self.patience.saturating_add(self.settings.growth);
-        self.patience = longer.min(self.settings.patience_max);
+        let longer = self.timeout.saturating_add(self.settings.growth);
+        self.timeout = longer.min(self.settings.timeout_max);
     }
 
     fn restart(&mut self) {
-        self.patience = self.settings.patience_first;
+        self.timeout = self.settings.timeout_first;
     }
 
-    fn patience(&self) -> Duration {
-        self.patience
+    fn timeout(&self) -> Duration {
+        self.timeout
     }
 }

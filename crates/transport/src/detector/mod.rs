@@ -31,12 +31,12 @@
 //!
 //! | detector | eventually perfect when, from some moment on |
 //! |---|---|
-//! | [`Deadline`] | the silences of whoever lives have a bound below `patience_max`, **which nobody needs to know** |
-//! | [`PhiAccrual`] | they stay below `heartbeat + pause_accepted + z · deviation_min`, and `patience_max` |
+//! | [`Deadline`] | the silences of whoever lives have a bound below `timeout_max`, **which nobody needs to know** |
+//! | [`PhiAccrual`] | they stay below `heartbeat + pause_accepted + z · deviation_min`, and `timeout_max` |
 //! | [`Gossip`] | each is heard within each round that probes it, directly or by a helper, or refutes in `refute_max` |
 //!
 //!   A deadline gets there by mistakes, each of which makes it more patient; with `growth` 0 the bound must be below
-//!   `patience_first`. In the line of accrual z is the quantile of its threshold: where silences are longer it errs
+//!   `timeout_first`. In the line of accrual z is the quantile of its threshold: where silences are longer it errs
 //!   for ever, at a rate that their tail decides, since gaps that end a suspicion are not learnt.
 //!   All three need an owner that polls in time. They need no clock that is right, only one whose rate is nearly so.
 //! - **A detector that was itself held up suspects nobody for a while** ([`Attention`]): neither suspects it by a

@@ -1,6 +1,6 @@
 //! Suspicion with a number: how unlikely a silence is, by what was learnt of the peer.
 
-use super::arrivals::{Arrivals, Patience};
+use super::arrivals::{Arrivals, Timeout};
 use super::normal::{LEVEL_MIN, deviations, ln_upper_tail};
 use super::window::{GAPS_MAX, Window};
 use super::{Attention, Counts, Detector, Incarnation, Instant, Output, SettingsError};
@@ -41,7 +41,7 @@ pub struct PhiSettings {
     /// A silence beyond the usual that is nothing to worry about, as when memory is collected.
     pub pause_accepted: Duration,
     /// Whatever was learnt, a longer silence is suspect.
-    pub patience_max: Duration,
+    pub timeout_max: Duration,
     /// When it was itself held up.
     pub attention: Attention,
 }
@@ -57,7 +57,7 @@ impl PhiSettings {
             gaps_max: 1_000,
             deviation_min: heartbeat / 10,
             pause_accepted: Duration::ZERO,
-            patience_max: heartbeat.saturating_mul(30),
+            timeout_max: heartbeat.saturating_mul(30),
             attention: Attention::of(heartbeat),
         }
     }
@@ -69,8 +69,8 @@ impl PhiSettings {
         } else if self.deviation_min.is_zero() {
             // Even gaps would make the least delay infinitely unlikely.
             Err(SettingsError::NoTime("deviation_min"))
-        } else if self.heartbeat > self.patience_max {
-            Err(SettingsError::Order("heartbeat", "patience_max"))
+        } else if self.heartbeat > self.timeout_max {
+            Err(SettingsError::Order("heartbeat", "timeout_max"))
         } else if !(LEVEL_MIN..=THRESHOLD_MAX).contains(&self.threshold) {
             Err(SettingsError::Range("threshold"))
         } else if !(2..=GAPS_MAX).contains(&self.gaps_max) {
@@ -100,14 +100,14 @@ impl PhiAccrual {
     /// How suspicious the silence of `peer` is now: it never falls while the silence lasts. `None` for a stranger.
     #[must_use]
     pub fn phi(&self, now: Instant, peer: NodeId) -> Option<f64> {
-        let (learnt, last) = self.0.patience(peer)?;
+        let (learnt, last) = self.0.timeout(peer)?;
         Some(learnt.phi(now.since(last)))
     }
 
     /// The silence at which `peer` is suspected now; `None` for a stranger.
     #[must_use]
-    pub fn patience(&self, peer: NodeId) -> Option<Duration> {
-        self.0.patience(peer).map(|(learnt, _)| learnt.patience)
+    pub fn timeout(&self, peer: NodeId) -> Option<Duration> {
+        self.0.timeout(peer).map(|(learnt, _)| learnt.timeout)
     }
 }
 
@@ -139,7 +139,7 @@ impl Detector for PhiAccrual {
 
 /// What was learnt of one incarnation of a peer.
 ///
-/// Invariant: `patience` is where φ reaches the threshold, or `patience_max`. It is kept because it is asked for more
+/// Invariant: `timeout` is where φ reaches the threshold, or `timeout_max`. It is kept because it is asked for more
 /// often than it changes; and that it is a time, to be compared with times, makes a run the same on machines whose
 /// logarithms differ in the last digit.
 #[derive(Clone, Debug)]
@@ -148,7 +148,7 @@ struct Learnt {
     /// The threshold in deviations above the mean.
     threshold: f64,
     window: Window,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Learnt {
@@ -157,7 +157,7 @@ impl Learnt {
             settings,
             threshold: deviations(settings.threshold),
             window: first_window(settings),
-            patience: Duration::ZERO,
+            timeout: Duration::ZERO,
         };
         learnt.weigh();
         learnt
@@ -181,14 +181,14 @@ impl Learnt {
     }
 
     fn weigh(&mut self) {
-        let patience = self.mean() + self.threshold * self.deviation();
+        let timeout = self.mean() + self.threshold * self.deviation();
         // Saturates; neither of the two is negative.
-        let patience = Duration::from_nanos(patience.ceil() as u64);
-        self.patience = patience.min(self.settings.patience_max);
+        let timeout = Duration::from_nanos(timeout.ceil() as u64);
+        self.timeout = timeout.min(self.settings.timeout_max);
     }
 }
 
-impl Patience for Learnt {
+impl Timeout for Learnt {
     fn learn(&mut self, gap: Duration) {
         if gap >= self.settings.heartbeat / 2 {
             self.window.push(gap);
@@ -203,8 +203,8 @@ impl Patience for Learnt {
         self.weigh();
     }
 
-    fn patience(&self) -> Duration {
-        self.patience
+    fn timeout(&self) -> Duration {
+        self.timeout
     }
 }
 

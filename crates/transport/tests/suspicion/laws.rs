@@ -162,7 +162,7 @@ proptest! {
             hear(&mut detector, at(now));
         }
         prop_assert!(detector.counts().mistakes <= 8, "300 ms and 100 more each time, up to 1 s");
-        prop_assert!(detector.patience(PEER).unwrap() <= ms(1_000 + 100));
+        prop_assert!(detector.timeout(PEER).unwrap() <= ms(1_000 + 100));
     }
 
     /// Eventually perfect below a bound that follows from its settings, and whoever crashed is suspected.

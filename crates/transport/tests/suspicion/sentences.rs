@@ -36,8 +36,8 @@ fn what_is_learnt_takes_the_place_of_the_guess() {
     let mut even = phi();
     let last = beats(&mut even, 0, 1_100);
     // The least deviation is left.
-    let patience = suspected_at(&mut even).since(at(last));
-    assert_eq!(patience.as_millis(), 156);
+    let timeout = suspected_at(&mut even).since(at(last));
+    assert_eq!(timeout.as_millis(), 156);
 
     let mut uneven = phi();
     let mut now = 0;
@@ -45,8 +45,8 @@ fn what_is_learnt_takes_the_place_of_the_guess() {
         now += if beat % 2 == 0 { 80 } else { 120 };
         hear(&mut uneven, at(now));
     }
-    let patience = suspected_at(&mut uneven).since(at(now));
-    assert_eq!(patience.as_millis(), 212, "100 and 5.61 times 20");
+    let timeout = suspected_at(&mut uneven).since(at(now));
+    assert_eq!(timeout.as_millis(), 212, "100 and 5.61 times 20");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn phi_grows_where_the_tail_is_zero_in_floating_point() {
 fn the_threshold_is_where_suspicion_begins_also_a_high_one() {
     for threshold in [0.5, 8.0, 300.0, 900.0] {
         let mut settings = PhiSettings::of(ms(100));
-        (settings.threshold, settings.patience_max) = (threshold, ms(100_000));
+        (settings.threshold, settings.timeout_max) = (threshold, ms(100_000));
         let mut detector = PhiAccrual::new(at(0), [PEER], settings).unwrap();
         beats(&mut detector, 0, 50);
         let when = suspected_at(&mut detector);
@@ -89,12 +89,12 @@ fn any_frame_counts_and_many_make_nobody_hasty() {
         last += if beat % 2 == 0 { 80 } else { 120 };
         hear(&mut detector, at(last));
     }
-    let patience = detector.patience(PEER).unwrap();
+    let timeout = detector.timeout(PEER).unwrap();
     // A burst, as while a snapshot is sent, with gaps of a millisecond; then heartbeats alone.
     (1..=5_000).for_each(|frame| hear(&mut detector, at(last + frame)));
     assert_eq!(
-        detector.patience(PEER),
-        Some(patience),
+        detector.timeout(PEER),
+        Some(timeout),
         "nothing is learnt of it"
     );
     hear(&mut detector, at(last + 5_000 + 120));
@@ -115,11 +115,11 @@ fn a_later_incarnation_begins_with_a_clean_slate() {
         now += if beat % 2 == 0 { 60 } else { 140 };
         hear(&mut detector, at(now));
     }
-    assert!(detector.patience(PEER).unwrap() > ms(300));
+    assert!(detector.timeout(PEER).unwrap() > ms(300));
     // It was away for a second, which tells nothing of the gaps of its next incarnation.
     wait(&mut detector, at(now + 1_000));
     detector.handle_frame(at(now + 1_000), PEER, Incarnation(2));
-    assert_eq!(detector.patience(PEER).map(|p| p.as_millis()), Some(240));
+    assert_eq!(detector.timeout(PEER).map(|p| p.as_millis()), Some(240));
     assert_eq!(
         detector.counts().mistakes,
         0,
@@ -130,9 +130,9 @@ fn a_later_incarnation_begins_with_a_clean_slate() {
     let mut growing = deadline();
     suspected_at(&mut growing);
     growing.handle_frame(at(350), PEER, LIFE);
-    assert_eq!(growing.patience(PEER), Some(ms(400)));
+    assert_eq!(growing.timeout(PEER), Some(ms(400)));
     growing.handle_frame(at(360), PEER, Incarnation(2));
-    assert_eq!(growing.patience(PEER), Some(ms(300)));
+    assert_eq!(growing.timeout(PEER), Some(ms(300)));
 }
 
 #[test]
@@ -158,10 +158,10 @@ fn frames_of_an_earlier_incarnation_and_of_strangers_say_nothing() {
 fn the_gap_that_ends_a_suspicion_is_not_learnt() {
     let mut detector = phi();
     let last = beats(&mut detector, 0, 1_100);
-    let patience = detector.patience(PEER).unwrap();
+    let timeout = detector.timeout(PEER).unwrap();
     hear(&mut detector, at(last + 2_000));
     assert_eq!(detector.counts().mistakes, 1);
-    assert_eq!(detector.patience(PEER), Some(patience));
+    assert_eq!(detector.timeout(PEER), Some(timeout));
     assert_eq!(
         outputs(&mut detector),
         [],
@@ -223,15 +223,11 @@ fn a_detector_that_was_held_up_takes_back_what_it_knew() {
 fn a_silence_that_the_detector_was_deaf_through_is_not_learnt() {
     let mut detector = phi();
     let last = beats(&mut detector, 0, 1_100);
-    let patience = detector.patience(PEER);
+    let timeout = detector.timeout(PEER);
     detector.handle_frame(at(last + 10_000), PEER, LIFE);
-    assert_eq!(detector.patience(PEER), patience);
+    assert_eq!(detector.timeout(PEER), timeout);
     beats(&mut detector, last + 10_000, 1);
-    assert_eq!(
-        detector.patience(PEER),
-        patience,
-        "and then all is as before"
-    );
+    assert_eq!(detector.timeout(PEER), timeout, "and then all is as before");
 }
 
 #[test]
@@ -254,16 +250,16 @@ fn settings_without_sense_are_refused() {
     };
     let no_time = |name| Some(SettingsError::NoTime(name));
     assert_eq!(
-        deadline(|s| s.patience_first = ms(0)),
-        no_time("patience_first")
+        deadline(|s| s.timeout_first = ms(0)),
+        no_time("timeout_first")
     );
     assert_eq!(
         deadline(|s| s.attention.poll_every = ms(0)),
         no_time("poll_every")
     );
     assert_eq!(
-        deadline(|s| s.patience_max = ms(1)),
-        Some(SettingsError::Order("patience_first", "patience_max"))
+        deadline(|s| s.timeout_max = ms(1)),
+        Some(SettingsError::Order("timeout_first", "timeout_max"))
     );
 
     let phi = |change: fn(&mut PhiSettings)| {
@@ -275,8 +271,8 @@ fn settings_without_sense_are_refused() {
     assert_eq!(phi(|s| s.heartbeat = ms(0)), no_time("heartbeat"));
     assert_eq!(phi(|s| s.deviation_min = ms(0)), no_time("deviation_min"));
     assert_eq!(
-        phi(|s| s.patience_max = ms(99)),
-        Some(SettingsError::Order("heartbeat", "patience_max"))
+        phi(|s| s.timeout_max = ms(99)),
+        Some(SettingsError::Order("heartbeat", "timeout_max"))
     );
     assert_eq!(phi(|s| s.threshold = f64::NAN), range("threshold"));
     assert_eq!(phi(|s| s.threshold = 0.4), range("threshold"));

@@ -1,4 +1,5 @@
-//! A register on majorities: Attiya, Bar-Noy and Dolev (1995), for many writers.
+//! A register on majorities: Attiya, Bar-Noy and Dolev (1995), in the form for many writers of Lynch and
+//! Shvartsman (1997).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -38,7 +38,9 @@ impl Process for Siblings {
         at: &mut Context<Self::Message>,
     ) -> io::Result<()> {
         match event {
-            Event::Input(Ask { op, input, context }) => {
+            Event::Input(Ask {
+                op, input, context, ..
+            }) => {
                 let output = match input.request {
                     KvRequest::Put(value) => {
                         let written = self.set.update(&context, self.id.0, value);

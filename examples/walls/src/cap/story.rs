@@ -172,10 +172,11 @@ fn conflicts(page: &mut Page, options: &CapOptions) {
 fn pacelc(page: &mut Page, options: &CapOptions) {
     page.head("Else: latency or consistency (PACELC, Abadi 2012)");
     page.paragraph(
-        "Where every message takes d, a write at one node of a linearizable register and the read that \
-         follows it at another take d together, |read| + |write| >= d: else both are over before the \
-         second node can know of the first. (Lipton and Sandberg 1988 show the same of sequential \
-         consistency, which takes two registers to see.) The quickest such pair:",
+        "Where every message takes d, a linearizable register has |write| + |read| >= d at any two \
+         nodes: otherwise a write at one and then a read at the other are both over before the second \
+         can know of the first. For sequential consistency two registers are needed, each written by \
+         who reads the other (Lipton and Sandberg 1988; Attiya and Welch 1994): the last writer of a \
+         single one wins at no cost. The quickest write and, after it, read at another node:",
     );
     page.line("       d   store                   write      read   write + read   linearizable");
     let mut stands = true;

@@ -44,7 +44,7 @@ pub enum Escape {
 }
 
 /// Keeps a protocol undecided, stage after stage.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Attacker<P: Protocol> {
     protocol: P,
     configuration: Configuration<P>,

@@ -49,6 +49,9 @@ pub struct Findings {
     pub wait_steps_max: u64,
     /// The run has come back to where it was.
     pub circle: Option<Circle>,
+    /// How often it seemed to have come back, and the same steps led elsewhere: the protocol's
+    /// [likeness](Protocol::likeness) is wrong.
+    pub broken_circles: u64,
 }
 
 /// A part of the run that leads from a configuration to one which no process can tell from it.
@@ -61,7 +64,8 @@ pub struct Circle {
     pub begins: u64,
     /// Its steps, and of which kind the message was that was taken.
     pub steps: Vec<(Event, Option<char>)>,
-    /// How often it was repeated behind its end, to see that it leads to the like again.
+    /// How often it was repeated behind its end, and led to the like again, before nobody tried any
+    /// more.
     pub repeated: u32,
 }
 
@@ -71,7 +75,8 @@ pub struct Checker<P: Protocol> {
     protocol: P,
     now: Replica<P>,
     queue: VecDeque<ProcessId>,
-    last_step: Vec<u64>,
+    /// Of each process that has stepped.
+    last_step: Vec<Option<u64>>,
     findings: Findings,
     seen: Seen,
 }
@@ -137,7 +142,7 @@ impl<P: Protocol> Checker<P> {
             protocol,
             now,
             queue: opening.queue.iter().copied().collect(),
-            last_step: vec![0; count],
+            last_step: vec![None; count],
             findings: Findings {
                 steps_by: vec![0; count],
                 ..Findings::default()
@@ -185,7 +190,8 @@ impl<P: Protocol> Checker<P> {
             findings.age_steps_max = findings.age_steps_max.max(findings.steps - letter.sent_at);
         }
         for last in &self.last_step {
-            findings.wait_steps_max = findings.wait_steps_max.max(findings.steps - last);
+            let waited = findings.steps - last.unwrap_or(0);
+            findings.wait_steps_max = findings.wait_steps_max.max(waited);
         }
         findings
     }
@@ -209,8 +215,10 @@ impl<P: Protocol> Checker<P> {
         findings.steps += 1;
         findings.steps_by[at] += 1;
         findings.age_steps_max = findings.age_steps_max.max(now - sent_at);
-        findings.wait_steps_max = findings.wait_steps_max.max(now - self.last_step[at]);
-        self.last_step[at] = now;
+        findings.wait_steps_max = findings
+            .wait_steps_max
+            .max(now - self.last_step[at].unwrap_or(0));
+        self.last_step[at] = Some(now);
         if self.findings.circle.is_none() {
             self.seen.steps.push((event, sign));
         }
@@ -246,27 +254,31 @@ impl<P: Protocol> Checker<P> {
             return;
         };
         let oldest = self.now.letters().map(|(_, letter)| letter.sent_at).min();
-        let idle = self.last_step.iter().min().copied().unwrap_or(0);
+        // Nothing, as long as there is one that has never stepped.
+        let idle = self.last_step.iter().min().copied().flatten();
         // What is in transit now was sent since then, so what was in transit then is delivered; and
         // everybody has stepped since then.
-        let is_fair =
-            |visit: &&Visit| oldest.is_none_or(|sent| sent >= visit.steps) && idle >= visit.steps;
+        let is_fair = |visit: &&Visit| {
+            oldest.is_none_or(|sent| sent >= visit.steps) && idle >= Some(visit.steps)
+        };
         let visits = self.seen.at.get(&likeness);
         let visit = visits
             .and_then(|visits| visits.iter().find(is_fair))
             .cloned();
         if let Some(visit) = visit {
             let from = usize::try_from(visit.steps).unwrap_or(usize::MAX);
-            let circle = Circle {
-                begins: visit.steps,
-                steps: self.seen.steps[from..].to_vec(),
-                repeated: CIRCLE_REPEATS,
-            };
-            if self.leads_back(&circle, &visit, &likeness) {
-                self.findings.circle = Some(circle);
+            let steps = self.seen.steps[from..].to_vec();
+            let repeated = self.leads_back(&steps, &visit, &likeness);
+            if repeated == CIRCLE_REPEATS {
+                self.findings.circle = Some(Circle {
+                    begins: visit.steps,
+                    steps,
+                    repeated,
+                });
                 self.seen = Seen::default();
                 return;
             }
+            self.findings.broken_circles += 1;
         }
         let visit = Visit {
             steps: self.findings.steps,
@@ -275,13 +287,13 @@ impl<P: Protocol> Checker<P> {
         self.seen.at.entry(likeness).or_default().push(visit);
     }
 
-    /// Whether to repeat the steps of a circle, from its end on, leads to the like each time, and
-    /// nobody decides meanwhile. Not needed for the proof: a renumbering that is wrong shows here.
-    fn leads_back(&self, circle: &Circle, visit: &Visit, likeness: &str) -> bool {
+    /// How often to repeat the steps of a circle, from its end on, leads to the like, and nobody
+    /// decides meanwhile. Not needed for the proof: a renumbering that is wrong shows here.
+    fn leads_back(&self, steps: &[(Event, Option<char>)], visit: &Visit, likeness: &str) -> u32 {
         let mut future = self.now.clone();
         let sent = future.sent_on_links();
-        for turn in 1..=circle.repeated {
-            for (event, _) in &circle.steps {
+        for turn in 1..=CIRCLE_REPEATS {
+            for (event, _) in steps {
                 let again = match *event {
                     Event::Alone { .. } => *event,
                     Event::Deliver { from, to, nth } => {
@@ -293,16 +305,16 @@ impl<P: Protocol> Checker<P> {
                     }
                 };
                 if future.step(&self.protocol, again, 0).is_err() {
-                    return false;
+                    return turn - 1;
                 }
             }
             let states = &mut future.states.iter();
             let is_decided = states.any(|state| self.protocol.decision(state).is_some());
             if is_decided || future.likeness(&self.protocol).as_deref() != Some(likeness) {
-                return false;
+                return turn - 1;
             }
         }
-        true
+        CIRCLE_REPEATS
     }
 }
 

@@ -7,21 +7,30 @@
 
 use synod_sim::Rng;
 
+use super::agreement::{Crashes, is_agreed};
 use super::ben_or::Word;
 use super::configuration::Configuration;
 use super::protocol::all;
 use super::{BenOr, Event, ProcessId, Value};
 
-/// In which round the first process decided, with the attacker as scheduler; `None` if not within
-/// `rounds_max`.
+/// In which round the first process decided, with the attacker as scheduler, who at last crashes up to
+/// `f` processes; `None` if some survivor has not decided within `rounds_max`, or if what was decided
+/// is not one value that was proposed.
 #[must_use]
-pub fn attack(protocol: &BenOr, rounds_max: u64) -> Option<u64> {
-    let mut now = begin(protocol);
+pub fn attack(protocol: &BenOr, rng: &mut Rng, rounds_max: u64) -> Option<u64> {
+    let inputs: Vec<Value> = all(protocol)
+        .map(|at| match at.0 % 2 {
+            0 => Value::One,
+            _ => Value::Zero,
+        })
+        .collect();
+    let mut now = begin(protocol, &inputs);
     for round in 1..=rounds_max {
         let values: Vec<Value> = all(protocol).map(|at| now.state(at).value()).collect();
         let is_split = values.windows(2).any(|pair| pair[0] != pair[1]);
         if !is_split {
-            return drain(protocol, now, rounds_max);
+            let crashes = Crashes::draw(protocol, protocol.faults(), 1, None, rng);
+            return go_on(protocol, now, &inputs, &crashes, rng, rounds_max);
         }
         for at in all(protocol) {
             show_both(protocol, &mut now, &values, at, round);
@@ -48,39 +57,57 @@ pub fn attack(protocol: &BenOr, rounds_max: u64) -> Option<u64> {
     None
 }
 
-/// The same with a scheduler that has nothing against anybody: any message may be next.
+/// The same with a scheduler that has nothing against anybody: any message may be next. Inputs are
+/// drawn, and who crashes, and when.
 #[must_use]
 pub fn be_fair(protocol: &BenOr, rng: &mut Rng, rounds_max: u64) -> Option<u64> {
-    let mut now = begin(protocol);
-    loop {
+    let inputs: Vec<Value> = all(protocol)
+        .map(|_| match rng.chance(0.5) {
+            true => Value::One,
+            false => Value::Zero,
+        })
+        .collect();
+    let now = begin(protocol, &inputs);
+    let exchange = (protocol.processes * protocol.processes) as u64;
+    let crashes = Crashes::draw(protocol, protocol.faults(), 2 * exchange, None, rng);
+    go_on(protocol, now, &inputs, &crashes, rng, rounds_max)
+}
+
+/// Delivers what is in transit to those that have not crashed, in any order, until all of them have
+/// decided.
+fn go_on(
+    protocol: &BenOr,
+    mut now: Configuration<BenOr>,
+    inputs: &[Value],
+    crashes: &Crashes,
+    rng: &mut Rng,
+    rounds_max: u64,
+) -> Option<u64> {
+    let mut first = None;
+    let mut steps = 0;
+    while !crashes.is_over(protocol, &now) {
         let events: Vec<Event> = all(protocol)
+            .filter(|at| !crashes.has_crashed(*at, steps))
             .flat_map(|at| now.waiting_for(at).map(|(event, _)| event))
             .collect();
-        let event = *events.get(rng.index(events.len()))?;
+        let event = *events.get(rng.index(events.len().max(1)))?;
         now.take(protocol, event);
+        steps += 1;
         let at = event.at();
         let round = now.state(at).round();
         if now.decision(protocol, at).is_some() {
-            return Some(round);
+            first = first.or(Some(round));
         }
         if round > rounds_max {
             return None;
         }
     }
+    first.filter(|_| is_agreed(protocol, &now, inputs))
 }
 
-/// Inputs differ, and everybody has reported.
-fn begin(protocol: &BenOr) -> Configuration<BenOr> {
-    let inputs: Vec<Value> = all(protocol)
-        .map(|at| {
-            if at.0 % 2 == 0 {
-                Value::One
-            } else {
-                Value::Zero
-            }
-        })
-        .collect();
-    let mut now = Configuration::new(protocol, &inputs);
+/// Everybody has reported.
+fn begin(protocol: &BenOr, inputs: &[Value]) -> Configuration<BenOr> {
+    let mut now = Configuration::new(protocol, inputs);
     for at in all(protocol) {
         now.take(protocol, Event::Alone { at });
     }
@@ -105,21 +132,5 @@ fn show_both(
     let quorum = protocol.faults();
     for (_, event) in reports.into_iter().take(quorum) {
         now.take(protocol, event);
-    }
-}
-
-/// Everything is delivered, oldest first, until somebody decides.
-fn drain(protocol: &BenOr, mut now: Configuration<BenOr>, rounds_max: u64) -> Option<u64> {
-    loop {
-        let oldest = all(protocol).find_map(|at| now.oldest_for(at))?;
-        now.take(protocol, oldest);
-        let at = oldest.at();
-        let round = now.state(at).round();
-        if now.decision(protocol, at).is_some() {
-            return Some(round);
-        }
-        if round > rounds_max {
-            return None;
-        }
     }
 }

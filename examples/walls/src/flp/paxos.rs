@@ -56,6 +56,15 @@ impl Node {
         }
     }
 
+    /// The round of the ballot that this message is a vote in, if it is a vote.
+    #[must_use]
+    pub fn round_of_vote(message: &Message<u8>) -> Option<u64> {
+        match message {
+            Message::Accepted(accepted) => Some(accepted.proposal().ballot.round),
+            _ => None,
+        }
+    }
+
     /// Carries out what the node wants done. Its disk is never slow and never fails.
     fn drain(&mut self) -> Sends<Message<u8>> {
         let mut sends = Vec::new();

@@ -1,6 +1,6 @@
 //! Every configuration of a small protocol, and which values can still be decided from it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::configuration::Configuration;
 use super::protocol::all;
@@ -13,8 +13,8 @@ pub struct Valences {
     /// By number of steps from the beginning, the configurations first met there: how many are
     /// bivalent, 0-valent, 1-valent, and such that nothing can be decided any more.
     pub layers: Vec<Layer>,
-    /// Whose step leads from a bivalent configuration to one of each valence: without it the
-    /// decision would not fall.
+    /// Whose steps lead from a bivalent configuration to a 0-valent or a 1-valent one, where there is
+    /// one of each: in such a step the decision falls.
     pub critical: Vec<ProcessId>,
 }
 
@@ -127,6 +127,7 @@ fn describe(nodes: &[Node]) -> Valences {
         layers: Vec::new(),
         critical: Vec::new(),
     };
+    let mut critical = BTreeSet::new();
     for node in nodes {
         if valences.layers.len() <= node.depth {
             valences.layers.push(Layer::default());
@@ -142,15 +143,13 @@ fn describe(nodes: &[Node]) -> Valences {
             let children = node.children.iter();
             children.filter(move |(_, child)| nodes[*child].reaches == reaches)
         };
-        for (zero, _) in leads_to([true, false]) {
-            for (one, _) in leads_to([false, true]) {
-                if zero == one && !valences.critical.contains(one) {
-                    valences.critical.push(*one);
-                }
-            }
+        let (mut zero, mut one) = (leads_to([true, false]), leads_to([false, true]));
+        if let (Some(zero_first), Some(one_first)) = (zero.next(), one.next()) {
+            let steps = zero.chain(one).chain([zero_first, one_first]);
+            critical.extend(steps.map(|(at, _)| *at));
         }
     }
-    valences.critical.sort_unstable();
+    valences.critical = critical.into_iter().collect();
     valences
 }
 

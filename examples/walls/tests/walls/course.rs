@@ -42,6 +42,7 @@ fn its_walls_stand() {
         "flp",
         "generals",
         "illusion",
+        "suspicion",
     ];
     assert_eq!(run, all, "each wall has its place in the course");
 }
@@ -67,6 +68,7 @@ fn what_it_points_at_is_there() {
         "clocks.rs",
         "generals.rs",
         "clusters.rs",
+        "suspicion.rs",
     ];
     let sources = sources.map(|name| {
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))

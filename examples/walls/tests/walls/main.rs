@@ -6,3 +6,5 @@ mod clusters;
 mod course;
 mod flp;
 mod generals;
+mod suspicion;
+mod whole;
