@@ -69,6 +69,8 @@ function inWindow(from, to) {
 }
 
 function drawSpans(pen) {
+  // Up to where there is a label already, by height.
+  const taken = new Map();
   for (const span of spans) {
     const [from, to] = [xOfTime(span.from), span.to < 0 ? layout.width : xOfTime(span.to)];
     if (!inWindow(from, to)) continue;
@@ -81,7 +83,10 @@ function drawSpans(pen) {
     pen.globalAlpha = 1;
     pen.fillStyle = colors.ink;
     const y = everywhere ? layout.stripAt + STRIP / 2 : yOf(span.on[0]) - 22;
-    label(pen, span.text, Math.max(from, LEFT) + 12, y, to - Math.max(from, LEFT) - 16);
+    const begin = Math.max(from, LEFT) + 12;
+    if (begin < (taken.get(y) || 0)) continue;
+    label(pen, span.text, begin, y, to - begin - 4);
+    taken.set(y, Math.min(to, begin + span.text.length * 6.5));
   }
 }
 

@@ -41,7 +41,8 @@ function logOf(state) {
   const indexes = [...state.log.keys()].sort((one, other) => one - other);
   const shown = indexes.slice(-CELLS_MAX);
   const list = element("ol", "log");
-  const hidden = shown.length > 0 ? shown[0] - 1 : state.start;
+  // A log may have gaps: what is not in it is not hidden.
+  const hidden = shown.length < indexes.length ? shown[0] - 1 : state.start;
   if (hidden > 0) list.append(element("li", "cell before", `… ${hidden}`));
   for (const index of shown) {
     const { epoch, text } = state.log.get(index);
