@@ -146,6 +146,7 @@ mod local;
 mod marzullo;
 #[cfg(target_has_atomic = "64")]
 mod monotonic;
+mod named_floor;
 #[cfg(target_has_atomic = "64")]
 mod oscillator;
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
@@ -188,6 +189,7 @@ pub use local::{Clocks, Local};
 pub use marzullo::{Agreement, NoAgreement, SOURCES_MAX, Tickers, marzullo};
 #[cfg(target_has_atomic = "64")]
 pub use monotonic::Monotonic;
+pub use named_floor::{Contradiction, Floor, NamedFloor};
 #[cfg(target_has_atomic = "64")]
 pub use oscillator::{OutOfBound, Rates};
 #[cfg(all(feature = "std", target_has_atomic = "64"))]

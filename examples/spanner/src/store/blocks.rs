@@ -1,0 +1,116 @@
+//! An ordered map in blocks, whose copies share the blocks that neither of them writes to.
+//!
+//! ```text
+//!  first key of each block:   -∞        f        p
+//!                              │        │        │
+//!  Arc of a sorted block:    [a b d]  [f k]   [p q z]      a copy: one count for each block
+//! ```
+//!
+//! A snapshot is a copy that is written out while commands go on being applied. It costs a reference count for each
+//! [`BLOCK_MAX`] / 2 versions, and each write beside it at most one copied block.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Place;
+
+type Entry = (Place, Option<Bytes>);
+
+/// # Invariants
+/// - Each block is sorted, and not empty.
+/// - A block's key is at or below its entries, and above those of the block before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Blocks {
+    blocks: BTreeMap<Place, Arc<Vec<Entry>>>,
+    len: usize,
+}
+
+impl Blocks {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn insert(&mut self, place: Place, value: Option<Bytes>) {
+        let Some((first, block)) = self.block_of(&place) else {
+            self.len += 1;
+            let block = Arc::new(vec![(place.clone(), value)]);
+            self.blocks.insert(place, block);
+            return;
+        };
+        let entries = Arc::make_mut(block);
+        match entries.binary_search_by(|entry| entry.0.cmp(&place)) {
+            Ok(at) => return entries[at].1 = value,
+            Err(at) => entries.insert(at, (place.clone(), value)),
+        }
+        let upper = (entries.len() > BLOCK_MAX).then(|| entries.split_off(entries.len() / 2));
+        self.len += 1;
+        if let Some(upper) = upper {
+            self.blocks.insert(upper[0].0.clone(), Arc::new(upper));
+        }
+        // A place before all others becomes the first of its block.
+        if place < first
+            && let Some(block) = self.blocks.remove(&first)
+        {
+            self.blocks.insert(place, block);
+        }
+    }
+
+    /// Entries from a place on.
+    pub(crate) fn from(&self, place: &Place) -> impl Iterator<Item = &Entry> {
+        let first = self.blocks.range(..=place).next_back();
+        let first = first.map_or(place, |(first, _)| first);
+        let entries = self
+            .blocks
+            .range(first..)
+            .flat_map(|(_, block)| block.iter());
+        let mut here = entries.skip_while(move |entry| entry.0 < *place);
+        std::iter::from_fn(move || here.next())
+    }
+
+    /// Keeps of the block with that place what is to be kept, and tells where the next block begins.
+    pub(crate) fn retain_block(
+        &mut self,
+        place: &Place,
+        mut keep: impl FnMut(&Place, &Option<Bytes>) -> bool,
+    ) -> Option<Place> {
+        let (first, block) = self.block_of(place)?;
+        // Who only looks copies nothing.
+        let kept: Vec<bool> = block.iter().map(|(at, value)| keep(at, value)).collect();
+        let gone = kept.iter().filter(|kept| !**kept).count();
+        if gone > 0 {
+            let mut kept = kept.into_iter();
+            Arc::make_mut(block).retain(|_| kept.next().unwrap_or(true));
+            self.len -= gone;
+            if self
+                .blocks
+                .get(&first)
+                .is_some_and(|block| block.is_empty())
+            {
+                self.blocks.remove(&first);
+            }
+        }
+        let behind = (Bound::Excluded(&first), Bound::Unbounded);
+        self.blocks
+            .range(behind)
+            .next()
+            .map(|(next, _)| next.clone())
+    }
+
+    /// Each block's entries.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[Entry]> {
+        self.blocks.values().map(|block| &block[..])
+    }
+
+    fn block_of(&mut self, place: &Place) -> Option<(Place, &mut Arc<Vec<Entry>>)> {
+        let first = self.blocks.range(..=place).next_back();
+        let first = first.or_else(|| self.blocks.first_key_value())?.0.clone();
+        let block = self.blocks.get_mut(&first)?;
+        Some((first, block))
+    }
+}
+
+/// Entries of a block.
+pub(crate) const BLOCK_MAX: usize = 128;
