@@ -105,8 +105,8 @@ impl CommitWait {
         }
     }
 
-    /// How long it takes yet by a reading; zero when the wait is over. Other than a poll it notes nothing, so whoever has
-    /// many waits may look which of them ends first.
+    /// How long it takes yet by a reading; zero when the wait is over. Other than a poll it notes nothing, so whoever
+    /// has many waits may look which of them ends first.
     #[must_use]
     pub fn left(&self, now: &Interval) -> Duration {
         missing(self.timestamp, now)

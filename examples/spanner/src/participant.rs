@@ -106,8 +106,9 @@ impl Leader {
             Some(_) if txn.coordinator == self.shard => {}
             Some(_) => self.leave(now, txn),
             // Only what stands in this machine is settled: a leader that is deposed and does not know it has never
-            // heard of what its successor prepared.
-            None if matches!(now.state.outcome(txn), Outcome::Decided(_)) => self.settle(txn),
+            // heard of what its successor prepared. What is forgotten stood there: the coordinator says that it was
+            // prepared, and behind the horizon of outcomes nothing so old can be prepared any more.
+            None if now.state.outcome(txn) != Outcome::Open => self.settle(txn),
             None => {}
         }
     }
