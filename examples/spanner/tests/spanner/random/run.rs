@@ -200,7 +200,7 @@ impl Run {
             97 if !calm && self.rng.below(self.mildness) == 0 => self.misfortune(i),
             _ => self.lead(i, calm),
         }
-        if self.steps % 64 == 0 {
+        if self.steps.is_multiple_of(64) {
             for node in &self.nodes {
                 let sound = node
                     .leader
