@@ -1,5 +1,6 @@
 //! The replicated machine of a shard: the store, the prepared table, decisions, the lease.
 
+mod outcomes;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use crate::command::{Act, Applied, Command, Prepared, Reply, Standing};
 use crate::span::Writes;
 use crate::store::Store;
 use crate::txn::{Decision, Reign, ShardId, TxnId};
+use outcomes::Outcomes;
 
 /// What each replica of a shard holds.
 ///
@@ -35,7 +37,6 @@ use crate::txn::{Decision, Reign, ShardId, TxnId};
 /// - Every prepare and every commit stands above `floor()` when it is applied, and below `lease_end`. An outcome stands
 ///   later, at the coordinator's timestamp, behind greater ones.
 /// - Of a prepared transaction nothing is decided here.
-/// - What is `unsettled` is decided, and stays so.
 /// - `horizon() <= safe()`: nobody may still write below what is collected.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -51,10 +52,7 @@ pub struct State {
     pub(crate) closed: Timestamp,
     pub(crate) prepared: BTreeMap<TxnId, Prepared>,
     /// Also of what was only prepared here, so that a prepare that comes again finds it.
-    pub(crate) decided: BTreeMap<TxnId, Decision>,
-    pub(crate) unsettled: BTreeMap<TxnId, Vec<ShardId>>,
-    /// Of attempts that began before, only what is prepared or unsettled is known.
-    pub(crate) outcomes_from: Timestamp,
+    pub(crate) outcomes: Outcomes,
     pub(crate) applied: u64,
 }
 
@@ -102,7 +100,7 @@ impl State {
     /// How many outcomes are kept.
     #[must_use]
     pub fn outcomes(&self) -> usize {
-        self.decided.len()
+        self.outcomes.len()
     }
 
     /// No timestamp at or below will be assigned. An outcome may come below; its prepare record holds reads back.
@@ -113,10 +111,10 @@ impl State {
     /// What is known of an attempt here.
     #[must_use]
     pub fn outcome(&self, txn: TxnId) -> Outcome {
-        match self.decided.get(&txn) {
-            Some(decision) => Outcome::Decided(*decision),
+        match self.outcomes.get(txn) {
+            Some(decision) => Outcome::Decided(decision),
             None if self.prepared.contains_key(&txn) => Outcome::Open,
-            None if txn.begin < self.outcomes_from => Outcome::Forgotten,
+            None if self.outcomes.is_old(txn) => Outcome::Forgotten,
             None => Outcome::Open,
         }
     }
@@ -124,6 +122,7 @@ impl State {
     fn apply(&mut self, command: Command) -> Reply {
         // A bit with each command, the same on all replicas.
         self.store.sweep();
+        self.outcomes.sweep();
         let Command {
             reign, number, act, ..
         } = command;
@@ -154,7 +153,7 @@ impl State {
             }
             Act::Collect { versions, outcomes } => {
                 self.store.collect(versions.min(self.safe()));
-                self.forget(outcomes);
+                self.outcomes.forget(outcomes);
                 Reply::Done
             }
             Act::Prepare {
@@ -175,7 +174,7 @@ impl State {
             },
             Act::Finish { txn, decision } => self.finish(txn, decision),
             Act::Settled { txn } => {
-                self.unsettled.remove(&txn);
+                self.outcomes.settle(txn);
                 Reply::Done
             }
         }
@@ -191,13 +190,11 @@ impl State {
         self.lease_end = lease_end.max(self.floor());
         let prepared = self.prepared.iter();
         let prepared = prepared.map(|(txn, prepared)| (*txn, prepared.clone()));
-        let unsettled =
-            self.unsettled
-                .iter()
-                .filter_map(|(txn, participants)| match self.decided.get(txn) {
-                    Some(Decision::Committed(at)) => Some((*txn, *at, participants.clone())),
-                    _ => None,
-                });
+        let unsettled = self.outcomes.unsettled();
+        let unsettled = unsettled.filter_map(|(txn, told)| match self.outcomes.get(*txn) {
+            Some(Decision::Committed(at)) => Some((*txn, at, told.clone())),
+            _ => None,
+        });
         Reply::TookOver(Box::new(Standing {
             reign,
             floor: self.floor(),
@@ -251,7 +248,7 @@ impl State {
         }
         self.store.put(at, writes);
         if !participants.is_empty() {
-            self.unsettled.insert(txn, participants);
+            self.outcomes.insert_unsettled(txn, participants);
         }
         self.decide(txn, Decision::Committed(at))
     }
@@ -282,17 +279,11 @@ impl State {
         rises
     }
 
+    /// The first decision stands.
     fn decide(&mut self, txn: TxnId, decision: Decision) -> Reply {
-        Reply::Decided(*self.decided.entry(txn).or_insert(decision))
-    }
-
-    /// A commit is kept until all participants have it, however old: one that asks must not be told that it was
-    /// aborted.
-    fn forget(&mut self, from: Timestamp) {
-        self.outcomes_from = self.outcomes_from.max(from);
-        let (from, unsettled) = (self.outcomes_from, &self.unsettled);
-        self.decided
-            .retain(|txn, _| txn.begin >= from || unsettled.contains_key(txn));
+        let first = self.outcomes.get(txn).unwrap_or(decision);
+        self.outcomes.insert(txn, first);
+        Reply::Decided(first)
     }
 
     /// Up to here the log alone says that nothing more will come: `min(floor, first prepared - 1)` (section 4.1.3).

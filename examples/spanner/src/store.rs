@@ -17,11 +17,13 @@ pub(crate) use blocks::Blocks;
 
 /// Where a version stands: by key, and of one key the newest first.
 pub(crate) type Place = (Bytes, Reverse<Timestamp>);
+/// What stands there; `None` is a tombstone.
+pub(crate) type Versions = Blocks<Place, Option<Bytes>>;
 
 /// All versions of a shard that are not collected. A copy shares all that is not written to afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
-    versions: Blocks,
+    versions: Versions,
     horizon: Timestamp,
     /// Where the collection goes on; `None` if all that the horizon lets go is gone.
     sweeping: Option<Sweep>,
@@ -175,14 +177,14 @@ impl Store {
     }
 
     /// What a snapshot holds of it.
-    pub(crate) fn parts(&self) -> (Timestamp, Option<&Sweep>, &Blocks) {
+    pub(crate) fn parts(&self) -> (Timestamp, Option<&Sweep>, &Versions) {
         (self.horizon, self.sweeping.as_ref(), &self.versions)
     }
 
     pub(crate) fn from_parts(
         horizon: Timestamp,
         sweeping: Option<Sweep>,
-        versions: Blocks,
+        versions: Versions,
     ) -> Self {
         Self {
             versions,

@@ -11,9 +11,10 @@ use std::io::{self, Read, Write};
 use synod_truetime::Timestamp;
 
 use super::State;
+use super::outcomes::Outcomes;
 use crate::codec::{Broken, Decoder, Encoder};
 use crate::command::{COMMAND_BYTES_MAX, PARTICIPANTS_MAX, Prepared};
-use crate::store::{Blocks, Store, Sweep};
+use crate::store::{Store, Sweep, Versions};
 use crate::txn::Reign;
 
 pub(super) fn write(state: &State, to: &mut dyn Write) -> io::Result<()> {
@@ -32,13 +33,13 @@ pub(super) fn write(state: &State, to: &mut dyn Write) -> io::Result<()> {
         parts.part.writes(&prepared.writes);
         parts.end_row()?;
     }
-    for (txn, decision) in &state.decided {
+    for (txn, decision) in state.outcomes.iter() {
         parts.part.byte(DECIDED);
         parts.part.txn(txn);
         parts.part.decision(*decision);
         parts.end_row()?;
     }
-    for (txn, participants) in &state.unsettled {
+    for (txn, participants) in state.outcomes.unsettled() {
         parts.part.byte(UNSETTLED);
         parts.part.txn(txn);
         parts.part.shards(participants);
@@ -58,7 +59,7 @@ pub(super) fn write(state: &State, to: &mut dyn Write) -> io::Result<()> {
 pub(super) fn read(from: &mut dyn Read) -> io::Result<State> {
     let head = read_part(from)?;
     let (mut state, horizon, sweeping) = read_head(&head)?;
-    let mut versions = Blocks::default();
+    let mut versions = Versions::default();
     let mut is_whole = false;
     while !is_whole {
         let part = read_part(from)?;
@@ -93,7 +94,7 @@ fn write_head(state: &State, horizon: Timestamp, sweeping: Option<&Sweep>, to: &
     to.time(state.lease_end);
     to.time(state.assigned);
     to.time(state.closed);
-    to.time(state.outcomes_from);
+    to.time(state.outcomes.from());
     to.number(state.applied);
     to.time(horizon);
     to.flag(sweeping.is_some());
@@ -116,7 +117,7 @@ fn read_head(head: &[u8]) -> Result<(State, Timestamp, Option<Sweep>), Broken> {
         lease_end: from.time()?,
         assigned: from.time()?,
         closed: from.time()?,
-        outcomes_from: from.time()?,
+        outcomes: Outcomes::known_from(from.time()?),
         applied: from.number()?,
         ..State::default()
     };
@@ -145,12 +146,12 @@ fn read_row(row: u8, from: &mut Decoder<'_>, state: &mut State) -> Result<(), Br
         }
         DECIDED => {
             let txn = from.txn()?;
-            state.decided.insert(txn, from.decision()?);
+            state.outcomes.insert(txn, from.decision()?);
         }
         UNSETTLED => {
             let txn = from.txn()?;
             let participants = from.shards(PARTICIPANTS_MAX)?;
-            state.unsettled.insert(txn, participants);
+            state.outcomes.insert_unsettled(txn, participants);
         }
         _ => return Err(Broken),
     }

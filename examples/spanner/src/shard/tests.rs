@@ -341,9 +341,9 @@ fn a_snapshot_forgets_nothing() {
     assert_eq!(one.lease_end, two.lease_end);
     assert_eq!((one.assigned, one.closed), (two.assigned, two.closed));
     assert_eq!(one.prepared, two.prepared);
-    assert_eq!(one.decided, two.decided);
-    assert_eq!(one.unsettled, two.unsettled);
-    assert_eq!(one.outcomes_from, two.outcomes_from);
+    assert!(one.outcomes.iter().eq(two.outcomes.iter()));
+    assert!(one.outcomes.unsettled().eq(two.outcomes.unsettled()));
+    assert_eq!(one.outcomes.from(), two.outcomes.from());
     assert_eq!(SafeTime::default().at(two), at(449));
     let mut again = Vec::new();
     Shard::write(other.freeze(), &mut again).unwrap();

@@ -13,27 +13,32 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::Place;
-
-type Entry = (Place, Option<Bytes>);
+type Block<K, V> = Arc<Vec<(K, V)>>;
 
 /// # Invariants
 /// - Each block is sorted, and not empty.
 /// - A block's key is at or below its entries, and above those of the block before.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Blocks {
-    blocks: BTreeMap<Place, Arc<Vec<Entry>>>,
+#[derive(Clone, Debug)]
+pub(crate) struct Blocks<K, V> {
+    blocks: BTreeMap<K, Block<K, V>>,
     len: usize,
 }
 
-impl Blocks {
+impl<K, V> Default for Blocks<K, V> {
+    fn default() -> Self {
+        Self {
+            blocks: BTreeMap::new(),
+            len: 0,
+        }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> Blocks<K, V> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(crate) fn insert(&mut self, place: Place, value: Option<Bytes>) {
+    pub(crate) fn insert(&mut self, place: K, value: V) {
         let Some((first, block)) = self.block_of(&place) else {
             self.len += 1;
             let block = Arc::new(vec![(place.clone(), value)]);
@@ -58,8 +63,19 @@ impl Blocks {
         }
     }
 
+    pub(crate) fn get(&self, place: &K) -> Option<&V> {
+        let (_, block) = self.blocks.range(..=place).next_back()?;
+        let at = block.binary_search_by(|entry| entry.0.cmp(place)).ok()?;
+        Some(&block[at].1)
+    }
+
+    /// Where the first block begins.
+    pub(crate) fn first(&self) -> Option<K> {
+        self.blocks.keys().next().cloned()
+    }
+
     /// Entries from a place on.
-    pub(crate) fn from(&self, place: &Place) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn from(&self, place: &K) -> impl Iterator<Item = &(K, V)> {
         let first = self.blocks.range(..=place).next_back();
         let first = first.map_or(place, |(first, _)| first);
         let entries = self
@@ -73,9 +89,9 @@ impl Blocks {
     /// Keeps of the block with that place what is to be kept, and tells where the next block begins.
     pub(crate) fn retain_block(
         &mut self,
-        place: &Place,
-        mut keep: impl FnMut(&Place, &Option<Bytes>) -> bool,
-    ) -> Option<Place> {
+        place: &K,
+        mut keep: impl FnMut(&K, &V) -> bool,
+    ) -> Option<K> {
         let (first, block) = self.block_of(place)?;
         // Who only looks copies nothing.
         let kept: Vec<bool> = block.iter().map(|(at, value)| keep(at, value)).collect();
@@ -100,11 +116,11 @@ impl Blocks {
     }
 
     /// Each block's entries.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[Entry]> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[(K, V)]> {
         self.blocks.values().map(|block| &block[..])
     }
 
-    fn block_of(&mut self, place: &Place) -> Option<(Place, &mut Arc<Vec<Entry>>)> {
+    fn block_of(&mut self, place: &K) -> Option<(K, &mut Block<K, V>)> {
         let first = self.blocks.range(..=place).next_back();
         let first = first.or_else(|| self.blocks.first_key_value())?.0.clone();
         let block = self.blocks.get_mut(&first)?;
