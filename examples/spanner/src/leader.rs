@@ -47,6 +47,9 @@ pub struct Leader {
     /// Votes that came before the client's word, and when.
     pub(crate) early: BTreeMap<TxnId, (Instant, BTreeMap<ShardId, Vote>)>,
     pub(crate) aborting: BTreeMap<TxnId, Aborting>,
+    /// Granted, and not gone on yet.
+    pub(crate) grants: VecDeque<TxnId>,
+    pub(crate) is_granting: bool,
     pub(crate) ready: VecDeque<Output>,
     pub(crate) is_leaving: bool,
     pub(crate) is_released: bool,
@@ -92,6 +95,8 @@ impl Leader {
             settling: BTreeMap::new(),
             early: BTreeMap::new(),
             aborting: BTreeMap::new(),
+            grants: VecDeque::new(),
+            is_granting: false,
             ready: VecDeque::new(),
             is_leaving: false,
             is_released: false,

@@ -47,19 +47,30 @@ impl Leader {
         }
     }
 
+    /// They have the locks that they waited for, and go on. What that ends may grant others theirs: they follow one
+    /// after the other, and not one within the other, however many wait.
     pub(crate) fn granted(&mut self, now: &Now<'_>, granted: Vec<TxnId>) {
-        for txn in granted {
-            let Some(local) = self.txns.get_mut(&txn) else {
-                continue;
-            };
-            match std::mem::replace(&mut local.stage, Stage::Active) {
-                Stage::Locking(Then::Read(span)) => self.read(now, txn, span),
-                Stage::Locking(Then::Prepare(part)) => self.promise(now, part),
-                Stage::Locking(Then::Commit(part, participants)) => {
-                    self.begin(now, part, participants);
-                }
-                stage => local.stage = stage,
+        self.grants.extend(granted);
+        if std::mem::replace(&mut self.is_granting, true) {
+            return;
+        }
+        while let Some(txn) = self.grants.pop_front() {
+            self.go_on(now, txn);
+        }
+        self.is_granting = false;
+    }
+
+    fn go_on(&mut self, now: &Now<'_>, txn: TxnId) {
+        let Some(local) = self.txns.get_mut(&txn) else {
+            return;
+        };
+        match std::mem::replace(&mut local.stage, Stage::Active) {
+            Stage::Locking(Then::Read(span)) => self.read(now, txn, span),
+            Stage::Locking(Then::Prepare(part)) => self.promise(now, part),
+            Stage::Locking(Then::Commit(part, participants)) => {
+                self.begin(now, part, participants);
             }
+            stage => local.stage = stage,
         }
     }
 
