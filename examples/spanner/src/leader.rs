@@ -1,6 +1,7 @@
 //! The leader of one shard: what comes in, what goes out, when to look again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use synod_replica::embed::Instant;
 use synod_truetime::{CommitWait, Interval, Timestamp};
@@ -254,7 +255,7 @@ impl Leader {
         if self.is_released {
             return;
         }
-        if now.time.latest() + self.limits.leader_lease / 2 > self.oracle.end() {
+        if now.time.latest() + self.extends_ahead() > self.oracle.end() {
             self.extend_lease(now);
         }
         self.end_waits(now);
@@ -269,8 +270,8 @@ impl Leader {
     /// When to call [`handle_timeout`](Self::handle_timeout) next, as far as is known now.
     #[must_use]
     pub fn poll_timeout(&self, now: &Now<'_>) -> Instant {
-        let half = self.limits.leader_lease / 2;
-        let extension = now.local + (self.oracle.end() - half - now.time.latest());
+        let left = self.oracle.end() - self.extends_ahead() - now.time.latest();
+        let extension = now.local + left.max(MOMENT);
         let extension = if self.is_extending {
             self.again
         } else {
@@ -316,6 +317,15 @@ impl Leader {
 
     pub(crate) fn has_proposals(&self) -> bool {
         !self.under_way.is_empty()
+    }
+
+    /// So long before its end the lease is extended; as soon as that gains anything if somebody waits for it. So a
+    /// successor assigns above a lease that has just been extended by another.
+    fn extends_ahead(&self) -> Duration {
+        if self.unstamped.is_empty() {
+            return self.limits.leader_lease / 2;
+        }
+        self.limits.leader_lease
     }
 
     /// An extension counts once it is applied; until then there is one of them.
@@ -421,3 +431,6 @@ impl Leader {
         }
     }
 }
+
+/// Nothing is asked for again sooner.
+const MOMENT: Duration = Duration::from_millis(1);
