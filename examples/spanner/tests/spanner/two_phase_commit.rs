@@ -2,7 +2,7 @@
 
 use synod_spanner::{Answer, Attempt, Decision, Peer, Refused, Request, Span, Vote};
 
-use super::world::{A, ABORTED, B, World, at_ms, part, txn, writer};
+use super::world::{A, ABORTED, B, LIMITS, World, at_ms, part, txn, writer};
 
 /// Both keys read and written; not yet committed.
 fn transfer(world: &mut World, number: u64) -> Attempt {
@@ -223,4 +223,23 @@ fn a_prepare_that_comes_again_after_the_outcome_prepares_nothing() {
     assert!(world.is_committed(B, attempt.id()));
     world.ask(B, Request::Prepare(part(&attempt, B)));
     assert_eq!((world.state(B).prepared().len(), world.locks(B)), (0, 0));
+}
+
+#[test]
+fn no_more_are_prepared_than_may_be() {
+    let mut world = World::new();
+    world.parted = true;
+    let max = LIMITS.prepared_max as u64;
+    for number in 0..=max {
+        let mut attempt = Attempt::new(txn(number, A));
+        attempt.write(B, format!("{number}").into(), None).unwrap();
+        world.ask(B, Request::Prepare(part(&attempt, B)));
+    }
+    let (txn, from, vote) = (txn(max, A), B, Vote::No);
+    assert_eq!(
+        world.said.last(),
+        Some(&(A, Peer::Vote { txn, from, vote }))
+    );
+    assert_eq!(world.state(B).prepared().len(), LIMITS.prepared_max);
+    assert_eq!(world.locks(B), LIMITS.prepared_max);
 }
