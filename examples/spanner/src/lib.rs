@@ -34,6 +34,7 @@
 //! | `oracle` | timestamps inside the lease; closing | one reign |
 //! | `participant`, `coordinator`, `settling` | the three parts of two-phase commit | one reign |
 //! | `safe_time`, `read` | what a replica may serve, and what each read waits for | each replica |
+//! | `doubt` | whether a node may believe its own clock | each node |
 //! | `client` | one attempt: buffered writes, holds; when to try again | one attempt |
 //! | `shard_map`, `span`, `txn`, `message`, `codec` | names, ranges, words and bytes | |
 //!
@@ -152,6 +153,7 @@ mod client;
 mod codec;
 mod command;
 mod coordinator;
+mod doubt;
 mod handing_over;
 mod leader;
 mod lock;
@@ -174,6 +176,7 @@ pub use codec::Broken;
 pub use command::{
     Act, Applied, COMMAND_BYTES_MAX, Command, PARTICIPANTS_MAX, Prepared, Reply, Standing,
 };
+pub use doubt::Doubt;
 pub use leader::{Ended, Leader};
 pub use lock::{Lock, LockTable, LocksFull, Mode, Turned};
 pub use message::{Answer, Output, Part, Peer, Refused, Request, Stamped, Vote};

@@ -82,3 +82,24 @@ fn clocks_within_their_bounds_are_never_refused() {
         assert_eq!(run.refused, [], "seed {seed}");
     }
 }
+
+/// So many others contradict it that it gives up to lead, and somebody else goes on.
+#[test]
+fn a_leader_whose_clock_lies_gives_up_and_the_others_go_on() {
+    for us in [FAR_US, -FAR_US] {
+        for seed in 0..20 {
+            let lie = Some(off(us, true));
+            let mut run = Run::new(seed, Options { lie, floor: true });
+            run.storm(12_000);
+            let calm = run.calm(150_000);
+            assert_eq!(calm, Ok(()), "seed {seed}, {us} µs");
+            let doubted: Vec<usize> = (0..run.nodes.len())
+                .filter(|i| run.nodes[*i].is_doubted(run.us))
+                .collect();
+            assert_eq!(doubted, [LIAR as usize], "seed {seed}, {us} µs");
+            if let Err(found) = run.check() {
+                panic!("seed {seed}, {us} µs: {found}");
+            }
+        }
+    }
+}

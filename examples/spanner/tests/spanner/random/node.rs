@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use synod_replica::embed::Instant;
 use synod_replica::{Applying, StateMachine};
-use synod_spanner::{Applied, Leader, Now, Promise, SafeTime, Shard, ShardId, State};
+use synod_spanner::{Applied, Doubt, Leader, Now, Promise, SafeTime, Shard, ShardId, State};
 use synod_truetime::{Floor, Interval, NamedFloor, Timestamp};
 
 use super::run::Wire;
@@ -55,6 +55,7 @@ pub(super) struct Node {
     pub(super) shard: ShardId,
     pub(super) clock: Clock,
     pub(super) floor: NamedFloor,
+    pub(super) doubt: Doubt,
     pub(super) machine: Shard,
     /// How much of the log it has applied.
     pub(super) next: usize,
@@ -82,6 +83,7 @@ impl Node {
             shard,
             clock,
             floor: NamedFloor::new(id),
+            doubt: Doubt::new(id, 3, Duration::from_secs(60)),
             machine,
             next: 0,
             safe: SafeTime::default(),
@@ -119,6 +121,12 @@ impl Node {
         let applied = self.machine.apply(place, entry.command.clone());
         self.safe.handle_applied(self.machine.state());
         applied
+    }
+
+    /// Whether too many others contradict its clock.
+    pub(super) fn is_doubted(&self, us: i64) -> bool {
+        self.doubt
+            .is_too_great(Instant(Duration::from_micros(us.unsigned_abs())))
     }
 
     pub(super) fn has_served(&mut self, at: Timestamp) {

@@ -269,7 +269,11 @@ impl Run {
         if let Some(Lie::Off { leads, .. }) = self.options.lie
             && shard == SHARDS[0]
             && leads != (i == 0)
+            && !self.nodes[0].is_doubted(self.us)
         {
+            return;
+        }
+        if self.nodes[i].is_doubted(self.us) {
             return;
         }
         let tries = |node: &Node| {
@@ -339,8 +343,7 @@ impl Run {
             && let Some(floor) = applied.floor
         {
             // It must apply it; but its own clock is not to be believed until it says otherwise.
-            let refused = self.nodes[i].floor.incoming(floor, &reading.time);
-            self.refused.extend(refused.err());
+            self.judge(i, floor, &reading);
         }
         let node = &mut self.nodes[i];
         let now = reading.now(node.machine.state());
@@ -364,6 +367,9 @@ impl Run {
         let node = &mut self.nodes[i];
         // Sooner or later it hears that nobody knows what became of a command.
         if hears && node.lost.is_some() && node.lost == node.leader.as_ref().map(|(by, _)| *by) {
+            node.leader = None;
+        }
+        if node.is_doubted(self.us) {
             node.leader = None;
         }
         if node.paused.is_none()
@@ -521,9 +527,21 @@ impl Run {
         if !self.options.floor {
             return true;
         }
-        let judged = self.nodes[i].floor.incoming(floor, &reading.time);
-        self.refused.extend(judged.err());
-        judged.is_ok()
+        self.judge(i, floor, reading)
+    }
+
+    /// Holds what somebody knows to be past against the reading; both hear of a contradiction.
+    fn judge(&mut self, i: usize, floor: Floor, reading: &Reading) -> bool {
+        let Err(found) = self.nodes[i].floor.incoming(floor, &reading.time) else {
+            return true;
+        };
+        for id in [found.said_by, found.contradicted_by] {
+            self.nodes[id as usize]
+                .doubt
+                .handle_contradiction(&found, reading.local);
+        }
+        self.refused.push(found);
+        false
     }
 
     pub(super) fn send(&mut self, to: ShardId, message: Request) {
