@@ -48,6 +48,9 @@ fn an_extension_counts_when_it_is_applied() {
         acts.collect::<Vec<_>>()
     };
     assert_eq!(proposed(&world), [true], "the extension and no commit");
+    let other = writer(txn(2, A), &[(A, "b", "2")]);
+    world.commit(&other);
+    assert_eq!(proposed(&world), [true], "once");
     world.release_log(A);
     assert_eq!(world.committed(A, attempt.id()), at_ms(100_999));
 }

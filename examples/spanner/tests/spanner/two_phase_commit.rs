@@ -82,6 +82,23 @@ fn a_coordinator_that_dies_in_its_wait_is_succeeded_by_one_that_waits_and_tells(
     assert_eq!(world.value(B, "b"), Some("new".into()));
 }
 
+/// A participant that has only read is in no record; it asks the successor, and must not let its lock go for a writer
+/// with an earlier timestamp.
+#[test]
+fn a_successor_tells_nobody_of_a_commit_that_has_not_passed() {
+    let mut world = World::new();
+    let mut attempt = writer(txn(1, A), &[(A, "a", "1")]);
+    world.read(&mut attempt, B, "b").unwrap();
+    world.commit(&attempt);
+    world.take_over(A);
+    let (txn, from) = (attempt.id(), B);
+    world.peer(A, Peer::Ask { txn, from });
+    assert_eq!(world.locks(B), 1, "it knows nothing");
+    world.pass(9);
+    world.peer(A, Peer::Ask { txn, from });
+    assert_eq!(world.locks(B), 0);
+}
+
 #[test]
 fn a_participant_s_successor_keeps_the_locks_and_votes_again() {
     let mut world = World::new();

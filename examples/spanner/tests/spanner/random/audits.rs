@@ -85,8 +85,11 @@ impl Run {
         if let Some((node, wait)) = &mut audit.gate {
             if *node == i && wait.poll_at(&reading.time) == Wait::Done {
                 if self.options.lie.is_none() {
-                    self.watch
-                        .told(wait.timestamp(), &reading, "a read without locks");
+                    // By what it shows, and not by what it has waited for.
+                    for version in audit.seen.iter().flat_map(|seen| &seen.versions) {
+                        self.watch
+                            .told(version.written, &reading, "a read without locks");
+                    }
                 }
                 let _ = self
                     .heard
