@@ -101,7 +101,7 @@ impl Attempt {
     }
 
     /// Asks to commit: the coordinator first, and each other shard that was read **or** written. All of it goes out
-    /// at once, and may go out again. "The client begins two-phase commit ... by sending a commit message to each
+    /// at once, and may go out again. "The client chooses a coordinator group and sends a commit message to each
     /// participant's leader with the identity of the coordinator and any buffered writes" (section 4.2.1).
     #[must_use]
     pub fn commit(&self) -> Vec<(ShardId, Request)> {

@@ -2,7 +2,7 @@
 //!
 //! "The coordinator leader also first acquires write locks, but skips the prepare phase. It chooses a timestamp for
 //! the entire transaction after hearing from all other participant leaders. The commit timestamp s must be greater or
-//! equal to all prepare timestamps, greater than TT.now().latest at the time the coordinator received its commit
+//! equal to all prepare timestamps (...), greater than TT.now().latest at the time the coordinator received its commit
 //! message, and greater than any timestamps the leader has assigned to previous transactions."
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! A leader that leaves on purpose, so that its successor's writers need not wait for the end of its lease.
 //!
-//! "To preserve the disjointness invariant, before abdicating, a leader must wait until TT.after(s_max) is true"
+//! "Before abdicating, a leader must wait until TT.after(s_max) is true"
 //! (section 4.1.1). Here the wait is for more than that: whoever voted with read locks was promised that nobody writes
 //! below the end of the lease, so while such a vote is out the released lease ends no earlier.
 

@@ -1,8 +1,8 @@
 //! Two-phase commit (section 4.2.1), the side that prepares.
 //!
 //! "A non-coordinator-participant leader first acquires write locks. It then chooses a prepare timestamp that must be
-//! larger than any timestamps it has assigned to previous transactions, and logs a prepare record through Paxos. Each
-//! participant then notifies the coordinator of its prepare timestamp."
+//! larger than any timestamps it has assigned to previous transactions (...), and logs a prepare record through
+//! Paxos. Each participant then notifies the coordinator of its prepare timestamp."
 
 use synod_truetime::Timestamp;
 

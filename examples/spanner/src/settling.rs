@@ -5,7 +5,7 @@
 //! decision is in the log before anybody hears of it, and a commit's timestamp has passed.
 //!
 //! "Before allowing any coordinator replica to apply the commit record, the coordinator leader waits until
-//! TT.after(s), so as to obey the commit-wait rule. After commit wait, the coordinator sends the commit timestamp to
+//! TT.after(s), so as to obey the commit-wait rule ... After commit wait, the coordinator sends the commit timestamp to
 //! the client and all other participant leaders" (section 4.2.1).
 
 use std::collections::BTreeSet;

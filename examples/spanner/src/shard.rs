@@ -28,10 +28,10 @@ use outcomes::Outcomes;
 ///
 /// # The lease
 ///
-/// A reign assigns timestamps between two ends: above the end of all leases before, and below `lease_end`, which is in
-/// the log. So timestamps rise from reign to reign ("Spanner's implementation of leader leases", section 4.1.1, by
-/// votes there), and what a leader has promised by word alone (closed timestamps, read locks of a transaction that
-/// commits elsewhere) stays true when it is gone, up to the end of its lease.
+/// A reign assigns timestamps between two ends: above the end of all leases before, and below `lease_end`, which is
+/// in the log. So timestamps rise from reign to reign (section 4.1.1, by votes there), and what a leader has promised
+/// by word alone (closed timestamps, read locks of a transaction that commits elsewhere) stays true when it is gone,
+/// up to the end of its lease.
 ///
 /// # Invariants
 /// - Every prepare and every commit stands above `floor()` when it is applied, and below `lease_end`. An outcome stands
