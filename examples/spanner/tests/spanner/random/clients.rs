@@ -4,7 +4,7 @@ use bytes::Bytes;
 use synod_spanner::{Answer, Attempt, Decision, Refused, Request, ShardId, Span, TxnId, Version};
 use synod_truetime::Timestamp;
 
-use super::run::{EPSILON_US, Run, SHARDS};
+use super::run::{Run, SHARDS};
 
 pub(super) const ACCOUNTS: [&str; 3] = ["x", "y", "z"];
 /// What an account has that nobody has written.
@@ -66,7 +66,7 @@ impl Client {
     }
 
     fn again(&self, us: i64, name: u64) -> Self {
-        let begin = Timestamp::from_nanos((us + EPSILON_US) * 1000);
+        let begin = Timestamp::from_nanos(us * 1000);
         let txn = self.txn.again(begin, name, self.txn.coordinator);
         Self {
             txn,

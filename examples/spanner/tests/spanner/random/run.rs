@@ -17,7 +17,7 @@ use super::watch::Watch;
 
 pub(super) const SHARDS: [ShardId; 3] = [ShardId(1), ShardId(2), ShardId(3)];
 pub(super) const REPLICAS: usize = 2;
-pub(super) const EPSILON_US: i64 = 4000;
+const EPSILON_US: i64 = 4000;
 
 pub(super) const LIMITS: Limits = Limits {
     locks_max: 100,
@@ -89,13 +89,18 @@ impl Run {
     pub(super) fn new(seed: u64, options: Options) -> Self {
         let mut rng = Rng::new(seed);
         let mildness = [1, 5, 25][rng.index(3)];
+        // With wide intervals much happens while somebody waits for them; lies are told by how far they are beyond.
+        let epsilon_us = match options.lie {
+            None => [EPSILON_US, 6 * EPSILON_US][rng.index(2)],
+            Some(_) => EPSILON_US,
+        };
         let mut nodes = Vec::new();
         for shard in SHARDS {
             for replica in 0..REPLICAS {
                 let id = nodes.len() as u64;
                 let mut clock = Clock {
-                    offset_us: rng.below(2 * EPSILON_US as u64 + 1) as i64 - EPSILON_US,
-                    epsilon_us: EPSILON_US,
+                    offset_us: rng.below(2 * epsilon_us as u64 + 1) as i64 - epsilon_us,
+                    epsilon_us,
                     claims_no_doubt: matches!(options.lie, Some(Lie::NoCommitWait)),
                 };
                 if let Some(Lie::Off { us, .. }) = options.lie
@@ -255,9 +260,10 @@ impl Run {
             }
             _ => {
                 let clock = &mut self.nodes[i].clock;
-                if clock.offset_us.abs() <= EPSILON_US {
-                    let step = self.rng.below(1001) as i64 - 500;
-                    clock.offset_us = (clock.offset_us + step).clamp(-EPSILON_US, EPSILON_US);
+                let epsilon = clock.epsilon_us;
+                if clock.offset_us.abs() <= epsilon {
+                    let step = self.rng.below(epsilon as u64 / 4) as i64 - epsilon / 8;
+                    clock.offset_us = (clock.offset_us + step).clamp(-epsilon, epsilon);
                 }
             }
         }
