@@ -105,6 +105,13 @@ impl CommitWait {
         }
     }
 
+    /// How long it takes yet by a reading; zero when the wait is over. Other than a poll it notes nothing, so whoever
+    /// has many waits may look which of them ends first.
+    #[must_use]
+    pub fn left(&self, now: &Interval) -> Duration {
+        missing(self.timestamp, now)
+    }
+
     /// How much of the wait was hidden, by the clock's own readings; all of it before the first poll.
     #[must_use]
     pub fn overlap(&self) -> Overlap {
@@ -143,7 +150,11 @@ mod tests {
     fn reached_is_not_passed() {
         let at = |nanos| Interval::at(Timestamp::from_nanos(nanos));
         let mut wait = CommitWait::start(&at(5));
+        assert_eq!(wait.left(&at(2)), Duration::from_nanos(4));
         assert_eq!(wait.poll_at(&at(5)), Wait::Sleep(Duration::from_nanos(1)));
         assert_eq!(wait.poll_at(&at(6)), Wait::Done);
+        assert_eq!(wait.left(&at(6)), Duration::ZERO);
+        let exposed = wait.overlap().exposed;
+        assert_eq!(exposed, Duration::from_nanos(1), "looking is not polling");
     }
 }

@@ -40,7 +40,7 @@
 //!      │ Reading                                          Monotonic wraps any clock
 //!  TrueTime    read, now, after, before over &self
 //!      │ Interval
-//!  CommitWait · lease::{LeaseVote, LeaseInterval, LogLease} · CausalFloor
+//!  CommitWait · lease::{LeaseVote, LeaseInterval, LogLease} · CausalFloor, NamedFloor
 //! ```
 //!
 //! - [`Interval`] and [`Timestamp`] are plain numbers; all arithmetic rounds outward.
@@ -48,7 +48,7 @@
 //! - A [`Source`] is asked for [`Sample`]s; [`Disciplined`] makes a clock of them.
 //! - [`marzullo`](marzullo()) and [`Combined`] outvote sources that lie.
 //! - [`CommitWait`] waits out the uncertainty; [`lease`] and [`CausalFloor`] build on intervals, and
-//!   know nothing of any consensus protocol: they take and give plain numbers.
+//!   know nothing of any consensus protocol: they take and give plain numbers. [`NamedFloor`] names the two nodes.
 //! - `sim` (a feature) is a world with true time, and machines whose clocks go wrong in every way.
 //!
 //! # Guarantees
@@ -146,6 +146,7 @@ mod local;
 mod marzullo;
 #[cfg(target_has_atomic = "64")]
 mod monotonic;
+mod named_floor;
 #[cfg(target_has_atomic = "64")]
 mod oscillator;
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
@@ -188,6 +189,7 @@ pub use local::{Clocks, Local};
 pub use marzullo::{Agreement, NoAgreement, SOURCES_MAX, Tickers, marzullo};
 #[cfg(target_has_atomic = "64")]
 pub use monotonic::Monotonic;
+pub use named_floor::{Contradiction, Floor, NamedFloor};
 #[cfg(target_has_atomic = "64")]
 pub use oscillator::{OutOfBound, Rates};
 #[cfg(all(feature = "std", target_has_atomic = "64"))]

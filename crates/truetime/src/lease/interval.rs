@@ -70,6 +70,21 @@ impl LeaseInterval {
         lease.holds(now).then_some(lease)
     }
 
+    /// A lease that somebody wrote down, say in a log that all who might lead follow: timestamps from `start` to before
+    /// `end`. Whoever writes them down sees to it that no two leases meet. It may hold only later: a leader
+    /// whose predecessor's lease is not over assigns above it at once, and its commit waits take the longer.
+    ///
+    /// `None` if nothing lies between.
+    #[must_use]
+    pub fn between(start: Timestamp, end: Timestamp) -> Option<Self> {
+        (start < end).then_some(Self { start, end })
+    }
+
+    /// The written lease goes on to a later end; an earlier one changes nothing.
+    pub fn extend_to(&mut self, end: Timestamp) {
+        self.end = self.end.max(end);
+    }
+
     /// A quorum was asked again while the lease held, and said yes again: the lease goes on to the end
     /// of the new one. If there was a gap between the two, it begins anew.
     pub fn extend(&mut self, by: &Self) {
@@ -100,7 +115,19 @@ impl LeaseInterval {
     /// `None` if there is none.
     #[must_use]
     pub fn assign(&self, previous: Option<Timestamp>, now: &Interval) -> Option<Timestamp> {
-        let mut timestamp = now.latest().max(self.start);
+        self.assign_from(Timestamp::MIN, previous, now)
+    }
+
+    /// As [`assign`](Self::assign), and not below `least`: for a transaction that others have prepared, the greatest
+    /// of their timestamps (Spanner, section 4.2.1).
+    #[must_use]
+    pub fn assign_from(
+        &self,
+        least: Timestamp,
+        previous: Option<Timestamp>,
+        now: &Interval,
+    ) -> Option<Timestamp> {
+        let mut timestamp = now.latest().max(self.start).max(least);
         if let Some(previous) = previous {
             timestamp = timestamp.max(previous.later(1));
         }
@@ -113,5 +140,35 @@ impl LeaseInterval {
     /// that it made ([`LeaseVote::given_back`](super::LeaseVote::given_back)).
     pub fn give_back(self, greatest_given: Timestamp, now: &Interval) -> CommitWait {
         CommitWait::until(greatest_given, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_lease_is_assigned_from_start_to_before_end() {
+        let at = Timestamp::from_nanos;
+        let mut lease = LeaseInterval::between(at(100), at(130)).unwrap();
+        let early = Interval::around(at(90), Duration::from_nanos(4));
+        assert_eq!(
+            lease.assign(None, &early),
+            Some(at(100)),
+            "above the last lease, at once"
+        );
+        assert_eq!(
+            lease.assign_from(at(120), Some(at(100)), &early),
+            Some(at(120))
+        );
+        assert_eq!(lease.assign_from(at(130), Some(at(120)), &early), None);
+        lease.extend_to(at(110));
+        assert_eq!(lease.end(), at(130), "what was built on stays");
+        lease.extend_to(at(140));
+        assert_eq!(
+            lease.assign_from(at(130), Some(at(120)), &early),
+            Some(at(130))
+        );
+        assert_eq!(LeaseInterval::between(at(5), at(5)), None);
     }
 }

@@ -1,0 +1,15 @@
+//! Shards, leaders and clients together: stories that are written, and runs that are drawn.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::result_large_err,
+    reason = "tests: what fails ends the run"
+)]
+
+mod handing_over;
+mod leases;
+mod locks;
+mod random;
+mod settling;
+mod two_phase_commit;
+mod world;
