@@ -13,11 +13,11 @@
 /// Invariants: `silent <= limit`, `LIMIT_MIN <= limit <= LIMIT_MAX`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Backoff {
-    /// The round whose echo, or that of a later one, ends the heartbeat; none between two heartbeats.
+    /// A heartbeat in flight: an echo of this round or a later one answers it.
     heartbeat: Option<u64>,
-    /// Answered heartbeats without news, since the peer moved.
+    /// Answered heartbeats since the peer's last progress.
     silent: u32,
-    /// The peer's silence that is taken for a loss.
+    /// How many answered heartbeats without progress count as a loss.
     limit: u32,
 }
 
@@ -30,7 +30,7 @@ impl Backoff {
         }
     }
 
-    /// The timer sent the heartbeat of `round`.
+    /// Notes that the timer sent the heartbeat of `round`.
     pub(crate) fn begin_heartbeat(&mut self, round: u64) {
         self.heartbeat = self.heartbeat.or(Some(round));
     }
@@ -41,7 +41,7 @@ impl Backoff {
         self.handle_contact();
     }
 
-    /// Something arrived, be it nothing new, or nothing is waited for.
+    /// Notes that something arrived, even if it is not new, or that nothing is expected.
     pub(crate) fn handle_contact(&mut self) {
         self.silent = 0;
         self.heartbeat = None;
@@ -80,7 +80,7 @@ impl Backoff {
 const LIMIT_MIN: u32 = 3;
 /// With heartbeats each 40 ms five seconds: a message of a megabyte over a link of 200 kB/s.
 const LIMIT_MAX: u32 = 127;
-/// What such a link carries from one heartbeat to the next.
+/// The bytes that such a link carries from one heartbeat to the next.
 const BYTES_A_HEARTBEAT: usize = 8_000;
 
 #[cfg(test)]
@@ -91,7 +91,7 @@ mod tests {
 
     const MEGABYTE: usize = 1_000_000;
 
-    /// The heartbeats, counted from 1, at which silence is taken for a loss.
+    /// The heartbeats, counted from 1, at which silence counts as a loss.
     fn losses(backoff: &mut Backoff, heartbeats: u64) -> Vec<u64> {
         let lost = |round: &u64| {
             backoff.begin_heartbeat(*round);

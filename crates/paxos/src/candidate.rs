@@ -86,8 +86,8 @@ impl Candidate {
         if durable.promised != Some(common.promised) || self.promises.answers.contains_key(&own) {
             return Step::Stay;
         }
-        // Only now do the requests leave. Counted from the start of the candidacy, a write as long
-        // as the timeout would end each candidacy before anybody was asked.
+        // The requests are only sent now. If the timeout started with the candidacy, a write as
+        // long as the timeout would end each candidacy before any peer was asked.
         common.reset_election(now);
         self.retry_deadline = now.plus(common.config.heartbeat_interval);
         let (votes, _) = common.log.page(Slot(1), usize::MAX, usize::MAX);

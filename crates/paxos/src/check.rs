@@ -12,8 +12,8 @@
 //!
 //! # The loop
 //!
-//! Four words a node: when it has started, after each of its inputs, for each of its outputs, and
-//! when its write is durable.
+//! Report to the checker when a node has started, after each of its inputs, for each of its
+//! outputs, and when its write is durable.
 //!
 //! ```
 //! use core::convert::Infallible;
@@ -62,9 +62,9 @@
 //! # }
 //! ```
 //!
-//! A sync may take its time: tell [`Checker::persisted`] when it has ended, not when it began. A
-//! simulated disk knows best when that was; a driver that is told by its log tests its log too, as
-//! soon as a node crashes and comes back with less.
+//! A sync may take time: call [`Checker::persisted`] when it has ended, not when it began. A
+//! simulated disk knows exactly when that is. A driver that relies on its log for this tests that
+//! log too, as soon as a node crashes and restarts with less.
 //!
 //! # The rules
 //!

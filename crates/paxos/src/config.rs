@@ -2,7 +2,7 @@ use core::time::Duration;
 
 use crate::{NodeId, Quorums, Replicate};
 
-/// What a node is told at its start. Every bound is in the unit that its name says.
+/// The configuration of a node. The name of each bound states its unit.
 ///
 /// ```
 /// use synod_paxos::{Config, NodeId, Quorums};
@@ -16,16 +16,17 @@ use crate::{NodeId, Quorums, Replicate};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Config {
-    /// This node.
+    /// The id of this node.
     pub id: NodeId,
     /// All acceptors, this node among them, and who of them decides. Every node of a group is given
     /// the same.
     pub quorums: Quorums,
-    /// Seed of the generator that spreads election timeouts. Nodes may share it.
+    /// Seed of the generator that randomizes election timeouts. Nodes may share it.
     pub seed: u64,
-    /// An election timeout is drawn anew from this ..
+    /// Lower bound of the election timeout, inclusive. Each timeout is drawn at random.
     pub election_timeout_min: Duration,
-    /// .. up to this, exclusive. It is also how long a leader leads without hearing a quorum.
+    /// Upper bound of the election timeout, exclusive. Also how long a leader stays leader without
+    /// contact with a quorum.
     pub election_timeout_max: Duration,
     /// How often a leader makes itself heard, and how often a candidate asks again.
     pub heartbeat_interval: Duration,
@@ -51,7 +52,7 @@ pub struct Config {
     pub unchosen_bytes_max: usize,
     /// Bytes of chosen and durable values kept in memory for peers and for `Apply`.
     pub cache_bytes_max: usize,
-    /// Reads accepted and not yet answered.
+    /// Accepted reads that were not yet answered.
     pub reads_max: usize,
 }
 
@@ -82,7 +83,7 @@ impl Config {
     /// not meet cannot be made.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The first violated rule.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if !self.quorums.contains(self.id) {
             return Err(ConfigError::NotAnAcceptor);

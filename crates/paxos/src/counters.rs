@@ -1,4 +1,5 @@
-/// Input that was ignored, by reason. A peer's nonsense never becomes an error; it is counted here.
+/// Counts of ignored input, by reason. Invalid input from a peer is never an error; it is counted
+/// here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Counters {
@@ -12,7 +13,7 @@ pub struct Counters {
     /// Messages of a round more than [`Ballot::LEAP_MAX`](crate::Ballot::LEAP_MAX) above the stored
     /// one, see [`Leap`](crate::Leap).
     pub leaps: u64,
-    /// Messages that make no sense in this role, most of them late.
+    /// Messages that do not fit this node's role, mostly late ones.
     pub out_of_role: u64,
     /// Values too far beyond the chosen prefix to vote for.
     pub too_far_ahead: u64,
@@ -20,7 +21,7 @@ pub struct Counters {
     pub conflicts_with_chosen: u64,
     /// Snapshots that cover nothing new.
     pub snapshots_stale: u64,
-    /// Receipts for no write in flight.
+    /// Receipts for a write that is not in flight.
     pub receipts_unknown: u64,
     /// Receipts for a write of another core value: of another group, or of this one before it was
     /// opened again.
@@ -31,7 +32,7 @@ pub struct Counters {
     pub exhausted: u64,
 }
 
-/// Counts one more, and stays at the top instead of wrapping.
+/// Increments a counter. Saturates instead of wrapping.
 pub(crate) fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
 }

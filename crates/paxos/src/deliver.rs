@@ -16,7 +16,7 @@ use crate::{
 /// Which message is for which role, and the rules about ballots that come before every role's own.
 /// A message that changes the role is handled once more, here, by the new one.
 impl Paxos {
-    /// A message arrived. What no correct peer would send is ignored and counted.
+    /// Handles a message that arrived. What no correct peer would send is ignored and counted.
     pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
         let common = &mut self.common;
         if common.stop.is_some() {

@@ -8,12 +8,12 @@ pub struct DiskHealth {
     /// There is space for values. Without it a driver drops what its leader sends. A driver says
     /// `true` again only when there is space for a while.
     pub has_room: bool,
-    /// How long a write takes at present until it is durable; zero when that is not known.
+    /// How long a write currently takes to become durable; zero if unknown.
     pub sync_time: Duration,
 }
 
 impl Default for DiskHealth {
-    /// Space, and nothing known of its pace.
+    /// Space available, and write time unknown.
     fn default() -> Self {
         Self {
             has_room: true,

@@ -54,7 +54,7 @@ pub(crate) fn handle_ask(
     common.echo(from, answer);
 }
 
-/// The election timeout has passed without a leader.
+/// Starts a campaign if the election timeout has passed without a leader.
 pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
     if waits_for_its_disk(common, now) {
         return Step::Stay;

@@ -73,10 +73,10 @@ impl Entries {
         self.len() == 0
     }
 
-    /// Some of them, by their places in this run; they are not copied.
+    /// The entries at these positions of the run, without copying them.
     ///
     /// # Panics
-    /// If the range is not within the run, as slices do.
+    /// If the range is not within the run, as with slices.
     #[must_use]
     pub fn part(&self, places: Range<usize>) -> Self {
         let len = self[places.clone()].len();
@@ -91,8 +91,8 @@ impl Entries {
         }
     }
 
-    /// What they count for against every bound of [`Config`](crate::Config): known for a whole run,
-    /// counted for a part.
+    /// The bytes that these entries count towards the bounds of [`Config`](crate::Config). Stored
+    /// for a whole run, computed for a part.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.shared {
@@ -101,7 +101,7 @@ impl Entries {
         }
     }
 
-    /// What they keep in memory: more than their own bytes if some were cut off.
+    /// The bytes kept in memory: more than those of the entries if some were cut off.
     pub(crate) fn kept_bytes(&self) -> usize {
         self.shared.as_ref().map_or(0, |shared| shared.bytes)
     }

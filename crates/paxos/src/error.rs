@@ -10,15 +10,15 @@ pub enum ProposeError {
     /// `unchosen_bytes_max` or [`Slot::AHEAD_MAX`] is reached: peers or the disk do not keep up.
     #[error("too many proposals wait to be chosen")]
     Busy,
-    /// This node's disk is full, or those of so many others that no quorum could store it.
+    /// This node's disk is full, or so many others are that no quorum could store the proposal.
     #[error("no quorum has space")]
     Full,
     /// The body is larger than `value_bytes_max`.
     #[error("the proposal has {bytes} bytes, {bytes_max} are allowed")]
     TooLarge {
-        /// Of the body.
+        /// The size of the body.
         bytes: usize,
-        /// From the configuration.
+        /// The bound from the configuration.
         bytes_max: usize,
     },
     /// [`Slot::MAX`] is reached.
@@ -30,27 +30,27 @@ pub enum ProposeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// Only a leader confirms reads.
+    /// Only a leader can confirm reads. Holds the leader, if known.
     #[error("this node does not lead")]
     NotLeader(Option<NodeId>),
     /// `reads_max` is reached.
     #[error("too many reads wait")]
     Busy,
-    /// A read of that name waits already; a name must not be used twice.
+    /// A pending read has the same id; an id must not be used twice.
     #[error("a read of this name waits already")]
     Duplicate,
 }
 
-/// Why an accepted request ended without what it asked for.
+/// Why an accepted request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The node stopped leading before it could confirm. The successor, if known.
+    /// The node stopped leading before it could confirm the read. Holds the new leader, if known.
     #[error("this node no longer leads")]
     NotLeader(Option<NodeId>),
 }
 
-/// Why a [`Fetch`](crate::Fetch) brought nothing.
+/// Why a [`Fetch`](crate::Fetch) failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
@@ -60,16 +60,16 @@ pub enum FetchError {
         /// The last slot that is gone.
         start: Slot,
     },
-    /// It could not be read this time. Asked for again at the pace of heartbeats.
+    /// The log could not be read this time. The fetch is repeated at the rate of heartbeats.
     #[error("the log could not be read")]
     Unavailable,
 }
 
-/// Why a node does not start. `E` is the storage's own error.
+/// Why a node cannot start. `E` is the storage's own error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecoverError<E> {
-    /// The configuration cannot work.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The storage failed while its votes were read.

@@ -13,13 +13,13 @@ use crate::{Echo, Entries, Instant, NodeId, Output, Slot, Snapshot, Value};
 pub(crate) struct Follower {
     /// The node of the promised ballot, once it was heard to lead.
     pub(crate) leader: Option<NodeId>,
-    /// When the leader was last heard.
+    /// The time of the leader's last message.
     heard: Option<Instant>,
     /// What the leader says to be chosen, held here or not.
     told: Slot,
     /// Up to here each slot is known to be chosen or has a vote in this leader's ballot.
     through: Slot,
-    /// The snapshot whose bytes the driver is pulling. Other offers wait until it has ended.
+    /// The snapshot that the driver is pulling. Other offers wait until that pull has ended.
     pulling: Option<Box<Snapshot>>,
     /// It, and who has it, until the driver is told to pull it.
     pull: Option<(NodeId, Box<Snapshot>)>,

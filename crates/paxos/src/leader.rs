@@ -57,14 +57,14 @@ pub(crate) struct Leader {
     heartbeat_deadline: Instant,
     /// By then a quorum must have been heard, else it resigns.
     quorum_deadline: Instant,
-    /// A write in flight, and when it was first seen to be.
+    /// The number of a write in flight, and when it was first seen.
     slow_write: Option<(u64, Instant)>,
     /// Votes for a peer are being fetched, none came since, and when that was first seen.
     slow_fetch: Option<Instant>,
-    /// Since when no quorum that it hears has space, while there are nodes that it does not hear.
+    /// Since when no quorum in contact has had space while some peer was out of contact.
     short_of_room: Option<Instant>,
     round: u64,
-    /// Echoes of later rounds tell who has space.
+    /// Only echoes of later rounds report whether peers have space now.
     room_round: u64,
     reads: Reads,
 }
@@ -152,7 +152,7 @@ impl Leader {
         Step::Stay
     }
 
-    /// A broadcast of heartbeats. Each is a round that confirms the reads that came before it.
+    /// Broadcasts heartbeats. Each round confirms the reads that arrived before it.
     fn begin_round(&mut self, common: &mut Common) {
         let (ballot, chosen) = (common.promised, common.log.chosen());
         self.round += 1;

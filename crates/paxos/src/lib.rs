@@ -63,7 +63,7 @@
 //! use bytes::Bytes;
 //! use synod_paxos::{Config, Instant, NodeId, Output, Paxos, Position, Quorums, Recovered, Vote};
 //!
-//! // A group of one, so that nobody needs to be heard.
+//! // A group with a single node, so no messages are needed.
 //! let config = Config::new(NodeId(1), Quorums::majority([NodeId(1)])?);
 //! let empty = Recovered {
 //!     state: None,
@@ -157,7 +157,8 @@
 //!
 //! # Steps that are not in the papers
 //!
-//! Each with why it is sound.
+//! Each with the reason why it is sound.
+//!
 //!
 //! - *An acceptor acknowledges a slot that it knows to be chosen as if it had voted in the leader's
 //!   ballot ([`Binding::Accepted`], and the chosen prefix in echoes and late promises)*: of a

@@ -70,7 +70,7 @@ struct Bounds {
 }
 
 impl Log {
-    /// An empty log behind `start`, which is durable.
+    /// An empty log that begins after `start`, which is durable.
     pub(crate) fn new(start: Position, config: &Config) -> Self {
         Self {
             start,
@@ -145,7 +145,7 @@ impl Log {
         self.evict();
     }
 
-    /// There are no more of those.
+    /// Ends recovery.
     pub(crate) fn end_recovery(&mut self) {
         self.seal();
         self.unwritten = None;
@@ -174,7 +174,7 @@ impl Log {
         self.unsettled_bytes = self.unsettled_bytes.saturating_add(bytes);
     }
 
-    /// What is in the open tail can be given to somebody now.
+    /// Turns the open tail into a run, so that it can be shared.
     #[inline]
     fn seal(&mut self) {
         if !self.open.values.is_empty() {
@@ -431,7 +431,7 @@ impl Log {
         }
     }
 
-    /// Whole runs leave the cache.
+    /// Evicts whole runs from the cache.
     fn evict(&mut self) {
         while self.cache_bytes > self.bounds.cache_bytes_max
             && let Some(run) = self.runs.front()
@@ -462,7 +462,7 @@ impl Log {
         }
     }
 
-    /// The invariants above, for debug builds and tests.
+    /// Checks the invariants of this type, in debug builds and tests.
     #[cfg(any(test, debug_assertions))]
     pub(crate) fn check(&self) {
         assert!(self.start.slot <= self.settled, "the start is durable");

@@ -24,7 +24,7 @@ enum ApplyFetch {
     Wanted {
         from: Slot,
     },
-    /// It failed; tried again at the pace of heartbeats.
+    /// The fetch failed; repeated at the rate of heartbeats.
     Failed,
 }
 
@@ -43,7 +43,7 @@ impl Machine {
         self.delivered
     }
 
-    /// Whether it was not yet given everything up to `end`, or a snapshot.
+    /// Whether entries up to `end`, or a snapshot, were not yet delivered.
     #[inline]
     pub(crate) fn waits_for(&self, end: Slot) -> bool {
         self.delivered < end || self.restore.is_some()
@@ -99,7 +99,8 @@ impl Machine {
         }))
     }
 
-    /// The log has answered. `false`: with what nobody waits for, or with what was not asked for.
+    /// Takes the log's answer. `false` if no such fetch is pending or the entries are not the
+    /// requested ones.
     pub(crate) fn handle_fetched(
         &mut self,
         log: &Log,
@@ -122,7 +123,7 @@ impl Machine {
         true
     }
 
-    /// A fetch that failed may be tried again.
+    /// Allows a failed fetch to be repeated.
     pub(crate) fn retry_fetch(&mut self) {
         if self.fetch == ApplyFetch::Failed {
             self.fetch = ApplyFetch::Idle;

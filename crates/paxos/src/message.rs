@@ -3,16 +3,16 @@ use alloc::vec::Vec;
 
 use crate::{Ballot, DiskHealth, Entries, NodeId, Slot, Snapshot, Vote};
 
-/// What nodes say to each other. The three kinds differ in what must be durable before one leaves
-/// its node, and the type picks the way out; see [`Binding`].
+/// A message between nodes. The three kinds differ in what must be durable before the message is
+/// sent, and the type selects the path; see [`Binding`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Message {
     /// From a leader; needs no write.
     Replicate(Replicate),
-    /// Tells what its sender remembers; waits for the write that makes it true.
+    /// Reports what its sender remembers; waits for the write that makes it true.
     Binding(Binding),
-    /// Tells nothing that a crash could unsay; needs no write.
+    /// Reports nothing that a crash could falsify; needs no write.
     Echo(Echo),
 }
 
@@ -38,7 +38,7 @@ pub enum Replicate {
     Heartbeat {
         /// The leader's ballot.
         ballot: Ballot,
-        /// Rises with each broadcast of this leader.
+        /// Increases with each broadcast of this leader.
         round: u64,
         /// The prefix that the leader knows to be chosen; the receiver takes it only as far as it
         /// has accepted without a gap in this ballot.
@@ -59,15 +59,15 @@ pub enum Replicate {
     Snapshot {
         /// The leader's ballot.
         ballot: Ballot,
-        /// What is offered.
+        /// The offered snapshot.
         snapshot: Box<Snapshot>,
     },
 }
 
-/// Tells a peer what this node remembers. It leaves inside the [`Write`](crate::Write) that makes
-/// it true, and there is no other way out.
+/// Reports to a peer what this node remembers. It is sent from inside the [`Write`](crate::Write)
+/// that makes it true, and in no other way.
 ///
-/// Inside the core each kind of message has its own way out, and the compiler keeps them apart:
+/// Inside the core each kind of message has its own path, and the compiler keeps them apart:
 ///
 /// ```
 /// use synod_paxos::{Ballot, Binding, Replicate, Slot};
@@ -130,7 +130,7 @@ pub enum Echo {
         promised: Ballot,
         /// Of the sender's own counting.
         attempt: u64,
-        /// How the sender's disk does: the others wait for its candidacy.
+        /// The state of the sender's disk: the other nodes wait for it during the campaign.
         disk: DiskHealth,
     },
     /// Answers [`Echo::Ask`].
@@ -151,7 +151,7 @@ pub enum Echo {
     Heartbeat {
         /// The leader's ballot.
         ballot: Ballot,
-        /// The heartbeat's round.
+        /// The round of the heartbeat.
         round: u64,
         /// How far the sender has, without a gap, accepted in this ballot or knows chosen; in
         /// memory. A hint for sending, never an acknowledgement.
@@ -160,7 +160,7 @@ pub enum Echo {
         chosen: Slot,
         /// The heartbeat said that it had acknowledged more: it restarted.
         behind: bool,
-        /// How the sender's disk does.
+        /// The state of the sender's disk.
         disk: DiskHealth,
     },
     /// The sender has promised a higher ballot than that of the message it answers.
@@ -190,12 +190,12 @@ pub enum Echo {
     Offer {
         /// Of the question.
         ballot: Ballot,
-        /// What is offered.
+        /// The offered snapshot.
         snapshot: Box<Snapshot>,
     },
 }
 
-/// A message and where it goes.
+/// A message and its destination.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Envelope<M = Message> {

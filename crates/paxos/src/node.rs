@@ -30,13 +30,13 @@ pub(crate) struct Common {
     pub(crate) heard: Ballot,
     pub(crate) log: Log,
     pub(crate) machine: Machine,
-    /// The newest snapshot that is durable here.
+    /// The newest durable snapshot of this node.
     pub(crate) snapshot: Option<Snapshot>,
     /// Fetches for others that the driver has not seen yet.
     fetches: VecDeque<Fetch>,
     /// Leaders for whom chosen values are being read from the log.
     pub(crate) teaching: BTreeSet<NodeId>,
-    /// Reads that have ended with their leader, until their callers are told.
+    /// Reads that ended with their leader and were not yet output.
     answers: VecDeque<(ReadId, Refusal)>,
     outbox: Outbox,
     pub(crate) due: Due,
@@ -50,10 +50,10 @@ pub(crate) struct Common {
     pub(crate) attempt: u64,
     pace: Pace,
     pub(crate) disk: DiskHealth,
-    /// This node takes no part any more.
+    /// Set once this node no longer takes part.
     pub(crate) stop: Option<Stop>,
     stop_told: bool,
-    /// Why it last ceased to lead.
+    /// Why this node last stopped leading.
     pub(crate) stepped_down: Option<StepDown>,
     pub(crate) counters: Counters,
     /// The last message of a round that was too far above.
@@ -107,7 +107,7 @@ impl Common {
             .retain_waiting(|waiting| waiting.message.ballot() >= ballot);
     }
 
-    /// A new wait before this node campaigns.
+    /// Starts a new wait before this node campaigns.
     #[inline]
     pub(crate) fn reset_election(&mut self, now: Instant) {
         let wait = self.pace.draw(now, self.disk, &self.config);
@@ -127,7 +127,7 @@ impl Common {
         }
     }
 
-    /// What another says of its disk.
+    /// Handles a peer's report on its disk.
     pub(crate) fn handle_disk_report(&mut self, now: Instant, disk: DiskHealth) {
         self.pace.hear(now, disk.sync_time, &self.config);
     }
@@ -158,7 +158,7 @@ impl Common {
         self.give_machine();
     }
 
-    /// The machine is due if it waits for something that may be given now.
+    /// Marks the machine as due if there is something to deliver to it.
     #[inline]
     fn give_machine(&mut self) {
         if self.is_machine_behind() {
@@ -299,7 +299,7 @@ impl Common {
         to.min(Slot(last))
     }
 
-    /// The log begins behind a snapshot of what was delivered already.
+    /// Compacts the log up to a snapshot of entries that were already delivered.
     pub(crate) fn compact(&mut self, snapshot: Snapshot) {
         self.log.begin_at(snapshot.last);
         self.due.set(Task::Write);
@@ -315,7 +315,7 @@ impl Common {
         self.machine.jump_to(snapshot);
     }
 
-    /// The number of the write that is in flight.
+    /// The number of the write in flight.
     pub(crate) fn in_flight(&self) -> Option<u64> {
         self.outbox.in_flight()
     }

@@ -7,7 +7,7 @@ use crate::{
     Votes,
 };
 
-/// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
+/// An action for the driver. Exhaustive on purpose: a new variant must break every driver.
 ///
 /// A driver that handles everything compiles:
 ///
@@ -37,9 +37,10 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Output {
-    /// Make this durable; the messages inside come out only when it is. One is in flight at a time.
+    /// Make this durable; only then the messages inside can be sent. One write is in flight at a
+    /// time.
     Persist(Write),
-    /// Transmit at once; depends on no write in flight.
+    /// Send at once; it depends on no write in flight.
     Send(Envelope),
     /// Apply these to the state machine: chosen, durable here, in order, each slot once in the life
     /// of this value.
@@ -49,9 +50,9 @@ pub enum Output {
     Fetch(Fetch),
     /// A read taken before ended: serve it from a machine that has applied `slot`, or refuse it.
     Read {
-        /// The caller's name for it.
+        /// The id that the caller gave it.
         id: ReadId,
-        /// What must be applied first.
+        /// The index that must be applied first, or why the read failed.
         slot: Result<Slot, Refusal>,
     },
     /// Pull the snapshot's bytes from that node, then call
@@ -59,16 +60,16 @@ pub enum Output {
     /// [`Paxos::handle_pull_failed`](crate::Paxos::handle_pull_failed). A later one replaces this
     /// one.
     PullSnapshot {
-        /// Who offers it.
+        /// The node that offers it.
         from: NodeId,
-        /// What is offered.
+        /// The offered snapshot.
         snapshot: Box<Snapshot>,
     },
-    /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
-    /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
+    /// Reset the machine to this snapshot; `Apply` continues after it. The log's start at this
+    /// snapshot is durable. Also the first output for the machine after a restart with a snapshot.
     Restore(Box<Snapshot>),
-    /// This node must take no part any more, and somebody has to look at it. The last output: the
-    /// value ignores all input from here on.
+    /// This node must no longer take part, and an operator has to look at it. This is the last
+    /// output: the value ignores all later input.
     Stop(Stop),
 }
 
@@ -103,7 +104,7 @@ pub struct Record {
     pub(crate) votes: Few<Votes>,
 }
 
-/// One change of what is stored, see [`Record::ops`].
+/// One change of the stored state, see [`Record::ops`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Op<'a> {
     /// Replaces the state.
@@ -131,8 +132,8 @@ impl Record {
             .chain(whole.map(Op::State))
     }
 
-    /// Nothing to store: the write exists for the messages in it, all of which are true already. A
-    /// driver may skip its disk, if everything it stored for this node before is durable.
+    /// Whether there is nothing to store: the write exists for its messages, all of which are true
+    /// already. A driver may skip the disk if everything it stored for this node before is durable.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.state.is_none() && self.votes.is_empty() && self.start.is_none()
@@ -221,7 +222,7 @@ impl Fetch {
         self.bytes_max
     }
 
-    /// For whom.
+    /// Who needs the entries.
     #[must_use]
     pub fn wanted(&self) -> Wanted {
         self.wanted
@@ -231,7 +232,7 @@ impl Fetch {
 /// Who waits for fetched values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wanted {
-    /// A lagging peer of this leader.
+    /// A peer that lags behind this leader.
     Peer(NodeId),
     /// A leader that lacks values which are chosen.
     Leader(NodeId),

@@ -17,10 +17,10 @@ pub(crate) struct Pace {
     /// From the shortest drawn time to the longest, in nanoseconds: a follower draws with each message
     /// of its leader.
     width_ns: u64,
-    /// The slowest write that another told of, and when.
+    /// The longest write time that a peer reported, and when.
     told: Duration,
     told_at: Instant,
-    /// The slowest write when the present wait was drawn.
+    /// The longest write time known when the present wait was drawn.
     drawn_for: Duration,
 }
 
@@ -36,7 +36,7 @@ impl Pace {
         }
     }
 
-    /// What another says of its disk.
+    /// Handles a peer's report on its disk.
     pub(crate) fn hear(&mut self, now: Instant, sync_time: Duration, config: &Config) {
         let sync_time = sync_time.min(config.election_timeout_max * STRETCH_MAX);
         if !sync_time.is_zero() && sync_time >= self.told(now, config) {
@@ -45,7 +45,7 @@ impl Pace {
         }
     }
 
-    /// A new wait, given how the own disk does.
+    /// Draws a new wait, given the state of this node's disk.
     #[inline]
     pub(crate) fn draw(&mut self, now: Instant, disk: DiskHealth, config: &Config) -> Duration {
         let drawn = self
@@ -61,7 +61,8 @@ impl Pace {
 
     #[cold]
     fn stretch(drawn: Duration, write: Duration, disk: DiskHealth, config: &Config) -> Duration {
-        // Of the drawn one a multiple, so that what spreads the candidates grows with what they take.
+        // A multiple of the drawn time, so that the spread between candidates grows with the
+        // duration of a campaign.
         let min = config.election_timeout_min;
         let mut wait = drawn;
         if !write.is_zero() {
@@ -74,7 +75,7 @@ impl Pace {
         wait.saturating_add(drawn * full)
     }
 
-    /// Writes take more than twice as long as when the present wait was drawn.
+    /// Whether writes take more than twice as long as when the present wait was drawn.
     pub(crate) fn is_outrun(&self, now: Instant, disk: DiskHealth, config: &Config) -> bool {
         self.slowest_write(now, disk, config) > self.drawn_for * 2
     }
@@ -109,14 +110,14 @@ impl Pace {
     }
 }
 
-/// A node waits at most so many of its drawn timeouts for the sake of slow disks.
+/// A node waits at most this many of its drawn timeouts because of slow disks.
 const STRETCH_MAX: u32 = 8;
-/// What another has told of its disk counts by half after so many of the longest timeouts.
+/// A peer's report counts half after this many of the longest timeouts.
 const HALF_LIFE: u32 = 8;
 /// A promise may wait behind a write that is under way, and what is behind both must not be missed.
 const WRITES_AN_ELECTION: u32 = 3;
-/// A node without room waits so many of its drawn timeouts more: others with room are first, even
-/// when their disks are slow, and if there are none it may hold the only whole log.
+/// A node without space waits this many drawn timeouts longer. Nodes with space come first, even
+/// with slow disks; if there are none, this node may hold the only complete log.
 const FULL_TIMEOUTS: u32 = STRETCH_MAX;
 
 #[cfg(test)]
@@ -128,7 +129,7 @@ mod tests {
         Config::new(crate::NodeId(1), quorums.expect("three make majorities"))
     }
 
-    /// How long a node waits whose own disk, and another one, need so many milliseconds.
+    /// The wait of a node when its own disk and a peer's need this many milliseconds for a write.
     fn wait(own: u64, told: u64, has_room: bool) -> Duration {
         let disk = DiskHealth {
             has_room,

@@ -42,7 +42,8 @@ pub struct Paxos {
 /// What goes in, but for messages: each is delivered to the role that it is for. And the one place
 /// where roles change.
 impl Paxos {
-    /// The deadline of [`poll_timeout`](Self::poll_timeout) has passed. Harmless at any other time.
+    /// Handles the passing of the deadline of [`poll_timeout`](Self::poll_timeout). Harmless at any
+    /// other time.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.common.stop.is_some() {
             return;
@@ -142,18 +143,19 @@ impl Paxos {
         mark.check(&self.common, &self.role);
     }
 
-    /// The snapshot that [`Output::PullSnapshot`](crate::Output::PullSnapshot) named could not be
-    /// pulled. The next offer is taken up again, be it the same one.
+    /// Handles the failure to pull the snapshot of
+    /// [`Output::PullSnapshot`](crate::Output::PullSnapshot). The next offer is accepted again,
+    /// even if it is the same snapshot.
     pub fn handle_pull_failed(&mut self, _now: Instant, snapshot: &Snapshot) {
         self.role.end_pull_if(|pulling| pulling == snapshot);
     }
 
-    /// How this node's disk does now. To be told whenever it changes; a driver that never calls
-    /// this has a disk with room and no time to wait for.
+    /// Handles a change of this node's disk; call it whenever the state changes. A driver that
+    /// never calls it has a disk with space and negligible write times.
     ///
-    /// A leader without room gives way to a follower that has some, see [`DiskHealth::has_room`]; if
-    /// nobody has, it leads on for reads. A node without room campaigns, but only after several
-    /// timeouts, so that one with room is first.
+    /// A leader without space makes way for a follower that has some, see [`DiskHealth::has_room`].
+    /// If no node has space, it stays leader and serves reads. A node without space campaigns only
+    /// after several timeouts, so that nodes with space come first.
     pub fn handle_disk(&mut self, now: Instant, disk: DiskHealth) {
         if self.common.stop.is_some() {
             return;
@@ -185,8 +187,8 @@ impl Paxos {
         Ok(position)
     }
 
-    /// Asks for a linearizable read. Once accepted it ends in exactly one
-    /// [`Output::Read`](crate::Output::Read), for which this node needs no write.
+    /// Requests a linearizable read. Once accepted, it ends in exactly one
+    /// [`Output::Read`](crate::Output::Read). The read needs no write on this node.
     ///
     /// # Errors
     /// See [`ReadError`]; then no answer follows.
@@ -221,8 +223,9 @@ impl Paxos {
         self.common.counters
     }
 
-    /// This state without deadlines, generator, counters and numbers of writes, for checkers that
-    /// fire timers at will: two states that differ only in those become equal. Not meant to run on.
+    /// This state without deadlines, random generator, counters and write numbers. For checkers
+    /// that fire timers at will: states that differ only in those become equal. Not meant to be run
+    /// further.
     #[must_use]
     pub fn without_time(&self) -> Self {
         let mut state = self.clone();
@@ -236,7 +239,7 @@ impl Paxos {
         state
     }
 
-    /// A snapshot that is durable here, beyond what was delivered: the machine jumps to it.
+    /// Installs a durable snapshot beyond what was delivered; the machine jumps to it.
     fn install(&mut self, now: Instant, snapshot: Snapshot) {
         let last = snapshot.last.slot;
         // Somebody has chosen more than this leader has proposed: it is not the last one.
@@ -254,9 +257,9 @@ impl Paxos {
         }
     }
 
-    /// The one place where a role changes. What the old one knew is gone, but for what is named
-    /// here; what was promised to others is no role's. A new role may have to change at once: alone
-    /// in its group, a node needs nobody's answer.
+    /// The only place where the role changes. State of the old role is dropped, except for what is
+    /// named here; promises to other nodes belong to no role. A new role may have to change at
+    /// once: a node that is alone in its group needs no answers.
     #[inline]
     pub(crate) fn change_role(&mut self, now: Instant, step: Step) {
         if !matches!(step, Step::Stay) {
@@ -302,7 +305,7 @@ impl Paxos {
         }
     }
 
-    /// Carried over: of a leader its reads, which end, and why it leads no more.
+    /// Carries over from a leader: its reads, which end, and why it stopped leading.
     fn become_follower(
         &mut self,
         now: Instant,
@@ -313,8 +316,7 @@ impl Paxos {
         let common = &mut self.common;
         let follower = Follower::new(leader, common.log.chosen());
         let old = core::mem::replace(&mut self.role, RoleState::Follower(follower));
-        // A follower keeps its deadline: a candidate that cannot win must not postpone one that
-        // can.
+        // A follower keeps its deadline: a candidate that cannot win must not delay one that can.
         if !matches!(old, RoleState::Follower(_)) {
             common.reset_election(now);
         }

@@ -2,7 +2,7 @@ use crate::due::Task;
 use crate::role::RoleState;
 use crate::{Instant, Output, Paxos};
 
-/// What a node wants done, in the order in which it matters to others.
+/// The outputs of a node, in the order in which they matter to other nodes.
 impl Paxos {
     /// The next thing to do, or nothing until the next input. Outputs that are not drained stay.
     ///
@@ -15,8 +15,8 @@ impl Paxos {
         self.poll_but(None)
     }
 
-    /// As [`poll_output`](Self::poll_output), but for what the machine would be given: for a driver
-    /// whose machine has enough to do, and whose peers must not wait for it. What is held back stays
+    /// Like [`poll_output`](Self::poll_output), but without outputs for the state machine. For a
+    /// driver whose machine is busy and whose peers must not wait for it. What is held back stays
     /// in the log.
     pub fn poll_besides_machine(&mut self) -> Option<Output> {
         self.poll_but(Some(Task::Machine))
@@ -32,8 +32,8 @@ impl Paxos {
         output
     }
 
-    /// What an entry takes is made in place, for outputs are large, and a move costs more than what is
-    /// done for most of them.
+    /// Outputs for entries are constructed in place: they are large, and moving one costs more than
+    /// most of the work for it.
     #[inline]
     fn poll_due(&mut self, held: Option<Task>) -> Option<Output> {
         if self.common.stop.is_some() {
@@ -76,7 +76,7 @@ impl Paxos {
         None
     }
 
-    /// What is left of a task that comes with few entries, or nothing.
+    /// Handles the tasks that rarely come with an entry.
     #[inline(never)]
     fn poll_rare(&mut self, task: Task) -> Option<Output> {
         let common = &mut self.common;
@@ -112,8 +112,8 @@ impl Paxos {
         })
     }
 
-    /// In debug builds each source is asked once more when no bit is set: one that has something to
-    /// do was forgotten by whoever caused it.
+    /// In debug builds, polls every source once more when no bit is set: if one has work, whoever
+    /// caused that work forgot to set its bit.
     #[cfg(debug_assertions)]
     fn check_nothing_is_due(&mut self, held: Option<Task>) {
         if self.common.stop.is_some() {

@@ -22,7 +22,7 @@ pub(crate) struct Progress {
     pub(crate) flow: Flow,
     /// When the peer was last heard in this ballot.
     pub(crate) contact: Instant,
-    /// The highest round it echoed.
+    /// The highest round that it echoed.
     pub(crate) round: u64,
     /// How far it has values without a gap in memory, by its last echo or acknowledgement.
     echoed: Slot,
@@ -65,7 +65,7 @@ pub(crate) struct Inflight {
 pub(crate) struct Sent {
     pub(crate) last: Slot,
     pub(crate) bytes: usize,
-    /// The last round of heartbeats before it.
+    /// The number of the last heartbeat round before it.
     pub(crate) round: u64,
 }
 
@@ -148,7 +148,7 @@ impl Progress {
         self.next = self.next.max(last.next());
         match &mut self.flow {
             Flow::Stream(inflight) => inflight.free_to(last),
-            // Not equality with what was offered: the peer may have got further by another way.
+            // Not compared with the offered snapshot: the peer may have advanced in another way.
             Flow::Snapshot { .. } if last >= start => self.rewind_to(last),
             Flow::Snapshot { .. } | Flow::Silent => {}
         }
@@ -195,8 +195,8 @@ impl Progress {
             Flow::Silent | Flow::Snapshot { .. } => (false, 0),
         };
         if !missing {
-            // What arrived and is not acknowledged waits for the peer's disk, which may be slow; a
-            // lost acknowledgement the peer repeats by itself.
+            // An append that arrived and is not acknowledged waits for the peer's disk, which may
+            // be slow. The peer itself repeats a lost acknowledgement.
             self.retransmission.handle_contact();
             return false;
         }

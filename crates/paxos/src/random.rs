@@ -10,7 +10,7 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// Nodes share a seed and differ by id, so they must not draw the same timeouts.
+    /// Nodes share a seed and differ by id, so that they draw different timeouts.
     pub(crate) fn new(seed: u64, id: u64) -> Self {
         let mut random = Self {
             state: seed ^ id.wrapping_mul(0xA24B_AED4_963E_E407),

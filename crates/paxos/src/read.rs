@@ -2,7 +2,7 @@ use alloc::collections::VecDeque;
 
 use crate::Slot;
 
-/// The caller's name for a read; unique among the reads that this node was ever asked for.
+/// The caller's id for a read. It must be unique among all reads requested from this node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadId(pub u64);
 

@@ -8,7 +8,7 @@ use crate::{Instant, NodeId, Snapshot};
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Listens to a leader, or waits for one.
+    /// Follows a leader, or waits for one.
     Follower,
     /// Asks whether others miss a leader too; its promise has not moved.
     Asking,
@@ -18,7 +18,7 @@ pub enum Role {
     Leader,
 }
 
-/// The role with what only that role knows; it is gone with the role.
+/// The role with its own state, which is dropped when the role ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(
     clippy::large_enum_variant,

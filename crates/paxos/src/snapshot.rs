@@ -25,14 +25,14 @@ impl Configuration {
     /// here too.
     ///
     /// # Errors
-    /// What is wrong with the bytes; nothing is allocated beyond the bound.
+    /// What is wrong with the bytes. Nothing is allocated beyond the bound.
     pub fn decode(bytes: &[u8]) -> Result<Self, QuorumDecodeError> {
         let quorums = Quorums::decode(bytes)?;
         Ok(Self { quorums })
     }
 }
 
-/// The identity of a snapshot. Its bytes live in a file of the driver; the core never sees one.
+/// The identity of a snapshot. Its bytes are in a file of the driver, which the core never reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Snapshot {

@@ -4,10 +4,10 @@ use crate::progress::{Flow, Progress};
 use crate::role::RoleState;
 use crate::{Ballot, Instant, NodeId, Paxos, Role, Slot, StepDown};
 
-/// Where a node stands, for people and for the driver's policies.
+/// The state of a node, for people and for the driver's policies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Status {
-    /// The node.
+    /// The id of the node.
     pub id: NodeId,
     /// Its role.
     pub role: Role,
@@ -17,7 +17,7 @@ pub struct Status {
     pub leader: Option<NodeId>,
     /// The prefix it knows to be chosen, and holds.
     pub chosen: Slot,
-    /// Delivered as `Apply`, or covered by a `Restore` that is or will be delivered.
+    /// The last index delivered as `Apply`, or covered by a `Restore` that is or will be delivered.
     pub delivered: Slot,
     /// The part of the chosen prefix that is durable here.
     pub persisted: Slot,
@@ -27,12 +27,12 @@ pub struct Status {
     pub start: Slot,
     /// Bytes of values in memory.
     pub cache_bytes: usize,
-    /// Why it last ceased to lead, in the life of this value; `None` if it never did.
+    /// Why this node last stopped leading, since the value was created; `None` if it never did.
     pub stepped_down: Option<StepDown>,
-    /// The last [`Leap`], in the life of this value; how many there were is in
+    /// The last [`Leap`] since the value was created; their number is in
     /// [`Counters::leaps`](crate::Counters::leaps).
     pub leap: Option<Leap>,
-    /// A leader's view of the others; empty for everyone else.
+    /// A leader's view of its peers; empty in other roles.
     pub peers: Vec<PeerStatus>,
 }
 
@@ -42,18 +42,18 @@ pub struct Status {
 /// cannot be believed at once locks nobody out for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Leap {
-    /// Who said it.
+    /// The sender of the message.
     pub from: NodeId,
     /// What it said.
     pub ballot: Ballot,
-    /// What was stored here then.
+    /// The term that was stored here at that time.
     pub stored: Ballot,
 }
 
 /// A leader's view of one peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerStatus {
-    /// The peer.
+    /// The id of the peer.
     pub id: NodeId,
     /// Acknowledged up to here without a gap.
     pub through: Slot,
@@ -74,12 +74,12 @@ pub enum PeerState {
     Silent,
     /// A stream of values.
     Stream,
-    /// Waiting for it to install a snapshot.
+    /// The peer has to install a snapshot first.
     Snapshot,
 }
 
 impl Paxos {
-    /// Where this node stands.
+    /// The current state of this node.
     #[must_use]
     pub fn status(&self) -> Status {
         Status {

@@ -8,15 +8,15 @@ use crate::{Ballot, NodeId, Stop};
 #[derive(Debug)]
 #[must_use = "the role must change"]
 pub(crate) enum Step {
-    /// It goes on.
+    /// The role stays.
     Stay,
-    /// It follows, or waits for somebody to follow.
+    /// Follow a leader, or wait for one.
     BecomeFollower {
         /// Promised from now on; a lower one changes nothing.
         ballot: Ballot,
-        /// Who leads in it, if that is known.
+        /// The leader of that term, if known.
         leader: Option<NodeId>,
-        /// Why it leads no more, if it led.
+        /// Why the node stops leading, if it led.
         why: StepDown,
     },
     /// It asks whether others miss a leader too.
@@ -28,7 +28,7 @@ pub(crate) enum Step {
     },
     /// Phase 1 has ended: it leads, with what a phase-1 quorum told.
     BecomeLeader(Box<Promises>),
-    /// It takes no part any more.
+    /// Stop for good.
     Stop(Stop),
 }
 
@@ -52,17 +52,17 @@ impl Step {
     }
 }
 
-/// Why a leader leads no more. Exhaustive on purpose: a driver tells people each of them.
+/// Why a leader stopped leading. Exhaustive on purpose: a driver reports each reason to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepDown {
     /// It heard of a higher ballot, or that more was chosen than it proposed.
     Deposed,
     /// It heard no phase-2 quorum for an election timeout.
     NoQuorum,
-    /// Its disk did not finish one write within
+    /// Its disk did not complete a write within
     /// [`write_stall_max`](crate::Config::write_stall_max).
     WriteStalled,
-    /// Its disk read nothing of what a peer needs within
+    /// Its disk read none of the entries that a peer needs within
     /// [`write_stall_max`](crate::Config::write_stall_max).
     ReadStalled,
     /// Its disk has no space, and a follower has.
@@ -72,6 +72,6 @@ pub enum StepDown {
     /// No phase-2 quorum that it hears had space for
     /// [`write_stall_max`](crate::Config::write_stall_max), and there are nodes that it does not hear.
     ShortOfRoom,
-    /// It takes no part any more, see [`Stop`](crate::Stop).
+    /// It no longer takes part, see [`Stop`](crate::Stop).
     Stopped,
 }

@@ -3,7 +3,7 @@ use core::time::Duration;
 
 use crate::{NodeId, Replicate};
 
-/// The configuration of a node. The name of each bound ends in its unit.
+/// The configuration of a node. The name of each bound states its unit.
 ///
 /// ```
 /// use synod_raft::{Config, NodeId};

@@ -10,9 +10,9 @@ use crate::{Ballot, Chosen, Envelope, NodeId, Output, Paxos, ReadId, Slot, Snaps
 
 mod rules;
 
-/// Watches a group; see the [module](super).
+/// Observes a group; see the [module](super).
 ///
-/// After a violation it is not used any more: what it knows of the node is then half of a step.
+/// Must not be used after a violation: its view of the node is then incomplete.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Checker {
     pub(super) nodes: BTreeMap<NodeId, Watch>,
@@ -20,11 +20,11 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// A node has come up with what it found on its disk, for the first time or again. At the first
-    /// time the checker believes it.
+    /// Report that a node has started from its disk, for the first time or again. The first time,
+    /// the checker accepts whatever is there.
     ///
     /// # Errors
-    /// A rule that was broken, as for the other inputs.
+    /// The violated rule, as for the other inputs.
     pub fn started(&mut self, paxos: &Paxos) -> Result<(), Violation> {
         let node = paxos.common.config.id;
         self.history.meet(&paxos.common.config.quorums);
@@ -65,8 +65,8 @@ impl Checker {
         Ok(())
     }
 
-    /// A node went down. Not needed, since [`started`](Self::started) tells it too; it makes states
-    /// equal that differ in what is lost.
+    /// Report that a node crashed. Optional, since [`started`](Self::started) implies it. It makes
+    /// states equal that differ only in what the crash loses.
     pub fn crashed(&mut self, node: NodeId) {
         if let Some(watch) = self.nodes.get_mut(&node) {
             watch.seen = Seen::default();
@@ -84,18 +84,19 @@ impl Checker {
         }
     }
 
-    /// Something of what a node had stored has rotted, which no protocol can help: its newest
-    /// snapshot may be gone when it starts, and an older one with more of the log take its place.
+    /// Report that a part of what a node had stored is corrupted, which no protocol can prevent:
+    /// when it starts, its newest snapshot may be gone and replaced by an older one with more of
+    /// the log.
     pub fn rotted(&mut self, node: NodeId) {
         if let Some(watch) = self.nodes.get_mut(&node) {
             watch.rotted = true;
         }
     }
 
-    /// A node has handled one input. To be told after each, before its outputs are polled.
+    /// Report that a node has handled one input. Call it after each, before polling outputs.
     ///
     /// # Errors
-    /// The rule that the step has broken.
+    /// The rule that the step violated.
     pub fn stepped(&mut self, paxos: &Paxos) -> Result<(), Violation> {
         let node = paxos.common.config.id;
         let now = Seen::of(paxos);
@@ -126,10 +127,10 @@ impl Checker {
         watch.reads.insert(read, known);
     }
 
-    /// A node wants something done.
+    /// Report an output of a node.
     ///
     /// # Errors
-    /// The rule that is broken by doing it.
+    /// The rule that the output violates.
     pub fn polled(&mut self, node: NodeId, output: &Output) -> Result<(), Violation> {
         match output {
             Output::Persist(write) => self.staged(node, write),
@@ -151,10 +152,10 @@ impl Checker {
         }
     }
 
-    /// A node's write goes to its disk, and is not durable yet.
+    /// Report that a node's write was passed to its disk and is not durable yet.
     ///
     /// # Errors
-    /// What the record breaks.
+    /// The rule that the record violates.
     pub fn staged(&mut self, node: NodeId, write: &Write) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
         if watch.staged.is_some() {
@@ -175,11 +176,11 @@ impl Checker {
         Ok(())
     }
 
-    /// A node's write is durable: what waited in it may be said, and is looked at. To be told before
-    /// the core is.
+    /// Report that a node's write is durable: its messages may now be sent, and are checked. Call
+    /// it before the core is told.
     ///
     /// # Errors
-    /// What the record breaks, or says without being able to.
+    /// The rule that the record or one of its messages violates.
     pub fn persisted(&mut self, node: NodeId) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
         let Some(staged) = watch.staged.take() else {
@@ -198,11 +199,11 @@ impl Checker {
         messages.try_for_each(|said| self.check_binding(node, said.to, &said.message))
     }
 
-    /// A message leaves a node. Of those that waited in a write [`persisted`](Self::persisted) has
-    /// taken care.
+    /// Report that a node sends a message. [`persisted`](Self::persisted) already does this for the
+    /// messages that waited in a write.
     ///
     /// # Errors
-    /// What it may not say.
+    /// If the node must not send this message.
     pub fn sent(&mut self, node: NodeId, envelope: &Envelope) -> Result<(), Violation> {
         self.check_message(node, envelope.to, &envelope.message)
     }
@@ -233,7 +234,7 @@ impl Checker {
         }
     }
 
-    /// A node's machine begins anew with a snapshot.
+    /// Report that a node's state machine is reset to a snapshot.
     ///
     /// # Errors
     /// If it is not one of what is chosen, the log does not begin behind it durably, or the machine
@@ -251,10 +252,10 @@ impl Checker {
         self.history.check_position(node, snapshot.last)
     }
 
-    /// A node stops for good.
+    /// Report that a node stops for good.
     ///
     /// # Errors
-    /// If neither its disk nor another has lost anything.
+    /// If no disk of the group has lost anything.
     pub fn stopped(&mut self, node: NodeId, why: Stop) -> Result<(), Violation> {
         let somebody_lost = |watch: &Watch| watch.forgot || watch.rotted;
         match self.nodes.values().any(somebody_lost) {
@@ -263,7 +264,7 @@ impl Checker {
         }
     }
 
-    /// What a node's disk holds, if the checker has met the node.
+    /// The contents of a node's disk, if the checker knows the node.
     #[must_use]
     pub fn durable(&self, node: NodeId) -> Option<&Durable> {
         self.nodes.get(&node).map(|watch| &watch.durable)

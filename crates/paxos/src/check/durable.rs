@@ -85,7 +85,7 @@ impl Durable {
         self.snapshot.slot.max(self.start.slot).max(self.unseen)
     }
 
-    /// The whole record, in its order.
+    /// Stores the whole record, in its order.
     pub(crate) fn store(&mut self, node: NodeId, change: &Change) -> Result<(), Violation> {
         let before = self.state.promised;
         if let Some(state) = change.state {
@@ -104,7 +104,7 @@ impl Durable {
         Ok(())
     }
 
-    /// What stood behind `last` is gone.
+    /// Removes the entries after `last`.
     pub(crate) fn lose(&mut self, last: Slot) {
         self.votes.split_off(&last.next());
         self.state.chosen = self.state.chosen.min(last);

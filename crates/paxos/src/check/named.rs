@@ -24,7 +24,7 @@ impl Named {
     }
 }
 
-/// Of kind and body: tells contents apart, not adversaries. Never 0.
+/// A fingerprint of kind and body, to tell contents apart; not secure against adversaries. Never 0.
 fn fingerprint(value: &Value) -> u64 {
     let kind = match value.kind {
         Kind::Noop => 1,

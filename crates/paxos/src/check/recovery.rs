@@ -17,7 +17,7 @@ pub(crate) fn recovered(watch: &Watch, paxos: &Paxos) -> Result<Durable, Violati
             snapshot: snapshot.slot,
         });
     }
-    // A snapshot is a file of its own, and may be newer than what the checker was shown.
+    // A snapshot is a separate file, and may be newer than what was reported to the checker.
     let durable = Durable {
         snapshot,
         ..watch.durable.clone()
@@ -46,7 +46,7 @@ pub(crate) fn recovered(watch: &Watch, paxos: &Paxos) -> Result<Durable, Violati
     Err(difference)
 }
 
-/// What a node has of storage when the checker first meets it.
+/// The stored state of a node that the checker did not know before.
 pub(crate) fn adopted(paxos: &Paxos) -> Durable {
     Durable {
         state: State {

@@ -1,16 +1,16 @@
 use crate::check::Named;
 use crate::{Ballot, Binding, NodeId, Slot, State, Stop};
 
-/// A rule that was broken, and by whom. The text begins with the name of the rule.
+/// The violated rule, and the node that violated it. The text begins with the name of the rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A node stopped for good, and no disk of the group has lost anything.
+    /// A node stopped for good although no disk of the group has lost anything.
     #[error("needless stop: node {} stops: {why}", node.0)]
     NeedlessStop {
-        /// Who stops.
+        /// The node that stops.
         node: NodeId,
-        /// What it says.
+        /// The reason it gives.
         why: Stop,
     },
     /// Two values in one ballot and slot, or under one origin (Paxos Made Simple §2.2: a proposer
@@ -38,7 +38,7 @@ pub enum Violation {
         slot.0
     )]
     NotProposed {
-        /// Who votes.
+        /// The node that votes.
         node: NodeId,
         /// Where.
         slot: Slot,
@@ -122,7 +122,7 @@ pub enum Violation {
     /// counts itself (Paxos Made Simple §2.2, phase 2a).
     #[error("ballot owner: {node} leads in ballot {ballot}, which no quorum has durably promised")]
     NotPromised {
-        /// Who leads.
+        /// The leader.
         node: NodeId,
         /// In which ballot.
         ballot: Ballot,
@@ -154,7 +154,7 @@ pub enum Violation {
         slot.0
     )]
     VoteBelowPromise {
-        /// Who votes.
+        /// The node that votes.
         node: NodeId,
         /// Where.
         slot: Slot,
@@ -171,7 +171,7 @@ pub enum Violation {
         slot.0
     )]
     VoteWithoutPromise {
-        /// Who votes.
+        /// The node that votes.
         node: NodeId,
         /// Where.
         slot: Slot,
@@ -184,11 +184,11 @@ pub enum Violation {
     /// stable storage, before the response is sent).
     #[error("unsayable: {node} says {said:?} to {to}, and its disk does not bear it out")]
     Unsayable {
-        /// Who says it.
+        /// The sender.
         node: NodeId,
-        /// To whom.
+        /// The receiver.
         to: NodeId,
-        /// What.
+        /// The message.
         said: Binding,
     },
     /// A node confirms the leader of a ballot that it has durably left.
@@ -201,7 +201,8 @@ pub enum Violation {
         /// What its disk has promised.
         durable: Ballot,
     },
-    /// A second write while one is in flight: the messages of the first would vouch for the second.
+    /// A second write is made while one is in flight: messages of the first would depend on the
+    /// second.
     #[error("unsayable: {node} begins a write while one is in flight")]
     WriteInFlight {
         /// The node.
@@ -272,7 +273,7 @@ pub enum Violation {
         node: NodeId,
         /// What it applies.
         slot: Slot,
-        /// What it applied last in this incarnation.
+        /// The last index that it applied before, in this incarnation.
         last: Slot,
     },
     /// A read is confirmed that does not see what was known to be chosen when it was asked.
@@ -313,8 +314,8 @@ pub enum Violation {
         /// The first slot that differs.
         slot: Slot,
     },
-    /// A restarted node has an older snapshot than was durable, or a log begins behind one that is
-    /// not.
+    /// A restarted node has an older snapshot than was durable, or a log begins after a snapshot
+    /// that does not exist.
     #[error(
         "recovery: {node} needs a snapshot up to {}, its newest reaches {}",
         needed.0, snapshot.0
@@ -322,7 +323,7 @@ pub enum Violation {
     SnapshotLost {
         /// The node.
         node: NodeId,
-        /// Up to here a snapshot was durable, or is needed.
+        /// The index up to which a snapshot was durable, or is needed.
         needed: Slot,
         /// The newest that is there.
         snapshot: Slot,

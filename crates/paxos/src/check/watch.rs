@@ -7,15 +7,15 @@ use crate::check::durable::Change;
 use crate::role::RoleState;
 use crate::{Ballot, Binding, Envelope, Paxos, ReadId, Slot};
 
-/// One node as the checker last saw it.
+/// The checker's view of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Watch {
-    /// How often it was started.
+    /// How many times the node was started.
     pub(crate) incarnation: u64,
     pub(crate) durable: Durable,
-    /// The write in flight, or the one that a crash may or may not have kept.
+    /// The write in flight, or the one that a crash may have kept or lost.
     pub(crate) staged: Option<Staged>,
-    /// Snapshots may be gone that were durable.
+    /// Whether durable snapshots may be gone.
     pub(crate) rotted: bool,
     /// The disk has lost votes that were durable.
     pub(crate) forgot: bool,
@@ -35,7 +35,7 @@ pub(crate) struct Staged {
     pub(crate) messages: Few<Envelope<Binding>>,
 }
 
-/// What may not be taken back, as of the last step.
+/// The state after the last step that must not be taken back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Seen {
     pub(crate) promised: Ballot,

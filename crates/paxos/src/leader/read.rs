@@ -5,7 +5,7 @@ use crate::{Output, ReadError, ReadId};
 
 /// How a leader serves reads: see [`Reads`](crate::read::Reads).
 impl Leader {
-    /// A read waits for a round that begins after it.
+    /// Adds a read, which waits for a round that begins after it.
     pub(crate) fn read(&mut self, common: &mut Common, id: ReadId) -> Result<(), ReadError> {
         if self.reads.len() + common.refused() >= common.config.reads_max {
             return Err(ReadError::Busy);
@@ -18,7 +18,8 @@ impl Leader {
         Ok(())
     }
 
-    /// Reads do not wait for the next heartbeat, but share a round with those that came meanwhile.
+    /// Begins a round for waiting reads without waiting for the next heartbeat. Reads that arrived
+    /// meanwhile share it.
     pub(crate) fn begin_read_round(&mut self, common: &mut Common) {
         if self.reads.wants_round() && common.log.chosen() >= self.found_to {
             self.begin_round(common);

@@ -187,8 +187,8 @@ impl Leader {
         self.replicate_to(common, place);
     }
 
-    /// Every heartbeat repeats the offer, with the newest snapshot: the peer pulls once, and an
-    /// offer that was lost, or a pull that failed, is made good.
+    /// Repeats the offer of a snapshot with every heartbeat, with the newest one: the peer pulls
+    /// once, and this makes up for lost offers and failed pulls.
     pub(super) fn offer_again(&mut self, common: &mut Common) {
         for place in common.peers() {
             if matches!(self.peers[place].flow, Flow::Snapshot { .. }) {
@@ -201,7 +201,7 @@ impl Leader {
     fn offer_snapshot(&mut self, common: &mut Common, place: usize) {
         let peer = &mut self.peers[place];
         let Some(snapshot) = common.snapshot.clone() else {
-            // Only a log that claims to be cut without a snapshot leads here.
+            // Only reached if the log claims to be compacted and there is no snapshot.
             peer.backoff = true;
             return;
         };

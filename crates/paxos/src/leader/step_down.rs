@@ -4,7 +4,7 @@ use crate::progress::Progress;
 use crate::step::Step;
 use crate::{Instant, StepDown};
 
-/// When a leader gives up by itself: it is in the way of a better one.
+/// When a leader steps down by itself, because it blocks a better one.
 impl Leader {
     /// Why it gives up now, if it does.
     pub(super) fn gives_up(&mut self, common: &Common, now: Instant) -> Option<StepDown> {

@@ -75,8 +75,8 @@ impl Log {
         Slice::Cached(part.values.part(0..count))
     }
 
-    /// With what fits of the runs behind it, if anything does: a peer that lacks much gets it in few
-    /// messages, however little was proposed at a time.
+    /// Adds entries of the following runs as far as they fit. A peer that lacks many entries thus
+    /// gets them in few messages, even if few were proposed at a time.
     #[cold]
     fn gather(&self, from: Slot, to: Slot, bytes_max: usize) -> Entries {
         let (Ok(at) | Err(at)) = self.search(from);

@@ -65,7 +65,7 @@ fn a_peer_beyond_the_offer_leaves_the_snapshot_state() {
     assert_eq!(progress.next, Slot(9));
 }
 
-/// The first of the rounds, each a heartbeat, whose echo brings about a resend.
+/// The first of these heartbeat rounds whose echo causes a resend.
 fn resent(progress: &mut Progress, rounds: core::ops::Range<u64>, through: u64) -> Option<u64> {
     let lost = |round: &u64| {
         progress.retransmission.begin_heartbeat(*round);

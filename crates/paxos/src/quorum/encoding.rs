@@ -53,7 +53,7 @@ impl Quorums {
     /// accepted, so equal systems have equal bytes; and the system is checked as a new one is.
     ///
     /// # Errors
-    /// What is wrong with the bytes; nothing is allocated beyond the bound.
+    /// What is wrong with the bytes. Nothing is allocated beyond the bound.
     pub fn decode(mut bytes: &[u8]) -> Result<Self, QuorumDecodeError> {
         let version = byte(&mut bytes)?;
         if version != VERSION {

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use super::Synod;
 use crate::single::{Acceptor, Envelope};
 
-/// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
+/// An action for the driver. Exhaustive on purpose: a new variant must break every driver.
 #[must_use = "an output that is dropped is lost"]
 #[derive(Debug)]
 pub enum Output<'a, V> {
