@@ -26,16 +26,16 @@ impl Leader {
         }
     }
 
-    /// The next read that is confirmed, and what must be applied before it is served.
+    /// The next confirmed read, and the slot that must be applied before it is served.
     pub(crate) fn poll_read(&mut self, common: &mut Common) -> Option<Output> {
         let round = self.confirmed_round(common);
         let (id, slot) = self.reads.confirmed(round)?;
-        // Those that wait may begin theirs.
+        // Waiting reads may now begin their round.
         common.due.set(Task::Round);
         Some(Output::Read { id, slot: Ok(slot) })
     }
 
-    /// The last round that a phase-2 quorum echoed; this node hears itself.
+    /// The last round that a phase-2 quorum echoed; this node counts with the current one.
     fn confirmed_round(&self, common: &Common) -> u64 {
         if self.reads.is_pending() {
             self.reached(common, 0, self.round, |progress| progress.round)
