@@ -33,7 +33,7 @@ impl Mark {
         Self { before }
     }
 
-    /// The invariants of [`Paxos`](crate::Paxos) and of what it is made of.
+    /// Checks the invariants of [`Paxos`](crate::Paxos) and its parts.
     pub(crate) fn check(self, common: &Common, state: &RoleState) {
         let Before {
             promised,

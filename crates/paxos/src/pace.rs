@@ -3,19 +3,19 @@ use core::time::Duration;
 use crate::random::{Random, width};
 use crate::{Config, DiskHealth, Instant};
 
-/// How long a node waits before it campaigns: a drawn time, and more of it where disks are slow. A
-/// candidacy is a write, and so is each promise, and where a write takes longer than an election
-/// timeout, one candidate after the other would give up before it was answered.
+/// How long a node waits before it campaigns: a random time, and longer where disks are slow. A
+/// candidacy takes a write, and so does each promise. Where a write takes longer than an election
+/// timeout, candidates would otherwise give up one after the other before they were answered.
 ///
-/// So a node waits longer before it campaigns, and for nothing else: whoever hears a leader refuses
-/// others for as long as ever, and a leader that hears no quorum resigns as early as ever. What
-/// others say of their disks is believed only so far as to wait [`STRETCH_MAX`] of the drawn timeouts,
-/// and forgotten by half in each [`HALF_LIFE`] of them.
+/// Only the wait before a campaign is extended. A node in contact with a leader refuses other
+/// candidates for as long as before, and a leader without contact to a quorum steps down as early
+/// as before. Reports of peers about their disks extend the wait to at most [`STRETCH_MAX`] times
+/// the random time, and their effect halves in each [`HALF_LIFE`] of election timeouts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pace {
     random: Random,
-    /// From the shortest drawn time to the longest, in nanoseconds: a follower draws with each message
-    /// of its leader.
+    /// The width of the range of random times, in nanoseconds. Stored because a follower draws with
+    /// each message from its leader.
     width_ns: u64,
     /// The longest write time that a peer reported, and when.
     told: Duration,
@@ -80,7 +80,7 @@ impl Pace {
         self.slowest_write(now, disk, config) > self.drawn_for * 2
     }
 
-    /// Takes out what checkers that fire timers at will do not compare.
+    /// Resets what checkers that fire timers at will do not compare.
     pub(crate) fn forget_time(&mut self) {
         self.random.forget();
         self.told_at = Instant::ZERO;
@@ -99,7 +99,7 @@ impl Pace {
         self.told_by(now, config)
     }
 
-    /// What is left at `now` of what was told.
+    /// What is left at `now` of the reported time.
     #[cold]
     fn told_by(&self, now: Instant, config: &Config) -> Duration {
         let half_life = config.election_timeout_max * HALF_LIFE;
@@ -114,7 +114,8 @@ impl Pace {
 const STRETCH_MAX: u32 = 8;
 /// A peer's report counts half after this many of the longest timeouts.
 const HALF_LIFE: u32 = 8;
-/// A promise may wait behind a write that is under way, and what is behind both must not be missed.
+/// The writes of an election: a promise may wait behind a write in flight, and whatever follows
+/// both must not be missed.
 const WRITES_AN_ELECTION: u32 = 3;
 /// A node without space waits this many drawn timeouts longer. Nodes with space come first, even
 /// with slow disks; if there are none, this node may hold the only complete log.
