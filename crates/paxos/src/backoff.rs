@@ -1,14 +1,15 @@
-/// How long a leader waits for a message that a peer has not told of, before it sends it again.
+/// How long a leader waits for the acknowledgement of a message before it sends the message again.
 ///
-/// The unit is an answered heartbeat: a heartbeat of the timer that went out, came back as an echo and
-/// brought no news. Rounds would be no measure, because reads begin them at any pace; nor would
-/// time, because on a long way more than one heartbeat is under way. A peer that is not heard costs no
-/// backoff.
+/// The unit is an answered heartbeat: a heartbeat of the timer that was sent, was echoed and showed
+/// no progress. Rounds are not suitable as a unit, because reads begin them at any rate; nor is
+/// time, because on a link with high latency more than one heartbeat is in flight. A peer that is
+/// out of contact causes no resends.
 ///
-/// A message with values may be far behind the heartbeats: they overtake it, and over a slow link
-/// one alone may take many heartbeats. So the limit grows with each resend, as far as a link of 200 kB/s
-/// may need, and when the peer moves again it becomes twice what that took: a slow link is guessed
-/// wrong a few times, then known. What moves at every heartbeat brings it back to [`LIMIT_MIN`].
+/// A message with values may arrive long after later heartbeats, because they overtake it, and on a
+/// slow link one message may take many heartbeats. So the limit grows with each resend, up to what
+/// a link of 200 kB/s may need. When the peer makes progress again, the limit becomes twice what
+/// that took, so a slow link is misjudged only a few times. Progress at every heartbeat brings the
+/// limit back to [`LIMIT_MIN`].
 ///
 /// Invariants: `silent <= limit`, `LIMIT_MIN <= limit <= LIMIT_MAX`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +36,7 @@ impl Backoff {
         self.heartbeat = self.heartbeat.or(Some(round));
     }
 
-    /// The peer holds more without a gap than before.
+    /// Notes that the peer holds more without a gap than before.
     pub(crate) fn handle_progress(&mut self) {
         self.limit = (2 * self.silent + 1).clamp(LIMIT_MIN, LIMIT_MAX);
         self.handle_contact();
@@ -47,11 +48,11 @@ impl Backoff {
         self.heartbeat = None;
     }
 
-    /// An echo of `round` while a message sent before that round is missing. Whether it counts as
-    /// lost now.
+    /// Handles an echo of `round` while a message sent before that round is missing. Returns
+    /// whether the message now counts as lost.
     ///
-    /// `bytes` are all that is under way to the peer: what is short is not behind the heartbeats for
-    /// long, however often its way has lost it.
+    /// `bytes` is everything in flight to the peer. Little data cannot be far behind the
+    /// heartbeats, however often the link has lost it.
     pub(crate) fn is_exhausted_by(&mut self, round: u64, bytes: usize) -> bool {
         if self
             .heartbeat
@@ -75,10 +76,10 @@ impl Backoff {
     }
 }
 
-/// Short, because a group that is idle otherwise waits for it; not one, because a message of some
-/// hundred kilobytes is overtaken by a heartbeat or two on any link.
+/// Low, because a group that is otherwise idle waits for it. Not one, because on any link a
+/// heartbeat or two may overtake a message of some hundred kilobytes.
 const LIMIT_MIN: u32 = 3;
-/// With heartbeats each 40 ms five seconds: a message of a megabyte over a link of 200 kB/s.
+/// Five seconds with heartbeats every 40 ms: a message of a megabyte over a link of 200 kB/s.
 const LIMIT_MAX: u32 = 127;
 /// The bytes that such a link carries from one heartbeat to the next.
 const BYTES_A_HEARTBEAT: usize = 8_000;

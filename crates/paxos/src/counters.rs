@@ -5,10 +5,10 @@
 pub struct Counters {
     /// Messages from nodes outside the group, or from this node itself.
     pub strangers: u64,
-    /// Messages of a ballot below what is promised.
+    /// Messages of a ballot below the promise.
     pub stale: u64,
-    /// Messages that no correct peer sends: another's ballot, gaps, slots or rounds beyond the end,
-    /// two values in one ballot and slot.
+    /// Messages that no correct peer sends: another node's ballot, gaps, slots or rounds out of
+    /// range, two values in one ballot and slot.
     pub malformed: u64,
     /// Messages of a round more than [`Ballot::LEAP_MAX`](crate::Ballot::LEAP_MAX) above the stored
     /// one, see [`Leap`](crate::Leap).
@@ -26,9 +26,9 @@ pub struct Counters {
     /// Receipts for a write of another core value: of another group, or of this one before it was
     /// opened again.
     pub receipts_foreign: u64,
-    /// Fetched values that nobody waits for any more, or that are not what was asked for.
+    /// Fetched values that are no longer needed, or were not requested.
     pub fetches_stale: u64,
-    /// Campaigns not begun because no round or slot is left.
+    /// Campaigns not started because no round or slot is left.
     pub exhausted: u64,
 }
 

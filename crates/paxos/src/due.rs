@@ -11,13 +11,13 @@ pub(crate) enum Task {
     Round,
     /// Send a message that waits for nothing.
     Send,
-    /// Values that a peer lacks.
+    /// Send values that a peer lacks.
     Accept,
     /// Make a write, for a record or for a message that waits for one.
     Write,
     /// Deliver to the state machine, or fetch for it from the log.
     Machine,
-    /// Values for another node that must be read from the log.
+    /// Fetch values for another node from the log.
     Fetch,
     /// Pull a snapshot.
     Pull,
@@ -25,7 +25,7 @@ pub(crate) enum Task {
     Answer,
     /// Output a confirmed read.
     Read,
-    /// A peer that does not know how far all is chosen. Behind all that may tell it.
+    /// Notify a peer of the chosen prefix. Comes after everything that may carry it.
     Notice,
 }
 

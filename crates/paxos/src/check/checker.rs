@@ -48,7 +48,7 @@ impl Checker {
                 self.history.believe(*slot, *held);
             }
         }
-        // A write that a crash has overtaken may be there after all, and its votes count.
+        // A write that was in flight during a crash may be durable, and then its votes count.
         self.history.promise(node, watch.durable.promised());
         let durable = watch.durable.clone();
         self.nodes.insert(node, watch);
@@ -75,7 +75,8 @@ impl Checker {
         }
     }
 
-    /// The votes of a node behind the slot `last` are gone from its disk, which no protocol can help.
+    /// Report that a node's disk lost the votes after the slot `last`, which no protocol can
+    /// prevent.
     pub fn lost(&mut self, node: NodeId, last: Slot) {
         if let Some(watch) = self.nodes.get_mut(&node) {
             watch.durable.lose(last);
@@ -119,8 +120,8 @@ impl Checker {
         Ok(())
     }
 
-    /// A node is about to be asked for a read. Needed only by those who want
-    /// [`Output::Read`] looked at; to be told before the core is asked.
+    /// Report that a read is about to be requested from a node. Only needed to have
+    /// [`Output::Read`] checked. Call it before the core is asked.
     pub fn asked(&mut self, node: NodeId, read: ReadId) {
         let known = self.history.known_to;
         let watch = self.nodes.entry(node).or_default();
@@ -167,7 +168,7 @@ impl Checker {
             self.history.announce(node, state.chosen)?;
         }
         let (incarnation, votes) = (watch.incarnation, change.votes.clone());
-        // A copy tells what waits; its receipt is thrown away.
+        // A copy reveals the messages that wait; its receipt is dropped.
         let Ok((messages, _)) = write.clone().persist(|_| Ok::<_, Infallible>(()));
         watch.staged = Some(Staged { change, messages });
         for (slot, held) in votes {
@@ -208,10 +209,10 @@ impl Checker {
         self.check_message(node, envelope.to, &envelope.message)
     }
 
-    /// A node's machine is given values.
+    /// Report that values are delivered to a node's state machine.
     ///
     /// # Errors
-    /// If one is not the one that is chosen, or not durable, or it is not its turn.
+    /// If one is not the chosen value, is not durable, or is out of order.
     pub fn applied(&mut self, node: NodeId, chosen: &Chosen) -> Result<(), Violation> {
         let mut values = chosen.iter();
         values.try_for_each(|(at, value)| self.applied_one(node, at.slot, Named::of(value)))
@@ -237,8 +238,8 @@ impl Checker {
     /// Report that a node's state machine is reset to a snapshot.
     ///
     /// # Errors
-    /// If it is not one of what is chosen, the log does not begin behind it durably, or the machine
-    /// is further.
+    /// If the snapshot is not of the chosen values, the durable log does not begin after it, or the
+    /// machine is already ahead of it.
     pub fn restored(&mut self, node: NodeId, snapshot: &Snapshot) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
         let (slot, last) = (snapshot.last.slot, watch.applied);
@@ -270,20 +271,20 @@ impl Checker {
         self.nodes.get(&node).map(|watch| &watch.durable)
     }
 
-    /// How far every slot is chosen: by votes on disks, whether anybody knows it or not.
+    /// The prefix of slots that are chosen by votes on disks, whether any node knows it or not.
     #[must_use]
     pub fn chosen(&self) -> Slot {
         self.history.chosen_to()
     }
 
-    /// The ballot in which the value that is chosen at a slot was first proposed.
+    /// The ballot in which the value chosen in a slot was first proposed.
     #[must_use]
     pub fn origin(&self, slot: Slot) -> Option<Ballot> {
         self.history.chosen_at(slot).map(|value| value.origin)
     }
 
-    /// How far each disk has what is chosen. What it has once it keeps: a later vote for the slot is
-    /// for the same value.
+    /// Updates for each disk the prefix of chosen values that it holds. It never shrinks, because a
+    /// later vote for a slot is for the same value.
     fn settle(&mut self) {
         for watch in self.nodes.values_mut() {
             let covered = watch.durable.covered();
@@ -302,7 +303,7 @@ impl Checker {
     }
 }
 
-/// The prefix in a record is chosen, and held by the disk with that record.
+/// Checks that the prefix in a record is chosen, and held by the disk including that record.
 fn check_order_on_disk(
     node: NodeId,
     watch: &Watch,

@@ -17,14 +17,14 @@ pub(crate) struct Watch {
     pub(crate) staged: Option<Staged>,
     /// Whether durable snapshots may be gone.
     pub(crate) rotted: bool,
-    /// The disk has lost votes that were durable.
+    /// Whether the disk has lost durable votes.
     pub(crate) forgot: bool,
     pub(crate) seen: Seen,
-    /// Up to here the disk holds, without a gap, what is chosen.
+    /// The slot up to which the disk holds all chosen values.
     pub(crate) settled: Slot,
-    /// The last slot that the machine was given in this incarnation.
+    /// The last slot delivered to the state machine in this incarnation.
     pub(crate) applied: Slot,
-    /// Reads under way, and what was known to be chosen, anywhere, when they were asked.
+    /// Pending reads, and what was known to be chosen on any node when they were requested.
     pub(crate) reads: BTreeMap<ReadId, Slot>,
 }
 
