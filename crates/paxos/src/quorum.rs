@@ -37,12 +37,12 @@ pub use error::{QuorumDecodeError, QuorumError};
 /// let four = [1, 2, 3, 4].map(NodeId);
 /// let quorums = Quorums::flexible(four, 3, 2)?;
 ///
-/// let mut heard = AcceptorSet::default();
-/// quorums.insert(&mut heard, NodeId(1));
-/// quorums.insert(&mut heard, NodeId(1)); // the same message again
-/// assert!(!quorums.is_phase2(heard));
-/// quorums.insert(&mut heard, NodeId(4));
-/// assert!(quorums.is_phase2(heard) && !quorums.is_phase1(heard));
+/// let mut voters = AcceptorSet::default();
+/// quorums.insert(&mut voters, NodeId(1));
+/// quorums.insert(&mut voters, NodeId(1)); // the same message again
+/// assert!(!quorums.is_phase2(voters));
+/// quorums.insert(&mut voters, NodeId(4));
+/// assert!(quorums.is_phase2(voters) && !quorums.is_phase1(voters));
 ///
 /// // Two could promise and two others accept.
 /// assert_eq!(Quorums::flexible(four, 2, 2), Err(QuorumError::NoIntersection));
@@ -160,11 +160,11 @@ impl Quorums {
     /// // Three good machines and two that only break ties.
     /// let weights = [(1, 2), (2, 2), (3, 2), (8, 1), (9, 1)].map(|(id, weight)| (NodeId(id), weight));
     /// let quorums = Quorums::weighted(weights, 5, 4)?;
-    /// let mut heard = AcceptorSet::default();
+    /// let mut voters = AcceptorSet::default();
     /// for id in [1, 8, 9] {
-    ///     quorums.insert(&mut heard, NodeId(id));
+    ///     quorums.insert(&mut voters, NodeId(id));
     /// }
-    /// assert!(quorums.is_phase2(heard) && !quorums.is_phase1(heard));
+    /// assert!(quorums.is_phase2(voters) && !quorums.is_phase1(voters));
     /// # Ok::<(), QuorumError>(())
     /// ```
     ///
@@ -230,10 +230,10 @@ impl Quorums {
     /// use synod_paxos::{AcceptorSet, NodeId, QuorumError, Quorums};
     ///
     /// let quorums = Quorums::grid([[1, 2, 3], [4, 5, 6]].map(|row| row.map(NodeId)))?;
-    /// let mut heard = AcceptorSet::default();
-    /// quorums.insert(&mut heard, NodeId(3));
-    /// quorums.insert(&mut heard, NodeId(4));
-    /// assert!(quorums.is_phase2(heard) && !quorums.is_phase1(heard));
+    /// let mut voters = AcceptorSet::default();
+    /// quorums.insert(&mut voters, NodeId(3));
+    /// quorums.insert(&mut voters, NodeId(4));
+    /// assert!(quorums.is_phase2(voters) && !quorums.is_phase1(voters));
     /// # Ok::<(), QuorumError>(())
     /// ```
     ///

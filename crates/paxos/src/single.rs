@@ -24,7 +24,7 @@
 //!  proposer 1   acceptors  A    B    C    proposer 2
 //!      │ prepare 1.1       │    │    │        │
 //!      ├──────────────────▶├───▶┤    │        │
-//!      │◀───── promise ────●────●    │        │       ● durable before it is said
+//!      │◀───── promise ────●────●    │        │       ● durable before it is sent
 //!      │ accept 1.1 "x"    │    │    │        │
 //!      ├──────────────────▶├───▶┤    │        │
 //!      │◀──── accepted ────●────●    │        │       "x" is chosen: A and B are a quorum
@@ -37,7 +37,7 @@
 //!
 //! # What is durable when
 //!
-//! | who | remembers | before it says |
+//! | role | stores | before it sends |
 //! |---|---|---|
 //! | proposer | the last ballot it tried | [`Prepare`] |
 //! | acceptor | the ballot it promised | [`Promise`] |
