@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// [`Outbox::settle`](crate::Outbox::settle). Only a write makes one; it cannot be duplicated, or
 /// made for another type of record: see [`mistakes`](crate::mistakes). Mistakes that types cannot
 /// prevent end in [`Refused`].
-#[must_use = "the protocol writes nothing more until it has this back"]
+#[must_use = "the protocol makes no further write until this is returned to it"]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Receipt<R> {
     pub(crate) mark: Mark,

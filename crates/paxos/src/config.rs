@@ -136,13 +136,13 @@ pub enum ConfigError {
     #[error("the election timeouts must form a range of at most an hour")]
     ElectionTimeout,
     /// It must not be below the longest election timeout.
-    #[error("a write counts as stalled before an election timeout has passed")]
+    #[error("write_stall_max is below the longest election timeout")]
     WriteStall,
     /// A bound of zero would stop the node.
     #[error("a bound is zero")]
     ZeroBound,
     /// More than [`Replicate::VALUES_MAX`]: no decoder would take it.
-    #[error("more values in a message than any node takes")]
+    #[error("more values per message than any node accepts")]
     AcceptValues,
 }
 

@@ -192,7 +192,7 @@ pub type Receipt = synod_durable::Receipt<Record>;
 
 /// A request for chosen values that the cache no longer holds. The driver returns it with the
 /// values to [`Paxos::handle_fetched`](crate::Paxos::handle_fetched).
-#[must_use = "whoever waits for these values goes on only when they are handed back"]
+#[must_use = "answer it with `handle_fetched`, or nothing that needs these values continues"]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fetch {
     pub(crate) from: Slot,

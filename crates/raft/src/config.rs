@@ -141,7 +141,7 @@ pub enum ConfigError {
     #[error("this node is not among the voters")]
     NotAVoter,
     /// More than [`Membership::NODES_MAX`](crate::Membership::NODES_MAX).
-    #[error("more voters than a membership may have")]
+    #[error("more voters than a membership allows")]
     TooManyVoters,
     /// It must be above zero and below the shortest election timeout.
     #[error("the heartbeat interval must be positive and below the election timeout")]
@@ -150,13 +150,13 @@ pub enum ConfigError {
     #[error("the election timeouts must form a range of at most an hour")]
     ElectionTimeout,
     /// It must not be below the longest election timeout.
-    #[error("a write counts as stalled before an election timeout has passed")]
+    #[error("write_stall_max is below the longest election timeout")]
     WriteStall,
     /// A bound of zero would stop the node.
     #[error("a bound is zero")]
     ZeroBound,
     /// More than [`Replicate::ENTRIES_MAX`]: no decoder would take it.
-    #[error("more entries in an append than any node takes")]
+    #[error("more entries per append than any node accepts")]
     AppendEntries,
 }
 

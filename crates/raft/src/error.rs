@@ -34,10 +34,10 @@ pub enum ReadError {
     #[error("this node does not lead")]
     NotLeader(Option<NodeId>),
     /// `reads_max` is reached.
-    #[error("too many reads wait")]
+    #[error("too many reads are pending")]
     Busy,
     /// A pending read has the same id; an id must not be used twice.
-    #[error("a read of this name waits already")]
+    #[error("a read with this id is already pending")]
     Duplicate,
 }
 

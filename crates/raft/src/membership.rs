@@ -165,7 +165,7 @@ pub enum MembershipError {
     #[error("the length does not fit the content")]
     Length,
     /// A set larger than [`Membership::NODES_MAX`].
-    #[error("more nodes than a membership may have")]
+    #[error("more nodes than a membership allows")]
     TooManyNodes,
     /// Ids must ascend.
     #[error("ids are not in ascending order")]

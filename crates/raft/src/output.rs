@@ -179,7 +179,7 @@ impl synod_durable::Record for Record {
 
 /// A request for entries that the cache no longer holds. The driver returns it with the entries to
 /// [`Raft::handle_fetched`](crate::Raft::handle_fetched).
-#[must_use = "whoever waits for these entries goes on only when they are handed back"]
+#[must_use = "answer it with `handle_fetched`, or nothing that needs these entries continues"]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fetch {
     pub(crate) from: Index,

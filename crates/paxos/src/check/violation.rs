@@ -63,7 +63,7 @@ pub enum Violation {
     },
     /// A node holds, reports, applies or covers a value as chosen that is not.
     #[error(
-        "agreement: {node} takes in slot {} a value of {} as chosen, and one of {} is",
+        "agreement: {node} treats in slot {} a value of {} as chosen, and one of {} is",
         slot.0, value.origin, chosen.origin
     )]
     NotTheChosen {
@@ -183,7 +183,7 @@ pub enum Violation {
     },
     /// A message reports something that is not durable, so a crash could make it false (Paxos Made
     /// Simple §2.5: stable storage, before the response is sent).
-    #[error("unsayable: {node} says {said:?} to {to}, and its disk does not bear it out")]
+    #[error("unsayable: {node} sends {said:?} to {to}, which its disk does not support")]
     Unsayable {
         /// The sender.
         node: NodeId,
@@ -193,7 +193,7 @@ pub enum Violation {
         said: Binding,
     },
     /// A node confirms the leader of a ballot that it has durably left.
-    #[error("unsayable: {node} follows in ballot {ballot}, and its disk has promised {durable}")]
+    #[error("unsayable: {node} confirms ballot {ballot}, and its disk has promised {durable}")]
     BallotLeft {
         /// The node that confirms.
         node: NodeId,
@@ -204,7 +204,7 @@ pub enum Violation {
     },
     /// A second write is made while one is in flight: messages of the first would depend on the
     /// second.
-    #[error("unsayable: {node} begins a write while one is in flight")]
+    #[error("unsayable: {node} makes a write while one is in flight")]
     WriteInFlight {
         /// The node that makes the write.
         node: NodeId,
@@ -212,7 +212,7 @@ pub enum Violation {
     /// A node reports, or acts as if, slots are chosen for which no phase-2 quorum of disks has, or
     /// had, votes in one ballot (Paxos Made Simple §2.3).
     #[error(
-        "chosen not durable: {node} takes slot {} as chosen, all is chosen up to {}",
+        "chosen not durable: {node} treats slot {} as chosen, all is chosen up to {}",
         slot.0, chosen_to.0
     )]
     NotChosen {
@@ -224,7 +224,7 @@ pub enum Violation {
         chosen_to: Slot,
     },
     /// A slot is in a node's chosen prefix, and the node holds no value for it.
-    #[error("chosen not durable: {node} takes slot {} as chosen and holds no value", slot.0)]
+    #[error("chosen not durable: {node} treats slot {} as chosen and holds no value", slot.0)]
     ChosenNotHeld {
         /// The node without the value.
         node: NodeId,
@@ -232,7 +232,7 @@ pub enum Violation {
         slot: Slot,
     },
     /// A node applies a value, or restores a snapshot, that is not durable on its own disk.
-    #[error("chosen not durable: {node} applies slot {}, and its disk does not hold it", slot.0)]
+    #[error("chosen not durable: {node} applies slot {}, which its disk does not hold", slot.0)]
     AppliedNotDurable {
         /// The node that applies it.
         node: NodeId,
@@ -266,7 +266,7 @@ pub enum Violation {
     },
     /// Values are delivered to the state machine out of order, twice, or with a gap.
     #[error(
-        "state machine safety: {node} applies slot {} behind slot {}",
+        "state machine safety: {node} applies slot {} after slot {}",
         slot.0, last.0
     )]
     AppliedOutOfOrder {
@@ -279,7 +279,7 @@ pub enum Violation {
     },
     /// A confirmed read does not see what was known to be chosen when it was requested.
     #[error(
-        "stale read: {node} confirms a read at slot {}, and when it was asked {} was known to be \
+        "stale read: {node} confirms a read at slot {}, and when it was requested {} was known to be \
          chosen",
         slot.0, known.0
     )]
@@ -293,7 +293,7 @@ pub enum Violation {
     },
     /// A restarted node has a different promise or chosen prefix than was durable.
     #[error(
-        "recovery: {node} comes back with the promise {promised} and the prefix {}, durable are {} \
+        "recovery: {node} restarts with the promise {promised} and the prefix {}, durable are {} \
          and {}",
         chosen.0, durable.promised, durable.chosen.0
     )]
@@ -308,7 +308,7 @@ pub enum Violation {
         durable: State,
     },
     /// A restarted node has different votes than were durable, or its log begins elsewhere.
-    #[error("recovery: {node} comes back with another vote in slot {} than was durable", slot.0)]
+    #[error("recovery: {node} restarts with another vote in slot {} than was durable", slot.0)]
     RecoveredVote {
         /// The restarted node.
         node: NodeId,

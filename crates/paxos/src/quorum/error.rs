@@ -8,16 +8,16 @@ pub enum QuorumError {
     #[error("there are no acceptors")]
     Empty,
     /// More than [`Quorums::ACCEPTORS_MAX`](crate::Quorums::ACCEPTORS_MAX).
-    #[error("more acceptors than a quorum system may have")]
+    #[error("more acceptors than a quorum system allows")]
     TooMany,
     /// An acceptor has only one weight, or one place in a grid.
-    #[error("{acceptor} is named twice")]
+    #[error("acceptor {acceptor} occurs twice")]
     Repeated {
         /// The acceptor that occurs twice.
         acceptor: NodeId,
     },
     /// An acceptor without weight could never contribute to a quorum.
-    #[error("{acceptor} has weight zero")]
+    #[error("acceptor {acceptor} has weight zero")]
     ZeroWeight {
         /// The acceptor with weight zero.
         acceptor: NodeId,

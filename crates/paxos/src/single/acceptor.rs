@@ -36,13 +36,13 @@ pub struct Acceptor<V> {
 #[non_exhaustive]
 pub enum RecoverError {
     /// No acceptor promises or accepts such a ballot.
-    #[error("{ballot} is no ballot")]
+    #[error("{ballot} is not a valid ballot")]
     NoBallot {
         /// The ballot in the record.
         ballot: Ballot,
     },
     /// An acceptor promises every ballot that it accepts.
-    #[error("{accepted} is accepted and only {promised} is promised")]
+    #[error("ballot {accepted} is accepted, but only {promised} is promised")]
     NotPromised {
         /// The ballot of the accepted proposal.
         accepted: Ballot,

@@ -35,13 +35,13 @@ pub struct Config {
 #[non_exhaustive]
 pub enum ConfigError {
     /// Each node must be one of the acceptors.
-    #[error("{id} is no acceptor")]
+    #[error("{id} is not an acceptor")]
     NoAcceptor {
         /// The id of this node.
         id: NodeId,
     },
     /// 0 < `retry_min` < `retry_max` must hold.
-    #[error("there is no time between retry_min and retry_max")]
+    #[error("retry_min must be positive and below retry_max")]
     Retry,
 }
 

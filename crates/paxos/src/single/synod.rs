@@ -47,10 +47,10 @@ pub struct Synod<V> {
 #[non_exhaustive]
 pub enum ProposeError {
     /// The chosen value is known: [`Synod::chosen`].
-    #[error("a value is chosen")]
+    #[error("a value is already chosen")]
     Chosen,
     /// It is already proposing, and continues until something is chosen.
-    #[error("a proposal is under way")]
+    #[error("a proposal is in progress")]
     UnderWay,
     /// No ballot is left.
     #[error(transparent)]

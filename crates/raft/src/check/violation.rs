@@ -14,7 +14,7 @@ pub enum Violation {
     },
     /// Two leaders in one term (§5.2), or one leader in two of its incarnations.
     #[error(
-        "election safety: node {} leads term {}, and node {} led it before",
+        "election safety: node {} leads term {}, and node {} led it earlier",
         second.0, term.0, first.0
     )]
     ElectionSafety {
@@ -40,7 +40,7 @@ pub enum Violation {
     },
     /// A leader's log became shorter within its term (§5.3).
     #[error(
-        "leader append-only: node {} leads term {}, and its log went back from {} to {}",
+        "leader append-only: node {} leads term {}, and its log shrank from {} to {}",
         node.0, term.0, from.index.0, to.index.0
     )]
     LeaderAppendOnly {
@@ -55,8 +55,8 @@ pub enum Violation {
     },
     /// An entry with two different predecessors, or whose term has two first positions (§5.3).
     #[error(
-        "log matching: node {} has entry {} of term {} behind one of term {}, elsewhere it is \
-         behind {} of term {}",
+        "log matching: node {} has entry {} of term {} after one of term {}, elsewhere it is \
+         after {} of term {}",
         node.0, id.index.0, id.term.0, prev.term.0, known.index.0, known.term.0
     )]
     LogMatching {
@@ -81,7 +81,7 @@ pub enum Violation {
         id: LogId,
     },
     /// Entries that are not contiguous, or do not follow the end of what they are appended to.
-    #[error("log matching: node {} puts entry {} behind entry {}", node.0, id.index.0, last.0)]
+    #[error("log matching: node {} puts entry {} after entry {}", node.0, id.index.0, last.0)]
     Gap {
         /// The node whose log or message it is.
         node: NodeId,
@@ -108,8 +108,8 @@ pub enum Violation {
     },
     /// Two nodes have, or apply, different entries at a committed index (§5.4.3).
     #[error(
-        "state machine safety: node {} takes entry {} of term {} as committed, elsewhere it is of \
-         term {}",
+        "state machine safety: node {} treats entry {} of term {} as committed, elsewhere it is \
+         of term {}",
         node.0, id.index.0, id.term.0, known.term.0
     )]
     StateMachineSafety {
@@ -133,7 +133,7 @@ pub enum Violation {
     },
     /// Entries are delivered to the state machine out of order, twice, or with a gap.
     #[error(
-        "state machine safety: node {} applies entry {} behind entry {}",
+        "state machine safety: node {} applies entry {} after entry {}",
         node.0, index.0, last.0
     )]
     AppliedOutOfOrder {
@@ -160,7 +160,7 @@ pub enum Violation {
     },
     /// A node treats an index as committed that no leader has committed.
     #[error(
-        "commit not durable: node {} takes {} as committed, no leader committed beyond {}",
+        "commit not durable: node {} treats {} as committed, no leader committed beyond {}",
         node.0, commit.0, known.0
     )]
     CommitUnknown {
@@ -173,7 +173,7 @@ pub enum Violation {
     },
     /// A node applies an entry, or restores a snapshot, that is not durable on its own disk.
     #[error(
-        "commit not durable: node {} applies entry {} of term {}, and its disk does not hold it",
+        "commit not durable: node {} applies entry {} of term {}, which its disk does not hold",
         node.0, id.index.0, id.term.0
     )]
     AppliedNotDurable {
@@ -184,7 +184,7 @@ pub enum Violation {
     },
     /// A node truncates a committed entry in a term whose leader must have it.
     #[error(
-        "commit not durable: node {} cuts entry {} of term {}, which is committed",
+        "commit not durable: node {} truncates entry {} of term {}, which is committed",
         node.0, id.index.0, id.term.0
     )]
     CommitUndone {
@@ -208,7 +208,7 @@ pub enum Violation {
     },
     /// A message reports something that is not durable, so a crash could make it false.
     #[error(
-        "unsayable: node {} says {said:?} to node {}, and its disk does not bear it out",
+        "unsayable: node {} sends {said:?} to node {}, which its disk does not support",
         node.0, to.0
     )]
     Unsayable {
@@ -221,7 +221,7 @@ pub enum Violation {
     },
     /// A node truncates entries that it acknowledged in the same term.
     #[error(
-        "unsayable: node {} cuts its log from {} on, in term {} it has acknowledged {}",
+        "unsayable: node {} truncates its log from {} on, in term {} it acknowledged {}",
         node.0, from.0, term.0, acknowledged.0
     )]
     AcknowledgementUndone {
@@ -236,7 +236,7 @@ pub enum Violation {
     },
     /// A node confirms the leader of a term that it has durably left.
     #[error(
-        "unsayable: node {} follows in term {}, and its disk is in term {}",
+        "unsayable: node {} confirms term {}, and its disk is in term {}",
         node.0, term.0, durable.0
     )]
     TermLeft {
@@ -249,7 +249,7 @@ pub enum Violation {
     },
     /// A second write is made while one is in flight: messages of the first would depend on the
     /// second.
-    #[error("unsayable: node {} begins a write while one is in flight", node.0)]
+    #[error("unsayable: node {} makes a write while one is in flight", node.0)]
     WriteInFlight {
         /// The node that makes the write.
         node: NodeId,
@@ -304,8 +304,8 @@ pub enum Violation {
     },
     /// A follower commits beyond the index up to which its log is known to equal its leader's.
     #[error(
-        "commit beyond the match: node {} takes {} as committed, its log matches its leader's up \
-         to {}",
+        "commit beyond the match: node {} treats {} as committed, its log matches its leader's \
+         up to {}",
         node.0, commit.0, matched.0
     )]
     CommitBeyondMatch {
@@ -318,7 +318,7 @@ pub enum Violation {
     },
     /// A restarted node has a different term or vote than was durable.
     #[error(
-        "recovery: node {} comes back in term {} with the vote {vote:?}, durable are term {} and \
+        "recovery: node {} restarts in term {} with the vote {vote:?}, durable are term {} and \
          {durable_vote:?}",
         node.0, term.0, durable_term.0
     )]
@@ -336,7 +336,7 @@ pub enum Violation {
     },
     /// A restarted node has a different log than was durable.
     #[error(
-        "recovery: node {} comes back with a log that ends at {} of term {}, durable was {} of \
+        "recovery: node {} restarts with a log that ends at {} of term {}, durable was {} of \
          term {}; they differ at {}",
         node.0, last.index.0, last.term.0, durable.index.0, durable.term.0, at.0
     )]

@@ -44,7 +44,7 @@ pub enum Output<'a, V> {
 /// ```
 ///
 /// Dropping it loses the messages. That is safe, and a later ballot makes up for it.
-#[must_use = "until this is durable the node says nothing"]
+#[must_use = "until this is durable the node sends nothing"]
 #[derive(Debug)]
 pub struct Write<'a, V> {
     pub(super) node: &'a mut Synod<V>,
