@@ -4,7 +4,7 @@
 //! A node that asks only needs answers from a quorum of each phase that say "I had no contact with
 //! a leader either". So a node that is connected to quorums becomes leader, however stale its log
 //! is and whatever links the others have, and a node that is not disturbs nobody. A leader without
-//! contact to a quorum steps down and stops sending, so recent contact with a leader means that it
+//! contact with a quorum steps down and stops sending, so recent contact with a leader means that it
 //! works.
 
 use crate::counters::count;

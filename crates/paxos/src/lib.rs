@@ -45,7 +45,7 @@
 //!                 learns │  c    no-op  e  │  its own
 //! ```
 //!
-//! 1. A node without contact to a leader for an election timeout *asks* every acceptor whether it
+//! 1. A node without contact with a leader for an election timeout *asks* every acceptor whether it
 //!    has lost contact too ([`Echo::Ask`]). If quorums of both phases say yes, it campaigns. So a
 //!    node that is connected to quorums becomes leader, whatever other links are cut and however
 //!    stale its log is, and a node that is not connected disturbs nobody.
@@ -210,7 +210,7 @@
 //! ballots cannot be restored. A disk that lost data must therefore not come back under the same
 //! node id; the driver ensures that with an identity stored on the disk.
 //!
-//! # Terms
+//! # Terminology
 //!
 //! | paper | here |
 //! |---|---|

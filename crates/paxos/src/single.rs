@@ -133,7 +133,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Terms
+//! # Terminology
 //!
 //! | Paxos Made Simple | The Part-Time Parliament | here |
 //! |---|---|---|

@@ -37,7 +37,7 @@ pub struct Status {
 }
 
 /// A message whose round is more than [`Ballot::LEAP_MAX`] above the stored one. It is treated as
-/// lost. A node without contact to a leader also promises the last round within reach. It thereby
+/// lost. A node without contact with a leader also promises the last round within reach. It thereby
 /// gets to any round in as many writes as were needed to bring the others there, so this rule locks
 /// no node out for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -110,7 +110,7 @@
 //! - Memory is bounded by [`Config`]: cached, in-flight and uncommitted bytes, reads, and waiting
 //!   messages.
 //!
-//! # Terms
+//! # Terminology
 //!
 //! | paper | here |
 //! |---|---|

@@ -8,7 +8,7 @@ use crate::{Config, DiskHealth, Instant};
 /// timeout, candidates would otherwise give up one after the other before they were answered.
 ///
 /// Only the wait before a campaign is extended. A node in contact with a leader refuses other
-/// candidates for as long as before, and a leader without contact to a quorum steps down as early
+/// candidates for as long as before, and a leader without contact with a quorum steps down as early
 /// as before. Reports of peers about their disks extend the wait to at most [`STRETCH_MAX`] times
 /// the random time, and their effect halves in each [`HALF_LIFE`] of election timeouts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -37,7 +37,7 @@ pub struct Status {
 }
 
 /// A message whose term is more than [`Term::LEAP_MAX`] above the stored one. It is treated as
-/// lost. A node without contact to a leader also enters the last term within reach. It thereby gets
+/// lost. A node without contact with a leader also enters the last term within reach. It thereby gets
 /// to any term in as many writes as were needed to bring the others there, so this rule locks no
 /// node out for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -110,7 +110,7 @@ fn c4_constrained_election_with_a_snapshot() {
     }
 }
 
-/// C5: three nodes in a chain. The end without contact to the leader disturbs nobody.
+/// C5: three nodes in a chain. The end without contact with the leader disturbs nobody.
 #[test]
 fn c5_chained() {
     for seed in 0..SEEDS {
