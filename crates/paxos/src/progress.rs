@@ -86,7 +86,7 @@ impl Inflight {
         self.messages.len() >= messages_max || self.bytes >= bytes_max
     }
 
-    /// Whether an echo of `round` was sent after the first message that it does not cover.
+    /// Whether `round` began after the first message was sent that its echo does not cover.
     fn is_missing(&self, round: u64, through: Slot) -> bool {
         let first = self.messages.iter().find(|sent| sent.last > through);
         first.is_some_and(|sent| sent.round < round)

@@ -71,7 +71,7 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// Whether an echo of `round` was sent after this append and does not cover it.
+    /// Whether `round` began after this append was sent, and its echo does not cover the append.
     fn is_missing(&self, round: u64, matched: Index) -> bool {
         self.round < round && self.last > matched
     }
