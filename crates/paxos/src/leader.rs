@@ -34,11 +34,11 @@ pub(crate) struct Leader {
     others: AcceptorSet,
     /// The peers that may lack something that can be sent.
     lacking: AcceptorSet,
-    /// The peers that reported a full disk.
+    /// The peers whose last report was a full disk, and those that reported space.
     full: AcceptorSet,
     roomy: AcceptorSet,
-    /// The first slot that it proposes in itself. Everything before was chosen when phase 1 ended,
-    /// and is learned where it is missing here.
+    /// The first slot of its proposals. Everything before was chosen when phase 1 ended, and is
+    /// learned where it is missing here.
     first: Slot,
     /// The last slot where phase 1 found a vote. Once everything up to it is chosen, this leader
     /// knows all that its predecessors chose, and serves reads.
@@ -333,8 +333,8 @@ impl Leader {
         Some(Envelope { to, message })
     }
 
-    /// Whether a phase-2 quorum was in contact within the longest election timeout. A leader
-    /// without is about to step down.
+    /// Whether a phase-2 quorum was in contact within the longest election timeout. Otherwise the
+    /// leader is about to step down.
     pub(crate) fn has_quorum_contact(&self, common: &Common, now: Instant) -> bool {
         now.since(self.quorum_contact(common, now)) < common.config.election_timeout_max
     }

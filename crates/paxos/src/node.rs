@@ -26,7 +26,7 @@ pub(crate) struct Common {
     pub(crate) own: usize,
     /// The highest ballot that was promised; this node's own while it leads or campaigns.
     pub(crate) promised: Ballot,
-    /// The highest ballot in any message. The next campaign is above it.
+    /// The highest ballot seen in any message. The next campaign is above it.
     pub(crate) heard: Ballot,
     pub(crate) log: Log,
     pub(crate) machine: Machine,

@@ -81,7 +81,7 @@ enum System {
 }
 
 impl fmt::Display for Quorums {
-    /// The acceptors and their quorums. Only equal systems have the same text.
+    /// The acceptors and their quorums. Two systems have the same text if and only if they are equal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, nodes: &mut dyn Iterator<Item = String>| {
             nodes.enumerate().try_for_each(|(place, node)| {
@@ -139,7 +139,8 @@ impl Quorums {
     /// Duplicates of an acceptor are ignored.
     ///
     /// # Errors
-    /// Also if `phase1 + phase2` does not exceed the number of acceptors, or one of the two does.
+    /// As for [`majority`](Self::majority); also if `phase1 + phase2` does not exceed the number of
+    /// acceptors, or one of the two does.
     pub fn flexible(
         acceptors: impl IntoIterator<Item = NodeId>,
         phase1: usize,
