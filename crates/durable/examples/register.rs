@@ -1,5 +1,6 @@
-//! A register on three nodes that outlives the loss of one of them, and of every memory: how Attiya,
-//! Bar-Noy and Dolev (1995) write, with one writer. A value is kept once two nodes have it on disk.
+//! A register on three nodes that survives the loss of one of them, and of the memory of all: the
+//! algorithm of Attiya, Bar-Noy and Dolev (1995) with one writer. A value is kept once two nodes
+//! have it on disk.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -7,7 +8,7 @@ use synod_durable::{Coalesce, Durable, Outbox, Receipt, Record, Refused, Write};
 
 type Node = usize;
 
-/// A value, and how many were set before it.
+/// A value, and how many values were set before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Stamped(u64, &'static str);
 
@@ -19,10 +20,11 @@ impl Record for Stamped {
     }
 }
 
-/// "Keep this": it promises nothing and leaves at once.
+/// Asks to keep this value. It promises nothing and is sent at once.
 struct Keep(Node, Stamped);
 
-/// "I have what was stamped so, or later": only a disk can make that true.
+/// Reports that the sender has the value with this stamp, or a later one. Only a disk can make that
+/// true.
 #[derive(Debug, PartialEq)]
 struct Kept(Node, u64);
 
@@ -65,7 +67,7 @@ impl Register {
         }
     }
 
-    /// Its own copy is one of the two when it is on disk, and no earlier.
+    /// Its own copy counts as one of the two once it is on disk.
     fn count_own_copy(&mut self, stamp: Durable<u64>) {
         self.handle_kept(self.id, *stamp);
     }
@@ -88,7 +90,7 @@ impl Register {
 
 const NODES: usize = 3;
 
-/// The driver: nodes, their disks, and a network that loses what is sent to those that are down.
+/// The driver: nodes, their disks, and a network that loses messages to nodes that are down.
 struct Cluster {
     nodes: [Option<Register>; NODES],
     disks: [Stamped; NODES],
@@ -103,7 +105,7 @@ impl Cluster {
         cluster
     }
 
-    /// From what is on its disk, whatever was in memory.
+    /// Restarts the node from its disk, whatever was in memory.
     fn start(&mut self, id: Node) {
         let value = self.disks[id];
         self.nodes[id] = Some(Register {
@@ -125,7 +127,7 @@ impl Cluster {
         self.run();
     }
 
-    /// Until nobody has anything to do.
+    /// Runs until no node has anything to do.
     fn run(&mut self) {
         let mut order: VecDeque<Node> = (0..NODES).collect();
         while let Some(id) = order.pop_front() {
@@ -172,7 +174,8 @@ fn main() {
     cluster.set(0, "ready");
     println!("kept with one node down: {}", cluster.is_kept(0));
 
-    // Power fails, and with it goes the disk of the writer. Any two of three still know.
+    // A power failure also destroys the disk of the writer. Any two of three nodes still know the
+    // value.
     cluster.disks[0] = Stamped::default();
     (0..NODES).for_each(|id| cluster.start(id));
     println!("on disk after the fire: {:?}", cluster.disks);

@@ -4,9 +4,9 @@ use core::mem::take;
 use core::ops::{Deref, DerefMut};
 use core::{fmt, option, slice};
 
-/// A list that mostly has one element, and then allocates nothing: a node that is asked by one peer
-/// answers one peer. It is moved more often than it is read, so it is as small as a `Vec`, or as one
-/// element with a word beside it.
+/// A list that usually has one element, and then needs no allocation: most nodes answer one peer at
+/// a time. It is moved more often than it is read, so it is as small as a `Vec`, or as one element
+/// plus one word.
 ///
 /// ```
 /// # use synod_durable::Few;
@@ -20,12 +20,12 @@ pub struct Few<T>(List<T>);
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum List<T> {
     One(T),
-    /// Any number but one, so that lists are equal by what they hold.
+    /// Any number of elements except one, so that lists with equal elements are equal.
     Many(Vec<T>),
 }
 
 impl<T> Few<T> {
-    /// Adds an element behind the others.
+    /// Appends an element.
     #[inline]
     pub fn push(&mut self, item: T) {
         match &mut self.0 {
@@ -35,7 +35,7 @@ impl<T> Few<T> {
         }
     }
 
-    /// Drops the elements that `keep` refuses.
+    /// Keeps only the elements for which `keep` returns `true`.
     pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         let kept = take(self).into_iter().filter(|item| keep(item));
         kept.for_each(|item| self.push(item));

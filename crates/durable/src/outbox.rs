@@ -4,62 +4,64 @@ use core::mem::take;
 use crate::receipt::Mark;
 use crate::{Durable, Few, Receipt, Refused, Write};
 
-/// All that a protocol says, in three lanes: what needs no record leaves at once, what needs one
-/// leaves inside its [`Write`], and what the node tells itself comes out of [`settle`](Self::settle).
+/// The messages of a protocol, in three lanes. Messages that need no record are sent at once;
+/// messages that need one leave inside its [`Write`]; and what the node may count for itself is
+/// returned by [`settle`](Self::settle).
 ///
-/// The type of a message picks its lane, so not even the author of the protocol can slip, and out of
-/// the lane that waits leads one way, which takes a record: see [`mistakes`](crate::mistakes).
+/// The type of a message selects its lane, so not even the author of the protocol can mix them up.
+/// The only way out of the lane that waits is a record: see [`mistakes`](crate::mistakes).
 ///
 /// # Why own votes have a lane
 ///
-/// A candidate votes for itself, and a leader is one of those that store an entry. Such a word needs
-/// no network, so it is tempting to count it with the next receipt. That may be the receipt of an
-/// *older* write, in flight when the node voted; then a crash takes back a vote that was counted. A
-/// flag "something is durable" cannot tell the two apart. So [`settle`](Self::settle) answers *what*
-/// is, in a type that it alone makes.
+/// A candidate votes for itself, and a leader is one of the nodes that store an entry. Such a vote
+/// needs no network, so it is tempting to count it with the next receipt. But that receipt may
+/// belong to an *older* write that was in flight when the node voted; a crash could then take back
+/// a vote that was counted. A flag "something is durable" cannot distinguish the two. Therefore
+/// [`settle`](Self::settle) returns *what* is durable, in a type that only it can make.
 ///
-/// The lane is no list that is filled beside the record: of a vote told separately, nobody knows
-/// whether the record holds it. [`Record::own`] reads it from the record as that leaves, so there is
-/// nothing to coalesce, to drop or to allocate, and it costs a copy of a few words a write. The other
-/// way, a message to itself that the driver hands back, costs an envelope a write and a rule that each
-/// driver must know.
+/// The own vote is not kept in a list beside the record, because such a list could disagree with
+/// the record. [`Record::own`] reads it from the record when that leaves. So there is nothing to
+/// coalesce, to drop or to allocate, and the cost is a copy of a few words per write. The
+/// alternative, a message to the node itself that the driver returns, costs an envelope per write
+/// and a rule that every driver has to know.
 ///
 /// # Invariants
 /// - A message waits in the lane or in one write, never in both.
-/// - At most one write is in flight; `in_flight` is its own word until its receipt comes.
-/// - Numbers of writes rise, so the receipt of one settles no other.
+/// - At most one write is in flight; `in_flight` holds what the node may count for itself once its
+///   receipt arrives.
+/// - Numbers of writes increase, so the receipt of one write settles no other.
 ///
-/// Outboxes are equal when they hold the same, whichever core value they belong to. A clone takes the
-/// receipts of the original: run one of them, and look at the other.
+/// Outboxes are equal if they hold the same messages, whichever core value they belong to. A clone
+/// accepts the receipts of the original: continue with only one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Outbox<R: Record, Now, After> {
     now: VecDeque<Now>,
     after: Few<After>,
-    /// Of the last write.
+    /// The number of the last write, and the core value of this outbox.
     mark: Mark,
     in_flight: Option<R::Own>,
 }
 
-/// What a protocol stores in one write, all or nothing.
+/// The data that a protocol stores in one write, all or nothing.
 pub trait Record {
     /// What the node may count for itself once the record is durable: its vote, its acknowledgement.
     /// `()` if there is nothing.
     type Own;
 
-    /// That, from what stands in the record.
+    /// Extracts it from the record.
     fn own(&self) -> Self::Own;
 }
 
-/// How messages that wait for the same write become fewer, so that a slow disk fills no memory.
+/// Merges messages that wait for the same write, so that a slow disk does not fill the memory.
 pub trait Coalesce: Sized {
-    /// Takes `later` into what waits already, or gives it back if it must wait beside that.
+    /// Merges `later` into the waiting messages, or returns it if it must wait in addition.
     fn coalesce(_waiting: &mut [Self], later: Self) -> Option<Self> {
         Some(later)
     }
 }
 
 impl<R: Record, Now, After> Outbox<R, Now, After> {
-    /// Of a new core value, which takes no receipt of any other.
+    /// The outbox of a new core value. It accepts no receipt of any other.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -70,7 +72,7 @@ impl<R: Record, Now, After> Outbox<R, Now, After> {
         }
     }
 
-    /// Sends what no crash of this node can make false.
+    /// Sends a message that no crash of this node can make false.
     #[inline]
     pub fn send_now(&mut self, message: Now) {
         self.now.push_back(message);
@@ -83,7 +85,7 @@ impl<R: Record, Now, After> Outbox<R, Now, After> {
         self.now.pop_front()
     }
 
-    /// Sends what is true only once a record that is made from now on is durable.
+    /// Sends a message that is true only once a record made from now on is durable.
     #[inline]
     pub fn send_after_write(&mut self, message: After)
     where
@@ -101,26 +103,26 @@ impl<R: Record, Now, After> Outbox<R, Now, After> {
         !self.after.is_empty()
     }
 
-    /// Forgets waiting messages that nobody would listen to any more.
+    /// Drops the waiting messages for which `keep` returns `false`.
     pub fn retain_waiting(&mut self, keep: impl FnMut(&After) -> bool) {
         self.after.retain(keep);
     }
 
-    /// Forgets all that has not left. A write in flight stays so.
+    /// Drops all messages that have not left. A write in flight stays in flight.
     pub fn clear(&mut self) {
         self.now.clear();
         self.after = Few::default();
     }
 
-    /// The number of the write in flight. Where two looks see the same number it is the same write.
+    /// The number of the write in flight. Equal numbers mean the same write.
     #[inline]
     #[must_use]
     pub fn in_flight(&self) -> Option<u64> {
         self.in_flight.as_ref().map(|_| self.mark.number)
     }
 
-    /// Puts everything that waits into a write of what `record` makes. Nothing, and `record` is not
-    /// called, while a write is in flight. When there is something to write is for the protocol to say.
+    /// Makes a write from `record` and all waiting messages. Returns `None` without calling
+    /// `record` while a write is in flight. The protocol decides when there is something to write.
     #[inline]
     pub fn write(&mut self, record: impl FnOnce() -> R) -> Option<Write<R, After>> {
         if self.in_flight.is_some() {
@@ -128,7 +130,7 @@ impl<R: Record, Now, After> Outbox<R, Now, After> {
         }
         let record = record();
         self.in_flight = Some(record.own());
-        // No `+=`, which may panic: what is under way would be kept in memory for its destructor.
+        // Not `+=`: a possible panic would force values into memory for their destructors.
         self.mark.number = self.mark.number.wrapping_add(1);
         Some(Write {
             record,
@@ -137,10 +139,11 @@ impl<R: Record, Now, After> Outbox<R, Now, After> {
         })
     }
 
-    /// What is durable now, by the receipt of the write in flight. The next write may leave.
+    /// Accepts the receipt of the write in flight and returns what is durable now. The next write
+    /// may then be made.
     ///
     /// # Errors
-    /// Any other receipt, which changes nothing.
+    /// If it is any other receipt, which changes nothing.
     #[inline]
     pub fn settle(&mut self, receipt: Receipt<R>) -> Result<Durable<R::Own>, Refused> {
         if !receipt.mark.is_of_same_core(self.mark) {
@@ -153,8 +156,8 @@ impl<R: Record, Now, After> Outbox<R, Now, After> {
         Ok(Durable { own })
     }
 
-    /// Gives the last write the number 0, and its receipt is refused. For checkers that compare states
-    /// and run none of them on.
+    /// Resets the number of the last write to 0, so that its receipt is refused. For checkers that
+    /// compare states and do not continue from them.
     pub fn forget_numbers(&mut self) {
         self.mark.number = 0;
     }

@@ -5,10 +5,11 @@ use core::marker::PhantomData;
 use core::ops::Deref;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// Proof that a record of type `R` is durable. [`Outbox::settle`](crate::Outbox::settle) takes it
-/// back, once. Only a write makes one, there is no second one, and none for another type of record:
-/// see [`mistakes`](crate::mistakes). Where the types are the same, [`Refused`] says what no type can.
-#[must_use = "the protocol writes nothing more until it has this back"]
+/// Proof that a record of type `R` is durable, to be passed once to
+/// [`Outbox::settle`](crate::Outbox::settle). Only a write makes one; it cannot be duplicated, or
+/// made for another type of record: see [`mistakes`](crate::mistakes). Mistakes that types cannot
+/// prevent end in [`Refused`].
+#[must_use = "the protocol makes no further write until this is returned to it"]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Receipt<R> {
     pub(crate) mark: Mark,
@@ -17,11 +18,11 @@ pub struct Receipt<R> {
 
 /// What a node may count for itself, because the record that it was read from is durable.
 ///
-/// Only [`Outbox::settle`](crate::Outbox::settle) makes it, so a function that takes one cannot be
-/// given an own vote too early: see [`mistakes`](crate::mistakes).
+/// Only [`Outbox::settle`](crate::Outbox::settle) makes it, so a function that takes it cannot be
+/// called with an own vote too early: see [`mistakes`](crate::mistakes).
 ///
-/// It tells what is on the disk, which is not always what still matters: the node may have left the
-/// term of its vote while the disk was busy.
+/// It reports what is on the disk, which may no longer matter: the node may have left the term of
+/// its vote during the write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Durable<T> {
     pub(crate) own: T,
@@ -36,13 +37,13 @@ impl<T> Deref for Durable<T> {
     }
 }
 
-/// Why a receipt changed nothing. To be counted, and looked into where that is not zero.
+/// Why a receipt was refused and changed nothing. Count these, and investigate if there are any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
-    /// Another core value made the write: another group's, or an earlier one of this group.
+    /// The write was made by another core value: of another group, or an earlier one of this group.
     OtherCore,
-    /// The write was settled before, by the receipt of a copy of it.
+    /// The write was already settled, by the receipt of a copy of it.
     NotInFlight,
 }
 
@@ -57,11 +58,11 @@ impl fmt::Display for Refused {
 
 impl Error for Refused {}
 
-/// Which write of which core value it was.
+/// Identifies a write: the core value that made it, and its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Mark {
     core: Core,
-    /// Counts the writes of one core value, from 1.
+    /// The number of the write, counted from 1 for each core value.
     pub(crate) number: u64,
 }
 
@@ -77,13 +78,13 @@ impl Mark {
     }
 }
 
-/// The name of a core value, unlike that of any other in this process.
+/// The identity of a core value, unique in this process.
 ///
-/// It is the one thing here that is no function of its arguments. As an argument it could be given
-/// twice, which is the mistake that it is there for; the address of something is used again once that
-/// is gone; a shared allocation costs two counts of references a write; a lifetime as a brand keeps
-/// cores out of collections. In exchange nobody can see it: it has no order, `Debug` leaves it out, and
-/// what differs in it alone is equal. All it can do is to refuse.
+/// It is the only thing here that is not a function of its arguments. As an argument it could be
+/// passed twice, which is the mistake that it prevents; an address is reused once its allocation is
+/// freed; a shared allocation costs two reference counts per write; and a lifetime as a brand keeps
+/// cores out of collections. In return it is invisible: it has no order, `Debug` omits it, and
+/// values that differ only in it are equal. All it can do is to refuse.
 #[derive(Clone, Copy)]
 struct Core(usize);
 
@@ -105,5 +106,5 @@ impl fmt::Debug for Core {
     }
 }
 
-/// Comes round after 2^64 core values, or 2^32 on a machine of 32 bits.
+/// Wraps around after 2^64 core values, or 2^32 on a 32-bit machine.
 static CORES: AtomicUsize = AtomicUsize::new(0);

@@ -5,7 +5,7 @@ use crate::{Few, Receipt};
 
 /// A record, and the messages that may not leave this node before it is durable.
 ///
-/// Once the record is stored they come out, and [no other way](crate::mistakes) compiles:
+/// Storing the record is the [only way](crate::mistakes) to get the messages:
 ///
 /// ```
 /// # use synod_durable::{Few, Write};
@@ -14,8 +14,9 @@ use crate::{Few, Receipt};
 /// }
 /// ```
 ///
-/// To drop it is safe, and the end: the node says nothing that must wait any more. It can be cloned,
-/// so that a checker can keep a state with a write in flight; one receipt of all copies is taken.
+/// Dropping a write is safe, but final: the node sends no message that must wait any more. A write
+/// can be cloned, so that a checker can keep a state with a write in flight; the receipt of only
+/// one copy is accepted.
 #[must_use = "until this is durable the node makes no progress"]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Write<R, M> {
@@ -25,16 +26,16 @@ pub struct Write<R, M> {
 }
 
 impl<R, M> Write<R, M> {
-    /// What is to be stored.
+    /// The record to store.
     pub fn record(&self) -> &R {
         &self.record
     }
 
-    /// Gives the record to `store`, which returns `Ok` only once it is on stable storage.
+    /// Passes the record to `store`, which returns `Ok` only once it is on stable storage.
     ///
     /// # Errors
-    /// Those of `store`. The messages are gone with the receipt: the node said nothing. Its memory is
-    /// ahead of its disk, so it must be started again from what was stored.
+    /// Those of `store`. The messages are dropped with the receipt and were not sent. The node's
+    /// memory is ahead of its disk, so it must be restarted from what was stored.
     #[inline]
     pub fn persist<E>(
         self,
@@ -44,8 +45,9 @@ impl<R, M> Write<R, M> {
         Ok((self.messages, receipt(self.mark)))
     }
 
-    /// Gives the record to `append`, which puts it into a log that will be synced later, for many at
-    /// once, and tells under which ticket. The messages stay inside until [`Staged::release`].
+    /// Passes the record to `append`, which appends it to a log that will be synced later, for
+    /// several writes at once, and returns its ticket. The messages stay inside until
+    /// [`Staged::release`].
     ///
     /// # Errors
     /// Those of `append`; as for [`persist`](Self::persist).
@@ -71,10 +73,11 @@ pub struct Staged<R, M, T> {
 }
 
 impl<R, M, T: Ord> Staged<R, M, T> {
-    /// `durable`: all that was staged under a ticket up to this one is on stable storage.
+    /// Returns the messages and the receipt if this write is durable. `durable` is the ticket up to
+    /// which the log is on stable storage.
     ///
     /// # Errors
-    /// Itself, if it is not durable yet.
+    /// The write itself, if it is not durable yet.
     #[inline]
     pub fn release(self, durable: &T) -> Result<(Few<M>, Receipt<R>), Self> {
         if self.ticket <= *durable {

@@ -1,4 +1,4 @@
-//! A write with one message allocates nothing, from the sending to the receipt.
+//! A write with one message allocates nothing, from sending to the receipt.
 
 #![expect(
     unsafe_code,
@@ -12,20 +12,21 @@ use std::hint::black_box;
 
 use synod_durable::{Coalesce, Outbox, Record};
 
-/// Passes everything on to the system, and counts by thread, so that tests do not see each other.
+/// Forwards everything to the system allocator, and counts per thread, so that tests do not affect
+/// each other.
 struct Counting;
 
-// SAFETY: each call is passed on to the system's allocator as it came, so its guarantees are kept.
+// SAFETY: each call is forwarded unchanged to the system's allocator, so its guarantees are kept.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // A thread that ends may allocate after its counter is gone.
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises for `layout` are the ones that are needed.
+        // SAFETY: the caller's guarantees for `layout` are those that are needed.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from `alloc`, which took it from the system.
+        // SAFETY: the pointer came from `alloc`, which got it from the system.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -51,10 +52,10 @@ struct Acknowledged(#[expect(dead_code, reason = "a message of some size")] [u64
 
 impl Coalesce for Acknowledged {}
 
-/// How often a write with so many messages allocates.
+/// The number of allocations of a write with this many messages.
 fn allocations(messages: u64) -> u64 {
     let mut outbox = Outbox::<Stored, u64, Acknowledged>::new();
-    // The lane that does not wait keeps its space.
+    // The lane that does not wait keeps its capacity.
     outbox.send_now(0);
     outbox.poll_now();
     let before = ALLOCATIONS.get();

@@ -1,8 +1,9 @@
-//! Every order of a few calls, against a model that knows each write by a number of its own and so
-//! needs no receipts, no names and no tickets. Two cores of one type share a process and a log.
+//! Every order of a few calls, compared with a model that identifies each write by its own number
+//! and so needs no receipts, identities or tickets. Two cores of one type share a process and a
+//! log.
 //!
-//! A fact is a bit. A core that learns one says so, and its record holds all that it knows: what is
-//! said must then be on its disk, whatever the order.
+//! A fact is a bit. A core that learns one reports it, and its record holds all facts that it
+//! knows. A reported fact must then be on the core's disk, whatever the order of calls.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -22,7 +23,7 @@ impl Record for Facts {
     }
 }
 
-/// "I know these."
+/// Reports that the sender knows these facts.
 #[derive(Clone, Debug, PartialEq)]
 struct Say {
     topic: u8,
@@ -39,7 +40,7 @@ impl Coalesce for Say {
     }
 }
 
-/// What happens; the first number is that of a core, or of what a driver holds.
+/// One call. The first number identifies a core, or a write or receipt held by a driver.
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Say(usize, u8),
@@ -55,7 +56,7 @@ enum Op {
     Sync,
     Release(usize),
     Settle(usize, usize),
-    /// The core is started again from its disk, in the same process: the driver holds what it held.
+    /// The core is restarted from its disk, in the same process: the driver keeps what it holds.
     Restart(usize),
 }
 
@@ -72,7 +73,7 @@ struct Core {
     in_flight: Option<usize>,
 }
 
-/// A write, as the model knows it.
+/// A write in the model.
 struct Made {
     core: usize,
     incarnation: u32,
@@ -90,7 +91,7 @@ struct World {
     receipts: Vec<(Receipt<Facts>, usize)>,
     log: Vec<(usize, u32)>,
     synced: usize,
-    /// What the last step came across.
+    /// The kind of thing that the last step met.
     seen: Option<&'static str>,
 }
 
@@ -234,7 +235,7 @@ impl World {
         }
     }
 
-    /// Messages leave the node.
+    /// Handles messages that leave the node.
     fn told(&mut self, made: usize, messages: Few<Say>, receipt: Receipt<Facts>) -> Verdict {
         self.seen = (!messages.is_empty()).then_some("messages");
         self.receipts.push((receipt, made));
@@ -272,7 +273,7 @@ impl World {
         }
     }
 
-    /// What an outbox tells of itself.
+    /// Checks what an outbox reports about itself.
     fn look(&self) -> Verdict {
         for core in &self.cores {
             let number = core.in_flight.map(|_| core.writes);
@@ -283,7 +284,7 @@ impl World {
         Ok(())
     }
 
-    /// What a driver may do with what it holds.
+    /// The calls that a driver may make with what it holds.
     fn driver_ops(&self) -> Vec<Op> {
         let mut ops = Vec::new();
         for at in 0..self.writes.len() {
@@ -300,8 +301,8 @@ impl World {
     }
 }
 
-/// Plays every continuation of `start` by so many calls, each of which `ops` offers. How often each
-/// kind of thing was come across.
+/// Plays every continuation of `start` by this many calls out of those that `ops` offers. Returns
+/// how often each kind of thing was met.
 fn explore(start: &[Op], calls: usize, ops: fn(&World) -> Vec<Op>) -> BTreeMap<&'static str, u64> {
     let mut seen = BTreeMap::new();
     let mut paths = vec![start.to_vec()];

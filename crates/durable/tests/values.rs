@@ -1,5 +1,5 @@
-//! What an outbox is as a value: what equality, `Hash` and `Debug` see of it, what a clone takes, and
-//! what a list of few elements holds.
+//! An outbox as a value: what equality, `Hash` and `Debug` see of it, which receipts a clone
+//! accepts, and what a list of few elements holds.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -27,7 +27,7 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// After as many writes, with the last one in flight.
+/// An outbox after this many writes, with the last one in flight.
 fn writing(writes: u64) -> (Lanes, Write<Stored, Stored>) {
     let mut outbox = Lanes::new();
     for number in 1..writes {
@@ -38,7 +38,7 @@ fn writing(writes: u64) -> (Lanes, Write<Stored, Stored>) {
     last_write(outbox, writes)
 }
 
-/// As [`writing`], but for the number of the write.
+/// Like [`writing`], but in a new outbox, so that only the number of the write differs.
 fn after_restart(writes: u64) -> (Lanes, Write<Stored, Stored>) {
     last_write(Lanes::new(), writes)
 }
@@ -119,7 +119,7 @@ fn reasons_are_told_in_words() {
     assert!(Refused::NotInFlight.to_string().contains("not in flight"));
 }
 
-/// Every order of five calls, beside a `Vec`.
+/// Every order of five calls, compared with a `Vec`.
 #[test]
 fn few_are_a_list() {
     const CALLS: u32 = 5;

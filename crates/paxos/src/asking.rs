@@ -4,22 +4,22 @@ use crate::node::Common;
 use crate::step::Step;
 use crate::{AcceptorSet, Echo, Instant, NodeId, Slot};
 
-/// Asks whether others miss a leader too, and changes nothing anywhere by it. Who they are is a set:
-/// a repeated answer counts once.
+/// Asks other nodes whether they are without a leader too, which changes no state on any node.
+/// Their answers are kept in a set, so a repeated answer counts once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Asking {
     attempt: u64,
     no_leader: AcceptorSet,
-    /// Somebody who answered knows much more to be chosen.
+    /// Whether a node that answered knows of many more chosen slots.
     behind: bool,
-    /// It was behind and lets others go first, until its next attempt.
+    /// Whether it gives precedence to others, because it is behind, until its next attempt.
     waits: bool,
-    /// It has waited once.
+    /// Whether it has done so before.
     waited: bool,
 }
 
 impl Asking {
-    /// Asks all others, and answers itself. `waited`: it has let others go first already.
+    /// Asks all peers, and answers its own question. `waited`: it gave precedence to others before.
     pub(crate) fn begin(common: &mut Common, now: Instant, waited: bool) -> (Self, Step) {
         common.attempt = common.attempt.wrapping_add(1);
         let attempt = common.attempt;
@@ -44,7 +44,7 @@ impl Asking {
         (asking, step)
     }
 
-    /// Whether it has let others go first, or does so now.
+    /// Whether it has given precedence to others, or does so now.
     pub(crate) fn has_waited(&self) -> bool {
         self.waits || self.waited
     }
@@ -85,6 +85,6 @@ impl Asking {
     }
 }
 
-/// A candidate that lacks more chosen values than this lets others go first, once: it would have to
-/// learn them before it can serve anything.
+/// A candidate that lacks more chosen values than this gives precedence to others, once: it would
+/// have to learn them before it can serve anything.
 const BEHIND_SLOTS: u64 = 1024;

@@ -4,43 +4,44 @@ use core::fmt;
 use crate::NodeId;
 
 /// A ballot number (Paxos Made Simple §2.2: a *proposal number*). Ballots are totally ordered, and
-/// the node in it makes those of two proposers different.
+/// contain the node, so that those of two proposers differ.
 ///
-/// Invariant of whoever issues them: a node never issues one twice, also not after a restart.
+/// A proposer must never issue the same ballot twice, not even after a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ballot {
-    /// Compared first. From 1; 0 is before every ballot.
+    /// Compared first. Starts at 1; 0 is before every ballot.
     pub round: u64,
-    /// Whose ballot it is.
+    /// The node that issued the ballot.
     pub node: NodeId,
 }
 
 impl Ballot {
-    /// Before every ballot: nothing was promised or accepted yet.
+    /// Lower than every ballot: nothing was promised or accepted yet.
     pub const ZERO: Self = Self {
         round: 0,
         node: NodeId(0),
     };
-    /// The last round that may be used; a message with a later one is nonsense. Two bits are left, so
-    /// that a driver can store what kind of value it is in one word with the round of its origin.
+    /// The last valid round; a message with a later one is malformed. It leaves two bits, so that a
+    /// driver can store the kind of a value in one word with the round of its origin.
     pub const ROUND_MAX: u64 = u64::MAX >> 2;
-    /// A message whose round is further above what this node has stored is not believed, see
-    /// [`Leap`](crate::Leap); without that one message of the last round would end a group for ever.
+    /// A message whose round is further than this above the stored one is not believed, see
+    /// [`Leap`](crate::Leap). Without this bound, one message with the last round would end a group
+    /// for ever.
     ///
-    /// Large enough that no honest history gets there, each round costing a campaign and a write:
-    /// with ten campaigns a second and no leader all the while it takes three years. Small enough
-    /// that whoever would use the rounds up waits for 2^32 writes, one after the other, as with Raft's
-    /// terms.
+    /// Large enough that no honest history gets there, since each round costs a campaign and a
+    /// write: ten campaigns a second without any leader would take three years. Small enough that
+    /// an attacker has to wait for 2^32 writes, one after the other, to use up all rounds, as with
+    /// Raft's terms.
     pub const LEAP_MAX: u64 = 1 << 30;
 
-    /// Whether this is too far above a ballot that is stored.
+    /// Whether this ballot is too far above the `stored` one.
     pub(crate) fn is_leap_from(self, stored: Self) -> bool {
         self.round > stored.round.saturating_add(Self::LEAP_MAX)
     }
 }
 
-/// As one number, which takes one comparison: each message is held against what is promised.
+/// Compared as one number, in a single comparison: every message is compared with the promise.
 impl Ord for Ballot {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {

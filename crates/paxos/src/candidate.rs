@@ -10,21 +10,21 @@ use crate::promises::{Answer, Page, Promises};
 use crate::step::Step;
 use crate::{AcceptorSet, Ballot, Binding, Instant, NodeId, Own, Slot, Vote};
 
-/// Phase 1: asks for promises in a ballot of its own, and for the votes that come with them.
+/// Phase 1: requests promises in a ballot of its own, with the votes of the acceptors.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Candidate {
     /// The first slot that it asks about.
     from: Slot,
-    /// Who has promised and told all of its votes.
+    /// The acceptors that have promised and reported all of their votes.
     promised: AcceptorSet,
     promises: Promises,
     pub(crate) retry_deadline: Instant,
 }
 
 impl Candidate {
-    /// Begins phase 1 in a ballot above all that were heard of. It is promised to this node itself
-    /// first: the requests wait, with that promise, for the record that holds it, so that no later
-    /// incarnation of this node uses the ballot again.
+    /// Begins phase 1 in a ballot above all that were seen. The ballot is promised to this node
+    /// itself first: the requests and that promise wait for the record that holds it, so that no
+    /// later incarnation of this node uses the ballot again.
     pub(crate) fn begin(common: &mut Common, now: Instant, ballot: Ballot) -> Self {
         common.promise(ballot);
         let candidate = Self {
@@ -38,9 +38,9 @@ impl Candidate {
         candidate
     }
 
-    /// To each acceptor whose promise is missing, or a page of it. While some have pages left to
-    /// tell, those that have told all are asked about nothing, again and again: what they are asked
-    /// puts their own campaigns off, and one of those would make all of this begin anew.
+    /// Sends a request to each acceptor whose promise, or a page of it, is missing. While some have
+    /// pages left, those that are complete are repeatedly sent an empty request: each request
+    /// delays their own campaigns, and such a campaign would restart all of this.
     fn send_prepares(&self, common: &mut Common) {
         let ballot = common.promised;
         let answers = &self.promises.answers;
@@ -63,7 +63,7 @@ impl Candidate {
         }
     }
 
-    /// Requests and promises get lost.
+    /// Repeats requests, since they and the promises may be lost.
     pub(crate) fn handle_timeout(&mut self, common: &mut Common, now: Instant) {
         if now < self.retry_deadline {
             return;
@@ -75,7 +75,8 @@ impl Candidate {
         }
     }
 
-    /// If the ballot is durable, and with it all votes that were cast before, our own promise counts.
+    /// Counts the own promise once the ballot is durable, and with it all votes that were cast
+    /// before.
     pub(crate) fn handle_persisted(
         &mut self,
         common: &mut Common,
@@ -86,8 +87,8 @@ impl Candidate {
         if durable.promised != Some(common.promised) || self.promises.answers.contains_key(&own) {
             return Step::Stay;
         }
-        // Only now do the requests leave. Counted from the start of the candidacy, a write as long
-        // as the timeout would end each candidacy before anybody was asked.
+        // The requests are only sent now. If the timeout started with the candidacy, a write as
+        // long as the timeout would end each candidacy before any peer was asked.
         common.reset_election(now);
         self.retry_deadline = now.plus(common.config.heartbeat_interval);
         let (votes, _) = common.log.page(Slot(1), usize::MAX, usize::MAX);
@@ -101,7 +102,7 @@ impl Candidate {
         self.count_promise(common, own, page.votes, answer)
     }
 
-    /// A page of an acceptor's promise.
+    /// Handles a page of an acceptor's promise.
     pub(crate) fn handle_promise(
         &mut self,
         common: &mut Common,
@@ -110,7 +111,7 @@ impl Candidate {
         page: Page,
     ) -> Step {
         if self.expected(from) != Some(page.from) {
-            // A page that was told already.
+            // This page was received before.
             count(&mut common.counters.out_of_role);
             return Step::Stay;
         }
@@ -130,7 +131,7 @@ impl Candidate {
         self.count_promise(common, from, page.votes, answer)
     }
 
-    /// An acceptor counts when it has told all of its votes.
+    /// Adds a page. An acceptor counts once it has reported all of its votes.
     fn count_promise(
         &mut self,
         common: &Common,

@@ -1,19 +1,20 @@
-//! The rules of Multi-Paxos as a value: for tests of a driver (feature `check`).
+//! Verifies the rules of Multi-Paxos while a driver runs; for tests (feature `check`).
 //!
-//! A driver owns the log, the network, the clock and the machine, and most of what goes wrong with a
-//! consensus library goes wrong there: a sync that was skipped, a record that was not read back, a
-//! message that left twice or too early. A [`Checker`] watches a whole group from the outside, in a
-//! test or a simulation, and tells the first [`Violation`] at the step that commits it, long before
-//! two machines differ.
+//! A driver owns the log, the network, the clock and the state machine, and most errors in the use
+//! of a consensus library are made there: a sync that was skipped, a record that was not read back,
+//! a message that was sent twice or too early. A [`Checker`] observes a whole group from the
+//! outside, in a test or a simulation, and returns the first [`Violation`] at the step that causes
+//! it, long before two state machines differ.
 //!
-//! It believes no node. What is chosen it works out by itself, from the votes on the disks of a
-//! group, so it knows a value to be chosen before any node does; and what a leader may propose it
-//! works out from the votes on the disks of those who promised, not from what the leader was told.
+//! It trusts no node. It determines what is chosen by itself, from the votes on the disks of a
+//! group, so it knows that a value is chosen before any node does. It also determines what a leader
+//! may propose, from the votes on the disks of the nodes that promised, not from what the leader
+//! was told.
 //!
 //! # The loop
 //!
-//! Four words a node: when it has started, after each of its inputs, for each of its outputs, and
-//! when its write is durable.
+//! Report to the checker when a node has started, after each of its inputs, for each of its
+//! outputs, and when its write is durable.
 //!
 //! ```
 //! use core::convert::Infallible;
@@ -62,51 +63,54 @@
 //! # }
 //! ```
 //!
-//! A sync may take its time: tell [`Checker::persisted`] when it has ended, not when it began. A
-//! simulated disk knows best when that was; a driver that is told by its log tests its log too, as
-//! soon as a node crashes and comes back with less.
+//! A sync may take time: call [`Checker::persisted`] when it has ended, not when it began. A
+//! simulated disk knows exactly when that is. A driver that relies on its log for this tests that
+//! log too, as soon as a node crashes and restarts with less.
 //!
 //! # The rules
 //!
 //! Paxos Made Simple is *PMS*, The Part-Time Parliament *PTP*.
 //!
-//! - **one value a ballot**: in a ballot and slot all votes and proposals are for one value, and
-//!   an origin names one (PMS §2.2; PTP §2.1). When: a record, an accept request.
-//! - **agreement**: one value a slot, and what a node holds, tells, applies or covers as chosen
-//!   is that (PMS §2.1). When: a write is durable, a prefix moves, `Apply`, `Restore`.
-//! - **P2b**: no proposal of a higher ballot differs from what is chosen (PMS §2.2). When: a
-//!   value is chosen.
-//! - **P2c**: a proposal is the value of the highest vote of some phase-1 quorum that promised,
-//!   or its own if that quorum has none; or chosen already (PMS §2.2; PTP §2.1, B3). When: a
-//!   record, an accept request.
-//! - **ballot owner**: who acts in a ballot is the node in it, and leads with durable promises of
-//!   a phase-1 quorum (PMS §2.2, §2.5). When: a node leads, a leader sends.
-//! - **ballot used twice**: a ballot belongs to one campaign of one incarnation (PMS §2.5; PTP §2.1,
-//!   B1). When: a node campaigns, asks for promises.
-//! - **promise fell**: in memory and on disk (PMS §2.2, P1a). When: each step, each record.
-//! - **vote below the promise**: no vote below what was promised, and none above it: to accept is
-//!   to promise (PMS §2.2, P1a). When: each record.
-//! - **unsayable**: nothing is said that a crash would unsay; a promise tells all its votes (PMS
-//!   §2.5). When: a write is durable, a message leaves.
-//! - **chosen not durable**: a phase-2 quorum of disks has, or had, votes in one ballot for what
-//!   is called chosen (PMS §2.3). When: a prefix moves, any message that tells of it.
-//! - **chosen fell**: not within an incarnation (PMS §2.1). When: each step.
-//! - **chosen ahead of its votes**: a record says so much to be chosen as the disk holds with it.
-//!   When: each record.
-//! - **state machine safety**: values are applied in order, once (PMS §3). When: `Apply`,
+//! - **one value a ballot**: in a ballot and slot all votes and proposals are for one value, and an
+//!   origin names one value (PMS §2.2; PTP §2.1). Checked for each record and accept request.
+//! - **agreement**: one value per slot, and what a node holds, reports, applies or covers as chosen
+//!   is that value (PMS §2.1). Checked when a write is durable or a chosen prefix grows, and for
+//!   `Apply` and `Restore`.
+//! - **P2b**: no proposal of a higher ballot differs from the chosen value (PMS §2.2). Checked when
+//!   a value is chosen.
+//! - **P2c**: a proposal is the value of the highest vote of some phase-1 quorum that promised, or
+//!   free if that quorum has none; or it is chosen already (PMS §2.2; PTP §2.1, B3). Checked for
+//!   each record and accept request.
+//! - **ballot owner**: a node acts only in its own ballots, and leads with durable promises of a
+//!   phase-1 quorum (PMS §2.2, §2.5). Checked when a node leads or a leader sends.
+//! - **ballot used twice**: a ballot belongs to one campaign of one incarnation (PMS §2.5; PTP
+//!   §2.1, B1). Checked when a node campaigns or requests promises.
+//! - **promise fell**: promises never decrease, in memory and on disk (PMS §2.2, P1a). Checked for
+//!   each step and record.
+//! - **vote below the promise**: no vote is below the promise, and none above it, because accepting
+//!   is promising (PMS §2.2, P1a). Checked for each record.
+//! - **unsayable**: no message reports what a crash could make false, and a promise reports all its
+//!   votes (PMS §2.5). Checked when a write is durable or a message is sent.
+//! - **chosen not durable**: a phase-2 quorum of disks has, or had, votes in one ballot for what is
+//!   called chosen (PMS §2.3). Checked when a prefix grows, and for any message that reports it.
+//! - **chosen fell**: a chosen prefix never decreases within an incarnation (PMS §2.1). Checked for
+//!   each step.
+//! - **chosen ahead of its votes**: the chosen prefix in a record is held by the disk including
+//!   that record. Checked for each record.
+//! - **state machine safety**: values are applied in order, once (PMS §3). Checked for `Apply` and
 //!   `Restore`.
-//! - **stale read**: a confirmed read sees what was known to be chosen when it was asked. When:
-//!   `Output::Read`, after [`Checker::asked`].
-//! - **recovery**: a node comes back with what was durable, perhaps with the write under way or
-//!   the first steps of it (PMS §2.5). When: a start.
+//! - **stale read**: a confirmed read sees what was known to be chosen when it was requested.
+//!   Checked for `Output::Read`, after [`Checker::asked`].
+//! - **recovery**: a node restarts with what was durable, perhaps with the write in flight or its
+//!   first steps (PMS §2.5). Checked at a start.
 //!
 //! # Cost
 //!
-//! A step costs what has changed in it: a comparison of a few numbers for most, a pass over the
-//! votes of a record, the whole log only for a start. The checker keeps the origin and a fingerprint
-//! of each proposal it ever saw. It is a value, so that an exhaustive search can have it in its
-//! states; [`Checker::crashed`] makes more of those equal. (Nodes cannot be renamed, as those of
-//! Raft can: two ballots of one round are ordered by who owns them.)
+//! A step costs in proportion to what it changed: mostly a comparison of a few numbers, a pass over
+//! the votes of a record, and the whole log only at a start. The checker keeps the origin and a
+//! fingerprint of each proposal it has seen. It is a value, so an exhaustive search can include it
+//! in its states; [`Checker::crashed`] makes more of those states equal. (Nodes cannot be renamed,
+//! unlike those of Raft: ballots of one round are ordered by their nodes.)
 
 mod checker;
 mod durable;

@@ -2,7 +2,7 @@ use core::time::Duration;
 
 use crate::{NodeId, Quorums, Replicate};
 
-/// What a node is told at its start. Every bound is in the unit that its name says.
+/// The configuration of a node. The name of each bound states its unit.
 ///
 /// ```
 /// use synod_paxos::{Config, NodeId, Quorums};
@@ -16,34 +16,37 @@ use crate::{NodeId, Quorums, Replicate};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Config {
-    /// This node.
+    /// The id of this node.
     pub id: NodeId,
-    /// All acceptors, this node among them, and who of them decides. Every node of a group is given
-    /// the same.
+    /// All acceptors, including this node, and their quorums. Must be the same on every node of a
+    /// group.
     pub quorums: Quorums,
-    /// Seed of the generator that spreads election timeouts. Nodes may share it.
+    /// Seed of the generator that randomizes election timeouts. Nodes may share it.
     pub seed: u64,
-    /// An election timeout is drawn anew from this ..
+    /// Lower bound of the election timeout, inclusive. Each timeout is drawn at random.
     pub election_timeout_min: Duration,
-    /// .. up to this, exclusive. It is also how long a leader leads without hearing a quorum.
+    /// Upper bound of the election timeout, exclusive. Also how long a leader stays leader without
+    /// contact with a quorum.
     pub election_timeout_max: Duration,
-    /// How often a leader makes itself heard, and how often a candidate asks again.
+    /// How often a leader sends heartbeats, and a candidate repeats its requests.
     pub heartbeat_interval: Duration,
-    /// A leader of others whose disk has not finished one write, or has read nothing of what a peer
-    /// needs, for this long steps down: it is heard, and gets nowhere. So does one that for this long
-    /// hears no phase-2 quorum with space, and does not hear all. Seen when a quorum is checked,
-    /// so up to two election timeouts late. Well above what a healthy disk needs under load, else a
-    /// slow moment costs an election; and not below `election_timeout_max`, the pace at which it is
-    /// looked at.
+    /// A leader of several nodes steps down when its disk has not finished a write, or has read
+    /// nothing of the values that a peer needs, for this long: it is in contact, but makes no
+    /// progress. It also steps down when for this long no phase-2 quorum with free space was in
+    /// contact, and not every peer was. This is checked together with the quorum, so it may take up
+    /// to two election timeouts longer. The value should be well above what a healthy disk needs
+    /// under load, or a slow moment causes an election, and must not be below
+    /// `election_timeout_max`, the interval of the check.
     pub write_stall_max: Duration,
-    /// Bytes of values in one message; a value that is larger goes alone.
+    /// Bytes of values in one message; a larger value is sent alone.
     pub accept_bytes_max: usize,
-    /// Values, or votes, in one message: at most [`Replicate::VALUES_MAX`], which is the default.
+    /// Number of values, or votes, in one message: at most [`Replicate::VALUES_MAX`], which is the
+    /// default.
     pub accept_values_max: usize,
-    /// Bytes of values sent to one peer and not acknowledged, beyond which nothing more is sent:
-    /// it is passed by one message at most.
+    /// Bytes of unacknowledged values sent to one peer, above which nothing more is sent. It may be
+    /// exceeded by one message.
     pub inflight_bytes_max: usize,
-    /// Messages with values sent to one peer and not acknowledged.
+    /// Unacknowledged messages with values sent to one peer.
     pub inflight_messages_max: usize,
     /// Bytes in the body of one proposal; a larger one is refused.
     pub value_bytes_max: usize,
@@ -51,12 +54,12 @@ pub struct Config {
     pub unchosen_bytes_max: usize,
     /// Bytes of chosen and durable values kept in memory for peers and for `Apply`.
     pub cache_bytes_max: usize,
-    /// Reads accepted and not yet answered.
+    /// Accepted reads that were not yet answered.
     pub reads_max: usize,
 }
 
 impl Config {
-    /// The defaults: election after 150 to 300 ms of silence, heartbeats each 40 ms.
+    /// The defaults: an election after 150 to 300 ms without contact, a heartbeat every 40 ms.
     #[must_use]
     pub fn new(id: NodeId, quorums: Quorums) -> Self {
         Self {
@@ -78,11 +81,11 @@ impl Config {
         }
     }
 
-    /// Whether a node can run with this. That quorums meet need not be asked: [`Quorums`] that do
-    /// not meet cannot be made.
+    /// Checks that a node can run with this configuration. Quorums need no check: [`Quorums`] that
+    /// do not intersect cannot be constructed.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The first violated rule.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if !self.quorums.contains(self.id) {
             return Err(ConfigError::NotAnAcceptor);
@@ -128,18 +131,18 @@ pub enum ConfigError {
     /// It must be above zero and below the shortest election timeout.
     #[error("the heartbeat interval must be positive and below the election timeout")]
     HeartbeatInterval,
-    /// The range must not be empty (equal timeouts make candidates beat each other for ever) and
+    /// The range must not be empty (equal timeouts let candidates preempt each other for ever) and
     /// end within an hour.
     #[error("the election timeouts must form a range of at most an hour")]
     ElectionTimeout,
     /// It must not be below the longest election timeout.
-    #[error("a write counts as stalled before an election timeout has passed")]
+    #[error("write_stall_max is below the longest election timeout")]
     WriteStall,
     /// A bound of zero would stop the node.
     #[error("a bound is zero")]
     ZeroBound,
     /// More than [`Replicate::VALUES_MAX`]: no decoder would take it.
-    #[error("more values in a message than any node takes")]
+    #[error("more values per message than any node accepts")]
     AcceptValues,
 }
 

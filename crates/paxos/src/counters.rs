@@ -1,18 +1,19 @@
-/// Input that was ignored, by reason. A peer's nonsense never becomes an error; it is counted here.
+/// Counts of ignored input, by reason. Invalid input from a peer is never an error; it is counted
+/// here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Counters {
     /// Messages from nodes outside the group, or from this node itself.
     pub strangers: u64,
-    /// Messages of a ballot below what is promised.
+    /// Messages of a ballot below the promise.
     pub stale: u64,
-    /// Messages that no correct peer sends: another's ballot, gaps, slots or rounds beyond the end,
-    /// two values in one ballot and slot.
+    /// Messages that no correct peer sends: another node's ballot, gaps, slots or rounds out of
+    /// range, two values in one ballot and slot.
     pub malformed: u64,
     /// Messages of a round more than [`Ballot::LEAP_MAX`](crate::Ballot::LEAP_MAX) above the stored
     /// one, see [`Leap`](crate::Leap).
     pub leaps: u64,
-    /// Messages that make no sense in this role, most of them late.
+    /// Messages that do not fit this node's role, mostly late ones.
     pub out_of_role: u64,
     /// Values too far beyond the chosen prefix to vote for.
     pub too_far_ahead: u64,
@@ -20,18 +21,18 @@ pub struct Counters {
     pub conflicts_with_chosen: u64,
     /// Snapshots that cover nothing new.
     pub snapshots_stale: u64,
-    /// Receipts for no write in flight.
+    /// Receipts for a write that is not in flight.
     pub receipts_unknown: u64,
     /// Receipts for a write of another core value: of another group, or of this one before it was
     /// opened again.
     pub receipts_foreign: u64,
-    /// Fetched values that nobody waits for any more, or that are not what was asked for.
+    /// Fetched values that are no longer needed, or were not requested.
     pub fetches_stale: u64,
-    /// Campaigns not begun because no round or slot is left.
+    /// Campaigns not started because no round or slot is left.
     pub exhausted: u64,
 }
 
-/// Counts one more, and stays at the top instead of wrapping.
+/// Increments a counter. Saturates instead of wrapping.
 pub(crate) fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
 }

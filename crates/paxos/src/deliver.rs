@@ -13,10 +13,10 @@ use crate::{
     Snapshot, StepDown, election, teach,
 };
 
-/// Which message is for which role, and the rules about ballots that come before every role's own.
-/// A message that changes the role is handled once more, here, by the new one.
+/// Applies the rules about ballots to each message and passes it to the node's role. A message that
+/// changes the role is handled once more, here, by the new role.
 impl Paxos {
-    /// A message arrived. What no correct peer would send is ignored and counted.
+    /// Handles a message that arrived. What no correct peer would send is ignored and counted.
     pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
         let common = &mut self.common;
         if common.stop.is_some() {
@@ -32,7 +32,8 @@ impl Paxos {
             count(&mut common.counters.malformed);
             return;
         }
-        // From what is durable: whoever would climb must wait for a write each time.
+        // Measured from the durable promise, so that raising the round step by step takes a write
+        // each time.
         if ballot.is_leap_from(common.promise_persisted) {
             self.handle_leap(now, from, ballot);
             mark.check(&self.common, &self.role);
@@ -47,9 +48,9 @@ impl Paxos {
         mark.check(&self.common, &self.role);
     }
 
-    /// The message is as good as lost. But a node without a leader may be the one that was left
-    /// behind: whatever became of the others' rounds, it must be able to come to them, or they to it.
-    /// So it climbs, no further than one message could have brought it anyway.
+    /// Treats the message as lost. But a node without a leader may have been left behind, whatever
+    /// happened to the rounds of the others, and they must be able to meet again. So it raises its
+    /// round, no further than one message could have raised it anyway.
     #[cold]
     fn handle_leap(&mut self, now: Instant, from: NodeId, ballot: Ballot) {
         let common = &mut self.common;
@@ -69,7 +70,7 @@ impl Paxos {
         }
     }
 
-    /// What a leader says is for followers.
+    /// Messages from a leader are handled by followers.
     #[inline]
     fn deliver_replicate(&mut self, now: Instant, from: NodeId, message: Replicate) {
         let Some((common, follower)) = self.as_follower(now, from, message.ballot()) else {
@@ -100,7 +101,7 @@ impl Paxos {
         self.change_role(now, step);
     }
 
-    /// A request of phase 1 is for everybody, and what answers one is for whoever asked.
+    /// A request of phase 1 is handled in every role, and an answer by the role that asked.
     #[inline]
     fn deliver_binding(&mut self, now: Instant, from: NodeId, message: Binding) {
         match message {
@@ -152,7 +153,7 @@ impl Paxos {
         if ballot > self.common.promised {
             self.change_role(now, Step::follow(ballot, None));
         } else if self.leader().is_some() {
-            // Late: it leads already.
+            // A late request: its sender leads already.
             count(&mut self.common.counters.out_of_role);
             return;
         }
@@ -240,8 +241,9 @@ impl Paxos {
         }
     }
 
-    /// Somebody has promised more than this node's ballot: whoever campaigns or leads in it cannot
-    /// have that acceptor any more, and gives way. What is promised there is not promised here.
+    /// Handles a refusal: an acceptor has promised more than this node's ballot. A candidate or
+    /// leader in it can no longer have that acceptor, and gives way. The higher ballot is not
+    /// promised here.
     fn deliver_preempted(&mut self, now: Instant, promised: Ballot) {
         let own = self.common.promised;
         if let RoleState::Candidate(_) | RoleState::Leader(_) = self.role
@@ -272,10 +274,10 @@ impl Paxos {
         }
     }
 
-    /// Whether `from` may act in `ballot`: it is its own, and nothing higher is promised here. If
-    /// there is, it is told so: without this word it might go on for ever (etcd#8501).
+    /// Whether `from` may act in `ballot`: the ballot is its own, and no higher one is promised
+    /// here. If one is, the sender is told, or it might continue for ever (etcd#8501).
     ///
-    /// What is not `is_sound` no correct node sends in any ballot.
+    /// No correct node sends a message that is not `is_sound`, in any ballot.
     #[inline]
     fn may_act(&mut self, from: NodeId, ballot: Ballot, is_sound: bool) -> bool {
         let common = &mut self.common;
@@ -291,7 +293,7 @@ impl Paxos {
         ballot >= promised
     }
 
-    /// Whether an answer is for what this node says in its ballot of now.
+    /// Whether an answer is for this node's current ballot.
     fn is_own(&mut self, ballot: Ballot) -> bool {
         let common = &mut self.common;
         if ballot.node != common.config.id {
@@ -302,7 +304,7 @@ impl Paxos {
         ballot == common.promised && ballot.node == common.config.id
     }
 
-    /// This node as a follower of `from`, which leads in `ballot`: to accept is to promise.
+    /// This node as a follower of `from`, the leader of `ballot`: accepting implies a promise.
     #[inline]
     fn as_follower(
         &mut self,
@@ -326,7 +328,8 @@ impl Paxos {
         }
     }
 
-    /// This node as the leader of its ballot, which hears from `from`, and the place of that.
+    /// This node as the leader of its ballot, in contact with `from`, whose position is returned
+    /// too.
     #[inline]
     fn as_leader(
         &mut self,
@@ -344,8 +347,8 @@ impl Paxos {
     }
 }
 
-/// Whether a message of the acceptor `from` could carry it: one that somebody here could issue, or none
-/// at all.
+/// Whether a message of the acceptor `from` may carry this ballot: one that a node of the group
+/// could issue, or none at all.
 #[inline]
 fn is_ballot(common: &Common, from: NodeId, ballot: Ballot) -> bool {
     let is_known = || {

@@ -1,31 +1,31 @@
-/// What a node may have to do, a bit each, in the order in which it matters to others. Whatever may
-/// cause the work sets the bit, and who leaves none, or finds none, clears it: so it may be set in vain,
-/// and is never missing. A poll with nothing to do looks at one word.
+/// The pending tasks of a node, one bit each, in the order in which they matter to other nodes.
+/// Whatever may cause work sets the bit, and whoever finishes the work, or finds none, clears it. A
+/// bit may be set without work, but is never missing. A poll with nothing to do looks at one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Due(u16);
 
-/// One kind of work.
+/// One kind of task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// A round of heartbeats, for reads that wait.
+    /// Begin a round of heartbeats for waiting reads.
     Round,
-    /// A message in the lane that does not wait.
+    /// Send a message that waits for nothing.
     Send,
-    /// Values that a peer lacks.
+    /// Send values that a peer lacks.
     Accept,
-    /// A record, or a message that waits for one.
+    /// Make a write, for a record or for a message that waits for one.
     Write,
-    /// What the machine is to be given, or what must be read from the log for that.
+    /// Deliver to the state machine, or fetch for it from the log.
     Machine,
-    /// Values for another node that must be read from the log.
+    /// Fetch values for another node from the log.
     Fetch,
-    /// A snapshot to pull.
+    /// Pull a snapshot.
     Pull,
-    /// A read that has ended with its leader.
+    /// Output a read that ended with its leader.
     Answer,
-    /// A read that is confirmed.
+    /// Output a confirmed read.
     Read,
-    /// A peer that does not know how far all is chosen. Behind all that may tell it.
+    /// Notify a peer of the chosen prefix. Comes after everything that may carry it.
     Notice,
 }
 

@@ -1,19 +1,20 @@
-//! What a node does for elections in every role: it promises, it says whether it misses a leader
-//! too, and it knows when it is time to ask or to campaign.
+//! Elections: the duties that a node has in every role. It makes promises, answers whether it is
+//! without a leader, and decides when to ask or to campaign.
 //!
-//! Who asks needs nothing but answers, from a quorum of each phase, that say "I have heard no leader
-//! either". So a node that is connected to quorums becomes leader however stale its log is and
-//! whatever the others are connected to, and one that is not disturbs nobody. A leader that no
-//! quorum hears resigns and falls silent, so whoever heard one lately heard one that works.
+//! A node that asks only needs answers from a quorum of each phase that say "I had no contact with
+//! a leader either". So a node that is connected to quorums becomes leader, however stale its log
+//! is and whatever links the others have, and a node that is not disturbs nobody. A leader without
+//! contact with a quorum steps down and stops sending, so recent contact with a leader means that it
+//! works.
 
 use crate::counters::count;
 use crate::node::Common;
 use crate::step::Step;
 use crate::{Ballot, Binding, Echo, Instant, NodeId, Slot};
 
-/// Phase 1b (Paxos Made Simple §2.2), in `ballot`, which is promised now: one page of this node's
-/// votes. A phase 1 of many pages takes longer than an election timeout, and whoever campaigns
-/// meanwhile makes it begin anew: so each page puts this node's own campaign off.
+/// Handles phase 1b (Paxos Made Simple §2.2) in `ballot`, which is promised now, by sending one
+/// page of this node's votes. A phase 1 of many pages takes longer than an election timeout, and
+/// another campaign meanwhile would restart it. So each page delays this node's own campaign.
 pub(crate) fn handle_prepare(
     common: &mut Common,
     now: Instant,
@@ -37,7 +38,7 @@ pub(crate) fn handle_prepare(
     common.send_after_write(from, promise);
 }
 
-/// Somebody asks whether this node misses a leader too. `has_leader_contact`: it does not.
+/// Answers whether this node is without a leader. `has_leader_contact` means that it is not.
 pub(crate) fn handle_ask(
     common: &mut Common,
     from: NodeId,
@@ -54,7 +55,7 @@ pub(crate) fn handle_ask(
     common.echo(from, answer);
 }
 
-/// The election timeout has passed without a leader.
+/// Starts a campaign if the election timeout has passed without a leader.
 pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
     if waits_for_its_disk(common, now) {
         return Step::Stay;
@@ -68,7 +69,7 @@ pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
     Step::BecomeAsking
 }
 
-/// Enough others miss a leader too.
+/// Starts a campaign: enough other nodes are without a leader too.
 pub(crate) fn campaign(common: &mut Common, now: Instant) -> Step {
     if waits_for_its_disk(common, now) {
         return Step::Stay;
@@ -79,8 +80,8 @@ pub(crate) fn campaign(common: &mut Common, now: Instant) -> Step {
     }
 }
 
-/// A campaign is a write. A node whose disk does not finish one would use up ballots in memory,
-/// never ask anybody, and unseat the next leader with the ballot it has got to.
+/// A campaign takes a write. A node whose disk does not complete one would use up ballots in
+/// memory, never ask any node, and depose the next leader with the ballot that it has reached.
 fn waits_for_its_disk(common: &mut Common, now: Instant) -> bool {
     let is_writing = common.in_flight().is_some();
     if is_writing {
@@ -89,7 +90,7 @@ fn waits_for_its_disk(common: &mut Common, now: Instant) -> bool {
     is_writing
 }
 
-/// Of this node, above all that it heard of.
+/// The next ballot of this node, above all that it has seen.
 fn next_ballot(common: &Common) -> Option<Ballot> {
     let round = common.heard.max(common.promised).round;
     let node = common.config.id;

@@ -9,12 +9,12 @@ use synod_durable::Few;
 
 use crate::Value;
 
-/// A run of values for slots that follow each other, shared: a clone costs one count of references,
-/// however many there are, and so does a [part](Self::part). What was proposed together goes to the
-/// disk, to every peer and to the machine as one.
+/// A shared run of values for consecutive slots. Cloning it, or taking a [part](Self::part) of it,
+/// costs one reference count, whatever its length. Values that were proposed together go to the
+/// disk, to every peer and to the state machine as one run.
 ///
-/// It reads as a slice, and is equal to another by content: where it was cut from is nobody's business.
-/// It is moved more often than it is read, so it is two words.
+/// It dereferences to a slice, and equality compares contents, not the allocation. It is moved more
+/// often than it is read, so it is only two words.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -27,7 +27,7 @@ use crate::Value;
 /// ```
 #[derive(Clone, Default)]
 pub struct Entries {
-    /// Nothing is shared of no values.
+    /// `None` if there are no values.
     shared: Option<Arc<Shared>>,
     from: u32,
     to: u32,
@@ -40,7 +40,7 @@ struct Shared {
 }
 
 impl Entries {
-    /// What was open until now: so many bytes of values, and some.
+    /// Shares the values of an open tail: at least one, of `bytes` in total.
     pub(crate) fn seal(open: &mut Vec<Value>, bytes: usize) -> Self {
         let count = open.len();
         let mut values = Few::default();
@@ -60,23 +60,23 @@ impl Entries {
         }
     }
 
-    /// How many they are, without a look at them.
+    /// The number of values, without reading them.
     #[must_use]
     #[inline]
     pub fn len(&self) -> usize {
         (self.to - self.from) as usize
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Some of them, by their places in this run; they are not copied.
+    /// The values at these positions of the run, without copying them.
     ///
     /// # Panics
-    /// If the range is not within the run, as slices do.
+    /// If the range is not within the run, as with slices.
     #[must_use]
     pub fn part(&self, places: Range<usize>) -> Self {
         let len = self[places.clone()].len();
@@ -91,8 +91,8 @@ impl Entries {
         }
     }
 
-    /// What they count for against every bound of [`Config`](crate::Config): known for a whole run,
-    /// counted for a part.
+    /// The bytes that these values count towards the bounds of [`Config`](crate::Config). Stored
+    /// for a whole run, computed for a part.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.shared {
@@ -101,13 +101,13 @@ impl Entries {
         }
     }
 
-    /// What they keep in memory: more than their own bytes if some were cut off.
+    /// The bytes kept in memory: more than those of the values if some were cut off.
     pub(crate) fn kept_bytes(&self) -> usize {
         self.shared.as_ref().map_or(0, |shared| shared.bytes)
     }
 }
 
-/// How many of these values fit, one at least, and their bytes.
+/// How many of these values fit, at least one, and their bytes.
 pub(crate) fn fitting<'a>(
     values: impl Iterator<Item = &'a Value>,
     bytes_max: usize,
@@ -180,7 +180,7 @@ impl fmt::Debug for Entries {
     }
 }
 
-/// As a sequence of values, like a vector of them.
+/// Serialized as a sequence of values, like a vector.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Entries {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

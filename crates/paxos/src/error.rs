@@ -1,24 +1,24 @@
 use crate::{ConfigError, NodeId, Slot};
 
-/// Why [`Paxos::propose`](crate::Paxos::propose) took nothing.
+/// Why [`Paxos::propose`](crate::Paxos::propose) refused a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProposeError {
-    /// Only a leader proposes. The one this node follows, if any, may have moved on.
+    /// This node is not the leader. The leader it knows, if any, may have changed since.
     #[error("this node does not lead")]
     NotLeader(Option<NodeId>),
-    /// `unchosen_bytes_max` or [`Slot::AHEAD_MAX`] is reached: peers or the disk do not keep up.
+    /// `unchosen_bytes_max` or [`Slot::AHEAD_MAX`] is reached: peers or the disk cannot keep up.
     #[error("too many proposals wait to be chosen")]
     Busy,
-    /// This node's disk is full, or those of so many others that no quorum could store it.
+    /// This node's disk is full, or so many others are that no quorum could store the proposal.
     #[error("no quorum has space")]
     Full,
     /// The body is larger than `value_bytes_max`.
     #[error("the proposal has {bytes} bytes, {bytes_max} are allowed")]
     TooLarge {
-        /// Of the body.
+        /// The size of the body.
         bytes: usize,
-        /// From the configuration.
+        /// The bound from the configuration.
         bytes_max: usize,
     },
     /// [`Slot::MAX`] is reached.
@@ -26,79 +26,79 @@ pub enum ProposeError {
     SlotExhausted,
 }
 
-/// Why [`Paxos::read`](crate::Paxos::read) took nothing.
+/// Why [`Paxos::read`](crate::Paxos::read) refused a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// Only a leader confirms reads.
+    /// Only a leader can confirm reads. Holds the leader, if known.
     #[error("this node does not lead")]
     NotLeader(Option<NodeId>),
     /// `reads_max` is reached.
-    #[error("too many reads wait")]
+    #[error("too many reads are pending")]
     Busy,
-    /// A read of that name waits already; a name must not be used twice.
-    #[error("a read of this name waits already")]
+    /// A pending read has the same id; an id must not be used twice.
+    #[error("a read with this id is already pending")]
     Duplicate,
 }
 
-/// Why an accepted request ended without what it asked for.
+/// Why an accepted request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The node stopped leading before it could confirm. The successor, if known.
+    /// The node stopped leading before it could confirm the read. Holds the new leader, if known.
     #[error("this node no longer leads")]
     NotLeader(Option<NodeId>),
 }
 
-/// Why a [`Fetch`](crate::Fetch) brought nothing.
+/// Why a [`Fetch`](crate::Fetch) failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
     /// The log no longer holds the range; it begins after `start`.
     #[error("the log begins after {}", start.0)]
     Cut {
-        /// The last slot that is gone.
+        /// The last slot that was compacted away.
         start: Slot,
     },
-    /// It could not be read this time. Asked for again at the pace of heartbeats.
+    /// The log could not be read this time. The fetch is repeated at the rate of heartbeats.
     #[error("the log could not be read")]
     Unavailable,
 }
 
-/// Why a node does not start. `E` is the storage's own error.
+/// Why a node cannot start. `E` is the storage's own error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecoverError<E> {
-    /// The configuration cannot work.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The storage failed while its votes were read.
     #[error("the log could not be read: {0}")]
     Storage(E),
-    /// The log has a vote or a start, and there is no promise: a node that forgot what it promised
+    /// The log has a vote or a start, but no promise is stored: a node that forgot its promise
     /// could vote against it.
     #[error("a log without a promise")]
     PromiseMissing,
     /// The promise is below a vote's ballot, or beyond [`Ballot::ROUND_MAX`](crate::Ballot::ROUND_MAX).
     #[error("the promise does not fit the log")]
     BallotOutOfRange,
-    /// A vote does not ascend from the one before it, is too far beyond the chosen prefix, or is
-    /// for a value that cannot be.
+    /// A vote is not after the one before it, is too far beyond the chosen prefix, or is for an
+    /// invalid value.
     #[error("the vote for slot {} does not fit the log", slot.0)]
     Misplaced {
-        /// Where.
+        /// The slot of the vote.
         slot: Slot,
     },
     /// The log begins after a position that no snapshot covers.
     #[error("the log begins after {} and no snapshot reaches it", start.0)]
     SnapshotMissing {
-        /// Where the log begins.
+        /// The log begins after this slot.
         start: Slot,
     },
     /// The snapshot and the start of the log name the same slot with different origins.
     #[error("snapshot and log disagree about slot {}", slot.0)]
     SnapshotConflict {
-        /// Where.
+        /// The slot that both name.
         slot: Slot,
     },
 }

@@ -6,28 +6,28 @@ use crate::node::Common;
 use crate::step::Step;
 use crate::{Echo, Entries, Instant, NodeId, Output, Slot, Snapshot, Value};
 
-/// Votes for what a leader proposes (phase 2, Paxos Made Simple §2.2 and §3), or waits for one.
+/// Votes for the proposals of a leader (phase 2, Paxos Made Simple §2.2 and §3), or waits for one.
 ///
-/// What a leader says never makes a follower anything else, unless it contradicts what is chosen.
+/// A message from a leader never changes this role, unless it contradicts a chosen value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Follower {
-    /// The node of the promised ballot, once it was heard to lead.
+    /// The node of the promised ballot, once it is known to lead.
     pub(crate) leader: Option<NodeId>,
-    /// When the leader was last heard.
+    /// The time of the leader's last message.
     heard: Option<Instant>,
-    /// What the leader says to be chosen, held here or not.
+    /// The leader's chosen prefix, whose values this node may not hold.
     told: Slot,
     /// Up to here each slot is known to be chosen or has a vote in this leader's ballot.
     through: Slot,
-    /// The snapshot whose bytes the driver is pulling. Other offers wait until it has ended.
+    /// The snapshot that the driver is pulling. Other offers wait until that pull has ended.
     pulling: Option<Box<Snapshot>>,
-    /// It, and who has it, until the driver is told to pull it.
+    /// A pull that was not yet output to the driver.
     pull: Option<(NodeId, Box<Snapshot>)>,
 }
 
 impl Follower {
-    /// Of `leader`, if it is known. Of the votes only those up to `chosen` are known to be for what
-    /// it proposes.
+    /// A follower of `leader`, if it is known. Only the votes up to `chosen` are known to be for
+    /// what it proposes.
     pub(crate) fn new(leader: Option<NodeId>, chosen: Slot) -> Self {
         Self {
             leader,
@@ -39,7 +39,7 @@ impl Follower {
         }
     }
 
-    /// A message of the leader came, whatever it says.
+    /// Records contact with the leader, for any of its messages.
     #[inline]
     pub(crate) fn hear(&mut self, common: &mut Common, now: Instant, leader: NodeId) {
         self.leader = Some(leader);
@@ -47,13 +47,13 @@ impl Follower {
         common.reset_election(now);
     }
 
-    /// Whether the leader was heard within the shortest election timeout.
+    /// Whether the leader was in contact within the shortest election timeout.
     pub(crate) fn has_leader_contact(&self, common: &Common, now: Instant) -> bool {
         self.heard
             .is_some_and(|heard| now.since(heard) < common.config.election_timeout_min)
     }
 
-    /// Phase 2b. Values are taken in any order: that of one slot says nothing about another.
+    /// Handles phase 2a. Values are accepted in any order: one slot does not depend on another.
     #[inline]
     pub(crate) fn handle_accept(
         &mut self,
@@ -76,19 +76,19 @@ impl Follower {
         let leader = common.promised.node;
         common.accept(first, values);
         self.learn_chosen(common, chosen);
-        // With a gap filled, what lies behind it counts too; before that `last` is beyond `through`.
+        // If a gap was filled, the votes after it count too; otherwise `last` is beyond `through`.
         let last = last.max(self.through);
         common.send_accepted(leader, first, last);
         Step::Stay
     }
 
-    /// Whether one of them differs from what is chosen at its slot, or from the value of this same
-    /// ballot there. No correct leader sends such a thing, and then nothing of it is taken: `Err`
-    /// has what becomes of this node.
+    /// Checks that no value differs from the one chosen in its slot, or from the value of this same
+    /// ballot there. No correct leader sends such values, and then none of them is accepted; `Err`
+    /// has the next step of this node.
     ///
-    /// What is chosen is what every later leader proposes at its slot (P2b), so the first stops this
-    /// node: the leader has lost something, or this node has. Of an honest group no message proves
-    /// it wrongly, because one of a lower ballot is not looked at.
+    /// Every later leader proposes the chosen value in its slot (P2b), so a difference to a chosen
+    /// value stops this node: the leader has lost something, or this node has. In an honest group
+    /// no message can prove this wrongly, because messages of lower ballots are ignored.
     fn check_values(common: &mut Common, first: Slot, values: &[Value]) -> Result<(), Step> {
         let held = (first.0..=common.log.last().0).map(Slot);
         for (slot, value) in held.zip(values) {
@@ -128,14 +128,14 @@ impl Follower {
                 disk: common.disk,
             },
         );
-        // Our word was lost; it is said again once it is true, which it may be already.
+        // The acceptance was lost. It is sent again once it is true, which it may be already.
         if through > acknowledged {
             common.send_accepted(ballot.node, acknowledged.next(), through);
         }
     }
 
-    /// The leader says how far the slots are chosen. Here they are as far as this node has voted in
-    /// this leader's ballot without a gap: votes of other ballots may be for other values.
+    /// Applies the leader's chosen prefix, but only as far as this node has voted in this leader's
+    /// ballot without a gap: votes of other ballots may be for other values.
     pub(crate) fn learn_chosen(&mut self, common: &mut Common, chosen: Slot) {
         self.told = self.told.max(chosen);
         self.through = self.through.max(common.log.chosen());
@@ -152,7 +152,7 @@ impl Follower {
         }
     }
 
-    /// The leader no longer holds the values that this node needs.
+    /// Handles the offer of a snapshot: the leader no longer holds the values that this node needs.
     pub(crate) fn handle_offer(
         &mut self,
         common: &mut Common,
@@ -172,10 +172,11 @@ impl Follower {
             common.send_accepted(leader, Slot(1), chosen);
             return Step::Stay;
         }
-        // One pull at a time: a leader that takes snapshots faster than they travel would else
-        // make each begin anew and none end. Once it has ended, the newest is on offer again. A
-        // pull of what became known by another way is not waited for, and one from the leader of
-        // an earlier ballot was forgotten with that ballot.
+        // One pull at a time. Otherwise a leader that takes snapshots faster than they are
+        // transferred would restart each pull, and none would finish. Once a pull has ended, the
+        // newest snapshot is offered again. A pull is not waited for if its contents became known
+        // in another way, and one from the leader of an earlier ballot was forgotten with that
+        // ballot.
         let pulling = self.pulling.as_ref().map(|pulling| pulling.last.slot);
         if pulling.is_none_or(|last| last <= chosen) {
             self.pulling = Some(snapshot.clone());
@@ -185,18 +186,19 @@ impl Follower {
         Step::Stay
     }
 
-    /// A snapshot to pull, and from whom.
+    /// The next snapshot to pull, and its source.
     pub(crate) fn poll_pull(&mut self) -> Option<Output> {
         let (from, snapshot) = self.pull.take()?;
         Some(Output::PullSnapshot { from, snapshot })
     }
 
-    /// A pull is over, also if it is of no use any more: its place must not stay taken.
+    /// Clears the pull if `is_over` holds for its snapshot: it has ended or is no longer needed,
+    /// and must not block the next one.
     pub(crate) fn end_pull_if(&mut self, is_over: impl Fn(&Snapshot) -> bool) {
         self.pulling.take_if(|pulling| is_over(pulling));
     }
 
-    /// The log begins behind a snapshot, whose last slot this is: the leader is told.
+    /// Notifies the leader that the log now begins after a snapshot up to `last`.
     pub(crate) fn handle_installed(&mut self, common: &mut Common, last: Slot) {
         self.pull.take_if(|(_, pull)| pull.last.slot <= last);
         if let Some(leader) = self.leader {
@@ -205,7 +207,7 @@ impl Follower {
         }
     }
 
-    /// Takes out what checkers that fire timers at will do not compare.
+    /// Resets what checkers that fire timers at will do not compare.
     pub(crate) fn forget_time(&mut self) {
         self.heard = None;
     }

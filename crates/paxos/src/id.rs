@@ -1,6 +1,6 @@
 use core::fmt;
 
-/// A node of a group. Any number will do, and numbers need not be dense.
+/// The id of a node in a group. Any numbers are valid; they need not be dense.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NodeId(pub u64);

@@ -3,7 +3,7 @@ use crate::role::RoleState;
 #[cfg(debug_assertions)]
 use crate::{Ballot, Role, Slot};
 
-/// What a step may not take back, remembered from before it. Nothing in release builds.
+/// The state before a step that the step must not take back. Empty in release builds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     #[cfg(debug_assertions)]
@@ -33,7 +33,7 @@ impl Mark {
         Self { before }
     }
 
-    /// The invariants of [`Paxos`](crate::Paxos) and of what it is made of.
+    /// Checks the invariants of [`Paxos`](crate::Paxos) and its parts.
     pub(crate) fn check(self, common: &Common, state: &RoleState) {
         let Before {
             promised,

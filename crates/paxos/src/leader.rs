@@ -24,54 +24,55 @@ mod read;
 mod replicate;
 mod step_down;
 
-/// Leads: the distinguished proposer (Paxos Made Simple §2.4, §3). It proposes what phase 1 found
-/// again, then what it is given, and counts the votes. All of it is gone with its ballot.
+/// The distinguished proposer (Paxos Made Simple §2.4, §3). It proposes what phase 1 found again,
+/// then new values, and counts the votes. All of this state is dropped with the ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Leader {
-    /// By place; that of this node is not used.
+    /// Its peers by position; the element of this node is not used.
     peers: Vec<Progress>,
-    /// All of them.
+    /// The positions of all peers.
     others: AcceptorSet,
-    /// Those that may be sent something.
+    /// The peers that may lack something that can be sent.
     lacking: AcceptorSet,
-    /// Those that have said that their disk is full, and those that have said it is not.
+    /// The peers whose last report was a full disk, and those that reported space.
     full: AcceptorSet,
     roomy: AcceptorSet,
-    /// The first slot that it proposes for itself. What lies before was chosen when phase 1 ended,
-    /// and what of it is missing here is learned.
+    /// The first slot of its proposals. Everything before was chosen when phase 1 ended, and is
+    /// learned where it is missing here.
     first: Slot,
-    /// The last slot where phase 1 found a vote. Once all up to it is chosen, this leader knows
-    /// everything that its predecessors chose, and serves reads.
+    /// The last slot where phase 1 found a vote. Once everything up to it is chosen, this leader
+    /// knows all that its predecessors chose, and serves reads.
     found_to: Slot,
-    /// What phase 1 found, until it is proposed again.
+    /// The votes that phase 1 found and that are not yet proposed again.
     found: BTreeMap<Slot, Vote>,
-    /// Its proposals.
+    /// The votes for its proposals.
     tallies: Tallies,
-    /// Of what is missing here below `first`.
+    /// The state of learning the values below `first` that are missing here.
     learning: Option<Learning>,
-    /// The snapshot whose bytes the driver is pulling, because values below `first` are cut away
+    /// The snapshot that the driver is pulling, because values below `first` are compacted away
     /// everywhere.
     pulling: Option<Box<Snapshot>>,
-    /// It, and who has it, until the driver is told to pull it.
+    /// A pull that was not yet output to the driver.
     pull: Option<(NodeId, Box<Snapshot>)>,
     heartbeat_deadline: Instant,
-    /// By then a quorum must have been heard, else it resigns.
+    /// Unless a quorum was in contact by then, the leader steps down.
     quorum_deadline: Instant,
-    /// A write in flight, and when it was first seen to be.
+    /// The number of a write in flight, and when it was first seen.
     slow_write: Option<(u64, Instant)>,
-    /// Votes for a peer are being fetched, none came since, and when that was first seen.
+    /// When an unanswered fetch for a peer was first seen, since the last answer.
     slow_fetch: Option<Instant>,
-    /// Since when no quorum that it hears has space, while there are nodes that it does not hear.
+    /// Since when no quorum in contact has had space while some peer was out of contact.
     short_of_room: Option<Instant>,
     round: u64,
-    /// Echoes of later rounds tell who has space.
+    /// Only echoes of later rounds report whether peers have space now.
     room_round: u64,
     reads: Reads,
 }
 
 impl Leader {
-    /// Phase 1 has ended (Paxos Made Simple §3): what a phase-1 quorum has votes for is proposed
-    /// again, gaps below are filled with no-ops, and what somebody knows to be chosen is learned.
+    /// Starts leading after phase 1 (Paxos Made Simple §3): values that a phase-1 quorum has voted
+    /// for are proposed again, gaps below are filled with no-ops, and values that some node knows
+    /// to be chosen are learned.
     pub(crate) fn begin(common: &mut Common, now: Instant, promises: Promises) -> Self {
         let Promises { answers, mut found } = promises;
         let mut chosen = common.log.chosen();
@@ -125,15 +126,15 @@ impl Leader {
         leader
     }
 
-    /// Leads no more: its reads end, and what it wanted to read for its peers is wanted no more.
-    /// The next leader, if it is known, is named to those who read.
+    /// Stops leading. Its reads are refused with the new leader, if that is known, and its fetches
+    /// for peers are dropped.
     pub(crate) fn resign(self, common: &mut Common, successor: Option<NodeId>) {
         let refusal = Refusal::NotLeader(successor);
         common.refuse(self.reads.end(), refusal);
         common.forget_fetches();
     }
 
-    /// A heartbeat is due, or a look at whether it is in the way of a better leader.
+    /// Sends heartbeats when they are due, and checks whether to step down.
     pub(crate) fn handle_timeout(&mut self, common: &mut Common, now: Instant) -> Step {
         if let Some(why) = self.gives_up(common, now) {
             return Step::give_up(common.promised, why);
@@ -152,7 +153,7 @@ impl Leader {
         Step::Stay
     }
 
-    /// A broadcast of heartbeats. Each is a round that confirms the reads that came before it.
+    /// Broadcasts heartbeats. Each round confirms the reads that arrived before it.
     fn begin_round(&mut self, common: &mut Common) {
         let (ballot, chosen) = (common.promised, common.log.chosen());
         self.round += 1;
@@ -180,7 +181,7 @@ impl Leader {
         peers.for_each(|peer| peer.retransmission.begin_heartbeat(round));
     }
 
-    /// Our own votes count when they are durable, as anybody's.
+    /// Counts this node's own votes once they are durable, like those of any acceptor.
     pub(crate) fn count_own_votes(&mut self, common: &mut Common, own: &Durable<Own>) {
         for cast in own
             .votes
@@ -197,8 +198,8 @@ impl Leader {
         self.tallies.count(quorums, place, first, last);
     }
 
-    /// The slots up to `slot` are chosen, and this node holds their values: peers that do not know it
-    /// are told, and reads that wait for what phase 1 found may begin a round.
+    /// Marks the slots up to `slot` as chosen; this node holds their values. Peers that do not know
+    /// it are notified, and reads that wait for what phase 1 found may begin a round.
     fn choose_to(&mut self, common: &mut Common, slot: Slot) {
         common.choose_to(slot);
         common.due.set(Task::Notice);
@@ -207,7 +208,7 @@ impl Leader {
         }
     }
 
-    /// The chosen prefix grows over what is chosen without a gap.
+    /// Extends the chosen prefix over the slots that are chosen without a gap.
     fn advance_chosen(&mut self, common: &mut Common) {
         let quorums = &common.config.quorums;
         let chosen = self.tallies.chosen_behind(quorums, common.log.chosen());
@@ -217,13 +218,13 @@ impl Leader {
         self.tallies.forget_to(common.log.chosen());
     }
 
-    /// A word of this ballot from the peer at that place: contact, whatever it says.
+    /// Records contact with the peer at this position in this ballot, for any of its messages.
     pub(crate) fn hear(&mut self, now: Instant, place: usize) {
         let peer = &mut self.peers[place];
         peer.contact = peer.contact.max(now);
     }
 
-    /// An acceptor has voted for the slots from `first` to `last`.
+    /// Handles an acceptance of the slots from `first` to `last`.
     pub(crate) fn handle_accepted(
         &mut self,
         common: &mut Common,
@@ -238,7 +239,8 @@ impl Leader {
         }
         let peer = &mut self.peers[place];
         peer.handle_accepted(first, last, common.log.start().slot);
-        // Of what is chosen no votes are counted, and a quorum that was there has been found.
+        // No votes are counted for chosen slots, and whether a quorum has voted for them was
+        // checked before.
         if last > common.log.chosen() {
             self.count_votes(common, place, first, last);
             self.advance_chosen(common);
@@ -252,7 +254,8 @@ impl Leader {
         }
     }
 
-    /// A promise that was not needed any more tells where its sender stands.
+    /// Handles a promise that was no longer needed. It still reports the chosen prefix of its
+    /// sender.
     pub(crate) fn handle_late_promise(&mut self, common: &mut Common, place: usize, chosen: Slot) {
         if chosen >= self.end() {
             count(&mut common.counters.malformed);
@@ -264,9 +267,9 @@ impl Leader {
         common.due.set(Task::Notice);
     }
 
-    /// A peer may know slots to be chosen that this leader does not, and is not sent them. That it
-    /// holds what is chosen there is as good as a vote for it: of a chosen value nothing else can be
-    /// proposed.
+    /// Counts a peer's chosen prefix. It may know slots to be chosen that this leader does not, and
+    /// is not sent them. That it holds the chosen value is equivalent to a vote for it: no other
+    /// value can be proposed there.
     fn count_chosen(&mut self, common: &mut Common, place: usize, chosen: Slot) {
         if chosen > common.log.chosen() {
             self.count_votes(common, place, Slot(1), chosen);
@@ -274,7 +277,7 @@ impl Leader {
         }
     }
 
-    /// A peer answers the heartbeat of `round`: see [`Progress::handle_echo`].
+    /// Handles the echo of a heartbeat of `round`: see [`Progress::handle_echo`].
     pub(crate) fn handle_heartbeat_echo(
         &mut self,
         common: &mut Common,
@@ -297,7 +300,7 @@ impl Leader {
         common.due.set(Task::Notice);
     }
 
-    /// An echo of a peer tells whether its disk has space.
+    /// Records whether a peer's disk has space, as reported by its echo.
     pub(crate) fn note_room(&mut self, place: usize, round: u64, disk: DiskHealth) {
         if round > self.room_round && round >= self.peers[place].round {
             let (is, is_not) = match disk.has_room {
@@ -309,8 +312,8 @@ impl Leader {
         }
     }
 
-    /// Tells a peer that the chosen prefix grew, if nothing else did. Asked for last, when
-    /// everything that could carry it has gone.
+    /// Notifies a peer that the chosen prefix grew, if no other message did. Called last, when
+    /// everything that could carry it has been sent.
     #[inline]
     pub(crate) fn poll_notice(&mut self, common: &mut Common) -> Option<Envelope> {
         let (ballot, chosen) = (common.promised, common.log.chosen());
@@ -330,13 +333,13 @@ impl Leader {
         Some(Envelope { to, message })
     }
 
-    /// Whether a phase-2 quorum was heard within the longest election timeout. One that was not is
-    /// about to resign.
+    /// Whether a phase-2 quorum was in contact within the longest election timeout. Otherwise the
+    /// leader is about to step down.
     pub(crate) fn has_quorum_contact(&self, common: &Common, now: Instant) -> bool {
         now.since(self.quorum_contact(common, now)) < common.config.election_timeout_max
     }
 
-    /// When a phase-2 quorum was heard last: at this moment or later each of it was.
+    /// The latest time since which every member of some phase-2 quorum was in contact.
     fn quorum_contact(&self, common: &Common, now: Instant) -> Instant {
         self.reached(common, Instant::ZERO, now, |progress| progress.contact)
     }
@@ -356,8 +359,8 @@ impl Leader {
         common.config.quorums.reached(floor, value)
     }
 
-    /// Our disk does otherwise than `old`. Often one cause fills all disks: who has space is
-    /// forgotten, and told by the echoes of the rounds to come.
+    /// Handles a change of this node's disk. Often one cause fills all disks, so earlier reports of
+    /// peers are dropped; the echoes of later rounds replace them.
     pub(crate) fn handle_disk(&mut self, common: &Common, old: DiskHealth) {
         if !old.has_room || common.disk.has_room {
             return;
@@ -366,19 +369,19 @@ impl Leader {
         (self.full, self.roomy) = (AcceptorSet::default(), AcceptorSet::default());
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due: the next heartbeat, or the moment by
-    /// which it must have heard a quorum.
+    /// When [`handle_timeout`](Self::handle_timeout) is due: the next heartbeat, or the time by
+    /// which it must have had contact with a quorum.
     pub(crate) fn deadline(&self) -> Instant {
         self.heartbeat_deadline.min(self.quorum_deadline)
     }
 
-    /// Beyond which nobody can have anything: behind what it has proposed, or has yet to propose
-    /// again.
+    /// The first slot in which no acceptor can have anything from this leader: after all that it
+    /// has proposed, or has yet to propose again.
     pub(crate) fn end(&self) -> Slot {
         self.tallies.next().max(self.found_to.next())
     }
 
-    /// What it knows of each peer, by place.
+    /// What it knows of each peer, in order of positions.
     pub(crate) fn peers(&self, common: &Common) -> impl Iterator<Item = (NodeId, &Progress)> {
         let peers = common.peers();
         peers.map(|place| (common.acceptor(place), &self.peers[place]))
@@ -399,7 +402,7 @@ impl Leader {
         }
     }
 
-    /// Takes out what checkers that fire timers at will do not compare.
+    /// Resets what checkers that fire timers at will do not compare.
     pub(crate) fn forget_time(&mut self) {
         self.heartbeat_deadline = Instant::ZERO;
         self.quorum_deadline = Instant::ZERO;

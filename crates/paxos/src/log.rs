@@ -12,35 +12,36 @@ mod run;
 
 pub(crate) use read::Slice;
 
-/// What the core keeps of an acceptor's votes: all of those above the chosen prefix, and of the
+/// The votes of an acceptor that the core keeps: all of those above the chosen prefix, and of the
 /// rest a bounded cache of the newest. It never reads storage.
 ///
 /// ```text
-///  cut       │ start+1 ..         evicted │ cached               chosen │     gap       last
+///  compacted │ start+1 ..         evicted │ cached               chosen │     gap       last
 ///  ──────────┼────────────────────────────┼─────────┬─────┬───────┬────┼─────┬─────┬──────┤
 ///  snapshot  │ no gaps                    │   run   │ run │  run  │  run     │     │ open │
 ///            └────────────────── durable ─┴─────────┴─────┴───────┘          └─────┘ tail │
 /// ```
 ///
-/// A leader's new proposals stand in the open tail, which nobody was given yet. When they are first
-/// sent or written they become a run, and are shared from then on; what a follower is sent is one
-/// already. A run is of one ballot and as large as a message may be; a value that is larger is one of
-/// its own.
+/// A leader's new proposals go into the open tail, which is not shared yet. When they are first
+/// sent or written they become a run, and are shared from then on. What a follower receives is
+/// already a run. A run is of one ballot and at most as large as a message may be; a larger value
+/// has a run of its own.
 ///
-/// What is sent, written and fetched depends on the votes alone and not on where one run ends and the
-/// next begins. What is evicted does, and so does what is applied together; so the runs, and what each
-/// keeps in memory, are part of what makes two logs equal.
+/// What is sent, written and fetched depends only on the votes, not on the boundaries of runs. What
+/// is evicted, and what is applied together, does depend on them. So the runs, and what each keeps
+/// in memory, take part in the equality of logs.
 ///
 /// Invariants:
-/// - `start <= settled <= chosen`, and each slot in `start + 1 ..= chosen` has the vote for the
-///   value that is chosen there;
-/// - a vote at or below `chosen` is never replaced, so every later vote for that slot would be for
-///   the same value (P2b);
+/// - `start <= settled <= chosen`, and each slot in `start + 1 ..= chosen` has a vote for the value
+///   that is chosen there;
+/// - a vote at or below `chosen` is never replaced, because every later vote for that slot would be
+///   for the same value (P2b);
 /// - a vote above `chosen` is replaced only by one of a higher ballot;
 /// - everything up to `settled` is durable, and no vote is evicted before it is settled;
-/// - a vote that was replaced after its write left counts as durable only when its own write is
+/// - a vote that was replaced after its write was made counts as durable only when its own write is
 ///   (ABA);
-/// - no run is empty, and `cache_bytes` is what they and the open tail keep in memory, cut off or not.
+/// - no run is empty, and `cache_bytes` is what the runs and the open tail keep in memory,
+///   including parts cut off.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Log {
     start: Position,
@@ -50,12 +51,12 @@ pub(crate) struct Log {
     runs: VecDeque<Run>,
     open: Tail,
     cache_bytes: usize,
-    /// Of the votes above `settled`.
+    /// The bytes of the votes above `settled`.
     unsettled_bytes: usize,
     bounds: Bounds,
-    /// All votes that no record has are from the first to the second slot.
+    /// The range of slots that contains all votes that are in no record yet.
     unwritten: Option<(Slot, Slot)>,
-    /// All votes in the record on its way to the disk are.
+    /// The range of slots that contains all votes of the write in flight.
     writing: Option<(Slot, Slot)>,
     start_written: Slot,
     start_persisted: Slot,
@@ -70,7 +71,7 @@ struct Bounds {
 }
 
 impl Log {
-    /// An empty log behind `start`, which is durable.
+    /// An empty log that begins after `start`, which is durable.
     pub(crate) fn new(start: Position, config: &Config) -> Self {
         Self {
             start,
@@ -97,12 +98,12 @@ impl Log {
         self.start
     }
 
-    /// The prefix of the slots that is known to be chosen.
+    /// The last slot of the chosen prefix.
     pub(crate) fn chosen(&self) -> Slot {
         self.chosen
     }
 
-    /// The part of it that is durable.
+    /// The last slot of the durable part of the chosen prefix.
     pub(crate) fn settled(&self) -> Slot {
         self.settled
     }
@@ -123,13 +124,13 @@ impl Log {
         self.cache_bytes
     }
 
-    /// Bytes of the votes that are not both chosen, without a gap, and durable here.
+    /// The bytes of the votes that are not both durable here and in the chosen prefix.
     pub(crate) fn unsettled_bytes(&self) -> usize {
         self.unsettled_bytes
     }
 
-    /// A vote that storage holds already, while a node starts; ascending. `chosen` is how far the
-    /// storage knows the slots chosen.
+    /// Adds a vote that storage already holds, during recovery, in ascending order. `chosen` is the
+    /// stored chosen prefix.
     pub(crate) fn recover(&mut self, vote: Vote, chosen: Slot) {
         debug_assert!(vote.slot > self.last(), "recovered votes ascend");
         let (slot, bytes) = (vote.slot, vote.value.size());
@@ -145,7 +146,7 @@ impl Log {
         self.evict();
     }
 
-    /// There are no more of those.
+    /// Ends recovery.
     pub(crate) fn end_recovery(&mut self) {
         self.seal();
         self.unwritten = None;
@@ -155,7 +156,7 @@ impl Log {
         self.evict();
     }
 
-    /// Votes for a value at a slot behind all others; it goes to the open tail.
+    /// Votes for a value in a slot after all others, in the open tail.
     pub(crate) fn push(&mut self, slot: Slot, ballot: Ballot, value: Value) {
         let bytes = value.size();
         let open = &self.open;
@@ -174,7 +175,7 @@ impl Log {
         self.unsettled_bytes = self.unsettled_bytes.saturating_add(bytes);
     }
 
-    /// What is in the open tail can be given to somebody now.
+    /// Turns the open tail into a run, so that it can be shared.
     #[inline]
     fn seal(&mut self) {
         if !self.open.values.is_empty() {
@@ -183,7 +184,7 @@ impl Log {
     }
 
     fn seal_open(&mut self) {
-        // Nothing of it stays behind, lest equal logs differ.
+        // Reset everything, so that equal logs compare equal.
         let bytes = take(&mut self.open.bytes);
         let votes = Votes {
             ballot: take(&mut self.open.ballot),
@@ -204,11 +205,12 @@ impl Log {
         self.unwritten = Some((from.min(first), to.max(last)));
     }
 
-    /// Votes for values in a ballot, but where there is a vote in that ballot, or in the chosen prefix,
-    /// whose values never change. What they cover of runs of lower ballots is cut out of these.
+    /// Votes for values in a ballot, except in slots that have a vote in that ballot or are in the
+    /// chosen prefix, whose values never change. Covered parts of runs of lower ballots are cut
+    /// out.
     ///
-    /// What lies behind is moved once for all that goes between, and not once a vote: with
-    /// [`Slot::AHEAD_MAX`] votes that come out of order the node would be busy for seconds.
+    /// The runs after the insertion are moved once for all votes, not once per vote: with
+    /// [`Slot::AHEAD_MAX`] votes out of order that would keep the node busy for seconds.
     #[inline]
     pub(crate) fn accept(&mut self, ballot: Ballot, first: Slot, values: Entries) {
         self.seal();
@@ -273,7 +275,7 @@ impl Log {
         }
     }
 
-    /// New votes, behind all that is held now.
+    /// Appends new votes after all runs.
     #[inline]
     fn append(&mut self, votes: Votes) {
         self.note_unwritten(votes.first, votes.last());
@@ -300,15 +302,15 @@ impl Log {
         });
     }
 
-    /// The slots up to `slot` are chosen, and it holds their values.
+    /// Marks the slots up to `slot` as chosen; the log holds their values.
     pub(crate) fn choose_to(&mut self, slot: Slot) {
         debug_assert!(slot <= self.last(), "what is chosen is held");
         self.chosen = self.chosen.max(slot);
         self.settle();
     }
 
-    /// The log begins anew behind `start`, whose snapshot is durable. Votes behind it stay: they may
-    /// be part of what is chosen there.
+    /// Starts the log after `start`, whose snapshot is durable. Later votes are kept, because they
+    /// may be part of what is chosen there.
     pub(crate) fn begin_at(&mut self, start: Position) {
         assert!(start.slot > self.start.slot, "a start never falls");
         self.seal();
@@ -338,7 +340,7 @@ impl Log {
             || self.start_written < self.start.slot
     }
 
-    /// Moves what is not yet written into a record; it is in flight from now on.
+    /// Moves everything unwritten into a record, which is then in flight.
     pub(crate) fn write(&mut self) -> Record {
         self.seal();
         let mut votes = Few::default();
@@ -357,7 +359,8 @@ impl Log {
         }
     }
 
-    /// The write in flight is durable; what replaced some of its votes since is not.
+    /// Handles the completion of the write in flight. Votes that replaced some of its votes since
+    /// are not durable.
     pub(crate) fn handle_persisted(&mut self) {
         self.mark(Durability::Writing, Durability::Durable, |_| {});
         self.writing = None;
@@ -376,7 +379,7 @@ impl Log {
                 each(&run.votes);
             }
         };
-        // Mostly the last run is all of it.
+        // Usually the last run is all of it.
         if let Some(run) = self.runs.back_mut()
             && run.votes.first <= first
         {
@@ -431,7 +434,7 @@ impl Log {
         }
     }
 
-    /// Whole runs leave the cache.
+    /// Evicts whole runs from the cache.
     fn evict(&mut self) {
         while self.cache_bytes > self.bounds.cache_bytes_max
             && let Some(run) = self.runs.front()
@@ -442,7 +445,7 @@ impl Log {
         }
     }
 
-    /// The run with that slot. Mostly it is the last.
+    /// The run that holds `slot`. Usually this is the last run.
     #[inline]
     fn run_with(&self, slot: Slot) -> Option<&Run> {
         let last = self.runs.back()?;
@@ -452,7 +455,7 @@ impl Log {
         }
     }
 
-    /// Where it is, or where it would be.
+    /// The position of the run that holds `slot`, or where it would be inserted.
     #[inline(never)]
     fn search(&self, slot: Slot) -> Result<usize, usize> {
         let at = self.runs.partition_point(|run| run.votes.last() < slot);
@@ -462,7 +465,7 @@ impl Log {
         }
     }
 
-    /// The invariants above, for debug builds and tests.
+    /// Checks the invariants of this type, in debug builds and tests.
     #[cfg(any(test, debug_assertions))]
     pub(crate) fn check(&self) {
         assert!(self.start.slot <= self.settled, "the start is durable");

@@ -3,28 +3,28 @@ use alloc::boxed::Box;
 use crate::log::Log;
 use crate::{Ballot, Chosen, Entries, Fetch, FetchError, Output, Slot, Snapshot, Wanted};
 
-/// How far this node's state machine has got, and what it is given next: chosen values in order,
-/// each once, or a snapshot from which it begins anew.
+/// Tracks what the state machine was given and what comes next: chosen values in order, each once,
+/// or a snapshot that it is reset to.
 ///
-/// Invariant: `delivered` never falls, and is not beyond what is chosen and durable here.
+/// Invariant: `delivered` never decreases, and is not beyond what is chosen and durable here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Machine {
     delivered: Slot,
-    /// Values that came back from the log, behind `delivered`.
+    /// Values fetched from the log that follow `delivered`.
     fetched: Option<Chosen>,
     fetch: ApplyFetch,
-    /// It must be reset to this before anything is applied.
+    /// The snapshot that the machine must be reset to before anything else is applied.
     restore: Option<Box<Snapshot>>,
 }
 
-/// One fetch for the machine at a time.
+/// The state of the fetch for the machine; there is one at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ApplyFetch {
     Idle,
     Wanted {
         from: Slot,
     },
-    /// It failed; tried again at the pace of heartbeats.
+    /// The fetch failed; repeated at the rate of heartbeats.
     Failed,
 }
 
@@ -38,18 +38,18 @@ impl Machine {
         }
     }
 
-    /// Up to here all was delivered, or is covered by a snapshot that is or will be.
+    /// Everything up to this slot was delivered, or is covered by a snapshot that is or will be.
     pub(crate) fn delivered(&self) -> Slot {
         self.delivered
     }
 
-    /// Whether it was not yet given everything up to `end`, or a snapshot.
+    /// Whether values up to `end`, or a snapshot, were not yet delivered.
     #[inline]
     pub(crate) fn waits_for(&self, end: Slot) -> bool {
         self.delivered < end || self.restore.is_some()
     }
 
-    /// It is to begin anew from this snapshot, once the log durably begins behind that.
+    /// Makes the machine restart from this snapshot, once the log durably begins after it.
     pub(crate) fn jump_to(&mut self, snapshot: Snapshot) {
         self.delivered = snapshot.last.slot;
         self.fetched = None;
@@ -57,7 +57,7 @@ impl Machine {
         self.restore = Some(Box::new(snapshot));
     }
 
-    /// The next values, as many as one run of the log has, if they are in memory and are next.
+    /// The next values, if they are in memory: at most one run of the log.
     #[inline]
     pub(crate) fn poll_apply(&mut self, log: &Log) -> Option<Chosen> {
         let (next, end) = (self.delivered.next(), log.settled());
@@ -71,8 +71,8 @@ impl Machine {
         Some(chosen)
     }
 
-    /// If [`poll_apply`](Self::poll_apply) has nothing: `Restore`, or a fetch for what is next, of at
-    /// most `bytes_max` and made while `ballot` is promised.
+    /// If [`poll_apply`](Self::poll_apply) has nothing: `Restore`, or a fetch for the next values,
+    /// of at most `bytes_max` and made while `ballot` is promised.
     #[cold]
     pub(crate) fn poll_unless_apply(
         &mut self,
@@ -99,7 +99,8 @@ impl Machine {
         }))
     }
 
-    /// The log has answered. `false`: with what nobody waits for, or with what was not asked for.
+    /// Takes the log's answer. `false` if no such fetch is pending or the values are not the
+    /// requested ones.
     pub(crate) fn handle_fetched(
         &mut self,
         log: &Log,
@@ -122,7 +123,7 @@ impl Machine {
         true
     }
 
-    /// A fetch that failed may be tried again.
+    /// Allows a failed fetch to be repeated.
     pub(crate) fn retry_fetch(&mut self) {
         if self.fetch == ApplyFetch::Failed {
             self.fetch = ApplyFetch::Idle;

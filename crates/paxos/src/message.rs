@@ -3,71 +3,73 @@ use alloc::vec::Vec;
 
 use crate::{Ballot, DiskHealth, Entries, NodeId, Slot, Snapshot, Vote};
 
-/// What nodes say to each other. The three kinds differ in what must be durable before one leaves
-/// its node, and the type picks the way out; see [`Binding`].
+/// A message between nodes. The three kinds differ in what must be durable before the message is
+/// sent, and the type selects the path; see [`Binding`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Message {
     /// From a leader; needs no write.
     Replicate(Replicate),
-    /// Tells what its sender remembers; waits for the write that makes it true.
+    /// Reports what its sender remembers; waits for the write that makes it true.
     Binding(Binding),
-    /// Tells nothing that a crash could unsay; needs no write.
+    /// Reports nothing that a crash could falsify; needs no write.
     Echo(Echo),
 }
 
-/// From a leader. Its ballot is durable since before phase 1, so that no incarnation of it uses the
-/// ballot again, and a crash cannot make what it sends false: nothing here waits for its disk.
+/// A message from a leader. Its ballot was durable before phase 1, so that none of its incarnations
+/// uses the ballot again, and a crash cannot falsify what it sends: nothing here waits for the
+/// leader's disk.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Replicate {
-    /// Phase 2a (Paxos Made Simple §2.2), for slots that follow each other. An acceptor takes them
-    /// in any order: nothing here says what comes before `first`.
+    /// Phase 2a (Paxos Made Simple §2.2), for consecutive slots. An acceptor accepts such messages
+    /// in any order: nothing here depends on the slots before `first`.
     Accept {
         /// The leader's ballot.
         ballot: Ballot,
         /// The slot of the first of `values`.
         first: Slot,
-        /// One value a slot, at least one.
+        /// One value per slot, at least one.
         values: Entries,
-        /// The prefix that the leader knows to be chosen.
+        /// The leader's chosen prefix.
         chosen: Slot,
     },
-    /// The leader is there. Each carries the number of its round; an echo of it confirms the
+    /// Shows that the leader is alive. Each carries the number of its round; an echo confirms the
     /// leader's reads up to that round.
     Heartbeat {
         /// The leader's ballot.
         ballot: Ballot,
-        /// Rises with each broadcast of this leader.
+        /// Increases with each broadcast of this leader.
         round: u64,
-        /// The prefix that the leader knows to be chosen; the receiver takes it only as far as it
-        /// has accepted without a gap in this ballot.
+        /// The leader's chosen prefix. The receiver applies it only as far as it has accepted
+        /// without a gap in this ballot.
         chosen: Slot,
-        /// How far the receiver has acknowledged without a gap, as the leader knows: a receiver
-        /// that has more says so again, because its word was lost, and one that has less too.
+        /// How far the receiver has acknowledged without a gap, as far as the leader knows. A
+        /// receiver that acknowledged more repeats it, because its message was lost; one that has
+        /// less reports that too.
         through: Slot,
     },
-    /// The chosen prefix has grown and nothing else is on its way to tell. Not answered.
+    /// The chosen prefix has grown and no message that carries it is in flight. Not answered.
     Chosen {
         /// The leader's ballot.
         ballot: Ballot,
         /// As in a heartbeat.
         chosen: Slot,
     },
-    /// An offer: values the receiver needs are cut away. The bytes are pulled by the receiver's
-    /// runtime.
+    /// Offers a snapshot because values that the receiver needs are compacted away. The receiver's
+    /// driver pulls the bytes.
     Snapshot {
         /// The leader's ballot.
         ballot: Ballot,
-        /// What is offered.
+        /// The offered snapshot.
         snapshot: Box<Snapshot>,
     },
 }
 
-/// Tells a peer what this node remembers. It leaves inside the [`Write`](crate::Write) that makes
-/// it true, and there is no other way out.
+/// Reports to a peer what this node remembers. It is sent from inside the [`Write`](crate::Write)
+/// that makes it true, and in no other way.
 ///
-/// Inside the core each kind of message has its own way out, and the compiler keeps them apart:
+/// Inside the core each kind of message has its own path, and the compiler keeps them apart:
 ///
 /// ```
 /// use synod_paxos::{Ballot, Binding, Replicate, Slot};
@@ -75,7 +77,7 @@ pub enum Replicate {
 /// send_after_write(Binding::Accepted { ballot: Ballot::ZERO, first: Slot(1), last: Slot(1) });
 /// ```
 ///
-/// A vote in the lane that does not wait is a type error:
+/// Sending a vote without waiting is a type error:
 ///
 /// ```compile_fail,E0308
 /// use synod_paxos::{Ballot, Binding, Replicate, Slot};
@@ -85,29 +87,30 @@ pub enum Replicate {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Binding {
-    /// Phase 1a, for every slot from `from` on. It binds because a proposer that forgets its ballot
-    /// might use it again for other values.
+    /// Phase 1a, for every slot from `from` on. It is binding because a proposer that forgets its
+    /// ballot might use it again for other values.
     Prepare {
         /// The candidate's ballot.
         ballot: Ballot,
-        /// The first slot whose votes it wants to hear; for the next page a later one.
+        /// The first slot whose votes are requested; later pages begin at a later slot.
         from: Slot,
     },
-    /// Phase 1b: the sender votes in no ballot below `ballot` any more. One page of its votes.
+    /// Phase 1b: the sender no longer votes in any ballot below `ballot`. Carries one page of its
+    /// votes.
     Promise {
         /// The candidate's ballot.
         ballot: Ballot,
-        /// Of the request.
+        /// The `from` of the request.
         from: Slot,
         /// Its votes from `from` on, ascending, without those at or below its chosen prefix.
         votes: Vec<Vote>,
-        /// Where the next page begins, if this is not the last. Votes below `ballot` are frozen by
-        /// the promise, so pages asked for one after the other fit.
+        /// Where the next page begins, if this is not the last. The promise freezes the votes below
+        /// `ballot`, so pages requested one after the other are consistent.
         next: Option<Slot>,
-        /// The prefix that it knows to be chosen, and holds.
+        /// The chosen prefix, whose values the sender holds.
         chosen: Slot,
     },
-    /// Phase 2b, for a range: for each slot in it the sender has voted in `ballot`, or holds the
+    /// Phase 2b, for a range: in each of its slots the sender has voted in `ballot`, or holds a
     /// value that it knows to be chosen.
     Accepted {
         /// The leader's ballot.
@@ -119,83 +122,85 @@ pub enum Binding {
     },
 }
 
-/// Confirms contact, asks, refuses, or repeats what is chosen. What it says stays true if its
-/// sender forgets everything that was not durable, so it waits for no write.
+/// Confirms contact, asks a question, refuses, or repeats what is chosen. It stays true even if its
+/// sender forgets everything that is not durable, so it waits for no write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Echo {
-    /// Do you miss a leader too? Changes nothing at either end.
+    /// Asks whether the receiver is without a leader too. Changes no state on either node.
     Ask {
         /// The highest ballot that the sender has promised.
         promised: Ballot,
-        /// Of the sender's own counting.
+        /// The sender's number of this attempt.
         attempt: u64,
-        /// How the sender's disk does: the others wait for its candidacy.
+        /// The state of the sender's disk: the other nodes wait for it during the campaign.
         disk: DiskHealth,
     },
     /// Answers [`Echo::Ask`].
     Answer {
         /// The highest ballot that the sender has promised: a campaign must be above it.
         promised: Ballot,
-        /// Of the question.
+        /// The attempt of the question.
         attempt: u64,
-        /// It does not lead, and has heard no leader for the shortest election timeout.
+        /// Whether it does not lead and had no contact with a leader for the shortest election
+        /// timeout.
         no_leader: bool,
         /// Its chosen prefix.
         chosen: Slot,
-        /// How the sender's disk does: the candidate waits for its promise.
+        /// The state of the sender's disk: the candidate waits for it to store the promise.
         disk: DiskHealth,
     },
     /// Answers a heartbeat. That the sender has promised nothing above this ballot needs no memory:
-    /// a node that durably promised more before could not have sent it.
+    /// a node that durably promised more before could not have sent this.
     Heartbeat {
         /// The leader's ballot.
         ballot: Ballot,
-        /// The heartbeat's round.
+        /// The round of the heartbeat.
         round: u64,
-        /// How far the sender has, without a gap, accepted in this ballot or knows chosen; in
+        /// How far the sender, without a gap, has accepted in this ballot or knows to be chosen, in
         /// memory. A hint for sending, never an acknowledgement.
         through: Slot,
         /// Its chosen prefix, in memory.
         chosen: Slot,
-        /// The heartbeat said that it had acknowledged more: it restarted.
+        /// Whether the heartbeat named a higher acknowledgement than the sender knows of: it
+        /// restarted.
         behind: bool,
-        /// How the sender's disk does.
+        /// The state of the sender's disk.
         disk: DiskHealth,
     },
     /// The sender has promised a higher ballot than that of the message it answers.
     Preempted {
-        /// What it has promised.
+        /// The ballot that it has promised.
         promised: Ballot,
     },
-    /// A leader asks for chosen values that it lacks.
+    /// A leader requests chosen values that it lacks.
     Learn {
         /// The leader's ballot.
         ballot: Ballot,
-        /// The first slot it lacks.
+        /// The first missing slot.
         from: Slot,
-        /// The last.
+        /// The last missing slot.
         to: Slot,
     },
-    /// Answers [`Echo::Learn`]: these are chosen, and will be for ever, whatever anybody forgets.
+    /// Answers [`Echo::Learn`]: these values are chosen, and stay so whatever any node forgets.
     Learned {
-        /// Of the question.
+        /// The ballot of the request.
         ballot: Ballot,
         /// The slot of the first of `values`.
         first: Slot,
-        /// One value a slot, at least one.
+        /// One value per slot, at least one.
         values: Entries,
     },
-    /// Answers [`Echo::Learn`]: the values are cut away, and this snapshot has them.
+    /// Answers [`Echo::Learn`]: the values are compacted away, and this snapshot covers them.
     Offer {
-        /// Of the question.
+        /// The ballot of the request.
         ballot: Ballot,
-        /// What is offered.
+        /// The offered snapshot.
         snapshot: Box<Snapshot>,
     },
 }
 
-/// A message and where it goes.
+/// A message and its destination.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Envelope<M = Message> {
@@ -214,7 +219,7 @@ impl From<Envelope<Binding>> for Envelope {
 }
 
 impl Message {
-    /// The ballot it carries: its own, or one that its sender has promised.
+    /// The ballot that the message carries: its own, or one that its sender has promised.
     #[must_use]
     pub fn ballot(&self) -> Ballot {
         match self {
@@ -238,9 +243,9 @@ impl Message {
 }
 
 impl Replicate {
-    /// Values, or votes, in one message at most. Empty ones are small on the wire and large in memory, so
-    /// a decoder refuses more; [`Config::accept_values_max`](crate::Config::accept_values_max) is not
-    /// above it.
+    /// Maximum number of values, or votes, in one message. Empty values are small on the wire and
+    /// large in memory, so a decoder refuses more;
+    /// [`Config::accept_values_max`](crate::Config::accept_values_max) is at most this.
     pub const VALUES_MAX: usize = 1 << 13;
 
     pub(crate) fn ballot(&self) -> Ballot {

@@ -14,54 +14,54 @@ use crate::{
     Refusal, Replicate, Slot, Snapshot, State, StepDown, Stop, Value, Wanted, Write,
 };
 
-/// What a node knows in every role: what it was told at its start, what it has promised and voted
-/// for, what it has to say, and when it acts. Here is all that was promised to others, so a change
-/// of role takes none of it back; and a method of a role takes this and its own struct, and can touch
+/// State that is independent of the role and outlives it: the configuration, promises and votes,
+/// pending messages, and timers. Everything that was promised to other nodes is here, so a change
+/// of role takes none of it back. A method of a role takes this struct and its own, and can touch
 /// nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Common {
     pub(crate) config: Config,
     pub(crate) configuration: Configuration,
-    /// The place of this node among the acceptors.
+    /// The position of this node among the acceptors.
     pub(crate) own: usize,
-    /// The highest ballot that was promised; while leading or campaigning this node's own.
+    /// The highest ballot that was promised; this node's own while it leads or campaigns.
     pub(crate) promised: Ballot,
-    /// The highest ballot that anybody spoke of. The next campaign is above it.
+    /// The highest ballot seen in any message. The next campaign is above it.
     pub(crate) heard: Ballot,
     pub(crate) log: Log,
     pub(crate) machine: Machine,
-    /// The newest snapshot that is durable here.
+    /// The newest durable snapshot of this node.
     pub(crate) snapshot: Option<Snapshot>,
-    /// Fetches for others that the driver has not seen yet.
+    /// Fetches for other nodes that were not yet output to the driver.
     fetches: VecDeque<Fetch>,
-    /// Leaders for whom chosen values are being read from the log.
+    /// The leaders for which chosen values are being read from the log.
     pub(crate) teaching: BTreeSet<NodeId>,
-    /// Reads that have ended with their leader, until their callers are told.
+    /// Reads that ended with their leader and were not yet output.
     answers: VecDeque<(ReadId, Refusal)>,
     outbox: Outbox,
     pub(crate) due: Due,
-    /// The state as last put into a record.
+    /// The state in the last record.
     pub(crate) written: State,
-    /// The promise as it is on disk.
+    /// The durable promise.
     pub(crate) promise_persisted: Ballot,
-    /// When this node asks for a leader, unless it leads.
+    /// When this node asks for a leader, unless it is the leader.
     pub(crate) election_deadline: Instant,
-    /// Numbers the questions whether others miss a leader.
+    /// The number of the last attempt to ask others whether they have a leader.
     pub(crate) attempt: u64,
     pace: Pace,
     pub(crate) disk: DiskHealth,
-    /// This node takes no part any more.
+    /// Set once this node no longer takes part.
     pub(crate) stop: Option<Stop>,
     stop_told: bool,
-    /// Why it last ceased to lead.
+    /// Why this node last stopped leading.
     pub(crate) stepped_down: Option<StepDown>,
     pub(crate) counters: Counters,
-    /// The last message of a round that was too far above.
+    /// The last message whose round was too far above this node's.
     pub(crate) leap: Option<Leap>,
 }
 
 impl Common {
-    /// Of a node whose disk holds `stored` and the votes in `log`; its election timeout begins.
+    /// A node whose disk holds `stored` and the votes in `log`; its election timeout begins.
     pub(crate) fn new(config: Config, log: Log, stored: State, now: Instant) -> Self {
         let mut due = Due::default();
         due.set(Task::Machine);
@@ -97,7 +97,7 @@ impl Common {
         common
     }
 
-    /// P1a: from here on this acceptor votes in no lower ballot.
+    /// Promises a ballot: from here on this acceptor votes in no lower ballot (P1a).
     pub(crate) fn promise(&mut self, ballot: Ballot) {
         assert!(ballot > self.promised, "a promise only rises");
         self.promised = ballot;
@@ -107,14 +107,14 @@ impl Common {
             .retain_waiting(|waiting| waiting.message.ballot() >= ballot);
     }
 
-    /// A new wait before this node campaigns.
+    /// Starts a new wait before this node campaigns.
     #[inline]
     pub(crate) fn reset_election(&mut self, now: Instant) {
         let wait = self.pace.draw(now, self.disk, &self.config);
         self.election_deadline = now.plus(wait);
     }
 
-    /// The disk does otherwise than when the wait that runs was drawn.
+    /// Adjusts the running wait after this node's disk changed.
     pub(crate) fn adjust_election(&mut self, now: Instant, old: DiskHealth) {
         let (had_room, has_room) = (old.has_room, self.disk.has_room);
         let deadline = self.election_deadline;
@@ -127,38 +127,38 @@ impl Common {
         }
     }
 
-    /// What another says of its disk.
+    /// Handles a peer's report on its disk.
     pub(crate) fn handle_disk_report(&mut self, now: Instant, disk: DiskHealth) {
         self.pace.hear(now, disk.sync_time, &self.config);
     }
 
-    /// The places of all acceptors but this node.
+    /// The positions of all acceptors but this node.
     #[inline]
     pub(crate) fn peers(&self) -> impl Iterator<Item = usize> + use<> {
         let (own, count) = (self.own, self.config.quorums.acceptors().len());
         (0..count).filter(move |place| *place != own)
     }
 
-    /// The acceptor at that place.
+    /// The acceptor at this position.
     #[inline]
     pub(crate) fn acceptor(&self, place: usize) -> NodeId {
         self.config.quorums.acceptor(place)
     }
 
-    /// Votes, in the promised ballot, for what has no vote in it yet.
+    /// Votes in the promised ballot, for slots without a vote in it.
     #[inline]
     pub(crate) fn accept(&mut self, first: Slot, values: Entries) {
         self.log.accept(self.promised, first, values);
         self.due.set(Task::Write);
     }
 
-    /// The slots up to `slot` are chosen, and this node holds their values.
+    /// Marks the slots up to `slot` as chosen; this node holds their values.
     pub(crate) fn choose_to(&mut self, slot: Slot) {
         self.log.choose_to(slot);
         self.give_machine();
     }
 
-    /// The machine is due if it waits for something that may be given now.
+    /// Marks the machine as due if there is something to deliver to it.
     #[inline]
     fn give_machine(&mut self) {
         if self.is_machine_behind() {
@@ -171,14 +171,14 @@ impl Common {
         self.machine.waits_for(self.log.settled())
     }
 
-    /// A fetch for another node.
+    /// Queues a fetch for another node.
     #[cold]
     pub(crate) fn fetch(&mut self, fetch: Fetch) {
         self.fetches.push_back(fetch);
         self.due.set(Task::Fetch);
     }
 
-    /// What was to be fetched for peers is wanted no more.
+    /// Drops the fetches for peers, which are no longer needed.
     pub(crate) fn forget_fetches(&mut self) {
         let is_for_others = |fetch: &Fetch| !matches!(fetch.wanted, Wanted::Peer(_));
         self.fetches.retain(is_for_others);
@@ -188,7 +188,7 @@ impl Common {
         self.fetches.pop_front().map(Output::Fetch)
     }
 
-    /// Values for the machine came from the log, or did not.
+    /// Passes the log's answer to the machine.
     pub(crate) fn handle_fetched(&mut self, fetch: &Fetch, values: Result<Entries, FetchError>) {
         if !self.machine.handle_fetched(&self.log, fetch, values) {
             count(&mut self.counters.fetches_stale);
@@ -196,25 +196,25 @@ impl Common {
         self.due.set(Task::Machine);
     }
 
-    /// What could not be read for the machine may be tried again.
+    /// Allows a failed fetch for the machine to be repeated.
     pub(crate) fn retry_fetch(&mut self) {
         self.machine.retry_fetch();
         self.due.set(Task::Machine);
     }
 
-    /// Reads that end without a leader's word.
+    /// Queues the outcome of reads that end without confirmation.
     pub(crate) fn refuse(&mut self, reads: impl Iterator<Item = ReadId>, why: Refusal) {
         self.answers.extend(reads.map(|id| (id, why)));
         self.due.set(Task::Answer);
     }
 
-    /// So many reads have ended and their callers are not told yet.
+    /// The number of ended reads that were not yet output.
     pub(crate) fn refused(&self) -> usize {
         self.answers.len()
     }
 
-    /// A leader's word, and one that binds nobody, leave at once; what binds waits for the write that
-    /// makes it true.
+    /// Messages of a leader, and those that bind nobody, are sent at once; a binding message waits
+    /// for the write that makes it true.
     pub(crate) fn send_now(&mut self, to: NodeId, message: Replicate) {
         let message = Message::Replicate(message);
         self.outbox.send_now(Envelope { to, message });
@@ -238,8 +238,8 @@ impl Common {
         self.outbox.poll_now().map(Output::Send)
     }
 
-    /// Says, once it is durable, that these slots have a vote in the promised ballot, or are known
-    /// to be chosen.
+    /// Reports, once that is durable, that these slots have a vote in the promised ballot, or are
+    /// known to be chosen.
     #[inline]
     pub(crate) fn send_accepted(&mut self, leader: NodeId, first: Slot, last: Slot) {
         let ballot = self.promised;
@@ -253,7 +253,7 @@ impl Common {
         );
     }
 
-    /// Whether it could be the last position of a snapshot.
+    /// Whether this can be the last position of a snapshot.
     pub(crate) fn is_position(&self, position: Position) -> bool {
         position.slot > Slot(0)
             && position.slot <= Slot::MAX
@@ -261,7 +261,7 @@ impl Common {
             && position.origin <= self.promised
     }
 
-    /// The slot of the last of `values`, if they are values that could be proposed from `first` on.
+    /// The slot of the last of `values`, if they could be proposed from `first` on.
     pub(crate) fn last_of(&self, first: Slot, values: &[Value]) -> Option<Slot> {
         let more = u64::try_from(values.len()).ok()?.checked_sub(1)?;
         let last = Slot(first.0.checked_add(more)?);
@@ -269,8 +269,8 @@ impl Common {
         (first > Slot(0) && last <= Slot::MAX && values.iter().all(is_value)).then_some(last)
     }
 
-    /// Why this node must stop, if another value than that of `position`, the last one of a
-    /// snapshot, is known to be chosen at its slot: a snapshot covers what is chosen.
+    /// Checks that the last position of a snapshot agrees with what is known to be chosen, since a
+    /// snapshot covers only chosen values. Otherwise returns why this node must stop.
     pub(crate) fn check_position(&mut self, position: Position) -> Result<(), Stop> {
         let Position { slot, origin } = position;
         let start = self.log.start();
@@ -285,13 +285,13 @@ impl Common {
         Err(self.diverged(slot, own, origin))
     }
 
-    /// Here the value of origin `own` is chosen at `slot`, and elsewhere that of `theirs`.
+    /// The value of origin `own` is chosen here at `slot`, and that of `theirs` elsewhere.
     pub(crate) fn diverged(&mut self, slot: Slot, own: Ballot, theirs: Ballot) -> Stop {
         count(&mut self.counters.conflicts_with_chosen);
         Stop::Diverged { slot, own, theirs }
     }
 
-    /// As many of these slots as one message may have.
+    /// The last of these slots that fits into one message.
     pub(crate) fn within_a_message(&self, from: Slot, to: Slot) -> Slot {
         let last = from
             .0
@@ -299,14 +299,14 @@ impl Common {
         to.min(Slot(last))
     }
 
-    /// The log begins behind a snapshot of what was delivered already.
+    /// Compacts the log up to a snapshot of values that were already delivered.
     pub(crate) fn compact(&mut self, snapshot: Snapshot) {
         self.log.begin_at(snapshot.last);
         self.due.set(Task::Write);
         self.snapshot = Some(snapshot);
     }
 
-    /// The log begins behind the snapshot, and the machine with it; the votes that follow it stay.
+    /// Starts the log at the snapshot and makes the machine jump to it; votes after it are kept.
     pub(crate) fn begin_log_at(&mut self, snapshot: Snapshot) {
         self.log.begin_at(snapshot.last);
         let tasks = [Task::Write, Task::Machine, Task::Notice, Task::Round];
@@ -315,15 +315,15 @@ impl Common {
         self.machine.jump_to(snapshot);
     }
 
-    /// The number of the write that is in flight.
+    /// The number of the write in flight.
     pub(crate) fn in_flight(&self) -> Option<u64> {
         self.outbox.in_flight()
     }
 
-    /// Everything that happened since the last write, in one. A write without a record exists for
-    /// the messages in it: an acknowledgement of what is durable already (a repeated value) takes
-    /// this way too, so that the rule has no exception and no second argument. It costs no sync,
-    /// see [`Record::is_empty`](crate::Record::is_empty), and is rare.
+    /// A write of everything that happened since the last one. A write with an empty record exists
+    /// for its messages: an acknowledgement of what is already durable (a repeated value) also
+    /// takes this path, so that the rule has no exception. Such a write is rare and needs no sync,
+    /// see [`Record::is_empty`](crate::Record::is_empty).
     #[inline]
     pub(crate) fn poll_write(&mut self) -> Option<Write> {
         if !self.has_unwritten() {
@@ -335,7 +335,7 @@ impl Common {
             let chosen = log.chosen();
             let mut record = log.write();
             let state = State { promised, chosen };
-            // The chosen prefix alone is no reason to write.
+            // A longer chosen prefix alone is no reason to write.
             if promise_moved || (!record.is_empty() && state != *written) {
                 record.state = Some(state);
                 *written = state;
@@ -355,7 +355,7 @@ impl Common {
         promise_moved || self.log.has_unwritten() || self.outbox.has_waiting()
     }
 
-    /// What is durable here, if the receipt is for the write in flight.
+    /// Completes the write in flight if the receipt belongs to it, and returns what is durable now.
     #[inline]
     pub(crate) fn settle(&mut self, receipt: Receipt) -> Option<Durable<Own>> {
         let own = match self.outbox.settle(receipt) {
@@ -377,7 +377,7 @@ impl Common {
         Some(own)
     }
 
-    /// The values that the machine is given next.
+    /// The next values for the machine.
     #[inline]
     pub(crate) fn poll_apply(&mut self) -> Option<Chosen> {
         let chosen = self.machine.poll_apply(&self.log);
@@ -387,7 +387,7 @@ impl Common {
         chosen
     }
 
-    /// If there are none, what else it is given, or a fetch for it.
+    /// If there are none: another output for the machine, or a fetch on its behalf.
     #[cold]
     pub(crate) fn poll_unless_apply(&mut self) -> Option<Output> {
         let (log, bytes_max) = (&self.log, self.config.accept_bytes_max);
@@ -395,20 +395,21 @@ impl Common {
             .poll_unless_apply(log, bytes_max, self.promised)
     }
 
-    /// The next read that has ended without a leader's word.
+    /// The next read that ended without confirmation.
     pub(crate) fn poll_answer(&mut self) -> Option<Output> {
         let (id, refusal) = self.answers.pop_front()?;
         let slot = Err(refusal);
         Some(Output::Read { id, slot })
     }
 
-    /// This node takes no part any more. What it had not yet said stays unsaid.
+    /// Stops this node for good and drops all messages that were not yet sent.
     pub(crate) fn stop(&mut self, why: Stop) {
         self.outbox.clear();
         self.stop = Some(why);
     }
 
-    /// The reads that wait for an answer get one, and what is said at the end is said.
+    /// The outputs of a stopped node: outcomes of waiting reads, its last messages, and the reason
+    /// for stopping.
     #[cold]
     pub(crate) fn poll_stop(&mut self) -> Option<Output> {
         let stop = self.stop?;
@@ -422,7 +423,7 @@ impl Common {
         (!told).then_some(Output::Stop(stop))
     }
 
-    /// Takes out what checkers that fire timers at will do not compare.
+    /// Resets what checkers that fire timers at will do not compare.
     pub(crate) fn forget_time(&mut self) {
         self.election_deadline = Instant::ZERO;
         self.pace.forget_time();

@@ -4,18 +4,18 @@ use synod_durable::Coalesce;
 
 use crate::{Binding, Envelope, Record};
 
-/// All that a node says: a [`Binding`] waits for a record, everything else leaves at once, and what the
-/// node tells itself comes out of its receipt.
+/// The messages of a node. A [`Binding`] waits for a record, everything else is sent at once, and
+/// the node's own promise and votes are counted by its receipt.
 ///
-/// Every message that waits is of the promised ballot: a node that promises a higher one drops what it
-/// had not yet said. (Sending it would be no lie, because the record it would wait for also holds
-/// everything that happened since; but nobody would listen.)
+/// Every waiting message is of the promised ballot: a node that promises a higher one drops what it
+/// has not yet sent. (Sending it would not be wrong, because the record that it would wait for also
+/// contains everything that happened since. But no receiver would use it.)
 pub(crate) type Outbox = synod_durable::Outbox<Record, Envelope, Envelope<Binding>>;
 
-/// A later word of a kind replaces an earlier one to the same peer, and ranges of votes that touch
-/// become one. At most one `Prepare` and one `Promise` wait for a peer, and `RANGES_MAX` ranges of
-/// votes, so they are bounded while a disk stalls. A range that finds no place is as good as lost, and
-/// the next heartbeat brings it to light.
+/// A later message replaces an earlier one of the same kind to the same peer, and adjacent ranges
+/// of votes are merged. At most one `Prepare` and one `Promise` wait for a peer, and `RANGES_MAX`
+/// ranges of votes, so they are bounded while a disk stalls. A range beyond that bound is treated
+/// as lost, and the next heartbeat reveals that.
 impl Coalesce for Envelope<Binding> {
     fn coalesce(waiting: &mut [Self], later: Self) -> Option<Self> {
         let Binding::Accepted {
@@ -60,7 +60,7 @@ impl Coalesce for Envelope<Binding> {
     }
 }
 
-/// Gaps are rare, and more than a few in one write mean that much is lost anyway.
+/// Gaps are rare, and with more than a few in one write much is lost anyway.
 const RANGES_MAX: usize = 64;
 
 #[cfg(test)]

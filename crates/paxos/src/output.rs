@@ -7,7 +7,7 @@ use crate::{
     Votes,
 };
 
-/// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
+/// An action for the driver. Exhaustive on purpose: a new variant must break every driver.
 ///
 /// A driver that handles everything compiles:
 ///
@@ -37,87 +37,87 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Output {
-    /// Make this durable; the messages inside come out only when it is. One is in flight at a time.
+    /// Make this durable; only then the messages inside can be sent. One write is in flight at a
+    /// time.
     Persist(Write),
-    /// Transmit at once; depends on no write in flight.
+    /// Send at once; it depends on no write in flight.
     Send(Envelope),
-    /// Apply these to the state machine: chosen, durable here, in order, each slot once in the life
-    /// of this value.
+    /// Apply these values to the state machine: chosen, durable here, in order, each slot once
+    /// during the lifetime of this value.
     Apply(Chosen),
-    /// Read these votes from the log and hand them to
+    /// Read these votes from the log and pass them to
     /// [`Paxos::handle_fetched`](crate::Paxos::handle_fetched).
     Fetch(Fetch),
-    /// A read taken before ended: serve it from a machine that has applied `slot`, or refuse it.
+    /// An accepted read has ended: serve it from a machine that has applied `slot`, or refuse it.
     Read {
-        /// The caller's name for it.
+        /// The id that the caller gave it.
         id: ReadId,
-        /// What must be applied first.
+        /// The slot that must be applied first, or why the read failed.
         slot: Result<Slot, Refusal>,
     },
     /// Pull the snapshot's bytes from that node, then call
     /// [`Paxos::handle_snapshot`](crate::Paxos::handle_snapshot) once they are durable, or
-    /// [`Paxos::handle_pull_failed`](crate::Paxos::handle_pull_failed). A later one replaces this
-    /// one.
+    /// [`Paxos::handle_pull_failed`](crate::Paxos::handle_pull_failed). A later output of this kind
+    /// replaces this one.
     PullSnapshot {
-        /// Who offers it.
+        /// The node that offers it.
         from: NodeId,
-        /// What is offered.
+        /// The offered snapshot.
         snapshot: Box<Snapshot>,
     },
-    /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
-    /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
+    /// Reset the machine to this snapshot; `Apply` continues after it. The log's start at this
+    /// snapshot is durable. Also the first output for the machine after a restart with a snapshot.
     Restore(Box<Snapshot>),
-    /// This node must take no part any more, and somebody has to look at it. The last output: the
-    /// value ignores all input from here on.
+    /// This node must no longer take part, and an operator has to look at it. This is the last
+    /// output: the value ignores all later input.
     Stop(Stop),
 }
 
-/// What an acceptor must not forget besides its votes, and what saves it work after a restart.
+/// The state that an acceptor must not forget besides its votes, and what saves it work after a
+/// restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct State {
-    /// The highest ballot it has promised. Its own ballots are promised to itself before anybody
-    /// hears of them, so none is ever used twice.
+    /// The highest ballot that it has promised. It promises its own ballots to itself before any
+    /// other node learns of them, so none is ever used twice.
     pub promised: Ballot,
-    /// How far it knows every slot chosen, and holds the values, once the record is durable to its
-    /// end. Written with whatever is written anyway, never for its own sake: it saves work after a
-    /// restart, and may be behind.
+    /// The chosen prefix whose values it holds, once the whole record is durable. Written only
+    /// together with other changes: it saves work after a restart, and may lag behind.
     pub chosen: Slot,
 }
 
-/// What becomes durable in one step, all or nothing; or, in this order, in several steps, because
-/// nothing is said before the last of them.
+/// The changes that become durable in one write, all or nothing. They may also be stored in several
+/// steps, in this order, because no message leaves before the last of them.
 ///
-/// The order matters, so a driver gets it from [`ops`](Self::ops) and has no other way to what is
-/// inside. Any beginning of it makes sense: a promise stands before the votes that it allows, and a
-/// chosen prefix only behind the votes it speaks of, since without them older votes in their slots
-/// would look chosen.
+/// The order matters, so [`ops`](Self::ops) is the only access to the contents. Every prefix of it
+/// is consistent: a promise comes before the votes that it allows, and a chosen prefix after the
+/// votes that it covers, because without them older votes in their slots would look chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
-    /// Replaces the state.
+    /// The new state.
     pub(crate) state: Option<State>,
-    /// The log begins after this position: votes up to it are gone, those behind it stay. Its
+    /// The log begins after this position: votes up to it are removed, later ones stay. The
     /// snapshot is durable already.
     pub(crate) start: Option<Box<Position>>,
-    /// Votes, ascending by slot, perhaps with gaps; behind `start` if that is given too. Each
+    /// Votes, ascending by slot, possibly with gaps; after `start` if that is given too. Each
     /// replaces the vote for its slot.
     pub(crate) votes: Few<Votes>,
 }
 
-/// One change of what is stored, see [`Record::ops`].
+/// One change of the stored state, see [`Record::ops`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Op<'a> {
-    /// Replaces the state.
+    /// Replace the state.
     State(State),
-    /// The log begins after this position: votes up to it are gone, those behind it stay. Its
+    /// The log begins after this position: votes up to it are removed, later ones stay. The
     /// snapshot is durable already.
     Start(Position),
-    /// Each replaces the vote for its slot.
+    /// Add these votes. Each replaces the vote for its slot.
     Votes(&'a Votes),
 }
 
 impl Record {
-    /// What to store, in the order in which it is stored and replayed. The state may come twice: at
-    /// first with a chosen prefix that ends before the votes.
+    /// The changes, in the order in which they must be stored and replayed. The state may occur
+    /// twice: first with a chosen prefix that ends before the votes.
     pub fn ops(&self) -> impl Iterator<Item = Op<'_>> {
         let first = self.votes.first().map(|votes| votes.first.prev());
         let held_back = self.state.map(|state| State {
@@ -131,28 +131,28 @@ impl Record {
             .chain(whole.map(Op::State))
     }
 
-    /// Nothing to store: the write exists for the messages in it, all of which are true already. A
-    /// driver may skip its disk, if everything it stored for this node before is durable.
+    /// Whether there is nothing to store: the write exists for its messages, all of which are true
+    /// already. A driver may skip the disk if everything it stored for this node before is durable.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.state.is_none() && self.votes.is_empty() && self.start.is_none()
     }
 }
 
-/// What a node may count for itself once a record is durable: its promise and its votes, as they stand
-/// in the record.
+/// What a node may count for itself once a record is durable: its promise and its votes, as
+/// contained in the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Own {
-    /// The ballot that is promised in it, if it has a state.
+    /// The promised ballot, if the record has a state.
     pub promised: Option<Ballot>,
-    /// Its votes.
+    /// The votes of the record.
     pub votes: Few<Cast>,
 }
 
-/// Votes in one ballot for slots that follow each other.
+/// Votes in one ballot for consecutive slots, without the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cast {
-    /// In which ballot.
+    /// The ballot in which they were cast.
     pub ballot: Ballot,
     /// The first slot.
     pub first: Slot,
@@ -183,16 +183,16 @@ impl synod_durable::Record for Record {
 /// A record, and the messages that may not leave this node before it is durable.
 pub type Write = synod_durable::Write<Record, Envelope<Binding>>;
 
-/// A [`Write`] that the log has taken under its ticket `T`, and that is not yet durable.
+/// A [`Write`] that was appended to the log under the ticket `T` and is not yet durable.
 pub type Staged<T> = synod_durable::Staged<Record, Envelope<Binding>, T>;
 
-/// Proof that a [`Write`] is durable; goes back with
-/// [`Paxos::handle_persisted`](crate::Paxos::handle_persisted), to the node that made the write.
+/// Proof that a [`Write`] is durable; returned to
+/// [`Paxos::handle_persisted`](crate::Paxos::handle_persisted) of the node that made the write.
 pub type Receipt = synod_durable::Receipt<Record>;
 
-/// Votes for chosen values that the cache no longer holds. Goes out, and comes back with them through
-/// [`Paxos::handle_fetched`](crate::Paxos::handle_fetched).
-#[must_use = "whoever waits for these values goes on only when they are handed back"]
+/// A request for chosen values that the cache no longer holds. The driver returns it with the
+/// values to [`Paxos::handle_fetched`](crate::Paxos::handle_fetched).
+#[must_use = "answer it with `handle_fetched`, or nothing that needs these values continues"]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fetch {
     pub(crate) from: Slot,
@@ -203,37 +203,38 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// The first slot wanted; chosen and durable.
+    /// The first requested slot; chosen and durable.
     #[must_use]
     pub fn from(&self) -> Slot {
         self.from
     }
 
-    /// The last slot wanted, inclusive; there is no gap before it. Fewer are welcome, one is enough.
+    /// The last requested slot, inclusive; there is no gap before it. Fewer values are allowed, but
+    /// at least one.
     #[must_use]
     pub fn to(&self) -> Slot {
         self.to
     }
 
-    /// Stop before the value that would pass this many bytes, unless it is the first.
+    /// Stop before the value that would exceed this many bytes, unless it is the first.
     #[must_use]
     pub fn bytes_max(&self) -> usize {
         self.bytes_max
     }
 
-    /// For whom.
+    /// Who needs the values.
     #[must_use]
     pub fn wanted(&self) -> Wanted {
         self.wanted
     }
 }
 
-/// Who waits for fetched values.
+/// Who needs fetched values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wanted {
-    /// A lagging peer of this leader.
+    /// A peer that lags behind this leader.
     Peer(NodeId),
-    /// A leader that lacks values which are chosen.
+    /// A leader that lacks chosen values.
     Leader(NodeId),
     /// The state machine of this node.
     Apply,
@@ -265,7 +266,7 @@ mod tests {
         }
     }
 
-    /// A crash may leave any beginning of a record, and what stood in its slots before.
+    /// A crash may leave any prefix of a record, together with earlier votes in its slots.
     #[test]
     fn what_is_chosen_is_stored_behind_its_votes() {
         for chosen in (0..9).map(Slot) {

@@ -3,24 +3,24 @@ use core::time::Duration;
 use crate::random::{Random, width};
 use crate::{Config, DiskHealth, Instant};
 
-/// How long a node waits before it campaigns: a drawn time, and more of it where disks are slow. A
-/// candidacy is a write, and so is each promise, and where a write takes longer than an election
-/// timeout, one candidate after the other would give up before it was answered.
+/// How long a node waits before it campaigns: a random time, and longer where disks are slow. A
+/// candidacy takes a write, and so does each promise. Where a write takes longer than an election
+/// timeout, candidates would otherwise give up one after the other before they were answered.
 ///
-/// So a node waits longer before it campaigns, and for nothing else: whoever hears a leader refuses
-/// others for as long as ever, and a leader that hears no quorum resigns as early as ever. What
-/// others say of their disks is believed only so far as to wait [`STRETCH_MAX`] of the drawn timeouts,
-/// and forgotten by half in each [`HALF_LIFE`] of them.
+/// Only the wait before a campaign is extended. A node in contact with a leader refuses other
+/// candidates for as long as before, and a leader without contact with a quorum steps down as early
+/// as before. Reports of peers about their disks extend the wait to at most [`STRETCH_MAX`] times
+/// the random time, and their effect halves in each [`HALF_LIFE`] of election timeouts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pace {
     random: Random,
-    /// From the shortest drawn time to the longest, in nanoseconds: a follower draws with each message
-    /// of its leader.
+    /// The width of the range of random times, in nanoseconds. Stored because a follower draws with
+    /// each message from its leader.
     width_ns: u64,
-    /// The slowest write that another told of, and when.
+    /// The longest write time that a peer reported, and when.
     told: Duration,
     told_at: Instant,
-    /// The slowest write when the present wait was drawn.
+    /// The longest write time known when the present wait was drawn.
     drawn_for: Duration,
 }
 
@@ -36,7 +36,7 @@ impl Pace {
         }
     }
 
-    /// What another says of its disk.
+    /// Handles a peer's report on its disk.
     pub(crate) fn hear(&mut self, now: Instant, sync_time: Duration, config: &Config) {
         let sync_time = sync_time.min(config.election_timeout_max * STRETCH_MAX);
         if !sync_time.is_zero() && sync_time >= self.told(now, config) {
@@ -45,7 +45,7 @@ impl Pace {
         }
     }
 
-    /// A new wait, given how the own disk does.
+    /// Draws a new wait, given the state of this node's disk.
     #[inline]
     pub(crate) fn draw(&mut self, now: Instant, disk: DiskHealth, config: &Config) -> Duration {
         let drawn = self
@@ -61,7 +61,8 @@ impl Pace {
 
     #[cold]
     fn stretch(drawn: Duration, write: Duration, disk: DiskHealth, config: &Config) -> Duration {
-        // Of the drawn one a multiple, so that what spreads the candidates grows with what they take.
+        // A multiple of the drawn time, so that the spread between candidates grows with the
+        // duration of a campaign.
         let min = config.election_timeout_min;
         let mut wait = drawn;
         if !write.is_zero() {
@@ -74,12 +75,12 @@ impl Pace {
         wait.saturating_add(drawn * full)
     }
 
-    /// Writes take more than twice as long as when the present wait was drawn.
+    /// Whether writes take more than twice as long as when the present wait was drawn.
     pub(crate) fn is_outrun(&self, now: Instant, disk: DiskHealth, config: &Config) -> bool {
         self.slowest_write(now, disk, config) > self.drawn_for * 2
     }
 
-    /// Takes out what checkers that fire timers at will do not compare.
+    /// Resets what checkers that fire timers at will do not compare.
     pub(crate) fn forget_time(&mut self) {
         self.random.forget();
         self.told_at = Instant::ZERO;
@@ -98,7 +99,7 @@ impl Pace {
         self.told_by(now, config)
     }
 
-    /// What is left at `now` of what was told.
+    /// What is left at `now` of the reported time.
     #[cold]
     fn told_by(&self, now: Instant, config: &Config) -> Duration {
         let half_life = config.election_timeout_max * HALF_LIFE;
@@ -109,14 +110,15 @@ impl Pace {
     }
 }
 
-/// A node waits at most so many of its drawn timeouts for the sake of slow disks.
+/// A node waits at most this many of its drawn timeouts because of slow disks.
 const STRETCH_MAX: u32 = 8;
-/// What another has told of its disk counts by half after so many of the longest timeouts.
+/// A peer's report counts half after this many of the longest timeouts.
 const HALF_LIFE: u32 = 8;
-/// A promise may wait behind a write that is under way, and what is behind both must not be missed.
+/// The writes of an election: a promise may wait behind a write in flight, and whatever follows
+/// both must not be missed.
 const WRITES_AN_ELECTION: u32 = 3;
-/// A node without room waits so many of its drawn timeouts more: others with room are first, even
-/// when their disks are slow, and if there are none it may hold the only whole log.
+/// A node without space waits this many drawn timeouts longer. Nodes with space come first, even
+/// with slow disks; if there are none, this node may hold the only complete log.
 const FULL_TIMEOUTS: u32 = STRETCH_MAX;
 
 #[cfg(test)]
@@ -128,7 +130,7 @@ mod tests {
         Config::new(crate::NodeId(1), quorums.expect("three make majorities"))
     }
 
-    /// How long a node waits whose own disk, and another one, need so many milliseconds.
+    /// The wait of a node when its own disk and a peer's need this many milliseconds for a write.
     fn wait(own: u64, told: u64, has_room: bool) -> Duration {
         let disk = DiskHealth {
             has_room,

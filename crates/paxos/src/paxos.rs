@@ -15,34 +15,34 @@ use crate::{
     teach,
 };
 
-/// One node of a Multi-Paxos group: proposer, acceptor and learner in one, and a value that takes
-/// what happened and tells what to do.
+/// One node of a Multi-Paxos group, which is proposer, acceptor and learner in one: a value that
+/// takes events and returns actions.
 ///
-/// Inputs are `handle_*`, [`propose`](Self::propose) and [`read`](Self::read); outputs are drained
-/// with [`poll_output`](Self::poll_output) until it has no more, and
-/// [`poll_timeout`](Self::poll_timeout) says when to come back if nothing happens. It may be
-/// cloned, compared and hashed.
+/// Inputs are `handle_*`, [`propose`](Self::propose) and [`read`](Self::read). Outputs are drained
+/// with [`poll_output`](Self::poll_output) until it returns `None`, and
+/// [`poll_timeout`](Self::poll_timeout) returns when to call again if nothing else happens. The
+/// value may be cloned, compared and hashed.
 ///
 /// Invariants, asserted in debug builds after every input:
-/// - *P1a*: an acceptor votes in no ballot below what it has promised; what it has promised never
-///   falls, and is in a [`Record`](crate::Record) before anybody hears of it;
+/// - *P1a*: an acceptor votes in no ballot below the one that it has promised; its promise never
+///   decreases, and is in a [`Record`](crate::Record) before any other node learns of it;
 /// - *a ballot is used once*: a node promises its own ballots to itself before it campaigns, and
 ///   each is above everything it has promised;
-/// - *one value a ballot and slot*: a leader proposes each slot once in its ballot;
-/// - *P2c*: what a leader proposes at a slot where a phase-1 quorum has votes is the value of the
-///   highest ballot among them;
-/// - what is chosen is never replaced; `delivered <= settled <= chosen` (settled: chosen and durable
-///   here), values are delivered in order, once.
+/// - *one value per ballot and slot*: a leader proposes each slot once in its ballot;
+/// - *P2c*: the value that a leader proposes in a slot where a phase-1 quorum has votes is that of
+///   the highest ballot among them;
+/// - a chosen value is never replaced; `delivered <= settled <= chosen` (settled: chosen and
+///   durable here), and values are delivered once and in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Paxos {
     pub(crate) common: Common,
     pub(crate) role: RoleState,
 }
 
-/// What goes in, but for messages: each is delivered to the role that it is for. And the one place
-/// where roles change.
+/// Inputs except messages, which are passed to the current role. Roles change only here.
 impl Paxos {
-    /// The deadline of [`poll_timeout`](Self::poll_timeout) has passed. Harmless at any other time.
+    /// Handles the passing of the deadline of [`poll_timeout`](Self::poll_timeout). Harmless at any
+    /// other time.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.common.stop.is_some() {
             return;
@@ -62,9 +62,9 @@ impl Paxos {
         mark.check(&self.common, &self.role);
     }
 
-    /// A write is durable. Only here do this node's own promise and its own votes count. A receipt
-    /// for anything but the write in flight is ignored and counted, be it of another group, or of this
-    /// one before it was opened again.
+    /// Handles a completed write. Only now do this node's own promise and its own votes count. A
+    /// receipt for anything but the write in flight, or from another core value, is ignored and
+    /// counted.
     pub fn handle_persisted(&mut self, now: Instant, receipt: Receipt) {
         if self.common.stop.is_some() {
             return;
@@ -86,8 +86,8 @@ impl Paxos {
         mark.check(&self.common, &self.role);
     }
 
-    /// A [`Fetch`] is answered: the values from `fetch.from()` on, at least one and without a gap, or why
-    /// not.
+    /// Handles the answer to a [`Fetch`]: at least one value starting at `fetch.from()`, without
+    /// gaps, or an error.
     pub fn handle_fetched(
         &mut self,
         _now: Instant,
@@ -110,15 +110,15 @@ impl Paxos {
         mark.check(&self.common, &self.role);
     }
 
-    /// A snapshot is durable here: taken by this node, or pulled. Which of the two does not matter:
-    /// - up to what was delivered, the log now begins behind it (a driver that wants to keep a
-    ///   margin of values for slow peers tells of the snapshot only once it has applied that much
-    ///   more);
-    /// - beyond that, it is installed: the log begins behind it, keeps the votes that follow, and
+    /// Handles a snapshot that is durable here, whether taken by this node or pulled:
+    /// - If everything it covers was delivered, the log now begins after it. (A driver that wants
+    ///   to keep a margin of values for slow peers reports the snapshot only once it has applied
+    ///   that many more.)
+    /// - Otherwise it is installed: the log begins after it and keeps the votes that follow, and
     ///   [`Output::Restore`](crate::Output::Restore) follows.
     ///
-    /// One that covers nothing new is ignored and counted. One that contradicts what is chosen stops
-    /// this node, see [`Stop::Diverged`](crate::Stop::Diverged).
+    /// A snapshot that covers nothing new is ignored and counted. One that contradicts a chosen
+    /// value stops this node, see [`Stop::Diverged`](crate::Stop::Diverged).
     pub fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
         if self.common.stop.is_some() {
             return;
@@ -142,18 +142,19 @@ impl Paxos {
         mark.check(&self.common, &self.role);
     }
 
-    /// The snapshot that [`Output::PullSnapshot`](crate::Output::PullSnapshot) named could not be
-    /// pulled. The next offer is taken up again, be it the same one.
+    /// Handles the failure to pull the snapshot of
+    /// [`Output::PullSnapshot`](crate::Output::PullSnapshot). The next offer is accepted again,
+    /// even if it is the same snapshot.
     pub fn handle_pull_failed(&mut self, _now: Instant, snapshot: &Snapshot) {
         self.role.end_pull_if(|pulling| pulling == snapshot);
     }
 
-    /// How this node's disk does now. To be told whenever it changes; a driver that never calls
-    /// this has a disk with room and no time to wait for.
+    /// Handles a change of this node's disk; call it whenever the state changes. A driver that
+    /// never calls it has a disk with space and negligible write times.
     ///
-    /// A leader without room gives way to a follower that has some, see [`DiskHealth::has_room`]; if
-    /// nobody has, it leads on for reads. A node without room campaigns, but only after several
-    /// timeouts, so that one with room is first.
+    /// A leader without space makes way for a follower that has some, see [`DiskHealth::has_room`].
+    /// If no node has space, it stays leader and serves reads. A node without space campaigns only
+    /// after several timeouts, so that nodes with space come first.
     pub fn handle_disk(&mut self, now: Instant, disk: DiskHealth) {
         if self.common.stop.is_some() {
             return;
@@ -167,14 +168,14 @@ impl Paxos {
         mark.check(&self.common, &self.role);
     }
 
-    /// Proposes a command for the next slot. That it has a position says nothing about its fate: it
-    /// is chosen when `Apply` brings a value of this origin at this slot, and lost when it brings
-    /// another. If this node stops leading first, a later leader may yet come upon it: see the table
-    /// of the [crate](crate#where-the-twins-differ). It is sent and written when this node is polled, with
-    /// all that was proposed by then.
+    /// Proposes a command for the next slot. The returned position does not mean that it is chosen:
+    /// it is chosen when `Apply` delivers a value of this origin in this slot, and lost when
+    /// `Apply` delivers another. If this node stops leading first, a later leader may still find
+    /// it: see the table of the [crate](crate#how-it-differs-from-synod_raft). It is sent and
+    /// written when this node is polled, together with everything else proposed by then.
     ///
     /// # Errors
-    /// See [`ProposeError`]; then nothing was proposed.
+    /// See [`ProposeError`]; nothing was proposed.
     pub fn propose(&mut self, _now: Instant, body: Bytes) -> Result<Position, ProposeError> {
         let mark = Mark::of(&self.common, &self.role);
         let position = match &mut self.role {
@@ -185,11 +186,11 @@ impl Paxos {
         Ok(position)
     }
 
-    /// Asks for a linearizable read. Once accepted it ends in exactly one
-    /// [`Output::Read`](crate::Output::Read), for which this node needs no write.
+    /// Requests a linearizable read. Once accepted, it ends in exactly one
+    /// [`Output::Read`](crate::Output::Read). The read needs no write on this node.
     ///
     /// # Errors
-    /// See [`ReadError`]; then no answer follows.
+    /// See [`ReadError`]; no output follows.
     pub fn read(&mut self, _now: Instant, id: ReadId) -> Result<(), ReadError> {
         match &mut self.role {
             RoleState::Leader(leader) => leader.read(&mut self.common, id),
@@ -197,32 +198,33 @@ impl Paxos {
         }
     }
 
-    /// Who leads in [`ballot`](Self::ballot), as far as this node knows.
+    /// The leader of [`ballot`](Self::ballot), as far as this node knows.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
         self.role.leader(self.common.config.id)
     }
 
-    /// The highest ballot that this node has promised: that of the leader it follows, or its own.
+    /// The highest ballot that this node has promised: that of its leader, or its own.
     #[must_use]
     pub fn ballot(&self) -> Ballot {
         self.common.promised
     }
 
-    /// Who takes part, and who of them decides.
+    /// The acceptors of the group and their quorums.
     #[must_use]
     pub fn configuration(&self) -> &Configuration {
         &self.common.configuration
     }
 
-    /// What was ignored so far.
+    /// How many inputs were ignored so far, by reason.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.common.counters
     }
 
-    /// This state without deadlines, generator, counters and numbers of writes, for checkers that
-    /// fire timers at will: two states that differ only in those become equal. Not meant to run on.
+    /// This state without deadlines, random generator, counters and write numbers. For checkers
+    /// that fire timers at will: states that differ only in those become equal. Not meant to be run
+    /// further.
     #[must_use]
     pub fn without_time(&self) -> Self {
         let mut state = self.clone();
@@ -236,10 +238,10 @@ impl Paxos {
         state
     }
 
-    /// A snapshot that is durable here, beyond what was delivered: the machine jumps to it.
+    /// Installs a durable snapshot beyond what was delivered; the machine jumps to it.
     fn install(&mut self, now: Instant, snapshot: Snapshot) {
         let last = snapshot.last.slot;
-        // Somebody has chosen more than this leader has proposed: it is not the last one.
+        // More was chosen than this leader has proposed, so there is a later leader.
         if let RoleState::Leader(leader) = &self.role
             && last >= leader.end()
         {
@@ -254,9 +256,9 @@ impl Paxos {
         }
     }
 
-    /// The one place where a role changes. What the old one knew is gone, but for what is named
-    /// here; what was promised to others is no role's. A new role may have to change at once: alone
-    /// in its group, a node needs nobody's answer.
+    /// The only place where the role changes. State of the old role is dropped, except for what is
+    /// named here; promises to other nodes belong to no role. A new role may have to change at
+    /// once: a node that is alone in its group needs no answers.
     #[inline]
     pub(crate) fn change_role(&mut self, now: Instant, step: Step) {
         if !matches!(step, Step::Stay) {
@@ -275,7 +277,8 @@ impl Paxos {
                     why,
                 } => return self.become_follower(now, ballot, leader, why),
                 Step::BecomeAsking => {
-                    // Carried over from one attempt to the next: others were let go first.
+                    // Carried over between attempts: whether other nodes were given precedence
+                    // before.
                     let waited = match &self.role {
                         RoleState::Asking(asking) => asking.has_waited(),
                         _ => false,
@@ -302,7 +305,7 @@ impl Paxos {
         }
     }
 
-    /// Carried over: of a leader its reads, which end, and why it leads no more.
+    /// Carries over from a leader: its reads, which end, and why it stopped leading.
     fn become_follower(
         &mut self,
         now: Instant,
@@ -313,8 +316,7 @@ impl Paxos {
         let common = &mut self.common;
         let follower = Follower::new(leader, common.log.chosen());
         let old = core::mem::replace(&mut self.role, RoleState::Follower(follower));
-        // A follower keeps its deadline: a candidate that cannot win must not postpone one that
-        // can.
+        // A follower keeps its deadline: a candidate that cannot win must not delay one that can.
         if !matches!(old, RoleState::Follower(_)) {
             common.reset_election(now);
         }

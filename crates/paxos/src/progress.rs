@@ -5,51 +5,53 @@ use crate::{Instant, Slot};
 
 /// What a leader knows about one peer.
 ///
-/// Invariants: `through < next`; what is in flight lies above `through`.
+/// Invariants: `through < next`; everything in flight is above `through`.
 ///
 /// ```text
-///            heard                      cut away
+///            contact                    compacted away
 ///   Silent ─────────▶ Stream ──────────────────────▶ Snapshot
 ///                     │    ▲  lost: back to the gap     │
 ///                     └────┘◀───────────────────────────┘ through >= start
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Progress {
-    /// Acknowledged without a gap: voted for in this ballot, or known to be chosen, durably.
+    /// The last slot acknowledged without a gap: voted for in this ballot, or known to be chosen,
+    /// durably.
     pub(crate) through: Slot,
     /// The next slot to send.
     pub(crate) next: Slot,
     pub(crate) flow: Flow,
-    /// When the peer was last heard in this ballot.
+    /// The time of the peer's last message in this ballot.
     pub(crate) contact: Instant,
-    /// The highest round it echoed.
+    /// The highest round that it echoed.
     pub(crate) round: u64,
-    /// How far it has values without a gap in memory, by its last echo or acknowledgement.
+    /// Up to where it has values without a gap in memory, by its last echo or acknowledgement.
     echoed: Slot,
-    /// Its chosen prefix, as it says.
+    /// Its chosen prefix, as reported by itself.
     pub(crate) chosen: Slot,
     pub(crate) retransmission: Backoff,
-    /// The highest chosen prefix it was told.
+    /// The highest chosen prefix that was sent to it.
     pub(crate) told: Slot,
-    /// Values for it are being read from the log.
+    /// Whether values for it are being read from the log.
     pub(crate) fetching: bool,
     /// Reading failed: nothing is sent before the next heartbeat.
     pub(crate) backoff: bool,
-    /// The stream went over slots that this leader has yet to learn.
+    /// Whether the stream skipped slots that this leader has yet to learn.
     pub(crate) skipped: bool,
-    /// Messages that may be under way, beside the bounds of the configuration: one after a loss, and
-    /// twice as many with each acknowledgement. A link that lost some of a burst would lose some of
-    /// the same burst again, and of all the first is needed most.
+    /// The number of messages that may be in flight, in addition to the bounds of the
+    /// configuration: one after a loss, and twice as many with each acknowledgement. A link that
+    /// lost part of a burst would lose part of the same burst again, and the first message is
+    /// needed most.
     pub(crate) window: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Flow {
-    /// Nothing is known about it.
+    /// Nothing is known about the peer.
     Silent,
-    /// `next` moves when values are sent.
+    /// `next` advances when values are sent.
     Stream(Inflight),
-    /// The values are cut away; a snapshot is on offer.
+    /// The values are compacted away; a snapshot is offered.
     Snapshot { offered: Slot },
 }
 
@@ -65,7 +67,7 @@ pub(crate) struct Inflight {
 pub(crate) struct Sent {
     pub(crate) last: Slot,
     pub(crate) bytes: usize,
-    /// The last round of heartbeats before it.
+    /// The number of the last heartbeat round before it.
     pub(crate) round: u64,
 }
 
@@ -79,13 +81,12 @@ impl Inflight {
         self.bytes
     }
 
-    /// One message goes out even if it alone passes the bound of bytes.
+    /// A message may be sent even if it alone exceeds the bound of bytes.
     pub(crate) fn is_full(&self, messages_max: usize, bytes_max: usize) -> bool {
         self.messages.len() >= messages_max || self.bytes >= bytes_max
     }
 
-    /// Whether an echo of `round` was caused after the first message that it does not cover was
-    /// sent.
+    /// Whether `round` began after the first message was sent that its echo does not cover.
     fn is_missing(&self, round: u64, through: Slot) -> bool {
         let first = self.messages.iter().find(|sent| sent.last > through);
         first.is_some_and(|sent| sent.round < round)
@@ -122,7 +123,7 @@ impl Progress {
         }
     }
 
-    /// It says how far it knows the slots chosen; if it was silent, the stream begins there.
+    /// Handles a peer's report of its chosen prefix; if it was silent, the stream begins there.
     pub(crate) fn handle_chosen(&mut self, chosen: Slot) {
         self.chosen = self.chosen.max(chosen);
         if self.flow == Flow::Silent {
@@ -132,10 +133,10 @@ impl Progress {
         }
     }
 
-    /// An acknowledgement of `first` to `last`. `start` is where our log begins.
+    /// Handles an acknowledgement of `first` to `last`. Our log begins at `start`.
     pub(crate) fn handle_accepted(&mut self, first: Slot, last: Slot, start: Slot) {
         if first > self.through.next() || last <= self.through {
-            // Behind a gap, or of a message that was sent twice: what is missing may yet come.
+            // Behind a gap, or of a message that was sent twice: missing values may still arrive.
             self.retransmission.handle_contact();
             return;
         }
@@ -148,18 +149,18 @@ impl Progress {
         self.next = self.next.max(last.next());
         match &mut self.flow {
             Flow::Stream(inflight) => inflight.free_to(last),
-            // Not equality with what was offered: the peer may have got further by another way.
+            // Not compared with the offered snapshot: the peer may have advanced in another way.
             Flow::Snapshot { .. } if last >= start => self.rewind_to(last),
             Flow::Snapshot { .. } | Flow::Silent => {}
         }
     }
 
-    /// An echo of the heartbeat of `round`: the peer has values without a gap up to `through`, and
-    /// `behind` says that it forgot some. Whether something must be sent.
+    /// Handles an echo of the heartbeat of `round`: the peer has values without a gap up to
+    /// `through`, and `behind` means that it forgot some. Returns whether something must be sent.
     ///
-    /// It does not tell that what was sent before the heartbeat is lost: heartbeats overtake values
-    /// that queue for a slow link. It tells that the peer still waits, and if it goes on waiting
-    /// without getting further, backoff ends.
+    /// An echo does not show that what was sent before the heartbeat is lost, because heartbeats
+    /// overtake values that queue for a slow link. It shows that the peer still waits; after enough
+    /// echoes without progress the backoff ends and the values are sent again.
     pub(crate) fn handle_echo(
         &mut self,
         round: u64,
@@ -195,8 +196,8 @@ impl Progress {
             Flow::Silent | Flow::Snapshot { .. } => (false, 0),
         };
         if !missing {
-            // What arrived and is not acknowledged waits for the peer's disk, which may be slow; a
-            // lost acknowledgement the peer repeats by itself.
+            // An append that arrived and is not acknowledged waits for the peer's disk, which may
+            // be slow. The peer itself repeats a lost acknowledgement.
             self.retransmission.handle_contact();
             return false;
         }
@@ -212,7 +213,7 @@ impl Progress {
         self.flow = Flow::Snapshot { offered };
     }
 
-    /// The stream goes on behind `slot`, or behind what is acknowledged if that is more.
+    /// Continues the stream after `slot`, or after the last acknowledged slot if that is higher.
     pub(crate) fn rewind_to(&mut self, slot: Slot) {
         self.flow = Flow::Stream(Inflight::default());
         self.next = slot.max(self.through).next();

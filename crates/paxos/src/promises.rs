@@ -3,23 +3,23 @@ use alloc::vec::Vec;
 
 use crate::{Ballot, NodeId, Slot, Vote};
 
-/// What acceptors have told in phase 1, and what of it a leader has to propose again.
+/// The reports of acceptors in phase 1, and the values that a leader has to propose again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Promises {
-    /// How far each has told.
+    /// How far each acceptor has reported.
     pub(crate) answers: BTreeMap<NodeId, Answer>,
-    /// The vote of the highest ballot for each slot, of those that were told (P2c).
+    /// For each slot the vote of the highest ballot that was reported (P2c).
     pub(crate) found: BTreeMap<Slot, Vote>,
 }
 
-/// What one acceptor has told.
+/// What one acceptor has reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Answer {
-    /// Where its next page begins; none after the last.
+    /// Where its next page begins; `None` after the last.
     pub(crate) next: Option<Slot>,
-    /// The last slot of which it has told a vote, or its chosen prefix.
+    /// The last slot for which it has reported a vote, or its chosen prefix.
     told: Slot,
-    /// Slots between its votes, and before them, of which it told nothing.
+    /// The number of slots between its votes, and before them, for which it reported nothing.
     pub(crate) gaps: u64,
     /// Its chosen prefix.
     pub(crate) chosen: Slot,
@@ -28,7 +28,7 @@ pub(crate) struct Answer {
 /// One message of a promise, see [`Binding::Promise`](crate::Binding::Promise).
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// Of the request.
+    /// The `from` of the request.
     pub(crate) from: Slot,
     pub(crate) votes: Vec<Vote>,
     pub(crate) next: Option<Slot>,
@@ -36,8 +36,8 @@ pub(crate) struct Page {
 }
 
 impl Promises {
-    /// What an acceptor has told with this page. Whoever says more than once how far it knows the
-    /// slots chosen is believed the first time: pages fit each other as of the promise.
+    /// The acceptor's answer including this page. If it reports several chosen prefixes, the first
+    /// is used: its pages are consistent as of the promise.
     pub(crate) fn answer_with(&self, from: NodeId, page: &Page) -> Answer {
         let (next, chosen) = (page.next, page.chosen);
         let before = self.answers.get(&from);
@@ -55,7 +55,7 @@ impl Promises {
         }
     }
 
-    /// P2c: of the votes for a slot the one of the highest ballot stands.
+    /// Adds votes, keeping the one of the highest ballot for each slot (P2c).
     pub(crate) fn add(&mut self, from: NodeId, votes: Vec<Vote>, answer: Answer) {
         for vote in votes {
             let found = self.found.get(&vote.slot);
@@ -68,7 +68,8 @@ impl Promises {
 }
 
 impl Page {
-    /// Ascending votes of ballots below `promised`, not too far ahead, and a next page behind them.
+    /// Whether the votes ascend, are of ballots below `promised` and not too far ahead, and the
+    /// next page begins after them.
     pub(crate) fn is_sound(&self, promised: Ballot) -> bool {
         let (asked, chosen) = (self.from, self.chosen);
         let ahead = Slot(chosen.0.saturating_add(Slot::SPAN_MAX)).min(Slot::MAX);

@@ -11,26 +11,25 @@ use crate::NodeId;
 
 pub use error::{QuorumDecodeError, QuorumError};
 
-/// Which sets of acceptors are a quorum of phase 1 (of promises) and which of phase 2 (of
-/// acceptances).
+/// The sets of acceptors that are quorums of phase 1 (promises) and of phase 2 (acceptances).
 ///
-/// Invariant, by construction: every phase-1 quorum meets every phase-2 quorum. That two quorums of
-/// the same phase meet is not needed: safety rests on a later ballot's phase 1 meeting an earlier
-/// one's phase 2, and on nothing else (Howard, Malkhi, Spiegelman, *Flexible Paxos: Quorum
+/// Invariant, by construction: every phase-1 quorum intersects every phase-2 quorum. Quorums of the
+/// same phase need not intersect: safety only requires that the phase 1 of a later ballot
+/// intersects the phase 2 of an earlier one (Howard, Malkhi, Spiegelman, *Flexible Paxos: Quorum
 /// Intersection Revisited*, 2016).
 ///
-/// | system | phase 1 needs | phase 2 needs | they meet because |
+/// | system | phase 1 needs | phase 2 needs | they intersect because |
 /// |---|---|---|---|
 /// | [`majority`](Self::majority) | more than half | more than half | two majorities share an acceptor |
-/// | [`flexible`](Self::flexible) | `phase1` acceptors | `phase2` acceptors | together they are more than there are |
-/// | [`weighted`](Self::weighted) | weight `phase1` | weight `phase2` | together they are more than the whole |
-/// | [`grid`](Self::grid) | one whole row | one of each row | the one of that row is in it |
+/// | [`flexible`](Self::flexible) | `phase1` acceptors | `phase2` acceptors | their sum exceeds the total |
+/// | [`weighted`](Self::weighted) | weight `phase1` | weight `phase2` | their sum exceeds the total |
+/// | [`grid`](Self::grid) | one whole row | one of each row | phase 2 has one of that row |
 ///
-/// A value that breaks the rule cannot be made, and with the feature `serde` it travels as the bytes
-/// of [`encode`](Self::encode), so one that comes from outside is checked again.
+/// A value that breaks this rule cannot be constructed. With the feature `serde` it is serialized
+/// as the bytes of [`encode`](Self::encode), so a deserialized value is checked again.
 ///
-/// Phase 1 happens once a leader, phase 2 with each value; so a group may make the frequent one
-/// cheap:
+/// Phase 1 happens once per leader, phase 2 with each value. A group may therefore make phase 2
+/// cheaper:
 ///
 /// ```
 /// use synod_paxos::{AcceptorSet, NodeId, QuorumError, Quorums};
@@ -38,12 +37,12 @@ pub use error::{QuorumDecodeError, QuorumError};
 /// let four = [1, 2, 3, 4].map(NodeId);
 /// let quorums = Quorums::flexible(four, 3, 2)?;
 ///
-/// let mut heard = AcceptorSet::default();
-/// quorums.insert(&mut heard, NodeId(1));
-/// quorums.insert(&mut heard, NodeId(1)); // the same message again
-/// assert!(!quorums.is_phase2(heard));
-/// quorums.insert(&mut heard, NodeId(4));
-/// assert!(quorums.is_phase2(heard) && !quorums.is_phase1(heard));
+/// let mut voters = AcceptorSet::default();
+/// quorums.insert(&mut voters, NodeId(1));
+/// quorums.insert(&mut voters, NodeId(1)); // the same message again
+/// assert!(!quorums.is_phase2(voters));
+/// quorums.insert(&mut voters, NodeId(4));
+/// assert!(quorums.is_phase2(voters) && !quorums.is_phase1(voters));
 ///
 /// // Two could promise and two others accept.
 /// assert_eq!(Quorums::flexible(four, 2, 2), Err(QuorumError::NoIntersection));
@@ -56,32 +55,33 @@ pub use error::{QuorumDecodeError, QuorumError};
     serde(try_from = "bytes::Bytes", into = "bytes::Bytes")
 )]
 pub struct Quorums {
-    /// Ascending, each once; an acceptor's place here is its place in an [`AcceptorSet`].
+    /// Ascending, without duplicates. The position of an acceptor is its position in an
+    /// [`AcceptorSet`].
     acceptors: Vec<NodeId>,
     system: System,
 }
 
-/// A set of the acceptors of one [`Quorums`], by position: cheap to copy, and an acceptor counts in
-/// it once however often it is put in.
+/// A set of the acceptors of one [`Quorums`], by position. Cheap to copy; an acceptor counts once,
+/// however often it is inserted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AcceptorSet(u64);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum System {
-    /// Weights above zero in the order of the acceptors; their sum is a `u64`, neither threshold is
-    /// above it, and the thresholds together are.
+    /// Positive weights in the order of the acceptors. Their sum is a `u64`; neither threshold
+    /// exceeds it, and the sum of the thresholds does.
     Weighted {
         weights: Vec<u64>,
         phase1: u64,
         phase2: u64,
     },
-    /// Each acceptor is in one row, no row is empty, and rows stand in the order of their first
+    /// Each acceptor is in one row, no row is empty, and rows are in the order of their first
     /// acceptors, so that equal systems are equal values.
     Grid { rows: Vec<AcceptorSet> },
 }
 
 impl fmt::Display for Quorums {
-    /// The acceptors and what is a quorum of them: equal systems and no others read alike.
+    /// The acceptors and their quorums. Two systems have the same text if and only if they are equal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, nodes: &mut dyn Iterator<Item = String>| {
             nodes.enumerate().try_for_each(|(place, node)| {
@@ -121,25 +121,26 @@ impl fmt::Display for Quorums {
 }
 
 impl Quorums {
-    /// More acceptors than anybody has.
+    /// Maximum number of acceptors.
     pub const ACCEPTORS_MAX: usize = 64;
 
-    /// Any majority, in both phases (Paxos Made Simple §2.2). An acceptor that is named twice is one
-    /// acceptor.
+    /// Any majority, in both phases (Paxos Made Simple §2.2). Duplicates of an acceptor are
+    /// ignored.
     ///
     /// # Errors
-    /// No acceptors, or too many.
+    /// If there are no acceptors, or too many.
     pub fn majority(acceptors: impl IntoIterator<Item = NodeId>) -> Result<Self, QuorumError> {
         let acceptors: BTreeSet<NodeId> = acceptors.into_iter().collect();
         let half = acceptors.len() / 2 + 1;
         Self::flexible(acceptors, half, half)
     }
 
-    /// Any `phase1` acceptors promise, any `phase2` accept (Flexible Paxos, the "simple quorums"). An
-    /// acceptor that is named twice is one acceptor.
+    /// Any `phase1` acceptors promise, any `phase2` accept (Flexible Paxos, the "simple quorums").
+    /// Duplicates of an acceptor are ignored.
     ///
     /// # Errors
-    /// Also when `phase1 + phase2` is not above the number of acceptors, or one of them is.
+    /// As for [`majority`](Self::majority); also if `phase1 + phase2` does not exceed the number of
+    /// acceptors, or one of the two does.
     pub fn flexible(
         acceptors: impl IntoIterator<Item = NodeId>,
         phase1: usize,
@@ -150,9 +151,9 @@ impl Quorums {
         Self::weighted(weights, phase1 as u64, phase2 as u64)
     }
 
-    /// Acceptors of different weight, as votes of different weight (Gifford, *Weighted Voting for
-    /// Replicated Data*, 1979): those of weight `phase1` together promise, those of weight `phase2`
-    /// accept.
+    /// Acceptors of different weight, like votes of different weight (Gifford, *Weighted Voting for
+    /// Replicated Data*, 1979): any acceptors of total weight `phase1` promise, any of total weight
+    /// `phase2` accept.
     ///
     /// ```
     /// use synod_paxos::{AcceptorSet, NodeId, QuorumError, Quorums};
@@ -160,17 +161,18 @@ impl Quorums {
     /// // Three good machines and two that only break ties.
     /// let weights = [(1, 2), (2, 2), (3, 2), (8, 1), (9, 1)].map(|(id, weight)| (NodeId(id), weight));
     /// let quorums = Quorums::weighted(weights, 5, 4)?;
-    /// let mut heard = AcceptorSet::default();
+    /// let mut voters = AcceptorSet::default();
     /// for id in [1, 8, 9] {
-    ///     quorums.insert(&mut heard, NodeId(id));
+    ///     quorums.insert(&mut voters, NodeId(id));
     /// }
-    /// assert!(quorums.is_phase2(heard) && !quorums.is_phase1(heard));
+    /// assert!(quorums.is_phase2(voters) && !quorums.is_phase1(voters));
     /// # Ok::<(), QuorumError>(())
     /// ```
     ///
     /// # Errors
-    /// No acceptors, too many, or one named twice; a weight of zero, or weights whose sum is no
-    /// `u64`; a threshold above that sum, or two that together are not above it.
+    /// If there are no acceptors, too many, or duplicates; if a weight is zero, or the sum of
+    /// weights exceeds a `u64`; if a threshold exceeds that sum, or the sum of the two thresholds
+    /// does not.
     pub fn weighted(
         weights: impl IntoIterator<Item = (NodeId, u64)>,
         phase1: u64,
@@ -197,17 +199,17 @@ impl Quorums {
         if phase1 > total || phase2 > total {
             return Err(QuorumError::Unreachable);
         }
-        // As a difference, because the sum of the thresholds may be no `u64`.
+        // As a difference, because the sum of the thresholds may exceed a `u64`.
         if phase1 <= total - phase2 {
             return Err(QuorumError::NoIntersection);
         }
         Ok(quorums)
     }
 
-    /// Acceptors in rows: all of one row promise, one of each row accepts. A column is therefore a
-    /// phase-2 quorum if all rows are equally long, which they need not be (the grid of Cheung,
-    /// Ammar and Ahamad, 1992, without the half of each quorum that Flexible Paxos shows not to be
-    /// needed).
+    /// Acceptors in rows: all acceptors of one row promise, one of each row accepts. If all rows
+    /// are equally long, which they need not be, a column is a phase-2 quorum (the grid of Cheung,
+    /// Ammar and Ahamad, 1992, without the half of each quorum that Flexible Paxos shows to be
+    /// unnecessary).
     ///
     /// ```text
     ///            columns
@@ -220,24 +222,24 @@ impl Quorums {
     ///          └───┴───┴───┘
     /// ```
     ///
-    /// Phase 2 gets the smaller quorum when rows are fewer than they are long, and each value is then
-    /// held in each row, for instance in each room. Phase 1 is out of reach once every row misses
-    /// somebody, phase 2 once a whole row is gone. Whoever wants it the other way round, values that
-    /// stay within one row, hands in the columns: one of each column contains a whole row.
+    /// Phase 2 has the smaller quorum if there are fewer rows than columns. Each value is then
+    /// stored in each row, for instance in each data center. Phase 1 becomes unavailable once every
+    /// row lacks an acceptor, phase 2 once a whole row is down. For the opposite trade-off, values
+    /// that stay within one row, pass the columns instead: one of each column contains a whole row.
     ///
     /// ```
     /// use synod_paxos::{AcceptorSet, NodeId, QuorumError, Quorums};
     ///
     /// let quorums = Quorums::grid([[1, 2, 3], [4, 5, 6]].map(|row| row.map(NodeId)))?;
-    /// let mut heard = AcceptorSet::default();
-    /// quorums.insert(&mut heard, NodeId(3));
-    /// quorums.insert(&mut heard, NodeId(4));
-    /// assert!(quorums.is_phase2(heard) && !quorums.is_phase1(heard));
+    /// let mut voters = AcceptorSet::default();
+    /// quorums.insert(&mut voters, NodeId(3));
+    /// quorums.insert(&mut voters, NodeId(4));
+    /// assert!(quorums.is_phase2(voters) && !quorums.is_phase1(voters));
     /// # Ok::<(), QuorumError>(())
     /// ```
     ///
     /// # Errors
-    /// No acceptors, too many, or one named twice; a row without acceptors.
+    /// If there are no acceptors, too many, or duplicates, or if a row is empty.
     pub fn grid<R>(rows: impl IntoIterator<Item = R>) -> Result<Self, QuorumError>
     where
         R: IntoIterator<Item = NodeId>,
@@ -270,7 +272,7 @@ impl Quorums {
         Ok(quorums)
     }
 
-    /// The acceptors, in order.
+    /// The acceptors in ascending order.
     pub fn acceptors(&self) -> impl ExactSizeIterator<Item = NodeId> + '_ {
         self.acceptors.iter().copied()
     }
@@ -281,7 +283,8 @@ impl Quorums {
         self.place(node).is_some()
     }
 
-    /// Puts an acceptor into a set; tells whether it is new there. A stranger is not put in.
+    /// Inserts an acceptor into a set. Returns whether it was not there before; other nodes are not
+    /// inserted.
     pub fn insert(&self, set: &mut AcceptorSet, node: NodeId) -> bool {
         let Some(place) = self.place(node) else {
             return false;
@@ -291,7 +294,7 @@ impl Quorums {
         *set != before
     }
 
-    /// Whether the set is, or contains, a quorum of phase 1.
+    /// Whether the set contains a quorum of phase 1.
     #[must_use]
     pub fn is_phase1(&self, set: AcceptorSet) -> bool {
         match &self.system {
@@ -302,7 +305,7 @@ impl Quorums {
         }
     }
 
-    /// Whether the set is, or contains, a quorum of phase 2.
+    /// Whether the set contains a quorum of phase 2.
     #[must_use]
     pub fn is_phase2(&self, set: AcceptorSet) -> bool {
         match &self.system {
@@ -313,19 +316,19 @@ impl Quorums {
         }
     }
 
-    /// Where an acceptor is in the order of acceptors, by which sets and whoever keeps something of each
-    /// name it.
+    /// The position of an acceptor in ascending order, by which sets and per-acceptor state are
+    /// indexed.
     #[inline]
     pub(crate) fn place(&self, node: NodeId) -> Option<usize> {
         self.acceptors.iter().position(|acceptor| *acceptor == node)
     }
 
-    /// The acceptor at that place.
+    /// The acceptor at this position.
     pub(crate) fn acceptor(&self, place: usize) -> NodeId {
         self.acceptors[place]
     }
 
-    /// All for whom it holds.
+    /// The acceptors whose position satisfies the predicate.
     pub(crate) fn all_where(&self, holds: impl Fn(usize) -> bool) -> AcceptorSet {
         let mut set = AcceptorSet::default();
         let places = (0..self.acceptors.len()).filter(|place| holds(*place));
@@ -333,8 +336,8 @@ impl Quorums {
         set
     }
 
-    /// The greatest value that a phase-2 quorum has reached, or `floor`. Counted and not sorted: sets are
-    /// small, and nothing is allocated.
+    /// The greatest value that a phase-2 quorum has reached, or `floor`. Counts instead of sorting:
+    /// the sets are small, and nothing is allocated.
     pub(crate) fn reached<T: Copy + Ord>(&self, floor: T, of: impl Fn(usize) -> T) -> T {
         let values = (0..self.acceptors.len()).map(&of);
         values.fold(floor, |reached, value| {
@@ -356,7 +359,7 @@ impl Quorums {
 }
 
 impl AcceptorSet {
-    /// Puts in the acceptor at that place.
+    /// Inserts the acceptor at this position.
     #[inline]
     pub(crate) fn insert(&mut self, place: usize) {
         self.0 |= 1 << place;
@@ -376,7 +379,7 @@ impl AcceptorSet {
         self.0 == 0
     }
 
-    /// The place of the first acceptor in it.
+    /// The position of the first acceptor in the set.
     #[inline]
     pub(crate) fn first(self) -> Option<usize> {
         (self.0 != 0).then(|| self.0.trailing_zeros() as usize)

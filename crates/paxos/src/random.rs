@@ -3,14 +3,14 @@ use core::time::Duration;
 /// SplitMix64 (Steele, Lea, Flood 2014): eight bytes of state, so that the core stays a small
 /// value.
 ///
-/// It only spreads timeouts and retries; nothing about safety rests on its quality.
+/// It only randomizes timeouts and retries; safety does not depend on its quality.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Random {
     state: u64,
 }
 
 impl Random {
-    /// Nodes share a seed and differ by id, so they must not draw the same timeouts.
+    /// Nodes share a seed and differ by id, so that they draw different timeouts.
     pub(crate) fn new(seed: u64, id: u64) -> Self {
         let mut random = Self {
             state: seed ^ id.wrapping_mul(0xA24B_AED4_963E_E407),
@@ -34,7 +34,7 @@ impl Random {
         self.within(min, width(min, max))
     }
 
-    /// As [`between`](Self::between), for whoever draws so often that the [`width`] is reckoned once.
+    /// Like [`between`](Self::between), for frequent draws for which [`width`] is computed once.
     #[inline]
     pub(crate) fn within(&mut self, min: Duration, width_ns: u64) -> Duration {
         min.saturating_add(Duration::from_nanos(self.next() % width_ns))
@@ -45,7 +45,7 @@ impl Random {
     }
 }
 
-/// From `min` to `max`, in nanoseconds; at least one.
+/// The nanoseconds from `min` to `max`; at least one.
 pub(crate) fn width(min: Duration, max: Duration) -> u64 {
     u64::try_from((max - min).as_nanos())
         .unwrap_or(u64::MAX)

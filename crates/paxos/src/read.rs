@@ -2,25 +2,25 @@ use alloc::collections::VecDeque;
 
 use crate::Slot;
 
-/// The caller's name for a read; unique among the reads that this node was ever asked for.
+/// The caller's id for a read. It must be unique among all reads requested from this node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadId(pub u64);
 
-/// Reads of a leader that wait to be confirmed: Raft's ReadIndex, in ballots.
+/// A leader's reads that wait for confirmation: Raft's ReadIndex, in ballots.
 ///
-/// A read is linearizable if no later leader had chosen anything when it came in, and it is served
-/// from a state that holds everything chosen by then. So:
-/// - a read waits until everything that phase 1 found is chosen: before that the leader does not
-///   know what its predecessors chose;
-/// - then it takes the chosen prefix and the number of a heartbeat round that begins *after*;
-/// - it is confirmed when a phase-2 quorum has echoed that round or a later one. Whoever echoes had
-///   promised nothing higher, and a later leader needs the promises of a phase-1 quorum, which meets
-///   this one: so it had not finished its phase 1 when the read came in. Rounds rise within a ballot
-///   and an echo names its ballot, so no echo of an older round or of another ballot is ever taken
-///   for it.
+/// A read is linearizable if no later leader had chosen anything when it arrived, and it is served
+/// from a state that contains everything chosen by then. So:
+/// - A read waits until everything that phase 1 found is chosen: before that, the leader does not
+///   know what its predecessors chose.
+/// - It then takes the chosen prefix and the number of a heartbeat round that begins *afterwards*.
+/// - It is confirmed when a phase-2 quorum has echoed that round or a later one. A node that echoes
+///   had promised no higher ballot. A later leader needs the promises of a phase-1 quorum, which
+///   intersects this one, so its phase 1 had not ended when the read arrived. Rounds increase
+///   within a ballot and an echo carries its ballot, so an echo of an older round or of another
+///   ballot never confirms it.
 ///
-/// All reads that wait share the next round, and a round is begun for them only if none is under
-/// way: a flood of reads costs one round a round trip.
+/// All waiting reads share the next round, and a round is begun for them only if no other is in
+/// flight: many reads cost one round per round trip.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Reads {
     waiting: VecDeque<ReadId>,
@@ -47,7 +47,7 @@ impl Reads {
         self.waiting.push_back(id);
     }
 
-    /// Whether a round is under way for some of them.
+    /// Whether a round is in flight for some of the reads.
     pub(crate) fn is_pending(&self) -> bool {
         !self.pending.is_empty()
     }
@@ -56,7 +56,7 @@ impl Reads {
         !self.waiting.is_empty() && self.pending.is_empty()
     }
 
-    /// A round begins while everything up to `slot` is chosen.
+    /// Assigns all waiting reads to a round that begins while everything up to `slot` is chosen.
     pub(crate) fn begin_round(&mut self, round: u64, slot: Slot) {
         let waiting = self.waiting.drain(..);
         self.pending
@@ -71,7 +71,7 @@ impl Reads {
         Some(confirmed)
     }
 
-    /// All of them, when the leader resigns.
+    /// All reads, when the leader steps down.
     pub(crate) fn end(self) -> impl Iterator<Item = ReadId> {
         self.pending
             .into_iter()

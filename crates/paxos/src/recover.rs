@@ -4,7 +4,7 @@ use crate::node::Common;
 use crate::role::RoleState;
 use crate::{Ballot, Config, Instant, Paxos, Position, RecoverError, Slot, Snapshot, State, Vote};
 
-/// What the storage holds when a node starts. For a node that never ran: no state,
+/// The stored state from which a node starts. For a node that never ran: no state,
 /// `Position::ZERO`, no snapshot, no votes.
 #[derive(Clone, Debug)]
 pub struct Recovered<I> {
@@ -14,22 +14,21 @@ pub struct Recovered<I> {
     pub start: Position,
     /// The newest complete snapshot, if any. It may be ahead of `start` and even of every vote.
     pub snapshot: Option<Snapshot>,
-    /// The newest vote for each slot behind `start` that has one, ascending.
+    /// The newest vote for each slot after `start` that has one, ascending.
     pub votes: I,
 }
 
 impl Paxos {
-    /// A node as its storage remembers it; a follower.
+    /// Starts a node from its stored state, as a follower.
     ///
-    /// A snapshot that became durable just before a crash, without the record that begins the log
-    /// behind it, is decided here: the log begins behind it, and the votes that follow stay. The
-    /// first record completes it. With any snapshot, [`Output::Restore`](crate::Output::Restore)
-    /// comes before the first `Apply`, once the start is durable; without one, `Apply` begins at
-    /// slot 1.
+    /// A crash may leave a durable snapshot without the record that begins the log after it. That
+    /// case is resolved here: the log begins after it, and later votes are kept. The first record
+    /// completes this. With any snapshot, [`Output::Restore`](crate::Output::Restore) comes before
+    /// the first `Apply`, once the start is durable; without one, `Apply` begins at slot 1.
     ///
-    /// Votes are read once and kept only as far as the cache goes and as they are not known to be
-    /// chosen. The chosen prefix may be remembered shorter than it was: what is missing is learned
-    /// anew.
+    /// Votes are read once and kept only as far as the cache allows or while they are not known to
+    /// be chosen. The stored chosen prefix may be shorter than it was: what is missing is learned
+    /// again.
     ///
     /// # Errors
     /// See [`RecoverError`]. A node whose storage is inconsistent must not take part.
@@ -47,7 +46,7 @@ impl Paxos {
         let mut log = Log::new(start, &config);
         for vote in recovered.votes {
             let vote = vote.map_err(RecoverError::Storage)?;
-            // Whoever voted has a record of its promise.
+            // A node that voted has a record of its promise.
             if recovered.state.is_none() {
                 return Err(RecoverError::PromiseMissing);
             }
@@ -60,7 +59,7 @@ impl Paxos {
             log.recover(vote, stored.chosen);
         }
         log.end_recovery();
-        // A snapshot may be there without any record: pulled, and durable before the first.
+        // There may be a snapshot without any record: pulled, and durable before the first record.
         if recovered.state.is_none() && start != Position::ZERO {
             return Err(RecoverError::PromiseMissing);
         }
@@ -81,7 +80,7 @@ impl Paxos {
 }
 
 fn begin_at(common: &mut Common, snapshot: Snapshot) {
-    // The promise of the leader that offered a pulled snapshot may have been in memory only.
+    // The promise to the leader that offered a pulled snapshot may have been in memory only.
     if snapshot.last.origin > common.promised {
         common.promise(snapshot.last.origin);
     }
@@ -93,7 +92,8 @@ fn begin_at(common: &mut Common, snapshot: Snapshot) {
     }
 }
 
-/// Ascending, no later than an acceptor's votes go, and a vote that could be.
+/// Whether the vote is well-formed, follows the others, and is no further ahead than an acceptor's
+/// votes go.
 fn fits(log: &Log, vote: &Vote, chosen: Slot) -> bool {
     let chosen = log.chosen().max(chosen);
     let ahead = chosen.0.saturating_add(Slot::SPAN_MAX);
@@ -117,7 +117,8 @@ fn check_snapshot<E>(
     if last.slot == start.slot && last.origin != start.origin {
         return Err(RecoverError::SnapshotConflict { slot: last.slot });
     }
-    // A pulled one was offered in a ballot that this node had promised, so it is no leap either.
+    // A pulled snapshot was offered in a ballot that this node had promised, so it cannot be a leap
+    // either.
     let is_leap = last.origin.is_leap_from(stored);
     if last.origin.round > Ballot::ROUND_MAX || is_leap || last.slot > Slot::MAX {
         return Err(RecoverError::BallotOutOfRange);

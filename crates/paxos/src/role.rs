@@ -5,20 +5,20 @@ use crate::leader::Leader;
 use crate::node::Common;
 use crate::{Instant, NodeId, Snapshot};
 
-/// What a node is.
+/// The role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Listens to a leader, or waits for one.
+    /// Follows a leader, or waits for one.
     Follower,
-    /// Asks whether others miss a leader too; its promise has not moved.
+    /// Asks whether others are without a leader too, without raising its promise.
     Asking,
-    /// Asks for promises in a ballot of its own.
+    /// Requests promises in a ballot of its own.
     Candidate,
     /// Leads: the distinguished proposer (Paxos Made Simple §2.4).
     Leader,
 }
 
-/// The role with what only that role knows; it is gone with the role.
+/// The role with its own state, which is dropped when the role ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(
     clippy::large_enum_variant,
@@ -41,7 +41,7 @@ impl RoleState {
         }
     }
 
-    /// Who leads, as far as this node, which is `own`, knows.
+    /// The leader, as far as this node knows; `own` is its id.
     pub(crate) fn leader(&self, own: NodeId) -> Option<NodeId> {
         match self {
             Self::Leader(_) => Some(own),
@@ -50,7 +50,7 @@ impl RoleState {
         }
     }
 
-    /// Whether a leader that works is known to be there, so that nobody need campaign.
+    /// Whether there is a leader known to work, so that no node needs to campaign.
     pub(crate) fn has_leader_contact(&self, common: &Common, now: Instant) -> bool {
         match self {
             Self::Leader(leader) => leader.has_quorum_contact(common, now),
@@ -59,7 +59,8 @@ impl RoleState {
         }
     }
 
-    /// A pull is over, also if it is of no use any more: its place must not stay taken.
+    /// Clears the pull if `is_over` holds for its snapshot: it has ended or is no longer needed,
+    /// and must not block the next one.
     pub(crate) fn end_pull_if(&mut self, is_over: impl Fn(&Snapshot) -> bool) {
         match self {
             Self::Follower(follower) => follower.end_pull_if(is_over),

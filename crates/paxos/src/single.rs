@@ -1,29 +1,30 @@
 //! Single-decree Paxos, the synod: nodes that may stop at any time agree on one value.
 //!
-//! Sections are those of Lamport, *Paxos Made Simple* (2001), and where it says so of *The Part-Time
+//! Sections are those of Lamport, *Paxos Made Simple* (2001), or where stated of *The Part-Time
 //! Parliament* (1998).
 //!
 //! # The problem
 //!
-//! Some nodes each have a value that they would like. One of these values, and only one, shall be
-//! *chosen*, and whoever learns of a chosen value learns of that one (§2.1). Nodes stop and come back
-//! with what they stored; messages are lost, late, repeated and out of order; nobody lies.
+//! Several nodes each propose a value. Exactly one of these values may be *chosen*, and every node
+//! that learns a chosen value learns this one (§2.1). Nodes stop and restart with what they stored;
+//! messages may be lost, delayed, duplicated and reordered; no node lies.
 //!
 //! # Three roles
 //!
 //! A [`Proposer`] gets a value chosen, [`Acceptor`]s are the memory that decides, and a [`Learner`]
-//! finds out. A value is chosen when a phase-2 quorum ([`Quorums`](crate::Quorums)) has accepted it
-//! in one ballot, whether or not anybody knows. The danger is that a second proposer gets another
-//! value chosen in a later ballot. Hence two phases: before it proposes, it asks a phase-1 quorum what
-//! they have accepted, and makes them promise to accept nothing earlier any more. Whatever was or may
-//! yet be chosen below its ballot meets that quorum in some acceptor, and it takes that value instead
-//! of its own (P2c).
+//! finds out what was chosen. A value is chosen when a phase-2 quorum ([`Quorums`](crate::Quorums))
+//! has accepted it in one ballot, whether or not any node knows. The danger is that a second
+//! proposer gets a different value chosen in a later ballot. Hence there are two phases: before it
+//! proposes, a proposer asks a phase-1 quorum what they have accepted, and makes them promise not
+//! to accept anything of earlier ballots any more. Whatever was or may still be chosen below its
+//! ballot has an acceptor in that quorum, and the proposer takes that value instead of its own
+//! (P2c).
 //!
 //! ```text
 //!  proposer 1   acceptors  A    B    C    proposer 2
 //!      │ prepare 1.1       │    │    │        │
 //!      ├──────────────────▶├───▶┤    │        │
-//!      │◀───── promise ────●────●    │        │       ● durable before it is said
+//!      │◀───── promise ────●────●    │        │       ● durable before it is sent
 //!      │ accept 1.1 "x"    │    │    │        │
 //!      ├──────────────────▶├───▶┤    │        │
 //!      │◀──── accepted ────●────●    │        │       "x" is chosen: A and B are a quorum
@@ -36,16 +37,16 @@
 //!
 //! # What is durable when
 //!
-//! | who | remembers | before it says |
+//! | role | stores | before it sends |
 //! |---|---|---|
 //! | proposer | the last ballot it tried | [`Prepare`] |
 //! | acceptor | the ballot it promised | [`Promise`] |
 //! | acceptor | that and the proposal it accepted | [`Accepted`] |
 //! | learner | nothing | |
 //!
-//! That order is a type: each of the three messages comes out of a [`Pending`], by
-//! [`Pending::persist`], and in no other way. The same holds for [`Accept`], which only a quorum of
-//! promises brings forth.
+//! This order is enforced by types: each of the three messages comes out of a [`Pending`] by
+//! [`Pending::persist`], and in no other way. Likewise, an [`Accept`] is only made from a quorum of
+//! promises.
 //!
 //! ```
 //! use synod_paxos::single::{Acceptor, Learner, Proposer};
@@ -58,7 +59,7 @@
 //! let mut acceptors = [(); 3].map(|()| Acceptor::default());
 //! let mut learner = Learner::new(quorums.clone());
 //!
-//! // A first proposer gets as far as one acceptor, and is not heard of again.
+//! // A first proposer reaches one acceptor, and then fails.
 //! let mut first = Proposer::recover(ids[0], quorums.clone(), Ballot::ZERO);
 //! let prepare = first.prepare("x")?.persist(disk)?;
 //! let mut accept = None;
@@ -69,7 +70,7 @@
 //! let accepted = acceptors[1].accept(accept.unwrap())?.persist(disk)?;
 //! assert_eq!(learner.handle_accepted(ids[1], accepted), None);
 //!
-//! // A second one would like another value, hears of the first, and finishes its work.
+//! // A second one proposes another value, learns of the first, and finishes its work.
 //! let mut second = Proposer::recover(ids[1], quorums, Ballot::ZERO);
 //! let refusal = acceptors[0].prepare(Ballot { round: 1, node: NodeId(0) }).unwrap_err();
 //! second.handle_preempted(refusal);
@@ -90,9 +91,9 @@
 //!
 //! # A node
 //!
-//! [`Synod`] plays all three roles, and adds what needs time: it retries, and gives way to others
-//! for a while drawn at random, because two proposers can stop each other for ever (§2.4). That no
-//! protocol without time could do better is the theorem of Fischer, Lynch and Paterson (1985).
+//! [`Synod`] plays all three roles, and adds what needs time: it retries, and gives precedence to
+//! others for a random time, because two proposers can stop each other for ever (§2.4). That no
+//! protocol without time can do better is the theorem of Fischer, Lynch and Paterson (1985).
 //!
 //! ```
 //! use synod_paxos::single::{Acceptor, Config, Output, Synod};
@@ -132,7 +133,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Words
+//! # Terminology
 //!
 //! | Paxos Made Simple | The Part-Time Parliament | here |
 //! |---|---|---|
@@ -150,9 +151,9 @@
 //!
 //! # Left out
 //!
-//! Retransmission: a lost message costs a ballot. A distinguished proposer (§2.4) and learner (§2.3):
-//! for a sequence of values they pay, and Multi-Paxos has them. Fast Paxos: it saves a delay while
-//! proposals do not collide, for larger quorums and a harder way back when they do.
+//! Retransmission: a lost message costs a ballot. A distinguished proposer (§2.4) and learner
+//! (§2.3): they pay off for a sequence of values, and Multi-Paxos has them. Fast Paxos: it saves a
+//! delay while proposals do not collide, for larger quorums and a harder recovery when they do.
 
 mod acceptor;
 mod backoff;

@@ -2,31 +2,31 @@ use bytes::Bytes;
 
 use crate::{Ballot, Entries};
 
-/// A place in the sequence of chosen values (The Part-Time Parliament: a *decree number*; Paxos Made
-/// Simple §3: an *instance*). The first is 1; 0 is before it.
+/// A position in the sequence of chosen values (The Part-Time Parliament: a *decree number*; Paxos
+/// Made Simple §3: an *instance*). The first is 1; 0 is the position before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Slot(pub u64);
 
 impl Slot {
-    /// The last slot there is. Messages that name a later one are nonsense.
+    /// The last slot. Messages that name a later one are malformed.
     pub const MAX: Self = Self(u64::MAX >> 8);
 
-    /// How far behind its own chosen prefix an acceptor votes, in slots: a vote far beyond it would
-    /// oblige every later leader to fill the gap. A leader keeps within half of it, so that
-    /// followers which have not heard the newest yet still accept (Paxos Made Simple §3 calls the
-    /// distance α).
+    /// How far beyond its own chosen prefix an acceptor votes, in slots: a vote far beyond it would
+    /// oblige every later leader to fill the gap. A leader stays within half of it, so that
+    /// followers that have not received the newest prefix still accept (Paxos Made Simple §3 calls
+    /// this distance α).
     ///
-    /// So below an acceptor's last vote no more than this many slots are neither chosen nor voted
-    /// for, and whatever a promise tells, a new leader fills no more gaps.
+    /// So at most this many slots below an acceptor's last vote are neither chosen nor voted for,
+    /// and no promise makes a new leader fill more gaps than that.
     pub const AHEAD_MAX: u64 = 1 << 16;
 
-    /// How far behind the chosen prefix that it remembers an acceptor's votes go, in slots, when it
-    /// has restarted or is asked for them: that prefix is noted lazily, and may be behind the one
-    /// that it knew as it voted by all that was under way.
+    /// How far beyond its remembered chosen prefix an acceptor's votes may go, in slots, when it
+    /// has restarted or reports them. That prefix is written lazily, and may lag behind the one
+    /// that the acceptor knew when it voted by everything that was in flight.
     pub const SPAN_MAX: u64 = 1 << 20;
 
-    /// The slot after this one. Held at `u64::MAX`, which no value has.
+    /// The next slot. Saturates at `u64::MAX`, which no value has.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -39,66 +39,66 @@ impl Slot {
     }
 }
 
-/// What names a chosen value on every node alike.
+/// The identity of a chosen value, which is the same on every node.
 ///
-/// The ballot under which a node happens to hold a value differs from node to node; the ballot in
-/// which it was first proposed does not. Along the slots origins need not rise: see the table of
-/// the [crate](crate#where-the-twins-differ).
+/// The ballot in which a node holds a value differs from node to node; the ballot in which it was
+/// first proposed does not. Origins need not increase along the slots: see the table of the
+/// [crate](crate#how-it-differs-from-synod_raft).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Position {
-    /// Where.
+    /// The slot of the value.
     pub slot: Slot,
-    /// [`Value::origin`] of what was chosen there.
+    /// [`Value::origin`] of the value chosen in that slot.
     pub origin: Ballot,
 }
 
 impl Position {
-    /// Before the first slot.
+    /// The position before the first slot.
     pub const ZERO: Self = Self {
         slot: Slot(0),
         origin: Ballot::ZERO,
     };
 }
 
-/// What a value is for.
+/// The purpose of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Kind {
     /// Fills a gap: a slot of which a new leader learned nothing, below one of which it did (Paxos
     /// Made Simple §3).
     Noop,
-    /// A command of the driver, opaque here.
+    /// A command from the driver, opaque to this crate.
     Command,
-    /// An encoded [`Configuration`](crate::Configuration). Carried and applied in order; this
+    /// An encoded [`Configuration`](crate::Configuration). Replicated and delivered in order; this
     /// version never creates one.
     Configuration,
 }
 
-/// A value that is proposed, voted for and chosen. `body` is encoded once by whoever proposes it
-/// first: the same `Bytes` go to the disk and to every peer.
+/// A value that is proposed, voted for and chosen. `body` is encoded once, by its first proposer:
+/// the disk and every peer share the same `Bytes`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Value {
-    /// What it is for.
+    /// How `body` is to be read.
     pub kind: Kind,
-    /// The ballot in which it was proposed first; a later leader that proposes it again keeps it.
+    /// The ballot in which it was first proposed; a later leader that proposes it again keeps it.
     pub origin: Ballot,
-    /// The command, or nothing.
+    /// The command; empty for a no-op.
     pub body: Bytes,
 }
 
 impl Value {
-    /// What a value counts for besides its body, so that a flood of empty values has a size.
+    /// What each value counts in addition to its body, so that many empty values have a size.
     pub const HEAD_BYTES: usize = 48;
 
-    /// Bytes this value counts for against every bound of [`Config`](crate::Config).
+    /// The bytes that this value counts towards every bound of [`Config`](crate::Config).
     #[must_use]
     pub fn size(&self) -> usize {
         Self::HEAD_BYTES.saturating_add(self.body.len())
     }
 
-    /// Nothing, first proposed in `origin`.
+    /// A no-op first proposed in `origin`.
     pub(crate) fn noop(origin: Ballot) -> Self {
         Self {
             kind: Kind::Noop,
@@ -109,21 +109,21 @@ impl Value {
 }
 
 /// An acceptor's vote: in `ballot` it accepted `value` for `slot` (The Part-Time Parliament §2.1).
-/// This is what a log holds. In one ballot and slot all votes are for one value, because a ballot
+/// A log consists of votes. In one ballot and slot all votes are for one value, because a ballot
 /// has one leader and a leader proposes once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Vote<V = Value> {
-    /// Where.
+    /// The slot of the vote.
     pub slot: Slot,
-    /// In which ballot.
+    /// The ballot in which it was cast.
     pub ballot: Ballot,
-    /// For what.
+    /// The value that was accepted.
     pub value: V,
 }
 
 impl Vote<&Value> {
-    /// The same with a value of its own.
+    /// This vote with an owned value.
     #[must_use]
     pub fn cloned(self) -> Vote {
         let Self {
@@ -140,7 +140,7 @@ impl Vote<&Value> {
 }
 
 impl Vote {
-    /// The same, of a value elsewhere.
+    /// This vote with a borrowed value.
     #[must_use]
     pub fn by_ref(&self) -> Vote<&Value> {
         Vote {
@@ -151,14 +151,14 @@ impl Vote {
     }
 }
 
-/// Votes in one ballot for slots that follow each other.
+/// Votes in one ballot for consecutive slots.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Votes {
-    /// In which ballot.
+    /// The ballot in which they were cast.
     pub ballot: Ballot,
     /// The slot of the first of `values`.
     pub first: Slot,
-    /// For what, one value a slot and at least one. To keep them takes no copy.
+    /// One value per slot, at least one. Keeping them needs no copy.
     pub values: Entries,
 }
 
@@ -170,12 +170,12 @@ impl Votes {
         last(self.first, &self.values)
     }
 
-    /// Each vote.
+    /// The votes in order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = Vote<&Value>> + Clone {
         votes(self.first, self.ballot, &self.values)
     }
 
-    /// The one for a slot.
+    /// The vote for this slot.
     pub(crate) fn vote(&self, slot: Slot) -> Option<Vote<&Value>> {
         let place = usize::try_from(slot.0.checked_sub(self.first.0)?).ok()?;
         let (ballot, value) = (self.ballot, self.values.get(place)?);
@@ -186,7 +186,7 @@ impl Votes {
         })
     }
 
-    /// Bytes of those from `from` to `to`.
+    /// The bytes of the values from `from` to `to`.
     #[inline]
     pub(crate) fn bytes(&self, from: Slot, to: Slot) -> usize {
         if from <= self.first && self.last() <= to {
@@ -195,7 +195,7 @@ impl Votes {
         self.within(from, to).map_or(0, |part| part.values.bytes())
     }
 
-    /// Those from `from` to `to`, if there are any.
+    /// The votes from `from` to `to`, if there are any.
     #[inline]
     pub(crate) fn within(&self, from: Slot, to: Slot) -> Option<Self> {
         if from <= self.first && self.last() <= to {
@@ -211,12 +211,12 @@ impl Votes {
     }
 }
 
-/// Values that are chosen for slots that follow each other, for ever.
+/// Chosen values of consecutive slots. They never change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chosen {
     /// The slot of the first of `values`.
     pub first: Slot,
-    /// One value a slot, at least one.
+    /// One value per slot, at least one.
     pub values: Entries,
 }
 
@@ -227,7 +227,7 @@ impl Chosen {
         last(self.first, &self.values)
     }
 
-    /// Each value, with what names it.
+    /// The values with their positions, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Position, &Value)> {
         let slots = (self.first.0..).map(Slot);
         slots.zip(&self.values).map(|(slot, value)| {
@@ -237,7 +237,7 @@ impl Chosen {
     }
 }
 
-/// Votes in `ballot` for values that follow each other.
+/// Votes in `ballot` for values of consecutive slots.
 pub(crate) fn votes(
     first: Slot,
     ballot: Ballot,

@@ -2,14 +2,15 @@ use bytes::Bytes;
 
 use crate::{Position, QuorumDecodeError, Quorums};
 
-/// Who accepts, and which sets of them decide.
+/// The acceptors of a group, and the sets of them that are quorums.
 ///
-/// Fixed for the life of a group in this version; it travels in snapshots so that a later one can
-/// change it. With the feature `serde` it travels as the bytes of [`encode`](Self::encode).
+/// Fixed for the lifetime of a group in this version. It is part of snapshots so that a later
+/// version can change it. With the feature `serde` it is serialized as the bytes of
+/// [`encode`](Self::encode).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Configuration {
-    /// The acceptors, who here are all nodes of the group.
+    /// The acceptors, which are all nodes of the group, and their quorums.
     pub quorums: Quorums,
 }
 
@@ -21,18 +22,18 @@ impl Configuration {
         self.quorums.encode()
     }
 
-    /// The configuration that [`encode`](Self::encode) wrote. Quorums that need not meet are refused
+    /// Decodes the output of [`encode`](Self::encode). Quorums that need not intersect are refused
     /// here too.
     ///
     /// # Errors
-    /// What is wrong with the bytes; nothing is allocated beyond the bound.
+    /// What is wrong with the bytes. Nothing is allocated beyond the bound.
     pub fn decode(bytes: &[u8]) -> Result<Self, QuorumDecodeError> {
         let quorums = Quorums::decode(bytes)?;
         Ok(Self { quorums })
     }
 }
 
-/// The identity of a snapshot. Its bytes live in a file of the driver; the core never sees one.
+/// The identity of a snapshot. Its bytes are in a file of the driver, which the core never reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Snapshot {

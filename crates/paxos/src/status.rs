@@ -4,82 +4,82 @@ use crate::progress::{Flow, Progress};
 use crate::role::RoleState;
 use crate::{Ballot, Instant, NodeId, Paxos, Role, Slot, StepDown};
 
-/// Where a node stands, for people and for the driver's policies.
+/// The state of a node, for people and for the driver's policies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Status {
-    /// The node.
+    /// The id of the node.
     pub id: NodeId,
     /// Its role.
     pub role: Role,
-    /// The highest ballot it has promised: that of the leader it follows, or its own.
+    /// The highest ballot that it has promised: that of its leader, or its own.
     pub ballot: Ballot,
-    /// Who leads in this ballot, if known.
+    /// The leader of this ballot, if known.
     pub leader: Option<NodeId>,
-    /// The prefix it knows to be chosen, and holds.
+    /// The chosen prefix, whose values it holds.
     pub chosen: Slot,
-    /// Delivered as `Apply`, or covered by a `Restore` that is or will be delivered.
+    /// The last slot delivered as `Apply`, or covered by a `Restore` that is or will be delivered.
     pub delivered: Slot,
     /// The part of the chosen prefix that is durable here.
     pub persisted: Slot,
     /// The last slot with a vote; there may be gaps between `chosen` and this.
     pub last: Slot,
-    /// The log begins after this slot.
+    /// The slot after which the log begins.
     pub start: Slot,
     /// Bytes of values in memory.
     pub cache_bytes: usize,
-    /// Why it last ceased to lead, in the life of this value; `None` if it never did.
+    /// Why this node last stopped leading, since the value was created; `None` if it never did.
     pub stepped_down: Option<StepDown>,
-    /// The last [`Leap`], in the life of this value; how many there were is in
+    /// The last [`Leap`] since the value was created; their number is in
     /// [`Counters::leaps`](crate::Counters::leaps).
     pub leap: Option<Leap>,
-    /// A leader's view of the others; empty for everyone else.
+    /// A leader's view of its peers; empty in other roles.
     pub peers: Vec<PeerStatus>,
 }
 
-/// A message of a round more than [`Ballot::LEAP_MAX`] above the one stored here. It is taken for a
-/// lost one. If no leader is heard either, this node promises the last round within reach besides, and
-/// so comes to any round in as many writes as whoever brought the others there had to wait for: what
-/// cannot be believed at once locks nobody out for ever.
+/// A message whose round is more than [`Ballot::LEAP_MAX`] above the stored one. It is treated as
+/// lost. A node without contact with a leader also promises the last round within reach. It thereby
+/// gets to any round in as many writes as were needed to bring the others there, so this rule locks
+/// no node out for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Leap {
-    /// Who said it.
+    /// The sender of the message.
     pub from: NodeId,
-    /// What it said.
+    /// The ballot of the message.
     pub ballot: Ballot,
-    /// What was stored here then.
+    /// The ballot that was stored here at that time.
     pub stored: Ballot,
 }
 
 /// A leader's view of one peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerStatus {
-    /// The peer.
+    /// The id of the peer.
     pub id: NodeId,
-    /// Acknowledged up to here without a gap.
+    /// The last slot acknowledged without a gap.
     pub through: Slot,
     /// The next slot to send.
     pub next: Slot,
-    /// How values are sent to it.
+    /// How values are sent to the peer.
     pub state: PeerState,
     /// Bytes sent and not acknowledged.
     pub inflight_bytes: usize,
-    /// When it was last heard in this ballot.
+    /// The time of the last contact in this ballot.
     pub contact: Instant,
 }
 
 /// How a leader sends to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PeerState {
-    /// Where it stands is not known yet: only heartbeats are sent.
+    /// The peer's chosen prefix is not known yet: only heartbeats are sent.
     Silent,
-    /// A stream of values.
+    /// A pipeline of values.
     Stream,
-    /// Waiting for it to install a snapshot.
+    /// The peer has to install a snapshot first.
     Snapshot,
 }
 
 impl Paxos {
-    /// Where this node stands.
+    /// The current state of this node.
     #[must_use]
     pub fn status(&self) -> Status {
         Status {

@@ -3,37 +3,38 @@ use alloc::boxed::Box;
 use crate::promises::Promises;
 use crate::{Ballot, NodeId, Stop};
 
-/// What a role answers when it has handled an input after which it may have ended. A role never
-/// changes itself into another: it says which, and `Paxos::change_role` does it.
+/// What a role returns after an input that may have ended it. A role never changes itself: it
+/// returns the next one, and `Paxos::change_role` makes the change.
 #[derive(Debug)]
 #[must_use = "the role must change"]
 pub(crate) enum Step {
-    /// It goes on.
+    /// The role stays.
     Stay,
-    /// It follows, or waits for somebody to follow.
+    /// Follow a leader, or wait for one.
     BecomeFollower {
-        /// Promised from now on; a lower one changes nothing.
+        /// The ballot to promise; one that is not higher than the promise changes nothing.
         ballot: Ballot,
-        /// Who leads in it, if that is known.
+        /// The leader of that ballot, if known.
         leader: Option<NodeId>,
-        /// Why it leads no more, if it led.
+        /// Why the node stops leading, if it led.
         why: StepDown,
     },
-    /// It asks whether others miss a leader too.
+    /// Ask other nodes whether they are without a leader too.
     BecomeAsking,
-    /// It campaigns.
+    /// Campaign in a new ballot.
     BecomeCandidate {
-        /// Its own, and above all that it heard of.
+        /// A ballot of this node, above all that it has seen.
         ballot: Ballot,
     },
-    /// Phase 1 has ended: it leads, with what a phase-1 quorum told.
+    /// Lead: phase 1 has ended, with these reports of a phase-1 quorum.
     BecomeLeader(Box<Promises>),
-    /// It takes no part any more.
+    /// Stop for good.
     Stop(Stop),
 }
 
 impl Step {
-    /// A higher ballot ends the role, or a leader of this one that was not followed.
+    /// Ends the role because of a higher ballot, or of a leader of this ballot that was not
+    /// followed yet.
     pub(crate) fn follow(ballot: Ballot, leader: Option<NodeId>) -> Self {
         Self::BecomeFollower {
             ballot,
@@ -42,7 +43,7 @@ impl Step {
         }
     }
 
-    /// A role ends by itself, without a higher ballot, and nobody leads.
+    /// Ends the role by its own decision, without a higher ballot or a known leader.
     pub(crate) fn give_up(promised: Ballot, why: StepDown) -> Self {
         Self::BecomeFollower {
             ballot: promised,
@@ -52,26 +53,26 @@ impl Step {
     }
 }
 
-/// Why a leader leads no more. Exhaustive on purpose: a driver tells people each of them.
+/// Why a leader stopped leading. Exhaustive on purpose: a driver reports each reason to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepDown {
-    /// It heard of a higher ballot, or that more was chosen than it proposed.
+    /// It learned of a higher ballot, or that more was chosen than it proposed.
     Deposed,
-    /// It heard no phase-2 quorum for an election timeout.
+    /// It had no contact with a phase-2 quorum for an election timeout.
     NoQuorum,
-    /// Its disk did not finish one write within
+    /// Its disk did not complete a write within
     /// [`write_stall_max`](crate::Config::write_stall_max).
     WriteStalled,
-    /// Its disk read nothing of what a peer needs within
+    /// Its disk read none of the values that a peer needs within
     /// [`write_stall_max`](crate::Config::write_stall_max).
     ReadStalled,
     /// Its disk has no space, and a follower has.
     Full,
-    /// It lacks what is chosen, and nobody gave it any for an election timeout.
+    /// It lacks chosen values, and received none for an election timeout.
     LearnStalled,
-    /// No phase-2 quorum that it hears had space for
-    /// [`write_stall_max`](crate::Config::write_stall_max), and there are nodes that it does not hear.
+    /// For [`write_stall_max`](crate::Config::write_stall_max), no phase-2 quorum in contact had
+    /// space while some peers were out of contact.
     ShortOfRoom,
-    /// It takes no part any more, see [`Stop`](crate::Stop).
+    /// It no longer takes part, see [`Stop`](crate::Stop).
     Stopped,
 }

@@ -1,21 +1,21 @@
 use crate::{Ballot, Slot};
 
-/// Why this node must take no part any more, see [`Output::Stop`](crate::Output::Stop). Its disk, or
-/// that of another, does not hold what it held: somebody has to look.
+/// Why this node must no longer take part, see [`Output::Stop`](crate::Output::Stop). Its disk, or
+/// that of another node, does not hold what it held, and an operator has to look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Stop {
-    /// A value that is chosen here is another one at a leader that proposes it, or in a snapshot
-    /// that was offered. Of honest nodes whose disks keep what they stored this cannot come about
-    /// (P2b, Paxos Made Simple §2.2).
+    /// A leader proposes, or a snapshot that was offered contains, a different value than the one
+    /// chosen here. This cannot happen between honest nodes whose disks keep what they stored (P2b,
+    /// Paxos Made Simple §2.2).
     #[error(
         "slot {} has the value of ballot {own} here and that of ballot {theirs} elsewhere", slot.0
     )]
     Diverged {
-        /// Where.
+        /// The slot of the value.
         slot: Slot,
         /// The origin of the value that is chosen here.
         own: Ballot,
-        /// The origin of the other; the same, if only their bytes differ.
+        /// The origin of the other value; the same if only the bytes differ.
         theirs: Ballot,
     },
 }

@@ -2,12 +2,11 @@ use alloc::collections::VecDeque;
 
 use crate::{AcceptorSet, Quorums, Slot};
 
-/// A leader's proposals that are not yet in the chosen prefix, and who has voted for each: by ranges of
-/// slots that the same acceptors have voted for, which mostly is one.
+/// A leader's proposals above the chosen prefix, and the acceptors that voted for each. They are
+/// stored as ranges of slots with the same votes, which is usually one range.
 ///
-/// Invariants: ranges follow each other without a gap, so a leader proposes each slot once; two that
-/// stand side by side differ, and of what is chosen further votes are not noted, so equal counts are
-/// equal values.
+/// Invariants: ranges are contiguous, so a leader proposes each slot once; adjacent ranges differ;
+/// and no votes are added to chosen slots, so that equal counts are equal values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tallies {
     from: Slot,
@@ -18,12 +17,12 @@ pub(crate) struct Tallies {
 struct Tally {
     /// The last slot of the range.
     last: Slot,
-    /// A set: a repeated vote counts once.
+    /// The acceptors by position, as a set: a repeated vote counts once.
     accepted: AcceptorSet,
 }
 
 impl Tally {
-    /// The vote of the acceptor at that place.
+    /// Adds the vote of the acceptor at this position.
     #[inline]
     fn note(&mut self, quorums: &Quorums, place: usize) {
         if !quorums.is_phase2(self.accepted) {
@@ -48,7 +47,7 @@ impl Tallies {
             .map_or(self.from, |tally| tally.last.next())
     }
 
-    /// Proposals from the next slot to `last`.
+    /// Adds proposals from the next slot to `last`.
     #[inline]
     pub(crate) fn push(&mut self, last: Slot) {
         assert!(last >= self.next(), "each slot is proposed once, in order");
@@ -59,7 +58,8 @@ impl Tallies {
         }
     }
 
-    /// The votes of the acceptor at that place for a range. A value is chosen with a phase-2 quorum.
+    /// Counts the votes of the acceptor at this position for a range. A value is chosen with a
+    /// phase-2 quorum.
     pub(crate) fn count(&mut self, quorums: &Quorums, place: usize, first: Slot, last: Slot) {
         let end = self.next().prev();
         let (first, last) = (first.max(self.from), last.min(end));
@@ -67,7 +67,7 @@ impl Tallies {
             return;
         }
         match self.tallies.front_mut() {
-            // Mostly there is one range: nothing is cut, and nothing can be joined.
+            // Usually there is one range, which needs no split or merge.
             Some(all) if first == self.from && last == end && all.last == end => {
                 all.note(quorums, place);
             }
@@ -75,7 +75,7 @@ impl Tallies {
         }
     }
 
-    /// Those of some slots among others.
+    /// Counts votes for some of the slots.
     fn count_some(&mut self, quorums: &Quorums, place: usize, first: Slot, last: Slot) {
         let begin = self.tallies.partition_point(|tally| tally.last < first);
         let mut at = begin;
@@ -93,7 +93,7 @@ impl Tallies {
         self.merge(begin.saturating_sub(1), at);
     }
 
-    /// How far all is chosen behind `slot`, which is.
+    /// The end of the chosen prefix, given that it reaches at least `slot`.
     pub(crate) fn chosen_behind(&self, quorums: &Quorums, slot: Slot) -> Slot {
         if slot.next() < self.from {
             return slot;
@@ -109,7 +109,7 @@ impl Tallies {
         chosen
     }
 
-    /// Everything up to `slot` is chosen.
+    /// Drops everything up to `slot`, which is chosen.
     pub(crate) fn forget_to(&mut self, slot: Slot) {
         let to = slot.next().min(self.next());
         while self.tallies.front().is_some_and(|tally| tally.last < to) {
@@ -118,19 +118,19 @@ impl Tallies {
         self.from = self.from.max(to);
     }
 
-    /// The first slot of the range at that place.
+    /// The first slot of the range at this position.
     fn first(&self, at: usize) -> Slot {
         let before = at.checked_sub(1).map(|before| self.tallies[before].last);
         before.map_or(self.from, Slot::next)
     }
 
-    /// The range at that place ends with `last`, and another has the rest of it.
+    /// Splits the range at this position after `last`.
     fn split(&mut self, at: usize, last: Slot) {
         let accepted = self.tallies[at].accepted;
         self.tallies.insert(at, Tally { last, accepted });
     }
 
-    /// Ranges side by side whose acceptors are the same become one, from one place to another.
+    /// Merges adjacent ranges with the same acceptors, between two positions.
     fn merge(&mut self, from: usize, to: usize) {
         let mut at = to.min(self.tallies.len().saturating_sub(1));
         while at > from {
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!((tallies.from, tallies.next()), (Slot(10), Slot(10)));
     }
 
-    /// Against a set a slot.
+    /// Compared with a model that has a set for each slot.
     #[test]
     fn ranges_are_cut_and_joined_as_votes_come() {
         let (_, quorums) = tallies(3);

@@ -1,5 +1,5 @@
-//! Teaches leaders that lack values which are chosen. Any node may, in any role: what is chosen is
-//! chosen for ever.
+//! Sends chosen values to leaders that lack them. Any node may do this, in any role: a chosen value
+//! never changes.
 
 use alloc::boxed::Box;
 
@@ -8,7 +8,7 @@ use crate::log::Slice;
 use crate::node::Common;
 use crate::{Ballot, Echo, Entries, Fetch, FetchError, NodeId, Slot, Wanted};
 
-/// A leader asks for the values from `first` to `to`.
+/// Handles a leader's request for the values from `first` to `to`.
 pub(crate) fn handle_learn(
     common: &mut Common,
     from: NodeId,
@@ -41,7 +41,7 @@ pub(crate) fn handle_learn(
     }
 }
 
-/// Values that a leader lacks came from the log, or did not.
+/// Handles the log's answer for a leader.
 pub(crate) fn handle_fetched(
     common: &mut Common,
     leader: NodeId,
@@ -71,7 +71,7 @@ fn teach(common: &mut Common, leader: NodeId, ballot: Ballot, first: Slot, value
     common.echo(leader, learned);
 }
 
-/// The values are cut away here, and a snapshot has them.
+/// Offers a snapshot, because the values are compacted away here.
 fn offer(common: &mut Common, leader: NodeId, ballot: Ballot) {
     if let Some(snapshot) = common.snapshot.clone() {
         let snapshot = Box::new(snapshot);

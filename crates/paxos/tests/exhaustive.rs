@@ -4,12 +4,12 @@
 //! - A message that was sent once may arrive at any time, any number of times, or never: loss, delay,
 //!   duplication and disorder are one thing, without a bound.
 //! - Timers fire at any time; a fingerprint has neither time nor generator nor counters.
-//! - A write takes as long as it likes, and a crash loses it, or the last vote of it. One without a
-//!   record is done at once.
-//! - Who wants to lead finds the others content with it: an answer to the question changes nothing
-//!   but the round.
-//! - Nodes 1 and 2 want to lead, node 3 votes: two ballots of one round are ordered by their nodes,
-//!   so names are no symmetry here, and states that differ in names are two.
+//! - A write takes any time, and a crash loses it, or only its last vote. A write without a record
+//!   completes at once.
+//! - When a node asks whether others have a leader, they always let it campaign: an answer changes
+//!   nothing but the round.
+//! - Nodes 1 and 2 campaign, node 3 only votes: two ballots of one round are ordered by their
+//!   nodes, so there is no symmetry between names here.
 //!
 //! The rest is bounded by the [`Budget`] of each model, and within it the search is complete. Builds
 //! with debug assertions take a smaller budget. The full ones:
@@ -28,7 +28,7 @@ use node::Group;
 use synod_paxos::{Echo, Message, NodeId, Quorums, Replicate};
 use synod_sim::search::verify;
 
-/// Phase 1 alone: promises, campaigns, crashes, slow disks.
+/// Only phase 1: promises, campaigns, crashes, slow disks.
 #[test]
 fn ballots() {
     let full = Budget {
@@ -59,8 +59,8 @@ fn ballots() {
     );
 }
 
-/// A command, which the second leader must adopt if it may be chosen, with a crash and a write that
-/// is overtaken on the way.
+/// A command that the second leader must adopt if it may be chosen, with a crash and inputs that
+/// overtake a write.
 #[test]
 fn a_command_and_a_crash() {
     verify(
@@ -89,7 +89,7 @@ fn a_command_and_a_crash() {
     );
 }
 
-/// Two commands, of one leader or of both: gaps, and slots that are decided out of order.
+/// Two commands, from one leader or from both: gaps, and slots that are decided out of order.
 #[test]
 fn two_commands() {
     let full = Budget {
@@ -120,7 +120,7 @@ fn two_commands() {
     );
 }
 
-/// The same where a message has one value and a page of a promise one vote.
+/// The same with one value per message and one vote per page of a promise.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "seconds in release builds, many without")]
 fn pages() {
@@ -147,7 +147,7 @@ fn pages() {
     );
 }
 
-/// A third ballot: two leaders with a value each for one slot, and the first again.
+/// A third ballot: two leaders with one value each for one slot, and then the first one again.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "seconds in release builds, many without")]
 fn three_ballots() {
@@ -172,8 +172,8 @@ fn three_ballots() {
     );
 }
 
-/// Who has promised more says so, who knows what is chosen tells it, and a leader that lacks it
-/// learns it.
+/// Refusals by nodes that have promised more, reports of what is chosen, and a leader that learns
+/// chosen values that it lacks.
 #[test]
 fn what_is_chosen_is_learned() {
     verify(
@@ -197,7 +197,7 @@ fn what_is_chosen_is_learned() {
     );
 }
 
-/// One leader that makes itself heard, every word of it, and a crash of anybody.
+/// One leader that sends heartbeats, with all messages, and a crash of any node.
 #[test]
 fn heartbeats() {
     verify(
@@ -224,7 +224,7 @@ fn heartbeats() {
     );
 }
 
-/// A read, which needs an echo of a quorum, and all that phase 1 found chosen.
+/// A read, which needs a quorum's echo, and all that phase 1 found to be chosen.
 #[test]
 fn a_read() {
     let full = Budget {
@@ -290,7 +290,7 @@ fn majority() -> Group {
     }
 }
 
-/// Phase 1 and phase 2, and nothing else.
+/// Only phase 1 and phase 2.
 fn phases(message: &Message) -> bool {
     matches!(
         message,
@@ -298,7 +298,7 @@ fn phases(message: &Message) -> bool {
     )
 }
 
-/// All but heartbeats.
+/// All messages except heartbeats.
 fn without_heartbeats(message: &Message) -> bool {
     !matches!(
         message,
@@ -306,7 +306,7 @@ fn without_heartbeats(message: &Message) -> bool {
     )
 }
 
-/// And the rounds that confirm reads: the first of a leader is its greeting.
+/// The two phases, and the rounds that confirm reads. A leader's first round only announces it.
 fn phases_and_reads(message: &Message) -> bool {
     match message {
         Message::Replicate(Replicate::Heartbeat { round, .. })

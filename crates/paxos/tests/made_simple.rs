@@ -1,7 +1,7 @@
-//! *Paxos Made Simple* (Lamport, 2001), claim by claim, its section above each group of tests; and
-//! where it adds something, *The Part-Time Parliament* (Lamport, 1998, "PTP").
+//! *Paxos Made Simple* (Lamport, 2001), claim by claim, with its section above each group of tests;
+//! and where it adds something, *The Part-Time Parliament* (Lamport, 1998, "PTP").
 //!
-//! The roles are used as a program would use them: a message exists because some role made it.
+//! The roles are used as a program would use them: every message is made by a role.
 
 #[cfg(test)]
 #[path = "made_simple/choosing.rs"]
@@ -31,12 +31,12 @@ fn proposal(ballot: Ballot, value: &'static str) -> Proposal<&'static str> {
     Proposal { ballot, value }
 }
 
-/// Stable storage that never fails and that nobody looks at.
+/// Stable storage that never fails and is never read.
 fn stored<R>(_record: &R) -> Result<(), Infallible> {
     Ok(())
 }
 
-/// A proposer that has come as far as the round before, so that its next ballot is this one.
+/// A proposer that has reached the preceding round, so that its next ballot is this one.
 fn proposer_before(ballot: Ballot, quorums: Quorums) -> Proposer<&'static str> {
     let tried = Ballot {
         round: ballot.round - 1,
@@ -52,7 +52,7 @@ fn prepare(proposer: &mut Proposer<&'static str>, wish: &'static str) -> Prepare
     prepare
 }
 
-/// Acceptors 1 to 3, and how they answer.
+/// Acceptors 1 to 3, and their answers.
 struct Acceptors([Acceptor<&'static str>; 3]);
 
 impl Acceptors {
@@ -64,7 +64,7 @@ impl Acceptors {
         &mut self.0[id as usize - 1]
     }
 
-    /// Both halves of phase 1 with these acceptors, in this order; what the proposer then asks for.
+    /// Runs phase 1 with these acceptors, in this order. Returns the accept request.
     fn phase1(
         &mut self,
         proposer: &mut Proposer<&'static str>,
@@ -79,14 +79,15 @@ impl Acceptors {
         })
     }
 
-    /// Phase 2b; nothing if it refuses.
+    /// Phase 2b; `None` if the acceptor refuses.
     fn accept(&mut self, id: u64, accept: &Accept<&'static str>) -> Option<Accepted<&'static str>> {
         let pending = self.at(id).accept(accept.clone()).ok()?;
         let Ok(accepted) = pending.persist(stored);
         Some(accepted)
     }
 
-    /// Both phases in this ballot; what a learner that hears everything then knows.
+    /// Runs both phases in this ballot. Returns what a learner that receives every message then
+    /// knows.
     fn decide(
         &mut self,
         ballot: Ballot,

@@ -1,4 +1,4 @@
-//! A phase 1 of many pages.
+//! A phase 1 with many pages.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,8 +10,8 @@ use synod_paxos::{
     Vote,
 };
 
-/// Found by simulation: a candidate that was told one vote a page was overtaken, again and again, by
-/// the acceptors whose pages it was reading.
+/// Found by simulation: a candidate that received one vote per page was preempted, again and again,
+/// by the acceptors whose pages it was reading.
 #[test]
 fn an_acceptor_that_is_asked_for_the_next_page_waits_for_the_candidate() {
     let quorums = Quorums::majority([1, 2, 3].map(NodeId)).unwrap();

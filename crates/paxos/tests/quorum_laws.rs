@@ -1,4 +1,4 @@
-//! Every phase-1 quorum meets every phase-2 quorum: all systems of up to eight acceptors, and what
+//! Every phase-1 quorum intersects every phase-2 quorum: all systems of up to eight acceptors. What
 //! is refused is refused for a reason.
 
 use proptest::collection::{btree_set, vec};
@@ -16,8 +16,9 @@ fn set(quorums: &Quorums, members: u32) -> AcceptorSet {
     set
 }
 
-/// By brute force over all sets: supersets of quorums are quorums, all acceptors are one and nobody
-/// is none, and no quorum of phase 1 leaves room beside it for one of phase 2.
+/// Checks by brute force over all sets: supersets of quorums are quorums, all acceptors are a
+/// quorum, the empty set is none, and the complement of a phase-1 quorum contains no phase-2
+/// quorum.
 fn assert_lawful(quorums: &Quorums) {
     let count = quorums.acceptors().len();
     let all = (1u32 << count) - 1;
@@ -57,7 +58,7 @@ fn simple_quorums_are_taken_exactly_if_they_meet() {
         for (phase1, phase2) in pairs(count + 2) {
             let quorums = Quorums::flexible((0..count as u64).map(NodeId), phase1, phase2);
             let reachable = phase1.max(phase2) <= count;
-            // Some `phase1` acceptors and some other `phase2` fit into the group.
+            // There is room for `phase1` acceptors and `phase2` other ones.
             let apart = phase1 + phase2 <= count;
             match quorums {
                 Ok(quorums) => {
@@ -116,7 +117,7 @@ fn all_grids() {
     assert_eq!(grids, 5295);
 }
 
-/// Handing in the columns makes a row a quorum of phase 2.
+/// With the columns passed instead, a row is a quorum of phase 2.
 #[test]
 fn a_grid_may_be_turned() {
     let columns = [[1, 4], [2, 5], [3, 6]].map(|column| column.map(NodeId));
@@ -191,7 +192,7 @@ fn each_malformation_has_its_name() {
         assert_eq!(Quorums::decode(&longer), Err(QuorumDecodeError::Length));
     }
     assert_eq!(changed(&weights, 3, 2), Err(QuorumDecodeError::Order));
-    // Behind the head: an acceptor and its row, the second acceptor and its row.
+    // After the head: an acceptor and its row, the second acceptor and its row.
     assert_eq!(changed(&grid, 3 + 8, 1), Err(QuorumDecodeError::Order));
     let thresholds = weights.len() - 16;
     let apart = QuorumDecodeError::Unlawful(QuorumError::NoIntersection);
@@ -208,7 +209,7 @@ fn the_largest_fit_their_bound() {
     assert_eq!(Quorums::decode(&quorums.encode()), Ok(quorums));
 }
 
-/// Pins the format: what is stored today is read tomorrow.
+/// Pins the format: what is stored today must be readable tomorrow.
 #[test]
 fn golden_bytes() {
     let quorums = Quorums::weighted([(NodeId(258), 3), (NodeId(1), 2)], 4, 2).unwrap();
@@ -231,7 +232,7 @@ fn golden_bytes() {
     assert_eq!(&quorums.encode()[..], &golden);
 }
 
-/// Ids anywhere in a `u64`, with whatever system over them.
+/// Ids anywhere in a `u64`, with any system over them.
 fn systems() -> impl Strategy<Value = Quorums> {
     let ids = || btree_set(any::<u64>().prop_map(NodeId), 1..=8);
     let flexible = (ids(), any::<(usize, usize)>()).prop_map(|(ids, (phase1, more))| {
@@ -264,7 +265,7 @@ proptest! {
         prop_assert_eq!(Quorums::decode(&quorums.encode()), Ok(quorums));
     }
 
-    /// However often and in whatever order acceptors and strangers are heard.
+    /// Acceptors and strangers may be inserted repeatedly and in any order.
     #[test]
     fn nobody_counts_twice(quorums in systems(), heard in vec((0usize..8, any::<u64>()), 0..32)) {
         let ids: Vec<NodeId> = quorums.acceptors().collect();
@@ -289,7 +290,7 @@ proptest! {
         }
     }
 
-    /// Damage to bytes that were lawful, which arbitrary ones hardly ever are.
+    /// Damages valid bytes, because arbitrary bytes are hardly ever almost valid.
     #[test]
     fn damaged_bytes_decode_to_their_own_encoding_or_an_error(
         quorums in systems(),
@@ -311,7 +312,8 @@ fn pairs(end: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..end).flat_map(move |first| (0..end).map(move |second| (first, second)))
 }
 
-/// A directory is founded on these words, and is not opened by a program that says the same in others.
+/// A node's directory stores this text. A program with different text for the same system would not
+/// open it.
 #[test]
 fn systems_are_written_in_words_that_stay() {
     let nodes = |ids: &[u64]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
@@ -340,8 +342,8 @@ fn systems_are_written_in_words_that_stay() {
     }
 }
 
-/// Weights from one to three; which acceptor has which does not matter, so ascending ones stand for
-/// all.
+/// Weights from one to three. Which acceptor has which weight does not matter, so ascending weights
+/// represent all cases.
 fn ascending_weights(count: usize) -> Vec<Vec<u64>> {
     let twos_and_threes = pairs(count + 1).filter(|(twos, threes)| twos + threes <= count);
     let weights = twos_and_threes.map(|(twos, threes)| {
@@ -351,7 +353,7 @@ fn ascending_weights(count: usize) -> Vec<Vec<u64>> {
     weights.collect()
 }
 
-/// Calls `visit` with every way to put acceptors 0 to `count - 1` into rows.
+/// Calls `visit` with every way to distribute acceptors 0 to `count - 1` over rows.
 fn for_each_partition(
     count: u64,
     rows: &mut Vec<Vec<NodeId>>,

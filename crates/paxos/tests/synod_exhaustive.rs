@@ -1,18 +1,18 @@
-//! Every state that a small synod can be in: the real roles, their disks and the messages between
-//! them, breadth first, with the rules of the papers at each state.
+//! Every reachable state of a small synod: the real roles, their disks and the messages between
+//! them, breadth first, checked against the rules of the papers in each state.
 //!
-//! - A message that was sent once may arrive at any time, any number of times, or never: loss, delay,
-//!   duplication and disorder are one thing, without a bound.
-//! - A write is durable or lost; a role whose write was lost goes on with its memory ahead of its
+//! - A message that was sent may arrive at any time, any number of times, or never. This covers
+//!   loss, delay, duplication and reordering, without a bound.
+//! - A write is durable or lost. A role whose write was lost continues with its memory ahead of its
 //!   disk, or crashes and has only the disk.
-//! - A proposer starts a ballot whenever it likes.
-//! - A learner says nothing that others hear, so what it may come to know is searched apart: every
-//!   order in which the votes that were cast can reach it, whenever there are more of them.
-//! - States that differ in the names of acceptors only are one, if the quorums do not tell acceptors
-//!   apart.
+//! - A proposer starts a ballot at any time.
+//! - A learner sends nothing, so what it may learn is searched separately: every order in which the
+//!   votes can reach it, whenever there are more of them.
+//! - States that differ only in the names of acceptors are one, if the quorums do not distinguish
+//!   acceptors.
 //!
-//! Ballots, crashes and lost writes are bounded by each model, and within them the search is complete.
-//! Builds with debug assertions take a smaller scope where it says so. The full one:
+//! Ballots, crashes and lost writes are bounded by each model, and within these bounds the search
+//! is complete. Builds with debug assertions use a smaller scope where stated. To run the full one:
 //! `cargo test --release -p synod-paxos --test synod_exhaustive -- --nocapture --test-threads 1`.
 
 #[path = "synod_exhaustive/actor.rs"]
@@ -32,7 +32,7 @@ use synod_paxos::single::Message;
 use synod_paxos::{NodeId, Quorums};
 use synod_sim::search::verify;
 
-/// Two proposers, of which one comes back: it has been overtaken, and overtakes.
+/// Two proposers, one of which returns: it was preempted, and preempts the other.
 #[test]
 fn two_proposers() {
     verify(
@@ -57,7 +57,7 @@ fn two_proposers() {
     );
 }
 
-/// Three proposers with a value each.
+/// Three proposers with one value each.
 #[test]
 fn three_proposers() {
     verify(
@@ -81,7 +81,7 @@ fn three_proposers() {
     );
 }
 
-/// Writes that are lost, and crashes of whoever had said, or not said, what they held.
+/// Lost writes, and crashes of actors that had sent, or not sent, what they held.
 #[test]
 fn lost_writes() {
     let small = Budget {
@@ -110,7 +110,7 @@ fn lost_writes() {
     );
 }
 
-/// A proposer that crashes and comes back, whether its ballot was durable or not.
+/// A proposer that crashes and restarts, whether its ballot was durable or not.
 #[test]
 fn a_proposer_comes_back() {
     let alone = Budget {
@@ -134,7 +134,7 @@ fn a_proposer_comes_back() {
     );
 }
 
-/// The same while another proposer is about, whose ballot is between those two, or below both. Only in
+/// The same with another proposer, whose ballot is between those two, or below both. Only in
 /// release builds.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "half a minute without optimisation")]
@@ -158,8 +158,8 @@ fn a_proposer_comes_back_among_others() {
     );
 }
 
-/// Refusals, which tell a proposer how far others are. Two acceptors, because one more message for
-/// each that is late makes a great many states.
+/// Refusals, which tell a proposer of higher ballots. Only two acceptors, because one more message
+/// for each late one leads to a great many states.
 #[test]
 fn refusals() {
     verify(
@@ -177,7 +177,7 @@ fn refusals() {
     );
 }
 
-/// Systems in which two quorums of one phase need not meet.
+/// Systems in which two quorums of one phase need not intersect.
 #[test]
 fn other_quorums() {
     let ids = || (1..=4).map(NodeId);
@@ -212,7 +212,7 @@ fn other_quorums() {
     }
 }
 
-/// Whole nodes, which hold their replies until a write of their own is durable.
+/// Whole nodes, which hold their replies until their own write is durable.
 #[test]
 fn nodes() {
     let two = Budget {
@@ -257,7 +257,7 @@ fn roles(quorums: Quorums, proposers: u64) -> Model {
     }
 }
 
-/// All but the words that only hurry what happens without them too.
+/// All messages except those that only speed up what happens without them too.
 fn without_hints(message: &Message<u8>) -> bool {
     !matches!(message, Message::Preempted(_))
 }

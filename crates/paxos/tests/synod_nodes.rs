@@ -1,5 +1,5 @@
-//! [`Synod`] nodes as a program drives them: random schedules, strangers and liars, and what the
-//! search of all states cannot show because it has no time.
+//! [`Synod`] nodes as a program drives them: random schedules, strangers and lying peers, and what
+//! the exhaustive search cannot show because it has no time.
 
 use core::convert::Infallible;
 use core::time::Duration;
@@ -11,7 +11,7 @@ use synod_paxos::single::{
 };
 use synod_paxos::{Ballot, Instant, NodeId, Quorums};
 
-/// Nodes 1 to n, their disks, and a network that keeps what was sent.
+/// Nodes 1 to n, their disks, and a network that keeps sent messages.
 struct Cluster {
     quorums: Quorums,
     nodes: Vec<Synod<u64>>,
@@ -66,7 +66,7 @@ impl Cluster {
 
     fn propose(&mut self, at: usize) {
         let value = self.nodes[at].id().0;
-        // Under way or chosen, which is as good.
+        // In progress or chosen, which is just as good.
         let _ = self.nodes[at].propose(Instant::ZERO, value);
         self.poll(at);
     }
@@ -84,7 +84,7 @@ impl Cluster {
         self.poll(at);
     }
 
-    /// The message stays, and may arrive again.
+    /// Delivers a message, which stays and may arrive again.
     fn deliver(&mut self, message: usize) {
         let (from, Envelope { to, message }) = self.sent[message].clone();
         let at = self.nodes.iter().position(|node| node.id() == to);
@@ -93,7 +93,7 @@ impl Cluster {
         self.poll(at);
     }
 
-    /// One after the other, each once, until there are none.
+    /// Delivers all messages, one after the other and each once, until none is left.
     fn settle(&mut self) {
         let mut next = self.sent.len();
         for message in 0..next {
@@ -118,8 +118,8 @@ fn majority(ids: &[u64]) -> Quorums {
 }
 
 proptest! {
-    /// Whatever happens, in whatever order, with writes that fail and names that are anywhere: one
-    /// value is chosen at most. And once faults end, one proposal is enough for everybody to know.
+    /// Whatever happens, in any order, with failing writes and arbitrary ids: at most one value is
+    /// chosen. Once the faults end, one proposal is enough for every node to learn it.
     #[test]
     fn nodes_agree_and_get_on(
         size in 1usize..=5,
@@ -135,7 +135,7 @@ proptest! {
                 2 => cluster.crash(at),
                 3 => cluster.fails = which % 4 == 0,
                 _ if cluster.sent.is_empty() => {}
-                // Mostly what was sent lately.
+                // Mostly messages that were sent recently.
                 _ => {
                     let back = which % cluster.sent.len().min(1 << (action % 8));
                     cluster.deliver(cluster.sent.len() - 1 - back);
@@ -161,7 +161,7 @@ proptest! {
     }
 }
 
-/// The ballot, and the promise to oneself, are one write; nothing leaves before.
+/// The ballot and the node's promise to itself are one write; nothing is sent before.
 #[test]
 fn a_ballot_leaves_when_it_is_durable() {
     let mut node = start(NodeId(1), &majority(&[1, 2, 3]), &Acceptor::default());
@@ -237,7 +237,7 @@ fn a_node_that_is_late_is_told() {
     assert_eq!(cluster.nodes[2].poll_timeout(), None);
 }
 
-/// A node gives way to a ballot above its own, and comes back if nothing follows.
+/// A node yields to a ballot above its own, and tries again if nothing follows.
 #[test]
 fn a_node_that_promised_another_waits_longer() {
     let mut cluster = Cluster::new(majority(&[1, 2, 3]));
@@ -256,7 +256,7 @@ fn a_node_that_promised_another_waits_longer() {
     assert_eq!(cluster.nodes[0].poll_timeout(), Some(later), "too early");
 }
 
-/// Of the requests that a peer may make, only those in a ballot of its own.
+/// A peer may only make requests in its own ballots.
 #[test]
 fn what_no_correct_peer_says_is_ignored_and_counted() {
     let quorums = majority(&[1, 2, 3]);

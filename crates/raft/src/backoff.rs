@@ -1,23 +1,24 @@
-/// How long a leader waits for an append that a peer has not told of, before it sends it again.
+/// How long a leader waits for the acknowledgement of an append before it sends the append again.
 ///
-/// The unit is an answered heartbeat: a heartbeat of the timer that went out, came back as an echo and
-/// brought no news. Rounds would be no measure, because reads begin them at any pace; nor would
-/// time, because on a long way more than one heartbeat is under way. A peer that is not heard costs no
-/// backoff.
+/// The unit is an answered heartbeat: a heartbeat of the timer that was sent, was echoed and showed
+/// no progress. Rounds are not suitable as a unit, because reads begin them at any rate; nor is
+/// time, because on a link with high latency more than one heartbeat is in flight. A peer that is
+/// out of contact causes no resends.
 ///
-/// An append may be far behind the heartbeats: they overtake it, and over a slow link one append
-/// alone may take many heartbeats. So the limit grows with each resend, as far as a link of 200 kB/s may
-/// need, and when the peer moves again it becomes twice what that took: a slow link is guessed
-/// wrong a few times, then known. What moves at every heartbeat brings it back to [`LIMIT_MIN`].
+/// An append may arrive long after later heartbeats, because they overtake it, and on a slow link
+/// one append may take many heartbeats. So the limit grows with each resend, up to what a link of
+/// 200 kB/s may need. When the peer makes progress again, the limit becomes twice what that took,
+/// so a slow link is misjudged only a few times. Progress at every heartbeat brings the limit back
+/// to [`LIMIT_MIN`].
 ///
 /// Invariants: `silent <= limit`, `LIMIT_MIN <= limit <= LIMIT_MAX`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Backoff {
-    /// The round whose echo, or that of a later one, ends the heartbeat; none between two heartbeats.
+    /// A heartbeat in flight: an echo of this round or a later one answers it.
     heartbeat: Option<u64>,
-    /// Answered heartbeats without news, since the peer moved.
+    /// Answered heartbeats since the peer's last progress.
     silent: u32,
-    /// The peer's silence that is taken for a loss.
+    /// How many answered heartbeats without progress count as a loss.
     limit: u32,
 }
 
@@ -30,28 +31,28 @@ impl Backoff {
         }
     }
 
-    /// The timer sent the heartbeat of `round`.
+    /// Notes that the timer sent the heartbeat of `round`.
     pub(crate) fn begin_heartbeat(&mut self, round: u64) {
         self.heartbeat = self.heartbeat.or(Some(round));
     }
 
-    /// The peer's log matches further than before.
+    /// Notes that the peer's log matches further than before.
     pub(crate) fn handle_progress(&mut self) {
         self.limit = (2 * self.silent + 1).clamp(LIMIT_MIN, LIMIT_MAX);
         self.handle_contact();
     }
 
-    /// Something arrived, be it nothing new, or nothing is waited for.
+    /// Notes that something arrived, even if it is not new, or that nothing is expected.
     pub(crate) fn handle_contact(&mut self) {
         self.silent = 0;
         self.heartbeat = None;
     }
 
-    /// An echo of `round` while an append sent before that round is missing. Whether it counts as
-    /// lost now.
+    /// Handles an echo of `round` while an append sent before that round is missing. Returns
+    /// whether the append now counts as lost.
     ///
-    /// `bytes` are all that is under way to the peer: what is short is not behind the heartbeats for
-    /// long, however often its way has lost it.
+    /// `bytes` is everything in flight to the peer. Little data cannot be far behind the
+    /// heartbeats, however often the link has lost it.
     pub(crate) fn is_exhausted_by(&mut self, round: u64, bytes: usize) -> bool {
         if self
             .heartbeat
@@ -75,12 +76,12 @@ impl Backoff {
     }
 }
 
-/// Short, because a group that is idle otherwise waits for it; not one, because an append of some
-/// hundred kilobytes is overtaken by a heartbeat or two on any link.
+/// Low, because a group that is otherwise idle waits for it. Not one, because on any link a
+/// heartbeat or two may overtake an append of some hundred kilobytes.
 const LIMIT_MIN: u32 = 3;
-/// With heartbeats each 40 ms five seconds: an append of a megabyte over a link of 200 kB/s.
+/// Five seconds with heartbeats every 40 ms: an append of a megabyte over a link of 200 kB/s.
 const LIMIT_MAX: u32 = 127;
-/// What such a link carries from one heartbeat to the next.
+/// The bytes that such a link carries from one heartbeat to the next.
 const BYTES_A_HEARTBEAT: usize = 8_000;
 
 #[cfg(test)]
@@ -89,7 +90,7 @@ mod tests {
 
     const MEGABYTE: usize = 1_000_000;
 
-    /// The heartbeats, counted from 1, at which silence is taken for a loss.
+    /// The heartbeats, counted from 1, at which silence counts as a loss.
     fn losses(backoff: &mut Backoff, heartbeats: u64) -> Vec<u64> {
         let lost = |round: &u64| {
             backoff.begin_heartbeat(*round);

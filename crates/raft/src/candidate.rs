@@ -7,20 +7,20 @@ use crate::node::Common;
 use crate::step::Step;
 use crate::{Binding, Echo, Instant, NodeId, Own, Term};
 
-/// Asks whether it would be elected, and changes nothing anywhere by it (thesis §9.6).
+/// Asks whether it would be elected, which changes no state on any node (thesis §9.6).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PreCandidate {
     granted: BTreeSet<NodeId>,
 }
 
-/// Asks for votes (§5.2). They are in a set: a repeated vote counts once.
+/// Requests votes (§5.2). They are kept in a set, so a repeated vote counts once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Candidate {
     granted: BTreeSet<NodeId>,
 }
 
 impl PreCandidate {
-    /// Asks about `term`, the next. A node alone is answered already.
+    /// Asks about `term`, the next one. A node that is alone in its group has its quorum at once.
     pub(crate) fn begin(common: &mut Common, term: Term) -> (Self, Step) {
         let (last, disk) = (common.log.last(), common.disk);
         for peer in common.voting_peers() {
@@ -31,7 +31,7 @@ impl PreCandidate {
         (candidate, step)
     }
 
-    /// Granted for the term we would campaign for, and not for one of an earlier attempt.
+    /// Counts a pre-vote if it was granted for the term of the present attempt.
     pub(crate) fn handle_pre_vote(
         &mut self,
         common: &mut Common,
@@ -52,8 +52,8 @@ impl PreCandidate {
 }
 
 impl Candidate {
-    /// Enters `term`, the next, and asks. The requests wait, with our own vote, for the record that
-    /// holds both.
+    /// Enters `term`, the next one, and requests votes. The requests and the own vote wait for the
+    /// record that holds both.
     pub(crate) fn begin(common: &mut Common, now: Instant, term: Term) -> Self {
         let last = common.log.last();
         common.enter_term(term, Some(common.id()));
@@ -64,8 +64,8 @@ impl Candidate {
         Self::default()
     }
 
-    /// Our own vote comes through here too, when it is durable. Without it nobody wins, so that a
-    /// leader's term and vote are on its disk before its first message (thesis §10.2.1).
+    /// Counts a vote; the own vote too, once it is durable. Without the own vote a candidate cannot
+    /// win, so a leader's term and vote are on its disk before its first message (thesis §10.2.1).
     pub(crate) fn handle_vote(&mut self, common: &Common, from: NodeId) -> Step {
         self.granted.insert(from);
         if self.granted.contains(&common.id()) && is_quorum(common, &self.granted) {
@@ -75,7 +75,7 @@ impl Candidate {
         }
     }
 
-    /// Something is durable, perhaps what was written before the candidacy.
+    /// Handles a completed write, which may be from before the candidacy.
     pub(crate) fn handle_persisted(
         &mut self,
         common: &mut Common,
@@ -86,8 +86,8 @@ impl Candidate {
         if own.vote != Some((common.term, Some(id))) {
             return Step::Stay;
         }
-        // Only now do the requests leave. Counted from the start of the candidacy, a write as long
-        // as the timeout would end each candidacy before anybody was asked.
+        // The requests are only sent now. If the timeout started with the candidacy, a write as
+        // long as the timeout would end each candidacy before any peer was asked.
         common.reset_election(now);
         self.handle_vote(common, id)
     }

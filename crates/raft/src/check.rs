@@ -1,16 +1,16 @@
-//! The rules of Raft as a value: for tests of a driver (feature `check`).
+//! Verifies the rules of Raft while a driver runs; for tests (feature `check`).
 //!
-//! A driver owns the log, the network, the clock and the machine, and most of what goes wrong with a
-//! consensus library goes wrong there: a sync that was skipped, a record that was not read back, a
-//! message that left twice or too early. A [`Checker`] watches a whole group from the outside, in a
-//! test or a simulation, and tells the first [`Violation`] at the step that commits it, long before
-//! two machines differ. Random tests need a thousand runs to turn a vote that was not synced into
-//! two leaders; the checker needs the vote.
+//! A driver owns the log, the network, the clock and the state machine, and most errors in the use
+//! of a consensus library are made there: a sync that was skipped, a record that was not read back,
+//! a message that was sent twice or too early. A [`Checker`] observes a whole group from the
+//! outside, in a test or a simulation, and returns the first [`Violation`] at the step that causes
+//! it, long before two state machines differ. Random tests need a thousand runs until a vote that
+//! was not synced leads to two leaders; the checker only needs that vote.
 //!
 //! # The loop
 //!
-//! Four words a node: when it has started, after each of its inputs, for each of its outputs, and
-//! when its write is durable.
+//! Report to the checker when a node has started, after each of its inputs, for each of its
+//! outputs, and when its write is durable.
 //!
 //! ```
 //! use core::convert::Infallible;
@@ -52,35 +52,36 @@
 //! # }
 //! ```
 //!
-//! A sync may take its time: tell [`Checker::persisted`] when it has ended, not when it began. A
-//! simulated disk knows best when that was; a driver that is told by its log tests its log too, as
-//! soon as a node crashes and comes back with less.
+//! A sync may take time: call [`Checker::persisted`] when it has ended, not when it began. A
+//! simulated disk knows exactly when that is. A driver that relies on its log for this tests that
+//! log too, as soon as a node crashes and restarts with less.
 //!
 //! # The rules
 //!
-//! | rule | what it asks | when |
+//! | rule | what it requires | checked when |
 //! |---|---|---|
-//! | election safety | one leader a term, elected by durable votes of a quorum (§5.2) | a node leads, a leader sends |
+//! | election safety | one leader per term, with durable votes of a quorum (§5.2) | a node leads, a leader sends |
 //! | leader append-only | a leader's log only grows (§5.3) | each step |
 //! | log matching | an identity has one content and one predecessor (§5.3) | a record, an append |
-//! | leader completeness | a leader has what was committed in earlier terms (§5.4) | a node leads, a leader commits |
-//! | state machine safety | one entry an index, applied in order (§5.4.3) | a commit moves, `Apply`, `Restore` |
-//! | commit not durable | a quorum of disks holds what is committed, and keeps it | a commit moves, a log is cut |
-//! | commit of an older term | a leader counts for entries of its term only (§5.4.2) | a leader commits |
-//! | commit beyond the match | a follower takes a commit index as far as it matches (§5.3) | a commit moves |
-//! | unsayable | nothing is said that a crash would unsay | a write is durable, a message leaves |
-//! | voted twice | one vote a term and node (§5.2) | a record is durable |
-//! | term fell, commit fell | terms never go back, commit indexes not within an incarnation | each step, each record |
-//! | recovery | a node comes back with what was durable, perhaps with the write under way | a start |
+//! | leader completeness | a leader has all entries committed earlier (§5.4) | a node leads, a leader commits |
+//! | state machine safety | one entry per index, applied in order (§5.4.3) | a commit, `Apply`, `Restore` |
+//! | commit not durable | committed entries are, and stay, durable on a quorum | a commit, a truncation |
+//! | commit of an older term | a leader counts copies only for entries of its term (§5.4.2) | a leader commits |
+//! | commit beyond the match | a follower commits only as far as its log matches (§5.3) | a commit |
+//! | unsayable | no message reports what a crash could make false | a write is durable, a message is sent |
+//! | voted twice | one vote per term and node (§5.2) | a record is durable |
+//! | term fell, commit fell | terms never decrease, commit indexes not within an incarnation | each step, each record |
+//! | recovery | a node restarts with what was durable, perhaps with the write in flight | a start |
 //!
-//! Figure 3 is in the table, and the rest is how an implementation comes to break it.
+//! The table includes Figure 3; the other rules are the ways in which implementations come to break
+//! it.
 //!
 //! # Cost
 //!
-//! A step costs what has changed in it: a comparison of a few numbers for most, a pass over the
-//! entries of a record, the whole log only for a start. The checker keeps an identity and a
-//! fingerprint of each entry it ever saw. It is a value, so that an exhaustive search can have it in
-//! its states; [`Checker::crashed`] and [`Checker::renamed`] make more of those equal.
+//! A step costs in proportion to what it changed: mostly a comparison of a few numbers, a pass over
+//! the entries of a record, and the whole log only at a start. The checker keeps an identity and a
+//! fingerprint of each entry it has seen. It is a value, so an exhaustive search can include it in
+//! its states; [`Checker::crashed`] and [`Checker::renamed`] make more of those states equal.
 
 mod checker;
 mod durable;

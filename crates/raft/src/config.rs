@@ -3,7 +3,7 @@ use core::time::Duration;
 
 use crate::{NodeId, Replicate};
 
-/// What a node is told at its start. Every bound is in the unit that its name says.
+/// The configuration of a node. The name of each bound states its unit.
 ///
 /// ```
 /// use synod_raft::{Config, NodeId};
@@ -15,56 +15,59 @@ use crate::{NodeId, Replicate};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Config {
-    /// This node.
+    /// The id of this node.
     pub id: NodeId,
-    /// All voters, this node among them.
+    /// All voters, including this node.
     pub voters: BTreeSet<NodeId>,
-    /// Seed of the generator that spreads election timeouts. Nodes may share it.
+    /// Seed of the generator that randomizes election timeouts. Nodes may share it.
     pub seed: u64,
-    /// An election timeout is drawn anew from this ..
+    /// Lower bound of the election timeout, inclusive. Each timeout is drawn at random.
     pub election_timeout_min: Duration,
-    /// .. up to this, exclusive. It is also how long a leader leads without hearing a quorum.
+    /// Upper bound of the election timeout, exclusive. Also how long a leader stays leader without
+    /// contact with a quorum.
     pub election_timeout_max: Duration,
-    /// How often a leader makes itself heard.
+    /// How often a leader sends heartbeats.
     pub heartbeat_interval: Duration,
-    /// Ask before campaigning, so that a node that was away does not raise the term (thesis §9.6).
+    /// Ask peers before campaigning, so that a node that was away does not raise the term (thesis
+    /// §9.6).
     pub pre_vote: bool,
-    /// A leader that does not hear a quorum steps down, and a node that hears a leader gives no
-    /// vote (thesis §4.2.3, §6.2). One switch, because the second without the first can keep a
-    /// dead leader's cluster without a new one.
+    /// A leader without contact with a quorum steps down, and a node in contact with a leader
+    /// grants no vote (thesis §4.2.3, §6.2). This is one switch because the second without the
+    /// first could leave the cluster of a dead leader without a new one.
     pub check_quorum: bool,
-    /// With `check_quorum`, a leader of others whose disk has not finished one write, or has read
-    /// nothing of what a peer needs, for this long steps down: it is heard, and gets nowhere. So does
-    /// one that for this long hears no quorum with space, and does not hear all. Seen when a quorum is
-    /// checked, so up to two election timeouts late. Well above what a healthy disk needs under load,
-    /// else a slow moment costs an election; and not below `election_timeout_max`, the pace at which
-    /// it is looked at.
+    /// With `check_quorum`, a leader of several nodes steps down when its disk has not finished a
+    /// write, or has read nothing of the entries that a peer needs, for this long: it is in
+    /// contact, but makes no progress. It also steps down when for this long no quorum with free
+    /// space was in contact, and not every peer was. This is checked together with the quorum, so
+    /// it may take up to two election timeouts longer. The value should be well above what a
+    /// healthy disk needs under load, or a slow moment causes an election, and must not be below
+    /// `election_timeout_max`, the interval of the check.
     pub write_stall_max: Duration,
-    /// Bytes of entries in one append; an entry that is larger goes alone. What is proposed together is
-    /// kept in runs of as much, see [`Entries`](crate::Entries).
+    /// Bytes of entries in one append; a larger entry is sent alone. Entries that are proposed
+    /// together are stored in runs of at most this size, see [`Entries`](crate::Entries).
     pub append_bytes_max: usize,
-    /// Entries in one append: at most [`Replicate::ENTRIES_MAX`], which is the default.
+    /// Number of entries in one append: at most [`Replicate::ENTRIES_MAX`], which is the default.
     pub append_entries_max: usize,
-    /// Bytes of entries sent to one peer and not acknowledged, beyond which nothing more is sent:
-    /// it is passed by one append at most.
+    /// Bytes of unacknowledged entries sent to one peer, above which nothing more is sent. It may
+    /// be exceeded by one append.
     pub inflight_bytes_max: usize,
-    /// Appends sent to one peer and not acknowledged.
+    /// Unacknowledged appends sent to one peer.
     pub inflight_messages_max: usize,
     /// Bytes in the body of one proposal; a larger one is refused.
     pub entry_bytes_max: usize,
-    /// Bytes of a leader's proposals that are not yet both committed and durable here. They are counted
-    /// by run: what was proposed together counts until the last of it is.
+    /// Bytes of a leader's proposals that are not yet both committed and durable here. They are
+    /// counted by run: entries that were proposed together count until the last of them is.
     pub uncommitted_bytes_max: usize,
-    /// Bytes of durable entries kept in memory for peers and for `Apply`. They leave it by run, as they
-    /// were proposed or received together.
+    /// Bytes of durable entries kept in memory for peers and for `Apply`. Entries that were
+    /// proposed or received together (a run) are evicted together.
     pub cache_bytes_max: usize,
-    /// Reads accepted and not yet answered.
+    /// Accepted reads that were not yet answered.
     pub reads_max: usize,
 }
 
 impl Config {
-    /// The defaults: election after 150 to 300 ms of silence, heartbeats each 40 ms, pre-vote and
-    /// check-quorum on.
+    /// The defaults: an election after 150 to 300 ms without contact, a heartbeat every 40 ms,
+    /// pre-vote and check-quorum on.
     #[must_use]
     pub fn new(id: NodeId, voters: impl IntoIterator<Item = NodeId>) -> Self {
         Self {
@@ -88,10 +91,10 @@ impl Config {
         }
     }
 
-    /// Whether a node can run with this.
+    /// Checks that a node can run with this configuration.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The first violated rule.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if !self.voters.contains(&self.id) {
             return Err(ConfigError::NotAVoter);
@@ -138,7 +141,7 @@ pub enum ConfigError {
     #[error("this node is not among the voters")]
     NotAVoter,
     /// More than [`Membership::NODES_MAX`](crate::Membership::NODES_MAX).
-    #[error("more voters than a membership may have")]
+    #[error("more voters than a membership allows")]
     TooManyVoters,
     /// It must be above zero and below the shortest election timeout.
     #[error("the heartbeat interval must be positive and below the election timeout")]
@@ -147,13 +150,13 @@ pub enum ConfigError {
     #[error("the election timeouts must form a range of at most an hour")]
     ElectionTimeout,
     /// It must not be below the longest election timeout.
-    #[error("a write counts as stalled before an election timeout has passed")]
+    #[error("write_stall_max is below the longest election timeout")]
     WriteStall,
     /// A bound of zero would stop the node.
     #[error("a bound is zero")]
     ZeroBound,
     /// More than [`Replicate::ENTRIES_MAX`]: no decoder would take it.
-    #[error("more entries in an append than any node takes")]
+    #[error("more entries per append than any node accepts")]
     AppendEntries,
 }
 

@@ -1,5 +1,5 @@
-//! Which message is for which role, and the rules about terms that come before every role's own. A
-//! message that changes the role is handled once more, here, by the new one.
+//! Applies the rules about terms to each message and passes it to the node's role. A message that
+//! changes the role is handled once more, here, by the new role.
 
 use crate::counters::count;
 use crate::election;
@@ -12,7 +12,7 @@ use crate::step::Step;
 use crate::{Binding, Echo, Instant, Leap, LogId, Message, NodeId, Raft, Replicate, Term};
 
 impl Raft {
-    /// A message arrived. What no correct peer would send is ignored and counted.
+    /// Handles a message that arrived. What no correct peer would send is ignored and counted.
     pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message) {
         let common = &mut self.common;
         if common.stop.is_some() {
@@ -41,9 +41,9 @@ impl Raft {
         mark.check(&self.common, &self.role);
     }
 
-    /// The message is as good as lost. But a node without a leader may be the one that was left
-    /// behind: whatever became of the others' terms, it must be able to come to them, or they to it.
-    /// So it climbs, no further than one message could have brought it anyway.
+    /// Treats the message as lost. But a node without a leader may have been left behind, whatever
+    /// happened to the terms of the others, and they must be able to meet again. So it raises its
+    /// term, no further than one message could have raised it anyway.
     fn handle_leap(&mut self, now: Instant, from: NodeId, term: Term) {
         let common = &mut self.common;
         let (stored, _) = common.vote_persisted();
@@ -133,7 +133,7 @@ impl Raft {
                 matched,
                 disk,
             } => {
-                // Of use also to one that leads no more.
+                // Also useful to a node that no longer leads.
                 if term == self.common.term {
                     self.common.handle_disk_report(now, disk);
                 }
@@ -162,13 +162,13 @@ impl Raft {
         }
         self.enter(now, term, None);
         let granted = election::handle_request_vote(&mut self.common, now, from, last);
-        // Who gives its vote does not go on asking for others'.
+        // A node that grants its vote stops asking for others' votes.
         if granted && let RoleState::PreCandidate(_) = self.role {
             self.change_role(now, Step::follow(term, None));
         }
     }
 
-    /// Given for a term that is not begun yet, so there is no rule about it.
+    /// A pre-vote is granted for a term that has not begun, so the rules about terms do not apply.
     fn deliver_pre_vote(&mut self, now: Instant, from: NodeId, term: Term) {
         let common = &mut self.common;
         match &mut self.role {
@@ -191,8 +191,8 @@ impl Raft {
         }
     }
 
-    /// This node as a follower of the one that leads `term`, unless that term is over, or another
-    /// leads it.
+    /// This node as a follower of the leader of `term`. `None` if that term is over or has another
+    /// leader.
     fn as_follower(
         &mut self,
         now: Instant,
@@ -221,7 +221,7 @@ impl Raft {
         }
     }
 
-    /// This node as the leader of `term`.
+    /// This node as the leader of `term`, or `None`.
     fn as_leader(&mut self, now: Instant, term: Term) -> Option<(&mut Common, &mut Leader)> {
         if !self.is_of_this_term(now, term) {
             return None;
@@ -235,9 +235,9 @@ impl Raft {
         }
     }
 
-    /// Whether the sender of a request is in an earlier term, which it is then told. It leads nobody
-    /// any more, or asks for nothing that anybody would give; without this word it would not learn
-    /// that from a node that waits in a later term and never gets a majority (etcd#8501).
+    /// Whether a request is of an earlier term; its sender is then told the current one. It leads
+    /// nobody any more, or requests what nobody would grant. Without this answer it would not learn
+    /// the term of a node that waits in a later one and never gets a majority (etcd#8501).
     fn is_over(&mut self, from: NodeId, term: Term) -> bool {
         let current = self.common.term;
         let is_over = term < current;
@@ -248,8 +248,8 @@ impl Raft {
         is_over
     }
 
-    /// The rules for all servers (Figure 2) for an answer: a later term is entered, an earlier one
-    /// ignored.
+    /// Applies the rules for all servers (Figure 2) to an answer: a later term is entered, an
+    /// earlier one ignored.
     fn is_of_this_term(&mut self, now: Instant, term: Term) -> bool {
         if term < self.common.term {
             count(&mut self.common.counters.stale);
@@ -257,7 +257,7 @@ impl Raft {
         !self.enter(now, term, None) && term == self.common.term
     }
 
-    /// Becomes a follower in `term` if that is a later one.
+    /// Becomes a follower in `term` if that is a later term. Returns whether it is.
     fn enter(&mut self, now: Instant, term: Term, leader: Option<NodeId>) -> bool {
         let is_later = term > self.common.term;
         if is_later {
@@ -266,8 +266,9 @@ impl Raft {
         is_later
     }
 
-    /// Whether a leader is there, so that nobody is elected, and not even the term of a candidate is
-    /// looked at: a node that was away, or was removed, unseats nobody (thesis §4.2.3).
+    /// Whether this node is in contact with a leader, so that it elects nobody and does not even
+    /// look at a candidate's term. A node that was away or removed thus unseats no leader (thesis
+    /// §4.2.3).
     fn is_led(&mut self, now: Instant) -> bool {
         let is_led = self.role.has_leader_contact(&self.common, now);
         if is_led {
@@ -277,7 +278,7 @@ impl Raft {
     }
 }
 
-/// Measured from what is durable, so that whoever would climb must wait for a write each time.
+/// Measured from the durable term, so that raising the term step by step takes a write each time.
 fn is_leap(common: &Common, term: Term) -> bool {
     let (stored, _) = common.vote_persisted();
     term.0 > stored.0.saturating_add(Term::LEAP_MAX)

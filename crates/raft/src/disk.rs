@@ -1,19 +1,19 @@
 use core::time::Duration;
 
-/// How a node's disk does, as its driver measures it: goes in by
-/// [`Raft::handle_disk`](crate::Raft::handle_disk), and to the others in echoes.
+/// The state of a node's disk, as its driver measures it. Passed in by
+/// [`Raft::handle_disk`](crate::Raft::handle_disk), and reported to other nodes in echoes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DiskHealth {
-    /// There is space for entries. Without it a driver drops what its leader sends. A driver says
-    /// `true` again only when there is space for a while.
+    /// Whether there is space for entries. Without it a driver drops the entries that its leader
+    /// sends. A driver reports `true` again only when there is enough space for a while.
     pub has_room: bool,
-    /// How long a write takes at present until it is durable; zero when that is not known.
+    /// How long a write currently takes to become durable; zero if unknown.
     pub sync_time: Duration,
 }
 
 impl Default for DiskHealth {
-    /// Space, and nothing known of its pace.
+    /// Space available, and write time unknown.
     fn default() -> Self {
         Self {
             has_room: true,

@@ -1,33 +1,33 @@
-/// What a node may have to do, a bit each, in the order in which it matters to others. Whatever may
-/// cause the work sets the bit, and who leaves none, or finds none, clears it: so it may be set in vain,
-/// and is never missing. A poll with nothing to do looks at one word.
+/// The pending tasks of a node, one bit each, in the order in which they matter to other nodes.
+/// Whatever may cause work sets the bit, and whoever finishes the work, or finds none, clears it. A
+/// bit may be set without work, but is never missing. A poll with nothing to do looks at one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Due(u16);
 
-/// One kind of work.
+/// One kind of task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// A round of heartbeats, for reads that wait.
+    /// Begin a round of heartbeats for waiting reads.
     Round,
-    /// A message in the lane that does not wait.
+    /// Send a message that waits for nothing.
     Send,
-    /// Entries that a peer lacks.
+    /// Send entries that a peer lacks.
     Append,
-    /// A record, or a message that waits for one.
+    /// Make a write, for a record or for a message that waits for one.
     Write,
-    /// What the machine is to be given, or what must be read from the log for that.
+    /// Deliver to the state machine, or fetch for it from the log.
     Machine,
-    /// Entries for a peer that must be read from the log.
+    /// Fetch entries for a peer from the log.
     Fetch,
-    /// A snapshot to pull.
+    /// Pull a snapshot.
     Pull,
-    /// A read that has ended with its leader.
+    /// Output a read that ended with its leader.
     Answer,
-    /// A read that is confirmed.
+    /// Output a confirmed read.
     Read,
-    /// A peer that does not know the commit index. Behind all that may tell it.
+    /// Notify a peer of the commit index. Comes after everything that may carry it.
     Notice,
-    /// The last word.
+    /// Output the reason for stopping.
     Stop,
 }
 
@@ -56,7 +56,7 @@ impl Due {
         self.0 &= !(1 << task as u16);
     }
 
-    /// The first one, without regard to `held`.
+    /// The first task, ignoring `held`.
     pub(crate) fn first_but(self, held: Option<Task>) -> Option<Task> {
         let bits = held.map_or(self.0, |task| self.0 & !(1 << task as u16));
         Task::ALL.get(bits.trailing_zeros() as usize).copied()

@@ -1,18 +1,18 @@
-//! When a node campaigns and whom it votes for, which is no role's own: it promised its vote, and it
-//! keeps the promise in whatever role it is (§5.2, §5.4.1; the question before, thesis §9.6).
+//! Elections: when a node campaigns and which votes it grants (§5.2, §5.4.1; pre-votes, thesis
+//! §9.6). This belongs to no role, because a node is bound by its vote in every role.
 
 use crate::counters::count;
 use crate::node::Common;
 use crate::step::Step;
 use crate::{Binding, Echo, Index, Instant, LogId, NodeId, Term};
 
-/// The election timeout has passed without a leader.
+/// Starts a campaign if the election timeout has passed without a leader.
 pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
     if now < common.election_deadline {
         return Step::Stay;
     }
-    // A candidacy is a write. A node whose disk does not finish one would raise its term in memory
-    // again and again, never ask anybody, and unseat the next leader by telling of that term.
+    // A candidacy takes a write. A node whose disk does not complete one would raise its term in
+    // memory again and again, never request a vote, and depose the next leader with that term.
     if common.in_flight().is_some() {
         common.election_deadline = now.plus(common.config.heartbeat_interval);
         return Step::Stay;
@@ -31,10 +31,11 @@ pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
     }
 }
 
-/// Whether this node would give its vote. Nothing here changes by it.
+/// Answers whether this node would grant its vote. Changes no state.
 pub(crate) fn handle_request_pre_vote(common: &mut Common, from: NodeId, term: Term, last: LogId) {
     let granted = term > common.term && last >= common.log.last();
-    // A refusal names our term: a node that is behind must not ask for an old one for ever.
+    // A refusal carries our term, so that a node that is behind does not ask for an old term for
+    // ever.
     let term = if granted { term } else { common.term };
     if term > Term(0) {
         let disk = common.disk;
@@ -47,7 +48,7 @@ pub(crate) fn handle_request_pre_vote(common: &mut Common, from: NodeId, term: T
     }
 }
 
-/// RequestVote (Figure 2), in the current term. Whether the vote is given.
+/// Handles RequestVote (Figure 2) in the current term. Returns whether the vote is granted.
 pub(crate) fn handle_request_vote(
     common: &mut Common,
     now: Instant,

@@ -9,12 +9,12 @@ use synod_durable::Few;
 
 use crate::Entry;
 
-/// A run of entries, shared: a clone costs one count of references, however many there are, and so
-/// does a [part](Self::part). What was proposed together goes to the disk, to every peer and to the
-/// machine as one.
+/// A shared run of entries. Cloning it, or taking a [part](Self::part) of it, costs one reference
+/// count, whatever its length. Entries that were proposed together go to the disk, to every peer
+/// and to the state machine as one run.
 ///
-/// It reads as a slice, and is equal to another by content: where it was cut from is nobody's business.
-/// It is moved more often than it is read, so it is two words.
+/// It dereferences to a slice, and equality compares contents, not the allocation. It is moved more
+/// often than it is read, so it is only two words.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -27,7 +27,7 @@ use crate::Entry;
 /// ```
 #[derive(Clone, Default)]
 pub struct Entries {
-    /// Nothing is shared of no entries.
+    /// `None` if there are no entries.
     shared: Option<Arc<Shared>>,
     from: u32,
     to: u32,
@@ -37,13 +37,12 @@ pub struct Entries {
 struct Shared {
     entries: Few<Entry>,
     bytes: usize,
-    /// Each entry follows the one before it.
+    /// Whether each entry follows the one before it.
     is_sound: bool,
 }
 
 impl Entries {
-    /// Entries that follow each other, as everybody knows who appended them: so many bytes of them,
-    /// and some.
+    /// Shares the entries of an open tail: at least one, contiguous, of `bytes` in total.
     pub(crate) fn seal(open: &mut Vec<Entry>, bytes: usize) -> Self {
         let count = open.len();
         let mut entries = Few::default();
@@ -68,7 +67,7 @@ impl Entries {
         }
     }
 
-    /// How many there are.
+    /// The number of entries.
     #[expect(
         clippy::len_without_is_empty,
         reason = "it reads as a slice, which has that"
@@ -79,10 +78,10 @@ impl Entries {
         (self.to - self.from) as usize
     }
 
-    /// Some of them, by their places in this run; they are not copied.
+    /// The entries at these positions of the run, without copying them.
     ///
     /// # Panics
-    /// If the range is not within the run, as slices do.
+    /// If the range is not within the run, as with slices.
     #[must_use]
     pub fn part(&self, places: Range<usize>) -> Self {
         let len = self[places.clone()].len();
@@ -97,7 +96,7 @@ impl Entries {
         }
     }
 
-    /// From that place on as many as fit, one at least.
+    /// As many entries as fit, at least one, starting at this position.
     pub(crate) fn fitting(&self, from: usize, bytes_max: usize, entries_max: usize) -> Self {
         if from == 0 && self.len() <= entries_max && self.bytes() <= bytes_max {
             return self.clone();
@@ -106,8 +105,8 @@ impl Entries {
         self.part(from..from + count)
     }
 
-    /// What they count for against every bound of [`Config`](crate::Config): known for a whole run,
-    /// counted for a part.
+    /// The bytes that these entries count towards the bounds of [`Config`](crate::Config). Stored
+    /// for a whole run, computed for a part.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.shared {
@@ -116,14 +115,14 @@ impl Entries {
         }
     }
 
-    /// Whether each entry follows the one before it: by index without a gap, and by term.
+    /// Whether each entry follows the one before it: without a gap, and with no earlier term.
     pub(crate) fn is_sound(&self) -> bool {
         let known = self.shared.as_ref().is_none_or(|shared| shared.is_sound);
         known || is_sound(self)
     }
 }
 
-/// How many of these entries fit, one at least, and their bytes.
+/// How many of these entries fit, at least one, and their bytes.
 pub(crate) fn fitting<'a>(
     entries: impl Iterator<Item = &'a Entry>,
     bytes_max: usize,
@@ -205,7 +204,7 @@ impl fmt::Debug for Entries {
     }
 }
 
-/// As a sequence of entries, like a vector of them.
+/// Serialized as a sequence of entries, like a vector.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Entries {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

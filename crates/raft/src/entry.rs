@@ -1,22 +1,22 @@
 use bytes::Bytes;
 
-/// A term: Raft's logical clock, at most one leader in each (§5.1).
+/// A term: Raft's logical clock, with at most one leader each (§5.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Term(pub u64);
 
 impl Term {
-    /// The last term a node takes part in. A message beyond it is ignored and counted, and a node
-    /// in it does not campaign again: terms never wrap.
+    /// The last term that a node takes part in. Messages of a later term are ignored and counted,
+    /// and a node in this term does not campaign again, so terms never wrap.
     pub const MAX: Self = Self(u64::MAX - 1);
 
-    /// A message whose term is further above what this node has stored is not believed, and counted:
-    /// see [`Leap`](crate::Leap). No honest history gets there, each term costing an election and a
-    /// write; without it one message of the last term would end a group for ever. With it whoever
-    /// would end one waits for 2^32 writes, one after the other.
+    /// A message whose term is further than this above the stored term is not believed, and is
+    /// counted: see [`Leap`](crate::Leap). No honest history gets there, since each term costs an
+    /// election and a write. Without this bound, one message with the last term would end a group
+    /// for ever; with it, an attacker has to wait for 2^32 writes, one after the other.
     pub const LEAP_MAX: u64 = 1 << 32;
 
-    /// The term after this one, if there is one left.
+    /// The next term, or `None` after the last.
     #[must_use]
     pub fn next(self) -> Option<Self> {
         (self < Self::MAX).then(|| Self(self.0 + 1))
@@ -29,10 +29,10 @@ impl Term {
 pub struct Index(pub u64);
 
 impl Index {
-    /// The last position an entry may have. Messages beyond it are ignored and counted.
+    /// The last position that an entry may have. Messages beyond it are ignored and counted.
     pub const MAX: Self = Self(u64::MAX - 1);
 
-    /// The position after this one. Held at `u64::MAX`, which no entry has.
+    /// The next position. Saturates at `u64::MAX`, which no entry has.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -45,8 +45,8 @@ impl Index {
     }
 }
 
-/// The identity of an entry: with the same term and index, two logs are the same up to here
-/// (Log Matching, §5.3).
+/// The identity of an entry. Two logs that hold the same entry are equal up to it (Log Matching,
+/// §5.3).
 ///
 /// The order is the paper's "at least as up-to-date" (§5.4.1): by term, then by index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +54,7 @@ impl Index {
 pub struct LogId {
     /// The term of the leader that created the entry.
     pub term: Term,
-    /// Its position.
+    /// The position of the entry.
     pub index: Index,
 }
 
@@ -66,37 +66,37 @@ impl LogId {
     };
 }
 
-/// What an entry is for.
+/// The purpose of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Kind {
-    /// A new leader's first entry: it carries nothing and makes earlier entries committable (§8).
+    /// The first entry of a new leader. It is empty, and makes earlier entries committable (§8).
     Noop,
-    /// A command of the driver, opaque here.
+    /// A command from the driver, opaque to this crate.
     Command,
-    /// An encoded [`Membership`](crate::Membership). Carried and applied in order; this version
-    /// never creates one.
+    /// An encoded [`Membership`](crate::Membership). Replicated and delivered in order; this
+    /// version never creates one.
     Membership,
 }
 
-/// One entry of the replicated log. `body` is encoded once by whoever proposes: the same `Bytes`
-/// go to the disk and to every peer.
+/// One entry of the replicated log. `body` is encoded once, by the proposer: the disk and every
+/// peer share the same `Bytes`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Entry {
-    /// Which entry it is.
+    /// The term and index that identify the entry.
     pub id: LogId,
-    /// What it is for.
+    /// How `body` is to be read.
     pub kind: Kind,
-    /// The command, or nothing.
+    /// The command; empty for a no-op.
     pub body: Bytes,
 }
 
 impl Entry {
-    /// What an entry counts for besides its body, so that a flood of empty entries has a size.
+    /// What each entry counts in addition to its body, so that many empty entries have a size.
     pub const HEAD_BYTES: usize = 32;
 
-    /// Bytes this entry counts for against every bound of [`Config`](crate::Config).
+    /// The bytes that this entry counts towards every bound of [`Config`](crate::Config).
     #[must_use]
     pub fn size(&self) -> usize {
         Self::HEAD_BYTES.saturating_add(self.body.len())

@@ -1,24 +1,24 @@
 use crate::{ConfigError, Index, NodeId};
 
-/// Why [`Raft::propose`](crate::Raft::propose) took nothing.
+/// Why [`Raft::propose`](crate::Raft::propose) refused a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProposeError {
-    /// Only a leader appends. The one this node follows, if any, may have moved on.
+    /// This node is not the leader. The leader it knows, if any, may have changed since.
     #[error("this node does not lead")]
     NotLeader(Option<NodeId>),
-    /// `uncommitted_bytes_max` is reached: peers or the disk do not keep up.
+    /// `uncommitted_bytes_max` is reached: peers or the disk cannot keep up.
     #[error("too many bytes wait to be committed")]
     Busy,
-    /// This node's disk is full, or those of so many others that no quorum could store it.
+    /// This node's disk is full, or so many others are that no quorum could store the proposal.
     #[error("no quorum has space")]
     Full,
     /// The body is larger than `entry_bytes_max`.
     #[error("the proposal has {bytes} bytes, {bytes_max} are allowed")]
     TooLarge {
-        /// Of the body.
+        /// The size of the body.
         bytes: usize,
-        /// From the configuration.
+        /// The bound from the configuration.
         bytes_max: usize,
     },
     /// The log has reached [`Index::MAX`].
@@ -26,57 +26,57 @@ pub enum ProposeError {
     IndexExhausted,
 }
 
-/// Why [`Raft::read`](crate::Raft::read) took nothing.
+/// Why [`Raft::read`](crate::Raft::read) refused a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// Only a leader confirms reads.
+    /// Only a leader can confirm reads. Holds the leader, if known.
     #[error("this node does not lead")]
     NotLeader(Option<NodeId>),
     /// `reads_max` is reached.
-    #[error("too many reads wait")]
+    #[error("too many reads are pending")]
     Busy,
-    /// A read of that name waits already; a name must not be used twice.
-    #[error("a read of this name waits already")]
+    /// A pending read has the same id; an id must not be used twice.
+    #[error("a read with this id is already pending")]
     Duplicate,
 }
 
-/// Why an accepted request ended without what it asked for.
+/// Why an accepted request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The node stopped leading before it could confirm. The successor, if known.
+    /// The node stopped leading before it could confirm the read. Holds the new leader, if known.
     #[error("this node no longer leads")]
     NotLeader(Option<NodeId>),
 }
 
-/// Why a [`Fetch`](crate::Fetch) brought nothing.
+/// Why a [`Fetch`](crate::Fetch) failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
     /// The log no longer holds the range; it begins after `start`.
     #[error("the log begins after {}", start.0)]
     Cut {
-        /// The last index that is gone.
+        /// The last index that was compacted away.
         start: Index,
     },
-    /// It could not be read this time. Asked for again at the pace of heartbeats.
+    /// The log could not be read this time. The fetch is repeated at the rate of heartbeats.
     #[error("the log could not be read")]
     Unavailable,
 }
 
-/// Why a node does not start. `E` is the storage's own error.
+/// Why a node cannot start. `E` is the storage's own error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecoverError<E> {
-    /// The configuration cannot work.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The storage failed while its entries were read.
     #[error("the log could not be read: {0}")]
     Storage(E),
-    /// The log has an entry or a start, and there is no term: a node that forgot its vote could vote
-    /// twice.
+    /// The log has an entry or a start, but no term is stored: a node that forgot its vote could
+    /// vote twice.
     #[error("a log without a term and vote")]
     VoteMissing,
     /// The stored term is behind an entry's, or beyond [`Term::MAX`](crate::Term::MAX).
@@ -85,19 +85,19 @@ pub enum RecoverError<E> {
     /// An entry does not follow the one before it.
     #[error("the entry at {} does not follow the one before it", index.0)]
     NotContiguous {
-        /// Where.
+        /// The index of the entry that does not follow.
         index: Index,
     },
     /// The log begins after a position that no snapshot covers.
     #[error("the log begins after {} and no snapshot reaches it", start.0)]
     SnapshotMissing {
-        /// Where the log begins.
+        /// The log begins after this index.
         start: Index,
     },
     /// The snapshot and the start of the log name the same index in different terms.
     #[error("snapshot and log disagree about the entry at {}", index.0)]
     SnapshotConflict {
-        /// Where.
+        /// The index that both name.
         index: Index,
     },
 }

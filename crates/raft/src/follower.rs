@@ -13,20 +13,21 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Follower {
     pub(crate) leader: Option<NodeId>,
-    /// When the leader was last heard.
+    /// The time of the leader's last message.
     heard: Option<Instant>,
-    /// Our log is known to equal this leader's up to here.
+    /// Our log is known to equal this leader's up to this index.
     pub(crate) matched: Index,
-    /// So far this node has acknowledged in this term, as its leader says; perhaps in an earlier life.
+    /// How far this node has acknowledged in this term according to the leader, perhaps before a
+    /// restart.
     acknowledged: Index,
-    /// The snapshot whose bytes the driver is pulling. Other offers wait until it has ended.
+    /// The snapshot that the driver is pulling. Other offers wait until that pull has ended.
     pulling: Option<Box<Snapshot>>,
-    /// What the driver has not been told to pull yet.
+    /// A pull that was not yet output to the driver.
     pull: Option<(NodeId, Box<Snapshot>)>,
 }
 
 impl Follower {
-    /// Of this leader, if one is known.
+    /// A follower of this leader, if one is known.
     pub(crate) fn new(leader: Option<NodeId>) -> Self {
         Self {
             leader,
@@ -34,14 +35,14 @@ impl Follower {
         }
     }
 
-    /// A message of its leader came, whatever it says.
+    /// Records contact with the leader, for any of its messages.
     pub(crate) fn hear(&mut self, common: &mut Common, now: Instant, leader: NodeId) {
         self.leader = Some(leader);
         self.heard = Some(now);
         common.reset_election(now);
     }
 
-    /// Whether the leader was heard within the shortest time after which anybody may campaign.
+    /// Whether the leader was in contact within the shortest time after which a node may campaign.
     pub(crate) fn has_leader_contact(&self, common: &Common, now: Instant) -> bool {
         let is_recent = |heard| now.since(heard) < common.config.election_timeout_min;
         self.leader.is_some() && self.heard.is_some_and(is_recent)
@@ -66,21 +67,21 @@ impl Follower {
             return Step::Stay;
         }
         let start = common.log.start();
-        // What lies before the start is committed, and so equal in every later leader's log.
+        // Everything before the start is committed, and so equal in every later leader's log.
         if prev.index >= start.index && !common.log.matches(prev) {
             if prev.index <= common.committed {
                 return Step::Stop(common.diverged(prev));
             }
             let hint = common.log.hint(prev);
-            // The leader's log up to there is what this node said that its own equals.
+            // The leader's log up to there equals what this node acknowledged.
             if prev.index <= self.acknowledged {
                 return forgot(self.acknowledged, hint.index);
             }
             common.echo(leader, Echo::Rejected { term, prev, hint });
             return Step::Stay;
         }
-        // The acknowledgement is of what this append matched. Behind it our log may hold entries of
-        // another leader, which a longer answer would claim to be this one's.
+        // Acknowledges only what this append matched. Behind that our log may hold entries of
+        // another leader, and a higher index would claim that they are this leader's.
         let last = entries.last().map_or(prev.index, |entry| entry.id.index);
         if let Err(step) = self.append_new(common, entries) {
             return step;
@@ -91,15 +92,16 @@ impl Follower {
         Step::Stay
     }
 
-    /// Appends what the log does not hold yet. It is truncated only at an entry that differs: a
-    /// delayed, shorter append finds everything in place and must not cut what came after it.
+    /// Appends the entries that the log does not hold yet. The log is truncated only at an entry
+    /// that differs: a delayed, shorter append finds all its entries in place and must not remove
+    /// those after them.
     ///
-    /// Nothing is changed if an entry differs from a committed one, or from what this same leader
-    /// has sent before.
+    /// Nothing changes if an entry differs from a committed one, or from one that this same leader
+    /// sent earlier.
     fn append_new(&self, common: &mut Common, entries: Entries) -> Result<(), Step> {
         let (start, end, log) = (common.log.start(), common.log.last(), &common.log);
         let differs = |entry: &Entry| entry.id.index >= start.index && !log.matches(entry.id);
-        // Mostly they stand right behind the end.
+        // Usually they directly follow the end.
         let is_behind = |entry: &Entry| entry.id.index > end.index;
         let known = match entries.first() {
             Some(first) if is_behind(first) => Some(0),
@@ -110,7 +112,7 @@ impl Follower {
         if first.index <= common.committed {
             return Err(Step::Stop(common.diverged(first)));
         }
-        // A leader's log only grows (§5.3), so no leader says this.
+        // A leader's log only grows (§5.3), so no correct leader sends this.
         if first.index <= self.matched(common) {
             count(&mut common.counters.malformed);
             return Err(Step::Stay);
@@ -143,8 +145,8 @@ impl Follower {
             disk,
         };
         common.echo(leader, echo);
-        // Our word was lost, or is still on its way. In an idle group neither is so, and no write
-        // is caused; in a busy one this joins an acknowledgement that is due anyway.
+        // The acknowledgement was lost or is still in flight. In an idle group neither is the case
+        // and no write is caused; in a busy one this joins an acknowledgement that is due anyway.
         let last = matched.min(common.log.persisted());
         if last > acknowledged {
             common.send_after_write(leader, Binding::Appended { term, last });
@@ -152,19 +154,20 @@ impl Follower {
         Step::Stay
     }
 
-    /// A leader's commit index is news only as far as our log is known to equal its log: behind
-    /// that our entries at those indexes may be others.
+    /// Applies a leader's commit index, but only as far as our log is known to equal its log:
+    /// behind that our entries may differ.
     pub(crate) fn learn_commit(&self, common: &mut Common, commit: Index) {
         common.commit_to(commit.min(self.matched(common)));
     }
 
-    /// How far this log is known to equal that of the leader. What is committed is in it by Leader
-    /// Completeness.
+    /// How far this log is known to equal the leader's. That includes all committed entries (Leader
+    /// Completeness).
     fn matched(&self, common: &Common) -> Index {
         self.matched.max(common.committed)
     }
 
-    /// The leader no longer holds the entries that this node needs (§7).
+    /// Handles the offer of a snapshot: the leader no longer holds the entries that this node needs
+    /// (§7).
     pub(crate) fn handle_offer(
         &mut self,
         common: &mut Common,
@@ -190,7 +193,7 @@ impl Follower {
                 return Step::Stay;
             }
         }
-        // All it covers is committed; a log that holds its last entry holds all of it.
+        // All it covers is committed, and a log that holds its last entry holds all of it.
         if last.index > common.committed && common.log.matches(last) {
             self.matched = self.matched.max(last.index);
             common.commit_to(last.index);
@@ -201,10 +204,10 @@ impl Follower {
             common.send_after_write(leader, Binding::Appended { term, last });
             return Step::Stay;
         }
-        // One pull at a time: a leader that takes snapshots faster than they travel would else
-        // make each begin anew and none end. Once it has ended, the newest is on offer again. A
-        // pull of what became known by another way is not waited for, and one from the leader of
-        // an earlier term was forgotten with that term.
+        // One pull at a time. Otherwise a leader that takes snapshots faster than they are
+        // transferred would restart each pull, and none would finish. Once a pull has ended, the
+        // newest snapshot is offered again. A pull is not waited for if its contents became known
+        // in another way, and one from the leader of an earlier term was forgotten with that term.
         let waits = |pulling: &Snapshot| pulling.last.index > committed;
         if !self.pulling.as_deref().is_some_and(waits) {
             self.pulling = Some(snapshot.clone());
@@ -219,17 +222,17 @@ impl Follower {
         Some(Output::PullSnapshot { from, snapshot })
     }
 
-    /// A pull has ended, or has become needless, if this holds of what is pulled: the slot must not
-    /// stay taken.
+    /// Clears the pull if `is_over` holds for its snapshot: it has ended or is no longer needed,
+    /// and must not block the next one.
     pub(crate) fn end_pull_if(&mut self, is_over: impl Fn(&Snapshot) -> bool) {
         self.pulling.take_if(|pulling| is_over(pulling));
     }
 
-    /// A snapshot that is durable here, beyond what was delivered: the machine jumps to it.
+    /// Installs a durable snapshot beyond what was delivered; the machine jumps to it.
     pub(crate) fn install(&mut self, common: &mut Common, snapshot: Box<Snapshot>) {
         let last = snapshot.last;
-        // It contradicts what the leader of this term has sent. Who is right is not known, and the
-        // log that was acknowledged stays.
+        // It contradicts entries that the leader of this term has sent. Which of them is right is
+        // unknown, so the acknowledged log stays.
         if last.index <= self.matched && !common.log.matches(last) {
             count(&mut common.counters.conflicts_with_commit);
             return;
@@ -243,7 +246,8 @@ impl Follower {
     }
 }
 
-/// Contiguous behind `prev`, terms that do not fall and do not pass the leader's, indexes in range.
+/// Whether the entries follow `prev` without gaps, their terms do not decrease or exceed the
+/// leader's, and indexes are in range.
 fn is_well_formed(term: Term, prev: LogId, entries: &Entries) -> bool {
     let follow = entries.first().is_none_or(|first| {
         let id = first.id;
@@ -255,8 +259,9 @@ fn is_well_formed(term: Term, prev: LogId, entries: &Entries) -> bool {
     follow && prev_exists && is_in_range && entries.is_sound()
 }
 
-/// Acknowledged was only what was durable, and a leader's log only grows: whoever then holds less, or
-/// something else, lost it. Its copy may have made entries committed, so it takes no part any more.
+/// Only durable entries were acknowledged, and a leader's log only grows. A node that holds less
+/// afterwards, or something else, has lost entries. Its copy may have made entries committed, so it
+/// no longer takes part.
 fn forgot(acknowledged: Index, holds: Index) -> Step {
     Step::Stop(Stop::Forgot {
         acknowledged,

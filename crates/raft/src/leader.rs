@@ -21,36 +21,37 @@ mod read;
 mod replicate;
 mod step_down;
 
-/// Brings its log to the others, and commits what a quorum of them holds (§5.3, §5.4). All of it is
-/// gone with its term.
+/// Replicates its log to its peers and commits what a quorum stores (§5.3, §5.4). All of this state
+/// is dropped with the term.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Leader {
-    /// The others, in the order of their names.
+    /// Its peers, in ascending order of ids.
     pub(crate) peers: Vec<Progress>,
-    /// Its first entry. Once that is committed, it knows what its predecessors committed (§8).
+    /// The index of its first entry. Once that is committed, the leader knows what its predecessors
+    /// committed (§8).
     pub(crate) first: Index,
     pub(crate) heartbeat_deadline: Instant,
-    /// By then a quorum must have been heard, else it steps down.
+    /// Unless a quorum was in contact by then, the leader steps down.
     pub(crate) quorum_deadline: Instant,
-    /// A write in flight, and when it was first seen to be.
+    /// The number of a write in flight, and when it was first seen.
     slow_write: Option<(u64, Instant)>,
-    /// Entries for a peer are being fetched, none came since, and when that was first seen.
+    /// When an unanswered fetch for a peer was first seen, since the last answer.
     slow_fetch: Option<Instant>,
-    /// Since when no quorum that it hears has space, while there are nodes that it does not hear.
+    /// Since when no quorum in contact has had space while some peer was out of contact.
     short_of_room: Option<Instant>,
-    /// The number of its last broadcast of heartbeats.
+    /// The number of its last round of heartbeats.
     round: u64,
-    /// Echoes of later rounds tell who has space.
+    /// Only echoes of later rounds report whether peers have space now.
     room_round: u64,
     reads: Reads,
     uncommitted: Uncommitted,
-    /// Fetches for peers that the driver has not seen yet.
+    /// Fetches for peers that were not yet output to the driver.
     fetches: VecDeque<Fetch>,
 }
 
 impl Leader {
-    /// Won the election (§5.2). The first entry of the term makes what is before it committable
-    /// (§5.4.2).
+    /// Starts leading after the election was won (§5.2). The first entry of the term makes earlier
+    /// entries committable (§5.4.2).
     pub(crate) fn begin(common: &mut Common, now: Instant) -> Self {
         let first = common.log.last().index.next();
         let nodes = common.membership.nodes();
@@ -74,7 +75,7 @@ impl Leader {
         leader
     }
 
-    /// Leads no more: its reads end, and their callers are told who leads instead, if that is known.
+    /// Stops leading. Its reads are refused with the new leader, if that is known.
     pub(crate) fn resign(self, common: &mut Common, successor: Option<NodeId>) {
         let refusal = Refusal::NotLeader(successor);
         let reads = self.reads.end();
@@ -91,7 +92,8 @@ impl Leader {
         peers.for_each(|peer| peer.contact = Instant::ZERO);
     }
 
-    /// Nothing is sent before the core is polled, so that what is proposed together travels as one.
+    /// Nothing is sent before the core is polled, so that commands proposed together are sent
+    /// together.
     pub(crate) fn propose(
         &mut self,
         common: &mut Common,
@@ -114,7 +116,7 @@ impl Leader {
         Ok(self.append(common, Kind::Command, body))
     }
 
-    /// The log has an index left.
+    /// Appends an entry. The log must have an index left.
     fn append(&mut self, common: &mut Common, kind: Kind, body: Bytes) -> LogId {
         let id = LogId {
             term: common.term,
@@ -125,7 +127,7 @@ impl Leader {
         common.push(entry);
         let open_from = common.log.open_from();
         self.uncommitted.hold(id.index, bytes, open_from);
-        // Who lacks the first entry of the open tail is known to lack something.
+        // Peers that lack the first entry of the open tail are already marked.
         if open_from == id.index {
             self.replicate_to_all(common);
         }
@@ -147,7 +149,7 @@ impl Leader {
         Step::Stay
     }
 
-    /// A broadcast of heartbeats. Each is a round that confirms the reads that came before it.
+    /// Broadcasts heartbeats. Each round confirms the reads that arrived before it.
     fn begin_round(&mut self, common: &mut Common) {
         let (term, committed) = (common.term, common.committed);
         self.round += 1;
@@ -172,7 +174,7 @@ impl Leader {
         }
     }
 
-    /// The round that has just begun is one of the timer.
+    /// Notes that the round just begun was started by the timer.
     fn begin_heartbeat(&mut self) {
         let round = self.round;
         let peers = self.peers.iter_mut();
@@ -215,8 +217,8 @@ impl Leader {
         prev: LogId,
         hint: LogId,
     ) {
-        // Our own last position at or before the hint that can match it. Before our start nothing
-        // is known but that a snapshot is needed.
+        // Our last position at or before the hint that can match it. Before our start nothing is
+        // known, except that a snapshot is needed.
         let start = common.log.start().index;
         let probe = if hint.index < start {
             hint.index
@@ -259,8 +261,9 @@ impl Leader {
         self.give_way(common)
     }
 
-    /// Its disk lost what it acknowledged: in this term neither its copy nor its word counts any
-    /// more. What was committed with its copy stays committed, and is here.
+    /// Handles a peer whose disk lost what it acknowledged: in this term neither its copy nor its
+    /// messages count any more. What was committed with its copy stays committed, and is stored
+    /// here.
     pub(crate) fn handle_forgot(&mut self, common: &mut Common, from: NodeId) {
         match self.peers.iter_mut().find(|peer| peer.id == from) {
             Some(peer) => peer.forgot = true,
@@ -268,7 +271,7 @@ impl Leader {
         }
     }
 
-    /// A word of this term from a peer: contact, whatever it says.
+    /// Records contact with a peer in this term, for any of its messages.
     fn hear(&mut self, common: &mut Common, now: Instant, from: NodeId) -> Option<&mut Progress> {
         let mut peers = self.peers.iter_mut();
         match peers.find(|peer| peer.id == from && !peer.forgot) {
@@ -283,8 +286,8 @@ impl Leader {
         }
     }
 
-    /// A snapshot that is durable here, beyond what was delivered. What it covers was committed, and
-    /// a leader's log holds all of that at its place (Leader Completeness, §5.4), or has lost it.
+    /// Installs a durable snapshot beyond what was delivered. What it covers was committed, and a
+    /// leader's log holds all of that (Leader Completeness, §5.4), or has lost it.
     pub(crate) fn install(common: &mut Common, snapshot: Box<Snapshot>) -> Step {
         let last = snapshot.last;
         if !common.log.matches(last) {
@@ -301,9 +304,9 @@ impl Leader {
         Step::Stay
     }
 
-    /// Figure 2, last rule for leaders: an index that a quorum holds is committed if its entry is
-    /// of this term; earlier ones only with it (§5.4.2, Figure 8). We ourselves hold what is
-    /// durable here.
+    /// Advances the commit index by the last rule for leaders in Figure 2: an index that a quorum
+    /// stores is committed if its entry is of this term, and earlier entries only together with it
+    /// (§5.4.2, Figure 8). This node counts with what is durable here.
     pub(crate) fn advance_commit(&mut self, common: &mut Common) {
         let persisted = common.log.persisted();
         let matched = |place| {
@@ -322,7 +325,7 @@ impl Leader {
         self.uncommitted.release_to(end);
     }
 
-    /// What is known of the node at a place of the membership, unless that is this node.
+    /// The progress of the member at this position; `None` for this node.
     fn peer_at(&self, common: &Common, place: usize) -> Option<&Progress> {
         match place.cmp(&common.members.own()) {
             Ordering::Less => self.peers.get(place),
@@ -335,8 +338,8 @@ impl Leader {
         self.fetches.pop_front().map(Output::Fetch)
     }
 
-    /// Tells a peer that the commit index moved, if no append or heartbeat did. Asked for last,
-    /// when everything that could carry it has gone.
+    /// Notifies a peer that the commit index advanced, if no append or heartbeat did. Called last,
+    /// when everything that could carry it has been sent.
     #[inline]
     pub(crate) fn poll_notice(&mut self, common: &Common) -> Option<Envelope> {
         let (term, committed) = (common.term, common.committed);

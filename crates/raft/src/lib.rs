@@ -1,20 +1,22 @@
-//! Raft as a pure state machine: no I/O, no clock, no threads, and durability in the types.
+//! The Raft consensus protocol as a pure state machine: no I/O, no clock, no threads. Types
+//! ensure that no message leaves before the write it depends on is durable.
 //!
 //! # The problem
 //!
-//! A few machines shall act as one that does not fail: agree on one sequence of commands, although
-//! any of them may stop at any time and the network may lose, repeat, delay and reorder messages.
-//! Raft (Ongaro and Ousterhout, *In Search of an Understandable Consensus Algorithm*, extended
-//! version, 2014; sections are cited as §, the thesis of 2014 as "thesis §") elects a leader that
-//! orders the commands, and commits one once a majority holds it durably.
+//! Several machines should behave like one that does not fail: they agree on one sequence of
+//! commands, although any of them may stop at any time and the network may lose, duplicate, delay
+//! and reorder messages. Raft (Ongaro and Ousterhout, *In Search of an Understandable Consensus
+//! Algorithm*, extended version, 2014; cited by section as §, the thesis of 2014 as "thesis §")
+//! elects a leader that orders the commands. A command is committed once a majority stores it
+//! durably.
 //!
 //! # The model
 //!
-//! Nodes crash and come back with what was durable (crash-recovery), and do not lie. Nothing about
-//! safety rests on time. For progress a majority must be up and messages must arrive within an
-//! election timeout. [`Raft`] is one node of one group: a value. What happened goes in, with the
-//! time it happened; what to do comes out. The driver owns the log, the network, the clock and the
-//! state machine.
+//! Nodes crash and restart with the state that was durable (crash-recovery), and they do not lie.
+//! Safety does not depend on time. Progress requires that a majority is up and that messages arrive
+//! within an election timeout. [`Raft`] is a value: the state of one node in one group. Inputs are
+//! events with the time at which they happened; outputs are the actions to take. The driver owns
+//! the log, the network, the clock and the state machine.
 //!
 //! ```text
 //!   handle_message  handle_timeout  propose  read              handle_persisted
@@ -36,7 +38,7 @@
 //! use bytes::Bytes;
 //! use synod_raft::{Config, Entry, Instant, Kind, LogId, NodeId, Output, Raft, Recovered};
 //!
-//! // A group of one, so that nobody needs to be heard.
+//! // A group with a single node, so no messages are needed.
 //! let config = Config::new(NodeId(1), [NodeId(1)]);
 //! let empty = Recovered {
 //!     vote: None,
@@ -49,7 +51,7 @@
 //! let mut applied = Vec::new();
 //!
 //! let now = raft.poll_timeout().unwrap();
-//! raft.handle_timeout(now); // nobody leads: campaign
+//! raft.handle_timeout(now); // there is no leader: campaign
 //! for command in [None, Some("hello")] {
 //!     if let Some(command) = command {
 //!         raft.propose(now, Bytes::from_static(command.as_bytes())).unwrap();
@@ -59,7 +61,7 @@
 //!             Output::Persist(write) => {
 //!                 let stored = write.persist(|record| Ok::<(), Infallible>(disk.push(record)));
 //!                 let Ok((messages, receipt)) = stored;
-//!                 assert!(messages.is_empty()); // to a peer, if there were one: only now
+//!                 assert!(messages.is_empty()); // with peers, they would be sent here
 //!                 raft.handle_persisted(now, receipt);
 //!             }
 //!             Output::Apply(entries) => {
@@ -77,40 +79,44 @@
 //! assert_eq!(disk.len(), 3); // the vote, the first entry of the term, the command
 //! ```
 //!
-//! Feed it all inputs that there are, then drain it: what was proposed by then travels as one, see
-//! [`Raft::poll_output`].
+//! Pass in all pending inputs before draining the outputs: whatever was proposed by then is sent
+//! together, see [`Raft::poll_output`].
 //!
-//! Rules for a driver: hand the receipt back once the record is durable, in any thread, at any
-//! later time; after a failed write poll no more and drop the value; answer each [`Fetch`]; with
-//! [`Output::Restore`] throw away what was applied and begin from that snapshot. Skipping or
-//! delaying anything else is safe and only slow.
+//! A driver must:
+//!
+//! - return the receipt once the record is durable, from any thread and at any later time;
+//! - after a failed write, stop polling and drop the value;
+//! - answer each [`Fetch`];
+//! - on [`Output::Restore`], discard the applied state and start from that snapshot.
+//!
+//! Skipping or delaying anything else is safe; it only costs time.
 //!
 //! # Guarantees
 //!
-//! The five properties of Figure 3, listed at [`Raft`] and asserted in debug builds. Beyond them:
+//! The five properties of Figure 3, listed at [`Raft`] and asserted in debug builds. In addition:
 //!
-//! - what tells a peer that this node remembers something is a [`Binding`] and travels inside the
+//! - A message that tells a peer what this node remembers is a [`Binding`]. It travels inside the
 //!   [`Write`] that makes it true. The leader's [`Replicate`] messages and the [`Echo`]es need no
-//!   write;
-//! - one write is in flight at a time; whatever happens meanwhile is in the next one (group
-//!   commit);
-//! - own vote and own acknowledgement count when their write is durable, not before, and by the receipt
-//!   of the core value that made it; another's is refused and counted;
-//! - entries are shared in runs ([`Entries`]): what was proposed together is one allocation for the disk,
-//!   for every peer and for the machine, and nobody copies it;
-//! - each accepted read ends in exactly one [`Output::Read`];
-//! - input of a peer never panics and is never an error: nonsense is ignored and counted in
-//!   [`Counters`];
-//! - memory is bounded by [`Config`]: cached, in-flight and uncommitted bytes, reads, messages that
-//!   wait.
+//!   write.
+//! - One write is in flight at a time. Everything that happens meanwhile is part of the next one
+//!   (group commit).
+//! - The node's own vote and own acknowledgement count when their write is durable, not before.
+//!   Only a receipt from the same core value is accepted; any other is refused and counted.
+//! - Entries are shared in runs ([`Entries`]): entries that were proposed together are one
+//!   allocation for the disk, every peer and the state machine, and are never copied.
+//! - Each accepted read ends in exactly one [`Output::Read`].
+//! - Input from a peer never panics and never returns an error. Invalid messages are ignored and
+//!   counted in [`Counters`].
+//! - Memory is bounded by [`Config`]: cached, in-flight and uncommitted bytes, reads, and waiting
+//!   messages.
 //!
-//! # Words
+//! # Terminology
 //!
 //! | paper | here |
 //! |---|---|
 //! | currentTerm, votedFor | [`Op::Vote`], durable together |
 //! | commitIndex | [`Status::commit`]; volatile, never stored |
-//! | lastApplied | [`Status::delivered`]: delivered, the driver knows what it applied |
+//! | lastApplied | [`Status::delivered`]: passed to the driver, which knows what it has applied |
 //! | nextIndex, matchIndex | [`PeerStatus::next`], [`PeerStatus::matched`] |
 //! | AppendEntries | [`Replicate::Append`]; the empty one as a heartbeat is [`Replicate::Heartbeat`] |
 //! | AppendEntries result | [`Binding::Appended`] if true, [`Echo::Rejected`] if false |
@@ -121,88 +127,99 @@
 //!
 //! # Steps that are not in the papers
 //!
-//! Each with why it is sound.
+//! Each with the reason why it is sound.
 //!
-//! - *A follower acknowledges what it knows to be committed to a leader that has sent it no entry
-//!   yet: the first heartbeat asks with `matched`, and is answered with the committed prefix*: what
-//!   is committed is in the log of every leader of a later term (Leader Completeness, §5.4), and a
-//!   log that holds an entry of another holds all before it (Log Matching), so up to there the logs
-//!   are equal; the acknowledgement goes by the same way as any, after the write.
-//! - *Heartbeats carry no `prev`*: a follower takes their commit index only as far as it has itself
-//!   seen its log match this leader's, which is the same test made earlier.
-//! - *A heartbeat tells its receiver how far it has acknowledged*: it is what the receiver said;
-//!   one that did more repeats it, and one that holds less has lost it and stops, see below.
-//! - *A commit index travels alone ([`Replicate::Commit`])*: as in a heartbeat.
-//! - *A refused append is answered with the last position that can match, and both sides step over
-//!   whole terms*: no position between can match, terms never falling along a log (§5.3 sketches
-//!   it).
-//! - *`RequestVote` leaves only with its term durable, and nobody leads without its own vote
-//!   durable*: stricter than the paper, see [`Binding::RequestVote`].
-//! - *Votes are refused, term unseen, while a leader is heard; pre-votes*: thesis §4.2.3, §9.6;
-//!   refusing is always safe.
-//! - *A message of a term more than [`Term::LEAP_MAX`] above the stored one is taken for a lost one*:
-//!   a message may always be lost. Smaller leaps are taken, since a node may have been away for
-//!   years, and to climb by them costs a write each. A node that hears no leader climbs by one when it
-//!   hears of more ([`Leap`]): to enter a term without a vote is always safe.
-//! - *A node with a write under way does not campaign, one with a slow or full disk waits longer*:
-//!   not campaigning is always safe; [`Raft::handle_disk`] bounds the wait.
-//! - *A leader steps down whose disk stalls ([`Config::write_stall_max`]), or is full while a
-//!   follower that lacks nothing has room; or that hears no quorum with room for as long, and does not
-//!   hear all*: stepping down is always safe; what it says next as a follower binds it no less.
-//! - *A snapshot that covers what the log holds commits it*: a snapshot covers what is committed.
-//! - *An append whose `prev` lies before the start is taken*: what lies before the start is
-//!   committed, and so equal in every later leader's log.
+//! - *Before a leader has sent it any entry, a follower acknowledges the entries that it knows to
+//!   be committed. The first heartbeat says how far the receiver has acknowledged (`matched`), and
+//!   the receiver answers with its committed prefix.* Committed entries are in the log of every
+//!   leader of a later term (Leader Completeness, §5.4), and two logs that share an entry are equal
+//!   up to it (Log Matching). So the logs are equal up to there. The acknowledgement waits for its
+//!   write like any other.
+//! - *Heartbeats carry no `prev`.* A follower applies their commit index only as far as it has seen
+//!   its log match this leader's. This is the same check, made earlier.
+//! - *A heartbeat tells its receiver how far it has acknowledged.* This is what the receiver itself
+//!   reported. A receiver that acknowledged more repeats it. One that holds less has lost entries
+//!   and stops, see below.
+//! - *A commit index may be sent alone ([`Replicate::Commit`]).* It is handled as in a heartbeat.
+//! - *A rejected append is answered with the last position that can match, and both sides skip
+//!   whole terms.* Terms never decrease along a log, so no position in between can match (sketched
+//!   in §5.3).
+//! - *`RequestVote` is sent only once its term is durable, and a node leads only once its own vote
+//!   is durable.* This is stricter than the paper, see [`Binding::RequestVote`].
+//! - *While a node is in contact with a leader it refuses votes without looking at the term, and a
+//!   candidate asks for pre-votes first.* Thesis §4.2.3 and §9.6. Refusing a vote is always safe.
+//! - *A message whose term is more than [`Term::LEAP_MAX`] above the stored one is treated as
+//!   lost.* Any message may be lost. Smaller leaps are accepted, because a node may have been away
+//!   for years and climbing one term at a time costs a write each. A node without a leader raises
+//!   its term by one such leap when it receives a message from further above ([`Leap`]). Entering a
+//!   term without a vote is always safe.
+//! - *A node with a write in flight does not campaign; one with a slow or full disk waits longer.*
+//!   Not campaigning is always safe, and [`Raft::handle_disk`] bounds the wait.
+//! - *A leader steps down when its disk stalls ([`Config::write_stall_max`]), when its disk is full
+//!   and an up-to-date follower has room, or when for as long as a stall no quorum in contact has
+//!   had room while some peer was out of contact.* Stepping down is always safe. Whatever it sends
+//!   afterwards as a follower binds it as before.
+//! - *A snapshot that covers entries of the log commits them.* Snapshots cover only committed
+//!   entries.
+//! - *An append whose `prev` lies before the log's start is accepted.* Everything before the start
+//!   is committed, and therefore equal in every later leader's log.
 //!
 //! # When a node stops
 //!
-//! [`Output::Stop`] says that what this node has on its disk cannot be what it had, or another's
-//! cannot. There are two proofs, and both rest on the contract of this crate, that nodes do not lie
-//! about what they hold: a leader whose log, or whose snapshot, differs from what is committed here
-//! ([`Stop::Diverged`]), and a leader that was told of more in this term than is here
-//! ([`Stop::Forgot`]). A late message proves neither: what a leader has at an index it has there for
-//! as long as its term lasts, what it was told it was told, and a message of an earlier term is not
-//! looked at. A liar can stop a node, as it can mislead it by any other word; the transport keeps
-//! liars out.
+//! [`Output::Stop`] reports that the contents of this node's disk, or of another's, cannot be what
+//! they were. There are two proofs. Both rest on the assumption that nodes do not lie about what
+//! they hold:
 //!
-//! Of a node that [forgot](Echo::Forgot) its leader counts neither copy nor contact, so a group that
-//! needs it has no leader, instead of one that waits for ever, until others are there. In a later
-//! term nobody knows any more what the node had said: a disk that lost something must not come back
-//! under its name, for which the driver needs an identity on that disk.
+//! - The leader's log or snapshot differs from what is committed here ([`Stop::Diverged`]).
+//! - The leader has received acknowledgements in this term for more than this node holds
+//!   ([`Stop::Forgot`]).
+//!
+//! A late message proves neither. An entry in a leader's log stays there for its whole term, a
+//! received acknowledgement stays received, and messages of earlier terms are ignored. A lying peer
+//! can stop a node, as it can mislead it with any other message; keeping liars out is the job of
+//! the transport.
+//!
+//! A leader counts neither the copy nor the contact of a node that [forgot](Echo::Forgot). A group
+//! that needs this node therefore has no leader until enough other nodes are up, instead of waiting
+//! for ever. In a later term nobody knows what the node had acknowledged. A disk that lost data
+//! must therefore not come back under the same node id; the driver ensures that with an identity
+//! stored on the disk.
 //!
 //! # Deviations and omissions
 //!
 //! - Pre-vote, leader stickiness and check-quorum (thesis §9.6, §4.2.3, §6.2) are on by default. A
 //!   leader whose own disk stalls steps down ([`Config::write_stall_max`]), and a node with a write
-//!   under way does not campaign. A follower whose disk stalls still counts as heard: a leader that
-//!   needs its copy leads on without committing until the stall ends.
-//! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the
-//!   leader.
-//! - Voters are fixed. [`Membership`] travels in snapshots and [`Kind::Membership`] entries are
-//!   replicated and delivered, but nothing here changes who votes yet; leadership is not
-//!   transferred on request; reads by lease (thesis §6.4.1) are not offered.
+//!   in flight does not campaign. A follower whose disk stalls still counts as in contact: a leader
+//!   that needs its copy stays leader and commits nothing until the stall ends.
+//! - The receiver's driver pulls the bytes of a snapshot; the leader does not push them in chunks.
+//! - Voters are fixed. [`Membership`] is part of snapshots, and [`Kind::Membership`] entries are
+//!   replicated and delivered, but the set of voters cannot change yet. There is no leadership
+//!   transfer on request and no lease-based reads (thesis §6.4.1).
 //!
-//! # Inside
+//! # Internals
 //!
-//! What a node knows in every role is one struct, and each role is another. A role's methods take
-//! both and can touch nothing else; where the role may end, they answer which is next, and
-//! [`Raft`] alone makes the change. A file knows those in the rows below it, and its own children.
+//! State that is independent of the role is one struct, and each role has its own. A role's methods
+//! take these two and can touch nothing else. Where a role may end, the method returns the next
+//! role, and only [`Raft`] makes the change. A file depends on files in the rows below its own, and
+//! on its children.
 //!
-//! - *The value*: `deliver`, which message is for which role, and the rules about terms before that;
-//!   `raft`, the other inputs and the change of roles; `poll`, the outputs; `recover`, `status`,
-//!   `invariants`.
-//! - *Roles*: `role`, which is `follower`, one of `candidate`, or `leader` with how it replicates,
-//!   reads and steps down. `election`: a voter's duties, which are no role's.
-//! - *What a role knows*: `node`, which every role does, with `log`, `machine`, `outbox`, `quorum`,
-//!   `pace` and `due`, which says what there is to do; `progress`, `backoff`, `read` and
-//!   `uncommitted`, which are the leader's; `step`, what it answers.
-//! - *Words*: `message`, `output`, `entry`, `entries`, `config` and the like. [`synod_durable`] has the
-//!   types that keep a message inside its write.
+//! - *The value*: `deliver` applies the rules about terms and passes each message to its role;
+//!   `raft` has the other inputs and the change of roles; `poll` the outputs; `recover`, `status`
+//!   and `invariants` the rest.
+//! - *Roles*: `role` is one of `follower`, `candidate` and `leader`, which has its children for
+//!   replication, reads and stepping down. `election` holds a voter's duties, which belong to no
+//!   role.
+//! - *State of the roles*: `node` is shared by all roles, with `log`, `machine`, `outbox`,
+//!   `quorum`, `pace` and `due`, the set of pending tasks. `progress`, `backoff`, `read` and
+//!   `uncommitted` belong to the leader; `step` is what a role's method returns.
+//! - *Types*: `message`, `output`, `entry`, `entries`, `config` and so on. [`synod_durable`] has
+//!   the types that keep a message inside its write.
 //!
 //! # Features
 //!
-//! `serde`: `Serialize` and `Deserialize` for messages and what they carry. `check`: the module of
-//! that name, the rules of this page as a value that a test of a driver carries along. The crate is
-//! `no_std` with `alloc`, with and without them.
+//! `serde`: `Serialize` and `Deserialize` for messages and their contents. `check`: the module of
+//! that name, which verifies the rules on this page in tests of a driver. With or without them the
+//! crate is `no_std` with `alloc`.
 
 #![cfg_attr(not(test), no_std)]
 

@@ -12,8 +12,8 @@ mod run;
 
 use run::Run;
 
-/// What the core keeps of the log: a bounded cache of the tail, and of the rest the positions at
-/// which a term begins. It never reads storage.
+/// The part of the log that the core keeps: a bounded cache of the tail, and for the rest the
+/// position where each term begins. It never reads storage.
 ///
 /// ```text
 ///  compacted │ start+1 ..         evicted │ cached                                    last
@@ -22,23 +22,24 @@ use run::Run;
 ///            └───────────────── persisted ┴───────┴─────┘ .. written ─┴───────┘
 /// ```
 ///
-/// A leader's new entries stand in the open tail, which nobody was given yet. When they are first sent
-/// or written they become a run, and are shared from then on; what a follower is sent is one already.
-/// A run is as large as an append may be; an entry that is larger is one of its own.
+/// A leader's new entries go into the open tail, which is not shared yet. When they are first sent
+/// or written they become a run, and are shared from then on. What a follower receives is already a
+/// run. A run is at most as large as an append may be; a larger entry has a run of its own.
 ///
-/// What is sent, written and fetched depends on the entries alone and not on where one run ends and the
-/// next begins. What is evicted does, and so does what is applied together; so the runs, and what each
-/// keeps in memory, are part of what makes two logs equal.
+/// What is sent, written and fetched depends only on the entries, not on the boundaries of runs.
+/// What is evicted, and what is applied together, does depend on them. So the runs, and what each
+/// keeps in memory, take part in the equality of logs.
 ///
 /// Invariants:
 /// - `start <= persisted <= written <= last`, all in this log as it is in memory now;
-/// - indexes are contiguous from `start + 1` to `last`, terms never fall;
-/// - the cache is a suffix of the log and holds everything behind `persisted`;
-/// - no run is empty, and `cache_bytes` is what they and the open tail keep in memory, cut off or not;
-/// - `truncate` is given if and only if the disk, or the write on its way there, may hold an entry
-///   at that index or behind it which this log no longer has;
-/// - `writing` never covers an index that was truncated after the write left: a receipt for an old
-///   entry does not make the new one at its index durable (ABA).
+/// - indexes are contiguous from `start + 1` to `last`, and terms never decrease;
+/// - the cache is a suffix of the log and holds everything after `persisted`;
+/// - no run is empty, and `cache_bytes` is what the runs and the open tail keep in memory,
+///   including parts cut off;
+/// - `truncate` is set if and only if the disk, or the write in flight, may hold an entry at or
+///   after that index which this log no longer has;
+/// - `writing` never covers an index that was truncated after the write was made: a receipt for an
+///   old entry does not make the new entry at its index durable (ABA).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Log {
     start: LogId,
@@ -57,20 +58,20 @@ pub(crate) struct Log {
     truncate: Option<Index>,
     start_written: Index,
     start_persisted: Index,
-    /// Up to here this log still has what the write in flight has.
+    /// Up to this index the log still holds what the write in flight contains.
     writing: Option<Index>,
 }
 
-/// What the log has for a range that begins at an index.
+/// The entries that the log has for a range starting at an index.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Slice {
     Cached(Entries),
-    /// On disk up to this index.
+    /// The entries are only on disk, up to this index.
     Evicted(Index),
 }
 
 impl Log {
-    /// An empty log behind `start`, which is durable.
+    /// An empty log that begins after `start`, which is durable.
     pub(crate) fn new(start: LogId, config: &Config) -> Self {
         Self {
             start,
@@ -100,7 +101,7 @@ impl Log {
         self.last
     }
 
-    /// Every entry up to here is durable: on disk, or covered by a durable snapshot.
+    /// The last durable index: on disk, or covered by a durable snapshot.
     pub(crate) fn persisted(&self) -> Index {
         self.persisted
     }
@@ -113,13 +114,13 @@ impl Log {
         self.cache_bytes
     }
 
-    /// What the next record truncates.
+    /// The index from which the next record truncates.
     #[cfg(feature = "check")]
     pub(crate) fn truncate_from(&self) -> Option<Index> {
         self.truncate
     }
 
-    /// The term of the entry at `index`; `None` before the start and behind the end.
+    /// The term of the entry at `index`; `None` before the start and after the end.
     pub(crate) fn term_at(&self, index: Index) -> Option<Term> {
         if index == self.start.index {
             return Some(self.start.term);
@@ -136,13 +137,14 @@ impl Log {
         }
     }
 
-    /// Log Matching (§5.3): if so, everything up to `id` is the same as in the log it comes from.
+    /// Whether the entry is in this log. If so, both logs are equal up to `id` (Log Matching,
+    /// §5.3).
     pub(crate) fn matches(&self, id: LogId) -> bool {
         self.term_at(id.index) == Some(id.term)
     }
 
-    /// The last position at or before `id` whose term is not later than `id`'s. A log that refuses
-    /// `id`, and one that is refused, both step over whole terms with it.
+    /// The last position at or before `id` whose term is not later than `id`'s. Both the log that
+    /// rejects `id` and the one that is rejected skip whole terms with it.
     pub(crate) fn hint(&self, id: LogId) -> LogId {
         let mut end = self.last.index.min(id.index);
         for first in self.terms.iter().rev() {
@@ -160,7 +162,8 @@ impl Log {
         self.start
     }
 
-    /// Whether these are entries of this log from `fetch.from` on, and not past what was asked for.
+    /// Whether these are entries of this log, starting at `fetch.from` and within the requested
+    /// range.
     pub(crate) fn is_range(&self, fetch: &Fetch, entries: &Entries) -> bool {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
             return false;
@@ -169,7 +172,7 @@ impl Log {
         is_asked_for && entries.is_sound() && entries.iter().all(|entry| self.matches(entry.id))
     }
 
-    /// Entries from `from` on, as many as fit, at least one. `from` is within the log.
+    /// As many entries as fit, at least one, starting at `from`, which must be in the log.
     pub(crate) fn slice(&mut self, from: Index, bytes_max: usize, entries_max: usize) -> Slice {
         debug_assert!(from > self.start.index && from <= self.last.index);
         self.seal();
@@ -187,8 +190,8 @@ impl Log {
         Slice::Cached(self.gather(at, entries, bytes_max, entries_max))
     }
 
-    /// With what fits of the runs behind it, if anything does: a peer that lacks much gets it in few
-    /// messages, however little was proposed at a time.
+    /// Adds entries of the following runs as far as they fit. A peer that lacks many entries thus
+    /// gets them in few messages, even if few were proposed at a time.
     #[cold]
     fn gather(&self, at: usize, entries: Entries, bytes_max: usize, entries_max: usize) -> Entries {
         let behind = self.runs.range(at + 1..).flat_map(|run| &run.entries);
@@ -200,7 +203,7 @@ impl Log {
         all.take(count).cloned().collect()
     }
 
-    /// What one run has of the entries from `from` to `to`, if it is in the cache.
+    /// The entries from `from` to `to` that are in one cached run.
     pub(crate) fn cached_run(&self, from: Index, to: Index) -> Option<Entries> {
         let run = self.runs.get(self.run_with(from))?;
         (run.first <= from).then(|| run.within(from, to))
@@ -232,8 +235,8 @@ impl Log {
         self.open.push(entry);
     }
 
-    /// Adds a run at the end without its first entries, which are there already. They follow each
-    /// other.
+    /// Adds a run at the end, without its first `known` entries, which the log holds already. The
+    /// entries must be contiguous.
     pub(crate) fn append(&mut self, run: Entries, known: usize) {
         self.seal();
         let bytes = run.bytes();
@@ -262,12 +265,12 @@ impl Log {
         self.last = id;
     }
 
-    /// The first index of the open tail, or that of the next entry.
+    /// The first index of the open tail, or the next index if it is empty.
     pub(crate) fn open_from(&self) -> Index {
         Index(self.last.index.0 + 1 - self.open.len() as u64)
     }
 
-    /// What is in the open tail can be given to somebody now.
+    /// Turns the open tail into a run, so that it can be shared.
     #[inline]
     fn seal(&mut self) {
         if !self.open.is_empty() {
@@ -281,7 +284,7 @@ impl Log {
         self.runs.push_back(Run::new(first, entries, bytes));
     }
 
-    /// An entry that storage holds already, while a node starts.
+    /// Adds an entry that storage already holds, during recovery.
     pub(crate) fn recover(&mut self, entry: Entry) {
         self.push(entry);
         self.written = self.last.index;
@@ -289,13 +292,13 @@ impl Log {
         self.evict();
     }
 
-    /// There are no more of those.
+    /// Ends recovery.
     pub(crate) fn end_recovery(&mut self) {
         self.seal();
         self.evict();
     }
 
-    /// Drops every entry from `from` on.
+    /// Drops all entries from `from` on.
     pub(crate) fn truncate(&mut self, from: Index) {
         assert!(
             from > self.start.index,
@@ -324,7 +327,7 @@ impl Log {
         self.evict();
     }
 
-    /// Drops everything up to `start`, which matches this log.
+    /// Drops all entries up to `start`, which matches this log.
     pub(crate) fn compact(&mut self, start: LogId) {
         assert!(self.matches(start), "only what matches is compacted");
         self.seal();
@@ -354,7 +357,7 @@ impl Log {
         self.evict();
     }
 
-    /// Drops everything: the log begins anew behind `start`, whose snapshot is durable.
+    /// Drops everything: the log begins anew after `start`, whose snapshot is durable.
     pub(crate) fn reset(&mut self, start: LogId) {
         self.forget_writes_from(self.start.index.next());
         self.runs.clear();
@@ -372,8 +375,8 @@ impl Log {
             || self.start_written < self.start.index
     }
 
-    /// Moves what is not yet written into a record, with the vote if that is new; it is in flight from
-    /// now on.
+    /// Moves everything unwritten into a record, with the vote if that is new. The record is then
+    /// in flight.
     pub(crate) fn write(&mut self, vote: Option<(Term, Option<NodeId>)>) -> Record {
         self.seal();
         let mut entries = Few::default();
@@ -392,7 +395,7 @@ impl Log {
         Record::new(head, entries)
     }
 
-    /// The write in flight is durable.
+    /// Handles the completion of the write in flight.
     pub(crate) fn handle_persisted(&mut self, own: Durable<Own>) {
         let kept = self.writing.take().unwrap_or_default();
         self.persisted = self.persisted.max(own.last.min(kept));
@@ -400,7 +403,7 @@ impl Log {
         self.evict();
     }
 
-    /// A snapshot that is durable stands for everything up to `index`.
+    /// Treats everything up to `index` as durable, because a durable snapshot covers it.
     fn cover(&mut self, index: Index) {
         self.written = self.written.max(index);
         self.persisted = self.persisted.max(index);
@@ -416,7 +419,7 @@ impl Log {
         self.writing = self.writing.map(|last| last.min(kept));
     }
 
-    /// Whole runs leave the cache.
+    /// Evicts whole runs from the cache.
     fn evict(&mut self) {
         while self.cache_bytes > self.cache_bytes_max
             && self
@@ -432,7 +435,8 @@ impl Log {
         self.cache_bytes -= pop(&mut self.runs).map_or(0, |run| run.bytes);
     }
 
-    /// The place of the run with that index, or of the first behind it. Mostly it is asked for the last.
+    /// The position of the run that holds `index`, or of the first run after it. Usually this is
+    /// the last run.
     fn run_with(&self, index: Index) -> usize {
         match self.runs.back() {
             Some(run) if run.first <= index && index <= run.last() => self.runs.len() - 1,
@@ -446,7 +450,7 @@ impl Log {
         first.unwrap_or_else(|| self.open_from()).prev()
     }
 
-    /// The invariants above, for debug builds and tests.
+    /// Checks the invariants of this type, in debug builds and tests.
     #[cfg(any(test, debug_assertions))]
     pub(crate) fn check(&self) {
         assert!(self.start.index <= self.persisted, "the start is durable");

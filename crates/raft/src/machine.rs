@@ -3,33 +3,33 @@ use alloc::boxed::Box;
 use crate::log::Log;
 use crate::{Entries, Fetch, FetchError, Index, Output, Snapshot, Term, Wanted};
 
-/// What the state machine was given, and what it is to be given next: every entry once, in order.
+/// Tracks what the state machine was given and what comes next: every entry once, in order.
 ///
-/// Invariant: `delivered` never falls.
+/// Invariant: `delivered` never decreases.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Machine {
-    /// Everything up to here was delivered.
+    /// The last index that was delivered.
     delivered: Index,
-    /// Entries that came back from the log, right behind `delivered`.
+    /// Entries fetched from the log that follow `delivered`.
     fetched: Option<Entries>,
     fetch: ApplyFetch,
-    /// The machine must be reset to this before anything is applied.
+    /// The snapshot that the machine must be reset to before anything else is applied.
     restore: Option<Box<Snapshot>>,
 }
 
-/// One fetch for `Apply` at a time.
+/// The state of the fetch for `Apply`; there is one at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ApplyFetch {
     Idle,
     Wanted {
         from: Index,
     },
-    /// It failed; tried again at the pace of heartbeats.
+    /// The fetch failed; repeated at the rate of heartbeats.
     Failed,
 }
 
 impl Machine {
-    /// A machine that stands behind `delivered`.
+    /// A machine to which everything up to `delivered` was given.
     pub(crate) fn new(delivered: Index) -> Self {
         Self {
             delivered,
@@ -43,12 +43,12 @@ impl Machine {
         self.delivered
     }
 
-    /// Whether it was not yet given everything up to `end`, or a snapshot.
+    /// Whether entries up to `end`, or a snapshot, were not yet delivered.
     pub(crate) fn waits_for(&self, end: Index) -> bool {
         self.delivered < end || self.restore.is_some()
     }
 
-    /// The machine is to jump to a snapshot beyond what it was given.
+    /// Makes the machine jump to a snapshot beyond what it was given.
     pub(crate) fn jump_to(&mut self, snapshot: Box<Snapshot>) {
         self.delivered = snapshot.last.index;
         self.fetched = None;
@@ -56,8 +56,8 @@ impl Machine {
         self.restore = Some(snapshot);
     }
 
-    /// The next entries up to `end`, which is committed and durable here, as many as one run of the
-    /// log has, if they are in memory and are next.
+    /// The next entries up to `end`, which is committed and durable here, if they are in memory: at
+    /// most one run of the log.
     #[inline]
     pub(crate) fn poll_apply(&mut self, log: &Log, end: Index) -> Option<Entries> {
         if self.delivered >= end || self.restore.is_some() {
@@ -71,8 +71,8 @@ impl Machine {
         Some(entries)
     }
 
-    /// If [`poll_apply`](Self::poll_apply) has nothing: `Restore`, or a fetch for what is next, of at
-    /// most `bytes_max` and made in `term`.
+    /// If [`poll_apply`](Self::poll_apply) has nothing: `Restore`, or a fetch for the next entries,
+    /// of at most `bytes_max` and made in `term`.
     #[cold]
     pub(crate) fn poll_unless_apply(
         &mut self,
@@ -100,7 +100,8 @@ impl Machine {
         }))
     }
 
-    /// The log has answered. `false`: with what nobody waits for, or with what was not asked for.
+    /// Takes the log's answer. `false` if no such fetch is pending or the entries are not the
+    /// requested ones.
     pub(crate) fn handle_fetched(
         &mut self,
         log: &Log,
@@ -120,7 +121,7 @@ impl Machine {
         true
     }
 
-    /// A fetch that failed may be tried again.
+    /// Allows a failed fetch to be repeated.
     pub(crate) fn retry_fetch(&mut self) {
         if self.fetch == ApplyFetch::Failed {
             self.fetch = ApplyFetch::Idle;

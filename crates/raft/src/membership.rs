@@ -2,34 +2,35 @@ use alloc::collections::BTreeSet;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// The name of a node. It must never be given to another disk (an empty voter under an old name
-/// forgets what that name has promised).
+/// The id of a node. It must never be given to another disk: an empty voter with an old id forgets
+/// what that id has promised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NodeId(pub u64);
 
-/// Who takes part. While `outgoing` is not empty the membership is joint: every decision needs a
-/// majority of `voters` and a majority of `outgoing` (§6).
+/// The nodes of a group. While `outgoing` is not empty the membership is joint: every decision
+/// needs a majority of `voters` and a majority of `outgoing` (§6).
 ///
-/// With the feature `serde` it travels as the bytes of [`encode`](Self::encode), so what comes from
-/// outside is within its bounds.
+/// With the feature `serde` it is serialized as the bytes of [`encode`](Self::encode), so
+/// deserialized values are within the bounds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "Bytes", into = "Bytes"))]
 pub struct Membership {
     /// Nodes whose votes and acknowledgements count.
     pub voters: BTreeSet<NodeId>,
-    /// The voters of the membership that is being left; empty outside a change.
+    /// The voters of the membership that is being replaced; empty outside a change.
     pub outgoing: BTreeSet<NodeId>,
-    /// Nodes that receive the log and do not count.
+    /// Nodes that receive the log but do not count.
     pub learners: BTreeSet<NodeId>,
 }
 
 impl Membership {
-    /// Nodes in each of the three sets at most: a bound for decoders, not a recommendation.
+    /// Maximum number of nodes in each of the three sets: a bound for decoders, not a
+    /// recommendation.
     pub const NODES_MAX: usize = 64;
 
-    /// Voters and nothing else.
+    /// A membership with voters only.
     #[must_use]
     pub fn of_voters(voters: impl IntoIterator<Item = NodeId>) -> Self {
         Self {
@@ -38,13 +39,13 @@ impl Membership {
         }
     }
 
-    /// Whether the node takes part in any way.
+    /// Whether the node is in any of the sets.
     #[must_use]
     pub fn contains(&self, id: NodeId) -> bool {
         self.voters.contains(&id) || self.outgoing.contains(&id) || self.learners.contains(&id)
     }
 
-    /// Every node, once, in ascending order.
+    /// All nodes, each once, in ascending order.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
         let nodes: BTreeSet<NodeId> = [&self.voters, &self.outgoing, &self.learners]
             .into_iter()
@@ -58,7 +59,8 @@ impl Membership {
     /// set its size as a byte and its ids as little-endian `u64`, ascending.
     ///
     /// # Panics
-    /// If a set holds more than [`Self::NODES_MAX`] nodes, which [`validate`](Self::validate) tells.
+    /// If a set holds more than [`Self::NODES_MAX`] nodes, which [`validate`](Self::validate)
+    /// reports.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let sets = [&self.voters, &self.outgoing, &self.learners];
@@ -76,11 +78,11 @@ impl Membership {
         bytes.freeze()
     }
 
-    /// The membership that [`encode`](Self::encode) wrote. Only the bytes that it would write are
-    /// accepted, so equal memberships have equal bytes.
+    /// Decodes the output of [`encode`](Self::encode). Only bytes that it would write are accepted,
+    /// so equal memberships have equal bytes.
     ///
     /// # Errors
-    /// What is wrong with the bytes; nothing is allocated beyond the bound.
+    /// What is wrong with the bytes. Nothing is allocated beyond the bound.
     pub fn decode(mut bytes: &[u8]) -> Result<Self, MembershipError> {
         let version = bytes.try_get_u8().map_err(|_| MembershipError::Length)?;
         if version != VERSION {
@@ -98,11 +100,11 @@ impl Membership {
         Ok(membership)
     }
 
-    /// Whether it is one that [`decode`](Self::decode) gives: a value that came another way may
-    /// not be.
+    /// Checks that [`decode`](Self::decode) could return this value; one that was built otherwise
+    /// may break its rules.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The first violated rule.
     pub fn validate(&self) -> Result<(), MembershipError> {
         let sets = [&self.voters, &self.outgoing, &self.learners];
         if sets.iter().any(|set| set.len() > Self::NODES_MAX) {
@@ -149,21 +151,21 @@ fn decode_set(bytes: &mut &[u8]) -> Result<BTreeSet<NodeId>, MembershipError> {
     Ok(set)
 }
 
-/// Why bytes, or three sets, are not a [`Membership`].
+/// Why bytes, or three sets, are not a valid [`Membership`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MembershipError {
     /// Written by a later version.
     #[error("unknown version {version}")]
     Version {
-        /// What the first byte says.
+        /// The first byte.
         version: u8,
     },
     /// Too short, or bytes are left over.
     #[error("the length does not fit the content")]
     Length,
     /// A set larger than [`Membership::NODES_MAX`].
-    #[error("more nodes than a membership may have")]
+    #[error("more nodes than a membership allows")]
     TooManyNodes,
     /// Ids must ascend.
     #[error("ids are not in ascending order")]

@@ -2,70 +2,70 @@ use alloc::boxed::Box;
 
 use crate::{DiskHealth, Entries, Index, LogId, NodeId, Snapshot, Term};
 
-/// What nodes say to each other. The three kinds differ in what must be durable before one leaves
-/// its node, and the type picks the way out; see [`Binding`].
+/// A message between nodes. The three kinds differ in what must be durable before the message is
+/// sent, and the type selects the path; see [`Binding`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Message {
     /// From a leader; needs no write.
     Replicate(Replicate),
-    /// Tells what its sender remembers; waits for the write that makes it true.
+    /// Reports what its sender remembers; waits for the write that makes it true.
     Binding(Binding),
-    /// Tells nothing that a crash could unsay; needs no write.
+    /// Reports nothing that a crash could falsify; needs no write.
     Echo(Echo),
 }
 
-/// From a leader. Its term and its own vote are durable since before it won, and a crash cannot
-/// make what it sends false, so nothing here waits for the leader's disk (thesis §10.2.1).
+/// A message from a leader. Its term and its own vote were durable before it won, and a crash
+/// cannot falsify what it sends, so nothing here waits for the leader's disk (thesis §10.2.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Replicate {
-    /// Entries behind `prev`; without entries a probe for `prev` (AppendEntries, §5.3).
+    /// Entries that follow `prev`. Without entries it is a probe for `prev` (AppendEntries, §5.3).
     Append {
         /// The leader's term.
         term: Term,
         /// The entry before the first of `entries`.
         prev: LogId,
-        /// Contiguous, ascending, perhaps none.
+        /// Contiguous and ascending; may be empty.
         entries: Entries,
-        /// What the leader knows to be committed.
+        /// The leader's commit index.
         commit: Index,
     },
-    /// The leader is there. Each carries the number of its round; an echo of it confirms the
+    /// Shows that the leader is alive. Each carries the number of its round; an echo confirms the
     /// leader's reads up to that round (§8).
     Heartbeat {
         /// The leader's term.
         term: Term,
-        /// Rises with each broadcast of this leader.
+        /// Increases with each broadcast of this leader.
         round: u64,
-        /// What the leader knows to be committed; the receiver takes it only as far as its log is
-        /// known to match.
+        /// The leader's commit index. The receiver applies it only as far as its log is known to
+        /// match.
         commit: Index,
-        /// How far the receiver has acknowledged, as the leader knows: a receiver that did more
-        /// says so again, because its word was lost.
+        /// How far the receiver has acknowledged, as far as the leader knows. A receiver that
+        /// acknowledged more repeats it, because its message was lost.
         matched: Index,
     },
-    /// The commit index moved and no append is on its way to tell. Not answered.
+    /// The commit index advanced and no append that carries it is in flight. Not answered.
     Commit {
         /// The leader's term.
         term: Term,
         /// As in a heartbeat.
         commit: Index,
     },
-    /// An offer: entries the receiver needs are compacted away. The bytes are pulled by the
-    /// receiver's runtime (InstallSnapshot, §7).
+    /// Offers a snapshot because entries that the receiver needs are compacted away. The receiver's
+    /// driver pulls the bytes (InstallSnapshot, §7).
     Snapshot {
         /// The leader's term.
         term: Term,
-        /// What is offered.
+        /// The offered snapshot.
         snapshot: Box<Snapshot>,
     },
 }
 
-/// Tells a peer what this node remembers. It leaves inside the [`Write`](crate::Write) that makes
-/// it true, and there is no other way out.
+/// Reports to a peer what this node remembers. It is sent from inside the [`Write`](crate::Write)
+/// that makes it true, and in no other way.
 ///
-/// Inside the core each kind of message has its own way out, and the compiler keeps them apart:
+/// Inside the core each kind of message has its own path, and the compiler keeps them apart:
 ///
 /// ```
 /// use synod_raft::{Binding, Replicate, Term};
@@ -73,7 +73,7 @@ pub enum Replicate {
 /// send_after_write(Binding::Vote { term: Term(1), granted: true });
 /// ```
 ///
-/// A promise in the lane that does not wait is a type error:
+/// Sending a promise without waiting is a type error:
 ///
 /// ```compile_fail,E0308
 /// use synod_raft::{Binding, Replicate, Term};
@@ -83,101 +83,103 @@ pub enum Replicate {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Binding {
-    /// Asks for a vote. It binds because a candidate that forgets its term campaigns for the same
-    /// one again, perhaps with a shorter log, and counts the votes it got for the longer (§5.2).
+    /// Requests a vote. It is binding because a candidate that forgets its term may campaign for
+    /// the same term again with a shorter log, and would count the votes that it got for the longer
+    /// one (§5.2).
     RequestVote {
         /// The candidate's term.
         term: Term,
-        /// The end of its log.
+        /// The last entry of its log.
         last: LogId,
     },
     /// Answers [`Binding::RequestVote`].
     Vote {
         /// The term of the request.
         term: Term,
-        /// At most one candidate of a term is told `true`.
+        /// Granted to at most one candidate per term.
         granted: bool,
     },
-    /// The log equals the leader's up to `last`, durably (AppendEntries result).
+    /// The log equals the leader's up to `last`, and is durable (AppendEntries result).
     Appended {
         /// The leader's term.
         term: Term,
-        /// What the append matched; the log may be longer.
+        /// The last index that the append matched; the log may be longer.
         last: Index,
     },
-    /// The snapshot is installed, durably (InstallSnapshot result).
+    /// The snapshot is installed and durable (InstallSnapshot result).
     Installed {
         /// The leader's term.
         term: Term,
-        /// The last entry the snapshot covers.
+        /// The last entry that the snapshot covers.
         last: LogId,
     },
 }
 
-/// Confirms contact, asks or refuses. What it says stays true if its sender forgets everything that
-/// was not durable, so it waits for no write.
+/// Confirms contact, asks a question or refuses. It stays true even if its sender forgets
+/// everything that is not durable, so it waits for no write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Echo {
     /// Answers a heartbeat. That the sender follows in this term needs no memory: a node that
-    /// durably entered a later term before could not have sent it.
+    /// durably entered a later term earlier could not have sent this.
     Heartbeat {
         /// The leader's term.
         term: Term,
-        /// The heartbeat's round.
+        /// The round of the heartbeat.
         round: u64,
-        /// How far the log is known to match the leader's, in memory. A hint for sending, never an
+        /// How far the log in memory is known to match the leader's. A hint for sending, never an
         /// acknowledgement.
         matched: Index,
-        /// How the sender's disk does.
+        /// The state of the sender's disk.
         disk: DiskHealth,
     },
-    /// `prev` of an append does not match.
+    /// The log does not match at the `prev` of an append.
     Rejected {
         /// The leader's term.
         term: Term,
-        /// The position that was refused.
+        /// The rejected position.
         prev: LogId,
         /// The last position at or before `prev` whose term is not later than `prev`'s: no position
-        /// between can match (§5.3, the faster way back).
+        /// in between can match (§5.3, the optimization that skips terms).
         hint: LogId,
     },
-    /// Answers a heartbeat, and is the last word of a node that acknowledged more in this term than
-    /// its log holds: its copy is not to be counted any more.
+    /// Answers a heartbeat. The last message of a node that acknowledged more in this term than its
+    /// log holds: its copy must no longer be counted.
     Forgot {
         /// The leader's term.
         term: Term,
-        /// What it acknowledged.
+        /// The last index that it acknowledged.
         acknowledged: Index,
-        /// How far what it holds can be what it acknowledged.
+        /// The last index up to which its log can still be what it acknowledged.
         holds: Index,
     },
-    /// Whoever sent in an earlier term learns of this one.
+    /// Tells the sender of a message of an earlier term about this term.
     Stale {
-        /// The term of the sender.
+        /// The current term of the node that answers.
         term: Term,
     },
-    /// Would you vote for me in `term`? Changes nothing at either end (thesis §9.6).
+    /// Asks whether the receiver would vote for the sender in `term`. Changes nothing on either
+    /// node (thesis §9.6).
     RequestPreVote {
         /// The term the sender would campaign for.
         term: Term,
-        /// The end of its log.
+        /// The last entry of its log.
         last: LogId,
-        /// How the sender's disk does: the others wait for its candidacy.
+        /// The state of the sender's disk: the other nodes wait for it during the campaign.
         disk: DiskHealth,
     },
-    /// Answers [`Echo::RequestPreVote`]. No promise: the real vote may still be refused.
+    /// Answers [`Echo::RequestPreVote`]. Not a promise: the real vote may still be refused.
     PreVote {
-        /// If granted, the term asked for; else the term of the sender.
+        /// If granted, the requested term; otherwise the current term of the sender.
         term: Term,
-        /// Whether the vote would be given now.
+        /// Whether the sender would grant the vote now.
         granted: bool,
-        /// How the sender's disk does: the candidate waits for its vote.
+        /// The state of the sender's disk: the candidate waits for it to store the vote.
         disk: DiskHealth,
     },
 }
 
-/// A message and where it goes.
+/// A message and its destination.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Envelope<M = Message> {
@@ -195,8 +197,9 @@ impl From<Envelope<Binding>> for Envelope {
 }
 
 impl Replicate {
-    /// Entries in one append at most. Empty ones are small on the wire and large in memory, so a decoder
-    /// refuses more; [`Config::append_entries_max`](crate::Config::append_entries_max) is not above it.
+    /// Maximum number of entries in one append. Empty entries are small on the wire and large in
+    /// memory, so a decoder refuses more;
+    /// [`Config::append_entries_max`](crate::Config::append_entries_max) is at most this.
     pub const ENTRIES_MAX: usize = 1 << 13;
 
     pub(crate) fn term(&self) -> Term {
@@ -210,7 +213,7 @@ impl Replicate {
 }
 
 impl Message {
-    /// The term it carries.
+    /// The term that the message carries.
     #[must_use]
     pub fn term(&self) -> Term {
         match self {

@@ -16,48 +16,48 @@ use crate::{
     Refusal, Replicate, Snapshot, StepDown, Stop, Term, Write,
 };
 
-/// What a node knows in every role: it stays when the role ends. A method of a role takes this and
-/// its own struct, and can touch nothing else.
+/// State that is independent of the role and outlives it. A method of a role takes this struct and
+/// its own, and can touch nothing else.
 ///
-/// Invariants (Figure 3): term and commit index never fall; one vote a term;
-/// `delivered <= min(committed, persisted)`.
+/// Invariants (Figure 3): term and commit index never decrease; one vote per term; `delivered <=
+/// min(committed, persisted)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Common {
     pub(crate) config: Config,
     pub(crate) membership: Membership,
     pub(crate) members: Members,
     pub(crate) term: Term,
-    /// Promised to others, so it outlives the role.
+    /// Promised to other nodes, so it outlives the role.
     pub(crate) vote: Option<NodeId>,
-    /// Term and vote as last put into a record.
+    /// The term and vote of the last record that was made.
     vote_written: (Term, Option<NodeId>),
-    /// Term and vote as they are on disk.
+    /// The term and vote that are durable.
     vote_persisted: (Term, Option<NodeId>),
     pub(crate) log: Log,
     pub(crate) committed: Index,
     pub(crate) machine: Machine,
-    /// The newest snapshot that is durable here.
+    /// The newest durable snapshot of this node.
     pub(crate) snapshot: Option<Box<Snapshot>>,
-    /// Reads that have ended with their leader, until their callers are told.
+    /// Reads that ended with their leader and were not yet output.
     pub(crate) answers: VecDeque<(ReadId, Refusal)>,
     outbox: Outbox,
     pub(crate) due: Due,
-    /// When this node campaigns, unless it leads.
+    /// When this node campaigns, unless it is the leader.
     pub(crate) election_deadline: Instant,
     pace: Pace,
     pub(crate) disk: DiskHealth,
-    /// This node takes no part any more.
+    /// Set once this node no longer takes part.
     pub(crate) stop: Option<Stop>,
     stop_told: bool,
-    /// Why it last ceased to lead.
+    /// Why this node last stopped leading.
     pub(crate) stepped_down: Option<StepDown>,
     pub(crate) counters: Counters,
-    /// The last message of a term that was too far above.
+    /// The last message whose term was too far above this node's.
     pub(crate) leap: Option<Leap>,
 }
 
 impl Common {
-    /// A node whose disk holds this log, this term and this vote. What its log's start covers was
+    /// A node with the given durable log, term and vote. Everything that the log's start covers was
     /// committed and delivered.
     pub(crate) fn new(
         config: Config,
@@ -99,19 +99,19 @@ impl Common {
         self.config.id
     }
 
-    /// Those whose votes count, without this node.
+    /// The nodes whose votes count, without this one.
     pub(crate) fn voting_peers(&self) -> BTreeSet<NodeId> {
         let (voters, outgoing) = (&self.membership.voters, &self.membership.outgoing);
         let nodes = voters.union(outgoing).copied();
         nodes.filter(|id| *id != self.id()).collect()
     }
 
-    /// Term and vote as they are on disk.
+    /// The term and vote that are durable.
     pub(crate) fn vote_persisted(&self) -> (Term, Option<NodeId>) {
         self.vote_persisted
     }
 
-    /// Enters a later term. What was not yet said in the old one is not said any more.
+    /// Enters a later term and drops the messages of the old one that still wait for a write.
     pub(crate) fn enter_term(&mut self, term: Term, vote: Option<NodeId>) {
         self.term = term;
         self.vote = vote;
@@ -120,15 +120,16 @@ impl Common {
         self.due.set(Task::Write);
     }
 
-    /// The log begins behind a snapshot of what was delivered already.
+    /// Compacts the log up to a snapshot of entries that were already delivered.
     pub(crate) fn compact(&mut self, snapshot: Box<Snapshot>) {
         self.log.compact(snapshot.last);
         self.snapshot = Some(snapshot);
         self.due.set(Task::Write);
     }
 
-    /// The log begins behind the snapshot; what follows its last entry stays if the log holds that
-    /// entry, and else the whole log goes, in the same record (§7). The machine jumps to it.
+    /// Starts the log at the snapshot. Entries after it are kept if the log holds the snapshot's
+    /// last entry; otherwise the whole log is dropped, in the same record (§7). The machine jumps
+    /// to the snapshot.
     pub(crate) fn begin_log_at(&mut self, snapshot: Box<Snapshot>) {
         let last = snapshot.last;
         if self.log.matches(last) {
@@ -149,7 +150,7 @@ impl Common {
         self.due.set(Task::Write);
     }
 
-    /// A commit index never falls.
+    /// Raises the commit index, which never decreases.
     pub(crate) fn commit_to(&mut self, index: Index) {
         if index > self.committed {
             self.committed = index;
@@ -157,31 +158,31 @@ impl Common {
         }
     }
 
-    /// The machine is due if it waits for something that may be given now.
+    /// Marks the machine as due if there is something to deliver to it.
     fn give_machine(&mut self) {
         if self.machine.waits_for(self.committed_here()) {
             self.due.set(Task::Machine);
         }
     }
 
-    /// Committed, and durable here.
+    /// The last entry that is committed, and durable on this node.
     fn committed_here(&self) -> Index {
         self.committed.min(self.log.persisted())
     }
 
-    /// Reads have ended with their leader.
+    /// Queues the outcomes of reads that ended with their leader.
     pub(crate) fn end_reads(&mut self, reads: impl Iterator<Item = (ReadId, Refusal)>) {
         self.answers.extend(reads);
         self.due.set(Task::Answer);
     }
 
-    /// What the machine needs, and could not be read, may be read now.
+    /// Allows a failed fetch for the machine to be repeated.
     pub(crate) fn retry_fetch(&mut self) {
         self.machine.retry_fetch();
         self.due.set(Task::Machine);
     }
 
-    /// The log has answered for the machine.
+    /// Passes the log's answer to the machine.
     pub(crate) fn handle_fetched(&mut self, fetch: &Fetch, entries: Result<Entries, FetchError>) {
         if !self.machine.handle_fetched(&self.log, fetch, entries) {
             count(&mut self.counters.fetches_stale);
@@ -189,18 +190,18 @@ impl Common {
         self.due.set(Task::Machine);
     }
 
-    /// What another says of its disk.
+    /// Handles a peer's report on its disk.
     pub(crate) fn handle_disk_report(&mut self, now: Instant, disk: DiskHealth) {
         self.pace.hear(now, disk.sync_time, &self.config);
     }
 
-    /// A new wait before this node campaigns.
+    /// Starts a new wait before this node campaigns.
     pub(crate) fn reset_election(&mut self, now: Instant) {
         let wait = self.pace.draw(now, self.disk, &self.config);
         self.election_deadline = now.plus(wait);
     }
 
-    /// The disk does differently than when the wait that runs was drawn.
+    /// Adjusts the running wait after this node's disk changed.
     pub(crate) fn adjust_election(&mut self, now: Instant, old: DiskHealth) {
         let (had_room, has_room) = (old.has_room, self.disk.has_room);
         let deadline = self.election_deadline;
@@ -213,8 +214,8 @@ impl Common {
         }
     }
 
-    /// A leader's word, and one that binds nobody, leave at once; what binds waits for the write that
-    /// makes it true. There is no other way to the outbox.
+    /// Messages of a leader, and those that bind nobody, are sent at once; a binding message waits
+    /// for the write that makes it true. There is no other way into the outbox.
     pub(crate) fn send_now(&mut self, to: NodeId, message: Replicate) {
         let message = Message::Replicate(message);
         self.outbox.send_now(Envelope { to, message });
@@ -237,15 +238,15 @@ impl Common {
         self.outbox.poll_now().map(Output::Send)
     }
 
-    /// The number of the write that is in flight.
+    /// The number of the write in flight.
     pub(crate) fn in_flight(&self) -> Option<u64> {
         self.outbox.in_flight()
     }
 
-    /// Everything that happened since the last write, in one. A write without a record exists for
-    /// the messages in it: an acknowledgement of what is durable already (a repeated append) takes
-    /// this way too, so that the rule has no exception and no second argument. It costs no sync,
-    /// see [`Record::is_empty`](crate::Record::is_empty), and is rare.
+    /// A write of everything that happened since the last one. A write with an empty record exists
+    /// for its messages: an acknowledgement of what is already durable (a repeated append) also
+    /// takes this path, so that the rule has no exception. Such a write is rare and needs no sync,
+    /// see [`Record::is_empty`](crate::Record::is_empty).
     #[inline]
     pub(crate) fn poll_write(&mut self) -> Option<Write> {
         if !self.has_unwritten() {
@@ -267,8 +268,8 @@ impl Common {
         is_news || self.log.has_unwritten() || self.outbox.has_waiting()
     }
 
-    /// What is durable now, if the receipt is that of the write in flight. Only from here do the
-    /// own vote and the own acknowledgement count.
+    /// Completes the write in flight if the receipt belongs to it, and returns what is durable now.
+    /// Only from here on do the own vote and the own acknowledgement count.
     pub(crate) fn settle(&mut self, receipt: Receipt) -> Result<Durable<Own>, Refused> {
         let own = self.outbox.settle(receipt)?;
         self.log.handle_persisted(own);
@@ -280,7 +281,7 @@ impl Common {
         Ok(own)
     }
 
-    /// What the machine is to apply next: committed, and durable here.
+    /// The next entries for the machine to apply: committed, and durable on this node.
     #[inline]
     pub(crate) fn poll_apply(&mut self) -> Option<Entries> {
         let end = self.committed_here();
@@ -291,7 +292,7 @@ impl Common {
         entries
     }
 
-    /// If there is nothing to apply, what else the machine is given, or a fetch for it.
+    /// If there is nothing to apply: another output for the machine, or a fetch on its behalf.
     #[cold]
     pub(crate) fn poll_unless_apply(&mut self) -> Option<Output> {
         let (end, bytes_max) = (self.committed_here(), self.config.append_bytes_max);
@@ -299,17 +300,17 @@ impl Common {
             .poll_unless_apply(&self.log, end, self.term, bytes_max)
     }
 
-    /// The next read that ended with its leader.
+    /// The outcome of the next read that ended with its leader.
     pub(crate) fn poll_answer(&mut self) -> Option<Output> {
         let (id, refusal) = self.answers.pop_front()?;
         let index = Err(refusal);
         Some(Output::Read { id, index })
     }
 
-    /// What is committed here is in every later leader's log, at its place (Leader Completeness,
-    /// §5.4), and a leader that says otherwise has lost something, or this node has. Of an honest
-    /// group no message proves it wrongly: one of an earlier term is not looked at, and what a
-    /// leader once had at an index it has there for ever.
+    /// Stops because the leader contradicts what is committed here. A committed entry is at its
+    /// index in every later leader's log (Leader Completeness, §5.4), so one of the two nodes has
+    /// lost something. In an honest group no message can prove this wrongly: messages of earlier
+    /// terms are ignored, and an entry in a leader's log stays there for the whole term.
     pub(crate) fn diverged(&mut self, leaders: LogId) -> Stop {
         count(&mut self.counters.conflicts_with_commit);
         Stop::Diverged {
@@ -319,8 +320,8 @@ impl Common {
         }
     }
 
-    /// This node takes no part any more. What it had not yet said stays unsaid; the last word of one
-    /// that forgot what it acknowledged to `leader` is that its copy is not to be counted.
+    /// Stops this node for good and drops all messages that were not yet sent. A node that forgot
+    /// what it acknowledged to `leader` sends one last message: its copy must no longer be counted.
     pub(crate) fn stop(&mut self, why: Stop, leader: Option<NodeId>) {
         self.outbox.clear();
         self.stop = Some(why);
@@ -343,14 +344,14 @@ impl Common {
         }
     }
 
-    /// That it stops, once.
+    /// Returns the reason for stopping, once.
     pub(crate) fn poll_stop(&mut self) -> Option<Output> {
         let stop = self.stop?;
         let told = core::mem::replace(&mut self.stop_told, true);
         (!told).then_some(Output::Stop(stop))
     }
 
-    /// Forgets deadlines, generator, counters and numbers of writes.
+    /// Resets deadlines, random generator, counters and write numbers.
     pub(crate) fn forget_time(&mut self) {
         self.election_deadline = Instant::ZERO;
         self.pace.forget_time();

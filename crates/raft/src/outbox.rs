@@ -4,13 +4,14 @@ use synod_durable::Coalesce;
 
 use crate::{Binding, Envelope, Record};
 
-/// What a node says at once, and what waits for its next record. While a disk stalls, at most one
-/// message of a kind waits for each peer; all of them are of the current term.
+/// The messages that can be sent at once, and those that wait for the next record. While a disk
+/// stalls, at most one message of each kind waits for each peer; all of them are of the current
+/// term.
 pub(crate) type Outbox = synod_durable::Outbox<Record, Envelope, Envelope<Binding>>;
 
 impl Coalesce for Envelope<Binding> {
-    /// A later word of a kind replaces an earlier one to the same peer: of two acknowledgements in
-    /// one term the further says both.
+    /// A later message replaces an earlier one of the same kind to the same peer. Of two
+    /// acknowledgements in one term, the one with the higher index implies the other.
     fn coalesce(waiting: &mut [Self], later: Self) -> Option<Self> {
         let same = |waiting: &&mut Self| {
             waiting.to == later.to && discriminant(&waiting.message) == discriminant(&later.message)

@@ -6,7 +6,7 @@ use crate::{
     Binding, Entries, Envelope, Index, LogId, NodeId, ReadId, Refusal, Snapshot, Stop, Term,
 };
 
-/// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
+/// An action for the driver. Exhaustive on purpose: a new variant must break every driver.
 ///
 /// A driver that handles everything compiles:
 ///
@@ -36,80 +36,81 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Output {
-    /// Make this durable; the messages inside come out only when it is. One is in flight at a time.
+    /// Make this durable; only then the messages inside can be sent. One write is in flight at a
+    /// time.
     Persist(Write),
-    /// Transmit at once; depends on no write in flight.
+    /// Send at once; it depends on no write in flight.
     Send(Envelope),
-    /// Apply these to the state machine: committed, durable here, in order, each index once in the
-    /// life of this value. There is one at least.
+    /// Apply these entries to the state machine: committed, durable here, in order, each index once
+    /// during the lifetime of this value. Never empty.
     Apply(Entries),
-    /// Read these entries from the log and hand them to
+    /// Read these entries from the log and pass them to
     /// [`Raft::handle_fetched`](crate::Raft::handle_fetched).
     Fetch(Fetch),
-    /// A read accepted before ended: serve it from a machine that has applied `index`, or refuse
-    /// it.
+    /// An accepted read has ended: serve it from a machine that has applied `index`, or refuse it.
     Read {
-        /// The caller's name for it.
+        /// The id that the caller gave it.
         id: ReadId,
-        /// What must be applied first.
+        /// The index that must be applied first, or why the read failed.
         index: Result<Index, Refusal>,
     },
     /// Pull the snapshot's bytes from that node, then call
     /// [`Raft::handle_snapshot`](crate::Raft::handle_snapshot) once they are durable, or
-    /// [`Raft::handle_pull_failed`](crate::Raft::handle_pull_failed). A later one replaces this
-    /// one.
+    /// [`Raft::handle_pull_failed`](crate::Raft::handle_pull_failed). A later output of this kind
+    /// replaces this one.
     PullSnapshot {
-        /// Who offers it.
+        /// The node that offers it.
         from: NodeId,
-        /// What is offered.
+        /// The offered snapshot.
         snapshot: Box<Snapshot>,
     },
-    /// The machine restarts from this snapshot; `Apply` goes on behind it. Its start is durable.
-    /// Also the first word to the machine after a restart with a snapshot, before any `Apply`.
+    /// Reset the machine to this snapshot; `Apply` continues after it. The log's start at this
+    /// snapshot is durable. Also the first output for the machine after a restart with a snapshot.
     Restore(Box<Snapshot>),
-    /// This node must take no part any more, and somebody has to look at it. The last output: the
-    /// value ignores all input from here on.
+    /// This node must no longer take part, and an operator has to look at it. This is the last
+    /// output: the value ignores all later input.
     Stop(Stop),
 }
 
-/// What becomes durable in one step, all or nothing; or, in this order, in several steps, because
-/// nothing is said before the last of them. The commit index is not in it: it is volatile (Figure 2).
+/// The changes that become durable in one write, all or nothing. They may also be stored in several
+/// steps, in this order, because no message leaves before the last of them. The commit index is not
+/// included: it is volatile (Figure 2).
 ///
-/// The order matters, so a driver gets it from [`ops`](Self::ops) and has no other way to what is
-/// inside. Entries come behind the start: those of a log that begins anew stand right behind it, and
-/// whoever appended them first, to a log that ends before, would lose them with that log.
+/// The order matters, so [`ops`](Self::ops) is the only access to the contents. Entries come after
+/// the start: when a log begins anew, they follow that start directly, and appending them first to
+/// a log that ends earlier would lose them together with that log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
-    /// Boxed, because most records have none, and records are moved.
+    /// Boxed because most records have none and records are moved around.
     head: Option<Box<Head>>,
-    /// Entries to append, ascending and contiguous; behind the start if that is given too.
+    /// Entries to append, ascending and contiguous; after the start if that is given too.
     pub(crate) entries: Few<Entries>,
 }
 
-/// What a record changes but for the entries that it appends.
+/// The changes of a record other than its entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Head {
-    /// Term and vote.
+    /// The new term and vote.
     pub(crate) vote: Option<(Term, Option<NodeId>)>,
-    /// Entries at this index and behind it are gone.
+    /// Entries at this index and after it are removed.
     pub(crate) truncate_from: Option<Index>,
-    /// The log begins after this position: compaction and install alike. Its snapshot is durable
-    /// already.
+    /// The log begins after this position, by compaction or by installing a snapshot. The snapshot
+    /// is durable already.
     pub(crate) start: Option<LogId>,
 }
 
-/// One change of what is stored, see [`Record::ops`].
+/// One change of the stored state, see [`Record::ops`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Op<'a> {
-    /// The term, and who got this node's vote in it. Replaces what was stored.
+    /// The term, and the node voted for in it. Replaces the stored ones.
     Vote(Term, Option<NodeId>),
-    /// Entries at this index and behind it are gone.
+    /// Remove the entries at this index and after it.
     Truncate(Index),
-    /// The log begins after this position: entries up to it are gone, those behind it stay. Its
+    /// The log begins after this position: entries up to it are removed, later ones stay. The
     /// snapshot is durable already.
     Start(LogId),
-    /// Appended at the end, which is the start if nothing is behind that. There may be several runs;
-    /// together they have no gap. To keep them takes no copy.
+    /// Append these at the end of the log, or at its start if it is empty. There may be several
+    /// runs, which together have no gap. Keeping them needs no copy.
     Append(&'a Entries),
 }
 
@@ -123,7 +124,7 @@ impl Record {
         self.head.as_deref().copied().unwrap_or_default()
     }
 
-    /// What to store, in the order in which it is stored and replayed.
+    /// The changes, in the order in which they must be stored and replayed.
     pub fn ops(&self) -> impl Iterator<Item = Op<'_>> {
         let head = self.head();
         let vote = head.vote.map(|(term, vote)| Op::Vote(term, vote));
@@ -133,8 +134,8 @@ impl Record {
         head.chain(self.entries.iter().map(Op::Append))
     }
 
-    /// Nothing to store: the write exists for the messages in it, all of which are true already. A
-    /// driver may skip its disk, if everything it stored for this node before is durable.
+    /// Whether there is nothing to store: the write exists for its messages, all of which are true
+    /// already. A driver may skip the disk if everything it stored for this node before is durable.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.head.is_none() && self.entries.is_empty()
@@ -144,21 +145,21 @@ impl Record {
 /// A record, and the messages that may not leave this node before it is durable.
 pub type Write = synod_durable::Write<Record, Envelope<Binding>>;
 
-/// A write that was appended under the log's ticket `T`, and is not yet durable.
+/// A write that was appended to the log under the ticket `T` and is not yet durable.
 pub type Staged<T> = synod_durable::Staged<Record, Envelope<Binding>, T>;
 
-/// Proof that a [`Write`] is durable; goes back with
+/// Proof that a [`Write`] is durable; returned to
 /// [`Raft::handle_persisted`](crate::Raft::handle_persisted).
 pub type Receipt = synod_durable::Receipt<Record>;
 
 /// What a node may count for itself once a record is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Own {
-    /// Term and vote, if the record has them.
+    /// The term and vote, if the record has them.
     pub(crate) vote: Option<(Term, Option<NodeId>)>,
-    /// The last entry of the record; 0 without one.
+    /// The index of the record's last entry, or 0.
     pub(crate) last: Index,
-    /// The log begins after it, if it begins anew.
+    /// The new start of the log, if the record has one.
     pub(crate) start: Option<Index>,
 }
 
@@ -176,9 +177,9 @@ impl synod_durable::Record for Record {
     }
 }
 
-/// Entries that the cache no longer holds. Goes out, and comes back with them through
+/// A request for entries that the cache no longer holds. The driver returns it with the entries to
 /// [`Raft::handle_fetched`](crate::Raft::handle_fetched).
-#[must_use = "whoever waits for these entries goes on only when they are handed back"]
+#[must_use = "answer it with `handle_fetched`, or nothing that needs these entries continues"]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fetch {
     pub(crate) from: Index,
@@ -189,35 +190,35 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// The first index wanted; durable.
+    /// The first requested index; durable.
     #[must_use]
     pub fn from(&self) -> Index {
         self.from
     }
 
-    /// The last index wanted, inclusive; durable. Fewer are welcome, one is enough.
+    /// The last requested index, inclusive; durable. Fewer entries are allowed, but at least one.
     #[must_use]
     pub fn to(&self) -> Index {
         self.to
     }
 
-    /// Stop before the entry that would pass this many bytes, unless it is the first.
+    /// Stop before the entry that would exceed this many bytes, unless it is the first.
     #[must_use]
     pub fn bytes_max(&self) -> usize {
         self.bytes_max
     }
 
-    /// For whom.
+    /// Who needs the entries.
     #[must_use]
     pub fn wanted(&self) -> Wanted {
         self.wanted
     }
 }
 
-/// Who waits for fetched entries.
+/// Who needs fetched entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wanted {
-    /// A lagging peer of this leader.
+    /// A peer that lags behind this leader.
     Peer(NodeId),
     /// The state machine of this node.
     Apply,

@@ -3,21 +3,21 @@ use core::time::Duration;
 use crate::random::Random;
 use crate::{Config, DiskHealth, Instant};
 
-/// How long a node waits before it campaigns: a drawn time, and more of it where disks are slow. A
-/// candidacy is a write, and so is each vote, and where a write takes longer than an election
-/// timeout, one candidate after the other would give up before it was answered.
+/// How long a node waits before it campaigns: a random time, and longer where disks are slow. A
+/// candidacy takes a write, and so does each vote. Where a write takes longer than an election
+/// timeout, candidates would otherwise give up one after the other before they were answered.
 ///
-/// So a node waits longer before it campaigns, and for nothing else: whoever hears a leader refuses
-/// others for as long as ever, and a leader that hears no quorum resigns as early as ever. What
-/// others say of their disks is believed only so far as to wait [`STRETCH_MAX`] of the drawn timeouts,
-/// and forgotten by half in each [`HALF_LIFE`] of them.
+/// Only the wait before a campaign is extended. A node in contact with a leader refuses other
+/// candidates for as long as before, and a leader without contact with a quorum steps down as early
+/// as before. Reports of peers about their disks extend the wait to at most [`STRETCH_MAX`] times
+/// the random time, and their effect halves in each [`HALF_LIFE`] of election timeouts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pace {
     random: Random,
-    /// The slowest write that another told of, and when.
+    /// The longest write time that a peer reported, and when.
     told: Duration,
     told_at: Instant,
-    /// The slowest write when the present wait was drawn.
+    /// The longest write time known when the present wait was drawn.
     drawn_for: Duration,
 }
 
@@ -32,7 +32,7 @@ impl Pace {
         }
     }
 
-    /// What another says of its disk.
+    /// Handles a peer's report on its disk.
     pub(crate) fn hear(&mut self, now: Instant, sync_time: Duration, config: &Config) {
         let sync_time = sync_time.min(config.election_timeout_max * STRETCH_MAX);
         if !sync_time.is_zero() && sync_time >= self.told(now, config) {
@@ -41,7 +41,7 @@ impl Pace {
         }
     }
 
-    /// A new wait, given how the own disk does.
+    /// Draws a new wait, given the state of this node's disk.
     pub(crate) fn draw(&mut self, now: Instant, disk: DiskHealth, config: &Config) -> Duration {
         let (min, max) = (config.election_timeout_min, config.election_timeout_max);
         let drawn = self.random.between(min, max);
@@ -50,7 +50,8 @@ impl Pace {
         if write.is_zero() && disk.has_room {
             return drawn;
         }
-        // Of the drawn one a multiple, so that what spreads the candidates grows with what they take.
+        // A multiple of the drawn time, so that the spread between candidates grows with the
+        // duration of a campaign.
         let writes = write.saturating_mul(WRITES_AN_ELECTION).as_nanos();
         let more = drawn.as_nanos().saturating_mul(writes) / min.as_nanos().max(1);
         let more = Duration::from_nanos(u64::try_from(more).unwrap_or(u64::MAX));
@@ -59,7 +60,7 @@ impl Pace {
         wait.saturating_add(drawn * full)
     }
 
-    /// Writes take more than twice as long as when the present wait was drawn.
+    /// Whether writes take more than twice as long as when the present wait was drawn.
     pub(crate) fn is_outrun(&self, now: Instant, disk: DiskHealth, config: &Config) -> bool {
         self.slowest_write(now, disk, config) > self.drawn_for * 2
     }
@@ -85,14 +86,15 @@ impl Pace {
     }
 }
 
-/// A node waits at most so many of its drawn timeouts for the sake of slow disks.
+/// A node waits at most this many of its drawn timeouts because of slow disks.
 const STRETCH_MAX: u32 = 8;
-/// What another has told of its disk counts by half after so many of the longest timeouts.
+/// A peer's report counts half after this many of the longest timeouts.
 const HALF_LIFE: u32 = 8;
-/// A vote may wait behind a write that is under way, and what is behind both must not be missed.
+/// The writes of an election: a vote may wait behind a write in flight, and whatever follows both
+/// must not be missed.
 const WRITES_AN_ELECTION: u32 = 3;
-/// A node without room waits so many of its drawn timeouts more: others with room are first, even
-/// when their disks are slow, and if there are none it may hold the only whole log.
+/// A node without space waits this many drawn timeouts longer. Nodes with space come first, even
+/// with slow disks; if there are none, this node may hold the only complete log.
 const FULL_TIMEOUTS: u32 = STRETCH_MAX;
 
 #[cfg(test)]
@@ -103,7 +105,7 @@ mod tests {
         Config::new(crate::NodeId(1), [1, 2, 3].map(crate::NodeId))
     }
 
-    /// How long a node waits whose own disk, and another one, need so many milliseconds.
+    /// The wait of a node when its own disk and a peer's need this many milliseconds for a write.
     fn wait(own: u64, told: u64, has_room: bool) -> Duration {
         let (mut pace, config) = (Pace::new(0, 1), config());
         let disk = DiskHealth {

@@ -1,23 +1,23 @@
-//! What a node wants done, in the order in which it matters to others.
+//! The outputs of a node, in the order in which they matter to other nodes.
 
 use crate::due::Task;
 use crate::role::RoleState;
 use crate::{Instant, Output, Raft};
 
 impl Raft {
-    /// The next thing to do, or nothing until the next input. Outputs that are not drained stay.
+    /// The next action, or `None` until the next input. Outputs that are not drained are kept.
     ///
-    /// Give it all the inputs that there are, and then drain it. What was proposed by then goes to each
-    /// peer in one message, to the disk in one write and to the machine in one piece. A driver that
-    /// drains after each input is as safe: it pays for a message to each peer, a write and an
-    /// acknowledgement an entry, which is more than ten times as much.
+    /// Pass in all pending inputs before draining. Everything proposed by then goes to each peer in
+    /// one message, to the disk in one write and to the state machine in one run. Draining after
+    /// each input is just as safe, but costs a message per peer, a write and an acknowledgement for
+    /// each entry, which is more than ten times as much.
     #[inline]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.poll_but(None)
     }
 
-    /// As [`poll_output`](Self::poll_output), but for what the machine would be given: for a driver
-    /// whose machine has enough to do, and whose peers must not wait for it. What is held back stays
+    /// Like [`poll_output`](Self::poll_output), but without outputs for the state machine. For a
+    /// driver whose machine is busy and whose peers must not wait for it. What is held back stays
     /// in the log.
     pub fn poll_besides_machine(&mut self) -> Option<Output> {
         self.poll_but(Some(Task::Machine))
@@ -33,8 +33,8 @@ impl Raft {
         output
     }
 
-    /// What an entry takes is made in place, for outputs are large, and a move costs more than what is
-    /// done for most of them.
+    /// Outputs for entries are constructed in place: they are large, and moving one costs more than
+    /// most of the work for it.
     #[inline]
     fn poll_due(&mut self, held: Option<Task>) -> Option<Output> {
         if self.common.stop.is_some() {
@@ -77,7 +77,7 @@ impl Raft {
         None
     }
 
-    /// What is left of a task that comes with few entries, or nothing.
+    /// Handles the tasks that rarely come with an entry.
     #[inline(never)]
     fn poll_rare(&mut self, task: Task) -> Option<Output> {
         let common = &mut self.common;
@@ -95,7 +95,7 @@ impl Raft {
         }
     }
 
-    /// Of a node that takes no part any more.
+    /// The outputs of a node that has stopped.
     #[cold]
     fn poll_stopped(&mut self, held: Option<Task>) -> Option<Output> {
         let common = &mut self.common;
@@ -114,9 +114,9 @@ impl Raft {
         None
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due. A follower has its election deadline
-    /// and nothing else; a leader its next heartbeat and the moment by which it must have heard a
-    /// quorum. None for a node that has stopped.
+    /// When [`handle_timeout`](Self::handle_timeout) is due. For a follower this is its election
+    /// deadline; for a leader its next heartbeat or the time by which it must have had contact with
+    /// a quorum. `None` for a node that has stopped.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.common.stop.is_some() {
@@ -131,8 +131,8 @@ impl Raft {
         })
     }
 
-    /// In debug builds each source is asked once more when no bit is set: one that has something to
-    /// do was forgotten by whoever caused it.
+    /// In debug builds, polls every source once more when no bit is set: if one has work, whoever
+    /// caused that work forgot to set its bit.
     #[cfg(debug_assertions)]
     fn check_nothing_is_due(&mut self, held: Option<Task>) {
         for task in Task::ALL.into_iter().filter(|task| Some(*task) != held) {

@@ -5,8 +5,8 @@ use crate::{Config, Index, Instant, LogId, NodeId};
 
 /// What a leader knows about one peer.
 ///
-/// Invariants: `matched < next`; `matched` never falls within a term; an acknowledgement frees what
-/// is in flight, nothing else does.
+/// Invariants: `matched < next`; `matched` never decreases within a term; only an acknowledgement
+/// removes appends from those in flight.
 ///
 /// ```text
 ///            Appended                       compacted away
@@ -17,29 +17,29 @@ use crate::{Config, Index, Instant, LogId, NodeId};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Progress {
     pub(crate) id: NodeId,
-    /// The peer's log equals ours up to here, durably.
+    /// The peer's log is known to equal ours up to this index, durably.
     pub(crate) matched: Index,
-    /// The next entry to send.
+    /// The index of the next entry to send.
     pub(crate) next: Index,
     pub(crate) flow: Flow,
-    /// When the peer was last heard in this term.
+    /// The time of the peer's last message in this term.
     pub(crate) contact: Instant,
-    /// The highest round it echoed.
+    /// The highest round that it echoed.
     pub(crate) round: u64,
-    /// How far its log matches ours in memory, by its last echo or acknowledgement.
+    /// How far its log in memory matches ours, by its last echo or acknowledgement.
     echoed: Index,
     pub(crate) retransmission: Backoff,
-    /// The highest commit index it was told.
+    /// The highest commit index that was sent to it.
     pub(crate) commit: Index,
-    /// It may lack something that can be sent now.
+    /// Whether it may lack something that can be sent now.
     pub(crate) is_lacking: bool,
-    /// Entries for it are being read from the log.
+    /// Whether entries for it are being read from the log.
     pub(crate) fetching: bool,
-    /// Whether its disk has space, once it has said so.
+    /// Whether its disk has space; `None` until it has reported that.
     pub(crate) has_room: Option<bool>,
     /// Reading failed: nothing is sent before the next heartbeat.
     pub(crate) backoff: bool,
-    /// It said that its disk lost what it acknowledged. In this term it counts for nothing.
+    /// It reported that its disk lost what it acknowledged. It does not count in this term.
     pub(crate) forgot: bool,
 }
 
@@ -47,9 +47,9 @@ pub(crate) struct Progress {
 pub(crate) enum Flow {
     /// One append at a time until one matches.
     Probe { sent: Option<Sent> },
-    /// Optimistic: `next` moves when an append is sent.
+    /// Optimistic: `next` advances when an append is sent.
     Replicate(Inflight),
-    /// The entries are gone; a snapshot is on offer.
+    /// The entries are compacted away; a snapshot is offered.
     Snapshot { offered: LogId },
 }
 
@@ -63,15 +63,15 @@ pub(crate) struct Inflight {
 /// An append that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Sent {
-    /// Its last entry, or the position it asked about.
+    /// The last entry of the append, or the position that it probes.
     pub(crate) last: Index,
     pub(crate) bytes: usize,
-    /// The last round of heartbeats before it.
+    /// The number of the last heartbeat round before it.
     pub(crate) round: u64,
 }
 
 impl Sent {
-    /// Whether an echo of `round` was caused after this was sent and does not cover it.
+    /// Whether `round` began after this append was sent, and its echo does not cover the append.
     fn is_missing(&self, round: u64, matched: Index) -> bool {
         self.round < round && self.last > matched
     }
@@ -83,7 +83,7 @@ impl Inflight {
         self.appends.push_back(sent);
     }
 
-    /// The first append that the peer does not match yet is the oldest of those.
+    /// Among the appends that the peer does not match yet, the first is the oldest.
     fn is_missing(&self, round: u64, matched: Index) -> bool {
         let first = self.appends.iter().find(|sent| sent.last > matched);
         first.is_some_and(|sent| sent.is_missing(round, matched))
@@ -93,7 +93,7 @@ impl Inflight {
         self.bytes
     }
 
-    /// One append goes out even if it alone passes the bound of bytes.
+    /// An append may be sent even if it alone exceeds the bound of bytes.
     pub(crate) fn is_full(&self, messages_max: usize, bytes_max: usize) -> bool {
         self.appends.len() >= messages_max || self.bytes >= bytes_max
     }
@@ -111,7 +111,7 @@ impl Inflight {
 }
 
 impl Progress {
-    /// What counts of it towards a commit, and its last echoed round and contact.
+    /// The acknowledged index, the last echoed round and the last contact, as far as they count.
     pub(crate) fn counted(&self) -> (Index, u64, Instant) {
         if self.forgot {
             (Index(0), 0, Instant::ZERO)
@@ -139,13 +139,14 @@ impl Progress {
         }
     }
 
-    /// An acknowledgement up to `last`; stale ones change nothing. `start` is where our log begins.
+    /// Handles an acknowledgement up to `last`; a stale one changes nothing. Our log begins at
+    /// `start`.
     pub(crate) fn handle_appended(&mut self, last: Index, start: Index) {
         if last > self.echoed {
             self.echoed = last;
             self.retransmission.handle_progress();
         } else if last <= self.matched {
-            // Of an append that was sent twice: what is behind it may yet come.
+            // This acknowledges an append that was sent twice; entries behind it may still arrive.
             self.retransmission.handle_contact();
         }
         if last < self.matched {
@@ -156,20 +157,21 @@ impl Progress {
         match &mut self.flow {
             Flow::Probe { .. } => self.replicate(),
             Flow::Replicate(inflight) => inflight.free_to(last),
-            // Not equality with what was offered: the peer may have got further by another way.
+            // Not compared with the offered snapshot: the peer may have advanced in another way.
             Flow::Snapshot { .. } if last >= start => self.replicate(),
             Flow::Snapshot { .. } => {}
         }
     }
 
-    /// A refusal of `prev`; the peer may match at `probe` or before. Whether it is news.
+    /// Handles a rejection of `prev`; the peer may match at `probe` or before. Returns whether it
+    /// is news.
     pub(crate) fn handle_rejected(&mut self, prev: Index, probe: Index) -> bool {
         if prev <= self.matched {
             return false;
         }
         match &self.flow {
             Flow::Probe { .. } if prev.next() == self.next => {
-                // Strictly down, whatever the hint says, so that probing ends.
+                // Strictly downwards, whatever the hint, so that probing terminates.
                 self.probe_from(probe.next().min(prev));
                 true
             }
@@ -181,15 +183,15 @@ impl Progress {
         }
     }
 
-    /// An echo of the heartbeat of `round`. `matched` is how far the peer matches in memory, `last`
-    /// where our log ends. Whether something must be sent again.
+    /// Handles an echo of the heartbeat of `round`. `matched` is how far the peer matches in
+    /// memory, `last` the end of our log. Returns whether something must be sent again.
     ///
-    /// It does not tell that what was sent before the heartbeat is lost: heartbeats overtake appends
-    /// that queue for a slow link. It tells that the peer still waits, and if it goes on waiting
-    /// without getting further, backoff ends. Only the tail needs that, because a gap inside a
-    /// stream is refused when what follows it arrives; but without it the loss of the last append of
-    /// a burst would stay unnoticed. And a peer that restarted would not know in this term how far
-    /// its log matches, nor therefore what is committed.
+    /// An echo does not show that what was sent before the heartbeat is lost, because heartbeats
+    /// overtake appends that queue for a slow link. It shows that the peer still waits; after
+    /// enough echoes without progress the backoff ends and the append is sent again. Only the end
+    /// of a stream needs this: a gap inside it is rejected when later entries arrive, but the loss
+    /// of the last append of a burst would go unnoticed. Also, a peer that restarted would not
+    /// learn in this term how far its log matches, nor therefore what is committed.
     pub(crate) fn handle_echo(&mut self, round: u64, matched: Index, last: Index) -> bool {
         if round < self.round {
             return false;
@@ -202,12 +204,12 @@ impl Progress {
         }
         let (missing, bytes) = match &self.flow {
             Flow::Probe { sent: Some(sent) } if sent.last <= self.matched.min(matched) => {
-                // It asks about nothing that we do not know: no acknowledgement of it is news that
-                // the peer would repeat, if this one was lost.
+                // The probe asks about nothing new to us, so the peer would not repeat a lost
+                // acknowledgement of it.
                 self.replicate();
                 return true;
             }
-            // An acknowledgement implies a match in memory, so it forgot.
+            // An acknowledgement implies a match in memory, so the peer forgot.
             Flow::Replicate(_) if matched < self.matched => {
                 self.probe_from(self.matched.next());
                 return true;
@@ -217,8 +219,8 @@ impl Progress {
             Flow::Probe { sent: None } | Flow::Snapshot { .. } => (false, 0),
         };
         if !missing {
-            // What arrived and is not acknowledged waits for the peer's disk, which may be slow; a
-            // lost acknowledgement the peer repeats by itself.
+            // An append that arrived and is not acknowledged waits for the peer's disk, which may
+            // be slow. The peer itself repeats a lost acknowledgement.
             self.retransmission.handle_contact();
             return false;
         }
@@ -232,8 +234,8 @@ impl Progress {
         true
     }
 
-    /// Whether the next entry may be sent now, if our log ends at `last`. A probe is sent even
-    /// without entries.
+    /// Whether the next entry may be sent now, given that our log ends at `last`. A probe is sent
+    /// even without entries.
     #[inline]
     pub(crate) fn wants_append(&self, config: &Config, last: Index) -> bool {
         let open = match &self.flow {
@@ -323,7 +325,7 @@ mod tests {
         assert_eq!(progress.next, Index(8));
         assert!(progress.handle_rejected(Index(7), Index(2)));
         assert_eq!(progress.next, Index(6));
-        // The same refusal again: the probe went elsewhere meanwhile.
+        // The same rejection again: meanwhile the probe has moved.
         assert!(!progress.handle_rejected(Index(7), Index(2)));
     }
 
@@ -347,7 +349,7 @@ mod tests {
         assert_eq!(progress.next, Index(9));
     }
 
-    /// The first of the rounds, each a heartbeat, whose echo brings about a resend.
+    /// The first of these heartbeat rounds whose echo causes a resend.
     fn resent(progress: &mut Progress, rounds: std::ops::Range<u64>, matched: u64) -> Option<u64> {
         let lost = |round: &u64| {
             progress.retransmission.begin_heartbeat(*round);
@@ -364,7 +366,7 @@ mod tests {
             None,
             "arrived, its write is slow"
         );
-        // That of round 1 was sent before the append.
+        // The heartbeat of round 1 was sent before the append.
         assert_eq!(resent(&mut progress, 1..100, 5), Some(4));
         assert_eq!(
             (progress.next, &progress.flow),

@@ -2,8 +2,8 @@ use alloc::vec::Vec;
 
 use crate::{Membership, NodeId};
 
-/// Every node of a [`Membership`] by its place in the order of names, and whose votes count. Who asks
-/// for a node often asks by its place, which is a step into a vector.
+/// The nodes of a [`Membership`], each with its position in ascending order of ids, and the voters
+/// among them. Callers mostly look up a node by position, which is an index into a vector.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Members {
     ids: Vec<NodeId>,
@@ -11,7 +11,7 @@ pub(crate) struct Members {
     quorum: Quorum,
 }
 
-/// Majority and joint decisions over a membership, whose nodes are named by their places.
+/// Majority and joint decisions over a membership. Nodes are given by position.
 ///
 /// Invariant: any two quorums of one membership intersect; so do a quorum of a joint membership and
 /// a quorum of either half.
@@ -22,7 +22,7 @@ pub(crate) struct Quorum {
 }
 
 impl Members {
-    /// Those of a membership that `own` is in.
+    /// The members of a membership that contains `own`.
     pub(crate) fn of(membership: &Membership, own: NodeId) -> Self {
         let ids: Vec<_> = membership.nodes().collect();
         let place = |id: &NodeId| ids.binary_search(id).unwrap_or_default();
@@ -36,7 +36,7 @@ impl Members {
         }
     }
 
-    /// The place of this node.
+    /// The position of this node.
     pub(crate) fn own(&self) -> usize {
         self.own
     }
@@ -45,7 +45,7 @@ impl Members {
         self.ids.contains(&id)
     }
 
-    /// By their places.
+    /// The ids by position.
     pub(crate) fn ids(&self) -> &[NodeId] {
         &self.ids
     }
@@ -58,7 +58,7 @@ impl Members {
 impl Quorum {
     /// The largest value above `floor` that a quorum has reached, else `floor`.
     ///
-    /// The empty half of a membership that is not joint decides nothing and is left out; without
+    /// If one half is empty the membership is not joint, and only the other half decides; without
     /// any voter nothing is ever reached.
     pub(crate) fn reached<T: Ord + Copy>(&self, floor: T, of: impl Fn(usize) -> T) -> T {
         let mut reached = floor;
@@ -71,7 +71,8 @@ impl Quorum {
         reached
     }
 
-    /// Whether a quorum said yes. Counted and not sorted: sets are small, and nothing is allocated.
+    /// Whether a quorum agrees. Counts instead of sorting: the sets are small, and nothing is
+    /// allocated.
     pub(crate) fn agrees(&self, yes: impl Fn(usize) -> bool) -> bool {
         let has_majority = |half: &[usize]| {
             let count = half.iter().filter(|place| yes(**place)).count();

@@ -1,5 +1,5 @@
-//! One node as a value. What happens goes from here to the role that it is for, but messages, which
-//! `deliver` hands out; and roles change here.
+//! The node as a value. Inputs are passed to the current role from here, except messages, which
+//! `deliver` handles. Roles change only here.
 
 use alloc::boxed::Box;
 
@@ -20,22 +20,21 @@ use crate::{
     ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Term, Wanted,
 };
 
-/// One node of a Raft group: a value that takes what happened and tells what to do.
+/// One node of a Raft group: a value that takes events and returns actions.
 ///
-/// Inputs are `handle_*`, [`propose`](Self::propose) and [`read`](Self::read); outputs are drained
-/// with [`poll_output`](Self::poll_output) until it has no more, and
-/// [`poll_timeout`](Self::poll_timeout) says when to come back if nothing happens. It may be
-/// cloned, compared and hashed.
-///
+/// Inputs are `handle_*`, [`propose`](Self::propose) and [`read`](Self::read). Outputs are drained
+/// with [`poll_output`](Self::poll_output) until it returns `None`, and
+/// [`poll_timeout`](Self::poll_timeout) returns when to call again if nothing else happens. The
+/// value may be cloned, compared and hashed.
 /// Invariants (Figure 3), asserted in debug builds after every input:
-/// - *Election Safety*: a node gives one vote a term. The vote is in a [`Record`](crate::Record)
-///   before it leaves, also the one for itself, and votes are counted in a set;
+/// - *Election Safety*: a node grants one vote per term. Each vote, including the one for itself,
+///   is in a [`Record`](crate::Record) before it is sent, and votes are counted in a set;
 /// - *Leader Append-Only*: within its term a leader's log only grows;
-/// - *Log Matching*: entries are appended only behind a position that matches;
-/// - *Leader Completeness*: nothing committed is ever truncated, and only entries of the leader's
+/// - *Log Matching*: entries are appended only after a position that matches;
+/// - *Leader Completeness*: a committed entry is never truncated, and only entries of the leader's
 ///   own term are committed by counting;
-/// - *State Machine Safety*: `delivered <= min(committed, persisted)` and entries are delivered in
-///   order, once; term and commit index never fall.
+/// - *State Machine Safety*: `delivered <= min(committed, persisted)`, and entries are delivered
+///   once and in order; term and commit index never decrease.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Raft {
     pub(crate) common: Common,
@@ -43,7 +42,8 @@ pub struct Raft {
 }
 
 impl Raft {
-    /// The deadline of [`poll_timeout`](Self::poll_timeout) has passed. Harmless at any other time.
+    /// Handles the passing of the deadline of [`poll_timeout`](Self::poll_timeout). Harmless at any
+    /// other time.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.common.stop.is_some() {
             return;
@@ -57,9 +57,9 @@ impl Raft {
         mark.check(&self.common, &self.role);
     }
 
-    /// A write is durable. Only here do this node's own vote and its own acknowledgement count. A
-    /// receipt for anything but the write in flight is ignored and counted, and so is one of another
-    /// core value.
+    /// Handles a completed write. Only now do this node's own vote and its own acknowledgement
+    /// count. A receipt for anything but the write in flight, or from another core value, is
+    /// ignored and counted.
     pub fn handle_persisted(&mut self, now: Instant, receipt: Receipt) {
         if self.common.stop.is_some() {
             return;
@@ -83,7 +83,8 @@ impl Raft {
         mark.check(&self.common, &self.role);
     }
 
-    /// A [`Fetch`] is answered: entries from `fetch.from()` on, at least one, or why not.
+    /// Handles the answer to a [`Fetch`]: at least one entry starting at `fetch.from()`, or an
+    /// error.
     pub fn handle_fetched(
         &mut self,
         _now: Instant,
@@ -105,22 +106,22 @@ impl Raft {
         mark.check(&self.common, &self.role);
     }
 
-    /// A snapshot is durable here: taken by this node, or pulled. Which of the two does not matter:
-    /// - up to what was delivered, the log now begins behind it (a driver that wants to keep a
-    ///   margin of entries for slow peers tells of the snapshot only once it has applied that much
-    ///   more);
-    /// - beyond that, it is installed: the log begins behind it, keeps what follows if it holds the
+    /// Handles a snapshot that is durable here, whether taken by this node or pulled:
+    /// - If everything it covers was delivered, the log now begins after it. (A driver that wants
+    ///   to keep a margin of entries for slow peers reports the snapshot only once it has applied
+    ///   that many more.)
+    /// - Otherwise it is installed: the log begins after it, keeps later entries if it holds the
     ///   snapshot's last entry (§7), and [`Output::Restore`](crate::Output::Restore) follows.
     ///
-    /// One that covers nothing new is ignored and counted. One that contradicts what is committed
-    /// stops this node, see [`Stop::Diverged`](crate::Stop::Diverged).
+    /// A snapshot that covers nothing new is ignored and counted. One that contradicts a committed
+    /// entry stops this node, see [`Stop::Diverged`](crate::Stop::Diverged).
     pub fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
         if self.common.stop.is_some() {
             return;
         }
         let mark = Mark::of(&self.common, &self.role);
         let last = snapshot.last;
-        // A pull that it makes needless is over, also if it is of no use any more.
+        // It ends a pull of the same or less, even if the snapshot itself is not needed any more.
         if let RoleState::Follower(follower) = &mut self.role {
             follower.end_pull_if(|pulling| pulling.last.index <= last.index);
         }
@@ -148,7 +149,7 @@ impl Raft {
         let step = match &self.role {
             RoleState::Leader(_) => return Leader::install(&mut self.common, snapshot),
             RoleState::Follower(_) => Step::Stay,
-            // It asked for votes with a log that it is about to change.
+            // A candidate requested votes with a log that now changes.
             RoleState::PreCandidate(_) | RoleState::Candidate(_) => {
                 Step::follow(self.common.term, None)
             }
@@ -160,20 +161,21 @@ impl Raft {
         Step::Stay
     }
 
-    /// The snapshot that [`Output::PullSnapshot`](crate::Output::PullSnapshot) named could not be
-    /// pulled. The next offer is taken up again, be it the same one.
+    /// Handles the failure to pull the snapshot of
+    /// [`Output::PullSnapshot`](crate::Output::PullSnapshot). The next offer is accepted again,
+    /// even if it is the same snapshot.
     pub fn handle_pull_failed(&mut self, _now: Instant, snapshot: &Snapshot) {
         if let RoleState::Follower(follower) = &mut self.role {
             follower.end_pull_if(|pulling| pulling == snapshot);
         }
     }
 
-    /// How this node's disk does now. To be told whenever it changes; a driver that never calls
-    /// this has a disk with room and no time to wait for.
+    /// Handles a change of this node's disk; call it whenever the state changes. A driver that
+    /// never calls it has a disk with space and negligible write times.
     ///
-    /// A leader without room gives way to a follower that has some, see [`DiskHealth::has_room`]; if
-    /// nobody has, it leads on for reads. A node without room campaigns, but only after several
-    /// timeouts, so that one with room is first.
+    /// A leader without space makes way for a follower that has some, see [`DiskHealth::has_room`].
+    /// If no node has space, it stays leader and serves reads. A node without space campaigns only
+    /// after several timeouts, so that nodes with space come first.
     pub fn handle_disk(&mut self, now: Instant, disk: DiskHealth) {
         if self.common.stop.is_some() {
             return;
@@ -187,12 +189,12 @@ impl Raft {
         mark.check(&self.common, &self.role);
     }
 
-    /// Appends a command to the leader's log. That it has an identity says nothing about its fate:
-    /// it is committed when `Apply` brings an entry with this identity, and lost when it brings
-    /// another at its index.
+    /// Appends a command to the leader's log. The returned identity does not mean that the command
+    /// is committed: it is committed when `Apply` delivers an entry with this identity, and lost
+    /// when `Apply` delivers another entry at its index.
     ///
     /// # Errors
-    /// See [`ProposeError`]; then nothing was appended.
+    /// See [`ProposeError`]; nothing was appended.
     pub fn propose(&mut self, _now: Instant, body: Bytes) -> Result<LogId, ProposeError> {
         let mark = Mark::of(&self.common, &self.role);
         let id = match &mut self.role {
@@ -203,11 +205,11 @@ impl Raft {
         Ok(id)
     }
 
-    /// Asks for a linearizable read. Once accepted it ends in exactly one
-    /// [`Output::Read`](crate::Output::Read), for which this node needs no write.
+    /// Requests a linearizable read. Once accepted, it ends in exactly one
+    /// [`Output::Read`](crate::Output::Read). The read needs no write on this node.
     ///
     /// # Errors
-    /// See [`ReadError`]; then no answer follows.
+    /// See [`ReadError`]; no output follows.
     pub fn read(&mut self, _now: Instant, id: ReadId) -> Result<(), ReadError> {
         match &mut self.role {
             RoleState::Leader(leader) => leader.read(&mut self.common, id),
@@ -215,7 +217,7 @@ impl Raft {
         }
     }
 
-    /// Who leads the current term, as far as this node knows.
+    /// The leader of the current term, as far as this node knows.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
         self.role.leader(self.common.id())
@@ -227,20 +229,21 @@ impl Raft {
         self.common.term
     }
 
-    /// Who takes part.
+    /// The membership of the group.
     #[must_use]
     pub fn membership(&self) -> &Membership {
         &self.common.membership
     }
 
-    /// What was ignored so far.
+    /// How many inputs were ignored so far, by reason.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.common.counters
     }
 
-    /// This state without deadlines, generator, counters and numbers of writes, for checkers that
-    /// fire timers at will: two states that differ only in those become equal. Not meant to run on.
+    /// This state without deadlines, random generator, counters and write numbers. For checkers
+    /// that fire timers at will: states that differ only in those become equal. Not meant to be run
+    /// further.
     #[must_use]
     pub fn without_time(&self) -> Self {
         let mut state = self.clone();
@@ -253,9 +256,9 @@ impl Raft {
         state
     }
 
-    /// The one place where a role changes. What the old one knew is gone, but for what is named
-    /// here; what was promised to others is no role's. A new role may have to change at once: alone
-    /// in its group, a node needs nobody's answer.
+    /// The only place where the role changes. State of the old role is dropped, except for what is
+    /// named here; promises to other nodes belong to no role. A new role may have to change at
+    /// once: a node that is alone in its group needs no answers.
     #[inline]
     pub(crate) fn change_role(&mut self, now: Instant, step: Step) {
         if step != Step::Stay {
@@ -294,13 +297,12 @@ impl Raft {
         }
     }
 
-    /// Carried over: of a leader its reads, which end, and why it leads no more.
+    /// Carries over from a leader: its reads, which end, and why it stopped leading.
     fn become_follower(&mut self, now: Instant, term: Term, leader: Option<NodeId>, why: StepDown) {
         let common = &mut self.common;
         let follower = Follower::new(leader);
         let old = core::mem::replace(&mut self.role, RoleState::Follower(follower));
-        // A follower keeps its deadline: a candidate that cannot win must not postpone one that
-        // can.
+        // A follower keeps its deadline: a candidate that cannot win must not delay one that can.
         if !matches!(old, RoleState::Follower(_)) {
             common.reset_election(now);
         }

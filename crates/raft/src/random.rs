@@ -3,14 +3,14 @@ use core::time::Duration;
 /// SplitMix64 (Steele, Lea, Flood 2014): eight bytes of state, so that the core stays a small
 /// value.
 ///
-/// It only spreads election timeouts; nothing about safety rests on its quality.
+/// It only randomizes election timeouts; safety does not depend on its quality.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Random {
     state: u64,
 }
 
 impl Random {
-    /// Nodes share a seed and differ by id, so they must not draw the same timeouts.
+    /// Nodes share a seed and differ by id, so that they draw different timeouts.
     pub(crate) fn new(seed: u64, id: u64) -> Self {
         let mut random = Self {
             state: seed ^ id.wrapping_mul(0xA24B_AED4_963E_E407),
@@ -27,8 +27,8 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A duration in `min..max`, uniform to the nanosecond. `min < max`, both below an hour
-    /// (checked by `Config`), so the conversion does not lose anything.
+    /// A duration in `min..max`, uniform to the nanosecond. `min < max`, and both are below an hour
+    /// (checked by `Config`), so the conversion loses nothing.
     pub(crate) fn between(&mut self, min: Duration, max: Duration) -> Duration {
         let width = u64::try_from((max - min).as_nanos()).unwrap_or(u64::MAX);
         min + Duration::from_nanos(self.next() % width.max(1))

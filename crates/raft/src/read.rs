@@ -2,23 +2,23 @@ use alloc::collections::VecDeque;
 
 use crate::Index;
 
-/// The caller's name for a read; unique among the reads that this node was ever asked for.
+/// The caller's id for a read. It must be unique among all reads requested from this node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadId(pub u64);
 
-/// Reads of a leader that wait to be confirmed (ReadIndex, §8 and thesis §6.4).
+/// A leader's reads that wait for confirmation (ReadIndex, §8 and thesis §6.4).
 ///
-/// A read is linearizable if the leader still led at some moment after the read came in, and serves
-/// it from a state that holds everything committed by then. So:
-/// - a read waits until an entry of the leader's own term is committed: before that the leader does
-///   not know what its predecessors committed;
-/// - then it takes the commit index and the number of a heartbeat round that begins *after*;
-/// - it is confirmed when a quorum has echoed that round or a later one. Rounds rise within a term
-///   and an echo names its term, so no echo of an older round or of another term is ever taken for
-///   it.
+/// A read is linearizable if the leader was still leading at some moment after the read arrived,
+/// and serves it from a state that contains everything committed by then. So:
+/// - A read waits until an entry of the leader's own term is committed: before that, the leader
+///   does not know what its predecessors committed.
+/// - It then takes the commit index and the number of a heartbeat round that begins *afterwards*.
+/// - It is confirmed when a quorum has echoed that round or a later one. Rounds increase within a
+///   term and an echo carries its term, so an echo of an older round or of another term never
+///   confirms it.
 ///
-/// All reads that wait share the next round, and a round is begun for them only if none is under
-/// way: a flood of reads costs one round a round trip.
+/// All waiting reads share the next round, and a round is begun for them only if no other is in
+/// flight: many reads cost one round per round trip.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Reads {
     waiting: VecDeque<ReadId>,
@@ -49,7 +49,7 @@ impl Reads {
         !self.waiting.is_empty() && self.pending.is_empty()
     }
 
-    /// A round begins while `commit` is committed.
+    /// Assigns all waiting reads to a round that begins while `index` is the commit index.
     pub(crate) fn begin_round(&mut self, round: u64, index: Index) {
         let waiting = self.waiting.drain(..);
         self.pending
@@ -61,13 +61,13 @@ impl Reads {
         self.pending.front().map(|read| read.round)
     }
 
-    /// The first read, once its round is confirmed.
+    /// Removes the first read, whose round was confirmed.
     pub(crate) fn pop(&mut self) -> Option<(ReadId, Index)> {
         let read = self.pending.pop_front()?;
         Some((read.id, read.index))
     }
 
-    /// All of them, when the leader steps down.
+    /// All reads, when the leader steps down.
     pub(crate) fn end(self) -> impl Iterator<Item = ReadId> {
         self.pending
             .into_iter()

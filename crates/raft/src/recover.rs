@@ -6,7 +6,7 @@ use crate::node::Common;
 use crate::role::RoleState;
 use crate::{Config, Entry, Index, Instant, LogId, NodeId, Raft, RecoverError, Snapshot, Term};
 
-/// What the storage holds when a node starts. For a node that never ran: no vote, `LogId::ZERO`, no
+/// The stored state from which a node starts. For a node that never ran: no vote, `LogId::ZERO`, no
 /// snapshot, no entries.
 #[derive(Clone, Debug)]
 pub struct Recovered<I> {
@@ -16,23 +16,23 @@ pub struct Recovered<I> {
     pub start: LogId,
     /// The newest complete snapshot, if any. It may be ahead of `start` and even of the log.
     pub snapshot: Option<Snapshot>,
-    /// The entries behind `start`, in order.
+    /// The entries after `start`, in order.
     pub entries: I,
 }
 
 impl Raft {
-    /// A node as its storage remembers it; a follower.
+    /// Starts a node from its stored state, as a follower.
     ///
-    /// A snapshot that became durable just before a crash, without the record that begins the log
-    /// behind it, is decided here: within the log it was a taken one and compacts it; ahead of the
-    /// log, or in another term than the log's entry at its index, it was a pulled one and is
-    /// installed, also by a node that has stored nothing else yet. Either way the first record
-    /// completes it. With any snapshot,
+    /// A crash may leave a durable snapshot without the record that begins the log after it. That
+    /// case is resolved here: within the log, the snapshot was taken by this node, and compacts the
+    /// log; ahead of the log, or with another term than the log's entry at its index, it was
+    /// pulled, and is installed, even on a node that has stored nothing else yet. In either case
+    /// the first record completes it. With any snapshot,
     /// [`Output::Restore`](crate::Output::Restore) comes before the first `Apply`, once the start
     /// is durable; without one, `Apply` begins at index 1.
     ///
-    /// Entries are read once and kept only as far as the cache goes. They are applied again as they
-    /// are learned to be committed: the commit index is volatile.
+    /// Entries are read once and kept only as far as the cache allows. They are applied again as
+    /// they become known to be committed: the commit index is volatile.
     ///
     /// # Errors
     /// See [`RecoverError`]. A node whose storage is inconsistent must not take part.
@@ -63,9 +63,9 @@ impl Raft {
         log.end_recovery();
         let vote = match recovered.vote {
             Some(vote) => vote,
-            // Whoever voted has a record of it, and this node has no record at all. A snapshot may
-            // be there nevertheless: pulled, and durable before the first record. Its term is
-            // entered below.
+            // A node that voted has a record of it, and this node has no record at all. There may
+            // still be a snapshot that was pulled and became durable before the first record. Its
+            // term is entered below.
             None if log.last() == LogId::ZERO => (Term(0), None),
             None => return Err(RecoverError::VoteMissing),
         };
@@ -75,7 +75,7 @@ impl Raft {
         check_snapshot(start, vote.0, recovered.snapshot.as_ref())?;
         let mut common = Common::new(config, log, vote, now);
         if let Some(snapshot) = recovered.snapshot {
-            // The term of a pulled snapshot may have been adopted in memory only.
+            // The term of a pulled snapshot may have been entered in memory only.
             if snapshot.last.term > common.term {
                 common.enter_term(snapshot.last.term, None);
             }
@@ -98,7 +98,8 @@ fn check_snapshot<E>(
     if last.index == start.index && last.term != start.term {
         return Err(RecoverError::SnapshotConflict { index: last.index });
     }
-    // A pulled one was offered in a term that this node had entered, so it is no leap either.
+    // A pulled snapshot was offered in a term that this node had entered, so it cannot be a leap
+    // either.
     let reach = stored.0.saturating_add(Term::LEAP_MAX);
     if last.term > Term::MAX || last.term.0 > reach || last.index > Index::MAX {
         return Err(RecoverError::TermOutOfRange);

@@ -4,20 +4,20 @@ use crate::leader::Leader;
 use crate::node::Common;
 use crate::{Instant, NodeId};
 
-/// What a node is in its term (Figure 4).
+/// The role of a node in its term (Figure 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Listens to a leader, or waits for one.
+    /// Follows a leader, or waits for one.
     Follower,
-    /// Asks whether it would be elected; its term has not moved.
+    /// Asks whether it would be elected, without raising its term.
     PreCandidate,
-    /// Asks for votes in a new term.
+    /// Requests votes in a new term.
     Candidate,
-    /// Leads.
+    /// Leads the term.
     Leader,
 }
 
-/// The role with what only that role knows; it is gone with the role.
+/// The role with its own state, which is dropped when the role ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RoleState {
     Follower(Follower),
@@ -36,7 +36,7 @@ impl RoleState {
         }
     }
 
-    /// Who leads the current term, as far as this node, which is `own`, knows.
+    /// The leader of the current term, as far as this node knows; `own` is its id.
     pub(crate) fn leader(&self, own: NodeId) -> Option<NodeId> {
         match self {
             Self::Leader(_) => Some(own),
@@ -45,8 +45,8 @@ impl RoleState {
         }
     }
 
-    /// A leader that hears a quorum is there: this node itself, or one heard within the shortest
-    /// time after which anybody may campaign.
+    /// Whether there is a leader with a quorum: this node itself, or one that was in contact within
+    /// the shortest time after which a node may campaign.
     pub(crate) fn has_leader_contact(&self, common: &Common, now: Instant) -> bool {
         if !common.config.check_quorum {
             return false;

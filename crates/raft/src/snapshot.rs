@@ -1,6 +1,6 @@
 use crate::{LogId, Membership};
 
-/// The identity of a snapshot. Its bytes live in a file of the driver; the core never sees one.
+/// The identity of a snapshot. Its bytes are in a file of the driver, which the core never reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Snapshot {

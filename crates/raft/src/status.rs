@@ -4,84 +4,84 @@ use crate::progress::{Flow, Progress};
 use crate::role::RoleState;
 use crate::{Index, Instant, NodeId, Raft, Role, StepDown, Term};
 
-/// Where a node stands, for people and for the driver's policies.
+/// The state of a node, for people and for the driver's policies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Status {
-    /// The node.
+    /// The id of the node.
     pub id: NodeId,
     /// Its role in `term`.
     pub role: Role,
     /// Its current term.
     pub term: Term,
-    /// Who leads this term, if known.
+    /// The leader of this term, if known.
     pub leader: Option<NodeId>,
-    /// Known to be committed.
+    /// The commit index.
     pub commit: Index,
-    /// Delivered as `Apply`, or covered by a `Restore` that is or will be delivered.
+    /// The last index delivered as `Apply`, or covered by a `Restore` that is or will be delivered.
     pub delivered: Index,
-    /// Durable here.
+    /// The last durable index.
     pub persisted: Index,
-    /// The last entry in memory.
+    /// The last index of the log in memory.
     pub last: Index,
-    /// The log begins after this index.
+    /// The index after which the log begins.
     pub start: Index,
     /// Bytes of entries in the cache.
     pub cache_bytes: usize,
-    /// Why it last ceased to lead, in the life of this value; `None` if it never did.
+    /// Why this node last stopped leading, since the value was created; `None` if it never did.
     pub stepped_down: Option<StepDown>,
-    /// The last [`Leap`], in the life of this value; how many there were is in
+    /// The last [`Leap`] since the value was created; their number is in
     /// [`Counters::leaps`](crate::Counters::leaps).
     pub leap: Option<Leap>,
-    /// A leader's view of the others; empty for everyone else.
+    /// A leader's view of its peers; empty in other roles.
     pub peers: Vec<PeerStatus>,
 }
 
-/// A message of a term more than [`Term::LEAP_MAX`] above the one stored here. It is taken for a lost
-/// one. If no leader is heard either, this node enters the last term within reach besides, and so
-/// comes to any term in as many writes as whoever brought the others there had to wait for: what
-/// cannot be believed at once locks nobody out for ever.
+/// A message whose term is more than [`Term::LEAP_MAX`] above the stored one. It is treated as
+/// lost. A node without contact with a leader also enters the last term within reach. It thereby gets
+/// to any term in as many writes as were needed to bring the others there, so this rule locks no
+/// node out for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Leap {
-    /// Who said it.
+    /// The sender of the message.
     pub from: NodeId,
-    /// What it said.
+    /// The term of the message.
     pub term: Term,
-    /// What was stored here then.
+    /// The term that was stored here at that time.
     pub stored: Term,
 }
 
 /// A leader's view of one peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerStatus {
-    /// The peer.
+    /// The id of the peer.
     pub id: NodeId,
-    /// Acknowledged up to here.
+    /// The last acknowledged index.
     pub matched: Index,
-    /// The next entry to send.
+    /// The index of the next entry to send.
     pub next: Index,
-    /// How entries are sent to it.
+    /// How entries are sent to the peer.
     pub state: PeerState,
     /// Bytes sent and not acknowledged.
     pub inflight_bytes: usize,
-    /// When it was last heard in this term.
+    /// The time of the last contact in this term.
     pub contact: Instant,
 }
 
 /// How a leader sends to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PeerState {
-    /// One append at a time, looking for the place where the logs match.
+    /// One append at a time, to find the place where the logs match.
     Probe,
-    /// A stream of appends.
+    /// A pipeline of appends.
     Replicate,
-    /// Waiting for it to install a snapshot.
+    /// The peer has to install a snapshot first.
     Snapshot,
-    /// Its disk lost what it acknowledged, and it has stopped. It counts for nothing.
+    /// The peer's disk lost what it acknowledged, and the peer has stopped. It does not count.
     Forgot,
 }
 
 impl Raft {
-    /// Where this node stands.
+    /// The current state of this node.
     #[must_use]
     pub fn status(&self) -> Status {
         let common = &self.common;

@@ -1,33 +1,34 @@
 use crate::{NodeId, Stop, Term};
 
-/// What a role answers when it has handled an input after which it may have ended. A role never
-/// makes itself another: it says which, and [`Raft::change_role`](crate::Raft::change_role) does it.
+/// What a role returns after an input that may have ended it. A role never changes itself: it
+/// returns the next one, and [`Raft::change_role`](crate::Raft::change_role) makes the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the role must change"]
 pub(crate) enum Step {
-    /// It goes on.
+    /// The role stays.
     Stay,
-    /// It follows, or waits for somebody to follow.
+    /// Follow a leader, or wait for one.
     BecomeFollower {
-        /// This one or a later one.
+        /// The current term or a later one.
         term: Term,
-        /// Who leads in it, if that is known.
+        /// The leader of that term, if known.
         leader: Option<NodeId>,
-        /// Why it leads no more, if it led.
+        /// Why the node stops leading, if it led.
         why: StepDown,
     },
-    /// It asks the others whether they would elect it in `term`, which is the next.
+    /// Ask the other nodes whether they would grant a vote in `term`, the next one.
     BecomePreCandidate { term: Term },
-    /// It campaigns in `term`, which is the next.
+    /// Campaign in `term`, the next one.
     BecomeCandidate { term: Term },
-    /// It has won the election.
+    /// Lead: the election is won.
     BecomeLeader,
-    /// It takes no part any more.
+    /// Stop for good.
     Stop(Stop),
 }
 
 impl Step {
-    /// A later term ends the role, or a leader of this one, or this node's vote for another.
+    /// Ends the role because of a later term, a leader of this term, or this node's vote for
+    /// another.
     pub(crate) fn follow(term: Term, leader: Option<NodeId>) -> Self {
         Self::BecomeFollower {
             term,
@@ -36,7 +37,7 @@ impl Step {
         }
     }
 
-    /// A leader leads no more, by itself and in its own term.
+    /// Ends a leader's role by its own decision, in its own term.
     pub(crate) fn give_up(term: Term, why: StepDown) -> Self {
         Self::BecomeFollower {
             term,
@@ -46,24 +47,24 @@ impl Step {
     }
 }
 
-/// Why a leader leads no more. Exhaustive on purpose: a driver tells people each of them.
+/// Why a leader stopped leading. Exhaustive on purpose: a driver reports each reason to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepDown {
-    /// It heard of a later term.
+    /// It learned of a later term.
     Deposed,
-    /// It heard no quorum for an election timeout.
+    /// It had no contact with a quorum for an election timeout.
     NoQuorum,
-    /// Its disk did not finish one write within
+    /// Its disk did not complete a write within
     /// [`write_stall_max`](crate::Config::write_stall_max).
     WriteStalled,
-    /// Its disk read nothing of what a peer needs within
+    /// Its disk read none of the entries that a peer needs within
     /// [`write_stall_max`](crate::Config::write_stall_max).
     ReadStalled,
     /// Its disk has no space, and a follower that can be elected has.
     Full,
-    /// No quorum that it hears had space for
-    /// [`write_stall_max`](crate::Config::write_stall_max), and there are nodes that it does not hear.
+    /// For [`write_stall_max`](crate::Config::write_stall_max), no quorum in contact had space
+    /// while some peers were out of contact.
     ShortOfRoom,
-    /// It takes no part any more, see [`Stop`](crate::Stop).
+    /// It no longer takes part, see [`Stop`](crate::Stop).
     Stopped,
 }

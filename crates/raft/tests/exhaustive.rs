@@ -1,17 +1,18 @@
-//! Every state that a small group can be in: real cores, their disks and the messages between them,
-//! breadth first, with the rules of [`synod_raft::check`] at each step.
+//! Every reachable state of a small group: real cores, their disks and the messages between them,
+//! breadth first, checked against the rules of [`synod_raft::check`] at each step.
 //!
-//! - A message that was sent once may arrive at any time, any number of times, or never: loss, delay,
-//!   duplication and disorder are one thing, without a bound.
-//! - Timers fire at any time; a fingerprint has neither time nor generator nor counters.
-//! - A write takes as long as it likes, and a crash loses it. One without a record is done at once.
-//! - An append carries one entry, so that each may be acknowledged by itself.
-//! - States that differ in the names of nodes only are one.
+//! - A message that was sent may arrive at any time, any number of times, or never. This covers
+//!   loss, delay, duplication and reordering, without a bound.
+//! - Timers fire at any time; a fingerprint contains neither time nor random generator nor
+//!   counters.
+//! - A write takes any time, and a crash loses it. A write without a record completes at once.
+//! - An append carries one entry, so that each entry may be acknowledged by itself.
+//! - States that differ only in the names of nodes are one.
 //! - Pre-vote and check-quorum are off.
 //!
-//! The rest is bounded by the [`Budget`] of each model, and within it the search is complete. Builds
-//! with debug assertions take a smaller budget. The full ones:
-//! `cargo test --release -p synod-raft --test exhaustive -- --nocapture --test-threads 1`.
+//! Everything else is bounded by the [`Budget`] of each model, and within it the search is
+//! complete. Builds with debug assertions use a smaller budget. To run the full ones: `cargo test
+//! --release -p synod-raft --test exhaustive -- --nocapture --test-threads 1`.
 
 #[path = "exhaustive/goals.rs"]
 mod goals;
@@ -25,8 +26,8 @@ use model::{Budget, Model};
 use synod_raft::{Echo, Message, Replicate};
 use synod_sim::search::verify;
 
-/// Votes: three candidacies, two crashes, slow disks. The network carries requests
-/// for votes and their answers, and loses every word of a leader.
+/// Votes: three candidacies, two crashes, slow disks. The network carries vote requests and their
+/// answers, and loses every message of a leader.
 #[test]
 fn elections() {
     let full = Budget {
@@ -61,7 +62,8 @@ fn elections() {
     );
 }
 
-/// Five nodes, of which two want to lead the same term: a majority is more than oneself and one.
+/// Five nodes, of which two campaign in the same term: a majority needs more than the candidate and
+/// one other.
 #[test]
 fn a_split_vote() {
     verify(
@@ -81,8 +83,8 @@ fn a_split_vote() {
     );
 }
 
-/// Two leaders, one after the other or side by side, each with the first entry of its term, and
-/// every word they say.
+/// Two leaders, one after the other or at the same time, each with the first entry of its term and
+/// all their messages.
 #[test]
 fn two_terms() {
     let budget = Budget {
@@ -112,7 +114,7 @@ fn two_terms() {
     );
 }
 
-/// The same with a crash on the way, whatever it finds unsynced.
+/// The same with a crash at any point, which loses what is not synced.
 #[test]
 fn two_terms_and_a_crash() {
     let full = Budget {
@@ -144,7 +146,7 @@ fn two_terms_and_a_crash() {
     );
 }
 
-/// A command behind the first entry of a term: a log of three.
+/// A command after the first entry of a term: a log of three entries.
 #[test]
 fn a_command() {
     let full = Budget {
@@ -167,7 +169,7 @@ fn a_command() {
     );
 }
 
-/// A leader that makes itself heard, and a crash of anybody.
+/// A leader that sends heartbeats, and a crash of any node.
 #[test]
 fn heartbeats() {
     verify(
@@ -187,7 +189,7 @@ fn heartbeats() {
     );
 }
 
-/// Figure 8 has three: a leader, another one, and the first again. Only in release builds.
+/// Figure 8 needs three leaders: one, another, and the first again. Only in release builds.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "a minute in release builds, ten without")]
 fn three_terms() {
@@ -221,7 +223,7 @@ const TWO_TERMS: Budget = Budget {
     overtakings: 0,
 };
 
-/// All but the words that only hurry what happens without them too.
+/// All messages except those that only speed up what happens without them too.
 fn without_hints(message: &Message) -> bool {
     !matches!(
         message,

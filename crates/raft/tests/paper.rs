@@ -1,5 +1,6 @@
-//! The Raft paper (extended version, 2014), rule by rule: Figure 2 and sections 5.1 to 5.4, each
-//! sentence cited above its test. Where names or means differ from the paper's, the test says so.
+//! The Raft paper (extended version, 2014), rule by rule: Figure 2 and sections 5.1 to 5.4, with
+//! each sentence cited above its test. Where names or mechanisms differ from the paper's, the test
+//! says so.
 //!
 //! Pre-vote and check-quorum, which the paper does not have, are off.
 
@@ -40,7 +41,7 @@ fn log(terms: &[u64]) -> Vec<Entry> {
     (1..).zip(terms).map(entry).collect()
 }
 
-/// AppendEntries of a leader with this log, for what is behind `prev`.
+/// AppendEntries from a leader with this log, for the entries after `prev`.
 fn append(term: u64, terms: &[u64], prev: u64, commit: u64) -> Message {
     let mut entries = log(terms);
     let behind = entries.split_off(prev as usize);
@@ -72,7 +73,8 @@ fn stale(term: u64) -> Message {
     Message::Echo(Echo::Stale { term })
 }
 
-/// A message that nobody sent arrives at `to`; what it answers at once. What it said before is lost.
+/// Delivers a made-up message to `to` and returns its immediate answers. Earlier messages of `to`
+/// are lost.
 fn tell(cluster: &mut Cluster, sender: u64, to: u64, message: Message) -> Vec<Message> {
     cluster.watch.made_up = true;
     cluster.take(between(to, sender));
@@ -82,7 +84,7 @@ fn tell(cluster: &mut Cluster, sender: u64, to: u64, message: Message) -> Vec<Me
     answers.map(|packet| packet.message).collect()
 }
 
-/// Node 1 of three, which heard node 2 lead `term` with this log.
+/// Node 1 of three, in contact with node 2 as the leader of `term` with this log.
 fn follower(terms: &[u64], term: u64, commit: u64) -> Cluster {
     let mut cluster = group(3);
     tell(&mut cluster, 2, 1, append(term, terms, 0, commit));

@@ -1,4 +1,5 @@
-//! The feature `serde`: every message, and whatever it carries, comes back from every format.
+//! The feature `serde`: every message, with all that it carries, survives a round trip through
+//! every format.
 
 #![cfg(feature = "serde")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -13,8 +14,8 @@ use synod_raft::{
     Replicate, Snapshot, Term,
 };
 
-/// Through every format that people use: of texts and of bytes, with and without a description of
-/// what is in them.
+/// Checks a round trip through the common kinds of formats: text and binary, self-describing or
+/// not.
 fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     let json = serde_json::to_string(value).unwrap();
     assert_eq!(&serde_json::from_str::<T>(&json).unwrap(), value, "{json}");

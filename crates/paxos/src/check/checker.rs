@@ -10,9 +10,9 @@ use crate::{Ballot, Chosen, Envelope, NodeId, Output, Paxos, ReadId, Slot, Snaps
 
 mod rules;
 
-/// Watches a group; see the [module](super).
+/// Observes a group; see the [module](super).
 ///
-/// After a violation it is not used any more: what it knows of the node is then half of a step.
+/// Must not be used after a violation: its view of the node is then incomplete.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Checker {
     pub(super) nodes: BTreeMap<NodeId, Watch>,
@@ -20,11 +20,11 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// A node has come up with what it found on its disk, for the first time or again. At the first
-    /// time the checker believes it.
+    /// Report that a node has started from its disk, for the first time or again. The first time,
+    /// the checker accepts whatever is there.
     ///
     /// # Errors
-    /// A rule that was broken, as for the other inputs.
+    /// The violated rule, as for the other inputs.
     pub fn started(&mut self, paxos: &Paxos) -> Result<(), Violation> {
         let node = paxos.common.config.id;
         self.history.meet(&paxos.common.config.quorums);
@@ -48,7 +48,7 @@ impl Checker {
                 self.history.believe(*slot, *held);
             }
         }
-        // A write that a crash has overtaken may be there after all, and its votes count.
+        // A write that was in flight during a crash may be durable, and then its votes count.
         self.history.promise(node, watch.durable.promised());
         let durable = watch.durable.clone();
         self.nodes.insert(node, watch);
@@ -65,8 +65,8 @@ impl Checker {
         Ok(())
     }
 
-    /// A node went down. Not needed, since [`started`](Self::started) tells it too; it makes states
-    /// equal that differ in what is lost.
+    /// Report that a node crashed. Optional, since [`started`](Self::started) implies it. It makes
+    /// states equal that differ only in what the crash loses.
     pub fn crashed(&mut self, node: NodeId) {
         if let Some(watch) = self.nodes.get_mut(&node) {
             watch.seen = Seen::default();
@@ -75,7 +75,8 @@ impl Checker {
         }
     }
 
-    /// The votes of a node behind the slot `last` are gone from its disk, which no protocol can help.
+    /// Report that a node's disk lost the votes after the slot `last`, which no protocol can
+    /// prevent.
     pub fn lost(&mut self, node: NodeId, last: Slot) {
         if let Some(watch) = self.nodes.get_mut(&node) {
             watch.durable.lose(last);
@@ -84,18 +85,19 @@ impl Checker {
         }
     }
 
-    /// Something of what a node had stored has rotted, which no protocol can help: its newest
-    /// snapshot may be gone when it starts, and an older one with more of the log take its place.
+    /// Report that a part of what a node had stored is corrupted, which no protocol can prevent:
+    /// when it starts, its newest snapshot may be gone and replaced by an older one with more of
+    /// the log.
     pub fn rotted(&mut self, node: NodeId) {
         if let Some(watch) = self.nodes.get_mut(&node) {
             watch.rotted = true;
         }
     }
 
-    /// A node has handled one input. To be told after each, before its outputs are polled.
+    /// Report that a node has handled one input. Call it after each, before polling outputs.
     ///
     /// # Errors
-    /// The rule that the step has broken.
+    /// The rule that the step violated.
     pub fn stepped(&mut self, paxos: &Paxos) -> Result<(), Violation> {
         let node = paxos.common.config.id;
         let now = Seen::of(paxos);
@@ -118,18 +120,18 @@ impl Checker {
         Ok(())
     }
 
-    /// A node is about to be asked for a read. Needed only by those who want
-    /// [`Output::Read`] looked at; to be told before the core is asked.
+    /// Report that a read is about to be requested from a node. Only needed to have
+    /// [`Output::Read`] checked. Call it before the core is asked.
     pub fn asked(&mut self, node: NodeId, read: ReadId) {
         let known = self.history.known_to;
         let watch = self.nodes.entry(node).or_default();
         watch.reads.insert(read, known);
     }
 
-    /// A node wants something done.
+    /// Report an output of a node.
     ///
     /// # Errors
-    /// The rule that is broken by doing it.
+    /// The rule that the output violates.
     pub fn polled(&mut self, node: NodeId, output: &Output) -> Result<(), Violation> {
         match output {
             Output::Persist(write) => self.staged(node, write),
@@ -151,10 +153,10 @@ impl Checker {
         }
     }
 
-    /// A node's write goes to its disk, and is not durable yet.
+    /// Report that a node's write was passed to its disk and is not durable yet.
     ///
     /// # Errors
-    /// What the record breaks.
+    /// The rule that the record violates.
     pub fn staged(&mut self, node: NodeId, write: &Write) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
         if watch.staged.is_some() {
@@ -166,7 +168,7 @@ impl Checker {
             self.history.announce(node, state.chosen)?;
         }
         let (incarnation, votes) = (watch.incarnation, change.votes.clone());
-        // A copy tells what waits; its receipt is thrown away.
+        // A copy reveals the messages that wait; its receipt is dropped.
         let Ok((messages, _)) = write.clone().persist(|_| Ok::<_, Infallible>(()));
         watch.staged = Some(Staged { change, messages });
         for (slot, held) in votes {
@@ -175,11 +177,11 @@ impl Checker {
         Ok(())
     }
 
-    /// A node's write is durable: what waited in it may be said, and is looked at. To be told before
-    /// the core is.
+    /// Report that a node's write is durable: its messages may now be sent, and are checked. Call
+    /// it before the core is told.
     ///
     /// # Errors
-    /// What the record breaks, or says without being able to.
+    /// The rule that the record or one of its messages violates.
     pub fn persisted(&mut self, node: NodeId) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
         let Some(staged) = watch.staged.take() else {
@@ -198,19 +200,19 @@ impl Checker {
         messages.try_for_each(|said| self.check_binding(node, said.to, &said.message))
     }
 
-    /// A message leaves a node. Of those that waited in a write [`persisted`](Self::persisted) has
-    /// taken care.
+    /// Report that a node sends a message. [`persisted`](Self::persisted) already does this for the
+    /// messages that waited in a write.
     ///
     /// # Errors
-    /// What it may not say.
+    /// If the node must not send this message.
     pub fn sent(&mut self, node: NodeId, envelope: &Envelope) -> Result<(), Violation> {
         self.check_message(node, envelope.to, &envelope.message)
     }
 
-    /// A node's machine is given values.
+    /// Report that values are delivered to a node's state machine.
     ///
     /// # Errors
-    /// If one is not the one that is chosen, or not durable, or it is not its turn.
+    /// If one is not the chosen value, is not durable, or is out of order.
     pub fn applied(&mut self, node: NodeId, chosen: &Chosen) -> Result<(), Violation> {
         let mut values = chosen.iter();
         values.try_for_each(|(at, value)| self.applied_one(node, at.slot, Named::of(value)))
@@ -233,11 +235,11 @@ impl Checker {
         }
     }
 
-    /// A node's machine begins anew with a snapshot.
+    /// Report that a node's state machine is reset to a snapshot.
     ///
     /// # Errors
-    /// If it is not one of what is chosen, the log does not begin behind it durably, or the machine
-    /// is further.
+    /// If the snapshot is not of the chosen values, the durable log does not begin after it, or the
+    /// machine is already ahead of it.
     pub fn restored(&mut self, node: NodeId, snapshot: &Snapshot) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
         let (slot, last) = (snapshot.last.slot, watch.applied);
@@ -251,10 +253,10 @@ impl Checker {
         self.history.check_position(node, snapshot.last)
     }
 
-    /// A node stops for good.
+    /// Report that a node stops for good.
     ///
     /// # Errors
-    /// If neither its disk nor another has lost anything.
+    /// If no disk of the group has lost anything.
     pub fn stopped(&mut self, node: NodeId, why: Stop) -> Result<(), Violation> {
         let somebody_lost = |watch: &Watch| watch.forgot || watch.rotted;
         match self.nodes.values().any(somebody_lost) {
@@ -263,26 +265,26 @@ impl Checker {
         }
     }
 
-    /// What a node's disk holds, if the checker has met the node.
+    /// The contents of a node's disk, if the checker knows the node.
     #[must_use]
     pub fn durable(&self, node: NodeId) -> Option<&Durable> {
         self.nodes.get(&node).map(|watch| &watch.durable)
     }
 
-    /// How far every slot is chosen: by votes on disks, whether anybody knows it or not.
+    /// The prefix of slots that are chosen by votes on disks, whether any node knows it or not.
     #[must_use]
     pub fn chosen(&self) -> Slot {
         self.history.chosen_to()
     }
 
-    /// The ballot in which the value that is chosen at a slot was first proposed.
+    /// The ballot in which the value chosen in a slot was first proposed.
     #[must_use]
     pub fn origin(&self, slot: Slot) -> Option<Ballot> {
         self.history.chosen_at(slot).map(|value| value.origin)
     }
 
-    /// How far each disk has what is chosen. What it has once it keeps: a later vote for the slot is
-    /// for the same value.
+    /// Updates for each disk the prefix of chosen values that it holds. It never shrinks, because a
+    /// later vote for a slot is for the same value.
     fn settle(&mut self) {
         for watch in self.nodes.values_mut() {
             let covered = watch.durable.covered();
@@ -301,7 +303,7 @@ impl Checker {
     }
 }
 
-/// The prefix in a record is chosen, and held by the disk with that record.
+/// Checks that the prefix in a record is chosen, and held by the disk including that record.
 fn check_order_on_disk(
     node: NodeId,
     watch: &Watch,

@@ -19,16 +19,16 @@ impl Held {
     }
 }
 
-/// What a node's disk holds: its promise, how far it says the slots to be chosen, its votes, and
-/// the snapshot it begins with. What would be there after a crash now.
+/// The contents of a node's disk: its promise, its stored chosen prefix, its votes, and its
+/// snapshot. This is what would be left after a crash now.
 ///
-/// Invariants: every vote lies behind `start`; `snapshot` is never before `start`.
+/// Invariants: every vote is after `start`; `snapshot` is never before `start`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Durable {
     pub(crate) state: State,
     pub(crate) start: Position,
     pub(crate) votes: BTreeMap<Slot, Held>,
-    /// Votes up to here were there when the checker came, and it was not shown them.
+    /// Votes up to this slot were there before the checker, which has not seen them.
     pub(crate) unseen: Slot,
     pub(crate) snapshot: Position,
 }
@@ -48,7 +48,7 @@ impl Durable {
         self.state.promised
     }
 
-    /// How far the disk says the slots to be chosen.
+    /// The chosen prefix stored on the disk.
     #[must_use]
     pub fn chosen(&self) -> Slot {
         self.state.chosen
@@ -73,19 +73,19 @@ impl Durable {
         self.snapshot
     }
 
-    /// The vote for a slot: its ballot, and for what.
+    /// The vote for a slot: its ballot and its value.
     #[must_use]
     pub fn vote(&self, slot: Slot) -> Option<(Ballot, Named)> {
         let held = self.votes.get(&slot)?;
         Some((held.ballot, held.value))
     }
 
-    /// Everything up to here is in a snapshot, or was before the checker came.
+    /// The slot up to which everything is in a snapshot, or was there before the checker.
     pub(crate) fn covered(&self) -> Slot {
         self.snapshot.slot.max(self.start.slot).max(self.unseen)
     }
 
-    /// The whole record, in its order.
+    /// Stores the whole record, in its order.
     pub(crate) fn store(&mut self, node: NodeId, change: &Change) -> Result<(), Violation> {
         let before = self.state.promised;
         if let Some(state) = change.state {
@@ -104,13 +104,14 @@ impl Durable {
         Ok(())
     }
 
-    /// What stood behind `last` is gone.
+    /// Removes the votes after `last`.
     pub(crate) fn lose(&mut self, last: Slot) {
         self.votes.split_off(&last.next());
         self.state.chosen = self.state.chosen.min(last);
     }
 
-    /// A vote. What was promised when the last record left holds for it; and to accept is to promise.
+    /// Adds a vote. It must not be below the promise at the last record, and accepting is
+    /// promising.
     fn cast(
         &mut self,
         node: NodeId,
@@ -158,8 +159,8 @@ impl Durable {
         Ok(())
     }
 
-    /// What a node makes of this disk when it starts: the log begins behind the newest snapshot, and
-    /// the votes that follow it stay.
+    /// The start of the log of a node that starts from this disk: the log begins after the newest
+    /// snapshot, and later votes are kept.
     pub(crate) fn recovered_start(&self) -> Position {
         match self.snapshot.slot > self.start.slot {
             true => self.snapshot,
@@ -179,7 +180,7 @@ impl Change {
         }
     }
 
-    /// What is there of it after a crash that came between its steps, with so many votes.
+    /// The part of this change that is left by a crash between its steps, with this many votes.
     pub(crate) fn torn(&self, votes: usize) -> Self {
         Self {
             state: self.state,

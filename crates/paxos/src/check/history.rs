@@ -4,11 +4,11 @@ use crate::check::durable::Held;
 use crate::check::{Named, Violation};
 use crate::{AcceptorSet, Ballot, NodeId, Position, Quorums, Slot};
 
-/// What has happened once and stays true whatever is lost: promises, proposals, votes, and what is
-/// chosen by them.
+/// Facts that remain true whatever is lost later: promises, proposals, votes, and the values that
+/// they choose.
 ///
-/// Invariant: `chosen` has every slot up to `chosen_to`, except those that the first nodes came with
-/// and nobody has shown since.
+/// Invariant: `chosen` has every slot up to `chosen_to`, except those that were adopted from the
+/// first nodes and not seen since.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct History {
     quorums: Option<Quorums>,
@@ -16,35 +16,35 @@ pub(crate) struct History {
     proposals: BTreeMap<(Slot, Ballot), Proposal>,
     chosen: BTreeMap<Slot, Named>,
     chosen_to: Slot,
-    /// How far any node has said, or acted on it, that slots are chosen.
+    /// The highest prefix that any node has reported, or acted on, as chosen.
     pub(crate) known_to: Slot,
 }
 
-/// What became of a ballot.
+/// How a ballot was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Use {
     /// The incarnation of its node in which it was used.
     incarnation: Option<u64>,
     leads: bool,
-    /// Whose disks have promised it.
+    /// The nodes whose disks have promised it.
     promised: AcceptorSet,
 }
 
-/// Of one slot and ballot.
+/// The proposal in one slot and ballot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Proposal {
     value: Named,
-    /// Whose disks have, or had, a vote for it.
+    /// The nodes whose disks have, or had, a vote for it.
     voters: AcceptorSet,
 }
 
 impl History {
-    /// The first node tells who decides.
+    /// Takes the quorums from the first node.
     pub(crate) fn meet(&mut self, quorums: &Quorums) {
         self.quorums.get_or_insert_with(|| quorums.clone());
     }
 
-    /// How far every slot is chosen.
+    /// The prefix of slots that are chosen.
     pub(crate) fn chosen_to(&self) -> Slot {
         self.chosen_to
     }
@@ -53,12 +53,13 @@ impl History {
         self.chosen.get(&slot).copied()
     }
 
-    /// Is `member` in it? (A stranger is in no set, and is taken for a member: it has no votes.)
+    /// Whether `member` is in the set. (A stranger is in no set, but counts as a member here: it
+    /// has no votes.)
     fn has(quorums: &Quorums, mut set: AcceptorSet, member: NodeId) -> bool {
         !quorums.insert(&mut set, member)
     }
 
-    /// A promise became durable.
+    /// Records a durable promise.
     pub(crate) fn promise(&mut self, node: NodeId, ballot: Ballot) {
         if let Some(quorums) = &self.quorums
             && ballot > Ballot::ZERO
@@ -67,7 +68,7 @@ impl History {
         }
     }
 
-    /// A node says, or acts as if, the ballot is its own.
+    /// Records that a node uses the ballot as its own.
     pub(crate) fn uses(
         &mut self,
         node: NodeId,
@@ -84,7 +85,8 @@ impl History {
         Ok(())
     }
 
-    /// A node leads in its ballot. If that is news: a phase-1 quorum of disks has promised it.
+    /// Records that a node leads in its ballot. The first time, a phase-1 quorum of disks must have
+    /// promised it.
     pub(crate) fn leads(
         &mut self,
         node: NodeId,
@@ -103,7 +105,7 @@ impl History {
         Ok(())
     }
 
-    /// `node` speaks as the leader of `ballot`.
+    /// Checks that `node` may act as the leader of `ballot`.
     pub(crate) fn speaks(
         &mut self,
         node: NodeId,
@@ -118,7 +120,8 @@ impl History {
         }
     }
 
-    /// A value in a ballot: proposed by its leader, or in the record of who votes for it.
+    /// Records a value in a ballot: proposed by its leader, or in the record of a node that votes
+    /// for it.
     pub(crate) fn propose(
         &mut self,
         node: NodeId,
@@ -157,8 +160,8 @@ impl History {
         Ok(())
     }
 
-    /// P2c: some phase-1 quorum of those who promised the ballot either has no vote for the slot in
-    /// a lower one, or this is the value of the highest of its votes.
+    /// P2c: among the nodes that promised the ballot there is a phase-1 quorum that has no vote for
+    /// the slot in a lower ballot, or this is the value of the highest of its votes.
     fn is_safe(&self, slot: Slot, held: Held) -> bool {
         let Some(quorums) = &self.quorums else {
             return true;
@@ -189,7 +192,7 @@ impl History {
         quorums.is_phase1(left) && held.value.origin == held.ballot
     }
 
-    /// An origin names one value at a slot.
+    /// Checks that an origin names only one value in a slot.
     pub(crate) fn learn(&self, node: NodeId, slot: Slot, value: Named) -> Result<(), Violation> {
         let ballot = value.origin;
         let first = self.proposals.get(&(slot, ballot)).map(|known| known.value);
@@ -205,7 +208,7 @@ impl History {
         }
     }
 
-    /// A proposal that needs no proof, or has one.
+    /// Adds a proposal that needs no check, or has passed it.
     pub(crate) fn believe(&mut self, slot: Slot, held: Held) {
         let proposal = Proposal {
             value: held.value,
@@ -216,13 +219,14 @@ impl History {
             .or_insert(proposal);
     }
 
-    /// For tests of what comes behind P2c.
+    /// For tests of the rules after P2c.
     #[cfg(test)]
     pub(crate) fn forget(&mut self, slot: Slot, ballot: Ballot) {
         self.proposals.remove(&(slot, ballot));
     }
 
-    /// A vote became durable. With a phase-2 quorum of them the value is chosen, whoever knows it.
+    /// Records a durable vote. With a phase-2 quorum of them the value is chosen, whether any node
+    /// knows it or not.
     pub(crate) fn vote(&mut self, node: NodeId, slot: Slot, held: Held) -> Result<(), Violation> {
         let (Some(quorums), Some(proposal)) =
             (&self.quorums, self.proposals.get_mut(&(slot, held.ballot)))
@@ -250,7 +254,7 @@ impl History {
         while self.chosen.contains_key(&self.chosen_to.next()) {
             self.chosen_to = self.chosen_to.next();
         }
-        // P2b, of those who proposed before it was chosen.
+        // P2b, for proposals that were made before this value was chosen.
         let higher = (slot, ballot)..=(slot, LAST);
         let other = self
             .proposals
@@ -268,7 +272,7 @@ impl History {
         }
     }
 
-    /// `node` takes `value` as chosen.
+    /// Checks that `node` may treat `value` as chosen.
     pub(crate) fn check_chosen(
         &mut self,
         node: NodeId,
@@ -290,7 +294,7 @@ impl History {
         Ok(())
     }
 
-    /// The same where only the origin is known.
+    /// The same if only the origin is known.
     pub(crate) fn check_position(
         &mut self,
         node: NodeId,
@@ -303,7 +307,7 @@ impl History {
         }
     }
 
-    /// `node` says, or acts as if, that everything up to `slot` is chosen.
+    /// Checks that everything up to `slot` is chosen, which `node` reports or acts on.
     pub(crate) fn announce(&mut self, node: NodeId, slot: Slot) -> Result<(), Violation> {
         self.known_to = self.known_to.max(slot);
         let chosen_to = self.chosen_to;
@@ -317,7 +321,7 @@ impl History {
         }
     }
 
-    /// What a node that the checker meets for the first time knows to be chosen.
+    /// Accepts the chosen prefix of a node that the checker did not know before.
     pub(crate) fn adopt(&mut self, chosen_to: Slot) {
         self.chosen_to = self.chosen_to.max(chosen_to);
         self.known_to = self.known_to.max(chosen_to);

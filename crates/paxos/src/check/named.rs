@@ -1,7 +1,7 @@
 use crate::{Ballot, Kind, Value};
 
-/// A value as far as a checker keeps it: the ballot in which it was first proposed, and a
-/// fingerprint of what it is.
+/// A value as kept by a checker: the ballot in which it was first proposed, and a fingerprint of
+/// its contents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Named {
     /// [`Value::origin`](crate::Value::origin).
@@ -17,14 +17,14 @@ impl Named {
         }
     }
 
-    /// Whether they are one value, as far as is known of them.
+    /// Whether both are the same value, as far as they are known.
     pub(crate) fn is(self, other: Self) -> bool {
         let unseen = self.content == 0 || other.content == 0;
         self.origin == other.origin && (unseen || self.content == other.content)
     }
 }
 
-/// Of kind and body: tells contents apart, not adversaries. Never 0.
+/// A fingerprint of kind and body, to tell contents apart; not secure against adversaries. Never 0.
 fn fingerprint(value: &Value) -> u64 {
     let kind = match value.kind {
         Kind::Noop => 1,

@@ -5,8 +5,8 @@ use crate::check::watch::Watch;
 use crate::check::{Named, Violation};
 use crate::{Paxos, Position, Slot, State};
 
-/// The disk that a node has just come back from: as it was durable, or with the write on top that a
-/// crash overtook, or with the first of its steps: nothing was said yet.
+/// The disk of a node that has just restarted: as it was durable, or with all or the first steps of
+/// the write that was in flight when it crashed. The messages of that write were not sent yet.
 pub(crate) fn recovered(watch: &Watch, paxos: &Paxos) -> Result<Durable, Violation> {
     let node = paxos.common.config.id;
     let snapshot = newest_snapshot(paxos);
@@ -17,7 +17,7 @@ pub(crate) fn recovered(watch: &Watch, paxos: &Paxos) -> Result<Durable, Violati
             snapshot: snapshot.slot,
         });
     }
-    // A snapshot is a file of its own, and may be newer than what the checker was shown.
+    // A snapshot is a separate file, and may be newer than what was reported to the checker.
     let durable = Durable {
         snapshot,
         ..watch.durable.clone()
@@ -33,7 +33,8 @@ pub(crate) fn recovered(watch: &Watch, paxos: &Paxos) -> Result<Durable, Violati
             if stored.store(node, &kept).is_err() {
                 continue;
             }
-            // The first steps hold the prefix back, lest it name votes that are still to come.
+            // The first steps hold back the chosen prefix, so that it does not name votes that are
+            // still missing.
             let (chosen, state) = (paxos.common.written.chosen, &mut stored.state);
             if chosen >= durable.state.chosen.min(state.chosen) && chosen <= state.chosen {
                 state.chosen = chosen;
@@ -46,7 +47,7 @@ pub(crate) fn recovered(watch: &Watch, paxos: &Paxos) -> Result<Durable, Violati
     Err(difference)
 }
 
-/// What a node has of storage when the checker first meets it.
+/// The stored state of a node that the checker did not know before.
 pub(crate) fn adopted(paxos: &Paxos) -> Durable {
     Durable {
         state: State {
@@ -68,7 +69,7 @@ pub(crate) fn newest_snapshot(paxos: &Paxos) -> Position {
     snapshot.map_or(Position::ZERO, |snapshot| snapshot.last)
 }
 
-/// All that is in memory.
+/// All votes in memory.
 fn votes(paxos: &Paxos) -> BTreeMap<Slot, Held> {
     let votes = paxos.common.log.votes_from(Slot(0));
     let held = votes.map(|vote| (vote.slot, Held::of(vote.ballot, vote.value)));
@@ -113,7 +114,7 @@ fn difference(paxos: &Paxos, disk: &Durable) -> Option<Violation> {
     differs.map(|slot| Violation::RecoveredVote { node, slot })
 }
 
-/// Up to where the disk holds what a node that just started takes as chosen.
+/// The values on disk that a node that just started treats as chosen.
 pub(crate) fn taken_as_chosen(
     paxos: &Paxos,
     disk: &Durable,

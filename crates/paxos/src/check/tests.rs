@@ -20,13 +20,13 @@ mod ballots;
 mod disks;
 mod values;
 
-/// The ballot of that round and node.
+/// The ballot of this round and node.
 fn ballot(round: u64, node: u64) -> Ballot {
     let node = NodeId(node);
     Ballot { round, node }
 }
 
-/// A command first proposed in that ballot.
+/// A command first proposed in this ballot.
 fn value(origin: Ballot, body: &'static str) -> Value {
     Value {
         kind: Kind::Command,
@@ -115,7 +115,7 @@ impl Disk {
     }
 }
 
-/// Three nodes and their disks, watched.
+/// Three nodes and their disks, with a checker.
 struct Group {
     nodes: BTreeMap<u64, Paxos>,
     disks: BTreeMap<u64, Disk>,
@@ -209,7 +209,7 @@ impl Group {
         self.step(id, |paxos| paxos.handle_persisted(now, receipt))
     }
 
-    /// Everything arrives, except what goes to node 3 from a leader.
+    /// Delivers everything, except messages from a leader to node 3.
     fn settle(&mut self) {
         for _ in 0..20 {
             (1..=3).for_each(|id| self.persist(id).unwrap());
@@ -240,7 +240,7 @@ impl Group {
         self.checker.sent(NodeId(from), &Envelope { to, message })
     }
 
-    /// A record, staged and durable.
+    /// Stores a record: staged, then durable.
     fn store(&mut self, id: u64, record: Record) -> Result<(), Violation> {
         self.checker.staged(NodeId(id), &write(record))?;
         self.checker.persisted(NodeId(id))
@@ -274,7 +274,7 @@ fn accept(ballot: Ballot, first: u64, values: &[Value]) -> Replicate {
     }
 }
 
-/// The name of the rule.
+/// The name of the violated rule.
 fn rule(violation: Result<(), Violation>) -> String {
     let text = violation.expect_err("a violation").to_string();
     text.split(':').next().unwrap().to_owned()
@@ -296,7 +296,7 @@ fn a_lawful_group_is_left_alone() {
     assert_eq!(group.nodes[&2].status().delivered, Slot(2));
 }
 
-/// The checker knows before any node does.
+/// The checker knows what is chosen before any node does.
 #[test]
 fn chosen_is_what_a_quorum_of_disks_has() {
     let mut group = Group::led();

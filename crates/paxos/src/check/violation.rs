@@ -1,48 +1,49 @@
 use crate::check::Named;
 use crate::{Ballot, Binding, NodeId, Slot, State, Stop};
 
-/// A rule that was broken, and by whom. The text begins with the name of the rule.
+/// The violated rule, and the node that violated it. The text begins with the name of the rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A node stopped for good, and no disk of the group has lost anything.
+    /// A node stopped for good although no disk of the group has lost anything.
     #[error("needless stop: node {} stops: {why}", node.0)]
     NeedlessStop {
-        /// Who stops.
+        /// The node that stops.
         node: NodeId,
-        /// What it says.
+        /// The reason it gives.
         why: Stop,
     },
-    /// Two values in one ballot and slot, or under one origin (Paxos Made Simple §2.2: a proposer
-    /// sends one proposal a number, and P2b rests on it).
+    /// Two values in one ballot and slot, or with one origin (Paxos Made Simple §2.2: a proposer
+    /// sends one proposal per number, and P2b depends on that).
     #[error(
         "one value a ballot: {node} has in slot {} and ballot {ballot} a value of {}, elsewhere it \
          is one of {}",
         slot.0, second.origin, first.origin
     )]
     TwoValues {
-        /// Whose record or message it is.
+        /// The node whose record or message it is.
         node: NodeId,
-        /// Where.
+        /// The slot of the values.
         slot: Slot,
-        /// In which ballot.
+        /// The ballot of the values.
         ballot: Ballot,
-        /// What was seen first.
+        /// The value that was seen first.
         first: Named,
-        /// What it has.
+        /// The value of this node.
         second: Named,
     },
-    /// A vote for what the ballot's leader has not proposed (Paxos Made Simple §2.2, phase 2).
+    /// A vote for a value that the ballot's leader has not proposed (Paxos Made Simple §2.2, phase
+    /// 2).
     #[error(
         "one value a ballot: {node} votes in slot {} and ballot {ballot}, where nothing is proposed",
         slot.0
     )]
     NotProposed {
-        /// Who votes.
+        /// The node that votes.
         node: NodeId,
-        /// Where.
+        /// The slot of the vote.
         slot: Slot,
-        /// In which ballot.
+        /// The ballot of the vote.
         ballot: Ballot,
     },
     /// Two values chosen for one slot: two phase-2 quorums of disks had votes for them.
@@ -51,45 +52,45 @@ pub enum Violation {
         slot.0, second.origin, first.origin
     )]
     ChosenTwice {
-        /// Where.
+        /// The slot of the values.
         slot: Slot,
         /// The ballot of the second quorum.
         ballot: Ballot,
-        /// What was chosen before.
+        /// The value that was chosen first.
         first: Named,
-        /// What now.
+        /// The value that is chosen now.
         second: Named,
     },
-    /// A node holds, tells, applies or covers as chosen what is not.
+    /// A node holds, reports, applies or covers a value as chosen that is not.
     #[error(
-        "agreement: {node} takes in slot {} a value of {} as chosen, and one of {} is",
+        "agreement: {node} treats in slot {} a value of {} as chosen, and one of {} is",
         slot.0, value.origin, chosen.origin
     )]
     NotTheChosen {
-        /// The node.
+        /// The node that is wrong.
         node: NodeId,
-        /// Where.
+        /// The slot of the values.
         slot: Slot,
-        /// What it has.
+        /// The value of this node.
         value: Named,
-        /// What is chosen.
+        /// The chosen value.
         chosen: Named,
     },
-    /// A proposal of a higher ballot differs from what is chosen (Paxos Made Simple §2.2, P2b).
+    /// A proposal of a higher ballot differs from the chosen value (Paxos Made Simple §2.2, P2b).
     #[error(
         "P2b: {node} made a value of {} chosen in slot {}, where ballot {ballot} has one of {}",
         chosen.origin, slot.0, value.origin
     )]
     P2b {
-        /// Whose vote it was.
+        /// The node whose vote made the value chosen.
         node: NodeId,
-        /// Where.
+        /// The slot of the values.
         slot: Slot,
         /// The higher ballot.
         ballot: Ballot,
-        /// What is proposed in it.
+        /// The value proposed in the higher ballot.
         value: Named,
-        /// What is chosen.
+        /// The chosen value.
         chosen: Named,
     },
     /// A proposal that no phase-1 quorum of its ballot allows (Paxos Made Simple §2.2, P2c): it is
@@ -100,231 +101,232 @@ pub enum Violation {
         slot.0, value.origin
     )]
     P2c {
-        /// Who proposes.
+        /// The node that proposes.
         node: NodeId,
-        /// Where.
+        /// The slot of the proposal.
         slot: Slot,
-        /// In which ballot.
+        /// The ballot of the proposal.
         ballot: Ballot,
-        /// What.
+        /// The proposed value.
         value: Named,
     },
-    /// A node acts in a ballot of another one (Paxos Made Simple §2.2: proposers use disjoint sets
+    /// A node acts in a ballot of another node (Paxos Made Simple §2.2: proposers use disjoint sets
     /// of numbers).
     #[error("ballot owner: {node} acts in ballot {ballot}")]
     NotItsBallot {
-        /// Who.
+        /// The node that acts.
         node: NodeId,
-        /// Whose ballot it uses.
+        /// The ballot it uses.
         ballot: Ballot,
     },
-    /// A leader without a phase-1 quorum of disks that promised its ballot, its own among them if it
-    /// counts itself (Paxos Made Simple §2.2, phase 2a).
+    /// A leader without durable promises of its ballot from a phase-1 quorum, including its own if
+    /// it counts itself (Paxos Made Simple §2.2, phase 2a).
     #[error("ballot owner: {node} leads in ballot {ballot}, which no quorum has durably promised")]
     NotPromised {
-        /// Who leads.
+        /// The leader.
         node: NodeId,
-        /// In which ballot.
+        /// The ballot in which it leads.
         ballot: Ballot,
     },
-    /// A node uses a ballot again: in a second incarnation, or for a second campaign (Paxos Made Simple
-    /// §2.5: a proposer remembers the highest number it has tried).
+    /// A node uses a ballot again: in a second incarnation, or for a second campaign (Paxos Made
+    /// Simple §2.5: a proposer remembers the highest number it has tried).
     #[error("ballot used twice: {node} uses ballot {ballot} again")]
     BallotUsedTwice {
-        /// Who.
+        /// The node that uses it.
         node: NodeId,
-        /// Which.
+        /// The ballot that was used before.
         ballot: Ballot,
     },
-    /// A promise went back, in memory or on disk (Paxos Made Simple §2.2, P1a).
+    /// A promise decreased, in memory or on disk (Paxos Made Simple §2.2, P1a).
     #[error("promise fell: {node} goes from {from} to {to}")]
     PromiseFell {
-        /// The node.
+        /// The node whose promise decreased.
         node: NodeId,
-        /// What it had promised.
+        /// The promise before.
         from: Ballot,
-        /// What now.
+        /// The promise now.
         to: Ballot,
     },
-    /// A vote in a ballot below what was promised, or below the vote that it replaces (Paxos Made
-    /// Simple §2.2, P1a).
+    /// A vote in a ballot below the promise, or below the vote that it replaces (Paxos Made Simple
+    /// §2.2, P1a).
     #[error(
         "vote below the promise: {node} votes in slot {} and ballot {ballot}, and has promised \
          {promised}",
         slot.0
     )]
     VoteBelowPromise {
-        /// Who votes.
+        /// The node that votes.
         node: NodeId,
-        /// Where.
+        /// The slot of the vote.
         slot: Slot,
-        /// In which ballot.
+        /// The ballot of the vote.
         ballot: Ballot,
-        /// What it had promised.
+        /// The ballot that it had promised.
         promised: Ballot,
     },
-    /// A vote in a ballot above what is promised: to accept is to promise, else the node may vote
-    /// below it after a restart.
+    /// A vote in a ballot above the promise: accepting is promising, or the node could vote below
+    /// it after a restart.
     #[error(
         "vote below the promise: {node} votes in slot {} and ballot {ballot}, and its disk promises \
          only {promised}",
         slot.0
     )]
     VoteWithoutPromise {
-        /// Who votes.
+        /// The node that votes.
         node: NodeId,
-        /// Where.
+        /// The slot of the vote.
         slot: Slot,
-        /// In which ballot.
+        /// The ballot of the vote.
         ballot: Ballot,
-        /// What its disk promises.
+        /// The promise on its disk.
         promised: Ballot,
     },
-    /// Something was said that is not durable: a crash would unsay it (Paxos Made Simple §2.5:
-    /// stable storage, before the response is sent).
-    #[error("unsayable: {node} says {said:?} to {to}, and its disk does not bear it out")]
+    /// A message reports something that is not durable, so a crash could make it false (Paxos Made
+    /// Simple §2.5: stable storage, before the response is sent).
+    #[error("unsayable: {node} sends {said:?} to {to}, which its disk does not support")]
     Unsayable {
-        /// Who says it.
+        /// The sender.
         node: NodeId,
-        /// To whom.
+        /// The receiver.
         to: NodeId,
-        /// What.
+        /// The message.
         said: Binding,
     },
     /// A node confirms the leader of a ballot that it has durably left.
-    #[error("unsayable: {node} follows in ballot {ballot}, and its disk has promised {durable}")]
+    #[error("unsayable: {node} confirms ballot {ballot}, and its disk has promised {durable}")]
     BallotLeft {
-        /// The node.
+        /// The node that confirms.
         node: NodeId,
         /// The ballot that it confirms.
         ballot: Ballot,
-        /// What its disk has promised.
+        /// The promise on its disk.
         durable: Ballot,
     },
-    /// A second write while one is in flight: the messages of the first would vouch for the second.
-    #[error("unsayable: {node} begins a write while one is in flight")]
+    /// A second write is made while one is in flight: messages of the first would depend on the
+    /// second.
+    #[error("unsayable: {node} makes a write while one is in flight")]
     WriteInFlight {
-        /// The node.
+        /// The node that makes the write.
         node: NodeId,
     },
-    /// A node says, or acts as if, slots are chosen for which no phase-2 quorum of disks has, or
+    /// A node reports, or acts as if, slots are chosen for which no phase-2 quorum of disks has, or
     /// had, votes in one ballot (Paxos Made Simple §2.3).
     #[error(
-        "chosen not durable: {node} takes slot {} as chosen, all is chosen up to {}",
+        "chosen not durable: {node} treats slot {} as chosen, all is chosen up to {}",
         slot.0, chosen_to.0
     )]
     NotChosen {
-        /// The node.
+        /// The node that is wrong.
         node: NodeId,
-        /// How far it takes all as chosen.
+        /// The chosen prefix of the node.
         slot: Slot,
-        /// How far all is.
+        /// The prefix that is chosen.
         chosen_to: Slot,
     },
-    /// A node counts a slot to its chosen prefix and holds nothing for it.
-    #[error("chosen not durable: {node} takes slot {} as chosen and holds no value", slot.0)]
+    /// A slot is in a node's chosen prefix, and the node holds no value for it.
+    #[error("chosen not durable: {node} treats slot {} as chosen and holds no value", slot.0)]
     ChosenNotHeld {
-        /// The node.
+        /// The node without the value.
         node: NodeId,
-        /// Where.
+        /// The slot without a value.
         slot: Slot,
     },
-    /// A node applies a value, or restores a snapshot, that its own disk does not hold.
-    #[error("chosen not durable: {node} applies slot {}, and its disk does not hold it", slot.0)]
+    /// A node applies a value, or restores a snapshot, that is not durable on its own disk.
+    #[error("chosen not durable: {node} applies slot {}, which its disk does not hold", slot.0)]
     AppliedNotDurable {
-        /// The node.
+        /// The node that applies it.
         node: NodeId,
-        /// The slot, or the last that the snapshot covers.
+        /// The slot, or the last one that the snapshot covers.
         slot: Slot,
     },
-    /// A chosen prefix went back within an incarnation.
+    /// A chosen prefix decreased within an incarnation.
     #[error("chosen fell: {node} goes from {} to {}", from.0, to.0)]
     ChosenFell {
-        /// The node.
+        /// The node whose prefix decreased.
         node: NodeId,
         /// The prefix before.
         from: Slot,
         /// The prefix now.
         to: Slot,
     },
-    /// A record says that slots are chosen for which the disk holds nothing, or another value: after
-    /// a crash the node would apply that.
+    /// The chosen prefix in a record includes slots for which the disk holds no value, or another
+    /// one. After a crash the node would apply that.
     #[error(
         "chosen ahead of its votes: {node} writes that all is chosen up to {}, and its disk lacks \
          slot {}",
         chosen.0, slot.0
     )]
     ChosenAheadOfVotes {
-        /// The node.
+        /// The node that makes the record.
         node: NodeId,
-        /// What is missing.
+        /// The slot whose value is missing.
         slot: Slot,
-        /// What it writes.
+        /// The chosen prefix in the record.
         chosen: Slot,
     },
-    /// The machine is given values out of order, twice, or with a gap.
+    /// Values are delivered to the state machine out of order, twice, or with a gap.
     #[error(
-        "state machine safety: {node} applies slot {} behind slot {}",
+        "state machine safety: {node} applies slot {} after slot {}",
         slot.0, last.0
     )]
     AppliedOutOfOrder {
-        /// The node.
+        /// The node that applies the value.
         node: NodeId,
-        /// What it applies.
+        /// The slot that it applies.
         slot: Slot,
-        /// What it applied last in this incarnation.
+        /// The last slot that it applied before, in this incarnation.
         last: Slot,
     },
-    /// A read is confirmed that does not see what was known to be chosen when it was asked.
+    /// A confirmed read does not see what was known to be chosen when it was requested.
     #[error(
-        "stale read: {node} confirms a read at slot {}, and when it was asked {} was known to be \
+        "stale read: {node} confirms a read at slot {}, and when it was requested {} was known to be \
          chosen",
         slot.0, known.0
     )]
     StaleRead {
-        /// Who confirms it.
+        /// The node that confirms it.
         node: NodeId,
-        /// Where it may be served.
+        /// The slot up to which it is served.
         slot: Slot,
-        /// What it must see.
+        /// The slot up to which it must see.
         known: Slot,
     },
-    /// A restarted node has another promise or chosen prefix than was durable.
+    /// A restarted node has a different promise or chosen prefix than was durable.
     #[error(
-        "recovery: {node} comes back with the promise {promised} and the prefix {}, durable are {} \
+        "recovery: {node} restarts with the promise {promised} and the prefix {}, durable are {} \
          and {}",
         chosen.0, durable.promised, durable.chosen.0
     )]
     RecoveredState {
-        /// The node.
+        /// The restarted node.
         node: NodeId,
-        /// The promise it came back with.
+        /// The promise with which it restarted.
         promised: Ballot,
-        /// How far it found the slots to be chosen.
+        /// The chosen prefix with which it restarted.
         chosen: Slot,
-        /// What was durable.
+        /// The state that was durable.
         durable: State,
     },
-    /// A restarted node has other votes than were durable, or begins elsewhere.
-    #[error("recovery: {node} comes back with another vote in slot {} than was durable", slot.0)]
+    /// A restarted node has different votes than were durable, or its log begins elsewhere.
+    #[error("recovery: {node} restarts with another vote in slot {} than was durable", slot.0)]
     RecoveredVote {
-        /// The node.
+        /// The restarted node.
         node: NodeId,
         /// The first slot that differs.
         slot: Slot,
     },
-    /// A restarted node has an older snapshot than was durable, or a log begins behind one that is
-    /// not.
+    /// A restarted node has an older snapshot than was durable, or a log begins after a snapshot
+    /// that does not exist.
     #[error(
         "recovery: {node} needs a snapshot up to {}, its newest reaches {}",
         needed.0, snapshot.0
     )]
     SnapshotLost {
-        /// The node.
+        /// The node without the snapshot.
         node: NodeId,
-        /// Up to here a snapshot was durable, or is needed.
+        /// The slot up to which a snapshot was durable, or is needed.
         needed: Slot,
-        /// The newest that is there.
+        /// The last slot of the newest snapshot that exists.
         snapshot: Slot,
     },
 }

@@ -7,24 +7,24 @@ use crate::check::durable::Change;
 use crate::role::RoleState;
 use crate::{Ballot, Binding, Envelope, Paxos, ReadId, Slot};
 
-/// One node as the checker last saw it.
+/// The checker's view of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Watch {
-    /// How often it was started.
+    /// How many times the node was started.
     pub(crate) incarnation: u64,
     pub(crate) durable: Durable,
-    /// The write in flight, or the one that a crash may or may not have kept.
+    /// The write in flight, or the one that a crash may have kept or lost.
     pub(crate) staged: Option<Staged>,
-    /// Snapshots may be gone that were durable.
+    /// Whether durable snapshots may be gone.
     pub(crate) rotted: bool,
-    /// The disk has lost votes that were durable.
+    /// Whether the disk has lost durable votes.
     pub(crate) forgot: bool,
     pub(crate) seen: Seen,
-    /// Up to here the disk holds, without a gap, what is chosen.
+    /// The slot up to which the disk holds all chosen values.
     pub(crate) settled: Slot,
-    /// The last slot that the machine was given in this incarnation.
+    /// The last slot delivered to the state machine in this incarnation.
     pub(crate) applied: Slot,
-    /// Reads under way, and what was known to be chosen, anywhere, when they were asked.
+    /// Pending reads, and what was known to be chosen on any node when they were requested.
     pub(crate) reads: BTreeMap<ReadId, Slot>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Staged {
     pub(crate) messages: Few<Envelope<Binding>>,
 }
 
-/// What may not be taken back, as of the last step.
+/// The state after the last step that must not be taken back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Seen {
     pub(crate) promised: Ballot,

@@ -8,18 +8,19 @@ use crate::node::Common;
 use crate::step::Step;
 use crate::{Echo, Entries, Instant, NodeId, Output, Slot, Snapshot};
 
-/// A leader that lacks values which were chosen before its phase 1 ended. It does not propose them:
-/// it asks those who hold them, one after the other, and leads meanwhile.
+/// The state of a leader that lacks values which were chosen before its phase 1 ended. It does not
+/// propose them: it requests them from nodes that hold them, one after the other, and leads
+/// meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Learning {
-    /// Who was asked last.
+    /// The node that was asked last.
     pub(super) teacher: NodeId,
-    /// By then something must have been learned, else it resigns: another node has the values.
+    /// Unless something was learned by then, the leader steps down: another node has the values.
     pub(super) deadline: Instant,
 }
 
 impl Leader {
-    /// Asks for the first values that are missing.
+    /// Requests the first values that are missing.
     pub(super) fn ask_to_learn(&self, common: &mut Common) {
         let (ballot, from, to) = (
             common.promised,
@@ -34,8 +35,8 @@ impl Leader {
         }
     }
 
-    /// With each heartbeat the next of those who know more is asked, so that a teacher that fell
-    /// silent is not waited for.
+    /// With each heartbeat asks the next of the nodes that know more, so that a teacher that
+    /// stopped answering is not waited for.
     pub(super) fn learn_from_another(&mut self, common: &mut Common) {
         let chosen = common.log.chosen();
         let Some(learning) = &mut self.learning else {
@@ -52,7 +53,7 @@ impl Leader {
         self.ask_to_learn(common);
     }
 
-    /// Chosen values came, from `first` to `last`.
+    /// Handles chosen values, from `first` to `last`.
     pub(crate) fn handle_learned(
         &mut self,
         common: &mut Common,
@@ -66,7 +67,7 @@ impl Leader {
             count(&mut common.counters.out_of_role);
             return;
         }
-        // A vote for the same value in another ballot needs no new one.
+        // If there is a vote for the same value in another ballot, no new one is needed.
         let is_news = |at: &usize| {
             let held = common.log.vote(Slot(first.0 + *at as u64));
             held.is_none_or(|held| *held.value != values[*at])
@@ -80,7 +81,7 @@ impl Leader {
         self.learned(common, now);
     }
 
-    /// The values are cut away at `from`, and this snapshot has them.
+    /// Handles the offer of a snapshot by `from`, where the values are compacted away.
     pub(crate) fn handle_offer(
         &mut self,
         common: &mut Common,
@@ -101,25 +102,26 @@ impl Leader {
         Step::Stay
     }
 
-    /// A snapshot to pull, and from whom.
+    /// The next snapshot to pull, and its source.
     pub(crate) fn poll_pull(&mut self) -> Option<Output> {
         let (from, snapshot) = self.pull.take()?;
         Some(Output::PullSnapshot { from, snapshot })
     }
 
-    /// A pull is over, also if it is of no use any more: its place must not stay taken.
+    /// Clears the pull if `is_over` holds for its snapshot: it has ended or is no longer needed,
+    /// and must not block the next one.
     pub(crate) fn end_pull_if(&mut self, is_over: impl Fn(&Snapshot) -> bool) {
         self.pulling.take_if(|pulling| is_over(pulling));
     }
 
-    /// The log begins behind a snapshot, whose last slot this is: what it lacked it may have now.
+    /// The log now begins after a snapshot up to `last`, which may cover what was missing.
     pub(crate) fn handle_installed(&mut self, common: &mut Common, now: Instant, last: Slot) {
         self.pull.take_if(|(_, pull)| pull.last.slot <= last);
         self.learned(common, now);
     }
 
-    /// The chosen prefix grew by learning, or by a snapshot. Peers whose stream went over what was
-    /// missing are sent it now.
+    /// Continues after the chosen prefix grew by learning or by a snapshot. Peers whose stream
+    /// skipped the missing slots are sent them now.
     fn learned(&mut self, common: &mut Common, now: Instant) {
         self.propose_found(common);
         if common.log.chosen().next() < self.first {

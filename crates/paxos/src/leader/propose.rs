@@ -5,15 +5,15 @@ use crate::due::Task;
 use crate::node::Common;
 use crate::{Entries, Kind, Position, ProposeError, Slot, Value};
 
-/// What a leader proposes: what phase 1 found, then what it is given. Each slot once.
+/// Proposals of a leader: what phase 1 found, then new values. Each slot is proposed once.
 impl Leader {
-    /// Proposes again what phase 1 found, with no-ops in the gaps; or, as long as what is chosen here
-    /// ends so far before it that no acceptor would vote, this node neither, waits until more is
-    /// learned. Votes that far ahead would be in the way of every later leader, and of this node's
+    /// Proposes again what phase 1 found, with no-ops in the gaps. If the chosen prefix of this
+    /// node ends so far before that that no acceptor would vote, including this node, it waits
+    /// until more is learned. Votes that far ahead would impede every later leader, and this node's
     /// next start.
     ///
-    /// Beside what was found these are at most [`Slot::AHEAD_MAX`] no-ops, whatever was promised:
-    /// the last vote that was found is of one acceptor, which may leave no more gaps.
+    /// At most [`Slot::AHEAD_MAX`] no-ops are added, whatever was promised: the last vote that was
+    /// found is from one acceptor, which cannot have more gaps.
     pub(super) fn propose_found(&mut self, common: &mut Common) {
         let (slot, found_to) = (self.tallies.next(), self.found_to);
         if slot > found_to || found_to.0.saturating_sub(common.log.chosen().0) > Slot::AHEAD_MAX {
@@ -45,7 +45,7 @@ impl Leader {
         self.replicate_to_all(common);
     }
 
-    /// Proposes a command at the next slot. It is sent when this node is polled.
+    /// Proposes a command in the next slot. It is sent when this node is polled.
     pub(crate) fn propose(
         &mut self,
         common: &mut Common,
@@ -62,7 +62,7 @@ impl Leader {
         if !self.has_room(common) {
             return Err(ProposeError::Full);
         }
-        // A value alone always fits, else one that is larger than the bound could never be proposed.
+        // A sole value always fits, or one that is larger than the bound could never be proposed.
         let unchosen = common.log.unsettled_bytes();
         let after = unchosen.saturating_add(bytes + Value::HEAD_BYTES);
         let is_far = slot.0 - common.log.chosen().0 > Slot::AHEAD_MAX / 2;
@@ -83,7 +83,7 @@ impl Leader {
         Ok(Position { slot, origin })
     }
 
-    /// Whether this node and a phase-2 quorum have space, as far as they have said.
+    /// Whether this node and a phase-2 quorum have space, as far as they have reported.
     fn has_room(&self, common: &Common) -> bool {
         let may_have = |place| !self.full.contains(place);
         let quorums = &common.config.quorums;

@@ -5,7 +5,7 @@ use crate::{Output, ReadError, ReadId};
 
 /// How a leader serves reads: see [`Reads`](crate::read::Reads).
 impl Leader {
-    /// A read waits for a round that begins after it.
+    /// Adds a read, which waits for a round that begins after it.
     pub(crate) fn read(&mut self, common: &mut Common, id: ReadId) -> Result<(), ReadError> {
         if self.reads.len() + common.refused() >= common.config.reads_max {
             return Err(ReadError::Busy);
@@ -18,23 +18,24 @@ impl Leader {
         Ok(())
     }
 
-    /// Reads do not wait for the next heartbeat, but share a round with those that came meanwhile.
+    /// Begins a round for waiting reads without waiting for the next heartbeat. Reads that arrived
+    /// meanwhile share it.
     pub(crate) fn begin_read_round(&mut self, common: &mut Common) {
         if self.reads.wants_round() && common.log.chosen() >= self.found_to {
             self.begin_round(common);
         }
     }
 
-    /// The next read that is confirmed, and what must be applied before it is served.
+    /// The next confirmed read, and the slot that must be applied before it is served.
     pub(crate) fn poll_read(&mut self, common: &mut Common) -> Option<Output> {
         let round = self.confirmed_round(common);
         let (id, slot) = self.reads.confirmed(round)?;
-        // Those that wait may begin theirs.
+        // Waiting reads may now begin their round.
         common.due.set(Task::Round);
         Some(Output::Read { id, slot: Ok(slot) })
     }
 
-    /// The last round that a phase-2 quorum echoed; this node hears itself.
+    /// The last round that a phase-2 quorum echoed; this node counts with the current one.
     fn confirmed_round(&self, common: &Common) -> u64 {
         if self.reads.is_pending() {
             self.reached(common, 0, self.round, |progress| progress.round)

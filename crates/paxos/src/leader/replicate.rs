@@ -8,22 +8,22 @@ use crate::node::Common;
 use crate::progress::{Flow, Sent};
 use crate::{Entries, Envelope, Fetch, FetchError, Message, NodeId, Replicate, Slot, Wanted};
 
-/// How a leader brings values to an acceptor: new ones, and chosen ones that it lacks. Both are
-/// phase 2 in the leader's ballot; of a chosen value nothing else can be proposed (P2b).
+/// Sends values to acceptors: new ones, and chosen ones that they lack. Both are phase 2 in the
+/// leader's ballot; in a chosen slot no other value can be proposed (P2b).
 impl Leader {
     pub(super) fn replicate_to_all(&mut self, common: &mut Common) {
         self.lacking = self.others;
         common.due.set(Task::Accept);
     }
 
-    /// The peer at that place may lack something. It is sent when this node is polled.
+    /// Marks a peer that may lack something, which is sent when this node is polled.
     pub(super) fn replicate_to(&mut self, common: &mut Common, place: usize) {
         self.lacking.insert(place);
         common.due.set(Task::Accept);
     }
 
-    /// The next values that a peer lacks, as far as its limits let it have them. They go straight from
-    /// the log to the driver.
+    /// The next values that a peer lacks, if its limits allow some. They pass from the log to the
+    /// driver without a queue.
     #[inline]
     pub(crate) fn poll_accept(&mut self, common: &mut Common) -> Option<Envelope> {
         while let Some(place) = self.lacking.first() {
@@ -75,7 +75,8 @@ impl Leader {
         if peer.fetching || peer.backoff || inflight.is_full(messages_max, bytes_max) {
             return None;
         }
-        // What this leader has yet to learn it goes over, so that its own proposals need not wait.
+        // Slots that this leader has yet to learn are skipped, so that its own proposals need not
+        // wait.
         if peer.next > chosen && peer.next < first {
             peer.next = first;
             peer.skipped = true;
@@ -88,8 +89,8 @@ impl Leader {
         (peer.next <= to).then_some((peer.next, to))
     }
 
-    /// Whether a peer may be sent its next value now; not if it lies where the stream goes over
-    /// something, or is cut away.
+    /// Whether a peer may be sent its next value now. Not if the stream skips that slot, or if it
+    /// is compacted away.
     #[cfg(debug_assertions)]
     pub(super) fn may_be_sent(&self, common: &Common, place: usize) -> bool {
         let (peer, config, log) = (&self.peers[place], &common.config, &common.log);
@@ -103,7 +104,7 @@ impl Leader {
         is_open && !peer.fetching && !peer.backoff && is_held && !is_missing
     }
 
-    /// A message with these values, which is under way from now on.
+    /// A message with these values, which counts as in flight from now on.
     #[inline]
     fn accept(
         &mut self,
@@ -145,7 +146,7 @@ impl Leader {
         });
     }
 
-    /// Values that a peer lacks came from the log, or did not.
+    /// Handles the log's answer for a peer.
     pub(crate) fn handle_fetched(
         &mut self,
         common: &mut Common,
@@ -171,7 +172,7 @@ impl Leader {
         peer.fetching = false;
         let superseded = peer.next != fetch.from || fetch.from <= start;
         match values {
-            // The stream went elsewhere meanwhile, or our log begins later now.
+            // Meanwhile the stream has moved, or our log begins later.
             _ if superseded => count(&mut common.counters.fetches_stale),
             Ok(values) if is_range => {
                 let wanted = self.wants_values(common, place);
@@ -187,8 +188,8 @@ impl Leader {
         self.replicate_to(common, place);
     }
 
-    /// Every heartbeat repeats the offer, with the newest snapshot: the peer pulls once, and an
-    /// offer that was lost, or a pull that failed, is made good.
+    /// Repeats the offer of a snapshot with every heartbeat, with the newest one: the peer pulls
+    /// once, and this makes up for lost offers and failed pulls.
     pub(super) fn offer_again(&mut self, common: &mut Common) {
         for place in common.peers() {
             if matches!(self.peers[place].flow, Flow::Snapshot { .. }) {
@@ -201,7 +202,7 @@ impl Leader {
     fn offer_snapshot(&mut self, common: &mut Common, place: usize) {
         let peer = &mut self.peers[place];
         let Some(snapshot) = common.snapshot.clone() else {
-            // Only a log that claims to be cut without a snapshot leads here.
+            // Only reached if the log claims to be compacted and there is no snapshot.
             peer.backoff = true;
             return;
         };

@@ -4,16 +4,16 @@ use crate::progress::Progress;
 use crate::step::Step;
 use crate::{Instant, StepDown};
 
-/// When a leader gives up by itself: it is in the way of a better one.
+/// When a leader steps down by itself, because it blocks a better one.
 impl Leader {
-    /// Why it gives up now, if it does.
+    /// Why the leader steps down now, if it does.
     pub(super) fn gives_up(&mut self, common: &Common, now: Instant) -> Option<StepDown> {
         let why = self.check_quorum(common, now);
         why.or_else(|| self.check_learning(common, now))
     }
 
-    /// A leader that no phase-2 quorum hears any more can choose nothing, and one whose disk has
-    /// stalled is in the way of a better one (hashicorp#503).
+    /// Steps down if no phase-2 quorum is in contact, because nothing can be chosen then, or if the
+    /// disk has stalled, because the leader then blocks a better one (hashicorp#503).
     fn check_quorum(&mut self, common: &Common, now: Instant) -> Option<StepDown> {
         if now < self.quorum_deadline {
             return None;
@@ -45,9 +45,10 @@ impl Leader {
         None
     }
 
-    /// Whether no phase-2 quorum among those that are heard has space, while others are not heard: they may
-    /// have some, and be a quorum with those that hear this leader and therefore advise against another.
-    /// Where all are heard there is no better leader, and it leads on for reads.
+    /// Whether no phase-2 quorum among the nodes in contact has space, while others are out of
+    /// contact. Those may have space, and could form a quorum with nodes that let no other
+    /// candidate campaign because they are in contact with this leader. If all nodes are in contact
+    /// there is no better leader, and this one continues for reads.
     fn is_short_of_room(&self, common: &Common, now: Instant) -> bool {
         let timeout = common.config.election_timeout_max;
         let is_heard = |peer: &Progress| now.since(peer.contact) < timeout;
@@ -61,9 +62,9 @@ impl Leader {
             && !quorums.is_phase2(quorums.all_where(may_have))
     }
 
-    /// A leader that can store nothing is in the way of one that can, and any follower can lead:
-    /// phase 1 tells it what it lacks. Where nobody has space there is no better leader, and this one
-    /// leads on for reads.
+    /// Steps down if this leader can store nothing and a follower has space. Any follower can lead:
+    /// phase 1 reports what it lacks. If no node has space there is no better leader, and this one
+    /// continues for reads.
     pub(crate) fn give_way(&self, common: &Common) -> Step {
         if !common.disk.has_room && !self.roomy.is_empty() {
             return Step::give_up(common.promised, StepDown::Full);
@@ -71,12 +72,12 @@ impl Leader {
         Step::Stay
     }
 
-    /// A leader that cannot learn what is chosen is in the way of one that knows it.
+    /// Steps down if the leader cannot learn what is chosen, because it blocks one that knows it.
     fn check_learning(&mut self, common: &Common, now: Instant) -> Option<StepDown> {
         let timeout = common.config.election_timeout_max;
         let learning = self.learning.as_mut()?;
         if self.pulling.is_some() {
-            // Its end is told by the driver, who knows how long bytes may take.
+            // The driver reports its end, and knows how long the transfer may take.
             learning.deadline = now.plus(timeout);
         } else if now >= learning.deadline {
             return Some(StepDown::LearnStalled);

@@ -6,18 +6,18 @@ use crate::entries::fitting;
 use crate::slot::votes;
 use crate::{Ballot, Chosen, Entries, Fetch, Slot, Value, Vote};
 
-/// What the log has for a range of slots.
+/// The values that the log has for a range of slots.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Slice {
-    /// One value a slot, at least one.
+    /// One value per slot, at least one.
     Cached(Entries),
-    /// Chosen, and on disk up to this slot.
+    /// The values are chosen and only on disk, up to this slot.
     Evicted(Slot),
-    /// No vote for the first slot.
+    /// There is no vote for the first slot.
     Gap,
 }
 
-/// What others are given of the log.
+/// Read access to the log.
 impl Log {
     /// The vote for a slot, if it is in memory.
     pub(crate) fn vote(&self, slot: Slot) -> Option<Vote<&Value>> {
@@ -34,7 +34,7 @@ impl Log {
         })
     }
 
-    /// From `slot` on, up to which slot there are votes in that ballot without a gap; `slot` is not
+    /// The last slot of the votes in that ballot without a gap from `slot` on. `slot` must not be
     /// in the open tail.
     #[inline]
     pub(crate) fn voted_to(&self, slot: Slot, ballot: Ballot) -> Option<Slot> {
@@ -51,7 +51,7 @@ impl Log {
         runs.chain(open).filter(move |vote| vote.slot >= slot)
     }
 
-    /// Values from `from` to at most `to`, as many as fit, at least one.
+    /// As many values as fit, at least one, from `from` to at most `to`.
     #[inline]
     pub(crate) fn slice(&mut self, from: Slot, to: Slot, bytes_max: usize) -> Slice {
         debug_assert!(from > self.start.slot, "what is cut is not sliced");
@@ -75,8 +75,8 @@ impl Log {
         Slice::Cached(part.values.part(0..count))
     }
 
-    /// With what fits of the runs behind it, if anything does: a peer that lacks much gets it in few
-    /// messages, however little was proposed at a time.
+    /// Adds values of the following runs as far as they fit. A peer that lacks many values thus
+    /// gets them in few messages, even if few were proposed at a time.
     #[cold]
     fn gather(&self, from: Slot, to: Slot, bytes_max: usize) -> Entries {
         let (Ok(at) | Err(at)) = self.search(from);
@@ -94,7 +94,7 @@ impl Log {
         }
     }
 
-    /// What is chosen from `from` to at most `to`, as far as one run has it, if it is in the cache.
+    /// The chosen values from `from` to at most `to` that are in one cached run.
     #[inline]
     pub(crate) fn chosen_run(&self, from: Slot, to: Slot) -> Option<Chosen> {
         let votes = self.run_with(from)?.votes.within(from, to)?;
@@ -104,8 +104,8 @@ impl Log {
         })
     }
 
-    /// Whether these can be the values of the chosen prefix from `fetch.from` on: one at least, and not
-    /// past what was asked for.
+    /// Whether these may be values of the chosen prefix, starting at `fetch.from`: at least one,
+    /// and within the requested range.
     pub(crate) fn is_range(&self, fetch: &Fetch, values: &Entries) -> bool {
         let last = fetch
             .from
@@ -115,8 +115,8 @@ impl Log {
         !values.is_empty() && last <= fetch.to.0 && fetch.to <= self.chosen
     }
 
-    /// A page of the votes from `from` on that are not known to be chosen, and where the next one
-    /// begins.
+    /// A page of the votes from `from` on that are not known to be chosen, and the start of the
+    /// next page.
     pub(crate) fn page(
         &mut self,
         from: Slot,

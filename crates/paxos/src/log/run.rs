@@ -2,16 +2,16 @@ use alloc::vec::Vec;
 
 use crate::{Ballot, Slot, Value, Votes};
 
-/// Votes that the log holds.
+/// A run of votes in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Run {
     pub(super) votes: Votes,
-    /// What they keep in memory.
+    /// The bytes that they keep in memory.
     pub(super) bytes: usize,
     pub(super) durability: Durability,
 }
 
-/// Behind all runs.
+/// The open tail, after all runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Tail {
     pub(super) first: Slot,

@@ -47,7 +47,7 @@ fn config(cache_bytes_max: usize) -> Config {
     config
 }
 
-/// Votes in a run.
+/// The votes of a run.
 fn cast(log: &mut Log, slots: RangeInclusive<u64>, round: u64) {
     let first = Slot(*slots.start());
     let values: Entries = slots.map(|slot| vote(slot, round).value).collect();
@@ -128,10 +128,10 @@ fn votes_go_between_and_over_those_that_are_there() {
         (1..=9).map(round).collect::<Vec<_>>()
     };
     assert_eq!(ballots(&log), [2, 2, 2, 2, 2, 1, 2, 0, 1]);
-    // Where there is a vote in the ballot it stays.
+    // A vote in the same ballot stays.
     cast(&mut log, 4..=9, 2);
     assert_eq!(ballots(&log), [2; 9]);
-    // What came together stays together: 1 to 5, 6, 7, 8 and 9.
+    // Runs stay as they arrived: 1 to 5, 6, 7, 8 and 9.
     let runs: Vec<_> = log.runs.iter().map(|run| run.votes.values.len()).collect();
     assert_eq!(runs, [5, 1, 1, 2]);
     // Runs are cut in the middle, and each part counts what it keeps.
@@ -156,8 +156,8 @@ fn an_open_tail_becomes_runs_of_one_ballot_without_gaps() {
     assert_eq!(runs, [3, 1, 1, 1]);
 }
 
-/// T1: what is sent does not depend on where runs end, and logs that hold the same in other runs are
-/// not equal, since they will evict otherwise.
+/// T1: what is sent does not depend on run boundaries. Logs with the same votes but different run
+/// boundaries are not equal, since they evict differently.
 #[test]
 fn cuts_show_in_no_message_and_make_logs_differ() {
     let (mut one, mut three) = (log([]), log([1, 2, 3]));
@@ -251,7 +251,7 @@ fn a_start_that_comes_during_a_write_waits_for_the_next() {
 }
 
 proptest! {
-    /// Against a map that keeps everything.
+    /// Compared with a map that keeps everything.
     #[test]
     fn the_cache_is_a_window_of_all_votes(
         steps in proptest::collection::vec((0u8..6, 1u64..20), 1..80),
@@ -264,7 +264,7 @@ proptest! {
             match step {
                 0..=2 if slot > log.chosen().0 => {
                     round += 1;
-                    // A run of three, as far as nothing of it is chosen.
+                    // A run of three slots, as far as none of them is chosen.
                     cast(&mut log, slot..=slot + 2, round);
                     model.extend((slot..=slot + 2).map(|slot| (slot, vote(slot, round))));
                 }

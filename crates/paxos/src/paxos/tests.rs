@@ -30,7 +30,7 @@ fn a_disk_that_turns_slow_lengthens_the_wait_that_runs() {
     node.handle_disk(Instant::ZERO, slow(100));
     let longer = node.common.election_deadline;
     assert!(longer > before);
-    // A little more does not put it off again and again.
+    // A slightly slower disk does not delay the election again and again.
     (101..200).for_each(|ms| node.handle_disk(Instant::ZERO, slow(ms)));
     assert_eq!(node.common.election_deadline, longer);
 }

@@ -65,7 +65,7 @@ fn a_peer_beyond_the_offer_leaves_the_snapshot_state() {
     assert_eq!(progress.next, Slot(9));
 }
 
-/// The first of the rounds, each a heartbeat, whose echo brings about a resend.
+/// The first of these heartbeat rounds whose echo causes a resend.
 fn resent(progress: &mut Progress, rounds: core::ops::Range<u64>, through: u64) -> Option<u64> {
     let lost = |round: &u64| {
         progress.retransmission.begin_heartbeat(*round);
@@ -79,7 +79,7 @@ fn echoes_bring_a_lost_message_to_light() {
     let mut progress = streaming(5, &[7]);
     let arrived = resent(&mut progress.clone(), 1..100, 7);
     assert_eq!(arrived, None, "arrived, its write is slow");
-    // That of round 1 was sent before the values.
+    // The heartbeat of round 1 was sent before the values.
     assert_eq!(resent(&mut progress, 1..100, 5), Some(4));
     assert_eq!((progress.next, in_flight(&progress)), (Slot(6), 0));
 }
@@ -105,8 +105,8 @@ fn an_echo_tells_that_the_peer_forgot() {
     assert_eq!(progress, before, "of an earlier round");
 }
 
-/// Found by simulation: a link that held eight messages was given fifty at each resend, and lost the
-/// first of them each time.
+/// Found by simulation: a link with room for eight messages was sent fifty at each resend, and lost
+/// the first of them each time.
 #[test]
 fn a_burst_that_was_lost_is_not_sent_again_as_one() {
     let mut progress = streaming(5, &[6, 7, 8, 9]);

@@ -6,10 +6,10 @@ use super::{QuorumDecodeError, QuorumError, Quorums, System};
 use crate::NodeId;
 
 impl Quorums {
-    /// No encoding is longer.
+    /// Maximum length of an encoding.
     pub const ENCODED_BYTES_MAX: usize = HEAD_BYTES + Self::ACCEPTORS_MAX * 16 + 16;
 
-    /// The bytes that travel in a snapshot and in a message. Numbers are little-endian:
+    /// The bytes that are part of snapshots and messages. Numbers are little-endian:
     ///
     /// ```text
     /// ┌─────────┬──────┬───────┐
@@ -49,11 +49,11 @@ impl Quorums {
         bytes.freeze()
     }
 
-    /// The system that [`encode`](Self::encode) wrote. Only the bytes that it would write are
-    /// accepted, so equal systems have equal bytes; and the system is checked as a new one is.
+    /// Decodes the output of [`encode`](Self::encode). Only bytes that it would write are accepted,
+    /// so equal systems have equal bytes. The system is checked like a new one.
     ///
     /// # Errors
-    /// What is wrong with the bytes; nothing is allocated beyond the bound.
+    /// What is wrong with the bytes. Nothing is allocated beyond the bound.
     pub fn decode(mut bytes: &[u8]) -> Result<Self, QuorumDecodeError> {
         let version = byte(&mut bytes)?;
         if version != VERSION {
@@ -93,7 +93,7 @@ impl TryFrom<Bytes> for Quorums {
     }
 }
 
-/// Ascending acceptors, each with what stands behind it.
+/// Ascending acceptors, each with the value that follows it.
 fn acceptors<T>(
     count: usize,
     bytes: &mut &[u8],
@@ -110,7 +110,7 @@ fn acceptors<T>(
     Ok(acceptors)
 }
 
-/// The rows that these numbers mean; a number is either known or the next.
+/// The rows by their numbers. Each number is either known or the next one.
 fn rows(acceptors: Vec<(NodeId, u8)>) -> Result<Vec<Vec<NodeId>>, QuorumDecodeError> {
     let mut rows: Vec<Vec<NodeId>> = Vec::new();
     for (acceptor, row) in acceptors {
@@ -137,5 +137,5 @@ fn number(bytes: &mut &[u8]) -> Result<u64, QuorumDecodeError> {
 const VERSION: u8 = 0;
 const WEIGHTED: u8 = 0;
 const GRID: u8 = 1;
-/// Version, kind, count.
+/// The bytes of version, kind and count.
 const HEAD_BYTES: usize = 3;

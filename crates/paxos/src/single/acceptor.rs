@@ -2,13 +2,13 @@ use super::message::is_ballot;
 use super::{Accept, Accepted, Pending, Preempted, Promise, Proposal};
 use crate::Ballot;
 
-/// The memory of the synod. An acceptor is nothing but what it has to remember (Paxos Made Simple
-/// §2.5), so it is itself the record that [`Pending::persist`] hands to the disk, and
-/// [`recover`](Self::recover) is its restart.
+/// The memory of the synod. An acceptor consists only of what it has to remember (Paxos Made Simple
+/// §2.5), so it is itself the record that [`Pending::persist`] passes to the disk, and
+/// [`recover`](Self::recover) restarts it.
 ///
 /// - P1a: it accepts a proposal unless it has promised a higher ballot.
-/// - The promised ballot never falls.
-/// - The ballot of what it has accepted never falls, and is not above the promised one.
+/// - The promised ballot never decreases.
+/// - The ballot of what it has accepted never decreases, and is not above the promised one.
 ///
 /// ```
 /// use synod_paxos::{Ballot, NodeId, single::Acceptor};
@@ -31,18 +31,18 @@ pub struct Acceptor<V> {
     accepted: Option<Proposal<V>>,
 }
 
-/// Why a record is not that of an acceptor.
+/// Why a record cannot be that of an acceptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecoverError {
     /// No acceptor promises or accepts such a ballot.
-    #[error("{ballot} is no ballot")]
+    #[error("{ballot} is not a valid ballot")]
     NoBallot {
-        /// What the record says.
+        /// The ballot in the record.
         ballot: Ballot,
     },
-    /// An acceptor promises what it accepts.
-    #[error("{accepted} is accepted and only {promised} is promised")]
+    /// An acceptor promises every ballot that it accepts.
+    #[error("ballot {accepted} is accepted, but only {promised} is promised")]
     NotPromised {
         /// The ballot of the accepted proposal.
         accepted: Ballot,
@@ -52,11 +52,11 @@ pub enum RecoverError {
 }
 
 impl<V> Acceptor<V> {
-    /// The acceptor that stored this. One that never stored anything is [`Acceptor::default`]; to
-    /// start one that did as if it never had breaks its promises.
+    /// The acceptor that stored this state. One that never stored anything is
+    /// [`Acceptor::default`]; starting an acceptor that did from that value breaks its promises.
     ///
     /// # Errors
-    /// No acceptor ever stored this.
+    /// If no acceptor can have stored this.
     pub fn recover(promised: Ballot, accepted: Option<Proposal<V>>) -> Result<Self, RecoverError> {
         let voted = accepted.as_ref().map(|proposal| proposal.ballot);
         let known = voted
@@ -73,13 +73,13 @@ impl<V> Acceptor<V> {
         }
     }
 
-    /// The highest ballot it has promised; [`Ballot::ZERO`] if none.
+    /// The highest ballot that it has promised; [`Ballot::ZERO`] if none.
     #[must_use]
     pub fn promised(&self) -> Ballot {
         self.promised
     }
 
-    /// What it has accepted in the highest ballot in which it has accepted anything.
+    /// The last proposal that it has accepted, of the highest ballot.
     #[must_use]
     pub fn accepted(&self) -> Option<&Proposal<V>> {
         self.accepted.as_ref()
@@ -87,19 +87,19 @@ impl<V> Acceptor<V> {
 }
 
 impl<V: Clone> Acceptor<V> {
-    /// Phase 1b. A request that comes again is promised again.
+    /// Phase 1b. A repeated request is promised again.
     ///
     /// # Errors
-    /// A higher ballot is promised, or this is none, or one more than [`Ballot::LEAP_MAX`] rounds above
-    /// what is promised.
+    /// If a higher ballot is promised, this one is invalid, or it is more than [`Ballot::LEAP_MAX`]
+    /// rounds above the promise.
     pub fn prepare(&mut self, ballot: Ballot) -> Result<Pending<'_, Self, Promise<V>>, Preempted> {
         self.promise(ballot)?;
         let accepted = self.accepted.clone();
         Ok(Pending::new(self, Promise { ballot, accepted }))
     }
 
-    /// Phase 2b. Accepting is a promise as well: of what it accepts it would otherwise still accept
-    /// less.
+    /// Phase 2b. Accepting is a promise as well: otherwise the acceptor would still accept lower
+    /// ballots.
     ///
     /// # Errors
     /// As for [`prepare`](Self::prepare).

@@ -2,10 +2,10 @@ use core::time::Duration;
 
 use crate::random::Random;
 
-/// How long to wait before the next ballot: drawn, and from a range that doubles with each draw, so
-/// that one of two proposers soon has the time that a ballot takes (Paxos Made Simple §2.4).
+/// How long to wait before the next ballot: a random time from a range that doubles with each draw,
+/// so that one of two proposers soon has enough time for a ballot (Paxos Made Simple §2.4).
 ///
-/// Safety never rests on it.
+/// Safety does not depend on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Backoff {
     random: Random,
@@ -15,7 +15,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Draws from `min` up to `max`, which is above it. Nodes share a seed and differ by id.
+    /// Draws from `min..max`, with `max` above `min`. Nodes share a seed and differ by id.
     pub(super) fn new(seed: u64, id: u64, min: Duration, max: Duration) -> Self {
         Self {
             random: Random::new(seed, id),

@@ -2,7 +2,7 @@ use core::time::Duration;
 
 use crate::{NodeId, Quorums};
 
-/// What a [`Synod`](super::Synod) node is told at its start.
+/// The configuration of a [`Synod`](super::Synod) node.
 ///
 /// ```
 /// use core::time::Duration;
@@ -17,16 +17,16 @@ use crate::{NodeId, Quorums};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Config {
-    /// This node, one of the acceptors.
+    /// The id of this node, which must be one of the acceptors.
     pub id: NodeId,
-    /// The acceptors, which are the nodes, and their quorums. The same on each node.
+    /// The acceptors, which are all nodes, and their quorums. Must be the same on every node.
     pub quorums: Quorums,
-    /// Of the generator that spreads retries. Nodes may share it.
+    /// Seed of the generator that randomizes retries. Nodes may share it.
     pub seed: u64,
-    /// A ballot that led to nothing is followed by the next after at least this long, which should
-    /// be time enough for two round trips and three writes ..
+    /// Lower bound of the time before the next ballot, if one led to nothing. Should be enough for
+    /// two round trips and three writes.
     pub retry_min: Duration,
-    /// .. and less than this.
+    /// Upper bound of that time, exclusive.
     pub retry_max: Duration,
 }
 
@@ -34,19 +34,19 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Each node is one of the acceptors.
-    #[error("{id} is no acceptor")]
+    /// Each node must be one of the acceptors.
+    #[error("{id} is not an acceptor")]
     NoAcceptor {
-        /// The node.
+        /// The id of this node.
         id: NodeId,
     },
-    /// It must hold that 0 < `retry_min` < `retry_max`.
-    #[error("there is no time between retry_min and retry_max")]
+    /// 0 < `retry_min` < `retry_max` must hold.
+    #[error("retry_min must be positive and below retry_max")]
     Retry,
 }
 
 impl Config {
-    /// The next ballot after 50 to 100 ms, up to a second after many.
+    /// The defaults: the next ballot after 50 to 100 ms, up to a second after many.
     #[must_use]
     pub fn new(id: NodeId, quorums: Quorums) -> Self {
         Self {
@@ -58,10 +58,10 @@ impl Config {
         }
     }
 
-    /// Whether a node can start with it.
+    /// Checks that a node can run with this configuration.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The first violated rule.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if !self.quorums.contains(self.id) {
             return Err(ConfigError::NoAcceptor { id: self.id });

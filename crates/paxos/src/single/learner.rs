@@ -3,14 +3,14 @@ use alloc::collections::BTreeMap;
 use super::{Accepted, Proposal};
 use crate::{AcceptorSet, Ballot, NodeId, Quorums};
 
-/// Finds out what is chosen: a proposal that a phase-2 quorum has accepted, all in one ballot (Paxos
+/// Finds out what is chosen: a proposal that a phase-2 quorum has accepted in one ballot (Paxos
 /// Made Simple §2.3).
 ///
-/// It remembers nothing across restarts: what is chosen can be found out again, by a proposal.
+/// It stores nothing: after a restart a proposal finds out again what is chosen.
 ///
 /// - What it has learned never changes.
-/// - It holds one ballot an acceptor, the last it heard of. Older votes that come late do not count;
-///   that may cost a ballot more and keeps its memory bounded.
+/// - It keeps one ballot per acceptor, the highest reported one. Votes of older ballots that arrive
+///   late do not count; that may cost another ballot, and bounds its memory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Learner<V> {
     quorums: Quorums,
@@ -19,7 +19,7 @@ pub struct Learner<V> {
 }
 
 impl<V> Learner<V> {
-    /// One that knows nothing.
+    /// A learner that knows nothing.
     #[must_use]
     pub fn new(quorums: Quorums) -> Self {
         Self {
@@ -29,7 +29,7 @@ impl<V> Learner<V> {
         }
     }
 
-    /// An acceptor has accepted something. Tells the value if that makes it known.
+    /// Handles an acceptance. Returns the value if it became known by this.
     pub fn handle_accepted(&mut self, from: NodeId, accepted: Accepted<V>) -> Option<&V> {
         let Proposal { ballot, value } = accepted.proposal;
         if self.chosen.is_some() || !self.quorums.contains(from) {
@@ -43,7 +43,7 @@ impl<V> Learner<V> {
         self.handle_chosen(value)
     }
 
-    /// Somebody knows what is chosen. Tells the value if it was not known.
+    /// Handles a report of the chosen value. Returns the value if it was not known.
     pub fn handle_chosen(&mut self, value: V) -> Option<&V> {
         if self.chosen.is_some() {
             return None;
@@ -52,7 +52,7 @@ impl<V> Learner<V> {
         Some(self.chosen.insert(value))
     }
 
-    /// What is chosen, if that is known.
+    /// The chosen value, if it is known.
     #[must_use]
     pub fn chosen(&self) -> Option<&V> {
         self.chosen.as_ref()

@@ -1,18 +1,18 @@
 use crate::{Ballot, NodeId};
 
-/// A value under a ballot: what Paxos Made Simple §2.2 calls a proposal, and its acceptors accept.
+/// A value in a ballot: what Paxos Made Simple §2.2 calls a proposal, and acceptors accept.
 ///
-/// Invariant of whoever issues them: one value a ballot.
+/// There must be only one value per ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Proposal<V> {
-    /// Its number.
+    /// The number of the proposal.
     pub ballot: Ballot,
-    /// Its value.
+    /// The proposed value.
     pub value: V,
 }
 
-/// Phase 1a: promise me this ballot, and tell me what you have accepted. Made by
+/// Phase 1a: asks for a promise of this ballot, and for what was accepted. Made by
 /// [`Proposer::prepare`](super::Proposer::prepare), once the ballot is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -20,9 +20,9 @@ pub struct Prepare {
     pub(super) ballot: Ballot,
 }
 
-/// Phase 1b: a promise to accept nothing below the ballot, and the proposal of the highest ballot
-/// that its sender had accepted. Made by [`Acceptor::prepare`](super::Acceptor::prepare), once it is
-/// durable, and by nobody else:
+/// Phase 1b: a promise not to accept anything below the ballot, with the proposal of the highest
+/// ballot that its sender had accepted. Only made by
+/// [`Acceptor::prepare`](super::Acceptor::prepare), once it is durable:
 ///
 /// ```
 /// use synod_paxos::{Ballot, single::{Acceptor, Promise}};
@@ -44,7 +44,7 @@ pub struct Promise<V> {
     pub(super) accepted: Option<Proposal<V>>,
 }
 
-/// Phase 2a: accept this proposal. Made by
+/// Phase 2a: asks to accept this proposal. Made by
 /// [`Proposer::handle_promise`](super::Proposer::handle_promise) from a quorum of promises, so its
 /// value obeys P2c.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +53,7 @@ pub struct Accept<V> {
     pub(super) proposal: Proposal<V>,
 }
 
-/// Phase 2b: its sender has accepted this proposal. Made by
+/// Phase 2b: the sender has accepted this proposal. Made by
 /// [`Acceptor::accept`](super::Acceptor::accept), once that is durable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -61,17 +61,18 @@ pub struct Accepted<V> {
     pub(super) proposal: Proposal<V>,
 }
 
-/// An acceptor has promised a higher ballot than the one it is asked for. A hint (Paxos Made Simple
-/// §2.5 says that the proposer should be told): it promises nothing, so it waits for no write.
+/// Reports that an acceptor has promised a higher ballot than the requested one. A hint (Paxos Made
+/// Simple §2.5 says that the proposer should be told): it promises nothing, so it waits for no
+/// write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("ballot {promised} is promised")]
 pub struct Preempted {
-    /// The ballot that stands against it.
+    /// The promised ballot.
     pub promised: Ballot,
 }
 
-/// What [`Synod`](super::Synod) nodes say to each other.
+/// A message between [`Synod`](super::Synod) nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Message<V> {
@@ -83,14 +84,14 @@ pub enum Message<V> {
     Accept(Accept<V>),
     /// Phase 2b.
     Accepted(Accepted<V>),
-    /// In place of 1b or 2b.
+    /// Sent instead of 1b or 2b.
     Preempted(Preempted),
-    /// The value is chosen: an answer to a proposer that comes late. True for ever, so it waits for
-    /// no write.
+    /// The value is chosen: the answer to a late proposer. This stays true for ever, so it waits
+    /// for no write.
     Chosen(V),
 }
 
-/// A message and where it goes.
+/// A message and its destination.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Envelope<V> {
@@ -101,7 +102,7 @@ pub struct Envelope<V> {
 }
 
 impl Prepare {
-    /// The ballot to promise.
+    /// The requested ballot.
     #[must_use]
     pub fn ballot(&self) -> Ballot {
         self.ballot
@@ -109,13 +110,13 @@ impl Prepare {
 }
 
 impl<V> Promise<V> {
-    /// The ballot that is promised.
+    /// The promised ballot.
     #[must_use]
     pub fn ballot(&self) -> Ballot {
         self.ballot
     }
 
-    /// What its sender had accepted.
+    /// The proposal that the sender had accepted.
     #[must_use]
     pub fn accepted(&self) -> Option<&Proposal<V>> {
         self.accepted.as_ref()
@@ -123,7 +124,7 @@ impl<V> Promise<V> {
 }
 
 impl<V> Accept<V> {
-    /// What to accept.
+    /// The proposal to accept.
     #[must_use]
     pub fn proposal(&self) -> &Proposal<V> {
         &self.proposal
@@ -131,15 +132,15 @@ impl<V> Accept<V> {
 }
 
 impl<V> Accepted<V> {
-    /// What is accepted.
+    /// The accepted proposal.
     #[must_use]
     pub fn proposal(&self) -> &Proposal<V> {
         &self.proposal
     }
 }
 
-/// Whether a ballot may be asked for. Those beyond [`Ballot::ROUND_MAX`] may not, so that no peer
-/// can use the rounds up.
+/// Whether a ballot may be requested. Those beyond [`Ballot::ROUND_MAX`] may not, so that no peer
+/// can use up the rounds.
 pub(super) fn is_ballot(ballot: Ballot) -> bool {
     (1..=Ballot::ROUND_MAX).contains(&ballot.round)
 }

@@ -1,7 +1,7 @@
-/// A reply that may leave this node only once `record` is durable (Paxos Made Simple §2.5: *an
+/// A reply that may be sent only once `record` is durable (Paxos Made Simple §2.5: *an
 /// acceptor records its intended response in stable storage before actually sending the response*).
 ///
-/// [`persist`](Self::persist) is the only way to the reply:
+/// [`persist`](Self::persist) is the only access to the reply:
 ///
 /// ```
 /// use synod_paxos::single::{Acceptor, Pending, Promise};
@@ -19,7 +19,7 @@
 /// }
 /// ```
 ///
-/// It borrows the role that made it, and that is what keeps the disk in order. Replies of two
+/// A pending reply borrows the role that made it, which keeps records in order. Replies of two
 /// acceptors may wait at the same time:
 ///
 /// ```
@@ -32,7 +32,7 @@
 /// }
 /// ```
 ///
-/// Those of one may not, so the lower promise cannot be stored over the higher, which was sent:
+/// Those of one may not, so the lower promise cannot overwrite the higher one, which was sent:
 ///
 /// ```compile_fail,E0499
 /// use synod_paxos::{Ballot, single::Acceptor};
@@ -44,8 +44,8 @@
 /// }
 /// ```
 ///
-/// To drop it is safe: memory is then ahead of the disk, nothing was said, and the next record holds
-/// what this one did.
+/// Dropping it is safe: memory is then ahead of the disk, nothing was sent, and the next record
+/// contains what this one did.
 #[must_use = "the reply comes out of `persist`"]
 #[derive(Debug)]
 pub struct Pending<'a, R, M> {
@@ -58,16 +58,16 @@ impl<'a, R, M> Pending<'a, R, M> {
         Self { record, reply }
     }
 
-    /// Hands the record to `store`, which returns `Ok` only once it is on stable storage.
+    /// Passes the record to `store`, which returns `Ok` only once it is on stable storage.
     ///
     /// # Errors
-    /// Those of `store`. The reply is gone, as if the network had lost it.
+    /// Those of `store`. The reply is dropped, as if the network had lost it.
     pub fn persist<E>(self, store: impl FnOnce(&R) -> Result<(), E>) -> Result<M, E> {
         store(self.record)?;
         Ok(self.reply)
     }
 
-    /// For [`Synod`](super::Synod), which holds the reply until its own next write, of the same
+    /// For [`Synod`](super::Synod), which keeps the reply until its own next write, of the same
     /// record, is durable.
     pub(super) fn defer(self) -> M {
         self.reply

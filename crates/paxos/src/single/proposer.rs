@@ -2,12 +2,13 @@ use super::message::is_ballot;
 use super::{Accept, Pending, Preempted, Prepare, Promise, Proposal};
 use crate::{AcceptorSet, Ballot, NodeId, Quorums};
 
-/// Gets a value chosen, its own or one that may be chosen already.
+/// Gets a value chosen: its own, or one that may be chosen already.
 ///
-/// - B1: no ballot is used twice. The node in a ballot keeps proposers apart, and a proposer stores
-///   the last ballot it tried before anybody hears of it (Paxos Made Simple §2.5).
-/// - P2c: the value of a proposal is that of the highest-numbered proposal that a phase-1 quorum has
-///   accepted below its ballot, and free only if that quorum has accepted none.
+/// - B1: no ballot is used twice. Ballots contain the node, which keeps proposers apart, and a
+///   proposer stores the last ballot it tried before any other node learns of it (Paxos Made Simple
+///   §2.5).
+/// - P2c: the value of a proposal is that of the highest-numbered proposal that a phase-1 quorum
+///   has accepted below its ballot, and free only if that quorum has accepted none.
 ///
 /// ```
 /// use synod_paxos::{Ballot, NodeId, Quorums, single::Proposer};
@@ -19,7 +20,7 @@ use crate::{AcceptorSet, Ballot, NodeId, Quorums};
 /// let mut proposer = Proposer::recover(NodeId(7), quorums.clone(), Ballot::ZERO);
 /// let first = proposer.prepare("mine")?.persist(&mut write).unwrap();
 ///
-/// // After a restart it goes on above what it has tried.
+/// // After a restart it continues above what it has tried.
 /// let mut proposer = Proposer::recover(NodeId(7), quorums, first.ballot());
 /// let second = proposer.prepare("mine")?.persist(&mut write).unwrap();
 /// assert!(second.ballot() > first.ballot());
@@ -30,25 +31,25 @@ use crate::{AcceptorSet, Ballot, NodeId, Quorums};
 pub struct Proposer<V> {
     id: NodeId,
     quorums: Quorums,
-    /// The last ballot it tried: all it has to remember.
+    /// The last ballot it tried. This is all that it has to remember.
     tried: Ballot,
-    /// The highest ballot it heard of, to go above it the next time.
+    /// The highest ballot it has seen, so that the next one is above it.
     seen: Ballot,
-    /// Of the last ballot, while it waits for a quorum of promises.
+    /// The state of the last ballot, while it waits for a quorum of promises.
     phase1: Option<Phase1<V>>,
 }
 
-/// There is no ballot above those that are used, [`Ballot::ROUND_MAX`] being the last.
+/// No ballot is left above those that were used: [`Ballot::ROUND_MAX`] is the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("all ballots are used up")]
 pub struct BallotsUsedUp;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Phase1<V> {
-    /// What to propose if the choice is free.
+    /// The value to propose if the choice is free.
     wish: V,
     promised: AcceptorSet,
-    /// Of all that those have accepted.
+    /// The highest proposal that any of them has accepted.
     highest: Option<Proposal<V>>,
 }
 
@@ -65,11 +66,11 @@ impl<V> Proposer<V> {
         }
     }
 
-    /// Phase 1a, in a ballot above all that it has tried and heard of: to all acceptors, or to any
-    /// quorum. Whatever it was about before it gives up.
+    /// Phase 1a, in a ballot above all that it has tried or seen, to be sent to all acceptors or to
+    /// any quorum. An earlier attempt is abandoned.
     ///
     /// # Errors
-    /// There is no such ballot.
+    /// If there is no such ballot.
     pub fn prepare(&mut self, wish: V) -> Result<Pending<'_, Ballot, Prepare>, BallotsUsedUp> {
         let round = self.tried.max(self.seen).round;
         if round >= Ballot::ROUND_MAX {
@@ -87,8 +88,8 @@ impl<V> Proposer<V> {
         Ok(Pending::new(&self.tried, Prepare { ballot }))
     }
 
-    /// Phase 2a, once a quorum has promised: to all acceptors, or to any quorum. Comes out once a
-    /// ballot, since promises that come later may not change its value.
+    /// Phase 2a, once a quorum has promised, to be sent to all acceptors or to any quorum. Returned
+    /// once per ballot, since later promises must not change its value.
     pub fn handle_promise(&mut self, from: NodeId, promise: Promise<V>) -> Option<Accept<V>> {
         let ballot = self.tried;
         let phase1 = self.phase1.as_mut().filter(|_| promise.ballot == ballot)?;
@@ -109,8 +110,9 @@ impl<V> Proposer<V> {
         Some(Accept { proposal })
     }
 
-    /// The next ballot goes above this one. The current one goes on: other acceptors may be enough
-    /// for it. One more than [`Ballot::LEAP_MAX`] rounds above what was tried is not believed.
+    /// The next ballot will be above this one. The current one continues, because other acceptors
+    /// may be enough for it. A ballot more than [`Ballot::LEAP_MAX`] rounds above the last tried
+    /// one is not believed.
     pub fn handle_preempted(&mut self, preempted: Preempted) {
         let promised = preempted.promised;
         if is_ballot(promised) && !promised.is_leap_from(self.tried) {
@@ -118,7 +120,7 @@ impl<V> Proposer<V> {
         }
     }
 
-    /// The last ballot it tried.
+    /// The last ballot that it tried.
     #[must_use]
     pub fn tried(&self) -> Ballot {
         self.tried

@@ -12,44 +12,45 @@ mod output;
 pub use output::{Output, Write};
 
 /// One node of the synod, in all three roles (Paxos Made Simple §2.5: *each process plays the role
-/// of proposer, acceptor, and learner*). A value without I/O: inputs go in through `propose` and
-/// `handle_*`, outputs come from `poll_*`, to be drained after each input.
+/// of proposer, acceptor, and learner*). A value without I/O: inputs are `propose` and `handle_*`;
+/// outputs come from `poll_*` and must be drained after each input.
 ///
-/// - What it has to remember is its [`Acceptor`] and nothing else: it promises its own ballots to
-///   itself before anybody hears of them, so a ballot above the promised one is one it never used.
-/// - Everything it says of its memory leaves inside the [`Write`] that makes it true.
-/// - What a peer says is followed or ignored, never an error; what no correct peer says is counted.
+/// - It only has to remember its [`Acceptor`]: it promises its own ballots to itself before any
+///   other node learns of them, so it never used a ballot above the promised one.
+/// - Every message about its memory is sent from inside the [`Write`] that makes it true.
+/// - Messages of peers are followed or ignored, never an error; those that no correct peer sends
+///   are counted.
 ///
-/// Each acceptor tells every node what it accepts: one delay less and more messages than by way of
-/// a distinguished learner (§2.3). A node that missed it and wants to know the outcome proposes,
-/// also if it does not care for its own value.
+/// Each acceptor reports its acceptances to every node: one message delay less and more messages
+/// than with a distinguished learner (§2.3). A node that missed them and wants to know the outcome
+/// proposes a value, even if it does not care which one is chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Synod<V> {
     config: Config,
     proposer: Proposer<V>,
     acceptor: Acceptor<V>,
     learner: Learner<V>,
-    /// What it proposes, until something is chosen, and when it does so next.
+    /// The value that it proposes until something is chosen, and the time of the next attempt.
     wish: Option<(V, Instant)>,
     backoff: Backoff,
-    /// What leaves with the next write ..
+    /// Messages that leave with the next write.
     waiting: Vec<Envelope<V>>,
-    /// .. and without one.
+    /// Messages that need no write.
     ready: VecDeque<Envelope<V>>,
-    /// It has learned the value and not delivered it out.
+    /// Whether the value was learned and not yet output.
     untold: bool,
     ignored: u64,
 }
 
-/// Why a node does not propose.
+/// Why a node refuses a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProposeError {
-    /// It knows what is chosen: [`Synod::chosen`].
-    #[error("a value is chosen")]
+    /// The chosen value is known: [`Synod::chosen`].
+    #[error("a value is already chosen")]
     Chosen,
-    /// It is proposing already, and goes on until something is chosen.
-    #[error("a proposal is under way")]
+    /// It is already proposing, and continues until something is chosen.
+    #[error("a proposal is in progress")]
     UnderWay,
     /// No ballot is left.
     #[error(transparent)]
@@ -57,7 +58,7 @@ pub enum ProposeError {
 }
 
 impl<V: Clone> Synod<V> {
-    /// Starts a node with what it stored: [`Acceptor::default`] if it never ran.
+    /// Starts a node with its stored state: [`Acceptor::default`] if it never ran.
     ///
     /// # Errors
     /// Those of [`Config::validate`].
@@ -79,10 +80,10 @@ impl<V: Clone> Synod<V> {
         })
     }
 
-    /// Tries to get this value chosen, ballot after ballot, until it or another is.
+    /// Tries to get this value chosen, ballot after ballot, until a value is.
     ///
     /// # Errors
-    /// Why it does not even try.
+    /// Why it does not try.
     pub fn propose(&mut self, now: Instant, value: V) -> Result<(), ProposeError> {
         if self.learner.chosen().is_some() {
             return Err(ProposeError::Chosen);
@@ -93,7 +94,7 @@ impl<V: Clone> Synod<V> {
         Ok(self.campaign(now, value)?)
     }
 
-    /// A message of another node has arrived.
+    /// Handles a message from another node.
     pub fn handle_message(&mut self, now: Instant, from: NodeId, message: Message<V>) {
         let by_proposer = match &message {
             Message::Prepare(prepare) => Some(prepare.ballot()),
@@ -108,8 +109,7 @@ impl<V: Clone> Synod<V> {
         }
         let promised = self.acceptor.promised();
         self.deliver(from, message);
-        // Whoever is ahead is given the time to finish, else two proposers stop each other for ever
-        // (§2.4).
+        // Give the other proposer time to finish, or two proposers stop each other for ever (§2.4).
         if self.acceptor.promised() > promised
             && let Some((_, deadline)) = &mut self.wish
         {
@@ -117,15 +117,15 @@ impl<V: Clone> Synod<V> {
         }
     }
 
-    /// Time has passed. Without effect before [`poll_timeout`](Self::poll_timeout).
+    /// Handles the passing of time. No effect before [`poll_timeout`](Self::poll_timeout).
     pub fn handle_timeout(&mut self, now: Instant) {
         if let Some((value, _)) = self.wish.take_if(|(_, deadline)| *deadline <= now) {
-            // Whoever has used up all ballots stays without a wish, which `propose` then says.
+            // If all ballots are used up there is no wish any more, and `propose` reports that.
             let _used_up = self.campaign(now, value);
         }
     }
 
-    /// What to do next, if anything.
+    /// The next action, if any.
     pub fn poll_output(&mut self) -> Option<Output<'_, V>> {
         if let Some(envelope) = self.ready.pop_front() {
             return Some(Output::Send(envelope));
@@ -141,14 +141,14 @@ impl<V: Clone> Synod<V> {
         None
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called, if it does. It may change
-    /// with each input.
+    /// When to call [`handle_timeout`](Self::handle_timeout), if at all. May change with each
+    /// input.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.wish.as_ref().map(|(_, deadline)| *deadline)
     }
 
-    /// Phase 1a. The own promise goes into the same write as the ballot: it is what remembers it.
+    /// Phase 1a. The own promise is part of the same write as the ballot, and stores it.
     fn campaign(&mut self, now: Instant, value: V) -> Result<(), BallotsUsedUp> {
         let promised = self.acceptor.promised();
         self.proposer
@@ -212,7 +212,7 @@ impl<V: Clone> Synod<V> {
         }
     }
 
-    /// Needs no write.
+    /// Sends a message that needs no write.
     fn send(&mut self, to: NodeId, message: Message<V>) {
         if to == self.config.id {
             self.deliver(to, message);
@@ -221,8 +221,8 @@ impl<V: Clone> Synod<V> {
         }
     }
 
-    /// Tells what this node remembers, so it leaves with the write, also if it goes to the node
-    /// itself.
+    /// Sends a message about what this node remembers with the next write, even if it goes to the
+    /// node itself.
     fn hold(&mut self, to: NodeId, message: Message<V>) {
         self.waiting.push(Envelope { to, message });
     }
@@ -238,33 +238,33 @@ impl<V: Clone> Synod<V> {
 }
 
 impl<V> Synod<V> {
-    /// This node.
+    /// The id of this node.
     #[must_use]
     pub fn id(&self) -> NodeId {
         self.config.id
     }
 
-    /// What it remembers, or will once its write is done.
+    /// The acceptor, as it is once the current write is durable.
     #[must_use]
     pub fn acceptor(&self) -> &Acceptor<V> {
         &self.acceptor
     }
 
-    /// What is chosen, if it knows.
+    /// The chosen value, if it is known.
     #[must_use]
     pub fn chosen(&self) -> Option<&V> {
         self.learner.chosen()
     }
 
-    /// Messages that no correct peer sends, so far: of strangers, of the node itself, in a ballot of
-    /// somebody else or in none.
+    /// How many messages that no correct peer sends were ignored: from strangers or the node
+    /// itself, in another node's ballot or an invalid one.
     #[must_use]
     pub fn ignored(&self) -> u64 {
         self.ignored
     }
 
-    /// This state without deadlines, generator and counter, for checkers that fire timers at will:
-    /// two states that differ only in those become equal.
+    /// This state without deadlines, random generator and counter, for checkers that fire timers at
+    /// will: states that differ only in those become equal.
     #[must_use]
     pub fn without_time(mut self) -> Self {
         self.backoff.forget();

@@ -1,4 +1,4 @@
-//! One leader, values chosen, and what becomes of them when nodes come and go.
+//! One leader, chosen values, and what becomes of them when nodes crash and restart.
 
 use bytes::Bytes;
 use synod_paxos::{
@@ -8,7 +8,7 @@ use synod_paxos::{
 
 use crate::harness::cluster::{Cluster, between, from, to};
 
-/// Proposes, and everything arrives.
+/// Proposes, and delivers everything.
 fn choose(cluster: &mut Cluster, id: u64, body: &'static str) -> Position {
     let position = cluster.propose(id, body).unwrap();
     cluster.settle();
@@ -40,7 +40,7 @@ fn groups_of_any_size_choose() {
     }
 }
 
-/// Phase 1 once, then one round trip a value (Paxos Made Simple §3).
+/// Phase 1 once, then one round trip per value (Paxos Made Simple §3).
 #[test]
 fn phase_1_is_for_all_later_slots() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -59,8 +59,8 @@ fn phase_1_is_for_all_later_slots() {
     assert_eq!(cluster.watch.elections(), 1);
 }
 
-/// A later leader finds values with gaps between them. It proposes those and fills the gaps with
-/// no-ops of its own ballot; what it proposes again keeps its origin.
+/// A later leader finds values with gaps between them. It proposes those again and fills the gaps
+/// with no-ops of its own ballot. The values that it proposes again keep their origin.
 #[test]
 fn gaps_are_filled_with_no_ops() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -76,7 +76,7 @@ fn gaps_are_filled_with_no_ops() {
             cluster.deliver(to(2));
         }
     }
-    // 2 votes for slots 3 and 5, and nobody else but 1, which is gone.
+    // Only nodes 2 and 1 vote for slots 3 and 5, and 1 is down.
     cluster.crash(1);
     cluster.net.clear();
     cluster.elect(3);
@@ -104,8 +104,8 @@ fn gaps_are_filled_with_no_ops() {
     assert_eq!(commands(&cluster, 1), ["a", "b", "c"]);
 }
 
-/// No order across leaders: what an old leader proposed may be chosen after values of a later one,
-/// although what it proposed before was not. Raft's Log Matching forbids it.
+/// There is no order across leaders: a value of an old leader may be chosen after values of a later
+/// one, although the value that it proposed before was not. Raft's Log Matching forbids this.
 #[test]
 fn an_old_proposal_comes_to_life_after_newer_ones() {
     let mut cluster = Cluster::new(5, |_| {});
@@ -116,17 +116,17 @@ fn an_old_proposal_comes_to_life_after_newer_ones() {
         (first.unwrap().slot, second.unwrap().slot),
         (Slot(1), Slot(2))
     );
-    // Of the two only the second reaches anybody: 5.
+    // Only the second of the two reaches another node: 5.
     let second = cluster.take(between(1, 5)).pop().unwrap();
     cluster.receive(second);
     cluster.crash(1);
     cluster.net.clear();
-    // A later leader hears nothing of either, and chooses its own value for slot 1.
+    // A later leader learns of neither, and chooses its own value for slot 1.
     cluster.isolate(5);
     cluster.elect(2);
     choose(&mut cluster, 2, "newer");
     cluster.crash(2);
-    // The one after that hears 5.
+    // The leader after that learns of 5.
     cluster.heal();
     cluster.elect(3);
     cluster.settle();
@@ -140,8 +140,8 @@ fn an_old_proposal_comes_to_life_after_newer_ones() {
     assert_eq!(origins, [2, 1], "origins need not rise");
 }
 
-/// I2: each campaign of a node is above all of its earlier ones, over restarts, also if it crashed
-/// before it led.
+/// I2: each campaign of a node has a higher ballot than all its earlier ones, also after restarts
+/// and if it crashed before it led.
 #[test]
 fn ballots_rise_over_restarts() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -164,7 +164,7 @@ fn ballots_rise_over_restarts() {
     }
 }
 
-/// A leader that crashes comes back as a follower, and applies at once what it knew to be chosen.
+/// A leader that crashes restarts as a follower, and at once applies what it knew to be chosen.
 #[test]
 fn a_leader_crashes_and_restarts() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -189,8 +189,8 @@ fn a_leader_crashes_and_restarts() {
     assert_eq!(cluster.status(1).role, Role::Follower);
 }
 
-/// A follower that lost a message is sent it again, and acknowledges what it has behind the gap
-/// together with it.
+/// A lost message is sent again to a follower, which then also acknowledges what it has after the
+/// gap.
 #[test]
 fn a_lost_value_is_sent_again() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -210,8 +210,8 @@ fn a_lost_value_is_sent_again() {
     assert_eq!(commands(&cluster, 2), ["a", "b", "c"]);
 }
 
-/// The acknowledgement of the last value is lost. The follower hears that it is not known, and
-/// repeats it.
+/// The acknowledgement of the last value is lost. The follower learns from a heartbeat that it is
+/// missing, and repeats it.
 #[test]
 fn a_lost_acknowledgement_is_repeated() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -262,8 +262,8 @@ fn a_lagging_node_catches_up_by_a_snapshot() {
     assert_eq!(cluster.nodes[&NodeId(3)].restores, 1);
 }
 
-/// A node that missed everything leads, and learns while it leads: from the cache of the others,
-/// from their disks, or by a snapshot. What it proposes meanwhile does not wait for that.
+/// A node that missed everything becomes leader, and learns while it leads: from the caches of the
+/// others, from their disks, or by a snapshot. Its own proposals do not wait for that.
 #[test]
 fn a_stale_leader_learns_what_is_chosen() {
     for (cache, snapshot) in [(1 << 20, false), (0, false), (0, true)] {
@@ -310,7 +310,7 @@ fn a_stale_leader_learns_what_is_chosen() {
     }
 }
 
-/// A leader that nobody teaches gives way: others may have what it lacks.
+/// A leader that cannot learn steps down, because others may have what it lacks.
 #[test]
 fn a_leader_that_learns_nothing_resigns() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -335,7 +335,7 @@ fn a_leader_that_learns_nothing_resigns() {
     assert!(resigned);
 }
 
-/// Votes above the chosen prefix come in pages, however many there are.
+/// Votes above the chosen prefix are reported in pages, however many there are.
 #[test]
 fn phase_1_reads_pages() {
     let mut cluster = Cluster::new(3, |config| config.accept_bytes_max = 200);
@@ -344,7 +344,7 @@ fn phase_1_reads_pages() {
     for _ in 0..30 {
         cluster.propose(1, "0123456789").unwrap();
     }
-    // 2 votes for all of them, and nobody hears of it.
+    // Node 2 votes for all of them, and no other node learns of it.
     cluster.deliver(to(2));
     let last = cluster.status(2).last;
     assert_eq!(last, Slot(30));
@@ -364,7 +364,7 @@ fn phase_1_reads_pages() {
     assert_eq!(cluster.status(3).chosen, last);
 }
 
-/// Reads are confirmed by those who accept, wait for what phase 1 found, and end with the ballot.
+/// Reads are confirmed by a phase-2 quorum, wait for what phase 1 found, and end with the ballot.
 #[test]
 fn reads_are_confirmed_and_never_stale() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -403,7 +403,7 @@ fn phase_2_with_two_of_four() {
     cluster.isolate(4);
     choose(&mut cluster, 1, "by two");
     assert_eq!(cluster.status(1).chosen, Slot(1));
-    // Any three meet them.
+    // Any three intersect them.
     cluster.heal();
     cluster.crash(1);
     cluster.elect(4);

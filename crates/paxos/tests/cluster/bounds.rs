@@ -1,4 +1,5 @@
-//! Group H of the list of known bugs: what waits is bounded, and what is due goes together.
+//! Group H of the list of known bugs: everything that waits is bounded, and pending work is
+//! batched.
 
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ fn h1_what_waits_is_bounded() {
     assert!(cluster.propose(1, "x").is_ok());
 }
 
-/// H1: a message has a bound on its values and votes, whether they come from the cache or from the log.
+/// H1: a message has a bound on its values and votes, whether they come from the cache or from the
+/// log.
 #[test]
 fn h1_a_message_has_no_more_values_than_it_may() {
     for cache in [0, 1 << 20] {
@@ -53,7 +55,7 @@ fn h1_a_message_has_no_more_values_than_it_may() {
             cluster.propose(1, "").unwrap();
             cluster.settle();
         }
-        // What only node 1 has voted for is told in pages.
+        // The votes that only node 1 has cast are reported in pages.
         cluster.isolate(1);
         for _ in 0..10 {
             cluster.propose(1, "").unwrap();
@@ -106,8 +108,8 @@ fn h1_what_is_not_durable_here_is_bounded() {
     );
 }
 
-/// H5: a value larger than a message goes alone; one larger than a value may be is refused with a
-/// reason.
+/// H5: a value larger than a message is sent alone; one larger than the bound on values is refused
+/// with a reason.
 #[test]
 fn h5_an_oversize_value_goes_alone_or_is_refused() {
     let mut cluster = Cluster::new(3, |config| {
@@ -133,7 +135,7 @@ fn h5_an_oversize_value_goes_alone_or_is_refused() {
     assert_eq!(cluster.status(1).chosen, Slot(4));
 }
 
-/// What arrives while a write is under way leaves in the next one, together.
+/// What arrives during a write is in the next one, together.
 #[test]
 fn one_write_carries_what_came_meanwhile() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -149,8 +151,8 @@ fn one_write_carries_what_came_meanwhile() {
     assert_eq!(cluster.nodes[&NodeId(1)].writes - writes, 2);
 }
 
-/// A lost value holds up what is freed behind it, so that a follower which lacks one never holds
-/// more than the bound of what is in flight.
+/// A lost value holds up the space of later ones, so that a follower which lacks one never holds
+/// more than the bound on bytes in flight.
 #[test]
 fn what_lies_behind_a_gap_is_bounded() {
     let mut cluster = Cluster::new(3, |config| config.inflight_messages_max = 8);
@@ -170,7 +172,7 @@ fn what_lies_behind_a_gap_is_bounded() {
     assert_eq!(cluster.status(3).chosen, Slot(101));
 }
 
-/// Reads that come while a round is under way share the next one; their number is bounded.
+/// Reads that arrive during a round share the next one; their number is bounded.
 #[test]
 fn reads_share_rounds_and_are_bounded() {
     let mut cluster = Cluster::new(3, |config| config.reads_max = 10);
@@ -185,7 +187,7 @@ fn reads_share_rounds_and_are_bounded() {
     assert_eq!(cluster.read(1, 20), Err(ReadError::Duplicate));
 }
 
-/// An idle follower has its election deadline and nothing else, and a heartbeat moves it.
+/// An idle follower only has its election deadline, and a heartbeat moves it.
 #[test]
 fn an_idle_group_has_one_deadline_and_writes_nothing() {
     let mut cluster = Cluster::new(3, |_| {});

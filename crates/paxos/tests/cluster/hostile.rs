@@ -1,6 +1,6 @@
 //! Messages that no correct peer sends, with numbers at the ends of their ranges. The core may
-//! ignore them or be misled by them, as by any liar; it must not panic, and not do work without a
-//! bound.
+//! ignore them or be misled by them, as by any lying peer. It must not panic, and must not do
+//! unbounded work.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -15,16 +15,17 @@ use synod_sim::Rng;
 
 use crate::harness::cluster::Cluster;
 
-/// Makes things up. What it says would mostly pass at the first look, else nothing gets past that.
+/// A peer that makes up messages. They are mostly plausible, or nothing would get past the first
+/// check.
 struct Liar {
     dice: Rng,
-    /// What the node has promised.
+    /// The promise of the node.
     ballot: Ballot,
-    /// Of its last question.
+    /// The attempt of the node's last question.
     attempt: u64,
     /// The first slot of its last request.
     from: Slot,
-    /// Of liars that lead themselves the node sees little else.
+    /// Whether the peer itself leads; a node sees little else then.
     leads: bool,
 }
 
@@ -64,7 +65,7 @@ impl Liar {
         Ballot { round, node }
     }
 
-    /// One in which `from` may lead.
+    /// A ballot in which `from` may lead.
     fn ballot_of(&mut self, from: NodeId) -> Ballot {
         if self.dice.one_in(5) {
             return self.ballot();
@@ -74,7 +75,7 @@ impl Liar {
         Ballot { round, node: from }
     }
 
-    /// The node's own.
+    /// The node's own ballot.
     fn own(&mut self) -> Ballot {
         if self.dice.one_in(10) {
             self.ballot()
@@ -259,7 +260,7 @@ impl Liar {
     }
 }
 
-/// One node among liars. It is driven without the checker, which they would make cry.
+/// Plays one node among lying peers. It is driven without the checker, which would report the lies.
 struct Victim {
     paxos: Paxos,
     write: Option<Write>,
@@ -355,7 +356,7 @@ fn nonsense_reaches_every_role_and_ends() {
     );
 }
 
-/// Nonsense is counted, and changes nothing.
+/// Invalid messages are counted, and change nothing.
 #[test]
 fn nonsense_is_counted() {
     let ballot = |round, node| Ballot {
@@ -418,7 +419,7 @@ fn nonsense_is_counted() {
     assert_eq!(cluster.node(1).core().counters().too_far_ahead, 1);
 }
 
-/// D13: strangers, and messages under our own name, are ignored and counted.
+/// D13: messages from strangers, or with this node's own id as sender, are ignored and counted.
 #[test]
 fn d13_strangers_are_ignored() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -439,8 +440,8 @@ fn d13_strangers_are_ignored() {
     assert_eq!(cluster.node(1).core().counters().strangers, 3);
 }
 
-/// As many values as an acceptor takes, and the later half of them first: what goes between votes is
-/// put there at once, since one by one it would be a billion moves.
+/// As many values as an acceptor accepts, with the later half first. Votes between others are
+/// inserted all at once; one by one that would take a billion moves.
 #[test]
 fn values_out_of_order_go_between_votes_at_once() {
     let quorums = Quorums::majority([1, 2, 3].map(NodeId)).unwrap();

@@ -1,4 +1,5 @@
-//! A leader that has voted for one value and is told that another is chosen, and one that lacks much.
+//! A leader that voted for one value and learns that another is chosen, and one that lacks many
+//! values.
 
 use bytes::Bytes;
 use synod_paxos::{
@@ -7,8 +8,8 @@ use synod_paxos::{
 
 use crate::harness::cluster::{Cluster, Packet};
 
-/// Node 1 has a vote for a value that nobody else saw. Another is chosen in its slot, and node 1
-/// leads again without node 2, from which it would hear the vote of the higher ballot.
+/// Node 1 has a vote for a value that no other node received. Another one is chosen in its slot,
+/// and node 1 leads again without node 2, which would report the vote of the higher ballot.
 #[test]
 fn what_is_learned_takes_the_place_of_an_old_vote() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -25,7 +26,7 @@ fn what_is_learned_takes_the_place_of_an_old_vote() {
     assert_eq!(cluster.status(3).chosen, Slot(1));
     cluster.heal();
     cluster.isolate(2);
-    // It finds that nobody hears it, and resigns; then it asks.
+    // It loses contact with all others and steps down; then it asks.
     cluster.campaign(1);
     cluster.settle();
     cluster.elect(1);
@@ -35,7 +36,7 @@ fn what_is_learned_takes_the_place_of_an_old_vote() {
 }
 
 /// Node 1 was away for 70,000 slots and leads. It votes for what it found only when that is within
-/// reach of what it has learned, and then goes on like any leader.
+/// reach of what it has learned, and then continues like any leader.
 #[test]
 fn a_leader_far_behind_votes_when_it_has_learned_enough() {
     const CHOSEN: u64 = 70_000;
@@ -100,7 +101,7 @@ fn ballot(round: u64, node: u64) -> Ballot {
     Ballot { round, node }
 }
 
-/// Node 2 says it to node 1.
+/// Delivers a message from node 2 to node 1.
 fn tell(cluster: &mut Cluster, message: Message) {
     let (from, to) = (NodeId(2), NodeId(1));
     cluster.receive(Packet { from, to, message });

@@ -1,5 +1,5 @@
-//! The core in clusters, where a script would not do: random schedules under an outside checker,
-//! liars, partial connectivity in virtual time, bounds, and storage that contradicts itself.
+//! Cores in clusters, for what scripts cannot express: random schedules with a checker, lying
+//! peers, partial connectivity in virtual time, bounds, and inconsistent storage.
 
 #[cfg(test)]
 mod basics;

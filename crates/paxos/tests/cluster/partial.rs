@@ -1,16 +1,16 @@
 //! Partial connectivity, in virtual time (Ng, Haridi, Carbone, *Omni-Paxos: Breaking the Barriers
-//! of Partial Connectivity*, EuroSys 2023, §2 and §7; torture list C2 to C6, I13): whoever is
-//! connected to quorums leads within four election timeouts, whatever else is cut.
+//! of Partial Connectivity*, EuroSys 2023, §2 and §7; torture list C2 to C6, I13): a node that is
+//! connected to quorums leads within four election timeouts, whatever other links are cut.
 
 use synod_paxos::{NodeId, Quorums};
 
 use crate::harness::cluster::Cluster;
 
-/// Four of the longest election timeouts.
+/// Four times the longest election timeout.
 const FOUR_TIMEOUTS: u64 = 4 * 300;
 const SEEDS: u64 = 100;
 
-/// A group that has chosen something, and is led by `leader`.
+/// A group that has chosen a value, and is led by `leader`.
 fn led_by(size: u64, leader: u64, seed: u64) -> Cluster {
     let mut cluster = Cluster::new(size, |config| config.seed = seed);
     cluster.elect(leader);
@@ -19,7 +19,7 @@ fn led_by(size: u64, leader: u64, seed: u64) -> Cluster {
     cluster
 }
 
-/// Only these links are left.
+/// Leaves only these links.
 fn link(cluster: &mut Cluster, links: &[(u64, u64)]) {
     let ids: Vec<u64> = cluster.nodes.keys().map(|id| id.0).collect();
     for a in &ids {
@@ -31,7 +31,7 @@ fn link(cluster: &mut Cluster, links: &[(u64, u64)]) {
     }
 }
 
-/// Whether something new can be chosen: by whom.
+/// Whether a new value can be chosen, and by which leader.
 fn chooses(cluster: &Cluster) -> Option<u64> {
     let leads = |id: &u64| {
         let status = cluster.status(*id);
@@ -44,7 +44,7 @@ fn chooses(cluster: &Cluster) -> Option<u64> {
     cluster.leaders().into_iter().find(leads)
 }
 
-/// Somebody leads in time, and what is proposed is chosen.
+/// Checks that a node leads in time, and that its proposals are chosen.
 fn expect_leader(cluster: &mut Cluster, case: &str) -> u64 {
     let took = cluster.run_until(FOUR_TIMEOUTS, |cluster| {
         chooses(cluster).is_some_and(|id| id != 1)
@@ -58,7 +58,7 @@ fn expect_leader(cluster: &mut Cluster, case: &str) -> u64 {
     leader
 }
 
-/// C3: the leader is alive, and of all nodes only 3 is connected to a quorum.
+/// C3: the leader is up, and of all nodes only 3 is connected to a quorum.
 #[test]
 fn c3_quorum_loss() {
     for seed in 0..SEEDS {
@@ -90,7 +90,7 @@ fn c4_constrained_election() {
     }
 }
 
-/// C4, harder: what 3 has missed is cut away everywhere, and nobody leads who had it.
+/// C4, harder: what 3 has missed is compacted away on all nodes, and no node leads that had it.
 #[test]
 fn c4_constrained_election_with_a_snapshot() {
     for seed in 0..SEEDS {
@@ -110,7 +110,7 @@ fn c4_constrained_election_with_a_snapshot() {
     }
 }
 
-/// C5: three in a chain. The end that hears no leader disturbs nobody.
+/// C5: three nodes in a chain. The end without contact with the leader disturbs nobody.
 #[test]
 fn c5_chained() {
     for seed in 0..SEEDS {
@@ -141,8 +141,8 @@ fn c5_chained_five() {
     }
 }
 
-/// C6: two halves with one node in both. A leader that only the bridge hears must not keep the
-/// others from electing one.
+/// C6: two halves that share one node. A leader that is only in contact with this bridge must not
+/// keep the others from electing one.
 #[test]
 fn c6_bridge() {
     for seed in 0..SEEDS {
@@ -153,7 +153,7 @@ fn c6_bridge() {
     }
 }
 
-/// C2: links that go down and up again do not unseat a leader that a quorum hears.
+/// C2: links that go down and up again do not depose a leader that is in contact with a quorum.
 #[test]
 fn c2_a_flapping_link_unseats_nobody() {
     for seed in 0..SEEDS / 5 {
@@ -176,7 +176,7 @@ fn c2_a_flapping_link_unseats_nobody() {
     }
 }
 
-/// I13 (omnipaxos#1): a node that missed all ballots catches up with them from the answers.
+/// I13 (omnipaxos#1): a node that missed all ballots learns them from the answers.
 #[test]
 fn i13_ballots_are_learned_by_asking() {
     for seed in 0..SEEDS / 5 {
@@ -192,8 +192,8 @@ fn i13_ballots_are_learned_by_asking() {
     }
 }
 
-/// A leader needs those who accept, and a campaign those who promise as well: with three for
-/// phase 1 and two for phase 2 a pair goes on choosing, and elects nobody.
+/// A leader needs a phase-2 quorum, and a campaign a phase-1 quorum as well: with three for phase 1
+/// and two for phase 2 a pair continues to choose, and elects nobody.
 #[test]
 fn flexible_quorums_lose_a_leader_and_not_before() {
     for seed in 0..SEEDS / 5 {

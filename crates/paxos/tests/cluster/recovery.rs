@@ -1,4 +1,4 @@
-//! What a storage may hold when a node starts, and what a configuration may say.
+//! The storage contents and configurations with which a node may be started.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ fn recover(
     Paxos::new(Config::new(NodeId(1), quorums()), recovered, Instant::ZERO)
 }
 
-/// N4: what is pulled was offered in a ballot that could be promised.
+/// N4: a pulled snapshot was offered in a ballot that could be promised.
 #[test]
 fn n4_a_stored_snapshot_does_not_leap() {
     let start = |round| recover(state(2, 0), Position::ZERO, Some(snapshot(round, 4)), &[]);
@@ -78,15 +78,15 @@ fn n4_a_stored_snapshot_does_not_leap() {
     assert_eq!(error, RecoverError::BallotOutOfRange);
 }
 
-/// N4: whoever would use the rounds up waits for so many writes, one after the other.
+/// N4: using up all rounds takes this many writes, one after the other.
 #[test]
 fn n4_to_climb_to_the_end_takes_2_32_writes() {
     let steps = Ballot::ROUND_MAX.div_ceil(Ballot::LEAP_MAX);
     assert!(steps >= 1 << 32, "{steps}");
 }
 
-/// B3: a log without a promise must not start as if nothing was promised; nor any other storage
-/// that contradicts itself.
+/// B3: a log without a promise must not start as if nothing was promised. Nor must any other
+/// inconsistent storage.
 #[test]
 fn b3_a_log_without_its_promise_does_not_start() {
     let zero = Position::ZERO;
@@ -158,8 +158,8 @@ fn b3_a_log_without_its_promise_does_not_start() {
     assert!(recover(None, zero, None, &[]).is_ok());
 }
 
-/// A record that was torn between its votes: the chosen prefix is remembered as far as its values
-/// are there. Nothing had been said of it.
+/// A record that was torn between its votes: the chosen prefix is restored as far as its values
+/// exist. None of its messages was sent.
 #[test]
 fn the_chosen_prefix_is_remembered_as_far_as_it_is_there() {
     let votes = [vote(1, 1, 1), vote(2, 2, 1), vote(4, 1, 1)];
@@ -182,9 +182,9 @@ fn a_restarted_node_applies_what_it_knows() {
     assert_eq!(applied, [1, 2]);
 }
 
-/// F6: a snapshot is durable and the record that cuts the log is not, also on a node that has
-/// stored nothing else yet: its votes behind it stay, and the promise is at least that of whoever
-/// proposed what it covers.
+/// F6: a snapshot is durable and the record that compacts the log is not, also on a node that has
+/// stored nothing else yet. Its later votes stay, and the promise is at least the ballot in which
+/// the last covered value was proposed.
 #[test]
 fn f6_a_snapshot_ahead_of_the_log_is_installed() {
     let votes = [vote(1, 1, 1), vote(6, 2, 2)];
@@ -213,7 +213,8 @@ fn f6_a_snapshot_ahead_of_the_log_is_installed() {
     assert_eq!(fresh.ballot(), ballot(3));
 }
 
-/// N5: two groups of a node make writes of one number, and so do two lives of a group.
+/// N5: two groups of a node make writes with the same number, and so do two incarnations of a
+/// group.
 #[test]
 fn n5_a_receipt_of_another_core_is_refused_and_counted() {
     let written = || {
@@ -245,7 +246,7 @@ fn n5_a_receipt_of_another_core_is_refused_and_counted() {
     assert_eq!(one.counters().receipts_foreign, 1);
 }
 
-/// I10: quorums that need not meet cannot be made, so no configuration has them.
+/// I10: quorums that need not intersect cannot be constructed, so no configuration has them.
 #[test]
 fn i10_quorums_that_need_not_meet_are_refused() {
     let four = || (1..=4).map(NodeId);
@@ -256,7 +257,7 @@ fn i10_quorums_that_need_not_meet_are_refused() {
     assert!(Quorums::flexible(four(), 3, 2).is_ok());
 }
 
-/// C7: a write is looked at once in an election timeout, so a shorter bound would not be kept.
+/// C7: a write is checked once per election timeout, so a shorter bound would not be kept.
 #[test]
 fn what_a_configuration_may_say() {
     let config = || Config::new(NodeId(1), quorums());

@@ -1,5 +1,5 @@
-//! Elections that take long, in virtual time: where each write, or all that phase 1 has to tell, takes
-//! longer than an election timeout, a leader is elected all the same, and stays.
+//! Elections that take long, in virtual time: where each write, or all reports of phase 1, take
+//! longer than an election timeout, a leader is elected nevertheless, and stays.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use synod_paxos::{DiskHealth, Instant, NodeId, Role, Slot};
 
 use crate::harness::cluster::Cluster;
 
-/// Messages take a millisecond, and each write of each node as long as it says.
+/// Messages take a millisecond, and each write the configured time.
 struct Slow {
     cluster: Cluster,
     write: Duration,
@@ -17,7 +17,7 @@ struct Slow {
 }
 
 impl Slow {
-    /// The drivers tell how long their writes take.
+    /// Reports the write times to the nodes, as drivers do.
     fn new(size: u64, seed: u64, write: Duration) -> Self {
         let mut cluster = Cluster::new(size, |config| config.seed = seed);
         cluster.slow_disks = (1..=size).map(NodeId).collect();
@@ -35,7 +35,7 @@ impl Slow {
         }
     }
 
-    /// One millisecond.
+    /// Advances time by one millisecond.
     fn step(&mut self) {
         self.cluster.tick();
         let now = self.cluster.now;
@@ -64,8 +64,8 @@ impl Slow {
     }
 }
 
-/// The candidates wait for what their election takes; and what peers say waits for no write, so that
-/// a leader and its followers go on hearing each other.
+/// Candidates wait as long as their election takes. Messages that confirm contact wait for no
+/// write, so a leader and its followers stay in contact.
 #[test]
 fn a_group_whose_disks_are_slower_than_its_timeouts_keeps_its_leader() {
     for seed in 0..10 {
@@ -92,12 +92,13 @@ fn a_group_whose_disks_are_slower_than_its_timeouts_keeps_its_leader() {
     }
 }
 
-/// An election takes two writes, one after the other, and where two nodes campaign at once it fails.
+/// An election takes two writes, one after the other, and fails if two nodes campaign at once.
 const ELECTION_MAX: Duration = Duration::from_secs(20);
 
-/// Node 3 alone has voted for what the last leader proposed, and tells it by one value a message, for
-/// longer than an election timeout. Node 4 has told that it has nothing: did it campaign meanwhile, the
-/// candidate would have to begin anew, and so would node 4 once the other lost its backoff in turn.
+/// Only node 3 has voted for what the last leader proposed, and it reports one value per message,
+/// for longer than an election timeout. Node 4 has reported that it has nothing. If it campaigned
+/// meanwhile, the candidate would have to start again, and so would node 4 once the other's timeout
+/// expired in turn.
 #[test]
 fn a_phase_1_of_many_pages_comes_to_its_end() {
     let mut by_pages = 0;
@@ -119,7 +120,7 @@ fn a_phase_1_of_many_pages_comes_to_its_end() {
         cluster.heal();
         let led = cluster.run_until(10_000, |cluster| !cluster.leaders().is_empty());
         let led = led.unwrap_or_else(|| panic!("seed {seed}: phase 1 never ends"));
-        // Node 3 has no pages to tell to itself.
+        // Node 3 needs no pages for itself.
         if cluster.leaders() != [3] {
             assert!(led > 2 * PAGES, "seed {seed}: {led} ms for so many pages");
             by_pages += 1;

@@ -1,39 +1,39 @@
-//! What a search has to have met, or it has shown nothing.
+//! The events that a search must have met; otherwise it shows nothing.
 
 use synod_paxos::{Binding, Echo, Kind, Message, Replicate};
 
 use crate::node::{Input, Node, Step, votes_of};
 
-/// Something that has happened somewhere.
+/// An event that occurred in some state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Goal {
     /// A node leads, in its first ballot or a later round.
     Leader,
     LaterLeader,
-    /// A leader proposes what another ballot has proposed.
+    /// A leader proposes a value that another ballot has proposed.
     Adopted,
     /// A leader fills a gap.
     Noop,
     /// A node that has promised more refuses to promise, or to accept.
     PromiseRefused,
     AcceptRefused,
-    /// A leader learns that somebody has promised more.
+    /// A leader learns that an acceptor has promised more.
     LeaderDeposed,
     /// An acceptor's vote is replaced by one for another value.
     VoteReplaced,
-    /// A promise comes in several pages.
+    /// A promise has several pages.
     NextPage,
-    /// A leader knows a value to be chosen: its own, or one it adopted.
+    /// A leader knows that a value is chosen: its own, or one that it adopted.
     Chosen,
     ChosenAdopted,
-    /// A leader is told what is chosen.
+    /// A leader is told a chosen value.
     Learned,
-    /// A follower knows.
+    /// A follower knows a chosen value.
     FollowerChosen,
-    /// A crash loses a promise, a vote.
+    /// A crash loses a promise, or a vote.
     PromiseLost,
     VoteLost,
-    /// A node finds on its disk that something is chosen.
+    /// A node finds on its disk that a value is chosen.
     ChosenRemembered,
     /// A request is received again, and answered again.
     PrepareAgain,
@@ -42,7 +42,7 @@ pub(crate) enum Goal {
     Read,
 }
 
-/// What a step of a node has reached.
+/// The goals that a step of a node has reached.
 pub(crate) fn reached(
     before: &Node,
     input: Input,

@@ -1,4 +1,4 @@
-//! What may happen in a group, how often, and what is held against it.
+//! A model of a group: what may happen, how often, and which rules are checked.
 
 use synod_paxos::check::Checker;
 use synod_paxos::{Binding, Message, Replicate};
@@ -7,27 +7,27 @@ use synod_sim::search::{Inputs, Step, System};
 use crate::goals::Goal;
 use crate::node::{Disk, Group, Input, Node, Packet, READ, Told, votes_of};
 
-/// What may happen how often.
+/// A group and the bounds of the search.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) group: Group,
     pub(crate) budget: Budget,
-    /// What the network carries; it loses the rest.
+    /// Whether the network carries a message; it loses the others.
     pub(crate) carries: fn(&Message) -> bool,
 }
 
-/// How often something may happen, in the whole group.
+/// How often events may happen, in the whole group.
 #[derive(Clone, Copy, Debug, Default, Hash)]
 pub(crate) struct Budget {
-    /// So many nodes, from the first on, want to lead.
+    /// This many nodes, starting with the first, campaign.
     pub(crate) proposers: u64,
     pub(crate) campaigns: u8,
     pub(crate) heartbeats: u8,
     pub(crate) commands: u8,
-    /// The last slot that a command is proposed for.
+    /// The last slot for which a command is proposed.
     pub(crate) slots: u64,
     pub(crate) reads: u8,
-    /// Crashes with what is not durable lost.
+    /// Crashes, which lose what is not durable.
     pub(crate) restarts: u8,
     /// Inputs that a node handles while its write is in flight; [`Budget::ANY`] for any number.
     pub(crate) overtakings: u8,

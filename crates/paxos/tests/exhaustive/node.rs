@@ -1,4 +1,4 @@
-//! One node with its disk, and what it makes of an input.
+//! One node with its disk, and how it handles inputs.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use synod_sim::search;
 use crate::goals;
 use crate::model::Model;
 
-/// A message on its way. Sent once, it may arrive at any time, any number of times, or never.
+/// A message in flight. Once sent, it may arrive at any time, any number of times, or never.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Packet {
     pub(crate) from: NodeId,
@@ -24,27 +24,27 @@ pub(crate) struct Packet {
     pub(crate) message: Message,
 }
 
-/// What may happen to a node.
+/// An input of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Input {
     Receive,
-    /// It has heard no leader for long, and those whom it asks have not either. That they answer is
-    /// no event of its own: what an answer says changes nothing but the round.
+    /// Its election timeout expires, and the nodes that it asks have no leader either. Their
+    /// answers are no separate events: an answer changes nothing but the round.
     Campaign,
     /// Its heartbeat is due, as a leader.
     Heartbeat,
     Propose,
     Read,
-    /// Its write is durable, and what waited for it leaves.
+    /// Its write is durable, and the messages of that write are sent.
     Persist,
-    /// It crashes, loses what is not durable, and is there again. How long it is away does not
-    /// matter to others: messages wait.
+    /// It crashes, loses what is not durable, and restarts. How long that takes does not matter to
+    /// other nodes, because messages wait.
     Restart,
-    /// The same in the middle of a write that takes several steps: the last vote of it is lost.
+    /// The same in the middle of a write with several steps: its last vote is lost.
     Torn,
 }
 
-/// A node, its disk, and the write between the two.
+/// A node, its disk, and its write in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) id: NodeId,
@@ -54,11 +54,11 @@ pub(crate) struct Node {
     pub(crate) disk: Disk,
 }
 
-/// What all nodes are told alike.
+/// The configuration that all nodes share.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) quorums: Quorums,
-    /// A message has one value, and a page of a promise one vote.
+    /// One value per message, and one vote per page of a promise.
     pub(crate) one_by_one: bool,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Step {
     told: Vec<Told>,
 }
 
-/// What the checker is told of a step.
+/// A report to the checker.
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
     Started(Paxos),
@@ -131,7 +131,7 @@ impl Node {
         };
         step.handle(input, packet);
         step.poll();
-        // What has nothing to store waits for no disk.
+        // A write without a record waits for no disk.
         while step.node.unsynced().is_empty() && step.node.write.is_some() {
             step.handle(Input::Persist, None);
             step.poll();
@@ -146,7 +146,7 @@ impl Node {
     }
 }
 
-/// What tells this state from others: without time, generator, counters and numbers of writes.
+/// The identity of this state: without time, random generator, counters and write numbers.
 impl Hash for Node {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let write = self.write.clone().map(open);
@@ -171,7 +171,7 @@ impl Disk {
         self.log.insert(vote.slot, vote.cloned());
     }
 
-    /// All before the last vote.
+    /// The write without its last vote.
     fn store_without_end(&mut self, record: &Record) {
         let last = votes_of(record).last().map(|vote| vote.slot);
         for op in record.ops() {
@@ -194,7 +194,7 @@ pub(crate) fn votes_of(record: &Record) -> Vec<Vote> {
     runs.flat_map(Votes::iter).map(Vote::cloned).collect()
 }
 
-/// What is in a write, to be looked at only.
+/// The record of a write, for inspection only.
 fn open(write: Write) -> (Record, Few<Envelope<Binding>>) {
     let mut looked_at = Record::default();
     let Ok((messages, _receipt)) = write.persist(|record| {
@@ -297,7 +297,7 @@ impl Step {
         self.sent.push(Packet { from, to, message });
     }
 
-    /// Whether it answered a read, and how.
+    /// Whether it answered a read, and with what.
     pub(crate) fn has_confirmed(&self) -> bool {
         let is_answer =
             |told: &Told| matches!(told, Told::Polled(Output::Read { slot: Ok(_), .. }));
@@ -307,5 +307,5 @@ impl Step {
 
 /// Past every timeout.
 const LATER: Instant = Instant(Duration::from_secs(9));
-/// One is asked for at a time.
+/// One read is requested at a time.
 pub(crate) const READ: ReadId = ReadId(1);

@@ -1,4 +1,4 @@
-//! Nodes with a core of this crate, and a network that does nothing by itself.
+//! Nodes with a core of this crate, and a network that does nothing on its own.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl DerefMut for Cluster {
 }
 
 impl Cluster {
-    /// Nodes 1 to `size`; any majority decides.
+    /// Nodes 1 to `size`; quorums are majorities.
     pub(crate) fn new(size: u64, tweak: impl Fn(&mut Config)) -> Self {
         let quorums = Quorums::majority((1..=size).map(NodeId)).expect("a group");
         Self::with_quorums(&quorums, tweak)
@@ -56,7 +56,7 @@ impl Cluster {
         core.expect("the node is up").status()
     }
 
-    /// Only this node's timer fires, long after anybody heard a leader.
+    /// Fires only this node's timer, long after any contact with a leader.
     pub(crate) fn campaign(&mut self, id: u64) {
         self.timeout_after(id, SILENCE);
     }
@@ -67,13 +67,13 @@ impl Cluster {
         assert_eq!(self.status(id).role, Role::Leader, "{id} is elected");
     }
 
-    /// A round of heartbeats of a leader.
+    /// Fires a leader's timer for a round of heartbeats.
     pub(crate) fn heartbeat(&mut self, id: u64) {
         self.timeout_after(id, HEARTBEAT);
     }
 
-    /// As many heartbeats, each echoed, as a leader waits before it sends an append again that
-    /// nothing came back for.
+    /// Sends as many heartbeats, each with an echo, as a leader waits before it sends an unanswered
+    /// message again.
     pub(crate) fn exhaust_backoff(&mut self, id: u64) {
         for _ in 0..BACKOFF_HEARTBEATS {
             self.heartbeat(id);
@@ -91,20 +91,20 @@ impl Cluster {
         })
     }
 
-    /// The values that a node's machine was given.
+    /// The values that a node's state machine was given.
     pub(crate) fn commands(&self, id: u64) -> Vec<Bytes> {
         let given = self.nodes[&NodeId(id)].given.iter();
         given.map(|(_, value)| value.body.clone()).collect()
     }
 
-    /// Who leads, of those that are up.
+    /// The leader among the nodes that are up.
     pub(crate) fn leaders(&self) -> Vec<u64> {
         let up = self.nodes.iter().filter(|(_, node)| node.is_up());
         let leads = up.filter(|(id, _)| self.status(id.0).role == Role::Leader);
         leads.map(|(id, _)| id.0).collect()
     }
 
-    /// One millisecond: what is on the network arrives, and timers fire.
+    /// Advances time by one millisecond: messages arrive, and timers fire.
     pub(crate) fn tick(&mut self) {
         self.now = self.now.plus(Duration::from_millis(1));
         self.deliver(|_| true);
@@ -115,7 +115,7 @@ impl Cluster {
         (0..milliseconds).for_each(|_| self.tick());
     }
 
-    /// Milliseconds until it holds, `limit` at most.
+    /// The milliseconds until the condition holds, at most `limit`.
     pub(crate) fn run_until(&mut self, limit: u64, holds: impl Fn(&Self) -> bool) -> Option<u64> {
         (0..limit).find(|_| {
             let over = holds(self);
@@ -127,7 +127,7 @@ impl Cluster {
     }
 }
 
-/// After so long nobody is heard any more.
+/// After this time no node is in contact any more.
 pub(crate) const SILENCE: Duration = Duration::from_secs(1);
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(40);
 const BACKOFF_HEARTBEATS: usize = 3;

@@ -1,4 +1,4 @@
-//! What is durable at a node.
+//! The durable state of a node.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ pub(crate) struct Disk {
     pub(crate) state: Option<State>,
     pub(crate) start: Position,
     pub(crate) log: BTreeMap<u64, Vote>,
-    /// The newest snapshot file and the machine in it.
+    /// The newest snapshot file, and the state machine in it.
     pub(crate) snapshot: Option<(Snapshot, Vec<Position>)>,
-    /// Votes that replaced a vote for another value.
+    /// How many votes replaced a vote for another value.
     pub(crate) replaced: u64,
 }
 
@@ -70,7 +70,7 @@ impl Disk {
         self.state.unwrap_or_default().promised
     }
 
-    /// The value for which there is a vote.
+    /// The value of the vote in a slot.
     pub(crate) fn value_at(&self, slot: Slot) -> Option<&Value> {
         self.log.get(&slot.0).map(|vote| &vote.value)
     }

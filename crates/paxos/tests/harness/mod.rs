@@ -1,6 +1,6 @@
-//! Nodes as a driver runs them, on disks and a network that do nothing by themselves: a test says
-//! what is delivered, what becomes durable and who crashes. The scripts, the claims of the paper
-//! and the random schedules all use it.
+//! Nodes as a driver runs them, on disks and a network that do nothing on their own: a test decides
+//! what is delivered, what becomes durable and which nodes crash. Used by the scripts, the claims
+//! of the paper and the random schedules.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 

@@ -1,6 +1,6 @@
-//! How ballots, positions, votes and messages are written, and read: `2.1` is the ballot of round 2
-//! and node 1, `5@2.1` the position of slot 5 and origin 2.1, `[5@2.1 x of 1.3]` a vote in ballot
-//! 2.1 for slot 5 and the value `x` that was first proposed in 1.3.
+//! The text form of ballots, positions, votes and messages, and its parser: `2.1` is the ballot of
+//! round 2 and node 1, `5@2.1` the position of slot 5 and origin 2.1, `[5@2.1 x of 1.3]` a vote in
+//! ballot 2.1 for slot 5 and the value `x` that was first proposed in 1.3.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(crate) fn parse_position(text: &str) -> Result<Position, String> {
     })
 }
 
-/// As told in `ballot`: the origin is named if it is another.
+/// A value in a message of `ballot`: its origin is named if it differs.
 pub(crate) fn value_text(value: &Value, ballot: Ballot) -> String {
     let body = match value.kind {
         Kind::Noop => "noop".into(),
@@ -83,7 +83,7 @@ fn parse_vote(text: &str) -> Result<Vote, String> {
     })
 }
 
-/// What became durable, or is on its way there.
+/// A record that became durable, or is being written.
 pub(crate) fn record_text(record: &Record) -> String {
     let text = |op: Op<'_>| match op {
         Op::State(state) => {
@@ -100,7 +100,7 @@ pub(crate) fn record_text(record: &Record) -> String {
     parts.join(", ")
 }
 
-/// Where a node stands.
+/// The role and log of a node.
 pub(crate) fn standing_text(status: &Status) -> String {
     let ballot = ballot_text(status.ballot);
     match (status.role, status.leader) {
@@ -112,7 +112,7 @@ pub(crate) fn standing_text(status: &Status) -> String {
     }
 }
 
-/// The name of a message, as selectors use it.
+/// The name of a message, as used by selectors.
 pub(crate) fn name_of(message: &Message) -> &'static str {
     match message {
         Message::Replicate(Replicate::Accept { .. }) => "Accept",
@@ -164,7 +164,7 @@ pub(crate) fn message_text(message: &Message) -> String {
     format!("{name}({} {ballot}{fields})", word_for_ballot(name))
 }
 
-/// A ballot that somebody is in, or one that was merely promised.
+/// A ballot that is in use, or one that was merely promised.
 fn word_for_ballot(name: &str) -> &'static str {
     if ["Ask", "Answer", "Preempted"].contains(&name) {
         "promised"
@@ -271,7 +271,7 @@ fn echo_text(message: &Echo) -> String {
     }
 }
 
-/// How a disk does, where there is something to say of it.
+/// The state of a disk, if it is unusual.
 fn disk_text(disk: &DiskHealth) -> String {
     let full = if disk.has_room { "" } else { ", full" };
     match disk.sync_time.as_millis() {
@@ -280,7 +280,7 @@ fn disk_text(disk: &DiskHealth) -> String {
     }
 }
 
-/// `full`, `syncs 250`: in milliseconds.
+/// Parses `full` and `syncs 250`, in milliseconds.
 fn parse_disk(fields: &mut Fields<'_>) -> DiskHealth {
     let full = fields.flag("full");
     let ms = fields.number("syncs").unwrap_or(0);
@@ -300,7 +300,7 @@ fn parse_snapshot(
     })
 }
 
-/// As [`message_text`] writes it; a snapshot has the given configuration.
+/// Parses the output of [`message_text`]; a snapshot gets the given configuration.
 ///
 /// # Errors
 /// What is wrong with it.

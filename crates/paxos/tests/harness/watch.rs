@@ -1,5 +1,5 @@
-//! What no run may break, whatever happens in it. Two watch: rules of the harness itself, which sees
-//! every node, disk and message and shares no code with the core, and the checker of the library.
+//! The rules that no run may break. They are checked twice: by the harness itself, which sees every
+//! node, disk and message and shares no code with the core, and by the library's checker.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,20 @@ use super::disk::Disk;
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
     quorums: Quorums,
-    /// Messages are made up by the test. Then only what concerns one node alone can hold.
+    /// Messages are made up by the test. Then only rules about single nodes can hold.
     pub(crate) made_up: bool,
     checker: Checker,
-    /// What any machine was given, by slot from 1.
+    /// The values that any state machine was given, by slot from 1.
     pub(crate) chosen: Vec<Value>,
-    /// What leaders proposed: one value a ballot and slot.
+    /// The proposals of leaders: one value per ballot and slot.
     proposed: BTreeMap<(Ballot, Slot), Value>,
-    /// Ballots in which somebody led.
+    /// The ballots in which a node led.
     leaders: BTreeMap<Ballot, NodeId>,
-    /// The highest ballot in which a node asked for promises, over all its incarnations.
+    /// The highest ballot in which a node requested promises, over all its incarnations.
     prepared: BTreeMap<NodeId, Ballot>,
-    /// The highest promise that a node gave, over all its incarnations.
+    /// The highest promise of a node, over all its incarnations.
     promised: BTreeMap<NodeId, Ballot>,
-    /// How far the group was seen to have chosen, by any node.
+    /// The longest chosen prefix that any node has shown.
     checked: Slot,
 }
 
@@ -55,8 +55,8 @@ impl Watch {
         }
     }
 
-    /// What is chosen is on the disks of a phase-2 quorum, and stays there: each may replace its
-    /// vote, but by one for the same value alone.
+    /// Checks that chosen values are on the disks of a phase-2 quorum, and stay there: a node may
+    /// replace such a vote only by one for the same value.
     fn check_durable(&self, slot: Slot, nodes: &BTreeMap<NodeId, Node>) {
         let holders = |value: &Value| {
             let mut set = AcceptorSet::default();
@@ -101,7 +101,7 @@ impl Watch {
         *before = ballot;
     }
 
-    /// Ballots in which somebody led.
+    /// The number of ballots in which a node led.
     pub(crate) fn elections(&self) -> u64 {
         self.leaders.len() as u64
     }
@@ -214,7 +214,7 @@ impl cluster::Watch<Cores> for Watch {
         }
     }
 
-    /// All machines are given the same.
+    /// All state machines are given the same values.
     fn machine(&mut self, node: &Node) {
         if let Some(last) = node.machine.last() {
             let known = &self.chosen[node.machine.len() - 1];

@@ -14,7 +14,7 @@ fn p1_the_first_proposal_is_accepted() {
     );
 }
 
-/// P1 makes it possible that each acceptor has accepted another value, so an acceptor must be allowed
+/// Because of P1 each acceptor may have accepted a different value, so an acceptor must be allowed
 /// to accept more than one proposal.
 #[test]
 fn p1_alone_may_choose_nothing_so_acceptors_accept_again() {
@@ -47,7 +47,7 @@ fn p1a_accepts_what_is_not_below_its_promise() {
     }
 }
 
-/// To accept n is to refuse everything below n from then on, also if n was never prepared here.
+/// Accepting n means refusing everything below n from then on, even if n was never prepared here.
 #[test]
 fn p1a_what_is_accepted_is_promised() {
     let mut acceptors = Acceptors::new();
@@ -57,8 +57,8 @@ fn p1a_what_is_accepted_is_promised() {
     assert!(acceptors.at(1).prepare(ballot(2, 1)).is_err());
 }
 
-/// A prepare request that is not above one that was answered may be ignored. Refused it is, with the
-/// number that stands against it; only a repetition of the same one is answered again.
+/// A prepare request that is not above an answered one may be ignored. Here it is refused, with the
+/// promised number; only a repetition of the same request is answered again.
 #[test]
 fn a_prepare_below_the_promise_is_refused_and_a_repeated_one_is_not() {
     let mut acceptor = Acceptor::recover(ballot(3, 1), Some(proposal(ballot(2, 2), "x"))).unwrap();
@@ -110,7 +110,7 @@ fn an_answer_that_comes_twice_counts_once() {
     assert_eq!(accept, None);
 }
 
-/// Nor do strangers answer, nor promises of another number.
+/// Strangers do not count, nor do promises of another number.
 #[test]
 fn only_answers_of_acceptors_to_this_number_count() {
     let mut acceptors = Acceptors::new();
@@ -142,8 +142,8 @@ fn p2c_a_the_choice_is_free_where_nothing_is_accepted() {
     assert_eq!(accept.proposal().value, "mine");
 }
 
-/// P2c (b): else it is the value of the highest-numbered proposal that S has accepted: not that of
-/// the first answer, nor of the last, nor of the most.
+/// P2c (b): otherwise it is the value of the highest-numbered proposal that S has accepted: not
+/// that of the first answer, of the last, or of most answers.
 #[test]
 fn p2c_b_the_value_of_the_highest_numbered_wherever_it_stands() {
     let five = || Quorums::majority((1..=5).map(NodeId)).unwrap();
@@ -193,8 +193,8 @@ fn p2c_promises_behind_the_majority_do_not_change_the_proposal() {
     assert_eq!(proposer.handle_promise(NodeId(3), promise), None);
 }
 
-/// P2b: if a value is chosen, every higher-numbered proposal issued by any proposer has it, whatever
-/// majorities it hears.
+/// P2b: if a value is chosen, every higher-numbered proposal issued by any proposer has it,
+/// whatever majority answered.
 #[test]
 fn p2b_a_chosen_value_is_proposed_by_everybody_later() {
     for promise in [[1, 2], [1, 3], [2, 3]] {
@@ -207,8 +207,8 @@ fn p2b_a_chosen_value_is_proposed_by_everybody_later() {
     }
 }
 
-/// P2a and P2: so every higher-numbered proposal that is accepted has it, and every one chosen, also
-/// where an acceptor "wakes up" that has never heard of it.
+/// P2a and P2: so every higher-numbered proposal that is accepted has it, and every one that is
+/// chosen, even if an acceptor "wakes up" that did not know of it.
 #[test]
 fn p2a_an_acceptor_that_wakes_up_accepts_the_chosen_value() {
     let mut acceptors = Acceptors::new();
@@ -219,8 +219,8 @@ fn p2a_an_acceptor_that_wakes_up_accepts_the_chosen_value() {
     assert_eq!(accepted, Some(&proposal(ballot(2, 3), "x")), "P2a");
 }
 
-/// The future is controlled by promises: a proposal that was issued before may be accepted by whoever
-/// has not promised, and can then no longer be chosen.
+/// The future is controlled by promises: a proposal that was issued before may be accepted by
+/// acceptors that have not promised, but can no longer be chosen.
 #[test]
 fn an_older_proposal_cannot_be_chosen_behind_a_majority_of_promises() {
     let mut acceptors = Acceptors::new();
@@ -244,7 +244,7 @@ fn phase_2_may_go_to_another_majority() {
 }
 
 /// An acceptor may ignore any request without compromising safety: the others choose without it, or
-/// nobody does.
+/// nothing is chosen.
 #[test]
 fn requests_that_are_ignored_choose_nothing_wrong() {
     let mut acceptors = Acceptors::new();
@@ -265,8 +265,8 @@ fn b3_only_votes_within_the_quorum_bind() {
     assert_eq!(chosen, Some("of 1"));
 }
 
-/// PTP §2.1, B2 asks that any two quorums meet. Too much: those of phase 1 need not meet each other,
-/// nor those of phase 2 (Flexible Paxos).
+/// PTP §2.1, B2 requires that any two quorums intersect. That is more than needed: those of phase 1
+/// need not intersect each other, nor those of phase 2 (Flexible Paxos).
 #[test]
 fn b2_is_needed_across_the_phases_only() {
     let four = || Quorums::flexible((1..=4).map(NodeId), 3, 2).unwrap();

@@ -5,7 +5,7 @@ use core::time::Duration;
 use synod_paxos::Instant;
 use synod_paxos::single::{Config, Output, Synod};
 
-/// What 1, 2 and 3 say when they accept this.
+/// The acceptances of this proposal by 1, 2 and 3.
 fn votes(number: Ballot, value: &'static str) -> [Accepted<&'static str>; 3] {
     [1, 2, 3].map(|id| {
         let accepted = Acceptors::new().accept(id, &request(number, value));
@@ -14,7 +14,7 @@ fn votes(number: Ballot, value: &'static str) -> [Accepted<&'static str>; 3] {
 }
 
 /// A learner must find out that a proposal has been accepted by a majority of acceptors (§2.3), and
-/// tells it once.
+/// reports it once.
 #[test]
 fn a_value_is_learned_when_a_majority_has_accepted_it() {
     let mut learner = Learner::new(of_three());
@@ -26,7 +26,7 @@ fn a_value_is_learned_when_a_majority_has_accepted_it() {
 }
 
 /// A process never learns that a value has been chosen unless it has been (§2.1): not from one
-/// acceptor that says it often, nor from strangers.
+/// acceptor that reports it repeatedly, nor from strangers.
 #[test]
 fn an_acceptor_that_says_it_twice_is_one_acceptor() {
     let mut learner = Learner::new(of_three());
@@ -36,8 +36,8 @@ fn an_acceptor_that_says_it_twice_is_one_acceptor() {
     }
 }
 
-/// Nor from a majority that accepted in different ballots, be it the same value: a value is chosen
-/// when a single proposal is accepted by a majority (§2.2).
+/// Nor from a majority that accepted in different ballots, even if the value is the same: a value
+/// is chosen when a single proposal is accepted by a majority (§2.2).
 #[test]
 fn votes_of_different_ballots_do_not_add_up() {
     let mut learner = Learner::new(of_three());
@@ -45,12 +45,12 @@ fn votes_of_different_ballots_do_not_add_up() {
     let [_, two, three] = votes(ballot(2, 2), "y");
     assert_eq!(learner.handle_accepted(NodeId(1), one.clone()), None);
     assert_eq!(learner.handle_accepted(NodeId(2), two), None);
-    // The older vote once more, after the newer: it stays one of 1.1.
+    // The older vote again, after the newer: it remains one of 1.1.
     assert_eq!(learner.handle_accepted(NodeId(1), one), None);
     assert_eq!(learner.handle_accepted(NodeId(3), three), Some(&"y"));
 }
 
-/// The same with the votes of one acceptor: it has cast two, and the newer is the one that counts.
+/// The same with the votes of one acceptor: it has cast two, and the newer one counts.
 #[test]
 fn a_late_vote_does_not_replace_a_newer_one() {
     let mut learner = Learner::new(of_three());
@@ -78,7 +78,7 @@ fn a_lost_answer_is_found_again_by_a_new_proposal() {
 }
 
 /// Two proposers can each keep issuing proposals with increasing numbers, none of which is ever
-/// chosen (§2.4). Each here completes phase 1 just before the other's phase 2.
+/// chosen (§2.4). Here each completes phase 1 just before the other's phase 2.
 #[test]
 fn two_proposers_may_stop_each_other_for_ever() {
     let mut acceptors = Acceptors::new();
@@ -94,8 +94,8 @@ fn two_proposers_may_stop_each_other_for_ever() {
     assert_eq!(acceptors.at(2).accepted(), None);
 }
 
-/// Nodes end that duel by waiting, each for a time of its own (§2.4 has them elect a distinguished
-/// proposer, which needs time or chance as well). Here messages take so long that their first ballots
+/// Nodes end this duel by waiting for different times (in §2.4 they elect a distinguished proposer,
+/// which needs time or randomness as well). Here messages take so long that their first ballots
 /// overlap.
 #[test]
 fn nodes_that_wait_for_different_times_get_on() {
@@ -129,7 +129,7 @@ fn nodes_that_wait_for_different_times_get_on() {
                     flying.extend(sent.map(|envelope| (now.plus(latency), from, envelope)));
                 }
             }
-            // What comes next, a message or a deadline.
+            // The next event, a message or a deadline.
             let due = nodes.iter().filter_map(Synod::poll_timeout).min();
             let arrives = flying.iter().map(|(at, ..)| *at).min();
             now = arrives.into_iter().chain(due).min().unwrap_or(now);

@@ -1,4 +1,4 @@
-//! §2.2 and §2.5: what is remembered, and numbers that are never used twice.
+//! §2.2 and §2.5: what must be remembered, and numbers that are never used twice.
 
 use crate::*;
 
@@ -16,7 +16,7 @@ fn b1_two_proposers_never_use_the_same_number() {
 }
 
 /// Each proposer remembers in stable storage the highest number it has tried, and begins with a
-/// higher one (§2.5), however often it restarts and wherever it stops.
+/// higher one (§2.5), however often it restarts and wherever it stopped.
 #[test]
 fn b1_a_number_that_was_sent_is_never_used_again() {
     let (mut disk, mut sent) = (Ballot::ZERO, Vec::new());
@@ -50,8 +50,8 @@ fn a_proposal_may_be_abandoned_at_any_time() {
     assert_eq!(accept.proposal(), &proposal(ballot(2, 1), "second"));
 }
 
-/// An acceptor that refuses because of a higher number should tell the proposer, which then abandons
-/// its own (§2.5) and begins above that one.
+/// An acceptor that refuses because of a higher number should inform the proposer, which then
+/// abandons its own (§2.5) and begins above that one.
 #[test]
 fn a_proposer_that_is_told_begins_above() {
     let mut acceptor = Acceptor::<&str>::recover(ballot(7, 3), None).unwrap();
@@ -90,8 +90,8 @@ fn an_acceptor_remembers_across_restarts() {
     assert_eq!(promise.accepted(), Some(&proposal(ballot(2, 1), "x")));
 }
 
-/// Nobody hears an answer whose write has failed; and memory ahead of the disk is forgotten by a
-/// crash and stored with the next answer otherwise.
+/// An answer whose write has failed is never sent. Memory ahead of the disk is lost in a crash, and
+/// otherwise stored with the next answer.
 #[test]
 fn an_answer_is_lost_with_its_write() {
     let mut acceptor = Acceptor::<&str>::default();
@@ -107,7 +107,7 @@ fn an_answer_is_lost_with_its_write() {
     assert_eq!(disk, Some(acceptor));
 }
 
-/// What no acceptor stores is refused when it is recovered.
+/// A record that no acceptor can have stored is refused by `recover`.
 #[test]
 fn a_record_that_no_acceptor_wrote_is_refused() {
     use synod_paxos::single::RecoverError;
@@ -138,7 +138,7 @@ fn a_record_that_no_acceptor_wrote_is_refused() {
     assert!(Acceptor::recover(high, x(high)).is_ok());
 }
 
-/// N4: a number that leaps is refused, and not gone above; a smaller leap is taken.
+/// N4: a number that leaps is refused and not exceeded; a smaller leap is accepted.
 #[test]
 fn numbers_do_not_leap() {
     use synod_paxos::single::Preempted;
@@ -159,7 +159,7 @@ fn numbers_do_not_leap() {
     assert_eq!(next_after(ballot(reach, 2)), ballot(reach + 1, 1));
 }
 
-/// Numbers end, and no peer can make them end sooner.
+/// Numbers are finite, and no peer can use them up sooner.
 #[test]
 fn numbers_beyond_the_last_round_are_none() {
     use synod_paxos::single::{BallotsUsedUp, Preempted};

@@ -1,4 +1,4 @@
-//! What scripts read and write of this protocol beside its messages.
+//! The parts of scripts that are specific to this protocol, other than messages.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Cast for Cores {
         let stall = stall.map(parse_duration).transpose()?;
         let made_up = arguments.flag("made-up");
         let first = arguments.number()?;
-        // One number is how many, more are which.
+        // One number is a count, several are ids.
         let mut ids = Vec::new();
         while let Some(id) = arguments.positional() {
             ids.push(NodeId(parse_number(id)?));

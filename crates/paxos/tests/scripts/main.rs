@@ -1,10 +1,10 @@
-//! Stories of bugs that implementations of Paxos and its kin have had, each a text that a person reads: commands,
-//! and below each what the nodes did then. `tests/testdata/*.txt` holds them; `TESTING.md` of
+//! Scripts of bugs that implementations of Paxos and related protocols have had, as readable text:
+//! commands, followed by what the nodes did. They are in `tests/testdata/*.txt`; `TESTING.md` of
 //! this crate lists the commands.
 //!
-//! `UPDATE=1 cargo test -p synod-paxos --test scripts` writes what happened below the commands. What
-//! a story is about stands in its `expect` lines, which no update can make true, and the invariants
-//! of the checker hold after every step.
+//! `UPDATE=1 cargo test -p synod-paxos --test scripts` writes what happened below the commands.
+//! What a script is about is in its `expect` lines, which no update can make true, and the checker
+//! verifies the invariants after every step.
 
 #[cfg(test)]
 mod cast;

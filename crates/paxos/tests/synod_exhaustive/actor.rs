@@ -1,10 +1,11 @@
-//! A role, or a node in all three, with its disk, and what it makes of an input.
+//! A role, or a node in all three roles, with its disk, and how it handles inputs.
 
 use synod_paxos::single::{Acceptor, Config, Envelope, Message, Output, Pending, Proposer, Synod};
 use synod_paxos::{Ballot, Instant, NodeId, Quorums};
 
-/// A message on its way. Sent once, it may arrive at any time, any number of times, or never, and at
-/// anybody whom such a message concerns: more than the network may do, and fewer to tell apart.
+/// A message in flight. Once sent, it may arrive at any time, any number of times, or never, at any
+/// actor that handles such messages. That is more than a network can do, but fewer cases to
+/// distinguish.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Packet {
     pub(crate) from: NodeId,
@@ -12,24 +13,24 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
-    /// Its sender is one of the acceptors, in a cast of roles.
+    /// With separate roles, the sender is one of the acceptors.
     pub(crate) fn is_of_acceptor(&self) -> bool {
         !matches!(self.message, Message::Prepare(_) | Message::Accept(_))
     }
 }
 
-/// What may happen to an actor.
+/// An input of an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     Receive(Fate),
     /// A proposer starts a ballot.
     Begin(Fate),
-    /// It loses what is not durable, and is there again. How long it is away does not matter to
-    /// others: messages wait.
+    /// It crashes, loses what is not durable, and restarts. How long that takes does not matter to
+    /// other actors, because messages wait.
     Crash,
 }
 
-/// What becomes of the write that an input leads to.
+/// The outcome of the write that an input causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Stored,
@@ -58,12 +59,12 @@ pub(crate) enum Actor {
     },
 }
 
-/// What an actor made of an input.
+/// The result of an input.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) actor: Actor,
     pub(crate) sent: Vec<Packet>,
-    /// There was a write, so another fate would have made another step.
+    /// Whether there was a write, so that its outcome matters.
     pub(crate) wrote: bool,
 }
 
@@ -76,7 +77,7 @@ impl Actor {
         }
     }
 
-    /// Its wish is its number.
+    /// A proposer that wishes for its own number.
     pub(crate) fn proposer(id: NodeId, quorums: &Quorums) -> Self {
         Self::Proposer {
             id,
@@ -106,7 +107,7 @@ impl Actor {
         }
     }
 
-    /// Whether the network takes such a message to it.
+    /// Whether the network delivers such a message to this actor.
     pub(crate) fn heeds(&self, packet: &Packet) -> bool {
         match (self, &packet.message) {
             (Self::Acceptor { .. }, message) => {
@@ -121,7 +122,7 @@ impl Actor {
         }
     }
 
-    /// Without effect if it does not concern this actor.
+    /// Handles an input. No effect if the message is not for this actor.
     pub(crate) fn step(&self, input: Input, packet: Option<&Packet>) -> Step {
         let mut step = Step {
             actor: self.clone(),
@@ -132,7 +133,7 @@ impl Actor {
         step
     }
 
-    /// Whether its disk bears out what it has said.
+    /// Whether its disk supports what it has sent.
     pub(crate) fn remembers(&self, said: &Packet) -> bool {
         let (promised, accepted, tried) = match self {
             Self::Acceptor { disk, .. } => (disk.promised(), disk.accepted(), None),
@@ -152,7 +153,7 @@ impl Actor {
         }
     }
 
-    /// What it would say is chosen.
+    /// The value that it would report as chosen.
     pub(crate) fn chosen(&self) -> Option<u8> {
         match self {
             Self::Node { memory, .. } => memory.chosen().copied(),
@@ -290,7 +291,7 @@ fn keep<R: Clone>(record: &R, disk: &mut R, fate: Fate) -> Result<(), Fate> {
     Ok(())
 }
 
-/// By way of what a driver stores.
+/// Passes the acceptor through the form in which a driver stores it.
 fn recovered(disk: &Acceptor<u8>) -> Acceptor<u8> {
     let acceptor = Acceptor::recover(disk.promised(), disk.accepted().cloned());
     acceptor.expect("a disk of our own recovers")

@@ -1,4 +1,4 @@
-//! What a search has to have met, or it has shown nothing.
+//! The events that a search must have met; otherwise it shows nothing.
 
 use synod_paxos::Ballot;
 use synod_paxos::single::{Acceptor, Message};
@@ -11,34 +11,34 @@ use crate::rules::Facts;
 pub(crate) enum Goal {
     ChosenInFirstRound,
     ChosenInSecondRound,
-    /// In two ballots, which is one value.
+    /// Chosen in two ballots, with the same value.
     ChosenAgain,
-    /// A proposer proposes another value than its own: one that is chosen, one that is not.
+    /// A proposer proposes another value than its own: one that is chosen, or one that is not.
     AdoptedChosen,
     Adopted,
-    /// A proposer hears of no vote although there was a proposal, and proposes its own value.
+    /// A proposer learns of no vote although there was a proposal, and proposes its own value.
     FreeAgain,
-    /// A value that an acceptor voted for is not the one that is chosen.
+    /// An acceptor voted for another value than the chosen one.
     VoteOverruled,
-    /// Each of two proposers has proposed, and every acceptor has promised a higher ballot to one of
-    /// them before it could vote.
+    /// Each of two proposers has made a proposal, and every acceptor has promised a higher ballot
+    /// to one of them before it could vote.
     Duel,
-    /// A crash loses a promise, a vote, a ballot.
+    /// A crash loses a promise, a vote, or a ballot.
     PromiseLost,
     VoteLost,
     BallotLost,
-    /// A proposer that has crashed starts another ballot.
+    /// A proposer starts another ballot after a crash.
     BallotAfterCrash,
     /// A request is received again, and answered again.
     PromiseAgain,
     VoteAgain,
-    /// A learner knows.
+    /// A learner learns the chosen value.
     Learned,
     /// A node answers that a value is chosen.
     ChosenTold,
 }
 
-/// What a step of an actor has reached.
+/// The goals that a step of an actor has reached.
 pub(crate) fn of_step(
     before: &Actor,
     input: Input,
@@ -67,7 +67,7 @@ pub(crate) fn of_step(
     goals
 }
 
-/// What everything that was said has reached.
+/// The goals that the set of all messages has reached.
 pub(crate) fn of_facts(facts: &Facts) -> Vec<Goal> {
     let mut goals = Vec::new();
     let mut reach = |goal: Goal, reached: bool| goals.extend(reached.then_some(goal));
@@ -95,8 +95,8 @@ pub(crate) fn of_facts(facts: &Facts) -> Vec<Goal> {
     goals
 }
 
-/// Two proposers have proposed in their last ballots, and a quorum's worth of promises stands above
-/// each proposal without a vote.
+/// Two proposers have made proposals in their last ballots, and for each proposal a quorum of
+/// acceptors has promised a higher ballot without voting.
 fn duel(facts: &Facts) -> bool {
     let proposers: Vec<_> = facts.values.keys().map(|ballot| ballot.node).collect();
     let two = proposers.iter().any(|node| *node != proposers[0]);

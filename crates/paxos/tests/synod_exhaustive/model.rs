@@ -1,4 +1,4 @@
-//! Who takes part in a synod, what may happen how often, and what is held against it.
+//! A model of a synod: its members, what may happen and how often, and which rules are checked.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -11,44 +11,44 @@ use crate::actor::{Actor, Fate, Input, Packet};
 use crate::goals::{self, Goal};
 use crate::rules::{Facts, check_learned};
 
-/// Who takes part, and what may happen how often.
+/// The members, and the bounds of the search.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
-    /// Of acceptors that are numbered from 1.
+    /// The quorums of acceptors with ids from 1.
     pub(crate) quorums: Quorums,
     pub(crate) cast: Cast,
     pub(crate) budget: Budget,
-    /// What the network carries; it loses the rest.
+    /// Whether the network carries a message; it loses the others.
     pub(crate) carries: fn(&Message<u8>) -> bool,
-    /// What is chosen when this was said, by its fingerprint. What is said stays said, so most rules
-    /// of the papers are about the set of messages alone, and looked at once.
+    /// The value chosen by each set of messages, by its fingerprint. Sent messages stay sent, so
+    /// most rules of the papers are about that set alone, and are checked once.
     pub(crate) chosen: RefCell<HashMap<u128, Option<u8>>>,
-    /// Whether a learner can learn of these votes, which the rules are looked at for once, too.
+    /// Whether a learner can learn from these votes. The rules are checked once for each.
     pub(crate) learners: RefCell<BTreeMap<Votes, bool>>,
 }
 
-/// In each ballot, what for and of whom.
+/// For each ballot its value and its voters.
 type Votes = Vec<(Ballot, u8, Vec<NodeId>)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cast {
-    /// Acceptors and, numbered from 1, proposers, each of which crashes by itself.
+    /// Acceptors, and proposers with ids from 1. Each crashes on its own.
     Roles { proposers: u64 },
     /// Each acceptor is a whole node.
     Nodes,
 }
 
-/// How often something may happen, in the whole synod.
+/// How often events may happen, in the whole synod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
-    /// Of each proposer.
+    /// The ballots of each proposer.
     pub(crate) ballots: [u8; PROPOSERS_MAX],
     pub(crate) crashes: u8,
     /// Writes that do not become durable.
     pub(crate) losses: u8,
 }
 
-/// Somebody, and whether it has crashed.
+/// An actor, and whether it has crashed.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Member {
     actor: Actor,
@@ -61,7 +61,7 @@ impl System for Model {
     type Input = Input;
     type Budget = Budget;
     type Checker = ();
-    /// There was a write, so another fate would have made another step.
+    /// Whether there was a write, so that its outcome matters.
     type Note = bool;
     type Goal = Goal;
 
@@ -129,7 +129,7 @@ impl System for Model {
         let mut goals = goals::of_step(&member.actor, input, packet, &step);
         let begins = matches!(input, Input::Begin(_)) && !step.sent.is_empty();
         goals.extend((begins && member.has_crashed).then_some(Goal::BallotAfterCrash));
-        // Who loses nothing by a crash has not crashed.
+        // A crash that loses nothing is not counted.
         let crashes = input == Input::Crash && step.actor != member.actor;
         Some(search::Step {
             node: Member {
@@ -171,13 +171,14 @@ impl System for Model {
         (self.carries)(&packet.message)
     }
 
-    /// A proposer, for instance, collects its promises in one go, in every order, when it has them all.
+    /// A proposer, for instance, receives its promises in one step, in every order, once it has all
+    /// of them.
     fn is_silent(&self, input: Input, step: &search::Step<Self>) -> bool {
         !step.note && step.sent.is_empty() && input != Input::Crash
     }
 
-    /// The ways to name the acceptors that leave every quorum one. There is no other if acceptors
-    /// propose, since ballots are not alike.
+    /// The renamings of acceptors that keep every quorum a quorum. Only the identity if acceptors
+    /// propose, since ballots differ.
     fn renamings(&self) -> Vec<Vec<usize>> {
         let Cast::Roles { proposers } = self.cast else {
             return Vec::new();
@@ -241,7 +242,7 @@ fn rename(id: NodeId, renaming: &[usize]) -> NodeId {
     NodeId(renaming[id.0 as usize - 1] as u64 + 1)
 }
 
-/// Of which phases these acceptors are a quorum, a bit each.
+/// The phases in which these acceptors are a quorum, one bit each.
 fn phases(quorums: &Quorums, members: u32) -> (bool, bool) {
     let mut set = AcceptorSet::default();
     for (place, id) in quorums.acceptors().enumerate() {

@@ -1,5 +1,5 @@
-//! What must hold of everything that was ever said. What is said stays said, so most rules of the
-//! papers are about the set of messages alone.
+//! The rules that every set of sent messages must satisfy. Sent messages stay sent, so most rules
+//! of the papers are about this set alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -8,22 +8,22 @@ use synod_paxos::{AcceptorSet, Ballot, NodeId, Quorums};
 
 use crate::actor::Packet;
 
-/// What the messages say, if they break no rule.
+/// The contents of the messages, if they break no rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Of each proposal.
+    /// The value of each proposal.
     pub(crate) values: BTreeMap<Ballot, u8>,
     pub(crate) votes: BTreeMap<Ballot, BTreeMap<NodeId, Accepted<u8>>>,
     /// The ballots in which a value is chosen.
     pub(crate) chosen: BTreeSet<Ballot>,
     pub(crate) promises: Vec<(NodeId, Promise<u8>)>,
     pub(crate) prepared: BTreeSet<Ballot>,
-    /// Somebody says that this is chosen.
+    /// The values that are reported as chosen.
     pub(crate) told: BTreeSet<u8>,
 }
 
 impl Facts {
-    /// `with_promises`: all of them are among the messages, those to oneself too.
+    /// `with_promises`: the messages include all promises, also those of a node to itself.
     pub(crate) fn of<'a>(
         said: impl Iterator<Item = &'a Packet>,
         quorums: &Quorums,
@@ -78,8 +78,8 @@ impl Facts {
         Ok(())
     }
 
-    /// P1a: an acceptor that promised a ballot has told in it of every vote below it, whether it cast
-    /// it before or after.
+    /// P1a: the promise of a ballot reports every vote of the acceptor below it, whether the vote
+    /// was cast before or after.
     fn check_promises(&self) -> Result<(), String> {
         for (acceptor, promise) in &self.promises {
             let told = promise.accepted().map(|accepted| accepted.ballot);
@@ -97,7 +97,7 @@ impl Facts {
         Ok(())
     }
 
-    /// P2c, and B3: the value of each proposal follows from the promises of some quorum.
+    /// P2c and B3: the value of each proposal follows from the promises of some quorum.
     fn check_p2c(&self, quorums: &Quorums) -> Result<(), String> {
         for (ballot, value) in &self.values {
             let promises = self.promises.iter();
@@ -121,8 +121,8 @@ impl Facts {
         Ok(())
     }
 
-    /// P2b: once a value is chosen, every proposal of a higher ballot has it. Hence P2 and P2a, and
-    /// that no two values are chosen.
+    /// P2b: once a value is chosen, every proposal of a higher ballot has it. This implies P2 and
+    /// P2a, and that no two values are chosen.
     fn check_p2b(&self) -> Result<(), String> {
         let Some(first) = self.chosen.first() else {
             return Ok(());
@@ -140,12 +140,13 @@ impl Facts {
         Err(format!("{rule}: {value} in {first}, {other} in {ballot}"))
     }
 
-    /// The value that is chosen; there is no other, as was checked.
+    /// The chosen value. There is at most one, as was checked.
     pub(crate) fn chosen(&self) -> Option<u8> {
         self.chosen.first().map(|ballot| self.values[ballot])
     }
 
-    /// Every order in which the votes can reach a learner. Tells whether it can learn anything.
+    /// Checks every order in which the votes can reach a learner. Returns whether it can learn
+    /// anything.
     pub(crate) fn check_learner(&self, quorums: &Quorums) -> Result<bool, String> {
         let mut learners = vec![Learner::new(quorums.clone())];
         let mut seen: HashSet<Learner<u8>> = HashSet::new();
@@ -165,7 +166,7 @@ impl Facts {
     }
 }
 
-/// What somebody says is chosen is.
+/// Checks that every value reported as chosen is chosen.
 pub(crate) fn check_learned(value: u8, chosen: Option<u8>) -> Result<(), String> {
     if chosen == Some(value) {
         return Ok(());

@@ -11,9 +11,9 @@ use crate::{
     Echo, Entry, Envelope, Index, Message, NodeId, Output, Raft, Snapshot, Stop, Term, Write,
 };
 
-/// Watches a group; see the [module](super).
+/// Observes a group; see the [module](super).
 ///
-/// After a violation it is not used any more: what it knows of the node is then half of a step.
+/// Must not be used after a violation: its view of the node is then incomplete.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Checker {
     pub(super) nodes: BTreeMap<NodeId, Watch>,
@@ -21,11 +21,11 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// A node has come up with what it found on its disk, for the first time or again. At the first
-    /// time the checker believes it.
+    /// Report that a node has started from its disk, for the first time or again. The first time,
+    /// the checker accepts whatever is there.
     ///
     /// # Errors
-    /// A rule that was broken, as for the other inputs.
+    /// The violated rule, as for the other inputs.
     pub fn started(&mut self, raft: &Raft) -> Result<(), Violation> {
         let node = raft.common.id();
         let before = self.nodes.get(&node);
@@ -64,8 +64,8 @@ impl Checker {
         Ok(())
     }
 
-    /// A node went down. Not needed, since [`started`](Self::started) tells it too; it makes states
-    /// equal that differ in what is lost.
+    /// Report that a node crashed. Optional, since [`started`](Self::started) implies it. It makes
+    /// states equal that differ only in what the crash loses.
     pub fn crashed(&mut self, node: NodeId) {
         if let Some(watch) = self.nodes.get_mut(&node) {
             watch.seen = Seen::default();
@@ -74,8 +74,8 @@ impl Checker {
         }
     }
 
-    /// The end of a node's log is gone from its disk, down to the entry `last`, which no protocol can
-    /// help; it must not lead a node that notices to go on.
+    /// Report that a node's disk lost the log after the index `last`. No protocol can prevent that,
+    /// but a node that notices it must not continue.
     pub fn lost(&mut self, node: NodeId, last: Index) {
         if let Some(watch) = self.nodes.get_mut(&node) {
             watch.durable.lose(last);
@@ -83,18 +83,19 @@ impl Checker {
         }
     }
 
-    /// Something of what a node had stored has rotted, which no protocol can help: its newest
-    /// snapshot may be gone when it starts, and an older one with more of the log take its place.
+    /// Report that a part of what a node had stored is corrupted, which no protocol can prevent:
+    /// when it starts, its newest snapshot may be gone and replaced by an older one with more of
+    /// the log.
     pub fn rotted(&mut self, node: NodeId) {
         if let Some(watch) = self.nodes.get_mut(&node) {
             watch.rotted = true;
         }
     }
 
-    /// A node has handled one input. To be told after each, before its outputs are polled.
+    /// Report that a node has handled one input. Call it after each, before polling outputs.
     ///
     /// # Errors
-    /// The rule that the step has broken.
+    /// The rule that the step violated.
     pub fn stepped(&mut self, raft: &Raft) -> Result<(), Violation> {
         let node = raft.common.id();
         let now = Seen::of(raft);
@@ -116,10 +117,10 @@ impl Checker {
         Ok(())
     }
 
-    /// A node wants something done.
+    /// Report an output of a node.
     ///
     /// # Errors
-    /// The rule that is broken by doing it.
+    /// The rule that the output violates.
     pub fn polled(&mut self, node: NodeId, output: &Output) -> Result<(), Violation> {
         match output {
             Output::Persist(write) => self.staged(node, write),
@@ -134,10 +135,10 @@ impl Checker {
         }
     }
 
-    /// A node's write goes to its disk, and is not durable yet.
+    /// Report that a node's write was passed to its disk and is not durable yet.
     ///
     /// # Errors
-    /// What the record breaks.
+    /// The rule that the record violates.
     pub fn staged(&mut self, node: NodeId, write: &Write) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
         if watch.staged.is_some() {
@@ -154,11 +155,11 @@ impl Checker {
         Ok(())
     }
 
-    /// A node's write is durable: what waited in it may be said, and is looked at. To be told before
-    /// the core is.
+    /// Report that a node's write is durable: its messages may now be sent, and are checked. Call
+    /// it before the core is told.
     ///
     /// # Errors
-    /// What the record breaks, or says without being able to.
+    /// The rule that the record or one of its messages violates.
     pub fn persisted(&mut self, node: NodeId) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
         let Some(staged) = watch.staged.take() else {
@@ -177,11 +178,11 @@ impl Checker {
         messages.try_for_each(|envelope| self.sent(node, envelope))
     }
 
-    /// A message leaves a node. Of those that waited in a write [`persisted`](Self::persisted) has
-    /// taken care.
+    /// Report that a node sends a message. [`persisted`](Self::persisted) already does this for the
+    /// messages that waited in a write.
     ///
     /// # Errors
-    /// What it may not say.
+    /// If the node must not send this message.
     pub fn sent(&mut self, node: NodeId, envelope: &Envelope) -> Result<(), Violation> {
         match &envelope.message {
             Message::Replicate(message) => self.check_replicate(node, message),
@@ -205,10 +206,10 @@ impl Checker {
         }
     }
 
-    /// A node's machine is given an entry.
+    /// Report that an entry is delivered to a node's state machine.
     ///
     /// # Errors
-    /// If it is not the entry that is committed and durable, or not its turn.
+    /// If it is not the committed entry, is not durable, or is out of order.
     pub fn applied(&mut self, node: NodeId, entry: &Entry) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
         let (index, last) = (entry.id.index, watch.applied);
@@ -224,11 +225,11 @@ impl Checker {
         self.history.check_content(node, entry)
     }
 
-    /// A node's machine begins anew with a snapshot.
+    /// Report that a node's state machine is reset to a snapshot.
     ///
     /// # Errors
-    /// If it is not one of what is committed, the log does not begin behind it durably, or the
-    /// machine is further.
+    /// If the snapshot is not of the committed log, the durable log does not begin after it, or the
+    /// machine is already ahead of it.
     pub fn restored(&mut self, node: NodeId, snapshot: &Snapshot) -> Result<(), Violation> {
         let watch = self.nodes.entry(node).or_default();
         let (id, last) = (snapshot.last, watch.applied);
@@ -243,10 +244,10 @@ impl Checker {
         self.history.check_committed(node, id)
     }
 
-    /// A node stops for good.
+    /// Report that a node stops for good.
     ///
     /// # Errors
-    /// If neither its disk nor another has lost anything.
+    /// If no disk of the group has lost anything.
     pub fn stopped(&mut self, node: NodeId, why: Stop) -> Result<(), Violation> {
         let somebody_lost = |watch: &Watch| watch.forgot || watch.rotted;
         match self.nodes.values().any(somebody_lost) {
@@ -255,20 +256,20 @@ impl Checker {
         }
     }
 
-    /// What a node's disk holds, if the checker has met the node.
+    /// The contents of a node's disk, if the checker knows the node.
     #[must_use]
     pub fn durable(&self, node: NodeId) -> Option<&Durable> {
         self.nodes.get(&node).map(|watch| &watch.durable)
     }
 
-    /// How far any leader has committed.
+    /// The highest index that any leader has committed.
     #[must_use]
     pub fn commit(&self) -> Index {
         self.history.committed_to()
     }
 
-    /// The same past, of nodes with other names: a search that takes states for equal that differ
-    /// in names compares the least of all renamings. `names` must not give two nodes one name.
+    /// The same history with renamed nodes. A search that treats states as equal if they differ
+    /// only in names compares the smallest of all renamings. `names` must be injective.
     #[must_use]
     pub fn renamed(&self, names: impl Fn(NodeId) -> NodeId) -> Self {
         let watches = self.nodes.iter();

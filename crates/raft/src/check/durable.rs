@@ -5,15 +5,15 @@ use crate::check::Violation;
 use crate::check::fingerprint::fingerprint;
 use crate::{Entry, Index, LogId, NodeId, Record, Term};
 
-/// What a node's disk holds: term and vote, the identities of its entries, and the snapshot it
-/// begins with. What would be there after a crash now.
+/// The contents of a node's disk: term and vote, the identities of its entries, and its snapshot.
+/// This is what would be left after a crash now.
 ///
-/// Invariants: entries are contiguous behind `start`; `snapshot` is never before `start`.
+/// Invariants: entries are contiguous after `start`; `snapshot` is never before `start`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Durable {
     pub(crate) vote: (Term, Option<NodeId>),
     pub(crate) start: LogId,
-    /// Identities and fingerprints; 0 is a content that was never seen.
+    /// Identities and fingerprints; 0 stands for an unknown content.
     pub(crate) log: VecDeque<(LogId, u64)>,
     pub(crate) snapshot: LogId,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Change {
 }
 
 impl Durable {
-    /// The term, 0 before there was one.
+    /// The term; 0 before the first one.
     #[must_use]
     pub fn term(&self) -> Term {
         self.vote.0
@@ -58,7 +58,7 @@ impl Durable {
         self.snapshot
     }
 
-    /// The entry at `index`; none before the start and behind the end.
+    /// The entry at `index`; `None` before the start and after the end.
     #[must_use]
     pub fn id_at(&self, index: Index) -> Option<LogId> {
         if index == self.start.index {
@@ -68,7 +68,7 @@ impl Durable {
         self.log.get(at).map(|(id, _)| *id)
     }
 
-    /// Whether the disk alone can bring the entry back, as itself or inside the snapshot.
+    /// Whether the disk alone can restore the entry, as itself or within the snapshot.
     #[must_use]
     pub fn holds(&self, id: LogId) -> bool {
         id.index <= self.snapshot.index || self.id_at(id.index) == Some(id)
@@ -78,12 +78,12 @@ impl Durable {
         self.vote.1 = self.vote.1.map(names);
     }
 
-    /// Every entry with its fingerprint, from the start on.
+    /// All entries after the start, with their fingerprints.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (LogId, u64)> {
         self.log.iter().copied()
     }
 
-    /// The whole record, in its order.
+    /// Stores the whole record, in its order.
     pub(crate) fn store(&mut self, node: NodeId, change: Change) -> Result<(), Violation> {
         if let Some(vote) = change.vote {
             self.store_vote(node, vote)?;
@@ -106,7 +106,7 @@ impl Durable {
         Ok(())
     }
 
-    /// What stood behind `last` is gone.
+    /// Removes the entries after `last`.
     pub(crate) fn lose(&mut self, last: Index) {
         while self.log.back().is_some_and(|(id, _)| id.index > last) {
             self.log.pop_back();
@@ -148,8 +148,8 @@ impl Durable {
         Ok(())
     }
 
-    /// What a node makes of this disk when it starts: a snapshot within the log compacts it, one
-    /// ahead of it, or of another history, takes its place (§7).
+    /// The state of a node that starts from this disk: a snapshot within the log compacts it; one
+    /// ahead of the log, or of another history, replaces it (§7).
     pub(crate) fn recovered(&self, snapshot: LogId) -> Self {
         let mut memory = self.clone();
         if snapshot.term > memory.vote.0 {
@@ -195,14 +195,14 @@ impl Change {
         &self.entries
     }
 
-    /// The same without the entries behind the first `kept`.
+    /// The same change with only the first `kept` entries.
     pub(crate) fn prefix(&self, kept: usize) -> Self {
         let mut prefix = self.clone();
         prefix.entries.truncate(kept);
         prefix
     }
 
-    /// The entry before the first one, on top of that disk.
+    /// The entry before the first one, when this change is applied to `durable`.
     pub(crate) fn prev(&self, durable: &Durable) -> Option<LogId> {
         let (first, _) = self.entries.first()?;
         let index = first.index.prev();

@@ -1,6 +1,6 @@
 use crate::{Entry, Kind};
 
-/// Of kind and body: tells contents apart, not adversaries. Never 0.
+/// A fingerprint of kind and body, to tell contents apart; not secure against adversaries. Never 0.
 pub(crate) fn fingerprint(entry: &Entry) -> u64 {
     let kind = match entry.kind {
         Kind::Noop => 1,

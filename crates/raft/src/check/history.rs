@@ -4,14 +4,14 @@ use crate::check::Violation;
 use crate::check::fingerprint::fingerprint;
 use crate::{Entry, Index, LogId, NodeId, Raft, Term};
 
-/// What has happened once and stays true whatever is lost: votes, leaders, entries, commits.
+/// Facts that remain true whatever is lost later: votes, leaders, entries, commits.
 ///
-/// The entries of one term are one run, because one leader appended them. So a log is given by its
-/// last entry and the runs before it, and "the same up to here" (Log Matching) is a question about
-/// where runs begin.
+/// The entries of one term are one run, because one leader appended them. So a log is determined by
+/// its last entry and the runs before it, and two logs are equal up to an entry (Log Matching) if
+/// their runs begin at the same positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct History {
-    /// Durable votes.
+    /// Durable votes by term and voter.
     votes: BTreeMap<(Term, NodeId), NodeId>,
     terms: BTreeMap<Term, Reign>,
     runs: BTreeMap<Term, Run>,
@@ -22,13 +22,13 @@ pub(crate) struct History {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Reign {
     leader: NodeId,
-    /// Which of the leader's lives.
+    /// The incarnation of the leader.
     incarnation: u64,
-    /// How far it has committed.
+    /// The highest index that it committed.
     committed: Index,
 }
 
-/// The first entry of a term, and the one before it.
+/// The index of a term's first entry, and the entry before that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Run {
     first: Index,
@@ -36,7 +36,7 @@ struct Run {
 }
 
 impl History {
-    /// A vote became durable.
+    /// Records a durable vote.
     pub(crate) fn vote(
         &mut self,
         node: NodeId,
@@ -59,8 +59,8 @@ impl History {
         self.votes.get(&(term, node)) == Some(&candidate)
     }
 
-    /// `raft` leads. If that is news: with a quorum of votes, alone in its term, and with a log that
-    /// holds all that was committed before.
+    /// Records that `raft` leads. The first time in a term it must have a quorum of votes, be alone
+    /// in the term, and hold everything that was committed before.
     pub(crate) fn leads(
         &mut self,
         raft: &Raft,
@@ -98,7 +98,8 @@ impl History {
             committed: Index(0),
         };
         self.terms.insert(term, reign);
-        // Its first entry is not compacted as long as it leads uncommitted, and news comes early.
+        // While it leads and has committed nothing, its first entry is not compacted; this is
+        // reported early enough.
         let index = first.prev();
         match core.log.term_at(index) {
             Some(before) => {
@@ -112,7 +113,7 @@ impl History {
         }
     }
 
-    /// `node` acts as the leader of `term`.
+    /// Checks that `node` may act as the leader of `term`.
     pub(crate) fn speaks(
         &self,
         node: NodeId,
@@ -137,8 +138,8 @@ impl History {
         Ok(())
     }
 
-    /// Entries behind `prev`, with their contents. (Without `prev`, only contents and order are
-    /// looked at: what lies before is compacted.)
+    /// Records entries that follow `prev`, with their contents. Without `prev`, only contents and
+    /// order are checked, because what precedes is compacted.
     pub(crate) fn learn(
         &mut self,
         node: NodeId,
@@ -186,8 +187,8 @@ impl History {
         }
     }
 
-    /// The entry at `index` in the log of the leader of `term`, if what was seen tells it. It may
-    /// not be there yet.
+    /// The entry at `index` in the log of the leader of `term`, if the recorded runs determine it.
+    /// The log may not have reached it yet.
     pub(crate) fn leaders_id_at(&self, term: Term, index: Index) -> Option<LogId> {
         let mut term = term;
         loop {
@@ -202,7 +203,7 @@ impl History {
         }
     }
 
-    /// The entry, if its content is the one that was appended.
+    /// Checks that the content of an entry is the one that was appended.
     pub(crate) fn check_content(&self, node: NodeId, entry: &Entry) -> Result<(), Violation> {
         let known = self.contents.get(&entry.id);
         if known.is_some_and(|known| *known != fingerprint(entry)) {
@@ -222,13 +223,13 @@ impl History {
         self.committed.get(&index).copied()
     }
 
-    /// How far leaders up to `term` have committed.
+    /// The highest index that leaders up to `term` have committed.
     pub(crate) fn committed_by(&self, term: Term) -> Index {
         let reigns = self.terms.range(..=term).map(|(_, reign)| reign.committed);
         reigns.max().unwrap_or_default()
     }
 
-    /// `node` takes `id` as committed.
+    /// Checks that `node` may treat `id` as committed.
     pub(crate) fn check_committed(&self, node: NodeId, id: LogId) -> Result<(), Violation> {
         match self.committed_at(id.index) {
             Some(known) if known != id => Err(Violation::StateMachineSafety { node, id, known }),
@@ -244,7 +245,7 @@ impl History {
         }
     }
 
-    /// The leader `raft` has committed everything up to `id`.
+    /// Records that the leader `raft` has committed everything up to `id`.
     pub(crate) fn commit(&mut self, raft: &Raft, id: LogId) -> Result<(), Violation> {
         let core = &raft.common;
         let (node, term) = (core.id(), core.term);
@@ -265,7 +266,7 @@ impl History {
         if let Some(reign) = self.terms.get_mut(&term) {
             reign.committed = reign.committed.max(id.index);
         }
-        // A leader of a later term that was elected before this was known.
+        // A leader of a later term may have been elected before this commit was known.
         for (later, reign) in self.terms.range(term.next().unwrap_or(Term::MAX)..) {
             let has = self.leaders_id_at(*later, id.index);
             if has.is_some_and(|has| has != id) {
@@ -280,7 +281,7 @@ impl History {
         Ok(())
     }
 
-    /// What a node that the checker meets for the first time brings with it.
+    /// Accepts the start of the log of a node that the checker did not know before.
     pub(crate) fn adopt_start(&mut self, start: LogId) {
         if start.index > Index(0) {
             self.committed.entry(start.index).or_insert(start);

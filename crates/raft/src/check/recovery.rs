@@ -4,9 +4,9 @@ use crate::check::fingerprint::fingerprint;
 use crate::check::watch::Watch;
 use crate::{LogId, NodeId, Raft, Term};
 
-/// The disk that a node has just come back from: as it was durable, or with the write on top that a
-/// crash overtook. Of a long one the driver may have stored the head and some of its entries first:
-/// nothing was said yet.
+/// The disk of a node that has just restarted: as it was durable, or with the write that was in
+/// flight when it crashed. Of a long write the driver may have stored only the head and some of the
+/// entries: its messages were not sent yet.
 pub(crate) fn recovered(watch: &Watch, raft: &Raft) -> Result<Durable, Violation> {
     let node = raft.common.id();
     let snapshot = newest_snapshot(raft);
@@ -17,7 +17,7 @@ pub(crate) fn recovered(watch: &Watch, raft: &Raft) -> Result<Durable, Violation
             snapshot: snapshot.index,
         });
     }
-    // A snapshot is a file of its own, and may be newer than what the checker was shown.
+    // A snapshot is a separate file, and may be newer than what was reported to the checker.
     let durable = Durable {
         snapshot,
         ..watch.durable.clone()
@@ -39,7 +39,7 @@ pub(crate) fn recovered(watch: &Watch, raft: &Raft) -> Result<Durable, Violation
     Err(difference)
 }
 
-/// What a node has of storage when the checker first meets it.
+/// The stored state of a node that the checker did not know before.
 pub(crate) fn adopted(raft: &Raft) -> Durable {
     let mut log = alloc::collections::VecDeque::new();
     let core = &raft.common;

@@ -4,7 +4,7 @@ use crate::check::{Checker, Violation};
 use crate::role::RoleState;
 use crate::{Binding, Entry, Index, LogId, NodeId, Raft, Replicate, Term};
 
-/// What only rises.
+/// Checks everything that must never decrease.
 pub(super) fn check_order(node: NodeId, before: &Seen, now: &Seen) -> Result<(), Violation> {
     if now.term < before.term {
         let (from, to) = (before.term, now.term);
@@ -26,7 +26,7 @@ pub(super) fn check_order(node: NodeId, before: &Seen, now: &Seen) -> Result<(),
 }
 
 impl Checker {
-    /// `node` has just cut its log in `term`, whose leader's log it follows.
+    /// `node` has just truncated its log in `term`, following the leader of that term.
     pub(super) fn check_cut(&self, node: NodeId, term: Term, from: Index) -> Result<(), Violation> {
         let Some(watch) = self.nodes.get(&node) else {
             return Ok(());
@@ -48,7 +48,7 @@ impl Checker {
         }
     }
 
-    /// The commit index of `raft` has moved.
+    /// Checks a commit index of `raft` that has just advanced.
     pub(super) fn check_commit(&mut self, raft: &Raft) -> Result<(), Violation> {
         let core = &raft.common;
         let (node, commit, known) = (core.id(), core.committed, self.history.committed_to());
@@ -63,7 +63,7 @@ impl Checker {
             term,
             index: commit,
         };
-        // A snapshot covers what was committed, and stands for the match.
+        // A snapshot covers only committed entries, so no match is needed.
         let covered = commit == core.log.start().index;
         match &raft.role {
             RoleState::Leader(_) if !covered => {
@@ -136,7 +136,7 @@ impl Checker {
         Ok(())
     }
 
-    /// What a leader sends is its log.
+    /// Checks that a leader sends entries of its own log.
     pub(super) fn check_append(
         &mut self,
         node: NodeId,

@@ -69,7 +69,7 @@ fn start(id: u64, disk: &[Entry], vote: Option<(Term, Option<NodeId>)>) -> Raft 
     Raft::new(config, recovered, NOW).unwrap()
 }
 
-/// Three nodes and their disks, watched.
+/// Three nodes and their disks, with a checker.
 struct Group {
     rafts: BTreeMap<u64, Raft>,
     disks: BTreeMap<u64, Vec<Entry>>,
@@ -151,7 +151,7 @@ impl Group {
         self.step(id, |raft| raft.handle_persisted(NOW, receipt))
     }
 
-    /// Everything arrives, except what goes to node 3 from a leader.
+    /// Delivers everything, except messages from a leader to node 3.
     fn settle(&mut self) {
         for _ in 0..20 {
             (1..=3).for_each(|id| self.persist(id).unwrap());
@@ -184,7 +184,7 @@ impl Group {
         self.checker.sent(NodeId(from), &Envelope { to, message })
     }
 
-    /// A record, staged and durable.
+    /// Stores a record: staged, then durable.
     fn store(&mut self, id: u64, record: Record) -> Result<(), Violation> {
         self.checker.staged(NodeId(id), &write(record))?;
         self.checker.persisted(NodeId(id))
@@ -225,7 +225,7 @@ fn appended(term: u64, last: u64) -> Binding {
     }
 }
 
-/// The name of the rule.
+/// The name of the violated rule.
 fn rule(violation: Result<(), Violation>) -> String {
     let text = violation.expect_err("a violation").to_string();
     text.split(':').next().unwrap().to_owned()

@@ -1,256 +1,257 @@
 use crate::{Binding, Index, LogId, NodeId, Stop, Term};
 
-/// A rule that was broken, and by whom. The text begins with the name of the rule.
+/// The violated rule, and the node that violated it. The text begins with the name of the rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A node stopped for good, and no disk of the group has lost anything.
+    /// A node stopped for good although no disk of the group has lost anything.
     #[error("needless stop: node {} stops: {why}", node.0)]
     NeedlessStop {
-        /// Who stops.
+        /// The node that stops.
         node: NodeId,
-        /// What it says.
+        /// The reason it gives.
         why: Stop,
     },
-    /// Two leaders in one term (§5.2), or one in two of its incarnations.
+    /// Two leaders in one term (§5.2), or one leader in two of its incarnations.
     #[error(
-        "election safety: node {} leads term {}, and node {} led it before",
+        "election safety: node {} leads term {}, and node {} led it earlier",
         second.0, term.0, first.0
     )]
     ElectionSafety {
         /// The term.
         term: Term,
-        /// Who led it before.
+        /// The node that led the term before.
         first: NodeId,
-        /// Who leads it now.
+        /// The node that leads the term now.
         second: NodeId,
     },
-    /// A leader whose votes, its own among them, are not durable on a quorum.
+    /// A leader without durable votes, including its own, from a quorum.
     #[error(
         "election safety: node {} leads term {} with durable votes of {votes} nodes, no quorum",
         node.0, term.0
     )]
     NotElected {
-        /// Who leads.
+        /// The leader.
         node: NodeId,
         /// The term.
         term: Term,
-        /// How many voted for it.
+        /// The number of durable votes for it.
         votes: usize,
     },
-    /// A leader's log lost its end within its term (§5.3).
+    /// A leader's log became shorter within its term (§5.3).
     #[error(
-        "leader append-only: node {} leads term {}, and its log went back from {} to {}",
+        "leader append-only: node {} leads term {}, and its log shrank from {} to {}",
         node.0, term.0, from.index.0, to.index.0
     )]
     LeaderAppendOnly {
-        /// Who leads.
+        /// The leader.
         node: NodeId,
         /// The term.
         term: Term,
-        /// The end of its log before.
+        /// The last entry of its log before the step.
         from: LogId,
-        /// The end now.
+        /// The last entry after the step.
         to: LogId,
     },
-    /// One identity behind two different entries, or in two positions of a term (§5.3).
+    /// An entry with two different predecessors, or whose term has two first positions (§5.3).
     #[error(
-        "log matching: node {} has entry {} of term {} behind one of term {}, elsewhere it is \
-         behind {} of term {}",
+        "log matching: node {} has entry {} of term {} after one of term {}, elsewhere it is \
+         after {} of term {}",
         node.0, id.index.0, id.term.0, prev.term.0, known.index.0, known.term.0
     )]
     LogMatching {
-        /// Whose log or message it is.
+        /// The node whose log or message it is.
         node: NodeId,
         /// The entry.
         id: LogId,
-        /// The entry before it, here.
+        /// The preceding entry in this log or message.
         prev: LogId,
-        /// The entry before it, or before the first entry of its term, elsewhere.
+        /// The preceding entry seen elsewhere, or the one before the first entry of its term.
         known: LogId,
     },
-    /// One identity, two contents.
+    /// Two different contents of an entry with the same identity.
     #[error(
         "log matching: node {} has another entry {} of term {} than was seen before",
         node.0, id.index.0, id.term.0
     )]
     EntryDiffers {
-        /// Whose log or message it is.
+        /// The node whose log or message it is.
         node: NodeId,
         /// The entry.
         id: LogId,
     },
-    /// Entries that do not follow one another, or the end of what they are appended to.
-    #[error("log matching: node {} puts entry {} behind entry {}", node.0, id.index.0, last.0)]
+    /// Entries that are not contiguous, or do not follow the end of what they are appended to.
+    #[error("log matching: node {} puts entry {} after entry {}", node.0, id.index.0, last.0)]
     Gap {
-        /// Whose log or message it is.
+        /// The node whose log or message it is.
         node: NodeId,
         /// The entry.
         id: LogId,
-        /// The index before it, here.
+        /// The index of the preceding entry in this log or message.
         last: Index,
     },
-    /// A leader lacks what was committed in an earlier term (§5.4).
+    /// A leader lacks an entry that was committed in an earlier term (§5.4).
     #[error(
         "leader completeness: node {} leads term {} without entry {} of term {}, committed in \
          term {}",
         node.0, term.0, lacks.index.0, lacks.term.0, committed_in.0
     )]
     LeaderCompleteness {
-        /// Who leads.
+        /// The leader.
         node: NodeId,
         /// The term it leads.
         term: Term,
-        /// What it lacks.
+        /// The missing entry.
         lacks: LogId,
-        /// The term in which that was committed.
+        /// The term in which the entry was committed.
         committed_in: Term,
     },
     /// Two nodes have, or apply, different entries at a committed index (§5.4.3).
     #[error(
-        "state machine safety: node {} takes entry {} of term {} as committed, elsewhere it is of \
-         term {}",
+        "state machine safety: node {} treats entry {} of term {} as committed, elsewhere it is \
+         of term {}",
         node.0, id.index.0, id.term.0, known.term.0
     )]
     StateMachineSafety {
-        /// The node.
+        /// The node that differs.
         node: NodeId,
-        /// What it has.
+        /// The entry of this node.
         id: LogId,
-        /// What is committed there.
+        /// The committed entry at that index.
         known: LogId,
     },
-    /// An entry is applied whose content is not what was appended.
+    /// An entry is applied whose content differs from what was appended.
     #[error(
         "state machine safety: node {} applies another entry {} of term {} than was appended",
         node.0, id.index.0, id.term.0
     )]
     AppliedDiffers {
-        /// The node.
+        /// The node that applies it.
         node: NodeId,
         /// The entry.
         id: LogId,
     },
-    /// The machine is given entries out of order, twice, or with a gap.
+    /// Entries are delivered to the state machine out of order, twice, or with a gap.
     #[error(
-        "state machine safety: node {} applies entry {} behind entry {}",
+        "state machine safety: node {} applies entry {} after entry {}",
         node.0, index.0, last.0
     )]
     AppliedOutOfOrder {
-        /// The node.
+        /// The node that applies the entry.
         node: NodeId,
-        /// What it applies.
+        /// The index that it applies.
         index: Index,
-        /// What it applied last in this incarnation.
+        /// The last index that it applied before, in this incarnation.
         last: Index,
     },
-    /// A leader announces what a quorum does not hold durably at that moment.
+    /// A leader commits an entry that is not durable on a quorum at that moment.
     #[error(
         "commit not durable: node {} commits entry {} of term {}, which is durable on {holders} \
          nodes, no quorum",
         node.0, id.index.0, id.term.0
     )]
     CommitNotDurable {
-        /// Who leads.
+        /// The leader.
         node: NodeId,
-        /// What it commits.
+        /// The committed entry.
         id: LogId,
-        /// How many hold it.
+        /// The number of nodes on which it is durable.
         holders: usize,
     },
-    /// A node takes as committed what no leader has committed.
+    /// A node treats an index as committed that no leader has committed.
     #[error(
-        "commit not durable: node {} takes {} as committed, no leader committed beyond {}",
+        "commit not durable: node {} treats {} as committed, no leader committed beyond {}",
         node.0, commit.0, known.0
     )]
     CommitUnknown {
-        /// The node.
+        /// The node whose commit index is too high.
         node: NodeId,
-        /// What it takes as committed.
+        /// The commit index of the node.
         commit: Index,
-        /// How far any leader did.
+        /// The highest index that a leader committed.
         known: Index,
     },
-    /// A node applies an entry, or restores a snapshot, that its own disk does not hold.
+    /// A node applies an entry, or restores a snapshot, that is not durable on its own disk.
     #[error(
-        "commit not durable: node {} applies entry {} of term {}, and its disk does not hold it",
+        "commit not durable: node {} applies entry {} of term {}, which its disk does not hold",
         node.0, id.index.0, id.term.0
     )]
     AppliedNotDurable {
-        /// The node.
+        /// The node that applies it.
         node: NodeId,
-        /// The entry, or the last that the snapshot covers.
+        /// The entry, or the last one that the snapshot covers.
         id: LogId,
     },
-    /// A node cuts a committed entry off its log, in a term whose leader must have it.
+    /// A node truncates a committed entry in a term whose leader must have it.
     #[error(
-        "commit not durable: node {} cuts entry {} of term {}, which is committed",
+        "commit not durable: node {} truncates entry {} of term {}, which is committed",
         node.0, id.index.0, id.term.0
     )]
     CommitUndone {
-        /// The node.
+        /// The node that truncates its log.
         node: NodeId,
         /// The committed entry.
         id: LogId,
     },
-    /// A leader commits by counting an entry that is not of its term (§5.4.2, Figure 8).
+    /// A leader commits an entry that is not of its term by counting copies (§5.4.2, Figure 8).
     #[error(
         "commit of an older term: node {} leads term {} and commits entry {} of term {}",
         node.0, term.0, id.index.0, id.term.0
     )]
     CommitOfOlderTerm {
-        /// Who leads.
+        /// The leader.
         node: NodeId,
         /// The term it leads.
         term: Term,
-        /// What it commits.
+        /// The committed entry.
         id: LogId,
     },
-    /// Something was said that is not durable: a crash would unsay it.
+    /// A message reports something that is not durable, so a crash could make it false.
     #[error(
-        "unsayable: node {} says {said:?} to node {}, and its disk does not bear it out",
+        "unsayable: node {} sends {said:?} to node {}, which its disk does not support",
         node.0, to.0
     )]
     Unsayable {
-        /// Who says it.
+        /// The sender.
         node: NodeId,
-        /// To whom.
+        /// The receiver.
         to: NodeId,
-        /// What.
+        /// The message.
         said: Binding,
     },
-    /// A node cuts what it has acknowledged, within the term it did so.
+    /// A node truncates entries that it acknowledged in the same term.
     #[error(
-        "unsayable: node {} cuts its log from {} on, in term {} it has acknowledged {}",
+        "unsayable: node {} truncates its log from {} on, in term {} it acknowledged {}",
         node.0, from.0, term.0, acknowledged.0
     )]
     AcknowledgementUndone {
-        /// The node.
+        /// The node that truncates its log.
         node: NodeId,
-        /// The term.
+        /// The term of the acknowledgement.
         term: Term,
-        /// What it has acknowledged.
+        /// The last index that it acknowledged.
         acknowledged: Index,
-        /// The first entry that goes.
+        /// The first index that is truncated.
         from: Index,
     },
     /// A node confirms the leader of a term that it has durably left.
     #[error(
-        "unsayable: node {} follows in term {}, and its disk is in term {}",
+        "unsayable: node {} confirms term {}, and its disk is in term {}",
         node.0, term.0, durable.0
     )]
     TermLeft {
-        /// The node.
+        /// The node that confirms.
         node: NodeId,
         /// The term that it confirms.
         term: Term,
         /// The term on its disk.
         durable: Term,
     },
-    /// A second write while one is in flight: the messages of the first would vouch for the second.
-    #[error("unsayable: node {} begins a write while one is in flight", node.0)]
+    /// A second write is made while one is in flight: messages of the first would depend on the
+    /// second.
+    #[error("unsayable: node {} makes a write while one is in flight", node.0)]
     WriteInFlight {
-        /// The node.
+        /// The node that makes the write.
         node: NodeId,
     },
     /// Two votes of a node in one term (§5.2).
@@ -259,108 +260,108 @@ pub enum Violation {
         node.0, second.0, term.0, first.0
     )]
     VotedTwice {
-        /// Who votes.
+        /// The node that votes.
         node: NodeId,
         /// The term.
         term: Term,
-        /// For whom first.
+        /// The candidate of the first vote.
         first: NodeId,
-        /// For whom now.
+        /// The candidate of the second vote.
         second: NodeId,
     },
-    /// A vote was taken back on disk, within its term.
+    /// A durable vote was removed within its term.
     #[error(
         "voted twice: node {} forgets in term {} that it voted for node {}",
         node.0, term.0, first.0
     )]
     VoteForgotten {
-        /// Who voted.
+        /// The node that voted.
         node: NodeId,
         /// The term.
         term: Term,
-        /// For whom.
+        /// The candidate of the vote.
         first: NodeId,
     },
-    /// A term went back, in memory or on disk.
+    /// A term decreased, in memory or on disk.
     #[error("term fell: node {} goes from term {} to term {}", node.0, from.0, to.0)]
     TermFell {
-        /// The node.
+        /// The node whose term decreased.
         node: NodeId,
         /// The term before.
         from: Term,
         /// The term now.
         to: Term,
     },
-    /// A commit index went back within an incarnation.
+    /// A commit index decreased within an incarnation.
     #[error("commit fell: node {} goes from commit index {} to {}", node.0, from.0, to.0)]
     CommitFell {
-        /// The node.
+        /// The node whose commit index decreased.
         node: NodeId,
         /// The index before.
         from: Index,
         /// The index now.
         to: Index,
     },
-    /// A follower takes a commit index beyond what it knows to equal its leader's log.
+    /// A follower commits beyond the index up to which its log is known to equal its leader's.
     #[error(
-        "commit beyond the match: node {} takes {} as committed, its log matches its leader's up \
-         to {}",
+        "commit beyond the match: node {} treats {} as committed, its log matches its leader's \
+         up to {}",
         node.0, commit.0, matched.0
     )]
     CommitBeyondMatch {
         /// The follower.
         node: NodeId,
-        /// What it takes as committed.
+        /// The commit index of the follower.
         commit: Index,
-        /// How far its log is known to match.
+        /// The last index that is known to match.
         matched: Index,
     },
-    /// A restarted node has another term or vote than was durable.
+    /// A restarted node has a different term or vote than was durable.
     #[error(
-        "recovery: node {} comes back in term {} with the vote {vote:?}, durable are term {} and \
+        "recovery: node {} restarts in term {} with the vote {vote:?}, durable are term {} and \
          {durable_vote:?}",
         node.0, term.0, durable_term.0
     )]
     RecoveredVote {
-        /// The node.
+        /// The restarted node.
         node: NodeId,
-        /// The term it came back with.
+        /// The term with which it restarted.
         term: Term,
-        /// The vote it came back with.
+        /// The vote with which it restarted.
         vote: Option<NodeId>,
         /// The term that was durable.
         durable_term: Term,
         /// The vote that was durable.
         durable_vote: Option<NodeId>,
     },
-    /// A restarted node has another log than was durable.
+    /// A restarted node has a different log than was durable.
     #[error(
-        "recovery: node {} comes back with a log that ends at {} of term {}, durable was {} of \
+        "recovery: node {} restarts with a log that ends at {} of term {}, durable was {} of \
          term {}; they differ at {}",
         node.0, last.index.0, last.term.0, durable.index.0, durable.term.0, at.0
     )]
     RecoveredLog {
-        /// The node.
+        /// The restarted node.
         node: NodeId,
-        /// The end of the log it came back with.
+        /// The end of the log with which it restarted.
         last: LogId,
         /// The end of the durable log.
         durable: LogId,
         /// The first index at which they differ.
         at: Index,
     },
-    /// A restarted node has an older snapshot than was durable, or a log begins behind one that is
-    /// not.
+    /// A restarted node has an older snapshot than was durable, or a log begins after a snapshot
+    /// that does not exist.
     #[error(
         "recovery: node {} needs a snapshot up to {}, its newest reaches {}",
         node.0, needed.0, snapshot.0
     )]
     SnapshotLost {
-        /// The node.
+        /// The node without the snapshot.
         node: NodeId,
-        /// Up to here a snapshot was durable, or is needed.
+        /// The index up to which a snapshot was durable, or is needed.
         needed: Index,
-        /// The newest that is there.
+        /// The last index of the newest snapshot that exists.
         snapshot: Index,
     },
 }

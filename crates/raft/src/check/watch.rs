@@ -5,22 +5,22 @@ use crate::check::durable::Change;
 use crate::role::RoleState;
 use crate::{Envelope, Index, LogId, NodeId, Raft, Term};
 
-/// One node as the checker last saw it.
+/// The checker's view of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Watch {
-    /// How often it was started.
+    /// How many times the node was started.
     pub(crate) incarnation: u64,
     pub(crate) durable: Durable,
-    /// The write in flight, or the one that a crash may or may not have kept.
+    /// The write in flight, or the one that a crash may have kept or lost.
     pub(crate) staged: Option<Staged>,
-    /// Snapshots may be gone that were durable.
+    /// Whether durable snapshots may be gone.
     pub(crate) rotted: bool,
-    /// The disk has lost entries that were durable.
+    /// Whether the disk has lost durable entries.
     pub(crate) forgot: bool,
     pub(crate) seen: Seen,
-    /// The last entry that the machine was given in this incarnation.
+    /// The last entry delivered to the state machine in this incarnation.
     pub(crate) applied: Index,
-    /// The term in which the node last acknowledged, and how far.
+    /// The term of the last acknowledgement, and its index.
     pub(crate) acknowledged: (Term, Index),
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Staged {
     pub(crate) messages: Vec<Envelope>,
 }
 
-/// What may not be taken back, as of the last step.
+/// The state after the last step that must not be taken back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Seen {
     pub(crate) term: Term,
@@ -39,7 +39,7 @@ pub(crate) struct Seen {
     pub(crate) commit: Index,
     pub(crate) last: LogId,
     pub(crate) start: Index,
-    /// From here on the log was cut, and the record that says so has not left.
+    /// The log was truncated from this index, and the record that contains this was not output yet.
     pub(crate) cut: Option<Index>,
 }
 
@@ -56,7 +56,7 @@ impl Seen {
         }
     }
 
-    /// What the last step cut off, except by beginning the log anew.
+    /// The index from which the last step truncated the log, unless the log began anew.
     pub(crate) fn newly_cut(&self, before: &Self) -> Option<Index> {
         let from = self.cut.filter(|_| self.start == before.start)?;
         before.cut.is_none_or(|cut| from < cut).then_some(from)

@@ -5,7 +5,7 @@ use crate::{Output, ReadError, ReadId};
 
 /// How a leader serves reads: see [`Reads`](crate::read::Reads).
 impl Leader {
-    /// A read waits for a round that begins after it.
+    /// Adds a read, which waits for a round that begins after it.
     pub(crate) fn read(&mut self, common: &mut Common, id: ReadId) -> Result<(), ReadError> {
         if self.reads.len() + common.answers.len() >= common.config.reads_max {
             return Err(ReadError::Busy);
@@ -18,14 +18,15 @@ impl Leader {
         Ok(())
     }
 
-    /// Reads do not wait for the next heartbeat, but share a round with those that came meanwhile.
+    /// Begins a round for waiting reads without waiting for the next heartbeat. Reads that arrived
+    /// meanwhile share it.
     pub(crate) fn begin_read_round(&mut self, common: &mut Common) {
         if self.reads.wants_round() && common.committed >= self.first {
             self.begin_round(common);
         }
     }
 
-    /// The next read that is confirmed. No quorum is counted for nobody.
+    /// The next confirmed read. Without waiting reads no quorum is counted.
     pub(crate) fn poll_read(&mut self, common: &mut Common) -> Option<Output> {
         let round = self.reads.awaited()?;
         if self.confirmed_round(common) < round {
@@ -37,7 +38,7 @@ impl Leader {
         Some(Output::Read { id, index })
     }
 
-    /// The last round that a quorum echoed; this node hears itself.
+    /// The last round that a quorum echoed; this node counts with the current one.
     fn confirmed_round(&self, common: &Common) -> u64 {
         let echoed = |place| {
             let peer = self.peer_at(common, place);

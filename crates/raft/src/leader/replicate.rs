@@ -10,9 +10,9 @@ use crate::{
     Entries, Envelope, Fetch, FetchError, Index, LogId, Message, NodeId, Replicate, Wanted,
 };
 
-/// How a leader brings its log to its peers (§5.3, §7).
+/// Replication to the peers (§5.3, §7).
 impl Leader {
-    /// Whoever lacks something is sent it when the node is polled.
+    /// Marks all peers: whatever they lack is sent when the node is polled.
     pub(super) fn replicate_to_all(&mut self, common: &mut Common) {
         self.peers
             .iter_mut()
@@ -20,8 +20,8 @@ impl Leader {
         common.due.set(Task::Append);
     }
 
-    /// The next append to a peer that lacks something. It goes from the log to the driver and waits in
-    /// no queue.
+    /// The next append to a peer that lacks something. It passes from the log to the driver without
+    /// a queue.
     #[inline]
     pub(crate) fn poll_append(&mut self, common: &mut Common) -> Option<Envelope> {
         for peer in self.peers.iter_mut().filter(|peer| peer.is_lacking) {
@@ -42,8 +42,8 @@ impl Leader {
         None
     }
 
-    /// Every heartbeat repeats the offer, with the newest snapshot: the peer pulls once, and an
-    /// offer that was lost, or a pull that failed, is made good.
+    /// Repeats the offer of a snapshot with every heartbeat, with the newest one: the peer pulls
+    /// once, and this makes up for lost offers and failed pulls.
     pub(super) fn offer_again(&mut self, common: &mut Common) {
         for at in 0..self.peers.len() {
             let mut link = self.link(common, at);
@@ -54,7 +54,7 @@ impl Leader {
         }
     }
 
-    /// The log has answered for a peer, which may have been probed elsewhere meanwhile.
+    /// Handles the log's answer for a peer, which may have been probed elsewhere meanwhile.
     pub(crate) fn handle_fetched(
         &mut self,
         common: &mut Common,
@@ -82,7 +82,7 @@ impl Leader {
     }
 }
 
-/// The way to one peer, with all that sending to it may touch.
+/// The connection to one peer: all state that sending to it may change.
 struct Link<'a> {
     peer: &'a mut Progress,
     round: u64,
@@ -91,14 +91,14 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
-    /// What the peer lacks next, as far as its limits let it.
+    /// The next message that the peer lacks, if its limits allow one.
     #[inline]
     fn next(&mut self) -> Option<Replicate> {
         if !self.wants_append() {
             return None;
         }
         let next = self.peer.next;
-        // The entry before may just have been compacted; its term is then not known any more.
+        // The entry before may just have been compacted, and then its term is unknown.
         let index = next.prev();
         let Some(term) = self.common.log.term_at(index) else {
             return self.offer();
@@ -171,7 +171,7 @@ impl Link<'_> {
         let log = &self.common.log;
         let superseded = self.peer.next != fetch.from || fetch.from <= log.start().index;
         match entries {
-            // The peer was probed elsewhere meanwhile, or our log begins later now.
+            // Meanwhile the peer was probed elsewhere, or our log begins later.
             _ if superseded => count(&mut self.common.counters.fetches_stale),
             Ok(entries) if log.is_range(fetch, &entries) => {
                 let index = fetch.from.prev();
@@ -193,7 +193,7 @@ impl Link<'_> {
     #[cold]
     fn offer(&mut self) -> Option<Replicate> {
         let Some(snapshot) = &self.common.snapshot else {
-            // Only a log that claims to be cut without a snapshot leads here.
+            // Only reached if the log claims to be compacted and there is no snapshot.
             self.peer.backoff = true;
             return None;
         };

@@ -4,10 +4,10 @@ use crate::progress::Progress;
 use crate::step::Step;
 use crate::{DiskHealth, Instant, StepDown};
 
-/// When a leader gives up by itself: it is in the way of a better one.
+/// When a leader steps down by itself, because it blocks a better one.
 impl Leader {
-    /// A leader that a quorum no longer hears, or whose disk has stalled, is in the way of a better
-    /// one (thesis §6.2; hashicorp#503).
+    /// Steps down if a quorum is out of contact or the disk has stalled, because the leader then
+    /// blocks a better one (thesis §6.2; hashicorp#503).
     pub(super) fn check_quorum(&mut self, common: &Common, now: Instant) -> Step {
         if !common.config.check_quorum || now < self.quorum_deadline {
             return Step::Stay;
@@ -44,9 +44,10 @@ impl Leader {
         }
     }
 
-    /// Whether no quorum among those that are heard has space, while others are not heard: they may have
-    /// some, and be a quorum with those that hear this leader and therefore elect nobody else. Where all
-    /// are heard there is no better leader, and it leads on for reads.
+    /// Whether no quorum among the nodes in contact has space, while others are out of contact.
+    /// Those may have space, and could form a quorum with nodes that elect nobody else because they
+    /// are in contact with this leader. If all nodes are in contact there is no better leader, and
+    /// this one continues for reads.
     fn is_short_of_room(&self, common: &Common, now: Instant) -> bool {
         let is_heard =
             |peer: &Progress| now.since(peer.counted().2) < common.config.election_timeout_max;
@@ -58,9 +59,9 @@ impl Leader {
         self.peers.iter().any(unheard) && !common.members.quorum().agrees(could_store)
     }
 
-    /// A leader that can store nothing is in the way of one that can: of a follower with space that
-    /// lacks nothing, so that it can be elected. Where nobody has space there is no better leader, and
-    /// this one leads on for reads.
+    /// Steps down if this leader can store nothing and a follower with space lacks no entry, so
+    /// that it can be elected. If no node has space there is no better leader, and this one
+    /// continues for reads.
     pub(super) fn give_way(&self, common: &Common) -> Step {
         let last = common.log.last().index;
         let is_better = |peer: &Progress| {
@@ -74,7 +75,7 @@ impl Leader {
         }
     }
 
-    /// Whether this node and a quorum have space, as far as they have said.
+    /// Whether this node and a quorum have space, as far as they have reported.
     pub(super) fn has_room(&self, common: &Common) -> bool {
         let is_full = |peer: &Progress| peer.has_room == Some(false);
         let has_room = |place| !self.peer_at(common, place).is_some_and(is_full);
@@ -82,8 +83,8 @@ impl Leader {
         common.disk.has_room && (!is_one_full || common.members.quorum().agrees(has_room))
     }
 
-    /// Its disk does differently than before. Often one cause fills all disks: what was heard of
-    /// them is old then, and is told anew by the echoes of the rounds to come.
+    /// Handles a change of this node's disk. Often one cause fills all disks, so earlier reports of
+    /// peers are dropped; the echoes of later rounds replace them.
     pub(crate) fn handle_disk(&mut self, common: &Common, old: DiskHealth) {
         if old.has_room && !common.disk.has_room {
             self.room_round = self.round;

@@ -1,13 +1,13 @@
 use crate::{Entries, Index};
 
-/// A run that the log holds.
+/// A run in the log's cache.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Run {
-    /// The index of the first one, so that a search need not look into the run.
+    /// The index of the first entry, so that a search need not look into the run.
     pub(super) first: Index,
-    /// At least one.
+    /// At least one entry.
     pub(super) entries: Entries,
-    /// What they keep in memory: more than their own bytes if some were cut off.
+    /// The bytes kept in memory: more than those of the entries if some were cut off.
     pub(super) bytes: usize,
 }
 
@@ -24,13 +24,13 @@ impl Run {
         Index(self.first.0 + self.entries.len() as u64 - 1)
     }
 
-    /// The place of an index, which is not before this run.
+    /// The position of an index, which must not be before this run.
     pub(super) fn place(&self, index: Index) -> usize {
         let place = usize::try_from(index.0 - self.first.0);
         place.map_or(self.entries.len(), |at| at.min(self.entries.len()))
     }
 
-    /// Its entries from `from` to `to`.
+    /// The entries of this run from `from` to `to`.
     pub(super) fn within(&self, from: Index, to: Index) -> Entries {
         if from <= self.first && self.last() <= to {
             return self.entries.clone();

@@ -37,7 +37,7 @@ fn log(terms: &[u64], cache_bytes_max: usize) -> Log {
 #[derive(Clone, Debug)]
 enum Op {
     Push(u64),
-    /// Some that stand there, and some that do not.
+    /// First entries that the log holds, then new ones.
     Append(u64, u64),
     Slice(u64),
     Truncate(u64),
@@ -61,7 +61,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 0..80)
 }
 
-/// What a log is without any cleverness: a map, and a disk that takes whole records.
+/// The specification of a log: a map, and a disk that stores whole records.
 #[derive(Default)]
 struct Model {
     start: LogId,
@@ -115,7 +115,8 @@ impl Model {
         }
     }
 
-    /// As many as fit, wherever runs end, or what says that they are on the disk.
+    /// Checks a slice: as many entries as fit, whatever the run boundaries, or that they are only
+    /// on disk.
     fn check_slice(&self, log: &mut Log, from: Index) {
         match log.slice(from, 2 * 36, 9) {
             Slice::Cached(found) => {
@@ -140,7 +141,7 @@ impl Model {
             let cached = log.cached(Index(index));
             assert!(cached.is_none() || cached == self.entries.get(&index));
         }
-        // What is called durable is on the disk as it is in memory, or behind a durable snapshot.
+        // Durable entries are on the disk as they are in memory, or covered by a durable snapshot.
         for index in self.start.index.0 + 1..=log.persisted().0 {
             assert_eq!(
                 self.disk.get(&index),
@@ -181,7 +182,7 @@ fn play(ops: Vec<Op>, cache_bytes_max: usize) {
                     model.check_slice(&mut log, from);
                 }
             }
-            // At the first, at the last, one behind it, and between.
+            // At the first entry, at the last, after it, and in between.
             Op::Truncate(back) => {
                 let from = (last.index.0 + 1).saturating_sub(back).max(first);
                 model.entries.split_off(&from);
@@ -212,7 +213,7 @@ fn play(ops: Vec<Op>, cache_bytes_max: usize) {
         }
         model.check(&log);
     }
-    // Two more writes bring the disk to what is in memory.
+    // After two more writes the disk equals the memory.
     model.end_write(&mut log);
     model.write(&mut log);
     model.end_write(&mut log);
@@ -263,7 +264,7 @@ fn only_what_is_durable_leaves_the_cache() {
     );
 }
 
-/// T1: what a cut leaves of a run keeps the whole of it in memory, and is counted as that.
+/// T1: a part that is left of a run keeps the whole run in memory, and is counted accordingly.
 #[test]
 fn a_part_counts_for_what_it_keeps() {
     let mut log = log(&[1, 1, 1], 0);
@@ -275,8 +276,8 @@ fn a_part_counts_for_what_it_keeps() {
     assert_eq!(log.cache_bytes(), 0);
 }
 
-/// T1: two logs with the same entries leave the cache differently if their runs end elsewhere, and are
-/// not equal.
+/// T1: logs with the same entries but different run boundaries evict differently, and are not
+/// equal.
 #[test]
 fn where_runs_end_is_part_of_a_log() {
     let (mut one, mut two) = (log(&[1, 1], 36), log(&[1], 36));
@@ -291,7 +292,7 @@ fn where_runs_end_is_part_of_a_log() {
     }
 }
 
-/// What is proposed together is one run for everybody, and is copied for nobody.
+/// Entries that are proposed together are one run for all recipients, and are never copied.
 #[test]
 fn a_run_is_shared() {
     let mut log = log(&[1, 1, 1, 1], 1000);

@@ -1,4 +1,5 @@
-//! Group H of the list of known bugs: what waits is bounded, and what is due goes together.
+//! Group H of the list of known bugs: everything that waits is bounded, and pending work is
+//! batched.
 
 use bytes::Bytes;
 use synod_raft::{Entry, Index, Message, NodeId, ProposeError, ReadError, Replicate};
@@ -82,8 +83,8 @@ fn h1_what_is_not_durable_here_is_bounded() {
     );
 }
 
-/// H5: an entry larger than an append goes alone; one larger than an entry may be is refused with a
-/// reason.
+/// H5: an entry larger than an append is sent alone; one larger than the bound on entries is
+/// refused with a reason.
 #[test]
 fn h5_an_oversize_entry_goes_alone_or_is_refused() {
     let mut cluster = Cluster::new(3, |config| {
@@ -114,7 +115,7 @@ fn h5_an_oversize_entry_goes_alone_or_is_refused() {
     assert_eq!(cluster.status(1).commit, Index(5));
 }
 
-/// What arrives while a write is under way leaves in the next one, together.
+/// What arrives during a write is in the next one, together.
 #[test]
 fn one_write_carries_what_came_meanwhile() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -130,9 +131,9 @@ fn one_write_carries_what_came_meanwhile() {
     assert_eq!(cluster.nodes[&NodeId(1)].writes - writes, 2);
 }
 
-/// Proposals are sent when the node is polled: all of them in one message to each peer, in one write
-/// and to the machine in one piece, and none of them is copied. Drained after each, they cost a message
-/// and a write each, and the same is committed.
+/// Proposals are sent when the node is polled: all of them in one message to each peer, in one
+/// write and to the state machine in one run, without copies. Draining after each proposal costs a
+/// message and a write each, with the same result.
 #[test]
 fn what_is_proposed_together_travels_together() {
     let bodies = ["a", "b", "c", "d"];
@@ -172,7 +173,7 @@ fn entries_of(packet: &Packet) -> &[Entry] {
     }
 }
 
-/// Reads that come while a round is under way share the next one; their number is bounded.
+/// Reads that arrive during a round share the next one; their number is bounded.
 #[test]
 fn reads_share_rounds_and_are_bounded() {
     let mut cluster = Cluster::new(3, |config| config.reads_max = 10);

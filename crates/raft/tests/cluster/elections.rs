@@ -1,4 +1,4 @@
-//! Elections: what only many of them, or a look at deadlines, can say.
+//! Elections: what only many of them, or a look at deadlines, can show.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use synod_raft::{Index, Message, NodeId, Raft, Replicate, Role, Term};
 
 use crate::harness::cluster::Cluster;
 
-/// D13: strangers, and messages under our own name, are ignored and counted.
+/// D13: messages from strangers, or with this node's own id as sender, are ignored and counted.
 #[test]
 fn d13_strangers_are_ignored() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -27,7 +27,7 @@ fn d13_strangers_are_ignored() {
     assert_eq!(cluster.node(1).core().counters().strangers, 3);
 }
 
-/// An idle follower has its election deadline and nothing else, and a heartbeat moves it.
+/// An idle follower only has its election deadline, and a heartbeat moves it.
 #[test]
 fn an_idle_group_has_one_deadline() {
     let mut cluster = Cluster::new(3, |_| {});
@@ -66,8 +66,8 @@ fn an_idle_group_has_one_deadline() {
     );
 }
 
-/// C13 (openraft 5e15946d): every heartbeat sets the deadlines of all followers at one moment. They
-/// must not fire at one moment for that, else each election is a split vote.
+/// C13 (openraft 5e15946d): every heartbeat resets the deadlines of all followers at the same
+/// moment. Still they must not expire at the same moment, or each election is a split vote.
 #[test]
 fn c13_a_heartbeat_does_not_synchronise_its_followers() {
     let mut split = 0;
@@ -99,7 +99,7 @@ fn c13_a_heartbeat_does_not_synchronise_its_followers() {
     );
 }
 
-/// Messages arrive, for half of the nodes the last one first, and the timers that are due fire.
+/// Delivers messages, in reverse order for half of the nodes, and fires the timers that are due.
 fn one_millisecond(cluster: &mut Cluster) {
     cluster.now = cluster.now.plus(Duration::from_millis(1));
     let (in_order, reversed): (Vec<_>, Vec<_>) = cluster
@@ -117,5 +117,6 @@ fn one_millisecond(cluster: &mut Cluster) {
     }
 }
 
-/// Four timeouts within 150 ms, and two messages to win: fewer than one in ten are closer than that.
+/// Four timeouts within 150 ms, and two message delays to win: fewer than one in ten elections have
+/// closer timeouts.
 const ELECTIONS: u64 = 100;

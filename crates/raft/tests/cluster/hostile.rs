@@ -1,6 +1,6 @@
 //! Messages that no correct peer sends, with numbers at the ends of their ranges. The core may
-//! ignore them or be misled by them, as by any liar; it must not panic, and not do work without a
-//! bound.
+//! ignore them or be misled by them, as by any lying peer. It must not panic, and must not do
+//! unbounded work.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn entries() -> impl Strategy<Value = (LogId, Vec<Entry>)> {
         body: Bytes::from_static(b"wild"),
     });
     let wild = (log_id(), prop::collection::vec(wild, 0..4));
-    // Mostly in order, else nothing gets past the first check.
+    // Mostly plausible, or nothing gets past the first check.
     let tame = (log_id(), 0u64..5, term()).prop_map(|(prev, count, term)| {
         let id = |at| LogId {
             term,
@@ -135,7 +135,7 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
-/// One node among liars. It is driven without the checker, which they would make cry.
+/// Plays one node among lying peers. It is driven without the checker, which would report the lies.
 fn play(inputs: Vec<Input>, check_quorum: bool) {
     let mut cluster = Cluster::new(3, |config| {
         config.check_quorum = check_quorum;
@@ -176,14 +176,14 @@ fn play(inputs: Vec<Input>, check_quorum: bool) {
             assert!(outputs < 1000, "work without end: {output:?}");
             match output {
                 synod_raft::Output::Persist(next) => assert!(write.replace(next).is_none()),
-                // What is handed on can be written down.
+                // Whatever is output can be encoded.
                 synod_raft::Output::PullSnapshot { snapshot, .. } => {
                     drop(snapshot.membership.encode());
                 }
                 _ => {}
             }
         }
-        // Misled as it may be, it takes back nothing of its own.
+        // However misled, it takes back nothing of its own.
         let status = raft.status();
         assert!(status.term >= before.term, "an earlier term");
         assert!(status.commit >= before.commit, "a lower commit");

@@ -1,5 +1,5 @@
 //! Random schedules: everything that may happen, in any order, from a seed. Then the faults stop,
-//! and the group must get on.
+//! and the group must make progress.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ fn any_schedule_is_safe_and_recovers() {
     );
 }
 
-/// The same seed gives the same run, to the last bit of every core, also while it is recorded.
+/// The same seed gives the same run, down to every core's state, also while it is recorded.
 #[test]
 fn a_seed_is_a_schedule() {
     let end = |seed, recorder: Option<&Recorder>| {

@@ -1,4 +1,4 @@
-//! What a storage may hold when a node starts, and what a configuration may say.
+//! The storage contents and configurations with which a node may be started.
 
 use std::time::Duration;
 
@@ -52,8 +52,8 @@ fn snapshot(term: u64, index: u64) -> Snapshot {
     Snapshot { last, membership }
 }
 
-/// B3 (sofa-jraft): a log without a term and vote must not start as term 0; nor any other storage
-/// that contradicts itself.
+/// B3 (sofa-jraft): a log without a term and vote must not start as term 0. Nor must any other
+/// inconsistent storage.
 #[test]
 fn b3_a_log_without_its_vote_does_not_start() {
     let vote = Some((Term(2), None));
@@ -102,7 +102,7 @@ fn b3_a_log_without_its_vote_does_not_start() {
     assert_eq!(config.validate(), Err(ConfigError::NotAVoter));
 }
 
-/// N4: what is pulled was offered in a term that could be entered.
+/// N4: a pulled snapshot was offered in a term that could be entered.
 #[test]
 fn n4_a_stored_snapshot_does_not_leap() {
     let vote = Some((Term(2), None));
@@ -113,14 +113,14 @@ fn n4_a_stored_snapshot_does_not_leap() {
     assert_eq!(error, RecoverError::TermOutOfRange);
 }
 
-/// N4: whoever would use the terms up waits for so many writes, one after the other.
+/// N4: using up all terms takes this many writes, one after the other.
 #[test]
 fn n4_to_climb_to_the_end_takes_2_32_writes() {
     let steps = Term::MAX.0.div_ceil(Term::LEAP_MAX);
     assert!(steps >= 1 << 32, "{steps}");
 }
 
-/// C7: a write is looked at once in an election timeout, so a shorter bound would not be kept.
+/// C7: a write is checked once per election timeout, so a shorter bound would not be kept.
 #[test]
 fn c7_a_stall_is_not_shorter_than_an_election_timeout() {
     let mut config = Config::new(NodeId(1), [NodeId(1)]);
@@ -130,8 +130,8 @@ fn c7_a_stall_is_not_shorter_than_an_election_timeout() {
     assert_eq!(config.validate(), Err(ConfigError::WriteStall));
 }
 
-/// N5: a receipt names the core value that made its write. One of another group, or of this one before
-/// it was opened again, is refused and counted.
+/// N5: a receipt belongs to the core value that made its write. One of another group, or of this
+/// one before it was opened again, is refused and counted.
 #[test]
 fn n5_a_receipt_is_good_for_one_core_value() {
     let campaigner = |id| {

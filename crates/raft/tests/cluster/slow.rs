@@ -1,5 +1,5 @@
-//! Slow links and slow disks, in virtual time: what is merely late must not be taken for lost, nor
-//! keep a group from electing a leader.
+//! Slow links and slow disks, in virtual time: a delay must not be treated as a loss, nor keep a
+//! group from electing a leader.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use synod_raft::{DiskHealth, Entry, Instant, Message, NodeId, Raft, Replicate, R
 
 use crate::harness::cluster::{Cluster, Packet};
 
-/// A network as runtimes build it: entries queue for the bandwidth of their link, everything else
-/// overtakes them. Disks need a while for each write.
+/// A network as runtimes build it: entries queue for the bandwidth of their link, and everything
+/// else overtakes them. Each write to a disk takes a while.
 struct Slow {
     cluster: Cluster,
     write: Duration,
     bytes_per_second: f64,
-    /// By sender: until when its link is taken.
+    /// For each sender the time until which its link is busy.
     busy: BTreeMap<NodeId, Duration>,
     bulk: VecDeque<(Duration, Packet)>,
     control: VecDeque<(Duration, Packet)>,
@@ -40,7 +40,7 @@ impl Slow {
         }
     }
 
-    /// The drivers tell how long their writes take.
+    /// Reports the write times to the nodes, as drivers do.
     fn tell_pace(&mut self) {
         let disk = DiskHealth {
             sync_time: self.write,
@@ -52,7 +52,7 @@ impl Slow {
         }
     }
 
-    /// One millisecond.
+    /// Advances time by one millisecond.
     fn step(&mut self) {
         self.cluster.now = self.cluster.now.plus(STEP);
         let now = self.cluster.now.0;
@@ -101,7 +101,7 @@ impl Slow {
             .map(|id| id.0)
     }
 
-    /// Steps until there is a leader; when that is.
+    /// Steps until there is a leader, and returns when that is.
     fn elect(&mut self, within: Duration) -> Option<u64> {
         while self.cluster.now < Instant(within) {
             self.step();
@@ -120,7 +120,7 @@ impl Slow {
     }
 }
 
-/// Of the entries that a packet carries.
+/// The bytes of the entries in a packet.
 fn bytes_of(packet: &Packet) -> usize {
     match &packet.message {
         Message::Replicate(Replicate::Append { entries, .. }) => {
@@ -130,9 +130,9 @@ fn bytes_of(packet: &Packet) -> usize {
     }
 }
 
-/// A leader that takes a queue for a loss fills the link with what is already in it: throughput
-/// collapses. Here nothing is lost, the load is below what link and disk can do, and so nearly all
-/// of it is committed and hardly anything sent twice.
+/// A leader that treats queueing as a loss fills the link with copies of what is already queued,
+/// and throughput collapses. Here nothing is lost and the load is below the capacity of link and
+/// disk, so almost everything must be committed and hardly anything sent twice.
 #[test]
 fn a_queue_is_not_a_loss() {
     for (bytes_per_second, load, entry, write_ms) in [
@@ -166,10 +166,10 @@ fn a_queue_is_not_a_loss() {
             slow.sent_bytes / 1_000_000
         );
         assert_eq!(refused, 0, "{case}");
-        // What was proposed within the last second may still be queueing.
+        // Proposals of the last second may still be queued.
         let late = (load / entry as f64).ceil() as usize;
         assert!(committed >= proposed - late, "{case}");
-        // One append more: a slow link has to be known before it is not taken for a loss.
+        // One more append: a slow link has to be measured before its delay is recognized.
         let sent_max = 21 * proposed * entry / 20 + (1 << 20);
         assert!(slow.sent_bytes <= sent_max, "{case}");
     }
@@ -186,9 +186,9 @@ fn slow_writes_elect_a_leader() {
     }
 }
 
-/// Each write on each disk takes longer than the longest election timeout. A leader is elected all the
-/// same, since the candidates wait for what their election takes; and once there is one it stays: what
-/// peers say waits for no write, so that it and they go on hearing each other.
+/// Each write on each disk takes longer than the longest election timeout. A leader is elected
+/// nevertheless, because candidates wait as long as their election takes. Once elected it stays,
+/// because messages that confirm contact wait for no write.
 #[test]
 fn a_group_whose_disks_are_slower_than_its_timeouts_keeps_its_leader() {
     for seed in 0..10 {
@@ -216,8 +216,8 @@ fn a_group_whose_disks_are_slower_than_its_timeouts_keeps_its_leader() {
     }
 }
 
-/// The first append of a leader, a megabyte of it, arrives at once, and the follower's disk takes
-/// seconds for it. No heartbeat meanwhile has it sent again, and it is acknowledged in the end.
+/// The first append of a leader, of a megabyte, arrives at once, and the follower's disk takes
+/// seconds for it. Heartbeats meanwhile do not cause a resend, and it is finally acknowledged.
 #[test]
 fn a_slow_disk_is_not_a_loss() {
     let mut cluster = Cluster::new(2, |_| {});
@@ -228,7 +228,7 @@ fn a_slow_disk_is_not_a_loss() {
         cluster.persist(2);
     }
     let body = Bytes::from(vec![0; 64 << 10]);
-    // The first entry of the term goes alone, and is lost; so what is sent again is all of it.
+    // The first entry of the term is sent alone, and is lost; so everything is sent again.
     cluster.take(|packet| bytes_of(packet) > 0);
     for _ in 0..15 {
         cluster
@@ -256,7 +256,7 @@ fn a_slow_disk_is_not_a_loss() {
 }
 
 /// A round of an election takes half a second here and often fails: a candidate gives up after 150
-/// to 300 ms, and the answers need 200. Of 400 seeds a tenth took more than 3.3 seconds, one more
-/// than ten.
+/// to 300 ms, and the answers need 200. Of 400 seeds a tenth took more than 3.3 seconds, and one
+/// more than ten.
 const ELECTION_MAX: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(1);

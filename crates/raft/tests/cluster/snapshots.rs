@@ -41,7 +41,7 @@ fn snapshot(last: LogId) -> Snapshot {
     }
 }
 
-/// A message that nobody sent.
+/// Delivers a made-up message.
 fn say(cluster: &mut Cluster, from: u64, to: u64, message: Message) {
     cluster.watch.made_up = true;
     cluster.step(to, |raft, now| {
@@ -49,7 +49,7 @@ fn say(cluster: &mut Cluster, from: u64, to: u64, message: Message) {
     });
 }
 
-/// Node 1 with a log, hearing node 2 in `term`.
+/// Node 1 with a log, following node 2 in `term`.
 fn with_log(terms: &[u64], term: u64, commit: u64) -> Cluster {
     let mut cluster = Cluster::new(3, |_| {});
     say(&mut cluster, 2, 1, append(term, entries(terms), commit));
@@ -57,7 +57,7 @@ fn with_log(terms: &[u64], term: u64, commit: u64) -> Cluster {
     cluster
 }
 
-/// A file with a machine that was given `terms`, durable at node 1.
+/// A snapshot file of a machine that was given `terms`, durable on node 1.
 fn pulled(cluster: &mut Cluster, terms: &[u64], tell: bool) -> Snapshot {
     let machine: Vec<LogId> = entries(terms).iter().map(|entry| entry.id).collect();
     let snapshot = snapshot(*machine.last().unwrap());
@@ -72,7 +72,7 @@ fn offer(term: u64, snapshot: &Snapshot) -> Message {
     })
 }
 
-/// A follower that was away past the compaction, end to end.
+/// A follower that was away until the log was compacted, end to end.
 fn away(config: impl Fn(&mut synod_raft::Config)) -> Cluster {
     let mut cluster = Cluster::new(3, config);
     cluster.elect(1);
@@ -101,9 +101,9 @@ fn a_follower_that_was_away_is_brought_back_by_a_snapshot() {
     assert_eq!(cluster.nodes[&NodeId(3)].machine.len(), 8);
 }
 
-/// An offer is pulled once, and while that is under way no other: a leader that takes snapshots
-/// faster than they travel would make each pull begin anew. After a failure the next offer is taken
-/// up, and that of a new leader at once.
+/// An offer is pulled once, and no other meanwhile: a leader that takes snapshots faster than they
+/// are transferred would restart each pull. After a failure the next offer is accepted, and that of
+/// a new leader at once.
 #[test]
 fn an_offer_is_pulled_once() {
     let mut cluster = with_log(&[], 1, 0);
@@ -125,8 +125,8 @@ fn an_offer_is_pulled_once() {
     assert!(pulls.map(|(from, pulled)| (from.0, pulled)).eq(wanted));
 }
 
-/// The log gets past what is being pulled by another way. The pull does not keep the next offer
-/// waiting, whether it ends or not.
+/// The log gets past the snapshot that is being pulled in another way. The pull does not block the
+/// next offer, whether it ends or not.
 #[test]
 fn a_pull_that_became_needless_does_not_block_the_next() {
     let mut cluster = with_log(&[], 1, 0);
@@ -137,7 +137,7 @@ fn a_pull_that_became_needless_does_not_block_the_next() {
     assert_eq!(cluster.nodes[&NodeId(1)].pulls.len(), 2);
 }
 
-/// While a snapshot travels, its leader takes further ones and cuts its log behind them. The install
+/// During a transfer the leader takes more snapshots and compacts its log. The installed snapshot
 /// ends before the leader's log begins, and the newest snapshot is pulled next.
 #[test]
 fn an_install_behind_the_leaders_start_is_followed_by_the_next() {
@@ -165,7 +165,7 @@ fn an_install_behind_the_leaders_start_is_followed_by_the_next() {
     assert_eq!(cluster.status(1).peers[1].state, PeerState::Replicate);
 }
 
-/// A membership that no decoder would let through is nonsense, however it got here.
+/// A membership that no decoder would accept is malformed, however it arrived.
 #[test]
 fn an_offer_with_an_impossible_membership_is_malformed() {
     let voters = Membership::of_voters([NodeId(1)]);
@@ -187,7 +187,7 @@ fn an_offer_with_an_impossible_membership_is_malformed() {
     }
 }
 
-/// The acknowledgement of a snapshot and the restore wait for the record that begins the log behind
+/// The acknowledgement of a snapshot and the restore wait for the record that begins the log after
 /// it.
 #[test]
 fn an_install_waits_for_its_record() {
@@ -201,7 +201,8 @@ fn an_install_waits_for_its_record() {
     assert_eq!(cluster.take(to(2)).len(), 1);
 }
 
-/// A snapshot is installed while an older write is under way: its receipt does not end the install.
+/// A snapshot is installed while an older write is in flight, whose receipt does not complete the
+/// installation.
 #[test]
 fn an_install_does_not_end_with_an_older_write() {
     let mut cluster = with_log(&[1, 1], 3, 1);
@@ -228,7 +229,7 @@ fn an_install_does_not_end_with_an_older_write() {
     assert_eq!(cluster.nodes[&NodeId(1)].disk.start, id(2, 4));
 }
 
-/// A driver answers each fetch once. A second answer is of no use, and counted.
+/// A driver answers each fetch once. A second answer is useless, and counted.
 #[test]
 fn a_fetch_is_answered_once() {
     let mut cluster = Cluster::new(3, |config| config.cache_bytes_max = 0);

@@ -1,42 +1,42 @@
-//! What a search has to have met, or it has shown nothing.
+//! The events that a search must have met; otherwise it shows nothing.
 
 use synod_raft::{Binding, Echo, Message, Op};
 
 use crate::node::{Input, Node, Packet};
 
-/// Something that has happened somewhere.
+/// An event that occurred in some state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Goal {
-    /// A node leads the first term, the second, the third.
+    /// A node leads in the first, second, or third term.
     Leader,
     SecondLeader,
     ThirdLeader,
     /// A leader learns of a later term.
     LeaderDeposed,
     VoteRefused,
-    /// A crash loses a vote, a term, an entry.
+    /// A crash loses a vote, a term, or an entry.
     VoteLost,
     TermLost,
     EntryLost,
-    /// A request for a vote is received again, and answered again.
+    /// A vote request is received again, and answered again.
     RequestAgain,
     /// An append is received again, and acknowledged again.
     AppendAgain,
     /// An append does not match.
     Rejected,
-    /// A conflicting entry is cut off.
+    /// A conflicting entry is truncated.
     Truncated,
-    /// A leader commits: in any term, in the second, and there also an entry of the first.
+    /// A leader commits: in any term, in the second, and there an entry of the first.
     Commit,
     CommitInSecondTerm,
     CommitOfFirstTerm,
-    /// A follower applies.
+    /// A follower commits.
     FollowerCommit,
     /// A message of an earlier term is answered.
     Stale,
 }
 
-/// What a step of a node has reached.
+/// The goals that a step of a node has reached.
 pub(crate) fn reached(before: &Node, input: Input, after: &Node, sent: &[Packet]) -> Vec<Goal> {
     let mut goals = Vec::new();
     let mut reach = |goal: Goal, reached: bool| goals.extend(reached.then_some(goal));

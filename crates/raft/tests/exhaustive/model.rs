@@ -1,4 +1,4 @@
-//! What may happen in a group, how often, and what is held against it.
+//! A model of a group: what may happen, how often, and which rules are checked.
 
 use synod_raft::check::Checker;
 use synod_raft::{Binding, Message, NodeId, Replicate};
@@ -7,25 +7,25 @@ use synod_sim::search::{Inputs, Step, System, permutations};
 use crate::goals::Goal;
 use crate::node::{Disk, Input, Node, Packet, Told};
 
-/// What may happen how often.
+/// A group and the bounds of the search.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
-    /// Nodes, five at most.
+    /// The number of nodes, at most five.
     pub(crate) size: usize,
     pub(crate) budget: Budget,
-    /// What the network carries; it loses the rest.
+    /// Whether the network carries a message; it loses the others.
     pub(crate) carries: fn(&Message) -> bool,
 }
 
-/// How often something may happen, in the whole group.
+/// How often events may happen, in the whole group.
 #[derive(Clone, Copy, Debug, Default, Hash)]
 pub(crate) struct Budget {
-    /// The last term that is campaigned for.
+    /// The last term in which a node may campaign.
     pub(crate) terms: u64,
     pub(crate) candidacies: u8,
     pub(crate) heartbeats: u8,
     pub(crate) commands: u8,
-    /// Crashes with what is not durable lost.
+    /// Crashes, which lose what is not durable.
     pub(crate) restarts: u8,
     /// Inputs that a node handles while its write is in flight; [`Budget::ANY`] for any number.
     pub(crate) overtakings: u8,

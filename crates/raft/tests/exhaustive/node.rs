@@ -1,4 +1,4 @@
-//! One node with its disk, and what it makes of an input.
+//! One node with its disk, and how it handles inputs.
 
 use std::convert::Infallible;
 use std::hash::{Hash, Hasher};
@@ -13,7 +13,7 @@ use synod_sim::search;
 use crate::goals;
 use crate::model::Model;
 
-/// A message on its way. Sent once, it may arrive at any time, any number of times, or never.
+/// A message in flight. Once sent, it may arrive at any time, any number of times, or never.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Packet {
     pub(crate) from: NodeId,
@@ -21,25 +21,25 @@ pub(crate) struct Packet {
     pub(crate) message: Message,
 }
 
-/// What may happen to a node.
+/// An input of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Input {
     Receive,
-    /// Its timer fires: a heartbeat of a leader, a candidacy of everybody else.
+    /// Its timer fires: a leader sends heartbeats, any other node campaigns.
     Timeout,
     Propose,
-    /// Its write is durable, and what waited for it leaves.
+    /// Its write is durable, and the messages of that write are sent.
     Persist,
-    /// It crashes, loses what is not durable, and is there again. How long it is away does not
-    /// matter to others: messages wait.
+    /// It crashes, loses what is not durable, and restarts. How long that takes does not matter to
+    /// other nodes, because messages wait.
     Restart,
 }
 
-/// A node, its disk, and the write between the two.
+/// A node, its disk, and its write in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) id: NodeId,
-    /// How many nodes the group has, numbered from 1.
+    /// The number of nodes in the group, which have ids from 1.
     size: usize,
     pub(crate) raft: Raft,
     pub(crate) write: Option<Write>,
@@ -52,14 +52,14 @@ pub(crate) struct Disk {
     log: Vec<Entry>,
 }
 
-/// A step on its way.
+/// A step in progress.
 struct Step {
     node: Node,
     sent: Vec<Packet>,
     told: Vec<Told>,
 }
 
-/// What the checker is told of a step.
+/// A report to the checker.
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
     Started(Raft),
@@ -69,8 +69,8 @@ pub(crate) enum Told {
 }
 
 impl Node {
-    /// Timers fire at will, so there is nothing that pre-vote and check-quorum could rest on. An
-    /// append carries one entry, so that each may be acknowledged by itself.
+    /// Timers fire at any time, so pre-vote and check-quorum could not work and are off. An append
+    /// carries one entry, so that each entry may be acknowledged by itself.
     pub(crate) fn new(id: NodeId, size: usize, disk: Disk) -> Self {
         let mut config = Config::new(id, (1..=size as u64).map(NodeId));
         (config.pre_vote, config.check_quorum) = (false, false);
@@ -106,7 +106,7 @@ impl Node {
         };
         step.handle(input, packet);
         step.poll();
-        // What has nothing to store waits for no disk.
+        // A write without a record waits for no disk.
         while step.node.unsynced().is_empty() && step.node.write.is_some() {
             step.handle(Input::Persist, None);
             step.poll();
@@ -125,7 +125,7 @@ impl Node {
     }
 }
 
-/// What tells this state from others: without time, generator, counters and numbers of writes.
+/// The identity of this state: without time, random generator, counters and write numbers.
 impl Hash for Node {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let write = self.write.clone().map(|write| {

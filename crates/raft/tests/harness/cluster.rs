@@ -1,4 +1,4 @@
-//! Nodes with a core of this crate, and a network that does nothing by itself.
+//! Nodes with a core of this crate, and a network that does nothing on its own.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl Cluster {
         Self::in_term(size, Term(0), tweak)
     }
 
-    /// Nodes that have stored a term before, and nothing else.
+    /// Nodes that have stored a term, and nothing else.
     pub(crate) fn in_term(size: u64, term: Term, tweak: impl Fn(&mut Config)) -> Self {
         let ids: Vec<NodeId> = (1..=size).map(NodeId).collect();
         let node = |id: NodeId| {
@@ -58,7 +58,7 @@ impl Cluster {
         core.expect("the node is up").status()
     }
 
-    /// Only this node's timer fires, long after anybody heard a leader.
+    /// Fires only this node's timer, long after any contact with a leader.
     pub(crate) fn campaign(&mut self, id: u64) {
         self.timeout_after(id, SILENCE);
     }
@@ -69,13 +69,13 @@ impl Cluster {
         assert_eq!(self.status(id).role, Role::Leader, "{id} is elected");
     }
 
-    /// A round of heartbeats of a leader.
+    /// Fires a leader's timer for a round of heartbeats.
     pub(crate) fn heartbeat(&mut self, id: u64) {
         self.timeout_after(id, HEARTBEAT);
     }
 
-    /// As many heartbeats, each echoed, as a leader waits before it sends an append again that
-    /// nothing came back for.
+    /// Sends as many heartbeats, each with an echo, as a leader waits before it sends an unanswered
+    /// append again.
     pub(crate) fn exhaust_backoff(&mut self, id: u64) {
         for _ in 0..BACKOFF_HEARTBEATS {
             self.heartbeat(id);
@@ -100,7 +100,7 @@ impl Cluster {
     }
 }
 
-/// After so long nobody is heard any more.
+/// After this time no node is in contact any more.
 pub(crate) const SILENCE: Duration = Duration::from_secs(1);
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(40);
 const BACKOFF_HEARTBEATS: usize = 3;

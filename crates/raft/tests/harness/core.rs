@@ -1,4 +1,4 @@
-//! The core as a cluster runs it.
+//! The adapter of the core for a test cluster.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::disk::Disk;
 use super::notation;
 use super::watch::Watch;
 
-/// For what the tests share.
+/// The core, for the tools that all protocols' tests share.
 #[derive(Debug)]
 pub(crate) struct Cores;
 

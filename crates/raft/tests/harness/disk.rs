@@ -1,4 +1,4 @@
-//! What is durable at a node.
+//! The durable state of a node.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(crate) struct Disk {
     pub(crate) vote: Option<(Term, Option<NodeId>)>,
     pub(crate) start: LogId,
     pub(crate) log: BTreeMap<u64, Entry>,
-    /// The newest snapshot file and the machine in it.
+    /// The newest snapshot file, and the state machine in it.
     pub(crate) snapshot: Option<(Snapshot, Vec<LogId>)>,
     pub(crate) truncations: u64,
 }

@@ -1,4 +1,5 @@
-//! How ids, entries and messages are written, and read: `2.5` is the position of term 2 and index 5.
+//! The text form of ids, entries and messages, and its parser: `2.5` is the position of term 2 and
+//! index 5.
 
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ fn parse_entry(text: &str) -> Result<Entry, String> {
     })
 }
 
-/// What became durable, or is on its way there.
+/// A record that became durable, or is being written.
 pub(crate) fn record_text(record: &Record) -> String {
     let text = |op: Op<'_>| match op {
         Op::Vote(term, None) => format!("term {}, no vote", term.0),
@@ -71,7 +72,7 @@ pub(crate) fn record_text(record: &Record) -> String {
     parts.join(", ")
 }
 
-/// Where a node stands.
+/// The role and log of a node.
 pub(crate) fn standing_text(status: &Status) -> String {
     let term = status.term.0;
     match (status.role, status.leader) {
@@ -83,7 +84,7 @@ pub(crate) fn standing_text(status: &Status) -> String {
     }
 }
 
-/// The name of a message, as selectors use it.
+/// The name of a message, as used by selectors.
 pub(crate) fn name_of(message: &Message) -> &'static str {
     match message {
         Message::Replicate(Replicate::Append { .. }) => "Append",
@@ -184,7 +185,7 @@ pub(crate) fn message_text(message: &Message) -> String {
     )
 }
 
-/// How a disk does, where there is something to say of it.
+/// The state of a disk, if it is unusual.
 fn disk_text(disk: &DiskHealth) -> String {
     let full = if disk.has_room { "" } else { ", full" };
     match disk.sync_time.as_millis() {
@@ -193,7 +194,7 @@ fn disk_text(disk: &DiskHealth) -> String {
     }
 }
 
-/// `full`, `syncs 250`: in milliseconds.
+/// Parses `full` and `syncs 250`, in milliseconds.
 fn parse_disk(fields: &mut Fields<'_>) -> DiskHealth {
     let full = fields.flag("full");
     let ms = fields.number("syncs").unwrap_or(0);
@@ -210,7 +211,7 @@ fn parse_granted(fields: &mut Fields<'_>) -> Result<bool, String> {
     }
 }
 
-/// As [`message_text`] writes it; a snapshot has the given membership.
+/// Parses the output of [`message_text`]; a snapshot gets the given membership.
 ///
 /// # Errors
 /// What is wrong with it.

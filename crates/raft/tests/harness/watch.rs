@@ -1,5 +1,6 @@
-//! The checker of the library looks at every step and panics with the rule that was broken. What it
-//! cannot know is added: that the machines, which are this harness's own, are the same.
+//! Checks every step with the library's checker and panics with the violated rule. Also checks that
+//! all state machines, which are this harness's own, are equal, because the checker cannot see
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +15,10 @@ use super::disk::Disk;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
     checker: Checker,
-    /// Leaders or voters are made up by the test. Then only what concerns one node alone can hold:
-    /// its word is durable, it votes once a term, it comes back as it went, and the like.
+    /// Leaders or votes are made up by the test. Then only rules about single nodes can hold: its
+    /// messages are durable, it votes once per term, it restarts with what was durable, and so on.
     pub(crate) made_up: bool,
-    /// What any machine was given, and the term its node was in.
+    /// The entries that any state machine was given, and the term of its node then.
     pub(crate) applied: Vec<(LogId, Term)>,
     leaders: BTreeMap<Term, NodeId>,
 }
@@ -48,7 +49,7 @@ impl cluster::Watch<Cores> for Watch {
     }
 
     fn polled(&mut self, node: NodeId, output: &Output) {
-        // Where leaders are made up, a word about one entry must not hide the next.
+        // If leaders are made up, a violation about one entry must not hide the next.
         let entries = match output {
             Output::Apply(entries) => entries,
             other => {
@@ -68,7 +69,7 @@ impl cluster::Watch<Cores> for Watch {
     }
 
     fn machine(&mut self, node: &Node) {
-        // All machines are given the same.
+        // All state machines are given the same entries.
         let term = node.core.as_ref().map_or(Term(0), Raft::term);
         for (at, applied) in node.machine.iter().enumerate().skip(self.applied.len()) {
             assert_eq!(applied.index.0, at as u64 + 1);
@@ -105,7 +106,7 @@ impl Watch {
     }
 }
 
-/// What can be said only by who has seen all of the group.
+/// Whether a violation can only be judged by seeing the whole group.
 fn is_of_the_group(violation: &Violation) -> bool {
     matches!(
         violation,

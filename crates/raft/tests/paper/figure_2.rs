@@ -34,7 +34,7 @@ fn state_is_stored_before_it_is_told() {
 
 /// currentTerm: "latest term server has seen (initialized to 0 on first boot, increases
 /// monotonically)". votedFor: "candidateId that received vote in current term (or null if none)".
-/// Both come back after a crash; here they are one field, [`Record::vote`](synod_raft::Record).
+/// Both survive a crash; here they are one field, [`Record::vote`](synod_raft::Record).
 #[test]
 fn state_current_term_and_voted_for_persist() {
     let mut cluster = group(3);
@@ -68,7 +68,7 @@ fn state_log_begins_at_1() {
 }
 
 /// commitIndex and lastApplied: "initialized to 0, increases monotonically"; volatile. What a
-/// snapshot covers is the exception of section 7.
+/// snapshot covers is an exception (section 7).
 #[test]
 fn state_commit_index_is_volatile() {
     let mut cluster = follower(&[1, 1], 1, 2);
@@ -91,7 +91,7 @@ fn state_next_and_match_index_begin_with_the_term() {
     let mut cluster = follower(&[1, 1, 1], 1, 3);
     cluster.campaign(1);
     tell(&mut cluster, 2, 1, vote(2, true));
-    // Its last index is 3 as it wins; index 4 is the first entry of its term.
+    // Its last index is 3 when it wins; index 4 is the first entry of its term.
     for peer in cluster.status(1).peers {
         assert_eq!(
             (peer.matched, peer.next, peer.state),
@@ -149,7 +149,7 @@ fn append_entries_3_deletes_what_conflicts() {
     assert_eq!(cluster.terms(1), [1, 1, 2]);
 }
 
-/// Rule 3, the other half: what does not conflict stays, whatever is sent of it and when.
+/// Rule 3, the other half: entries that do not conflict stay, whatever append is received and when.
 #[test]
 fn append_entries_3_keeps_what_does_not_conflict() {
     let mut cluster = follower(&[1, 1, 1, 1, 1], 1, 0);
@@ -482,7 +482,7 @@ fn leaders_make_themselves_heard() {
 }
 
 /// "If command received from client: append entry to local log, respond after entry applied to
-/// state machine (§5.3)". The answer is the driver's: it hears of the entry when it is applied.
+/// state machine (§5.3)". The driver responds: it learns of the entry when it is applied.
 #[test]
 fn leaders_append_commands() {
     let mut cluster = group(3);
@@ -500,8 +500,8 @@ fn leaders_append_commands() {
 }
 
 /// "If last log index >= nextIndex for a follower: send AppendEntries RPC with log entries starting
-/// at nextIndex. If successful: update nextIndex and matchIndex for follower (§5.3)". Once it
-/// matches, what is sent is taken for received until something says otherwise.
+/// at nextIndex. If successful: update nextIndex and matchIndex for follower (§5.3)". Once the logs
+/// match, appends are assumed to be received until there is evidence otherwise.
 #[test]
 fn leaders_send_what_a_follower_lacks() {
     let mut cluster = group(2);

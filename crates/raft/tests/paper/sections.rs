@@ -52,7 +52,7 @@ fn s5_1_a_stale_request_is_rejected() {
 }
 
 /// "Servers retry RPCs if they do not receive a response in a timely manner": an append, and a
-/// campaign. Here heartbeats bring the loss of an append to light.
+/// campaign. Here heartbeats reveal the loss of an append.
 #[test]
 fn s5_1_requests_are_retried() {
     let mut cluster = group(3);
@@ -224,7 +224,7 @@ fn s5_3_log_matching() {
         .filter_map(|_| cluster.propose(1, "x").ok())
         .collect();
     assert_eq!(ids.len(), 20);
-    // Any one append alone finds its place or is refused.
+    // Any single append finds its place or is rejected.
     for packet in cluster.take(between(1, 2)).into_iter().rev() {
         cluster.receive(packet);
     }
@@ -250,7 +250,7 @@ fn s5_3_figure_7() {
         let mut cluster = group(3);
         tell(&mut cluster, 3, 1, append(6, &leader, 0, 0));
         tell(&mut cluster, 3, 2, append(7, terms, 0, 0));
-        // The third votes for it and stores nothing.
+        // The third node votes for it and stores nothing.
         tell(&mut cluster, 2, 1, stale(7));
         cluster.campaign(1);
         tell(&mut cluster, 3, 1, vote(8, true));
@@ -365,7 +365,7 @@ fn s5_4_2_earlier_terms_are_not_counted() {
     tell(&mut cluster, 2, 1, appended(2, 2));
     tell(&mut cluster, 3, 1, appended(2, 2));
     assert_eq!(cluster.status(1).commit, Index(0), "all three hold index 2");
-    // Durable here, and at 2 as it says; the checker believes what it sees only.
+    // Durable here, and on 2 according to its message; the checker believes only what it sees.
     let entries = append(2, &[1, 1, 2], 0, 0);
     cluster.cut.insert((NodeId(2), NodeId(1)));
     if let Message::Replicate(Replicate::Append {

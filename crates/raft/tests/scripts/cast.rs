@@ -1,4 +1,4 @@
-//! What scripts read and write of this protocol beside its messages.
+//! The parts of scripts that are specific to this protocol, other than messages.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use crate::check::watch::{Seen, Watch};
 use crate::check::{Named, Violation};
 use crate::{Ballot, Binding, Echo, Message, NodeId, Paxos, Replicate, Slot, Value, Vote};
 
-/// What only rises.
+/// Checks everything that must never decrease.
 pub(super) fn check_order(node: NodeId, before: &Seen, now: &Seen) -> Result<(), Violation> {
     if now.promised < before.promised {
         let (from, to) = (before.promised, now.promised);
@@ -29,7 +29,8 @@ fn placed(first: Slot, values: &[Value]) -> impl Iterator<Item = (Slot, Named)> 
 }
 
 impl Checker {
-    /// The chosen prefix of `paxos` has moved: over what is chosen, and over what it holds.
+    /// Checks a chosen prefix of `paxos` that has just grown: every slot is chosen, and its value
+    /// is held.
     pub(super) fn check_prefix(&mut self, before: Slot, paxos: &Paxos) -> Result<(), Violation> {
         let (node, chosen) = (paxos.common.config.id, paxos.common.log.chosen());
         self.history.announce(node, chosen)?;
@@ -168,8 +169,8 @@ impl Checker {
     }
 }
 
-/// Whether a page of a promise is what the disk has: all of its votes in lower ballots, and none
-/// that it has not, unless a vote in this ballot or a higher one has taken the place.
+/// Whether a page of a promise equals the disk: it has all votes in lower ballots, and no others,
+/// unless a vote in this ballot or a higher one has replaced one.
 fn tells_all(
     watch: &Watch,
     ballot: Ballot,
@@ -195,8 +196,8 @@ fn tells_all(
     range.into_iter().flatten().all(is_told) && votes.iter().all(is_held)
 }
 
-/// Whether the disk has, for each slot of the range, a vote in the ballot, or what the node knows
-/// to be chosen.
+/// Whether the disk has, for each slot of the range, a vote in the ballot, or a value that the node
+/// knows to be chosen.
 fn has_accepted(watch: &Watch, ballot: Ballot, first: Slot, last: Slot) -> bool {
     let disk = &watch.durable;
     let known = watch.settled.min(watch.seen.chosen).max(disk.start.slot);

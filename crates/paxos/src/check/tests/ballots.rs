@@ -18,7 +18,8 @@ fn ballot_owner() {
     assert_eq!(rule(foreign), "ballot owner");
     let foreign = group.say(3, accept(ballot_1, 2, &[value(ballot_1, "y")]));
     assert_eq!(rule(foreign), "ballot owner");
-    // Led without promises: its own alone, on its disk; and two, of which one is not on a disk.
+    // A leader without promises: with only its own, on its disk; and with two, of which one is not
+    // durable.
     let mut group = Group::led();
     let unpromised = group.say(3, accept(ballot(1, 3), 2, &[value(ballot(1, 3), "y")]));
     assert!(matches!(unpromised, Err(Violation::NotPromised { .. })));
@@ -95,7 +96,7 @@ fn chosen_fell() {
 #[test]
 fn vote_below_the_promise() {
     let first = vote(1, ballot(1, 1), Group::first());
-    // Below what is on the disk, and above what it will be.
+    // Below the promise on the disk, and above what it will be.
     let mut group = Group::led();
     group.store(3, state(ballot(2, 2), 0)).unwrap();
     assert_eq!(

@@ -48,15 +48,16 @@ fn unsayable() {
     let lies: [(u64, Binding); 8] = [
         // Promised only in memory.
         (1, promise(next, &[], 1)),
-        // A vote is not told; one is told that is not there; and a value that is not held.
+        // A vote is missing from the promise; one is invented; and the promise names a value that
+        // is not held.
         (2, promise(next, &[], 0)),
         (3, promise(next, &[held], 0)),
         (3, promise(next, &[], 1)),
-        // Votes that are not there, or of another ballot.
+        // Votes that do not exist, or are of another ballot.
         (3, accepted(ballot_1, 1, 1)),
         (2, accepted(ballot_1, 1, 2)),
         (2, accepted(ballot(3, 3), 1, 1)),
-        // A request that a crash would let it use again.
+        // A request for a ballot that could be used again after a crash.
         (
             3,
             Binding::Prepare {
@@ -69,7 +70,7 @@ fn unsayable() {
         let said = group.say(node, lie.clone());
         assert_eq!(rule(said), "unsayable", "{lie:?}");
     }
-    // Followed after it went on.
+    // Confirms a leader after it has promised a higher ballot.
     let echo = Echo::Heartbeat {
         ballot: ballot_1,
         round: 1,
@@ -81,7 +82,7 @@ fn unsayable() {
     assert_eq!(rule(group.say(2, echo)), "unsayable");
 }
 
-/// What a node knows to be chosen it may acknowledge, whatever ballot its vote is of.
+/// A node may acknowledge what it knows to be chosen, whatever the ballot of its vote.
 #[test]
 fn what_is_chosen_is_accepted() {
     let mut group = Group::led();
@@ -105,7 +106,7 @@ fn one_write_at_a_time() {
 #[test]
 fn chosen_ahead_of_its_votes() {
     let mut group = Group::led();
-    // Node 3 lacks the vote; with it in the same record it is no lie.
+    // Node 3 lacks the vote; if it is in the same record, this is correct.
     let mut record = state(ballot(1, 1), 1);
     let ahead = group
         .checker
@@ -126,7 +127,7 @@ fn chosen_ahead_of_its_votes() {
 
 #[test]
 fn recovery() {
-    // A vote that was durable is gone, of another ballot, of another content, or invented.
+    // A durable vote is missing, of another ballot, of another content, or invented.
     let forgets = |change: &dyn Fn(&mut Disk)| {
         let mut group = Group::led();
         change(group.disks.get_mut(&2).unwrap());
@@ -144,7 +145,7 @@ fn recovery() {
         disk.votes.insert(Slot(3), vote);
     };
     assert_eq!(rule(forgets(&invented)), "recovery");
-    // A promise that was durable is lower, or higher.
+    // A durable promise is lower, or higher.
     for promised in [ballot(1, 1), ballot(1, 3)] {
         let mut group = Group::led();
         group.store(3, state(ballot(1, 2), 0)).unwrap();
@@ -165,7 +166,7 @@ fn recovery() {
     assert_eq!(rule(group.store(2, cut)), "recovery");
 }
 
-/// What a crash may keep of a write: nothing, its first steps, all of it; and nothing else.
+/// What a crash may keep of a write: nothing, its first steps, or all of it; and nothing else.
 #[test]
 fn a_write_that_a_crash_overtook_may_be_there_in_part() {
     for kept in 0..=4 {
@@ -196,7 +197,7 @@ fn a_write_that_a_crash_overtook_may_be_there_in_part() {
             4 => assert_eq!(rule(recovered), "recovery"),
             _ => assert_eq!(recovered, Ok(())),
         }
-        // Its votes count, though nobody ever heard of them.
+        // Its votes count, although no node ever learned of them.
         assert_eq!(
             group.checker.chosen(),
             Slot(if (2..4).contains(&kept) { 2 } else { 1 })
@@ -204,13 +205,13 @@ fn a_write_that_a_crash_overtook_may_be_there_in_part() {
     }
 }
 
-/// A prefix that outlived the votes it speaks of: the node takes an old vote for what is chosen.
+/// A chosen prefix that survived the votes it covers: the node would treat an old vote as chosen.
 #[test]
 fn a_prefix_without_its_votes_is_not_believed() {
     let mut group = Group::led();
     group.campaign(2);
     group.propose(2, "y");
-    // Node 3 has an old vote where something else is chosen since.
+    // Node 3 has an old vote in a slot where another value was chosen since.
     let old = vote(1, ballot(1, 1), value(ballot(1, 1), "old"));
     let disk = Disk {
         state: state(ballot(2, 2), 1).state,
@@ -222,7 +223,7 @@ fn a_prefix_without_its_votes_is_not_believed() {
     assert_eq!(rule(checker.started(&disk.start(3))), "agreement");
 }
 
-/// A snapshot covers what the log lets go, before and after a restart, and is not lost.
+/// A snapshot covers what the log drops, before and after a restart, and is not lost.
 #[test]
 fn a_cut_log_is_held_by_its_snapshot() {
     let mut group = Group::led();

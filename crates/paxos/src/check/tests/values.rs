@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn one_value_a_ballot() {
-    // Another value in a ballot and slot: in a record, on its way.
+    // A different value in a ballot and slot: in a record, and in a message.
     let other = value(ballot(1, 1), "other");
     let mut group = Group::led();
     let stored = group.store(3, votes(&[vote(1, ballot(1, 1), other.clone())]));
@@ -11,12 +11,12 @@ fn one_value_a_ballot() {
     let mut group = Group::led();
     let sent = group.say(1, accept(ballot(1, 1), 1, core::slice::from_ref(&other)));
     assert_eq!(rule(sent), "one value a ballot");
-    // An origin names one value too, whatever ballot carries it on.
+    // An origin also names one value, whatever ballot it is proposed in again.
     let history = Group::led().checker.history;
     let learned = |value| history.learn(NodeId(2), Slot(1), Named::of(&value));
     assert_eq!(learned(Group::first()), Ok(()));
     assert_eq!(rule(learned(other)), "one value a ballot");
-    // A vote for what nobody proposed.
+    // A vote for a value that was not proposed.
     let mut group = Group::led();
     let invented = vote(2, ballot(1, 1), value(ballot(1, 1), "y"));
     assert_eq!(
@@ -31,7 +31,7 @@ fn one_value_a_ballot() {
 
 #[test]
 fn agreement() {
-    // Another value is held where one is chosen.
+    // Another value is held than the chosen one.
     let mut group = Group::led();
     let held = group.step(3, |paxos| {
         let other = value(ballot(1, 1), "other");
@@ -41,7 +41,7 @@ fn agreement() {
     });
     assert!(matches!(held, Err(Violation::NotTheChosen { .. })));
     assert_eq!(rule(held), "agreement");
-    // Told, covered by a snapshot that is offered, restored, applied.
+    // Reported, covered by a snapshot that is offered, restored, applied.
     let learned = Echo::Learned {
         ballot: ballot(2, 3),
         first: Slot(1),
@@ -67,8 +67,8 @@ fn agreement() {
     assert_eq!(rule(applied), "agreement");
 }
 
-/// Node 2 and 3 vote in ballot 2.2 for another value than the one that is chosen in 1.1. To come so
-/// far past P2c the checker has to be told that it is a lawful proposal.
+/// Nodes 2 and 3 vote in ballot 2.2 for another value than the one chosen in 1.1. To get past P2c,
+/// the checker is told that the proposal is valid.
 #[test]
 fn agreement_and_p2b_without_p2c() {
     let other = value(ballot(2, 2), "other");
@@ -83,7 +83,7 @@ fn agreement_and_p2b_without_p2c() {
     let second = history.vote(NodeId(3), Slot(1), lawful);
     assert!(matches!(second, Err(Violation::ChosenTwice { .. })));
     assert_eq!(rule(second), "agreement");
-    // The other way round: proposed first, and the lower ballot's value is chosen after.
+    // The other way round: proposed first, and the lower ballot's value is chosen afterwards.
     let mut group = Group::new();
     group.campaign(1);
     let mut history = group.checker.history.clone();
@@ -97,7 +97,8 @@ fn agreement_and_p2b_without_p2c() {
 
 #[test]
 fn p2c() {
-    // Nodes 2 and 3 promise ballot 2.3, and 2 has a vote for a value that nobody knows chosen.
+    // Nodes 2 and 3 promise ballot 2.3, and 2 has a vote for a value that is not known to be
+    // chosen.
     let proposed = |values: &[Value]| {
         let mut group = Group::new();
         group.campaign(1);
@@ -132,8 +133,8 @@ fn p2c() {
     let mine = proposed(&[value(ballot(2, 3), "mine")]);
     assert!(matches!(mine, Err(Violation::P2c { .. })));
     assert_eq!(rule(mine), "P2c");
-    // A free slot takes what the leader proposes for itself, and no value of a ballot that has
-    // proposed nothing there.
+    // In a free slot a leader may propose its own value, but no value of a ballot that proposed
+    // nothing there.
     assert_eq!(
         rule(proposed(&[Group::first(), value(ballot(1, 2), "whose?")])),
         "P2c"
@@ -143,7 +144,7 @@ fn p2c() {
 #[test]
 fn chosen_not_durable() {
     let y = value(ballot(1, 1), "y");
-    // The leader counts what is not on two disks.
+    // The leader counts a value that is not on two disks.
     let mut group = Group::led();
     group.propose(1, "y");
     group.persist(1).unwrap();
@@ -157,7 +158,7 @@ fn chosen_not_durable() {
         })
     );
     assert_eq!(rule(early), "chosen not durable");
-    // It is told.
+    // It is reported.
     let (ballot, chosen) = (ballot(1, 1), Slot(2));
     assert_eq!(
         rule(Group::led().say(1, Replicate::Chosen { ballot, chosen })),
@@ -181,7 +182,7 @@ fn chosen_not_durable() {
     );
     let restored = group.checker.restored(NodeId(3), &snapshot(1, ballot));
     assert_eq!(rule(restored), "chosen not durable");
-    // Applied, and chosen by nobody.
+    // Applied without being chosen.
     let second = one_chosen(2, y);
     assert_eq!(
         rule(group.checker.applied(NodeId(1), &second)),

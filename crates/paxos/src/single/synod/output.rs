@@ -3,22 +3,22 @@ use alloc::vec::Vec;
 use super::Synod;
 use crate::single::{Acceptor, Envelope};
 
-/// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.
+/// An action for the driver. Exhaustive on purpose: a new variant must break every driver.
 #[must_use = "an output that is dropped is lost"]
 #[derive(Debug)]
 pub enum Output<'a, V> {
-    /// Make this durable; the messages inside come out only when it is.
+    /// Make this durable; only then the messages inside can be sent.
     Persist(Write<'a, V>),
-    /// Transmit at once; depends on no write.
+    /// Send at once; it depends on no write.
     Send(Envelope<V>),
-    /// The value is chosen. Comes once in the life of the node.
+    /// The value is chosen. Output once during the lifetime of the node.
     Chosen(V),
 }
 
 /// A record, and the messages that may not leave this node before it is durable.
 ///
-/// It borrows the node, which can therefore do nothing else meanwhile: no receipt has to come back
-/// (as one does in Multi-Paxos, where other work goes on during a write), and the driver that
+/// It borrows the node, which can therefore do nothing else meanwhile. So no receipt has to be
+/// returned (unlike in Multi-Paxos, where other work continues during a write), and a driver that
 /// writes first compiles,
 ///
 /// ```
@@ -31,7 +31,7 @@ pub enum Output<'a, V> {
 /// }
 /// ```
 ///
-/// while the one that puts it off does not:
+/// while one that writes later does not:
 ///
 /// ```compile_fail,E0499
 /// use synod_paxos::{Instant, single::{Output, Synod}};
@@ -43,8 +43,8 @@ pub enum Output<'a, V> {
 /// }
 /// ```
 ///
-/// To drop it is to lose the messages: safe, and a ballot later made good.
-#[must_use = "until this is durable the node says nothing"]
+/// Dropping it loses the messages. That is safe, and a later ballot makes up for it.
+#[must_use = "until this is durable the node sends nothing"]
 #[derive(Debug)]
 pub struct Write<'a, V> {
     pub(super) node: &'a mut Synod<V>,
@@ -52,12 +52,12 @@ pub struct Write<'a, V> {
 }
 
 impl<V: Clone> Write<'_, V> {
-    /// Hands the record to `store`, which returns `Ok` only once it is on stable storage; then come
-    /// the messages to others. Those of the node to itself arrive at this moment: its own promise
-    /// and its own vote count when they are durable.
+    /// Passes the record to `store`, which returns `Ok` only once it is on stable storage; then
+    /// returns the messages to other nodes. Those of the node to itself are handled now: its own
+    /// promise and its own vote count when they are durable.
     ///
     /// # Errors
-    /// Those of `store`. The messages are gone, as if the network had lost them.
+    /// Those of `store`. The messages are dropped, as if the network had lost them.
     pub fn persist<E>(
         self,
         store: impl FnOnce(&Acceptor<V>) -> Result<(), E>,

@@ -2,14 +2,14 @@ use super::*;
 
 #[test]
 fn state_machine_safety() {
-    // Another entry is taken as committed.
+    // A different entry is treated as committed.
     let mut group = Group::led();
     let taken = group.step(3, |raft| {
         raft.common.log.push(entry(0, 1));
         raft.common.committed = Index(1);
     });
     assert_eq!(rule(taken), "state machine safety");
-    // Applied: another content, twice, with a gap.
+    // Applied: a different content, twice, with a gap.
     let mut group = Group::led();
     let first = group.disks[&1][0].clone();
     let mut other = first.clone();
@@ -25,10 +25,10 @@ fn state_machine_safety() {
     );
     group.checker.applied(NodeId(1), &first).unwrap();
     assert_eq!(rule(applied(&mut group, &first)), "state machine safety");
-    // A machine is taken back.
+    // A machine is reset backwards.
     let back = group.checker.restored(NodeId(1), &snapshot(LogId::ZERO));
     assert_eq!(rule(back), "state machine safety");
-    // A snapshot of something else.
+    // A snapshot of a different log.
     let mut group = Group::led();
     let term = Term(1);
     let snapshot = snapshot(id(0, 1));
@@ -44,7 +44,7 @@ fn state_machine_safety() {
 
 #[test]
 fn commit_not_durable() {
-    // Nobody else has it.
+    // No other node has it.
     let mut group = Group::led();
     group.propose(1);
     group.persist(1).unwrap();
@@ -57,7 +57,7 @@ fn commit_not_durable() {
             holders: 1
         })
     );
-    // A follower knows more than any leader, in memory and in its word.
+    // A follower knows more than any leader, in memory and in its message.
     let mut group = Group::led();
     let unknown = group.step(2, |raft| {
         raft.common.log.push(entry(1, 2));
@@ -69,7 +69,7 @@ fn commit_not_durable() {
         rule(group.say(1, append(id(1, 1), &[], 2))),
         "commit not durable"
     );
-    // Applied before it is on the own disk.
+    // Applied before it is durable on its own disk.
     let first = group.disks[&1][0].clone();
     assert_eq!(
         rule(group.checker.applied(NodeId(3), &first)),

@@ -32,7 +32,7 @@ fn unsayable() {
     for (node, lie) in lies {
         assert_eq!(rule(group.say(node, lie.clone())), "unsayable", "{lie:?}");
     }
-    // Followed after it went on.
+    // Confirms a leader after it has left the term.
     let goes = head(Head {
         vote: Some((Term(2), None)),
         ..Head::default()
@@ -92,9 +92,9 @@ fn one_write_at_a_time() {
 
 #[test]
 fn recovery() {
-    // An entry that was durable is gone.
+    // A durable entry is missing.
     assert_eq!(rule(Group::led().crash(2, 1)), "recovery");
-    // The vote is another one, or gone.
+    // The vote is different, or missing.
     for vote in [
         Some((Term(1), Some(NodeId(2)))),
         Some((Term(1), None)),
@@ -106,7 +106,7 @@ fn recovery() {
             "recovery"
         );
     }
-    // An entry that never was, or with another content.
+    // An entry that never existed, or with a different content.
     let vote = Some((Term(1), Some(NodeId(1))));
     let mut group = Group::led();
     let first = group.disks[&2][0].clone();
@@ -148,7 +148,7 @@ fn a_write_that_a_crash_overtook_may_be_there_or_not() {
     }
 }
 
-/// A snapshot covers what the log lets go, before and after a restart, and is not lost.
+/// A snapshot covers what the log drops, before and after a restart, and is not lost.
 #[test]
 fn a_compacted_log_is_held_by_its_snapshot() {
     let mut group = Group::led();

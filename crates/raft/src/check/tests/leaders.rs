@@ -12,21 +12,21 @@ fn election_safety() {
             second: NodeId(2)
         })
     );
-    // In a later term, but with nobody's vote.
+    // In a later term, but without votes.
     let mut group = Group::led();
     let unelected = group.step(2, |raft| {
         raft.common.term = Term(2);
         raft.change_role(NOW, Step::BecomeLeader);
     });
     assert_eq!(rule(unelected), "election safety");
-    // One that leads again what it led before a crash.
+    // A node leads again in the term that it led before a crash.
     let mut group = Group::led();
     group.crash(1, 0).unwrap();
     assert_eq!(
         rule(group.step(1, |raft| raft.change_role(NOW, Step::BecomeLeader))),
         "election safety"
     );
-    // One that speaks as if it led.
+    // A node sends as if it led.
     let mut group = Group::led();
     assert_eq!(
         rule(group.say(3, append(LogId::ZERO, &[], 0))),
@@ -44,7 +44,7 @@ fn leader_append_only() {
 
 #[test]
 fn log_matching() {
-    // Behind something else than elsewhere.
+    // The entry has a different predecessor elsewhere.
     let mut group = Group::led();
     group.store(2, record(&[entry(1, 2)])).unwrap();
     let entries = record(&[entry(2, 1)]).entries;
@@ -58,7 +58,7 @@ fn log_matching() {
     );
     group.store(3, another).unwrap();
     assert_eq!(rule(group.store(3, record(&[entry(1, 2)]))), "log matching");
-    // Another content under the same name.
+    // Different content with the same identity.
     let mut group = Group::led();
     let other = Entry {
         kind: Kind::Membership,
@@ -76,7 +76,7 @@ fn log_matching() {
     // A gap.
     let mut group = Group::led();
     assert_eq!(rule(group.store(3, record(&[entry(1, 5)]))), "log matching");
-    // A leader that sends what is not in its log.
+    // A leader sends what is not in its log.
     let mut group = Group::led();
     assert_eq!(
         rule(group.say(1, append(id(0, 0), &[entry(0, 1)], 0))),
@@ -84,7 +84,7 @@ fn log_matching() {
     );
 }
 
-/// Node 3 lacks what is committed, and leads nevertheless: node 2 gave it its vote.
+/// Node 3 lacks a committed entry and leads nevertheless: node 2 voted for it.
 #[test]
 fn leader_completeness() {
     let mut group = Group::led();
@@ -110,7 +110,7 @@ fn leader_completeness() {
     );
 }
 
-/// The same, and the commit becomes known after the election.
+/// The same, but the commit becomes known after the election.
 #[test]
 fn leader_completeness_in_hindsight() {
     let mut group = Group::led();
