@@ -1,4 +1,4 @@
-//! A client's connection: plain, or encrypted.
+//! A connection between a client and a server, at either end: plain, or encrypted.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ use tokio::{
     task::yield_now,
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsStream, rustls::ServerConfig};
 
 #[derive(Debug)]
 pub(crate) enum Channel {
@@ -44,7 +44,7 @@ impl Channel {
             turns.take(shaken).await
         };
         match timeout(patience, shaken).await {
-            Ok(shaken) => Ok(Self::Tls(shaken?.into())),
+            Ok(shaken) => Ok(Self::Tls(Box::new(shaken?.into()))),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
     }

@@ -42,6 +42,11 @@ impl Password {
         }
     }
 
+    /// As whoever says it does.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Whether this is it. How long it takes tells nothing of where the two differ, nor of how long it is.
     #[must_use]
     pub fn is(&self, said: &[u8]) -> bool {
