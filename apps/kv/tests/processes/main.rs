@@ -16,6 +16,8 @@ mod identity;
 mod listeners;
 mod majority;
 mod mixed;
+#[cfg(target_os = "linux")]
+mod namespaces;
 mod redis_py;
 mod slow;
 mod stopped;
@@ -73,6 +75,12 @@ macro_rules! tests {
             #[tokio::test]
             async fn certificates_change_while_a_cluster_runs() {
                 super::tls::certificates_change_while_it_runs(Protocol::$variant).await;
+            }
+
+            #[cfg(target_os = "linux")]
+            #[tokio::test]
+            async fn nodes_are_machines_to_each_other() {
+                super::namespaces::nodes_are_machines_to_each_other(Protocol::$variant).await;
             }
 
             #[tokio::test]

@@ -41,7 +41,7 @@ use super::{
 pub(crate) async fn certificates_change_while_it_runs(protocol: Protocol) {
     let folder = TempDir::new().unwrap();
     let list = folder.path().join("crl.pem");
-    sign(folder.path());
+    sign_for(folder.path());
     fs::write(&list, revoked(folder.path(), &[])).unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (cert, key, ca) = (at("node-{id}.pem"), at("node-{id}.key"), at("ca.pem"));
@@ -59,7 +59,7 @@ pub(crate) async fn certificates_change_while_it_runs(protocol: Protocol) {
     let (cluster, _data) = start_by(protocol, 3, &arguments).await;
     write_until_acknowledged(&cluster, 1, "before").await;
 
-    sign(folder.path());
+    sign_for(folder.path());
     hang_up(&cluster, &[1, 2, 3]).await;
     for id in cluster.ids() {
         until(&cluster, id, "reloads", |reloads| reloads == 1).await;
@@ -101,7 +101,7 @@ pub(crate) async fn certificates_change_while_it_runs(protocol: Protocol) {
 #[tokio::test]
 async fn clients_are_served_by_tls_when_they_know_the_password() {
     let folder = TempDir::new().unwrap();
-    sign(folder.path());
+    sign_for(folder.path());
     fs::write(folder.path().join("password"), "secret\n").unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (cert, key, ca) = (at("node-1.pem"), at("node-1.key"), at("ca.pem"));
@@ -196,7 +196,7 @@ async fn load_it(address: &str, ca: &str, password: &str) {
         "{told}"
     );
     let other = TempDir::new().unwrap();
-    sign(other.path());
+    sign_for(other.path());
     let other = other.path().join("ca.pem").display().to_string();
     for (arguments, words) in [
         (
@@ -224,7 +224,7 @@ async fn a_crowd_of_half_handshakes_costs_a_node_little_and_keeps_nobody_out() {
     const CROWD: usize = 4_000;
     const CLIENTS_MAX: usize = 64;
     let folder = TempDir::new().unwrap();
-    sign(folder.path());
+    sign_for(folder.path());
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (cert, key, ca) = (at("node-1.pem"), at("node-1.key"), at("ca.pem"));
     let clients_max = CLIENTS_MAX.to_string();
@@ -354,7 +354,7 @@ async fn redis_cli_speaks_tls_with_a_node() {
         return;
     }
     let folder = TempDir::new().unwrap();
-    sign(folder.path());
+    sign_for(folder.path());
     fs::write(folder.path().join("password"), "secret\n").unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let (cert, key, ca) = (at("node-1.pem"), at("node-1.key"), at("ca.pem"));
@@ -394,7 +394,7 @@ async fn redis_cli_speaks_tls_with_a_node() {
     assert!(told.contains("NOAUTH"), "{told}");
     // Whoever believes others does not speak to it, nor does who speaks no TLS.
     let other = TempDir::new().unwrap();
-    sign(other.path());
+    sign_for(other.path());
     let other = other.path().join("ca.pem").display().to_string();
     for arguments in [&["--tls", "--cacert", &other][..], &[]] {
         let reach = ["-h", host, "-p", port];
@@ -455,7 +455,7 @@ fn off_its_machine_a_node_serves_only_when_that_was_chosen() {
 }
 
 /// A certificate of each of three nodes, by the CA that is there.
-fn sign(folder: &Path) {
+pub(super) fn sign_for(folder: &Path) {
     let options = CertsOptions {
         out: folder.to_owned(),
         nodes: 3,
