@@ -287,6 +287,12 @@ async fn what_was_acknowledged_survives_the_loss_of_power_on_all_nodes(protocol:
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_the_readme_says_of_several_machines_is_right() {
+    namespaces::the_readme_is_right().await;
+}
+
 #[tokio::test]
 async fn nodes_that_lie_about_syncing_forget() {
     let (mut cluster, _directory) = start(3, &["--skip-sync"]).await;
