@@ -14,6 +14,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -21,7 +22,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use synod_transport::{ClusterId, NodeId, tls::node_name};
+use synod_transport::{
+    ClusterId, NodeId, TlsConfig,
+    tls::{TlsError, node_name},
+};
 
 /// Make certificates for development: a CA and a certificate for each node
 #[derive(Clone, Debug, clap::Args)]
@@ -56,61 +60,67 @@ pub enum CertsError {
         /// The reason.
         error: io::Error,
     },
+    /// Of the CA one file is there, and the other is not: it is somebody else's, or was lost. A new CA in its place
+    /// would be one that no node believes.
+    #[error(
+        "there is {}, and {} is missing: bring it back, or take both away for a new CA",
+        there.display(), missing.display()
+    )]
+    Half {
+        /// What is there.
+        there: PathBuf,
+        /// What is not.
+        missing: PathBuf,
+    },
+    /// The CA ends before the certificates would.
+    #[error(
+        "{}: the CA ends before the certificates would: ask for fewer days, or take it away for a new one",
+        .0.display()
+    )]
+    Ends(PathBuf),
+    /// The CA is not the one that this command made for this cluster, or its key is another.
+    #[error("{}: nobody would believe that this CA has signed certificates of this cluster: {error}", ca.display())]
+    Other {
+        /// The CA.
+        ca: PathBuf,
+        /// What a node would say.
+        error: TlsError,
+    },
     /// Nothing can be signed: a host's name is none, or the CA's key is damaged.
     #[error("cannot sign: {0}")]
     Sign(#[from] rcgen::Error),
 }
 
-/// Makes them, valid from an hour before `now`, and tells what it made.
+/// Makes them, valid from an hour before `now`, and tells what it made. Nothing is written unless all that is made is
+/// good for as long as it says.
 ///
 /// # Errors
 /// [`CertsError`]
 pub fn certs(options: &CertsOptions, now: SystemTime) -> Result<String, CertsError> {
-    let private = options.out.join("authority");
+    let authority = Authority::open(options, now)?;
+    let nodes = 1..=options.nodes;
+    let signed = nodes.map(|node| {
+        authority
+            .sign(options, node, now)
+            .map(|signed| (node, signed))
+    });
+    let signed = signed.collect::<Result<Vec<_>, _>>()?;
     folder(&options.out, 0o755)?;
-    folder(&private, 0o700)?;
-    let (ca, ca_key) = (options.out.join("ca.pem"), private.join("ca.key"));
-    let (valid_from, day) = (now - SKEW, Duration::from_secs(24 * 60 * 60));
-    let mut params = CertificateParams::default();
-    params.not_before = valid_from.into();
-    params.not_after = (now + 4 * u32::from(options.days) * day).into();
-    let name = format!("synod development CA of cluster {}", options.cluster_id);
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let is_there = ca_key.exists() && ca.exists();
-    let key = if is_there {
-        let text = fs::read_to_string(&ca_key).map_err(of(&ca_key))?;
-        KeyPair::from_pem(&text)?
-    } else {
-        let key = KeyPair::generate()?;
-        put(&ca_key, &key.serialize_pem(), 0o600)?;
-        put(&ca, &params.self_signed(&key)?.pem(), 0o644)?;
-        key
-    };
-    let issuer = Issuer::new(params, key);
-    for node in 1..=options.nodes {
-        let mut names = vec![node_name(ClusterId(options.cluster_id), NodeId(node))];
-        names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
-        names.extend(options.hosts.iter().cloned());
-        let mut params = CertificateParams::new(names)?;
-        params.not_before = valid_from.into();
-        params.not_after = (now + u32::from(options.days) * day).into();
-        let name = format!("synod node {node}");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
-        params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &issuer)?;
-        let file = |ending| options.out.join(format!("node-{node}.{ending}"));
-        put(&file("key"), &key.serialize_pem(), 0o600)?;
-        put(&file("pem"), &certificate.pem(), 0o644)?;
+    if !authority.is_old {
+        folder(&options.out.join(PRIVATE), 0o700)?;
+        put(
+            &options.out.join(CA_KEY),
+            &authority.issuer.key().serialize_pem(),
+            0o600,
+        )?;
+        put(&options.out.join(CA), &authority.pem, 0o644)?;
     }
-    let made = if is_there {
+    for (node, (certificate, key)) in signed {
+        let file = |ending| options.out.join(format!("node-{node}.{ending}"));
+        put(&file("key"), &key, 0o600)?;
+        put(&file("pem"), &certificate, 0o644)?;
+    }
+    let made = if authority.is_old {
         "signed again by the CA in"
     } else {
         "made, with a CA, in"
@@ -121,6 +131,98 @@ pub fn certs(options: &CertsOptions, now: SystemTime) -> Result<String, CertsErr
         options.days,
         options.out.display()
     ))
+}
+
+/// Who signs.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    /// It was there.
+    is_old: bool,
+}
+
+impl Authority {
+    /// The one that is there, or a new one.
+    fn open(options: &CertsOptions, now: SystemTime) -> Result<Self, CertsError> {
+        let (ca, ca_key) = (options.out.join(CA), options.out.join(CA_KEY));
+        let mut params = CertificateParams::default();
+        params.not_before = (now - SKEW).into();
+        params.not_after = (now + 4 * u32::from(options.days) * DAY).into();
+        let name = format!("synod development CA of cluster {}", options.cluster_id);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let (is_old, key, pem) = match (ca.exists(), ca_key.exists()) {
+            (true, true) => {
+                let read = |path: &Path| fs::read_to_string(path).map_err(of(path));
+                (true, KeyPair::from_pem(&read(&ca_key)?)?, read(&ca)?)
+            }
+            (false, false) => {
+                let key = KeyPair::generate()?;
+                let pem = params.self_signed(&key)?.pem();
+                (false, key, pem)
+            }
+            (false, true) => {
+                return Err(CertsError::Half {
+                    there: ca_key,
+                    missing: ca,
+                });
+            }
+            (true, false) => {
+                return Err(CertsError::Half {
+                    there: ca,
+                    missing: ca_key,
+                });
+            }
+        };
+        let issuer = Issuer::new(params, key);
+        Ok(Self {
+            issuer,
+            pem,
+            is_old,
+        })
+    }
+
+    /// The certificate of a node, and its key.
+    fn sign(
+        &self,
+        options: &CertsOptions,
+        node: u64,
+        now: SystemTime,
+    ) -> Result<(String, String), CertsError> {
+        let (cluster, id) = (ClusterId(options.cluster_id), NodeId(node));
+        let mut names = vec![node_name(cluster, id)];
+        names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+        names.extend(options.hosts.iter().cloned());
+        let end = now + u32::from(options.days) * DAY;
+        let mut params = CertificateParams::new(names)?;
+        params.not_before = (now - SKEW).into();
+        params.not_after = end.into();
+        let name = format!("synod node {node}");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?.pem();
+        let key = key.serialize_pem();
+        // By those who will have to believe it: the CA's file may hold another's name, or another's key.
+        let mut tls = TlsConfig::new(&*certificate, &*key, &*self.pem);
+        for at in [now, end - Duration::from_secs(1)] {
+            tls.clock = Arc::new(move || at);
+            tls.check(cluster, id).map_err(|error| match error {
+                TlsError::ExpiredAuthorities => CertsError::Ends(options.out.join(CA)),
+                error => CertsError::Other {
+                    ca: options.out.join(CA),
+                    error,
+                },
+            })?;
+        }
+        Ok((certificate, key))
+    }
 }
 
 fn folder(path: &Path, mode: u32) -> Result<(), CertsError> {
@@ -160,12 +262,16 @@ fn of(path: &Path) -> impl FnOnce(io::Error) -> CertsError {
 
 /// Clocks of nodes differ.
 const SKEW: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const PRIVATE: &str = "authority";
+const CA: &str = "ca.pem";
+const CA_KEY: &str = "authority/ca.key";
 
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeMap, net::SocketAddr, os::unix::fs::PermissionsExt};
 
-    use synod_transport::{DiskId, Hello, Security, Tcp, TcpConfig, TlsConfig};
+    use synod_transport::{DiskId, Hello, Security, Tcp, TcpConfig};
 
     use super::*;
 
@@ -192,7 +298,7 @@ mod tests {
             read(format!("node-{node}.key")),
         );
         let mut tls = TlsConfig::new(certificate, key, read("ca.pem".into()));
-        tls.clock = std::sync::Arc::new(move || now() + later);
+        tls.clock = Arc::new(move || now() + later);
         let hello = Hello::new(ClusterId(cluster), NodeId(node), DiskId(1), 1);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = TcpConfig::new(hello, listen, BTreeMap::new());
@@ -249,6 +355,39 @@ mod tests {
             starts(out, 7, 1, 30 * HOUR).await,
             "longer than the first one was"
         );
+    }
+
+    /// What is there stays as it is, whatever is wrong with the CA.
+    #[test]
+    fn what_nobody_would_believe_is_not_signed() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let out = |name: &str| directory.path().join(name);
+        let made = |name: &str| certs(&options(&out(name)), now()).unwrap();
+        for name in ["one", "two", "three", "four", "five"] {
+            made(name);
+        }
+        fs::remove_file(out("one/ca.pem")).unwrap();
+        fs::remove_file(out("two/authority/ca.key")).unwrap();
+        fs::copy(out("four/authority/ca.key"), out("three/authority/ca.key")).unwrap();
+        let mut of_others = options(&out("four"));
+        of_others.cluster_id = 8;
+        // The CA is for four days.
+        let late = now() + 73 * HOUR;
+        let cases = [
+            (options(&out("one")), now(), "ca.pem is missing"),
+            (options(&out("two")), now(), "ca.key is missing"),
+            (options(&out("three")), now(), "nobody would believe"),
+            (of_others, now(), "nobody would believe"),
+            (options(&out("five")), late, "the CA ends before"),
+        ];
+        for (options, now, words) in cases {
+            let of_one = options.out.join("node-1.pem");
+            let before = fs::read(&of_one).unwrap();
+            let error = certs(&options, now).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+            assert_eq!(fs::read(&of_one).unwrap(), before, "{words}");
+        }
+        certs(&options(&out("five")), late - 2 * HOUR).unwrap();
     }
 
     const HOUR: Duration = Duration::from_secs(60 * 60);

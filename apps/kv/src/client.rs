@@ -9,11 +9,13 @@ use tokio::{
     net::{TcpStream, ToSocketAddrs},
 };
 
+use crate::channel::Channel;
+
 /// One connection. Requests may be pipelined: [`queue`](Self::queue) several,
 /// [`flush`](Self::flush) once, [`receive`](Self::receive) as many answers, in the same order.
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
+    stream: Channel,
     output: Vec<u8>,
     input: BytesMut,
     scanner: Scanner,
@@ -39,12 +41,17 @@ impl Client {
     pub async fn connect(address: impl ToSocketAddrs) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self {
+        Ok(Self::over(Channel::Plain(stream)))
+    }
+
+    /// Over a connection that was made.
+    pub(crate) fn over(stream: Channel) -> Self {
+        Self {
             stream,
             output: Vec::new(),
             input: BytesMut::new(),
             scanner: Scanner::default(),
-        })
+        }
     }
 
     /// Puts a request behind those that wait to be sent.
@@ -64,7 +71,9 @@ impl Client {
     pub async fn flush(&mut self) -> io::Result<()> {
         let sent = self.stream.write_all(&self.output).await;
         self.output.clear();
-        sent
+        sent?;
+        // What is sealed may wait.
+        self.stream.flush().await
     }
 
     /// Waits for the next answer. An error that the server answers is an answer:

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
@@ -49,6 +49,8 @@ pub(crate) struct Connection<S> {
     from: IpAddr,
     /// It has said the password, or need not.
     is_known: bool,
+    /// Until when a stranger may say it.
+    stranger_until: Instant,
 }
 
 /// Requests that are executed together.
@@ -101,22 +103,34 @@ enum Step<W> {
 impl<S: Store> Connection<S> {
     pub(crate) fn new(server: Arc<Server<S>>, stream: Channel, place: Place, from: IpAddr) -> Self {
         let is_known = server.access.password.is_none();
-        let limits = if is_known {
-            server.limits.request
-        } else {
-            UNKNOWN
-        };
-        Self {
-            framer: Framer::new(limits),
+        let mut connection = Self {
+            framer: Framer::new(UNKNOWN),
             from,
             is_known,
+            stranger_until: Instant::now(),
             socket: Socket::new(stream, place, server.limits.socket()),
             server,
             carried: None,
             closing: false,
             name: Bytes::new(),
             resp: Resp::default(),
-        }
+        };
+        connection.set_known(is_known);
+        connection
+    }
+
+    /// Whether it is no stranger from now on, and may take as much as that entitles to.
+    fn set_known(&mut self, is_known: bool) {
+        let limits = &self.server.limits;
+        self.is_known = is_known;
+        let (request, ahead_bytes_max) = if is_known {
+            (limits.request, limits.socket().ahead_bytes_max)
+        } else {
+            (UNKNOWN, UNKNOWN_AHEAD_BYTES_MAX)
+        };
+        self.framer.set_limits(request);
+        self.socket.set_known(is_known, ahead_bytes_max);
+        self.stranger_until = Instant::now() + limits.stall_max;
     }
 
     /// Serves the client until one of the two, or `stop`, ends it.
@@ -131,6 +145,11 @@ impl<S: Store> Connection<S> {
                     return self.end_overrun(bytes_max).await;
                 }
                 tokio::select! {
+                    // Also of one that sends without end.
+                    biased;
+                    () = sleep_until(self.stranger_until), if !self.is_known => {
+                        return Err(Cut::Stranger);
+                    }
                     more = self.socket.receive() => if !more? { return Ok(()) },
                     _ = stop.changed() => return Ok(()),
                 }
@@ -156,9 +175,13 @@ impl<S: Store> Connection<S> {
 
     /// Says, behind the answers to what was taken in, that the rest was not.
     async fn end_overrun(&mut self, bytes_max: usize) -> Result<(), Cut> {
+        let whose = match self.is_known {
+            true => "a quarter of --clients-bytes-max",
+            false => "the password was not said",
+        };
         let text = format!(
-            "ERR more than {bytes_max} bytes came before the answers were read (a quarter of --clients-bytes-max): \
-             this request and all behind it were not done"
+            "ERR more than {bytes_max} bytes came before the answers were read ({whose}): this request and all behind \
+             it were not done"
         );
         self.socket.put(&Answer::error(text), self.resp).await?;
         self.socket.flush().await?;
@@ -332,31 +355,24 @@ impl<S: Store> Connection<S> {
         }
     }
 
-    /// What a client is answered whose password is not the one. It waits, and its connection counts as idle.
+    /// What a client is answered whose password is not the one. It waits for that answer, and its connection counts
+    /// as idle.
     async fn log_in(&mut self, login: &Login) -> Option<Answer> {
-        let Some(password) = self.server.access.password.clone() else {
+        let Some(password) = &self.server.access.password else {
             return Some(Answer::error(format!("ERR {}", RequestError::NoAuth)));
         };
-        let begun = self.server.throttle().begin(self.from, Instant::now());
-        let Ok(wait) = begun else {
-            let text =
-                "ERR too many attempts of this address wait already: this one was not looked at";
-            return Some(Answer::error(text.into()));
-        };
-        if !wait.is_zero() {
-            self.socket.rest();
-            sleep(wait).await;
-            self.socket.begin();
-        }
         let is_user = login.user.as_deref().is_none_or(|user| user == b"default");
-        if !(password.is(&login.password) && is_user) {
-            self.server.throttle().failed(self.from, Instant::now());
-            let text = "WRONGPASS invalid username-password pair or user is disabled.";
-            return Some(Answer::error(text.into()));
+        if password.is(&login.password) && is_user {
+            self.server.throttle().passed(self.from);
+            self.set_known(true);
+            return None;
         }
-        self.is_known = true;
-        self.framer.set_limits(self.server.limits.request);
-        None
+        let wait = self.server.throttle().failed(self.from, Instant::now());
+        self.socket.rest();
+        sleep(wait).await;
+        self.socket.begin();
+        let text = "WRONGPASS invalid username-password pair or user is disabled.";
+        Some(Answer::error(text.into()))
     }
 
     fn local(&mut self, local: Local) -> Answer {
@@ -389,8 +405,7 @@ impl<S: Store> Connection<S> {
             Local::Reset => {
                 (self.resp, self.name) = (Resp::default(), Bytes::new());
                 if self.server.access.password.is_some() {
-                    self.is_known = false;
-                    self.framer.set_limits(UNKNOWN);
+                    self.set_known(false);
                 }
                 return Answer::simple("RESET");
             }
@@ -455,6 +470,7 @@ const UNKNOWN: RequestLimits = RequestLimits {
     args_max: 16,
     request_bytes_max: 4_096,
 };
+const UNKNOWN_AHEAD_BYTES_MAX: usize = 8 * 1_024;
 /// Requests are executed together until they hold this much; the last one may go beyond.
 const RUN_BYTES_MAX: usize = 256 * 1_024;
 /// Reads are answered together until their answers are this long; the last one may go beyond.

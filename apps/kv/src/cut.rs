@@ -20,8 +20,13 @@ pub(crate) enum Cut {
     HalfRequest,
     #[error("it did not take its answers in time (--client-stall-ms)")]
     Unread,
-    #[error("it sent more than a quarter of --clients-bytes-max before it read the answers")]
+    #[error(
+        "it sent more than a quarter of --clients-bytes-max, or without the password than some KiB, before it read \
+         the answers"
+    )]
     Ahead,
+    #[error("it did not say the password in time (--client-stall-ms)")]
+    Stranger,
     #[error("it was idle for longer than --client-idle-ms")]
     Idle,
 }
@@ -40,7 +45,7 @@ impl Cut {
                 done\r\n",
             ),
             // Whoever sent too much ahead was told behind its answers.
-            Self::Socket(_) | Self::GaveWay | Self::Unread | Self::Ahead | Self::Idle => None,
+            Self::Socket(_) | Self::GaveWay | Self::Unread | Self::Ahead | Self::Idle | Self::Stranger => None,
         }
     }
 
@@ -55,6 +60,7 @@ impl Cut {
             Self::Unread => "unread",
             Self::Ahead => "ahead",
             Self::Idle => "idle",
+            Self::Stranger => "stranger",
         }
     }
 

@@ -165,6 +165,7 @@ fn counters(transport: &synod_transport::Status) -> Vec<(&'static str, u64)> {
         ("unprotected", transport.unprotected),
         ("reloads", transport.reloads),
         ("reloads_failed", transport.reloads_failed),
+        ("authorities_expired", transport.authorities_expired),
         ("renewals", transport.renewals),
     ]
     .into_iter()

@@ -15,6 +15,7 @@ use crate::{
     demo::report::{Percentiles, grouped, latency_histogram, milliseconds},
     output::print,
     random::Random,
+    reach::{Reach, ReachOptions},
 };
 
 /// Measure any RESP server with closed-loop clients.
@@ -41,6 +42,9 @@ pub struct LoadOptions {
     /// Gets, in percent; the rest are sets
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub reads: u8,
+    /// How the servers are reached
+    #[command(flatten)]
+    pub reach: ReachOptions,
     /// End with one JSON object on the last line
     #[arg(long)]
     pub json: bool,
@@ -78,10 +82,11 @@ struct Figures {
 /// [`LoadError`]
 pub async fn load(options: &LoadOptions) -> Result<bool, LoadError> {
     let options = Arc::new(options.clone());
+    let reach = Reach::read(&options.reach)?;
     let mut connected = Vec::new();
     for at in 0..usize::from(options.clients) {
         let address = options.resp[at % options.resp.len()].clone();
-        let client = Client::connect(&address).await;
+        let client = reach.connect(&address).await;
         connected.push((
             address.clone(),
             client.map_err(|error| LoadError::Connect { address, error })?,
@@ -91,7 +96,8 @@ pub async fn load(options: &LoadOptions) -> Result<bool, LoadError> {
     let end = started + Duration::from_secs(options.seconds);
     let mut clients = JoinSet::new();
     for (address, client) in connected {
-        clients.spawn(run(Arc::clone(&options), address, client, end));
+        let (options, reach) = (Arc::clone(&options), reach.clone());
+        clients.spawn(run(options, (reach, address), client, end));
     }
     let mut all = Figures::new();
     while let Some(figures) = clients.join_next().await {
@@ -111,7 +117,7 @@ pub async fn load(options: &LoadOptions) -> Result<bool, LoadError> {
 
 async fn run(
     options: Arc<LoadOptions>,
-    address: String,
+    (reach, address): (Reach, String),
     client: Client,
     end: Instant,
 ) -> io::Result<Figures> {
@@ -120,7 +126,7 @@ async fn run(
     let mut connection = Some(client);
     while Instant::now() < end {
         let Some(client) = &mut connection else {
-            connection = Client::connect(&address).await.ok();
+            connection = reach.connect(&address).await.ok();
             if connection.is_none() {
                 sleep(RECONNECT_PAUSE).await;
             }

@@ -1,6 +1,11 @@
 //! The password of the clients' port: how one that was said is compared with it, and how often that may be tried.
 
-use std::{collections::BTreeMap, hint::black_box, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    hint::black_box,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -37,6 +42,11 @@ impl Password {
         }
     }
 
+    /// As whoever says it does.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Whether this is it. How long it takes tells nothing of where the two differ, nor of how long it is.
     #[must_use]
     pub fn is(&self, said: &[u8]) -> bool {
@@ -56,17 +66,21 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// How often passwords may be tried: whoever has failed waits before the next attempt is looked at, twice as
-/// long after each failure, and from however many connections of its address it tries.
+/// How often passwords may be tried: whoever says a wrong one waits for the answer, twice as long after each failure,
+/// and from however many connections of its address it tries. Whoever says the right one never waits, so nobody is
+/// locked out by others of its address; what that costs is that no answer at once is an answer to who opens connections
+/// as fast as it can, so a password must be long.
 ///
 /// Invariants:
-/// - between two attempts of an address that has failed lately lies at least its wait;
+/// - between the answers to two wrong passwords of an address lies at least its wait, up to [`WAIT_MAX`];
 /// - no more than [`HOSTS_MAX`] addresses are known.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
     hosts: BTreeMap<IpAddr, Failures>,
     /// Of all addresses, since the start.
     failures: u64,
+    /// Of all addresses, in the second that began then.
+    lately: Option<(Instant, u32)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,33 +88,16 @@ struct Failures {
     count: u32,
     /// When the last one was.
     last: Instant,
-    /// From when on the next attempt may be looked at.
+    /// From when on another may be answered.
     free: Instant,
 }
 
-/// There are so many attempts of one address that wait already that another would wait for too long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooMany;
-
 impl Throttle {
-    /// How long an attempt from this address waits before it is looked at.
-    pub(crate) fn begin(&mut self, from: IpAddr, now: Instant) -> Result<Duration, TooMany> {
-        let Some(failures) = self.hosts.get_mut(&host(from)) else {
-            return Ok(Duration::ZERO);
-        };
-        let starts = failures.free.max(now);
-        let wait = starts - now;
-        if wait > WAIT_MAX {
-            return Err(TooMany);
-        }
-        failures.free = starts + delay(failures.count);
-        Ok(wait)
-    }
-
-    /// An attempt from this address was looked at, and failed.
-    pub(crate) fn failed(&mut self, from: IpAddr, now: Instant) {
+    /// Somebody at this address has said a wrong password. How long it waits for the answer.
+    pub(crate) fn failed(&mut self, from: IpAddr, now: Instant) -> Duration {
         self.failures += 1;
-        let from = host(from);
+        let from = guesser(from);
+        let of_all = self.of_all(now);
         self.hosts
             .retain(|_, failures| now.saturating_duration_since(failures.last) < FORGOTTEN_AFTER);
         if self.hosts.len() >= HOSTS_MAX && !self.hosts.contains_key(&from) {
@@ -116,15 +113,43 @@ impl Throttle {
         });
         failures.count += 1;
         failures.last = now;
-        failures.free = failures.free.max(now + delay(failures.count));
+        failures.free = (failures.free.max(now) + delay(failures.count)).min(now + WAIT_MAX);
+        (failures.free - now).max(of_all)
+    }
+
+    /// Somebody at this address has said the right one: whoever else is there is forgiven.
+    pub(crate) fn passed(&mut self, from: IpAddr) {
+        self.hosts.remove(&guesser(from));
     }
 
     pub(crate) fn failures(&self) -> u64 {
         self.failures
     }
+
+    /// How long whoever has failed now waits, because so many have, from wherever.
+    fn of_all(&mut self, now: Instant) -> Duration {
+        let (begun, count) = self.lately.get_or_insert((now, 0));
+        if now.saturating_duration_since(*begun) >= SECOND {
+            (*begun, *count) = (now, 0);
+        }
+        *count = count.saturating_add(1);
+        if *count > FAILURES_A_SECOND_MAX {
+            DELAY_MAX
+        } else {
+            Duration::ZERO
+        }
+    }
 }
 
-/// Between two attempts after so many failures.
+/// Who guesses: this machine has many addresses for itself.
+fn guesser(from: IpAddr) -> IpAddr {
+    match host(from) {
+        here if here.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+        from => from,
+    }
+}
+
+/// Before the answer to so many failures.
 fn delay(count: u32) -> Duration {
     let doubled = 2_u32.saturating_pow(count.saturating_sub(1));
     DELAY_MIN.saturating_mul(doubled).min(DELAY_MAX)
@@ -138,6 +163,9 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Since its last failure.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 const HOSTS_MAX: usize = 1_024;
+/// Beyond so many wrong passwords in a second, of all addresses, everybody who says one waits as if it had said many.
+const FAILURES_A_SECOND_MAX: u32 = 50;
+const SECOND: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -179,34 +207,45 @@ mod tests {
         let (mut throttle, mut now) = (Throttle::default(), Instant::now());
         let mut waits = Vec::new();
         for _ in 0..8 {
-            let wait = throttle.begin(address(1), now).unwrap();
+            let wait = throttle.failed(address(1), now);
             waits.push(wait.as_millis());
             now += wait;
-            throttle.failed(address(1), now);
         }
-        assert_eq!(waits, [0, 100, 200, 400, 800, 1_600, 3_000, 3_000]);
-        assert_eq!(throttle.begin(address(2), now), Ok(Duration::ZERO));
-        now += FORGOTTEN_AFTER;
-        throttle.failed(address(2), now);
+        assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_000, 3_000, 3_000]);
+        assert_eq!(throttle.failed(address(2), now), DELAY_MIN);
+        assert_eq!(throttle.failed(address(1), now), DELAY_MAX);
+        throttle.passed(address(1));
+        assert_eq!(throttle.failed(address(1), now), DELAY_MIN, "forgiven");
         assert_eq!(
-            throttle.begin(address(1), now),
-            Ok(Duration::ZERO),
+            throttle.failed(address(1), now + FORGOTTEN_AFTER),
+            DELAY_MIN,
             "forgotten"
         );
-        assert_eq!(throttle.failures(), 9);
+        assert_eq!(throttle.failures(), 12);
     }
 
-    /// Many connections are not quicker than one.
+    /// Many connections are not quicker than one, and none waits for ever; all addresses of this machine are one.
     #[test]
-    fn attempts_at_once_wait_for_one_another() {
+    fn failures_at_once_wait_for_one_another() {
         let (mut throttle, now) = (Throttle::default(), Instant::now());
-        (0..6).for_each(|_| throttle.failed(address(1), now));
-        let mut waits = Vec::new();
-        while let Ok(wait) = throttle.begin(address(1), now) {
-            waits.push(wait.as_secs());
-            assert!(waits.len() < 100, "without end");
+        let here = |last: u8| IpAddr::from([127, 0, last, 1]);
+        let waits: Vec<u128> = (0..8)
+            .map(|at| throttle.failed(here(at), now).as_millis())
+            .collect();
+        assert_eq!(waits, [100, 300, 700, 1_500, 3_100, 6_100, 9_100, 10_000]);
+        let version_6 = throttle.failed(std::net::Ipv6Addr::LOCALHOST.into(), now);
+        assert_eq!(version_6, DELAY_MIN, "a prefix of its own");
+    }
+
+    /// So many guess at once, each from an address of its own.
+    #[test]
+    fn a_crowd_of_many_addresses_waits_as_who_has_failed_often() {
+        let (mut throttle, now) = (Throttle::default(), Instant::now());
+        for last in 0..FAILURES_A_SECOND_MAX as u8 {
+            assert_eq!(throttle.failed(address(last), now), DELAY_MIN, "{last}");
         }
-        assert_eq!(waits, [3, 6, 9]);
+        assert_eq!(throttle.failed(address(200), now), DELAY_MAX);
+        assert_eq!(throttle.failed(address(201), now + SECOND), DELAY_MIN);
     }
 
     #[test]

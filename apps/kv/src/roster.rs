@@ -14,6 +14,10 @@
 //!   newcomer's then has. Else it is the newcomer that is told that there is no place.
 //!   A few may stand ([`STANDING_MAX`]); one more makes one go of the address of which most stand, the
 //!   longest idle. So nobody is driven out by a crowd that knocks from elsewhere.
+//! - **Strangers**, who have not shaken hands or not said the password where that is asked for, keep seats from
+//!   nobody: whoever is known gets the seat of one of them before anybody else's, however lately that one was
+//!   active. And when there is no room for one more, it is one of them that goes, of the address of which there are
+//!   most.
 //!
 //! Whoever is told to go counts until it has gone; those that need its bytes or its seat wait for
 //! that, and it waits for nothing.
@@ -90,6 +94,10 @@ struct Member {
     from: IpAddr,
     bytes: usize,
     is_seated: bool,
+    /// It stands, and waits for a seat.
+    waits: bool,
+    /// It is no stranger.
+    is_known: bool,
     /// It waits for the store, and is neither idle nor to blame.
     is_busy: bool,
     /// When bytes last went over its socket.
@@ -121,11 +129,12 @@ impl Roster {
         })
     }
 
-    /// Takes a connection in, seated if there is a seat, and gives what tells it to go. `None` when
-    /// its address has as many as it may have.
+    /// Takes a connection in, seated if there is a seat that nobody waits for, and gives what tells it to go.
+    /// `None` when its address has as many as it may have.
     pub(crate) fn enter(
         self: &Arc<Self>,
         from: IpAddr,
+        is_known: bool,
         now: Instant,
     ) -> Option<(Place, oneshot::Receiver<Cut>)> {
         let mut state = self.lock();
@@ -135,9 +144,12 @@ impl Roster {
             state.counts.rejected += 1;
             return None;
         }
-        let is_seated = state.seated < self.limits.seats_max;
-        if !is_seated && state.staying().filter(|(_, it)| !it.is_seated).count() >= STANDING_MAX {
-            let first = state.first_to_stand_no_more(from);
+        let seats_max = self.limits.seats_max;
+        let waiting = state.staying().filter(|(_, it)| it.waits).count();
+        let is_seated = state.seated + waiting < seats_max;
+        if !is_seated && state.is_full(seats_max) {
+            let stranger = state.first_stranger((!is_known).then_some(from), |_| true);
+            let first = stranger.or_else(|| state.first_to_stand_no_more(from));
             state.dismiss(first, Cut::Rejected);
         }
         state.addresses.insert(from, others + 1);
@@ -148,6 +160,8 @@ impl Roster {
             from,
             bytes: 0,
             is_seated,
+            waits: false,
+            is_known,
             is_busy: false,
             active: now,
             leave: Some(leave),
@@ -167,7 +181,7 @@ impl Roster {
             Cut::Bytes => &mut counts.evicted,
             Cut::GaveWay => &mut counts.gave_way,
             Cut::Rejected => &mut counts.rejected,
-            Cut::HalfRequest | Cut::Unread => &mut counts.stalled,
+            Cut::HalfRequest | Cut::Unread | Cut::Stranger => &mut counts.stalled,
             Cut::Ahead => &mut counts.ahead,
             Cut::Idle => &mut counts.idle,
         };
@@ -223,7 +237,10 @@ impl Place {
             let seat = self.roster.lock().seat(self.id, now, seats_max);
             let again = match seat {
                 Seat::Taken => return true,
-                Seat::Wait(_) if now >= deadline => return false,
+                Seat::Wait(_) if now >= deadline => {
+                    self.with(|member| member.waits = false);
+                    return false;
+                }
                 Seat::Wait(when) => when.map_or(deadline, |when| when.min(deadline)),
             };
             tokio::select! {
@@ -235,9 +252,12 @@ impl Place {
 
     /// Bytes went over its socket.
     pub(crate) fn moved(&self, now: Instant) {
-        if let Some(member) = self.roster.lock().members.get_mut(&self.id) {
-            member.active = now;
-        }
+        self.with(|member| member.active = now);
+    }
+
+    /// Whether it is no stranger from now on.
+    pub(crate) fn set_known(&self, is_known: bool) {
+        self.with(|member| member.is_known = is_known);
     }
 
     #[cfg(test)]
@@ -247,8 +267,12 @@ impl Place {
 
     /// Whether it waits for the store from now on.
     pub(crate) fn set_busy(&self, is_busy: bool) {
+        self.with(|member| member.is_busy = is_busy);
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Member)) {
         if let Some(member) = self.roster.lock().members.get_mut(&self.id) {
-            member.is_busy = is_busy;
+            change(member);
         }
     }
 }
@@ -314,6 +338,7 @@ impl State {
         if member.is_seated {
             return Seat::Taken;
         }
+        member.waits = !has_free;
         if has_free {
             member.is_seated = true;
             self.seated += 1;
@@ -321,6 +346,11 @@ impl State {
         }
         let is_leaving = |member: &Member| member.is_seated && member.leave.is_none();
         if self.members.values().any(is_leaving) {
+            return Seat::Wait(None);
+        }
+        let stranger = self.first_stranger(None, |it| it.is_seated);
+        if stranger.is_some() {
+            self.dismiss(stranger, Cut::GaveWay);
             return Seat::Wait(None);
         }
         let idle = || self.staying().filter(|(_, it)| it.is_seated && !it.is_busy);
@@ -351,6 +381,32 @@ impl State {
         first
             .min_by_key(|(_, it)| (it.is_busy, it.active))
             .map(|(id, _)| id)
+    }
+
+    /// Whether nobody else can come in unless somebody goes. Beside those that stand there are as many as there are
+    /// seats, also while one of those stands who will have one.
+    fn is_full(&self, seats_max: usize) -> bool {
+        let staying = self.staying().count();
+        let standing = self.staying().filter(|(_, it)| !it.is_seated).count();
+        standing >= STANDING_MAX || staying >= seats_max + STANDING_MAX
+    }
+
+    /// Of the strangers among these, who goes first: of the address of which there are most, counting the
+    /// newcomer's, the longest idle.
+    fn first_stranger(
+        &self,
+        newcomer: Option<IpAddr>,
+        among: impl Fn(&Member) -> bool,
+    ) -> Option<u64> {
+        let strangers = || self.staying().filter(|(_, it)| !it.is_known && among(it));
+        let mut addresses = counts(strangers());
+        if let Some(from) = newcomer {
+            *addresses.entry(from).or_default() += 1;
+        }
+        let most = addresses.values().max();
+        let theirs = strangers().filter(|(_, it)| addresses.get(&it.from) == most);
+        let first = theirs.min_by_key(|(_, it)| it.active);
+        first.map(|(id, _)| id)
     }
 
     /// Who makes way for one more that stands, and comes from this address.

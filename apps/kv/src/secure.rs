@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fs, io,
     net::{IpAddr, SocketAddr},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -24,7 +25,7 @@ use tokio_rustls::rustls::{
     server::NoServerSessionStorage,
     version::TLS13,
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{access::Access, password::Password};
 
@@ -36,7 +37,7 @@ pub struct SecurityOptions {
     #[arg(long)]
     pub insecure: bool,
     /// This node's certificate, PEM: between nodes TLS is spoken. `kv certs` makes some. It is read again when
-    /// it changes, and at SIGHUP, as the other files are
+    /// it changes, and at SIGHUP, as its key, the CAs and the lists are
     #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_ca"])]
     pub tls_cert: Option<PathBuf>,
     /// The certificate's private key, PEM
@@ -51,7 +52,8 @@ pub struct SecurityOptions {
     /// Speak TLS with clients, too, by the same certificate
     #[arg(long, requires = "tls_cert")]
     pub resp_tls: bool,
-    /// Serve those clients who know the password (`AUTH`) that is the first line of this file
+    /// Serve those clients who know the password (`AUTH`) that is the first line of this file. It is read once, at
+    /// the start
     #[arg(long, value_name = "FILE")]
     pub requirepass_file: Option<PathBuf>,
 }
@@ -116,6 +118,14 @@ impl Secured {
     /// Reads the files.
     pub(crate) fn read(options: &SecurityOptions) -> Result<Self, SecurityError> {
         let files = Files::read(options)?;
+        for path in options.tls_key.iter().chain(&options.requirepass_file) {
+            if let Some(mode) = shared_mode(path) {
+                warn!(
+                    "{} has mode {mode:o}: others than its owner may read or change it, until it is given mode 600",
+                    path.display()
+                );
+            }
+        }
         let resp = files.as_ref().filter(|_| options.resp_tls);
         let resp = resp.map(Files::server_config).transpose()?;
         let password = match &options.requirepass_file {
@@ -191,49 +201,70 @@ impl Secured {
 
     /// Reads the files again when they have changed, for ever.
     pub(crate) async fn follow(mut self, reload: Reload) {
-        let Some(mut used) = self.files.take() else {
+        let Some(used) = self.files.take() else {
             return;
         };
-        // What was found last; it is not tried, or told of, twice.
-        let mut seen = used.clone();
-        let mut unreadable = false;
+        let mut watch = Watch { used, seen: None };
+        // What was told last is not told again at each look.
+        let mut told = String::new();
+        let (mut is_asked, mut wait) = (false, LOOK_EVERY);
         loop {
-            let is_asked = tokio::select! {
+            is_asked |= tokio::select! {
                 () = hung_up(&mut self.hangup) => true,
-                () = sleep(LOOK_EVERY) => false,
+                () = sleep(wait) => false,
             };
             let options = self.options.clone();
             let read = tokio::task::spawn_blocking(move || Files::read(&options)).await;
-            let found = match read {
-                Ok(Ok(Some(found))) => found,
-                Ok(Err(error)) => {
-                    if is_asked || !unreadable {
-                        error!(%error, "the certificates stay what they are: files cannot be read");
+            wait = LOOK_EVERY;
+            let trouble = match read {
+                Ok(Ok(Some(found))) => match watch.look(&found) {
+                    Look::Changing => {
+                        wait = SETTLED_AFTER;
+                        continue;
                     }
-                    unreadable = true;
-                    continue;
+                    Look::Same => {
+                        if is_asked {
+                            info!("the certificates have not changed");
+                        }
+                        String::new()
+                    }
+                    Look::Changed => self.change(&mut watch.used, found, &reload),
+                },
+                Ok(Err(error)) => {
+                    reload.failed();
+                    format!("the certificates stay what they are: {error}")
                 }
                 Ok(Ok(None)) | Err(_) => continue,
             };
-            unreadable = false;
-            if found == used || (found == seen && !is_asked) {
-                if is_asked {
-                    info!("the certificates have not changed");
-                }
-                continue;
+            if !trouble.is_empty() && (is_asked || trouble != told) {
+                error!("{trouble}");
             }
-            seen = found.clone();
-            match self.apply(&found, &reload) {
-                Ok(()) => {
-                    info!("the certificates were changed");
-                    used = found;
-                }
-                Err(error) => error!(
-                    error = crate::serve::chain(&*error),
-                    "the certificates stay what they are: those that were read cannot be used"
-                ),
-            }
+            (told, is_asked) = (trouble, false);
         }
+    }
+
+    /// Uses what was found, as far as it is of use, and tells what is wrong with the rest. What is wrong with the
+    /// certificate of this node keeps nobody in whom the new CAs and lists refuse.
+    fn change(&self, used: &mut Files, found: Files, reload: &Reload) -> String {
+        let Err(error) = self.apply(&found, reload) else {
+            *used = found;
+            return String::new();
+        };
+        let trouble = crate::serve::chain(&*error);
+        let of_others = Files {
+            certificate: used.certificate.clone(),
+            key: used.key.clone(),
+            ..found
+        };
+        if of_others != *used && self.apply(&of_others, reload).is_ok() {
+            *used = of_others;
+            return format!(
+                "this node's certificate stays what it is, and others' are judged anew: {trouble}"
+            );
+        }
+        format!(
+            "the certificates stay what they are: those that were read cannot be used: {trouble}"
+        )
     }
 
     /// All of it or nothing.
@@ -242,11 +273,48 @@ impl Secured {
             Some(_) => Some(files.server_config()?),
             None => None,
         };
-        reload.reload(&files.config())?;
+        let trouble = reload.reload(&files.config())?;
         if let (Some(to), Some(config)) = (&self.resp, resp) {
             to.send_replace(config);
         }
+        info!("the certificates were changed");
+        if let Some(reason) = trouble {
+            warn!(%reason, "peers refuse this node: it shows the same certificate as before");
+        }
         Ok(())
+    }
+}
+
+/// What is in use, and what was found last.
+///
+/// A file may be read while somebody writes it, and half a set of CAs or a list of half of the revoked is as good to
+/// read as a whole one. So what has changed is used when it was found twice, one after the other.
+struct Watch {
+    used: Files,
+    seen: Option<Files>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// It is what is in use.
+    Same,
+    /// It may be changing still.
+    Changing,
+    /// It has changed. If it is of no use it may be later, and is tried again.
+    Changed,
+}
+
+impl Watch {
+    fn look(&mut self, found: &Files) -> Look {
+        if *found == self.used {
+            self.seen = None;
+            Look::Same
+        } else if self.seen.as_ref() == Some(found) {
+            Look::Changed
+        } else {
+            self.seen = Some(found.clone());
+            Look::Changing
+        }
     }
 }
 
@@ -307,6 +375,12 @@ fn read(path: &Path) -> Result<Vec<u8>, SecurityError> {
     })
 }
 
+/// The mode of a file that its owner is not alone with.
+fn shared_mode(path: &Path) -> Option<u32> {
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
 /// The revocation lists. A file without one is being written, or was cut off: believed, it would let in whoever
 /// is revoked.
 fn revoked(path: &Path) -> Result<Vec<u8>, SecurityError> {
@@ -328,72 +402,10 @@ fn is_here(address: IpAddr) -> bool {
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Longer than whoever copies a file pauses.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
 /// A name that is not found in this time is looked at when it is dialed.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn secured(options: SecurityOptions) -> Secured {
-        Secured::read(&options).unwrap()
-    }
-
-    #[test]
-    fn clients_of_other_machines_need_protection_or_a_word() {
-        let elsewhere = |address: &str| address.parse::<SocketAddr>().unwrap();
-        let nothing = secured(SecurityOptions::default());
-        for here in ["127.0.0.1:6379", "[::1]:6379", "[::ffff:127.0.0.1]:6379"] {
-            assert_eq!(nothing.check_clients(elsewhere(here)), Ok(()), "{here}");
-        }
-        for open in ["0.0.0.0:6379", "[::]:6379", "10.0.0.1:6379"] {
-            let refused = nothing.check_clients(elsewhere(open)).unwrap_err();
-            let told = refused.to_string();
-            for way_out in [open, "--resp-tls", "--requirepass-file", "--insecure"] {
-                assert!(told.contains(way_out), "{told}");
-            }
-        }
-        let insecure = secured(SecurityOptions {
-            insecure: true,
-            ..SecurityOptions::default()
-        });
-        assert_eq!(insecure.check_clients(elsewhere("0.0.0.0:1")), Ok(()));
-        let directory = tempfile::TempDir::new().unwrap();
-        let file = directory.path().join("password");
-        fs::write(&file, "secret\n").unwrap();
-        let by_password = secured(SecurityOptions {
-            requirepass_file: Some(file),
-            ..SecurityOptions::default()
-        });
-        assert_eq!(by_password.check_clients(elsewhere("0.0.0.0:1")), Ok(()));
-    }
-
-    #[tokio::test]
-    async fn peers_on_other_machines_need_protection_or_a_word() {
-        let peers = |address: &str| BTreeMap::from([(NodeId(2), address.to_owned())]);
-        let nothing = secured(SecurityOptions::default());
-        assert_eq!(
-            nothing
-                .check_peers(NodeId(1), &peers("127.0.0.1:7000"))
-                .await,
-            Ok(())
-        );
-        let refused = nothing
-            .check_peers(NodeId(1), &peers("192.0.2.1:7000"))
-            .await;
-        let told = refused.unwrap_err().to_string();
-        for way_out in ["192.0.2.1:7000", "--tls-cert", "kv certs", "--insecure"] {
-            assert!(told.contains(way_out), "{told}");
-        }
-        let insecure = secured(SecurityOptions {
-            insecure: true,
-            ..SecurityOptions::default()
-        });
-        assert_eq!(
-            insecure
-                .check_peers(NodeId(1), &peers("192.0.2.1:7000"))
-                .await,
-            Ok(())
-        );
-    }
-}
+mod tests;

@@ -21,7 +21,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     access::Access,
-    channel::Channel,
+    channel::{Channel, Turns},
     connection::Connection,
     cut::{Cut, NO_PLACE_FOR_ADDRESS},
     framing::RequestLimits,
@@ -142,6 +142,8 @@ pub struct Server<S> {
     pub(crate) limits: ServerLimits,
     pub(crate) access: Access,
     throttle: Mutex<Throttle>,
+    /// Of handshakes.
+    turns: Turns,
     roster: Arc<Roster>,
     started: Instant,
     address: SocketAddr,
@@ -193,6 +195,7 @@ impl<S: Store> Server<S> {
             limits,
             access,
             throttle: Mutex::default(),
+            turns: Turns::new(),
             roster,
             started: Instant::now(),
             address: listener.local_addr()?,
@@ -204,7 +207,7 @@ impl<S: Store> Server<S> {
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, from)) => match server.roster.enter(from.ip(), Instant::now()) {
+                    Ok((stream, from)) => match server.enter(from.ip()) {
                         Some((place, leave)) => {
                             let server = Arc::clone(&server);
                             let ends = server.serve(place, leave, (stream, from.ip()), stop.clone());
@@ -235,6 +238,12 @@ impl<S: Store> Server<S> {
             debug!("connections that did not finish in time are cut");
         }
         Ok(())
+    }
+
+    /// A place for who comes from there, and what tells it to go, if there is one.
+    fn enter(&self, from: IpAddr) -> Option<(Place, oneshot::Receiver<Cut>)> {
+        let is_known = self.access.tls.is_none() && self.access.password.is_none();
+        self.roster.enter(from, is_known, Instant::now())
     }
 
     pub(crate) fn facts(&self) -> Facts {
@@ -271,7 +280,7 @@ impl<S: Store> Server<S> {
                 self.roster.count(&cut);
                 return;
             }
-            shaken = Channel::accept(stream, self.access.tls(), patience) => shaken,
+            shaken = Channel::accept(stream, self.access.tls(), &self.turns, patience) => shaken,
             _ = stop.changed() => return,
         };
         let channel = match shaken {

@@ -479,20 +479,103 @@ async fn who_has_not_said_the_password_is_not_served() {
     assert!(told.contains("invalid bulk length"), "{told}");
 }
 
-/// The third attempt waits for three tenths of a second, on however many connections they come.
+/// The first three answers wait for 0.1, 0.2 and 0.4 s, on however many connections they come.
 #[tokio::test]
 async fn who_fails_to_say_the_password_waits() {
     let (address, _stop) = serve_those_who_know("secret").await;
     let begun = Instant::now();
-    for password in [&b"one"[..], b"two"] {
+    for password in [&b"one"[..], b"two", b"three"] {
         let told = call(&mut connect(address).await, &[b"AUTH", password]).await;
         assert!(told.starts_with("-WRONGPASS"), "{told}");
     }
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_millis(700), "{waited:?}");
     let mut client = connect(address).await;
     assert_eq!(call(&mut client, &[b"AUTH", b"secret"]).await, "OK");
-    let waited = begun.elapsed();
-    assert!(waited >= Duration::from_millis(300), "{waited:?}");
-    until(&mut client, |info| info("auth_failures") == 2).await;
+    until(&mut client, |info| info("auth_failures") == 3).await;
+}
+
+/// A stranger at the same address guesses on many connections, whose answers wait for seconds. Who knows the password
+/// is served before any of them is answered.
+#[tokio::test]
+async fn who_knows_the_password_is_not_locked_out_by_who_guesses() {
+    let (address, _stop) = serve_those_who_know("secret").await;
+    let mut guesses = Vec::new();
+    for _ in 0..20 {
+        let mut guess = TcpStream::connect(address).await.unwrap();
+        guess
+            .write_all(b"*2\r\n$4\r\nAUTH\r\n$1\r\nx\r\n")
+            .await
+            .unwrap();
+        guesses.push(guess);
+    }
+    let mut client = connect(address).await;
+    assert_eq!(call(&mut client, &[b"AUTH", b"secret"]).await, "OK");
+    until(&mut client, |info| info("auth_failures") == 20).await;
+    let mut again = connect(address).await;
+    assert_eq!(call(&mut again, &[b"AUTH", b"secret"]).await, "OK");
+    // The last ones wait for ten seconds.
+    let last = guesses.last_mut().unwrap();
+    let answered = last.try_read(&mut [0; 64]).map_err(|error| error.kind());
+    assert_eq!(answered, Err(std::io::ErrorKind::WouldBlock));
+}
+
+/// Strangers have every seat, and ask and ask. Who says the password is served, and they are cut when they have not
+/// said it in time.
+#[tokio::test]
+async fn who_knows_the_password_finds_a_seat_among_strangers() {
+    let limits = ServerLimits {
+        clients_max: 4,
+        stall_max: LONG,
+        ..ServerLimits::default()
+    };
+    let (address, _stop) = serve_those_who_know_by("secret", limits).await;
+    let mut crowd = Vec::new();
+    for _ in 0..30 {
+        let mut stranger = TcpStream::connect(address).await.unwrap();
+        let _displaced = stranger.write_all(b"*1\r\n$4\r\nPING\r\n").await;
+        crowd.push(stranger);
+    }
+    let mut client = connect(address).await;
+    assert_eq!(call(&mut client, &[b"AUTH", b"secret"]).await, "OK");
+    assert_eq!(call(&mut client, &[b"SET", b"k", b"v"]).await, "OK");
+    let asks = |mut stranger: TcpStream| async move {
+        // Until it is cut: an answer is a sign that it was not, and no reason to stay.
+        while stranger.write_all(b"*1\r\n$4\r\nPING\r\n").await.is_ok() {
+            let mut answer = [0; 64];
+            match timeout(TIMEOUT, stranger.read(&mut answer)).await {
+                Ok(Ok(0) | Err(_)) => return true,
+                Ok(Ok(_)) => sleep(SHORT / 10).await,
+                Err(_) => return false,
+            }
+        }
+        true
+    };
+    for stranger in crowd {
+        let cut = timeout(TIMEOUT, asks(stranger)).await;
+        assert_eq!(cut, Ok(true), "it stays for as long as it asks");
+    }
+    until(&mut client, |info| info("stalled_clients") > 0).await;
+    assert_eq!(call(&mut client, &[b"GET", b"k"]).await, "v");
+}
+
+/// A stranger gets no room for what it sends ahead.
+#[tokio::test]
+async fn a_stranger_may_send_little_ahead() {
+    let (address, _stop) = serve_those_who_know("secret").await;
+    let mut stranger = narrow(address).await;
+    let pings = b"*1\r\n$4\r\nPING\r\n".repeat(2 * PIPELINE);
+    timeout(TIMEOUT, stranger.write_all(&pings))
+        .await
+        .expect("it comes to its end")
+        .unwrap();
+    let told = read_to_end(&mut stranger).await;
+    let (_, told) = told.split_once("-ERR ").expect("it is told");
+    assert_eq!(
+        told,
+        "more than 8192 bytes came before the answers were read (the password was not said): this request and all \
+         behind it were not done\r\n"
+    );
 }
 
 /// A password that nobody needs is taken for a mistake, as it always was.
@@ -545,11 +628,18 @@ async fn serve(store: impl Store, limits: ServerLimits) -> (SocketAddr, watch::S
 }
 
 async fn serve_those_who_know(password: &str) -> (SocketAddr, watch::Sender<bool>) {
+    serve_those_who_know_by(password, ServerLimits::default()).await
+}
+
+async fn serve_those_who_know_by(
+    password: &str,
+    limits: ServerLimits,
+) -> (SocketAddr, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
     let access = Access::by_password(password.as_bytes()).unwrap();
-    let (store, limits) = (Local::default(), ServerLimits::default());
+    let store = Local::default();
     tokio::spawn(Server::run_for(listener, store, limits, access, stopped));
     (address, stop)
 }

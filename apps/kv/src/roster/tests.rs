@@ -14,7 +14,7 @@ type Member = (Place, oneshot::Receiver<Cut>);
 fn members<const N: usize>(roster: &Arc<Roster>, start: Instant) -> [Member; N] {
     std::array::from_fn(|at| {
         let now = start + Duration::from_secs(at as u64);
-        roster.enter(HERE, now).unwrap()
+        roster.enter(HERE, true, now).unwrap()
     })
 }
 
@@ -42,7 +42,7 @@ async fn the_largest_holder_goes_for_bytes_and_a_small_one_never() {
     assert!(matches!(room(&roster, &mut large.0, of(6)), Room::None));
     assert!(told(&mut large).is_none() && told(&mut larger).is_none());
     // Somebody else is, and counts until it is gone.
-    let mut other = roster.enter(HERE, Instant::now()).unwrap();
+    let mut other = roster.enter(HERE, true, Instant::now()).unwrap();
     assert!(matches!(room(&roster, &mut other.0, of(2)), Room::Soon));
     assert!(matches!(told(&mut larger), Some(Cut::Bytes)));
     assert!(matches!(room(&roster, &mut other.0, of(2)), Room::Soon));
@@ -51,7 +51,7 @@ async fn the_largest_holder_goes_for_bytes_and_a_small_one_never() {
     assert!(matches!(room(&roster, &mut other.0, of(2)), Room::Found));
     // The small ones get theirs, from whoever holds more.
     assert!(matches!(room(&roster, &mut large.0, of(8)), Room::Found));
-    let mut last = roster.enter(HERE, Instant::now()).unwrap();
+    let mut last = roster.enter(HERE, true, Instant::now()).unwrap();
     assert!(matches!(room(&roster, &mut last.0, of(1)), Room::Soon));
     assert!(matches!(told(&mut large), Some(Cut::Bytes)));
     assert!(told(&mut small).is_none() && told(&mut other).is_none());
@@ -116,7 +116,7 @@ async fn some_may_stand_and_one_more_makes_the_longest_idle_go() {
     let mut all: [Member; LIMITS.seats_max + STANDING_MAX] = members(&roster, Instant::now());
     let now = Instant::now() + Duration::from_secs(60);
     all[LIMITS.seats_max].0.moved(now);
-    let _one_more = roster.enter(HERE, now).unwrap();
+    let _one_more = roster.enter(HERE, true, now).unwrap();
     for (at, member) in all.iter_mut().enumerate() {
         let goes = at == LIMITS.seats_max + 1;
         assert_eq!(told(member).is_some(), goes, "{at}");
@@ -129,7 +129,7 @@ async fn an_address_has_no_more_than_it_may_have() {
         address_max: 2,
         ..LIMITS
     });
-    let enter = |address: &str| roster.enter(address.parse().unwrap(), Instant::now());
+    let enter = |address: &str| roster.enter(address.parse().unwrap(), true, Instant::now());
     let one = enter("192.0.2.1").unwrap();
     // The same, written otherwise.
     let _two = enter("::ffff:192.0.2.1").unwrap();
@@ -152,7 +152,7 @@ async fn a_crowd_that_is_never_idle_gives_a_seat_to_who_has_fewer() {
         ..LIMITS
     });
     let now = Instant::now() + Duration::from_secs(60);
-    let enter = |address: &str| roster.enter(address.parse().unwrap(), now).unwrap();
+    let enter = |address: &str| roster.enter(address.parse().unwrap(), true, now).unwrap();
     let mut crowd = [(); 4].map(|()| enter("192.0.2.1"));
     let seat = |member: &Member| roster.lock().seat(member.0.id, now, 4);
     for (at, member) in crowd.iter().enumerate() {
@@ -197,11 +197,17 @@ async fn whoever_stands_is_driven_out_by_nobody_of_a_larger_crowd() {
     let roster = Roster::new(LIMITS);
     let start = Instant::now();
     let _seated: [Member; LIMITS.seats_max] = members(&roster, start);
-    let mut operator = roster.enter("192.0.2.1".parse().unwrap(), start).unwrap();
+    let mut operator = roster
+        .enter("192.0.2.1".parse().unwrap(), true, start)
+        .unwrap();
     let mut crowd = std::collections::VecDeque::new();
     for at in 0..1_000 {
         let now = start + Duration::from_secs(at);
-        crowd.push_back(roster.enter("192.0.2.2".parse().unwrap(), now).unwrap());
+        crowd.push_back(
+            roster
+                .enter("192.0.2.2".parse().unwrap(), true, now)
+                .unwrap(),
+        );
         assert!(told(&mut operator).is_none(), "the {at}th");
         if crowd.len() == STANDING_MAX {
             let mut oldest = crowd.pop_front().unwrap();
@@ -217,10 +223,53 @@ async fn whoever_stands_is_driven_out_by_nobody_of_a_larger_crowd() {
         let from = IpAddr::from([192, 0, 2, last as u8]);
         others.push(
             roster
-                .enter(from, start + Duration::from_secs(1_000 + last as u64))
+                .enter(from, true, start + Duration::from_secs(1_000 + last as u64))
                 .unwrap(),
         );
     }
     assert!(told(&mut operator).is_none());
     assert!(matches!(told(&mut others[0]), Some(Cut::Rejected)));
+}
+
+/// Strangers of one address hold every seat and are as active as can be. Whoever is known sits at once; one more
+/// stranger makes one of their own go; and whoever has said the password loses its seat to none of them.
+#[tokio::test]
+async fn strangers_keep_seats_from_nobody() {
+    let roster = Roster::new(LIMITS);
+    let now = Instant::now() + Duration::from_secs(60);
+    let enter = |from: &str, is_known| roster.enter(from.parse().unwrap(), is_known, now);
+    let mut crowd = [(); LIMITS.seats_max].map(|()| enter("192.0.2.1", false).unwrap());
+    for (at, member) in crowd.iter().enumerate() {
+        member.0.moved(now - Duration::from_millis(10 * at as u64));
+    }
+    let seat = |member: &Member| roster.lock().seat(member.0.id, now, LIMITS.seats_max);
+    let mut known = enter("192.0.2.1", true).unwrap();
+    assert!(matches!(seat(&known), Seat::Wait(None)));
+    let gone: Vec<bool> = crowd
+        .iter_mut()
+        .map(|member| told(member).is_some())
+        .collect();
+    assert_eq!(gone, [false, false, true], "the longest idle of them");
+    let [.., gone] = crowd;
+    drop(gone);
+    // It is for who waits, not for who comes first.
+    let _quick = enter("192.0.2.3", false).unwrap();
+    assert!(matches!(seat(&known), Seat::Taken));
+    // As many as may be there: two that sit, one that is known, and those that stand.
+    let mut standing: Vec<Member> = Vec::new();
+    for _ in 0..50 {
+        standing.extend(enter("192.0.2.1", false));
+    }
+    let staying = roster.lock().staying().count();
+    assert_eq!(staying, LIMITS.seats_max + STANDING_MAX);
+    let gone = standing.iter_mut().filter_map(told).count();
+    assert!(gone > 30 && told(&mut known).is_none(), "{gone}");
+    // One of another address comes in however many they are.
+    let mut other = enter("192.0.2.2", false).unwrap();
+    standing.extend((0..50).filter_map(|_| enter("192.0.2.1", false)));
+    assert!(told(&mut other).is_none());
+    other.0.set_known(true);
+    known.0.set_known(false);
+    // Now the first is the stranger.
+    assert!(!matches!(seat(&other), Seat::Taken));
 }

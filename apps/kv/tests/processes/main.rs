@@ -16,6 +16,8 @@ mod identity;
 mod listeners;
 mod majority;
 mod mixed;
+#[cfg(target_os = "linux")]
+mod namespaces;
 mod redis_py;
 mod slow;
 mod stopped;
@@ -73,6 +75,12 @@ macro_rules! tests {
             #[tokio::test]
             async fn certificates_change_while_a_cluster_runs() {
                 super::tls::certificates_change_while_it_runs(Protocol::$variant).await;
+            }
+
+            #[cfg(target_os = "linux")]
+            #[tokio::test]
+            async fn nodes_are_machines_to_each_other() {
+                super::namespaces::nodes_are_machines_to_each_other(Protocol::$variant).await;
             }
 
             #[tokio::test]
@@ -277,6 +285,12 @@ async fn what_was_acknowledged_survives_the_loss_of_power_on_all_nodes(protocol:
             }
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_the_readme_says_of_several_machines_is_right() {
+    namespaces::the_readme_is_right().await;
 }
 
 #[tokio::test]

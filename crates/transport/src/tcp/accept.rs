@@ -228,6 +228,22 @@ impl Shared {
         );
     }
 
+    /// Counts the CAs that are not believed because they have expired, and tells it.
+    pub(crate) fn tell_expired(&self) {
+        let expired = self.guard.expired();
+        if expired > 0 {
+            self.counters.expired(expired);
+            tell!(
+                self,
+                warn,
+                "authority_expired",
+                Source::Here,
+                expired,
+                "a CA has expired and is not believed"
+            );
+        }
+    }
+
     /// Counts a peer that is not believed any more, and tells of it.
     pub(crate) fn tell_distrust(&self, peer: NodeId, reason: Untrusted) {
         self.counters.untrusted(reason);

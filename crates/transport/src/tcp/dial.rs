@@ -257,21 +257,20 @@ async fn serve(shared: &Shared, id: NodeId, peer: &Peer, stream: Wire) -> Option
 async fn carry(shared: &Shared, id: NodeId, peer: &Peer, stream: &Wire) {
     let source = Source::Peer(id);
     let mut heard = Instant::now();
-    loop {
-        let progress = peer.link.resume(&shared.counters);
-        if progress == Progress::Closed {
-            return;
-        }
+    let mut progress = peer.link.resume(&shared.counters);
+    while progress != Progress::Closed {
         tokio::select! {
             // A pulse that came counts, also when this task was held up for longer than the silence
             // that is allowed.
             biased;
-            () = peer.link.left() => {}
+            () = peer.link.left() => progress = peer.link.resume(&shared.counters),
             writable = stream.writable(), if progress == Progress::Blocked => {
                 if writable.is_err() {
                     return;
                 }
+                progress = peer.link.resume(&shared.counters);
             }
+            // What the owner has queued and not let go stays, also when the peer shows incarnation meanwhile.
             sign = hear(stream) => {
                 let Some(sign) = sign else {
                     return;

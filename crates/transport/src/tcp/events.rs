@@ -17,6 +17,7 @@
 //! | `stranger` | info | somebody said something other than a hello, or nothing in time |
 //! | `untrusted` | warn | whoever is at the other end has not shown that it is the node that it should be, and why |
 //! | `distrusted` | warn | a peer's certificate is not believed any more: its connection ends |
+//! | `authority_expired` | warn | CAs that this node was told of have expired and are not believed |
 //! | `peer_renewed` | info | a connection to a peer was made anew, with other certificates |
 //! | `unprotected` | error | a peer's address is off this machine, and how connections are protected was not chosen |
 //! | `stream_corrupt` | warn | what a peer sends is damaged |

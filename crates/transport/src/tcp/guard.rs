@@ -64,15 +64,24 @@ impl Guard {
         self.tls.is_some() || self.is_insecure || is_here(address)
     }
 
-    /// Makes new connections with these, and judges those that there are by them.
-    pub(crate) fn reload(&self, config: &TlsConfig) -> Result<(), TlsError> {
+    /// Makes new connections with these, and judges those that there are by them. Tells why peers would not believe
+    /// this node's own certificate, if they would not, and it is the one that it had.
+    pub(crate) fn reload(&self, config: &TlsConfig) -> Result<Option<Untrusted>, TlsError> {
         let tls = self.tls.as_ref().ok_or(TlsError::NotInUse)?;
-        let suite = Arc::new(Suite::new(config, tls.cluster, tls.own)?);
+        let before = tls.in_use.borrow().suite.clone();
+        let suite = Arc::new(before.next(config, tls.own)?);
+        let trouble = suite.own_trouble();
         tls.in_use.send_modify(|in_use| {
             let number = in_use.number + 1;
             *in_use = InUse { number, suite };
         });
-        Ok(())
+        Ok(trouble)
+    }
+
+    /// How many of the CAs that it was told of have expired, and are not believed.
+    pub(crate) fn expired(&self) -> u64 {
+        let in_use = self.tls.as_ref().map(|tls| tls.in_use.borrow());
+        in_use.map_or(0, |in_use| in_use.suite.expired)
     }
 
     /// The connection to a node that was dialed, when it has shown that it is that node.
@@ -90,7 +99,9 @@ impl Guard {
             })?;
         sealed.read_by(SIGNS_BYTES);
         let seal = tls.seal(sealed, End::Accepted, number);
-        suite.is_of_a_node(&seal.chain).map_err(broken)?;
+        let judged = suite.is_of_a_node(&seal.chain);
+        let judged = judged.and_then(|()| suite.is_of(&seal.chain, node));
+        judged.map_err(broken)?;
         Ok(Wire::new(socket, Some(seal)))
     }
 

@@ -82,7 +82,8 @@ impl Link {
     }
 
     /// From now on the queue drains into this stream. If it did into another, what that has taken a part of is
-    /// lost, and nothing else: both lead to the same incarnation of the peer.
+    /// lost here. What it had taken whole may be lost, too, where the peer closes it before it has read all of it:
+    /// whoever sends knows that messages may be lost, and sends again.
     pub(crate) fn attach(&self, stream: Arc<Wire>, counters: &Counters) {
         let mut state = self.lock();
         if state.stream.is_some() {

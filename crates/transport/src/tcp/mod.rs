@@ -29,6 +29,8 @@ pub use shared::HEARD_OUT_SOCKETS_MAX;
 pub use status::{PeerStatus, Status};
 
 #[cfg(feature = "tls")]
+use crate::Untrusted;
+#[cfg(feature = "tls")]
 use crate::tls::{TlsConfig, TlsError};
 use crate::{Hello, Lane, NodeId, Parcel, Transport, frame};
 use bytes::Bytes;
@@ -115,6 +117,7 @@ impl Tcp {
         let (arrivals_to, arrivals) = mpsc::unbounded_channel();
         config::check_reach(&guard, address, config.hello.node, &config.peers)?;
         let shared = Arc::new(Shared::new(config, guard, listener, &arrivals_to));
+        shared.tell_expired();
         let mut tasks = JoinSet::new();
         tasks.spawn(accept::accept_peers(shared.clone()));
         for id in shared.peers.keys() {
@@ -262,15 +265,27 @@ impl Reload {
     /// one that it replaces ends. Those of others stay, but for those that the new CAs or revocation lists refuse:
     /// these end at once.
     ///
+    /// The node's own certificate may have expired or be revoked, if it is the one that it had: then the CAs and
+    /// lists are in force all the same, for whoever they refuse must not wait until the node has another. `Some` tells
+    /// why its peers do not believe it.
+    ///
     /// # Errors
     /// [`TlsError`], and then all stays as it was.
-    pub fn reload(&self, config: &TlsConfig) -> Result<(), TlsError> {
+    pub fn reload(&self, config: &TlsConfig) -> Result<Option<Untrusted>, TlsError> {
         let counters = &self.shared.counters;
         let reloaded = self.shared.guard.reload(config);
-        count(match reloaded {
-            Ok(()) => &counters.reloads,
-            Err(_) => &counters.reloads_failed,
-        });
+        match &reloaded {
+            Ok(_) => {
+                count(&counters.reloads);
+                self.shared.tell_expired();
+            }
+            Err(_) => count(&counters.reloads_failed),
+        }
         reloaded
+    }
+
+    /// Counts that certificates were to be changed and could not even be read.
+    pub fn failed(&self) {
+        count(&self.shared.counters.reloads_failed);
     }
 }

@@ -54,6 +54,8 @@ pub struct Status {
     pub reloads: u64,
     /// Times they were to be changed, and stayed what they were.
     pub reloads_failed: u64,
+    /// CAs that it was told of, in however many sets, and that had expired when they were read: they are not believed.
+    pub authorities_expired: u64,
     /// Connections that were made anew, each before the one that it replaces ended.
     pub renewals: u64,
     /// The peers, connected or not.
@@ -96,6 +98,7 @@ pub(crate) struct Counters {
     pub(crate) unprotected: AtomicU64,
     pub(crate) reloads: AtomicU64,
     pub(crate) reloads_failed: AtomicU64,
+    pub(crate) authorities_expired: AtomicU64,
     pub(crate) renewals: AtomicU64,
 }
 
@@ -117,6 +120,10 @@ impl Counters {
     pub(crate) fn received(&self, bytes: usize) {
         self.frames_in.fetch_add(1, Relaxed);
         self.bytes_in.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn expired(&self, authorities: u64) {
+        self.authorities_expired.fetch_add(authorities, Relaxed);
     }
 
     pub(crate) fn lost(&self, lost: Lost) {
@@ -152,6 +159,7 @@ impl Counters {
             unprotected: self.unprotected.load(Relaxed),
             reloads: self.reloads.load(Relaxed),
             reloads_failed: self.reloads_failed.load(Relaxed),
+            authorities_expired: self.authorities_expired.load(Relaxed),
             renewals: self.renewals.load(Relaxed),
             peers,
         }

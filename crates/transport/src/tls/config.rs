@@ -1,6 +1,7 @@
 //! What a node is told of certificates, as bytes.
 
-use crate::Untrusted;
+use super::suite::Suite;
+use crate::{ClusterId, NodeId, Untrusted};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use std::error::Error;
@@ -22,7 +23,7 @@ pub struct TlsConfig {
     /// The certificate's private key: PKCS#8, PKCS#1 or SEC1.
     pub key: Vec<u8>,
     /// The CAs whose certificates are believed. Of whatever else they sign, nothing is believed that does not
-    /// name a node of the cluster.
+    /// name a node of the cluster. One that has expired when it is read is not believed.
     pub ca: Vec<u8>,
     /// Lists of what those have revoked; empty when there is none. If there is one, there must be one of each
     /// CA. That a list is older than it says it should be is no reason to refuse anybody.
@@ -55,6 +56,14 @@ impl TlsConfig {
             check_interval: Duration::from_secs(10),
             clock,
         }
+    }
+
+    /// Whether this node of this cluster could start with it now, by its clock.
+    ///
+    /// # Errors
+    /// Those of TLS that [`Tcp::bind`](crate::Tcp::bind) would end with.
+    pub fn check(&self, cluster: ClusterId, node: NodeId) -> Result<(), TlsError> {
+        Suite::new(self, cluster, node).map(|_| ())
     }
 
     pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -136,6 +145,9 @@ pub enum TlsError {
     /// Nobody would believe this node's own certificate, by the CAs and revocation lists that it has itself.
     #[error("this node's own certificate would be refused by its peers: {0}")]
     Own(Untrusted),
+    /// None of the CAs is valid any more.
+    #[error("the CA has expired, or each of them has if there are more")]
+    ExpiredAuthorities,
     /// How often certificates are looked at is never, or without end.
     #[error("check_interval is out of its range")]
     CheckInterval,

@@ -25,19 +25,34 @@ pub(crate) fn names_a_node(
     certificate: &CertificateDer<'_>,
     cluster: ClusterId,
 ) -> Result<(), Untrusted> {
-    let certificate = EndEntityCert::try_from(certificate);
-    let certificate = certificate.map_err(|_| Untrusted::BadCertificate)?;
-    let clusters: Vec<ClusterId> = certificate
-        .valid_dns_names()
-        .filter_map(|name| parse(name).map(|(cluster, _)| cluster))
-        .collect();
-    if clusters.contains(&cluster) {
+    let named = nodes_of(certificate)?;
+    if named.iter().any(|(of, _)| *of == cluster) {
         Ok(())
-    } else if clusters.is_empty() {
+    } else if named.is_empty() {
         Err(Untrusted::NoNode)
     } else {
         Err(Untrusted::OtherCluster)
     }
+}
+
+/// Whether a certificate names this node, letter by letter. Whoever checks certificates of servers takes a name
+/// with a wildcard for each that it covers; a node is what it is called and nothing else.
+pub(crate) fn names(
+    certificate: &CertificateDer<'_>,
+    cluster: ClusterId,
+    node: NodeId,
+) -> Result<(), Untrusted> {
+    if nodes_of(certificate)?.contains(&(cluster, node)) {
+        Ok(())
+    } else {
+        Err(Untrusted::OtherNode)
+    }
+}
+
+fn nodes_of(certificate: &CertificateDer<'_>) -> Result<Vec<(ClusterId, NodeId)>, Untrusted> {
+    let certificate = EndEntityCert::try_from(certificate);
+    let certificate = certificate.map_err(|_| Untrusted::BadCertificate)?;
+    Ok(certificate.valid_dns_names().filter_map(parse).collect())
 }
 
 /// What a certificate that is not of the wanted node is, by what is told of its names.

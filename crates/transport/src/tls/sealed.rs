@@ -211,13 +211,18 @@ mod tests {
     #[derive(Default)]
     struct Pipe {
         come: VecDeque<u8>,
+        /// It gives one byte at a time, and counts how often it is asked.
+        trickles: bool,
+        looks: u32,
         left: Vec<u8>,
         room: usize,
     }
 
     impl Read for Pipe {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            match self.come.read(into)? {
+            self.looks += 1;
+            let room = if self.trickles { 1 } else { into.len() };
+            match self.come.read(&mut into[..room])? {
                 0 => Err(ErrorKind::WouldBlock.into()),
                 read => Ok(read),
             }
@@ -307,6 +312,33 @@ mod tests {
         }
         assert_eq!(plain.len(), RECORD_BYTES_MAX + 6);
         assert!(plain.ends_with(b"urgent"));
+    }
+
+    /// A peer has always sent one more byte when the socket is looked at, and no record comes to its end. Whoever
+    /// reads gets its thread back after a few looks, also while nothing would have blocked.
+    #[test]
+    fn a_socket_is_looked_at_a_few_times() {
+        let [(mut one, mut socket), (mut two, mut far)] = pair();
+        socket.room = usize::MAX;
+        one.seal(&[IoSlice::new(&[7; 1_000])], &mut socket)
+            .expect("sealed");
+        far.come.extend(socket.left.drain(..));
+        (far.trickles, far.looks) = (true, 0);
+        let sealed = far.come.len();
+        let filled = two.fill(&mut far);
+        assert!(
+            matches!(&filled, Err(Failure::Io(error)) if error.kind() == ErrorKind::WouldBlock),
+            "{filled:?}"
+        );
+        assert_eq!(far.looks, LOOKS_MAX);
+        assert_eq!(far.come.len(), sealed - LOOKS_MAX as usize);
+        // Nothing of it is lost.
+        while !matches!(two.fill(&mut far), Ok(true)) {
+            assert!(!far.come.is_empty(), "it has come whole");
+        }
+        let mut plain = BytesMut::with_capacity(1_001);
+        two.take_into(&mut plain).expect("it is there");
+        assert_eq!(&*plain, &[7; 1_000]);
     }
 
     /// Once for all: also when whoever reads asks again.

@@ -1,7 +1,7 @@
 //! Certificates that were read: connections are made with them, and judged by them.
 
 use super::config::{Clock, TlsConfig, TlsError};
-use super::names::{names_a_node, node_name, of_whom};
+use super::names::{names, names_a_node, node_name, of_whom};
 use crate::{ClusterId, NodeId, Untrusted};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -17,9 +17,9 @@ use rustls::{
 };
 use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use webpki::EndEntityCert;
 
 /// Which end of a connection somebody is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,12 @@ pub(crate) struct Suite {
     of_servers: Arc<WebPkiServerVerifier>,
     of_clients: Arc<dyn ClientCertVerifier>,
     time: Time,
+    /// This node's own.
+    chain: Vec<CertificateDer<'static>>,
+    /// Whether peers would believe it.
+    own: Result<(), Untrusted>,
+    /// CAs that have expired, and are not believed.
+    pub(crate) expired: u64,
     pub(crate) check_interval: Duration,
 }
 
@@ -49,15 +55,31 @@ impl Suite {
         cluster: ClusterId,
         own: NodeId,
     ) -> Result<Self, TlsError> {
+        let suite = Self::read(config, cluster, own)?;
+        // Better refused here than by every peer.
+        suite.own.map_err(TlsError::Own)?;
+        Ok(suite)
+    }
+
+    /// As [`new`](Self::new), to take the place of this set. That this node's own certificate has ended, or was
+    /// revoked, is no reason to go on believing others when it is the one that is in use already.
+    pub(crate) fn next(&self, config: &TlsConfig, own: NodeId) -> Result<Self, TlsError> {
+        let next = Self::read(config, self.cluster, own)?;
+        match next.own {
+            Err(Untrusted::Expired | Untrusted::Revoked) if next.chain == self.chain => {}
+            judged => judged.map_err(TlsError::Own)?,
+        }
+        Ok(next)
+    }
+
+    fn read(config: &TlsConfig, cluster: ClusterId, own: NodeId) -> Result<Self, TlsError> {
         if config.check_interval.is_zero() || config.check_interval > CHECK_INTERVAL_MAX {
             return Err(TlsError::CheckInterval);
         }
         let provider = provider().ok_or(TlsError::NoProvider)?;
-        let mut roots = RootCertStore::empty();
-        for authority in config.authorities()? {
-            roots.add(authority).map_err(unusable)?;
-        }
-        let (roots, revoked) = (Arc::new(roots), config.revoked()?);
+        let time = Time(config.clock.clone());
+        let (roots, expired) = believed(config.authorities()?, &provider, &time)?;
+        let revoked = config.revoked()?;
         let of_servers =
             WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone())
                 .with_crls(revoked.clone())
@@ -67,7 +89,6 @@ impl Suite {
             .with_crls(revoked)
             .build()
             .map_err(unusable)?;
-        let time = Time(config.clock.clone());
         let (chain, key) = (config.chain()?, config.private_key()?);
         let clock: Arc<dyn TimeProvider> = Arc::new(time.clone());
         let mut client = ClientConfig::builder_with_details(provider.clone(), clock.clone())
@@ -86,21 +107,26 @@ impl Suite {
             .map_err(of_own)?;
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
-        let suite = Self {
+        let mut suite = Self {
             cluster,
             client: Arc::new(client),
             server: Arc::new(server),
             of_servers,
             of_clients,
             time,
+            chain,
+            own: Ok(()),
+            expired,
             check_interval: config.check_interval,
         };
-        // Better refused here than by every peer.
-        for end in [End::Accepted, End::Dialed] {
-            let judged = suite.judge(&chain, own, end, suite.now());
-            judged.map_err(TlsError::Own)?;
-        }
+        let judged = |end| suite.judge(&suite.chain, own, end, suite.now());
+        suite.own = judged(End::Accepted).and_then(|()| judged(End::Dialed));
         Ok(suite)
+    }
+
+    /// Why peers would not believe this node, if they would not.
+    pub(crate) fn own_trouble(&self) -> Option<Untrusted> {
+        self.own.err()
     }
 
     /// A connection to whoever shows that it is this node.
@@ -133,9 +159,7 @@ impl Suite {
         node: NodeId,
     ) -> Result<(), Untrusted> {
         let own = chain.first().ok_or(Untrusted::NoCertificate)?;
-        let own = EndEntityCert::try_from(own).map_err(|_| Untrusted::BadCertificate)?;
-        let named = own.verify_is_valid_for_subject_name(&self.server_name(node)?);
-        named.map_err(|_| Untrusted::OtherNode)
+        names(own, self.cluster, node)
     }
 
     /// Whether the certificates that this node has shown at its end are, at this time, what they must be.
@@ -201,6 +225,39 @@ impl Suite {
         let name = ServerName::try_from(node_name(self.cluster, node));
         name.map_err(|_| Untrusted::BadCertificate)
     }
+}
+
+/// The CAs that are believed, and how many of these are not, because they have expired. Whoever checks a certificate
+/// does not look at that: whom it is told to believe it believes.
+fn believed(
+    authorities: Vec<CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+    time: &Time,
+) -> Result<(Arc<RootCertStore>, u64), TlsError> {
+    let (mut all, mut believed) = (RootCertStore::empty(), RootCertStore::empty());
+    for authority in &authorities {
+        all.add(authority.clone()).map_err(unusable)?;
+    }
+    let all = Arc::new(all);
+    let verifier = WebPkiServerVerifier::builder_with_provider(all.clone(), provider.clone());
+    let verifier = verifier.build().map_err(unusable)?;
+    let (name, now) = (ServerName::from(IpAddr::from([0; 4])), time.current_time());
+    let now = now.ok_or(TlsError::Own(Untrusted::NotYetValid))?;
+    let mut expired = 0;
+    for authority in authorities {
+        // It is no server's certificate, and what is wrong with it as one is of no interest. Its time is looked at
+        // first.
+        let judged = verifier.verify_server_cert(&authority, &[], &name, &[], now);
+        let judged = judged.map_err(|error| Suite::reason(&error, ClusterId(0)));
+        match judged {
+            Err(Untrusted::Expired) => expired += 1,
+            _ => believed.add(authority).map_err(unusable)?,
+        }
+    }
+    if believed.is_empty() {
+        return Err(TlsError::ExpiredAuthorities);
+    }
+    Ok((Arc::new(believed), expired))
 }
 
 /// The one that the process has installed comes before what this was built with.

@@ -30,7 +30,14 @@ pub(crate) struct Shown {
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
+        Self::for_years(name, (1975, 4096))
+    }
+
+    /// The CA itself is valid no longer than that.
+    pub(crate) fn for_years(name: &str, (from, until): Years) -> Self {
         let mut params = CertificateParams::default();
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -65,6 +65,16 @@ pub(crate) async fn dial(
 
 /// Stands at an address and shows this to whoever comes first. Gives what that one said, when it has hung up.
 pub(crate) async fn answer(listener: TcpListener, shown: &Shown, ca: &Authority) -> Vec<u8> {
+    answer_after(listener, shown, ca, (0, || (), Vec::new())).await
+}
+
+/// As [`answer`]; when it has heard so much, something happens, and then it says that.
+pub(crate) async fn answer_after(
+    listener: TcpListener,
+    shown: &Shown,
+    ca: &Authority,
+    (hears, meanwhile, says): (usize, impl FnOnce() + Send + 'static, Vec<u8>),
+) -> Vec<u8> {
     let of_clients =
         WebPkiClientVerifier::builder_with_provider(roots(ca), Arc::new(default_provider()))
             .build()
@@ -78,8 +88,14 @@ pub(crate) async fn answer(listener: TcpListener, shown: &Shown, ca: &Authority)
     let answered = tokio::task::spawn_blocking(move || {
         let (mut socket, _) = listener.accept().expect("somebody comes");
         let mut tls = ServerConnection::new(Arc::new(config)).expect("a connection");
-        let mut heard = Vec::new();
-        let _end = Stream::new(&mut tls, &mut socket).read_to_end(&mut heard);
+        let mut heard = vec![0; hears];
+        let mut stream = Stream::new(&mut tls, &mut socket);
+        if hears > 0 {
+            stream.read_exact(&mut heard).expect("it says that much");
+            meanwhile();
+            stream.write_all(&says).expect("it takes the answer");
+        }
+        let _end = stream.read_to_end(&mut heard);
         heard
     });
     in_time(answered).await.expect("no panic")

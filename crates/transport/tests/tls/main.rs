@@ -46,6 +46,12 @@ fn config(cluster: &Cluster, ca: &Authority, id: u64) -> TcpConfig {
     config
 }
 
+/// An error with all its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(|error| format!("{error}; ")).collect()
+}
+
 async fn start(cluster: &Cluster, ca: &Authority, id: u64) -> Tcp {
     Tcp::bind(config(cluster, ca, id)).await.expect("binds")
 }

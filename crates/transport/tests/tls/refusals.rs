@@ -37,6 +37,10 @@ async fn whoever_has_not_shown_that_it_is_a_node_is_refused_unheard() {
         ),
         (Some(ca.node_of(ClusterId(7), 2)), Untrusted::OtherCluster),
         (Some(ca.node(3)), Untrusted::OtherNode),
+        (
+            Some(ca.sign(&["n3.c193.synod.internal", "*.c193.synod.internal"], VALID)),
+            Untrusted::OtherNode,
+        ),
     ];
     let heard = Heard::default();
     let _guard = tracing::subscriber::set_default(heard.clone());
@@ -104,6 +108,10 @@ async fn whoever_is_dialed_and_is_not_the_node_hears_nothing() {
         (
             ca.sign(&["*.c193.synod.internal"], VALID),
             Untrusted::NoNode,
+        ),
+        (
+            ca.sign(&["n3.c193.synod.internal", "*.c193.synod.internal"], VALID),
+            Untrusted::OtherNode,
         ),
         (revoked, Untrusted::Revoked),
     ];

@@ -77,6 +77,55 @@ fn config_of(ca: &Authority) -> Option<synod_transport::Security> {
     Some(synod_transport::Security::Tls(tls))
 }
 
+/// A node of the cluster, with a certificate of its own, sends as fast as it can to one that takes nothing. It gets the
+/// room of one peer and no more, and another is heard behind no more than that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_floods_is_bounded_and_drowns_nobody_out() {
+    const ROOM: usize = 1 << 20;
+    const PIECE: usize = 64 << 10;
+    let (ca, cluster) = (Authority::new("ours"), Cluster::new(3));
+    let mut receiver = config(&cluster, &ca, 1);
+    receiver.inbox_bytes_max = ROOM;
+    let mut one = Tcp::bind(receiver).await.expect("binds");
+    let mut flood = start(&cluster, &ca, 2).await;
+    let mut three = start(&cluster, &ca, 3).await;
+    let mut sent = 0;
+    let mut send_many = || {
+        for _ in 0..64 {
+            flood.send(NodeId(1), Lane::Bulk, message(sent, PIECE).into());
+            sent += 1;
+        }
+        flood.flush();
+    };
+    until("there is no room", || {
+        send_many();
+        one.status().bytes_in >= (ROOM - PIECE) as u64
+    })
+    .await;
+    until("the other is connected", || {
+        three.status().peers[&NodeId(1)].connected
+    })
+    .await;
+    send(&mut three, 1, Lane::Control, message(7, 10));
+    // What waits for the owner, and one that waits for room.
+    let most = (ROOM + 2 * PIECE) as u64;
+    until("the other is heard", || {
+        send_many();
+        one.status().frames_in > one.status().bytes_in / PIECE as u64
+    })
+    .await;
+    assert!(
+        one.status().bytes_in <= most,
+        "{} of {most}",
+        one.status().bytes_in
+    );
+    let mut before = 0;
+    while next(&mut one).await != (NodeId(3), message(7, 10)) {
+        before += PIECE;
+        assert!(before as u64 <= most, "behind {before} bytes");
+    }
+}
+
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_bounded_and_blocks_nobody() {
     let (ca, cluster) = (Authority::new("ours"), Cluster::new(3));
