@@ -233,7 +233,11 @@ fn echo_text(message: &Echo) -> String {
             ..
         } => {
             let disk = disk_text(disk);
-            let no_leader = if *no_leader { "no_leader" } else { "has_leader" };
+            let no_leader = if *no_leader {
+                "no_leader"
+            } else {
+                "has_leader"
+            };
             format!(
                 ", attempt {attempt}, {no_leader}, chosen {}{disk}",
                 chosen.0
