@@ -47,7 +47,6 @@ impl Birth {
     /// foundings do not connect to each other, so add a group on all nodes at once.
     ///
     /// A group that was not added cannot be opened.
-    /// One that is not among them is not opened.
     #[must_use]
     pub fn group(mut self, group: GroupId, config: &impl Configured) -> Self {
         self.groups.insert(group, config.founding());

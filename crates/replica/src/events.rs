@@ -7,28 +7,20 @@
 //! | `election_lost` | info | it no longer asks for votes and was not elected |
 //! | `leader_changed` | info | it follows another leader than before |
 //! | `quorum_lost` | warn | it was leader, lost contact with a quorum, and stepped down |
-//! | `stepped_down` | warn | it was leader and stepped down because of its disk, or for what it
-//! lacks |
+//! | `stepped_down` | warn | it was leader and stepped down because of its disk, or for what it lacks |
 //! | `deposed` | info | it was leader, and another was elected or is about to be |
 //! | `snapshot_taken` | info | a snapshot of this node's state is durable |
 //! | `snapshot_received` | info | a snapshot was received completely from a peer |
 //! | `snapshot_restored` | info | the machine restarted from a snapshot |
-//! | `snapshot_failed` | warn | a snapshot could not be taken, received, restored or verified, with
-//! the reason |
-//! | `snapshot_waits` | warn | there is no space for the rest of a snapshot; it is requested again
-//! later |
+//! | `snapshot_failed` | warn | a snapshot could not be taken, received, restored or verified, with the reason |
+//! | `snapshot_waits` | warn | there is no space for the rest of a snapshot; it is requested again later |
 //! | `peer_waits` | warn | a peer that reads a snapshot from here has no space for the rest |
 //! | `peer_left_behind` | warn | log that a peer still needs was cut: it must start over |
-//! | `peer_forgot` | warn | a peer's disk lost entries that it acknowledged: it has stopped for
-//! good |
-//! | `peer_leapt` | warn | a peer's term or round is too far above the one stored here to be
-//! believed |
-//! | `snapshot_damaged` | warn | a snapshot from here arrived damaged at a peer; it is verified
-//! here |
-//! | `name_used` | error | another incarnation proposes under this node's name; proposals made here
-//! may be refused |
-//! | `slow_sync` | warn | syncs begin to take longer than [`SLOW_SYNC`]; then at most once a
-//! minute, with the slowest |
+//! | `peer_forgot` | warn | a peer's disk lost entries that it acknowledged: it has stopped for good |
+//! | `peer_leapt` | warn | a peer's term or round is too far above the one stored here to be believed |
+//! | `snapshot_damaged` | warn | a snapshot from here arrived damaged at a peer; it is verified here |
+//! | `name_used` | error | another incarnation proposes under this node's name; proposals made here may be refused |
+//! | `slow_sync` | warn | syncs begin to take longer than [`SLOW_SYNC`]; then at most once a minute, with the slowest |
 //! | `fast_sync` | info | syncs are fast again, with how long they were slow |
 //! | `disk_full` | warn | the log has no space left: new work is refused |
 //! | `disk_space` | info | it has space again, with how long it had none |

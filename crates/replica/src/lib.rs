@@ -4,6 +4,7 @@
 //! nodes reach the same state. A consensus protocol agrees on the order. This crate does everything
 //! else: it persists before it sends, answers each request exactly once, serves linearizable reads,
 //! transfers snapshots, and bounds every queue. It is written once, for every protocol.
+//!
 //! ```text
 //!  Group::propose ──┐                 ┌────────────── one turn of the node's loop ─────────────┐
 //!  Group::read ─────┤ inbox           │                                                        │
@@ -13,6 +14,7 @@
 //!                                 │                 (another thread; completions come back)    │
 //!                                 └── Job ──▶ Applier ── apply ──▶ StateMachine                │
 //!                                                  └── one answer for each request ──▶ caller  │
+//! ```
 //!
 //! ```no_run
 //! # use synod_replica::{Applying, Bytes, StateMachine, Log, Transport};

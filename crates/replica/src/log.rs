@@ -213,7 +213,6 @@ pub trait SnapshotStore: Send + Sync {
     ///
     /// # Errors
     /// If the chunks are not that snapshot or not that file; errors of the medium.
-    /// When the chunks are not that snapshot or not that file, or the medium's.
     fn finish_part(
         &self,
         group: GroupId,

@@ -99,7 +99,6 @@ impl Reserve {
 ///
 /// # Errors
 /// Those of the medium.
-/// Those of the medium.
 pub fn give_up_reserve<D: Disk>(disk: &D, missing: &io::Error) -> io::Result<bool> {
     let held = lacks_space(missing) && exists(disk)?;
     if held {

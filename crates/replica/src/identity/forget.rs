@@ -27,8 +27,8 @@ impl fmt::Display for Forgotten {
         let (node, peer, disk, boot) = (self.node.0, self.peer.0, self.disk.0, self.boot);
         write!(
             f,
-            "node {node} has forgotten node {peer}, which it knew by disk {disk:032x}, incarnation {boot}: the first to \
-             connect as node {peer} is accepted as such from then on"
+            "node {node} has forgotten node {peer}, which it knew by disk {disk:032x}, incarnation {boot}: the first \
+             to connect as node {peer} is accepted as such from then on"
         )
     }
 }

@@ -13,9 +13,9 @@
 //!       │       │           │       │ u8), 41 bytes                 │         │             │
 //!      ─┴───────┴───────────┴───────┴───────────────────────────────┴─────────┴─────────────┘
 //! ```
+//!
 //! Integers are little-endian. Salt, generation and end are the last recorded mark of the log;
 //! generation 0 means that no log was begun. The founding is UTF-8 text. Doubted is 0 or 1.
-//! generation of 0 says that none was begun. The founding is text. Doubted is 0 or 1.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
