@@ -26,7 +26,7 @@ pub enum Misfit {
     /// The transport is configured for this node, but for another incarnation, directory or
     /// cluster.
     #[error(
-       "the transport of node {} does not match its identity: configure it with `tcp` of the identity that the \
+        "the transport of node {} does not match its identity: configure it with `tcp` of the identity that the \
          incarnation is from",
         own.0
     )]

@@ -110,7 +110,7 @@ pub enum OpenGroupError {
     /// after the incarnation that wrote them: its commands might be mistaken for those of the
     /// earlier one.
     #[error(
-       "the log holds records of group {} from an earlier incarnation, and this incarnation is ephemeral: its \
+        "the log holds records of group {} from an earlier incarnation, and this incarnation is ephemeral: its \
          commands might be mistaken for those of the earlier one, so start the node with an incarnation of an \
          identity",
         group.0

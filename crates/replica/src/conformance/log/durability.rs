@@ -10,13 +10,13 @@ use crate::log::{Log, LogError};
 pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) {
     suite.case(
         "power_loss",
-       "everything up to `durable` is there after a power loss; of the rest, whole records, and none without those \
+        "everything up to `durable` is there after a power loss; of the rest, whole records, and none without those \
          before it, of whichever group",
         || power_loss(fresh),
     );
     suite.case(
         "failed_sync",
-       "a log that failed once stays closed, even if a sync failed after the call that began it, and `durable` never \
+        "a log that failed once stays closed, even if a sync failed after the call that began it, and `durable` never \
          covers what was not synced",
         || failed_sync(&mut Rig::new(fresh)),
     );

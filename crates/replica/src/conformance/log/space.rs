@@ -9,7 +9,7 @@ use crate::log::{Log, LogError, RECORD_SPARE_BYTES};
 pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) {
     suite.case(
         "full_medium",
-       "without space, a log accepts what `room_bytes` and `takes_a_record` promise; a refused record is `Full` and \
+        "without space, a log accepts what `room_bytes` and `takes_a_record` promise; a refused record is `Full` and \
          leaves nothing; with space again, the log has room and continues",
         || full_medium(&mut Rig::new(fresh)),
     );
