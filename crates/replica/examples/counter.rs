@@ -1,4 +1,4 @@
-//! A counter on three nodes in one process, each with a log in a directory of its own:
+//! A counter on three nodes in one process, each with its log in its own directory:
 //! `cargo run -p synod-replica --example counter`
 
 use std::io::{self, Read, Write};
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let log = identity.open_log(Options::default())?;
         let incarnation = identity
             .incarnation()
-            .ok_or("this incarnation was given out before")?;
+            .ok_or("the incarnation was given out before")?;
         let node = Node::start(
             incarnation,
             NodeConfig::default(),

@@ -1,9 +1,9 @@
-//! How long a group is without a leader when links fail, and whether that ever ends:
+//! How long a group is without a leader when links fail, and whether it ever gets one:
 //! `cargo run --release -p synod-replica --example partial_connectivity`
 //!
-//! Whole nodes in virtual time, each topology with seeds of its own; both protocols have the same
-//! timeouts and meet the same networks. A group counts as led again when a write that was asked
-//! for after the failure is answered, by whichever node. The topologies are those of *Omni-Paxos:
+//! Whole nodes in virtual time. Each topology has its own seeds; both protocols have the same
+//! timeouts and run in the same networks. A group counts as recovered when a write that was
+//! requested after the failure is answered, by any node. The topologies are those of *Omni-Paxos:
 //! Breaking the Barriers of Partial Connectivity* (Ng, Haridi, Carbone, EuroSys 2023) and the
 //! bridge of openraft's issue 2080:
 //!
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A protocol, and how a group of it is configured.
+/// A protocol, with the configuration of its groups.
 trait Contender: Sized + 'static {
     type Config: Configured;
     const NAME: &'static str;
@@ -108,18 +108,19 @@ mod contenders {
     }
 }
 
-/// What is left of the network.
+/// The failure: which links are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Topology {
     /// The leader dies, and nothing else fails.
     Failover,
-    /// Everybody hears the hub and nobody else; the leader was not the hub, and lives.
+    /// All nodes are connected to the hub only; the leader was not the hub, and lives.
     QuorumLoss,
-    /// The same, but the hub lacks what was decided last, and the leader is gone.
+    /// The same, but the hub lacks the last decided entries, and the leader is gone.
     Constrained,
-    /// Three nodes: the leader and another one do not hear each other, and both hear the third.
+    /// Three nodes: the leader and one other are not connected to each other, and both are to the
+    /// third.
     Chained,
-    /// The leader is heard by one node, which hears all the others too.
+    /// The leader is connected to one node only, which is connected to all others too.
     Bridge,
 }
 
@@ -150,16 +151,16 @@ impl Topology {
     }
 }
 
-/// What became of one group.
+/// The result of one trial.
 struct Ended {
     /// `None`: it had no leader to the end.
     leaderless: Option<Duration>,
-    /// New leaders, from the failure on.
+    /// New leaders since the failure.
     changes: usize,
 }
 
 fn row<C: Contender>(topology: Topology, seeds: u64) {
-    // Each seed is a world of its own: who runs it makes no difference.
+    // Each seed is an independent world, so threads may share them in any way.
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let share = move |first| (first..seeds).step_by(threads as usize);
     let all: Vec<Ended> = std::thread::scope(|scope| {
@@ -176,7 +177,7 @@ fn row<C: Contender>(topology: Topology, seeds: u64) {
     let changes_max = all.iter().map(|ended| ended.changes).max().unwrap_or(0);
     let never = all.len() - times.len();
     times.sort_unstable();
-    // A group that is never led again is slower than all others.
+    // A group that never recovers is slower than all others.
     let at = |share: f64| {
         let place = ((seeds as f64 * share).ceil() as usize).max(1) - 1;
         let time = times.get(place).map(|time| time.as_millis().to_string());
@@ -192,15 +193,15 @@ fn row<C: Contender>(topology: Topology, seeds: u64) {
     );
 }
 
-/// One group, and who asks it.
+/// One group, and the client of its nodes.
 struct Trial<C: Contender> {
     world: World<SimNode<Group<C>>>,
     topology: Topology,
     rng: Rng,
     ends: Ends,
-    /// Raised when what was asked before shall not count any more.
+    /// Raised when earlier requests shall no longer count.
     round: u64,
-    /// Those that somebody led in.
+    /// The epochs that had a leader.
     epochs: BTreeSet<Epoch>,
 }
 
@@ -241,7 +242,7 @@ impl<C: Contender> Trial<C> {
         }
     }
 
-    /// Makes the network what the topology says. Those who are not asked any more.
+    /// Cuts the links according to the topology. Returns the nodes that get no more requests.
     fn fail(&mut self, leader: u64) -> BTreeSet<u64> {
         let ids = 1..=self.topology.nodes();
         let others: Vec<u64> = ids.filter(|id| *id != leader).collect();
@@ -266,7 +267,7 @@ impl<C: Contender> Trial<C> {
         }
     }
 
-    /// The others write what this node does not hear of.
+    /// The other nodes write entries that this node does not receive.
     fn miss(&mut self, node: u64) {
         let applied = |trial: &Self| {
             let process = trial.world.process(sim::NodeId(node));
@@ -291,8 +292,8 @@ impl<C: Contender> Trial<C> {
         }
     }
 
-    /// Each node but those outside is asked to write, and asked anew when it gives up. How long it
-    /// takes until one answers.
+    /// Requests a write from each node except those outside, and again when it fails. Returns how
+    /// long it takes until one is answered.
     fn until_answered(&mut self, outside: &BTreeSet<u64>) -> Option<Duration> {
         self.round += 1;
         let begun = self.world.now();
@@ -327,12 +328,12 @@ impl<C: Contender> Trial<C> {
             timeout: TIMEOUT,
             ticket,
         };
-        // Not at once: what is refused on the spot would be asked for for ever.
+        // Not at once: a request that is refused immediately would be repeated for ever.
         let at = self.world.now() + Duration::from_millis(1);
         self.world.inject_at(at, sim::NodeId(node), write);
     }
 
-    /// Those who lead, or believe so.
+    /// The nodes that lead, or believe so.
     fn leaders(&self) -> impl Iterator<Item = (Epoch, u64)> {
         let ids = self.world.node_ids().into_iter();
         ids.filter_map(|id| {
@@ -346,7 +347,7 @@ impl<C: Contender> Trial<C> {
         self.epochs.extend(epochs);
     }
 
-    /// Whether those who are led stay with their leader.
+    /// Counts leader changes while the group is led.
     fn watch(&mut self) {
         let until = self.world.now() + AFTERWARDS;
         while self.world.now() < until {
@@ -419,7 +420,7 @@ impl StateMachine for Count {
     }
 }
 
-/// How a request ended.
+/// The outcome of a request.
 struct End {
     node: u64,
     round: u64,
@@ -467,10 +468,10 @@ const SEEDS: u64 = 1_000;
 const ELECTION_MIN: Duration = Duration::from_millis(150);
 const ELECTION_MAX: Duration = Duration::from_millis(300);
 const HEARTBEAT: Duration = Duration::from_millis(40);
-/// How long one request waits: what a leader that lost its followers holds is asked for anew.
+/// How long one request waits: what a leader that lost its followers holds is requested again.
 const TIMEOUT: Duration = Duration::from_millis(20);
-/// Over thirty of the longest election timeouts.
+/// More than thirty times the longest election timeout.
 const NEVER: Duration = Duration::from_secs(10);
-/// How long a group is watched once it is led again.
+/// How long a group is watched after it recovered.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 const ENTRIES_MISSED: u32 = 5;

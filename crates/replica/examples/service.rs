@@ -1,7 +1,9 @@
-//! A job queue that outlives its servers: three processes, each with a log on a disk of its own, over TCP.
+//! A job queue that survives its servers: three processes, each with its log on disk, connected
+//! over TCP.
 //!
-//! `cargo run -p synod-replica --example service` shows it: jobs are done through any node, and the leader is
-//! killed meanwhile. Or by hand, in three terminals, with `raft` or `paxos` in all, and 1, 2 and 3:
+//! `cargo run -p synod-replica --example service` runs a demo: jobs are done through any node, and
+//! the leader is killed meanwhile. Or start it by hand in three terminals, all with `raft` or all
+//! with `paxos`, and with 1, 2 and 3:
 //!
 //! ```text
 //! cargo run -p synod-replica --example service raft 1 /tmp/queue-1 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003
@@ -26,19 +28,19 @@ use tokio::sync::mpsc;
 #[path = "service/demo.rs"]
 mod demo;
 
-/// What is replicated. Each job is in one of the three.
+/// The replicated state. Each job is in one of the three fields.
 #[derive(Clone, Default)]
 struct Queue {
     waiting: BTreeSet<String>,
-    /// By worker: each has one job at a time.
+    /// The job of each worker, which has one at a time.
     taken: BTreeMap<String, String>,
-    /// By job: who did it.
+    /// The worker who did each job.
     done: BTreeMap<String, String>,
 }
 
 impl Queue {
-    /// A command may come twice, from a client that did not hear the answer to the first: then it changes
-    /// nothing, and is answered as before.
+    /// A command may arrive twice, from a client that did not receive the first answer: then it
+    /// changes nothing and is answered as before.
     fn obey(&mut self, command: &str) -> String {
         match command.split_whitespace().collect::<Vec<_>>()[..] {
             ["add", job] => {
@@ -67,7 +69,7 @@ impl Queue {
         }
     }
 
-    /// What makes this of an empty queue.
+    /// The commands that make this state of an empty queue.
     fn commands(&self) -> Vec<String> {
         let (taken, done) = (self.taken.iter(), self.done.iter());
         let done = done.map(|(job, by)| format!("add {job}\ntake {by}\ndone {job} {by}"));
@@ -81,7 +83,8 @@ impl StateMachine for Queue {
     type Response = String;
     type Frozen = Self;
 
-    /// What was committed cannot be refused: nonsense gets an answer too, the same one on every node.
+    /// A committed command cannot be refused: an invalid one is answered too, in the same way on
+    /// every node.
     fn apply(&mut self, _: Applying, command: Bytes) -> String {
         self.obey(&String::from_utf8_lossy(&command))
     }
@@ -111,8 +114,9 @@ async fn serve(
 ) -> Result<(), Box<dyn Error>> {
     let own = peers.get(&config.node()).ok_or("this node is not listed")?;
     let listen: std::net::SocketAddr = own.parse()?;
-    // The directory is this node's from now on, and founded on this protocol and these peers. What contradicts
-    // that is refused, as are a log that is not whole and a peer that is not the one it was.
+    // The directory belongs to this node from now on, and is founded on this protocol and these
+    // peers. Anything that contradicts this is refused, and so are an incomplete log and a peer on
+    // another disk.
     let birth = Birth::new(ClusterId(7), config.node()).group(JOBS, &config);
     let identity = Identity::open(Directory::open(data)?, &birth)?;
     let log = identity.open_log(Options::default())?;
@@ -130,7 +134,7 @@ async fn serve(
                 Some(line) => println!("{}", answer(&jobs, line).await),
                 None => break,
             },
-            // Its disk has failed, say. Whoever started this process should start it again.
+            // Its disk has failed, for example. A supervisor should restart the process.
             reason = &mut closed => return Err(format!("this node has stopped: {reason}").into()),
         }
     }
@@ -138,8 +142,8 @@ async fn serve(
     Ok(())
 }
 
-/// Any node answers: one that does not lead asks the leader. A service with a port would let many requests
-/// wait at a time; then they share the syncs of the log.
+/// Any node answers: a follower forwards to the leader. A service with a port would have many
+/// requests in progress; they would then share the syncs of the log.
 async fn answer(jobs: &Group<Queue>, line: String) -> String {
     let outcome = match line.trim() {
         "leader" => {
@@ -156,14 +160,14 @@ async fn answer(jobs: &Group<Queue>, line: String) -> String {
     };
     match outcome {
         Ok(answer) => answer,
-        // It did not happen and never will.
+        // It had no effect and never will.
         Err(Failure::Rejected { reason, .. }) => format!("failed: {reason}"),
-        // It may have happened, or may yet: that is why commands may come twice.
+        // It may have taken effect, or may yet: that is why commands may arrive twice.
         Err(Failure::Unknown) => "failed: the outcome is unknown".into(),
     }
 }
 
-/// Standard input is read by a thread: a read from it cannot be given up, and this one keeps nobody waiting.
+/// Reads standard input on a thread: such a read cannot be cancelled, and there it blocks nothing.
 fn input() -> mpsc::Receiver<String> {
     let (to, lines) = mpsc::channel(16);
     thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! The half of the runtime that is typed by the user's machine. Sans-IO but for the snapshot files
-//! it is handed.
+//! The half of the runtime that depends on the user's machine. It does no I/O except for reading
+//! and writing the snapshot files that it is given.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -16,26 +16,26 @@ use crate::protocol::{Kind, Position};
 
 mod names;
 
-/// What the applier does next. Jobs are done in order, and every answer to a caller leaves through
-/// them: so a read needs no wait, it stands behind what it must see.
+/// A step of the applier. Jobs run in order, and every answer to a caller is one of them; so a read
+/// needs no waiting, as it comes after what it must see.
 pub enum Job<T> {
-    /// Apply an entry and answer those who wait for its commands, by their place.
+    /// Apply an entry and answer the requests for its commands, by their position.
     Apply {
-        /// The entry's position.
+        /// The position of the entry.
         at: Position,
-        /// What it holds.
+        /// The kind of the entry.
         kind: Kind,
-        /// Its bytes.
+        /// The bytes of the entry.
         body: Bytes,
-        /// One for each command that this node proposed, `None` where nobody waits any more.
+        /// One ticket for each command that this node proposed; `None` if nobody waits any more.
         tickets: Vec<Option<T>>,
-        /// A snapshot that was restored since they were proposed may cover the commands: that their name
-        /// does not rise tells nothing then.
+        /// A snapshot restored since they were proposed may cover the commands, so a name that does
+        /// not rise proves nothing.
         in_doubt: bool,
     },
-    /// Go on with an entry of which some commands are applied.
+    /// Continue an entry of which some commands are applied.
     Resume(Rest<T>),
-    /// Show the machine.
+    /// Let a ticket read the machine.
     Read(T),
     /// End a request without a response.
     Fail(T, Failure),
@@ -60,11 +60,11 @@ impl<T> fmt::Debug for Job<T> {
     }
 }
 
-/// What is left of an entry whose first commands are applied.
+/// The rest of an entry whose first commands are applied.
 pub struct Rest<T> {
     at: Position,
     commands: Bytes,
-    /// The place of the first of them.
+    /// The position of the first command left.
     offset: u32,
     tickets: VecDeque<Option<T>>,
 }
@@ -78,18 +78,18 @@ impl<T> fmt::Debug for Rest<T> {
 /// How far a job was done.
 #[derive(Debug)]
 pub enum Ran<T> {
-    /// All of it, and this is what it brought about.
+    /// Completely, with its result.
     Whole(Option<Done>),
-    /// Not yet: this job is to be done next, before any other.
+    /// In part: this job must run next, before any other.
     Left(Job<T>),
-    /// Not now, and nothing of it: something has run out that the job needs, a descriptor for one. It is
-    /// to be done a while later, before any other.
+    /// Not at all, because a resource ran out, such as file descriptors. It must be retried later,
+    /// before any other job.
     Later(Job<T>, SnapshotError),
 }
 
-/// A state that no longer changes, and how to write it.
+/// An immutable state, and how to write it.
 pub struct Frozen {
-    /// What it covers.
+    /// The snapshot's index, tag and membership.
     pub snapshot: Snapshot,
     #[expect(clippy::type_complexity, reason = "it is named here and nowhere else")]
     write: Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>,
@@ -99,7 +99,7 @@ impl Frozen {
     /// Writes the snapshot's body.
     ///
     /// # Errors
-    /// The writer's.
+    /// Errors of the writer.
     pub fn write(self, to: &mut dyn Write) -> io::Result<()> {
         (self.write)(to)
     }
@@ -113,29 +113,30 @@ impl fmt::Debug for Frozen {
     }
 }
 
-/// What a job brought about.
+/// The result of a job.
 #[derive(Debug)]
 pub enum Done {
     /// The state covers everything up to this index.
     Applied(u64),
-    /// So it does, and the entry of this index was passed over though somebody here waited for it: of
-    /// this node a name was applied that is no lower, which another incarnation of it had given.
+    /// The state covers everything up to this index, but the entry there was skipped although a
+    /// ticket waited for it: an equal or higher name of this node was applied before, which another
+    /// incarnation used.
     NameUsed {
-        /// Of the entry.
+        /// The index of the entry.
         index: u64,
-        /// The name that was applied last.
+        /// The name of this node that was applied last.
         last: Name,
     },
     /// A state was taken.
     Frozen(Frozen),
 }
 
-/// Why the applier stopped. The group is then poisoned.
+/// Why the applier stopped. Its group is then closed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
-    /// The core delivered entries with a gap: a broken invariant of its own.
-    #[error("entry {found} was to be applied behind {applied}")]
+    /// The core delivered entries with a gap: a bug in the core.
+    #[error("entry {found} was to be applied after {applied}")]
     Gap {
         /// The last index applied.
         applied: u64,
@@ -145,33 +146,33 @@ pub enum ApplyError {
     /// A snapshot cannot be opened.
     #[error("snapshot {index} cannot be opened")]
     Open {
-        /// Its index.
+        /// The index of the snapshot.
         index: u64,
-        /// Why.
+        /// Why it cannot be opened.
         source: SnapshotError,
     },
-    /// A snapshot does not hold a state of this machine.
+    /// A snapshot does not hold a valid state of this machine.
     #[error("snapshot {index} cannot be restored")]
     Restore {
-        /// Its index.
+        /// The index of the snapshot.
         index: u64,
-        /// Why.
+        /// Why it cannot be restored.
         source: io::Error,
     },
 }
 
-/// A machine, and what must be remembered with it.
+/// The user's machine, with the replicated state that the runtime keeps beside it.
 ///
 /// # Invariants
-/// - Positions applied rise without a gap; a restore may leap.
-/// - Of each node the names applied rise, so a repeated or overtaken proposal is dropped, on every
-///   node alike: `names` is part of the state and stands in the snapshot before the machine.
+/// - Applied positions rise without gaps; a restore may skip ahead.
+/// - The applied names of each node rise, so a duplicate or overtaken proposal is dropped, in the
+///   same way on every node: `names` is part of the state and precedes the machine in the snapshot.
 pub struct Applier<S> {
     group: GroupId,
     machine: S,
     at: Position,
     membership: Bytes,
-    /// Of each node, the incarnation and the sequence number applied last.
+    /// For each node, the incarnation and sequence number applied last.
     names: BTreeMap<u64, (u64, u64)>,
     repeats: u64,
     snapshots: Arc<dyn SnapshotStore>,
@@ -187,8 +188,7 @@ impl<S: fmt::Debug> fmt::Debug for Applier<S> {
 }
 
 impl<S: StateMachine> Applier<S> {
-    /// An applier of an empty log. Whoever opens a log that begins later hands it a
-    /// [`Job::Restore`] first.
+    /// An applier of an empty log. For a log that begins later, run a [`Job::Restore`] first.
     pub fn new(
         group: GroupId,
         machine: S,
@@ -222,11 +222,11 @@ impl<S: StateMachine> Applier<S> {
         self.repeats
     }
 
-    /// Does one job.
+    /// Runs one job completely.
     ///
     /// # Errors
-    /// When a snapshot cannot be restored, also for want of a descriptor; the applier must not be used
-    /// again.
+    /// If a snapshot cannot be restored, also for want of a file descriptor; the applier must not
+    /// be used again.
     pub fn run<T: Ticket<S>>(&mut self, job: Job<T>) -> Result<Option<Done>, ApplyError> {
         let mut job = job;
         loop {
@@ -244,12 +244,12 @@ impl<S: StateMachine> Applier<S> {
         }
     }
 
-    /// Does one job, or the part of it that `goes_on` allows: it is asked after each command, with the
-    /// command's length in bytes, and after any other job. At least one command is applied; a command
-    /// is never split.
+    /// Runs one job, or as much of it as `goes_on` allows, which is called after each command with
+    /// the command's length in bytes, and after any other job. At least one command is applied; a
+    /// command is never interrupted.
     ///
     /// # Errors
-    /// When a snapshot cannot be restored; the applier must not be used again.
+    /// If a snapshot cannot be restored; the applier must not be used again.
     pub fn run_within<T: Ticket<S>>(
         &mut self,
         job: Job<T>,
@@ -317,7 +317,7 @@ impl<S: StateMachine> Applier<S> {
         Ok(Ran::Whole(done))
     }
 
-    /// Whether the name of a body rises, which makes it the last of its node.
+    /// Whether the name of a body rises; it then becomes the last one of its node.
     fn is_new(&mut self, body: &[u8]) -> bool {
         let Some(name) = body::name(body) else {
             return false;
@@ -331,8 +331,8 @@ impl<S: StateMachine> Applier<S> {
         true
     }
 
-    /// The name of a body does not rise: its commands are not applied, and whoever waits for them is
-    /// told so, unless a snapshot may have brought them.
+    /// Skips a body whose name does not rise. Its tickets are rejected, or end as unknown if a
+    /// snapshot may have applied the commands.
     fn pass_over<T: Ticket<S>>(
         &self,
         index: u64,

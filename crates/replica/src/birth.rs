@@ -1,8 +1,8 @@
-//! What a node is born as: its cluster, its name, and what its groups are founded on.
+//! What a data directory is created as: its cluster, its node, and what its groups are founded on.
 //!
-//! A group that was founded on one protocol, one set of voters and one system of quorums must not be
-//! opened as another: the other would read nothing in its log, take writes, and leave no way back. So
-//! what a directory was born as is written into it, and told to peers.
+//! A group that was founded on one protocol, one set of voters and one quorum system must not be
+//! opened with another: the other would find nothing in its log, accept writes, and leave no way
+//! back. So the founding is stored in the directory and sent to peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use synod_wal::GroupId;
 
 use crate::protocol::Configured;
 
-/// What a data directory is, or is to be, born as.
+/// What a data directory was, or is to be, created as.
 ///
 /// ```
 /// # #[cfg(feature = "raft")] {
@@ -42,24 +42,24 @@ impl Birth {
         }
     }
 
-    /// With this group among those it is founded on. A directory that was born without it takes it when it is
-    /// [opened](crate::Node::open) first, if its log holds nothing of it. Nodes of which some are founded on it
-    /// and others are not do not talk to each other: it is to be added to all of them in one go.
+    /// Adds a group to the founding. A directory that was created without it accepts it when it is
+    /// first [opened](crate::Node::open), if its log holds nothing of it. Nodes with different
+    /// foundings do not connect to each other, so add a group on all nodes at once.
     ///
-    /// One that is not among them is not opened.
+    /// A group that was not added cannot be opened.
     #[must_use]
     pub fn group(mut self, group: GroupId, config: &impl Configured) -> Self {
         self.groups.insert(group, config.founding());
         self
     }
 
-    /// What the groups are founded on, as it is stored and compared.
+    /// The founding of all groups, as it is stored and compared.
     #[must_use]
     pub fn founding(&self) -> String {
         self.founding_without(&BTreeSet::new())
     }
 
-    /// The same, as if these groups were not among them.
+    /// The founding without these groups.
     pub(crate) fn founding_without(&self, groups: &BTreeSet<GroupId>) -> String {
         let mut text = String::new();
         for (group, founding) in &self.groups {
@@ -71,8 +71,9 @@ impl Birth {
         text
     }
 
-    /// Which of the groups this `founding` lacks, of a directory that can be opened as what this is born as.
-    /// `None` when it says otherwise of a group, or of the formats, or names one that is not among them.
+    /// The groups that this `founding` lacks, if it is of a directory that can be opened as this
+    /// one. `None` if it differs in a group or in the formats, or names a group that is not in this
+    /// one.
     pub(crate) fn beyond(&self, founding: &str) -> Option<BTreeSet<GroupId>> {
         let beyond = self.groups.iter().filter(|(group, text)| {
             let piece = format!("group {}: {text}; ", group.0);
@@ -82,7 +83,7 @@ impl Birth {
         (self.founding_without(&beyond) == founding).then_some(beyond)
     }
 
-    /// What the hello says of it.
+    /// The digest that the hello carries.
     pub(crate) fn digest(&self) -> Founding {
         Founding {
             decided_at: 0,
@@ -90,20 +91,20 @@ impl Birth {
         }
     }
 
-    /// What this group was founded on.
+    /// The founding of one group.
     pub(crate) fn of(&self, group: GroupId) -> &str {
         self.groups.get(&group).map_or("nothing", String::as_str)
     }
 }
 
-/// FNV-1a, 64 bits: two foundings that are told apart by chance, not ones that somebody made alike.
+/// FNV-1a, 64 bits: detects differences by accident, not by malice.
 fn digest(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
-/// Rises with any change of what is on the wire, in the log or in snapshots.
+/// Raised with any change of the formats on the wire, in the log or in snapshots.
 const FORMATS: u32 = 1;
 
 #[cfg(test)]
@@ -118,8 +119,8 @@ mod tests {
         assert_eq!(digest(b"foobar"), 0x8594_4171_f739_67e8);
     }
 
-    /// A directory and its peers know it by these words and numbers. The numbers were computed by another
-    /// implementation.
+    /// Directories and peers depend on these texts and numbers. The numbers were computed by
+    /// another implementation.
     #[cfg(all(feature = "raft", feature = "paxos"))]
     #[test]
     fn golden_foundings() {

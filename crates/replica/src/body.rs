@@ -1,4 +1,4 @@
-//! The body of an entry: the name of a proposal, and its commands.
+//! The body of a log entry: the name of a proposal, followed by its commands.
 //!
 //! ```text
 //!  0        8             16         24     28
@@ -7,30 +7,30 @@
 //! └────────┴─────────────┴──────────┴──────┴─────────────┴──────┴───
 //! ```
 //!
-//! The name makes an outcome findable: an entry is matched to who waits for it by name, never by
-//! index, because a value may be chosen under a leadership that its proposer never had. And it
-//! makes a repeat visible: names of one node rise in the order in which the node gave them, so the
-//! applier drops whatever does not rise.
+//! The name matches an outcome to its request: an entry is found by name, never by index, because a
+//! value may be chosen under a leadership that its proposer never had. It also reveals duplicates:
+//! the names of one node rise in the order in which the node assigned them, so the applier drops
+//! whatever does not rise.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Who proposed, in which incarnation, and as which of its proposals.
+/// The name of a proposal: unique, and rising on each node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
-    /// The node where the commands were handed in.
+    /// The node on which the commands were proposed.
     pub node: u64,
-    /// Its boot counter.
+    /// The number of the node's incarnation.
     pub incarnation: u64,
-    /// Rises by one with each proposal of that incarnation.
+    /// Rises by one with each proposal of the incarnation.
     pub sequence: u64,
 }
 
-/// Bytes that a body takes beside its commands.
+/// The length of the name, in bytes.
 pub(crate) const NAME_BYTES: usize = 24;
-/// Bytes that each command takes beside its own.
+/// The overhead of each command, in bytes.
 pub(crate) const COMMAND_OVERHEAD_BYTES: usize = 4;
 
-/// Encodes a body. Each command is at most `u32::MAX` bytes, which the engine's limits see to.
+/// Encodes a body. Each command is at most `u32::MAX` bytes, which the engine's bounds ensure.
 pub(crate) fn encode<'a>(name: Name, commands: impl Iterator<Item = &'a Bytes> + Clone) -> Bytes {
     let bytes: usize = commands
         .clone()
@@ -48,7 +48,7 @@ pub(crate) fn encode<'a>(name: Name, commands: impl Iterator<Item = &'a Bytes> +
     body.freeze()
 }
 
-/// The name in front of a body, or `None` when it is too short to hold one.
+/// The name at the start of a body, or `None` if it is too short to hold one.
 #[must_use]
 pub fn name(body: &[u8]) -> Option<Name> {
     let word = |at: usize| Some(u64::from_le_bytes(*body.get(at..)?.first_chunk()?));
@@ -59,7 +59,7 @@ pub fn name(body: &[u8]) -> Option<Name> {
     })
 }
 
-/// The commands of a body, in order; ends at the first that is cut short.
+/// The commands of a body, in order; ends at the first that is truncated.
 pub fn commands(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = body.get(NAME_BYTES..).unwrap_or(&[]);
     std::iter::from_fn(move || {
@@ -70,13 +70,13 @@ pub fn commands(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What stands behind the name of a body.
+/// The bytes after the name of a body.
 pub(crate) fn after_name(body: &Bytes) -> Bytes {
     body.slice(NAME_BYTES.min(body.len())..)
 }
 
-/// Takes the first command off what [`after_name`] gave; `None` at the end, and at one that is cut
-/// short.
+/// Takes the first command off what [`after_name`] returned; `None` at the end, and at a truncated
+/// command.
 pub(crate) fn split_command(rest: &mut Bytes) -> Option<Bytes> {
     let (len, tail) = rest.split_first_chunk::<4>()?;
     let len = u32::from_le_bytes(*len) as usize;

@@ -1,10 +1,10 @@
-//! What the machines of a node may take of one turn of its loop.
+//! How much of one turn of the loop a node's machines may use.
 //!
-//! Applying is the user's code, of unknown cost, in the thread that also sends heartbeats and takes
-//! frames. So a turn stops applying after so many commands, bytes, or so much time, whichever comes
-//! first, lets go what the protocol has to say, and the next turn goes on. Time is read between two
-//! commands, by the driver alone: a single command is never split, and one that takes as long as an
-//! election timeout costs a leader its leadership.
+//! Applying runs user code of unknown cost, on the thread that also sends heartbeats and receives
+//! frames. So a turn stops applying after a number of commands, of bytes, or a time, whichever
+//! comes first; it then sends the protocol's messages, and the next turn continues. The driver
+//! checks the time between two commands. A single command is never interrupted, and one that takes
+//! an election timeout costs a leader its leadership.
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ impl Budget {
         }
     }
 
-    /// A command of this length was applied, or the machine was used in another way. Whether there
-    /// may be a next one.
+    /// Records that a command of this length was applied, or that the machine was used otherwise.
+    /// Returns whether another may follow.
     pub(crate) fn spend(&mut self, now: Instant, bytes: usize) -> bool {
         self.commands = self.commands.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);

@@ -1,4 +1,5 @@
-//! Why a node, or one of its groups, serves nothing any more: told once, to whoever waits for it.
+//! Why a node, or one of its groups, no longer serves anything: reported once, with the first
+//! reason.
 
 use std::any::Any;
 use std::error::Error;
@@ -11,31 +12,31 @@ use tokio::sync::watch;
 use crate::drive::Stopped;
 use crate::machine::Reason;
 
-/// Why a node, or one of its groups, serves nothing any more; see [`Node::closed`](crate::Node::closed)
-/// and [`Group::closed`](crate::Group::closed).
+/// Why a node, or one of its groups, no longer serves anything; see
+/// [`Node::closed`](crate::Node::closed) and [`Group::closed`](crate::Group::closed).
 ///
-/// It is shown with all its causes. Nothing but a restart of the process opens again what was closed.
+/// It is displayed with all its causes. Only a restart of the process opens again what was closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Closed {
-    /// It was asked to stop, its handle was dropped, or the runtime that it ran in has ended.
+    /// The node was asked to stop, its handle was dropped, or its tokio runtime has ended.
     Shutdown,
-    /// The log failed, or what it holds cannot be read: nothing that depends on it may be said.
+    /// The log failed or cannot be read, so nothing that depends on it may be acknowledged.
     Log(Cause),
-    /// The machine cannot go on: a snapshot could not be restored, for one.
+    /// The machine failed; for example, a snapshot could not be restored.
     Machine(Cause),
-    /// The user's code panicked: the machine, a closure that reads it, or a ticket. Its message.
+    /// User code panicked with this message: the machine, a closure that reads it, or a ticket.
     MachinePanicked(Arc<str>),
-    /// What this node holds contradicts what its group has decided.
+    /// The state of this node contradicts what its group has decided.
     Diverged(Cause),
-    /// The transport has ended by itself: no peer can be heard any more.
+    /// The transport ended by itself: no peer can be reached any more.
     Transport,
-    /// The node's loop panicked: a fault of this library, or of a log or transport. Its message.
+    /// The node's loop panicked with this message: a bug in this library, a log or a transport.
     Panicked(Arc<str>),
 }
 
 impl Closed {
-    /// What a request is refused with from now on.
+    /// The reason with which requests are rejected from now on.
     #[must_use]
     pub const fn reason(&self) -> Reason {
         match self {
@@ -76,18 +77,17 @@ impl From<Stopped> for Closed {
     }
 }
 
-/// An error that several may look at. Shown with everything that it came from; a cause equals itself
-/// and its clones.
+/// A shared error. It is displayed with all its sources; it equals only itself and its clones.
 #[derive(Clone, Debug)]
 pub struct Cause(Arc<dyn Error + Send + Sync>);
 
 impl Cause {
-    /// A cause that has this error, and what that came from.
+    /// Wraps an error together with its sources.
     pub fn new(error: impl Error + Send + Sync + 'static) -> Self {
         Self(Arc::new(error))
     }
 
-    /// The error.
+    /// The wrapped error.
     #[must_use]
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.0
@@ -108,7 +108,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Shows an error with everything that it came from, in one line: what is the matter is often told by the last alone.
+/// Displays an error and all its sources in one line: often only the last one says what is wrong.
 pub(crate) struct WithCauses<'a>(pub(crate) &'a (dyn Error + 'static));
 
 impl fmt::Display for WithCauses<'_> {
@@ -123,8 +123,7 @@ impl fmt::Display for WithCauses<'_> {
     }
 }
 
-/// Tells a node's end to whoever waits for it. The first reason stands: what follows from it is no
-/// reason of its own.
+/// Publishes the end of a node. Only the first reason is kept: later ones are its consequences.
 pub(crate) struct Told(watch::Sender<Option<Closed>>);
 
 impl Told {
@@ -149,17 +148,18 @@ impl Told {
     }
 }
 
-/// Waits for the end that [`Told`] tells.
+/// Waits for the end that [`Told`] publishes.
 pub(crate) async fn wait(mut told: watch::Receiver<Option<Closed>>) -> Closed {
     let closed = told.wait_for(Option::is_some).await;
-    // Without a word the loop goes only with the runtime that it runs in.
+    // The loop ends without a reason only if its tokio runtime ends.
     closed
         .ok()
         .and_then(|closed| closed.clone())
         .unwrap_or(Closed::Shutdown)
 }
 
-/// Runs what may panic and whose remains nobody looks at then; a panic's message is the error.
+/// Runs code that may panic and whose state is not used after a panic; returns the panic's message
+/// as the error.
 pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Arc<str>> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| message(&*panic))
 }

@@ -1,12 +1,13 @@
-//! Proves a [`Log`](crate::Log), a [`Transport`](crate::Transport) or a
-//! [`StateMachine`](crate::StateMachine) of your own: each suite is called from one test.
+//! Test suites for your own [`Log`](crate::Log), [`Transport`](crate::Transport) or
+//! [`StateMachine`](crate::StateMachine): each suite is called from one test.
 //!
 //! # Problem
 //!
-//! The traits are small, and what breaks a cluster is between their lines: a truncation that a
+//! The traits are small, and what breaks a cluster is not in their signatures: a truncation that a
 //! restart forgets, a `durable` that runs ahead of the disk, a queue that blocks when a peer is
 //! slow, a snapshot that was frozen by reference. Such a log passes every test in which nothing
-//! dies. These suites are what the runtime relies on, promise by promise, and ours pass them.
+//! crashes. These suites test everything that the runtime relies on, promise by promise; the
+//! implementations of this workspace pass them.
 //!
 //! ```
 //! use synod_replica::conformance;
@@ -35,20 +36,20 @@
 //! # my_machine_conforms();
 //! ```
 //!
-//! A case that fails panics with its name, with what it saw, and with what the trait promises. What a
-//! store or a network need not be able to do, like to lose its power, is asked of it through methods
-//! with a default; without them the cases that need them are skipped, and a line says so. Nothing
-//! here is timed: what must not block is given far longer than it can need, and what must happen is
-//! waited for.
+//! A case that fails panics with its name, what it observed, and what the trait promises. Abilities
+//! that a store or network need not have, such as losing power, are requested through methods with
+//! a default; without them the cases that need them are skipped, and a line says so. No case
+//! depends on timing: what must not block is given far more time than it can need, and what must
+//! happen is waited for.
 //!
-//! The module stands behind the feature `conformance`, because it is tests: a build that runs
-//! nobody's tests should not compile 3,000 lines of them.
+//! The module is behind the feature `conformance`, because it is 3,000 lines of tests that an
+//! ordinary build should not compile.
 //!
 //! # What is left out
 //!
-//! A suite shows bugs and proves no absence. Crashes inside an operation need a medium that can be
-//! stopped there: `synod_wal`'s own tests do that to 100,000 disks, and `synod_sim` has what it
-//! takes for a log of yours.
+//! A suite finds bugs and does not prove their absence. Crashes inside an operation need a medium
+//! that can be stopped there: `synod_wal`'s own tests do that to 100,000 disks, and `synod_sim`
+//! provides the means for a log of your own.
 
 mod log;
 mod machine;

@@ -1,4 +1,4 @@
-//! One group of a node as its loop drives it: engine, applier, and the channels that lead to them.
+//! One group of a node as the loop drives it: engine, applier, and the channels to them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,14 +23,15 @@ use crate::status::{Around, Status};
 use crate::task::{Completion, Task};
 use crate::time::Instant;
 
-/// A group as the loop sees it: no protocol, no machine. One virtual call a turn, none a command.
+/// A group as the loop sees it, without protocol and machine types. It costs virtual calls for each
+/// turn, none for each command.
 pub(crate) trait Drive: Send {
-    /// A frame of a peer, in this incarnation of it as far as the transport knows.
+    /// Handles a peer's frame, with the peer's incarnation if the transport knows it.
     fn handle_frame(&mut self, now: Instant, from: NodeId, incarnation: Option<u64>, frame: Bytes);
     fn handle_timeout(&mut self, now: Instant);
     fn handle_durable(&mut self, now: Instant, durable: Lsn);
-    /// Takes what has come in and does what it brings about, of which the machine gets its share.
-    /// `true` when the log was appended to.
+    /// Takes the new requests and completions and performs their effects, with the machine's share
+    /// in `budget`. Returns `true` if the log was appended to.
     fn turn(
         &mut self,
         now: Instant,
@@ -38,17 +39,17 @@ pub(crate) trait Drive: Send {
         log: &mut dyn Log,
         transport: &mut dyn Transport,
     ) -> Result<bool, Stopped>;
-    /// Whether the machine has more to do than its share of the last turn.
+    /// Whether the machine has more to do than its share of the last turn allowed.
     fn has_jobs(&self) -> bool;
     fn set_disk(&mut self, now: Instant, disk: DiskHealth);
     fn close(&mut self, closed: &Closed);
-    /// Says that the group is closed and touches nothing else: its state may be half changed.
+    /// Marks the group as closed and touches nothing else: its state may be inconsistent.
     fn abandon(&mut self, closed: &Closed);
     fn publish(&mut self, around: &Around);
     fn poll_timeout(&self) -> Option<Instant>;
     /// How many snapshots have become durable in this incarnation, taken here or received.
     fn snapshots(&self) -> u64;
-    /// The storage tasks under way, to be waited for.
+    /// The storage tasks in progress, to be waited for.
     fn take_tasks(&mut self) -> JoinSet<()>;
 }
 
@@ -57,11 +58,11 @@ pub(crate) trait Drive: Send {
 pub(crate) enum Stopped {
     #[error("the log failed")]
     Log(#[source] LogError),
-    #[error("the machine cannot go on")]
+    #[error("the machine has failed")]
     Apply(#[from] ApplyError),
     #[error("the machine panicked: {0}")]
     Panicked(Arc<str>),
-    #[error("this node must take no part any more")]
+    #[error("this node must no longer participate in its group")]
     Diverged(#[from] Divergence),
 }
 
@@ -76,9 +77,9 @@ pub(crate) struct Hosted<P: Protocol, S: StateMachine> {
     pub(crate) id: GroupId,
     pub(crate) engine: Engine<P, Waiter<S>>,
     pub(crate) applier: Applier<S>,
-    /// What the machine did not finish in its share of the last turn.
+    /// The job that the machine did not finish in its share of the last turn.
     pub(crate) left: Option<Job<Waiter<S>>>,
-    /// Not before then: what it needs had run out.
+    /// When to resume it: a resource that it needs had run out.
     pub(crate) left_until: Option<Instant>,
     pub(crate) clock: Clock,
     pub(crate) events: Events,
@@ -89,8 +90,8 @@ pub(crate) struct Hosted<P: Protocol, S: StateMachine> {
     pub(crate) closed: Option<Closed>,
 }
 
-/// What a group shows of itself. It says that the group is closed also when it is merely dropped, as
-/// when the runtime ends under it.
+/// The published status of a group. It reports the group as closed also when it is merely dropped,
+/// as when the runtime ends.
 pub(crate) struct Shown(pub(crate) watch::Sender<Status>);
 
 impl Shown {
@@ -105,12 +106,12 @@ impl Drop for Shown {
     }
 }
 
-/// Storage work on other threads. Bounded by the engine: of each kind there is one at a time, or one
-/// for each peer.
+/// Storage work on other threads, bounded by the engine: one task of each kind, or one for each
+/// peer.
 pub(crate) struct Tasks<P: Protocol> {
     wake: Arc<Notify>,
     running: JoinSet<()>,
-    /// Nobody wants what they do any more.
+    /// Set when the results are no longer wanted.
     given_up: Arc<AtomicBool>,
     /// The error is a panic's message.
     to: mpsc::UnboundedSender<Result<Completion<P>, Arc<str>>>,
@@ -129,7 +130,7 @@ impl<P: Protocol> Tasks<P> {
         }
     }
 
-    /// What can be given up on the way is: a snapshot that is being written.
+    /// Abandons the work that can be abandoned: a snapshot that is being written.
     fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
@@ -140,10 +141,10 @@ impl<P: Protocol> Tasks<P> {
         let (reader, snapshots) = (log.reader(), log.snapshots());
         let given_up = self.given_up.clone();
         self.running.spawn_blocking(move || {
-            // A machine's `write` is the user's code. If it panics the group stops; what the task had
-            // in hand is gone with it, so nothing half done is seen again.
+            // A machine's `write` is user code. If it panics the group stops, and what the task
+            // held is lost with it, so no inconsistent state is used again.
             let completion = caught(|| task.run_until(id, &*reader, &*snapshots, &given_up));
-            // The receiver is gone when the node is.
+            // An error means that the node is gone.
             let _gone = to.send(completion);
             wake.notify_one();
         });
@@ -163,8 +164,8 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
         }
     }
 
-    /// The user's code: machine, closures that read it, tickets. A panic of one group's stops that
-    /// group; whoever was to be answered by the job is told `Unknown`.
+    /// Runs user code: the machine, closures that read it, tickets. A panic stops this group only,
+    /// and the tickets of the job report `Unknown`.
     fn run(&mut self, job: Job<Waiter<S>>, budget: &mut Budget) -> Result<(), Stopped> {
         let (clock, applier) = (self.clock, &mut self.applier);
         let mut goes_on = |bytes| budget.spend(clock.now(), bytes);
@@ -185,7 +186,7 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
         Ok(())
     }
 
-    /// No job overtakes one that waits.
+    /// No job may overtake one that waits.
     fn hold_jobs(&mut self, budget: &Budget) {
         let waits = self.left_until.is_some();
         self.engine.hold_jobs(waits || budget.is_spent());
@@ -269,7 +270,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
     fn close(&mut self, closed: &Closed) {
         if self.closed.is_none() {
             self.closed = Some(closed.clone());
-            // Whoever waits for the rest of an entry is told `Unknown`: it is applied elsewhere.
+            // Those that wait for the rest of an entry are told `Unknown`: other nodes apply it.
             (self.left, self.left_until) = (None, None);
             self.engine.close(closed.reason());
             self.tasks.give_up();
@@ -325,5 +326,5 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
     }
 }
 
-/// After this a job is tried again for which something had run out.
+/// How long to wait before a job that lacked a resource is tried again.
 const LATER: Duration = Duration::from_millis(100);

@@ -1,9 +1,10 @@
-//! The inside of a node, for whoever drives it otherwise than by its loop: in a simulation, in a loop of
-//! their own, or to look at it in a test.
+//! The internals of a node, for driving it in another way than by its loop: in a simulation, in a
+//! loop of your own, or step by step in a test.
 //!
-//! An [`Engine`] is one group's share in a node: it takes frames, requests, completions and deadlines,
-//! and says what is to be done. It owns the core, which is a [`Protocol`], and no I/O. An [`Applier`]
-//! gives the machine its commands and answers whoever waits, a [`Ticket`] each.
+//! An [`Engine`] is one group's part of a node: it takes frames, requests, completions and
+//! deadlines, and returns what to do. It owns the consensus core, which is a [`Protocol`], and does
+//! no I/O. An [`Applier`] applies commands to the machine and answers requests, each through a
+//! [`Ticket`].
 //!
 //! ```text
 //!  frames, requests, ──▶ Engine ──▶ Effect: append to the log, send to a peer
@@ -12,7 +13,7 @@
 //!                         └ Protocol
 //! ```
 //!
-//! Users of a node need none of this. It follows the inside of the runtime, and changes with it.
+//! Users of a node need none of this. It changes with the internals of the runtime.
 
 pub use crate::applier::{Applier, ApplyError, Done, Frozen, Job, Ran, Rest};
 pub use crate::engine::{

@@ -1,5 +1,4 @@
-//! One group of one node, sans-IO: everything that can go wrong and has nothing to do with the
-//! machine.
+//! One group of one node, sans-IO: everything that does not depend on the type of the machine.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -39,48 +38,49 @@ use transfer::Transfer;
 /// How fresh a read must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consistency {
-    /// Sees every write that had ended, anywhere, when the read began.
+    /// Sees every write that had ended, on any node, when the read began.
     Linearizable,
-    /// Sees some state that this node has seen; needs no other node.
+    /// Sees some state that this node has reached; needs no other node.
     Stale,
 }
 
-/// What the driver does for the engine.
+/// What the driver must do for the engine.
 #[derive(Debug)]
 pub enum Effect<P: Protocol, T> {
-    /// Hand the record to the log, by [`Engine::stage`].
+    /// Append the record to the log, with [`Engine::stage`].
     Persist(P::Write),
-    /// Send.
+    /// Send a parcel to a peer.
     Send(NodeId, Lane, Parcel),
-    /// Hand to the applier; in order.
+    /// Run a job in the applier. Jobs must run in order.
     Job(Job<T>),
-    /// Run, and hand the completion back.
+    /// Run a task, and hand its completion back.
     Task(Task<P>),
-    /// [Close](Engine::close) the group and tell somebody.
+    /// [Close](Engine::close) the group and report why.
     Stop(Divergence),
 }
 
-/// Storage failed under a group; it does nothing any more.
+/// Storage failed under a group, which must be closed.
 #[derive(Debug, thiserror::Error)]
 #[error("the group is poisoned")]
 pub struct Poisoned(#[source] pub LogError);
 
-/// Drives one consensus core: batches, forwards, confirms reads, moves snapshots, keeps deadlines.
-/// Generic over the protocol and over the caller's ticket `T`, never over machine, log or
-/// transport.
+/// Drives one consensus core: it batches and forwards commands, confirms reads, transfers snapshots
+/// and enforces deadlines. It is generic over the protocol and the caller's ticket `T`, and
+/// independent of machine, log and transport.
 ///
-/// Inputs are `handle_*` and the requests, the output is [`poll_effect`](Self::poll_effect), to be
-/// drained after every input, and [`poll_timeout`](Self::poll_timeout) says when to call
+/// Inputs are the `handle_*` methods and the requests. The output is
+/// [`poll_effect`](Self::poll_effect), to be drained after every input;
+/// [`poll_timeout`](Self::poll_timeout) tells when to call
 /// [`handle_timeout`](Self::handle_timeout).
 ///
 /// # Invariants
-/// - Every ticket leaves once, in a [`Job`], by its deadline; none is retried after it may have
-///   happened.
-/// - What waits for a write is inside the write: it leaves by
-///   [`handle_durable`](Self::handle_durable) alone.
-/// - While a write is staged no body is sealed for the log: what arrives meanwhile becomes one
-///   body.
-/// - A forwarded body is proposed only in the leadership it was sealed for, and the names of one
+/// - Every ticket leaves once, in a [`Job`], by its deadline. No request is retried that may have
+///   taken effect.
+/// - What waits for a write is inside the write, and leaves only by
+///   [`handle_durable`](Self::handle_durable).
+/// - While a write is staged, no body is sealed for the log: the commands that arrive meanwhile
+///   become one body.
+/// - A forwarded body is proposed only in the leadership it was sealed for, and the names of each
 ///   node only in rising order, so that commands of one node never change places.
 /// - After [`close`](Self::close) the core is not polled again.
 pub struct Engine<P: Protocol, T> {
@@ -90,36 +90,36 @@ pub struct Engine<P: Protocol, T> {
     reads: Reads<T>,
     transfer: Transfer,
     staged: VecDeque<P::Staged>,
-    /// Bytes of bodies sealed since a write was staged last.
+    /// Bytes of bodies sealed since the last write was staged.
     sealed_bytes: usize,
     space: Claim,
     ready: VecDeque<Effect<P, T>>,
-    /// For the applier, in order; what is in `ready` overtakes them.
+    /// Jobs for the applier, in order; the effects in `ready` go first.
     jobs: VecDeque<Job<T>>,
-    /// The machine has had its share of this turn.
+    /// Whether the machine has used up its share of this turn.
     jobs_wait: bool,
     accepted: Accepted,
     reading: BTreeSet<NodeId>,
     delivered: u64,
     applied: u64,
     disk: DiskHealth,
-    /// What the core knows of it.
+    /// The disk's health as last reported to the core.
     told: DiskHealth,
     closed: Option<Reason>,
     frames_ignored: u64,
     snapshots_taken: u64,
     snapshots_received: u64,
     snapshots_failed: u64,
-    /// The log begins behind the snapshot of this index, or of a lower one.
+    /// The log begins at the snapshot of this index, or of a lower one.
     newest: u64,
-    /// When each peer was heard last.
+    /// When the last frame of each peer arrived.
     heard: BTreeMap<NodeId, Instant>,
-    /// What a person may want to know and no peer needs, up to a bound.
+    /// Events to be logged, of interest to operators only; bounded by [`NOTICES_MAX`].
     notices: Vec<Event>,
 }
 
 impl<P: Protocol, T> Engine<P, T> {
-    /// An engine around a core that was just recovered.
+    /// Wraps a core that was just recovered.
     pub fn new(config: EngineConfig, core: P) -> Self {
         Self {
             proposals: Proposals::new(config.node.0, config.incarnation, config.sequence_base),
@@ -174,7 +174,7 @@ impl<P: Protocol, T> Engine<P, T> {
         self.reject(proposal.ticket, reason);
     }
 
-    /// Asks for a look at the machine.
+    /// Queues a read of the machine.
     pub fn read(&mut self, now: Instant, consistency: Consistency, deadline: Instant, ticket: T) {
         if let Some(reason) = self.closed {
             self.reject(ticket, reason);
@@ -189,7 +189,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// Time has passed.
+    /// Handles the deadlines that have passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.closed.is_some() {
             return;
@@ -199,7 +199,8 @@ impl<P: Protocol, T> Engine<P, T> {
         }
         let (queued, sent) = self.proposals.expire(now);
         let reads = self.reads.expire(now);
-        // What a full node does not take it does not get to show either: that is the cause to tell.
+        // On a full node nothing was taken and so it expired: the full disk is the reason to
+        // report.
         let why = if self.disk.has_room {
             Reason::Expired
         } else {
@@ -213,11 +214,11 @@ impl<P: Protocol, T> Engine<P, T> {
             .for_each(|ticket| self.fail(ticket, Failure::Unknown));
     }
 
-    /// Hands a write's record to the log, whose records are at most `record_bytes_max`; what waits
-    /// for it stays inside until [`handle_durable`](Self::handle_durable).
+    /// Appends a write's record to the log, whose records hold at most `record_bytes_max` bytes.
+    /// What waits for the write stays inside until [`handle_durable`](Self::handle_durable).
     ///
     /// # Errors
-    /// The log's own. The write is gone with it: the engine must be [closed](Self::close).
+    /// Those of the log. The write is lost with them, so the engine must be [closed](Self::close).
     pub fn stage<E>(
         &mut self,
         write: P::Write,
@@ -231,7 +232,7 @@ impl<P: Protocol, T> Engine<P, T> {
         Ok(())
     }
 
-    /// Everything the log took up to `durable` is on stable storage.
+    /// Releases the writes that are durable: everything in the log up to `durable`.
     pub fn handle_durable(&mut self, now: Instant, durable: Lsn) {
         if self.closed.is_some() {
             return;
@@ -249,10 +250,10 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// A task has ended.
+    /// Handles the completion of a task.
     ///
     /// # Errors
-    /// When the log cannot be read; the engine must be [closed](Self::close).
+    /// If the log cannot be read; the engine must then be [closed](Self::close).
     pub fn handle_completion(
         &mut self,
         now: Instant,
@@ -286,16 +287,16 @@ impl<P: Protocol, T> Engine<P, T> {
         Ok(())
     }
 
-    /// How the disk does, which a driver tells in each of its turns. Without space for what may come
-    /// nothing new is taken: commands are rejected as [`Reason::Full`], peers' entries are dropped,
-    /// and they send them again.
+    /// Sets the health of the disk, in each turn. Without space for the next appends no new work is
+    /// accepted: commands are rejected as [`Reason::Full`], and entries from peers are dropped,
+    /// which the peers send again.
     pub fn set_disk(&mut self, now: Instant, disk: DiskHealth) {
         if self.closed.is_some() {
             return;
         }
         self.disk = disk;
-        // A leader that lacks what is decided, and has no space for the snapshot that holds it, is in
-        // the way of others as one without space for its log is.
+        // A leader that lacks decided entries and has no space for the snapshot that holds them is
+        // as useless to its group as one without space for its log.
         let leads = self.core.leadership();
         let leads = leads.is_some_and(|leader| leader.node == self.config.node);
         let told = DiskHealth {
@@ -308,8 +309,8 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// Ends everything: what may have happened as unknown, what surely did not as rejected. The
-    /// effects that are still polled are answers alone.
+    /// Ends all requests: as unknown if they may have taken effect, and otherwise as rejected. The
+    /// only effects that follow are these answers.
     pub fn close(&mut self, reason: Reason) {
         self.closed = Some(reason);
         self.ready.clear();
@@ -325,7 +326,7 @@ impl<P: Protocol, T> Engine<P, T> {
             .for_each(|ticket| self.fail(ticket, Failure::Unknown));
     }
 
-    /// The next thing to do. `None`: nothing until the next input.
+    /// The next effect; `None` until the next input.
     pub fn poll_effect(&mut self, now: Instant) -> Option<Effect<P, T>> {
         if self.closed.is_some() {
             return self.jobs.pop_front().map(Effect::Job);
@@ -368,7 +369,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), at the latest.
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.closed.is_some() {
             return None;
@@ -387,7 +388,7 @@ impl<P: Protocol, T> Engine<P, T> {
         .min()
     }
 
-    /// The engine at a glance.
+    /// The engine's status.
     pub fn status(&self) -> EngineStatus {
         EngineStatus {
             core: self.core.status(),
@@ -406,7 +407,7 @@ impl<P: Protocol, T> Engine<P, T> {
         self.proposals.count() + self.reads.count() >= self.config.bounds.requests_max
     }
 
-    /// Bodies for the log while no write is under way, or for the leader while few are.
+    /// Seals bodies: for the log while no write is in progress, or for the leader while few are.
     fn seal(&mut self, now: Instant) {
         let Some(leader) = self.core.leadership() else {
             return;
@@ -463,7 +464,7 @@ impl<P: Protocol, T> Engine<P, T> {
         self.fail(ticket, Failure::Rejected { reason, leader });
     }
 
-    /// Takes what a person may want to know, see `events.rs`.
+    /// Takes the events to be logged; see `events.rs`.
     pub(crate) fn take_notices(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.notices)
     }
@@ -488,5 +489,5 @@ impl<P: Protocol, T> fmt::Debug for Engine<P, T> {
     }
 }
 
-/// Notices between two looks of a driver; one that never looks needs none.
+/// The most events kept between two calls of `take_notices`; a driver may never call it.
 const NOTICES_MAX: usize = 64;

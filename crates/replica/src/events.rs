@@ -1,34 +1,34 @@
-//! What a node tells whoever reads its log: a list of events, each told once, with who and why.
+//! The events that a node logs for its operators: each is logged once, with who and why.
 //!
-//! | event | level | told when |
+//! | event | level | logged when |
 //! |---|---|---|
-//! | `election_begun` | info | this node asks for votes, and whom it followed before |
-//! | `election_won` | info | it leads from now on |
-//! | `election_lost` | info | it asked for votes and does not any more |
-//! | `leader_changed` | info | it follows another leader than it did last |
-//! | `quorum_lost` | warn | it led, heard too few of its peers, and gave up |
-//! | `stepped_down` | warn | it led, and gave up for its disk's sake, or for what it lacks |
-//! | `deposed` | info | it led, and another was elected or is about to be |
+//! | `election_begun` | info | this node asks for votes, with the leader it followed before |
+//! | `election_won` | info | it becomes leader |
+//! | `election_lost` | info | it no longer asks for votes and was not elected |
+//! | `leader_changed` | info | it follows another leader than before |
+//! | `quorum_lost` | warn | it was leader, lost contact with a quorum, and stepped down |
+//! | `stepped_down` | warn | it was leader and stepped down because of its disk, or for what it lacks |
+//! | `deposed` | info | it was leader, and another was elected or is about to be |
 //! | `snapshot_taken` | info | a snapshot of this node's state is durable |
-//! | `snapshot_received` | info | a snapshot was received whole from a peer |
+//! | `snapshot_received` | info | a snapshot was received completely from a peer |
 //! | `snapshot_restored` | info | the machine restarted from a snapshot |
-//! | `snapshot_failed` | warn | a snapshot could not be taken, received, restored or verified, and why |
-//! | `snapshot_waits` | warn | the rest of a snapshot has no space here; it is asked for again |
-//! | `peer_waits` | warn | a peer that reads a snapshot here has no space for the rest |
-//! | `peer_left_behind` | warn | log that a peer will need was cut: it must begin anew |
-//! | `peer_forgot` | warn | the disk of a peer lost what it acknowledged: it has stopped for good |
-//! | `peer_leapt` | warn | a peer speaks in a term or round too far above the one stored here to be believed |
-//! | `snapshot_damaged` | warn | a peer got a snapshot of this node damaged; it is verified here |
-//! | `name_used` | error | another incarnation of this node proposes in its name: what this one does may be refused |
-//! | `slow_sync` | warn | syncs begin to take longer than [`SLOW_SYNC`]; then at most once a minute the worst |
-//! | `fast_sync` | info | they do not any more, and how long they did |
-//! | `disk_full` | warn | the log has no space left: nothing new is taken |
-//! | `disk_space` | info | it has space again, and how long it had none |
-//! | `group_stopped` | error | a group serves nothing any more on this node, and why |
-//! | `node_stopped` | error | the node serves nothing any more, and why |
+//! | `snapshot_failed` | warn | a snapshot could not be taken, received, restored or verified, with the reason |
+//! | `snapshot_waits` | warn | there is no space for the rest of a snapshot; it is requested again later |
+//! | `peer_waits` | warn | a peer that reads a snapshot from here has no space for the rest |
+//! | `peer_left_behind` | warn | log that a peer still needs was cut: it must start over |
+//! | `peer_forgot` | warn | a peer's disk lost entries that it acknowledged: it has stopped for good |
+//! | `peer_leapt` | warn | a peer's term or round is too far above the one stored here to be believed |
+//! | `snapshot_damaged` | warn | a snapshot from here arrived damaged at a peer; it is verified here |
+//! | `name_used` | error | another incarnation proposes under this node's name; proposals made here may be refused |
+//! | `slow_sync` | warn | syncs begin to take longer than [`SLOW_SYNC`]; then at most once a minute, with the slowest |
+//! | `fast_sync` | info | syncs are fast again, with how long they were slow |
+//! | `disk_full` | warn | the log has no space left: new work is refused |
+//! | `disk_space` | info | it has space again, with how long it had none |
+//! | `group_stopped` | error | a group no longer serves anything on this node, with the reason |
+//! | `node_stopped` | error | the node no longer serves anything, with the reason |
 //!
-//! Connections to peers, and strangers, are told by the transport. Of one event there are at most
-//! [`LINES_MAX`] lines in [`WINDOW`]; the next line says how many are missing before it.
+//! The transport logs connections and strangers itself. Each event is logged at most [`LINES_MAX`]
+//! times within [`WINDOW`]; the next line says how many were suppressed before it.
 
 use std::fmt;
 use std::time::Duration;
@@ -40,7 +40,7 @@ use crate::closed::Closed;
 use crate::protocol::{CoreStatus, Epoch, Leap, PeerStatus, Role, StepDown};
 use crate::time::Instant;
 
-/// Something that a person waits for.
+/// An event of interest to an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     ElectionBegun {
@@ -200,7 +200,7 @@ impl fmt::Display for Event {
         match self {
             Self::ElectionBegun { epoch, left } => write!(
                 f,
-                "asks for votes in {epoch}: no word in time from its leader ({})",
+                "asks for votes in {epoch}: no contact in time from its leader ({})",
                 node(left)
             ),
             Self::ElectionWon { epoch } => write!(f, "elected: leads in {epoch}"),
@@ -283,27 +283,27 @@ impl fmt::Display for Leap {
     }
 }
 
-/// What a core looked like when somebody last looked.
+/// The state of a core when it was last inspected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) role: Role,
     pub(crate) epoch: Epoch,
     pub(crate) leader: Option<NodeId>,
-    /// Why it last ceased to lead.
+    /// Why it last stopped leading.
     pub(crate) stepped_down: Option<StepDown>,
 }
 
-/// Tells events, as far as their number allows.
+/// Logs events, within a bound on their number.
 pub(crate) struct Events {
     limit: LineLimit<(&'static str, Option<NodeId>)>,
     seen: Seen,
-    /// Whom this node followed last, itself included.
+    /// The leader that this node followed last, itself included.
     followed: Option<NodeId>,
-    /// The peers that have forgotten, as was told.
+    /// The peers already reported as having forgotten.
     forgot: Vec<NodeId>,
-    /// How many messages had leapt when somebody last looked.
+    /// How many messages had leapt at the last inspection.
     leaps: u64,
-    /// That the group has stopped was told.
+    /// Whether the end of the group was logged.
     pub(crate) closed: bool,
 }
 
@@ -342,7 +342,7 @@ impl Events {
         }
     }
 
-    /// Tells what has changed since the last look.
+    /// Logs what has changed since the last call.
     pub(crate) fn look(&mut self, now: Instant, group: GroupId, seen: Seen) {
         let before = std::mem::replace(&mut self.seen, seen);
         if before != seen {
@@ -352,7 +352,7 @@ impl Events {
         }
     }
 
-    /// Tells of each peer that has forgotten once, for as long as this node sees it so.
+    /// Logs each peer that has forgotten, once for as long as its status says so.
     pub(crate) fn look_at(&mut self, now: Instant, group: GroupId, peers: &[PeerStatus]) {
         let forgot = |id: &NodeId| peers.iter().any(|peer| peer.forgot && peer.id == *id);
         self.forgot.retain(forgot);
@@ -364,7 +364,7 @@ impl Events {
         }
     }
 
-    /// Tells of messages that leapt: of the last of those that came since the last look.
+    /// Logs the last message that leapt since the last call, if any.
     pub(crate) fn look_at_leaps(&mut self, now: Instant, group: GroupId, core: &CoreStatus) {
         let before = std::mem::replace(&mut self.leaps, core.leaps);
         if let Some(leap) = core.leap
@@ -414,14 +414,14 @@ const fn some(count: u64) -> Option<u64> {
     if count == 0 { None } else { Some(count) }
 }
 
-/// A sync that takes longer is told.
+/// Syncs that take longer are logged.
 pub(crate) const SLOW_SYNC: Duration = Duration::from_millis(100);
 const NAME_USED: &str = "speaks in this node's name and is another than this one: its disk was put back, or there are \
      two copies of it; what is proposed here and overtaken by that is refused";
-/// Lines of one event in each [`WINDOW`].
+/// The most lines of one event in each [`WINDOW`].
 const LINES_MAX: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(10);
-/// Pairs of an event and a peer that are told apart.
+/// How many pairs of an event and a peer are limited separately.
 const SOURCES_MAX: usize = 64;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What engines say to each other: the protocol's messages, and what stands around them.
+//! The frames that engines exchange: the protocol's messages, and those of the runtime.
 //!
 //! ```text
 //!  0        8
@@ -10,14 +10,14 @@
 //!
 //! | frame | from → to | carries |
 //! |---|---|---|
-//! | `Message` | any → any | what the core says |
+//! | `Message` | any → any | a message of the core |
 //! | `Forward` | follower → leader | an entry's body to propose, in the leadership it was meant for |
-//! | `Refused` | leader → follower | the body of a `Forward` is surely in no log |
+//! | `Refused` | leader → follower | a `Forward` was not proposed: its body is certainly in no log |
 //! | `AskIndex`, `Index` | follower → leader → follower | a read's index |
 //! | `Pull`, `Chunk`, `Gone` | receiver → holder → receiver | a snapshot, paced by the receiver; its length and hash |
-//! | `Damaged` | receiver → holder | that what came is not whole |
-//! | `Waits` | receiver → holder | that the rest is wanted still, and has no space yet |
-//! | `Done` | receiver → holder | that no more is wanted, and whether it has all |
+//! | `Damaged` | receiver → holder | the received chunks do not make the snapshot |
+//! | `Waits` | receiver → holder | the rest is still wanted, but there is no space for it yet |
+//! | `Done` | receiver → holder | no more is wanted, and whether the receiver has it all |
 
 use bytes::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
@@ -29,22 +29,22 @@ use crate::task::SnapshotName;
 
 /// The head of a frame.
 ///
-/// Of an epoch its round travels: a frame goes to the leader it names, so whose the epoch is is known.
+/// Of an epoch only the round is sent: a frame goes to the leader it names, so the node is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Frame {
     /// The protocol's own bytes follow.
     Message,
-    /// A body to propose follows; void in any leadership of its receiver but that of this round.
+    /// A body to propose follows. It is void in any leadership of the receiver but that of this
+    /// round.
     Forward { round: u64 },
-    /// The forwarded body of this name was not proposed and will not be. Names and rounds begin anew in each
-    /// incarnation of a node, so an answer says which incarnation it answers.
+    /// The forwarded body of this name was not proposed and will not be. Names and rounds restart
+    /// in each incarnation of a node, so the answer names the incarnation that it answers.
     Refused {
         incarnation: u64,
         sequence: u64,
         reason: Denial,
     },
-    /// Asks whoever leads in an epoch of this round for an index that covers all writes that have
-    /// ended.
+    /// Asks the leader of this round for an index that covers all writes that have ended.
     AskIndex {
         round: u64,
         incarnation: u64,
@@ -58,7 +58,7 @@ pub(crate) enum Frame {
     },
     /// Asks for a chunk of a snapshot.
     Pull { index: u64, tag: [u8; 32], at: u64 },
-    /// A chunk of a snapshot file of `len` bytes follows, which has this hash.
+    /// A chunk follows, of a snapshot file of `len` bytes with this hash.
     Chunk {
         index: u64,
         tag: [u8; 32],
@@ -66,13 +66,14 @@ pub(crate) enum Frame {
         len: u64,
         hash: [u8; 32],
     },
-    /// There is no such snapshot any more.
+    /// The holder no longer has this snapshot.
     Gone { index: u64, tag: [u8; 32] },
-    /// The chunks do not make the snapshot that they should: its holder may have a look.
+    /// The chunks do not make the expected snapshot: its holder should verify it.
     Damaged { index: u64, tag: [u8; 32] },
-    /// The receiver's disk is full: it will ask for the same chunk again.
+    /// The receiver's disk is full: it will request the same chunk again.
     Waits { index: u64, tag: [u8; 32] },
-    /// The transfer has ended: `whole` says whether the receiver has the snapshot, and will need the log behind it.
+    /// The transfer has ended. `whole` says whether the receiver has the snapshot and will need the
+    /// log after it.
     Done {
         index: u64,
         tag: [u8; 32],
@@ -80,7 +81,7 @@ pub(crate) enum Frame {
     },
 }
 
-/// A refusal as it travels.
+/// The reason of a refusal, as sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Denial {
     NotLeader,
@@ -148,19 +149,19 @@ impl Frame {
         }
     }
 
-    /// A parcel of this frame for `group`, and what follows it.
+    /// Encodes this frame for `group`, followed by `parts`.
     pub(crate) fn encode(&self, group: GroupId, parts: Vec<Bytes>) -> Parcel {
         parcel(self.head(group), parts)
     }
 
-    /// The group and the head alone.
+    /// The group and the head only.
     pub(crate) fn head(&self, group: GroupId) -> Vec<u8> {
         let mut head = Vec::with_capacity(HEAD_BYTES_USUAL);
         head.extend_from_slice(&group.0.to_le_bytes());
         postcard::to_extend(self, head).unwrap_or_default()
     }
 
-    /// The head of what stands behind the group, and what follows it.
+    /// Splits the bytes after the group into the head and what follows it.
     pub(crate) fn decode(bytes: Bytes) -> Option<(Self, Bytes)> {
         let (frame, rest) = postcard::take_from_bytes(&bytes).ok()?;
         let at = bytes.len() - rest.len();
@@ -168,7 +169,7 @@ impl Frame {
     }
 }
 
-/// The group that a frame is for, and the rest of it.
+/// Splits a frame into its group and the rest.
 pub(crate) fn group(mut bytes: Bytes) -> Option<(GroupId, Bytes)> {
     let id = bytes.try_get_u64_le().ok()?;
     Some((GroupId(id), bytes))
@@ -266,7 +267,7 @@ mod tests {
         }
     }
 
-    /// What stands before a peer's bytes: group, kind, and numbers of seven bits a byte.
+    /// The encoding of the heads: group, kind, and varints of seven bits a byte.
     #[test]
     fn golden_heads() {
         let (incarnation, id) = (4, 2);
@@ -342,7 +343,7 @@ mod tests {
                 return Ok(());
             };
             prop_assert_eq!(&id.0.to_le_bytes()[..], &bytes[..8]);
-            // What is a frame is one whose bytes come back as the same, before the same tail.
+            // Whatever decodes must encode to an equal frame with the same tail.
             if let Some((frame, tail)) = Frame::decode(rest) {
                 prop_assert!(bytes.ends_with(&tail));
                 let (_, again) = group(frame.encode(id, vec![tail.clone()]).to_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! A group as its user sees it.
+//! The user's handle to a group.
 
 use std::fmt;
 use std::future::Future;
@@ -18,10 +18,10 @@ use crate::machine::{Failure, Reason, StateMachine, Ticket};
 use crate::status::{Status, StatusWatch};
 use crate::time::Instant;
 
-/// A handle to a group of this node. Clones are handles to the same group; the group lives as long
+/// A handle to a group on this node. Clones are handles to the same group; the group lives as long
 /// as its node.
 ///
-/// Any node of the group takes any request: a follower forwards it to the leader.
+/// Every node of the group accepts requests: a follower forwards them to the leader.
 pub struct Group<S: StateMachine> {
     inbox: Inbox<S>,
     status: watch::Receiver<Status>,
@@ -37,7 +37,7 @@ impl<S: StateMachine> Group<S> {
         }
     }
 
-    /// The same group, whose requests end within `timeout`.
+    /// Returns a handle to the same group whose requests end within `timeout`.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self {
@@ -46,22 +46,23 @@ impl<S: StateMachine> Group<S> {
         }
     }
 
-    /// Proposes a command. It is queued here and now, in the order of the calls, and commands of
-    /// one node are applied in that order; the future only waits for the end. Dropping the future
-    /// does not take the command back.
+    /// Proposes a command. It is queued before this returns, and commands proposed on one node are
+    /// applied in the order of the calls. The future only waits for the outcome; dropping it does
+    /// not cancel the command.
     pub fn propose(&self, command: impl Into<Bytes>) -> Answer<S::Response> {
         let (to, answer) = oneshot::channel();
         self.push(command.into(), Waiter::Propose(to));
         Answer(answer)
     }
 
-    /// As [`propose`](Self::propose), for whoever needs ends in order: `then` is called with each, in the
-    /// thread of the node's loop, in the order in which the machine was given the commands of this node. A
-    /// command that was overtaken ends before the one that overtook it. Futures lose that order: who
+    /// Like [`propose`](Self::propose), but delivers outcomes in order: calls `then` on the thread
+    /// of the node's loop, in the order in which this node's commands were applied. A command that
+    /// was overtaken ends before the one that overtook it. Futures lose that order: a task that
     /// awaits two of them may be woken for either first.
     ///
-    /// It is called once. It should be quick, as all that [runs in the loop](crate#what-runs-in-the-loop),
-    /// and must not panic. A refusal that needs no loop, such as a full queue, comes within this call.
+    /// `then` is called exactly once. It should be quick, like everything that [runs in the
+    /// loop](crate#what-runs-in-the-loop), and must not panic. A rejection that needs no loop, such
+    /// as a full queue, is delivered within this call.
     pub fn propose_with(
         &self,
         command: impl Into<Bytes>,
@@ -81,11 +82,12 @@ impl<S: StateMachine> Group<S> {
         self.inbox.push(request, bytes);
     }
 
-    /// Looks at the machine on this node, in its own thread: `with` should be quick.
+    /// Reads the state machine on this node. `with` runs on the thread of the node's loop and
+    /// should be quick.
     ///
-    /// Requests are bounded in number, and commands in bytes; what `with` owns is known to nobody but its
-    /// caller. It is there until the read ends, also when the answer is dropped before: whoever reads on behalf
-    /// of others lends it what is large.
+    /// Requests are bounded in number and commands in bytes, but the memory that `with` owns is not
+    /// counted. It is held until the read ends, even if the answer is dropped earlier, so share
+    /// large buffers instead of moving them in.
     pub fn read<R: Send + 'static>(
         &self,
         consistency: Consistency,
@@ -93,7 +95,7 @@ impl<S: StateMachine> Group<S> {
     ) -> Answer<R> {
         let (to, answer) = oneshot::channel();
         let look: Look<S> = Box::new(move |machine| {
-            // Whoever no longer waits needs no answer.
+            // An error means that the caller no longer waits.
             let _gone = to.send(match machine {
                 Ok(machine) => Ok(with(machine)),
                 Err(failure) => Err(failure),
@@ -106,30 +108,30 @@ impl<S: StateMachine> Group<S> {
         Answer(answer)
     }
 
-    /// The group at a glance, as of the last turn of its node's loop.
+    /// The group's status, as of the last turn of the node's loop.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
     }
 
-    /// The group at a glance, and a wait for its changes.
+    /// The group's status, with a way to wait for changes.
     pub fn watch(&self) -> StatusWatch {
         StatusWatch(self.status.clone())
     }
 
-    /// Ends when this group serves nothing any more on this node, with the reason: because the node
-    /// [has closed](crate::Node::closed), or on account of this group alone, as when its machine
-    /// panics. Later requests are refused with [`Closed::reason`].
+    /// Resolves when this group no longer serves anything on this node, with the reason: either the
+    /// node [has closed](crate::Node::closed), or this group alone has, for example because its
+    /// machine panicked. Later requests are rejected with [`Closed::reason`].
     pub fn closed(&self) -> impl Future<Output = Closed> + Send + 'static {
         let mut status = self.status.clone();
         async move {
             let closed = status.wait_for(|status| status.closed.is_some()).await;
-            // A group says that it is closed before it goes.
+            // The loop publishes the reason before it drops a group.
             let closed = closed.ok().and_then(|status| status.closed.clone());
             closed.unwrap_or(Closed::Shutdown)
         }
     }
 
-    /// Waits until this node knows a leader; `None` when it is closed before.
+    /// Waits until this node knows a leader; `None` if the group is closed first.
     pub async fn leader(&self) -> Option<NodeId> {
         let mut status = self.status.clone();
         let known = status
@@ -162,9 +164,9 @@ impl<S: StateMachine> fmt::Debug for Group<S> {
     }
 }
 
-/// The end of a request, to be awaited. It needs no polling to come about, and dropping it takes
-/// nothing back.
-#[must_use = "a request that nobody waits for may end in any way"]
+/// The outcome of a request, as a future. The request makes progress without polling, and dropping
+/// this does not cancel it.
+#[must_use = "without awaiting it, the outcome of the request is unknown"]
 #[derive(Debug)]
 pub struct Answer<R>(oneshot::Receiver<Result<R, Failure>>);
 
@@ -172,14 +174,14 @@ impl<R> Future for Answer<R> {
     type Output = Result<R, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R, Failure>> {
-        // The loop is gone with the request in it.
+        // The sender is dropped only if the loop ended with the request in it.
         Pin::new(&mut self.0)
             .poll(cx)
             .map(|answer| answer.unwrap_or(Err(Failure::Unknown)))
     }
 }
 
-/// The clock of a node: moments since it was started.
+/// A node's clock: time since the node was started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     epoch: tokio::time::Instant,
@@ -196,20 +198,21 @@ impl Clock {
         Instant(self.epoch.elapsed())
     }
 
-    /// As others' clocks tell it.
+    /// Converts a moment to the standard library's clock.
     pub(crate) fn std(&self, instant: Instant) -> std::time::Instant {
         self.at(instant).into_std()
     }
 
     pub(crate) fn at(&self, instant: Instant) -> tokio::time::Instant {
-        // A deadline too far to be represented is as good as a day: whoever waits looks again.
+        // A deadline too far away to be represented is replaced by one in a day, when the waiter
+        // checks again.
         self.epoch
             .checked_add(instant.0)
             .unwrap_or_else(|| tokio::time::Instant::now() + A_DAY)
     }
 }
 
-/// What a caller asks of the loop.
+/// A request from a handle to the loop.
 pub(crate) enum Request<T> {
     Propose(Proposal<T>),
     Read(Consistency, Instant, T),
@@ -217,7 +220,7 @@ pub(crate) enum Request<T> {
 
 type Look<S> = Box<dyn FnOnce(Result<&S, Failure>) + Send>;
 
-/// What is to be done with the end of a proposal. Dropped without one it says that nobody knows.
+/// The callback of a proposal. If it is dropped uncalled, it reports `Unknown`.
 pub(crate) struct Then<R>(Option<Box<OnEnd<R>>>);
 
 type OnEnd<R> = dyn FnOnce(Result<R, Failure>) + Send;
@@ -238,7 +241,7 @@ impl<R> Drop for Then<R> {
     }
 }
 
-/// All kinds of ticket of a running node.
+/// Every kind of ticket that a running node holds.
 pub(crate) enum Waiter<S: StateMachine> {
     Propose(oneshot::Sender<Result<S::Response, Failure>>),
     ProposeWith(Then<S::Response>),
@@ -273,7 +276,7 @@ impl<S: StateMachine> Ticket<S> for Waiter<S> {
     }
 }
 
-/// The way of requests into the loop: bounded in number by the channel and in bytes by
+/// The sending side of the loop's request queue, bounded in number by the channel and in bytes by
 /// `queued_bytes`.
 pub(crate) struct Inbox<S: StateMachine> {
     pub(crate) to: mpsc::Sender<(Request<Waiter<S>>, usize)>,
@@ -316,7 +319,7 @@ impl<S: StateMachine> Inbox<S> {
 }
 
 impl<S: StateMachine> Inbox<S> {
-    /// Why the loop is gone.
+    /// Why the loop has ended.
     fn ended(&self) -> Reason {
         let closed = &self.status.borrow().closed;
         closed.as_ref().map_or(Reason::Shutdown, Closed::reason)

@@ -1,9 +1,10 @@
 //! The loop of a node: many groups, one log, one transport, one thread.
 //!
-//! A commit pays no wake-up of another thread on its way: requests, protocol, write, sync and apply
-//! are steps of one turn (waking an idle thread costs 25 µs, a sync 130 to 200). While the sync runs,
-//! requests gather; the next turn takes them all as one entry. A log may leave a slow sync to a thread
-//! of its own: then the loop goes on, and what waits for the sync leaves in the turn that it wakes.
+//! A commit does not wait for another thread to wake up: requests, protocol, write, sync and apply
+//! are steps of one turn (waking an idle thread costs 25 µs, a sync 130 to 200). During the sync,
+//! requests gather; the next turn takes them all as one entry. A log may run a slow sync on its own
+//! thread: the loop then continues, and what waits for the sync leaves in the turn that its
+//! completion wakes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,7 +33,7 @@ use crate::protocol::DiskHealth;
 use crate::status::Around;
 use crate::time::Instant;
 
-/// What the handle asks of the loop.
+/// A command from the node's handle to the loop.
 pub(crate) enum Control {
     Open(Box<dyn FnOnce(&mut Host) + Send>),
     Shutdown(oneshot::Sender<()>),
@@ -46,11 +47,11 @@ pub(crate) struct Host {
     pub(crate) wake: Arc<Notify>,
     pub(crate) clock: Clock,
     pub(crate) control: mpsc::Receiver<Control>,
-    /// Whoever waits for the node's end is told by it.
+    /// Publishes the end of the node.
     pub(crate) told: Told,
     poisoned: bool,
     lookout: Lookout,
-    /// What the machines may take of a turn, and the group that had the last of it.
+    /// How much the machines may use of a turn.
     share: Share,
     last: GroupId,
     shutdown_wait_max: Duration,
@@ -59,11 +60,11 @@ pub(crate) struct Host {
     room: Room,
     pub(crate) space: LogSpace,
     keeper: Keeper,
-    /// Turns in a row that left frames behind.
+    /// Consecutive turns that left frames unread.
     behind: u32,
 }
 
-/// Why the loop goes on.
+/// Why the loop wakes up.
 enum Event {
     Frame(NodeId, Bytes),
     Wake,
@@ -104,7 +105,7 @@ impl Host {
         }
     }
 
-    /// Runs until it is told to stop or cannot go on, and tells why it ended.
+    /// Runs until it is told to stop or cannot continue, and publishes why it ended.
     pub(crate) async fn run(mut self) {
         let ended = {
             let mut turns = pin!(self.turns());
@@ -131,12 +132,13 @@ impl Host {
         }
         self.finish().await.tell(&closed);
         if let Some(asked) = asked {
-            // Whoever asked may be gone.
+            // An error means that the caller no longer waits.
             let _gone = asked.send(());
         }
     }
 
-    /// Turn after turn, until there is a reason to stop; and who asked for it.
+    /// Runs turn after turn until there is a reason to stop; returns it with the sender that awaits
+    /// the shutdown.
     async fn turns(&mut self) -> (Closed, Option<oneshot::Sender<()>>) {
         loop {
             let (event, now) = (self.next().await, self.clock.now());
@@ -151,22 +153,23 @@ impl Host {
                 Event::TransportClosed => return (Closed::Transport, None),
             }
             if self.deadline().is_some_and(|at| at + LATE <= now) {
-                // The loop was held up, and with it whoever reads the sockets. What a peer has said in
-                // time is to be heard before anything is concluded from its silence.
+                // The loop was delayed, and with it the tasks that read the sockets. Frames that
+                // arrived in time must be read before anything is concluded from a peer's silence.
                 tokio::task::yield_now().await;
             }
             self.take_frames();
             self.handle_deadlines();
             if self.turn() {
-                // There may be more to write. But first whoever was answered may have its next
-                // request, and the sockets their frames; and controls, deadlines and frames go first.
+                // There may be more to write. But callers that were answered may have their next
+                // request, and the sockets their frames; and controls, deadlines and frames go
+                // first.
                 self.wake.notify_one();
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Lets go of the log, so that its directory can be opened again.
+    /// Releases the log, so that its directory can be opened again.
     async fn finish(mut self) -> Told {
         let tasks = self.groups.values_mut().map(|group| group.take_tasks());
         let mut tasks: Vec<_> = tasks.collect();
@@ -179,7 +182,7 @@ impl Host {
             .await
             .is_err()
         {
-            tracing::warn!("storage work does not end: it is left behind on its thread");
+            tracing::warn!("storage work does not end: it is left on its thread");
         }
         let Self {
             told,
@@ -193,20 +196,22 @@ impl Host {
         } = self;
         let mark = if poisoned { None } else { log.mark() };
         keeper.finish(mark, shutdown_wait_max).await;
-        // Machines, logs and transports are others' code, and their ends are too.
+        // Machines, logs and transports are user code, and so are their destructors.
         let let_go = |message: &str| {
-            tracing::error!(message, "a panic while the node was let go of");
+            tracing::error!(message, "a panic while the node was dropped");
         };
         if let Err(message) = caught(|| drop((groups, transport))) {
             let_go(&message);
         }
-        // A log may wait for a sync that is under way, and that for a disk that hangs.
+        // A log may wait for a sync in progress, and that for a disk that hangs.
         let dropped = tokio::task::spawn_blocking(move || caught(|| drop(log)));
         match tokio::time::timeout(shutdown_wait_max, dropped).await {
             Ok(Ok(Err(message))) => let_go(&message),
             Ok(_) => {}
             Err(_) => {
-                tracing::warn!("a sync does not end: it is left behind, and the log locked by it");
+                tracing::warn!(
+                    "a sync does not end: it is left on its thread and keeps the log locked"
+                );
             }
         }
         told
@@ -228,18 +233,19 @@ impl Host {
         }
     }
 
-    /// The first deadline of a group.
+    /// The earliest deadline of a group.
     fn deadline(&self) -> Option<Instant> {
         let groups = self.groups.values();
         groups.filter_map(|group| group.poll_timeout()).min()
     }
 
-    /// The frames that are here already, up to a bound; so neither deadlines nor writes hold them up.
+    /// Takes the frames that have arrived, up to a bound, so that neither deadlines nor writes
+    /// delay them.
     fn take_frames(&mut self) {
         let now = self.clock.now();
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..FRAMES_A_TURN {
-            // A `Pending` here leaves no waker behind, which is fine: `next` polls again before it
+            // `Pending` leaves no waker behind here, which is fine: `next` polls again before it
             // waits.
             let Poll::Ready(Some((from, bytes))) = self.transport.poll_recv(&mut context) else {
                 self.behind = 0;
@@ -250,11 +256,12 @@ impl Host {
         self.behind += 1;
     }
 
-    /// The deadlines that have passed, when all frames that are here were taken: one of them may be
-    /// what a group waits for. A flood puts them off for some turns, not for ever.
+    /// Handles the deadlines that have passed, after all frames that have arrived: one of those may
+    /// be what a group waits for. A flood of frames postpones deadlines for some turns, not for
+    /// ever.
     fn handle_deadlines(&mut self) {
         if (1..BEHIND_MAX).contains(&self.behind) {
-            // `next` may find nothing that wakes it: the frames may be all there were.
+            // Nothing else might wake `next`: there may be no more frames.
             return self.wake.notify_one();
         }
         let now = self.clock.now();
@@ -273,8 +280,8 @@ impl Host {
         }
     }
 
-    /// All groups append, one sync answers for all, what became durable is released and leaves.
-    /// `true` when there may be more to do: there was a sync, or a machine had its share.
+    /// All groups append, one sync serves them all, and what became durable is released and sent.
+    /// Returns `true` if there may be more to do: there was a sync, or a machine used up its share.
     fn turn(&mut self) -> bool {
         if !self.poisoned {
             let settled = self.log.settle();
@@ -292,7 +299,8 @@ impl Host {
             .for_each(|group| group.set_disk(now, disk));
         self.release();
         let mut more = self.drive();
-        // What needs no write leaves before the write: a leader's followers sync while it does.
+        // What needs no write is sent before the write: the followers then sync while the leader
+        // does.
         self.transport.flush();
         let synced = self.unsynced && !self.poisoned;
         if synced {
@@ -318,9 +326,9 @@ impl Host {
         self.lookout.look(self.clock, has_room, log, transport)
     }
 
-    /// Each group does what it has to, and all together apply no more than a turn's share. Whoever
-    /// comes behind the one that had the last of it is first in the next turn. `true` when a machine
-    /// has more to do.
+    /// Drives each group; together they apply no more than a turn's share. The group after the one
+    /// that used the last of it is first in the next turn. Returns `true` if a machine has more to
+    /// do.
     fn drive(&mut self) -> bool {
         let now = self.clock.now();
         let mut budget = Budget::new(now, self.share);
@@ -366,7 +374,7 @@ impl Host {
         }
     }
 
-    /// What the log has made durable, in a sync of this loop or on its own.
+    /// Releases what the log has made durable, in a sync of this loop or on its own.
     fn release(&mut self) {
         if !self.poisoned {
             let (now, durable) = (self.clock.now(), self.log.durable());
@@ -376,7 +384,8 @@ impl Host {
         }
     }
 
-    /// Storage failed: what it holds is uncertain, so nothing that depends on it may be said any more.
+    /// Storage failed: its contents are uncertain, so nothing that depends on them may be sent any
+    /// more.
     fn poison(&mut self, closed: &Closed) {
         self.poisoned = true;
         self.close(closed);
@@ -410,7 +419,7 @@ impl fmt::Debug for Host {
     }
 }
 
-/// A closed group has answers left and nothing else: it neither writes nor sends.
+/// Closes a group and delivers its answers; a closed group neither writes nor sends.
 fn close(
     now: Instant,
     id: GroupId,
@@ -420,7 +429,7 @@ fn close(
     transport: &mut dyn Transport,
 ) {
     group.close(closed);
-    // Answers cost little, and none is left behind.
+    // Answers are cheap, and all of them must be delivered.
     let mut budget = Budget::new(now, UNBOUNDED);
     if let Err(stopped) = group.turn(now, &mut budget, log, transport) {
         let error = &stopped as &dyn std::error::Error;
@@ -428,11 +437,11 @@ fn close(
     }
 }
 
-/// Frames taken in one turn, before the groups get theirs.
+/// The most frames taken in one turn, before the groups get theirs.
 const FRAMES_A_TURN: usize = 1024;
-/// Turns in a row in which frames go before deadlines.
+/// How many consecutive turns frames may go before deadlines.
 const BEHIND_MAX: u32 = 8;
-/// A deadline that is met so late was not met because the loop was held up.
+/// A deadline this late was missed because the loop was delayed.
 const LATE: Duration = Duration::from_millis(5);
 const UNBOUNDED: Share = Share {
     commands_max: usize::MAX,

@@ -1,31 +1,34 @@
-//! Who a data directory is: a node of a cluster, which incarnation of it this is, what its groups are founded
-//! on, how far its log has come, and the disks and incarnations its peers were met in.
+//! The identity of a data directory: which node of which cluster it is, the current incarnation,
+//! what its groups were founded on, the mark of its log, and the disk and last incarnation of each
+//! peer that it has met.
 //!
-//! Beside the file `identity` lies `identity.part`, of the same length: the next one is written into it,
-//! and takes its place. So a node whose log has filled the disk can still be started.
+//! Beside the file `identity` lies `identity.part`, of the same length. The next version is written
+//! into it and renamed over the old one, so a node whose log has filled the disk can still be
+//! started.
 //!
-//! A node that comes back with an empty disk, or with one as it was a while ago, has forgotten votes and
-//! acknowledgements; under its old name it could vote a second time (torture list D14). What of this can be
-//! known is checked here and at each peer:
+//! A node that comes back with an empty or an older disk has forgotten votes and acknowledgements;
+//! under its old name it could vote a second time (torture list D14). This node and each of its
+//! peers check what can be known of that:
 //!
-//! - *Emptied, or another one*: each peer that has met the old one refuses it ([`Refused::Disk`]); a peer that
-//!   never met it does not know.
-//! - *Put back to an earlier incarnation*: each peer that has met a later one refuses it ([`Refused::Stale`]; where it
-//!   counts like the one that was met, [`Refused::Twin`]). Each that finds it at the node's own address notes
-//!   that for good, and refuses its later incarnations too ([`Refused::Doubted`]) until it is told to
-//!   [forget] it. A peer that did not meet such an incarnation before the node had caught up, since it was down or cut
-//!   off, notices nothing.
-//! - *Copied, and both run*: each peer that met one of them in an incarnation that counts the same refuses the other
-//!   ([`Refused::Twin`]). One that counts higher is refused as long as the other shows on its connections that
-//!   it lives, and where it is not at the node's own address, always ([`Refused::Unconfirmed`]). Where both get
-//!   through, their commands have names of their own, and those of one are refused
-//!   ([`Reason::NameUsed`](crate::Reason::NameUsed)).
-//! - *Put back within its incarnation*: nobody notices by the identity. Raft does, by
-//!   [`Divergence::Forgot`](crate::Divergence::Forgot), unless every disk of a quorum was put back.
-//! - *Log files removed, or emptied at the end*: the log does not open, see [`Identity::log`]. What was appended
-//!   since the last mark (at each segment, each snapshot and each end of an incarnation) is not missed, if its segment
-//!   reads as one that was never written.
-//! - *A whole cluster put back, disk by disk*: nobody can notice, and that is not supported.
+//! - *Emptied or replaced*: each peer that has met the old disk refuses the node
+//!   ([`Refused::Disk`]). A peer that never met it cannot notice.
+//! - *Rolled back to an earlier incarnation*: each peer that has met a later one refuses the node
+//!   ([`Refused::Stale`], or [`Refused::Twin`] if its number equals that of the last one met). Each
+//!   peer that finds it at the node's own address records that, and refuses its later incarnations
+//!   too ([`Refused::Doubted`]) until it is told to [forget] the node. A peer that was down or cut
+//!   off until the node's number had caught up notices nothing.
+//! - *Copied, with both copies running*: each peer that has met one of them refuses the other while
+//!   their numbers are equal ([`Refused::Twin`]). A copy with a higher number is refused as long as
+//!   the other one's connections show that it is alive, and always unless it is at the node's own
+//!   address ([`Refused::Unconfirmed`]). If both get through, their commands have different names,
+//!   and those of one are rejected ([`Reason::NameUsed`](crate::Reason::NameUsed)).
+//! - *Rolled back within its incarnation*: the identity cannot show it. Raft notices, by
+//!   [`Divergence::Forgot`](crate::Divergence::Forgot), unless every disk of a quorum was rolled
+//!   back.
+//! - *Log files removed, or emptied at the end*: the log does not open, see [`Identity::log`]. What
+//!   was appended since the last mark (recorded at each segment, each snapshot and each shutdown)
+//!   is not missed if its segment reads as never written.
+//! - *A whole cluster rolled back, disk by disk*: no node can notice, and this is not supported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -48,8 +51,8 @@ pub use forget::{ForgetError, Forgotten, forget};
 use file::{BYTES_MAX, FILE, PART, Written, read, store};
 use state::{FOUNDING_BYTES_MAX, IncarnationId, Meeting, Pin, State, unreadable};
 
-/// The identity of the data directory a node runs on, open for this one incarnation of the node. Clones are
-/// handles to the same one.
+/// The identity of a node's data directory, opened for one incarnation of the node. Clones are
+/// handles to the same identity.
 ///
 /// ```
 /// use synod_replica::{Birth, Identity, NodeId, sim::SimDisk};
@@ -71,100 +74,100 @@ pub struct Identity<D: Disk>(Arc<Shared<D>>);
 struct Shared<D> {
     disk: D,
     birth: Birth,
-    /// What the file holds. Whoever changes the state holds this meanwhile, and so waits for the disk.
+    /// The contents of the file. Held while the state is changed, and so while the disk is written.
     written: Mutex<Written>,
-    /// Held for moments: whoever only looks does not wait for the disk.
+    /// Held only for moments, so that reading it never waits for the disk.
     state: Mutex<Known>,
 }
 
 struct Known {
     state: State,
-    /// Of this incarnation alone: neither stored nor told to anybody.
+    /// Drawn for this incarnation alone; neither stored nor sent.
     secret: u64,
-    /// The incarnation of this node was given out.
+    /// Whether the incarnation was given out.
     is_lived: bool,
-    /// Groups that it was opened with, and not born with or founded on since.
+    /// Groups that it was opened with but that the directory is not founded on yet.
     unfounded: BTreeSet<GroupId>,
 }
 
-/// Why a data directory does not serve as this node's.
+/// Why a data directory cannot be used for this node.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// It belongs to another node.
+    /// The directory belongs to another node.
     #[error("the data directory belongs to node {}, and this is node {}", found.0, asked.0)]
     Node {
-        /// Whose it is.
+        /// The node it belongs to.
         found: NodeId,
-        /// Whose it was to be.
+        /// The node it was opened for.
         asked: NodeId,
     },
-    /// It belongs to another cluster.
+    /// The directory belongs to another cluster.
     #[error("the data directory belongs to cluster {found}, and this is a node of cluster {asked}")]
     Cluster {
-        /// Which it belongs to.
+        /// The cluster it belongs to.
         found: ClusterId,
-        /// Which it was to belong to.
+        /// The cluster it was opened for.
         asked: ClusterId,
     },
-    /// It was founded on another protocol, other voters, quorums or formats.
+    /// The directory was founded on another protocol, or on other voters, quorums or formats.
     #[error(
         "the data directory was founded as [{found}], and is to be opened as [{asked}]: open it as what it \
-         was founded as (on an empty one this node would begin without its votes and without what it has \
+        was founded as (with an empty directory this node would start without its votes and without what it has \
          acknowledged)"
     )]
     Founding {
-        /// What it was founded as.
+        /// The founding stored in the directory.
         found: String,
-        /// What it was to be opened as.
+        /// The founding it was opened with.
         asked: String,
     },
-    /// What it is to be founded as takes more bytes than the file has for it.
+    /// The founding is longer than the identity file allows.
     #[error("a founding of {bytes} bytes is above the bound of {bytes_max}")]
     TooManyGroups {
-        /// Its length as text.
+        /// Its length as text, in bytes.
         bytes: usize,
-        /// The bound.
+        /// The bound, in bytes.
         bytes_max: usize,
     },
-    /// There are other files, but no identity: part of the directory is lost, and votes may be with
-    /// it.
+    /// There are other files but no identity: part of the directory is lost, possibly including
+    /// votes.
     #[error(
-        "the data directory holds {file}, and not the file `identity` that was there before it: what is gone with \
-         that may be votes"
+        "the data directory holds {file}, and not the file `identity` that was there before it: lost with that file \
+         may be votes"
     )]
     Missing {
-        /// One of the files that are there.
+        /// One of the files found.
         file: String,
     },
-    /// The file has the format of another version.
+    /// The file has another format version.
     #[error(
         "the identity file has format version {found}, not {known}: another version of the program wrote it"
     )]
     Version {
-        /// Which it says.
+        /// The version in the file.
         found: u8,
-        /// The one that is read here.
+        /// The version that this program reads and writes.
         known: u8,
     },
     /// The file is damaged.
     #[error("the identity file is damaged")]
     Damaged,
-    /// The last of all incarnations there can be was lived.
-    #[error("the data directory has lived the last of its incarnations")]
+    /// The boot counter is exhausted, so no further incarnation can begin.
+    #[error("the data directory has no incarnations left: its boot counter is exhausted")]
     LastIncarnation,
-    /// The medium failed.
+    /// Reading or writing the disk failed.
     #[error("the identity cannot be read or stored")]
     Io(#[from] io::Error),
 }
 
 impl<D: Disk> Identity<D> {
-    /// Opens the identity of a directory and durably raises its boot counter; an empty directory gets
-    /// that of `birth`. What is random is drawn by `draw`: it must not be guessed by others, and no two
-    /// lives may draw the same.
+    /// Opens the identity of a directory and durably raises its boot counter; an empty directory
+    /// gets the identity given by `birth`. Random numbers are taken from `draw`: they must not be
+    /// predictable, and no two incarnations may draw the same.
     ///
     /// # Errors
-    /// When the directory is not this node's, or not whole.
+    /// If the directory is not this node's, or not complete.
     pub fn load(
         disk: D,
         birth: &Birth,
@@ -180,13 +183,13 @@ impl<D: Disk> Identity<D> {
             unborn(birth, &mut draw)?
         };
         let unfounded = check(&state, birth)?;
-        // No node gets to the last boot by counting; and there is none behind it, so no incarnation may begin.
+        // Counting never reaches the last number; after it no incarnation may begin.
         let boot = state.incarnation.boot;
         state.incarnation = IncarnationId {
             boot: boot.checked_add(1).ok_or(IdentityError::LastIncarnation)?,
             nonce: draw(),
         };
-        // What an earlier incarnation has left half done may have filled the disk.
+        // Unfinished files of an earlier incarnation may have filled the disk.
         synod_wal::remove_unfinished(&disk)?;
         store(&disk, &state)?;
         let written = Written::new(state.clone());
@@ -204,8 +207,8 @@ impl<D: Disk> Identity<D> {
         })))
     }
 
-    /// The incarnation that was begun with this, to start a [`Node`](crate::Node) with; `None` when it was given
-    /// out before.
+    /// The incarnation that was begun by opening this, with which to start a [`Node`](crate::Node);
+    /// `None` if it was given out before.
     #[must_use]
     pub fn incarnation(&self) -> Option<Incarnation> {
         let mut known = self.lock();
@@ -232,7 +235,7 @@ impl<D: Disk> Identity<D> {
         })
     }
 
-    /// What this node says of itself to its peers.
+    /// The hello that this node sends to its peers.
     #[must_use]
     pub fn hello(&self) -> Hello {
         let known = self.lock();
@@ -253,19 +256,21 @@ impl<D: Disk> Identity<D> {
         }
     }
 
-    /// What the log must hold, for [`Options::least`](synod_wal::Options::least); `None` when none was begun.
+    /// The mark that the log must have reached, for [`Options::least`](synod_wal::Options::least);
+    /// `None` if no log was begun.
     #[must_use]
     pub fn log(&self) -> Option<Mark> {
         self.lock().state.log
     }
 
-    /// Notes durably how far the log has come. A node that is started with the [`incarnation`](Self::incarnation) of
-    /// this does it with each segment, at each snapshot and when it stops.
+    /// Durably records the log's mark. A node that was started with the
+    /// [`incarnation`](Self::incarnation) of this identity does it with each segment, at each
+    /// snapshot and when it stops.
     ///
-    /// Waits for the disk.
+    /// Blocks on the disk.
     ///
     /// # Errors
-    /// When it cannot be stored; what was noted before still counts.
+    /// If it cannot be stored; the mark recorded before remains in force.
     pub fn note_log(&self, mark: Mark) -> io::Result<()> {
         let mut written = self.written();
         let mut with = self.lock().state.clone();
@@ -278,8 +283,8 @@ impl<D: Disk> Identity<D> {
         Ok(())
     }
 
-    /// Makes durable that the directory is founded on a group that it was opened with: its log holds nothing
-    /// of it. Waits for the disk.
+    /// Durably founds the directory on a group that it was opened with and of which its log holds
+    /// nothing. Blocks on the disk.
     fn found(&self, group: GroupId) -> io::Result<()> {
         let mut written = self.written();
         let (mut with, mut unfounded) = {
@@ -297,7 +302,7 @@ impl<D: Disk> Identity<D> {
         Ok(())
     }
 
-    /// The last incarnations that peers were met in, by which a transport tells who is new to it.
+    /// The last incarnation that each peer was met in, by which a transport recognizes new ones.
     #[must_use]
     pub fn met(&self) -> BTreeMap<NodeId, LastIncarnation> {
         let known = self.lock();
@@ -305,20 +310,22 @@ impl<D: Disk> Identity<D> {
         pins.map(|(node, pin)| (*node, pin.last_life())).collect()
     }
 
-    /// Whether a peer stands on the disk it was first met on, in no earlier incarnation than it was met in, and is
-    /// founded as this node is. A first meeting is made durable, and so is a later incarnation: then it waits for the
-    /// disk.
+    /// Checks that a peer is on the disk it was first met on, in no earlier incarnation than it was
+    /// last met in, and has the same founding as this node. A first meeting and a later incarnation
+    /// are stored durably, which blocks on the disk.
     ///
-    /// So whoever asks must know of an incarnation that was not [`met`](Self::met) that the peer itself lives it, not
-    /// somebody who says so: a [`Tcp`](synod_transport::Tcp) asks at the address that the peer is known by.
+    /// The caller must have verified an incarnation that was not [`met`](Self::met) with the peer
+    /// itself: a [`Tcp`](synod_transport::Tcp) asks at the address that the peer is known by.
     ///
     /// # Errors
-    /// - [`Refused::Founding`] when its groups are founded otherwise, or by a decision: no group's founding
-    ///   is changed by any yet;
-    /// - [`Refused::Disk`] when it stands on another disk, [`Refused::Stale`] in an earlier incarnation, and
-    ///   [`Refused::Twin`] in one that was met and is another: of two copies of one disk;
-    /// - [`Refused::Doubted`] for a later incarnation of a disk that is in [doubt](Self::doubt);
-    /// - when the first meeting cannot be stored, [`Refused::Full`] for want of space, else
+    /// - [`Refused::Founding`] if its groups are founded differently, or changed by a decision: no
+    ///   decision changes a founding yet;
+    /// - [`Refused::Disk`] on another disk, [`Refused::Stale`] in an earlier incarnation, and
+    ///   [`Refused::Twin`] in a different incarnation of the same number, from one of two copies of
+    ///   a disk;
+    /// - [`Refused::Doubted`] in a later incarnation of a disk that is in [doubt](Self::doubt);
+    /// - [`Refused::Full`] if the first meeting cannot be stored for want of space, and otherwise
+    ///   [`Refused::Unstored`]; a later meeting may then be the first.
     ///   [`Refused::Unstored`]; a later meeting may be the first.
     pub fn admit(&self, hello: &Hello) -> Result<(), Refused> {
         if hello.founding != self.0.birth.digest() {
@@ -330,7 +337,7 @@ impl<D: Disk> Identity<D> {
         }
         let mut written = self.written();
         let mut with = self.lock().state.clone();
-        // Another may have come while this one waited.
+        // Another thread may have admitted it while this one waited.
         let meeting = with.judge(hello.node, &pin)?;
         if meeting == Meeting::Again {
             return Ok(());
@@ -338,19 +345,21 @@ impl<D: Disk> Identity<D> {
         with.peers.insert(hello.node, pin);
         match self.store(&mut written, &with) {
             Ok(()) => self.lock().state = with,
-            // Its disk is known. That this incarnation of it is not is no reason to do without it.
+            // Its disk is known. Failing to store a later incarnation is no reason to refuse the
+            // peer.
             Err(_) if meeting == Meeting::LaterIncarnation => {}
             Err(refused) => return Err(refused),
         }
         Ok(())
     }
 
-    /// Notes durably that a peer was put back: that at its own address it runs in an incarnation that
-    /// [`admit`](Self::admit) refuses as [`Refused::Stale`] or [`Refused::Twin`], after the later incarnation, or the
-    /// other that counts alike, was met. What it acknowledged after it was copied is gone there, and its
-    /// next incarnation would count higher than any that was met: so none of that disk is admitted any more
-    /// ([`Refused::Doubted`]), but the one that was met last, until the peer is [forgotten](forget). Waits for
-    /// the disk; what cannot be stored counts for this incarnation.
+    /// Durably records that a peer was rolled back: that at its own address it runs in an
+    /// incarnation that [`admit`](Self::admit) refuses as [`Refused::Stale`] or [`Refused::Twin`],
+    /// after a later or different one was met. What it acknowledged since the copy was made is gone
+    /// there, and its next incarnation would have a higher number than any that was met. So no
+    /// incarnation of that disk is admitted any more ([`Refused::Doubted`]), except the one met
+    /// last, until the peer is [forgotten](forget). Blocks on the disk; what cannot be stored holds
+    /// for this incarnation only.
     pub fn doubt(&self, hello: &Hello) {
         let mut written = self.written();
         let mut with = self.lock().state.clone();
@@ -360,21 +369,21 @@ impl<D: Disk> Identity<D> {
         };
         let is_put_back = matches!(refused, Err(Refused::Stale | Refused::Twin));
         if is_put_back && !std::mem::replace(&mut pin.is_doubted, true) {
-            // Told by the store.
+            // A failure to store was logged there.
             let _stored = self.store(&mut written, &with);
             self.lock().state = with;
         }
     }
 
     fn store(&self, written: &mut Written, with: &State) -> Result<(), Refused> {
-        // Longer, it would be refused by the next incarnation.
+        // The next incarnation would refuse a longer file.
         if with.encode().len() > BYTES_MAX {
             return Err(Refused::Unstored);
         }
         written.replace(&self.0.disk, with).map_err(|error| {
-            // A peer tries again and again; that it is refused, and why, is told by whoever asks,
-            // now and then.
-            tracing::debug!(%error, "what was met of a peer cannot be stored");
+            // Peers retry again and again; the caller reports a refusal and its reason, at a
+            // limited rate.
+            tracing::debug!(%error, "cannot store the last meeting with a peer");
             if synod_wal::is_full(&error) {
                 Refused::Full
             } else {
@@ -384,13 +393,13 @@ impl<D: Disk> Identity<D> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        // The state is replaced as a whole, so it is whole even if a holder panicked.
+        // The state is replaced as a whole, so it is consistent even if a holder panicked.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Before the state is locked.
+    /// Must be locked before the state is.
     fn written(&self) -> MutexGuard<'_, Written> {
-        // Each change of it is one of what may lie there.
+        // After each of its changes it describes a possible content of the file.
         self.0
             .written
             .lock()
@@ -405,7 +414,7 @@ fn too_many(founding: &str) -> IdentityError {
     }
 }
 
-/// What an empty directory is before its first incarnation.
+/// The state of an empty directory before its first incarnation.
 fn unborn(birth: &Birth, draw: &mut impl FnMut() -> u64) -> Result<State, IdentityError> {
     let founding = birth.founding();
     if founding.len() > FOUNDING_BYTES_MAX {
@@ -422,7 +431,7 @@ fn unborn(birth: &Birth, draw: &mut impl FnMut() -> u64) -> Result<State, Identi
     })
 }
 
-/// Whether the directory is that of `birth`, and which groups of that it was not founded on yet.
+/// Checks that the directory is that of `birth`; returns the groups that it was not founded on yet.
 fn check(state: &State, birth: &Birth) -> Result<BTreeSet<GroupId>, IdentityError> {
     let (found, asked) = (state.cluster, birth.cluster);
     if found != asked {

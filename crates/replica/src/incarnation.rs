@@ -1,4 +1,4 @@
-//! One incarnation of a node: from one start of its process to the end of it.
+//! An incarnation of a node: one run of its process, from start to end.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,12 +11,12 @@ use synod_wal::{GroupId, Mark};
 
 use crate::birth::Birth;
 
-/// One incarnation of a node, which a [`Node`](crate::Node) is started with.
+/// One incarnation of a node, with which a [`Node`](crate::Node) is started.
 ///
-/// Commands are known by the incarnation that proposed them, and a name is applied once: an incarnation that is lived
-/// twice would have a new command answered with what an old one did. So there is no other way to one
-/// than an [`Identity`](crate::Identity), which raises a counter on its disk first and gives it out
-/// once; it cannot be copied.
+/// Commands are named by the incarnation that proposed them, and each name is applied once. If an
+/// incarnation were used twice, a new command could be answered with the result of an old one. So
+/// an incarnation comes from an [`Identity`](crate::Identity), which durably raises a counter first
+/// and gives it out once, and it cannot be cloned.
 ///
 /// ```compile_fail
 /// # use synod_replica::{Incarnation, NodeId};
@@ -26,57 +26,59 @@ use crate::birth::Birth;
 pub struct Incarnation {
     pub(crate) node: NodeId,
     pub(crate) number: u64,
-    /// Drawn at random: a copy of the disk counts its incarnations alike.
+    /// Random, so that the incarnations of two copies of a disk differ although their numbers are
+    /// equal.
     pub(crate) nonce: u64,
-    /// Mixed into the seeds of its groups. Without a directory none.
+    /// Mixed into the random seeds of the node's groups; 0 without a directory.
     pub(crate) secret: u64,
-    /// What its directory knows; of an ephemeral incarnation nothing.
+    /// What the data directory knows; `None` for an ephemeral incarnation.
     pub(crate) born: Option<Born>,
 }
 
-/// What the directory of an incarnation knows of it.
+/// What the data directory knows at the start of an incarnation.
 pub(crate) struct Born {
     pub(crate) birth: Birth,
-    /// What the transport must say.
+    /// The hello that the transport must send.
     pub(crate) hello: Hello,
-    /// What the log must hold, if one was begun.
+    /// The mark that the log must have reached, if a log was begun.
     pub(crate) log: Option<Mark>,
-    /// Keeps how far the log has come.
+    /// Records the log's mark in the directory.
     pub(crate) keep: Keep,
     /// Whether the directory was founded on a group already.
     pub(crate) is_founded: Arc<dyn Fn(GroupId) -> bool + Send + Sync>,
-    /// Makes durable that it is founded on one.
+    /// Durably records that the directory is founded on a group.
     pub(crate) found: Arc<dyn Fn(GroupId) -> io::Result<()> + Send + Sync>,
 }
 
 pub(crate) type Keep = Arc<dyn Fn(Mark) -> io::Result<()> + Send + Sync>;
 
 impl Incarnation {
-    /// An incarnation without a directory, for tests and examples whose log ends with the node. The next process
-    /// begins to count anew, so it opens no group of which its log holds anything
-    /// ([`OpenGroupError::Ephemeral`](crate::OpenGroupError::Ephemeral)); and what it names its commands by
-    /// is drawn, so that not even peers that knew another such incarnation of this node take the one's for the
-    /// other's.
+    /// Makes an incarnation without a data directory, for tests and examples whose log ends with
+    /// the node. Its number restarts with the process, so a node with it opens no group of which
+    /// its log holds anything ([`OpenGroupError::Ephemeral`](crate::OpenGroupError::Ephemeral)).
+    /// The names of its commands begin at a random number, so that peers that knew another such
+    /// incarnation of this node do not confuse the two.
     #[must_use]
     pub fn ephemeral(node: NodeId) -> Self {
         static INCARNATIONS: AtomicU64 = AtomicU64::new(1);
         Self {
             node,
             number: INCARNATIONS.fetch_add(1, Ordering::Relaxed),
-            // Keyed by the operating system's random numbers.
+            // Keyed by the operating system's random number generator.
             nonce: RandomState::new().build_hasher().finish(),
             secret: 0,
             born: None,
         }
     }
 
-    /// Whose incarnation it is.
+    /// The node that this is an incarnation of.
     #[must_use]
     pub const fn node(&self) -> NodeId {
         self.node
     }
 
-    /// How many incarnations that node has begun, with this one: higher than in any incarnation before.
+    /// The incarnation's number: how many the node has begun, this one included. It rises with
+    /// each.
     #[must_use]
     pub const fn number(&self) -> u64 {
         self.number
@@ -97,8 +99,8 @@ impl fmt::Debug for Incarnation {
 mod tests {
     use super::*;
 
-    /// Another process counts its incarnations alike, so that the names of their commands are told apart by the
-    /// nonce alone.
+    /// Another process counts the same numbers, so only the nonce distinguishes the names of their
+    /// commands.
     #[test]
     fn ephemeral_lives_that_count_alike_name_their_commands_by_other_numbers() {
         let begin_at = |_| Incarnation::ephemeral(NodeId(1)).nonce >> 1;

@@ -1,19 +1,19 @@
 //! State machine replication: one runtime for any consensus core, log and transport.
 //!
-//! A deterministic machine that is given the same commands in the same order is in the same state
-//! everywhere. A consensus protocol agrees on the order; what is left is what its users get wrong:
-//! to write before speaking, to answer each request once, to read what is current, to move
-//! snapshots, to keep bounds. This crate is that part, written once for every protocol.
+//! If every node applies the same commands in the same order to a deterministic state machine, all
+//! nodes reach the same state. A consensus protocol agrees on the order. This crate does everything
+//! else: it persists before it sends, answers each request exactly once, serves linearizable reads,
+//! transfers snapshots, and bounds every queue. It is written once, for every protocol.
 //!
 //! ```text
-//!  Group::propose ──┐                 ┌──────────── one turn of the host's loop ───────────────┐
+//!  Group::propose ──┐                 ┌────────────── one turn of the node's loop ─────────────┐
 //!  Group::read ─────┤ inbox           │                                                        │
 //!                   └──────────▶ Engine ── Persist(write) ──▶ Log::append ─▶ sync ─▶ durable ──┤
 //!                                 │  ▲ └── Send ───────────▶ Transport::send, flush            │
 //!  frames ────────────────────────┼──┘ └── Task ──▶ read the log, write and move snapshots     │
 //!                                 │                 (another thread; completions come back)    │
 //!                                 └── Job ──▶ Applier ── apply ──▶ StateMachine                │
-//!                                                  └── answers, each once ──▶ whoever waits    │
+//!                                                  └── one answer for each request ──▶ caller  │
 //! ```
 //!
 //! ```no_run
@@ -32,57 +32,63 @@
 //! use synod_replica::{Consistency, GroupId, Incarnation, Node, NodeConfig, raft};
 //!
 //! # #[cfg(feature = "raft")]
-//! # async fn run(incarnation: Incarnation, wal: impl Log, transport: impl Transport) -> Result<(), Box<dyn
-//! std::error::Error>> { let node = Node::start(incarnation, NodeConfig::default(), wal, transport);
+//! # async fn run(incarnation: Incarnation, wal: impl Log, transport: impl Transport)
+//! # -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::start(incarnation, NodeConfig::default(), wal, transport);
 //! let peers = raft::Config::new(raft::NodeId(1), [1, 2, 3].map(raft::NodeId));
 //! let group = node.open(GroupId(1), peers, Kv::default()).await?;
-//! let response = group.propose("set x 1").await?;     // a response, or Rejected, or Unknown
+//! let response = group.propose("set x 1").await?; // or an error: Rejected or Unknown
 //! let value = group.read(Consistency::Linearizable, |kv| kv.get("x")).await?;
 //! # Ok(()) }
 //! ```
 //!
 //! # Guarantees
 //!
-//! - **One outcome.** A request ends by its deadline in a response, in
-//!   [`Failure::Rejected`] (it did not happen and never will) or in [`Failure::Unknown`] (it may have,
-//!   or may yet). Nothing that may have happened is tried again.
-//! - **Durable before said.** What tells a peer or a client that this node remembers something is
-//!   inside the write that makes it true, and comes out when the log says so.
-//! - **Order.** Commands handed to one node are applied in the order of the calls, if at all; also
-//!   when they are forwarded, when frames are lost, repeated or reordered, and when leaders change.
-//! - **Linearizable reads** from any node, without a write.
-//! - **Storage faults are final.** A node whose log fails stops acknowledging, voting and leading;
-//!   its requests end, and its peers go on. A node whose disk is merely full refuses new work until
-//!   it is not.
-//! - **Bounds**, in bytes where bytes matter: [`NodeConfig`]. What is over one is
+//! - **One outcome.** By its deadline, each request ends in a response, in [`Failure::Rejected`]
+//!   (it did not take effect and never will) or in [`Failure::Unknown`] (it may have taken effect,
+//!   or may yet). A request that may have taken effect is never retried.
+//! - **Durable before sent.** A message or response that promises that this node remembers
+//!   something is held inside the write that stores it, and is released when the log reports that
+//!   write durable.
+//! - **Order.** Commands proposed on one node are applied in the order of the calls, if at all.
+//!   This holds when they are forwarded, when frames are lost, duplicated or reordered, and across
+//!   leader changes.
+//! - **Linearizable reads** from any node, without a write to the log.
+//! - **Storage faults are final.** A node whose log fails stops acknowledging, voting and leading.
+//!   Its requests end, and its peers continue without it. A node whose disk is merely full refuses
+//!   new work until there is space.
+//! - **Bounds**, in bytes where bytes matter: see [`NodeConfig`]. A request that exceeds one is
 //!   rejected as [`Reason::Busy`].
 //!
 //! # What runs in the loop
 //!
-//! A node has one thread for all its groups, and some of what it runs there is yours: `apply`, `freeze` and
-//! `restore` of a machine, closures that read, and the subscriber of `tracing`. What takes long there, or
-//! waits for anybody, holds up heartbeats and may cost an election. So a subscriber must not wait for
-//! whoever reads its lines: a pipe that nobody empties would stop the node. Give lines to a thread by a
-//! bounded queue, and drop and count what does not fit, as `apps/kv` does.
+//! A node runs all its groups on one thread, and some of your code runs there too: a machine's
+//! `apply`, `freeze` and `restore`, the closures passed to `read`, and the `tracing` subscriber.
+//! Code that is slow or blocks there delays heartbeats and may cost an election. In particular, a
+//! subscriber must not block on its reader: a full pipe would stop the node. Hand lines to a thread
+//! through a bounded queue, and drop and count those that do not fit, as `apps/kv` does.
 //!
 //! # The parts
 //!
-//! An engine and an applier hold everything that can go wrong and do no I/O; a thin loop drives
-//! them in production, and the feature `sim` runs the same two, with the real log, inside
-//! `synod-sim`. Whoever drives them otherwise finds them in [`embed`]. A protocol is a consensus core
-//! (`raft` and `paxos`, by feature); [`Log`] and [`Transport`] are the world.
+//! The engine and the applier contain all the logic and do no I/O. A thin loop drives them in
+//! production; with the feature `sim` the same two, with the real log, run inside `synod-sim`. To
+//! drive them from a loop of your own, see [`embed`]. A protocol is a consensus core (`raft` or
+//! `paxos`, chosen by feature); [`Log`] and [`Transport`] connect a node to its disk and its
+//! network.
 //!
 //! # Features
 //!
-//! - `raft` (default): groups by `synod_raft`.
-//! - `paxos` (default): groups by `synod_paxos`.
-//! - `conformance`: the module `conformance`, suites for a log, a transport or a machine of your own.
-//! - `sim`: the module `sim`, to run whole nodes in a simulated world.
+//! - `raft` (default): groups that run `synod_raft`.
+//! - `paxos` (default): groups that run `synod_paxos`.
+//! - `conformance`: the module `conformance`, with test suites for your own log, transport or
+//!   machine.
+//! - `sim`: the module `sim`, which runs whole nodes in a simulated world.
 //!
 //! # Left out
 //!
-//! Membership change and leadership transfer; client sessions that make a client's own retries
-//! apply once (a forwarded frame that is repeated *is* applied once); applying on a thread of its own.
+//! Membership change and leadership transfer; client sessions, which would apply a client's own
+//! retries once (a forwarded frame that is duplicated *is* applied once); applying commands on a
+//! separate thread.
 
 pub mod body;
 pub mod embed;

@@ -1,5 +1,5 @@
-//! What the runtime asks of a durable log, and `synod_wal` as one: by itself, or with its slow syncs
-//! on a thread.
+//! What the runtime requires of a durable log, and its implementations by `synod_wal`: directly, or
+//! with slow syncs on a thread.
 
 use std::error::Error;
 use std::fmt;
@@ -25,33 +25,34 @@ pub(crate) use space::Claim;
 pub use space::LogSpace;
 pub use threaded::ThreadedLog;
 
-/// Why a log did not do what it was asked.
+/// Why an operation of a log failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// There is no space, or no descriptor; nothing was written, and the same may succeed later.
+    /// No space or no file descriptor is left. Nothing was written, and the same call may succeed
+    /// later.
     #[error("no space or no descriptor is left for the log")]
     Full,
     /// The range begins at or before the log's start.
     #[error("the log begins after {start}")]
     Cut {
-        /// The index the log begins after.
+        /// The index after which the log begins.
         start: u64,
     },
-    /// Storage failed. A log that failed once stays shut.
+    /// Storage failed. A log that failed once stays closed.
     #[error("the log has failed")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// What a group's log held when it was opened.
+/// What a log holds of a group when it is opened.
 pub struct Recovered {
     /// The newest state record.
     pub state: Option<synod_wal::Tag>,
-    /// The log begins after this.
+    /// The position after which the log begins.
     pub start: Position,
     /// The newest complete snapshot.
     pub snapshot: Option<Snapshot>,
-    /// The slots in order, streamed: a core keeps its tail and the boundaries, not the log.
+    /// The slots in order, streamed: a core keeps the tail and the boundaries, not the whole log.
     pub slots: Box<dyn Iterator<Item = Result<Slot, LogError>> + Send>,
 }
 
@@ -65,7 +66,7 @@ impl fmt::Debug for Recovered {
 }
 
 impl Recovered {
-    /// Whether there is nothing of the group, no slot either.
+    /// Whether the log holds nothing of the group, not even a slot.
     pub(crate) fn is_empty(&mut self) -> bool {
         let slots = std::mem::replace(&mut self.slots, Box::new(std::iter::empty()));
         let mut slots = slots.peekable();
@@ -76,7 +77,7 @@ impl Recovered {
     }
 }
 
-/// What a log has done.
+/// Counters of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogStats {
     /// Syncs that reached the medium.
@@ -85,91 +86,95 @@ pub struct LogStats {
     pub bytes_written: u64,
 }
 
-/// What a record takes beside the body of an entry, at the most.
+/// The most bytes that a record takes in addition to the body of its entry.
 pub const RECORD_SPARE_BYTES: usize = 1024;
 
-/// The writer's half of a durable log, owned by the loop that drives its groups.
+/// The writing half of a durable log, owned by the loop that drives its groups.
 ///
-/// `append` copies and never waits; `sync` may be done when it returns, or later:
-/// [`durable`](Self::durable) tells. A log that ends a sync later wakes the loop by the waker that it
-/// was delivered, and the loop calls [`settle`](Self::settle).
+/// `append` copies and never waits. `sync` may complete before it returns, or later:
+/// [`durable`](Self::durable) tells. A log that completes a sync later calls the function given to
+/// [`wake_with`](Self::wake_with), and the loop then calls [`settle`](Self::settle).
 pub trait Log: Send + 'static {
     /// Takes one record, all or nothing, into the batch that the next sync makes durable.
     ///
     /// # Errors
-    /// [`LogError::Full`] leaves the log as it was; any other error is for ever.
+    /// [`LogError::Full`] leaves the log as it was; any other error is final.
     fn append(
         &mut self,
         group: GroupId,
         ops: &mut dyn Iterator<Item = Op<'_>>,
     ) -> Result<Lsn, LogError>;
-    /// Starts or does the sync of everything appended.
+    /// Starts or completes the sync of everything appended.
     ///
     /// # Errors
-    /// For ever: what was appended and not durable may or may not be.
+    /// Final: what was appended and is not durable may or may not be on the medium.
     fn sync(&mut self) -> Result<(), LogError>;
-    /// Takes in what became of a sync that ended later than the call that began it. A driver calls
-    /// it first in each turn, before it looks at [`durable`](Self::durable) and before it says
-    /// anything: a node whose sync has failed must not speak as if nothing had happened.
+    /// Takes in the result of a sync that completed later than the call that began it. A driver
+    /// calls this first in each turn, before it reads [`durable`](Self::durable) and before it
+    /// sends anything: a node whose sync failed must not continue as if nothing had happened.
     ///
     /// # Errors
-    /// For ever, as those of [`sync`](Self::sync), which tells of the failure as well.
+    /// Final, like those of [`sync`](Self::sync), which reports the failure as well.
     fn settle(&mut self) -> Result<(), LogError> {
         Ok(())
     }
-    /// Everything up to here is on stable storage, as far as it was taken in.
+    /// The end of what is on stable storage, as far as results were taken in.
     fn durable(&self) -> Lsn;
-    /// What is stored of a group.
+    /// Reads what is stored of a group.
     ///
     /// # Errors
-    /// When it cannot be read; [`LogError::Full`] when nothing is wrong with it and no descriptor is
-    /// left to read it by.
+    /// If it cannot be read; [`LogError::Full`] if it is intact but no file descriptor is left to
+    /// read it with.
     fn recover(&mut self, group: GroupId) -> Result<Recovered, LogError>;
-    /// The readers' half.
+    /// The reading half.
     fn reader(&self) -> Arc<dyn LogReader>;
     /// The snapshots beside the log.
     fn snapshots(&self) -> Arc<dyn SnapshotStore>;
-    /// What to call, from any thread, when a sync ends later than the call that began it. A log whose syncs are done
-    /// when they return has no use for it.
+    /// Sets the function to call, from any thread, when a sync completes later than the call that
+    /// began it. A log whose syncs complete before they return ignores it.
     fn wake_with(&mut self, _wake: Arc<dyn Fn() + Send + Sync>) {}
-    /// What it has done so far.
+    /// Counters since the log was opened.
     fn stats(&self) -> LogStats;
-    /// How long a sync takes at present: smoothed over the last ones, not below the one that is under
-    /// way, and less with each second in which there is none. Zero when it is not known.
+    /// How long a sync takes at present: smoothed over the last ones, at least as long as the one
+    /// in progress, and decaying while there are none. Zero if unknown.
     fn sync_time(&self) -> Duration {
         Duration::ZERO
     }
-    /// Whether space is allocated for what may be appended next. A node whose log has no room takes
-    /// nothing new until it has; so a log that has failed for good answers `true`, and the next
-    /// append tells why. What had none has room again only when there is more than a little: a
-    /// driver waits some seconds more before it believes it.
+    /// Whether space is allocated for the next appends. A node whose log has no room accepts no new
+    /// work until it has some; so a log that has failed for good returns `true`, and the next
+    /// append reports the failure. A log that was full has room again only when there is more than
+    /// a little: the driver waits some seconds more before it relies on it.
     fn has_room(&mut self) -> bool;
-    /// How many bytes of records [`append`](Self::append) takes for sure, whatever becomes of the disk:
-    /// a record counts as its bodies and [`RECORD_SPARE_BYTES`]. A driver hands it no more between two
-    /// looks, or one record that it [`takes`](Self::takes_a_record): a log that does not take what a core
-    /// has given away ends its group. Of a log that has its own space for everything, without bound.
+    /// How many bytes of records [`append`](Self::append) is certain to accept, whatever becomes of
+    /// the disk; each record counts as its bodies plus [`RECORD_SPARE_BYTES`]. Between two calls a
+    /// driver appends no more than this, or one record if [`takes_a_record`](Self::takes_a_record):
+    /// if a log refuses what a core has already released, its group ends. Unbounded for a log that
+    /// needs no space of its own.
     fn room_bytes(&self) -> u64 {
         u64::MAX
     }
-    /// Which log it is and how far it has come, for one that notices at its next opening what was lost; see
-    /// [`Wal::mark`](synod_wal::Wal::mark). It is noted whenever its generation has changed. `None` for a log
-    /// of which nobody could note anything; one that is around another log hands on what that says.
+    /// Identifies the log and its end, so that the next opening notices what was lost; see
+    /// [`Wal::mark`](synod_wal::Wal::mark). It is recorded whenever its generation has changed.
+    /// `None` for a log that cannot be identified; a log that wraps another one passes on the mark
+    /// of that.
     fn mark(&self) -> Option<Mark>;
-    /// Whether one record is taken for sure, be it as long as any, while there [`has_room`](Self::has_room).
-    /// A log that makes its room elsewhere may have room, and not know yet of how much.
+    /// Whether one record of any length is certain to be accepted while the log
+    /// [`has_room`](Self::has_room). A log that makes room on another thread may have room before
+    /// it knows how much.
     fn takes_a_record(&self) -> bool {
         true
     }
-    /// The longest record that [`append`](Self::append) takes, in bytes of its operations.
+    /// The longest record that [`append`](Self::append) accepts, in bytes of its operations.
     fn record_bytes_max(&self) -> usize;
 }
 
-/// Reads beside the writer, from any thread.
+/// The reading half of a log, usable from any thread.
 pub trait LogReader: Send + Sync {
-    /// Slots of a range in order: at least one when one exists, then as many as fit.
+    /// Reads slots of a range in order: at least one if there is any, then as many as fit
+    /// `bytes_max`.
     ///
     /// # Errors
-    /// [`LogError::Cut`] when the range begins at or before the start.
+    /// [`LogError::Cut`] if the range begins at or before the start of the log.
     fn read(
         &self,
         group: GroupId,
@@ -178,23 +183,23 @@ pub trait LogReader: Send + Sync {
     ) -> Result<Vec<Slot>, LogError>;
 }
 
-/// Snapshot files: what peers transfer is the whole file, byte for byte.
+/// The snapshot files beside a log. Peers transfer the whole file, byte for byte.
 pub trait SnapshotStore: Send + Sync {
-    /// Writes a snapshot; it is durable on return. Gives the file's length.
+    /// Writes a snapshot and returns its file's length. It is durable on return.
     ///
     /// # Errors
-    /// The writer's or the medium's.
+    /// Errors of `write` or of the medium.
     fn create(
         &self,
         group: GroupId,
         snapshot: &Snapshot,
         write: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>,
     ) -> Result<u64, SnapshotError>;
-    /// Stores a received chunk of the file that `seal` describes. Of one that does not fit the disk no
-    /// chunk is to be taken.
+    /// Stores a received chunk of the file that `seal` describes. A file that does not fit on the
+    /// disk must be refused with its first chunk.
     ///
     /// # Errors
-    /// [`SnapshotError::Full`], also when the whole would not fit; the medium's.
+    /// [`SnapshotError::Full`], also if the whole file would not fit; errors of the medium.
     fn write_part(
         &self,
         group: GroupId,
@@ -203,31 +208,31 @@ pub trait SnapshotStore: Send + Sync {
         at: u64,
         bytes: &[u8],
     ) -> Result<(), SnapshotError>;
-    /// Verifies the chunks as a whole, also against `seal`, and makes them a snapshot; it is durable on
+    /// Verifies the whole file, also against `seal`, and makes it a snapshot. It is durable on
     /// return.
     ///
     /// # Errors
-    /// When the chunks are not that snapshot or not that file, or the medium's.
+    /// If the chunks are not that snapshot or not that file; errors of the medium.
     fn finish_part(
         &self,
         group: GroupId,
         snapshot: &Snapshot,
         seal: &Seal,
     ) -> Result<(), SnapshotError>;
-    /// Forgets the chunks.
+    /// Discards the chunks received so far.
     ///
     /// # Errors
-    /// The medium's.
+    /// Errors of the medium.
     fn discard_part(&self, group: GroupId, snapshot: &Snapshot) -> Result<(), SnapshotError>;
-    /// The length of a snapshot's file and its hash, as it says them itself.
+    /// The length and hash of a snapshot's file, as stored in the file itself.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is no such snapshot.
     fn seal(&self, group: GroupId, index: u64) -> Result<Seal, SnapshotError>;
-    /// Bytes of a snapshot's file, to send.
+    /// Reads bytes of a snapshot's file, to send them.
     ///
     /// # Errors
-    /// When there is none, or the medium's.
+    /// If there is no such snapshot; errors of the medium.
     fn read(
         &self,
         group: GroupId,
@@ -235,19 +240,19 @@ pub trait SnapshotStore: Send + Sync {
         at: u64,
         into: &mut [u8],
     ) -> Result<usize, SnapshotError>;
-    /// Verifies a snapshot and gives a reader of its body.
+    /// Verifies a snapshot and returns a reader of its body.
     ///
     /// # Errors
-    /// When there is none, or it is damaged.
+    /// If there is no such snapshot, or it is damaged.
     fn open(
         &self,
         group: GroupId,
         index: u64,
     ) -> Result<(Snapshot, Box<dyn io::Read + Send>), SnapshotError>;
-    /// Removes what stands before `index`.
+    /// Removes the snapshots before `index`.
     ///
     /// # Errors
-    /// The medium's.
+    /// Errors of the medium.
     fn remove_before(&self, group: GroupId, index: u64) -> Result<(), SnapshotError>;
 }
 

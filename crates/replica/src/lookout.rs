@@ -1,4 +1,4 @@
-//! What a node knows of what stands around its groups, and what of it is told.
+//! What a node observes of its disk and transport, and which of it is logged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::log::Log;
 use crate::status::Around;
 use crate::time::Instant;
 
-/// Looks once a turn.
+/// Observes the log and the transport once a turn.
 pub(crate) struct Lookout {
     events: Events,
     full_since: Option<Instant>,
     slow: Option<SlowSyncs>,
     transport: Arc<synod_transport::Status>,
-    /// When the transport is asked again.
+    /// When the transport's status is read again.
     due: Instant,
 }
 
@@ -33,7 +33,7 @@ impl Lookout {
         }
     }
 
-    /// Tells what has changed since the last turn.
+    /// Logs what has changed since the last turn.
     pub(crate) fn look(
         &mut self,
         clock: Clock,
@@ -60,7 +60,7 @@ impl Lookout {
             self.events.tell(now, None, &event);
         }
         if now >= self.due {
-            // It takes locks and memory, and nobody needs it in every turn.
+            // Reading it takes locks and memory, and nobody needs it in every turn.
             (self.transport, self.due) = (Arc::new(transport.status()), now + TRANSPORT_GRAIN);
         }
         Around {
@@ -79,17 +79,18 @@ impl Lookout {
     }
 }
 
-/// A time in which syncs are slow.
+/// A period in which syncs are slow.
 struct SlowSyncs {
     since: Instant,
     told: Instant,
-    /// The slowest since it was told last, and of all.
+    /// The slowest sync since the last line, and of the whole period.
     worst_untold: Duration,
     worst: Duration,
 }
 
 impl SlowSyncs {
-    /// Takes how long a sync takes at present; what is to be told when that begins, goes on and ends.
+    /// Takes the present duration of a sync; returns what to log when slow syncs begin, continue
+    /// and end.
     fn look(slow: &mut Option<Self>, now: Instant, took: Duration) -> Option<Event> {
         let Some(this) = slow else {
             if took < SLOW_SYNC {
@@ -103,7 +104,7 @@ impl SlowSyncs {
             });
             return Some(Event::SlowSync { took });
         };
-        // It is over well below, so that what stays about there is told once.
+        // Ends only well below the bound, so that a disk near it is logged once.
         if took < SLOW_SYNC / 2 {
             let (after, worst) = (now.since(this.since), this.worst);
             *slow = None;
@@ -120,16 +121,16 @@ impl SlowSyncs {
     }
 }
 
-/// Syncs that stay slow are told so often.
+/// How often syncs that stay slow are logged.
 const SLOW_GRAIN: Duration = Duration::from_secs(60);
-/// How old what is shown of a transport may be, in a node that has turns.
+/// The greatest age of the transport's status, while the node has turns.
 const TRANSPORT_GRAIN: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What is told in each of so many tenths of a second, by the time that a sync takes then.
+    /// What is logged in each tenth of a second, given the duration of a sync at that time.
     fn told(tenths: u64, took_millis: impl Fn(u64) -> u64) -> Vec<(u64, Event)> {
         let mut slow = None;
         let mut look = |tenth| {

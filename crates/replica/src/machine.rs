@@ -1,4 +1,4 @@
-//! What a user replicates, and how its requests end.
+//! The state machine that a user replicates, and the outcomes of its requests.
 
 use std::error::Error;
 use std::fmt;
@@ -7,19 +7,20 @@ use std::io;
 use bytes::Bytes;
 use synod_transport::NodeId;
 
-/// Where a command stands in the order of all commands: the same on every node.
+/// The position of a command in the total order, the same on every node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Applying {
-    /// The entry's index in the log.
+    /// The index of the entry in the log.
     pub index: u64,
-    /// The command's place in that entry, from 0: several commands share an index.
+    /// The position of the command within its entry, from 0: several commands may share an index.
     pub offset: u32,
 }
 
-/// A deterministic state machine: the same commands in the same order give the same state and the
-/// same responses.
+/// A deterministic state machine: the same commands in the same order produce the same state and
+/// the same responses.
 ///
-/// No clock, no randomness, no outside: what a command needs of those it must carry.
+/// It must not read a clock, draw random numbers or look at anything outside itself; a command
+/// carries whatever it needs of those.
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -46,62 +47,64 @@ pub struct Applying {
 /// }
 /// ```
 pub trait StateMachine: Send + 'static {
-    /// What a command gives back to whoever proposed it.
+    /// The result of a command, returned to the caller that proposed it.
     type Response: Send + 'static;
-    /// Contents that no longer change: cheap to take (a persistent map, an `Arc`, at worst a
-    /// clone), written elsewhere while commands go on being applied.
+    /// An immutable view of the state: cheap to take (a persistent map, an `Arc`, at worst a
+    /// clone), and written on another thread while further commands are applied.
     type Frozen: Send + 'static;
 
-    /// Applies a command. It was committed: it cannot be refused, only answered. Bytes that are no
-    /// command of this machine must be answered, the same way on every node.
+    /// Applies a command. It is committed, so it cannot be refused. Bytes that are no valid command
+    /// must be answered too, in the same way on every node.
     ///
-    /// The bytes are shared with the entry that they came in: a machine that keeps a slice of them keeps
-    /// the whole entry in memory, so what is small and kept for long is better copied.
+    /// The bytes share the memory of their whole entry, and a slice that is kept keeps all of it
+    /// alive: copy what is small and kept for long.
     fn apply(&mut self, at: Applying, command: Bytes) -> Self::Response;
-    /// The state as of now.
+    /// Takes a view of the current state.
     fn freeze(&self) -> Self::Frozen;
-    /// Writes what [`restore`](Self::restore) reads.
+    /// Writes a state in the form that [`restore`](Self::restore) reads.
     ///
     /// # Errors
-    /// The writer's.
+    /// Errors of the writer.
     fn write(frozen: Self::Frozen, to: &mut dyn io::Write) -> io::Result<()>;
-    /// Replaces the state.
+    /// Replaces the state with one that [`write`](Self::write) has written.
     ///
     /// # Errors
-    /// The reader's, or bytes that are no state of this machine; the node then stops.
+    /// Errors of the reader, or bytes that are no valid state of this machine. The group then
+    /// stops.
     fn restore(&mut self, from: &mut dyn io::Read) -> io::Result<()>;
 }
 
-/// Why a request surely did not happen.
+/// Why a request did not take effect and never will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// This node does not lead, and the request could not be handed to the one that does.
+    /// This node is not the leader and could not forward the request to the leader.
     NotLeader,
-    /// A bound is hit: of memory, of requests under way, of entries not yet committed.
+    /// A bound is reached: of memory, of requests in progress, or of uncommitted entries.
     Busy,
-    /// The command is over the size limit.
+    /// The command exceeds the size limit.
     TooLarge,
     /// The deadline passed before the request left this node.
     Expired,
-    /// The log has no space.
+    /// The log has no space left.
     Full,
-    /// The node has stopped on a storage fault and serves nothing until it is restarted.
+    /// The node has stopped because of a storage fault and serves nothing until it is restarted.
     Poisoned,
-    /// The group has stopped because its machine cannot go on; see [`Closed`](crate::Closed).
+    /// The group has stopped because its machine failed; see [`Closed`](crate::Closed).
     Machine,
-    /// The group has stopped because what it holds contradicts what was decided.
+    /// The group has stopped because its state contradicts what was decided.
     Diverged,
     /// The node has stopped because its transport ended.
     Transport,
-    /// The node's loop has panicked.
+    /// The node's loop panicked.
     Panicked,
     /// The node is shutting down.
     Shutdown,
-    /// A later proposal of this node overtook it, so it can never be applied.
+    /// A later proposal of this node was applied first, so this one can never be applied.
     Overtaken,
-    /// In this node's name an incarnation has spoken that is not this one, and has used its names: it runs on a
-    /// disk that was put back, or on one of two copies. What this incarnation proposes can never be applied.
+    /// Another incarnation of this node, started from a restored disk or from a copy of it, has
+    /// proposed commands under this node's name. What this incarnation proposes can never be
+    /// applied.
     NameUsed,
 }
 
@@ -125,18 +128,18 @@ impl fmt::Display for Reason {
     }
 }
 
-/// How a request ended that has no response.
+/// How a request without a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It did not happen and never will; trying again is safe.
+    /// The request did not take effect and never will; retrying is safe.
     Rejected {
-        /// Why.
+        /// Why it was rejected.
         reason: Reason,
-        /// Who is believed to lead.
+        /// The node believed to be the leader, if known.
         leader: Option<NodeId>,
     },
-    /// It may have happened, may yet happen, or may never: its deadline passed, or the leader that
-    /// had it is gone.
+    /// The request may have taken effect, may yet, or may never: its deadline passed, or the leader
+    /// that handled it is gone.
     Unknown,
 }
 
@@ -154,8 +157,8 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-/// Who waits for a request. Moved from request to outcome and never copied: one request, one
-/// outcome. A ticket that is dropped says [`Failure::Unknown`].
+/// The receiver of a request's outcome. It is moved, never copied, so each request has exactly one
+/// outcome. A dropped ticket reports [`Failure::Unknown`].
 pub trait Ticket<S: StateMachine>: Send + 'static {
     /// The proposal was applied.
     fn applied(self, response: S::Response);

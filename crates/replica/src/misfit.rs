@@ -1,7 +1,9 @@
-//! Whether what a node is started with belongs together: an incarnation, a log and a transport.
+//! Checks that the parts a node is started with belong together: an incarnation, a log and a
+//! transport.
 //!
-//! Each is made by itself, and what one of them knows protects nothing if another one does not know it too.
-//! [`Identity`](crate::Identity) makes all three of them alike; this is for whoever made one otherwise.
+//! Each part is built separately, and the checks of one are useless if another does not take part
+//! in them. [`Identity`](crate::Identity) builds all three to match; this check is for parts that
+//! were built in another way.
 
 use synod_transport::{NodeId, Transport};
 use synod_wal::{Lsn, Mark};
@@ -9,46 +11,47 @@ use synod_wal::{Lsn, Mark};
 use crate::incarnation::{Born, Incarnation};
 use crate::log::Log;
 
-/// Why what a node was started with does not belong together.
+/// Why the parts that a node was started with do not belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misfit {
-    /// The transport speaks in the name of another node.
-    #[error("the transport speaks as node {}, and this is node {}", said.0, own.0)]
+    /// The transport is configured for another node.
+    #[error("the transport is configured for node {}, but this is node {}", said.0, own.0)]
     Node {
-        /// Which it says.
+        /// The node that the transport is configured for.
         said: NodeId,
-        /// The node it was to speak for.
+        /// The node that was started.
         own: NodeId,
     },
-    /// The transport speaks in the name of the node, and for another incarnation, directory or cluster.
+    /// The transport is configured for this node, but for another incarnation, directory or
+    /// cluster.
     #[error(
-        "the transport does not say of node {} what its identity says: configure it by `tcp` of the identity that \
-         the incarnation is of",
+        "the transport of node {} does not match its identity: configure it with `tcp` of the identity that the \
+         incarnation is from",
         own.0
     )]
     Hello {
-        /// The node it was to speak for.
+        /// The node that was started.
         own: NodeId,
     },
-    /// A log was begun in the directory, and this one does not say which it is.
+    /// A log was begun in the directory, but the given log does not identify itself.
     #[error(
-        "a log was begun in this directory, and the one that was given does not say which it is: one that is around \
-         another log hands on its mark"
+        "a log was begun in this directory, but the given one has no mark to identify it: a log that wraps another \
+         must pass on its mark"
     )]
     Unmarked,
-    /// The log is another one than the one that was begun in the directory.
-    #[error("the log is another one than the one that was begun in this directory")]
+    /// The log is not the one that was begun in the directory.
+    #[error("the log is not the one that was begun in this directory")]
     AnotherLog,
-    /// The log holds less than was noted of it.
+    /// The log holds less than the directory has recorded.
     #[error(
-        "the log was durable up to lsn {least} and ends at lsn {end} now: what was acknowledged may be gone; open it \
-         by `open_log` of the identity, which says so before anything is written"
+        "the log was durable up to lsn {least} and now ends at lsn {end}: acknowledged entries may be lost; open it \
+         with `open_log` of the identity, which reports this before anything is written"
     )]
     Lost {
-        /// Up to where it reaches.
+        /// Where the log ends now.
         end: Lsn,
-        /// Up to where it was durable.
+        /// The end that was recorded as durable.
         least: Lsn,
     },
 }
@@ -85,7 +88,7 @@ fn check_log(least: Mark, found: Option<Mark>) -> Result<(), Misfit> {
     if least.is_kept_by(&found) {
         return Ok(());
     }
-    // One that is empty has drawn a salt of its own.
+    // An empty log has drawn a salt of its own.
     if found.salt != least.salt && found.generation > 0 {
         return Err(Misfit::AnotherLog);
     }

@@ -30,25 +30,26 @@ use crate::status::Status;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NodeConfig {
-    /// Within this a request ends, unless its [`Group`] says otherwise.
+    /// How long a request may take, unless its [`Group`] sets another timeout.
     pub request_timeout: Duration,
-    /// Of each of its groups.
+    /// The bounds of each of its groups.
     pub bounds: Bounds,
-    /// Commands that are applied in one turn of the loop, by all groups, before heartbeats, frames and
-    /// writes have their turn again.
+    /// The most commands that all groups together apply in one turn of the loop, before heartbeats,
+    /// frames and writes are served again.
     pub apply_commands_max: usize,
-    /// Bytes of them.
+    /// The most bytes of commands applied in one turn.
     pub apply_bytes_max: usize,
-    /// How long a turn may apply. It is looked at between two commands: a single one is not split.
+    /// How long a turn may apply commands. Checked between two commands: a single one is not
+    /// interrupted.
     pub apply_time_max: Duration,
-    /// How long [`Node::shutdown`] waits for storage work that is under way. A snapshot that is being
-    /// written is given up with its next piece; a `write` of a machine that never writes and never
-    /// returns is left behind on its thread, and what it wrote counts for nothing.
+    /// How long [`Node::shutdown`] waits for storage work in progress. A snapshot that is being
+    /// written is abandoned at its next write; a machine's `write` that neither writes nor returns
+    /// is left on its thread, and its output is discarded.
     pub shutdown_wait_max: Duration,
 }
 
 impl Default for NodeConfig {
-    /// Requests of 5 s; see [`Bounds::default`].
+    /// A request timeout of 5 s; for the rest see [`Bounds::default`].
     fn default() -> Self {
         Self {
             request_timeout: Duration::from_secs(5),
@@ -72,14 +73,14 @@ impl NodeConfig {
 
     fn engine(&self, group: GroupId, incarnation: &Incarnation) -> EngineConfig {
         let mut config = EngineConfig::new(group, incarnation.node(), incarnation.number());
-        // With space for more names than can be given.
+        // Halved, so that more names lie above it than can ever be used.
         config.sequence_base = incarnation.nonce >> 1;
         config.bounds = self.bounds.clone();
         config
     }
 }
 
-/// Why a group was not opened.
+/// Why [`Node::open`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenGroupError {
@@ -87,53 +88,54 @@ pub enum OpenGroupError {
     #[error("the group is open already")]
     Open,
     /// The group's configuration is that of another node.
-    #[error("the configuration is that of node {}, and this is node {}", asked.0, own.0)]
+    #[error("the configuration is for node {}, but this is node {}", asked.0, own.0)]
     Node {
-        /// Whose it is.
+        /// The node that the configuration is for.
         asked: NodeId,
         /// The node it was to be opened on.
         own: NodeId,
     },
-    /// The node was founded on another group of this name, or on none.
+    /// The node was founded on a group of this name with other settings, or on none.
     #[error("the group was founded as [{found}], and is to be opened as [{asked}]")]
     Founding {
-        /// What it was founded as.
+        /// The founding stored in the directory.
         found: String,
-        /// What it was to be opened as.
+        /// The founding of the given configuration.
         asked: String,
     },
-    /// What the node was started with does not belong together.
+    /// The parts that the node was started with do not belong together.
     #[error(transparent)]
     Misfit(#[from] Misfit),
-    /// The log holds something of the group, and the incarnation has no directory that would count it: its
-    /// commands might be taken for those of an earlier incarnation.
+    /// The log holds records of the group, and the incarnation is ephemeral, so nothing orders it
+    /// after the incarnation that wrote them: its commands might be mistaken for those of the
+    /// earlier one.
     #[error(
-        "the log holds what group {} wrote in an earlier incarnation, and this incarnation is an ephemeral one, which \
-         nobody counts: its commands might be taken for those of the earlier one, so start the node with the \
-         incarnation of an identity",
+        "the log holds records of group {} from an earlier incarnation, and this incarnation is ephemeral: its \
+         commands might be mistaken for those of the earlier one, so start the node with an incarnation of an \
+         identity",
         group.0
     )]
     Ephemeral {
-        /// Which group.
+        /// The group that was to be opened.
         group: GroupId,
     },
-    /// The directory was not founded on this group, and that it is now cannot be stored.
-    #[error("that the directory is founded on a new group cannot be stored")]
+    /// The directory was not founded on this group, and storing that it now is failed.
+    #[error("cannot store the founding of a new group in the directory")]
     Unfounded(#[source] io::Error),
     /// A body of `body_bytes_max` does not fit into a record of the log.
     #[error(
         "a body of {body_bytes_max} bytes does not fit into a log record of {record_bytes_max}"
     )]
     Limits {
-        /// The node's.
+        /// The node's bound, in bytes.
         body_bytes_max: usize,
-        /// The log's.
+        /// The log's longest record, in bytes.
         record_bytes_max: usize,
     },
-    /// Its log cannot be read.
+    /// The group's log cannot be read.
     #[error("the log cannot be read")]
     Log(#[from] LogError),
-    /// The protocol does not start from this configuration and this log.
+    /// The protocol cannot start from this configuration and this log.
     #[error(transparent)]
     Recover(#[from] RecoverError),
     /// The node has stopped.
@@ -141,15 +143,16 @@ pub enum OpenGroupError {
     Stopped(Closed),
 }
 
-/// A running node. Dropping it stops it; [`shutdown`](Self::shutdown) waits for that.
+/// A running node. Dropping it stops it; [`shutdown`](Self::shutdown) also waits until it has
+/// stopped.
 ///
-/// The loop runs as a task of the runtime that [`start`](Self::start) is called in, and syncs its
-/// log in that task, so that no commit waits for another thread to wake up. On a current-thread
-/// runtime everything of the node shares one thread, which measures best; on a multi-thread runtime
-/// the loop takes one worker while a sync lasts.
+/// The loop runs as a task of the tokio runtime that [`start`](Self::start) is called in, and syncs
+/// the log in that task, so that no commit waits for another thread to wake up. On a current-thread
+/// runtime the whole node shares one thread, which measures best; on a multi-thread runtime the
+/// loop occupies one worker during a sync.
 pub struct Node {
     incarnation: Arc<Incarnation>,
-    /// Whether what it was started with belongs together.
+    /// Whether the parts that the node was started with belong together.
     fit: Result<(), Misfit>,
     config: NodeConfig,
     control: mpsc::Sender<Control>,
@@ -157,9 +160,10 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts the loop, for one incarnation of a node; see [`Identity::incarnation`](crate::Identity::incarnation).
-    /// Must be called within a tokio runtime. `log` and `transport` are those of the same directory and of the same
-    /// incarnation; a node with others [opens](Self::open) no group.
+    /// Starts the loop for one incarnation of a node; see
+    /// [`Identity::incarnation`](crate::Identity::incarnation). Must be called within a tokio
+    /// runtime. `log` and `transport` must be of the same directory and the same incarnation; with
+    /// others the node [opens](Self::open) no group.
     #[must_use]
     pub fn start(
         incarnation: Incarnation,
@@ -170,7 +174,7 @@ impl Node {
         let (control, requests) = mpsc::channel(CONTROL_MAX);
         let (log, transport) = (Box::new(log) as Box<dyn Log>, Box::new(transport));
         let fit = misfit::check(&incarnation, &*log, &*transport);
-        // What the log of another directory has is not to be noted in this one.
+        // The mark of another directory's log must not be recorded in this one.
         let born = incarnation.born.as_ref().filter(|_| fit.is_ok());
         let keep = born.map(|born| born.keep.clone());
         let host = Host::new(&config, keep, log, transport, requests);
@@ -185,20 +189,21 @@ impl Node {
         }
     }
 
-    /// Ends when the node serves nothing any more, with the reason: whoever runs it ends the process
-    /// then, so that a supervisor starts it again. A group may be closed earlier, see
+    /// Resolves when the node no longer serves anything, with the reason. A process should exit
+    /// then, so that a supervisor restarts it. A single group may close earlier; see
     /// [`Group::closed`]. The future outlives this handle.
     ///
-    /// After [`shutdown`](Self::shutdown) it ends once the log was let go of.
+    /// After [`shutdown`](Self::shutdown) it resolves once the log has been released.
     pub fn closed(&self) -> impl Future<Output = Closed> + Send + 'static {
         closed::wait(self.closed.clone())
     }
 
-    /// Opens a group: recovers it from the log and takes part in it from now on. `config` chooses
-    /// the protocol; the state of `machine` must be that of an empty log.
+    /// Opens a group: recovers it from the log and participates in it from now on. The type of
+    /// `config` selects the protocol; the state of `machine` must be that of an empty log.
     ///
     /// # Errors
-    /// When the log does not hold what the protocol can start from, or the node has stopped.
+    /// If the parts of the node or the configuration do not fit the directory, if the log does not
+    /// hold what the protocol can start from, or if the node has stopped.
     pub async fn open<C: Configured, S: StateMachine>(
         &self,
         id: GroupId,
@@ -213,14 +218,14 @@ impl Node {
             .await
     }
 
-    /// Lets the loop answer.
+    /// Runs a closure in the loop and returns its result.
     async fn ask<T: Send + 'static>(
         &self,
         what: impl FnOnce(&mut Host) -> Result<T, OpenGroupError> + Send + 'static,
     ) -> Result<T, OpenGroupError> {
         let (to, answered) = oneshot::channel();
         let open = Box::new(move |host: &mut Host| {
-            // Whoever asked may be gone.
+            // The caller may have given up.
             let _gone = to.send(what(host));
         });
         if self.control.send(Control::Open(open)).await.is_ok()
@@ -231,8 +236,8 @@ impl Node {
         Err(OpenGroupError::Stopped(self.closed().await))
     }
 
-    /// Founds the directory on a group that it was not born with. Its log must hold nothing of it: that would
-    /// be another group's of the same name, or one that was lost.
+    /// Founds the directory on a group that it was not created with. The log must hold nothing of
+    /// that group: records of it would belong to another group of the same name, or to a lost one.
     async fn found(&self, id: GroupId, asked: String) -> Result<(), OpenGroupError> {
         let born = self.incarnation.born.as_ref();
         let Some(born) = born.filter(|born| !(born.is_founded)(id)) else {
@@ -250,7 +255,7 @@ impl Node {
         Err(OpenGroupError::Founding { found, asked })
     }
 
-    /// Whether a group is what this node is and was founded on.
+    /// Checks that the configuration matches this node and what it was founded on.
     fn check(&self, id: GroupId, config: &impl Configured) -> Result<(), OpenGroupError> {
         self.fit?;
         let (own, asked) = (self.incarnation.node(), config.node());
@@ -267,12 +272,12 @@ impl Node {
         }
     }
 
-    /// Stops the loop: what is under way ends as unknown, what has not begun as rejected. What was
-    /// acknowledged is durable already, so there is nothing to save.
+    /// Stops the loop: requests in progress end as unknown, those not begun as rejected.
+    /// Acknowledged commands are durable already, so there is nothing to save.
     pub async fn shutdown(self) {
         let (to, ended) = oneshot::channel();
         if self.control.send(Control::Shutdown(to)).await.is_ok() {
-            // An error says that the loop had ended already.
+            // An error means that the loop had ended already.
             let _ended = ended.await;
         }
     }
@@ -320,7 +325,7 @@ fn open<C: Configured, S: StateMachine>(
     }
     if let Some(snapshot) = &recovered.snapshot {
         let seal = host.log.snapshots().seal(id, snapshot.index);
-        // Only a hint: what is wrong with the file is found when it is restored.
+        // Only a hint: a damaged file is detected when it is restored.
         engine.snapshot_bytes = seal.map_or(0, |seal| seal.len);
     }
     let core = C::Protocol::recover(config, recovered, host.clock.now())?;

@@ -1,4 +1,4 @@
-//! What the runtime asks of a consensus core: a replicated log, sans-IO.
+//! What the runtime requires of a consensus core: a replicated log, sans-IO.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -23,12 +23,12 @@ mod wire;
 
 pub use step_down::StepDown;
 
-/// An index or slot of the log, and what the protocol says about it (term or ballot, kind).
+/// An index or slot of the log, with what the protocol stores about it (term or ballot, kind).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// Index or slot, from 1; 0 is before the first.
     pub index: u64,
-    /// The protocol's own words about the slot.
+    /// The protocol's own encoding of the slot's term or ballot and kind.
     pub tag: Tag,
 }
 
@@ -43,31 +43,31 @@ pub enum Kind {
     Membership,
 }
 
-/// A slot that is decided for ever.
+/// A decided slot.
 #[derive(Clone, Debug)]
 pub struct Committed {
-    /// Where.
+    /// The position of the slot.
     pub at: Position,
-    /// What sort.
+    /// The kind of its contents.
     pub kind: Kind,
     /// The bytes that were proposed.
     pub body: Bytes,
 }
 
-/// A term, or a ballot: what rises from leader to leader.
+/// A term or a ballot: it rises from leader to leader.
 ///
-/// Two leaders of Paxos may use one round, and their ballots are then ordered by their nodes; of a
-/// term of Raft the number is all.
+/// Two leaders of Paxos may share a round, and their ballots are then ordered by node. In Raft the
+/// number of a term is enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch {
     /// Term or ballot round; compared first.
     pub round: u64,
-    /// Whose ballot it is; 0 where the round alone tells epochs apart.
+    /// The node that owns the ballot; 0 where the round alone identifies the epoch.
     pub node: NodeId,
 }
 
 impl Epoch {
-    /// An epoch that its number alone tells apart.
+    /// An epoch that is identified by its number alone.
     #[must_use]
     pub const fn of_round(round: u64) -> Self {
         Self {
@@ -86,9 +86,9 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Who leads, and in which epoch. A node leads in an epoch at most once, so the pair names one
-/// uninterrupted leadership of one incarnation of one node; already the round of the epoch, beside
-/// the node, names it.
+/// A node's leadership in an epoch. A node leads in an epoch at most once, so the pair identifies
+/// one uninterrupted leadership of one incarnation of one node; the node and the epoch's round are
+/// sufficient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leadership {
     /// The leader.
@@ -97,32 +97,32 @@ pub struct Leadership {
     pub epoch: Epoch,
 }
 
-/// Names a read that waits for its index; the engine never uses one twice in an incarnation.
+/// Identifies a read that waits for its index; the engine never reuses one within an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReadId(pub u64);
 
-/// Why a core did not take a proposal or a read. Nothing happened and nothing will.
+/// Why a core refused a proposal or a read. It has no effect and never will.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another node leads, or none is known to.
+    /// Another node leads, or no leader is known.
     NotLeader,
-    /// A bound is hit.
+    /// A bound is reached.
     Busy,
     /// No quorum has space for it.
     Full,
-    /// The command can never be taken: it is over the entry's limit.
+    /// The command exceeds the entry's limit, so it can never be accepted.
     TooLarge,
 }
 
-/// What part a node plays.
+/// The role of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
     /// Follows a leader, or waits for one.
     #[default]
     Follower,
-    /// Asks for votes or promises.
+    /// Requests votes or promises.
     Candidate,
-    /// Leads.
+    /// Leads the group.
     Leader,
 }
 
@@ -136,65 +136,66 @@ impl fmt::Display for Role {
     }
 }
 
-/// How a peer stands, as its leader sees it.
+/// The state of a peer, as seen by its leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerStatus {
-    /// The peer.
+    /// The peer's id.
     pub id: NodeId,
-    /// The highest index it is known to hold durably.
+    /// The highest index that the peer is known to hold durably.
     pub matched: u64,
-    /// Its disk lost what it acknowledged to this leader, and it has stopped: it counts for nothing.
-    /// Only Raft stops it, and only there its leader is told.
+    /// Whether the peer's disk lost what it had acknowledged to this leader, so that it has stopped
+    /// and counts towards no quorum. Only Raft detects this and tells the leader.
     pub forgot: bool,
 }
 
-/// A core at a glance.
+/// The status of a core.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoreStatus {
-    /// Its part.
+    /// The role of this node.
     pub role: Role,
-    /// Its term or ballot.
+    /// The current term or ballot.
     pub epoch: Epoch,
     /// The last index known to be decided.
     pub commit: u64,
-    /// The last index of its log.
+    /// The last index of the log.
     pub last: u64,
-    /// The index its log begins after.
+    /// The index after which the log begins.
     pub start: u64,
-    /// Why it last ceased to lead; `None` if it never did since the group was opened.
+    /// Why it last stopped leading; `None` if it never did since the group was opened.
     pub stepped_down: Option<StepDown>,
-    /// Its peers, when it leads.
+    /// The state of the peers, on a leader.
     pub peers: Vec<PeerStatus>,
-    /// Messages ignored because they made no sense, those that leapt among them.
+    /// Meaningless messages that were ignored, including those that leapt.
     pub ignored: u64,
     /// How many messages leapt.
     pub leaps: u64,
-    /// The last of them.
+    /// The last message that leapt.
     pub leap: Option<Leap>,
 }
 
-/// A message of an epoch too far above the one stored here to be believed: no honest history leads there.
+/// A message with an epoch too far above the one stored here to be believed: honest nodes do not
+/// get there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leap {
-    /// Who said it.
+    /// The sender.
     pub from: NodeId,
-    /// What it said.
+    /// The epoch of the message.
     pub epoch: Epoch,
-    /// What was stored here then.
+    /// The epoch stored here at the time.
     pub stored: Epoch,
 }
 
-/// How the disk under a group does, as its driver measures it.
+/// The health of the disk under a group, as measured by its driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskHealth {
-    /// There is space for what may be appended next.
+    /// Whether there is space for the next appends.
     pub has_room: bool,
-    /// How long a write takes at present until it is durable; zero when that is not known.
+    /// How long it takes at present until a write is durable; zero if unknown.
     pub sync_time: Duration,
 }
 
 impl Default for DiskHealth {
-    /// Space, and nothing known of its pace.
+    /// With space, and with an unknown sync time.
     fn default() -> Self {
         Self {
             has_room: true,
@@ -203,27 +204,27 @@ impl Default for DiskHealth {
     }
 }
 
-/// Why a node must take no part in its group any more: its disk, or that of another, does not hold
-/// what it held. Somebody has to look.
+/// Why a node must no longer participate in its group: its disk, or another node's, does not hold
+/// what it held before. An operator must intervene.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Divergence {
-    /// What is decided here is another thing elsewhere.
+    /// This node and another decided differently for one index.
     #[error("index {index} was decided in epoch {own} here and in epoch {theirs} elsewhere")]
     Diverged {
-        /// Where.
+        /// The index of the conflict.
         index: u64,
-        /// The epoch of what this node has.
+        /// The epoch of the entry on this node.
         own: Epoch,
-        /// The epoch of what its leader has, or a snapshot.
+        /// The epoch of the entry at its leader, or of a snapshot.
         theirs: Epoch,
     },
     /// This node acknowledged more than its log holds.
-    #[error("the log was acknowledged up to {acknowledged} and is sound up to {holds} only")]
+    #[error("the log was acknowledged up to {acknowledged} and holds entries only up to {holds}")]
     Forgot {
-        /// What it acknowledged to its leader.
+        /// The last index that it acknowledged to its leader.
         acknowledged: u64,
-        /// How far what it holds can be what it acknowledged.
+        /// The last index up to which its log can be what it acknowledged.
         holds: u64,
     },
 }
@@ -233,30 +234,30 @@ pub enum Divergence {
 pub enum Output<P: Protocol> {
     /// Make this durable; what must wait for it is inside.
     Persist(P::Write),
-    /// Send now; depends on no write in flight.
+    /// Send now; this depends on no write in flight.
     Send(NodeId, P::Message),
-    /// Apply these, in order.
+    /// Apply these slots, in order.
     Apply(Vec<Committed>),
     /// Read entries that the core's cache no longer holds.
     Fetch(P::Fetch),
     /// A read may be served from any state that covers `index`.
     Read {
-        /// Which read.
+        /// The read's id.
         id: ReadId,
-        /// What it must see, or why it will not be served.
+        /// The index that it must see, or why it was refused.
         index: Result<u64, Refusal>,
     },
     /// Pull this snapshot from `from`.
     PullSnapshot {
-        /// Who offers it.
+        /// The peer that offers it.
         from: NodeId,
-        /// What is offered.
+        /// The offered snapshot.
         snapshot: Snapshot,
     },
-    /// Restart the state machine from this snapshot, whose file is durable here; what is applied
-    /// next stands behind it.
+    /// Restart the state machine from this snapshot, whose file is durable here; the next slots
+    /// applied follow it.
     Restore(Snapshot),
-    /// Stop the group: this node must take no part any more. The last output.
+    /// Stop the group: this node must no longer participate. This is the last output.
     Stop(Divergence),
 }
 
@@ -267,7 +268,7 @@ pub enum RecoverError {
     /// The configuration contradicts itself.
     #[error("the configuration is invalid")]
     Config(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What the log holds is not what this protocol writes.
+    /// The log holds records that this protocol does not write.
     #[error("the recovered log is not one of this protocol's")]
     Log(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -275,105 +276,105 @@ pub enum RecoverError {
 /// A consensus core as the runtime sees it: implemented here for `synod_raft::Raft` and
 /// `synod_paxos::Paxos`.
 ///
-/// The methods mirror the cores' own `handle_*` and `poll_*`; the associated functions are the
-/// seams to the log and to the wire and keep no state. It is sealed: what the runtime asks of a core grows
-/// with what it can do.
+/// The methods mirror the cores' own `handle_*` and `poll_*`; the associated functions connect a
+/// core to the log and the wire and keep no state. The trait is sealed, because its requirements
+/// grow with the runtime.
 pub trait Protocol: sealed::Protocol + Sized + Send + 'static {
-    /// What a group is opened with.
+    /// The configuration that a group is opened with.
     type Config: Configured<Protocol = Self>;
-    /// What peers say to each other.
+    /// A message between peers.
     type Message: Send + fmt::Debug + 'static;
     /// A record, the messages that wait for it, and the receipt.
     type Write: Send + fmt::Debug + 'static;
-    /// A write that the log has taken and not yet made durable.
+    /// A write that was appended to the log and is not durable yet.
     type Staged: Send + fmt::Debug + 'static;
     /// Proof that a write is durable.
     type Receipt;
     /// A range of entries to read.
     type Fetch: Send + fmt::Debug + 'static;
 
-    /// The name a person knows it by: `raft`, `paxos`.
+    /// The name shown to users: `raft` or `paxos`.
     const NAME: &'static str;
-    /// Whether epochs rise along the decided slots, so that a slot of a later epoch ends all that
-    /// leaders before it proposed and that does not stand before it: Raft's log matching. Paxos
-    /// decides each slot for itself, and a value of an earlier ballot may be chosen behind one of a
-    /// later.
+    /// Whether epochs rise along the decided slots, so that a slot of a later epoch rules out
+    /// everything proposed by earlier leaders that is not in a slot before it (Raft's log
+    /// matching). Paxos decides each slot on its own, and a value of an earlier ballot may be
+    /// chosen after one of a later.
     const EPOCHS_RISE: bool;
 
-    /// A core that goes on where its log ends.
+    /// Recovers a core from its log.
     ///
     /// # Errors
-    /// When the configuration or the log does not make sense.
+    /// If the configuration or the log is invalid.
     fn recover(
         config: Self::Config,
         recovered: Recovered,
         now: Instant,
     ) -> Result<Self, RecoverError>;
 
-    /// A peer's message. Nonsense is ignored and counted.
+    /// Handles a peer's message. A meaningless message is ignored and counted.
     fn handle_message(&mut self, now: Instant, from: NodeId, message: Self::Message);
-    /// The deadline of [`poll_timeout`](Self::poll_timeout) has come.
+    /// Handles the deadline of [`poll_timeout`](Self::poll_timeout).
     fn handle_timeout(&mut self, now: Instant);
     /// A write is durable.
     fn handle_persisted(&mut self, now: Instant, receipt: Self::Receipt);
-    /// How the disk does; to be told before what depends on it.
+    /// Reports the health of the disk, before inputs that depend on it.
     fn handle_disk(&mut self, now: Instant, disk: DiskHealth);
-    /// Entries were read, or why not.
+    /// Entries were read, or could not be.
     fn handle_fetched(
         &mut self,
         now: Instant,
         fetch: Self::Fetch,
         slots: Result<Vec<Slot>, LogError>,
     );
-    /// A snapshot file is durable here: taken (the log may be cut) or pulled (it is to be
+    /// A snapshot file is durable here: taken (the log may be cut) or pulled (it must be
     /// installed).
     fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot);
-    /// The pull of this snapshot was given up; it may be offered again.
+    /// The pull of this snapshot was abandoned; it may be offered again.
     fn handle_pull_failed(&mut self, now: Instant, snapshot: Snapshot);
     /// Proposes a body for the next slot.
     ///
     /// # Errors
-    /// The refusal is final: the body is in no log.
+    /// A refusal is final: the body is in no log.
     fn propose(&mut self, now: Instant, body: Bytes) -> Result<(), Refusal>;
-    /// Asks for an index that covers every write that ended before this call.
+    /// Requests an index that covers every write that ended before this call.
     ///
     /// # Errors
-    /// The read was not taken.
+    /// The read was refused.
     fn read(&mut self, now: Instant, id: ReadId) -> Result<(), Refusal>;
 
-    /// What to do next.
+    /// The next output.
     fn poll_output(&mut self) -> Option<Output<Self>>;
-    /// As [`poll_output`](Self::poll_output), but for what the machine would be given
-    /// ([`Output::Apply`], [`Output::Restore`], a fetch for them): the machine has enough to do.
+    /// Like [`poll_output`](Self::poll_output), but without outputs for the machine
+    /// ([`Output::Apply`], [`Output::Restore`], or a fetch for them), which is busy.
     fn poll_besides_machine(&mut self) -> Option<Output<Self>>;
     /// When to call [`handle_timeout`](Self::handle_timeout).
     fn poll_timeout(&self) -> Option<Instant>;
-    /// Who leads, as far as this node knows.
+    /// The current leadership, as far as this node knows.
     fn leadership(&self) -> Option<Leadership>;
-    /// Who takes part, encoded as it travels in snapshots; right after [`recover`](Self::recover), as of where the log
-    /// begins.
+    /// The members of the group, encoded as in snapshots; right after [`recover`](Self::recover),
+    /// as of the start of the log.
     fn membership(&self) -> Bytes;
-    /// The core at a glance.
+    /// The status of the core.
     fn status(&self) -> CoreStatus;
-    /// The epoch in which what a slot holds was first proposed: on every node the same.
+    /// The epoch in which a slot's value was first proposed, the same on every node.
     fn epoch(at: &Position) -> Epoch;
 
-    /// Hands the record of a write to the log, as one log record or, when it is longer than
-    /// `record_bytes_max`, as several of which any prefix makes sense: nothing was said before the
-    /// last of them is durable.
+    /// Appends the record of a write to the log, as one log record or, if it is longer than
+    /// `record_bytes_max`, as several. Any prefix of those is valid, since nothing is sent before
+    /// the last one is durable.
     ///
     /// # Errors
-    /// The log's own; the write is lost with it, and the core must not be polled again.
+    /// Those of the log; the write is lost with them, and the core must not be polled again.
     fn stage<E>(
         write: Self::Write,
         record_bytes_max: usize,
         append: impl FnMut(&mut dyn Iterator<Item = Op<'_>>) -> Result<Lsn, E>,
     ) -> Result<Self::Staged, E>;
-    /// The messages and the receipt of a staged write, once all up to `durable` is on stable
+    /// The messages and the receipt of a staged write, once everything up to `durable` is on stable
     /// storage.
     ///
     /// # Errors
-    /// The write itself, when it is not durable yet.
+    /// The write itself, if it is not durable yet.
     #[expect(
         clippy::type_complexity,
         reason = "the tuple is taken apart where it is received"
@@ -382,31 +383,30 @@ pub trait Protocol: sealed::Protocol + Sized + Send + 'static {
         staged: Self::Staged,
         durable: Lsn,
     ) -> Result<(Vec<(NodeId, Self::Message)>, Self::Receipt), Self::Staged>;
-    /// The indexes a fetch asks for, and how many bytes of them at the most.
+    /// The indexes of a fetch, and the most bytes to read.
     fn range(fetch: &Self::Fetch) -> (RangeInclusive<u64>, usize);
-    /// The length of the longest body that a message carries; `None` for one without entries, which may overtake
-    /// those that have some.
+    /// The length of the longest body in a message; `None` for a message without entries, which may
+    /// overtake those that have some.
     fn longest_body(message: &Self::Message) -> Option<usize>;
     /// Encodes a message: a head of its own, and parts that share the bodies.
     fn encode(message: &Self::Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>);
-    /// Decodes what [`encode`](Self::encode) wrote. `None` for anything else; never allocates more
-    /// than a small multiple of `bytes`.
+    /// Decodes what [`encode`](Self::encode) wrote; `None` for anything else. Never allocates more
+    /// than a small multiple of the length of `bytes`.
     fn decode(bytes: Bytes) -> Option<Self::Message>;
 }
 
-/// The one word a user changes: `raft::Config` or `paxos::Config`.
+/// A protocol's configuration: `raft::Config` or `paxos::Config`. Its type selects the protocol.
 pub trait Configured: Send + 'static {
     /// The core that this configures.
     type Protocol: Protocol<Config = Self>;
 
-    /// Whose configuration it is.
+    /// The node that is configured.
     fn node(&self) -> NodeId;
-    /// What a group is founded on with it, as people read it: the protocol, the voters and what is a quorum
-    /// of them. It is compared as it stands.
+    /// What a group with this configuration is founded on, as text: the protocol, the voters and
+    /// their quorums. It is compared literally.
     fn founding(&self) -> String;
-    /// Mixes the secret of an incarnation into the seed of the elections: whoever knows the seed knows who will ask
-    /// for votes next, and nodes that have collided in one incarnation need not collide in the next. Zero changes
-    /// nothing.
+    /// Mixes the secret of an incarnation into the seed of election timeouts, which would otherwise
+    /// be predictable, and would collide again after each restart. Zero changes nothing.
     fn stir(&mut self, secret: u64);
 }
 
@@ -420,7 +420,10 @@ pub(crate) fn parcel(head: Vec<u8>, parts: Vec<Bytes>) -> Parcel {
 
 mod sealed {
     /// Implemented for the cores that this crate knows.
-    #[expect(unnameable_types, reason = "who cannot name it cannot implement it")]
+    #[expect(
+        unnameable_types,
+        reason = "a trait that cannot be named cannot be implemented"
+    )]
     pub trait Protocol {}
     #[cfg(feature = "paxos")]
     impl Protocol for synod_paxos::Paxos {}

@@ -1,8 +1,9 @@
-//! A whole node inside `synod-sim`: the real engine, the real applier and the real log, on a
-//! simulated disk, network and clock. Only the loop around them is the simulator's own.
+//! A whole node inside `synod-sim`: the real engine, applier and log, on a simulated disk, network
+//! and clock. Only the loop around them is the simulator's own.
 //!
-//! A user describes the group by a [`Cluster`] and lets a `synod_sim::World` run [`SimNode`]s of
-//! it. A [`Witness`] looks on from within: what the core is, what became durable, what is said.
+//! Describe the group with a [`Cluster`] and let a `synod_sim::World` run its [`SimNode`]s. A
+//! [`Witness`] observes each node from inside: the core's state, what became durable, and what is
+//! sent.
 //!
 //! ```text
 //!   World ── message, timer, sync done, request ──> SimNode ── began ────────────> Witness
@@ -68,7 +69,7 @@
 //! }
 //!
 //! let mut world = World::<SimNode<Group>>::new(42, 3, WorldOptions::default(), Group);
-//! world.run_until(Duration::from_secs(1)); // by then somebody leads
+//! world.run_until(Duration::from_secs(1)); // by then there is a leader
 //! let add = SimRequest::Propose {
 //!     command: vec![7].into(),
 //!     timeout: Duration::from_secs(1),

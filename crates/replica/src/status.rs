@@ -1,4 +1,4 @@
-//! A group of this node at a glance.
+//! The status of a group on this node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use crate::log::LogStats;
 use crate::protocol::Role;
 use crate::time::Instant;
 
-/// What a group looks like from this node; see [`Group::watch`](crate::Group::watch).
+/// A group as seen from this node; see [`Group::watch`](crate::Group::watch).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
-    /// The consensus protocol: `raft`, `paxos`.
+    /// The consensus protocol: `raft` or `paxos`.
     pub protocol: &'static str,
-    /// This node.
+    /// This node's id.
     pub id: NodeId,
-    /// Its part. A group that is closed has none, and is shown as a follower of nobody.
+    /// The role of this node. A closed group is shown as a follower without a leader.
     pub role: Role,
-    /// Who is believed to lead.
+    /// The node believed to be the leader.
     pub leader: Option<NodeId>,
     /// The term, or the ballot's round.
     pub term: u64,
@@ -33,87 +33,88 @@ pub struct Status {
     pub applied: u64,
     /// The last index of the log here.
     pub last: u64,
-    /// The index the log begins after.
+    /// The index after which the log begins.
     pub start: u64,
-    /// The peers that were heard, or that this node leads.
+    /// The peers that sent a frame lately, and, on a leader, all that it replicates to.
     pub peers: Vec<Peer>,
-    /// Bytes of records the node's log has written since it was opened, of all groups.
+    /// Bytes of records written by the node's log since it was opened, for all groups.
     pub log_bytes: u64,
     /// Syncs of the node's log since it was opened, for all groups.
     pub log_syncs: u64,
-    /// How long a sync of the node's log takes at present; zero when that is not known.
+    /// How long a sync of the node's log takes at present; zero if unknown.
     pub sync_time: Duration,
     /// Since when the node's log has had no space, if it has none.
     pub disk_full_since: Option<std::time::Instant>,
-    /// What the node's transport has done, for all groups, as of a moment ago.
+    /// The status of the node's transport, for all groups, as of a moment ago.
     pub transport: Arc<synod_transport::Status>,
-    /// Requests whose end is open.
+    /// Requests in progress.
     pub requests: usize,
-    /// Frames and messages ignored because they made no sense.
+    /// Malformed or meaningless frames and messages that were ignored.
     pub ignored: u64,
-    /// Those of them whose term or round was too far above the one stored here to be believed. While they
-    /// come, somebody may be locked out, or speaks in a peer's name.
+    /// The ignored messages whose term or round was too far above the one stored here to be
+    /// believed. While this rises, a peer may be locked out, or someone may be impersonating a
+    /// peer.
     pub leaps: u64,
-    /// Snapshots taken here.
+    /// Snapshots taken on this node.
     pub snapshots_taken: u64,
-    /// Snapshots received whole from a peer.
+    /// Snapshots received completely from a peer.
     pub snapshots_received: u64,
-    /// Snapshots that could not be taken or received.
+    /// Attempts to take or receive a snapshot that failed.
     pub snapshots_failed: u64,
-    /// Why the group serves nothing any more, if so.
+    /// Why the group no longer serves anything, once it is closed.
     pub closed: Option<Closed>,
 }
 
-/// The status of a group, and a wait for its changes.
+/// The status of a group, with a way to wait for changes.
 ///
-/// It lends the status to nobody for longer than a call: whoever kept it would hold up the node, which
-/// publishes the next one.
+/// It lends out the status only for the duration of a call: a caller that kept the borrow would
+/// block the node, which publishes the next status.
 #[derive(Clone, Debug)]
 pub struct StatusWatch(pub(crate) watch::Receiver<Status>);
 
 impl StatusWatch {
-    /// Looks at the status of now. Short work only: the node waits for it.
+    /// Runs `look` on the current status. Keep it short: the node waits meanwhile.
     pub fn look<R>(&self, look: impl FnOnce(&Status) -> R) -> R {
         look(&self.0.borrow())
     }
 
-    /// The status of now, which counts as seen by [`changed`](Self::changed).
+    /// The current status, which [`changed`](Self::changed) then treats as seen.
     pub fn latest(&mut self) -> Status {
         self.0.borrow_and_update().clone()
     }
 
-    /// The next status that was not seen yet; `None` when there will be no more, because the node is gone.
+    /// Waits for a status that was not seen yet; `None` when the node is gone.
     pub async fn changed(&mut self) -> Option<Status> {
         self.0.changed().await.ok()?;
         Some(self.latest())
     }
 
-    /// The first status from now on that is as wanted; `None` when the node is gone and none was. A status
-    /// that lasts for less than it takes to look may be missed.
+    /// Waits for the first status from now on that satisfies `wanted`; `None` if the node is gone
+    /// before. A status may be missed if it is replaced before it is looked at.
     pub async fn wait_for(&mut self, wanted: impl FnMut(&Status) -> bool) -> Option<Status> {
         let status = self.0.wait_for(wanted).await.ok()?;
         Some(status.clone())
     }
 }
 
-/// A peer, as far as this node can tell.
+/// A peer, as known to this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
-    /// The peer.
+    /// The peer's id.
     pub id: NodeId,
-    /// The highest index that it is known to hold durably, to a leader.
+    /// On a leader, the highest index that the peer is known to hold durably.
     pub matched: Option<u64>,
-    /// How many indexes of the leader's log it is not known to hold.
+    /// On a leader, how many indexes of its log the peer is not known to hold.
     pub lag: Option<u64>,
-    /// Its disk lost what it acknowledged to this leader: it has stopped, and counts for nothing. Somebody
-    /// has to look after it.
+    /// Whether the peer's disk lost entries that it had acknowledged to this leader. Such a peer
+    /// has stopped and counts towards no quorum; an operator must repair it.
     pub forgot: bool,
-    /// When a frame of it came last, to a tenth of a second.
+    /// When its last frame arrived, to a tenth of a second.
     pub heard: Option<std::time::Instant>,
 }
 
-/// What stands around a group: of the node it is on.
+/// The parts of a status that belong to the node and not to the group.
 pub(crate) struct Around {
     pub(crate) now: Instant,
     pub(crate) clock: Clock,
@@ -151,7 +152,7 @@ impl Status {
         }
     }
 
-    /// Takes over what has changed; `true` when anything has.
+    /// Takes over the current values; returns whether any has changed.
     pub(crate) fn update(
         &mut self,
         engine: &EngineStatus,
@@ -199,7 +200,7 @@ impl Status {
             let matched = known.map(|peer| peer.matched);
             let heard = engine.heard.iter().find(|(node, _)| *node == id);
             let heard = heard.map(|(_, at)| clock.std(*at));
-            // Whoever waits for a change is not woken by every frame.
+            // Rounded, so that not every frame wakes those that wait for a change.
             let shown = self.peers.iter().find(|peer| peer.id == id);
             let shown = shown.and_then(|peer| peer.heard);
             let fresh = |shown: std::time::Instant| {
@@ -216,7 +217,7 @@ impl Status {
         ids.into_iter().map(peer).collect()
     }
 
-    /// Says that the group serves nothing any more, unless it was said before; `true` when it was not.
+    /// Marks the group as closed; returns `true` the first time.
     pub(crate) fn close(&mut self, closed: &Closed) -> bool {
         let first = self.closed.is_none();
         self.closed.get_or_insert_with(|| closed.clone());
@@ -224,7 +225,7 @@ impl Status {
         first
     }
 
-    /// The core of a closed group is not driven any more, whatever part it believes to play.
+    /// The core of a closed group is no longer driven, so its role means nothing.
     fn rest_if_closed(&mut self) {
         if self.closed.is_some() {
             self.role = Role::Follower;
@@ -234,5 +235,5 @@ impl Status {
     }
 }
 
-/// How exactly it is told when a peer was heard.
+/// The granularity at which a peer's last frame is shown.
 const HEARD_GRAIN: Duration = Duration::from_millis(100);

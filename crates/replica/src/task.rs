@@ -1,4 +1,4 @@
-//! Storage work off the hot path, all of one shape: run it anywhere, hand the completion back.
+//! Storage work off the loop: run a task on any thread, then hand its completion back.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,54 +11,54 @@ use crate::applier::Frozen;
 use crate::log::{LogError, LogReader, SnapshotStore};
 use crate::protocol::Protocol;
 
-/// Work that reads or writes storage and may take its time.
+/// Work that reads or writes storage and may take long.
 #[derive(Debug)]
 pub enum Task<P: Protocol> {
-    /// Read entries the core's cache no longer holds.
+    /// Read entries that the core's cache no longer holds.
     Fetch(P::Fetch),
     /// Write a state as a snapshot.
     Save(Frozen),
-    /// Remove the snapshots that are no longer read by anybody.
+    /// Remove the snapshots that nobody reads any more.
     Prune {
-        /// Those below this index.
+        /// Snapshots below this index are removed.
         keep_from: u64,
     },
     /// Read a chunk of a snapshot for a peer.
     ReadChunk {
-        /// Who asked.
+        /// The peer that requested it.
         to: NodeId,
-        /// Which snapshot.
+        /// The requested snapshot.
         snapshot: SnapshotName,
-        /// From which byte of the file.
+        /// The offset in the file, in bytes.
         at: u64,
-        /// How many bytes at the most.
+        /// The most bytes to read.
         bytes_max: usize,
     },
-    /// Store a received chunk, and with the last one verify the whole.
+    /// Store a received chunk and, after the last one, verify the whole file.
     WriteChunk {
-        /// Which snapshot.
+        /// The snapshot being received.
         snapshot: Snapshot,
-        /// What the whole is to be.
+        /// The expected length and hash of the whole file.
         seal: Seal,
-        /// At which byte of the file.
+        /// The offset in the file, in bytes.
         at: u64,
-        /// The chunk.
+        /// The bytes of the chunk.
         bytes: Bytes,
-        /// Whether it is the last.
+        /// Whether it is the last chunk.
         last: bool,
     },
-    /// Forget a received chunk or all of them.
+    /// Discard the chunks received of a snapshot.
     DiscardPart(Snapshot),
-    /// Read a whole snapshot against its hash: somebody got it damaged.
+    /// Check a whole snapshot against its hash: a peer received it damaged.
     Verify(SnapshotName),
 }
 
-/// A snapshot as peers name it: the file's header says the rest.
+/// A snapshot as peers name it; the file's header holds the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotName {
     /// The last index it covers.
     pub index: u64,
-    /// That index' tag.
+    /// The tag of that index.
     pub tag: synod_wal::Tag,
 }
 
@@ -71,45 +71,45 @@ impl From<&Snapshot> for SnapshotName {
     }
 }
 
-/// What became of [`Task::ReadChunk`].
+/// The result of [`Task::ReadChunk`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chunk {
-    /// It was read.
+    /// The chunk was read.
     Read {
-        /// What the file says of itself as a whole.
+        /// The length and hash of the whole file.
         seal: Seal,
-        /// The chunk.
+        /// The bytes of the chunk.
         bytes: Bytes,
     },
-    /// There is no such snapshot, or no such chunk of it.
+    /// There is no such snapshot, or it has no such chunk.
     Gone,
-    /// It cannot be read at present, for want of a descriptor: the snapshot is there.
+    /// The snapshot is there but cannot be read at present, for want of a file descriptor.
     NotNow,
 }
 
-/// How a task ended.
+/// The result of a task.
 #[derive(Debug)]
 pub enum Completion<P: Protocol> {
     /// Of [`Task::Fetch`].
     Fetched(P::Fetch, Result<Vec<Slot>, LogError>),
-    /// Of [`Task::Save`]: the snapshot, and its file's length.
+    /// Of [`Task::Save`]: the snapshot and its file's length, in bytes.
     Saved(Result<(Snapshot, u64), SnapshotError>),
     /// Of [`Task::Prune`].
     Pruned,
     /// Of [`Task::ReadChunk`].
     ChunkRead {
-        /// Who asked.
+        /// The peer that requested it.
         to: NodeId,
-        /// Which snapshot.
+        /// The requested snapshot.
         snapshot: SnapshotName,
-        /// From which byte.
+        /// The offset in the file, in bytes.
         at: u64,
-        /// What was found.
+        /// What was read.
         chunk: Chunk,
     },
-    /// Of [`Task::WriteChunk`]: the chunk is stored, up to this byte.
+    /// Of [`Task::WriteChunk`]: the file is stored up to this byte.
     ChunkWritten(Snapshot, Result<u64, SnapshotError>),
-    /// Of the last [`Task::WriteChunk`]: the file is whole, verified and durable.
+    /// Of the last [`Task::WriteChunk`]: the file is complete, verified and durable.
     Received(Snapshot, Result<(), SnapshotError>),
     /// Of [`Task::DiscardPart`].
     Discarded(Snapshot),
@@ -118,7 +118,7 @@ pub enum Completion<P: Protocol> {
 }
 
 impl<P: Protocol> Task<P> {
-    /// Does the work, blocking.
+    /// Runs the task, blocking.
     pub fn run(
         self,
         group: GroupId,
@@ -128,8 +128,8 @@ impl<P: Protocol> Task<P> {
         self.run_until(group, log, snapshots, &AtomicBool::new(false))
     }
 
-    /// As [`run`](Self::run), but gives up a snapshot that is being written once `given_up` says so:
-    /// with its next chunk it fails, and what was written of it is removed.
+    /// Like [`run`](Self::run), but abandons a snapshot that is being written once `given_up` is
+    /// set: its next write fails, and what was written is removed.
     pub fn run_until(
         self,
         group: GroupId,
@@ -145,7 +145,7 @@ impl<P: Protocol> Task<P> {
             }
             Self::Save(frozen) => Completion::Saved(save(frozen, group, snapshots, given_up)),
             Self::Prune { keep_from } => {
-                // What cannot be removed now is tried again with the next snapshot.
+                // What cannot be removed now is removed with the next snapshot.
                 let _left = snapshots.remove_before(group, keep_from);
                 Completion::Pruned
             }
@@ -205,13 +205,13 @@ fn save(
         let frozen = frozen.take().ok_or(io::ErrorKind::Other)?;
         let mut to = Until { to, given_up };
         frozen.write(&mut to)?;
-        // A machine that has written its last chunk is given up too: what follows is a sync.
+        // A machine that has written everything is abandoned too: a sync would follow.
         to.check()
     })?;
     Ok((snapshot, bytes))
 }
 
-/// Writes for as long as somebody wants it.
+/// Writes until the snapshot is abandoned.
 struct Until<'a> {
     to: &'a mut dyn Write,
     given_up: &'a AtomicBool,
@@ -229,7 +229,7 @@ impl Until<'_> {
 impl Write for Until<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.check()?;
-        // A large chunk is written in small ones, so that a slow medium is not waited for.
+        // Large writes are split, so that a slow medium is noticed in between.
         self.to.write(&bytes[..bytes.len().min(CHUNK_BYTES_MAX)])
     }
 
@@ -270,5 +270,5 @@ fn read_chunk(
     }
 }
 
-/// What is written of a snapshot between two looks at whether it is still wanted.
+/// How much of a snapshot is written between two checks whether it was abandoned.
 const CHUNK_BYTES_MAX: usize = 1 << 20;

@@ -5,8 +5,8 @@ use core::time::Duration;
 
 /// A moment on the driver's monotonic clock: the time since an epoch of the driver's choosing.
 ///
-/// Nothing in [`Engine`](crate::embed::Engine) reads a clock; whoever drives it says what time it is.
-/// Moments of different drivers cannot be compared.
+/// Nothing in [`Engine`](crate::embed::Engine) reads a clock: its driver passes the time. Moments
+/// of different drivers cannot be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(pub Duration);
 

@@ -1,5 +1,5 @@
-//! Bytes from a peer that means harm: whatever they are, decoding ends, panics never, and takes no more
-//! memory than a small multiple of what came.
+//! Bytes from a malicious peer: whatever they are, decoding ends, never panics, and takes no more
+//! memory than a small multiple of their length.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ use synod_replica::sim::SimDisk;
 use synod_replica::{Configured, GroupId, Log, NodeId};
 use synod_wal::{Options, Wal};
 
-/// Counts what this thread holds and the most it held.
+/// Counts what this thread has allocated, and its maximum.
 struct Counting;
 
 thread_local! {
@@ -29,12 +29,9 @@ fn count(change: isize) {
     });
 }
 
-#[allow(
-    unsafe_code,
-    reason = "an allocator that counts can be had in no other way"
-)]
-// SAFETY: every call is passed on to `System` unchanged, and what `System` promises is what
-// `GlobalAlloc` asks for. Counting touches thread-local cells that need no allocation.
+#[allow(unsafe_code, reason = "a counting allocator needs it")]
+// SAFETY: every call is passed on to `System` unchanged, and `System` fulfils the contract of
+// `GlobalAlloc`. Counting touches thread-local cells that need no allocation.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
@@ -52,7 +49,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The most that `act` held beyond what was held before.
+/// The most that `act` allocated in addition to what was allocated before.
 fn peak_of(act: impl FnOnce()) -> usize {
     let before = HELD.get();
     PEAK.set(before);
@@ -60,13 +57,13 @@ fn peak_of(act: impl FnOnce()) -> usize {
     PEAK.get() - before
 }
 
-/// What a decoder may hold beside a multiple of its input: one cautious reservation.
+/// What a decoder may allocate besides a multiple of its input: one cautious reservation.
 const SPARE: usize = 2 << 20;
 
-/// A protocol whose messages come from outside.
+/// A protocol whose messages are attacked.
 trait Target: Configured<Protocol: Protocol<Message: PartialEq>> {
     fn new() -> Self;
-    /// A message that carries so many bodies.
+    /// A message that carries this many bodies.
     fn message(bodies: u64) -> Message<Self>;
 }
 
@@ -110,7 +107,7 @@ impl Target for synod_replica::paxos::Config {
         Self::new(NodeId(1), Quorums::majority((1..=3).map(NodeId)).unwrap())
     }
 
-    /// One of each sort that carries bodies.
+    /// One message of each kind that carries bodies.
     fn message(bodies: u64) -> Message<Self> {
         use synod_replica::paxos::{
             Ballot, Binding, Echo, Kind, Message, NodeId, Replicate, Slot, Value, Vote,
@@ -232,11 +229,11 @@ macro_rules! tests {
                     let cut = &bytes[..cut.index(bytes.len())];
                     decode::<$config>(cut);
                     let read = |bytes: &[u8]| Core::<$config>::decode(Bytes::copy_from_slice(bytes));
-                    prop_assert!(read(cut).is_none(), "a part passes for a whole");
+                    prop_assert!(read(cut).is_none(), "a part was accepted as the whole");
                     let at = at.index(bytes.len());
                     bytes[at] = byte;
                     decode::<$config>(&bytes);
-                    // Perhaps it is another message, and then it is one.
+                    // It may be another message, which must then encode to these bytes.
                     if let Some(other) = read(&bytes) {
                         prop_assert_eq!(read(&encode::<$config>(&other)), Some(other));
                     }
@@ -255,7 +252,8 @@ macro_rules! tests {
                     }
                 }
 
-                /// The first byte says which of the eleven kinds it is, so that each is met, and one that is none.
+                /// The first byte selects one of the eleven kinds, so that each is tried, and one
+                /// that does not exist.
                 #[test]
                 fn any_frame_of_each_kind_costs_what_its_bytes_do(
                     kind in 0u8..12,

@@ -1,9 +1,9 @@
-//! Whole nodes in virtual time: the real engine, applier, core and log on disks that lose, tear,
-//! stall, fill up and rot, over a network that loses, repeats, delays and cuts, with crashes, pauses
-//! and clocks that err. Which of it, and how strong, is drawn from a seed.
+//! Whole nodes in virtual time: the real engine, applier, core and log, on disks that lose, tear,
+//! stall, fill up and rot, over a network that loses, duplicates, delays and cuts, with crashes,
+//! pauses and inaccurate clocks. A seed determines the faults and their strength.
 //!
-//! `SIM_RUNS`, `SIM_BASE` and `SIM_BUDGET` make the campaign larger, `SIM_SEED` runs one seed with
-//! all its events, `SIM_SCRIPT` names a file of faults to replay; `cargo xtask sim` sets them.
+//! `SIM_RUNS`, `SIM_BASE` and `SIM_BUDGET` enlarge the campaign, `SIM_SEED` runs one seed and
+//! prints its events, `SIM_SCRIPT` names a file of faults to replay; `cargo xtask sim` sets them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -42,7 +42,7 @@ fn paxos_shrinks() {
     shrinks::<cluster::Paxos>();
 }
 
-/// Of each protocol.
+/// The tests of each protocol.
 macro_rules! tests {
     ($($name:ident,)*) => {
         #[cfg(feature = "raft")]
@@ -70,7 +70,7 @@ tests! {
     syncs_slower_than_election_timeouts_keep_their_leader,
 }
 
-/// Two hundred seeds unless the environment wants others.
+/// Runs two hundred seeds unless the environment asks for others.
 fn keeps_its_rules<S: Subject>() {
     let campaign = Campaign::new(S::NAME).seeds(0, 200).replay(replay::<S>());
     let minimums = MINIMUMS.iter().chain(S::MINIMUMS);
@@ -108,7 +108,7 @@ fn keeps_its_rules<S: Subject>() {
             &page_of::<S>(trial.seed),
         );
     }
-    // A few seeds, looked at one by one, need not show everything.
+    // A few seeds, run one by one, need not show everything.
     let few = report.failure.is_none() && (1..RUNS_FEW).contains(&report.runs);
     assert!(report.is_ok() || few, "{report}");
     println!("{report}");
@@ -156,7 +156,7 @@ fn replay<S: Subject>() -> String {
     format!("cargo xtask sim --protocol {} --seed {{seed}}", S::NAME)
 }
 
-/// Makes the failure of `SIM_SEED` small and leaves it as a file.
+/// Shrinks the failure of `SIM_SEED` and leaves it as a file.
 fn shrinks<S: Subject>() {
     let seed = parse_seed(&std::env::var("SIM_SEED").expect("SIM_SEED names the seed"));
     let drawn = Options::drawn::<S>(seed).trial(seed);
@@ -178,7 +178,7 @@ fn shrinks<S: Subject>() {
     show::<S>(&shrunk.trial, &again, &page);
 }
 
-/// If this were not told, a real failure would not be either.
+/// If this failure were not reported, a real one would not be either.
 fn the_canary_is_reported<S: Subject>() {
     let draw = |seed| Options::drawn::<S>(seed).trial(seed);
     let campaign = Campaign::new("canary").seeds(0, 4).canary(2);
@@ -284,8 +284,8 @@ fn a_node_that_was_away_past_compaction_catches_up_under_load<S: Subject>() {
     assert!(received > 0, "{coverage}");
 }
 
-/// With rot on a majority there is nothing right to be said: the nodes do not start, nothing is
-/// answered any more, and nothing that is said is wrong.
+/// With damage on a majority no correct answer is possible: the nodes do not start, nothing is
+/// answered any more, and no wrong answer is given.
 fn rot_on_a_majority_halts_and_never_lies<S: Subject>() {
     for seed in 0..10 {
         let mut run = Run::<S>::new(seed, Options::calm());
@@ -293,7 +293,7 @@ fn rot_on_a_majority_halts_and_never_lies<S: Subject>() {
         run.work_for(Duration::from_secs(1)).unwrap();
         for node in [1, 2] {
             let node = NodeId(node);
-            // One bit may be in a record that nobody needs any more.
+            // One bit may be in a record that is not needed any more.
             let mut rots = 0;
             while !run.refuses_to_start(node) {
                 rots += 1;
@@ -313,7 +313,7 @@ fn rot_on_a_majority_halts_and_never_lies<S: Subject>() {
     }
 }
 
-/// Writes alone, and nothing that frees a disk by itself.
+/// Only writes, and nothing that frees a disk by itself.
 fn writers() -> Options {
     let mut options = Options::calm();
     options.load.reads_percent = 0;
@@ -322,7 +322,7 @@ fn writers() -> Options {
     options
 }
 
-/// Works until the log of a node has no room for what may come, as its clients hear.
+/// Works until the log of a node has no room, as its clients learn.
 fn fill_up<S: Subject>(run: &mut Run<S>, nodes: &[NodeId]) {
     nodes.iter().for_each(|node| run.fill(*node, true));
     let refused = |run: &Run<S>| run.coverage().get("rejected: no space");
@@ -336,7 +336,8 @@ fn fill_up<S: Subject>(run: &mut Run<S>, nodes: &[NodeId]) {
     panic!("nothing fills up");
 }
 
-/// Rule D3. It led on, and the whole group refused writes for as long as its disk was full.
+/// Rule D3. Without it the leader stayed, and the group refused writes for as long as its disk was
+/// full.
 fn a_full_leader_makes_way_and_writes_go_on<S: Subject>() {
     for seed in 0..5 {
         let mut run = Run::<S>::new(seed, writers());
@@ -347,7 +348,7 @@ fn a_full_leader_makes_way_and_writes_go_on<S: Subject>() {
         let before = run.coverage().get("requests answered");
         run.work_for(Duration::from_secs(2)).unwrap();
         let coverage = run.coverage();
-        // A third of the clients' requests come to the full node, which refuses them.
+        // A third of the clients' requests go to the full node, which rejects them.
         let answered = coverage.get("requests answered") - before;
         assert!(answered > 40, "seed {seed}: {answered}: {coverage}");
         assert_ne!(run.leader(), full, "seed {seed}: it wins again");
@@ -356,7 +357,7 @@ fn a_full_leader_makes_way_and_writes_go_on<S: Subject>() {
     }
 }
 
-/// Nobody needs it, and it is brought what it lacks when it has space again.
+/// The group does not need it, and it catches up when it has space again.
 fn one_full_follower_stops_nobody<S: Subject>() {
     for seed in 0..5 {
         let mut run = Run::<S>::new(seed, writers());
@@ -401,8 +402,8 @@ fn where_all_are_full_reads_go_on_and_writes_are_refused_as_that<S: Subject>() {
     }
 }
 
-/// Rule D2. An election needs a write of the candidate and then one of a voter, and each takes longer
-/// than the longest timeout.
+/// Rule D2. An election needs a write of the candidate and then one of a voter, and each takes
+/// longer than the longest timeout.
 fn syncs_slower_than_election_timeouts_keep_their_leader<S: Subject>() {
     for seed in 0..10 {
         let mut options = Options::calm();
@@ -421,5 +422,5 @@ fn syncs_slower_than_election_timeouts_keep_their_leader<S: Subject>() {
     }
 }
 
-/// Fewer runs than this are not held against the minimums.
+/// Fewer runs than this are not checked against the minimums.
 const RUNS_FEW: u64 = 100;

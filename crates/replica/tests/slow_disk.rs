@@ -1,5 +1,5 @@
-//! Nodes on disks of which each sync takes longer than an election timeout: the group goes on, at
-//! the disks' pace.
+//! Nodes on disks whose syncs take longer than an election timeout: the group continues, at the
+//! disks' pace.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,19 +22,19 @@ mod heard;
 
 use heard::Heard;
 
-/// Nothing here takes as long.
+/// Longer than anything here takes.
 const NEVER: Duration = Duration::from_secs(60);
 /// As long as the longest election timeout, by default.
 const SYNC_TIME: Duration = Duration::from_millis(300);
 
-/// A disk of which the syncs of log segments take long.
+/// A disk on which syncs of log segments take long.
 #[derive(Clone)]
 struct Slow {
     inner: SimDisk,
     syncs: Arc<AtomicU64>,
     is_slow: Arc<AtomicBool>,
     panics: Arc<AtomicBool>,
-    /// Syncs wait while this holds.
+    /// Syncs wait while this is set.
     hangs: Arc<(Mutex<bool>, Condvar)>,
 }
 
@@ -161,7 +161,7 @@ fn options() -> Options {
 }
 
 fn open(disk: &Slow) -> ThreadedLog<Slow> {
-    // To open it is no part of this.
+    // Opening it is not part of the test.
     disk.is_slow.store(false, Ordering::Relaxed);
     let wal = Wal::open(disk.clone(), options()).unwrap();
     disk.is_slow.store(true, Ordering::Relaxed);
@@ -183,7 +183,7 @@ fn paxos(id: u64) -> impl Configured {
     Config::new(NodeId(id), majority)
 }
 
-/// Starts three nodes; all on disks that stay slow.
+/// Starts three nodes, all on disks that stay slow.
 async fn three<C: Configured>(config: impl Fn(u64) -> C) -> (Vec<Node>, Vec<Group<Counter>>) {
     let network = MemoryNetwork::new();
     let (mut nodes, mut groups) = (Vec::new(), Vec::new());
@@ -202,7 +202,7 @@ async fn three<C: Configured>(config: impl Fn(u64) -> C) -> (Vec<Node>, Vec<Grou
     (nodes, groups)
 }
 
-/// The term in which a write was served first is the one in which the last is.
+/// The last write must be served in the same term as the first.
 async fn serves<C: Configured>(config: impl Fn(u64) -> C) {
     let (_nodes, groups) = three(config).await;
     let first = async {
@@ -246,7 +246,7 @@ async fn slow_syncs_on_all_nodes_cost_paxos_no_leader() {
     serves(paxos).await;
 }
 
-/// A node whose disk turns slow says so once, and once when it is fast again.
+/// A node whose disk becomes slow logs that once, and once when it is fast again.
 async fn tells_of_its_disk<C: Configured>(config: C) {
     let (heard, _guard) = Heard::listen();
     let disk = Slow::new(1);
@@ -295,8 +295,8 @@ async fn paxos_tells_of_slow_syncs_and_of_their_end() {
     tells_of_its_disk(Config::new(NodeId(1), alone)).await;
 }
 
-/// A sync of the leader hangs, and its node answers all the same: it gives up the lead, another takes it and serves,
-/// and when the disk comes back it catches up.
+/// A sync of the leader hangs, and its node keeps answering: it steps down, another node leads and
+/// serves, and when the disk recovers it catches up.
 async fn goes_on_without_a_hung_leader<C: Configured>(config: impl Fn(u64, Duration) -> C) {
     let (heard, _guard) = Heard::listen();
     let network = MemoryNetwork::new();
@@ -378,7 +378,7 @@ async fn paxos_goes_on_without_a_leader_whose_sync_hangs() {
     .await;
 }
 
-/// The loop goes on while a sync is under way: it answers what needs no disk.
+/// The loop continues while a sync is in progress: it answers what needs no disk.
 #[cfg(feature = "raft")]
 #[tokio::test]
 async fn a_sync_that_fails_on_the_thread_stops_the_node() {
@@ -430,7 +430,7 @@ fn append(log: &mut ThreadedLog<Slow>, index: u64) -> synod_wal::Lsn {
     log.append(GroupId(1), &mut [put].into_iter()).unwrap()
 }
 
-/// A log with a bell, and what its driver does until the bell has rung and all is durable.
+/// A log and its driver, which runs until the log has woken it and everything is durable.
 struct Driver {
     log: ThreadedLog<Slow>,
     bell: std::sync::mpsc::Receiver<()>,
@@ -455,7 +455,7 @@ impl Driver {
 fn a_slow_sync_leaves_the_caller_alone_and_a_fast_one_is_done_at_once() {
     let disk = Slow::new(1);
     let mut driver = Driver::new(open(&disk));
-    // Nobody knows yet that it is slow.
+    // That it is slow is not known yet.
     let first = append(&mut driver.log, 1);
     driver.log.sync().unwrap();
     assert_eq!(driver.log.durable(), first);
@@ -474,7 +474,7 @@ fn a_slow_sync_leaves_the_caller_alone_and_a_fast_one_is_done_at_once() {
         "one call for each sync was enough"
     );
     disk.is_slow.store(false, Ordering::Relaxed);
-    // It is noticed, and then no thread is woken any more.
+    // Speed is noticed, and then no thread is woken any more.
     let in_place = (4..200).find(|index| {
         let lsn = append(&mut driver.log, *index);
         driver.log.sync().unwrap();
@@ -520,7 +520,8 @@ fn a_thread_that_panics_shuts_the_log() {
     refused.unwrap_err();
 }
 
-/// What was begun ends before the value is gone: whoever opens the disk next finds all of it.
+/// A sync that was begun completes before the value is dropped: the next to open the disk finds all
+/// of it.
 #[test]
 fn a_log_that_is_dropped_leaves_nothing_under_way() {
     let disk = Slow::new(1);

@@ -1,8 +1,8 @@
-//! What a durable batch costs on this disk, in each of the ways a log could write it.
+//! Measures what a durable batch costs on this disk, with each way in which a log could write it.
 //!
 //! `cargo run --release -p synod-wal --example sync_cost [DIR]`: the ways take turns, so that a
-//! drift of the machine meets all of them alike. The figures in the documentation of the crate come
-//! from here.
+//! drift of the machine affects all of them alike. The figures in the documentation of the crate
+//! come from this program.
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The log itself, first while it grows, so that new segments are filled, then while it recycles.
+/// The log itself: first while it grows, so that new segments are filled, then while it recycles.
 fn log(path: &Path, name: &str, body: usize) -> Result<(), Box<dyn Error>> {
     let started = now();
     let mut wal = Wal::open(Directory::open(path)?, Options::default())?;
@@ -141,5 +141,5 @@ fn now() -> Instant {
 
 const ROUNDS: usize = 2000;
 const FILE_BYTES: usize = 16 << 20;
-/// As on Linux on x86-64 and aarch64; std has no name for it.
+/// The value on Linux on x86-64 and aarch64; std has no name for it.
 const O_DSYNC: i32 = 0o10000;

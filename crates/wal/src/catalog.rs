@@ -1,4 +1,4 @@
-//! Which files there are, and which part each has in the log.
+//! The segment files of a directory, and the part that each has in the log.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use crate::{Corruption, Lsn, OpenError};
 /// The segments of a directory.
 #[derive(Debug)]
 pub(crate) struct Catalog<F> {
-    /// With a good opening, by generation; those below `oldest` are free.
+    /// Files with a good opening, by generation; those below `oldest` are free.
     pub(crate) heads: BTreeMap<u64, Found<F>>,
-    /// Without one: fresh, half filled, torn, or corrupt.
+    /// Files without a good opening: fresh, half filled, torn, or corrupt.
     pub(crate) headless: Vec<Found<F>>,
-    /// The oldest generation that is part of the log, as the newest opening tells.
+    /// The oldest generation that is part of the log, according to the newest opening.
     pub(crate) oldest: u64,
-    /// The greatest number in a file's name.
+    /// The greatest number in a file name.
     pub(crate) number_max: u64,
 }
 
-/// A file with the name of a segment.
+/// A file whose name is that of a segment.
 #[derive(Debug)]
 pub(crate) struct Found<F> {
     pub(crate) number: u64,
@@ -89,13 +89,13 @@ impl<F: File> Catalog<F> {
             .map(|(generation, _)| *generation)
     }
 
-    /// The salt of the log, as the newest opening tells.
+    /// The salt of the log, according to the newest opening.
     pub(crate) fn salt(&self) -> Option<u64> {
         let (_, found) = self.heads.last_key_value()?;
         found.head.as_ref().map(|head| head.header.salt)
     }
 
-    /// The segments of the log, from the oldest to the newest: all of them are there.
+    /// Checks that all segments of the log, from the oldest to the newest, are there.
     pub(crate) fn complete(&self) -> Result<(), OpenError> {
         let Some(newest) = self.newest() else {
             return Ok(());
@@ -104,7 +104,7 @@ impl<F: File> Catalog<F> {
         let Some(missing) = missing else {
             return Ok(());
         };
-        // Its opening is gone, but the records behind it may still tell which file it is.
+        // Its opening is gone, but the records after it may still show which file it is.
         let lsn = self
             .heads
             .range(..missing)
@@ -119,11 +119,13 @@ impl<F: File> Catalog<F> {
         })
     }
 
-    /// Finds a record that proves that the file it is in was part of the log, though its opening does not say so: it is
-    /// bad, or it is an old one because the write of the new one got lost, or it is in another file.
+    /// Searches for a record that proves that its file was part of the log although the file's
+    /// opening does not show it: the opening is bad, or it is an old one because the write of the
+    /// new one was lost, or it is in another file.
     ///
-    /// Without any opening there is no salt, and each record is a proof: the first opening of a log
-    /// is a batch of its own, so before it is durable there is no body, not even a forged one.
+    /// Without any opening there is no salt, and every record is a proof: the first opening of a
+    /// log is a batch of its own, so before it is durable there is no body, and so not even a
+    /// forged record.
     pub(crate) fn refute(
         &self,
         salt: Option<u64>,
@@ -135,7 +137,7 @@ impl<F: File> Catalog<F> {
             let Some(proof) = window.search(0, &is_proof)? else {
                 continue;
             };
-            // The opening stood right before the first good record of its generation.
+            // The opening was right before the first good record of its generation.
             let first = window.search(0, |header| header.generation == proof.header.generation)?;
             let lsn = first.map_or(proof.header.lsn, |frame| frame.header.lsn);
             return Err(Corruption {
@@ -184,8 +186,8 @@ fn number(name: &str) -> Option<u64> {
     (number <= NUMBER_MAX).then_some(number)
 }
 
-/// The greatest number of a segment's file, which no log ever reaches. A file with a greater one is
-/// not ours, and the next number is always one that there is.
+/// The greatest number of a segment's file, which no log ever reaches. A file with a greater number
+/// is not ours, so there is always a next number.
 pub(crate) const NUMBER_MAX: u64 = 999_999_999_999;
-/// The longest segment; what a file has beyond is not looked at.
+/// The longest segment; the rest of a longer file is ignored.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 30;

@@ -12,28 +12,28 @@ use thiserror::Error;
 
 use crate::disk::{Disk, File};
 
-/// A directory of the file system, locked against other processes while a value or a clone of it
-/// lives. It stays the same one when it is moved.
+/// A directory of the file system, locked against other processes as long as this value or a clone
+/// of it lives. It stays the same directory when it is moved.
 #[derive(Clone, Debug)]
 pub struct Directory(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Where it was when it was opened.
+    /// The path with which it was opened.
     path: PathBuf,
-    /// All goes by this handle and nothing by the path: the lock is on it, and no file that somebody might
-    /// delete stands for that. Whoever moves the directory away, and makes another one in its place, has two
-    /// directories with a lock each.
+    /// Everything goes through this handle and nothing through the path. The lock is on the handle,
+    /// not on a file that could be deleted. If the directory is moved and a new one is made in its
+    /// place, these are two directories with a lock each.
     directory: fs::File,
-    /// Nothing is changed.
+    /// Refuses all changes.
     is_read_only: bool,
 }
 
-/// Why a directory does not open.
+/// Why a directory cannot be opened.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DirectoryError {
-    /// Another process, or another value in this one, uses it.
+    /// Another process, or another value in this one, uses the directory.
     #[error("{} is in use by another process", path.display())]
     Locked {
         /// The directory.
@@ -44,18 +44,18 @@ pub enum DirectoryError {
     Io {
         /// The directory.
         path: PathBuf,
-        /// What the file system said.
+        /// The error of the file system.
         source: io::Error,
     },
 }
 
 impl Directory {
-    /// Opens the directory at `path`, creates it when it is absent, and locks it until the last
-    /// clone is dropped. What is created is for its owner alone: the log holds what clients wrote, and a
-    /// secret. A file that is a symbolic link is not opened; the directory may be one.
+    /// Opens the directory at `path`, creates it if it is absent, and locks it until the last clone
+    /// is dropped. What is created is accessible to its owner only: the log holds what clients
+    /// wrote, and a secret. The directory may be a symbolic link; a file that is one is not opened.
     ///
     /// # Errors
-    /// [`DirectoryError::Locked`] while it is in use.
+    /// [`DirectoryError::Locked`] while it is in use, and otherwise [`DirectoryError::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DirectoryError> {
         let path = path.as_ref();
         let failed = |source| DirectoryError::Io {
@@ -80,8 +80,8 @@ impl Directory {
         })))
     }
 
-    /// Opens an existing directory to look at it, also while it is in use: for
-    /// [`dump`](crate::dump), not for a log. Every change is refused.
+    /// Opens an existing directory for reading, even while it is in use: for [`dump`](crate::dump),
+    /// not for a log. Every change is refused.
     ///
     /// # Errors
     /// [`DirectoryError::Io`].
@@ -97,17 +97,19 @@ impl Directory {
         }
     }
 
-    /// Where it was when it was opened.
+    /// The path with which it was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// The mode of the directory, if others than its owner may look into it or change it: one that was there
-    /// keeps the mode that it had. Its files are for their owner alone all the same, so to read it gives names
-    /// and lengths away and no more; whoever may write to it can remove what was promised.
+    /// The mode of the directory, if others than its owner may read or change it: a directory that
+    /// existed before keeps its mode. Its files are accessible to their owner only, so reading the
+    /// directory reveals names and lengths and no more; but whoever may write to it can remove
+    /// files.
     ///
-    /// It is left to its owner, who may have given it to a group on purpose; whoever opens it may say so.
+    /// The mode is not corrected, since the owner may have set it on purpose; the caller may warn
+    /// about it.
     ///
     /// # Errors
     /// Those of the file system.
@@ -153,7 +155,7 @@ impl Disk for Directory {
                 continue;
             };
             let is_file = match entry.file_type() {
-                // Not every file system tells.
+                // Not every file system reports the type.
                 FileType::Unknown => self.is_file(name)?,
                 told => told == FileType::RegularFile,
             };
@@ -184,7 +186,7 @@ impl Disk for Directory {
 
     fn free_bytes(&self) -> io::Result<Option<u64>> {
         let system = rustix::fs::fstatvfs(&self.0.directory)?;
-        // What is left for those who are not root.
+        // The space available to users other than root.
         Ok(Some(system.f_bavail.saturating_mul(system.f_frsize)))
     }
 
@@ -210,7 +212,7 @@ impl File for DirectoryFile {
         self.0.write_all_at(bytes, at)
     }
 
-    /// `fdatasync`: contents, and the length when it has changed.
+    /// `fdatasync`: contents, and the length if it has changed.
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -222,8 +224,8 @@ fn open_directory(path: &Path) -> io::Result<fs::File> {
     Ok(opened.into())
 }
 
-/// Creates a directory with all above it, durably. One that is there may have been created by a
-/// process that was killed before its sync, so what holds its name is synced too.
+/// Creates a directory and its ancestors, durably. An existing one may have been created by a
+/// process that was killed before its sync, so the directory that holds its name is synced too.
 fn create(path: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
     let parent = path
         .parent()
@@ -282,7 +284,7 @@ mod tests {
         assert_eq!(fs::read(&elsewhere).unwrap(), b"theirs");
     }
 
-    /// Whoever clears the directory by hand does not clear the way for a second process.
+    /// Deleting all files by hand must not let a second process in.
     #[test]
     fn a_lock_is_not_lost_with_a_file() {
         let temporary = tempfile::tempdir().unwrap();
@@ -300,8 +302,8 @@ mod tests {
         Directory::open(temporary.path()).unwrap();
     }
 
-    /// Whoever moves it away, and begins another one in its place, has two of them; neither writes into the
-    /// other's, and each is locked.
+    /// After moving the directory and creating another in its place there are two; neither writes
+    /// into the other, and each is locked.
     #[test]
     fn a_directory_that_is_moved_is_still_the_same_one() {
         let temporary = tempfile::tempdir().unwrap();
@@ -357,7 +359,7 @@ mod tests {
             assert_eq!(
                 opened.shared_mode().unwrap(),
                 Some(mode),
-                "it is not changed"
+                "the mode is not changed"
             );
         }
     }
@@ -399,7 +401,7 @@ mod tests {
             .unwrap();
             synced
         };
-        // An incarnation that was killed between the creation and the sync.
+        // A process was killed between the creation and the sync.
         fs::create_dir(root.join("a")).unwrap();
         let expected = ["", "a", "a/b"].map(PathBuf::from);
         assert_eq!(synced(&root.join("a/b/c")), expected);

@@ -1,8 +1,8 @@
-//! The medium: all the log asks of a disk, and all that a simulation has to replace.
+//! The medium: everything that the log needs of a disk, and all that a simulation has to replace.
 
 use std::io;
 
-/// A flat directory of files. A clone is the same directory.
+/// A flat directory of files. Clones refer to the same directory.
 ///
 /// Names consist of `a-z`, `0-9`, `.` and `-`. Creations, renames and removals are durable only
 /// after [`sync`](Self::sync), contents only after [`File::sync`].
@@ -10,7 +10,7 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// An open file.
     type File: File;
 
-    /// Opens a file for reading and writing, and creates it when it is absent.
+    /// Opens a file for reading and writing, creating it if it is absent.
     ///
     /// # Errors
     /// Those of the medium.
@@ -22,20 +22,20 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// Those of the medium.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// Gives a file another name, atomically, in place of the file that had it.
+    /// Renames a file atomically, replacing the file that had the name.
     ///
     /// # Errors
     /// Those of the medium; [`io::ErrorKind::NotFound`].
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Removes a file. Handles that are open stay usable.
+    /// Removes a file. Open handles stay usable.
     ///
     /// # Errors
     /// Those of the medium; [`io::ErrorKind::NotFound`].
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// How many bytes more its files may take, if the medium knows. Others may take them first, and a
-    /// quota is not seen.
+    /// How many more bytes its files may take, if the medium knows. Other users may take them
+    /// first, and quotas are not included.
     ///
     /// # Errors
     /// Those of the medium.
@@ -66,23 +66,23 @@ pub trait File: Send + Sync + 'static {
         Ok(self.len()? == 0)
     }
 
-    /// Reads at `at`. It may read less than asked for; 0 is the end of the file.
+    /// Reads at offset `at`. It may read less than requested; 0 means the end of the file.
     ///
     /// # Errors
     /// Those of the medium.
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes all of `bytes` at `at`, or fails. Behind the end the file grows, with zeros in
-    /// between.
+    /// Writes all of `bytes` at offset `at`, or fails. A write after the end extends the file, with
+    /// zeros in between.
     ///
     /// # Errors
-    /// Those of the medium. What the range holds after an error is unknown.
+    /// Those of the medium. After an error the contents of the range are unknown.
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Makes contents and length durable.
     ///
     /// # Errors
-    /// Those of the medium. After an error nothing that was written since the last success may be
+    /// Those of the medium. After an error nothing written since the last successful sync may be
     /// trusted, not even if a later sync succeeds.
     fn sync(&self) -> io::Result<()>;
 }
@@ -101,16 +101,16 @@ pub(crate) fn read_full(file: &impl File, at: u64, into: &mut [u8]) -> io::Resul
     Ok(done)
 }
 
-/// Whether an error says that something has run out, space or a quota or descriptors: nothing was
-/// done and nothing is lost, and it may go better later. It is no fault of the medium, after which
-/// nobody knows what it holds.
+/// Whether an error means that a resource has run out: space, a quota or file descriptors. Then
+/// nothing was done, nothing is lost, and a later attempt may succeed. Any other error is a fault
+/// of the medium, after which its contents are unknown.
 #[must_use]
 pub fn is_full(error: &io::Error) -> bool {
     let descriptors = cfg!(unix) && matches!(error.raw_os_error(), Some(ENFILE | EMFILE));
     lacks_space(error) || descriptors
 }
 
-/// Whether it is space that has run out, of the disk or of a quota: to give some back helps then.
+/// Whether space has run out, on the disk or in a quota, so that freeing some helps.
 pub(crate) fn lacks_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -118,7 +118,7 @@ pub(crate) fn lacks_space(error: &io::Error) -> bool {
     )
 }
 
-/// No descriptor is left, in the system or in this process. The same on every Unix; std has no name
-/// for them.
+/// No file descriptor is left, in the system or in this process. The same on every Unix; std has no
+/// names for them.
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;

@@ -1,4 +1,4 @@
-//! The log as a person reads it: every record, with what it holds.
+//! Reads a log for people: every record, with its contents.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,58 +11,58 @@ use crate::format::{self, Kind, Stored};
 use crate::scan::{Cursor, Frame, Window};
 use crate::{Corruption, GroupId, Lsn, OpenError, ReadError, Tag};
 
-/// A record of a log, as [`dump`] finds it.
+/// A record of a log, as read by [`dump`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DumpedRecord {
-    /// Number in the name of the segment's file.
+    /// The number in the name of the segment's file.
     pub segment: u64,
-    /// The segment's place in the log; each use of a file has its own.
+    /// The segment's position in the log; each use of a file has its own.
     pub generation: u64,
-    /// Where in the file the record begins.
+    /// The offset of the record in the file, in bytes.
     pub offset: u64,
-    /// Its length with header and padding, in bytes.
+    /// The length of the record with header and padding, in bytes.
     pub len: u64,
-    /// Its position in the log.
+    /// The record's position in the log.
     pub lsn: Lsn,
-    /// Up to here the log was durable when the record was written.
+    /// Up to where the log was durable when the record was written.
     pub durable: Lsn,
-    /// The batch it was written in.
+    /// The number of the batch that the record was written in.
     pub batch: u64,
-    /// What it holds.
+    /// The contents of the record.
     pub content: DumpedContent,
 }
 
-/// What a record holds.
+/// The contents of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DumpedContent {
     /// Operations as they were appended.
     Ops {
-        /// On which group.
+        /// The group that they are on.
         group: GroupId,
-        /// In their order.
+        /// The operations, in order.
         ops: Vec<DumpedOp>,
     },
-    /// Slots that were carried forward from an oldest segment; always puts.
+    /// Slots that were carried forward from an oldest segment; always `Put`s.
     Carried {
-        /// Of which group.
+        /// The group of the slots.
         group: GroupId,
-        /// In the order of the record they come from.
+        /// The operations, in the order of the record they come from.
         ops: Vec<DumpedOp>,
     },
     /// The opening of a segment.
     Head {
-        /// The oldest generation that was part of the log then.
+        /// The oldest generation that was part of the log at that time.
         oldest: u64,
-        /// State and start of each group then.
+        /// The state and start of each group at that time.
         groups: Vec<(GroupId, Option<Tag>, (u64, Tag))>,
     },
-    /// A process began to write.
+    /// The first record of a process.
     Open,
 }
 
-/// An operation that owns its body.
+/// An operation with an owned body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DumpedOp {
@@ -70,32 +70,33 @@ pub enum DumpedOp {
     State(Tag),
     /// See [`Op::Truncate`](crate::Op::Truncate).
     Truncate {
-        /// The first slot that was forgotten.
+        /// The first forgotten slot.
         from: u64,
     },
     /// See [`Op::Put`](crate::Op::Put).
     Put {
-        /// Number of the slot.
+        /// The number of the slot.
         index: u64,
-        /// What was written beside the body.
+        /// The owner's tag.
         tag: Tag,
-        /// The contents.
+        /// The contents of the slot.
         body: Bytes,
     },
     /// See [`Op::Start`](crate::Op::Start).
     Start {
-        /// The last slot that was forgotten.
+        /// The last forgotten slot.
         after: u64,
-        /// What was remembered of it.
+        /// The tag that was kept of it.
         tag: Tag,
     },
 }
 
-/// Reads all records of the log on `disk`, oldest first, and changes nothing. A log may be read
-/// while it is written: it then ends somewhere. The stream ends with the log, or after an error.
+/// Reads all records of the log on `disk`, oldest first, without changing anything. A log may be
+/// read while it is written; the stream then ends at some recent record. It ends with the log, or
+/// after an error.
 ///
-/// It does not judge the end as [`Wal::open`](crate::Wal::open) does: a bad record in the newest
-/// segment ends it.
+/// The end is not judged as in [`Wal::open`](crate::Wal::open): a bad record in the newest segment
+/// ends the stream.
 ///
 /// # Errors
 /// Those of reading the openings of the segments.

@@ -1,4 +1,4 @@
-//! One small enum for each operation.
+//! The errors of the log: a small enum for each operation.
 
 use std::io;
 
@@ -10,76 +10,76 @@ use crate::{GroupId, Lsn};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("segment {segment:08}.log is corrupt at offset {offset}: the record with lsn {lsn} is bad")]
 pub struct Corruption {
-    /// Number in the name of the segment's file.
+    /// The number in the name of the segment's file.
     pub segment: u64,
-    /// Where in the file the bad record begins, or what an earlier recovery has cut in front of it.
+    /// The offset of the bad record in the file, or of what an earlier recovery cut just before it.
     pub offset: u64,
-    /// Which record it is.
+    /// The sequence number of the bad record.
     pub lsn: Lsn,
 }
 
-/// Why a log does not open.
+/// Why a log cannot be opened.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The medium failed.
     #[error("the medium failed")]
     Io(#[from] io::Error),
-    /// A bad record that others prove to have been durable. It is never cut: it may be a promise to
-    /// a peer.
+    /// A record is bad that others prove to have been durable. It is never cut, because it may
+    /// contain a promise to a peer.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
-    /// A segment of the log is gone.
+    /// A segment of the log is missing.
     #[error("the segment of generation {generation} is missing")]
     Missing {
-        /// The generation that no file has.
+        /// The missing generation.
         generation: u64,
     },
-    /// The log lacks what was durable when [`Options::least`](crate::Options::least) was noted. What is
-    /// there of it is left as it is.
+    /// The log lacks what was durable when the mark [`Options::least`](crate::Options::least) was
+    /// recorded. Its files are left as they are.
     #[error(
-        "the log was durable up to lsn {least} and ends at lsn {end} now: files are gone, or emptied at their ends"
+        "the log was durable up to lsn {least} and now ends at lsn {end}: files are missing, or their ends were erased"
     )]
     Lost {
-        /// Up to where it reaches; 0 when there is none.
+        /// Where the log ends now; 0 if there is none.
         end: Lsn,
         /// Up to where it was durable.
         least: Lsn,
     },
-    /// The disk holds another log than the one that was noted.
+    /// The disk holds another log than the one whose mark was recorded.
     #[error(
-        "the disk holds another log than the one that was begun on it: files of another directory lie in it"
+        "the disk holds another log than the one that was begun on it: it contains files of another directory"
     )]
     Another,
-    /// A snapshot lies beside the log that was written or received beside another one: what it covers is
-    /// not what this log goes on from.
+    /// A snapshot beside the log was written or received for another log, so this log does not
+    /// continue from what it covers.
     #[error("snapshot {index} of group {group} belongs to another log than the one on the disk")]
     AnotherSnapshot {
-        /// Whose snapshot.
+        /// The group of the snapshot.
         group: GroupId,
-        /// Which one.
+        /// The index of the snapshot.
         index: u64,
     },
-    /// A segment in a format that this version does not read.
+    /// A segment has a format that this version does not read.
     #[error(
         "segment {segment:08}.log has format version {version}, not 0: another version of the program wrote it"
     )]
     Version {
-        /// Number in the name of the segment's file.
+        /// The number in the name of the segment's file.
         segment: u64,
-        /// What it says.
+        /// The version in the file.
         version: u8,
     },
-    /// `segment_bytes` is not a multiple of 4 KiB from 16 KiB to 1 GiB.
+    /// `segment_bytes` is not a multiple of 4 KiB between 16 KiB and 1 GiB.
     #[error("a segment cannot have {bytes} bytes")]
     SegmentBytes {
-        /// What was asked for.
+        /// The requested length, in bytes.
         bytes: u64,
     },
-    /// `record_bytes_max` is 0 or above half a segment.
+    /// `record_bytes_max` is 0 or more than half a segment.
     #[error("a record cannot have up to {bytes} bytes in segments of this size")]
     RecordBytes {
-        /// What was asked for.
+        /// The requested length, in bytes.
         bytes: usize,
     },
 }
@@ -88,57 +88,57 @@ pub enum OpenError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// The disk has no space for another segment, or the process no descriptor for it. Nothing is
-    /// lost, and it may succeed later. Slots without a body are taken for longer, and operations
-    /// without slots for still longer.
+    /// The disk has no space for another segment, or the process no file descriptor for it. Nothing
+    /// is lost, and the call may succeed later. Slots without a body are accepted for longer, and
+    /// operations without slots for longer still.
     #[error("the disk is full")]
     Full,
-    /// More waits for a sync than `pending_bytes_max`.
+    /// More than `pending_bytes_max` is waiting for a sync.
     #[error("more than {bytes_max} bytes wait for a sync")]
     Pending {
-        /// The bound.
+        /// The bound, in bytes.
         bytes_max: usize,
     },
     /// The record is longer than `record_bytes_max`.
     #[error("a record of {bytes} bytes is above the bound of {bytes_max}")]
     TooLarge {
-        /// Its length; the first length found to be too much.
+        /// The length at which the bound was exceeded, in bytes.
         bytes: usize,
-        /// The bound.
+        /// The bound, in bytes.
         bytes_max: usize,
     },
-    /// Every segment opens with the state of every group, in at most a quarter of it.
+    /// Every segment opens with the state of every group, in at most a quarter of its length.
     #[error("a segment has no space for the states of more than {groups_max} groups")]
     TooManyGroups {
-        /// The bound.
+        /// The greatest number of groups.
         groups_max: usize,
     },
-    /// The medium failed while space was allocated; the log is latched shut.
+    /// The medium failed while space was allocated; the log is closed for good.
     #[error("the medium failed while space was allocated")]
     Io(#[source] io::Error),
-    /// A write or a sync failed before, or the log has come to the end of all numbers, as only a forged
-    /// one can: it takes nothing more.
-    #[error("the log is latched shut after a failed write or sync")]
+    /// A write or a sync failed before, or the log has reached the greatest numbers, as only a
+    /// forged one can: it accepts nothing more.
+    #[error("the log is closed after a failed write or sync")]
     Latched,
 }
 
-/// Why a sync failed. What was appended since the last success may be durable or not; nobody knows
-/// before the log is opened anew.
+/// Why a sync failed. What was appended since the last success may or may not be durable; this is
+/// known only when the log is opened again.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SyncError {
-    /// The write or its sync failed; the log is latched shut.
+    /// The write or its sync failed; the log is closed for good.
     #[error("a write or sync of the log failed")]
     Io(#[source] io::Error),
-    /// It failed before.
-    #[error("the log is latched shut after a failed write or sync")]
+    /// A write or sync failed before.
+    #[error("the log is closed after a failed write or sync")]
     Latched,
-    /// A sync that was begun has not been given back. Nothing has happened.
-    #[error("a sync of the log is under way")]
+    /// A sync was begun and has not been finished. Nothing has changed.
+    #[error("a sync of the log is in progress")]
     UnderWay,
-    /// What is given back was begun by another log, or by an earlier incarnation of this one. Nothing has
-    /// happened.
-    #[error("that sync was begun by another incarnation of the log")]
+    /// The finished sync was begun by another log, or by an earlier incarnation of this one.
+    /// Nothing has changed.
+    #[error("the sync was begun by another incarnation of the log")]
     OtherLife,
 }
 
@@ -157,16 +157,16 @@ pub enum ReadError {
         "slot {index} of group {group} is corrupt: segment {segment:08}.log at offset {offset}"
     )]
     Slot {
-        /// Whose slot.
+        /// The group of the slot.
         group: GroupId,
-        /// Which slot.
+        /// The number of the slot.
         index: u64,
-        /// Number in the name of the segment's file.
+        /// The number in the name of the segment's file.
         segment: u64,
-        /// Where its body begins.
+        /// The offset of its body in the file.
         offset: u64,
     },
-    /// A bad record that others prove to have been durable.
+    /// A record is bad that others prove to have been durable.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
     /// The medium failed.
@@ -178,67 +178,68 @@ pub enum ReadError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
-    /// No complete snapshot with this index, or no part of it.
+    /// There is no complete snapshot with this index, and no part of one.
     #[error("group {group} has no snapshot {index}")]
     NotFound {
-        /// Whose snapshot.
+        /// The group of the snapshot.
         group: GroupId,
-        /// Which one.
+        /// The index of the snapshot.
         index: u64,
     },
-    /// The file is not what its checksum and its hash say, or not the snapshot that was asked for.
+    /// The file does not match its checksum and hash, or is not the requested snapshot.
     #[error("snapshot {index} of group {group} is corrupt")]
     Corrupt {
-        /// Whose snapshot.
+        /// The group of the snapshot.
         group: GroupId,
-        /// Which one.
+        /// The index of the snapshot.
         index: u64,
     },
-    /// The file is good, and of another log.
+    /// The file is good, but belongs to another log.
     #[error("snapshot {index} of group {group} belongs to another log")]
     Another {
-        /// Whose snapshot.
+        /// The group of the snapshot.
         group: GroupId,
-        /// Which one.
+        /// The index of the snapshot.
         index: u64,
     },
-    /// The file is in a format that this version does not read.
+    /// The file has a format that this version does not read.
     #[error(
         "snapshot {index} of group {group} has format version {version}, not 1: another version of the program wrote it"
     )]
     Version {
-        /// Whose snapshot.
+        /// The group of the snapshot.
         group: GroupId,
-        /// Which one.
+        /// The index of the snapshot.
         index: u64,
-        /// What it says.
+        /// The version in the file.
         version: u32,
     },
-    /// What was received is a good file of the snapshot, and not the one whose length and hash came with its
-    /// pieces.
-    #[error("snapshot {index} of group {group} has another hash than the one that was announced")]
+    /// The received file is a good file of the snapshot, but not the one whose length and hash came
+    /// with its chunks.
+    #[error("snapshot {index} of group {group} does not have the announced length and hash")]
     Seal {
-        /// Whose snapshot.
+        /// The group of the snapshot.
         group: GroupId,
-        /// Which one.
+        /// The index of the snapshot.
         index: u64,
     },
-    /// A chunk that does not join what is there: chunks come in order, though they may be repeated.
+    /// A chunk does not follow the bytes received so far: chunks come in order, though they may be
+    /// repeated.
     #[error("the part has {len} bytes: the chunk would leave a gap")]
     Gap {
-        /// How many bytes are there.
+        /// The number of bytes received so far.
         len: u64,
     },
     /// The owner's bytes in the header are longer than the format allows.
     #[error("{bytes} bytes of meta data are above the bound of {bytes_max}")]
     MetaTooLarge {
-        /// Their length.
+        /// Their length, in bytes.
         bytes: usize,
-        /// The bound.
+        /// The bound, in bytes.
         bytes_max: usize,
     },
-    /// The disk is full, or the process has no descriptor left. Nothing is lost, and it may succeed
-    /// later.
+    /// The disk is full, or the process has no file descriptor left. Nothing is lost, and the call
+    /// may succeed later.
     #[error("the disk is full")]
     Full,
     /// The medium, or the writer of the body, failed.

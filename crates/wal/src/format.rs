@@ -1,38 +1,38 @@
-//! Records as bytes. The layout is drawn in the documentation of the crate.
+//! The encoding of records. The documentation of the crate draws the layout.
 
 use crate::{GroupId, Lsn, Op, Tag};
 
-/// What a record says of itself before its payload.
+/// The header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) kind: Kind,
-    /// Nothing of its batch follows; the frame reaches to the end of the block.
+    /// Set if nothing of the batch follows; the frame then extends to the end of the block.
     pub(crate) last: bool,
-    /// Of the segment it was written for.
+    /// The generation of the segment that it was written for.
     pub(crate) generation: u64,
     pub(crate) lsn: Lsn,
-    /// Up to here the log was durable when the batch of this record was written.
+    /// Up to where the log was durable when the batch of this record was written.
     pub(crate) durable: Lsn,
     pub(crate) batch: u64,
     pub(crate) group: GroupId,
-    /// The secret of the log, by which its records are told from bytes that a client made.
+    /// The secret of the log, which distinguishes its records from bytes made by a client.
     pub(crate) salt: u64,
 }
 
-/// What the payload of a record is.
+/// The kind of a record's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Operations, as appended.
     Ops = 1,
     /// The opening of a segment: the states of all groups.
     Head = 2,
-    /// The first batch of a process, alone in it.
+    /// The first batch of a process, which holds only this record.
     Open = 3,
     /// Slots carried forward from the oldest segment.
     Carry = 4,
 }
 
-/// An operation as it stands in a payload.
+/// An operation as stored in a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stored<'a> {
     State(Tag),
@@ -51,7 +51,7 @@ pub(crate) enum Stored<'a> {
     },
 }
 
-/// A group's part of the opening of a segment.
+/// A group's entry in the opening of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GroupHead {
     pub(crate) group: GroupId,
@@ -59,18 +59,18 @@ pub(crate) struct GroupHead {
     pub(crate) start: (u64, Tag),
 }
 
-/// A payload that is not what its kind says, under a good checksum: no writer of this version made
+/// A payload that does not match its kind, under a good checksum: no writer of this version made
 /// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Length of a whole frame at `at`: header, payload, and zeros up to the next record or block.
+/// The length of a whole frame at `at`: header, payload, and zeros up to the next record or block.
 pub(crate) fn frame_len(at: u64, payload: usize, last: bool) -> u64 {
     let end = at + (HEADER_BYTES + payload) as u64;
     end.next_multiple_of(if last { BLOCK_BYTES } else { ALIGN_BYTES }) - at
 }
 
-/// Adds an unsealed record that is not the last of its batch.
+/// Appends an unsealed record that is not the last of its batch.
 pub(crate) fn push(batch: &mut Vec<u8>, header: &Header, payload: &[u8]) {
     debug_assert_eq!(batch.len() as u64 % ALIGN_BYTES, 0, "records are aligned");
     let start = batch.len();
@@ -92,8 +92,8 @@ pub(crate) fn push(batch: &mut Vec<u8>, header: &Header, payload: &[u8]) {
     batch.resize(start + frame_len(0, payload.len(), false) as usize, 0);
 }
 
-/// Puts the checksum on the record at `start`, the last one in `batch`, which will stand at `base`
-/// of its segment.
+/// Writes the checksum of the record at `start`, the last one in `batch`, which will be at offset
+/// `base` of its segment.
 pub(crate) fn seal(batch: &mut Vec<u8>, start: usize, base: u64, last: bool) {
     if last {
         batch.resize(
@@ -106,8 +106,7 @@ pub(crate) fn seal(batch: &mut Vec<u8>, start: usize, base: u64, last: bool) {
     batch[start + CHECKSUM_AT..][..4].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// What a header says, and the length of the frame, if it could be one; the checksum is not looked
-/// at.
+/// Decodes a header and the length of its frame, if it could be one; the checksum is not checked.
 pub(crate) fn header(at: u64, bytes: &[u8; HEADER_BYTES]) -> Option<(Header, u64)> {
     if bytes[..3] != MAGIC[..3] || bytes[LAST_AT] > 1 || bytes[LAST_AT + 1..16] != [0, 0] {
         return None;
@@ -131,7 +130,7 @@ pub(crate) fn verify(at: u64, frame: &[u8]) -> bool {
     u32_at(frame, CHECKSUM_AT) == Some(checksum(at, frame))
 }
 
-/// The payload within a verified frame.
+/// The payload of a verified frame.
 pub(crate) fn payload(frame: &[u8]) -> Option<&[u8]> {
     frame.get(HEADER_BYTES..)?.get(..u32_at(frame, 8)? as usize)
 }
@@ -141,7 +140,7 @@ pub(crate) fn version(frame: &[u8]) -> u8 {
     frame.get(3).copied().unwrap_or_default()
 }
 
-/// Adds an operation to a payload.
+/// Appends an operation to a payload.
 pub(crate) fn encode_op(payload: &mut Vec<u8>, op: &Op<'_>) {
     match op {
         Op::State(tag) => {
@@ -161,7 +160,7 @@ pub(crate) fn encode_op(payload: &mut Vec<u8>, op: &Op<'_>) {
     }
 }
 
-/// Adds a `Put` to a payload.
+/// Appends a `Put` to a payload.
 pub(crate) fn encode_put(payload: &mut Vec<u8>, index: u64, tag: Tag, body: &[u8]) {
     payload.push(PUT);
     payload.extend_from_slice(&index.to_le_bytes());
@@ -170,7 +169,7 @@ pub(crate) fn encode_put(payload: &mut Vec<u8>, index: u64, tag: Tag, body: &[u8
     payload.extend_from_slice(body);
 }
 
-/// Length of an operation in a payload.
+/// The length of an operation in a payload.
 pub(crate) fn op_len(op: &Op<'_>) -> usize {
     match op {
         Op::State(_) => 33,
@@ -228,7 +227,7 @@ fn decode_op<'a>(payload: &'a [u8], at: &mut usize) -> Option<Stored<'a>> {
     }
 }
 
-/// The payload of a segment's opening.
+/// Encodes the payload of a segment's opening.
 pub(crate) fn encode_head(
     oldest: u64,
     groups: impl ExactSizeIterator<Item = GroupHead>,
@@ -247,12 +246,12 @@ pub(crate) fn encode_head(
     payload
 }
 
-/// Length of the payload of an opening with `groups` groups.
+/// The length of the payload of an opening with `groups` groups.
 pub(crate) fn head_len(groups: usize) -> usize {
     24 + groups * HEAD_GROUP_BYTES
 }
 
-/// The oldest generation that is still part of the log, and the states of all groups.
+/// Decodes the oldest generation that is still part of the log, and the states of all groups.
 pub(crate) fn decode_head(
     payload: &[u8],
 ) -> Result<(u64, impl Iterator<Item = GroupHead>), Malformed> {
@@ -290,7 +289,7 @@ impl Kind {
     }
 }
 
-/// The place is part of it, though it is not stored: a copy of a record elsewhere is not valid.
+/// The offset is included, though it is not stored: a copy of a record elsewhere is not valid.
 fn checksum(at: u64, frame: &[u8]) -> u32 {
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&at.to_le_bytes()), &frame[..CHECKSUM_AT]);
     crc32c::crc32c_append(checksum, &frame[CHECKSUM_AT + 4..])
@@ -308,13 +307,13 @@ fn tag_at(bytes: &[u8], at: usize) -> Option<Tag> {
     Some(Tag(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// What is written at once or not: no byte of a durable batch shares its block with a later write.
+/// The unit of writes: no byte of a durable batch shares its block with a later write.
 pub(crate) const BLOCK_BYTES: u64 = 4096;
-/// Where records may begin.
+/// The alignment of records.
 pub(crate) const ALIGN_BYTES: u64 = 8;
-/// Length of a record's header.
+/// The length of a record's header.
 pub(crate) const HEADER_BYTES: usize = 64;
-/// What a `Put` takes beside its body.
+/// What a `Put` takes besides its body.
 pub(crate) const PUT_BYTES: usize = 45;
 /// The first bytes of each record; the fourth is the version of the format.
 pub(crate) const MAGIC: [u8; 4] = *b"SYN\0";

@@ -1,5 +1,5 @@
-//! What memory holds of the log: a place for each slot, and no bodies but those that wait for a
-//! sync.
+//! The log's contents in memory: the location of each slot, and no bodies except those that wait
+//! for a sync.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -12,18 +12,18 @@ use crate::{GroupId, Lsn, Tag};
 #[derive(Debug)]
 pub(crate) struct Shared<F>(Mutex<Index<F>>);
 
-/// Where everything is.
+/// The location of everything.
 ///
 /// Invariants: the slots of a group are above its start; `Segment::slots` counts the entries that
-/// lead to the segment; every entry leads to a segment in `segments`.
+/// refer to the segment; every entry refers to a segment in `segments`.
 #[derive(Debug)]
 pub(crate) struct Index<F> {
     pub(crate) groups: BTreeMap<GroupId, Group>,
-    /// By generation, also those of which only a pending batch tells.
+    /// By generation, including those that exist only in a pending batch.
     pub(crate) segments: BTreeMap<u64, Segment<F>>,
     /// What was appended and is not durable, oldest first.
     pub(crate) pending: VecDeque<Batch>,
-    /// Bytes that the live slots take in records.
+    /// The bytes that the live slots take in records.
     pub(crate) live_bytes: u64,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Group {
     pub(crate) live_bytes: u64,
 }
 
-/// Where a slot's body is, and what it must be.
+/// The location of a slot's body, and its checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) generation: u64,
@@ -59,17 +59,17 @@ pub(crate) struct Segment<F> {
 pub(crate) struct Batch {
     pub(crate) generation: u64,
     pub(crate) number: u64,
-    /// Where in its segment it begins.
+    /// The offset of the batch in its segment.
     pub(crate) base: u64,
     /// Shared with the writer while it is being written.
     pub(crate) bytes: Arc<Vec<u8>>,
-    /// Where the last record begins, which has no checksum yet.
+    /// The start of the last record, which has no checksum yet.
     pub(crate) unsealed: Option<usize>,
-    /// Up to here the log is durable when this batch is written.
+    /// Up to where the log is durable when this batch is written.
     pub(crate) durable: Lsn,
-    /// Up to here the log is durable when this batch is.
+    /// Up to where the log is durable when this batch is.
     pub(crate) end: Lsn,
-    /// What the segment's opening in this batch says to be the oldest generation.
+    /// The oldest generation according to the segment's opening in this batch, if it has one.
     pub(crate) oldest: Option<u64>,
 }
 
@@ -96,8 +96,8 @@ impl<F> Default for Index<F> {
 }
 
 impl<F> Index<F> {
-    /// Applies a payload of operations whose first byte is, or will be, at `at` in the segment of
-    /// `generation`.
+    /// Applies a payload of operations whose first byte is, or will be, at offset `at` in the
+    /// segment of `generation`.
     pub(crate) fn apply(
         &mut self,
         group: GroupId,
@@ -140,13 +140,13 @@ impl<F> Index<F> {
         Ok(())
     }
 
-    /// Takes over what the opening of the oldest segment says of a group.
+    /// Takes over a group's entry in the opening of the oldest segment.
     pub(crate) fn restore(&mut self, head: GroupHead) {
         let group = self.group_mut(head.group);
         (group.state, group.start) = (head.state, head.start);
     }
 
-    /// What the opening of a segment has to say of all groups.
+    /// The entries of all groups for the opening of a segment.
     pub(crate) fn heads(&self) -> impl ExactSizeIterator<Item = GroupHead> {
         self.groups.iter().map(|(id, group)| GroupHead {
             group: *id,
@@ -174,7 +174,7 @@ impl<F> Index<F> {
         batch.bytes.get(at..at.checked_add(len)?)
     }
 
-    /// Whether a slot's body is at this place.
+    /// Whether a slot's body is at this location.
     pub(crate) fn is_live(&self, group: GroupId, slot: u64, generation: u64, offset: u64) -> bool {
         let entry = self
             .groups
@@ -230,19 +230,19 @@ impl<F> Index<F> {
 }
 
 impl Entry {
-    /// What the slot takes in a record.
+    /// The bytes that the slot takes in a record.
     pub(crate) fn bytes(&self) -> u64 {
         PUT_BYTES as u64 + u64::from(self.len)
     }
 }
 
 impl Batch {
-    /// Where its last block ends.
+    /// The end of its last block.
     pub(crate) fn end_offset(&self) -> u64 {
         (self.base + self.bytes.len() as u64).next_multiple_of(format::BLOCK_BYTES)
     }
 
-    /// The bytes, while nobody else holds them.
+    /// The bytes, copied first if a sync in progress shares them.
     pub(crate) fn bytes_mut(&mut self) -> &mut Vec<u8> {
         Arc::make_mut(&mut self.bytes)
     }

@@ -2,23 +2,23 @@ use std::fmt;
 
 use crate::Lsn;
 
-/// Which log it is and how far it had come, as somebody outside of it noted.
+/// Identifies a log and its durable end, for storage outside of the log.
 ///
-/// A log cannot know by itself that its newest segments are gone, or all of them: what is left looks
-/// like a log that never had them. So whoever opens it keeps its [`mark`](crate::Wal::mark) in another
-/// file, and hands it to the next incarnation by [`Options::least`](crate::Options::least). What was appended
-/// behind a mark and is lost with the whole end of a segment is not missed.
+/// A log cannot know by itself that its newest segments, or all of them, are gone: the rest looks
+/// like a log that never had them. So store its [`mark`](crate::Wal::mark) in another file, and
+/// pass it to the next incarnation as [`Options::least`](crate::Options::least). What was appended
+/// after a mark, and is lost with the whole end of a segment, goes unnoticed.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mark {
-    /// The log's secret. It must not be shown to clients, see the documentation of the crate.
+    /// The log's secret, which must not be shown to clients; see the documentation of the crate.
     pub salt: u64,
-    /// The newest segment of which something was durable; 0 when nothing was.
+    /// The newest segment of which something was durable; 0 if nothing was.
     pub generation: u64,
-    /// Up to here the log was durable.
+    /// Up to where the log was durable.
     pub end: Lsn,
 }
 
-/// Without the salt.
+/// Leaves out the salt.
 impl fmt::Debug for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mark")
@@ -29,7 +29,8 @@ impl fmt::Debug for Mark {
 }
 
 impl Mark {
-    /// Whether a log with the mark `found` is this one, and holds what was durable when this was noted.
+    /// Whether a log with the mark `found` is this one and holds everything that was durable at
+    /// this mark.
     #[must_use]
     pub fn is_kept_by(&self, found: &Self) -> bool {
         found.salt == self.salt && found.generation >= self.generation && found.end >= self.end

@@ -1,4 +1,4 @@
-//! The bounds of a log, and what it has done.
+//! The bounds of a log, and its counters.
 
 use crate::catalog::SEGMENT_BYTES_MAX;
 use crate::format::{BLOCK_BYTES, HEADER_BYTES, head_len};
@@ -14,24 +14,25 @@ use crate::{Mark, OpenError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// Length of a segment: a multiple of 4 KiB from 16 KiB to 1 GiB. It may differ from that of
-    /// segments that exist. A log whose segments are longer goes on with their length: records and
-    /// openings that fit them, and have to be written anew, might not fit shorter ones.
+    /// The length of a segment: a multiple of 4 KiB between 16 KiB and 1 GiB. It may differ from
+    /// that of existing segments. If those are longer, their length is used instead: records and
+    /// openings that fit them, and may have to be written again, might not fit shorter ones.
     pub segment_bytes: u64,
-    /// The longest record: what one append may write, beside a header of 64 bytes. At most half a
-    /// segment.
+    /// The longest record that one append may write, not counting its header of 64 bytes. At most
+    /// half a segment.
     pub record_bytes_max: usize,
-    /// How much may wait for a sync.
+    /// The most bytes that may wait for a sync.
     pub pending_bytes_max: usize,
-    /// How much space is kept back, in a file of zeros, for a snapshot that does not fit the disk: by
-    /// it a log that has filled its disk can be cut. About the length of a snapshot. 0 keeps none.
+    /// The space reserved, in a file of zeros, for a snapshot that does not fit on the disk: with
+    /// it a log that has filled its disk can be cut. About the length of a snapshot; 0 for no
+    /// reserve.
     pub reserve_bytes: u64,
-    /// The secret of a log that is begun; nothing draws one at random. It stands in each record, so
-    /// that no body that a client made up can be taken for a record. A log that exists keeps its
-    /// own. To be given only where runs must repeat each other byte for byte: who knows it can forge.
+    /// The secret of a new log; `None` draws one at random. It is in each record, so that a body
+    /// made by a client cannot be mistaken for a record. An existing log keeps its own. Set this
+    /// only where runs must be identical byte for byte: anyone who knows it can forge records.
     pub salt: Option<u64>,
-    /// What the log must hold at least, as noted in an earlier incarnation. Without one nothing can be known to
-    /// be missing when whole segments are.
+    /// The mark that the log must have reached, as recorded in an earlier incarnation. Without it
+    /// the loss of whole segments goes unnoticed.
     pub least: Option<Mark>,
 }
 
@@ -63,13 +64,13 @@ impl Options {
         Ok(())
     }
 
-    /// How many groups there may be: the opening of a segment takes at most a quarter of it.
+    /// The greatest number of groups: the opening of a segment takes at most a quarter of it.
     pub(crate) fn groups_max(&self) -> usize {
         (self.segment_bytes as usize / 4 - HEADER_BYTES - head_len(0)) / (head_len(1) - head_len(0))
     }
 
-    /// What a record leaves over at the end of the last segment, so that a full disk still takes what
-    /// matters more.
+    /// The bytes that a record must leave free at the end of the last segment, so that a full disk
+    /// still accepts more important records.
     pub(crate) fn left_bytes(&self, need: Need) -> u64 {
         let unit = (self.segment_bytes / 16).next_multiple_of(BLOCK_BYTES);
         match need {
@@ -80,12 +81,12 @@ impl Options {
     }
 }
 
-/// How much a record is needed, when space is short.
+/// How important a record is when space is short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
-    /// What has a body can wait for space.
+    /// Records with a body, which can wait for space.
     Body,
-    /// Slots without a body: the entry by which a leader begins.
+    /// Slots without a body, such as a leader's first entry.
     Empty,
     /// States and starts: votes, and what cuts the log.
     State,
@@ -95,20 +96,20 @@ pub(crate) enum Need {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Syncs of batches: the ones that somebody waited for.
+    /// Syncs of batches, not counting those of upkeep.
     pub syncs: u64,
-    /// Records written, the log's own among them.
+    /// Records written, including the log's own.
     pub records: u64,
     /// Bytes written in batches, with headers and padding.
     pub bytes_written: u64,
     /// Segments that were filled with zeros.
     pub segments_filled: u64,
-    /// Segments that were written over.
+    /// Segments that were recycled.
     pub segments_recycled: u64,
     /// Slots carried forward from an oldest segment.
     pub slots_carried: u64,
-    /// Attempts to carry slots forward or to fill a segment that failed without harm: a full disk,
-    /// a bad old record.
+    /// Attempts to carry slots forward or to fill a segment that failed without harm, because of a
+    /// full disk or a bad old record.
     pub upkeep_failures: u64,
     /// Segments that are part of the log.
     pub segments: u64,

@@ -1,4 +1,4 @@
-//! A medium whose unsynced writes die with the process.
+//! A medium whose unsynced writes are lost when the process dies.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, File, read_full};
 
-/// Holds what was not synced in the memory of the process, so that killing it loses what a power
-/// cut would lose.
+/// Keeps unsynced writes in the memory of the process, so that killing it loses what a power cut
+/// would lose.
 ///
-/// Killing a process leaves the page cache, so on a real disk a kill proves nothing about syncs.
-/// Through this layer contents reach the inner disk at [`File::sync`], names at [`Disk::sync`], and
-/// reads see both at once. A file whose name is not there yet has all of its contents held. What an
-/// error keeps from the inner disk stays held, and goes there with the next sync.
+/// Killing a process preserves the page cache, so on a real disk a kill proves nothing about syncs.
+/// Through this layer contents reach the inner disk at [`File::sync`] and names at [`Disk::sync`],
+/// while reads see both at once. All contents of a file are kept in memory until its name is
+/// durable. What fails to reach the inner disk stays in memory, and is written by the next sync.
 ///
-/// It is milder than a power cut in one respect: a kill within a sync leaves a beginning of what was
-/// held, in ascending order of the offsets, where a power cut may leave any part of it.
+/// It is milder than a power cut in one respect: a kill during a sync leaves a prefix of the
+/// pending writes, in ascending order of the offsets, where a power cut may leave any part of them.
 ///
 /// ```
 /// use synod_wal::{Directory, Disk, File, PowerLoss};
@@ -43,14 +43,14 @@ pub struct PowerLossFile<D: Disk> {
     lying: bool,
 }
 
-/// Names as the process sees them, and what the inner disk does not know of them.
+/// The names as the process sees them, and the changes that the inner disk does not have yet.
 struct State<F> {
-    /// Which file has a name; nothing before the first use.
+    /// The file of each name; `None` before the first use.
     names: Option<BTreeMap<String, u64>>,
-    /// Oldest first. One leaves when it is applied, so that an error loses none.
+    /// Oldest first. A change is removed only after it was applied, so that an error loses none.
     changes: VecDeque<Change>,
-    /// By number: files that are open, or of which something is held. A file that has another name
-    /// here than in the inner disk is always among them.
+    /// By number: files that are open or have pending contents. A file whose name here differs from
+    /// its name in the inner disk is always among them.
     files: BTreeMap<u64, Arc<Mutex<Held<F>>>>,
     next: u64,
 }
@@ -61,10 +61,10 @@ enum Change {
     Remove(String),
 }
 
-/// A file: the part that the inner disk has, and the extents that it has not.
+/// A file: the part that the inner disk has, and the extents that it lacks.
 struct Held<F> {
     inner: Option<F>,
-    /// Of a file without a name: contents that were synced and wait for it.
+    /// For a file without a durable name: contents that were synced and wait for it.
     settled: Extents,
     unsynced: Extents,
     len: u64,
@@ -75,7 +75,7 @@ struct Held<F> {
 struct Extents(BTreeMap<u64, Vec<u8>>);
 
 impl<D: Disk> PowerLoss<D> {
-    /// A layer over `inner` that hands over at each sync what it covers.
+    /// A layer over `inner` that passes on, at each sync, what the sync covers.
     pub fn new(inner: D) -> Self {
         let state = State {
             names: None,
@@ -90,8 +90,8 @@ impl<D: Disk> PowerLoss<D> {
         }
     }
 
-    /// A layer whose syncs say that all is well and do nothing: what it is like not to sync. All
-    /// that is written stays in memory.
+    /// A layer whose syncs report success and do nothing, to show what not syncing means.
+    /// Everything written stays in memory.
     pub fn lying(inner: D) -> Self {
         Self {
             lying: true,
@@ -132,7 +132,7 @@ impl<D: Disk> Disk for PowerLoss<D> {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state()?;
-        // From now on the inner disk has it under a name that is not its own.
+        // From now on its name in the inner disk differs from its own.
         state.file(&self.inner, from)?.ok_or(ErrorKind::NotFound)?;
         let id = state.names().remove(from).ok_or(ErrorKind::NotFound)?;
         state.names().insert(to.to_owned(), id);
@@ -181,7 +181,7 @@ impl<F: File> State<F> {
         self.names.get_or_insert_default()
     }
 
-    /// The file with a name.
+    /// The file with this name.
     fn file<D: Disk<File = F>>(
         &mut self,
         inner: &D,
@@ -219,7 +219,7 @@ impl<F: File> State<F> {
         held
     }
 
-    /// Forgets the files that nobody has open and of which nothing is held.
+    /// Drops the files that are not open and have no pending contents.
     fn forget(&mut self) {
         let names = self.names.take().unwrap_or_default();
         self.files.retain(|id, held| {
@@ -299,8 +299,8 @@ impl<F: File> Held<F> {
 }
 
 impl Extents {
-    /// Writes all pieces and syncs. They are to be forgotten only after it: after an error nobody
-    /// knows which of them arrived, so all are written again by the next attempt.
+    /// Writes all pieces and syncs. They may be dropped only afterwards: after an error it is
+    /// unknown which of them arrived, so the next attempt writes all of them again.
     fn apply(&self, file: &impl File) -> io::Result<()> {
         for (at, bytes) in &self.0 {
             file.write_at(*at, bytes)?;
@@ -334,7 +334,7 @@ impl Extents {
         }
     }
 
-    /// Lays the pieces over what was read at `at`.
+    /// Overlays the pieces on what was read at `at`.
     fn read(&self, at: u64, into: &mut [u8]) {
         let end = at + into.len() as u64;
         let first = self

@@ -1,4 +1,4 @@
-//! The reading half, shared by any number of threads.
+//! The reading half of the log, shared by any number of threads.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::disk::{Disk, read_full};
 use crate::index::{Entry, Index, Shared};
 use crate::{GroupId, ReadError, Slot, Tag};
 
-/// Reads slots beside the writer, also those that wait for their sync.
+/// Reads slots concurrently with the writer, including those that wait for their sync.
 pub struct Reader<D: Disk> {
     shared: Arc<Shared<D::File>>,
 }
@@ -20,16 +20,16 @@ pub struct Reader<D: Disk> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Recovered<D: Disk> {
-    /// What [`Op::State`](crate::Op::State) said last.
+    /// The value of the last [`Op::State`](crate::Op::State).
     pub state: Option<Tag>,
-    /// What [`Op::Start`](crate::Op::Start) said last: the last slot that is not in the log, and
-    /// its tag. Zeros when it never did.
+    /// The value of the last [`Op::Start`](crate::Op::Start): the last slot that is not in the log,
+    /// and its tag. Zeros if there was none.
     pub start: (u64, Tag),
     /// The slots above the start, ascending.
     pub slots: Slots<D>,
 }
 
-/// The slots of a group, ascending, read some at a time. Ends after the first error.
+/// The slots of a group, ascending, read in portions. Ends after the first error.
 #[derive(Debug)]
 pub struct Slots<D: Disk> {
     reader: Reader<D>,
@@ -59,8 +59,8 @@ impl<D: Disk> Reader<D> {
     /// `bytes_max`, where a slot counts its body and 48 bytes.
     ///
     /// # Errors
-    /// [`ReadError::Cut`] when the range begins at or below the start; [`ReadError::Slot`] when the
-    /// medium has lost what it held.
+    /// [`ReadError::Cut`] if the range begins at or below the start; [`ReadError::Slot`] if the
+    /// medium has lost its contents.
     pub fn read(
         &self,
         group: GroupId,
@@ -70,7 +70,7 @@ impl<D: Disk> Reader<D> {
         let mut wanted = self.find(group, range.clone(), bytes_max)?;
         loop {
             match fetch(group, &wanted) {
-                // The segment was written over while it was read, if the slot is no longer there.
+                // If the slot has moved, its segment was overwritten during the read.
                 Err(ReadError::Slot { .. }) => {
                     let again = self.find(group, range.clone(), bytes_max)?;
                     let places = |wanted: &[Wanted<_>]| {
@@ -161,7 +161,7 @@ fn locate<F>(index: &Index<F>, slot: u64, entry: Entry) -> Option<Wanted<F>> {
     })
 }
 
-/// Reads what is wanted, neighbours together.
+/// Reads the wanted slots, adjacent ones together.
 fn fetch<F: crate::File>(group: GroupId, wanted: &[Wanted<F>]) -> Result<Vec<Slot>, ReadError> {
     let mut slots = Vec::with_capacity(wanted.len());
     let mut rest = wanted;
@@ -196,7 +196,7 @@ fn fetch<F: crate::File>(group: GroupId, wanted: &[Wanted<F>]) -> Result<Vec<Slo
     Ok(slots)
 }
 
-/// How many of the first slots lie in one file one after the other.
+/// How many of the first slots are adjacent in one file.
 fn run_len<F>(wanted: &[Wanted<F>]) -> usize {
     let neighbours = |pair: &[Wanted<F>]| {
         let (a, b) = (&pair[0].entry, &pair[1].entry);
@@ -264,9 +264,10 @@ impl<D: Disk> fmt::Debug for Reader<D> {
     }
 }
 
-/// What a slot counts beside its body.
+/// What a slot counts besides its body.
 const SLOT_BYTES: usize = 48;
-/// Between two bodies lie a put's head, or a record's, or the end of a block.
+/// The greatest gap between adjacent bodies: the head of a put or of a record, or the end of a
+/// block.
 const GAP_BYTES_MAX: u64 = 4096 + 256;
 /// How much a stream of slots reads at a time.
 const STREAM_BYTES: usize = 256 * 1024;

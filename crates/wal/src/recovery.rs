@@ -1,8 +1,8 @@
-//! Finds the end of the log, and tells a torn batch from a corrupt record.
+//! Finds the end of the log, and distinguishes a torn batch from a corrupt record.
 //!
-//! Every record says up to where the log was durable when its batch was written. So the records
-//! behind a bad one bear witness: if any of them was written when the bad one was durable already,
-//! the bad one is corrupt and the log does not open. If none was, the bad one belongs to the final
+//! Every record states up to where the log was durable when its batch was written. So the records
+//! after a bad one are evidence: if any of them was written when the bad one was already durable,
+//! the bad one is corrupt and the log does not open. Otherwise the bad one belongs to the final
 //! batch, for which no sync has returned, and is cut.
 
 use std::cmp::Ordering;
@@ -15,18 +15,18 @@ use crate::index::{Index, Segment};
 use crate::scan::{Cursor, Frame, Window};
 use crate::{Corruption, Lsn, Mark, OpenError};
 
-/// A log as it was found.
+/// The log as found on disk.
 #[derive(Debug)]
 pub(crate) struct Recovery<F> {
     pub(crate) index: Index<F>,
-    /// Behind the last record; nothing for an empty log.
+    /// The position after the last record; `None` for an empty log.
     pub(crate) tail: Option<Tail>,
     /// Files that are not part of the log.
     pub(crate) unused: Vec<Found<F>>,
     pub(crate) number_max: u64,
-    /// Length of the longest segment of the log, in whole blocks.
+    /// The length of the longest segment of the log, in whole blocks.
     pub(crate) segment_bytes: u64,
-    /// Of the log; nothing when there is none yet.
+    /// The salt of the log; `None` if there is no log yet.
     pub(crate) salt: Option<u64>,
 }
 
@@ -35,14 +35,14 @@ pub(crate) struct Recovery<F> {
 pub(crate) struct Tail {
     pub(crate) generation: u64,
     pub(crate) cursor: Cursor,
-    /// Length of the segment.
+    /// The length of the segment.
     pub(crate) len: u64,
 }
 
 /// Reads the whole log.
 ///
 /// On return all of it is durable: a process that was killed between a write and its sync leaves
-/// records that can be read but that a power loss would still take, so the final batch is written
+/// records that can be read but that a power loss would still lose, so the final batch is written
 /// and synced again.
 pub(crate) fn recover<D: Disk>(
     disk: &D,
@@ -59,8 +59,9 @@ pub(crate) fn recover<D: Disk>(
         tail = Some(replay(&mut index, generation, found, tail)?);
     }
     let (end, newest) = tail.map_or((Lsn(0), 1), |tail| (tail.cursor.lsn, tail.generation));
-    // A crash may have torn the opening of the next segment, with what stood behind it in its batch; and another one
-    // before, which was to become the newest segment in another file.
+    // A crash may have torn the opening of the next segment, with the rest of its batch; and an
+    // earlier crash may have torn another one, which was to become the newest segment in another
+    // file.
     catalog.refute(salt, |header| match header.generation.cmp(&newest) {
         Ordering::Less => false,
         Ordering::Equal => header.durable >= end,
@@ -84,8 +85,9 @@ pub(crate) fn recover<D: Disk>(
     })
 }
 
-/// Before anything is written to the log: whoever looks for what is gone finds the rest of it as it was. A snapshot
-/// that was being written when the process ended is gone by then, see [`Wal::open`](crate::Wal::open).
+/// Called before anything is written to the log, so that its files are left for whoever
+/// investigates the loss. Snapshots that were being written when the process ended are already
+/// removed, see [`Wal::open`](crate::Wal::open).
 fn check_kept(least: Mark, salt: Option<u64>, tail: Option<Tail>) -> Result<(), OpenError> {
     let found = Mark {
         salt: salt.unwrap_or(least.salt),
@@ -102,7 +104,7 @@ fn check_kept(least: Mark, salt: Option<u64>, tail: Option<Tail>) -> Result<(), 
     }
 }
 
-/// Reads one segment into the index, which follows on `before`.
+/// Reads one segment, which follows `before`, into the index.
 fn replay<F: File>(
     index: &mut Index<F>,
     generation: u64,
@@ -141,8 +143,7 @@ fn replay<F: File>(
         cursor = next;
     }
     if cursor.at == 0 {
-        // The opening is good but does not follow: what is missing is the end of the segment before
-        // this one.
+        // The opening is good but does not follow: the end of the previous segment is missing.
         return Err(before.map_or(OpenError::Missing { generation }, |before| {
             gap(index, before).into()
         }));
@@ -158,7 +159,7 @@ fn replay<F: File>(
     })
 }
 
-/// Applies a record, if its payload is well formed.
+/// Applies a record, if its payload is well-formed.
 fn apply<F: File>(
     index: &mut Index<F>,
     window: &mut Window<F>,
@@ -177,7 +178,7 @@ fn apply<F: File>(
             )
             .ok(),
         Kind::Open => Some(()),
-        // Later openings repeat what the records have said by then.
+        // Later openings repeat what the records contain.
         Kind::Head => format::decode_head(payload).ok().map(|(_, groups)| {
             groups
                 .filter(|_| first)
@@ -213,7 +214,7 @@ fn gap<F>(index: &Index<F>, before: Tail) -> Corruption {
     corruption(number, &before.cursor)
 }
 
-/// The record that should follow on `cursor`.
+/// The record that should follow `cursor`.
 fn corruption(segment: u64, cursor: &Cursor) -> Corruption {
     let offset = if cursor.last {
         cursor.at.next_multiple_of(BLOCK_BYTES)

@@ -1,7 +1,7 @@
-//! Space that is kept back for the day when the disk is full.
+//! Space reserved for when the disk is full.
 //!
-//! A node whose own log has filled its disk gets space again by a snapshot, behind which the log is
-//! cut: but the snapshot needs space first. So a file of zeros keeps some, and is removed when a
+//! A node whose own log has filled its disk frees space by taking a snapshot and cutting the log;
+//! but the snapshot needs space first. So a file of zeros reserves some, and is removed when a
 //! snapshot, or another small file that matters, does not fit.
 
 use std::io;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::disk::{Disk, File, lacks_space};
 use crate::spares::FILL_BYTES;
 
-/// The space that is kept back. A clone is the same.
+/// The reserved space. Clones refer to the same reserve.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reserve {
     bytes: u64,
@@ -19,8 +19,7 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// What an earlier incarnation has kept, if it is as much as it should be; else what is there of it is
-    /// given back.
+    /// Finds the reserve of an earlier incarnation, if it has the right size; otherwise removes it.
     pub(crate) fn find<D: Disk>(disk: &D, bytes: u64) -> io::Result<Self> {
         let reserve = Self {
             bytes,
@@ -41,7 +40,7 @@ impl Reserve {
         self.bytes > 0 && !self.held.load(Ordering::Acquire)
     }
 
-    /// How much of it there is to spend.
+    /// How many bytes can be spent.
     pub(crate) fn held_bytes(&self) -> u64 {
         match self.held.load(Ordering::Acquire) {
             true => self.bytes,
@@ -49,12 +48,12 @@ impl Reserve {
         }
     }
 
-    /// Takes the space. Without enough of it nothing is taken.
+    /// Reserves the space; if it is not available, nothing is taken.
     pub(crate) fn fill<D: Disk>(&self, disk: &D) -> io::Result<()> {
         let filled = self.try_fill(disk);
         match &filled {
             Ok(()) => self.held.store(true, Ordering::Release),
-            // The error is the one to tell; a leftover is found at the next open.
+            // The first error is the one to report; a leftover is found at the next open.
             Err(_) => drop(disk.remove(NAME)),
         }
         filled
@@ -72,8 +71,7 @@ impl Reserve {
         file.sync()
     }
 
-    /// Does something that needs space; when there is none it is tried once more with what was kept
-    /// back.
+    /// Runs something that needs space; if there is none, frees the reserve and tries once more.
     pub(crate) fn spend<D: Disk, T>(
         &self,
         disk: &D,
@@ -85,19 +83,19 @@ impl Reserve {
         }
     }
 
-    /// Gives the space back to the disk, if that is what is missing. `false` when there is none.
+    /// Frees the reserve, if missing space is the problem. Returns `false` if there was none.
     fn give_up<D: Disk>(&self, disk: &D, missing: &io::Error) -> io::Result<bool> {
         if !lacks_space(missing) || !self.held.swap(false, Ordering::AcqRel) {
             return Ok(false);
         }
-        // What cannot be given back now is there for the next time.
+        // What cannot be freed now stays reserved for the next time.
         give_up_reserve(disk, missing).inspect_err(|_| self.held.store(true, Ordering::Release))
     }
 }
 
-/// Gives back the space that a log on this disk keeps for hard times, if `missing` says that space
-/// has run out: for whoever must write a small file beside a log that has filled the disk, and has
-/// not opened it yet. `false` when there is nothing to give back, or something else is missing.
+/// Frees the space that a log on this disk has reserved, if `missing` reports a lack of space: for
+/// writing a small file beside a log that has filled the disk and is not open yet. Returns `false`
+/// if there is no reserve, or if something else is missing.
 ///
 /// # Errors
 /// Those of the medium.

@@ -1,5 +1,5 @@
-//! Space for what comes: in the segment at hand, in the next, and what is left to those that matter
-//! more.
+//! Space for the next records: in the current segment, in the next one, and in the part left to
+//! more important records.
 
 use std::io;
 
@@ -11,16 +11,16 @@ use crate::sync::SyncWork;
 use crate::writer::Writer;
 
 impl<D: Disk> Writer<D> {
-    /// Whether a record fits where the log ends now, or in the next segment. As long as
-    /// there is none, it leaves over what is kept for those that matter more.
+    /// Whether a record fits at the current end of the log, or in the next segment. If there is no
+    /// next segment, it must leave the space that is kept for more important records.
     pub(crate) fn has_room(&self, frame: u64, need: Need) -> bool {
-        // Before the first append of a process comes the record that opens its incarnation.
+        // The first append of a process is preceded by the record that opens its incarnation.
         let opening = if self.opened { 0 } else { BLOCK_BYTES };
         self.can_rotate() || self.fits(opening + frame, need)
     }
 
-    /// Whether there is room for a record with a body, after trying to make it. A log that is
-    /// latched, be it by this very try, is not waited for.
+    /// Whether there is room for a record with a body, after trying to make some. A log that is
+    /// closed, even by this attempt, returns `true`: there is nothing to wait for.
     pub(crate) fn find_room(&mut self, payload_bytes: usize) -> bool {
         if self.is_roomy(payload_bytes) {
             return true;
@@ -30,17 +30,17 @@ impl<D: Disk> Writer<D> {
         !self.is_full || self.latched
     }
 
-    /// The same without trying. What was full has room again only when a whole segment waits, so that
-    /// it does not change its mind with each record.
+    /// The same without trying. A log that was full has room again only when a whole segment is
+    /// ready, so that the answer does not change with each record.
     pub(crate) fn is_roomy(&mut self, payload_bytes: usize) -> bool {
         let frame = format::frame_len(0, payload_bytes, false);
         self.is_full &= !self.can_rotate();
         self.latched || !self.is_full && self.has_room(frame, Need::Body)
     }
 
-    /// What records with bodies find for sure, in space that is allocated. Of the segment at hand and
-    /// the one that waits it is the larger: a record that does not fit the one goes into the other, and
-    /// what it leaves over is lost.
+    /// The bytes of records with bodies that certainly fit, in allocated space: the larger of what
+    /// the current segment has and what the next one has, since a record that does not fit into the
+    /// first goes into the other, and the rest of the first is lost.
     pub(crate) fn room_bytes(&self) -> u64 {
         let left = self.options.left_bytes(Need::Body);
         let opening = if self.opened { 0 } else { BLOCK_BYTES };
@@ -48,20 +48,20 @@ impl<D: Disk> Writer<D> {
             let end = (place.at + opening).next_multiple_of(BLOCK_BYTES) + left;
             place.len.saturating_sub(end)
         });
-        // A segment at hand in which nothing lives may be given back now, and not any more with what
-        // is appended to it next.
+        // An empty current segment might be released now, but no longer once something is appended
+        // to it.
         if self.spares.ready() < self.spares_needed(self.place.map(|place| place.generation)) {
             return at_hand;
         }
         at_hand.max(self.fresh_bytes())
     }
 
-    /// What records with bodies find in a segment that is begun.
+    /// The bytes of records with bodies that fit into a fresh segment.
     fn fresh_bytes(&self) -> u64 {
         let head = format::frame_len(0, format::head_len(self.shared.lock().groups.len()), false);
         let opening = if self.opened { 0 } else { BLOCK_BYTES };
         let end = self.options.segment_bytes - self.options.left_bytes(Need::Body);
-        // The last batch ends with a block.
+        // The last batch ends at a block boundary.
         (end - end % BLOCK_BYTES).saturating_sub(head + opening)
     }
 
@@ -69,8 +69,8 @@ impl<D: Disk> Writer<D> {
         self.is_full
     }
 
-    /// The same as [`find_room`](Self::find_room), as work: what it is about is known when it is
-    /// given back.
+    /// The same as [`find_room`](Self::find_room), as work for any thread; the result is known when
+    /// it is finished.
     pub(crate) fn begin_room(&mut self, payload_bytes: usize) -> Option<SyncWork<D>> {
         if self.under_way.is_some() || self.is_roomy(payload_bytes) {
             return None;
@@ -79,16 +79,16 @@ impl<D: Disk> Writer<D> {
         self.begin_upkeep()
     }
 
-    /// Whether the log may go on in another segment: when one is ready, and there is one for the next
-    /// time. A segment of the log is free only when a later one says so. So a log that went into the
-    /// last segment without giving one back would have no space for that, and would stay full though
-    /// all in it were forgotten.
+    /// Whether the log may continue in another segment: one is ready, and there will be one for the
+    /// next time. A segment of the log is free only when a later opening says so. If a log entered
+    /// the last segment without releasing another, it would have no space for such an opening, and
+    /// would stay full even if everything in it were forgotten.
     pub(crate) fn can_rotate(&self) -> bool {
         self.spares.ready() >= self.spares_needed(None)
     }
 
-    /// How many segments must be ready for the log to go on in one of them, unless the oldest segment
-    /// is given back: which it is when nothing lives in it, and it is not the one that is used still.
+    /// How many segments must be ready for the log to continue in one of them: two, or one if the
+    /// oldest segment will be released, because it has no live slots and is not the one in use.
     fn spares_needed(&self, used: Option<u64>) -> usize {
         let gives_back = || {
             let index = self.shared.lock();
@@ -113,7 +113,7 @@ impl<D: Disk> Writer<D> {
         };
         let left = self.options.left_bytes(need);
         if left > 0 && !self.can_rotate() {
-            // The next batch begins at a block, so what is left counts in whole blocks.
+            // The next batch begins at a block, so the remaining space counts in whole blocks.
             let end = (place.at + frame).next_multiple_of(BLOCK_BYTES);
             return end + left <= place.len;
         }

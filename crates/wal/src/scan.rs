@@ -1,4 +1,4 @@
-//! Reads a segment record by record, and finds the records that a bad one hides.
+//! Reads a segment record by record, and finds good records after a bad one.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::format::{self, ALIGN_BYTES, BLOCK_BYTES, HEADER_BYTES, Header, MAGIC}
 pub(crate) struct Window<F> {
     file: Arc<F>,
     len: u64,
-    /// Only records with this salt are records. Nothing where the salt is to be learned.
+    /// Only records with this salt count; `None` if the salt is not known yet.
     salt: Option<u64>,
     at: u64,
     buffer: Vec<u8>,
@@ -30,15 +30,15 @@ pub(crate) struct Frame {
 /// A position between two records of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// Behind the record before it.
+    /// The end of the record before it.
     pub(crate) at: u64,
-    /// Where the batch of that record begins.
+    /// The start of that record's batch.
     pub(crate) batch_at: u64,
     pub(crate) lsn: Lsn,
     pub(crate) batch: u64,
-    /// What the records of the batch say to be durable.
+    /// The durable end according to the records of the batch.
     pub(crate) durable: Lsn,
-    /// The record before it was the last of its batch.
+    /// Whether the record before it was the last of its batch.
     pub(crate) last: bool,
 }
 
@@ -53,7 +53,7 @@ impl<F: File> Window<F> {
         }
     }
 
-    /// The bytes of a range, which must lie in the file; else nothing.
+    /// The bytes of a range; `None` unless it lies within the file.
     pub(crate) fn bytes(&mut self, at: u64, count: u64) -> io::Result<Option<&[u8]>> {
         let Some(end) = at.checked_add(count).filter(|end| *end <= self.len) else {
             return Ok(None);
@@ -99,11 +99,11 @@ impl<F: File> Window<F> {
         bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// The record that follows on `cursor` in the segment of `generation`, if there is one.
+    /// The record that follows `cursor` in the segment of `generation`, if there is one.
     ///
-    /// Either it goes on with the batch, or it begins another one at the next block: after the last
-    /// record of a batch, or where an earlier recovery cut a torn one. It is the numbers under its
-    /// checksum that tell.
+    /// It either continues the batch, or begins another one at the next block: after the last
+    /// record of a batch, or where an earlier recovery cut a torn one. The numbers under its
+    /// checksum decide.
     pub(crate) fn next(
         &mut self,
         generation: u64,
@@ -133,9 +133,9 @@ impl<F: File> Window<F> {
         Ok((follows && frame.version == 0).then(|| (frame.clone(), frame.cursor(start))))
     }
 
-    /// The first good record at or behind `from` with a header as wanted. It may begin wherever a
-    /// record may: also in what a file that was cut has of its last block, for
-    /// [`next`](Self::next) reads records there too.
+    /// The first good record at or after `from` whose header is `wanted`. It may begin wherever a
+    /// record may, even in the partial last block of a truncated file, because [`next`](Self::next)
+    /// reads records there too.
     pub(crate) fn search(
         &mut self,
         from: u64,
@@ -164,7 +164,7 @@ impl<F: File> Window<F> {
 }
 
 impl Frame {
-    /// The position behind this record.
+    /// The position after this record.
     pub(crate) fn cursor(&self, batch_at: u64) -> Cursor {
         let Header {
             lsn,
@@ -198,7 +198,7 @@ impl Cursor {
         }
     }
 
-    /// The same position, at the beginning of another segment.
+    /// The same position, at the start of the next segment.
     pub(crate) fn into_next_segment(self) -> Self {
         Self {
             at: 0,

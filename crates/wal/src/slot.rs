@@ -1,10 +1,10 @@
-//! What the log holds: slots of groups, and the operations on them.
+//! The contents of the log: slots of groups, and the operations on them.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-/// Whose slots these are. The groups of a node share one log, and one sync answers for all of them.
+/// The id of a group of slots. The groups of a node share one log and its syncs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(pub u64);
 
@@ -19,7 +19,7 @@ impl fmt::Display for GroupId {
 pub struct Lsn(pub u64);
 
 impl Lsn {
-    /// The one behind it; nothing behind the last, at which only a forged record can stand.
+    /// The next number; `None` after the greatest, which only a forged record can have.
     pub(crate) fn next(self) -> Option<Self> {
         self.0.checked_add(1).map(Self)
     }
@@ -31,23 +31,23 @@ impl fmt::Display for Lsn {
     }
 }
 
-/// 32 bytes to which the owner gives a meaning: a term and a vote, a ballot, the kind of an entry.
+/// 32 bytes that the owner interprets: a term and a vote, a ballot, the kind of an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(pub [u8; 32]);
 
 /// A numbered slot of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// Its number, from 1.
+    /// The number of the slot, from 1.
     pub index: u64,
-    /// What the owner wrote beside the body; kept in memory for every slot.
+    /// The owner's tag; kept in memory for every slot.
     pub tag: Tag,
-    /// The contents; on disk only, once synced.
+    /// The contents; once synced, on disk only.
     pub body: Bytes,
 }
 
-/// One operation on a group. The operations of one [`append`](crate::Wal::append) happen together
-/// or not at all.
+/// One operation on a group. The operations of one [`append`](crate::Wal::append) take effect
+/// together or not at all.
 #[derive(Clone, Copy, Debug)]
 pub enum Op<'a> {
     /// Replaces the state of the group.
@@ -57,22 +57,21 @@ pub enum Op<'a> {
         /// The first slot to forget.
         from: u64,
     },
-    /// Writes a slot, in any order and with gaps; the last write of a slot wins. At or below the
-    /// group's start it is forgotten at once.
+    /// Writes a slot, in any order and with gaps; the last write of a slot wins. A slot at or below
+    /// the group's start is forgotten at once.
     Put {
-        /// Number of the slot.
+        /// The number of the slot.
         index: u64,
-        /// Kept in memory beside the slot's place.
+        /// The owner's tag, kept in memory with the slot's location.
         tag: Tag,
-        /// The contents.
+        /// The contents of the slot.
         body: &'a Bytes,
     },
-    /// Forgets the slots at and below `after`, whose contents are elsewhere from now on: in a
-    /// snapshot.
+    /// Forgets the slots at and below `after`, which a snapshot contains from now on.
     Start {
         /// The last slot that is not in the log.
         after: u64,
-        /// What the owner wants to remember of that slot.
+        /// The owner's tag for that slot, which is kept.
         tag: Tag,
     },
 }

@@ -1,5 +1,5 @@
-//! Snapshot files beside the log: written whole or received in parts, and complete only under their
-//! final name.
+//! Snapshot files beside the log: written as a whole or received in chunks, and complete only under
+//! their final name.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -13,8 +13,8 @@ use crate::{GroupId, SnapshotError, Tag};
 
 use bytes::Bytes;
 
-/// Identity of a snapshot: what it covers, and bytes to which the owner gives a meaning (a
-/// membership).
+/// The identity of a snapshot: what it covers, and bytes that the owner interprets, such as a
+/// membership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The last slot it covers.
@@ -25,12 +25,12 @@ pub struct Snapshot {
     pub meta: Bytes,
 }
 
-/// The snapshot files of a disk, for any thread.
+/// The snapshot files of a disk, usable from any thread.
 ///
-/// A file that has its final name is complete and durable, name and contents. Until then it has
+/// A file with its final name is complete and durable, in name and contents. Until then it has
 /// another name, keyed by the identity of the snapshot, so that parts of two snapshots never mix.
-/// What peers transfer is the whole file, byte for byte, but for the first ones: they say beside which log
-/// it lies, by that log's salt, which is a secret.
+/// Peers transfer the whole file, byte for byte, except for its first bytes: they identify the log
+/// that it belongs to by that log's salt, which is a secret.
 ///
 /// ```
 /// use std::io::Read;
@@ -50,16 +50,16 @@ pub struct Snapshot {
 /// ```
 pub struct Snapshots<D> {
     disk: D,
-    /// Of the log that they lie beside.
+    /// The salt of the log that they belong to.
     salt: u64,
-    /// Spent when a snapshot does not fit: behind it the log can be cut.
+    /// Spent when a snapshot does not fit: the log can then be cut at it.
     reserve: Reserve,
-    /// Held from the look at a name to the use of it: to open creates what is absent, so a snapshot that
-    /// is removed in between would come back empty.
+    /// Held while a name is looked up and used: opening creates what is absent, so a snapshot that
+    /// was removed in between would come back empty.
     names: Arc<Mutex<()>>,
 }
 
-/// What the name of a file says.
+/// The kind of a snapshot file, according to its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Complete and durable.
@@ -80,11 +80,11 @@ impl<D: Disk> Snapshots<D> {
         }
     }
 
-    /// Writes a snapshot whose body comes from `write`. It is durable on return: synced under
-    /// another name, renamed, and the directory synced. Returns the length of the file.
+    /// Writes a snapshot whose body comes from `write`, and returns the length of the file. It is
+    /// durable on return: synced under another name, renamed, and the directory synced.
     ///
     /// # Errors
-    /// [`SnapshotError::Full`], and then nothing is left of it; what `write` or the medium said;
+    /// [`SnapshotError::Full`], which leaves nothing behind; errors of `write` or the medium;
     /// [`SnapshotError::MetaTooLarge`].
     pub fn create(
         &self,
@@ -102,21 +102,20 @@ impl<D: Disk> Snapshots<D> {
         }
         let written = self.write_whole(group, snapshot, &name, write);
         let len = written.inspect_err(|_| {
-            // The first error is the one to tell; what is left is removed by the next attempt if
-            // not here.
+            // The first error is the one to report; a leftover is removed by the next attempt.
             let _ = self.disk.remove(&name);
         })?;
         self.publish(group, snapshot.index, &name)?;
         Ok(len)
     }
 
-    /// Writes a chunk of a whole file that is being received, at its offset. Chunks come in order;
-    /// they may be repeated. The first is taken only if the whole will fit: a file that does not would
-    /// fill the disk for nothing, and the log would find none of it left.
+    /// Writes a chunk of a file that is being received, at its offset. Chunks come in order; they
+    /// may be repeated. The first chunk is accepted only if the whole file will fit: otherwise it
+    /// would fill the disk for nothing, and leave no space to the log.
     ///
     /// # Errors
-    /// [`SnapshotError::Gap`] when it does not join what is there; [`SnapshotError::Full`], also when the
-    /// whole would not fit; those of the medium.
+    /// [`SnapshotError::Gap`] if the chunk does not follow what was received;
+    /// [`SnapshotError::Full`], also if the whole file would not fit; those of the medium.
     pub fn write_part(
         &self,
         group: GroupId,
@@ -137,8 +136,8 @@ impl<D: Disk> Snapshots<D> {
         Ok(self.reserve.spend(&self.disk, write)?)
     }
 
-    /// Whether there is space for a file of which `len` bytes are there, as far as the medium knows. What is
-    /// kept back may be spent.
+    /// Whether a file, of which `len` bytes are there, will fit, as far as the medium knows. The
+    /// reserve may be spent.
     fn fits(&self, seal: &Seal, len: u64) -> io::Result<bool> {
         let Some(free) = self.disk.free_bytes()? else {
             return Ok(true);
@@ -148,8 +147,8 @@ impl<D: Disk> Snapshots<D> {
         Ok(missing <= free.saturating_add(self.reserve.held_bytes()))
     }
 
-    /// How much of a part is there, so that a transfer can go on. After a power loss some of it may
-    /// be bad, which [`finish_part`](Self::finish_part) finds.
+    /// How much of a file was received, so that a transfer can continue. After a power loss some of
+    /// it may be bad, which [`finish_part`](Self::finish_part) detects.
     ///
     /// # Errors
     /// Those of the medium.
@@ -162,19 +161,19 @@ impl<D: Disk> Snapshots<D> {
         })
     }
 
-    /// Verifies a received file against its hash, against `snapshot` and against the `seal` that came with
-    /// its pieces, and makes it complete and durable. It may be called again after it was interrupted, by a
-    /// kill or a power loss.
+    /// Verifies a received file against its hash, against `snapshot` and against the `seal` that
+    /// came with its chunks, and makes it complete and durable. It may be called again after a kill
+    /// or a power loss interrupted it.
     ///
-    /// A failed sync is no interruption: a second one may say that all is well without having done
-    /// anything. When it is the contents that could not be synced the part is removed, and the
-    /// transfer begins anew. When it is the name, the snapshot must not be relied on, whatever a
-    /// second call says, until the directory was opened anew.
+    /// A failed sync is different: a second one may report success without having done anything. If
+    /// the contents could not be synced, the part is removed and the transfer must start over. If
+    /// the name could not be synced, the snapshot must not be relied on, whatever a second call
+    /// returns, until the directory was opened again.
     ///
     /// # Errors
-    /// [`SnapshotError::Corrupt`] when it is not the whole file of `snapshot`, and
-    /// [`SnapshotError::Seal`] when it is one, but not the one of the seal: discard it and begin anew;
-    /// [`SnapshotError::NotFound`] without any part; those of the medium.
+    /// [`SnapshotError::Corrupt`] if it is not the whole file of `snapshot`, and
+    /// [`SnapshotError::Seal`] if it is one, but not the one of the seal: discard it and start
+    /// over; [`SnapshotError::NotFound`] without any part; those of the medium.
     pub fn finish_part(
         &self,
         group: GroupId,
@@ -202,14 +201,14 @@ impl<D: Disk> Snapshots<D> {
         }
         snapshot_file::write_owner(&file, self.salt)?;
         if let Err(error) = file.sync() {
-            // The error is the one to tell, whether or not the part can be removed.
+            // This error is the one to report, whether or not the part can be removed.
             let _ = self.disk.remove(&part);
             return Err(error.into());
         }
         self.publish(group, index, &part)
     }
 
-    /// Removes a part, if there is one.
+    /// Removes what was received of a snapshot, if anything.
     ///
     /// # Errors
     /// Those of the medium.
@@ -221,7 +220,7 @@ impl<D: Disk> Snapshots<D> {
         Ok(())
     }
 
-    /// Length and hash of a complete file, as it says itself.
+    /// The length and hash of a complete file, as stored in it.
     ///
     /// # Errors
     /// [`SnapshotError::NotFound`]; those of the medium.
@@ -229,8 +228,8 @@ impl<D: Disk> Snapshots<D> {
         Ok(snapshot_file::seal(&self.whole(group, index)?)?)
     }
 
-    /// Reads bytes of a complete file, header and trailer among them, to send them. It may read
-    /// less than asked for; 0 is the end. Nothing is verified here: the receiver does it.
+    /// Reads bytes of a complete file, including header and trailer, to send them. It may read less
+    /// than requested; 0 means the end. Nothing is verified here: the receiver does that.
     ///
     /// # Errors
     /// [`SnapshotError::NotFound`]; those of the medium.
@@ -245,7 +244,7 @@ impl<D: Disk> Snapshots<D> {
         Ok(self.whole(group, index)?.read_at(at, into)?)
     }
 
-    /// Verifies a complete file, and opens its body.
+    /// Verifies a complete file and opens its body.
     ///
     /// # Errors
     /// [`SnapshotError::NotFound`], [`Corrupt`](SnapshotError::Corrupt), [`Another`](SnapshotError::Another),
@@ -263,12 +262,12 @@ impl<D: Disk> Snapshots<D> {
     }
 
     /// The complete snapshots of a group, ascending. Their headers are verified, their bodies are
-    /// not. A file that cannot be used is left out when a good one is newer, which covers what it
-    /// did; [`damaged`](Self::damaged) tells of it.
+    /// not. An unusable file is left out if there is a newer good one, which covers it;
+    /// [`damaged`](Self::damaged) reports it.
     ///
     /// # Errors
-    /// [`SnapshotError::Corrupt`] names a file with a bad header, [`SnapshotError::Another`] one that lay
-    /// beside another log, and those of the medium are told, when no good one is newer.
+    /// Unless there is a newer good file: [`SnapshotError::Corrupt`] names a file with a bad
+    /// header, [`SnapshotError::Another`] one that belongs to another log; those of the medium.
     pub fn list(&self, group: GroupId) -> Result<Vec<Snapshot>, SnapshotError> {
         let mut found = Vec::new();
         for (_, snapshot) in self.survey(group)? {
@@ -282,9 +281,8 @@ impl<D: Disk> Snapshots<D> {
         Ok(found)
     }
 
-    /// The complete snapshots of a group whose headers are bad or cannot be read, ascending: of
-    /// which index, and what is wrong. [`remove_before`](Self::remove_before) removes them like good
-    /// ones.
+    /// The complete snapshots of a group whose headers are bad or cannot be read, ascending, with
+    /// index and error. [`remove_before`](Self::remove_before) removes them like good ones.
     ///
     /// # Errors
     /// Those of listing the medium.
@@ -296,7 +294,7 @@ impl<D: Disk> Snapshots<D> {
     }
 
     /// Removes the complete snapshots of a group below `index`, and what was being written or
-    /// received of them. Readers that are open stay usable.
+    /// received of them. Open readers stay usable.
     ///
     /// # Errors
     /// Those of the medium.
@@ -316,7 +314,7 @@ impl<D: Disk> Snapshots<D> {
         Ok(())
     }
 
-    /// What the header of each complete file says, newest first.
+    /// The header of each complete file, newest first.
     fn survey(
         &self,
         group: GroupId,
@@ -377,7 +375,7 @@ impl<D: Disk> Snapshots<D> {
         }
     }
 
-    /// As [`whole`](Self::whole), if it lies beside the log that it was written or received beside.
+    /// Like [`whole`](Self::whole), if the file belongs to this log.
     fn own(&self, group: GroupId, index: u64) -> Result<D::File, SnapshotError> {
         let file = self.whole(group, index)?;
         snapshot_file::owner(&file)?.check(self.salt, group, index)?;
@@ -385,7 +383,7 @@ impl<D: Disk> Snapshots<D> {
     }
 
     fn names(&self) -> MutexGuard<'_, ()> {
-        // It guards no data, so a holder that panicked left nothing half done.
+        // It guards no data, so it is consistent even if a holder panicked.
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -419,9 +417,9 @@ impl<D> fmt::Debug for Snapshots<D> {
     }
 }
 
-/// Removes what is left of snapshots that were being written or received when a process ended. For
-/// whoever does not go on with transfers, and must write something before the log is opened, perhaps
-/// to a disk that they have filled.
+/// Removes the remains of snapshots that were being written or received when a process ended. For
+/// callers that do not continue transfers and must write something before the log is opened,
+/// perhaps to a full disk.
 ///
 /// # Errors
 /// Those of the medium.
@@ -429,8 +427,8 @@ pub fn remove_unfinished<D: Disk>(disk: &D) -> io::Result<()> {
     remove_kinds(disk, &[Kind::New, Kind::Part])
 }
 
-/// The complete snapshots of all groups, ascending, with the salts of the logs that they lay beside. One
-/// that does not say so in good bytes, or cannot be read, is left out: it is told when it is needed.
+/// The complete snapshots of all groups, ascending, with the salts of the logs that they belong to.
+/// Unreadable files and bad salts are left out: they are reported when the snapshot is needed.
 ///
 /// # Errors
 /// Those of listing the medium.
@@ -448,7 +446,7 @@ pub(crate) fn owners<D: Disk>(disk: &D) -> io::Result<Vec<(GroupId, u64, u64)>> 
     Ok(owners)
 }
 
-/// Removes what was being written, which nobody goes on with.
+/// Removes what was being written, since writing is never resumed.
 pub(crate) fn remove_unwritten<D: Disk>(disk: &D) -> io::Result<()> {
     remove_kinds(disk, &[Kind::New])
 }

@@ -1,9 +1,9 @@
-//! A snapshot file as bytes: owner, header, body, trailer. The layout is drawn in the documentation of
-//! the crate.
+//! The encoding of a snapshot file: owner, header, body, trailer. The documentation of the crate
+//! draws the layout.
 //!
-//! The owner is the log that the file lies beside. It holds the secret of that log, so it never leaves the
-//! node: what peers transfer begins behind it, and the receiver puts its own in front. Offsets and lengths
-//! count from there.
+//! The owner is the log that the file belongs to. It contains the secret of that log, so it never
+//! leaves the node: the transferred part begins after it, and the receiver writes its own in front.
+//! Offsets and lengths count from there.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -16,13 +16,13 @@ use crate::disk::{Disk, File, read_full};
 use crate::reserve::Reserve;
 use crate::{GroupId, Snapshot, SnapshotError, Tag};
 
-/// What a snapshot file is as a whole: it travels with each chunk, so that what comes of many pieces is held
-/// against what was promised with the first.
+/// Identifies a snapshot file as a whole. It is sent with each chunk, so that the received file can
+/// be checked against what the first chunk announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seal {
-    /// Length in bytes, as it is transferred.
+    /// The length of the transferred part, in bytes.
     pub len: u64,
-    /// SHA-256 of all bytes but the last 32, which say it too.
+    /// SHA-256 of all its bytes but the last 32, which store this hash.
     pub hash: [u8; HASH_BYTES],
 }
 
@@ -86,7 +86,7 @@ impl<'a, D: Disk> BodyWriter<'a, D> {
         }
     }
 
-    /// Adds the trailer; returns the length of the file.
+    /// Appends the trailer; returns the length of the file.
     pub(crate) fn finish(mut self) -> io::Result<u64> {
         let len = self.at + (self.buffer.len() + TRAILER_BYTES) as u64;
         self.buffer.extend_from_slice(&len.to_le_bytes());
@@ -115,7 +115,7 @@ impl<D: Disk> Write for BodyWriter<'_, D> {
         self.hash.update(&self.buffer);
         self.at += self.buffer.len() as u64;
         self.buffer.clear();
-        // The log shares the device: many small syncs hold its own up less than one of everything.
+        // The log shares the device: many small syncs delay its own less than a single large one.
         if self.at - self.synced >= SYNC_BYTES {
             self.file.sync()?;
             self.synced = self.at;
@@ -124,7 +124,7 @@ impl<D: Disk> Write for BodyWriter<'_, D> {
     }
 }
 
-/// Writes in front of a file which log it lies beside.
+/// Writes the owner in front of a file.
 pub(crate) fn write_owner(file: &impl File, salt: u64) -> io::Result<()> {
     let mut bytes = [0; OWNER_BYTES as usize];
     bytes[..8].copy_from_slice(OWNER_NAME);
@@ -135,19 +135,19 @@ pub(crate) fn write_owner(file: &impl File, salt: u64) -> io::Result<()> {
     file.write_at(0, &bytes)
 }
 
-/// What stands in front of a file.
+/// The bytes in front of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The salt of the log that it lies beside.
+    /// The salt of the log that the file belongs to.
     Log(u64),
-    /// It has the format of another version, of this number.
+    /// The file has another format version.
     Version(u32),
-    /// Nothing that can be believed.
+    /// The bytes are damaged.
     Damaged,
 }
 
 impl Owner {
-    /// Whether the snapshot is one of the log with this salt.
+    /// Checks that the snapshot belongs to the log with this salt.
     pub(crate) fn check(self, salt: u64, group: GroupId, index: u64) -> Result<(), SnapshotError> {
         match self {
             Self::Log(own) if own == salt => Ok(()),
@@ -162,14 +162,14 @@ impl Owner {
     }
 }
 
-/// Of which log a file is. One whose version is another by a bad byte alone is damaged.
+/// Reads the owner of a file. If only the version differs, by a bad byte, the file is damaged.
 pub(crate) fn owner(file: &impl File) -> io::Result<Owner> {
     let mut bytes = [0; OWNER_BYTES as usize];
     let whole = read_full(file, 0, &mut bytes)? == bytes.len();
     let version = u32_at(&bytes, 8);
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
     let is_ours = bytes[..8] == *OWNER_NAME && u32_at(&bytes, 12) == owner_checksum(&bytes);
-    // Before version 1 nothing stood in front.
+    // Before version 1 a file had no owner.
     let is_known = bytes[..8] == *OWNER_NAME || bytes[..8] == *NAME && version == 0;
     Ok(match (whole, is_ours) {
         (true, true) if version == VERSION => Owner::Log(u64_at(&bytes, 16)),
@@ -182,13 +182,13 @@ fn owner_checksum(bytes: &[u8; OWNER_BYTES as usize]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..])
 }
 
-/// How long a file is as it is transferred.
+/// The length of the transferred part of a file.
 pub(crate) fn len(file: &impl File) -> io::Result<u64> {
     Ok(file.len()?.saturating_sub(OWNER_BYTES))
 }
 
-/// What a file says of itself as a whole. Nothing is verified: of a file that is too short to say
-/// anything the hash is one that no file has.
+/// Reads the seal of a file. Nothing is verified: a file that is too short for a seal gets a hash
+/// that no file has.
 pub(crate) fn seal(file: &impl File) -> io::Result<Seal> {
     let len = len(file)?;
     let mut hash = [0; HASH_BYTES];
@@ -198,7 +198,7 @@ pub(crate) fn seal(file: &impl File) -> io::Result<Seal> {
     Ok(Seal { len, hash })
 }
 
-/// The header of the file of a snapshot.
+/// Encodes the header of a snapshot's file.
 pub(crate) fn encode_header(group: GroupId, snapshot: &Snapshot) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(FIXED_BYTES + snapshot.meta.len() + 4);
     bytes.extend_from_slice(NAME);
@@ -213,7 +213,7 @@ pub(crate) fn encode_header(group: GroupId, snapshot: &Snapshot) -> Vec<u8> {
     bytes
 }
 
-/// Reads the header of a file, if it is a good one of `group`; and where the body begins.
+/// Reads the header of a file, if it is a good one of `group`, and the offset of the body.
 pub(crate) fn header(file: &impl File, group: GroupId) -> io::Result<Option<(Snapshot, u64)>> {
     let mut fixed = [0; FIXED_BYTES];
     if read_full(file, OWNER_BYTES, &mut fixed)? < FIXED_BYTES {
@@ -243,8 +243,8 @@ pub(crate) fn header(file: &impl File, group: GroupId) -> io::Result<Option<(Sna
     Ok(Some((snapshot, (FIXED_BYTES + meta_len + 4) as u64)))
 }
 
-/// Reads a whole file against its checksum and its hash. What it holds, where the body is, and its seal, if
-/// all of it is good.
+/// Verifies a whole file against its checksum and its hash. Returns its snapshot, the range of the
+/// body, and the seal, if all of it is good.
 pub(crate) fn verify(
     file: &impl File,
     group: GroupId,
@@ -271,7 +271,7 @@ pub(crate) fn verify(
         hash.update(&buffer[..count]);
         at += count as u64;
     }
-    // It says how long it is, so that what was cut off is missed.
+    // The length is included, so that a truncation is detected.
     hash.update(seal.len.to_le_bytes());
     let mut said = [0; 8];
     read_full(file, OWNER_BYTES + end, &mut said)?;
@@ -292,9 +292,9 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
         .map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
-/// The longest `meta`.
+/// The greatest length of `meta`.
 pub(crate) const META_BYTES_MAX: usize = 1 << 20;
-/// What stands in front of what is transferred.
+/// The length of the owner, in front of the transferred part.
 pub(crate) const OWNER_BYTES: u64 = 24;
 pub(crate) const HASH_BYTES: usize = 32;
 const OWNER_NAME: &[u8; 8] = b"synodown";

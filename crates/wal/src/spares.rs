@@ -1,4 +1,4 @@
-//! Segments in waiting: filled with zeros ahead of need, or left over from the front of the log.
+//! Spare segments: filled with zeros ahead of need, or released from the front of the log.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,16 +9,15 @@ use crate::disk::{Disk, File, is_full, read_full};
 
 /// The segments that are not part of the log.
 ///
-/// A segment whose blocks were written before takes a write without any change of the file system's
-/// own records, which is what makes its sync cheap. So a new one is filled with zeros first, and an
-/// old one is never truncated.
+/// Writing to blocks that were written before changes no metadata of the file system, which makes
+/// the sync cheap. So a new segment is filled with zeros first, and an old one is never truncated.
 #[derive(Debug)]
 pub(crate) struct Spares<F> {
     ready: VecDeque<Spare<F>>,
-    /// No longer part of the log in memory; on disk only when a durable opening says so.
+    /// No longer part of the log in memory; on disk only once a durable opening says so.
     freed: Vec<(u64, Spare<F>)>,
-    /// Begun and not whole. More than one only when a segment was needed at once while another thread
-    /// filled one.
+    /// Segments being filled. More than one only if a segment was needed at once while another
+    /// thread filled one.
     half: Vec<(Spare<F>, u64)>,
     segment_bytes: u64,
     number_max: u64,
@@ -29,7 +28,7 @@ pub(crate) struct Spares<F> {
 pub(crate) struct Spare<F> {
     pub(crate) number: u64,
     pub(crate) file: Arc<F>,
-    /// It was part of the log before.
+    /// Whether it was part of the log before.
     pub(crate) used: bool,
 }
 
@@ -82,7 +81,7 @@ impl<F: File> Spares<F> {
         self.ready.len()
     }
 
-    /// Whether segments wait for an opening that says that they are no part of the log.
+    /// Whether segments wait for an opening that releases them.
     pub(crate) fn any_freed(&self) -> bool {
         !self.freed.is_empty()
     }
@@ -92,7 +91,7 @@ impl<F: File> Spares<F> {
         self.filled
     }
 
-    /// Makes sure that so many segments are ready, however long it takes.
+    /// Makes sure that `count` segments are ready, however long it takes.
     pub(crate) fn allocate<D: Disk<File = F>>(&mut self, disk: &D, count: usize) -> io::Result<()> {
         while self.ready.len() < count {
             let mut filling = self.begin(self.segment_bytes)?;
@@ -103,13 +102,13 @@ impl<F: File> Spares<F> {
         Ok(())
     }
 
-    /// Some more of the next segment, to be filled by any thread; what came of it goes back to
+    /// Begins to fill the next part of a segment, on any thread; the result goes back to
     /// [`end`](Self::end).
     pub(crate) fn begin(&mut self, bytes: u64) -> io::Result<Filling<F>> {
         let (number, spare, at) = match self.half.pop() {
             Some((spare, at)) => (spare.number, Some(spare), at),
             None if self.number_max >= catalog::NUMBER_MAX => {
-                // It would not be found again.
+                // A file with a greater number would not be found again.
                 return Err(io::ErrorKind::InvalidInput.into());
             }
             None => {
@@ -125,7 +124,8 @@ impl<F: File> Spares<F> {
         })
     }
 
-    /// On an error it can go on later, unless the disk is full: then nothing is left of it.
+    /// Takes a filling back. After an error it can continue later, unless the disk was full: then
+    /// nothing is left of it.
     pub(crate) fn end(&mut self, filling: Filling<F>) {
         match filling.spare {
             Some(spare) if filling.at == self.segment_bytes => {
@@ -150,8 +150,8 @@ impl<F: File> Spares<F> {
         ));
     }
 
-    /// A durable opening says that the generations below `oldest` are no part of the log: they may
-    /// be written over.
+    /// A durable opening states that the generations below `oldest` are no longer part of the log:
+    /// they may be overwritten.
     pub(crate) fn release<D: Disk<File = F>>(&mut self, disk: &D, oldest: u64) -> io::Result<()> {
         let (released, freed) = self
             .freed
@@ -170,26 +170,27 @@ impl<F: File> Spares<F> {
     }
 }
 
-/// A piece of a segment to fill with zeros.
+/// A part of a segment to fill with zeros.
 #[derive(Debug)]
 pub(crate) struct Filling<F> {
     number: u64,
-    /// Nothing before the file is created.
+    /// `None` before the file is created.
     spare: Option<Spare<F>>,
     at: u64,
     end: u64,
 }
 
 impl<F: File> Filling<F> {
-    /// Fills and syncs. On a full disk what was begun is removed: it is of no use, and others may
-    /// need the space to make more, such as a snapshot behind which the log can be cut.
+    /// Fills and syncs. On a full disk the begun segment is removed: it is useless, and other
+    /// writes may need the space to free more, such as a snapshot at which the log can be cut.
     pub(crate) fn run<D: Disk<File = F>>(&mut self, disk: &D) -> io::Result<()> {
         let filled = self.fill(disk);
         if let Err(error) = &filled
             && is_full(error)
             && self.spare.take().is_some()
         {
-            // The first error is the one to tell. A file that stays is opened again by its number.
+            // The first error is the one to report. A file that stays is opened again by its
+            // number.
             let _ = disk.remove(&catalog::name(self.number));
         }
         filled
@@ -204,7 +205,7 @@ impl<F: File> Filling<F> {
                     file: Arc::new(disk.open(&catalog::name(self.number))?),
                     used: false,
                 });
-                // A segment is of use only if its name is durable before its first record is.
+                // A segment is usable only if its name is durable before its first record is.
                 disk.sync()?;
                 spare
             }
@@ -222,9 +223,9 @@ impl<F: File> Filling<F> {
     }
 }
 
-/// Whether a file was only ever filled. What holds anything else is not filled further: a record that
-/// the end of the file cuts in its padding, or in a body of zeros, would be made whole by that, and be
-/// found by the next `open` in a log that this one has found without it.
+/// Whether a file contains only zeros. Anything else must not be filled further: filling could
+/// complete a record that the end of the file cuts in its padding or in a body of zeros, and the
+/// next `open` would then find it in a log that was opened without it.
 fn is_zero(file: &impl File, len: u64) -> io::Result<bool> {
     let mut buffer = vec![0; FILL_BYTES.min(len) as usize];
     let mut at = 0;
@@ -238,8 +239,8 @@ fn is_zero(file: &impl File, len: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-/// How many segments wait at most; more of them go back to the file system.
+/// The greatest number of segments that wait; further ones are removed.
 const READY_MAX: usize = 4;
 
-/// How much is filled at once, so that a batch does not wait long behind it.
+/// How much is filled at once, so that a batch does not wait long after it.
 pub(crate) const FILL_BYTES: u64 = 256 * 1024;

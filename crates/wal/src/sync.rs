@@ -1,4 +1,4 @@
-//! A sync as a value: what is to be written, which any thread can do, and what came of it.
+//! A sync as a value: work that any thread can do, and its result.
 
 use std::fmt;
 use std::io;
@@ -11,47 +11,47 @@ use crate::reserve::Reserve;
 use crate::spares::Filling;
 use crate::writer::Writer;
 
-/// The writes and syncs of a log that are due, for any thread: [`run`](Self::run) blocks for as
-/// long as the medium takes, and the log goes on meanwhile.
+/// The pending writes and syncs of a log, for any thread: [`run`](Self::run) blocks for as long as
+/// the medium takes, while the log remains usable.
 ///
-/// Comes from [`Wal::begin_sync`](crate::Wal::begin_sync), and what `run` returns goes back by
-/// [`Wal::finish_sync`](crate::Wal::finish_sync). It holds the medium, and so the lock of a
-/// [`Directory`](crate::Directory), until it is done: nobody opens the log anew while an earlier
-/// incarnation may still write to it.
-#[must_use = "the log syncs nothing else before this is run and given back"]
+/// Returned by [`Wal::begin_sync`](crate::Wal::begin_sync); pass the result of `run` to
+/// [`Wal::finish_sync`](crate::Wal::finish_sync). It holds the medium, and with it the lock of a
+/// [`Directory`](crate::Directory), until it is done: the log cannot be opened again while an
+/// earlier incarnation may still write to it.
+#[must_use = "the log syncs nothing else until this was run and finished"]
 pub struct SyncWork<D: Disk> {
     pub(crate) disk: D,
     pub(crate) incarnation: Arc<Shared<D::File>>,
     pub(crate) job: Job<D::File>,
 }
 
-/// What came of a [`SyncWork`].
-#[must_use = "the log learns of the sync by this alone"]
+/// The result of a [`SyncWork`].
+#[must_use = "only `finish_sync` tells the log of the sync"]
 pub struct SyncDone<D: Disk> {
     pub(crate) incarnation: Arc<Shared<D::File>>,
     pub(crate) ended: Ended<D::File>,
 }
 
-/// What is to be done.
+/// The kind of work.
 pub(crate) enum Job<F> {
-    /// Batches, oldest first, each when the one before it is durable.
+    /// Batches, oldest first, each written when the one before it is durable.
     Write(Vec<Write<F>>),
-    /// Zeros for a segment to come.
+    /// Zeros for a future segment.
     Fill(Filling<F>),
-    /// Zeros for the space that is kept back.
+    /// Zeros for the reserve.
     Reserve(Reserve),
 }
 
-/// A batch on its way.
+/// A batch to be written.
 pub(crate) struct Write<F> {
     pub(crate) file: Arc<F>,
     pub(crate) base: u64,
     pub(crate) bytes: Arc<Vec<u8>>,
 }
 
-/// How it ended.
+/// The result of the work.
 pub(crate) enum Ended<F> {
-    /// How many batches are durable, and how many bytes they were; and what kept the others.
+    /// How many batches are durable, how many bytes they are, and the error that stopped the rest.
     Wrote(usize, u64, io::Result<()>),
     Filled(Filling<F>, io::Result<()>),
     Reserved(io::Result<()>),
@@ -90,8 +90,8 @@ fn write<F: File>(writes: &[Write<F>]) -> Ended<F> {
 }
 
 impl<D: Disk> Writer<D> {
-    /// Writes the pending batches, each when the one before it is durable, and does what upkeep is
-    /// due behind them.
+    /// Writes the pending batches, each when the one before it is durable, and does the upkeep that
+    /// is then due.
     pub(crate) fn sync(&mut self) -> Result<(), SyncError> {
         if self.latched {
             return Err(SyncError::Latched);
@@ -111,7 +111,7 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// What is due, for any thread.
+    /// Begins the next work, for any thread.
     pub(crate) fn begin_sync(&mut self) -> Result<Option<SyncWork<D>>, SyncError> {
         if self.latched {
             return Err(SyncError::Latched);
@@ -125,7 +125,7 @@ impl<D: Disk> Writer<D> {
         })
     }
 
-    /// Takes back what came of it.
+    /// Takes the result back.
     pub(crate) fn finish_sync(&mut self, done: SyncDone<D>) -> Result<(), SyncError> {
         if !Arc::ptr_eq(&done.incarnation, &self.shared) {
             return Err(SyncError::OtherLife);
@@ -163,7 +163,7 @@ impl<D: Disk> Writer<D> {
         Some(self.work(Job::Write(writes)))
     }
 
-    /// What upkeep is due, as work.
+    /// The upkeep that is due, as work.
     pub(crate) fn begin_upkeep(&mut self) -> Option<SyncWork<D>> {
         if self.latched {
             return None;
@@ -194,7 +194,7 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// Upkeep that fails on a full disk did no harm.
+    /// Upkeep that fails on a full disk does no harm.
     fn upkept(&mut self, result: io::Result<()>) {
         if let Err(error) = result {
             self.stats.upkeep_failures += 1;

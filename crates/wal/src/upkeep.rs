@@ -1,4 +1,4 @@
-//! What keeps the log short and the next segment ready, a little after each batch.
+//! Upkeep: keeps the log short and the next segment ready, a little after each batch.
 
 use std::io;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use crate::scan::{Cursor, Window};
 use crate::spares::FILL_BYTES;
 use crate::writer::Writer;
 
-/// Walks through the oldest segment, for the slots in it that still live.
+/// Walks through the oldest segment and collects the slots that are still live.
 #[derive(Debug)]
 pub(crate) struct Carrier<F> {
     generation: u64,
-    /// Where it goes on. Nothing when it cannot: a record that was good is bad now, or is not read.
-    /// The segment stays until its slots are forgotten, and is not tried again.
+    /// Where to continue; `None` if that is impossible, because a good record has become bad or
+    /// unreadable. The segment then stays until its slots are forgotten, and is not tried again.
     walk: Option<(Window<F>, Cursor)>,
 }
 
 impl<D: Disk> Writer<D> {
-    /// Does a part of the upkeep in proportion to a batch of `written` bytes, and says what more is
-    /// due that has to be synced.
+    /// Does upkeep in proportion to a batch of `written` bytes, and records what else is due that
+    /// needs a sync.
     pub(crate) fn upkeep(&mut self, written: u64) {
         self.free();
         if self.is_mostly_garbage() && self.carry(written.max(CARRY_BYTES_MIN)).is_err() {
@@ -30,13 +30,13 @@ impl<D: Disk> Writer<D> {
         }
         let Some(place) = self.place else { return };
         if place.at > place.len / 2 && !self.can_rotate() {
-            // As much as keeps ahead of batches like this one.
+            // As much as keeps ahead of batches of this size.
             let bytes = FILL_BYTES.max(written.saturating_mul(FILL_FACTOR));
             self.fill_due = bytes.min(self.options.segment_bytes);
         }
     }
 
-    /// Takes the segments without a live slot from the front of the log.
+    /// Releases the segments without live slots at the front of the log.
     fn free(&mut self) {
         let Some(place) = self.place else { return };
         let mut index = self.shared.lock();
@@ -49,16 +49,16 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// Whether it pays to move the slots that still live in the oldest segment: a log is at most
-    /// about twice what lives in it, and a few segments.
+    /// Whether it pays to move the live slots of the oldest segment: a log is at most about twice
+    /// the size of its live contents, plus a few segments.
     fn is_mostly_garbage(&self) -> bool {
         let index = self.shared.lock();
         let segment = self.options.segment_bytes;
         index.segments.len() as u64 * segment > 2 * index.live_bytes + 3 * segment
     }
 
-    /// Appends slots that live in the oldest segment anew, until `bytes` of the segment have been
-    /// looked through.
+    /// Appends live slots of the oldest segment again, until `bytes` of the segment have been
+    /// searched.
     fn carry(&mut self, bytes: u64) -> io::Result<()> {
         let Some((generation, file)) = self.oldest() else {
             return Ok(());
@@ -67,7 +67,7 @@ impl<D: Disk> Writer<D> {
             .carrier
             .take()
             .filter(|kept| kept.generation == generation);
-        // So it stays after an error: it would begin anew with each batch.
+        // Stays so after an error, or the walk would start over with each batch.
         self.carrier = Some(Carrier {
             generation,
             walk: None,
@@ -84,7 +84,7 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// Goes on through a segment. Returns whether it can later.
+    /// Continues through a segment. Returns whether it can continue later.
     fn walk(
         &mut self,
         generation: u64,
@@ -95,7 +95,8 @@ impl<D: Disk> Writer<D> {
         let end = cursor.at + bytes;
         while cursor.at < end {
             let Some((frame, next)) = window.next(generation, cursor)? else {
-                // All slots of the segment were met, so none is left unless a record has gone bad.
+                // All slots of the segment were visited, so none is left unless a record has become
+                // bad.
                 return Ok(false);
             };
             let (group, at) = (frame.header.group, frame.at + format::HEADER_BYTES as u64);
@@ -118,7 +119,7 @@ impl<D: Disk> Writer<D> {
         Ok(true)
     }
 
-    /// Adds the puts of a record that still live to `moved`; returns how many.
+    /// Appends the live puts of a record to `moved`; returns how many.
     fn collect(
         &self,
         group: GroupId,
@@ -145,7 +146,7 @@ impl<D: Disk> Writer<D> {
         count
     }
 
-    /// The oldest segment, if it is not the newest too.
+    /// The oldest segment, unless it is also the newest.
     fn oldest(&self) -> Option<(u64, Arc<D::File>)> {
         let newest = self.place?.generation;
         let index = self.shared.lock();
@@ -153,7 +154,7 @@ impl<D: Disk> Writer<D> {
         (*generation < newest).then(|| (*generation, Arc::clone(&segment.file)))
     }
 
-    /// The walk through a segment, from its beginning.
+    /// A walk through a segment, from its beginning.
     fn enter(&self, file: Arc<D::File>) -> io::Result<(Window<D::File>, Cursor)> {
         let len = file.len()?;
         let mut window = Window::new(file, len, Some(self.salt));
@@ -163,8 +164,9 @@ impl<D: Disk> Writer<D> {
     }
 }
 
-/// How much of the next segment is filled behind a large batch, for each byte of it: a segment is
-/// whole before an eighth of one is written, and so before there is no room for the longest record.
+/// How many bytes of the next segment are filled for each byte of a large batch: a segment is
+/// complete before an eighth of one is written, and so before there is no room for the longest
+/// record.
 const FILL_FACTOR: u64 = 8;
-/// How much of the oldest segment is looked through after a small batch.
+/// How much of the oldest segment is searched after a small batch.
 const CARRY_BYTES_MIN: u64 = 64 * 1024;

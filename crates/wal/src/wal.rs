@@ -15,14 +15,14 @@ use crate::sync::{SyncDone, SyncWork};
 use crate::writer::Writer;
 use crate::{AppendError, GroupId, Lsn, Mark, Op, OpenError, Options, ReadError, Stats, SyncError};
 
-/// A durable log of numbered slots of many groups.
+/// A durable write-ahead log of numbered slots, shared by many groups.
 ///
 /// Invariants:
-/// - What [`sync`](Self::sync) has answered for is found by every later [`open`](Self::open), or
+/// - What [`sync`](Self::sync) has confirmed is found by every later [`open`](Self::open), or
 ///   `open` fails.
 /// - The operations of one [`append`](Self::append) are found together or not at all, and none
-///   without all that was appended before them.
-/// - After a failed write or sync nothing is taken any more; reads go on.
+///   without everything that was appended before them.
+/// - After a failed write or sync nothing more is accepted; reads still work.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -47,24 +47,25 @@ pub struct Wal<D: Disk> {
     snapshots: Snapshots<D>,
     shared: Arc<Shared<D::File>>,
     writer: Writer<D>,
-    /// The payload of the record at hand.
+    /// The payload of the current record.
     payload: Vec<u8>,
 }
 
 impl<D: Disk> Wal<D> {
-    /// Opens the log on `disk`, or begins one, and recovers what it holds.
+    /// Opens the log on `disk`, or creates one, and recovers its contents.
     ///
-    /// A torn final batch, for which no sync has returned, is cut at its first bad record. All that
-    /// is left is durable.
+    /// A torn final batch, for which no sync has returned, is cut at its first bad record.
+    /// Everything that remains is durable.
     ///
     /// # Errors
-    /// [`OpenError::Corrupt`] when a record is bad that was durable once; the others as they say.
+    /// [`OpenError::Corrupt`] if a record is bad that was durable once; the others as documented
+    /// there.
     pub fn open(disk: D, options: Options) -> Result<Self, OpenError> {
         options.validate()?;
-        // Before anything needs space.
+        // First, because the next steps may need space.
         snapshot::remove_unwritten(&disk)?;
         let mut recovery = recover(&disk, options.least)?;
-        // A log of which nothing is durable yet has drawn no salt, and its snapshots may be.
+        // A log without durable records has no salt yet, but its snapshots may be durable.
         let owners = snapshot::owners(&disk)?;
         let first = owners.first().map(|(.., salt)| *salt);
         let salt = recovery.salt.or(options.salt).or(first);
@@ -91,15 +92,15 @@ impl<D: Disk> Wal<D> {
         })
     }
 
-    /// What must be there at the next [`open`](Self::open): to be kept elsewhere, whenever it suits. It has
-    /// a new generation when a segment was begun.
+    /// The mark that the next [`open`](Self::open) must find, to be stored elsewhere at any time.
+    /// Its generation changes when a segment is begun.
     #[must_use]
     pub fn mark(&self) -> Mark {
         self.writer.mark()
     }
 
     /// Appends operations on a group: all of them are durable when [`durable`](Self::durable)
-    /// reaches the result.
+    /// reaches the returned number.
     ///
     /// Copies into the pending batch and does not wait, unless a segment is needed before one could
     /// be allocated ahead.
@@ -130,22 +131,22 @@ impl<D: Disk> Wal<D> {
         self.writer.append(Kind::Ops, group, &self.payload, need)
     }
 
-    /// Makes all that was appended durable: writes the pending batch and syncs once. Without
-    /// anything pending it does nothing. When a segment ended within the batch, it is two batches
-    /// and two syncs.
+    /// Makes everything appended durable: writes the pending batch and syncs once. Without anything
+    /// pending it does nothing. If a segment ended within the batch, it is two batches and two
+    /// syncs.
     ///
     /// # Errors
-    /// [`SyncError::UnderWay`] while one is under way that was [begun](Self::begin_sync): it is not
-    /// overtaken. With any other the log is latched shut for good: a sync that is tried again may
-    /// succeed without having done anything.
+    /// [`SyncError::UnderWay`] while a sync that was [begun](Self::begin_sync) is in progress,
+    /// which is not overtaken. After any other error the log is closed for good: a retried sync
+    /// might succeed without having done anything.
     pub fn sync(&mut self) -> Result<(), SyncError> {
         self.writer.sync()
     }
 
     /// Begins a sync that any thread may do: what [`sync`](Self::sync) would do on this one, as a
-    /// value. Nothing when there is nothing to do, or while one is under way: then what is appended
-    /// waits for the next, which is to be begun when this one has been given back. It may be upkeep
-    /// alone, so `durable` may stay where it is, and something may be due again afterwards.
+    /// value. `None` if there is nothing to do, or while another one is in progress: what is
+    /// appended meanwhile waits for the next, which can be begun when this one is finished. The
+    /// work may be upkeep only, so `durable` may not change, and more may be due afterwards.
     ///
     /// ```
     /// # use bytes::Bytes;
@@ -157,7 +158,7 @@ impl<D: Disk> Wal<D> {
     /// let lsn = wal.append(GroupId(1), &mut [put].into_iter())?;
     /// while let Some(work) = wal.begin_sync()? {
     ///     let done = std::thread::spawn(|| work.run());
-    ///     // Meanwhile appends and reads go on.
+    ///     // Appends and reads are possible meanwhile.
     ///     wal.finish_sync(done.join().unwrap())?;
     /// }
     /// assert!(wal.durable() >= lsn);
@@ -170,38 +171,38 @@ impl<D: Disk> Wal<D> {
         self.writer.begin_sync()
     }
 
-    /// Takes what came of the sync that was begun.
+    /// Finishes a sync that was begun.
     ///
     /// # Errors
-    /// [`SyncError::Io`] when it failed: the log is then latched shut for good.
-    /// [`SyncError::OtherLife`] when it was not begun by this value, and then nothing has changed.
+    /// [`SyncError::Io`] if it failed: the log is then closed for good. [`SyncError::OtherLife`] if
+    /// it was not begun by this value; then nothing has changed.
     pub fn finish_sync(&mut self, done: SyncDone<D>) -> Result<(), SyncError> {
         self.writer.finish_sync(done)
     }
 
-    /// Up to here, inclusive, the log is durable.
+    /// Up to where, inclusive, the log is durable.
     #[must_use]
     pub fn durable(&self) -> Lsn {
         self.writer.durable()
     }
 
-    /// Whether a record of `bytes` with a body in it would be taken now. If not, tries to allocate
-    /// a segment first: so whoever asks before it takes on work learns of a full disk before that
-    /// work is under way.
+    /// Whether a record of `bytes` with a body would be accepted now. If not, tries to allocate a
+    /// segment first: so a caller that asks before it accepts work learns of a full disk in time.
     ///
-    /// `false` means that space may come; then there is none before a whole segment is free again. A log that is
-    /// latched shut has none to wait for and answers `true`: the next append says what is the matter.
+    /// `false` means that space may come; after it, `true` comes only when a whole segment is free
+    /// again. A log that is closed has nothing to wait for and returns `true`: the next append
+    /// reports the failure.
     pub fn has_room(&mut self, bytes: usize) -> bool {
         self.writer.find_room(bytes)
     }
 
-    /// How many bytes of records with bodies, headers included, are taken for sure, though the disk had
-    /// no space left: what is in the segment at hand, or in the one that waits.
+    /// How many bytes of records with bodies, headers included, are certain to be accepted even if
+    /// the disk has no space left: what fits into the current segment, or into the next one.
     pub fn room_bytes(&self) -> u64 {
         self.writer.room_bytes()
     }
 
-    /// As [`has_room`](Self::has_room), without trying to make it.
+    /// Like [`has_room`](Self::has_room), without trying to make room.
     pub fn is_roomy(&mut self, bytes: usize) -> bool {
         self.writer.is_roomy(bytes)
     }
@@ -212,30 +213,30 @@ impl<D: Disk> Wal<D> {
         self.writer.is_full()
     }
 
-    /// Begins to make room, as work for any thread; see [`begin_sync`](Self::begin_sync). Nothing
-    /// when there is room, or while a sync is under way. When it has been given back
-    /// [`is_roomy`](Self::is_roomy) knows.
+    /// Begins to make room, as work for any thread; see [`begin_sync`](Self::begin_sync). `None` if
+    /// there is room, or while a sync is in progress. When the work is finished,
+    /// [`is_roomy`](Self::is_roomy) has the result.
     pub fn begin_room(&mut self, bytes: usize) -> Option<SyncWork<D>> {
         self.writer.begin_room(bytes)
     }
 
-    /// Whether something is to be done by [`begin_sync`](Self::begin_sync) that nobody waits for.
+    /// Whether [`begin_sync`](Self::begin_sync) has upkeep to do, for which nobody waits.
     #[must_use]
     pub fn is_upkeep_due(&self) -> bool {
         self.writer.is_upkeep_due()
     }
 
-    /// The bounds of the log: those that it was opened with, except that segments are as long as the
-    /// longest that it has.
+    /// The bounds of the log: those it was opened with, except that segments are as long as its
+    /// longest existing one.
     #[must_use]
     pub fn options(&self) -> &Options {
         self.writer.options()
     }
 
-    /// What the log holds of a group: its state and start, and its slots as a stream.
+    /// The log's contents for a group: its state and start, and its slots as a stream.
     ///
     /// # Errors
-    /// None now; those of the slots come with the stream.
+    /// None at present; errors of the slots come with the stream.
     pub fn recover(&self, group: GroupId) -> Result<Recovered<D>, ReadError> {
         Ok(self.reader().recover(group))
     }
@@ -246,13 +247,13 @@ impl<D: Disk> Wal<D> {
         self.shared.lock().groups.keys().copied().collect()
     }
 
-    /// A handle to read slots, for any thread.
+    /// A handle to read slots, usable from any thread.
     #[must_use]
     pub fn reader(&self) -> Reader<D> {
         Reader::new(Arc::clone(&self.shared))
     }
 
-    /// The snapshot files beside the log, for any thread.
+    /// The snapshot files beside the log, usable from any thread.
     #[must_use]
     pub fn snapshots(&self) -> Snapshots<D> {
         self.snapshots.clone()
@@ -264,7 +265,7 @@ impl<D: Disk> Wal<D> {
         &self.disk
     }
 
-    /// What the log has done and what it holds.
+    /// The log's counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.writer.stats()

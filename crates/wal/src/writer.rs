@@ -1,4 +1,4 @@
-//! The writing half: where the next record goes, and batches on their way to the disk.
+//! The writing half of the log: the position of the next record, and the batches to be written.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -13,46 +13,46 @@ use crate::spares::Spares;
 use crate::upkeep::Carrier;
 use crate::{AppendError, GroupId, Lsn, Mark, OpenError, Options, Stats};
 
-/// The one writer of a log.
+/// The only writer of a log.
 ///
 /// Invariants:
 /// - A batch is written only when everything before it is durable, so only the final batch can be
-///   torn. So one [`SyncWork`](crate::SyncWork) is under way at a time, whichever thread does it, and what is appended
-///   meanwhile goes into a batch behind it.
-/// - The first batch of a process is one record alone. A torn batch of an earlier process may have
-///   left good records behind a bad one; their batch number was taken when that first batch was
+///   torn. So one [`SyncWork`](crate::SyncWork) is in progress at a time, on whichever thread, and
+///   what is appended meanwhile goes into a later batch.
+/// - The first batch of a process is a single record. A torn batch of an earlier process may have
+///   left good records after a bad one; their batch number was used when that first batch became
 ///   durable, so they never look like its successors.
-/// - A segment is written over only when a durable opening says that it is no part of the log, and
-///   there is always space for such an opening.
+/// - A segment is overwritten only when a durable opening states that it is no longer part of the
+///   log, and there is always space for such an opening.
 #[derive(Debug)]
 pub(crate) struct Writer<D: Disk> {
     pub(crate) disk: D,
     pub(crate) options: Options,
     pub(crate) shared: Arc<Shared<D::File>>,
     pub(crate) spares: Spares<D::File>,
-    /// Where the next record goes; nothing before the first segment.
+    /// Where the next record goes; `None` before the first segment.
     pub(crate) place: Option<Place>,
     pub(crate) carrier: Option<Carrier<D::File>>,
     pub(crate) stats: Stats,
-    /// More of the next segment is to be filled, this many bytes.
+    /// How many more bytes of the next segment are to be filled.
     pub(crate) fill_due: u64,
     pub(crate) reserve: Reserve,
     /// There may be space again for the reserve.
     pub(crate) reserve_due: bool,
-    /// There was no room when somebody asked last.
+    /// Whether there was no room at the last check.
     pub(crate) is_full: bool,
-    /// A segment is being filled because there is no room.
+    /// Whether a segment is being filled because there is no room.
     pub(crate) is_room_wanted: bool,
-    /// The last one given away.
+    /// The last number assigned.
     pub(crate) last: Lsn,
     pub(crate) durable: Lsn,
     /// The newest segment of which something is durable; 0 for none.
     pub(crate) durable_generation: u64,
     batch: u64,
     pub(crate) pending_bytes: usize,
-    /// Of those, what is being written; nothing while no work is under way.
+    /// How many of the pending bytes are being written; `None` while no work is in progress.
     pub(crate) under_way: Option<usize>,
-    /// Of all records of the log.
+    /// The secret in all records of the log.
     pub(crate) salt: u64,
     pub(crate) opened: bool,
     pub(crate) latched: bool,
@@ -67,7 +67,7 @@ pub(crate) struct Place {
 }
 
 impl<D: Disk> Writer<D> {
-    /// Goes on where recovery found the end.
+    /// Continues at the end that recovery found.
     pub(crate) fn new(
         disk: D,
         mut options: Options,
@@ -121,7 +121,7 @@ impl<D: Disk> Writer<D> {
             None => writer.spares.allocate(&writer.disk, 1),
             Some(_) => Ok(()),
         };
-        // The log comes first: what is kept back is of use to a log alone.
+        // The log comes first: a reserve without a log is useless.
         let reserved = allocated.and_then(|()| match writer.reserve.is_wanted() {
             true => writer.reserve.fill(&writer.disk),
             false => Ok(()),
@@ -162,7 +162,7 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// Takes a record into the pending batch.
+    /// Adds a record to the pending batch.
     pub(crate) fn append(
         &mut self,
         kind: Kind,
@@ -188,8 +188,8 @@ impl<D: Disk> Writer<D> {
         Ok(self.push(kind, group, payload))
     }
 
-    /// Whether there are no numbers left for what an append may write. No log gets there by counting, but
-    /// a record may say that it did.
+    /// Whether no numbers are left for what an append may write. No log gets there by counting, but
+    /// a forged record may claim so.
     fn is_used_up(&self) -> bool {
         let generation = self.place.map_or(0, |place| place.generation);
         self.last.0.max(self.batch).max(generation) > NUMBERS_MAX
@@ -211,7 +211,7 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// Appends the record that begins the incarnation of this process, in a batch of its own.
+    /// Appends the record that opens the incarnation of this process, in a batch of its own.
     fn open(&mut self) -> Result<(), AppendError> {
         if self.fits(BLOCK_BYTES, Need::State) {
             self.begin();
@@ -287,7 +287,7 @@ impl<D: Disk> Writer<D> {
         });
     }
 
-    /// Adds a record to the open batch, for which there is room.
+    /// Adds a record to the open batch, which has room for it.
     fn push(&mut self, kind: Kind, group: GroupId, payload: &[u8]) -> Lsn {
         let lsn = Lsn(self.last.0 + 1);
         let mut index = self.shared.lock();
@@ -337,7 +337,7 @@ impl<D: Disk> Writer<D> {
         lsn
     }
 
-    /// Ends the open batch: nothing more goes into it.
+    /// Closes the open batch: nothing more goes into it.
     pub(crate) fn close(&mut self) {
         let mut index = self.shared.lock();
         let Some(batch) = index.pending.back_mut() else {
@@ -354,15 +354,15 @@ impl<D: Disk> Writer<D> {
     }
 }
 
-/// Above it nothing is appended. One append takes a few numbers of each kind: the openings of a process
-/// and of a segment, and its own.
+/// Above this nothing is appended. One append takes a few numbers of each kind: for the openings of
+/// a process and of a segment, and for itself.
 const NUMBERS_MAX: u64 = u64::MAX - 16;
 
 /// A number that no client can guess.
 ///
-/// The hasher's keys come from the operating system's source of random bytes, once for each thread,
-/// and nothing that it computes here is ever shown to a client. So the number is as good as the 64
-/// bits of it, and the log needs no generator of its own.
+/// The hasher's keys come from the operating system's random number generator, once for each
+/// thread, and nothing computed here is ever shown to a client. So all 64 bits are unpredictable,
+/// and the log needs no generator of its own.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -1,5 +1,5 @@
-//! Syncs that are begun in one place and done in another: nothing overtakes them, nothing of an
-//! earlier incarnation is believed, and a failure is for ever.
+//! Syncs that are begun in one place and run in another: nothing overtakes them, results of an
+//! earlier incarnation are refused, and a failure is final.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ fn begin(wal: &mut Wal<Medium>) -> SyncWork<Medium> {
     wal.begin_sync().unwrap().unwrap()
 }
 
-/// Until nothing is due; so upkeep that comes first does not matter.
+/// Finishes work until nothing is due, so upkeep that comes first does not matter.
 fn finish(wal: &mut Wal<Medium>) {
     while let Some(work) = wal.begin_sync().unwrap() {
         wal.finish_sync(work.run()).unwrap();
@@ -33,11 +33,11 @@ fn what_is_appended_meanwhile_goes_into_the_next_batch() {
     let work = begin(&mut wal);
     let second = append(&mut wal, 1, &[put(2, 500)]).unwrap();
     let read = wal.reader().read(GroupId(1), 1..=9, usize::MAX).unwrap();
-    assert_eq!(read.len(), 2, "reads see what waits, in both batches");
+    assert_eq!(read.len(), 2, "reads see pending slots, in both batches");
     assert!(wal.begin_sync().unwrap().is_none(), "one at a time");
     assert_eq!(wal.durable(), Lsn(0));
     let done = work.run();
-    assert_eq!(wal.durable(), Lsn(0), "nobody has told the log yet");
+    assert_eq!(wal.durable(), Lsn(0), "the sync is not finished yet");
     wal.finish_sync(done).unwrap();
     assert_eq!(wal.durable(), first);
     finish(&mut wal);
@@ -60,7 +60,7 @@ fn a_sync_in_place_does_not_overtake_one_that_was_begun() {
     assert_eq!(
         disk.operations(),
         operations,
-        "the medium was left alone while a sync was under way"
+        "the medium was not used while a sync was in progress"
     );
     wal.finish_sync(work.run()).unwrap();
     wal.sync().unwrap();
@@ -80,10 +80,10 @@ fn a_begun_sync_that_fails_latches() {
     disk.fail_next_sync();
     let done = work.run();
     assert!(matches!(wal.finish_sync(done), Err(SyncError::Io(_))));
-    // The medium is well again, and its pages count as clean.
+    // The medium works again, and its pages count as clean.
     assert!(
         matches!(wal.begin_sync(), Err(SyncError::Latched)),
-        "a sync that failed elsewhere was begun again"
+        "a sync that failed on another thread was begun again"
     );
     assert!(matches!(wal.sync(), Err(SyncError::Latched)));
     assert!(matches!(
@@ -108,7 +108,7 @@ fn a_log_takes_nothing_of_another_life() {
     assert_eq!(
         wal.durable(),
         durable,
-        "that sync was of another incarnation"
+        "the sync was of another incarnation"
     );
     wal.finish_sync(work.run()).unwrap();
     assert!(wal.durable() > durable);
@@ -128,8 +128,8 @@ fn a_directory_stays_locked_while_a_sync_is_under_way() {
     Directory::open(path).unwrap();
 }
 
-/// The steps of an incarnation in any order, a crash after any number of operations of the disk, and the
-/// power gone: what is left is what was appended up to one point, behind what was durable.
+/// The steps of an incarnation in any order, a crash after any number of disk operations, and a
+/// power loss: the log then holds the appends up to one point, at or after what was durable.
 #[test]
 fn begun_syncs_keep_what_they_answered_for() {
     let (mut lost, mut between, mut failed) = (0, 0, 0);
@@ -178,7 +178,7 @@ fn begun_syncs_keep_what_they_answered_for() {
             disk.power_loss();
             let found = Model::of(&open(&disk).unwrap()).trimmed();
             let kept = models.iter().rposition(|model| *model == found);
-            let kept = kept.unwrap_or_else(|| panic!("seed {seed}: no prefix is {found:?}"));
+            let kept = kept.unwrap_or_else(|| panic!("seed {seed}: no prefix gives {found:?}"));
             let least = lsns.iter().rposition(|lsn| *lsn <= durable).unwrap();
             assert!(
                 kept >= least,

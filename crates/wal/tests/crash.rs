@@ -1,4 +1,4 @@
-//! The process dies at each operation, the power is cut, and what was answered for is there.
+//! The process dies at each operation, the power is cut, and what was confirmed is there.
 
 #![expect(
     clippy::unwrap_used,
@@ -63,8 +63,7 @@ fn many_lives_on_one_disk() {
             } else {
                 disk.power_loss();
             }
-            // What a recovery has seen is durable, so the next one may die too and lose nothing of
-            // it.
+            // What a recovery has found is durable, so the next one may die too and lose nothing.
             let context = format!("seed {seed}, round {round}");
             let wal = open(&disk).unwrap_or_else(|error| panic!("{context}: {error}"));
             opens += 1;
@@ -130,7 +129,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The lives of a log: what it holds after each append, and how many of them were answered for.
+/// Incarnations of a log: its contents after each append, and how many appends were confirmed.
 struct Life {
     models: Vec<Model>,
     lsns: Vec<Lsn>,
@@ -226,19 +225,18 @@ impl Life {
         Ok(())
     }
 
-    /// What is left is what was there after one of the appends, and no synced one is missing.
+    /// The contents are those after one of the appends, and no synced one is missing.
     fn check(&self, wal: &Wal<Medium>, context: &str) -> usize {
         let found = Model::of(wal).trimmed();
         let is_found = |model: &Model| model.clone().trimmed() == found;
-        // The synced ones come first, as they are the likely ones; then all, to tell what went
-        // wrong.
+        // The synced ones first, as the most likely; then all, to report what went wrong.
         let left = self.models[self.synced..]
             .iter()
             .position(is_found)
             .map(|left| left + self.synced);
         let left = left.or_else(|| self.models.iter().rposition(is_found));
-        let left = left
-            .unwrap_or_else(|| panic!("{context}: no prefix of the appends leads to {found:?}"));
+        let left =
+            left.unwrap_or_else(|| panic!("{context}: no prefix of the appends gives {found:?}"));
         assert!(
             left >= self.synced,
             "{context}: {left} of {} synced appends are left",

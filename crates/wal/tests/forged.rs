@@ -1,7 +1,7 @@
-//! Bodies that a client made up to look like records: right in all but the salt, which is secret.
+//! Bodies that a client made to look like records: correct except for the salt, which is secret.
 //!
-//! Each forgery is also tried with the salt of the log. It is believed then, so it is the salt and
-//! nothing else that stops it.
+//! Each forgery is also tried with the salt of the log, and is then believed: so the salt and
+//! nothing else stops it.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,9 +22,9 @@ fn a_forged_record_in_a_body_is_not_replayed() {
         let mut wal = begin(&disk);
         let end = newest(&disk);
         let base = (end.offset + end.len).next_multiple_of(BLOCK_BYTES);
-        // The final batch: a small record of somebody, and one whose body reaches into the next
-        // block, where another batch could begin. What is forged there says to be one, right behind
-        // the small record.
+        // The final batch: a small record, and one whose body extends into the next block, where
+        // another batch could begin. The forged bytes there claim to be one, right after the small
+        // record.
         let at = base + BLOCK_BYTES;
         let forged = Forged {
             at,
@@ -43,9 +43,9 @@ fn a_forged_record_in_a_body_is_not_replayed() {
         let mut image = disk.image(FIRST);
         assert!(
             image[at as usize..].starts_with(&forged.bytes()),
-            "it stands where it was meant to"
+            "it is at the intended offset"
         );
-        // Of the second record one sector is lost.
+        // One sector of the second record is lost.
         let lost = base as usize + 2 * SECTOR_BYTES..base as usize + 3 * SECTOR_BYTES;
         assert_ne!(image[lost.clone()], before[lost.clone()]);
         image[lost.clone()].copy_from_slice(&before[lost]);
@@ -64,7 +64,8 @@ fn a_forged_record_in_a_body_convicts_nobody() {
         let model = Model::of(&wal);
         let end = newest(&disk);
         let base = (end.offset + end.len).next_multiple_of(BLOCK_BYTES);
-        // It says that much was durable when it was written, so what is bad before it has rotted.
+        // It claims that much was durable when it was written, so the bad record before it must be
+        // corrupt.
         let forged = Forged {
             at: base + (BODY_AT as u64).next_multiple_of(8),
             generation: 1,
@@ -85,7 +86,7 @@ fn a_forged_record_does_not_convict_a_torn_opening() {
     for salt in GUESSES {
         let disk = Disk::new(1);
         let mut wal = begin(&disk);
-        // The opening of the next segment has one group, and the body comes behind it.
+        // The opening of the next segment has one group, and the body comes after it.
         let forged = Forged {
             at: (HEADER_BYTES + 24 + 88 + BODY_AT as u64).next_multiple_of(8),
             generation: 2,
@@ -129,7 +130,7 @@ fn each_log_has_a_salt_of_its_own_and_keeps_it() {
         assert!(newest(&disk).generation > 3);
         let mut salts: Vec<u64> = records(&disk).map(|record| salt(&disk, &record)).collect();
         salts.dedup();
-        assert_eq!(salts.len(), 1, "also behind later openings");
+        assert_eq!(salts.len(), 1, "also after later openings");
         salts[0]
     });
     assert_ne!(salts[0], salts[1]);
@@ -148,8 +149,8 @@ fn the_only_opening_does_not_take_the_salt_with_it() {
     );
 }
 
-/// Numbers under a right checksum that no log reaches by counting: it opens, always the same, and takes
-/// nothing, for there is no number left that would be found again.
+/// Numbers under a right checksum that no log reaches by counting: the log opens, always the same,
+/// and accepts nothing, since no number is left that would be found again.
 #[test]
 fn a_log_at_the_end_of_all_numbers_opens_and_takes_nothing() {
     let disk = Disk::new(1);
@@ -160,7 +161,7 @@ fn a_log_at_the_end_of_all_numbers_opens_and_takes_nothing() {
         let last = u64::MAX - margin;
         opening[field..field + 8].copy_from_slice(&last.to_le_bytes());
         if field == 16 {
-            // The oldest of the log is the only one.
+            // The oldest generation of the log is its only one.
             opening[64 + 8..][..8].copy_from_slice(&last.to_le_bytes());
         }
         if field == 24 {
@@ -169,7 +170,7 @@ fn a_log_at_the_end_of_all_numbers_opens_and_takes_nothing() {
         seal(&mut opening, 0);
         let mut forged = [&opening[..], &vec![0; image.len() - opening.len()]].concat();
         if margin == 0 && field == 24 {
-            // Something stands where the next record would.
+            // Other bytes are where the next record would be.
             let follower = Forged {
                 at: BLOCK_BYTES,
                 generation: 1,
@@ -232,7 +233,7 @@ fn salt(disk: &Disk, record: &DumpedRecord) -> u64 {
     u64::from_le_bytes(*image[record.offset as usize + 56..].first_chunk().unwrap())
 }
 
-/// A record that sets the state of a group which nobody has.
+/// A record that sets the state of an unused group.
 struct Forged {
     at: u64,
     generation: u64,
@@ -265,14 +266,14 @@ impl Forged {
         frame
     }
 
-    /// A body with the record behind `ahead` bytes.
+    /// A body with the record after `ahead` bytes.
     fn body(&self, ahead: usize) -> Bytes {
         let body = [&vec![0x11; ahead][..], &self.bytes(), &[0x11; 1000]];
         body.concat().into()
     }
 }
 
-/// Puts the right checksum on a record that stands at `at`.
+/// Writes the right checksum into a record at offset `at`.
 fn seal(frame: &mut [u8], at: u64) {
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&at.to_le_bytes()), &frame[..4]);
     let checksum = crc32c::crc32c_append(checksum, &frame[8..]);
@@ -284,5 +285,5 @@ const STRANGER: GroupId = GroupId(7);
 const GUESSES: [u64; 4] = [0, SALT ^ 1, !SALT, SALT];
 const BLOCK_BYTES: u64 = 4096;
 const HEADER_BYTES: u64 = 64;
-/// From the beginning of a record to the body of its first put.
+/// The distance from the start of a record to the body of its first put.
 const BODY_AT: usize = 64 + 45;

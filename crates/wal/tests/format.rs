@@ -1,4 +1,4 @@
-//! The bytes on disk, pinned. A change of them is a change of the format.
+//! The bytes on disk, pinned. Changing them changes the format.
 
 #![expect(
     clippy::unwrap_used,
@@ -74,8 +74,8 @@ fn a_snapshot_is_these_bytes() {
     is_golden("snapshot.txt", &disk.image("5-00000000000016909060.snap"));
 }
 
-/// One that was written before there were owners and hashes is told, not believed, and so is one of a version
-/// that is yet to come. One whose version is another by a bad bit is damaged.
+/// A snapshot from before owners and hashes is reported as another version, not believed, and so is
+/// one of a future version. If only the version differs, by a bad bit, it is damaged.
 #[test]
 fn a_snapshot_of_another_version_is_not_read() {
     let disk = Disk::new(1);
@@ -100,7 +100,7 @@ fn a_snapshot_of_another_version_is_not_read() {
     let name = "5-00000000000016909060.snap";
     disk.flip(name, 8, 1 ^ 7).unwrap();
     assert_eq!(version(), None, "its checksum is that of version 1");
-    // Of another version other things stand there too.
+    // In another version these bytes may have another meaning.
     disk.flip(name, 20, 1).unwrap();
     assert_eq!(version(), Some(7));
 }
@@ -136,7 +136,7 @@ fn another_version_is_refused() {
     append(&mut wal, 5, &[Owned::State(1)]).unwrap();
     wal.sync().unwrap();
     drop(wal);
-    // A head of version 1, under a checksum that is right.
+    // A head of version 1, with a right checksum.
     let mut image = disk.image("00000001.log");
     image[3] = 1;
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&0_u64.to_le_bytes()), &image[..4]);

@@ -1,4 +1,4 @@
-//! Bytes that no log wrote: never a panic, never more memory than the files have, never a record
+//! Bytes that no log wrote: they cause no panic, no more memory than the files have, and no record
 //! that was not there.
 
 mod support;
@@ -46,7 +46,7 @@ proptest! {
         disk.put_image(&name, &image);
         let dumped = dump(&Medium(disk.clone())).map(Iterator::count);
         match open(&disk) {
-            // At most the final batch is gone: it may have been torn.
+            // At most the final batch is missing: it may have been torn.
             Ok(wal) => prop_assert!(models[7..].contains(&Model::of(&wal))),
             Err(OpenError::Corrupt(found)) => prop_assert!(found.lsn.0 > 0 && found.offset.is_multiple_of(8)),
             Err(error) => prop_assert!(matches!(error, OpenError::Missing { .. }), "{}", error),
@@ -57,7 +57,7 @@ proptest! {
 
 #[test]
 fn a_body_that_holds_records_is_a_body() {
-    // A value may be a copy of a segment, so that good records stand in it, some of them where a
+    // A value may be a copy of a segment, so that it contains good records, some of them where a
     // batch could begin.
     let disk = Disk::new(1);
     let mut wal = open(&disk).unwrap();
@@ -75,7 +75,7 @@ fn a_body_that_holds_records_is_a_body() {
         let before = disk.fork(1);
         wal.sync().unwrap();
         assert_eq!(Model::of(&open(&disk.fork(1)).unwrap()), model);
-        // Torn, so that its records are looked for behind a bad one.
+        // Torn, so that recovery searches for its records after a bad one.
         let torn = disk.fork(1);
         for name in torn.names().unwrap() {
             let (old, new) = (before.image(&name), torn.image(&name));

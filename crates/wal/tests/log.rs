@@ -51,7 +51,7 @@ fn appends_of_many_groups_survive_the_process() {
 #[test]
 fn one_sync_answers_for_all() {
     let disk = Disk::new(1);
-    // Half a segment is not reached, behind which the next one is filled.
+    // Half a segment, after which the next one is filled, is not reached.
     let mut options = small();
     options.segment_bytes = 1 << 20;
     let mut wal = synod_wal::Wal::open(support::Medium(disk.clone()), options).unwrap();

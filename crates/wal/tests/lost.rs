@@ -1,5 +1,5 @@
-//! A log that lacks what was durable in an earlier incarnation, because files are gone or were put back, is not
-//! opened by whoever noted how far it had come, and is left as it is.
+//! A log that lacks what was durable in an earlier incarnation, because files are missing or were
+//! rolled back, is not opened with its recorded mark, and is left as it is.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@ use support::{Medium, append, open, put, small};
 use synod_sim::Disk;
 use synod_wal::{Lsn, Mark, OpenError, Options, Wal};
 
-/// A log of several segments, and what was noted of it.
+/// A log of several segments, and its mark.
 fn begun() -> (Disk, Mark) {
     let disk = Disk::new(1);
     let mut wal = open(&disk).unwrap();
@@ -53,7 +53,7 @@ fn segments(disk: &Disk) -> Vec<String> {
     names
 }
 
-/// What is refused is refused again, by a disk on which nothing was changed.
+/// What is refused is refused again, and nothing on the disk has changed.
 fn is_refused(disk: &Disk, mark: Mark, is_reason: impl Fn(&OpenError) -> bool) {
     let files = |disk: &Disk| -> Vec<_> {
         let names = disk.names().unwrap().into_iter();
@@ -110,7 +110,8 @@ fn a_log_without_its_newest_segment_does_not_open() {
     is_refused(&disk, mark, is_lost);
 }
 
-/// By zeros it looks like one that was never written, and by a shorter file like one that was begun.
+/// With zeros it looks like a segment that was never written, and with a shorter file like one that
+/// was begun.
 #[test]
 fn a_log_whose_end_is_gone_does_not_open() {
     for whole in [true, false] {
@@ -126,7 +127,7 @@ fn a_log_whose_end_is_gone_does_not_open() {
             let newest = segments(&disk).pop().unwrap();
             let mut image = disk.image(&newest);
             let len = image.len();
-            // The block of the last record, or all but the opening.
+            // The block of the last record, or everything but the opening.
             let last = image.iter().rposition(|byte| *byte != 0).unwrap();
             image.truncate(if whole { 4096 } else { last / 4096 * 4096 });
             assert!(image.len() <= last);

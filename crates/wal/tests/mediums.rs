@@ -1,4 +1,5 @@
-//! The media that come with the log: a real directory, and a layer that forgets with its process.
+//! The media that come with the log: a real directory, and a layer whose unsynced writes die with
+//! the process.
 
 mod support;
 
@@ -136,7 +137,7 @@ fn a_kill_loses_what_was_not_synced() {
             .any(|name| name.ends_with(".part"))
     );
 
-    // A disk that lies about its syncs: all seems well, until the process is gone.
+    // A disk that lies about its syncs: all seems well until the process is gone.
     for index in 50..60 {
         append(&mut wal, 1, &[put(index, 700)]).unwrap();
         wal.sync().unwrap();
@@ -180,7 +181,7 @@ fn names_reach_the_inner_disk_at_their_sync() {
     assert_eq!(
         inner.names().unwrap(),
         ["gone", "old"],
-        "nothing of it is known yet"
+        "its name is not durable yet"
     );
     disk.sync().unwrap();
     assert_eq!(inner.names().unwrap(), ["new", "renamed"]);
@@ -207,7 +208,7 @@ fn an_error_keeps_what_did_not_reach_the_inner_disk() {
     let log = disk.open("2.log").unwrap();
     faulty.set(Some(Fault::Write(".new")));
     disk.sync().unwrap_err();
-    // The rest waits, and the sync of another thread does not forget it.
+    // The rest waits, and the sync of another thread does not drop it.
     disk.sync().unwrap_err();
     assert!(!inner.names().unwrap().contains(&"2.log".to_owned()));
     faulty.set(None);
@@ -235,7 +236,7 @@ fn an_error_keeps_what_did_not_reach_the_inner_disk() {
             .unwrap();
         log.sync().unwrap();
     }
-    // A failed sync of a disk whose pages count as clean after it.
+    // A failed sync of a disk whose pages count as clean afterwards.
     log.write_at(0, b"again").unwrap();
     inner.fail_next_sync();
     log.sync().unwrap_err();

@@ -1,5 +1,5 @@
-//! Things run out: space, a quota, descriptors. Nothing is lost by it, something is kept back, and
-//! nothing useless is left behind.
+//! Resources run out: space, a quota, file descriptors. Nothing is lost by it, a reserve is kept,
+//! and nothing useless is left behind.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,17 +19,17 @@ use synod_wal::{
 };
 
 const GROUP: GroupId = GroupId(1);
-/// As on every Unix; std has no names for them. The last is as on Linux.
+/// The same on every Unix; std has no names for them. The last one is as on Linux.
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 const EDQUOT: i32 = 122;
 
-/// A medium of which nothing new can be opened while an error is set.
+/// A medium on which nothing new can be opened while an error is set.
 #[derive(Clone)]
 struct Scarce {
     inner: Medium,
     errno: Arc<AtomicI32>,
-    /// How often it still can.
+    /// How many more opens succeed.
     free: Arc<AtomicU32>,
 }
 
@@ -75,7 +75,7 @@ impl synod_wal::Disk for Scarce {
         self.inner.open(name)
     }
 
-    /// A directory that is read is opened for it.
+    /// Listing opens the directory.
     fn list(&self) -> io::Result<Vec<String>> {
         self.check()?;
         self.inner.list()
@@ -153,7 +153,7 @@ fn without_a_descriptor_nothing_is_taken_and_nothing_fails() {
     }
 }
 
-/// A segment that the disk has no space for is no use half, and somebody else may need that half.
+/// A part of a segment is useless, and others may need that space.
 #[test]
 fn a_segment_that_does_not_fit_leaves_nothing_behind() {
     for short in [1, 5_000, 16_000] {
@@ -172,8 +172,8 @@ fn a_segment_that_does_not_fit_leaves_nothing_behind() {
     }
 }
 
-/// What counts in a full log: bodies first go without, then an entry without a body is still taken
-/// for a while, and a vote, or what cuts the log, for longer.
+/// Priorities in a full log: bodies are refused first, then an entry without a body is still
+/// accepted for a while, and a vote, or what cuts the log, for longer.
 #[test]
 fn what_matters_more_is_taken_for_longer() {
     let disk = Disk::new(1);
@@ -199,7 +199,8 @@ fn what_matters_more_is_taken_for_longer() {
     );
 }
 
-/// Else a full node would take what is short, refuse what is long, and change its mind with each record.
+/// Otherwise a full node would accept short records, refuse long ones, and change its answer with
+/// each.
 #[test]
 fn what_was_full_has_room_again_with_a_whole_segment() {
     let disk = Disk::new(1);
@@ -216,10 +217,10 @@ fn what_was_full_has_room_again_with_a_whole_segment() {
         wal.sync().unwrap();
     }
     assert!(!wal.has_room(1) && !wal.is_roomy(1) && wal.is_full());
-    // There is space for it, and who may not wait has it.
+    // There is space for it, and an urgent record gets it.
     append(&mut wal, 1, &[put(last + 1, 1)]).unwrap();
     wal.sync().unwrap();
-    assert!(!wal.has_room(1), "it has changed its mind");
+    assert!(!wal.has_room(1), "its answer has changed");
     disk.capacity(u64::MAX);
     assert!(wal.has_room(1) && wal.has_room(15_100) && !wal.is_full());
 }
@@ -237,7 +238,7 @@ fn a_log_that_has_filled_its_disk_can_be_cut() {
         append(&mut wal, 1, &[put(last, 1000)]).unwrap();
         wal.sync().unwrap();
     }
-    // Somebody takes what is left of the disk.
+    // Something else takes the rest of the disk.
     disk.capacity(disk.used());
     let snapshots = wal.snapshots();
     let body = |to: &mut dyn Write| to.write_all(&[7; 7000]);
@@ -251,7 +252,7 @@ fn a_log_that_has_filled_its_disk_can_be_cut() {
         append(&mut wal, 1, &[put(index, 1000), Owned::Start(index - 3)]).unwrap();
         wal.sync().unwrap();
     }
-    // There is space again, so it is kept back again.
+    // There is space again, so the reserve is filled again.
     disk.capacity(u64::MAX);
     for index in last + 60..last + 120 {
         append(&mut wal, 1, &[put(index, 1000), Owned::Start(index - 3)]).unwrap();
@@ -262,7 +263,7 @@ fn a_log_that_has_filled_its_disk_can_be_cut() {
     drop(wal);
     let wal = Wal::open(Medium(disk.clone()), options).unwrap();
     assert_eq!(Model::of(&wal), model);
-    assert_eq!(disk.len("reserve").unwrap(), 8 * 1024, "kept as it was");
+    assert_eq!(disk.len("reserve").unwrap(), 8 * 1024, "kept unchanged");
 }
 
 #[test]
@@ -277,7 +278,7 @@ fn a_received_snapshot_finds_what_is_kept_back() {
     let larger = snapshots.write_part(GROUP, &identity(1), &seal(8_200), 0, &first);
     assert!(
         matches!(larger, Err(SnapshotError::Full)),
-        "with all that is kept back it would not fit: {larger:?}"
+        "even with the reserve it would not fit: {larger:?}"
     );
     assert!(disk.names().unwrap().contains(&"reserve".to_owned()));
     snapshots
@@ -288,8 +289,8 @@ fn a_received_snapshot_finds_what_is_kept_back() {
     assert!(!disk.names().unwrap().contains(&"reserve".to_owned()));
 }
 
-/// Space that is given back makes no descriptors. And when it cannot be given back, it is still there
-/// for the next who needs it.
+/// Freeing space yields no descriptors. And if the reserve cannot be freed, it stays for the next
+/// that needs it.
 #[test]
 fn what_is_kept_back_is_spent_for_space_alone() {
     let disk = Disk::new(1);
@@ -312,7 +313,7 @@ fn what_is_kept_back_is_spent_for_space_alone() {
         assert!(is_kept(), "behind {free} descriptors");
     }
     assert!(created > 0 && refused > 1, "{created}, {refused}");
-    // There is no space, and no descriptor for the directory in which to look for what is kept.
+    // There is no space, and no descriptor for the directory in which to look for the reserve.
     let full = snapshots.create(GROUP, &identity(1), &mut |to| {
         disk.capacity(disk.used());
         scarce.set(EMFILE);
@@ -344,7 +345,7 @@ fn what_was_being_written_is_removed_before_space_is_needed() {
     wal.sync().unwrap();
 }
 
-/// The real thing where it can be had: a file system of 256 KiB in memory.
+/// A real file system, where possible: 256 KiB in memory.
 #[test]
 fn a_log_on_a_small_file_system_is_full_and_goes_on() {
     let Some(mounted) = Tmpfs::mount(256 << 10) else {
@@ -374,7 +375,7 @@ fn a_log_on_a_small_file_system_is_full_and_goes_on() {
     ));
     let model = Model::of(&wal);
     drop(wal);
-    // The rest of it goes to somebody else.
+    // Something else takes the rest of it.
     let mut rest = std::fs::File::create(path.join("somebody-else")).unwrap();
     while rest.write_all(&[1; 4096]).is_ok() {}
     let mut wal = Wal::open(directory(), options).unwrap();
@@ -392,7 +393,7 @@ fn a_log_on_a_small_file_system_is_full_and_goes_on() {
     }
 }
 
-/// A tmpfs of its own, until it is dropped.
+/// A tmpfs, mounted until this is dropped.
 struct Tmpfs(tempfile::TempDir);
 
 impl Tmpfs {
@@ -418,8 +419,8 @@ impl Drop for Tmpfs {
     }
 }
 
-/// Whatever a log says that it has room for it takes, in one batch, though the disk has no space left:
-/// at any fill of a segment, in records of any size, before and after it gave a segment back.
+/// What a log reports as room it accepts, in one batch, even if the disk has no space left: at any
+/// fill of a segment, in records of any size, before and after it released a segment.
 #[test]
 fn what_there_is_room_for_is_taken_on_a_full_disk() {
     let mut random = Rng::new(1);

@@ -1,4 +1,4 @@
-//! Segments come and go: nothing pins them, nothing stale in them is believed, and a full disk
+//! Segments come and go: nothing pins them, stale records in them are not believed, and a full disk
 //! loses nothing.
 
 mod support;
@@ -88,7 +88,7 @@ fn a_large_idle_group_does_not_pin_a_busy_one() {
 #[test]
 fn an_old_record_in_a_recycled_segment_is_never_believed() {
     // Every batch has the same shape, so a recycled segment is full of good records of its past
-    // where the next ones will stand. After each sync the log is opened as it would be after a
+    // exactly where the next ones will be. After each sync the log is opened as it would be after a
     // crash.
     let disk = Disk::new(1);
     let mut wal = open(&disk).unwrap();
@@ -100,7 +100,7 @@ fn an_old_record_in_a_recycled_segment_is_never_believed() {
         wal.sync().unwrap();
         let fork = disk.fork(1);
         assert_eq!(Model::of(&open(&fork).unwrap()), model);
-        // The batch that would come next, lost: what stands there is of an earlier generation.
+        // The next batch is lost: the bytes there are of an earlier generation.
         let lost = open(&fork).unwrap();
         drop(lost);
         assert_eq!(Model::of(&open(&fork).unwrap()), model);
@@ -163,13 +163,14 @@ fn a_full_disk_refuses_and_loses_nothing() {
         let refused = refused.unwrap();
         assert!(
             refused > 11,
-            "three segments at least were of use, beside one for the next opening: {refused}"
+            "at least three segments were used, besides one for the next opening: {refused}"
         );
         assert_eq!(Model::of(&wal), model, "a refused append leaves nothing");
         assert_eq!(Model::of(&open(&disk.fork(1)).unwrap()), model);
         append(&mut wal, 1, &[put(refused, 1000)]).unwrap_err();
 
-        // The reserve still takes what makes space, or a vote. Then it goes on, on the same disk.
+        // The reserve still accepts a vote, or what frees space. Then the log continues on the same
+        // disk.
         let ops = [Owned::State(9), Owned::Start(refused - 2)];
         append(&mut wal, 1, &ops).unwrap();
         model.apply(GroupId(1), &ops);
@@ -301,8 +302,8 @@ fn more_groups_than_a_smaller_segment_can_open_with_are_kept() {
 
 #[test]
 fn where_there_is_room_an_append_is_taken() {
-    // The disk has space for one segment. The first append of a process has a record of the log's
-    // own before it, in a block of its own.
+    // The disk has space for one segment. The first append of a process is preceded by a record of
+    // the log's own, in a block of its own.
     let mut options = small();
     options.segment_bytes = 64 * 1024;
     let (mut taken, mut refused) = (0, 0);
@@ -336,9 +337,9 @@ fn where_there_is_room_an_append_is_taken() {
     assert!(taken > 20 && refused > 8, "{taken} {refused}");
 }
 
-/// Found by simulation: the sync of a new segment failed while a node asked for room, the log was
-/// latched and answered "no room" for ever, and the node led on and refused every command as if the
-/// disk were full.
+/// Found by simulation: the sync of a new segment failed while a node asked for room. The log
+/// closed and returned "no room" for ever, and the node kept leading and refused every command as
+/// if the disk were full.
 #[test]
 fn a_log_that_is_latched_makes_nobody_wait_for_room() {
     let disk = Disk::new(1);
@@ -351,7 +352,7 @@ fn a_log_that_is_latched_makes_nobody_wait_for_room() {
     assert!(!wal.has_room(1000), "the disk is full");
     disk.capacity(u64::MAX);
     disk.fail_next_sync();
-    assert!(wal.has_room(1000), "nothing is to be waited for");
+    assert!(wal.has_room(1000), "there is nothing to wait for");
     let refused = append(&mut wal, 1, &[put(1, 1000)]);
     assert!(matches!(refused, Err(AppendError::Latched)), "{refused:?}");
 }
@@ -369,7 +370,7 @@ fn an_old_segment_that_is_not_read_is_tried_once() {
     }
     let stats = wal.stats();
     assert_eq!((stats.upkeep_failures, stats.slots_carried), (1, 0));
-    // When its slots are forgotten it goes, and the log is short again.
+    // When its slots are forgotten it is released, and the log is short again.
     append(&mut wal, 2, &[Owned::Start(1)]).unwrap();
     for index in 200..300 {
         append(&mut wal, 1, &[put(index, 1500), Owned::Start(index - 1)]).unwrap();

@@ -1,5 +1,5 @@
-//! Snapshot files: whole or not there, durable when they are, received in parts, never believed
-//! when they are bad.
+//! Snapshot files: there completely or not at all, durable once they are there, received in chunks,
+//! never believed if they are bad.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use synod_sim::Disk;
 use synod_wal::{GroupId, OpenError, Seal, Snapshot, SnapshotError, Snapshots, Tag, Wal};
 
 const GROUP: GroupId = GroupId(7);
-/// What stands in front of what is transferred.
+/// The length of the owner, in front of the transferred part.
 const OWNER_BYTES: usize = 24;
 const NOTHING: Seal = Seal {
     len: 0,
@@ -188,7 +188,7 @@ fn every_flipped_byte_of_a_snapshot_is_found() {
     ));
 }
 
-/// A good file of the same snapshot that is another one than was announced with the first piece.
+/// A good file of the same snapshot, but not the one announced with the first chunk.
 #[test]
 fn what_was_not_announced_is_not_taken() {
     let (snapshot, seal, file) = sent(5, 10_000);
@@ -230,7 +230,7 @@ fn of_what_does_not_fit_nothing_is_taken() {
     disk.capacity(used + needed);
     let taken = |at: u64, bytes: &[u8]| snapshots.write_part(GROUP, &snapshot, &seal, at, bytes);
     taken(0, &file[..9_000]).unwrap();
-    // The first piece again: what is there of the whole has its space.
+    // The first chunk again: the bytes already received count as space.
     taken(0, &file[..9_000]).unwrap();
     taken(9_000, &file[9_000..]).unwrap();
     snapshots.finish_part(GROUP, &snapshot, &seal).unwrap();
@@ -272,7 +272,7 @@ fn a_snapshot_of_another_log_is_refused() {
         ),
         "{opened:?}"
     );
-    // What is transferred tells nobody the salt, and becomes the receiver's.
+    // The transferred part does not reveal the salt, and becomes the receiver's own.
     let seal = snapshots.seal(GROUP, 5).unwrap();
     let mut file = vec![0; seal.len as usize + 1];
     assert_eq!(
@@ -293,8 +293,8 @@ fn a_snapshot_of_another_log_is_refused() {
     assert_eq!(received.list(GROUP).unwrap(), [identity(5)]);
 }
 
-/// Nothing that was durable once is another log's: a log in which nothing was synced yet draws no other
-/// salt when it is opened again.
+/// A log in which nothing was synced yet keeps the salt of its durable snapshots when it is opened
+/// again.
 #[test]
 fn a_log_that_was_never_synced_knows_its_snapshots() {
     let disk = Disk::new(1);
@@ -509,7 +509,7 @@ fn a_crash_at_each_operation_leaves_a_snapshot_whole_or_not_at_all() {
             }
             match script(&snapshots) {
                 Ok(()) => {}
-                // A part that the power loss took the inside of is found out, and received anew.
+                // A part whose middle the power loss took is detected and received again.
                 Err((2, SnapshotError::Corrupt { .. })) => {
                     torn_parts += 1;
                     snapshots.discard_part(GROUP, &received).unwrap();

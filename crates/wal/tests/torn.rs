@@ -168,10 +168,10 @@ fn a_missing_segment_is_told() {
 
 #[test]
 fn records_of_a_torn_batch_never_come_back() {
-    // The batch of a first incarnation leaves its second record behind, and its first one is lost. A
-    // second incarnation writes a batch of the same shape, of which only the first record arrives. The
-    // second record of the first incarnation would be at the right place, with the right number, if it
-    // counted.
+    // The first incarnation's batch leaves its second record behind, while its first one is lost. A
+    // second incarnation writes a batch of the same shape, of which only the first record arrives.
+    // The second record of the first incarnation would be at the right offset, with the right
+    // number, if it counted.
     for same_shape in [true, false] {
         let disk = Disk::new(1);
         let mut wal = open(&disk).unwrap();
@@ -232,8 +232,8 @@ fn what_recovery_has_seen_survives_the_next_power_loss() {
     }
 }
 
-/// A file that was cut in the middle of a block: the records in what is left of that block are read
-/// like all others, so they are witnesses like all others.
+/// A file that was truncated in the middle of a block: records in the rest of that block are read
+/// like all others, so they are evidence like all others.
 #[test]
 fn a_cut_segment_hides_no_witness() {
     let (disk, model, cuts) = long_batches();
@@ -246,7 +246,7 @@ fn a_cut_segment_hides_no_witness() {
         let image = fork.image(&name);
         fork.remove(&name).unwrap();
         fork.put_image(&name, &image[..end]);
-        // What stood behind it is gone as well.
+        // What came after it is gone as well.
         for later in fork.names().unwrap().iter().filter(|later| **later > name) {
             fork.remove(later).unwrap();
         }
@@ -271,8 +271,8 @@ fn a_cut_segment_hides_no_witness() {
     assert_eq!(Model::of(&open(&disk).unwrap()), model);
 }
 
-/// The end of a file cuts a record in its padding, so that it is bad, and nothing else is good. Whoever goes
-/// on with that file must not put the zeros back that make the record good again.
+/// The end of a file cuts a record in its padding, so that it is bad, and nothing else is good.
+/// Continuing to fill that file must not restore the zeros that make the record good again.
 #[test]
 fn a_cut_record_is_not_made_whole() {
     let disk = Disk::new(1);
@@ -305,7 +305,7 @@ fn a_cut_record_is_not_made_whole() {
 
 /// A log of several segments, and pairs of records of one segment: the second was written when the
 /// first was durable, is not the last of its batch, and ends within a block that has no other good
-/// witness.
+/// evidence.
 fn long_batches() -> (Disk, Model, Vec<(DumpedRecord, DumpedRecord)>) {
     let disk = Disk::new(1);
     let mut wal = open(&disk).unwrap();
@@ -341,7 +341,7 @@ fn long_batches() -> (Disk, Model, Vec<(DumpedRecord, DumpedRecord)>) {
 
 const BLOCK_BYTES: usize = 4096;
 
-/// Appends two records in one batch of which only the one at `kept` reaches the disk.
+/// Appends two records in one batch, of which only the one at `kept` reaches the disk.
 fn tear(disk: &Disk, mut wal: Wal<Medium>, first: &[Owned], second: &[Owned], kept: usize) -> Disk {
     let before = disk.fork(1);
     // The opening of a process is a batch of its own, and does arrive.
@@ -384,7 +384,7 @@ fn rounds() -> (Disk, Model) {
     (disk, model)
 }
 
-/// A log before and after a final batch with a record for each length, and the models after each
+/// A log before and after a final batch with a record of each length, and the models after each
 /// record.
 fn with_final_batch(lens: &[usize]) -> (Disk, Disk, Vec<Model>) {
     let disk = Disk::new(1);
@@ -412,7 +412,7 @@ fn prefix(disk: &Disk, models: &[Model]) -> usize {
     models.iter().position(|model| *model == found).unwrap()
 }
 
-/// A log that was cut takes more, and finds it.
+/// A log that was cut accepts more, and finds it.
 fn go_on(disk: &Disk, model: &Model) {
     let mut model = model.clone();
     for round in 0..3 {

@@ -1,4 +1,5 @@
-//! The demo of the job queue: three processes of this program, workers at all of them, and one `kill -9`.
+//! The demo of the job queue: three processes of this program, workers at all of them, and one
+//! `kill -9`.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -39,8 +40,8 @@ pub(crate) fn run(protocol: &str) -> Result<(), Box<dyn Error>> {
     Ok(fs::remove_dir_all(home)?)
 }
 
-/// Three workers take turns, each time at another node, until none finds anything to do. How often each job
-/// was worked on.
+/// Three workers take turns, each time at another node, until none finds a job. Returns how often
+/// each job was done.
 fn work(protocol: &str, nodes: &mut [Process]) -> Result<BTreeMap<String, usize>, Box<dyn Error>> {
     let mut worked = BTreeMap::new();
     let mut idle = 0;
@@ -49,10 +50,10 @@ fn work(protocol: &str, nodes: &mut [Process]) -> Result<BTreeMap<String, usize>
         let take = format!("take {worker}");
         if turn == JOBS / 2 {
             let leader: usize = ask(nodes, 0, "leader")?.parse()?;
-            // With a request under way: nobody knows whether that has happened.
+            // With a request in progress, whose outcome is unknown.
             writeln!(nodes[leader - 1].to, "{take}")?;
             nodes[leader - 1].kill()?;
-            println!("{protocol}: node {leader}, which led, was killed after {turn} jobs");
+            println!("{protocol}: node {leader}, the leader, was killed after {turn} jobs");
         }
         match ask(nodes, turn, &take)?.strip_prefix("job ") {
             Some(job) => {
@@ -67,8 +68,8 @@ fn work(protocol: &str, nodes: &mut [Process]) -> Result<BTreeMap<String, usize>
     Ok(worked)
 }
 
-/// Asks one node after the other, from `first` on, until one has done it. Of those before nobody knows whether
-/// they have: commands may come twice.
+/// Asks one node after the other, from `first` on, until one answers. The nodes before may have
+/// carried out the command, so commands may arrive twice.
 fn ask(nodes: &mut [Process], first: usize, line: &str) -> Result<String, Box<dyn Error>> {
     for turn in first..first + TRIES_MAX {
         let node = turn % nodes.len();
@@ -80,7 +81,7 @@ fn ask(nodes: &mut [Process], first: usize, line: &str) -> Result<String, Box<dy
     Err(format!("no node answers: {line}").into())
 }
 
-/// A node that does not outlive this value.
+/// A node process that is killed when this value is dropped.
 struct Process {
     child: Child,
     to: ChildStdin,
@@ -119,10 +120,10 @@ impl Drop for Process {
     }
 }
 
-/// A port on which nobody listens but whoever is told of it: the socket that has it never does.
+/// Reserves a port: the socket that is bound to it never listens.
 fn hold_port() -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    // Alone while it looks for a port, and in nobody's way once it has one.
+    // Exclusive while it looks for a port; shared once it has one.
     socket.set_reuseaddr(false)?;
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     socket.set_reuseaddr(true)?;

@@ -1,9 +1,9 @@
-//! The names that were applied last, as they stand in a snapshot before the machine.
+//! The names applied last, as a snapshot stores them before the machine.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-/// Version, count, then 24 bytes a node; integers little-endian.
+/// A version byte, a count, then 24 bytes for each node; integers are little-endian.
 pub(super) fn encode(names: &BTreeMap<u64, (u64, u64)>) -> Vec<u8> {
     let mut out = vec![VERSION];
     out.extend_from_slice(&(names.len() as u64).to_le_bytes());

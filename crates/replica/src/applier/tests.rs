@@ -1,4 +1,4 @@
-//! What is applied once, in pieces, in order, and kept in snapshots.
+//! What is applied: once, in order, in parts, and kept in snapshots.
 
 use std::io::Read;
 
@@ -102,7 +102,7 @@ fn a_name_is_applied_once_and_names_only_rise_also_across_a_snapshot() {
     );
 }
 
-/// Whoever waits for a command.
+/// A ticket that must not be applied.
 struct Waits(std::sync::mpsc::Sender<Failure>);
 
 impl Ticket<Commands> for Waits {
@@ -122,7 +122,7 @@ fn a_name_that_does_not_rise_is_refused_as_that() {
     apply(&mut applier, 5, 1, "a");
     let (reason, leader) = (Reason::NameUsed, None);
     let refused = Failure::Rejected { reason, leader };
-    // A snapshot may have brought what seems to be passed over.
+    // A snapshot may have applied what seems to be skipped.
     for (index, in_doubt, failure) in [(2, false, refused), (3, true, Failure::Unknown)] {
         let (to, failures) = std::sync::mpsc::channel();
         let name = Name {
@@ -155,7 +155,7 @@ fn a_name_that_does_not_rise_is_refused_as_that() {
     }
 }
 
-/// However it is cut, the machine sees each command once, in its place.
+/// However an entry is split, the machine sees each command once, at its position.
 #[test]
 fn an_entry_may_be_applied_in_pieces() {
     let wal = Wal::open(SimDisk::new(1), Options::default()).unwrap();

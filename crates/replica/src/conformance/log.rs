@@ -1,4 +1,4 @@
-//! What a log must get right.
+//! The conformance suite for logs.
 
 mod durability;
 mod readers;
@@ -13,9 +13,9 @@ use synod_wal::GroupId;
 use super::suite::{Report, Suite, Unsupported};
 use crate::log::Log;
 
-/// Where a log lives: what is left when the log itself is dropped, like a directory.
+/// The place where a log lives: what remains when the log itself is dropped, such as a directory.
 ///
-/// A closure that opens the log is one that can do nothing else:
+/// A closure that opens the log is a store without further abilities:
 ///
 /// ```no_run
 /// use synod_replica::conformance;
@@ -33,12 +33,11 @@ pub trait LogStore {
     /// The log that lives here.
     type Log: Log;
 
-    /// Opens the log, as a new process would. The one that was opened before was dropped, with its
-    /// readers and snapshots and without any farewell.
+    /// Opens the log, as a new process would. The previous one was dropped without a shutdown,
+    /// together with its readers and snapshots.
     fn open(&mut self) -> Self::Log;
 
-    /// Cuts the power after the log was dropped: whatever may be lost is lost, as hard as it can
-    /// come.
+    /// Cuts the power after the log was dropped: everything that may be lost is lost.
     ///
     /// # Errors
     /// [`Unsupported`], by default.
@@ -46,7 +45,7 @@ pub trait LogStore {
         Err(Unsupported("lose_power"))
     }
 
-    /// Rots a byte in the body of a stored snapshot, beneath the log.
+    /// Damages a byte in the body of a stored snapshot, beneath the log.
     ///
     /// # Errors
     /// [`Unsupported`], by default.
@@ -62,7 +61,7 @@ pub trait LogStore {
         Err(Unsupported("fail_syncs"))
     }
 
-    /// From now on the medium has no space left, or has again.
+    /// From now on the medium has no space left, or has space again.
     ///
     /// # Errors
     /// [`Unsupported`], by default.
@@ -79,11 +78,11 @@ impl<L: Log, F: FnMut() -> L> LogStore for F {
     }
 }
 
-/// Tries a [`Log`] with its reader and its snapshots, case by case, each on a store of its own that
-/// `fresh` makes, empty and with space. A log whose syncs end later than they begin is waited for by
-/// the waker that it was handed.
+/// Tests a [`Log`] with its reader and its snapshots, case by case, each on a store of its own that
+/// `fresh` makes, empty and with space. For a log whose syncs complete later, the suite waits until
+/// the function given to `wake_with` is called.
 ///
-/// - `empty`: a group that nobody wrote to
+/// - `empty`: a group that was never written to
 /// - `sync_of_nothing`, `append`, `sequence_numbers`: what was synced is there after a restart;
 ///   numbers and `durable` only rise, and what is appended has a number above `durable`
 /// - `last_put_wins`, `gaps`, `extremes`, `longest_record`: slots
@@ -91,19 +90,20 @@ impl<L: Log, F: FnMut() -> L> LogStore for F {
 /// - `groups`: one log, one sync, no cross-talk
 /// - `lives`: long random histories over many restarts, against a model
 /// - `stream`: many slots, recovered in order
-/// - `reads`, `reads_are_bounded`, `reads_beside_the_writer`: the readers' half, also from another
+/// - `reads`, `reads_are_bounded`, `reads_beside_the_writer`: the reading half, also from another
 ///   thread while the log grows and is cut
 /// - `snapshots`, `snapshots_of_groups`, `failing_writer`, `large_snapshot`: snapshots written here
 /// - `transfer`, `partial_transfer`, `bad_transfer`, `other_file`, `transfers_do_not_mix`: snapshots
 ///   received in chunks
 /// - `power_loss`, `snapshots_survive_power_loss`: what was durable is there, and what is there was
 ///   appended, up to one point in the order of all groups (needs `lose_power`)
-/// - `damaged_snapshot`: is not believed (needs `damage_snapshot`)
-/// - `failed_sync`: latches the log shut (needs `fail_syncs`)
-/// - `full_medium`: what there is room for is taken, and what is refused leaves nothing (needs `fill`)
+/// - `damaged_snapshot`: is refused (needs `damage_snapshot`)
+/// - `failed_sync`: closes the log for good (needs `fail_syncs`)
+/// - `full_medium`: everything there is room for is accepted, and a refused record leaves nothing
+///   (needs `fill`)
 ///
 /// # Panics
-/// When a case fails.
+/// If a case fails.
 pub fn log<S: LogStore>(mut fresh: impl FnMut() -> S) -> Report {
     let mut suite = Suite::new("log");
     let fresh: &mut dyn FnMut() -> S = &mut fresh;

@@ -1,4 +1,4 @@
-//! What a state machine must get right.
+//! The conformance suite for state machines.
 
 mod streams;
 
@@ -12,21 +12,20 @@ use super::suite::{Report, Suite};
 use crate::machine::{Applying, StateMachine};
 use streams::{Failing, Trickle};
 
-/// Tries a [`StateMachine`], case by case. `fresh` makes one as of an empty log; `view` gives all of
-/// it that must be equal on every node; `commands` are encoded commands of yours, the more kinds the
-/// better, and best with some that depend on what others did.
+/// Tests a [`StateMachine`], case by case. `fresh` makes one in the state of an empty log; `view`
+/// returns everything in it that must be equal on every node; `commands` are encoded commands of
+/// the machine, the more kinds the better, and best with some that depend on earlier ones.
 ///
-/// - `deterministic`: machines that are given the same commands give the same answers and are in
-///   the same state, also on another thread
-/// - `any_bytes`: what is no command is answered too, the same way everywhere
-/// - `round_trip`: a machine restored from a snapshot is the one that was frozen, and goes on as it
-///   does
-/// - `frozen`: a frozen state stays as it was while commands go on being applied, and is written on
+/// - `deterministic`: machines that apply the same commands give the same responses and reach the
+///   same state, also on another thread
+/// - `any_bytes`: bytes that are no valid command are answered too, in the same way everywhere
+/// - `round_trip`: a machine restored from a snapshot equals the frozen one, and continues like it
+/// - `frozen`: a frozen state does not change while commands are applied, and can be written on
 ///   another thread
-/// - `restore_replaces`: nothing of the state before a restore is left, also when what is restored
+/// - `restore_replaces`: nothing of the state before a restore is left, even if the restored state
 ///   is empty
 /// - `restore_again`: snapshots of a restored machine are as good
-/// - `short_reads`, `short_writes`: readers and writers that do a little at a time
+/// - `short_reads`, `short_writes`: readers and writers that handle a few bytes at a time
 /// - `failing_reader`, `failing_writer`: their errors are passed on
 /// - `truncated_snapshot`: is refused at every length
 /// - `damaged_snapshot`: does not panic
@@ -61,7 +60,7 @@ use streams::{Failing, Trickle};
 ///         self.0.clear();
 ///         for _ in 0..number(from)? {
 ///             let (len, mut command) = (number(from)?, Vec::new());
-///             // `read_to_end` and not a buffer of `len`, which may be a lie.
+///             // `read_to_end` and not a buffer of `len`, which may be wrong.
 ///             from.take(len).read_to_end(&mut command)?;
 ///             if (command.len() as u64) < len {
 ///                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -82,7 +81,7 @@ use streams::{Failing, Trickle};
 /// ```
 ///
 /// # Panics
-/// When a case fails, and when `commands` is empty.
+/// If a case fails, and if `commands` is empty.
 pub fn state_machine<S, V, C>(
     fresh: impl FnMut() -> S,
     view: impl Fn(&S) -> V,
@@ -123,7 +122,7 @@ struct Trial<F, W> {
     commands: Vec<Bytes>,
 }
 
-/// A name, what the trait promises, and what to try.
+/// A case's name, what the trait promises, and the test.
 type Case<T> = (&'static str, &'static str, fn(&mut T));
 
 impl<S, V, F, W> Trial<F, W>
@@ -143,7 +142,7 @@ where
             ),
             (
                 "any_bytes",
-                "bytes that are no command of this machine are answered, the same way on every node",
+                "bytes that are no valid command are answered, in the same way on every node",
                 Self::any_bytes,
             ),
             (
@@ -164,12 +163,12 @@ where
             ),
             (
                 "short_reads",
-                "a reader may give less than it is asked for, and be interrupted",
+                "a reader may return less than requested, and be interrupted",
                 Self::short_reads,
             ),
             (
                 "short_writes",
-                "a writer may take less than it is given",
+                "a writer may accept less than it is given",
                 Self::short_writes,
             ),
             (
@@ -184,18 +183,18 @@ where
             ),
             (
                 "truncated_snapshot",
-                "a snapshot that ends early is no state of this machine, and an error",
+                "a snapshot that ends early is an error",
                 Self::truncated_snapshot,
             ),
             (
                 "damaged_snapshot",
-                "bytes that are no state of this machine are an error, and never a panic",
+                "bytes that are no valid state are an error, and never a panic",
                 Self::damaged_snapshot,
             ),
         ]
     }
 
-    /// The commands in their order, then drawn at random.
+    /// The commands in their order, then random ones.
     fn script(&self, seed: u64, len: usize) -> Vec<Bytes> {
         let mut random = Random(seed);
         let draw = || self.commands[random.index(self.commands.len())].clone();
@@ -213,7 +212,7 @@ where
         write::<S>(self.machine(script).freeze())
     }
 
-    /// Both are in the same state, and go on in the same way.
+    /// Checks that both are in the same state, and continue in the same way.
     fn alike(&self, one: &mut S, two: &mut S, when: &str) {
         assert_eq!(
             (self.view)(one),
@@ -224,7 +223,7 @@ where
         let answers = apply(one, 1_000, &script);
         assert!(
             answers == apply(two, 1_000, &script),
-            "{when}: they go on in different ways"
+            "{when}: they give different responses"
         );
         assert_eq!(
             (self.view)(one),
@@ -289,7 +288,7 @@ where
                 "two machines answer {command:?} differently"
             );
         }
-        self.alike(&mut one, &mut two, "after bytes that are no command");
+        self.alike(&mut one, &mut two, "after invalid commands");
     }
 
     fn round_trip(&mut self) {
@@ -359,9 +358,9 @@ where
         let bytes = self.snapshot(&script);
         let mut machine = (self.fresh)();
         let restored = machine.restore(&mut Trickle::new(&bytes));
-        assert!(restored.is_ok(), "a byte at a time: {restored:?}");
+        assert!(restored.is_ok(), "one byte at a time: {restored:?}");
         let mut expected = self.machine(&script);
-        self.alike(&mut expected, &mut machine, "read a byte at a time");
+        self.alike(&mut expected, &mut machine, "read one byte at a time");
     }
 
     fn short_writes(&mut self) {
@@ -369,9 +368,9 @@ where
         let frozen = self.machine(&script).freeze();
         let mut to = Trickle::new(&[]);
         let written = S::write(frozen, &mut to);
-        assert!(written.is_ok(), "a byte at a time: {written:?}");
+        assert!(written.is_ok(), "one byte at a time: {written:?}");
         let (mut expected, mut machine) = (self.machine(&script), self.restored(&to.written));
-        self.alike(&mut expected, &mut machine, "written a byte at a time");
+        self.alike(&mut expected, &mut machine, "written one byte at a time");
     }
 
     fn failing_reader(&mut self) {
@@ -381,7 +380,7 @@ where
             let restored = (self.fresh)().restore(&mut Failing::reader(&bytes[..good]));
             assert!(
                 restored.as_ref().is_err_and(streams::is_broken),
-                "the reader failed behind {good} of {} bytes: {restored:?}",
+                "the reader failed after {good} of {} bytes: {restored:?}",
                 bytes.len()
             );
         }
@@ -394,7 +393,7 @@ where
             let written = S::write(self.machine(&script).freeze(), &mut Failing::writer(good));
             assert!(
                 written.as_ref().is_err_and(streams::is_broken),
-                "the writer failed behind {good} of {len} bytes: {written:?}"
+                "the writer failed after {good} of {len} bytes: {written:?}"
             );
         }
     }
@@ -406,7 +405,7 @@ where
             let restored = (self.fresh)().restore(&mut &bytes[..len]);
             assert!(
                 restored.is_err(),
-                "{len} of {} bytes of a snapshot were taken for all of it",
+                "{len} of {} bytes of a snapshot were accepted as all of it",
                 bytes.len()
             );
         }
@@ -422,7 +421,7 @@ where
                 let at = random.index(bad.len());
                 bad[at] ^= 1 << random.below(8);
             }
-            // A state or an error: it is the checksum of the file that tells.
+            // A state or an error: the file's checksum detects damage.
             let _either = (self.fresh)().restore(&mut &bad[..]);
         }
     }
@@ -434,7 +433,7 @@ where
     }
 }
 
-/// Applies commands one after the other, some of which share an index.
+/// Applies commands in order, some of which share an index.
 fn apply<S: StateMachine>(machine: &mut S, from: u64, script: &[Bytes]) -> Vec<S::Response> {
     let answer =
         |(at, command): (usize, &Bytes)| machine.apply(position(from, at), command.clone());
@@ -467,7 +466,7 @@ fn joined<T>(thread: thread::JoinHandle<T>) -> T {
     }
 }
 
-/// Lengths below `len`: all of them, or as many as take no time.
+/// Lengths below `len`: all of them, or a sample that takes little time.
 fn cuts(len: usize) -> impl Iterator<Item = usize> {
     (0..len).step_by(len / 512 + 1)
 }

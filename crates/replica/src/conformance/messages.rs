@@ -1,27 +1,28 @@
-//! Messages that say who sent them to whom, and in which every byte matters.
+//! Test messages that name their sender and receiver, and of which every byte is checked.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use synod_transport::{Lane, NodeId, Parcel};
 
 use super::random::Random;
 
-/// What a message of these cases says.
+/// The contents of a test message.
 ///
-/// It begins with a number, as a frame begins with its group; the head has it, and the body says it
-/// again: a transport that joins the head of one message to the body of another is found out.
+/// It begins with a number, where a frame has its group. The head holds the contents and the body
+/// repeats them, so a transport that joins the head of one message to the body of another is
+/// detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TestMessage {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
-    /// Which message of this sender to this receiver.
+    /// The number of the message, from this sender to this receiver.
     pub(super) number: u64,
-    /// As long as the message is, in bytes; at least [`TestMessage::BYTES_MIN`].
+    /// The length of the message, in bytes; at least [`TestMessage::BYTES_MIN`].
     pub(super) bytes: usize,
     pub(super) control: bool,
 }
 
 impl TestMessage {
-    /// Head and body say this much.
+    /// The bytes that head and body take at least.
     pub(super) const BYTES_MIN: usize = 2 * FIELDS_BYTES;
 
     pub(super) fn lane(&self) -> Lane {
@@ -32,7 +33,7 @@ impl TestMessage {
         }
     }
 
-    /// The message: a head, and a body in `parts` parts, some of them empty.
+    /// Encodes the message: a head, and a body in `parts` parts, some of them empty.
     pub(super) fn parcel(&self, parts: usize) -> Parcel {
         let whole = self.message();
         let (head, body) = (whole.slice(..FIELDS_BYTES), whole.slice(FIELDS_BYTES..));
@@ -50,17 +51,14 @@ impl TestMessage {
         }
     }
 
-    /// What a message says, if it is one that was sent by `from` to `to`.
+    /// Decodes a message, and checks that `from` sent it to `to`.
     pub(super) fn read(from: NodeId, to: NodeId, message: &Bytes) -> Result<Self, String> {
         let word = |at: usize| -> Option<u64> {
             Some(u64::from_le_bytes(*message.get(at..)?.first_chunk()?))
         };
         let fields = (word(0), word(8), word(16), word(24));
         let (Some(number), Some(ends), Some(bytes), Some(control)) = fields else {
-            return Err(format!(
-                "{} bytes arrived, which nobody sent",
-                message.len()
-            ));
+            return Err(format!("{} bytes arrived that no node sent", message.len()));
         };
         let sent = Self {
             from: NodeId(ends >> 32),
@@ -80,7 +78,7 @@ impl TestMessage {
         }
         if (sent.from, sent.to) != (from, to) {
             return Err(format!(
-                "message {number} from {} to {} arrived at {to} under the name of {from}",
+                "message {number} from {} to {} arrived at {to} as if from {from}",
                 sent.from, sent.to
             ));
         }

@@ -1,4 +1,4 @@
-//! Draws that are the same in each run.
+//! A deterministic random number generator.
 
 /// SplitMix64 (Steele, Lea, Flood: *Fast splittable pseudorandom number generators*, 2014).
 pub(super) struct Random(pub(super) u64);
@@ -11,7 +11,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Below `bound`, which is not 0. The bias is of no account here.
+    /// A number below `bound`, which must not be 0. The bias does not matter here.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }

@@ -1,4 +1,4 @@
-//! Runs named cases to the last, skips what cannot be tried, and says which promises were broken.
+//! Runs all named cases, skips those that cannot be tried, and reports which promises were broken.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -6,27 +6,27 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-/// What the thing under test cannot do, by the name of the method that would do it. The cases that
+/// An ability that the tested store or network lacks, by the name of its method. The cases that
 /// need it are skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsupported(pub &'static str);
 
-/// What a suite has tried. For a test that wants to be sure that nothing was skipped.
+/// What a suite has run; a test can check that nothing was skipped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The names of the cases that passed.
     pub passed: Vec<&'static str>,
-    /// The names of the cases that were skipped, and what was missing.
+    /// The names of the cases that were skipped, and what each lacked.
     pub skipped: Vec<(&'static str, Unsupported)>,
 }
 
-/// A suite under way.
+/// A suite in progress.
 pub(super) struct Suite {
     of: &'static str,
     report: Report,
-    /// What is said of each case that failed.
+    /// A report of each case that failed.
     failed: Vec<String>,
-    /// What may help whoever reads of a failure.
+    /// Advice for the reader of a failure.
     hint: &'static str,
 }
 
@@ -40,7 +40,7 @@ impl Suite {
         }
     }
 
-    /// As [`new`](Self::new), with a line for whoever reads of a failure.
+    /// Like [`new`](Self::new), with advice for the reader of a failure.
     pub(super) fn with_hint(of: &'static str, hint: &'static str) -> Self {
         Self {
             hint,
@@ -48,7 +48,7 @@ impl Suite {
         }
     }
 
-    /// Runs a case. `promise` is what the trait says.
+    /// Runs a case; `promise` is what the trait promises.
     pub(super) fn case(
         &mut self,
         name: &'static str,
@@ -59,7 +59,7 @@ impl Suite {
         self.end(name, promise, ended);
     }
 
-    /// As [`case`](Self::case), for a case that waits.
+    /// Like [`case`](Self::case), for an asynchronous case.
     pub(super) async fn case_async(
         &mut self,
         name: &'static str,
@@ -79,7 +79,7 @@ impl Suite {
     }
 
     /// # Panics
-    /// When a case failed; all that failed are told.
+    /// If a case failed; all failures are reported.
     pub(super) fn finish(self) -> Report {
         if !self.failed.is_empty() {
             let (failed, passed) = (self.failed.len(), self.report.passed.len());
@@ -103,7 +103,7 @@ impl Suite {
             Ok(Ok(())) => self.report.passed.push(name),
             Ok(Err(missing)) => {
                 println!(
-                    "{of} conformance, case `{name}`: skipped, for want of `{}`",
+                    "{of} conformance, case `{name}`: skipped, because `{}` is unsupported",
                     missing.0
                 );
                 self.report.skipped.push((name, missing));

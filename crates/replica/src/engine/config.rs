@@ -1,4 +1,4 @@
-//! The bounds of an engine, and what it tells of itself.
+//! The bounds of an engine, and its status.
 
 use std::time::Duration;
 
@@ -13,32 +13,34 @@ use crate::time::Instant;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Bounds {
-    /// Bytes of an entry's body; a larger command is refused.
+    /// The longest body of an entry, in bytes; a larger command is rejected.
     pub body_bytes_max: usize,
-    /// Bytes of bodies of this node's own commands in one write.
+    /// The most bytes of bodies of this node's own commands in one write.
     pub write_bytes_max: usize,
-    /// Bytes of commands that wait: in the channel to the node's loop, and to be sealed, each.
+    /// The most bytes of commands in the channel to the node's loop, and as many again in the
+    /// engine's queue.
     pub queued_bytes_max: usize,
-    /// Requests whose end is open.
+    /// The most requests in progress.
     pub requests_max: usize,
-    /// Forwarded bodies under way to one leader, before more are gathered into the next.
+    /// The most forwarded bodies in progress to one leader; further commands gather in the next
+    /// body.
     pub forwards_max: usize,
-    /// Bytes of entries applied since the last snapshot, before the next is taken. Of a state that is
-    /// larger it is the state's size, as its last snapshot tells, up to 64 times this: to write and to
-    /// move a snapshot takes the longer the larger it is.
+    /// Bytes of entries applied after a snapshot before the next one is taken. If the state is
+    /// larger, its size in its last snapshot is used instead, up to 64 times this setting: the
+    /// larger a snapshot, the longer it takes to write and to transfer.
     pub snapshot_log_bytes: u64,
-    /// Bytes of log that are kept for the sake of a peer that reads a snapshot, or catches up behind
-    /// one, counted from the last snapshot; never less than twice what is applied between two
-    /// snapshots. Nothing is kept while the log has no space.
+    /// The most bytes of log, counted from the last snapshot, that are kept for a peer that reads a
+    /// snapshot or catches up after one; at least twice the interval between two snapshots. Nothing
+    /// is kept while the log has no space.
     pub kept_log_bytes_max: u64,
-    /// Bytes of a chunk of a snapshot on its way to a peer.
+    /// The longest chunk of a snapshot in transfer, in bytes.
     pub chunk_bytes_max: usize,
-    /// How long an answer of a peer is waited for before it is asked again.
+    /// How long to wait for a peer's answer before asking again.
     pub retry_after: Duration,
 }
 
 impl Default for Bounds {
-    /// Bodies of 1 MiB, 64 MiB of queued commands, 64 Ki requests, a snapshot every 64 MiB.
+    /// Bodies of 1 MiB, 64 MiB of queued commands, 65,536 requests, and a snapshot every 64 MiB.
     fn default() -> Self {
         Self {
             body_bytes_max: 1 << 20,
@@ -54,31 +56,32 @@ impl Default for Bounds {
     }
 }
 
-/// Who an engine is, what it stands on, and its bounds.
+/// The configuration of an engine: its identity, its log, and its bounds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EngineConfig {
-    /// The group.
+    /// The group's id.
     pub group: GroupId,
-    /// This node.
+    /// This node's id.
     pub node: NodeId,
-    /// Which incarnation of this node this is: higher than in any incarnation before.
+    /// The number of this node's incarnation, higher than that of any before.
     pub incarnation: u64,
-    /// Names of this incarnation count from here on. Drawn at random, so that no copy of the disk, whose lives
-    /// count alike, gives a name that this incarnation gives too.
+    /// Command names of this incarnation are numbered from here. Random, so that no copy of the
+    /// disk, whose incarnation numbers are equal, uses a name that this incarnation uses too.
     pub sequence_base: u64,
-    /// Bytes of the longest record that the log takes: a peer's entry that does not fit is dropped.
+    /// The longest record that the log accepts, in bytes; a peer's entry that does not fit is
+    /// dropped.
     pub record_bytes_max: usize,
-    /// What is left in the log; engines that write to one log share it, and its driver sets it.
+    /// The space left in the log. Engines that write to one log share it, and its driver sets it.
     pub space: LogSpace,
-    /// The length in bytes of the snapshot that the node was opened with, 0 without one.
+    /// The length in bytes of the snapshot that the node was opened with; 0 without one.
     pub snapshot_bytes: u64,
-    /// Its bounds.
+    /// The bounds of the group.
     pub bounds: Bounds,
 }
 
 impl EngineConfig {
-    /// With the usual bounds, a log that takes any record, and no snapshot.
+    /// The default bounds, a log that accepts any record, and no snapshot.
     #[must_use]
     pub fn new(group: GroupId, node: NodeId, incarnation: u64) -> Self {
         Self {
@@ -102,28 +105,28 @@ impl EngineConfig {
     }
 }
 
-/// The longest way between two snapshots, in [`Bounds::snapshot_log_bytes`].
+/// The longest interval between two snapshots, as a multiple of [`Bounds::snapshot_log_bytes`].
 pub const INTERVAL_PARTS_MAX: u64 = 64;
 
-/// The engine at a glance.
+/// The status of an engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineStatus {
-    /// The core.
+    /// The status of its core.
     pub core: CoreStatus,
-    /// Who leads.
+    /// The current leadership, if known.
     pub leadership: Option<Leadership>,
     /// The last index applied.
     pub applied: u64,
-    /// Requests whose end is open.
+    /// Requests in progress.
     pub requests: usize,
-    /// Frames that made no sense.
+    /// Malformed or meaningless frames that were ignored.
     pub frames_ignored: u64,
-    /// Snapshots taken here.
+    /// Snapshots taken on this node.
     pub snapshots_taken: u64,
-    /// Snapshots received whole from a peer.
+    /// Snapshots received completely from a peer.
     pub snapshots_received: u64,
-    /// Snapshots that could not be taken or received.
+    /// Attempts to take or receive a snapshot that failed.
     pub snapshots_failed: u64,
-    /// When each peer was heard last.
+    /// When the last frame of each peer arrived.
     pub heard: Vec<(NodeId, Instant)>,
 }

@@ -1,4 +1,4 @@
-//! Commands of a follower on their way to the leader.
+//! Forwarding commands from a follower to the leader.
 
 use std::collections::BTreeMap;
 
@@ -12,18 +12,19 @@ use crate::log::RECORD_SPARE_BYTES;
 use crate::protocol::{Epoch, Leadership, Protocol};
 use crate::time::Instant;
 
-/// The forwarded names this node has decided upon while it leads in `epoch`.
+/// The forwarded names that this node has decided upon while it leads in `epoch`.
 #[derive(Default)]
 pub(super) struct Accepted {
     epoch: Epoch,
     names: BTreeMap<NodeId, (u64, u64)>,
-    /// In which of its incarnations each peer speaks, where the transport tells.
+    /// The current incarnation of each peer, where the transport knows it.
     lives: BTreeMap<NodeId, u64>,
 }
 
 impl Accepted {
-    /// Whether a peer may have given this name: it is of the peer itself, and of the incarnation in which it
-    /// speaks. Names only rise, so one of an incarnation to come would use up all that are before it.
+    /// Whether the peer may use this name: it must be the peer's own, and of its current
+    /// incarnation. Names only rise, so a name of a future incarnation would use up all names
+    /// before it.
     fn is_of(&self, from: NodeId, name: &Name) -> bool {
         let incarnation = self.lives.get(&from);
         name.node == from.0
@@ -32,9 +33,9 @@ impl Accepted {
 }
 
 impl<P: Protocol, T> Engine<P, T> {
-    /// What is handed in of this peer from here on, it says in this incarnation: its boot counter, as of its
-    /// hello. What it forwards under the name of another is ignored and counted. Of a peer that was
-    /// never met the names are believed.
+    /// Sets a peer's current incarnation, its boot counter as in its hello, for the frames that
+    /// follow. Commands that it forwards under another incarnation are ignored and counted. Without
+    /// this call the names of a peer are trusted.
     pub fn meet(&mut self, peer: NodeId, incarnation: u64) {
         self.accepted.lives.insert(peer, incarnation);
     }
@@ -58,7 +59,7 @@ impl<P: Protocol, T> Engine<P, T> {
             || newest.is_some_and(|sealed| now.since(sealed) >= self.config.bounds.retry_after)
     }
 
-    /// When a full window of forwards stops holding up what is queued: the answers may have been
+    /// When a full window of forwards stops delaying what is queued: the answers may have been
     /// lost.
     pub(super) fn forward_at(&self) -> Option<Instant> {
         let leader = self
@@ -79,9 +80,8 @@ impl<P: Protocol, T> Engine<P, T> {
         here.then_some(leadership.epoch)
     }
 
-    /// A follower's body, to be proposed here if this node leads as the follower believes. If it
-    /// does not, it says nothing: it may have proposed this very body before it lost its
-    /// leadership.
+    /// Proposes a follower's body, if this node leads in that round. Otherwise it does not answer:
+    /// it may have proposed this very body before it lost its leadership.
     pub(super) fn handle_forward(&mut self, now: Instant, from: NodeId, round: u64, body: Bytes) {
         let name = body::name(&body).filter(|name| self.accepted.is_of(from, name));
         let (Some(name), Some(epoch)) = (name, self.leads_in(round)) else {
@@ -102,7 +102,7 @@ impl<P: Protocol, T> Engine<P, T> {
         } else if self.disk.has_room && self.space.take(body.len() + RECORD_SPARE_BYTES) {
             self.core.propose(now, body).err().map(Denial::from)
         } else {
-            // As at its own door: whoever asked through a follower hears the same.
+            // As for its own commands, so that a client sees the same reason through a follower.
             Some(Denial::Full)
         };
         if let Some(refusal) = refusal {

@@ -1,4 +1,4 @@
-//! What a checker may look at, and nothing else needs.
+//! Views of an engine for checkers and tests.
 
 use super::Engine;
 use crate::protocol::Protocol;
@@ -7,26 +7,26 @@ use crate::protocol::Protocol;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineLoad {
-    /// Requests whose end is open; at most [`EngineConfig::requests_max`](super::EngineConfig).
+    /// Requests in progress; at most [`Bounds::requests_max`](super::Bounds).
     pub requests: usize,
-    /// Bytes of commands that wait to be sealed; at most
-    /// [`EngineConfig::queued_bytes_max`](super::EngineConfig).
+    /// Bytes of commands waiting to be sealed; at most [`Bounds::queued_bytes_max`](super::Bounds).
     pub queued_bytes: usize,
-    /// Writes that the log has taken and not made durable: one, for a core that keeps one in flight.
+    /// Writes appended to the log and not durable yet; at most one for a core that keeps one in
+    /// flight.
     pub staged: usize,
-    /// Rounds of reads of this node under way.
+    /// Rounds of this node's reads in progress.
     pub rounds: usize,
-    /// Rounds of reads under way for followers.
+    /// Rounds of followers' reads in progress.
     pub remote_rounds: usize,
 }
 
 impl<P: Protocol, T> Engine<P, T> {
-    /// The core.
+    /// The consensus core.
     pub fn core(&self) -> &P {
         &self.core
     }
 
-    /// How full it is.
+    /// How full the engine is.
     pub fn load(&self) -> EngineLoad {
         EngineLoad {
             requests: self.proposals.count() + self.reads.count(),

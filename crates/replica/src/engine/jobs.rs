@@ -1,4 +1,4 @@
-//! What an engine hands to the applier, in order, and when it holds that back.
+//! Jobs from the engine to the applier: their order, and when they are held back.
 
 use synod_wal::Snapshot;
 
@@ -12,7 +12,7 @@ use crate::task::Task;
 use crate::time::Instant;
 
 impl<P: Protocol, T> Engine<P, T> {
-    /// The applier has done a job.
+    /// Handles the result of a job.
     pub fn handle_done(&mut self, done: Done) {
         match done {
             Done::Applied(index) => self.applied = index,
@@ -29,9 +29,9 @@ impl<P: Protocol, T> Engine<P, T> {
         self.snapshots_taken + self.snapshots_received
     }
 
-    /// Holds back what is for the applier, or does not any more. The rest goes on: frames,
-    /// heartbeats and writes do not wait for the machine. A driver holds jobs back once the machine
-    /// has had its share of a turn, and begins the next turn without.
+    /// Holds jobs back, or releases them. Everything else continues: frames, heartbeats and writes
+    /// do not wait for the machine. A driver holds jobs back once the machine has used its share of
+    /// a turn, and releases them for the next.
     pub fn hold_jobs(&mut self, held: bool) {
         self.jobs_wait = held && self.closed.is_none();
     }
@@ -73,8 +73,8 @@ impl<P: Protocol, T> Engine<P, T> {
         if let Some(name) = used {
             self.outlive(name);
         }
-        // The leader that had them is gone. Where epochs need not rise, a no-op says less: it may fill
-        // a gap in what that leader began, and the rest of it stands behind.
+        // Their leader is gone. Where epochs need not rise, a no-op proves less: it may fill a gap
+        // in what that leader began, whose rest is chosen at later slots.
         if P::EPOCHS_RISE || kind != Kind::Noop {
             let superseded = self.proposals.superseded(P::epoch(&at));
             superseded
@@ -87,9 +87,9 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// In the name of this node another incarnation of it proposes, and this is what was applied of that. Behind
-    /// a name that is above those of this incarnation nothing of it can ever be applied: what waits is refused,
-    /// and what comes is, before it is proposed.
+    /// Another incarnation proposes under this node's name, and `name` of it was applied. If it is
+    /// above all names of this incarnation, nothing proposed here can be applied any more: what
+    /// waits is rejected, and new proposals are rejected at once.
     fn outlive(&mut self, name: Name) {
         if self.proposals.is_outlived() {
             return;
@@ -124,5 +124,5 @@ impl<P: Protocol, T> Engine<P, T> {
     }
 }
 
-/// What an entry takes in the log beside its body, about.
+/// The approximate bytes that an entry takes in the log besides its body.
 const ENTRY_OVERHEAD_BYTES: u64 = 64;

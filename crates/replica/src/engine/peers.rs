@@ -1,5 +1,4 @@
-//! What an engine and its peers say around the protocol: forwards and read indexes. Snapshots are in
-//! `snapshots.rs`.
+//! Frames around the protocol: forwards and read indexes. Snapshots are in `snapshots.rs`.
 
 use bytes::Bytes;
 use synod_transport::{Lane, NodeId};
@@ -15,7 +14,8 @@ use crate::protocol::{Protocol, ReadId, Refusal};
 use crate::time::Instant;
 
 impl<P: Protocol, T> Engine<P, T> {
-    /// A frame for this group, without the group's id. Nonsense is ignored and counted.
+    /// Handles a frame for this group, without the group's id. Malformed frames are ignored and
+    /// counted.
     pub fn handle_frame(&mut self, now: Instant, from: NodeId, frame: Bytes) {
         if self.closed.is_some() {
             return;
@@ -66,7 +66,8 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// What peers say to each other of snapshots. An answer to another incarnation of this node is ignored and counted.
+    /// Handles the frames of snapshot transfers. Answers to another incarnation of this node end up
+    /// here and are ignored and counted.
     fn handle_transfer(&mut self, now: Instant, from: NodeId, frame: Frame, rest: Bytes) {
         match frame {
             Frame::Pull { index, tag, at } => self.handle_pull(from, name(index, tag), at),
@@ -92,7 +93,7 @@ impl<P: Protocol, T> Engine<P, T> {
             }
             Frame::Gone { index, tag } => {
                 if let Some(snapshot) = self.transfer.gone(from, name(index, tag)) {
-                    self.fail_pull(now, snapshot, &"its holder has it no more");
+                    self.fail_pull(now, snapshot, &"its holder no longer has it");
                 }
             }
             _ => self.frames_ignored += 1,
@@ -105,8 +106,8 @@ impl<P: Protocol, T> Engine<P, T> {
         let space = &mut self.space;
         let takes = |message: &P::Message| {
             let body = P::longest_body(message);
-            // What a new leader begins with carries nothing, and has a reserve on every disk: without
-            // it a group that is full would have nobody to serve reads.
+            // A new leader's first entry is empty, and every disk reserves space for it: without it
+            // a full group would have no leader to serve reads.
             body.is_none_or(|bytes| {
                 bytes + RECORD_SPARE_BYTES <= record_bytes_max
                     && (bytes == 0 || has_room && space.take(len))
@@ -118,7 +119,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// Groups what reads are queued into a round and asks whoever leads.
+    /// Groups the queued reads into a round and asks the leader for its index.
     pub(super) fn ask(&mut self, now: Instant) {
         let leader = self.core.leadership();
         for id in self.reads.stale(
@@ -146,7 +147,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// The core's answer to a round of this node or of a follower.
+    /// Handles the core's answer to a round of this node or of a follower.
     pub(super) fn handle_index(&mut self, id: ReadId, index: Result<u64, Refusal>) {
         if let Some(Remote {
             node,
@@ -154,8 +155,7 @@ impl<P: Protocol, T> Engine<P, T> {
             id,
         }) = self.reads.take_remote(id)
         {
-            // Without leadership there is no answer: the follower asks the next leader of its own
-            // accord.
+            // Without leadership there is no answer: the follower asks the next leader by itself.
             if index != Err(Refusal::NotLeader) {
                 let frame = Frame::Index {
                     incarnation,
@@ -238,7 +238,7 @@ impl From<Denial> for Reason {
     }
 }
 
-/// Rounds of reads under way at once; later reads gather into the next.
+/// Rounds of reads in progress at once; later reads gather in the next.
 const ROUNDS_MAX: usize = 2;
-/// Rounds of followers under way at a leader.
+/// Rounds of followers in progress at a leader.
 const REMOTE_ROUNDS_MAX: usize = 1024;

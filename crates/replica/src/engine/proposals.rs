@@ -1,4 +1,4 @@
-//! Proposals of this node: queued, sealed into bodies, and matched to their ends by name.
+//! Proposals of this node: queued, sealed into bodies, and matched to their outcomes by name.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,32 +12,32 @@ use crate::time::Instant;
 /// A command on its way into the log.
 #[derive(Debug)]
 pub struct Proposal<T> {
-    /// What the machine will be given.
+    /// The bytes that the machine's `apply` receives.
     pub command: Bytes,
-    /// By when the request must have ended.
+    /// When the request must have ended.
     pub deadline: Instant,
-    /// Who waits.
+    /// The receiver of the outcome.
     pub ticket: T,
 }
 
-/// Who waits for a command that has left the queue, and until when.
+/// The ticket of a command that has left the queue, and its deadline.
 type Waiting<T> = Option<(Instant, T)>;
 
 /// A body that left this node under a name.
 struct Open<T> {
     leadership: Leadership,
     sealed: Instant,
-    /// A snapshot was restored since: it may cover the body, whose end nobody can tell then.
+    /// A snapshot was restored since and may cover the body, so its outcome is unknown.
     in_doubt: bool,
     waiting: Vec<Waiting<T>>,
 }
 
-/// Bodies that an applied one left behind.
+/// Bodies that were overtaken by an applied one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Overtaken<T> {
-    /// Surely never applied.
+    /// Certainly never applied.
     pub(super) lost: Vec<T>,
-    /// Perhaps applied, within a snapshot.
+    /// Possibly applied, within a snapshot.
     pub(super) in_doubt: Vec<T>,
 }
 
@@ -49,16 +49,16 @@ pub(super) struct Overtaken<T> {
 pub(super) struct Proposals<T> {
     node: u64,
     incarnation: u64,
-    /// Names count from here on.
+    /// Names are numbered from here.
     base: u64,
     sequence: u64,
     queue: VecDeque<Proposal<T>>,
     queued_bytes: usize,
     open: BTreeMap<u64, Open<T>>,
     open_count: usize,
-    /// A later incarnation of this node has spoken: no name of this one can be applied any more.
+    /// A later incarnation of this node has proposed: no name of this one can be applied any more.
     is_outlived: bool,
-    /// No deadline is before this one. It may be earlier than the earliest: a look then finds
+    /// No deadline is earlier than this. It may be before the earliest one: `expire` then finds
     /// nothing and moves it.
     wake: Option<Instant>,
 }
@@ -88,7 +88,7 @@ impl<T> Proposals<T> {
         }
     }
 
-    /// Commands that wait, in the queue or for their end.
+    /// Commands in progress, queued or sealed.
     pub(super) fn count(&self) -> usize {
         self.queue.len() + self.open_count
     }
@@ -110,7 +110,7 @@ impl<T> Proposals<T> {
         self.queue.push_back(proposal);
     }
 
-    /// Bytes that the next body takes in the log, at the most; 0 when there is none.
+    /// The most bytes that the next body takes in the log; 0 if there is none.
     pub(super) fn next_bytes(&self, bytes_max: usize) -> usize {
         match self.next(bytes_max) {
             (0, _) => 0,
@@ -118,7 +118,7 @@ impl<T> Proposals<T> {
         }
     }
 
-    /// How many commands the next body holds, and its length.
+    /// The number of commands in the next body, and its length.
     fn next(&self, bytes_max: usize) -> (usize, usize) {
         let (mut count, mut bytes) = (0, NAME_BYTES);
         for proposal in &self.queue {
@@ -131,7 +131,7 @@ impl<T> Proposals<T> {
         (count, bytes)
     }
 
-    /// The front of the queue as one body of at most `bytes_max`, sealed for one leadership.
+    /// Seals the front of the queue as one body of at most `bytes_max`, for one leadership.
     pub(super) fn seal(
         &mut self,
         now: Instant,
@@ -167,7 +167,7 @@ impl<T> Proposals<T> {
         Some((self.sequence, body))
     }
 
-    /// Bodies sealed for this leadership whose end is open, and when the newest of them was sealed.
+    /// The bodies sealed for this leadership and still open, and when the newest was sealed.
     pub(super) fn under_way(&self, leadership: Leadership) -> (usize, Option<Instant>) {
         let mut newest = self
             .open
@@ -183,7 +183,7 @@ impl<T> Proposals<T> {
         self.open.get(&sequence).map(|open| open.leadership)
     }
 
-    /// Takes those who wait for a body, by their place in it.
+    /// Takes the tickets of a body, by their position in it.
     pub(super) fn take(&mut self, sequence: u64) -> Vec<Option<T>> {
         let Some(open) = self.open.remove(&sequence) else {
             return Vec::new();
@@ -195,9 +195,9 @@ impl<T> Proposals<T> {
             .collect()
     }
 
-    /// If `body` is one of this incarnation's, takes those who wait for it, and those whose older
-    /// bodies it overtook: the applier drops a name that does not rise, so what was not applied
-    /// before can never be.
+    /// If `body` was proposed by this incarnation, takes its tickets, and those of the older bodies
+    /// it overtook: the applier drops a name that does not rise, so what was not applied before
+    /// never will be.
     pub(super) fn applied(&mut self, body: &Bytes) -> (Vec<Option<T>>, Overtaken<T>) {
         let mut overtaken = Overtaken::default();
         let ours = |name: &Name| (name.node, name.incarnation) == (self.node, self.incarnation);
@@ -218,7 +218,7 @@ impl<T> Proposals<T> {
         (tickets, overtaken)
     }
 
-    /// Whether this body is one of this incarnation's whose end a snapshot may cover.
+    /// Whether this body was proposed by this incarnation and may be covered by a snapshot.
     pub(super) fn is_in_doubt(&self, body: &[u8]) -> bool {
         let ours = |name: &Name| (name.node, name.incarnation) == (self.node, self.incarnation);
         let open = body::name(body).filter(ours);
@@ -226,8 +226,8 @@ impl<T> Proposals<T> {
             .is_some_and(|open| open.in_doubt)
     }
 
-    /// The name of a body that another incarnation proposed in this node's name, and it is no earlier one: a
-    /// later one, or with a copy of this disk one that counts alike.
+    /// The name of a body that another incarnation, but no earlier one, proposed under this node's
+    /// name: a later one, or one of a copy of this disk, whose number may be equal.
     pub(super) fn used_by(&self, body: &[u8]) -> Option<Name> {
         body::name(body).filter(|name| {
             let counts_alike = name.incarnation == self.incarnation;
@@ -237,7 +237,7 @@ impl<T> Proposals<T> {
         })
     }
 
-    /// Whether no name of this incarnation can be applied behind this one.
+    /// Whether no name of this incarnation can be applied after this one.
     pub(super) fn is_outlived_by(&self, name: Name) -> bool {
         (name.incarnation, name.sequence) > (self.incarnation, self.sequence)
     }
@@ -246,7 +246,8 @@ impl<T> Proposals<T> {
         self.is_outlived
     }
 
-    /// Takes everyone, for good: who surely gets nothing any more, and whose end a snapshot may cover.
+    /// Takes all tickets, for good: of commands that can never be applied, and of those that a
+    /// snapshot may cover.
     pub(super) fn outlive(&mut self) -> (Vec<T>, Vec<T>) {
         self.is_outlived = true;
         let is_in_doubt = |open: &Open<T>| open.in_doubt;
@@ -258,12 +259,12 @@ impl<T> Proposals<T> {
         (queued.into_iter().chain(sent).collect(), in_doubt)
     }
 
-    /// A snapshot is restored: what is under way may have been applied without being seen here.
+    /// A snapshot was restored: open commands may have been applied without being seen here.
     pub(super) fn doubt(&mut self) {
         self.open.values_mut().for_each(|open| open.in_doubt = true);
     }
 
-    /// Takes those whose leader is gone, now that an entry of a later epoch is decided.
+    /// Takes the tickets whose leader is gone, now that an entry of a later epoch is decided.
     pub(super) fn superseded(&mut self, epoch: Epoch) -> Vec<T> {
         let mut gone = Vec::new();
         while let Some((&first, open)) = self.open.first_key_value()
@@ -278,7 +279,7 @@ impl<T> Proposals<T> {
         self.wake
     }
 
-    /// Takes those whose deadline has come: still queued, and already gone out.
+    /// Takes the tickets whose deadline has passed: of queued commands, and of sealed ones.
     pub(super) fn expire(&mut self, now: Instant) -> (Vec<T>, Vec<T>) {
         if self.wake.is_none_or(|wake| now < wake) {
             return (Vec::new(), Vec::new());
@@ -311,7 +312,7 @@ impl<T> Proposals<T> {
         (queued, sent)
     }
 
-    /// Takes everyone: still queued, and already gone out.
+    /// Takes all tickets: of queued commands, and of sealed ones.
     pub(super) fn drain(&mut self) -> (Vec<T>, Vec<T>) {
         self.queued_bytes = 0;
         self.open_count = 0;
@@ -454,8 +455,7 @@ mod tests {
         assert_eq!(proposals.count(), 0);
     }
 
-    /// The first body was applied, but within a snapshot: to say that it was overtaken would be a
-    /// lie.
+    /// The first body was applied, but within a snapshot: reporting it as overtaken would be wrong.
     #[test]
     fn what_a_snapshot_may_cover_is_never_called_lost() {
         let (mut proposals, second) = two_sealed();
@@ -475,7 +475,7 @@ mod tests {
         assert_eq!(proposals.count(), 0);
     }
 
-    /// Two leaders may share a round: the one of the higher node is the later.
+    /// Two leaders may share a round: the epoch of the higher node is the later one.
     #[test]
     fn an_epoch_of_the_same_round_may_be_later() {
         let mut proposals = with(&[("a", 10)]);

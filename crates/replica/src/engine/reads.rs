@@ -1,9 +1,9 @@
-//! Linearizable reads: grouped into rounds, given an index by the leader, served once the machine
-//! covers it.
+//! Linearizable reads: grouped into rounds, given an index by the leader, and served once the
+//! machine has applied that index.
 //!
-//! A read has no effect, so it may be asked again as often as it takes: of the next leader, or when
-//! an answer does not come. Round numbers are never used twice in an incarnation, so a late answer
-//! finds nobody (torture list E2).
+//! A read has no effect, so it may be retried as often as needed: with the next leader, or when an
+//! answer does not arrive. Round numbers are never reused within an incarnation, so a late answer
+//! matches no round (torture list E2).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use synod_transport::NodeId;
 use crate::protocol::{Leadership, ReadId};
 use crate::time::Instant;
 
-/// Who waits for a read, and until when.
+/// The ticket of a read, and its deadline.
 pub(super) type Waiting<T> = (Instant, T);
 
 struct Round<T> {
@@ -22,7 +22,7 @@ struct Round<T> {
     waiting: Vec<Waiting<T>>,
 }
 
-/// A follower's round: who asked, in which of its incarnations, and its number there.
+/// A follower's round: the node, its incarnation, and the round's number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Remote {
     pub(super) node: NodeId,
@@ -37,7 +37,7 @@ pub(super) struct Reads<T> {
     queue: VecDeque<Waiting<T>>,
     rounds: BTreeMap<u64, Round<T>>,
     confirmed: BTreeMap<(u64, u64), Vec<Waiting<T>>>,
-    /// Rounds that followers asked this node for, when it leads.
+    /// Rounds that followers requested from this node as leader.
     remote: BTreeMap<u64, Remote>,
     next: u64,
     count: usize,
@@ -58,7 +58,7 @@ impl<T> Reads<T> {
         }
     }
 
-    /// Reads that wait.
+    /// Reads in progress.
     pub(super) fn count(&self) -> usize {
         self.count
     }
@@ -77,7 +77,7 @@ impl<T> Reads<T> {
         self.rounds.len()
     }
 
-    /// All that is queued becomes one round, asked of `leader`.
+    /// Makes one round of everything queued, to be requested from `leader`.
     pub(super) fn ask(&mut self, now: Instant, leader: Leadership) -> ReadId {
         self.next += 1;
         let waiting = self.queue.drain(..).collect();
@@ -92,14 +92,14 @@ impl<T> Reads<T> {
         ReadId(self.next)
     }
 
-    /// A follower asks this node for an index.
+    /// Records a follower's request for an index.
     pub(super) fn ask_for(&mut self, remote: Remote) -> ReadId {
         self.next += 1;
         self.remote.insert(self.next, remote);
         ReadId(self.next)
     }
 
-    /// Whose round this is, if a follower's.
+    /// Takes the follower's round of this id, if it is one.
     pub(super) fn take_remote(&mut self, id: ReadId) -> Option<Remote> {
         self.remote.remove(&id.0)
     }
@@ -108,7 +108,7 @@ impl<T> Reads<T> {
         self.remote.len()
     }
 
-    /// The round has its index. An answer from anybody but who was asked is ignored.
+    /// Records the index of a round. An answer from another node than the one asked is ignored.
     pub(super) fn confirm(&mut self, from: NodeId, id: ReadId, index: u64) {
         if self
             .rounds
@@ -120,8 +120,8 @@ impl<T> Reads<T> {
         }
     }
 
-    /// The round will not get an index from whom it asked: its reads go back to the front of the
-    /// queue.
+    /// Puts the reads of a round back to the front of the queue: it will not get an index from the
+    /// node it was asked of.
     pub(super) fn requeue(&mut self, id: ReadId) {
         if let Some(round) = self.rounds.remove(&id.0) {
             for waiting in round.waiting.into_iter().rev() {
@@ -130,12 +130,12 @@ impl<T> Reads<T> {
         }
     }
 
-    /// Whom a round was asked of.
+    /// The node that a round was asked of.
     pub(super) fn asked_of(&self, id: ReadId) -> Option<NodeId> {
         self.rounds.get(&id.0).map(|round| round.asked.node)
     }
 
-    /// Takes a round whose reads were refused.
+    /// Takes the tickets of a round that was refused.
     pub(super) fn refuse(&mut self, id: ReadId) -> Vec<T> {
         let waiting = self
             .rounds
@@ -146,7 +146,7 @@ impl<T> Reads<T> {
         waiting.into_iter().map(|(_, ticket)| ticket).collect()
     }
 
-    /// Rounds asked of another leadership than this, or asked of a peer longer than `patience` ago.
+    /// Rounds asked of another leadership than this, or of a peer more than `patience` ago.
     pub(super) fn stale(
         &self,
         now: Instant,
@@ -186,7 +186,7 @@ impl<T> Reads<T> {
         self.wake
     }
 
-    /// Takes those whose deadline has come.
+    /// Takes the tickets whose deadline has passed.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<T> {
         if self.wake.is_none_or(|wake| now < wake) {
             return Vec::new();
@@ -215,7 +215,7 @@ impl<T> Reads<T> {
         due
     }
 
-    /// Takes everyone.
+    /// Takes all tickets.
     pub(super) fn drain(&mut self) -> Vec<T> {
         let queue = std::mem::take(&mut self.queue);
         let rounds = std::mem::take(&mut self.rounds)

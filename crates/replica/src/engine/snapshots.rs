@@ -1,4 +1,4 @@
-//! What an engine does about snapshots: taken, pulled, kept for peers, cut behind.
+//! Snapshots as the engine sees them: taking, pulling, keeping them for peers, and cutting the log.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ use crate::task::{Chunk, SnapshotName, Task};
 use crate::time::Instant;
 
 impl<P: Protocol, T> Engine<P, T> {
-    /// A snapshot was taken, or could not be; the log stays as it is then, and the next one is due
-    /// in its time.
+    /// A snapshot was taken, or failed. After a failure the log stays as it is, and the next
+    /// snapshot is taken at its usual time.
     pub(super) fn handle_saved(&mut self, saved: Result<(Snapshot, u64), SnapshotError>) {
         let event = match &saved {
             Ok((snapshot, bytes)) => {
@@ -37,7 +37,7 @@ impl<P: Protocol, T> Engine<P, T> {
         self.transfer.taken(saved.ok());
     }
 
-    /// Bytes that are applied between two snapshots.
+    /// Bytes of entries applied between two snapshots.
     pub(super) fn snapshot_interval(&self) -> u64 {
         self.transfer
             .interval(self.config.bounds.snapshot_log_bytes)
@@ -54,8 +54,8 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// Cuts the log behind a snapshot, once enough has been applied since. Without space for the log it
-    /// is cut at once, and for want of a snapshot one is taken.
+    /// Cuts the log at a snapshot, once enough has been applied since. Without space for the log it
+    /// is cut at once, and a snapshot is taken if there is none.
     pub(super) fn cut(&mut self, now: Instant) {
         let keeping = self.keeping();
         if !keeping.has_room && self.transfer.hurries(now, keeping) {
@@ -79,7 +79,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// Removes the snapshots before `newest`, but for those that peers are reading.
+    /// Removes the snapshots before `newest`, except those that peers are reading.
     pub(super) fn prune(&mut self, now: Instant, newest: u64) {
         self.newest = newest;
         let keep_from = self.transfer.keep_from(now, newest, self.keeping());
@@ -87,7 +87,7 @@ impl<P: Protocol, T> Engine<P, T> {
             .push_back(Effect::Task(Task::Prune { keep_from }));
     }
 
-    /// Asks for the next chunk, or gives up.
+    /// Requests the next chunk, or gives up.
     pub(super) fn pull(&mut self, now: Instant) {
         match self
             .transfer
@@ -107,7 +107,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// A snapshot was received whole and is durable.
+    /// A snapshot was received completely and is durable.
     pub(super) fn handle_received(&mut self, now: Instant, snapshot: Snapshot) {
         self.snapshots_received += 1;
         let (index, holder) = (snapshot.index, self.transfer.whole(&snapshot));
@@ -116,7 +116,7 @@ impl<P: Protocol, T> Engine<P, T> {
         self.core.handle_snapshot(now, snapshot);
     }
 
-    /// What was pulled could not be stored. A full disk is waited for; anything else ends the pull.
+    /// A chunk could not be stored. On a full disk the pull waits; any other error ends it.
     pub(super) fn handle_not_stored(
         &mut self,
         now: Instant,
@@ -136,7 +136,7 @@ impl<P: Protocol, T> Engine<P, T> {
             self.snapshots_failed += 1;
             return;
         };
-        // Its holder cannot know that it is damaged: it sends the bytes as it finds them.
+        // The holder cannot know that its file is damaged: it sends the bytes as it reads them.
         if matches!(
             error,
             SnapshotError::Corrupt { .. } | SnapshotError::Seal { .. }
@@ -148,7 +148,7 @@ impl<P: Protocol, T> Engine<P, T> {
         self.fail_pull(now, snapshot, &WithCauses(error));
     }
 
-    /// The pull has ended without success; what was stored of it is removed.
+    /// Ends a pull without success and removes its chunks.
     pub(super) fn fail_pull(&mut self, now: Instant, snapshot: Snapshot, why: &dyn fmt::Display) {
         self.snapshots_failed += 1;
         let (what, why) = ("received", why.to_string());
@@ -158,7 +158,7 @@ impl<P: Protocol, T> Engine<P, T> {
         self.core.handle_pull_failed(now, snapshot);
     }
 
-    /// Tells a holder that no more is wanted of it.
+    /// Tells the holder that no more chunks are needed.
     pub(super) fn end_pull(&mut self, pull: Option<(NodeId, Snapshot)>, whole: bool) {
         if let Some((holder, snapshot)) = pull {
             let frame = Frame::done(SnapshotName::from(&snapshot), whole);
@@ -166,8 +166,9 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    /// A peer got a snapshot of this node damaged. On the way, or has it rotted here? Then a leader
-    /// that needs the peer's acknowledgements would wait for ever.
+    /// A peer received a snapshot of this node damaged, in transit or because the file is damaged
+    /// here. In the latter case a leader that needs the peer's acknowledgements would wait for
+    /// ever, so the file is verified.
     pub(super) fn handle_damaged(&mut self, peer: NodeId, snapshot: SnapshotName) {
         if self.transfer.verify() {
             let index = snapshot.index;
@@ -182,8 +183,8 @@ impl<P: Protocol, T> Engine<P, T> {
     ) -> Result<(), Poisoned> {
         self.transfer.verified();
         match result {
-            // It could not be opened for want of a descriptor, which says nothing about it: whoever gets
-            // it damaged again asks again.
+            // It could not be opened for want of a file descriptor, which proves nothing; a peer
+            // that receives it damaged again will report it again.
             Err(error @ SnapshotError::Full) => {
                 let (what, why) = ("verified", WithCauses(&error).to_string());
                 self.note(Event::SnapshotFailed { what, why });
@@ -208,8 +209,8 @@ impl<P: Protocol, T> Engine<P, T> {
                 self.send(to, Lane::Bulk, &Frame::chunk(name, at, seal), vec![bytes]);
             }
             Chunk::Gone => self.send(to, Lane::Control, &Frame::gone(name), Vec::new()),
-            // Were it told that the snapshot is gone, it would throw away what it has of it. It asks
-            // again by itself.
+            // If told that the snapshot is gone, the peer would discard its chunks. It asks again
+            // by itself.
             Chunk::NotNow => {}
         }
     }
@@ -251,19 +252,20 @@ impl<P: Protocol, T> Engine<P, T> {
                 self.fail_pull(
                     now,
                     snapshot,
-                    &"its length or its hash has changed on the way",
+                    &"its length or hash changed during the transfer",
                 );
             }
         }
     }
 }
 
-/// How many times `retry_after` a snapshot is kept for a peer that has not asked for its next chunk.
+/// How many times `retry_after` a snapshot is kept for a peer that has not requested its next
+/// chunk.
 const SERVING_TIMEOUTS: u32 = 50;
-/// The log is cut this part of an interval of log after the snapshot was taken.
+/// The log is cut once this fraction of a snapshot interval was applied after the snapshot.
 const MARGIN_PARTS: u64 = 4;
-/// How many intervals of log are kept at least for a peer that reads a snapshot: while it reads one as
-/// large as an interval, twice as much may be written.
+/// How many snapshot intervals of log are kept at least for a peer that reads a snapshot: while it
+/// reads one as large as an interval, twice as much may be written.
 const KEPT_INTERVALS_MIN: u64 = 2;
-/// Questions for a chunk that may go unanswered before a pull is given up.
+/// How many unanswered requests for a chunk end a pull.
 const UNANSWERED_MAX: u32 = 10;

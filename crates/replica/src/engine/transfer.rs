@@ -1,21 +1,21 @@
-//! Snapshots on the move: taken here, pulled from a peer, read for peers.
+//! The state of snapshot transfers: taken here, pulled from a peer, read by peers.
 //!
 //! ```text
 //! receiver                         holder
 //!    │ ── Pull { at: 0 } ───────────▶ │
-//!    │ ◀───────── Chunk { at: 0 } ─── │       the receiver asks for the next chunk once this one is stored:
-//!    │ store                          │       it sets the pace, and one chunk is in flight
+//!    │ ◀───────── Chunk { at: 0 } ─── │       the receiver requests the next chunk once this one is stored:
+//!    │ store                          │       it sets the pace, with one chunk in flight
 //!    │ ── Pull { at: n } ───────────▶ │
 //!    │ ◀───────── Chunk { at: n } ─── │
-//!    │ store, verify, sync, rename    │       each chunk says how long the whole is and which hash it has:
-//!    │                                │       no room for it is seen before the first is stored, another
-//!    │                                │       file before the next is, and what is not that file at the end
-//!    │ ── Done ─────────────────────▶ │       however it ends: nothing more is kept for it
+//!    │ store, verify, sync, rename    │       each chunk carries the file's length and hash, so a lack of space
+//!    │                                │       is noticed before the first is stored, another file before the
+//!    │                                │       next one is, and wrong contents at the end
+//!    │ ── Done ─────────────────────▶ │       however the pull ends: nothing more is kept for it
 //! ```
 //!
-//! A receiver without space says `Waits` and asks for the same chunk again a while later. What a holder
-//! keeps for its receivers is bounded: log in bytes, and by the space it has itself; files by how long
-//! a receiver may be silent.
+//! A receiver without space sends `Waits` and requests the same chunk again later. What a holder
+//! keeps for its receivers is bounded: log by bytes and by its own free space, files by how long a
+//! receiver may be silent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,45 +27,45 @@ use super::config::INTERVAL_PARTS_MAX;
 use crate::task::SnapshotName;
 use crate::time::Instant;
 
-/// What the pull needs next.
+/// The next step of a pull.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Nothing: an answer or a task is awaited.
     Wait,
-    /// Forget chunks of an earlier try, so that files never mix.
+    /// Discard chunks of an earlier attempt, so that files never mix.
     Discard(Snapshot),
-    /// Ask for the chunk at this byte.
+    /// Request the chunk at this byte.
     Ask(NodeId, SnapshotName, u64),
-    /// Too many questions went unanswered, or the space did not come.
+    /// Too many requests were unanswered, or there was no space for too long.
     GiveUp(NodeId, Snapshot),
 }
 
-/// What a chunk is to the pull that is under way.
+/// What a chunk means to the current pull.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrived {
-    /// The one that was asked for, of this snapshot, and whether it is the last.
+    /// The requested chunk of this snapshot, and whether it is the last.
     Next(Snapshot, bool),
-    /// Not asked for, or not any more.
+    /// Not requested, or not any more.
     Stray,
-    /// It was asked for, and is of another file than the first was: the pull has ended, and its chunks are
-    /// to be discarded.
+    /// The requested chunk, but of another file than the first chunk: the pull has ended, and its
+    /// chunks must be discarded.
     Other(Snapshot),
 }
 
-/// What a holder does for those who read its snapshots.
+/// What a holder keeps for the peers that read its snapshots.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keeping {
-    /// Who is silent for so long is not waited for.
+    /// A peer that is silent for this long is given up.
     pub(super) patience: Duration,
-    /// Log that is kept behind a snapshot in any case, so that peers that lag a little need none.
+    /// Bytes of log always kept after a snapshot, so that peers that lag a little need no snapshot.
     pub(super) margin_bytes: u64,
-    /// Log that is kept behind a snapshot for the sake of a peer that reads an older one.
+    /// Bytes of log kept after a snapshot for a peer that reads an older one.
     pub(super) kept_bytes_max: u64,
-    /// Whether the log has space. Without it nothing is kept.
+    /// Whether the log has space. Without space nothing is kept.
     pub(super) has_room: bool,
 }
 
-/// Where the log is cut, and who will find that what it needs is gone.
+/// Where the log is cut, and which peers will not find what they need.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cut {
     pub(super) snapshot: Snapshot,
@@ -79,48 +79,48 @@ struct Pull {
     /// Nothing was done for it yet.
     fresh: bool,
     at: u64,
-    /// What the whole is to be, as the first chunk said.
+    /// The length and hash of the whole file, as in the first chunk.
     seal: Option<Seal>,
-    /// When the last question went out; `None` when the next one is due.
+    /// When the last request was sent; `None` if the next one is due.
     asked: Option<Instant>,
     unanswered: u32,
-    /// Since when there is no space for the next chunk, and when that was seen last.
+    /// Since when there is no space for the next chunk, and when that was last seen.
     full: Option<(Instant, Instant)>,
 }
 
-/// A peer that reads a snapshot of this node, and then the log behind it.
+/// A peer that reads a snapshot of this node, and then the log after it.
 #[derive(Debug)]
 struct Serving {
     index: u64,
-    /// When it last did a step.
+    /// When it last made progress.
     at: Instant,
-    /// It has the snapshot, and so much of the log.
+    /// Set once it has the snapshot: how far it holds the log.
     matched: Option<u64>,
 }
 
 /// # Invariants
 /// - At most one snapshot is pulled, and at most one taken, at a time.
-/// - At most one task works on received chunks at a time, also when the pull it belongs to was
-///   replaced meanwhile: its completion is then of no pull, and none is taken for another's.
-/// - No snapshot is taken while the log is not yet cut behind the one before.
-/// - A pull that ends without success leaves no chunks behind.
+/// - At most one task works on received chunks at a time, even if its pull was replaced meanwhile:
+///   its completion then belongs to no pull and is not mistaken for that of another.
+/// - No snapshot is taken before the log was cut at the previous one.
+/// - A pull that ends without success leaves no chunks.
 #[derive(Debug)]
 pub(super) struct Transfer {
     pull: Option<Pull>,
-    /// A task stores or discards chunks.
+    /// Whether a task stores or discards chunks.
     storing: bool,
     taking: bool,
-    /// A task reads a snapshot that a peer got damaged.
+    /// Whether a task verifies a snapshot that a peer received damaged.
     verifying: bool,
     serving: BTreeMap<NodeId, Serving>,
     /// Bytes applied since the last snapshot was taken.
     log_bytes: u64,
-    /// The length of the last snapshot that was taken or received.
+    /// The length in bytes of the last snapshot taken or received.
     snapshot_bytes: u64,
-    /// When a snapshot was last begun for no other reason than that the log has no space.
+    /// When a snapshot was last begun only because the log has no space.
     hurried: Option<Instant>,
-    /// Taken and durable, but the log is not cut yet: peers that lag a little still find their
-    /// entries in it.
+    /// Taken and durable, but the log is not cut yet, so that peers that lag a little still find
+    /// their entries in it.
     held: Option<Snapshot>,
 }
 
@@ -139,7 +139,7 @@ impl Transfer {
         }
     }
 
-    /// Begins to pull, in place of what was being pulled, which is given back.
+    /// Begins a pull; returns the one that it replaces.
     pub(super) fn begin(&mut self, from: NodeId, snapshot: Snapshot) -> Option<(NodeId, Snapshot)> {
         let same = |pull: &Pull| pull.snapshot == snapshot && pull.from == from;
         if self.pull.as_ref().is_some_and(same) {
@@ -197,7 +197,7 @@ impl Transfer {
         })
     }
 
-    /// A chunk came, from this byte on, of a file with this seal.
+    /// Handles a chunk that begins at this byte, of a file with this seal.
     pub(super) fn chunk(
         &mut self,
         from: NodeId,
@@ -226,7 +226,7 @@ impl Transfer {
         Arrived::Next(pull.snapshot.clone(), end == Some(seal.len))
     }
 
-    /// The task has stored or discarded chunks of `snapshot`; the next one begins at `next`.
+    /// The task has stored or discarded chunks of `snapshot`; the next chunk begins at `next`.
     pub(super) fn stored(&mut self, snapshot: &Snapshot, next: u64) {
         self.storing = false;
         let ours = |pull: &&mut Pull| pull.snapshot == *snapshot && !pull.fresh;
@@ -235,12 +235,12 @@ impl Transfer {
         }
     }
 
-    /// There is no space for what is being pulled.
+    /// Whether there is no space for the snapshot being pulled.
     pub(super) fn is_full(&self) -> bool {
         self.pull.as_ref().is_some_and(|pull| pull.full.is_some())
     }
 
-    /// There was no space for the last chunk. Whom it is from, if it is still wanted.
+    /// There was no space for the last chunk. Returns its holder, if it is still wanted.
     pub(super) fn full(&mut self, now: Instant, snapshot: &Snapshot) -> Option<NodeId> {
         self.storing = false;
         let ours = |pull: &&mut Pull| pull.snapshot == *snapshot && !pull.fresh;
@@ -250,15 +250,15 @@ impl Transfer {
         Some(pull.from)
     }
 
-    /// The task has stored the last chunk. Whom it was pulled from, when that ends the pull.
+    /// The task has stored the last chunk. Returns the holder, if that ends the current pull.
     pub(super) fn whole(&mut self, snapshot: &Snapshot) -> Option<NodeId> {
         let pull = self.end(snapshot)?;
         self.snapshot_bytes = pull.seal.map_or(self.snapshot_bytes, |seal| seal.len);
         Some(pull.from)
     }
 
-    /// The task has failed for good. Whom it was pulled from, when that ends the pull: its chunks are
-    /// to be discarded then.
+    /// The task has failed for good. Returns the holder, if that ends the current pull: its chunks
+    /// must then be discarded.
     pub(super) fn failed(&mut self, snapshot: &Snapshot) -> Option<NodeId> {
         let pull = self.end(snapshot)?;
         self.storing = true;
@@ -271,17 +271,17 @@ impl Transfer {
             .take_if(|pull| pull.snapshot == *snapshot && !pull.fresh)
     }
 
-    /// Whether a snapshot is to be verified now: one at a time.
+    /// Whether a snapshot may be verified now: one at a time.
     pub(super) fn verify(&mut self) -> bool {
         !std::mem::replace(&mut self.verifying, true)
     }
 
-    /// It has been.
+    /// The verification has ended.
     pub(super) fn verified(&mut self) {
         self.verifying = false;
     }
 
-    /// The holder has it no more: the chunks are to be discarded.
+    /// The holder no longer has the snapshot: its chunks must be discarded.
     pub(super) fn gone(&mut self, from: NodeId, name: SnapshotName) -> Option<Snapshot> {
         let lost = |pull: &mut Pull| {
             pull.from == from && !pull.fresh && SnapshotName::from(&pull.snapshot) == name
@@ -294,20 +294,20 @@ impl Transfer {
         Some(pull.snapshot)
     }
 
-    /// A peer reads a snapshot of ours.
+    /// A peer reads a snapshot of this node.
     pub(super) fn serve(&mut self, now: Instant, peer: NodeId, index: u64) {
         let (at, matched) = (now, None);
         self.serving.insert(peer, Serving { index, at, matched });
     }
 
-    /// A peer that reads this snapshot of ours is slow, but not silent. Whether it does read it.
+    /// A peer that reads this snapshot is slow, but alive. Returns whether it reads it.
     pub(super) fn waits(&mut self, now: Instant, peer: NodeId, index: u64) -> bool {
         let serving = self.serving.get_mut(&peer);
         let serving = serving.filter(|serving| serving.index == index);
         serving.map(|serving| serving.at = now).is_some()
     }
 
-    /// A peer needs no more of this snapshot of ours; if it has the whole, it needs the log behind it.
+    /// A peer needs no more of this snapshot; if it has it all, it needs the log after it.
     pub(super) fn done(&mut self, now: Instant, peer: NodeId, index: u64, whole: bool) {
         let serving = self.serving.get_mut(&peer);
         match serving.filter(|serving| serving.index == index) {
@@ -317,7 +317,7 @@ impl Transfer {
         }
     }
 
-    /// Snapshots from this index on are still read by a peer, or will be.
+    /// The lowest index of a snapshot that a peer still reads, or `newest`.
     pub(super) fn keep_from(&mut self, now: Instant, newest: u64, keeping: Keeping) -> u64 {
         let patience = keeping.patience;
         self.serving
@@ -328,14 +328,14 @@ impl Transfer {
         oldest.unwrap_or(newest).min(newest)
     }
 
-    /// Bytes that are applied between two snapshots: as many as the state has, within bounds. Were
-    /// they fewer, snapshots of a large state would follow each other faster than a peer reads one.
+    /// Bytes of entries applied between two snapshots: the size of the state, within bounds. With
+    /// fewer, snapshots of a large state would follow each other faster than a peer can read one.
     pub(super) fn interval(&self, setting: u64) -> u64 {
         let longest = setting.saturating_mul(INTERVAL_PARTS_MAX);
         self.snapshot_bytes.clamp(setting, longest)
     }
 
-    /// Counts what was applied; `true` when it is time to take a snapshot.
+    /// Counts what was applied; `true` when the next snapshot is due.
     pub(super) fn applied(&mut self, bytes: u64, bytes_max: u64) -> bool {
         self.log_bytes += bytes;
         let due = self.log_bytes >= bytes_max && !self.taking && self.held.is_none();
@@ -345,8 +345,8 @@ impl Transfer {
         due
     }
 
-    /// Whether a snapshot is to be taken before its time, because nothing else can give the log its
-    /// space back. Not again and again: there may be no space for the snapshot either.
+    /// Whether to take a snapshot early, because nothing else can free space in the log. Not in
+    /// quick succession: there may be no space for the snapshot either.
     pub(super) fn hurries(&mut self, now: Instant, keeping: Keeping) -> bool {
         let recently = |at: Instant| now.since(at) < keeping.patience;
         let due = !keeping.has_room
@@ -360,15 +360,15 @@ impl Transfer {
         due
     }
 
-    /// Whether a snapshot waits for the log to be cut behind it.
+    /// Whether a snapshot waits for the log to be cut at it.
     pub(super) const fn holds(&self) -> bool {
         self.held.is_some()
     }
 
-    /// The snapshot to cut the log at: once the margin was applied behind it, and no peer needs what
-    /// would be cut, having read an older snapshot or reading it still. A peer that is slower than
-    /// `kept_bytes_max` of log has to begin anew, and so has every one while the log has no space.
-    /// `matched` is how far a peer is known to hold the log, if this node leads.
+    /// The snapshot to cut the log at: once the margin was applied after it, and no peer needs what
+    /// would be cut because it reads, or has read, an older snapshot. A peer that is slower than
+    /// `kept_bytes_max` of log has to start over, and so has every peer while the log has no space.
+    /// `matched` tells how far a peer is known to hold the log, if this node leads.
     pub(super) fn cut(
         &mut self,
         now: Instant,
@@ -378,7 +378,7 @@ impl Transfer {
         let end = self.held.as_ref()?.index;
         self.serving.retain(|peer, serving| {
             if let Some(known) = &mut serving.matched {
-                // Whoever does not lead feeds nobody.
+                // Only a leader sends entries.
                 let Some(reached) = matched(*peer) else {
                     return false;
                 };
@@ -410,7 +410,7 @@ impl Transfer {
         })
     }
 
-    /// The snapshot being taken is stored, with its length, or could not be.
+    /// The snapshot being taken is stored, with its length, or has failed.
     pub(super) fn taken(&mut self, snapshot: Option<(Snapshot, u64)>) {
         self.taking = false;
         if let Some((snapshot, bytes)) = snapshot {
@@ -425,9 +425,9 @@ impl Transfer {
     }
 }
 
-/// How long a receiver without space waits before it asks for the chunk again.
+/// How long a receiver without space waits before it requests the chunk again.
 const SPACE_RETRY: Duration = Duration::from_secs(1);
-/// How long it waits in all before it gives the pull up.
+/// How long it waits in total before it gives up the pull.
 const SPACE_WAIT_MAX: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

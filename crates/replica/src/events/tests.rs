@@ -17,7 +17,7 @@ fn after(why: StepDown, seen: Seen) -> Seen {
     }
 }
 
-/// The names of what is told along an incarnation.
+/// The names of the events logged along these states.
 fn told(incarnation: &[Seen]) -> Vec<&'static str> {
     let mut events = Events::new();
     let mut before = Seen::default();
@@ -48,7 +48,7 @@ fn a_life_is_told() {
         after(StepDown::Deposed, seen(Follower, 6, 2)),
         seen(Candidate, 7, 0),
         seen(Leader, 7, 1),
-        // Another was elected between two looks.
+        // Another node was elected between two looks.
         after(StepDown::WriteStalled, seen(Follower, 8, 2)),
     ];
     let expected = [
@@ -79,9 +79,10 @@ fn who_and_why_are_told() {
     let texts: Vec<_> = changes.iter().flatten().map(Event::to_string).collect();
     assert_eq!(
         texts,
-        ["asks for votes in 8: no word in time from its leader (n2)"]
+        ["asks for votes in 8: no contact in time from its leader (n2)"]
     );
-    // Paxos' leader hears of a higher ballot and stays with its own: nothing has begun there yet.
+    // A Paxos leader learns of a higher ballot and keeps its own: no leadership has begun there
+    // yet.
     let ends = [
         (
             StepDown::Deposed,
@@ -89,11 +90,11 @@ fn who_and_why_are_told() {
         ),
         (
             StepDown::NoQuorum,
-            "leads no more in 8: it heard too few of its peers",
+            "leads no more in 8: it lost contact with a quorum",
         ),
         (
             StepDown::ShortOfRoom,
-            "leads no more in 8: no quorum that it hears has space, and others are not heard",
+            "leads no more in 8: no quorum in contact has space, and some nodes are out of contact",
         ),
     ];
     for (why, text) in ends {
@@ -104,7 +105,7 @@ fn who_and_why_are_told() {
     }
 }
 
-/// The table above is what people read: nothing may be missing from it.
+/// The table is what operators read, so it must be complete.
 #[test]
 fn every_event_is_in_the_table() {
     let epoch = Epoch::default();

@@ -1,4 +1,4 @@
-//! The order in which the loop does things, with a group that only notes what it is told.
+//! The order of the loop's steps, observed by a group that records its calls.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::sim::SimDisk;
 
-/// A transport that has all its frames from the beginning.
+/// A transport whose frames are all there from the beginning.
 struct Here(VecDeque<Bytes>);
 
 impl Transport for Here {
@@ -26,10 +26,10 @@ impl Transport for Here {
     }
 }
 
-/// A group whose deadline has passed, and is put off by one of the frames: a follower.
+/// A group whose deadline has passed, and is postponed by one of the frames, as a follower's is.
 struct Follower {
     heard: Arc<Mutex<Vec<&'static str>>>,
-    /// By the frame behind so many of them.
+    /// The number of frames after which the deadline is postponed.
     put_off_after: usize,
     deadline: Option<Instant>,
 }
@@ -85,8 +85,8 @@ impl Drive for Follower {
     }
 }
 
-/// What a follower is told, until it is so much, that has frames waiting and a deadline behind it, which the
-/// frame behind the first few puts off.
+/// The first `enough` calls that a follower gets which has frames waiting and a deadline that has
+/// passed, which a frame after the first few postpones.
 async fn told(frames: usize, put_off_after: usize, enough: usize) -> Vec<&'static str> {
     let mut options = Options::default();
     (options.segment_bytes, options.record_bytes_max) = (64 << 10, 16 << 10);
@@ -108,7 +108,7 @@ async fn told(frames: usize, put_off_after: usize, enough: usize) -> Vec<&'stati
     host.groups.insert(id, Box::new(follower));
     let (end, ended) = oneshot::channel();
     let run = tokio::spawn(host.run());
-    // The loop looks at controls first, so it is to be told of its end when all has been said.
+    // The loop reads controls first, so it must be told to stop only after all calls have come.
     while heard.lock().unwrap().len() < enough {
         tokio::task::yield_now().await;
     }
@@ -127,7 +127,7 @@ async fn what_peers_have_said_is_heard_before_their_silence_is_judged() {
     }
 }
 
-/// Whoever sends without end keeps nobody from noticing that others have fallen silent.
+/// A flood of frames from one peer must not hide that others have fallen silent.
 #[tokio::test]
 async fn a_flood_puts_deadlines_off_for_some_turns_and_not_for_ever() {
     let turns = BEHIND_MAX as usize;
@@ -135,7 +135,7 @@ async fn a_flood_puts_deadlines_off_for_some_turns_and_not_for_ever() {
     let heard = told(frames, usize::MAX, frames + 1).await;
     let before = heard.iter().position(|what| *what == "silence");
     let before = before.expect("a deadline is met once");
-    // A turn begins with a frame and takes others.
+    // A turn begins with one frame and takes more.
     let most = turns * (FRAMES_A_TURN + 1);
     assert!(
         (FRAMES_A_TURN..=most).contains(&before),

@@ -1,4 +1,5 @@
-//! Disks that went back, and handles that did: who is taken for a peer no more, and what is stored no more.
+//! Disks that were rolled back, and stale handles: which peers are refused, and what is no longer
+//! stored.
 
 use synod_wal::Lsn;
 
@@ -6,8 +7,8 @@ use super::tests::{hello, load};
 use super::*;
 use crate::sim::SimDisk;
 
-/// A peer is met in its third incarnation. Its disk of an earlier one is refused, also by the next incarnation of this
-/// node; and so is a copy that counts the same.
+/// A peer is met in its third incarnation. An earlier one is refused, also by this node's next
+/// incarnation; so is a copy with the same number.
 #[test]
 fn a_disk_that_went_back_and_a_copy_are_told_from_the_node() {
     let disk = SimDisk::new(1);
@@ -26,8 +27,9 @@ fn a_disk_that_went_back_and_a_copy_are_told_from_the_node() {
     }
 }
 
-/// A peer was put back, and that was seen: no later incarnation of its disk is taken for it any more, in this
-/// incarnation of the node or another, until an operator says so. Only the incarnation that was met last still is.
+/// A peer was seen rolled back: no later incarnation of its disk is accepted any more, in this
+/// incarnation of the node or another, until an operator says so. Only the incarnation that was met
+/// last is.
 #[test]
 fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
     let lived = |boot, nonce| Hello {
@@ -39,7 +41,7 @@ fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
         let disk = SimDisk::new(1);
         let identity = load(&disk, 1).unwrap();
         assert_eq!(identity.admit(&lived(3, 30)), Ok(()));
-        // That it was refused is no proof: anybody can say a hello.
+        // A refusal alone proves nothing: anybody can send a hello.
         identity.admit(&put_back).unwrap_err();
         assert_eq!(identity.admit(&lived(4, 40)), Ok(()));
         identity.doubt(&lived(5, 50));
@@ -51,7 +53,7 @@ fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
         assert_eq!(
             identity.admit(&lived(5, 50)),
             Ok(()),
-            "none of these is one"
+            "none of these is a rollback"
         );
         let put_back = Hello {
             boot: put_back.boot + 2,
@@ -62,11 +64,7 @@ fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
         for identity in [identity, load(&disk, 1).unwrap()] {
             identity.admit(&put_back).unwrap_err();
             assert_eq!(identity.admit(&lived(6, 60)), Err(Refused::Doubted));
-            assert_eq!(
-                identity.admit(&lived(5, 50)),
-                Ok(()),
-                "the one that was met"
-            );
+            assert_eq!(identity.admit(&lived(5, 50)), Ok(()), "the one met last");
         }
         forget(&disk, NodeId(2)).unwrap();
         let identity = load(&disk, 1).unwrap();
@@ -74,7 +72,7 @@ fn a_disk_that_was_put_back_is_refused_until_its_node_is_forgotten() {
     }
 }
 
-/// A doubt that finds no space counts as long as this incarnation lasts.
+/// A doubt that finds no space on the disk holds for this incarnation.
 #[test]
 fn a_doubt_that_cannot_be_stored_counts_all_the_same() {
     let disk = SimDisk::new(1);
@@ -89,8 +87,9 @@ fn a_doubt_that_cannot_be_stored_counts_all_the_same() {
     assert_eq!(identity.admit(&lived(4)), Err(Refused::Doubted));
 }
 
-/// Two handles on one directory, as no lock was held: the earlier incarnation stores nothing over the later one, nor
-/// over what was forgotten; and what is no identity any more stays as it is.
+/// Two handles on one directory, as if no lock were held: the earlier incarnation overwrites
+/// neither the later one nor the result of forgetting a peer, and a missing identity is not
+/// created.
 #[test]
 fn an_old_handle_stores_nothing_over_a_newer_one() {
     let disk = SimDisk::new(1);
@@ -120,7 +119,7 @@ fn an_old_handle_stores_nothing_over_a_newer_one() {
     assert!(!disk.list().unwrap().iter().any(|name| name == FILE));
 }
 
-/// What was half stored is the handle's own: it goes on when the disk does.
+/// A half-stored state is the handle's own: it continues when the disk works again.
 #[test]
 fn what_a_handle_failed_to_store_is_its_own() {
     for (seed, steps) in (0..8).flat_map(|seed| (0..12).map(move |steps| (seed, steps))) {

@@ -1,4 +1,4 @@
-//! The file that an identity stands in, and its successor beside it.
+//! The file that holds an identity, and its successor beside it.
 
 use std::io;
 
@@ -25,18 +25,18 @@ pub(super) fn read<D: Disk>(disk: &D) -> Result<Vec<u8>, IdentityError> {
     Ok(bytes)
 }
 
-/// What the file holds, as far as whoever holds this has read or written it.
+/// The contents of the file, as this handle has last read or written them.
 #[derive(Debug)]
 pub(super) struct Written {
     stored: State,
-    /// What may have taken its place, although to store it has failed.
+    /// Contents that may have replaced them, although storing these failed.
     tried: Option<State>,
 }
 
-/// Another handle has the directory, which the lock on it is there to prevent: a later incarnation, or whoever has
-/// forgotten a peer.
+/// Another handle uses the directory, which its lock should prevent: a later incarnation, or an
+/// operator who forgot a peer.
 #[derive(Debug, thiserror::Error)]
-#[error("the identity file is not as it was left here: somebody else uses the directory")]
+#[error("the identity file was changed by another process: somebody else uses the directory")]
 struct NotOurs;
 
 impl Written {
@@ -47,7 +47,7 @@ impl Written {
         }
     }
 
-    /// Stores a state in place of the one that this knows of, and of no other.
+    /// Stores a state, provided that the file still holds what this handle knows of.
     pub(super) fn replace<D: Disk>(&mut self, disk: &D, with: &State) -> io::Result<()> {
         let found = found(disk)?;
         let known = [Some(&self.stored), self.tried.as_ref()];
@@ -62,9 +62,9 @@ impl Written {
     }
 }
 
-/// What lies there now; `None` for what no identity is.
+/// The current contents; `None` if they are no valid identity.
 fn found<D: Disk>(disk: &D) -> io::Result<Option<State>> {
-    // To open it would make it.
+    // Opening it would create it.
     if !disk.list()?.iter().any(|name| name == FILE) {
         return Ok(None);
     }
@@ -75,7 +75,7 @@ fn found<D: Disk>(disk: &D) -> io::Result<Option<State>> {
     }
 }
 
-/// Stores a state, if need be with the space that the log keeps back.
+/// Stores a state, using the log's reserved space if necessary.
 pub(super) fn store<D: Disk>(disk: &D, state: &State) -> io::Result<()> {
     match replace(disk, state) {
         Err(error) if synod_wal::give_up_reserve(disk, &error)? => replace(disk, state),
@@ -83,12 +83,13 @@ pub(super) fn store<D: Disk>(disk: &D, state: &State) -> io::Result<()> {
     }
 }
 
-/// Beside, synced, renamed, directory synced: at any moment there is one whole identity.
+/// Written beside the old one, synced, renamed, directory synced: there is always one complete
+/// identity.
 fn replace<D: Disk>(disk: &D, state: &State) -> io::Result<()> {
     let bytes = state.encode();
     let mut file = disk.open(PART)?;
     if file.len()? > bytes.len() as u64 {
-        // Not one that was prepared here.
+        // Not a file that was prepared here.
         disk.remove(PART)?;
         file = disk.open(PART)?;
     }
@@ -96,7 +97,8 @@ fn replace<D: Disk>(disk: &D, state: &State) -> io::Result<()> {
     file.sync()?;
     disk.rename(PART, FILE)?;
     disk.sync()?;
-    // The space for the next one. Without it that one may find no space, and says so then.
+    // Reserves space for the next version. If that fails, the next store may fail for want of
+    // space.
     let _unprepared = prepare(disk, bytes.len());
     Ok(())
 }
@@ -110,5 +112,5 @@ fn prepare<D: Disk>(disk: &D, len: usize) -> io::Result<()> {
 
 pub(super) const FILE: &str = "identity";
 pub(super) const PART: &str = "identity.part";
-/// A longer file is none of this crate's.
+/// A longer file was not written by this crate.
 pub(super) const BYTES_MAX: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! A peer that is to be met anew: what an operator does who has replaced its disk, and knows it.
+//! Forgetting a peer: what an operator does after replacing a peer's disk on purpose.
 
 use std::fmt;
 
@@ -12,13 +12,13 @@ use super::state::{State, unreadable};
 /// What a node knew of a peer that it has forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forgotten {
-    /// Whose directory it is.
+    /// The node whose directory it is.
     pub node: NodeId,
-    /// Whom it has forgotten.
+    /// The forgotten peer.
     pub peer: NodeId,
     /// The disk that the peer was met on.
     pub disk: DiskId,
-    /// The last incarnation of the peer that was met, by its number.
+    /// The number of the last incarnation in which the peer was met.
     pub boot: u64,
 }
 
@@ -27,41 +27,42 @@ impl fmt::Display for Forgotten {
         let (node, peer, disk, boot) = (self.node.0, self.peer.0, self.disk.0, self.boot);
         write!(
             f,
-            "node {node} has forgotten node {peer}, which it knew by disk {disk:032x}, incarnation {boot}: whoever \
-             comes as node {peer} first is it from then on"
+            "node {node} has forgotten node {peer}, which it knew by disk {disk:032x}, incarnation {boot}: the first \
+             to connect as node {peer} is accepted as such from then on"
         )
     }
 }
 
-/// Why nothing was forgotten.
+/// Why a peer was not forgotten.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ForgetError {
-    /// There is no identity in the directory.
+    /// The directory holds no identity.
     #[error("no node has run on this directory")]
     Unborn,
     /// The node has not met that peer.
     #[error("node {} has not met node {}{}", node.0, peer.0, Known(known))]
     Unknown {
-        /// Whose directory it is.
+        /// The node whose directory it is.
         node: NodeId,
-        /// Whom it was to forget.
+        /// The peer that was to be forgotten.
         peer: NodeId,
-        /// Whom it has met.
+        /// The peers that it has met.
         known: Vec<NodeId>,
     },
-    /// The identity is damaged or of another version, or cannot be read or stored.
+    /// The identity is damaged, has another version, or cannot be read or stored.
     #[error(transparent)]
     Identity(#[from] IdentityError),
 }
 
-/// Lets the node of a directory forget durably what it knows of a peer: the disk and the incarnation that it was
-/// met in, by which another disk and an earlier incarnation are refused, and whether that disk is in doubt. The
-/// directory must not be in use: what its node knows in memory would still count for it, and it could store
-/// nothing more.
+/// Durably removes what the node of a directory knows of a peer: the disk and incarnation that it
+/// was met in, by which other disks and earlier incarnations are refused, and whether that disk is
+/// in doubt. The directory must not be in use: a running node would keep what it knows in memory,
+/// and could store nothing more.
 ///
-/// What the peer promised on its old disk is lost with that disk. To take another one for it may cost what
-/// was acknowledged, so this is for an operator to decide, and for each node alone.
+/// Whatever the peer promised on its old disk is lost with that disk. Accepting another disk for it
+/// may lose acknowledged data, so this is a decision for an operator, made for each node
+/// separately.
 ///
 /// # Errors
 /// [`ForgetError`]; then nothing has changed.
@@ -87,7 +88,7 @@ pub fn forget<D: Disk>(disk: &D, peer: NodeId) -> Result<Forgotten, ForgetError>
     })
 }
 
-/// The tail of a sentence.
+/// Lists the known peers at the end of the error text.
 struct Known<'a>(&'a [NodeId]);
 
 impl fmt::Display for Known<'_> {

@@ -1,5 +1,5 @@
-//! The parts of a node that must agree with its identity, each made from it, so that none of what a
-//! node knows of itself and of its peers is forgotten on the way.
+//! Builds the parts of a node from its identity, so that they agree with it and with what the node
+//! knows of its peers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,12 +12,13 @@ use super::{Identity, IdentityError};
 use crate::birth::Birth;
 
 impl<D: Disk> Identity<D> {
-    /// As [`load`](Self::load), with what is random drawn from the operating system.
+    /// Like [`load`](Self::load), with random numbers from the operating system.
     ///
     /// # Errors
-    /// Those of [`load`](Self::load); [`IdentityError::Io`] when the system has no random numbers.
+    /// Those of [`load`](Self::load), and [`IdentityError::Io`] if the system provides no random
+    /// numbers.
     pub fn open(disk: D, birth: &Birth) -> Result<Self, IdentityError> {
-        // Drawn before the first file is made: a directory without them must not come to be.
+        // Drawn before the first file is created: no directory may be created without them.
         let mut bytes = [[0; 8]; DRAWS_MAX];
         for number in &mut bytes {
             getrandom::fill(number).map_err(io::Error::from)?;
@@ -26,19 +27,20 @@ impl<D: Disk> Identity<D> {
         Self::load(disk, birth, || drawn.next().unwrap_or_default())
     }
 
-    /// Opens the log that lies in the directory of this identity, or begins one. It must hold what was noted
-    /// of it: with other means it opens as well, and what was lost is not missed.
+    /// Opens the log in the directory of this identity, or creates one. It must have reached the
+    /// recorded mark; a log that is opened in another way does not notice what was lost.
     ///
     /// # Errors
-    /// [`OpenError::Lost`] and [`OpenError::Another`] when it is not what was noted; the others as they say.
+    /// [`OpenError::Lost`] and [`OpenError::Another`] if the log does not match its mark; the
+    /// others as documented there.
     pub fn open_log(&self, mut options: Options) -> Result<Wal<D>, OpenError> {
         options.least = self.log();
         Wal::open(self.0.disk.clone(), options)
     }
 
-    /// A configuration of [`Tcp`](synod_transport::Tcp) that says of this node what it is, and
-    /// [admits](Self::admit) and [doubts](Self::doubt) peers by what is known of them. `peers` may name this
-    /// node too.
+    /// A configuration of [`Tcp`](synod_transport::Tcp) that sends this node's hello, and
+    /// [admits](Self::admit) and [doubts](Self::doubt) peers by this identity. `peers` may include
+    /// this node.
     pub fn tcp(&self, listen: impl Into<Listen>, peers: BTreeMap<NodeId, String>) -> TcpConfig {
         let mut config = TcpConfig::new(self.hello(), listen, peers);
         config.known = self.met();
@@ -50,5 +52,6 @@ impl<D: Disk> Identity<D> {
     }
 }
 
-/// What an incarnation draws at most: a disk id of two, a nonce, the secret of its elections.
+/// The most numbers an incarnation draws: two for a disk id, a nonce, and the secret of its
+/// elections.
 const DRAWS_MAX: usize = 4;

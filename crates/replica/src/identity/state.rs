@@ -1,4 +1,4 @@
-//! What an identity holds, as bytes.
+//! The contents of an identity file, and their encoding.
 //!
 //! ```text
 //! byte 0        1         17     25     41     49      57      65           73    81
@@ -14,8 +14,8 @@
 //!      ─┴───────┴───────────┴───────┴───────────────────────────────┴─────────┴─────────────┘
 //! ```
 //!
-//! Integers are little-endian. Salt, generation and end are the last noted mark of the log, and a
-//! generation of 0 says that none was begun. The founding is text. Doubted is 0 or 1.
+//! Integers are little-endian. Salt, generation and end are the last recorded mark of the log;
+//! generation 0 means that no log was begun. The founding is UTF-8 text. Doubted is 0 or 1.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -33,20 +33,21 @@ pub(super) struct State {
     pub(super) node: NodeId,
     pub(super) disk: DiskId,
     pub(super) incarnation: IncarnationId,
-    /// The log that was begun: what of it must be there.
+    /// The mark that the log must have reached, if one was begun.
     pub(super) log: Option<Mark>,
     pub(super) founding: String,
     pub(super) peers: BTreeMap<NodeId, Pin>,
 }
 
-/// Which incarnation of a disk: two that count the same and are not the same are of two copies of it.
+/// An incarnation of a disk. Two with equal boot numbers and different nonces are of two copies of
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct IncarnationId {
     pub(super) boot: u64,
     pub(super) nonce: u64,
 }
 
-/// Without the nonce: whoever knows that can say it.
+/// Leaves out the nonce: a peer that knows it could impersonate the node.
 impl fmt::Debug for IncarnationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IncarnationId")
@@ -60,16 +61,17 @@ impl fmt::Debug for IncarnationId {
 pub(super) struct Pin {
     pub(super) disk: DiskId,
     pub(super) incarnation: IncarnationId,
-    /// An earlier incarnation, or a copy, has been there since: no later one is taken for the node.
+    /// An earlier incarnation or a copy was seen since, so no later incarnation is accepted as the
+    /// node.
     pub(super) is_doubted: bool,
 }
 
-/// How a hello meets what is known of the node, where it may.
+/// How an acceptable hello relates to what is known of its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meeting {
-    /// In the incarnation that it was met in last.
+    /// The incarnation that was met last.
     Again,
-    /// In a later one.
+    /// A later incarnation of the same disk.
     LaterIncarnation,
     First,
 }
@@ -94,7 +96,7 @@ impl Pin {
 }
 
 impl State {
-    /// Whether a peer may be met on this disk in this incarnation.
+    /// Whether a peer is acceptable on this disk in this incarnation.
     pub(super) fn judge(&self, node: NodeId, met: &Pin) -> Result<Meeting, Refused> {
         let Some(before) = self.peers.get(&node) else {
             return Ok(Meeting::First);
@@ -115,7 +117,7 @@ impl State {
         seal(self.body())
     }
 
-    /// All but the checksum and what fills the block.
+    /// Everything except the checksum and the padding.
     pub(super) fn body(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.put_u128_le(self.cluster.0);
@@ -126,7 +128,7 @@ impl State {
         for word in [log.salt, log.generation, log.end.0] {
             out.put_u64_le(word);
         }
-        // Longer than any that is made: a group in it takes some hundred bytes.
+        // Longer than any founding in use: a group takes some hundred bytes of it.
         let founding = &self.founding.as_bytes()[..self.founding.len().min(FOUNDING_BYTES_MAX)];
         out.put_u16_le(u16::try_from(founding.len()).unwrap_or(u16::MAX));
         out.put_slice(founding);
@@ -154,7 +156,7 @@ impl State {
             generation: body.try_get_u64_le().ok()?,
             end: Lsn(body.try_get_u64_le().ok()?),
         };
-        // Of one that was not begun there is nothing to say.
+        // All zeros mean that no log was begun.
         let log = (log != Mark::default()).then_some(log);
         if log.is_some_and(|log| log.generation == 0) {
             return None;
@@ -177,7 +179,7 @@ impl State {
                 incarnation,
                 is_doubted,
             };
-            // In one order, and none twice: what one incarnation writes has one form.
+            // Ascending and without duplicates: each state has one encoding.
             let is_next = peers.last_key_value().is_none_or(|(last, _)| *last < node);
             is_next.then(|| peers.insert(node, pin))?;
         }
@@ -195,7 +197,7 @@ impl State {
     }
 }
 
-/// The checksum, and zeros up to the end of a block.
+/// Appends the checksum, and zeros up to the end of a block.
 pub(super) fn seal(mut body: Vec<u8>) -> Vec<u8> {
     let sum = crc32c::crc32c(&body);
     body.put_u32_le(sum);
@@ -215,7 +217,8 @@ fn take_life(body: &mut &[u8]) -> Option<IncarnationId> {
     })
 }
 
-/// What bytes are that are no identity of this version. A version that is another one only by a bad byte is none.
+/// Tells another version from damage, for bytes that are no identity of this version. If only the
+/// version byte differs, it is damage.
 pub(super) fn unreadable(bytes: &[u8]) -> IdentityError {
     let Some((found, rest)) = bytes.split_first() else {
         return IdentityError::Damaged;
@@ -229,7 +232,7 @@ pub(super) fn unreadable(bytes: &[u8]) -> IdentityError {
     IdentityError::Version { found, known }
 }
 
-/// Bytes of a founding's text.
+/// The most bytes of a founding's text.
 pub(super) const FOUNDING_BYTES_MAX: usize = u16::MAX as usize;
 const VERSION: u8 = 1;
 const BLOCK_BYTES: usize = 4096;

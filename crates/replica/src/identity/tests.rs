@@ -12,7 +12,7 @@ pub(super) fn load(disk: &SimDisk, node: u64) -> Result<Identity<SimDisk>, Ident
     load_as(disk, &Birth::new(CLUSTER, NodeId(node)))
 }
 
-/// Draws what no incarnation before has drawn.
+/// Draws numbers that no incarnation before has drawn.
 fn load_as(disk: &SimDisk, birth: &Birth) -> Result<Identity<SimDisk>, IdentityError> {
     static DRAWN: AtomicU64 = AtomicU64::new(1);
     Identity::load(disk.clone(), birth, || {
@@ -90,7 +90,7 @@ fn a_crash_at_any_step_leaves_one_whole_identity() {
     }
 }
 
-/// In its `boot`th incarnation, with so many peers from node 2 on.
+/// In its `boot`th incarnation, with this many peers from node 2 on.
 fn state(boot: u64, peers: u64) -> State {
     let incarnation = IncarnationId { boot: 1, nonce: 0 };
     let pin = Pin {
@@ -109,7 +109,7 @@ fn state(boot: u64, peers: u64) -> State {
     }
 }
 
-/// The last incarnation there can be begins once, and what it leaves is refused as it is.
+/// The last possible incarnation begins once, and the directory is refused afterwards.
 #[test]
 fn behind_the_last_boot_there_is_none() {
     let disk = SimDisk::new(1);
@@ -142,8 +142,7 @@ fn no_more_peers_are_pinned_than_the_next_life_can_read() {
     assert_eq!(load(&disk, 1).unwrap().hello().boot, 3);
 }
 
-/// Not a byte is free: neither what a log keeps back nor anything else. Twice, since the space for
-/// the second time must have been prepared by the first.
+/// Not a byte is free. Twice, since the first time must have reserved the space for the second.
 #[test]
 fn a_node_starts_on_a_full_disk() {
     let disk = SimDisk::new(1);
@@ -156,8 +155,8 @@ fn a_node_starts_on_a_full_disk() {
     }
 }
 
-/// The peer stands on the right disk, as far as anybody knows: it is the space for its pin that is
-/// missing. It is taken as soon as there is some.
+/// The peer is on the right disk, as far as anybody knows, but there is no space for its pin. It is
+/// accepted as soon as there is some.
 #[test]
 fn a_pin_that_finds_no_space_is_refused_as_that() {
     let disk = SimDisk::new(1);
@@ -181,7 +180,7 @@ fn a_pin_that_cannot_be_written_is_refused_as_that() {
     assert_eq!(identity.admit(&hello(2, 5)), Err(Refused::Unstored));
 }
 
-/// As after a crash between the one file and the space for the next.
+/// As after a crash between storing the file and reserving space for the next.
 #[test]
 fn what_the_log_keeps_back_is_for_the_identity_too() {
     let disk = SimDisk::new(1);
@@ -217,7 +216,7 @@ fn what_an_earlier_life_left_half_done_goes_first() {
     );
 }
 
-/// The same cluster and name, and other groups: the words say what was found and what was asked for.
+/// Same cluster and node, other groups: the error names what was found and what was asked for.
 #[cfg(all(feature = "raft", feature = "paxos"))]
 #[test]
 fn a_directory_serves_what_it_was_founded_on() {
@@ -261,13 +260,13 @@ fn a_directory_serves_what_it_was_founded_on() {
             assert_eq!(
                 identity.admit(&further),
                 Err(Refused::Founding),
-                "nothing decides it, so it says nothing for a peer to say so"
+                "nothing decides it, so a peer's claim proves nothing"
             );
             if own == other {
                 again.unwrap();
                 assert_eq!(identity.admit(&peer), Ok(()));
             } else if birth == &bare() {
-                // It takes each group that its log holds nothing of; a peer that has them it does not understand.
+                // It accepts each group of which its log holds nothing; its peers must agree.
                 again.unwrap();
                 assert_eq!(identity.admit(&peer), Err(Refused::Founding));
             } else {
@@ -281,7 +280,7 @@ fn a_directory_serves_what_it_was_founded_on() {
     }
 }
 
-/// Whoever reads a log could say the rest, and be taken for the node, or foresee its elections.
+/// With the secrets from a log line, a reader could impersonate the node or predict its elections.
 #[test]
 fn what_is_shown_of_an_identity_holds_no_secret() {
     let disk = SimDisk::new(1);
@@ -323,7 +322,7 @@ fn each_life_draws_a_nonce_and_is_given_out_once() {
     assert!(second.incarnation().is_none());
 }
 
-/// What is noted of the log is there in the next incarnation, and nothing is noted that was never durable.
+/// The recorded mark is there in the next incarnation, and a log that was never begun leaves none.
 #[test]
 fn how_far_the_log_has_come_is_kept() {
     let disk = SimDisk::new(1);
@@ -377,7 +376,8 @@ fn golden_bytes_of_version_1() {
     assert_eq!(State::decode(&golden), Some(state));
 }
 
-/// For good, and that one alone; what else the directory holds stays, its own incarnation too.
+/// For good, and only that peer; everything else in the directory stays, including its own
+/// incarnation.
 #[test]
 fn a_peer_that_is_forgotten_is_met_anew() {
     let disk = SimDisk::new(1);
@@ -400,7 +400,7 @@ fn a_peer_that_is_forgotten_is_met_anew() {
     assert_eq!(
         identity.hello().boot,
         before.boot + 1,
-        "it is no incarnation"
+        "forgetting begins no incarnation"
     );
     assert_eq!(identity.admit(&hello(3, 8)), Err(Refused::Disk));
     assert_eq!(identity.admit(&hello(2, 6)), Ok(()));
@@ -428,7 +428,7 @@ fn who_was_never_met_is_not_forgotten() {
     ));
 }
 
-/// Another secret in each incarnation, and zero for whoever has no directory.
+/// A different secret in each incarnation, and zero without a directory.
 #[test]
 fn each_life_has_a_secret_of_its_own() {
     let disk = SimDisk::new(1);
@@ -438,8 +438,8 @@ fn each_life_has_a_secret_of_its_own() {
     assert_eq!(Incarnation::ephemeral(NodeId(1)).secret, 0);
 }
 
-/// What a node says of itself and what it knows of its peers goes into its transport, and what it knows of
-/// its log into that.
+/// What a node knows of itself and its peers goes into its transport, and what it knows of its log
+/// into the log.
 #[test]
 fn the_parts_of_a_node_are_made_from_its_identity() {
     let disk = SimDisk::new(1);

@@ -1,4 +1,4 @@
-//! What a directory that is refused is told to be, and bytes that are no identity.
+//! The error texts for a refused directory, and bytes that are no valid identity.
 
 use proptest::prelude::*;
 use synod_transport::ClusterId;
@@ -15,7 +15,7 @@ fn load(disk: &SimDisk, cluster: u128, node: u64) -> Result<(), IdentityError> {
     Identity::load(disk.clone(), &birth, || drawn.next().unwrap()).map(drop)
 }
 
-/// What was found and what was asked for, both by name.
+/// Both what was found and what was asked for are named.
 #[test]
 fn a_refusal_names_what_was_found_and_what_was_asked_for() {
     let disk = SimDisk::new(1);
@@ -39,7 +39,7 @@ fn a_refusal_names_what_was_found_and_what_was_asked_for() {
     );
 }
 
-/// Another version is no damage, and a bad version byte is no other version.
+/// Another version is not damage, and a corrupt version byte is not another version.
 #[test]
 fn another_version_is_told_from_damage() {
     let disk = SimDisk::new(1);
@@ -75,7 +75,8 @@ fn another_version_is_told_from_damage() {
     load(&disk, 7, 1).unwrap();
 }
 
-/// Peers stand in the order of their numbers, each once, and of a log that was not begun nothing is said.
+/// Peers are stored in the order of their ids, each once; the mark of a log that was not begun is
+/// all zeros.
 #[test]
 fn an_identity_has_one_form() {
     let disk = SimDisk::new(1);
@@ -106,7 +107,7 @@ fn an_identity_has_one_form() {
     assert_eq!(
         State::decode(&sealed([&in_doubt, three])),
         None,
-        "neither so nor so"
+        "neither 0 nor 1"
     );
     let mut with_salt = bare;
     assert_eq!(with_salt[57..81], [0; 24], "no log was begun");
@@ -147,7 +148,7 @@ fn states() -> impl Strategy<Value = State> {
 }
 
 proptest! {
-    /// With a version and a checksum that are right, so that what is between them is read.
+    /// With a valid version and checksum, so that the bytes between them are decoded.
     #[test]
     fn what_is_read_is_what_was_written_byte_by_byte(
         state in states(),

@@ -1,4 +1,4 @@
-//! Notes outside of the log how far it has come, so that the next incarnation can tell what is lost.
+//! Records the log's mark in the identity file, so that the next incarnation notices what was lost.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::incarnation::Keep;
 
-/// What was noted last, and what is being noted.
+/// The mark recorded last, and the attempt in progress.
 pub(crate) struct Keeper {
     keep: Option<Keep>,
     noted: Arc<Mutex<Noted>>,
@@ -18,10 +18,10 @@ pub(crate) struct Keeper {
 
 #[derive(Clone, Copy, Default)]
 struct Noted {
-    /// The generation of the log's last segment, and how many snapshots there had been, as they were durably
-    /// noted last.
+    /// The generation of the log's last segment and the number of snapshots, as last recorded
+    /// durably.
     what: (u64, u64),
-    /// When it is tried again, if that failed.
+    /// When to try again after a failure.
     again: Option<Instant>,
 }
 
@@ -34,9 +34,9 @@ impl Keeper {
         }
     }
 
-    /// Notes it if a segment was begun since, or a snapshot has become durable, of which there were so
-    /// many in this incarnation: beside the loop, which a slow disk must not hold up. What could not be noted is
-    /// tried again after a while.
+    /// Records the mark if a segment was begun since, or a snapshot has become durable (`snapshots`
+    /// counts those of this incarnation). It runs beside the loop, which a slow disk must not
+    /// block. A failed attempt is repeated after a while.
     pub(crate) fn look(&mut self, mark: Option<Mark>, snapshots: u64) {
         let (Some(mark), Some(keep)) = (mark, &self.keep) else {
             return;
@@ -61,7 +61,7 @@ impl Keeper {
         }));
     }
 
-    /// Notes it at the end of an incarnation, when nothing is appended any more.
+    /// Records the mark at shutdown, when nothing is appended any more.
     pub(crate) async fn finish(self, mark: Option<Mark>, wait_max: Duration) {
         let noted = async {
             if let Some(under_way) = self.under_way {
@@ -72,21 +72,21 @@ impl Keeper {
             }
         };
         if timeout(wait_max, noted).await.is_err() {
-            tracing::warn!("how far the log has come cannot be noted in time");
+            tracing::warn!("cannot record the log's mark in time");
         }
     }
 }
 
-/// Whether it is noted now. What was noted before still counts, so a failure costs only what the next incarnation
-/// could have known.
+/// Returns whether the mark is recorded. The previous mark stays in force, so after a failure the
+/// next incarnation only detects less.
 fn note(keep: &Keep, mark: Mark) -> bool {
     keep(mark)
-        .inspect_err(|error| tracing::warn!(%error, "how far the log has come cannot be noted"))
+        .inspect_err(|error| tracing::warn!(%error, "cannot record the log's mark"))
         .is_ok()
 }
 
 fn lock(noted: &Mutex<Noted>) -> MutexGuard<'_, Noted> {
-    // Replaced as a whole.
+    // The value is replaced as a whole, so it is consistent even if a holder panicked.
     noted.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// What could not be noted is not taken for noted, and is tried again, in a while.
+    /// A failed attempt does not count as recorded, and is repeated after a while.
     #[tokio::test(start_paused = true)]
     async fn what_could_not_be_noted_is_tried_again() {
         let (fails, tried) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
@@ -131,9 +131,9 @@ mod tests {
             tried.load(Ordering::Relaxed)
         };
         assert_eq!(look(Duration::ZERO).await, 1);
-        assert_eq!(look(AGAIN_AFTER / 2).await, 1, "not in each turn");
+        assert_eq!(look(AGAIN_AFTER / 2).await, 1, "not in every turn");
         fails.store(false, Ordering::Relaxed);
         assert_eq!(look(AGAIN_AFTER).await, 2);
-        assert_eq!(look(AGAIN_AFTER).await, 2, "it is noted");
+        assert_eq!(look(AGAIN_AFTER).await, 2, "it is recorded");
     }
 }

@@ -1,19 +1,19 @@
-//! How fast a disk is at present, and whether its syncs may hold up the loop.
+//! How fast a disk is at present, and whether its syncs may block the loop.
 
 use std::time::Duration;
 
 use crate::time::Instant;
 
-/// The time that syncs took lately.
+/// The duration of recent syncs.
 ///
-/// A fast disk is synced in place, since to wake another thread costs a fifth of a sync; a slow one
-/// is left to a thread, so that messages and timers go on. One slow sync of a fast disk changes
-/// nothing yet, and a disk is tried in place again after some fast ones, or when it was left alone
-/// for long.
+/// A fast disk is synced in place, since waking another thread costs a fifth of a sync. A slow one
+/// is synced by a thread, so that messages and timers are not delayed. A single slow sync of a fast
+/// disk changes nothing. A slow disk is tried in place again after some fast syncs, or after a long
+/// pause.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// Above this a sync is slow, and below half of it a slow one is fast again: or a disk in between
-    /// would change with every sync.
+    /// Longer syncs are slow. A slow disk is fast again only below half of this; without the gap, a
+    /// disk near the bound would switch with every sync.
     slow: Duration,
     /// As of `at`.
     smoothed: Duration,
@@ -28,7 +28,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Of a disk of which nothing is known; with zero it is slow whatever happens.
+    /// For a disk of which nothing is known yet. With zero, every sync is slow.
     pub(super) fn new(slow: Duration) -> Self {
         Self {
             slow,
@@ -38,21 +38,21 @@ impl Pace {
         }
     }
 
-    /// A sync took that long.
+    /// Records the duration of a sync.
     pub(super) fn note(&mut self, now: Instant, took: Duration) {
         self.smoothed = (self.time(now) * 3 + took) / 4;
         self.at = now;
         self.is_slow = self.smoothed > self.bound();
     }
 
-    /// How long a sync takes: half of it is forgotten with each [`HALF_LIFE`].
+    /// How long a sync takes at present: halved with each [`HALF_LIFE`] that passes without one.
     pub(super) fn time(&self, now: Instant) -> Duration {
         let halves = now.since(self.at).as_secs() / HALF_LIFE.as_secs();
-        // Shifted out as a whole when it is longer ago than any sync is long.
+        // Saturates: after enough half-lives nothing is left of any duration.
         self.smoothed / 2_u32.saturating_pow(u32::try_from(halves).unwrap_or(u32::MAX))
     }
 
-    /// Whether the next one is better done elsewhere.
+    /// Whether the next sync should run on the thread.
     pub(super) fn is_slow(&self, now: Instant) -> bool {
         self.slow.is_zero() || self.is_slow && self.time(now) > self.bound()
     }
@@ -66,9 +66,9 @@ impl Pace {
     }
 }
 
-/// Above this a sync is slow, as a rule.
+/// The default bound above which a sync is slow.
 const SLOW: Duration = Duration::from_millis(4);
-/// What was seen counts half after this.
+/// The time after which a measurement counts half.
 const HALF_LIFE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

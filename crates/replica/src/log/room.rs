@@ -1,26 +1,26 @@
-//! Whether a node may take new work, as far as its disk is concerned.
+//! Whether a node's disk allows it to accept new work.
 
 use std::time::Duration;
 
 use crate::time::Instant;
 
-/// Asks a log for room, and believes in it only when it stays.
+/// Tracks whether a log has room, and trusts regained room only if it lasts.
 ///
-/// A disk that somebody fills gains and loses a little space all the time. A node that took that for
-/// an end of its trouble would campaign, win, and refuse to write; so it is fit again only when its
-/// log had room for [`ROOM_HELD`].
+/// A disk that something else fills gains and loses a little space all the time. A node that
+/// trusted each gain would campaign, win, and then refuse to write; so it serves again only after
+/// its log had room for [`ROOM_HELD`].
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    /// Since when there is none.
+    /// Since when there is no room.
     full: Option<Instant>,
-    /// Since when there is some again.
+    /// Since when there is room again.
     free: Option<Instant>,
     asked: Instant,
 }
 
 impl Room {
-    /// Whether there is room. A log that had none is asked now and then: it tries to allocate each
-    /// time.
+    /// Whether there is room. A log that had none is asked only every [`ROOM_RETRY`]: it tries to
+    /// allocate each time.
     pub(crate) fn look(&mut self, now: Instant, ask: impl FnOnce() -> bool) -> bool {
         if self.full.is_some() && now.since(self.asked) < ROOM_RETRY {
             return false;
@@ -35,20 +35,20 @@ impl Room {
         self.has_room()
     }
 
-    /// What the last look said.
+    /// The result of the last look.
     pub(crate) fn has_room(&self) -> bool {
         self.full.is_none()
     }
 
-    /// When to look again, at the latest.
+    /// When to look again at the latest.
     pub(crate) fn wake(&self) -> Option<Instant> {
         self.full.map(|_| self.asked + ROOM_RETRY)
     }
 }
 
-/// How often a log that has no room is asked again.
+/// How often a full log is asked again.
 const ROOM_RETRY: Duration = Duration::from_millis(500);
-/// How long there must be room before it is believed.
+/// How long regained room must last before it is trusted.
 const ROOM_HELD: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(room.wake(), None);
         assert!(!room.look(at(1), || false));
         let mut now = 1;
-        // It comes and goes.
+        // Room comes and goes.
         for has_room in [true, true, false, true, true, true, true] {
             now += 500;
             assert_eq!(room.wake(), Some(at(now)));

@@ -1,17 +1,17 @@
-//! Space of the log that is spoken for: by what cores were given and have not handed to the log yet.
+//! Space in the log that is claimed: by what cores were given and have not appended yet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// The space that is left in a log, shared by all engines that write to it.
+/// The space left in a log, shared by all engines that write to it.
 ///
-/// A log is asked for space once a turn, and a turn may bring more than it then had. What a core was
-/// given cannot be taken back, and a log that does not take it ends the group; so each piece is held
-/// against what is left before it is given: what is over waits, or is dropped as on a disk without space.
-/// The first is never too much where the log takes one record of any length: it may be longer than what
-/// is left for many.
+/// A log is asked for its space once a turn, and a turn may bring more than that. What a core was
+/// given cannot be taken back, and if the log refuses it, the group ends. So each piece is checked
+/// against the space left before it is given to a core; what exceeds it waits, or is dropped as on
+/// a full disk. The first piece always fits while the log accepts one record of any length, which
+/// may be longer than the space left for several.
 ///
-/// All clones are one. Until somebody tells of a bound, there is none.
+/// Clones share the same space. There is no bound until one is set.
 #[derive(Clone, Debug, Default)]
 pub struct LogSpace(Arc<Shared>);
 
@@ -33,9 +33,10 @@ impl Default for Shared {
 }
 
 impl LogSpace {
-    /// What the log takes for sure from now on: bytes, as [`Log::room_bytes`](super::Log::room_bytes) tells it, and
-    /// whether instead of them one record of any length, as [`Log::takes_a_record`](super::Log::takes_a_record) does.
-    /// What engines have claimed and not handed to the log yet is to find its place in it.
+    /// Sets what the log is certain to accept from now on: a number of bytes, as reported by
+    /// [`Log::room_bytes`](super::Log::room_bytes), and whether, instead, one record of any length,
+    /// as reported by [`Log::takes_a_record`](super::Log::takes_a_record). What engines have
+    /// claimed and not appended yet must fit in it too.
     pub fn set(&self, room_bytes: u64, takes_a_record: bool) {
         self.0.room_bytes.store(room_bytes, Ordering::Relaxed);
         self.0
@@ -75,9 +76,10 @@ impl LogSpace {
     }
 }
 
-/// What one engine has spoken for.
+/// The space that one engine has claimed.
 ///
-/// Invariant: the claims on a space are one, or together no more than its room when the last was made.
+/// Invariant: there is only one claim, or all claims together were no more than the room when the
+/// last one was made.
 #[derive(Debug)]
 pub(crate) struct Claim {
     space: LogSpace,
@@ -85,7 +87,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Speaks for this many bytes, if so much is left.
+    /// Claims this many bytes, if they are left.
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         let fits = self.space.take(bytes as u64);
         if fits {
@@ -94,13 +96,13 @@ impl Claim {
         fits
     }
 
-    /// All that was given to the core is in the log now.
+    /// Everything that was given to the core is in the log now.
     pub(crate) fn handed(&mut self) {
         self.space.handed(std::mem::take(&mut self.bytes));
     }
 
-    /// The core has nothing for the log, and no write is under way behind which it waits: what was claimed
-    /// needed no space, because the core held it already.
+    /// The core has nothing to append, and no write is in progress that it waits for: what was
+    /// claimed needed no space, because the core held it already.
     pub(crate) fn give_back(&mut self) {
         self.space.give_back(std::mem::take(&mut self.bytes));
     }
@@ -125,15 +127,21 @@ mod tests {
         space.set(10, true);
         assert!(one.take(6) && !other.take(5) && other.take(4));
         one.handed();
-        assert!(!one.take(1), "what was handed over is in the log");
+        assert!(!one.take(1), "what was appended uses the room");
         space.set(5, true);
-        assert!(!one.take(2) && one.take(1), "four are claimed still");
+        assert!(!one.take(2) && one.take(1), "four are still claimed");
         drop(other);
-        assert!(one.take(4), "whoever is gone hands nothing over");
+        assert!(one.take(4), "a dropped claim is released");
         one.give_back();
-        assert!(one.take(5) && !one.take(1), "nothing came of it");
+        assert!(
+            one.take(5) && !one.take(1),
+            "returned claims are free again"
+        );
         one.give_back();
-        assert!(one.take(6), "or the longest would be dropped for ever");
+        assert!(
+            one.take(6),
+            "otherwise the longest record would always be dropped"
+        );
         one.give_back();
         space.set(5, false);
         assert!(

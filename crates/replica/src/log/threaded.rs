@@ -1,4 +1,4 @@
-//! A log whose slow syncs run on a thread of their own.
+//! A log that runs slow syncs on a separate thread.
 //!
 //! ```text
 //!  the loop                                  the log's thread
@@ -7,9 +7,9 @@
 //!     │ append, sync: it was slow lately         │
 //!     │ ── begin_sync ──────── work ───────────▶ │ write, sync
 //!     │ append: into the next batch              │   ...
-//!     │ sync: noted                              │
-//!     │ ◀───────────── what came of it, a ring ─ │
-//!     │ settle: finish_sync ──▶ durable, or shut │
+//!     │ sync: remembered                         │
+//!     │ ◀────────────── the result, and a wake ─ │
+//!     │ settle: finish_sync ─▶ durable or closed │
 //! ```
 
 use std::fmt;
@@ -26,36 +26,37 @@ use super::{Log, LogError, LogReader, LogStats, Recovered, SnapshotStore, failed
 use crate::time::Instant;
 
 /// A [`Wal`] that is synced in place while its disk is fast, and by a thread while it is slow, so
-/// that a disk of which each sync takes long holds up neither messages nor timers.
+/// that slow syncs delay neither messages nor timers.
 ///
-/// A sync of a fast disk wakes no other thread. A sync that takes longer than a few milliseconds is
-/// noticed by the next ones; the thread is started when it is needed first.
+/// A sync of a fast disk wakes no other thread. After a sync that takes longer than a few
+/// milliseconds the following ones run on the thread, which is started when it is first needed.
 ///
 /// # Invariants
-/// - One sync is under way at a time, wherever; what is appended meanwhile is written behind it.
-/// - What failed on the thread shuts the log in [`settle`](Log::settle) and in
-///   [`sync`](Log::sync), whichever is called first.
-/// - When the value is dropped, nothing writes to the disk any more. So dropping it waits for what
-///   is under way.
+/// - One sync is in progress at a time, on whichever thread; what is appended meanwhile is written
+///   after it.
+/// - A failure on the thread closes the log in [`settle`](Log::settle) or [`sync`](Log::sync),
+///   whichever is called first.
+/// - After the value is dropped, nothing writes to the disk any more. So dropping it waits for the
+///   work in progress.
 pub struct ThreadedLog<D: Disk> {
     wal: Wal<D>,
     pace: Pace,
     epoch: std::time::Instant,
     wake: Arc<dyn Fn() + Send + Sync>,
     thread: Option<Worker<D>>,
-    /// Since when it works.
+    /// When the work in progress began.
     running: Option<Instant>,
     last: Lsn,
-    /// Up to here somebody asked for a sync.
+    /// The end of what a sync was requested for.
     wanted: Lsn,
     room: Roomy,
-    /// Room for a record was there at the last look, and not only under way.
+    /// Whether space for a record was allocated at the last look, and not just being allocated.
     takes_a_record: bool,
-    /// The thread has died in its work: nobody knows what is on the disk.
+    /// The thread died during its work, so what is on the disk is unknown.
     died: bool,
 }
 
-/// What is known of the log's room while it is made elsewhere.
+/// What is known of the log's room while more is being made on the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Roomy {
     Yes,
@@ -66,12 +67,12 @@ enum Roomy {
 
 struct Worker<D: Disk> {
     to: Sender<(SyncWork<D>, Bell)>,
-    /// What came of the work, and how long it took; nothing where the thread panicked in it.
+    /// The result of the work and how long it took; `None` if the thread panicked.
     done: Receiver<(Option<SyncDone<D>>, Duration)>,
     thread: JoinHandle<()>,
 }
 
-/// Rings when it is dropped: when what came of the work is there to be taken.
+/// Wakes the loop when it is dropped, after the result of the work was sent.
 struct Bell(Arc<dyn Fn() + Send + Sync>);
 
 impl Drop for Bell {
@@ -81,7 +82,7 @@ impl Drop for Bell {
 }
 
 impl<D: Disk> ThreadedLog<D> {
-    /// The log of a node.
+    /// Wraps a log.
     pub fn new(wal: Wal<D>) -> Self {
         Self {
             last: wal.durable(),
@@ -98,15 +99,14 @@ impl<D: Disk> ThreadedLog<D> {
         }
     }
 
-    /// Leaves syncs to the thread when they take longer than this; 4 ms when nothing is said, and with
-    /// zero all of them.
+    /// Syncs on the thread when syncs take longer than this: 4 ms by default; with zero, always.
     #[must_use]
     pub fn in_place_up_to(mut self, time: Duration) -> Self {
         self.pace = Pace::new(time);
         self
     }
 
-    /// The log beneath.
+    /// The underlying log.
     pub fn wal(&self) -> &Wal<D> {
         &self.wal
     }
@@ -136,7 +136,7 @@ impl<D: Disk> ThreadedLog<D> {
         self.is_alive()
     }
 
-    /// Begins what is due, if nothing is under way.
+    /// Begins the next sync if one is due and none is in progress.
     fn begin(&mut self) -> Result<(), LogError> {
         if self.running.is_none()
             && (self.wal.durable() < self.wanted || self.wal.is_upkeep_due())
@@ -164,7 +164,7 @@ impl<D: Disk> Worker<D> {
         let run = move || {
             while let Ok((work, _bell)) = work.recv() {
                 let started = moment();
-                // A medium is the user's code.
+                // A medium is user code and may panic.
                 let done = catch_unwind(AssertUnwindSafe(|| work.run())).ok();
                 if end.send((done, started.elapsed())).is_err() {
                     break;
@@ -192,7 +192,7 @@ impl<D: Disk> Log for ThreadedLog<D> {
         self.settle()?;
         self.wanted = self.last;
         if self.running.is_some() {
-            // It is begun when that one has ended.
+            // Begun when the one in progress has ended.
             return Ok(());
         }
         if self.pace.is_slow(self.now()) {
@@ -251,7 +251,7 @@ impl<D: Disk> Log for ThreadedLog<D> {
         let under_way = self
             .running
             .map_or(Duration::ZERO, |since| now.since(since));
-        // What is less than a millisecond is nothing to whoever waits, and would change all the time.
+        // Less than a millisecond matters to nobody, and would change all the time.
         let millis = self.pace.time(now).max(under_way).as_millis();
         Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
@@ -262,7 +262,7 @@ impl<D: Disk> Log for ThreadedLog<D> {
         if self.takes_a_record {
             self.room = Roomy::Yes;
         } else if self.running.is_some() {
-            // Known when that has ended.
+            // Known when the work in progress has ended.
         } else if !self.pace.is_slow(self.now()) {
             self.takes_a_record = self.wal.has_room(bytes);
             self.room = match self.takes_a_record {
@@ -275,7 +275,7 @@ impl<D: Disk> Log for ThreadedLog<D> {
             if self.room == Roomy::Yes {
                 self.room = Roomy::Trying;
             }
-            // A thread that is not there is told of by the next append.
+            // If the thread is gone, the next append reports it.
             let _told_later = self.start(work);
         }
         self.room != Roomy::No
@@ -302,7 +302,7 @@ impl<D: Disk> Drop for ThreadedLog<D> {
     fn drop(&mut self) {
         if let Some(Worker { to, thread, .. }) = self.thread.take() {
             drop(to);
-            // It ends also when it panicked: then there is nothing left to wait for.
+            // A thread that panicked has ended too, and there is nothing left to wait for.
             let _ended = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! `synod_wal` as a log: every sync is done when it returns.
+//! `synod_wal` as a log: every sync has completed when it returns.
 
 use std::io;
 use std::ops::RangeInclusive;

@@ -1,4 +1,5 @@
-//! Multi-Paxos as a [`Protocol`]: its records as the log's operations, its words as the runtime's.
+//! Multi-Paxos as a [`Protocol`]: translates its records to operations of the log, and its types to
+//! those of the runtime.
 
 use std::ops::RangeInclusive;
 
@@ -127,8 +128,8 @@ impl Protocol for Paxos {
     }
 
     fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
-        // Its configuration came from a core like this one; if it does not decode, it is not
-        // offered to anybody.
+        // Its configuration came from a core like this one; if it does not decode, the snapshot is
+        // not offered to peers.
         if let Ok(snapshot) = to_paxos(&snapshot) {
             self.handle_snapshot(at(now), snapshot);
         }
@@ -201,7 +202,8 @@ impl Protocol for Paxos {
                 .map(|p| PeerStatus {
                     id: NodeId(p.id.0),
                     matched: p.through.0,
-                    // It is given again what it lost, and cannot be told from one that restarted.
+                    // The leader sends it again what it lost, and cannot distinguish it from a node
+                    // that restarted.
                     forgot: false,
                 })
                 .collect(),
@@ -226,8 +228,8 @@ impl Protocol for Paxos {
     ) -> Result<paxos::Staged<Lsn>, E> {
         write.stage(|record| {
             if record.is_empty() {
-                // All that its messages say is durable already, for writes are released one after
-                // the other.
+                // Everything that its messages promise is durable already, since writes are
+                // released in order.
                 return Ok(Lsn(0));
             }
             append_all(record.ops().flat_map(ops), record_bytes_max, append)
@@ -304,7 +306,7 @@ fn ignored(counters: paxos::Counters) -> u64 {
     counters.strangers + counters.malformed + counters.leaps + counters.conflicts_with_chosen
 }
 
-/// The log's operations for one of the core's: of a run there is one a vote.
+/// The log's operations for one of the core's; a run gives one for each vote.
 fn ops(op: paxos::Op<'_>) -> impl Iterator<Item = Op<'_>> {
     let (op, votes) = match op {
         paxos::Op::State(state) => (Some(tags::state(state)), None),

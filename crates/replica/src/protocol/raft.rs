@@ -1,4 +1,5 @@
-//! Raft as a [`Protocol`]: its records as the log's operations, its words as the runtime's.
+//! Raft as a [`Protocol`]: translates its records to operations of the log, and its types to those
+//! of the runtime.
 
 use std::ops::RangeInclusive;
 
@@ -117,8 +118,8 @@ impl Protocol for Raft {
     }
 
     fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
-        // Its membership came from a core like this one; if it does not decode, it is not offered
-        // to anybody.
+        // Its membership came from a core like this one; if it does not decode, the snapshot is not
+        // offered to peers.
         if let Ok(snapshot) = to_raft(&snapshot) {
             self.handle_snapshot(at(now), snapshot);
         }
@@ -215,8 +216,8 @@ impl Protocol for Raft {
     ) -> Result<raft::Staged<Lsn>, E> {
         write.stage(|record| {
             if record.is_empty() {
-                // All that its messages say is durable already, for writes are released one after
-                // the other.
+                // Everything that its messages promise is durable already, since writes are
+                // released in order.
                 return Ok(Lsn(0));
             }
             append_all(record.ops().flat_map(ops), record_bytes_max, append)
@@ -306,7 +307,7 @@ fn ignored(counters: raft::Counters) -> u64 {
     counters.strangers + counters.malformed + counters.leaps + counters.conflicts_with_commit
 }
 
-/// The log's operations for one of the core's: of a run there is one an entry.
+/// The log's operations for one of the core's; a run gives one for each entry.
 fn ops(op: raft::Op<'_>) -> impl Iterator<Item = Op<'_>> {
     let (op, entries): (_, &[raft::Entry]) = match op {
         raft::Op::Vote(term, vote) => {

@@ -1,11 +1,11 @@
-//! Operations of a core as records of a log, none longer than the log takes.
+//! Splits a core's operations into records that fit the log.
 
 use synod_wal::{Lsn, Op};
 
 use crate::log::LogError;
 
-/// Hands operations to a log, in as many records of at most `record_bytes_max` as they need. The end
-/// of the last one; `Lsn(0)` without operations.
+/// Appends operations to a log, in as many records of at most `record_bytes_max` as needed. Returns
+/// the end of the last one; `Lsn(0)` without operations.
 pub(super) fn append_all<'a, E>(
     ops: impl Iterator<Item = Op<'a>>,
     record_bytes_max: usize,
@@ -30,19 +30,19 @@ pub(super) fn append_all<'a, E>(
     Ok(lsn)
 }
 
-/// A later version has written what is at this index.
+/// An error for a slot that a later version has written.
 pub(super) fn unknown_kind(index: u64, kind: u64) -> LogError {
     LogError::Failed(Box::new(UnknownKind { index, kind }))
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("what stands at index {index} is of kind {kind}, which this version does not know")]
+#[error("the entry at index {index} has kind {kind}, which this version does not know")]
 struct UnknownKind {
     index: u64,
     kind: u64,
 }
 
-/// At least what a record takes beside its operations.
+/// An upper bound on what a record takes besides its operations, in bytes.
 const RECORD_HEAD_BYTES: usize = 128;
-/// At least what an operation takes in a record beside a body.
+/// An upper bound on what an operation takes besides its body, in bytes.
 const OP_BYTES: usize = 64;

@@ -1,37 +1,38 @@
-//! Why a leader gave up, in one list for both protocols.
+//! Why a leader stepped down, in one list for both protocols.
 
 #[cfg(feature = "paxos")]
 use synod_paxos as paxos;
 #[cfg(feature = "raft")]
 use synod_raft as raft;
 
-/// Why a node led and leads no more, while it runs.
+/// Why a running node stopped leading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepDown {
     /// Another was elected, or is about to be.
     #[error("another was elected, or is about to be")]
     Deposed,
-    /// It heard too few of its peers for an election timeout.
-    #[error("it heard too few of its peers")]
+    /// It had no contact with a quorum for an election timeout.
+    #[error("it lost contact with a quorum")]
     NoQuorum,
-    /// Its disk did not finish one write in time.
+    /// Its disk did not finish a write in time.
     #[error("its disk did not finish a write in time")]
     WriteStalled,
-    /// Its disk read nothing in time of what a peer needs.
-    #[error("its disk read nothing in time of what a peer needs")]
+    /// Its disk did not read in time what a peer needs.
+    #[error("its disk did not read in time what a peer needs")]
     ReadStalled,
-    /// It lacks what was decided before it led, and nobody gave it that in time. Only Paxos.
-    #[error("nobody gave it in time what was decided before")]
+    /// It lacks values that were decided before it led, and no peer sent them in time. Only in
+    /// Paxos.
+    #[error("no peer sent in time what was decided before")]
     LearnStalled,
-    /// Its disk has no space, and that of a peer that can lead has.
-    #[error("its disk has no space, and that of another has")]
+    /// Its disk has no space, while a peer that can lead has some.
+    #[error("its disk has no space, while a peer's has")]
     Full,
-    /// No quorum that it hears has space, and there are nodes that it does not hear.
-    #[error("no quorum that it hears has space, and others are not heard")]
+    /// No quorum that it is in contact with has space, and it is not in contact with all nodes.
+    #[error("no quorum in contact has space, and some nodes are out of contact")]
     ShortOfRoom,
     /// The group has stopped on this node.
-    #[error("the group has stopped here")]
+    #[error("the group has stopped on this node")]
     Stopped,
 }
 

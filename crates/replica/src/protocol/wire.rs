@@ -1,10 +1,10 @@
-//! How messages of a core are written: forms of this crate's own, so that a core may come to say more
-//! without changing the bytes of what was said before.
+//! The encoding of a core's messages. It is separate from the core's types, so that these may grow
+//! without changing the bytes of existing messages.
 //!
-//! A message is the number of its kind, its fields, and, if it carries entries, their bodies behind
-//! these, so that bodies are copied nowhere. Fields are written as postcard writes them: numbers of
-//! seven bits a byte, lists behind their length. Which kinds there are is the protocols' own affair:
-//! each has a table, and golden bytes for all of it.
+//! A message is the number of its kind, its fields and, if it carries entries, their bodies at the
+//! end, so that bodies are never copied. Fields are encoded with postcard: numbers as varints,
+//! lists after their length. Each protocol has a table of its kinds, and golden bytes for each of
+//! them.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,47 +13,48 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
 
-/// Adds a message of this kind to `head`, without the bodies that belong to it.
+/// Appends a message of this kind to `head`, without its bodies.
 pub(super) fn put(head: &mut Vec<u8>, kind: u8, fields: &impl Serialize) {
     head.push(kind);
-    // Writing to memory what serde can describe does not fail; if it did, the message would be lost.
+    // Encoding these types to memory does not fail; if it did, the message would be lost.
     if let Ok(encoded) = postcard::to_extend(fields, std::mem::take(head)) {
         *head = encoded;
     }
 }
 
-/// The fields of a message that ends with them.
+/// Decodes the fields of a message that has no bodies.
 pub(super) fn whole<T: DeserializeOwned>(fields: &[u8]) -> Option<T> {
     let (fields, rest) = postcard::take_from_bytes(fields).ok()?;
     rest.is_empty().then_some(fields)
 }
 
-/// The fields of a message, behind its kind, and the bodies that follow them.
+/// Decodes the fields of a message, after its kind; returns them with the bodies that follow.
 pub(super) fn before_bodies<T: DeserializeOwned>(message: &Bytes) -> Option<(T, Bodies)> {
     let (fields, rest) = postcard::take_from_bytes(message.get(1..)?).ok()?;
     let rest = message.slice(message.len() - rest.len()..);
     Some((fields, Bodies { rest }))
 }
 
-/// The bodies behind the fields of a message.
+/// The bodies after the fields of a message.
 pub(super) struct Bodies {
     rest: Bytes,
 }
 
 impl Bodies {
-    /// The next one, if there is as much left.
+    /// The next body, if that many bytes are left.
     pub(super) fn take(&mut self, len: u64) -> Option<Bytes> {
         let len = usize::try_from(len).ok()?;
         (len <= self.rest.len()).then(|| self.rest.split_to(len))
     }
 
-    /// Whether they were as long as the fields say.
+    /// Whether all bytes were used, as the lengths in the fields require.
     pub(super) fn are_at_their_end(&self) -> bool {
         self.rest.is_empty()
     }
 }
 
-/// A list whose elements are small on the wire and large in memory: of a longer one nothing is read.
+/// A list whose elements are small on the wire and large in memory. A longer list is refused before
+/// its elements are read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AtMost<T, const MAX: usize>(pub(super) Vec<T>);
 
@@ -101,6 +102,6 @@ mod tests {
         assert_eq!(read(&[0]), Some(vec![]));
         assert_eq!(read(&[4, 7, 8, 9, 10]), None);
         assert_eq!(read(&[3, 7, 8]), None, "cut short");
-        assert_eq!(read(&[2, 7, 8, 9]), None, "something behind it");
+        assert_eq!(read(&[2, 7, 8, 9]), None, "trailing bytes");
     }
 }

@@ -1,4 +1,4 @@
-//! What a user describes: the group, its bounds, its requests, and who looks on.
+//! The description of a simulated group: its configuration, bounds, requests and witnesses.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,22 +16,23 @@ use crate::time::Instant;
 
 /// What all nodes of a simulated group have in common.
 pub trait Cluster: Sized {
-    /// The protocol, by its configuration.
+    /// The configuration, which selects the protocol.
     type Config: Configured;
-    /// The machine.
+    /// The state machine.
     type Machine: StateMachine;
-    /// Who waits for requests: usually an operation's number and the history to note its end in.
+    /// The receiver of outcomes: usually an operation's number and the history to record its end
+    /// in.
     type Ticket: Ticket<Self::Machine>;
-    /// Who looks on; `()` for nobody.
+    /// The observer of each node; `()` for none.
     type Witness: Witness<Self>;
 
-    /// The configuration of a node; `seed` is another one for each of its incarnations.
+    /// The configuration of a node; `seed` differs in each of its incarnations.
     fn config(&self, node: NodeId, seed: u64) -> Self::Config;
-    /// A machine as of an empty log.
+    /// A machine in the state of an empty log.
     fn machine(&self) -> Self::Machine;
-    /// Who looks on while `node` lives its next incarnation.
+    /// The observer of the next incarnation of `node`.
     fn witness(&self, node: NodeId) -> Self::Witness;
-    /// Changes the engine's usual bounds.
+    /// Adjusts the engine's default configuration.
     fn tune(&self, _engine: &mut EngineConfig) {}
     /// The log's bounds.
     fn log_options(&self) -> synod_wal::Options {
@@ -42,60 +43,60 @@ pub trait Cluster: Sized {
 /// The core that a cluster's configuration chooses.
 pub type Core<C> = <<C as Cluster>::Config as Configured>::Protocol;
 
-/// Looks on while a node runs: this is how a checker of a protocol's own rules sees what only the
-/// node itself sees. It is told in the order in which things happen, and can change nothing.
+/// Observes a node from inside, so that a checker of a protocol's rules sees what only the node
+/// itself sees. It is called in the order of events, and cannot influence them.
 ///
-/// Everything has a default that does nothing.
+/// Every method does nothing by default.
 pub trait Witness<C: Cluster> {
-    /// An incarnation begins: the core is what recovery made of the disk, and has done nothing yet.
+    /// An incarnation begins: the core was recovered from the disk and has done nothing yet.
     fn started(&mut self, _now: Instant, _core: &Core<C>) {}
-    /// The node does not start, and why: the error and its causes in one line.
+    /// The node failed to start; the error and its causes in one line.
     fn refused(&mut self, _error: &str) {}
     /// A step begins, at this time of the node's own clock.
     fn began(&mut self, _now: Instant) {}
-    /// The core has handled an input or been polled: to be looked at before what it has to say.
+    /// The core has handled an input or was polled. Called before its outputs are acted on.
     fn stepped(&mut self, _core: &Core<C>) {}
-    /// A write of the core goes to the log.
+    /// A write of the core is about to be appended to the log.
     fn staged(&mut self, _write: &<Core<C> as Protocol>::Write) {}
-    /// The log has taken a record of that write into its memory, all or nothing.
+    /// The log has taken a record of that write into memory, all or nothing.
     fn appended(&mut self, _lsn: Lsn, _ops: &[Op<'_>]) {}
-    /// The log has synced: everything up to `lsn` is on stable storage, says the log.
+    /// The log reports everything up to `lsn` as durable.
     fn durable(&mut self, _lsn: Lsn) {}
-    /// A message of the core leaves, as its receiver is going to read it. Whether it arrives is the
-    /// network's affair, and whether it leaves at all that of a crash in this very step.
+    /// A message of the core is sent, decoded from its bytes on the wire. The network may lose it,
+    /// and so may a crash in this very step.
     fn sent(&mut self, _to: NodeId, _message: &<Core<C> as Protocol>::Message) {}
-    /// Storage work is asked for.
+    /// A storage task was started.
     fn tasked(&mut self, _task: &Task<Core<C>>) {}
     /// An entry was applied.
     fn applied(&mut self, _at: Position, _kind: Kind, _body: &Bytes, _machine: &C::Machine) {}
-    /// The machine began anew from a snapshot.
+    /// The machine was restored from a snapshot.
     fn restored(&mut self, _snapshot: &Snapshot, _machine: &C::Machine) {}
-    /// A step is over: everything it brought about has been done, but for a sync that takes time.
+    /// A step has ended, with all its effects except for syncs and tasks, which take time.
     fn rested(&mut self, _engine: &Engine<Core<C>, C::Ticket>, _applier: &Applier<C::Machine>) {}
-    /// The step ended in an error: this incarnation is over.
+    /// The step ended in an error, and with it this incarnation.
     fn failed(&mut self, _error: &str) {}
 }
 
 impl<C: Cluster> Witness<C> for () {}
 
-/// What a client asks of a node.
+/// A client's request to a node.
 pub enum SimRequest<T> {
     /// Propose a command.
     Propose {
         /// The command.
         command: Bytes,
-        /// Within this the request ends.
+        /// How long the request may take.
         timeout: Duration,
-        /// Who waits.
+        /// The receiver of the outcome.
         ticket: T,
     },
-    /// Look at the machine.
+    /// Read the machine.
     Read {
-        /// How fresh.
+        /// How fresh the read must be.
         consistency: Consistency,
-        /// Within this the request ends.
+        /// How long the request may take.
         timeout: Duration,
-        /// Who waits.
+        /// The receiver of the outcome.
         ticket: T,
     },
 }

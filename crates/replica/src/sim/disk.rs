@@ -1,11 +1,11 @@
-//! The log's medium on a simulated disk, and where on it a bit may rot.
+//! The log's medium on a simulated disk, and bit rot in it.
 
 use std::io;
 
 use synod_sim as sim;
 use synod_wal::{Disk, File};
 
-/// A simulated disk as the log's medium. Clones are the same disk.
+/// A simulated disk as the log's medium. Clones refer to the same disk.
 #[derive(Clone, Debug)]
 pub struct SimDisk(pub sim::Disk);
 
@@ -74,11 +74,11 @@ impl File for SimFile {
     }
 }
 
-/// Toggles one bit of what the log or a snapshot holds. Tells whether there was anything to rot.
+/// Flips one bit of a log record or of a snapshot. Returns whether there was anything to damage.
 ///
-/// Never in the last batch of the log: there a record that has rotted cannot be told from one that
-/// was torn, and is cut. The log says so, and no test can ask for more. Nor in the batch before it:
-/// the last one may be in the page cache alone, and is gone with the power.
+/// The last batch of the log is spared: there a damaged record cannot be distinguished from a torn
+/// one and is cut, as the log documents. So is the batch before it, as the last one may be in the
+/// page cache only and be lost with the power.
 pub(super) fn rot(disk: &sim::Disk, rng: &mut sim::Rng) -> bool {
     let Some((name, from, len)) = rotten(disk, rng) else {
         return false;
@@ -87,7 +87,7 @@ pub(super) fn rot(disk: &sim::Disk, rng: &mut sim::Rng) -> bool {
     disk.flip(&name, at, 1 << rng.below(8)).is_ok()
 }
 
-/// A record of the log, or a snapshot: its file, where it begins, its length in bytes.
+/// A record of the log or a snapshot: its file, offset and length in bytes.
 fn rotten(disk: &sim::Disk, rng: &mut sim::Rng) -> Option<(String, u64, u64)> {
     let names = disk.names().ok()?;
     let mut places: Vec<(String, u64, u64)> = names
@@ -104,7 +104,7 @@ fn rotten(disk: &sim::Disk, rng: &mut sim::Rng) -> Option<(String, u64, u64)> {
         let name = format!("{:08}.log", record.segment);
         (name, record.offset, record.len)
     }));
-    // There are few snapshots and many records: each sort gets its half.
+    // There are few snapshots and many records: each sort gets half of the draws.
     let sort = match (snapshots, places.len() - snapshots) {
         (0, 0) => return None,
         (0, _) => snapshots..places.len(),
@@ -122,7 +122,8 @@ mod tests {
     use bytes::Bytes;
     use synod_wal::{GroupId, Op, OpenError, Options, Tag, Wal};
 
-    /// Whatever bit rots, the log says so; or it was in a snapshot, and the log is whole.
+    /// Whichever bit is damaged, the log reports it; or it was in a snapshot, and the log is
+    /// intact.
     #[test]
     fn rot_is_never_taken_for_a_torn_write() {
         let mut refused = 0;

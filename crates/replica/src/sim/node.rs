@@ -1,4 +1,4 @@
-//! A node as a process of the world: the loop around engine, applier and log.
+//! A node as a process of the simulated world: the loop around engine, applier and log.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -27,13 +27,13 @@ use crate::time::Instant;
 
 /// One node of a [`Cluster`], as one process of the world.
 ///
-/// A sync takes the time that the world draws: the record is in the log's memory meanwhile, and is
-/// written and synced when the time has come. So crashes fall before the write, between its
-/// operations, and between the sync and the sends. Storage tasks take such a time too, one after the
+/// A sync takes the time that the world draws: meanwhile the record is in the log's memory, and at
+/// the end of that time it is written and synced. So crashes strike before the write, between its
+/// operations, and between the sync and the sends. Storage tasks take time too, one after the
 /// other.
 ///
-/// Where storage fails, the node answers whom it can and ends, as a real one stops until somebody
-/// starts it again.
+/// If storage fails, the node answers its callers if it can, and ends; a real node stops likewise
+/// until it is restarted.
 pub struct SimNode<C: Cluster> {
     id: NodeId,
     engine: Engine<Core<C>, C::Ticket>,
@@ -41,12 +41,12 @@ pub struct SimNode<C: Cluster> {
     log: Wal<SimDisk>,
     space: LogSpace,
     record_bytes_max: usize,
-    /// What the next drawn times are for; the first is under way.
+    /// Syncs and tasks in order; the first is in progress, and the others wait for it.
     later: VecDeque<Later<Core<C>>>,
     room: Room,
-    /// What is under way began then.
+    /// When the first of them began.
     began: Duration,
-    /// How long syncs take, the last ones before all.
+    /// How long a sync takes, smoothed over the last ones.
     sync_time: Duration,
     witness: C::Witness,
     /// While somebody records.
@@ -61,17 +61,17 @@ enum Later<P: Protocol> {
 }
 
 impl<C: Cluster> SimNode<C> {
-    /// The engine at a glance.
+    /// The engine's status.
     pub fn status(&self) -> EngineStatus {
         self.engine.status()
     }
 
-    /// The core.
+    /// The consensus core.
     pub fn core(&self) -> &Core<C> {
         self.engine.core()
     }
 
-    /// The machine.
+    /// The state machine.
     pub fn machine(&self) -> &C::Machine {
         self.applier.machine()
     }
@@ -143,10 +143,10 @@ impl<C: Cluster> SimNode<C> {
         self.pump(context)
     }
 
-    /// Polls the engine until it is at rest, but for a sync that takes time.
+    /// Polls the engine until it has no more effects; syncs and tasks take time and complete later.
     fn pump(&mut self, context: &mut sim::Context<Packet<Core<C>>>) -> io::Result<()> {
         let now = Instant(context.now);
-        // As a real node does in each turn: a sync may have ended since.
+        // A real node does this in each turn: a sync may have ended since.
         let durable = self.log.durable();
         self.witness.durable(durable);
         self.engine.handle_durable(now, durable);
@@ -203,7 +203,7 @@ impl<C: Cluster> SimNode<C> {
         self.engine
             .stage(write, self.record_bytes_max, append)
             .map_err(io::Error::other)?;
-        // A sync that has not begun will find this record too.
+        // A sync that has not begun covers this record too.
         let mut waiting = self.later.iter().skip(1);
         if !waiting.any(|later| matches!(later, Later::Sync)) {
             self.begin(Later::Sync, context);
@@ -211,7 +211,7 @@ impl<C: Cluster> SimNode<C> {
         Ok(())
     }
 
-    /// A message of the core is shown as it stands on the wire.
+    /// Shows a message of the core to the witness, decoded from its bytes on the wire.
     fn show(&mut self, to: NodeId, bytes: &Bytes) {
         let frame = frame::group(bytes.clone()).and_then(|(_, rest)| Frame::decode(rest));
         if let Some((Frame::Message, rest)) = frame
@@ -251,7 +251,7 @@ impl<C: Cluster> SimNode<C> {
         self.later.push_back(later);
     }
 
-    /// The time of what is under way has come.
+    /// The sync or task in progress has taken its time: completes it.
     fn finish(&mut self, context: &mut sim::Context<Packet<Core<C>>>) -> io::Result<()> {
         let now = Instant(context.now);
         match self.later.pop_front() {
@@ -305,7 +305,7 @@ impl<C: Cluster> SimNode<C> {
         }
     }
 
-    /// Storage has failed. Whoever waits is told so, unless the process itself is dead.
+    /// Storage has failed: answers the callers, unless the process itself is dead.
     fn stop(&mut self, now: Instant) {
         if self.log.disk().0.is_dead() {
             return;
@@ -313,7 +313,7 @@ impl<C: Cluster> SimNode<C> {
         self.engine.close(Reason::Poisoned);
         while let Some(effect) = self.engine.poll_effect(now) {
             if let Effect::Job(job) = effect {
-                // A closed engine has answers left, which cannot fail.
+                // A closed engine has only answers left, which cannot fail.
                 let _ended = self.applier.run(job);
             }
         }

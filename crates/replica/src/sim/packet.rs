@@ -1,4 +1,4 @@
-//! What nodes send each other, readable in the world's last events.
+//! Frames between simulated nodes, readable in the world's traces.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::frame::{self, Frame};
 use crate::protocol::Protocol;
 
-/// A frame as it stands on the wire. Shown as what it says.
+/// A frame as it is on the wire; `Debug` shows it decoded.
 pub struct Packet<P> {
     bytes: Bytes,
     protocol: PhantomData<fn() -> P>,
@@ -23,7 +23,7 @@ impl<P> Packet<P> {
         }
     }
 
-    /// What is on the wire.
+    /// The bytes on the wire.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }

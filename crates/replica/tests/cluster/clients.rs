@@ -1,4 +1,4 @@
-//! Clients: what they ask, whom, when, and what they do with the answer.
+//! Clients: their requests, and what they do with the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use super::options::Load;
 use super::reference::{Reference, compact, number};
 use super::{Tokens, Verdict, Violation, must};
 
-/// Requests that have ended since somebody looked.
+/// Requests that have ended since the last look.
 pub(crate) type Ends = Arc<Mutex<Vec<(u64, End)>>>;
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) enum End {
     Unknown,
 }
 
-/// Who waits for a request. Whoever drops it leaves the outcome unknown, as a crash does.
+/// The ticket of a request. Dropping it leaves the outcome unknown, as a crash does.
 #[derive(Debug)]
 pub(crate) struct Noted {
     request: u64,
@@ -66,7 +66,7 @@ impl Ticket<Tokens> for Noted {
     }
 }
 
-/// A request whose end is open.
+/// A request in progress.
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
     pub(crate) node: u64,
@@ -74,11 +74,11 @@ pub(crate) struct Open {
     pub(crate) timeout: Duration,
     client: usize,
     key: u8,
-    /// Of a write: the number of its token, and the token.
+    /// For a write, the token and its number.
     token: Option<(u64, Bytes)>,
-    /// In the history; nothing for a read that may be stale.
+    /// The operation in the history; `None` for a read that may be stale.
     op: Option<OpId>,
-    /// How long its key's value was known to be when it was called.
+    /// The length that its key's value was known to have when the request was made.
     floor: u64,
     attempt: u32,
 }
@@ -91,20 +91,20 @@ pub(crate) struct Ended {
     pub(crate) answered: bool,
 }
 
-/// What became of a token.
+/// The fate of a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Fate {
     acknowledged: bool,
-    /// An attempt may have happened.
+    /// An attempt may have taken effect.
     in_doubt: bool,
 }
 
 #[derive(Debug)]
 struct Client {
     id: ClientId,
-    /// When it asks next, unless it waits.
+    /// When the client makes its next request, unless one is in progress.
     next: Option<Duration>,
-    /// A rejected request to be tried again.
+    /// A rejected request, to be retried.
     again: Option<(Open, Option<NodeId>)>,
     /// A key that was just written, to be read at another node than this one.
     look: Option<(u8, u64)>,
@@ -128,9 +128,9 @@ pub(crate) struct Clients {
     requests: u64,
     tokens: u64,
     fates: BTreeMap<u64, Fate>,
-    /// Of each key, how long its value is known to be.
+    /// The length that each key's value is known to have.
     floors: BTreeMap<u8, u64>,
-    /// Of each node, the last of its writes that was answered, or overtaken.
+    /// For each node, the last of its writes that was answered or overtaken.
     decided: BTreeMap<u64, u64>,
     history: History<KvInput, KvOutput>,
     /// Operations of unknown outcome, and their tokens.
@@ -170,17 +170,17 @@ impl Clients {
         }
     }
 
-    /// When somebody asks next.
+    /// When the next request is due.
     pub(crate) fn next_at(&self) -> Option<Duration> {
         self.clients.iter().filter_map(|client| client.next).min()
     }
 
-    /// Requests whose end is open.
+    /// The requests in progress.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Open> {
         self.open.values()
     }
 
-    /// Nobody asks before `time`.
+    /// No client makes a request before `time`.
     pub(crate) fn put_off(&mut self, time: Duration) {
         for next in self
             .clients
@@ -191,7 +191,7 @@ impl Clients {
         }
     }
 
-    /// The next request of whoever asks next, of one of these nodes.
+    /// The next client's next request, to one of these nodes.
     pub(crate) fn ask(&mut self, nodes: &BTreeSet<u64>) -> Option<Asked> {
         let (client, at) = (self.clients.iter().enumerate())
             .filter_map(|(index, client)| Some((index, client.next?)))
@@ -200,7 +200,7 @@ impl Clients {
         Some(self.ask_as(client, at, nodes))
     }
 
-    /// Nobody asks any more of his own accord.
+    /// No client makes further requests by itself.
     pub(crate) fn retire(&mut self) {
         for client in &mut self.clients {
             client.next = None;
@@ -210,7 +210,7 @@ impl Clients {
         self.retired = true;
     }
 
-    /// A request at this node by a client of its own: a write, or a read. Tells its number.
+    /// A request at this node by a separate client, a write or a read; returns its number.
     pub(crate) fn probe(&mut self, at: Duration, node: u64, write: bool) -> (u64, Asked) {
         self.clients.push(Client {
             id: self.history.fresh_client(),
@@ -220,7 +220,7 @@ impl Clients {
         });
         let client = self.clients.len() - 1;
         let token = write.then(|| self.token(0));
-        // Slow disks need more than that for an answer.
+        // Slow disks need more time to answer.
         let timeout = self.load.timeout;
         self.load.timeout = timeout.max(PROBE_TIMEOUT);
         let asked = self.call(client, at, node, 0, token, false, 0);
@@ -228,7 +228,7 @@ impl Clients {
         (self.requests, asked)
     }
 
-    /// What has ended since the last look, held against what is known to be decided.
+    /// What has ended since the last look, checked against what is known to be decided.
     pub(crate) fn take_ends(
         &mut self,
         now: Duration,
@@ -266,8 +266,8 @@ impl Clients {
         Ok(ended)
     }
 
-    /// Writes of one node are decided in the order of the calls, and what was overtaken is told before
-    /// what overtook it.
+    /// Writes of one node are decided in the order of the calls, and an overtaken one ends before
+    /// the one that overtook it.
     fn decided(&mut self, request: u64, open: &Open) -> Verdict {
         let last = self.decided.insert(open.node, request).unwrap_or(0);
         must(last < request, "order of the calls", || {
@@ -275,8 +275,8 @@ impl Clients {
         })
     }
 
-    /// A write was answered: it stands in the one order, where the answer says, behind all that
-    /// had ended when it was called.
+    /// A write was answered: it is in the total order at the place the answer says, after
+    /// everything that had ended when it was called.
     fn acknowledged(
         &mut self,
         now: Duration,
@@ -303,8 +303,8 @@ impl Clients {
         Ok(())
     }
 
-    /// Now and then somebody else looks at once for what was written: whoever leads no more, and does
-    /// not know it yet, would show what was there before.
+    /// Sometimes another client reads the key at once: a deposed leader that does not know it yet
+    /// would return the old value.
     fn look_at(&mut self, now: Duration, open: &Open) {
         if self.retired || !self.rng.chance(LOOKS) {
             return;
@@ -316,8 +316,8 @@ impl Clients {
         }
     }
 
-    /// A read was answered: its key held this value at some time, and not before what had ended
-    /// when it was called.
+    /// A read was answered: its key had this value at some time, and not before what had ended when
+    /// it was called.
     fn shown(
         &mut self,
         now: Duration,
@@ -409,9 +409,9 @@ impl Clients {
         })
     }
 
-    /// What all clients saw, once nothing is going to happen any more. Of a request without an
-    /// answer it says that it did not happen if its token is nowhere: whatever was answered is held
-    /// against that too, and the search has that many branches less.
+    /// What all clients observed, when nothing happens any more. A request without an answer is
+    /// recorded as not having happened if its token is nowhere: everything that was answered is
+    /// checked against that too, and the search has fewer branches.
     pub(crate) fn history(&self, reference: &Reference) -> History<KvInput, KvOutput> {
         let mut history = self.history.clone();
         let open = self.open.values().filter_map(|open| {
@@ -557,10 +557,10 @@ fn named(reason: Reason) -> &'static str {
     }
 }
 
-/// Of the writes that are answered.
+/// The fraction of answered writes that are read at once.
 const LOOKS: f64 = 0.3;
-/// Long enough that a core which is still busy with the past is not kept busy with this.
+/// Long enough that a core that is still busy with earlier requests is not kept busy with these.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(400);
-/// Mean time before a rejected request is tried again.
+/// Mean time before a rejected request is retried.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
 const CLIENTS: u64 = 0x636c_6965_6e74_7321;

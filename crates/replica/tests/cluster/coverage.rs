@@ -1,10 +1,9 @@
-//! What a campaign must have seen: below that it has shown nothing.
+//! What a campaign must have covered to mean anything.
 
-/// How often a thousand runs together see what the tests are about, at the least: about a third of
-/// what they usually do. The world's own counts are named by
-/// [`Coverage::of`](synod_sim::Coverage::of).
+/// How often a thousand runs together must cover each event: about a third of what they usually do.
+/// The world's own counts are named by [`Coverage::of`](synod_sim::Coverage::of).
 pub(crate) const MINIMUMS: &[(&str, u64)] = &[
-    // What clients see.
+    // As seen by clients.
     ("requests answered", 35_000),
     ("unknown outcomes", 9_000),
     ("requests tried again", 8_000),
@@ -14,7 +13,7 @@ pub(crate) const MINIMUMS: &[(&str, u64)] = &[
     ("rejected: poisoned", 300),
     ("rejected: too large", 1_500),
     ("stale reads", 500),
-    // What strikes.
+    // Faults.
     ("lost", 10_000),
     ("duplicated", 20_000),
     ("old copies", 1_500),
@@ -35,11 +34,11 @@ pub(crate) const MINIMUMS: &[(&str, u64)] = &[
     ("nodes left outside", 250),
     ("full disks left outside", 15),
     ("runs on slow disks", 20),
-    // What it does to storage.
+    // Their effects on storage.
     ("unsynced writes that a crash took", 250),
     ("unsynced writes that a crash kept", 350),
-    // These are rare: two hundred runs see few of the first and of the last often none, so fewer than
-    // five a thousand are asked for, which is nothing of two hundred.
+    // These are rare: two hundred runs see few of the first and often none of the last. So fewer
+    // than five in a thousand are required, which is none of two hundred.
     ("writes lost with the power", 4),
     ("writes torn by a power loss", 3),
     ("names lost with the power", 30),

@@ -1,4 +1,4 @@
-//! Whole nodes under seeded faults, and what must hold whatever happens.
+//! Whole nodes under seeded faults, and the rules that must always hold.
 //!
 //! ```text
 //!  seed ── draws ──> Options (faults, nodes, clients, bounds)
@@ -42,57 +42,57 @@ pub(crate) use tokens::Tokens;
 
 use observer::{Eye, Observer};
 
-/// A rule that was broken. Its text begins with the rule's name.
+/// A broken rule. The text begins with the rule's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Violation(pub(crate) String);
 
 pub(crate) type Verdict = Result<(), Violation>;
 
-/// A protocol under test: how a group of it is configured, and who knows its rules.
+/// A protocol under test: the configuration of its groups, and its rules.
 pub(crate) trait Subject: Sized + 'static {
     type Config: Configured;
     type Rules: Rules<Self>;
 
     const NAME: &'static str;
-    /// What a thousand runs of this protocol must have seen, beside what those of any have.
+    /// The minimums of a thousand runs of this protocol, in addition to those of any protocol.
     const MINIMUMS: &'static [(&'static str, u64)];
 
     fn config(options: &Options, node: NodeId, seed: u64) -> Self::Config;
-    /// Fits what was drawn to the protocol.
+    /// Fits the drawn options to the protocol.
     fn fit(_options: &mut Options) {}
-    /// How many nodes, whichever they are, elect a leader among them and decide.
+    /// How many nodes, whichever they are, can elect a leader among them and decide.
     fn quorum(options: &Options) -> usize;
-    /// Whether a node that is cut off from a quorum may unseat its leader again and again.
+    /// Whether a node that is cut off from a quorum may depose its leader again and again.
     fn disturbs(options: &Options) -> bool;
 }
 
 type Message<S> = <Core<Group<S>> as Protocol>::Message;
 type Write<S> = <Core<Group<S>> as Protocol>::Write;
 
-/// What only somebody who knows a protocol can check. Told of everything in the order in which it
-/// happens, as [`Witness`](synod_replica::sim::Witness) has it; the first violation ends the run.
+/// The checks that depend on the protocol. Called in the order of events, as
+/// [`Witness`](synod_replica::sim::Witness) describes; the first violation ends the run.
 pub(crate) trait Rules<S: Subject>: Default {
-    /// An incarnation begins; the core is as recovery left it.
+    /// An incarnation begins with the core as recovered.
     fn started(&mut self, node: NodeId, core: &Core<Group<S>>) -> Verdict;
-    /// Something on the node's disk has rotted.
+    /// Something on the node's disk was damaged.
     fn rotted(&mut self, node: NodeId);
-    /// The core has handled an input or been polled.
+    /// The core has handled an input or was polled.
     fn stepped(&mut self, node: NodeId, core: &Core<Group<S>>) -> Verdict;
-    /// A write goes to the log.
+    /// A write is about to be appended to the log.
     fn staged(&mut self, node: NodeId, write: &Write<S>) -> Verdict;
     /// The log took a record of it.
     fn appended(&mut self, node: NodeId, lsn: Lsn, ops: &[Op<'_>]);
-    /// The log says that everything up to here is durable.
+    /// The log reports everything up to `lsn` as durable.
     fn durable(&mut self, node: NodeId, lsn: Lsn) -> Verdict;
-    /// A message leaves.
+    /// A message is sent.
     fn sent(&mut self, from: NodeId, to: NodeId, message: &Message<S>) -> Verdict;
     /// An entry was applied.
     fn applied(&mut self, node: NodeId, at: Position, kind: Kind, body: &Bytes) -> Verdict;
-    /// The machine began anew.
+    /// The machine was restored.
     fn restored(&mut self, node: NodeId, snapshot: &Snapshot) -> Verdict;
-    /// A step is over: bounds can be looked at.
+    /// A step has ended: bounds can be checked.
     fn rested(&mut self, node: NodeId, core: &Core<Group<S>>, options: &Options) -> Verdict;
-    /// What it has seen.
+    /// Adds what it has covered.
     fn cover(&self, coverage: &mut Coverage);
 }
 
@@ -132,7 +132,7 @@ impl<S: Subject> Cluster for Group<S> {
     }
 }
 
-/// Ends in a violation of `rule` unless `holds`.
+/// Returns a violation of `rule` unless `holds`.
 pub(crate) fn must(holds: bool, rule: &str, what: impl FnOnce() -> String) -> Verdict {
     if holds {
         Ok(())

@@ -1,4 +1,4 @@
-//! Who looks on: one observer of a world, with an eye in each node.
+//! The observer of a world, with one witness in each node.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +16,10 @@ use super::{
     Group, Message, Noted, Options, Rules, Subject, Tokens, Verdict, Violation, Write, must,
 };
 
-/// What is known of a world from within. Clones are the same observer.
+/// What is known of a world from inside. Clones are the same observer.
 pub(crate) struct Observer<S: Subject>(Rc<RefCell<State<S>>>);
 
-/// An observer's eye in one node.
+/// The observer's witness in one node.
 pub(crate) struct Eye<S: Subject> {
     node: NodeId,
     state: Rc<RefCell<State<S>>>,
@@ -30,7 +30,7 @@ struct State<S: Subject> {
     reference: Reference,
     options: Options,
     rotted: BTreeSet<NodeId>,
-    /// The first.
+    /// The first violation.
     violation: Option<Violation>,
     refused: BTreeMap<NodeId, String>,
     coverage: Coverage,
@@ -59,17 +59,17 @@ impl<S: Subject> Observer<S> {
         self.0.borrow().violation.clone().map_or(Ok(()), Err)
     }
 
-    /// What is known to be decided.
+    /// Looks at what is known to be decided.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&Reference) -> T) -> T {
         look(&self.0.borrow().reference)
     }
 
-    /// Nodes that did not start when they were told to last, and why.
+    /// The nodes that last failed to start, and why.
     pub(crate) fn refused(&self) -> BTreeMap<NodeId, String> {
         self.0.borrow().refused.clone()
     }
 
-    /// Something on the disk of this node has rotted.
+    /// Something on the disk of this node was damaged.
     pub(crate) fn rotted(&self, node: NodeId) {
         let mut state = self.0.borrow_mut();
         state.rotted.insert(node);
@@ -92,7 +92,7 @@ impl<S: Subject> Clone for Observer<S> {
 }
 
 impl<S: Subject> Eye<S> {
-    /// A node that stops does so for a fault of its medium, or for rot.
+    /// A node may stop only for a fault of its medium, or for damage.
     fn fails(&self, when: &str, error: &str) {
         let medium = MEDIUM.iter().any(|words| error.contains(words));
         self.look(|state| {
@@ -224,7 +224,7 @@ impl<S: Subject> Witness<Group<S>> for Eye<S> {
     }
 }
 
-/// Rounds of reads that a leader takes from its followers.
+/// Rounds of reads that a leader accepts from its followers.
 const REMOTE_ROUNDS_MAX: usize = 1024;
 /// How a fault of the medium shows in an error.
 const MEDIUM: [&str; 5] = [

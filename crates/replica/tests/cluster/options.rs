@@ -1,4 +1,4 @@
-//! What a run is like, drawn from its seed.
+//! The options of a run, drawn from its seed.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use synod_sim::{Rng, Swarm, Trial, WorldOptions};
 
 use super::Subject;
 
-/// Everything that is drawn before a run begins. Bounds are drawn from the tiny to the usual: what
-/// is never full hides what happens when it is.
+/// Everything that is drawn before a run begins. Bounds range from tiny to usual: what is never
+/// full hides bugs of the full case.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) nodes: u64,
@@ -20,30 +20,30 @@ pub(crate) struct Options {
     pub(crate) world: WorldOptions,
 }
 
-/// What the clients do.
+/// The clients' behavior.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     pub(crate) clients: usize,
     /// Mean time between the end of a client's request and its next one.
     pub(crate) gap: Duration,
-    /// How long the first phase takes.
+    /// The length of the first phase.
     pub(crate) horizon: Duration,
     pub(crate) keys: u64,
-    /// Of a hundred requests, how many are reads.
+    /// How many of a hundred requests are reads.
     pub(crate) reads_percent: u64,
-    /// Of a hundred reads, how many may be stale.
+    /// How many of a hundred reads may be stale.
     pub(crate) stale_percent: u64,
-    /// Bytes of the longest token.
+    /// The longest token, in bytes.
     pub(crate) token_bytes_max: u64,
     pub(crate) timeout: Duration,
-    /// How often a rejected request is tried again elsewhere.
+    /// How often a rejected request is retried at another node.
     pub(crate) retries_max: u32,
 }
 
-/// The bounds of a core, in words that any of them has.
+/// The bounds of a core, common to the protocols.
 #[derive(Clone, Debug)]
 pub(crate) struct CoreOptions {
-    #[cfg_attr(not(feature = "raft"), allow(dead_code, reason = "a word of Raft's"))]
+    #[cfg_attr(not(feature = "raft"), allow(dead_code, reason = "used by Raft only"))]
     pub(crate) pre_vote: bool,
     pub(crate) cache_bytes_max: usize,
     pub(crate) append_bytes_max: usize,
@@ -51,9 +51,11 @@ pub(crate) struct CoreOptions {
     pub(crate) inflight_messages_max: usize,
     pub(crate) uncommitted_bytes_max: usize,
     pub(crate) reads_max: usize,
-    /// Of the nodes without one, how many accept a value that is chosen, modulo their number; a
-    /// majority where nothing else is drawn.
-    #[cfg_attr(not(feature = "paxos"), allow(dead_code, reason = "a word of Paxos'"))]
+    /// How many of the nodes make a phase-2 quorum, modulo their number; a majority if `None`.
+    #[cfg_attr(
+        not(feature = "paxos"),
+        allow(dead_code, reason = "used by Paxos only")
+    )]
     pub(crate) flexible: Option<u64>,
 }
 
@@ -76,7 +78,7 @@ pub(crate) struct LogOptions {
 }
 
 impl Options {
-    /// Three nodes with usual bounds, and no faults.
+    /// Three nodes with the usual bounds and no faults.
     pub(crate) fn calm() -> Self {
         Self {
             nodes: 3,
@@ -111,7 +113,7 @@ impl Options {
         }
     }
 
-    /// What a trial says, and for the rest what its seed does.
+    /// What a trial specifies; the rest is drawn from its seed.
     pub(crate) fn of<S: Subject>(trial: &Trial) -> Self {
         let mut options = Self::drawn::<S>(trial.seed);
         options.nodes = trial.nodes;
@@ -121,7 +123,7 @@ impl Options {
         options
     }
 
-    /// The part that can be made smaller.
+    /// The part that can be shrunk.
     pub(crate) fn trial(self, seed: u64) -> Trial {
         Trial {
             seed,
@@ -132,7 +134,7 @@ impl Options {
         }
     }
 
-    /// All of it, drawn.
+    /// All options, drawn from a seed.
     pub(crate) fn drawn<S: Subject>(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ OPTIONS);
         let nodes = pick(&mut rng, &[1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 7]);
@@ -143,7 +145,7 @@ impl Options {
         let world = Swarm::new(load.horizon).draw(seed);
         let record_bytes_max =
             engine.body_bytes_max + RECORD_SPARE_BYTES + pick(&mut rng, &[0, 500, 2 << 10]);
-        // Drawn beside all else, so that a seed means the same for each protocol.
+        // Drawn separately, so that a seed means the same for each protocol.
         let mut rng = Rng::new(seed ^ QUORUMS);
         let flexible = rng.chance(0.5).then(|| rng.below(64));
         let mut options = Self {
@@ -161,8 +163,8 @@ impl Options {
         if rng.chance(SLOW_DISKS) {
             options.world.sync_min = ms(100 + rng.below(200));
             options.world.sync_mean = ms(20 + rng.below(80));
-            // With tiny bounds, or clients that give up before anything can be answered, what has
-            // queued takes minutes.
+            // With tiny bounds, or clients that give up too early, working off the queues takes
+            // minutes.
             let (pre_vote, flexible) = (options.core.pre_vote, options.core.flexible);
             let calm = Self::calm();
             options.core = CoreOptions {
@@ -275,7 +277,7 @@ impl EngineOptions {
     }
 }
 
-/// What the world does not print itself.
+/// The options that the world does not print itself.
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?}", self.load)?;
@@ -295,10 +297,10 @@ fn pick<T: Copy>(rng: &mut Rng, among: &[T]) -> T {
     among[rng.index(among.len())]
 }
 
-/// What a record takes beside the body of an entry, at the most; as `synod_replica` asks for it.
+/// The most that a record takes besides the body of an entry; the value that `synod_replica` uses.
 const RECORD_SPARE_BYTES: usize = 1024;
 const OPTIONS: u64 = 0x6f70_7469_6f6e_7321;
-/// In so many runs each sync takes as long as an election timeout.
+/// The fraction of runs in which each sync takes as long as an election timeout.
 const SLOW_DISKS: f64 = 0.05;
 const DISKS: u64 = 0x6469_736b_7321_2121;
 const QUORUMS: u64 = 0x7175_6f72_756d_7321;

@@ -1,8 +1,8 @@
 //! Multi-Paxos under test.
 //!
-//! The rules are told twice. `synod_paxos::check` sees the records that the core makes; beside it,
-//! what a node's disk holds is read off the operations that its log took, by the layout that the
-//! runtime documents, so that neither the core nor the seam to the log is believed.
+//! The rules are checked twice. `synod_paxos::check` sees the records that the core makes.
+//! Separately, the contents of each node's disk are decoded from the operations that its log took,
+//! by the documented layout, so that neither the core nor its translation to the log is trusted.
 
 use std::collections::BTreeMap;
 
@@ -19,25 +19,25 @@ use synod_wal::{Lsn, Op, Tag};
 use super::tokens::{FNV_BASIS, fnv};
 use super::{Options, Rules, Subject, Verdict, Violation, must};
 
-/// Multi-Paxos, with the rules that any execution of it keeps.
+/// Multi-Paxos, with the rules that every execution must obey.
 #[derive(Debug)]
 pub(crate) struct Paxos;
 
 /// # Rules
-/// - *One value*: of a slot, all votes in one ballot are for one value.
-/// - *Agreement*: of a slot, one value is chosen: that for which the disks of a phase-2 quorum
+/// - *One value*: all votes for a slot in one ballot are for one value.
+/// - *Agreement*: one value is chosen for a slot: the one for which the disks of a phase-2 quorum
 ///   have, or had, votes in one ballot.
-/// - *Promise*: what a node has durably promised never falls, it votes for nothing below it, unless
-///   for what is chosen already, and it tells every vote it has when it promises.
-/// - *Durability*: a promise, a request for promises and an acknowledgement leave a node when the
-///   disk of that node has what they say, and nothing is called chosen that is not.
+/// - *Promise*: a durable promise never falls; a node votes for nothing below it, except for what
+///   is chosen already; and with a promise it reports every vote that it has.
+/// - *Durability*: a promise, a request for promises and an acknowledgement are sent only when the
+///   node's disk holds what they state, and nothing is reported as chosen that is not.
 /// - *Leadership*: a ballot is led by the node in it, in one of its incarnations.
 #[derive(Debug, Default)]
 pub(crate) struct PaxosRules {
     checker: Checker,
     quorums: Option<Quorums>,
     nodes: BTreeMap<NodeId, Node>,
-    /// Who has, or had, a durable vote in a ballot for a slot.
+    /// The acceptors that have, or had, a durable vote in a ballot for a slot.
     accepted: BTreeMap<(u64, Ballot), (Held, AcceptorSet)>,
     chosen: BTreeMap<u64, Held>,
     /// Every slot up to this one is chosen.
@@ -46,25 +46,25 @@ pub(crate) struct PaxosRules {
     coverage: Coverage,
 }
 
-/// One node, as its disk is.
+/// A node's disk, as decoded from its operations.
 #[derive(Debug, Default)]
 struct Node {
     incarnation: u64,
     disk: Disk,
     /// Records that the log took and has not synced.
     pending: Vec<(Lsn, Disk)>,
-    /// A write is on its way, of so many records.
+    /// The number of records of the write in flight.
     in_flight: usize,
     is_staged: bool,
-    /// What the disk had promised when that write was made: what the node voted for before it
-    /// promised more may become durable together with the promise.
+    /// What the disk had promised when that write was made: a vote cast before a higher promise may
+    /// become durable together with it.
     promised_before: Ballot,
-    /// Votes that crashes may have kept: of several for a slot the last that was.
+    /// Votes that crashes may have kept: of several for a slot, only the last.
     perhaps: BTreeMap<u64, Vec<(Ballot, Held)>>,
     promised: Ballot,
 }
 
-/// What a disk holds, or what a record adds to it.
+/// The contents of a disk, or what a record adds to them.
 #[derive(Clone, Debug, Default)]
 struct Disk {
     promised: Ballot,
@@ -73,7 +73,7 @@ struct Disk {
     votes: BTreeMap<u64, (Ballot, Held)>,
 }
 
-/// A value, as far as it can be told from another.
+/// What distinguishes a value from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
     origin: Ballot,
@@ -120,7 +120,7 @@ impl Subject for Paxos {
         config
     }
 
-    /// As many disks may rot as leave a quorum.
+    /// No more disks may rot than leave a quorum.
     fn fit(options: &mut Options) {
         let spare = options.nodes as usize - Self::quorum(options);
         let minority = (options.nodes as usize - 1) / 2;
@@ -132,13 +132,13 @@ impl Subject for Paxos {
         phase1.max(phase2)
     }
 
-    /// Whoever hears from a leader is content, and whoever asks is told so.
+    /// A node that hears from a leader does not campaign, and tells candidates so.
     fn disturbs(_: &Options) -> bool {
         false
     }
 }
 
-/// How many promise, and how many accept.
+/// The sizes of the quorums of phase 1 and phase 2.
 fn phases(options: &Options) -> (usize, usize) {
     let nodes = options.nodes as usize;
     match options.core.flexible {
@@ -176,7 +176,7 @@ impl Rules<Paxos> for PaxosRules {
             }
             this.disk.promised = this.disk.promised.max(record.promised.min(found));
         }
-        // A snapshot that was installed, or behind which the log was cut, in such a write.
+        // Such a write may install a snapshot, or cut the log at one.
         this.disk.start = this.disk.start.max(core.status().start.0);
         (this.promised, this.in_flight, this.is_staged) = (found, 0, false);
         told(self.checker.started(core))
@@ -360,7 +360,7 @@ impl Rules<Paxos> for PaxosRules {
 }
 
 impl PaxosRules {
-    /// What the operations of one record say.
+    /// Decodes the operations of one record.
     fn record(&mut self, ops: &[Op<'_>]) -> Disk {
         let mut record = Disk::default();
         for op in ops {
@@ -483,7 +483,7 @@ impl PaxosRules {
         })
     }
 
-    /// An acknowledgement: of a vote in this ballot, or of what is chosen.
+    /// An acknowledgement of a vote in this ballot, or of what is chosen.
     fn has_accepted(&mut self, node: NodeId, ballot: Ballot, slot: u64) -> Verdict {
         let chosen = self.chosen.get(&slot).copied();
         let this = self.nodes.entry(node).or_default();
@@ -492,7 +492,7 @@ impl PaxosRules {
         if slot <= this.disk.start || durable.is_some_and(says) {
             return Ok(());
         }
-        // A node that was started again knows better than anybody what was on its disk.
+        // Only a node that restarted knows what was on its disk.
         let mut perhaps = this.perhaps.get(&slot).into_iter().flatten().copied();
         match perhaps.find(says) {
             Some((voted, held)) => self.vote(node, slot, voted, held),
@@ -502,8 +502,8 @@ impl PaxosRules {
         }
     }
 
-    /// All of them, and none that it does not have; but a vote in this very ballot may have joined
-    /// the write of the promise, in place of the one before it.
+    /// A promise must report all votes, and none that the node does not have; but a vote in this
+    /// very ballot may have joined the write of the promise, in place of the previous one.
     fn tells_its_votes(
         &mut self,
         node: NodeId,
@@ -558,8 +558,8 @@ impl PaxosRules {
 }
 
 impl Node {
-    /// What became of a write on its way when the node went down, as far as it shows: one that only
-    /// took the place of older votes counts as taken.
+    /// The fate of a write in flight when the node crashed, as far as it can be told: one that only
+    /// replaced older votes counts as lost.
     fn fate(&self, core: &paxos::Paxos) -> &'static str {
         let last = self
             .disk
@@ -610,5 +610,5 @@ fn words(tag: &Tag) -> [u64; 4] {
     std::array::from_fn(|_| u64::from_le_bytes(words.next().unwrap().try_into().unwrap()))
 }
 
-/// What a core counts for a value beside its body, at the most.
+/// The most that a core counts for a value besides its body, in bytes.
 const VALUE_BYTES: usize = 64;

@@ -11,14 +11,14 @@ use synod_wal::{Lsn, Op};
 
 use super::{Options, Rules, Subject, Verdict, Violation, must};
 
-/// Raft, with everything its checker knows.
+/// Raft, with its checker's rules.
 #[derive(Debug)]
 pub(crate) struct Raft;
 
 #[derive(Debug, Default)]
 pub(crate) struct RaftRules {
     checker: Checker,
-    /// Of each node the write on its way to the disk, by the last record that holds a part of it.
+    /// For each node, the last record of the write in flight.
     in_flight: BTreeMap<NodeId, Lsn>,
     leaderships: BTreeSet<u64>,
     coverage: Coverage,
@@ -61,7 +61,7 @@ impl Subject for Raft {
     }
 
     fn fit(options: &mut Options) {
-        // A disk that has rotted is outside of every core.
+        // A damaged disk counts as outside of every core.
         if Self::disturbs(options) {
             options.world.switch_off(FaultKind::Rot);
         }
@@ -71,7 +71,7 @@ impl Subject for Raft {
         options.nodes as usize / 2 + 1
     }
 
-    /// Who votes without being asked before.
+    /// Nodes that request votes without a pre-vote do.
     fn disturbs(options: &Options) -> bool {
         !options.core.pre_vote
     }
@@ -167,7 +167,7 @@ impl Rules<Raft> for RaftRules {
     }
 
     fn rested(&mut self, _: NodeId, core: &raft::Raft, options: &Options) -> Verdict {
-        // Who leads sees all there is; looking at it costs a list of the peers.
+        // Only a leader's status has all this; it costs a list of the peers.
         let status = core.status();
         let one = options.engine.body_bytes_max + ENTRY_BYTES;
         let window = options.core.inflight_bytes_max + options.core.append_bytes_max.max(one);
@@ -220,5 +220,5 @@ fn log_id(at: &Position) -> LogId {
     }
 }
 
-/// What a core counts for an entry beside its body, at the most.
+/// The most that a core counts for an entry besides its body, in bytes.
 const ENTRY_BYTES: usize = 64;

@@ -1,4 +1,4 @@
-//! The one order of commands that all nodes must agree on, as it becomes known.
+//! The total order of commands that all nodes must agree on, as it becomes known.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use synod_replica::Epoch;
 use super::tokens::{FNV_BASIS, Tokens, fnv};
 use super::{Verdict, must};
 
-/// What was decided at each index, and what a machine is that has applied it: taken from whichever
-/// node applies an index first, held against every other.
+/// What was decided at each index, and the state of a machine that has applied it: taken from the
+/// node that applies an index first, and compared with every other.
 ///
-/// It decodes bodies on its own and shares no code with the applier: names of a node must rise, or
-/// the body is dropped.
+/// It decodes bodies by itself and shares no code with the applier: if the name of a body does not
+/// rise, the body is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Reference {
-    /// Of the indexes from 1.
+    /// The entries from index 1.
     decided: Vec<Decided>,
     names: BTreeMap<u64, (u64, u64)>,
     machine: Tokens,
-    /// Where each token stands.
+    /// The place of each token.
     placed: BTreeMap<u64, Placed>,
     compact: BTreeMap<u8, u64>,
     pub(crate) repeats: u64,
@@ -37,14 +37,14 @@ struct Decided {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
     pub(crate) key: u8,
-    /// The length of its key's value behind it.
+    /// The length of its key's value after it.
     pub(crate) length: u64,
-    /// The same without padding, as the history knows it.
+    /// The same without padding, as in the history.
     pub(crate) compact: u64,
 }
 
 impl Reference {
-    /// The number of the last index known to be decided.
+    /// The last index known to be decided.
     pub(crate) fn frontier(&self) -> u64 {
         self.decided.len() as u64
     }
@@ -53,13 +53,13 @@ impl Reference {
         self.placed.get(&token).copied()
     }
 
-    /// Whether a key held this value at some time, and not before it had `floor` bytes.
+    /// Whether a key had this value at some time, and not before it had `floor` bytes.
     pub(crate) fn has_been(&self, key: u8, value: &[u8], floor: u64) -> bool {
         let now = self.machine.value(key).unwrap_or_default();
         value.len() as u64 >= floor && now.starts_with(value)
     }
 
-    /// An entry was applied: `epoch` and `body` at `index`, and the machine is what it is now.
+    /// An entry was applied: `epoch` and `body` at `index`, and the machine is now in this state.
     pub(crate) fn applied(
         &mut self,
         (index, epoch): (u64, Epoch),
@@ -135,13 +135,13 @@ impl Reference {
     }
 }
 
-/// The number that a token begins with.
+/// The number at the start of a token.
 pub(crate) fn number(token: &[u8]) -> u64 {
     let digits = token.iter().take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }
 
-/// Without padding: the history needs to tell tokens apart, not to carry them.
+/// Without padding: the history only needs to distinguish tokens.
 pub(crate) fn compact(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().copied().filter(|byte| *byte != b'.').collect()
 }

@@ -1,4 +1,4 @@
-//! One run: a phase of safety under faults, a phase of liveness with a healed core, the final state.
+//! One run: a safety phase under faults, a liveness phase with a healed core, and the final state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) struct Run<S: Subject> {
     pub(crate) world: Nodes<S>,
     pub(crate) clients: Clients,
     observer: Observer<S>,
-    /// Whom clients ask.
+    /// The nodes that clients send requests to.
     targets: BTreeSet<u64>,
     timeout: Duration,
     rng: Rng,
@@ -59,8 +59,8 @@ impl<S: Subject> Run<S> {
         }
     }
 
-    /// Both phases, and the final state, shown to the recorder with all that clients did; the first
-    /// rule that is broken is shown as that.
+    /// Runs both phases, checks the final state, and gives the recorder the clients' history and the
+    /// first violation.
     pub(crate) fn show(&mut self) {
         let Some(recorder) = self.recorder.clone() else {
             return;
@@ -80,7 +80,7 @@ impl<S: Subject> Run<S> {
         );
     }
 
-    /// Both phases, and the final state.
+    /// Runs both phases and checks the final state.
     pub(crate) fn whole(&mut self) -> Result<Coverage, Violation> {
         let horizon = self.options().load.horizon;
         self.work_for(horizon)?;
@@ -88,7 +88,7 @@ impl<S: Subject> Run<S> {
         Ok(self.coverage())
     }
 
-    /// Nobody asks anything until somebody leads.
+    /// Waits for a leader, without client requests.
     pub(crate) fn wait_for_leader(&mut self) {
         let leads = |world: &Nodes<S>| {
             let mut nodes = world
@@ -108,12 +108,12 @@ impl<S: Subject> Run<S> {
         self.work_until(self.world.now() + time)
     }
 
-    /// Clients work, and everything is checked.
+    /// Clients work, and everything is checked, until then.
     fn work_until(&mut self, until: Duration) -> Verdict {
         self.work(until, |_| false).map(drop)
     }
 
-    /// As long as `done` does not hold of what has ended; tells whether it came to hold.
+    /// Works as long as `done` is false for what has ended; returns whether it became true.
     fn work(
         &mut self,
         until: Duration,
@@ -171,12 +171,11 @@ impl<S: Subject> Run<S> {
         Ok(ended)
     }
 
-    /// A request ends by its deadline as the node's own clock sees it, and a node that stands still
-    /// sees nothing.
+    /// A request ends by its deadline on the node's own clock, except while the node is paused.
     fn check_deadline(&self, ended: &Ended) -> Verdict {
         let (open, now) = (&ended.open, self.world.now());
         let took = now - open.called;
-        // What is outside of a healed core may stand still for ever.
+        // Nodes outside of a healed core may be paused for ever.
         if took <= open.timeout || !self.targets.contains(&open.node) {
             return Ok(());
         }
@@ -208,8 +207,8 @@ impl<S: Subject> Run<S> {
         )
     }
 
-    /// A random core is healed, everything else stays as it is: new commands commit in time, and the
-    /// core comes to one state that holds what was acknowledged.
+    /// Heals a random core and leaves everything else as it is: new commands must commit in time,
+    /// and the core must reach one state that holds everything acknowledged.
     pub(crate) fn settle(&mut self) -> Verdict {
         let core = self.heal();
         let healed = self.world.now();
@@ -224,7 +223,8 @@ impl<S: Subject> Run<S> {
             self.probe(&core)?;
         }
         self.end_requests(&core)?;
-        // Last of all: a request that still ends may have an entry that not all have applied yet.
+        // Last of all: a request that still ends may have an entry that not all nodes have applied
+        // yet.
         self.converge(&core)?;
         let excused = self.excused(&core);
         for (id, node) in self.core(&core) {
@@ -235,10 +235,10 @@ impl<S: Subject> Run<S> {
         self.linearizable()
     }
 
-    /// A known limit: a leader outside counts on a follower outside whose disk stalls for ever. That
-    /// one is heard, so the leader leads on, and acknowledges nothing, so nothing is committed; and
-    /// who of the core hears the leader elects nobody else. What stalls must end, or the leader must
-    /// be gone, before the group goes on.
+    /// A known limit: a leader outside of the core relies on a follower outside whose disk stalls
+    /// for ever. The follower stays in contact, so the leader keeps leading; it acknowledges
+    /// nothing, so nothing is committed; and the nodes of the core that are in contact with the
+    /// leader elect no other. The group continues only when the stall ends or the leader is gone.
     fn is_kept_by_a_stall(&self, core: &BTreeSet<u64>, healed: Duration) -> bool {
         let Some(leader) = self.leader_outside(core) else {
             return false;
@@ -253,8 +253,8 @@ impl<S: Subject> Run<S> {
         self.world.faults().iter().any(stalls)
     }
 
-    /// A quorum, or more, of nodes on whose disks nothing has rotted. Where a node may disturb the
-    /// others from outside for ever, there is no outside.
+    /// A quorum, or more, of nodes with undamaged disks. All nodes, if one outside could disturb
+    /// the others for ever.
     fn heal(&mut self) -> BTreeSet<u64> {
         let ids = self.world.node_ids();
         let clean = ids.iter().filter(|id| !self.world.has_rotted(**id)).count();
@@ -275,8 +275,8 @@ impl<S: Subject> Run<S> {
         core.into_iter().map(|id| id.0).collect()
     }
 
-    /// New commands and reads are answered: each begins at a node of its own of the core and goes to
-    /// another one as long as it is not.
+    /// New commands and reads must be answered: each begins at one node of the core and is retried
+    /// at the others until it is.
     fn probe(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let (begun, mut open) = (self.world.now(), BTreeMap::new());
         let mut inside = begun;
@@ -320,11 +320,11 @@ impl<S: Subject> Run<S> {
         self.world.inject(sim::NodeId(asked.node), asked.request);
     }
 
-    /// All of the core have applied all that is known to be decided, and are in one state.
+    /// All nodes of the core must apply everything decided, and reach one state.
     ///
-    /// A node outside that leads with the help of others, and that a node of the core cannot reach or
-    /// hear, keeps that node from following and from being elected: nobody else needs another
-    /// leader. So that one is excused; its requests went to others.
+    /// If a node outside leads with the help of others, a node of the core without a link to it can
+    /// neither follow nor be elected, since no other node needs a new leader. Such a node is
+    /// excused; its requests went to others.
     fn converge(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let begun = self.world.now();
         let mut inside = begun;
@@ -352,7 +352,7 @@ impl<S: Subject> Run<S> {
         }
     }
 
-    /// Whoever of the core has no sound link to and from a leader outside of it.
+    /// The nodes of the core without a working link to and from a leader outside.
     fn excused(&self, core: &BTreeSet<u64>) -> BTreeSet<u64> {
         let Some(leader) = self.leader_outside(core) else {
             return BTreeSet::new();
@@ -364,7 +364,7 @@ impl<S: Subject> Run<S> {
         core.iter().copied().filter(cut_off).collect()
     }
 
-    /// Whom the core follows, if that one is not of it.
+    /// The leader that the core follows, if it is outside of the core.
     fn leader_outside(&self, core: &BTreeSet<u64>) -> Option<u64> {
         let known = self.core(core).filter_map(|(_, node)| {
             let status = node.status();
@@ -374,8 +374,9 @@ impl<S: Subject> Run<S> {
         (!core.contains(&leader)).then_some(leader)
     }
 
-    /// How long the core may take, and from when on: from `begun` under a leader outside, else from
-    /// when it was last seen to have one (seed 0x285e88123e192a42: one outside resigned late).
+    /// How long the core may take, and since when: since `begun` under a leader outside, otherwise
+    /// since it was last seen to have one (seed 0x285e88123e192a42: a leader outside resigned
+    /// late).
     fn bound(
         &self,
         core: &BTreeSet<u64>,
@@ -396,7 +397,7 @@ impl<S: Subject> Run<S> {
         self.world.options().sync_min >= ms(100)
     }
 
-    /// Where everybody is, for whoever reads of a failure.
+    /// The state of all nodes, for the report of a failure.
     fn standing(&self, core: &BTreeSet<u64>) -> String {
         let mut standing = format!("the core is {core:?}");
         for id in self.world.node_ids() {
@@ -424,7 +425,7 @@ impl<S: Subject> Run<S> {
         standing
     }
 
-    /// Every request at a node of the core has ended.
+    /// Waits until every request at a node of the core has ended.
     fn end_requests(&mut self, core: &BTreeSet<u64>) -> Verdict {
         let end = self.world.now() + self.timeout + ms(500);
         while self.clients.open().any(|open| core.contains(&open.node)) && self.world.now() < end {
@@ -474,29 +475,29 @@ impl<S: Subject> Run<S> {
         &self.world.shared().options
     }
 
-    /// Lets something rot on a node's disk.
+    /// Damages something on a node's disk.
     pub(crate) fn rot(&mut self, node: sim::NodeId, seed: u64) {
         self.world.strike(&Fault::Rot { node, seed });
         self.tell_rot();
     }
 
-    /// Kills a node and starts it again; tells whether that failed for damage.
+    /// Kills a node and starts it again; returns whether that failed because of damage.
     pub(crate) fn refuses_to_start(&mut self, node: sim::NodeId) -> bool {
         self.world.crash(node, Crash::Kill);
         !self.world.restart(node) && self.observer.refused().contains_key(&NodeId(node.0))
     }
 
-    /// A disk has no space any more, or has some again.
+    /// Fills a disk, or frees it.
     pub(crate) fn fill(&self, node: sim::NodeId, full: bool) {
         self.world.disk(node).expect("a node").fill(full);
     }
 
-    /// Who leads in the latest epoch; panics if nobody does.
+    /// The leader of the latest epoch; panics if there is none.
     pub(crate) fn leader(&self) -> sim::NodeId {
         self.leadership().0
     }
 
-    /// The number of that epoch.
+    /// The number of the latest epoch.
     pub(crate) fn epoch(&self) -> u64 {
         self.leadership().1
     }
@@ -515,7 +516,7 @@ impl<S: Subject> Run<S> {
         (id, epoch.round)
     }
 
-    /// Everybody but who leads; panics unless one leads and all are up.
+    /// All nodes but the leader; panics unless there is one and all are up.
     pub(crate) fn all_but_the_leader(&self) -> Vec<sim::NodeId> {
         let leads = |id: &sim::NodeId| {
             let node = self.world.process(*id).expect("all are up");
@@ -527,7 +528,7 @@ impl<S: Subject> Run<S> {
         others
     }
 
-    /// What was seen.
+    /// What the run has covered.
     pub(crate) fn coverage(&self) -> Coverage {
         let mut coverage = Coverage::of(&self.world.stats());
         coverage.merge(&self.coverage);
@@ -546,15 +547,16 @@ impl<S: Subject> Run<S> {
     }
 }
 
-/// Within this of virtual time a healed core answers, and comes to one state.
+/// Virtual time within which a healed core must answer and reach one state.
 const LIVENESS: Duration = secs(10);
-/// The same where each sync and each look into the log takes as long as an election timeout.
+/// The same where each sync and each read of the log takes as long as an election timeout.
 const LIVENESS_SLOW: Duration = secs(30);
 /// The same for a core that follows a leader outside, whose links still lose: what is lost is sent
-/// again after some beats, and a window of one message makes each slot wait for the one before.
+/// again after some heartbeats, and with a window of one message each slot waits for the previous
+/// one.
 const LIVENESS_OUTSIDE: Duration = secs(60);
-/// How often a core is looked at.
+/// How often a core is checked.
 const PROBE_PAUSE: Duration = ms(20);
-/// More than a linearizable history of a run takes.
+/// More steps than checking the history of a run takes.
 const STEPS_MAX: u64 = 100_000;
 const RUN: u64 = 0x7275_6e21;

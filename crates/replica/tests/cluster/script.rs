@@ -1,4 +1,4 @@
-//! A small trial as a file: what is left of it in the head, its faults below.
+//! A shrunk trial as a file: its options in the head, its faults below.
 //!
 //! ```text
 //! #= seed 0x2a
@@ -15,8 +15,8 @@ use std::fmt::Write;
 use synod_sim::Swarm;
 use synod_sim::{FaultKind, Script, Trial};
 
-/// The trial as text. Kinds of faults that are not in the script and do not exist any more, among
-/// those that its seed has, are named.
+/// The trial as text. The fault kinds of the seed that do not occur in the script and were removed
+/// are named.
 pub(crate) fn write(trial: &Trial, drawn: &Trial) -> String {
     let horizon = trial.horizon.as_nanos();
     let mut text = format!(
@@ -34,10 +34,10 @@ pub(crate) fn write(trial: &Trial, drawn: &Trial) -> String {
     text
 }
 
-/// Changes what was drawn into what the text says.
+/// Changes the drawn options to those of the text.
 ///
 /// # Panics
-/// When it is no such text: somebody gave the wrong file.
+/// If it is no such text, because the wrong file was given.
 pub(crate) fn read(text: &str, trial: &mut Trial) {
     let script: Script = text.parse().unwrap_or_else(|error| panic!("{error}"));
     for line in text.lines().filter_map(|line| line.strip_prefix("#=")) {
@@ -68,7 +68,7 @@ pub(crate) fn read(text: &str, trial: &mut Trial) {
     trial.options.script = Some(script);
 }
 
-/// The seed that the text names.
+/// The seed in the text.
 pub(crate) fn seed(text: &str) -> Option<u64> {
     let line = text
         .lines()
@@ -76,7 +76,7 @@ pub(crate) fn seed(text: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-/// What goes on beside a script.
+/// Faults that stay on during a script.
 const ALWAYS_ON: [FaultKind; 6] = [
     FaultKind::Loss,
     FaultKind::Duplication,

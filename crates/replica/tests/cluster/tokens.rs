@@ -5,9 +5,8 @@ use std::io::{self, Read, Write};
 
 use synod_replica::{Applying, Bytes, StateMachine};
 
-/// Appends tokens to keys; the state is small and shows what was applied, and in which order. A
-/// fingerprint of it goes along, so that two states compare at no cost; it is made anew from what a
-/// snapshot holds.
+/// Appends tokens to keys; the small state shows what was applied, and in which order. A
+/// fingerprint makes comparing states cheap; it is recomputed from a snapshot.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
 pub(crate) struct Tokens {
     values: BTreeMap<u8, Value>,
@@ -34,7 +33,7 @@ impl Tokens {
         self.fingerprint
     }
 
-    /// Appends, and gives the length afterwards; 0 for what is no command.
+    /// Appends, and returns the new length; 0 for an invalid command.
     pub(crate) fn append(&mut self, command: &[u8]) -> u64 {
         let Some((key, token)) = command.split_first() else {
             return 0;
@@ -97,14 +96,14 @@ impl StateMachine for Tokens {
     }
 }
 
-/// FNV-1a: tells contents apart, not adversaries.
+/// FNV-1a: distinguishes contents, but not against an adversary.
 pub(crate) fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// An absent key counts for nothing, as one that was never written.
+/// A key that is absent counts like one that was never written.
 fn mix(key: u8, hash: u64) -> u64 {
     if hash == FNV_BASIS {
         return 0;
@@ -115,7 +114,7 @@ fn mix(key: u8, hash: u64) -> u64 {
 
 pub(crate) const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// The machine applies as the checker's model does, and its fingerprint is of its contents alone.
+/// The machine behaves like the checker's model, and its fingerprint depends on its contents alone.
 #[test]
 fn the_machine_is_the_model() {
     use synod_sim::{KvOutput, KvRequest};

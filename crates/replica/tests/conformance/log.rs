@@ -1,4 +1,5 @@
-//! Logs: ours over a directory and over a simulated disk, one in memory, and broken ones.
+//! Conformance of logs: ours over a directory and over a simulated disk, one in memory, and broken
+//! ones.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -21,7 +22,7 @@ fn options() -> Options {
     options
 }
 
-/// A real directory, with a layer that forgets what was not synced when the log is dropped.
+/// A real directory, with a layer that drops what was not synced when the log is dropped.
 struct InDirectory(TempDir);
 
 impl LogStore for InDirectory {
@@ -80,7 +81,7 @@ impl LogStore for OnDisk {
     }
 }
 
-/// The same, with every sync left to a thread.
+/// The same, with every sync on a thread.
 struct OnAThread(OnDisk);
 
 impl LogStore for OnAThread {
@@ -139,7 +140,7 @@ fn the_wal_conforms_on_a_simulated_disk() {
     assert_eq!(report.passed.len(), CASES);
 }
 
-/// Nothing but a closure that opens it.
+/// A store that can only be opened.
 #[test]
 fn a_log_that_can_only_be_opened_is_tried_as_far_as_it_goes() {
     let report = conformance::log(|| {
@@ -224,5 +225,5 @@ fn broken_logs_are_caught() {
     }
 }
 
-/// How many cases there are.
+/// The number of cases.
 const CASES: usize = 32;

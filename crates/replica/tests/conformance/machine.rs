@@ -1,4 +1,4 @@
-//! State machines: small ones that conform, and broken ones.
+//! Conformance of state machines: small correct ones, and broken ones.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
@@ -60,7 +60,7 @@ enum Bug {
     ReservesWhatItIsTold,
 }
 
-/// Keys and values of one command's words: `set KEY VALUE`, `del KEY`, `first`, `count`.
+/// Keys and values, with commands `set KEY VALUE`, `del KEY`, `first` and `count`.
 #[derive(Clone)]
 struct Words {
     map: Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>,
@@ -143,7 +143,7 @@ impl StateMachine for Words {
         match frozen.bug {
             Some(Bug::WritesOnce) => to.write(&bytes).map(drop),
             Some(Bug::SwallowsTheWritersError) => {
-                // As a `BufWriter` that is dropped without a flush.
+                // Like a `BufWriter` that is dropped without a flush.
                 let _error = to.write_all(&bytes);
                 Ok(())
             }

@@ -1,5 +1,5 @@
-//! Our logs, transports and machines conform, and a broken one of each kind is caught, by the case
-//! that is about its bug.
+//! Our logs, transports and machines pass their suites, and a broken one of each kind is caught by
+//! the case for its bug.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,7 +11,7 @@ mod transport;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs a suite that must fail, and holds the first case that failed against the one that must.
+/// Runs a suite that must fail, and checks which case failed first.
 fn caught(bug: &str, case: &str, suite: impl FnOnce()) {
     let ended = catch_unwind(AssertUnwindSafe(suite));
     let Err(panic) = ended else {

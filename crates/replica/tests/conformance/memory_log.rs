@@ -1,5 +1,5 @@
-//! A log of another kind than ours: records in memory, and a number of them that are "on disk". It can
-//! end its syncs later, on another thread; and it can have a bug.
+//! A different kind of log: records in memory, a number of which are "on disk". It can complete its
+//! syncs later, on another thread, and it can have a bug.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -15,7 +15,7 @@ use synod_wal::{Lsn, Mark, Op, Slot, Tag};
 
 use crate::memory_snapshots::{Shelf, ShelfState};
 
-/// What may be wrong with it.
+/// The bugs that it can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
     ForgetsTruncations,
@@ -33,7 +33,7 @@ pub(crate) enum Bug {
     FillsGaps,
     DropsEmptyBodies,
     SortsRecords,
-    /// The slots of a record come before its start, and a start behind the end begins the log anew.
+    /// The slots of a record come before its start, and a start after the end resets the log.
     StartsBehindItsSlots,
     StartKeepsSlots,
     StartForgetsItsTag,
@@ -64,7 +64,7 @@ pub(crate) enum Bug {
     HasNoRoomEverAgain,
 }
 
-/// Where the log lives.
+/// The medium of the log.
 #[derive(Clone)]
 pub(crate) struct MemoryStore {
     shared: Arc<Mutex<Shared>>,
@@ -76,13 +76,13 @@ pub(crate) struct MemoryStore {
 #[derive(Default)]
 struct Shared {
     records: Vec<(u64, Vec<OwnedOp>)>,
-    /// How many of the records a power loss leaves.
+    /// How many of the records survive a power loss.
     durable: usize,
-    /// What `durable` tells.
+    /// What `durable` reports.
     told: u64,
     groups: BTreeMap<u64, Group>,
     failing: bool,
-    /// The bytes that are left to a medium without space.
+    /// The bytes left on a full medium.
     left: Option<u64>,
     syncs: u64,
     bytes: u64,
@@ -131,7 +131,7 @@ impl LogStore for MemoryStore {
         let mut shared = self.lock();
         shared.power_losses += 1;
         let (durable, all, losses) = (shared.durable, shared.records.len(), shared.power_losses);
-        // Some of what was not synced survives, another number each time.
+        // Some of what was not synced survives, a different number each time.
         let mut kept = durable + losses % (all - durable + 1);
         if self.bug == Some(Bug::LosesTheTailBehindDurable) && kept == durable {
             kept = kept.saturating_sub(1);
@@ -188,7 +188,7 @@ pub(crate) struct MemoryLog {
 }
 
 impl Drop for MemoryLog {
-    /// What was begun ends before the next incarnation, as on a disk whose queue is drained.
+    /// Syncs in progress complete before the next incarnation, as on a disk whose queue is drained.
     fn drop(&mut self) {
         for syncing in self.syncing.drain(..) {
             syncing.join().unwrap();
@@ -199,7 +199,7 @@ impl Drop for MemoryLog {
 impl MemoryLog {
     pub(crate) fn open(store: &MemoryStore) -> Self {
         let mut shared = store.lock();
-        // A process that was killed leaves what it wrote; what was not written is gone with it.
+        // A killed process leaves what it wrote, and loses what it did not write.
         let durable = shared.durable;
         shared.lives += 1;
         let is_lost =
@@ -300,7 +300,7 @@ impl Log for MemoryLog {
         }
         drop(shared);
         let store = self.store.clone();
-        // Syncs end in their order.
+        // Syncs complete in order.
         let before = self.syncing.pop();
         self.syncing.push(thread::spawn(move || {
             if let Some(before) = before {
@@ -435,7 +435,7 @@ impl LogReader for MemoryReader {
 }
 
 impl Shared {
-    /// As recovery would read it.
+    /// Rebuilds the contents as recovery would.
     fn rebuild(&mut self, bug: Option<Bug>) {
         self.groups.clear();
         for (group, ops) in &self.records {
@@ -448,7 +448,7 @@ impl Shared {
 }
 
 impl Group {
-    /// `now`: in the incarnation that appends it, and not when it is read back.
+    /// `now` is set when the record is appended, and not when it is read back.
     fn apply(&mut self, ops: &[OwnedOp], bug: Option<Bug>, now: bool) {
         let last = self.slots.keys().next_back().copied();
         let end = last.unwrap_or(self.start.index);
@@ -522,7 +522,7 @@ impl From<Op<'_>> for OwnedOp {
     }
 }
 
-/// What a medium without space has for what was promised before.
+/// What a full medium still has for what was promised before.
 const LEFT_BYTES: u64 = 50_000;
 
 fn slot((index, (tag, body)): (u64, (Tag, Bytes))) -> Slot {

@@ -1,4 +1,4 @@
-//! Snapshots in memory: files with a header and a checksum, which can have a bug.
+//! Snapshots in memory: files with a header and a checksum, with an optional bug.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Write};
@@ -10,7 +10,7 @@ use synod_wal::{Seal, SnapshotError, Tag};
 
 use crate::memory_log::Bug;
 
-/// A group, an index, and for parts the identity besides.
+/// A group, an index, and for unfinished files also the snapshot's identity.
 type Name = (u64, u64, Vec<u8>);
 
 /// The files.
@@ -210,8 +210,8 @@ impl Shelf {
     }
 }
 
-/// A file in memory needs no hash that nobody can forge. It ends with its checksum, and with that behind it the
-/// checksum of everything is the same for all files.
+/// A file in memory needs no unforgeable hash. It ends with its checksum, so the checksum of the
+/// whole would be the same for all files.
 fn seal_of(file: &[u8]) -> Seal {
     let mut hash = [0; 32];
     let content = &file[..file.len().saturating_sub(4)];
@@ -220,7 +220,7 @@ fn seal_of(file: &[u8]) -> Seal {
     Seal { len, hash }
 }
 
-/// Length, group, index, tag, length of meta, meta, body, checksum.
+/// Encodes length, group, index, tag, length of meta, meta, body, checksum.
 fn encode(group: u64, snapshot: &Snapshot, body: &[u8]) -> Vec<u8> {
     let len = 8 + 8 + 8 + 32 + 8 + snapshot.meta.len() + body.len() + 4;
     let mut file = (len as u64).to_le_bytes().to_vec();

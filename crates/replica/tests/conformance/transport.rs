@@ -1,4 +1,4 @@
-//! Transports: ours in memory and over TCP, and broken ones.
+//! Conformance of transports: ours in memory and over TCP, and broken ones.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -48,8 +48,9 @@ impl Network for InMemory {
     }
 }
 
-/// Ports on loopback that are known before the nodes are, and theirs between two incarnations: each is held by a socket
-/// that never listens, with which a listener shares it and which keeps the system from giving it to anybody else.
+/// Ports on loopback that are known in advance and kept between two incarnations: each is held by a
+/// socket that never listens, which shares it with the listener and keeps the system from giving it
+/// away.
 struct OverTcp {
     addresses: BTreeMap<NodeId, SocketAddr>,
     _held: Vec<TcpSocket>,
@@ -68,7 +69,7 @@ impl OverTcp {
 
 fn hold_a_port() -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
-    // Alone while it takes the port.
+    // Exclusive while it takes the port.
     socket.set_reuseaddr(false).unwrap();
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     socket.set_reuseaddr(true).unwrap();
@@ -108,7 +109,7 @@ impl Network for OverTcp {
 struct Failing<N> {
     inner: N,
     faults: Faults,
-    /// Any message may be lost by chance, the newest of a lane too.
+    /// Any message may be lost at random, even the newest of a lane.
     loses: bool,
 }
 
@@ -147,7 +148,7 @@ impl<N: Network> Network for Failing<N> {
     }
 }
 
-/// A network in memory that is awaited, and made a transport again.
+/// A network in memory whose end is wrapped in a future and back into a transport.
 struct Awaited(InMemory);
 
 impl Network for Awaited {
@@ -196,7 +197,7 @@ async fn memory_conforms_behind_links_that_could_fail() {
     assert_eq!(report.skipped, [("longest_message", missing)]);
 }
 
-/// That messages are lost, go twice and overtake each other is all that is seen of it.
+/// Lost, duplicated and reordered messages are all that the suite sees of the faults.
 #[tokio::test]
 async fn memory_conforms_behind_links_that_do() {
     let faults = LinkFaults {
@@ -241,7 +242,7 @@ enum Bug {
     CutsNothing,
 }
 
-/// A broken end of a sound network.
+/// A broken end of a correct network.
 struct Broken {
     inner: Memory,
     id: NodeId,
@@ -359,7 +360,7 @@ impl Transport for Broken {
         let context = match self.bug {
             Bug::ForgetsTheWaker => &mut deaf,
             Bug::WakesTheFirst if self.polled => {
-                // The inner end replaces the waker, so it is asked only when something is there.
+                // The inner end replaces the waker, so it is polled only when something is there.
                 return Poll::Pending;
             }
             _ => cx,
@@ -381,8 +382,8 @@ impl Transport for Broken {
     }
 }
 
-/// The contract allows a transport to lose and to overtake: one queue for everything is no bug of one
-/// that does not say that it has lanes.
+/// The contract allows a transport to lose and to reorder: a single queue is no bug in one that
+/// does not claim to have lanes.
 #[test]
 fn lanes_are_asked_only_of_who_has_them() {
     struct OneQueue(BrokenNetwork);
@@ -413,8 +414,8 @@ fn lanes_are_asked_only_of_who_has_them() {
     assert_eq!(skipped, expected);
 }
 
-/// The clock stands still while there is something to do and leaps when there is not, so that what
-/// never comes is not waited for.
+/// The clock stands still while there is work and jumps when there is none, so that what never
+/// comes costs no time.
 #[test]
 fn broken_transports_are_caught() {
     for (bug, case) in [

@@ -1,5 +1,5 @@
-//! A holder that says something false of the snapshot it gives away: nothing of that is installed, the
-//! transfer ends, and it is begun anew.
+//! A holder that lies about the snapshot it sends: nothing of it is installed, the transfer ends,
+//! and a new one begins.
 
 use bytes::Bytes;
 use synod_wal::Disk as _;
@@ -13,17 +13,17 @@ tests! {
 
 #[derive(Clone, Copy, Debug)]
 enum Lie {
-    /// Another hash, the same with each chunk.
+    /// Another hash, the same in each chunk.
     Hash,
     /// Another hash from the second chunk on.
     HashOfTheRest,
-    /// A length that is passed by the last chunk.
+    /// A length that the last chunk exceeds.
     Shorter,
     /// A length that no chunk reaches.
     Longer,
     /// A length that grows with each chunk.
     Growing,
-    /// A chunk that is not what the file holds.
+    /// A chunk that differs from the file.
     Contents,
 }
 
@@ -42,7 +42,7 @@ fn what_a_holder_says_of_its_snapshot_is_held_against_what_it_sends<C: Rig>() {
         nodes.hold = |from, to, kind| (from, to, kind) == (1, 3, CHUNK);
         let mut steps = 0..20_000;
         while nodes.status(3).snapshots_failed == 0 {
-            assert!(steps.next().is_some(), "{lie:?}: there is no end to it");
+            assert!(steps.next().is_some(), "{lie:?}: it never ends");
             nodes.step();
             for (from, to, frame) in std::mem::take(&mut nodes.held) {
                 nodes.deliver((from, to, told(&frame, lie)));
@@ -82,9 +82,9 @@ fn told(frame: &Bytes, lie: Lie) -> Bytes {
         Lie::Hash | Lie::HashOfTheRest | Lie::Contents => len,
     };
     hash[9] ^= u8::from(matches!(lie, Lie::Hash) || from > 0 && matches!(lie, Lie::HashOfTheRest));
-    // Behind the header, which has a checksum of its own.
+    // Beyond the header, which has a checksum of its own.
     let at = chunk.len() / 2;
-    // Nothing stands in the chunk of who is asked for more than there is.
+    // A chunk is empty if more was requested than there is.
     if let Some(byte) = chunk.get_mut(at) {
         *byte ^= u8::from(from > 0 && matches!(lie, Lie::Contents));
     }
@@ -93,7 +93,7 @@ fn told(frame: &Bytes, lie: Lie) -> Bytes {
     [forged, hash, chunk].concat().into()
 }
 
-/// Seven bits a byte, the lowest first, as postcard has them.
+/// A varint as postcard encodes it: seven bits a byte, the lowest first.
 fn varint(bytes: &mut &[u8]) -> u64 {
     let mut value = 0;
     for shift in (0..).step_by(7) {

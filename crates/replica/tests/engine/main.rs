@@ -1,9 +1,10 @@
-//! Engines stepped by hand: a frame can be held back and delivered whenever a test likes, also to a
-//! later incarnation of its receiver. Each test is named for the lie or the halt it keeps away.
+//! Engines stepped by hand: a test can hold back any frame and deliver it at any time, even to a
+//! later incarnation of its receiver. Each test is named for the wrong answer or the halt that it
+//! rules out.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-/// Of each protocol.
+/// The tests of each protocol.
 macro_rules! tests {
     ($($name:ident,)*) => {
         #[cfg(feature = "raft")]
@@ -46,7 +47,7 @@ tests! {
 fn a_refusal_to_an_earlier_life_ends_nothing<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
-    // Nobody has room, so it leads on; then 2 has some, and it has yet to hear of that.
+    // No node has room, so it stays leader; then node 2 has some, but it has yet to learn that.
     (2..=3).for_each(|id| nodes.set_room(id, false));
     nodes.run(100);
     (1..=2).for_each(|id| nodes.set_room(id, id == 2));
@@ -84,7 +85,7 @@ fn an_index_for_an_earlier_life_confirms_nothing<C: Rig>() {
     let late = nodes.held.pop().unwrap();
     nodes.restart(2);
     nodes.run(100);
-    // From here on nothing but the late frame reaches node 2.
+    // From here on only the late frame reaches node 2.
     nodes.hold = |_, to, _| to == 2;
     nodes.propose(1, "write");
     nodes.run(20);
@@ -117,8 +118,8 @@ fn a_forward_in_the_name_of_another_life_uses_up_no_names<C: Rig>() {
     assert!(nodes.ends().contains(&"honest: applied 1".to_owned()));
 }
 
-/// Node 2 begins an incarnation on its own disk that counts lower than the last one: what it proposes can never
-/// be applied, and nobody waits for that in vain.
+/// Node 2 begins an incarnation on its own disk with a lower number than the last one: what it
+/// proposes can never be applied, and must be rejected at once.
 fn a_life_whose_names_are_used_up_is_refused_at_once<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
@@ -141,7 +142,8 @@ fn a_life_whose_names_are_used_up_is_refused_at_once<C: Rig>() {
     assert_eq!(nodes.ends(), expected);
 }
 
-/// Of two copies of a disk both propose. Whoever was not applied must not hear what the other got.
+/// Both copies of a disk propose. The one whose command was not applied must not receive the
+/// other's answer.
 fn a_copy_that_uses_the_names_is_not_answered_for<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
@@ -150,7 +152,7 @@ fn a_copy_that_uses_the_names_is_not_answered_for<C: Rig>() {
     nodes.run(20);
     let mine = nodes.held.pop().unwrap();
     let (from, to, frame) = mine.clone();
-    // The copy begins to count elsewhere.
+    // The copy starts its names at another number.
     let name = [2u64, 1, 1].map(u64::to_le_bytes).concat();
     let mut copys = frame.to_vec();
     let at = copys.windows(name.len()).position(|bytes| bytes == name);
@@ -170,7 +172,7 @@ fn a_copy_that_uses_the_names_is_not_answered_for<C: Rig>() {
     assert_eq!([1, 2, 3].map(count), [1; 3]);
 }
 
-/// Its command was applied, but within a snapshot: the follower never sees it pass.
+/// Its command was applied, but within a snapshot: the follower never sees the entry.
 fn a_command_that_a_snapshot_covers_is_not_called_lost<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning {
         snapshot_log_bytes: 1_000,
@@ -227,8 +229,8 @@ fn a_pull_slower_than_the_snapshots_comes_to_an_end<C: Rig>() {
     );
 }
 
-/// The state is fifty times what is applied between two snapshots by the setting. Were the next one
-/// taken after so little, every transfer would be overtaken before its end.
+/// The state is fifty times the configured snapshot interval. If snapshots were taken that often,
+/// every transfer would be overtaken before its end.
 fn a_state_far_larger_than_the_setting_is_moved_under_load<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning {
         snapshot_log_bytes: 400,
@@ -270,7 +272,7 @@ fn a_follower_without_space_for_a_snapshot_waits_and_fills_no_leader<C: Rig>() {
     let follower = nodes.status(3);
     let ends = (follower.snapshots_received, follower.snapshots_failed);
     assert_eq!(ends, (0, 0), "it waits");
-    // A peer that waits for too much log has to begin anew.
+    // A peer that would need too much log has to start over.
     nodes.write(6_000, 3);
     let leader = nodes.status(1);
     let kept = leader.core.last - leader.core.start;
@@ -291,7 +293,7 @@ fn a_follower_without_space_for_a_snapshot_waits_and_fills_no_leader<C: Rig>() {
 fn a_full_leader_says_so_through_a_follower<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
-    // Nobody has room, so it leads on; then 2 has some, and it has yet to hear of that.
+    // No node has room, so it stays leader; then node 2 has some, but it has yet to learn that.
     (2..=3).for_each(|id| nodes.set_room(id, false));
     nodes.run(100);
     (1..=2).for_each(|id| nodes.set_room(id, id == 2));
@@ -301,8 +303,9 @@ fn a_full_leader_says_so_through_a_follower<C: Rig>() {
     assert_eq!(nodes.ends(), ["at a follower: no space"]);
 }
 
-/// Found by simulation: the snapshot of a leader had rotted, the follower that needed it threw it
-/// away again and again, and the group waited for ever, because the leader heard a quorum.
+/// Found by simulation: the snapshot of a leader was damaged, the follower that needed it discarded
+/// it again and again, and the group waited for ever, because the leader was in contact with a
+/// quorum.
 fn a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning {
         snapshot_log_bytes: 4_000,
@@ -327,7 +330,7 @@ fn a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted<C: Rig>() {
     assert_eq!(ends.last().unwrap(), "at the rotten leader: poisoned");
 }
 
-/// Torture list G6: a full disk neither stops a node for good nor lets it lie.
+/// Torture list G6: a full disk must neither stop a node for good nor make it give wrong answers.
 fn a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning::default());
     nodes.run(600);
@@ -345,8 +348,8 @@ fn a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some<C: Rig>
     );
 }
 
-/// Found by real processes: what came in one turn was more than the log had space for when it was
-/// asked, and the node ended with a log that failed.
+/// Found by real processes: one turn brought more than the log had space for when it was asked, and
+/// the node ended with a failed log.
 fn a_burst_that_is_more_than_the_log_has_space_for_is_dropped<C: Rig>() {
     let mut nodes = Nodes::<C>::new(Tuning {
         segment_bytes: 4 << 20,
@@ -400,7 +403,7 @@ fn a_membership_over_its_bound_is_ignored() {
     let (mut head, mut parts) = (Vec::new(), Vec::new());
     <raft::Raft as Protocol>::encode(&offer(64), &mut head, &mut parts);
     assert!(<raft::Raft as Protocol>::decode(head.clone().into()).is_some());
-    // One voter more, by hand: the sizes of the bytes and of the set, and one id behind the last.
+    // One voter more, by hand: the sizes of the bytes and of the set, and one id after the last.
     let size = head.iter().rposition(|byte| *byte == 64).unwrap();
     head[size] = 65;
     head.splice(head.len() - 2..head.len() - 2, 64u64.to_le_bytes());

@@ -1,4 +1,4 @@
-//! Three nodes that a test steps by hand, and the machine they run.
+//! Three nodes that a test steps by hand, and their machine.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,7 +20,7 @@ use synod_wal::{Options, Wal};
 use crate::scarce::Scarce;
 
 pub(crate) const GROUP: GroupId = GroupId(1);
-/// Where a frame says what it is.
+/// The offset of a frame's kind.
 pub(crate) const KIND_AT: usize = 8;
 pub(crate) const MESSAGE: u8 = 0;
 pub(crate) const FORWARD: u8 = 1;
@@ -69,7 +69,7 @@ impl Ticket<Count> for Named {
     }
 }
 
-/// Counts commands; its snapshots are as long as a test wants them.
+/// Counts commands; its snapshots are as long as a test wants.
 #[derive(Default)]
 pub(crate) struct Count {
     pub(crate) count: u64,
@@ -154,7 +154,7 @@ impl Rig for synod_replica::paxos::Config {
     }
 }
 
-/// The timeouts of whoever shall not be the first.
+/// The timeouts of the nodes that must not campaign first.
 const LATE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3));
 
 pub(crate) struct Node<C: Rig> {
@@ -163,9 +163,9 @@ pub(crate) struct Node<C: Rig> {
     pub(crate) log: Wal<SimDisk>,
     pub(crate) space: LogSpace,
     pub(crate) disk: SimDisk,
-    /// Where its snapshots are, through which whether a descriptor is left.
+    /// Its snapshot store, which also controls whether file descriptors are left.
     pub(crate) snapshots: Arc<Scarce>,
-    /// What the machine is to do before anything else, when that can be done.
+    /// A job that the machine must finish before any other.
     left: Option<Job<Named>>,
     pub(crate) incarnation: u64,
 }
@@ -173,7 +173,7 @@ pub(crate) struct Node<C: Rig> {
 impl<C: Rig> Node<C> {
     fn start(id: u64, disk: SimDisk, incarnation: u64, now: Instant, tuning: Tuning) -> Self {
         let mut options = Options::default();
-        // A disk without space has none for a snapshot either.
+        // A full disk has no reserve for a snapshot either.
         options.reserve_bytes = 0;
         (options.segment_bytes, options.record_bytes_max) = (tuning.segment_bytes, 1 << 20);
         let mut log = Wal::open(disk.clone(), options).unwrap();
@@ -203,7 +203,7 @@ impl<C: Rig> Node<C> {
         }
     }
 
-    /// The machine does a job, unless something that it needs has run out.
+    /// Runs a job, unless a resource that it needs has run out.
     fn run(&mut self, job: Job<Named>) {
         match self.applier.run_within(job, &mut |_| true).unwrap() {
             Ran::Whole(Some(done)) => self.engine.handle_done(done),
@@ -218,11 +218,11 @@ pub(crate) struct Nodes<C: Rig> {
     pub(crate) nodes: BTreeMap<u64, Node<C>>,
     pub(crate) now: Instant,
     pub(crate) wire: Vec<Frame>,
-    /// Frames that `hold` picked, by sender, receiver and kind.
+    /// Frames that `hold` selected, by sender, receiver and kind.
     pub(crate) held: Vec<Frame>,
     pub(crate) hold: fn(u64, u64, u8) -> bool,
     ends: Ends,
-    /// Nodes whose core has stopped them, and why; else that is a failure.
+    /// Nodes whose core has stopped them, and why; unexpected stops are failures.
     pub(crate) stopped: BTreeMap<u64, Divergence>,
     pub(crate) may_stop: bool,
     pub(crate) tuning: Tuning,
@@ -247,7 +247,7 @@ impl<C: Rig> Nodes<C> {
         }
     }
 
-    /// A millisecond: deadlines, then every frame that is on the wire.
+    /// One millisecond: deadlines, then every frame in transit.
     pub(crate) fn step(&mut self) {
         for id in 1..=3 {
             let now = self.now;
@@ -265,7 +265,7 @@ impl<C: Rig> Nodes<C> {
         assert_eq!(self.status(1).core.role, Role::Leader);
     }
 
-    /// Milliseconds in which every so many one something is written at node 1.
+    /// Steps `ms` milliseconds, and writes at node 1 in every `every`th.
     pub(crate) fn write(&mut self, ms: u64, every: u64) {
         for at in 0..ms {
             if at % every == 0 {
@@ -322,7 +322,7 @@ impl<C: Rig> Nodes<C> {
         self.start(id, disk, incarnation + 1);
     }
 
-    /// A node begins its next incarnation on this disk, which need not be the one it had.
+    /// Starts a node's next incarnation on this disk, which need not be its previous one.
     pub(crate) fn start(&mut self, id: u64, disk: SimDisk, incarnation: u64) {
         self.wire.retain(|(from, to, _)| *from != id && *to != id);
         let node = Node::start(id, disk, incarnation, self.now, self.tuning);

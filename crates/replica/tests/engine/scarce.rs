@@ -1,5 +1,5 @@
-//! A process without a free descriptor: nothing is wrong with what cannot be opened, so nothing is given
-//! up for it.
+//! A process without a free file descriptor: a file that cannot be opened is intact, so nothing is
+//! abandoned for it.
 
 use std::io;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ tests! {
 pub(crate) struct Scarce {
     inner: Arc<dyn SnapshotStore>,
     exhausted: AtomicBool,
-    /// They cannot be read as a whole, and that is all.
+    /// Set while they cannot be opened for reading as a whole.
     shut: AtomicBool,
 }
 
@@ -129,7 +129,8 @@ pub(crate) fn behind<C: Rig>(pad: usize) -> Nodes<C> {
     nodes
 }
 
-/// Node 3 gets what node 1 has damaged, and says so; that node 1 cannot look is no reason to stop.
+/// Node 3 receives a damaged snapshot from node 1 and reports it; that node 1 cannot open it is no
+/// reason to stop.
 fn a_rotten_snapshot_that_cannot_be_opened_is_verified_later<C: Rig>() {
     let mut nodes = behind::<C>(0);
     let disk = nodes.nodes[&1].disk.0.clone();
@@ -137,12 +138,12 @@ fn a_rotten_snapshot_that_cannot_be_opened_is_verified_later<C: Rig>() {
     for name in snapshots.iter().filter(|name| name.ends_with(".snap")) {
         disk.flip(name, disk.len(name).unwrap() - 20, 1).unwrap();
     }
-    // Until it is told that its snapshot is damaged.
+    // Until it learns that its snapshot is damaged.
     let mut steps = 0..5_000;
     while nodes.nodes[&3].engine.status().snapshots_failed == 0 {
-        assert!(steps.next().is_some(), "node 3 takes it for good");
+        assert!(steps.next().is_some(), "node 3 accepts it");
         nodes.step();
-        // The word is on the wire now, or will be: no descriptor is left when it arrives.
+        // The report is in transit now, or will be: no descriptor is left when it arrives.
         let failed = nodes.nodes[&3].engine.status().snapshots_failed > 0;
         nodes.nodes[&1].snapshots.exhaust(failed);
     }
@@ -161,7 +162,7 @@ fn a_rotten_snapshot_that_cannot_be_opened_is_verified_later<C: Rig>() {
     assert_eq!(last, expected);
 }
 
-/// The receiver keeps the chunks that it has, and goes on where it was.
+/// The receiver keeps the chunks that it has, and continues from there.
 fn a_holder_without_a_descriptor_is_asked_again<C: Rig>() {
     let mut nodes = behind::<C>(10_000);
     let part = |nodes: &Nodes<C>| {
@@ -179,7 +180,7 @@ fn a_holder_without_a_descriptor_is_asked_again<C: Rig>() {
     nodes.run(10);
     let stored = part(&nodes);
     nodes.run(500);
-    assert_eq!(part(&nodes), stored, "it threw away what it had");
+    assert_eq!(part(&nodes), stored, "it discarded what it had");
     nodes.nodes[&1].snapshots.exhaust(false);
     nodes.run(1_000);
     let follower = nodes.status(3);

@@ -1,5 +1,5 @@
-//! A node whose disk does not hold what it held: with Raft it stops for good and says why, with Paxos
-//! it is given again what it lost.
+//! A node whose disk does not hold what it held before: with Raft it stops for good and reports
+//! why, with Paxos it is sent again what it lost.
 
 use synod_replica::Divergence;
 use synod_replica::embed::Protocol;

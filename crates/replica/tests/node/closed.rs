@@ -1,4 +1,4 @@
-//! Ends: whatever stops a node or a group is told, with its reason, and nothing that has stopped looks
+//! Whatever stops a node or a group is reported with its reason, and nothing that has stopped looks
 //! alive.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::config;
 use super::rig::{Counter, NEVER, alone, rejected, start, start_life};
 
-/// Panics where a command tells it to.
+/// Panics when a command tells it to.
 #[derive(Default)]
 struct Mine(Option<&'static str>);
 
@@ -61,7 +61,8 @@ fn node(disk: &SimDisk, snapshot_log_bytes: u64) -> Node {
     start(disk, node_config, MemoryNetwork::new().join(NodeId(1)))
 }
 
-/// The group is closed for this reason, says so in every way, and looks alive in none.
+/// Checks that the group is closed for this reason, reports it in every way, and looks alive in
+/// none.
 pub(crate) async fn stopped<S: StateMachine>(group: &Group<S>, reason: Reason) -> Closed {
     let closed = timeout(NEVER, group.closed()).await.unwrap();
     assert_eq!(closed.reason(), reason, "{closed}");
@@ -161,7 +162,7 @@ async fn a_failed_sync_is_told_with_its_cause() {
     assert_eq!(refused, format!("the node has stopped: {text}"));
 }
 
-/// A log that panics in its second sync: the task of the loop ends there.
+/// A log that panics in its second sync, which ends the task of the loop.
 struct Panics(Wal<SimDisk>, u32);
 
 impl Log for Panics {
@@ -237,7 +238,7 @@ async fn a_loop_that_panics_is_noticed() {
     timeout(NEVER, node.shutdown()).await.unwrap();
 }
 
-/// A transport that ends as soon as it is asked for the first message.
+/// A transport that ends when it is polled for the first message.
 struct Ends;
 
 impl Transport for Ends {
@@ -263,7 +264,7 @@ async fn a_transport_that_ends_is_told() {
     );
 }
 
-/// With no peers nobody ever writes to the channel of arrivals, which is no reason to end it.
+/// Without peers nothing is ever sent to the channel of arrivals, which must not end it.
 #[tokio::test]
 async fn a_group_of_one_serves_over_tcp() {
     let hello = Hello::new(ClusterId(7), NodeId(1), DiskId(1), 1);
@@ -292,7 +293,7 @@ async fn a_node_that_is_dropped_says_so() {
     assert_eq!(group.propose("a").await, rejected(Reason::Shutdown));
 }
 
-/// The loop is not asked when its runtime ends: it is dropped where it stands.
+/// The loop is not asked when its runtime ends: it is dropped as it is.
 #[test]
 fn a_runtime_that_ends_takes_no_group_with_it_in_silence() {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,4 +1,4 @@
-//! What happens to a node is told in its log, once, with who and why.
+//! What happens to a node is logged once, with who and why.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -32,7 +32,7 @@ async fn elections_snapshots_and_the_end_are_told() {
     let taken = status.wait_for(|status| status.snapshots_taken > 0);
     timeout(NEVER, taken).await.unwrap().unwrap();
     disk.0.fail_syncs(true);
-    // A snapshot under way syncs as well: the node may have stopped before it takes the command.
+    // A snapshot in progress syncs as well: the node may have stopped before it takes the command.
     let answer = group.propose("b").await;
     let stopped = [Err(Failure::Unknown), rejected(Reason::Poisoned)];
     assert!(stopped.contains(&answer), "{answer:?}");
@@ -66,7 +66,7 @@ async fn whom_a_follower_follows_is_told() {
     assert!(followed.iter().all(|line| line.contains("follows n")));
 }
 
-/// A node that hears nobody asks for votes, and hears in the end that there is a leader.
+/// A node without contact asks for votes, and in the end learns that there is a leader.
 #[tokio::test]
 async fn an_election_that_comes_to_nothing_is_told() {
     let (heard, _guard) = Heard::listen();
@@ -79,7 +79,7 @@ async fn an_election_that_comes_to_nothing_is_told() {
     assert!(told[0].contains("not elected: in "), "{told:?}");
 }
 
-/// A disk that is full is one line, however often it is asked, and one when it has space again.
+/// A full disk is logged once, however often it is checked, and once when it has space again.
 #[tokio::test]
 async fn a_full_disk_is_told_once() {
     let (heard, _guard) = Heard::listen();
@@ -101,7 +101,7 @@ async fn a_full_disk_is_told_once() {
     assert_eq!(heard.of("disk_space").len(), 1);
 }
 
-/// Three nodes of which the first leads: the others wait longer.
+/// Three nodes, the first of which leads: the others wait longer.
 struct Three {
     network: MemoryNetwork,
     disks: Vec<SimDisk>,
@@ -131,7 +131,7 @@ impl Three {
         }
     }
 
-    /// Writes until the log that node 3 would need is gone, while it hears nothing; gives the count.
+    /// Writes until the log that node 3 needs is gone, while node 3 is cut off; returns the count.
     async fn leave_the_third_behind(&self) -> u64 {
         part(&self.network, 3, true);
         let mut last = 1;
@@ -203,7 +203,7 @@ async fn a_leader_that_hears_nobody_says_so() {
     let told = timeout(NEVER, heard.told("quorum_lost")).await.unwrap();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
-        told[0].contains(": it heard too few of its peers"),
+        told[0].contains(": it lost contact with a quorum"),
         "{told:?}"
     );
     assert_eq!(
@@ -212,7 +212,7 @@ async fn a_leader_that_hears_nobody_says_so() {
     );
 }
 
-/// A leader whose machine takes long hears of another, who was elected in the meantime.
+/// A leader whose machine blocks it learns of another, who was elected in the meantime.
 #[tokio::test]
 async fn a_leader_that_was_held_up_is_deposed() {
     let network = MemoryNetwork::new();
@@ -221,7 +221,7 @@ async fn a_leader_that_was_held_up_is_deposed() {
     let network_of_first = network.clone();
     let first = thread::spawn(move || {
         let (heard, _guard) = Heard::listen();
-        // The machine holds up what runs it, and nothing else.
+        // The machine blocks what runs it, and nothing else.
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         runtime.unwrap().block_on(async {
             let disk = SimDisk::new(1);
@@ -254,8 +254,8 @@ async fn a_leader_that_was_held_up_is_deposed() {
     assert!(told[0].contains("it follows n"), "{told:?}");
 }
 
-/// Whoever sees to a node reads who speaks in a term that nobody can have come to, and is not flooded with it.
-/// The node itself goes on, and one message leads it no further than one may.
+/// An operator learns which peer sent a term that no node can have reached, in a bounded number of
+/// lines. The node itself continues, and one message advances it by no more than allowed.
 #[tokio::test]
 async fn a_term_that_nobody_can_have_come_to_is_told() {
     let (heard, _guard) = Heard::listen();
@@ -294,10 +294,10 @@ fn encode<C: Configured>(
     <C::Protocol as Protocol>::encode(message, head, bodies);
 }
 
-/// The first byte of a frame that carries what the protocol says.
+/// The first byte of a frame that carries a message of the protocol.
 const MESSAGE: u8 = 0;
 
-/// A follower that was away is given a snapshot, and tells of it.
+/// A follower that was away receives a snapshot, and logs it.
 #[tokio::test]
 async fn a_snapshot_that_is_received_is_told() {
     let (heard, _guard) = Heard::listen();
@@ -316,7 +316,8 @@ async fn a_snapshot_that_is_received_is_told() {
     }
 }
 
-/// Both sides tell that a snapshot waits for space, and its holder tells when it gives up keeping the log for it.
+/// Both sides log that a snapshot waits for space, and its holder logs when it stops keeping the
+/// log for it.
 #[tokio::test]
 async fn a_snapshot_that_waits_for_space_is_told() {
     let (heard, _guard) = Heard::listen();
@@ -325,7 +326,7 @@ async fn a_snapshot_that_waits_for_space_is_told() {
     let disk = &three.disks[2].0;
     disk.fill(true);
     part(&three.network, 3, false);
-    // A peer that was left behind before it says so is waited for no more.
+    // A peer that was left behind before it reports this is no longer waited for.
     timeout(NEVER, heard.told("peer_waits")).await.unwrap();
     while heard.of("peer_left_behind").is_empty() {
         assert!(last < 10_000, "log is kept for ever");
@@ -346,7 +347,7 @@ async fn a_snapshot_that_waits_for_space_is_told() {
     until(&three.groups[2], |status| status.applied >= last).await;
 }
 
-/// The node goes on without the snapshot, and takes the next one in its time.
+/// The node continues without the snapshot, and takes the next one at its usual time.
 #[tokio::test]
 async fn a_snapshot_that_cannot_be_taken_is_told() {
     let (heard, _guard) = Heard::listen();
@@ -368,7 +369,8 @@ async fn a_snapshot_that_cannot_be_taken_is_told() {
     );
 }
 
-/// A snapshot that has rotted at its holder: whoever is given it tells, and so does the holder, which looks at it.
+/// A snapshot that is damaged at its holder: the receiver logs it, and so does the holder, which
+/// verifies it.
 #[tokio::test]
 async fn a_snapshot_that_arrives_damaged_is_told() {
     let (heard, _guard) = Heard::listen();
@@ -381,7 +383,7 @@ async fn a_snapshot_that_arrives_damaged_is_told() {
                 let flipped = disk
                     .len(&name)
                     .and_then(|len| disk.flip(&name, len - 20, 1));
-                // Nobody is given one that was removed meanwhile.
+                // A snapshot that was removed meanwhile is not sent.
                 assert!(flipped.is_ok() || !disk.names().unwrap().contains(&name));
             }
         }
@@ -389,7 +391,7 @@ async fn a_snapshot_that_arrives_damaged_is_told() {
     rot();
     part(&three.network, 3, false);
     until(&three.groups[0], |status| {
-        // One more may have been under way.
+        // One more may have been in progress.
         rot();
         status.closed.is_some()
     })

@@ -1,5 +1,5 @@
-//! A node whose disk does not hold what it acknowledged. Only Raft stops it: Paxos gives it again what it
-//! lost, see `tests/engine/stops.rs`.
+//! A node whose disk does not hold what it acknowledged. Only Raft stops it; Paxos sends it again
+//! what it lost, see `tests/engine/stops.rs`.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use super::config;
 use super::heard::Heard;
 use super::rig::{Counter, NEVER, start_life};
 
-/// Node 3 begins its next incarnation on a disk as it was a while ago: what it acknowledged since is gone. it
-/// stops for good, and its leader tells of it.
+/// Node 3 begins its next incarnation on an older copy of its disk: what it acknowledged since is
+/// gone. It stops for good, and its leader reports it.
 #[tokio::test]
 async fn a_node_that_has_forgotten_is_stopped() {
     let (heard, _guard) = Heard::listen();
@@ -46,7 +46,7 @@ async fn a_node_that_has_forgotten_is_stopped() {
             let answer = timeout(NEVER, leader.propose("a")).await.unwrap();
             assert_eq!(answer, Ok(count));
         }
-        // The leader has heard that node 3 holds all of it.
+        // The leader knows that node 3 holds all of it.
         let mut status = leader.watch();
         let holds = status.wait_for(|status| {
             let mut peers = status.peers.iter();

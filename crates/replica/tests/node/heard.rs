@@ -1,4 +1,4 @@
-//! Listens to what a node tells in its log.
+//! Captures a node's log lines.
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,8 +17,9 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// Listens in this thread. There is a second listener always, to whom nothing is said: with one alone
-    /// a line is silenced for ever when the first thread that comes by it has none.
+    /// Captures lines in this thread. There is always a second subscriber, which gets no lines:
+    /// with a single one, a callsite is disabled for ever when the first thread that reaches it has
+    /// no subscriber.
     pub(crate) fn listen() -> (Self, DefaultGuard) {
         static SECOND: OnceLock<Dispatch> = OnceLock::new();
         SECOND.get_or_init(|| Dispatch::new(Self::default()));
@@ -26,7 +27,7 @@ impl Heard {
         (heard.clone(), tracing::subscriber::set_default(heard))
     }
 
-    /// Lines with the event of this name.
+    /// The lines with this event.
     pub(crate) fn of(&self, name: &str) -> Vec<String> {
         let name = format!("event={name:?} ");
         let lines = self.lines.lock().unwrap();

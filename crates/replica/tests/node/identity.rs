@@ -1,4 +1,4 @@
-//! What a node is started as, and what it leaves behind for its next incarnation.
+//! What a node is started as, and what it leaves for its next incarnation.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn birth() -> Birth {
     Birth::new(ClusterId(7), NodeId(1)).group(GroupId(1), &config(1, 1))
 }
 
-/// As a program starts a node on a disk, with identity and log on it.
+/// Starts a node like a program would, with identity and log on this disk.
 async fn live(disk: &SimDisk) -> (Node, Group<Counter>) {
     live_as(disk, || disk.0.operations()).await
 }
@@ -49,7 +49,8 @@ fn noting(identity: &Identity<SimDisk>) -> Options {
     options
 }
 
-/// Each incarnation goes on where the last one ended; with the files of its log gone there is none.
+/// Each incarnation continues where the last one ended; without the files of its log the next one
+/// does not start.
 #[tokio::test]
 async fn a_node_notes_how_far_its_log_has_come() {
     let disk = SimDisk::new(1);
@@ -70,7 +71,7 @@ async fn a_node_notes_how_far_its_log_has_come() {
     assert!(matches!(refused, OpenError::Lost { .. }), "{refused}");
 }
 
-/// That a log was begun is noted with its first segment, and not only by an incarnation that ends as it should.
+/// The mark is recorded with the log's first segment, and not only by an orderly shutdown.
 #[tokio::test]
 async fn a_node_notes_that_its_log_was_begun() {
     let disk = SimDisk::new(1);
@@ -81,14 +82,14 @@ async fn a_node_notes_that_its_log_was_begun() {
     drop(node);
 }
 
-/// What the identity says of the log: the generation of its last segment, and its end.
+/// The mark in the identity: the generation of the last segment, and the end.
 fn note(disk: &SimDisk) -> (u64, u64) {
     let identity = disk.0.fork(7).image("identity");
     let word = |at: usize| u64::from_le_bytes(*identity[at..].first_chunk().unwrap());
     (word(65), word(73))
 }
 
-/// Waits for a note, which is made beside the loop.
+/// Waits for a mark, which is recorded beside the loop.
 async fn noted(disk: &SimDisk, is_it: impl Fn((u64, u64)) -> bool) {
     let noted = async {
         while !is_it(note(disk)) {
@@ -123,7 +124,7 @@ async fn each_snapshot_notes_how_far_the_log_has_come() {
     drop(node);
 }
 
-/// Ends an incarnation, and puts the identity back to what it was before so many others.
+/// Ends an incarnation, and rolls the identity back by this many others.
 async fn put_back(disk: &SimDisk, lives: u64, draw: fn(&SimDisk) -> u64) {
     let (node, _group) = live_as(disk, || draw(disk)).await;
     timeout(NEVER, node.shutdown()).await.unwrap();
@@ -137,11 +138,12 @@ async fn put_back(disk: &SimDisk, lives: u64, draw: fn(&SimDisk) -> u64) {
     disk.0.put_image("identity", &copy);
 }
 
-/// With an identity that was put back an incarnation is counted that was lived: in its name much was said, and
-/// what it proposes below that is refused as what it is, at once, with a line.
+/// An identity that was rolled back begins an incarnation whose number was used. Commands were
+/// proposed under its name, and what it proposes below those is rejected with the right reason, at
+/// once, with a log line.
 #[tokio::test]
 async fn a_life_on_an_identity_that_was_put_back_is_refused() {
-    // Of two incarnations that count alike the later one gives lower names.
+    // Of two incarnations with equal numbers the later one uses lower names.
     let falls = |disk: &SimDisk| u64::MAX - disk.0.operations();
     for lives in 1..=2 {
         let (heard, _guard) = Heard::listen();
@@ -166,7 +168,7 @@ async fn a_life_on_an_identity_that_was_put_back_is_refused() {
     }
 }
 
-/// Lives that count alike give no name twice: what the one said is not taken for what the other says.
+/// Incarnations with equal numbers never use the same name: their commands are not confused.
 #[tokio::test]
 async fn lives_that_count_alike_give_no_name_twice() {
     let disk = SimDisk::new(1);
@@ -201,7 +203,8 @@ async fn a_group_of_another_node_or_another_founding_is_not_opened() {
     }
 }
 
-/// What an ephemeral incarnation has left is no next one's to go on with: nobody would know which names were used.
+/// The next incarnation must not continue the log of an ephemeral one: which names were used is
+/// unknown.
 #[tokio::test]
 async fn an_ephemeral_life_goes_on_with_no_log() {
     let disk = SimDisk::new(1);
@@ -226,7 +229,7 @@ async fn an_ephemeral_life_goes_on_with_no_log() {
         matches!(refused, OpenGroupError::Ephemeral { group: GroupId(1) }),
         "{refused}"
     );
-    // Another group, of which the log holds nothing, is another matter.
+    // A group of which the log holds nothing may be opened.
     let opened = node.open(GroupId(2), config(1, 1), Counter::default());
     timeout(NEVER, opened).await.unwrap().unwrap();
     timeout(NEVER, node.shutdown()).await.unwrap();
@@ -234,7 +237,7 @@ async fn an_ephemeral_life_goes_on_with_no_log() {
     assert_eq!(after.recover(GroupId(1)).unwrap().slots.count(), slots);
 }
 
-/// The parts of a node that were not made from its identity, and what is said of them.
+/// Starts a node with parts that do not belong together; returns the error.
 async fn refused(incarnation: Incarnation, log: impl Log, transport: impl Transport) -> Misfit {
     let node = Node::start(incarnation, NodeConfig::default(), log, transport);
     let opened = node.open(GroupId(1), config(1, 1), Counter::default());
@@ -246,7 +249,7 @@ async fn refused(incarnation: Incarnation, log: impl Log, transport: impl Transp
     misfit
 }
 
-/// A disk with an incarnation on it that has ended, and what was noted of its log.
+/// A disk with an incarnation on it that has ended, and the recorded mark of its log.
 async fn lived() -> (SimDisk, Mark) {
     let disk = SimDisk::new(1);
     let (node, group) = live(&disk).await;
@@ -259,8 +262,8 @@ async fn lived() -> (SimDisk, Mark) {
     (disk, noted.unwrap())
 }
 
-/// Whoever opens the log by other means than its identity has it refused by the node, and nothing of it is
-/// noted: what was noted before is missed in each later incarnation too.
+/// A log that was not opened by its identity is refused by the node and its mark is not recorded,
+/// so later incarnations still notice what is missing.
 #[tokio::test]
 async fn a_log_that_is_not_what_was_noted_serves_no_group() {
     let (disk, noted) = lived().await;
@@ -283,7 +286,7 @@ async fn a_log_that_is_not_what_was_noted_serves_no_group() {
     };
     assert_eq!(misfit, expected);
     let identity = load();
-    assert_eq!(identity.log(), Some(noted), "what was noted stays");
+    assert_eq!(identity.log(), Some(noted), "the mark stays");
 
     let (other, _) = lived().await;
     let another = Wal::open(other, Options::default()).unwrap();
@@ -341,7 +344,7 @@ async fn a_transport_that_speaks_for_another_life_serves_no_group() {
         let misfit = refused(identity.incarnation().unwrap(), log, transport).await;
         assert_eq!(misfit, expected, "{hello:?}");
     }
-    // One that says nothing of an incarnation is asked for the node's name alone.
+    // A transport that names no incarnation is checked for the node's id alone.
     let log = Wal::open(SimDisk::new(1), Options::default()).unwrap();
     let transport = bind(Hello {
         node: NodeId(2),
@@ -397,8 +400,8 @@ fn no_two_lives_of_a_process_are_the_same() {
     assert!(lives[0].number() < lives[1].number());
 }
 
-/// A directory that was born with one group takes another one, if its log holds nothing of that, and is founded on
-/// both from then on.
+/// A directory that was created with one group accepts another if its log holds nothing of it, and
+/// is founded on both from then on.
 #[tokio::test]
 async fn a_directory_takes_a_new_group_of_which_its_log_holds_nothing() {
     let disk = SimDisk::new(1);
@@ -428,7 +431,7 @@ async fn a_directory_takes_a_new_group_of_which_its_log_holds_nothing() {
         );
     }
 
-    // As if that had never been: then its log holds what the directory was not founded on.
+    // As if that had never happened: then its log holds what the directory was not founded on.
     disk.0.put_image("identity", &before);
     let node = start_as(&disk, &both);
     let refused = open(&node, 2).await.map(|_| ()).unwrap_err();

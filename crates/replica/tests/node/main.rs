@@ -1,10 +1,10 @@
-//! Running nodes: the loop, its tasks and its ends. The loop knows no protocol, and each story is told of
-//! both.
+//! Running nodes: the loop, its tasks and its ends. The loop knows no protocol, and each test runs
+//! with both.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(
     clippy::duplicate_mod,
-    reason = "each module is built once for each protocol, whose configuration stands beside it"
+    reason = "each module is built once for each protocol, with its configuration"
 )]
 
 #[cfg(feature = "raft")]
@@ -16,7 +16,7 @@ mod raft {
         Config::new(NodeId(id), (1..=nodes).map(NodeId))
     }
 
-    /// What a node says that leads.
+    /// The heartbeat of a leader.
     pub(crate) fn heartbeat(_leader: u64, term: u64) -> Message {
         Message::Replicate(Replicate::Heartbeat {
             term: Term(term),
@@ -48,7 +48,7 @@ mod paxos {
         Config::new(NodeId(id), Quorums::majority(nodes).unwrap())
     }
 
-    /// What a node says that leads.
+    /// The heartbeat of a leader.
     pub(crate) fn heartbeat(leader: u64, round: u64) -> Message {
         let node = NodeId(leader);
         Message::Replicate(Replicate::Heartbeat {

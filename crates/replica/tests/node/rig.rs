@@ -1,4 +1,4 @@
-//! One node and three, in one process, and a machine that counts.
+//! One node or three, in one process, and a counting machine.
 
 use std::io;
 use std::sync::mpsc;
@@ -14,11 +14,11 @@ use synod_wal::{Options, Wal};
 
 use super::config;
 
-/// Nothing here takes long; whatever takes this long never ends.
+/// Longer than anything here takes; whatever takes this long never ends.
 pub(crate) const NEVER: Duration = Duration::from_secs(20);
 
-/// Counts the commands it is given. A command `boom` makes its next snapshot panic, `fail` makes it fail, and `hold`
-/// waits until the counter is let go.
+/// Counts the commands it is given. A command `boom` makes its next snapshot panic, `fail` makes it
+/// fail, and `hold` blocks until the counter is released.
 #[derive(Default)]
 pub(crate) struct Counter {
     pub(crate) count: u64,
@@ -35,7 +35,7 @@ pub(crate) enum NextSnapshot {
 }
 
 impl Counter {
-    /// One that `hold` stops until something is sent, or the sender is dropped.
+    /// A counter that `hold` blocks until something is sent, or the sender is dropped.
     pub(crate) fn held() -> (Self, mpsc::Sender<()>) {
         let (let_go, held) = mpsc::channel();
         let held = Some(held);
@@ -93,7 +93,7 @@ pub(crate) fn start(disk: &SimDisk, config: NodeConfig, transport: Memory) -> No
     )
 }
 
-/// As [`start`], with an identity on the disk: of a node that has more incarnations than one on it.
+/// Like [`start`], with an identity on the disk, for a node with several incarnations on it.
 pub(crate) fn start_life(
     disk: &SimDisk,
     voters: u64,
@@ -107,14 +107,14 @@ pub(crate) fn start_life(
     Node::start(identity.incarnation().unwrap(), node_config, log, transport)
 }
 
-/// A request ends by what happens to it, and not because this machine has much else to do.
+/// Requests end by what happens to them, and not because this machine is busy.
 fn patient() -> NodeConfig {
     let mut config = NodeConfig::default();
     config.request_timeout = 3 * NEVER;
     config
 }
 
-/// One node by itself, and its group.
+/// A single node and its group.
 pub(crate) async fn alone(
     disk: &SimDisk,
     tune: impl FnOnce(&mut NodeConfig),
@@ -129,7 +129,7 @@ pub(crate) async fn alone(
     (node, group)
 }
 
-/// As [`alone`], in one of several incarnations on a disk.
+/// Like [`alone`], in one of several incarnations on a disk.
 pub(crate) async fn alone_in_a_life(
     disk: &SimDisk,
     tune: impl FnOnce(&mut NodeConfig),

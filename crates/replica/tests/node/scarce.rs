@@ -1,4 +1,4 @@
-//! A process without a free descriptor.
+//! A process without a free file descriptor.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::config;
 use super::rig::{Counter, NEVER, alone_in_a_life};
 
-/// A log of whose snapshots none can be opened so many times.
+/// A log whose snapshots cannot be opened this many times.
 struct Scarce(Wal<SimDisk>, Arc<AtomicU32>);
 
 impl Log for Scarce {
@@ -134,11 +134,11 @@ impl SnapshotStore for Shut {
     }
 }
 
-/// It tries again after a while, not in each turn, and what is behind it waits.
+/// The node tries again after a while, not in each turn, and later jobs wait.
 #[tokio::test]
 #[expect(
     clippy::disallowed_methods,
-    reason = "what is measured is how long a node of this test takes, from below"
+    reason = "the test measures a lower bound of how long a node takes"
 )]
 async fn a_machine_is_restored_when_a_descriptor_is_free() {
     let disk = SimDisk::new(1);

@@ -20,7 +20,7 @@ async fn one_node_answers() {
     assert_eq!(timeout(NEVER, read).await.unwrap(), Ok(1));
 }
 
-/// What the second half of a turn appends must be synced too: a record that cuts the log, for one.
+/// What the second half of a turn appends must be synced too, such as a record that cuts the log.
 #[tokio::test]
 async fn the_log_is_cut_again_and_again_under_load() {
     let (_nodes, groups) = three(|config| config.bounds.snapshot_log_bytes = 2_000).await;
@@ -33,7 +33,7 @@ async fn the_log_is_cut_again_and_again_under_load() {
     timeout(NEVER, cut).await.unwrap().unwrap();
 }
 
-/// Ends come in the order of the calls, and a refusal within its call.
+/// Outcomes come in the order of the calls, and a rejection within its call.
 #[tokio::test]
 async fn ends_are_told_in_the_order_of_the_log() {
     let (node, group) = alone(&SimDisk::new(1), |config| {
@@ -52,10 +52,10 @@ async fn ends_are_told_in_the_order_of_the_log() {
     timeout(NEVER, node.shutdown()).await.unwrap();
     group.propose_with("a", move |end| told.send((101, end)).unwrap());
     assert_eq!(ends.try_recv(), Ok((101, rejected(Reason::Shutdown))));
-    assert_eq!(ends.recv().await, None, "each is told once");
+    assert_eq!(ends.recv().await, None, "each ends once");
 }
 
-/// A client that always has a next request must not keep anybody else from the loop.
+/// A client that always has a next request must not block others from the loop.
 #[tokio::test]
 async fn a_busy_group_leaves_room_for_controls() {
     let (node, group) = alone(&SimDisk::new(1), |_| {}).await;
@@ -129,7 +129,7 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
     assert_eq!(refused, rejected(Reason::Full).led_by(1));
     disk.0.capacity(u64::MAX);
     let mut status = group.watch();
-    // The loop looks again every now and then.
+    // The loop checks again every now and then.
     let resumed = async {
         loop {
             match group.propose("b").await {

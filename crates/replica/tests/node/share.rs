@@ -1,4 +1,4 @@
-//! A machine has its share of a turn and no more: what the node has to say does not wait for it.
+//! A machine gets its share of a turn and no more: the node's messages do not wait for it.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ enum Step {
 
 type Steps = Arc<Mutex<Vec<Step>>>;
 
-/// Each command takes at least so long.
+/// Each command takes at least this long.
 struct Slow(Steps, Duration, u64);
 
 impl StateMachine for Slow {
@@ -74,7 +74,7 @@ impl Transport for Noted {
     }
 }
 
-/// Proposes many commands at once and gives the most that were applied between two flushes.
+/// Proposes many commands at once; returns the most that were applied between two flushes.
 async fn most_between_flushes(
     commands: u64,
     takes: Duration,
@@ -96,7 +96,7 @@ async fn most_between_flushes(
     let group = node.open(GroupId(1), config(1, 1), machine).await.unwrap();
     timeout(NEVER, group.leader()).await.unwrap();
     let answers: Vec<_> = (0..commands).map(|_| group.propose("a")).collect();
-    // It stands behind what was proposed before it, however long that takes.
+    // It comes after what was proposed before it, however long that takes.
     let read = group.read(Consistency::Linearizable, |machine| machine.2);
     for (count, answer) in (1..).zip(answers) {
         let answer = timeout(NEVER, answer).await.unwrap();

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use super::config;
 use super::rig::{NEVER, alone_in_a_life, start_life};
 
-/// Its `write` says that it has begun, waits for a word, and writes a thousand pieces. How that ended
-/// is said too.
+/// Its `write` reports that it has begun, waits for a signal, and writes a thousand pieces; it
+/// reports how that ended.
 struct Endless(Arc<Talk>);
 
 struct Talk {
@@ -35,7 +35,7 @@ impl StateMachine for Endless {
 
     fn write(talk: Arc<Talk>, to: &mut dyn Write) -> io::Result<()> {
         talk.begun.send(()).unwrap();
-        // The test is over when nobody says more.
+        // The test is over when the sender is dropped.
         let _over = talk.go_on.lock().unwrap().recv();
         let mut pieces = (0..1_000).map(|_| to.write_all(&[7; 1_000]));
         let ended = pieces.find(Result::is_err).unwrap_or(Ok(()));
@@ -102,18 +102,18 @@ async fn a_snapshot_that_is_being_written_is_given_up() {
     go_on.send(()).unwrap();
     timeout(NEVER, shutdown).await.unwrap().unwrap();
     assert!(ended.recv().unwrap().is_err(), "it was written to its end");
-    // Nothing of it is taken for a snapshot by the next incarnation.
+    // The next incarnation does not mistake the rest for a snapshot.
     let (_node, group) = alone_in_a_life(&disk, |_| {}).await;
     assert_eq!(group.status().start, 0);
 }
 
-/// What it does on its thread is nobody's affair any more.
+/// What it does on its thread does not matter any more.
 #[tokio::test]
 async fn a_write_that_never_returns_is_left_behind() {
     let disk = SimDisk::new(1);
     let bound = |config: &mut NodeConfig| config.shutdown_wait_max = Duration::from_millis(10);
     let stage = writing(&disk, bound).await;
     timeout(NEVER, stage.node.shutdown()).await.unwrap();
-    assert!(stage.ended.try_recv().is_err(), "it is still at it");
+    assert!(stage.ended.try_recv().is_err(), "it is still writing");
     stage.go_on.send(()).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Runs stories over all cores, counts what they saw, and says how to see a failure again.
+//! Runs stories on all cores, counts what they covered, and reports how to reproduce a failure.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -8,17 +8,17 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-/// A number of stories, and what they must have seen at the least.
+/// A number of stories, and what they must cover.
 pub(crate) struct Campaign {
     pub(crate) name: &'static str,
     pub(crate) images: u64,
-    /// Fixed, so that the stories that run do not depend on the number of cores.
+    /// Fixed, so that the stories do not depend on the number of cores.
     pub(crate) images_a_story: u64,
-    /// How often in 10,000 images each of these is to be seen, or the campaign proved nothing.
+    /// How often each of these must occur in 10,000 images for the campaign to be meaningful.
     pub(crate) least: &'static [(&'static str, u64)],
 }
 
-/// How often things were seen.
+/// How often things occurred.
 #[derive(Debug, Default)]
 pub(crate) struct Coverage(BTreeMap<&'static str, u64>);
 
@@ -42,16 +42,16 @@ thread_local! {
     static IMAGE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Another image of this thread's story is looked at; tells its number in the story.
+/// Counts another image of this thread's story; returns its number in the story.
 pub(crate) fn next_image() -> u64 {
     IMAGE.replace(IMAGE.get() + 1)
 }
 
-/// How a story ended: its seed, and how often what was seen, or the image at which it failed.
+/// The result of a story: its seed, and its coverage, or the image at which it failed.
 type Report = (u64, Result<Coverage, (u64, String)>);
 
 impl Campaign {
-    /// Runs `story` for as many seeds as there must be. It panics when recovery is wrong, and calls
+    /// Runs `story` for as many seeds as needed. It panics if recovery is wrong, and calls
     /// [`next_image`] at each image.
     pub(crate) fn run(&self, story: impl Fn(u64) -> Coverage + Send + Sync + 'static) {
         let only = number("IMAGES_SEED");
@@ -119,7 +119,7 @@ impl Campaign {
     }
 }
 
-/// What the workers share.
+/// Shared by the workers.
 struct Running<S> {
     next: AtomicU64,
     stop: AtomicBool,
@@ -156,5 +156,5 @@ fn number(name: &str) -> Option<u64> {
     )
 }
 
-/// No story takes this long, on the slowest machine.
+/// Longer than any story takes, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(120);

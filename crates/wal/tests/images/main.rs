@@ -1,10 +1,10 @@
-//! Random disk images of a crashed node: recovery neither panics nor hangs, and gives back what was
-//! synced and nothing that was not appended. With rot on top, it is told or does no harm.
+//! Random disk images of a crashed node: recovery neither panics nor hangs, and returns what was
+//! synced and nothing that was not appended. Rot added to an image is reported or harmless.
 //!
-//! A *story* is one disk from one seed: several incarnations of a process that appends, takes snapshots,
-//! cuts its log and pulls snapshots, and dies in any operation on the disk. Each death gives several
-//! *images*, by different luck of what was not synced. In the release profile all tests together
-//! recover 100,000 of crashes alone, and half as many with rot:
+//! A *story* is one disk from one seed: several incarnations of a process that appends, takes
+//! snapshots, cuts its log and pulls snapshots, and dies in any operation on the disk. Each death
+//! gives several *images*, which differ in what becomes of unsynced writes. In the release profile
+//! all tests together recover 100,000 images of crashes alone, and half as many with rot:
 //!
 //! ```text
 //! cargo test --release -p synod-wal --test images
@@ -113,8 +113,8 @@ fn rot_in_the_last_batch_invents_nothing() {
     );
 }
 
-/// The write of a segment's opening got lost, long ago: what stands there is the one of its former incarnation,
-/// by which it is no part of the log.
+/// The write of a segment's opening was lost long ago: the opening there is that of its previous
+/// use, by which it is not part of the log.
 #[test]
 fn an_old_opening_hides_no_records() {
     let disk = Disk::new(1);
@@ -171,9 +171,9 @@ fn rotten(name: &'static str, at: Where, least: &'static [(&'static str, u64)]) 
     });
 }
 
-/// What may take a minute there is a matter of seconds here.
+/// What may take a minute in the release profile takes seconds here.
 const QUICK: bool = cfg!(debug_assertions);
-/// Lives of a story.
+/// Incarnations in a story.
 const INCARNATIONS: u64 = 8;
 /// Images of each death.
 const IMAGES_A_LIFE: u64 = 3;

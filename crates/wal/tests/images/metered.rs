@@ -1,4 +1,4 @@
-//! A medium that counts what is read, so that recovery that goes in circles is noticed.
+//! A medium that counts what is read, so that recovery that loops is detected.
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) struct MeteredFile {
 }
 
 impl Metered {
-    /// An allowance in proportion to what is on the disk, which is all that recovery may cost.
+    /// An allowance in proportion to the contents of the disk, which bounds what recovery may cost.
     pub(crate) fn new(disk: &synod_sim::Disk) -> Self {
         let allowed = READS_OF_EACH_BYTE * disk.used() + SPARE_BYTES;
         Self {
@@ -31,7 +31,7 @@ impl Metered {
         }
     }
 
-    /// Recovery is over: nothing is counted any more.
+    /// Recovery is over: stops counting.
     pub(crate) fn release(&self) {
         self.left.store(u64::MAX, Ordering::Relaxed);
     }
@@ -97,8 +97,8 @@ impl File for MeteredFile {
     }
 }
 
-/// Openings are looked at twice, records once, and what lies behind the end is searched.
+/// Openings are read twice, records once, and the rest after the end is searched.
 const READS_OF_EACH_BYTE: u64 = 4;
-/// What a call counts beside its bytes.
+/// What a call counts besides its bytes.
 const CALL_BYTES: u64 = 16;
 const SPARE_BYTES: u64 = 64 * 1024;

@@ -1,5 +1,5 @@
-//! Rot on an image: one flipped byte, a sector of zeros, a sector as it was in an earlier incarnation, or two
-//! sectors in each other's place.
+//! Rot on an image: one flipped byte, a sector of zeros, a sector from an earlier incarnation, or
+//! two swapped sectors.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -19,13 +19,13 @@ pub(crate) enum Where {
     InTheLastBatch,
 }
 
-/// Bytes of a file that are not what they were.
+/// Bytes of a file that have changed.
 struct Rot {
     kind: &'static str,
     places: Vec<(String, Range<u64>)>,
 }
 
-/// Lets an image rot in one place, and judges what recovery makes of it.
+/// Damages an image in one place, and judges what recovery makes of it.
 pub(crate) fn strike(story: &mut Story, disk: &Disk, at: Where) {
     let records = records(disk);
     let Some(last) = records.last().map(|record| record.batch) else {
@@ -33,7 +33,7 @@ pub(crate) fn strike(story: &mut Story, disk: &Disk, at: Where) {
     };
     let (final_batch, before): (Vec<_>, Vec<_>) =
         records.into_iter().partition(|record| record.batch == last);
-    // What it leads to without rot.
+    // The result without rot.
     let sound = disk.fork(0);
     let sound = Model::of(&story.open(&sound));
     let drawn = (0..DRAWS).find_map(|_| {
@@ -61,7 +61,7 @@ pub(crate) fn strike(story: &mut Story, disk: &Disk, at: Where) {
     }
 }
 
-/// Refused by a name, or as it was without rot.
+/// The image must be refused by a named record, or be as it was without rot.
 fn judge(
     story: &mut Story,
     disk: &Disk,
@@ -87,12 +87,13 @@ fn judge(
             goes_on(story, disk, sound);
         }
         Err(OpenError::Corrupt(told)) => {
-            // The offset may be that of what an earlier recovery cut, in front of the bad record.
+            // The offset may be that of what an earlier recovery cut, just before the bad record.
             let file = format!("{:08}.log", told.segment);
             let named = rot.places.iter().any(|(name, _)| *name == file)
                 && bad.iter().any(|record| record.lsn == told.lsn);
-            // Without the newest opening nobody knows which files are the log, and one that moved to another file
-            // takes the segment along: then what is named is a trace of it.
+            // Without the newest opening it is unknown which files are the log, and an opening that
+            // moved to another file takes the segment along: then the named record is a trace of
+            // it.
             let opening = bad.iter().any(is_opening);
             assert!(
                 named || opening,
@@ -113,7 +114,7 @@ fn judge(
     }
 }
 
-/// The last batch may be cut, for nobody can tell it from a torn one; nothing else may.
+/// The last batch may be cut, since it cannot be distinguished from a torn one; nothing else may.
 fn judge_last(
     story: &mut Story,
     opened: Result<Wal<Metered>, OpenError>,
@@ -124,13 +125,13 @@ fn judge_last(
     let bad: Vec<&DumpedRecord> = final_batch.iter().filter(|r| rot.meets(r)).collect();
     let wal = match opened {
         Ok(wal) => wal,
-        // What is left of a torn batch behind it proves that it was durable. When that batch had begun a segment, it
-        // is its opening that is named.
+        // The remains of a torn batch after it prove that it was durable. If that batch had begun a
+        // segment, its opening is named.
         Err(OpenError::Corrupt(told)) if bad.iter().any(|record| record.lsn <= told.lsn) => {
             story.coverage.see("rot in the last whole batch was told");
             return;
         }
-        // Its opening had let go of a segment, which the one before it still counts on.
+        // Its opening had released a segment, on which the previous opening still relies.
         Err(OpenError::Missing { .. }) if bad.iter().any(is_opening) => {
             story.coverage.see("rot in the last whole batch was told");
             return;
@@ -142,7 +143,7 @@ fn judge_last(
     let least = story.appends.partition_point(|append| append.lsn < first);
     let left = story.prefix(&found, least);
     let Some(left) = left else {
-        panic!("{rot} led to {found:?}, with {least} appends before it")
+        panic!("{rot} gave {found:?}, with {least} appends before it")
     };
     let whole = story.prefix(sound, least).unwrap_or(left);
     story
@@ -154,7 +155,7 @@ fn judge_last(
     );
 }
 
-/// A log with harmless rot takes more, and finds it.
+/// A log with harmless rot accepts more, and finds it.
 fn goes_on(story: &mut Story, disk: &Disk, sound: &Model) {
     if !story.random.chance(0.2) {
         return;
@@ -194,7 +195,7 @@ fn outside(
     (!final_batch.iter().any(|record| rot.meets(record))).then_some(rot)
 }
 
-/// A place in the last batch, of which this incarnation has written every record.
+/// A place in the last batch, all of whose records this incarnation has written.
 fn inside(story: &mut Story, disk: &Disk, final_batch: &[DumpedRecord]) -> Option<Rot> {
     if final_batch.first()?.lsn <= story.began {
         return None;
@@ -209,7 +210,7 @@ fn inside(story: &mut Story, disk: &Disk, final_batch: &[DumpedRecord]) -> Optio
 }
 
 impl Rot {
-    /// Draws a kind of rot and does it to the disk. Nothing when no byte has changed by it.
+    /// Draws a kind of rot and applies it to the disk. `None` if no byte changes.
     fn draw(
         story: &mut Story,
         disk: &Disk,
@@ -251,7 +252,7 @@ impl Rot {
         }
     }
 
-    /// Puts other contents into the sectors at these places.
+    /// Replaces the contents of the sectors at these places.
     fn replace(
         disk: &Disk,
         kind: &'static str,
@@ -277,7 +278,7 @@ impl Rot {
         self.places.iter().any(met)
     }
 
-    /// The complete snapshots in which it is.
+    /// The complete snapshots that it is in.
     fn snapshots(&self) -> BTreeSet<(u64, u64)> {
         let parsed = |(name, _): &(String, Range<u64>)| {
             let (group, index) = name.strip_suffix(".snap")?.split_once('-')?;
@@ -306,7 +307,7 @@ impl std::fmt::Display for Rot {
     }
 }
 
-/// The records of a disk that was not recovered yet, as far as they follow on each other.
+/// The records of a disk that was not recovered yet, as far as they follow each other.
 fn records(disk: &Disk) -> Vec<DumpedRecord> {
     let dumped = dump(&Medium(disk.fork(0))).unwrap();
     dumped.map_while(Result::ok).collect()
@@ -320,7 +321,7 @@ fn is_opening(record: &&DumpedRecord) -> bool {
     matches!(record.content, DumpedContent::Head { .. })
 }
 
-/// Where records are, without what they hold.
+/// The locations of records, without their contents.
 fn brief(records: &[&DumpedRecord]) -> String {
     let one = |r: &&DumpedRecord| {
         let end = r.offset + r.len;

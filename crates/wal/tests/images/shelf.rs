@@ -1,4 +1,4 @@
-//! What the snapshot files of a disk must be, by what was answered for.
+//! What the snapshot files of a disk must be, given what was confirmed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -9,19 +9,19 @@ use synod_wal::{Disk, GroupId, Snapshot, SnapshotError, Snapshots, Tag};
 /// The snapshots of all groups: those that must be there, and those that may.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shelf {
-    /// Of each snapshot that may be there, which writings of it may be what is there.
+    /// For each snapshot that may be there, which writings of it are possible.
     pub(crate) may: BTreeMap<(u64, u64), Vec<u64>>,
-    /// Answered for, and not removed since.
+    /// Confirmed, and not removed since.
     pub(crate) must: BTreeSet<(u64, u64)>,
 }
 
 impl Shelf {
-    /// Writing it begins.
+    /// A writing begins.
     pub(crate) fn begin(&mut self, group: u64, index: u64, stamp: u64) {
         self.may.entry((group, index)).or_default().push(stamp);
     }
 
-    /// The call has said that it is durable.
+    /// The call has confirmed it as durable.
     pub(crate) fn finish(&mut self, group: u64, index: u64, stamp: u64) {
         self.may.insert((group, index), vec![stamp]);
         self.must.insert((group, index));
@@ -37,13 +37,13 @@ impl Shelf {
             .retain(|(of, index), _| *of != group || *index >= before);
     }
 
-    /// The newest snapshot of a group that is surely there; 0 when there is none.
+    /// The newest snapshot of a group that is certainly there; 0 if there is none.
     pub(crate) fn newest(&self, group: u64) -> u64 {
         let of = self.must.range((group, 0)..=(group, u64::MAX));
         of.map(|(_, index)| *index).next_back().unwrap_or_default()
     }
 
-    /// Holds the files against what they must be; returns what they are.
+    /// Compares the files with what they must be; returns what they are.
     pub(crate) fn check<D: Disk>(&self, snapshots: &Snapshots<D>, groups: u64) -> Self {
         let mut found = Self::default();
         for group in 0..groups {
@@ -66,8 +66,9 @@ impl Shelf {
         found
     }
 
-    /// As [`check`](Self::check), with rot in `rotten`, which may make these snapshots unreadable but not others, and
-    /// no snapshot another one. Returns how many were told to be bad.
+    /// Like [`check`](Self::check), with rot in `rotten`, which may make these snapshots
+    /// unreadable, but no other ones, and must not turn one snapshot into another. Returns how many
+    /// were reported as bad.
     pub(crate) fn check_rotten<D: Disk>(
         &self,
         snapshots: &Snapshots<D>,
@@ -109,7 +110,7 @@ impl Shelf {
     }
 }
 
-/// Reads a snapshot to its end; tells of which writing it is.
+/// Reads a snapshot to its end; returns the number of its writing.
 fn open<D: Disk>(snapshots: &Snapshots<D>, group: u64, index: u64) -> Result<u64, SnapshotError> {
     let (found, mut reader) = snapshots.open(GroupId(group), index)?;
     let mut read = Vec::new();
@@ -124,7 +125,7 @@ fn open<D: Disk>(snapshots: &Snapshots<D>, group: u64, index: u64) -> Result<u64
     Ok(stamp)
 }
 
-/// What the header of a snapshot says in these tests.
+/// The header of a snapshot in these tests.
 pub(crate) fn identity(index: u64) -> Snapshot {
     Snapshot {
         index,
@@ -133,7 +134,7 @@ pub(crate) fn identity(index: u64) -> Snapshot {
     }
 }
 
-/// A body that tells by which writing it was written.
+/// A body that identifies its writing.
 pub(crate) fn body(stamp: u64, len: usize) -> Vec<u8> {
     let mut body = stamp.to_le_bytes().to_vec();
     body.extend((8..len).map(|at| {

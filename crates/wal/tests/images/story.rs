@@ -1,4 +1,4 @@
-//! The lives of a process on one disk, all drawn from one seed.
+//! The incarnations of a process on one disk, all drawn from one seed.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use crate::metered::Metered;
 use crate::shelf::{self, Shelf};
 use crate::support::{Medium, Model, ModelGroup, Owned, SALT, append};
 
-/// A disk, what its log and snapshots must hold, and what they may hold besides.
+/// A disk, what its log and snapshots must hold, and what else they may hold.
 ///
 /// Invariant: after a crash the log holds `base` and then the first of `appends`, at least `synced`
 /// of them.
@@ -19,21 +19,21 @@ pub(crate) struct Story {
     disk: Disk,
     pub(crate) random: Rng,
     options: Options,
-    /// What the log held when this incarnation began; all of it is durable.
+    /// The log's contents when this incarnation began; all of it is durable.
     base: Model,
     pub(crate) began: Lsn,
     pub(crate) appends: Vec<Append>,
     pub(crate) synced: usize,
     pub(crate) shelf: Shelf,
-    /// What this incarnation has appended, applied.
+    /// The contents with the appends of this incarnation.
     model: Model,
-    /// Makes each body another one.
+    /// Makes each body different.
     stamp: u64,
     pull: Option<Pull>,
     stats: Stats,
     /// How many of `appends` there were when a sync last began.
     tried: usize,
-    /// The disk as it was when each incarnation began.
+    /// The disk at the beginning of each incarnation.
     pub(crate) past: Vec<Disk>,
     pub(crate) coverage: Coverage,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Append {
     ops: Vec<Owned>,
 }
 
-/// A snapshot on its way from a peer.
+/// A snapshot in transfer from a peer.
 struct Pull {
     group: u64,
     index: u64,
@@ -88,7 +88,7 @@ impl Story {
         }
     }
 
-    /// One incarnation, up to its death.
+    /// Runs one incarnation, up to its death.
     pub(crate) fn live(&mut self) {
         let operations = [5, 15, 40, 120][self.random.index(4)];
         self.disk.crash_after(self.random.below(operations));
@@ -109,14 +109,14 @@ impl Story {
             .see_if(names.iter().any(half), "a segment was half filled");
     }
 
-    /// One of the disks that this death may have left behind.
+    /// One of the disks that this death may have left.
     pub(crate) fn image(&mut self) -> Disk {
         let disk = self.disk.fork(self.random.next_u64());
         self.strike(&disk);
         disk
     }
 
-    /// Another incarnation begins on what recovery finds.
+    /// Begins another incarnation on what recovery finds.
     pub(crate) fn go_on(&mut self) {
         let disk = self.disk.clone();
         self.strike(&disk);
@@ -133,7 +133,7 @@ impl Story {
         }
     }
 
-    /// Recovers an image and holds it against what must be there. Tells how many appends are left.
+    /// Recovers an image and checks it. Returns how many appends are left, and the log.
     pub(crate) fn recover(&mut self, disk: &Disk) -> (usize, Wal<Metered>) {
         let image = next_image();
         self.coverage.see("images");
@@ -165,7 +165,7 @@ impl Story {
         self.coverage
             .see_if(self.stats.slots_carried > 0, "slots had been carried");
         if self.random.chance(0.5) {
-            // What recovery has seen is durable.
+            // What recovery has found is durable.
             drop(wal);
             disk.power_loss();
             self.coverage.see("the power went once more");
@@ -179,7 +179,7 @@ impl Story {
         (left, wal)
     }
 
-    /// What the log holds after the first appends of this incarnation.
+    /// The log's contents after the first `count` appends of this incarnation.
     pub(crate) fn after(&self, count: usize) -> Model {
         let mut model = self.base.clone();
         for Append { group, ops, .. } in &self.appends[..count] {
@@ -188,7 +188,7 @@ impl Story {
         model
     }
 
-    /// Holds a log that was opened against the appends of this incarnation; tells how many are left.
+    /// Compares an opened log with the appends of this incarnation; returns how many are left.
     pub(crate) fn check(&self, wal: &Wal<Metered>) -> (usize, Model) {
         let found = Model::of(wal);
         let left =
@@ -208,7 +208,7 @@ impl Story {
         (left, found)
     }
 
-    /// After how many appends, at least `from`, the log held what was found.
+    /// The number of appends, at least `from`, that gives what was found.
     pub(crate) fn prefix(&self, found: &Model, from: usize) -> Option<usize> {
         let mut model = self.after(from);
         for (count, next) in (from..).zip(&self.appends[from..]) {
@@ -228,7 +228,7 @@ impl Story {
         wal
     }
 
-    /// How many appends were answered for, and how many may be there.
+    /// How many appends were confirmed, and how many may be there.
     pub(crate) fn synced_of_tried(&self) -> (usize, usize) {
         (self.synced, self.tried)
     }
@@ -259,7 +259,7 @@ impl Story {
             .see_if(names.iter().any(is_lost), "a snapshot's last name was lost");
     }
 
-    /// Recovery dies, once or twice, and must lose nothing by that.
+    /// Recovery dies, once or twice, and must lose nothing by it.
     fn die_in_recovery(&mut self, disk: &Disk) {
         for _ in 0..1 + self.random.below(2) {
             disk.crash_after(self.random.below(6));
@@ -277,8 +277,7 @@ impl Story {
         }
     }
 
-    /// How many segments there are, and in some images, whether a record that is whole stands behind
-    /// one that is not.
+    /// Counts the segments and checks, in some images, whether a good record follows a bad one.
     fn look(&mut self, disk: &Disk, image: u64) -> usize {
         if !image.is_multiple_of(LOOKED_AT) {
             return 0;
@@ -313,7 +312,7 @@ impl Story {
             for _ in 0..self.random.below(5) {
                 self.append(&mut wal)?;
             }
-            // A sync that is answered for may have been followed by upkeep that died.
+            // A confirmed sync may have been followed by upkeep that died.
             if self.random.chance(0.05) && !self.disk.is_dead() {
                 assert!(
                     same(&Model::of(&wal), &self.model),
@@ -380,7 +379,7 @@ impl Story {
         ops
     }
 
-    /// No two bodies are alike, so an old one is never taken for a new one.
+    /// No two bodies are alike, so an old one is never mistaken for a new one.
     fn put(&mut self, index: u64, len: usize) -> Owned {
         self.stamp += 1;
         Owned::Put(index, Bytes::from(shelf::body(self.stamp, len)))
@@ -443,7 +442,8 @@ impl Story {
                 self.coverage.see("a part was finished");
                 self.shelf.finish(group, index, stamp);
             }
-            // What a power loss took out of the middle is found out, and it begins anew.
+            // If a power loss took something out of the middle, that is detected, and the transfer
+            // starts over.
             Err(synod_wal::SnapshotError::Corrupt { .. }) if resumed > 0 => {
                 self.coverage.see("a torn part was found out");
                 let discarded = snapshots.discard_part(id, &snapshot);
@@ -490,7 +490,7 @@ impl Story {
         Ok(())
     }
 
-    /// The only failure there may be is the death of the process.
+    /// The death of the process is the only possible failure.
     fn alive<T, E: std::fmt::Debug>(&self, result: Result<T, E>) -> Result<T, Died> {
         result.map_err(|error| {
             assert!(self.disk.is_dead(), "without a fault: {error:?}");
@@ -511,7 +511,7 @@ fn create(
     snapshots.create(GroupId(group), &shelf::identity(index), &mut write)
 }
 
-/// Whether two logs hold the same, whichever groups they have heard of.
+/// Whether two logs hold the same, ignoring empty groups.
 pub(crate) fn same(a: &Model, b: &Model) -> bool {
     let empty = ModelGroup::default();
     let held = |(_, group): &(&GroupId, &ModelGroup)| **group != empty;
@@ -520,5 +520,5 @@ pub(crate) fn same(a: &Model, b: &Model) -> bool {
 
 /// Groups on a disk.
 pub(crate) const GROUPS: u64 = 4;
-/// One image of so many is looked at closely.
+/// One in this many images is inspected closely.
 const LOOKED_AT: u64 = 4;

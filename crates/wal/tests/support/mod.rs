@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use synod_wal::{AppendError, Disk, File, GroupId, Lsn, Op, OpenError, Options, Tag, Wal};
 
-/// An adapter: neither crate knows the other.
+/// An adapter: the two crates do not depend on each other.
 #[derive(Clone, Debug)]
 pub(crate) struct Medium(pub(crate) synod_sim::Disk);
 
@@ -73,7 +73,7 @@ impl File for MediumFile {
     }
 }
 
-/// An operation that owns its body.
+/// An operation with an owned body.
 #[derive(Clone, Debug)]
 pub(crate) enum Owned {
     State(u8),
@@ -130,7 +130,7 @@ impl Model {
         }
     }
 
-    /// What a log really holds, read through its streams.
+    /// The actual contents of a log, read through its streams.
     pub(crate) fn of<D: Disk>(wal: &Wal<D>) -> Self {
         let read = |group: GroupId| {
             let recovered = wal.recover(group).unwrap();
@@ -150,7 +150,7 @@ impl Model {
         Self(wal.groups().into_iter().map(read).collect())
     }
 
-    /// Without the groups that hold nothing.
+    /// Without empty groups.
     pub(crate) fn trimmed(mut self) -> Self {
         self.0.retain(|_, group| *group != ModelGroup::default());
         self
@@ -189,14 +189,14 @@ pub(crate) fn put(index: u64, len: usize) -> Owned {
     Owned::Put(index, (0..len).map(byte).collect())
 }
 
-/// A medium of which one kind of operation fails while a fault is set.
+/// A medium on which one kind of operation fails while a fault is set.
 #[derive(Clone)]
 pub(crate) struct Faulty {
     inner: Medium,
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
-/// What fails, on files whose names end like this.
+/// What fails, on files whose names end with this.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Read(&'static str),

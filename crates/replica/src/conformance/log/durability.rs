@@ -1,4 +1,4 @@
-//! What a crash may take, and what it may not.
+//! What a crash may lose, and what it may not.
 
 use super::LogStore;
 use super::rig::{Model, Rig, Write, put};
@@ -10,13 +10,13 @@ use crate::log::{Log, LogError};
 pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) {
     suite.case(
         "power_loss",
-        "what is up to `durable` is there after a power loss; of the rest, whole records, and none without those \
+        "everything up to `durable` is there after a power loss; of the rest, whole records, and none without those \
          before it, of whichever group",
         || power_loss(fresh),
     );
     suite.case(
         "failed_sync",
-        "a log that failed once stays shut, also when a sync failed after the call that began it, and `durable` never \
+        "a log that failed once stays closed, even if a sync failed after the call that began it, and `durable` never \
          covers what was not synced",
         || failed_sync(&mut Rig::new(fresh)),
     );
@@ -33,7 +33,7 @@ fn power_loss<S: LogStore>(fresh: &mut dyn FnMut() -> S) -> Result<(), Unsupport
     Ok(())
 }
 
-/// Appends and syncs, loses the power, and finds one of the moments since `durable`.
+/// Appends and syncs, loses power, and checks that the log holds one of the states since `durable`.
 fn one_life<S: LogStore>(rig: &mut Rig<S>, random: &mut Random) -> Result<(), Unsupported> {
     let mut models = vec![rig.model.clone()];
     let mut lsns = vec![rig.look()];
@@ -46,7 +46,7 @@ fn one_life<S: LogStore>(rig: &mut Rig<S>, random: &mut Random) -> Result<(), Un
         if random.below(3) == 0 {
             rig.sync();
         } else if random.below(4) == 0 {
-            // Begun, and perhaps not ended when the power goes.
+            // Begun, and perhaps not completed when the power is lost.
             let begun = rig.log().sync();
             begun.unwrap_or_else(|error| panic!("a sync failed: {error:?}"));
         }
@@ -72,7 +72,7 @@ fn one_life<S: LogStore>(rig: &mut Rig<S>, random: &mut Random) -> Result<(), Un
             .map(|(group, held)| format!("group {group}: {}", held.brief()))
             .collect();
         panic!(
-            "no number of the appends leads to {}; they were {}",
+            "no prefix of the appends gives {}; they were {}",
             found.join("; "),
             brief(&written)
         )
@@ -107,16 +107,16 @@ fn failed_sync<S: LogStore>(rig: &mut Rig<S>) -> Result<(), Unsupported> {
     rig.store.fail_syncs(true)?;
     let lost = rig.append(1, &[put(2, 0, 50)]);
     let mut synced = rig.log().sync();
-    // A log whose syncs end later tells of it later, but not much.
+    // A log whose syncs complete later may report the failure a little later.
     for _ in 0..ATTEMPTS {
         if synced.is_err() || rig.look() >= lost {
             break;
         }
         assert!(
             rig.wait(),
-            "a sync failed, and neither an error nor a wake-up tells of it"
+            "a sync failed, and neither an error nor a wake-up reports it"
         );
-        // Whichever a driver calls first has to tell.
+        // Whichever a driver calls first must report it.
         synced = rig.log().settle().and_then(|()| rig.log().sync());
     }
     let durable = rig.look();
@@ -133,12 +133,12 @@ fn failed_sync<S: LogStore>(rig: &mut Rig<S>) -> Result<(), Unsupported> {
     );
     assert!(
         again.is_err(),
-        "the log is shut, and a sync says that all is well"
+        "the log has failed, and a sync reports success"
     );
     let refused = rig.try_append(1, &[put(3, 0, 50)]);
     assert!(
         matches!(refused, Err(LogError::Failed(_))),
-        "the log is shut, and an append ends in {refused:?}"
+        "the log has failed, and an append returns {refused:?}"
     );
     let after = std::mem::replace(&mut rig.model, before);
     rig.reopen();
@@ -151,5 +151,5 @@ fn failed_sync<S: LogStore>(rig: &mut Rig<S>) -> Result<(), Unsupported> {
     Ok(())
 }
 
-/// How often a sync is begun that is known to fail.
+/// How often a sync is attempted that is known to fail.
 const ATTEMPTS: usize = 20;

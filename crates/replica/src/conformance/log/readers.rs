@@ -21,17 +21,17 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
     };
     case(
         "stream",
-        "recovery gives all slots, in order, however many they are",
+        "recovery returns all slots, in order, however many there are",
         stream,
     );
     case(
         "reads",
-        "a read gives what lies in its range, and `Cut` when it begins at or before the start",
+        "a read returns the slots in its range, and `Cut` if it begins at or before the start",
         reads,
     );
     case(
         "reads_are_bounded",
-        "a read gives at least one slot when there is one, then as many as fit",
+        "a read returns at least one slot if there is one, then as many as fit",
         reads_are_bounded,
     );
     case(
@@ -55,11 +55,11 @@ fn stream<S: LogStore>(rig: &mut Rig<S>) {
     let first = recovered.slots.next();
     assert!(
         matches!(&first, Some(Ok(slot)) if slot.index == 1),
-        "a stream that is left early: {first:?}"
+        "a stream that is dropped early: {first:?}"
     );
     drop(recovered);
     rig.append(1, &[put(3_001, 0, 50)]);
-    rig.check_synced("after a stream that was left early");
+    rig.check_synced("after a stream that was dropped early");
 }
 
 fn reads<S: LogStore>(rig: &mut Rig<S>) {
@@ -75,10 +75,10 @@ fn reads<S: LogStore>(rig: &mut Rig<S>) {
         );
         read.iter().map(|slot| slot.index).collect()
     };
-    assert_eq!(read(2, 7), [2, 3, 7], "2..=7, both ends in it");
+    assert_eq!(read(2, 7), [2, 3, 7], "2..=7, both ends included");
     assert_eq!(read(4, 6), [0; 0], "a gap");
     assert_eq!(read(8, u64::MAX), [8, 20], "to the end");
-    assert_eq!(read(21, u64::MAX), [0; 0], "behind the end");
+    assert_eq!(read(21, u64::MAX), [0; 0], "after the end");
     assert_eq!(read(7, 7), [7], "one slot");
     let stranger = rig.read(5, 1, u64::MAX, usize::MAX);
     assert!(
@@ -91,11 +91,11 @@ fn reads<S: LogStore>(rig: &mut Rig<S>) {
         let cut = rig.read(1, from, 10, usize::MAX);
         assert!(
             matches!(cut, Err(LogError::Cut { start: 3 })),
-            "the log begins after 3, and {from}..=10 is asked for: {cut:?}"
+            "the log begins after 3, and {from}..=10 is requested: {cut:?}"
         );
     }
     let whole = rig.read(1, 4, 10, usize::MAX).map(|slots| slots.len());
-    assert!(matches!(whole, Ok(2)), "behind the start: {whole:?}");
+    assert!(matches!(whole, Ok(2)), "after the start: {whole:?}");
 }
 
 fn reads_are_bounded<S: LogStore>(rig: &mut Rig<S>) {
@@ -109,7 +109,7 @@ fn reads_are_bounded<S: LogStore>(rig: &mut Rig<S>) {
             let read = read.unwrap_or_else(|error| panic!("{bytes_max} bytes: {error:?}"));
             assert!(
                 !read.is_empty(),
-                "slot {next} is there, and {bytes_max} bytes give nothing"
+                "slot {next} is there, and a read of {bytes_max} bytes returns nothing"
             );
             let bytes: usize = read.iter().map(|slot| slot.body.len()).sum();
             assert!(
@@ -119,7 +119,7 @@ fn reads_are_bounded<S: LogStore>(rig: &mut Rig<S>) {
             let indexes = read.iter().map(|slot| slot.index);
             assert!(
                 indexes.eq(next..next + read.len() as u64),
-                "a read with a bound skips nothing"
+                "a bounded read must not skip slots"
             );
             next += read.len() as u64;
         }
@@ -164,12 +164,12 @@ fn reads_beside_the_writer<S: LogStore>(rig: &mut Rig<S>) {
     rig.check_synced("after reads beside the writer");
 }
 
-/// What a case and its readers share.
+/// Shared by a case and its readers.
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
     reads: AtomicU64,
-    /// The start that a reader was told last, to begin behind it.
+    /// The start that a reader was last given, to begin after it.
     start: std::sync::Mutex<u64>,
 }
 
@@ -188,7 +188,7 @@ impl Shared {
                 Err(LogError::Cut { start }) => {
                     assert!(
                         start >= from,
-                        "{from} is behind the start {start}, and not cut"
+                        "{from} is after the start {start}, and not cut"
                     );
                     *self.start.lock().unwrap_or_else(PoisonError::into_inner) = start;
                 }
@@ -203,16 +203,12 @@ fn check(slots: &[Slot], from: u64) {
     for slot in slots {
         assert!(
             slot.index >= least,
-            "slots of a read go upwards, from its first index"
+            "the slots of a read must ascend from its first index"
         );
-        assert!(
-            is_genuine(slot),
-            "slot {} is none that was written",
-            slot.index
-        );
+        assert!(is_genuine(slot), "slot {} was never written", slot.index);
         least = slot.index + 1;
     }
 }
 
-/// How many reads must have found something, or the case has tried nothing.
+/// How many reads must have found something for the case to be meaningful.
 const READS_MIN: u64 = 50;

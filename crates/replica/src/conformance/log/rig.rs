@@ -38,12 +38,12 @@ impl Write {
     }
 }
 
-/// A slot whose body says its index and `version`, and of which every byte matters.
+/// A slot whose body encodes its index and `version`, and of which every byte is checked.
 pub(super) fn put(index: u64, version: u64, len: usize) -> Write {
     Write::Put(index, tag(index ^ version << 32), body(index, version, len))
 }
 
-/// 32 bytes, all of them different from those of another number.
+/// 32 bytes, all different from those of another number.
 pub(super) fn tag(number: u64) -> Tag {
     let mut random = Random(number);
     let mut tag = Tag::default();
@@ -53,7 +53,8 @@ pub(super) fn tag(number: u64) -> Tag {
     tag
 }
 
-/// A body that can be told from every other one; from 16 bytes on it also says what it is.
+/// A body that differs from every other one; from 16 bytes on it also encodes its index and
+/// version.
 pub(super) fn body(index: u64, version: u64, len: usize) -> Bytes {
     let mut random = Random(index.wrapping_mul(31) ^ version);
     let mut body = [index.to_le_bytes(), version.to_le_bytes()].concat();
@@ -64,7 +65,7 @@ pub(super) fn body(index: u64, version: u64, len: usize) -> Bytes {
     body.into()
 }
 
-/// Whether a slot is one that [`put`] made.
+/// Whether a slot was made by [`put`].
 pub(super) fn is_genuine(slot: &Slot) -> bool {
     let word = |at: usize| Some(u64::from_le_bytes(*slot.body.get(at..)?.first_chunk()?));
     match (word(0), word(8)) {
@@ -77,7 +78,7 @@ pub(super) fn is_genuine(slot: &Slot) -> bool {
     }
 }
 
-/// What a group holds.
+/// The contents of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) state: Option<Tag>,
@@ -85,7 +86,7 @@ pub(super) struct Held {
     pub(super) slots: BTreeMap<u64, (Tag, Bytes)>,
 }
 
-/// What a log holds, group by group.
+/// The contents of a log, group by group.
 pub(super) type Model = BTreeMap<u64, Held>;
 
 impl Held {
@@ -106,7 +107,7 @@ impl Held {
         }
     }
 
-    /// In a few words, as bodies are long.
+    /// A short description, as bodies are long.
     pub(super) fn brief(&self) -> String {
         let slots: Vec<u64> = self.slots.keys().copied().collect();
         let (state, start) = (self.state.map(|tag| tag.0[0]), self.start.0);
@@ -114,17 +115,17 @@ impl Held {
     }
 }
 
-/// The bell that a log rings when a sync has ended.
+/// Set by the log when a sync has completed.
 #[derive(Default)]
 struct Bell {
     rung: Mutex<bool>,
     heard: Condvar,
 }
 
-/// A store, its log, and what was seen of it.
+/// A store, its log, and what was observed of it.
 ///
-/// Invariants, asserted at each step: sequence numbers rise; `durable` never falls, and what is
-/// appended behind it has a number above it.
+/// Invariants, asserted at each step: sequence numbers rise; `durable` never falls, and whatever is
+/// appended later has a number above it.
 pub(super) struct Rig<S: LogStore> {
     pub(super) store: S,
     log: Option<S::Log>,
@@ -156,13 +157,13 @@ impl<S: LogStore> Rig<S> {
             *bell.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
             bell.heard.notify_all();
         }));
-        // A new incarnation may count from where it likes.
+        // A new incarnation may restart the numbers.
         self.durable = log.durable();
         self.last = self.durable;
         self.log = Some(log);
     }
 
-    /// Drops the log, as a process that is killed would.
+    /// Drops the log, as if its process were killed.
     pub(super) fn kill(&mut self) {
         self.log = None;
     }
@@ -179,13 +180,13 @@ impl<S: LogStore> Rig<S> {
         }
     }
 
-    /// Appends a record, here and in the model.
+    /// Appends a record to the log and to the model.
     pub(super) fn append(&mut self, group: u64, writes: &[Write]) -> Lsn {
         let appended = self.try_append(group, writes);
         appended.unwrap_or_else(|error| panic!("an append failed: {error:?}"))
     }
 
-    /// Appends a record that may be refused: then the model does not have it either.
+    /// Appends a record that may be refused; then the model does not get it either.
     pub(super) fn try_append(&mut self, group: u64, writes: &[Write]) -> Result<Lsn, LogError> {
         let durable = self.look();
         let mut ops = writes.iter().map(Write::op);
@@ -205,7 +206,7 @@ impl<S: LogStore> Rig<S> {
         Ok(lsn)
     }
 
-    /// Appends many slots, in as many records as it takes.
+    /// Appends many slots, in as many records as needed.
     pub(super) fn append_all(&mut self, group: u64, writes: &[Write]) {
         let records = writes.chunks(8);
         for record in records {
@@ -225,14 +226,14 @@ impl<S: LogStore> Rig<S> {
             }
             assert!(
                 self.wait(),
-                "durable stays at {:?} and not {:?}, and nobody is woken",
+                "durable stays at {:?} and does not reach {:?}, and no wake-up comes",
                 self.durable,
                 self.last
             );
         }
     }
 
-    /// Waits for the bell; `false` when it does not ring.
+    /// Waits for the wake-up; `false` if it does not come.
     pub(super) fn wait(&self) -> bool {
         let rung = self
             .bell
@@ -247,7 +248,7 @@ impl<S: LogStore> Rig<S> {
         std::mem::take(&mut *rung)
     }
 
-    /// How far the log is durable.
+    /// The log's `durable`, with its invariant checked.
     pub(super) fn look(&mut self) -> Lsn {
         let (durable, before) = (self.log().durable(), self.durable);
         assert!(
@@ -258,7 +259,7 @@ impl<S: LogStore> Rig<S> {
         durable
     }
 
-    /// What recovery says of a group.
+    /// What recovery returns for a group.
     pub(super) fn recover(&mut self, group: u64) -> Held {
         let recovered = self.log().recover(GroupId(group));
         let recovered = recovered.unwrap_or_else(|error| panic!("recovery failed: {error:?}"));
@@ -267,7 +268,7 @@ impl<S: LogStore> Rig<S> {
             let slot = slot.unwrap_or_else(|error| panic!("a slot is unreadable: {error:?}"));
             assert!(
                 slot.index > last,
-                "slot {} comes behind {last}: recovery must go upwards, from behind the start",
+                "slot {} comes after {last}: recovery must ascend, from after the start",
                 slot.index
             );
             last = slot.index;
@@ -280,7 +281,7 @@ impl<S: LogStore> Rig<S> {
         }
     }
 
-    /// Holds every group of the model against what recovery and the reader say of it.
+    /// Compares every group of the model with what recovery and the reader return.
     pub(super) fn check(&mut self, when: &str) {
         let groups: Vec<u64> = self.model.keys().copied().collect();
         for group in groups {
@@ -312,7 +313,7 @@ impl<S: LogStore> Rig<S> {
         }
     }
 
-    /// What is there must be there now and after a restart.
+    /// Checks the contents now, and again after a restart.
     pub(super) fn check_synced(&mut self, when: &str) {
         self.sync();
         self.check(when);
@@ -332,5 +333,5 @@ impl<S: LogStore> Rig<S> {
     }
 }
 
-/// What must happen happens long before this, on the slowest machine.
+/// Far longer than anything that must happen takes, on the slowest machine.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);

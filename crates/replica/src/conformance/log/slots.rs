@@ -16,22 +16,18 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
     };
     case(
         "empty",
-        "a group that nobody wrote to is empty, and no error",
+        "a group that was never written to is empty, and no error",
         empty,
     );
     case(
         "sync_of_nothing",
-        "a sync without anything to do does nothing",
+        "a sync with nothing to do does nothing",
         sync_of_nothing,
     );
-    case(
-        "append",
-        "what was synced is found by the next start",
-        append,
-    );
+    case("append", "what was synced is found after a restart", append);
     case(
         "sequence_numbers",
-        "each append is given a greater number than the one before it, of whichever group, and than what is durable",
+        "each append returns a greater number than the one before, of whichever group, and than `durable`",
         sequence_numbers,
     );
     case(
@@ -46,12 +42,12 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
     );
     case(
         "extremes",
-        "an empty body, the greatest index and any tag are as good as others",
+        "an empty body, the greatest index and any tag are valid",
         extremes,
     );
     case(
         "longest_record",
-        "a record of `record_bytes_max` is taken, of which 1,024 bytes are for what stands beside a body",
+        "a record of `record_bytes_max` is accepted, with 1,024 bytes of that for what is not a body",
         longest_record,
     );
     case(
@@ -66,12 +62,12 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
     );
     case(
         "state",
-        "the last state is remembered, whatever happens to slots",
+        "the last state is kept, whatever happens to slots",
         state,
     );
     case(
         "order_in_a_record",
-        "operations of a record happen in their order",
+        "the operations of a record take effect in order",
         order_in_a_record,
     );
     case(
@@ -118,7 +114,7 @@ fn append<S: LogStore>(rig: &mut Rig<S>) -> Outcome {
 fn sequence_numbers<S: LogStore>(rig: &mut Rig<S>) -> Outcome {
     for round in 1..20 {
         for group in 0..3 {
-            // The rig asserts what is promised.
+            // The rig asserts the promise.
             rig.append(group, &[put(round, group, 20)]);
         }
         if round % 3 == 0 {
@@ -210,12 +206,12 @@ fn truncation<S: LogStore>(rig: &mut Rig<S>) -> Outcome {
     rig.append(1, &[Write::Truncate(6)]);
     rig.check_synced("slots 1 to 10, truncated from 6");
     rig.append(1, &[put(6, 1, 40)]);
-    rig.check_synced("slot 6 written anew, behind which nothing may come back");
+    rig.check_synced("slot 6 written again, after which nothing may come back");
     rig.append(1, &[Write::Truncate(3), put(3, 2, 30), put(4, 2, 30)]);
     rig.append(1, &[Write::Truncate(4)]);
     rig.check_synced("truncated twice before a sync");
     rig.append(1, &[Write::Truncate(50)]);
-    rig.check_synced("truncated behind the end");
+    rig.check_synced("truncated after the end");
     rig.append(1, &[Write::Truncate(0)]);
     rig.check_synced("truncated wholly");
     rig.append(1, &[put(1, 3, 20)]);
@@ -267,9 +263,9 @@ fn start<S: LogStore>(rig: &mut Rig<S>) -> Outcome {
     rig.check_synced("a truncation below the start leaves the start");
     rig.append(1, &[put(5, 2, 20), put(6, 2, 20)]);
     rig.append(1, &[Write::Truncate(5), Write::Start(100, tag(100))]);
-    rig.check_synced("a start far behind the end, as after an installed snapshot");
+    rig.check_synced("a start far after the end, as after an installed snapshot");
     rig.append(1, &[put(101, 0, 20)]);
-    rig.check_synced("the log goes on behind it");
+    rig.check_synced("the log continues after it");
     Ok(())
 }
 
@@ -277,7 +273,7 @@ fn state<S: LogStore>(rig: &mut Rig<S>) -> Outcome {
     for round in 0..5 {
         rig.append(1, &[Write::State(tag(round))]);
         rig.append(1, &[put(round + 1, 0, 30)]);
-        rig.check_synced("a state, and a slot behind it");
+        rig.check_synced("a state, and a slot after it");
     }
     rig.append(1, &[Write::Truncate(1)]);
     rig.append(1, &[Write::Start(50, tag(50))]);

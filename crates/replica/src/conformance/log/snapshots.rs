@@ -1,4 +1,4 @@
-//! Snapshots that are written here.
+//! Snapshots that are written on this node.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -44,12 +44,12 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
     );
     case(
         "damaged_snapshot",
-        "a damaged snapshot is told by `open`, and no body of it is delivered",
+        "a damaged snapshot is detected by `open`, and none of its body is delivered",
         damaged,
     );
 }
 
-/// The identity of a snapshot in these cases.
+/// The snapshot's name in these cases.
 pub(super) fn identity(index: u64) -> Snapshot {
     Snapshot {
         index,
@@ -58,7 +58,7 @@ pub(super) fn identity(index: u64) -> Snapshot {
     }
 }
 
-/// Writes a snapshot whose body is `body(index, version, len)`, a little at a time.
+/// Writes a snapshot whose body is `body(index, version, len)`, in small chunks.
 pub(super) fn create(
     snapshots: &dyn SnapshotStore,
     group: u64,
@@ -75,7 +75,7 @@ pub(super) fn create(
     created.unwrap_or_else(|error| panic!("snapshot {index} of group {group}: {error:?}"))
 }
 
-/// Opens a snapshot and holds it against what was written.
+/// Opens a snapshot and compares it with what was written.
 pub(super) fn check(
     snapshots: &dyn SnapshotStore,
     group: u64,
@@ -120,7 +120,7 @@ pub(super) fn is_absent(snapshots: &dyn SnapshotStore, group: u64, index: u64, w
     );
 }
 
-/// Which snapshot recovery finds.
+/// The snapshot that recovery finds.
 pub(super) fn newest<S: LogStore>(rig: &mut Rig<S>, group: u64) -> Option<Snapshot> {
     let recovered = rig.log().recover(GroupId(group));
     recovered

@@ -1,4 +1,5 @@
-//! A full medium: a log takes what it has promised to take, and a record that it refuses leaves nothing behind.
+//! A full medium: the log accepts what it promised to accept, and a refused record leaves nothing
+//! behind.
 
 use super::LogStore;
 use super::rig::{Rig, put};
@@ -8,8 +9,8 @@ use crate::log::{Log, LogError, RECORD_SPARE_BYTES};
 pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) {
     suite.case(
         "full_medium",
-        "without space, a log takes what `room_bytes` and `takes_a_record` promise; what it refuses is `Full` and \
-         leaves nothing; with space again, it has room and goes on",
+        "without space, a log accepts what `room_bytes` and `takes_a_record` promise; a refused record is `Full` and \
+         leaves nothing; with space again, the log has room and continues",
         || full_medium(&mut Rig::new(fresh)),
     );
 }
@@ -22,25 +23,25 @@ fn full_medium<S: LogStore>(rig: &mut Rig<S>) -> Result<(), Unsupported> {
     }
     rig.sync();
     rig.store.fill(true)?;
-    // As a driver does it: asked once a turn, and then given what fits.
+    // Like a driver: checks the room once a turn, and then appends what fits.
     let mut turns = 0..TURNS;
     while rig.log().has_room() {
         let taken = take_what_fits(rig, last, true);
         // It may find out on another thread, and then has to be settled.
         assert!(
             turns.next().is_some() && (taken > last || rig.wait()),
-            "it has room for ever on a medium that has no space"
+            "it still has room on a medium without space"
         );
         rig.sync();
         last = taken;
     }
-    // There is no room for what is new, but there is for what keeps the group alive.
+    // There is no room for new entries, but there is for what keeps the group alive.
     last = take_what_fits(rig, last, false);
     let refused = fill_up(rig, &mut last);
     if let Err(error) = refused {
         assert!(
             matches!(error, LogError::Full),
-            "for want of space an append ended in {error:?}"
+            "without space an append returned {error:?}"
         );
     }
     rig.check_synced("on a medium without space");
@@ -48,7 +49,7 @@ fn full_medium<S: LogStore>(rig: &mut Rig<S>) -> Result<(), Unsupported> {
     rig.store.fill(false)?;
     let mut asked = 0..TURNS;
     while !rig.log().has_room() {
-        // It may be made on another thread.
+        // The room may be made on another thread.
         assert!(
             asked.next().is_some() && rig.wait(),
             "there is space again, and the log has no room"
@@ -63,7 +64,7 @@ fn full_medium<S: LogStore>(rig: &mut Rig<S>) -> Result<(), Unsupported> {
     Ok(())
 }
 
-/// Appends as long as a driver would, and syncs. A log that has space for everything is tried for a while.
+/// Appends what a driver would, and syncs. With a log that is never full, it stops after a while.
 fn take_what_fits<S: LogStore>(rig: &mut Rig<S>, mut last: u64, has_room: bool) -> u64 {
     let mut room = rig.log().room_bytes();
     let mut is_first = has_room && rig.log().takes_a_record();
@@ -96,7 +97,7 @@ fn fill_up<S: LogStore>(rig: &mut Rig<S>, last: &mut u64) -> Result<(), LogError
     Ok(())
 }
 
-/// Records in a turn, at the most.
+/// The most records in a turn.
 const RECORDS: u64 = 500;
-/// How often a log is asked at the most.
+/// The most turns.
 const TURNS: usize = 100;

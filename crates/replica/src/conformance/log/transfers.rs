@@ -44,7 +44,7 @@ pub(super) fn run<S: LogStore>(suite: &mut Suite, fresh: &mut dyn FnMut() -> S) 
     );
 }
 
-/// The bytes of a snapshot's file as its holder sends them, and what it says of them.
+/// The bytes of a snapshot's file as its holder sends them, with its seal.
 fn file_of<S: LogStore>(fresh: &mut dyn FnMut() -> S, version: u64, len: usize) -> (Vec<u8>, Seal) {
     let mut holder = Rig::new(fresh);
     let snapshots = holder.log().snapshots();
@@ -63,14 +63,14 @@ fn file_of<S: LogStore>(fresh: &mut dyn FnMut() -> S, version: u64, len: usize) 
         }
     }
     let beyond = snapshots.read(GroupId(1), 9, told, &mut [0; 8]);
-    assert!(matches!(beyond, Ok(0)), "behind the end: {beyond:?}");
+    assert!(matches!(beyond, Ok(0)), "after the end: {beyond:?}");
     (file, *seal)
 }
 
 fn receive(snapshots: &dyn SnapshotStore, snapshot: &Snapshot, seal: &Seal, file: &[u8]) {
     for at in (0..file.len()).step_by(900) {
         let chunk = &file[at..file.len().min(at + 900)];
-        // A chunk may come twice.
+        // A chunk may arrive twice.
         for _ in 0..1 + at / 900 % 2 {
             let written = snapshots.write_part(GroupId(1), snapshot, seal, at as u64, chunk);
             assert!(written.is_ok(), "the chunk at {at}: {written:?}");
@@ -99,7 +99,7 @@ fn transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
         check(&*snapshots, 1, 9, 3, len, "received");
         drop(snapshots);
         rig.kill();
-        // Without that ability it is a restart alone.
+        // Without that ability it is only a restart.
         let _restart = rig.store.lose_power();
         rig.open();
         check(
@@ -143,7 +143,7 @@ fn partial_transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
         is_absent(&*snapshots, 1, 9, "received in part");
         discard(&*snapshots, &identity(9));
     }
-    // A hole, if the store takes it.
+    // A hole, if the store accepts it.
     let half = file.len() / 2;
     let first = snapshots.write_part(GroupId(1), &identity(9), &seal, 0, &file[..half - 10]);
     assert!(first.is_ok(), "{first:?}");
@@ -191,7 +191,7 @@ fn bad_transfer<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
     );
 }
 
-/// Two files of one snapshot may differ: a machine need not write its state in one way only.
+/// Two files of one snapshot may differ: a machine may write the same state in more than one way.
 fn other_file<S: LogStore>(fresh: &mut dyn FnMut() -> S) {
     let (file, seal) = file_of(fresh, 3, 400);
     let (_, other) = file_of(fresh, 4, 400);

@@ -1,8 +1,8 @@
-//! Readers and writers at their worst.
+//! Readers and writers that behave badly.
 
 use std::io::{self, ErrorKind, Read, Write};
 
-/// Gives and takes a byte at a time, and is interrupted before each third one.
+/// Handles one byte at a time, and is interrupted before each third one.
 pub(super) struct Trickle<'a> {
     left: &'a [u8],
     pub(super) written: Vec<u8>,
@@ -46,7 +46,7 @@ impl Write for Trickle<'_> {
     }
 }
 
-/// Fails for good after some bytes.
+/// Fails for good after a number of bytes.
 pub(super) struct Failing<'a> {
     left: &'a [u8],
     room: usize,
@@ -93,7 +93,7 @@ fn broken() -> io::Error {
     io::Error::other(BROKEN)
 }
 
-/// Whether it is the error of a [`Failing`], or says so.
+/// Whether the error came from a [`Failing`], or mentions it.
 pub(super) fn is_broken(error: &io::Error) -> bool {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {

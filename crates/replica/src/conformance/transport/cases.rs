@@ -1,4 +1,4 @@
-//! The cases.
+//! The cases of the transport suite.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +30,7 @@ pub(super) async fn run<N: Network>(suite: &mut Suite, fresh: &mut dyn FnMut() -
         "a message, if it arrives, is the one that was sent, by the node it names"
     );
     case!(parcels, "the receiver sees one run of bytes, head first");
-    case!(empty, "an empty message is a legal one and arrives as such");
+    case!(empty, "an empty message is valid and arrives as such");
     case!(
         everybody,
         "a message never arrives under another node's name"
@@ -38,7 +38,7 @@ pub(super) async fn run<N: Network>(suite: &mut Suite, fresh: &mut dyn FnMut() -
     case!(flush, "nothing leaves before the flush");
     case!(
         strangers,
-        "a message to the node itself, or to one that the transport does not know, is dropped"
+        "a message to the node itself or to an unknown node is dropped"
     );
     case!(
         wakes,
@@ -50,7 +50,7 @@ pub(super) async fn run<N: Network>(suite: &mut Suite, fresh: &mut dyn FnMut() -
     );
     case!(
         control_first,
-        "bulk is sent when nothing is left to control"
+        "bulk is sent when no control is left to send"
     );
     case!(deaf_peer, "no method blocks or waits");
     case!(
@@ -59,7 +59,7 @@ pub(super) async fn run<N: Network>(suite: &mut Suite, fresh: &mut dyn FnMut() -
     );
     case!(
         bounded,
-        "nothing grows without bound while somebody does not listen"
+        "nothing grows without bound while a peer does not read"
     );
     case!(
         longest_message,
@@ -67,7 +67,7 @@ pub(super) async fn run<N: Network>(suite: &mut Suite, fresh: &mut dyn FnMut() -
     );
     case!(
         partition,
-        "a link that is cut loses, and carries again when it is healed"
+        "a cut link loses messages, and a healed one carries them again"
     );
 }
 
@@ -91,7 +91,7 @@ async fn exchange<N: Network>(post: &mut Post<N>) -> Outcome {
             messages.push(post.make(ONE, TWO, bytes, control));
             messages.push(post.make(TWO, ONE, bytes, control));
         }
-        // A lane has a bound of its own, which the greatest of them need not fit.
+        // A lane has a bound of its own, which the largest of them may exceed.
         messages.retain(|sent| !sent.control || sent.bytes <= 65_536);
         post.deliver(&messages).await;
     }
@@ -135,8 +135,8 @@ async fn everybody<N: Network>(post: &mut Post<N>) -> Outcome {
     Ok(())
 }
 
-/// What still waits of an earlier flush, as on a connection that is just made, may take along what
-/// stands behind it. So it is enough that once, of several times, nothing leaves.
+/// What waits from an earlier flush, as on a new connection, may take along what was queued after
+/// it. So it is enough that nothing leaves in one of several attempts.
 async fn flush<N: Network>(post: &mut Post<N>) -> Outcome {
     let mut early = None;
     for _ in 0..FLUSHES {
@@ -190,7 +190,7 @@ async fn wakes<N: Network>(post: &mut Post<N>) -> Outcome {
     for count in [&early, &late] {
         let waker = Waker::from(Arc::clone(count));
         let polled = post.end(TWO).poll_recv(&mut Context::from_waker(&waker));
-        assert!(polled.is_pending(), "nothing is on the way");
+        assert!(polled.is_pending(), "nothing was sent");
     }
     let deadline = Instant::now() + TIMEOUT;
     while late.0.load(Ordering::Relaxed) == 0 {
@@ -200,7 +200,7 @@ async fn wakes<N: Network>(post: &mut Post<N>) -> Outcome {
         );
         let sent = post.make(ONE, TWO, 100, true);
         post.send(sent);
-        // The transport's own tasks have their turn; nobody polls the end that waits.
+        // The transport's own tasks get to run; nobody polls the waiting end.
         sleep(AGAIN).await;
     }
     let there = post.arrived(TWO);
@@ -208,7 +208,7 @@ async fn wakes<N: Network>(post: &mut Post<N>) -> Outcome {
     Ok(())
 }
 
-/// Counts how often a task would have been woken.
+/// Counts the wake-ups of a task.
 #[derive(Default)]
 struct Count(AtomicUsize);
 
@@ -222,7 +222,7 @@ async fn reconnect<N: Network>(post: &mut Post<N>) -> Outcome {
     for _ in 0..3 {
         post.meet(ONE, TWO).await;
         post.leave(TWO);
-        // What is said meanwhile is lost or waits, and holds nobody up.
+        // What is sent meanwhile is lost or waits, and blocks nobody.
         for at in 0..20 {
             let sent = post.make(ONE, TWO, 200, at % 2 == 0);
             post.send(sent);
@@ -236,15 +236,15 @@ async fn reconnect<N: Network>(post: &mut Post<N>) -> Outcome {
     Ok(())
 }
 
-/// Sends far more than anybody holds to a peer that does not listen, from a thread of its own, and
-/// brings the sender back.
+/// Sends far more than anything can hold to a peer that does not read, from a separate thread, and
+/// returns the sender.
 async fn flood<N: Network>(post: &mut Post<N>, messages: Vec<TestMessage>) {
     let Some(first) = messages.first().copied() else {
         return;
     };
     let mut end = post.take(first.from);
     let (to, done) = mpsc::channel();
-    // Whether it waits shows in whether it ends, on a thread that nobody has to wait for.
+    // A blocking call shows in whether the thread ends; nothing has to wait for the thread itself.
     let runtime = Handle::current();
     thread::spawn(move || {
         let _context = runtime.enter();
@@ -252,15 +252,15 @@ async fn flood<N: Network>(post: &mut Post<N>, messages: Vec<TestMessage>) {
             end.send(sent.to, sent.lane(), sent.parcel(3));
             end.flush();
         }
-        // The case is over when nobody takes it.
+        // If nobody receives this, the case is over.
         let _over = to.send(end);
     });
     match spawn_blocking(move || done.recv_timeout(TIMEOUT)).await {
         Ok(Ok(end)) => post.bring(first.from, end),
         Ok(Err(RecvTimeoutError::Timeout)) => {
-            panic!("who speaks to a peer that does not listen is held up")
+            panic!("sending to a peer that does not read blocks")
         }
-        _ => panic!("the transport panics when a peer does not listen"),
+        _ => panic!("the transport panics when a peer does not read"),
     }
 }
 
@@ -290,7 +290,7 @@ async fn control_first<N: Network>(post: &mut Post<N>) -> Outcome {
             "control came behind all of the bulk that waited, or was lost"
         );
     }
-    // Only what the system holds stands in front of control; the rest of bulk comes behind it.
+    // Only what the system holds precedes control; the rest of bulk comes after it.
     let behind = post.recv(TWO, Instant::now() + TIMEOUT).await;
     assert!(
         behind.is_some(),
@@ -301,7 +301,7 @@ async fn control_first<N: Network>(post: &mut Post<N>) -> Outcome {
 
 async fn deaf_peer<N: Network>(post: &mut Post<N>) -> Outcome {
     deafen(post).await;
-    // It listens again.
+    // The peer reads again.
     post.meet(ONE, TWO).await;
     Ok(())
 }
@@ -321,8 +321,8 @@ async fn newest_control<N: Network>(post: &mut Post<N>) -> Outcome {
     Ok(())
 }
 
-/// Says far more to a peer than anybody holds, while it does not listen. The last of it on the control
-/// lane.
+/// Sends far more to a peer than anything can hold, while it does not read; the last of it on the
+/// control lane.
 async fn deafen<N: Network>(post: &mut Post<N>) -> Option<TestMessage> {
     post.meet(ONE, TWO).await;
     post.meet(ONE, THREE).await;
@@ -407,5 +407,5 @@ async fn partition<N: Network>(post: &mut Post<N>) -> Outcome {
     Ok(())
 }
 
-/// How often it is tried that nothing leaves before a flush.
+/// How often the flush case is tried.
 const FLUSHES: usize = 8;

@@ -1,4 +1,4 @@
-//! Three nodes, and what they say to each other.
+//! Three nodes, and the messages between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -16,9 +16,9 @@ pub(super) const ONE: NodeId = NodeId(1);
 pub(super) const TWO: NodeId = NodeId(2);
 pub(super) const THREE: NodeId = NodeId(3);
 
-/// The nodes of a case that are up, with all that they have sent and received.
+/// The running nodes of a case, with everything that they have sent and received.
 ///
-/// Invariant: what was received was sent, by that node to this one, and is as it was sent.
+/// Invariant: everything received was sent by that node to this one, and arrived unchanged.
 pub(super) struct Post<N: Network> {
     pub(super) network: N,
     ends: BTreeMap<NodeId, Box<dyn Transport>>,
@@ -29,7 +29,7 @@ pub(super) struct Post<N: Network> {
 }
 
 impl<N: Network> Post<N> {
-    /// All three are up.
+    /// Starts all three nodes.
     pub(super) async fn new(network: N) -> Self {
         let mut post = Self {
             network,
@@ -45,7 +45,7 @@ impl<N: Network> Post<N> {
         post
     }
 
-    /// A node begins its next incarnation.
+    /// Starts the next incarnation of a node.
     pub(super) async fn join(&mut self, node: NodeId) {
         let incarnation = self.lives.entry(node).or_default();
         *incarnation += 1;
@@ -60,11 +60,11 @@ impl<N: Network> Post<N> {
     pub(super) fn end(&mut self, node: NodeId) -> &mut Box<dyn Transport> {
         match self.ends.get_mut(&node) {
             Some(end) => end,
-            None => unreachable!("a case lets nobody speak who is away"),
+            None => unreachable!("a case uses only ends that are there"),
         }
     }
 
-    /// Gives an end away, to bring it back with [`bring`](Self::bring).
+    /// Takes an end out, to be put back with [`bring`](Self::bring).
     pub(super) fn take(&mut self, node: NodeId) -> Box<dyn Transport> {
         match self.ends.remove(&node) {
             Some(end) => end,
@@ -76,7 +76,7 @@ impl<N: Network> Post<N> {
         self.ends.insert(node, end);
     }
 
-    /// A message that was not sent yet, and counts as sent from now on.
+    /// Makes a new message, which counts as sent from now on.
     pub(super) fn make(
         &mut self,
         from: NodeId,
@@ -107,7 +107,7 @@ impl<N: Network> Post<N> {
         self.end(sent.from).flush();
     }
 
-    /// What is there for a node, without waiting.
+    /// Takes what has arrived at a node, without waiting.
     pub(super) fn arrived(&mut self, node: NodeId) -> Vec<TestMessage> {
         let mut context = Context::from_waker(Waker::noop());
         let mut messages = Vec::new();
@@ -117,7 +117,7 @@ impl<N: Network> Post<N> {
         messages
     }
 
-    /// Waits for the next message to a node; nothing when `until` comes first.
+    /// Waits for the next message to a node; `None` if `until` comes first.
     pub(super) async fn recv(&mut self, node: NodeId, until: Instant) -> Option<TestMessage> {
         let end = self.end(node);
         let message = tokio::select! {
@@ -130,7 +130,7 @@ impl<N: Network> Post<N> {
 
     fn receive(&mut self, node: NodeId, message: Option<(NodeId, bytes::Bytes)>) -> TestMessage {
         let Some((from, message)) = message else {
-            panic!("the end of {node} is closed, and nobody closed it")
+            panic!("the end of {node} closed by itself")
         };
         let sent =
             TestMessage::read(from, node, &message).unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -146,7 +146,7 @@ impl<N: Network> Post<N> {
         self.received.contains(sent)
     }
 
-    /// Sends these until all have arrived. They may be lost, so they are sent again.
+    /// Sends these until all have arrived; they may be lost, so they are sent again.
     pub(super) async fn deliver(&mut self, messages: &[TestMessage]) {
         let deadline = Instant::now() + TIMEOUT;
         let mut again = interval(AGAIN);
@@ -169,7 +169,7 @@ impl<N: Network> Post<N> {
             for node in &nodes {
                 self.end(*node).flush();
             }
-            // A round of waiting, in which everybody listens.
+            // A round of waiting, in which all nodes read.
             again.tick().await;
             let until = Instant::now() + AGAIN;
             for node in nodes {
@@ -181,20 +181,20 @@ impl<N: Network> Post<N> {
         }
     }
 
-    /// Two nodes reach each other.
+    /// Waits until two nodes reach each other.
     pub(super) async fn meet(&mut self, one: NodeId, two: NodeId) {
         let messages = [self.make(one, two, 0, true), self.make(two, one, 0, false)];
         self.deliver(&messages).await;
     }
 
-    /// Nothing arrives at a node for a moment; whatever does is returned.
+    /// Waits a moment in which nothing may arrive at a node; returns whatever does.
     pub(super) async fn listen(&mut self, node: NodeId) -> Option<TestMessage> {
         let until = Instant::now() + MOMENT;
         self.recv(node, until).await
     }
 }
 
-/// An empty message cannot say what it is.
+/// Sends empty messages, which cannot identify themselves, until one arrives.
 pub(super) async fn deliver_empty<N: Network>(post: &mut Post<N>) {
     let deadline = Instant::now() + TIMEOUT;
     let (mut one, mut two) = (post.take(ONE), post.take(TWO));
@@ -219,9 +219,9 @@ pub(super) async fn deliver_empty<N: Network>(post: &mut Post<N>) {
     }
 }
 
-/// What must happen happens long before this, on the slowest machine.
+/// Far longer than anything that must happen takes, on the slowest machine.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
-/// What was lost is sent again after so long.
+/// After this time, what was lost is sent again.
 pub(super) const AGAIN: Duration = Duration::from_millis(20);
-/// How long nothing must happen to be believed.
+/// How long to wait to see that nothing arrives.
 const MOMENT: Duration = Duration::from_millis(50);

@@ -30,7 +30,7 @@ fn begun() -> (Transfer, SnapshotName) {
     assert_eq!(
         transfer.next(at(0), TIMEOUT, 3),
         Next::Wait,
-        "old chunks are being forgotten"
+        "old chunks are being discarded"
     );
     transfer.begin(NodeId(2), snapshot(7));
     transfer.stored(&snapshot(7), 0);
@@ -82,7 +82,7 @@ fn the_receiver_sets_the_pace() {
     assert_eq!(transfer.whole(&snapshot(7)), None);
 }
 
-/// A holder that has taken the snapshot anew, in another order of its state, or one that lies.
+/// A holder that took the snapshot again, with its state in another order, or one that lies.
 #[test]
 fn a_piece_of_another_file_ends_the_pull() {
     let hash = [6; 32];
@@ -108,7 +108,7 @@ fn a_piece_of_another_file_ends_the_pull() {
         assert_eq!(
             transfer.next(at(2), TIMEOUT, 3),
             Next::Wait,
-            "its chunks are being forgotten"
+            "its chunks are being discarded"
         );
         transfer.stored(&snapshot(7), 0);
         transfer.next(at(2), TIMEOUT, 3);
@@ -120,7 +120,8 @@ fn a_piece_of_another_file_ends_the_pull() {
     }
 }
 
-/// The same snapshot from another holder: what the old pull still has under way is not the new one's.
+/// The same snapshot from another holder: what the old pull still has in progress does not count
+/// for the new one.
 #[test]
 fn a_task_of_the_pull_before_moves_nothing() {
     let (mut transfer, name) = begun();
@@ -208,10 +209,10 @@ fn one_snapshot_is_taken_at_a_time_and_the_log_is_cut_a_margin_later() {
     transfer.restored(9);
     assert!(!transfer.applied(99, 100));
     let cut = cut_at(&mut transfer, 0, KEEPING);
-    assert_eq!(cut, None, "what was restored covers it");
+    assert_eq!(cut, None, "the restored one covers it");
 }
 
-/// Else a peer that pulls slower than snapshots are taken would never come to an end.
+/// Otherwise a peer that pulls more slowly than snapshots are taken would never finish.
 #[test]
 fn the_log_is_not_cut_under_a_peer_that_reads_an_older_snapshot() {
     let mut transfer = Transfer::new(0);
@@ -268,7 +269,7 @@ fn a_transfer_that_has_ended_keeps_the_log_until_its_peer_has_caught_up() {
     assert_eq!(
         cut(&mut transfer, 1, None),
         Some(9),
-        "this node leads no more"
+        "this node is no longer leader"
     );
 }
 

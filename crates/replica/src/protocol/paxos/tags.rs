@@ -1,4 +1,4 @@
-//! What stands in the tag of a slot: bytes that the log keeps for its owner, and does not read.
+//! The tags of slots, whose bytes the log stores for its owner and does not interpret.
 //!
 //! | slot tag | bytes 0..8 | 8..16 | 16..24 | 24..32 |
 //! |---|---|---|---|---|
@@ -8,9 +8,8 @@
 //!
 //! The kind is in the top two bits of its word: 0 no-op, 1 commands, 2 configuration.
 //!
-//! A ballot under which a node happens to hold a value is its own affair; the origin names the
-//! value on every node alike. So votes on disk have both, and what the runtime compares has the
-//! origin alone.
+//! The ballot in which a node holds a value may differ from node to node; the origin identifies the
+//! value on all of them. So votes on disk have both, and the runtime compares only the origin.
 
 use synod_paxos as paxos;
 use synod_wal::{Op, Slot, Tag};
@@ -39,7 +38,7 @@ pub(super) fn put(vote: paxos::Vote<&paxos::Value>) -> Op<'_> {
     }
 }
 
-/// The vote of a slot.
+/// Decodes the vote in a slot.
 ///
 /// # Errors
 /// A kind that this version does not know.
@@ -94,5 +93,5 @@ pub(super) fn untag(tag: &Tag) -> [u64; 4] {
     std::array::from_fn(|_| words.next().unwrap_or_default())
 }
 
-/// Rounds end below the top two bits, which are the kind's.
+/// Rounds leave the top two bits to the kind.
 const KIND_SHIFT: u32 = paxos::Ballot::ROUND_MAX.trailing_ones();

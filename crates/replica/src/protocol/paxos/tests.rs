@@ -13,7 +13,7 @@ fn follower() -> Paxos {
     <Paxos as Protocol>::recover(config, recovered, Instant::default()).unwrap()
 }
 
-/// The records that the next write becomes, each as its operations.
+/// The records that the next write becomes, each as a list of its operations.
 fn persist(core: &mut Paxos, now: Instant, record_bytes_max: usize) -> Vec<Vec<String>> {
     let mut records = Vec::new();
     while let Some(output) = Protocol::poll_output(core) {
@@ -52,8 +52,8 @@ fn shown(op: Op<'_>) -> String {
     }
 }
 
-/// A crash may leave any prefix of them: what these votes complete is not called chosen before the
-/// last of them is there.
+/// A crash may leave any prefix of the records: values completed by these votes are not recorded as
+/// chosen before the last record is there.
 #[test]
 fn a_write_in_several_records_claims_nothing_that_a_later_one_holds() {
     let accept = |first: u64| {
@@ -92,7 +92,8 @@ fn a_write_in_several_records_claims_nothing_that_a_later_one_holds() {
     assert_eq!(persist(&mut core, now, 1000), parts);
 }
 
-/// Pinned: a directory written by this version is read by the next, or refused by its version.
+/// Pinned: a directory written by this version must be readable by the next, or refused by its
+/// version.
 #[test]
 fn tags_are_as_the_table_says() {
     let value = paxos::Value {
@@ -124,7 +125,7 @@ fn tags_are_as_the_table_says() {
     assert_eq!(tag.0, golden);
 }
 
-/// They are in one word.
+/// Both are stored in one word.
 #[test]
 fn the_last_round_leaves_room_for_the_kind() {
     let kinds = [
@@ -158,7 +159,7 @@ fn encoded(message: &Message) -> Bytes {
     head.into()
 }
 
-/// The three messages that carry values, with so many empty ones.
+/// The three messages that carry values, with this many empty ones.
 fn with_values(count: usize) -> [Message; 3] {
     let ballot = ballot(2, 1);
     let value = paxos::Value {
@@ -208,7 +209,8 @@ fn a_message_of_too_many_values_is_refused() {
     }
 }
 
-/// Pinned: what this version says, the next one understands. A new kind takes the next number.
+/// Pinned: the next version must understand the messages of this one. A new kind takes the next
+/// number.
 #[test]
 fn every_message_has_its_bytes() {
     let mut messages = messages();
@@ -229,7 +231,7 @@ fn every_message_has_its_bytes() {
     assert_eq!(Paxos::decode(vec![14; 9].into()), None, "an unknown kind");
 }
 
-/// One of each kind, and its bytes. 300 takes two, 0xac 2.
+/// One message of each kind, with its bytes. 300 is encoded as two bytes, 0xac 2.
 fn messages() -> Vec<(Message, Vec<u8>)> {
     let replicated = replicated().map(|(message, golden)| (Message::Replicate(message), golden));
     let binding = binding().map(|(message, golden)| (Message::Binding(message), golden));
@@ -392,7 +394,7 @@ fn echoes() -> [(Echo, &'static [u8]); 7] {
     ]
 }
 
-/// A later version may have written it, and this one must not take it for something else.
+/// A later version may have written it, and this one must not mistake it for something else.
 #[test]
 fn a_vote_of_an_unknown_kind_is_refused() {
     let slot = Slot {
@@ -404,6 +406,6 @@ fn a_vote_of_an_unknown_kind_is_refused() {
     let source = std::error::Error::source(&refused).unwrap().to_string();
     assert_eq!(
         source,
-        "what stands at index 3 is of kind 3, which this version does not know"
+        "the entry at index 3 has kind 3, which this version does not know"
     );
 }

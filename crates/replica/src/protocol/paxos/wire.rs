@@ -2,9 +2,9 @@
 //!
 //! | kind | message | fields |
 //! |---|---|---|
-//! | 0 | `Accept` | ballot, first slot, chosen, of each value kind, origin and length; bodies |
-//! | 1 | `Promise` | ballot, first slot, next page's, chosen, of each vote slot, ballot and as above; bodies |
-//! | 2 | `Learned` | ballot, first slot, of each value kind, origin and length; bodies |
+//! | 0 | `Accept` | ballot, first slot, chosen, for each value kind, origin and length; bodies |
+//! | 1 | `Promise` | ballot, first slot, next page's, chosen, for each vote slot, ballot and as above; bodies |
+//! | 2 | `Learned` | ballot, first slot, for each value kind, origin and length; bodies |
 //! | 3 | `Heartbeat` | ballot, round, chosen, through |
 //! | 4 | `Chosen` | ballot, chosen |
 //! | 5 | `Snapshot` | ballot, its last slot and the origin of that, configuration |
@@ -42,12 +42,12 @@ const PREEMPTED: u8 = 11;
 const LEARN: u8 = 12;
 const OFFER: u8 = 13;
 
-/// What a value has in front of all bodies.
+/// The fields of a value, which precede all bodies.
 type Head = (u8, Ballot, u64);
 type Heads = AtMost<Head, { Replicate::VALUES_MAX }>;
 type Votes = AtMost<(Slot, Ballot, Head), { Replicate::VALUES_MAX }>;
 
-/// Adds the message to `head`, and its bodies to `parts`.
+/// Appends the message to `head`, and its bodies to `parts`.
 pub(super) fn encode(message: &Message, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
     match message {
         Message::Replicate(message) => encode_replicate(message, head, parts),
@@ -155,7 +155,7 @@ fn value_head(value: &Value, parts: &mut Vec<Bytes>) -> Head {
     )
 }
 
-/// The message of these bytes; of an unknown kind, or not exactly one, it is none.
+/// Decodes a message; `None` for an unknown kind, and unless the bytes are exactly one message.
 pub(super) fn decode(bytes: &Bytes) -> Option<Message> {
     let (kind, fields) = bytes.split_first()?;
     match *kind {
@@ -325,7 +325,7 @@ fn decode_echo(kind: u8, fields: &[u8]) -> Option<Echo> {
     })
 }
 
-/// As in the tag of a slot.
+/// The same numbers as in the tag of a slot.
 pub(super) fn kind_number(kind: Kind) -> u8 {
     match kind {
         Kind::Noop => 0,

@@ -1,4 +1,4 @@
-//! What stands in the tag of a slot: bytes that the log keeps for its owner, and does not read.
+//! The tags of slots, whose bytes the log stores for its owner and does not interpret.
 //!
 //! | slot tag | bytes 0..8 | 8..16 | 16..24 |
 //! |---|---|---|---|
@@ -40,7 +40,7 @@ pub(super) fn log_id(index: u64, tag: &Tag) -> raft::LogId {
     }
 }
 
-/// The entry of a slot.
+/// Decodes the entry in a slot.
 ///
 /// # Errors
 /// A kind that this version does not know.

@@ -32,7 +32,8 @@ fn an_append_of_too_many_entries_is_refused() {
     assert_eq!(Raft::decode(encoded(&append(entries_max + 1))), None);
 }
 
-/// Pinned: what this version says, the next one understands. A new kind takes the next number.
+/// Pinned: the next version must understand the messages of this one. A new kind takes the next
+/// number.
 #[test]
 fn every_message_has_its_bytes() {
     for (at, (message, golden)) in messages().into_iter().enumerate() {
@@ -51,7 +52,7 @@ fn every_message_has_its_bytes() {
     assert_eq!(Raft::decode(vec![14; 9].into()), None, "an unknown kind");
 }
 
-/// One of each kind, and its bytes. 300 takes two, 0xac 2.
+/// One message of each kind, with its bytes. 300 is encoded as two bytes, 0xac 2.
 fn messages() -> Vec<(raft::Message, Vec<u8>)> {
     let replicated =
         replicated().map(|(message, golden)| (raft::Message::Replicate(message), golden));
@@ -173,7 +174,8 @@ fn echoes() -> [(raft::Echo, &'static [u8]); 6] {
     ]
 }
 
-/// Pinned: a directory written by this version is read by the next, or refused by its version.
+/// Pinned: a directory written by this version must be readable by the next, or refused by its
+/// version.
 #[test]
 fn tags_are_as_the_table_says() {
     let kinds = [
@@ -211,7 +213,7 @@ fn tags_are_as_the_table_says() {
     }
 }
 
-/// A later version may have written it, and this one must not take it for something else.
+/// A later version may have written it, and this one must not mistake it for something else.
 #[test]
 fn an_entry_of_an_unknown_kind_is_refused() {
     let slot = Slot {
@@ -223,6 +225,6 @@ fn an_entry_of_an_unknown_kind_is_refused() {
     let source = std::error::Error::source(&refused).unwrap().to_string();
     assert_eq!(
         source,
-        "what stands at index 3 is of kind 3, which this version does not know"
+        "the entry at index 3 has kind 3, which this version does not know"
     );
 }

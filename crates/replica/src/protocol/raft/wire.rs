@@ -2,7 +2,7 @@
 //!
 //! | kind | message | fields |
 //! |---|---|---|
-//! | 0 | `Append` | term, position before, commit, of each entry position, kind and length; bodies |
+//! | 0 | `Append` | term, position before, commit, for each entry position, kind and length; bodies |
 //! | 1 | `Heartbeat` | term, round, commit, matched |
 //! | 2 | `Commit` | term, commit |
 //! | 3 | `Snapshot` | term, position of its end, membership |
@@ -40,7 +40,7 @@ const STALE: u8 = 11;
 const REQUEST_PRE_VOTE: u8 = 12;
 const PRE_VOTE: u8 = 13;
 
-/// What an entry has in front of all bodies.
+/// The fields of an entry, which precede all bodies.
 type Head = (LogId, u8, u64);
 type Heads = AtMost<Head, { Replicate::ENTRIES_MAX }>;
 
@@ -114,7 +114,7 @@ fn encode_echo(message: &Echo, head: &mut Vec<u8>) {
     }
 }
 
-/// The message of these bytes; of an unknown kind, or not exactly one, it is none.
+/// Decodes a message; `None` for an unknown kind, and unless the bytes are exactly one message.
 pub(super) fn decode(bytes: &Bytes) -> Option<Message> {
     let (kind, fields) = bytes.split_first()?;
     match *kind {
@@ -230,7 +230,7 @@ fn decode_echo(kind: u8, fields: &[u8]) -> Option<Echo> {
     })
 }
 
-/// As in the tag of an entry.
+/// The same numbers as in the tag of an entry.
 pub(super) fn kind_number(kind: Kind) -> u8 {
     match kind {
         Kind::Noop => 0,
