@@ -123,7 +123,7 @@ async fn serve(
     let transport = Tcp::bind(identity.tcp(listen, peers)).await?;
     let incarnation = identity
         .incarnation()
-        .ok_or("this incarnation was given out before")?;
+        .ok_or("the incarnation was given out before")?;
     let node = Node::start(incarnation, NodeConfig::default(), log, transport);
     let jobs = node.open(JOBS, config, Queue::default()).await?;
 

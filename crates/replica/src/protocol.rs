@@ -220,7 +220,7 @@ pub enum Divergence {
         theirs: Epoch,
     },
     /// This node acknowledged more than its log holds.
-    #[error("the log was acknowledged up to {acknowledged} and holds entries only up to {holds}")]
+    #[error("the log was acknowledged up to {acknowledged} but is correct only up to {holds}")]
     Forgot {
         /// The last index that it acknowledged to its leader.
         acknowledged: u64,

@@ -35,7 +35,7 @@ pub struct Status {
     pub last: u64,
     /// The index after which the log begins.
     pub start: u64,
-    /// The peers that sent a frame lately, and, on a leader, all that it replicates to.
+    /// The peers that have sent a frame, and, on a leader, all that it replicates to.
     pub peers: Vec<Peer>,
     /// Bytes of records written by the node's log since it was opened, for all groups.
     pub log_bytes: u64,

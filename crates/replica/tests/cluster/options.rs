@@ -51,7 +51,7 @@ pub(crate) struct CoreOptions {
     pub(crate) inflight_messages_max: usize,
     pub(crate) uncommitted_bytes_max: usize,
     pub(crate) reads_max: usize,
-    /// How many of the nodes make a phase-2 quorum, modulo their number; a majority if `None`.
+    /// Modulo the number of nodes, one less than the size of a phase-2 quorum; majorities if `None`.
     #[cfg_attr(
         not(feature = "paxos"),
         allow(dead_code, reason = "used by Paxos only")

@@ -102,10 +102,11 @@ fn of_what_is_forgotten_a_client_hears_that_and_who_is_prepared_is_let_go() {
     world.ask(A, Request::Ask { txn });
     assert_eq!(world.outcome(A, txn), ABORTED);
     collect(&mut world, A);
+    let forgotten = Answer::Refused(Refused::Forgotten);
     world.answers.clear();
     world.ask(A, Request::Ask { txn });
+    assert_eq!(world.answer_to(txn), Some(&forgotten));
     world.commit(&attempt);
-    let forgotten = Answer::Refused(Refused::Forgotten);
     assert_eq!(world.answer_to(txn), Some(&forgotten));
     assert_eq!(
         world.outcome(A, txn),
