@@ -229,7 +229,7 @@ const REMOTE_ROUNDS_MAX: usize = 1024;
 /// How a fault of the medium shows in an error.
 const MEDIUM: [&str; 5] = [
     "medium failed",
-    "latched",
+    "closed after a failed",
     "disk is full",
     "simulated",
     "no space",
