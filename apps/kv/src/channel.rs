@@ -29,7 +29,7 @@ impl Channel {
         stream: TcpStream,
         tls: Option<Arc<ServerConfig>>,
         turns: &Turns,
-        patience: Duration,
+        wait_max: Duration,
     ) -> io::Result<Self> {
         let Some(config) = tls else {
             return Ok(Self::Plain(stream));
@@ -43,7 +43,7 @@ impl Channel {
             });
             turns.take(shaken).await
         };
-        match timeout(patience, shaken).await {
+        match timeout(wait_max, shaken).await {
             Ok(shaken) => Ok(Self::Tls(Box::new(shaken?.into()))),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
@@ -264,8 +264,8 @@ pub(crate) mod tests {
         for stream in accepted {
             let (config, turns) = (Arc::clone(&config), Arc::clone(&turns));
             shaking.spawn(async move {
-                let patience = Duration::from_secs(60);
-                Channel::accept(stream, Some(config), &turns, patience).await
+                let wait_max = Duration::from_secs(60);
+                Channel::accept(stream, Some(config), &turns, wait_max).await
             });
         }
         let (mut before, mut most) = (0, 0);

@@ -105,12 +105,12 @@ pub enum ClusterError {
         log: String,
     },
     /// A node did not answer a read in time.
-    #[error("node {id} did not answer within {patience:?}; its last word: {last}")]
+    #[error("node {id} did not answer within {wait_max:?}; its last word: {last}")]
     Silent {
         /// Which node.
         id: u64,
         /// How long was waited.
-        patience: Duration,
+        wait_max: Duration,
         /// What it said instead.
         last: String,
     },
@@ -118,10 +118,10 @@ pub enum ClusterError {
     #[error("node {0} does not answer that its links are cut or healed")]
     Links(u64),
     /// No node leads.
-    #[error("no node leads after {patience:?}")]
+    #[error("no node leads after {wait_max:?}")]
     Leaderless {
         /// How long was waited.
-        patience: Duration,
+        wait_max: Duration,
     },
 }
 
@@ -350,8 +350,8 @@ impl Cluster {
     ///
     /// # Errors
     /// [`ClusterError::Ended`], [`ClusterError::Silent`]
-    pub async fn ready(&mut self, patience: Duration) -> Result<(), ClusterError> {
-        let deadline = Instant::now() + patience;
+    pub async fn ready(&mut self, wait_max: Duration) -> Result<(), ClusterError> {
+        let deadline = Instant::now() + wait_max;
         for id in self.ids() {
             let mut last;
             while self.nodes[&id].process.is_some() {
@@ -363,7 +363,7 @@ impl Cluster {
                     Err(_) => last = "no answer within a second".into(),
                 }
                 if Instant::now() > deadline {
-                    return Err(ClusterError::Silent { id, patience, last });
+                    return Err(ClusterError::Silent { id, wait_max, last });
                 }
                 sleep(POLL_EVERY).await;
             }
@@ -375,8 +375,8 @@ impl Cluster {
     ///
     /// # Errors
     /// [`ClusterError::Leaderless`]
-    pub async fn leader(&self, patience: Duration) -> Result<u64, ClusterError> {
-        let deadline = Instant::now() + patience;
+    pub async fn leader(&self, wait_max: Duration) -> Result<u64, ClusterError> {
+        let deadline = Instant::now() + wait_max;
         loop {
             let mut best = None;
             for (id, node) in &self.nodes {
@@ -389,7 +389,7 @@ impl Cluster {
             match best {
                 Some((_, id)) => return Ok(id),
                 None if Instant::now() > deadline => {
-                    return Err(ClusterError::Leaderless { patience });
+                    return Err(ClusterError::Leaderless { wait_max });
                 }
                 None => sleep(POLL_EVERY).await,
             }

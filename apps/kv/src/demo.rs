@@ -358,5 +358,5 @@ impl Directory {
 }
 
 const START_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a node tries before it says that it does not know: less than the clients' patience.
+/// How long a node tries before it says that it does not know: less than the clients' timeout.
 const NODE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -94,11 +94,11 @@ impl Lines {
         self.counts.dropped.load(Ordering::Relaxed)
     }
 
-    /// Waits until everything so far is written, but no longer than `patience`.
-    pub(crate) fn flush(&self, patience: Duration) {
+    /// Waits until everything so far is written, but no longer than `wait_max`.
+    pub(crate) fn flush(&self, wait_max: Duration) {
         let (written, seen) = sync_channel(1);
         if self.to.try_send(Message::Flush(written)).is_ok() {
-            let ended = seen.recv_timeout(patience);
+            let ended = seen.recv_timeout(wait_max);
             debug_assert_ne!(ended, Ok(()), "nothing is ever sent");
             if ended == Err(RecvTimeoutError::Timeout) {
                 self.counts.dropped.fetch_add(1, Ordering::Relaxed);

@@ -333,7 +333,7 @@ async fn serve_until<F: Future<Output = io::Result<()>>>(
         }
     };
     if timeout(STOP_TIMEOUT, node.shutdown()).await.is_err() {
-        warn!(patience = ?STOP_TIMEOUT, "storage does not end what it does: it is left to it");
+        warn!(wait_max = ?STOP_TIMEOUT, "storage does not end what it does: it is left to it");
     }
     ended
 }

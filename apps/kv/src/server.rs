@@ -272,7 +272,7 @@ impl<S: Store> Server<S> {
             debug!(id, %error, "a connection could not be set up");
             return;
         }
-        let patience = HANDSHAKE_TIMEOUT.min(self.limits.stall_max);
+        let wait_max = HANDSHAKE_TIMEOUT.min(self.limits.stall_max);
         let shaken = tokio::select! {
             biased;
             // It has no word for who tells it so: that would have to be encrypted.
@@ -280,7 +280,7 @@ impl<S: Store> Server<S> {
                 self.roster.count(&cut);
                 return;
             }
-            shaken = Channel::accept(stream, self.access.tls(), &self.turns, patience) => shaken,
+            shaken = Channel::accept(stream, self.access.tls(), &self.turns, wait_max) => shaken,
             _ = stop.changed() => return,
         };
         let channel = match shaken {

@@ -374,13 +374,13 @@ impl<P: Protocol, T> Engine<P, T> {
         if self.closed.is_some() {
             return None;
         }
-        let patience = self.config.bounds.retry_after;
+        let retry_after = self.config.bounds.retry_after;
         [
             self.core.poll_timeout(),
             self.proposals.wake(),
             self.reads.wake(),
-            self.reads.stale_at(self.config.node, patience),
-            self.transfer.wake(patience),
+            self.reads.stale_at(self.config.node, retry_after),
+            self.transfer.wake(retry_after),
             self.forward_at(),
         ]
         .into_iter()

@@ -309,8 +309,8 @@ async fn goes_on_without_a_hung_leader<C: Configured>(config: impl Fn(u64, Durat
             (Incarnation::ephemeral(NodeId(id)), network.join(NodeId(id)));
         let node = Node::start(incarnation, NodeConfig::default(), log, transport);
         // Node 1 leads first.
-        let patience = Duration::from_millis(if id == 1 { 300 } else { 1_000 });
-        let opened = node.open(GroupId(1), config(id, patience), Counter::default());
+        let timeout_min = Duration::from_millis(if id == 1 { 300 } else { 1_000 });
+        let opened = node.open(GroupId(1), config(id, timeout_min), Counter::default());
         groups.push(timeout(NEVER, opened).await.unwrap().unwrap());
         nodes.push(node);
     }
@@ -352,10 +352,10 @@ async fn goes_on_without_a_hung_leader<C: Configured>(config: impl Fn(u64, Durat
 async fn raft_goes_on_without_a_leader_whose_sync_hangs() {
     use synod_replica::raft::{Config, NodeId};
 
-    goes_on_without_a_hung_leader(|id, patience| {
+    goes_on_without_a_hung_leader(|id, timeout_min| {
         let mut config = Config::new(NodeId(id), (1..=3).map(NodeId));
-        config.election_timeout_min = patience;
-        config.election_timeout_max = patience + Duration::from_millis(500);
+        config.election_timeout_min = timeout_min;
+        config.election_timeout_max = timeout_min + Duration::from_millis(500);
         config.write_stall_max = config.election_timeout_max;
         config
     })
@@ -367,11 +367,11 @@ async fn raft_goes_on_without_a_leader_whose_sync_hangs() {
 async fn paxos_goes_on_without_a_leader_whose_sync_hangs() {
     use synod_replica::paxos::{Config, NodeId, Quorums};
 
-    goes_on_without_a_hung_leader(|id, patience| {
+    goes_on_without_a_hung_leader(|id, timeout_min| {
         let majority = Quorums::majority((1..=3).map(NodeId)).unwrap();
         let mut config = Config::new(NodeId(id), majority);
-        config.election_timeout_min = patience;
-        config.election_timeout_max = patience + Duration::from_millis(500);
+        config.election_timeout_min = timeout_min;
+        config.election_timeout_max = timeout_min + Duration::from_millis(500);
         config.write_stall_max = config.election_timeout_max;
         config
     })

@@ -98,7 +98,7 @@ async fn refusals_name_their_reason() {
     assert_eq!(verdict, Some(0), "and the true third is welcome");
 }
 
-/// No deadline helps here, it is longer than the test's patience: whoever speaks has a place.
+/// No deadline helps here, it is longer than the test's timeout: whoever speaks has a place.
 #[tokio::test]
 async fn a_crowd_of_half_hellos_keeps_no_node_out() {
     let cluster = Cluster::new(2);

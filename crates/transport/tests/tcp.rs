@@ -164,7 +164,7 @@ async fn a_peer_that_returns_is_dialed_without_waiting_out_the_backoff() {
     let mut config = cluster.config(1, 1);
     (config.backoff_min, config.backoff_max) = (10 * TIMEOUT, 10 * TIMEOUT);
     // Nobody answers at the peer's address: the first attempt fails, and the next is far beyond the
-    // test's patience.
+    // test's timeout.
     let address = cluster.peers[&NodeId(2)].clone();
     drop(cluster.listeners.lock_out(2));
     let mut one = Tcp::bind(config).await.expect("binds");

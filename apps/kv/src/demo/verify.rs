@@ -38,12 +38,12 @@ pub(crate) struct Verified {
 #[non_exhaustive]
 pub enum VerifyError {
     /// A node did not give back all keys in time.
-    #[error("node {id} did not give back all keys within {patience:?}; its last word: {last}")]
+    #[error("node {id} did not give back all keys within {wait_max:?}; its last word: {last}")]
     ReadBack {
         /// Which node.
         id: u64,
         /// How long was waited.
-        patience: Duration,
+        wait_max: Duration,
         /// What it said instead.
         last: String,
     },
@@ -68,7 +68,7 @@ pub(crate) async fn read_back(
         if Instant::now() > deadline {
             return Err(VerifyError::ReadBack {
                 id,
-                patience: READ_BACK_TIMEOUT,
+                wait_max: READ_BACK_TIMEOUT,
                 last,
             });
         }

@@ -104,23 +104,13 @@ async fn clients_are_served_by_tls_when_they_know_the_password() {
     sign_for(folder.path());
     fs::write(folder.path().join("password"), "secret\n").unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
-    let (cert, key, ca) = (at("node-1.pem"), at("node-1.key"), at("ca.pem"));
+    let (key, ca) = (at("node-1.key"), at("ca.pem"));
     let password = at("password");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-    let arguments = [
-        "--tls-cert",
-        &cert,
-        "--tls-key",
-        &key,
-        "--tls-ca",
-        &ca,
-        "--resp-tls",
-        "--requirepass-file",
-        &password,
-        "--clients-max",
-        "16",
-    ];
-    let mut node = Alone::start(folder.path(), "127.0.0.1:0", &arguments);
+    let mut node = Alone::start_by_tls(
+        folder.path(),
+        &["--requirepass-file", &password, "--clients-max", "16"],
+    );
     let address = node.address().expect("it serves");
 
     // What is plain is hung up on, without a word that could be taken for an answer.
@@ -225,21 +215,8 @@ async fn a_crowd_of_half_handshakes_costs_a_node_little_and_keeps_nobody_out() {
     const CLIENTS_MAX: usize = 64;
     let folder = TempDir::new().unwrap();
     sign_for(folder.path());
-    let at = |name: &str| folder.path().join(name).display().to_string();
-    let (cert, key, ca) = (at("node-1.pem"), at("node-1.key"), at("ca.pem"));
     let clients_max = CLIENTS_MAX.to_string();
-    let arguments = [
-        "--tls-cert",
-        &cert,
-        "--tls-key",
-        &key,
-        "--tls-ca",
-        &ca,
-        "--resp-tls",
-        "--clients-max",
-        &clients_max,
-    ];
-    let mut node = Alone::start(folder.path(), "127.0.0.1:0", &arguments);
+    let mut node = Alone::start_by_tls(folder.path(), &["--clients-max", &clients_max]);
     let address = node.address().expect("it serves");
     let mut honest = encrypted(&address, folder.path()).await;
     let deadline = Instant::now() + TIMEOUT;
@@ -357,20 +334,8 @@ async fn redis_cli_speaks_tls_with_a_node() {
     sign_for(folder.path());
     fs::write(folder.path().join("password"), "secret\n").unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
-    let (cert, key, ca) = (at("node-1.pem"), at("node-1.key"), at("ca.pem"));
-    let password = at("password");
-    let arguments = [
-        "--tls-cert",
-        &cert,
-        "--tls-key",
-        &key,
-        "--tls-ca",
-        &ca,
-        "--resp-tls",
-        "--requirepass-file",
-        &password,
-    ];
-    let mut node = Alone::start(folder.path(), "127.0.0.1:0", &arguments);
+    let (ca, password) = (at("ca.pem"), at("password"));
+    let mut node = Alone::start_by_tls(folder.path(), &["--requirepass-file", &password]);
     let address = node.address().expect("it serves");
     let (host, port) = address.rsplit_once(':').unwrap();
     let client = async |arguments: &[&str]| {
@@ -556,6 +521,15 @@ struct Alone(Child);
 impl Alone {
     fn start(folder: &Path, resp: &str, arguments: &[&str]) -> Self {
         Self::start_at(folder, "1=127.0.0.1:0", resp, arguments)
+    }
+
+    /// With the certificates in `folder`, also for its clients.
+    fn start_by_tls(folder: &Path, arguments: &[&str]) -> Self {
+        let at = |name: &str| folder.join(name).display().to_string();
+        let (cert, key, ca) = (at("node-1.pem"), at("node-1.key"), at("ca.pem"));
+        let files = ["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &ca];
+        let arguments = [&files, &["--resp-tls"][..], arguments].concat();
+        Self::start(folder, "127.0.0.1:0", &arguments)
     }
 
     fn start_at(folder: &Path, member: &str, resp: &str, arguments: &[&str]) -> Self {

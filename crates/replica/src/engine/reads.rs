@@ -146,27 +146,27 @@ impl<T> Reads<T> {
         waiting.into_iter().map(|(_, ticket)| ticket).collect()
     }
 
-    /// Rounds asked of another leadership than this, or of a peer more than `patience` ago.
+    /// Rounds asked of another leadership than this, or of a peer more than `retry_after` ago.
     pub(super) fn stale(
         &self,
         now: Instant,
         leadership: Option<Leadership>,
         here: NodeId,
-        patience: Duration,
+        retry_after: Duration,
     ) -> Vec<ReadId> {
         let stale = self.rounds.iter().filter(|(_, round)| {
             Some(round.asked) != leadership
-                || (round.asked.node != here && now.since(round.at) >= patience)
+                || (round.asked.node != here && now.since(round.at) >= retry_after)
         });
         stale.map(|(&id, _)| ReadId(id)).collect()
     }
 
     /// When the oldest round asked of a peer becomes stale.
-    pub(super) fn stale_at(&self, here: NodeId, patience: Duration) -> Option<Instant> {
+    pub(super) fn stale_at(&self, here: NodeId, retry_after: Duration) -> Option<Instant> {
         self.rounds
             .values()
             .filter(|round| round.asked.node != here)
-            .map(|round| round.at + patience)
+            .map(|round| round.at + retry_after)
             .min()
     }
 

@@ -47,7 +47,7 @@ impl<P: Protocol, T> Engine<P, T> {
         let interval = self.snapshot_interval();
         let least = interval.saturating_mul(KEPT_INTERVALS_MIN);
         Keeping {
-            patience: self.config.bounds.retry_after * SERVING_TIMEOUTS,
+            silence_max: self.config.bounds.retry_after * SERVING_TIMEOUTS,
             margin_bytes: interval / MARGIN_PARTS,
             kept_bytes_max: self.config.bounds.kept_log_bytes_max.max(least),
             has_room: self.disk.has_room,

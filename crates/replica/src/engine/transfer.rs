@@ -56,7 +56,7 @@ pub(super) enum Arrived {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keeping {
     /// A peer that is silent for this long is given up.
-    pub(super) patience: Duration,
+    pub(super) silence_max: Duration,
     /// Bytes of log always kept after a snapshot, so that peers that lag a little need no snapshot.
     pub(super) margin_bytes: u64,
     /// Bytes of log kept after a snapshot for a peer that reads an older one.
@@ -158,7 +158,12 @@ impl Transfer {
         replaced.map(|pull| (pull.from, pull.snapshot))
     }
 
-    pub(super) fn next(&mut self, now: Instant, patience: Duration, unanswered_max: u32) -> Next {
+    pub(super) fn next(
+        &mut self,
+        now: Instant,
+        retry_after: Duration,
+        unanswered_max: u32,
+    ) -> Next {
         let Some(pull) = self.pull.as_mut().filter(|_| !self.storing) else {
             return Next::Wait;
         };
@@ -170,7 +175,7 @@ impl Transfer {
         let too_long = |(since, _): (Instant, Instant)| now.since(since) >= SPACE_WAIT_MAX;
         match pull.asked {
             None if pull.full.is_some_and(waits) => Next::Wait,
-            Some(asked) if now.since(asked) < patience => Next::Wait,
+            Some(asked) if now.since(asked) < retry_after => Next::Wait,
             asked
                 if pull.full.is_some_and(too_long)
                     || asked.is_some() && pull.unanswered >= unanswered_max =>
@@ -188,11 +193,11 @@ impl Transfer {
         }
     }
 
-    pub(super) fn wake(&self, patience: Duration) -> Option<Instant> {
+    pub(super) fn wake(&self, retry_after: Duration) -> Option<Instant> {
         let pull = self.pull.as_ref().filter(|_| !self.storing)?;
         let retry = pull.full.map(|(_, seen)| seen + SPACE_RETRY);
         Some(match pull.asked {
-            Some(asked) => asked + patience,
+            Some(asked) => asked + retry_after,
             None => retry.unwrap_or_default(),
         })
     }
@@ -319,9 +324,9 @@ impl Transfer {
 
     /// The lowest index of a snapshot that a peer still reads, or `newest`.
     pub(super) fn keep_from(&mut self, now: Instant, newest: u64, keeping: Keeping) -> u64 {
-        let patience = keeping.patience;
+        let silence_max = keeping.silence_max;
         self.serving
-            .retain(|_, serving| now.since(serving.at) < patience);
+            .retain(|_, serving| now.since(serving.at) < silence_max);
         let read = self.serving.values().filter(|peer| peer.matched.is_none());
         let oldest = read.map(|peer| peer.index).min();
         let oldest = oldest.filter(|_| keeping.has_room);
@@ -348,7 +353,7 @@ impl Transfer {
     /// Whether to take a snapshot early, because nothing else can free space in the log. Not in
     /// quick succession: there may be no space for the snapshot either.
     pub(super) fn hurries(&mut self, now: Instant, keeping: Keeping) -> bool {
-        let recently = |at: Instant| now.since(at) < keeping.patience;
+        let recently = |at: Instant| now.since(at) < keeping.silence_max;
         let due = !keeping.has_room
             && self.log_bytes > 0
             && !self.taking
@@ -389,7 +394,7 @@ impl Transfer {
                     return false;
                 }
             }
-            now.since(serving.at) < keeping.patience
+            now.since(serving.at) < keeping.silence_max
         });
         let needed = self.serving.values().any(|serving| serving.index < end);
         let waits = self.log_bytes < keeping.margin_bytes

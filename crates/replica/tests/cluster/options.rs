@@ -68,7 +68,7 @@ pub(crate) struct EngineOptions {
     pub(crate) forwards_max: usize,
     pub(crate) snapshot_log_bytes: u64,
     pub(crate) chunk_bytes_max: usize,
-    pub(crate) patience: Duration,
+    pub(crate) retry_after: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl Options {
                 forwards_max: 1,
                 snapshot_log_bytes: 4 << 10,
                 chunk_bytes_max: 1 << 10,
-                patience: ms(200),
+                retry_after: ms(200),
             },
             log: LogOptions {
                 segment_bytes: 16 << 10,
@@ -194,7 +194,7 @@ impl Options {
             forwards_max,
             snapshot_log_bytes,
             chunk_bytes_max,
-            patience,
+            retry_after,
         } = self.engine.clone();
         engine.bounds.body_bytes_max = body_bytes_max;
         engine.bounds.write_bytes_max = write_bytes_max;
@@ -203,7 +203,7 @@ impl Options {
         engine.bounds.forwards_max = forwards_max;
         engine.bounds.snapshot_log_bytes = snapshot_log_bytes;
         engine.bounds.chunk_bytes_max = chunk_bytes_max;
-        engine.bounds.retry_after = patience;
+        engine.bounds.retry_after = retry_after;
     }
 
     pub(crate) fn log(&self) -> synod_wal::Options {
@@ -272,7 +272,7 @@ impl EngineOptions {
             forwards_max: pick(rng, &[1, 2, 4, 4]),
             snapshot_log_bytes: pick(rng, &[500, 1 << 10, 4 << 10, 16 << 10, 1 << 30]),
             chunk_bytes_max: pick(rng, &[256, 1 << 10, 256 << 10]),
-            patience: ms(pick(rng, &[50, 200])),
+            retry_after: ms(pick(rng, &[50, 200])),
         }
     }
 }

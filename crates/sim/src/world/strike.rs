@@ -112,11 +112,11 @@ impl<P: Process> World<P> {
                 node.disk_doom = Some(doom);
             }
         }
-        let patience = Scheduled::StrikeExpires {
+        let expiry = Scheduled::StrikeExpires {
             node: id,
             incarnation: node.incarnation,
         };
-        self.queue.push(self.now.saturating_add(TIMEOUT), patience);
+        self.queue.push(self.now.saturating_add(TIMEOUT), expiry);
         self.note_strike(id, fault);
         true
     }

@@ -82,7 +82,7 @@ impl Shared {
             Ok(Standing::Met) => self.meet(peer, hello, source).await,
             Ok(Standing::New) => {
                 let is_there = async { way == Way::Dialed || self.is_at_home(peer, hello).await };
-                // Side by side: together they must not outlast the dialer's patience.
+                // Side by side: together they must not outlast the dialer's timeout.
                 let (is_there, alone) = tokio::join!(is_there, self.probe(peer, hello));
                 alone?;
                 if !is_there {

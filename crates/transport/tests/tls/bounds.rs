@@ -13,7 +13,7 @@ use synod_transport::{Lane, NodeId, Tcp};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
-/// No deadline helps here, it is longer than the test's patience: whoever goes on has a place.
+/// No deadline helps here, it is longer than the test's timeout: whoever goes on has a place.
 #[tokio::test]
 async fn a_crowd_of_half_handshakes_keeps_no_node_out() {
     let (ca, cluster) = (Authority::new("ours"), Cluster::new(2));

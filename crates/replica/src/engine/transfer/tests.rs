@@ -158,7 +158,7 @@ fn silence_ends_a_pull() {
 }
 
 const KEEPING: Keeping = Keeping {
-    patience: TIMEOUT,
+    silence_max: TIMEOUT,
     margin_bytes: 25,
     kept_bytes_max: 400,
     has_room: true,
