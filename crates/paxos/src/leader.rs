@@ -23,6 +23,9 @@ mod propose;
 mod read;
 mod replicate;
 mod step_down;
+mod transfer;
+
+use transfer::Transfer;
 
 /// Leads: the distinguished proposer (Paxos Made Simple §2.4, §3). It proposes what phase 1 found
 /// again, then what it is given, and counts the votes. All of it is gone with its ballot.
@@ -67,6 +70,7 @@ pub(crate) struct Leader {
     /// Echoes of later rounds tell who has space.
     room_round: u64,
     reads: Reads,
+    transfer: Option<Transfer>,
 }
 
 impl Leader {
@@ -117,6 +121,7 @@ impl Leader {
             round: 0,
             room_round: 0,
             reads: Reads::default(),
+            transfer: None,
         };
         leader.propose_found(common);
         leader.begin_round(common);
@@ -138,6 +143,7 @@ impl Leader {
         if let Some(why) = self.gives_up(common, now) {
             return Step::give_up(common.promised, why);
         }
+        self.end_transfer(common, now);
         if now < self.heartbeat_deadline {
             return Step::Stay;
         }
@@ -149,6 +155,7 @@ impl Leader {
         self.learn_from_another(common);
         self.offer_again(common);
         self.replicate_to_all(common);
+        self.invite(common);
         Step::Stay
     }
 
@@ -250,6 +257,7 @@ impl Leader {
         if peer.next < end {
             self.replicate_to(common, place);
         }
+        self.invite_first(common);
     }
 
     /// A promise that was not needed any more tells where its sender stands.
@@ -293,6 +301,7 @@ impl Leader {
         if wants {
             self.replicate_to(common, place);
         }
+        self.invite_first(common);
         common.due.set(Task::Read);
         common.due.set(Task::Notice);
     }
@@ -367,9 +376,11 @@ impl Leader {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due: the next heartbeat, or the moment by
-    /// which it must have heard a quorum.
+    /// which it must have heard a quorum, or the end of a transfer.
     pub(crate) fn deadline(&self) -> Instant {
-        self.heartbeat_deadline.min(self.quorum_deadline)
+        let deadline = self.heartbeat_deadline.min(self.quorum_deadline);
+        let transfer = self.transfer_deadline();
+        transfer.map_or(deadline, |end| end.min(deadline))
     }
 
     /// Beyond which nobody can have anything: behind what it has proposed, or has yet to propose
@@ -406,6 +417,7 @@ impl Leader {
         self.slow_write = None;
         self.slow_fetch = None;
         self.short_of_room = None;
+        self.forget_time_of_transfer();
         let peers = self.peers.iter_mut();
         peers.for_each(|peer| peer.contact = Instant::ZERO);
         if let Some(learning) = &mut self.learning {

@@ -308,7 +308,7 @@ pub use config::{Config, ConfigError};
 pub use counters::Counters;
 pub use disk::DiskHealth;
 pub use entries::Entries;
-pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
+pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal, TransferError};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
 pub use output::{Cast, Fetch, Op, Output, Own, Receipt, Record, Staged, State, Wanted, Write};
 pub use paxos::Paxos;

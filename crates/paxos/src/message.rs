@@ -62,6 +62,20 @@ pub enum Replicate {
         /// What is offered.
         snapshot: Box<Snapshot>,
     },
+    /// The receiver is to campaign at once, in a ballot above this one. It does so only as a follower
+    /// in this ballot, if it has voted for all that the leader has proposed, knows all to be chosen that
+    /// the leader does, and has heard no later heartbeat: a leader that has given up the transfer says
+    /// so by one. Not answered but by a higher ballot.
+    Invite {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// The leader's last broadcast of heartbeats.
+        round: u64,
+        /// The prefix that the leader knows to be chosen.
+        chosen: Slot,
+        /// The last slot that it has proposed.
+        last: Slot,
+    },
 }
 
 /// Tells a peer what this node remembers. It leaves inside the [`Write`](crate::Write) that makes
@@ -248,7 +262,8 @@ impl Replicate {
             Self::Accept { ballot, .. }
             | Self::Heartbeat { ballot, .. }
             | Self::Chosen { ballot, .. }
-            | Self::Snapshot { ballot, .. } => *ballot,
+            | Self::Snapshot { ballot, .. }
+            | Self::Invite { ballot, .. } => *ballot,
         }
     }
 }

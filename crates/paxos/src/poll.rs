@@ -97,8 +97,8 @@ impl Paxos {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due. A follower has its election deadline
     /// and nothing else; a candidate also the moment at which it asks again; a leader its next
-    /// heartbeat and the moment by which it must have heard a quorum. None for a node that has
-    /// stopped.
+    /// heartbeat, the moment by which it must have heard a quorum, and the end of a transfer. None for a
+    /// node that has stopped.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.common.stop.is_some() {

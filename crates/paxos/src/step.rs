@@ -57,6 +57,8 @@ impl Step {
 pub enum StepDown {
     /// It heard of a higher ballot, or that more was chosen than it proposed.
     Deposed,
+    /// It heard of a higher ballot after it had invited another node to one.
+    Transferred,
     /// It heard no phase-2 quorum for an election timeout.
     NoQuorum,
     /// Its disk did not finish one write within

@@ -69,6 +69,9 @@
 //! | commit of an older term | a leader counts for entries of its term only (§5.4.2) | a leader commits |
 //! | commit beyond the match | a follower takes a commit index as far as it matches (§5.3) | a commit moves |
 //! | unsayable | nothing is said that a crash would unsay | a write is durable, a message leaves |
+//! | proposed during a transfer | a leader that hands over appends nothing (thesis §3.10) | each step |
+//! | invited behind | who is asked to campaign holds all that the leader has | a message leaves |
+//! | not invited | who campaigns by transfer was asked by the leader of the term before | a write is durable |
 //! | voted twice | one vote a term and node (§5.2) | a record is durable |
 //! | term fell, commit fell | terms never go back, commit indexes not within an incarnation | each step, each record |
 //! | recovery | a node comes back with what was durable, perhaps with the write under way | a start |

@@ -15,6 +15,8 @@ pub struct Counters {
     pub out_of_role: u64,
     /// Requests for votes while a leader is heard.
     pub votes_while_led: u64,
+    /// Requests of a leader to campaign that came too late, or to a node that lacks something.
+    pub transfers_stale: u64,
     /// Entries or snapshots that contradict what is committed here, or what its leader has sent.
     pub conflicts_with_commit: u64,
     /// Snapshots that cover nothing new.

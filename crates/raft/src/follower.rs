@@ -2,6 +2,7 @@ use alloc::boxed::Box;
 
 use crate::counters::count;
 use crate::due::Task;
+use crate::election;
 use crate::node::Common;
 use crate::step::Step;
 use crate::{
@@ -15,6 +16,8 @@ pub(crate) struct Follower {
     pub(crate) leader: Option<NodeId>,
     /// When the leader was last heard.
     heard: Option<Instant>,
+    /// The last broadcast of heartbeats of this leader that has come here.
+    round: u64,
     /// Our log is known to equal this leader's up to here.
     pub(crate) matched: Index,
     /// So far this node has acknowledged in this term, as its leader says; perhaps in an earlier life.
@@ -129,6 +132,7 @@ impl Follower {
         acknowledged: Index,
     ) -> Step {
         self.acknowledged = self.acknowledged.max(acknowledged);
+        self.round = self.round.max(round);
         let end = common.log.last().index;
         if acknowledged > end {
             return forgot(acknowledged, end);
@@ -150,6 +154,16 @@ impl Follower {
             common.send_after_write(leader, Binding::Appended { term, last });
         }
         Step::Stay
+    }
+
+    /// Its leader asks it to campaign. Whoever lacks something would not be elected, and a message that a
+    /// later heartbeat has overtaken may be of a transfer that was given up.
+    pub(crate) fn handle_timeout_now(&self, common: &mut Common, round: u64, last: Index) -> Step {
+        if round < self.round || self.matched(common) < last {
+            count(&mut common.counters.transfers_stale);
+            return Step::Stay;
+        }
+        election::campaign_by_transfer(common)
     }
 
     /// A leader's commit index is news only as far as our log is known to equal its log: behind

@@ -252,7 +252,7 @@ pub use counters::Counters;
 pub use disk::DiskHealth;
 pub use entries::Entries;
 pub use entry::{Entry, Index, Kind, LogId, Term};
-pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
+pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal, TransferError};
 pub use membership::{Membership, MembershipError, NodeId};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
 pub use output::{Fetch, Op, Output, Own, Receipt, Record, Staged, Wanted, Write};

@@ -18,8 +18,8 @@ pub(crate) enum Step {
     },
     /// It asks the others whether they would elect it in `term`, which is the next.
     BecomePreCandidate { term: Term },
-    /// It campaigns in `term`, which is the next.
-    BecomeCandidate { term: Term },
+    /// It campaigns in `term`, which is the next; `transfer`: because its leader asked it to.
+    BecomeCandidate { term: Term, transfer: bool },
     /// It has won the election.
     BecomeLeader,
     /// It takes no part any more.
@@ -51,6 +51,8 @@ impl Step {
 pub enum StepDown {
     /// It heard of a later term.
     Deposed,
+    /// It heard of a later term after it had asked another node to campaign.
+    Transferred,
     /// It heard no quorum for an election timeout.
     NoQuorum,
     /// Its disk did not finish one write within

@@ -16,6 +16,8 @@ use crate::closed::{Closed, WithCauses, caught};
 use crate::engine::{Effect, Engine, Poisoned};
 use crate::events::{Event, Events, Seen};
 use crate::group::{Clock, Request, Waiter};
+use crate::handover::Handovers;
+use crate::leave::Leave;
 use crate::log::{Log, LogError};
 use crate::machine::StateMachine;
 use crate::protocol::{DiskHealth, Divergence, Protocol};
@@ -41,6 +43,8 @@ pub(crate) trait Drive: Send {
     /// Whether the machine has more to do than its share of the last turn.
     fn has_jobs(&self) -> bool;
     fn set_disk(&mut self, now: Instant, disk: DiskHealth);
+    /// The node is about to go. To be told in each turn; whether the group may be closed.
+    fn leave(&mut self, now: Instant) -> bool;
     fn close(&mut self, closed: &Closed);
     /// Says that the group is closed and touches nothing else: its state may be half changed.
     fn abandon(&mut self, closed: &Closed);
@@ -87,6 +91,9 @@ pub(crate) struct Hosted<P: Protocol, S: StateMachine> {
     pub(crate) tasks: Tasks<P>,
     pub(crate) status: Shown,
     pub(crate) closed: Option<Closed>,
+    pub(crate) handovers: Handovers,
+    /// The node is about to go.
+    pub(crate) leave: Option<Leave>,
 }
 
 /// What a group shows of itself. It says that the group is closed also when it is merely dropped, as
@@ -158,6 +165,10 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
                 Request::Propose(proposal) => self.engine.propose(now, proposal),
                 Request::Read(consistency, deadline, ticket) => {
                     self.engine.read(now, consistency, deadline, ticket);
+                }
+                Request::Transfer(to, deadline, ended) => {
+                    let handovers = &mut self.handovers;
+                    handovers.begin(now, &mut self.engine, to, deadline, ended);
                 }
             }
         }
@@ -266,12 +277,20 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
         self.engine.set_disk(now, disk);
     }
 
+    fn leave(&mut self, now: Instant) -> bool {
+        let engine = &mut self.engine;
+        let leave = self.leave.get_or_insert_with(|| Leave::begin(now, engine));
+        leave.look(now, engine);
+        self.closed.is_some() || leave.is_over(now, engine) && !self.has_jobs()
+    }
+
     fn close(&mut self, closed: &Closed) {
         if self.closed.is_none() {
             self.closed = Some(closed.clone());
             // Whoever waits for the rest of an entry is told `Unknown`: it is applied elsewhere.
             (self.left, self.left_until) = (None, None);
             self.engine.close(closed.reason());
+            self.handovers.close(closed.reason());
             self.tasks.give_up();
         }
     }
@@ -305,6 +324,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
                 self.events.look_at_leaps(now, self.id, &engine.core);
             }
         }
+        self.handovers.look(now, &self.engine);
         let closed = self.closed.clone();
         self.status
             .0
@@ -312,7 +332,13 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let timeouts = [self.engine.poll_timeout(), self.left_until];
+        let leave = self.leave.as_ref().and_then(Leave::wake);
+        let timeouts = [
+            self.engine.poll_timeout(),
+            self.left_until,
+            self.handovers.wake(),
+            leave.filter(|_| self.closed.is_none()),
+        ];
         timeouts.into_iter().flatten().min()
     }
 

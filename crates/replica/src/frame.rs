@@ -36,7 +36,8 @@ pub(crate) enum Frame {
     Message,
     /// A body to propose follows; void in any leadership of its receiver but that of this round.
     Forward { round: u64 },
-    /// The forwarded body of this name was not proposed and will not be. Names and rounds begin anew in each
+    /// The forwarded body of this name was not proposed and will not be; as [`Denial::NotLeader`], nor will
+    /// anything else that was meant for that leadership, which is over. Names and rounds begin anew in each
     /// incarnation of a node, so an answer says which incarnation it answers.
     Refused {
         incarnation: u64,
@@ -93,7 +94,7 @@ impl From<Refusal> for Denial {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotLeader => Self::NotLeader,
-            Refusal::Busy => Self::Busy,
+            Refusal::Busy | Refusal::Transferring => Self::Busy,
             Refusal::Full => Self::Full,
             Refusal::TooLarge => Self::TooLarge,
         }

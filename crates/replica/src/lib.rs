@@ -81,7 +81,7 @@
 //!
 //! # Left out
 //!
-//! Membership change and leadership transfer; client sessions that make a client's own retries
+//! Membership change; client sessions that make a client's own retries
 //! apply once (a forwarded frame that is repeated *is* applied once); applying on a thread of its own.
 
 pub mod body;
@@ -98,9 +98,11 @@ mod engine;
 mod events;
 mod frame;
 mod group;
+mod handover;
 mod host;
 mod identity;
 mod incarnation;
+mod leave;
 mod log;
 mod lookout;
 mod machine;
@@ -117,6 +119,7 @@ pub use birth::Birth;
 pub use closed::{Cause, Closed};
 pub use engine::{Bounds, Consistency};
 pub use group::{Answer, Group};
+pub use handover::TransferError;
 pub use identity::{ForgetError, Forgotten, Identity, IdentityError, forget};
 pub use incarnation::Incarnation;
 pub use log::{

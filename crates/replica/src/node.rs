@@ -18,6 +18,7 @@ use crate::drive::{Hosted, Shown, Tasks};
 use crate::engine::{Bounds, Engine, EngineConfig};
 use crate::events::Events;
 use crate::group::{Group, Inbox, Waiter};
+use crate::handover::Handovers;
 use crate::host::{Control, Host};
 use crate::incarnation::Incarnation;
 use crate::log::{Log, LogError};
@@ -45,6 +46,9 @@ pub struct NodeConfig {
     /// written is given up with its next piece; a `write` of a machine that never writes and never
     /// returns is left behind on its thread, and what it wrote counts for nothing.
     pub shutdown_wait_max: Duration,
+    /// How long [`Node::shutdown`] waits for others to take over what this node leads, and for the ends of
+    /// the requests that it has taken. Zero: it does not.
+    pub handover_wait_max: Duration,
 }
 
 impl Default for NodeConfig {
@@ -57,6 +61,7 @@ impl Default for NodeConfig {
             apply_bytes_max: 16 << 20,
             apply_time_max: Duration::from_millis(10),
             shutdown_wait_max: Duration::from_secs(10),
+            handover_wait_max: Duration::from_secs(1),
         }
     }
 }
@@ -267,8 +272,11 @@ impl Node {
         }
     }
 
-    /// Stops the loop: what is under way ends as unknown, what has not begun as rejected. What was
-    /// acknowledged is durable already, so there is nothing to save.
+    /// Takes no more requests, hands over what this node leads, finishes what it has taken, with the help of
+    /// the next leader, and stops the loop. After
+    /// [`handover_wait_max`](NodeConfig::handover_wait_max), or if nobody can take over, what is under way
+    /// ends as unknown and what has not begun as rejected. What was acknowledged is durable already, so there
+    /// is nothing to save.
     pub async fn shutdown(self) {
         let (to, ended) = oneshot::channel();
         if self.control.send(Control::Shutdown(to)).await.is_ok() {
@@ -341,6 +349,8 @@ fn open<C: Configured, S: StateMachine>(
         tasks: Tasks::new(host.wake.clone()),
         status: Shown(status),
         closed: None,
+        handovers: Handovers::default(),
+        leave: None,
     };
     host.groups.insert(id, Box::new(hosted));
     let queued_bytes_max = node.bounds.queued_bytes_max;

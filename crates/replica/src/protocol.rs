@@ -8,6 +8,7 @@ use bytes::Bytes;
 use synod_transport::{NodeId, Parcel};
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
+use crate::handover::TransferError;
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
 
@@ -112,6 +113,8 @@ pub enum Refusal {
     Full,
     /// The command can never be taken: it is over the entry's limit.
     TooLarge,
+    /// Leadership is being handed to another node.
+    Transferring,
 }
 
 /// What part a node plays.
@@ -163,6 +166,8 @@ pub struct CoreStatus {
     pub start: u64,
     /// Why it last ceased to lead; `None` if it never did since the group was opened.
     pub stepped_down: Option<StepDown>,
+    /// To whom it is handing its leadership.
+    pub transfer: Option<NodeId>,
     /// Its peers, when it leads.
     pub peers: Vec<PeerStatus>,
     /// Messages ignored because they made no sense, those that leapt among them.
@@ -340,6 +345,14 @@ pub trait Protocol: sealed::Protocol + Sized + Send + 'static {
     /// # Errors
     /// The read was not taken.
     fn read(&mut self, now: Instant, id: ReadId) -> Result<(), Refusal>;
+
+    /// Hands leadership to this node, or to the one that suits best; to whom is returned.
+    ///
+    /// # Errors
+    /// Nothing was begun.
+    fn transfer(&mut self, now: Instant, to: Option<NodeId>) -> Result<NodeId, TransferError>;
+    /// To whom this node is handing its leadership: meanwhile it takes no proposals.
+    fn transfers_to(&self) -> Option<NodeId>;
 
     /// What to do next.
     fn poll_output(&mut self) -> Option<Output<Self>>;

@@ -184,7 +184,7 @@ impl Checker {
     /// What it may not say.
     pub fn sent(&mut self, node: NodeId, envelope: &Envelope) -> Result<(), Violation> {
         match &envelope.message {
-            Message::Replicate(message) => self.check_replicate(node, message),
+            Message::Replicate(message) => self.check_replicate(node, envelope.to, message),
             Message::Binding(message) => self.check_binding(node, envelope.to, message),
             Message::Echo(Echo::Heartbeat { term, .. }) => {
                 let durable = self

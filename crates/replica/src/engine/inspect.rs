@@ -29,7 +29,7 @@ impl<P: Protocol, T> Engine<P, T> {
     /// How full it is.
     pub fn load(&self) -> EngineLoad {
         EngineLoad {
-            requests: self.proposals.count() + self.reads.count(),
+            requests: self.requests(),
             queued_bytes: self.proposals.queued_bytes(),
             staged: self.staged.len(),
             rounds: self.reads.under_way(),

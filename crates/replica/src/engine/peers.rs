@@ -185,10 +185,17 @@ impl<P: Protocol, T> Engine<P, T> {
             self.frames_ignored += 1;
             return;
         }
-        let tickets = self.proposals.take(sequence);
+        let tickets = match denial {
+            Denial::NotLeader => self.proposals.give_back(sequence),
+            _ => self
+                .proposals
+                .take(sequence)
+                .into_iter()
+                .flatten()
+                .collect(),
+        };
         tickets
             .into_iter()
-            .flatten()
             .for_each(|ticket| self.reject(ticket, denial.into()));
     }
 
@@ -220,7 +227,7 @@ impl From<Refusal> for Reason {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotLeader => Self::NotLeader,
-            Refusal::Busy => Self::Busy,
+            Refusal::Busy | Refusal::Transferring => Self::Busy,
             Refusal::Full => Self::Full,
             Refusal::TooLarge => Self::TooLarge,
         }

@@ -29,6 +29,8 @@ struct Open<T> {
     sealed: Instant,
     /// A snapshot was restored since: it may cover the body, whose end nobody can tell then.
     in_doubt: bool,
+    /// As it was sealed: its commands may have to be queued again.
+    body: Bytes,
     waiting: Vec<Waiting<T>>,
 }
 
@@ -56,6 +58,13 @@ pub(super) struct Proposals<T> {
     queued_bytes: usize,
     open: BTreeMap<u64, Open<T>>,
     open_count: usize,
+    /// The leadership that the last body was sealed for, as long as what is given back of it may be queued
+    /// again.
+    sealed_for: Option<Leadership>,
+    /// What was given back of it and is in front of the queue: sequence numbers, and how many commands.
+    returned: BTreeMap<u64, usize>,
+    /// A leadership that is over, whatever this node has heard of it.
+    over: Option<Leadership>,
     /// A later incarnation of this node has spoken: no name of this one can be applied any more.
     is_outlived: bool,
     /// No deadline is before this one. It may be earlier than the earliest: a look then finds
@@ -83,6 +92,9 @@ impl<T> Proposals<T> {
             queued_bytes: 0,
             open: BTreeMap::new(),
             open_count: 0,
+            sealed_for: None,
+            returned: BTreeMap::new(),
+            over: None,
             is_outlived: false,
             wake: None,
         }
@@ -139,9 +151,11 @@ impl<T> Proposals<T> {
         bytes_max: usize,
     ) -> Option<(u64, Bytes)> {
         let (count, _) = self.next(bytes_max);
-        if count == 0 {
+        if count == 0 || self.is_over(leadership) {
             return None;
         }
+        self.sealed_for = Some(leadership);
+        self.returned.clear();
         self.sequence += 1;
         let name = Name {
             node: self.node,
@@ -161,6 +175,7 @@ impl<T> Proposals<T> {
                 leadership,
                 sealed: now,
                 in_doubt: false,
+                body: body.clone(),
                 waiting,
             },
         );
@@ -193,6 +208,45 @@ impl<T> Proposals<T> {
             .into_iter()
             .map(|waiting| waiting.map(|(_, ticket)| ticket))
             .collect()
+    }
+
+    /// The leader that a body was sealed for leads no more, and has not proposed it, nor anything that was
+    /// sealed for it later. Its commands are queued again, in their order and before those that were not
+    /// sealed yet. Given back to the caller are those who can wait no longer without changing places:
+    /// another body has left meanwhile for the next leader.
+    pub(super) fn give_back(&mut self, sequence: u64) -> Vec<T> {
+        let Some(open) = self.open.remove(&sequence) else {
+            return Vec::new();
+        };
+        self.open_count -= open.waiting.len();
+        self.over = Some(open.leadership);
+        let waiting = open.waiting.into_iter();
+        if self.sealed_for != Some(open.leadership) {
+            return waiting.flatten().map(|(_, ticket)| ticket).collect();
+        }
+        let mut commands = body::after_name(&open.body);
+        let before = self.returned.range(..sequence).map(|(_, count)| count);
+        let behind = self.queue.split_off(before.sum());
+        let queued = self.queue.len();
+        for waiting in waiting {
+            let command = body::split_command(&mut commands);
+            if let (Some(command), Some((deadline, ticket))) = (command, waiting) {
+                self.queued_bytes += command.len();
+                self.queue.push_back(Proposal {
+                    command,
+                    deadline,
+                    ticket,
+                });
+            }
+        }
+        self.returned.insert(sequence, self.queue.len() - queued);
+        self.queue.extend(behind);
+        Vec::new()
+    }
+
+    /// Whether this leadership is over, as its leader has said.
+    pub(super) fn is_over(&self, leadership: Leadership) -> bool {
+        self.over == Some(leadership)
     }
 
     /// If `body` is one of this incarnation's, takes those who wait for it, and those whose older
@@ -283,6 +337,8 @@ impl<T> Proposals<T> {
         if self.wake.is_none_or(|wake| now < wake) {
             return (Vec::new(), Vec::new());
         }
+        // Places in the queue are counted no more.
+        self.sealed_for = None;
         let mut queued = Vec::new();
         for proposal in std::mem::take(&mut self.queue) {
             if proposal.deadline <= now {
