@@ -265,7 +265,7 @@ fn a_transfer() {
         },
         &[
             Goal::LaterLeader,
-            Goal::Adopted,
+            Goal::FollowerChosen,
             Goal::Chosen,
             Goal::Invited,
             Goal::Transferred,

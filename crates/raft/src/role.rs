@@ -19,6 +19,10 @@ pub enum Role {
 
 /// The role with what only that role knows; it is gone with the role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a node has one, and a leader looks into it with every message"
+)]
 pub(crate) enum RoleState {
     Follower(Follower),
     PreCandidate(PreCandidate),

@@ -59,15 +59,12 @@ impl Leave {
 
     /// Whether the group may be closed without anything being lost by it that could be helped.
     pub(crate) fn is_over<P: Protocol, T>(&self, now: Instant, engine: &Engine<P, T>) -> bool {
-        // Where nobody leads, or this node that nobody can replace, requests may wait for ever.
         let is_finished = engine.requests() == 0;
-        let is_led = engine
-            .leader()
-            .is_some_and(|leader| leader != engine.node());
         match self {
             Self::Leads => false,
             Self::Led(at) => is_finished && now >= *at + LINGER,
-            Self::Follows => is_finished || !is_led,
+            // Where nobody leads requests may wait for ever.
+            Self::Follows => is_finished || engine.leader().is_none(),
         }
     }
 
