@@ -209,6 +209,7 @@
 //! | distinguished proposer, president | leader |
 //! | prepare request and its response (phase 1a, 1b) | [`Binding::Prepare`], [`Binding::Promise`] |
 //! | accept request and its response (phase 2a, 2b) | [`Replicate::Accept`], [`Binding::Accepted`] |
+//! | leadership transfer (Raft thesis §3.10) | [`Paxos::transfer`], [`Replicate::Invite`] |
 //! | vote | [`Vote`] |
 //! | a majority | [`Quorums`]: one system for each phase |
 //! | α, how far ahead a leader proposes | [`Slot::AHEAD_MAX`], in bytes [`Config::unchosen_bytes_max`] |

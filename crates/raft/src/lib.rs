@@ -117,6 +117,7 @@
 //! | RequestVote and its result | [`Binding::RequestVote`], [`Binding::Vote`] |
 //! | InstallSnapshot | [`Replicate::Snapshot`] (an offer), [`Output::PullSnapshot`], [`Binding::Installed`] |
 //! | lastIncludedIndex, lastIncludedTerm | [`Snapshot::last`]; of the log: [`Op::Start`] |
+//! | leadership transfer (thesis §3.10) | [`Raft::transfer`], [`Replicate::TimeoutNow`] |
 //! | server, cluster | node, group |
 //!
 //! # Steps that are not in the papers
@@ -140,6 +141,9 @@
 //!   durable*: stricter than the paper, see [`Binding::RequestVote`].
 //! - *Votes are refused, term unseen, while a leader is heard; pre-votes*: thesis §4.2.3, §9.6;
 //!   refusing is always safe.
+//! - *`TimeoutNow` names the leader's last round of heartbeats and the end of its log, and is obeyed only by
+//!   a follower that holds that much and has heard no later round*: not campaigning is always safe, and so a
+//!   message of a transfer that was given up deposes nobody. It is sent again with each heartbeat.
 //! - *A message of a term more than [`Term::LEAP_MAX`] above the stored one is taken for a lost one*:
 //!   a message may always be lost. Smaller leaps are taken, since a node may have been away for
 //!   years, and to climb by them costs a write each. A node that hears no leader climbs by one when it
@@ -178,8 +182,8 @@
 //! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the
 //!   leader.
 //! - Voters are fixed. [`Membership`] travels in snapshots and [`Kind::Membership`] entries are
-//!   replicated and delivered, but nothing here changes who votes yet; leadership is not
-//!   transferred on request; reads by lease (thesis §6.4.1) are not offered.
+//!   replicated and delivered, but nothing here changes who votes yet; reads by lease (thesis §6.4.1) are
+//!   not offered.
 //!
 //! # Inside
 //!

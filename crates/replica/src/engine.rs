@@ -386,6 +386,7 @@ impl<P: Protocol, T> Engine<P, T> {
         [
             self.core.poll_timeout(),
             self.proposals.wake(),
+            self.proposals.waits_until(),
             self.reads.wake(),
             self.reads.stale_at(self.config.node, patience),
             self.transfer.wake(patience),
@@ -417,6 +418,9 @@ impl<P: Protocol, T> Engine<P, T> {
 
     /// Bodies for the log while no write is under way, or for the leader while few are.
     fn seal(&mut self, now: Instant) {
+        if self.proposals.waits(now) {
+            return;
+        }
         let Some(leader) = self.core.leadership() else {
             return;
         };

@@ -1,6 +1,7 @@
 //! Proposals of this node: queued, sealed into bodies, and matched to their ends by name.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -63,6 +64,8 @@ pub(super) struct Proposals<T> {
     sealed_for: Option<Leadership>,
     /// What was given back of it and is in front of the queue: sequence numbers, and how many commands.
     returned: BTreeMap<u64, usize>,
+    /// When the first of them came.
+    returned_at: Option<Instant>,
     /// A leadership that is over, whatever this node has heard of it.
     over: Option<Leadership>,
     /// A later incarnation of this node has spoken: no name of this one can be applied any more.
@@ -94,6 +97,7 @@ impl<T> Proposals<T> {
             open_count: 0,
             sealed_for: None,
             returned: BTreeMap::new(),
+            returned_at: None,
             over: None,
             is_outlived: false,
             wake: None,
@@ -156,6 +160,7 @@ impl<T> Proposals<T> {
         }
         self.sealed_for = Some(leadership);
         self.returned.clear();
+        self.returned_at = None;
         self.sequence += 1;
         let name = Name {
             node: self.node,
@@ -214,7 +219,7 @@ impl<T> Proposals<T> {
     /// sealed for it later. Its commands are queued again, in their order and before those that were not
     /// sealed yet. Given back to the caller are those who can wait no longer without changing places:
     /// another body has left meanwhile for the next leader.
-    pub(super) fn give_back(&mut self, sequence: u64) -> Vec<T> {
+    pub(super) fn give_back(&mut self, now: Instant, sequence: u64) -> Vec<T> {
         let Some(open) = self.open.remove(&sequence) else {
             return Vec::new();
         };
@@ -224,6 +229,7 @@ impl<T> Proposals<T> {
         if self.sealed_for != Some(open.leadership) {
             return waiting.flatten().map(|(_, ticket)| ticket).collect();
         }
+        self.returned_at.get_or_insert(now);
         let mut commands = body::after_name(&open.body);
         let before = self.returned.range(..sequence).map(|(_, count)| count);
         let behind = self.queue.split_off(before.sum());
@@ -242,6 +248,23 @@ impl<T> Proposals<T> {
         self.returned.insert(sequence, self.queue.len() - queued);
         self.queue.extend(behind);
         Vec::new()
+    }
+
+    /// Until when nothing is sealed: something was given back, and others that were sealed for the same
+    /// leadership may be given back too. They are to keep their order.
+    pub(super) fn waits_until(&self) -> Option<Instant> {
+        let is_of_it = |open: &Open<T>| Some(open.leadership) == self.over;
+        let until = self.returned_at? + RETURNS_WAIT;
+        self.open.values().any(is_of_it).then_some(until)
+    }
+
+    /// Whether nothing is sealed yet.
+    pub(super) fn waits(&mut self, now: Instant) -> bool {
+        let waits = self.waits_until().is_some_and(|until| now < until);
+        if !waits {
+            self.returned_at = None;
+        }
+        waits
     }
 
     /// Whether this leadership is over, as its leader has said.
@@ -398,10 +421,12 @@ impl<T> Proposals<T> {
     }
 }
 
+/// So long others are waited for that may be given back: their answers are right behind the first.
+const RETURNS_WAIT: Duration = Duration::from_millis(200);
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use synod_transport::NodeId;
 
     fn at(ms: u64) -> Instant {
