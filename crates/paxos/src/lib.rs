@@ -217,7 +217,7 @@
 //! # What is left out
 //!
 //! For later: changes of the [`Configuration`], which travels in snapshots and values already; reads
-//! that a quorum answers without the leader; a leader that is asked to hand over.
+//! that a quorum answers without the leader.
 //!
 //! Not planned: *Fast Paxos*, which saves a message delay when proposals do not collide and needs
 //! larger quorums for it, where a leader's pipeline already makes the cost of a value a copy. *EPaxos*

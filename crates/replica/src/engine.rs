@@ -2,7 +2,6 @@
 //! machine.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
 
 use bytes::Bytes;
 use synod_transport::{Lane, NodeId, Parcel};
@@ -493,15 +492,6 @@ impl<P: Protocol, T> Engine<P, T> {
 
     fn fail(&mut self, ticket: T, failure: Failure) {
         self.jobs.push_back(Job::Fail(ticket, failure));
-    }
-}
-
-impl<P: Protocol, T> fmt::Debug for Engine<P, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("config", &self.config)
-            .field("status", &self.status())
-            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a checker may look at, and nothing else needs.
 
+use std::fmt;
+
 use super::Engine;
 use crate::protocol::Protocol;
 
@@ -35,5 +37,14 @@ impl<P: Protocol, T> Engine<P, T> {
             rounds: self.reads.under_way(),
             remote_rounds: self.reads.remote_count(),
         }
+    }
+}
+
+impl<P: Protocol, T> fmt::Debug for Engine<P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("config", &self.config)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
     }
 }

@@ -234,7 +234,7 @@ fn messages() -> Vec<(Message, Vec<u8>)> {
     let replicated = replicated().map(|(message, golden)| (Message::Replicate(message), golden));
     let binding = binding().map(|(message, golden)| (Message::Binding(message), golden));
     let echoes = echoes().map(|(message, golden)| (Message::Echo(message), golden));
-    let invite = paxos::Replicate::Invite {
+    let invite = Replicate::Invite {
         ballot: BALLOT,
         round: 7,
         chosen: CHOSEN,
