@@ -3,7 +3,7 @@
 
 use synod_replica::{NodeId, Role, TransferError};
 
-use super::rig::{FORWARD, MESSAGE, Nodes, Rig, Tuning};
+use super::rig::{FORWARD, KIND_AT, MESSAGE, Nodes, Rig, Tuning};
 
 /// Node 1 leads.
 fn led<C: Rig>() -> Nodes<C> {
@@ -51,17 +51,27 @@ pub(crate) fn commands_wait_for_the_next_leader<C: Rig>() {
     assert!(applied("own") && applied("of a follower"), "{ends:?}");
 }
 
-/// A command reaches the leader when that leads no more; it knows that it has not proposed it.
+/// A command reaches the leader when that leads no more; it knows that it has not proposed it. Its word is
+/// in time if it comes before those of the next leader.
 pub(crate) fn a_command_that_comes_too_late_goes_to_the_next_leader<C: Rig>() {
     let mut nodes = led::<C>();
-    nodes.hold = |from, to, kind| (from, to, kind) == (2, 1, FORWARD);
+    nodes.hold =
+        |from, to, kind| (from, to, kind) == (2, 1, FORWARD) || (from, to, kind) == (3, 2, MESSAGE);
     nodes.propose(2, "first");
     pass(&mut nodes, 2);
     nodes.propose(2, "second");
     pass(&mut nodes, 2);
     assert_eq!(transfer(&mut nodes, 3), Ok(NodeId(3)));
-    pass(&mut nodes, 100);
+    pass(&mut nodes, 30);
     assert_eq!(nodes.status(3).core.role, Role::Leader);
+    let held = std::mem::take(&mut nodes.held);
+    let (late, rest) = held
+        .into_iter()
+        .partition(|(_, _, frame)| frame[KIND_AT] == FORWARD);
+    nodes.held = late;
+    let_go(&mut nodes);
+    pass(&mut nodes, 2);
+    nodes.held = rest;
     let_go(&mut nodes);
     pass(&mut nodes, 100);
     assert_eq!(nodes.ends(), ["first: applied 1", "second: applied 2"]);
