@@ -91,6 +91,9 @@ impl<P: Protocol, T> Engine<P, T> {
 
     /// Why nothing is taken any more, if so.
     pub(super) fn refuses(&self) -> Option<Reason> {
-        self.closed.or(self.leaving.then_some(Reason::Shutdown))
+        match self.closed {
+            None if self.leaving => Some(Reason::Shutdown),
+            closed => closed,
+        }
     }
 }
