@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, future::Future, io};
 
 use bytes::Bytes;
-use synod_replica::{Applying, Closed, Consistency, Group, StateMachine, Status, StatusWatch};
+use synod_replica::{
+    Applying, Closed, Consistency, Group, Role, StateMachine, Status, StatusWatch, TransferError,
+};
 use synod_transport::Untrusted;
 use tokio::time::Instant;
+use tracing::{info, warn};
 
 use crate::{
     machine::Kv,
@@ -49,6 +52,20 @@ impl Replicated {
         Self {
             status: group.watch(),
             group,
+        }
+    }
+
+    /// Lets another node lead what this one leads, which is about to go. Ends when that node is known to lead,
+    /// or when it is known that none will.
+    pub(crate) async fn hand_over(&self) {
+        if !self.status.look(|status| status.role == Role::Leader) {
+            return;
+        }
+        match self.group.transfer(None).await {
+            Ok(leader) => info!(leader = leader.0, "handed over"),
+            // One of its own, alone in its group or without the others.
+            Err(TransferError::Unsuitable | TransferError::NotLeader(_)) => {}
+            Err(error) => warn!(%error, "not handed over"),
         }
     }
 
@@ -191,7 +208,7 @@ fn failure(failure: synod_replica::Failure) -> Failure {
 mod tests {
     use std::{collections::BTreeSet, time::Duration};
 
-    use synod_replica::{Incarnation, NodeConfig, NodeId, Role};
+    use synod_replica::{Incarnation, NodeConfig, NodeId};
     use synod_transport::MemoryNetwork;
     use synod_wal::{Directory, Options, Wal};
     use tokio::time::timeout;

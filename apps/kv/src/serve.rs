@@ -25,6 +25,7 @@ use synod_transport::{
 };
 use synod_wal::{Directory, Disk, PowerLoss, Wal};
 use tokio::{
+    join,
     net::TcpListener,
     sync::{oneshot, watch},
     task::JoinSet,
@@ -317,25 +318,38 @@ async fn serve_until<F: Future<Output = io::Result<()>>>(
         closed = group_closed => End::Closed(closed),
         closed = node_closed => End::Closed(closed),
     };
-    let ended = match end {
-        End::Served(served) => served.map_err(part("server")),
+    let shutdown = async {
+        if timeout(STOP_TIMEOUT, node.shutdown()).await.is_err() {
+            warn!(wait_max = ?STOP_TIMEOUT, "storage does not end what it does: it is left to it");
+        }
+    };
+    match end {
+        End::Served(served) => {
+            shutdown.await;
+            served.map_err(part("server"))
+        }
         End::Told(why) => {
             info!(why, "stopping");
-            // Whoever is being served is finished with first.
-            let _ = stop.send(true);
-            server.await.map_err(part("server"))
+            // Who asks while another takes over waits for that one. Who asks afterwards is told that it was not
+            // done, so that it asks elsewhere: a connection that just ends tells nobody what became of the
+            // request that was on its way.
+            let leaves = async {
+                group.hand_over().await;
+                shutdown.await;
+                // Whoever is being served is finished with first.
+                let _ = stop.send(true);
+            };
+            let (served, ()) = join!(server, leaves);
+            served.map_err(part("server"))
         }
         End::Closed(closed) => {
             // What is asked from now on is refused with the reason, so there is little to wait for.
             let _ = stop.send(true);
             let _served = server.await;
+            shutdown.await;
             Err(ServeError::Closed(closed))
         }
-    };
-    if timeout(STOP_TIMEOUT, node.shutdown()).await.is_err() {
-        warn!(wait_max = ?STOP_TIMEOUT, "storage does not end what it does: it is left to it");
     }
-    ended
 }
 
 /// What ends the serving.

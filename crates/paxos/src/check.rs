@@ -99,10 +99,14 @@
 //!   that record. Checked for each record.
 //! - **state machine safety**: values are applied in order, once (PMS §3). Checked for `Apply` and
 //!   `Restore`.
-//! - **stale read**: a confirmed read sees what was known to be chosen when it was requested.
-//!   Checked for `Output::Read`, after [`Checker::asked`].
-//! - **recovery**: a node restarts with what was durable, perhaps with the write in flight or its
-//!   first steps (PMS §2.5). Checked at a start.
+//! - **stale read**: a confirmed read sees what was known to be chosen when it was asked. When:
+//!   `Output::Read`, after [`Checker::asked`].
+//! - **proposed during a transfer**: a leader that hands over proposes nothing new (Raft thesis §3.10).
+//!   When: each step.
+//! - **invited behind**: who is invited to a higher ballot has voted for all that its leader proposed.
+//!   When: a message leaves.
+//! - **recovery**: a node comes back with what was durable, perhaps with the write under way or
+//!   the first steps of it (PMS §2.5). When: a start.
 //!
 //! # Cost
 //!

@@ -13,6 +13,8 @@ pub struct Counters {
     /// Messages of a round more than [`Ballot::LEAP_MAX`](crate::Ballot::LEAP_MAX) above the stored
     /// one, see [`Leap`](crate::Leap).
     pub leaps: u64,
+    /// Invitations of a leader that came too late, or to a node that lacks something.
+    pub transfers_stale: u64,
     /// Messages that do not fit this node's role, mostly late ones.
     pub out_of_role: u64,
     /// Values too far beyond the chosen prefix to vote for.

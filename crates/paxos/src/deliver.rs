@@ -97,6 +97,12 @@ impl Paxos {
                 Step::Stay
             }
             Replicate::Snapshot { snapshot, .. } => follower.handle_offer(common, from, snapshot),
+            Replicate::Invite {
+                round,
+                chosen,
+                last,
+                ..
+            } => follower.handle_invite(common, round, chosen, last),
         };
         self.change_role(now, step);
     }

@@ -80,6 +80,21 @@ pub(crate) fn campaign(common: &mut Common, now: Instant) -> Step {
     }
 }
 
+/// Its leader invites this node to a ballot of its own: it need not ask whether others miss a leader.
+pub(crate) fn campaign_by_invitation(common: &mut Common) -> Step {
+    // A campaign is a write, as ever. The leader asks again.
+    if common.in_flight().is_some() {
+        return Step::Stay;
+    }
+    match next_ballot(common).filter(|_| common.log.last() < Slot::MAX) {
+        Some(ballot) => Step::BecomeCandidate { ballot },
+        None => {
+            count(&mut common.counters.exhausted);
+            Step::Stay
+        }
+    }
+}
+
 /// A campaign takes a write. A node whose disk does not complete one would use up ballots in
 /// memory, never ask any node, and depose the next leader with the ballot that it has reached.
 fn waits_for_its_disk(common: &mut Common, now: Instant) -> bool {

@@ -2,6 +2,7 @@ use alloc::boxed::Box;
 
 use crate::counters::count;
 use crate::due::Task;
+use crate::election;
 use crate::node::Common;
 use crate::step::Step;
 use crate::{Echo, Entries, Instant, NodeId, Output, Slot, Snapshot, Value};
@@ -15,6 +16,8 @@ pub(crate) struct Follower {
     pub(crate) leader: Option<NodeId>,
     /// The time of the leader's last message.
     heard: Option<Instant>,
+    /// The last broadcast of heartbeats of this leader that has come here.
+    round: u64,
     /// The leader's chosen prefix, whose values this node may not hold.
     told: Slot,
     /// Up to here each slot is known to be chosen or has a vote in this leader's ballot.
@@ -32,6 +35,7 @@ impl Follower {
         Self {
             leader,
             heard: None,
+            round: 0,
             told: Slot(0),
             through: chosen,
             pulling: None,
@@ -115,6 +119,7 @@ impl Follower {
         acknowledged: Slot,
     ) {
         common.retry_fetch();
+        self.round = self.round.max(round);
         self.learn_chosen(common, chosen);
         let (ballot, through) = (common.promised, self.through);
         common.echo(
@@ -132,6 +137,24 @@ impl Follower {
         if through > acknowledged {
             common.send_accepted(ballot.node, acknowledged.next(), through);
         }
+    }
+
+    /// Its leader invites it to a ballot of its own. Whoever lacks something would have to learn it
+    /// before it can lead, and a message that a later heartbeat has overtaken may be of a transfer that
+    /// was given up.
+    pub(crate) fn handle_invite(
+        &mut self,
+        common: &mut Common,
+        round: u64,
+        chosen: Slot,
+        last: Slot,
+    ) -> Step {
+        self.learn_chosen(common, chosen);
+        if round < self.round || common.log.chosen() < chosen || self.through < last {
+            count(&mut common.counters.transfers_stale);
+            return Step::Stay;
+        }
+        election::campaign_by_invitation(common)
     }
 
     /// Applies the leader's chosen prefix, but only as far as this node has voted in this leader's

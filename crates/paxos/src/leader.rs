@@ -23,6 +23,9 @@ mod propose;
 mod read;
 mod replicate;
 mod step_down;
+mod transfer;
+
+use transfer::Transfer;
 
 /// The distinguished proposer (Paxos Made Simple §2.4, §3). It proposes what phase 1 found again,
 /// then new values, and counts the votes. All of this state is dropped with the ballot.
@@ -67,6 +70,7 @@ pub(crate) struct Leader {
     /// Only echoes of later rounds report whether peers have space now.
     room_round: u64,
     reads: Reads,
+    transfer: Option<Transfer>,
 }
 
 impl Leader {
@@ -118,6 +122,7 @@ impl Leader {
             round: 0,
             room_round: 0,
             reads: Reads::default(),
+            transfer: None,
         };
         leader.propose_found(common);
         leader.begin_round(common);
@@ -139,6 +144,7 @@ impl Leader {
         if let Some(why) = self.gives_up(common, now) {
             return Step::give_up(common.promised, why);
         }
+        self.end_transfer(common, now);
         if now < self.heartbeat_deadline {
             return Step::Stay;
         }
@@ -150,6 +156,7 @@ impl Leader {
         self.learn_from_another(common);
         self.offer_again(common);
         self.replicate_to_all(common);
+        self.invite(common);
         Step::Stay
     }
 
@@ -252,6 +259,7 @@ impl Leader {
         if peer.next < end {
             self.replicate_to(common, place);
         }
+        self.invite_first(common);
     }
 
     /// Handles a promise that was no longer needed. It still reports the chosen prefix of its
@@ -296,6 +304,7 @@ impl Leader {
         if wants {
             self.replicate_to(common, place);
         }
+        self.invite_first(common);
         common.due.set(Task::Read);
         common.due.set(Task::Notice);
     }
@@ -369,10 +378,12 @@ impl Leader {
         (self.full, self.roomy) = (AcceptorSet::default(), AcceptorSet::default());
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due: the next heartbeat, or the time by
-    /// which it must have had contact with a quorum.
+    /// When [`handle_timeout`](Self::handle_timeout) is due: the next heartbeat, or the moment by
+    /// which it must have heard a quorum, or the end of a transfer.
     pub(crate) fn deadline(&self) -> Instant {
-        self.heartbeat_deadline.min(self.quorum_deadline)
+        let deadline = self.heartbeat_deadline.min(self.quorum_deadline);
+        let transfer = self.transfer_deadline();
+        transfer.map_or(deadline, |end| end.min(deadline))
     }
 
     /// The first slot in which no acceptor can have anything from this leader: after all that it
@@ -409,6 +420,7 @@ impl Leader {
         self.slow_write = None;
         self.slow_fetch = None;
         self.short_of_room = None;
+        self.forget_time_of_transfer();
         let peers = self.peers.iter_mut();
         peers.for_each(|peer| peer.contact = Instant::ZERO);
         if let Some(learning) = &mut self.learning {

@@ -219,14 +219,15 @@
 //! | distinguished proposer, president | leader |
 //! | prepare request and its response (phase 1a, 1b) | [`Binding::Prepare`], [`Binding::Promise`] |
 //! | accept request and its response (phase 2a, 2b) | [`Replicate::Accept`], [`Binding::Accepted`] |
+//! | leadership transfer (Raft thesis §3.10) | [`Paxos::transfer`], [`Replicate::Invite`] |
 //! | vote | [`Vote`] |
 //! | a majority | [`Quorums`]: one system for each phase |
 //! | α, how far ahead a leader proposes | [`Slot::AHEAD_MAX`], in bytes [`Config::unchosen_bytes_max`] |
 //!
 //! # What is left out
 //!
-//! For later: changes of the [`Configuration`], which is already part of snapshots and values;
-//! reads that a quorum answers without the leader; leadership transfer on request.
+//! For later: changes of the [`Configuration`], which travels in snapshots and values already; reads
+//! that a quorum answers without the leader.
 //!
 //! Not planned: *Fast Paxos*, which saves a message delay when proposals do not collide and needs
 //! larger quorums for that, where a leader's pipeline already makes the cost of a value a copy.
@@ -321,7 +322,7 @@ pub use config::{Config, ConfigError};
 pub use counters::Counters;
 pub use disk::DiskHealth;
 pub use entries::Entries;
-pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
+pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal, TransferError};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
 pub use output::{Cast, Fetch, Op, Output, Own, Receipt, Record, Staged, State, Wanted, Write};
 pub use paxos::Paxos;

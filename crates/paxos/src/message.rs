@@ -64,6 +64,20 @@ pub enum Replicate {
         /// The offered snapshot.
         snapshot: Box<Snapshot>,
     },
+    /// The receiver is to campaign at once, in a ballot above this one. It does so only as a follower
+    /// in this ballot, if it has voted for all that the leader has proposed, knows all to be chosen that
+    /// the leader does, and has heard no later heartbeat: a leader that has given up the transfer says
+    /// so by one. Not answered but by a higher ballot.
+    Invite {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// The leader's last broadcast of heartbeats.
+        round: u64,
+        /// The prefix that the leader knows to be chosen.
+        chosen: Slot,
+        /// The last slot that it has proposed.
+        last: Slot,
+    },
 }
 
 /// Reports to a peer what this node remembers. It is sent from inside the [`Write`](crate::Write)
@@ -253,7 +267,8 @@ impl Replicate {
             Self::Accept { ballot, .. }
             | Self::Heartbeat { ballot, .. }
             | Self::Chosen { ballot, .. }
-            | Self::Snapshot { ballot, .. } => *ballot,
+            | Self::Snapshot { ballot, .. }
+            | Self::Invite { ballot, .. } => *ballot,
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::role::RoleState;
 use crate::step::Step;
 use crate::{
     Ballot, Configuration, Counters, DiskHealth, Entries, Fetch, FetchError, Instant, NodeId,
-    Position, ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Wanted, election,
-    teach,
+    Position, ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, TransferError, Wanted,
+    election, teach,
 };
 
 /// One node of a Multi-Paxos group, which is proposer, acceptor and learner in one: a value that
@@ -198,6 +198,36 @@ impl Paxos {
         }
     }
 
+    /// Hands leadership to `to`, or to the node that this leader holds for the best: one that it hears,
+    /// that has space, and of those the one that lacks least. Whose it will be is returned.
+    ///
+    /// Meanwhile nothing new is proposed ([`ProposeError::Transferring`]); reads go on. Once the target
+    /// has voted for all that was proposed it is invited to a ballot of its own, and invited again with
+    /// each heartbeat, and this node leads until it hears of a higher one: a message that is lost leaves
+    /// no gap. Within [`election_timeout_max`](crate::Config::election_timeout_max) the transfer is over,
+    /// and who still leads then goes on as before. To ask again for what is under way changes nothing.
+    ///
+    /// # Errors
+    /// See [`TransferError`]; then nothing was begun.
+    pub fn transfer(&mut self, now: Instant, to: Option<NodeId>) -> Result<NodeId, TransferError> {
+        let mark = Mark::of(&self.common, &self.role);
+        let to = match &mut self.role {
+            RoleState::Leader(leader) => leader.transfer(&mut self.common, now, to),
+            _ => Err(TransferError::NotLeader(self.leader())),
+        }?;
+        mark.check(&self.common, &self.role);
+        Ok(to)
+    }
+
+    /// To whom this node is handing its leadership, if it does.
+    #[must_use]
+    pub fn transfers_to(&self) -> Option<NodeId> {
+        match &self.role {
+            RoleState::Leader(leader) => leader.transfers_to(),
+            _ => None,
+        }
+    }
+
     /// The leader of [`ballot`](Self::ballot), as far as this node knows.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
@@ -321,7 +351,10 @@ impl Paxos {
             common.reset_election(now);
         }
         if let RoleState::Leader(old) = old {
-            common.stepped_down = Some(why);
+            common.stepped_down = Some(match why {
+                StepDown::Deposed if old.has_invited() => StepDown::Transferred,
+                other => other,
+            });
             old.resign(common, leader);
         }
         if ballot > common.promised {

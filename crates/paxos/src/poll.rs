@@ -95,10 +95,10 @@ impl Paxos {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due. For a follower this is its election
-    /// deadline; for a candidate that or the time of its next retry; for a leader its next
-    /// heartbeat or the time by which it must have had contact with a quorum. `None` for a node
-    /// that has stopped.
+    /// When [`handle_timeout`](Self::handle_timeout) is due. A follower has its election deadline
+    /// and nothing else; a candidate also the moment at which it asks again; a leader its next
+    /// heartbeat, the moment by which it must have heard a quorum, and the end of a transfer. None for a
+    /// node that has stopped.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.common.stop.is_some() {

@@ -32,6 +32,8 @@ pub struct Status {
     /// The last [`Leap`] since the value was created; their number is in
     /// [`Counters::leaps`](crate::Counters::leaps).
     pub leap: Option<Leap>,
+    /// To whom this leader is handing its leadership.
+    pub transfer: Option<NodeId>,
     /// A leader's view of its peers; empty in other roles.
     pub peers: Vec<PeerStatus>,
 }
@@ -95,6 +97,7 @@ impl Paxos {
             cache_bytes: self.common.log.cache_bytes(),
             stepped_down: self.common.stepped_down,
             leap: self.common.leap,
+            transfer: self.transfers_to(),
             peers: self.peer_statuses(),
         }
     }

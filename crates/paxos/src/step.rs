@@ -58,6 +58,8 @@ impl Step {
 pub enum StepDown {
     /// It learned of a higher ballot, or that more was chosen than it proposed.
     Deposed,
+    /// It heard of a higher ballot after it had invited another node to one.
+    Transferred,
     /// It had no contact with a phase-2 quorum for an election timeout.
     NoQuorum,
     /// Its disk did not complete a write within

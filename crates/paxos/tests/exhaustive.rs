@@ -243,6 +243,36 @@ fn a_read() {
     );
 }
 
+/// A leader that hands over, to a node that lacks something or not; the invitation arrives at any time,
+/// and again.
+#[test]
+fn a_transfer() {
+    let full = Budget {
+        commands: 1,
+        transfers: 1,
+        ..TWO_BALLOTS
+    };
+    let small = Budget {
+        campaigns: 1,
+        ..full
+    };
+    verify(
+        "a transfer",
+        &Model {
+            group: majority(),
+            budget: if SMALL { small } else { full },
+            carries: phases_and_invitations,
+        },
+        &[
+            Goal::LaterLeader,
+            Goal::FollowerChosen,
+            Goal::Chosen,
+            Goal::Invited,
+            Goal::Transferred,
+        ],
+    );
+}
+
 /// Every acceptor promises and one accepts; and the other way round.
 #[test]
 fn flexible_quorums() {
@@ -279,6 +309,7 @@ const TWO_BALLOTS: Budget = Budget {
     commands: 0,
     slots: 2,
     reads: 0,
+    transfers: 0,
     restarts: 0,
     overtakings: 0,
 };
@@ -296,6 +327,11 @@ fn phases(message: &Message) -> bool {
         message,
         Message::Binding(_) | Message::Replicate(Replicate::Accept { .. })
     )
+}
+
+/// And what asks a node to campaign.
+fn phases_and_invitations(message: &Message) -> bool {
+    matches!(message, Message::Replicate(Replicate::Invite { .. })) || phases(message)
 }
 
 /// All messages except heartbeats.

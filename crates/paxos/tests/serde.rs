@@ -76,6 +76,12 @@ fn what_a_leader_sends_comes_back() {
             through,
         },
         Replicate::Chosen { ballot, chosen },
+        Replicate::Invite {
+            ballot,
+            round: 4,
+            chosen,
+            last: Slot(9),
+        },
         Replicate::Snapshot {
             ballot,
             snapshot: Box::new(snapshot()),

@@ -44,7 +44,8 @@ impl PreCandidate {
         }
         self.granted.insert(from);
         if is_quorum(common, &self.granted) {
-            Step::BecomeCandidate { term }
+            let transfer = false;
+            Step::BecomeCandidate { term, transfer }
         } else {
             Step::Stay
         }
@@ -52,14 +53,19 @@ impl PreCandidate {
 }
 
 impl Candidate {
-    /// Enters `term`, the next one, and requests votes. The requests and the own vote wait for the
-    /// record that holds both.
-    pub(crate) fn begin(common: &mut Common, now: Instant, term: Term) -> Self {
+    /// Enters `term`, the next, and asks. The requests wait, with our own vote, for the record that
+    /// holds both.
+    pub(crate) fn begin(common: &mut Common, now: Instant, term: Term, transfer: bool) -> Self {
         let last = common.log.last();
         common.enter_term(term, Some(common.id()));
         common.reset_election(now);
         for peer in common.voting_peers() {
-            common.send_after_write(peer, Binding::RequestVote { term, last });
+            let request = Binding::RequestVote {
+                term,
+                last,
+                transfer,
+            };
+            common.send_after_write(peer, request);
         }
         Self::default()
     }

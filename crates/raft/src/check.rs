@@ -63,15 +63,18 @@
 //! | election safety | one leader per term, with durable votes of a quorum (§5.2) | a node leads, a leader sends |
 //! | leader append-only | a leader's log only grows (§5.3) | each step |
 //! | log matching | an identity has one content and one predecessor (§5.3) | a record, an append |
-//! | leader completeness | a leader has all entries committed earlier (§5.4) | a node leads, a leader commits |
-//! | state machine safety | one entry per index, applied in order (§5.4.3) | a commit, `Apply`, `Restore` |
-//! | commit not durable | committed entries are, and stay, durable on a quorum | a commit, a truncation |
-//! | commit of an older term | a leader counts copies only for entries of its term (§5.4.2) | a leader commits |
-//! | commit beyond the match | a follower commits only as far as its log matches (§5.3) | a commit |
-//! | unsayable | no message reports what a crash could make false | a write is durable, a message is sent |
-//! | voted twice | one vote per term and node (§5.2) | a record is durable |
-//! | term fell, commit fell | terms never decrease, commit indexes not within an incarnation | each step, each record |
-//! | recovery | a node restarts with what was durable, perhaps with the write in flight | a start |
+//! | leader completeness | a leader has what was committed in earlier terms (§5.4) | a node leads, a leader commits |
+//! | state machine safety | one entry an index, applied in order (§5.4.3) | a commit moves, `Apply`, `Restore` |
+//! | commit not durable | a quorum of disks holds what is committed, and keeps it | a commit moves, a log is cut |
+//! | commit of an older term | a leader counts for entries of its term only (§5.4.2) | a leader commits |
+//! | commit beyond the match | a follower takes a commit index as far as it matches (§5.3) | a commit moves |
+//! | unsayable | nothing is said that a crash would unsay | a write is durable, a message leaves |
+//! | proposed during a transfer | a leader that hands over appends nothing (thesis §3.10) | each step |
+//! | invited behind | who is asked to campaign holds all that the leader has | a message leaves |
+//! | not invited | who campaigns by transfer was asked by the leader of the term before | a write is durable |
+//! | voted twice | one vote a term and node (§5.2) | a record is durable |
+//! | term fell, commit fell | terms never go back, commit indexes not within an incarnation | each step, each record |
+//! | recovery | a node comes back with what was durable, perhaps with the write under way | a start |
 //!
 //! The table includes Figure 3; the other rules are the ways in which implementations come to break
 //! it.

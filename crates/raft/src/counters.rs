@@ -16,6 +16,8 @@ pub struct Counters {
     pub out_of_role: u64,
     /// Vote requests received while in contact with a leader.
     pub votes_while_led: u64,
+    /// Requests of a leader to campaign that came too late, or to a node that lacks something.
+    pub transfers_stale: u64,
     /// Entries or snapshots that contradict what is committed here, or what the leader itself sent.
     pub conflicts_with_commit: u64,
     /// Snapshots that cover nothing new.

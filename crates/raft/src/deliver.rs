@@ -78,6 +78,9 @@ impl Raft {
                 Step::Stay
             }
             Replicate::Snapshot { snapshot, .. } => follower.handle_offer(common, from, snapshot),
+            Replicate::TimeoutNow { round, last, .. } => {
+                follower.handle_timeout_now(common, round, last)
+            }
         };
         self.change_role(now, step);
     }
@@ -85,7 +88,11 @@ impl Raft {
     #[inline]
     fn deliver_binding(&mut self, now: Instant, from: NodeId, message: Binding) {
         match message {
-            Binding::RequestVote { term, last } => self.deliver_request_vote(now, from, term, last),
+            Binding::RequestVote {
+                term,
+                last,
+                transfer,
+            } => self.deliver_request_vote(now, from, term, last, transfer),
             Binding::Vote { term, granted } => {
                 if self.is_of_this_term(now, term) && granted {
                     self.deliver_vote(now, from);
@@ -156,8 +163,16 @@ impl Raft {
         }
     }
 
-    fn deliver_request_vote(&mut self, now: Instant, from: NodeId, term: Term, last: LogId) {
-        if self.is_over(from, term) || self.is_led(now) {
+    /// By `transfer` the leader itself wants the election that others are protected from.
+    fn deliver_request_vote(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        term: Term,
+        last: LogId,
+        transfer: bool,
+    ) {
+        if self.is_over(from, term) || !transfer && self.is_led(now) {
             return;
         }
         self.enter(now, term, None);

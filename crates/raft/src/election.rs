@@ -18,17 +18,37 @@ pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
         return Step::Stay;
     }
     common.reset_election(now);
-    // A leader needs a term of its own, and an index for its first entry.
-    let next = common.term.next();
-    let Some(term) = next.filter(|_| common.log.last().index < Index::MAX) else {
-        count(&mut common.counters.exhausted);
-        return Step::Stay;
-    };
-    if common.config.pre_vote {
-        Step::BecomePreCandidate { term }
-    } else {
-        Step::BecomeCandidate { term }
+    match next_term(common) {
+        None => Step::Stay,
+        Some(term) if common.config.pre_vote => Step::BecomePreCandidate { term },
+        Some(term) => Step::BecomeCandidate {
+            term,
+            transfer: false,
+        },
     }
+}
+
+/// Its leader asks this node to campaign at once: it need not ask the others whether they would let it
+/// (thesis §3.10).
+pub(crate) fn campaign_by_transfer(common: &mut Common) -> Step {
+    // As at a timeout. The leader asks again.
+    if common.in_flight().is_some() {
+        return Step::Stay;
+    }
+    next_term(common).map_or(Step::Stay, |term| Step::BecomeCandidate {
+        term,
+        transfer: true,
+    })
+}
+
+/// A leader needs a term of its own, and an index for its first entry.
+fn next_term(common: &mut Common) -> Option<Term> {
+    let next = common.term.next();
+    let term = next.filter(|_| common.log.last().index < Index::MAX);
+    if term.is_none() {
+        count(&mut common.counters.exhausted);
+    }
+    term
 }
 
 /// Answers whether this node would grant its vote. Changes no state.

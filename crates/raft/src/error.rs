@@ -13,6 +13,13 @@ pub enum ProposeError {
     /// This node's disk is full, or so many others are that no quorum could store the proposal.
     #[error("no quorum has space")]
     Full,
+    /// Leadership is being handed over: to be asked again of the next leader, or of this one when the
+    /// transfer has failed.
+    #[error("leadership is being handed to node {}", to.0)]
+    Transferring {
+        /// To whom.
+        to: NodeId,
+    },
     /// The body is larger than `entry_bytes_max`.
     #[error("the proposal has {bytes} bytes, {bytes_max} are allowed")]
     TooLarge {
@@ -39,6 +46,30 @@ pub enum ReadError {
     /// A pending read has the same id; an id must not be used twice.
     #[error("a read with this id is already pending")]
     Duplicate,
+}
+
+/// Why [`Raft::transfer`](crate::Raft::transfer) began nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// Only a leader hands leadership over. The one this node follows, if any.
+    #[error("this node does not lead")]
+    NotLeader(Option<NodeId>),
+    /// The target is this node itself.
+    #[error("this node leads already")]
+    Itself,
+    /// The target has no vote.
+    #[error("node {} is no voter", .0.0)]
+    NotAVoter(NodeId),
+    /// A transfer to this node is under way.
+    #[error("leadership is being handed to node {}", to.0)]
+    UnderWay {
+        /// To whom.
+        to: NodeId,
+    },
+    /// Nobody, or not the one that was named, is in contact and has space on its disk.
+    #[error("no suitable node is in contact")]
+    Unsuitable,
 }
 
 /// Why an accepted request failed.

@@ -2,6 +2,7 @@ use alloc::boxed::Box;
 
 use crate::counters::count;
 use crate::due::Task;
+use crate::election;
 use crate::node::Common;
 use crate::step::Step;
 use crate::{
@@ -15,6 +16,8 @@ pub(crate) struct Follower {
     pub(crate) leader: Option<NodeId>,
     /// The time of the leader's last message.
     heard: Option<Instant>,
+    /// The last broadcast of heartbeats of this leader that has come here.
+    round: u64,
     /// Our log is known to equal this leader's up to this index.
     pub(crate) matched: Index,
     /// How far this node has acknowledged in this term according to the leader, perhaps before a
@@ -131,6 +134,7 @@ impl Follower {
         acknowledged: Index,
     ) -> Step {
         self.acknowledged = self.acknowledged.max(acknowledged);
+        self.round = self.round.max(round);
         let end = common.log.last().index;
         if acknowledged > end {
             return forgot(acknowledged, end);
@@ -152,6 +156,16 @@ impl Follower {
             common.send_after_write(leader, Binding::Appended { term, last });
         }
         Step::Stay
+    }
+
+    /// Its leader asks it to campaign. Whoever lacks something would not be elected, and a message that a
+    /// later heartbeat has overtaken may be of a transfer that was given up.
+    pub(crate) fn handle_timeout_now(&self, common: &mut Common, round: u64, last: Index) -> Step {
+        if round < self.round || self.matched(common) < last {
+            count(&mut common.counters.transfers_stale);
+            return Step::Stay;
+        }
+        election::campaign_by_transfer(common)
     }
 
     /// Applies a leader's commit index, but only as far as our log is known to equal its log:

@@ -20,6 +20,9 @@ use crate::{
 mod read;
 mod replicate;
 mod step_down;
+mod transfer;
+
+use transfer::Transfer;
 
 /// Replicates its log to its peers and commits what a quorum stores (§5.3, §5.4). All of this state
 /// is dropped with the term.
@@ -45,6 +48,7 @@ pub(crate) struct Leader {
     room_round: u64,
     reads: Reads,
     uncommitted: Uncommitted,
+    transfer: Option<Transfer>,
     /// Fetches for peers that were not yet output to the driver.
     fetches: VecDeque<Fetch>,
 }
@@ -68,6 +72,7 @@ impl Leader {
             room_round: 0,
             reads: Reads::default(),
             uncommitted: Uncommitted::default(),
+            transfer: None,
             fetches: VecDeque::new(),
         };
         leader.append(common, Kind::Noop, Bytes::new());
@@ -88,6 +93,7 @@ impl Leader {
         self.slow_write = None;
         self.slow_fetch = None;
         self.short_of_room = None;
+        self.forget_time_of_transfer();
         let peers = self.peers.iter_mut();
         peers.for_each(|peer| peer.contact = Instant::ZERO);
     }
@@ -105,6 +111,9 @@ impl Leader {
         }
         if common.log.last().index >= Index::MAX {
             return Err(ProposeError::IndexExhausted);
+        }
+        if let Some(to) = self.transfers_to() {
+            return Err(ProposeError::Transferring { to });
         }
         if !self.has_room(common) {
             return Err(ProposeError::Full);
@@ -136,6 +145,9 @@ impl Leader {
 
     pub(crate) fn handle_timeout(&mut self, common: &mut Common, now: Instant) -> Step {
         let step = self.check_quorum(common, now);
+        if step == Step::Stay {
+            self.end_transfer(common, now);
+        }
         if step != Step::Stay || now < self.heartbeat_deadline {
             return step;
         }
@@ -146,11 +158,12 @@ impl Leader {
         self.begin_heartbeat();
         self.offer_again(common);
         self.replicate_to_all(common);
+        self.invite(common);
         Step::Stay
     }
 
-    /// Broadcasts heartbeats. Each round confirms the reads that arrived before it.
-    fn begin_round(&mut self, common: &mut Common) {
+    /// A broadcast of heartbeats. Each is a round that confirms the reads that came before it.
+    pub(super) fn begin_round(&mut self, common: &mut Common) {
         let (term, committed) = (common.term, common.committed);
         self.round += 1;
         let round = self.round;
@@ -207,6 +220,7 @@ impl Leader {
         if last > common.committed {
             self.advance_commit(common);
         }
+        self.invite_first(common);
     }
 
     pub(crate) fn handle_rejected(

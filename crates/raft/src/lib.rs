@@ -123,46 +123,45 @@
 //! | RequestVote and its result | [`Binding::RequestVote`], [`Binding::Vote`] |
 //! | InstallSnapshot | [`Replicate::Snapshot`] (an offer), [`Output::PullSnapshot`], [`Binding::Installed`] |
 //! | lastIncludedIndex, lastIncludedTerm | [`Snapshot::last`]; of the log: [`Op::Start`] |
+//! | leadership transfer (thesis §3.10) | [`Raft::transfer`], [`Replicate::TimeoutNow`] |
 //! | server, cluster | node, group |
 //!
 //! # Steps that are not in the papers
 //!
 //! Each with the reason why it is sound.
 //!
-//! - *Before a leader has sent it any entry, a follower acknowledges the entries that it knows to
-//!   be committed. The first heartbeat says how far the receiver has acknowledged (`matched`), and
-//!   the receiver answers with its committed prefix.* Committed entries are in the log of every
-//!   leader of a later term (Leader Completeness, §5.4), and two logs that share an entry are equal
-//!   up to it (Log Matching). So the logs are equal up to there. The acknowledgement waits for its
-//!   write like any other.
-//! - *Heartbeats carry no `prev`.* A follower applies their commit index only as far as it has seen
-//!   its log match this leader's. This is the same check, made earlier.
-//! - *A heartbeat tells its receiver how far it has acknowledged.* This is what the receiver itself
-//!   reported. A receiver that acknowledged more repeats it. One that holds less has lost entries
-//!   and stops, see below.
-//! - *A commit index may be sent alone ([`Replicate::Commit`]).* It is handled as in a heartbeat.
-//! - *A rejected append is answered with the last position that can match, and both sides skip
-//!   whole terms.* Terms never decrease along a log, so no position in between can match (sketched
-//!   in §5.3).
-//! - *`RequestVote` is sent only once its term is durable, and a node leads only once its own vote
-//!   is durable.* This is stricter than the paper, see [`Binding::RequestVote`].
-//! - *While a node is in contact with a leader it refuses votes without looking at the term, and a
-//!   candidate asks for pre-votes first.* Thesis §4.2.3 and §9.6. Refusing a vote is always safe.
-//! - *A message whose term is more than [`Term::LEAP_MAX`] above the stored one is treated as
-//!   lost.* Any message may be lost. Smaller leaps are accepted, because a node may have been away
-//!   for years and climbing one term at a time costs a write each. A node without a leader raises
-//!   its term by one such leap when it receives a message from further above ([`Leap`]). Entering a
-//!   term without a vote is always safe.
-//! - *A node with a write in flight does not campaign; one with a slow or full disk waits longer.*
-//!   Not campaigning is always safe, and [`Raft::handle_disk`] bounds the wait.
-//! - *A leader steps down when its disk stalls ([`Config::write_stall_max`]), when its disk is full
-//!   and an up-to-date follower has room, or when for as long as a stall no quorum in contact has
-//!   had room while some peer was out of contact.* Stepping down is always safe. Whatever it sends
-//!   afterwards as a follower binds it as before.
-//! - *A snapshot that covers entries of the log commits them.* Snapshots cover only committed
-//!   entries.
-//! - *An append whose `prev` lies before the log's start is accepted.* Everything before the start
-//!   is committed, and therefore equal in every later leader's log.
+//! - *A follower acknowledges what it knows to be committed to a leader that has sent it no entry
+//!   yet: the first heartbeat asks with `matched`, and is answered with the committed prefix*: what
+//!   is committed is in the log of every leader of a later term (Leader Completeness, §5.4), and a
+//!   log that holds an entry of another holds all before it (Log Matching), so up to there the logs
+//!   are equal; the acknowledgement goes by the same way as any, after the write.
+//! - *Heartbeats carry no `prev`*: a follower takes their commit index only as far as it has itself
+//!   seen its log match this leader's, which is the same test made earlier.
+//! - *A heartbeat tells its receiver how far it has acknowledged*: it is what the receiver said;
+//!   one that did more repeats it, and one that holds less has lost it and stops, see below.
+//! - *A commit index travels alone ([`Replicate::Commit`])*: as in a heartbeat.
+//! - *A refused append is answered with the last position that can match, and both sides step over
+//!   whole terms*: no position between can match, terms never falling along a log (§5.3 sketches
+//!   it).
+//! - *`RequestVote` leaves only with its term durable, and nobody leads without its own vote
+//!   durable*: stricter than the paper, see [`Binding::RequestVote`].
+//! - *Votes are refused, term unseen, while a leader is heard; pre-votes*: thesis §4.2.3, §9.6;
+//!   refusing is always safe.
+//! - *`TimeoutNow` names the leader's last round of heartbeats and the end of its log, and is obeyed only by
+//!   a follower that holds that much and has heard no later round*: not campaigning is always safe, and so a
+//!   message of a transfer that was given up deposes nobody. It is sent again with each heartbeat.
+//! - *A message of a term more than [`Term::LEAP_MAX`] above the stored one is taken for a lost one*:
+//!   a message may always be lost. Smaller leaps are taken, since a node may have been away for
+//!   years, and to climb by them costs a write each. A node that hears no leader climbs by one when it
+//!   hears of more ([`Leap`]): to enter a term without a vote is always safe.
+//! - *A node with a write under way does not campaign, one with a slow or full disk waits longer*:
+//!   not campaigning is always safe; [`Raft::handle_disk`] bounds the wait.
+//! - *A leader steps down whose disk stalls ([`Config::write_stall_max`]), or is full while a
+//!   follower that lacks nothing has room; or that hears no quorum with room for as long, and does not
+//!   hear all*: stepping down is always safe; what it says next as a follower binds it no less.
+//! - *A snapshot that covers what the log holds commits it*: a snapshot covers what is committed.
+//! - *An append whose `prev` lies before the start is taken*: what lies before the start is
+//!   committed, and so equal in every later leader's log.
 //!
 //! # When a node stops
 //!
@@ -189,12 +188,13 @@
 //!
 //! - Pre-vote, leader stickiness and check-quorum (thesis §9.6, §4.2.3, §6.2) are on by default. A
 //!   leader whose own disk stalls steps down ([`Config::write_stall_max`]), and a node with a write
-//!   in flight does not campaign. A follower whose disk stalls still counts as in contact: a leader
-//!   that needs its copy stays leader and commits nothing until the stall ends.
-//! - The receiver's driver pulls the bytes of a snapshot; the leader does not push them in chunks.
-//! - Voters are fixed. [`Membership`] is part of snapshots, and [`Kind::Membership`] entries are
-//!   replicated and delivered, but the set of voters cannot change yet. There is no leadership
-//!   transfer on request and no lease-based reads (thesis §6.4.1).
+//!   under way does not campaign. A follower whose disk stalls still counts as heard: a leader that
+//!   needs its copy leads on without committing until the stall ends.
+//! - A snapshot's bytes are pulled by the receiver's driver instead of pushed in chunks by the
+//!   leader.
+//! - Voters are fixed. [`Membership`] travels in snapshots and [`Kind::Membership`] entries are
+//!   replicated and delivered, but nothing here changes who votes yet; reads by lease (thesis §6.4.1) are
+//!   not offered.
 //!
 //! # Internals
 //!
@@ -269,7 +269,7 @@ pub use counters::Counters;
 pub use disk::DiskHealth;
 pub use entries::Entries;
 pub use entry::{Entry, Index, Kind, LogId, Term};
-pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal};
+pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal, TransferError};
 pub use membership::{Membership, MembershipError, NodeId};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
 pub use output::{Fetch, Op, Output, Own, Receipt, Record, Staged, Wanted, Write};

@@ -60,6 +60,17 @@ pub enum Replicate {
         /// The offered snapshot.
         snapshot: Box<Snapshot>,
     },
+    /// The receiver is to campaign at once (thesis §3.10). It does so only as a follower of this leader
+    /// in this term, if it holds all of the leader's log and has heard no later heartbeat: a leader that
+    /// has given up the transfer says so by one. Not answered but by a later term.
+    TimeoutNow {
+        /// The leader's term.
+        term: Term,
+        /// The leader's last broadcast of heartbeats.
+        round: u64,
+        /// The end of the leader's log.
+        last: Index,
+    },
 }
 
 /// Reports to a peer what this node remembers. It is sent from inside the [`Write`](crate::Write)
@@ -91,6 +102,9 @@ pub enum Binding {
         term: Term,
         /// The last entry of its log.
         last: LogId,
+        /// The leader of the term before asked it to campaign: who hears that leader is to answer all
+        /// the same (thesis §3.10, §4.2.3).
+        transfer: bool,
     },
     /// Answers [`Binding::RequestVote`].
     Vote {
@@ -207,7 +221,8 @@ impl Replicate {
             Self::Append { term, .. }
             | Self::Heartbeat { term, .. }
             | Self::Commit { term, .. }
-            | Self::Snapshot { term, .. } => *term,
+            | Self::Snapshot { term, .. }
+            | Self::TimeoutNow { term, .. } => *term,
         }
     }
 }

@@ -114,19 +114,21 @@ impl Raft {
         None
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due. For a follower this is its election
-    /// deadline; for a leader its next heartbeat or the time by which it must have had contact with
-    /// a quorum. `None` for a node that has stopped.
+    /// When [`handle_timeout`](Self::handle_timeout) is due. A follower has its election deadline
+    /// and nothing else; a leader its next heartbeat, the moment by which it must have heard a quorum,
+    /// and the end of a transfer. None for a node that has stopped.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.common.stop.is_some() {
             return None;
         }
         Some(match &self.role {
-            RoleState::Leader(leader) if self.common.config.check_quorum => {
-                leader.heartbeat_deadline.min(leader.quorum_deadline)
+            RoleState::Leader(leader) => {
+                let check_quorum = self.common.config.check_quorum;
+                let quorum = check_quorum.then_some(leader.quorum_deadline);
+                let more = quorum.into_iter().chain(leader.transfer_deadline());
+                more.fold(leader.heartbeat_deadline, Instant::min)
             }
-            RoleState::Leader(leader) => leader.heartbeat_deadline,
             _ => self.common.election_deadline,
         })
     }

@@ -17,7 +17,7 @@ use crate::role::RoleState;
 use crate::step::Step;
 use crate::{
     Counters, DiskHealth, Entries, Fetch, FetchError, Index, Instant, LogId, Membership, NodeId,
-    ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Term, Wanted,
+    ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Term, TransferError, Wanted,
 };
 
 /// One node of a Raft group: a value that takes events and returns actions.
@@ -217,6 +217,37 @@ impl Raft {
         }
     }
 
+    /// Hands leadership to `to`, or to the node that this leader holds for the best: one that it hears,
+    /// that has space, and of those the one that lacks least (thesis §3.10). Whose it will be is
+    /// returned.
+    ///
+    /// Meanwhile nothing new is proposed ([`ProposeError::Transferring`]); reads go on. Once the target
+    /// holds the whole log it is asked to campaign, and asked again with each heartbeat, and this node
+    /// leads until it hears of a later term: a message that is lost leaves no gap. Within
+    /// [`election_timeout_max`](crate::Config::election_timeout_max) the transfer is over, and who
+    /// still leads then goes on as before. To ask again for what is under way changes nothing.
+    ///
+    /// # Errors
+    /// See [`TransferError`]; then nothing was begun.
+    pub fn transfer(&mut self, now: Instant, to: Option<NodeId>) -> Result<NodeId, TransferError> {
+        let mark = Mark::of(&self.common, &self.role);
+        let to = match &mut self.role {
+            RoleState::Leader(leader) => leader.transfer(&mut self.common, now, to),
+            _ => Err(TransferError::NotLeader(self.leader())),
+        }?;
+        mark.check(&self.common, &self.role);
+        Ok(to)
+    }
+
+    /// To whom this node is handing its leadership, if it does.
+    #[must_use]
+    pub fn transfers_to(&self) -> Option<NodeId> {
+        match &self.role {
+            RoleState::Leader(leader) => leader.transfers_to(),
+            _ => None,
+        }
+    }
+
     /// The leader of the current term, as far as this node knows.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
@@ -279,8 +310,9 @@ impl Raft {
                     self.role = RoleState::PreCandidate(candidate);
                     step
                 }
-                Step::BecomeCandidate { term } => {
-                    self.role = RoleState::Candidate(Candidate::begin(common, now, term));
+                Step::BecomeCandidate { term, transfer } => {
+                    let candidate = Candidate::begin(common, now, term, transfer);
+                    self.role = RoleState::Candidate(candidate);
                     return;
                 }
                 Step::BecomeLeader => {
@@ -307,7 +339,10 @@ impl Raft {
             common.reset_election(now);
         }
         if let RoleState::Leader(old) = old {
-            common.stepped_down = Some(why);
+            common.stepped_down = Some(match why {
+                StepDown::Deposed if old.has_invited() => StepDown::Transferred,
+                other => other,
+            });
             old.resign(common, leader);
         }
         if term > common.term {

@@ -19,6 +19,10 @@ pub enum Role {
 
 /// The role with its own state, which is dropped when the role ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a node has one, and a leader looks into it with every message"
+)]
 pub(crate) enum RoleState {
     Follower(Follower),
     PreCandidate(PreCandidate),

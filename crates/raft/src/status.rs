@@ -32,6 +32,8 @@ pub struct Status {
     /// The last [`Leap`] since the value was created; their number is in
     /// [`Counters::leaps`](crate::Counters::leaps).
     pub leap: Option<Leap>,
+    /// To whom this leader is handing its leadership.
+    pub transfer: Option<NodeId>,
     /// A leader's view of its peers; empty in other roles.
     pub peers: Vec<PeerStatus>,
 }
@@ -98,6 +100,7 @@ impl Raft {
             cache_bytes: common.log.cache_bytes(),
             stepped_down: common.stepped_down,
             leap: common.leap,
+            transfer: self.transfers_to(),
             peers: match &self.role {
                 RoleState::Leader(leader) => leader.peers.iter().map(PeerStatus::of).collect(),
                 _ => Vec::new(),

@@ -18,8 +18,8 @@ pub(crate) enum Step {
     },
     /// Ask the other nodes whether they would grant a vote in `term`, the next one.
     BecomePreCandidate { term: Term },
-    /// Campaign in `term`, the next one.
-    BecomeCandidate { term: Term },
+    /// It campaigns in `term`, which is the next; `transfer`: because its leader asked it to.
+    BecomeCandidate { term: Term, transfer: bool },
     /// Lead: the election is won.
     BecomeLeader,
     /// Stop for good.
@@ -52,6 +52,8 @@ impl Step {
 pub enum StepDown {
     /// It learned of a later term.
     Deposed,
+    /// It heard of a later term after it had asked another node to campaign.
+    Transferred,
     /// It had no contact with a quorum for an election timeout.
     NoQuorum,
     /// Its disk did not complete a write within

@@ -189,6 +189,39 @@ fn heartbeats() {
     );
 }
 
+/// A leader that hands over, to a node that lacks something or not, and leads on if nothing comes of
+/// it; the message that asks for a candidacy arrives at any time, and again.
+#[test]
+fn a_transfer() {
+    let full = Budget {
+        candidacies: 1,
+        transfers: 1,
+        heartbeats: 1,
+        ..TWO_TERMS
+    };
+    let small = Budget {
+        heartbeats: 0,
+        ..full
+    };
+    let goals = [
+        Goal::SecondLeader,
+        Goal::CommitInSecondTerm,
+        Goal::Invited,
+        Goal::Transferred,
+        Goal::TransferGivenUp,
+    ];
+    let met = if SMALL { &goals[..4] } else { &goals[..] };
+    verify(
+        "a transfer",
+        &Model {
+            size: 3,
+            budget: if SMALL { small } else { full },
+            carries: without_hints,
+        },
+        met,
+    );
+}
+
 /// Figure 8 needs three leaders: one, another, and the first again. Only in release builds.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "a minute in release builds, ten without")]
@@ -219,6 +252,7 @@ const TWO_TERMS: Budget = Budget {
     candidacies: 2,
     heartbeats: 0,
     commands: 0,
+    transfers: 0,
     restarts: 0,
     overtakings: 0,
 };

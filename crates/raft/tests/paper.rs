@@ -55,7 +55,12 @@ fn append(term: u64, terms: &[u64], prev: u64, commit: u64) -> Message {
 
 fn request_vote(term: u64, last: LogId) -> Message {
     let term = Term(term);
-    Message::Binding(Binding::RequestVote { term, last })
+    let transfer = false;
+    Message::Binding(Binding::RequestVote {
+        term,
+        last,
+        transfer,
+    })
 }
 
 fn vote(term: u64, granted: bool) -> Message {

@@ -81,6 +81,11 @@ fn what_a_leader_sends_comes_back() {
                 membership,
             }),
         },
+        Replicate::TimeoutNow {
+            term: TERM,
+            round: 4,
+            last: Index(9),
+        },
     ] {
         comes_back(&to_two(Message::Replicate(replicate)));
     }
@@ -90,7 +95,11 @@ fn what_a_leader_sends_comes_back() {
 fn what_is_answered_comes_back() {
     let (term, last) = (TERM, id(9));
     for binding in [
-        Binding::RequestVote { term, last },
+        Binding::RequestVote {
+            term,
+            last,
+            transfer: true,
+        },
         Binding::Vote {
             term,
             granted: true,

@@ -16,6 +16,8 @@ use crate::closed::{Closed, WithCauses, caught};
 use crate::engine::{Effect, Engine, Poisoned};
 use crate::events::{Event, Events, Seen};
 use crate::group::{Clock, Request, Waiter};
+use crate::handover::Handovers;
+use crate::leave::Leave;
 use crate::log::{Log, LogError};
 use crate::machine::StateMachine;
 use crate::protocol::{DiskHealth, Divergence, Protocol};
@@ -42,6 +44,8 @@ pub(crate) trait Drive: Send {
     /// Whether the machine has more to do than its share of the last turn allowed.
     fn has_jobs(&self) -> bool;
     fn set_disk(&mut self, now: Instant, disk: DiskHealth);
+    /// The node is about to go. To be told in each turn; whether the group may be closed.
+    fn leave(&mut self, now: Instant) -> bool;
     fn close(&mut self, closed: &Closed);
     /// Marks the group as closed and touches nothing else: its state may be inconsistent.
     fn abandon(&mut self, closed: &Closed);
@@ -88,6 +92,9 @@ pub(crate) struct Hosted<P: Protocol, S: StateMachine> {
     pub(crate) tasks: Tasks<P>,
     pub(crate) status: Shown,
     pub(crate) closed: Option<Closed>,
+    pub(crate) handovers: Handovers,
+    /// The node is about to go.
+    pub(crate) leave: Option<Leave>,
 }
 
 /// The published status of a group. It reports the group as closed also when it is merely dropped,
@@ -159,6 +166,10 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
                 Request::Propose(proposal) => self.engine.propose(now, proposal),
                 Request::Read(consistency, deadline, ticket) => {
                     self.engine.read(now, consistency, deadline, ticket);
+                }
+                Request::Transfer(to, deadline, ended) => {
+                    let handovers = &mut self.handovers;
+                    handovers.begin(now, &mut self.engine, to, deadline, ended);
                 }
             }
         }
@@ -267,12 +278,20 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
         self.engine.set_disk(now, disk);
     }
 
+    fn leave(&mut self, now: Instant) -> bool {
+        let engine = &mut self.engine;
+        let leave = self.leave.get_or_insert_with(|| Leave::begin(now, engine));
+        leave.look(now, engine);
+        self.closed.is_some() || leave.is_over(now, engine) && !self.has_jobs()
+    }
+
     fn close(&mut self, closed: &Closed) {
         if self.closed.is_none() {
             self.closed = Some(closed.clone());
             // Those that wait for the rest of an entry are told `Unknown`: other nodes apply it.
             (self.left, self.left_until) = (None, None);
             self.engine.close(closed.reason());
+            self.handovers.close(closed.reason());
             self.tasks.give_up();
         }
     }
@@ -306,6 +325,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
                 self.events.look_at_leaps(now, self.id, &engine.core);
             }
         }
+        self.handovers.look(now, &self.engine);
         let closed = self.closed.clone();
         self.status
             .0
@@ -313,7 +333,13 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let timeouts = [self.engine.poll_timeout(), self.left_until];
+        let leave = self.leave.as_ref().and_then(Leave::wake);
+        let timeouts = [
+            self.engine.poll_timeout(),
+            self.left_until,
+            self.handovers.wake(),
+            leave.filter(|_| self.closed.is_none()),
+        ];
         timeouts.into_iter().flatten().min()
     }
 

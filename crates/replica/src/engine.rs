@@ -1,7 +1,6 @@
 //! One group of one node, sans-IO: everything that does not depend on the type of the machine.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
 
 use bytes::Bytes;
 use synod_transport::{Lane, NodeId, Parcel};
@@ -19,6 +18,7 @@ use crate::time::Instant;
 
 mod config;
 mod forward;
+mod handover;
 mod inspect;
 mod jobs;
 mod peers;
@@ -29,6 +29,7 @@ mod transfer;
 
 pub use config::{Bounds, EngineConfig, EngineStatus, INTERVAL_PARTS_MAX};
 use forward::Accepted;
+use handover::Held;
 pub use inspect::EngineLoad;
 pub use proposals::Proposal;
 use proposals::Proposals;
@@ -99,6 +100,9 @@ pub struct Engine<P: Protocol, T> {
     /// Whether the machine has used up its share of this turn.
     jobs_wait: bool,
     accepted: Accepted,
+    held: Held,
+    /// Nothing new is taken: the node is about to go.
+    leaving: bool,
     reading: BTreeSet<NodeId>,
     delivered: u64,
     applied: u64,
@@ -132,6 +136,8 @@ impl<P: Protocol, T> Engine<P, T> {
             jobs: VecDeque::new(),
             jobs_wait: false,
             accepted: Accepted::default(),
+            held: Held::default(),
+            leaving: false,
             reading: BTreeSet::new(),
             delivered: 0,
             applied: 0,
@@ -154,7 +160,7 @@ impl<P: Protocol, T> Engine<P, T> {
     /// all.
     pub fn propose(&mut self, now: Instant, proposal: Proposal<T>) {
         let bytes = NAME_BYTES + COMMAND_OVERHEAD_BYTES + proposal.command.len();
-        let reason = if let Some(reason) = self.closed {
+        let reason = if let Some(reason) = self.refuses() {
             reason
         } else if bytes > self.config.bounds.body_bytes_max {
             Reason::TooLarge
@@ -176,7 +182,7 @@ impl<P: Protocol, T> Engine<P, T> {
 
     /// Queues a read of the machine.
     pub fn read(&mut self, now: Instant, consistency: Consistency, deadline: Instant, ticket: T) {
-        if let Some(reason) = self.closed {
+        if let Some(reason) = self.refuses() {
             self.reject(ticket, reason);
         } else if consistency == Consistency::Stale {
             self.jobs.push_back(Job::Read(ticket));
@@ -316,6 +322,7 @@ impl<P: Protocol, T> Engine<P, T> {
         self.ready.clear();
         self.jobs.retain(|job| matches!(job, Job::Fail(..)));
         self.jobs_wait = false;
+        self.held = Held::default();
         let (queued, sent) = self.proposals.drain();
         let reads = self.reads.drain();
         queued
@@ -331,6 +338,7 @@ impl<P: Protocol, T> Engine<P, T> {
         if self.closed.is_some() {
             return self.jobs.pop_front().map(Effect::Job);
         }
+        self.release_held(now);
         self.seal(now);
         self.ask(now);
         self.pull(now);
@@ -378,6 +386,7 @@ impl<P: Protocol, T> Engine<P, T> {
         [
             self.core.poll_timeout(),
             self.proposals.wake(),
+            self.proposals.waits_until(),
             self.reads.wake(),
             self.reads.stale_at(self.config.node, retry_after),
             self.transfer.wake(retry_after),
@@ -394,7 +403,7 @@ impl<P: Protocol, T> Engine<P, T> {
             core: self.core.status(),
             leadership: self.core.leadership(),
             applied: self.applied,
-            requests: self.proposals.count() + self.reads.count(),
+            requests: self.requests(),
             frames_ignored: self.frames_ignored,
             snapshots_taken: self.snapshots_taken,
             snapshots_received: self.snapshots_received,
@@ -404,16 +413,23 @@ impl<P: Protocol, T> Engine<P, T> {
     }
 
     fn is_busy(&self) -> bool {
-        self.proposals.count() + self.reads.count() >= self.config.bounds.requests_max
+        self.requests() >= self.config.bounds.requests_max
     }
 
     /// Seals bodies: for the log while no write is in progress, or for the leader while few are.
     fn seal(&mut self, now: Instant) {
+        if self.proposals.waits(now) {
+            return;
+        }
         let Some(leader) = self.core.leadership() else {
             return;
         };
         if leader.node != self.config.node {
             return self.forward(now, leader);
+        }
+        self.accepted.enter(leader.epoch);
+        if self.core.transfers_to().is_some() {
+            return;
         }
         while self.disk.has_room
             && self.staged.is_empty()
@@ -477,15 +493,6 @@ impl<P: Protocol, T> Engine<P, T> {
 
     fn fail(&mut self, ticket: T, failure: Failure) {
         self.jobs.push_back(Job::Fail(ticket, failure));
-    }
-}
-
-impl<P: Protocol, T> fmt::Debug for Engine<P, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("config", &self.config)
-            .field("status", &self.status())
-            .finish_non_exhaustive()
     }
 }
 

@@ -37,8 +37,9 @@ pub(crate) enum Frame {
     /// A body to propose follows. It is void in any leadership of the receiver but that of this
     /// round.
     Forward { round: u64 },
-    /// The forwarded body of this name was not proposed and will not be. Names and rounds restart
-    /// in each incarnation of a node, so the answer names the incarnation that it answers.
+    /// The forwarded body of this name was not proposed and will not be; as [`Denial::NotLeader`], nor will
+    /// anything else that was meant for that leadership, which is over. Names and rounds begin anew in each
+    /// incarnation of a node, so an answer says which incarnation it answers.
     Refused {
         incarnation: u64,
         sequence: u64,
@@ -94,7 +95,7 @@ impl From<Refusal> for Denial {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotLeader => Self::NotLeader,
-            Refusal::Busy => Self::Busy,
+            Refusal::Busy | Refusal::Transferring => Self::Busy,
             Refusal::Full => Self::Full,
             Refusal::TooLarge => Self::TooLarge,
         }

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::closed::Closed;
 use crate::engine::{Consistency, Proposal};
+use crate::handover::{Ended, TransferError};
 use crate::machine::{Failure, Reason, StateMachine, Ticket};
 use crate::status::{Status, StatusWatch};
 use crate::time::Instant;
@@ -106,6 +107,28 @@ impl<S: StateMachine> Group<S> {
             0,
         );
         Answer(answer)
+    }
+
+    /// Hands leadership to `to`, or to the node that suits best, if this node leads. Ends when another node
+    /// is known to lead, which is returned, or when the transfer was given up: after an election timeout
+    /// this node leads on as before. Meanwhile commands wait, and reads are served.
+    ///
+    /// Asked again for the same target it is the same transfer; dropping the future does not end it.
+    pub fn transfer(
+        &self,
+        to: Option<NodeId>,
+    ) -> impl Future<Output = Result<NodeId, TransferError>> + Send + 'static {
+        let (ended, end) = oneshot::channel();
+        let request = Request::Transfer(to, self.deadline(), ended);
+        self.inbox.push(request, 0);
+        let status = self.status.clone();
+        async move {
+            // The loop is gone with the request in it.
+            end.await.unwrap_or_else(|_| {
+                let closed = status.borrow().closed.as_ref().map(Closed::reason);
+                Err(TransferError::Closed(closed.unwrap_or(Reason::Shutdown)))
+            })
+        }
     }
 
     /// The group's status, as of the last turn of the node's loop.
@@ -216,6 +239,25 @@ impl Clock {
 pub(crate) enum Request<T> {
     Propose(Proposal<T>),
     Read(Consistency, Instant, T),
+    Transfer(Option<NodeId>, Instant, Ended),
+}
+
+impl<T> Request<T> {
+    /// Nothing of it was done.
+    fn reject<S: StateMachine>(self, reason: Reason)
+    where
+        T: Ticket<S>,
+    {
+        let leader = None;
+        match self {
+            Self::Propose(Proposal { ticket, .. }) | Self::Read(_, _, ticket) => {
+                ticket.failed(Failure::Rejected { reason, leader });
+            }
+            Self::Transfer(_, _, ended) => {
+                let _gone = ended.send(Err(TransferError::Closed(reason)));
+            }
+        }
+    }
 }
 
 type Look<S> = Box<dyn FnOnce(Result<&S, Failure>) + Send>;
@@ -307,12 +349,7 @@ impl<S: StateMachine> Inbox<S> {
             None => self.wake.notify_one(),
             Some((request, reason)) => {
                 self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-                let (Request::Propose(Proposal { ticket, .. }) | Request::Read(_, _, ticket)) =
-                    request;
-                ticket.failed(Failure::Rejected {
-                    reason,
-                    leader: None,
-                });
+                request.reject(reason);
             }
         }
     }

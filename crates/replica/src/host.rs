@@ -26,6 +26,7 @@ use crate::drive::{Drive, Stopped};
 use crate::frame;
 use crate::group::Clock;
 use crate::incarnation::Keep;
+use crate::leave::Leaving;
 use crate::log::{Keeper, Log, LogError, LogSpace, Room};
 use crate::lookout::Lookout;
 use crate::node::NodeConfig;
@@ -55,6 +56,9 @@ pub(crate) struct Host {
     share: Share,
     last: GroupId,
     shutdown_wait_max: Duration,
+    handover_wait_max: Duration,
+    /// The node is asked to end.
+    leaving: Option<Leaving>,
     /// Something was appended since the last sync began.
     unsynced: bool,
     room: Room,
@@ -97,6 +101,8 @@ impl Host {
             share: config.share(),
             last: GroupId(0),
             shutdown_wait_max: config.shutdown_wait_max,
+            handover_wait_max: config.handover_wait_max,
+            leaving: None,
             unsynced: false,
             room: Room::default(),
             space: LogSpace::default(),
@@ -147,7 +153,8 @@ impl Host {
                 Event::Wake | Event::Deadline => {}
                 Event::Control(Some(Control::Open(open))) => open(self),
                 Event::Control(Some(Control::Shutdown(asked))) => {
-                    return (Closed::Shutdown, Some(asked));
+                    let until = now + self.handover_wait_max;
+                    self.leaving = Some(Leaving { asked, until });
                 }
                 Event::Control(None) => return (Closed::Shutdown, None),
                 Event::TransportClosed => return (Closed::Transport, None),
@@ -159,7 +166,12 @@ impl Host {
             }
             self.take_frames();
             self.handle_deadlines();
-            if self.turn() {
+            let has_left = self.leave();
+            let more = self.turn();
+            if let Some(leaving) = self.leaving.take_if(|_| has_left) {
+                return (Closed::Shutdown, Some(leaving.asked));
+            }
+            if more {
                 // There may be more to write. But callers that were answered may have their next
                 // request, and the sockets their frames; and controls, deadlines and frames go
                 // first.
@@ -167,6 +179,20 @@ impl Host {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// What is to be done before the node goes, if it is to go; whether it may. What the groups do about it
+    /// leaves in the turn to come.
+    fn leave(&mut self) -> bool {
+        let Some(leaving) = &self.leaving else {
+            return false;
+        };
+        let now = self.clock.now();
+        let mut over = true;
+        for group in self.groups.values_mut() {
+            over &= group.leave(now);
+        }
+        over || now >= leaving.until
     }
 
     /// Releases the log, so that its directory can be opened again.
@@ -236,7 +262,9 @@ impl Host {
     /// The earliest deadline of a group.
     fn deadline(&self) -> Option<Instant> {
         let groups = self.groups.values();
-        groups.filter_map(|group| group.poll_timeout()).min()
+        let groups = groups.filter_map(|group| group.poll_timeout());
+        let leaving = self.leaving.as_ref().map(|leaving| leaving.until);
+        groups.chain(leaving).min()
     }
 
     /// Takes the frames that have arrived, up to a bound, so that neither deadlines nor writes

@@ -86,9 +86,8 @@
 //!
 //! # Left out
 //!
-//! Membership change and leadership transfer; client sessions, which would apply a client's own
-//! retries once (a forwarded frame that is duplicated *is* applied once); applying commands on a
-//! separate thread.
+//! Membership change; client sessions that make a client's own retries
+//! apply once (a forwarded frame that is repeated *is* applied once); applying on a thread of its own.
 
 pub mod body;
 pub mod embed;
@@ -104,9 +103,11 @@ mod engine;
 mod events;
 mod frame;
 mod group;
+mod handover;
 mod host;
 mod identity;
 mod incarnation;
+mod leave;
 mod log;
 mod lookout;
 mod machine;
@@ -123,6 +124,7 @@ pub use birth::Birth;
 pub use closed::{Cause, Closed};
 pub use engine::{Bounds, Consistency};
 pub use group::{Answer, Group};
+pub use handover::TransferError;
 pub use identity::{ForgetError, Forgotten, Identity, IdentityError, forget};
 pub use incarnation::Incarnation;
 pub use log::{

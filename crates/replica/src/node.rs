@@ -18,6 +18,7 @@ use crate::drive::{Hosted, Shown, Tasks};
 use crate::engine::{Bounds, Engine, EngineConfig};
 use crate::events::Events;
 use crate::group::{Group, Inbox, Waiter};
+use crate::handover::Handovers;
 use crate::host::{Control, Host};
 use crate::incarnation::Incarnation;
 use crate::log::{Log, LogError};
@@ -46,6 +47,9 @@ pub struct NodeConfig {
     /// written is abandoned at its next write; a machine's `write` that neither writes nor returns
     /// is left on its thread, and its output is discarded.
     pub shutdown_wait_max: Duration,
+    /// How long [`Node::shutdown`] waits for others to take over what this node leads, and for the ends of
+    /// the requests that it has taken. Zero: it does not.
+    pub handover_wait_max: Duration,
 }
 
 impl Default for NodeConfig {
@@ -58,6 +62,7 @@ impl Default for NodeConfig {
             apply_bytes_max: 16 << 20,
             apply_time_max: Duration::from_millis(10),
             shutdown_wait_max: Duration::from_secs(10),
+            handover_wait_max: Duration::from_secs(1),
         }
     }
 }
@@ -272,8 +277,11 @@ impl Node {
         }
     }
 
-    /// Stops the loop: requests in progress end as unknown, those not begun as rejected.
-    /// Acknowledged commands are durable already, so there is nothing to save.
+    /// Takes no more requests, hands over what this node leads, finishes what it has taken, with the help of
+    /// the next leader, and stops the loop. After
+    /// [`handover_wait_max`](NodeConfig::handover_wait_max), or if nobody can take over, what is under way
+    /// ends as unknown and what has not begun as rejected. What was acknowledged is durable already, so there
+    /// is nothing to save.
     pub async fn shutdown(self) {
         let (to, ended) = oneshot::channel();
         if self.control.send(Control::Shutdown(to)).await.is_ok() {
@@ -346,6 +354,8 @@ fn open<C: Configured, S: StateMachine>(
         tasks: Tasks::new(host.wake.clone()),
         status: Shown(status),
         closed: None,
+        handovers: Handovers::default(),
+        leave: None,
     };
     host.groups.insert(id, Box::new(hosted));
     let queued_bytes_max = node.bounds.queued_bytes_max;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use synod_transport::{NodeId, Parcel};
 use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
+use crate::handover::TransferError;
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
 
@@ -112,6 +113,8 @@ pub enum Refusal {
     Full,
     /// The command exceeds the entry's limit, so it can never be accepted.
     TooLarge,
+    /// Leadership is being handed to another node.
+    Transferring,
 }
 
 /// The role of a node.
@@ -163,6 +166,8 @@ pub struct CoreStatus {
     pub start: u64,
     /// Why it last stopped leading; `None` if it never did since the group was opened.
     pub stepped_down: Option<StepDown>,
+    /// To whom it is handing its leadership.
+    pub transfer: Option<NodeId>,
     /// The state of the peers, on a leader.
     pub peers: Vec<PeerStatus>,
     /// Meaningless messages that were ignored, including those that leapt.
@@ -341,6 +346,14 @@ pub trait Protocol: sealed::Protocol + Sized + Send + 'static {
     /// # Errors
     /// The read was refused.
     fn read(&mut self, now: Instant, id: ReadId) -> Result<(), Refusal>;
+
+    /// Hands leadership to this node, or to the one that suits best; to whom is returned.
+    ///
+    /// # Errors
+    /// Nothing was begun.
+    fn transfer(&mut self, now: Instant, to: Option<NodeId>) -> Result<NodeId, TransferError>;
+    /// To whom this node is handing its leadership: meanwhile it takes no proposals.
+    fn transfers_to(&self) -> Option<NodeId>;
 
     /// The next output.
     fn poll_output(&mut self) -> Option<Output<Self>>;

@@ -25,6 +25,8 @@ pub struct Status {
     pub role: Role,
     /// The node believed to be the leader.
     pub leader: Option<NodeId>,
+    /// To whom this node is handing its leadership.
+    pub transfer: Option<NodeId>,
     /// The term, or the ballot's round.
     pub term: u64,
     /// The last index known to be decided.
@@ -131,6 +133,7 @@ impl Status {
             id,
             role: Role::Follower,
             leader: None,
+            transfer: None,
             term: 0,
             commit: 0,
             applied: 0,
@@ -164,6 +167,7 @@ impl Status {
             id: self.id,
             role: engine.core.role,
             leader: engine.leadership.map(|leader| leader.node),
+            transfer: engine.core.transfer,
             term: engine.core.epoch.round,
             commit: engine.core.commit,
             applied: engine.applied,
@@ -230,6 +234,7 @@ impl Status {
         if self.closed.is_some() {
             self.role = Role::Follower;
             self.leader = None;
+            self.transfer = None;
             self.peers.clear();
         }
     }

@@ -385,7 +385,7 @@ impl Victim {
 
     fn replicate(&self, script: &mut Script<'_>, from: NodeId) -> Replicate {
         let ballot = self.ballot(script, from);
-        match script.below(3) {
+        match script.below(4) {
             0 => Replicate::Heartbeat {
                 ballot,
                 round: script.number(),
@@ -395,6 +395,12 @@ impl Victim {
             1 => Replicate::Chosen {
                 ballot,
                 chosen: self.slot(script),
+            },
+            2 => Replicate::Invite {
+                ballot,
+                round: script.number(),
+                chosen: self.slot(script),
+                last: self.slot(script),
             },
             _ => Replicate::Snapshot {
                 ballot,

@@ -357,7 +357,7 @@ impl Victim {
 
     fn message(&self, script: &mut Script<'_>) -> Message {
         let term = self.term(script);
-        match script.below(20) {
+        match script.below(21) {
             0..6 => {
                 let prev = self.log_id(script);
                 let entries = self.entries(script, term, prev);
@@ -386,6 +386,7 @@ impl Victim {
             9 => Message::Binding(Binding::RequestVote {
                 term,
                 last: self.log_id(script),
+                transfer: script.flag(),
             }),
             10 | 11 => Message::Binding(Binding::Vote {
                 term,
@@ -404,6 +405,11 @@ impl Victim {
                 round: script.number(),
                 matched: self.index(script),
                 disk: disk(script),
+            }),
+            20 => Message::Replicate(Replicate::TimeoutNow {
+                term,
+                round: script.number(),
+                last: self.index(script),
             }),
             16 | 17 => Message::Echo(Echo::Rejected {
                 term,

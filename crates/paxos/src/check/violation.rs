@@ -315,6 +315,29 @@ pub enum Violation {
         /// The first slot that differs.
         slot: Slot,
     },
+    /// A leader proposed something new while it hands its leadership over.
+    #[error(
+        "proposed during a transfer: {node} hands over to {to}, and proposes for slot {}",
+        slot.0
+    )]
+    ProposedDuringTransfer {
+        /// Who leads.
+        node: NodeId,
+        /// Who is to lead next.
+        to: NodeId,
+        /// The last slot that it proposes for.
+        slot: Slot,
+    },
+    /// A leader invited a node that lacks something to a ballot of its own.
+    #[error("invited behind: {node} invites {to}, which has not voted for slot {}", lacks.0)]
+    InvitedBehind {
+        /// Who leads.
+        node: NodeId,
+        /// Whom it invites.
+        to: NodeId,
+        /// The first slot that is missing there.
+        lacks: Slot,
+    },
     /// A restarted node has an older snapshot than was durable, or a log begins after a snapshot
     /// that does not exist.
     #[error(

@@ -5,7 +5,7 @@ use synod_durable::Few;
 use crate::check::Durable;
 use crate::check::durable::Change;
 use crate::role::RoleState;
-use crate::{Ballot, Binding, Envelope, Paxos, ReadId, Slot};
+use crate::{Ballot, Binding, Envelope, NodeId, Paxos, ReadId, Slot};
 
 /// The checker's view of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -41,6 +41,8 @@ pub(crate) struct Seen {
     pub(crate) promised: Ballot,
     pub(crate) campaigns: bool,
     pub(crate) chosen: Slot,
+    /// To whom a leader is handing its leadership, and the slot behind all that it has proposed.
+    pub(crate) transfer: Option<(NodeId, Slot)>,
 }
 
 impl Seen {
@@ -49,6 +51,10 @@ impl Seen {
             promised: paxos.common.promised,
             campaigns: matches!(paxos.role, RoleState::Candidate(_) | RoleState::Leader(_)),
             chosen: paxos.common.log.chosen(),
+            transfer: match &paxos.role {
+                RoleState::Leader(leader) => leader.transfers_to().map(|to| (to, leader.end())),
+                _ => None,
+            },
         }
     }
 }

@@ -59,6 +59,9 @@ impl Leader {
         if slot > Slot::MAX {
             return Err(ProposeError::SlotExhausted);
         }
+        if let Some(to) = self.transfers_to() {
+            return Err(ProposeError::Transferring { to });
+        }
         if !self.has_room(common) {
             return Err(ProposeError::Full);
         }

@@ -149,7 +149,7 @@ impl Liar {
     fn replicate(&mut self, from: NodeId) -> Replicate {
         let ballot = self.ballot_of(from);
         let (chosen, through) = (self.slot(), self.slot());
-        match self.dice.below(6) {
+        match self.dice.below(7) {
             0 => Replicate::Heartbeat {
                 ballot,
                 round: self.number(),
@@ -160,6 +160,12 @@ impl Liar {
             2 => Replicate::Snapshot {
                 ballot,
                 snapshot: Box::new(self.snapshot()),
+            },
+            3 => Replicate::Invite {
+                ballot,
+                round: self.number(),
+                chosen,
+                last: self.slot(),
             },
             _ => Replicate::Accept {
                 ballot,

@@ -40,6 +40,9 @@ pub(crate) enum Goal {
     AcceptAgain,
     /// A read is confirmed.
     Read,
+    /// A leader invites another, and that one campaigns.
+    Invited,
+    Transferred,
 }
 
 /// The goals that a step of a node has reached.
@@ -90,6 +93,11 @@ pub(crate) fn reached(
         reach(Goal::VoteLost, !votes_of(&lost).is_empty());
         reach(Goal::ChosenRemembered, is.chosen.0 > 0);
     }
+    let invites = step
+        .sent
+        .iter()
+        .any(|packet| matches!(packet.message, Message::Replicate(Replicate::Invite { .. })));
+    reach(Goal::Invited, invites);
     if let Some(message) = message {
         let refuses = step
             .sent
@@ -102,6 +110,8 @@ pub(crate) fn reached(
             message,
             Message::Binding(Binding::Promise { next: Some(_), .. })
         );
+        let is_invite = matches!(message, Message::Replicate(Replicate::Invite { .. }));
+        reach(Goal::Transferred, is_invite && is.ballot > was.ballot);
         reach(Goal::PromiseRefused, is_prepare && refuses);
         reach(Goal::AcceptRefused, is_accept && refuses);
         reach(Goal::Learned, is_learned && choses);

@@ -27,6 +27,8 @@ pub(crate) struct Budget {
     /// The last slot for which a command is proposed.
     pub(crate) slots: u64,
     pub(crate) reads: u8,
+    /// Transfers of leadership, to any of the others.
+    pub(crate) transfers: u8,
     /// Crashes, which lose what is not durable.
     pub(crate) restarts: u8,
     /// Inputs that a node handles while its write is in flight; [`Budget::ANY`] for any number.
@@ -72,6 +74,11 @@ impl System for Model {
         inputs.push_if(Input::Heartbeat, rested && leads && left.heartbeats > 0);
         inputs.push_if(Input::Propose, rested && leads && proposes);
         inputs.push_if(Input::Read, rested && leads && left.reads > 0);
+        let transfers = rested && leads && left.transfers > 0;
+        let others = self.group.quorums.acceptors();
+        for to in others.filter(|to| *to != node.id) {
+            inputs.push_if(Input::Transfer(to), transfers);
+        }
         if rested {
             inputs.push_with_messages(Input::Receive);
         }
@@ -83,6 +90,7 @@ impl System for Model {
             Input::Campaign => left.campaigns -= 1,
             Input::Propose => left.commands -= 1,
             Input::Read => left.reads -= 1,
+            Input::Transfer(_) => left.transfers -= 1,
             Input::Restart | Input::Torn => left.restarts -= 1,
             Input::Persist | Input::Receive => {}
         }
@@ -141,6 +149,7 @@ impl System for Model {
             (Input::Heartbeat, _) => format!("{node}'s heartbeat is due"),
             (Input::Propose, _) => format!("{node} is given a command"),
             (Input::Read, _) => format!("{node} is asked for a read"),
+            (Input::Transfer(to), _) => format!("{node} is to hand over to {}", to.0),
             (Input::Persist, _) => format!("{node}'s write is durable"),
             (Input::Restart, _) => format!("{node} crashes and restarts"),
             (Input::Torn, _) => format!("{node} crashes in its write and restarts"),

@@ -35,6 +35,8 @@ pub(crate) enum Input {
     Heartbeat,
     Propose,
     Read,
+    /// It is to hand leadership to that node.
+    Transfer(NodeId),
     /// Its write is durable, and the messages of that write are sent.
     Persist,
     /// It crashes, loses what is not durable, and restarts. How long that takes does not matter to
@@ -217,6 +219,9 @@ impl Step {
             Input::Heartbeat => {
                 let due = node.paxos.poll_timeout().expect("a deadline");
                 node.paxos.handle_timeout(due);
+            }
+            Input::Transfer(to) => {
+                let _ = node.paxos.transfer(now, Some(to));
             }
             Input::Propose => {
                 let _ = node.paxos.propose(now, Bytes::from_static(b"x"));

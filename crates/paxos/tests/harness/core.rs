@@ -126,6 +126,10 @@ impl Protocol for Cores {
         proposed.map_err(|error| error.to_string())
     }
 
+    fn transfer(core: &mut Paxos, now: Instant, to: Option<NodeId>) -> Result<NodeId, String> {
+        core.transfer(now, to).map_err(|error| error.to_string())
+    }
+
     fn is_of_earlier_leader(core: &Paxos, mark: Position) -> bool {
         mark.origin < core.status().ballot
     }

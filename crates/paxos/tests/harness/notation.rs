@@ -119,6 +119,7 @@ pub(crate) fn name_of(message: &Message) -> &'static str {
         Message::Replicate(Replicate::Heartbeat { .. }) => "Heartbeat",
         Message::Replicate(Replicate::Chosen { .. }) => "Chosen",
         Message::Replicate(Replicate::Snapshot { .. }) => "Snapshot",
+        Message::Replicate(Replicate::Invite { .. }) => "Invite",
         Message::Binding(Binding::Prepare { .. }) => "Prepare",
         Message::Binding(Binding::Promise { .. }) => "Promise",
         Message::Binding(Binding::Accepted { .. }) => "Accepted",
@@ -137,6 +138,7 @@ pub(crate) const NAMES: &[&str] = &[
     "Heartbeat",
     "Chosen",
     "Snapshot",
+    "Invite",
     "Prepare",
     "Promise",
     "Accepted",
@@ -197,6 +199,12 @@ fn replicate_text(message: &Replicate) -> String {
         Replicate::Snapshot { snapshot, .. } => {
             format!(", last {}", position_text(snapshot.last))
         }
+        Replicate::Invite {
+            round,
+            chosen,
+            last,
+            ..
+        } => format!(", round {round}, chosen {}, last {}", chosen.0, last.0),
     }
 }
 
@@ -309,7 +317,7 @@ pub(crate) fn parse_message(text: &str, configuration: &Configuration) -> Result
     let name = fields.name();
     let ballot = parse_ballot(fields.value(word_for_ballot(name))?)?;
     let message = match name {
-        "Accept" | "Heartbeat" | "Chosen" | "Snapshot" => {
+        "Accept" | "Heartbeat" | "Chosen" | "Snapshot" | "Invite" => {
             Message::Replicate(parse_replicate(name, ballot, &mut fields, configuration)?)
         }
         "Prepare" | "Promise" | "Accepted" => {
@@ -343,6 +351,12 @@ fn parse_replicate(
         "Chosen" => Replicate::Chosen {
             ballot,
             chosen: Slot(fields.number("chosen")?),
+        },
+        "Invite" => Replicate::Invite {
+            ballot,
+            round: fields.number("round")?,
+            chosen: Slot(fields.number("chosen")?),
+            last: Slot(fields.number("last")?),
         },
         _ => Replicate::Snapshot {
             ballot,

@@ -36,6 +36,14 @@ mod tests {
         b3_promise_lost
         b5_late_answer
         b7_last_round
+        c12_lagging_target
+        c12_lost_invitation
+        c12_proposal_during_transfer
+        c12_stale_invitation
+        c12_target_dies
+        c12_target_dies_as_candidate
+        c12_transfer
+        c12_two_transfers
         c1_away_unseats_nobody
         c2_cut_link
         c3_quorum_loss

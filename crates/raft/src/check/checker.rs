@@ -185,7 +185,7 @@ impl Checker {
     /// If the node must not send this message.
     pub fn sent(&mut self, node: NodeId, envelope: &Envelope) -> Result<(), Violation> {
         match &envelope.message {
-            Message::Replicate(message) => self.check_replicate(node, message),
+            Message::Replicate(message) => self.check_replicate(node, envelope.to, message),
             Message::Binding(message) => self.check_binding(node, envelope.to, message),
             Message::Echo(Echo::Heartbeat { term, .. }) => {
                 let durable = self

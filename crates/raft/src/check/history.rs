@@ -1,4 +1,4 @@
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::check::Violation;
 use crate::check::fingerprint::fingerprint;
@@ -17,6 +17,8 @@ pub(crate) struct History {
     runs: BTreeMap<Term, Run>,
     contents: BTreeMap<LogId, u64>,
     committed: BTreeMap<Index, LogId>,
+    /// Who was asked by the leader of a term to campaign in the next.
+    invited: BTreeSet<(Term, NodeId)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +59,17 @@ impl History {
 
     pub(crate) fn voted(&self, node: NodeId, term: Term, candidate: NodeId) -> bool {
         self.votes.get(&(term, node)) == Some(&candidate)
+    }
+
+    /// The leader of `term` asks `node` to campaign.
+    pub(crate) fn invite(&mut self, term: Term, node: NodeId) {
+        self.invited.insert((term, node));
+    }
+
+    /// Whether the leader of the term before `term` has asked `node` to campaign.
+    pub(crate) fn is_invited(&self, term: Term, node: NodeId) -> bool {
+        let mut invited = self.invited.iter();
+        invited.any(|(in_term, id)| *id == node && in_term.next() == Some(term))
     }
 
     /// Records that `raft` leads. The first time in a term it must have a quorum of votes, be alone
@@ -299,6 +312,11 @@ impl History {
         Self {
             votes: self.votes.iter().map(vote).collect(),
             terms: self.terms.iter().map(reign).collect(),
+            invited: self
+                .invited
+                .iter()
+                .map(|(term, id)| (*term, names(*id)))
+                .collect(),
             ..self.clone()
         }
     }

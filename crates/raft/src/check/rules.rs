@@ -22,6 +22,14 @@ pub(super) fn check_order(node: NodeId, before: &Seen, now: &Seen) -> Result<(),
             to: now.last,
         });
     }
+    let transfers = before.transfers_to.is_some() && now.transfers_to == before.transfers_to;
+    if transfers && before.term == now.term && now.last > before.last {
+        return Err(Violation::ProposedDuringTransfer {
+            node,
+            term: now.term,
+            id: now.last,
+        });
+    }
     Ok(())
 }
 
@@ -102,13 +110,15 @@ impl Checker {
     pub(super) fn check_replicate(
         &mut self,
         node: NodeId,
+        to: NodeId,
         message: &Replicate,
     ) -> Result<(), Violation> {
         let incarnation = self.nodes.get(&node).map_or(0, |watch| watch.incarnation);
         let (Replicate::Append { term, .. }
         | Replicate::Heartbeat { term, .. }
         | Replicate::Commit { term, .. }
-        | Replicate::Snapshot { term, .. }) = message;
+        | Replicate::Snapshot { term, .. }
+        | Replicate::TimeoutNow { term, .. }) = message;
         self.history.speaks(node, incarnation, *term)?;
         let commit = match message {
             Replicate::Append {
@@ -124,6 +134,7 @@ impl Checker {
             Replicate::Snapshot { snapshot, .. } => {
                 return self.history.check_committed(node, snapshot.last);
             }
+            Replicate::TimeoutNow { term, .. } => return self.check_timeout_now(node, to, *term),
         };
         let known = self.history.committed_to();
         if commit > known {
@@ -133,6 +144,22 @@ impl Checker {
                 known,
             });
         }
+        Ok(())
+    }
+
+    /// Whoever is asked to campaign holds, durably, all that the leader has.
+    fn check_timeout_now(&mut self, node: NodeId, to: NodeId, term: Term) -> Result<(), Violation> {
+        let last = self.nodes.get(&node).map(|watch| watch.seen.last);
+        let last = last.unwrap_or_default();
+        let target = self.nodes.get(&to);
+        if !target.is_some_and(|watch| watch.forgot || watch.durable.holds(last)) {
+            return Err(Violation::InvitedBehind {
+                node,
+                to,
+                lacks: last,
+            });
+        }
+        self.history.invite(term, to);
         Ok(())
     }
 
@@ -169,6 +196,11 @@ impl Checker {
             return Ok(());
         };
         let (term, history) = (said.term(), &self.history);
+        if matches!(said, Binding::RequestVote { transfer: true, .. })
+            && !history.is_invited(term, node)
+        {
+            return Err(Violation::NotInvited { node, term });
+        }
         let disk = &watch.durable;
         let of_this_term = disk.term() == term;
         let true_now = match said {

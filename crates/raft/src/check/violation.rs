@@ -269,6 +269,43 @@ pub enum Violation {
         /// The candidate of the second vote.
         second: NodeId,
     },
+    /// A leader appended while it hands its leadership over (thesis §3.10).
+    #[error(
+        "proposed during a transfer: node {} leads term {}, hands over, and appends {}",
+        node.0, term.0, id.index.0
+    )]
+    ProposedDuringTransfer {
+        /// Who leads.
+        node: NodeId,
+        /// The term.
+        term: Term,
+        /// The end of its log now.
+        id: LogId,
+    },
+    /// A leader asked a node to campaign that lacks something (thesis §3.10).
+    #[error(
+        "invited behind: node {} asks node {} to campaign, which does not hold entry {} of term {}",
+        node.0, to.0, lacks.index.0, lacks.term.0
+    )]
+    InvitedBehind {
+        /// Who leads.
+        node: NodeId,
+        /// Whom it asks.
+        to: NodeId,
+        /// The end of the leader's log.
+        lacks: LogId,
+    },
+    /// A candidacy says that it is a transfer, and no leader of the term before has asked for it.
+    #[error(
+        "not invited: node {} campaigns in term {} by transfer, and nobody asked it to",
+        node.0, term.0
+    )]
+    NotInvited {
+        /// Who campaigns.
+        node: NodeId,
+        /// In which term.
+        term: Term,
+    },
     /// A durable vote was removed within its term.
     #[error(
         "voted twice: node {} forgets in term {} that it voted for node {}",

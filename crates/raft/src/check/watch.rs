@@ -36,6 +36,8 @@ pub(crate) struct Staged {
 pub(crate) struct Seen {
     pub(crate) term: Term,
     pub(crate) leads: bool,
+    /// To whom it is handing its leadership.
+    pub(crate) transfers_to: Option<NodeId>,
     pub(crate) commit: Index,
     pub(crate) last: LogId,
     pub(crate) start: Index,
@@ -49,6 +51,10 @@ impl Seen {
         Self {
             term: core.term,
             leads: matches!(raft.role, RoleState::Leader(_)),
+            transfers_to: match &raft.role {
+                RoleState::Leader(leader) => leader.transfers_to(),
+                _ => None,
+            },
             commit: core.committed,
             last: core.log.last(),
             start: core.log.start().index,
@@ -66,6 +72,7 @@ impl Seen {
 impl Watch {
     pub(crate) fn renamed(&self, names: &impl Fn(NodeId) -> NodeId) -> Self {
         let mut watch = self.clone();
+        watch.seen.transfers_to = watch.seen.transfers_to.map(names);
         watch.durable.rename(names);
         if let Some(staged) = &mut watch.staged {
             staged.change.rename(names);

@@ -88,7 +88,12 @@ fn message() -> impl Strategy<Value = Message> {
             let snapshot = Box::new(snapshot);
             Message::Replicate(Replicate::Snapshot { term, snapshot })
         }),
-        1 => (term(), log_id()).prop_map(|(term, last)| Message::Binding(Binding::RequestVote { term, last })),
+        1 => (term(), number(), number()).prop_map(|(term, round, last)| {
+            Message::Replicate(Replicate::TimeoutNow { term, round, last: Index(last) })
+        }),
+        1 => (term(), log_id(), any::<bool>()).prop_map(|(term, last, transfer)| {
+            Message::Binding(Binding::RequestVote { term, last, transfer })
+        }),
         2 => (term(), any::<bool>()).prop_map(|(term, granted)| Message::Binding(Binding::Vote { term, granted })),
         2 => (term(), number()).prop_map(|(term, last)| {
             Message::Binding(Binding::Appended { term, last: Index(last) })

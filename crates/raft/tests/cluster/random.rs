@@ -45,7 +45,7 @@ fn any_schedule_is_safe_and_recovers() {
         "cargo test -p synod-raft --test cluster any_schedule",
         group,
         met,
-        &[("truncations", 2), ("elections", 2)],
+        &[("truncations", 2), ("elections", 2), ("transfers", 2)],
     );
 }
 

@@ -1,6 +1,6 @@
 //! The events that a search must have met; otherwise it shows nothing.
 
-use synod_raft::{Binding, Echo, Message, Op};
+use synod_raft::{Binding, Echo, Message, Op, Replicate};
 
 use crate::node::{Input, Node, Packet};
 
@@ -32,6 +32,10 @@ pub(crate) enum Goal {
     CommitOfFirstTerm,
     /// A follower commits.
     FollowerCommit,
+    /// A leader asks another to campaign, and that one does; and a leader gives a transfer up.
+    Invited,
+    Transferred,
+    TransferGivenUp,
     /// A message of an earlier term is answered.
     Stale,
 }
@@ -65,7 +69,18 @@ pub(crate) fn reached(before: &Node, input: Input, after: &Node, sent: &[Packet]
         node.unsynced().ops().any(truncates)
     };
     reach(Goal::Truncated, cut(after) && !cut(before));
+    reach(
+        Goal::TransferGivenUp,
+        was.transfer.is_some() && is.transfer.is_none() && leads,
+    );
     for Packet { message, .. } in sent {
+        let invites = matches!(message, Message::Replicate(Replicate::TimeoutNow { .. }));
+        reach(Goal::Invited, invites);
+        let by_transfer = matches!(
+            message,
+            Message::Binding(Binding::RequestVote { transfer: true, .. })
+        );
+        reach(Goal::Transferred, by_transfer);
         let refused = matches!(
             message,
             Message::Binding(Binding::Vote { granted: false, .. })

@@ -25,6 +25,8 @@ pub(crate) struct Budget {
     pub(crate) candidacies: u8,
     pub(crate) heartbeats: u8,
     pub(crate) commands: u8,
+    /// Transfers of leadership, to either of the others.
+    pub(crate) transfers: u8,
     /// Crashes, which lose what is not durable.
     pub(crate) restarts: u8,
     /// Inputs that a node handles while its write is in flight; [`Budget::ANY`] for any number.
@@ -66,6 +68,11 @@ impl System for Model {
         inputs.push_if(Input::Timeout, rested && heartbeat);
         inputs.push_if(Input::Timeout, rested && !leads && candidacy);
         inputs.push_if(Input::Propose, rested && leads && left.commands > 0);
+        let transfers = rested && leads && left.transfers > 0;
+        let others = (1..=self.size as u64).map(NodeId);
+        for to in others.filter(|to| *to != node.id) {
+            inputs.push_if(Input::Transfer(to), transfers);
+        }
         if rested {
             inputs.push_with_messages(Input::Receive);
         }
@@ -76,6 +83,7 @@ impl System for Model {
             Input::Timeout if node.leads() => left.heartbeats -= 1,
             Input::Timeout => left.candidacies -= 1,
             Input::Propose => left.commands -= 1,
+            Input::Transfer(_) => left.transfers -= 1,
             Input::Restart => left.restarts -= 1,
             Input::Persist | Input::Receive => {}
         }
@@ -144,6 +152,7 @@ impl System for Model {
             }
             (Input::Timeout, _) => format!("{node} times out"),
             (Input::Propose, _) => format!("{node} is given a command"),
+            (Input::Transfer(to), _) => format!("{node} is to hand over to {}", to.0),
             (Input::Persist, _) => format!("{node}'s write is durable"),
             (Input::Restart, _) => format!("{node} crashes and restarts"),
             (Input::Receive, None) => format!("{node} receives nothing"),

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
@@ -28,6 +29,8 @@ pub(crate) enum Input {
     /// Its timer fires: a leader sends heartbeats, any other node campaigns.
     Timeout,
     Propose,
+    /// It is to hand leadership to that node.
+    Transfer(NodeId),
     /// Its write is durable, and the messages of that write are sent.
     Persist,
     /// It crashes, loses what is not durable, and restarts. How long that takes does not matter to
@@ -137,6 +140,9 @@ impl Hash for Node {
     }
 }
 
+/// More than the longest election timeout.
+const LATE: Duration = Duration::from_secs(1);
+
 impl Disk {
     fn store(&mut self, record: &Record) {
         for op in record.ops() {
@@ -160,11 +166,15 @@ impl Step {
                 node.raft.handle_message(now, from, message);
             }
             Input::Timeout => {
+                // So late that a transfer is over too.
                 let due = node.raft.poll_timeout().expect("a deadline");
-                node.raft.handle_timeout(due);
+                node.raft.handle_timeout(due.plus(LATE));
             }
             Input::Propose => {
                 let _ = node.raft.propose(now, Bytes::from_static(b"x"));
+            }
+            Input::Transfer(to) => {
+                let _ = node.raft.transfer(now, Some(to));
             }
             Input::Persist => {
                 let Some(write) = node.write.take() else {

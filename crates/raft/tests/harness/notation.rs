@@ -91,6 +91,7 @@ pub(crate) fn name_of(message: &Message) -> &'static str {
         Message::Replicate(Replicate::Heartbeat { .. }) => "Heartbeat",
         Message::Replicate(Replicate::Commit { .. }) => "Commit",
         Message::Replicate(Replicate::Snapshot { .. }) => "Snapshot",
+        Message::Replicate(Replicate::TimeoutNow { .. }) => "TimeoutNow",
         Message::Binding(Binding::RequestVote { .. }) => "RequestVote",
         Message::Binding(Binding::Vote { .. }) => "Vote",
         Message::Binding(Binding::Appended { .. }) => "Appended",
@@ -109,6 +110,7 @@ pub(crate) const NAMES: &[&str] = &[
     "Heartbeat",
     "Commit",
     "Snapshot",
+    "TimeoutNow",
     "RequestVote",
     "Vote",
     "Appended",
@@ -148,9 +150,14 @@ pub(crate) fn message_text(message: &Message) -> String {
         Message::Replicate(Replicate::Snapshot { snapshot, .. }) => {
             format!("last {}", id_text(snapshot.last))
         }
-        Message::Binding(Binding::RequestVote { last, .. } | Binding::Installed { last, .. }) => {
-            format!("last {}", id_text(*last))
+        Message::Replicate(Replicate::TimeoutNow { round, last, .. }) => {
+            format!("round {round}, last {}", last.0)
         }
+        Message::Binding(Binding::RequestVote { last, transfer, .. }) => {
+            let transfer = if *transfer { ", transfer" } else { "" };
+            format!("last {}{transfer}", id_text(*last))
+        }
+        Message::Binding(Binding::Installed { last, .. }) => format!("last {}", id_text(*last)),
         Message::Echo(Echo::RequestPreVote { last, disk, .. }) => {
             format!("last {}{}", id_text(*last), disk_text(disk))
         }
@@ -243,9 +250,15 @@ pub(crate) fn parse_message(text: &str, membership: &Membership) -> Result<Messa
                 membership: membership.clone(),
             }),
         }),
+        "TimeoutNow" => Message::Replicate(Replicate::TimeoutNow {
+            term,
+            round: fields.number("round")?,
+            last: Index(fields.number("last")?),
+        }),
         "RequestVote" => Message::Binding(Binding::RequestVote {
             term,
             last: parse_id(fields.value("last")?)?,
+            transfer: fields.flag("transfer"),
         }),
         "Vote" => Message::Binding(Binding::Vote {
             term,

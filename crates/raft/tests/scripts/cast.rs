@@ -129,6 +129,10 @@ impl Cast for Cores {
             "start" => status.start.0.to_string(),
             "matched" => peer()?.matched.0.to_string(),
             "next" => peer()?.next.0.to_string(),
+            "transfer" => match status.transfer {
+                Some(to) => to.0.to_string(),
+                None => "none".to_owned(),
+            },
             "state" => state_text(peer()?.state).to_owned(),
             "counter" => counter(&core.counters(), detail)?.to_string(),
             _ => return Err(format!("there is no `{name}` to expect")),
@@ -160,6 +164,7 @@ fn counter(counters: &Counters, name: &str) -> Result<u64, String> {
         "leaps" => counters.leaps,
         "out-of-role" => counters.out_of_role,
         "votes-while-led" => counters.votes_while_led,
+        "transfers-stale" => counters.transfers_stale,
         "conflicts-with-commit" => counters.conflicts_with_commit,
         "snapshots-stale" => counters.snapshots_stale,
         "receipts-unknown" => counters.receipts_unknown,

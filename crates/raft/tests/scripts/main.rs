@@ -53,6 +53,16 @@ mod tests {
         b7_last_term
         c10_snapshot_is_contact
         c11_unheard_node
+        c12_lagging_target
+        c12_lost_timeout_now
+        c12_message_asked_again
+        c12_no_room
+        c12_proposal_during_transfer
+        c12_stale_timeout_now
+        c12_target_dies
+        c12_target_dies_as_candidate
+        c12_transfer
+        c12_two_transfers
         c14_unapplied_entries
         c15_half_is_no_majority
         c1_away_unseats_nobody

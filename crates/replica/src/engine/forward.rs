@@ -22,6 +22,27 @@ pub(super) struct Accepted {
 }
 
 impl Accepted {
+    /// This node leads in this epoch.
+    pub(super) fn enter(&mut self, epoch: Epoch) {
+        if self.epoch != epoch {
+            (self.epoch, self.names) = (epoch, BTreeMap::new());
+        }
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Decides upon a name, unless one that is not below it was decided upon in this epoch.
+    fn decide(&mut self, from: NodeId, name: &Name) -> bool {
+        let last = self.names.entry(from).or_default();
+        let rises = (name.incarnation, name.sequence) > *last;
+        if rises {
+            *last = (name.incarnation, name.sequence);
+        }
+        rises
+    }
+
     /// Whether the peer may use this name: it must be the peer's own, and of its current
     /// incarnation. Names only rise, so a name of a future incarnation would use up all names
     /// before it.
@@ -66,6 +87,9 @@ impl<P: Protocol, T> Engine<P, T> {
             .core
             .leadership()
             .filter(|leader| leader.node != self.config.node)?;
+        if self.proposals.is_over(leader) {
+            return None;
+        }
         let (under_way, newest) = self.proposals.under_way(leader);
         let waits = self.proposals.has_queued() && under_way >= self.config.bounds.forwards_max;
         newest
@@ -80,23 +104,41 @@ impl<P: Protocol, T> Engine<P, T> {
         here.then_some(leadership.epoch)
     }
 
-    /// Proposes a follower's body, if this node leads in that round. Otherwise it does not answer:
-    /// it may have proposed this very body before it lost its leadership.
+    /// A follower's body, to be proposed here if this node leads as the follower believes. While it hands
+    /// its leadership over the body waits for the end of that.
+    ///
+    /// If it led as the follower believes, and leads no more, a body that it has not decided upon is in
+    /// no log, and will be in none. Of any other it says nothing: it may have proposed this very body
+    /// before it lost its leadership.
     pub(super) fn handle_forward(&mut self, now: Instant, from: NodeId, round: u64, body: Bytes) {
         let name = body::name(&body).filter(|name| self.accepted.is_of(from, name));
-        let (Some(name), Some(epoch)) = (name, self.leads_in(round)) else {
+        let Some(name) = name else {
             self.frames_ignored += 1;
             return;
         };
-        if self.accepted.epoch != epoch {
-            (self.accepted.epoch, self.accepted.names) = (epoch, BTreeMap::new());
+        let leads_in = self.leads_in(round);
+        if let Some(epoch) = leads_in {
+            self.accepted.enter(epoch);
         }
-        let last = self.accepted.names.entry(from).or_default();
-        if (name.incarnation, name.sequence) <= *last {
+        let led_in = self.accepted.epoch.round == round && round > 0;
+        if !led_in || !self.accepted.decide(from, &name) {
             self.frames_ignored += 1;
-            return;
+        } else if leads_in.is_none() {
+            self.refuse_forwarded(from, name, Denial::NotLeader);
+        } else if self.core.transfers_to().is_some() {
+            self.hold_forwarded(from, name, body);
+        } else {
+            self.propose_forwarded(now, from, name, body);
         }
-        *last = (name.incarnation, name.sequence);
+    }
+
+    pub(super) fn propose_forwarded(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        name: Name,
+        body: Bytes,
+    ) {
         let refusal = if body.len() > self.config.bounds.body_bytes_max {
             Some(Denial::TooLarge)
         } else if self.disk.has_room && self.space.take(body.len() + RECORD_SPARE_BYTES) {
@@ -106,12 +148,16 @@ impl<P: Protocol, T> Engine<P, T> {
             Some(Denial::Full)
         };
         if let Some(refusal) = refusal {
-            let frame = Frame::Refused {
-                incarnation: name.incarnation,
-                sequence: name.sequence,
-                reason: refusal,
-            };
-            self.send(from, Lane::Control, &frame, Vec::new());
+            self.refuse_forwarded(from, name, refusal);
         }
+    }
+
+    pub(super) fn refuse_forwarded(&mut self, from: NodeId, name: Name, reason: Denial) {
+        let frame = Frame::Refused {
+            incarnation: name.incarnation,
+            sequence: name.sequence,
+            reason,
+        };
+        self.send(from, Lane::Control, &frame, Vec::new());
     }
 }

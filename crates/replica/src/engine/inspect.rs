@@ -1,5 +1,7 @@
 //! Views of an engine for checkers and tests.
 
+use std::fmt;
+
 use super::Engine;
 use crate::protocol::Protocol;
 
@@ -29,11 +31,20 @@ impl<P: Protocol, T> Engine<P, T> {
     /// How full the engine is.
     pub fn load(&self) -> EngineLoad {
         EngineLoad {
-            requests: self.proposals.count() + self.reads.count(),
+            requests: self.requests(),
             queued_bytes: self.proposals.queued_bytes(),
             staged: self.staged.len(),
             rounds: self.reads.under_way(),
             remote_rounds: self.reads.remote_count(),
         }
+    }
+}
+
+impl<P: Protocol, T> fmt::Debug for Engine<P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("config", &self.config)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
     }
 }

@@ -34,7 +34,7 @@ impl<P: Protocol, T> Engine<P, T> {
                 sequence,
                 reason,
             } if incarnation == here => {
-                self.handle_refused(from, sequence, reason);
+                self.handle_refused(now, from, sequence, reason);
             }
             Frame::AskIndex {
                 round,
@@ -176,7 +176,7 @@ impl<P: Protocol, T> Engine<P, T> {
         }
     }
 
-    fn handle_refused(&mut self, from: NodeId, sequence: u64, denial: Denial) {
+    fn handle_refused(&mut self, now: Instant, from: NodeId, sequence: u64, denial: Denial) {
         if self
             .proposals
             .leadership(sequence)
@@ -185,10 +185,17 @@ impl<P: Protocol, T> Engine<P, T> {
             self.frames_ignored += 1;
             return;
         }
-        let tickets = self.proposals.take(sequence);
+        let tickets = match denial {
+            Denial::NotLeader => self.proposals.give_back(now, sequence),
+            _ => self
+                .proposals
+                .take(sequence)
+                .into_iter()
+                .flatten()
+                .collect(),
+        };
         tickets
             .into_iter()
-            .flatten()
             .for_each(|ticket| self.reject(ticket, denial.into()));
     }
 
@@ -220,7 +227,7 @@ impl From<Refusal> for Reason {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotLeader => Self::NotLeader,
-            Refusal::Busy => Self::Busy,
+            Refusal::Busy | Refusal::Transferring => Self::Busy,
             Refusal::Full => Self::Full,
             Refusal::TooLarge => Self::TooLarge,
         }

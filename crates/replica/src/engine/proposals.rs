@@ -1,6 +1,7 @@
 //! Proposals of this node: queued, sealed into bodies, and matched to their outcomes by name.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -29,6 +30,8 @@ struct Open<T> {
     sealed: Instant,
     /// A snapshot was restored since and may cover the body, so its outcome is unknown.
     in_doubt: bool,
+    /// As it was sealed: its commands may have to be queued again.
+    body: Bytes,
     waiting: Vec<Waiting<T>>,
 }
 
@@ -56,6 +59,15 @@ pub(super) struct Proposals<T> {
     queued_bytes: usize,
     open: BTreeMap<u64, Open<T>>,
     open_count: usize,
+    /// The leadership that the last body was sealed for, as long as what is given back of it may be queued
+    /// again.
+    sealed_for: Option<Leadership>,
+    /// What was given back of it and is in front of the queue: sequence numbers, and how many commands.
+    returned: BTreeMap<u64, usize>,
+    /// When the first of them came.
+    returned_at: Option<Instant>,
+    /// A leadership that is over, whatever this node has heard of it.
+    over: Option<Leadership>,
     /// A later incarnation of this node has proposed: no name of this one can be applied any more.
     is_outlived: bool,
     /// No deadline is earlier than this. It may be before the earliest one: `expire` then finds
@@ -83,6 +95,10 @@ impl<T> Proposals<T> {
             queued_bytes: 0,
             open: BTreeMap::new(),
             open_count: 0,
+            sealed_for: None,
+            returned: BTreeMap::new(),
+            returned_at: None,
+            over: None,
             is_outlived: false,
             wake: None,
         }
@@ -139,9 +155,12 @@ impl<T> Proposals<T> {
         bytes_max: usize,
     ) -> Option<(u64, Bytes)> {
         let (count, _) = self.next(bytes_max);
-        if count == 0 {
+        if count == 0 || self.is_over(leadership) {
             return None;
         }
+        self.sealed_for = Some(leadership);
+        self.returned.clear();
+        self.returned_at = None;
         self.sequence += 1;
         let name = Name {
             node: self.node,
@@ -161,6 +180,7 @@ impl<T> Proposals<T> {
                 leadership,
                 sealed: now,
                 in_doubt: false,
+                body: body.clone(),
                 waiting,
             },
         );
@@ -193,6 +213,63 @@ impl<T> Proposals<T> {
             .into_iter()
             .map(|waiting| waiting.map(|(_, ticket)| ticket))
             .collect()
+    }
+
+    /// The leader that a body was sealed for leads no more, and has not proposed it, nor anything that was
+    /// sealed for it later. Its commands are queued again, in their order and before those that were not
+    /// sealed yet. Given back to the caller are those who can wait no longer without changing places:
+    /// another body has left meanwhile for the next leader.
+    pub(super) fn give_back(&mut self, now: Instant, sequence: u64) -> Vec<T> {
+        let Some(open) = self.open.remove(&sequence) else {
+            return Vec::new();
+        };
+        self.open_count -= open.waiting.len();
+        self.over = Some(open.leadership);
+        let waiting = open.waiting.into_iter();
+        if self.sealed_for != Some(open.leadership) {
+            return waiting.flatten().map(|(_, ticket)| ticket).collect();
+        }
+        self.returned_at.get_or_insert(now);
+        let mut commands = body::after_name(&open.body);
+        let before = self.returned.range(..sequence).map(|(_, count)| count);
+        let behind = self.queue.split_off(before.sum());
+        let queued = self.queue.len();
+        for waiting in waiting {
+            let command = body::split_command(&mut commands);
+            if let (Some(command), Some((deadline, ticket))) = (command, waiting) {
+                self.queued_bytes += command.len();
+                self.queue.push_back(Proposal {
+                    command,
+                    deadline,
+                    ticket,
+                });
+            }
+        }
+        self.returned.insert(sequence, self.queue.len() - queued);
+        self.queue.extend(behind);
+        Vec::new()
+    }
+
+    /// Until when nothing is sealed: something was given back, and others that were sealed for the same
+    /// leadership may be given back too. They are to keep their order.
+    pub(super) fn waits_until(&self) -> Option<Instant> {
+        let is_of_it = |open: &Open<T>| Some(open.leadership) == self.over;
+        let until = self.returned_at? + RETURNS_WAIT;
+        self.open.values().any(is_of_it).then_some(until)
+    }
+
+    /// Whether nothing is sealed yet.
+    pub(super) fn waits(&mut self, now: Instant) -> bool {
+        let waits = self.waits_until().is_some_and(|until| now < until);
+        if !waits {
+            self.returned_at = None;
+        }
+        waits
+    }
+
+    /// Whether this leadership is over, as its leader has said.
+    pub(super) fn is_over(&self, leadership: Leadership) -> bool {
+        self.over == Some(leadership)
     }
 
     /// If `body` was proposed by this incarnation, takes its tickets, and those of the older bodies
@@ -284,6 +361,8 @@ impl<T> Proposals<T> {
         if self.wake.is_none_or(|wake| now < wake) {
             return (Vec::new(), Vec::new());
         }
+        // Places in the queue are counted no more.
+        self.sealed_for = None;
         let mut queued = Vec::new();
         for proposal in std::mem::take(&mut self.queue) {
             if proposal.deadline <= now {
@@ -343,153 +422,8 @@ impl<T> Proposals<T> {
     }
 }
 
+/// So long others are waited for that may be given back: their answers are right behind the first.
+const RETURNS_WAIT: Duration = Duration::from_millis(200);
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-    use synod_transport::NodeId;
-
-    fn at(ms: u64) -> Instant {
-        Instant(Duration::from_millis(ms))
-    }
-
-    fn leadership(round: u64) -> Leadership {
-        Leadership {
-            node: NodeId(9),
-            epoch: Epoch::of_round(round),
-        }
-    }
-
-    fn with(commands: &[(&'static str, u64)]) -> Proposals<&'static str> {
-        let mut proposals = Proposals::new(1, 2, 0);
-        for (command, deadline) in commands {
-            let deadline = at(*deadline);
-            proposals.push(Proposal {
-                command: Bytes::from_static(command.as_bytes()),
-                deadline,
-                ticket: *command,
-            });
-        }
-        proposals
-    }
-
-    #[test]
-    fn a_body_is_bounded_and_keeps_the_order() {
-        let mut proposals = with(&[("aaaa", 1), ("bbbb", 1), ("cccc", 1)]);
-        let (first, body) = proposals
-            .seal(at(0), leadership(1), NAME_BYTES + 16)
-            .unwrap();
-        assert!(body::commands(&body).eq([b"aaaa", b"bbbb"]));
-        let (second, body) = proposals
-            .seal(at(0), leadership(1), NAME_BYTES + 16)
-            .unwrap();
-        assert!(body::commands(&body).eq([b"cccc"]));
-        assert!(first < second && proposals.seal(at(0), leadership(1), 1000).is_none());
-        assert_eq!(proposals.under_way(leadership(1)).0, 2);
-        assert_eq!(proposals.count(), 3);
-    }
-
-    #[test]
-    fn deadlines_part_what_was_sent_from_what_was_not() {
-        let mut proposals = with(&[("a", 10), ("b", 20)]);
-        proposals
-            .seal(at(0), leadership(1), NAME_BYTES + 10)
-            .unwrap();
-        for command in ["c", "d"] {
-            let deadline = at(if command == "c" { 10 } else { 30 });
-            proposals.push(Proposal {
-                command: command.into(),
-                deadline,
-                ticket: command,
-            });
-        }
-        assert_eq!(proposals.expire(at(9)), (vec![], vec![]));
-        assert_eq!(proposals.expire(at(10)), (vec!["c"], vec!["a"]));
-        assert_eq!(proposals.wake(), Some(at(20)));
-        assert_eq!(proposals.take(1), vec![None, Some("b")]);
-        assert_eq!(proposals.expire(at(30)), (vec!["d"], vec![]));
-        assert_eq!(
-            (
-                proposals.count(),
-                proposals.wake(),
-                proposals.queued_bytes()
-            ),
-            (0, None, 0)
-        );
-    }
-
-    fn overtaken(lost: &[&'static str], in_doubt: &[&'static str]) -> Overtaken<&'static str> {
-        Overtaken {
-            lost: lost.into(),
-            in_doubt: in_doubt.into(),
-        }
-    }
-
-    fn two_sealed() -> (Proposals<&'static str>, Bytes) {
-        let mut proposals = with(&[("a", 10)]);
-        proposals.seal(at(0), leadership(1), 1000).unwrap();
-        proposals.push(Proposal {
-            command: "b".into(),
-            deadline: at(10),
-            ticket: "b",
-        });
-        let (_, second) = proposals.seal(at(0), leadership(2), 1000).unwrap();
-        (proposals, second)
-    }
-
-    #[test]
-    fn what_is_applied_ends_what_it_overtook() {
-        let (mut proposals, second) = two_sealed();
-        let earlier_life = Name {
-            node: 1,
-            incarnation: 1,
-            sequence: 9,
-        };
-        let strangers = body::encode(earlier_life, [].iter());
-        assert_eq!(proposals.applied(&strangers), (vec![], overtaken(&[], &[])));
-        assert_eq!(
-            proposals.applied(&second),
-            (vec![Some("b")], overtaken(&["a"], &[]))
-        );
-        assert_eq!(proposals.applied(&second), (vec![], overtaken(&[], &[])));
-        assert_eq!(proposals.count(), 0);
-    }
-
-    /// The first body was applied, but within a snapshot: reporting it as overtaken would be wrong.
-    #[test]
-    fn what_a_snapshot_may_cover_is_never_called_lost() {
-        let (mut proposals, second) = two_sealed();
-        proposals.doubt();
-        assert_eq!(
-            proposals.applied(&second),
-            (vec![Some("b")], overtaken(&[], &["a"]))
-        );
-    }
-
-    #[test]
-    fn a_later_epoch_ends_what_older_leaders_had() {
-        let mut proposals = with(&[("a", 10)]);
-        proposals.seal(at(0), leadership(3), 1000).unwrap();
-        assert!(proposals.superseded(Epoch::of_round(3)).is_empty());
-        assert_eq!(proposals.superseded(Epoch::of_round(4)), vec!["a"]);
-        assert_eq!(proposals.count(), 0);
-    }
-
-    /// Two leaders may share a round: the epoch of the higher node is the later one.
-    #[test]
-    fn an_epoch_of_the_same_round_may_be_later() {
-        let mut proposals = with(&[("a", 10)]);
-        let epoch = |node| Epoch {
-            round: 3,
-            node: NodeId(node),
-        };
-        let leadership = Leadership {
-            node: NodeId(2),
-            epoch: epoch(2),
-        };
-        proposals.seal(at(0), leadership, 1000).unwrap();
-        assert!(proposals.superseded(epoch(1)).is_empty());
-        assert!(proposals.superseded(epoch(2)).is_empty());
-        assert_eq!(proposals.superseded(epoch(3)), vec!["a"]);
-    }
-}
+mod tests;

@@ -66,6 +66,10 @@ impl Drive for Follower {
 
     fn set_disk(&mut self, _: Instant, _: DiskHealth) {}
 
+    fn leave(&mut self, _now: Instant) -> bool {
+        true
+    }
+
     fn close(&mut self, _: &Closed) {}
 
     fn abandon(&mut self, _: &Closed) {}

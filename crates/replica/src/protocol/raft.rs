@@ -13,6 +13,7 @@ use super::{
     Committed, Configured, CoreStatus, DiskHealth, Divergence, Epoch, Kind, Leadership, Leap,
     Output, PeerStatus, Position, Protocol, ReadId, RecoverError, Refusal, Role, StepDown,
 };
+use crate::handover::TransferError;
 use crate::log::{LogError, Recovered};
 use crate::time::Instant;
 
@@ -138,8 +139,30 @@ impl Protocol for Raft {
                 raft::ProposeError::NotLeader(_) => Refusal::NotLeader,
                 raft::ProposeError::TooLarge { .. } => Refusal::TooLarge,
                 raft::ProposeError::Full => Refusal::Full,
+                raft::ProposeError::Transferring { .. } => Refusal::Transferring,
                 _ => Refusal::Busy,
             })
+    }
+
+    fn transfer(&mut self, now: Instant, to: Option<NodeId>) -> Result<NodeId, TransferError> {
+        use raft::TransferError as Refused;
+        let to = to.map(|to| raft::NodeId(to.0));
+        let begun = self.transfer(at(now), to);
+        begun
+            .map(|to| NodeId(to.0))
+            .map_err(|refused| match refused {
+                Refused::NotLeader(leader) => {
+                    TransferError::NotLeader(leader.map(|leader| NodeId(leader.0)))
+                }
+                Refused::Itself => TransferError::Itself,
+                Refused::NotAVoter(to) => TransferError::NoVoter(NodeId(to.0)),
+                Refused::UnderWay { to } => TransferError::UnderWay { to: NodeId(to.0) },
+                _ => TransferError::Unsuitable,
+            })
+    }
+
+    fn transfers_to(&self) -> Option<NodeId> {
+        self.transfers_to().map(|to| NodeId(to.0))
     }
 
     fn read(&mut self, now: Instant, id: ReadId) -> Result<(), Refusal> {
@@ -186,6 +209,7 @@ impl Protocol for Raft {
             last: status.last.0,
             start: status.start.0,
             stepped_down: status.stepped_down.map(StepDown::from),
+            transfer: status.transfer.map(|to| NodeId(to.0)),
             peers: status
                 .peers
                 .iter()

@@ -12,6 +12,9 @@ pub enum StepDown {
     /// Another was elected, or is about to be.
     #[error("another was elected, or is about to be")]
     Deposed,
+    /// It has handed its leadership to another node, which was elected or is about to be.
+    #[error("it has handed its leadership over")]
+    Transferred,
     /// It had no contact with a quorum for an election timeout.
     #[error("it lost contact with a quorum")]
     NoQuorum,
@@ -41,6 +44,7 @@ impl From<raft::StepDown> for StepDown {
     fn from(why: raft::StepDown) -> Self {
         match why {
             raft::StepDown::Deposed => Self::Deposed,
+            raft::StepDown::Transferred => Self::Transferred,
             raft::StepDown::NoQuorum => Self::NoQuorum,
             raft::StepDown::WriteStalled => Self::WriteStalled,
             raft::StepDown::ReadStalled => Self::ReadStalled,
@@ -56,6 +60,7 @@ impl From<paxos::StepDown> for StepDown {
     fn from(why: paxos::StepDown) -> Self {
         match why {
             paxos::StepDown::Deposed => Self::Deposed,
+            paxos::StepDown::Transferred => Self::Transferred,
             paxos::StepDown::NoQuorum => Self::NoQuorum,
             paxos::StepDown::WriteStalled => Self::WriteStalled,
             paxos::StepDown::ReadStalled => Self::ReadStalled,

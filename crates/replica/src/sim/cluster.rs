@@ -99,6 +99,11 @@ pub enum SimRequest<T> {
         /// The receiver of the outcome.
         ticket: T,
     },
+    /// Hand leadership over, if the node leads; nobody waits for the end.
+    Transfer {
+        /// To this node, or to whichever suits best.
+        to: Option<NodeId>,
+    },
 }
 
 impl<T> fmt::Debug for SimRequest<T> {
@@ -106,6 +111,7 @@ impl<T> fmt::Debug for SimRequest<T> {
         match self {
             Self::Propose { command, .. } => write!(f, "propose {:?}", command),
             Self::Read { consistency, .. } => write!(f, "read {consistency:?}"),
+            Self::Transfer { to } => write!(f, "hand over to {to:?}"),
         }
     }
 }

@@ -302,6 +302,10 @@ impl<C: Cluster> SimNode<C> {
             } => {
                 self.engine.read(now, consistency, now + timeout, ticket);
             }
+            SimRequest::Transfer { to } => {
+                // Whoever does not lead, or knows nobody who suits, leaves it.
+                let _refused = self.engine.transfer(now, to);
+            }
         }
     }
 

@@ -13,6 +13,9 @@ pub(crate) const MINIMUMS: &[(&str, u64)] = &[
     ("rejected: poisoned", 300),
     ("rejected: too large", 1_500),
     ("stale reads", 500),
+    // What operators ask for. Of each node only the last step down is known.
+    ("transfers asked for", 1_500),
+    ("leaderships handed over at last", 200),
     // Faults.
     ("lost", 10_000),
     ("duplicated", 20_000),

@@ -249,6 +249,7 @@ impl Rules<Paxos> for PaxosRules {
             Message::Replicate(Replicate::Accept { chosen, .. })
             | Message::Replicate(Replicate::Heartbeat { chosen, .. })
             | Message::Replicate(Replicate::Chosen { chosen, .. })
+            | Message::Replicate(Replicate::Invite { chosen, .. })
             | Message::Echo(Echo::Answer { chosen, .. })
             | Message::Echo(Echo::Heartbeat { chosen, .. }) => self.is_chosen(*chosen),
             Message::Binding(Binding::Prepare { ballot, .. }) => {

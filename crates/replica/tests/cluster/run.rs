@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use synod_replica::sim::SimNode;
-use synod_replica::{NodeId, Role};
+use synod_replica::sim::{SimNode, SimRequest};
+use synod_replica::{NodeId, Role, StepDown};
 use synod_sim::page::Recorder;
 use synod_sim::{
     self as sim, Checker, ClockChange, Coverage, Crash, Fault, Kv, Operation, Rng,
@@ -25,6 +25,8 @@ pub(crate) struct Run<S: Subject> {
     targets: BTreeSet<u64>,
     timeout: Duration,
     rng: Rng,
+    /// When leadership is handed over; drawn beside all else, so that a seed means what it meant.
+    transfers: Rng,
     coverage: Coverage,
     recorder: Option<Recorder>,
 }
@@ -54,6 +56,7 @@ impl<S: Subject> Run<S> {
             targets: (1..=nodes).collect(),
             timeout,
             rng: Rng::new(seed ^ RUN),
+            transfers: Rng::new(seed ^ TRANSFER),
             coverage: Coverage::new(),
             recorder,
         }
@@ -156,6 +159,27 @@ impl<S: Subject> Run<S> {
             self.world
                 .inject_at(at, sim::NodeId(asked.node), asked.request);
         }
+        if self.transfers.chance(TRANSFERS) {
+            self.hand_over();
+        }
+    }
+
+    /// Somebody wants another to lead: whoever suits best, or one that may be down, or behind.
+    fn hand_over(&mut self) {
+        let ids = self.world.node_ids();
+        let leads = |id: &sim::NodeId| {
+            let node = self.world.process(*id);
+            node.is_some_and(|node| node.status().core.role == Role::Leader)
+        };
+        let Some(leader) = ids.iter().copied().find(leads) else {
+            return;
+        };
+        let any = ids[self.transfers.index(ids.len())];
+        let to = self.transfers.chance(0.5).then_some(NodeId(any.0));
+        self.coverage.add("transfers asked for", 1);
+        let now = self.world.now();
+        self.world
+            .inject_at(now, leader, SimRequest::Transfer { to });
     }
 
     fn check(&mut self) -> Result<Vec<Ended>, Violation> {
@@ -536,6 +560,10 @@ impl<S: Subject> Run<S> {
         self.clients.cover(&mut coverage);
         self.observer.cover(&mut coverage);
         for id in self.world.node_ids() {
+            let node = self.world.process(id);
+            let why = node.and_then(|node| node.status().core.stepped_down);
+            let handed = why == Some(StepDown::Transferred);
+            coverage.add("leaderships handed over at last", u64::from(handed));
             if let Some(disk) = self.world.disk(id) {
                 let stats = disk.stats();
                 coverage.add("writes lost with the power", stats.lost_writes);
@@ -547,6 +575,9 @@ impl<S: Subject> Run<S> {
     }
 }
 
+/// With so many of the requests of clients somebody asks for a transfer too.
+const TRANSFERS: f64 = 0.02;
+const TRANSFER: u64 = 0x7472_616e_7366_6572;
 /// Virtual time within which a healed core must answer and reach one state.
 const LIVENESS: Duration = secs(10);
 /// The same where each sync and each read of the log takes as long as an election timeout.

@@ -18,6 +18,7 @@ macro_rules! tests {
     };
 }
 
+mod handover;
 mod liar;
 mod rig;
 mod scarce;
@@ -26,6 +27,10 @@ mod stops;
 use bytes::Bytes;
 use synod_replica::{Log, NodeId};
 
+use handover::{
+    a_command_that_comes_too_late_goes_to_the_next_leader,
+    commands_that_waited_are_done_when_a_transfer_fails, commands_wait_for_the_next_leader,
+};
 use rig::{FORWARD, INDEX, KIND_AT, MESSAGE, Nodes, REFUSED, Rig, Tuning};
 
 tests! {
@@ -41,6 +46,9 @@ tests! {
     a_full_leader_says_so_through_a_follower,
     a_leader_stops_when_the_snapshot_that_it_gives_away_has_rotted,
     a_follower_without_room_takes_no_entries_and_goes_on_when_it_has_some,
+    commands_wait_for_the_next_leader,
+    a_command_that_comes_too_late_goes_to_the_next_leader,
+    commands_that_waited_are_done_when_a_transfer_fails,
     a_burst_that_is_more_than_the_log_has_space_for_is_dropped,
 }
 

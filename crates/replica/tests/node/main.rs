@@ -29,6 +29,7 @@ mod raft {
     mod closed;
     mod events;
     mod forgot;
+    mod handover;
     mod heard;
     mod identity;
     mod rig;
@@ -61,6 +62,7 @@ mod paxos {
 
     mod closed;
     mod events;
+    mod handover;
     mod heard;
     mod identity;
     mod rig;

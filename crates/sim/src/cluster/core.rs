@@ -130,6 +130,15 @@ pub trait Protocol: Sized {
         now: Self::Instant,
         body: &[u8],
     ) -> Result<Self::Mark, String>;
+    /// Somebody wants another node to lead, this one or whichever is best. Gives back which it will be.
+    ///
+    /// # Errors
+    /// Why it was not begun.
+    fn transfer(
+        core: &mut Self::Core,
+        now: Self::Instant,
+        to: Option<Self::Id>,
+    ) -> Result<Self::Id, String>;
     /// Whether another leader proposed the entry, before this core led.
     fn is_of_earlier_leader(core: &Self::Core, mark: Self::Mark) -> bool;
     /// The snapshot of a machine that was given everything up to an entry.

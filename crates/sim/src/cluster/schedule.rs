@@ -74,6 +74,7 @@ impl<P: Protocol> Schedule<P> {
             88..92 => self.read(id),
             92..94 => self.cluster.take_snapshot(id),
             94..96 => self.partition(id),
+            96 => self.transfer(id),
             _ if self.rng.one_in(self.crash_rate) => self.crash(id),
             _ => self.finish(id),
         }
@@ -136,6 +137,16 @@ impl<P: Protocol> Schedule<P> {
         self.read += 1;
         // Who does not lead refuses.
         let _refused = self.cluster.read(id, self.read);
+    }
+
+    /// To whichever node is best, or to one that may not be.
+    fn transfer(&mut self, id: u64) {
+        let other = 1 + self.rng.below(self.size);
+        let to = self.rng.one_in(2).then(|| P::id(other));
+        let transfer = |core: &mut P::Core, now| P::transfer(core, now, to);
+        if self.cluster.step(id, transfer).is_ok() {
+            self.meet(TRANSFERS);
+        }
     }
 
     fn count_reads(&mut self) {
@@ -311,6 +322,7 @@ const RESTORES: &str = "restores";
 const CRASHES: &str = "crashes";
 const READS: &str = "reads";
 const REFUSED_READS: &str = "refused reads";
+const TRANSFERS: &str = "transfers";
 const FETCHES: &str = "fetches";
 const PACKETS_MAX: usize = 300;
 /// Ten of the longest election timeouts: a few elections without a winner, each followed by a round of

@@ -13,7 +13,7 @@ use super::core::PacketOf;
 use super::group::Cluster;
 use super::story::{Story, Surroundings};
 use crate::page::Recorder;
-use crate::script::{Arguments, Stage};
+use crate::script::{Arguments, Stage, parse_number};
 
 /// Plays the commands of a script on a [`Cluster`].
 pub struct ClusterStage<P: Cast> {
@@ -90,6 +90,7 @@ impl<P: Cast> ClusterStage<P> {
             }
             "propose" => self.propose(arguments),
             "read" => self.read(arguments),
+            "transfer" => self.transfer(arguments),
             "status" => self.status(arguments),
             _ if P::TAMPERINGS.contains(&name) => self.life(name, arguments),
             _ => Err(format!("there is no command `{name}`")),
@@ -177,6 +178,21 @@ impl<P: Cast> ClusterStage<P> {
         self.story.line(match proposed {
             Ok(mark) => format!("{id} takes it as {}", P::mark_text(mark)),
             Err(error) => format!("{id} refuses: {error}"),
+        });
+        self.tell();
+        Ok(())
+    }
+
+    fn transfer(&mut self, arguments: &mut Arguments<'_>) -> Result<(), String> {
+        let id = self.up(arguments)?;
+        let to = arguments.positional().map(parse_number).transpose()?;
+        let to = to.map(P::id);
+        let begun = self
+            .cluster()?
+            .step(id, |core, now| P::transfer(core, now, to));
+        self.story.line(match begun {
+            Ok(to) => format!("{id} hands over to {}", P::number(to)),
+            Err(error) => format!("{id} does not hand over: {error}"),
         });
         self.tell();
         Ok(())

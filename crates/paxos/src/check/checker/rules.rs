@@ -19,6 +19,13 @@ pub(super) fn check_order(node: NodeId, before: &Seen, now: &Seen) -> Result<(),
         let ballot = now.promised;
         return Err(Violation::BallotUsedTwice { node, ballot });
     }
+    if let (Some((to, before)), Some((still_to, slot))) = (before.transfer, now.transfer)
+        && to == still_to
+        && slot > before
+    {
+        let slot = slot.prev();
+        return Err(Violation::ProposedDuringTransfer { node, to, slot });
+    }
     Ok(())
 }
 
@@ -65,13 +72,18 @@ impl Checker {
         message: &Message,
     ) -> Result<(), Violation> {
         match message {
-            Message::Replicate(message) => self.check_replicate(node, message),
+            Message::Replicate(message) => self.check_replicate(node, to, message),
             Message::Binding(said) => self.check_binding(node, to, said),
             Message::Echo(message) => self.check_echo(node, message),
         }
     }
 
-    fn check_replicate(&mut self, node: NodeId, message: &Replicate) -> Result<(), Violation> {
+    fn check_replicate(
+        &mut self,
+        node: NodeId,
+        to: NodeId,
+        message: &Replicate,
+    ) -> Result<(), Violation> {
         let incarnation = self.nodes.get(&node).map_or(0, |watch| watch.incarnation);
         let ballot = message.ballot();
         self.history.speaks(node, incarnation, ballot)?;
@@ -94,6 +106,33 @@ impl Checker {
             Replicate::Snapshot { snapshot, .. } => {
                 self.history.check_position(node, snapshot.last)
             }
+            Replicate::Invite { chosen, last, .. } => {
+                self.history.announce(node, *chosen)?;
+                self.check_invite(node, to, ballot, *last)
+            }
+        }
+    }
+
+    /// Whoever is invited has voted, durably, for all that the leader has proposed, or holds it chosen.
+    fn check_invite(
+        &self,
+        node: NodeId,
+        to: NodeId,
+        ballot: Ballot,
+        last: Slot,
+    ) -> Result<(), Violation> {
+        let Some(target) = self.nodes.get(&to).filter(|target| !target.forgot) else {
+            return Ok(());
+        };
+        let known = target.settled.max(target.durable.covered());
+        let mut slots = (known.0.saturating_add(1)..=last.0).map(Slot);
+        let has_voted = |slot: &Slot| {
+            let held = target.durable.votes.get(slot);
+            held.is_some_and(|held| held.ballot == ballot)
+        };
+        match slots.find(|slot| !has_voted(slot)) {
+            Some(lacks) => Err(Violation::InvitedBehind { node, to, lacks }),
+            None => Ok(()),
         }
     }
 

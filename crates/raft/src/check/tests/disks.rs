@@ -9,6 +9,7 @@ fn unsayable() {
     let request = |term| Binding::RequestVote {
         term: Term(term),
         last: id(1, 1),
+        transfer: false,
     };
     let mut group = Group::led();
     assert_eq!(group.say(3, vote(1, true)), Ok(()));

@@ -228,7 +228,7 @@ fn every_message_has_its_bytes() {
         }
         assert_eq!(Paxos::decode([&bytes[..], &[0]].concat().into()), None);
     }
-    assert_eq!(Paxos::decode(vec![14; 9].into()), None, "an unknown kind");
+    assert_eq!(Paxos::decode(vec![15; 9].into()), None, "an unknown kind");
 }
 
 /// One message of each kind, with its bytes. 300 is encoded as two bytes, 0xac 2.
@@ -236,7 +236,16 @@ fn messages() -> Vec<(Message, Vec<u8>)> {
     let replicated = replicated().map(|(message, golden)| (Message::Replicate(message), golden));
     let binding = binding().map(|(message, golden)| (Message::Binding(message), golden));
     let echoes = echoes().map(|(message, golden)| (Message::Echo(message), golden));
+    let invite = Replicate::Invite {
+        ballot: BALLOT,
+        round: 7,
+        chosen: CHOSEN,
+        last: FIRST,
+    };
+    let golden = &[14, 5, 6, 7, 2, 0xac, 2][..];
+    let transfer = (Message::Replicate(invite), golden);
     let all = replicated.into_iter().chain(binding).chain(echoes);
+    let all = all.chain([transfer]);
     all.map(|(message, golden)| (message, golden.to_vec()))
         .collect()
 }

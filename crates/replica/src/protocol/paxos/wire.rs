@@ -16,6 +16,7 @@
 //! | 11 | `Preempted` | promised |
 //! | 12 | `Learn` | ballot, first and last slot |
 //! | 13 | `Offer` | ballot, the snapshot's last slot and the origin of that, configuration |
+//! | 14 | `Invite` | ballot, round, chosen, last slot |
 //!
 //! A ballot is a round and a node; a disk is whether it has room, and seconds and nanoseconds of a
 //! sync; a kind of value is 0 for a no-op, 1 for commands, 2 for a configuration.
@@ -41,6 +42,7 @@ const HEARTBEAT_ECHO: u8 = 10;
 const PREEMPTED: u8 = 11;
 const LEARN: u8 = 12;
 const OFFER: u8 = 13;
+const INVITE: u8 = 14;
 
 /// The fields of a value, which precede all bodies.
 type Head = (u8, Ballot, u64);
@@ -75,6 +77,12 @@ fn encode_replicate(message: &Replicate, head: &mut Vec<u8>, parts: &mut Vec<Byt
             let fields = (ballot, &snapshot.last, &snapshot.configuration);
             put(head, SNAPSHOT, &fields);
         }
+        Replicate::Invite {
+            ballot,
+            round,
+            chosen,
+            last,
+        } => put(head, INVITE, &(ballot, round, chosen, last)),
     }
 }
 
@@ -160,7 +168,7 @@ pub(super) fn decode(bytes: &Bytes) -> Option<Message> {
     let (kind, fields) = bytes.split_first()?;
     match *kind {
         ACCEPT..=LEARNED => decode_with_bodies(*kind, bytes),
-        HEARTBEAT..=SNAPSHOT => decode_replicate(*kind, fields).map(Message::Replicate),
+        HEARTBEAT..=SNAPSHOT | INVITE => decode_replicate(*kind, fields).map(Message::Replicate),
         PREPARE | ACCEPTED => decode_binding(*kind, fields).map(Message::Binding),
         _ => decode_echo(*kind, fields).map(Message::Echo),
     }
@@ -247,6 +255,15 @@ fn decode_replicate(kind: u8, fields: &[u8]) -> Option<Replicate> {
         SNAPSHOT => {
             let (ballot, snapshot) = decode_snapshot(fields)?;
             Replicate::Snapshot { ballot, snapshot }
+        }
+        INVITE => {
+            let (ballot, round, chosen, last) = whole(fields)?;
+            Replicate::Invite {
+                ballot,
+                round,
+                chosen,
+                last,
+            }
         }
         _ => return None,
     })

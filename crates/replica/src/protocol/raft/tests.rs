@@ -49,7 +49,7 @@ fn every_message_has_its_bytes() {
         }
         assert_eq!(Raft::decode([&bytes[..], &[0]].concat().into()), None);
     }
-    assert_eq!(Raft::decode(vec![14; 9].into()), None, "an unknown kind");
+    assert_eq!(Raft::decode(vec![15; 9].into()), None, "an unknown kind");
 }
 
 /// One message of each kind, with its bytes. 300 is encoded as two bytes, 0xac 2.
@@ -58,7 +58,15 @@ fn messages() -> Vec<(raft::Message, Vec<u8>)> {
         replicated().map(|(message, golden)| (raft::Message::Replicate(message), golden));
     let binding = binding().map(|(message, golden)| (raft::Message::Binding(message), golden));
     let echoes = echoes().map(|(message, golden)| (raft::Message::Echo(message), golden));
+    let timeout_now = raft::Replicate::TimeoutNow {
+        term: TERM,
+        round: 7,
+        last: raft::Index(300),
+    };
+    let golden = &[14, 5, 7, 0xac, 2][..];
+    let transfer = (raft::Message::Replicate(timeout_now), golden);
     let all = replicated.into_iter().chain(binding).chain(echoes);
+    let all = all.chain([transfer]);
     all.map(|(message, golden)| (message, golden.to_vec()))
         .collect()
 }
@@ -125,8 +133,12 @@ fn binding() -> [(raft::Binding, &'static [u8]); 4] {
     let index = raft::Index(300);
     [
         (
-            raft::Binding::RequestVote { term, last },
-            &[4, 5, 4, 0xac, 2],
+            raft::Binding::RequestVote {
+                term,
+                last,
+                transfer: true,
+            },
+            &[4, 5, 4, 0xac, 2, 1],
         ),
         (raft::Binding::Vote { term, granted }, &[5, 5, 1]),
         (

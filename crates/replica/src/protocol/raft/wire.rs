@@ -6,7 +6,7 @@
 //! | 1 | `Heartbeat` | term, round, commit, matched |
 //! | 2 | `Commit` | term, commit |
 //! | 3 | `Snapshot` | term, position of its end, membership |
-//! | 4 | `RequestVote` | term, position of the log's end |
+//! | 4 | `RequestVote` | term, position of the log's end, whether by transfer |
 //! | 5 | `Vote` | term, granted |
 //! | 6 | `Appended` | term, index |
 //! | 7 | `Installed` | term, position |
@@ -16,6 +16,7 @@
 //! | 11 | `Stale` | term |
 //! | 12 | `RequestPreVote` | term, position of the log's end, disk |
 //! | 13 | `PreVote` | term, granted, disk |
+//! | 14 | `TimeoutNow` | term, round, index of the log's end |
 //!
 //! A position is a term and an index; a disk is whether it has room, and seconds and nanoseconds of a
 //! sync; a kind of entry is 0 for a no-op, 1 for commands, 2 for a membership.
@@ -39,6 +40,7 @@ const FORGOT: u8 = 10;
 const STALE: u8 = 11;
 const REQUEST_PRE_VOTE: u8 = 12;
 const PRE_VOTE: u8 = 13;
+const TIMEOUT_NOW: u8 = 14;
 
 /// The fields of an entry, which precede all bodies.
 type Head = (LogId, u8, u64);
@@ -76,12 +78,17 @@ fn encode_replicate(message: &Replicate, head: &mut Vec<u8>, parts: &mut Vec<Byt
             let Snapshot { last, membership } = &**snapshot;
             put(head, SNAPSHOT, &(term, last, membership));
         }
+        Replicate::TimeoutNow { term, round, last } => put(head, TIMEOUT_NOW, &(term, round, last)),
     }
 }
 
 fn encode_binding(message: &Binding, head: &mut Vec<u8>) {
     match message {
-        Binding::RequestVote { term, last } => put(head, REQUEST_VOTE, &(term, last)),
+        Binding::RequestVote {
+            term,
+            last,
+            transfer,
+        } => put(head, REQUEST_VOTE, &(term, last, transfer)),
         Binding::Vote { term, granted } => put(head, VOTE, &(term, granted)),
         Binding::Appended { term, last } => put(head, APPENDED, &(term, last)),
         Binding::Installed { term, last } => put(head, INSTALLED, &(term, last)),
@@ -119,7 +126,9 @@ pub(super) fn decode(bytes: &Bytes) -> Option<Message> {
     let (kind, fields) = bytes.split_first()?;
     match *kind {
         APPEND => decode_append(bytes).map(Message::Replicate),
-        HEARTBEAT..=SNAPSHOT => decode_replicate(*kind, fields).map(Message::Replicate),
+        HEARTBEAT..=SNAPSHOT | TIMEOUT_NOW => {
+            decode_replicate(*kind, fields).map(Message::Replicate)
+        }
         REQUEST_VOTE..=INSTALLED => decode_binding(*kind, fields).map(Message::Binding),
         _ => decode_echo(*kind, fields).map(Message::Echo),
     }
@@ -162,6 +171,10 @@ fn decode_replicate(kind: u8, fields: &[u8]) -> Option<Replicate> {
             let snapshot = Box::new(Snapshot { last, membership });
             Replicate::Snapshot { term, snapshot }
         }
+        TIMEOUT_NOW => {
+            let (term, round, last) = whole(fields)?;
+            Replicate::TimeoutNow { term, round, last }
+        }
         _ => return None,
     })
 }
@@ -169,8 +182,12 @@ fn decode_replicate(kind: u8, fields: &[u8]) -> Option<Replicate> {
 fn decode_binding(kind: u8, fields: &[u8]) -> Option<Binding> {
     Some(match kind {
         REQUEST_VOTE => {
-            let (term, last) = whole(fields)?;
-            Binding::RequestVote { term, last }
+            let (term, last, transfer) = whole(fields)?;
+            Binding::RequestVote {
+                term,
+                last,
+                transfer,
+            }
         }
         VOTE => {
             let (term, granted) = whole(fields)?;

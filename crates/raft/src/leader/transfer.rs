@@ -1,0 +1,113 @@
+use super::Leader;
+use crate::node::Common;
+use crate::progress::Progress;
+use crate::{Instant, NodeId, Replicate, TransferError};
+
+/// Leadership is being handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Transfer {
+    to: NodeId,
+    /// By then it is over.
+    deadline: Instant,
+    /// The target has been asked to campaign.
+    invited: bool,
+}
+
+/// How a leader hands its leadership over (thesis §3.10): it takes nothing new, waits until the target
+/// holds all that it has, asks it to campaign, and leads until it hears of a later term.
+impl Leader {
+    pub(crate) fn transfer(
+        &mut self,
+        common: &mut Common,
+        now: Instant,
+        to: Option<NodeId>,
+    ) -> Result<NodeId, TransferError> {
+        if to == Some(common.id()) {
+            return Err(TransferError::Itself);
+        }
+        let no_voter = to.filter(|to| !common.membership.voters.contains(to));
+        if let Some(to) = no_voter {
+            return Err(TransferError::NotAVoter(to));
+        }
+        if let Some(under_way) = self.transfers_to() {
+            return match to.is_none_or(|to| to == under_way) {
+                true => Ok(under_way),
+                false => Err(TransferError::UnderWay { to: under_way }),
+            };
+        }
+        let suits =
+            |peer: &&Progress| to.is_none_or(|to| to == peer.id) && is_suitable(peer, common, now);
+        let peers = self.peers.iter().filter(suits);
+        let best = peers.max_by_key(|peer| (peer.matched, peer.contact));
+        let to = best.ok_or(TransferError::Unsuitable)?.id;
+        self.transfer = Some(Transfer {
+            to,
+            deadline: now.plus(common.config.election_timeout_max),
+            invited: false,
+        });
+        self.invite_first(common);
+        Ok(to)
+    }
+
+    /// Who is to lead next.
+    pub(crate) fn transfers_to(&self) -> Option<NodeId> {
+        self.transfer.as_ref().map(|transfer| transfer.to)
+    }
+
+    /// When a transfer is over that has led to nothing.
+    pub(crate) fn transfer_deadline(&self) -> Option<Instant> {
+        self.transfer.as_ref().map(|transfer| transfer.deadline)
+    }
+
+    /// Whether the target of a transfer that is under way has been asked to campaign.
+    pub(crate) fn has_invited(&self) -> bool {
+        self.transfer
+            .as_ref()
+            .is_some_and(|transfer| transfer.invited)
+    }
+
+    pub(super) fn forget_time_of_transfer(&mut self) {
+        if let Some(transfer) = &mut self.transfer {
+            transfer.deadline = Instant::ZERO;
+        }
+    }
+
+    /// The target is asked as soon as it holds the whole log.
+    pub(super) fn invite_first(&mut self, common: &mut Common) {
+        if !self.has_invited() {
+            self.invite(common);
+        }
+    }
+
+    /// Asked before it holds all, the target would campaign in vain, and end a leadership for nothing.
+    /// Nothing is appended meanwhile, so who holds all once will do so later.
+    pub(super) fn invite(&mut self, common: &mut Common) {
+        let (term, round, last) = (common.term, self.round, common.log.last().index);
+        let Some(transfer) = &mut self.transfer else {
+            return;
+        };
+        let is_target = |peer: &&Progress| peer.id == transfer.to && !peer.forgot;
+        let target = self.peers.iter().find(is_target);
+        if target.is_some_and(|peer| peer.matched >= last) {
+            transfer.invited = true;
+            common.send_now(transfer.to, Replicate::TimeoutNow { term, round, last });
+        }
+    }
+
+    /// At the deadline this node leads on. A round of heartbeats begins at once: whatever the target
+    /// was asked is void once it has heard of that.
+    pub(super) fn end_transfer(&mut self, common: &mut Common, now: Instant) {
+        let is_over = |transfer: &mut Transfer| now >= transfer.deadline;
+        if self.transfer.take_if(is_over).is_some() {
+            self.begin_round(common);
+        }
+    }
+}
+
+/// Somebody who may be elected at once, as far as is known here.
+fn is_suitable(peer: &Progress, common: &Common, now: Instant) -> bool {
+    common.membership.voters.contains(&peer.id)
+        && !peer.forgot
+        && peer.has_room != Some(false)
+        && now.since(peer.contact) < common.config.election_timeout_min
+}
