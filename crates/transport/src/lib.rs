@@ -87,6 +87,8 @@
 //! - Anybody can say a hello. One of an incarnation that was not met yet counts only when the peer says at the
 //!   address that it is known by, and is asked at for this, that it is its own: so a node's address in
 //!   [`TcpConfig::peers`] must lead to it from each of its peers.
+//! - Peers may be added, removed and moved while the node runs ([`Transport::set_peers`]). Those that stay keep
+//!   their connections; their names are looked up each time they are dialed.
 //! - The dialer owns the connection: hearing no pulse for a while it gives up and dials again, so
 //!   that a partition ends when it ends and not when TCP's next retransmission is due.
 //!
@@ -97,7 +99,7 @@
 //!
 //! # What is left out
 //!
-//! The set of peers is fixed at the start. Delivery, order and deduplication are the protocol's affair.
+//! Delivery, order and deduplication are the protocol's affair.
 //! Who may have crashed is guessed by the [`detector`]s, which go with any transport.
 
 #[cfg(feature = "async-trait")]

@@ -2,6 +2,7 @@
 
 use crate::{Hello, Lane, NodeId, Parcel, Status};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::task::{Context, Poll};
 
 /// Carries messages between the nodes of a cluster, lossy by contract.
@@ -60,6 +61,11 @@ pub trait Transport: Send + 'static {
         None
     }
 
+    /// From now on these are the peers, each with where it is reached, in whatever words this transport is told
+    /// that (`host:port` for [`Tcp`](crate::Tcp)); an entry of the node itself is ignored. What waits for a peer
+    /// that is no longer named is lost. A transport that reaches everybody without being told does nothing.
+    fn set_peers(&mut self, _peers: &BTreeMap<NodeId, String>) {}
+
     /// What it has done, and how its peers stand; all zero for one that does not count.
     fn status(&self) -> Status {
         Status::default()
@@ -85,6 +91,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn hello(&self) -> Option<Hello> {
         (**self).hello()
+    }
+
+    fn set_peers(&mut self, peers: &BTreeMap<NodeId, String>) {
+        (**self).set_peers(peers);
     }
 
     fn status(&self) -> Status {

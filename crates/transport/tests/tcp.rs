@@ -3,6 +3,7 @@
 mod net;
 
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::task::{Context, Waker};
 
 use net::{Cluster, TIMEOUT, message, next, recv, send, until};
@@ -379,4 +380,83 @@ async fn a_transport_is_an_object() {
     nodes[0].send(NodeId(2), Lane::Control, message(1, 10).into());
     nodes[0].flush();
     assert_eq!(recv(&mut nodes[1]).await, Some((NodeId(1), message(1, 10))));
+}
+
+/// The peers of a cluster, but for these.
+fn without(cluster: &Cluster, left_out: &[u64]) -> BTreeMap<NodeId, String> {
+    let mut peers = cluster.peers.clone();
+    peers.retain(|id, _| !left_out.contains(&id.0));
+    peers
+}
+
+#[tokio::test]
+async fn a_peer_is_added_while_its_node_runs() {
+    let cluster = Cluster::new(3);
+    let mut one = cluster.config(1, 1);
+    one.peers = without(&cluster, &[3]);
+    let mut one = Tcp::bind(one).await.expect("binds");
+    let (mut two, mut three) = (cluster.start(2).await, cluster.start(3).await);
+    send(&mut one, 3, Lane::Bulk, message(1, 10));
+    until("turned away", || one.status().hellos_refused > 0).await;
+    assert_eq!(one.status().unsendable, 1, "nobody is known by that name");
+
+    one.set_peers(&cluster.peers);
+    send(&mut one, 3, Lane::Bulk, message(2, 10));
+    assert_eq!(next(&mut three).await, (NodeId(1), message(2, 10)));
+    send(&mut three, 1, Lane::Bulk, message(3, 10));
+    assert_eq!(next(&mut one).await, (NodeId(3), message(3, 10)));
+    // The others have seen nothing of it.
+    send(&mut two, 1, Lane::Bulk, message(4, 10));
+    assert_eq!(next(&mut one).await, (NodeId(2), message(4, 10)));
+}
+
+#[tokio::test]
+async fn a_peer_is_removed_while_its_node_runs() {
+    let cluster = Cluster::new(3);
+    let mut one = cluster.start(1).await;
+    let (mut two, mut three) = (cluster.start(2).await, cluster.start(3).await);
+    send(&mut three, 1, Lane::Bulk, message(1, 10));
+    assert_eq!(next(&mut one).await, (NodeId(3), message(1, 10)));
+    until("both ways", || one.status().peers[&NodeId(3)].connected).await;
+
+    one.set_peers(&without(&cluster, &[3]));
+    let forgot = || !one.status().peers.contains_key(&NodeId(3));
+    assert!(forgot(), "at once");
+    send(&mut one, 3, Lane::Bulk, message(2, 10));
+    assert_eq!(one.status().unsendable, 1);
+    // Its connections end, and it is refused when it comes again.
+    until("parted", || {
+        let peer = three.status().peers[&NodeId(1)];
+        !peer.accepted && three.status().refused_by_peers > 0
+    })
+    .await;
+    // The transport goes on.
+    send(&mut two, 1, Lane::Bulk, message(3, 10));
+    assert_eq!(next(&mut one).await, (NodeId(2), message(3, 10)));
+
+    one.set_peers(&cluster.peers);
+    send(&mut one, 3, Lane::Bulk, message(4, 10));
+    assert_eq!(next(&mut three).await, (NodeId(1), message(4, 10)));
+    send(&mut three, 1, Lane::Bulk, message(5, 10));
+    assert_eq!(next(&mut one).await, (NodeId(3), message(5, 10)));
+}
+
+#[tokio::test]
+async fn a_peer_that_has_moved_is_dialed_where_it_is() {
+    let cluster = Cluster::new(3);
+    let mut one = cluster.start(1).await;
+    let two = cluster.start(2).await;
+    until("reached", || one.status().peers[&NodeId(2)].connected).await;
+    // Node 2 moves to where node 3 would have been.
+    drop(two);
+    until("lost", || !one.status().peers[&NodeId(2)].connected).await;
+    let moved = cluster.config_at(2, 2, cluster.listeners.lock_out(3));
+    let mut two = Tcp::bind(moved).await.expect("binds");
+    let mut peers = without(&cluster, &[3]);
+    peers.insert(NodeId(2), cluster.peers[&NodeId(3)].clone());
+    one.set_peers(&peers);
+    send(&mut one, 2, Lane::Bulk, message(1, 10));
+    assert_eq!(next(&mut two).await, (NodeId(1), message(1, 10)));
+    send(&mut two, 1, Lane::Bulk, message(2, 10));
+    assert_eq!(next(&mut one).await, (NodeId(2), message(2, 10)));
 }

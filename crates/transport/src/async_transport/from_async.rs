@@ -4,12 +4,12 @@ use super::AsyncTransport;
 use crate::outbox::Outbox;
 use crate::{Hello, Lane, LaneLimits, NodeId, Parcel, Status, Transport};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, Id, JoinSet};
 
 /// A [`Transport`] over an [`AsyncTransport`].
 ///
@@ -24,6 +24,8 @@ pub struct FromAsync<T> {
     inbox: mpsc::Receiver<Arrival>,
     lives: BTreeMap<NodeId, u64>,
     tasks: JoinSet<()>,
+    /// The tasks of peers that were removed: that these end is no sign of anything.
+    stopped: BTreeSet<Id>,
     ended: bool,
     network: Arc<T>,
 }
@@ -32,6 +34,8 @@ pub(super) struct Link {
     /// What waits for the flush.
     staged: Outbox<Parcel>,
     pub(super) waiting: Arc<Waiting>,
+    /// Sends what waits.
+    task: AbortHandle,
 }
 
 /// What waits for the network to take it.
@@ -55,24 +59,31 @@ impl<T: AsyncTransport> FromAsync<T> {
         let mut tasks = JoinSet::new();
         let (to, inbox) = mpsc::channel(INBOX_MESSAGES_MAX);
         tasks.spawn(receive(network.clone(), to));
-        let mut links = BTreeMap::new();
-        for peer in peers {
-            let waiting = Arc::new(Waiting {
-                queue: Mutex::new(outbox()),
-                more: Notify::new(),
-            });
-            tasks.spawn(send(network.clone(), peer, waiting.clone()));
-            let staged = outbox();
-            links.insert(peer, Link { staged, waiting });
-        }
-        Self {
-            links,
+        let mut transport = Self {
+            links: BTreeMap::new(),
             inbox,
             lives: BTreeMap::new(),
             tasks,
+            stopped: BTreeSet::new(),
             ended: false,
             network,
-        }
+        };
+        peers.into_iter().for_each(|peer| transport.add(peer));
+        transport
+    }
+
+    fn add(&mut self, peer: NodeId) {
+        let waiting = Arc::new(Waiting {
+            queue: Mutex::new(outbox()),
+            more: Notify::new(),
+        });
+        let sends = send(self.network.clone(), peer, waiting.clone());
+        let link = Link {
+            staged: outbox(),
+            waiting,
+            task: self.tasks.spawn(sends),
+        };
+        self.links.insert(peer, link);
     }
 }
 
@@ -140,8 +151,14 @@ impl<T: AsyncTransport> Transport for FromAsync<T> {
             }
             return Poll::Ready(Some((arrival.from, arrival.message)));
         }
-        // None of them ends but with the network, or by a panic of it.
-        let _end = ready!(self.tasks.poll_join_next(cx));
+        loop {
+            let ended = ready!(self.tasks.poll_join_next_with_id(cx));
+            let id = ended.map(|ended| ended.map_or_else(|error| error.id(), |(id, ())| id));
+            if !id.is_some_and(|id| self.stopped.remove(&id)) {
+                break;
+            }
+        }
+        // All others end only with the network, or by a panic of it.
         self.ended = true;
         Poll::Ready(None)
     }
@@ -152,6 +169,19 @@ impl<T: AsyncTransport> Transport for FromAsync<T> {
 
     fn hello(&self) -> Option<Hello> {
         self.network.hello()
+    }
+
+    fn set_peers(&mut self, peers: &BTreeMap<NodeId, String>) {
+        for (_, link) in self.links.extract_if(.., |id, _| !peers.contains_key(id)) {
+            link.task.abort();
+            self.stopped.insert(link.task.id());
+        }
+        self.network.set_peers(peers);
+        for peer in peers.keys() {
+            if !self.links.contains_key(peer) {
+                self.add(*peer);
+            }
+        }
     }
 
     fn status(&self) -> Status {

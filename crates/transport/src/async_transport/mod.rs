@@ -60,6 +60,7 @@ mod to_async;
 
 use crate::{Hello, Lane, NodeId, Parcel, Status};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use async_trait::async_trait;
@@ -90,6 +91,9 @@ pub trait AsyncTransport: Send + Sync + 'static {
         None
     }
 
+    /// From now on these are the peers, see [`Transport::set_peers`](crate::Transport::set_peers).
+    fn set_peers(&self, _peers: &BTreeMap<NodeId, String>) {}
+
     /// What it has done; all zero for one that does not count.
     fn status(&self) -> Status {
         Status::default()
@@ -114,6 +118,10 @@ macro_rules! forward {
 
             fn hello(&self) -> Option<Hello> {
                 (**self).hello()
+            }
+
+            fn set_peers(&self, peers: &BTreeMap<NodeId, String>) {
+                (**self).set_peers(peers);
             }
 
             fn status(&self) -> Status {

@@ -3,6 +3,7 @@
 use super::{AsyncTransport, async_trait};
 use crate::{Hello, Lane, NodeId, Parcel, Status, Transport};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -56,6 +57,10 @@ impl<T: Transport> AsyncTransport for ToAsync<T> {
 
     fn hello(&self) -> Option<Hello> {
         self.lock().hello()
+    }
+
+    fn set_peers(&self, peers: &BTreeMap<NodeId, String>) {
+        self.lock().set_peers(peers);
     }
 
     fn status(&self) -> Status {

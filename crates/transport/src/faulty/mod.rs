@@ -182,6 +182,10 @@ impl<T: Transport> Transport for Faulty<T> {
         self.inner.hello()
     }
 
+    fn set_peers(&mut self, peers: &BTreeMap<NodeId, String>) {
+        self.inner.set_peers(peers);
+    }
+
     fn status(&self) -> Status {
         self.inner.status()
     }

@@ -3,9 +3,10 @@
 use super::dial::read_greeting;
 use super::events::{Source, tell};
 use super::judge::Way;
+use super::peers::Peer;
 use super::places::{Place, Places};
 use super::probe::{PULSE, TWIN};
-use super::shared::{Peer, Shared};
+use super::shared::Shared;
 use super::status::count;
 use super::wire::{Wire, broken, reason_of};
 use crate::backoff::Backoff;
@@ -44,7 +45,7 @@ pub(crate) async fn accept_peers(shared: Arc<Shared>) {
             Some(Ok((stream, address))) => {
                 backoff.reset();
                 let ip = address.ip().to_canonical();
-                let place = handshakes.take(ip, shared.is_peers(ip));
+                let place = handshakes.take(ip, shared.peers.are_at(ip));
                 connections.spawn(receive_from(shared.clone(), stream, address, place));
                 // Whoever had to go for it frees a descriptor before the next one comes.
                 yield_now().await;
@@ -111,8 +112,8 @@ async fn listen_to(shared: &Shared, stream: &Wire, hello: &Hello, address: Socke
         biased;
         () = peer.inbound.displaced(number) => {}
         reason = shared.guard.distrust(stream, node) => shared.tell_distrust(node, reason),
-        () = receive(shared, hello, peer, number, stream) => {}
-        () = pulse(stream, shared.limits.pulse_interval, peer) => {}
+        () = receive(shared, hello, &peer, number, stream) => {}
+        () = pulse(stream, shared.limits.pulse_interval, &peer) => {}
     }
     peer.inbound.closed(number);
     peer.signs.end();
@@ -137,7 +138,7 @@ async fn hear(
 ) -> io::Result<Option<Heard>> {
     stream.set_nodelay(true)?;
     let source = Source::Address(address.ip());
-    let is_stranger = !shared.is_peers(address.ip().to_canonical());
+    let is_stranger = !shared.peers.are_at(address.ip().to_canonical());
     let mut stream = match shared.guard.accept(stream, is_stranger).await {
         Ok(stream) => stream,
         Err((error, stream)) => return turn_away(shared, stream, error, address).await,

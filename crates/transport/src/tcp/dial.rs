@@ -3,9 +3,10 @@
 use super::events::{Source, tell};
 use super::judge::Way;
 use super::link::Progress;
+use super::peers::Peer;
 use super::probe::{PULSE, TWIN};
 use super::security::Security;
-use super::shared::{Peer, Shared};
+use super::shared::Shared;
 use super::status::count;
 use super::wire::{Wire, reason_of};
 use crate::backoff::Backoff;
@@ -22,20 +23,17 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Dials at once, so that the first election finds its peers, and again whenever the connection
 /// ends.
-pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
-    let Some(peer) = shared.peers.get(&id) else {
-        return;
-    };
+pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId, peer: Arc<Peer>) {
     let seed = shared.hello.node.0.rotate_left(32) ^ shared.hello.boot.rotate_left(16) ^ id.0;
     let mut backoff = Backoff::new(shared.limits.backoff_min, shared.limits.backoff_max, seed);
     // A peer that is down is told once: it is tried again and again, and says nothing new.
     let mut told = false;
     loop {
-        match connect(&shared, id, peer, None).await {
+        match connect(&shared, id, &peer, None).await {
             Ok(mut stream) => {
                 let since = Instant::now();
                 told = false;
-                while let Some(next) = serve(&shared, id, peer, stream).await {
+                while let Some(next) = serve(&shared, id, &peer, stream).await {
                     stream = next;
                 }
                 // One that breaks as soon as it is made is no success: a peer in a crash loop is
@@ -44,7 +42,7 @@ pub(crate) async fn keep_connected(shared: Arc<Shared>, id: NodeId) {
                     backoff.reset();
                 }
             }
-            Err(error) => report(&shared, id, peer, error, &mut told),
+            Err(error) => report(&shared, id, &peer, error, &mut told),
         }
         tokio::select! {
             () = sleep(backoff.wait()) => {}
@@ -60,7 +58,7 @@ fn report(shared: &Shared, id: NodeId, peer: &Peer, error: DialError, told: &mut
         DialError::Refused(Refused::Oneself) => {
             count(&counters.refused_by_peers);
             tell!(
-                shared, warn, "own_address", source, peer = %id, address = %peer.address,
+                shared, warn, "own_address", source, peer = %id, address = %peer.address(),
                 "the address of a peer leads to this node, or to another that runs under its name"
             );
         }
@@ -72,7 +70,7 @@ fn report(shared: &Shared, id: NodeId, peer: &Peer, error: DialError, told: &mut
         DialError::Untrusted(reason) => {
             counters.untrusted(reason);
             tell!(
-                shared, warn, "untrusted", source, peer = %id, address = %peer.address, %reason,
+                shared, warn, "untrusted", source, peer = %id, address = %peer.address(), %reason,
                 "whoever is at the peer's address has not shown that it is the peer"
             );
         }
@@ -162,7 +160,7 @@ async fn greet(shared: &Shared, id: NodeId, stream: &Wire) -> Result<(), DialErr
 /// Connects to the first of the name's addresses that answers, and lets it show who it is.
 pub(crate) async fn open(shared: &Shared, id: NodeId, peer: &Peer) -> io::Result<Wire> {
     let mut failure = io::Error::from(ErrorKind::AddrNotAvailable);
-    let found: Vec<SocketAddr> = lookup_host(&peer.address).await?.collect();
+    let found: Vec<SocketAddr> = lookup_host(peer.address()).await?.collect();
     peer.note(&found);
     for address in found {
         if !shared.guard.allows(address.ip()) {

@@ -9,11 +9,13 @@
 
 use super::dial::{open, read_greeting};
 use super::events::{Source, tell, what_panicked};
-use super::shared::{Peer, Shared};
+use super::peers::Peer;
+use super::shared::Shared;
 use super::status::count;
 use crate::hello::{Greeting, Standing};
 use crate::{Hello, Refused};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
@@ -36,7 +38,7 @@ impl Shared {
         source: Source,
     ) -> Result<(), Refused> {
         let judged = match self.known(greeting) {
-            Ok(peer) => self.weigh(peer, &greeting.hello, way, source).await,
+            Ok(peer) => self.weigh(&peer, &greeting.hello, way, source).await,
             Err(refused) => Err(refused),
         };
         judged.inspect_err(|reason| self.refuse(&greeting.hello, *reason, source))
@@ -59,10 +61,10 @@ impl Shared {
     }
 
     /// The peer that this is a greeting of, as far as names tell, and unless its incarnation leaps.
-    pub(crate) fn known(&self, greeting: &Greeting) -> Result<&Peer, Refused> {
+    pub(crate) fn known(&self, greeting: &Greeting) -> Result<Arc<Peer>, Refused> {
         greeting.judge(&self.hello)?;
         let hello = &greeting.hello;
-        let peer = self.peers.get(&hello.node).ok_or(Refused::UnknownNode)?;
+        let peer = self.peers.get(hello.node).ok_or(Refused::UnknownNode)?;
         // Before anybody is asked about it.
         match self.incarnations().judge(hello) {
             Err(Refused::Leap) => Err(Refused::Leap),

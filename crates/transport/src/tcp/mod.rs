@@ -15,6 +15,7 @@ mod guard;
 mod guard;
 mod judge;
 mod link;
+mod peers;
 mod places;
 mod probe;
 mod security;
@@ -24,8 +25,8 @@ mod status;
 mod wire;
 
 pub use config::{Admit, BindError, Doubt, Listen, TcpConfig, shared_address};
+pub use peers::HEARD_OUT_SOCKETS_MAX;
 pub use security::Security;
-pub use shared::HEARD_OUT_SOCKETS_MAX;
 pub use status::{PeerStatus, Status};
 
 #[cfg(feature = "tls")]
@@ -36,15 +37,16 @@ use crate::{Hello, Lane, NodeId, Parcel, Transport, frame};
 use bytes::Bytes;
 use events::{Source, tell, what_panicked};
 use guard::Guard;
+use peers::Peer;
 use shared::{Arrival, Shared};
 use status::count;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 /// A [`Transport`] over TCP connections to the peers of [`TcpConfig`].
 ///
@@ -83,13 +85,17 @@ pub struct Tcp {
     shared: Arc<Shared>,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
     /// Without a peer nobody else would hold the other end, and the transport would seem to have ended.
-    _arrivals_to: mpsc::UnboundedSender<Arrival>,
+    arrivals_to: mpsc::UnboundedSender<Arrival>,
     address: SocketAddr,
     frame_bytes_max: usize,
     /// Of whom something was handed over, and in which of its incarnations it said that.
     lives: BTreeMap<NodeId, u64>,
-    /// None of them ends before the transport does. Aborted when dropped.
+    /// As in `shared`, without its lock, and the task that dials each.
+    peers: BTreeMap<NodeId, (Arc<Peer>, AbortHandle)>,
+    /// None of them ends before the transport does, but those of peers that were removed. Aborted when dropped.
     tasks: JoinSet<()>,
+    /// The tasks of removed peers that have not ended yet.
+    stopped: BTreeSet<Id>,
     /// A task ended, so peers are not accepted or dialed any more.
     ended: bool,
 }
@@ -116,23 +122,25 @@ impl Tcp {
         let frame_bytes_max = config.frame_bytes_max;
         let (arrivals_to, arrivals) = mpsc::unbounded_channel();
         config::check_reach(&guard, address, config.hello.node, &config.peers)?;
-        let shared = Arc::new(Shared::new(config, guard, listener, &arrivals_to));
+        let peers = std::mem::take(&mut config.peers);
+        let shared = Arc::new(Shared::new(config, guard, listener));
         shared.tell_expired();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(accept::accept_peers(shared.clone()));
-        for id in shared.peers.keys() {
-            tasks.spawn(dial::keep_connected(shared.clone(), *id));
-        }
-        Ok(Self {
-            shared,
+        let mut tcp = Self {
+            shared: shared.clone(),
             arrivals,
-            _arrivals_to: arrivals_to,
+            arrivals_to,
             address,
             frame_bytes_max,
             lives: BTreeMap::new(),
-            tasks,
+            peers: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            stopped: BTreeSet::new(),
             ended: false,
-        })
+        };
+        // Before anybody is accepted, so that no peer is taken for a stranger.
+        tcp.set_peers(&peers);
+        tcp.tasks.spawn(accept::accept_peers(shared));
+        Ok(tcp)
     }
 
     /// Where this node listens.
@@ -194,14 +202,16 @@ impl Transport for Tcp {
     fn send(&mut self, to: NodeId, lane: Lane, parcel: Parcel) {
         let counters = &self.shared.counters;
         let fits = parcel.len() <= self.frame_bytes_max;
-        match (self.shared.peers.get(&to), frame::header(&parcel)) {
-            (Some(peer), Some(header)) if fits => peer.link.push(lane, header, parcel, counters),
+        match (self.peers.get(&to), frame::header(&parcel)) {
+            (Some((peer, _)), Some(header)) if fits => {
+                peer.link.push(lane, header, parcel, counters);
+            }
             _ => count(&counters.unsendable),
         }
     }
 
     fn flush(&mut self) {
-        for peer in self.shared.peers.values() {
+        for (peer, _) in self.peers.values() {
             peer.link.flush(&self.shared.counters);
         }
     }
@@ -213,8 +223,18 @@ impl Transport for Tcp {
                 return Poll::Ready(Some((arrival.from, arrival.message)));
             }
             // Only with nothing to hand over, so that messages cost no look at the tasks.
-            let ended = ready!(self.tasks.poll_join_next(cx));
-            self.end(ended);
+            let ended = loop {
+                let ended = ready!(self.tasks.poll_join_next_with_id(cx));
+                let id = match &ended {
+                    Some(Ok((id, ()))) => Some(*id),
+                    Some(Err(error)) => Some(error.id()),
+                    None => None,
+                };
+                if !id.is_some_and(|id| self.stopped.remove(&id)) {
+                    break ended;
+                }
+            };
+            self.end(ended.map(|ended| ended.map(|_| ())));
         }
         Poll::Ready(None)
     }
@@ -225,6 +245,36 @@ impl Transport for Tcp {
 
     fn hello(&self) -> Option<Hello> {
         Some(self.shared.hello)
+    }
+
+    /// To be called on the runtime that the transport was bound on. A peer that stays keeps its connections, also
+    /// when it is to be dialed elsewhere from now on.
+    fn set_peers(&mut self, peers: &BTreeMap<NodeId, String>) {
+        if self.ended {
+            return;
+        }
+        let others = peers
+            .iter()
+            .filter(|(id, _)| **id != self.shared.hello.node);
+        let others = others.map(|(id, address)| (*id, address.clone())).collect();
+        let Shared {
+            peers,
+            limits,
+            counters,
+            ..
+        } = &*self.shared;
+        let changed = peers.set(&others, limits, &self.arrivals_to, counters);
+        for id in changed.removed {
+            if let Some((_, dials)) = self.peers.remove(&id) {
+                dials.abort();
+                self.stopped.insert(dials.id());
+            }
+        }
+        for (id, peer) in changed.added {
+            let dials = dial::keep_connected(self.shared.clone(), id, peer.clone());
+            let dials = self.tasks.spawn(dials);
+            self.peers.insert(id, (peer, dials));
+        }
     }
 
     fn status(&self) -> Status {

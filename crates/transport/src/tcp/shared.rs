@@ -3,27 +3,25 @@
 use super::config::{Admit, Doubt};
 use super::events::Lines;
 use super::guard::Guard;
-use super::link::Link;
-use super::probe::Signs;
+use super::peers::{Peer, Peers};
 use super::status::{Counters, PeerStatus, Status};
 use crate::hello::Incarnations;
-use crate::{Hello, NodeId, TcpConfig};
+use crate::{Hello, LaneLimits, NodeId, TcpConfig};
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) hello: Hello,
     pub(crate) guard: Guard,
     pub(crate) limits: Limits,
-    pub(crate) peers: BTreeMap<NodeId, Peer>,
+    pub(crate) peers: Peers,
     pub(crate) counters: Counters,
     pub(crate) lines: Lines,
     /// Not in the hands of the task that accepts, so that the owner can close it at once.
@@ -36,6 +34,9 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Limits {
     pub(crate) frame_bytes_max: usize,
+    pub(crate) control: LaneLimits,
+    pub(crate) bulk: LaneLimits,
+    pub(crate) inbox_bytes_max: usize,
     pub(crate) handshakes_max: usize,
     pub(crate) handshakes_address_max: usize,
     pub(crate) handshake_timeout: Duration,
@@ -47,14 +48,12 @@ pub(crate) struct Limits {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        config: TcpConfig,
-        guard: Guard,
-        listener: TcpListener,
-        arrivals: &mpsc::UnboundedSender<Arrival>,
-    ) -> Self {
+    pub(crate) fn new(config: TcpConfig, guard: Guard, listener: TcpListener) -> Self {
         let limits = Limits {
             frame_bytes_max: config.frame_bytes_max,
+            control: config.control,
+            bulk: config.bulk,
+            inbox_bytes_max: config.inbox_bytes_max,
             handshakes_max: config.handshakes_max,
             handshakes_address_max: config.handshakes_address_max,
             handshake_timeout: config.handshake_timeout,
@@ -64,32 +63,11 @@ impl Shared {
             silence_max: config.silence_max,
             send_buffer_bytes: config.send_buffer_bytes,
         };
-        let own = config.hello.node;
-        let peers = config
-            .peers
-            .into_iter()
-            .filter(|(id, _)| *id != own)
-            .map(|(id, address)| {
-                let link = Link::new(config.control, config.bulk);
-                let inbound = Inbound::new(id, config.inbox_bytes_max, arrivals.clone());
-                (
-                    id,
-                    Peer {
-                        found: Mutex::new(literal(&address)),
-                        address,
-                        link,
-                        inbound,
-                        returned: Notify::new(),
-                        signs: Signs::new(),
-                        heard_out: [(); 2].map(|()| Arc::new(Semaphore::new(HEARD_OUT_MAX))),
-                    },
-                )
-            });
         Self {
             hello: config.hello,
             guard,
             limits,
-            peers: peers.collect(),
+            peers: Peers::default(),
             counters: Counters::default(),
             lines: Lines::new(),
             listener: Mutex::new(Some(listener)),
@@ -115,23 +93,25 @@ impl Shared {
     /// Closes for good everything that the tasks do not own themselves.
     pub(crate) fn close(&self) {
         *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        for peer in self.peers.values() {
+        for (_, peer) in self.peers.all() {
             peer.link.shut(&self.counters);
         }
     }
 
     /// Opens the way in for whoever sent this hello, which was judged before. `None`: a later incarnation
-    /// was met meanwhile.
-    pub(crate) fn open_inbound(&self, hello: &Hello) -> Option<(&Peer, u64)> {
-        let peer = self.peers.get(&hello.node)?;
-        // Lives are met and connections opened under one lock, so the connection that is open last
+    /// was met meanwhile, or it is no peer any more.
+    pub(crate) fn open_inbound(&self, hello: &Hello) -> Option<(Arc<Peer>, u64)> {
+        // Whoever removes the peer waits, and then closes what is opened here.
+        let peers = self.peers.read();
+        let peer = peers.get(&hello.node)?;
+        // Incarnations are met and connections opened under one lock, so the connection that is open last
         // is of the last incarnation.
         let mut incarnations = self.incarnations();
         incarnations.meet(hello).ok()?;
         let number = peer.inbound.open();
         drop(incarnations);
         peer.returned.notify_one();
-        Some((peer, number))
+        Some((peer.clone(), number))
     }
 
     pub(crate) fn incarnations(&self) -> MutexGuard<'_, Incarnations> {
@@ -140,73 +120,17 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a peer's name has led to this address.
-    pub(crate) fn is_peers(&self, address: IpAddr) -> bool {
-        self.peers
-            .values()
-            .any(|peer| peer.found().contains(&address))
-    }
-
     pub(crate) fn status(&self) -> Status {
-        let peers = self.peers.iter().map(|(id, peer)| {
+        let peers = self.peers.all().into_iter().map(|(id, peer)| {
             let status = PeerStatus {
                 connected: peer.link.is_connected(),
                 accepted: peer.inbound.is_open(),
                 queued_bytes: peer.link.queued_bytes(),
             };
-            (*id, status)
+            (id, status)
         });
         self.counters.status(peers.collect())
     }
-}
-
-/// One peer: a connection to it, made here, to send; and a connection from it, made there, to
-/// receive.
-#[derive(Debug)]
-pub(crate) struct Peer {
-    pub(crate) address: String,
-    /// Where that name led the last time it was looked up.
-    found: Mutex<Vec<IpAddr>>,
-    pub(crate) link: Link,
-    pub(crate) inbound: Inbound,
-    /// The peer has shown itself: it is worth dialing now.
-    pub(crate) returned: Notify,
-    /// What the incarnation of it that is here shows.
-    pub(crate) signs: Signs,
-    /// Room for connections that have said that they are it, and wait for what is made of that: for those
-    /// from where its name leads, and for others. So those take nothing from these.
-    heard_out: [Arc<Semaphore>; 2],
-}
-
-impl Peer {
-    pub(crate) fn is_connected(&self) -> bool {
-        self.link.is_connected() || self.inbound.is_open()
-    }
-
-    /// Room for one from this address that says that it is this peer; `None` when there is none.
-    pub(crate) fn hear_out(&self, address: IpAddr) -> Option<OwnedSemaphorePermit> {
-        let elsewhere = usize::from(!self.found().contains(&address));
-        self.heard_out[elsewhere].clone().try_acquire_owned().ok()
-    }
-
-    /// Its name was looked up.
-    pub(crate) fn note(&self, found: &[SocketAddr]) {
-        let found = found.iter().map(|address| address.ip().to_canonical());
-        *self.found() = found.take(FOUND_MAX).collect();
-    }
-
-    fn found(&self) -> MutexGuard<'_, Vec<IpAddr>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The address that needs no look-up.
-fn literal(address: &str) -> Vec<IpAddr> {
-    let parsed = address.parse::<SocketAddr>().ok();
-    parsed
-        .map(|address| address.ip().to_canonical())
-        .into_iter()
-        .collect()
 }
 
 /// The way in from one peer.
@@ -237,7 +161,11 @@ pub(crate) struct Arrival {
 }
 
 impl Inbound {
-    fn new(from: NodeId, room_bytes: usize, arrivals: mpsc::UnboundedSender<Arrival>) -> Self {
+    pub(crate) fn new(
+        from: NodeId,
+        room_bytes: usize,
+        arrivals: mpsc::UnboundedSender<Arrival>,
+    ) -> Self {
         let room_bytes = u32::try_from(room_bytes).unwrap_or(u32::MAX);
         let room = Arc::new(Semaphore::new(room_bytes as usize));
         Self {
@@ -269,7 +197,15 @@ impl Inbound {
         });
     }
 
-    /// Waits until a later connection took the place of this one.
+    /// Closes whatever connection is open, for good: no other is opened afterwards.
+    pub(crate) fn end(&self) {
+        self.latest.send_modify(|(number, open)| {
+            *number += 1;
+            *open = false;
+        });
+    }
+
+    /// Waits until a later connection took the place of this one, or none is to be open any more.
     pub(crate) async fn displaced(&self, number: u64) {
         let mut latest = self.latest.subscribe();
         // An error would mean that the sender is gone, but `self` holds it.
@@ -319,12 +255,5 @@ impl std::fmt::Debug for Owner {
     }
 }
 
-/// Of a name that leads to more addresses the first ones are known.
-const FOUND_MAX: usize = 16;
-/// How many may wait at once who say that they are one peer, from where its name leads; and so many from
-/// elsewhere. For each, that peer is asked.
-const HEARD_OUT_MAX: usize = 4;
-/// The sockets that those take for one peer: with each one more, on which it is asked.
-pub const HEARD_OUT_SOCKETS_MAX: usize = 2 * HEARD_OUT_MAX * 2;
 /// What a waiting message costs beyond its own bytes, about.
 const MESSAGE_COST_BYTES: u32 = 128;
