@@ -25,9 +25,9 @@ pub(crate) struct Leaving {
 pub(crate) enum Leave {
     /// It leads, or nobody knows who does.
     Leads,
-    /// Another was known to lead then, or nobody can.
+    /// It led, and since then another has been known to lead, or nobody.
     Led(Instant),
-    /// It did not lead, or there is nobody to lead instead.
+    /// It has never led, or there is nobody to lead instead.
     Follows,
 }
 
@@ -35,9 +35,13 @@ impl Leave {
     /// Nothing new is taken from here on.
     pub(crate) fn begin<P: Protocol, T>(now: Instant, engine: &mut Engine<P, T>) -> Self {
         engine.leave();
-        let mut leave = match engine.leader() == Some(engine.node()) {
-            true => Self::Leads,
-            false => Self::Follows,
+        let mut leave = if engine.leader() == Some(engine.node()) {
+            Self::Leads
+        } else if engine.has_led() {
+            // Some may not have heard of it.
+            Self::Led(now)
+        } else {
+            Self::Follows
         };
         leave.look(now, engine);
         leave

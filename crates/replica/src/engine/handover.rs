@@ -50,6 +50,11 @@ impl<P: Protocol, T> Engine<P, T> {
         self.config.node
     }
 
+    /// Whether this node has led, so that others may have sent it commands.
+    pub(crate) fn has_led(&self) -> bool {
+        self.accepted.epoch() != Epoch::default()
+    }
+
     /// From now on nothing new is taken: this node is about to go. What was taken is finished, and goes
     /// to the next leader.
     pub fn leave(&mut self) {
