@@ -42,7 +42,7 @@ impl PreCandidate {
             count(&mut common.counters.out_of_role);
             return Step::Stay;
         }
-        self.granted.insert(from);
+        insert(common, &mut self.granted, from);
         if is_quorum(common, &self.granted) {
             let transfer = false;
             Step::BecomeCandidate { term, transfer }
@@ -71,9 +71,10 @@ impl Candidate {
     }
 
     /// Counts a vote; the own vote too, once it is durable. Without the own vote a candidate cannot
-    /// win, so a leader's term and vote are on its disk before its first message (thesis §10.2.1).
+    /// win, so a leader's term and vote are on its disk before its first message (thesis §10.2.1);
+    /// not even one that the membership in force drops, whose vote counts for nothing else.
     pub(crate) fn handle_vote(&mut self, common: &Common, from: NodeId) -> Step {
-        self.granted.insert(from);
+        insert(common, &mut self.granted, from);
         if self.granted.contains(&common.id()) && is_quorum(common, &self.granted) {
             Step::BecomeLeader
         } else {
@@ -99,8 +100,16 @@ impl Candidate {
     }
 }
 
+/// Everybody answers a request for a vote, also those that do not know yet whether they are members.
+/// Only votes of members, and the own one, are kept.
+fn insert(common: &Common, granted: &mut BTreeSet<NodeId>, from: NodeId) {
+    if common.members().has(from) || from == common.id() {
+        granted.insert(from);
+    }
+}
+
 fn is_quorum(common: &Common, granted: &BTreeSet<NodeId>) -> bool {
-    let ids = common.members.ids();
+    let ids = common.members().ids();
     let has_granted = |place: usize| granted.contains(&ids[place]);
-    common.members.quorum().agrees(has_granted)
+    common.members().quorum().agrees(has_granted)
 }

@@ -72,6 +72,12 @@
 //! | proposed during a transfer | a leader that hands over appends nothing (thesis §3.10) | each step |
 //! | invited behind | who is asked to campaign holds all that the leader has | a message leaves |
 //! | not invited | who campaigns by transfer was asked by the leader of the term before | a write is durable |
+//! | membership in force | the last in the log, from when it is there until it is cut (§6) | each step |
+//! | membership step | one step of a change at a time, no quorum beside another (§6, thesis §4.3) | a leader appends |
+//! | membership too early | the one before and an entry of the own term are committed | a leader appends |
+//! | campaign without a vote | who campaigns may vote, or could until now (thesis §4.2.2) | each step |
+//! | snapshot's membership | that of its last entry | each step |
+//! | needless stop | who stops was removed, or a disk has lost something | a node stops |
 //! | voted twice | one vote a term and node (§5.2) | a record is durable |
 //! | term fell, commit fell | terms never go back, commit indexes not within an incarnation | each step, each record |
 //! | recovery | a node comes back with what was durable, perhaps with the write under way | a start |
@@ -90,6 +96,7 @@ mod checker;
 mod durable;
 mod fingerprint;
 mod history;
+mod membership;
 mod recovery;
 mod rules;
 #[cfg(test)]

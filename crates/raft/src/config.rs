@@ -17,7 +17,9 @@ use crate::{NodeId, Replicate};
 pub struct Config {
     /// The id of this node.
     pub id: NodeId,
-    /// All voters, including this node.
+    /// The voters with which the group began, the same on all nodes; they count until the log or a
+    /// snapshot names others. A node that joins later is not among them, and may leave them out: it
+    /// follows whoever leads, and does not campaign before its log names it.
     pub voters: BTreeSet<NodeId>,
     /// Seed of the generator that randomizes election timeouts. Nodes may share it.
     pub seed: u64,
@@ -63,6 +65,9 @@ pub struct Config {
     pub cache_bytes_max: usize,
     /// Accepted reads that were not yet answered.
     pub reads_max: usize,
+    /// How long a leader waits for new voters to catch up with its log before it gives up the change
+    /// of membership (thesis §4.2.1). Must not be below `election_timeout_max`.
+    pub catch_up_max: Duration,
 }
 
 impl Config {
@@ -88,6 +93,7 @@ impl Config {
             uncommitted_bytes_max: 32 << 20,
             cache_bytes_max: 16 << 20,
             reads_max: 4096,
+            catch_up_max: Duration::from_secs(300),
         }
     }
 
@@ -96,9 +102,6 @@ impl Config {
     /// # Errors
     /// The first violated rule.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if !self.voters.contains(&self.id) {
-            return Err(ConfigError::NotAVoter);
-        }
         if self.voters.len() > crate::Membership::NODES_MAX {
             return Err(ConfigError::TooManyVoters);
         }
@@ -113,6 +116,9 @@ impl Config {
         }
         if self.write_stall_max < self.election_timeout_max {
             return Err(ConfigError::WriteStall);
+        }
+        if self.catch_up_max < self.election_timeout_max {
+            return Err(ConfigError::CatchUp);
         }
         let bounds = [
             self.append_bytes_max,
@@ -137,9 +143,6 @@ impl Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The node must be one of the voters.
-    #[error("this node is not among the voters")]
-    NotAVoter,
     /// More than [`Membership::NODES_MAX`](crate::Membership::NODES_MAX).
     #[error("more voters than a membership allows")]
     TooManyVoters,
@@ -152,6 +155,9 @@ pub enum ConfigError {
     /// It must not be below the longest election timeout.
     #[error("write_stall_max is below the longest election timeout")]
     WriteStall,
+    /// It must not be below the longest election timeout.
+    #[error("catch_up_max is below the longest election timeout")]
+    CatchUp,
     /// A bound of zero would stop the node.
     #[error("a bound is zero")]
     ZeroBound,

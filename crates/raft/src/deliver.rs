@@ -9,7 +9,7 @@ use crate::leader::Leader;
 use crate::node::Common;
 use crate::role::RoleState;
 use crate::step::Step;
-use crate::{Binding, Echo, Instant, Leap, LogId, Message, NodeId, Raft, Replicate, Term};
+use crate::{Binding, Echo, Instant, Leap, LogId, Message, NodeId, Raft, Replicate, Stop, Term};
 
 impl Raft {
     /// Handles a message that arrived. What no correct peer would send is ignored and counted.
@@ -19,7 +19,9 @@ impl Raft {
             return;
         }
         let mark = Mark::of(common, &self.role);
-        if from == common.id() || !common.members.has(from) {
+        // Every node is listened to, whether or not the membership in force names it: it may lead, or
+        // campaign, by entries that are not here yet (§6). Only who counts looks at the membership.
+        if from == common.id() {
             count(&mut common.counters.strangers);
             return;
         }
@@ -38,6 +40,7 @@ impl Raft {
             Message::Binding(message) => self.deliver_binding(now, from, message),
             Message::Echo(message) => self.deliver_echo(now, from, message),
         }
+        self.follow_up(now);
         mark.check(&self.common, &self.role);
     }
 
@@ -115,7 +118,7 @@ impl Raft {
         match message {
             Echo::RequestPreVote { term, last, disk } => {
                 self.common.handle_disk_report(now, disk);
-                if !self.is_led(now) {
+                if !self.refuses(from) && !self.is_led(now) {
                     election::handle_request_pre_vote(&mut self.common, from, term, last);
                 }
             }
@@ -160,6 +163,12 @@ impl Raft {
                     leader.handle_forgot(common, from);
                 }
             }
+            Echo::Removed { .. } => self.deliver_removed(now),
+            Echo::Left { term } => {
+                if let Some((common, leader)) = self.as_leader(now, term) {
+                    leader.handle_left(common, from);
+                }
+            }
         }
     }
 
@@ -172,7 +181,7 @@ impl Raft {
         last: LogId,
         transfer: bool,
     ) {
-        if self.is_over(from, term) || !transfer && self.is_led(now) {
+        if self.refuses(from) || self.is_over(from, term) || !transfer && self.is_led(now) {
             return;
         }
         self.enter(now, term, None);
@@ -180,6 +189,26 @@ impl Raft {
         // A node that grants its vote stops asking for others' votes.
         if granted && let RoleState::PreCandidate(_) = self.role {
             self.change_role(now, Step::follow(term, None));
+        }
+    }
+
+    /// Whether a node that asks for a vote was removed, and that is committed. It is told so and
+    /// changes nothing here: whatever term it has climbed to, it disturbs nobody (thesis §4.2.3).
+    fn refuses(&mut self, from: NodeId) -> bool {
+        let is_removed = self.common.configs.has_removed(from);
+        if is_removed {
+            let term = self.common.term;
+            self.common.echo(from, Echo::Removed { term });
+        }
+        is_removed
+    }
+
+    /// A removal that is committed stays so for ever, and so no late message proves it wrongly. A
+    /// leader hands over first, and stops when its own log says the same.
+    fn deliver_removed(&mut self, now: Instant) {
+        match self.role {
+            RoleState::Leader(_) => count(&mut self.common.counters.out_of_role),
+            _ => self.change_role(now, Step::Stop(Stop::Removed)),
         }
     }
 

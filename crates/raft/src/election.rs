@@ -11,6 +11,10 @@ pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
     if now < common.election_deadline {
         return Step::Stay;
     }
+    if !common.configs.may_campaign() {
+        common.reset_election(now);
+        return Step::Stay;
+    }
     // A candidacy takes a write. A node whose disk does not complete one would raise its term in
     // memory again and again, never request a vote, and depose the next leader with that term.
     if common.in_flight().is_some() {
@@ -32,7 +36,7 @@ pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
 /// (thesis §3.10).
 pub(crate) fn campaign_by_transfer(common: &mut Common) -> Step {
     // As at a timeout. The leader asks again.
-    if common.in_flight().is_some() {
+    if common.in_flight().is_some() || !common.configs.may_campaign() {
         return Step::Stay;
     }
     next_term(common).map_or(Step::Stay, |term| Step::BecomeCandidate {

@@ -74,8 +74,9 @@ pub enum Kind {
     Noop,
     /// A command from the driver, opaque to this crate.
     Command,
-    /// An encoded [`Membership`](crate::Membership). Replicated and delivered in order; this
-    /// version never creates one.
+    /// An encoded [`Membership`](crate::Membership), in force from the moment it is in the log. Only
+    /// the core of a leader appends one, see
+    /// [`Raft::change_membership`](crate::Raft::change_membership).
     Membership,
 }
 

@@ -1,4 +1,4 @@
-use crate::{ConfigError, Index, NodeId};
+use crate::{ConfigError, Index, MembershipError, NodeId};
 
 /// Why [`Raft::propose`](crate::Raft::propose) refused a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -72,6 +72,52 @@ pub enum TransferError {
     Unsuitable,
 }
 
+/// Why [`Raft::change_membership`](crate::Raft::change_membership) or
+/// [`Raft::abort_change`](crate::Raft::abort_change) began nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// Only a leader changes the membership. The one this node follows, if any.
+    #[error("this node does not lead")]
+    NotLeader(Option<NodeId>),
+    /// Another change is under way.
+    #[error("another change of membership is under way")]
+    UnderWay,
+    /// This leader has committed nothing in its term yet, or not the last membership.
+    #[error("the last membership, or the first entry of this leader, is not committed yet")]
+    NotReady,
+    /// Leadership is being handed over.
+    #[error("leadership is being handed to node {}", to.0)]
+    Transferring {
+        /// To whom.
+        to: NodeId,
+    },
+    /// Nobody would vote.
+    #[error("no voter would be left")]
+    NoVoters,
+    /// More than [`Membership::NODES_MAX`](crate::Membership::NODES_MAX), old and new together.
+    #[error("more nodes than a membership allows")]
+    TooManyNodes,
+    /// The node was removed earlier, or its id is not above all that were ever given.
+    #[error("id {} was given before: a new node needs a higher one", .0.0)]
+    IdUsed(NodeId),
+    /// What is wrong with the target otherwise.
+    #[error("{0}")]
+    Invalid(MembershipError),
+    /// This node's disk is full, or so many others are that no quorum could store it.
+    #[error("no quorum has space")]
+    Full,
+    /// The log has reached [`Index::MAX`].
+    #[error("no index is left")]
+    IndexExhausted,
+    /// There is no change to abort.
+    #[error("no change of membership is under way")]
+    NothingUnderWay,
+    /// The new membership is in the log already: only another change leads back.
+    #[error("the change can no longer be aborted")]
+    TooLate,
+}
+
 /// Why an accepted request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -117,6 +163,12 @@ pub enum RecoverError<E> {
     #[error("the entry at {} does not follow the one before it", index.0)]
     NotContiguous {
         /// The index of the entry that does not follow.
+        index: Index,
+    },
+    /// A membership entry does not decode, or names no voter.
+    #[error("the membership in entry {} cannot be read", index.0)]
+    Membership {
+        /// The index of the entry.
         index: Index,
     },
     /// The log begins after a position that no snapshot covers.

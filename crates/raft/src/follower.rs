@@ -1,12 +1,15 @@
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use crate::counters::count;
 use crate::due::Task;
 use crate::election;
 use crate::node::Common;
+use crate::recover::membership_of;
 use crate::step::Step;
 use crate::{
-    Binding, Echo, Entries, Entry, Index, Instant, LogId, NodeId, Output, Snapshot, Stop, Term,
+    Binding, Echo, Entries, Entry, Index, Instant, Kind, LogId, Membership, NodeId, Output,
+    Snapshot, Stop, Term,
 };
 
 /// Takes entries, heartbeats and snapshots from the leader of its term (§5.2, §5.3, §7), or waits
@@ -120,8 +123,15 @@ impl Follower {
             count(&mut common.counters.malformed);
             return Err(Step::Stay);
         }
-        common.log.truncate(first.index);
+        let Some(memberships) = memberships(&entries[known..]) else {
+            count(&mut common.counters.malformed);
+            return Err(Step::Stay);
+        };
+        common.truncate(first.index);
         common.log.append(entries, known);
+        for (index, membership) in memberships {
+            common.configs.push(index, membership);
+        }
         Ok(())
     }
 
@@ -271,6 +281,16 @@ fn is_well_formed(term: Term, prev: LogId, entries: &Entries) -> bool {
     let last = entries.last().map_or(prev, |entry| entry.id);
     let is_in_range = last.index <= Index::MAX && last.term <= term;
     follow && prev_exists && is_in_range && entries.is_sound()
+}
+
+/// The memberships in these entries, mostly none; `None` if one cannot be read.
+fn memberships(entries: &[Entry]) -> Option<Vec<(Index, Membership)>> {
+    let changes = entries
+        .iter()
+        .filter(|entry| entry.kind == Kind::Membership);
+    changes
+        .map(|entry| Some((entry.id.index, membership_of(entry)?)))
+        .collect()
 }
 
 /// Only durable entries were acknowledged, and a leader's log only grows. A node that holds less

@@ -1,7 +1,6 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::cmp::Ordering;
 
 use bytes::Bytes;
 
@@ -17,18 +16,22 @@ use crate::{
     ProposeError, Refusal, Replicate, Snapshot, Stop,
 };
 
+mod catch_up;
+mod change;
+mod peers;
 mod read;
 mod replicate;
 mod step_down;
 mod transfer;
 
+use change::Drive;
 use transfer::Transfer;
 
 /// Replicates its log to its peers and commits what a quorum stores (§5.3, §5.4). All of this state
 /// is dropped with the term.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Leader {
-    /// Its peers, in ascending order of ids.
+    /// The other members, in ascending order of ids, and behind them nodes that are leaving.
     pub(crate) peers: Vec<Progress>,
     /// The index of its first entry. Once that is committed, the leader knows what its predecessors
     /// committed (§8).
@@ -49,6 +52,7 @@ pub(crate) struct Leader {
     reads: Reads,
     uncommitted: Uncommitted,
     transfer: Option<Transfer>,
+    change: Drive,
     /// Fetches for peers that were not yet output to the driver.
     fetches: VecDeque<Fetch>,
 }
@@ -58,10 +62,8 @@ impl Leader {
     /// entries committable (§5.4.2).
     pub(crate) fn begin(common: &mut Common, now: Instant) -> Self {
         let first = common.log.last().index.next();
-        let nodes = common.membership.nodes();
-        let peers = nodes.filter(|id| *id != common.id());
         let mut leader = Self {
-            peers: peers.map(|id| Progress::new(id, first, now)).collect(),
+            peers: Vec::new(),
             first,
             heartbeat_deadline: now.plus(common.config.heartbeat_interval),
             quorum_deadline: now.plus(common.config.election_timeout_max),
@@ -73,8 +75,10 @@ impl Leader {
             reads: Reads::default(),
             uncommitted: Uncommitted::default(),
             transfer: None,
+            change: Drive::default(),
             fetches: VecDeque::new(),
         };
+        leader.meet_peers(common, first, now);
         leader.append(common, Kind::Noop, Bytes::new());
         leader.replicate_to_all(common);
         leader
@@ -94,8 +98,11 @@ impl Leader {
         self.slow_fetch = None;
         self.short_of_room = None;
         self.forget_time_of_transfer();
-        let peers = self.peers.iter_mut();
-        peers.for_each(|peer| peer.contact = Instant::ZERO);
+        self.change.forget_time();
+        for peer in &mut self.peers {
+            peer.contact = Instant::ZERO;
+            peer.leaving = peer.leaving.map(|_| Instant::ZERO);
+        }
     }
 
     /// Nothing is sent before the core is polled, so that commands proposed together are sent
@@ -145,12 +152,14 @@ impl Leader {
 
     pub(crate) fn handle_timeout(&mut self, common: &mut Common, now: Instant) -> Step {
         let step = self.check_quorum(common, now);
-        if step == Step::Stay {
-            self.end_transfer(common, now);
-        }
+        let step = match step {
+            Step::Stay => self.end_transfer(common, now),
+            ends => ends,
+        };
         if step != Step::Stay || now < self.heartbeat_deadline {
             return step;
         }
+        self.forget_who_left(now);
         self.heartbeat_deadline = now.plus(common.config.heartbeat_interval);
         self.peers.iter_mut().for_each(|peer| peer.backoff = false);
         common.retry_fetch();
@@ -159,7 +168,7 @@ impl Leader {
         self.offer_again(common);
         self.replicate_to_all(common);
         self.invite(common);
-        Step::Stay
+        self.drive_change(common, now)
     }
 
     /// A broadcast of heartbeats. Each is a round that confirms the reads that came before it.
@@ -221,6 +230,9 @@ impl Leader {
             self.advance_commit(common);
         }
         self.invite_first(common);
+        if self.change.is_catching_up() {
+            common.configs.set_news();
+        }
     }
 
     pub(crate) fn handle_rejected(
@@ -275,31 +287,6 @@ impl Leader {
         self.give_way(common)
     }
 
-    /// Handles a peer whose disk lost what it acknowledged: in this term neither its copy nor its
-    /// messages count any more. What was committed with its copy stays committed, and is stored
-    /// here.
-    pub(crate) fn handle_forgot(&mut self, common: &mut Common, from: NodeId) {
-        match self.peers.iter_mut().find(|peer| peer.id == from) {
-            Some(peer) => peer.forgot = true,
-            None => count(&mut common.counters.out_of_role),
-        }
-    }
-
-    /// Records contact with a peer in this term, for any of its messages.
-    fn hear(&mut self, common: &mut Common, now: Instant, from: NodeId) -> Option<&mut Progress> {
-        let mut peers = self.peers.iter_mut();
-        match peers.find(|peer| peer.id == from && !peer.forgot) {
-            Some(peer) => {
-                peer.contact = peer.contact.max(now);
-                Some(peer)
-            }
-            None => {
-                count(&mut common.counters.out_of_role);
-                None
-            }
-        }
-    }
-
     /// Installs a durable snapshot beyond what was delivered. What it covers was committed, and a
     /// leader's log holds all of that (Leader Completeness, §5.4), or has lost it.
     pub(crate) fn install(common: &mut Common, snapshot: Box<Snapshot>) -> Step {
@@ -327,8 +314,13 @@ impl Leader {
             let peer = self.peer_at(common, place);
             peer.map_or(persisted, |peer| peer.counted().0)
         };
-        let held = common.members.quorum().reached(common.committed, matched);
+        let quorum = common.members().quorum();
+        let held = quorum.reached(common.committed, matched);
         if held > common.committed && common.log.term_at(held) == Some(common.term) {
+            // Whatever the term before has left half done can be continued now.
+            if common.committed < self.first {
+                common.configs.set_news();
+            }
             common.commit_to(held);
             common.due.set(Task::Notice);
             if self.reads.wants_round() {
@@ -337,15 +329,6 @@ impl Leader {
         }
         let end = common.committed.min(persisted);
         self.uncommitted.release_to(end);
-    }
-
-    /// The progress of the member at this position; `None` for this node.
-    fn peer_at(&self, common: &Common, place: usize) -> Option<&Progress> {
-        match place.cmp(&common.members.own()) {
-            Ordering::Less => self.peers.get(place),
-            Ordering::Equal => None,
-            Ordering::Greater => self.peers.get(place - 1),
-        }
     }
 
     pub(crate) fn poll_fetch(&mut self) -> Option<Output> {

@@ -227,9 +227,11 @@ extern crate alloc;
 
 mod backoff;
 mod candidate;
+mod change;
 #[cfg(feature = "check")]
 pub mod check;
 mod config;
+mod configurations;
 mod counters;
 mod deliver;
 mod disk;
@@ -264,13 +266,16 @@ mod stop;
 mod time;
 mod uncommitted;
 
+pub use change::{CatchingUp, ChangeEnd, ChangePhase, ChangeStatus};
 pub use config::{Config, ConfigError};
 pub use counters::Counters;
 pub use disk::DiskHealth;
 pub use entries::Entries;
 pub use entry::{Entry, Index, Kind, LogId, Term};
-pub use error::{FetchError, ProposeError, ReadError, RecoverError, Refusal, TransferError};
-pub use membership::{Membership, MembershipError, NodeId};
+pub use error::{
+    ChangeError, FetchError, ProposeError, ReadError, RecoverError, Refusal, TransferError,
+};
+pub use membership::{Change, Membership, MembershipError, NodeId};
 pub use message::{Binding, Echo, Envelope, Message, Replicate};
 pub use output::{Fetch, Op, Output, Own, Receipt, Record, Staged, Wanted, Write};
 pub use raft::Raft;

@@ -1,15 +1,20 @@
-use alloc::collections::BTreeSet;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The id of a node. It must never be given to another disk: an empty voter with an old id forgets
-/// what that id has promised.
+/// what that id has promised. Ids of new nodes rise, see [`Membership::highest`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NodeId(pub u64);
 
-/// The nodes of a group. While `outgoing` is not empty the membership is joint: every decision
-/// needs a majority of `voters` and a majority of `outgoing` (§6).
+/// The nodes of a group. While `change` is joint, every decision needs a majority of `voters` and a
+/// majority of the voters of the change (§6).
+///
+/// The membership in force is the last one in the log, committed or not. It is an entry of
+/// [`Kind::Membership`](crate::Kind::Membership), which only a leader's core appends: see
+/// [`Raft::change_membership`](crate::Raft::change_membership).
 ///
 /// With the feature `serde` it is serialized as the bytes of [`encode`](Self::encode), so
 /// deserialized values are within the bounds.
@@ -17,64 +22,138 @@ pub struct NodeId(pub u64);
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "Bytes", into = "Bytes"))]
 pub struct Membership {
-    /// Nodes whose votes and acknowledgements count.
+    /// Nodes whose votes and acknowledgements count. Empty if the membership is not known: see
+    /// [`Config::voters`](crate::Config::voters).
     pub voters: BTreeSet<NodeId>,
-    /// The voters of the membership that is being replaced; empty outside a change.
-    pub outgoing: BTreeSet<NodeId>,
     /// Nodes that receive the log but do not count.
+    pub learners: BTreeSet<NodeId>,
+    /// What replaces the voters and the learners when the change under way is over.
+    pub change: Option<Box<Change>>,
+    /// What the driver keeps for a node, such as its address; opaque here. At most
+    /// [`CONTEXT_BYTES_MAX`](Self::CONTEXT_BYTES_MAX) bytes, and only for nodes of this membership.
+    pub contexts: BTreeMap<NodeId, Bytes>,
+    /// The highest id that was ever a member. A node that joins has a higher one: so no id returns
+    /// that was removed, and nothing has to be kept of those that were.
+    pub highest: NodeId,
+}
+
+/// The voters and learners that a change leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Change {
+    /// Whether its voters count already, beside the old ones. Before that they receive the log like
+    /// learners, until they have caught up.
+    pub is_joint: bool,
+    /// The voters after the change.
+    pub voters: BTreeSet<NodeId>,
+    /// The learners after the change.
     pub learners: BTreeSet<NodeId>,
 }
 
 impl Membership {
-    /// Maximum number of nodes in each of the three sets: a bound for decoders, not a
-    /// recommendation.
+    /// Maximum number of nodes, old and new together: a bound for decoders, not a recommendation.
     pub const NODES_MAX: usize = 64;
+
+    /// Maximum number of bytes of a node's context.
+    pub const CONTEXT_BYTES_MAX: usize = 256;
 
     /// A membership with voters only.
     #[must_use]
     pub fn of_voters(voters: impl IntoIterator<Item = NodeId>) -> Self {
+        let voters: BTreeSet<NodeId> = voters.into_iter().collect();
         Self {
-            voters: voters.into_iter().collect(),
+            highest: voters.last().copied().unwrap_or_default(),
+            voters,
             ..Self::default()
         }
     }
 
-    /// Whether the node is in any of the sets.
+    /// Whether the node is a voter or a learner, before or after the change under way.
     #[must_use]
     pub fn contains(&self, id: NodeId) -> bool {
-        self.voters.contains(&id) || self.outgoing.contains(&id) || self.learners.contains(&id)
+        self.sets().any(|set| set.contains(&id))
+    }
+
+    /// Whether the node's vote counts now.
+    #[must_use]
+    pub fn is_voter(&self, id: NodeId) -> bool {
+        let joint = self.joint();
+        self.voters.contains(&id) || joint.is_some_and(|change| change.voters.contains(&id))
+    }
+
+    /// Whether the node's vote counts now, and will after the change under way.
+    #[must_use]
+    pub fn stays_voter(&self, id: NodeId) -> bool {
+        let voters = match self.joint() {
+            Some(change) => &change.voters,
+            None => &self.voters,
+        };
+        voters.contains(&id)
+    }
+
+    /// Whether the node was a member, and is none any more.
+    #[must_use]
+    pub fn has_removed(&self, id: NodeId) -> bool {
+        id <= self.highest && !self.contains(id)
+    }
+
+    /// The change under way, if its voters count already.
+    #[must_use]
+    pub fn joint(&self) -> Option<&Change> {
+        self.change.as_deref().filter(|change| change.is_joint)
     }
 
     /// All nodes, each once, in ascending order.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
-        let nodes: BTreeSet<NodeId> = [&self.voters, &self.outgoing, &self.learners]
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
+        let nodes: BTreeSet<NodeId> = self.sets().flatten().copied().collect();
         nodes.into_iter()
     }
 
-    /// The bytes of a `Kind::Membership` entry and of a snapshot's header: a version, then for each
-    /// set its size as a byte and its ids as little-endian `u64`, ascending.
+    fn sets(&self) -> impl Iterator<Item = &BTreeSet<NodeId>> {
+        let change = self.change.as_deref();
+        let changed = change.map(|change| [&change.voters, &change.learners]);
+        [&self.voters, &self.learners]
+            .into_iter()
+            .chain(changed.into_iter().flatten())
+    }
+
+    /// The bytes of a `Kind::Membership` entry and of a snapshot's header:
+    ///
+    /// - a version;
+    /// - the voters and the learners, each set as its size in a byte and its ids as little-endian
+    ///   `u64`, ascending;
+    /// - 0 without a change, else 1, or 2 if it is joint, and its voters and learners;
+    /// - the number of contexts in a byte, and for each the id, its length as `u16`, and its bytes;
+    /// - the highest id.
     ///
     /// # Panics
-    /// If a set holds more than [`Self::NODES_MAX`] nodes, which [`validate`](Self::validate)
-    /// reports.
+    /// If it is not valid, see [`validate`](Self::validate).
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let sets = [&self.voters, &self.outgoing, &self.learners];
-        let mut bytes =
-            BytesMut::with_capacity(4 + 8 * sets.iter().map(|set| set.len()).sum::<usize>());
-        bytes.put_u8(VERSION);
-        for set in sets {
-            assert!(
-                set.len() <= Self::NODES_MAX,
-                "a membership is within its bound"
-            );
-            bytes.put_u8(u8::try_from(set.len()).expect("the bound fits a byte"));
+        assert_eq!(self.validate(), Ok(()), "a membership is within its bounds");
+        let byte = |len: usize| u8::try_from(len).expect("the bound fits a byte");
+        let mut bytes = BytesMut::with_capacity(64);
+        let put_set = |bytes: &mut BytesMut, set: &BTreeSet<NodeId>| {
+            bytes.put_u8(byte(set.len()));
             set.iter().for_each(|id| bytes.put_u64_le(id.0));
+        };
+        bytes.put_u8(VERSION);
+        put_set(&mut bytes, &self.voters);
+        put_set(&mut bytes, &self.learners);
+        match self.change.as_deref() {
+            None => bytes.put_u8(0),
+            Some(change) => {
+                bytes.put_u8(1 + u8::from(change.is_joint));
+                put_set(&mut bytes, &change.voters);
+                put_set(&mut bytes, &change.learners);
+            }
         }
+        bytes.put_u8(byte(self.contexts.len()));
+        for (id, context) in &self.contexts {
+            bytes.put_u64_le(id.0);
+            bytes.put_u16_le(u16::try_from(context.len()).expect("the bound fits two bytes"));
+            bytes.put_slice(context);
+        }
+        bytes.put_u64_le(self.highest.0);
         bytes.freeze()
     }
 
@@ -90,8 +169,10 @@ impl Membership {
         }
         let membership = Self {
             voters: decode_set(&mut bytes)?,
-            outgoing: decode_set(&mut bytes)?,
             learners: decode_set(&mut bytes)?,
+            change: decode_change(&mut bytes)?,
+            contexts: decode_contexts(&mut bytes)?,
+            highest: decode_id(&mut bytes)?,
         };
         if bytes.has_remaining() {
             return Err(MembershipError::Length);
@@ -106,12 +187,28 @@ impl Membership {
     /// # Errors
     /// The first violated rule.
     pub fn validate(&self) -> Result<(), MembershipError> {
-        let sets = [&self.voters, &self.outgoing, &self.learners];
-        if sets.iter().any(|set| set.len() > Self::NODES_MAX) {
+        let change = self.change.as_deref();
+        if self.sets().map(BTreeSet::len).sum::<usize>() > Self::NODES_MAX
+            && self.nodes().count() > Self::NODES_MAX
+        {
             return Err(MembershipError::TooManyNodes);
         }
-        if !self.learners.is_disjoint(&self.voters) {
+        let learner_votes = !self.learners.is_disjoint(&self.voters);
+        if learner_votes || change.is_some_and(|it| !it.learners.is_disjoint(&it.voters)) {
             return Err(MembershipError::LearnerVotes);
+        }
+        if change.is_some_and(|it| it.voters.is_empty() || self.voters.is_empty()) {
+            return Err(MembershipError::NoVoters);
+        }
+        let is_long = |context: &Bytes| context.len() > Self::CONTEXT_BYTES_MAX;
+        if self.contexts.values().any(is_long) {
+            return Err(MembershipError::LongContext);
+        }
+        if self.contexts.keys().any(|id| !self.contains(*id)) {
+            return Err(MembershipError::ContextOfNobody);
+        }
+        if self.nodes().any(|id| id > self.highest) {
+            return Err(MembershipError::Highest);
         }
         Ok(())
     }
@@ -131,18 +228,25 @@ impl TryFrom<Bytes> for Membership {
     }
 }
 
+fn decode_id(bytes: &mut &[u8]) -> Result<NodeId, MembershipError> {
+    let id = bytes.try_get_u64_le();
+    id.map(NodeId).map_err(|_| MembershipError::Length)
+}
+
+/// A size, or a mark, of one byte.
+fn decode_byte(bytes: &mut &[u8]) -> Result<usize, MembershipError> {
+    let byte = bytes.try_get_u8().map_err(|_| MembershipError::Length)?;
+    Ok(usize::from(byte))
+}
+
 fn decode_set(bytes: &mut &[u8]) -> Result<BTreeSet<NodeId>, MembershipError> {
-    let len = usize::from(bytes.try_get_u8().map_err(|_| MembershipError::Length)?);
+    let len = decode_byte(bytes)?;
     if len > Membership::NODES_MAX {
         return Err(MembershipError::TooManyNodes);
     }
     let mut set = BTreeSet::new();
     for _ in 0..len {
-        let id = NodeId(
-            bytes
-                .try_get_u64_le()
-                .map_err(|_| MembershipError::Length)?,
-        );
+        let id = decode_id(bytes)?;
         if set.last().is_some_and(|last| *last >= id) {
             return Err(MembershipError::Order);
         }
@@ -151,11 +255,52 @@ fn decode_set(bytes: &mut &[u8]) -> Result<BTreeSet<NodeId>, MembershipError> {
     Ok(set)
 }
 
-/// Why bytes, or three sets, are not a valid [`Membership`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+fn decode_change(bytes: &mut &[u8]) -> Result<Option<Box<Change>>, MembershipError> {
+    let is_joint = match decode_byte(bytes)? {
+        0 => return Ok(None),
+        1 => false,
+        2 => true,
+        _ => return Err(MembershipError::Length),
+    };
+    let change = Change {
+        is_joint,
+        voters: decode_set(bytes)?,
+        learners: decode_set(bytes)?,
+    };
+    Ok(Some(Box::new(change)))
+}
+
+fn decode_contexts(bytes: &mut &[u8]) -> Result<BTreeMap<NodeId, Bytes>, MembershipError> {
+    let len = decode_byte(bytes)?;
+    if len > Membership::NODES_MAX {
+        return Err(MembershipError::TooManyNodes);
+    }
+    let mut contexts = BTreeMap::new();
+    for _ in 0..len {
+        let id = decode_id(bytes)?;
+        if contexts
+            .last_key_value()
+            .is_some_and(|(last, _)| *last >= id)
+        {
+            return Err(MembershipError::Order);
+        }
+        let len = bytes.try_get_u16_le();
+        let len = usize::from(len.map_err(|_| MembershipError::Length)?);
+        if len > Membership::CONTEXT_BYTES_MAX {
+            return Err(MembershipError::LongContext);
+        }
+        let context = bytes.split_at_checked(len).ok_or(MembershipError::Length)?;
+        contexts.insert(id, Bytes::copy_from_slice(context.0));
+        *bytes = context.1;
+    }
+    Ok(contexts)
+}
+
+/// Why bytes, or sets of nodes, are not a valid [`Membership`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum MembershipError {
-    /// Written by a later version.
+    /// Not written by this version.
     #[error("unknown version {version}")]
     Version {
         /// The first byte.
@@ -164,7 +309,7 @@ pub enum MembershipError {
     /// Too short, or bytes are left over.
     #[error("the length does not fit the content")]
     Length,
-    /// A set larger than [`Membership::NODES_MAX`].
+    /// More than [`Membership::NODES_MAX`].
     #[error("more nodes than a membership allows")]
     TooManyNodes,
     /// Ids must ascend.
@@ -173,65 +318,22 @@ pub enum MembershipError {
     /// A node cannot be learner and voter of the same membership.
     #[error("a learner is also a voter")]
     LearnerVotes,
+    /// A change from no voters, or to none.
+    #[error("a change without voters")]
+    NoVoters,
+    /// Longer than [`Membership::CONTEXT_BYTES_MAX`].
+    #[error("the context of a node is too long")]
+    LongContext,
+    /// A context for a node that is no member.
+    #[error("a context without its node")]
+    ContextOfNobody,
+    /// A member has an id above [`Membership::highest`].
+    #[error("a member has an id above the highest")]
+    Highest,
 }
 
-const VERSION: u8 = 0;
+/// Version 0 had neither contexts nor the highest id, and was never in a log.
+const VERSION: u8 = 1;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn sets() -> impl Strategy<Value = Membership> {
-        let set = || proptest::collection::btree_set(any::<u64>().prop_map(NodeId), 0..6);
-        (set(), set(), set()).prop_map(|(voters, outgoing, learners)| Membership {
-            learners: learners.difference(&voters).copied().collect(),
-            voters,
-            outgoing,
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_encoded_is_decoded(membership in sets()) {
-            prop_assert_eq!(Membership::decode(&membership.encode()), Ok(membership));
-        }
-
-        #[test]
-        fn arbitrary_bytes_decode_to_their_own_encoding_or_an_error(
-            bytes in proptest::collection::vec(any::<u8>(), 0..64),
-        ) {
-            if let Ok(membership) = Membership::decode(&bytes) {
-                prop_assert_eq!(&membership.encode()[..], &bytes[..]);
-            }
-        }
-    }
-
-    #[test]
-    fn each_malformation_has_its_name() {
-        let bytes = Membership::of_voters([NodeId(1), NodeId(2)]).encode();
-        assert_eq!(Membership::decode(&[]), Err(MembershipError::Length));
-        assert_eq!(
-            Membership::decode(&[9]),
-            Err(MembershipError::Version { version: 9 })
-        );
-        assert_eq!(
-            Membership::decode(&bytes[..bytes.len() - 1]),
-            Err(MembershipError::Length)
-        );
-        assert_eq!(
-            Membership::decode(&[0, 65]),
-            Err(MembershipError::TooManyNodes)
-        );
-        let mut twice = bytes.to_vec();
-        twice[10] = 1;
-        assert_eq!(Membership::decode(&twice), Err(MembershipError::Order));
-        let mut learner = bytes.to_vec();
-        *learner.last_mut().unwrap() = 1;
-        learner.extend(2u64.to_le_bytes());
-        assert_eq!(
-            Membership::decode(&learner),
-            Err(MembershipError::LearnerVotes)
-        );
-    }
-}
+mod tests;

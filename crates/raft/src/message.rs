@@ -167,6 +167,18 @@ pub enum Echo {
         /// The last index up to which its log can still be what it acknowledged.
         holds: Index,
     },
+    /// Answers a request for a vote, or for a pre-vote, of a node that was removed: that is
+    /// committed, so it is to stop. The request is not looked at any further.
+    Removed {
+        /// The current term of the node that answers.
+        term: Term,
+    },
+    /// The last message of a node that has learned that its removal is committed: its leader need
+    /// not tell it any more.
+    Left {
+        /// The leader's term.
+        term: Term,
+    },
     /// Tells the sender of a message of an earlier term about this term.
     Stale {
         /// The current term of the node that answers.
@@ -237,6 +249,8 @@ impl Message {
                 | Echo::Rejected { term, .. }
                 | Echo::Forgot { term, .. }
                 | Echo::Stale { term }
+                | Echo::Removed { term }
+                | Echo::Left { term }
                 | Echo::RequestPreVote { term, .. }
                 | Echo::PreVote { term, .. },
             ) => *term,

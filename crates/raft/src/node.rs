@@ -3,6 +3,7 @@ use alloc::collections::{BTreeSet, VecDeque};
 
 use synod_durable::{Durable, Refused};
 
+use crate::configurations::Configurations;
 use crate::counters::count;
 use crate::due::{Due, Task};
 use crate::log::Log;
@@ -10,6 +11,7 @@ use crate::machine::Machine;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::quorum::Members;
+use crate::step::Step;
 use crate::{
     Binding, Config, Counters, DiskHealth, Echo, Entries, Entry, Envelope, Fetch, FetchError,
     Index, Instant, Leap, LogId, Membership, Message, NodeId, Output, Own, ReadId, Receipt,
@@ -24,8 +26,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Common {
     pub(crate) config: Config,
-    pub(crate) membership: Membership,
-    pub(crate) members: Members,
+    pub(crate) configs: Configurations,
     pub(crate) term: Term,
     /// Promised to other nodes, so it outlives the role.
     pub(crate) vote: Option<NodeId>,
@@ -66,10 +67,9 @@ impl Common {
         now: Instant,
     ) -> Self {
         let start = log.start().index;
-        let membership = Membership::of_voters(config.voters.iter().copied());
+        let first = Membership::of_voters(config.voters.iter().copied());
         let mut common = Self {
-            members: Members::of(&membership, config.id),
-            membership,
+            configs: Configurations::new(first, config.id),
             term: vote.0,
             vote: vote.1,
             vote_written: vote,
@@ -99,11 +99,30 @@ impl Common {
         self.config.id
     }
 
+    /// The membership in force: the last in the log.
+    pub(crate) fn membership(&self) -> &Membership {
+        self.configs.latest()
+    }
+
+    /// The nodes and quorums of the membership in force.
+    pub(crate) fn members(&self) -> &Members {
+        self.configs.members()
+    }
+
     /// The nodes whose votes count, without this one.
     pub(crate) fn voting_peers(&self) -> BTreeSet<NodeId> {
-        let (voters, outgoing) = (&self.membership.voters, &self.membership.outgoing);
-        let nodes = voters.union(outgoing).copied();
-        nodes.filter(|id| *id != self.id()).collect()
+        let nodes = self.membership().nodes();
+        let votes = |id: &NodeId| *id != self.id() && self.membership().is_voter(*id);
+        nodes.filter(votes).collect()
+    }
+
+    /// What a node that does not lead has to do when it knows that its removal is committed: it
+    /// stops. A leader hands over first.
+    pub(crate) fn leave_if_removed(&self) -> Step {
+        match self.configs.has_removed(self.id()) {
+            true => Step::Stop(Stop::Removed),
+            false => Step::Stay,
+        }
     }
 
     /// The term and vote that are durable.
@@ -123,6 +142,7 @@ impl Common {
     /// Compacts the log up to a snapshot of entries that were already delivered.
     pub(crate) fn compact(&mut self, snapshot: Box<Snapshot>) {
         self.log.compact(snapshot.last);
+        self.configs.compact(snapshot.last.index);
         self.snapshot = Some(snapshot);
         self.due.set(Task::Write);
     }
@@ -132,12 +152,16 @@ impl Common {
     /// to the snapshot.
     pub(crate) fn begin_log_at(&mut self, snapshot: Box<Snapshot>) {
         let last = snapshot.last;
-        if self.log.matches(last) {
+        let matches = self.log.matches(last);
+        if matches {
             self.log.compact(last);
         } else {
             self.log.reset(last);
         }
+        let membership = &snapshot.membership;
+        self.configs.begin_at(last.index, membership, matches);
         self.commit_to(last.index);
+        self.configs.commit_to(self.committed);
         self.snapshot = Some(snapshot.clone());
         self.machine.jump_to(snapshot);
         self.due.set(Task::Write);
@@ -150,10 +174,19 @@ impl Common {
         self.due.set(Task::Write);
     }
 
+    /// Drops all entries from `from` on, and their memberships: those of before are in force again.
+    pub(crate) fn truncate(&mut self, from: Index) {
+        self.log.truncate(from);
+        self.configs.truncate(from);
+    }
+
     /// Raises the commit index, which never decreases.
     pub(crate) fn commit_to(&mut self, index: Index) {
         if index > self.committed {
             self.committed = index;
+            if index >= self.configs.next() {
+                self.configs.commit_to(index);
+            }
             self.give_machine();
         }
     }
@@ -320,26 +353,27 @@ impl Common {
         }
     }
 
-    /// Stops this node for good and drops all messages that were not yet sent. A node that forgot
-    /// what it acknowledged to `leader` sends one last message: its copy must no longer be counted.
+    /// Stops this node for good and drops all messages that were not yet sent. It sends `leader` one
+    /// last message: the copy of a node that forgot what it acknowledged must no longer be counted,
+    /// and a node that was removed need not be sent anything more.
     pub(crate) fn stop(&mut self, why: Stop, leader: Option<NodeId>) {
         self.outbox.clear();
         self.stop = Some(why);
         self.due.set(Task::Stop);
-        let Stop::Forgot {
-            acknowledged,
-            holds,
-        } = why
-        else {
-            return;
-        };
-        if let Some(leader) = leader {
-            let term = self.term;
-            let last_word = Echo::Forgot {
+        let term = self.term;
+        let last_word = match why {
+            Stop::Forgot {
+                acknowledged,
+                holds,
+            } => Echo::Forgot {
                 term,
                 acknowledged,
                 holds,
-            };
+            },
+            Stop::Removed => Echo::Left { term },
+            Stop::Diverged { .. } => return,
+        };
+        if let Some(leader) = leader {
             self.echo(leader, last_word);
         }
     }

@@ -41,6 +41,8 @@ pub(crate) struct Progress {
     pub(crate) backoff: bool,
     /// It reported that its disk lost what it acknowledged. It does not count in this term.
     pub(crate) forgot: bool,
+    /// The membership in force dropped it. It is sent entries until it has left, or until then.
+    pub(crate) leaving: Option<Instant>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -136,6 +138,7 @@ impl Progress {
             has_room: None,
             backoff: false,
             forgot: false,
+            leaving: None,
         }
     }
 

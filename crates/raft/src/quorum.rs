@@ -3,11 +3,13 @@ use alloc::vec::Vec;
 use crate::{Membership, NodeId};
 
 /// The nodes of a [`Membership`], each with its position in ascending order of ids, and the voters
-/// among them. Callers mostly look up a node by position, which is an index into a vector.
+/// among them. Callers mostly look up a node by position, which is an index into a vector. A node that
+/// is no member has no position, so whatever it says is not counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Members {
     ids: Vec<NodeId>,
     own: usize,
+    is_alone: bool,
     quorum: Quorum,
 }
 
@@ -18,31 +20,40 @@ pub(crate) struct Members {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Quorum {
     voters: Vec<usize>,
-    outgoing: Vec<usize>,
+    /// The voters of a joint change.
+    incoming: Vec<usize>,
 }
 
 impl Members {
-    /// The members of a membership that contains `own`.
+    /// The members of a membership, as the node `own` sees them.
     pub(crate) fn of(membership: &Membership, own: NodeId) -> Self {
         let ids: Vec<_> = membership.nodes().collect();
-        let place = |id: &NodeId| ids.binary_search(id).unwrap_or_default();
+        let place = |id: &NodeId| ids.binary_search(id).unwrap_or(usize::MAX);
+        let incoming = membership.joint().map(|change| &change.voters);
+        let is_other = |id: &NodeId| *id != own && membership.is_voter(*id);
         Self {
             own: place(&own),
+            is_alone: !ids.iter().any(is_other),
             quorum: Quorum {
                 voters: membership.voters.iter().map(place).collect(),
-                outgoing: membership.outgoing.iter().map(place).collect(),
+                incoming: incoming.into_iter().flatten().map(place).collect(),
             },
             ids,
         }
     }
 
-    /// The position of this node.
+    /// The position of this node; behind all others if it is no member.
     pub(crate) fn own(&self) -> usize {
         self.own
     }
 
     pub(crate) fn has(&self, id: NodeId) -> bool {
-        self.ids.contains(&id)
+        self.ids.binary_search(&id).is_ok()
+    }
+
+    /// Whether no other node has a vote.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.is_alone
     }
 
     /// The ids by position.
@@ -62,7 +73,7 @@ impl Quorum {
     /// any voter nothing is ever reached.
     pub(crate) fn reached<T: Ord + Copy>(&self, floor: T, of: impl Fn(usize) -> T) -> T {
         let mut reached = floor;
-        for place in self.voters.iter().chain(&self.outgoing) {
+        for place in self.voters.iter().chain(&self.incoming) {
             let value = of(*place);
             if value > reached && self.agrees(|other| of(other) >= value) {
                 reached = value;
@@ -78,9 +89,9 @@ impl Quorum {
             let count = half.iter().filter(|place| yes(**place)).count();
             2 * count > half.len()
         };
-        match (&*self.voters, &*self.outgoing) {
+        match (&*self.voters, &*self.incoming) {
             ([], half) | (half, []) => has_majority(half),
-            (voters, outgoing) => has_majority(voters) && has_majority(outgoing),
+            (voters, incoming) => has_majority(voters) && has_majority(incoming),
         }
     }
 }
@@ -88,6 +99,7 @@ impl Quorum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Change;
     use proptest::prelude::*;
 
     fn reference(mut values: Vec<u64>) -> u64 {
@@ -115,10 +127,14 @@ mod tests {
 
         #[test]
         fn a_joint_quorum_needs_both_halves(values in proptest::collection::vec(0u64..20, 9), cut in 1usize..8) {
+            let incoming = Change {
+                is_joint: true,
+                voters: (cut as u64 - 1..9).map(NodeId).collect(),
+                ..Change::default()
+            };
             let membership = Membership {
-                voters: (0..cut as u64).map(NodeId).collect(),
-                outgoing: (cut as u64 - 1..9).map(NodeId).collect(),
-                ..Membership::default()
+                change: Some(Box::new(incoming)),
+                ..Membership::of_voters((0..cut as u64).map(NodeId))
             };
             let reached = reached(&membership, |id| values[id.0 as usize]);
             let expected = reference(values[..cut].to_vec()).min(reference(values[cut - 1..].to_vec()));

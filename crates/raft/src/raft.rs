@@ -16,8 +16,9 @@ use crate::node::Common;
 use crate::role::RoleState;
 use crate::step::Step;
 use crate::{
-    Counters, DiskHealth, Entries, Fetch, FetchError, Index, Instant, LogId, Membership, NodeId,
-    ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Term, TransferError, Wanted,
+    ChangeError, Counters, DiskHealth, Entries, Fetch, FetchError, Index, Instant, LogId,
+    Membership, NodeId, ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, Term,
+    TransferError, Wanted,
 };
 
 /// One node of a Raft group: a value that takes events and returns actions.
@@ -54,6 +55,7 @@ impl Raft {
             _ => election::handle_timeout(&mut self.common, now),
         };
         self.change_role(now, step);
+        self.follow_up(now);
         mark.check(&self.common, &self.role);
     }
 
@@ -80,6 +82,7 @@ impl Raft {
             RoleState::Follower(_) | RoleState::PreCandidate(_) => Step::Stay,
         };
         self.change_role(now, step);
+        self.follow_up(now);
         mark.check(&self.common, &self.role);
     }
 
@@ -113,7 +116,8 @@ impl Raft {
     /// - Otherwise it is installed: the log begins after it, keeps later entries if it holds the
     ///   snapshot's last entry (§7), and [`Output::Restore`](crate::Output::Restore) follows.
     ///
-    /// A snapshot that covers nothing new is ignored and counted. One that contradicts a committed
+    /// A snapshot that covers nothing new is ignored and counted, and so is one of this node with
+    /// another membership than that [as of](Self::membership_at) its last entry. One that contradicts a committed
     /// entry stops this node, see [`Stop::Diverged`](crate::Stop::Diverged).
     pub fn handle_snapshot(&mut self, now: Instant, snapshot: Snapshot) {
         if self.common.stop.is_some() {
@@ -131,7 +135,7 @@ impl Raft {
             count(&mut common.counters.snapshots_stale);
         } else if last.index > Index::MAX
             || last.term > common.term
-            || snapshot.membership.validate().is_err()
+            || !is_membership_as_of(common, &snapshot)
         {
             count(&mut common.counters.malformed);
         } else if last.index <= common.committed && !common.log.matches(last) {
@@ -142,6 +146,7 @@ impl Raft {
             step = self.install(now, Box::new(snapshot));
         }
         self.change_role(now, step);
+        self.follow_up(now);
         mark.check(&self.common, &self.role);
     }
 
@@ -239,6 +244,59 @@ impl Raft {
         Ok(to)
     }
 
+    /// Changes the membership to the voters, learners and contexts of `target`, whose other fields do
+    /// not matter. From here on the cores drive the change, each leader from what its log says:
+    ///
+    /// 1. New voters receive the log as if they were learners, until a round of it takes them less
+    ///    than an election timeout (thesis §4.2.1). If one does not get there within
+    ///    [`catch_up_max`](crate::Config::catch_up_max) or ten rounds, the change ends.
+    /// 2. Both memberships decide jointly (§6).
+    /// 3. Once that is committed, the new one decides alone. A leader that it drops steps down when
+    ///    it is committed, by a transfer if somebody suits.
+    ///
+    /// Without new voters the first step is left out, and if only learners or contexts change, the
+    /// first two. Each step is one entry. [`Status::change`](crate::Status::change) shows the
+    /// progress on every node, and [`Status::change_end`](crate::Status::change_end) the end. To ask
+    /// again for what is under way, or for what is in force, changes nothing.
+    ///
+    /// # Errors
+    /// See [`ChangeError`]; then nothing was begun.
+    pub fn change_membership(
+        &mut self,
+        now: Instant,
+        target: &Membership,
+    ) -> Result<(), ChangeError> {
+        let mark = Mark::of(&self.common, &self.role);
+        match &mut self.role {
+            RoleState::Leader(leader) => leader.change_membership(&mut self.common, now, target),
+            _ => Err(ChangeError::NotLeader(self.leader())),
+        }?;
+        self.follow_up(now);
+        mark.check(&self.common, &self.role);
+        Ok(())
+    }
+
+    /// Leads the change of membership under way back to the old side, for example because new nodes
+    /// have died. It is possible until the new membership alone is in the log. The old one is in
+    /// force from then on, and the ids of nodes that were new are used up.
+    ///
+    /// It takes effect once this leader has committed an entry of its own term. If the membership is
+    /// joint already and this leader did not make it so, that needs a majority of the new voters:
+    /// without it nobody can know that no earlier leader has finished the change.
+    ///
+    /// # Errors
+    /// See [`ChangeError`]; then nothing was begun.
+    pub fn abort_change(&mut self, now: Instant) -> Result<(), ChangeError> {
+        let mark = Mark::of(&self.common, &self.role);
+        match &mut self.role {
+            RoleState::Leader(leader) => leader.abort_change(&mut self.common, now),
+            _ => Err(ChangeError::NotLeader(self.leader())),
+        }?;
+        self.follow_up(now);
+        mark.check(&self.common, &self.role);
+        Ok(())
+    }
+
     /// To whom this node is handing its leadership, if it does.
     #[must_use]
     pub fn transfers_to(&self) -> Option<NodeId> {
@@ -260,10 +318,19 @@ impl Raft {
         self.common.term
     }
 
-    /// The membership of the group.
+    /// The membership in force: the last in the log, committed or not.
     #[must_use]
     pub fn membership(&self) -> &Membership {
-        &self.common.membership
+        self.common.membership()
+    }
+
+    /// The membership as of an entry, which a snapshot up to that entry carries. `None` before the
+    /// start of the log.
+    #[must_use]
+    pub fn membership_at(&self, index: Index) -> Option<&Membership> {
+        let is_in_log = index >= self.common.log.start().index;
+        let as_of = self.common.configs.at(index);
+        as_of.filter(|_| is_in_log)
     }
 
     /// How many inputs were ignored so far, by reason.
@@ -285,6 +352,27 @@ impl Raft {
             RoleState::PreCandidate(_) | RoleState::Candidate(_) => {}
         }
         state
+    }
+
+    /// Looks at what the last input has made known about the membership: a step of a change that is
+    /// due, or the removal of this node.
+    #[inline]
+    pub(crate) fn follow_up(&mut self, now: Instant) {
+        while self.common.configs.take_news() {
+            self.note_membership(now);
+        }
+    }
+
+    #[cold]
+    fn note_membership(&mut self, now: Instant) {
+        if self.common.stop.is_some() {
+            return;
+        }
+        let step = match &mut self.role {
+            RoleState::Leader(leader) => leader.drive_change(&mut self.common, now),
+            _ => self.common.leave_if_removed(),
+        };
+        self.change_role(now, step);
     }
 
     /// The only place where the role changes. State of the old role is dropped, except for what is
@@ -344,11 +432,20 @@ impl Raft {
                 other => other,
             });
             old.resign(common, leader);
+            common.configs.set_news();
         }
         if term > common.term {
             common.enter_term(term, None);
         }
     }
+}
+
+/// Whether the snapshot's membership is valid, and the one that the log has at its last entry.
+fn is_membership_as_of(common: &Common, snapshot: &Snapshot) -> bool {
+    let Snapshot { last, membership } = snapshot;
+    let known = common.configs.at(last.index);
+    let known = known.filter(|_| last.index <= common.machine.delivered());
+    membership.validate().is_ok() && known.is_none_or(|known| known == membership)
 }
 
 #[cfg(test)]

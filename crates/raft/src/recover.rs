@@ -1,10 +1,14 @@
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use crate::follower::Follower;
 use crate::log::Log;
 use crate::node::Common;
 use crate::role::RoleState;
-use crate::{Config, Entry, Index, Instant, LogId, NodeId, Raft, RecoverError, Snapshot, Term};
+use crate::{
+    Config, Entry, Index, Instant, Kind, LogId, Membership, NodeId, Raft, RecoverError, Snapshot,
+    Term,
+};
 
 /// The stored state from which a node starts. For a node that never ran: no vote, `LogId::ZERO`, no
 /// snapshot, no entries.
@@ -31,6 +35,9 @@ impl Raft {
     /// [`Output::Restore`](crate::Output::Restore) comes before the first `Apply`, once the start
     /// is durable; without one, `Apply` begins at index 1.
     ///
+    /// The membership in force is the last one in the entries, else that of the snapshot, else that of
+    /// the configuration.
+    ///
     /// Entries are read once and kept only as far as the cache allows. They are applied again as
     /// they become known to be committed: the commit index is volatile.
     ///
@@ -47,6 +54,7 @@ impl Raft {
         config.validate()?;
         let start = recovered.start;
         let mut log = Log::new(start, &config);
+        let mut memberships = Vec::new();
         for entry in recovered.entries {
             let entry = entry.map_err(RecoverError::Storage)?;
             let last = log.last();
@@ -57,6 +65,12 @@ impl Raft {
                 return Err(RecoverError::NotContiguous {
                     index: entry.id.index,
                 });
+            }
+            if entry.kind == Kind::Membership {
+                let index = entry.id.index;
+                let membership = membership_of(&entry);
+                let membership = membership.ok_or(RecoverError::Membership { index })?;
+                memberships.push((index, membership));
             }
             log.recover(entry);
         }
@@ -74,6 +88,9 @@ impl Raft {
         }
         check_snapshot(start, vote.0, recovered.snapshot.as_ref())?;
         let mut common = Common::new(config, log, vote, now);
+        for (index, membership) in memberships {
+            common.configs.push(index, membership);
+        }
         if let Some(snapshot) = recovered.snapshot {
             // The term of a pulled snapshot may have been entered in memory only.
             if snapshot.last.term > common.term {
@@ -82,8 +99,16 @@ impl Raft {
             common.begin_log_at(Box::new(snapshot));
         }
         let role = RoleState::Follower(Follower::default());
-        Ok(Self { common, role })
+        let mut raft = Self { common, role };
+        raft.follow_up(now);
+        Ok(raft)
     }
+}
+
+/// The membership in a membership entry, if it is one that a leader may append.
+pub(crate) fn membership_of(entry: &Entry) -> Option<Membership> {
+    let membership = Membership::decode(&entry.body).ok();
+    membership.filter(|membership| !membership.voters.is_empty())
 }
 
 fn check_snapshot<E>(

@@ -2,7 +2,9 @@ use alloc::vec::Vec;
 
 use crate::progress::{Flow, Progress};
 use crate::role::RoleState;
-use crate::{Index, Instant, NodeId, Raft, Role, StepDown, Term};
+use crate::{
+    ChangeEnd, ChangeStatus, Index, Instant, Membership, NodeId, Raft, Role, StepDown, Term,
+};
 
 /// The state of a node, for people and for the driver's policies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +36,12 @@ pub struct Status {
     pub leap: Option<Leap>,
     /// To whom this leader is handing its leadership.
     pub transfer: Option<NodeId>,
+    /// The membership in force: the last in the log, committed or not.
+    pub membership: Membership,
+    /// The change of membership under way.
+    pub change: Option<ChangeStatus>,
+    /// Why the last change of membership ended, as far as this node has seen the end.
+    pub change_end: Option<ChangeEnd>,
     /// A leader's view of its peers; empty in other roles.
     pub peers: Vec<PeerStatus>,
 }
@@ -80,6 +88,8 @@ pub enum PeerState {
     Snapshot,
     /// The peer's disk lost what it acknowledged, and the peer has stopped. It does not count.
     Forgot,
+    /// The membership in force drops it; it is sent what tells it so.
+    Leaving,
 }
 
 impl Raft {
@@ -101,6 +111,9 @@ impl Raft {
             stepped_down: common.stepped_down,
             leap: common.leap,
             transfer: self.transfers_to(),
+            membership: common.membership().clone(),
+            change: self.change_status(),
+            change_end: common.configs.ended,
             peers: match &self.role {
                 RoleState::Leader(leader) => leader.peers.iter().map(PeerStatus::of).collect(),
                 _ => Vec::new(),
@@ -109,10 +122,26 @@ impl Raft {
     }
 }
 
+impl Raft {
+    fn change_status(&self) -> Option<ChangeStatus> {
+        let membership = self.common.membership();
+        Some(ChangeStatus {
+            phase: membership.phase()?,
+            is_committed: self.common.configs.is_committed(),
+            target: membership.change.as_deref()?.clone(),
+            catching_up: match &self.role {
+                RoleState::Leader(leader) => leader.catching_up(),
+                _ => Vec::new(),
+            },
+        })
+    }
+}
+
 impl PeerStatus {
     fn of(progress: &Progress) -> Self {
         let (state, inflight_bytes) = match &progress.flow {
             _ if progress.forgot => (PeerState::Forgot, 0),
+            _ if progress.leaving.is_some() => (PeerState::Leaving, 0),
             Flow::Probe { sent } => {
                 let bytes = sent.as_ref().map_or(0, |sent| sent.bytes);
                 (PeerState::Probe, bytes)

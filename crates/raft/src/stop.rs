@@ -1,7 +1,7 @@
 use crate::{Index, Term};
 
-/// Why this node must no longer take part, see [`Output::Stop`](crate::Output::Stop). Its disk, or
-/// its leader's, does not hold what it held, and an operator has to look at it.
+/// Why this node must no longer take part, see [`Output::Stop`](crate::Output::Stop). Unless it was
+/// removed, its disk, or its leader's, does not hold what it held, and an operator has to look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Stop {
     /// The leader's log, or a snapshot that a leader offered, has a different entry where this node
@@ -29,4 +29,7 @@ pub enum Stop {
         /// The last index up to which its log can still equal the leader's.
         holds: Index,
     },
+    /// This node was removed from the group, and that is committed. Its id never returns.
+    #[error("this node was removed from the group")]
+    Removed,
 }

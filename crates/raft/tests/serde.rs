@@ -4,14 +4,14 @@
 #![cfg(feature = "serde")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use synod_raft::{
-    Binding, DiskHealth, Echo, Entry, Envelope, Index, Kind, LogId, Membership, Message, NodeId,
-    Replicate, Snapshot, Term,
+    Binding, Change, DiskHealth, Echo, Entry, Envelope, Index, Kind, LogId, Membership, Message,
+    NodeId, Replicate, Snapshot, Term,
 };
 
 /// Checks a round trip through the common kinds of formats: text and binary, self-describing or
@@ -46,9 +46,15 @@ fn id(index: u64) -> LogId {
 fn what_a_leader_sends_comes_back() {
     let nodes = |range: std::ops::Range<u64>| range.map(NodeId).collect::<BTreeSet<_>>();
     let membership = Membership {
-        voters: nodes(1..4),
-        outgoing: nodes(2..6),
         learners: nodes(7..8),
+        change: Some(Box::new(Change {
+            is_joint: true,
+            voters: nodes(2..6),
+            learners: nodes(8..9),
+        })),
+        contexts: BTreeMap::from([(NodeId(3), Bytes::from_static(b"\x00\xffaddress"))]),
+        highest: NodeId(u64::MAX),
+        ..Membership::of_voters(nodes(1..4))
     };
     let entry = |index, kind, body: &'static [u8]| Entry {
         id: id(index),

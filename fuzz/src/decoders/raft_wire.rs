@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use synod_raft::{
-    Binding, Echo, Entry, Index, Kind, LogId, Membership, Message, NodeId, Raft, Replicate,
+    Binding, Change, Echo, Entry, Index, Kind, LogId, Membership, Message, NodeId, Raft, Replicate,
     Snapshot, Term,
 };
 use synod_replica::embed::Protocol;
@@ -43,7 +43,19 @@ pub(crate) fn encode(message: &Message) -> Vec<u8> {
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let membership = Membership::of_voters([1, 2, 3].map(NodeId));
-    let mut seeds = vec![[&[0][..], &membership.encode()].concat()];
+    let changing = Membership {
+        change: Some(Box::new(Change {
+            is_joint: true,
+            voters: [2, 4].map(NodeId).into(),
+            learners: [5].map(NodeId).into(),
+        })),
+        contexts: [(NodeId(4), Bytes::from_static(b"address"))].into(),
+        highest: NodeId(9),
+        ..membership.clone()
+    };
+    let memberships = [membership, changing];
+    let seed = |it: &Membership| [&[0][..], &it.encode()].concat();
+    let mut seeds: Vec<_> = memberships.iter().map(seed).collect();
     seeds.extend(messages().iter().map(|message| {
         let mut seed = vec![1];
         seed.extend(encode(message));
@@ -89,5 +101,7 @@ pub(crate) fn messages() -> Vec<Message> {
             prev: id(2, 5),
             hint: id(1, 3),
         }),
+        Message::Echo(Echo::Removed { term: Term(3) }),
+        Message::Echo(Echo::Left { term: Term(3) }),
     ]
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Binding, Config, DiskHealth, Echo, Entries, Entry, Fetch, FetchError, Index, Instant, Kind,
+    Binding, Change, Config, DiskHealth, Echo, Entries, Entry, Fetch, FetchError, Index, Instant, Kind,
     LogId, Membership, Message, NodeId, Op, Output, Raft, ReadId, Record, Recovered, Replicate,
     Snapshot, Term, Write,
 };
@@ -136,7 +136,9 @@ impl Victim {
                 self.now = self.raft.poll_timeout().unwrap_or(now).max(now);
                 self.raft.handle_timeout(self.now);
             }
-            20 | 21 => drop(self.raft.propose(now, Bytes::from_static(b"proposed"))),
+            20 => drop(self.raft.propose(now, Bytes::from_static(b"proposed"))),
+            21 if script.one_in(4) => drop(self.raft.abort_change(now)),
+            21 => drop(self.raft.change_membership(now, &membership(script))),
             22 => {
                 self.reads += 1;
                 let _refused = self.raft.read(now, ReadId(self.reads));
@@ -229,9 +231,12 @@ impl Victim {
         if Some(entry.id.index) <= newest {
             return;
         }
+        let Some(membership) = self.raft.membership_at(entry.id.index) else {
+            return;
+        };
         let snapshot = Snapshot {
             last: entry.id,
-            membership: self.raft.membership().clone(),
+            membership: membership.clone(),
         };
         self.disk.snapshot = Some(snapshot.clone());
         self.raft.handle_snapshot(self.now, snapshot);
@@ -315,6 +320,11 @@ impl Victim {
             } else {
                 index.next()
             };
+            let kind = script.pick(&[Kind::Command, Kind::Noop, Kind::Command, Kind::Membership]);
+            let body = match kind {
+                Kind::Membership if !script.one_in(4) => membership(script).encode(),
+                _ => Bytes::from_static(&[b'x'; 64]).slice(..script.below(64) as usize),
+            };
             Entry {
                 id: LogId {
                     term: if script.one_in(8) {
@@ -324,8 +334,8 @@ impl Victim {
                     },
                     index,
                 },
-                kind: script.pick(&[Kind::Command, Kind::Noop, Kind::Command, Kind::Membership]),
-                body: Bytes::from_static(&[b'x'; 64]).slice(..script.below(64) as usize),
+                kind,
+                body,
             }
         };
         (0..count).map(entry).collect()
@@ -342,6 +352,8 @@ impl Victim {
     fn rare_echo(&self, script: &mut Script<'_>, term: Term) -> Echo {
         match script.below(4) {
             1 => Echo::Stale { term },
+            2 if script.one_in(8) => Echo::Removed { term },
+            2 if script.flag() => Echo::Left { term },
             3 => Echo::Forgot {
                 term,
                 acknowledged: self.index(script),
@@ -424,6 +436,33 @@ impl Victim {
             }),
         }
     }
+}
+
+/// Of a few nodes, in any step of a change.
+fn membership(script: &mut Script<'_>) -> Membership {
+    let mut some = |of: &[u64]| {
+        let kept = of.iter().filter(|_| !script.one_in(3));
+        kept.copied().map(NodeId).collect()
+    };
+    let mut membership = Membership {
+        learners: some(&[7, 8]),
+        highest: NodeId(9),
+        change: Some(Box::new(Change {
+            is_joint: false,
+            voters: some(&[2, 3, 4, 5]),
+            learners: some(&[6, 8, 9]),
+        })),
+        voters: some(&[1, 2, 3, 4]),
+        ..Membership::default()
+    };
+    let joint = script.flag();
+    if let Some(change) = &mut membership.change {
+        change.is_joint = joint;
+    }
+    if script.flag() || membership.validate().is_err() {
+        membership.change = None;
+    }
+    membership
 }
 
 fn disk(script: &mut Script<'_>) -> DiskHealth {

@@ -61,6 +61,7 @@ impl Checker {
             acknowledged: (Term(0), Index(0)),
         };
         self.nodes.insert(node, watch);
+        self.learn_memberships(raft, raft.common.log.start().index);
         Ok(())
     }
 
@@ -105,6 +106,8 @@ impl Checker {
         watch.durable.snapshot = watch.durable.snapshot.max_by_index(snapshot);
         let incarnation = watch.incarnation;
         rules::check_order(node, &before, &now)?;
+        self.check_membership(raft, &before, &now)?;
+        self.history.check_snapshot(raft)?;
         if let Some(from) = now.newly_cut(&before) {
             self.check_cut(node, now.term, from)?;
         }
@@ -247,10 +250,14 @@ impl Checker {
     /// Report that a node stops for good.
     ///
     /// # Errors
-    /// If no disk of the group has lost anything.
+    /// If it was not removed, or for another reason if no disk of the group has lost anything.
     pub fn stopped(&mut self, node: NodeId, why: Stop) -> Result<(), Violation> {
         let somebody_lost = |watch: &Watch| watch.forgot || watch.rotted;
-        match self.nodes.values().any(somebody_lost) {
+        let is_lawful = match why {
+            Stop::Removed => self.history.has_removed(node),
+            _ => self.nodes.values().any(somebody_lost),
+        };
+        match is_lawful {
             true => Ok(()),
             false => Err(Violation::NeedlessStop { node, why }),
         }

@@ -2,7 +2,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::check::Violation;
 use crate::check::fingerprint::fingerprint;
-use crate::{Entry, Index, LogId, NodeId, Raft, Term};
+use crate::check::membership;
+use crate::{Entry, Index, LogId, Membership, NodeId, Raft, Term};
 
 /// Facts that remain true whatever is lost later: votes, leaders, entries, commits.
 ///
@@ -17,6 +18,8 @@ pub(crate) struct History {
     runs: BTreeMap<Term, Run>,
     contents: BTreeMap<LogId, u64>,
     committed: BTreeMap<Index, LogId>,
+    /// The memberships in all logs.
+    pub(super) memberships: BTreeMap<LogId, Membership>,
     /// Who was asked by the leader of a term to campaign in the next.
     invited: BTreeSet<(Term, NodeId)>,
 }
@@ -85,10 +88,10 @@ impl History {
         if self.terms.contains_key(&term) {
             return self.speaks(node, incarnation, term);
         }
-        let ids = core.members.ids();
-        let votes = |id: &NodeId| self.voted(*id, term, node);
-        if !core.members.quorum().agrees(|place| votes(&ids[place])) {
-            let votes = ids.iter().filter(|id| votes(id)).count();
+        let in_force = self.in_force(raft);
+        let votes = |id: NodeId| self.voted(id, term, node);
+        if !membership::agrees(in_force, votes) {
+            let votes = in_force.nodes().filter(|id| votes(*id)).count();
             return Err(Violation::NotElected { node, term, votes });
         }
         let before = self.terms.range(..term);
@@ -312,6 +315,11 @@ impl History {
         Self {
             votes: self.votes.iter().map(vote).collect(),
             terms: self.terms.iter().map(reign).collect(),
+            memberships: self
+                .memberships
+                .iter()
+                .map(|(id, it)| (*id, membership::renamed(it, names)))
+                .collect(),
             invited: self
                 .invited
                 .iter()

@@ -1,6 +1,6 @@
 use crate::check::fingerprint::fingerprint;
 use crate::check::watch::{Seen, Watch};
-use crate::check::{Checker, Violation};
+use crate::check::{Checker, Violation, membership};
 use crate::role::RoleState;
 use crate::{Binding, Entry, Index, LogId, NodeId, Raft, Replicate, Term};
 
@@ -84,9 +84,9 @@ impl Checker {
                     let watch = nodes.get(node);
                     watch.is_some_and(|watch| watch.durable.holds(id))
                 };
-                let ids = core.members.ids();
-                if !core.members.quorum().agrees(|place| holds(&ids[place])) {
-                    let holders = ids.iter().filter(|id| holds(id)).count();
+                let in_force = self.history.in_force(raft);
+                if !membership::agrees(in_force, |id| holds(&id)) {
+                    let holders = in_force.nodes().filter(holds).count();
                     return Err(Violation::CommitNotDurable { node, id, holders });
                 }
                 self.history.commit(raft, id)

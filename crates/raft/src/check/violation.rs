@@ -4,7 +4,7 @@ use crate::{Binding, Index, LogId, NodeId, Stop, Term};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A node stopped for good although no disk of the group has lost anything.
+    /// A node stopped for good although it was not removed, or no disk of the group has lost anything.
     #[error("needless stop: node {} stops: {why}", node.0)]
     NeedlessStop {
         /// The node that stops.
@@ -352,6 +352,46 @@ pub enum Violation {
         commit: Index,
         /// The last index that is known to match.
         matched: Index,
+    },
+    /// The membership in force is not the last in the log (§6).
+    #[error("membership in force: node {} does not use the last membership of its log", node.0)]
+    MembershipInForce {
+        /// The node.
+        node: NodeId,
+    },
+    /// A leader's membership does not follow the one before it: a quorum of one might not intersect
+    /// a quorum of the other (§6).
+    #[error("membership step: node {} appends a membership at {} that does not follow", node.0, index.0)]
+    MembershipStep {
+        /// The leader.
+        node: NodeId,
+        /// The index of the entry.
+        index: Index,
+    },
+    /// A leader changes the membership before the last one, or any entry of its own term, is
+    /// committed.
+    #[error("membership too early: node {} appends a membership at {}", node.0, index.0)]
+    MembershipTooEarly {
+        /// The leader.
+        node: NodeId,
+        /// The index of the entry.
+        index: Index,
+    },
+    /// A node campaigns that has no vote in its last committed membership nor in a later one.
+    #[error("campaign without a vote: node {} campaigns in term {}", node.0, term.0)]
+    CampaignWithoutVote {
+        /// The candidate.
+        node: NodeId,
+        /// Its term.
+        term: Term,
+    },
+    /// A snapshot has another membership than its last entry.
+    #[error("snapshot's membership: node {}'s snapshot up to {} has another", node.0, last.0)]
+    SnapshotMembership {
+        /// The node.
+        node: NodeId,
+        /// The last index that the snapshot covers.
+        last: Index,
     },
     /// A restarted node has a different term or vote than was durable.
     #[error(

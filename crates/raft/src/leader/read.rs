@@ -44,6 +44,6 @@ impl Leader {
             let peer = self.peer_at(common, place);
             peer.map_or(self.round, |peer| peer.counted().1)
         };
-        common.members.quorum().reached(0, echoed)
+        common.members().quorum().reached(0, echoed)
     }
 }

@@ -16,7 +16,7 @@ impl Leader {
             let peer = self.peer_at(common, place);
             peer.map_or(now, |peer| peer.counted().2)
         };
-        let heard = common.members.quorum().reached(Instant::ZERO, contact);
+        let heard = common.members().quorum().reached(Instant::ZERO, contact);
         let in_flight = common.in_flight();
         let same = self.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
         let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));
@@ -26,7 +26,7 @@ impl Leader {
         let is_short = self.is_short_of_room(common, now);
         let short_of_room = is_short.then(|| self.short_of_room.unwrap_or(now));
         let is_slow = |since: Instant| now.since(since) >= common.config.write_stall_max;
-        let is_alone = self.peers.is_empty();
+        let is_alone = common.members().is_alone();
         if now.since(heard) >= timeout {
             Step::give_up(common.term, StepDown::NoQuorum)
         } else if !is_alone && slow_write.is_some_and(|(_, since)| is_slow(since)) {
@@ -55,8 +55,9 @@ impl Leader {
             Some(peer) => is_heard(peer) && peer.has_room != Some(false),
             None => common.disk.has_room,
         };
-        let unheard = |peer: &Progress| !peer.forgot && !is_heard(peer);
-        self.peers.iter().any(unheard) && !common.members.quorum().agrees(could_store)
+        let votes = |peer: &Progress| common.membership().is_voter(peer.id);
+        let unheard = |peer: &Progress| !peer.forgot && !is_heard(peer) && votes(peer);
+        self.peers.iter().any(unheard) && !common.members().quorum().agrees(could_store)
     }
 
     /// Steps down if this leader can store nothing and a follower with space lacks no entry, so
@@ -65,7 +66,7 @@ impl Leader {
     pub(super) fn give_way(&self, common: &Common) -> Step {
         let last = common.log.last().index;
         let is_better = |peer: &Progress| {
-            let votes = common.membership.voters.contains(&peer.id);
+            let votes = common.membership().stays_voter(peer.id);
             votes && !peer.forgot && peer.has_room == Some(true) && peer.matched >= last
         };
         if !common.disk.has_room && self.peers.iter().any(is_better) {
@@ -80,7 +81,7 @@ impl Leader {
         let is_full = |peer: &Progress| peer.has_room == Some(false);
         let has_room = |place| !self.peer_at(common, place).is_some_and(is_full);
         let is_one_full = self.peers.iter().any(is_full);
-        common.disk.has_room && (!is_one_full || common.members.quorum().agrees(has_room))
+        common.disk.has_room && (!is_one_full || common.members().quorum().agrees(has_room))
     }
 
     /// Handles a change of this node's disk. Often one cause fills all disks, so earlier reports of

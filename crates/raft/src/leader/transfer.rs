@@ -1,7 +1,8 @@
 use super::Leader;
 use crate::node::Common;
 use crate::progress::Progress;
-use crate::{Instant, NodeId, Replicate, TransferError};
+use crate::step::Step;
+use crate::{Instant, NodeId, Replicate, StepDown, TransferError};
 
 /// Leadership is being handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +26,7 @@ impl Leader {
         if to == Some(common.id()) {
             return Err(TransferError::Itself);
         }
-        let no_voter = to.filter(|to| !common.membership.voters.contains(to));
+        let no_voter = to.filter(|to| !common.membership().stays_voter(*to));
         if let Some(to) = no_voter {
             return Err(TransferError::NotAVoter(to));
         }
@@ -96,17 +97,24 @@ impl Leader {
 
     /// At the deadline this node leads on. A round of heartbeats begins at once: whatever the target
     /// was asked is void once it has heard of that.
-    pub(super) fn end_transfer(&mut self, common: &mut Common, now: Instant) {
+    ///
+    /// But a leader that was removed leads no longer: all the others hear each other and can elect.
+    pub(super) fn end_transfer(&mut self, common: &mut Common, now: Instant) -> Step {
         let is_over = |transfer: &mut Transfer| now >= transfer.deadline;
-        if self.transfer.take_if(is_over).is_some() {
-            self.begin_round(common);
+        if self.transfer.take_if(is_over).is_none() {
+            return Step::Stay;
         }
+        if common.configs.has_removed(common.id()) {
+            return Step::give_up(common.term, StepDown::Removed);
+        }
+        self.begin_round(common);
+        Step::Stay
     }
 }
 
 /// Somebody who may be elected at once, as far as is known here.
 fn is_suitable(peer: &Progress, common: &Common, now: Instant) -> bool {
-    common.membership.voters.contains(&peer.id)
+    common.membership().stays_voter(peer.id)
         && !peer.forgot
         && peer.has_room != Some(false)
         && now.since(peer.contact) < common.config.election_timeout_min

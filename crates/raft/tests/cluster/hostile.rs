@@ -69,6 +69,7 @@ fn message() -> impl Strategy<Value = Message> {
         last,
         membership: Membership {
             learners: (0..learners).map(NodeId).collect(),
+            highest: NodeId(79),
             ..Membership::default()
         },
     });

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use synod_raft::Config;
+use synod_raft::{Config, Term};
 use synod_sim::Rng;
 use synod_sim::cluster::{self, Schedule, play_seeds};
 use synod_sim::page::Recorder;
@@ -18,7 +18,8 @@ fn group(seed: u64, rng: &mut Rng) -> cluster::Cluster<Cores> {
     let cache = rng.pick(&[0, 100, 1 << 20]);
     let inflight = rng.pick(&[1, 3, 64]);
     let uncommitted = rng.pick(&[100, 1 << 20]);
-    let cluster = Cluster::new(size, |config: &mut Config| {
+    let joining = rng.pick(&[0, 1, 2, 3]);
+    let cluster = Cluster::joined(size, joining, Term(0), |config: &mut Config| {
         config.seed = seed;
         config.write_stall_max = Duration::from_millis(300);
         config.pre_vote = pre_vote;
@@ -38,14 +39,31 @@ fn any_schedule_is_safe_and_recovers() {
         let nodes = schedule.cluster.nodes.values();
         let truncations = nodes.map(|node| node.disk.truncations).sum();
         let elections = schedule.cluster.watch.elections();
-        vec![("truncations", truncations), ("elections", elections)]
+        let mut met = vec![("truncations", truncations), ("elections", elections)];
+        met.extend(schedule.cluster.watch.steps.clone());
+        let nodes = schedule.cluster.nodes.values();
+        let stopped = nodes.filter(|node| node.stopped.is_some()).count();
+        met.push(("removed nodes", stopped as u64));
+        met
     };
     play_seeds(
         "RAFT",
         "cargo test -p synod-raft --test cluster any_schedule",
         group,
         met,
-        &[("truncations", 2), ("elections", 2), ("transfers", 2)],
+        &[
+            ("truncations", 2),
+            ("elections", 2),
+            ("transfers", 2),
+            ("changes", 1),
+            ("catching up", 2),
+            ("joint", 1),
+            ("ended", 1),
+            ("inherited", 4),
+            ("aborts", 10),
+            ("rolled back", 10),
+            ("removed nodes", 2),
+        ],
     );
 }
 

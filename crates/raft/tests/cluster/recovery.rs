@@ -98,8 +98,9 @@ fn b3_a_log_without_its_vote_does_not_start() {
     assert!(recover(vote, at(1, 4), Some(snapshot(1, 4)), &[1, 2]).is_ok());
     assert!(recover(None, LogId::ZERO, None, &[]).is_ok());
     let mut config = Config::new(NodeId(9), [NodeId(1)]);
-    config.seed = 1;
-    assert_eq!(config.validate(), Err(ConfigError::NotAVoter));
+    assert_eq!(config.validate(), Ok(()), "a node that joins");
+    config.catch_up_max = config.election_timeout_min;
+    assert_eq!(config.validate(), Err(ConfigError::CatchUp));
 }
 
 /// N4: a pulled snapshot was offered in a term that could be entered.

@@ -170,7 +170,7 @@ fn an_install_behind_the_leaders_start_is_followed_by_the_next() {
 fn an_offer_with_an_impossible_membership_is_malformed() {
     let voters = Membership::of_voters([NodeId(1)]);
     let crowd = Membership {
-        learners: (0..=Membership::NODES_MAX as u64).map(NodeId).collect(),
+        learners: (0..Membership::NODES_MAX as u64).map(NodeId).collect(),
         ..Membership::of_voters([NodeId(100)])
     };
     let both = Membership {

@@ -4,7 +4,10 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use bytes::Bytes;
-use synod_raft::{Config, Instant, LogId, Message, NodeId, ProposeError, Role, Status, Term};
+use synod_raft::{
+    ChangeError, Config, Instant, LogId, Membership, Message, NodeId, ProposeError, Role, Status,
+    Term,
+};
 use synod_sim::cluster;
 
 use super::core::Cores;
@@ -38,12 +41,19 @@ impl Cluster {
 
     /// Nodes that have stored a term, and nothing else.
     pub(crate) fn in_term(size: u64, term: Term, tweak: impl Fn(&mut Config)) -> Self {
-        let ids: Vec<NodeId> = (1..=size).map(NodeId).collect();
+        Self::joined(size, 0, term, tweak)
+    }
+
+    /// The same, and as many empty nodes that do not know a membership.
+    pub(crate) fn joined(size: u64, joining: u64, term: Term, tweak: impl Fn(&mut Config)) -> Self {
+        let ids: Vec<NodeId> = (1..=size + joining).map(NodeId).collect();
         let node = |id: NodeId| {
-            let mut config = Config::new(id, ids.iter().copied());
+            let is_first = id.0 <= size;
+            let voters = if is_first { 1..=size } else { 1..=0 };
+            let mut config = Config::new(id, voters.map(NodeId));
             tweak(&mut config);
             let disk = Disk {
-                vote: (term > Term(0)).then_some((term, None)),
+                vote: (is_first && term > Term(0)).then_some((term, None)),
                 ..Disk::default()
             };
             let node = Node::start(config, disk, Instant::ZERO);
@@ -81,6 +91,18 @@ impl Cluster {
             self.heartbeat(id);
             self.settle();
         }
+    }
+
+    /// Asks a node to change the membership to these voters.
+    pub(crate) fn change(&mut self, id: u64, voters: &[u64]) -> Result<(), ChangeError> {
+        self.change_to(
+            id,
+            &Membership::of_voters(voters.iter().copied().map(NodeId)),
+        )
+    }
+
+    pub(crate) fn change_to(&mut self, id: u64, target: &Membership) -> Result<(), ChangeError> {
+        self.step(id, |raft, now| raft.change_membership(now, target))
     }
 
     pub(crate) fn propose(&mut self, id: u64, body: &'static str) -> Result<LogId, ProposeError> {

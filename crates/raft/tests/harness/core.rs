@@ -1,13 +1,14 @@
 //! The adapter of the core for a test cluster.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Config, DiskHealth, Entries, Entry, Envelope, Fetch, FetchError, Instant, LogId, Message,
-    NodeId, Output, Raft, ReadError, ReadId, Receipt, Record, RecoverError, Recovered, Refusal,
-    Role, Snapshot, Stop, Write,
+    Config, DiskHealth, Entries, Entry, Envelope, Fetch, FetchError, Instant, LogId, Membership,
+    Message, NodeId, Output, Raft, ReadError, ReadId, Receipt, Record, RecoverError, Recovered,
+    Refusal, Role, Snapshot, Stop, Write,
 };
 use synod_sim::cluster::{self, Protocol, Standing, Stored};
 
@@ -130,12 +131,40 @@ impl Protocol for Cores {
         core.transfer(now, to).map_err(|error| error.to_string())
     }
 
+    const CHANGES: bool = true;
+
+    fn change(
+        core: &mut Raft,
+        now: Instant,
+        voters: &[u64],
+        learners: &[u64],
+    ) -> Result<(), String> {
+        let learners: BTreeSet<NodeId> = learners.iter().copied().map(NodeId).collect();
+        let target = Membership {
+            learners,
+            ..Membership::of_voters(voters.iter().copied().map(NodeId))
+        };
+        let begun = core.change_membership(now, &target);
+        begun.map_err(|error| error.to_string())
+    }
+
+    fn abort_change(core: &mut Raft, now: Instant) -> Result<(), String> {
+        core.abort_change(now).map_err(|error| error.to_string())
+    }
+
+    fn roster(core: &Raft) -> Option<(Vec<u64>, bool)> {
+        let membership = core.membership();
+        let nodes = membership.nodes().map(|id| id.0);
+        Some((nodes.collect(), membership.change.is_some()))
+    }
+
     fn is_of_earlier_leader(core: &Raft, mark: LogId) -> bool {
         mark.term < core.status().term
     }
 
     fn name_snapshot(core: &Raft, last: LogId) -> Snapshot {
-        let membership = core.membership().clone();
+        let membership = core.membership_at(last.index);
+        let membership = membership.expect("it was applied").clone();
         Snapshot { last, membership }
     }
 

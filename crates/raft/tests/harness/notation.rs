@@ -1,11 +1,12 @@
 //! The text form of ids, entries and messages, and its parser: `2.5` is the position of term 2 and
 //! index 5.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Binding, DiskHealth, Echo, Entry, Index, Kind, LogId, Membership, Message, Op, Record,
+    Binding, DiskHealth, Echo, Entry, Index, Kind, LogId, Membership, Message, NodeId, Op, Record,
     Replicate, Role, Snapshot, Status, Term,
 };
 
@@ -34,7 +35,32 @@ pub(crate) fn body_text(entry: &Entry) -> String {
     match entry.kind {
         Kind::Noop => "noop".to_owned(),
         Kind::Command => String::from_utf8_lossy(&entry.body).into_owned(),
-        Kind::Membership => "membership".to_owned(),
+        Kind::Membership => match Membership::decode(&entry.body) {
+            Ok(membership) => membership_text(&membership),
+            Err(_) => "membership".to_owned(),
+        },
+    }
+}
+
+/// `1 2 3` for voters, `1 2 3 + 4` with a learner; `1 2 3 => 1 2 4` while node 4 catches up, `1 2 3 ||
+/// 1 2 4` while both sides count.
+pub(crate) fn membership_text(membership: &Membership) -> String {
+    let ids = |set: &BTreeSet<NodeId>| {
+        let ids: Vec<_> = set.iter().map(|id| id.0.to_string()).collect();
+        ids.join(" ")
+    };
+    let side = |voters, learners: &BTreeSet<NodeId>| match learners.is_empty() {
+        true => ids(voters),
+        false => format!("{} + {}", ids(voters), ids(learners)),
+    };
+    let old = side(&membership.voters, &membership.learners);
+    match membership.change.as_deref() {
+        None => old,
+        Some(change) => {
+            let between = if change.is_joint { "||" } else { "=>" };
+            let new = side(&change.voters, &change.learners);
+            format!("{old} {between} {new}")
+        }
     }
 }
 
@@ -100,6 +126,8 @@ pub(crate) fn name_of(message: &Message) -> &'static str {
         Message::Echo(Echo::Rejected { .. }) => "Rejected",
         Message::Echo(Echo::Forgot { .. }) => "Forgot",
         Message::Echo(Echo::Stale { .. }) => "Stale",
+        Message::Echo(Echo::Removed { .. }) => "Removed",
+        Message::Echo(Echo::Left { .. }) => "Left",
         Message::Echo(Echo::RequestPreVote { .. }) => "RequestPreVote",
         Message::Echo(Echo::PreVote { .. }) => "PreVote",
     }
@@ -119,6 +147,8 @@ pub(crate) const NAMES: &[&str] = &[
     "Rejected",
     "Forgot",
     "Stale",
+    "Removed",
+    "Left",
     "RequestPreVote",
     "PreVote",
 ];
@@ -182,7 +212,9 @@ pub(crate) fn message_text(message: &Message) -> String {
             holds,
             ..
         }) => format!("acknowledged {}, holds {}", acknowledged.0, holds.0),
-        Message::Echo(Echo::Stale { .. }) => String::new(),
+        Message::Echo(Echo::Stale { .. } | Echo::Removed { .. } | Echo::Left { .. }) => {
+            String::new()
+        }
     };
     let comma = if fields.is_empty() { "" } else { ", " };
     format!(
@@ -297,6 +329,8 @@ fn parse_echo(name: &str, term: Term, fields: &mut Fields<'_>) -> Result<Echo, S
             holds: Index(fields.number("holds")?),
         },
         "Stale" => Echo::Stale { term },
+        "Removed" => Echo::Removed { term },
+        "Left" => Echo::Left { term },
         "RequestPreVote" => Echo::RequestPreVote {
             term,
             last: parse_id(fields.value("last")?)?,

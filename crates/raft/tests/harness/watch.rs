@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use synod_raft::check::{Checker, Violation};
-use synod_raft::{Index, LogId, Message, NodeId, Output, Raft, Term};
+use synod_raft::{ChangeEnd, Index, LogId, Membership, Message, NodeId, Output, Raft, Term};
 use synod_sim::cluster;
 
 use super::cluster::Node;
@@ -21,6 +21,9 @@ pub(crate) struct Watch {
     /// The entries that any state machine was given, and the term of its node then.
     pub(crate) applied: Vec<(LogId, Term)>,
     leaders: BTreeMap<Term, NodeId>,
+    /// The last membership of each node, and the steps of changes that were met.
+    memberships: BTreeMap<NodeId, Membership>,
+    pub(crate) steps: BTreeMap<&'static str, u64>,
 }
 
 impl cluster::Watch<Cores> for Watch {
@@ -41,9 +44,11 @@ impl cluster::Watch<Cores> for Watch {
         let Some(raft) = &nodes[&id].core else {
             return;
         };
-        if raft.leader() == Some(id) {
-            self.leaders.insert(raft.term(), id);
+        if raft.leader() == Some(id) && self.leaders.insert(raft.term(), id).is_none() {
+            // A change that an earlier leader began.
+            self.meet("inherited", raft.membership().change.is_some());
         }
+        self.watch_membership(id, raft);
         let stepped = self.checker.stepped(raft);
         self.expect(stepped);
     }
@@ -91,6 +96,27 @@ impl cluster::Watch<Cores> for Watch {
 }
 
 impl Watch {
+    fn meet(&mut self, what: &'static str, met: bool) {
+        *self.steps.entry(what).or_default() += u64::from(met);
+    }
+
+    fn watch_membership(&mut self, id: NodeId, raft: &Raft) {
+        let now = raft.membership();
+        let before = self.memberships.get(&id);
+        if before == Some(now) {
+            return;
+        }
+        let is_joint = now.joint().is_some();
+        let was_changing = before.is_some_and(|it| it.change.is_some());
+        let leads = raft.leader() == Some(id);
+        let taken_back = raft.status().change_end == Some(ChangeEnd::LeaderLost);
+        self.meet("joint", leads && is_joint);
+        self.meet("catching up", leads && now.change.is_some() && !is_joint);
+        self.meet("ended", leads && was_changing && now.change.is_none());
+        self.meet("rolled back", !leads && was_changing && taken_back);
+        self.memberships.insert(id, now.clone());
+    }
+
     fn expect(&self, result: Result<(), Violation>) {
         match result {
             Err(violation) if !self.made_up || !is_of_the_group(&violation) => {

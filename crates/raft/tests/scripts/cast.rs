@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use synod_raft::{
-    Config, Counters, DiskHealth, LogId, Membership, Message, NodeId, PeerState, PeerStatus, Raft,
-    Snapshot, Stop, Term,
+    ChangeEnd, Config, Counters, DiskHealth, LogId, Membership, Message, NodeId, PeerState,
+    PeerStatus, Raft, Snapshot, Stop, Term,
 };
 use synod_sim::cluster::{self, Cast};
 use synod_sim::script::{Arguments, parse_duration, parse_number};
 
 use crate::harness::cluster::{Cluster, HEARTBEAT, Node, SILENCE};
 use crate::harness::core::Cores;
-use crate::harness::notation::{NAMES, id_text, parse_id, parse_message};
+use crate::harness::notation::{NAMES, id_text, membership_text, parse_id, parse_message};
 
 impl Cast for Cores {
     const MESSAGES: &'static [&'static str] = NAMES;
@@ -34,14 +34,18 @@ impl Cast for Cores {
         let append = arguments.number_option("append-bytes")?;
         let stall = arguments.option("write-stall");
         let stall = stall.map(parse_duration).transpose()?;
+        let catch_up = arguments.option("catch-up");
+        let catch_up = catch_up.map(parse_duration).transpose()?;
         let tweak = |config: &mut Config| {
             (config.pre_vote, config.check_quorum) = (pre_vote, check_quorum);
             config.cache_bytes_max = cache.unwrap_or(config.cache_bytes_max);
             config.append_bytes_max = append.unwrap_or(config.append_bytes_max);
             config.write_stall_max = stall.unwrap_or(config.write_stall_max);
+            config.catch_up_max = catch_up.unwrap_or(config.catch_up_max);
         };
         let term = arguments.number_option("term")?;
-        let mut cluster = Cluster::in_term(size, Term(term.unwrap_or(0)), tweak).0;
+        let joining = arguments.number_option("joining")?.unwrap_or(0);
+        let mut cluster = Cluster::joined(size, joining, Term(term.unwrap_or(0)), tweak).0;
         cluster.watch.made_up = arguments.flag("made-up");
         Ok(Ok(cluster))
     }
@@ -133,6 +137,14 @@ impl Cast for Cores {
                 Some(to) => to.0.to_string(),
                 None => "none".to_owned(),
             },
+            "membership" => membership_text(&status.membership),
+            "change-end" => match status.change_end {
+                None => "none".to_owned(),
+                Some(ChangeEnd::Done) => "done".to_owned(),
+                Some(ChangeEnd::Aborted) => "aborted".to_owned(),
+                Some(ChangeEnd::TooSlow(id)) => format!("{} too slow", id.0),
+                Some(ChangeEnd::LeaderLost) => "leader lost".to_owned(),
+            },
             "state" => state_text(peer()?.state).to_owned(),
             "counter" => counter(&core.counters(), detail)?.to_string(),
             _ => return Err(format!("there is no `{name}` to expect")),
@@ -143,6 +155,7 @@ impl Cast for Cores {
         match stop {
             Stop::Diverged { .. } => "diverged",
             Stop::Forgot { .. } => "forgot",
+            Stop::Removed => "removed",
         }
     }
 }
@@ -153,6 +166,7 @@ fn state_text(state: PeerState) -> &'static str {
         PeerState::Replicate => "replicate",
         PeerState::Snapshot => "snapshot",
         PeerState::Forgot => "forgot",
+        PeerState::Leaving => "leaving",
     }
 }
 

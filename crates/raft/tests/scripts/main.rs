@@ -149,6 +149,8 @@ mod tests {
             "Rejected(term 1, prev 1.3, hint 1.1)",
             "Forgot(term 1, acknowledged 3, holds 1)",
             "Stale(term 9)",
+            "Removed(term 9)",
+            "Left(term 9)",
             "RequestPreVote(term 1, last 0.0)",
             "PreVote(term 1, refused)",
         ] {

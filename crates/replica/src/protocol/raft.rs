@@ -193,7 +193,9 @@ impl Protocol for Raft {
     }
 
     fn membership(&self) -> Bytes {
-        self.membership().encode()
+        // As of what the machine has been given: entries after that are still to be applied.
+        let as_of = self.membership_at(self.status().delivered);
+        as_of.unwrap_or_else(|| self.membership()).encode()
     }
 
     fn status(&self) -> CoreStatus {
@@ -308,6 +310,7 @@ fn output(output: raft::Output) -> Output<Raft> {
 
 fn divergence(why: raft::Stop) -> Divergence {
     match why {
+        raft::Stop::Removed => Divergence::Removed,
         raft::Stop::Forgot {
             acknowledged,
             holds,

@@ -34,6 +34,9 @@ pub enum StepDown {
     /// No quorum that it is in contact with has space, and it is not in contact with all nodes.
     #[error("no quorum in contact has space, and some nodes are out of contact")]
     ShortOfRoom,
+    /// It was removed from the group.
+    #[error("it was removed from the group")]
+    Removed,
     /// The group has stopped on this node.
     #[error("the group has stopped on this node")]
     Stopped,
@@ -50,6 +53,7 @@ impl From<raft::StepDown> for StepDown {
             raft::StepDown::ReadStalled => Self::ReadStalled,
             raft::StepDown::Full => Self::Full,
             raft::StepDown::ShortOfRoom => Self::ShortOfRoom,
+            raft::StepDown::Removed => Self::Removed,
             raft::StepDown::Stopped => Self::Stopped,
         }
     }

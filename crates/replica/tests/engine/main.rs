@@ -411,9 +411,18 @@ fn a_membership_over_its_bound_is_ignored() {
     let (mut head, mut parts) = (Vec::new(), Vec::new());
     <raft::Raft as Protocol>::encode(&offer(64), &mut head, &mut parts);
     assert!(<raft::Raft as Protocol>::decode(head.clone().into()).is_some());
-    // One voter more, by hand: the sizes of the bytes and of the set, and one id after the last.
+    // One voter more, by hand: the sizes of the bytes and of the set, one id after the last, and the
+    // highest id. After the voters there are three bytes for what is empty, and the highest id.
     let size = head.iter().rposition(|byte| *byte == 64).unwrap();
     head[size] = 65;
-    head.splice(head.len() - 2..head.len() - 2, 64u64.to_le_bytes());
+    assert_eq!(
+        head[size - 3..size],
+        [0x8d, 0x04, 1],
+        "525 bytes, version 1"
+    );
+    head[size - 3] += 8;
+    let last = head.len() - 8;
+    head[last] = 64;
+    head.splice(last - 3..last - 3, 64u64.to_le_bytes());
     assert!(<raft::Raft as Protocol>::decode(head.into()).is_none());
 }

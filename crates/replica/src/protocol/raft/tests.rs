@@ -122,7 +122,7 @@ fn replicated() -> [(raft::Replicate, &'static [u8]); 4] {
         (raft::Replicate::Commit { term, commit }, &[2, 5, 0xac, 2]),
         (
             raft::Replicate::Snapshot { term, snapshot },
-            b"\x03\x05\x04\xac\x02\x0c\0\x01\x09\0\0\0\0\0\0\0\0\0",
+            b"\x03\x05\x04\xac\x02\x15\x01\x01\x09\0\0\0\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0",
         ),
     ]
 }
@@ -149,7 +149,7 @@ fn binding() -> [(raft::Binding, &'static [u8]); 4] {
     ]
 }
 
-fn echoes() -> [(raft::Echo, &'static [u8]); 6] {
+fn echoes() -> [(raft::Echo, &'static [u8]); 8] {
     let (term, last, disk) = (TERM, LAST, DISK);
     let heartbeat = raft::Echo::Heartbeat {
         term,
@@ -181,9 +181,47 @@ fn echoes() -> [(raft::Echo, &'static [u8]); 6] {
         (rejected, &[9, 5, 4, 0xac, 2, 3, 8]),
         (forgot, &[10, 5, 0xac, 2, 8]),
         (raft::Echo::Stale { term }, &[11, 5]),
+        (raft::Echo::Removed { term }, &[15, 5]),
+        (raft::Echo::Left { term }, &[16, 5]),
         (request, &[12, 5, 4, 0xac, 2, 1, 1, 9]),
         (answer, &[13, 5, 0, 1, 1, 9]),
     ]
+}
+
+/// Pinned: it is in the log and in snapshots.
+#[test]
+fn a_membership_is_as_its_docs_say() {
+    let id = raft::NodeId;
+    let change = raft::Change {
+        is_joint: true,
+        voters: [id(2), id(3)].into(),
+        learners: [id(4)].into(),
+    };
+    let membership = raft::Membership {
+        learners: [id(5)].into(),
+        change: Some(Box::new(change)),
+        contexts: [(id(3), Bytes::from_static(b"ab"))].into(),
+        highest: id(7),
+        ..raft::Membership::of_voters([id(1), id(2)])
+    };
+    let ids = |ids: &[u64]| {
+        let mut bytes = vec![ids.len() as u8];
+        ids.iter().for_each(|id| bytes.extend(id.to_le_bytes()));
+        bytes
+    };
+    let context = [&[1][..], &3u64.to_le_bytes(), &[2, 0], b"ab"].concat();
+    let golden = [
+        vec![1],
+        ids(&[1, 2]),
+        ids(&[5]),
+        vec![2],
+        ids(&[2, 3]),
+        ids(&[4]),
+        context,
+        7u64.to_le_bytes().to_vec(),
+    ];
+    assert_eq!(membership.encode(), golden.concat());
+    assert_eq!(raft::Membership::decode(&golden.concat()), Ok(membership));
 }
 
 /// Pinned: a directory written by this version must be readable by the next, or refused by its

@@ -17,6 +17,8 @@
 //! | 12 | `RequestPreVote` | term, position of the log's end, disk |
 //! | 13 | `PreVote` | term, granted, disk |
 //! | 14 | `TimeoutNow` | term, round, index of the log's end |
+//! | 15 | `Removed` | term |
+//! | 16 | `Left` | term |
 //!
 //! A position is a term and an index; a disk is whether it has room, and seconds and nanoseconds of a
 //! sync; a kind of entry is 0 for a no-op, 1 for commands, 2 for a membership.
@@ -41,6 +43,8 @@ const STALE: u8 = 11;
 const REQUEST_PRE_VOTE: u8 = 12;
 const PRE_VOTE: u8 = 13;
 const TIMEOUT_NOW: u8 = 14;
+const REMOVED: u8 = 15;
+const LEFT: u8 = 16;
 
 /// The fields of an entry, which precede all bodies.
 type Head = (LogId, u8, u64);
@@ -110,6 +114,8 @@ fn encode_echo(message: &Echo, head: &mut Vec<u8>) {
             holds,
         } => put(head, FORGOT, &(term, acknowledged, holds)),
         Echo::Stale { term } => put(head, STALE, term),
+        Echo::Removed { term } => put(head, REMOVED, term),
+        Echo::Left { term } => put(head, LEFT, term),
         Echo::RequestPreVote { term, last, disk } => {
             put(head, REQUEST_PRE_VOTE, &(term, last, disk));
         }
@@ -229,6 +235,12 @@ fn decode_echo(kind: u8, fields: &[u8]) -> Option<Echo> {
             }
         }
         STALE => Echo::Stale {
+            term: whole(fields)?,
+        },
+        REMOVED => Echo::Removed {
+            term: whole(fields)?,
+        },
+        LEFT => Echo::Left {
             term: whole(fields)?,
         },
         REQUEST_PRE_VOTE => {
