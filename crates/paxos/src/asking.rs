@@ -1,15 +1,18 @@
+use alloc::collections::BTreeSet;
+
 use crate::counters::count;
 use crate::election;
 use crate::node::Common;
 use crate::step::Step;
-use crate::{AcceptorSet, Echo, Instant, NodeId, Slot};
+use crate::{Echo, Governing, Instant, NodeId, Slot};
 
 /// Asks other nodes whether they are without a leader too, which changes no state on any node.
 /// Their answers are kept in a set, so a repeated answer counts once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Asking {
     attempt: u64,
-    no_leader: AcceptorSet,
+    /// The nodes without a leader. Whom of them to count, each configuration says.
+    no_leader: BTreeSet<NodeId>,
     /// Whether a node that answered knows of many more chosen slots.
     behind: bool,
     /// Whether it gives precedence to others, because it is behind, until its next attempt.
@@ -25,19 +28,19 @@ impl Asking {
         let attempt = common.attempt;
         let mut asking = Self {
             attempt,
-            no_leader: AcceptorSet::default(),
+            no_leader: BTreeSet::new(),
             behind: false,
             waits: false,
             waited,
         };
         let (promised, disk) = (common.promised, common.disk);
-        for peer in common.peers() {
+        for peer in common.other_acceptors() {
             let ask = Echo::Ask {
                 promised,
                 attempt,
                 disk,
             };
-            common.echo(common.acceptor(peer), ask);
+            common.echo(peer, ask);
         }
         let (id, chosen) = (common.config.id, common.log.chosen());
         let step = asking.handle_answer(common, now, id, attempt, true, chosen);
@@ -71,9 +74,13 @@ impl Asking {
         if !no_leader {
             return Step::Stay;
         }
-        let quorums = &common.config.quorums;
-        quorums.insert(&mut self.no_leader, from);
-        if !quorums.is_phase1(self.no_leader) || !quorums.is_phase2(self.no_leader) {
+        let open = common.open();
+        let counts = |one: &Governing| one.configuration.membership.quorums.contains(from);
+        if open.iter().any(counts) {
+            self.no_leader.insert(from);
+        }
+        let is_enough = !open.is_empty() && open.iter().all(|one| self.has_quorums(one));
+        if !is_enough {
             return Step::Stay;
         }
         if self.behind && !self.waited {
@@ -82,6 +89,13 @@ impl Asking {
             return Step::Stay;
         }
         election::campaign(common, now)
+    }
+
+    /// Whether quorums of both phases of this configuration are without a leader.
+    fn has_quorums(&self, one: &Governing) -> bool {
+        let quorums = &one.configuration.membership.quorums;
+        let set = quorums.set_of(self.no_leader.iter().copied());
+        quorums.is_phase1(set) && quorums.is_phase2(set)
     }
 }
 

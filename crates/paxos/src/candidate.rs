@@ -8,15 +8,15 @@ use crate::counters::count;
 use crate::node::Common;
 use crate::promises::{Answer, Page, Promises};
 use crate::step::Step;
-use crate::{AcceptorSet, Ballot, Binding, Instant, NodeId, Own, Slot, Vote};
+use crate::{Ballot, Binding, Instant, NodeId, Own, Slot, Vote};
 
-/// Phase 1: requests promises in a ballot of its own, with the votes of the acceptors.
+/// Phase 1: requests promises in a ballot of its own, with the votes of the acceptors. It needs a
+/// phase-1 quorum of each configuration that governs a slot which may be open. Promises reveal later
+/// configurations, and then those are asked too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Candidate {
     /// The first slot that it asks about.
     from: Slot,
-    /// The acceptors that have promised and reported all of their votes.
-    promised: AcceptorSet,
     promises: Promises,
     pub(crate) retry_deadline: Instant,
 }
@@ -29,7 +29,6 @@ impl Candidate {
         common.promise(ballot);
         let candidate = Self {
             from: common.log.chosen().next(),
-            promised: AcceptorSet::default(),
             promises: Promises::default(),
             retry_deadline: now.plus(common.config.heartbeat_interval),
         };
@@ -46,10 +45,14 @@ impl Candidate {
         let answers = &self.promises.answers;
         let is_told_by_pages = answers.values().any(|answer| answer.next.is_some());
         let nothing = is_told_by_pages.then_some(Slot::MAX);
-        for place in common.peers() {
-            let peer = common.acceptor(place);
+        let number = common.configurations.number();
+        for peer in common.other_acceptors() {
             if let Some(from) = self.expected(peer).or(nothing) {
-                let prepare = Binding::Prepare { ballot, from };
+                let prepare = Binding::Prepare {
+                    ballot,
+                    from,
+                    number,
+                };
                 common.send_after_write(peer, prepare);
             }
         }
@@ -91,12 +94,15 @@ impl Candidate {
         // long as the timeout would end each candidacy before any peer was asked.
         common.reset_election(now);
         self.retry_deadline = now.plus(common.config.heartbeat_interval);
-        let (votes, _) = common.log.page(Slot(1), usize::MAX, usize::MAX);
+        let (votes, _) = common
+            .log
+            .page(common.promised, Slot(1), usize::MAX, usize::MAX);
         let page = Page {
             from: Slot(1),
             votes,
             next: None,
             chosen: common.log.chosen(),
+            configurations: None,
         };
         let answer = self.promises.answer_with(own, &page);
         self.count_promise(common, own, page.votes, answer)
@@ -121,14 +127,29 @@ impl Candidate {
             return Step::Stay;
         }
         common.reset_election(now);
+        self.learn_configurations(common, &page);
         if let Some(next) = page.next {
             let prepare = Binding::Prepare {
                 ballot: common.promised,
                 from: next,
+                number: common.configurations.number(),
             };
             common.send_after_write(from, prepare);
         }
         self.count_promise(common, from, page.votes, answer)
+    }
+
+    /// Whoever knows a later configuration has told it, and so everything is known that was decided in
+    /// the chosen prefix of the answer. The acceptors that come up are asked at once.
+    fn learn_configurations(&self, common: &mut Common, page: &Page) {
+        let before = common.configurations.number();
+        if let Some(configurations) = &page.configurations {
+            common.configurations.merge(configurations);
+        }
+        common.configurations.learn_to(page.chosen);
+        if common.configurations.number() > before {
+            self.send_prepares(common);
+        }
     }
 
     /// Adds a page. An acceptor counts once it has reported all of its votes.
@@ -143,11 +164,18 @@ impl Candidate {
         if answer.next.is_some() {
             return Step::Stay;
         }
-        common.config.quorums.insert(&mut self.promised, from);
         let is_durable = common.promise_persisted == common.promised;
-        if is_durable && common.config.quorums.is_phase1(self.promised) {
+        if is_durable && self.has_quorums(common) {
             return Step::BecomeLeader(Box::new(take(&mut self.promises)));
         }
         Step::Stay
+    }
+
+    /// Whether phase 1 is complete for each configuration that governs slots after all that any
+    /// answer reports as chosen. Those before need no proposal.
+    fn has_quorums(&self, common: &Common) -> bool {
+        let open = common.configurations.open(self.promises.chosen(common));
+        let mut all = open.iter().map(|one| &*one.configuration);
+        !open.is_empty() && all.all(|configuration| self.promises.has_quorum(configuration))
     }
 }

@@ -105,6 +105,15 @@
 //!   When: each step.
 //! - **invited behind**: who is invited to a higher ballot has voted for all that its leader proposed.
 //!   When: a message leaves.
+//! - **configuration in force** (Lamport, *Reconfiguring a State Machine*; PMS §3): a quorum is one of
+//!   the configuration that governs its slot, by what the disks have chosen α slots before; nothing is
+//!   proposed where that is not decided, and no node knows the configurations otherwise. Checked for each
+//!   proposal, step, promise and snapshot.
+//! - **one change at a time**: a configuration is proposed only where the one before is in force, follows
+//!   it, and not before that one is settled. Checked for each proposal.
+//! - **settled**: what is called settled is: a phase-2 quorum of the configuration has, durably, a chosen
+//!   prefix up to its first slot. Checked for a heartbeat, a refusal, and a node that stops because it was
+//!   removed.
 //! - **recovery**: a node comes back with what was durable, perhaps with the write under way or
 //!   the first steps of it (PMS §2.5). When: a start.
 //!
@@ -119,6 +128,7 @@
 mod checker;
 mod durable;
 mod history;
+mod members;
 mod named;
 mod recovery;
 #[cfg(test)]

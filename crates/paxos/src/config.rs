@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use crate::{NodeId, Quorums, Replicate};
+use crate::{Configuration, Membership, MembershipError, NodeId, Quorums, Replicate};
 
 /// The configuration of a node. The name of each bound states its unit.
 ///
@@ -18,9 +18,12 @@ use crate::{NodeId, Quorums, Replicate};
 pub struct Config {
     /// The id of this node.
     pub id: NodeId,
-    /// All acceptors, including this node, and their quorums. Must be the same on every node of a
-    /// group.
-    pub quorums: Quorums,
+    /// The first configuration of the group, with its α; the same on each of its first nodes. It is
+    /// only the beginning: what the log and a snapshot decide counts, whatever is here.
+    ///
+    /// None in a node that joins a group: it follows, and never campaigns before its log or a snapshot
+    /// makes it an acceptor.
+    pub first: Option<Configuration>,
     /// Seed of the generator that randomizes election timeouts. Nodes may share it.
     pub seed: u64,
     /// Lower bound of the election timeout, inclusive. Each timeout is drawn at random.
@@ -56,15 +59,30 @@ pub struct Config {
     pub cache_bytes_max: usize,
     /// Accepted reads that were not yet answered.
     pub reads_max: usize,
+    /// How long the new acceptors of a change of membership may take to catch up, before the
+    /// configuration is proposed. A change that takes longer ends by itself. What a new node has to
+    /// receive first is a snapshot and what follows it.
+    pub catch_up_max: Duration,
 }
 
 impl Config {
-    /// The defaults: an election after 150 to 300 ms without contact, a heartbeat every 40 ms.
+    /// A node of a new group with these acceptors. The defaults: an election after 150 to 300 ms
+    /// without contact, a heartbeat every 40 ms.
     #[must_use]
     pub fn new(id: NodeId, quorums: Quorums) -> Self {
+        let first = Configuration::first(Membership::of(quorums));
+        Self {
+            first: Some(first),
+            ..Self::joining(id)
+        }
+    }
+
+    /// A node that waits to be added to a group, with the same defaults.
+    #[must_use]
+    pub fn joining(id: NodeId) -> Self {
         Self {
             id,
-            quorums,
+            first: None,
             seed: 0,
             election_timeout_min: Duration::from_millis(150),
             election_timeout_max: Duration::from_millis(300),
@@ -78,6 +96,7 @@ impl Config {
             unchosen_bytes_max: 32 << 20,
             cache_bytes_max: 16 << 20,
             reads_max: 4096,
+            catch_up_max: Duration::from_secs(60),
         }
     }
 
@@ -87,8 +106,11 @@ impl Config {
     /// # Errors
     /// The first violated rule.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if !self.quorums.contains(self.id) {
-            return Err(ConfigError::NotAnAcceptor);
+        if let Some(first) = &self.first {
+            first.validate()?;
+            if !first.membership.contains(self.id) {
+                return Err(ConfigError::NotAMember);
+            }
         }
         if self.heartbeat_interval.is_zero() || self.heartbeat_interval >= self.election_timeout_min
         {
@@ -125,9 +147,12 @@ impl Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The node must be one of the acceptors.
-    #[error("this node is not among the acceptors")]
-    NotAnAcceptor,
+    /// The node must be a member of the first configuration, if that is given.
+    #[error("this node is not among the members")]
+    NotAMember,
+    /// The first configuration breaks a rule.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
     /// It must be above zero and below the shortest election timeout.
     #[error("the heartbeat interval must be positive and below the election timeout")]
     HeartbeatInterval,

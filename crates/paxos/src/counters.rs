@@ -3,8 +3,11 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Messages from nodes outside the group, or from this node itself.
+    /// Messages in which this node is named as the sender. Whoever else sends is handled: it may be a
+    /// member that this node's log does not know yet.
     pub strangers: u64,
+    /// Questions and requests for promises of nodes that were removed. They are told so.
+    pub removed: u64,
     /// Messages of a ballot below the promise.
     pub stale: u64,
     /// Messages that no correct peer sends: another node's ballot, gaps, slots or rounds out of

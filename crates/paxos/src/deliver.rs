@@ -23,12 +23,13 @@ impl Paxos {
             return;
         }
         let mark = Mark::of(common, &self.role);
-        if from == common.config.id || !common.config.quorums.contains(from) {
+        // Whoever else sends is heard (M1): it may be a member that this node's log does not know yet.
+        if from == common.config.id {
             count(&mut common.counters.strangers);
             return;
         }
         let ballot = message.ballot();
-        if !is_ballot(common, from, ballot) {
+        if !is_ballot(ballot) {
             count(&mut common.counters.malformed);
             return;
         }
@@ -36,6 +37,13 @@ impl Paxos {
         // each time.
         if ballot.is_leap_from(common.promise_persisted) {
             self.handle_leap(now, from, ballot);
+            mark.check(&self.common, &self.role);
+            return;
+        }
+        // It would take a majority along that the group no longer has (M2).
+        if message.seeks_leadership() && common.is_dismissed(from) {
+            count(&mut common.counters.removed);
+            common.dismiss(from);
             mark.check(&self.common, &self.role);
             return;
         }
@@ -87,9 +95,15 @@ impl Paxos {
                 round,
                 chosen,
                 through,
+                settled,
                 ..
             } => {
                 follower.handle_heartbeat(common, round, chosen, through);
+                common.learn_settled(settled);
+                common.dismissal().map_or(Step::Stay, Step::Stop)
+            }
+            Replicate::Settle { slot, .. } => {
+                common.handle_settle(from, slot);
                 Step::Stay
             }
             Replicate::Chosen { chosen, .. } => {
@@ -111,31 +125,27 @@ impl Paxos {
     #[inline]
     fn deliver_binding(&mut self, now: Instant, from: NodeId, message: Binding) {
         match message {
-            Binding::Prepare { ballot, from: slot } => {
-                self.deliver_prepare(now, from, ballot, slot);
-            }
+            Binding::Prepare {
+                ballot,
+                from: slot,
+                number,
+            } => self.deliver_prepare(now, from, ballot, slot, number),
             Binding::Promise {
                 ballot,
                 from: asked,
                 votes,
                 next,
                 chosen,
+                configurations,
             } => {
-                if !self.is_own(ballot) {
-                    return;
-                }
-                if let RoleState::Candidate(candidate) = &mut self.role {
-                    let page = Page {
-                        from: asked,
-                        votes,
-                        next,
-                        chosen,
-                    };
-                    let step = candidate.handle_promise(&mut self.common, now, from, page);
-                    self.change_role(now, step);
-                } else if let Some((common, leader, place)) = self.as_leader(now, from) {
-                    leader.handle_late_promise(common, place, chosen);
-                }
+                let page = Page {
+                    from: asked,
+                    votes,
+                    next,
+                    chosen,
+                    configurations,
+                };
+                self.deliver_promise(now, from, ballot, page);
             }
             Binding::Accepted {
                 ballot,
@@ -146,24 +156,54 @@ impl Paxos {
                     && let Some((common, leader, place)) = self.as_leader(now, from)
                 {
                     leader.handle_accepted(common, place, first, last);
+                    leader.catch_up(common, now);
+                }
+            }
+            Binding::Settled { ballot, slot } => {
+                if self.is_own(ballot)
+                    && let Some((common, leader, place)) = self.as_leader(now, from)
+                {
+                    leader.handle_settled(common, place, slot);
                 }
             }
         }
     }
 
-    fn deliver_prepare(&mut self, now: Instant, from: NodeId, ballot: Ballot, slot: Slot) {
+    fn deliver_promise(&mut self, now: Instant, from: NodeId, ballot: Ballot, page: Page) {
+        if !self.is_own(ballot) {
+            return;
+        }
+        let step = if let RoleState::Candidate(candidate) = &mut self.role {
+            candidate.handle_promise(&mut self.common, now, from, page)
+        } else if let Some((common, leader, place)) = self.as_leader(now, from) {
+            leader.handle_promise(common, now, place, page)
+        } else {
+            Step::Stay
+        };
+        self.change_role(now, step);
+    }
+
+    fn deliver_prepare(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        ballot: Ballot,
+        slot: Slot,
+        number: u64,
+    ) {
         let is_sound = slot > Slot(0) && slot <= Slot::MAX;
         if !self.may_act(from, ballot, is_sound) {
             return;
         }
         if ballot > self.common.promised {
             self.change_role(now, Step::follow(ballot, None));
-        } else if self.leader().is_some() {
-            // A late request: its sender leads already.
+        } else if self.leader().is_some() && number == 0 {
+            // A late request: its sender leads already. In a group that has changed, it may ask for a
+            // configuration that comes into force.
             count(&mut self.common.counters.out_of_role);
             return;
         }
-        election::handle_prepare(&mut self.common, now, from, ballot, slot);
+        election::handle_prepare(&mut self.common, now, from, ballot, slot, number);
     }
 
     fn deliver_echo(&mut self, now: Instant, from: NodeId, message: Echo) {
@@ -184,6 +224,11 @@ impl Paxos {
                 self.deliver_answer(now, from, attempt, no_leader, chosen);
             }
             Echo::Preempted { promised } => self.deliver_preempted(now, promised),
+            Echo::Removed { number, .. } => {
+                if let Some(stop) = self.common.handle_removed(number) {
+                    self.change_role(now, Step::Stop(stop));
+                }
+            }
             Echo::Learn {
                 ballot,
                 from: first,
@@ -208,8 +253,13 @@ impl Paxos {
                 self.common.handle_disk_report(now, disk);
                 if let Some((common, leader, place)) = self.as_leader(now, from) {
                     leader.note_room(place, round, disk);
-                    leader.handle_heartbeat_echo(common, place, round, through, chosen, behind);
-                    let step = leader.give_way(common);
+                    let step =
+                        leader.handle_heartbeat_echo(common, place, round, through, chosen, behind);
+                    leader.catch_up(common, now);
+                    let step = match step {
+                        Step::Stay => leader.give_way(common),
+                        step => step,
+                    };
                     self.change_role(now, step);
                 }
             }
@@ -343,7 +393,7 @@ impl Paxos {
         from: NodeId,
     ) -> Option<(&mut Common, &mut Leader, usize)> {
         if let RoleState::Leader(leader) = &mut self.role
-            && let Some(place) = self.common.config.quorums.place(from)
+            && let Some(place) = leader.place(from)
         {
             leader.hear(now, place);
             return Some((&mut self.common, leader, place));
@@ -353,14 +403,9 @@ impl Paxos {
     }
 }
 
-/// Whether a message of the acceptor `from` may carry this ballot: one that a node of the group
-/// could issue, or none at all.
+/// Whether a message may carry this ballot: one that a node could issue, or none at all.
 #[inline]
-fn is_ballot(common: &Common, from: NodeId, ballot: Ballot) -> bool {
-    let is_known = || {
-        let node = ballot.node;
-        node == from || node == common.config.id || common.config.quorums.contains(node)
-    };
-    let is_issued = ballot.round > 0 && ballot.round <= Ballot::ROUND_MAX && is_known();
+fn is_ballot(ballot: Ballot) -> bool {
+    let is_issued = ballot.round > 0 && ballot.round <= Ballot::ROUND_MAX;
     is_issued || ballot == Ballot::ZERO
 }

@@ -7,6 +7,8 @@
 //! contact with a quorum steps down and stops sending, so recent contact with a leader means that it
 //! works.
 
+use alloc::boxed::Box;
+
 use crate::counters::count;
 use crate::node::Common;
 use crate::step::Step;
@@ -21,9 +23,11 @@ pub(crate) fn handle_prepare(
     from: NodeId,
     ballot: Ballot,
     slot: Slot,
+    number: u64,
 ) {
     common.reset_election(now);
     let (votes, next) = common.log.page(
+        ballot,
         slot,
         common.config.accept_bytes_max,
         common.config.accept_values_max,
@@ -34,6 +38,7 @@ pub(crate) fn handle_prepare(
         votes,
         next,
         chosen: common.log.chosen(),
+        configurations: common.configurations_beyond(number).map(Box::new),
     };
     common.send_after_write(from, promise);
 }
@@ -61,6 +66,10 @@ pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
         return Step::Stay;
     }
     common.reset_election(now);
+    // A learner, a node that waits to be added, one that was removed.
+    if !common.is_acceptor() {
+        return Step::Stay;
+    }
     // A leader needs a ballot of its own, and a slot for its first value.
     if next_ballot(common).is_none() || common.log.last() >= Slot::MAX {
         count(&mut common.counters.exhausted);

@@ -7,7 +7,7 @@ use core::{fmt, slice};
 
 use synod_durable::Few;
 
-use crate::Value;
+use crate::{Kind, Value};
 
 /// A shared run of values for consecutive slots. Cloning it, or taking a [part](Self::part) of it,
 /// costs one reference count, whatever its length. Values that were proposed together go to the
@@ -37,24 +37,30 @@ pub struct Entries {
 struct Shared {
     values: Few<Value>,
     bytes: usize,
+    /// Whether some value is a configuration.
+    configures: bool,
 }
 
 impl Entries {
     /// Shares the values of an open tail: at least one, of `bytes` in total.
-    pub(crate) fn seal(open: &mut Vec<Value>, bytes: usize) -> Self {
+    pub(crate) fn seal(open: &mut Vec<Value>, bytes: usize, configures: bool) -> Self {
         let count = open.len();
         let mut values = Few::default();
         match open.pop_if(|_| count == 1) {
             Some(value) => values.push(value),
             None => values = Few::from(replace(open, Vec::with_capacity(count))),
         }
-        Self::share(values, bytes)
+        Self::share(values, bytes, configures)
     }
 
-    fn share(values: Few<Value>, bytes: usize) -> Self {
+    fn share(values: Few<Value>, bytes: usize, configures: bool) -> Self {
         let to = u32::try_from(values.len()).expect("no memory holds so many");
         Self {
-            shared: Some(Arc::new(Shared { values, bytes })),
+            shared: Some(Arc::new(Shared {
+                values,
+                bytes,
+                configures,
+            })),
             from: 0,
             to,
         }
@@ -99,6 +105,12 @@ impl Entries {
             Some(shared) if self.len() == shared.values.len() => shared.bytes,
             _ => self.iter().map(Value::size).sum(),
         }
+    }
+
+    /// Whether a configuration may be among the values, without reading them.
+    #[inline]
+    pub(crate) fn may_configure(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.configures)
     }
 
     /// The bytes kept in memory: more than those of the values if some were cut off.
@@ -150,7 +162,8 @@ impl From<Vec<Value>> for Entries {
             return Self::default();
         }
         let bytes = values.iter().map(Value::size).sum();
-        Self::share(Few::from(values), bytes)
+        let configures = values.iter().any(|value| value.kind == Kind::Configuration);
+        Self::share(Few::from(values), bytes, configures)
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::{ConfigError, NodeId, Slot};
+use crate::{ConfigError, MembershipError, NodeId, Slot};
 
 /// Why [`Paxos::propose`](crate::Paxos::propose) refused a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -7,7 +7,8 @@ pub enum ProposeError {
     /// This node is not the leader. The leader it knows, if any, may have changed since.
     #[error("this node does not lead")]
     NotLeader(Option<NodeId>),
-    /// `unchosen_bytes_max` or [`Slot::AHEAD_MAX`] is reached: peers or the disk cannot keep up.
+    /// `unchosen_bytes_max` or [α](crate::Configuration::alpha) is reached, or it is not yet known who
+    /// governs the next slot: peers or the disk cannot keep up.
     #[error("too many proposals wait to be chosen")]
     Busy,
     /// This node's disk is full, or so many others are that no quorum could store the proposal.
@@ -72,6 +73,61 @@ pub enum TransferError {
     Unsuitable,
 }
 
+/// Why [`Paxos::change_membership`](crate::Paxos::change_membership) began nothing, or
+/// [`Paxos::abort_change`](crate::Paxos::abort_change) ended nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// Only a leader changes the group. The one this node follows, if any.
+    #[error("this node does not lead")]
+    NotLeader(Option<NodeId>),
+    /// Another change is under way.
+    #[error("another change is under way")]
+    UnderWay,
+    /// Leadership is being handed over.
+    #[error("leadership is being handed to node {}", to.0)]
+    Transferring {
+        /// To whom.
+        to: NodeId,
+    },
+    /// This leader does not know yet all that its predecessors chose, or does not know the group.
+    #[error("the leader does not know yet what was decided before it")]
+    NotReady,
+    /// No quorum has space for what a change writes.
+    #[error("no quorum has space")]
+    Full,
+    /// Before and after the change together there are more than
+    /// [`Membership::NODES_MAX`](crate::Membership::NODES_MAX) nodes.
+    #[error("more members than a group may have")]
+    TooManyNodes,
+    /// The node was removed, or a higher id was given before: its id is never admitted again.
+    #[error("node {} was removed, or is older than a member: it needs a new id", node.0)]
+    Readmitted {
+        /// The node.
+        node: NodeId,
+    },
+    /// The target breaks a rule.
+    #[error(transparent)]
+    Invalid(MembershipError),
+    /// To be aborted it is too late: the configuration is proposed, and may be chosen whatever this
+    /// node does. Another change leads back.
+    #[error("the configuration is proposed, and only another change leads back")]
+    Proposed,
+    /// There is no change to abort.
+    #[error("no change is under way")]
+    Nothing,
+}
+
+impl From<MembershipError> for ChangeError {
+    fn from(error: MembershipError) -> Self {
+        match error {
+            MembershipError::TooManyNodes => Self::TooManyNodes,
+            MembershipError::Readmitted { node } => Self::Readmitted { node },
+            error => Self::Invalid(error),
+        }
+    }
+}
+
 /// Why an accepted request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -125,6 +181,14 @@ pub enum RecoverError<E> {
     SnapshotMissing {
         /// The log begins after this slot.
         start: Slot,
+    },
+    /// A configuration in the log does not decode.
+    #[error("the configuration in slot {} does not decode: {why}", slot.0)]
+    Configuration {
+        /// Its slot.
+        slot: Slot,
+        /// What is wrong.
+        why: MembershipError,
     },
     /// The snapshot and the start of the log name the same slot with different origins.
     #[error("snapshot and log disagree about slot {}", slot.0)]

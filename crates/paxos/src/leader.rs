@@ -1,5 +1,4 @@
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use synod_durable::Durable;
@@ -12,29 +11,50 @@ use crate::progress::Progress;
 use crate::promises::Promises;
 use crate::read::Reads;
 use crate::step::Step;
-use crate::tally::Tallies;
 use crate::{
-    AcceptorSet, DiskHealth, Envelope, Instant, Message, NodeId, Own, Refusal, Replicate, Slot,
-    Snapshot, Vote,
+    AcceptorSet, DiskHealth, Envelope, Governing, Instant, Message, NodeId, Own, Refusal,
+    Replicate, Slot, Snapshot, StepDown,
 };
 
+mod change;
 mod learn;
+mod office;
 mod propose;
 mod read;
 mod replicate;
+mod roster;
+mod settle;
 mod step_down;
+mod succession;
 mod transfer;
 
+use change::Change;
+use office::Office;
+use roster::Roster;
+use settle::Settling;
 use transfer::Transfer;
 
 /// The distinguished proposer (Paxos Made Simple §2.4, §3). It proposes what phase 1 found again,
 /// then new values, and counts the votes. All of this state is dropped with the ballot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Leader {
-    /// Its peers by position; the element of this node is not used.
-    peers: Vec<Progress>,
-    /// The positions of all peers.
-    others: AcceptorSet,
+    /// The nodes that it sends to. Sets of them here are sets of places in the roster.
+    roster: Roster,
+    /// The configurations that govern open slots, in order, each with the proposals in its slots: the
+    /// one in force, and the one that is decided and comes into force later.
+    offices: Vec<Office>,
+    /// What acceptors have reported, and the votes among it that are not yet proposed again.
+    promises: Promises,
+    /// The change of membership that it was asked for.
+    change: Option<Change>,
+    /// The configuration in force whose predecessor may still be needed.
+    settling: Option<Settling>,
+    /// When it stops telling nodes that were removed so.
+    leave_deadline: Option<Instant>,
+    /// When it steps down if it is no longer an acceptor.
+    retire_deadline: Option<Instant>,
+    /// The time of the last input that had one.
+    clock: Instant,
     /// The peers that may lack something that can be sent.
     lacking: AcceptorSet,
     /// The peers whose last report was a full disk, and those that reported space.
@@ -46,10 +66,6 @@ pub(crate) struct Leader {
     /// The last slot where phase 1 found a vote. Once everything up to it is chosen, this leader
     /// knows all that its predecessors chose, and serves reads.
     found_to: Slot,
-    /// The votes that phase 1 found and that are not yet proposed again.
-    found: BTreeMap<Slot, Vote>,
-    /// The votes for its proposals.
-    tallies: Tallies,
     /// The state of learning the values below `first` that are missing here.
     learning: Option<Learning>,
     /// The snapshot that the driver is pulling, because values below `first` are compacted away
@@ -78,36 +94,42 @@ impl Leader {
     /// for are proposed again, gaps below are filled with no-ops, and values that some node knows
     /// to be chosen are learned.
     pub(crate) fn begin(common: &mut Common, now: Instant, promises: Promises) -> Self {
-        let Promises { answers, mut found } = promises;
+        let mut promises = promises;
         let mut chosen = common.log.chosen();
         let mut teacher = None;
-        for (id, answer) in &answers {
+        for (id, answer) in &promises.answers {
             if answer.chosen > chosen {
                 (chosen, teacher) = (answer.chosen, Some(*id));
             }
         }
         let first = chosen.next();
-        found = found.split_off(&first);
-        let found_to = found.last_key_value().map_or(chosen, |(slot, _)| *slot);
-        let quorums = &common.config.quorums;
-        let acceptors = quorums.acceptors();
-        let mut peers: Vec<Progress> = acceptors.map(|_| Progress::new(now)).collect();
-        for (id, answer) in &answers {
-            if let Some(peer) = quorums.place(*id).and_then(|place| peers.get_mut(place)) {
-                peer.handle_chosen(answer.chosen);
+        promises.found = promises.found.split_off(&first);
+        let last_found = promises.found.last_key_value();
+        let found_to = last_found.map_or(chosen, |(slot, _)| *slot);
+        let open = common.configurations.open(chosen);
+        let mut roster = Self::roster(common, open, now);
+        let office = |one| Office::new(one, first, &roster, &promises);
+        let offices: Vec<Office> = open.iter().map(office).collect();
+        for (id, answer) in &promises.answers {
+            if let Some(place) = roster.place(*id) {
+                roster.peer_mut(place).handle_chosen(answer.chosen);
             }
         }
         let timeout = common.config.election_timeout_max;
         let mut leader = Self {
-            others: quorums.all_where(|place| place != common.own),
-            peers,
+            roster,
+            offices,
+            promises,
+            change: None,
+            settling: None,
+            leave_deadline: None,
+            retire_deadline: None,
+            clock: now,
             lacking: AcceptorSet::default(),
             full: AcceptorSet::default(),
             roomy: AcceptorSet::default(),
             first,
             found_to,
-            found,
-            tallies: Tallies::new(first),
             learning: teacher.map(|teacher| Learning {
                 teacher,
                 deadline: now.plus(timeout),
@@ -128,12 +150,29 @@ impl Leader {
         leader.begin_round(common);
         leader.ask_to_learn(common);
         leader.replicate_to_all(common);
+        leader.fill(common);
+        leader.begin_to_settle(common);
         leader
+    }
+
+    /// The members of the open configurations, and of the one before, as far as they are known: its
+    /// members may have to be told that they were removed.
+    fn roster(common: &Common, open: &[Governing], now: Instant) -> Roster {
+        let members = |one: &Governing| one.configuration.membership.nodes().collect::<Vec<_>>();
+        let nodes: alloc::collections::BTreeSet<NodeId> = open.iter().flat_map(members).collect();
+        let mut roster = Roster::new(common.config.id, nodes.into_iter(), now);
+        let first = open.first().map_or(Slot(0), |one| one.from);
+        let before = common.configurations.iter().filter(|one| one.from < first);
+        for node in before.last().into_iter().flat_map(members) {
+            roster.add(node, now);
+        }
+        roster
     }
 
     /// Stops leading. Its reads are refused with the new leader, if that is known, and its fetches
     /// for peers are dropped.
     pub(crate) fn resign(self, common: &mut Common, successor: Option<NodeId>) {
+        self.lose_change(common);
         let refusal = Refusal::NotLeader(successor);
         common.refuse(self.reads.end(), refusal);
         common.forget_fetches();
@@ -141,6 +180,7 @@ impl Leader {
 
     /// Sends heartbeats when they are due, and checks whether to step down.
     pub(crate) fn handle_timeout(&mut self, common: &mut Common, now: Instant) -> Step {
+        self.clock = self.clock.max(now);
         if let Some(why) = self.gives_up(common, now) {
             return Step::give_up(common.promised, why);
         }
@@ -149,7 +189,8 @@ impl Leader {
             return Step::Stay;
         }
         self.heartbeat_deadline = now.plus(common.config.heartbeat_interval);
-        self.peers.iter_mut().for_each(|peer| peer.backoff = false);
+        let peers = self.roster.all_mut();
+        peers.for_each(|peer| peer.backoff = false);
         common.retry_fetch();
         self.begin_round(common);
         self.begin_heartbeat();
@@ -157,18 +198,30 @@ impl Leader {
         self.offer_again(common);
         self.replicate_to_all(common);
         self.invite(common);
-        Step::Stay
+        self.go_on_with_changes(common, now)
+    }
+
+    /// What a change of membership needs with each heartbeat: repetitions of what may be lost, and
+    /// what had to wait for room.
+    fn go_on_with_changes(&mut self, common: &mut Common, now: Instant) -> Step {
+        self.catch_up(common, now);
+        self.ask_for_promises(common);
+        self.ask_to_settle(common);
+        self.fill(common);
+        self.let_go(common, now);
+        self.retire(common, now)
     }
 
     /// Broadcasts heartbeats. Each round confirms the reads that arrived before it.
     fn begin_round(&mut self, common: &mut Common) {
         let (ballot, chosen) = (common.promised, common.log.chosen());
         self.round += 1;
-        if chosen >= self.found_to {
+        let settled = common.settled;
+        if self.knows_its_predecessors(common) {
             self.reads.begin_round(self.round, chosen);
         }
-        for place in common.peers() {
-            let peer = &mut self.peers[place];
+        for place in self.roster.others.iter() {
+            let peer = self.roster.peer_mut(place);
             let (round, through) = (self.round, peer.through);
             peer.told = peer.told.max(chosen.min(through));
             let heartbeat = Replicate::Heartbeat {
@@ -176,15 +229,16 @@ impl Leader {
                 round,
                 chosen,
                 through,
+                settled,
             };
-            common.send_now(common.acceptor(place), heartbeat);
+            common.send_now(self.roster.node(place), heartbeat);
         }
         common.due.set(Task::Read);
     }
 
     fn begin_heartbeat(&mut self) {
         let round = self.round;
-        let peers = self.peers.iter_mut();
+        let peers = self.roster.all_mut();
         peers.for_each(|peer| peer.retransmission.begin_heartbeat(round));
     }
 
@@ -195,14 +249,12 @@ impl Leader {
             .iter()
             .filter(|cast| cast.ballot == common.promised)
         {
-            self.count_votes(common, common.own, cast.first, cast.last);
+            self.count_votes(self.roster.own, cast.first, cast.last);
         }
         self.advance_chosen(common);
-    }
-
-    fn count_votes(&mut self, common: &Common, place: usize, first: Slot, last: Slot) {
-        let quorums = &common.config.quorums;
-        self.tallies.count(quorums, place, first, last);
+        if self.settling.is_some() {
+            self.count_own_settled(common);
+        }
     }
 
     /// Marks the slots up to `slot` as chosen; this node holds their values. Peers that do not know
@@ -215,19 +267,23 @@ impl Leader {
         }
     }
 
-    /// Extends the chosen prefix over the slots that are chosen without a gap.
-    fn advance_chosen(&mut self, common: &mut Common) {
-        let quorums = &common.config.quorums;
-        let chosen = self.tallies.chosen_behind(quorums, common.log.chosen());
-        if chosen > common.log.chosen() {
-            self.choose_to(common, chosen);
-        }
-        self.tallies.forget_to(common.log.chosen());
+    /// Whether everything that earlier leaders have chosen is chosen here, and known to be all: phase 1
+    /// of each configuration that governs an open slot is complete.
+    pub(super) fn knows_its_predecessors(&self, common: &Common) -> bool {
+        let is_elected = |office: &Office| office.is_elected;
+        common.log.chosen() >= self.found_to && self.offices.iter().all(is_elected)
+    }
+
+    /// The place of another node, if it is one that this leader sends to.
+    #[inline]
+    pub(crate) fn place(&self, node: NodeId) -> Option<usize> {
+        self.roster.place(node)
     }
 
     /// Records contact with the peer at this position in this ballot, for any of its messages.
     pub(crate) fn hear(&mut self, now: Instant, place: usize) {
-        let peer = &mut self.peers[place];
+        self.clock = self.clock.max(now);
+        let peer = self.roster.peer_mut(place);
         peer.contact = peer.contact.max(now);
     }
 
@@ -244,15 +300,15 @@ impl Leader {
             count(&mut common.counters.malformed);
             return;
         }
-        let peer = &mut self.peers[place];
+        let peer = self.roster.peer_mut(place);
         peer.handle_accepted(first, last, common.log.start().slot);
         // No votes are counted for chosen slots, and whether a quorum has voted for them was
         // checked before.
         if last > common.log.chosen() {
-            self.count_votes(common, place, first, last);
+            self.count_votes(place, first, last);
             self.advance_chosen(common);
         }
-        let peer = &self.peers[place];
+        let peer = self.roster.peer(place);
         if peer.told < common.log.chosen().min(peer.through) {
             common.due.set(Task::Notice);
         }
@@ -264,15 +320,26 @@ impl Leader {
 
     /// Handles a promise that was no longer needed. It still reports the chosen prefix of its
     /// sender.
-    pub(crate) fn handle_late_promise(&mut self, common: &mut Common, place: usize, chosen: Slot) {
+    fn handle_late_promise(&mut self, common: &mut Common, place: usize, chosen: Slot) -> Step {
         if chosen >= self.end() {
-            count(&mut common.counters.malformed);
-            return;
+            return self.is_outrun(common);
         }
-        self.peers[place].handle_chosen(chosen);
+        self.roster.peer_mut(place).handle_chosen(chosen);
         self.count_chosen(common, place, chosen);
         self.replicate_to(common, place);
         common.due.set(Task::Notice);
+        Step::Stay
+    }
+
+    /// A node reports more to be chosen than this leader has proposed. That can be true only if a
+    /// configuration that it does not know governs the next slot, or one that has not promised it
+    /// enough: an earlier leader came further. Then a new phase 1 has to learn of it.
+    fn is_outrun(&self, common: &mut Common) -> Step {
+        if self.next() > self.limit(common) {
+            return Step::give_up(common.promised, StepDown::Deposed);
+        }
+        count(&mut common.counters.malformed);
+        Step::Stay
     }
 
     /// Counts a peer's chosen prefix. It may know slots to be chosen that this leader does not, and
@@ -280,7 +347,7 @@ impl Leader {
     /// value can be proposed there.
     fn count_chosen(&mut self, common: &mut Common, place: usize, chosen: Slot) {
         if chosen > common.log.chosen() {
-            self.count_votes(common, place, Slot(1), chosen);
+            self.count_votes(place, Slot(1), chosen);
             self.advance_chosen(common);
         }
     }
@@ -294,12 +361,18 @@ impl Leader {
         through: Slot,
         chosen: Slot,
         behind: bool,
-    ) {
-        if round > self.round || through >= self.end() || chosen > through {
+    ) -> Step {
+        if round > self.round || chosen > through {
             count(&mut common.counters.malformed);
-            return;
+            return Step::Stay;
         }
-        let wants = self.peers[place].handle_echo(round, through, chosen, behind);
+        if through >= self.end() {
+            return self.is_outrun(common);
+        }
+        let wants = self
+            .roster
+            .peer_mut(place)
+            .handle_echo(round, through, chosen, behind);
         self.count_chosen(common, place, chosen);
         if wants {
             self.replicate_to(common, place);
@@ -307,11 +380,12 @@ impl Leader {
         self.invite_first(common);
         common.due.set(Task::Read);
         common.due.set(Task::Notice);
+        Step::Stay
     }
 
     /// Records whether a peer's disk has space, as reported by its echo.
     pub(crate) fn note_room(&mut self, place: usize, round: u64, disk: DiskHealth) {
-        if round > self.room_round && round >= self.peers[place].round {
+        if round > self.room_round && round >= self.roster.peer(place).round {
             let (is, is_not) = match disk.has_room {
                 true => (&mut self.roomy, &mut self.full),
                 false => (&mut self.full, &mut self.roomy),
@@ -327,45 +401,25 @@ impl Leader {
     pub(crate) fn poll_notice(&mut self, common: &mut Common) -> Option<Envelope> {
         let (ballot, chosen) = (common.promised, common.log.chosen());
         let news = |place: &usize| {
-            let peer = &self.peers[*place];
+            let peer = self.roster.peer(*place);
             peer.told < chosen.min(peer.through)
         };
-        let mut places = common.peers().filter(news);
+        let mut places = self.roster.others.iter().filter(news);
         let (place, more) = (places.next()?, places.next());
-        let peer = &mut self.peers[place];
+        let peer = self.roster.peer_mut(place);
         peer.told = chosen.min(peer.through);
         if more.is_none() {
             common.due.clear(Task::Notice);
         }
         let message = Message::Replicate(Replicate::Chosen { ballot, chosen });
-        let to = common.acceptor(place);
+        let to = self.roster.node(place);
         Some(Envelope { to, message })
     }
 
     /// Whether a phase-2 quorum was in contact within the longest election timeout. Otherwise the
     /// leader is about to step down.
     pub(crate) fn has_quorum_contact(&self, common: &Common, now: Instant) -> bool {
-        now.since(self.quorum_contact(common, now)) < common.config.election_timeout_max
-    }
-
-    /// The latest time since which every member of some phase-2 quorum was in contact.
-    fn quorum_contact(&self, common: &Common, now: Instant) -> Instant {
-        self.reached(common, Instant::ZERO, now, |progress| progress.contact)
-    }
-
-    /// The greatest value that a phase-2 quorum has reached, or `floor`; this node's own is `own`.
-    fn reached<T: Copy + Ord>(
-        &self,
-        common: &Common,
-        floor: T,
-        own: T,
-        of: impl Fn(&Progress) -> T,
-    ) -> T {
-        let value = |place| match place == common.own {
-            true => own,
-            false => of(&self.peers[place]),
-        };
-        common.config.quorums.reached(floor, value)
+        now.since(self.quorum_contact(now)) < common.config.election_timeout_max
     }
 
     /// Handles a change of this node's disk. Often one cause fills all disks, so earlier reports of
@@ -389,13 +443,13 @@ impl Leader {
     /// The first slot in which no acceptor can have anything from this leader: after all that it
     /// has proposed, or has yet to propose again.
     pub(crate) fn end(&self) -> Slot {
-        self.tallies.next().max(self.found_to.next())
+        self.next().max(self.found_to.next())
     }
 
     /// What it knows of each peer, in order of positions.
-    pub(crate) fn peers(&self, common: &Common) -> impl Iterator<Item = (NodeId, &Progress)> {
-        let peers = common.peers();
-        peers.map(|place| (common.acceptor(place), &self.peers[place]))
+    pub(crate) fn peers(&self) -> impl Iterator<Item = (NodeId, &Progress)> {
+        let places = self.roster.others.iter();
+        places.map(|place| (self.roster.node(place), self.roster.peer(place)))
     }
 
     #[cfg(debug_assertions)]
@@ -404,8 +458,12 @@ impl Leader {
             self.learning.is_some() == (common.log.chosen().next() < self.first),
             "a leader learns what it lacks, and nothing else"
         );
-        for place in common.peers() {
-            self.peers[place].check();
+        assert!(
+            self.next().prev() <= self.limit(common),
+            "a proposal is within what is known of the configurations (M5)"
+        );
+        for place in self.roster.others.iter() {
+            self.roster.peer(place).check();
             assert!(
                 self.lacking.contains(place) || !self.may_be_sent(common, place),
                 "a peer that may be sent something is not forgotten"
@@ -420,8 +478,12 @@ impl Leader {
         self.slow_write = None;
         self.slow_fetch = None;
         self.short_of_room = None;
+        self.clock = Instant::ZERO;
+        self.leave_deadline = None;
+        self.retire_deadline = None;
+        self.forget_time_of_change();
         self.forget_time_of_transfer();
-        let peers = self.peers.iter_mut();
+        let peers = self.roster.all_mut();
         peers.for_each(|peer| peer.contact = Instant::ZERO);
         if let Some(learning) = &mut self.learning {
             learning.deadline = Instant::ZERO;

@@ -1,12 +1,15 @@
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use core::mem::take;
 
 use synod_durable::Few;
 
 use self::run::{Durability, Run, Tail};
-use crate::{Ballot, Config, Entries, Position, Record, Slot, Value, Vote, Votes};
+use crate::{Ballot, Config, Entries, Kind, Position, Record, Slot, Value, Vote, Votes};
 
+#[cfg(any(test, debug_assertions))]
+mod check;
+mod marks;
 mod read;
 mod run;
 
@@ -54,6 +57,8 @@ pub(crate) struct Log {
     /// The bytes of the votes above `settled`.
     unsettled_bytes: usize,
     bounds: Bounds,
+    /// Slots that may have a vote for a configuration, and are not yet known to be chosen.
+    marked: BTreeSet<Slot>,
     /// The range of slots that contains all votes that are in no record yet.
     unwritten: Option<(Slot, Slot)>,
     /// The range of slots that contains all votes of the write in flight.
@@ -86,6 +91,7 @@ impl Log {
                 run_bytes_max: config.accept_bytes_max,
                 run_values_max: config.accept_values_max,
             },
+            marked: BTreeSet::new(),
             unwritten: None,
             writing: None,
             start_written: start.slot,
@@ -169,6 +175,10 @@ impl Log {
             assert!(slot > self.last(), "the open tail is behind all runs");
             (self.open.first, self.open.ballot) = (slot, ballot);
         }
+        if value.kind == Kind::Configuration {
+            self.open.configures = true;
+            self.marked.insert(slot);
+        }
         self.open.values.push(value);
         self.open.bytes = self.open.bytes.saturating_add(bytes);
         self.cache_bytes = self.cache_bytes.saturating_add(bytes);
@@ -177,7 +187,7 @@ impl Log {
 
     /// Turns the open tail into a run, so that it can be shared.
     #[inline]
-    fn seal(&mut self) {
+    pub(crate) fn seal(&mut self) {
         if !self.open.values.is_empty() {
             self.seal_open();
         }
@@ -189,7 +199,11 @@ impl Log {
         let votes = Votes {
             ballot: take(&mut self.open.ballot),
             first: take(&mut self.open.first),
-            values: Entries::seal(&mut self.open.values, bytes),
+            values: Entries::seal(
+                &mut self.open.values,
+                bytes,
+                take(&mut self.open.configures),
+            ),
         };
         self.note_unwritten(votes.first, votes.last());
         self.runs.push_back(Run {
@@ -293,6 +307,9 @@ impl Log {
     fn push_run(&mut self, votes: Votes, durability: Durability) {
         let last = self.runs.back().map(|run| run.votes.last());
         debug_assert!(last.is_none_or(|last| last < votes.first));
+        if votes.values.may_configure() {
+            self.mark_configurations(&votes);
+        }
         let bytes = votes.values.kept_bytes();
         self.cache_bytes = self.cache_bytes.saturating_add(bytes);
         self.runs.push_back(Run {
@@ -328,6 +345,7 @@ impl Log {
         let mut runs = self.runs.iter();
         let is_left = runs.any(|run| run.durability == Durability::Unwritten);
         self.unwritten = self.unwritten.filter(|_| is_left);
+        self.marked = self.marked.split_off(&start.slot.next());
         self.start = start;
         self.chosen = self.chosen.max(start.slot);
         self.settled = self.settled.max(start.slot);
@@ -439,6 +457,7 @@ impl Log {
         while self.cache_bytes > self.bounds.cache_bytes_max
             && let Some(run) = self.runs.front()
             && run.votes.last() <= self.settled
+            && !self.is_marked_to(run.votes.last())
         {
             self.cache_bytes -= run.bytes;
             self.runs.pop_front();
@@ -463,35 +482,6 @@ impl Log {
             Some(run) if run.votes.first <= slot => Ok(at),
             _ => Err(at),
         }
-    }
-
-    /// Checks the invariants of this type, in debug builds and tests.
-    #[cfg(any(test, debug_assertions))]
-    pub(crate) fn check(&self) {
-        assert!(self.start.slot <= self.settled, "the start is durable");
-        assert!(self.settled <= self.chosen, "what is settled is chosen");
-        let first = self.evicted_to();
-        assert!(first <= self.settled, "what is evicted is settled");
-        let mut last = first;
-        let mut unsettled = self.open.values.iter().map(Value::size).sum::<usize>();
-        let mut kept = unsettled;
-        let open = self.open.last().map(|last| (self.open.first, last));
-        let runs = self.runs.iter().map(|run| &run.votes);
-        for (begin, end) in runs.map(|votes| (votes.first, votes.last())).chain(open) {
-            assert!(begin > last && end >= begin, "votes ascend");
-            assert!(
-                last >= self.chosen || begin == last.next(),
-                "the chosen prefix has no gap"
-            );
-            last = end;
-        }
-        for Run { votes, bytes, .. } in &self.runs {
-            kept += bytes;
-            unsettled += votes.bytes(self.settled.next(), votes.last());
-        }
-        assert!(last >= self.chosen, "what is not evicted is held");
-        assert_eq!(self.cache_bytes, kept, "the cache counts what it keeps");
-        assert_eq!(self.unsettled_bytes, unsettled, "what is not settled");
     }
 }
 

@@ -1,7 +1,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::{Ballot, DiskHealth, Entries, NodeId, Slot, Snapshot, Vote};
+use crate::{Ballot, Configurations, DiskHealth, Entries, NodeId, Slot, Snapshot, Vote};
 
 /// A message between nodes. The three kinds differ in what must be durable before the message is
 /// sent, and the type selects the path; see [`Binding`].
@@ -48,6 +48,10 @@ pub enum Replicate {
         /// receiver that acknowledged more repeats it, because its message was lost; one that has
         /// less reports that too.
         through: Slot,
+        /// The number of the last configuration that is settled: a phase-2 quorum of it holds,
+        /// durably and known to be chosen, all that earlier ones have chosen. Who is not in it is no
+        /// longer needed.
+        settled: u64,
     },
     /// The chosen prefix has grown and no message that carries it is in flight. Not answered.
     Chosen {
@@ -63,6 +67,15 @@ pub enum Replicate {
         ballot: Ballot,
         /// The offered snapshot.
         snapshot: Box<Snapshot>,
+    },
+    /// A configuration is in force from the slot after `slot` on. The receiver is to make durable that
+    /// it holds everything up to `slot` and knows it to be chosen, and to say so
+    /// ([`Binding::Settled`]); if it does not know it yet, it does not answer.
+    Settle {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// The last slot that an earlier configuration governs.
+        slot: Slot,
     },
     /// The receiver is to campaign at once, in a ballot above this one. It does so only as a follower
     /// in this ballot, if it has voted for all that the leader has proposed, knows all to be chosen that
@@ -108,6 +121,8 @@ pub enum Binding {
         ballot: Ballot,
         /// The first slot whose votes are requested; later pages begin at a later slot.
         from: Slot,
+        /// The number of the latest configuration that the sender knows.
+        number: u64,
     },
     /// Phase 1b: the sender no longer votes in any ballot below `ballot`. Carries one page of its
     /// votes.
@@ -123,6 +138,9 @@ pub enum Binding {
         next: Option<Slot>,
         /// The chosen prefix, whose values the sender holds.
         chosen: Slot,
+        /// The configurations in force after that prefix and those that are decided in it, if the
+        /// sender knows a later one than the candidate.
+        configurations: Option<Box<Configurations>>,
     },
     /// Phase 2b, for a range: in each of its slots the sender has voted in `ballot`, or holds a
     /// value that it knows to be chosen.
@@ -133,6 +151,14 @@ pub enum Binding {
         first: Slot,
         /// The last slot, inclusive.
         last: Slot,
+    },
+    /// Answers [`Replicate::Settle`]: the sender's disk holds everything up to `slot`, and knows it to
+    /// be chosen.
+    Settled {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// The slot of the request.
+        slot: Slot,
     },
 }
 
@@ -187,6 +213,14 @@ pub enum Echo {
         /// The ballot that it has promised.
         promised: Ballot,
     },
+    /// The receiver is in no configuration any more, and is not needed: the one with this number is
+    /// settled. Ids are never admitted again, so this stays true.
+    Removed {
+        /// The highest ballot that the sender has promised.
+        promised: Ballot,
+        /// The number of the settled configuration.
+        number: u64,
+    },
     /// A leader requests chosen values that it lacks.
     Learn {
         /// The leader's ballot.
@@ -233,6 +267,14 @@ impl From<Envelope<Binding>> for Envelope {
 }
 
 impl Message {
+    /// Whether its sender wants to lead.
+    pub(crate) fn seeks_leadership(&self) -> bool {
+        matches!(
+            self,
+            Self::Echo(Echo::Ask { .. }) | Self::Binding(Binding::Prepare { .. })
+        )
+    }
+
     /// The ballot that the message carries: its own, or one that its sender has promised.
     #[must_use]
     pub fn ballot(&self) -> Ballot {
@@ -250,7 +292,10 @@ impl Message {
                 | Echo::Answer {
                     promised: ballot, ..
                 }
-                | Echo::Preempted { promised: ballot },
+                | Echo::Preempted { promised: ballot }
+                | Echo::Removed {
+                    promised: ballot, ..
+                },
             ) => *ballot,
         }
     }
@@ -268,6 +313,7 @@ impl Replicate {
             | Self::Heartbeat { ballot, .. }
             | Self::Chosen { ballot, .. }
             | Self::Snapshot { ballot, .. }
+            | Self::Settle { ballot, .. }
             | Self::Invite { ballot, .. } => *ballot,
         }
     }
@@ -278,7 +324,8 @@ impl Binding {
         match self {
             Self::Prepare { ballot, .. }
             | Self::Promise { ballot, .. }
-            | Self::Accepted { ballot, .. } => *ballot,
+            | Self::Accepted { ballot, .. }
+            | Self::Settled { ballot, .. } => *ballot,
         }
     }
 }

@@ -9,9 +9,10 @@ use crate::machine::Machine;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::{
-    Ballot, Binding, Chosen, Config, Configuration, Counters, DiskHealth, Echo, Entries, Envelope,
-    Fetch, FetchError, Instant, Leap, Message, NodeId, Output, Own, Position, ReadId, Receipt,
-    Refusal, Replicate, Slot, Snapshot, State, StepDown, Stop, Value, Wanted, Write,
+    Ballot, Binding, ChangeEnd, Chosen, Config, Configurations, Counters, DiskHealth, Echo,
+    Entries, Envelope, Fetch, FetchError, Instant, Leap, Message, NodeId, Output, Own, Position,
+    ReadId, Receipt, Refusal, Replicate, Slot, Snapshot, State, StepDown, Stop, Value, Wanted,
+    Write,
 };
 
 /// State that is independent of the role and outlives it: the configuration, promises and votes,
@@ -21,9 +22,12 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Common {
     pub(crate) config: Config,
-    pub(crate) configuration: Configuration,
-    /// The position of this node among the acceptors.
-    pub(crate) own: usize,
+    /// As far as they are known; never behind the chosen prefix.
+    pub(crate) configurations: Configurations,
+    /// The number of the last configuration that is known to be settled.
+    pub(crate) settled: u64,
+    /// How the last change of membership ended, as far as this node took part in it.
+    pub(crate) change_end: Option<ChangeEnd>,
     /// The highest ballot that was promised; this node's own while it leads or campaigns.
     pub(crate) promised: Ballot,
     /// The highest ballot seen in any message. The next campaign is above it.
@@ -44,6 +48,10 @@ pub(crate) struct Common {
     pub(crate) written: State,
     /// The durable promise.
     pub(crate) promise_persisted: Ballot,
+    /// The durable chosen prefix: what this node knows to be chosen after a restart.
+    pub(crate) chosen_persisted: Slot,
+    /// How much of the chosen prefix has to be written even if nothing else is.
+    pub(crate) keep_to: Slot,
     /// When this node asks for a leader, unless it is the leader.
     pub(crate) election_deadline: Instant,
     /// The number of the last attempt to ask others whether they have a leader.
@@ -62,15 +70,20 @@ pub(crate) struct Common {
 
 impl Common {
     /// A node whose disk holds `stored` and the votes in `log`; its election timeout begins.
-    pub(crate) fn new(config: Config, log: Log, stored: State, now: Instant) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        configurations: Configurations,
+        log: Log,
+        stored: State,
+        now: Instant,
+    ) -> Self {
         let mut due = Due::default();
         due.set(Task::Machine);
         let mut common = Self {
-            own: config.quorums.place(config.id).unwrap_or_default(),
             due,
-            configuration: Configuration {
-                quorums: config.quorums.clone(),
-            },
+            configurations,
+            settled: 0,
+            change_end: None,
             promised: stored.promised,
             heard: stored.promised,
             machine: Machine::new(log.start().slot),
@@ -82,6 +95,8 @@ impl Common {
             outbox: Outbox::new(),
             written: stored,
             promise_persisted: stored.promised,
+            chosen_persisted: stored.chosen,
+            keep_to: Slot(0),
             election_deadline: now,
             attempt: 0,
             pace: Pace::new(&config),
@@ -132,19 +147,6 @@ impl Common {
         self.pace.hear(now, disk.sync_time, &self.config);
     }
 
-    /// The positions of all acceptors but this node.
-    #[inline]
-    pub(crate) fn peers(&self) -> impl Iterator<Item = usize> + use<> {
-        let (own, count) = (self.own, self.config.quorums.acceptors().len());
-        (0..count).filter(move |place| *place != own)
-    }
-
-    /// The acceptor at this position.
-    #[inline]
-    pub(crate) fn acceptor(&self, place: usize) -> NodeId {
-        self.config.quorums.acceptor(place)
-    }
-
     /// Votes in the promised ballot, for slots without a vote in it.
     #[inline]
     pub(crate) fn accept(&mut self, first: Slot, values: Entries) {
@@ -155,6 +157,10 @@ impl Common {
     /// Marks the slots up to `slot` as chosen; this node holds their values.
     pub(crate) fn choose_to(&mut self, slot: Slot) {
         self.log.choose_to(slot);
+        if self.log.may_configure() {
+            self.note_configurations();
+        }
+        self.configurations.learn_to(self.log.chosen());
         self.give_machine();
     }
 
@@ -302,6 +308,7 @@ impl Common {
     /// Compacts the log up to a snapshot of values that were already delivered.
     pub(crate) fn compact(&mut self, snapshot: Snapshot) {
         self.log.begin_at(snapshot.last);
+        self.configurations.prune(snapshot.last.slot);
         self.due.set(Task::Write);
         self.snapshot = Some(snapshot);
     }
@@ -309,6 +316,10 @@ impl Common {
     /// Starts the log at the snapshot and makes the machine jump to it; votes after it are kept.
     pub(crate) fn begin_log_at(&mut self, snapshot: Snapshot) {
         self.log.begin_at(snapshot.last);
+        self.configurations.merge(&snapshot.configurations);
+        self.configurations.prune(snapshot.last.slot);
+        self.note_configurations();
+        self.configurations.learn_to(self.log.chosen());
         let tasks = [Task::Write, Task::Machine, Task::Notice, Task::Round];
         self.due.set_all(&tasks);
         self.snapshot = Some(snapshot.clone());
@@ -330,13 +341,14 @@ impl Common {
             return None;
         }
         let (log, written, promised) = (&mut self.log, &mut self.written, self.promised);
+        let is_kept = self.keep_to <= written.chosen;
         let promise_moved = promised != written.promised;
         let write = self.outbox.write(|| {
             let chosen = log.chosen();
             let mut record = log.write();
             let state = State { promised, chosen };
-            // A longer chosen prefix alone is no reason to write.
-            if promise_moved || (!record.is_empty() && state != *written) {
+            // A longer chosen prefix alone is no reason to write, unless somebody waits for it.
+            if promise_moved || !is_kept || (!record.is_empty() && state != *written) {
                 record.state = Some(state);
                 *written = state;
             }
@@ -352,7 +364,10 @@ impl Common {
     #[inline]
     fn has_unwritten(&self) -> bool {
         let promise_moved = self.promised != self.written.promised;
-        promise_moved || self.log.has_unwritten() || self.outbox.has_waiting()
+        promise_moved
+            || self.keep_to > self.written.chosen
+            || self.log.has_unwritten()
+            || self.outbox.has_waiting()
     }
 
     /// Completes the write in flight if the receipt belongs to it, and returns what is durable now.
@@ -370,6 +385,7 @@ impl Common {
         };
         self.log.handle_persisted();
         self.promise_persisted = own.promised.unwrap_or(self.promise_persisted);
+        self.chosen_persisted = own.chosen.unwrap_or(self.chosen_persisted);
         if self.has_unwritten() {
             self.due.set(Task::Write);
         }

@@ -68,8 +68,8 @@ pub enum Output {
     /// Reset the machine to this snapshot; `Apply` continues after it. The log's start at this
     /// snapshot is durable. Also the first output for the machine after a restart with a snapshot.
     Restore(Box<Snapshot>),
-    /// This node must no longer take part, and an operator has to look at it. This is the last
-    /// output: the value ignores all later input.
+    /// This node must no longer take part: it was removed, or an operator has to look at it. This is
+    /// the last output: the value ignores all later input.
     Stop(Stop),
 }
 
@@ -80,8 +80,9 @@ pub struct State {
     /// The highest ballot that it has promised. It promises its own ballots to itself before any
     /// other node learns of them, so none is ever used twice.
     pub promised: Ballot,
-    /// The chosen prefix whose values it holds, once the whole record is durable. Written only
-    /// together with other changes: it saves work after a restart, and may lag behind.
+    /// The chosen prefix whose values it holds, once the whole record is durable. Written together
+    /// with other changes, or because a leader asks for it at the end of a change of membership: it
+    /// saves work after a restart, and may lag behind.
     pub chosen: Slot,
 }
 
@@ -145,6 +146,8 @@ impl Record {
 pub struct Own {
     /// The promised ballot, if the record has a state.
     pub promised: Option<Ballot>,
+    /// The chosen prefix, if the record has a state.
+    pub chosen: Option<Slot>,
     /// The votes of the record.
     pub votes: Few<Cast>,
 }
@@ -175,6 +178,7 @@ impl synod_durable::Record for Record {
         }
         Own {
             promised: self.state.map(|state| state.promised),
+            chosen: self.state.map(|state| state.chosen),
             votes,
         }
     }

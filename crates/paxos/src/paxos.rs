@@ -10,9 +10,9 @@ use crate::node::Common;
 use crate::role::RoleState;
 use crate::step::Step;
 use crate::{
-    Ballot, Configuration, Counters, DiskHealth, Entries, Fetch, FetchError, Instant, NodeId,
-    Position, ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, TransferError, Wanted,
-    election, teach,
+    Ballot, Counters, DiskHealth, Entries, Fetch, FetchError, Instant, NodeId, Position,
+    ProposeError, ReadError, ReadId, Receipt, Snapshot, StepDown, TransferError, Wanted, election,
+    teach,
 };
 
 /// One node of a Multi-Paxos group, which is proposer, acceptor and learner in one: a value that
@@ -240,12 +240,6 @@ impl Paxos {
         self.common.promised
     }
 
-    /// The acceptors of the group and their quorums.
-    #[must_use]
-    pub fn configuration(&self) -> &Configuration {
-        &self.common.configuration
-    }
-
     /// How many inputs were ignored so far, by reason.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -350,6 +344,7 @@ impl Paxos {
         if !matches!(old, RoleState::Follower(_)) {
             common.reset_election(now);
         }
+        let led = matches!(old, RoleState::Leader(_));
         if let RoleState::Leader(old) = old {
             common.stepped_down = Some(match why {
                 StepDown::Deposed if old.has_invited() => StepDown::Transferred,
@@ -359,6 +354,13 @@ impl Paxos {
         }
         if ballot > common.promised {
             common.promise(ballot);
+        }
+        // Nobody sends to a leader that was removed once another one leads.
+        if led
+            && why != StepDown::Stopped
+            && let Some(stop) = common.dismissal()
+        {
+            common.stop(stop);
         }
     }
 }

@@ -209,6 +209,11 @@ impl Progress {
         true
     }
 
+    /// Whether the peer has told anything about itself.
+    pub(crate) fn is_known(&self) -> bool {
+        self.flow != Flow::Silent
+    }
+
     pub(crate) fn offer(&mut self, offered: Slot) {
         self.flow = Flow::Snapshot { offered };
     }

@@ -1,7 +1,9 @@
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::{Ballot, NodeId, Slot, Vote};
+use crate::node::Common;
+use crate::{Ballot, Configuration, Configurations, NodeId, Slot, Vote};
 
 /// The reports of acceptors in phase 1, and the values that a leader has to propose again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,6 +35,7 @@ pub(crate) struct Page {
     pub(crate) votes: Vec<Vote>,
     pub(crate) next: Option<Slot>,
     pub(crate) chosen: Slot,
+    pub(crate) configurations: Option<Box<Configurations>>,
 }
 
 impl Promises {
@@ -53,6 +56,22 @@ impl Promises {
             gaps,
             chosen,
         }
+    }
+
+    /// Whether a phase-1 quorum of a configuration has reported all its votes.
+    pub(crate) fn has_quorum(&self, configuration: &Configuration) -> bool {
+        let quorums = &configuration.membership.quorums;
+        let complete = self
+            .answers
+            .iter()
+            .filter(|(_, answer)| answer.next.is_none());
+        quorums.is_phase1(quorums.set_of(complete.map(|(id, _)| *id)))
+    }
+
+    /// The longest chosen prefix that was reported, or is known here.
+    pub(crate) fn chosen(&self, common: &Common) -> Slot {
+        let told = self.answers.values().map(|answer| answer.chosen);
+        told.fold(common.log.chosen(), Slot::max)
     }
 
     /// Adds votes, keeping the one of the highest ballot for each slot (P2c).

@@ -294,6 +294,15 @@ impl Quorums {
         *set != before
     }
 
+    /// The acceptors among these nodes.
+    pub(crate) fn set_of(&self, nodes: impl IntoIterator<Item = NodeId>) -> AcceptorSet {
+        let mut set = AcceptorSet::default();
+        for node in nodes {
+            self.insert(&mut set, node);
+        }
+        set
+    }
+
     /// Whether the set contains a quorum of phase 1.
     #[must_use]
     pub fn is_phase1(&self, set: AcceptorSet) -> bool {
@@ -321,11 +330,6 @@ impl Quorums {
     #[inline]
     pub(crate) fn place(&self, node: NodeId) -> Option<usize> {
         self.acceptors.iter().position(|acceptor| *acceptor == node)
-    }
-
-    /// The acceptor at this position.
-    pub(crate) fn acceptor(&self, place: usize) -> NodeId {
-        self.acceptors[place]
     }
 
     /// The acceptors whose position satisfies the predicate.
@@ -383,6 +387,17 @@ impl AcceptorSet {
     #[inline]
     pub(crate) fn first(self) -> Option<usize> {
         (self.0 != 0).then(|| self.0.trailing_zeros() as usize)
+    }
+
+    /// The positions in the set, ascending.
+    #[inline]
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
+        let mut left = self;
+        core::iter::from_fn(move || {
+            let place = left.first()?;
+            left.remove(place);
+            Some(place)
+        })
     }
 
     fn weight(self, weights: &[u64]) -> u64 {

@@ -63,6 +63,13 @@ impl Reads {
             .extend(waiting.map(|id| Pending { id, slot, round }));
     }
 
+    /// A configuration has come into force: reads that wait for its acceptors alone have to see
+    /// everything that was chosen up to there.
+    pub(crate) fn raise_to(&mut self, slot: Slot) {
+        let pending = self.pending.iter_mut();
+        pending.for_each(|read| read.slot = read.slot.max(slot));
+    }
+
     /// The next read that a quorum's echo of `round` confirms.
     pub(crate) fn confirmed(&mut self, round: u64) -> Option<(ReadId, Slot)> {
         let read = self.pending.front().filter(|read| read.round <= round)?;

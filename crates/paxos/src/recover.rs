@@ -2,7 +2,10 @@ use crate::follower::Follower;
 use crate::log::Log;
 use crate::node::Common;
 use crate::role::RoleState;
-use crate::{Ballot, Config, Instant, Paxos, Position, RecoverError, Slot, Snapshot, State, Vote};
+use crate::{
+    Ballot, Config, Configuration, Configurations, Instant, Paxos, Position, RecoverError, Slot,
+    Snapshot, State, Vote,
+};
 
 /// The stored state from which a node starts. For a node that never ran: no state,
 /// `Position::ZERO`, no snapshot, no votes.
@@ -26,6 +29,9 @@ impl Paxos {
     /// completes this. With any snapshot, [`Output::Restore`](crate::Output::Restore) comes before
     /// the first `Apply`, once the start is durable; without one, `Apply` begins at slot 1.
     ///
+    /// The configurations come from the snapshot, or from [`Config::first`](crate::Config::first) if there
+    /// is none, and from the chosen values after it.
+    ///
     /// Votes are read once and kept only as far as the cache allows or while they are not known to
     /// be chosen. The stored chosen prefix may be shorter than it was: what is missing is learned
     /// again.
@@ -44,6 +50,7 @@ impl Paxos {
         let start = recovered.start;
         let stored = recovered.state.unwrap_or_default();
         let mut log = Log::new(start, &config);
+        let mut configurations = configurations(&config, recovered.snapshot.as_ref());
         for vote in recovered.votes {
             let vote = vote.map_err(RecoverError::Storage)?;
             // A node that voted has a record of its promise.
@@ -57,6 +64,7 @@ impl Paxos {
                 return Err(RecoverError::Misplaced { slot: vote.slot });
             }
             log.recover(vote, stored.chosen);
+            note(&mut log, &mut configurations)?;
         }
         log.end_recovery();
         // There may be a snapshot without any record: pulled, and durable before the first record.
@@ -68,7 +76,9 @@ impl Paxos {
         }
         check_snapshot(start, stored.promised, recovered.snapshot.as_ref())?;
         let follower = Follower::new(None, log.chosen());
-        let mut common = Common::new(config, log, stored, now);
+        configurations.learn_to(log.chosen());
+        configurations.prune(start.slot);
+        let mut common = Common::new(config, configurations, log, stored, now);
         if let Some(snapshot) = recovered.snapshot {
             begin_at(&mut common, snapshot);
         }
@@ -77,6 +87,26 @@ impl Paxos {
             role: RoleState::Follower(follower),
         })
     }
+}
+
+fn configurations(config: &Config, snapshot: Option<&Snapshot>) -> Configurations {
+    match snapshot {
+        Some(snapshot) => snapshot.configurations.clone(),
+        None => {
+            let first = config.first.clone().map(Configurations::first);
+            first.unwrap_or_default()
+        }
+    }
+}
+
+/// Learns of the configurations among the values that are known to be chosen.
+fn note<E>(log: &mut Log, configurations: &mut Configurations) -> Result<(), RecoverError<E>> {
+    while let Some((slot, value)) = log.next_configuration() {
+        let configuration = Configuration::decode(&value.body)
+            .map_err(|why| RecoverError::Configuration { slot, why })?;
+        configurations.note(slot, configuration);
+    }
+    Ok(())
 }
 
 fn begin_at(common: &mut Common, snapshot: Snapshot) {

@@ -14,8 +14,9 @@ impl Slot {
 
     /// How far beyond its own chosen prefix an acceptor votes, in slots: a vote far beyond it would
     /// oblige every later leader to fill the gap. A leader stays within half of it, so that
-    /// followers that have not received the newest prefix still accept (Paxos Made Simple §3 calls
-    /// this distance α).
+    /// followers that have not received the newest prefix still accept. (This is a bound of memory
+    /// and of work. How far a leader may propose at all is
+    /// [`Configuration::alpha`](crate::Configuration::alpha), which is at most half of it.)
     ///
     /// So at most this many slots below an acceptor's last vote are neither chosen nor voted for,
     /// and no promise makes a new leader fill more gaps than that.
@@ -70,8 +71,9 @@ pub enum Kind {
     Noop,
     /// A command from the driver, opaque to this crate.
     Command,
-    /// An encoded [`Configuration`](crate::Configuration). Replicated and delivered in order; this
-    /// version never creates one.
+    /// An encoded [`Configuration`](crate::Configuration). Only the core proposes one, see
+    /// [`Paxos::change_membership`](crate::Paxos::change_membership). It is delivered in order, also
+    /// if it has no effect, see [`Configurations::is_decided_in`](crate::Configurations::is_decided_in).
     Configuration,
 }
 

@@ -2,7 +2,9 @@ use alloc::vec::Vec;
 
 use crate::progress::{Flow, Progress};
 use crate::role::RoleState;
-use crate::{Ballot, Instant, NodeId, Paxos, Role, Slot, StepDown};
+use crate::{
+    Ballot, ChangeEnd, ChangeStatus, Instant, Membership, NodeId, Paxos, Role, Slot, StepDown,
+};
 
 /// The state of a node, for people and for the driver's policies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +36,17 @@ pub struct Status {
     pub leap: Option<Leap>,
     /// To whom this leader is handing its leadership.
     pub transfer: Option<NodeId>,
+    /// The members that govern the next slot to be chosen, as far as this node knows; none in a node that
+    /// waits to be added.
+    pub in_force: Option<Membership>,
+    /// The latest members that were decided: others if they are not in force yet.
+    pub latest: Option<Membership>,
+    /// The number of the latest configuration; 0 if it is the first.
+    pub configuration: u64,
+    /// The change of membership that this leader is carrying out.
+    pub change: Option<ChangeStatus>,
+    /// How the last change of membership ended that this node knows of, since the value was created.
+    pub change_end: Option<ChangeEnd>,
     /// A leader's view of its peers; empty in other roles.
     pub peers: Vec<PeerStatus>,
 }
@@ -98,6 +111,11 @@ impl Paxos {
             stepped_down: self.common.stepped_down,
             leap: self.common.leap,
             transfer: self.transfers_to(),
+            in_force: self.in_force().cloned(),
+            latest: self.membership().cloned(),
+            configuration: self.common.configurations.number(),
+            change: self.change_status(),
+            change_end: self.common.change_end,
             peers: self.peer_statuses(),
         }
     }
@@ -119,7 +137,7 @@ impl Paxos {
             }
         };
         match &self.role {
-            RoleState::Leader(leader) => leader.peers(&self.common).map(status).collect(),
+            RoleState::Leader(leader) => leader.peers().map(status).collect(),
             _ => Vec::new(),
         }
     }

@@ -56,7 +56,7 @@ impl Step {
 /// Why a leader stopped leading. Exhaustive on purpose: a driver reports each reason to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepDown {
-    /// It learned of a higher ballot, or that more was chosen than it proposed.
+    /// It learned of a higher ballot, or that more was chosen than it proposed or could know of.
     Deposed,
     /// It heard of a higher ballot after it had invited another node to one.
     Transferred,
@@ -75,6 +75,8 @@ pub enum StepDown {
     /// For [`write_stall_max`](crate::Config::write_stall_max), no phase-2 quorum in contact had
     /// space while some peers were out of contact.
     ShortOfRoom,
+    /// It is no longer an acceptor of its group.
+    Removed,
     /// It no longer takes part, see [`Stop`](crate::Stop).
     Stopped,
 }

@@ -1,10 +1,10 @@
 use crate::{Ballot, Slot};
 
-/// Why this node must no longer take part, see [`Output::Stop`](crate::Output::Stop). Its disk, or
-/// that of another node, does not hold what it held, and an operator has to look at it.
+/// Why this node must no longer take part, see [`Output::Stop`](crate::Output::Stop).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Stop {
-    /// A leader proposes, or a snapshot that was offered contains, a different value than the one
+    /// Its disk, or that of another node, does not hold what it held, and an operator has to look at
+    /// it: a leader proposes, or a snapshot that was offered contains, a different value than the one
     /// chosen here. This cannot happen between honest nodes whose disks keep what they stored (P2b,
     /// Paxos Made Simple §2.2).
     #[error(
@@ -17,5 +17,12 @@ pub enum Stop {
         own: Ballot,
         /// The origin of the other value; the same if only the bytes differ.
         theirs: Ballot,
+    },
+    /// It was removed from its group, and the group no longer needs it: a phase-2 quorum of the
+    /// configuration without it holds everything that was chosen with it.
+    #[error("this node was removed from its group by configuration {number}")]
+    Removed {
+        /// The number of that configuration, or of a later one.
+        number: u64,
     },
 }

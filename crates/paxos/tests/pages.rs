@@ -28,7 +28,11 @@ fn an_acceptor_that_is_asked_for_the_next_page_waits_for_the_candidate() {
         let (round, node) = (1, NodeId(1));
         let ballot = Ballot { round, node };
         let from = Slot(from);
-        Message::Binding(Binding::Prepare { ballot, from })
+        Message::Binding(Binding::Prepare {
+            ballot,
+            from,
+            number: 0,
+        })
     };
     for page in 1..50 {
         let now = Instant::ZERO.plus(Duration::from_millis(100) * page);

@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use synod_paxos::{
-    Ballot, Binding, Configuration, DiskHealth, Echo, Envelope, Kind, Message, NodeId, Position,
-    Quorums, Replicate, Slot, Snapshot, Value, Vote,
+    Ballot, Binding, Configuration, Configurations, DiskHealth, Echo, Envelope, Kind, Membership,
+    Message, NodeId, Position, Quorums, Replicate, Slot, Snapshot, Value, Vote,
 };
 
 /// Checks a round trip through the common kinds of formats: text and binary, self-describing or
@@ -53,9 +53,9 @@ fn snapshot() -> Snapshot {
             slot: Slot(9),
             origin: BALLOT,
         },
-        configuration: Configuration {
-            quorums: Quorums::majority((1..4).map(NodeId)).unwrap(),
-        },
+        configurations: Configurations::first(Configuration::first(Membership::of(
+            Quorums::majority((1..4).map(NodeId)).unwrap(),
+        ))),
     }
 }
 
@@ -74,6 +74,7 @@ fn what_a_leader_sends_comes_back() {
             round: u64::MAX,
             chosen,
             through,
+            settled: 0,
         },
         Replicate::Chosen { ballot, chosen },
         Replicate::Invite {
@@ -100,13 +101,18 @@ fn what_is_promised_and_answered_comes_back() {
         value: value(b"x"),
     };
     for binding in [
-        Binding::Prepare { ballot, from },
+        Binding::Prepare {
+            ballot,
+            from,
+            number: 0,
+        },
         Binding::Promise {
             ballot,
             from,
             votes: vec![vote],
             next: Some(Slot(9)),
             chosen,
+            configurations: None,
         },
         Binding::Accepted {
             ballot,

@@ -6,7 +6,9 @@ use crate::check::history::History;
 use crate::check::watch::{Seen, Staged, Watch};
 use crate::check::{Named, Violation, recovery};
 use crate::role::RoleState;
-use crate::{Ballot, Chosen, Envelope, NodeId, Output, Paxos, ReadId, Slot, Snapshot, Stop, Write};
+use crate::{
+    Ballot, Chosen, Envelope, NodeId, Output, Paxos, ReadId, Slot, Snapshot, Stop, Votes, Write,
+};
 
 mod rules;
 
@@ -27,8 +29,11 @@ impl Checker {
     /// The violated rule, as for the other inputs.
     pub fn started(&mut self, paxos: &Paxos) -> Result<(), Violation> {
         let node = paxos.common.config.id;
-        self.history.meet(&paxos.common.config.quorums);
         let before = self.nodes.get(&node);
+        if before.is_none() {
+            let known = paxos.common.configurations.clone();
+            self.history.members.meet(node, &known);
+        }
         let durable = match before {
             Some(watch) => recovery::recovered(watch, paxos)?,
             None => recovery::adopted(paxos),
@@ -44,6 +49,8 @@ impl Checker {
         };
         if before.is_none() {
             self.history.adopt(paxos.common.log.chosen());
+            let votes = paxos.common.log.votes_from(Slot(0));
+            votes.for_each(|vote| self.history.members.note_proposed(vote.slot, vote.value));
             for (slot, held) in &watch.durable.votes {
                 self.history.believe(*slot, *held);
             }
@@ -117,6 +124,9 @@ impl Checker {
         if now.chosen > before.chosen {
             self.check_prefix(before.chosen, paxos)?;
         }
+        if now.configuration > before.configuration {
+            self.check_configurations(node, &paxos.common.configurations)?;
+        }
         Ok(())
     }
 
@@ -158,6 +168,10 @@ impl Checker {
     /// # Errors
     /// The rule that the record violates.
     pub fn staged(&mut self, node: NodeId, write: &Write) -> Result<(), Violation> {
+        for vote in write.record().votes.iter().flat_map(Votes::iter) {
+            self.history.members.note_proposed(vote.slot, vote.value);
+            self.check_change_begins(node, vote)?;
+        }
         let watch = self.nodes.entry(node).or_default();
         if watch.staged.is_some() {
             return Err(Violation::WriteInFlight { node });
@@ -250,14 +264,24 @@ impl Checker {
             return Err(Violation::AppliedNotDurable { node, slot });
         }
         watch.applied = slot;
+        self.check_configurations(node, &snapshot.configurations)?;
         self.history.check_position(node, snapshot.last)
     }
 
     /// Report that a node stops for good.
     ///
     /// # Errors
-    /// If no disk of the group has lost anything.
+    /// If it was not removed, or is still needed, and no disk of the group has lost anything.
     pub fn stopped(&mut self, node: NodeId, why: Stop) -> Result<(), Violation> {
+        if let Stop::Removed { number } = why {
+            self.check_settled(node, number)?;
+            let settled = self.history.members.numbered(number);
+            let is_member = settled.is_some_and(|(_, it)| it.membership.contains(node));
+            return match is_member {
+                true => Err(Violation::NeedlessStop { node, why }),
+                false => Ok(()),
+            };
+        }
         let somebody_lost = |watch: &Watch| watch.forgot || watch.rotted;
         match self.nodes.values().any(somebody_lost) {
             true => Ok(()),

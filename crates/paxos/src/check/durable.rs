@@ -80,6 +80,11 @@ impl Durable {
         Some((held.ballot, held.value))
     }
 
+    /// The slot up to which a node that starts from this disk knows everything to be chosen.
+    pub(crate) fn knows_to(&self) -> Slot {
+        self.state.chosen.max(self.snapshot.slot)
+    }
+
     /// The slot up to which everything is in a snapshot, or was there before the checker.
     pub(crate) fn covered(&self) -> Slot {
         self.snapshot.slot.max(self.start.slot).max(self.unseen)

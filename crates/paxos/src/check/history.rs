@@ -1,8 +1,9 @@
 use alloc::collections::BTreeMap;
 
 use crate::check::durable::Held;
+use crate::check::members::{Members, NodeSet};
 use crate::check::{Named, Violation};
-use crate::{AcceptorSet, Ballot, NodeId, Position, Quorums, Slot};
+use crate::{Ballot, NodeId, Position, Slot};
 
 /// Facts that remain true whatever is lost later: promises, proposals, votes, and the values that
 /// they choose.
@@ -11,7 +12,7 @@ use crate::{AcceptorSet, Ballot, NodeId, Position, Quorums, Slot};
 /// first nodes and not seen since.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct History {
-    quorums: Option<Quorums>,
+    pub(super) members: Members,
     ballots: BTreeMap<Ballot, Use>,
     proposals: BTreeMap<(Slot, Ballot), Proposal>,
     chosen: BTreeMap<Slot, Named>,
@@ -27,7 +28,7 @@ struct Use {
     incarnation: Option<u64>,
     leads: bool,
     /// The nodes whose disks have promised it.
-    promised: AcceptorSet,
+    promised: NodeSet,
 }
 
 /// The proposal in one slot and ballot.
@@ -35,15 +36,10 @@ struct Use {
 struct Proposal {
     value: Named,
     /// The nodes whose disks have, or had, a vote for it.
-    voters: AcceptorSet,
+    voters: NodeSet,
 }
 
 impl History {
-    /// Takes the quorums from the first node.
-    pub(crate) fn meet(&mut self, quorums: &Quorums) {
-        self.quorums.get_or_insert_with(|| quorums.clone());
-    }
-
     /// The prefix of slots that are chosen.
     pub(crate) fn chosen_to(&self) -> Slot {
         self.chosen_to
@@ -53,18 +49,11 @@ impl History {
         self.chosen.get(&slot).copied()
     }
 
-    /// Whether `member` is in the set. (A stranger is in no set, but counts as a member here: it
-    /// has no votes.)
-    fn has(quorums: &Quorums, mut set: AcceptorSet, member: NodeId) -> bool {
-        !quorums.insert(&mut set, member)
-    }
-
     /// Records a durable promise.
     pub(crate) fn promise(&mut self, node: NodeId, ballot: Ballot) {
-        if let Some(quorums) = &self.quorums
-            && ballot > Ballot::ZERO
-        {
-            quorums.insert(&mut self.ballots.entry(ballot).or_default().promised, node);
+        if ballot > Ballot::ZERO {
+            let used = self.ballots.entry(ballot).or_default();
+            self.members.insert(&mut used.promised, node);
         }
     }
 
@@ -86,7 +75,7 @@ impl History {
     }
 
     /// Records that a node leads in its ballot. The first time, a phase-1 quorum of disks must have
-    /// promised it.
+    /// promised it. In which slots it may propose, each proposal shows.
     pub(crate) fn leads(
         &mut self,
         node: NodeId,
@@ -94,11 +83,8 @@ impl History {
         ballot: Ballot,
     ) -> Result<(), Violation> {
         self.uses(node, incarnation, ballot)?;
-        let Some(quorums) = &self.quorums else {
-            return Ok(());
-        };
         let used = self.ballots.entry(ballot).or_default();
-        if !used.leads && !quorums.is_phase1(used.promised) {
+        if !used.leads && !self.members.may_lead(used.promised) {
             return Err(Violation::NotPromised { node, ballot });
         }
         used.leads = true;
@@ -146,6 +132,13 @@ impl History {
             return Err(Violation::NotProposed { node, slot, ballot });
         }
         self.speaks(node, incarnation, ballot)?;
+        let reach = self.members.reach();
+        if slot > reach && !self.members.is_unknown() {
+            return Err(Violation::ProposedTooFar { node, slot, reach });
+        }
+        if value.origin == ballot {
+            self.check_change(node, slot, ballot)?;
+        }
         let is_chosen = self.chosen_at(slot).is_some_and(|chosen| chosen.is(value));
         if !is_chosen && !self.is_safe(slot, held) {
             return Err(Violation::P2c {
@@ -163,33 +156,43 @@ impl History {
     /// P2c: among the nodes that promised the ballot there is a phase-1 quorum that has no vote for
     /// the slot in a lower ballot, or this is the value of the highest of its votes.
     fn is_safe(&self, slot: Slot, held: Held) -> bool {
-        let Some(quorums) = &self.quorums else {
+        if self.members.is_unknown() {
             return true;
-        };
+        }
         let used = self.ballots.get(&held.ballot);
-        let promised = used.map_or_else(AcceptorSet::default, |used| used.promised);
-        let mut left = promised;
+        let mut left = used.map_or_else(NodeSet::default, |used| used.promised);
         let lower = self
             .proposals
             .range((slot, Ballot::ZERO)..(slot, held.ballot));
         for (_, proposal) in lower.rev() {
-            if !quorums.is_phase1(left) {
+            if !self.members.is_phase1(slot, left) {
                 return false;
             }
-            let voted = |id: &NodeId| Self::has(quorums, proposal.voters, *id);
-            let mut others = AcceptorSet::default();
-            let rest = quorums
-                .acceptors()
-                .filter(|id| Self::has(quorums, left, *id));
-            rest.filter(|id| !voted(id)).for_each(|id| {
-                quorums.insert(&mut others, id);
-            });
+            let others = left.without(proposal.voters);
             if others != left && proposal.value.is(held.value) {
                 return true;
             }
             left = others;
         }
-        quorums.is_phase1(left) && held.value.origin == held.ballot
+        self.members.is_phase1(slot, left) && held.value.origin == held.ballot
+    }
+
+    /// A new configuration follows the latest one, which is in force.
+    fn check_change(&self, node: NodeId, slot: Slot, ballot: Ballot) -> Result<(), Violation> {
+        let Some(next) = self.members.proposed(slot, ballot) else {
+            return Ok(());
+        };
+        let fits = |(from, latest): (Slot, &crate::Configuration)| {
+            slot >= from && latest.admits(next).is_ok()
+        };
+        match self.members.latest().is_none_or(fits) {
+            true => Ok(()),
+            false => Err(Violation::TwoChanges {
+                node,
+                slot,
+                number: next.number,
+            }),
+        }
     }
 
     /// Checks that an origin names only one value in a slot.
@@ -212,7 +215,7 @@ impl History {
     pub(crate) fn believe(&mut self, slot: Slot, held: Held) {
         let proposal = Proposal {
             value: held.value,
-            voters: AcceptorSet::default(),
+            voters: NodeSet::default(),
         };
         self.proposals
             .entry((slot, held.ballot))
@@ -228,13 +231,12 @@ impl History {
     /// Records a durable vote. With a phase-2 quorum of them the value is chosen, whether any node
     /// knows it or not.
     pub(crate) fn vote(&mut self, node: NodeId, slot: Slot, held: Held) -> Result<(), Violation> {
-        let (Some(quorums), Some(proposal)) =
-            (&self.quorums, self.proposals.get_mut(&(slot, held.ballot)))
-        else {
+        let Some(proposal) = self.proposals.get_mut(&(slot, held.ballot)) else {
             return Ok(());
         };
-        let is_news = quorums.insert(&mut proposal.voters, node);
-        match is_news && quorums.is_phase2(proposal.voters) {
+        let is_news = self.members.insert(&mut proposal.voters, node);
+        let voters = proposal.voters;
+        match is_news && self.members.is_phase2(slot, voters) {
             true => self.choose(node, slot, held),
             false => Ok(()),
         }
@@ -251,8 +253,10 @@ impl History {
                 second: value,
             });
         }
-        while self.chosen.contains_key(&self.chosen_to.next()) {
+        while let Some(next) = self.chosen.get(&self.chosen_to.next()) {
+            let origin = next.origin;
             self.chosen_to = self.chosen_to.next();
+            self.members.choose(self.chosen_to, origin);
         }
         // P2b, for proposals that were made before this value was chosen.
         let higher = (slot, ballot)..=(slot, LAST);

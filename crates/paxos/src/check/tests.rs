@@ -1,9 +1,9 @@
 use super::*;
 use crate::outbox::Outbox;
 use crate::{
-    Ballot, Binding, Chosen, Config, Configuration, DiskHealth, Echo, Envelope, Instant, Kind,
-    Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record, Recovered, Replicate, Role,
-    Slot, Snapshot, State, Value, Vote, Votes, Write,
+    Ballot, Binding, Chosen, Config, Configuration, Configurations, DiskHealth, Echo, Envelope,
+    Instant, Kind, Membership, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Record,
+    Recovered, Replicate, Role, Slot, Snapshot, State, Value, Vote, Votes, Write,
 };
 use alloc::boxed::Box;
 use alloc::vec;
@@ -80,7 +80,7 @@ fn snapshot(slot: u64, origin: Ballot) -> Snapshot {
     let slot = Slot(slot);
     Snapshot {
         last: Position { slot, origin },
-        configuration: Configuration { quorums: quorums() },
+        configurations: Configurations::first(Configuration::first(Membership::of(quorums()))),
     }
 }
 

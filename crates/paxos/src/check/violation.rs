@@ -13,6 +13,45 @@ pub enum Violation {
         /// The reason it gives.
         why: Stop,
     },
+    /// A proposal in a slot of which it is not decided who governs it (Paxos Made Simple §3).
+    #[error(
+        "configuration in force: {node} proposes in slot {}, and who governs is decided up to {}",
+        slot.0, reach.0
+    )]
+    ProposedTooFar {
+        /// The node that proposes.
+        node: NodeId,
+        /// The slot of the proposal.
+        slot: Slot,
+        /// The last slot that it could have proposed in.
+        reach: Slot,
+    },
+    /// A node, a promise or a snapshot has other configurations than the log, or lacks one.
+    #[error("configuration in force: {node} is wrong about configuration {number}")]
+    WrongConfiguration {
+        /// The node that is wrong.
+        node: NodeId,
+        /// The number of the configuration.
+        number: u64,
+    },
+    /// A configuration is proposed while another is not in force, or does not follow the latest.
+    #[error("one change at a time: {node} proposes configuration {number} in slot {}", slot.0)]
+    TwoChanges {
+        /// The node that proposes.
+        node: NodeId,
+        /// The slot of the proposal.
+        slot: Slot,
+        /// The number of the configuration.
+        number: u64,
+    },
+    /// A configuration is called settled, and no phase-2 quorum of it holds all that was chosen before.
+    #[error("settled: {node} says that configuration {number} is settled, and it is not")]
+    NotSettled {
+        /// The node that says so.
+        node: NodeId,
+        /// The number of the configuration.
+        number: u64,
+    },
     /// Two values in one ballot and slot, or with one origin (Paxos Made Simple §2.2: a proposer
     /// sends one proposal per number, and P2b depends on that).
     #[error(

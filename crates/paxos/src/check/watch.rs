@@ -41,6 +41,8 @@ pub(crate) struct Seen {
     pub(crate) promised: Ballot,
     pub(crate) campaigns: bool,
     pub(crate) chosen: Slot,
+    /// The number of the latest configuration that it knows.
+    pub(crate) configuration: u64,
     /// To whom a leader is handing its leadership, and the slot behind all that it has proposed.
     pub(crate) transfer: Option<(NodeId, Slot)>,
 }
@@ -51,6 +53,7 @@ impl Seen {
             promised: paxos.common.promised,
             campaigns: matches!(paxos.role, RoleState::Candidate(_) | RoleState::Leader(_)),
             chosen: paxos.common.log.chosen(),
+            configuration: paxos.common.configurations.number(),
             transfer: match &paxos.role {
                 RoleState::Leader(leader) => leader.transfers_to().map(|to| (to, leader.end())),
                 _ => None,

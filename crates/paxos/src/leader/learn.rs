@@ -42,9 +42,9 @@ impl Leader {
         let Some(learning) = &mut self.learning else {
             return;
         };
-        let peers = common.peers();
-        let teachers = peers.filter(|place| self.peers[*place].chosen > chosen);
-        let teachers = teachers.map(|place| common.acceptor(place));
+        let peers = self.roster.others.iter();
+        let teachers = peers.filter(|place| self.roster.peer(*place).chosen > chosen);
+        let teachers = teachers.map(|place| self.roster.node(place));
         let teachers: Vec<NodeId> = teachers.collect();
         let next = teachers.iter().find(|id| **id > learning.teacher);
         if let Some(id) = next.or_else(|| teachers.first()) {
@@ -132,7 +132,7 @@ impl Leader {
         }
         self.learning = None;
         self.pulling = None;
-        for peer in self.peers.iter_mut().filter(|peer| peer.skipped) {
+        for peer in self.roster.all_mut().filter(|peer| peer.skipped) {
             peer.skipped = false;
             peer.rewind_to(peer.through);
         }

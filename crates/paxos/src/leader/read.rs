@@ -21,24 +21,25 @@ impl Leader {
     /// Begins a round for waiting reads without waiting for the next heartbeat. Reads that arrived
     /// meanwhile share it.
     pub(crate) fn begin_read_round(&mut self, common: &mut Common) {
-        if self.reads.wants_round() && common.log.chosen() >= self.found_to {
+        if self.reads.wants_round() && self.knows_its_predecessors(common) {
             self.begin_round(common);
         }
     }
 
     /// The next confirmed read, and the slot that must be applied before it is served.
     pub(crate) fn poll_read(&mut self, common: &mut Common) -> Option<Output> {
-        let round = self.confirmed_round(common);
+        let round = self.confirmed_round();
         let (id, slot) = self.reads.confirmed(round)?;
         // Waiting reads may now begin their round.
         common.due.set(Task::Round);
         Some(Output::Read { id, slot: Ok(slot) })
     }
 
-    /// The last round that a phase-2 quorum echoed; this node counts with the current one.
-    fn confirmed_round(&self, common: &Common) -> u64 {
+    /// The last round that a phase-2 quorum of each open configuration echoed; this node counts with
+    /// the current one.
+    fn confirmed_round(&self) -> u64 {
         if self.reads.is_pending() {
-            self.reached(common, 0, self.round, |progress| progress.round)
+            self.reached(0, self.round, |progress| progress.round)
         } else {
             0
         }

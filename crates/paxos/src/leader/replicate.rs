@@ -12,7 +12,7 @@ use crate::{Entries, Envelope, Fetch, FetchError, Message, NodeId, Replicate, Sl
 /// leader's ballot; in a chosen slot no other value can be proposed (P2b).
 impl Leader {
     pub(super) fn replicate_to_all(&mut self, common: &mut Common) {
-        self.lacking = self.others;
+        self.lacking = self.roster.others;
         common.due.set(Task::Accept);
     }
 
@@ -28,14 +28,14 @@ impl Leader {
     pub(crate) fn poll_accept(&mut self, common: &mut Common) -> Option<Envelope> {
         while let Some(place) = self.lacking.first() {
             let message = self.next_accept(common, place);
-            if message.is_none() || self.peers[place].next >= self.tallies.next() {
+            if message.is_none() || self.roster.peer(place).next >= self.next() {
                 self.lacking.remove(place);
             }
             let Some(message) = message else { continue };
             if self.lacking.is_empty() {
                 common.due.clear(Task::Accept);
             }
-            let (to, message) = (common.acceptor(place), Message::Replicate(message));
+            let (to, message) = (self.roster.node(place), Message::Replicate(message));
             return Some(Envelope { to, message });
         }
         None
@@ -62,9 +62,10 @@ impl Leader {
     /// The next slots to send, if some may be sent now.
     #[inline]
     fn wants_values(&mut self, common: &Common, place: usize) -> Option<(Slot, Slot)> {
-        let (first, last) = (self.first, self.tallies.next().prev());
+        let (first, last) = (self.first, self.next().prev());
+        let later = self.offices.get(1).map(|later| later.from);
         let chosen = common.log.chosen();
-        let peer = &mut self.peers[place];
+        let peer = self.roster.peer_mut(place);
         let Flow::Stream(inflight) = &peer.flow else {
             return None;
         };
@@ -86,6 +87,11 @@ impl Leader {
         } else {
             last
         };
+        // A message ends where the configuration changes.
+        let to = match later {
+            Some(from) if peer.next < from => to.min(from.prev()),
+            _ => to,
+        };
         (peer.next <= to).then_some((peer.next, to))
     }
 
@@ -93,13 +99,13 @@ impl Leader {
     /// is compacted away.
     #[cfg(debug_assertions)]
     pub(super) fn may_be_sent(&self, common: &Common, place: usize) -> bool {
-        let (peer, config, log) = (&self.peers[place], &common.config, &common.log);
+        let (peer, config, log) = (self.roster.peer(place), &common.config, &common.log);
         let messages_max = config.inflight_messages_max.min(peer.window);
         let is_open = match &peer.flow {
             Flow::Stream(inflight) => !inflight.is_full(messages_max, config.inflight_bytes_max),
             Flow::Silent | Flow::Snapshot { .. } => false,
         };
-        let is_held = peer.next > log.start().slot && peer.next < self.tallies.next();
+        let is_held = peer.next > log.start().slot && peer.next < self.next();
         let is_missing = peer.next > log.chosen() && peer.next < self.first;
         is_open && !peer.fetching && !peer.backoff && is_held && !is_missing
     }
@@ -114,7 +120,7 @@ impl Leader {
         values: Entries,
     ) -> Option<Replicate> {
         let (ballot, chosen) = (common.promised, common.log.chosen());
-        let peer = &mut self.peers[place];
+        let peer = self.roster.peer_mut(place);
         let Flow::Stream(inflight) = &mut peer.flow else {
             return None;
         };
@@ -136,12 +142,12 @@ impl Leader {
 
     #[cold]
     fn fetch_for(&mut self, common: &mut Common, place: usize, from: Slot, to: Slot) {
-        self.peers[place].fetching = true;
+        self.roster.peer_mut(place).fetching = true;
         common.fetch(Fetch {
             from,
             to,
             bytes_max: common.config.accept_bytes_max,
-            wanted: Wanted::Peer(common.acceptor(place)),
+            wanted: Wanted::Peer(self.roster.node(place)),
             ballot: common.promised,
         });
     }
@@ -162,13 +168,13 @@ impl Leader {
         if of_this_ballot {
             self.slow_fetch = None;
         }
-        let place = common.config.quorums.place(id);
-        let waits = |place: &usize| of_this_ballot && self.peers[*place].fetching;
+        let place = self.roster.place(id);
+        let waits = |place: &usize| of_this_ballot && self.roster.peer(*place).fetching;
         let Some(place) = place.filter(waits) else {
             count(&mut common.counters.fetches_stale);
             return;
         };
-        let peer = &mut self.peers[place];
+        let peer = self.roster.peer_mut(place);
         peer.fetching = false;
         let superseded = peer.next != fetch.from || fetch.from <= start;
         match values {
@@ -191,8 +197,8 @@ impl Leader {
     /// Repeats the offer of a snapshot with every heartbeat, with the newest one: the peer pulls
     /// once, and this makes up for lost offers and failed pulls.
     pub(super) fn offer_again(&mut self, common: &mut Common) {
-        for place in common.peers() {
-            if matches!(self.peers[place].flow, Flow::Snapshot { .. }) {
+        for place in self.roster.others.iter() {
+            if matches!(self.roster.peer(place).flow, Flow::Snapshot { .. }) {
                 self.offer_snapshot(common, place);
             }
         }
@@ -200,7 +206,7 @@ impl Leader {
 
     #[cold]
     fn offer_snapshot(&mut self, common: &mut Common, place: usize) {
-        let peer = &mut self.peers[place];
+        let peer = self.roster.peer_mut(place);
         let Some(snapshot) = common.snapshot.clone() else {
             // Only reached if the log claims to be compacted and there is no snapshot.
             peer.backoff = true;
@@ -208,7 +214,7 @@ impl Leader {
         };
         peer.offer(snapshot.last.slot);
         let (ballot, snapshot) = (common.promised, Box::new(snapshot));
-        let to = common.acceptor(place);
+        let to = self.roster.node(place);
         common.send_now(to, Replicate::Snapshot { ballot, snapshot });
     }
 }

@@ -1,4 +1,4 @@
-use super::Leader;
+use super::{Leader, Office};
 use crate::node::Common;
 use crate::progress::Progress;
 use crate::step::Step;
@@ -18,17 +18,18 @@ impl Leader {
         if now < self.quorum_deadline {
             return None;
         }
-        let heard = self.quorum_contact(common, now);
+        let heard = self.quorum_contact(now);
         let in_flight = common.in_flight();
         let same = self.slow_write.filter(|(seq, _)| in_flight == Some(*seq));
         let slow_write = same.or_else(|| in_flight.map(|seq| (seq, now)));
-        let fetching = self.peers.iter().any(|peer| peer.fetching);
+        let fetching = self.peers().any(|(_, peer)| peer.fetching);
         let slow_fetch = fetching.then(|| self.slow_fetch.unwrap_or(now));
         let timeout = common.config.election_timeout_max;
         let is_short = self.is_short_of_room(common, now);
         let short_of_room = is_short.then(|| self.short_of_room.unwrap_or(now));
         let is_slow = |since: Instant| now.since(since) >= common.config.write_stall_max;
-        let is_alone = common.peers().next().is_none();
+        let is_sole = |office: &Office| office.quorums().acceptors().len() == 1;
+        let is_alone = self.offices.iter().all(is_sole);
         if now.since(heard) >= timeout {
             return Some(StepDown::NoQuorum);
         } else if !is_alone && slow_write.is_some_and(|(_, since)| is_slow(since)) {
@@ -52,21 +53,23 @@ impl Leader {
     fn is_short_of_room(&self, common: &Common, now: Instant) -> bool {
         let timeout = common.config.election_timeout_max;
         let is_heard = |peer: &Progress| now.since(peer.contact) < timeout;
-        let may_have = |place| match place == common.own {
+        let own = self.roster.own;
+        let may_have = |place| match place == own {
             true => common.disk.has_room,
-            false => is_heard(&self.peers[place]) && !self.full.contains(place),
+            false => is_heard(self.roster.peer(place)) && !self.full.contains(place),
         };
-        let quorums = &common.config.quorums;
-        let mut peers = common.peers();
-        peers.any(|place| !is_heard(&self.peers[place]))
-            && !quorums.is_phase2(quorums.all_where(may_have))
+        let is_silent = |place| place != own && !is_heard(self.roster.peer(place));
+        let has_silent = |office: &Office| !office.all_where(is_silent).is_empty();
+        self.offices.iter().any(has_silent) && !self.is_phase2(may_have)
     }
 
     /// Steps down if this leader can store nothing and a follower has space. Any follower can lead:
     /// phase 1 reports what it lacks. If no node has space there is no better leader, and this one
     /// continues for reads.
     pub(crate) fn give_way(&self, common: &Common) -> Step {
-        if !common.disk.has_room && !self.roomy.is_empty() {
+        let is_roomy = |seat| self.roomy.contains(seat);
+        let has_roomy = |office: &Office| !office.all_where(is_roomy).is_empty();
+        if !common.disk.has_room && self.offices.iter().any(has_roomy) {
             return Step::give_up(common.promised, StepDown::Full);
         }
         Step::Stay

@@ -27,7 +27,9 @@ impl Leader {
         if to == Some(common.config.id) {
             return Err(TransferError::Itself);
         }
-        let stranger = to.filter(|to| !common.config.quorums.contains(*to));
+        let latest = &self.offices[self.offices.len() - 1];
+        let accepts = |node: NodeId| latest.quorums().contains(node);
+        let stranger = to.filter(|to| !accepts(*to));
         if let Some(to) = stranger {
             return Err(TransferError::NotAnAcceptor(to));
         }
@@ -38,16 +40,22 @@ impl Leader {
             };
         }
         let suits = |place: &usize| {
-            let is_wanted = to.is_none_or(|to| to == common.acceptor(*place));
-            is_wanted && self.is_suitable(common, now, *place)
+            let node = self.roster.node(*place);
+            let is_wanted = to.is_none_or(|to| to == node);
+            is_wanted && accepts(node) && self.is_suitable(common, now, *place)
         };
         let lacks_least = |place: &usize| {
-            let peer = &self.peers[*place];
+            let peer = self.roster.peer(*place);
             (peer.through, peer.contact)
         };
-        let best = common.peers().filter(suits).max_by_key(lacks_least);
+        let best = self
+            .roster
+            .others
+            .iter()
+            .filter(suits)
+            .max_by_key(lacks_least);
         let place = best.ok_or(TransferError::Unsuitable)?;
-        let to = common.acceptor(place);
+        let to = self.roster.node(place);
         self.transfer = Some(Transfer {
             place,
             to,
@@ -96,7 +104,7 @@ impl Leader {
         let Some(transfer) = &mut self.transfer else {
             return;
         };
-        if self.peers[transfer.place].through >= last {
+        if self.roster.peer(transfer.place).through >= last {
             transfer.invited = true;
             let invite = Replicate::Invite {
                 ballot,
@@ -119,7 +127,7 @@ impl Leader {
 
     /// Somebody who may lead at once, as far as is known here.
     fn is_suitable(&self, common: &Common, now: Instant, place: usize) -> bool {
-        let silence = now.since(self.peers[place].contact);
+        let silence = now.since(self.roster.peer(place).contact);
         !self.full.contains(place) && silence < common.config.election_timeout_min
     }
 }

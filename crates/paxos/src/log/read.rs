@@ -115,10 +115,11 @@ impl Log {
         !values.is_empty() && last <= fetch.to.0 && fetch.to <= self.chosen
     }
 
-    /// A page of the votes from `from` on that are not known to be chosen, and the start of the
-    /// next page.
+    /// A page of the votes from `from` on in ballots below `ballot` that are not known to be chosen,
+    /// and the start of the next page.
     pub(crate) fn page(
         &mut self,
+        ballot: Ballot,
         from: Slot,
         bytes_max: usize,
         votes_max: usize,
@@ -129,7 +130,8 @@ impl Log {
         let behind = self.runs.range(at..).flat_map(|run| run.votes.iter());
         let mut bytes = 0usize;
         let mut votes = Vec::new();
-        for vote in behind.skip_while(|vote| vote.slot < from) {
+        let votes_below = behind.filter(|vote| vote.slot >= from && vote.ballot < ballot);
+        for vote in votes_below {
             bytes = bytes.saturating_add(vote.value.size());
             let is_full = bytes > bytes_max || votes.len() >= votes_max;
             if is_full && !votes.is_empty() {

@@ -18,6 +18,8 @@ pub(super) struct Tail {
     pub(super) ballot: Ballot,
     pub(super) values: Vec<Value>,
     pub(super) bytes: usize,
+    /// Whether some value is a configuration.
+    pub(super) configures: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

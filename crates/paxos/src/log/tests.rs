@@ -9,6 +9,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Ballot, Kind, NodeId};
 
+const LATER: Ballot = Ballot {
+    round: u64::MAX,
+    node: crate::NodeId(0),
+};
+
 fn ballot(round: u64) -> Ballot {
     let node = NodeId(1);
     Ballot { round, node }
@@ -166,7 +171,10 @@ fn cuts_show_in_no_message_and_make_logs_differ() {
         let slice = |log: &mut Log| log.slice(Slot(from), Slot(to), bytes);
         assert_eq!(slice(&mut one), slice(&mut three));
     }
-    assert_eq!(one.page(Slot(1), 120, 9), three.page(Slot(1), 120, 9));
+    assert_eq!(
+        one.page(LATER, Slot(1), 120, 9),
+        three.page(LATER, Slot(1), 120, 9)
+    );
     assert_eq!(written(&mut one), written(&mut three));
     assert_ne!(one, three);
 }
@@ -213,13 +221,13 @@ fn pages_hold_what_is_not_known_to_be_chosen() {
     let mut log = log([1, 2, 4, 5, 7]);
     log.choose_to(Slot(2));
     let size = vote(1, 1).value.size();
-    let (page, next) = log.page(Slot(1), 2 * size, usize::MAX);
+    let (page, next) = log.page(LATER, Slot(1), 2 * size, usize::MAX);
     assert_eq!((slots(&page), next), (vec![4, 5], Some(Slot(7))));
-    let (page, next) = log.page(Slot(7), 2 * size, usize::MAX);
+    let (page, next) = log.page(LATER, Slot(7), 2 * size, usize::MAX);
     assert_eq!((slots(&page), next), (vec![7], None));
-    let (page, next) = log.page(Slot(5), 0, usize::MAX);
+    let (page, next) = log.page(LATER, Slot(5), 0, usize::MAX);
     assert_eq!((slots(&page), next), (vec![5], Some(Slot(7))));
-    assert_eq!(log.page(Slot(8), 0, usize::MAX), (vec![], None));
+    assert_eq!(log.page(LATER, Slot(8), 0, usize::MAX), (vec![], None));
 }
 
 #[test]
@@ -231,7 +239,7 @@ fn votes_behind_a_start_stay() {
         (log.chosen(), log.settled(), log.last()),
         (Slot(5), Slot(5), Slot(7))
     );
-    assert_eq!(slots(&log.page(Slot(1), 99, usize::MAX).0), [7]);
+    assert_eq!(slots(&log.page(LATER, Slot(1), 99, usize::MAX).0), [7]);
     assert_eq!(log.start_persisted(), Slot(0));
     assert_eq!(log.write().start.as_deref(), Some(&at(5)));
     log.handle_persisted();
@@ -292,7 +300,7 @@ proptest! {
                     None => prop_assert!(*slot <= log.settled().0, "{} is lost", slot),
                 }
             }
-            let (page, ..) = log.page(Slot(1), usize::MAX, usize::MAX);
+            let (page, ..) = log.page(LATER, Slot(1), usize::MAX, usize::MAX);
             prop_assert_eq!(page.len(), model.range(log.chosen().0 + 1..).count());
         }
     }

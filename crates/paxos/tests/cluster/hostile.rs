@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Config, Configuration, DiskHealth, Echo, Entries, Envelope, Fetch, FetchError,
-    Instant, Kind, Message, NodeId, Output, Paxos, Position, Quorums, ReadId, Recovered, Replicate,
-    Role, Slot, Snapshot, Value, Vote, Write,
+    Ballot, Binding, Config, Configuration, Configurations, DiskHealth, Echo, Entries, Envelope,
+    Fetch, FetchError, Instant, Kind, Membership, Message, NodeId, Output, Paxos, Position,
+    Quorums, ReadId, Recovered, Replicate, Role, Slot, Snapshot, Value, Vote, Write,
 };
 use synod_sim::Rng;
 
@@ -134,7 +134,7 @@ impl Liar {
         let quorums = Quorums::majority([NodeId(7)]).unwrap();
         Snapshot {
             last: self.position(),
-            configuration: Configuration { quorums },
+            configurations: Configurations::first(Configuration::first(Membership::of(quorums))),
         }
     }
 
@@ -155,6 +155,7 @@ impl Liar {
                 round: self.number(),
                 chosen,
                 through,
+                settled: 0,
             },
             1 => Replicate::Chosen { ballot, chosen },
             2 => Replicate::Snapshot {
@@ -181,6 +182,7 @@ impl Liar {
             0 if self.leads || self.dice.one_in(30) => Binding::Prepare {
                 ballot: self.ballot_of(from),
                 from: self.slot(),
+                number: 0,
             },
             0..3 => Binding::Accepted {
                 ballot: self.own(),
@@ -205,6 +207,7 @@ impl Liar {
                     votes: self.votes(asked.max(chosen.next())),
                     next,
                     chosen,
+                    configurations: None,
                 }
             }
         }
@@ -396,10 +399,12 @@ fn nonsense_is_counted() {
         Message::Binding(Binding::Prepare {
             ballot: good,
             from: Slot(0),
+            number: 0,
         }),
         Message::Binding(Binding::Prepare {
             ballot: ballot(1, 9),
             from: Slot(1),
+            number: 0,
         }),
         Message::Echo(Echo::Learn {
             ballot: good,
@@ -437,6 +442,7 @@ fn d13_strangers_are_ignored() {
         let prepare = Message::Binding(Binding::Prepare {
             ballot,
             from: Slot(1),
+            number: 0,
         });
         cluster.step(1, |paxos, now| {
             paxos.handle_message(now, NodeId(id), prepare);

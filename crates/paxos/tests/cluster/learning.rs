@@ -67,6 +67,7 @@ fn a_leader_far_behind_votes_when_it_has_learned_enough() {
         }],
         next: None,
         chosen: Slot(CHOSEN),
+        configurations: None,
     };
     tell(&mut cluster, Message::Binding(promise));
     assert_eq!(cluster.status(1).role, Role::Leader);

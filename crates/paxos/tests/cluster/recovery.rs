@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Config, ConfigError, Configuration, Instant, Kind, Message, NodeId, Op,
-    Output, Paxos, Position, QuorumError, Quorums, RecoverError, Recovered, Slot, Snapshot, State,
-    Value, Vote,
+    Ballot, Binding, Config, ConfigError, Configuration, Configurations, Instant, Kind, Membership,
+    Message, NodeId, Op, Output, Paxos, Position, QuorumError, Quorums, RecoverError, Recovered,
+    Slot, Snapshot, State, Value, Vote,
 };
 
 fn ballot(round: u64) -> Ballot {
@@ -41,7 +41,7 @@ fn snapshot(round: u64, slot: u64) -> Snapshot {
     let quorums = quorums();
     Snapshot {
         last: at(round, slot),
-        configuration: Configuration { quorums },
+        configurations: Configurations::first(Configuration::first(Membership::of(quorums))),
     }
 }
 
@@ -220,7 +220,11 @@ fn n5_a_receipt_of_another_core_is_refused_and_counted() {
     let written = || {
         let mut paxos = recover(None, Position::ZERO, None, &[]).unwrap();
         let (ballot, from) = (ballot(1), Slot(1));
-        let prepare = Message::Binding(Binding::Prepare { ballot, from });
+        let prepare = Message::Binding(Binding::Prepare {
+            ballot,
+            from,
+            number: 0,
+        });
         paxos.handle_message(Instant::ZERO, NodeId(2), prepare);
         let Some(Output::Persist(write)) = paxos.poll_output() else {
             panic!("a promise is a write");
@@ -238,6 +242,7 @@ fn n5_a_receipt_of_another_core_is_refused_and_counted() {
     let prepare = Message::Binding(Binding::Prepare {
         ballot: again,
         from,
+        number: 0,
     });
     one.handle_message(Instant::ZERO, NodeId(2), prepare);
     assert_eq!(one.poll_output(), None, "its own write is in flight");
@@ -263,7 +268,7 @@ fn what_a_configuration_may_say() {
     let config = || Config::new(NodeId(1), quorums());
     assert_eq!(
         Config::new(NodeId(9), quorums()).validate(),
-        Err(ConfigError::NotAnAcceptor)
+        Err(ConfigError::NotAMember)
     );
     let mut stall = config();
     stall.write_stall_max = stall.election_timeout_max;

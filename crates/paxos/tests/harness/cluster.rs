@@ -48,7 +48,7 @@ impl Cluster {
             (id, node.expect("a disk of our own recovers"))
         };
         let nodes = quorums.acceptors().map(node);
-        Self(cluster::Cluster::new(nodes, Watch::new(quorums)))
+        Self(cluster::Cluster::new(nodes, Watch::new()))
     }
 
     pub(crate) fn status(&self, id: u64) -> Status {

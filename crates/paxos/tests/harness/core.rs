@@ -135,10 +135,10 @@ impl Protocol for Cores {
     }
 
     fn name_snapshot(core: &Paxos, last: Position) -> Snapshot {
-        let configuration = core.configuration().clone();
+        let configurations = core.configurations_at(last.slot);
         Snapshot {
             last,
-            configuration,
+            configurations,
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Ballot, Binding, Configuration, DiskHealth, Echo, Kind, Message, NodeId, Op, Position, Record,
-    Replicate, Role, Slot, Snapshot, Status, Value, Vote,
+    Ballot, Binding, Configuration, Configurations, DiskHealth, Echo, Kind, Message, NodeId, Op,
+    Position, Record, Replicate, Role, Slot, Snapshot, Status, Value, Vote,
 };
 
 use synod_sim::script::{Fields, parse_number};
@@ -45,13 +45,28 @@ pub(crate) fn value_text(value: &Value, ballot: Ballot) -> String {
     let body = match value.kind {
         Kind::Noop => "noop".into(),
         Kind::Command => String::from_utf8_lossy(&value.body),
-        Kind::Configuration => "configuration".into(),
+        Kind::Configuration => configuration_text(&value.body).into(),
     };
     if value.origin == ballot {
         body.into_owned()
     } else {
         format!("{body} of {}", ballot_text(value.origin))
     }
+}
+
+/// The number of a configuration, its acceptors, and its learners behind a plus.
+fn configuration_text(body: &[u8]) -> String {
+    let Ok(configuration) = Configuration::decode(body) else {
+        return "configuration that does not decode".to_owned();
+    };
+    let membership = &configuration.membership;
+    let acceptors = membership
+        .quorums
+        .acceptors()
+        .map(|id| format!(" {}", id.0));
+    let learners = membership.learners.iter().map(|id| format!(" +{}", id.0));
+    let nodes: String = acceptors.chain(learners).collect();
+    format!("configuration {}:{nodes}", configuration.number)
 }
 
 fn parse_value(text: &str, ballot: Ballot) -> Result<Value, String> {
@@ -119,14 +134,17 @@ pub(crate) fn name_of(message: &Message) -> &'static str {
         Message::Replicate(Replicate::Heartbeat { .. }) => "Heartbeat",
         Message::Replicate(Replicate::Chosen { .. }) => "Chosen",
         Message::Replicate(Replicate::Snapshot { .. }) => "Snapshot",
+        Message::Replicate(Replicate::Settle { .. }) => "Settle",
         Message::Replicate(Replicate::Invite { .. }) => "Invite",
         Message::Binding(Binding::Prepare { .. }) => "Prepare",
         Message::Binding(Binding::Promise { .. }) => "Promise",
         Message::Binding(Binding::Accepted { .. }) => "Accepted",
+        Message::Binding(Binding::Settled { .. }) => "Settled",
         Message::Echo(Echo::Ask { .. }) => "Ask",
         Message::Echo(Echo::Answer { .. }) => "Answer",
         Message::Echo(Echo::Heartbeat { .. }) => "HeartbeatEcho",
         Message::Echo(Echo::Preempted { .. }) => "Preempted",
+        Message::Echo(Echo::Removed { .. }) => "Removed",
         Message::Echo(Echo::Learn { .. }) => "Learn",
         Message::Echo(Echo::Learned { .. }) => "Learned",
         Message::Echo(Echo::Offer { .. }) => "Offer",
@@ -138,14 +156,17 @@ pub(crate) const NAMES: &[&str] = &[
     "Heartbeat",
     "Chosen",
     "Snapshot",
+    "Settle",
     "Invite",
     "Prepare",
     "Promise",
     "Accepted",
+    "Settled",
     "Ask",
     "Answer",
     "HeartbeatEcho",
     "Preempted",
+    "Removed",
     "Learn",
     "Learned",
     "Offer",
@@ -168,7 +189,7 @@ pub(crate) fn message_text(message: &Message) -> String {
 
 /// A ballot that is in use, or one that was merely promised.
 fn word_for_ballot(name: &str) -> &'static str {
-    if ["Ask", "Answer", "Preempted"].contains(&name) {
+    if ["Ask", "Answer", "Preempted", "Removed"].contains(&name) {
         "promised"
     } else {
         "ballot"
@@ -190,15 +211,18 @@ fn replicate_text(message: &Replicate) -> String {
             round,
             chosen,
             through,
+            settled,
             ..
         } => {
             let (chosen, through) = (chosen.0, through.0);
-            format!(", round {round}, chosen {chosen}, through {through}")
+            let settled = number_text("settled", *settled);
+            format!(", round {round}, chosen {chosen}, through {through}{settled}")
         }
         Replicate::Chosen { chosen, .. } => format!(", chosen {}", chosen.0),
         Replicate::Snapshot { snapshot, .. } => {
             format!(", last {}", position_text(snapshot.last))
         }
+        Replicate::Settle { slot, .. } => format!(", slot {}", slot.0),
         Replicate::Invite {
             round,
             chosen,
@@ -210,12 +234,15 @@ fn replicate_text(message: &Replicate) -> String {
 
 fn binding_text(message: &Binding) -> String {
     match message {
-        Binding::Prepare { from, .. } => format!(", from {}", from.0),
+        Binding::Prepare { from, number, .. } => {
+            format!(", from {}{}", from.0, number_text("number", *number))
+        }
         Binding::Promise {
             from,
             votes,
             next,
             chosen,
+            configurations,
             ..
         } => {
             let votes: String = votes
@@ -224,9 +251,13 @@ fn binding_text(message: &Binding) -> String {
                 .collect();
             let next = next.map(|next| format!("next {}, ", next.0));
             let next = next.unwrap_or_default();
-            format!(", from {}, {votes}{next}chosen {}", from.0, chosen.0)
+            let latest = configurations.as_ref().and_then(|known| known.latest());
+            let known = latest.map_or(0, |latest| latest.configuration.number);
+            let known = number_text("knows", known);
+            format!(", from {}, {votes}{next}chosen {}{known}", from.0, chosen.0)
         }
         Binding::Accepted { first, last, .. } => format!(", first {}, last {}", first.0, last.0),
+        Binding::Settled { slot, .. } => format!(", slot {}", slot.0),
     }
 }
 
@@ -265,6 +296,7 @@ fn echo_text(message: &Echo) -> String {
             format!(", round {round}, through {through}, chosen {chosen}{behind}{disk}")
         }
         Echo::Preempted { .. } => String::new(),
+        Echo::Removed { number, .. } => number_text("number", *number),
         Echo::Learn { from, to, .. } => format!(", from {}, to {}", from.0, to.0),
         Echo::Learned {
             ballot,
@@ -276,6 +308,14 @@ fn echo_text(message: &Echo) -> String {
             format!(", first {}, {values}", first.0)
         }
         Echo::Offer { snapshot, .. } => format!(", last {}", position_text(snapshot.last)),
+    }
+}
+
+/// The number of a configuration, unless it is the first.
+fn number_text(name: &str, number: u64) -> String {
+    match number {
+        0 => String::new(),
+        _ => format!(", {name} {number}"),
     }
 }
 
@@ -300,11 +340,11 @@ fn parse_disk(fields: &mut Fields<'_>) -> DiskHealth {
 
 fn parse_snapshot(
     fields: &mut Fields<'_>,
-    configuration: &Configuration,
+    configurations: &Configurations,
 ) -> Result<Snapshot, String> {
     Ok(Snapshot {
         last: parse_position(fields.value("last")?)?,
-        configuration: configuration.clone(),
+        configurations: configurations.clone(),
     })
 }
 
@@ -312,18 +352,21 @@ fn parse_snapshot(
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn parse_message(text: &str, configuration: &Configuration) -> Result<Message, String> {
+pub(crate) fn parse_message(
+    text: &str,
+    configurations: &Configurations,
+) -> Result<Message, String> {
     let mut fields = Fields::parse(text)?;
     let name = fields.name();
     let ballot = parse_ballot(fields.value(word_for_ballot(name))?)?;
     let message = match name {
-        "Accept" | "Heartbeat" | "Chosen" | "Snapshot" | "Invite" => {
-            Message::Replicate(parse_replicate(name, ballot, &mut fields, configuration)?)
+        "Accept" | "Heartbeat" | "Chosen" | "Snapshot" | "Settle" | "Invite" => {
+            Message::Replicate(parse_replicate(name, ballot, &mut fields, configurations)?)
         }
-        "Prepare" | "Promise" | "Accepted" => {
+        "Prepare" | "Promise" | "Accepted" | "Settled" => {
             Message::Binding(parse_binding(name, ballot, &mut fields)?)
         }
-        _ => Message::Echo(parse_echo(name, ballot, &mut fields, configuration)?),
+        _ => Message::Echo(parse_echo(name, ballot, &mut fields, configurations)?),
     };
     fields.end()?;
     Ok(message)
@@ -333,7 +376,7 @@ fn parse_replicate(
     name: &str,
     ballot: Ballot,
     fields: &mut Fields<'_>,
-    configuration: &Configuration,
+    configurations: &Configurations,
 ) -> Result<Replicate, String> {
     Ok(match name {
         "Accept" => Replicate::Accept {
@@ -347,6 +390,11 @@ fn parse_replicate(
             round: fields.number("round")?,
             chosen: Slot(fields.number("chosen")?),
             through: Slot(fields.number("through")?),
+            settled: fields.number("settled").unwrap_or(0),
+        },
+        "Settle" => Replicate::Settle {
+            ballot,
+            slot: Slot(fields.number("slot")?),
         },
         "Chosen" => Replicate::Chosen {
             ballot,
@@ -360,7 +408,7 @@ fn parse_replicate(
         },
         _ => Replicate::Snapshot {
             ballot,
-            snapshot: Box::new(parse_snapshot(fields, configuration)?),
+            snapshot: Box::new(parse_snapshot(fields, configurations)?),
         },
     })
 }
@@ -370,6 +418,11 @@ fn parse_binding(name: &str, ballot: Ballot, fields: &mut Fields<'_>) -> Result<
         "Prepare" => Binding::Prepare {
             ballot,
             from: Slot(fields.number("from")?),
+            number: fields.number("number").unwrap_or(0),
+        },
+        "Settled" => Binding::Settled {
+            ballot,
+            slot: Slot(fields.number("slot")?),
         },
         "Promise" => Binding::Promise {
             ballot,
@@ -377,6 +430,7 @@ fn parse_binding(name: &str, ballot: Ballot, fields: &mut Fields<'_>) -> Result<
             votes: fields.list(parse_vote)?,
             next: fields.number("next").ok().map(Slot),
             chosen: Slot(fields.number("chosen")?),
+            configurations: None,
         },
         _ => Binding::Accepted {
             ballot,
@@ -390,7 +444,7 @@ fn parse_echo(
     name: &str,
     ballot: Ballot,
     fields: &mut Fields<'_>,
-    configuration: &Configuration,
+    configurations: &Configurations,
 ) -> Result<Echo, String> {
     Ok(match name {
         "Ask" => Echo::Ask {
@@ -414,6 +468,10 @@ fn parse_echo(
             disk: parse_disk(fields),
         },
         "Preempted" => Echo::Preempted { promised: ballot },
+        "Removed" => Echo::Removed {
+            promised: ballot,
+            number: fields.number("number")?,
+        },
         "Learn" => Echo::Learn {
             ballot,
             from: Slot(fields.number("from")?),
@@ -426,7 +484,7 @@ fn parse_echo(
         },
         "Offer" => Echo::Offer {
             ballot,
-            snapshot: Box::new(parse_snapshot(fields, configuration)?),
+            snapshot: Box::new(parse_snapshot(fields, configurations)?),
         },
         _ => return Err(format!("there is no message `{name}`")),
     })

@@ -16,7 +16,6 @@ use super::disk::Disk;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
-    quorums: Quorums,
     /// Messages are made up by the test. Then only rules about single nodes can hold.
     pub(crate) made_up: bool,
     checker: Checker,
@@ -35,9 +34,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(quorums: &Quorums) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            quorums: quorums.clone(),
             made_up: false,
             checker: Checker::default(),
             chosen: Vec::new(),
@@ -57,13 +55,13 @@ impl Watch {
 
     /// Checks that chosen values are on the disks of a phase-2 quorum, and stay there: a node may
     /// replace such a vote only by one for the same value.
-    fn check_durable(&self, slot: Slot, nodes: &BTreeMap<NodeId, Node>) {
+    fn check_durable(slot: Slot, quorums: &Quorums, nodes: &BTreeMap<NodeId, Node>) {
         let holders = |value: &Value| {
             let mut set = AcceptorSet::default();
             for (id, node) in nodes {
                 let covered = node.disk.covered().slot >= slot;
                 if covered || node.disk.value_at(slot) == Some(value) {
-                    self.quorums.insert(&mut set, *id);
+                    quorums.insert(&mut set, *id);
                 }
             }
             set
@@ -72,7 +70,7 @@ impl Watch {
         let mut values: Vec<&Value> = values.collect();
         let all_covered = values.is_empty();
         values.dedup();
-        let durable = |value: &&Value| self.quorums.is_phase2(holders(value));
+        let durable = |value: &&Value| quorums.is_phase2(holders(value));
         assert!(
             all_covered || values.iter().any(durable),
             "{slot:?} counts as chosen and no quorum has it on disk"
@@ -139,7 +137,10 @@ impl cluster::Watch<Cores> for Watch {
         let status = paxos.status();
         if !self.made_up && status.chosen > self.checked {
             self.checked = status.chosen;
-            self.check_durable(status.chosen, nodes);
+            let governing = paxos.configurations().governing(status.chosen);
+            let governing = governing.expect("who has chosen it is known");
+            let quorums = &governing.configuration.membership.quorums;
+            Self::check_durable(status.chosen, quorums, nodes);
         }
     }
 
@@ -193,6 +194,11 @@ impl cluster::Watch<Cores> for Watch {
                         let is_stored = is_cut || stored.is_some_and(is_told);
                         assert!(is_stored, "{vote:?} is not {stored:?}");
                     }
+                }
+                Binding::Settled { slot, .. } => {
+                    let known = disk.state.unwrap_or_default().chosen;
+                    let known = known.max(disk.covered().slot);
+                    assert!(known >= *slot, "{node} has not settled {slot:?}");
                 }
                 Binding::Accepted {
                     ballot,

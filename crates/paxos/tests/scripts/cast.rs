@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use synod_paxos::{
-    Ballot, Config, Configuration, Counters, DiskHealth, Message, NodeId, Paxos, PeerState,
-    PeerStatus, Position, Quorums, Snapshot, Stop,
+    Ballot, Config, Configuration, Configurations, Counters, DiskHealth, Membership, Message,
+    NodeId, Paxos, PeerState, PeerStatus, Position, Quorums, Snapshot, Stop,
 };
 use synod_sim::cluster::{self, Cast};
 use synod_sim::script::{Arguments, parse_duration, parse_number};
@@ -63,7 +63,7 @@ impl Cast for Cores {
     }
 
     fn parse_message(text: &str, ids: &[NodeId]) -> Result<Message, String> {
-        parse_message(text, &configuration(ids))
+        parse_message(text, &configurations(ids))
     }
 
     fn parse_mark(text: &str) -> Result<Position, String> {
@@ -73,7 +73,7 @@ impl Cast for Cores {
     fn parse_snapshot(last: Position, ids: &[NodeId]) -> Snapshot {
         Snapshot {
             last,
-            configuration: configuration(ids),
+            configurations: configurations(ids),
         }
     }
 
@@ -174,15 +174,15 @@ impl Cast for Cores {
     fn stop_text(stop: Stop) -> &'static str {
         match stop {
             Stop::Diverged { .. } => "diverged",
+            Stop::Removed { .. } => "removed",
         }
     }
 }
 
-fn configuration(ids: &[NodeId]) -> Configuration {
+fn configurations(ids: &[NodeId]) -> Configurations {
     let quorums = Quorums::majority(ids.iter().copied());
-    Configuration {
-        quorums: quorums.expect("the nodes of a cluster are a group"),
-    }
+    let quorums = quorums.expect("the nodes of a cluster are a group");
+    Configurations::first(Configuration::first(Membership::of(quorums)))
 }
 
 fn state_text(state: PeerState) -> &'static str {
@@ -196,6 +196,7 @@ fn state_text(state: PeerState) -> &'static str {
 fn counter(counters: &Counters, name: &str) -> Result<u64, String> {
     Ok(match name {
         "strangers" => counters.strangers,
+        "removed" => counters.removed,
         "stale" => counters.stale,
         "malformed" => counters.malformed,
         "leaps" => counters.leaps,

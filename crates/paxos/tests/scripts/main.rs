@@ -14,7 +14,7 @@ mod harness;
 
 #[cfg(test)]
 mod tests {
-    use synod_paxos::{Configuration, NodeId, Quorums};
+    use synod_paxos::{Configuration, Configurations, Membership, NodeId, Quorums};
     use synod_sim::cluster::ClusterStage;
     use synod_sim::script::{Folder, play};
 
@@ -108,9 +108,9 @@ mod tests {
         );
     }
 
-    fn configuration() -> Configuration {
+    fn configurations() -> Configurations {
         let quorums = Quorums::majority([NodeId(1)]).unwrap();
-        Configuration { quorums }
+        Configurations::first(Configuration::first(Membership::of(quorums)))
     }
 
     #[test]
@@ -118,7 +118,12 @@ mod tests {
         for text in [
             "Accept(ballot 2.1, first 5, [x], [noop], [y of 1.3], chosen 4)",
             "Heartbeat(ballot 1.1, round 3, chosen 1, through 2)",
+            "Heartbeat(ballot 1.1, round 3, chosen 1, through 2, settled 4)",
             "Chosen(ballot 1.1, chosen 2)",
+            "Settle(ballot 1.1, slot 9)",
+            "Settled(ballot 1.1, slot 9)",
+            "Removed(promised 1.1, number 2)",
+            "Prepare(ballot 1.1, from 1, number 2)",
             "Snapshot(ballot 2.1, last 5@1.1)",
             "Prepare(ballot 1.1, from 1)",
             "Promise(ballot 3.1, from 1, [2@2.1 x], [4@1.2 noop], next 7, chosen 1)",
@@ -135,7 +140,7 @@ mod tests {
             "Learned(ballot 1.1, first 1, [x], [y])",
             "Offer(ballot 1.1, last 5@1.1)",
         ] {
-            let message = parse_message(text, &configuration());
+            let message = parse_message(text, &configurations());
             assert_eq!(
                 message.map(|message| message_text(&message)),
                 Ok(text.to_owned())
@@ -149,7 +154,7 @@ mod tests {
             "Preempted(promised 9.1, round 2)",
             "Nonsense(ballot 1.1)",
         ] {
-            assert!(parse_message(text, &configuration()).is_err());
+            assert!(parse_message(text, &configurations()).is_err());
         }
     }
 }

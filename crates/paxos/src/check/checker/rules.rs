@@ -2,7 +2,10 @@ use super::Checker;
 use crate::check::durable::Held;
 use crate::check::watch::{Seen, Watch};
 use crate::check::{Named, Violation};
-use crate::{Ballot, Binding, Echo, Message, NodeId, Paxos, Replicate, Slot, Value, Vote};
+use crate::{
+    Ballot, Binding, Configuration, Configurations, Echo, Message, NodeId, Paxos, Replicate, Slot,
+    Value, Vote,
+};
 
 /// Checks everything that must never decrease.
 pub(super) fn check_order(node: NodeId, before: &Seen, now: &Seen) -> Result<(), Violation> {
@@ -94,16 +97,25 @@ impl Checker {
                 chosen,
                 ..
             } => {
+                for (slot, value) in (first.0..).map(Slot).zip(values) {
+                    self.history.members.note_proposed(slot, value);
+                }
                 for (slot, value) in placed(*first, values) {
                     self.history
                         .propose(node, incarnation, slot, Held { ballot, value })?;
                 }
                 self.history.announce(node, *chosen)
             }
-            Replicate::Heartbeat { chosen, .. } | Replicate::Chosen { chosen, .. } => {
+            Replicate::Heartbeat {
+                chosen, settled, ..
+            } => {
+                self.check_settled(node, *settled)?;
                 self.history.announce(node, *chosen)
             }
+            Replicate::Chosen { chosen, .. } => self.history.announce(node, *chosen),
+            Replicate::Settle { slot, .. } => self.history.announce(node, *slot),
             Replicate::Snapshot { snapshot, .. } => {
+                self.check_configurations(node, &snapshot.configurations)?;
                 self.history.check_position(node, snapshot.last)
             }
             Replicate::Invite { chosen, last, .. } => {
@@ -162,8 +174,12 @@ impl Checker {
                 votes,
                 next,
                 chosen,
+                configurations,
                 ..
             } => {
+                if let Some(configurations) = configurations {
+                    self.check_configurations(node, configurations)?;
+                }
                 let watch = self.nodes.get(&node);
                 let told = |watch: &Watch| {
                     watch.settled >= *chosen
@@ -175,6 +191,10 @@ impl Checker {
             Binding::Accepted { first, last, .. } => {
                 is_promised && has_accepted(watch, ballot, *first, *last)
             }
+            Binding::Settled { slot, .. } => {
+                let lost = watch.forgot || watch.rotted;
+                is_promised && (lost || watch.durable.knows_to() >= *slot)
+            }
         };
         match is_true {
             true => Ok(()),
@@ -182,6 +202,59 @@ impl Checker {
                 let said = said.clone();
                 Err(Violation::Unsayable { node, to, said })
             }
+        }
+    }
+
+    /// Checks that the configurations that a node knows are those of the log.
+    pub(super) fn check_configurations(
+        &self,
+        node: NodeId,
+        known: &Configurations,
+    ) -> Result<(), Violation> {
+        match self.history.members.difference(known) {
+            Some(number) => Err(Violation::WrongConfiguration { node, number }),
+            None => Ok(()),
+        }
+    }
+
+    /// A leader that proposes a configuration knows that the one before is settled.
+    pub(super) fn check_change_begins(
+        &self,
+        node: NodeId,
+        vote: Vote<&Value>,
+    ) -> Result<(), Violation> {
+        let is_own = vote.ballot.node == node && vote.value.origin == vote.ballot;
+        let proposed = self.history.members.proposed(vote.slot, vote.ballot);
+        match proposed.filter(|_| is_own) {
+            Some(next) => self.check_settled(node, next.number.saturating_sub(1)),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that a phase-2 quorum of a configuration knows durably all that was chosen before it.
+    pub(super) fn check_settled(&self, node: NodeId, number: u64) -> Result<(), Violation> {
+        if number == 0
+            || self
+                .nodes
+                .values()
+                .any(|watch| watch.forgot || watch.rotted)
+        {
+            return Ok(());
+        }
+        let is_settled = |(from, it): (Slot, &Configuration)| {
+            let knows = |(_, watch): &(&NodeId, &Watch)| watch.durable.knows_to() >= from.prev();
+            let nodes = self.nodes.iter().filter(knows).map(|(id, _)| *id);
+            let quorums = &it.membership.quorums;
+            quorums.is_phase2(quorums.set_of(nodes))
+        };
+        match self
+            .history
+            .members
+            .numbered(number)
+            .is_some_and(is_settled)
+        {
+            true => Ok(()),
+            false => Err(Violation::NotSettled { node, number }),
         }
     }
 
@@ -206,7 +279,11 @@ impl Checker {
                 }
                 Ok(())
             }
-            Echo::Offer { snapshot, .. } => self.history.check_position(node, snapshot.last),
+            Echo::Offer { snapshot, .. } => {
+                self.check_configurations(node, &snapshot.configurations)?;
+                self.history.check_position(node, snapshot.last)
+            }
+            Echo::Removed { number, .. } => self.check_settled(node, *number),
             Echo::Ask { .. } | Echo::Preempted { .. } | Echo::Learn { .. } => Ok(()),
         }
     }

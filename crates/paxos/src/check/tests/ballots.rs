@@ -13,6 +13,7 @@ fn ballot_owner() {
         Binding::Prepare {
             ballot: ballot_1,
             from,
+            number: 0,
         },
     );
     assert_eq!(rule(foreign), "ballot owner");
@@ -52,6 +53,7 @@ fn ballot_used_twice() {
         Binding::Prepare {
             ballot: ballot_1,
             from,
+            number: 0,
         },
     );
     assert_eq!(rule(again), "ballot used twice");

@@ -7,6 +7,7 @@ fn promise(ballot: Ballot, votes: &[Vote], chosen: u64) -> Binding {
         votes: votes.to_vec(),
         next: None,
         chosen: Slot(chosen),
+        configurations: None,
     }
 }
 
@@ -31,6 +32,7 @@ fn unsayable() {
             Binding::Prepare {
                 ballot: ballot_1,
                 from: Slot(1),
+                number: 0,
             },
         ),
     ] {
@@ -63,6 +65,7 @@ fn unsayable() {
             Binding::Prepare {
                 ballot: ballot(3, 3),
                 from: Slot(1),
+                number: 0,
             },
         ),
     ];
