@@ -187,3 +187,99 @@ impl Configurations {
 
 /// After every index that an entry can have.
 const NONE: Index = Index(u64::MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Change;
+    use alloc::boxed::Box;
+
+    fn of(voters: &[u64]) -> Membership {
+        Membership {
+            highest: NodeId(9),
+            ..Membership::of_voters(voters.iter().map(|id| NodeId(*id)))
+        }
+    }
+
+    fn towards(membership: Membership, voters: &[u64]) -> Membership {
+        let change = Change {
+            is_joint: true,
+            voters: of(voters).voters,
+            ..Change::default()
+        };
+        Membership {
+            change: Some(Box::new(change)),
+            ..membership
+        }
+    }
+
+    /// As node 1 sees it: joint at 3, and at 5 without node 1.
+    fn removing() -> Configurations {
+        let mut configs = Configurations::new(of(&[1, 2, 3]), NodeId(1));
+        configs.push(Index(3), towards(of(&[1, 2, 3]), &[2, 3]));
+        configs.push(Index(5), of(&[2, 3]));
+        configs
+    }
+
+    #[test]
+    fn the_last_is_in_force_until_it_is_cut() {
+        let mut configs = removing();
+        assert_eq!(configs.latest(), &of(&[2, 3]));
+        assert_eq!(configs.members().ids(), [2, 3].map(NodeId));
+        configs.truncate(Index(6));
+        assert_eq!(configs.latest(), &of(&[2, 3]));
+        configs.truncate(Index(5));
+        assert_eq!(configs.latest_at(), Index(3));
+        assert_eq!(configs.members().ids(), [1, 2, 3].map(NodeId));
+        assert_eq!(configs.ended, None, "the change goes on");
+        configs.truncate(Index(2));
+        assert_eq!(configs.latest(), &of(&[1, 2, 3]));
+        assert!(configs.is_committed());
+        assert_eq!(configs.ended, Some(ChangeEnd::LeaderLost));
+    }
+
+    #[test]
+    fn who_is_dropped_may_campaign_until_that_is_committed() {
+        let mut configs = removing();
+        for (committed, may, gone) in [(2, true, false), (4, true, false), (5, false, true)] {
+            configs.commit_to(Index(committed));
+            assert_eq!(configs.may_campaign(), may, "{committed}");
+            assert_eq!(configs.has_removed(NodeId(1)), gone, "{committed}");
+        }
+        assert_eq!(configs.ended, Some(ChangeEnd::Done));
+    }
+
+    #[test]
+    fn compaction_keeps_what_is_in_force_at_the_start() {
+        let mut configs = removing();
+        configs.commit_to(Index(5));
+        configs.compact(Index(4));
+        assert_eq!(
+            configs.at(Index(4)),
+            Some(&towards(of(&[1, 2, 3]), &[2, 3]))
+        );
+        assert_eq!(configs.at(Index(5)), Some(&of(&[2, 3])));
+        assert_eq!(configs.at(Index(2)), None);
+        configs.compact(Index(7));
+        assert_eq!(configs.at(Index(7)), Some(&of(&[2, 3])));
+    }
+
+    #[test]
+    fn a_snapshot_names_the_membership_unless_it_knows_none() {
+        let mut configs = removing();
+        configs.begin_at(Index(4), &of(&[4]), true);
+        assert_eq!(configs.at(Index(4)), Some(&of(&[4])));
+        assert_eq!(configs.latest(), &of(&[2, 3]), "later entries stay");
+        configs.begin_at(Index(9), &of(&[4]), false);
+        assert_eq!(configs.latest(), &of(&[4]));
+        configs.begin_at(Index(12), &Membership::default(), false);
+        assert_eq!(configs.latest(), &of(&[4]));
+    }
+
+    #[test]
+    fn nobody_is_removed_by_what_only_a_node_itself_was_told() {
+        let configs = Configurations::new(of(&[1, 2, 3]), NodeId(4));
+        assert!(!configs.has_removed(NodeId(4)));
+        assert!(!configs.may_campaign());
+    }
+}

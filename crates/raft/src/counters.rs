@@ -3,8 +3,10 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Messages from nodes outside the membership, or from this node itself.
+    /// Messages from this node itself.
     pub strangers: u64,
+    /// Requests for votes, and messages of a later term, from nodes whose removal is committed.
+    pub removed: u64,
     /// Messages of an earlier term.
     pub stale: u64,
     /// Messages that no correct peer sends: gaps, decreasing terms, indexes or terms out of range.

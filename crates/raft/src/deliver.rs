@@ -30,7 +30,10 @@ impl Raft {
             count(&mut common.counters.malformed);
             return;
         }
-        if is_leap(common, term) {
+        if self.is_of_removed(from, &message) {
+            return;
+        }
+        if is_leap(&self.common, term) {
             self.handle_leap(now, from, term);
             mark.check(&self.common, &self.role);
             return;
@@ -118,7 +121,7 @@ impl Raft {
         match message {
             Echo::RequestPreVote { term, last, disk } => {
                 self.common.handle_disk_report(now, disk);
-                if !self.refuses(from) && !self.is_led(now) {
+                if !self.is_led(now) {
                     election::handle_request_pre_vote(&mut self.common, from, term, last);
                 }
             }
@@ -181,7 +184,7 @@ impl Raft {
         last: LogId,
         transfer: bool,
     ) {
-        if self.refuses(from) || self.is_over(from, term) || !transfer && self.is_led(now) {
+        if self.is_over(from, term) || !transfer && self.is_led(now) {
             return;
         }
         self.enter(now, term, None);
@@ -192,15 +195,29 @@ impl Raft {
         }
     }
 
-    /// Whether a node that asks for a vote was removed, and that is committed. It is told so and
-    /// changes nothing here: whatever term it has climbed to, it disturbs nobody (thesis §4.2.3).
-    fn refuses(&mut self, from: NodeId) -> bool {
-        let is_removed = self.common.configs.has_removed(from);
-        if is_removed {
-            let term = self.common.term;
-            self.common.echo(from, Echo::Removed { term });
+    /// Whether the sender was removed, that is committed, and it asks for a vote or is in a later
+    /// term. Whatever term it has climbed to, it disturbs nobody (thesis §4.2.3). Who asks is told.
+    ///
+    /// A leader that was removed may be in a later term too: the votes of others were enough for it,
+    /// and so are their acknowledgements for what it still has to do.
+    #[inline]
+    fn is_of_removed(&mut self, from: NodeId, message: &Message) -> bool {
+        let common = &mut self.common;
+        let asks = matches!(
+            message,
+            Message::Binding(Binding::RequestVote { .. })
+                | Message::Echo(Echo::RequestPreVote { .. })
+        );
+        let is_later = message.term() > common.term;
+        if !(asks || is_later) || !common.configs.has_removed(from) {
+            return false;
         }
-        is_removed
+        count(&mut common.counters.removed);
+        if asks {
+            let term = common.term;
+            common.echo(from, Echo::Removed { term });
+        }
+        true
     }
 
     /// A removal that is committed stays so for ever, and so no late message proves it wrongly. A

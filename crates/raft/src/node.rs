@@ -392,6 +392,7 @@ impl Common {
         self.counters = Counters::default();
         self.leap = None;
         self.stepped_down = None;
+        self.configs.ended = None;
         self.outbox.forget_numbers();
     }
 }

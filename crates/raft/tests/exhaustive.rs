@@ -23,6 +23,7 @@ mod node;
 
 use goals::Goal;
 use model::{Budget, Model};
+use node::Roster;
 use synod_raft::{Echo, Message, Replicate};
 use synod_sim::search::verify;
 
@@ -47,6 +48,7 @@ fn elections() {
         "elections",
         &Model {
             size: 3,
+            change: None,
             budget: if SMALL { small } else { full },
             carries: |message| matches!(message, Message::Binding(_)),
         },
@@ -70,6 +72,7 @@ fn a_split_vote() {
         "a split vote",
         &Model {
             size: 5,
+            change: None,
             budget: Budget {
                 terms: 1,
                 candidacies: 2,
@@ -95,6 +98,7 @@ fn two_terms() {
         "two terms",
         &Model {
             size: 3,
+            change: None,
             budget: if SMALL { TWO_TERMS } else { budget },
             carries: if SMALL { without_hints } else { |_| true },
         },
@@ -130,6 +134,7 @@ fn two_terms_and_a_crash() {
         "two terms and a crash",
         &Model {
             size: 3,
+            change: None,
             budget: if SMALL { small } else { full },
             carries: without_hints,
         },
@@ -162,6 +167,7 @@ fn a_command() {
         "a command",
         &Model {
             size: 3,
+            change: None,
             budget: if SMALL { small } else { full },
             carries: without_hints,
         },
@@ -176,6 +182,7 @@ fn heartbeats() {
         "heartbeats",
         &Model {
             size: 3,
+            change: None,
             budget: Budget {
                 terms: 1,
                 candidacies: 1,
@@ -215,7 +222,82 @@ fn a_transfer() {
         "a transfer",
         &Model {
             size: 3,
+            change: None,
             budget: if SMALL { small } else { full },
+            carries: without_hints,
+        },
+        met,
+    );
+}
+
+/// A node of two is replaced by an empty one: it catches up, both memberships decide, and the new one
+/// alone; with two leaders, who may be told to take it back.
+#[test]
+fn a_replacement() {
+    let small = Budget {
+        candidacies: 1,
+        terms: 1,
+        ..TWO_TERMS
+    };
+    let budget = Budget {
+        changes: 1,
+        aborts: 1,
+        ..if SMALL { small } else { TWO_TERMS }
+    };
+    let goals = [
+        Goal::Joint,
+        Goal::ChangeEnded,
+        Goal::ChangeAborted,
+        Goal::ChangeInherited,
+        Goal::ChangeCut,
+    ];
+    let met = if SMALL { &goals[..3] } else { &goals[..] };
+    let roster = Roster {
+        voters: 2,
+        target: &[1, 3],
+    };
+    verify(
+        "a replacement",
+        &Model {
+            size: 3,
+            change: Some(roster),
+            budget,
+            carries: without_hints,
+        },
+        met,
+    );
+}
+
+/// A node of three is removed, which may lead.
+#[test]
+fn a_removal() {
+    let small = Budget {
+        candidacies: 1,
+        terms: 1,
+        ..TWO_TERMS
+    };
+    let budget = Budget {
+        changes: 1,
+        ..if SMALL { small } else { TWO_TERMS }
+    };
+    let goals = [
+        Goal::Joint,
+        Goal::ChangeEnded,
+        Goal::ChangeInherited,
+        Goal::ChangeCut,
+        Goal::LeaderDropped,
+    ];
+    let met = if SMALL { &goals[..2] } else { &goals[..] };
+    let roster = Roster {
+        voters: 3,
+        target: &[1, 2],
+    };
+    verify(
+        "a removal",
+        &Model {
+            size: 3,
+            change: Some(roster),
+            budget,
             carries: without_hints,
         },
         met,
@@ -230,6 +312,7 @@ fn three_terms() {
         "three terms",
         &Model {
             size: 3,
+            change: None,
             budget: Budget {
                 terms: 3,
                 candidacies: 3,
@@ -253,6 +336,8 @@ const TWO_TERMS: Budget = Budget {
     heartbeats: 0,
     commands: 0,
     transfers: 0,
+    changes: 0,
+    aborts: 0,
     restarts: 0,
     overtakings: 0,
 };

@@ -1,5 +1,5 @@
-//! The Raft paper (extended version, 2014), rule by rule: Figure 2 and sections 5.1 to 5.4, with
-//! each sentence cited above its test. Where names or mechanisms differ from the paper's, the test
+//! The Raft paper (extended version, 2014), rule by rule: Figure 2, sections 5.1 to 5.4 and section 6
+//! with sections 4.1 to 4.3 of the thesis, with each sentence cited above its test. Where names or mechanisms differ from the paper's, the test
 //! says so.
 //!
 //! Pre-vote and check-quorum, which the paper does not have, are off.
@@ -9,6 +9,9 @@
 mod figure_2;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+#[path = "paper/membership.rs"]
+mod membership;
 #[cfg(test)]
 #[path = "paper/sections.rs"]
 mod sections;
@@ -20,7 +23,12 @@ use synod_raft::{
 };
 
 fn group(size: u64) -> Cluster {
-    Cluster::new(size, |config| {
+    group_with(size, 0)
+}
+
+/// The same, and empty nodes that know no membership.
+fn group_with(size: u64, joining: u64) -> Cluster {
+    Cluster::joined(size, joining, Term(0), |config| {
         config.pre_vote = false;
         config.check_quorum = false;
     })

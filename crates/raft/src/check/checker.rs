@@ -115,7 +115,7 @@ impl Checker {
             self.history.leads(raft, incarnation, leader.first)?;
         }
         if now.commit > before.commit {
-            self.check_commit(raft)?;
+            self.check_commit(raft, before.last.index)?;
         }
         Ok(())
     }

@@ -79,7 +79,7 @@ impl History {
     }
 
     /// The membership as of an index of the node's log, and the index of its entry.
-    fn as_of<'a>(&'a self, raft: &'a Raft, index: Index) -> (Index, &'a Membership) {
+    pub(super) fn as_of<'a>(&'a self, raft: &'a Raft, index: Index) -> (Index, &'a Membership) {
         let log = &raft.common.log;
         let is_there = |(id, _): &(&LogId, &Membership)| {
             id.index > log.start().index && id.index <= index && log.matches(**id)

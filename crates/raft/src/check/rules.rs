@@ -56,8 +56,8 @@ impl Checker {
         }
     }
 
-    /// Checks a commit index of `raft` that has just advanced.
-    pub(super) fn check_commit(&mut self, raft: &Raft) -> Result<(), Violation> {
+    /// Checks a commit index of `raft` that has just advanced; `before` the step its log ended there.
+    pub(super) fn check_commit(&mut self, raft: &Raft, before: Index) -> Result<(), Violation> {
         let core = &raft.common;
         let (node, commit, known) = (core.id(), core.committed, self.history.committed_to());
         let Some(term) = core.log.term_at(commit) else {
@@ -84,14 +84,18 @@ impl Checker {
                     let watch = nodes.get(node);
                     watch.is_some_and(|watch| watch.durable.holds(id))
                 };
+                // The next membership may have been appended in the same step, after the commit.
                 let in_force = self.history.in_force(raft);
-                if !membership::agrees(in_force, |id| holds(&id)) {
+                let (_, until_now) = self.history.as_of(raft, before);
+                let agrees = |it| membership::agrees(it, |id| holds(&id));
+                if !agrees(in_force) && !agrees(until_now) {
                     let holders = in_force.nodes().filter(holds).count();
                     return Err(Violation::CommitNotDurable { node, id, holders });
                 }
                 self.history.commit(raft, id)
             }
-            RoleState::Follower(follower) if !covered => {
+            // Who was removed stops in the step in which it learns of that, and follows nobody then.
+            RoleState::Follower(follower) if !covered && core.stop.is_none() => {
                 self.history.check_committed(node, id)?;
                 let matched = follower.matched;
                 if commit > matched {

@@ -62,7 +62,8 @@ impl CatchUp {
             if peer.forgot {
                 return CaughtUp::Never(round.id);
             }
-            if !round.is_done && peer.matched >= round.to {
+            // A round that took too long is followed by another, which may be over already.
+            while !round.is_done && peer.matched >= round.to {
                 round.is_done = now.since(round.begun) < timeout;
                 if !round.is_done {
                     round.next(common, now);
@@ -115,3 +116,106 @@ impl Round {
 
 /// The thesis suggests ten.
 const ROUNDS_MAX: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Log;
+    use crate::{Change, Config, Entry, Kind, LogId, Membership, Term};
+    use alloc::boxed::Box;
+    use core::time::Duration;
+
+    fn at(ms: u64) -> Instant {
+        Instant(Duration::from_millis(ms))
+    }
+
+    fn grow(common: &mut Common) -> Index {
+        let id = LogId {
+            term: Term(1),
+            index: common.log.last().index.next(),
+        };
+        let (kind, body) = (Kind::Noop, bytes::Bytes::new());
+        common.push(Entry { id, kind, body });
+        id.index
+    }
+
+    /// A leader that adds node 2 and has one entry, and what it knows of node 2.
+    fn adding() -> (Common, Progress) {
+        let config = Config::new(NodeId(1), [NodeId(1)]);
+        let log = Log::new(LogId::ZERO, &config);
+        let mut common = Common::new(config, log, (Term(1), None), at(0));
+        let change = Change {
+            voters: [1, 2].map(NodeId).into(),
+            ..Change::default()
+        };
+        let membership = Membership {
+            change: Some(Box::new(change)),
+            highest: NodeId(2),
+            ..Membership::of_voters([NodeId(1)])
+        };
+        let index = grow(&mut common);
+        common.configs.push(index, membership);
+        (common, Progress::new(NodeId(2), Index(2), at(0)))
+    }
+
+    /// "The algorithm waits a fixed number of rounds (such as 10) [..] Otherwise, the leader aborts
+    /// the configuration change with an error."
+    #[test]
+    fn after_ten_long_rounds_a_node_is_too_slow() {
+        let (mut common, mut peer) = adding();
+        let mut catch_up = CatchUp::begin(&common, at(0));
+        for round in 1..=ROUNDS_MAX {
+            let end = grow(&mut common).prev();
+            let now = at(150 * u64::from(round));
+            assert_eq!(catch_up.rounds[0].number, round);
+            peer.contact = now;
+            let late = catch_up.look(&common, now, &[peer.clone()]);
+            assert_eq!(late, CaughtUp::NotYet, "round {round} goes on");
+            peer.matched = end;
+            let ended = catch_up.look(&common, now, &[peer.clone()]);
+            assert_eq!(ended == CaughtUp::Never(NodeId(2)), round == ROUNDS_MAX);
+        }
+    }
+
+    #[test]
+    fn a_short_round_is_enough_while_the_node_is_in_contact() {
+        let (common, mut peer) = adding();
+        let mut catch_up = CatchUp::begin(&common, at(0));
+        (peer.matched, peer.contact) = (Index(1), at(149));
+        assert_eq!(
+            catch_up.look(&common, at(149), &[peer.clone()]),
+            CaughtUp::All
+        );
+        let gone = catch_up.look(&common, at(299), &[peer.clone()]);
+        assert_eq!(gone, CaughtUp::NotYet, "a new round");
+        peer.contact = at(300);
+        assert_eq!(catch_up.look(&common, at(300), &[peer]), CaughtUp::All);
+    }
+
+    #[test]
+    fn a_node_that_never_answers_is_given_up_at_the_deadline() {
+        let (common, peer) = adding();
+        let mut catch_up = CatchUp::begin(&common, at(0));
+        let end = at(0).plus(common.config.catch_up_max);
+        let before = Instant(end.0 - Duration::from_nanos(1));
+        assert_eq!(
+            catch_up.look(&common, before, &[peer.clone()]),
+            CaughtUp::NotYet
+        );
+        assert_eq!(
+            catch_up.look(&common, end, &[peer]),
+            CaughtUp::Never(NodeId(2))
+        );
+    }
+
+    #[test]
+    fn a_node_that_forgot_is_given_up_at_once() {
+        let (common, mut peer) = adding();
+        let mut catch_up = CatchUp::begin(&common, at(0));
+        peer.forgot = true;
+        assert_eq!(
+            catch_up.look(&common, at(1), &[peer]),
+            CaughtUp::Never(NodeId(2))
+        );
+    }
+}

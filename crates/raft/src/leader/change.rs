@@ -2,6 +2,7 @@ use alloc::vec::Vec;
 
 use super::Leader;
 use super::catch_up::{CatchUp, CaughtUp};
+use crate::due::Task;
 use crate::node::Common;
 use crate::step::Step;
 use crate::{
@@ -161,6 +162,9 @@ impl Leader {
         common.configs.push(id.index, next);
         self.arrange_peers(common, now);
         self.replicate_to_all(common);
+        // What was not enough for the quorums of before may be for those of now.
+        common.due.set(Task::Read);
+        self.advance_commit(common);
     }
 }
 

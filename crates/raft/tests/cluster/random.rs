@@ -56,13 +56,13 @@ fn any_schedule_is_safe_and_recovers() {
             ("elections", 2),
             ("transfers", 2),
             ("changes", 1),
-            ("catching up", 2),
-            ("joint", 1),
-            ("ended", 1),
+            ("catching up", 3),
+            ("joint", 2),
+            ("ended", 2),
             ("inherited", 4),
             ("aborts", 10),
-            ("rolled back", 10),
-            ("removed nodes", 2),
+            ("rolled back", 20),
+            ("removed nodes", 5),
         ],
     );
 }

@@ -1,6 +1,6 @@
 //! The events that a search must have met; otherwise it shows nothing.
 
-use synod_raft::{Binding, Echo, Message, Op, Replicate};
+use synod_raft::{Binding, ChangeEnd, Echo, Message, Op, Replicate, Status};
 
 use crate::node::{Input, Node, Packet};
 
@@ -36,6 +36,18 @@ pub(crate) enum Goal {
     Invited,
     Transferred,
     TransferGivenUp,
+    /// A leader makes the membership joint, ends the change, and aborts it.
+    Joint,
+    ChangeEnded,
+    ChangeAborted,
+    /// A node is elected while a change is under way.
+    ChangeInherited,
+    /// A change is cut from a log.
+    ChangeCut,
+    /// A node has learned of its removal.
+    Removed,
+    /// A node leads that the membership in force drops.
+    LeaderDropped,
     /// A message of an earlier term is answered.
     Stale,
 }
@@ -73,6 +85,18 @@ pub(crate) fn reached(before: &Node, input: Input, after: &Node, sent: &[Packet]
         Goal::TransferGivenUp,
         was.transfer.is_some() && is.transfer.is_none() && leads,
     );
+    let joint = |status: &Status| status.membership.joint().is_some();
+    reach(Goal::Joint, leads && joint(&is) && !joint(&was));
+    let ends = was.change.is_some() && is.change.is_none() && leads && before.leads();
+    let takes_back = is.membership.voters == was.membership.voters;
+    reach(Goal::ChangeEnded, ends && !takes_back);
+    reach(Goal::ChangeAborted, ends && takes_back);
+    reach(Goal::ChangeInherited, elected && is.change.is_some());
+    let lost = is.change_end == Some(ChangeEnd::LeaderLost);
+    reach(Goal::ChangeCut, lost && was.change_end != is.change_end);
+    reach(Goal::Removed, after.has_stopped() && !before.has_stopped());
+    let dropped = elected && !is.membership.is_voter(after.id);
+    reach(Goal::LeaderDropped, dropped);
     for Packet { message, .. } in sent {
         let invites = matches!(message, Message::Replicate(Replicate::TimeoutNow { .. }));
         reach(Goal::Invited, invites);

@@ -5,13 +5,16 @@ use synod_raft::{Binding, Message, NodeId, Replicate};
 use synod_sim::search::{Inputs, Step, System, permutations};
 
 use crate::goals::Goal;
-use crate::node::{Disk, Input, Node, Packet, Told};
+use crate::node::{Disk, Input, Node, Packet, Roster, Told};
 
 /// A group and the bounds of the search.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     /// The number of nodes, at most five.
     pub(crate) size: usize,
+    /// If the membership may change: the voters at the beginning, and after the change. Then names
+    /// matter, and states that differ in them are two.
+    pub(crate) change: Option<Roster>,
     pub(crate) budget: Budget,
     /// Whether the network carries a message; it loses the others.
     pub(crate) carries: fn(&Message) -> bool,
@@ -27,6 +30,9 @@ pub(crate) struct Budget {
     pub(crate) commands: u8,
     /// Transfers of leadership, to either of the others.
     pub(crate) transfers: u8,
+    /// Changes of the membership, and commands to take one back.
+    pub(crate) changes: u8,
+    pub(crate) aborts: u8,
     /// Crashes, which lose what is not durable.
     pub(crate) restarts: u8,
     /// Inputs that a node handles while its write is in flight; [`Budget::ANY`] for any number.
@@ -48,7 +54,11 @@ impl System for Model {
 
     fn start(&self) -> (Vec<Node>, Checker, Budget) {
         let ids = (1..=self.size as u64).map(NodeId);
-        let nodes = ids.map(|id| Node::new(id, self.size, Disk::default()));
+        let roster = self.change.unwrap_or(Roster {
+            voters: self.size,
+            target: &[],
+        });
+        let nodes = ids.map(|id| Node::new(id, roster, Disk::default()));
         let nodes: Vec<Node> = nodes.collect();
         let mut checker = Checker::default();
         for node in &nodes {
@@ -59,15 +69,23 @@ impl System for Model {
     }
 
     fn inputs(&self, node: &Node, left: &Budget, inputs: &mut Inputs<Input>) {
+        if node.has_stopped() {
+            return;
+        }
         let (leads, writes) = (node.leads(), node.write.is_some());
         let rested = !writes || left.overtakings > 0;
-        let candidacy = left.candidacies > 0 && node.raft.term().0 < left.terms;
+        let votes = node.raft.membership().is_voter(node.id);
+        let candidacy = left.candidacies > 0 && node.raft.term().0 < left.terms && votes;
         let heartbeat = leads && left.heartbeats > 0;
         inputs.push_if(Input::Persist, writes);
         inputs.push_if(Input::Restart, left.restarts > 0);
         inputs.push_if(Input::Timeout, rested && heartbeat);
         inputs.push_if(Input::Timeout, rested && !leads && candidacy);
         inputs.push_if(Input::Propose, rested && leads && left.commands > 0);
+        let is_changing = node.raft.membership().change.is_some();
+        inputs.push_if(Input::Change, rested && leads && left.changes > 0);
+        let aborts = rested && leads && left.aborts > 0 && is_changing;
+        inputs.push_if(Input::Abort, aborts);
         let transfers = rested && leads && left.transfers > 0;
         let others = (1..=self.size as u64).map(NodeId);
         for to in others.filter(|to| *to != node.id) {
@@ -84,6 +102,8 @@ impl System for Model {
             Input::Timeout => left.candidacies -= 1,
             Input::Propose => left.commands -= 1,
             Input::Transfer(_) => left.transfers -= 1,
+            Input::Change => left.changes -= 1,
+            Input::Abort => left.aborts -= 1,
             Input::Restart => left.restarts -= 1,
             Input::Persist | Input::Receive => {}
         }
@@ -129,7 +149,10 @@ impl System for Model {
     }
 
     fn renamings(&self) -> Vec<Vec<usize>> {
-        permutations(self.size)
+        match self.change {
+            Some(_) => Vec::new(),
+            None => permutations(self.size),
+        }
     }
 
     fn rename_message(&self, packet: &Packet, renaming: &[usize]) -> Packet {
@@ -153,6 +176,8 @@ impl System for Model {
             (Input::Timeout, _) => format!("{node} times out"),
             (Input::Propose, _) => format!("{node} is given a command"),
             (Input::Transfer(to), _) => format!("{node} is to hand over to {}", to.0),
+            (Input::Change, _) => format!("{node} is to change the membership"),
+            (Input::Abort, _) => format!("{node} is to abort the change"),
             (Input::Persist, _) => format!("{node}'s write is durable"),
             (Input::Restart, _) => format!("{node} crashes and restarts"),
             (Input::Receive, None) => format!("{node} receives nothing"),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_raft::{
-    Config, Entry, Envelope, Instant, LogId, Message, NodeId, Op, Output, Raft, Record, Recovered,
-    Term, Write,
+    Config, Entry, Envelope, Instant, LogId, Membership, Message, NodeId, Op, Output, Raft, Record,
+    Recovered, Term, Write,
 };
 use synod_sim::search;
 
@@ -31,6 +31,9 @@ pub(crate) enum Input {
     Propose,
     /// It is to hand leadership to that node.
     Transfer(NodeId),
+    /// It is to change the membership to that of the model, or to take the change back.
+    Change,
+    Abort,
     /// Its write is durable, and the messages of that write are sent.
     Persist,
     /// It crashes, loses what is not durable, and restarts. How long that takes does not matter to
@@ -42,11 +45,18 @@ pub(crate) enum Input {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) id: NodeId,
-    /// The number of nodes in the group, which have ids from 1.
-    size: usize,
+    /// Which nodes begin as voters, and to whom the membership may change.
+    roster: Roster,
     pub(crate) raft: Raft,
     pub(crate) write: Option<Write>,
     pub(crate) disk: Disk,
+}
+
+/// The voters with which a group begins, which have ids from 1, and those of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Roster {
+    pub(crate) voters: usize,
+    pub(crate) target: &'static [u64],
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -74,8 +84,12 @@ pub(crate) enum Told {
 impl Node {
     /// Timers fire at any time, so pre-vote and check-quorum could not work and are off. An append
     /// carries one entry, so that each entry may be acknowledged by itself.
-    pub(crate) fn new(id: NodeId, size: usize, disk: Disk) -> Self {
-        let mut config = Config::new(id, (1..=size as u64).map(NodeId));
+    ///
+    /// A node that joins knows no membership.
+    pub(crate) fn new(id: NodeId, roster: Roster, disk: Disk) -> Self {
+        let voters = 1..=roster.voters as u64;
+        let known = voters.contains(&id.0);
+        let mut config = Config::new(id, voters.filter(|_| known).map(NodeId));
         (config.pre_vote, config.check_quorum) = (false, false);
         config.append_bytes_max = 1;
         let recovered = Recovered {
@@ -87,7 +101,7 @@ impl Node {
         let raft = Raft::new(config, recovered, Instant::ZERO).expect("a disk of our own recovers");
         Self {
             id,
-            size,
+            roster,
             raft,
             write: None,
             disk,
@@ -121,6 +135,11 @@ impl Node {
             sent,
             note: told,
         }
+    }
+
+    /// Whether it takes no part any more.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.raft.poll_timeout().is_none()
     }
 
     pub(crate) fn leads(&self) -> bool {
@@ -176,6 +195,14 @@ impl Step {
             Input::Transfer(to) => {
                 let _ = node.raft.transfer(now, Some(to));
             }
+            Input::Change => {
+                let voters = node.roster.target.iter().copied().map(NodeId);
+                let target = Membership::of_voters(voters);
+                let _ = node.raft.change_membership(now, &target);
+            }
+            Input::Abort => {
+                let _ = node.raft.abort_change(now);
+            }
             Input::Persist => {
                 let Some(write) = node.write.take() else {
                     return;
@@ -191,7 +218,7 @@ impl Step {
                 messages.for_each(|message| self.send(message));
             }
             Input::Restart => {
-                *node = Node::new(node.id, node.size, node.disk.clone());
+                *node = Node::new(node.id, node.roster, node.disk.clone());
                 self.told.push(Told::Started(node.raft.clone()));
             }
         }

@@ -49,7 +49,7 @@ impl Cluster {
         let ids: Vec<NodeId> = (1..=size + joining).map(NodeId).collect();
         let node = |id: NodeId| {
             let is_first = id.0 <= size;
-            let voters = if is_first { 1..=size } else { 1..=0 };
+            let voters = 1..=if is_first { size } else { 0 };
             let mut config = Config::new(id, voters.map(NodeId));
             tweak(&mut config);
             let disk = Disk {

@@ -173,6 +173,7 @@ fn state_text(state: PeerState) -> &'static str {
 fn counter(counters: &Counters, name: &str) -> Result<u64, String> {
     Ok(match name {
         "strangers" => counters.strangers,
+        "removed" => counters.removed,
         "stale" => counters.stale,
         "malformed" => counters.malformed,
         "leaps" => counters.leaps,

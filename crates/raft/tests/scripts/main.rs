@@ -52,6 +52,8 @@ mod tests {
         b6_refusal_in_term_0
         b7_last_term
         c10_snapshot_is_contact
+        c11_learner_does_not_campaign
+        c11_removed_node
         c11_unheard_node
         c12_lagging_target
         c12_lost_timeout_now
@@ -65,6 +67,8 @@ mod tests {
         c12_two_transfers
         c14_unapplied_entries
         c15_half_is_no_majority
+        c15_leader_of_two_goes
+        c15_one_of_two_goes
         c1_away_unseats_nobody
         c1_stuck_in_a_later_term
         c2_cut_link
@@ -77,6 +81,24 @@ mod tests {
         c8_later_term_is_no_contact
         c9_bad_disk_campaigns
         c9_slow_disks
+        d10_two_changes
+        d11_snapshot_names_the_nodes
+        d12_not_in_its_own_majority
+        d12_removed_leader_goes
+        d12_removed_leader_without_heir
+        d13_strangers_count_for_nothing
+        d14_id_used
+        d1_change_before_the_first_commit
+        d1_two_changes_overlap
+        d2_leader_lost_in_joint
+        d3_end_comes_again
+        d4_effective_when_appended
+        d5_rolled_back_with_its_entry
+        d6_two_uncommitted
+        d7_last_two_at_different_memberships
+        d8_joint_from_the_disk
+        d9_lagging_learner
+        d9_too_slow
         e1_read_before_the_first_commit
         e2_old_echo
         e3_deposed_leader
@@ -96,15 +118,21 @@ mod tests {
         f7_snapshot_record_fails
         f8_older_snapshot
         f9_proposal_inside_a_snapshot
-        g_forgotten_needed_copy
-        g_forgotten_tail
-        g_forgotten_under_an_old_tail
         g6_all_full
         g6_full_leader
         g6_full_node_waits
         g6_full_quorum_keeps_a_leader
         g6_laggard_has_room
+        g_forgotten_needed_copy
+        g_forgotten_tail
+        g_forgotten_under_an_old_tail
         h2_lost_append
+        m1_learner_votes
+        m1_learners_vote_is_not_counted
+        m3_abort_by_the_next_leader
+        m3_new_nodes_died
+        m3_too_late_to_abort
+        m4_leader_lost_at_each_step
         n4_climb
         n4_leap
         t1_gap_in_a_run

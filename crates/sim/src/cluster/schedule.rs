@@ -164,7 +164,8 @@ impl<P: Protocol> Schedule<P> {
         for other in 1..=self.size {
             let stays = members.contains(&other);
             let is_gone = self.cluster.node(other).stopped.is_some();
-            if self.rng.one_in(4) == stays || is_gone {
+            let changes = self.rng.one_in(if stays { 6 } else { 3 });
+            if stays == changes || is_gone {
                 continue;
             }
             let side = match self.rng.one_in(5) {
