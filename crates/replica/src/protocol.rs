@@ -232,6 +232,9 @@ pub enum Divergence {
         /// The last index up to which its log can be what it acknowledged.
         holds: u64,
     },
+    /// This node was removed from the group, and that is committed. Nothing is wrong with any disk.
+    #[error("this node was removed from the group")]
+    Removed,
 }
 
 /// What the driver must do next. Exhaustive on purpose: a new variant must break every driver.

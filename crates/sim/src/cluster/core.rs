@@ -139,6 +139,32 @@ pub trait Protocol: Sized {
         now: Self::Instant,
         to: Option<Self::Id>,
     ) -> Result<Self::Id, String>;
+    /// Whether schedules change who takes part.
+    const CHANGES: bool = false;
+    /// Somebody wants these nodes to be the voters, and those the learners.
+    ///
+    /// # Errors
+    /// Why it was not begun.
+    fn change(
+        _core: &mut Self::Core,
+        _now: Self::Instant,
+        _voters: &[u64],
+        _learners: &[u64],
+    ) -> Result<(), String> {
+        Err("its nodes are fixed".to_owned())
+    }
+    /// Somebody wants the change that is under way to be undone.
+    ///
+    /// # Errors
+    /// Why it was not begun.
+    fn abort_change(_core: &mut Self::Core, _now: Self::Instant) -> Result<(), String> {
+        Err("its nodes are fixed".to_owned())
+    }
+    /// The numbers of the nodes that take part, as far as this one knows, and whether that is being
+    /// changed. `None` if all do.
+    fn roster(_core: &Self::Core) -> Option<(Vec<u64>, bool)> {
+        None
+    }
     /// Whether another leader proposed the entry, before this core led.
     fn is_of_earlier_leader(core: &Self::Core, mark: Self::Mark) -> bool;
     /// The snapshot of a machine that was given everything up to an entry.

@@ -75,6 +75,7 @@ impl<P: Protocol> Schedule<P> {
             92..94 => self.cluster.take_snapshot(id),
             94..96 => self.partition(id),
             96 => self.transfer(id),
+            97 if P::CHANGES => self.change(id),
             _ if self.rng.one_in(self.crash_rate) => self.crash(id),
             _ => self.finish(id),
         }
@@ -149,6 +150,35 @@ impl<P: Protocol> Schedule<P> {
         }
     }
 
+    /// Some members go, others come, and some of them only listen; or what is under way is undone.
+    fn change(&mut self, id: u64) {
+        let roster = P::roster(self.cluster.node(id).core());
+        let (members, is_changing) = roster.unwrap_or_default();
+        if is_changing && self.rng.one_in(4) {
+            if self.cluster.step(id, P::abort_change).is_ok() {
+                self.meet(ABORTS);
+            }
+            return;
+        }
+        let (mut voters, mut learners) = (Vec::new(), Vec::new());
+        for other in 1..=self.size {
+            let stays = members.contains(&other);
+            let is_gone = self.cluster.node(other).stopped.is_some();
+            if self.rng.one_in(4) == stays || is_gone {
+                continue;
+            }
+            let side = match self.rng.one_in(5) {
+                true => &mut learners,
+                false => &mut voters,
+            };
+            side.push(other);
+        }
+        let change = |core: &mut P::Core, now| P::change(core, now, &voters, &learners);
+        if self.cluster.step(id, change).is_ok() {
+            self.meet(CHANGES);
+        }
+    }
+
     fn count_reads(&mut self) {
         for (_, (_, answer)) in std::mem::take(&mut self.cluster.answers) {
             self.meet(if answer.is_ok() { READS } else { REFUSED_READS });
@@ -184,8 +214,8 @@ impl<P: Protocol> Schedule<P> {
         self.cluster.crash(id);
     }
 
-    /// Faults stop. Within a few election timeouts there is a leader, and what is proposed is
-    /// applied everywhere.
+    /// Faults stop. Within a few election timeouts there is a leader, what is proposed is applied by
+    /// all who take part, and no change of them is under way.
     ///
     /// # Panics
     /// If not.
@@ -204,13 +234,13 @@ impl<P: Protocol> Schedule<P> {
             self.cluster.fire_timers();
             self.count_reads();
             let applied = wanted.is_some_and(|mark| self.cluster.watch.has_applied(mark));
-            if applied && self.is_even() {
-                return;
-            }
             let leads = |id: &u64| P::standing(self.cluster.node(*id).core()).leads;
             let Some(leader) = (1..=self.size).find(leads) else {
                 continue;
             };
+            if applied && self.is_even(leader) {
+                return;
+            }
             // A proposal of an earlier leader may be lost with it.
             let core = self.cluster.node(leader).core();
             if wanted.is_none_or(|mark| !applied && P::is_of_earlier_leader(core, mark)) {
@@ -234,10 +264,16 @@ impl<P: Protocol> Schedule<P> {
         }
     }
 
-    fn is_even(&self) -> bool {
+    fn is_even(&mut self, leader: u64) -> bool {
         let end = self.cluster.watch.applied();
-        let mut nodes = self.cluster.nodes.values();
-        nodes.all(|node| node.machine.len() as u64 == end)
+        let roster = P::roster(self.cluster.node(leader).core());
+        let is_changing = roster.as_ref().is_some_and(|(_, is_changing)| *is_changing);
+        let takes_part = |id: &P::Id| match &roster {
+            Some((members, _)) => members.contains(&P::number(*id)),
+            None => true,
+        };
+        let mut nodes = self.cluster.nodes.iter();
+        !is_changing && nodes.all(|(id, node)| !takes_part(id) || node.machine.len() as u64 == end)
     }
 }
 
@@ -323,6 +359,8 @@ const CRASHES: &str = "crashes";
 const READS: &str = "reads";
 const REFUSED_READS: &str = "refused reads";
 const TRANSFERS: &str = "transfers";
+const CHANGES: &str = "changes";
+const ABORTS: &str = "aborts";
 const FETCHES: &str = "fetches";
 const PACKETS_MAX: usize = 300;
 /// Ten of the longest election timeouts: a few elections without a winner, each followed by a round of

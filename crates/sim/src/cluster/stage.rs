@@ -2,6 +2,7 @@
 
 mod disks;
 mod expect;
+mod members;
 mod network;
 mod time;
 
@@ -91,6 +92,7 @@ impl<P: Cast> ClusterStage<P> {
             "propose" => self.propose(arguments),
             "read" => self.read(arguments),
             "transfer" => self.transfer(arguments),
+            "change" | "abort" => self.members(name, arguments),
             "status" => self.status(arguments),
             _ if P::TAMPERINGS.contains(&name) => self.life(name, arguments),
             _ => Err(format!("there is no command `{name}`")),
