@@ -131,8 +131,8 @@ impl Configurations {
         slot > Slot(0) && self.list.iter().any(|one| one.decided_in() == slot)
     }
 
-    /// The same as of a slot in the past: what governs the slots after it, and what was decided up to
-    /// it.
+    /// The same as of a slot in the past: what governs the slots after it, what was decided up to it,
+    /// and the one before.
     #[must_use]
     pub fn at(&self, slot: Slot) -> Self {
         let known_to = slot.min(self.known_to);
@@ -187,11 +187,20 @@ impl Configurations {
         self.list = both.into_values().collect();
     }
 
-    /// Forgets what governs no slot after `start`.
+    /// Forgets what governs no slot after `start`, but for the last one of them: its members may be
+    /// needed until the next one is settled.
     pub(crate) fn prune(&mut self, start: Slot) {
-        let later = self.list.iter().skip(1);
+        let later = self.list.iter().skip(2);
         let over = later.take_while(|next| next.from <= start.next()).count();
         self.list.drain(..over);
+    }
+
+    /// The configuration before the one that governs a slot, if it is known.
+    pub(crate) fn before(&self, slot: Slot) -> Option<&Governing> {
+        let at = self.place_of(slot)?.checked_sub(1)?;
+        let before = self.list.get(at)?;
+        let follows = self.list[at + 1].configuration.number == before.configuration.number + 1;
+        follows.then_some(before)
     }
 
     /// The bytes of a snapshot's header and of a promise. Numbers are little-endian: a version,
@@ -331,14 +340,17 @@ mod tests {
         let three = three();
         assert_eq!(numbers(&three.at(Slot(2)).list), [0]);
         assert_eq!(numbers(&three.at(Slot(3)).list), [0, 1]);
-        assert_eq!(numbers(&three.at(Slot(6)).list), [1]);
-        assert_eq!(numbers(&three.at(Slot(9)).list), [1, 2]);
+        assert_eq!(numbers(&three.at(Slot(6)).list), [0, 1]);
+        assert_eq!(numbers(&three.at(Slot(9)).list), [0, 1, 2]);
+        assert_eq!(numbers(&three.at(Slot(12)).list), [1, 2]);
         let mut other = three.at(Slot(0));
         other.merge(&three.at(Slot(10)));
         assert_eq!(numbers(&other.list), [0, 1, 2]);
         assert_eq!(other.known_to(), Slot(10));
         let mut gap = three.at(Slot(0));
-        gap.merge(&three.at(Slot(12)));
+        let mut later = three.at(Slot(12));
+        later.list.remove(0);
+        gap.merge(&later);
         assert_eq!(numbers(&gap.list), [0, 2]);
         assert_eq!(gap.open(Slot(11)), [], "who governs slot 12 is not known");
         assert_eq!(numbers(gap.open(Slot(12))), [2]);

@@ -67,7 +67,7 @@ pub(crate) fn handle_timeout(common: &mut Common, now: Instant) -> Step {
     }
     common.reset_election(now);
     // A learner, a node that waits to be added, one that was removed.
-    if !common.is_acceptor() {
+    if !common.may_campaign() {
         return Step::Stay;
     }
     // A leader needs a ballot of its own, and a slot for its first value.

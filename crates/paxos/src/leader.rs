@@ -162,8 +162,8 @@ impl Leader {
         let nodes: alloc::collections::BTreeSet<NodeId> = open.iter().flat_map(members).collect();
         let mut roster = Roster::new(common.config.id, nodes.into_iter(), now);
         let first = open.first().map_or(Slot(0), |one| one.from);
-        let before = common.configurations.iter().filter(|one| one.from < first);
-        for node in before.last().into_iter().flat_map(members) {
+        let before = common.configurations.before(first);
+        for node in before.into_iter().flat_map(members) {
             roster.add(node, now);
         }
         roster
@@ -206,6 +206,7 @@ impl Leader {
     fn go_on_with_changes(&mut self, common: &mut Common, now: Instant) -> Step {
         self.catch_up(common, now);
         self.ask_for_promises(common);
+        self.begin_to_settle(common);
         self.ask_to_settle(common);
         self.fill(common);
         self.let_go(common, now);
@@ -444,6 +445,16 @@ impl Leader {
     /// has proposed, or has yet to propose again.
     pub(crate) fn end(&self) -> Slot {
         self.next().max(self.found_to.next())
+    }
+
+    /// The slot after all new values that it has proposed: 0 if there are none. What phase 1 found, also
+    /// that of a configuration which comes into force, is not new.
+    #[cfg(feature = "check")]
+    pub(crate) fn new_end(&self) -> Slot {
+        match self.next() > self.found_to.next() {
+            true => self.next(),
+            false => Slot(0),
+        }
     }
 
     /// What it knows of each peer, in order of positions.

@@ -22,12 +22,15 @@ impl Common {
         acceptors.filter(|id| *id != self.config.id).collect()
     }
 
-    /// Whether this node is an acceptor of an open slot. Any node can lead, but only those that are
-    /// needed should; whoever does not know the group cannot.
-    pub(crate) fn is_acceptor(&self) -> bool {
+    /// Whether this node should lead if nobody else does. Any node that knows the group can. Needed are
+    /// acceptors of open slots, and those of the configuration before as long as its successor is not
+    /// settled: they may be the only ones who know it.
+    pub(crate) fn may_campaign(&self) -> bool {
         let own = self.config.id;
         let accepts = |one: &Governing| one.configuration.membership.quorums.contains(own);
-        self.open().iter().any(accepts)
+        let unsettled = |one: &&Governing| one.configuration.number >= self.settled;
+        let before = self.configurations.before(self.log.chosen().next());
+        self.open().iter().any(accepts) || before.filter(unsettled).is_some_and(accepts)
     }
 
     /// What a candidate or leader that knows the configuration of this number has yet to learn.

@@ -43,7 +43,8 @@ pub(crate) struct Seen {
     pub(crate) chosen: Slot,
     /// The number of the latest configuration that it knows.
     pub(crate) configuration: u64,
-    /// To whom a leader is handing its leadership, and the slot behind all that it has proposed.
+    /// To whom a leader is handing its leadership, and the slot behind all that it has
+    /// proposed besides what it found; 0 if that is nothing.
     pub(crate) transfer: Option<(NodeId, Slot)>,
 }
 
@@ -55,7 +56,7 @@ impl Seen {
             chosen: paxos.common.log.chosen(),
             configuration: paxos.common.configurations.number(),
             transfer: match &paxos.role {
-                RoleState::Leader(leader) => leader.transfers_to().map(|to| (to, leader.end())),
+                RoleState::Leader(leader) => leader.transfers_to().map(|to| (to, leader.new_end())),
                 _ => None,
             },
         }

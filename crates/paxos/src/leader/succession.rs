@@ -139,6 +139,7 @@ impl Leader {
             common.send_after_write(from, prepare);
         }
         self.replicate_to(common, place);
+        common.due.set(Task::Notice);
         self.elect(common, now);
         Step::Stay
     }

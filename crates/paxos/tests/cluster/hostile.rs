@@ -430,26 +430,45 @@ fn nonsense_is_counted() {
     assert_eq!(cluster.node(1).core().counters().too_far_ahead, 1);
 }
 
-/// D13: messages from strangers, or with this node's own id as sender, are ignored and counted.
+/// D13, M1: whoever sends is heard, because it may be a member that this node does not know yet. But
+/// nobody is counted who is in no configuration, and a message with this node's own id is ignored.
 #[test]
-fn d13_strangers_are_ignored() {
+fn d13_strangers_are_heard_and_not_counted() {
     let mut cluster = Cluster::new(3, |_| {});
-    for id in [1, 4, u64::MAX] {
-        let ballot = Ballot {
-            round: 5,
-            node: NodeId(id),
-        };
-        let prepare = Message::Binding(Binding::Prepare {
-            ballot,
+    let prepare = |id| {
+        let (round, node) = (5, NodeId(id));
+        Message::Binding(Binding::Prepare {
+            ballot: Ballot { round, node },
             from: Slot(1),
             number: 0,
-        });
+        })
+    };
+    cluster.step(1, |paxos, now| {
+        paxos.handle_message(now, NodeId(1), prepare(1));
+    });
+    assert_eq!(cluster.status(1).ballot, Ballot::ZERO);
+    assert_eq!(cluster.node(1).core().counters().strangers, 1);
+    cluster.step(1, |paxos, now| {
+        paxos.handle_message(now, NodeId(4), prepare(4));
+    });
+    assert_eq!(cluster.status(1).ballot.node, NodeId(4));
+    cluster.watch.made_up = true;
+    cluster.net.clear();
+    let answer = |attempt| Echo::Answer {
+        promised: Ballot::ZERO,
+        attempt,
+        no_leader: true,
+        chosen: Slot(0),
+        disk: DiskHealth::default(),
+    };
+    cluster.campaign(1);
+    for attempt in 0..9 {
+        let answer = Message::Echo(answer(attempt));
         cluster.step(1, |paxos, now| {
-            paxos.handle_message(now, NodeId(id), prepare);
+            paxos.handle_message(now, NodeId(4), answer);
         });
     }
-    assert_eq!(cluster.status(1).ballot, Ballot::ZERO);
-    assert_eq!(cluster.node(1).core().counters().strangers, 3);
+    assert_eq!(cluster.status(1).role, Role::Asking);
 }
 
 /// As many values as an acceptor accepts, with the later half first. Votes between others are

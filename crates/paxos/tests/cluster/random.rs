@@ -24,7 +24,13 @@ fn group(seed: u64, rng: &mut Rng) -> cluster::Cluster<Cores> {
     let cache = rng.pick(&[0, 100, 1 << 20]);
     let inflight = rng.pick(&[1, 3, 64]);
     let unchosen = rng.pick(&[200, 1 << 20]);
-    let cluster = Cluster::with_quorums(&quorums.unwrap(), |config: &mut Config| {
+    let joining = rng.pick(&[0, 1, 2, 3]);
+    let alpha = rng.pick(&[1, 2, 5, 40]);
+    let cluster = Cluster::joined(&quorums.unwrap(), joining, |config: &mut Config| {
+        if let Some(first) = &mut config.first {
+            first.alpha = alpha;
+        }
+        config.catch_up_max = Duration::from_millis(600);
         config.seed = seed;
         config.write_stall_max = Duration::from_millis(300);
         config.accept_bytes_max = accept;
@@ -45,11 +51,16 @@ fn any_schedule_is_safe_and_recovers() {
         let noop = |value: &&Value| value.kind == Kind::Noop;
         let noops = watch.chosen.iter().filter(noop).count() as u64;
         let elections = watch.elections();
-        vec![
+        let mut met = vec![
             ("votes replaced", replaced),
             ("no-ops", noops),
             ("elections", elections),
-        ]
+        ];
+        let nodes = schedule.cluster.nodes.values();
+        let removed = nodes.filter(|node| node.stopped.is_some()).count();
+        met.push(("removed nodes", removed as u64));
+        met.extend(watch.steps.clone());
+        met
     };
     play_seeds(
         "PAXOS",
@@ -60,6 +71,16 @@ fn any_schedule_is_safe_and_recovers() {
             ("elections", 2),
             ("votes replaced", 2),
             ("no-ops", 20),
+            ("changes", 1),
+            ("proposed", 2),
+            ("decided", 4),
+            ("in force", 2),
+            ("done", 1),
+            ("inherited", 4),
+            ("leader lost", 8),
+            ("aborted", 30),
+            ("too slow", 20),
+            ("removed nodes", 4),
             // Answers to leaders that lacked chosen values.
             ("Learned", 20),
             ("Offer", 20),

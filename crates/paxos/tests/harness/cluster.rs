@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Config, Instant, Message, NodeId, Position, ProposeError, Quorums, Role, Status,
+    ChangeError, Config, Instant, Membership, Message, NodeId, Position, ProposeError, Quorums,
+    Role, Status,
 };
 use synod_sim::cluster;
 
@@ -41,13 +42,23 @@ impl Cluster {
     }
 
     pub(crate) fn with_quorums(quorums: &Quorums, tweak: impl Fn(&mut Config)) -> Self {
+        Self::joined(quorums, 0, tweak)
+    }
+
+    /// The same, and as many empty nodes that do not know the group, with the ids after the highest.
+    pub(crate) fn joined(quorums: &Quorums, joining: u64, tweak: impl Fn(&mut Config)) -> Self {
+        let highest = quorums.acceptors().max().map_or(0, |id| id.0);
         let node = |id: NodeId| {
-            let mut config = Config::new(id, quorums.clone());
+            let mut config = match quorums.contains(id) {
+                true => Config::new(id, quorums.clone()),
+                false => Config::joining(id),
+            };
             tweak(&mut config);
             let node = Node::start(config, Disk::default(), Instant::ZERO);
             (id, node.expect("a disk of our own recovers"))
         };
-        let nodes = quorums.acceptors().map(node);
+        let joining = (highest + 1..=highest + joining).map(NodeId);
+        let nodes = quorums.acceptors().chain(joining).map(node);
         Self(cluster::Cluster::new(nodes, Watch::new()))
     }
 
@@ -89,6 +100,13 @@ impl Cluster {
         self.step(id, |paxos, now| {
             paxos.propose(now, Bytes::from_static(body.as_bytes()))
         })
+    }
+
+    /// Asks a node to change the acceptors to these, with majorities.
+    pub(crate) fn change(&mut self, id: u64, acceptors: &[u64]) -> Result<(), ChangeError> {
+        let ids = acceptors.iter().copied().map(NodeId);
+        let target = Membership::of(Quorums::majority(ids).expect("a group"));
+        self.step(id, |paxos, now| paxos.change_membership(now, target))
     }
 
     /// The values that a node's state machine was given.

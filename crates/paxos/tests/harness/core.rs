@@ -5,15 +5,29 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use synod_paxos::{
-    Config, DiskHealth, Envelope, Fetch, FetchError, Instant, Message, NodeId, Output, Paxos,
-    Position, ReadError, ReadId, Receipt, Record, RecoverError, Recovered, Refusal, Role, Snapshot,
-    Stop, Value, Vote, Write,
+    Config, DiskHealth, Envelope, Fetch, FetchError, Instant, Membership, Message, NodeId, Output,
+    Paxos, Position, QuorumError, Quorums, ReadError, ReadId, Receipt, Record, RecoverError,
+    Recovered, Refusal, Role, Snapshot, Stop, Value, Vote, Write,
 };
 use synod_sim::cluster::{self, Protocol, Standing, Stored};
 
 use super::disk::Disk;
 use super::notation;
 use super::watch::Watch;
+
+/// Majorities, unless there are four or five acceptors: all kinds of quorums follow each other.
+fn quorums(ids: &[u64]) -> Result<Quorums, QuorumError> {
+    let is_even = ids.iter().sum::<u64>() % 2 == 0;
+    let all = ids.iter().copied().map(NodeId);
+    match ids {
+        [a, b, c, d] if is_even => {
+            Quorums::grid([[a, b], [c, d]].map(|row| row.map(|id| NodeId(*id))))
+        }
+        [_, _, _, _] => Quorums::weighted(all.map(|id| (id, 2)), 5, 4),
+        [_, _, _, _, _] if is_even => Quorums::flexible(all, 4, 2),
+        _ => Quorums::majority(all),
+    }
+}
 
 /// The core, for the tools that all protocols' tests share.
 #[derive(Debug)]
@@ -128,6 +142,31 @@ impl Protocol for Cores {
 
     fn transfer(core: &mut Paxos, now: Instant, to: Option<NodeId>) -> Result<NodeId, String> {
         core.transfer(now, to).map_err(|error| error.to_string())
+    }
+
+    const CHANGES: bool = true;
+
+    fn change(
+        core: &mut Paxos,
+        now: Instant,
+        voters: &[u64],
+        learners: &[u64],
+    ) -> Result<(), String> {
+        let quorums = quorums(voters).map_err(|error| error.to_string())?;
+        let mut target = Membership::of(quorums);
+        target.learners = learners.iter().copied().map(NodeId).collect();
+        let begun = core.change_membership(now, target);
+        begun.map_err(|error| error.to_string())
+    }
+
+    fn abort_change(core: &mut Paxos, now: Instant) -> Result<(), String> {
+        core.abort_change(now).map_err(|error| error.to_string())
+    }
+
+    fn roster(core: &Paxos) -> Option<(Vec<u64>, bool)> {
+        let membership = core.membership()?;
+        let nodes = membership.nodes().map(|id| id.0);
+        Some((nodes.collect(), core.status().change.is_some()))
     }
 
     fn is_of_earlier_leader(core: &Paxos, mark: Position) -> bool {

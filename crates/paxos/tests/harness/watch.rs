@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use synod_paxos::check::{Checker, Violation};
 use synod_paxos::{
-    AcceptorSet, Ballot, Binding, Chosen, Envelope, Message, NodeId, Output, Paxos, Position,
-    Quorums, ReadId, Replicate, Slot, Value, Vote,
+    AcceptorSet, Ballot, Binding, ChangeEnd, ChangePhase, Chosen, Envelope, Message, NodeId,
+    Output, Paxos, Position, Quorums, ReadId, Replicate, Slot, Status, Value, Vote,
 };
 use synod_sim::cluster::{self, Disk as _};
 
@@ -31,6 +31,9 @@ pub(crate) struct Watch {
     promised: BTreeMap<NodeId, Ballot>,
     /// The longest chosen prefix that any node has shown.
     checked: Slot,
+    /// What changes of membership went through, counted: for each node the last that was seen of it.
+    pub(crate) steps: BTreeMap<&'static str, u64>,
+    phases: BTreeMap<NodeId, (Option<ChangePhase>, Option<ChangeEnd>)>,
 }
 
 impl Watch {
@@ -44,6 +47,8 @@ impl Watch {
             prepared: BTreeMap::new(),
             promised: BTreeMap::new(),
             checked: Slot(0),
+            steps: BTreeMap::new(),
+            phases: BTreeMap::new(),
         }
     }
 
@@ -88,6 +93,32 @@ impl Watch {
         }
     }
 
+    /// Counts the phases of changes and how they ended.
+    fn count_steps(&mut self, id: NodeId, status: &Status) {
+        let phase = status.change.as_ref().map(|change| change.phase);
+        let now = (phase, status.change_end);
+        let before = self.phases.insert(id, now).unwrap_or_default();
+        let step = match now.0.filter(|_| now.0 != before.0) {
+            None => None,
+            Some(ChangePhase::CatchUp) => Some("catching up"),
+            Some(ChangePhase::Proposed) => Some("proposed"),
+            Some(ChangePhase::Decided) if before.0.is_none() => Some("inherited"),
+            Some(ChangePhase::Settling) if before.0.is_none() => Some("inherited"),
+            Some(ChangePhase::Decided) => Some("decided"),
+            Some(ChangePhase::Settling) => Some("in force"),
+        };
+        let end = match now.1.filter(|_| now.1 != before.1) {
+            None => None,
+            Some(ChangeEnd::Done { .. }) => Some("done"),
+            Some(ChangeEnd::Aborted) => Some("aborted"),
+            Some(ChangeEnd::TooSlow { .. }) => Some("too slow"),
+            Some(ChangeEnd::LeaderLost) => Some("leader lost"),
+        };
+        for what in step.into_iter().chain(end) {
+            *self.steps.entry(what).or_default() += 1;
+        }
+    }
+
     fn prepares(&mut self, node: NodeId, ballot: Ballot, disk: &Disk) {
         assert_eq!(ballot.node, node, "a campaign in another's ballot");
         assert!(ballot <= disk.promised(), "a ballot that may be used again");
@@ -116,6 +147,7 @@ impl cluster::Watch<Cores> for Watch {
     }
 
     fn crashed(&mut self, node: NodeId) {
+        self.phases.remove(&node);
         self.checker.crashed(node);
     }
 
@@ -135,6 +167,7 @@ impl cluster::Watch<Cores> for Watch {
             self.leaders.insert(ballot, id);
         }
         let status = paxos.status();
+        self.count_steps(id, &status);
         if !self.made_up && status.chosen > self.checked {
             self.checked = status.chosen;
             let governing = paxos.configurations().governing(status.chosen);

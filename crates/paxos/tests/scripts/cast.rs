@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use synod_paxos::{
-    Ballot, Config, Configuration, Configurations, Counters, DiskHealth, Membership, Message,
-    NodeId, Paxos, PeerState, PeerStatus, Position, Quorums, Snapshot, Stop,
+    Ballot, ChangeEnd, ChangePhase, Config, Configuration, Configurations, Counters, DiskHealth,
+    Membership, Message, NodeId, Paxos, PeerState, PeerStatus, Position, Quorums, Snapshot, Stop,
 };
 use synod_sim::cluster::{self, Cast};
 use synod_sim::script::{Arguments, parse_duration, parse_number};
@@ -31,6 +31,10 @@ impl Cast for Cores {
         let inflight = arguments.number_option("inflight")?;
         let stall = arguments.option("write-stall");
         let stall = stall.map(parse_duration).transpose()?;
+        let catch_up = arguments.option("catch-up");
+        let catch_up = catch_up.map(parse_duration).transpose()?;
+        let alpha = arguments.number_option("alpha")?;
+        let joining = arguments.number_option("joining")?.unwrap_or(0);
         let made_up = arguments.flag("made-up");
         let first = arguments.number()?;
         // One number is a count, several are ids.
@@ -56,8 +60,12 @@ impl Cast for Cores {
             config.accept_bytes_max = accept.unwrap_or(config.accept_bytes_max);
             config.inflight_messages_max = inflight.unwrap_or(config.inflight_messages_max);
             config.write_stall_max = stall.unwrap_or(config.write_stall_max);
+            config.catch_up_max = catch_up.unwrap_or(config.catch_up_max);
+            if let Some(first) = &mut config.first {
+                first.alpha = alpha.unwrap_or(first.alpha);
+            }
         };
-        let mut cluster = Cluster::with_quorums(&quorums, tweak).0;
+        let mut cluster = Cluster::joined(&quorums, joining, tweak).0;
         cluster.watch.made_up = made_up;
         Ok(Ok(cluster))
     }
@@ -165,6 +173,24 @@ impl Cast for Cores {
                 Some(to) => to.0.to_string(),
                 None => "none".to_owned(),
             },
+            "members" => members_text(status.latest.as_ref()),
+            "in-force" => members_text(status.in_force.as_ref()),
+            "configuration" => status.configuration.to_string(),
+            "change" => match status.change.map(|change| change.phase) {
+                None => "none",
+                Some(ChangePhase::CatchUp) => "catch-up",
+                Some(ChangePhase::Proposed) => "proposed",
+                Some(ChangePhase::Decided) => "decided",
+                Some(ChangePhase::Settling) => "settling",
+            }
+            .to_owned(),
+            "change-end" => match status.change_end {
+                None => "none".to_owned(),
+                Some(ChangeEnd::Done { number }) => format!("done {number}"),
+                Some(ChangeEnd::Aborted) => "aborted".to_owned(),
+                Some(ChangeEnd::TooSlow { node }) => format!("{} too slow", node.0),
+                Some(ChangeEnd::LeaderLost) => "leader lost".to_owned(),
+            },
             "state" => state_text(peer()?.state).to_owned(),
             "counter" => counter(&core.counters(), detail)?.to_string(),
             _ => return Err(format!("there is no `{name}` to expect")),
@@ -177,6 +203,16 @@ impl Cast for Cores {
             Stop::Removed { .. } => "removed",
         }
     }
+}
+
+/// `1 2 3 +4` for three acceptors and a learner.
+fn members_text(membership: Option<&Membership>) -> String {
+    let Some(membership) = membership else {
+        return "none".to_owned();
+    };
+    let acceptors = membership.quorums.acceptors().map(|id| id.0.to_string());
+    let learners = membership.learners.iter().map(|id| format!("+{}", id.0));
+    acceptors.chain(learners).collect::<Vec<_>>().join(" ")
 }
 
 fn configurations(ids: &[NodeId]) -> Configurations {

@@ -30,7 +30,11 @@ impl Configured for paxos::Config {
     }
 
     fn founding(&self) -> String {
-        format!("{}, {}", Paxos::NAME, self.quorums)
+        // A node that joins is founded on whatever its group is.
+        match &self.first {
+            Some(first) => format!("{}, {}", Paxos::NAME, first.membership.quorums),
+            None => format!("{}, joining", Paxos::NAME),
+        }
     }
 
     fn stir(&mut self, secret: u64) {
@@ -184,11 +188,13 @@ impl Protocol for Paxos {
     }
 
     fn poll_output(&mut self) -> Option<Output<Self>> {
-        self.poll_output().map(output)
+        let polled = self.poll_output()?;
+        Some(output(self, polled))
     }
 
     fn poll_besides_machine(&mut self) -> Option<Output<Self>> {
-        self.poll_besides_machine().map(output)
+        let polled = self.poll_besides_machine()?;
+        Some(output(self, polled))
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -203,7 +209,8 @@ impl Protocol for Paxos {
     }
 
     fn membership(&self) -> Bytes {
-        self.configuration().encode()
+        // As of what the machine was given: the start of the log, when the group is opened.
+        self.configurations_at(self.status().delivered).encode()
     }
 
     fn status(&self) -> CoreStatus {
@@ -304,14 +311,20 @@ fn divergence(why: paxos::Stop) -> Divergence {
             own: epoch(own),
             theirs: epoch(theirs),
         },
+        paxos::Stop::Removed { .. } => Divergence::Removed,
     }
 }
 
-fn output(output: paxos::Output) -> Output<Paxos> {
+fn output(core: &Paxos, output: paxos::Output) -> Output<Paxos> {
     match output {
         paxos::Output::Persist(write) => Output::Persist(write),
         paxos::Output::Send(envelope) => Output::Send(NodeId(envelope.to.0), envelope.message),
-        paxos::Output::Apply(chosen) => Output::Apply(chosen.iter().map(committed).collect()),
+        paxos::Output::Apply(chosen) => Output::Apply(
+            chosen
+                .iter()
+                .map(|chosen| committed(core, chosen))
+                .collect(),
+        ),
         paxos::Output::Fetch(fetch) => Output::Fetch(fetch),
         paxos::Output::Read { id, slot } => Output::Read {
             id: ReadId(id.0),
@@ -344,11 +357,16 @@ fn ops(op: paxos::Op<'_>) -> impl Iterator<Item = Op<'_>> {
     op.into_iter().chain(votes.map(put))
 }
 
-fn committed((at, value): (paxos::Position, &paxos::Value)) -> Committed {
-    let kind = match value.kind {
-        paxos::Kind::Noop => Kind::Noop,
-        paxos::Kind::Command => Kind::Commands,
-        paxos::Kind::Configuration => Kind::Membership,
+/// A configuration is what the runtime keeps for its next snapshot: all that are in force or decided as of
+/// its slot. One that was chosen behind another has no effect.
+fn committed(core: &Paxos, (at, value): (paxos::Position, &paxos::Value)) -> Committed {
+    let is_decided = || core.configurations().is_decided_in(at.slot);
+    let (kind, body) = match value.kind {
+        paxos::Kind::Command => (Kind::Commands, value.body.clone()),
+        paxos::Kind::Configuration if is_decided() => {
+            (Kind::Membership, core.configurations_at(at.slot).encode())
+        }
+        paxos::Kind::Noop | paxos::Kind::Configuration => (Kind::Noop, Bytes::new()),
     };
     Committed {
         at: Position {
@@ -356,15 +374,15 @@ fn committed((at, value): (paxos::Position, &paxos::Value)) -> Committed {
             tag: ballot_tag(at.origin),
         },
         kind,
-        body: value.body.clone(),
+        body,
     }
 }
 
-fn to_paxos(snapshot: &Snapshot) -> Result<paxos::Snapshot, paxos::QuorumDecodeError> {
-    let configuration = paxos::Configuration::decode(&snapshot.meta)?;
+fn to_paxos(snapshot: &Snapshot) -> Result<paxos::Snapshot, paxos::MembershipError> {
+    let configurations = paxos::Configurations::decode(&snapshot.meta)?;
     Ok(paxos::Snapshot {
         last: position(snapshot.index, &snapshot.tag),
-        configuration,
+        configurations,
     })
 }
 
@@ -372,7 +390,7 @@ fn from_paxos(snapshot: &paxos::Snapshot) -> Snapshot {
     Snapshot {
         index: snapshot.last.slot.0,
         tag: ballot_tag(snapshot.last.origin),
-        meta: snapshot.configuration.encode(),
+        meta: snapshot.configurations.encode(),
     }
 }
 

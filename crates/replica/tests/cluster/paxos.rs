@@ -158,8 +158,9 @@ fn quorums(options: &Options) -> Quorums {
 
 impl Rules<Paxos> for PaxosRules {
     fn started(&mut self, node: NodeId, core: &paxos::Paxos) -> Verdict {
-        self.quorums
-            .get_or_insert_with(|| core.configuration().quorums.clone());
+        if self.quorums.is_none() {
+            self.quorums = core.membership().map(|members| members.quorums.clone());
+        }
         let this = self.nodes.entry(node).or_default();
         this.incarnation += 1;
         let found = core.ballot();
@@ -325,7 +326,7 @@ impl Rules<Paxos> for PaxosRules {
 
     fn restored(&mut self, node: NodeId, snapshot: &Snapshot) -> Verdict {
         self.is_origin(snapshot.index, origin(&snapshot.tag))?;
-        let configuration = paxos::Configuration::decode(&snapshot.meta)
+        let configurations = paxos::Configurations::decode(&snapshot.meta)
             .map_err(|error| Violation(format!("agreement: {error} in {snapshot:?}")))?;
         let last = paxos::Position {
             slot: Slot(snapshot.index),
@@ -333,7 +334,7 @@ impl Rules<Paxos> for PaxosRules {
         };
         let snapshot = paxos::Snapshot {
             last,
-            configuration,
+            configurations,
         };
         told(self.checker.restored(id(node), &snapshot))
     }

@@ -182,6 +182,7 @@ fn with_values(count: usize) -> [Message; 3] {
             votes: votes.collect(),
             next: None,
             chosen,
+            configurations: None,
         }),
         Message::Echo(Echo::Learned {
             ballot,
@@ -228,7 +229,7 @@ fn every_message_has_its_bytes() {
         }
         assert_eq!(Paxos::decode([&bytes[..], &[0]].concat().into()), None);
     }
-    assert_eq!(Paxos::decode(vec![15; 9].into()), None, "an unknown kind");
+    assert_eq!(Paxos::decode(vec![18; 9].into()), None, "an unknown kind");
 }
 
 /// One message of each kind, with its bytes. 300 is encoded as two bytes, 0xac 2.
@@ -282,6 +283,11 @@ fn values() -> paxos::Entries {
     values.into()
 }
 
+fn configurations(quorums: paxos::Quorums) -> paxos::Configurations {
+    let membership = paxos::Membership::of(quorums);
+    paxos::Configurations::first(paxos::Configuration::first(membership))
+}
+
 fn snapshot() -> Box<paxos::Snapshot> {
     let quorums = paxos::Quorums::majority([paxos::NodeId(9)]).unwrap();
     Box::new(paxos::Snapshot {
@@ -289,11 +295,11 @@ fn snapshot() -> Box<paxos::Snapshot> {
             slot: FIRST,
             origin: ORIGIN,
         },
-        configuration: paxos::Configuration { quorums },
+        configurations: configurations(quorums),
     })
 }
 
-fn replicated() -> [(Replicate, &'static [u8]); 4] {
+fn replicated() -> [(Replicate, &'static [u8]); 5] {
     let (ballot, first, chosen) = (BALLOT, FIRST, CHOSEN);
     let accept = Replicate::Accept {
         ballot,
@@ -306,14 +312,17 @@ fn replicated() -> [(Replicate, &'static [u8]); 4] {
         round: 7,
         chosen,
         through: FIRST,
+        settled: 8,
     };
+    let slot = FIRST;
     let snapshot = snapshot();
     [
         (
             accept,
             b"\0\x05\x06\xac\x02\x02\x03\0\x04\x03\0\x01\x04\x03\x02\x02\x04\x03\x01abc",
         ),
-        (heartbeat, &[3, 5, 6, 7, 2, 0xac, 2]),
+        (heartbeat, &[3, 5, 6, 7, 2, 0xac, 2, 8]),
+        (Replicate::Settle { ballot, slot }, &[15, 5, 6, 0xac, 2]),
         (Replicate::Chosen { ballot, chosen }, &[4, 5, 6, 2]),
         (
             Replicate::Snapshot { ballot, snapshot },
@@ -323,7 +332,7 @@ fn replicated() -> [(Replicate, &'static [u8]); 4] {
     ]
 }
 
-fn binding() -> [(Binding, &'static [u8]); 3] {
+fn binding() -> [(Binding, &'static [u8]); 4] {
     let (ballot, from, chosen) = (BALLOT, FIRST, CHOSEN);
     let vote = paxos::Vote {
         slot: paxos::Slot(301),
@@ -336,6 +345,13 @@ fn binding() -> [(Binding, &'static [u8]); 3] {
         votes: vec![vote],
         next: Some(paxos::Slot(302)),
         chosen,
+        configurations: Some(snapshot().configurations.into()),
+    };
+    let (number, slot) = (8, FIRST);
+    let prepare = Binding::Prepare {
+        ballot,
+        from,
+        number,
     };
     let accepted = Binding::Accepted {
         ballot,
@@ -347,12 +363,13 @@ fn binding() -> [(Binding, &'static [u8]); 3] {
             promise,
             b"\x01\x05\x06\xac\x02\x01\xae\x02\x02\x01\xad\x02\x04\x03\x01\x04\x03\x02ab",
         ),
-        (Binding::Prepare { ballot, from }, &[6, 5, 6, 0xac, 2]),
+        (prepare, &[6, 5, 6, 0xac, 2, 8]),
+        (Binding::Settled { ballot, slot }, &[16, 5, 6, 0xac, 2]),
         (accepted, &[7, 5, 6, 2, 0xac, 2]),
     ]
 }
 
-fn echoes() -> [(Echo, &'static [u8]); 7] {
+fn echoes() -> [(Echo, &'static [u8]); 8] {
     let (ballot, promised, disk) = (BALLOT, BALLOT, DISK);
     let learned = Echo::Learned {
         ballot,
@@ -394,6 +411,13 @@ fn echoes() -> [(Echo, &'static [u8]); 7] {
         (answer, &[9, 5, 6, 7, 1, 2, 1, 1, 9]),
         (heartbeat, &[10, 5, 6, 7, 0xac, 2, 2, 0, 1, 1, 9]),
         (Echo::Preempted { promised }, &[11, 5, 6]),
+        (
+            Echo::Removed {
+                promised,
+                number: 8,
+            },
+            &[17, 5, 6, 8],
+        ),
         (learn, &[12, 5, 6, 2, 0xac, 2]),
         (
             Echo::Offer { ballot, snapshot },

@@ -3,20 +3,23 @@
 //! | kind | message | fields |
 //! |---|---|---|
 //! | 0 | `Accept` | ballot, first slot, chosen, for each value kind, origin and length; bodies |
-//! | 1 | `Promise` | ballot, first slot, next page's, chosen, for each vote slot, ballot and as above; bodies |
+//! | 1 | `Promise` | ballot, first slot, next page's, chosen, configurations if the asker lacks one, for each vote slot, ballot and as above; bodies |
 //! | 2 | `Learned` | ballot, first slot, for each value kind, origin and length; bodies |
-//! | 3 | `Heartbeat` | ballot, round, chosen, through |
+//! | 3 | `Heartbeat` | ballot, round, chosen, through, number of the settled configuration |
 //! | 4 | `Chosen` | ballot, chosen |
-//! | 5 | `Snapshot` | ballot, its last slot and the origin of that, configuration |
-//! | 6 | `Prepare` | ballot, first slot |
+//! | 5 | `Snapshot` | ballot, its last slot and the origin of that, configurations |
+//! | 6 | `Prepare` | ballot, first slot, number of the latest known configuration |
 //! | 7 | `Accepted` | ballot, first and last slot |
 //! | 8 | `Ask` | promised, attempt, disk |
 //! | 9 | `Answer` | promised, attempt, no_leader, chosen, disk |
 //! | 10 | the echo of a heartbeat | ballot, round, through, chosen, behind, disk |
 //! | 11 | `Preempted` | promised |
 //! | 12 | `Learn` | ballot, first and last slot |
-//! | 13 | `Offer` | ballot, the snapshot's last slot and the origin of that, configuration |
+//! | 13 | `Offer` | ballot, the snapshot's last slot and the origin of that, configurations |
 //! | 14 | `Invite` | ballot, round, chosen, last slot |
+//! | 15 | `Settle` | ballot, slot |
+//! | 16 | `Settled` | ballot, slot |
+//! | 17 | `Removed` | promised, number of the settled configuration |
 //!
 //! A ballot is a round and a node; a disk is whether it has room, and seconds and nanoseconds of a
 //! sync; a kind of value is 0 for a no-op, 1 for commands, 2 for a configuration.
@@ -43,6 +46,9 @@ const PREEMPTED: u8 = 11;
 const LEARN: u8 = 12;
 const OFFER: u8 = 13;
 const INVITE: u8 = 14;
+const SETTLE: u8 = 15;
+const SETTLED: u8 = 16;
+const REMOVED: u8 = 17;
 
 /// The fields of a value, which precede all bodies.
 type Head = (u8, Ballot, u64);
@@ -71,10 +77,12 @@ fn encode_replicate(message: &Replicate, head: &mut Vec<u8>, parts: &mut Vec<Byt
             round,
             chosen,
             through,
-        } => put(head, HEARTBEAT, &(ballot, round, chosen, through)),
+            settled,
+        } => put(head, HEARTBEAT, &(ballot, round, chosen, through, settled)),
+        Replicate::Settle { ballot, slot } => put(head, SETTLE, &(ballot, slot)),
         Replicate::Chosen { ballot, chosen } => put(head, CHOSEN, &(ballot, chosen)),
         Replicate::Snapshot { ballot, snapshot } => {
-            let fields = (ballot, &snapshot.last, &snapshot.configuration);
+            let fields = (ballot, &snapshot.last, &snapshot.configurations);
             put(head, SNAPSHOT, &fields);
         }
         Replicate::Invite {
@@ -88,23 +96,30 @@ fn encode_replicate(message: &Replicate, head: &mut Vec<u8>, parts: &mut Vec<Byt
 
 fn encode_binding(message: &Binding, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
     match message {
-        Binding::Prepare { ballot, from } => put(head, PREPARE, &(ballot, from)),
+        Binding::Prepare {
+            ballot,
+            from,
+            number,
+        } => put(head, PREPARE, &(ballot, from, number)),
         Binding::Promise {
             ballot,
             from,
             votes,
             next,
             chosen,
+            configurations,
         } => {
             let mut vote = |vote: &Vote| (vote.slot, vote.ballot, value_head(&vote.value, parts));
             let votes: Vec<_> = votes.iter().map(&mut vote).collect();
-            put(head, PROMISE, &(ballot, from, next, chosen, votes));
+            let fields = (ballot, from, next, chosen, configurations, votes);
+            put(head, PROMISE, &fields);
         }
         Binding::Accepted {
             ballot,
             first,
             last,
         } => put(head, ACCEPTED, &(ballot, first, last)),
+        Binding::Settled { ballot, slot } => put(head, SETTLED, &(ballot, slot)),
     }
 }
 
@@ -134,6 +149,7 @@ fn encode_echo(message: &Echo, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
             put(head, HEARTBEAT_ECHO, &fields);
         }
         Echo::Preempted { promised } => put(head, PREEMPTED, promised),
+        Echo::Removed { promised, number } => put(head, REMOVED, &(promised, number)),
         Echo::Learn { ballot, from, to } => put(head, LEARN, &(ballot, from, to)),
         Echo::Learned {
             ballot,
@@ -141,7 +157,7 @@ fn encode_echo(message: &Echo, head: &mut Vec<u8>, parts: &mut Vec<Bytes>) {
             values,
         } => put(head, LEARNED, &(ballot, first, heads(values, parts))),
         Echo::Offer { ballot, snapshot } => {
-            let fields = (ballot, &snapshot.last, &snapshot.configuration);
+            let fields = (ballot, &snapshot.last, &snapshot.configurations);
             put(head, OFFER, &fields);
         }
     }
@@ -168,8 +184,10 @@ pub(super) fn decode(bytes: &Bytes) -> Option<Message> {
     let (kind, fields) = bytes.split_first()?;
     match *kind {
         ACCEPT..=LEARNED => decode_with_bodies(*kind, bytes),
-        HEARTBEAT..=SNAPSHOT | INVITE => decode_replicate(*kind, fields).map(Message::Replicate),
-        PREPARE | ACCEPTED => decode_binding(*kind, fields).map(Message::Binding),
+        HEARTBEAT..=SNAPSHOT | INVITE | SETTLE => {
+            decode_replicate(*kind, fields).map(Message::Replicate)
+        }
+        PREPARE | ACCEPTED | SETTLED => decode_binding(*kind, fields).map(Message::Binding),
         _ => decode_echo(*kind, fields).map(Message::Echo),
     }
 }
@@ -217,7 +235,8 @@ fn value((kind, origin, len): Head, bodies: &mut Bodies) -> Option<Value> {
 
 fn decode_promise(bytes: &Bytes) -> Option<Binding> {
     let (fields, mut bodies) = before_bodies(bytes)?;
-    let (ballot, from, next, chosen, AtMost(votes)): (_, _, _, _, Votes) = fields;
+    let (ballot, from, next, chosen, configurations, AtMost(votes)): (_, _, _, _, _, Votes) =
+        fields;
     let vote = |(slot, ballot, head)| {
         let value = value(head, &mut bodies)?;
         Some(Vote {
@@ -233,6 +252,7 @@ fn decode_promise(bytes: &Bytes) -> Option<Binding> {
         votes: votes?,
         next,
         chosen,
+        configurations,
     };
     bodies.are_at_their_end().then_some(promise)
 }
@@ -240,12 +260,13 @@ fn decode_promise(bytes: &Bytes) -> Option<Binding> {
 fn decode_replicate(kind: u8, fields: &[u8]) -> Option<Replicate> {
     Some(match kind {
         HEARTBEAT => {
-            let (ballot, round, chosen, through) = whole(fields)?;
+            let (ballot, round, chosen, through, settled) = whole(fields)?;
             Replicate::Heartbeat {
                 ballot,
                 round,
                 chosen,
                 through,
+                settled,
             }
         }
         CHOSEN => {
@@ -255,6 +276,10 @@ fn decode_replicate(kind: u8, fields: &[u8]) -> Option<Replicate> {
         SNAPSHOT => {
             let (ballot, snapshot) = decode_snapshot(fields)?;
             Replicate::Snapshot { ballot, snapshot }
+        }
+        SETTLE => {
+            let (ballot, slot) = whole(fields)?;
+            Replicate::Settle { ballot, slot }
         }
         INVITE => {
             let (ballot, round, chosen, last) = whole(fields)?;
@@ -270,10 +295,10 @@ fn decode_replicate(kind: u8, fields: &[u8]) -> Option<Replicate> {
 }
 
 fn decode_snapshot(fields: &[u8]) -> Option<(Ballot, Box<Snapshot>)> {
-    let (ballot, last, configuration) = whole(fields)?;
+    let (ballot, last, configurations) = whole(fields)?;
     let snapshot = Snapshot {
         last,
-        configuration,
+        configurations,
     };
     Some((ballot, Box::new(snapshot)))
 }
@@ -281,8 +306,16 @@ fn decode_snapshot(fields: &[u8]) -> Option<(Ballot, Box<Snapshot>)> {
 fn decode_binding(kind: u8, fields: &[u8]) -> Option<Binding> {
     Some(match kind {
         PREPARE => {
-            let (ballot, from) = whole(fields)?;
-            Binding::Prepare { ballot, from }
+            let (ballot, from, number) = whole(fields)?;
+            Binding::Prepare {
+                ballot,
+                from,
+                number,
+            }
+        }
+        SETTLED => {
+            let (ballot, slot) = whole(fields)?;
+            Binding::Settled { ballot, slot }
         }
         ACCEPTED => {
             let (ballot, first, last) = whole(fields)?;
@@ -330,6 +363,10 @@ fn decode_echo(kind: u8, fields: &[u8]) -> Option<Echo> {
         PREEMPTED => Echo::Preempted {
             promised: whole(fields)?,
         },
+        REMOVED => {
+            let (promised, number) = whole(fields)?;
+            Echo::Removed { promised, number }
+        }
         LEARN => {
             let (ballot, from, to) = whole(fields)?;
             Echo::Learn { ballot, from, to }
