@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::drive::Stopped;
 use crate::machine::Reason;
+use crate::protocol::Divergence;
 
 /// Why a node, or one of its groups, no longer serves anything; see
 /// [`Node::closed`](crate::Node::closed) and [`Group::closed`](crate::Group::closed).
@@ -29,6 +30,9 @@ pub enum Closed {
     MachinePanicked(Arc<str>),
     /// The state of this node contradicts what its group has decided.
     Diverged(Cause),
+    /// This node was removed from the group by a change of its members. Nothing is wrong with it; its id
+    /// never returns.
+    Removed,
     /// The transport ended by itself: no peer can be reached any more.
     Transport,
     /// The node's loop panicked with this message: a bug in this library, a log or a transport.
@@ -44,6 +48,7 @@ impl Closed {
             Self::Log(_) => Reason::Poisoned,
             Self::Machine(_) | Self::MachinePanicked(_) => Reason::Machine,
             Self::Diverged(_) => Reason::Diverged,
+            Self::Removed => Reason::Removed,
             Self::Transport => Reason::Transport,
             Self::Panicked(_) => Reason::Panicked,
         }
@@ -58,6 +63,7 @@ impl fmt::Display for Closed {
             Self::Machine(cause) => write!(f, "the machine cannot go on: {cause}"),
             Self::MachinePanicked(message) => write!(f, "the machine panicked: {message}"),
             Self::Diverged(cause) => write!(f, "this node has diverged: {cause}"),
+            Self::Removed => f.write_str("this node was removed from the group"),
             Self::Transport => f.write_str("the transport has ended"),
             Self::Panicked(message) => write!(f, "the node's loop panicked: {message}"),
         }
@@ -72,6 +78,7 @@ impl From<Stopped> for Closed {
             Stopped::Log(error) => Self::Log(Cause::new(error)),
             Stopped::Apply(error) => Self::Machine(Cause::new(error)),
             Stopped::Panicked(message) => Self::MachinePanicked(message),
+            Stopped::Diverged(Divergence::Removed) => Self::Removed,
             Stopped::Diverged(why) => Self::Diverged(Cause::new(why)),
         }
     }

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::applier::{Applier, ApplyError, Job, Ran};
 use crate::budget::Budget;
+use crate::change::Changes;
 use crate::closed::{Closed, WithCauses, caught};
 use crate::engine::{Effect, Engine, Poisoned};
 use crate::events::{Event, Events, Seen};
@@ -20,8 +21,9 @@ use crate::handover::Handovers;
 use crate::leave::Leave;
 use crate::log::{Log, LogError};
 use crate::machine::StateMachine;
+use crate::members::Members;
 use crate::protocol::{DiskHealth, Divergence, Protocol};
-use crate::status::{Around, Status};
+use crate::status::{Around, Of, Status};
 use crate::task::{Completion, Task};
 use crate::time::Instant;
 
@@ -51,6 +53,8 @@ pub(crate) trait Drive: Send {
     fn abandon(&mut self, closed: &Closed);
     fn publish(&mut self, around: &Around);
     fn poll_timeout(&self) -> Option<Instant>;
+    /// The members that the log names last, and those that a change under way adds.
+    fn members(&self) -> Vec<Arc<Members>>;
     /// How many snapshots have become durable in this incarnation, taken here or received.
     fn snapshots(&self) -> u64;
     /// The storage tasks in progress, to be waited for.
@@ -93,6 +97,7 @@ pub(crate) struct Hosted<P: Protocol, S: StateMachine> {
     pub(crate) status: Shown,
     pub(crate) closed: Option<Closed>,
     pub(crate) handovers: Handovers,
+    pub(crate) changes: Changes,
     /// The node is about to go.
     pub(crate) leave: Option<Leave>,
 }
@@ -170,6 +175,10 @@ impl<P: Protocol, S: StateMachine> Hosted<P, S> {
                 Request::Transfer(to, deadline, ended) => {
                     let handovers = &mut self.handovers;
                     handovers.begin(now, &mut self.engine, to, deadline, ended);
+                }
+                Request::Change(asked, deadline, ended) => {
+                    let changes = &mut self.changes;
+                    changes.begin(now, &mut self.engine, &asked, deadline, ended);
                 }
             }
         }
@@ -292,6 +301,7 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
             (self.left, self.left_until) = (None, None);
             self.engine.close(closed.reason());
             self.handovers.close(closed.reason());
+            self.changes.close(closed.reason());
             self.tasks.give_up();
         }
     }
@@ -326,10 +336,16 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
             }
         }
         self.handovers.look(now, &self.engine);
-        let closed = self.closed.clone();
+        self.changes.look(now, &mut self.engine);
+        let members = self.engine.members();
+        let group = Of {
+            engine: &engine,
+            members: &members,
+            closed: self.closed.clone(),
+        };
         self.status
             .0
-            .send_if_modified(|status| status.update(&engine, around, closed));
+            .send_if_modified(|status| status.update(group, around));
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -338,9 +354,17 @@ impl<P: Protocol, S: StateMachine> Drive for Hosted<P, S> {
             self.engine.poll_timeout(),
             self.left_until,
             self.handovers.wake(),
+            self.changes.wake(),
             leave.filter(|_| self.closed.is_none()),
         ];
         timeouts.into_iter().flatten().min()
+    }
+
+    fn members(&self) -> Vec<Arc<Members>> {
+        let status = self.status.0.borrow();
+        let target = status.change.as_ref().map(|change| change.target.clone());
+        let latest = [status.members.clone()];
+        latest.into_iter().chain(target.map(Arc::new)).collect()
     }
 
     fn snapshots(&self) -> u64 {

@@ -21,6 +21,7 @@ mod forward;
 mod handover;
 mod inspect;
 mod jobs;
+mod members;
 mod peers;
 mod proposals;
 mod reads;
@@ -101,6 +102,7 @@ pub struct Engine<P: Protocol, T> {
     jobs_wait: bool,
     accepted: Accepted,
     held: Held,
+    known: members::Known<P::Membership>,
     /// Nothing new is taken: the node is about to go.
     leaving: bool,
     reading: BTreeSet<NodeId>,
@@ -137,6 +139,7 @@ impl<P: Protocol, T> Engine<P, T> {
             jobs_wait: false,
             accepted: Accepted::default(),
             held: Held::default(),
+            known: members::Known::default(),
             leaving: false,
             reading: BTreeSet::new(),
             delivered: 0,

@@ -12,10 +12,12 @@ use bytes::Bytes;
 use synod_transport::NodeId;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::change::{self, Asked};
 use crate::closed::Closed;
 use crate::engine::{Consistency, Proposal};
 use crate::handover::{Ended, TransferError};
 use crate::machine::{Failure, Reason, StateMachine, Ticket};
+use crate::members::{Change, ChangeError, Members};
 use crate::status::{Status, StatusWatch};
 use crate::time::Instant;
 
@@ -131,6 +133,48 @@ impl<S: StateMachine> Group<S> {
         }
     }
 
+    /// The members of the group that this node knows: those that its log names last.
+    pub fn members(&self) -> Arc<Members> {
+        self.status.borrow().members.clone()
+    }
+
+    /// Changes the members; to be asked of the leader. The future ends when the change has, or with the
+    /// timeout of this handle, which should be one that allows new voters to receive what the group
+    /// holds. The change goes on when the future is dropped, when its time is up, and, once it is in the
+    /// log, under any later leader. To ask for it again, of whoever leads, is safe.
+    ///
+    /// A new node is started first, with an empty directory and a configuration that joins; it waits
+    /// until it is added. Before a change, each member should be given an address, see [`Member`]:
+    /// whoever joins learns the others' from the log.
+    ///
+    /// [`Member`]: crate::Member
+    pub fn change_members(
+        &self,
+        change: Change,
+    ) -> impl Future<Output = Result<(), ChangeError>> + Send + 'static {
+        self.ask(Asked::Change(change))
+    }
+
+    /// Leads the change that is under way back to the members from before, for example because new nodes
+    /// have died; to be asked of the leader.
+    pub fn abort_change(&self) -> impl Future<Output = Result<(), ChangeError>> + Send + 'static {
+        self.ask(Asked::Abort)
+    }
+
+    fn ask(&self, asked: Asked) -> impl Future<Output = Result<(), ChangeError>> + Send + 'static {
+        let (ended, end) = oneshot::channel();
+        let request = Request::Change(asked, self.deadline(), ended);
+        self.inbox.push(request, 0);
+        let status = self.status.clone();
+        async move {
+            // The loop is gone with the request in it.
+            end.await.unwrap_or_else(|_| {
+                let closed = status.borrow().closed.as_ref().map(Closed::reason);
+                Err(ChangeError::Closed(closed.unwrap_or(Reason::Shutdown)))
+            })
+        }
+    }
+
     /// The group's status, as of the last turn of the node's loop.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
@@ -240,6 +284,7 @@ pub(crate) enum Request<T> {
     Propose(Proposal<T>),
     Read(Consistency, Instant, T),
     Transfer(Option<NodeId>, Instant, Ended),
+    Change(Asked, Instant, change::Ended),
 }
 
 impl<T> Request<T> {
@@ -255,6 +300,9 @@ impl<T> Request<T> {
             }
             Self::Transfer(_, _, ended) => {
                 let _gone = ended.send(Err(TransferError::Closed(reason)));
+            }
+            Self::Change(_, _, ended) => {
+                let _gone = ended.send(Err(ChangeError::Closed(reason)));
             }
         }
     }

@@ -30,6 +30,7 @@ use crate::leave::Leaving;
 use crate::log::{Keeper, Log, LogError, LogSpace, Room};
 use crate::lookout::Lookout;
 use crate::node::NodeConfig;
+use crate::peers::Peers;
 use crate::protocol::DiskHealth;
 use crate::status::Around;
 use crate::time::Instant;
@@ -57,6 +58,8 @@ pub(crate) struct Host {
     last: GroupId,
     shutdown_wait_max: Duration,
     handover_wait_max: Duration,
+    node: NodeId,
+    peers: Peers,
     /// The node is asked to end.
     leaving: Option<Leaving>,
     /// Something was appended since the last sync began.
@@ -80,6 +83,7 @@ enum Event {
 impl Host {
     pub(crate) fn new(
         config: &NodeConfig,
+        node: NodeId,
         keep: Option<Keep>,
         mut log: Box<dyn Log>,
         transport: Box<dyn Transport>,
@@ -102,6 +106,8 @@ impl Host {
             last: GroupId(0),
             shutdown_wait_max: config.shutdown_wait_max,
             handover_wait_max: config.handover_wait_max,
+            node,
+            peers: Peers::new(config.peers.clone()),
             leaving: None,
             unsynced: false,
             room: Room::default(),
@@ -264,7 +270,7 @@ impl Host {
         let groups = self.groups.values();
         let groups = groups.filter_map(|group| group.poll_timeout());
         let leaving = self.leaving.as_ref().map(|leaving| leaving.until);
-        groups.chain(leaving).min()
+        groups.chain(leaving).chain(self.peers.wake()).min()
     }
 
     /// Takes the frames that have arrived, up to a bound, so that neither deadlines nor writes
@@ -345,7 +351,17 @@ impl Host {
         self.groups
             .values_mut()
             .for_each(|group| group.publish(&around));
+        self.look_at_members(now);
         synced || more
+    }
+
+    /// The transport's peers are the members of the groups.
+    fn look_at_members(&mut self, now: Instant) {
+        let groups = self.groups.values().flat_map(|group| group.members());
+        let groups = groups.collect();
+        if let Some(peers) = self.peers.look(now, self.node, groups) {
+            self.transport.set_peers(peers);
+        }
     }
 
     fn look(&mut self) -> Around {

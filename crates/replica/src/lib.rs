@@ -86,7 +86,7 @@
 //!
 //! # Left out
 //!
-//! Membership change; client sessions that make a client's own retries
+//! Client sessions that make a client's own retries
 //! apply once (a forwarded frame that is repeated *is* applied once); applying on a thread of its own.
 
 pub mod body;
@@ -95,6 +95,7 @@ pub mod embed;
 mod applier;
 mod birth;
 mod budget;
+mod change;
 mod closed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -111,8 +112,10 @@ mod leave;
 mod log;
 mod lookout;
 mod machine;
+mod members;
 mod misfit;
 mod node;
+mod peers;
 mod protocol;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -132,6 +135,7 @@ pub use log::{
     ThreadedLog,
 };
 pub use machine::{Applying, Failure, Reason, StateMachine};
+pub use members::{Change, ChangeEnd, ChangeError, ChangePhase, ChangeStatus, Member, Members};
 pub use misfit::Misfit;
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{Configured, Divergence, Epoch, Leap, Position, Role, StepDown};

@@ -94,6 +94,8 @@ pub enum Reason {
     Machine,
     /// The group has stopped because its state contradicts what was decided.
     Diverged,
+    /// This node was removed from the group: ask another.
+    Removed,
     /// The node has stopped because its transport ended.
     Transport,
     /// The node's loop panicked.
@@ -119,6 +121,7 @@ impl fmt::Display for Reason {
             Self::Poisoned => "poisoned",
             Self::Machine => "the machine has stopped",
             Self::Diverged => "diverged",
+            Self::Removed => "this node was removed from the group",
             Self::Transport => "the transport has ended",
             Self::Panicked => "the node has panicked",
             Self::Shutdown => "shutting down",

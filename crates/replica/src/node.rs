@@ -1,5 +1,6 @@
 //! A node: one log, one transport, many groups.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::task::spawn_blocking;
 
 use crate::applier::Applier;
 use crate::budget::Share;
+use crate::change::Changes;
 use crate::closed::{self, Closed};
 use crate::drive::{Hosted, Shown, Tasks};
 use crate::engine::{Bounds, Engine, EngineConfig};
@@ -50,6 +52,11 @@ pub struct NodeConfig {
     /// How long [`Node::shutdown`] waits for others to take over what this node leads, and for the ends of
     /// the requests that it has taken. Zero: it does not.
     pub handover_wait_max: Duration,
+    /// Where nodes are reached of which the log says no address, as it does of those that a group begins
+    /// with: the peers that the transport was made with. From those and from the members of its groups
+    /// the node keeps the peers of its transport, see [`Transport::set_peers`]. Empty: the transport's
+    /// peers are left as they are, unless members have addresses.
+    pub peers: BTreeMap<NodeId, String>,
 }
 
 impl Default for NodeConfig {
@@ -63,6 +70,7 @@ impl Default for NodeConfig {
             apply_time_max: Duration::from_millis(10),
             shutdown_wait_max: Duration::from_secs(10),
             handover_wait_max: Duration::from_secs(1),
+            peers: BTreeMap::new(),
         }
     }
 }
@@ -182,7 +190,7 @@ impl Node {
         // The mark of another directory's log must not be recorded in this one.
         let born = incarnation.born.as_ref().filter(|_| fit.is_ok());
         let keep = born.map(|born| born.keep.clone());
-        let host = Host::new(&config, keep, log, transport, requests);
+        let host = Host::new(&config, incarnation.node(), keep, log, transport, requests);
         let closed = host.told.listen();
         tokio::spawn(host.run());
         Self {
@@ -355,6 +363,7 @@ fn open<C: Configured, S: StateMachine>(
         status: Shown(status),
         closed: None,
         handovers: Handovers::default(),
+        changes: Changes::default(),
         leave: None,
     };
     host.groups.insert(id, Box::new(hosted));

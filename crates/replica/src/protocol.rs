@@ -10,6 +10,7 @@ use synod_wal::{Lsn, Op, Slot, Snapshot, Tag};
 
 use crate::handover::TransferError;
 use crate::log::{LogError, Recovered};
+use crate::members::{ChangeEnd, ChangeError, ChangeStatus, Members};
 use crate::time::Instant;
 
 #[cfg(feature = "paxos")]
@@ -168,6 +169,10 @@ pub struct CoreStatus {
     pub stepped_down: Option<StepDown>,
     /// To whom it is handing its leadership.
     pub transfer: Option<NodeId>,
+    /// The change of the members that is under way. In Paxos only its leader knows.
+    pub change: Option<ChangeStatus>,
+    /// How the last change of the members ended.
+    pub change_end: Option<ChangeEnd>,
     /// The state of the peers, on a leader.
     pub peers: Vec<PeerStatus>,
     /// Meaningless messages that were ignored, including those that leapt.
@@ -300,6 +305,8 @@ pub trait Protocol: sealed::Protocol + Sized + Send + 'static {
     type Receipt;
     /// A range of entries to read.
     type Fetch: Send + fmt::Debug + 'static;
+    /// The members of a group.
+    type Membership: Clone + PartialEq + Send + fmt::Debug + 'static;
 
     /// The name shown to users: `raft` or `paxos`.
     const NAME: &'static str;
@@ -357,6 +364,22 @@ pub trait Protocol: sealed::Protocol + Sized + Send + 'static {
     fn transfer(&mut self, now: Instant, to: Option<NodeId>) -> Result<NodeId, TransferError>;
     /// To whom this node is handing its leadership: meanwhile it takes no proposals.
     fn transfers_to(&self) -> Option<NodeId>;
+
+    /// The members that the log names last, and those that a change under way adds, in this
+    /// protocol's own words; cheap to compare and to clone. `None` on a node that waits to be added.
+    fn members(&self) -> Option<&Self::Membership>;
+    /// The same in the runtime's words.
+    fn members_of(membership: &Self::Membership) -> Members;
+    /// Begins a change to these members. Asking for what is so, or under way, is no error.
+    ///
+    /// # Errors
+    /// Nothing was begun.
+    fn change_members(&mut self, now: Instant, target: &Members) -> Result<(), ChangeError>;
+    /// Leads a change back.
+    ///
+    /// # Errors
+    /// It goes on, or there is none.
+    fn abort_change(&mut self, now: Instant) -> Result<(), ChangeError>;
 
     /// The next output.
     fn poll_output(&mut self) -> Option<Output<Self>>;
@@ -421,6 +444,9 @@ pub trait Configured: Send + 'static {
     /// What a group with this configuration is founded on, as text: the protocol, the voters and
     /// their quorums. It is compared literally.
     fn founding(&self) -> String;
+    /// Whether the node waits to be added to a group, which may be founded on anything of this
+    /// protocol.
+    fn joins(&self) -> bool;
     /// Mixes the secret of an incarnation into the seed of election timeouts, which would otherwise
     /// be predictable, and would collide again after each restart. Zero changes nothing.
     fn stir(&mut self, secret: u64);

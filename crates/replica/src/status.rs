@@ -10,6 +10,7 @@ use crate::closed::Closed;
 use crate::engine::EngineStatus;
 use crate::group::Clock;
 use crate::log::LogStats;
+use crate::members::{ChangeEnd, ChangeStatus, Members};
 use crate::protocol::Role;
 use crate::time::Instant;
 
@@ -39,6 +40,13 @@ pub struct Status {
     pub start: u64,
     /// The peers that have sent a frame, and, on a leader, all that it replicates to.
     pub peers: Vec<Peer>,
+    /// The members of the group, as this node's log names them last. Nobody on a node that waits to be
+    /// added.
+    pub members: Arc<Members>,
+    /// The change of the members that is under way. In Paxos only its leader knows.
+    pub change: Option<ChangeStatus>,
+    /// How the last change of the members ended, since the group was opened.
+    pub change_end: Option<ChangeEnd>,
     /// Bytes of records written by the node's log since it was opened, for all groups.
     pub log_bytes: u64,
     /// Syncs of the node's log since it was opened, for all groups.
@@ -126,6 +134,13 @@ pub(crate) struct Around {
     pub(crate) transport: Arc<synod_transport::Status>,
 }
 
+/// The parts of a status that belong to the group.
+pub(crate) struct Of<'a> {
+    pub(crate) engine: &'a EngineStatus,
+    pub(crate) members: &'a Arc<Members>,
+    pub(crate) closed: Option<Closed>,
+}
+
 impl Status {
     pub(crate) fn new(protocol: &'static str, id: NodeId) -> Self {
         Self {
@@ -140,6 +155,9 @@ impl Status {
             last: 0,
             start: 0,
             peers: Vec::new(),
+            members: Arc::default(),
+            change: None,
+            change_end: None,
             log_bytes: 0,
             log_syncs: 0,
             sync_time: Duration::ZERO,
@@ -156,12 +174,8 @@ impl Status {
     }
 
     /// Takes over the current values; returns whether any has changed.
-    pub(crate) fn update(
-        &mut self,
-        engine: &EngineStatus,
-        around: &Around,
-        closed: Option<Closed>,
-    ) -> bool {
+    pub(crate) fn update(&mut self, group: Of<'_>, around: &Around) -> bool {
+        let engine = group.engine;
         let mut new = Self {
             protocol: self.protocol,
             id: self.id,
@@ -174,6 +188,9 @@ impl Status {
             last: engine.core.last,
             start: engine.core.start,
             peers: self.peers(engine, around.clock),
+            members: group.members.clone(),
+            change: engine.core.change.clone(),
+            change_end: engine.core.change_end,
             log_bytes: around.log.bytes_written,
             log_syncs: around.log.syncs,
             sync_time: around.sync_time,
@@ -185,7 +202,7 @@ impl Status {
             snapshots_taken: engine.snapshots_taken,
             snapshots_received: engine.snapshots_received,
             snapshots_failed: engine.snapshots_failed,
-            closed,
+            closed: group.closed,
         };
         new.rest_if_closed();
         let changed = *self != new;
@@ -235,6 +252,7 @@ impl Status {
             self.role = Role::Follower;
             self.leader = None;
             self.transfer = None;
+            self.change = None;
             self.peers.clear();
         }
     }

@@ -8,6 +8,7 @@ use synod_wal::{Lsn, Options, Wal};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::members::Members;
 use crate::sim::SimDisk;
 
 /// A transport whose frames are all there from the beginning.
@@ -80,6 +81,10 @@ impl Drive for Follower {
         self.deadline
     }
 
+    fn members(&self) -> Vec<Arc<Members>> {
+        Vec::new()
+    }
+
     fn snapshots(&self) -> u64 {
         0
     }
@@ -102,7 +107,14 @@ async fn told(frames: usize, put_off_after: usize, enough: usize) -> Vec<&'stati
     let transport = Here(vec![Bytes::from(frame); frames].into());
     let (controls, requests) = mpsc::channel(1);
     let config = NodeConfig::default();
-    let mut host = Host::new(&config, None, Box::new(wal), Box::new(transport), requests);
+    let mut host = Host::new(
+        &config,
+        NodeId(1),
+        None,
+        Box::new(wal),
+        Box::new(transport),
+        requests,
+    );
     let heard: Arc<Mutex<Vec<_>>> = Arc::default();
     let follower = Follower {
         heard: heard.clone(),

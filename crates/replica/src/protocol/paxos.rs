@@ -15,8 +15,10 @@ use super::{
 };
 use crate::handover::TransferError;
 use crate::log::{LogError, Recovered};
+use crate::members::{ChangeError, Members};
 use crate::time::Instant;
 
+mod members;
 mod tags;
 mod wire;
 
@@ -37,6 +39,10 @@ impl Configured for paxos::Config {
         }
     }
 
+    fn joins(&self) -> bool {
+        self.first.is_none()
+    }
+
     fn stir(&mut self, secret: u64) {
         self.seed ^= secret;
     }
@@ -49,6 +55,7 @@ impl Protocol for Paxos {
     type Staged = paxos::Staged<Lsn>;
     type Receipt = paxos::Receipt;
     type Fetch = paxos::Fetch;
+    type Membership = paxos::Membership;
 
     const NAME: &'static str = "paxos";
     const EPOCHS_RISE: bool = false;
@@ -179,6 +186,25 @@ impl Protocol for Paxos {
         self.transfers_to().map(|to| NodeId(to.0))
     }
 
+    fn members(&self) -> Option<&paxos::Membership> {
+        self.membership()
+    }
+
+    fn members_of(membership: &paxos::Membership) -> Members {
+        members::of(membership)
+    }
+
+    fn change_members(&mut self, now: Instant, target: &Members) -> Result<(), ChangeError> {
+        let target = members::target(self.membership(), target)?;
+        let begun = self.change_membership(at(now), target);
+        begun.map_err(members::change_error)
+    }
+
+    fn abort_change(&mut self, now: Instant) -> Result<(), ChangeError> {
+        let begun = self.abort_change(at(now));
+        begun.map_err(members::change_error)
+    }
+
     fn read(&mut self, now: Instant, id: ReadId) -> Result<(), Refusal> {
         self.read(at(now), paxos::ReadId(id.0))
             .map_err(|error| match error {
@@ -227,6 +253,8 @@ impl Protocol for Paxos {
             start: status.start.0,
             stepped_down: status.stepped_down.map(StepDown::from),
             transfer: status.transfer.map(|to| NodeId(to.0)),
+            change: status.change.as_ref().map(members::change),
+            change_end: status.change_end.map(members::change_end),
             peers: status
                 .peers
                 .iter()

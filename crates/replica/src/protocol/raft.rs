@@ -15,8 +15,10 @@ use super::{
 };
 use crate::handover::TransferError;
 use crate::log::{LogError, Recovered};
+use crate::members::{ChangeError, Members};
 use crate::time::Instant;
 
+mod members;
 mod tags;
 mod wire;
 
@@ -34,6 +36,10 @@ impl Configured for raft::Config {
         format!("{}, voters {}", Raft::NAME, voters.join(", "))
     }
 
+    fn joins(&self) -> bool {
+        self.voters.is_empty()
+    }
+
     fn stir(&mut self, secret: u64) {
         self.seed ^= secret;
     }
@@ -46,6 +52,7 @@ impl Protocol for Raft {
     type Staged = raft::Staged<Lsn>;
     type Receipt = raft::Receipt;
     type Fetch = raft::Fetch;
+    type Membership = raft::Membership;
 
     const NAME: &'static str = "raft";
     const EPOCHS_RISE: bool = true;
@@ -165,6 +172,25 @@ impl Protocol for Raft {
         self.transfers_to().map(|to| NodeId(to.0))
     }
 
+    fn members(&self) -> Option<&raft::Membership> {
+        Some(self.membership()).filter(|membership| !membership.voters.is_empty())
+    }
+
+    fn members_of(membership: &raft::Membership) -> Members {
+        members::of(membership, &membership.voters, &membership.learners)
+    }
+
+    fn change_members(&mut self, now: Instant, target: &Members) -> Result<(), ChangeError> {
+        let target = members::target(target)?;
+        let begun = self.change_membership(at(now), &target);
+        begun.map_err(members::change_error)
+    }
+
+    fn abort_change(&mut self, now: Instant) -> Result<(), ChangeError> {
+        let begun = self.abort_change(at(now));
+        begun.map_err(members::change_error)
+    }
+
     fn read(&mut self, now: Instant, id: ReadId) -> Result<(), Refusal> {
         self.read(at(now), raft::ReadId(id.0))
             .map_err(|error| match error {
@@ -212,6 +238,8 @@ impl Protocol for Raft {
             start: status.start.0,
             stepped_down: status.stepped_down.map(StepDown::from),
             transfer: status.transfer.map(|to| NodeId(to.0)),
+            change: members::change(self, &status),
+            change_end: status.change_end.map(members::change_end),
             peers: status
                 .peers
                 .iter()

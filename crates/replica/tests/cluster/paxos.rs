@@ -265,6 +265,7 @@ impl Rules<Paxos> for PaxosRules {
                 votes,
                 next,
                 chosen,
+                ..
             }) => {
                 self.has_promised(from, *ballot)?;
                 self.is_chosen(*chosen)?;
