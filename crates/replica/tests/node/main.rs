@@ -16,6 +16,11 @@ mod raft {
         Config::new(NodeId(id), (1..=nodes).map(NodeId))
     }
 
+    /// A node that waits to be added.
+    pub(crate) fn joining(id: u64) -> Config {
+        Config::new(NodeId(id), [])
+    }
+
     /// The heartbeat of a leader.
     pub(crate) fn heartbeat(_leader: u64, term: u64) -> Message {
         Message::Replicate(Replicate::Heartbeat {
@@ -32,6 +37,7 @@ mod raft {
     mod handover;
     mod heard;
     mod identity;
+    mod members;
     mod rig;
     mod scarce;
     mod serving;
@@ -49,6 +55,11 @@ mod paxos {
         Config::new(NodeId(id), Quorums::majority(nodes).unwrap())
     }
 
+    /// A node that waits to be added.
+    pub(crate) fn joining(id: u64) -> Config {
+        Config::joining(NodeId(id))
+    }
+
     /// The heartbeat of a leader.
     pub(crate) fn heartbeat(leader: u64, round: u64) -> Message {
         let node = NodeId(leader);
@@ -57,6 +68,7 @@ mod paxos {
             round: 1,
             chosen: Slot(0),
             through: Slot(0),
+            settled: 0,
         })
     }
 
@@ -65,6 +77,7 @@ mod paxos {
     mod handover;
     mod heard;
     mod identity;
+    mod members;
     mod rig;
     mod scarce;
     mod serving;

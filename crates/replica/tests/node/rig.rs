@@ -144,7 +144,21 @@ pub(crate) async fn alone_in_a_life(
 }
 
 pub(crate) async fn three(tune: impl Fn(&mut NodeConfig)) -> (Vec<Node>, Vec<Group<Counter>>) {
-    let network = MemoryNetwork::new();
+    three_on(&MemoryNetwork::new(), tune).await
+}
+
+/// A node with an empty disk that waits to be added.
+pub(crate) async fn joining(network: &MemoryNetwork, id: u64) -> (Node, Group<Counter>) {
+    let node = start(&SimDisk::new(id), patient(), network.join(NodeId(id)));
+    let opened = node.open(GroupId(1), super::joining(id), Counter::default());
+    let group = opened.await.unwrap();
+    (node, group)
+}
+
+pub(crate) async fn three_on(
+    network: &MemoryNetwork,
+    tune: impl Fn(&mut NodeConfig),
+) -> (Vec<Node>, Vec<Group<Counter>>) {
     let (mut nodes, mut groups) = (Vec::new(), Vec::new());
     for id in 1..=3 {
         let mut node_config = patient();
