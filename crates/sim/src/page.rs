@@ -23,6 +23,7 @@
 //! - The page holds the run as data, and its script writes text only: whatever stands in a message
 //!   stays text.
 
+mod by_panic;
 mod change;
 mod html;
 mod json;
@@ -34,6 +35,7 @@ mod view;
 
 use std::path::{Path, PathBuf};
 
+pub use by_panic::LeftByPanic;
 pub use kind::Kind;
 pub use recorder::Recorder;
 pub use recording::{EVENTS_MAX, EventId, MessageId, OperationId};

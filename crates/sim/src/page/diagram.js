@@ -60,6 +60,7 @@ function draw() {
   drawMessages(pen, first, end);
   drawEvents(pen, first, end);
   drawRuler(pen, first, end);
+  drawRuns(pen);
   pen.restore();
   drawNames(pen);
 }
@@ -88,6 +89,27 @@ function drawSpans(pen) {
     label(pen, span.text, begin, y, to - begin - 4);
     taken.set(y, Math.min(to, begin + span.text.length * 6.5));
   }
+}
+
+// A line between two runs, and the title of each at its beginning.
+function drawRuns(pen) {
+  runs.forEach((one, at) => {
+    const x = one.index < 0 ? LEFT : Math.max(LEFT, xOf(one.index) - 10);
+    const next = runs[at + 1];
+    const end = next ? xOf(next.index) - 10 : layout.width;
+    if (!inWindow(x, end)) return;
+    drawn.count += 1;
+    pen.strokeStyle = colors.ink;
+    pen.lineWidth = 1;
+    pen.setLineDash([2, 3]);
+    pen.beginPath();
+    pen.moveTo(x, 28);
+    pen.lineTo(x, layout.height);
+    pen.stroke();
+    pen.setLineDash([]);
+    pen.fillStyle = colors.ink;
+    label(pen, one.title, x + 5, 36, end - x - 10);
+  });
 }
 
 // As much of a text as there is room for.
@@ -218,7 +240,7 @@ function drawEvents(pen, first, end) {
       pen.stroke();
     }
     drawShape(pen, mainKind(event), x, y);
-    if (violation && violation.index === index) drawFound(pen, x, y);
+    if (opening && opening.index === index) drawFound(pen, x, y);
     drawn.events.push({ event, x, y });
     drawn.count += 1;
   }
@@ -238,7 +260,7 @@ function drawRuler(pen, first, end) {
     free = x + 10 + String(events[index].number).length * 7;
     if (x >= freeTime) {
       pen.fillStyle = colors.faint;
-      pen.fillText(`${milliseconds(events[index].at)} ms`, x - 4, 21);
+      pen.fillText(momentOf(events[index].at), x - 4, 21);
       freeTime = x + 96;
     }
     drawn.count += 1;

@@ -5,7 +5,8 @@ const STEP_MIN = 15;
 const STEP_A_DECADE = 6;
 // Room for the longest name, within reason.
 const LEFT = Math.min(130, Math.max(74, 24 + 8 * Math.max(0, ...nodes.map((node) => node.name.length))));
-const RULER = 34;
+// Titles of runs stand below the times.
+const RULER = runs.length > 0 ? 50 : 34;
 const LANE = 17;
 const LANES_MAX = 8;
 const STRIP = 20;

@@ -32,14 +32,28 @@ const operations = run.operations.map(([client, called, at, text, answer, outcom
   outcome: ["open", "returned", "failed", "unknown"][outcome],
 }));
 
-const violation = run.violation && { index: indexOf(run.violation[0]), text: run.violation[1] };
+// Where the page opens: at a broken rule, or at what the run is shown for.
+const opened = run.violation || run.opening;
+const opening = opened && { index: indexOf(opened[0]), text: opened[1], isViolation: Boolean(run.violation) };
+
+// Runs on the same lines, one behind the other; without any, all is one run that begins at zero.
+const runs = run.runs.map(([event, origin, title]) => ({ index: indexOf(event), origin, title }));
+
+// A time as its run counts it.
+function ownTime(at) {
+  const begun = runs.filter((one) => one.origin <= at);
+  return begun.length === 0 ? at : at - begun[begun.length - 1].origin;
+}
 
 // Happened before (Lamport 1978): the event before on the same node, and the one that sent the message.
 const causes = events.map(() => []);
 const effects = events.map(() => []);
 {
   const last = nodes.map(() => -1);
+  const begins = new Set(runs.map((one) => one.index));
   for (const event of events) {
+    // Nothing of one run is a cause in another.
+    if (begins.has(event.index)) last.fill(-1);
     const before = [];
     if (event.node >= 0) {
       before.push(last[event.node]);
@@ -126,6 +140,10 @@ function statesAt(index) {
 
 function milliseconds(nanos) {
   return (nanos / 1e6).toFixed(3);
+}
+
+function momentOf(at) {
+  return `${milliseconds(ownTime(at))} ms`;
 }
 
 function nodeName(index) {
