@@ -9,10 +9,11 @@ use std::time::Duration;
 use synod_raft::{
     Config, Entry, Instant, Kind, LogId, Op, Output, Raft, Recovered, Role, Term, Write,
 };
+use synod_sim::page::{self, LOG_ENTRIES_MAX, Portrait, View, caption_of};
 use synod_sim::{Context, Event, KvInput, KvOutput, NodeId, OpId, Process, Start, Value};
 
 use crate::command;
-use crate::scene::{Ask, Board, Founding};
+use crate::scene::{Ask, Board, Founding, map_text};
 
 /// A node of the store.
 ///
@@ -134,6 +135,32 @@ impl Process for RaftService {
     }
 }
 
+impl Portrait for RaftService {
+    fn view(&self) -> View {
+        let status = self.raft.status();
+        let mut view = View::default();
+        view.role = format!("{:?}", status.role).to_lowercase();
+        view.epoch = format!("term {}", status.term.0);
+        view.leads = status.role == Role::Leader;
+        view.committed = status.commit.0;
+        view.log = self.log_on_disk();
+        view.text = map_text(&self.map);
+        let waits = self
+            .pending
+            .keys()
+            .map(|op| format!("operation {} waits", op.0));
+        view.marks = waits.collect();
+        view
+    }
+
+    fn caption(packet: &Packet) -> (String, String) {
+        match packet {
+            Packet::Raft(message) => caption_of(message),
+            Packet::Forward(body) => ("Forward".to_owned(), command_text(body)),
+        }
+    }
+}
+
 impl RaftService {
     /// What a key holds here, as far as this node has applied.
     #[must_use]
@@ -151,6 +178,22 @@ impl RaftService {
     pub fn forge(&mut self, now: Duration, from: NodeId, message: synod_raft::Message) {
         let from = synod_raft::NodeId(from.0);
         self.raft.handle_message(Instant(now), from, message);
+    }
+
+    /// The end of it, as a page shows it.
+    fn log_on_disk(&self) -> BTreeMap<u64, page::Entry> {
+        let disks = self.board.stable.borrow();
+        let log = disks.get(&self.id).map_or(&[][..], |disk| &disk.log);
+        let last = log.iter().rev().take(LOG_ENTRIES_MAX);
+        let shown = last.map(|entry| {
+            let text = match entry.kind {
+                Kind::Command => command_text(&entry.body),
+                _ => "the term begins".to_owned(),
+            };
+            let epoch = entry.id.term.0.to_string();
+            (entry.id.index.0, page::Entry { epoch, text })
+        });
+        shown.collect()
     }
 
     fn request(&mut self, at: &mut Context<Packet>, body: Vec<u8>) {
@@ -238,6 +281,14 @@ impl RaftService {
             self.board.answer(op, at.true_now, answer.clone());
         }
     }
+}
+
+fn command_text(body: &[u8]) -> String {
+    let Some((_, inputs)) = command::decode(body, u8::MAX) else {
+        return "what nobody can read".to_owned();
+    };
+    let texts = inputs.iter().map(|input| format!("{input:?}"));
+    texts.collect::<Vec<_>>().join(" and ")
 }
 
 impl Stable {

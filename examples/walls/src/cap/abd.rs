@@ -6,6 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use synod_sim::page::{Portrait, View};
 use synod_sim::{Context, Event, KvOutput, KvRequest, NodeId, OpId, Process, Start, Value};
 
 use crate::scene::{Ask, Board};
@@ -99,6 +100,26 @@ impl Process for Majority {
             }
         }
         Ok(())
+    }
+}
+
+impl Portrait for Majority {
+    fn view(&self) -> View {
+        let (tag, value) = &self.held;
+        let mut view = View::default();
+        view.text = match value {
+            Some(value) => format!("holds {value:?}, tag {}.{}", tag.0, tag.1),
+            None => "holds nothing".to_owned(),
+        };
+        let marks = self
+            .open
+            .iter()
+            .map(|(op, operation)| match operation.phase {
+                Phase::Ask(_) => format!("asks a majority for operation {}", op.0),
+                Phase::Store(_) => format!("stores at a majority for operation {}", op.0),
+            });
+        view.marks = marks.collect();
+        view
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use synod_sim::page::{Portrait, View};
 use synod_sim::{Context, Event, KvOutput, KvRequest, NodeId, Process, Start, Value};
 use synod_vclock::DvvSet;
 
@@ -64,6 +65,17 @@ impl Process for Siblings {
             }
         }
         Ok(())
+    }
+}
+
+impl Portrait for Siblings {
+    fn view(&self) -> View {
+        let mut view = View::default();
+        view.text = match self.shown() {
+            Some(value) => format!("holds {value:?}"),
+            None => "holds nothing".to_owned(),
+        };
+        view
     }
 }
 

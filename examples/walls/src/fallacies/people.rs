@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use synod_raft::{Index, Message, Replicate, Term};
+use synod_sim::page::{Kind, Recorder};
 use synod_sim::{ClientId, Crash, KvInput, NodeId, Process, Verdict, WorldOptions};
 
 use super::Shown;
 use super::network::{PATIENCE, put, ready};
 use crate::raft_service::RaftService;
-use crate::scene::{Founding, Scene};
+use crate::scene::{Founding, Scene, begin_run};
 
 /// Follows whoever names the highest term.
 struct Trusting {
@@ -24,18 +25,19 @@ impl Trusting {
     }
 }
 
-pub(super) fn secure(seed: u64) -> Shown {
+pub(super) fn secure(seed: u64, recorder: Option<&Recorder>) -> Shown {
     let mut trusting = Trusting { term: 1 };
     trusting.hear(FORGED);
     let deaf = (0..100).filter(|_| !trusting.hear(2)).count();
-    let mut scene = ready::<RaftService>(seed, WorldOptions::default());
+    begin_run(recorder, "4. A stranger forges heartbeats");
+    let mut scene = ready::<RaftService>(seed, WorldOptions::default(), recorder);
     let before = terms(&scene);
-    forge(&mut scene, FORGED);
+    forge(&mut scene, FORGED, recorder);
     let is_answered = write(&mut scene, 1);
     let unmoved = terms(&scene) == before;
     // A forger who is patient takes the next term instead. That costs an election, and no data.
     let next = before.iter().max().copied().unwrap_or(0) + 1;
-    forge(&mut scene, next);
+    forge(&mut scene, next, recorder);
     let is_answered = is_answered && write(&mut scene, 2);
     let deposed = terms(&scene).iter().all(|term| *term >= next);
     let is_right = scene.verdict().is_ok();
@@ -58,9 +60,11 @@ pub(super) fn secure(seed: u64) -> Shown {
     }
 }
 
-pub(super) fn one_administrator(seed: u64) -> Shown {
-    let naive = contradict(seed, false);
-    let ours = contradict(seed, true);
+pub(super) fn one_administrator(seed: u64, recorder: Option<&Recorder>) -> Shown {
+    begin_run(recorder, "6. Two administrators: the newest word counts");
+    let naive = contradict(seed, false, recorder);
+    begin_run(recorder, "6. Two administrators: ours");
+    let ours = contradict(seed, true, recorder);
     Shown {
         switched_on: "a second administrator starts node 1 again, and tells it that it is alone"
             .to_owned(),
@@ -89,8 +93,8 @@ struct Contradiction {
     is_violation: bool,
 }
 
-fn contradict(seed: u64, heeds: bool) -> Contradiction {
-    let mut scene = ready::<RaftService>(seed, WorldOptions::default());
+fn contradict(seed: u64, heeds: bool, recorder: Option<&Recorder>) -> Contradiction {
+    let mut scene = ready::<RaftService>(seed, WorldOptions::default(), recorder);
     scene.board.heeds_founding.set(heeds);
     let alone = Founding {
         voters: [NodeId(1)].into(),
@@ -121,7 +125,7 @@ fn terms(scene: &Scene<RaftService>) -> Vec<u64> {
 }
 
 /// To all, in the name of somebody else.
-fn forge(scene: &mut Scene<RaftService>, term: u64) {
+fn forge(scene: &mut Scene<RaftService>, term: u64, recorder: Option<&Recorder>) {
     for node in scene.world.node_ids() {
         let heartbeat = Replicate::Heartbeat {
             term: Term(term),
@@ -132,6 +136,10 @@ fn forge(scene: &mut Scene<RaftService>, term: u64) {
         let (from, now) = (NodeId(1 + node.0 % 3), scene.world.local_now(node));
         if let (Some(process), Some(now)) = (scene.world.process_mut(node), now) {
             process.forge(now, from, Message::Replicate(heartbeat));
+            if let Some(recorder) = recorder {
+                let text = format!("a forged heartbeat of term {term}, in the name of {from}");
+                recorder.event(scene.world.now(), node, Kind::Fault, &text);
+            }
         }
     }
     let until = scene.world.now() + Duration::from_millis(100);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use synod_paxos::single::{Acceptor, Config, Message, Output, Synod};
 use synod_paxos::{Instant, NodeId, Quorums};
+use synod_sim::page::View;
 
 use super::{ProcessId, Protocol, Sends, Value};
 
@@ -135,6 +136,24 @@ impl Protocol for Paxos {
             0 => Some(Value::Zero),
             _ => Some(Value::One),
         }
+    }
+
+    fn view(&self, node: &Node) -> View {
+        let promised = node.synod.acceptor().promised();
+        let mut view = View::default();
+        view.role = match node.synod.chosen() {
+            Some(value) => format!("decided {value}"),
+            None => "undecided".to_owned(),
+        };
+        view.epoch = format!("ballot {}.{}", promised.round, promised.node.0);
+        view.text = match node.synod.acceptor().accepted() {
+            Some(it) => format!(
+                "wishes for {}, accepted {} in ballot {}.{}",
+                node.wish, it.value, it.ballot.round, it.ballot.node.0
+            ),
+            None => format!("wishes for {}, accepted nothing", node.wish),
+        };
+        view
     }
 
     fn sign(&self, message: &Message<u8>) -> char {
