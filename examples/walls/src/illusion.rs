@@ -7,7 +7,7 @@ use synod_sim::{ClientId, Fault, KvInput, NodeId, OpId, Process, Rng, WorldOptio
 
 use crate::raft_service::RaftService;
 use crate::report::{Page, Report};
-use crate::scene::Scene;
+use crate::scene::{Scene, begin_run};
 
 /// A cluster behind one address, its nodes killed at random: clients see one machine
 #[derive(Clone, Debug, clap::Args)]
@@ -67,6 +67,7 @@ pub fn live(seed: u64, seconds: u64) -> Life {
 
 /// The same once more, up to a little behind the longest pause: a recorder keeps what came last.
 fn show(seed: u64, pause: &Pause, recorder: &Recorder) {
+    begin_run(Some(recorder), "A cluster behind one address");
     let ends = pause.began + pause.lasted + SHORTLY;
     live_on(seed, ends, Some(recorder));
     let ms = pause.lasted.as_millis();

@@ -76,7 +76,12 @@ impl Wall {
             Self::Generals(it) => ("The two generals", it.seed),
             Self::Suspicion(it) => ("Suspicion: dead and slow", it.seed),
         };
-        let recorder = Recorder::new(title).events_max(EVENTS_MAX);
+        // What a client saw before its longest pause was more of the same.
+        let events_max = match self {
+            Self::Illusion(_) => EVENTS_MAX / 3,
+            _ => EVENTS_MAX,
+        };
+        let recorder = Recorder::new(title).events_max(events_max);
         recorder.about("seed", seed);
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         recorder.about("command", format!("walls {}", arguments.join(" ")));
@@ -84,4 +89,4 @@ impl Wall {
     }
 }
 
-const EVENTS_MAX: usize = 6_000;
+const EVENTS_MAX: usize = 7_000;

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use synod_vclock::VersionVector;
 use crate::raft_service::Stable;
 
 /// What a client asks of a node.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Ask {
     /// Its name in the history.
     pub op: OpId,
@@ -26,6 +27,16 @@ pub struct Ask {
     pub with: Option<KvInput>,
     /// What the client has read before: stores that keep siblings want to know.
     pub context: VersionVector<u64>,
+}
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "operation {}: {:?}", self.op.0, self.input)?;
+        match &self.with {
+            Some(with) => write!(f, " and {with:?}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What all nodes of a cluster know, and what outlives them.
@@ -120,6 +131,13 @@ impl<P: Store> Scene<P> {
             board,
             recorder: recorder.cloned(),
         }
+    }
+
+    /// From here on a page has seen enough: what clients saw is given to the recorder now.
+    pub fn end_page(&mut self) {
+        self.give_history();
+        self.recorder = None;
+        self.world.stop_recording();
     }
 
     /// Asks a node, now.
@@ -250,6 +268,12 @@ impl<P: Store> Scene<P> {
 
 impl<P: Process> Drop for Scene<P> {
     fn drop(&mut self) {
+        self.give_history();
+    }
+}
+
+impl<P: Process> Scene<P> {
+    fn give_history(&self) {
         if let Some(recorder) = &self.recorder {
             let history = self.board.history.borrow();
             recorder.history(

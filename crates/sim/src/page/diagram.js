@@ -150,8 +150,12 @@ function drawOperations(pen) {
     if (operation.lane < 0) continue;
     const from = xOfTime(operation.called);
     const isOpen = operation.at < 0;
-    const to = isOpen ? Math.min(layout.width, from + 90) : Math.max(xOfTime(operation.at), from + 5);
-    if (!inWindow(from, to)) continue;
+    const to = operation.end === Infinity ? Math.min(layout.width, from + 90)
+      : Math.max(xOfTime(operation.end), from + 5);
+    // A text that finds no room inside stands behind, as far as nothing else does.
+    const isNarrow = to - from < 60 && !isOpen;
+    const next = operation.next < Infinity ? xOfTime(operation.next) : layout.width;
+    if (!inWindow(from, isNarrow ? Math.max(to, next) : to)) continue;
     drawn.count += 1;
     const y = RULER + operation.lane * LANE + 3;
     pen.globalAlpha = operation.outcome === "failed" ? 0.5 : 1;
@@ -163,7 +167,8 @@ function drawOperations(pen) {
     pen.fillStyle = colors.ink;
     const answers = { open: "?", unknown: "?", failed: "refused", returned: operation.answer };
     const text = `${operation.client} ${operation.text} → ${answers[operation.outcome]}`;
-    label(pen, text, from + 4, y + (LANE - 5) / 2 + 1, to - from - 4);
+    const [begin, end] = isNarrow ? [to, next] : [from, to];
+    label(pen, text, begin + 4, y + (LANE - 5) / 2 + 1, end - begin - 4);
     pen.globalAlpha = 1;
   }
 }
@@ -240,7 +245,7 @@ function drawEvents(pen, first, end) {
       pen.stroke();
     }
     drawShape(pen, mainKind(event), x, y);
-    if (opening && opening.index === index) drawFound(pen, x, y);
+    if (opening && opening.index === index) drawFound(pen, x, y, opening.isViolation);
     drawn.events.push({ event, x, y });
     drawn.count += 1;
   }

@@ -90,11 +90,15 @@ let lanes = 0;
 let crowded = 0;
 {
   const free = [];
+  const latest = [];
   for (const operation of operations) {
-    operation.end = operation.at >= 0 ? operation.at : Infinity;
-    let lane = free.findIndex((until) => until <= operation.called);
+    operation.end = operation.at >= 0 ? operation.at : endOfRun(operation.called);
+    operation.next = Infinity;
+    let lane = free.findIndex((until) => until < operation.called);
     if (lane < 0 && free.length < LANES_MAX) lane = free.push(0) - 1;
     operation.lane = lane;
+    if (latest[lane]) latest[lane].next = operation.called;
+    latest[lane] = operation;
     if (lane < 0) crowded += 1;
     // One of which nobody knows the end keeps its lane for a while only.
     else free[lane] = operation.end < Infinity ? operation.end : operation.called + 2e7;

@@ -39,6 +39,13 @@ const opening = opened && { index: indexOf(opened[0]), text: opened[1], isViolat
 // Runs on the same lines, one behind the other; without any, all is one run that begins at zero.
 const runs = run.runs.map(([event, origin, title]) => ({ index: indexOf(event), origin, title }));
 
+// One that nobody has answered by the end of its run stays open until there. Without runs nobody knows how long.
+function endOfRun(at) {
+  const next = runs.find((one) => one.origin > at);
+  if (next) return next.origin - 1;
+  return runs.length > 0 && run.events.length > 0 ? run.events[run.events.length - 1][0] : Infinity;
+}
+
 // A time as its run counts it.
 function ownTime(at) {
   const begun = runs.filter((one) => one.origin <= at);

@@ -109,9 +109,8 @@ function tableRow(event) {
   row.setAttribute("aria-rowindex", String(event.index + 2));
   if (event.index === view.moment) row.setAttribute("aria-current", "true");
   const isOpening = opening && opening.index === event.index;
-  if (isOpening) row.classList.add("found");
-  const word = isOpening && opening.isViolation ? "VIOLATION" : "SHOWN";
-  const found = isOpening ? ` ${word}: ${opening.text}` : "";
+  const found = isOpening && opening.isViolation ? ` VIOLATION: ${opening.text}` : "";
+  if (found) row.classList.add("found");
   const cells = [event.number, milliseconds(ownTime(event.at)), nodeName(event.node), eventText(event) + found];
   row.append(...cells.map((cell) => element("td", "", String(cell))));
   row.append(element("td", "", relation(event.index)));

@@ -121,6 +121,23 @@ impl Portrait for Majority {
         view.marks = marks.collect();
         view
     }
+
+    fn caption(word: &Word) -> (String, String) {
+        let version = |(number, node): Tag, value: &Option<Value>| match value {
+            Some(value) => format!("{value:?}, tag {number}.{node}"),
+            None => "nothing".to_owned(),
+        };
+        let (name, op, text) = match word {
+            Word::Ask(op) => ("Ask", op, "what do you hold?".to_owned()),
+            Word::Holds(op, tag, value) => ("Holds", op, version(*tag, value)),
+            Word::Store(op, tag, value) => ("Store", op, version(*tag, value)),
+            Word::Stored(op) => ("Stored", op, "it is stored".to_owned()),
+        };
+        (
+            name.to_owned(),
+            format!("{name} for operation {}: {text}", op.0),
+        )
+    }
 }
 
 impl Majority {

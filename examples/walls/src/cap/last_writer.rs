@@ -88,6 +88,11 @@ impl Portrait for LastWriter {
         };
         view
     }
+
+    fn caption((stamp, value): &Self::Message) -> (String, String) {
+        let text = format!("{value:?}, written at {} by n{}", stamp.time, stamp.node);
+        ("Gossip".to_owned(), text)
+    }
 }
 
 impl LastWriter {

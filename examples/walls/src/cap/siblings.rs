@@ -77,6 +77,15 @@ impl Portrait for Siblings {
         };
         view
     }
+
+    fn caption(set: &Self::Message) -> (String, String) {
+        let values: Vec<String> = set.values().map(|value| format!("{value:?}")).collect();
+        let text = match values.is_empty() {
+            true => "I hold nothing".to_owned(),
+            false => format!("I hold {}", values.join(" and ")),
+        };
+        ("Gossip".to_owned(), text)
+    }
 }
 
 impl Siblings {

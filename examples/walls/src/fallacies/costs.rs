@@ -134,4 +134,4 @@ fn leader(scene: &Scene<RaftService>) -> NodeId {
     leading.next().unwrap_or(NodeId(1))
 }
 
-const OPERATIONS: u64 = 64;
+const OPERATIONS: u64 = 32;

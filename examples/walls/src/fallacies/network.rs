@@ -84,13 +84,13 @@ pub(super) fn fixed_topology(seed: u64, recorder: Option<&Recorder>) -> Shown {
     scene.cut(&[gone]);
     let other = NodeId(1 + gone.0 % 3);
     let op = scene.ask(ClientId(1), gone, put(1));
-    let naive = scene.wait(op, Duration::from_secs(20));
+    let naive = scene.wait(op, Duration::from_secs(5));
     scene.ask_again(op, other, put(1));
     let ours = scene.wait(op, PATIENCE);
     Shown {
         switched_on: format!("{gone} is cut off, wherever it was"),
         naive: match naive {
-            None => format!("a client that was told {gone} once: no answer in 20 s"),
+            None => format!("a client that was told {gone} once: no answer in 5 s"),
             Some(after) => format!("a client that was told {gone} once: answered after {after:?}"),
         },
         breaks: naive.is_none(),
@@ -119,6 +119,7 @@ where
     }
     let settled = scene.world.now() + Duration::from_secs(1);
     scene.world.run_until(settled);
+    scene.end_page();
     let mut missing = 0;
     for number in 0..WRITES {
         let read = KvInput::get(number.to_string());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use synod_paxos::single::{Acceptor, Config, Message, Output, Synod};
+use synod_paxos::single::{Acceptor, Config, Message, Output, Proposal, Synod};
 use synod_paxos::{Instant, NodeId, Quorums};
 use synod_sim::page::View;
 
@@ -141,18 +141,22 @@ impl Protocol for Paxos {
     fn view(&self, node: &Node) -> View {
         let promised = node.synod.acceptor().promised();
         let mut view = View::default();
-        view.role = match node.synod.chosen() {
+        view.role = "node".to_owned();
+        view.epoch = format!("ballot {}.{}", promised.round, promised.node.0);
+        let accepted = match node.synod.acceptor().accepted() {
+            Some(Proposal { ballot, value }) => {
+                format!(
+                    "accepted {value} in ballot {}.{}",
+                    ballot.round, ballot.node.0
+                )
+            }
+            None => "accepted nothing".to_owned(),
+        };
+        let decided = match node.synod.chosen() {
             Some(value) => format!("decided {value}"),
             None => "undecided".to_owned(),
         };
-        view.epoch = format!("ballot {}.{}", promised.round, promised.node.0);
-        view.text = match node.synod.acceptor().accepted() {
-            Some(it) => format!(
-                "wishes for {}, accepted {} in ballot {}.{}",
-                node.wish, it.value, it.ballot.round, it.ballot.node.0
-            ),
-            None => format!("wishes for {}, accepted nothing", node.wish),
-        };
+        view.text = format!("{decided}, wishes for {}, {accepted}", node.wish);
         view
     }
 

@@ -30,6 +30,7 @@ pub(super) fn show(recorder: &Recorder, plan: &impl Plan, chain: &Chain) {
 fn carried_out(recorder: &Recorder, plan: &impl Plan, run: &Run) -> Duration {
     let both = [General::Alice, General::Bob];
     let asked = both.map(|who| {
+        recorder.event(Duration::ZERO, id(who), Kind::Start, "waits");
         look(recorder, Duration::ZERO, who, "waits");
         recorder.called(Duration::ZERO, &format!("{who:?}"), "attack or stay?")
     });
@@ -139,14 +140,14 @@ impl<'a> Wire<'a> {
 }
 
 fn decides(recorder: &Recorder, now: Duration, who: General, asked: OperationId, deed: &str) {
-    recorder.event(now, id(who), Kind::Timer, "it is time");
+    recorder.event(now, id(who), Kind::Commit, deed);
     look(recorder, now, who, deed);
     recorder.returned(now, asked, deed);
 }
 
-fn look(recorder: &Recorder, now: Duration, who: General, role: &str) {
+fn look(recorder: &Recorder, now: Duration, who: General, deed: &str) {
     let mut look = Look::default();
-    look.role = role.to_owned();
+    look.text = deed.to_owned();
     recorder.view(now, id(who), look);
 }
 

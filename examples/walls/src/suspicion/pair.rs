@@ -56,7 +56,7 @@ impl Pair {
         begin_run(recorder, "It is slow: its notes stick under its door");
         let slow = play_on(seed, Fate::IsSlow { from: since, until }, end, shown);
         if let (Some(recorder), Some(parted)) = (recorder, slow.first_late) {
-            let text = "the first late note comes: until here both runs were one to the conductor";
+            let text = "the late notes come: until here the conductor could not tell this run from the other";
             recorder.opens_at(parted, text);
         }
         Self {

@@ -1,4 +1,5 @@
-//! Both runs as a page: notes as messages, and whom the conductor's detectors suspect.
+//! Both runs as a page, as far as the conductor sees them: notes as messages, and whom its detectors
+//! suspect.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,6 +32,7 @@ impl Stage {
                 NodeId(number) => format!("player {number}"),
             };
             recorder.name(id(player), &name);
+            recorder.event(from, id(player), Kind::Start, "plays");
         }
         Self {
             recorder: recorder.clone(),
@@ -52,7 +54,9 @@ impl Stage {
         };
         let text = format!("a {name} of {} bytes", bytes.len());
         let caption = (name, text.as_str());
-        (now >= self.from).then(|| self.recorder.sent(now, id(from), id(to), caption))
+        // What the others send each other is nothing that the conductor sees.
+        let is_shown = now >= self.from && [from, to].contains(&CONDUCTOR);
+        is_shown.then(|| self.recorder.sent(now, id(from), id(to), caption))
     }
 
     pub(super) fn comes(&self, now: Duration, sent: Sent, is_gone: bool) {
