@@ -28,6 +28,7 @@ mod change;
 mod html;
 mod json;
 mod kind;
+mod moments;
 mod news;
 mod recorder;
 mod recording;

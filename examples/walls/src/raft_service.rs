@@ -36,6 +36,8 @@ pub struct RaftService {
     retry_at: Option<Duration>,
     /// Came while a write was under way, and is proposed together once that is over.
     queued: Vec<Vec<u8>>,
+    /// Messages of nodes that were founded on something else.
+    refused: u64,
 }
 
 /// What survives a node.
@@ -49,8 +51,8 @@ pub(crate) struct Stable {
 /// What nodes send each other.
 #[derive(Clone, Debug, Hash)]
 pub enum Packet {
-    /// Of the protocol.
-    Raft(synod_raft::Message),
+    /// Of the protocol, with the digest of what its sender was founded on.
+    Raft(u64, synod_raft::Message),
     /// To the leader: a client of mine asks this.
     Forward(Vec<u8>),
 }
@@ -91,6 +93,7 @@ impl Process for RaftService {
             pending: BTreeMap::new(),
             retry_at: None,
             queued: Vec::new(),
+            refused: 0,
         };
         node.drain(at);
         Ok(node)
@@ -100,7 +103,8 @@ impl Process for RaftService {
         let now = Instant(at.now);
         match event {
             Event::Message { from, message } => match message {
-                Packet::Raft(message) => {
+                Packet::Raft(digest, _) if self.refuses(digest) => self.refused += 1,
+                Packet::Raft(_, message) => {
                     let from = synod_raft::NodeId(from.0);
                     self.raft.handle_message(now, from, message);
                 }
@@ -155,7 +159,7 @@ impl Portrait for RaftService {
 
     fn caption(packet: &Packet) -> (String, String) {
         match packet {
-            Packet::Raft(message) => caption_of(message),
+            Packet::Raft(_, message) => caption_of(message),
             Packet::Forward(body) => ("Forward".to_owned(), command_text(body)),
         }
     }
@@ -172,6 +176,21 @@ impl RaftService {
     #[must_use]
     pub fn term(&self) -> u64 {
         self.raft.term().0
+    }
+
+    /// How many messages it refused, because their senders were founded on something else.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    fn refuses(&self, digest: u64) -> bool {
+        self.board.heeds_founding.get() && digest != self.founding.digest()
+    }
+
+    fn send(&self, at: &mut Context<Packet>, to: synod_raft::NodeId, message: synod_raft::Message) {
+        let digest = self.founding.digest();
+        at.send(NodeId(to.0), Packet::Raft(digest, message));
     }
 
     /// A message that says it is of `from`, and is of nobody.
@@ -224,7 +243,7 @@ impl RaftService {
                     at.start_sync();
                 }
                 Output::Send(envelope) => {
-                    at.send(NodeId(envelope.to.0), Packet::Raft(envelope.message));
+                    self.send(at, envelope.to, envelope.message);
                 }
                 Output::Apply(entries) => {
                     let version = self.founding.version;
@@ -259,7 +278,7 @@ impl RaftService {
         drop(disks);
         for envelope in messages {
             let message = synod_raft::Message::Binding(envelope.message);
-            at.send(NodeId(envelope.to.0), Packet::Raft(message));
+            self.send(at, envelope.to, message);
         }
         self.raft.handle_persisted(Instant(at.now), receipt);
         for body in std::mem::take(&mut self.queued) {

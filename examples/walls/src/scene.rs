@@ -52,7 +52,8 @@ pub struct Board {
     pub contexts: RefCell<BTreeMap<OpId, VersionVector<u64>>>,
     /// What an administrator has told a node, where it is not what all were told.
     pub told: RefCell<BTreeMap<NodeId, Founding>>,
-    /// A node that was founded on something else than it is told now does not start.
+    /// A node that was founded on something else than it is told now does not start, and nodes that
+    /// were founded on different things do not listen to each other.
     pub heeds_founding: Cell<bool>,
     /// The disks of Raft's nodes.
     pub(crate) stable: RefCell<BTreeMap<NodeId, Stable>>,
@@ -65,6 +66,18 @@ pub struct Founding {
     pub voters: BTreeSet<NodeId>,
     /// Of the format of commands. The second has one more: compare and swap.
     pub version: u8,
+}
+
+impl Founding {
+    /// What nodes compare before they listen to each other: FNV-1a of all that it says.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let voters = self.voters.iter().flat_map(|voter| voter.0.to_le_bytes());
+        let bytes = voters.chain([self.version]);
+        bytes.fold(0xcbf2_9ce4_8422_2325, |digest: u64, byte| {
+            (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
 }
 
 /// A store whose nodes can be asked, and looked at.

@@ -8,7 +8,8 @@ use std::{fs, io};
 
 use super::html;
 use super::kind::Kind;
-use super::recording::{EventId, MessageId, Opening, OperationId, Outcome, Recording};
+use super::moments::Opening;
+use super::recording::{EventId, MessageId, OperationId, Outcome, Recording};
 use super::view::View;
 use crate::campaign;
 use crate::history::{self, History};

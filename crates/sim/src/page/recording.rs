@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::change::Change;
 use super::kind::Kind;
+use super::moments::{Opening, Run};
 use super::news::{Clock, beside, is_news, news};
 use super::view::{TEXT_CHARS_MAX, View, shorten};
 use crate::world::NodeId;
@@ -108,25 +109,6 @@ pub(super) enum Outcome {
     Unknown,
 }
 
-/// The moment that a reader should see first.
-#[derive(Clone, Debug)]
-pub(super) struct Opening {
-    pub(super) event: EventId,
-    pub(super) what: String,
-    /// A rule is broken there. Otherwise it is only what the run was made for.
-    pub(super) is_violation: bool,
-}
-
-/// One of several runs on the same lines.
-#[derive(Debug)]
-pub(super) struct Run {
-    /// Its first event, which has its title.
-    pub(super) event: EventId,
-    /// Its time zero.
-    pub(super) origin: Duration,
-    pub(super) title: String,
-}
-
 /// What a node is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
@@ -142,16 +124,6 @@ struct Latest {
     /// Nothing before it was first looked at since its start.
     seen: bool,
     standing: Standing,
-}
-
-impl Opening {
-    pub(super) fn violation(event: EventId, what: &str) -> Self {
-        Self {
-            event,
-            what: what.to_owned(),
-            is_violation: true,
-        }
-    }
 }
 
 impl Recording {

@@ -188,7 +188,8 @@ fn several_runs_stand_one_behind_the_other() {
     // Each begins with its title, the second a second behind the last event of the first.
     let events = items(&page, "events");
     let times: Vec<i128> = events.iter().map(|event| event[0] / 1_000_000).collect();
-    assert_eq!(times, [0, 1, 3, 5, 1005, 1006, 1010]);
+    let expected = [0, 1, 3, 5, 1005, 1006, 1010];
+    assert_eq!(times, expected, "each run has its own time");
     assert!(page.contains("\"runs\":[[1,0,\"it arrives\"],[5,1005000000,\"it is lost\"]]"));
     // What lasts ends with its run, and a clock counts from the run's own beginning.
     let spans = items(&page, "spans");

@@ -35,7 +35,7 @@ pub(super) fn free_transport(seed: u64, recorder: Option<&Recorder>) -> Shown {
         ours: format!("{OPERATIONS} under way at once: {together:.1}"),
         holds: together * 4.0 < one_by_one,
         told: Some(
-            "bytes and system calls an operation cannot be seen in a simulation; `cargo bench` has them"
+            "bytes and system calls an operation: nothing is encoded here, and nothing leaves the process"
                 .to_owned(),
         ),
     }

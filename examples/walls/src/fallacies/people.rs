@@ -55,7 +55,9 @@ pub(super) fn secure(seed: u64, recorder: Option<&Recorder>) -> Shown {
         ),
         holds: unmoved && is_answered && is_right,
         told: Some(
-            "that a stranger is not heard at all is the transport's business, and there is none here".to_owned(),
+            "nobody sends bytes here, so nobody can be refused under TLS, where a stranger's frame reaches \
+             no decoder: `cargo test -p synod-transport --features ring --test tls refused_unheard`"
+                .to_owned(),
         ),
     }
 }
@@ -65,6 +67,11 @@ pub(super) fn one_administrator(seed: u64, recorder: Option<&Recorder>) -> Shown
     let naive = contradict(seed, false, recorder);
     begin_run(recorder, "6. Two administrators: ours");
     let ours = contradict(seed, true, recorder);
+    begin_run(
+        recorder,
+        "6. Two administrators: a new disk, told something else",
+    );
+    let new = contradict_on_a_new_disk(seed, recorder);
     Shown {
         switched_on: "a second administrator starts node 1 again, and tells it that it is alone"
             .to_owned(),
@@ -75,15 +82,24 @@ pub(super) fn one_administrator(seed: u64, recorder: Option<&Recorder>) -> Shown
         },
         breaks: naive.is_violation && naive.starts,
         ours: format!(
-            "what a node was founded on stands on its disk: node 1 {}, and the other two go on",
+            "what a node was founded on stands on its disk: node 1 {}, and the other two go on. On a new \
+             disk, told that it and node 2 are all, it starts: of its messages {} are refused by the \
+             digest of what the others were founded on, and it answers {}",
             if ours.starts {
                 "starts"
             } else {
                 "does not start"
             },
+            new.refused,
+            if new.answers { "alone" } else { "nobody" },
         ),
-        holds: !ours.starts && ours.answered && !ours.is_violation,
-        told: Some("between nodes it is the digest in the first frame that is compared".to_owned()),
+        holds: !ours.starts
+            && ours.answered
+            && !ours.is_violation
+            && new.refused > 0
+            && !new.answers
+            && new.others_answer,
+        told: None,
     }
 }
 
@@ -115,6 +131,36 @@ fn contradict(seed: u64, heeds: bool, recorder: Option<&Recorder>) -> Contradict
         starts,
         answered,
         is_violation: matches!(scene.verdict(), Verdict::Violation(_)),
+    }
+}
+
+struct NewDisk {
+    /// How many messages of it the others refused.
+    refused: u64,
+    answers: bool,
+    others_answer: bool,
+}
+
+/// Node 1 has lost its disk, and whoever sets it up again names another group.
+fn contradict_on_a_new_disk(seed: u64, recorder: Option<&Recorder>) -> NewDisk {
+    let mut scene = ready::<RaftService>(seed, WorldOptions::default(), recorder);
+    let two = Founding {
+        voters: [1, 2].map(NodeId).into(),
+        version: 2,
+    };
+    scene.world.crash(NodeId(1), Crash::Kill);
+    scene.board.stable.borrow_mut().remove(&NodeId(1));
+    scene.board.told.borrow_mut().insert(NodeId(1), two);
+    scene.world.restart(NodeId(1));
+    let op = scene.ask(ClientId(1), NodeId(1), KvInput::get("first"));
+    let answers = scene.wait(op, Duration::from_secs(2)).is_some();
+    let op = scene.ask(ClientId(2), NodeId(2), KvInput::put("first", "changed"));
+    let others_answer = scene.wait(op, PATIENCE).is_some();
+    let others = [2, 3].map(|node| scene.world.process(NodeId(node)));
+    NewDisk {
+        refused: others.iter().flatten().map(|node| node.refused()).sum(),
+        answers,
+        others_answer,
     }
 }
 
