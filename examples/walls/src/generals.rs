@@ -40,6 +40,7 @@ pub fn run(options: &GeneralsOptions, recorder: Option<&Recorder>) -> Report {
          when nothing does, then in some run one attacks alone.",
     );
     page.head("A chain of runs, each alike to one general");
+    page.line("* is a message that came; what each got stands before what it does for it");
     let handshake = Handshake {
         messages: 4,
         forgiven: 0,
@@ -90,8 +91,9 @@ pub fn breaks(chain: &Chain) -> bool {
 
 fn drawn(page: &mut Page, name: &str, plan: &impl Plan) {
     let chain = chain(plan);
+    page.line("");
     page.line(format_args!("{name}:"));
-    page.line("  arrives  Alice got  and   Bob got  and     cannot be told from the run above by");
+    page.line("  arrives  Alice         Bob            cannot be told from the run above by");
     let bits = |view: View| {
         let messages = 0..plan.messages();
         let bit = |message| {

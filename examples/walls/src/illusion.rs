@@ -69,12 +69,10 @@ pub fn live(seed: u64, seconds: u64) -> Life {
 fn show(seed: u64, pause: &Pause, recorder: &Recorder) {
     begin_run(Some(recorder), "A cluster behind one address");
     let ends = pause.began + pause.lasted + SHORTLY;
-    live_on(seed, ends, Some(recorder));
-    let ms = pause.lasted.as_millis();
-    recorder.opens_at(
-        pause.began,
-        &format!("from here on no client had an answer for {ms} ms"),
-    );
+    let seen = live_on(seed, ends, Some(recorder)).pause;
+    let ms = seen.lasted.as_secs_f64() * 1e3;
+    let text = format!("from here on no client had an answer for {ms:.0} ms");
+    recorder.opens_at(seen.began, &text);
 }
 
 fn live_on(seed: u64, ends: Duration, recorder: Option<&Recorder>) -> Life {
@@ -162,7 +160,8 @@ struct Watch {
     leaders_killed: u64,
     leader: Option<NodeId>,
     last_answer: Duration,
-    last_kill: Option<(Duration, NodeId, bool)>,
+    /// Since shortly before the last answer: when, whom, and whether that node led.
+    killed: Vec<(Duration, NodeId, bool)>,
     pause: Pause,
 }
 
@@ -177,7 +176,7 @@ impl Watch {
             let led = self.leader == Some(node);
             self.kills += 1;
             self.leaders_killed += u64::from(led);
-            self.last_kill = Some((at, node, led));
+            self.killed.push((at, node, led));
         }
         let nodes = scene.world.node_ids().into_iter();
         let mut leading =
@@ -191,16 +190,19 @@ impl Watch {
         let lasted = at.saturating_sub(self.last_answer);
         // What came before the first leader is no pause.
         if lasted > self.pause.lasted && self.last_answer > Duration::ZERO {
-            let killed = self
-                .last_kill
-                .filter(|(killed, ..)| *killed + SHORTLY >= self.last_answer);
+            // Whoever led is missed, and of others the one that was killed first.
+            let led = self.killed.iter().find(|(.., led)| *led);
+            let killed = led.or(self.killed.first());
             self.pause = Pause {
                 began: self.last_answer,
                 lasted,
-                killed: killed.map(|(_, node, led)| (node, led)),
+                killed: killed.map(|(_, node, led)| (*node, *led)),
             };
         }
         self.last_answer = self.last_answer.max(at);
+        let last_answer = self.last_answer;
+        self.killed
+            .retain(|(killed, ..)| *killed + SHORTLY >= last_answer);
     }
 }
 

@@ -25,7 +25,13 @@ const messages = run.messages.map(([id, from, to, sent, sentAt, end, lost, name,
 }));
 const messageById = new Map(messages.map((message) => [message.id, message]));
 
-const spans = run.spans.map(([from, to, on, text]) => ({ from, to, on, text: textOf(text) }));
+// Those of everywhere that begin and end together are one: a cut of several links.
+const spans = [];
+for (const [from, to, on, text] of run.spans) {
+  const same = spans.find((one) => on.length + one.on.length === 0 && one.from === from && one.to === to);
+  if (same) same.text += `, ${textOf(text)}`;
+  else spans.push({ from, to, on, text: textOf(text) });
+}
 
 const operations = run.operations.map(([client, called, at, text, answer, outcome]) => ({
   client: textOf(client), called, at, text: textOf(text), answer: textOf(answer),

@@ -98,6 +98,9 @@ pub(super) fn show_message(recorder: &Recorder, it: &Passed, delays: Delays, pro
         view.text = format!("Lamport's clock: {lamport}");
         view
     };
+    for at in [it.from, it.to] {
+        recorder.name(id(at), &format!("clock {}", at + 1));
+    }
     let [left, came] = it.at.map(ms);
     let [from, to] = [it.from, it.to].map(id);
     recorder.event(left, from, Kind::Note, "sends");

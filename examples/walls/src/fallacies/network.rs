@@ -49,9 +49,9 @@ pub(super) fn zero_latency(seed: u64, recorder: Option<&Recorder>) -> Shown {
     let together = scene.world.now() - began;
     Shown {
         switched_on: "every message takes 25 ms".to_owned(),
-        naive: format!("twenty requests, one behind the other: {one_by_one:?}"),
+        naive: format!("twenty requests, one behind the other: {one_by_one:.0?}"),
         breaks: one_by_one > together * 5,
-        ours: format!("the same twenty under way at once: {together:?}"),
+        ours: format!("the same twenty under way at once: {together:.0?}"),
         holds: together < Duration::from_millis(500),
         told: None,
     }
@@ -91,12 +91,14 @@ pub(super) fn fixed_topology(seed: u64, recorder: Option<&Recorder>) -> Shown {
         switched_on: format!("{gone} is cut off, wherever it was"),
         naive: match naive {
             None => format!("a client that was told {gone} once: no answer in 5 s"),
-            Some(after) => format!("a client that was told {gone} once: answered after {after:?}"),
+            Some(after) => {
+                format!("a client that was told {gone} once: answered after {after:.0?}")
+            }
         },
         breaks: naive.is_none(),
         ours: match ours {
             Some(after) => {
-                format!("the same request, under its name, to {other}: answered after {after:?}")
+                format!("the same request, under its name, to {other}: answered after {after:.0?}")
             }
             None => format!("the same request to {other}: no answer"),
         },

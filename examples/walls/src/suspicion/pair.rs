@@ -56,8 +56,10 @@ impl Pair {
         begin_run(recorder, "It is slow: its notes stick under its door");
         let slow = play_on(seed, Fate::IsSlow { from: since, until }, end, shown);
         if let (Some(recorder), Some(parted)) = (recorder, slow.first_late) {
-            let text = "the late notes come: until here the conductor could not tell this run from the other";
-            recorder.opens_at(parted, text);
+            let text = "the last moment before the late notes come: the conductor cannot tell this run \
+                        from the other";
+            let before = parted.saturating_sub(Duration::from_nanos(1));
+            recorder.opens_at(before, text);
         }
         Self {
             since,
