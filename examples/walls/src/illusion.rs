@@ -192,7 +192,7 @@ impl Watch {
         if lasted > self.pause.lasted && self.last_answer > Duration::ZERO {
             // Whoever led is missed, and of others the one that was killed first.
             let led = self.killed.iter().find(|(.., led)| *led);
-            let killed = led.or(self.killed.first());
+            let killed = led.or_else(|| self.killed.first());
             self.pause = Pause {
                 began: self.last_answer,
                 lasted,
