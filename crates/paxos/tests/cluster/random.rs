@@ -24,7 +24,7 @@ fn group(seed: u64, rng: &mut Rng) -> cluster::Cluster<Cores> {
     let cache = rng.pick(&[0, 100, 1 << 20]);
     let inflight = rng.pick(&[1, 3, 64]);
     let unchosen = rng.pick(&[200, 1 << 20]);
-    let cluster = Cluster::with_quorums(&quorums.unwrap(), |config: &mut Config| {
+    let cluster = Cluster::unrecorded(&quorums.unwrap(), |config: &mut Config| {
         config.seed = seed;
         config.write_stall_max = Duration::from_millis(300);
         config.accept_bytes_max = accept;

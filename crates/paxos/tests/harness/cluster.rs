@@ -40,7 +40,14 @@ impl Cluster {
         Self::with_quorums(&quorums, tweak)
     }
 
+    /// For a story that a test tells by hand: if it fails, its page is left.
     pub(crate) fn with_quorums(quorums: &Quorums, tweak: impl Fn(&mut Config)) -> Self {
+        let mut cluster = Self::unrecorded(quorums, tweak);
+        cluster.leave_page_on_panic();
+        cluster
+    }
+
+    pub(crate) fn unrecorded(quorums: &Quorums, tweak: impl Fn(&mut Config)) -> Self {
         let node = |id: NodeId| {
             let mut config = Config::new(id, quorums.clone());
             tweak(&mut config);

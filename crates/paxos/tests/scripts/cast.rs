@@ -57,7 +57,7 @@ impl Cast for Cores {
             config.inflight_messages_max = inflight.unwrap_or(config.inflight_messages_max);
             config.write_stall_max = stall.unwrap_or(config.write_stall_max);
         };
-        let mut cluster = Cluster::with_quorums(&quorums, tweak).0;
+        let mut cluster = Cluster::unrecorded(&quorums, tweak).0;
         cluster.watch.made_up = made_up;
         Ok(Ok(cluster))
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use synod_raft::Config;
+use synod_raft::{Config, Term};
 use synod_sim::Rng;
 use synod_sim::cluster::{self, Schedule, play_seeds};
 use synod_sim::page::Recorder;
@@ -18,7 +18,7 @@ fn group(seed: u64, rng: &mut Rng) -> cluster::Cluster<Cores> {
     let cache = rng.pick(&[0, 100, 1 << 20]);
     let inflight = rng.pick(&[1, 3, 64]);
     let uncommitted = rng.pick(&[100, 1 << 20]);
-    let cluster = Cluster::new(size, |config: &mut Config| {
+    let cluster = Cluster::in_term(size, Term(0), |config: &mut Config| {
         config.seed = seed;
         config.write_stall_max = Duration::from_millis(300);
         config.pre_vote = pre_vote;
