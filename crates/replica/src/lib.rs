@@ -113,11 +113,14 @@ mod machine;
 mod misfit;
 mod node;
 mod protocol;
+pub mod sessions;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod status;
 mod task;
 mod time;
+pub mod timed;
+mod varint;
 
 pub use birth::Birth;
 pub use closed::{Cause, Closed};
@@ -133,7 +136,12 @@ pub use machine::{Applying, Failure, Reason, StateMachine};
 pub use misfit::Misfit;
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{Configured, Divergence, Epoch, Leap, Position, Role, StepDown};
+pub use sessions::{
+    Heard, Next, Sequence, SessionClient, SessionId, SessionLimits, SessionMachine, SessionName,
+    SessionRefusal, SessionReply, Sessions,
+};
 pub use status::{Peer, Status, StatusWatch};
+pub use timed::{LogTime, LoggedTime, Timed, TimedMachine, TimedReply, Timekeeper};
 
 pub use bytes::Bytes;
 #[cfg(feature = "paxos")]
