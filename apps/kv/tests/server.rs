@@ -14,8 +14,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use redis_protocol::resp2::types::BytesFrame;
 use synod_kv::{
-    Client, Consensus, Failure, Kv, Local, RequestLimits, Response, Server, ServerLimits, Store,
-    info_field,
+    Client, Consensus, Entry, Failure, Kv, Local, RequestLimits, Response, Server, ServerLimits,
+    Store, info_field,
 };
 use synod_replica::Reason;
 use tokio::{
@@ -44,7 +44,142 @@ const CONVERSATION: &[(&str, &str)] = &[
     ("SET new y NX GET", "(nil)"),
     ("GET new", "y"),
     ("SET k v NX XX", "-ERR syntax error"),
-    ("SET k v EX 10", "-ERR syntax error"),
+    ("SET k v EX", "-ERR syntax error"),
+    ("SET k v EX 10 PX 10", "-ERR syntax error"),
+    ("SET k v EX 10 KEEPTTL", "-ERR syntax error"),
+    ("SET k v EXAT 10", "-ERR syntax error"),
+    (
+        "SET k v EX x",
+        "-ERR value is not an integer or out of range",
+    ),
+    ("SET k v EX 0", "-ERR invalid expire time in 'set' command"),
+    ("SET k v PX -1", "-ERR invalid expire time in 'set' command"),
+    (
+        "SET k v EX 9223372036854775807",
+        "-ERR invalid expire time in 'set' command",
+    ),
+    ("TTL k", ":-1"),
+    ("TTL absent", ":-2"),
+    ("SET t v EX 10 NX GET", "(nil)"),
+    ("TTL t", ":10"),
+    ("PTTL t", ":10000"),
+    ("SET t w XX KEEPTTL", "+OK"),
+    ("PTTL t", ":10000"),
+    ("APPEND t x", ":2"),
+    ("PTTL t", ":10000"),
+    ("SET t x NX PX 1", "(nil)"),
+    ("PTTL t", ":10000"),
+    ("SET t w", "+OK"),
+    ("PTTL t", ":-1"),
+    ("PEXPIRE t 1499", ":1"),
+    ("TTL t", ":1"),
+    ("PEXPIRE t 1500", ":1"),
+    ("TTL t", ":2"),
+    ("EXPIRE t 10 NX", ":0"),
+    ("EXPIRE t 1 GT", ":0"),
+    ("EXPIRE t 10 LT", ":0"),
+    ("EXPIRE t 10 xx gt", ":1"),
+    ("EXPIRE t 5 XX LT", ":1"),
+    ("TTL t", ":5"),
+    ("PERSIST t", ":1"),
+    ("PERSIST t", ":0"),
+    ("EXPIRE t 10 GT", ":0"),
+    ("EXPIRE t 10 XX LT", ":0"),
+    ("EXPIRE t 10 XX", ":0"),
+    ("EXPIRE t 10 LT", ":1"),
+    ("EXPIRE absent 10", ":0"),
+    (
+        "EXPIRE t 1 NX XX",
+        "-ERR NX and XX, GT or LT options at the same time are not compatible",
+    ),
+    (
+        "EXPIRE t 1 GT LT",
+        "-ERR GT and LT options at the same time are not compatible",
+    ),
+    ("EXPIRE t 1 soon", "-ERR Unsupported option soon"),
+    ("EXPIRE t x", "-ERR value is not an integer or out of range"),
+    (
+        "EXPIRE t 9223372036854775807",
+        "-ERR invalid expire time in 'expire' command",
+    ),
+    ("MSET t 1 u 2", "+OK"),
+    ("TTL t", ":-1"),
+    ("EXPIRE t -1", ":1"),
+    ("EXISTS t", ":0"),
+    ("SETEX t 7 v", "+OK"),
+    ("TTL t", ":7"),
+    ("PSETEX t 7 v", "+OK"),
+    ("PTTL t", ":7"),
+    ("SETEX t 0 v", "-ERR invalid expire time in 'setex' command"),
+    (
+        "PSETEX t x v",
+        "-ERR value is not an integer or out of range",
+    ),
+    ("DELEX t IFEQ w", ":0"),
+    ("DELEX t IFNE v", ":0"),
+    ("DELEX t IFEQ v", ":1"),
+    ("DELEX u", ":1"),
+    ("DELEX u IFNE v", ":0"),
+    ("DELEX u IFEQ", "-ERR syntax error"),
+    ("SESSION NEW", ":1"),
+    ("SESSION 1 1 INCR n", ":1"),
+    ("SESSION 1 1 INCR n", ":1"),
+    ("SESSION 1 3 SET k x GET", "v"),
+    ("SESSION 1 2 SET k y GET", "x"),
+    ("SESSION 1 3 SET k x GET", "v"),
+    (
+        "SESSION 1 4 DECRBY k 1",
+        "-ERR value is not an integer or out of range",
+    ),
+    (
+        "SESSION 1 4 DECRBY k 1",
+        "-ERR value is not an integer or out of range",
+    ),
+    (
+        "SESSION 1 5 GET k",
+        "-ERR only a write has a place in a session",
+    ),
+    ("SESSION 1 5 SESSION 1 6 INCR n", "-ERR syntax error"),
+    (
+        "SESSION 1 5",
+        "-ERR wrong number of arguments for 'session' command",
+    ),
+    (
+        "SESSION 1 x INCR n",
+        "-ERR value is not an integer or out of range",
+    ),
+    (
+        "SESSION OLD",
+        "-ERR unknown subcommand 'OLD'. Try SESSION HELP.",
+    ),
+    (
+        "SESSION 2 1 INCR n",
+        "-NOSESSION the session is unknown or expired: nothing takes effect under it any more",
+    ),
+    ("SESSION LIMIT 5 1 64 9 60000", "+OK"),
+    ("SESSION 1 6 INCR n", ":2"),
+    ("SESSION 1 7 SET k z GET", "y"),
+    (
+        "SESSION 1 4 INCR n",
+        "-BEHIND the name is behind the window: it takes no effect any more, and whether it did is no longer known",
+    ),
+    ("SESSION LIMIT 5 1 1 9 60000", "+OK"),
+    ("SESSION 1 8 INCR n", ":3"),
+    (
+        "SESSION 1 8 INCR n",
+        "-NOREPLY the command was applied once, and its reply is no longer kept",
+    ),
+    (
+        "SESSION LIMIT 5 0 1 9 60000",
+        "-ERR value is not an integer or out of range",
+    ),
+    ("SESSION CLOSE 1", "+OK"),
+    (
+        "SESSION CLOSE 1",
+        "-NOSESSION the session is unknown or expired: nothing takes effect under it any more",
+    ),
+    ("DEL n", ":1"),
+    ("SET k v", "+OK"),
     ("SET k", "-ERR wrong number of arguments for 'set' command"),
     ("APPEND k z", ":2"),
     ("STRLEN k", ":2"),
@@ -86,7 +221,7 @@ const CONVERSATION: &[(&str, &str)] = &[
     ("DBSIZE", ":0"),
     ("COMMAND", "[]"),
     ("COMMAND DOCS", "[]"),
-    ("COMMAND COUNT", ":26"),
+    ("COMMAND COUNT", ":35"),
     ("CONFIG GET save", "[save, ]"),
     ("CONFIG GET appendonly", "[appendonly, yes]"),
     ("CONFIG GET maxmemory", "[maxmemory, 1073741824]"),
@@ -678,8 +813,12 @@ impl Watched {
 impl Store for Watched {
     fn write(
         &self,
-        command: Bytes,
+        entry: Entry,
     ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
+        let command = entry
+            .command()
+            .expect("the tests open no sessions")
+            .encode();
         let response = self.kv.lock().unwrap().execute(&command);
         let ended = self.call("write");
         async move { ended.await.map(|()| response) }

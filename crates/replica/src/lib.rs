@@ -137,11 +137,11 @@ pub use misfit::Misfit;
 pub use node::{Node, NodeConfig, OpenGroupError};
 pub use protocol::{Configured, Divergence, Epoch, Leap, Position, Role, StepDown};
 pub use sessions::{
-    Heard, Next, Sequence, SessionClient, SessionId, SessionLimits, SessionMachine, SessionName,
-    SessionRefusal, SessionReply, Sessions,
+    Heard, Next, Sequence, SessionClient, SessionCommand, SessionId, SessionLimits, SessionMachine,
+    SessionName, SessionRefusal, SessionReply, Sessions,
 };
 pub use status::{Peer, Status, StatusWatch};
-pub use timed::{LogTime, LoggedTime, Timed, TimedMachine, TimedReply, Timekeeper};
+pub use timed::{LogTime, LoggedTime, Timed, TimedCommand, TimedMachine, TimedReply, Timekeeper};
 
 pub use bytes::Bytes;
 #[cfg(feature = "paxos")]

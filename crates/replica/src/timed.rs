@@ -37,8 +37,7 @@ pub trait TimedMachine: StateMachine {
     /// [`LoggedTime::deadline`].
     fn apply_at(&mut self, at: Applying, time: &mut LoggedTime, command: Bytes) -> Self::Response;
 
-    /// Removes what is over at `now`, or a bounded part of it. What is over must already look so: this only gives
-    /// back memory.
+    /// It is `now`: what ends by then is over, whether it is read or written. Removes a bounded part of that.
     fn pass(&mut self, now: LogTime);
 
     /// The earliest time at which something is over; `None` if nothing will ever be.
@@ -103,9 +102,11 @@ impl<M: TimedMachine> Timed<M> {
     }
 
     fn advance(&mut self, stamp: Stamp) {
+        let before = self.time.now();
         self.time.advance(stamp);
         let now = self.time.now();
-        if self.machine.next_due().is_some_and(|due| due <= now) {
+        // Also when it is no later: there may be more to remove than one call takes.
+        if now > before || self.machine.next_due().is_some_and(|due| due <= now) {
             self.machine.pass(now);
         }
     }

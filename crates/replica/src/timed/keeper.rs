@@ -47,10 +47,17 @@ impl Timekeeper {
             elapsed: now.saturating_sub(*seen),
         });
         let latest = stamps.max_by_key(|stamp| self.standing.time.reach(*stamp));
-        latest.unwrap_or(Stamp {
+        latest.unwrap_or_else(|| Stamp {
             anchor: self.standing.time.anchors().start,
             elapsed: Duration::ZERO,
         })
+    }
+
+    /// How late it is, as far as this clock can tell: not before the time in the log, and never to be decided by.
+    #[must_use]
+    pub fn estimate(&self, now: Duration) -> LogTime {
+        let reached = self.standing.time.reach(self.stamp(now));
+        self.standing.time.now().max(reached.unwrap_or_default())
     }
 
     /// When a leader has to propose a tick next; `None` while nothing is due at any time.
@@ -82,7 +89,7 @@ impl Timekeeper {
     /// From the last change on, until it is `due` by this clock.
     fn wait_for(&self, due: LogTime) -> Duration {
         let reached = self.standing.time.reach(self.stamp(self.changed));
-        due.since(reached.unwrap_or(self.standing.time.now()))
+        due.since(reached.unwrap_or_else(|| self.standing.time.now()))
     }
 }
 
