@@ -393,6 +393,54 @@ proptest! {
     }
 }
 
+/// More is over at once than one command removes: it is not there, though it is not removed yet.
+#[test]
+fn what_is_over_is_gone_before_it_is_removed() {
+    let mut kv = Kv::default();
+    let key = |number: u32| number.to_be_bytes();
+    for number in 0..2_500 {
+        let (key, value) = (key(number), Blob(b"v"));
+        let (when, previous) = (When::Always, false);
+        let expiry = Expiry::Within { millis: 1 };
+        let set = Command::SetExpiring {
+            key: Blob(&key),
+            value,
+            when,
+            previous,
+            expiry,
+        };
+        kv.execute(&set.encode());
+    }
+    let over = kv.now().later(Duration::from_millis(1)).later(SLACK);
+    TimedMachine::pass(&mut kv, over);
+    assert_eq!(kv.len(), 1_500);
+    let restored = read_snapshot(&mut &snapshot(&kv)[..]).unwrap();
+    for number in 0..2_500 {
+        assert!(kv.value(&key(number)).is_none() && restored.value(&key(number)).is_none());
+    }
+    assert_eq!((kv.iter().count(), restored.iter().count()), (0, 0));
+    // It is written to as one that is absent.
+    let last = key(2_499);
+    let when = When::Absent;
+    assert_eq!(set(&mut kv, &last, when), Response::Done);
+    assert_eq!(kv.left(&last, over), Left::Forever);
+    TimedMachine::pass(&mut kv, over);
+    TimedMachine::pass(&mut kv, over);
+    assert_eq!(kv.iter().count(), 1);
+    assert_eq!((kv.len(), TimedMachine::next_due(&kv)), (1, None));
+}
+
+fn set(kv: &mut Kv, key: &[u8], when: When) -> Response {
+    let (key, value, previous) = (Blob(key), Blob(b"new"), false);
+    let set = Command::Set {
+        key,
+        value,
+        when,
+        previous,
+    };
+    kv.execute(&set.encode())
+}
+
 /// What is read of a snapshot is a machine like any other: its own snapshot restores to it.
 fn whole_or_refused(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Ok(kv) = read_snapshot(&mut &bytes[..]) {

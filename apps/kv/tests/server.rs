@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use proptest::prelude::*;
 use redis_protocol::resp2::types::BytesFrame;
 use synod_kv::{
@@ -124,9 +123,9 @@ const CONVERSATION: &[(&str, &str)] = &[
     ("SESSION NEW", ":1"),
     ("SESSION 1 1 INCR n", ":1"),
     ("SESSION 1 1 INCR n", ":1"),
-    ("SESSION 1 3 SET k x GET", "v"),
-    ("SESSION 1 2 SET k y GET", "x"),
-    ("SESSION 1 3 SET k x GET", "v"),
+    ("SESSION 1 3 SET k q GET", "x"),
+    ("SESSION 1 2 SET k y GET", "q"),
+    ("SESSION 1 3 SET k q GET", "x"),
     (
         "SESSION 1 4 DECRBY k 1",
         "-ERR value is not an integer or out of range",
@@ -179,7 +178,7 @@ const CONVERSATION: &[(&str, &str)] = &[
         "-NOSESSION the session is unknown or expired: nothing takes effect under it any more",
     ),
     ("DEL n", ":1"),
-    ("SET k v", "+OK"),
+    ("SET k x", "+OK"),
     ("SET k", "-ERR wrong number of arguments for 'set' command"),
     ("APPEND k z", ":2"),
     ("STRLEN k", ":2"),

@@ -84,11 +84,17 @@
 //!   machine.
 //! - `sim`: the module `sim`, which runs whole nodes in a simulated world.
 //!
+//! # Decorators of machines
+//!
+//! They go around any machine and into each other, and are the same for every protocol:
+//!
+//! - [`Sessions`]: a client that asks again gets the first answer, and its command takes effect once.
+//! - [`Timed`]: a time that all replicas agree on, by which things expire.
+//! - [`Fenced`]: the commands of a leader that is gone take no effect.
+//!
 //! # Left out
 //!
-//! Membership change and leadership transfer; client sessions, which would apply a client's own
-//! retries once (a forwarded frame that is duplicated *is* applied once); applying commands on a
-//! separate thread.
+//! Membership change and leadership transfer; applying commands on a separate thread.
 
 pub mod body;
 pub mod embed;
@@ -102,6 +108,7 @@ pub mod conformance;
 mod drive;
 mod engine;
 mod events;
+pub mod fenced;
 mod frame;
 mod group;
 mod host;
@@ -125,6 +132,7 @@ mod varint;
 pub use birth::Birth;
 pub use closed::{Cause, Closed};
 pub use engine::{Bounds, Consistency};
+pub use fenced::{Ended, Fenced, FencedCommand, FencedReply, Reign, ReignId};
 pub use group::{Answer, Group};
 pub use identity::{ForgetError, Forgotten, Identity, IdentityError, forget};
 pub use incarnation::Incarnation;

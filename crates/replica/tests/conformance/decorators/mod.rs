@@ -1,5 +1,6 @@
 //! Decorators of machines: each against a model, and each a machine like any other.
 
+mod fenced;
 mod sessions;
 mod timed;
 
