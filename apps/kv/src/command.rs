@@ -304,6 +304,29 @@ mod tests {
 
     use super::*;
 
+    fn ending<'a>(key: Blob<'a>, value: Blob<'a>) -> [Command<'a>; 4] {
+        [
+            Command::SetExpiring {
+                key,
+                value,
+                when: When::Present,
+                previous: true,
+                expiry: Expiry::Within { millis: u64::MAX },
+            },
+            Command::Expire {
+                key,
+                millis: u64::MAX,
+                unless: Unless::Later,
+            },
+            Command::Persist { key },
+            Command::DeleteIf {
+                key,
+                value,
+                is: false,
+            },
+        ]
+    }
+
     #[test]
     fn every_command_comes_back() {
         let (key, value) = (Blob(b"key"), Blob(&[0, 255, 13, 10]));
@@ -332,26 +355,8 @@ mod tests {
                 keys_max: None,
                 bytes_max: Some(u64::MAX),
             },
-            Command::SetExpiring {
-                key,
-                value,
-                when: When::Present,
-                previous: true,
-                expiry: Expiry::Within { millis: u64::MAX },
-            },
-            Command::Expire {
-                key,
-                millis: u64::MAX,
-                unless: Unless::Later,
-            },
-            Command::Persist { key },
-            Command::DeleteIf {
-                key,
-                value,
-                is: false,
-            },
         ];
-        for command in commands {
+        for command in commands.into_iter().chain(ending(key, value)) {
             let bytes = command.encode();
             assert_eq!(Command::decode(&bytes), Some(command.clone()));
             let counts = matches!(

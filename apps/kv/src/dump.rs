@@ -245,40 +245,6 @@ impl fmt::Display for Client<'_> {
                 write!(f, "SET {} {}", bytes(key.0), bytes(value.0))?;
                 f.write_str(options(*when, *previous))
             }
-            Command::SetExpiring {
-                key,
-                value,
-                when,
-                previous,
-                expiry,
-            } => {
-                write!(f, "SET {} {}", bytes(key.0), bytes(value.0))?;
-                f.write_str(options(*when, *previous))?;
-                match expiry {
-                    Expiry::Within { millis } => write!(f, " PX {millis}"),
-                    Expiry::Keep => f.write_str(" KEEPTTL"),
-                }
-            }
-            Command::Expire {
-                key,
-                millis,
-                unless,
-            } => {
-                write!(f, "PEXPIRE {} {millis}", bytes(key.0))?;
-                f.write_str(match unless {
-                    Unless::Never => "",
-                    Unless::Lasting => " XX",
-                    Unless::Ending => " NX",
-                    Unless::Sooner => " GT",
-                    Unless::Later => " LT",
-                    Unless::LaterOrLasting => " XX LT",
-                })
-            }
-            Command::Persist { key } => write!(f, "PERSIST {}", bytes(key.0)),
-            Command::DeleteIf { key, value, is } => {
-                let condition = if *is { "IFEQ" } else { "IFNE" };
-                write!(f, "DELEX {} {condition} {}", bytes(key.0), bytes(value.0))
-            }
             Command::Delete { keys } => write!(f, "DEL {}", all(&mut keys.iter())),
             Command::Add { key, by } => write!(f, "INCRBY {} {by}", bytes(key.0)),
             Command::Append { key, value } => {
@@ -311,7 +277,49 @@ impl fmt::Display for Client<'_> {
                     bytes(new.0)
                 )
             }
+            ending => write_ending(ending, f),
         }
+    }
+}
+
+/// Commands that are there because keys end.
+fn write_ending(command: &Command<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match command {
+        Command::SetExpiring {
+            key,
+            value,
+            when,
+            previous,
+            expiry,
+        } => {
+            write!(f, "SET {} {}", bytes(key.0), bytes(value.0))?;
+            f.write_str(options(*when, *previous))?;
+            match expiry {
+                Expiry::Within { millis } => write!(f, " PX {millis}"),
+                Expiry::Keep => f.write_str(" KEEPTTL"),
+            }
+        }
+        Command::Expire {
+            key,
+            millis,
+            unless,
+        } => {
+            write!(f, "PEXPIRE {} {millis}", bytes(key.0))?;
+            f.write_str(match unless {
+                Unless::Never => "",
+                Unless::Lasting => " XX",
+                Unless::Ending => " NX",
+                Unless::Sooner => " GT",
+                Unless::Later => " LT",
+                Unless::LaterOrLasting => " XX LT",
+            })
+        }
+        Command::Persist { key } => write!(f, "PERSIST {}", bytes(key.0)),
+        Command::DeleteIf { key, value, is } => {
+            let condition = if *is { "IFEQ" } else { "IFNE" };
+            write!(f, "DELEX {} {condition} {}", bytes(key.0), bytes(value.0))
+        }
+        other => write!(f, "{other:?}"),
     }
 }
 

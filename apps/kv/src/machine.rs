@@ -2,13 +2,11 @@
 
 mod expiry;
 
-use std::time::Duration;
-
 use synod_replica::{LogTime, LoggedTime, timed::SLACK};
 
 use crate::{
     capacity::{ENTRY_BYTES, MapLimits, VALUE_BYTES_MAX},
-    command::{Blob, Command, Expiry, When},
+    command::{Blob, Command, When},
     deadlines::Deadlines,
     map::Map,
     reap::{Garbage, reap},
@@ -181,38 +179,10 @@ impl Kv {
                 let (_, response) = self.set(*key, *value, *when, *previous);
                 Ok(response)
             }
-            Command::SetExpiring {
-                key,
-                value,
-                when,
-                previous,
-                expiry,
-            } => {
-                let before = self.deadlines.get(key.0);
-                let (is_written, response) = self.set(*key, *value, *when, *previous);
-                let at = match expiry {
-                    Expiry::Within { millis } if is_written => {
-                        Some(deadline(Duration::from_millis(*millis)))
-                    }
-                    Expiry::Within { .. } => None,
-                    Expiry::Keep => before,
-                };
-                if let Some(at) = at {
-                    self.set_deadline(key.0, at);
-                }
-                Ok(response)
-            }
-            Command::Expire {
-                key,
-                millis,
-                unless,
-            } => Ok(self.expire(*key, *millis, *unless, deadline)),
-            Command::Persist { key } => Ok(self.persist(*key)),
-            Command::DeleteIf { key, value, is } => {
-                let is_wanted = |found: &Value| (*found == *value.0) == *is;
-                let removed = self.value(key.0).is_some_and(is_wanted) && self.remove(key.0);
-                Ok(Response::Integer(i64::from(removed)))
-            }
+            Command::SetExpiring { .. }
+            | Command::Expire { .. }
+            | Command::Persist { .. }
+            | Command::DeleteIf { .. } => Ok(self.apply_ending(command, deadline)),
             Command::Delete { keys } => {
                 let removed = keys.iter().filter(|key| self.remove(key.0)).count();
                 Ok(Response::Integer(removed as i64))

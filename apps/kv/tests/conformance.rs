@@ -21,8 +21,8 @@ use synod_transport::{ClusterId, DiskId, Hello, LaneLimits, Security, Tcp, TcpCo
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-#[test]
-fn the_map_conforms() {
+/// Commands without a time.
+fn lasting() -> Vec<Entry> {
     let set = |key: &'static str, value: &'static str, when, previous| Command::Set {
         key: Blob(key.as_bytes()),
         value: Blob(value.as_bytes()),
@@ -65,6 +65,13 @@ fn the_map_conforms() {
         },
         Command::Clear,
     ];
+    commands.iter().map(Entry::new).collect()
+}
+
+#[test]
+fn the_map_conforms() {
+    let entries = lasting();
+    let blob = |text: &'static str| Blob(text.as_bytes());
     let ending = [
         Command::SetExpiring {
             key: blob("a"),
@@ -87,7 +94,6 @@ fn the_map_conforms() {
         session: SessionId(1),
         sequence: Sequence(sequence),
     };
-    let entries: Vec<_> = commands.iter().map(Entry::new).collect();
     let named = |at: usize| entries[at].named(name(at as u64)).unwrap();
     let plain = entries
         .iter()

@@ -144,7 +144,9 @@ impl Model {
             }
             Step::SetMany(pairs) => {
                 self.0.extend(pairs.iter().cloned());
-                pairs.iter().for_each(|(key, _)| drop(self.2.remove(key)));
+                for (key, _) in pairs {
+                    self.2.remove(key);
+                }
                 Response::Done
             }
             Step::Clear => {

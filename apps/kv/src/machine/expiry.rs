@@ -6,9 +6,10 @@ use synod_replica::{LogTime, timed::SLACK};
 
 use super::Kv;
 use crate::{
-    command::{Blob, Unless},
+    command::{Blob, Command, Expiry, Unless},
     deadlines::deadline_bytes,
-    response::Response,
+    response::{Refusal, Response},
+    value::Value,
 };
 
 /// How long a key lasts.
@@ -73,7 +74,50 @@ impl Kv {
         }
     }
 
-    pub(super) fn expire(
+    /// The commands that are there because keys end.
+    pub(super) fn apply_ending(
+        &mut self,
+        command: &Command<'_>,
+        deadline: Deadline<'_>,
+    ) -> Response {
+        match *command {
+            Command::SetExpiring {
+                key,
+                value,
+                when,
+                previous,
+                expiry,
+            } => {
+                let before = self.deadlines.get(key.0);
+                let (is_written, response) = self.set(key, value, when, previous);
+                let at = match expiry {
+                    Expiry::Within { millis } if is_written => {
+                        Some(deadline(Duration::from_millis(millis)))
+                    }
+                    Expiry::Within { .. } => None,
+                    Expiry::Keep => before,
+                };
+                if let Some(at) = at {
+                    self.set_deadline(key.0, at);
+                }
+                response
+            }
+            Command::Expire {
+                key,
+                millis,
+                unless,
+            } => self.expire(key, millis, unless, deadline),
+            Command::Persist { key } => Response::Integer(i64::from(self.clear_deadline(key.0))),
+            Command::DeleteIf { key, value, is } => {
+                let is_wanted = |found: &Value| (*found == *value.0) == is;
+                let removed = self.value(key.0).is_some_and(is_wanted) && self.remove(key.0);
+                Response::Integer(i64::from(removed))
+            }
+            _ => Response::Refused(Refusal::Malformed),
+        }
+    }
+
+    fn expire(
         &mut self,
         key: Blob<'_>,
         millis: u64,
@@ -103,10 +147,6 @@ impl Kv {
             self.set_deadline(key.0, deadline(lasts));
         }
         Response::Integer(i64::from(is_wanted))
-    }
-
-    pub(super) fn persist(&mut self, key: Blob<'_>) -> Response {
-        Response::Integer(i64::from(self.clear_deadline(key.0)))
     }
 
     /// Of a key in a snapshot; false if there is no such key.
