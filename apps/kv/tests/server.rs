@@ -18,7 +18,7 @@ use synod_kv::{
     Client, Consensus, Entry, Failure, Kv, Local, RequestLimits, Response, Server, ServerLimits,
     Store, info_field,
 };
-use synod_replica::Reason;
+use synod_replica::{Reason, timed::SLACK};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -42,6 +42,39 @@ async fn every_command_answers_as_a_redis_does() {
         .call(&[b"PING"])
         .await
         .expect_err("closed after QUIT");
+}
+
+#[tokio::test]
+async fn keys_and_sessions_end_when_their_time_has_passed() {
+    let store = Local::default();
+    let (address, _stop) = serve(store.clone(), ServerLimits::default()).await;
+    let mut client = Client::connect(address).await.unwrap();
+    let hour = Duration::from_secs(3_600);
+    for (passes, request, expected) in [
+        (Duration::ZERO, "SET k v PX 1000", "+OK"),
+        (Duration::ZERO, "SESSION NEW", ":1"),
+        (Duration::ZERO, "SESSION 1 1 INCR n", ":1"),
+        (Duration::from_millis(400), "PTTL k", ":600"),
+        (Duration::ZERO, "SET lasting v", "+OK"),
+        (Duration::from_millis(599), "GET k", "v"),
+        // It may be there for a moment longer.
+        (Duration::from_millis(1) + SLACK, "GET k", "(nil)"),
+        (Duration::ZERO, "DBSIZE", ":2"),
+        (Duration::ZERO, "SET k v XX", "(nil)"),
+        (hour / 2, "SESSION 1 1 INCR n", ":1"),
+        (hour - Duration::from_secs(1), "SESSION 1 1 INCR n", ":1"),
+        (
+            hour + SLACK,
+            "SESSION 1 1 INCR n",
+            "-NOSESSION the session is unknown or expired: nothing takes effect under it any more",
+        ),
+        (Duration::ZERO, "MGET n lasting", "[1, v]"),
+    ] {
+        store.pass(passes);
+        let args: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
+        let answer = client.call(&args).await.unwrap();
+        assert_eq!(show(&answer), expected, "{request}");
+    }
 }
 
 #[tokio::test]
